@@ -1,0 +1,80 @@
+//! Time as an argument: where the plain forms of every operation read it from.
+
+use crate::sync::{Arc, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A source of monotonic nanoseconds. Cheap to clone; clones read the same time.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    Monotonic,
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The machine's monotonic clock: a calibrated TSC where the kernel itself trusts it, `CLOCK_MONOTONIC` elsewhere.
+    pub fn monotonic() -> Self {
+        Self(Source::Monotonic)
+    }
+
+    /// Nanoseconds since an arbitrary, fixed moment.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        match &self.0 {
+            Source::Monotonic => todo!(),
+            Source::Manual(clock) => clock.now(),
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::monotonic()
+    }
+}
+
+impl From<ManualClock> for Clock {
+    fn from(clock: ManualClock) -> Self {
+        Self(Source::Manual(clock))
+    }
+}
+
+impl From<&ManualClock> for Clock {
+    fn from(clock: &ManualClock) -> Self {
+        Self(Source::Manual(clock.clone()))
+    }
+}
+
+/// A clock that moves only when told to, for tests. Clones share one time.
+///
+/// Thread safety: every method may be called from any thread at any time.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that stands at `start_ns` nanoseconds.
+    pub fn new(start_ns: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(start_ns)))
+    }
+
+    /// The time it stands at, in nanoseconds.
+    pub fn now(&self) -> u64 {
+        // Acquire: what a thread did before it moved the clock is seen by who reads the new time.
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Moves forward by `by`; saturates at the end of time.
+    pub fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        // Release: pairs with `now`.
+        let _ = self.0.fetch_update(Ordering::Release, Ordering::Relaxed, |now| Some(now.saturating_add(by)));
+    }
+
+    /// Jumps to `now_ns`, backwards too: for tests of clocks that misbehave.
+    pub fn set(&self, now_ns: u64) {
+        // Release: pairs with `now`.
+        self.0.store(now_ns, Ordering::Release);
+    }
+}

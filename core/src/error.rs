@@ -1,0 +1,56 @@
+//! Errors about arguments. A refusal is never an error here.
+
+use std::fmt;
+
+/// What kind of mistake a [`ConfigError`] reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigErrorKind {
+    /// A number outside what is allowed.
+    OutOfRange,
+    /// A text that does not have the form it should.
+    Syntax,
+    /// Two settings that exclude each other, or one that needs another.
+    Conflict,
+}
+
+/// A wrong argument: which one, what was wrong, what is allowed, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    kind: ConfigErrorKind,
+    field: &'static str,
+    message: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(kind: ConfigErrorKind, field: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, field, message: message.into() }
+    }
+
+    pub(crate) fn out_of_range(field: &'static str, message: impl Into<String>) -> Self {
+        Self::new(ConfigErrorKind::OutOfRange, field, message)
+    }
+
+    /// The kind of mistake.
+    pub fn kind(&self) -> ConfigErrorKind {
+        self.kind
+    }
+
+    /// The argument at fault, by its Rust name (`"burst"`).
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+
+    /// The whole sentence, without the argument's name in front.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,22 @@
+//! Lock-free rate limiting, circuit breaking and backpressure.
+
+mod sync;
+
+pub mod breaker;
+pub mod clock;
+pub mod decision;
+mod error;
+pub mod limit;
+pub mod pressure;
+mod quota;
+
+pub use breaker::{BreakerConfig, CircuitBreaker};
+pub use clock::{Clock, ManualClock};
+pub use decision::Decision;
+pub use error::{ConfigError, ConfigErrorKind};
+pub use limit::TokenBucket;
+pub use pressure::{BoundedQueue, QueueConfig};
+pub use quota::Quota;
+
+/// The version of this crate, and of every package built from this workspace.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
