@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The C ABI of tidegate. `include/tidegate.h` is generated from these modules, which mirror the core's one to one;
+//! `handle`, `panic` and `status` hold the rules of the border once: NULL is an error, a panic is an error, and every
+//! unsafe read or write of a caller's pointer is in `handle`.
+
+// The header's names are C's.
+#![allow(non_camel_case_types)]
+
+pub mod breaker;
+pub mod bucket;
+pub mod clock;
+pub mod decision;
+pub mod handle;
+pub mod panic;
+pub mod queue;
+pub mod quota;
+pub mod status;
+pub mod version;
+
+#[cfg(test)]
+mod header;

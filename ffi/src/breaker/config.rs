@@ -1,0 +1,114 @@
+//! A breaker's settings.
+
+// `unsafe impl Settings` for a struct of plain numbers.
+#![allow(unsafe_code)]
+
+use crate::clock::tg_clock;
+use crate::handle::{In, Settings, versioned};
+use crate::quota::{TG_NEVER, bound};
+use crate::status::Failure;
+use crate::status::tg_status::TG_CONFLICT;
+use std::ffi::c_char;
+use std::mem::size_of;
+use std::time::Duration;
+use tidegate_core::BreakerConfig;
+use tidegate_core::breaker::Window;
+
+/// Settings of a circuit breaker. Start from TG_BREAKER_CONFIG_INIT, which holds the defaults.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct tg_breaker_config {
+    /// sizeof(tg_breaker_config)
+    pub struct_size: usize,
+    /// For people; NULL: no name. Copied.
+    pub name: In<c_char>,
+    /// The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+    pub clock: In<tg_clock>,
+    /// Rates are taken over the calls of the last so many nanoseconds; 0: over window_calls.
+    pub window_duration_ns: u64,
+    /// A call that takes at least this long is slow; TG_NEVER: none is.
+    pub slow_call_duration_ns: u64,
+    /// How long it stays open.
+    pub cooldown_ns: u64,
+    /// No cooldown is longer than this; 0: 64 times cooldown_ns.
+    pub max_cooldown_ns: u64,
+    /// A probe that has not reported by then is lost and its slot free again.
+    pub probe_timeout_ns: u64,
+    /// Opens when failed / calls reaches this, 0 < rate <= 1.
+    pub failure_rate_threshold: f64,
+    /// Opens when slow / calls reaches this, 0 < rate <= 1.
+    pub slow_call_rate_threshold: f64,
+    /// Each opening from half-open multiplies the cooldown by this, >= 1.
+    pub cooldown_backoff: f64,
+    /// The cooldown is lengthened by a random part of up to this fraction, 0 .. 1.
+    pub cooldown_jitter: f64,
+    /// Rates are taken over the last so many calls; 0: see window_duration_ns. Both 0: the last 20 calls.
+    pub window_calls: u32,
+    /// The rates say nothing below this many calls.
+    pub min_calls: u32,
+    /// Opens at this many failures in a row, whatever the rates and min_calls; 0: off.
+    pub consecutive_failures: u32,
+    /// Successful probes needed to close, and the most at once.
+    pub probes: u32,
+}
+
+versioned!(tg_breaker_config, first = 112, last = probes);
+// SAFETY: pointers and numbers only.
+unsafe impl Settings for tg_breaker_config {}
+
+impl Default for tg_breaker_config {
+    fn default() -> Self {
+        let core = BreakerConfig::default();
+        Self {
+            struct_size: size_of::<Self>(),
+            name: In::default(),
+            clock: In::default(),
+            window_duration_ns: 0,
+            slow_call_duration_ns: core.slow_call_duration.map_or(TG_NEVER, ns),
+            cooldown_ns: ns(core.cooldown),
+            max_cooldown_ns: core.max_cooldown.map_or(0, ns),
+            probe_timeout_ns: ns(core.probe_timeout),
+            failure_rate_threshold: core.failure_rate_threshold,
+            slow_call_rate_threshold: core.slow_call_rate_threshold,
+            cooldown_backoff: core.cooldown_backoff,
+            cooldown_jitter: core.cooldown_jitter,
+            window_calls: 0,
+            min_calls: core.min_calls,
+            consecutive_failures: core.consecutive_failures.unwrap_or(0),
+            probes: core.probes,
+        }
+    }
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(TG_NEVER)
+}
+
+impl tg_breaker_config {
+    pub(crate) fn checked(&self) -> Result<BreakerConfig, Failure> {
+        let default = BreakerConfig::default();
+        let window = match (self.window_calls, self.window_duration_ns) {
+            (0, 0) => default.window,
+            (calls, 0) => Window::Calls(calls),
+            (0, span) => Window::Duration(Duration::from_nanos(span)),
+            _ => {
+                let message = "window_calls: set beside window_duration_ns; leave one of them 0";
+                return Err(Failure::new(TG_CONFLICT, message));
+            }
+        };
+        Ok(BreakerConfig {
+            window,
+            failure_rate_threshold: self.failure_rate_threshold,
+            slow_call_duration: bound(self.slow_call_duration_ns),
+            slow_call_rate_threshold: self.slow_call_rate_threshold,
+            consecutive_failures: (self.consecutive_failures != 0).then_some(self.consecutive_failures),
+            min_calls: self.min_calls,
+            cooldown: Duration::from_nanos(self.cooldown_ns),
+            cooldown_backoff: self.cooldown_backoff,
+            max_cooldown: (self.max_cooldown_ns != 0).then(|| Duration::from_nanos(self.max_cooldown_ns)),
+            cooldown_jitter: self.cooldown_jitter,
+            probes: self.probes,
+            probe_timeout: Duration::from_nanos(self.probe_timeout_ns),
+        })
+    }
+}

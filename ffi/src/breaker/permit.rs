@@ -1,0 +1,55 @@
+//! The right to make one call, and what became of it.
+
+use crate::status::Failure;
+use crate::status::tg_status::{TG_NO_PERMIT, TG_UNKNOWN_VALUE};
+use tidegate_core::breaker::{Outcome, Permit};
+
+/// The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_permit {
+    /// Opaque.
+    pub word: u64,
+    /// Opaque.
+    pub started_ns: u64,
+}
+
+impl From<Permit> for tg_permit {
+    fn from(permit: Permit) -> Self {
+        // Inverted, so that a permit nobody filled in (all zero) is none that the core gives out.
+        Self { word: !permit.word, started_ns: permit.started_ns }
+    }
+}
+
+impl tg_permit {
+    pub(crate) fn checked(self) -> Result<Permit, Failure> {
+        match self.word {
+            0 => Err(Failure::new(TG_NO_PERMIT, "permit: all zero; only an acquire that answered TG_OK gives one")),
+            word => Ok(Permit { word: !word, started_ns: self.started_ns }),
+        }
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum tg_outcome {
+    /// It worked. Slow when its duration reached slow_call_duration_ns.
+    TG_SUCCESS = 0,
+    /// It failed.
+    TG_FAILURE = 1,
+    /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given back.
+    TG_IGNORE = 2,
+}
+
+pub(crate) fn outcome(value: i32) -> Result<Outcome, Failure> {
+    match value {
+        0 => Ok(Outcome::Success),
+        1 => Ok(Outcome::Failure),
+        2 => Ok(Outcome::Ignore),
+        _ => {
+            let message = format!("outcome: {value} is none of TG_SUCCESS (0), TG_FAILURE (1), TG_IGNORE (2)");
+            Err(Failure::new(TG_UNKNOWN_VALUE, message))
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a breaker shows: its state, its window, its events.
+
+use crate::handle::versioned;
+use std::mem::size_of;
+use tidegate_core::breaker::{BreakerStats, Event, EventKind, State};
+
+/// Where a breaker stands. Later versions may add values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum tg_state {
+    /// Calls pass and are counted.
+    TG_STATE_CLOSED = 0,
+    /// Calls are refused until the cooldown ends.
+    TG_STATE_OPEN = 1,
+    /// A few probes pass.
+    TG_STATE_HALF_OPEN = 2,
+    /// Open by hand, until reset.
+    TG_STATE_FORCED_OPEN = 3,
+    /// Switched off: calls pass and are not counted.
+    TG_STATE_DISABLED = 4,
+    /// Calls pass and are counted, the circuit never opens.
+    TG_STATE_METRICS_ONLY = 5,
+}
+
+// The numbers are one law with the core's.
+const _: () = {
+    assert!(tg_state::TG_STATE_CLOSED as i32 == State::Closed as i32);
+    assert!(tg_state::TG_STATE_OPEN as i32 == State::Open as i32);
+    assert!(tg_state::TG_STATE_HALF_OPEN as i32 == State::HalfOpen as i32);
+    assert!(tg_state::TG_STATE_FORCED_OPEN as i32 == State::ForcedOpen as i32);
+    assert!(tg_state::TG_STATE_DISABLED as i32 == State::Disabled as i32);
+    assert!(tg_state::TG_STATE_METRICS_ONLY as i32 == State::MetricsOnly as i32);
+};
+
+/// What an event tells. Later versions may add values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum tg_event_kind {
+    /// Now closed.
+    TG_EVENT_CLOSED = 0,
+    /// Now open.
+    TG_EVENT_OPENED = 1,
+    /// Now half-open.
+    TG_EVENT_HALF_OPENED = 2,
+    /// Opened by hand.
+    TG_EVENT_FORCED_OPEN = 3,
+    /// Switched off.
+    TG_EVENT_DISABLED = 4,
+    /// Metrics only.
+    TG_EVENT_METRICS_ONLY = 5,
+    /// A probe succeeded.
+    TG_EVENT_PROBE_SUCCEEDED = 6,
+    /// A probe failed.
+    TG_EVENT_PROBE_FAILED = 7,
+    /// A probe did not report within probe_timeout_ns.
+    TG_EVENT_PROBE_LOST = 8,
+}
+
+const _: () = {
+    assert!(tg_event_kind::TG_EVENT_CLOSED as i32 == EventKind::Closed as i32);
+    assert!(tg_event_kind::TG_EVENT_OPENED as i32 == EventKind::Opened as i32);
+    assert!(tg_event_kind::TG_EVENT_HALF_OPENED as i32 == EventKind::HalfOpened as i32);
+    assert!(tg_event_kind::TG_EVENT_FORCED_OPEN as i32 == EventKind::ForcedOpen as i32);
+    assert!(tg_event_kind::TG_EVENT_DISABLED as i32 == EventKind::Disabled as i32);
+    assert!(tg_event_kind::TG_EVENT_METRICS_ONLY as i32 == EventKind::MetricsOnly as i32);
+    assert!(tg_event_kind::TG_EVENT_PROBE_SUCCEEDED as i32 == EventKind::ProbeSucceeded as i32);
+    assert!(tg_event_kind::TG_EVENT_PROBE_FAILED as i32 == EventKind::ProbeFailed as i32);
+    assert!(tg_event_kind::TG_EVENT_PROBE_LOST as i32 == EventKind::ProbeLost as i32);
+};
+
+/// A transition, or the outcome of a probe. Start from TG_EVENT_INIT.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_event {
+    /// sizeof(tg_event)
+    pub struct_size: usize,
+    /// One of tg_event_kind.
+    pub kind: i32,
+    /// Running number from 0; a gap means that events were overwritten before they were read.
+    pub seq: u64,
+    /// Clock nanoseconds (millisecond resolution).
+    pub at_ns: u64,
+}
+
+versioned!(tg_event, first = 32, last = at_ns);
+
+/// A look at a breaker. Start from TG_BREAKER_SNAPSHOT_INIT.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_breaker_snapshot {
+    /// sizeof(tg_breaker_snapshot)
+    pub struct_size: usize,
+    /// One of tg_state.
+    pub state: i32,
+    /// Calls in the window.
+    pub calls: u32,
+    /// Failed calls in the window.
+    pub failed: u32,
+    /// Slow calls in the window.
+    pub slow: u32,
+    /// failed / calls, 0 without calls.
+    pub failure_rate: f64,
+    /// slow / calls, 0 without calls.
+    pub slow_call_rate: f64,
+    /// Calls refused since the breaker was made.
+    pub rejected: u64,
+    /// How often it opened since it was made.
+    pub opened: u64,
+    /// Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open.
+    pub retry_after_ns: u64,
+}
+
+versioned!(tg_breaker_snapshot, first = 64, last = retry_after_ns);
+
+impl From<BreakerStats> for tg_breaker_snapshot {
+    fn from(stats: BreakerStats) -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            state: stats.state as i32,
+            calls: stats.calls,
+            failed: stats.failed,
+            slow: stats.slow,
+            failure_rate: stats.failure_rate,
+            slow_call_rate: stats.slow_call_rate,
+            rejected: stats.rejected,
+            opened: stats.opened,
+            retry_after_ns: stats.retry_after_ns,
+        }
+    }
+}
+
+impl From<Event> for tg_event {
+    fn from(event: Event) -> Self {
+        Self { struct_size: size_of::<Self>(), kind: event.kind as i32, seq: event.seq, at_ns: event.at_ns }
+    }
+}

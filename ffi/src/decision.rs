@@ -1,0 +1,48 @@
+//! The answer of a limit.
+
+use crate::handle::{Out, versioned};
+use crate::status::{Answer, tg_status};
+use std::mem::size_of;
+use tidegate_core::Decision;
+
+/// What a limit decided. Start from TG_DECISION_INIT.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_decision {
+    /// sizeof(tg_decision)
+    pub struct_size: usize,
+    /// Whether the cost was taken (from a peek: would be).
+    pub allowed: bool,
+    /// The most tokens that can be taken at once (the burst).
+    pub limit: u32,
+    /// Whole tokens left; 0 in debt or under a penalty.
+    pub remaining: u32,
+    /// Nanoseconds until the same cost could be admitted: 0 when allowed, TG_NEVER when it exceeds the burst.
+    pub retry_after_ns: u64,
+    /// Nanoseconds until the limit is back at its full burst.
+    pub reset_after_ns: u64,
+}
+
+versioned!(tg_decision, first = 40, last = reset_after_ns);
+
+impl From<Decision> for tg_decision {
+    fn from(decision: Decision) -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            allowed: decision.allowed,
+            limit: decision.limit,
+            remaining: decision.remaining,
+            retry_after_ns: decision.retry_after_ns,
+            reset_after_ns: decision.reset_after_ns,
+        }
+    }
+}
+
+/// Decides only when there is room for the answer, and tells it.
+#[inline]
+pub(crate) fn answer(out: &Out<tg_decision>, decide: impl FnOnce() -> Decision) -> Answer {
+    let room = out.room("decision")?;
+    let decision = decide();
+    out.fill(room, decision.into());
+    Ok(if decision.allowed { tg_status::TG_OK } else { tg_status::TG_DENIED })
+}

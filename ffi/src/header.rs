@@ -1,0 +1,182 @@
+//! Makes `include/tidegate.h` and holds the committed one to it: `TIDEGATE_BLESS=1 cargo test -p tidegate-ffi header`
+//! rewrites it (`ffi/gen-header.sh`).
+
+use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_event, tg_permit};
+use crate::bucket::{tg_bucket_config, tg_bucket_snapshot, tg_ticket};
+use crate::decision::tg_decision;
+use crate::handle::In;
+use crate::queue::{tg_queue_config, tg_queue_snapshot};
+use crate::quota::tg_quota;
+use std::fmt::Write;
+use std::mem::{offset_of, size_of};
+use std::path::Path;
+
+/// A value as C writes it.
+trait Literal {
+    fn literal(&self) -> String;
+}
+
+macro_rules! plain {
+    ($($type:ty),*) => { $(impl Literal for $type {
+        fn literal(&self) -> String {
+            format!("{self:?}")
+        }
+    })* };
+}
+
+plain!(bool, i32, u32, usize, f64);
+
+impl Literal for u64 {
+    fn literal(&self) -> String {
+        match *self {
+            u64::MAX => "UINT64_MAX".to_owned(),
+            value => format!("UINT64_C({value})"),
+        }
+    }
+}
+
+impl<T> Literal for In<T> {
+    fn literal(&self) -> String {
+        assert!(self.is_null(), "an INIT macro can only hold NULL");
+        "NULL".to_owned()
+    }
+}
+
+/// The INIT macro from the struct's own default, and what must hold of its layout.
+macro_rules! versioned_in_c {
+    ($out:ident, $name:ident { $($field:ident),* }) => {{
+        // Fails to compile when a field is missing here.
+        let $name { struct_size: _, $($field),* } = $name::default();
+        let values = [$($field.literal()),*].join(", ");
+        let offsets = [0, $(offset_of!($name, $field)),*];
+        assert!(offsets.is_sorted(), "{}: fields stand in the order of the struct", stringify!($name));
+        let (name, last) = (stringify!($name), [$(stringify!($field)),*].into_iter().last().unwrap());
+        let upper = name.to_uppercase();
+        writeln!($out, "#define {upper}_INIT {{ sizeof({name}), {values} }}").unwrap();
+        writeln!($out, "TG_ASSERT(offsetof({name}, struct_size) == 0, {name}_starts_with_its_size);").unwrap();
+        writeln!($out, "TG_ASSERT(offsetof({name}, {last}) + sizeof((({name} *)0)->{last}) == sizeof({name}), {name}_has_no_padding_at_its_end);").unwrap();
+        size_in_c!($out, $name);
+        writeln!($out).unwrap();
+    }};
+}
+
+macro_rules! size_in_c {
+    ($out:ident, $name:ident) => {
+        let (name, size) = (stringify!($name), size_of::<$name>());
+        writeln!($out, "TG_ASSERT(sizeof(void *) != 8 || sizeof({name}) == {size}, {name}_has_its_size);").unwrap();
+    };
+}
+
+fn trailer() -> String {
+    let mut out = String::from(
+        "\n/* Initial values: the struct's size, and the defaults. The assertions hold a compiler to the library's layout. */\n\
+         #if defined(__cplusplus)\n#define TG_ASSERT(what, name) static_assert(what, #name)\n\
+         #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L\n\
+         #define TG_ASSERT(what, name) _Static_assert(what, #name)\n\
+         #else\n#define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]\n#endif\n\n",
+    );
+    versioned_in_c!(out, tg_bucket_config { rate, clock, count, period_ns, burst, stripes });
+    versioned_in_c!(out, tg_quota { rate, count, period_ns, burst });
+    versioned_in_c!(out, tg_decision { allowed, limit, remaining, retry_after_ns, reset_after_ns });
+    versioned_in_c!(out, tg_bucket_snapshot { admitted, denied });
+    versioned_in_c!(
+        out,
+        tg_breaker_config {
+            name,
+            clock,
+            window_duration_ns,
+            slow_call_duration_ns,
+            cooldown_ns,
+            max_cooldown_ns,
+            probe_timeout_ns,
+            failure_rate_threshold,
+            slow_call_rate_threshold,
+            cooldown_backoff,
+            cooldown_jitter,
+            window_calls,
+            min_calls,
+            consecutive_failures,
+            probes
+        }
+    );
+    versioned_in_c!(
+        out,
+        tg_breaker_snapshot {
+            state,
+            calls,
+            failed,
+            slow,
+            failure_rate,
+            slow_call_rate,
+            rejected,
+            opened,
+            retry_after_ns
+        }
+    );
+    versioned_in_c!(out, tg_event { kind, seq, at_ns });
+    versioned_in_c!(out, tg_queue_config { clock, capacity, high_watermark, low_watermark, on_full, sojourn });
+    versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
+    size_in_c!(out, tg_ticket);
+    size_in_c!(out, tg_permit);
+    out.push_str("\n#undef TG_ASSERT\n\n#endif /* TIDEGATE_H */\n");
+    out
+}
+
+fn version() -> String {
+    let number = |text: &str| text.parse::<u32>().unwrap();
+    let (major, minor) = (number(env!("CARGO_PKG_VERSION_MAJOR")), number(env!("CARGO_PKG_VERSION_MINOR")));
+    let patch = number(env!("CARGO_PKG_VERSION_PATCH"));
+    format!(
+        "\n/** The version of this header; tg_version() is that of the library. */\n\
+         #define TG_VERSION \"{}\"\n#define TG_VERSION_MAJOR {major}\n#define TG_VERSION_MINOR {minor}\n\
+         #define TG_VERSION_PATCH {patch}",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// cbindgen names every `In<T>` and `Out<T>` by a typedef; a C reader wants to see the pointer.
+fn without_pointer_typedefs(header: &str) -> String {
+    let (mut pointers, mut kept) = (Vec::new(), Vec::new());
+    for block in header.split("\n\n") {
+        let definition = block.rsplit_once("*/\n").map_or(block, |(_, definition)| definition);
+        let alias = definition.strip_prefix("typedef ").and_then(|line| line.strip_suffix(';')?.rsplit_once('*'));
+        match alias {
+            Some((target, name)) if name.starts_with("In_") || name.starts_with("Out_") => {
+                pointers.push((format!("{name} "), format!("{target}*")));
+            }
+            _ => kept.push(block),
+        }
+    }
+    // Longest first: a name may begin like another.
+    pointers.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    let kept = kept.join("\n\n");
+    let text = pointers.iter().fold(kept, |text, (name, pointer)| text.replace(name, pointer));
+    assert!(!text.contains("In_") && !text.contains("Out_"), "a pointer typedef is left");
+    text
+}
+
+fn generate() -> String {
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut config = cbindgen::Config::from_file(crate_dir.join("cbindgen.toml")).unwrap();
+    config.after_includes = Some(version());
+    config.trailer = Some(trailer());
+    let sources = cbindgen::Builder::new().with_config(config).with_src(crate_dir.join("src/lib.rs"));
+    let mut text = Vec::new();
+    sources.generate().unwrap().write(&mut text);
+    without_pointer_typedefs(&String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn the_committed_header_is_the_generated_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include/tidegate.h");
+    let generated = generate();
+    if std::env::var_os("TIDEGATE_BLESS").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = committed.lines().zip(generated.lines()).enumerate().find(|(_, (old, new))| old != new);
+    assert!(
+        committed == generated,
+        "include/tidegate.h is out of date (line, committed, generated: {differs:?}); run ffi/gen-header.sh"
+    );
+}

@@ -1,0 +1,421 @@
+//! Bounded queue of pointers.
+
+// `#[unsafe(no_mangle)]`, `unsafe impl Settings` for a struct of plain numbers, `unsafe impl Send` and `Sync` for an item.
+#![allow(unsafe_code)]
+
+use crate::clock::{clock_or_monotonic, tg_clock};
+use crate::handle::{Handle, In, Out, Settings, versioned};
+use crate::panic::guard;
+use crate::quota::bound;
+use crate::status::{Failure, tg_status};
+use std::ffi::c_void;
+use std::mem::size_of;
+use tg_status::{TG_CLOSED, TG_EMPTY, TG_FULL, TG_OK, TG_UNKNOWN_VALUE};
+use tidegate_core::pressure::{OnFull, PopError, PushError, PushErrorKind};
+use tidegate_core::{BoundedQueue, QueueConfig};
+
+/// A bounded first-in-first-out queue of pointers, for any number of producers and consumers, with watermarks.
+#[derive(Debug)]
+pub struct tg_queue(BoundedQueue<Item>);
+
+impl Handle for tg_queue {}
+
+/// A pointer that is kept and given back, never followed.
+#[derive(Clone, Copy, Debug)]
+struct Item(*mut c_void);
+
+// SAFETY: tidegate never follows the pointer; what it points to changes threads by the caller's own wish.
+unsafe impl Send for Item {}
+
+// SAFETY: as above; a shared reference to it gives nothing but the number.
+unsafe impl Sync for Item {}
+
+/// What a push onto a full queue does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum tg_on_full {
+    /// Refuses the new item; also from the high watermark on, until the depth falls below the low one.
+    TG_REJECT = 0,
+    /// Takes the new item and hands the oldest back; watermarks then only steer tg_queue_is_accepting().
+    TG_DROP_OLDEST = 1,
+}
+
+const _: () = {
+    assert!(tg_on_full::TG_REJECT as i32 == OnFull::Reject as i32);
+    assert!(tg_on_full::TG_DROP_OLDEST as i32 == OnFull::DropOldest as i32);
+};
+
+/// Settings of a queue. Start from TG_QUEUE_CONFIG_INIT and set capacity.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct tg_queue_config {
+    /// sizeof(tg_queue_config)
+    pub struct_size: usize,
+    /// For sojourn times; NULL: the machine's monotonic clock. Waiting always uses the machine's. Borrowed during the call.
+    pub clock: In<tg_clock>,
+    /// The most items held, 1 .. 2^24. Must be set.
+    pub capacity: usize,
+    /// Fraction of the capacity at which pushes start to be refused, low < high <= 1; 1.0 turns watermarks off.
+    pub high_watermark: f64,
+    /// Fraction below which pushes are accepted again.
+    pub low_watermark: f64,
+    /// One of tg_on_full.
+    pub on_full: i32,
+    /// Not 0: items carry the time of their push, so that tg_queue_try_pop_timed() can tell how long they waited.
+    pub sojourn: u32,
+}
+
+versioned!(tg_queue_config, first = 48, last = sojourn);
+// SAFETY: pointers and numbers only.
+unsafe impl Settings for tg_queue_config {}
+
+impl Default for tg_queue_config {
+    fn default() -> Self {
+        let core = QueueConfig::new(0);
+        Self {
+            struct_size: size_of::<Self>(),
+            clock: In::default(),
+            capacity: core.capacity,
+            high_watermark: core.high_watermark,
+            low_watermark: core.low_watermark,
+            on_full: core.on_full as i32,
+            sojourn: core.sojourn.into(),
+        }
+    }
+}
+
+impl tg_queue_config {
+    fn checked(&self) -> Result<QueueConfig, Failure> {
+        let on_full = match self.on_full {
+            0 => OnFull::Reject,
+            1 => OnFull::DropOldest,
+            other => {
+                let message = format!("on_full: {other} is neither TG_REJECT (0) nor TG_DROP_OLDEST (1)");
+                return Err(Failure::new(TG_UNKNOWN_VALUE, message));
+            }
+        };
+        let (high_watermark, low_watermark) = (self.high_watermark, self.low_watermark);
+        let capacity = self.capacity;
+        Ok(QueueConfig { capacity, high_watermark, low_watermark, on_full, sojourn: self.sojourn != 0 })
+    }
+}
+
+/// A look at a queue. Start from TG_QUEUE_SNAPSHOT_INIT.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_queue_snapshot {
+    /// sizeof(tg_queue_snapshot)
+    pub struct_size: usize,
+    /// Items held now.
+    pub depth: usize,
+    /// Whether pushes are accepted now.
+    pub accepting: bool,
+    /// Items accepted.
+    pub pushed: u64,
+    /// Items popped or drained.
+    pub popped: u64,
+    /// Pushes refused.
+    pub rejected: u64,
+    /// Items handed back by TG_DROP_OLDEST.
+    pub dropped: u64,
+}
+
+versioned!(tg_queue_snapshot, first = 56, last = dropped);
+
+/// Makes an empty queue.
+///
+/// Ownership: *queue is the caller's, to be freed with tg_queue_free(). Borrows config and all it points to.
+/// Thread safety: any thread.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_CONFLICT (low not below
+/// high), TG_UNKNOWN_VALUE (on_full). *queue is then not written.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_queue>) -> tg_status {
+    guard(|| {
+        let config = config.read("config")?;
+        queue.require("queue")?;
+        let clock = clock_or_monotonic(&config.clock);
+        queue.give(tg_queue(BoundedQueue::with_clock(config.checked()?, clock)?));
+        Ok(TG_OK)
+    })
+}
+
+/// Frees a queue; NULL is fine. Close it, join whoever waits on it and tg_queue_drain() it first: items still inside are
+/// forgotten, for tidegate does not know how to free them.
+///
+/// Ownership: takes queue, not the items.
+/// Thread safety: no other call may be using or waiting on queue, now or later.
+/// Errors: none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_free(queue: Out<tg_queue>) {
+    guard(|| {
+        queue.free();
+        Ok(TG_OK)
+    });
+}
+
+/// Puts an item in without waiting: TG_OK, TG_FULL or TG_CLOSED. With TG_DROP_OLDEST, *dropped is the item that had to
+/// go, or NULL; otherwise dropped may be NULL.
+///
+/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
+/// Thread safety: any thread, at any time; does not wait for room.
+/// Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_try_push(queue: In<tg_queue>, item: Out<c_void>, dropped: Out<*mut c_void>) -> tg_status {
+    guard(|| {
+        let (queue, item) = pushable(&queue, &item, &dropped)?;
+        Ok(pushed(queue.try_push(item), &dropped))
+    })
+}
+
+/// tg_queue_try_push() at now_ns nanoseconds of the queue's clock.
+///
+/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
+/// Thread safety: any thread, at any time; does not wait for room.
+/// Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_try_push_at(
+    queue: In<tg_queue>,
+    now_ns: u64,
+    item: Out<c_void>,
+    dropped: Out<*mut c_void>,
+) -> tg_status {
+    guard(|| {
+        let (queue, item) = pushable(&queue, &item, &dropped)?;
+        Ok(pushed(queue.try_push_at(now_ns, item), &dropped))
+    })
+}
+
+/// Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full at
+/// the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
+///
+/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
+/// Thread safety: any thread, at any time; blocks up to timeout_ns.
+/// Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_push(
+    queue: In<tg_queue>,
+    item: Out<c_void>,
+    timeout_ns: u64,
+    dropped: Out<*mut c_void>,
+) -> tg_status {
+    guard(|| {
+        let (queue, item) = pushable(&queue, &item, &dropped)?;
+        Ok(pushed(queue.push(item, bound(timeout_ns)), &dropped))
+    })
+}
+
+fn pushable<'a>(
+    queue: &'a In<tg_queue>,
+    item: &Out<c_void>,
+    dropped: &Out<*mut c_void>,
+) -> Result<(&'a BoundedQueue<Item>, Item), Failure> {
+    let queue = &queue.get("queue")?.0;
+    item.require("item")?;
+    if queue.config().on_full == OnFull::DropOldest {
+        dropped.require("dropped")?;
+    }
+    Ok((queue, Item(item.address())))
+}
+
+fn pushed(answer: Result<Option<Item>, PushError<Item>>, dropped: &Out<*mut c_void>) -> tg_status {
+    let (oldest, status) = match answer {
+        Ok(oldest) => (oldest, TG_OK),
+        Err(PushError { kind: PushErrorKind::Full, .. }) => (None, TG_FULL),
+        Err(PushError { kind: PushErrorKind::Closed, .. }) => (None, TG_CLOSED),
+    };
+    dropped.set(oldest.map_or(std::ptr::null_mut(), |item| item.0));
+    status
+}
+
+fn popped(answer: Result<Item, PopError>, item: &Out<*mut c_void>) -> tg_status {
+    let (taken, status) = match answer {
+        Ok(taken) => (taken.0, TG_OK),
+        Err(PopError::Empty) => (std::ptr::null_mut(), TG_EMPTY),
+        Err(PopError::Closed) => (std::ptr::null_mut(), TG_CLOSED),
+    };
+    item.set(taken);
+    status
+}
+
+/// Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything accepted
+/// has been taken out.
+///
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+/// Thread safety: any thread, at any time; does not wait for an item.
+/// Errors: TG_NULL; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_try_pop(queue: In<tg_queue>, item: Out<*mut c_void>) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        item.require("item")?;
+        Ok(popped(queue.try_pop(), &item))
+    })
+}
+
+/// tg_queue_try_pop() that also tells how many nanoseconds the item waited (0 unless sojourn is on).
+///
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+/// Thread safety: any thread, at any time; does not wait for an item.
+/// Errors: TG_NULL; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_try_pop_timed(
+    queue: In<tg_queue>,
+    item: Out<*mut c_void>,
+    sojourn_ns: Out<u64>,
+) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        item.require("item")?;
+        sojourn_ns.require("sojourn_ns")?;
+        let answer = queue.try_pop_timed();
+        sojourn_ns.set(answer.as_ref().map_or(0, |(_, waited)| *waited));
+        Ok(popped(answer.map(|(taken, _)| taken), &item))
+    })
+}
+
+/// tg_queue_try_pop_timed() at now_ns nanoseconds of the queue's clock.
+///
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+/// Thread safety: any thread, at any time; does not wait for an item.
+/// Errors: TG_NULL; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_try_pop_timed_at(
+    queue: In<tg_queue>,
+    now_ns: u64,
+    item: Out<*mut c_void>,
+    sojourn_ns: Out<u64>,
+) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        item.require("item")?;
+        sojourn_ns.require("sojourn_ns")?;
+        let answer = queue.try_pop_timed_at(now_ns);
+        sojourn_ns.set(answer.as_ref().map_or(0, |(_, waited)| *waited));
+        Ok(popped(answer.map(|(taken, _)| taken), &item))
+    })
+}
+
+/// Takes the oldest item, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever): TG_OK, TG_EMPTY (still
+/// empty at the deadline), or TG_CLOSED when the queue is closed and everything accepted has been taken out.
+///
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+/// Thread safety: any thread, at any time; blocks up to timeout_ns.
+/// Errors: TG_NULL; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_pop(queue: In<tg_queue>, timeout_ns: u64, item: Out<*mut c_void>) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        item.require("item")?;
+        Ok(popped(queue.pop(bound(timeout_ns)), &item))
+    })
+}
+
+/// Refuses pushes from now on and wakes all who wait; what was accepted can still be popped. Closing twice is fine.
+///
+/// Ownership: borrows queue.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_close(queue: In<tg_queue>) -> tg_status {
+    guard(|| {
+        queue.get("queue")?.0.close();
+        Ok(TG_OK)
+    })
+}
+
+/// Closes the queue and takes the oldest item out: TG_OK, or TG_CLOSED when nothing is left. Loop until TG_CLOSED:
+/// `while (tg_queue_drain(queue, &item) == TG_OK) free(item);`
+///
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+/// Thread safety: any thread, at any time; waits only for a push that is half done.
+/// Errors: TG_NULL; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_drain(queue: In<tg_queue>, item: Out<*mut c_void>) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        item.require("item")?;
+        queue.close();
+        // A push that won its race against the close may not be there yet, so this waits for it; a closed queue never
+        // waits for anything else.
+        Ok(popped(queue.pop(None), &item))
+    })
+}
+
+/// Tells whether the queue was closed.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_is_closed(queue: In<tg_queue>, closed: Out<bool>) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        closed.require("closed")?;
+        closed.set(queue.is_closed());
+        Ok(TG_OK)
+    })
+}
+
+/// Tells whether a push would be accepted: not closed, not full, not above the watermark.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_is_accepting(queue: In<tg_queue>, accepting: Out<bool>) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        accepting.require("accepting")?;
+        accepting.set(queue.is_accepting());
+        Ok(TG_OK)
+    })
+}
+
+/// Tells how many items it holds now.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_depth(queue: In<tg_queue>, depth: Out<usize>) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        depth.require("depth")?;
+        depth.set(queue.depth());
+        Ok(TG_OK)
+    })
+}
+
+/// Tells the depth and the counts since the queue was made.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_STRUCT_SIZE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_queue_stats(queue: In<tg_queue>, snapshot: Out<tg_queue_snapshot>) -> tg_status {
+    guard(|| {
+        let queue = &queue.get("queue")?.0;
+        let room = snapshot.room("snapshot")?;
+        let now = queue.stats();
+        let (depth, accepting) = (now.depth, now.accepting);
+        let struct_size = size_of::<tg_queue_snapshot>();
+        let (pushed, popped, rejected, dropped) = (now.pushed, now.popped, now.rejected, now.dropped);
+        snapshot.fill(room, tg_queue_snapshot { struct_size, depth, accepting, pushed, popped, rejected, dropped });
+        Ok(TG_OK)
+    })
+}

@@ -1,0 +1,144 @@
+//! What a call answers: one number, and for errors a sentence kept for the calling thread.
+
+// `#[unsafe(no_mangle)]` only.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char};
+use tidegate_core::{ConfigError, ConfigErrorKind};
+
+/// What a call answered: 0 = done, > 0 = refused (an answer, not an error), < 0 = error (wrong arguments, or a bug).
+/// A value never changes its meaning; later versions may add values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum tg_status {
+    /// Done, admitted.
+    TG_OK = 0,
+    /// Refused: the rate limit has not enough tokens.
+    TG_DENIED = 1,
+    /// Refused: the circuit is open, or half-open with every probe taken.
+    TG_OPEN = 2,
+    /// Refused: the queue is full or above its high watermark; from a waiting form: still so at the deadline.
+    TG_FULL = 3,
+    /// Refused: the queue is closed; from a pop: closed and everything accepted has been taken out.
+    TG_CLOSED = 4,
+    /// Nothing there: the queue is empty (from a waiting form: still so at the deadline), or no event is left to read.
+    TG_EMPTY = 5,
+    /// Error: an argument that must not be NULL is NULL.
+    TG_NULL = -1,
+    /// Error: tidegate panicked. That is a bug in tidegate; the process goes on.
+    TG_PANIC = -2,
+    /// Error: a number outside what is allowed.
+    TG_OUT_OF_RANGE = -3,
+    /// Error: a text that does not have the form it should.
+    TG_SYNTAX = -4,
+    /// Error: two settings that exclude each other, or one that needs another.
+    TG_CONFLICT = -5,
+    /// Error: struct_size does not fit: start from the struct's INIT macro.
+    TG_STRUCT_SIZE = -6,
+    /// Error: a text that is not UTF-8.
+    TG_UTF8 = -7,
+    /// Error: an int32_t that is none of its enum's values.
+    TG_UNKNOWN_VALUE = -8,
+    /// Error: only a manual clock can be moved.
+    TG_NOT_MANUAL = -9,
+    /// Error: a permit that no acquire has filled in.
+    TG_NO_PERMIT = -10,
+    /// Error: an argument that is wrong in another way; see tg_last_error_message().
+    TG_INVALID = -11,
+}
+
+use tg_status::*;
+
+const ALL: [(tg_status, &CStr); 17] = [
+    (TG_OK, c"done"),
+    (TG_DENIED, c"refused: rate limited"),
+    (TG_OPEN, c"refused: circuit open"),
+    (TG_FULL, c"refused: queue full"),
+    (TG_CLOSED, c"refused: queue closed"),
+    (TG_EMPTY, c"nothing there"),
+    (TG_NULL, c"error: an argument is NULL"),
+    (TG_PANIC, c"error: tidegate panicked, which is a bug in tidegate"),
+    (TG_OUT_OF_RANGE, c"error: a number is out of range"),
+    (TG_SYNTAX, c"error: a text does not have the form it should"),
+    (TG_CONFLICT, c"error: settings exclude each other"),
+    (TG_STRUCT_SIZE, c"error: struct_size does not fit, start from the INIT macro"),
+    (TG_UTF8, c"error: a text is not UTF-8"),
+    (TG_UNKNOWN_VALUE, c"error: not a value of the enum"),
+    (TG_NOT_MANUAL, c"error: not a manual clock"),
+    (TG_NO_PERMIT, c"error: not a permit"),
+    (TG_INVALID, c"error: invalid argument"),
+];
+
+/// A failed call: its status and the sentence that says what was wrong, what is allowed and how to mend it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: tg_status,
+    message: String,
+}
+
+/// What every guarded body gives back.
+pub(crate) type Answer = Result<tg_status, Failure>;
+
+impl Failure {
+    #[cold]
+    pub(crate) fn new(status: tg_status, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    #[cold]
+    pub(crate) fn null(argument: &'static str) -> Self {
+        Self::new(TG_NULL, format!("{argument}: is NULL, must point to an object that is still alive"))
+    }
+
+    /// Keeps the sentence for this thread.
+    #[cold]
+    pub(crate) fn record(self) -> tg_status {
+        let message = CString::new(self.message.replace('\0', "\\0")).unwrap_or_default();
+        // A thread that is being torn down has nowhere to keep it; the status still tells.
+        let _ = LAST.try_with(|last| last.replace(message));
+        self.status
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let status = match error.kind() {
+            ConfigErrorKind::OutOfRange => TG_OUT_OF_RANGE,
+            ConfigErrorKind::Syntax => TG_SYNTAX,
+            ConfigErrorKind::Conflict => TG_CONFLICT,
+            _ => TG_INVALID,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<CString> = RefCell::default();
+}
+
+/// A short, fixed text for `status` (any number: an unknown one is told as such). Not the place for details: see
+/// tg_last_error_message().
+///
+/// Ownership: static; never free it. Never NULL.
+/// Thread safety: any thread, at any time.
+/// Errors: none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_status_message(status: i32) -> *const c_char {
+    let found = ALL.iter().find(|(value, _)| *value as i32 == status);
+    found.map_or(c"unknown status", |(_, text)| text).as_ptr()
+}
+
+/// What the latest failed call (status < 0) of this thread had to say: which argument was wrong, how, what is allowed.
+/// Calls that succeed or are refused leave it as it is.
+///
+/// Ownership: tidegate's; copy it before the next failing call on this thread. Never NULL, "" before any failure.
+/// Thread safety: each thread has its own.
+/// Errors: none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_last_error_message() -> *const c_char {
+    // The text lives in the cell until the next `record` on this thread replaces it.
+    LAST.try_with(|last| last.try_borrow().map_or(c"".as_ptr(), |text| text.as_ptr())).unwrap_or(c"".as_ptr())
+}

@@ -1,0 +1,1425 @@
+/*
+ * tidegate: lock-free rate limiting, circuit breaking and backpressure. MIT OR Apache-2.0
+ *
+ * Generated from ffi/src: edit there and run ffi/gen-header.sh.
+ *
+ * The law of this interface:
+ *
+ * - Names. Everything begins with tg_ or TG_, and the library exports nothing else.
+ * - Answers. tg_status: 0 = done, > 0 = refused (an answer, not an error), < 0 = error. Values are fixed.
+ *   tg_status_message() has a fixed text for each, tg_last_error_message() says what this thread's last error was about.
+ * - Handles. tg_clock, tg_bucket, tg_breaker and tg_queue are opaque, made by *_new() and given back to *_free(). A call
+ *   that takes a const handle may run on any thread, together with any other such call. *_free() is the exception: it must
+ *   be the last call on its handle.
+ * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
+ *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
+ * - Values. Permits and tickets are two uint64_t passed by value; nothing needs to be freed.
+ * - Enums. They are passed in as int32_t, and an unknown value is an error.
+ * - Time. Nanoseconds in uint64_t; UINT64_MAX (TG_NEVER) is "never", or as a timeout "for ever". Each operation that looks
+ *   at the clock has a form ending in _at that takes the time instead: any epoch, but one clock per object.
+ * - NULL. An argument that must not be NULL gives TG_NULL, never a crash; *_free(NULL) does nothing. A pointer that is not
+ *   NULL must be good, and a text must end with NUL: no library can check that.
+ * - Panics. A bug inside becomes TG_PANIC, never an abort or an unwinding through your frames.
+ * - Fork. After fork() the objects of the child are copies of their own.
+ * - Change. A function never changes its meaning; a new meaning gets a new name.
+ *
+ * Each function says who owns what (Ownership), what threads may do (Thread safety), which errors it gives (Errors, status
+ * < 0) and since which version it exists (Since). TG_PANIC can come from every call and is not listed.
+ */
+#ifndef TIDEGATE_H
+#define TIDEGATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** The version of this header; tg_version() is that of the library. */
+#define TG_VERSION "0.1.0"
+#define TG_VERSION_MAJOR 0
+#define TG_VERSION_MINOR 1
+#define TG_VERSION_PATCH 0
+
+/**
+ * Nanoseconds that mean "never", or as a timeout "for ever".
+ */
+#define TG_NEVER UINT64_MAX
+
+/**
+ * As a burst: the count of the rate.
+ */
+#define TG_BURST_OF_RATE UINT64_MAX
+
+/**
+ * What a call answered: 0 = done, > 0 = refused (an answer, not an error), < 0 = error (wrong arguments, or a bug).
+ * A value never changes its meaning; later versions may add values.
+ */
+enum tg_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Done, admitted.
+     */
+    TG_OK = 0,
+    /**
+     * Refused: the rate limit has not enough tokens.
+     */
+    TG_DENIED = 1,
+    /**
+     * Refused: the circuit is open, or half-open with every probe taken.
+     */
+    TG_OPEN = 2,
+    /**
+     * Refused: the queue is full or above its high watermark; from a waiting form: still so at the deadline.
+     */
+    TG_FULL = 3,
+    /**
+     * Refused: the queue is closed; from a pop: closed and everything accepted has been taken out.
+     */
+    TG_CLOSED = 4,
+    /**
+     * Nothing there: the queue is empty (from a waiting form: still so at the deadline), or no event is left to read.
+     */
+    TG_EMPTY = 5,
+    /**
+     * Error: an argument that must not be NULL is NULL.
+     */
+    TG_NULL = -1,
+    /**
+     * Error: tidegate panicked. That is a bug in tidegate; the process goes on.
+     */
+    TG_PANIC = -2,
+    /**
+     * Error: a number outside what is allowed.
+     */
+    TG_OUT_OF_RANGE = -3,
+    /**
+     * Error: a text that does not have the form it should.
+     */
+    TG_SYNTAX = -4,
+    /**
+     * Error: two settings that exclude each other, or one that needs another.
+     */
+    TG_CONFLICT = -5,
+    /**
+     * Error: struct_size does not fit: start from the struct's INIT macro.
+     */
+    TG_STRUCT_SIZE = -6,
+    /**
+     * Error: a text that is not UTF-8.
+     */
+    TG_UTF8 = -7,
+    /**
+     * Error: an int32_t that is none of its enum's values.
+     */
+    TG_UNKNOWN_VALUE = -8,
+    /**
+     * Error: only a manual clock can be moved.
+     */
+    TG_NOT_MANUAL = -9,
+    /**
+     * Error: a permit that no acquire has filled in.
+     */
+    TG_NO_PERMIT = -10,
+    /**
+     * Error: an argument that is wrong in another way; see tg_last_error_message().
+     */
+    TG_INVALID = -11,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_status tg_status;
+#else
+typedef int32_t tg_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What became of a call.
+ */
+enum tg_outcome
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * It worked. Slow when its duration reached slow_call_duration_ns.
+     */
+    TG_SUCCESS = 0,
+    /**
+     * It failed.
+     */
+    TG_FAILURE = 1,
+    /**
+     * It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given back.
+     */
+    TG_IGNORE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_outcome tg_outcome;
+#else
+typedef int32_t tg_outcome;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Where a breaker stands. Later versions may add values.
+ */
+enum tg_state
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Calls pass and are counted.
+     */
+    TG_STATE_CLOSED = 0,
+    /**
+     * Calls are refused until the cooldown ends.
+     */
+    TG_STATE_OPEN = 1,
+    /**
+     * A few probes pass.
+     */
+    TG_STATE_HALF_OPEN = 2,
+    /**
+     * Open by hand, until reset.
+     */
+    TG_STATE_FORCED_OPEN = 3,
+    /**
+     * Switched off: calls pass and are not counted.
+     */
+    TG_STATE_DISABLED = 4,
+    /**
+     * Calls pass and are counted, the circuit never opens.
+     */
+    TG_STATE_METRICS_ONLY = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_state tg_state;
+#else
+typedef int32_t tg_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What an event tells. Later versions may add values.
+ */
+enum tg_event_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Now closed.
+     */
+    TG_EVENT_CLOSED = 0,
+    /**
+     * Now open.
+     */
+    TG_EVENT_OPENED = 1,
+    /**
+     * Now half-open.
+     */
+    TG_EVENT_HALF_OPENED = 2,
+    /**
+     * Opened by hand.
+     */
+    TG_EVENT_FORCED_OPEN = 3,
+    /**
+     * Switched off.
+     */
+    TG_EVENT_DISABLED = 4,
+    /**
+     * Metrics only.
+     */
+    TG_EVENT_METRICS_ONLY = 5,
+    /**
+     * A probe succeeded.
+     */
+    TG_EVENT_PROBE_SUCCEEDED = 6,
+    /**
+     * A probe failed.
+     */
+    TG_EVENT_PROBE_FAILED = 7,
+    /**
+     * A probe did not report within probe_timeout_ns.
+     */
+    TG_EVENT_PROBE_LOST = 8,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_event_kind tg_event_kind;
+#else
+typedef int32_t tg_event_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What a push onto a full queue does.
+ */
+enum tg_on_full
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Refuses the new item; also from the high watermark on, until the depth falls below the low one.
+     */
+    TG_REJECT = 0,
+    /**
+     * Takes the new item and hands the oldest back; watermarks then only steer tg_queue_is_accepting().
+     */
+    TG_DROP_OLDEST = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_on_full tg_on_full;
+#else
+typedef int32_t tg_on_full;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A circuit breaker: closed, open, half-open.
+ */
+typedef struct tg_breaker tg_breaker;
+
+/**
+ * A token bucket: starts full, refills at its rate, holds at most its burst.
+ */
+typedef struct tg_bucket tg_bucket;
+
+/**
+ * A source of monotonic nanoseconds.
+ */
+typedef struct tg_clock tg_clock;
+
+/**
+ * A bounded first-in-first-out queue of pointers, for any number of producers and consumers, with watermarks.
+ */
+typedef struct tg_queue tg_queue;
+
+/**
+ * Settings of a circuit breaker. Start from TG_BREAKER_CONFIG_INIT, which holds the defaults.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_breaker_config)
+     */
+    size_t struct_size;
+    /**
+     * For people; NULL: no name. Copied.
+     */
+    const char *name;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /**
+     * Rates are taken over the calls of the last so many nanoseconds; 0: over window_calls.
+     */
+    uint64_t window_duration_ns;
+    /**
+     * A call that takes at least this long is slow; TG_NEVER: none is.
+     */
+    uint64_t slow_call_duration_ns;
+    /**
+     * How long it stays open.
+     */
+    uint64_t cooldown_ns;
+    /**
+     * No cooldown is longer than this; 0: 64 times cooldown_ns.
+     */
+    uint64_t max_cooldown_ns;
+    /**
+     * A probe that has not reported by then is lost and its slot free again.
+     */
+    uint64_t probe_timeout_ns;
+    /**
+     * Opens when failed / calls reaches this, 0 < rate <= 1.
+     */
+    double failure_rate_threshold;
+    /**
+     * Opens when slow / calls reaches this, 0 < rate <= 1.
+     */
+    double slow_call_rate_threshold;
+    /**
+     * Each opening from half-open multiplies the cooldown by this, >= 1.
+     */
+    double cooldown_backoff;
+    /**
+     * The cooldown is lengthened by a random part of up to this fraction, 0 .. 1.
+     */
+    double cooldown_jitter;
+    /**
+     * Rates are taken over the last so many calls; 0: see window_duration_ns. Both 0: the last 20 calls.
+     */
+    uint32_t window_calls;
+    /**
+     * The rates say nothing below this many calls.
+     */
+    uint32_t min_calls;
+    /**
+     * Opens at this many failures in a row, whatever the rates and min_calls; 0: off.
+     */
+    uint32_t consecutive_failures;
+    /**
+     * Successful probes needed to close, and the most at once.
+     */
+    uint32_t probes;
+} tg_breaker_config;
+
+/**
+ * The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once.
+ */
+typedef struct {
+    /**
+     * Opaque.
+     */
+    uint64_t word;
+    /**
+     * Opaque.
+     */
+    uint64_t started_ns;
+} tg_permit;
+
+/**
+ * A look at a breaker. Start from TG_BREAKER_SNAPSHOT_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_breaker_snapshot)
+     */
+    size_t struct_size;
+    /**
+     * One of tg_state.
+     */
+    int32_t state;
+    /**
+     * Calls in the window.
+     */
+    uint32_t calls;
+    /**
+     * Failed calls in the window.
+     */
+    uint32_t failed;
+    /**
+     * Slow calls in the window.
+     */
+    uint32_t slow;
+    /**
+     * failed / calls, 0 without calls.
+     */
+    double failure_rate;
+    /**
+     * slow / calls, 0 without calls.
+     */
+    double slow_call_rate;
+    /**
+     * Calls refused since the breaker was made.
+     */
+    uint64_t rejected;
+    /**
+     * How often it opened since it was made.
+     */
+    uint64_t opened;
+    /**
+     * Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open.
+     */
+    uint64_t retry_after_ns;
+} tg_breaker_snapshot;
+
+/**
+ * A transition, or the outcome of a probe. Start from TG_EVENT_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_event)
+     */
+    size_t struct_size;
+    /**
+     * One of tg_event_kind.
+     */
+    int32_t kind;
+    /**
+     * Running number from 0; a gap means that events were overwritten before they were read.
+     */
+    uint64_t seq;
+    /**
+     * Clock nanoseconds (millisecond resolution).
+     */
+    uint64_t at_ns;
+} tg_event;
+
+/**
+ * Settings of a token bucket. Start from TG_BUCKET_CONFIG_INIT; set rate, or count and period_ns.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_bucket_config)
+     */
+    size_t struct_size;
+    /**
+     * "400/s", "100 per minute", "5 per 15 minutes"; NULL: see count. Borrowed during the call.
+     */
+    const char *rate;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /**
+     * Tokens ...
+     */
+    uint64_t count;
+    /**
+     * ... per this many nanoseconds. 0 both when rate is set.
+     */
+    uint64_t period_ns;
+    /**
+     * The most tokens at once, 1 .. 2^32 - 1; TG_BURST_OF_RATE: the count of the rate.
+     */
+    uint64_t burst;
+    /**
+     * 1: one word of state. k > 1: rate and burst are split over k words, so that many threads get in each other's way
+     * less; a cost above burst / k is then never admitted.
+     */
+    uint64_t stripes;
+} tg_bucket_config;
+
+/**
+ * What a limit decided. Start from TG_DECISION_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_decision)
+     */
+    size_t struct_size;
+    /**
+     * Whether the cost was taken (from a peek: would be).
+     */
+    bool allowed;
+    /**
+     * The most tokens that can be taken at once (the burst).
+     */
+    uint32_t limit;
+    /**
+     * Whole tokens left; 0 in debt or under a penalty.
+     */
+    uint32_t remaining;
+    /**
+     * Nanoseconds until the same cost could be admitted: 0 when allowed, TG_NEVER when it exceeds the burst.
+     */
+    uint64_t retry_after_ns;
+    /**
+     * Nanoseconds until the limit is back at its full burst.
+     */
+    uint64_t reset_after_ns;
+} tg_decision;
+
+/**
+ * A booking made by tg_bucket_reserve(), by value. What is in it is tidegate's; all zero is no booking.
+ */
+typedef struct {
+    /**
+     * Opaque.
+     */
+    uint64_t word;
+    /**
+     * Opaque.
+     */
+    uint64_t booking;
+} tg_ticket;
+
+/**
+ * A rate and a burst. Start from TG_QUOTA_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_quota)
+     */
+    size_t struct_size;
+    /**
+     * As in tg_bucket_config; NULL when read from tg_bucket_quota().
+     */
+    const char *rate;
+    /**
+     * Tokens ...
+     */
+    uint64_t count;
+    /**
+     * ... per this many nanoseconds. 0 both when rate is set.
+     */
+    uint64_t period_ns;
+    /**
+     * The most tokens at once; TG_BURST_OF_RATE: the count of the rate.
+     */
+    uint64_t burst;
+} tg_quota;
+
+/**
+ * Counts since a bucket was made. Start from TG_BUCKET_SNAPSHOT_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_bucket_snapshot)
+     */
+    size_t struct_size;
+    /**
+     * Calls admitted.
+     */
+    uint64_t admitted;
+    /**
+     * Calls denied.
+     */
+    uint64_t denied;
+} tg_bucket_snapshot;
+
+/**
+ * Settings of a queue. Start from TG_QUEUE_CONFIG_INIT and set capacity.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_queue_config)
+     */
+    size_t struct_size;
+    /**
+     * For sojourn times; NULL: the machine's monotonic clock. Waiting always uses the machine's. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /**
+     * The most items held, 1 .. 2^24. Must be set.
+     */
+    size_t capacity;
+    /**
+     * Fraction of the capacity at which pushes start to be refused, low < high <= 1; 1.0 turns watermarks off.
+     */
+    double high_watermark;
+    /**
+     * Fraction below which pushes are accepted again.
+     */
+    double low_watermark;
+    /**
+     * One of tg_on_full.
+     */
+    int32_t on_full;
+    /**
+     * Not 0: items carry the time of their push, so that tg_queue_try_pop_timed() can tell how long they waited.
+     */
+    uint32_t sojourn;
+} tg_queue_config;
+
+/**
+ * A look at a queue. Start from TG_QUEUE_SNAPSHOT_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_queue_snapshot)
+     */
+    size_t struct_size;
+    /**
+     * Items held now.
+     */
+    size_t depth;
+    /**
+     * Whether pushes are accepted now.
+     */
+    bool accepting;
+    /**
+     * Items accepted.
+     */
+    uint64_t pushed;
+    /**
+     * Items popped or drained.
+     */
+    uint64_t popped;
+    /**
+     * Pushes refused.
+     */
+    uint64_t rejected;
+    /**
+     * Items handed back by TG_DROP_OLDEST.
+     */
+    uint64_t dropped;
+} tg_queue_snapshot;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Makes a closed circuit breaker.
+ *
+ * Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...), TG_CONFLICT
+ * (both windows). *breaker is then not written.
+ * Since: 0.1
+ */
+tg_status tg_breaker_new(const tg_breaker_config *config,
+                         tg_breaker **breaker);
+
+/**
+ * Frees a breaker; NULL is fine. Permits still out are void.
+ *
+ * Ownership: takes breaker.
+ * Thread safety: no other call may be using breaker, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_breaker_free(tg_breaker *breaker);
+
+/**
+ * Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
+ * (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero.
+ *
+ * Ownership: borrows all; the permit is a value.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (breaker, permit); nothing is acquired then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_acquire(const tg_breaker *breaker, tg_permit *permit, uint64_t *retry_after_ns);
+
+/**
+ * tg_breaker_acquire() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows all; the permit is a value.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (breaker, permit); nothing is acquired then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_acquire_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit *permit, uint64_t *retry_after_ns);
+
+/**
+ * Reports what became of a call: one of tg_outcome, and how long it took (TG_NEVER: the time since it was acquired).
+ * A report that comes too late (the circuit has changed meanwhile) is dropped.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_report(const tg_breaker *breaker, tg_permit permit, int32_t outcome, uint64_t duration_ns);
+
+/**
+ * tg_breaker_report() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_report_at(const tg_breaker *breaker,
+                               uint64_t now_ns,
+                               tg_permit permit,
+                               int32_t outcome,
+                               uint64_t duration_ns);
+
+/**
+ * Reports a failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
+ * (at least cooldown_ns, at most max_cooldown_ns).
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_report_retry_after(const tg_breaker *breaker, tg_permit permit, uint64_t retry_after_ns);
+
+/**
+ * tg_breaker_report_retry_after() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_report_retry_after_at(const tg_breaker *breaker,
+                                           uint64_t now_ns,
+                                           tg_permit permit,
+                                           uint64_t retry_after_ns);
+
+/**
+ * Gives a permit back without an outcome (the call was cancelled, or never made): neutral, a probe slot returns.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT.
+ * Since: 0.1
+ */
+tg_status tg_breaker_release(const tg_breaker *breaker, tg_permit permit);
+
+/**
+ * tg_breaker_release() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT.
+ * Since: 0.1
+ */
+tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit permit);
+
+/**
+ * Tells where the breaker stands: one of tg_state. It still reads TG_STATE_OPEN after the cooldown, until somebody
+ * acquires a probe.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_state(const tg_breaker *breaker, int32_t *state);
+
+/**
+ * Tells the nanoseconds until a probe may be tried: 0 when calls pass, TG_NEVER while forced open.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_retry_after(const tg_breaker *breaker, uint64_t *retry_after_ns);
+
+/**
+ * tg_breaker_retry_after() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_retry_after_at(const tg_breaker *breaker, uint64_t now_ns, uint64_t *retry_after_ns);
+
+/**
+ * Tells the window's counts and the totals.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_breaker_stats(const tg_breaker *breaker, tg_breaker_snapshot *snapshot);
+
+/**
+ * tg_breaker_stats() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_breaker_stats_at(const tg_breaker *breaker, uint64_t now_ns, tg_breaker_snapshot *snapshot);
+
+/**
+ * Opens the circuit until tg_breaker_reset(). Permits still out are void.
+ *
+ * Ownership: borrows breaker.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_force_open(const tg_breaker *breaker);
+
+/**
+ * Lets every call pass and counts nothing, until tg_breaker_reset(). Permits still out are void.
+ *
+ * Ownership: borrows breaker.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_disable(const tg_breaker *breaker);
+
+/**
+ * Counts and never opens, until tg_breaker_reset(). Permits still out are void.
+ *
+ * Ownership: borrows breaker.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_metrics_only(const tg_breaker *breaker);
+
+/**
+ * Closes the circuit, with an empty window and the first cooldown. Permits still out are void.
+ *
+ * Ownership: borrows breaker.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_reset(const tg_breaker *breaker);
+
+/**
+ * Reads the oldest event whose number is at least from: TG_OK, or TG_EMPTY when there is none. To follow a breaker:
+ * `while (tg_breaker_next_event(breaker, next, &event) == TG_OK) next = event.seq + 1;`
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; each follower keeps its own number.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_breaker_next_event(const tg_breaker *breaker, uint64_t from, tg_event *event);
+
+/**
+ * Makes a full token bucket.
+ *
+ * Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had);
+ * TG_CONFLICT (neither or both of rate and count). *bucket is then not written.
+ * Since: 0.1
+ */
+tg_status tg_bucket_new(const tg_bucket_config *config, tg_bucket **bucket);
+
+/**
+ * Frees a bucket; NULL is fine.
+ *
+ * Ownership: takes bucket.
+ * Thread safety: no other call may be using bucket, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_bucket_free(tg_bucket *bucket);
+
+/**
+ * Takes n tokens, or nothing: TG_OK or TG_DENIED. n = 0 takes nothing and is denied only in debt or under a penalty.
+ *
+ * Ownership: borrows bucket.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_bucket_try_acquire(const tg_bucket *bucket, uint32_t n);
+
+/**
+ * tg_bucket_try_acquire() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows bucket.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_bucket_try_acquire_at(const tg_bucket *bucket, uint64_t now_ns, uint32_t n);
+
+/**
+ * Takes n tokens, or nothing, and tells what is left: TG_OK or TG_DENIED.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_bucket_check(const tg_bucket *bucket, uint32_t n, tg_decision *decision);
+
+/**
+ * tg_bucket_check() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_bucket_check_at(const tg_bucket *bucket, uint64_t now_ns, uint32_t n, tg_decision *decision);
+
+/**
+ * Tells what tg_bucket_check() for one token would say, and takes nothing (so remaining is what is there now):
+ * TG_OK or TG_DENIED.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_bucket_peek(const tg_bucket *bucket, tg_decision *decision);
+
+/**
+ * tg_bucket_peek() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_bucket_peek_at(const tg_bucket *bucket, uint64_t now_ns, tg_decision *decision);
+
+/**
+ * Books n tokens ahead if the wait is at most max_wait_ns (TG_NEVER: as long as it takes). TG_OK: booked, act after
+ * *wait_ns nanoseconds. TG_DENIED: nothing booked, *wait_ns is the wait it would have taken (TG_NEVER: n exceeds the
+ * burst) and *ticket is all zero.
+ *
+ * Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
+ * Since: 0.1
+ */
+tg_status tg_bucket_reserve(const tg_bucket *bucket,
+                            uint32_t n,
+                            uint64_t max_wait_ns,
+                            tg_ticket *ticket,
+                            uint64_t *wait_ns);
+
+/**
+ * tg_bucket_reserve() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
+ * Since: 0.1
+ */
+tg_status tg_bucket_reserve_at(const tg_bucket *bucket,
+                               uint64_t now_ns,
+                               uint32_t n,
+                               uint64_t max_wait_ns,
+                               tg_ticket *ticket,
+                               uint64_t *wait_ns);
+
+/**
+ * Gives a booking back: nothing once its time to act has come, else its tokens minus what was booked after it.
+ * *returned (may be NULL) tells whether anything came back. Always TG_OK with a live bucket.
+ *
+ * Ownership: borrows both; a ticket may be dropped without cancelling.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (bucket).
+ * Since: 0.1
+ */
+tg_status tg_bucket_cancel(const tg_bucket *bucket, tg_ticket ticket, bool *returned);
+
+/**
+ * tg_bucket_cancel() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows both; a ticket may be dropped without cancelling.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (bucket).
+ * Since: 0.1
+ */
+tg_status tg_bucket_cancel_at(const tg_bucket *bucket, uint64_t now_ns, tg_ticket ticket, bool *returned);
+
+/**
+ * Gives n tokens back, never above full; does not shorten a penalty.
+ *
+ * Ownership: borrows bucket.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_bucket_refund(const tg_bucket *bucket, uint32_t n);
+
+/**
+ * tg_bucket_refund() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows bucket.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_bucket_refund_at(const tg_bucket *bucket, uint64_t now_ns, uint32_t n);
+
+/**
+ * Admits nothing before now + wait_ns; then the bucket refills from empty.
+ *
+ * Ownership: borrows bucket.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_bucket_penalize(const tg_bucket *bucket, uint64_t wait_ns);
+
+/**
+ * tg_bucket_penalize() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows bucket.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_bucket_penalize_at(const tg_bucket *bucket, uint64_t now_ns, uint64_t wait_ns);
+
+/**
+ * Makes the bucket full again: ends a penalty, voids tickets.
+ *
+ * Ownership: borrows bucket.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_bucket_reset(const tg_bucket *bucket);
+
+/**
+ * tg_bucket_reset() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows bucket.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_bucket_reset_at(const tg_bucket *bucket, uint64_t now_ns);
+
+/**
+ * Changes rate and burst; the level is kept (rounded towards fewer tokens, clipped to the new burst), tickets are void.
+ *
+ * Ownership: borrows both, and the text of quota.
+ * Thread safety: any thread, at any time, while others acquire; may wait for another tg_bucket_set_quota().
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); the quota is
+ * then unchanged.
+ * Since: 0.1
+ */
+tg_status tg_bucket_set_quota(const tg_bucket *bucket, const tg_quota *quota);
+
+/**
+ * tg_bucket_set_quota() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows both, and the text of quota.
+ * Thread safety: any thread, at any time, while others acquire; may wait for another tg_bucket_set_quota().
+ * Errors: as tg_bucket_set_quota().
+ * Since: 0.1
+ */
+tg_status tg_bucket_set_quota_at(const tg_bucket *bucket, uint64_t now_ns, const tg_quota *quota);
+
+/**
+ * Tells the quota in force: count per period_ns in lowest terms, and burst.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_bucket_quota(const tg_bucket *bucket, tg_quota *quota);
+
+/**
+ * Tells how many calls were admitted and denied since the bucket was made.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_bucket_stats(const tg_bucket *bucket, tg_bucket_snapshot *snapshot);
+
+/**
+ * Makes a handle to the machine's monotonic clock (what every object uses that is given no clock).
+ *
+ * Ownership: *clock is the caller's, to be freed with tg_clock_free(); objects made with it keep what they need.
+ * Thread safety: any thread.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_clock_monotonic_new(tg_clock **clock);
+
+/**
+ * Makes a clock that stands at start_ns nanoseconds and moves only through tg_clock_advance() and tg_clock_set(): for
+ * tests.
+ *
+ * Ownership: *clock is the caller's, to be freed with tg_clock_free(); objects made with it keep what they need.
+ * Thread safety: any thread.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_clock_manual_new(uint64_t start_ns, tg_clock **clock);
+
+/**
+ * Frees a clock; NULL is fine. Objects that were made with it go on.
+ *
+ * Ownership: takes clock.
+ * Thread safety: no other call may be using clock, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_clock_free(tg_clock *clock);
+
+/**
+ * Reads the clock: nanoseconds since an arbitrary, fixed moment.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_clock_now(const tg_clock *clock, uint64_t *now_ns);
+
+/**
+ * Moves a manual clock forward; stops at the end of time (UINT64_MAX).
+ *
+ * Ownership: borrows clock.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL, TG_NOT_MANUAL.
+ * Since: 0.1
+ */
+tg_status tg_clock_advance(const tg_clock *clock, uint64_t by_ns);
+
+/**
+ * Sets a manual clock to now_ns, backwards too.
+ *
+ * Ownership: borrows clock.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL, TG_NOT_MANUAL.
+ * Since: 0.1
+ */
+tg_status tg_clock_set(const tg_clock *clock, uint64_t now_ns);
+
+/**
+ * Makes an empty queue.
+ *
+ * Ownership: *queue is the caller's, to be freed with tg_queue_free(). Borrows config and all it points to.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_CONFLICT (low not below
+ * high), TG_UNKNOWN_VALUE (on_full). *queue is then not written.
+ * Since: 0.1
+ */
+tg_status tg_queue_new(const tg_queue_config *config,
+                       tg_queue **queue);
+
+/**
+ * Frees a queue; NULL is fine. Close it, join whoever waits on it and tg_queue_drain() it first: items still inside are
+ * forgotten, for tidegate does not know how to free them.
+ *
+ * Ownership: takes queue, not the items.
+ * Thread safety: no other call may be using or waiting on queue, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_queue_free(tg_queue *queue);
+
+/**
+ * Puts an item in without waiting: TG_OK, TG_FULL or TG_CLOSED. With TG_DROP_OLDEST, *dropped is the item that had to
+ * go, or NULL; otherwise dropped may be NULL.
+ *
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
+ * Thread safety: any thread, at any time; does not wait for room.
+ * Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
+ * Since: 0.1
+ */
+tg_status tg_queue_try_push(const tg_queue *queue,
+                            void *item,
+                            void **dropped);
+
+/**
+ * tg_queue_try_push() at now_ns nanoseconds of the queue's clock.
+ *
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
+ * Thread safety: any thread, at any time; does not wait for room.
+ * Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
+ * Since: 0.1
+ */
+tg_status tg_queue_try_push_at(const tg_queue *queue,
+                               uint64_t now_ns,
+                               void *item,
+                               void **dropped);
+
+/**
+ * Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full at
+ * the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
+ *
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
+ * Thread safety: any thread, at any time; blocks up to timeout_ns.
+ * Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
+ * Since: 0.1
+ */
+tg_status tg_queue_push(const tg_queue *queue,
+                        void *item,
+                        uint64_t timeout_ns,
+                        void **dropped);
+
+/**
+ * Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything accepted
+ * has been taken out.
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+ * Thread safety: any thread, at any time; does not wait for an item.
+ * Errors: TG_NULL; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_queue_try_pop(const tg_queue *queue, void **item);
+
+/**
+ * tg_queue_try_pop() that also tells how many nanoseconds the item waited (0 unless sojourn is on).
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+ * Thread safety: any thread, at any time; does not wait for an item.
+ * Errors: TG_NULL; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_queue_try_pop_timed(const tg_queue *queue, void **item, uint64_t *sojourn_ns);
+
+/**
+ * tg_queue_try_pop_timed() at now_ns nanoseconds of the queue's clock.
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+ * Thread safety: any thread, at any time; does not wait for an item.
+ * Errors: TG_NULL; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_queue_try_pop_timed_at(const tg_queue *queue, uint64_t now_ns, void **item, uint64_t *sojourn_ns);
+
+/**
+ * Takes the oldest item, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever): TG_OK, TG_EMPTY (still
+ * empty at the deadline), or TG_CLOSED when the queue is closed and everything accepted has been taken out.
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+ * Thread safety: any thread, at any time; blocks up to timeout_ns.
+ * Errors: TG_NULL; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_queue_pop(const tg_queue *queue, uint64_t timeout_ns, void **item);
+
+/**
+ * Refuses pushes from now on and wakes all who wait; what was accepted can still be popped. Closing twice is fine.
+ *
+ * Ownership: borrows queue.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_queue_close(const tg_queue *queue);
+
+/**
+ * Closes the queue and takes the oldest item out: TG_OK, or TG_CLOSED when nothing is left. Loop until TG_CLOSED:
+ * `while (tg_queue_drain(queue, &item) == TG_OK) free(item);`
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
+ * Thread safety: any thread, at any time; waits only for a push that is half done.
+ * Errors: TG_NULL; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_queue_drain(const tg_queue *queue, void **item);
+
+/**
+ * Tells whether the queue was closed.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_queue_is_closed(const tg_queue *queue, bool *closed);
+
+/**
+ * Tells whether a push would be accepted: not closed, not full, not above the watermark.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_queue_is_accepting(const tg_queue *queue, bool *accepting);
+
+/**
+ * Tells how many items it holds now.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_queue_depth(const tg_queue *queue, size_t *depth);
+
+/**
+ * Tells the depth and the counts since the queue was made.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_queue_stats(const tg_queue *queue, tg_queue_snapshot *snapshot);
+
+/**
+ * A short, fixed text for `status` (any number: an unknown one is told as such). Not the place for details: see
+ * tg_last_error_message().
+ *
+ * Ownership: static; never free it. Never NULL.
+ * Thread safety: any thread, at any time.
+ * Errors: none.
+ * Since: 0.1
+ */
+const char *tg_status_message(int32_t status);
+
+/**
+ * What the latest failed call (status < 0) of this thread had to say: which argument was wrong, how, what is allowed.
+ * Calls that succeed or are refused leave it as it is.
+ *
+ * Ownership: tidegate's; copy it before the next failing call on this thread. Never NULL, "" before any failure.
+ * Thread safety: each thread has its own.
+ * Errors: none.
+ * Since: 0.1
+ */
+const char *tg_last_error_message(void);
+
+/**
+ * The version of the library in use, as "major.minor.patch"; TG_VERSION is that of the header.
+ *
+ * Ownership: static; never free it. Never NULL.
+ * Thread safety: any thread, at any time.
+ * Errors: none.
+ * Since: 0.1
+ */
+const char *tg_version(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+
+/* Initial values: the struct's size, and the defaults. The assertions hold a compiler to the library's layout. */
+#if defined(__cplusplus)
+#define TG_ASSERT(what, name) static_assert(what, #name)
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define TG_ASSERT(what, name) _Static_assert(what, #name)
+#else
+#define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]
+#endif
+
+#define TG_BUCKET_CONFIG_INIT { sizeof(tg_bucket_config), NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_C(1) }
+TG_ASSERT(offsetof(tg_bucket_config, struct_size) == 0, tg_bucket_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_bucket_config, stripes) + sizeof(((tg_bucket_config *)0)->stripes) == sizeof(tg_bucket_config), tg_bucket_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_config) == 56, tg_bucket_config_has_its_size);
+
+#define TG_QUOTA_INIT { sizeof(tg_quota), NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX }
+TG_ASSERT(offsetof(tg_quota, struct_size) == 0, tg_quota_starts_with_its_size);
+TG_ASSERT(offsetof(tg_quota, burst) + sizeof(((tg_quota *)0)->burst) == sizeof(tg_quota), tg_quota_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_quota) == 40, tg_quota_has_its_size);
+
+#define TG_DECISION_INIT { sizeof(tg_decision), false, 0, 0, UINT64_C(0), UINT64_C(0) }
+TG_ASSERT(offsetof(tg_decision, struct_size) == 0, tg_decision_starts_with_its_size);
+TG_ASSERT(offsetof(tg_decision, reset_after_ns) + sizeof(((tg_decision *)0)->reset_after_ns) == sizeof(tg_decision), tg_decision_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_decision) == 40, tg_decision_has_its_size);
+
+#define TG_BUCKET_SNAPSHOT_INIT { sizeof(tg_bucket_snapshot), UINT64_C(0), UINT64_C(0) }
+TG_ASSERT(offsetof(tg_bucket_snapshot, struct_size) == 0, tg_bucket_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_bucket_snapshot, denied) + sizeof(((tg_bucket_snapshot *)0)->denied) == sizeof(tg_bucket_snapshot), tg_bucket_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_snapshot) == 24, tg_bucket_snapshot_has_its_size);
+
+#define TG_BREAKER_CONFIG_INIT { sizeof(tg_breaker_config), NULL, NULL, UINT64_C(0), UINT64_MAX, UINT64_C(30000000000), UINT64_C(0), UINT64_C(60000000000), 0.5, 1.0, 1.0, 0.0, 0, 10, 0, 1 }
+TG_ASSERT(offsetof(tg_breaker_config, struct_size) == 0, tg_breaker_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_breaker_config, probes) + sizeof(((tg_breaker_config *)0)->probes) == sizeof(tg_breaker_config), tg_breaker_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_config) == 112, tg_breaker_config_has_its_size);
+
+#define TG_BREAKER_SNAPSHOT_INIT { sizeof(tg_breaker_snapshot), 0, 0, 0, 0, 0.0, 0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+TG_ASSERT(offsetof(tg_breaker_snapshot, struct_size) == 0, tg_breaker_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_breaker_snapshot, retry_after_ns) + sizeof(((tg_breaker_snapshot *)0)->retry_after_ns) == sizeof(tg_breaker_snapshot), tg_breaker_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_snapshot) == 64, tg_breaker_snapshot_has_its_size);
+
+#define TG_EVENT_INIT { sizeof(tg_event), 0, UINT64_C(0), UINT64_C(0) }
+TG_ASSERT(offsetof(tg_event, struct_size) == 0, tg_event_starts_with_its_size);
+TG_ASSERT(offsetof(tg_event, at_ns) + sizeof(((tg_event *)0)->at_ns) == sizeof(tg_event), tg_event_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_event) == 32, tg_event_has_its_size);
+
+#define TG_QUEUE_CONFIG_INIT { sizeof(tg_queue_config), NULL, 0, 0.8, 0.5, 0, 0 }
+TG_ASSERT(offsetof(tg_queue_config, struct_size) == 0, tg_queue_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_queue_config, sojourn) + sizeof(((tg_queue_config *)0)->sojourn) == sizeof(tg_queue_config), tg_queue_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_config) == 48, tg_queue_config_has_its_size);
+
+#define TG_QUEUE_SNAPSHOT_INIT { sizeof(tg_queue_snapshot), 0, false, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+TG_ASSERT(offsetof(tg_queue_snapshot, struct_size) == 0, tg_queue_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_queue_snapshot, dropped) + sizeof(((tg_queue_snapshot *)0)->dropped) == sizeof(tg_queue_snapshot), tg_queue_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 56, tg_queue_snapshot_has_its_size);
+
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ticket) == 16, tg_ticket_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_permit) == 16, tg_permit_has_its_size);
+
+#undef TG_ASSERT
+
+#endif /* TIDEGATE_H */
