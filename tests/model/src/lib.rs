@@ -1,1 +1,11 @@
-//! Placeholder.
+//! Sequential reference models of tidegate's primitives: what each operation must mean, as plainly as it can be said.
+//!
+//! They are written from the meaning, not from the implementation: exact integers for time and tokens, a deque for a
+//! window or a queue, no packing, no atomics. [`script`] gives each a vocabulary of operations and answers; the vector
+//! files, their Rust runner and the property tests all speak it.
+
+pub mod breaker;
+pub mod bucket;
+pub mod format;
+pub mod queue;
+pub mod script;

@@ -1,0 +1,43 @@
+//! Writes `tests/vectors/*.json` from the models, or checks that the committed files are what the models say.
+
+mod random;
+mod scenarios;
+mod script;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mode = std::env::args().nth(1);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors");
+    let files = [
+        ("token_bucket.json", scenarios::token_bucket::file().render()),
+        ("circuit_breaker.json", scenarios::circuit_breaker::file().render()),
+        ("bounded_queue.json", scenarios::bounded_queue::file().render()),
+    ];
+    match mode.as_deref() {
+        Some("write") => {
+            for (name, text) in files {
+                std::fs::write(folder.join(name), text).expect("the folder is part of the repository");
+            }
+            ExitCode::SUCCESS
+        }
+        Some("check") => {
+            let stale = files
+                .iter()
+                .filter(|(name, text)| std::fs::read_to_string(folder.join(name)).ok().as_ref() != Some(text));
+            let stale: Vec<_> = stale.map(|(name, _)| *name).collect();
+            if stale.is_empty() {
+                println!("vectors: {} files are what the models say", files.len());
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("vectors: {} differ from what the models say", stale.join(", "));
+            eprintln!("run: cargo run -p tidegate-model --bin vectors -- write, and read the difference");
+            ExitCode::FAILURE
+        }
+        _ => {
+            eprintln!("usage: vectors write|check");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The cases of each file: named scripts, then seeded random schedules.
+
+pub(crate) mod bounded_queue;
+pub(crate) mod circuit_breaker;
+pub(crate) mod token_bucket;

@@ -1,0 +1,307 @@
+//! Circuit breaker as a state, a deque of outcomes and a list of probe slots.
+
+use std::collections::VecDeque;
+
+const MS: u64 = 1_000_000;
+const SLICES: u64 = 10;
+
+/// Over what the rates are taken.
+#[derive(Clone, Copy, Debug)]
+pub enum Window {
+    /// The last N outcomes.
+    Calls(usize),
+    /// The outcomes of the last T nanoseconds, in tenths.
+    Duration(u64),
+}
+
+/// Settings; durations in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "named as in BreakerConfig, which documents them")]
+pub struct Config {
+    pub window: Window,
+    pub failure_rate_threshold: f64,
+    pub slow_call_duration: Option<u64>,
+    pub slow_call_rate_threshold: f64,
+    pub consecutive_failures: Option<u32>,
+    pub min_calls: u32,
+    pub cooldown: u64,
+    pub cooldown_backoff: f64,
+    pub max_cooldown: Option<u64>,
+    pub probes: usize,
+    pub probe_timeout: u64,
+}
+
+/// Where a breaker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the states of the design")]
+pub enum State {
+    Closed,
+    Open,
+    HalfOpen,
+    ForcedOpen,
+    Disabled,
+    MetricsOnly,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the outcomes of the design")]
+pub enum Outcome {
+    Success,
+    Failure,
+    Ignore,
+}
+
+/// The right to make one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit {
+    generation: u64,
+    started: u64,
+    /// Number of the lease, when it is a probe.
+    lease: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    slice: u64,
+    failed: bool,
+    slow: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Free,
+    Leased { lease: u64, deadline: u64 },
+    Done { failed: bool, slow: bool },
+    Lost,
+}
+
+/// A circuit breaker that one thread uses.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    config: Config,
+    start: u64,
+    state: State,
+    generation: u64,
+    calls: VecDeque<Call>,
+    failures_in_a_row: u32,
+    until: u64,
+    /// Openings from half-open since it was last closed.
+    reopened: i32,
+    slots: Vec<Slot>,
+    leases: u64,
+}
+
+impl Breaker {
+    /// A closed breaker made at `now`.
+    pub fn new(config: Config, now: u64) -> Self {
+        Self {
+            config,
+            start: now,
+            state: State::Closed,
+            generation: 0,
+            calls: VecDeque::new(),
+            failures_in_a_row: 0,
+            until: 0,
+            reopened: 0,
+            slots: Vec::new(),
+            leases: 0,
+        }
+    }
+
+    /// Asks for one call; the error is the nanoseconds until it is worth asking again.
+    pub fn acquire(&mut self, now: u64) -> Result<Permit, u64> {
+        if self.state == State::Open && now >= self.until {
+            self.enter(State::HalfOpen);
+            self.slots = vec![Slot::Free; self.config.probes];
+        }
+        match self.state {
+            State::HalfOpen => self.acquire_probe(now),
+            State::Open => Err(self.until - now),
+            State::ForcedOpen => Err(u64::MAX),
+            State::Closed | State::Disabled | State::MetricsOnly => Ok(self.permit(now, None)),
+        }
+    }
+
+    /// Reports a call; no duration means the time since it was acquired.
+    pub fn report(&mut self, now: u64, permit: Permit, outcome: Outcome, duration: Option<u64>) {
+        self.outcome(now, permit, outcome, duration, 0);
+    }
+
+    /// A failure whose answer asked for `retry_after` nanoseconds of rest.
+    pub fn report_retry_after(&mut self, now: u64, permit: Permit, retry_after: u64) {
+        self.outcome(now, permit, Outcome::Failure, None, retry_after);
+    }
+
+    /// Gives a permit back without an outcome.
+    pub fn release(&mut self, now: u64, permit: Permit) {
+        self.outcome(now, permit, Outcome::Ignore, None, 0);
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Nanoseconds until a probe may be tried.
+    pub fn retry_after(&self, now: u64) -> u64 {
+        match self.state {
+            State::Open => self.until.saturating_sub(now),
+            State::ForcedOpen => u64::MAX,
+            _ => 0,
+        }
+    }
+
+    /// Calls, failed calls and slow calls in the window.
+    pub fn stats(&self, now: u64) -> (u32, u32, u32) {
+        let window = || self.calls.iter().filter(|call| self.in_window(now, call));
+        let count = |n: usize| u32::try_from(n).expect("few calls");
+        (
+            count(window().count()),
+            count(window().filter(|call| call.failed).count()),
+            count(window().filter(|call| call.slow).count()),
+        )
+    }
+
+    /// An operator's switch: forced open, disabled, metrics-only, or closed (a reset).
+    pub fn switch(&mut self, state: State) {
+        self.enter(state);
+        self.reopened = 0;
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+        self.calls.clear();
+        self.failures_in_a_row = 0;
+        self.slots.clear();
+    }
+
+    fn permit(&self, now: u64, lease: Option<u64>) -> Permit {
+        Permit { generation: self.generation, started: now, lease }
+    }
+
+    fn acquire_probe(&mut self, now: u64) -> Result<Permit, u64> {
+        if let Some(free) = self.slots.iter().position(|slot| matches!(slot, Slot::Free)) {
+            self.leases += 1;
+            let deadline = self.whole_ms(now + self.config.probe_timeout);
+            self.slots[free] = Slot::Leased { lease: self.leases, deadline };
+            return Ok(self.permit(now, Some(self.leases)));
+        }
+        for slot in &mut self.slots {
+            if matches!(*slot, Slot::Leased { deadline, .. } if now >= deadline) {
+                *slot = Slot::Lost;
+            }
+        }
+        self.judge_probes(now, 0);
+        if self.state != State::HalfOpen {
+            return self.acquire(now);
+        }
+        let deadlines = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Leased { deadline, .. } => Some(deadline - now),
+            _ => None,
+        });
+        Err(deadlines.min().expect("without a lease there is a verdict").min(self.config.cooldown))
+    }
+
+    fn outcome(&mut self, now: u64, permit: Permit, outcome: Outcome, duration: Option<u64>, retry_after: u64) {
+        if permit.generation != self.generation {
+            return;
+        }
+        let duration = duration.unwrap_or(now.saturating_sub(permit.started));
+        let slow = self.config.slow_call_duration.is_some_and(|limit| duration >= limit);
+        let failed = outcome == Outcome::Failure;
+        match (self.state, permit.lease) {
+            (State::HalfOpen, Some(lease)) => {
+                let mine = |slot: &Slot| matches!(slot, Slot::Leased { lease: its, .. } if *its == lease);
+                let Some(slot) = self.slots.iter().position(mine) else { return };
+                let ignored = outcome == Outcome::Ignore;
+                self.slots[slot] = if ignored { Slot::Free } else { Slot::Done { failed, slow } };
+                self.judge_probes(now, retry_after);
+            }
+            (State::Closed | State::MetricsOnly, None) if outcome != Outcome::Ignore => {
+                self.count(now, failed, slow);
+                if self.state == State::Closed && self.trips(now, failed, slow) {
+                    self.open(now, retry_after);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, now: u64, failed: bool, slow: bool) {
+        self.failures_in_a_row = if failed { self.failures_in_a_row + 1 } else { 0 };
+        self.calls.push_back(Call { slice: self.slice(now), failed, slow });
+        if let Window::Calls(n) = self.config.window {
+            if self.calls.len() > n {
+                self.calls.pop_front();
+            }
+        }
+    }
+
+    fn trips(&self, now: u64, failed: bool, slow: bool) -> bool {
+        if failed && self.config.consecutive_failures == Some(self.failures_in_a_row) {
+            return true;
+        }
+        let min_calls = match self.config.window {
+            Window::Calls(n) => self.config.min_calls.min(u32::try_from(n).expect("small window")),
+            Window::Duration(_) => self.config.min_calls,
+        };
+        let (calls, failures, slow_calls) = self.stats(now);
+        let looks = failed || slow || calls == min_calls;
+        looks && calls >= min_calls && self.too_many(failures, slow_calls, calls)
+    }
+
+    fn too_many(&self, failed: u32, slow: u32, of: u32) -> bool {
+        f64::from(failed) / f64::from(of) >= self.config.failure_rate_threshold
+            || f64::from(slow) / f64::from(of) >= self.config.slow_call_rate_threshold
+    }
+
+    fn judge_probes(&mut self, now: u64, retry_after: u64) {
+        let (mut done, mut failed, mut slow, mut pending, mut all) = (0, 0, 0, 0, 0);
+        for slot in &self.slots {
+            all += 1;
+            match slot {
+                Slot::Free | Slot::Leased { .. } => pending += 1,
+                Slot::Done { failed: f, slow: s } => {
+                    done += 1;
+                    failed += u32::from(*f);
+                    slow += u32::from(*s);
+                }
+                Slot::Lost => {}
+            }
+        }
+        let certain = self.too_many(failed, slow, all);
+        if certain || (pending == 0 && (done == 0 || self.too_many(failed, slow, done))) {
+            self.reopened += 1;
+            self.open(now, retry_after);
+        } else if pending == 0 {
+            self.enter(State::Closed);
+            self.reopened = 0;
+        }
+    }
+
+    fn open(&mut self, now: u64, retry_after: u64) {
+        let most = self.config.max_cooldown.unwrap_or(64 * self.config.cooldown);
+        let grown = self.config.cooldown as f64 * self.config.cooldown_backoff.powi(self.reopened);
+        let cooldown = (grown as u64).max(retry_after).min(most);
+        self.enter(State::Open);
+        self.until = self.whole_ms(now + cooldown);
+    }
+
+    /// The next whole millisecond since creation.
+    fn whole_ms(&self, at: u64) -> u64 {
+        self.start + (at - self.start).div_ceil(MS) * MS
+    }
+
+    fn slice(&self, now: u64) -> u64 {
+        match self.config.window {
+            Window::Calls(_) => 0,
+            Window::Duration(whole) => (now - self.start) / whole.div_ceil(SLICES),
+        }
+    }
+
+    fn in_window(&self, now: u64, call: &Call) -> bool {
+        call.slice + SLICES > self.slice(now)
+    }
+}

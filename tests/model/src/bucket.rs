@@ -1,0 +1,241 @@
+//! Token bucket as the theoretical arrival time of GCRA (ITU-T I.371), in exact integers.
+
+/// Nanoseconds that mean "never".
+pub const NEVER: u64 = u64::MAX;
+
+/// Slack beyond burst and the longest wait before a word counts as the reading of a broken clock: one minute.
+const SLACK_NS: i128 = 60_000_000_000;
+
+/// A rate in lowest terms: `tokens` every `period_ns`, at most `burst` at once.
+///
+/// Time is counted in units of which one nanosecond holds `tokens`, so that one token is `period_ns` units and every
+/// instant is whole.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    tokens: i128,
+    period_ns: i128,
+    burst: i128,
+}
+
+impl Rate {
+    fn new(count: u64, period_ns: u64, burst: u32) -> Self {
+        let divisor = gcd(count, period_ns);
+        Self { tokens: (count / divisor).into(), period_ns: (period_ns / divisor).into(), burst: burst.into() }
+    }
+
+    fn units(&self, ns: u64) -> i128 {
+        i128::from(ns) * self.tokens
+    }
+
+    fn burst_units(&self) -> i128 {
+        self.burst * self.period_ns
+    }
+
+    /// Nanoseconds, rounded up, that `units` take; 0 for what is past.
+    fn ns(&self, units: i128) -> u64 {
+        u64::try_from(ceil_div(units.max(0), self.tokens)).unwrap_or(NEVER)
+    }
+}
+
+/// The answer of [`Bucket::check`] and [`Bucket::peek`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the cost was taken.
+    pub allowed: bool,
+    /// The burst.
+    pub limit: u32,
+    /// Whole tokens there after the decision.
+    pub remaining: u32,
+    /// Nanoseconds until the same cost could pass.
+    pub retry_after_ns: u64,
+    /// Nanoseconds until the bucket is full.
+    pub reset_after_ns: u64,
+}
+
+/// A booking.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    cost_units: i128,
+    tat: i128,
+    acts_at: i128,
+    era: u64,
+}
+
+/// The answer of [`Bucket::reserve`]: the wait and a ticket, or the wait that would have been needed.
+pub type Reservation = Result<(u64, Ticket), u64>;
+
+/// A token bucket that one thread uses.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    rate: Rate,
+    /// The instant, in units, at which the bucket is full if nobody takes anything.
+    tat: i128,
+    penalty: bool,
+    /// The longest wait or penalty that ever moved `tat`.
+    longest_ns: u64,
+    /// Tickets of an earlier era are void.
+    era: u64,
+}
+
+impl Bucket {
+    /// A full bucket of `count` tokens every `period_ns`, made at `now`.
+    pub fn new(count: u64, period_ns: u64, burst: u32, now: u64) -> Self {
+        let rate = Rate::new(count, period_ns, burst);
+        Self { rate, tat: rate.units(now), penalty: false, longest_ns: 0, era: 0 }
+    }
+
+    /// Takes `n` tokens or nothing.
+    pub fn try_acquire(&mut self, now: u64, n: u32) -> bool {
+        self.check(now, n).allowed
+    }
+
+    /// Takes `n` tokens or nothing, and tells what is left.
+    pub fn check(&mut self, now: u64, n: u32) -> Decision {
+        self.heal(now);
+        let retry_after_ns = self.wait(now, n);
+        let allowed = retry_after_ns == 0;
+        if allowed && n > 0 {
+            self.store(now, self.base(now) + self.cost(n));
+        }
+        self.decision(now, allowed, retry_after_ns)
+    }
+
+    /// What `check(1)` would answer; takes nothing.
+    pub fn peek(&mut self, now: u64) -> Decision {
+        self.heal(now);
+        let retry_after_ns = self.wait(now, 1);
+        self.decision(now, retry_after_ns == 0, retry_after_ns)
+    }
+
+    /// Books `n` tokens if they are there within `max_wait_ns`.
+    pub fn reserve(&mut self, now: u64, n: u32, max_wait_ns: Option<u64>) -> Reservation {
+        self.heal(now);
+        let wait = self.wait(now, n);
+        if wait == NEVER || max_wait_ns.is_some_and(|most| wait > most) {
+            return Err(wait);
+        }
+        if n > 0 {
+            self.store(now, self.base(now) + self.cost(n));
+            self.longest_ns = self.longest_ns.max(wait);
+        }
+        let acts_at = i128::from(now) + i128::from(wait);
+        Ok((wait, Ticket { cost_units: self.cost(n), tat: self.tat, acts_at, era: self.era }))
+    }
+
+    /// Gives a booking back, less what was booked after it (the rule of Go's x/time/rate).
+    pub fn cancel(&mut self, now: u64, ticket: Ticket) -> bool {
+        self.heal(now);
+        let void = ticket.era != self.era || i128::from(now) >= ticket.acts_at || self.tat < ticket.tat;
+        let restore = ticket.cost_units - (self.tat - ticket.tat);
+        if void || self.penalty_in_force(now) || restore <= 0 {
+            return false;
+        }
+        self.store(now, self.tat - restore);
+        true
+    }
+
+    /// Gives `n` tokens back, never above full.
+    pub fn refund(&mut self, now: u64, n: u32) {
+        self.heal(now);
+        let full = self.tat <= self.rate.units(now);
+        if n > 0 && !full && !self.penalty_in_force(now) {
+            self.store(now, (self.tat - self.cost(n)).max(self.rate.units(now)));
+        }
+    }
+
+    /// Nothing before `now + wait_ns`, then refill from empty.
+    pub fn penalize(&mut self, now: u64, wait_ns: u64) {
+        self.heal(now);
+        let end = self.rate.units(now) + self.rate.units(wait_ns);
+        self.tat = self.tat.max(end + self.rate.burst_units());
+        self.penalty = true;
+        self.longest_ns = self.longest_ns.max(wait_ns);
+    }
+
+    /// Full, no penalty, all tickets void.
+    pub fn reset(&mut self, now: u64) {
+        self.tat = self.rate.units(now);
+        self.penalty = false;
+        self.era += 1;
+    }
+
+    /// Another rate; the level in tokens stays, rounded towards fewer and clipped to the new burst. A penalty keeps its end.
+    pub fn set_quota(&mut self, now: u64, count: u64, period_ns: u64, burst: u32) {
+        self.heal(now);
+        let (old, new) = (self.rate, Rate::new(count, period_ns, burst));
+        let in_force = self.penalty_in_force(now);
+        self.tat = if in_force {
+            let end_ns = ceil_div(self.tat - old.burst_units(), old.tokens);
+            end_ns * new.tokens + new.burst_units()
+        } else {
+            // Level = level_units / old.period_ns tokens, negative in debt.
+            let level_units = old.burst_units() - (self.base(now) - old.units(now));
+            let level_in_new_units = floor_div(level_units * new.period_ns, old.period_ns);
+            new.units(now) + (new.burst_units() - level_in_new_units).max(0)
+        };
+        self.rate = new;
+        self.penalty = in_force;
+        // A debt can take longer to pay at the new rate: no reason to take it for the reading of a broken clock.
+        self.longest_ns = self.longest_ns.max(new.ns(self.tat - new.units(now) - new.burst_units()));
+        self.era += 1;
+    }
+
+    fn cost(&self, n: u32) -> i128 {
+        i128::from(n) * self.rate.period_ns
+    }
+
+    fn base(&self, now: u64) -> i128 {
+        self.tat.max(self.rate.units(now))
+    }
+
+    /// Nanoseconds until `n` tokens are there.
+    fn wait(&self, now: u64, n: u32) -> u64 {
+        if i128::from(n) > self.rate.burst {
+            return NEVER;
+        }
+        self.rate.ns(self.base(now) + self.cost(n) - (self.rate.units(now) + self.rate.burst_units()))
+    }
+
+    fn decision(&self, now: u64, allowed: bool, retry_after_ns: u64) -> Decision {
+        let missing = self.base(now) - self.rate.units(now);
+        let there = floor_div(self.rate.burst_units() - missing, self.rate.period_ns);
+        Decision {
+            allowed,
+            limit: u32::try_from(self.rate.burst).expect("burst is a u32"),
+            remaining: u32::try_from(there.max(0)).expect("at most the burst"),
+            retry_after_ns,
+            reset_after_ns: self.rate.ns(missing),
+        }
+    }
+
+    fn penalty_in_force(&self, now: u64) -> bool {
+        self.penalty && self.tat - self.rate.burst_units() > self.rate.units(now)
+    }
+
+    /// Writes `tat`; a penalty that is over is forgotten with it.
+    fn store(&mut self, now: u64, tat: i128) {
+        self.penalty = self.penalty_in_force(now);
+        self.tat = tat;
+    }
+
+    /// A word that no burst, wait or penalty can have put where it is reads as an empty bucket.
+    fn heal(&mut self, now: u64) {
+        let horizon = (i128::from(self.longest_ns) + SLACK_NS) * self.rate.tokens;
+        if self.tat - self.rate.units(now) > self.rate.burst_units() + horizon {
+            self.tat = self.rate.units(now) + self.rate.burst_units();
+            self.penalty = false;
+        }
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn floor_div(a: i128, b: i128) -> i128 {
+    a.div_euclid(b)
+}
+
+fn ceil_div(a: i128, b: i128) -> i128 {
+    -(-a).div_euclid(b)
+}

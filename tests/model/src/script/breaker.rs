@@ -1,0 +1,183 @@
+//! Circuit breaker.
+
+use crate::breaker::{self, Breaker, Permit, State, Window};
+use crate::format::{Ns, Subject};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Settings; exactly one of the two windows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the format's README documents the fields")]
+pub struct Config {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub window_calls: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub window_duration_ns: Option<Ns>,
+    pub failure_rate_threshold: f64,
+    pub slow_call_duration_ns: Option<Ns>,
+    pub slow_call_rate_threshold: f64,
+    pub consecutive_failures: Option<u32>,
+    pub min_calls: u32,
+    pub cooldown_ns: Ns,
+    pub cooldown_backoff: f64,
+    pub max_cooldown_ns: Option<Ns>,
+    pub probes: u32,
+    pub probe_timeout_ns: Ns,
+}
+
+impl Default for Config {
+    /// The library's own.
+    fn default() -> Self {
+        Self {
+            window_calls: Some(20),
+            window_duration_ns: None,
+            failure_rate_threshold: 0.5,
+            slow_call_duration_ns: None,
+            slow_call_rate_threshold: 1.0,
+            consecutive_failures: None,
+            min_calls: 10,
+            cooldown_ns: Ns(30_000_000_000),
+            cooldown_backoff: 1.0,
+            max_cooldown_ns: None,
+            probes: 1,
+            probe_timeout_ns: Ns(60_000_000_000),
+        }
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the format's README documents the values")]
+pub enum Outcome {
+    Success,
+    Failure,
+    Ignore,
+}
+
+/// An operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", content = "args", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the format's README documents the operations")]
+pub enum Op {
+    Acquire {
+        #[serde(rename = "as")]
+        name: String,
+    },
+    Report {
+        permit: String,
+        outcome: Outcome,
+        duration_ns: Option<Ns>,
+    },
+    ReportRetryAfter {
+        permit: String,
+        retry_after_ns: Ns,
+    },
+    Release {
+        permit: String,
+    },
+    State {},
+    Stats {},
+    RetryAfter {},
+    ForceOpen {},
+    Disable {},
+    MetricsOnly {},
+    Reset {},
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "the format's README documents the answers")]
+pub enum Answer {
+    Permit { permit: bool },
+    Rejected { permit: bool, retry_after_ns: Ns },
+    State { state: &'static str },
+    Stats { calls: u32, failed: u32, slow: u32 },
+    RetryAfter { retry_after_ns: Ns },
+    Nothing {},
+}
+
+/// The model and the permits it gave out.
+#[derive(Debug)]
+pub struct ModelBreaker {
+    breaker: Breaker,
+    permits: HashMap<String, Permit>,
+}
+
+impl Subject for ModelBreaker {
+    type Config = Config;
+    type Op = Op;
+    type Answer = Answer;
+
+    fn make(config: &Config, start: u64) -> Self {
+        let ns = |ns: Option<Ns>| ns.map(|ns| ns.0);
+        let window = match (config.window_calls, config.window_duration_ns) {
+            (Some(calls), None) => Window::Calls(calls as usize),
+            (None, Some(duration)) => Window::Duration(duration.0),
+            _ => panic!("exactly one of window_calls and window_duration_ns"),
+        };
+        let config = breaker::Config {
+            window,
+            failure_rate_threshold: config.failure_rate_threshold,
+            slow_call_duration: ns(config.slow_call_duration_ns),
+            slow_call_rate_threshold: config.slow_call_rate_threshold,
+            consecutive_failures: config.consecutive_failures,
+            min_calls: config.min_calls,
+            cooldown: config.cooldown_ns.0,
+            cooldown_backoff: config.cooldown_backoff,
+            max_cooldown: ns(config.max_cooldown_ns),
+            probes: config.probes as usize,
+            probe_timeout: config.probe_timeout_ns.0,
+        };
+        Self { breaker: Breaker::new(config, start), permits: HashMap::new() }
+    }
+
+    fn apply(&mut self, now: u64, op: &Op) -> Answer {
+        let breaker = &mut self.breaker;
+        match op {
+            Op::Acquire { name } => match breaker.acquire(now) {
+                Ok(permit) => {
+                    self.permits.insert(name.clone(), permit);
+                    return Answer::Permit { permit: true };
+                }
+                Err(wait) => return Answer::Rejected { permit: false, retry_after_ns: Ns(wait) },
+            },
+            Op::Report { permit, outcome, duration_ns } => {
+                let outcome = match outcome {
+                    Outcome::Success => breaker::Outcome::Success,
+                    Outcome::Failure => breaker::Outcome::Failure,
+                    Outcome::Ignore => breaker::Outcome::Ignore,
+                };
+                breaker.report(now, self.permits[permit], outcome, duration_ns.map(|ns| ns.0));
+            }
+            Op::ReportRetryAfter { permit, retry_after_ns } => {
+                breaker.report_retry_after(now, self.permits[permit], retry_after_ns.0);
+            }
+            Op::Release { permit } => breaker.release(now, self.permits[permit]),
+            Op::State {} => return Answer::State { state: word(breaker.state()) },
+            Op::Stats {} => {
+                let (calls, failed, slow) = breaker.stats(now);
+                return Answer::Stats { calls, failed, slow };
+            }
+            Op::RetryAfter {} => return Answer::RetryAfter { retry_after_ns: Ns(breaker.retry_after(now)) },
+            Op::ForceOpen {} => breaker.switch(State::ForcedOpen),
+            Op::Disable {} => breaker.switch(State::Disabled),
+            Op::MetricsOnly {} => breaker.switch(State::MetricsOnly),
+            Op::Reset {} => breaker.switch(State::Closed),
+        }
+        Answer::Nothing {}
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Closed => "closed",
+        State::Open => "open",
+        State::HalfOpen => "half_open",
+        State::ForcedOpen => "forced_open",
+        State::Disabled => "disabled",
+        State::MetricsOnly => "metrics_only",
+    }
+}

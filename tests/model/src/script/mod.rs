@@ -1,0 +1,5 @@
+//! What can be done to each primitive and what it answers, as the vector files spell it.
+
+pub mod breaker;
+pub mod bucket;
+pub mod queue;
