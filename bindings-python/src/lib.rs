@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The extension module behind the Python package `tidegate`: thin classes over the core.
+//!
+//! Every class is frozen and `Sync`, so nothing here leans on the GIL. Calls that do not wait stay attached to the
+//! interpreter (detaching costs more than the work); those that wait do so in Python, on `threading.Lock` and asyncio.
+
+mod args;
+mod breaker;
+mod bucket;
+mod clock;
+mod decision;
+mod errors;
+mod permit;
+mod queue;
+mod waker;
+
+use pyo3::prelude::*;
+
+/// The compiled part of tidegate; import `tidegate` instead.
+#[pymodule(gil_used = false)]
+mod _tidegate {
+    #[pymodule_export]
+    use crate::breaker::{BreakerStats, CircuitBreaker, Event};
+    #[pymodule_export]
+    use crate::bucket::{BucketStats, Reservation, TokenBucket};
+    #[pymodule_export]
+    use crate::clock::ManualClock;
+    #[pymodule_export]
+    use crate::decision::Decision;
+    #[pymodule_export]
+    use crate::permit::Permit;
+    #[pymodule_export]
+    use crate::queue::{BoundedQueue, QueueStats};
+    #[pymodule_export]
+    use crate::waker::Listener;
+
+    /// The version of the Cargo workspace.
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = tidegate::VERSION;
+}

@@ -1,0 +1,28 @@
+//! The floor under every Python row: an empty method on a frozen class, built with the same flags as the extension.
+
+use pyo3::prelude::*;
+
+/// A class with nothing in it.
+#[pyclass(frozen)]
+#[derive(Debug)]
+struct Empty;
+
+#[pymethods]
+impl Empty {
+    #[new]
+    fn new() -> Self {
+        Self
+    }
+
+    /// Returns at once.
+    fn empty(&self) -> bool {
+        true
+    }
+}
+
+/// The module of [`Empty`].
+#[pymodule(gil_used = false)]
+mod floor {
+    #[pymodule_export]
+    use super::Empty;
+}

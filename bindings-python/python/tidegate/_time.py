@@ -1,0 +1,56 @@
+"""Timeouts and deadlines, on the machine's clock or on a ManualClock."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from ._tidegate import ManualClock
+from .errors import ConfigError
+
+# How often a wait looks at a ManualClock, which nobody announces the moves of.
+_POLL = 0.001
+# time.sleep and Lock.acquire refuse longer spans; an hour at a time does no harm.
+LONGEST_WAIT = 3600.0
+
+
+def timeout_seconds(timeout: float | timedelta | None) -> float | None:
+    """Seconds of a ``timeout`` argument; None waits for ever, as ``math.inf`` does."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, timedelta):
+        seconds = timeout.total_seconds()
+    elif isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
+        seconds = float(timeout)
+    else:
+        raise TypeError(f"timeout: expected seconds as a float, a timedelta or None, got {type(timeout).__name__}")
+    if math.isnan(seconds) or seconds < 0:
+        raise ConfigError(f"timeout: must be 0 or more seconds, got {seconds}")
+    return None if math.isinf(seconds) else seconds
+
+
+def _naps(seconds: float, clock: ManualClock | None) -> Iterator[float]:
+    """How long to sleep, again and again, until ``seconds`` have passed on ``clock``."""
+    if clock is None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            yield min(left, LONGEST_WAIT)
+    else:
+        end_ns = clock.now_ns + math.ceil(seconds * 1e9)
+        while clock.now_ns < end_ns:
+            yield _POLL
+
+
+def sleep(seconds: float, clock: ManualClock | None) -> None:
+    """Blocks this thread (and nothing else: ``time.sleep`` detaches, and Ctrl-C ends it)."""
+    for nap in _naps(seconds, clock):
+        time.sleep(nap)
+
+
+async def sleep_async(seconds: float, clock: ManualClock | None) -> None:
+    """Suspends this task."""
+    for nap in _naps(seconds, clock):
+        await asyncio.sleep(nap)

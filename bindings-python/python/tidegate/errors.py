@@ -1,0 +1,97 @@
+"""What tidegate raises: plain Python classes, so they pickle, subclass and travel between processes."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = [
+    "CircuitOpenError",
+    "ConcurrencyLimitError",
+    "ConfigError",
+    "OverloadedError",
+    "QueueClosedError",
+    "QueueEmptyError",
+    "QueueFullError",
+    "RateLimitedError",
+    "TidegateError",
+]
+
+
+class TidegateError(Exception):
+    """Base of everything tidegate raises about its own state. A circuit breaker never counts one as a failure."""
+
+
+class ConfigError(TidegateError, ValueError):
+    """An argument outside what is allowed: which one, what was wrong, and what would do."""
+
+
+class _Refusal(TidegateError):
+    """A refusal with the seconds after which another try makes sense (``math.inf``: never)."""
+
+    retry_after: float
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message, retry_after)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        when = "never" if math.isinf(self.retry_after) else f"in {self.retry_after:.3f} s"
+        return f"{self.args[0]} (retry {when})"
+
+
+class RateLimitedError(_Refusal):
+    """A rate limit refused, or a waiting form could not be served within its timeout."""
+
+    def __init__(self, message: str = "rate limited", retry_after: float = 0.0) -> None:
+        super().__init__(message, retry_after)
+
+
+class CircuitOpenError(_Refusal):
+    """A circuit breaker is open, or half-open with all probes taken. ``breaker`` is its name."""
+
+    breaker: str
+
+    def __init__(self, breaker: str, retry_after: float) -> None:
+        super().__init__(f"circuit {breaker!r} is open", retry_after)
+        # What pickle calls the class with.
+        self.args = (breaker, retry_after)
+        self.breaker = breaker
+
+    def __str__(self) -> str:
+        when = "once it is reset" if math.isinf(self.retry_after) else f"in {self.retry_after:.3f} s"
+        return f"circuit {self.breaker!r} is open (retry {when})"
+
+
+class QueueFullError(_Refusal):
+    """A queue took no item: full, or above its high watermark and not yet below the low one."""
+
+    def __init__(self, message: str = "queue is full", retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+
+
+class QueueClosedError(TidegateError):
+    """A queue is closed (for a pop: and everything it had accepted is out)."""
+
+    def __init__(self, message: str = "queue is closed") -> None:
+        super().__init__(message)
+
+
+class QueueEmptyError(TidegateError):
+    """A waiting pop reached its timeout and there was no item."""
+
+    def __init__(self, message: str = "queue is empty") -> None:
+        super().__init__(message)
+
+
+class ConcurrencyLimitError(_Refusal):
+    """No permit of a concurrency limit was free."""
+
+    def __init__(self, message: str = "concurrency limit reached", retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+
+
+class OverloadedError(_Refusal):
+    """Shed to protect what is already running."""
+
+    def __init__(self, message: str = "overloaded", retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)

@@ -1,0 +1,106 @@
+//! Arguments as Python passes them: seconds, counts and costs, each with a sentence for what is wrong.
+
+use crate::errors::{config, wrong_type};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDelta, PyDeltaAccess, PyFloat, PyInt};
+use std::time::Duration;
+use tidegate::decision::NEVER;
+
+/// Nanoseconds of the core as Python's seconds; "never" is `math.inf`.
+#[inline]
+pub(crate) fn seconds(ns: u64) -> f64 {
+    if ns == NEVER { f64::INFINITY } else { ns as f64 / 1e9 }
+}
+
+/// A span of time from a float, an int or a `timedelta`. `None` means "no end" (`math.inf`).
+pub(crate) fn span(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
+    let py = value.py();
+    if let Ok(delta) = value.cast::<PyDelta>() {
+        let micros = (i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds())) * 1_000_000
+            + i64::from(delta.get_microseconds());
+        return match u64::try_from(micros) {
+            Ok(micros) => Ok(Some(Duration::from_micros(micros))),
+            Err(_) => Err(config(py, format!("{field}: must be 0 or more, got {}", value.str()?))),
+        };
+    }
+    let secs = number(field, "seconds as a float or a timedelta", value)?;
+    if secs.is_nan() || secs < 0.0 {
+        return Err(config(py, format!("{field}: must be 0 or more seconds, got {secs}")));
+    }
+    if secs == f64::INFINITY {
+        return Ok(None);
+    }
+    let ns = (secs * 1e9).round();
+    if ns >= u64::MAX as f64 {
+        return Err(config(
+            py,
+            format!("{field}: {secs} seconds are more than 584 years; math.inf means \"no end\""),
+        ));
+    }
+    Ok(Some(Duration::from_nanos(ns as u64)))
+}
+
+/// A span that must end.
+pub(crate) fn finite(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    span(field, value)?.ok_or_else(|| config(value.py(), format!("{field}: must be a finite number of seconds, got inf")))
+}
+
+/// A span that may be left out.
+pub(crate) fn optional(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
+    value.map(|value| finite(field, value)).transpose()
+}
+
+/// A real number; `bool` is not one.
+pub(crate) fn number(field: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if value.is_exact_instance_of::<PyFloat>() {
+        return value.extract();
+    }
+    // `__float__` would also let numpy scalars and Decimals through; strings and bools have no business here.
+    if value.is_instance_of::<PyBool>() {
+        return Err(wrong_type(field, expected, value));
+    }
+    value.extract::<f64>().map_err(|error| {
+        if error.is_instance_of::<pyo3::exceptions::PyOverflowError>(value.py()) {
+            config(value.py(), format!("{field}: the number is too large"))
+        } else {
+            wrong_type(field, expected, value)
+        }
+    })
+}
+
+/// A whole number from 0 to `max`.
+pub(crate) fn count(field: &str, value: &Bound<'_, PyAny>, max: u64) -> PyResult<u64> {
+    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
+        return Err(wrong_type(field, "an int", value));
+    }
+    match value.extract::<u64>() {
+        Ok(n) if n <= max => Ok(n),
+        _ => Err(config(value.py(), format!("{field}: must be a whole number from 0 to {max}, got {}", brief(value)))),
+    }
+}
+
+/// A number for a message: an int of thousands of digits is not printed (Python may refuse to).
+fn brief(value: &Bound<'_, PyAny>) -> String {
+    match value.str() {
+        Ok(text) if text.to_string_lossy().len() <= 40 => text.to_string(),
+        _ => "a number of more than 40 digits".to_owned(),
+    }
+}
+
+/// How many tokens a call takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Cost(pub(crate) u32);
+
+impl<'py> FromPyObject<'_, 'py> for Cost {
+    type Error = PyErr;
+
+    #[inline]
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if value.is_exact_instance_of::<PyInt>()
+            && let Ok(n) = value.extract::<u32>()
+        {
+            return Ok(Self(n));
+        }
+        count("n", &value, u64::from(u32::MAX)).map(|n| Self(n as u32))
+    }
+}

@@ -1,0 +1,402 @@
+//! `CircuitBreaker`: acquire, call, report.
+
+use crate::args::{count, finite, number, optional, seconds};
+use crate::clock::{self, ManualClock};
+use crate::errors::{self, circuit_open, config, from_core, wrong_type};
+use crate::permit::Permit;
+use pyo3::PyTraverseError;
+use pyo3::PyVisit;
+use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use tidegate::breaker::{self as core, EventKind, Outcome, State, Window};
+
+/// A circuit breaker: closed, open, half-open.
+#[pyclass(frozen, subclass, module = "tidegate._tidegate")]
+#[derive(Debug)]
+pub(crate) struct CircuitBreaker {
+    pub(crate) core: core::CircuitBreaker,
+    clock: Option<Py<ManualClock>>,
+    /// Exceptions that count as failures: a class, a tuple of classes, or a predicate. None: every `Exception`.
+    failure_on: Option<Py<PyAny>>,
+    /// Exceptions that say nothing about the dependency.
+    ignore: Option<Py<PyAny>>,
+}
+
+/// What an exception that left the guarded call means.
+pub(crate) enum Verdict {
+    Report(Outcome),
+    Release,
+}
+
+impl CircuitBreaker {
+    /// The core's permit, or `CircuitOpenError`.
+    #[inline]
+    pub(crate) fn admit(&self, py: Python<'_>) -> PyResult<core::Permit> {
+        self.core
+            .acquire()
+            .map_err(|rejected| circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns)))
+    }
+
+    /// Tidegate's own refusals and `ignore=` are ignored; what is no `Exception` (a cancelled task, Ctrl-C, an exit) is
+    /// neutral; what `failure_on=` does not name is a success, for the dependency did answer.
+    pub(crate) fn judge(&self, error: &Bound<'_, PyAny>) -> PyResult<Verdict> {
+        let py = error.py();
+        if !error.is_instance_of::<PyException>() {
+            return Ok(Verdict::Release);
+        }
+        if error.is_instance(errors::base(py)?)? {
+            return Ok(Verdict::Report(Outcome::Ignore));
+        }
+        if let Some(ignore) = &self.ignore
+            && matches(ignore.bind(py), error)?
+        {
+            return Ok(Verdict::Report(Outcome::Ignore));
+        }
+        Ok(Verdict::Report(match &self.failure_on {
+            Some(filter) if !matches(filter.bind(py), error)? => Outcome::Success,
+            _ => Outcome::Failure,
+        }))
+    }
+
+    /// Reports what `error` means. A predicate that itself raises counts as a failure, and its error is raised.
+    pub(crate) fn report_error(&self, permit: core::Permit, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        let verdict = self.judge(error);
+        match verdict {
+            Ok(Verdict::Report(outcome)) => self.core.report(permit, outcome, None),
+            Ok(Verdict::Release) => self.core.release(permit),
+            Err(_) => self.core.report(permit, Outcome::Failure, None),
+        }
+        verdict.map(drop)
+    }
+}
+
+/// Whether a filter (classes or a predicate, checked by [`filter`]) names this exception.
+fn matches(filter: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if filter.is_instance_of::<PyType>() || filter.is_instance_of::<PyTuple>() {
+        error.is_instance(filter)
+    } else {
+        filter.call1((error,))?.is_truthy()
+    }
+}
+
+/// Checks a `failure_on=` or `ignore=` argument.
+fn filter(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<PyAny>>> {
+    const EXPECTED: &str = "an exception class, a tuple of them, or a function of the exception";
+    let Some(value) = value else { return Ok(None) };
+    let is_exception_class = |class: &Bound<'_, PyAny>| match class.cast::<PyType>() {
+        Ok(class) => class.is_subclass_of::<pyo3::exceptions::PyBaseException>(),
+        Err(_) => Ok(false),
+    };
+    let fits = if let Ok(classes) = value.cast::<PyTuple>() {
+        let mut all = true;
+        for class in classes.iter() {
+            all &= is_exception_class(&class)?;
+        }
+        all
+    } else if value.is_instance_of::<PyType>() {
+        is_exception_class(value)?
+    } else {
+        value.is_callable()
+    };
+    if fits { Ok(Some(value.clone().unbind())) } else { Err(wrong_type(field, EXPECTED, value)) }
+}
+
+#[pymethods]
+impl CircuitBreaker {
+    #[new]
+    #[pyo3(signature = (
+        name = "default", *, failure_rate_threshold = None, window_calls = None, window_duration = None, min_calls = None,
+        slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
+        cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
+        failure_on = None, ignore = None, clock = None
+    ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, min_calls=10, \
+        slow_call_duration=None, slow_call_rate_threshold=1.0, consecutive_failures=None, cooldown=30, \
+        cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, failure_on=None, \
+        ignore=None, clock=None)")]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        name: &str,
+        failure_rate_threshold: Option<&Bound<'_, PyAny>>,
+        window_calls: Option<&Bound<'_, PyAny>>,
+        window_duration: Option<&Bound<'_, PyAny>>,
+        min_calls: Option<&Bound<'_, PyAny>>,
+        slow_call_duration: Option<&Bound<'_, PyAny>>,
+        slow_call_rate_threshold: Option<&Bound<'_, PyAny>>,
+        consecutive_failures: Option<&Bound<'_, PyAny>>,
+        cooldown: Option<&Bound<'_, PyAny>>,
+        cooldown_backoff: Option<&Bound<'_, PyAny>>,
+        max_cooldown: Option<&Bound<'_, PyAny>>,
+        cooldown_jitter: Option<&Bound<'_, PyAny>>,
+        probes: Option<&Bound<'_, PyAny>>,
+        probe_timeout: Option<&Bound<'_, PyAny>>,
+        failure_on: Option<&Bound<'_, PyAny>>,
+        ignore: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, ManualClock>>,
+        py: Python<'_>,
+    ) -> PyResult<Self> {
+        let mut cfg = tidegate::BreakerConfig::default();
+        let whole = |field, value| count(field, value, u64::from(u32::MAX)).map(|n| n as u32);
+        let real = |field, value| number(field, "a number", value);
+        match (window_calls, window_duration) {
+            (Some(_), Some(_)) => {
+                let message = "window_calls, window_duration: give one of the two windows, not both";
+                return Err(config(py, message));
+            }
+            (Some(calls), None) => cfg.window = Window::Calls(whole("window_calls", calls)?),
+            (None, Some(span)) => cfg.window = Window::Duration(finite("window_duration", span)?),
+            (None, None) => {}
+        }
+        if let Some(rate) = failure_rate_threshold {
+            cfg.failure_rate_threshold = real("failure_rate_threshold", rate)?;
+        }
+        if let Some(rate) = slow_call_rate_threshold {
+            cfg.slow_call_rate_threshold = real("slow_call_rate_threshold", rate)?;
+        }
+        if let Some(n) = min_calls {
+            cfg.min_calls = whole("min_calls", n)?;
+        }
+        if let Some(n) = probes {
+            cfg.probes = whole("probes", n)?;
+        }
+        if let Some(factor) = cooldown_backoff {
+            cfg.cooldown_backoff = real("cooldown_backoff", factor)?;
+        }
+        if let Some(fraction) = cooldown_jitter {
+            cfg.cooldown_jitter = real("cooldown_jitter", fraction)?;
+        }
+        if let Some(span) = optional("cooldown", cooldown)? {
+            cfg.cooldown = span;
+        }
+        if let Some(span) = optional("probe_timeout", probe_timeout)? {
+            cfg.probe_timeout = span;
+        }
+        cfg.consecutive_failures = consecutive_failures.map(|n| whole("consecutive_failures", n)).transpose()?;
+        cfg.slow_call_duration = optional("slow_call_duration", slow_call_duration)?;
+        cfg.max_cooldown = optional("max_cooldown", max_cooldown)?;
+        let core = core::CircuitBreaker::with_clock(name, cfg, clock::source(clock)).map_err(|e| from_core(py, &e))?;
+        Ok(Self {
+            core,
+            clock: clock.map(|clock| clock.clone().unbind()),
+            failure_on: filter("failure_on", failure_on)?,
+            ignore: filter("ignore", ignore)?,
+        })
+    }
+
+    /// Asks for one call; raises `CircuitOpenError` when refused.
+    #[inline]
+    fn acquire(slf: &Bound<'_, Self>) -> PyResult<Permit> {
+        let permit = slf.get().admit(slf.py())?;
+        Ok(Permit::new(slf.clone().unbind(), permit))
+    }
+
+    /// Asks for one call; None when refused.
+    #[inline]
+    fn try_acquire(slf: &Bound<'_, Self>) -> Option<Permit> {
+        slf.get().core.acquire().ok().map(|permit| Permit::new(slf.clone().unbind(), permit))
+    }
+
+    /// Runs `func(*args, **kwargs)` under a permit and returns its result.
+    #[pyo3(signature = (func, /, *args, **kwargs))]
+    fn call<'py>(
+        &self,
+        func: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = func.py();
+        let permit = self.admit(py)?;
+        match func.call(args, kwargs) {
+            Ok(result) => {
+                if is_coroutine(&result)? {
+                    self.core.release(permit);
+                    result.call_method0("close")?;
+                    return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
+                }
+                self.core.report(permit, Outcome::Success, None);
+                Ok(result)
+            }
+            Err(error) => {
+                self.report_error(permit, error.value(py).as_any())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Its name, as errors show it.
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, self.core.name())
+    }
+
+    /// "closed", "open", "half_open", "forced_open", "disabled" or "metrics_only".
+    #[getter]
+    fn state(&self) -> &'static str {
+        state_name(self.core.state())
+    }
+
+    /// Seconds until a probe may be tried: 0 when calls pass, `math.inf` while forced open.
+    #[getter]
+    fn retry_after(&self) -> f64 {
+        seconds(self.core.retry_after_ns())
+    }
+
+    /// The `ManualClock` it was made with, or None.
+    #[getter]
+    fn clock(&self, py: Python<'_>) -> Option<Py<ManualClock>> {
+        self.clock.as_ref().map(|clock| clock.clone_ref(py))
+    }
+
+    /// The window and counters.
+    fn stats(&self) -> BreakerStats {
+        let core = self.core.stats();
+        BreakerStats {
+            state: state_name(core.state),
+            calls: core.calls,
+            failed: core.failed,
+            slow: core.slow,
+            failure_rate: core.failure_rate,
+            slow_call_rate: core.slow_call_rate,
+            rejected: core.rejected,
+            opened: core.opened,
+            retry_after: seconds(core.retry_after_ns),
+        }
+    }
+
+    /// Transitions and probe outcomes from number `since` on, oldest first, as many as the ring still holds.
+    #[pyo3(signature = (since = 0))]
+    fn events(&self, since: u64) -> Vec<Event> {
+        let event = |core: core::Event| Event { seq: core.seq, kind: kind_name(core.kind), at: seconds(core.at_ns) };
+        self.core.events_since(since).into_iter().map(event).collect()
+    }
+
+    /// Refuses every call until `reset`.
+    fn force_open(&self) {
+        self.core.force_open();
+    }
+
+    /// Lets every call pass and counts nothing, until `reset`.
+    fn disable(&self) {
+        self.core.disable();
+    }
+
+    /// Counts and never opens, until `reset`.
+    fn metrics_only(&self) {
+        self.core.metrics_only();
+    }
+
+    /// Closed, with an empty window and the first cooldown.
+    fn reset(&self) {
+        self.core.reset();
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let core = &slf.get().core;
+        Ok(format!("{}({:?}, state={:?})", slf.get_type().name()?, core.name(), state_name(core.state())))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // No `__clear__`: a frozen object cannot let go, and any cycle through a predicate passes its closure, which can.
+        visit.call(&self.failure_on)?;
+        visit.call(&self.ignore)
+    }
+}
+
+/// Whether `result` is the coroutine of an `async def` (its exact type, so the check is one comparison).
+#[inline]
+fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = COROUTINE.import(result.py(), "types", "CoroutineType")?;
+    Ok(result.get_type_ptr() == class.as_type_ptr())
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Closed => "closed",
+        State::Open => "open",
+        State::HalfOpen => "half_open",
+        State::ForcedOpen => "forced_open",
+        State::Disabled => "disabled",
+        State::MetricsOnly => "metrics_only",
+        _ => "unknown",
+    }
+}
+
+fn kind_name(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Closed => "closed",
+        EventKind::Opened => "opened",
+        EventKind::HalfOpened => "half_opened",
+        EventKind::ForcedOpen => "forced_open",
+        EventKind::Disabled => "disabled",
+        EventKind::MetricsOnly => "metrics_only",
+        EventKind::ProbeSucceeded => "probe_succeeded",
+        EventKind::ProbeFailed => "probe_failed",
+        EventKind::ProbeLost => "probe_lost",
+        _ => "unknown",
+    }
+}
+
+/// A look at a breaker.
+#[pyclass(frozen, eq, get_all, module = "tidegate")]
+#[derive(Debug, PartialEq)]
+pub(crate) struct BreakerStats {
+    /// As `CircuitBreaker.state`.
+    state: &'static str,
+    /// Calls in the window.
+    calls: u32,
+    /// Failed calls in the window.
+    failed: u32,
+    /// Slow calls in the window.
+    slow: u32,
+    /// `failed / calls`, 0 without calls.
+    failure_rate: f64,
+    /// `slow / calls`, 0 without calls.
+    slow_call_rate: f64,
+    /// Calls refused since the breaker was made.
+    rejected: u64,
+    /// How often it opened since it was made.
+    opened: u64,
+    /// Seconds until a probe may be tried; 0 when not open.
+    retry_after: f64,
+}
+
+#[pymethods]
+impl BreakerStats {
+    fn __repr__(&self) -> String {
+        format!(
+            "BreakerStats(state={:?}, calls={}, failed={}, slow={}, failure_rate={:?}, slow_call_rate={:?}, \
+             rejected={}, opened={}, retry_after={:?})",
+            self.state,
+            self.calls,
+            self.failed,
+            self.slow,
+            self.failure_rate,
+            self.slow_call_rate,
+            self.rejected,
+            self.opened,
+            self.retry_after
+        )
+    }
+}
+
+/// One entry of a breaker's event ring.
+#[pyclass(frozen, eq, get_all, module = "tidegate")]
+#[derive(Debug, PartialEq)]
+pub(crate) struct Event {
+    /// Running number from 0; a gap means that entries were overwritten before they were read.
+    seq: u64,
+    /// "closed", "opened", "half_opened", "forced_open", "disabled", "metrics_only", "probe_succeeded", "probe_failed"
+    /// or "probe_lost".
+    kind: &'static str,
+    /// Seconds on the breaker's clock.
+    at: f64,
+}
+
+#[pymethods]
+impl Event {
+    fn __repr__(&self) -> String {
+        format!("Event(seq={}, kind={:?}, at={:?})", self.seq, self.kind, self.at)
+    }
+}

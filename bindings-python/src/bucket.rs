@@ -1,0 +1,230 @@
+//! `TokenBucket`: the parts that do not wait.
+
+use crate::args::{Cost, count, finite, number, seconds, span};
+use crate::clock::{self, ManualClock};
+use crate::decision::Decision;
+use crate::errors::{config, from_core};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt, PyString};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tidegate::limit::{self, Ticket};
+use tidegate::{ConfigError, Quota};
+
+/// The rate as `"400/s"`, or as a number of tokens per `per` seconds; the burst defaults to the count.
+fn quota(
+    rate: &Bound<'_, PyAny>,
+    per: Option<&Bound<'_, PyAny>>,
+    burst: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Quota> {
+    let py = rate.py();
+    let core = |error: ConfigError| from_core(py, &error);
+    let quota = if let Ok(text) = rate.cast::<PyString>() {
+        if per.is_some() {
+            return Err(config(py, "per: the rate already names its period; leave per out, or pass the rate as a number"));
+        }
+        text.to_string_lossy().parse::<Quota>().map_err(core)?
+    } else {
+        let per = per.map_or(Ok(std::time::Duration::from_secs(1)), |per| finite("per", per))?;
+        if rate.is_instance_of::<PyInt>() && !rate.is_instance_of::<PyBool>() {
+            Quota::new(count("rate", rate, u64::MAX)?, per).map_err(core)?
+        } else {
+            let rate = number("rate", "a str such as \"400/s\" or a number", rate)?;
+            Quota::from_f64(rate, per.as_secs_f64()).map_err(core)?
+        }
+    };
+    match burst {
+        Some(burst) => quota.with_burst(count("burst", burst, u64::MAX)?).map_err(core),
+        None => Ok(quota),
+    }
+}
+
+/// A token bucket: starts full, refills at `rate`, holds at most `burst`.
+#[pyclass(frozen, subclass, module = "tidegate._tidegate")]
+#[derive(Debug)]
+pub(crate) struct TokenBucket {
+    core: tidegate::TokenBucket,
+    clock: Option<Py<ManualClock>>,
+}
+
+#[pymethods]
+impl TokenBucket {
+    #[new]
+    #[pyo3(signature = (rate, per = None, burst = None, *, clock = None))]
+    fn new(
+        rate: &Bound<'_, PyAny>,
+        per: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, ManualClock>>,
+    ) -> PyResult<Self> {
+        let core = tidegate::TokenBucket::with_clock(quota(rate, per, burst)?, clock::source(clock));
+        Ok(Self { core, clock: clock.map(|clock| clock.clone().unbind()) })
+    }
+
+    /// Takes `n` tokens, or nothing. `n` = 0 takes nothing and is refused only in debt or under a penalty.
+    #[pyo3(signature = (n = Cost(1)), text_signature = "($self, n=1)")]
+    #[inline]
+    fn try_acquire(&self, n: Cost) -> bool {
+        self.core.try_acquire(n.0)
+    }
+
+    /// Takes `n` tokens, or nothing, and tells what is left.
+    #[pyo3(signature = (n = Cost(1)), text_signature = "($self, n=1)")]
+    #[inline]
+    fn check(&self, n: Cost) -> Decision {
+        self.core.check(n.0).into()
+    }
+
+    /// What `check(1)` would answer; takes nothing, so `remaining` is what is there now.
+    fn peek(&self) -> Decision {
+        self.core.peek().into()
+    }
+
+    /// Books `n` tokens ahead if the wait is at most `max_wait` seconds (None: as long as it takes).
+    #[pyo3(signature = (n = Cost(1), max_wait = None), text_signature = "($self, n=1, max_wait=None)")]
+    fn reserve(slf: &Bound<'_, Self>, n: Cost, max_wait: Option<&Bound<'_, PyAny>>) -> PyResult<Reservation> {
+        let max_wait = max_wait.map_or(Ok(None), |wait| span("max_wait", wait))?;
+        Ok(match slf.get().core.reserve(n.0, max_wait) {
+            limit::Reservation::Booked { wait_ns, ticket } => Reservation {
+                bucket: slf.clone().unbind(),
+                ticket: Some(ticket),
+                cancelled: AtomicBool::new(false),
+                wait: seconds(wait_ns),
+                retry_after: 0.0,
+            },
+            limit::Reservation::Denied { retry_after_ns } => {
+                let retry_after = seconds(retry_after_ns);
+                Reservation {
+                    bucket: slf.clone().unbind(),
+                    ticket: None,
+                    cancelled: AtomicBool::new(false),
+                    wait: retry_after,
+                    retry_after,
+                }
+            }
+        })
+    }
+
+    /// Gives `n` tokens back, never above full; does not shorten a penalty.
+    #[pyo3(signature = (n = Cost(1)), text_signature = "($self, n=1)")]
+    fn refund(&self, n: Cost) {
+        self.core.refund(n.0);
+    }
+
+    /// Admits nothing for `wait` seconds, then refills from empty.
+    fn penalize(&self, wait: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.penalize(finite("wait", wait)?);
+        Ok(())
+    }
+
+    /// Full again: ends a penalty and voids reservations.
+    fn reset(&self) {
+        self.core.reset();
+    }
+
+    /// Changes the rate and burst; the level is kept, rounded towards fewer tokens and clipped to the new burst.
+    #[pyo3(signature = (rate, per = None, burst = None))]
+    fn set_quota(
+        &self,
+        rate: &Bound<'_, PyAny>,
+        per: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.core.set_quota(quota(rate, per, burst)?);
+        Ok(())
+    }
+
+    /// Counts since the bucket was made.
+    fn stats(&self) -> BucketStats {
+        let core = self.core.stats();
+        BucketStats { admitted: core.admitted, denied: core.denied }
+    }
+
+    /// Tokens that come back per `period`.
+    #[getter]
+    fn count(&self) -> u64 {
+        self.core.quota().count()
+    }
+
+    /// Seconds in which `count` tokens come back.
+    #[getter]
+    fn period(&self) -> f64 {
+        self.core.quota().period().as_secs_f64()
+    }
+
+    /// The most tokens that can be taken at once.
+    #[getter]
+    fn burst(&self) -> u32 {
+        self.core.quota().burst()
+    }
+
+    /// The `ManualClock` it was made with, or None.
+    #[getter]
+    fn clock(&self, py: Python<'_>) -> Option<Py<ManualClock>> {
+        self.clock.as_ref().map(|clock| clock.clone_ref(py))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let quota = slf.get().core.quota();
+        let (class, per) = (slf.get_type().name()?, quota.period().as_secs_f64());
+        Ok(format!("{class}({}, per={per:?}, burst={})", quota.count(), quota.burst()))
+    }
+}
+
+/// Tokens booked ahead, or the refusal to book them: `bool(reservation)` tells which.
+#[pyclass(frozen, module = "tidegate")]
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    bucket: Py<TokenBucket>,
+    ticket: Option<Ticket>,
+    /// The core's tickets are values and cannot tell a second cancel from the first: this object can.
+    cancelled: AtomicBool,
+    /// Seconds until the tokens are there; when refused, the wait that it would have taken.
+    #[pyo3(get)]
+    wait: f64,
+    /// 0 when booked, else the wait that was too long (`math.inf` when the cost exceeds the burst).
+    #[pyo3(get)]
+    retry_after: f64,
+}
+
+#[pymethods]
+impl Reservation {
+    /// The booking as two opaque ints, None when refused.
+    #[getter]
+    fn ticket(&self) -> Option<(u64, u64)> {
+        self.ticket.map(|ticket| (ticket.word, ticket.booking))
+    }
+
+    /// Gives the booking back: nothing once its time has come, else `n` less what was booked after it.
+    /// Returns whether anything came back; a second call does nothing.
+    fn cancel(&self) -> bool {
+        let Some(ticket) = self.ticket else { return false };
+        // Relaxed: only who is first matters, and the swap decides that; no other memory hangs on the flag.
+        !self.cancelled.swap(true, Ordering::Relaxed) && self.bucket.get().core.cancel(ticket)
+    }
+
+    fn __bool__(&self) -> bool {
+        self.ticket.is_some()
+    }
+
+    fn __repr__(&self) -> String {
+        let booked = if self.ticket.is_some() { "True" } else { "False" };
+        format!("Reservation(booked={booked}, wait={:?}, retry_after={:?})", self.wait, self.retry_after)
+    }
+}
+
+/// Counts since a bucket was made.
+#[pyclass(frozen, eq, get_all, module = "tidegate")]
+#[derive(Debug, PartialEq)]
+pub(crate) struct BucketStats {
+    /// Calls admitted.
+    admitted: u64,
+    /// Calls denied.
+    denied: u64,
+}
+
+#[pymethods]
+impl BucketStats {
+    fn __repr__(&self) -> String {
+        format!("BucketStats(admitted={}, denied={})", self.admitted, self.denied)
+    }
+}

@@ -1,0 +1,53 @@
+//! The Python exception classes, which live in `tidegate/errors.py` so that they pickle and subclass like any other.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+const MODULE: &str = "tidegate.errors";
+
+static BASE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static CONFIG: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static CIRCUIT_OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static QUEUE_CLOSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// `TidegateError`: what a breaker never counts as a failure.
+pub(crate) fn base(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    BASE.import(py, MODULE, "TidegateError")
+}
+
+/// A value outside what is allowed: `ConfigError`, which is a `ValueError`.
+pub(crate) fn config(py: Python<'_>, message: impl AsRef<str>) -> PyErr {
+    match CONFIG.import(py, MODULE, "ConfigError") {
+        Ok(class) => PyErr::from_type(class.clone(), (message.as_ref().to_owned(),)),
+        Err(error) => error,
+    }
+}
+
+/// The core's own sentence about a wrong argument.
+pub(crate) fn from_core(py: Python<'_>, error: &tidegate::ConfigError) -> PyErr {
+    config(py, error.to_string())
+}
+
+/// An argument of the wrong type, named like Python names it.
+pub(crate) fn wrong_type(field: &str, expected: &str, got: &Bound<'_, PyAny>) -> PyErr {
+    let found = got.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!("{field}: expected {expected}, got {found}"))
+}
+
+/// `CircuitOpenError(name, retry_after)`.
+pub(crate) fn circuit_open(py: Python<'_>, name: &str, retry_after: f64) -> PyErr {
+    match CIRCUIT_OPEN.import(py, MODULE, "CircuitOpenError") {
+        Ok(class) => PyErr::from_type(class.clone(), (name.to_owned(), retry_after)),
+        Err(error) => error,
+    }
+}
+
+/// `QueueClosedError()`.
+pub(crate) fn queue_closed(py: Python<'_>) -> PyErr {
+    match QUEUE_CLOSED.import(py, MODULE, "QueueClosedError") {
+        Ok(class) => PyErr::from_type(class.clone(), ()),
+        Err(error) => error,
+    }
+}

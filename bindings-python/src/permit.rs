@@ -1,0 +1,114 @@
+//! `Permit`: the right to make one call, and the context manager that reports it.
+
+use crate::args::{finite, optional};
+use crate::breaker::CircuitBreaker;
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tidegate::breaker::{self as core, Outcome};
+
+/// The right to make one call. The first report counts, later ones do nothing, so that `with` and an explicit report
+/// go together; a permit that is dropped unreported is released.
+#[pyclass(frozen, module = "tidegate")]
+#[derive(Debug)]
+pub(crate) struct Permit {
+    breaker: Py<CircuitBreaker>,
+    core: core::Permit,
+    reported: AtomicBool,
+}
+
+impl Permit {
+    #[inline]
+    pub(crate) fn new(breaker: Py<CircuitBreaker>, core: core::Permit) -> Self {
+        Self { breaker, core, reported: AtomicBool::new(false) }
+    }
+
+    /// True for the one caller that may report.
+    #[inline]
+    fn claim(&self) -> bool {
+        // Relaxed: the swap alone decides who is first; the core orders the report itself.
+        !self.reported.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.claim() {
+            self.breaker.get().core.release(self.core);
+        }
+    }
+}
+
+#[pymethods]
+impl Permit {
+    /// The call worked, in `duration` seconds (None: the time since the permit was acquired).
+    #[pyo3(signature = (duration = None))]
+    fn success(&self, duration: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let duration = optional("duration", duration)?;
+        if self.claim() {
+            self.breaker.get().core.report(self.core, Outcome::Success, duration);
+        }
+        Ok(())
+    }
+
+    /// The call failed. `retry_after` is the server's own Retry-After in seconds: if this failure opens the circuit,
+    /// the cooldown lasts at least that long.
+    #[pyo3(signature = (duration = None, retry_after = None))]
+    fn failure(&self, duration: Option<&Bound<'_, PyAny>>, retry_after: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let duration = optional("duration", duration)?;
+        let retry_after = retry_after.map(|wait| finite("retry_after", wait)).transpose()?;
+        if self.claim() {
+            let breaker = &self.breaker.get().core;
+            match retry_after {
+                Some(wait) => breaker.report_retry_after(self.core, wait),
+                None => breaker.report(self.core, Outcome::Failure, duration),
+            }
+        }
+        Ok(())
+    }
+
+    /// The call says nothing about the dependency: not counted, a probe slot is given back.
+    fn ignore(&self) {
+        if self.claim() {
+            self.breaker.get().core.report(self.core, Outcome::Ignore, None);
+        }
+    }
+
+    /// The call was not made or was cancelled: neutral.
+    fn release(&self) {
+        if self.claim() {
+            self.breaker.get().core.release(self.core);
+        }
+    }
+
+    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        _exc_type: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        if self.claim() {
+            let breaker = self.breaker.get();
+            if exc_value.is_none() {
+                breaker.core.report(self.core, Outcome::Success, None);
+            } else {
+                breaker.report_error(self.core, exc_value)?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn __repr__(&self) -> String {
+        // Relaxed: a look, nothing is decided by it.
+        let reported = if self.reported.load(Ordering::Relaxed) { "True" } else { "False" };
+        format!("Permit({:?}, reported={reported})", self.breaker.get().core.name())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.breaker)
+    }
+}

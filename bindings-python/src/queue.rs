@@ -1,0 +1,246 @@
+//! `BoundedQueue`: the parts that do not wait, and the registration on which the waiting forms are built.
+
+use crate::args::{count, finite, number, seconds};
+use crate::clock::{self, ManualClock};
+use crate::errors::{config, from_core, queue_closed, wrong_type};
+use crate::waker::{self, Listener};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use pyo3::{PyTraverseError, PyVisit};
+use tidegate::QueueConfig;
+use tidegate::pressure::{self, Interest, OnFull, PopError, PushErrorKind};
+
+/// A bounded FIFO with watermarks, for threads and event loops at once.
+#[pyclass(frozen, subclass, generic, module = "tidegate._tidegate")]
+#[derive(Debug)]
+pub(crate) struct BoundedQueue {
+    core: pressure::BoundedQueue<Py<PyAny>>,
+    clock: Option<Py<ManualClock>>,
+    on_drop: Option<Py<PyAny>>,
+    /// Seconds to tell a refused producer.
+    #[pyo3(get)]
+    retry_after: f64,
+}
+
+#[pymethods]
+impl BoundedQueue {
+    #[new]
+    #[pyo3(signature = (
+        capacity, *, high_watermark = None, low_watermark = None, on_full = None, on_drop = None, sojourn = false,
+        retry_after = None, clock = None
+    ), text_signature = "(capacity, *, high_watermark=0.8, low_watermark=0.5, on_full='reject', on_drop=None, \
+        sojourn=False, retry_after=1.0, clock=None)")]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        capacity: &Bound<'_, PyAny>,
+        high_watermark: Option<&Bound<'_, PyAny>>,
+        low_watermark: Option<&Bound<'_, PyAny>>,
+        on_full: Option<&Bound<'_, PyAny>>,
+        on_drop: Option<&Bound<'_, PyAny>>,
+        sojourn: bool,
+        retry_after: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, ManualClock>>,
+    ) -> PyResult<Self> {
+        let py = capacity.py();
+        let mut cfg = QueueConfig::new(count("capacity", capacity, u64::from(u32::MAX))? as usize);
+        cfg.sojourn = sojourn;
+        if let Some(fraction) = high_watermark {
+            cfg.high_watermark = number("high_watermark", "a number", fraction)?;
+        }
+        if let Some(fraction) = low_watermark {
+            cfg.low_watermark = number("low_watermark", "a number", fraction)?;
+        }
+        if let Some(on_full) = on_full {
+            cfg.on_full = policy(on_full)?;
+        }
+        if let Some(on_drop) = on_drop {
+            if !on_drop.is_callable() {
+                return Err(wrong_type("on_drop", "a function of the dropped item", on_drop));
+            }
+            if cfg.on_full != OnFull::DropOldest {
+                return Err(config(py, "on_drop: only on_full=\"drop_oldest\" drops items"));
+            }
+        }
+        let retry_after = match retry_after {
+            Some(wait) => finite("retry_after", wait)?.as_secs_f64(),
+            None => 1.0,
+        };
+        let core =
+            pressure::BoundedQueue::with_clock(cfg, clock::source(clock)).map_err(|error| from_core(py, &error))?;
+        Ok(Self {
+            core,
+            clock: clock.map(|clock| clock.clone().unbind()),
+            on_drop: on_drop.map(|on_drop| on_drop.clone().unbind()),
+            retry_after,
+        })
+    }
+
+    /// Puts `item` in: True, or False when full. Raises `QueueClosedError` when closed.
+    #[inline]
+    fn try_push(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = item.py();
+        match self.core.try_push(item.clone().unbind()) {
+            Ok(None) => Ok(true),
+            Ok(Some(oldest)) => {
+                if let Some(on_drop) = &self.on_drop {
+                    on_drop.bind(py).call1((oldest,))?;
+                }
+                Ok(true)
+            }
+            Err(refused) => match refused.kind {
+                PushErrorKind::Full => Ok(false),
+                PushErrorKind::Closed => Err(queue_closed(py)),
+            },
+        }
+    }
+
+    /// Takes the oldest item, or `default` when empty. Raises `QueueClosedError` when closed and empty.
+    #[pyo3(signature = (default = None))]
+    #[inline]
+    fn try_pop(&self, default: Option<Py<PyAny>>, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        match self.core.try_pop() {
+            Ok(item) => Ok(Some(item)),
+            Err(PopError::Empty) => Ok(default),
+            Err(PopError::Closed) => Err(queue_closed(py)),
+        }
+    }
+
+    /// Takes the oldest item with the seconds it spent here (0 unless `sojourn=True`), or None when empty.
+    fn try_pop_timed(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>, f64)>> {
+        match self.core.try_pop_timed() {
+            Ok((item, ns)) => Ok(Some((item, seconds(ns)))),
+            Err(PopError::Empty) => Ok(None),
+            Err(PopError::Closed) => Err(queue_closed(py)),
+        }
+    }
+
+    /// Calls `callback` once, from any thread, when a push may succeed; at once if it may already.
+    fn _listen_push(&self, callback: Py<PyAny>) -> Listener {
+        self.listen(Interest::Push, callback)
+    }
+
+    /// Calls `callback` once, from any thread, when a pop may succeed; at once if it may already.
+    fn _listen_pop(&self, callback: Py<PyAny>) -> Listener {
+        self.listen(Interest::Pop, callback)
+    }
+
+    /// Refuses pushes from now on and wakes all waiters; what was accepted can still be popped.
+    fn close(&self) {
+        self.core.close();
+    }
+
+    /// Closes, and takes out everything that was accepted, oldest first.
+    fn drain(&self) -> Vec<Py<PyAny>> {
+        self.core.drain()
+    }
+
+    /// Items held now.
+    #[getter]
+    fn depth(&self) -> usize {
+        self.core.depth()
+    }
+
+    /// The most items held.
+    #[getter]
+    fn capacity(&self) -> usize {
+        self.core.config().capacity
+    }
+
+    /// Whether a push would be accepted as far as watermarks and the close go.
+    #[getter]
+    fn is_accepting(&self) -> bool {
+        self.core.is_accepting()
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn is_closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    /// The `ManualClock` it was made with, or None.
+    #[getter]
+    fn clock(&self, py: Python<'_>) -> Option<Py<ManualClock>> {
+        self.clock.as_ref().map(|clock| clock.clone_ref(py))
+    }
+
+    /// Counts since the queue was made.
+    fn stats(&self) -> QueueStats {
+        let core = self.core.stats();
+        QueueStats {
+            depth: core.depth,
+            accepting: core.accepting,
+            pushed: core.pushed,
+            popped: core.popped,
+            rejected: core.rejected,
+            dropped: core.dropped,
+        }
+    }
+
+    fn __len__(&self) -> usize {
+        self.core.depth()
+    }
+
+    fn __bool__(&self) -> bool {
+        // Without this an empty queue would be falsy, and `if queue:` a trap.
+        true
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let core = &slf.get().core;
+        let class = slf.get_type().name()?;
+        Ok(format!("{class}({}, depth={}, accepting={})", core.config().capacity, core.depth(), core.is_accepting()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.on_drop)
+    }
+}
+
+impl BoundedQueue {
+    fn listen(&self, interest: Interest, callback: Py<PyAny>) -> Listener {
+        Listener::new(self.core.listen(interest, &waker::waker(callback)))
+    }
+}
+
+fn policy(on_full: &Bound<'_, PyAny>) -> PyResult<OnFull> {
+    let Ok(text) = on_full.cast::<PyString>() else {
+        return Err(wrong_type("on_full", "\"reject\" or \"drop_oldest\"", on_full));
+    };
+    match &*text.to_string_lossy() {
+        "reject" => Ok(OnFull::Reject),
+        "drop_oldest" => Ok(OnFull::DropOldest),
+        other => {
+            Err(config(on_full.py(), format!("on_full: must be \"reject\" or \"drop_oldest\", got {other:?}")))
+        }
+    }
+}
+
+/// Counts since a queue was made.
+#[pyclass(frozen, eq, get_all, module = "tidegate")]
+#[derive(Debug, PartialEq)]
+pub(crate) struct QueueStats {
+    /// Items held now.
+    depth: usize,
+    /// Whether pushes are accepted now.
+    accepting: bool,
+    /// Items accepted.
+    pushed: u64,
+    /// Items popped or drained.
+    popped: u64,
+    /// Pushes refused.
+    rejected: u64,
+    /// Items dropped by `on_full="drop_oldest"`.
+    dropped: u64,
+}
+
+#[pymethods]
+impl QueueStats {
+    fn __repr__(&self) -> String {
+        let accepting = if self.accepting { "True" } else { "False" };
+        format!(
+            "QueueStats(depth={}, accepting={accepting}, pushed={}, popped={}, rejected={}, dropped={})",
+            self.depth, self.pushed, self.popped, self.rejected, self.dropped
+        )
+    }
+}
