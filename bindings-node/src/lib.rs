@@ -1,1 +1,51 @@
-//! Placeholder.
+//! tidegate for Node: the raw functions that the JavaScript classes in `lib/` wrap.
+//!
+//! A napi-rs class method costs several times a token bucket; a plain Node-API function does not. So each operation
+//! is one such function ([`raw`]) that finds its object in a table ([`table`]), and numbers travel through a block of
+//! memory that both sides see ([`io`]).
+
+mod breaker;
+mod bucket;
+mod clock;
+mod convert;
+mod failure;
+mod io;
+mod queue;
+mod raw;
+mod table;
+
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsValue};
+use napi_derive::napi;
+use raw::{Kind, Reply};
+use std::rc::Rc;
+use table::Table;
+
+/// What `lib/native.cjs` loads: `io`, the operations of each kind, `probe` for the tests and benches, `version`.
+#[napi(module_exports)]
+pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
+    exports.set("version", tidegate::VERSION)?;
+    let (env, exports) = (env.raw(), exports.raw());
+    let (io, buffer) = io::Io::create(env)?;
+    raw::set_property(env, exports, "io", buffer)?;
+
+    let clocks = Rc::new(clock::table());
+    let (buckets, breakers, queues) = (Rc::new(Table::new()), Rc::new(Table::new()), Rc::new(Table::new()));
+    clock::export(&Kind::new(env, exports, "clock", Rc::clone(&clocks), io)?)?;
+    bucket::export(&Kind::new(env, exports, "bucket", Rc::clone(&buckets), io)?, Rc::clone(&clocks))?;
+    breaker::export(&Kind::new(env, exports, "breaker", Rc::clone(&breakers), io)?, Rc::clone(&clocks))?;
+    queue::export(&Kind::new(env, exports, "queue", Rc::clone(&queues), io)?, clocks)?;
+
+    let probe = Kind::new(env, exports, "probe", Rc::new(Table::<()>::new()), io)?;
+    probe
+        // The floor of the benches: what a call costs that does nothing.
+        .operation("nothing", |_, _, _| Ok(Reply::Nothing))?
+        // For the test that a panic stays on this side.
+        .operation("panic", |_, _, _| panic!("asked to"))?
+        // For the test that collected instances give their native objects back.
+        .operation("alive", move |_, io, _| {
+            io.set([(buckets.len() + breakers.len() + queues.len()) as f64]);
+            Ok(Reply::Nothing)
+        })?;
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! The operations of `CircuitBreaker` in `lib/breaker.cjs`.
+
+use crate::clock::{self, Entry};
+use crate::convert::{duration, ms};
+use crate::io::Io;
+use crate::raw::{Kind, Reply};
+use crate::table::Table;
+use std::rc::Rc;
+use tidegate::breaker::{Outcome, Permit, Window};
+use tidegate::{BreakerConfig, CircuitBreaker};
+
+/// Every setting is given; NaN where "none" is one. `DEFAULTS` in `lib/breaker.cjs` has the same order.
+fn config(io: Io) -> BreakerConfig {
+    let window = match io.option(0) {
+        Some(calls) => Window::Calls(calls as u32),
+        None => Window::Duration(duration(io.get(1))),
+    };
+    BreakerConfig {
+        window,
+        failure_rate_threshold: io.get(2),
+        slow_call_duration: io.option(3).map(duration),
+        slow_call_rate_threshold: io.get(4),
+        consecutive_failures: io.option(5).map(|count| count as u32),
+        min_calls: io.get(6) as u32,
+        cooldown: duration(io.get(7)),
+        cooldown_backoff: io.get(8),
+        max_cooldown: io.option(9).map(duration),
+        cooldown_jitter: io.get(10),
+        probes: io.get(11) as u32,
+        probe_timeout: duration(io.get(12)),
+    }
+}
+
+fn permit(io: Io) -> Permit {
+    let [word, started_ns] = io.bits();
+    Permit { word, started_ns }
+}
+
+/// Exports the operations; a report's duration is number 0, NaN for "since it was acquired".
+pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
+    kind.operation("create", move |breakers, io, call| {
+        let name = call.text()?.unwrap_or_default();
+        let breaker = CircuitBreaker::with_clock(name, config(io), clock::chosen(&clocks, io)?)?;
+        call.adopt(breakers, io, breaker, 0)
+    })?
+    .operation("acquire", |breakers, io, _| {
+        match breakers.with(io, CircuitBreaker::acquire)? {
+            Ok(permit) => {
+                io.set_bits([permit.word, permit.started_ns]);
+                io.answer(true);
+            }
+            Err(rejected) => {
+                io.set([ms(rejected.retry_after_ns)]);
+                io.answer(false);
+            }
+        }
+        Ok(Reply::Nothing)
+    })?
+    .operation("success", |breakers, io, _| {
+        let duration = io.option(0).map(duration);
+        breakers.with(io, |breaker| breaker.report(permit(io), Outcome::Success, duration))?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("failure", |breakers, io, _| {
+        let duration = io.option(0).map(duration);
+        breakers.with(io, |breaker| breaker.report(permit(io), Outcome::Failure, duration))?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("failureRetryAfter", |breakers, io, _| {
+        breakers.with(io, |breaker| breaker.report_retry_after(permit(io), duration(io.get(0))))?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("ignore", |breakers, io, _| {
+        breakers.with(io, |breaker| breaker.report(permit(io), Outcome::Ignore, None))?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("release", |breakers, io, _| {
+        breakers.with(io, |breaker| breaker.release(permit(io)))?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("state", |breakers, io, _| {
+        breakers.with(io, |breaker| io.set_word(1, breaker.state() as u32))?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("retryAfter", |breakers, io, _| {
+        breakers.with(io, |breaker| io.set([ms(breaker.retry_after_ns())]))?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("stats", |breakers, io, _| {
+        let stats = breakers.with(io, CircuitBreaker::stats)?;
+        io.set_word(1, stats.state as u32);
+        let [calls, failed, slow] = [stats.calls, stats.failed, stats.slow].map(f64::from);
+        let (rejected, opened) = (stats.rejected as f64, stats.opened as f64);
+        let retry_after = ms(stats.retry_after_ns);
+        io.set([calls, failed, slow, stats.failure_rate, stats.slow_call_rate, rejected, opened, retry_after]);
+        Ok(Reply::Nothing)
+    })?
+    .operation("forceOpen", |breakers, io, _| {
+        breakers.with(io, CircuitBreaker::force_open)?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("disable", |breakers, io, _| {
+        breakers.with(io, CircuitBreaker::disable)?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("metricsOnly", |breakers, io, _| {
+        breakers.with(io, CircuitBreaker::metrics_only)?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("reset", |breakers, io, _| {
+        breakers.with(io, CircuitBreaker::reset)?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("events", |breakers, io, call| {
+        let events = breakers.with(io, |breaker| breaker.events_since(io.get(0) as u64))?;
+        let numbers = |event: &tidegate::breaker::Event| [event.seq as f64, event.kind as u8 as f64, ms(event.at_ns)];
+        call.array(&events.iter().flat_map(numbers).collect::<Vec<_>>())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What a native call can fail with, and which JavaScript error it becomes.
+
+use std::ffi::CStr;
+use tidegate::{ConfigError, ConfigErrorKind};
+
+/// A failed native call.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A wrong argument: a `RangeError`.
+    Argument {
+        /// Node's own code for this kind of mistake.
+        code: &'static CStr,
+        /// Which argument, what is wrong, what is allowed.
+        message: String,
+    },
+    /// Node-API itself refused: an `Error`.
+    Node(napi::Error),
+    /// A bug of this package: an `Error`.
+    Internal(String),
+}
+
+impl From<napi::Error> for Failure {
+    fn from(error: napi::Error) -> Self {
+        Self::Node(error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let code = match error.kind() {
+            ConfigErrorKind::OutOfRange => c"ERR_OUT_OF_RANGE",
+            _ => c"ERR_INVALID_ARG_VALUE",
+        };
+        Self::Argument { code, message: format!("{}: {}", option_name(error.field()), error.message()) }
+    }
+}
+
+/// The core's Rust name of an argument → the option a JavaScript caller wrote.
+fn option_name(field: &str) -> String {
+    let mut name = String::with_capacity(field.len() + 2);
+    let mut upper = false;
+    for c in field.chars() {
+        if c == '_' {
+            upper = true;
+        } else if std::mem::take(&mut upper) {
+            name.extend(c.to_uppercase());
+        } else {
+            name.push(c);
+        }
+    }
+    let is_time =
+        matches!(field, "cooldown" | "max_cooldown" | "probe_timeout" | "slow_call_duration" | "window_duration");
+    if is_time { name + "Ms" } else { name }
+}

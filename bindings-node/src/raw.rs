@@ -1,0 +1,245 @@
+//! The unsafe policy of this package, once for all: how an operation becomes a JavaScript function, and how a native
+//! object follows its JavaScript instance to the grave.
+#![allow(unsafe_code)] // Node-API is a C interface.
+
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::table::Table;
+use napi::{check_status, sys};
+use std::any::Any;
+use std::ffi::{CString, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+
+/// What an operation returns; everything but arrays goes through the io block.
+pub(crate) type Answer = Result<Reply, Failure>;
+
+/// The JavaScript value an operation returns.
+pub(crate) enum Reply {
+    /// `undefined`.
+    Nothing,
+    /// An array.
+    Value(sys::napi_value),
+}
+
+/// The call in progress, for the few operations that take a text or make something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+}
+
+struct Operation<T, F> {
+    table: Rc<Table<T>>,
+    io: Io,
+    run: F,
+}
+
+/// An object under construction in JavaScript: `exports.<kind>.<operation>`.
+pub(crate) struct Kind<T> {
+    env: sys::napi_env,
+    object: sys::napi_value,
+    table: Rc<Table<T>>,
+    io: Io,
+}
+
+impl<T: 'static> Kind<T> {
+    /// An empty namespace of operations on `table`, set on `exports` as `name`.
+    pub(crate) fn new(
+        env: sys::napi_env,
+        exports: sys::napi_value,
+        name: &str,
+        table: Rc<Table<T>>,
+        io: Io,
+    ) -> napi::Result<Self> {
+        let mut object = ptr::null_mut();
+        // SAFETY: `env` is live and the out pointer valid.
+        check_status!(unsafe { sys::napi_create_object(env, &mut object) })?;
+        set_property(env, exports, name, object)?;
+        Ok(Self { env, object, table, io })
+    }
+
+    /// Adds an operation. A panic in it becomes a JavaScript `Error`.
+    pub(crate) fn operation<F>(&self, name: &str, run: F) -> napi::Result<&Self>
+    where
+        F: Fn(&Rc<Table<T>>, Io, Call) -> Answer + 'static,
+    {
+        let operation = Box::into_raw(Box::new(Operation { table: Rc::clone(&self.table), io: self.io, run }));
+        let mut function = ptr::null_mut();
+        // SAFETY: `env` is live, the empty name is allowed, and the finalizer below frees `operation`.
+        let made = check_status!(unsafe {
+            let (callback, data) = (Some(trampoline::<T, F> as Callback), operation.cast());
+            sys::napi_create_function(self.env, ptr::null(), 0, callback, data, &mut function)
+        });
+        let made = made.and_then(|()| attach(self.env, function, operation));
+        if let Err(error) = made {
+            // SAFETY: no finalizer was attached, so nobody else owns the box.
+            drop(unsafe { Box::from_raw(operation) });
+            return Err(error);
+        }
+        set_property(self.env, self.object, name, function)?;
+        Ok(self)
+    }
+}
+
+type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+
+unsafe extern "C" fn trampoline<T, F>(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value
+where
+    F: Fn(&Rc<Table<T>>, Io, Call) -> Answer,
+{
+    let mut data = ptr::null_mut();
+    // SAFETY: node calls this with a live environment and call; unwanted outputs may be null.
+    unsafe { sys::napi_get_cb_info(env, info, ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), &mut data) };
+    // SAFETY: `data` is the operation given to napi_create_function; its finalizer runs only when the function that is
+    // being called here is unreachable, and nothing hands out a unique reference to it.
+    let operation = unsafe { &*data.cast::<Operation<T, F>>() };
+    match catch_unwind(AssertUnwindSafe(|| (operation.run)(&operation.table, operation.io, Call { env, info }))) {
+        Ok(Ok(Reply::Nothing)) => ptr::null_mut(),
+        Ok(Ok(Reply::Value(value))) => value,
+        Ok(Err(failure)) => throw(env, failure),
+        Err(panic) => throw(env, Failure::Internal(panic_text(&*panic))),
+    }
+}
+
+/// Frees the box behind `data` when `owner` is collected or the environment goes.
+fn attach<B>(env: sys::napi_env, owner: sys::napi_value, data: *mut B) -> napi::Result<()> {
+    // SAFETY: `env` and `owner` are live; `finalize::<B>` frees exactly what `data` points to, once.
+    check_status!(unsafe {
+        sys::napi_add_finalizer(env, owner, data.cast(), Some(finalize::<B>), ptr::null_mut(), ptr::null_mut())
+    })
+}
+
+unsafe extern "C" fn finalize<B>(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: node finalizes once, with the pointer given to napi_add_finalizer, which came from Box::into_raw.
+    let owned = unsafe { Box::from_raw(data.cast::<B>()) };
+    // A panic must not unwind into node; a drop that panics can only leak.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
+}
+
+/// A place in a table, given back when dropped: what an instance's finalizer owns.
+struct Place<T> {
+    table: Rc<Table<T>>,
+    place: u32,
+    env: sys::napi_env,
+    weight: i64,
+}
+
+impl<T> Drop for Place<T> {
+    fn drop(&mut self) {
+        drop(self.table.remove(self.place));
+        adjust_memory(self.env, -self.weight);
+    }
+}
+
+impl Call {
+    /// Puts `object` into the table for as long as the JavaScript instance lives that is the call's first argument,
+    /// and answers its place. `weight` is what it holds outside the JavaScript heap, in bytes.
+    pub(crate) fn adopt<T: 'static>(self, table: &Rc<Table<T>>, io: Io, object: T, weight: usize) -> Answer {
+        let [instance, _] = self.arguments()?;
+        let (table, place, weight) = (Rc::clone(table), table.insert(object), weight as i64);
+        let owned = Box::into_raw(Box::new(Place { table, place, env: self.env, weight }));
+        adjust_memory(self.env, weight);
+        if let Err(error) = attach(self.env, instance, owned) {
+            // SAFETY: no finalizer was attached, so nobody else owns the box.
+            drop(unsafe { Box::from_raw(owned) });
+            return Err(error.into());
+        }
+        io.set_word(0, place);
+        Ok(Reply::Nothing)
+    }
+
+    fn arguments(self) -> napi::Result<[sys::napi_value; 2]> {
+        let (mut count, mut arguments) = (2, [ptr::null_mut(); 2]);
+        // SAFETY: the call is in progress, there is room for two arguments, and node fills missing ones with `undefined`.
+        check_status!(unsafe {
+            let (this, data) = (ptr::null_mut(), ptr::null_mut());
+            sys::napi_get_cb_info(self.env, self.info, &mut count, arguments.as_mut_ptr(), this, data)
+        })?;
+        Ok(arguments)
+    }
+
+    /// The call's second argument as text; `None` unless it is a string. Lone surrogates become U+FFFD.
+    pub(crate) fn text(self) -> napi::Result<Option<String>> {
+        let [_, argument] = self.arguments()?;
+        let mut kind = 0;
+        // SAFETY: `argument` is a value of this call.
+        check_status!(unsafe { sys::napi_typeof(self.env, argument, &mut kind) })?;
+        if kind != sys::ValueType::napi_string {
+            return Ok(None);
+        }
+        let mut len = 0;
+        // SAFETY: a null buffer asks for the length alone.
+        check_status!(unsafe { sys::napi_get_value_string_utf8(self.env, argument, ptr::null_mut(), 0, &mut len) })?;
+        let mut bytes = vec![0_u8; len + 1];
+        // SAFETY: the buffer has room for `len` bytes and the terminator.
+        check_status!(unsafe {
+            let buffer = bytes.as_mut_ptr().cast();
+            sys::napi_get_value_string_utf8(self.env, argument, buffer, bytes.len(), &mut len)
+        })?;
+        bytes.truncate(len);
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Replies with an array of numbers.
+    pub(crate) fn array(self, numbers: &[f64]) -> Answer {
+        let mut array = ptr::null_mut();
+        // SAFETY: the environment is live and the out pointer valid.
+        check_status!(unsafe { sys::napi_create_array_with_length(self.env, numbers.len(), &mut array) })?;
+        for (index, number) in (0..).zip(numbers) {
+            let mut value = ptr::null_mut();
+            // SAFETY: as above.
+            check_status!(unsafe { sys::napi_create_double(self.env, *number, &mut value) })?;
+            // SAFETY: both values belong to this call's scope.
+            check_status!(unsafe { sys::napi_set_element(self.env, array, index, value) })?;
+        }
+        Ok(Reply::Value(array))
+    }
+}
+
+/// Tells the collector about memory it cannot see.
+fn adjust_memory(env: sys::napi_env, bytes: i64) {
+    if bytes != 0 {
+        let mut total = 0;
+        // SAFETY: `env` is live (Node-API allows this call in finalizers too). A failure costs only the hint.
+        unsafe { sys::napi_adjust_external_memory(env, bytes, &mut total) };
+    }
+}
+
+#[cold]
+fn throw(env: sys::napi_env, failure: Failure) -> sys::napi_value {
+    let text = |text: String| CString::new(text.replace('\0', "\\0")).unwrap_or_default();
+    let internal = |message: String| {
+        let message = text(message);
+        // SAFETY: `env` is live and both strings are NUL-terminated and outlive the call.
+        unsafe { sys::napi_throw_error(env, c"ERR_TIDEGATE_INTERNAL".as_ptr(), message.as_ptr()) };
+    };
+    match failure {
+        Failure::Argument { code, message } => {
+            let message = text(message);
+            // SAFETY: `env` is live and both strings are NUL-terminated and outlive the call.
+            unsafe { sys::napi_throw_range_error(env, code.as_ptr(), message.as_ptr()) };
+        }
+        Failure::Node(error) => internal(format!("Node-API: {}", error.reason)),
+        Failure::Internal(what) => internal(format!("internal error, please report it: {what}")),
+    }
+    ptr::null_mut()
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref().cloned());
+    text.unwrap_or_else(|| "panic without a message".to_owned())
+}
+
+/// Sets a property of the exports.
+pub(crate) fn set_property(
+    env: sys::napi_env,
+    object: sys::napi_value,
+    name: &str,
+    value: sys::napi_value,
+) -> napi::Result<()> {
+    let name = CString::new(name)?;
+    // SAFETY: both values belong to the current scope and the name is NUL-terminated.
+    check_status!(unsafe { sys::napi_set_named_property(env, object, name.as_ptr(), value) })
+}
