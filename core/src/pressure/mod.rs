@@ -1,7 +1,16 @@
 //! Backpressure: how much can be worked on.
 
+mod blocking;
+mod config;
+mod error;
+mod gate;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod queue;
+mod ring;
+mod waiters;
 
-pub use queue::{
-    BoundedQueue, Interest, Listener, OnFull, PopError, PushError, PushErrorKind, QueueConfig, QueueStats,
-};
+pub use config::{OnFull, QueueConfig};
+pub use error::{PopError, PushError, PushErrorKind};
+pub use queue::{BoundedQueue, QueueStats};
+pub use waiters::{Interest, Listener};

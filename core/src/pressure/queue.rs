@@ -1,92 +1,19 @@
-//! Bounded queue with watermarks.
+//! Bounded queue with watermarks: the public face of gate, ring and waiters.
 
+use super::blocking::block;
+use super::config::QueueConfig;
+use super::error::{PopError, PushError, PushErrorKind};
+use super::gate::{CLOSED, Gate, sequence};
+use super::ring::Ring;
+use super::waiters::{Interest, Listener};
+use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::{Clock, ConfigError};
-use std::marker::PhantomData;
-use std::task::Waker;
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// What a push onto a full queue does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum OnFull {
-    /// Refuses the new item (also while the queue is above its high watermark and has not yet fallen below the low one).
-    #[default]
-    Reject = 0,
-    /// Takes the new item and hands back the oldest; watermarks then only steer `is_accepting`.
-    DropOldest = 1,
-}
-
-/// Settings of a [`BoundedQueue`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct QueueConfig {
-    /// The most items held, 1 ..= 2^24.
-    pub capacity: usize,
-    /// Fraction of the capacity at which pushes start to be refused, low < high ≤ 1; 1.0 turns watermarks off. Default 0.8.
-    pub high_watermark: f64,
-    /// Fraction below which pushes are accepted again. Default 0.5.
-    pub low_watermark: f64,
-    /// Default [`OnFull::Reject`].
-    pub on_full: OnFull,
-    /// Whether items carry the time of their push, so that pops can tell their sojourn. Default false.
-    pub sojourn: bool,
-}
-
-impl QueueConfig {
-    /// The defaults for a queue of `capacity` items.
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity, high_watermark: 0.8, low_watermark: 0.5, on_full: OnFull::Reject, sojourn: false }
-    }
-}
-
-/// Why a push was refused; the item comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PushError<T> {
-    /// The item that was not taken.
-    pub item: T,
-    /// Why.
-    pub kind: PushErrorKind,
-}
-
-/// Why a push was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushErrorKind {
-    /// Full, or above the high watermark and not yet below the low one. After a waiting form: still so at the deadline.
-    Full,
-    /// Closed.
-    Closed,
-}
-
-/// Why a pop gave nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PopError {
-    /// Empty (after a waiting form: still so at the deadline).
-    Empty,
-    /// Closed, and everything that was accepted has been popped.
-    Closed,
-}
-
-/// What a [`Listener`] waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// Room for a push (or the close).
-    Push,
-    /// An item to pop (or the close).
-    Pop,
-}
-
-/// A registered waiter: its waker is called once when the interest may be satisfied. Dropping it takes the
-/// registration back (it owns what it needs of the queue), and passes a wake-up that it already consumed on to the next waiter, so none is lost.
-#[derive(Debug)]
-pub struct Listener(());
-
-impl Listener {
-    /// Whether the waker has been called.
-    pub fn is_notified(&self) -> bool {
-        todo!()
-    }
-}
-
-/// Counts since the queue was made.
+/// Counts since the queue was made. Each is exact; taken together while others push and pop, they may be of slightly different moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
@@ -98,34 +25,60 @@ pub struct QueueStats {
     pub pushed: u64,
     /// Items popped or drained.
     pub popped: u64,
-    /// Pushes refused.
+    /// Pushes refused, full or closed; a waiting form counts once, at its deadline.
     pub rejected: u64,
     /// Items handed back by `DropOldest`.
     pub dropped: u64,
 }
 
 /// A bounded multi-producer, multi-consumer FIFO with watermarks.
-#[derive(Debug)]
+///
+/// A push that brings the depth to the high watermark closes the door; it opens again when a pop brings the depth below
+/// the low one. Nothing accepted is ever lost: a push that races a close is either refused or drained.
+///
+/// Thread safety: every method may be called from any thread at any time. Pushing and popping take no lock and allocate
+/// nothing; they may wait for a peer that is between its claim of a slot and its publish (a few instructions). A lock is
+/// taken only to wait, and to wake somebody who waits. Waiters are woken in the order of their arrival, but a push or
+/// pop that did not wait may come first. After a fork the child has an independent copy, without the parent's waiters.
+///
+/// Source: D. Vyukov's bounded MPMC queue as in crossbeam's `ArrayQueue`; the close, the hysteresis and the announcement of waiters share
+/// its head and tail words.
+///
+/// ```
+/// use tidegate::pressure::{BoundedQueue, PushErrorKind, QueueConfig};
+///
+/// let queue = BoundedQueue::new(QueueConfig::new(10)).unwrap();
+/// (0..8).for_each(|n| assert!(queue.try_push(n).is_ok()));
+/// assert_eq!(queue.try_push(8).unwrap_err().kind, PushErrorKind::Full); // shut at 80 %
+/// (0..4).for_each(|n| assert_eq!(queue.try_pop(), Ok(n)));
+/// assert!(queue.is_accepting()); // open again below 50 %
+/// assert_eq!(queue.drain(), [4, 5, 6, 7]);
+/// ```
 pub struct BoundedQueue<T> {
+    ring: Ring<T>,
+    config: QueueConfig,
     clock: Clock,
-    items: PhantomData<T>,
+    rejected: AtomicU64,
 }
 
 impl<T> BoundedQueue<T> {
     /// An empty queue on the monotonic clock.
+    ///
+    /// Errors: a [`ConfigError`] that names the field, for a capacity outside 1 ..= 2^24 or watermarks that are no
+    /// fractions with low < high.
     pub fn new(config: QueueConfig) -> Result<Self, ConfigError> {
         Self::with_clock(config, Clock::monotonic())
     }
 
-    /// An empty queue on `clock` (read for sojourn times only; waiting uses the machine's time).
+    /// An empty queue on `clock` (read for sojourn times only; waiting uses the machine's time). Errors: as [`new`](Self::new).
     pub fn with_clock(config: QueueConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let _ = config;
-        Ok(Self { clock, items: PhantomData })
+        let gate = Arc::new(Gate::new(config.marks()?));
+        Ok(Self { ring: Ring::new(gate, config.sojourn), config, clock, rejected: AtomicU64::new(0) })
     }
 
     /// Its settings.
     pub fn config(&self) -> &QueueConfig {
-        todo!()
+        &self.config
     }
 
     /// The clock of the plain forms.
@@ -133,80 +86,215 @@ impl<T> BoundedQueue<T> {
         &self.clock
     }
 
-    /// Puts `item` in without waiting. With [`OnFull::DropOldest`] the item that had to go comes back in `Some`.
+    /// Puts `item` in without waiting. With [`OnFull::DropOldest`](super::OnFull::DropOldest) the item that had to go comes back in `Some`.
+    ///
+    /// Errors: the item with [`PushErrorKind::Full`] or [`PushErrorKind::Closed`].
+    #[inline]
     pub fn try_push(&self, item: T) -> Result<Option<T>, PushError<T>> {
-        let _ = item;
-        todo!()
+        self.try_push_at(self.stamp(), item)
     }
 
-    /// [`try_push`](Self::try_push) at `now`.
+    /// [`try_push`](Self::try_push) at `now` (nanoseconds of the queue's clock; used for sojourn times only).
+    #[inline]
     pub fn try_push_at(&self, now: u64, item: T) -> Result<Option<T>, PushError<T>> {
-        let _ = (now, item);
-        todo!()
+        let result = self.ring.push(now, item);
+        if result.is_err() {
+            self.count_rejected();
+        }
+        result
     }
 
     /// Takes the oldest item without waiting.
+    ///
+    /// Errors: [`PopError::Empty`]; [`PopError::Closed`] once it is closed and everything is out.
+    #[inline]
     pub fn try_pop(&self) -> Result<T, PopError> {
-        todo!()
+        self.ring.pop().map(|(item, _)| item)
     }
 
     /// [`try_pop`](Self::try_pop) with the nanoseconds the item spent here (0 unless `sojourn` is on).
+    #[inline]
     pub fn try_pop_timed(&self) -> Result<(T, u64), PopError> {
-        todo!()
+        self.try_pop_timed_at(self.stamp())
     }
 
-    /// [`try_pop_timed`](Self::try_pop_timed) at `now`.
+    /// [`try_pop_timed`](Self::try_pop_timed) at `now` (nanoseconds of the queue's clock). A `now` before the push gives 0.
+    #[inline]
     pub fn try_pop_timed_at(&self, now: u64) -> Result<(T, u64), PopError> {
-        let _ = now;
-        todo!()
+        let (item, pushed) = self.ring.pop()?;
+        Ok((item, if self.config.sojourn { now.saturating_sub(pushed) } else { 0 }))
     }
 
     /// Puts `item` in, blocking this thread up to `timeout` (`None`: for ever) for room.
+    ///
+    /// Errors: the item with [`PushErrorKind::Full`] at the deadline, or [`PushErrorKind::Closed`].
     pub fn push(&self, item: T, timeout: Option<Duration>) -> Result<Option<T>, PushError<T>> {
-        let _ = (item, timeout);
-        todo!()
+        let mut slot = match self.ring.push(self.stamp(), item) {
+            Err(PushError { item, kind: PushErrorKind::Full }) if timeout != Some(Duration::ZERO) => Some(item),
+            done => return self.counted(done),
+        };
+        let mut listener = None;
+        let done = block(timeout, |context| self.poll_push(context, &mut listener, &mut slot));
+        self.counted(done.unwrap_or_else(|| Err(PushError { item: given_back(slot), kind: PushErrorKind::Full })))
     }
 
     /// Takes the oldest item, blocking this thread up to `timeout` (`None`: for ever).
+    ///
+    /// Errors: [`PopError::Empty`] at the deadline; [`PopError::Closed`] once it is closed and everything is out.
     pub fn pop(&self, timeout: Option<Duration>) -> Result<T, PopError> {
-        let _ = timeout;
-        todo!()
+        match self.try_pop() {
+            Err(PopError::Empty) if timeout != Some(Duration::ZERO) => {}
+            done => return done,
+        }
+        let mut listener = None;
+        block(timeout, |context| self.poll_pop(context, &mut listener)).unwrap_or(Err(PopError::Empty))
+    }
+
+    /// [`push`](Self::push) for any async runtime, without a deadline (put the runtime's own around it).
+    ///
+    /// Cancel safe: dropped before it is ready, the item has not been accepted and is dropped with it.
+    ///
+    /// Errors: the item with [`PushErrorKind::Closed`].
+    pub async fn push_async(&self, item: T) -> Result<Option<T>, PushError<T>> {
+        let (mut slot, mut listener) = (Some(item), None);
+        let done = poll_fn(|context| self.poll_push(context, &mut listener, &mut slot)).await;
+        self.counted(done)
+    }
+
+    /// [`pop`](Self::pop) for any async runtime, without a deadline (put the runtime's own around it).
+    ///
+    /// Cancel safe: dropped before it is ready, it has taken nothing, and a wake-up that was meant for it goes to the next.
+    ///
+    /// Errors: [`PopError::Closed`] once it is closed and everything is out.
+    pub async fn pop_async(&self) -> Result<T, PopError> {
+        let mut listener = None;
+        poll_fn(|context| self.poll_pop(context, &mut listener)).await
     }
 
     /// Registers `waker`; if the interest is already satisfied it is called at once. The building block of waiting
-    /// forms in other runtimes: try, listen, try again, wait.
+    /// forms in other runtimes: try, listen, try again when woken, drop the listener when done.
     pub fn listen(&self, interest: Interest, waker: &Waker) -> Listener {
-        let _ = (interest, waker);
-        todo!()
+        let listener = Listener::new(self.ring.gate(), interest, waker);
+        if listener.was_satisfied() {
+            waker.wake_by_ref();
+        }
+        listener
     }
 
-    /// Refuses pushes from now on and wakes all waiters; what was accepted can still be popped.
+    /// Refuses pushes from now on and wakes all waiters; what was accepted can still be popped. A second close does nothing.
     pub fn close(&self) {
-        todo!()
+        self.ring.gate().close();
     }
 
-    /// Closes, and takes out everything that was accepted.
+    /// Closes, and takes out everything that was accepted and not popped, oldest first. Waits for pushes that are between their claim
+    /// and their publish.
     pub fn drain(&self) -> Vec<T> {
-        todo!()
+        self.close();
+        std::iter::from_fn(|| self.try_pop().ok()).collect()
     }
 
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
-        todo!()
+        // Acquire: who sees the close sees what happened before it.
+        self.ring.gate().tail.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Whether a push would be accepted as far as watermarks and the close go.
+    /// Whether pushes are welcome: not closed, not between the watermarks on the way down, and below the capacity.
     pub fn is_accepting(&self) -> bool {
-        todo!()
+        let (head, tail) = self.ring.gate().snapshot();
+        self.ring.gate().accepts(head, tail)
     }
 
     /// Items held now.
     pub fn depth(&self) -> usize {
-        todo!()
+        let (head, tail) = self.ring.gate().snapshot();
+        self.ring.gate().depth(head, tail) as usize
     }
 
     /// Counts since the queue was made.
     pub fn stats(&self) -> QueueStats {
-        todo!()
+        let gate = self.ring.gate();
+        let dropped = self.ring.dropped();
+        let (head, tail) = gate.snapshot();
+        QueueStats {
+            depth: gate.depth(head, tail) as usize,
+            accepting: gate.accepts(head, tail),
+            pushed: sequence(tail),
+            popped: sequence(head).saturating_sub(dropped),
+            // Relaxed: a count, nothing hangs on it.
+            rejected: self.rejected.load(Ordering::Relaxed),
+            dropped,
+        }
+    }
+
+    /// The time to put on an item, or to take its sojourn at.
+    #[inline]
+    fn stamp(&self) -> u64 {
+        if self.config.sojourn { self.clock.now() } else { 0 }
+    }
+
+    #[cold]
+    fn count_rejected(&self) {
+        // Relaxed: a count, nothing hangs on it.
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn counted(&self, result: Result<Option<T>, PushError<T>>) -> Result<Option<T>, PushError<T>> {
+        if result.is_err() {
+            self.count_rejected();
+        }
+        result
+    }
+
+    fn poll_push(
+        &self,
+        context: &mut Context<'_>,
+        listener: &mut Option<Listener>,
+        slot: &mut Option<T>,
+    ) -> Poll<Result<Option<T>, PushError<T>>> {
+        loop {
+            let item = slot.take().expect("a finished push is not polled again");
+            match self.ring.push(self.stamp(), item) {
+                Err(PushError { item, kind: PushErrorKind::Full }) => *slot = Some(item),
+                done => return Poll::Ready(done),
+            }
+            if self.waits(Interest::Push, context, listener) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_pop(&self, context: &mut Context<'_>, listener: &mut Option<Listener>) -> Poll<Result<T, PopError>> {
+        loop {
+            match self.try_pop() {
+                Err(PopError::Empty) => {}
+                done => return Poll::Ready(done),
+            }
+            if self.waits(Interest::Pop, context, listener) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Registered, or still registered: the waker will be called. Otherwise it is time to try again.
+    fn waits(&self, interest: Interest, context: &mut Context<'_>, listener: &mut Option<Listener>) -> bool {
+        if listener.as_ref().is_some_and(|listener| listener.rearm(context.waker())) {
+            return true;
+        }
+        let fresh = Listener::new(self.ring.gate(), interest, context.waker());
+        !listener.insert(fresh).was_satisfied()
+    }
+}
+
+fn given_back<T>(slot: Option<T>) -> T {
+    slot.expect("a push that is not done still has its item")
+}
+
+impl<T> fmt::Debug for BoundedQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundedQueue")
+            .field("config", &self.config)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,247 @@
+//! The two words of a queue, and all that can be read from them: accepting or not, satisfied or not, whom to wake.
+
+use super::config::Marks;
+use super::waiters::{Interest, Waiters};
+use super::{PopError, PushErrorKind};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, loom_fence};
+use crossbeam_utils::CachePadded;
+use std::sync::PoisonError;
+
+/// Bits below the sequence number. In the tail: closed, rejecting, somebody waits to pop. In the head: somebody waits to
+/// push. Because they share a word with the sequence number, a claim and the look at them are one CAS.
+pub(super) const CLOSED: u64 = 1;
+pub(super) const REJECTING: u64 = 2;
+pub(super) const WAITING: u64 = 4;
+const SHIFT: u32 = 3;
+/// One item. 61 bits of sequence number last 73 years at 10^9 items a second.
+pub(super) const ONE: u64 = 1 << SHIFT;
+
+/// The sequence number in a head or tail word: how many items have been claimed at that end since the start.
+#[inline]
+pub(super) fn sequence(word: u64) -> u64 {
+    word >> SHIFT
+}
+
+/// What a queue shares with its listeners, whatever its items are.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) head: CachePadded<AtomicU64>,
+    pub(super) tail: CachePadded<AtomicU64>,
+    pub(super) marks: Marks,
+    /// The bits of the tail at which a push stops.
+    pub(super) refuse: u64,
+    waiters: CachePadded<Mutex<Waiters>>,
+}
+
+impl Gate {
+    pub(super) fn new(marks: Marks) -> Self {
+        Self {
+            head: CachePadded::new(AtomicU64::new(0)),
+            tail: CachePadded::new(AtomicU64::new(0)),
+            marks,
+            refuse: if marks.drop_oldest { CLOSED } else { CLOSED | REJECTING },
+            waiters: CachePadded::new(Mutex::new(Waiters::default())),
+        }
+    }
+
+    /// Head and tail as they stood at one moment.
+    pub(super) fn snapshot(&self) -> (u64, u64) {
+        loop {
+            // SeqCst: after anything that this thread learnt from another; Acquire would do for the comparison below.
+            let tail = self.tail.load(Ordering::SeqCst);
+            // Acquire: not before the first look at the tail, and the second look not before it.
+            let head = self.head.load(Ordering::Acquire);
+            // Relaxed: an equal word means that the head was read while the tail stood still (sequence numbers never come back).
+            if self.tail.load(Ordering::Relaxed) == tail {
+                return (head, tail);
+            }
+        }
+    }
+
+    /// Items held: claims beyond the capacity (drop-oldest pushes that still evict) do not count yet.
+    pub(super) fn depth(&self, head: u64, tail: u64) -> u64 {
+        sequence(tail).saturating_sub(sequence(head)).min(self.marks.capacity)
+    }
+
+    /// Whether pushes are welcome in this state. A rejecting bit below the low mark is a late one: whoever meets it clears it.
+    pub(super) fn accepts(&self, head: u64, tail: u64) -> bool {
+        let depth = self.depth(head, tail);
+        tail & CLOSED == 0 && (tail & REJECTING == 0 || depth < self.marks.low) && depth < self.marks.capacity
+    }
+
+    /// Why a push must be refused in the state `tail` with one of the refuse bits set; `None`: look again.
+    #[cold]
+    pub(super) fn refusal(&self, tail: u64) -> Option<PushErrorKind> {
+        if tail & CLOSED != 0 {
+            return Some(PushErrorKind::Closed);
+        }
+        // Acquire: the look at the tail below comes after it.
+        let head = self.head.load(Ordering::Acquire);
+        if sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
+            self.let_in(head, tail);
+            return None;
+        }
+        self.unmoved(tail).then_some(PushErrorKind::Full)
+    }
+
+    /// Whether the tail still is `tail`, so that a head read before this call belongs to it.
+    pub(super) fn unmoved(&self, tail: u64) -> bool {
+        // Acquire: keeps the verdict after the loads it rests on; sequence numbers never come back.
+        self.tail.load(Ordering::Acquire) == tail
+    }
+
+    /// Why there is nothing to pop although the slot at `head` is empty; `None`: its item is on the way.
+    #[cold]
+    pub(super) fn emptiness(&self, head: u64) -> Option<PopError> {
+        // Acquire: the tail as of now, after the look at the slot. The tail never falls behind the head, so equal means empty.
+        let tail = self.tail.load(Ordering::Acquire);
+        if sequence(tail) != sequence(head) {
+            return None;
+        }
+        // The closed bit came with the same load: nothing can be accepted after it.
+        Some(if tail & CLOSED != 0 { PopError::Closed } else { PopError::Empty })
+    }
+
+    /// After a pop that moved the head to `head`: hysteresis and waiting pushers.
+    #[inline]
+    pub(super) fn popped(&self, head: u64) {
+        // Pairs with `pushed`: a push that sets the rejecting bit then reads the head, a pop that moved the head then reads
+        // the tail; all four are SeqCst, so that at least one sees the other.
+        loom_fence();
+        // SeqCst: see above (on x86 a plain load).
+        let tail = self.tail.load(Ordering::SeqCst);
+        if (tail & REJECTING) | (head & WAITING) != 0 {
+            self.make_room(head, tail);
+        }
+    }
+
+    /// After a push that set the rejecting bit: pops may have missed it while it was on its way.
+    #[cold]
+    pub(super) fn rejecting_set(&self) {
+        loom_fence();
+        // SeqCst: pairs with `popped`.
+        let head = self.head.load(Ordering::SeqCst);
+        // Acquire: no older than the own claim.
+        let tail = self.tail.load(Ordering::Acquire);
+        if tail & REJECTING != 0 {
+            self.make_room(head, tail);
+        }
+    }
+
+    #[cold]
+    fn make_room(&self, head: u64, tail: u64) {
+        if tail & REJECTING != 0 {
+            // A head older than the tail makes the depth look larger, never smaller; whoever popped later looks again.
+            if sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
+                self.let_in(head, tail);
+            }
+        } else if head & WAITING != 0 {
+            self.notify(Interest::Push, 1);
+        }
+    }
+
+    /// Clears the rejecting bit of `tail`, found with a depth below the low mark, and lets waiting pushers in.
+    fn let_in(&self, head: u64, mut tail: u64) {
+        // While the bit is set nothing is pushed (drop-oldest pushes aside), so a failure means a changed bit, most likely.
+        while tail & REJECTING != 0 && sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
+            // SeqCst: part of the order of `popped`; the word holds the sequence number, so the bit cannot be a newer one.
+            match self.tail.compare_exchange_weak(tail, tail & !REJECTING, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => {
+                    // A pusher that saw the bit and goes to sleep announced itself in an older head than this one.
+                    if head & WAITING != 0 {
+                        let room = self.marks.high.min(self.marks.capacity) - self.depth(head, tail);
+                        self.notify(Interest::Push, room);
+                    }
+                    return;
+                }
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// Refuses pushes from now on and wakes everybody.
+    pub(super) fn close(&self) {
+        // AcqRel: what happened before the close is seen by whoever finds it; every claim is before or after it in this word.
+        self.tail.fetch_or(CLOSED, Ordering::AcqRel);
+        self.notify(Interest::Push, u64::MAX);
+        self.notify(Interest::Pop, u64::MAX);
+    }
+
+    /// The word in which those who wait for `interest` announce themselves: the one that the other side must CAS.
+    fn announcements(&self, interest: Interest) -> &AtomicU64 {
+        match interest {
+            Interest::Push => &self.head,
+            Interest::Pop => &self.tail,
+        }
+    }
+
+    /// Whether a try would now end otherwise than by `Full` or `Empty`.
+    fn satisfied(&self, interest: Interest) -> bool {
+        let (head, tail) = self.snapshot();
+        match interest {
+            Interest::Push => tail & CLOSED != 0 || self.marks.drop_oldest || self.accepts(head, tail),
+            Interest::Pop => tail & CLOSED != 0 || sequence(tail) != sequence(head),
+        }
+    }
+
+    pub(super) fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        // A waker's panic cannot leave the lists half changed: wakers are cloned, called and dropped outside the lock.
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a waiter in the list, unless there is nothing to wait for.
+    pub(super) fn register(&self, interest: Interest, waker: std::task::Waker) -> Option<u64> {
+        let id = {
+            let mut waiters = self.waiters();
+            let id = waiters.add(interest, waker);
+            // AcqRel: every later claim on that word finds the bit; the look at the state below sees every earlier one.
+            self.announcements(interest).fetch_or(WAITING, Ordering::AcqRel);
+            id
+        };
+        if self.satisfied(interest) && self.withdraw(interest, id) { None } else { Some(id) }
+    }
+
+    /// Takes a waiter out of the list; false: it has been notified.
+    pub(super) fn withdraw(&self, interest: Interest, id: u64) -> bool {
+        let waker = {
+            let mut waiters = self.waiters();
+            let waker = waiters.remove(interest, id);
+            self.settle(interest, &waiters);
+            waker
+        };
+        // The waker is dropped here, outside the lock: that may run foreign code.
+        waker.is_some()
+    }
+
+    /// Passes on a wake-up that its receiver did not use, if it still is worth one.
+    pub(super) fn pass_on(&self, interest: Interest) {
+        if self.satisfied(interest) {
+            self.notify(interest, 1);
+        }
+    }
+
+    /// Wakes up to `most` waiters, longest waiting first, one at a time, so that a panic in a waker loses no other's.
+    #[cold]
+    pub(super) fn notify(&self, interest: Interest, most: u64) {
+        for _ in 0..most {
+            let waker = {
+                let mut waiters = self.waiters();
+                let waker = waiters.next(interest);
+                self.settle(interest, &waiters);
+                waker
+            };
+            match waker {
+                Some(waker) => waker.wake(),
+                None => return,
+            }
+        }
+    }
+
+    /// Takes the announcement back when nobody is left; under the lock, so that it never hides a waiter.
+    fn settle(&self, interest: Interest, waiters: &Waiters) {
+        if waiters.is_empty(interest) {
+            // Relaxed: the bit only says that the list is worth a look, and the list has its lock.
+            self.announcements(interest).fetch_and(!WAITING, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The ring of slots: a bounded multi-producer, multi-consumer queue without locks.
+//!
+//! D. Vyukov's bounded MPMC queue, as in crossbeam's `ArrayQueue`: each slot's stamp says for which claim it is ready.
+//! Stamp = n: free for the push number n; n + 1: holds item n; n + slots: free again, for the next lap. Different from
+//! both: the number of slots is a power of two not tied to the capacity, and the tail carries the close and the hysteresis.
+#![allow(unsafe_code)] // Items move in and out of uninitialised slots; the stamps say who owns which.
+
+use super::gate::{Gate, ONE, REJECTING, WAITING, sequence};
+use super::waiters::Interest;
+use super::{PopError, PushError, PushErrorKind};
+use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell};
+use std::mem::MaybeUninit;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+struct Slot<T> {
+    stamp: AtomicU64,
+    item: UnsafeCell<MaybeUninit<T>>,
+}
+
+/// The slots, and the gate that guards them.
+pub(super) struct Ring<T> {
+    slots: Box<[Slot<T>]>,
+    /// When each slot's item was pushed; empty without sojourn times.
+    times: Box<[AtomicU64]>,
+    gate: Arc<Gate>,
+    /// Items handed back by drop-oldest.
+    dropped: AtomicU64,
+}
+
+// SAFETY: an item is moved in by one thread and out by one, maybe another, and never shared: Send is all it needs.
+unsafe impl<T: Send> Send for Ring<T> {}
+// SAFETY: as above; `&Ring` gives out no `&T`, and the stamps make each slot one thread's at a time.
+unsafe impl<T: Send> Sync for Ring<T> {}
+// No foreign code runs between a claim and its publish, so a panic finds the ring in order.
+impl<T> UnwindSafe for Ring<T> {}
+impl<T> RefUnwindSafe for Ring<T> {}
+
+impl<T> Ring<T> {
+    pub(super) fn new(gate: Arc<Gate>, timed: bool) -> Self {
+        let marks = &gate.marks;
+        // At least two, or "holds item n" and "free for n + 1" would be the same stamp; drop-oldest claims its slot before
+        // it evicts, so it needs one to spare.
+        let slots = (marks.capacity + u64::from(marks.drop_oldest)).next_power_of_two().max(2);
+        Self {
+            times: (0..if timed { slots } else { 0 }).map(|_| AtomicU64::new(0)).collect(),
+            slots: (0..slots)
+                .map(|n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })
+                .collect(),
+            gate,
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        // Relaxed: a count, nothing hangs on it.
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn index(&self, at: u64) -> usize {
+        at as usize & (self.slots.len() - 1)
+    }
+
+    /// Claims a slot, fills it, and wakes a waiting popper. The item that had to go comes back.
+    #[inline]
+    pub(super) fn push(&self, now: u64, item: T) -> Result<Option<T>, PushError<T>> {
+        let gate = &*self.gate;
+        let backoff = Backoff::new();
+        // Relaxed: only a guess, which the CAS checks.
+        let mut tail = gate.tail.load(Ordering::Relaxed);
+        let (at, next) = loop {
+            let at = sequence(tail);
+            let mut next = tail + ONE;
+            // Acquire: an old head makes the queue look deeper, never emptier, so a claim cannot exceed the capacity.
+            let depth = at.wrapping_sub(sequence(gate.head.load(Ordering::Acquire))).wrapping_add(1);
+            if tail & gate.refuse != 0 || depth >= gate.marks.brake {
+                match self.brake(tail, depth) {
+                    Ok(word) => next = word,
+                    Err(Some(kind)) => return Err(PushError { item, kind }),
+                    Err(None) => {
+                        backoff.spin();
+                        // Relaxed: as above.
+                        tail = gate.tail.load(Ordering::Relaxed);
+                        continue;
+                    }
+                }
+            }
+            // Acquire: pairs with the Release of the pop that emptied the slot.
+            if self.slots[self.index(at)].stamp.load(Ordering::Acquire) != at {
+                // An old tail, or a pop between its claim and its release of this slot.
+                backoff.snooze();
+                // Relaxed: as above.
+                tail = gate.tail.load(Ordering::Relaxed);
+                continue;
+            }
+            // SeqCst: the order of `Gate::popped` when it sets the rejecting bit. The word carries closed, rejecting and the
+            // announcement of waiting poppers, so none of them can be missed.
+            match gate.tail.compare_exchange_weak(tail, next, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break (at, next),
+                Err(current) => {
+                    tail = current;
+                    backoff.spin();
+                }
+            }
+        };
+        self.fill(at, now, item);
+        let news = (next & WAITING) | (next & !tail & REJECTING);
+        if news != 0 || (gate.marks.drop_oldest && at >= gate.marks.capacity) {
+            return Ok(self.claimed(at, news));
+        }
+        Ok(None)
+    }
+
+    /// At a mark: the tail word to set, or why not to (`None`: look again).
+    #[cold]
+    fn brake(&self, tail: u64, depth: u64) -> Result<u64, Option<PushErrorKind>> {
+        let gate = &*self.gate;
+        if tail & gate.refuse != 0 {
+            return Err(gate.refusal(tail));
+        }
+        if depth > u64::MAX / 2 {
+            // Below zero: the head has overtaken this tail, an old one.
+            return Err(None);
+        }
+        if depth > gate.marks.capacity && !gate.marks.drop_oldest {
+            return Err(gate.unmoved(tail).then_some(PushErrorKind::Full));
+        }
+        Ok((tail + ONE) | if depth >= gate.marks.high { REJECTING } else { 0 })
+    }
+
+    /// What a push has to do after it has filled its slot.
+    #[cold]
+    fn claimed(&self, at: u64, news: u64) -> Option<T> {
+        let gate = &*self.gate;
+        let oldest = if gate.marks.drop_oldest { self.evict(at) } else { None };
+        if news & REJECTING != 0 {
+            gate.rejecting_set();
+        }
+        if news & WAITING != 0 {
+            gate.notify(Interest::Pop, 1);
+        }
+        oldest
+    }
+
+    /// Makes room for claim `at` by taking out the item `capacity` before it, unless a pop does so first. Claims beyond the
+    /// capacity evict in their order, each its own, so that what comes back is the oldest as of that push.
+    fn evict(&self, at: u64) -> Option<T> {
+        let target = at.checked_sub(self.gate.marks.capacity)?;
+        let backoff = Backoff::new();
+        loop {
+            // Acquire: the slot is looked at after it.
+            let head = self.gate.head.load(Ordering::Acquire);
+            if sequence(head) > target {
+                return None;
+            }
+            if sequence(head) == target
+                && let Some((item, _)) = self.take(head)
+            {
+                // Relaxed: a count.
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                return Some(item);
+            }
+            // Another push is between its claim and its publish, or between its claim and its eviction.
+            backoff.snooze();
+        }
+    }
+
+    /// Takes the oldest item with the time of its push (0 without sojourn times).
+    #[inline]
+    pub(super) fn pop(&self) -> Result<(T, u64), PopError> {
+        let backoff = Backoff::new();
+        loop {
+            // Relaxed: only a guess, which the CAS checks.
+            let head = self.gate.head.load(Ordering::Relaxed);
+            if let Some(taken) = self.take(head) {
+                self.gate.popped(head + ONE);
+                return Ok(taken);
+            }
+            if let Some(error) = self.gate.emptiness(head) {
+                return Err(error);
+            }
+            backoff.snooze();
+        }
+    }
+
+    /// Takes the item at `head`, if that is the head and the item is there.
+    #[inline]
+    fn take(&self, head: u64) -> Option<(T, u64)> {
+        let at = sequence(head);
+        let index = self.index(at);
+        let slot = &self.slots[index];
+        // Acquire: pairs with the Release of the push that filled the slot.
+        if slot.stamp.load(Ordering::Acquire) != at + 1 {
+            return None;
+        }
+        // SeqCst: the order of `Gate::popped`. The word carries the announcement of waiting pushers, so it cannot be missed.
+        if self.gate.head.compare_exchange(head, head + ONE, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+            return None;
+        }
+        // SAFETY: the stamp said that item `at` is in the slot, and the CAS made this thread the only one to take it.
+        let item = slot.item.with_mut(|place| unsafe { (*place).assume_init_read() });
+        // Relaxed: read between the same Acquire and Release as the item.
+        let time = if self.times.is_empty() { 0 } else { self.times[index].load(Ordering::Relaxed) };
+        // Release: the item is out before the push of the next lap sees the slot free.
+        slot.stamp.store(at + self.slots.len() as u64, Ordering::Release);
+        Some((item, time))
+    }
+
+    #[inline]
+    fn fill(&self, at: u64, now: u64, item: T) {
+        let index = self.index(at);
+        let slot = &self.slots[index];
+        if !self.times.is_empty() {
+            // Relaxed: published with the item.
+            self.times[index].store(now, Ordering::Relaxed);
+        }
+        // SAFETY: the stamp said that the slot is empty, and the CAS on the tail made this thread the only one to fill it.
+        slot.item.with_mut(|place| unsafe { place.write(MaybeUninit::new(item)) });
+        // Release: the item is in before a pop sees the stamp.
+        slot.stamp.store(at + 1, Ordering::Release);
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        /// Goes on dropping when an item's drop panics, as `Vec` does.
+        struct Rest<'a, T>(&'a Ring<T>);
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while let Ok(item) = self.0.pop() {
+                    drop(item);
+                }
+            }
+        }
+        let rest = Rest(self);
+        while let Ok(item) = rest.0.pop() {
+            drop(item);
+        }
+    }
+}
