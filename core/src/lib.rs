@@ -1,5 +1,6 @@
 //! Lock-free rate limiting, circuit breaking and backpressure.
 
+mod stats;
 mod sync;
 
 pub mod breaker;

@@ -1,51 +1,7 @@
-//! Time as an argument: where the plain forms of every operation read it from.
+//! A clock for tests.
 
 use crate::sync::{Arc, AtomicU64, Ordering};
 use std::time::Duration;
-
-/// A source of monotonic nanoseconds. Cheap to clone; clones read the same time.
-#[derive(Clone, Debug)]
-pub struct Clock(Source);
-
-#[derive(Clone, Debug)]
-enum Source {
-    Monotonic,
-    Manual(ManualClock),
-}
-
-impl Clock {
-    /// The machine's monotonic clock: a calibrated TSC where the kernel itself trusts it, `CLOCK_MONOTONIC` elsewhere.
-    pub fn monotonic() -> Self {
-        Self(Source::Monotonic)
-    }
-
-    /// Nanoseconds since an arbitrary, fixed moment.
-    #[inline]
-    pub fn now(&self) -> u64 {
-        match &self.0 {
-            Source::Monotonic => todo!(),
-            Source::Manual(clock) => clock.now(),
-        }
-    }
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::monotonic()
-    }
-}
-
-impl From<ManualClock> for Clock {
-    fn from(clock: ManualClock) -> Self {
-        Self(Source::Manual(clock))
-    }
-}
-
-impl From<&ManualClock> for Clock {
-    fn from(clock: &ManualClock) -> Self {
-        Self(Source::Manual(clock.clone()))
-    }
-}
 
 /// A clock that moves only when told to, for tests. Clones share one time.
 ///

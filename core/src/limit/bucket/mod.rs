@@ -1,0 +1,266 @@
+//! Token bucket.
+
+mod slot;
+mod state;
+mod stripes;
+mod word;
+
+use crate::stats::Striped;
+use crate::sync::{Mutex, MutexGuard};
+use crate::{Clock, ConfigError, Decision, Quota};
+use state::BucketState;
+use std::time::Duration;
+
+/// A token bucket: starts full, refills at the quota's rate, holds at most the burst.
+///
+/// One atomic word in units of the token (the generic cell rate algorithm, ITU-T I.371, as governor uses it); rates are
+/// exact. Every operation has an `_at` form that takes the time in nanoseconds of this bucket's clock; the plain form
+/// reads the clock. A clock that steps back never mints tokens: until it catches up the bucket may deny early.
+///
+/// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system call;
+/// `set_quota` and `reset` take one among themselves. Over any span of time no more than burst + rate × time is admitted.
+///
+/// ```
+/// use tidegate::{ManualClock, TokenBucket};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new(0);
+/// let bucket = TokenBucket::with_clock("400/s".parse::<tidegate::Quota>()?.with_burst(800)?, (&clock).into());
+/// assert!(bucket.try_acquire(800));
+/// let denied = bucket.check(1);
+/// assert!(!denied.allowed);
+/// clock.advance(denied.retry_after().unwrap());
+/// assert!(bucket.try_acquire(1));
+/// # Ok::<(), tidegate::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct TokenBucket {
+    state: BucketState,
+    /// The other stripes, none by default.
+    others: Box<[BucketState]>,
+    clock: Clock,
+    counts: Striped<2>,
+    /// Held by `set_quota` and `reset`; its value is the quota of the whole bucket.
+    quota: Mutex<Quota>,
+}
+
+const ADMITTED: usize = 0;
+const DENIED: usize = 1;
+
+/// A booking made by [`TokenBucket::reserve`], by value: hand it back to [`TokenBucket::cancel`] or drop it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Ticket {
+    /// Opaque.
+    pub word: u64,
+    /// Opaque.
+    pub booking: u64,
+}
+
+/// What [`TokenBucket::reserve`] answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Reservation {
+    /// Booked: act after `wait_ns` nanoseconds (0 = now).
+    Booked {
+        /// Nanoseconds until the tokens are there.
+        wait_ns: u64,
+        /// For [`TokenBucket::cancel`].
+        ticket: Ticket,
+    },
+    /// Nothing was booked: the wait would have been longer than `max_wait`.
+    Denied {
+        /// The wait it would have taken, in nanoseconds; [`NEVER`](crate::decision::NEVER) when the cost exceeds the burst.
+        retry_after_ns: u64,
+    },
+}
+
+/// Counts since the bucket was made. A call that waited counts once, as its booking was answered; `peek` never does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BucketStats {
+    /// Calls admitted.
+    pub admitted: u64,
+    /// Calls denied.
+    pub denied: u64,
+}
+
+impl TokenBucket {
+    /// A full bucket on the monotonic clock.
+    pub fn new(quota: Quota) -> Self {
+        Self::with_clock(quota, Clock::monotonic())
+    }
+
+    /// A full bucket on `clock`.
+    pub fn with_clock(quota: Quota, clock: Clock) -> Self {
+        Self {
+            state: BucketState::new(&quota, clock.now(), clock.tsc()),
+            others: Box::new([]),
+            clock,
+            counts: Striped::new(),
+            quota: Mutex::new(quota),
+        }
+    }
+
+    /// The clock of the plain forms.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The quota in force.
+    pub fn quota(&self) -> Quota {
+        *self.lock()
+    }
+
+    /// Takes `n` tokens, or nothing. `n` = 0 takes nothing and is denied only in debt or under a penalty.
+    #[inline]
+    pub fn try_acquire(&self, n: u32) -> bool {
+        if self.others.is_empty() {
+            if let Some(allowed) = self.state.acquire_by_ticks(n) {
+                return self.count(allowed);
+            }
+        } else if let Some(allowed) = self.acquire_striped_by_ticks(n) {
+            return self.count(allowed);
+        }
+        self.try_acquire_at(self.clock.now(), n)
+    }
+
+    /// [`try_acquire`](Self::try_acquire) at `now` nanoseconds of this bucket's clock.
+    pub fn try_acquire_at(&self, now: u64, n: u32) -> bool {
+        self.count(self.stripes().any(|stripe| stripe.acquire(now, n)))
+    }
+
+    /// Takes `n` tokens, or nothing, and tells what is left.
+    pub fn check(&self, n: u32) -> Decision {
+        self.check_at(self.clock.now(), n)
+    }
+
+    /// [`check`](Self::check) at `now`.
+    pub fn check_at(&self, now: u64, n: u32) -> Decision {
+        let decision = if self.others.is_empty() { self.state.check(now, n) } else { self.check_striped(now, n) };
+        self.count(decision.allowed);
+        decision
+    }
+
+    /// Looks without taking: `allowed` and `retry_after` as `check(1)` would say, `remaining` what is there now.
+    pub fn peek(&self) -> Decision {
+        self.peek_at(self.clock.now())
+    }
+
+    /// [`peek`](Self::peek) at `now`.
+    pub fn peek_at(&self, now: u64) -> Decision {
+        if self.others.is_empty() { self.state.peek(now) } else { self.peek_striped(now) }
+    }
+
+    /// Books `n` tokens ahead, if the wait is at most `max_wait` (`None`: as long as it takes). Wait that long, then act;
+    /// the booking is already paid.
+    pub fn reserve(&self, n: u32, max_wait: Option<Duration>) -> Reservation {
+        self.reserve_at(self.clock.now(), n, max_wait)
+    }
+
+    /// [`reserve`](Self::reserve) at `now`.
+    pub fn reserve_at(&self, now: u64, n: u32, max_wait: Option<Duration>) -> Reservation {
+        let max_wait = max_wait.map_or(u64::MAX, saturating_ns);
+        let answer = if self.others.is_empty() {
+            self.state.reserve(now, n, max_wait)
+        } else {
+            self.reserve_striped(now, n, max_wait)
+        };
+        self.count(answer.is_ok());
+        match answer {
+            Ok((wait_ns, ticket)) => Reservation::Booked { wait_ns, ticket },
+            Err(retry_after_ns) => Reservation::Denied { retry_after_ns },
+        }
+    }
+
+    /// Gives a booking back: nothing once its time has come, else its cost minus what was booked after it (the rule of
+    /// Go's x/time/rate; a full refund would let burst + rate be exceeded). Nothing during a penalty, and nothing after
+    /// `reset` or `set_quota`, which void tickets. Returns whether anything came back.
+    pub fn cancel(&self, ticket: Ticket) -> bool {
+        self.cancel_at(self.clock.now(), ticket)
+    }
+
+    /// [`cancel`](Self::cancel) at `now`.
+    pub fn cancel_at(&self, now: u64, ticket: Ticket) -> bool {
+        if self.others.is_empty() { self.state.cancel(now, ticket) } else { self.cancel_striped(now, ticket) }
+    }
+
+    /// Gives `n` tokens back, never above full; does not shorten a penalty.
+    pub fn refund(&self, n: u32) {
+        self.refund_at(self.clock.now(), n);
+    }
+
+    /// [`refund`](Self::refund) at `now`.
+    pub fn refund_at(&self, now: u64, n: u32) {
+        if self.others.is_empty() { self.state.refund(now, n) } else { self.refund_striped(now, n) }
+    }
+
+    /// Nothing is admitted before `now + wait`, then the bucket refills from empty. A penalty in force is only ever
+    /// lengthened.
+    pub fn penalize(&self, wait: Duration) {
+        self.penalize_at(self.clock.now(), wait);
+    }
+
+    /// [`penalize`](Self::penalize) at `now`.
+    pub fn penalize_at(&self, now: u64, wait: Duration) {
+        self.stripes().for_each(|stripe| stripe.penalize(now, saturating_ns(wait)));
+    }
+
+    /// Full again: ends a penalty and voids tickets.
+    pub fn reset(&self) {
+        self.reset_at(self.clock.now());
+    }
+
+    /// [`reset`](Self::reset) at `now`.
+    pub fn reset_at(&self, now: u64) {
+        let _held = self.lock();
+        self.stripes().for_each(|stripe| stripe.reset(now, self.clock.tsc()));
+    }
+
+    /// Changes the quota. The level at `now` is kept, rounded towards fewer tokens and clipped to the new burst; it is
+    /// one exchange of the word, so an acquisition comes wholly before or wholly after it. Voids tickets; a penalty keeps
+    /// its end.
+    ///
+    /// Errors: only for a striped bucket, when the new burst is smaller than the number of stripes.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
+        self.set_quota_at(self.clock.now(), quota)
+    }
+
+    /// [`set_quota`](Self::set_quota) at `now`.
+    pub fn set_quota_at(&self, now: u64, quota: Quota) -> Result<(), ConfigError> {
+        let mut held = self.lock();
+        if self.others.is_empty() {
+            self.state.set_quota(now, &quota, self.clock.tsc());
+        } else {
+            self.set_quota_striped(now, &quota)?;
+        }
+        *held = quota;
+        Ok(())
+    }
+
+    /// Counts since the bucket was made.
+    pub fn stats(&self) -> BucketStats {
+        BucketStats { admitted: self.counts.sum(ADMITTED), denied: self.counts.sum(DENIED) }
+    }
+
+    #[inline]
+    fn count(&self, allowed: bool) -> bool {
+        self.counts.add(if allowed { ADMITTED } else { DENIED }, 1);
+        allowed
+    }
+
+    /// A panic under the lock leaves a quota that was either changed or not: both are fine to go on with.
+    fn lock(&self) -> MutexGuard<'_, Quota> {
+        self.quota.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn saturating_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+#[cfg(all(test, loom))]
+mod loom_tests;

@@ -1,0 +1,332 @@
+//! A bucket's shared state: one word that decides, and what the word refers to.
+
+use super::super::gcra::{self, Moment};
+use super::super::scale::{MAX_UNITS, Scale};
+use super::Ticket;
+use super::slot::Slot;
+use super::word::Word;
+use crate::Quota;
+use crate::clock::{Tsc, ticks};
+use crate::decision::{Decision, NEVER};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// How much further ahead of now than any burst, wait or penalty a word must be before it is taken for a bad clock
+/// reading. Until then a reader with an old clock reading just denies.
+const BAD_READING_NS: u64 = 60_000_000_000;
+
+/// The bits of the generation that a ticket holds; the others are for the number of its stripe.
+const GENERATION: u32 = (1 << 26) - 1;
+
+/// Pointer-free, so that it can live on the heap or in a mapped file.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct BucketState {
+    word: AtomicU64,
+    // The word's line is written by every admission; what follows is only read by most.
+    _line: [u64; 7],
+    /// Clock time at unit 0, and the counter's reading then. Never written after creation.
+    epoch_ns: u64,
+    epoch_ticks: u64,
+    /// The longest wait or penalty ever put on this bucket, in nanoseconds.
+    longest_wait_ns: AtomicU64,
+    /// Counts changes of the quota and resets; tickets of an earlier one are void.
+    generation: AtomicU32,
+    slots: [Slot; 4],
+}
+
+/// What an operation sees: the word, its slot's units and the moment.
+pub(super) struct View {
+    raw: u64,
+    pub(super) word: Word,
+    pub(super) scale: Scale,
+    pub(super) now: Moment,
+}
+
+impl BucketState {
+    pub(super) fn new(quota: &Quota, now_ns: u64, tsc: Option<&Tsc>) -> Self {
+        let state = Self {
+            word: AtomicU64::new(Word { tat: 0, penalty: false, slot: 0 }.pack()),
+            _line: [0; 7],
+            epoch_ns: now_ns,
+            epoch_ticks: tsc.map_or(0, |tsc| tsc.ticks_at(now_ns)),
+            longest_wait_ns: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+            slots: std::array::from_fn(|_| Slot::empty()),
+        };
+        state.slots[0].write(quota, tsc);
+        state
+    }
+
+    /// Takes `n` tokens at the counter's time. `None`: no counter, or denied in a way that wants a closer look.
+    #[inline]
+    pub(super) fn acquire_by_ticks(&self, n: u32) -> Option<bool> {
+        // Acquire: pairs with the release of `change`, so that the slot is at least as new as the word.
+        let mut raw = self.word.load(Ordering::Acquire);
+        // The clock is read after the word, so `now` is at least as new as what it is compared with.
+        let since = ticks().saturating_sub(self.epoch_ticks);
+        loop {
+            let word = Word::unpack(raw);
+            let slot = &self.slots[word.slot];
+            let (mult, scale) = (slot.tick_mult(), slot.scale());
+            if mult == 0 {
+                return None;
+            }
+            let now = Slot::moment_of_ticks(mult, &scale, since);
+            let Some(tat) = gcra::charge(word.tat, now, scale.cost(n), scale.capacity) else {
+                let plausible = n != 0 && word.tat <= now.units.wrapping_add(scale.capacity);
+                return plausible.then_some(false);
+            };
+            if n == 0 {
+                return Some(true);
+            }
+            let new = Word { tat, penalty: false, slot: word.slot }.pack();
+            // AcqRel: releases this charge to whoever reads the word next. Acquire on failure: as the load above.
+            match self.word.compare_exchange_weak(raw, new, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(true),
+                Err(current) => raw = current,
+            }
+        }
+    }
+
+    /// Takes `n` tokens at `now_ns`.
+    pub(super) fn acquire(&self, now_ns: u64, n: u32) -> bool {
+        self.update(now_ns, |view| {
+            let tat = gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity).ok_or(false)?;
+            if n == 0 { Err(true) } else { Ok((Word { tat, penalty: false, ..view.word }, true)) }
+        })
+    }
+
+    /// Takes `n` tokens at `now_ns` and tells what is left.
+    pub(super) fn check(&self, now_ns: u64, n: u32) -> Decision {
+        self.update(now_ns, |view| {
+            let charged = gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity);
+            let burst = self.slots[view.word.slot].burst();
+            let decision = view.decision(burst, charged, n);
+            match charged {
+                Some(tat) if n > 0 => Ok((Word { tat, penalty: false, ..view.word }, decision)),
+                _ => Err(decision),
+            }
+        })
+    }
+
+    /// What `check(1)` would say, with what is there now.
+    pub(super) fn peek(&self, now_ns: u64) -> Decision {
+        let view = self.look(now_ns);
+        let burst = self.slots[view.word.slot].burst();
+        let charged = gcra::charge(view.word.tat, view.now, view.scale.token, view.scale.capacity);
+        Decision {
+            remaining: view.remaining(burst, view.word.tat),
+            ..view.decision(burst, charged.map(|_| view.word.tat), 1)
+        }
+    }
+
+    /// Books `n` tokens; `Ok` is the wait and the ticket, `Err` the wait it would have taken.
+    pub(super) fn reserve(&self, now_ns: u64, n: u32, max_wait_ns: u64) -> Result<(u64, Ticket), u64> {
+        // Acquire: read before the word, so that a booking is never filed under a generation later than its word's.
+        let generation = self.generation.load(Ordering::Acquire) & GENERATION;
+        self.update(now_ns, |view| {
+            let cost = view.scale.cost(n);
+            if cost > view.scale.capacity {
+                return Err(Err(NEVER));
+            }
+            let (tat, short) = gcra::book(view.word.tat, view.now, cost, view.scale.capacity);
+            let wait = view.scale.ns(short);
+            if wait > max_wait_ns || tat > MAX_UNITS {
+                return Err(Err(wait));
+            }
+            // Relaxed: raised before the exchange that publishes the wait (release).
+            self.longest_wait_ns.fetch_max(wait, Ordering::Relaxed);
+            // A penalty goes on to the end of what is booked behind it.
+            let new = Word { tat, penalty: view.word.penalty && view.in_penalty(), ..view.word };
+            let ticket = Ticket { word: new.pack(), booking: u64::from(generation) << 32 | u64::from(n) };
+            if n == 0 { Err(Ok((wait, ticket))) } else { Ok((new, Ok((wait, ticket)))) }
+        })
+    }
+
+    /// Gives back of a booking what was not booked over since (the rule of Go's x/time/rate).
+    pub(super) fn cancel(&self, now_ns: u64, ticket: Ticket) -> bool {
+        let (booked, n, generation) = (Word::unpack(ticket.word), ticket.booking as u32, (ticket.booking >> 32) as u32);
+        self.update(now_ns, |view| {
+            // Acquire: a change of quota raises it before it publishes its word, so a ticket that still matches here
+            // either belongs to this word's units or loses the exchange.
+            let current =
+                self.generation.load(Ordering::Acquire) & GENERATION == generation && booked.slot == view.word.slot;
+            let due = booked.tat.saturating_sub(view.scale.capacity) <= view.now.units;
+            if !current || due || view.in_penalty() {
+                return Err(false);
+            }
+            let Some(later) = view.word.tat.checked_sub(booked.tat) else { return Err(false) };
+            let back = view.scale.cost(n).saturating_sub(later);
+            if back == 0 {
+                return Err(false);
+            }
+            Ok((Word { tat: view.word.tat.saturating_sub(back), ..view.word }, true))
+        })
+    }
+
+    /// Gives `n` tokens back, never above full.
+    pub(super) fn refund(&self, now_ns: u64, n: u32) {
+        self.update(now_ns, |view| {
+            if n == 0 || view.word.tat <= view.now.units || view.in_penalty() {
+                return Err(());
+            }
+            let tat = view.word.tat.saturating_sub(view.scale.cost(n)).max(view.now.units);
+            Ok((Word { tat, penalty: false, ..view.word }, ()))
+        });
+    }
+
+    /// Nothing before `now_ns + wait_ns`, then from empty.
+    pub(super) fn penalize(&self, now_ns: u64, wait_ns: u64) {
+        // Relaxed: raised before the exchange that publishes the wait (release).
+        self.longest_wait_ns.fetch_max(wait_ns, Ordering::Relaxed);
+        self.update(now_ns, |view| {
+            let end = self.moment(&view.scale, now_ns.saturating_add(wait_ns));
+            let tat = (end.units + end.inexact).saturating_add(view.scale.capacity).min(MAX_UNITS);
+            if tat <= view.word.tat && view.in_penalty() {
+                return Err(());
+            }
+            Ok((Word { tat: tat.max(view.word.tat), penalty: true, ..view.word }, ()))
+        });
+    }
+
+    /// Full again. Only under the quota lock.
+    pub(super) fn reset(&self, now_ns: u64, tsc: Option<&Tsc>) {
+        let slot = Word::unpack(self.load()).slot;
+        if let Some(quota) = self.slots[slot].quota() {
+            self.change(now_ns, &quota, tsc, |_, _, now| (now.units, false));
+        }
+    }
+
+    /// Another quota, the same level. Only under the quota lock.
+    pub(super) fn set_quota(&self, now_ns: u64, quota: &Quota, tsc: Option<&Tsc>) {
+        let burst = i128::from(quota.burst());
+        self.change(now_ns, quota, tsc, |view, scale, now| {
+            if view.in_penalty() {
+                let left = view.scale.ns((view.word.tat - view.scale.capacity).saturating_sub(view.now.units));
+                let end = now.units.saturating_add(scale.units(left)).saturating_add(scale.capacity);
+                return (end.min(MAX_UNITS), true);
+            }
+            let (old, new) = (i128::from(view.scale.token.max(1)), i128::from(scale.token));
+            let old_burst = i128::from(view.scale.capacity) / old;
+            let deficit = i128::from(gcra::deficit(view.word.tat, view.now));
+            // ceil(deficit * new / old): rounded towards fewer tokens.
+            let deficit = (deficit * new + old - 1) / old + (burst - old_burst) * new;
+            let deficit = u64::try_from(deficit.max(0)).unwrap_or(MAX_UNITS);
+            (now.units.saturating_add(deficit).min(MAX_UNITS), false)
+        });
+    }
+
+    /// Puts any bytes into the word, as a hostile process could.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn scribble(&self, word: u64) {
+        // Relaxed: tests only.
+        self.word.store(word, Ordering::Relaxed);
+    }
+
+    /// Writes the next slot, then moves the word there: whoever decided by the old slot loses its exchange, and a
+    /// setter that dies before the exchange has published nothing.
+    fn change(
+        &self,
+        now_ns: u64,
+        quota: &Quota,
+        tsc: Option<&Tsc>,
+        level: impl Fn(&View, &Scale, Moment) -> (u64, bool),
+    ) {
+        let next = (Word::unpack(self.load()).slot + 1) % self.slots.len();
+        self.slots[next].write(quota, tsc);
+        // Release: before the word, see `cancel`.
+        self.generation.fetch_add(1, Ordering::Release);
+        let scale = self.slots[next].scale();
+        let now = self.moment(&scale, now_ns);
+        self.update(now_ns, |view| {
+            let (tat, penalty) = level(view, &scale, now);
+            Ok((Word { tat, penalty, slot: next }, ()))
+        });
+    }
+
+    /// Applies `step` until its exchange wins. `step` answers `Ok` to store a word, `Err` to leave all as it is.
+    #[inline]
+    fn update<T>(&self, now_ns: u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> T {
+        let mut raw = self.load();
+        loop {
+            let view = self.view(raw, now_ns);
+            // A bad reading is stored as the empty bucket that it reads as, so that it can refill from here.
+            let healed = view.word.pack() != raw;
+            let (word, answer) = match step(&view) {
+                Ok((word, answer)) => (word, answer),
+                Err(answer) if healed => (view.word, answer),
+                Err(answer) => return answer,
+            };
+            // AcqRel: releases what this operation did to whoever reads the word next. Acquire on failure: as `load`.
+            match self.word.compare_exchange_weak(view.raw, word.pack(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return answer,
+                Err(current) => raw = current,
+            }
+        }
+    }
+
+    #[inline]
+    fn load(&self) -> u64 {
+        // Acquire: pairs with the release of `update`, so that the slot is at least as new as the word.
+        self.word.load(Ordering::Acquire)
+    }
+
+    /// What there is to see at `now_ns`, without touching it.
+    pub(super) fn look(&self, now_ns: u64) -> View {
+        self.view(self.load(), now_ns)
+    }
+
+    #[inline]
+    fn view(&self, raw: u64, now_ns: u64) -> View {
+        let mut word = Word::unpack(raw);
+        let scale = self.slots[word.slot].scale();
+        let now = self.moment(&scale, now_ns);
+        if word.tat > now.units.saturating_add(scale.capacity) {
+            word = self.heal(word, &scale, now);
+        }
+        View { raw, word, scale, now }
+    }
+
+    /// A word further ahead than anything could have put it reads as an empty bucket at `now`.
+    #[cold]
+    fn heal(&self, word: Word, scale: &Scale, now: Moment) -> Word {
+        // Relaxed: raised before the word that needs it was published (release), and that word was acquired.
+        let wait = self.longest_wait_ns.load(Ordering::Relaxed).saturating_add(BAD_READING_NS);
+        let empty = now.units.saturating_add(scale.capacity);
+        let ahead = empty.saturating_add(scale.units(wait));
+        if word.tat <= ahead { word } else { Word { tat: empty.min(MAX_UNITS), penalty: false, ..word } }
+    }
+
+    #[inline]
+    fn moment(&self, scale: &Scale, now_ns: u64) -> Moment {
+        scale.moment(now_ns.saturating_sub(self.epoch_ns))
+    }
+}
+
+impl View {
+    fn in_penalty(&self) -> bool {
+        self.word.penalty && self.word.tat > self.now.units.saturating_add(self.scale.capacity)
+    }
+
+    fn remaining(&self, burst: u32, tat: u64) -> u32 {
+        let tokens = gcra::level(tat, self.now, self.scale.capacity) / self.scale.token.max(1);
+        u32::try_from(tokens).unwrap_or(u32::MAX).min(burst)
+    }
+
+    fn decision(&self, burst: u32, charged: Option<u64>, n: u32) -> Decision {
+        let cost = self.scale.cost(n);
+        let (tat, retry_after_ns) = match charged {
+            Some(_) if n == 0 => (self.word.tat, 0),
+            Some(tat) => (tat, 0),
+            None if cost > self.scale.capacity => (self.word.tat, NEVER),
+            None => (self.word.tat, self.scale.ns(gcra::book(self.word.tat, self.now, cost, self.scale.capacity).1)),
+        };
+        Decision {
+            allowed: charged.is_some(),
+            limit: burst,
+            remaining: self.remaining(burst, tat),
+            retry_after_ns,
+            reset_after_ns: self.scale.ns(gcra::deficit(tat, self.now)),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One bucket in several words, so that many threads contend less. Rate and burst are split, so the whole can never
+//! admit more than one word would; a thread tries its own stripe first and the others before it is denied.
+
+use super::super::gcra;
+use super::state::BucketState;
+use super::{Ticket, TokenBucket};
+use crate::decision::{Decision, NEVER};
+use crate::stats::{Striped, thread_hint};
+use crate::sync::Mutex;
+use crate::{Clock, ConfigError, Quota};
+
+/// More would leave too few bits of a ticket for the generation.
+const MAX_STRIPES: u32 = 64;
+
+impl TokenBucket {
+    /// A full bucket whose rate and burst are split over `stripes` words (1 to 64). Good for many threads on one hot limit;
+    /// costs a little accuracy: a call may be denied while the tokens it needs lie spread over several stripes, and a cost
+    /// above `burst / stripes` (rounded down) is "never".
+    ///
+    /// Errors: `stripes` when it is 0 or above 64; `burst` when it is smaller than `stripes`.
+    pub fn striped(quota: Quota, stripes: u32, clock: Clock) -> Result<Self, ConfigError> {
+        let shares = shares(&quota, stripes)?;
+        let now = clock.now();
+        let mut states = shares.iter().map(|share| BucketState::new(share, now, clock.tsc()));
+        let first = states.next().ok_or_else(|| bad_stripes(stripes))?;
+        let others = states.collect();
+        Ok(Self { state: first, others, clock, counts: Striped::new(), quota: Mutex::new(quota) })
+    }
+
+    /// Every stripe once, the calling thread's own first.
+    pub(super) fn stripes(&self) -> impl Iterator<Item = &BucketState> {
+        let count = self.others.len() + 1;
+        let own = if count == 1 { 0 } else { thread_hint() % count };
+        (0..count).map(move |i| self.stripe((own + i) % count))
+    }
+
+    #[inline]
+    fn stripe(&self, index: usize) -> &BucketState {
+        if index == 0 { &self.state } else { &self.others[index - 1] }
+    }
+
+    #[inline]
+    pub(super) fn acquire_striped_by_ticks(&self, n: u32) -> Option<bool> {
+        let count = self.others.len() + 1;
+        let own = thread_hint() % count;
+        if self.stripe(own).acquire_by_ticks(n)? {
+            return Some(true);
+        }
+        for i in 1..count {
+            if self.stripe((own + i) % count).acquire_by_ticks(n)? {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
+    pub(super) fn check_striped(&self, now: u64, n: u32) -> Decision {
+        let mut retry = NEVER;
+        for stripe in self.stripes() {
+            let decision = stripe.check(now, n);
+            retry = retry.min(decision.retry_after_ns);
+            if decision.allowed {
+                break;
+            }
+        }
+        let whole = self.peek_striped(now);
+        let allowed = retry == 0;
+        Decision { allowed, retry_after_ns: retry, ..whole }
+    }
+
+    pub(super) fn peek_striped(&self, now: u64) -> Decision {
+        self.stripes()
+            .map(|stripe| stripe.peek(now))
+            .reduce(|a, b| Decision {
+                allowed: a.allowed || b.allowed,
+                limit: a.limit.saturating_add(b.limit),
+                remaining: a.remaining.saturating_add(b.remaining),
+                retry_after_ns: a.retry_after_ns.min(b.retry_after_ns),
+                reset_after_ns: a.reset_after_ns.max(b.reset_after_ns),
+            })
+            .unwrap_or_else(|| self.state.peek(now))
+    }
+
+    pub(super) fn reserve_striped(&self, now: u64, n: u32, max_wait_ns: u64) -> Result<(u64, Ticket), u64> {
+        // The stripe with the shortest wait as far as can be seen; booking there is exact again.
+        let wait = |index: usize| self.stripe(index).wait(now, n);
+        let best = (0..=self.others.len()).min_by_key(|&index| wait(index)).unwrap_or(0);
+        let (wait, ticket) = self.stripe(best).reserve(now, n, max_wait_ns)?;
+        Ok((wait, Ticket { word: ticket.word, booking: with_stripe(ticket.booking, best) }))
+    }
+
+    pub(super) fn cancel_striped(&self, now: u64, ticket: Ticket) -> bool {
+        let (booking, index) = without_stripe(ticket.booking);
+        index <= self.others.len() && self.stripe(index).cancel(now, Ticket { word: ticket.word, booking })
+    }
+
+    /// Gives each stripe what it has room for, the calling thread's own first.
+    pub(super) fn refund_striped(&self, now: u64, n: u32) {
+        let mut left = n;
+        for stripe in self.stripes() {
+            let look = stripe.peek(now);
+            let room = look.limit.saturating_sub(look.remaining).min(left);
+            stripe.refund(now, room);
+            left -= room;
+        }
+    }
+
+    pub(super) fn set_quota_striped(&self, now: u64, quota: &Quota) -> Result<(), ConfigError> {
+        let shares = shares(quota, self.others.len() as u32 + 1)?;
+        for (index, share) in shares.iter().enumerate() {
+            self.stripe(index).set_quota(now, share, self.clock.tsc());
+        }
+        Ok(())
+    }
+}
+
+impl BucketState {
+    /// How long `n` tokens would have to wait at `now`, in nanoseconds.
+    fn wait(&self, now: u64, n: u32) -> u64 {
+        let view = self.look(now);
+        let cost = view.scale.cost(n);
+        if cost > view.scale.capacity {
+            return NEVER;
+        }
+        view.scale.ns(gcra::book(view.word.tat, view.now, cost, view.scale.capacity).1)
+    }
+}
+
+/// The quota of each stripe: the rate divided by their number, the burst split as evenly as it goes.
+fn shares(quota: &Quota, stripes: u32) -> Result<Vec<Quota>, ConfigError> {
+    if !(1..=MAX_STRIPES).contains(&stripes) {
+        return Err(bad_stripes(stripes));
+    }
+    if quota.burst() < stripes {
+        let message = format!(
+            "a burst of {} cannot be split over {stripes} stripes; use a burst of at least {stripes} or fewer stripes",
+            quota.burst()
+        );
+        return Err(ConfigError::out_of_range("burst", message));
+    }
+    let (each, more) = (quota.burst() / stripes, quota.burst() % stripes);
+    (0..stripes).map(|i| quota.share(stripes, each + u32::from(i < more))).collect()
+}
+
+fn bad_stripes(stripes: u32) -> ConfigError {
+    ConfigError::out_of_range(
+        "stripes",
+        format!("{stripes} is not a number of stripes; allowed are 1 to {MAX_STRIPES}"),
+    )
+}
+
+/// A booking is `stripe:6 | generation:26 | n:32`: generations wrap at 26 bits, see [`BucketState::reserve`].
+fn with_stripe(booking: u64, stripe: usize) -> u64 {
+    booking | (stripe as u64) << 58
+}
+
+fn without_stripe(booking: u64) -> (u64, usize) {
+    (booking & ((1 << 58) - 1), (booking >> 58) as usize)
+}

@@ -1,0 +1,228 @@
+use super::*;
+use crate::ManualClock;
+use crate::decision::NEVER;
+
+const S: u64 = 1_000_000_000;
+
+fn quota(rate: &str, burst: u64) -> Quota {
+    rate.parse::<Quota>().unwrap().with_burst(burst).unwrap()
+}
+
+fn bucket(rate: &str, burst: u64) -> TokenBucket {
+    TokenBucket::with_clock(quota(rate, burst), ManualClock::new(0).into())
+}
+
+#[test]
+fn starts_full_and_drains_one_by_one_at_any_instant() {
+    for rate in ["1/s", "3/s", "7/min", "11/s", "400/s", "70000000/s"] {
+        for start in [0, 1, 333_333_333, 10 * S + 7, 86_400 * S + 13] {
+            let bucket = bucket(rate, 3);
+            let taken = (0..10).filter(|_| bucket.try_acquire_at(start, 1)).count();
+            assert_eq!(taken, 3, "{rate} at {start}");
+        }
+    }
+}
+
+#[test]
+fn one_interval_is_exactly_one_token() {
+    let bucket = bucket("400/s", 1);
+    assert!(bucket.try_acquire_at(5, 1));
+    assert!(!bucket.try_acquire_at(5 + 2_499_999, 1));
+    assert!(bucket.try_acquire_at(5 + 2_500_000, 1));
+}
+
+#[test]
+fn a_third_of_a_nanosecond_is_not_rounded_away() {
+    let bucket = bucket("3/s", 1);
+    assert!(bucket.try_acquire_at(5, 1));
+    assert!(!bucket.try_acquire_at(5 + 333_333_333, 1));
+    assert!(bucket.try_acquire_at(5 + 333_333_334, 1));
+}
+
+#[test]
+fn check_tells_what_is_left_and_how_long_to_wait() {
+    let bucket = bucket("10/s", 20);
+    let full = bucket.check_at(S, 5);
+    assert_eq!(full, Decision { allowed: true, limit: 20, remaining: 15, retry_after_ns: 0, reset_after_ns: S / 2 });
+    let denied = bucket.check_at(S, 16);
+    assert_eq!((denied.allowed, denied.remaining, denied.retry_after_ns), (false, 15, S / 10));
+    assert_eq!(bucket.check_at(S, 21).retry_after_ns, NEVER);
+    assert_eq!(bucket.check_at(S, 21).retry_after(), None);
+    assert_eq!(bucket.peek_at(S).remaining, 15);
+    assert_eq!(bucket.stats(), BucketStats { admitted: 1, denied: 3 });
+}
+
+#[test]
+fn a_cost_of_zero_takes_nothing() {
+    let bucket = bucket("10/s", 1);
+    assert!(bucket.try_acquire_at(0, 0) && bucket.try_acquire_at(0, 1));
+    assert!(bucket.try_acquire_at(0, 0) && bucket.check_at(0, 0).allowed);
+    assert!(!bucket.peek_at(0).allowed);
+    assert_eq!(bucket.peek_at(0).retry_after_ns, S / 10);
+    bucket.penalize_at(0, Duration::from_secs(1));
+    assert!(!bucket.try_acquire_at(0, 0));
+}
+
+#[test]
+fn reserve_books_ahead_and_cancel_follows_time_rate() {
+    let bucket = bucket("10/s", 10);
+    let book = |n| match bucket.reserve_at(0, n, None) {
+        Reservation::Booked { wait_ns, ticket } => (wait_ns, ticket),
+        Reservation::Denied { .. } => panic!("denied"),
+    };
+    assert_eq!(book(10).0, 0);
+    let (first_wait, first) = book(5);
+    let (second_wait, second) = book(2);
+    assert_eq!((first_wait, second_wait), (S / 2, 7 * S / 10));
+    assert_eq!(
+        bucket.reserve_at(0, 1, Some(Duration::from_millis(799))),
+        Reservation::Denied { retry_after_ns: 8 * S / 10 }
+    );
+    assert_eq!(bucket.reserve_at(0, 11, None), Reservation::Denied { retry_after_ns: NEVER });
+    // 5 minus the 2 that were booked later.
+    assert!(bucket.cancel_at(0, first));
+    assert_eq!(book(0).0, 4 * S / 10);
+    // The word is now behind the second booking, so nothing says what of it is still held.
+    assert!(!bucket.cancel_at(0, second));
+    let (_, third) = book(3);
+    assert!(!bucket.cancel_at(S, third), "its time has come");
+}
+
+#[test]
+fn refund_stops_at_full() {
+    let bucket = bucket("10/s", 10);
+    assert!(bucket.try_acquire_at(0, 4));
+    bucket.refund_at(0, 3);
+    assert_eq!(bucket.peek_at(0).remaining, 9);
+    bucket.refund_at(0, u32::MAX);
+    assert_eq!(bucket.peek_at(0).remaining, 10);
+    assert_eq!((0..20).filter(|_| bucket.try_acquire_at(0, 1)).count(), 10);
+}
+
+#[test]
+fn a_penalty_holds_and_then_refills_from_empty() {
+    let bucket = bucket("10/s", 10);
+    bucket.penalize_at(0, Duration::from_secs(5));
+    bucket.refund_at(S, 10);
+    bucket.penalize_at(S, Duration::from_secs(1));
+    assert_eq!(bucket.check_at(S, 1).retry_after_ns, 4 * S + S / 10);
+    assert!(!bucket.try_acquire_at(5 * S + S / 10 - 1, 1));
+    assert!(bucket.try_acquire_at(5 * S + S / 10, 1));
+    bucket.refund_at(5 * S + S / 10, 1);
+    assert!(bucket.try_acquire_at(5 * S + S / 10, 1), "an ordinary bucket after its end");
+    bucket.penalize_at(6 * S, Duration::MAX);
+    assert!(!bucket.try_acquire_at(7 * S, 1));
+    bucket.reset_at(7 * S);
+    assert_eq!(bucket.peek_at(7 * S).remaining, 10);
+}
+
+#[test]
+fn reset_voids_tickets() {
+    let bucket = bucket("10/s", 10);
+    assert!(bucket.try_acquire_at(0, 10));
+    let Reservation::Booked { ticket, .. } = bucket.reserve_at(0, 5, None) else { panic!() };
+    for _ in 0..5 {
+        bucket.reset_at(0);
+    }
+    assert!(bucket.try_acquire_at(0, 10));
+    let Reservation::Booked { .. } = bucket.reserve_at(0, 5, None) else { panic!() };
+    assert!(!bucket.cancel_at(0, ticket));
+}
+
+#[test]
+fn set_quota_keeps_the_level() {
+    let bucket = bucket("10/s", 10);
+    assert!(bucket.try_acquire_at(0, 4));
+    bucket.set_quota_at(0, quota("400/s", 800)).unwrap();
+    assert_eq!((bucket.peek_at(0).remaining, bucket.peek_at(0).limit), (6, 800));
+    assert_eq!(bucket.peek_at(S).remaining, 406);
+    bucket.set_quota_at(S, quota("3/min", 5)).unwrap();
+    assert_eq!(bucket.peek_at(S).remaining, 5);
+    assert_eq!(bucket.quota(), quota("3/min", 5));
+    bucket.penalize_at(S, Duration::from_secs(9));
+    bucket.set_quota_at(2 * S, quota("10/s", 10)).unwrap();
+    assert!(!bucket.try_acquire_at(10 * S + S / 10 - 1, 1));
+    assert!(bucket.try_acquire_at(10 * S + S / 10, 1));
+}
+
+#[test]
+fn a_clock_that_steps_back_mints_nothing() {
+    let bucket = bucket("10/s", 10);
+    assert!(bucket.try_acquire_at(100 * S, 10));
+    assert!(!bucket.try_acquire_at(50 * S, 1));
+    assert!(!bucket.try_acquire_at(100 * S, 1));
+    assert!(bucket.try_acquire_at(100 * S + S / 10, 1));
+}
+
+#[test]
+fn a_bad_reading_heals() {
+    let bucket = bucket("10/s", 10);
+    assert!(bucket.try_acquire_at(u64::MAX, 1));
+    assert!(!bucket.try_acquire_at(S, 1), "reads as empty");
+    assert!(bucket.try_acquire_at(S + S / 10, 1), "and refills from there");
+}
+
+#[test]
+fn the_plain_form_runs_at_the_rate() {
+    let bucket = TokenBucket::new(quota("1000/s", 1));
+    let (start, mut taken) = (std::time::Instant::now(), 0_u128);
+    while start.elapsed() < Duration::from_millis(100) {
+        taken += u128::from(bucket.try_acquire(1));
+    }
+    assert!(taken <= 1 + start.elapsed().as_millis() + 1, "{taken} in {:?}", start.elapsed());
+    assert!(taken >= 20, "{taken}");
+    let stats = bucket.stats();
+    assert_eq!(u128::from(stats.admitted), taken);
+    assert!(stats.denied > 0);
+}
+
+#[test]
+fn the_plain_form_and_the_timed_one_mean_the_same() {
+    let bucket = TokenBucket::new(quota("3/h", 3));
+    assert!(bucket.try_acquire(1) && bucket.try_acquire_at(bucket.clock().now(), 1) && bucket.check(1).allowed);
+    assert!(!bucket.try_acquire(1) && !bucket.check(1).allowed);
+    bucket.set_quota(quota("2000000/h", 6)).unwrap();
+    assert!(!bucket.try_acquire(6));
+    bucket.reset();
+    assert!(bucket.try_acquire(6) && !bucket.try_acquire(6));
+    bucket.penalize(Duration::from_secs(3600));
+    assert!(!bucket.try_acquire(0));
+}
+
+#[test]
+fn stripes_never_admit_more_than_the_whole() {
+    let clock = ManualClock::new(0);
+    let bucket = TokenBucket::striped(quota("10/s", 11), 3, (&clock).into()).unwrap();
+    assert_eq!((0..100).filter(|_| bucket.try_acquire(1)).count(), 11);
+    assert_eq!(bucket.peek().limit, 11);
+    clock.advance(Duration::from_secs(1));
+    let later = (0..100).filter(|_| bucket.check(1).allowed).count();
+    assert!((9..=10).contains(&later), "{later}: a third of 10/s a stripe, each rounded down");
+    bucket.refund(4);
+    assert_eq!(bucket.peek().remaining, 4);
+    bucket.reset();
+    assert_eq!(bucket.peek().remaining, 11);
+    assert_eq!(bucket.check(5).retry_after_ns, NEVER);
+    let Reservation::Booked { ticket, .. } = bucket.reserve(3, None) else { panic!() };
+    assert!(!bucket.cancel(ticket), "its time is now");
+    bucket.set_quota(quota("10/s", 6)).unwrap();
+    assert_eq!(bucket.peek().remaining, 5, "1 of the stripe that gave 3, and 2 each of the others");
+    assert_eq!(bucket.set_quota(quota("10/s", 2)).unwrap_err().field(), "burst");
+    assert_eq!(TokenBucket::striped(quota("1/s", 1), 0, (&clock).into()).unwrap_err().field(), "stripes");
+    assert_eq!(TokenBucket::striped(quota("1/s", 1), 2, (&clock).into()).unwrap_err().field(), "burst");
+}
+
+#[test]
+fn any_bytes_give_an_answer() {
+    let bucket = bucket("10/s", 10);
+    let mut seed = 1_u64;
+    for _ in 0..10_000 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bucket.state.scribble(seed);
+        let now = seed.rotate_left(17);
+        let _ = (bucket.try_acquire_at(now, 1), bucket.check_at(now, 3), bucket.peek_at(now));
+        bucket.refund_at(now, 2);
+        let Reservation::Booked { ticket, .. } = bucket.reserve_at(now, 1, None) else { continue };
+        bucket.cancel_at(now, Ticket { word: ticket.word ^ seed, booking: ticket.booking });
+    }
+}

@@ -1,0 +1,186 @@
+//! How much per how long: `"100/min"`, a burst, and exact intervals.
+
+mod decimal;
+mod parse;
+
+use crate::ConfigError;
+use decimal::Decimal;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+const NS_PER_S: u64 = 1_000_000_000;
+const YEAR_NS: u64 = 365 * 86_400 * NS_PER_S;
+/// The longest time a full bucket may take to fill.
+const MAX_FILL_NS: u128 = 36 * YEAR_NS as u128;
+/// The shortest interval between tokens: 100 million a second.
+const MIN_INTERVAL_NS: u64 = 10;
+
+/// A rate and the burst above it: `count` tokens every `period`, at most `burst` at once.
+///
+/// Any rate from 1 per year (slower with a small burst: the burst must come back within 36 years) to 100 million per
+/// second; month is 30 days, year 365. Written as text it is a superset of what Python's `limits` and slowapi accept.
+///
+/// ```
+/// use tidegate::Quota;
+/// let quota: Quota = "5 per 15 minutes".parse()?;
+/// assert_eq!((quota.count(), quota.period().as_secs(), quota.burst()), (5, 900, 5));
+/// # Ok::<(), tidegate::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Quota {
+    count: u64,
+    period_ns: u64,
+    burst: u32,
+}
+
+impl Quota {
+    /// `count` tokens per `period`, with a burst of `count`.
+    ///
+    /// Errors: `rate` when the count or the period is zero or the rate is outside the range above.
+    pub fn new(count: u64, period: Duration) -> Result<Self, ConfigError> {
+        let period_ns = u64::try_from(period.as_nanos()).map_err(|_| too_slow())?;
+        Self::of_ratio(count.into(), period_ns.into(), None)
+    }
+
+    /// A rate as numbers: `count` tokens (any positive number, taken at its shortest decimal form, so that 0.1 is a tenth)
+    /// per `period_secs` seconds; the burst is `count` rounded up.
+    ///
+    /// Errors: `rate` or `per` when a number is not finite or not positive, or the rate is outside the range above.
+    pub fn from_f64(count: f64, period_secs: f64) -> Result<Self, ConfigError> {
+        let count = Decimal::from_f64("rate", count)?;
+        let period = Decimal::from_f64("per", period_secs)?;
+        Self::of_decimals(count, period, NS_PER_S)
+    }
+
+    /// The same rate with another burst.
+    ///
+    /// Errors: `burst` when it is zero, above `u32::MAX`, or would take more than 36 years to come back.
+    pub fn with_burst(self, burst: u64) -> Result<Self, ConfigError> {
+        Self::of_ratio(self.count.into(), self.period_ns.into(), Some(burst))
+    }
+
+    /// Several rates joined by `;`, `,` or `|`, as `limits` and slowapi write them.
+    ///
+    /// Errors: `rate`, as for a single one.
+    pub fn parse_many(text: &str) -> Result<Vec<Self>, ConfigError> {
+        text.split([';', ',', '|']).map(str::parse).collect()
+    }
+
+    /// Tokens per [`period`](Self::period).
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The time in which [`count`](Self::count) tokens come back.
+    pub fn period(&self) -> Duration {
+        Duration::from_nanos(self.period_ns)
+    }
+
+    /// The most tokens that can be taken at once.
+    pub fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// The time in which an empty bucket fills up, rounded up to nanoseconds.
+    pub fn fill_time(&self) -> Duration {
+        let ns = (u128::from(self.burst) * u128::from(self.period_ns)).div_ceil(self.count.into());
+        Duration::from_nanos(ns as u64) // at most MAX_FILL_NS
+    }
+
+    /// A `k`-th of this rate with its own burst: one stripe's share.
+    pub(crate) fn share(&self, k: u32, burst: u32) -> Result<Self, ConfigError> {
+        Self::of_ratio(self.count.into(), u128::from(self.period_ns) * u128::from(k), Some(burst.into()))
+    }
+
+    /// A quota from what [`count`](Self::count), [`period`](Self::period) and [`burst`](Self::burst) said of one.
+    pub(crate) fn from_parts(count: u64, period_ns: u64, burst: u32) -> Option<Self> {
+        Self::of_ratio(count.into(), period_ns.into(), Some(burst.into())).ok()
+    }
+
+    /// `count` × 10^-e per `period` × 10^-e' units of `unit_ns` nanoseconds.
+    fn of_decimals(count: Decimal, period: Decimal, unit_ns: u64) -> Result<Self, ConfigError> {
+        let burst = count.ceil();
+        let tokens = count.digits.checked_mul(period.scale()).ok_or_else(too_fast)?;
+        let time = period.digits.checked_mul(u128::from(unit_ns)).and_then(|ns| ns.checked_mul(count.scale()));
+        let time = time.ok_or_else(too_slow)?;
+        // Whole numbers stay as they were written; a fraction is shown in lowest terms.
+        let divisor = if count.scale() * period.scale() == 1 { 1 } else { gcd(tokens, time).max(1) };
+        Self::of_ratio(tokens / divisor, time / divisor, Some(burst.max(1)))
+    }
+
+    fn of_ratio(count: u128, period_ns: u128, burst: Option<u64>) -> Result<Self, ConfigError> {
+        if count == 0 || period_ns == 0 {
+            return Err(ConfigError::out_of_range(
+                "rate",
+                "a rate of zero admits nothing and a period of zero admits everything; give at least 1 token and 1 ns, \
+                 like \"100/minute\"",
+            ));
+        }
+        if period_ns < count.saturating_mul(MIN_INTERVAL_NS.into()) {
+            return Err(too_fast());
+        }
+        let (count, period_ns) = into_u64(count, period_ns).ok_or_else(too_slow)?;
+        let burst = burst.unwrap_or(count);
+        let burst32 = u32::try_from(burst).ok().filter(|&burst| burst > 0).ok_or_else(|| {
+            ConfigError::out_of_range("burst", format!("{burst} is not a burst; allowed are 1 to {}", u32::MAX))
+        })?;
+        let fill = u128::from(burst) * u128::from(period_ns) / u128::from(count);
+        if fill > MAX_FILL_NS {
+            let most = (MAX_FILL_NS * u128::from(count) / u128::from(period_ns)).min(u32::MAX.into());
+            return Err(if most == 0 {
+                too_slow()
+            } else {
+                ConfigError::out_of_range(
+                    "burst",
+                    format!("at this rate a burst of {burst} takes more than 36 years to come back; at most {most}"),
+                )
+            });
+        }
+        Ok(Self { count, period_ns, burst: burst32 })
+    }
+}
+
+impl FromStr for Quota {
+    type Err = ConfigError;
+
+    /// `"100/minute"`, `"100 per minute"`, `"5 per 15 minutes"`, `"400/s"`, `"100/min"`, `"0.5/s"`.
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let (count, multiple, unit_ns) = parse::rate(text)?;
+        Self::of_decimals(count, multiple, unit_ns)
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {:?}, burst {}", self.count, self.period(), self.burst)
+    }
+}
+
+/// As given where it fits, in lowest terms where that does.
+fn into_u64(count: u128, period_ns: u128) -> Option<(u64, u64)> {
+    let fit = |count, period| Some((u64::try_from(count).ok()?, u64::try_from(period).ok()?));
+    let divisor = gcd(count, period_ns);
+    fit(count, period_ns).or_else(|| fit(count / divisor, period_ns / divisor))
+}
+
+pub(crate) fn gcd(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+fn too_fast() -> ConfigError {
+    ConfigError::out_of_range(
+        "rate",
+        "faster than 100,000,000 per second, the most a limit can resolve; use a slower rate",
+    )
+}
+
+fn too_slow() -> ConfigError {
+    ConfigError::out_of_range("rate", "slower than 1 token in 36 years; use a faster rate, like \"1/year\"")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Counters that cost a decision about a nanosecond: each thread adds to a stripe that it alone writes.
+
+use crate::sync::{AtomicU64, Ordering};
+use std::cell::Cell;
+use std::fmt;
+
+/// Stripes with one writer each; threads beyond them share the other half.
+const OWNED: usize = 16;
+const SHARED: usize = 16;
+
+/// A set of `LANES` event counters, spread over stripes so that counting threads do not share cache lines.
+pub(crate) struct Striped<const LANES: usize>(Box<[Stripe<LANES>]>);
+
+#[repr(align(64))]
+struct Stripe<const LANES: usize>([AtomicU64; LANES]);
+
+impl<const LANES: usize> Striped<LANES> {
+    pub(crate) fn new() -> Self {
+        Self((0..OWNED + SHARED).map(|_| Stripe(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
+    }
+
+    /// Adds `n` to counter `lane` in the calling thread's stripe.
+    #[inline]
+    pub(crate) fn add(&self, lane: usize, n: u64) {
+        let stripe = stripe();
+        let counter = &self.0[stripe].0[lane];
+        if stripe < OWNED {
+            // Relaxed, and load + store instead of an atomic add: nobody else writes this stripe while this thread owns it.
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        } else {
+            // Relaxed: a statistic orders nothing.
+            counter.fetch_add(n, Ordering::Relaxed);
+        }
+    }
+
+    /// The sum over all threads; exact once they are quiet.
+    pub(crate) fn sum(&self, lane: usize) -> u64 {
+        // Relaxed: a statistic orders nothing.
+        self.0.iter().fold(0, |sum, stripe| sum.wrapping_add(stripe.0[lane].load(Ordering::Relaxed)))
+    }
+}
+
+impl<const LANES: usize> fmt::Debug for Striped<LANES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries((0..LANES).map(|lane| self.sum(lane))).finish()
+    }
+}
+
+#[cfg(not(loom))]
+mod owner {
+    use super::{Cell, OWNED, SHARED};
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+    /// One bit per owned stripe.
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    static NEXT_SHARED: AtomicUsize = AtomicUsize::new(0);
+
+    const UNKNOWN: usize = usize::MAX;
+
+    thread_local! {
+        // Without a destructor, so that reading it is one load.
+        static STRIPE: Cell<usize> = const { Cell::new(UNKNOWN) };
+        static LEASE: Lease = claim();
+    }
+
+    struct Lease(usize);
+
+    impl Drop for Lease {
+        fn drop(&mut self) {
+            // What this thread still counts after this goes to a shared stripe.
+            STRIPE.set(OWNED + self.0 % SHARED);
+            if self.0 < OWNED {
+                // Release: the next owner's first load sees this thread's last store.
+                TAKEN.fetch_and(!(1 << self.0), Ordering::Release);
+            }
+        }
+    }
+
+    fn claim() -> Lease {
+        // Relaxed: only a first guess for the exchange below.
+        let mut taken = TAKEN.load(Ordering::Relaxed);
+        loop {
+            let free = taken.trailing_ones() as usize;
+            if free >= OWNED {
+                // Relaxed: any number will do.
+                return Lease(OWNED + NEXT_SHARED.fetch_add(1, Ordering::Relaxed) % SHARED);
+            }
+            // Acquire: pairs with the release of the previous owner of this stripe.
+            match TAKEN.compare_exchange_weak(taken, taken | 1 << free, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Lease(free),
+                Err(now) => taken = now,
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn stripe() -> usize {
+        let stripe = STRIPE.get();
+        if stripe == UNKNOWN { first() } else { stripe }
+    }
+
+    #[cold]
+    fn first() -> usize {
+        // A thread that is past its destructors never claims again.
+        let stripe = LEASE.try_with(|lease| lease.0).unwrap_or(OWNED);
+        STRIPE.set(stripe);
+        stripe
+    }
+}
+
+#[cfg(not(loom))]
+use owner::stripe;
+
+/// Under loom every thread shares: the models are about the primitives, and their threads do not outlive an execution.
+#[cfg(loom)]
+fn stripe() -> usize {
+    let _ = Cell::new(SHARED);
+    OWNED
+}
+
+/// A small number that differs between threads where it can, for picking a stripe of something else.
+#[inline]
+pub(crate) fn thread_hint() -> usize {
+    stripe()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_many_short_threads_are_all_there() {
+        let counter = Striped::<2>::new();
+        for _ in 0..4 {
+            std::thread::scope(|scope| {
+                for _ in 0..40 {
+                    scope.spawn(|| (0..1000).for_each(|_| counter.add(1, 2)));
+                }
+            });
+        }
+        assert_eq!((counter.sum(0), counter.sum(1)), (0, 4 * 40 * 1000 * 2));
+    }
+}
