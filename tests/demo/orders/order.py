@@ -1,0 +1,9 @@
+"""What a customer sends."""
+
+from pydantic import BaseModel, PositiveInt
+
+
+class Order(BaseModel):
+    id: str
+    item: str
+    cents: PositiveInt
