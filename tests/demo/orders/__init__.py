@@ -1,0 +1,1 @@
+"""The order service of the demo, twice: without tidegate and with it."""

@@ -1,0 +1,63 @@
+"""The demo: build, tell the story, show it, check it.
+
+Exit codes: 0 all checks hold, 1 something does not, 2 this machine could not offer the load, 130 interrupted.
+"""
+
+import resource
+import signal
+import sys
+
+from . import processes
+from .build import build
+from .chart import chart
+from .checks import checks, starved
+from .phases import tell
+from .plan import OUT, ROOT
+from .screen import Screen
+from .table import table
+
+
+def main() -> int:
+    screen = Screen()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        _allow_many_files()
+        build(screen)
+        return _story(screen)
+    except processes.Failed as failure:
+        screen.say(f"\ndemo: {failure}")
+        return 1
+    except KeyboardInterrupt:
+        screen.say("\ndemo: interrupted, stopping the services")
+        return 130
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave a process behind
+        processes.stop_all()
+
+
+def _story(screen: Screen) -> int:
+    told = tell(screen)
+    picture = OUT / "chart.svg"
+    picture.write_text(chart(told), encoding="utf-8")
+    screen.say(f"\n{table(told)}\n\nChart: {picture.relative_to(ROOT)}\n")
+    if short := starved(told):
+        screen.say("This machine could not offer the planned load, so nothing can be concluded:")
+        screen.say("\n".join(f"  {line}" for line in short))
+        return 2
+    results = checks(told)
+    for check in results:
+        screen.say(f"{'ok  ' if check.holds else 'FAIL'}  {check.claim:<52} {check.seen}")
+    failed = sum(not check.holds for check in results)
+    screen.say(f"\n{len(results) - failed} of {len(results)} checks hold.")
+    return 1 if failed else 0
+
+
+def _allow_many_files() -> None:
+    """The sale without tidegate holds some 10,000 connections open on each side."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+sys.exit(main())

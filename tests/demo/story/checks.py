@@ -1,0 +1,87 @@
+"""Checks what the demo showed, from the raw records and the payment service's own ledger."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from .load import Load
+from .phases import Told
+from .plan import ADMITTED_AT_LEAST, BURST, CAPACITY, OFFERED_AT_LEAST, OUTAGE, RATE, WITH
+
+
+@dataclass(frozen=True)
+class Check:
+    claim: str
+    holds: bool
+    seen: str
+
+
+def starved(told: Told) -> list[str]:
+    """The phases in which this machine could not offer the planned load: nothing can be concluded from them."""
+    return [
+        f"{load.phase.title}: {load.offered:,} of {load.planned:,} requests ({load.offered / load.planned:.1%})"
+        for load in told.loads.values()
+        if load.offered < OFFERED_AT_LEAST * load.planned
+    ]
+
+
+def checks(told: Told) -> list[Check]:
+    sale, outage = told.loads[WITH.key], told.loads[OUTAGE.key]
+    return [*_rate(sale), *_answers(sale, outage), *_circuit(told), *_queue(told, outage), *_orders(told, sale, outage)]
+
+
+def _rate(sale: Load) -> list[Check]:
+    """Admitted = every answer but 429. Judged at each single answer, with the time since the first request left."""
+    admitted = sorted(answer.done for answer in sale.answers if answer.answered and answer.outcome != "429")
+    spare = min((BURST + RATE * done - count for count, done in enumerate(admitted, 1)), default=0)
+    allowed = BURST + RATE * max(answer.sent for answer in sale.answers)
+    share = len(admitted) / allowed
+    return [
+        Check(
+            f"sale: admitted never above {BURST} + {RATE}/s × time",
+            spare >= 0 and len(admitted) > 0,
+            f"{len(admitted):,} admitted, closest {spare:.1f} below",
+        ),
+        Check(f"sale: at least {ADMITTED_AT_LEAST:.0%} of it", share >= ADMITTED_AT_LEAST, f"{share:.2%} of {allowed:,.0f}"),
+    ]
+
+
+def _answers(*loads: Load) -> list[Check]:
+    answers = [answer for load in loads for answer in load.answers]
+    refused = [answer for answer in answers if answer.outcome in ("429", "503")]
+    bare = sum(not answer.retry_after for answer in refused)
+    other = Counter(a.outcome for a in answers if a.outcome not in ("202", "429", "503"))
+    return [
+        Check("every answer is 202, 429 or 503", not other, ", ".join(f"{n} × {o}" for o, n in other.items()) or "no other"),
+        Check("every 429 and 503 has Retry-After", bool(refused) and bare == 0, f"{len(refused):,} refusals, {bare} without"),
+    ]
+
+
+def _circuit(told: Told) -> list[Check]:
+    events = list(told.looks[-1].events) if told.looks else []
+    opened, closed = events.count("opened"), events.count("closed")
+    return [Check("circuit opened once and closed once", opened == closed == 1, " → ".join(events) or "no event")]
+
+
+def _queue(told: Told, outage: Load) -> list[Check]:
+    deepest = told.looks[-1].deepest if told.looks else 0
+    shut = [answer.done for answer in outage.answers if answer.outcome == "503"]
+    opened = [answer.done for answer in outage.answers if answer.outcome == "202" and shut and answer.done > max(shut)]
+    return [
+        Check(f"queue never above its capacity of {CAPACITY:,}", 0 < deepest <= CAPACITY, f"deepest {deepest}"),
+        Check("the door shut (503) and opened again", bool(shut and opened), f"{len(shut)} × 503, then {len(opened)} × 202"),
+    ]
+
+
+def _orders(told: Told, *loads: Load) -> list[Check]:
+    accepted = {answer.order for load in loads for answer in load.answers if answer.accepted}
+    paid = Counter(line.order for line in told.paid_with)
+    lost = len(accepted - paid.keys())
+    doubled = sum(count > 1 for count in paid.values())
+    # An order without an answer may have been accepted; the check on answers has counted it.
+    unanswered = {answer.order for load in loads for answer in load.answers if not answer.answered}
+    stray = len(paid.keys() - accepted - unanswered)
+    retries = told.looks[-1].retries if told.looks else 0
+    return [
+        Check("every accepted order paid", told.drained and bool(accepted) and lost == 0, f"{len(accepted):,} accepted, {lost} lost"),
+        Check("none paid twice, none that was not accepted", doubled == stray == 0, f"{doubled} doubled, {stray} stray, {retries:,} retries"),
+    ]

@@ -1,0 +1,35 @@
+"""The numbers of the story. What the services are configured with stands in their own files, and is repeated here to be checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DEMO = Path(__file__).resolve().parent.parent
+ROOT = DEMO.parent.parent
+OUT = ROOT / "target" / "demo"
+
+# The door, in orders/with_tidegate.py.
+RATE, BURST = 400, 800
+CAPACITY, SHUT_AT, OPEN_BELOW = 1_000, 800, 500
+# The store, in payments/src/store.ts.
+WRITES_PER_SECOND = 500
+
+TIMEOUT_MS = 2_000  # how long a customer waits
+OFFERED_AT_LEAST = 0.98
+ADMITTED_AT_LEAST = 0.99
+
+
+@dataclass(frozen=True)
+class Phase:
+    key: str  # file names and order ids begin with it
+    title: str
+    rate: int  # requests a second
+    seconds: int
+
+
+WITHOUT = Phase("without", "1 sale without", rate=5_000, seconds=10)
+WITH = Phase("with", "2 sale with", rate=5_000, seconds=15)
+OUTAGE = Phase("outage", "3 payment fails", rate=350, seconds=16)
+PHASES = (WITHOUT, WITH, OUTAGE)
+
+# Seconds into the third phase. Payment is back before the 5 s cooldown ends, so the first probe succeeds.
+FAILS_AT, RETURNS_AT = 3, 7
