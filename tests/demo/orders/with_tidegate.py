@@ -64,7 +64,7 @@ install_exception_handlers(api)
 
 @api.post("/orders", status_code=202)
 async def place(order: Order):
-    queue.push(order.model_dump(), timeout=0)  # QueueFullError becomes a 503 with Retry-After
+    await queue.push_async(order.model_dump(), timeout=0)  # QueueFullError becomes a 503 with Retry-After
     seen["deepest"] = max(seen["deepest"], queue.depth)
     return {"id": order.id, "accepted": True}
 
