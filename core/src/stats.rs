@@ -9,14 +9,15 @@ const OWNED: usize = 16;
 const SHARED: usize = 16;
 
 /// A set of `LANES` event counters, spread over stripes so that counting threads do not share cache lines.
-pub(crate) struct Striped<const LANES: usize>(Box<[Stripe<LANES>]>);
+pub(crate) struct Striped<const LANES: usize>(Box<[Stripe<LANES>; OWNED + SHARED]>);
 
 #[repr(align(64))]
 struct Stripe<const LANES: usize>([AtomicU64; LANES]);
 
 impl<const LANES: usize> Striped<LANES> {
     pub(crate) fn new() -> Self {
-        Self((0..OWNED + SHARED).map(|_| Stripe(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
+        let stripe = |_| Stripe(std::array::from_fn(|_| AtomicU64::new(0)));
+        Self(Box::new(std::array::from_fn(stripe)))
     }
 
     /// Adds `n` to counter `lane` in the calling thread's stripe.

@@ -73,13 +73,9 @@ impl Scale {
     pub(super) fn moment(&self, dt: u64) -> Moment {
         let fraction = u128::from(dt) * u128::from(self.frac);
         let units = u128::from(dt) * u128::from(self.per_ns) + (fraction >> 64);
-        self.clamp(units, u64::from(fraction as u64 != 0))
-    }
-
-    #[inline]
-    pub(super) fn clamp(&self, units: u128, inexact: u64) -> Moment {
         let end = MAX_UNITS.saturating_sub(self.capacity.saturating_add(1));
-        Moment { units: u64::try_from(units).unwrap_or(u64::MAX).min(end), inexact }
+        let units = u64::try_from(units).unwrap_or(u64::MAX).min(end);
+        Moment { units, inexact: u64::from(fraction as u64 != 0) }
     }
 
     /// Nanoseconds after which `units` have passed, rounded up.

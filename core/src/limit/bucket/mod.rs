@@ -115,13 +115,16 @@ impl TokenBucket {
     /// Takes `n` tokens, or nothing. `n` = 0 takes nothing and is denied only in debt or under a penalty.
     #[inline]
     pub fn try_acquire(&self, n: u32) -> bool {
-        if self.others.is_empty() {
-            if let Some(allowed) = self.state.acquire_by_ticks(n) {
-                return self.count(allowed);
-            }
-        } else if let Some(allowed) = self.acquire_striped_by_ticks(n) {
-            return self.count(allowed);
+        let decided =
+            if self.others.is_empty() { self.state.acquire_by_ticks(n) } else { self.acquire_striped_by_ticks(n) };
+        match decided {
+            Some(allowed) => self.count(allowed),
+            None => self.try_acquire_by_ns(n),
         }
+    }
+
+    #[cold]
+    fn try_acquire_by_ns(&self, n: u32) -> bool {
         self.try_acquire_at(self.clock.now(), n)
     }
 

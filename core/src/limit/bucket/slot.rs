@@ -15,6 +15,8 @@ pub(super) struct Slot {
     tick_mult: AtomicU64,
     token: AtomicU64,
     capacity: AtomicU64,
+    /// 1 where moments are rounded, see [`Moment::inexact`].
+    inexact: AtomicU64,
     frac: AtomicU64,
     per_ns: AtomicU32,
     burst: AtomicU32,
@@ -31,6 +33,7 @@ impl Slot {
             tick_mult: AtomicU64::new(0),
             token: AtomicU64::new(1),
             capacity: AtomicU64::new(0),
+            inexact: AtomicU64::new(0),
             frac: AtomicU64::new(0),
             per_ns: AtomicU32::new(1),
             burst: AtomicU32::new(0),
@@ -42,10 +45,11 @@ impl Slot {
     /// Only under the quota lock, and only while no word names this slot.
     pub(super) fn write(&self, quota: &Quota, tsc: Option<&Tsc>) {
         let scale = Scale::of(quota);
-        // Relaxed, all eight: published by the exchange that names this slot (see above).
+        // Relaxed, all nine: published by the exchange that names this slot (see above).
         self.tick_mult.store(tsc.map_or(0, |tsc| tick_mult(&scale, tsc)), Ordering::Relaxed);
         self.token.store(scale.token, Ordering::Relaxed);
         self.capacity.store(scale.capacity, Ordering::Relaxed);
+        self.inexact.store(u64::from(scale.frac != 0), Ordering::Relaxed);
         self.frac.store(scale.frac, Ordering::Relaxed);
         self.per_ns.store(scale.per_ns, Ordering::Relaxed);
         self.burst.store(quota.burst(), Ordering::Relaxed);
@@ -64,18 +68,15 @@ impl Slot {
         }
     }
 
-    /// Units a tick, 0 for none.
+    /// What a decision by ticks needs; `None` where the clock has no counter.
     #[inline]
-    pub(super) fn tick_mult(&self) -> u64 {
-        // Relaxed: ordered by the word (see above).
-        self.tick_mult.load(Ordering::Relaxed)
-    }
-
-    /// The moment `ticks` of the counter after the epoch: the clock's and the scale's multiplication in one.
-    #[inline]
-    pub(super) fn moment_of_ticks(tick_mult: u64, scale: &Scale, ticks: u64) -> Moment {
-        let units = (u128::from(ticks) * u128::from(tick_mult)) >> TICK_SHIFT;
-        scale.clamp(units, u64::from(scale.frac != 0))
+    pub(super) fn by_ticks(&self) -> Option<ByTicks> {
+        // Relaxed, all four: ordered by the word (see above).
+        let mult = self.tick_mult.load(Ordering::Relaxed);
+        let token = self.token.load(Ordering::Relaxed);
+        let capacity = self.capacity.load(Ordering::Relaxed);
+        let inexact = self.inexact.load(Ordering::Relaxed);
+        (mult != 0).then_some(ByTicks { mult, token, capacity, inexact })
     }
 
     #[inline]
@@ -88,6 +89,24 @@ impl Slot {
         // Relaxed, both: ordered by the word (see above).
         let (count, period) = (self.count.load(Ordering::Relaxed), self.period_ns.load(Ordering::Relaxed));
         Quota::from_parts(count, period, self.burst())
+    }
+}
+
+/// A [`Scale`] for time in ticks of the CPU's counter.
+pub(super) struct ByTicks {
+    mult: u64,
+    pub(super) token: u64,
+    pub(super) capacity: u64,
+    inexact: u64,
+}
+
+impl ByTicks {
+    /// The moment `ticks` after the epoch: the clock's multiplication and the scale's in one. At 8 units a nanosecond it
+    /// wraps after 73 years.
+    #[inline]
+    pub(super) fn moment(&self, ticks: u64) -> Moment {
+        let units = (u128::from(ticks) * u128::from(self.mult)) >> TICK_SHIFT;
+        Moment { units: units as u64, inexact: self.inexact }
     }
 }
 

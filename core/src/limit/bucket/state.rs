@@ -57,27 +57,24 @@ impl BucketState {
         state
     }
 
-    /// Takes `n` tokens at the counter's time. `None`: no counter, or denied in a way that wants a closer look.
+    /// Takes `n` tokens at the counter's time. `None`: this needs a closer look by [`acquire`](Self::acquire).
     #[inline]
     pub(super) fn acquire_by_ticks(&self, n: u32) -> Option<bool> {
-        // Acquire: pairs with the release of `change`, so that the slot is at least as new as the word.
+        // Acquire: pairs with the release of `update`, so that the slot is at least as new as the word.
         let mut raw = self.word.load(Ordering::Acquire);
         // The clock is read after the word, so `now` is at least as new as what it is compared with.
         let since = ticks().saturating_sub(self.epoch_ticks);
         loop {
             let word = Word::unpack(raw);
-            let slot = &self.slots[word.slot];
-            let (mult, scale) = (slot.tick_mult(), slot.scale());
-            if mult == 0 {
-                return None;
-            }
-            let now = Slot::moment_of_ticks(mult, &scale, since);
-            let Some(tat) = gcra::charge(word.tat, now, scale.cost(n), scale.capacity) else {
-                let plausible = n != 0 && word.tat <= now.units.wrapping_add(scale.capacity);
-                return plausible.then_some(false);
+            let slot = self.slots[word.slot].by_ticks()?;
+            let now = slot.moment(since);
+            let cost = if n == 1 { slot.token } else { slot.token.saturating_mul(n.into()) };
+            let Some(tat) = gcra::charge(word.tat, now, cost, slot.capacity) else {
+                // Debt, a penalty and a bad reading lie beyond an empty bucket.
+                return (word.tat <= now.units.wrapping_add(slot.capacity)).then_some(false);
             };
-            if n == 0 {
-                return Some(true);
+            if n == 0 || tat > MAX_UNITS {
+                return None;
             }
             let new = Word { tat, penalty: false, slot: word.slot }.pack();
             // AcqRel: releases this charge to whoever reads the word next. Acquire on failure: as the load above.

@@ -39,10 +39,12 @@ impl TokenBucket {
         if index == 0 { &self.state } else { &self.others[index - 1] }
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn acquire_striped_by_ticks(&self, n: u32) -> Option<bool> {
         let count = self.others.len() + 1;
-        let own = thread_hint() % count;
+        // Masking where it can: a division costs as much as the rest.
+        let hint = thread_hint();
+        let own = if count.is_power_of_two() { hint & (count - 1) } else { hint % count };
         if self.stripe(own).acquire_by_ticks(n)? {
             return Some(true);
         }
