@@ -80,7 +80,7 @@ pub(crate) fn export(kind: &Kind<TokenBucket>, clocks: Rc<Table<Entry>>) -> napi
     })?
     .operation("setQuota", |buckets, io, call| {
         let quota = quota(io, call.text()?)?;
-        buckets.with(io, |bucket| bucket.set_quota(quota))?;
+        buckets.with(io, |bucket| bucket.set_quota(quota))??;
         Ok(Reply::Nothing)
     })?
     .operation("quota", |buckets, io, _| {

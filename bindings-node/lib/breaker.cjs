@@ -1,0 +1,315 @@
+'use strict';
+
+const { types } = require('node:util');
+const { addon, words, numbers, bits } = require('./native.cjs');
+const check = require('./check.cjs');
+const { selectClock } = require('./clock.cjs');
+const { CircuitOpenError, TidegateError } = require('./errors.cjs');
+
+const { breaker } = addon;
+const { acquire } = breaker;
+
+/** By the core's numbers. */
+const STATES = ['closed', 'open', 'half_open', 'forced_open', 'disabled', 'metrics_only'];
+const EVENTS = [
+  'closed',
+  'opened',
+  'half_opened',
+  'forced_open',
+  'disabled',
+  'metrics_only',
+  'probe_succeeded',
+  'probe_failed',
+  'probe_lost',
+];
+
+const count = (value, name) => check.whole(value, name, 1);
+const rate = (value, name) => check.finite(value, name, 'a fraction from 0 to 1');
+const factor = (value, name) => check.finite(value, name, 'a factor of at least 1');
+
+/** Each setting's check and default (NaN: none), in the order of `config` in src/breaker.rs. */
+const SETTINGS = {
+  windowCalls: [count, NaN],
+  windowDurationMs: [check.span, NaN],
+  failureRateThreshold: [rate, 0.5],
+  slowCallDurationMs: [check.span, NaN],
+  slowCallRateThreshold: [rate, 1],
+  consecutiveFailures: [count, NaN],
+  minCalls: [count, 10],
+  cooldownMs: [check.span, 30_000],
+  cooldownBackoff: [factor, 1],
+  maxCooldownMs: [check.span, NaN],
+  cooldownJitter: [rate, 0],
+  probes: [count, 1],
+  probeTimeoutMs: [check.span, 60_000],
+};
+const OPTIONS = [...Object.keys(SETTINGS), 'failureOn', 'ignore', 'clock'];
+const DEFAULT_WINDOW_CALLS = 20;
+
+function writeSettings(options) {
+  const { windowCalls, windowDurationMs } = options;
+  if (windowCalls !== undefined && windowDurationMs !== undefined) {
+    throw check.valueError('give windowCalls or windowDurationMs, not both: a breaker has one window');
+  }
+  Object.entries(SETTINGS).forEach(([name, [verify, byDefault]], index) => {
+    const value = options[name];
+    numbers[index] = value === undefined || value === null ? byDefault : verify(value, name);
+  });
+  if (Number.isNaN(numbers[0]) && Number.isNaN(numbers[1])) numbers[0] = DEFAULT_WINDOW_CALLS;
+}
+
+/** "Which errors": a class, a predicate, or an array of either → one predicate. */
+function matcher(value, name) {
+  if (Array.isArray(value)) {
+    const matchers = value.map((entry) => matcher(entry, name));
+    return (error) => matchers.some((matches) => matches(error));
+  }
+  check.callable(value, `${name} (an error class, a predicate, or an array of them)`);
+  const isClass = value === Error || value.prototype instanceof Error;
+  return isClass ? (error) => error instanceof value : (error) => Boolean(value(error));
+}
+
+let select;
+let judge;
+
+class CircuitBreaker {
+  /** Its place in the addon's table. */
+  #id;
+  #name;
+  #isFailure = () => true;
+  #isIgnored = () => false;
+
+  static {
+    select = (self, method) => {
+      if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('CircuitBreaker', method);
+      words[0] = self.#id;
+    };
+    judge = (self, permit, error) => {
+      // Cancelled by the caller: it says nothing about the dependency.
+      if (error?.name === 'AbortError') permit.release();
+      else if (error instanceof TidegateError || self.#isIgnored(error)) permit.ignore();
+      else if (self.#isFailure(error)) permit.failure();
+      else permit.success();
+    };
+  }
+
+  constructor(name, options = {}) {
+    if (typeof name !== 'string' || name === '') {
+      throw check.typeError(`a breaker's name must be a text that is not empty, got ${check.show(name)}`);
+    }
+    const given = check.options(options, 'new CircuitBreaker', OPTIONS);
+    const { failureOn, ignore, clock } = given;
+    if (failureOn !== undefined) this.#isFailure = matcher(failureOn, 'failureOn');
+    if (ignore !== undefined) this.#isIgnored = matcher(ignore, 'ignore');
+    writeSettings(given);
+    selectClock(clock);
+    breaker.create(this, name);
+    this.#id = words[0];
+    this.#name = name;
+  }
+
+  get name() {
+    select(this, 'name');
+    return this.#name;
+  }
+
+  tryAcquire() {
+    select(this, 'tryAcquire');
+    acquire();
+    return words[1] === 1 ? new Permit(this) : null;
+  }
+
+  acquire() {
+    select(this, 'acquire');
+    acquire();
+    if (words[1] === 1) return new Permit(this);
+    throw new CircuitOpenError(this.#name, numbers[0]);
+  }
+
+  call(fn, ...args) {
+    select(this, 'call');
+    if (types.isAsyncFunction(verifyGuarded(fn))) return callAsync(this, fn, undefined, args);
+    return callAny(this, fn, undefined, args);
+  }
+
+  wrap(fn) {
+    select(this, 'wrap');
+    const self = this;
+    const wrapped = types.isAsyncFunction(verifyGuarded(fn))
+      ? async function (...args) {
+          return callAsync(self, fn, this, args);
+        }
+      : function (...args) {
+          return callAny(self, fn, this, args);
+        };
+    for (const key of ['name', 'length']) {
+      Object.defineProperty(wrapped, key, { value: fn[key], configurable: true });
+    }
+    return wrapped;
+  }
+
+  get state() {
+    select(this, 'state');
+    breaker.state();
+    return STATES[words[1]];
+  }
+
+  get retryAfterMs() {
+    select(this, 'retryAfterMs');
+    breaker.retryAfter();
+    return numbers[0];
+  }
+
+  stats() {
+    select(this, 'stats');
+    breaker.stats();
+    return {
+      state: STATES[words[1]],
+      calls: numbers[0],
+      failed: numbers[1],
+      slow: numbers[2],
+      failureRate: numbers[3],
+      slowCallRate: numbers[4],
+      rejected: numbers[5],
+      opened: numbers[6],
+      retryAfterMs: numbers[7],
+    };
+  }
+
+  events(since = 0) {
+    select(this, 'events');
+    numbers[0] = check.whole(since, 'since', 0, Number.MAX_SAFE_INTEGER);
+    const flat = breaker.events();
+    const events = [];
+    for (let i = 0; i < flat.length; i += 3) {
+      events.push({ seq: flat[i], kind: EVENTS[flat[i + 1]], atMs: flat[i + 2] });
+    }
+    return events;
+  }
+
+  forceOpen() {
+    select(this, 'forceOpen');
+    breaker.forceOpen();
+  }
+
+  disable() {
+    select(this, 'disable');
+    breaker.disable();
+  }
+
+  metricsOnly() {
+    select(this, 'metricsOnly');
+    breaker.metricsOnly();
+  }
+
+  reset() {
+    select(this, 'reset');
+    breaker.reset();
+  }
+}
+
+function verifyGuarded(fn) {
+  check.callable(fn, 'fn');
+  if (types.isGeneratorFunction(fn)) {
+    throw check.typeError(
+      `${fn.name || 'fn'} is a generator: it runs while it is iterated, not when it is called. ` +
+        'Take a permit with acquire() around the part that calls the dependency',
+    );
+  }
+  return fn;
+}
+
+/** For a function that may answer with a promise or not. */
+function callAny(self, fn, receiver, args) {
+  const permit = self.acquire();
+  let result;
+  try {
+    result = fn.apply(receiver, args);
+  } catch (error) {
+    judge(self, permit, error);
+    throw error;
+  }
+  if (typeof result?.then === 'function') return settle(self, permit, result);
+  permit.success();
+  return result;
+}
+
+async function callAsync(self, fn, receiver, args) {
+  return settle(self, self.acquire(), fn.apply(receiver, args));
+}
+
+async function settle(self, permit, promise) {
+  let value;
+  try {
+    value = await promise;
+  } catch (error) {
+    judge(self, permit, error);
+    throw error;
+  }
+  permit.success();
+  return value;
+}
+
+class Permit {
+  /** The breaker, until the one report that counts. */
+  #breaker;
+  #a = bits[0];
+  #b = bits[1];
+  #c = bits[2];
+  #d = bits[3];
+
+  constructor(owner) {
+    this.#breaker = owner;
+  }
+
+  /** Names breaker and permit for the next operation; false when this permit has been reported. */
+  #take(method) {
+    const owner = this.#breaker;
+    if (owner === null) return false;
+    select(owner, method);
+    this.#breaker = null;
+    bits[0] = this.#a;
+    bits[1] = this.#b;
+    bits[2] = this.#c;
+    bits[3] = this.#d;
+    return true;
+  }
+
+  success(durationMs = undefined) {
+    const duration = durationMs === undefined ? NaN : check.span(durationMs, 'durationMs');
+    if (!this.#take('success')) return;
+    numbers[0] = duration;
+    breaker.success();
+  }
+
+  failure(durationMs = undefined, retryAfterMs = undefined) {
+    const duration = durationMs === undefined ? NaN : check.span(durationMs, 'durationMs');
+    const retryAfter = retryAfterMs === undefined ? NaN : check.span(retryAfterMs, 'retryAfterMs');
+    if (!this.#take('failure')) return;
+    if (retryAfterMs === undefined) {
+      numbers[0] = duration;
+      breaker.failure();
+    } else {
+      numbers[0] = retryAfter;
+      breaker.failureRetryAfter();
+    }
+  }
+
+  ignore() {
+    if (this.#take('ignore')) breaker.ignore();
+  }
+
+  release() {
+    if (this.#take('release')) breaker.release();
+  }
+}
+
+// `using permit = breaker.acquire()`: leaving the block without a report is a cancelled call.
+if (Symbol.dispose !== undefined) {
+  const value = function () {
+    this.release();
+  };
+  Object.defineProperty(Permit.prototype, Symbol.dispose, { value, writable: true, configurable: true });
+}
+
+module.exports = { CircuitBreaker, Permit };

@@ -1,0 +1,108 @@
+'use strict';
+// Wrong arguments: a TypeError or RangeError with one of Node's own codes, saying what is allowed.
+
+const { inspect } = require('node:util');
+
+const show = (value) => inspect(value, { depth: 0, breakLength: Infinity });
+const typeError = (message) => Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' });
+const rangeError = (message) => Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
+/** A value of the right type that is not one of those allowed, or does not go with another. */
+const valueError = (message) => Object.assign(new RangeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
+
+/** `this` is not what the method belongs to. */
+function detached(type, method) {
+  return typeError(
+    `${type}.prototype.${method} was called without its ${type}: call it as object.${method}(…), ` +
+      `or pass (…args) => object.${method}(…args)`,
+  );
+}
+
+function number(value, name, allowed) {
+  if (typeof value !== 'number') throw typeError(`${name} must be a number (${allowed}), got ${show(value)}`);
+  return value;
+}
+
+/** A finite number; its bounds are the core's to check. */
+function finite(value, name, allowed = 'a finite number') {
+  if (!Number.isFinite(number(value, name, allowed))) {
+    throw rangeError(`${name} must be ${allowed}, got ${value}`);
+  }
+  return value;
+}
+
+/** Whole number min..max. */
+function whole(value, name, min = 0, max = 0xffff_ffff) {
+  const allowed = `a whole number from ${min} to ${max}`;
+  number(value, name, allowed);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw rangeError(`${name} must be ${allowed}, got ${value}`);
+  }
+  return value;
+}
+
+/** The longest time the core can express in nanoseconds: 2^64 of them. */
+const LONGEST_MS = 1.8e13;
+
+/** A finite span of time in milliseconds. */
+function span(value, name) {
+  const allowed = `milliseconds from 0 to ${LONGEST_MS}`;
+  number(value, name, allowed);
+  if (!(value >= 0 && value <= LONGEST_MS)) throw rangeError(`${name} must be ${allowed}, got ${value}`);
+  return value;
+}
+
+/** A longest wait in milliseconds: undefined and Infinity are "as long as it takes", given back as Infinity. */
+function patience(value, name) {
+  if (value === undefined || value === Infinity) return Infinity;
+  const allowed = 'milliseconds from 0, or Infinity';
+  number(value, name, allowed);
+  if (!(value >= 0)) throw rangeError(`${name} must be ${allowed}, got ${value}`);
+  return Math.min(value, LONGEST_MS);
+}
+
+/**
+ * A copy of an options object, which must have no key but the known ones: a misspelt option must not pass in silence.
+ * A copy, because a getter runs the caller's code, and none may run once the shared block is being written.
+ */
+function options(value, where, known) {
+  if (value === null || typeof value !== 'object') {
+    throw typeError(`${where} takes an object of options (${known.join(', ')}), got ${show(value)}`);
+  }
+  const copy = { ...value };
+  for (const key of Object.keys(copy)) {
+    if (!known.includes(key)) {
+      throw valueError(`${where} has no option '${key}'; it takes ${known.join(', ')}`);
+    }
+  }
+  return copy;
+}
+
+/** `{ timeoutMs, signal }` of a waiting form. */
+function waiting(value, where) {
+  if (value === undefined) return { timeoutMs: Infinity, signal: undefined };
+  const { timeoutMs, signal } = options(value, where, ['timeoutMs', 'signal']);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw typeError(`${where}: signal must be an AbortSignal, got ${show(signal)}`);
+  }
+  return { timeoutMs: patience(timeoutMs, 'timeoutMs'), signal };
+}
+
+function callable(value, name) {
+  if (typeof value !== 'function') throw typeError(`${name} must be a function, got ${show(value)}`);
+  return value;
+}
+
+module.exports = {
+  callable,
+  detached,
+  finite,
+  options,
+  patience,
+  rangeError,
+  show,
+  span,
+  typeError,
+  valueError,
+  waiting,
+  whole,
+};

@@ -1,0 +1,121 @@
+'use strict';
+// Clocks: the machine's, and one that moves only when told to.
+
+const { addon, words, numbers, bigints } = require('./native.cjs');
+const check = require('./check.cjs');
+
+const { clock } = addon;
+/** The place of the machine's monotonic clock in the addon's table. */
+const SYSTEM = 0;
+/** The longest delay setTimeout takes. */
+const LONGEST_TIMER_MS = 0x7fff_ffff;
+
+let select;
+let has;
+let sleepOn;
+
+class ManualClock {
+  #id;
+  #sleepers = new Set();
+
+  static {
+    has = (value) => value !== null && typeof value === 'object' && #id in value;
+    select = (self, method) => {
+      if (!has(self)) throw check.detached('ManualClock', method);
+      words[0] = self.#id;
+    };
+    sleepOn = (manual, waitMs, wake) => {
+      const sleeper = { due: manual.nowNs + BigInt(Math.ceil(waitMs * 1e6)), wake };
+      manual.#sleepers.add(sleeper);
+      return () => manual.#sleepers.delete(sleeper);
+    };
+  }
+
+  constructor(startNs = 0n) {
+    bigints[0] = nanoseconds(startNs, 'startNs');
+    clock.create(this);
+    this.#id = words[0];
+  }
+
+  get nowNs() {
+    select(this, 'nowNs');
+    clock.now();
+    return bigints[0];
+  }
+
+  advance(ms) {
+    select(this, 'advance');
+    numbers[0] = check.span(ms, 'ms');
+    clock.advance();
+    this.#wake();
+  }
+
+  setNs(ns) {
+    select(this, 'setNs');
+    bigints[0] = nanoseconds(ns, 'ns');
+    clock.set();
+    this.#wake();
+  }
+
+  #wake() {
+    const now = this.nowNs;
+    for (const sleeper of [...this.#sleepers].filter(({ due }) => due <= now)) {
+      this.#sleepers.delete(sleeper);
+      sleeper.wake();
+    }
+  }
+}
+
+function nanoseconds(value, name) {
+  const allowed = 'nanoseconds as a bigint from 0n to 2n ** 64n - 1n';
+  if (typeof value !== 'bigint') throw check.typeError(`${name} must be ${allowed}, got ${check.show(value)}`);
+  if (value < 0n || value >= 1n << 64n) throw check.rangeError(`${name} must be ${allowed}, got ${value}n`);
+  return value;
+}
+
+/** Makes `clock`, or the machine's without one, the clock of the object that is created next. */
+function selectClock(value) {
+  if (value === undefined) {
+    words[0] = SYSTEM;
+  } else if (has(value)) {
+    select(value, 'clock');
+  } else {
+    throw check.typeError(`clock must be a ManualClock (leave it out for the machine's clock), got ${check.show(value)}`);
+  }
+}
+
+/**
+ * Calls `wake` once `waitMs` have passed on the machine's clock, never early (a timer may fire up to 1 ms early).
+ * @returns {() => void} takes it back
+ */
+function after(waitMs, wake) {
+  if (waitMs === Infinity) return () => {};
+  const due = performance.now() + waitMs;
+  let timer;
+  const arm = () => {
+    timer = setTimeout(fire, Math.min(Math.ceil(due - performance.now()), LONGEST_TIMER_MS));
+  };
+  const fire = () => (performance.now() < due ? arm() : wake());
+  arm();
+  return () => clearTimeout(timer);
+}
+
+/**
+ * Resolves once `waitMs` have passed on `manual`, or on the machine's clock without one; rejects with the signal's
+ * reason when it aborts first.
+ */
+function sleep(waitMs, manual, signal) {
+  return new Promise((resolve, reject) => {
+    const settle = (how, value) => {
+      cancel();
+      signal?.removeEventListener('abort', abort);
+      how(value);
+    };
+    const abort = () => settle(reject, signal.reason);
+    const wake = () => settle(resolve);
+    const cancel = manual === undefined ? after(waitMs, wake) : sleepOn(manual, waitMs, wake);
+    signal?.addEventListener('abort', abort);
+  });
+}
+
+module.exports = { ManualClock, after, selectClock, sleep };

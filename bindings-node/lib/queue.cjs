@@ -1,0 +1,218 @@
+'use strict';
+
+const { addon, words, numbers } = require('./native.cjs');
+const check = require('./check.cjs');
+const { after, selectClock } = require('./clock.cjs');
+const { QueueClosedError, QueueEmptyError, QueueFullError } = require('./errors.cjs');
+const { Ring } = require('./ring.cjs');
+
+const { queue } = addon;
+/** What an operation came to, by src/queue.rs. */
+const OK = 0;
+const OK_DROPPED_OLDEST = 1;
+const CLOSED = 3;
+
+const OPTIONS = ['capacity', 'highWatermark', 'lowWatermark', 'onFull', 'onDrop', 'sojourn', 'retryAfterMs', 'clock'];
+const MOST = 2 ** 24;
+
+let select;
+
+class BoundedQueue {
+  /** Its place in the addon's table. */
+  #id;
+  /** The items, in the order in which the core accepted them. */
+  #items = new Ring();
+  /** Waiting pushes and pops, longest first. A pop waits only while there is no item. */
+  #pushers = new Set();
+  #poppers = new Set();
+  #onDrop;
+  #retryAfterMs;
+
+  static {
+    select = (self, method) => {
+      if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('BoundedQueue', method);
+      words[0] = self.#id;
+    };
+  }
+
+  constructor(options) {
+    const given = check.options(options, 'new BoundedQueue', OPTIONS);
+    const { capacity, highWatermark = 0.8, lowWatermark = 0.5, onFull = 'reject', sojourn = false } = given;
+    const { onDrop, retryAfterMs = 1000, clock } = given;
+    if (onFull !== 'reject' && onFull !== 'drop_oldest') {
+      throw check.valueError(`onFull must be 'reject' or 'drop_oldest', got ${check.show(onFull)}`);
+    }
+    if (typeof sojourn !== 'boolean') throw check.typeError(`sojourn must be true or false, got ${check.show(sojourn)}`);
+    if (onDrop !== undefined) check.callable(onDrop, 'onDrop');
+    numbers[0] = check.whole(capacity, 'capacity', 1, MOST);
+    numbers[1] = check.finite(highWatermark, 'highWatermark', 'a fraction from 0 to 1');
+    numbers[2] = check.finite(lowWatermark, 'lowWatermark', 'a fraction from 0 to 1');
+    numbers[3] = Number(onFull === 'drop_oldest');
+    numbers[4] = Number(sojourn);
+    this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
+    this.#onDrop = onDrop;
+    selectClock(clock);
+    queue.create(this);
+    this.#id = words[0];
+  }
+
+  tryPush(item) {
+    return this.#offer(item, 'tryPush') <= OK_DROPPED_OLDEST;
+  }
+
+  async push(item, options = undefined) {
+    select(this, 'push');
+    const { timeoutMs, signal } = check.waiting(options, 'push');
+    signal?.throwIfAborted();
+    const outcome = this.#offer(item, 'push');
+    if (outcome <= OK_DROPPED_OLDEST) return;
+    if (outcome === CLOSED) throw new QueueClosedError();
+    await wait(this.#pushers, item, timeoutMs, signal, () => new QueueFullError(undefined, this.#retryAfterMs));
+  }
+
+  tryPop() {
+    if (!this.#take('tryPop')) return undefined;
+    return this.#deliver();
+  }
+
+  tryPopTimed() {
+    if (!this.#take('tryPopTimed')) return undefined;
+    const sojournMs = numbers[0];
+    return { item: this.#deliver(), sojournMs };
+  }
+
+  async pop(options = undefined) {
+    select(this, 'pop');
+    const { timeoutMs, signal } = check.waiting(options, 'pop');
+    signal?.throwIfAborted();
+    if (this.#take('pop')) return this.#deliver();
+    if (words[1] === CLOSED) throw new QueueClosedError();
+    return wait(this.#poppers, undefined, timeoutMs, signal, () => new QueueEmptyError());
+  }
+
+  async *[Symbol.asyncIterator]() {
+    for (;;) {
+      let item;
+      try {
+        item = await this.pop();
+      } catch (error) {
+        if (error instanceof QueueClosedError) return;
+        throw error;
+      }
+      yield item;
+    }
+  }
+
+  close() {
+    select(this, 'close');
+    queue.close();
+    this.#dismiss();
+  }
+
+  drain() {
+    select(this, 'drain');
+    queue.drain();
+    this.#dismiss();
+    return Array.from({ length: this.#items.length }, () => this.#items.shift());
+  }
+
+  get isAccepting() {
+    select(this, 'isAccepting');
+    queue.isAccepting();
+    return words[1] === 1;
+  }
+
+  get isClosed() {
+    select(this, 'isClosed');
+    queue.isClosed();
+    return words[1] === 1;
+  }
+
+  get depth() {
+    select(this, 'depth');
+    queue.depth();
+    return numbers[0];
+  }
+
+  get retryAfterMs() {
+    select(this, 'retryAfterMs');
+    return this.#retryAfterMs;
+  }
+
+  stats() {
+    select(this, 'stats');
+    queue.stats();
+    return {
+      depth: numbers[0],
+      accepting: words[1] === 1,
+      pushed: numbers[1],
+      popped: numbers[2],
+      rejected: numbers[3],
+      dropped: numbers[4],
+    };
+  }
+
+  /** Asks the core to accept `item`; puts it where a pop finds it, or hands it to the pop that waits for it. */
+  #offer(item, method) {
+    select(this, method);
+    if (item === undefined) {
+      throw check.typeError('undefined cannot be an item: it is what tryPop() answers when there is none');
+    }
+    queue.tryPush();
+    const outcome = words[1];
+    if (outcome > OK_DROPPED_OLDEST) return outcome;
+    this.#items.push(item);
+    if (outcome === OK_DROPPED_OLDEST) {
+      const oldest = this.#items.shift();
+      this.#onDrop?.(oldest);
+    } else if (this.#poppers.size > 0) {
+      const [popper] = this.#poppers;
+      if (this.#take(method)) popper.grant(this.#items.shift());
+    }
+    return outcome;
+  }
+
+  /** Asks the core to give an item up. */
+  #take(method) {
+    select(this, method);
+    queue.tryPop();
+    return words[1] === OK;
+  }
+
+  /** The item that the core gave up; the room goes to those who wait for it. */
+  #deliver() {
+    const item = this.#items.shift();
+    for (const pusher of this.#pushers) {
+      select(this, 'pop');
+      queue.tryPush();
+      if (words[1] > OK_DROPPED_OLDEST) break;
+      this.#items.push(pusher.item);
+      pusher.grant();
+    }
+    return item;
+  }
+
+  /** Tells all who wait that the queue is closed (a pop waits only while it is empty). */
+  #dismiss() {
+    for (const waiter of [...this.#pushers, ...this.#poppers]) waiter.refuse(new QueueClosedError());
+  }
+}
+
+/** Joins `waiters` until granted, refused, timed out or aborted. */
+function wait(waiters, item, timeoutMs, signal, timedOut) {
+  return new Promise((resolve, reject) => {
+    const leave = (how, value) => {
+      waiters.delete(waiter);
+      cancel();
+      signal?.removeEventListener('abort', abort);
+      how(value);
+    };
+    const abort = () => leave(reject, signal.reason);
+    const waiter = { item, grant: (value) => leave(resolve, value), refuse: (error) => leave(reject, error) };
+    const cancel = after(timeoutMs, () => leave(reject, timedOut()));
+    signal?.addEventListener('abort', abort);
+    waiters.add(waiter);
+  });
+}
+
+module.exports = { BoundedQueue };
