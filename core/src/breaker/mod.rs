@@ -1,139 +1,112 @@
-//! Circuit breaker: stop calling what is broken.
+//! Circuit breaker: stop calling what is broken, and find out gently when it is well again.
+//!
+//! The pattern is Nygard's ("Release It!", 2007); terms and defaults follow Resilience4j's `CircuitBreaker`. There is no
+//! lock anywhere (recloser, its nearest relative in Rust, hides a spin lock in its window): a thread killed between any two
+//! instructions leaves every other able to go on.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `control.rs` | one word decides: state, generation, backoff, end of the cooldown |
+//! | `count_window.rs`, `time_window.rs` | outcomes as a log of chunks, each judged as of its own place in it |
+//! | `run.rs` | failures in a row |
+//! | `probes.rs`, `half_open.rs` | the slots of the half-open state and their verdict |
+//! | `events.rs` | the ring of transitions |
+//! | `memory.rs` | where all of that lives: atomics without pointers |
+//! | `config.rs`, `rules.rs` | settings, their bounds, and what follows from them |
 
 mod config;
+mod control;
+mod count_window;
+mod events;
+mod guard;
+mod half_open;
+mod memory;
+mod operator;
+mod permit;
+mod probes;
+mod report;
+mod ring;
+mod rules;
+mod run;
+mod state;
+mod tally;
+mod time_window;
 
 pub use config::{BreakerConfig, Window};
+pub use events::{Event, EventKind};
+pub use guard::{CallError, Guard};
+pub use permit::{Outcome, Permit, Rejected};
+pub use state::{BreakerStats, State};
 
+use crate::sync::{AtomicU64, Ordering};
 use crate::{Clock, ConfigError};
-use std::time::Duration;
+use control::Control;
+use count_window::CountWindow;
+use memory::Head;
+use probes::Probes;
+use rules::Rules;
+use std::fmt;
+use tally::Tally;
+use time_window::TimeWindow;
 
 /// A circuit breaker: closed → open → half-open.
-#[derive(Debug)]
+///
+/// Closed, it counts outcomes and opens as soon as the failure rate, the slow-call rate or a run of failures reaches its
+/// threshold. Open, it refuses until the cooldown ends. Half-open, it lets a few probes pass and judges by them.
+///
+/// The trip comes exactly at the threshold even under races: each reporter judges the window as of its own outcome. Every
+/// transition begins a new generation, and an outcome of an earlier one is dropped.
+///
+/// Thread safety: every method may be called from any thread at any time; none takes a lock, and only [`new`](Self::new)
+/// and [`events_since`](Self::events_since) allocate.
 pub struct CircuitBreaker {
     name: String,
     clock: Clock,
+    config: BreakerConfig,
+    rules: Rules,
+    head: Head,
+    outcomes: Outcomes,
+    probes: Probes,
+    rejected: AtomicU64,
 }
 
-/// The right to make one call, by value. Report what became of it with [`CircuitBreaker::report`], or
-/// [`release`](CircuitBreaker::release) it. A permit reported twice, or by an earlier generation, is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Permit {
-    /// Opaque: generation, probe slot and nonce.
-    pub word: u64,
-    /// Clock nanoseconds at which it was acquired; 0 where nothing needs it.
-    pub started_ns: u64,
+#[derive(Debug)]
+enum Outcomes {
+    Count(CountWindow),
+    Time(TimeWindow),
 }
 
-/// A refusal by an open circuit (or by a half-open one whose probes are all taken).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    /// Nanoseconds until a probe may be tried; `u64::MAX` while forced open.
-    pub retry_after_ns: u64,
-}
-
-/// What became of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Outcome {
-    /// It worked. Slow when its duration reached `slow_call_duration`.
-    Success,
-    /// It failed.
-    Failure,
-    /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given back.
-    Ignore,
-}
-
-/// Where a breaker stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum State {
-    /// Calls pass and are counted.
-    Closed = 0,
-    /// Calls are refused until the cooldown ends.
-    Open = 1,
-    /// A few probes pass.
-    HalfOpen = 2,
-    /// Open by hand, until reset.
-    ForcedOpen = 3,
-    /// Switched off: calls pass and are not counted.
-    Disabled = 4,
-    /// Calls pass and are counted, the circuit never opens.
-    MetricsOnly = 5,
-}
-
-/// One entry of the event ring: a transition or the outcome of a probe, never a rejection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Event {
-    /// Running number, from 0; a gap means that entries were overwritten before they were read.
-    pub seq: u64,
-    /// What happened.
-    pub kind: EventKind,
-    /// Clock nanoseconds (millisecond resolution).
-    pub at_ns: u64,
-}
-
-/// What an [`Event`] tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum EventKind {
-    /// Now closed.
-    Closed = 0,
-    /// Now open.
-    Opened = 1,
-    /// Now half-open.
-    HalfOpened = 2,
-    /// Opened by hand.
-    ForcedOpen = 3,
-    /// Switched off.
-    Disabled = 4,
-    /// Metrics only.
-    MetricsOnly = 5,
-    /// A probe succeeded.
-    ProbeSucceeded = 6,
-    /// A probe failed.
-    ProbeFailed = 7,
-    /// A probe did not report within `probe_timeout`.
-    ProbeLost = 8,
-}
-
-/// A look at a breaker.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct BreakerStats {
-    /// Where it stands.
-    pub state: State,
-    /// Calls in the window.
-    pub calls: u32,
-    /// Failed calls in the window.
-    pub failed: u32,
-    /// Slow calls in the window.
-    pub slow: u32,
-    /// `failed / calls`, 0 without calls.
-    pub failure_rate: f64,
-    /// `slow / calls`, 0 without calls.
-    pub slow_call_rate: f64,
-    /// Calls refused since the breaker was made.
-    pub rejected: u64,
-    /// How often it opened since it was made.
-    pub opened: u64,
-    /// Nanoseconds until a probe may be tried; 0 when not open.
-    pub retry_after_ns: u64,
-}
+/// Turns of a loop after which the answer is a refusal: foreign bytes must not keep a caller for ever.
+const PATIENCE: usize = 1_000;
 
 impl CircuitBreaker {
     /// A closed breaker on the monotonic clock. `name` stands in errors and events.
+    ///
+    /// Errors: a setting outside its bounds, see [`BreakerConfig`].
     pub fn new(name: impl Into<String>, config: BreakerConfig) -> Result<Self, ConfigError> {
         Self::with_clock(name, config, Clock::monotonic())
     }
 
     /// A closed breaker on `clock`.
+    ///
+    /// Errors: as [`new`](Self::new).
     pub fn with_clock(name: impl Into<String>, config: BreakerConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let _ = config;
-        Ok(Self { name: name.into(), clock })
+        config.validate()?;
+        let rules = Rules::new(&config, clock.now());
+        let outcomes = match config.window {
+            Window::Calls(calls) => Outcomes::Count(CountWindow::new(calls, rules.thresholds)),
+            Window::Duration(span) => Outcomes::Time(TimeWindow::new(rules::nanos(span), rules.thresholds)),
+        };
+        Ok(Self {
+            name: name.into(),
+            clock,
+            probes: Probes::new(rules.probes),
+            config,
+            rules,
+            head: Head::new(),
+            outcomes,
+            rejected: AtomicU64::new(0),
+        })
     }
 
     /// Its name.
@@ -141,9 +114,9 @@ impl CircuitBreaker {
         &self.name
     }
 
-    /// Its settings.
+    /// Its settings, as given.
     pub fn config(&self) -> &BreakerConfig {
-        todo!()
+        &self.config
     }
 
     /// The clock of the plain forms.
@@ -151,121 +124,189 @@ impl CircuitBreaker {
         &self.clock
     }
 
-    /// Asks for one call.
+    #[inline]
+    fn control(&self) -> Control {
+        // Acquire: pairs with the release of the transition, so that what came before it is seen.
+        Control(self.head.control.0.load(Ordering::Acquire))
+    }
+
+    /// Asks for one call. The clock is read only where the answer needs it: not in a closed breaker without `slow_call_duration`.
+    ///
+    /// Result: a permit to report, or the refusal with the time until a probe may be tried.
     #[inline]
     pub fn acquire(&self) -> Result<Permit, Rejected> {
-        todo!()
+        self.acquire_when(|| self.clock.now())
     }
 
     /// [`acquire`](Self::acquire) at `now` nanoseconds of this breaker's clock.
-    pub fn acquire_at(&self, now: u64) -> Result<Permit, Rejected> {
-        let _ = now;
-        todo!()
-    }
-
-    /// Reports a call; `duration` `None` is the time since the permit was acquired.
     #[inline]
-    pub fn report(&self, permit: Permit, outcome: Outcome, duration: Option<Duration>) {
-        let _ = (permit, outcome, duration);
-        todo!()
+    pub fn acquire_at(&self, now: u64) -> Result<Permit, Rejected> {
+        self.acquire_when(|| now)
     }
 
-    /// [`report`](Self::report) at `now`.
-    pub fn report_at(&self, now: u64, permit: Permit, outcome: Outcome, duration: Option<Duration>) {
-        let _ = (now, permit, outcome, duration);
-        todo!()
+    #[inline]
+    fn acquire_when(&self, now: impl FnOnce() -> u64) -> Result<Permit, Rejected> {
+        let seen = self.control();
+        if seen.is_closed() {
+            let started_ns = if self.rules.times_calls() { now() } else { 0 };
+            return Ok(Permit { word: seen.0, started_ns });
+        }
+        self.acquire_unless_closed(seen, now)
     }
 
-    /// A failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
-    /// (at least the configured one, at most `max_cooldown`).
-    pub fn report_retry_after(&self, permit: Permit, retry_after: Duration) {
-        let _ = (permit, retry_after);
-        todo!()
+    #[cold]
+    fn acquire_unless_closed(&self, mut seen: Control, now: impl FnOnce() -> u64) -> Result<Permit, Rejected> {
+        // Forced open and disabled need no time.
+        match seen.state() {
+            State::ForcedOpen => return Err(self.reject(u64::MAX)),
+            State::Disabled => return Ok(Permit { word: seen.permit(0), started_ns: 0 }),
+            _ => {}
+        }
+        let now = now();
+        for _ in 0..PATIENCE {
+            match seen.state() {
+                State::Closed | State::Disabled | State::MetricsOnly => {
+                    let started_ns = if self.rules.times_calls() { now } else { 0 };
+                    return Ok(Permit { word: seen.permit(0), started_ns });
+                }
+                State::ForcedOpen => return Err(self.reject(u64::MAX)),
+                State::Open => {
+                    let left = self.rules.open_for(seen, now);
+                    if left > 0 {
+                        return Err(self.reject(left));
+                    }
+                    self.transition(seen, seen.next(State::HalfOpen, seen.backoff(), 0), now);
+                }
+                State::HalfOpen => {
+                    if let Some(answer) = self.acquire_probe(seen, now) {
+                        return answer;
+                    }
+                }
+            }
+            seen = self.control();
+        }
+        Err(self.reject(self.rules.cooldown_ns))
     }
 
-    /// [`report_retry_after`](Self::report_retry_after) at `now`.
-    pub fn report_retry_after_at(&self, now: u64, permit: Permit, retry_after: Duration) {
-        let _ = (now, permit, retry_after);
-        todo!()
-    }
-
-    /// Gives a permit back without an outcome (the call was cancelled): neutral, a probe slot returns.
-    pub fn release(&self, permit: Permit) {
-        let _ = permit;
-        todo!()
-    }
-
-    /// [`release`](Self::release) at `now`.
-    pub fn release_at(&self, now: u64, permit: Permit) {
-        let _ = (now, permit);
-        todo!()
+    fn reject(&self, retry_after_ns: u64) -> Rejected {
+        // Relaxed: a statistic.
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        Rejected { retry_after_ns }
     }
 
     /// Where it stands. An open breaker whose cooldown has ended still reads `Open` until somebody acquires a probe.
     pub fn state(&self) -> State {
-        todo!()
+        self.control().state()
+    }
+
+    /// [`state`](Self::state) at `now`: no state ends by itself, so every time gives the same answer.
+    pub fn state_at(&self, _now: u64) -> State {
+        self.state()
     }
 
     /// Nanoseconds until a probe may be tried; 0 when calls pass, `u64::MAX` while forced open.
     pub fn retry_after_ns(&self) -> u64 {
-        todo!()
+        self.retry_after_ns_at(self.clock.now())
     }
 
     /// [`retry_after_ns`](Self::retry_after_ns) at `now`.
     pub fn retry_after_ns_at(&self, now: u64) -> u64 {
-        let _ = now;
-        todo!()
+        self.wait(self.control(), now)
     }
 
-    /// The window and counters.
+    fn wait(&self, seen: Control, now: u64) -> u64 {
+        match seen.state() {
+            State::Closed | State::Disabled | State::MetricsOnly => 0,
+            State::ForcedOpen => u64::MAX,
+            State::Open => self.rules.open_for(seen, now),
+            State::HalfOpen => match self.probes.survey(seen.generation()).free {
+                Some(_) => 0,
+                None => self.probe_wait(seen.generation(), now),
+            },
+        }
+    }
+
+    /// The window and counters. The parts are read one after the other, not at one instant.
     pub fn stats(&self) -> BreakerStats {
-        todo!()
+        self.stats_at(self.clock.now())
     }
 
     /// [`stats`](Self::stats) at `now`.
     pub fn stats_at(&self, now: u64) -> BreakerStats {
-        let _ = now;
-        todo!()
+        let seen = self.control();
+        let window = self.window(seen.generation(), now);
+        BreakerStats {
+            state: seen.state(),
+            calls: window.calls,
+            failed: window.failed,
+            slow: window.slow,
+            failure_rate: window.failure_rate(),
+            slow_call_rate: window.slow_rate(),
+            // Relaxed: a statistic.
+            rejected: self.rejected.load(Ordering::Relaxed),
+            // Relaxed: a statistic.
+            opened: self.head.opened.load(Ordering::Relaxed),
+            retry_after_ns: self.wait(seen, now),
+        }
     }
 
-    /// Opens until [`reset`](Self::reset). The three operator switches also have `_at(now)` forms.
-    pub fn force_open(&self) {
-        todo!()
+    fn window(&self, generation: u16, now: u64) -> Tally {
+        match &self.outcomes {
+            Outcomes::Count(window) => window.tally(generation),
+            Outcomes::Time(window) => window.tally(generation, self.rules.since_epoch(now)),
+        }
     }
 
-    /// Lets everything pass and counts nothing, until [`reset`](Self::reset).
-    pub fn disable(&self) {
-        todo!()
-    }
-
-    /// Counts and never opens, until [`reset`](Self::reset).
-    pub fn metrics_only(&self) {
-        todo!()
-    }
-
-    /// Closed, with an empty window and the first cooldown.
-    pub fn reset(&self) {
-        todo!()
-    }
-
-    /// Events from number `from` on, oldest first, as many as the ring still holds.
+    /// Events from number `from` on, oldest first, as many as the ring still holds (the latest 64).
+    ///
+    /// Poll with the last number seen + 1. A thread killed right after a transition leaves its event out.
     pub fn events_since(&self, from: u64) -> Vec<Event> {
-        let _ = from;
-        todo!()
+        self.head.events.since(from, |ms| self.rules.clock_ns(ms))
     }
 
-    /// Runs `f` under a permit: `Ok` is a success, `Err` a failure; a panic in `f` is a failure and goes on.
-    pub fn call<T, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
-        let _ = f;
-        todo!()
+    fn replace(&self, seen: Control, next: Control) -> bool {
+        // AcqRel: the new state is seen with everything that led to it. Failure Relaxed: the caller loads afresh.
+        self.head.control.0.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Goes from `seen` to `next` unless the state has changed meanwhile.
+    fn transition(&self, seen: Control, next: Control, now: u64) {
+        if self.replace(seen, next) {
+            self.emit_state(next.state(), now);
+        }
+    }
+
+    fn open(&self, seen: Control, now: u64, retry_after_ns: u64) {
+        if self.replace(seen, self.rules.opened(seen, now, retry_after_ns)) {
+            // Relaxed: a statistic.
+            self.head.opened.fetch_add(1, Ordering::Relaxed);
+            self.emit(EventKind::Opened, now);
+        }
+    }
+
+    fn emit_state(&self, state: State, now: u64) {
+        let kind = match state {
+            State::Closed => EventKind::Closed,
+            State::Open => EventKind::Opened,
+            State::HalfOpen => EventKind::HalfOpened,
+            State::ForcedOpen => EventKind::ForcedOpen,
+            State::Disabled => EventKind::Disabled,
+            State::MetricsOnly => EventKind::MetricsOnly,
+        };
+        self.emit(kind, now);
+    }
+
+    fn emit(&self, kind: EventKind, now: u64) {
+        self.head.events.push(kind, self.rules.ms(now));
     }
 }
 
-/// Why [`CircuitBreaker::call`] gave no value.
-#[derive(Debug)]
-pub enum CallError<E> {
-    /// The circuit refused.
-    Rejected(Rejected),
-    /// The call itself failed.
-    Failed(E),
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("name", &self.name)
+            .field("state", &self.state())
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }

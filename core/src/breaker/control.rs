@@ -1,0 +1,114 @@
+//! The control word: everything that decides whether a call passes, in one atomic.
+//!
+//! `kind:3 | backoff:6 | generation:16 | until_ms:39`, high to low. Every transition is one compare-and-swap of this word.
+
+use super::State;
+
+const UNTIL_BITS: u32 = 39;
+const GENERATION_BITS: u32 = 16;
+const BACKOFF_BITS: u32 = 6;
+const GENERATION_SHIFT: u32 = UNTIL_BITS;
+const BACKOFF_SHIFT: u32 = GENERATION_SHIFT + GENERATION_BITS;
+const KIND_SHIFT: u32 = BACKOFF_SHIFT + BACKOFF_BITS;
+
+/// The most openings in a row that the word can count; the cooldown stops growing there.
+pub(super) const MAX_BACKOFF: u32 = (1 << BACKOFF_BITS) - 1;
+const MAX_UNTIL: u64 = (1 << UNTIL_BITS) - 1;
+/// State and generation: where a permit must agree with the control word.
+const IDENTITY: u64 = 0b111 << KIND_SHIFT | ((1 << GENERATION_BITS) - 1) << GENERATION_SHIFT;
+const PAYLOAD: u64 = MAX_UNTIL;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Control(pub(super) u64);
+
+impl Control {
+    /// A new breaker: closed, in generation 1, so that an all-zero permit belongs to no generation.
+    pub(super) const FIRST: Self = Self(1 << GENERATION_SHIFT);
+
+    #[inline]
+    pub(super) fn is_closed(self) -> bool {
+        self.0 >> KIND_SHIFT == State::Closed as u64
+    }
+
+    pub(super) fn state(self) -> State {
+        match self.0 >> KIND_SHIFT {
+            0 => State::Closed,
+            1 => State::Open,
+            2 => State::HalfOpen,
+            4 => State::Disabled,
+            5 => State::MetricsOnly,
+            // Foreign bytes read as shut.
+            _ => State::ForcedOpen,
+        }
+    }
+
+    #[inline]
+    pub(super) fn generation(self) -> u16 {
+        (self.0 >> GENERATION_SHIFT) as u16
+    }
+
+    /// Openings from half-open in a row.
+    pub(super) fn backoff(self) -> u32 {
+        (self.0 >> BACKOFF_SHIFT) as u32 & MAX_BACKOFF
+    }
+
+    /// Milliseconds since the breaker was made at which an open circuit lets the first probe pass.
+    pub(super) fn until_ms(self) -> u64 {
+        self.0 & MAX_UNTIL
+    }
+
+    /// The word of the next generation. Generation 0 is left out: it marks memory that was never written.
+    pub(super) fn next(self, state: State, backoff: u32, until_ms: u64) -> Self {
+        let generation = u64::from(self.generation().wrapping_add(1).max(1));
+        Self(
+            (state as u64) << KIND_SHIFT
+                | u64::from(backoff.min(MAX_BACKOFF)) << BACKOFF_SHIFT
+                | generation << GENERATION_SHIFT
+                | until_ms.min(MAX_UNTIL),
+        )
+    }
+
+    /// A permit's word: this state and generation, and the probe it holds. A closed breaker's is the control word itself.
+    pub(super) fn permit(self, payload: u64) -> u64 {
+        self.0 & IDENTITY | payload & PAYLOAD
+    }
+
+    /// What a permit's word carries beside state and generation.
+    pub(super) fn payload(permit: u64) -> u64 {
+        permit & PAYLOAD
+    }
+
+    /// Whether a permit was given out in this state and generation.
+    #[inline]
+    pub(super) fn issued(self, permit: u64) -> bool {
+        (self.0 ^ permit) & IDENTITY == 0
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_do_not_overlap() {
+        let mut word = Control::FIRST;
+        for step in 0..70_000_u64 {
+            let next = word.next(State::Open, step as u32, step << 23);
+            assert_eq!(next.state(), State::Open);
+            assert_eq!(next.backoff(), (step as u32).min(MAX_BACKOFF));
+            assert_eq!(next.until_ms(), (step << 23).min(MAX_UNTIL));
+            assert_ne!(next.generation(), 0, "generation 0 marks memory never written");
+            assert_ne!(next.generation(), word.generation());
+            word = next;
+        }
+    }
+
+    #[test]
+    fn a_permit_of_the_closed_state_is_the_control_word() {
+        let word = Control::FIRST.next(State::Open, 3, 99).next(State::Closed, 0, 0);
+        assert_eq!(word.permit(0), word.0);
+        assert!(word.issued(word.0));
+        assert!(!word.next(State::Closed, 0, 0).issued(word.0));
+        assert!(!Control::FIRST.issued(0));
+    }
+}

@@ -1,0 +1,238 @@
+//! The last N calls as a log of chunks: one word holds the outcomes of a few calls in order, and names its own place.
+//!
+//! `generation:16 | round:11 | len:5 | failed:16 | slow:16`, high to low; generation 0 was never written.
+//!
+//! A chunk that is not full is the tail: its successor is claimed only once it is full, and a full chunk does not change
+//! until its slot comes round again. So the word that a reporter wrote and the full chunks before it are the window as of
+//! its own outcome, whatever others do meanwhile, and there is no running total that a killed thread could leave wrong.
+//!
+//! Who claims the successor first judges the full chunk, outcome by outcome. A reporter that was killed or preempted
+//! before it judged its own has thereby been judged for, and one whose window was overwritten need not judge any more.
+//!
+//! The counts are those of Resilience4j's count-based sliding window; the log is this project's.
+
+use super::control::Control;
+use super::memory::Words;
+use super::ring::{Place, Ring};
+use super::tally::{Recorded, Tally, Thresholds};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Outcomes in a chunk. loom gets small ones, to see chunks fill and slots come round.
+const CHUNK: u32 = if cfg!(loom) { 2 } else { 16 };
+const ROUND_BITS: u32 = 11;
+
+/// Which chunk to start from; a lag costs steps, nothing else.
+const HINT: usize = 0;
+const CHUNKS: usize = 2;
+/// Lost races after which an outcome is dropped: foreign bytes must not keep a caller for ever.
+const PATIENCE: usize = 1_000;
+
+#[derive(Debug)]
+pub(super) struct CountWindow {
+    words: Words,
+    ring: Ring,
+    calls: u32,
+    /// The length of a chunk at which the generation's calls can be `min_calls`.
+    reaches_min: u32,
+    thresholds: Thresholds,
+}
+
+impl CountWindow {
+    pub(super) fn new(calls: u32, thresholds: Thresholds) -> Self {
+        // The tail, the older chunks of a full window, and one to claim while somebody still reads those.
+        let ring = Ring::new((calls.div_ceil(CHUNK) as usize + 2).next_power_of_two(), ROUND_BITS);
+        let reaches_min = (thresholds.min_calls - 1) % CHUNK + 1;
+        Self { words: Words::zeroed(CHUNKS + ring.slots()), ring, calls, reaches_min, thresholds }
+    }
+
+    fn word(&self, slot: usize) -> &AtomicU64 {
+        self.words.at(CHUNKS + slot)
+    }
+
+    fn chunk(&self, slot: usize) -> Chunk {
+        // Acquire: pairs with the release of whoever extended this chunk, so that the chunks before it are seen full.
+        Chunk(self.word(slot).load(Ordering::Acquire))
+    }
+
+    fn swap(&self, slot: usize, old: Chunk, new: Chunk) -> bool {
+        // AcqRel: who reads `new` also sees the full chunks that this thread saw before it; a failure is followed by a fresh load.
+        self.word(slot).compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Appends an outcome in the generation of `seen` and judges the window as of it.
+    #[inline]
+    pub(super) fn record(&self, control: &AtomicU64, seen: Control, failed: bool, slow: bool) -> Recorded {
+        // Relaxed: a hint, checked against the chunk itself.
+        let slot = self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed));
+        let chunk = self.chunk(slot);
+        if chunk.generation() == seen.generation() && chunk.len() < CHUNK {
+            let next = chunk.push(failed, slow);
+            if self.swap(slot, chunk, next) {
+                return self.judge_last(seen, slot, next);
+            }
+        }
+        self.record_contended(control, seen, failed, slow)
+    }
+
+    #[cold]
+    fn record_contended(&self, control: &AtomicU64, seen: Control, failed: bool, slow: bool) -> Recorded {
+        let generation = seen.generation();
+        // Relaxed: as in `record`.
+        let mut slot = self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed));
+        for _ in 0..PATIENCE + self.ring.slots() {
+            let chunk = self.chunk(slot);
+            // Acquire, after the chunk's: a chunk of a later generation was written by one who had seen that generation in
+            // the control word, so this load sees it too, and the outcome is late. Otherwise another generation is an older one.
+            if control.load(Ordering::Acquire) != seen.0 {
+                return Recorded::Late;
+            }
+            if chunk.len() < CHUNK {
+                let next = if chunk.generation() == generation {
+                    chunk.push(failed, slow)
+                } else {
+                    Chunk::start(generation, chunk.round()).push(failed, slow)
+                };
+                if self.swap(slot, chunk, next) {
+                    return self.judge_last(seen, slot, next);
+                }
+                continue;
+            }
+            let next_place = self.ring.after(Place { slot, round: chunk.round() });
+            let head = self.chunk(next_place.slot);
+            if !head.is_blank() && head.round() == next_place.round {
+                slot = next_place.slot;
+                // Relaxed: a hint; its writer may have been killed before it stored it.
+                self.words.at(HINT).store(slot as u64, Ordering::Relaxed);
+                continue;
+            }
+            if !head.is_blank() && head.round() != self.ring.lap_before(next_place.round) {
+                // The log went on by a whole round since `chunk` was read.
+                // Relaxed: as in `record`.
+                slot = self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed));
+                continue;
+            }
+            if seen.is_closed() && chunk.generation() == generation && self.judge_all(slot, chunk) {
+                return Recorded::Trips;
+            }
+            let next = Chunk::start(generation, next_place.round).push(failed, slow);
+            if self.swap(next_place.slot, head, next) {
+                // Relaxed: a hint.
+                self.words.at(HINT).store(next_place.slot as u64, Ordering::Relaxed);
+                return self.judge_last(seen, next_place.slot, next);
+            }
+        }
+        Recorded::Late
+    }
+
+    /// Judges the window as of the last outcome of `chunk`. A fast success cannot raise a rate, only complete `min_calls`.
+    #[inline]
+    fn judge_last(&self, seen: Control, slot: usize, chunk: Chunk) -> Recorded {
+        let len = chunk.len();
+        if (chunk.troubled(len) || len == self.reaches_min) && seen.is_closed() && self.judge(slot, chunk, len) {
+            return Recorded::Trips;
+        }
+        Recorded::Counted
+    }
+
+    /// Judges a full chunk as of each of its outcomes.
+    fn judge_all(&self, slot: usize, chunk: Chunk) -> bool {
+        (1..=CHUNK).any(|len| (chunk.troubled(len) || len == self.reaches_min) && self.judge(slot, chunk, len))
+    }
+
+    fn judge(&self, slot: usize, chunk: Chunk, len: u32) -> bool {
+        self.window(slot, chunk, len).is_some_and(|tally| self.thresholds.trips(tally))
+    }
+
+    /// The last N calls up to outcome `len` of `chunk`; `None` when older chunks were overwritten meanwhile, which
+    /// happens only after somebody has judged this one.
+    fn window(&self, slot: usize, chunk: Chunk, len: u32) -> Option<Tally> {
+        let mut tally = chunk.newest(len, self.calls);
+        let mut place = Place { slot, round: chunk.round() };
+        while tally.calls < self.calls {
+            place = self.ring.before(place);
+            let older = self.chunk(place.slot);
+            if older.is_blank() || (older.round() == place.round && older.generation() != chunk.generation()) {
+                break;
+            }
+            if older.round() != place.round || older.len() < CHUNK {
+                return None;
+            }
+            tally.add(older.newest(CHUNK, self.calls - tally.calls));
+        }
+        Some(tally)
+    }
+
+    /// The window now.
+    pub(super) fn tally(&self, generation: u16) -> Tally {
+        // Relaxed: as in `record`.
+        let mut slot = self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed));
+        for _ in 0..PATIENCE + self.ring.slots() {
+            let chunk = self.chunk(slot);
+            let next = self.ring.after(Place { slot, round: chunk.round() });
+            if chunk.len() >= CHUNK {
+                let head = self.chunk(next.slot);
+                if !head.is_blank() && head.round() == next.round {
+                    slot = next.slot;
+                    continue;
+                }
+            }
+            if chunk.generation() != generation {
+                return Tally::default();
+            }
+            if let Some(tally) = self.window(slot, chunk, chunk.len()) {
+                return tally;
+            }
+        }
+        Tally::default()
+    }
+}
+
+const FAILED_SHIFT: u32 = 16;
+const LEN_SHIFT: u32 = 32;
+const ROUND_SHIFT: u32 = 37;
+const GENERATION_SHIFT: u32 = 48;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chunk(u64);
+
+impl Chunk {
+    fn start(generation: u16, round: u32) -> Self {
+        Self(u64::from(generation) << GENERATION_SHIFT | u64::from(round) << ROUND_SHIFT)
+    }
+
+    fn is_blank(self) -> bool {
+        self.generation() == 0
+    }
+
+    fn generation(self) -> u16 {
+        (self.0 >> GENERATION_SHIFT) as u16
+    }
+
+    fn round(self) -> u32 {
+        (self.0 >> ROUND_SHIFT) as u32 & ((1 << ROUND_BITS) - 1)
+    }
+
+    /// At most `CHUNK`, whatever the memory says.
+    fn len(self) -> u32 {
+        ((self.0 >> LEN_SHIFT) as u32 & 0b1_1111).min(CHUNK)
+    }
+
+    /// With one outcome more. Only for a chunk that is not full.
+    fn push(self, failed: bool, slow: bool) -> Self {
+        let at = self.len();
+        Self((self.0 + (1 << LEN_SHIFT)) | u64::from(failed) << (FAILED_SHIFT + at) | u64::from(slow) << at)
+    }
+
+    /// Whether outcome number `len` (from 1) failed or was slow.
+    fn troubled(self, len: u32) -> bool {
+        (self.0 | self.0 >> FAILED_SHIFT) >> (len - 1) & 1 == 1
+    }
+
+    /// The newest `most` of the first `len` outcomes.
+    fn newest(self, len: u32, most: u32) -> Tally {
+        let calls = len.min(most);
+        let mask = ((1_u32 << calls) - 1) << (len - calls);
+        let (slow, failed) = (self.0 as u32 & 0xffff, (self.0 >> FAILED_SHIFT) as u32 & 0xffff);
+        Tally { calls, failed: (failed & mask).count_ones(), slow: (slow & mask).count_ones() }
+    }
+}

@@ -1,0 +1,112 @@
+//! Permits that cannot be forgotten, and the form that runs a closure.
+
+use super::CircuitBreaker;
+use super::permit::{Outcome, Permit, Rejected};
+use std::fmt;
+use std::time::Duration;
+
+/// A permit bound to its breaker: reported at most once, and released when it is dropped unreported.
+#[derive(Debug)]
+#[must_use = "a guard that is dropped at once is a call that was never made"]
+pub struct Guard<'a> {
+    breaker: &'a CircuitBreaker,
+    permit: Permit,
+    if_dropped: Outcome,
+}
+
+impl Guard<'_> {
+    /// The call worked. Its duration is the time since it was acquired.
+    pub fn success(self) {
+        self.report(Outcome::Success, None);
+    }
+
+    /// The call failed. Its duration is the time since it was acquired.
+    pub fn failure(self) {
+        self.report(Outcome::Failure, None);
+    }
+
+    /// The call says nothing about the dependency.
+    pub fn ignore(self) {
+        self.report(Outcome::Ignore, None);
+    }
+
+    /// Reports with the call's own duration; `None` is the time since it was acquired.
+    pub fn report(self, outcome: Outcome, duration: Option<Duration>) {
+        self.breaker.report(self.permit, outcome, duration);
+        std::mem::forget(self);
+    }
+
+    /// The call failed and the server named a Retry-After; see [`CircuitBreaker::report_retry_after`].
+    pub fn retry_after(self, retry_after: Duration) {
+        self.breaker.report_retry_after(self.permit, retry_after);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.breaker.report(self.permit, self.if_dropped, None);
+    }
+}
+
+impl CircuitBreaker {
+    /// Asks for one call, as [`acquire`](Self::acquire) does, and binds the permit to this breaker.
+    ///
+    /// ```
+    /// use tidegate::{BreakerConfig, CircuitBreaker};
+    ///
+    /// let breaker = CircuitBreaker::new("payments", BreakerConfig::default())?;
+    /// if let Ok(call) = breaker.enter() {
+    ///     // … talk to the payment provider …
+    ///     call.success();
+    /// }
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn enter(&self) -> Result<Guard<'_>, Rejected> {
+        let permit = self.acquire()?;
+        Ok(Guard { breaker: self, permit, if_dropped: Outcome::Ignore })
+    }
+
+    /// Runs `f` under a permit: `Ok` is a success, `Err` a failure; a panic in `f` is a failure and goes on.
+    pub fn call<T, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
+        let mut guard = self.enter().map_err(CallError::Rejected)?;
+        guard.if_dropped = Outcome::Failure;
+        match f() {
+            Ok(value) => {
+                guard.success();
+                Ok(value)
+            }
+            Err(error) => {
+                guard.failure();
+                Err(CallError::Failed(error))
+            }
+        }
+    }
+}
+
+/// Why [`CircuitBreaker::call`] gave no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallError<E> {
+    /// The circuit refused.
+    Rejected(Rejected),
+    /// The call itself failed.
+    Failed(E),
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for CallError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Rejected(_) => None,
+            Self::Failed(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Half-open: lease the probes, judge what they bring.
+
+use super::CircuitBreaker;
+use super::control::Control;
+use super::events::EventKind;
+use super::permit::{Outcome, Permit, Rejected};
+use super::probes::Verdict;
+use super::state::State;
+use crate::sync::Ordering;
+
+impl CircuitBreaker {
+    /// A probe in the generation of `seen`; `None` when the state changed and must be looked at again.
+    pub(super) fn acquire_probe(&self, seen: Control, now: u64) -> Option<Result<Permit, Rejected>> {
+        let generation = seen.generation();
+        let survey = self.probes.survey(generation);
+        if let Some(verdict) = self.probes.verdict(&survey, &self.rules.thresholds) {
+            // Its reporter has not come this far, or a lost probe left the last word to us.
+            self.conclude(seen, verdict, now, 0);
+            return None;
+        }
+        if let Some(free) = survey.free {
+            // Acquire, after the slot's load: a slot of a later generation was written by one who had seen that generation
+            // in the control word, so it is seen here too. Otherwise another generation is an older one, and the slot free.
+            if self.head.control.0.load(Ordering::Acquire) != seen.0 {
+                return None;
+            }
+            let payload = self.probes.lease(free, generation, self.rules.probe_deadline_ms(now))?;
+            let started_ns = if self.rules.times_calls() { now } else { 0 };
+            return Some(Ok(Permit { word: seen.permit(payload), started_ns }));
+        }
+        let lost = self.probes.reap(generation, |deadline_ms| self.rules.leased_for(deadline_ms, now) == 0);
+        for _ in 0..lost {
+            self.emit(EventKind::ProbeLost, now);
+        }
+        if lost > 0 {
+            return None;
+        }
+        Some(Err(self.reject(self.probe_wait(generation, now))))
+    }
+
+    /// Nanoseconds until the earliest lease ends, at most a cooldown.
+    pub(super) fn probe_wait(&self, generation: u16, now: u64) -> u64 {
+        let leases = self.probes.deadlines(generation).map(|deadline_ms| self.rules.leased_for(deadline_ms, now));
+        leases.fold(self.rules.cooldown_ns, u64::min)
+    }
+
+    /// A probe's outcome.
+    pub(super) fn settle_probe(
+        &self,
+        seen: Control,
+        permit: Permit,
+        outcome: Outcome,
+        slow: bool,
+        now: u64,
+        retry_after_ns: u64,
+    ) {
+        let (generation, lease) = (seen.generation(), Control::payload(permit.word));
+        let failed = match outcome {
+            Outcome::Ignore => {
+                self.probes.free(lease, generation);
+                return;
+            }
+            Outcome::Success => false,
+            Outcome::Failure => true,
+        };
+        if !self.probes.settle(lease, generation, failed, slow) {
+            return;
+        }
+        self.emit(if failed { EventKind::ProbeFailed } else { EventKind::ProbeSucceeded }, now);
+        let survey = self.probes.survey(generation);
+        if let Some(verdict) = self.probes.verdict(&survey, &self.rules.thresholds) {
+            self.conclude(seen, verdict, now, retry_after_ns);
+        }
+    }
+
+    fn conclude(&self, seen: Control, verdict: Verdict, now: u64, retry_after_ns: u64) {
+        match verdict {
+            Verdict::Close => self.transition(seen, seen.next(State::Closed, 0, 0), now),
+            Verdict::Reopen => self.open(seen, now, retry_after_ns),
+        }
+    }
+}

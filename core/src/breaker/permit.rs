@@ -1,0 +1,54 @@
+//! What `acquire` gives out, and what comes back.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The right to make one call, by value. Report what became of it with [`CircuitBreaker::report`](super::CircuitBreaker::report),
+/// or [`release`](super::CircuitBreaker::release) it.
+///
+/// A permit of an earlier generation is dropped, and so is the second report of a probe. A permit of the closed state has no
+/// identity: reported twice it counts twice, so whoever hands it out guards against that ([`Guard`](super::Guard) does).
+/// An all-zero permit belongs to no call and is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Permit {
+    /// Opaque: state, generation, probe slot and nonce.
+    pub word: u64,
+    /// Clock nanoseconds at which it was acquired; 0 where nothing needs it.
+    pub started_ns: u64,
+}
+
+/// A refusal by an open circuit (or by a half-open one whose probes are all taken).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Nanoseconds until a probe may be tried; `u64::MAX` while forced open.
+    pub retry_after_ns: u64,
+}
+
+impl Rejected {
+    /// Time until a probe may be tried; `None` for "never" (forced open).
+    pub fn retry_after(&self) -> Option<Duration> {
+        (self.retry_after_ns != u64::MAX).then(|| Duration::from_nanos(self.retry_after_ns))
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.retry_after() {
+            Some(wait) => write!(f, "the circuit is open; a probe may be tried in {wait:?}"),
+            None => write!(f, "the circuit was opened by hand and stays open until it is reset"),
+        }
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Outcome {
+    /// It worked. Slow when its duration reached `slow_call_duration`.
+    Success,
+    /// It failed. It can be slow as well.
+    Failure,
+    /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given back.
+    Ignore,
+}

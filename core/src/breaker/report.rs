@@ -1,0 +1,115 @@
+//! What became of a call.
+
+use super::control::Control;
+use super::permit::{Outcome, Permit};
+use super::rules::nanos;
+use super::state::State;
+use super::tally::Recorded;
+use super::{CircuitBreaker, Outcomes, run};
+use std::time::Duration;
+
+impl CircuitBreaker {
+    /// Reports a call; `duration` `None` is the time since the permit was acquired.
+    ///
+    /// The clock is read only where the outcome needs it: for a time window, for a duration that decides whether the call was
+    /// slow, and when the state changes. A report of an earlier generation is dropped.
+    #[inline]
+    pub fn report(&self, permit: Permit, outcome: Outcome, duration: Option<Duration>) {
+        self.report_when(|| self.clock.now(), permit, outcome, duration, 0);
+    }
+
+    /// [`report`](Self::report) at `now` nanoseconds of this breaker's clock.
+    #[inline]
+    pub fn report_at(&self, now: u64, permit: Permit, outcome: Outcome, duration: Option<Duration>) {
+        self.report_when(|| now, permit, outcome, duration, 0);
+    }
+
+    /// A failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
+    /// (at least the configured one, at most `max_cooldown`).
+    pub fn report_retry_after(&self, permit: Permit, retry_after: Duration) {
+        self.report_when(|| self.clock.now(), permit, Outcome::Failure, None, nanos(retry_after));
+    }
+
+    /// [`report_retry_after`](Self::report_retry_after) at `now`.
+    pub fn report_retry_after_at(&self, now: u64, permit: Permit, retry_after: Duration) {
+        self.report_when(|| now, permit, Outcome::Failure, None, nanos(retry_after));
+    }
+
+    /// Gives a permit back without an outcome (the call was cancelled): neutral, a probe slot returns.
+    #[inline]
+    pub fn release(&self, permit: Permit) {
+        self.report_when(|| 0, permit, Outcome::Ignore, None, 0);
+    }
+
+    /// [`release`](Self::release) at `now`: no lease is lengthened by it, so every time does the same.
+    #[inline]
+    pub fn release_at(&self, _now: u64, permit: Permit) {
+        self.release(permit);
+    }
+
+    #[inline]
+    fn report_when(
+        &self,
+        now: impl Fn() -> u64,
+        permit: Permit,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        retry_after_ns: u64,
+    ) {
+        let seen = self.control();
+        if !seen.issued(permit.word) {
+            return;
+        }
+        if seen.is_closed() && !self.rules.times_calls() {
+            match outcome {
+                Outcome::Ignore => {}
+                Outcome::Success => self.count(seen, &now, false, false, 0),
+                Outcome::Failure => self.count(seen, &now, true, false, retry_after_ns),
+            }
+            return;
+        }
+        self.report_timed(seen, &now, permit, outcome, duration, retry_after_ns);
+    }
+
+    fn report_timed(
+        &self,
+        seen: Control,
+        now: &impl Fn() -> u64,
+        permit: Permit,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        retry_after_ns: u64,
+    ) {
+        let slow = self.rules.times_calls() && outcome != Outcome::Ignore && {
+            let took = duration.map_or_else(|| now().saturating_sub(permit.started_ns), nanos);
+            took >= self.rules.slow_ns
+        };
+        match seen.state() {
+            State::Closed | State::MetricsOnly if outcome != Outcome::Ignore => {
+                self.count(seen, now, outcome == Outcome::Failure, slow, retry_after_ns);
+            }
+            State::HalfOpen => self.settle_probe(seen, permit, outcome, slow, now(), retry_after_ns),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn count(&self, seen: Control, now: &impl Fn() -> u64, failed: bool, slow: bool, retry_after_ns: u64) {
+        let control = &self.head.control.0;
+        let recorded = match &self.outcomes {
+            Outcomes::Count(window) => window.record(control, seen, failed, slow),
+            Outcomes::Time(window) => window.record(control, seen, self.rules.since_epoch(now()), failed, slow),
+        };
+        let trips = match recorded {
+            Recorded::Late => false,
+            Recorded::Trips => true,
+            Recorded::Counted => {
+                self.rules.run_length != u64::MAX
+                    && run::record(&self.head.run, control, seen, failed) >= self.rules.run_length
+            }
+        };
+        if trips && seen.is_closed() {
+            self.open(seen, now(), retry_after_ns);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The settings as numbers ready for use, kept in private memory.
+
+use super::config::{BreakerConfig, Window};
+use super::control::{Control, MAX_BACKOFF};
+use super::state::State;
+use super::tally::Thresholds;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+const MS: u64 = 1_000_000;
+/// How far ahead of the clock a deadline may lie beyond the longest wait before it counts as a bad reading.
+const SLACK_NS: u64 = 60_000 * MS;
+
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) thresholds: Thresholds,
+    /// `u64::MAX`: no call is slow.
+    pub(super) slow_ns: u64,
+    /// `u64::MAX`: off.
+    pub(super) run_length: u64,
+    pub(super) cooldown_ns: u64,
+    max_cooldown_ns: u64,
+    backoff: f64,
+    jitter: f64,
+    pub(super) probes: u32,
+    probe_timeout_ns: u64,
+    /// When the breaker was made; the words count milliseconds from here.
+    epoch_ns: u64,
+    seed: u64,
+}
+
+impl Rules {
+    /// Of settings that have been validated.
+    pub(super) fn new(config: &BreakerConfig, epoch_ns: u64) -> Self {
+        let min_calls = match config.window {
+            // A window of N calls can never hold more (Resilience4j clamps it the same way).
+            Window::Calls(calls) => config.min_calls.min(calls),
+            Window::Duration(_) => config.min_calls,
+        };
+        Self {
+            thresholds: Thresholds {
+                failure_rate: config.failure_rate_threshold,
+                slow_rate: config.slow_call_rate_threshold,
+                min_calls,
+            },
+            slow_ns: config.slow_call_duration.map_or(u64::MAX, nanos),
+            run_length: config.consecutive_failures.map_or(u64::MAX, u64::from),
+            cooldown_ns: nanos(config.cooldown),
+            max_cooldown_ns: nanos(config.longest_cooldown()),
+            backoff: config.cooldown_backoff,
+            jitter: config.cooldown_jitter,
+            probes: config.probes,
+            probe_timeout_ns: nanos(config.probe_timeout),
+            epoch_ns,
+            seed: RandomState::new().hash_one(epoch_ns),
+        }
+    }
+
+    /// Whether a permit must know when its call began.
+    pub(super) fn times_calls(&self) -> bool {
+        self.slow_ns != u64::MAX
+    }
+
+    pub(super) fn since_epoch(&self, now: u64) -> u64 {
+        now.saturating_sub(self.epoch_ns)
+    }
+
+    pub(super) fn ms(&self, now: u64) -> u64 {
+        self.since_epoch(now) / MS
+    }
+
+    pub(super) fn clock_ns(&self, ms: u64) -> u64 {
+        self.epoch_ns.saturating_add(ms.saturating_mul(MS))
+    }
+
+    /// The millisecond, rounded up, that is `wait_ns` after `now`.
+    fn deadline_ms(&self, now: u64, wait_ns: u64) -> u64 {
+        self.since_epoch(now).saturating_add(wait_ns).div_ceil(MS)
+    }
+
+    /// The control word that opens the circuit at `now`: for the cooldown of this many openings in a row from half-open,
+    /// lengthened by its jitter and by the server's own wish.
+    pub(super) fn opened(&self, seen: Control, now: u64, retry_after_ns: u64) -> Control {
+        let again = if seen.state() == State::HalfOpen { (seen.backoff() + 1).min(MAX_BACKOFF) } else { 0 };
+        let grown = self.cooldown_ns as f64 * self.backoff.powi(again as i32);
+        // The `as` saturates, infinity included.
+        let mut cooldown = (grown as u64).min(self.max_cooldown_ns);
+        if self.jitter > 0.0 {
+            let random = split_mix(self.seed ^ seen.0 ^ now.rotate_left(32)) >> 11;
+            let fraction = random as f64 / (1_u64 << 53) as f64;
+            cooldown += (cooldown as f64 * self.jitter * fraction) as u64;
+        }
+        let cooldown = cooldown.max(retry_after_ns.min(self.max_cooldown_ns));
+        seen.next(State::Open, again, self.deadline_ms(now, cooldown))
+    }
+
+    /// Nanoseconds until an open circuit lets a probe pass; 0 when it does now. A deadline that no cooldown could have set
+    /// comes from a bad reading of the clock and has passed.
+    pub(super) fn open_for(&self, seen: Control, now: u64) -> u64 {
+        let longest = self.max_cooldown_ns + (self.max_cooldown_ns as f64 * self.jitter) as u64;
+        self.remaining(seen.until_ms(), now, longest)
+    }
+
+    pub(super) fn probe_deadline_ms(&self, now: u64) -> u64 {
+        self.deadline_ms(now, self.probe_timeout_ns)
+    }
+
+    /// Nanoseconds until a probe's lease ends; 0 when it has.
+    pub(super) fn leased_for(&self, deadline_ms: u64, now: u64) -> u64 {
+        self.remaining(deadline_ms, now, self.probe_timeout_ns)
+    }
+
+    fn remaining(&self, deadline_ms: u64, now: u64, longest: u64) -> u64 {
+        let left = deadline_ms.saturating_mul(MS).saturating_sub(self.since_epoch(now));
+        if left > longest.saturating_add(SLACK_NS) { 0 } else { left }
+    }
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One step of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+fn split_mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}

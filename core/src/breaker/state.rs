@@ -1,0 +1,44 @@
+//! Where a breaker stands, and the look at its window.
+
+/// Where a breaker stands. The names are Resilience4j's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum State {
+    /// Calls pass and are counted.
+    Closed = 0,
+    /// Calls are refused until the cooldown ends.
+    Open = 1,
+    /// A few probes pass.
+    HalfOpen = 2,
+    /// Open by hand, until reset.
+    ForcedOpen = 3,
+    /// Switched off: calls pass and are not counted.
+    Disabled = 4,
+    /// Calls pass and are counted, the circuit never opens.
+    MetricsOnly = 5,
+}
+
+/// A look at a breaker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct BreakerStats {
+    /// Where it stands.
+    pub state: State,
+    /// Calls in the window.
+    pub calls: u32,
+    /// Failed calls in the window.
+    pub failed: u32,
+    /// Slow calls in the window.
+    pub slow: u32,
+    /// `failed / calls`, 0 without calls.
+    pub failure_rate: f64,
+    /// `slow / calls`, 0 without calls.
+    pub slow_call_rate: f64,
+    /// Calls refused since the breaker was made.
+    pub rejected: u64,
+    /// How often it opened by itself since it was made.
+    pub opened: u64,
+    /// Nanoseconds until a probe may be tried; 0 when not open.
+    pub retry_after_ns: u64,
+}

@@ -1,0 +1,295 @@
+//! The calls of the last T as a log of chunks, each of one tenth of T (a slice).
+//!
+//! A chunk is two words. `what: generation:16 | round:16 | slice:32` is written once, by the claim; generation 0 was never
+//! written. `counts: round:16 | sealed:1 | (spare:2) | calls:15 | failed:15 | slow:15` counts; while its round is still the
+//! one before, nothing was counted yet.
+//!
+//! The tail is sealed before its successor is claimed, when time moves on, when the generation ends or when it is full, and
+//! a sealed chunk does not change until its slot comes round again. So the word that a reporter wrote and the sealed chunks
+//! before it are the window as of its own outcome, as in `count_window.rs`. A thread killed between sealing, claiming and
+//! counting leaves the next step to anyone.
+//!
+//! Ten slices as in Hystrix's rolling buckets; Resilience4j takes one a second. Full chunks follow one another within a slice, so the window is
+//! exact up to `CHUNKS * MAX_CALLS`, a million calls; beyond, it holds the newest million.
+
+use super::control::Control;
+use super::memory::Words;
+use super::ring::{Place, Ring};
+use super::tally::{Recorded, Tally, Thresholds};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Slices in a window.
+const SLICES: u32 = 10;
+/// Ten slices, one to claim while others read, and room for crowded ones.
+const CHUNKS: usize = if cfg!(loom) { 4 } else { 32 };
+/// Calls in a chunk. loom gets small ones, to see chunks fill.
+const MAX_CALLS: u32 = if cfg!(loom) { 2 } else { (1 << 15) - 1 };
+const ROUND_BITS: u32 = 16;
+
+const HINT: usize = 0;
+const FIRST_CHUNK: usize = 2;
+/// Lost races after which an outcome is dropped: foreign bytes must not keep a caller for ever.
+const PATIENCE: usize = 1_000;
+
+#[derive(Debug)]
+pub(super) struct TimeWindow {
+    words: Words,
+    ring: Ring,
+    slice_ns: u64,
+    thresholds: Thresholds,
+}
+
+impl TimeWindow {
+    pub(super) fn new(duration_ns: u64, thresholds: Thresholds) -> Self {
+        let words = Words::zeroed(FIRST_CHUNK + 2 * CHUNKS);
+        Self {
+            words,
+            ring: Ring::new(CHUNKS, ROUND_BITS),
+            slice_ns: duration_ns.div_ceil(u64::from(SLICES)),
+            thresholds,
+        }
+    }
+
+    fn what_word(&self, slot: usize) -> &AtomicU64 {
+        self.words.at(FIRST_CHUNK + 2 * slot)
+    }
+
+    fn counts_word(&self, slot: usize) -> &AtomicU64 {
+        self.words.at(FIRST_CHUNK + 2 * slot + 1)
+    }
+
+    fn what(&self, slot: usize) -> What {
+        // Acquire: pairs with the claim, so that the chunk before this one is seen sealed.
+        What(self.what_word(slot).load(Ordering::Acquire))
+    }
+
+    /// The counts of round `round`; `None` when the slot has gone on to a later one.
+    fn counts(&self, slot: usize, round: u32) -> Option<(u64, Counts)> {
+        // Acquire: pairs with the release of whoever counted or sealed, so that what it had seen is seen here.
+        let raw = self.counts_word(slot).load(Ordering::Acquire);
+        let counts = Counts(raw);
+        if counts.round() == round {
+            Some((raw, counts))
+        } else if counts.round() == self.ring.lap_before(round) {
+            Some((raw, Counts::start(round)))
+        } else {
+            None
+        }
+    }
+
+    fn swap_counts(&self, slot: usize, old: u64, new: Counts) -> bool {
+        // AcqRel: who reads `new` also sees the sealed chunks that this thread saw before it; a failure is followed by a fresh load.
+        self.counts_word(slot).compare_exchange(old, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    fn hint(&self) -> usize {
+        // Relaxed: a hint, checked against the chunk itself.
+        self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed))
+    }
+
+    fn set_hint(&self, slot: usize) {
+        // Relaxed: a hint; a lag costs steps, nothing else.
+        self.words.at(HINT).store(slot as u64, Ordering::Relaxed);
+    }
+
+    fn slice(&self, since_epoch_ns: u64) -> u32 {
+        // Wraps after 2^32 slices, five days of a one-millisecond window.
+        (since_epoch_ns / self.slice_ns) as u32
+    }
+
+    /// Counts an outcome in the generation of `seen` and judges the window as of it.
+    pub(super) fn record(
+        &self,
+        control: &AtomicU64,
+        seen: Control,
+        since_epoch_ns: u64,
+        failed: bool,
+        slow: bool,
+    ) -> Recorded {
+        let (generation, slice) = (seen.generation(), self.slice(since_epoch_ns));
+        let mut slot = self.hint();
+        for _ in 0..PATIENCE {
+            let what = self.what(slot);
+            let Some((raw, counts)) = self.counts(slot, what.round()) else {
+                slot = self.hint();
+                continue;
+            };
+            if !counts.is_closed() {
+                if what.generation() == generation && what.takes(slice) {
+                    let next = counts.push(failed, slow);
+                    if !self.swap_counts(slot, raw, next) {
+                        continue;
+                    }
+                    return self.judge(seen, slot, what, next, failed || slow);
+                }
+                if what.generation() != generation && is_late(control, seen) {
+                    return Recorded::Late;
+                }
+                if !self.swap_counts(slot, raw, counts.seal()) {
+                    continue;
+                }
+            }
+            if is_late(control, seen) {
+                return Recorded::Late;
+            }
+            slot = self.next_chunk(slot, what, generation, slice);
+        }
+        Recorded::Late
+    }
+
+    /// The slot after a closed chunk, claimed for `generation` and `slice` unless somebody has claimed it already.
+    fn next_chunk(&self, slot: usize, what: What, generation: u16, slice: u32) -> usize {
+        let next = self.ring.after(Place { slot, round: what.round() });
+        let head = self.what(next.slot);
+        if head.is_blank() || head.round() == self.ring.lap_before(next.round) {
+            let claim = What::new(generation, next.round, slice);
+            // Release: who reads the claim sees the chunk before it sealed. A failure means that somebody else has claimed it.
+            let _ = self.what_word(next.slot).compare_exchange(head.0, claim.0, Ordering::AcqRel, Ordering::Relaxed);
+        } else if head.round() != next.round {
+            // The log went on by a whole round since `what` was read.
+            return self.hint();
+        }
+        self.set_hint(next.slot);
+        next.slot
+    }
+
+    fn judge(&self, seen: Control, slot: usize, what: What, counts: Counts, troubled: bool) -> Recorded {
+        // A fast success cannot raise a rate, only complete `min_calls`; not so when this chunk alone holds more.
+        if !seen.is_closed() || (!troubled && counts.tally().calls > self.thresholds.min_calls) {
+            return Recorded::Counted;
+        }
+        match self.window(slot, what, counts, what.slice()) {
+            Some(tally) if (troubled || tally.calls == self.thresholds.min_calls) && self.thresholds.trips(tally) => {
+                Recorded::Trips
+            }
+            _ => Recorded::Counted,
+        }
+    }
+
+    /// The calls of the ten slices up to `slice`, as of `counts`; `None` when older chunks were overwritten meanwhile.
+    fn window(&self, slot: usize, what: What, counts: Counts, slice: u32) -> Option<Tally> {
+        let mut tally = counts.tally();
+        let mut place = Place { slot, round: what.round() };
+        // The slot after the tail may be claimed already, so it is not part of any window.
+        for _ in 0..CHUNKS - 2 {
+            place = self.ring.before(place);
+            let older = self.what(place.slot);
+            let same_round = older.round() == place.round;
+            if older.is_blank() || (same_round && (older.generation() != what.generation() || !older.within(slice))) {
+                return Some(tally);
+            }
+            let (_, older) = same_round.then(|| self.counts(place.slot, place.round))??;
+            tally.add(older.tally());
+        }
+        Some(tally)
+    }
+
+    /// The window at a time.
+    pub(super) fn tally(&self, generation: u16, since_epoch_ns: u64) -> Tally {
+        let slice = self.slice(since_epoch_ns);
+        let mut slot = self.hint();
+        for _ in 0..PATIENCE {
+            let what = self.what(slot);
+            let next = self.ring.after(Place { slot, round: what.round() });
+            let head = self.what(next.slot);
+            if !head.is_blank() && head.round() == next.round {
+                slot = next.slot;
+                continue;
+            }
+            let Some((_, counts)) = self.counts(slot, what.round()) else {
+                slot = self.hint();
+                continue;
+            };
+            if what.generation() != generation || !(what.within(slice) || what.takes(slice)) {
+                return Tally::default();
+            }
+            // A clock that stepped back still sees what it counted.
+            let slice = if what.within(slice) { slice } else { what.slice() };
+            if let Some(tally) = self.window(slot, what, counts, slice) {
+                return tally;
+            }
+        }
+        Tally::default()
+    }
+}
+
+/// Whether the generation of `seen` has ended. Called after a chunk was read: a chunk of a later generation was written by
+/// one who had seen that generation in the control word, so it is seen here too; another generation is then an older one.
+fn is_late(control: &AtomicU64, seen: Control) -> bool {
+    // Acquire: stays after the load of the chunk's word in this thread's view of the control word.
+    control.load(Ordering::Acquire) != seen.0
+}
+
+/// What a chunk is for.
+#[derive(Clone, Copy, Debug)]
+struct What(u64);
+
+impl What {
+    fn new(generation: u16, round: u32, slice: u32) -> Self {
+        Self(u64::from(generation) << 48 | u64::from(round) << 32 | u64::from(slice))
+    }
+
+    fn is_blank(self) -> bool {
+        self.generation() == 0
+    }
+
+    fn generation(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    fn round(self) -> u32 {
+        (self.0 >> 32) as u32 & 0xffff
+    }
+
+    fn slice(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether an outcome of `slice` counts here: in its own slice, or, when the clock stepped back or another thread read it
+    /// later, in one at most a window ahead. Further ahead is a bad reading, which a new chunk heals.
+    fn takes(self, slice: u32) -> bool {
+        self.slice().wrapping_sub(slice) <= SLICES
+    }
+
+    /// Whether this slice is one of the ten up to `newest`.
+    fn within(self, newest: u32) -> bool {
+        newest.wrapping_sub(self.slice()) < SLICES
+    }
+}
+
+const COUNT_BITS: u32 = 15;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+const SEALED: u64 = 1 << 47;
+
+/// What a chunk has counted.
+#[derive(Clone, Copy, Debug)]
+struct Counts(u64);
+
+impl Counts {
+    fn start(round: u32) -> Self {
+        Self(u64::from(round) << 48)
+    }
+
+    fn round(self) -> u32 {
+        (self.0 >> 48) as u32
+    }
+
+    fn tally(self) -> Tally {
+        let field = |at: u32| (self.0 >> (at * COUNT_BITS) & COUNT_MASK) as u32;
+        Tally { calls: field(2), failed: field(1), slow: field(0) }
+    }
+
+    /// Nothing is counted here any more.
+    fn is_closed(self) -> bool {
+        self.0 & SEALED != 0 || self.tally().calls >= MAX_CALLS
+    }
+
+    fn seal(self) -> Self {
+        Self(self.0 | SEALED)
+    }
+
+    /// With one outcome more. Only for a chunk that is not closed.
+    fn push(self, failed: bool, slow: bool) -> Self {
+        Self(self.0 + (1 << (2 * COUNT_BITS)) + (u64::from(failed) << COUNT_BITS) + u64::from(slow))
+    }
+}

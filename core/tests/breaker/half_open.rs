@@ -1,0 +1,159 @@
+use super::*;
+
+fn probing(probes: u32) -> (CircuitBreaker, ManualClock) {
+    let config = BreakerConfig { min_calls: 2, probes, cooldown: ms(1_000), probe_timeout: ms(5_000), ..last(2) };
+    let (breaker, clock) = breaker(config);
+    open_and_cool(&breaker, &clock);
+    (breaker, clock)
+}
+
+#[test]
+fn one_good_probe_closes_with_an_empty_window() {
+    let (breaker, _) = probing(1);
+    let probe = permit(&breaker);
+    assert_eq!(refused(&breaker), SECOND, "the lease lasts longer than a cooldown, which is the most it says");
+    report(&breaker, probe, 's');
+    let stats = breaker.stats();
+    assert_eq!((stats.state, stats.calls), (State::Closed, 0));
+    run(&breaker, "f");
+    assert_eq!(breaker.state(), State::Closed, "min_calls counts afresh");
+}
+
+#[test]
+fn one_bad_probe_opens_again() {
+    let (breaker, _) = probing(1);
+    run(&breaker, "f");
+    assert_eq!((breaker.state(), refused(&breaker)), (State::Open, SECOND));
+}
+
+#[test]
+fn no_more_probes_than_slots() {
+    let (breaker, _) = probing(3);
+    let probes = [permit(&breaker), permit(&breaker), permit(&breaker)];
+    assert_eq!(breaker.retry_after_ns(), SECOND);
+    refused(&breaker);
+    report(&breaker, probes[1], 's');
+    refused(&breaker);
+    report(&breaker, probes[0], 's');
+    assert_eq!(breaker.state(), State::HalfOpen);
+    report(&breaker, probes[2], 's');
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn the_verdict_falls_as_soon_as_it_is_certain() {
+    let (breaker, _) = probing(4);
+    run(&breaker, "f");
+    assert_eq!(breaker.state(), State::HalfOpen, "one of four is below one half");
+    run(&breaker, "f");
+    assert_eq!(breaker.state(), State::Open, "two of four is not");
+}
+
+#[test]
+fn the_rate_over_all_probes_decides() {
+    let (breaker, _) = probing(5);
+    run(&breaker, "fsfss");
+    assert_eq!(breaker.state(), State::Closed, "two of five failed");
+}
+
+#[test]
+fn slow_probes_open_again() {
+    let config = BreakerConfig {
+        min_calls: 2,
+        slow_call_duration: Some(ms(100)),
+        slow_call_rate_threshold: 0.5,
+        probes: 4,
+        cooldown: ms(1_000),
+        ..last(2)
+    };
+    let (breaker, clock) = breaker(config);
+    open_and_cool(&breaker, &clock);
+    for _ in 0..2 {
+        let probe = permit(&breaker);
+        clock.advance(ms(100));
+        report(&breaker, probe, 's');
+    }
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[test]
+fn ignored_and_released_probes_give_their_slot_back() {
+    let (breaker, _) = probing(1);
+    run(&breaker, "iriririrririiiiiiiiiiiiiiii");
+    assert_eq!((breaker.state(), breaker.retry_after_ns()), (State::HalfOpen, 0));
+    run(&breaker, "s");
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_run_of_failures_plays_no_part() {
+    let config = BreakerConfig { consecutive_failures: Some(1), probes: 4, cooldown: ms(1_000), ..last(20) };
+    let (breaker, clock) = breaker(config);
+    open_and_cool(&breaker, &clock);
+    run(&breaker, "fsss");
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_probe_that_never_reports_is_lost_and_half_open_cannot_stick() {
+    let (breaker, clock) = probing(1);
+    let lost = permit(&breaker);
+    clock.advance(Duration::from_nanos(5 * SECOND - 1));
+    assert_eq!(refused(&breaker), 1);
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(refused(&breaker), SECOND, "all were lost: open again");
+    assert_eq!(breaker.state(), State::Open);
+    report(&breaker, lost, 's');
+    assert_eq!(breaker.state(), State::Open, "its late report is dropped");
+}
+
+#[test]
+fn the_reports_that_came_decide_when_others_are_lost() {
+    for (letter, expected) in [("s", State::Closed), ("f", State::Open)] {
+        let (breaker, clock) = probing(3);
+        let _lost = [permit(&breaker), permit(&breaker)];
+        run(&breaker, letter);
+        clock.advance(ms(5_000));
+        assert_eq!(breaker.state(), State::HalfOpen, "until somebody asks");
+        let answer = breaker.acquire();
+        assert_eq!(breaker.state(), expected);
+        assert_eq!(answer.is_ok(), expected == State::Closed, "the one who asked gets the new state's answer");
+    }
+}
+
+#[test]
+fn a_late_probe_still_counts_until_somebody_marks_it_lost() {
+    let (breaker, clock) = probing(1);
+    let probe = permit(&breaker);
+    clock.advance(ms(60_000));
+    report(&breaker, probe, 's');
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn the_refusal_names_the_earliest_lease() {
+    let (breaker, clock) = probing(2);
+    permit(&breaker);
+    clock.advance(ms(2_000));
+    permit(&breaker);
+    clock.advance(ms(2_500));
+    assert_eq!(refused(&breaker), SECOND / 2);
+}
+
+#[test]
+fn a_probe_is_reported_once() {
+    let (breaker, _) = probing(3);
+    let probe = permit(&breaker);
+    report(&breaker, probe, 'f');
+    report(&breaker, probe, 'f');
+    assert_eq!(breaker.state(), State::HalfOpen, "one failure of three");
+    let probe = permit(&breaker);
+    report(&breaker, probe, 'r');
+    let again = permit(&breaker);
+    assert_ne!(probe, again, "the slot's next lease is another permit");
+    report(&breaker, probe, 'f');
+    assert_eq!(breaker.state(), State::HalfOpen, "the released permit says nothing any more");
+    report(&breaker, again, 's');
+    run(&breaker, "s");
+    assert_eq!(breaker.state(), State::Closed);
+}
