@@ -39,7 +39,7 @@ impl CircuitBreaker {
     }
 
     /// Nanoseconds until the earliest lease ends, at most a cooldown.
-    pub(super) fn probe_wait(&self, generation: u16, now: u64) -> u64 {
+    fn probe_wait(&self, generation: u16, now: u64) -> u64 {
         let leases = self.probes.deadlines(generation).map(|deadline_ms| self.rules.leased_for(deadline_ms, now));
         leases.fold(self.rules.cooldown_ns, u64::min)
     }

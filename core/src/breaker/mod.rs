@@ -38,7 +38,8 @@ pub use guard::{CallError, Guard};
 pub use permit::{Outcome, Permit, Rejected};
 pub use state::{BreakerStats, State};
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::stats::Striped;
+use crate::sync::Ordering;
 use crate::{Clock, ConfigError};
 use control::Control;
 use count_window::CountWindow;
@@ -67,7 +68,7 @@ pub struct CircuitBreaker {
     head: Head,
     outcomes: Outcomes,
     probes: Probes,
-    rejected: AtomicU64,
+    rejected: Striped<1>,
 }
 
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl CircuitBreaker {
             rules,
             head: Head::new(),
             outcomes,
-            rejected: AtomicU64::new(0),
+            rejected: Striped::new(),
         })
     }
 
@@ -189,8 +190,7 @@ impl CircuitBreaker {
     }
 
     fn reject(&self, retry_after_ns: u64) -> Rejected {
-        // Relaxed: a statistic.
-        self.rejected.fetch_add(1, Ordering::Relaxed);
+        self.rejected.add(0, 1);
         Rejected { retry_after_ns }
     }
 
@@ -204,7 +204,9 @@ impl CircuitBreaker {
         self.state()
     }
 
-    /// Nanoseconds until a probe may be tried; 0 when calls pass, `u64::MAX` while forced open.
+    /// Nanoseconds until an open circuit lets a probe pass; 0 when it is not open, `u64::MAX` while forced open.
+    ///
+    /// In half-open the refusal itself says how long the probes may take.
     pub fn retry_after_ns(&self) -> u64 {
         self.retry_after_ns_at(self.clock.now())
     }
@@ -216,13 +218,9 @@ impl CircuitBreaker {
 
     fn wait(&self, seen: Control, now: u64) -> u64 {
         match seen.state() {
-            State::Closed | State::Disabled | State::MetricsOnly => 0,
+            State::Closed | State::HalfOpen | State::Disabled | State::MetricsOnly => 0,
             State::ForcedOpen => u64::MAX,
             State::Open => self.rules.open_for(seen, now),
-            State::HalfOpen => match self.probes.survey(seen.generation()).free {
-                Some(_) => 0,
-                None => self.probe_wait(seen.generation(), now),
-            },
         }
     }
 
@@ -242,8 +240,7 @@ impl CircuitBreaker {
             slow: window.slow,
             failure_rate: window.failure_rate(),
             slow_call_rate: window.slow_rate(),
-            // Relaxed: a statistic.
-            rejected: self.rejected.load(Ordering::Relaxed),
+            rejected: self.rejected.sum(0),
             // Relaxed: a statistic.
             opened: self.head.opened.load(Ordering::Relaxed),
             retry_after_ns: self.wait(seen, now),

@@ -105,7 +105,7 @@ fn holds_the_last_n_calls_exactly() {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            let (failed, slow) = (random % 3 == 0, random % 5 == 0);
+            let (failed, slow) = (random.is_multiple_of(3), random.is_multiple_of(5));
             let outcome = if failed { Outcome::Failure } else { Outcome::Success };
             breaker.report(permit(&breaker), outcome, Some(ms(u64::from(slow))));
             window.push_back((failed, slow));
