@@ -1,0 +1,106 @@
+"""Prints the table of a benchmark run and writes its results: report.py ROWS.jsonl... RESULTS.json
+
+A row is a line of JSON: {"door", "work", "tidegate": name of our contender, "floor": name or null, "floors": [names],
+"targets": [{"of": contender, "most": times its time}], "ns": {contender: [nanoseconds, one a round]}, "notes": [text]}
+or {"door", "work", "skipped": why}. Times are medians; a ratio is one of medians, and the spread beside it the quartiles of the
+ratios taken round by round.
+"""
+
+import json
+import statistics
+import sys
+
+
+def main() -> int:
+    *sources, out = sys.argv[1:]
+    rows = [json.loads(line) for source in sources for line in open(source, encoding="utf-8") if line.strip()]
+    measured = [row for row in rows if "ns" in row]
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump([entry for row in measured for entry in entries(row)], file, indent=1)
+        file.write("\n")
+    table(measured)
+    for row in rows:
+        if "skipped" in row:
+            print(f"skipped  {row['door']}: {row['work']}: {row['skipped']}")
+    met = [verdict(row, target) for row in measured for target in row["targets"]]
+    print(f"\n{len(measured)} rows measured, {met.count('pass')} targets met, {met.count('MISS')} missed; {out}")
+    return 0
+
+
+def ours(row: dict) -> list[float]:
+    return row["ns"][row["tidegate"]]
+
+
+def ratio(row: dict, name: str) -> float | None:
+    """Our time over that contender's."""
+    theirs = statistics.median(row["ns"][name])
+    return statistics.median(ours(row)) / theirs if theirs > 0 else None
+
+
+def spread(row: dict, name: str) -> str:
+    pairs = [a / b for a, b in zip(ours(row), row["ns"][name]) if b > 0]
+    if len(pairs) < 3:
+        return ""
+    low, _, high = statistics.quantiles(pairs, n=4)
+    return f"{low:.2f}–{high:.2f}"
+
+
+def peers(row: dict) -> list[str]:
+    """The contenders that are neither ours nor floors, those of a target first."""
+    floors = {row["floor"], *row.get("floors", [])}
+    names = [name for name in row["ns"] if name not in floors and not name.startswith("tidegate")]
+    wanted = [target["of"] for target in row["targets"]]
+    return sorted(names, key=lambda name: wanted.index(name) if name in wanted else len(wanted))
+
+
+def verdict(row: dict, target: dict) -> str:
+    measured = ratio(row, target["of"])
+    return "pass" if measured is not None and measured <= target["most"] else "MISS"
+
+
+def entries(row: dict) -> list[dict]:
+    """The row as the results file has it, once for each peer."""
+    floor = row["floor"]
+    common = {
+        "work": row["work"],
+        "door": row["door"],
+        "tidegate_ns": statistics.median(ours(row)),
+        "floor_ns": floor and statistics.median(row["ns"][floor]),
+        "ratio_floor": floor and ratio(row, floor),
+    }
+    return [
+        {
+            **common,
+            "peer": peer,
+            "peer_ns": peer and statistics.median(row["ns"][peer]),
+            "ratio_peer": peer and ratio(row, peer),
+        }
+        for peer in peers(row) or [None]
+    ]
+
+
+def table(rows: list[dict]) -> None:
+    head = ("contender", "time", "tidegate is", "quartiles", "target", "")
+    print(("{:<44}{:>12}{:>14}{:>14}{:>10}  {}").format(*head))
+    for row in rows:
+        print(f"\n{row['door']}: {row['work']}")
+        targets = {target["of"]: target for target in row["targets"]}
+        for name, times in row["ns"].items():
+            line = f"  {name + (' (floor)' if name == row['floor'] else ''):<42}{shown(statistics.median(times)):>12}"
+            if name != row["tidegate"]:
+                measured = ratio(row, name)
+                line += f"{'–' if measured is None else f'{measured:.2f} ×':>14}{spread(row, name):>14}"
+            if name in targets:
+                line += f"{'≤ ' + format(targets[name]['most'], '.4g') + ' ×':>10}  {verdict(row, targets[name])}"
+            print(line)
+        for note in row.get("notes", []):
+            print(f"  {note}")
+    print()
+
+
+def shown(ns: float) -> str:
+    return f"{ns:.1f} ns" if abs(ns) < 10_000 else f"{ns / 1000:.1f} µs"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+//! Interleaved measuring.
+//!
+//! criterion and divan finish one benchmark before they begin the next, so a machine that changes its speed meanwhile
+//! changes the ratio. Here a round measures every contender of a row once, in an order that rotates, and each on a fresh object; what
+//! is compared is always of the same round.
+
+use std::hint;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How much to measure.
+pub struct Plan {
+    /// Rounds of a row: each measures every contender once.
+    pub rounds: usize,
+    /// The time that one measurement takes, about.
+    pub batch: Duration,
+    /// Rows whose name contains one of these; all if empty.
+    pub only: Vec<String>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { rounds: 151, batch: Duration::from_millis(2), only: Vec::new() }
+    }
+}
+
+/// Does the measured operation as often as it is told to.
+type Body = Box<dyn Fn(u64) + Send + Sync>;
+
+/// One line of a row: something that makes a fresh object and the operation on it.
+pub struct Contender {
+    name: &'static str,
+    floor: bool,
+    make: Box<dyn Fn() -> Body>,
+}
+
+impl Contender {
+    /// `make` gives the operation on a fresh object. It is inlined into the loop that repeats it.
+    pub fn new<R, F>(name: &'static str, make: impl Fn() -> F + 'static) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+    {
+        Self {
+            name,
+            floor: false,
+            make: Box::new(move || {
+                let operation = make();
+                Box::new(move |times| {
+                    for _ in 0..times {
+                        hint::black_box(operation());
+                    }
+                })
+            }),
+        }
+    }
+
+    /// For an operation that needs something of its own on each thread: `body` makes that, then loops.
+    pub fn looping(name: &'static str, make: impl Fn() -> Body + 'static) -> Self {
+        Self { name, floor: false, make: Box::new(make) }
+    }
+
+    /// The same as a floor: not a peer.
+    pub fn as_floor(self) -> Self {
+        Self { floor: true, ..self }
+    }
+}
+
+/// A row of the table. The first contender is tidegate's.
+pub struct Row {
+    pub work: &'static str,
+    pub threads: usize,
+    /// The contender that is the floor.
+    pub floor: Option<&'static str>,
+    /// (contender, the most that tidegate's time may be of its time).
+    pub targets: &'static [(&'static str, f64)],
+    pub contenders: Vec<Contender>,
+}
+
+impl Plan {
+    /// Measures a row and prints it as a line of JSON.
+    pub fn measure(&self, row: Row) {
+        if !self.only.is_empty() && !self.only.iter().any(|part| row.work.contains(part.as_str())) {
+            return;
+        }
+        eprintln!("  {}", row.work);
+        let times: Vec<u64> = row.contenders.iter().map(|contender| self.calibrate(contender, row.threads)).collect();
+        let mut samples = vec![Vec::with_capacity(self.rounds); row.contenders.len()];
+        for round in 0..self.rounds {
+            for turn in 0..row.contenders.len() {
+                let index = (round + turn) % row.contenders.len();
+                let body = (row.contenders[index].make)();
+                samples[index].push(time(&body, times[index], row.threads));
+            }
+        }
+        println!("{}", json(&row, &samples));
+    }
+
+    /// How many operations a thread does in about `batch`.
+    fn calibrate(&self, contender: &Contender, threads: usize) -> u64 {
+        let body = (contender.make)();
+        let mut times = 1000;
+        loop {
+            let each = time(&body, times, threads) * threads as f64;
+            let took = each * times as f64;
+            let wanted = self.batch.as_nanos() as f64;
+            if took > wanted / 4.0 {
+                return ((wanted / each) as u64).max(1000);
+            }
+            times *= 4;
+        }
+    }
+}
+
+/// Nanoseconds an operation: the time from the first start to the last end, over the operations of all threads.
+fn time(body: &Body, times: u64, threads: usize) -> f64 {
+    let ready = AtomicUsize::new(0);
+    let run = |cpu: usize| {
+        pin(cpu);
+        // Per-thread state that a library makes on first use is not the operation.
+        body(times / 16 + 1);
+        // Relaxed: only a starting signal, it publishes nothing.
+        ready.fetch_add(1, Ordering::Relaxed);
+        // Relaxed: as above.
+        while ready.load(Ordering::Relaxed) < threads {
+            hint::spin_loop();
+        }
+        let start = Instant::now();
+        body(times);
+        (start, Instant::now())
+    };
+    let spans: Vec<(Instant, Instant)> = std::thread::scope(|scope| {
+        let run = &run;
+        let handles: Vec<_> = (0..threads).map(|cpu| scope.spawn(move || run(cpu))).collect();
+        handles.into_iter().map(|handle| handle.join().expect("the operation panicked")).collect()
+    });
+    let start = spans.iter().map(|span| span.0).min().expect("at least one thread");
+    let end = spans.iter().map(|span| span.1).max().expect("at least one thread");
+    (end - start).as_nanos() as f64 / (times * threads as u64) as f64
+}
+
+/// Keeps this thread on the `nth` of the processors that it may use, counted from the last (the first serves most interrupts).
+#[cfg(target_os = "linux")]
+fn pin(nth: usize) {
+    // SAFETY: a cpu_set_t is plain bits, for which zero is a value; the calls read and write only the set that they are given.
+    unsafe {
+        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+        let size = size_of::<libc::cpu_set_t>();
+        if libc::sched_getaffinity(0, size, &mut allowed) != 0 {
+            return;
+        }
+        let cpus = (0..libc::CPU_SETSIZE as usize).rev().filter(|&cpu| libc::CPU_ISSET(cpu, &allowed));
+        if let Some(cpu) = cpus.cycle().nth(nth) {
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(cpu, &mut one);
+            libc::sched_setaffinity(0, size, &one);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pin(_nth: usize) {}
+
+fn json(row: &Row, samples: &[Vec<f64>]) -> String {
+    let list = |values: Vec<String>| values.join(",");
+    let contenders = list(
+        row.contenders
+            .iter()
+            .zip(samples)
+            .map(|(contender, times)| {
+                format!("\"{}\":[{}]", contender.name, list(times.iter().map(|ns| format!("{ns:.2}")).collect()))
+            })
+            .collect(),
+    );
+    let targets =
+        list(row.targets.iter().map(|(name, most)| format!("{{\"of\":\"{name}\",\"most\":{most}}}")).collect());
+    let floors = row.contenders.iter().filter(|contender| contender.floor);
+    let floors = list(floors.map(|contender| format!("\"{}\"", contender.name)).collect());
+    let floor = row.floor.map_or("null".to_owned(), |name| format!("\"{name}\""));
+    format!(
+        "{{\"door\":\"rust\",\"work\":\"{}\",\"tidegate\":\"{}\",\"floor\":{floor},\"floors\":[{floors}],\"targets\":[{targets}],\"ns\":{{{contenders}}}}}",
+        row.work, row.contenders[0].name
+    )
+}
