@@ -12,7 +12,7 @@ fn main() {
     let mut plan = Plan::default();
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--quick" => plan.rounds = 31,
+            "--quick" => plan.rounds = 61,
             only if !only.starts_with('-') => plan.only.push(only.to_owned()),
             other => {
                 eprintln!("unknown option {other}; usage: tidegate-bench [--quick] [part of a row's name ...]");
