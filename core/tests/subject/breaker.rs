@@ -1,0 +1,102 @@
+//! `CircuitBreaker` behind the vectors' vocabulary.
+
+use std::collections::HashMap;
+use std::time::Duration;
+use tidegate::breaker::{Outcome, Permit, State, Window};
+use tidegate::{BreakerConfig, CircuitBreaker, Clock, ManualClock};
+use tidegate_model::format::{Ns, Subject};
+use tidegate_model::script::breaker::{self as script, Answer, Config, Op};
+
+/// A breaker, its clock and the permits it gave out.
+#[derive(Debug)]
+pub(crate) struct CoreBreaker {
+    breaker: CircuitBreaker,
+    clock: ManualClock,
+    permits: HashMap<String, Permit>,
+}
+
+impl Subject for CoreBreaker {
+    type Config = Config;
+    type Op = Op;
+    type Answer = Answer;
+
+    fn make(config: &Config, start: u64) -> Self {
+        let clock = ManualClock::new(start);
+        let window = match (config.window_calls, config.window_duration_ns) {
+            (Some(calls), None) => Window::Calls(calls),
+            (None, Some(whole)) => Window::Duration(duration(whole)),
+            _ => panic!("exactly one of window_calls and window_duration_ns"),
+        };
+        let settings = BreakerConfig {
+            window,
+            failure_rate_threshold: config.failure_rate_threshold,
+            slow_call_duration: config.slow_call_duration_ns.map(duration),
+            slow_call_rate_threshold: config.slow_call_rate_threshold,
+            consecutive_failures: config.consecutive_failures,
+            min_calls: config.min_calls,
+            cooldown: duration(config.cooldown_ns),
+            cooldown_backoff: config.cooldown_backoff,
+            max_cooldown: config.max_cooldown_ns.map(duration),
+            cooldown_jitter: 0.0,
+            probes: config.probes,
+            probe_timeout: duration(config.probe_timeout_ns),
+        };
+        let breaker = CircuitBreaker::with_clock("subject", settings, Clock::from(&clock)).expect("sound settings");
+        Self { breaker, clock, permits: HashMap::new() }
+    }
+
+    fn apply(&mut self, now: u64, op: &Op) -> Answer {
+        self.clock.set(now);
+        let breaker = &self.breaker;
+        match op {
+            Op::Acquire { name } => match breaker.acquire() {
+                Ok(permit) => {
+                    self.permits.insert(name.clone(), permit);
+                    return Answer::Permit { permit: true };
+                }
+                Err(refusal) => {
+                    return Answer::Rejected { permit: false, retry_after_ns: Ns(refusal.retry_after_ns) };
+                }
+            },
+            Op::Report { permit, outcome, duration_ns } => {
+                let outcome = match outcome {
+                    script::Outcome::Success => Outcome::Success,
+                    script::Outcome::Failure => Outcome::Failure,
+                    script::Outcome::Ignore => Outcome::Ignore,
+                };
+                breaker.report(self.permits[permit], outcome, duration_ns.map(duration));
+            }
+            Op::ReportRetryAfter { permit, retry_after_ns } => {
+                breaker.report_retry_after(self.permits[permit], duration(*retry_after_ns));
+            }
+            Op::Release { permit } => breaker.release(self.permits[permit]),
+            Op::State {} => return Answer::State { state: word(breaker.state()) },
+            Op::Stats {} => {
+                let stats = breaker.stats();
+                return Answer::Stats { calls: stats.calls, failed: stats.failed, slow: stats.slow };
+            }
+            Op::RetryAfter {} => return Answer::RetryAfter { retry_after_ns: Ns(breaker.retry_after_ns()) },
+            Op::ForceOpen {} => breaker.force_open(),
+            Op::Disable {} => breaker.disable(),
+            Op::MetricsOnly {} => breaker.metrics_only(),
+            Op::Reset {} => breaker.reset(),
+        }
+        Answer::Nothing {}
+    }
+}
+
+fn duration(ns: Ns) -> Duration {
+    Duration::from_nanos(ns.0)
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Closed => "closed",
+        State::Open => "open",
+        State::HalfOpen => "half_open",
+        State::ForcedOpen => "forced_open",
+        State::Disabled => "disabled",
+        State::MetricsOnly => "metrics_only",
+        _ => "a state that the vectors do not know",
+    }
+}

@@ -1,0 +1,70 @@
+//! Plays `tests/vectors/*.json`, which every door plays. See the README there.
+
+#[path = "subject/breaker.rs"]
+mod breaker;
+#[path = "subject/bucket.rs"]
+mod bucket;
+#[path = "subject/queue.rs"]
+mod queue;
+
+use serde_json::Value;
+use std::fmt::Write;
+use tidegate_model::format::{Case, File, Step, Subject, expectation};
+
+#[test]
+fn token_bucket() {
+    play::<bucket::CoreBucket>("token_bucket");
+}
+
+#[test]
+fn circuit_breaker() {
+    play::<breaker::CoreBreaker>("circuit_breaker");
+}
+
+#[test]
+fn bounded_queue() {
+    play::<queue::CoreQueue>("bounded_queue");
+}
+
+/// Plays every case of a file and fails with all that went wrong. This door skips nothing: what it cannot read is an error.
+fn play<S: Subject>(primitive: &str)
+where
+    S::Config: serde::de::DeserializeOwned,
+    S::Op: serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let path = format!("{}/../tests/vectors/{primitive}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let file: File<S::Config, S::Op> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    assert_eq!((file.version, file.primitive.as_str()), (1, primitive));
+    assert!(!file.cases.is_empty(), "a file without cases proves nothing");
+
+    let mut wrong = String::new();
+    let mut failed = 0;
+    for case in &file.cases {
+        if let Err(story) = play_case::<S>(case) {
+            failed += 1;
+            wrong.push_str(&story);
+        }
+    }
+    let steps: usize = file.cases.iter().map(|case| case.steps.len()).sum();
+    let passed = file.cases.len() - failed;
+    println!("vectors {primitive}: {passed} passed, 0 skipped, {failed} failed ({steps} steps)");
+    assert!(failed == 0, "{failed} of {} cases failed:\n{wrong}", file.cases.len());
+}
+
+fn play_case<S: Subject>(case: &Case<S::Config, S::Op>) -> Result<(), String>
+where
+    S::Op: std::fmt::Debug,
+{
+    let mut subject = S::make(&case.config, case.start_ns.0);
+    for (number, Step { at_ns, op, expect }) in case.steps.iter().enumerate() {
+        let answer: Value = expectation(&subject.apply(at_ns.0, op));
+        if answer != *expect {
+            let mut story = format!("{} ({})\n", case.name, case.why);
+            writeln!(story, "  step {number} at {} ns: {op:?}\n  expected {expect}\n  answered {answer}", at_ns.0)
+                .expect("a String takes everything");
+            return Err(story);
+        }
+    }
+    Ok(())
+}
