@@ -46,7 +46,9 @@ impl Subject for CoreBucket {
             Op::Refund { n } => bucket.refund(*n),
             Op::Penalize { wait_ns } => bucket.penalize(duration(*wait_ns)),
             Op::Reset {} => bucket.reset(),
-            Op::SetQuota { count, period_ns, burst } => bucket.set_quota(quota(*count, *period_ns, *burst)),
+            Op::SetQuota { count, period_ns, burst } => {
+                bucket.set_quota(quota(*count, *period_ns, *burst)).expect("a quota that fits");
+            }
         }
         Answer::Nothing {}
     }

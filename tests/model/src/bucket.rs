@@ -57,7 +57,6 @@ pub struct Decision {
 pub struct Ticket {
     cost_units: i128,
     tat: i128,
-    acts_at: i128,
     era: u64,
 }
 
@@ -100,11 +99,12 @@ impl Bucket {
         self.decision(now, allowed, retry_after_ns)
     }
 
-    /// What `check(1)` would answer; takes nothing.
-    pub fn peek(&mut self, now: u64) -> Decision {
-        self.heal(now);
-        let retry_after_ns = self.wait(now, 1);
-        self.decision(now, retry_after_ns == 0, retry_after_ns)
+    /// What `check(1)` would answer; takes nothing and changes nothing.
+    pub fn peek(&self, now: u64) -> Decision {
+        let mut seen = self.clone();
+        seen.heal(now);
+        let retry_after_ns = seen.wait(now, 1);
+        seen.decision(now, retry_after_ns == 0, retry_after_ns)
     }
 
     /// Books `n` tokens if they are there within `max_wait_ns`.
@@ -116,16 +116,19 @@ impl Bucket {
         }
         if n > 0 {
             self.store(now, self.base(now) + self.cost(n));
-            self.longest_ns = self.longest_ns.max(wait);
         }
-        let acts_at = i128::from(now) + i128::from(wait);
-        Ok((wait, Ticket { cost_units: self.cost(n), tat: self.tat, acts_at, era: self.era }))
+        self.longest_ns = self.longest_ns.max(wait);
+        Ok((wait, Ticket { cost_units: self.cost(n), tat: self.tat, era: self.era }))
     }
 
     /// Gives a booking back, less what was booked after it (the rule of Go's x/time/rate).
     pub fn cancel(&mut self, now: u64, ticket: Ticket) -> bool {
         self.heal(now);
-        let void = ticket.era != self.era || i128::from(now) >= ticket.acts_at || self.tat < ticket.tat;
+        // Its time has come when what it booked is covered; what needed no wait was covered at once, and stays so when the
+        // clock steps back.
+        let due = ticket.tat - self.rate.burst_units() <= self.rate.units(now);
+        // A level better than the booking left it was given back before: by a refund, or by this very ticket.
+        let void = due || ticket.era != self.era || self.tat < ticket.tat;
         let restore = ticket.cost_units - (self.tat - ticket.tat);
         if void || self.penalty_in_force(now) || restore <= 0 {
             return false;
@@ -168,15 +171,20 @@ impl Bucket {
             let end_ns = ceil_div(self.tat - old.burst_units(), old.tokens);
             end_ns * new.tokens + new.burst_units()
         } else {
-            // Level = level_units / old.period_ns tokens, negative in debt.
-            let level_units = old.burst_units() - (self.base(now) - old.units(now));
+            // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back: it stays time.
+            let missing = self.base(now) - old.units(now);
+            let owed = missing.min(old.burst_units() + old.units(self.longest_ns));
+            let skew_ns = ceil_div(missing - owed, old.tokens);
+            // The rest is tokens: level_units / old.period_ns of them, negative in debt.
+            let level_units = old.burst_units() - owed;
             let level_in_new_units = floor_div(level_units * new.period_ns, old.period_ns);
-            new.units(now) + (new.burst_units() - level_in_new_units).max(0)
+            let deficit = (new.burst_units() - level_in_new_units).max(0);
+            // A debt can take longer to pay at the new rate: no reason to take it for the reading of a broken clock.
+            self.longest_ns = self.longest_ns.max(new.ns(deficit - new.burst_units()));
+            new.units(now) + skew_ns * new.tokens + deficit
         };
         self.rate = new;
         self.penalty = in_force;
-        // A debt can take longer to pay at the new rate: no reason to take it for the reading of a broken clock.
-        self.longest_ns = self.longest_ns.max(new.ns(self.tat - new.units(now) - new.burst_units()));
         self.era += 1;
     }
 

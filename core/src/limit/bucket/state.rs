@@ -205,11 +205,20 @@ impl BucketState {
             }
             let (old, new) = (i128::from(view.scale.token.max(1)), i128::from(scale.token));
             let old_burst = i128::from(view.scale.capacity) / old;
-            let deficit = i128::from(gcra::deficit(view.word.tat, view.now));
+            let deficit = gcra::deficit(view.word.tat, view.now);
+            // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back. It stays time:
+            // as tokens of a fast rate it would be years at a slow one. Relaxed: as in `heal`.
+            let longest = view.scale.units(self.longest_wait_ns.load(Ordering::Relaxed));
+            let skew = deficit.saturating_sub(view.scale.capacity.saturating_add(longest));
+            let deficit = i128::from(deficit - skew);
             // ceil(deficit * new / old): rounded towards fewer tokens.
             let deficit = (deficit * new + old - 1) / old + (burst - old_burst) * new;
             let deficit = u64::try_from(deficit.max(0)).unwrap_or(MAX_UNITS);
-            (now.units.saturating_add(deficit).min(MAX_UNITS), false)
+            // A debt may take longer to pay at the new rate, and is no bad reading for that. Relaxed: raised before the
+            // exchange that publishes the debt (release).
+            self.longest_wait_ns.fetch_max(scale.ns(deficit.saturating_sub(scale.capacity)), Ordering::Relaxed);
+            let tat = now.units.saturating_add(scale.units(view.scale.ns(skew))).saturating_add(deficit);
+            (tat.min(MAX_UNITS), false)
         });
     }
 
