@@ -18,6 +18,12 @@ impl Empty {
     fn empty(&self) -> bool {
         true
     }
+
+    /// Returns at once; takes what `try_acquire` takes.
+    #[pyo3(signature = (n = 1))]
+    fn empty_with(&self, n: u32) -> bool {
+        n > 0
+    }
 }
 
 /// The module of [`Empty`].

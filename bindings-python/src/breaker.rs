@@ -4,6 +4,7 @@ use crate::args::{count, finite, number, optional, seconds};
 use crate::clock::{self, ManualClock};
 use crate::errors::{self, circuit_open, config, from_core, wrong_type};
 use crate::permit::Permit;
+use crate::python::Function;
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::exceptions::{PyException, PyTypeError};
@@ -12,8 +13,38 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use tidegate::breaker::{self as core, EventKind, Outcome, State, Window};
 
-/// A circuit breaker: closed, open, half-open.
-#[pyclass(frozen, subclass, module = "tidegate._tidegate")]
+static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
+static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
+
+/// A circuit breaker: closed, open after too many failures, half-open with a few probes after the cooldown.
+///
+/// As a decorator it guards sync and async functions alike:
+///
+///     payment = CircuitBreaker("payment", consecutive_failures=5)
+///
+///     @payment
+///     async def pay(order): ...
+///
+/// Args:
+///     name: stands in errors.
+///     failure_rate_threshold: opens when failed / calls in the window reaches this, 0 < rate <= 1.
+///     window_calls, window_duration: the last N calls (default 20), or the calls of the last T seconds; not both.
+///     min_calls: the rates say nothing below this many calls.
+///     slow_call_duration, slow_call_rate_threshold: a call this long is slow; opens at this share of slow calls.
+///     consecutive_failures: opens at this many failures in a row, whatever the rates.
+///     cooldown, cooldown_backoff, max_cooldown, cooldown_jitter: seconds it stays open; each opening from half-open
+///         multiplies it, up to `max_cooldown` (default 64 x), and jitter lengthens it by up to that fraction.
+///     probes, probe_timeout: successful probes needed to close, and the most at once; seconds until one is lost.
+///     failure_on: the exceptions that are failures: a class, a tuple, or a function of the exception (default: every
+///         Exception). What it does not name counts as a success: the dependency did answer.
+///     ignore: exceptions that count neither way, given like `failure_on`; it wins over it.
+///     clock: a ManualClock for tests.
+///
+/// Never a failure: tidegate's own refusals (ignored), and what is no Exception, such as a cancelled task, Ctrl-C or a
+/// closed generator (released). Windows, slow calls and half-open follow Resilience4j.
+///
+/// All methods may be called from any thread and any event loop at the same time; none blocks.
+#[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct CircuitBreaker {
     pub(crate) core: core::CircuitBreaker,
@@ -222,6 +253,23 @@ impl CircuitBreaker {
                 Err(error)
             }
         }
+    }
+
+    /// Awaits `func(*args, **kwargs)` under a permit; raises `CircuitOpenError` when refused.
+    #[pyo3(signature = (func, /, *args, **kwargs))]
+    fn call_async<'py>(
+        slf: &Bound<'py, Self>,
+        func: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        CALL_ASYNC.get(slf.py())?.call1((slf, func, args, kwargs))
+    }
+
+    /// Decorates a function; an `async def` stays one. Raises TypeError for generators and what is no function.
+    #[pyo3(signature = (func, /))]
+    fn __call__<'py>(slf: &Bound<'py, Self>, func: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        DECORATE.get(slf.py())?.call1((slf, func))
     }
 
     /// Its name, as errors show it.

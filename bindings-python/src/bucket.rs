@@ -4,6 +4,7 @@ use crate::args::{Cost, count, finite, number, seconds, span};
 use crate::clock::{self, ManualClock};
 use crate::decision::Decision;
 use crate::errors::{config, from_core};
+use crate::python::Function;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +39,25 @@ fn quota(
     }
 }
 
-/// A token bucket: starts full, refills at `rate`, holds at most `burst`.
-#[pyclass(frozen, subclass, module = "tidegate._tidegate")]
+static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire");
+static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_async");
+
+/// A token bucket: starts full, refills at `rate`, holds at most `burst` tokens (GCRA, ITU-T I.371).
+///
+/// `TokenBucket("400/s", burst=800)`, `TokenBucket("5 per 15 minutes")` or `TokenBucket(400, per=1.0)`.
+///
+/// Args:
+///     rate: a text such as `"100/minute"`, or how many tokens come back per `per`.
+///     per: seconds (float or timedelta) for a rate given as a number; default 1.
+///     burst: the most tokens that can be taken at once; default: the count in the rate, rounded up.
+///     clock: a ManualClock for tests; default: the machine's monotonic clock.
+///
+/// Raises:
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type.
+///
+/// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
+/// After `os.fork` the child has an independent copy.
+#[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     core: tidegate::TokenBucket,
@@ -102,6 +120,31 @@ impl TokenBucket {
                 }
             }
         })
+    }
+
+    /// Takes `n` tokens, blocking this thread until they are there. Ctrl-C gives the booking back.
+    ///
+    /// A bucket knows the wait beforehand: when it would exceed `timeout` seconds this raises RateLimitedError at once and
+    /// takes nothing (`retry_after` is the wait, `math.inf` when `n` exceeds the burst).
+    #[pyo3(signature = (n = None, timeout = None), text_signature = "($self, n=1, timeout=None)")]
+    fn acquire<'py>(
+        slf: &Bound<'py, Self>,
+        n: Option<Bound<'py, PyAny>>,
+        timeout: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        ACQUIRE.get(slf.py())?.call1((slf, n, timeout))
+    }
+
+    /// Takes `n` tokens, suspending this task until they are there; cancelling it gives the booking back.
+    ///
+    /// Raises RateLimitedError at once when the wait would exceed `timeout` seconds, as `acquire` does.
+    #[pyo3(signature = (n = None, timeout = None), text_signature = "($self, n=1, timeout=None)")]
+    fn acquire_async<'py>(
+        slf: &Bound<'py, Self>,
+        n: Option<Bound<'py, PyAny>>,
+        timeout: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        ACQUIRE_ASYNC.get(slf.py())?.call1((slf, n, timeout))
     }
 
     /// Gives `n` tokens back, never above full; does not shorten a penalty.

@@ -10,6 +10,7 @@ mod clock;
 mod decision;
 mod errors;
 mod permit;
+mod python;
 mod queue;
 mod waker;
 

@@ -3,6 +3,7 @@
 use crate::args::{count, finite, number, seconds};
 use crate::clock::{self, ManualClock};
 use crate::errors::{config, from_core, queue_closed, wrong_type};
+use crate::python::Function;
 use crate::waker::{self, Listener};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -10,8 +11,28 @@ use pyo3::{PyTraverseError, PyVisit};
 use tidegate::QueueConfig;
 use tidegate::pressure::{self, Interest, OnFull, PopError, PushErrorKind};
 
-/// A bounded FIFO with watermarks, for threads and event loops at once.
-#[pyclass(frozen, subclass, generic, module = "tidegate._tidegate")]
+static PUSH: Function = Function::new("tidegate._waiting", "push");
+static POP: Function = Function::new("tidegate._waiting", "pop");
+static PUSH_ASYNC: Function = Function::new("tidegate._waiting", "push_async");
+static POP_ASYNC: Function = Function::new("tidegate._waiting", "pop_async");
+static ITERATE: Function = Function::new("tidegate._waiting", "iterate");
+
+/// A bounded FIFO with watermarks, usable from threads and from several event loops at once.
+///
+/// Args:
+///     capacity: the most items held, 1 to 2**24.
+///     high_watermark, low_watermark: at high x capacity pushes start to be refused, below low x capacity they are
+///         accepted again; high = 1.0 turns watermarks off.
+///     on_full: "reject" the new item, or "drop_oldest" (watermarks then only steer `is_accepting`).
+///     on_drop: called with each dropped item, in the thread that pushed.
+///     sojourn: stamp items, so that `try_pop_timed` tells how long they waited.
+///     retry_after: seconds to tell refused producers (QueueFullError, Retry-After).
+///     clock: a ManualClock for tests of sojourn times; waiting uses the machine's time.
+///
+/// What was accepted is never lost: a push that races `close` is either refused or comes out of `drain`, and a cancelled
+/// `pop_async` takes nothing with it. Items are not visible to the cycle collector: `drain` a queue that you abandon with
+/// items that refer back to it.
+#[pyclass(frozen, subclass, weakref, generic, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct BoundedQueue {
     core: pressure::BoundedQueue<Py<PyAny>>,
@@ -112,6 +133,43 @@ impl BoundedQueue {
             Err(PopError::Empty) => Ok(None),
             Err(PopError::Closed) => Err(queue_closed(py)),
         }
+    }
+
+    /// Puts `item` in, blocking this thread for room. Raises QueueFullError at the timeout, QueueClosedError.
+    #[pyo3(signature = (item, timeout = None))]
+    fn push<'py>(
+        slf: &Bound<'py, Self>,
+        item: &Bound<'py, PyAny>,
+        timeout: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        PUSH.get(slf.py())?.call1((slf, item, timeout))
+    }
+
+    /// Takes the oldest item, blocking this thread. Raises QueueEmptyError at the timeout, QueueClosedError.
+    #[pyo3(signature = (timeout = None))]
+    fn pop<'py>(slf: &Bound<'py, Self>, timeout: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        POP.get(slf.py())?.call1((slf, timeout))
+    }
+
+    /// Puts `item` in, suspending this task for room. A cancelled push has put nothing in.
+    #[pyo3(signature = (item, timeout = None))]
+    fn push_async<'py>(
+        slf: &Bound<'py, Self>,
+        item: &Bound<'py, PyAny>,
+        timeout: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        PUSH_ASYNC.get(slf.py())?.call1((slf, item, timeout))
+    }
+
+    /// Takes the oldest item, suspending this task. A cancelled pop has taken nothing out.
+    #[pyo3(signature = (timeout = None))]
+    fn pop_async<'py>(slf: &Bound<'py, Self>, timeout: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        POP_ASYNC.get(slf.py())?.call1((slf, timeout))
+    }
+
+    /// Pops until the queue is closed and empty.
+    fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        ITERATE.get(slf.py())?.call1((slf,))
     }
 
     /// Calls `callback` once, from any thread, when a push may succeed; at once if it may already.

@@ -5,18 +5,19 @@ forms (``False``, ``None``, ``Decision.allowed``) and an exception of the waitin
 """
 
 from ._tidegate import (
+    BoundedQueue,
     BreakerStats,
     BucketStats,
+    CircuitBreaker,
     Decision,
     Event,
     ManualClock,
     Permit,
     QueueStats,
     Reservation,
+    TokenBucket,
     __version__,
 )
-from .breaker import CircuitBreaker
-from .bucket import TokenBucket
 from .errors import (
     CircuitOpenError,
     ConcurrencyLimitError,
@@ -28,7 +29,6 @@ from .errors import (
     RateLimitedError,
     TidegateError,
 )
-from .queue import BoundedQueue
 
 __all__ = [
     "BoundedQueue",

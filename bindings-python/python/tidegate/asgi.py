@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
-from ._tidegate import Decision
-from .bucket import TokenBucket
+from ._tidegate import Decision, TokenBucket
 from .errors import ConfigError
 from .headers import HeaderList, Policy, Problem
 from .keys import KeyFunction, client_ip

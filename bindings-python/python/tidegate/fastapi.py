@@ -12,9 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from ._tidegate import Decision, Permit
-from .breaker import CircuitBreaker
-from .bucket import TokenBucket
+from ._tidegate import CircuitBreaker, Decision, Permit, TokenBucket
 from .errors import (
     CircuitOpenError,
     ConcurrencyLimitError,

@@ -1,0 +1,220 @@
+"""The waiting forms of the native classes: threads wait on a lock, tasks on a future, both woken by the core.
+
+They are Python because that is where waiting can be interrupted (Ctrl-C) and cancelled (asyncio).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._time import LONGEST_WAIT, sleep, sleep_async, timeout_seconds
+from .errors import QueueClosedError, QueueEmptyError, QueueFullError, RateLimitedError
+
+if TYPE_CHECKING:
+    from ._tidegate import BoundedQueue, Listener, Reservation, TokenBucket
+
+T = TypeVar("T")
+Timeout = float | timedelta | None
+_NOTHING: Any = object()
+
+
+def acquire(bucket: TokenBucket, n: int | None, timeout: Timeout) -> None:
+    """TokenBucket.acquire."""
+    booking = _book(bucket, n, timeout)
+    if booking.wait:
+        try:
+            sleep(booking.wait, bucket.clock)
+        except BaseException:
+            booking.cancel()
+            raise
+
+
+async def acquire_async(bucket: TokenBucket, n: int | None, timeout: Timeout) -> None:
+    """TokenBucket.acquire_async."""
+    booking = _book(bucket, n, timeout)
+    if booking.wait:
+        try:
+            await sleep_async(booking.wait, bucket.clock)
+        except BaseException:
+            booking.cancel()
+            raise
+
+
+def _book(bucket: TokenBucket, n: int | None, timeout: Timeout) -> Reservation:
+    n = 1 if n is None else n
+    seconds = timeout_seconds(timeout)
+    booking = bucket.reserve(n, seconds)
+    if not booking:
+        limit = f"the burst of {bucket.burst}" if math.isinf(booking.retry_after) else f"the timeout of {seconds} s"
+        raise RateLimitedError(f"rate limited: {n} tokens are beyond {limit}", booking.retry_after)
+    return booking
+
+
+def push(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
+    """BoundedQueue.push."""
+    deadline = _Deadline(timeout)
+    while not queue.try_push(item):
+        with _Parked(queue._listen_push) as parked:
+            if queue.try_push(item):
+                return
+            in_time = parked.wait(deadline)
+        if not in_time:
+            # A last look: room may have come with the deadline.
+            if queue.try_push(item):
+                return
+            raise QueueFullError(retry_after=queue.retry_after)
+
+
+def pop(queue: BoundedQueue[T], timeout: Timeout) -> T:
+    """BoundedQueue.pop."""
+    deadline = _Deadline(timeout)
+    while (item := queue.try_pop(_NOTHING)) is _NOTHING:
+        with _Parked(queue._listen_pop) as parked:
+            item = queue.try_pop(_NOTHING)
+            in_time = item is not _NOTHING or parked.wait(deadline)
+        if item is not _NOTHING:
+            break
+        if not in_time:
+            item = queue.try_pop(_NOTHING)
+            if item is _NOTHING:
+                raise QueueEmptyError
+            break
+    return item
+
+
+async def push_async(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
+    """BoundedQueue.push_async."""
+    deadline = _Deadline(timeout)
+    while not queue.try_push(item):
+        with _Suspended(queue._listen_push) as suspended:
+            if queue.try_push(item):
+                return
+            in_time = await suspended.wait(deadline)
+        if not in_time:
+            if queue.try_push(item):
+                return
+            raise QueueFullError(retry_after=queue.retry_after)
+
+
+async def pop_async(queue: BoundedQueue[T], timeout: Timeout) -> T:
+    """BoundedQueue.pop_async: nothing is awaited between the pop and the return, so a cancel takes no item along."""
+    deadline = _Deadline(timeout)
+    while (item := queue.try_pop(_NOTHING)) is _NOTHING:
+        with _Suspended(queue._listen_pop) as suspended:
+            item = queue.try_pop(_NOTHING)
+            in_time = item is not _NOTHING or await suspended.wait(deadline)
+        if item is not _NOTHING:
+            break
+        if not in_time:
+            item = queue.try_pop(_NOTHING)
+            if item is _NOTHING:
+                raise QueueEmptyError
+            break
+    return item
+
+
+async def iterate(queue: BoundedQueue[T]) -> AsyncIterator[T]:
+    """BoundedQueue.__aiter__."""
+    while True:
+        try:
+            item = await pop_async(queue, None)
+        except QueueClosedError:
+            return
+        yield item
+
+
+_Listen = Callable[[Callable[[], object]], "Listener"]
+
+
+class _Deadline:
+    __slots__ = ("_end",)
+
+    def __init__(self, timeout: float | timedelta | None) -> None:
+        seconds = timeout_seconds(timeout)
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left, at most LONGEST_WAIT."""
+        return LONGEST_WAIT if self._end is None else min(self._end - time.monotonic(), LONGEST_WAIT)
+
+    def passed(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
+
+
+class _Parked:
+    """A registered thread: a lock that the queue releases. Waiting on it detaches, and Ctrl-C ends it."""
+
+    __slots__ = ("_listen", "_listener", "_lock")
+
+    def __init__(self, listen: _Listen) -> None:
+        self._listen = listen
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> _Parked:
+        self._lock.acquire()
+        self._listener = self._listen(self._lock.release)
+        return self
+
+    def wait(self, deadline: _Deadline) -> bool:
+        """False once the deadline has passed, True when it is worth another try."""
+        left = deadline.left()
+        return (left > 0 and self._lock.acquire(timeout=left)) or not deadline.passed()
+
+    def __exit__(self, *exc: object) -> None:
+        self._listener.cancel()
+
+
+class _Suspended:
+    """A registered task: a future that the queue completes through its own loop, from whichever thread."""
+
+    __slots__ = ("__weakref__", "_future", "_listen", "_listener", "_loop")
+
+    def __init__(self, listen: _Listen) -> None:
+        self._listen = listen
+        self._loop = asyncio.get_running_loop()
+        self._future = self._loop.create_future()
+
+    def __enter__(self) -> _Suspended:
+        # Weakly: the collector cannot look into the queue, which must not keep an abandoned task alive.
+        self._listener = self._listen(functools.partial(_wake, weakref.ref(self)))
+        return self
+
+    def wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._complete)
+        except RuntimeError:
+            # The loop is closed, its task will never run: leave the wake-up to the next waiter.
+            self._listener.cancel()
+
+    def _complete(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, deadline: _Deadline) -> bool:
+        """As ``_Parked.wait``."""
+        left = deadline.left()
+        if left <= 0:
+            return False
+        timer = self._loop.call_later(left, self._complete)
+        try:
+            await self._future
+        finally:
+            timer.cancel()
+        return not deadline.passed()
+
+    def __exit__(self, *exc: object) -> None:
+        self._listener.cancel()
+
+
+def _wake(waiter: weakref.ref[_Suspended]) -> None:
+    suspended = waiter()
+    if suspended is not None:
+        suspended.wake()
