@@ -172,8 +172,7 @@ impl TokenBucket {
         per: Option<&Bound<'_, PyAny>>,
         burst: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        self.core.set_quota(quota(rate, per, burst)?);
-        Ok(())
+        self.core.set_quota(quota(rate, per, burst)?).map_err(|error| from_core(rate.py(), &error))
     }
 
     /// Counts since the bucket was made.
