@@ -1,6 +1,6 @@
 //! `ManualClock`, and the clock argument of every constructor.
 
-use crate::args::finite;
+use crate::args::{count, finite};
 use pyo3::prelude::*;
 
 /// A clock that moves only when told to, for tests.
@@ -13,9 +13,10 @@ pub(crate) struct ManualClock(tidegate::ManualClock);
 #[pymethods]
 impl ManualClock {
     #[new]
-    #[pyo3(signature = (start_ns = 0))]
-    fn new(start_ns: u64) -> Self {
-        Self(tidegate::ManualClock::new(start_ns))
+    #[pyo3(signature = (start_ns = None), text_signature = "(start_ns=0)")]
+    fn new(start_ns: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let start_ns = start_ns.map_or(Ok(0), |ns| count("start_ns", ns, u64::MAX))?;
+        Ok(Self(tidegate::ManualClock::new(start_ns)))
     }
 
     /// Moves forward by `seconds` (a float, an int or a timedelta).
@@ -25,8 +26,9 @@ impl ManualClock {
     }
 
     /// Jumps to `now_ns` nanoseconds, backwards too: for tests of clocks that misbehave.
-    fn set_ns(&self, now_ns: u64) {
-        self.0.set(now_ns);
+    fn set_ns(&self, now_ns: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.0.set(count("now_ns", now_ns, u64::MAX)?);
+        Ok(())
     }
 
     /// The time it stands at, in nanoseconds.

@@ -1,0 +1,201 @@
+"""The shared vectors: the same steps, on injected time, that every door of tidegate is held to."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tidegate import BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, QueueClosedError, TokenBucket
+
+VECTORS = Path(__file__).resolve().parents[2] / "tests" / "vectors"
+
+
+def cases(primitive: str) -> list[Any]:
+    document = json.loads((VECTORS / f"{primitive}.json").read_text())
+    assert document["version"] == 1 and document["primitive"] == primitive and document["cases"]
+    return [pytest.param(case, id=case["name"]) for case in document["cases"]]
+
+
+def seconds(ns: str | None) -> float | None:
+    """An argument or an answer in nanoseconds as Python has it."""
+    if ns is None:
+        return None
+    return math.inf if ns == "never" else int(ns) / 1e9
+
+
+def start(case: dict[str, Any]) -> ManualClock:
+    return ManualClock(int(case["start_ns"]))
+
+
+def check_steps(case: dict[str, Any], clock: ManualClock, ops: Any) -> None:
+    for number, step in enumerate(case["steps"]):
+        clock.set_ns(int(step["at_ns"]))
+        answer = getattr(ops, step["op"])(**{{"as": "into"}.get(k, k): v for k, v in step["args"].items()})
+        assert (answer or {}) == expected(step["expect"]), f"step {number}: {step}\n{case['why']}"
+
+
+def expected(expect: dict[str, Any]) -> dict[str, Any]:
+    return {key: seconds(value) if key.endswith("_ns") else value for key, value in expect.items()}
+
+
+class BucketOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        period = int(config["period_ns"]) / 1e9
+        self.bucket = TokenBucket(config["count"], period, config["burst"], clock=clock)
+        self.bookings: dict[str, Any] = {}
+
+    def try_acquire(self, n: int) -> dict[str, Any]:
+        return {"ok": self.bucket.try_acquire(n)}
+
+    def check(self, n: int) -> dict[str, Any]:
+        return decision(self.bucket.check(n))
+
+    def peek(self) -> dict[str, Any]:
+        return decision(self.bucket.peek())
+
+    def reserve(self, n: int, max_wait_ns: str | None, into: str | None = None) -> dict[str, Any]:
+        booking = self.bucket.reserve(n, seconds(max_wait_ns))
+        if not booking:
+            return {"booked": False, "retry_after_ns": booking.retry_after}
+        if into is not None:
+            self.bookings[into] = booking
+        return {"booked": True, "wait_ns": booking.wait}
+
+    def cancel(self, ticket: str) -> dict[str, Any]:
+        return {"returned": self.bookings[ticket].cancel()}
+
+    def refund(self, n: int) -> None:
+        self.bucket.refund(n)
+
+    def penalize(self, wait_ns: str) -> None:
+        self.bucket.penalize(seconds(wait_ns))
+
+    def reset(self) -> None:
+        self.bucket.reset()
+
+    def set_quota(self, count: int, period_ns: str, burst: int) -> None:
+        self.bucket.set_quota(count, int(period_ns) / 1e9, burst)
+
+
+def decision(answer: Any) -> dict[str, Any]:
+    return {
+        "allowed": answer.allowed,
+        "limit": answer.limit,
+        "remaining": answer.remaining,
+        "retry_after_ns": answer.retry_after,
+        "reset_after_ns": answer.reset_after,
+    }
+
+
+class BreakerOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        names = {key: key.removesuffix("_ns") for key in config}
+        settings = {names[key]: seconds(v) if key.endswith("_ns") else v for key, v in config.items()}
+        self.breaker = CircuitBreaker("vector", clock=clock, **settings)
+        self.permits: dict[str, Any] = {}
+        # A permit that is dropped is released, which is no step of the vector: all are kept.
+        self.kept: list[Any] = []
+
+    def acquire(self, into: str) -> dict[str, Any]:
+        try:
+            permit = self.breaker.acquire()
+        except CircuitOpenError as refusal:
+            return {"permit": False, "retry_after_ns": refusal.retry_after}
+        self.kept.append(permit)
+        self.permits[into] = permit
+        return {"permit": True}
+
+    def report(self, permit: str, outcome: str, duration_ns: str | None) -> None:
+        if outcome == "ignore":
+            self.permits[permit].ignore()
+        else:
+            getattr(self.permits[permit], outcome)(seconds(duration_ns))
+
+    def report_retry_after(self, permit: str, retry_after_ns: str) -> None:
+        self.permits[permit].failure(retry_after=seconds(retry_after_ns))
+
+    def release(self, permit: str) -> None:
+        self.permits[permit].release()
+
+    def state(self) -> dict[str, Any]:
+        return {"state": self.breaker.state}
+
+    def stats(self) -> dict[str, Any]:
+        stats = self.breaker.stats()
+        return {"calls": stats.calls, "failed": stats.failed, "slow": stats.slow}
+
+    def retry_after(self) -> dict[str, Any]:
+        return {"retry_after_ns": self.breaker.retry_after}
+
+    def force_open(self) -> None:
+        self.breaker.force_open()
+
+    def disable(self) -> None:
+        self.breaker.disable()
+
+    def metrics_only(self) -> None:
+        self.breaker.metrics_only()
+
+    def reset(self) -> None:
+        self.breaker.reset()
+
+
+class QueueOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        self.dropped: list[int] = []
+        on_drop = self.dropped.append if config["on_full"] == "drop_oldest" else None
+        self.queue: BoundedQueue[int] = BoundedQueue(**config, on_drop=on_drop, clock=clock)
+        self.timed = config["sojourn"]
+
+    def try_push(self, item: int) -> dict[str, Any]:
+        self.dropped.clear()
+        try:
+            result = "ok" if self.queue.try_push(item) else "full"
+        except QueueClosedError:
+            result = "closed"
+        return {"result": result, "dropped": self.dropped[0] if self.dropped else None}
+
+    def try_pop(self) -> dict[str, Any]:
+        try:
+            popped = self.queue.try_pop_timed()
+        except QueueClosedError:
+            return {"result": "closed", "item": None}
+        if popped is None:
+            return {"result": "empty", "item": None}
+        answer: dict[str, Any] = {"result": "item", "item": popped[0]}
+        if self.timed:
+            answer["sojourn_ns"] = popped[1]
+        return answer
+
+    def depth(self) -> dict[str, Any]:
+        return {"depth": self.queue.depth}
+
+    def is_accepting(self) -> dict[str, Any]:
+        return {"accepting": self.queue.is_accepting}
+
+    def close(self) -> None:
+        self.queue.close()
+
+    def drain(self) -> dict[str, Any]:
+        return {"items": self.queue.drain()}
+
+
+@pytest.mark.parametrize("case", cases("token_bucket"))
+def test_token_bucket(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, BucketOps(case["config"], clock))
+
+
+@pytest.mark.parametrize("case", cases("circuit_breaker"))
+def test_circuit_breaker(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, BreakerOps(case["config"], clock))
+
+
+@pytest.mark.parametrize("case", cases("bounded_queue"))
+def test_bounded_queue(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, QueueOps(case["config"], clock))
