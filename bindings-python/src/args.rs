@@ -32,17 +32,15 @@ pub(crate) fn span(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Dur
     }
     let ns = (secs * 1e9).round();
     if ns >= u64::MAX as f64 {
-        return Err(config(
-            py,
-            format!("{field}: {secs} seconds are more than 584 years; math.inf means \"no end\""),
-        ));
+        return Err(config(py, format!("{field}: {secs} seconds are more than 584 years; math.inf means \"no end\"")));
     }
     Ok(Some(Duration::from_nanos(ns as u64)))
 }
 
 /// A span that must end.
 pub(crate) fn finite(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    span(field, value)?.ok_or_else(|| config(value.py(), format!("{field}: must be a finite number of seconds, got inf")))
+    span(field, value)?
+        .ok_or_else(|| config(value.py(), format!("{field}: must be a finite number of seconds, got inf")))
 }
 
 /// A span that may be left out.

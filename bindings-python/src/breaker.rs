@@ -65,9 +65,7 @@ impl CircuitBreaker {
     /// The core's permit, or `CircuitOpenError`.
     #[inline]
     pub(crate) fn admit(&self, py: Python<'_>) -> PyResult<core::Permit> {
-        self.core
-            .acquire()
-            .map_err(|rejected| circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns)))
+        self.core.acquire().map_err(|rejected| circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns)))
     }
 
     /// Tidegate's own refusals and `ignore=` are ignored; what is no `Exception` (a cancelled task, Ctrl-C, an exit) is

@@ -12,16 +12,15 @@ use tidegate::limit::{self, Ticket};
 use tidegate::{ConfigError, Quota};
 
 /// The rate as `"400/s"`, or as a number of tokens per `per` seconds; the burst defaults to the count.
-fn quota(
-    rate: &Bound<'_, PyAny>,
-    per: Option<&Bound<'_, PyAny>>,
-    burst: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Quota> {
+fn quota(rate: &Bound<'_, PyAny>, per: Option<&Bound<'_, PyAny>>, burst: Option<&Bound<'_, PyAny>>) -> PyResult<Quota> {
     let py = rate.py();
     let core = |error: ConfigError| from_core(py, &error);
     let quota = if let Ok(text) = rate.cast::<PyString>() {
         if per.is_some() {
-            return Err(config(py, "per: the rate already names its period; leave per out, or pass the rate as a number"));
+            return Err(config(
+                py,
+                "per: the rate already names its period; leave per out, or pass the rate as a number",
+            ));
         }
         text.to_string_lossy().parse::<Quota>().map_err(core)?
     } else {

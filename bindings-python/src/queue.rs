@@ -268,9 +268,7 @@ fn policy(on_full: &Bound<'_, PyAny>) -> PyResult<OnFull> {
     match &*text.to_string_lossy() {
         "reject" => Ok(OnFull::Reject),
         "drop_oldest" => Ok(OnFull::DropOldest),
-        other => {
-            Err(config(on_full.py(), format!("on_full: must be \"reject\" or \"drop_oldest\", got {other:?}")))
-        }
+        other => Err(config(on_full.py(), format!("on_full: must be \"reject\" or \"drop_oldest\", got {other:?}"))),
     }
 }
 

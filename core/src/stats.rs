@@ -1,7 +1,6 @@
 //! Counters that cost a decision about a nanosecond: each thread adds to a stripe that it alone writes.
 
 use crate::sync::{AtomicU64, Ordering};
-use std::cell::Cell;
 use std::fmt;
 
 /// Stripes with one writer each; threads beyond them share the other half.
@@ -23,15 +22,21 @@ impl<const LANES: usize> Striped<LANES> {
     /// Adds `n` to counter `lane` in the calling thread's stripe.
     #[inline]
     pub(crate) fn add(&self, lane: usize, n: u64) {
-        let stripe = stripe();
-        let counter = &self.0[stripe].0[lane];
+        let stripe = known_stripe();
         if stripe < OWNED {
+            let counter = &self.0[stripe].0[lane];
             // Relaxed, and load + store instead of an atomic add: nobody else writes this stripe while this thread owns it.
             counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
         } else {
-            // Relaxed: a statistic orders nothing.
-            counter.fetch_add(n, Ordering::Relaxed);
+            self.add_unowned(lane, n);
         }
+    }
+
+    /// For a thread's first count, and for threads beyond those that own a stripe.
+    #[inline(never)]
+    fn add_unowned(&self, lane: usize, n: u64) {
+        // Relaxed: a statistic orders nothing. An atomic add is right for an owned stripe as well.
+        self.0[stripe()].0[lane].fetch_add(n, Ordering::Relaxed);
     }
 
     /// The sum over all threads; exact once they are quiet.
@@ -49,7 +54,8 @@ impl<const LANES: usize> fmt::Debug for Striped<LANES> {
 
 #[cfg(not(loom))]
 mod owner {
-    use super::{Cell, OWNED, SHARED};
+    use super::{OWNED, SHARED};
+    use std::cell::Cell;
     use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
     /// One bit per owned stripe.
@@ -94,9 +100,15 @@ mod owner {
         }
     }
 
+    /// The calling thread's stripe, or a number beyond all stripes if it has none yet.
+    #[inline]
+    pub(super) fn known_stripe() -> usize {
+        STRIPE.get()
+    }
+
     #[inline]
     pub(super) fn stripe() -> usize {
-        let stripe = STRIPE.get();
+        let stripe = known_stripe();
         if stripe == UNKNOWN { first() } else { stripe }
     }
 
@@ -110,14 +122,16 @@ mod owner {
 }
 
 #[cfg(not(loom))]
-use owner::stripe;
+use owner::{known_stripe, stripe};
 
 /// Under loom every thread shares: the models are about the primitives, and their threads do not outlive an execution.
 #[cfg(loom)]
 fn stripe() -> usize {
-    let _ = Cell::new(SHARED);
     OWNED
 }
+
+#[cfg(loom)]
+use stripe as known_stripe;
 
 /// A small number that differs between threads where it can, for picking a stripe of something else.
 #[inline]

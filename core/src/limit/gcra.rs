@@ -25,6 +25,12 @@ pub(super) fn charge(tat: u64, now: Moment, cost: u64, capacity: u64) -> Option<
     if cost > capacity {
         return None;
     }
+    charge_within(tat, now, cost, capacity)
+}
+
+/// [`charge`] for a `cost` that is known to be at most `capacity`.
+#[inline]
+pub(super) fn charge_within(tat: u64, now: Moment, cost: u64, capacity: u64) -> Option<u64> {
     if tat <= now.units {
         return Some(now.ceil().wrapping_add(cost));
     }

@@ -68,8 +68,12 @@ impl BucketState {
             let word = Word::unpack(raw);
             let slot = self.slots[word.slot].by_ticks()?;
             let now = slot.moment(since);
-            let cost = if n == 1 { slot.token } else { slot.token.saturating_mul(n.into()) };
-            let Some(tat) = gcra::charge(word.tat, now, cost, slot.capacity) else {
+            let charged = if n == 1 {
+                gcra::charge_within(word.tat, now, slot.token, slot.capacity)
+            } else {
+                gcra::charge(word.tat, now, slot.token.saturating_mul(n.into()), slot.capacity)
+            };
+            let Some(tat) = charged else {
                 // Debt, a penalty and a bad reading lie beyond an empty bucket.
                 return (word.tat <= now.units.wrapping_add(slot.capacity)).then_some(false);
             };
