@@ -1,0 +1,40 @@
+'use strict';
+
+const { Inject } = require('@nestjs/common');
+const check = require('../lib/check.cjs');
+const { Limit } = require('./limit.cjs');
+const { getBoundedQueueToken, getBreakerToken } = require('./tokens.cjs');
+
+const LIMITS = 'tidegate:limits';
+const SKIPS = 'tidegate:skips';
+
+/** Adds to a list on the method, or on the class where the decorator stands there. */
+function add(metadata, value) {
+  return (target, _property, descriptor) => {
+    const on = descriptor === undefined ? target : descriptor.value;
+    if (typeof on !== 'function') throw check.typeError('RateLimit and SkipRateLimit belong on a controller or its methods');
+    Reflect.defineMetadata(metadata, [value, ...(Reflect.getOwnMetadata(metadata, on) ?? [])], on);
+  };
+}
+
+function RateLimit(rate, options = {}) {
+  // Here, so that a mistake shows where it stands; every application makes its own.
+  new Limit(rate, options);
+  return add(LIMITS, { rate, options });
+}
+
+function SkipRateLimit(name = undefined) {
+  if (name !== undefined && typeof name !== 'string') {
+    throw check.typeError(`name must be the name of a limit, or left out for all of them, got ${check.show(name)}`);
+  }
+  return add(SKIPS, name);
+}
+
+const InjectBreaker = (name) => Inject(getBreakerToken(name));
+const InjectBoundedQueue = (name) => Inject(getBoundedQueueToken(name));
+
+/** What the decorators left on a method or class (a class inherits). */
+const limitsOn = (target) => Reflect.getMetadata(LIMITS, target) ?? [];
+const skipsOn = (target) => Reflect.getMetadata(SKIPS, target) ?? [];
+
+module.exports = { InjectBoundedQueue, InjectBreaker, RateLimit, SkipRateLimit, limitsOn, skipsOn };

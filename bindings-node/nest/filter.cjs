@@ -1,0 +1,40 @@
+'use strict';
+
+const { Catch, Inject } = require('@nestjs/common');
+const { RateLimitedError, TidegateError } = require('../index.cjs');
+const { limited, overloaded, setRefusalHeaders } = require('./problem.cjs');
+const { TidegateRegistry } = require('./registry.cjs');
+
+/** What a closed queue, which knows no time, tells a client. */
+const DEFAULT_RETRY_AFTER_MS = 1000;
+
+/** Answers tidegate's refusals that leave a handler: 429 for limits, 503 (or `overloadStatus`) for the others. */
+class TidegateExceptionFilter {
+  #overloaded;
+  #limited = limited('default');
+
+  constructor(registry) {
+    this.#overloaded = overloaded(registry.overloadStatus);
+  }
+
+  catch(error, host) {
+    // Other transports have their own way to say it.
+    if (host.getType() === 'graphql') return error;
+    if (host.getType() !== 'http') throw error;
+    const response = host.switchToHttp().getResponse();
+    const raw = response.raw ?? response;
+    if (raw.headersSent) {
+      // Too late for a status: cut the answer off, so that it cannot pass for a whole one.
+      raw.destroy(error);
+      return undefined;
+    }
+    const problem = error instanceof RateLimitedError ? this.#limited : this.#overloaded;
+    setRefusalHeaders(response, error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS);
+    response.status(problem.status).send(JSON.stringify(problem));
+    return undefined;
+  }
+}
+Catch(TidegateError)(TidegateExceptionFilter);
+Inject(TidegateRegistry)(TidegateExceptionFilter, undefined, 0);
+
+module.exports = { TidegateExceptionFilter };

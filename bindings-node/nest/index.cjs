@@ -1,0 +1,21 @@
+'use strict';
+
+const { InjectBoundedQueue, InjectBreaker, RateLimit, SkipRateLimit } = require('./decorators.cjs');
+const { TidegateExceptionFilter } = require('./filter.cjs');
+const { TidegateGuard } = require('./guard.cjs');
+const { TidegateModule } = require('./module.cjs');
+const { TidegateRegistry } = require('./registry.cjs');
+const { getBoundedQueueToken, getBreakerToken } = require('./tokens.cjs');
+
+module.exports = {
+  TidegateModule,
+  TidegateGuard,
+  TidegateExceptionFilter,
+  TidegateRegistry,
+  RateLimit,
+  SkipRateLimit,
+  InjectBreaker,
+  InjectBoundedQueue,
+  getBreakerToken,
+  getBoundedQueueToken,
+};

@@ -1,0 +1,13 @@
+// The same objects as require('tidegate/nest').
+export {
+  TidegateModule,
+  TidegateGuard,
+  TidegateExceptionFilter,
+  TidegateRegistry,
+  RateLimit,
+  SkipRateLimit,
+  InjectBreaker,
+  InjectBoundedQueue,
+  getBreakerToken,
+  getBoundedQueueToken,
+} from './index.cjs';
