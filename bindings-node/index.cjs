@@ -1,6 +1,8 @@
 'use strict';
 
-const { addon } = require('./lib/native.cjs');
+const {
+  addon: { version },
+} = require('./lib/native.cjs');
 const { Reservation, TokenBucket } = require('./lib/bucket.cjs');
 const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
@@ -14,9 +16,9 @@ const {
   QueueEmptyError,
 } = require('./lib/errors.cjs');
 
-// By name, so that node finds them when an ES module imports this file.
+// Plain names only: that is how node finds them when an ES module imports this file.
 module.exports = {
-  version: addon.version,
+  version,
   TokenBucket,
   Reservation,
   CircuitBreaker,

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" />
 /**
  * Rate limiting, circuit breaking and backpressure over one lock-free Rust core.
  *
@@ -200,7 +201,10 @@ export class CircuitBreaker {
   reset(): void;
 }
 
-/** The right to make one call. The first report counts, all others do nothing. Node 24 and TypeScript: `using`. */
+/**
+ * The right to make one call. The first report counts, all others do nothing. `using permit = breaker.acquire()`
+ * releases it at the end of the block if nothing was reported.
+ */
 export class Permit {
   private constructor();
   /** It worked. `durationMs`: how long it took, default since it was acquired. */
@@ -211,6 +215,8 @@ export class Permit {
   ignore(): void;
   /** It was cancelled: not counted. */
   release(): void;
+  /** `release()`; where this Node has `Symbol.dispose`. */
+  [Symbol.dispose](): void;
 }
 
 export interface BoundedQueueOptions<T = unknown> {

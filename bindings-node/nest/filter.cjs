@@ -2,7 +2,8 @@
 
 const { Catch, Inject } = require('@nestjs/common');
 const { RateLimitedError, TidegateError } = require('../index.cjs');
-const { limited, overloaded, setRefusalHeaders } = require('./problem.cjs');
+const { RateLimitException } = require('./exception.cjs');
+const { limited, overloaded, setHeader, setRetryAfter } = require('./problem.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
 /** What a closed queue, which knows no time, tells a client. */
@@ -28,13 +29,19 @@ class TidegateExceptionFilter {
       raw.destroy(error);
       return undefined;
     }
-    const problem = error instanceof RateLimitedError ? this.#limited : this.#overloaded;
-    setRefusalHeaders(response, error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS);
+    const problem = this.#problem(error);
+    setHeader(response, 'Content-Type', 'application/problem+json');
+    setRetryAfter(response, error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS);
     response.status(problem.status).send(JSON.stringify(problem));
     return undefined;
   }
+
+  #problem(error) {
+    if (error instanceof RateLimitException) return error.getResponse();
+    return error instanceof RateLimitedError ? this.#limited : this.#overloaded;
+  }
 }
-Catch(TidegateError)(TidegateExceptionFilter);
+Catch(TidegateError, RateLimitException)(TidegateExceptionFilter);
 Inject(TidegateRegistry)(TidegateExceptionFilter, undefined, 0);
 
 module.exports = { TidegateExceptionFilter };

@@ -1,9 +1,9 @@
 'use strict';
 
-const { HttpException, Inject, Injectable } = require('@nestjs/common');
-const { RateLimitedError } = require('../index.cjs');
+const { Inject, Injectable } = require('@nestjs/common');
 const { clientKey } = require('./client.cjs');
-const { limited, setHeader, setRefusalHeaders } = require('./problem.cjs');
+const { RateLimitException } = require('./exception.cjs');
+const { setHeader, setRetryAfter } = require('./problem.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
 const isPromise = (value) => typeof value?.then === 'function';
@@ -75,9 +75,8 @@ class TidegateGuard {
       else other.source.refund?.(cost);
     }
     this.#present(charged, response);
-    setRefusalHeaders(response, decision.retryAfterMs);
-    const cause = new RateLimitedError(`rate limited by '${limit.name}'`, decision.retryAfterMs);
-    throw new HttpException(limited(limit.name), 429, { cause });
+    setRetryAfter(response, decision.retryAfterMs);
+    throw new RateLimitException(limit.name, decision.retryAfterMs);
   }
 
   /** RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10). */

@@ -1,6 +1,7 @@
 'use strict';
 
 const { InjectBoundedQueue, InjectBreaker, RateLimit, SkipRateLimit } = require('./decorators.cjs');
+const { RateLimitException } = require('./exception.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
 const { TidegateModule } = require('./module.cjs');
@@ -12,6 +13,7 @@ module.exports = {
   TidegateGuard,
   TidegateExceptionFilter,
   TidegateRegistry,
+  RateLimitException,
   RateLimit,
   SkipRateLimit,
   InjectBreaker,

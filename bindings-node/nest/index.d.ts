@@ -1,5 +1,24 @@
-import type { ArgumentsHost, CanActivate, DynamicModule, ExceptionFilter, ExecutionContext, InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
-import type { BoundedQueue, BoundedQueueOptions, CircuitBreaker, CircuitBreakerOptions, Decision, TidegateError, TokenBucket } from '../index.js';
+import { HttpException } from '@nestjs/common';
+import type {
+  ArgumentsHost,
+  CanActivate,
+  DynamicModule,
+  ExceptionFilter,
+  ExecutionContext,
+  InjectionToken,
+  ModuleMetadata,
+  OptionalFactoryDependency,
+  Type,
+} from '@nestjs/common';
+import type {
+  BoundedQueue,
+  BoundedQueueOptions,
+  CircuitBreaker,
+  CircuitBreakerOptions,
+  Decision,
+  TidegateError,
+  TokenBucket,
+} from '../index.js';
 
 /** A limit of your own for everybody, of `TokenBucket`'s shape. */
 export interface SharedLimit {
@@ -97,10 +116,17 @@ export class TidegateGuard implements CanActivate {
   shouldSkip(context: ExecutionContext): boolean | Promise<boolean>;
 }
 
+/** The guard's refusal: an HttpException 429 whose `cause` is a RateLimitedError. */
+export class RateLimitException extends HttpException {
+  constructor(policy: string, retryAfterMs: number);
+  /** ms until the same request could pass, `Infinity` for never. */
+  readonly retryAfterMs: number;
+}
+
 /** Answers tidegate's refusals that leave a handler: RateLimitedError 429, all others 503, with Retry-After. Never a 500. */
-export class TidegateExceptionFilter implements ExceptionFilter<TidegateError> {
+export class TidegateExceptionFilter implements ExceptionFilter<TidegateError | RateLimitException> {
   constructor(registry: TidegateRegistry);
-  catch(error: TidegateError, host: ArgumentsHost): any;
+  catch(error: TidegateError | RateLimitException, host: ArgumentsHost): any;
 }
 
 /**

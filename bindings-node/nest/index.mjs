@@ -4,6 +4,7 @@ export {
   TidegateGuard,
   TidegateExceptionFilter,
   TidegateRegistry,
+  RateLimitException,
   RateLimit,
   SkipRateLimit,
   InjectBreaker,

@@ -32,10 +32,6 @@ function setHeader(response, name, value) {
   else response.header(name, value);
 }
 
-/** The headers of a refusal, whoever sends the body. */
-function setRefusalHeaders(response, retryAfterMs) {
-  setHeader(response, 'Content-Type', 'application/problem+json');
-  setHeader(response, 'Retry-After', retryAfterSeconds(retryAfterMs));
-}
+const setRetryAfter = (response, ms) => setHeader(response, 'Retry-After', retryAfterSeconds(ms));
 
-module.exports = { limited, overloaded, setHeader, setRefusalHeaders };
+module.exports = { limited, overloaded, setHeader, setRetryAfter };
