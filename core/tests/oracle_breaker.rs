@@ -1,0 +1,128 @@
+//! The circuit breaker against its model, under random calls that overlap.
+
+#[path = "subject/breaker.rs"]
+mod breaker;
+#[path = "subject/pair.rs"]
+mod pair;
+
+use breaker::CoreBreaker;
+use pair::Pair;
+use proptest::prelude::*;
+use tidegate_model::format::Ns;
+use tidegate_model::script::breaker::{Answer, Config, ModelBreaker, Op, Outcome};
+
+const MS: u64 = 1_000_000;
+const S: u64 = 1_000 * MS;
+const START: u64 = 77 * S + 123_456;
+
+fn config() -> impl Strategy<Value = Config> {
+    let window = prop_oneof![
+        3 => prop_oneof![1..=8_u32, 9..=45_u32].prop_map(|calls| (Some(calls), None)),
+        2 => prop::sample::select(&[10 * MS, 123 * MS, S, 10 * S][..]).prop_map(|whole| (None, Some(Ns(whole)))),
+    ];
+    let rate = || prop::sample::select(&[0.1, 0.25, 1.0 / 3.0, 0.5, 0.6, 0.99, 1.0][..]);
+    let limits = (rate(), prop::option::of(prop::sample::select(&[MS, 20 * MS, 200 * MS][..])), rate());
+    let counts = (prop::option::of(1..=6_u32), 1..=12_u32, 1..=5_u32);
+    let cooldown = prop::sample::select(&[1, 30, 500][..]);
+    let rest = (cooldown, prop::sample::select(&[1.0, 1.5, 2.0][..]), prop::option::of(1..=20_u64), 1..=800_u64);
+    (window, limits, counts, rest).prop_map(|(window, limits, counts, (cooldown, backoff, most, timeout))| Config {
+        window_calls: window.0,
+        window_duration_ns: window.1,
+        failure_rate_threshold: limits.0,
+        slow_call_duration_ns: limits.1.map(Ns),
+        slow_call_rate_threshold: limits.2,
+        consecutive_failures: counts.0,
+        min_calls: counts.1,
+        cooldown_ns: Ns(cooldown * MS),
+        cooldown_backoff: backoff,
+        max_cooldown_ns: most.map(|times| Ns(times * cooldown * MS)),
+        probes: counts.2,
+        probe_timeout_ns: Ns(timeout * MS),
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Plan {
+    Acquire,
+    /// Which of the permits that are out, what became of it, how long it took.
+    Report(usize, Outcome, Option<u64>),
+    RetryAfter(usize, u64),
+    Release(usize),
+    /// A probe that reports again, or a permit of long ago.
+    Again(usize, Outcome),
+    Switch(Op),
+}
+
+/// Calls of one stretch of time, in which a certain share fails.
+fn stretch() -> impl Strategy<Value = Vec<(u64, Plan)>> {
+    let pause = prop_oneof![6 => 0..3 * MS, 3 => 0..60 * MS, 1 => 0..900 * MS];
+    (1..=19_u32, 1..60_usize, Just(pause)).prop_flat_map(|(bad, len, pause)| {
+        let outcome = move || {
+            prop_oneof![
+                20 - bad => Just(Outcome::Success),
+                bad => Just(Outcome::Failure),
+                1 => Just(Outcome::Ignore),
+            ]
+        };
+        let took = prop::option::of((0..=400_u64).prop_map(|ms| ms * MS));
+        let switch = prop::sample::select(vec![Op::ForceOpen {}, Op::Disable {}, Op::MetricsOnly {}, Op::Reset {}]);
+        let plan = prop_oneof![
+            100 => Just(Plan::Acquire),
+            80 => (any::<usize>(), outcome(), took).prop_map(|(which, outcome, took)| Plan::Report(which, outcome, took)),
+            6 => (any::<usize>(), 0..2_000_u64).prop_map(|(which, ms)| Plan::RetryAfter(which, ms * MS)),
+            6 => any::<usize>().prop_map(Plan::Release),
+            6 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Plan::Again(which, outcome)),
+            1 => switch.prop_map(Plan::Switch),
+        ];
+        prop::collection::vec((pause, plan), len)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every answer, and after each operation the state, the window and the wait are the model's.
+    #[test]
+    fn answers_as_the_model(config in config(), stretches in prop::collection::vec(stretch(), 1..6)) {
+        let mut pair = Pair::<ModelBreaker, CoreBreaker>::new(&config, START);
+        let mut now = START;
+        // Permits that are out, and probes and permits of earlier states that have reported.
+        let (mut out, mut reported): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        for (number, (pause, plan)) in stretches.into_iter().flatten().enumerate() {
+            now += pause;
+            let idle = out.is_empty();
+            let mut take = |which: usize| {
+                let permit = out.swap_remove(which % out.len());
+                reported.push(permit.clone());
+                permit
+            };
+            let op = match plan {
+                Plan::Acquire => Op::Acquire { name: format!("p{number}") },
+                Plan::Switch(op) => op,
+                Plan::Again(which, outcome) => {
+                    // While it is closed a permit has no identity: reported twice it counts twice, by design.
+                    let closed = matches!(
+                        pair.step(now, Op::State {})?,
+                        Answer::State { state: "closed" | "metrics_only" }
+                    );
+                    if closed || reported.is_empty() {
+                        continue;
+                    }
+                    Op::Report { permit: reported[which % reported.len()].clone(), outcome, duration_ns: None }
+                }
+                _ if idle => continue,
+                Plan::Report(which, outcome, took) => {
+                    Op::Report { permit: take(which), outcome, duration_ns: took.map(Ns) }
+                }
+                Plan::RetryAfter(which, ns) => Op::ReportRetryAfter { permit: take(which), retry_after_ns: Ns(ns) },
+                Plan::Release(which) => Op::Release { permit: take(which) },
+            };
+            if let Answer::Permit { .. } = pair.step(now, op)? {
+                out.push(format!("p{number}"));
+            }
+            pair.step(now, Op::State {})?;
+            pair.step(now, Op::Stats {})?;
+            pair.step(now, Op::RetryAfter {})?;
+        }
+    }
+}
