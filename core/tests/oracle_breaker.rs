@@ -24,7 +24,12 @@ fn config() -> impl Strategy<Value = Config> {
     let limits = (rate(), prop::option::of(prop::sample::select(&[MS, 20 * MS, 200 * MS][..])), rate());
     let counts = (prop::option::of(1..=6_u32), 1..=12_u32, 1..=5_u32);
     let cooldown = prop::sample::select(&[1, 30, 500][..]);
-    let rest = (cooldown, prop::sample::select(&[1.0, 1.5, 2.0][..]), prop::option::of(1..=20_u64), 1..=800_u64);
+    let rest = (
+        cooldown,
+        prop::sample::select(&[1.0, 1.5, 2.0][..]),
+        prop::option::of(1..=20_u64),
+        prop_oneof![1..=20_u64, 1..=800_u64],
+    );
     (window, limits, counts, rest).prop_map(|(window, limits, counts, (cooldown, backoff, most, timeout))| Config {
         window_calls: window.0,
         window_duration_ns: window.1,
@@ -41,6 +46,13 @@ fn config() -> impl Strategy<Value = Config> {
     })
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Pause {
+    For(u64),
+    /// And on to the next whole millisecond since the start.
+    UntilWhole(u64),
+}
+
 #[derive(Clone, Debug)]
 enum Plan {
     Acquire,
@@ -54,9 +66,11 @@ enum Plan {
 }
 
 /// Calls of one stretch of time, in which a certain share fails.
-fn stretch() -> impl Strategy<Value = Vec<(u64, Plan)>> {
-    let pause = prop_oneof![6 => 0..3 * MS, 3 => 0..60 * MS, 1 => 0..900 * MS];
-    (1..=19_u32, 1..60_usize, Just(pause)).prop_flat_map(|(bad, len, pause)| {
+fn stretch() -> impl Strategy<Value = Vec<(Pause, Plan)>> {
+    (1..=19_u32, 1..60_usize, any::<bool>()).prop_flat_map(|(bad, len, whole_ms)| {
+        let pause = prop_oneof![6 => 0..3 * MS, 3 => 0..60 * MS, 1 => 0..900 * MS];
+        // Deadlines are whole milliseconds since the start, so that only whole ones can hit them exactly.
+        let pause = pause.prop_map(move |ns| if whole_ms { Pause::UntilWhole(ns) } else { Pause::For(ns) });
         let outcome = move || {
             prop_oneof![
                 20 - bad => Just(Outcome::Success),
@@ -89,7 +103,10 @@ proptest! {
         // Permits that are out, and probes and permits of earlier states that have reported.
         let (mut out, mut reported): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for (number, (pause, plan)) in stretches.into_iter().flatten().enumerate() {
-            now += pause;
+            now = match pause {
+                Pause::For(ns) => now + ns,
+                Pause::UntilWhole(ns) => START + (now + ns - START).next_multiple_of(MS),
+            };
             let idle = out.is_empty();
             let mut take = |which: usize| {
                 let permit = out.swap_remove(which % out.len());
