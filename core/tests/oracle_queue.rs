@@ -12,7 +12,7 @@ use tidegate_model::format::Subject;
 use tidegate_model::script::queue::{Answer, Config, ModelQueue, OnFull, Op};
 
 fn config() -> impl Strategy<Value = Config> {
-    let capacity = prop_oneof![1..=4_usize, 5..=40_usize];
+    let capacity = prop_oneof![2 => 1..=4_usize, 2 => 5..=40_usize, 1 => prop::sample::select(&[20, 25, 100][..])];
     // low < high ≤ 1, in hundredths so that products land on and beside whole depths.
     let watermarks = (1..=100_u32).prop_flat_map(|high| (0..high, Just(high)));
     let on_full = prop_oneof![Just(OnFull::Reject), Just(OnFull::DropOldest)];

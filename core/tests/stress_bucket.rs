@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use tidegate::limit::Reservation;
+use tidegate::limit::{Reservation, Ticket};
 use tidegate::{ManualClock, Quota, TokenBucket};
 
 const THREADS: u64 = 8;
@@ -92,12 +92,13 @@ fn largest_excess(mut uses: Vec<Use>, rate: u64) -> i128 {
 
 #[test]
 fn everything_at_once_never_exceeds_burst_and_rate() {
-    let quotas = [quota("400/s", 80), quota("200/s", 60), quota("3/s", 80), quota("399/s", 7)];
+    let quotas = [quota("400/s", 80), quota("200/s", 60), quota("3/s", 80), quota("399/s", 9)];
     for round in 0..40 {
         let bucket = TokenBucket::with_clock(quotas[0], ManualClock::new(0).into());
         let now = AtomicU64::new(0);
         let uses = on_all_threads(|thread| {
-            let mut uses: Vec<Use> = Vec::new();
+            // Bookings stay open for a while, so that others are booked behind them before they are cancelled.
+            let (mut uses, mut open): (Vec<Use>, Vec<(Use, Ticket)>) = (Vec::new(), Vec::new());
             let mut pick = (round * THREADS + thread).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
             for i in 0..600 {
                 // xorshift64 (Marsaglia 2003): any mixture will do.
@@ -106,23 +107,28 @@ fn everything_at_once_never_exceeds_burst_and_rate() {
                 pick ^= pick << 17;
                 // Relaxed: a time only. Threads hold times of different age, as readers of a real clock do.
                 let at = now.fetch_add(pick >> 32 & 0x3f_ffff, Ordering::Relaxed);
-                let n = (pick % 3 + 1) as u32;
+                let n = (pick % 7 + 1) as u32;
                 match pick >> 8 & 63 {
-                    0 => bucket.set_quota_at(at, quotas[i % quotas.len()]).expect("not striped"),
-                    1 => bucket.penalize_at(at, Duration::from_millis(pick % 8)),
-                    2..=15 => {
-                        let most = Some(Duration::from_millis(50));
+                    // In every other round nothing voids a ticket.
+                    0 if round % 2 == 0 => bucket.set_quota_at(at, quotas[i % quotas.len()]).expect("not striped"),
+                    1 if round % 2 == 0 => bucket.penalize_at(at, Duration::from_millis(pick % 8)),
+                    2..=20 => {
+                        let most = Some(Duration::from_millis(200));
                         if let Reservation::Booked { wait_ns, ticket } = bucket.reserve_at(at, n, most) {
-                            let given_back = pick >> 20 & 1 == 0 && bucket.cancel_at(at, ticket);
-                            if !given_back {
-                                uses.push((at + wait_ns, u64::from(n)));
-                            }
+                            open.push(((at + wait_ns, u64::from(n)), ticket));
+                        }
+                    }
+                    21..=40 if !open.is_empty() => {
+                        let (used, ticket) = open.swap_remove((pick >> 20) as usize % open.len());
+                        if !bucket.cancel_at(at, ticket) {
+                            uses.push(used);
                         }
                     }
                     _ if bucket.try_acquire_at(at, n) => uses.push((at, u64::from(n))),
                     _ => {}
                 }
             }
+            uses.extend(open.into_iter().map(|(used, _)| used));
             uses
         });
         let uses: Vec<Use> = uses.into_iter().flatten().collect();

@@ -39,7 +39,7 @@ pub struct Queue {
 impl Queue {
     /// An empty queue; watermarks are fractions of the capacity.
     pub fn new(capacity: usize, high: f64, low: f64, drop_oldest: bool) -> Self {
-        // A hair below, so that 0.7 × 10 = 7.000000000000001 means 7.
+        // A hair below, so that 0.55 × 100 = 55.00000000000001 means 55.
         let depth = |fraction: f64| ((fraction * capacity as f64 - 1e-9).ceil() as usize).max(1);
         let watermarks = (high < 1.0).then(|| (depth(high), depth(low)));
         Self { items: VecDeque::new(), capacity, watermarks, drop_oldest, rejecting: false, closed: false }

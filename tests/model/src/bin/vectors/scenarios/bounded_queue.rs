@@ -71,11 +71,12 @@ fn watermarks() -> Cases {
         .end(),
         queue(
             "watermarks_round_up",
-            "0.7 of 10 is 7, though 0.7 × 10 is a little more in binary",
-            config(10, 0.7, 0.3),
+            "0.55 of 100 is 55 and 0.07 of it 7, though both products are a little more in binary",
+            config(100, 0.55, 0.07),
         )
-        .each(0..8, |script, i| script.then(push(i)))
-        .each(0..5, |script, _| script.then(pop()).then(accepting()))
+        .each(0..56, |script, i| script.then(push(i)))
+        .times(47, &pop())
+        .each(0..2, |script, _| script.then(pop()).then(depth()).then(accepting()))
         .end(),
         queue("no_watermarks", "high = 1.0: refused only when full, accepted again after one pop", config(3, 1.0, 0.5))
             .each(0..4, |script, i| script.then(accepting()).then(push(i)))
