@@ -93,20 +93,22 @@ fn largest_excess(mut uses: Vec<Use>, rate: u64) -> i128 {
 #[test]
 fn everything_at_once_never_exceeds_burst_and_rate() {
     let quotas = [quota("400/s", 80), quota("200/s", 60), quota("3/s", 80), quota("399/s", 9)];
-    for round in 0..40 {
+    // Many short rounds from full: a cancel that gives back too much shows only in windows that begin with a whole burst.
+    let mut used = 0;
+    for round in 0..300 {
         let bucket = TokenBucket::with_clock(quotas[0], ManualClock::new(0).into());
         let now = AtomicU64::new(0);
         let uses = on_all_threads(|thread| {
             // Bookings stay open for a while, so that others are booked behind them before they are cancelled.
             let (mut uses, mut open): (Vec<Use>, Vec<(Use, Ticket)>) = (Vec::new(), Vec::new());
             let mut pick = (round * THREADS + thread).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-            for i in 0..600 {
+            for i in 0..100 {
                 // xorshift64 (Marsaglia 2003): any mixture will do.
                 pick ^= pick << 13;
                 pick ^= pick >> 7;
                 pick ^= pick << 17;
                 // Relaxed: a time only. Threads hold times of different age, as readers of a real clock do.
-                let at = now.fetch_add(pick >> 32 & 0x3f_ffff, Ordering::Relaxed);
+                let at = now.fetch_add(pick >> 32 & 0xf_ffff, Ordering::Relaxed);
                 let n = (pick % 7 + 1) as u32;
                 match pick >> 8 & 63 {
                     // In every other round nothing voids a ticket.
@@ -132,10 +134,11 @@ fn everything_at_once_never_exceeds_burst_and_rate() {
             uses
         });
         let uses: Vec<Use> = uses.into_iter().flatten().collect();
-        assert!(uses.len() > 100, "something was admitted: {}", uses.len());
+        used += uses.len();
         let excess = largest_excess(uses, 400);
         assert!(excess <= 80, "a window holds {excess} tokens above rate x time, the largest burst is 80");
     }
+    assert!(used > 10_000, "there was something to count: {used}");
 }
 
 #[test]
