@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     }
                 }
             }
+            paid.fetch_add(1, Ordering::Relaxed);
         }
     };
 
