@@ -61,5 +61,5 @@ impl Backoff {
 #[inline]
 pub(crate) fn loom_fence() {
     #[cfg(loom)]
-    fence(Ordering::SeqCst);
+    loom::sync::atomic::fence(Ordering::SeqCst);
 }

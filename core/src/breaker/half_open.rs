@@ -35,13 +35,14 @@ impl CircuitBreaker {
         if lost > 0 {
             return None;
         }
-        Some(Err(self.reject(self.probe_wait(generation, now))))
+        // None: every lease ended since the survey, so there is a slot or a verdict now.
+        Some(Err(self.reject(self.probe_wait(generation, now)?)))
     }
 
-    /// Nanoseconds until the earliest lease ends, at most a cooldown.
-    fn probe_wait(&self, generation: u16, now: u64) -> u64 {
+    /// Nanoseconds until the earliest lease ends, at most a cooldown; `None` without a lease.
+    fn probe_wait(&self, generation: u16, now: u64) -> Option<u64> {
         let leases = self.probes.deadlines(generation).map(|deadline_ms| self.rules.leased_for(deadline_ms, now));
-        leases.fold(self.rules.cooldown_ns, u64::min)
+        leases.min().map(|wait| wait.min(self.rules.cooldown_ns))
     }
 
     /// A probe's outcome.

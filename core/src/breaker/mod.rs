@@ -20,6 +20,8 @@ mod count_window;
 mod events;
 mod guard;
 mod half_open;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod memory;
 mod operator;
 mod permit;

@@ -120,6 +120,24 @@ fn a_clock_that_steps_back_still_counts() {
 }
 
 #[test]
+fn a_step_back_behind_a_full_chunk_keeps_the_window() {
+    let (breaker, clock) = breaker(span(ms(10_000)));
+    breaker.metrics_only();
+    clock.advance(ms(5_000));
+    for _ in 0..40_000 {
+        run(&breaker, "s");
+    }
+    clock.set(clock.now() - 2 * SECOND);
+    for _ in 0..40_000 {
+        run(&breaker, "f");
+    }
+    let stats = breaker.stats();
+    assert_eq!((stats.calls, stats.failed), (80_000, 40_000));
+    clock.advance(ms(2_000));
+    assert_eq!(breaker.stats().calls, 80_000);
+}
+
+#[test]
 fn a_bad_reading_far_ahead_heals_itself() {
     let (breaker, clock) = breaker(span(ms(1_000)));
     let start = clock.now();

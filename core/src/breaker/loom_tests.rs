@@ -1,0 +1,322 @@
+//! Every interleaving of two or three threads, up to a bound on preemptions. Chunks hold two outcomes here, so that they
+//! fill and their slots come round.
+
+use super::*;
+use loom::thread;
+use std::time::Duration;
+
+const MS: u64 = 1_000_000;
+
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    explore_bounded(4, model);
+}
+
+fn explore_bounded(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
+}
+
+fn breaker(config: BreakerConfig) -> crate::sync::Arc<CircuitBreaker> {
+    let clock = crate::ManualClock::new(0);
+    crate::sync::Arc::new(CircuitBreaker::with_clock("modelled", config, clock.into()).expect("valid settings"))
+}
+
+/// Trips when the last `calls` all failed.
+fn all_of(calls: u32) -> BreakerConfig {
+    BreakerConfig {
+        window: Window::Calls(calls),
+        min_calls: calls,
+        failure_rate_threshold: 1.0,
+        cooldown: Duration::from_millis(1),
+        ..BreakerConfig::default()
+    }
+}
+
+fn permit(breaker: &CircuitBreaker) -> Permit {
+    breaker.acquire_at(0).expect("a permit")
+}
+
+fn report(breaker: &CircuitBreaker, outcome: Outcome) {
+    breaker.report_at(0, permit(breaker), outcome, None);
+}
+
+fn kinds(breaker: &CircuitBreaker) -> Vec<EventKind> {
+    breaker.events_since(0).iter().map(|event| event.kind).collect()
+}
+
+/// The outcome that completes the threshold may be either one's, in either chunk.
+#[test]
+fn loom_two_reporters_race_to_the_trip() {
+    for before in 0..3 {
+        explore(move || {
+            let breaker = breaker(all_of(before + 2));
+            (0..before).for_each(|_| report(&breaker, Outcome::Failure));
+            let (mine, theirs) = (permit(&breaker), permit(&breaker));
+            let other = {
+                let breaker = breaker.clone();
+                thread::spawn(move || breaker.report_at(0, theirs, Outcome::Failure, None))
+            };
+            breaker.report_at(0, mine, Outcome::Failure, None);
+            other.join().unwrap();
+            let stats = breaker.stats_at(0);
+            assert_eq!((stats.state, stats.opened, stats.calls), (State::Open, 1, 0));
+            assert_eq!(kinds(&breaker), [EventKind::Opened]);
+        });
+    }
+}
+
+/// Three at once, over the border between two chunks: the one who claims the next judges for whoever has not come that far.
+#[test]
+fn loom_three_reporters_race_to_the_trip() {
+    explore_bounded(3, || {
+        let breaker = breaker(all_of(3));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (breaker, permit) = (breaker.clone(), permit(&breaker));
+                thread::spawn(move || breaker.report_at(0, permit, Outcome::Failure, None))
+            })
+            .collect();
+        let mine = permit(&breaker);
+        breaker.report_at(0, mine, Outcome::Failure, None);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_eq!((breaker.state(), breaker.stats_at(0).opened), (State::Open, 1));
+    });
+}
+
+/// A window that never reaches the threshold does not trip: a success stands between any two failures but one pair.
+#[test]
+fn loom_no_trip_below_the_threshold() {
+    explore(|| {
+        let breaker = breaker(all_of(3));
+        report(&breaker, Outcome::Success);
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || {
+                report(&breaker, Outcome::Failure);
+                report(&breaker, Outcome::Success);
+            })
+        };
+        report(&breaker, Outcome::Failure);
+        report(&breaker, Outcome::Success);
+        other.join().unwrap();
+        assert_eq!(breaker.state(), State::Closed);
+    });
+}
+
+/// Nothing is lost or counted twice while chunks are claimed and slots come round.
+#[test]
+fn loom_chunks_roll_over() {
+    for before in 5..9 {
+        explore(move || {
+            let breaker = breaker(all_of(4));
+            breaker.metrics_only_at(0);
+            (0..before).for_each(|_| report(&breaker, Outcome::Success));
+            let other = {
+                let breaker = breaker.clone();
+                thread::spawn(move || {
+                    report(&breaker, Outcome::Failure);
+                    report(&breaker, Outcome::Failure);
+                })
+            };
+            report(&breaker, Outcome::Failure);
+            other.join().unwrap();
+            let stats = breaker.stats_at(0);
+            assert_eq!((stats.calls, stats.failed), (4, 3));
+        });
+    }
+}
+
+#[test]
+fn loom_slices_roll_over() {
+    explore(|| {
+        let breaker = breaker(BreakerConfig { window: Window::Duration(Duration::from_millis(10)), ..all_of(100) });
+        breaker.metrics_only_at(0);
+        report(&breaker, Outcome::Success);
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.report_at(MS, permit(&breaker), Outcome::Failure, None))
+        };
+        report(&breaker, Outcome::Failure);
+        other.join().unwrap();
+        let stats = breaker.stats_at(MS);
+        assert_eq!((stats.calls, stats.failed), (3, 2));
+    });
+}
+
+/// In a time window as well the trip is never late, though one reporter seals the slice in which the other counts.
+#[test]
+fn loom_two_reporters_race_to_the_trip_across_slices() {
+    explore(|| {
+        let breaker = breaker(BreakerConfig { window: Window::Duration(Duration::from_millis(10)), ..all_of(2) });
+        let (mine, theirs) = (permit(&breaker), permit(&breaker));
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.report_at(MS, theirs, Outcome::Failure, None))
+        };
+        breaker.report_at(0, mine, Outcome::Failure, None);
+        other.join().unwrap();
+        assert_eq!(breaker.state(), State::Open);
+    });
+}
+
+#[test]
+fn loom_a_run_of_failures_is_counted_exactly() {
+    explore(|| {
+        let breaker = breaker(BreakerConfig { consecutive_failures: Some(2), ..all_of(20) });
+        let (mine, theirs) = (permit(&breaker), permit(&breaker));
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.report_at(0, theirs, Outcome::Failure, None))
+        };
+        breaker.report_at(0, mine, Outcome::Failure, None);
+        other.join().unwrap();
+        assert_eq!((breaker.state(), breaker.stats_at(0).opened), (State::Open, 1));
+    });
+}
+
+/// An outcome of the generation before a reset never shows in the one after, nor does it displace that one's.
+#[test]
+fn loom_reset_races_with_a_report() {
+    for before in 0..3 {
+        explore(move || {
+            let breaker = breaker(BreakerConfig { consecutive_failures: Some(9), ..all_of(4) });
+            (0..before).for_each(|_| report(&breaker, Outcome::Success));
+            let late = permit(&breaker);
+            let other = {
+                let breaker = breaker.clone();
+                thread::spawn(move || breaker.report_at(0, late, Outcome::Failure, None))
+            };
+            breaker.reset_at(0);
+            report(&breaker, Outcome::Success);
+            report(&breaker, Outcome::Success);
+            other.join().unwrap();
+            let stats = breaker.stats_at(0);
+            assert_eq!((stats.state, stats.calls, stats.failed), (State::Closed, 2, 0));
+        });
+    }
+}
+
+/// The report that trips or the switch comes first; the switch always stands in the end.
+#[test]
+fn loom_a_switch_races_with_the_trip() {
+    explore(|| {
+        let breaker = breaker(all_of(1));
+        let permit = permit(&breaker);
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.report_at(0, permit, Outcome::Failure, None))
+        };
+        breaker.disable_at(0);
+        other.join().unwrap();
+        assert_eq!(breaker.state(), State::Disabled);
+    });
+}
+
+#[test]
+fn loom_one_slot_is_leased_once() {
+    explore(|| {
+        let breaker = breaker(all_of(1));
+        report(&breaker, Outcome::Failure);
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.acquire_at(MS).is_ok())
+        };
+        let mine = breaker.acquire_at(MS).is_ok();
+        let theirs = other.join().unwrap();
+        assert!(mine ^ theirs, "mine {mine}, theirs {theirs}");
+        assert_eq!(breaker.state(), State::HalfOpen);
+    });
+}
+
+/// Whoever comes last concludes, and only one does.
+#[test]
+fn loom_two_probes_conclude_once() {
+    for (outcome, expected) in [(Outcome::Success, State::Closed), (Outcome::Failure, State::Open)] {
+        explore(move || {
+            let breaker = breaker(BreakerConfig { probes: 2, ..all_of(1) });
+            report(&breaker, Outcome::Failure);
+            let probes = [breaker.acquire_at(MS), breaker.acquire_at(MS)].map(|probe| probe.expect("a probe"));
+            let other = {
+                let breaker = breaker.clone();
+                thread::spawn(move || breaker.report_at(MS, probes[0], outcome, None))
+            };
+            breaker.report_at(MS, probes[1], outcome, None);
+            other.join().unwrap();
+            assert_eq!(breaker.state(), expected);
+            let concluded = match expected {
+                State::Closed => EventKind::Closed,
+                _ => EventKind::Opened,
+            };
+            let conclusions = kinds(&breaker).into_iter().skip(2).filter(|&kind| kind == concluded).count();
+            assert_eq!(conclusions, 1);
+        });
+    }
+}
+
+/// Either the report counts or the slot is reclaimed, never both, and half-open never sticks.
+#[test]
+fn loom_a_report_races_with_the_timeout() {
+    explore(|| {
+        let timeout = Duration::from_millis(5);
+        let breaker = breaker(BreakerConfig { probe_timeout: timeout, ..all_of(1) });
+        report(&breaker, Outcome::Failure);
+        let probe = breaker.acquire_at(MS).expect("a probe");
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.report_at(6 * MS, probe, Outcome::Success, None))
+        };
+        let answer = breaker.acquire_at(6 * MS);
+        other.join().unwrap();
+        let lost = kinds(&breaker).contains(&EventKind::ProbeLost);
+        let expected = if lost { State::Open } else { State::Closed };
+        assert_eq!(breaker.state(), expected);
+        assert_eq!(answer.is_ok(), !lost, "{answer:?}");
+    });
+}
+
+/// A slot given back and taken at once by another: two leases of one slot never stand together.
+#[test]
+fn loom_a_release_races_with_an_acquire() {
+    explore(|| {
+        let breaker = breaker(all_of(1));
+        report(&breaker, Outcome::Failure);
+        let probe = breaker.acquire_at(MS).expect("a probe");
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.release_at(MS, probe))
+        };
+        let mine = breaker.acquire_at(MS);
+        other.join().unwrap();
+        // The old permit says nothing any more; mine, if I got one, decides.
+        breaker.report_at(MS, probe, Outcome::Failure, None);
+        assert_eq!(breaker.state(), State::HalfOpen);
+        let mine = mine.or_else(|_| breaker.acquire_at(MS)).expect("the slot is free again");
+        breaker.report_at(MS, mine, Outcome::Success, None);
+        assert_eq!(breaker.state(), State::Closed);
+    });
+}
+
+/// Two writers and a reader: each entry is seen whole, in order, and none is missing in the end.
+#[test]
+fn loom_events_leave_no_holes() {
+    explore(|| {
+        let ring = crate::sync::Arc::new(events::EventRing::new());
+        ring.push(EventKind::Closed, 0);
+        let other = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                ring.push(EventKind::Opened, 1);
+                ring.push(EventKind::HalfOpened, 2);
+            })
+        };
+        ring.push(EventKind::Disabled, 3);
+        let seen = ring.since(0, |ms| ms);
+        assert!(seen.iter().enumerate().all(|(index, event)| event.seq == index as u64), "{seen:?}");
+        assert!(seen.len() >= 2, "one's own entry is there: {seen:?}");
+        other.join().unwrap();
+        let mut times: Vec<_> = ring.since(0, |ms| ms).iter().map(|event| event.at_ns).collect();
+        times.sort_unstable();
+        assert_eq!(times, [0, 1, 2, 3]);
+    });
+}
