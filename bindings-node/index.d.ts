@@ -69,7 +69,7 @@ export class TokenBucket {
   reset(): void;
   /** Changes the quota and keeps the level, clipped to the new burst; voids reservations. */
   setQuota(quota: Quota): void;
-  /** `count` tokens per `periodMs`, in lowest terms. */
+  /** `count` tokens per `periodMs`. */
   readonly quota: { count: number; periodMs: number; burst: number };
   /** Counts since it was made. */
   stats(): { admitted: number; denied: number };

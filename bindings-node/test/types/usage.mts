@@ -1,0 +1,58 @@
+// Compiled, never run: what must type-check, and (@ts-expect-error) what must not.
+import {
+  BoundedQueue,
+  type BreakerState,
+  CircuitBreaker,
+  CircuitOpenError,
+  type Decision,
+  ManualClock,
+  type Permit,
+  TidegateError,
+  TokenBucket,
+} from 'tidegate';
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_proof: Same<A, B>): void => {};
+
+const bucket = new TokenBucket({ rate: '400/s', burst: 800, clock: new ManualClock(5n) });
+same<ReturnType<typeof bucket.tryAcquire>, boolean>(true);
+same<ReturnType<typeof bucket.check>, Decision>(true);
+same<ReturnType<typeof bucket.acquire>, Promise<void>>(true);
+bucket.setQuota({ rate: 5, perMs: 60_000 });
+// @ts-expect-error a rate is needed
+new TokenBucket({ burst: 5 });
+// @ts-expect-error a count is a number
+bucket.tryAcquire('1');
+// @ts-expect-error what was decided stays so
+bucket.quota = { count: 1, periodMs: 1, burst: 1 };
+
+const breaker = new CircuitBreaker('payment', { cooldownMs: 5000, failureOn: [TypeError, (error) => error.status >= 500] });
+same<typeof breaker.state, BreakerState>(true);
+same<ReturnType<typeof breaker.tryAcquire>, Permit | null>(true);
+const pay = breaker.wrap(async (order: string, cents: number) => ({ order, cents }));
+same<typeof pay extends (order: string, cents: number) => Promise<{ order: string; cents: number }> ? true : false, true>(true);
+const sum: number = breaker.call((a: number, b: number) => a + b, 1, 2);
+// @ts-expect-error the argument's type is known
+breaker.call((a: number) => a, 'one');
+// @ts-expect-error units stand in the name
+new CircuitBreaker('payment', { cooldown: 5000 });
+
+export function once(): void {
+  using permit = breaker.acquire();
+  permit.success(sum);
+}
+
+const queue = new BoundedQueue<{ id: string }>({ capacity: 100, onDrop: (item) => item.id });
+export async function drain(): Promise<void> {
+  for await (const { id } of queue) same<typeof id, string>(true);
+}
+same<ReturnType<typeof queue.tryPop>, { id: string } | undefined>(true);
+// @ts-expect-error an item has its type
+queue.tryPush('x');
+// @ts-expect-error a strategy has a name
+new BoundedQueue({ capacity: 1, onFull: 'explode' });
+
+export const retryAfter = (error: unknown): number | string | undefined => {
+  if (error instanceof CircuitOpenError) return error.retryAfterMs;
+  return error instanceof TidegateError ? error.code : undefined;
+};

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { CircuitBreaker, CircuitOpenError, ManualClock, QueueFullError } from 'tidegate';
+
+const make = (options = {}) => {
+  const clock = new ManualClock();
+  const settings = { windowCalls: 4, minCalls: 2, cooldownMs: 1000, clock, ...options };
+  return { clock, breaker: new CircuitBreaker('payment', settings) };
+};
+const fail = async () => {
+  throw new Error('provider down');
+};
+const trip = async (breaker) => {
+  while (breaker.state === 'closed') await breaker.call(fail).catch(() => {});
+};
+
+describe('CircuitBreaker', () => {
+  it('opens, refuses with the time left, probes and closes', async () => {
+    const { clock, breaker } = make();
+    await trip(breaker);
+    assert.equal(breaker.state, 'open');
+    clock.advance(400);
+    assert.equal(breaker.retryAfterMs, 600);
+    assert.equal(breaker.tryAcquire(), null);
+    assert.throws(() => breaker.acquire(), (error) => {
+      assert.ok(error instanceof CircuitOpenError);
+      assert.deepEqual([error.code, error.breaker, error.retryAfterMs], ['ERR_TIDEGATE_CIRCUIT_OPEN', 'payment', 600]);
+      return true;
+    });
+    clock.advance(600);
+    const probe = breaker.acquire();
+    assert.equal(breaker.state, 'half_open');
+    assert.equal(breaker.tryAcquire(), null);
+    probe.success();
+    assert.equal(breaker.state, 'closed');
+    const kinds = breaker.events().map(({ kind }) => kind);
+    assert.deepEqual(kinds, ['opened', 'half_opened', 'probe_succeeded', 'closed']);
+    assert.deepEqual(breaker.events(3).map(({ seq }) => seq), [3]);
+    assert.equal(breaker.events(99).length, 0);
+  });
+
+  it('tells its counts', async () => {
+    const { breaker } = make({ windowCalls: 10, minCalls: 10, slowCallDurationMs: 50 });
+    breaker.acquire().success(49);
+    breaker.acquire().success(50);
+    breaker.acquire().failure(1);
+    breaker.acquire().ignore();
+    breaker.acquire().release();
+    assert.deepEqual(breaker.stats(), {
+      state: 'closed',
+      calls: 3,
+      failed: 1,
+      slow: 1,
+      failureRate: 1 / 3,
+      slowCallRate: 1 / 3,
+      rejected: 0,
+      opened: 0,
+      retryAfterMs: 0,
+    });
+  });
+
+  it('counts one report of a permit', () => {
+    const { breaker } = make({ windowCalls: 10, minCalls: 10 });
+    const permit = breaker.acquire();
+    permit.failure();
+    permit.failure();
+    permit.success();
+    permit.release();
+    assert.deepEqual([breaker.stats().calls, breaker.stats().failed], [1, 1]);
+  });
+
+  it("stays open for the server's own Retry-After", () => {
+    const { breaker } = make({ consecutiveFailures: 1 });
+    breaker.acquire().failure(undefined, 7000);
+    assert.equal(breaker.retryAfterMs, 7000);
+  });
+
+  it('releases a permit at the end of its block', { skip: Symbol.dispose === undefined && 'no Symbol.dispose' }, () => {
+    const { clock, breaker } = make({ consecutiveFailures: 1 });
+    breaker.acquire().failure();
+    clock.advance(1000);
+    breaker.acquire()[Symbol.dispose]();
+    assert.notEqual(breaker.tryAcquire(), null, 'the probe slot came back');
+  });
+
+  it('has switches for operators', () => {
+    const { breaker } = make();
+    breaker.forceOpen();
+    assert.deepEqual([breaker.state, breaker.retryAfterMs, breaker.tryAcquire()], ['forced_open', Infinity, null]);
+    breaker.disable();
+    assert.equal(breaker.state, 'disabled');
+    breaker.metricsOnly();
+    for (let i = 0; i < 4; i += 1) breaker.acquire().failure();
+    assert.deepEqual([breaker.state, breaker.stats().failed], ['metrics_only', 4]);
+    breaker.reset();
+    assert.deepEqual([breaker.state, breaker.stats().calls], ['closed', 0]);
+  });
+});
+
+describe('call and wrap', () => {
+  it('follow sync functions and promises', async () => {
+    const { breaker } = make({ windowCalls: 20, minCalls: 20 });
+    assert.equal(breaker.call((a, b) => a + b, 1, 2), 3);
+    assert.equal(await breaker.call(async (a) => a, 4), 4);
+    assert.equal(await breaker.call(() => Promise.resolve(5)), 5);
+    assert.throws(() => breaker.call(() => JSON.parse('{')), SyntaxError);
+    await assert.rejects(breaker.call(fail), /provider down/);
+    assert.deepEqual([breaker.stats().calls, breaker.stats().failed], [5, 2]);
+  });
+
+  it('keep this, name and length; an async function stays one', async () => {
+    const { breaker } = make();
+    const client = { base: 10, add: breaker.wrap(function add(n) { return this.base + n; }) };
+    assert.deepEqual([client.add(5), client.add.name, client.add.length], [15, 'add', 1]);
+    breaker.forceOpen();
+    assert.throws(() => client.add(1), CircuitOpenError);
+    const wrapped = breaker.wrap(async () => 1);
+    const refused = wrapped();
+    assert.ok(refused instanceof Promise);
+    await assert.rejects(refused, CircuitOpenError);
+    await assert.rejects(breaker.call(async () => 1), CircuitOpenError);
+    assert.throws(() => breaker.wrap(function* numbers() {}), { name: 'TypeError', message: /generator/ });
+    assert.throws(() => breaker.call(5), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
+  });
+
+  it('judge errors: cancelled, refused, ignored, failed', async () => {
+    class NotFound extends Error {}
+    class Invalid extends Error {}
+    const { breaker } = make({
+      windowCalls: 20,
+      minCalls: 20,
+      ignore: Invalid,
+      failureOn: [(error) => error.status >= 500, TypeError],
+    });
+    const outcome = async (error) => {
+      const before = breaker.stats();
+      await assert.rejects(breaker.call(() => Promise.reject(error)), (caught) => caught === error);
+      const after = breaker.stats();
+      return [after.calls - before.calls, after.failed - before.failed];
+    };
+    const abort = new DOMException('cancelled', 'AbortError');
+    assert.deepEqual(await outcome(abort), [0, 0]);
+    assert.deepEqual(await outcome(new QueueFullError()), [0, 0]);
+    assert.deepEqual(await outcome(new Invalid()), [0, 0]);
+    assert.deepEqual(await outcome(new NotFound()), [1, 0]);
+    assert.deepEqual(await outcome(new TypeError()), [1, 1]);
+    assert.deepEqual(await outcome(Object.assign(new Error(), { status: 503 })), [1, 1]);
+  });
+
+  it('give a probe slot back when the caller cancels', async () => {
+    const { clock, breaker } = make();
+    await trip(breaker);
+    clock.advance(1000);
+    await assert.rejects(breaker.call(() => Promise.reject(new DOMException('cancelled', 'AbortError'))));
+    assert.equal(await breaker.call(async () => 'probe'), 'probe');
+    assert.equal(breaker.state, 'closed');
+  });
+});

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { BoundedQueue, ManualClock, QueueClosedError } from 'tidegate';
+
+const fill = (queue, n) => Array.from({ length: n }, (_, i) => queue.tryPush(i));
+
+describe('BoundedQueue', () => {
+  it('refuses from the high watermark until it is below the low one', () => {
+    const queue = new BoundedQueue({ capacity: 10 });
+    assert.deepEqual(fill(queue, 9), [...Array(8).fill(true), false]);
+    assert.deepEqual([queue.isAccepting, queue.depth], [false, 8]);
+    for (let i = 0; i < 3; i += 1) assert.equal(queue.tryPop(), i);
+    assert.equal(queue.tryPush('x'), false);
+    assert.equal(queue.tryPop(), 3);
+    assert.equal(queue.tryPush('x'), true);
+    assert.deepEqual(queue.stats(), { depth: 5, accepting: true, pushed: 9, popped: 4, rejected: 2, dropped: 0 });
+  });
+
+  it('drops the oldest', () => {
+    const dropped = [];
+    const queue = new BoundedQueue({ capacity: 3, onFull: 'drop_oldest', onDrop: (item) => dropped.push(item) });
+    fill(queue, 5);
+    assert.deepEqual(dropped, [0, 1]);
+    assert.deepEqual(queue.drain(), [2, 3, 4]);
+    assert.equal(queue.stats().dropped, 2);
+  });
+
+  it('keeps its order over thousands of items', () => {
+    const queue = new BoundedQueue({ capacity: 5000, highWatermark: 1 });
+    let next = 0;
+    let expected = 0;
+    for (let round = 0; round < 200; round += 1) {
+      while (queue.tryPush(next)) next += 1;
+      for (let i = 0; i < 37; i += 1) assert.equal(queue.tryPop(), expected++);
+    }
+    assert.deepEqual(queue.drain()[0], expected);
+  });
+
+  it('tells how long an item waited', () => {
+    const clock = new ManualClock();
+    const queue = new BoundedQueue({ capacity: 4, sojourn: true, clock });
+    queue.tryPush('a');
+    clock.advance(12.5);
+    assert.deepEqual(queue.tryPopTimed(), { item: 'a', sojournMs: 12.5 });
+    assert.equal(queue.tryPopTimed(), undefined);
+  });
+
+  it('closes: refuses pushes, gives out what it took', async () => {
+    const queue = new BoundedQueue({ capacity: 4, highWatermark: 1 });
+    queue.tryPush('a');
+    queue.close();
+    assert.deepEqual([queue.tryPush('b'), queue.isClosed, queue.isAccepting], [false, true, false]);
+    await assert.rejects(queue.push('b'), QueueClosedError);
+    assert.equal(await queue.pop(), 'a');
+    await assert.rejects(queue.pop(), { name: 'QueueClosedError', code: 'ERR_TIDEGATE_QUEUE_CLOSED' });
+    assert.equal(queue.tryPop(), undefined);
+  });
+
+  it('takes anything but undefined', () => {
+    const queue = new BoundedQueue({ capacity: 4, highWatermark: 1 });
+    for (const item of [null, 0, '', false]) assert.equal(queue.tryPush(item), true);
+    assert.deepEqual(queue.drain(), [null, 0, '', false]);
+    assert.throws(() => queue.tryPush(undefined), { name: 'TypeError', message: /undefined cannot be an item/ });
+  });
+});
+
+describe('waiting', () => {
+  it('hands items to waiting pops in their order', async () => {
+    const queue = new BoundedQueue({ capacity: 4 });
+    const pops = [queue.pop(), queue.pop()];
+    queue.tryPush('a');
+    queue.tryPush('b');
+    assert.deepEqual(await Promise.all(pops), ['a', 'b']);
+    assert.equal(queue.depth, 0);
+  });
+
+  it('hands room to waiting pushes in their order', async () => {
+    const queue = new BoundedQueue({ capacity: 2, highWatermark: 1, lowWatermark: 0.5 });
+    fill(queue, 2);
+    const pushes = ['x', 'y'].map((item) => queue.push(item));
+    assert.equal(await queue.pop(), 0);
+    assert.equal(await queue.pop(), 1);
+    await Promise.all(pushes);
+    assert.deepEqual(queue.drain(), ['x', 'y']);
+  });
+
+  it('times out', async () => {
+    const queue = new BoundedQueue({ capacity: 1, highWatermark: 1, retryAfterMs: 250 });
+    await assert.rejects(queue.pop({ timeoutMs: 5 }), { name: 'QueueEmptyError', code: 'ERR_TIDEGATE_QUEUE_EMPTY' });
+    queue.tryPush('a');
+    const full = { name: 'QueueFullError', code: 'ERR_TIDEGATE_QUEUE_FULL', retryAfterMs: 250 };
+    await assert.rejects(queue.push('b', { timeoutMs: 5 }), full);
+    await assert.rejects(queue.push('b', { timeoutMs: 0 }), full);
+    assert.deepEqual(queue.drain(), ['a']);
+  });
+
+  it('ends on abort and takes nothing with it', async () => {
+    const queue = new BoundedQueue({ capacity: 1, highWatermark: 1 });
+    const reason = new Error('shutting down');
+    const controller = new AbortController();
+    const pop = queue.pop({ signal: controller.signal });
+    const other = queue.pop();
+    controller.abort(reason);
+    await assert.rejects(pop, (error) => error === reason);
+    queue.tryPush('a');
+    assert.equal(await other, 'a');
+    queue.tryPush('b');
+    const again = new AbortController();
+    const push = queue.push('c', { signal: again.signal });
+    again.abort(reason);
+    await assert.rejects(push, (error) => error === reason);
+    assert.equal(await queue.pop(), 'b');
+    assert.equal(queue.depth, 0);
+    await assert.rejects(queue.push('d', { signal: AbortSignal.abort(reason) }), (error) => error === reason);
+  });
+
+  it('ends when the queue closes', async () => {
+    const empty = new BoundedQueue({ capacity: 1, highWatermark: 1 });
+    const pop = empty.pop();
+    empty.close();
+    await assert.rejects(pop, QueueClosedError);
+    const full = new BoundedQueue({ capacity: 1, highWatermark: 1 });
+    full.tryPush('a');
+    const push = full.push('b');
+    assert.deepEqual(full.drain(), ['a']);
+    await assert.rejects(push, QueueClosedError);
+  });
+
+  it('is an async iterable that ends with the queue', async () => {
+    const queue = new BoundedQueue({ capacity: 100 });
+    const workers = [0, 1, 2].map(async () => {
+      const seen = [];
+      for await (const item of queue) seen.push(item);
+      return seen;
+    });
+    for (let i = 0; i < 500; i += 1) await queue.push(i);
+    queue.close();
+    const seen = (await Promise.all(workers)).flat();
+    assert.deepEqual(seen.sort((a, b) => a - b), Array.from({ length: 500 }, (_, i) => i));
+  });
+});

@@ -1,0 +1,155 @@
+// The shared vectors: what every door must answer (tests/vectors/README.md). What cannot be played is skipped with the
+// reason, never passed.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, TokenBucket } from 'tidegate';
+
+const DIRECTORY = new URL('../../../tests/vectors/', import.meta.url);
+
+/** An argument: nanoseconds as text → ms; null → undefined. */
+const ms = (ns) => (ns === null || ns === undefined ? undefined : Number(ns) / 1e6);
+/** An expected value, as this door gives it. */
+const expectedMs = (ns) => (ns === 'never' ? Infinity : Number(ns) / 1e6);
+
+/** A decision of a vector, in our names. */
+const asDecision = ({ retry_after_ns, reset_after_ns, ...rest }) => ({
+  ...rest,
+  retryAfterMs: expectedMs(retry_after_ns),
+  resetAfterMs: expectedMs(reset_after_ns),
+});
+
+const quota = ({ count, period_ns, burst }) => ({ rate: count, perMs: ms(period_ns), burst });
+
+const PRIMITIVES = {
+  token_bucket: {
+    make: (config, clock) => new TokenBucket({ ...quota(config), clock }),
+    ops: {
+      try_acquire: (bucket, { n }) => ({ ok: bucket.tryAcquire(n) }),
+      check: (bucket, { n }) => bucket.check(n),
+      peek: (bucket) => bucket.peek(),
+      reserve(bucket, { n, max_wait_ns, as }, names) {
+        const reservation = bucket.reserve(n, { maxWaitMs: ms(max_wait_ns) });
+        if (!reservation.booked) return { booked: false, retryAfterMs: reservation.retryAfterMs };
+        names.set(as, reservation);
+        return { booked: true, waitMs: reservation.waitMs };
+      },
+      cancel: (_bucket, { ticket }, names) => ({ returned: names.get(ticket).cancel() }),
+      refund: (bucket, { n }) => bucket.refund(n) ?? {},
+      penalize: (bucket, { wait_ns }) => bucket.penalize(ms(wait_ns)) ?? {},
+      reset: (bucket) => bucket.reset() ?? {},
+      set_quota: (bucket, args) => bucket.setQuota(quota(args)) ?? {},
+    },
+  },
+  circuit_breaker: {
+    make: (config, clock) =>
+      new CircuitBreaker('vector', {
+        windowCalls: config.window_calls,
+        windowDurationMs: ms(config.window_duration_ns),
+        failureRateThreshold: config.failure_rate_threshold,
+        slowCallDurationMs: ms(config.slow_call_duration_ns),
+        slowCallRateThreshold: config.slow_call_rate_threshold,
+        consecutiveFailures: config.consecutive_failures ?? undefined,
+        minCalls: config.min_calls,
+        cooldownMs: ms(config.cooldown_ns),
+        cooldownBackoff: config.cooldown_backoff,
+        maxCooldownMs: ms(config.max_cooldown_ns),
+        probes: config.probes,
+        probeTimeoutMs: ms(config.probe_timeout_ns),
+        clock,
+      }),
+    ops: {
+      acquire(breaker, { as }, names) {
+        try {
+          names.set(as, breaker.acquire());
+          return { permit: true };
+        } catch (error) {
+          assert.ok(error instanceof CircuitOpenError);
+          return { permit: false, retryAfterMs: error.retryAfterMs };
+        }
+      },
+      report(_breaker, { permit, outcome, duration_ns }, names) {
+        names.get(permit)[outcome](ms(duration_ns));
+        return {};
+      },
+      report_retry_after(_breaker, { permit, retry_after_ns }, names) {
+        names.get(permit).failure(undefined, ms(retry_after_ns));
+        return {};
+      },
+      release: (_breaker, { permit }, names) => names.get(permit).release() ?? {},
+      state: (breaker) => ({ state: breaker.state }),
+      stats(breaker) {
+        const { calls, failed, slow } = breaker.stats();
+        return { calls, failed, slow };
+      },
+      retry_after: (breaker) => ({ retryAfterMs: breaker.retryAfterMs }),
+      force_open: (breaker) => breaker.forceOpen() ?? {},
+      disable: (breaker) => breaker.disable() ?? {},
+      metrics_only: (breaker) => breaker.metricsOnly() ?? {},
+      reset: (breaker) => breaker.reset() ?? {},
+    },
+  },
+  bounded_queue: {
+    make(config, clock) {
+      const dropped = [];
+      const queue = new BoundedQueue({
+        capacity: config.capacity,
+        highWatermark: config.high_watermark,
+        lowWatermark: config.low_watermark,
+        onFull: config.on_full,
+        sojourn: config.sojourn,
+        onDrop: (item) => dropped.push(item),
+        clock,
+      });
+      return { queue, dropped, sojourn: config.sojourn };
+    },
+    ops: {
+      try_push({ queue, dropped }, { item }) {
+        const pushed = queue.tryPush(item);
+        const result = pushed ? 'ok' : queue.isClosed ? 'closed' : 'full';
+        return { result, dropped: dropped.pop() ?? null };
+      },
+      try_pop({ queue, sojourn }) {
+        const popped = queue.tryPopTimed();
+        if (popped === undefined) return { result: queue.isClosed ? 'closed' : 'empty', item: null };
+        const { item, sojournMs } = popped;
+        return { result: 'item', item, ...(sojourn ? { sojournMs } : {}) };
+      },
+      depth: ({ queue }) => ({ depth: queue.depth }),
+      is_accepting: ({ queue }) => ({ accepting: queue.isAccepting }),
+      close: ({ queue }) => queue.close() ?? {},
+      drain: ({ queue }) => ({ items: queue.drain() }),
+    },
+  },
+};
+
+/** The expectation of a step in our names and units. */
+function expectation(expect) {
+  if ('allowed' in expect) return asDecision(expect);
+  const entries = Object.entries(expect).map(([key, value]) => {
+    if (!key.endsWith('_ns')) return [key, value];
+    const name = key.slice(0, -3).replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+    return [`${name}Ms`, expectedMs(value)];
+  });
+  return Object.fromEntries(entries);
+}
+
+for (const [primitive, { make, ops }] of Object.entries(PRIMITIVES)) {
+  const file = JSON.parse(readFileSync(new URL(`${primitive}.json`, DIRECTORY), 'utf8'));
+  assert.equal(file.version, 1, 'this runner plays version 1');
+  describe(`vectors: ${primitive}`, () => {
+    for (const { name, start_ns, config, steps } of file.cases) {
+      const unknown = [...new Set(steps.map(({ op }) => op))].filter((op) => !(op in ops));
+      const skip = unknown.length > 0 && `this door has no ${unknown.join(', ')}`;
+      it(name, { skip }, () => {
+        const clock = new ManualClock(BigInt(start_ns));
+        const object = make(config, clock);
+        const names = new Map();
+        steps.forEach(({ at_ns, op, args, expect }, index) => {
+          clock.setNs(BigInt(at_ns));
+          assert.deepEqual(ops[op](object, args, names), expectation(expect), `step ${index}: ${op} at ${at_ns} ns`);
+        });
+      });
+    }
+  });
+}
