@@ -247,7 +247,8 @@ impl BoundedQueue {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let core = &slf.get().core;
         let class = slf.get_type().name()?;
-        Ok(format!("{class}({}, depth={}, accepting={})", core.config().capacity, core.depth(), core.is_accepting()))
+        let accepting = if core.is_accepting() { "True" } else { "False" };
+        Ok(format!("{class}({}, depth={}, accepting={accepting})", core.config().capacity, core.depth()))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

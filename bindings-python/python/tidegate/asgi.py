@@ -72,7 +72,19 @@ class TidegateMiddleware:
     Other scopes pass. One object serves any number of event loops.
     """
 
-    __slots__ = ("_app", "_check", "_exempt", "_headers", "_key", "_limit", "_limited", "_overloaded", "_policy", "_queue", "_quota")
+    __slots__ = (
+        "_app",
+        "_bucket",
+        "_check",
+        "_exempt",
+        "_headers",
+        "_key",
+        "_limited",
+        "_overloaded",
+        "_policy",
+        "_queue",
+        "_quota",
+    )
 
     def __init__(
         self,
@@ -105,14 +117,14 @@ class TidegateMiddleware:
         if not 400 <= overload_status <= 599:
             raise ConfigError(f"overload_status: must be 400 to 599, got {overload_status}")
         self._app = app
-        self._limit = limit
         self._check: Any = None if limit is None else limit.check
         self._key = key if keyed else None
         self._queue = queue
         self._exempt = frozenset(exempt)
         self._headers = headers
         self._policy = Policy(name, legacy_headers)
-        self._quota: tuple[int, bytes | None] = (-1, None)
+        self._bucket = limit if isinstance(limit, TokenBucket) else None
+        self._quota: tuple[tuple[int, float], bytes] = ((-1, 0.0), b"")
         self._limited = Problem.limited(name)
         self._overloaded = Problem.overloaded(overload_status)
 
@@ -149,14 +161,14 @@ class TidegateMiddleware:
         await self._app(scope, receive, send_with_headers)
 
     def _quota_of(self, decision: Decision) -> bytes | None:
-        """RateLimit-Policy, made anew when the burst has changed."""
-        limit, quota = self._quota
-        if limit != decision.limit:
-            bucket = self._limit
-            if isinstance(bucket, TokenBucket):
-                quota = self._policy.quota(bucket.burst, bucket.burst * bucket.period / bucket.count)
-            self._quota = (decision.limit, quota)
-        return quota
+        """RateLimit-Policy, made anew when the quota has changed."""
+        bucket = self._bucket
+        if bucket is None:
+            return None
+        shape = (decision.limit, bucket.fill_time)
+        if self._quota[0] != shape:
+            self._quota = (shape, self._policy.quota(*shape))
+        return self._quota[1]
 
 
 async def _refuse(

@@ -105,7 +105,7 @@ class RateLimit:
         decision: Decision = self.bucket.check(self._cost)
         if not decision.allowed:
             bucket = self.bucket
-            quota = self._policy.quota(bucket.burst, bucket.burst * bucket.period / bucket.count)
+            quota = self._policy.quota(bucket.burst, bucket.fill_time)
             raise RouteLimitedError(decision.retry_after, self._policy.headers(decision, quota), self._policy.name)
 
 

@@ -1,0 +1,219 @@
+"""The middleware against bare ASGI: every kind of scope, without a server or a framework."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from conftest import run
+from tidegate import BoundedQueue, ConfigError, Decision, ManualClock, TokenBucket
+from tidegate.asgi import TidegateMiddleware
+from tidegate.headers import Policy, retry_after_seconds
+from tidegate.keys import client_ip, first_of, header
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-app", b"1")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+    elif scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+    else:
+        await send({"type": scope["type"] + ".passed"})
+
+
+def call(middleware: Any, path: str = "/", method: str = "GET", kind: str = "http", **scope: Any) -> list[Any]:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": f"{kind}.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": kind, "path": path, "method": method, "headers": [], "client": ("192.0.2.1", 5), **scope}
+    run(middleware(scope, receive, send))
+    return sent
+
+
+def headers(message: Any) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in message["headers"]}
+
+
+def test_admits_with_rate_limit_fields(clock: ManualClock) -> None:
+    start, body = call(TidegateMiddleware(app, TokenBucket("10/s", burst=25, clock=clock), legacy_headers=True))
+    assert start["status"] == 200 and body["body"] == b"ok"
+    assert headers(start) == {
+        "x-app": "1",
+        "ratelimit-policy": '"default";q=25;w=3',
+        "ratelimit": '"default";r=24;t=1',
+        "x-ratelimit-limit": "25",
+        "x-ratelimit-remaining": "24",
+        "x-ratelimit-reset": "1",
+    }
+
+
+def test_refuses_with_429(clock: ManualClock) -> None:
+    guarded = TidegateMiddleware(app, TokenBucket("2/minute", burst=1, clock=clock), name="door")
+    call(guarded)
+    start, body = call(guarded)
+    assert start["status"] == 429
+    assert headers(start) == {
+        "content-type": "application/problem+json",
+        "content-length": str(len(body["body"])),
+        "retry-after": "30",
+        "ratelimit-policy": '"door";q=1;w=30',
+        "ratelimit": '"door";r=0;t=30',
+    }
+    problem = json.loads(body["body"])
+    assert problem["status"] == 429 and problem["violated-policies"] == ["door"]
+    assert problem["type"].endswith("#quota-exceeded") and problem["title"] and problem["detail"]
+    clock.advance(30)
+    assert call(guarded)[0]["status"] == 200
+
+
+def test_retry_after_is_whole_seconds_rounded_up_and_at_least_one() -> None:
+    given = [0.0, 0.001, 1.0, 1.001, 59.2, 7200.5, float("inf")]
+    assert [retry_after_seconds(seconds) for seconds in given] == [1, 1, 1, 2, 60, 7201, 3600]
+
+
+def test_refuses_with_503_while_the_queue_takes_nothing() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(10, retry_after=2.5)
+    guarded = TidegateMiddleware(app, queue=queue)
+    assert call(guarded)[0]["status"] == 200
+    while queue.try_push(1):
+        pass
+    start, body = call(guarded)
+    assert start["status"] == 503 and headers(start)["retry-after"] == "3"
+    assert json.loads(body["body"])["type"].endswith("#temporary-reduced-capacity")
+    assert call(TidegateMiddleware(app, queue=queue, overload_status=429))[0]["status"] == 429
+    queue.drain()
+    assert call(guarded)[0]["status"] == 503, "closed for good"
+
+
+def test_the_limit_decides_before_the_queue() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(10)
+    queue.close()
+    guarded = TidegateMiddleware(app, TokenBucket("1/hour"), queue=queue)
+    assert [call(guarded)[0]["status"] for _ in range(2)] == [503, 429]
+
+
+def test_exempt_paths_and_options_and_lifespan_pass() -> None:
+    bucket = TokenBucket("1/hour")
+    bucket.try_acquire()
+    guarded = TidegateMiddleware(app, bucket, exempt=("/healthz", "/ready"))
+    assert call(guarded, "/healthz")[0]["status"] == 200
+    assert call(guarded, "/ready")[0]["status"] == 200
+    assert call(guarded, method="OPTIONS")[0]["status"] == 200
+    assert call(guarded, "/healthz/x")[0]["status"] == 429
+    assert call(guarded, kind="lifespan") == [{"type": "lifespan.passed"}]
+    assert call(guarded, kind="mail") == [{"type": "mail.passed"}]
+    assert call(guarded, "/ready", kind="websocket") == [{"type": "websocket.accept"}]
+
+
+def test_websockets_are_refused_at_the_handshake() -> None:
+    guarded = TidegateMiddleware(app, TokenBucket("1/hour"))
+    assert call(guarded, kind="websocket") == [{"type": "websocket.accept"}]
+    start, body = call(guarded, kind="websocket", extensions={"websocket.http.response": {}})
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 429)
+    assert "retry-after" in headers(start) and body["type"] == "websocket.http.response.body"
+    (close,) = call(guarded, kind="websocket", extensions=None)
+    assert close == {"type": "websocket.close", "code": 1013, "reason": "try again later"}
+
+
+def test_messages_of_the_application_are_not_changed() -> None:
+    kept = {"type": "http.response.start", "status": 200, "headers": [(b"x-app", b"1")]}
+
+    async def frugal(scope: Any, receive: Any, send: Any) -> None:
+        await send(kept)
+
+    guarded = TidegateMiddleware(frugal, "5/s")
+    for _ in range(2):
+        assert len(call(guarded)[0]["headers"]) == 3
+    assert len(kept["headers"]) == 1
+
+
+def test_refusals_share_no_state() -> None:
+    guarded = TidegateMiddleware(app, TokenBucket("1/hour"))
+    call(guarded)
+    first = call(guarded)
+    first[0]["headers"].append((b"vary", b"origin"))
+    first[1]["body"] = b""
+    second = call(guarded)
+    assert "vary" not in headers(second[0]) and second[1]["body"]
+
+
+def test_a_changed_quota_is_announced(clock: ManualClock) -> None:
+    bucket = TokenBucket("10/s", clock=clock)
+    guarded = TidegateMiddleware(app, bucket)
+    assert headers(call(guarded)[0])["ratelimit-policy"] == '"default";q=10;w=1'
+    bucket.set_quota("10/minute")
+    assert headers(call(guarded)[0])["ratelimit-policy"] == '"default";q=10;w=60'
+
+
+def test_keyed_limits_drop_in() -> None:
+    class PerKey:
+        keyed = True
+
+        def __init__(self) -> None:
+            self.buckets: dict[str, TokenBucket] = {}
+
+        def check(self, key: str) -> Decision:
+            return self.buckets.setdefault(key, TokenBucket("1/hour")).check()
+
+    limit = PerKey()
+    guarded = TidegateMiddleware(app, limit, key=first_of(header("X-User-Id"), client_ip))
+    ann = {"headers": [(b"x-user-id", b"ann")]}
+    statuses = [call(guarded, **ann)[0]["status"], call(guarded, **ann)[0]["status"], call(guarded)[0]["status"]]
+    assert statuses == [200, 429, 200]
+    call(guarded, client=None)
+    assert sorted(limit.buckets) == ["", "192.0.2.1", "ann"]
+
+
+@pytest.mark.parametrize(
+    ("client", "key"),
+    [
+        (("192.0.2.7", 1), "192.0.2.7"),
+        (("::ffff:192.0.2.7", 1), "192.0.2.7"),
+        (("2001:db8:1:2:3:4:5:6", 1), "2001:db8:1:2::/64"),
+        (("fe80::1%eth0", 1), "fe80::/64"),
+        (("testclient", 1), "testclient"),
+        (None, None),
+        (("", 0), None),
+    ],
+)
+def test_client_ip(client: Any, key: str | None) -> None:
+    assert client_ip({"client": client}) == key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({}, ConfigError, "limit, queue: give at least one"),
+        ({"limit": 5}, TypeError, "limit: expected a rate"),
+        ({"limit": "x"}, ConfigError, "rate: "),
+        ({"queue": 5}, TypeError, "queue: expected a BoundedQueue"),
+        ({"limit": "5/s", "key": lambda scope: "x"}, ConfigError, "key: this limit is one for everybody"),
+        ({"limit": "5/s", "exempt": "/healthz"}, TypeError, "exempt: expected several paths"),
+        ({"limit": "5/s", "overload_status": 200}, ConfigError, "overload_status: must be 400 to 599"),
+        ({"limit": "5/s", "overload_status": "503"}, TypeError, "overload_status: expected an int"),
+        ({"limit": "5/s", "name": "naïve"}, ConfigError, "name: must be printable ASCII"),
+        ({"limit": "5/s", "name": ""}, ConfigError, "name: must be printable ASCII"),
+    ],
+)
+def test_wrong_arguments_say_what_would_do(arguments: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        TidegateMiddleware(app, **arguments)
+
+
+def test_names_are_quoted() -> None:
+    assert Policy('a"b\\c%d').quota(1, 0.1) == b'"a\\"b\\\\c%d";q=1;w=1'
+
+
+def test_needs_no_framework() -> None:
+    code = "import sys, tidegate.asgi; sys.exit('starlette' in sys.modules or 'fastapi' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

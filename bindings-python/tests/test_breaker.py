@@ -1,0 +1,351 @@
+"""CircuitBreaker: permits, decorators, filters, and what it says to wrong arguments. (The vectors hold it to the model.)"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+import math
+import pickle
+import weakref
+from datetime import timedelta
+
+import pytest
+from conftest import Thread, run
+from tidegate import CircuitBreaker, CircuitOpenError, ConfigError, ManualClock, QueueFullError, RateLimitedError
+
+
+def trips_after(failures: int, clock: ManualClock | None = None, **config) -> CircuitBreaker:
+    return CircuitBreaker("payment", consecutive_failures=failures, clock=clock, **config)
+
+
+def fail(error: BaseException | type[BaseException] = OSError):
+    raise error
+
+
+def test_opens_refuses_probes_and_closes(clock: ManualClock) -> None:
+    breaker = trips_after(2, clock, cooldown=5)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            breaker.call(fail)
+    assert breaker.state == "open"
+    clock.advance(1)
+    with pytest.raises(CircuitOpenError) as caught:
+        breaker.call(print, "never")
+    assert caught.value.retry_after == 4.0 and caught.value.breaker == "payment"
+    assert str(caught.value) == "circuit 'payment' is open (retry in 4.000 s)"
+    assert breaker.try_acquire() is None and breaker.retry_after == 4.0
+    clock.advance(4)
+    assert breaker.call(lambda a, b=0: a + b, 1, b=2) == 3
+    assert breaker.state == "closed"
+    kinds = [event.kind for event in breaker.events()]
+    assert kinds == ["opened", "half_opened", "probe_succeeded", "closed"]
+    assert [event.seq for event in breaker.events(since=2)] == [2, 3]
+    stats = breaker.stats()
+    assert (stats.opened, stats.rejected, stats.calls) == (1, 2, 0)
+
+
+def test_permit_reports_how_the_block_ended() -> None:
+    breaker = CircuitBreaker(window_calls=10)
+    with breaker.acquire():
+        pass
+    with pytest.raises(OSError), breaker.acquire():
+        raise OSError
+    with breaker.acquire() as permit:
+        permit.failure()
+        permit.success()
+    permit.failure()
+    assert "reported=True" in repr(permit)
+    with breaker.acquire() as permit:
+        permit.ignore()
+    stats = breaker.stats()
+    assert (stats.calls, stats.failed) == (3, 2), "the first report of a permit counts, later ones do nothing"
+
+
+def test_slow_calls_and_given_durations() -> None:
+    breaker = CircuitBreaker(slow_call_duration=0.5, slow_call_rate_threshold=1.0, min_calls=2, window_calls=4)
+    breaker.acquire().success(duration=0.499)
+    breaker.acquire().success(duration=timedelta(seconds=0.5))
+    assert (breaker.stats().slow, breaker.stats().slow_call_rate) == (1, 0.5)
+
+
+def test_the_servers_own_retry_after_sets_the_cooldown(clock: ManualClock) -> None:
+    breaker = trips_after(1, clock, cooldown=5, max_cooldown=60)
+    breaker.acquire().failure(retry_after=20)
+    assert breaker.retry_after == 20.0
+
+
+@pytest.mark.parametrize("ending", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, SystemExit])
+def test_what_is_no_exception_is_neutral(clock: ManualClock, ending: type[BaseException]) -> None:
+    breaker = trips_after(1, clock, cooldown=1)
+    with pytest.raises(ending):
+        breaker.call(fail, ending)
+    assert breaker.state == "closed" and breaker.stats().calls == 0
+    breaker.acquire().failure()
+    clock.advance(1)
+    with pytest.raises(ending), breaker.acquire():
+        raise ending
+    assert breaker.state == "half_open"
+    assert breaker.try_acquire() is not None, "the probe's slot came back"
+
+
+@pytest.mark.parametrize("refusal", [RateLimitedError(), QueueFullError(), CircuitOpenError("other", 1.0)])
+def test_local_refusals_never_count(refusal: Exception) -> None:
+    breaker = CircuitBreaker("outer", consecutive_failures=1, failure_on=Exception)
+    with pytest.raises(type(refusal)):
+        breaker.call(fail, refusal)
+    assert (breaker.state, breaker.stats().calls) == ("closed", 0)
+
+
+def test_filters() -> None:
+    breaker = CircuitBreaker(failure_on=(OSError, ValueError), ignore=FileNotFoundError)
+    for error in (ConnectionError, ValueError, FileNotFoundError, KeyError):
+        with pytest.raises(error):
+            breaker.call(fail, error)
+    assert (breaker.stats().calls, breaker.stats().failed) == (3, 2), "KeyError: an answer, so a success"
+
+    class HTTPError(Exception):
+        status = 500
+
+    class NotFoundError(HTTPError):
+        status = 404
+
+    breaker = CircuitBreaker(ignore=lambda error: getattr(error, "status", 500) < 500)
+    for error in (HTTPError, NotFoundError):
+        with pytest.raises(error):
+            breaker.call(fail, error)
+    assert (breaker.stats().calls, breaker.stats().failed) == (1, 1)
+
+
+def test_a_filter_that_raises_is_a_failure_and_heard() -> None:
+    breaker = CircuitBreaker(failure_on=lambda error: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        breaker.call(fail)
+    with pytest.raises(ZeroDivisionError) as caught, breaker.acquire():
+        raise OSError
+    assert isinstance(caught.value.__context__, OSError)
+    assert breaker.stats().failed == 2
+
+
+def test_decorated_functions_keep_their_face() -> None:
+    breaker = trips_after(1)
+
+    @breaker
+    def pay(amount: int, *, currency: str = "EUR") -> str:
+        """Pays."""
+        return f"{amount} {currency}"
+
+    assert pay(5, currency="CHF") == "5 CHF"
+    assert (pay.__name__, pay.__doc__, pay.__module__) == ("pay", "Pays.", __name__)
+    assert str(inspect.signature(pay)) == "(amount: 'int', *, currency: 'str' = 'EUR') -> 'str'"
+    assert inspect.isfunction(pay) and inspect.unwrap(pay) is not pay
+    with pytest.raises(TypeError, match="amount"):
+        pay()
+    assert breaker.state == "open", "a wrong call fails like any other"
+
+
+def test_methods_static_and_class_methods() -> None:
+    breaker = CircuitBreaker()
+
+    class Client:
+        factor = 2
+
+        @breaker
+        def twice(self, n: int) -> int:
+            return n * self.factor
+
+        @classmethod
+        @breaker
+        def made(cls, n: int) -> int:
+            return n * cls.factor
+
+        @staticmethod
+        @breaker
+        def plain(n: int) -> int:
+            return n
+
+        @breaker
+        async def later(self, n: int) -> int:
+            return n * self.factor
+
+    client = Client()
+    assert (client.twice(2), Client.made(2), client.plain(2), run(client.later(2))) == (4, 4, 2, 4)
+    assert breaker.stats().calls == 4
+
+
+def test_async_functions_stay_async() -> None:
+    breaker = trips_after(1)
+
+    @breaker
+    async def pay(ok: bool) -> str:
+        await asyncio.sleep(0)
+        if not ok:
+            raise OSError
+        return "paid"
+
+    assert inspect.iscoroutinefunction(pay) and asyncio.iscoroutinefunction(pay)
+    assert run(pay(True)) == "paid"
+    assert run(breaker.call_async(asyncio.sleep, 0, result="slept")) == "slept"
+    with pytest.raises(OSError):
+        run(pay(False))
+    with pytest.raises(CircuitOpenError):
+        run(pay(True))
+    with pytest.raises(CircuitOpenError):
+        run(breaker.call_async(asyncio.sleep, 0))
+
+
+def test_a_cancelled_call_is_neutral() -> None:
+    breaker = trips_after(1)
+
+    @breaker
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def scene() -> None:
+        task = asyncio.create_task(hang())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(scene())
+    assert (breaker.state, breaker.stats().calls) == ("closed", 0)
+
+
+def test_wrong_things_to_decorate() -> None:
+    breaker = CircuitBreaker()
+
+    def numbers():
+        yield 1
+
+    async def letters():
+        yield "a"
+
+    for generator in (numbers, letters):
+        with pytest.raises(TypeError, match="a generator runs while it is iterated"):
+            breaker(generator)
+    with pytest.raises(TypeError, match="got the class int"):
+        breaker(int)
+    with pytest.raises(TypeError, match="got int"):
+        breaker(5)  # type: ignore[arg-type]
+
+    async def pay() -> None: ...
+
+    with pytest.raises(TypeError, match="use `await breaker.call_async"):
+        breaker.call(pay)
+    assert breaker.stats().calls == 0
+    with pytest.raises(TypeError, match="not callable"):
+        breaker.call(None)
+
+
+def test_switches() -> None:
+    breaker = trips_after(1)
+    breaker.force_open()
+    assert breaker.state == "forced_open" and breaker.retry_after == math.inf
+    with pytest.raises(CircuitOpenError, match="once it is reset"):
+        breaker.acquire()
+    breaker.disable()
+    breaker.acquire().failure()
+    assert breaker.state == "disabled" and breaker.stats().calls == 0
+    breaker.metrics_only()
+    breaker.acquire().failure()
+    assert breaker.state == "metrics_only" and breaker.stats().failed == 1
+    breaker.reset()
+    assert breaker.state == "closed" and breaker.stats().calls == 0
+    assert repr(breaker) == 'CircuitBreaker("payment", state="closed")'
+
+
+def test_a_dropped_permit_is_released(clock: ManualClock) -> None:
+    breaker = trips_after(1, clock, cooldown=1)
+    breaker.acquire().failure()
+    clock.advance(1)
+    probe = breaker.acquire()
+    assert breaker.try_acquire() is None
+    del probe
+    gc.collect()
+    assert breaker.try_acquire() is not None
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({"failure_rate_threshold": 50}, ConfigError, "failure_rate_threshold: .*did you mean 0.5"),
+        ({"failure_rate_threshold": 0}, ConfigError, "failure_rate_threshold: "),
+        ({"failure_rate_threshold": -0.1}, ConfigError, "failure_rate_threshold: "),
+        ({"failure_rate_threshold": math.nan}, ConfigError, "failure_rate_threshold: "),
+        ({"failure_rate_threshold": True}, TypeError, "failure_rate_threshold: expected a number, got bool"),
+        ({"failure_rate_threshold": "half"}, TypeError, "failure_rate_threshold: expected a number, got str"),
+        ({"window_calls": 0}, ConfigError, "window"),
+        ({"window_calls": 10**9}, ConfigError, "window"),
+        ({"window_calls": -1}, ConfigError, "window_calls: must be a whole number"),
+        ({"window_calls": 2.5}, TypeError, "window_calls: expected an int, got float"),
+        ({"window_calls": 5, "window_duration": 5}, ConfigError, "one of the two windows"),
+        ({"window_duration": 0}, ConfigError, "window"),
+        ({"window_duration": math.inf}, ConfigError, "window_duration: must be a finite"),
+        ({"min_calls": -1}, ConfigError, "min_calls: "),
+        ({"slow_call_duration": -1}, ConfigError, "slow_call_duration: must be 0 or more"),
+        ({"slow_call_rate_threshold": 2}, ConfigError, "slow_call_rate_threshold: "),
+        ({"consecutive_failures": 0}, ConfigError, "consecutive_failures: "),
+        ({"cooldown": -1}, ConfigError, "cooldown: must be 0 or more"),
+        ({"cooldown": math.nan}, ConfigError, "cooldown: must be 0 or more"),
+        ({"cooldown": "5s"}, TypeError, "cooldown: expected seconds"),
+        ({"cooldown_backoff": 0.5}, ConfigError, "cooldown_backoff: "),
+        ({"cooldown_jitter": 2}, ConfigError, "cooldown_jitter: "),
+        ({"cooldown": 10, "max_cooldown": 5}, ConfigError, "max_cooldown: "),
+        ({"probes": 0}, ConfigError, "probes: "),
+        ({"probe_timeout": 0}, ConfigError, "probe_timeout: "),
+        ({"failure_on": 5}, TypeError, "failure_on: expected an exception class"),
+        ({"failure_on": int}, TypeError, "failure_on: expected an exception class"),
+        ({"ignore": (OSError, 5)}, TypeError, "ignore: expected an exception class"),
+        ({"clock": 5}, TypeError, "clock"),
+        ({"colour": "red"}, TypeError, "colour"),
+    ],
+)
+def test_wrong_settings_say_what_would_do(config, error, message) -> None:
+    with pytest.raises(error, match=message):
+        CircuitBreaker("payment", **config)
+
+
+def test_wrong_reports() -> None:
+    permit = CircuitBreaker().acquire()
+    with pytest.raises(ConfigError, match="duration: must be 0 or more"):
+        permit.success(-1)
+    with pytest.raises(TypeError, match="duration: expected seconds"):
+        permit.failure("long")
+    with pytest.raises(ConfigError, match="retry_after: must be a finite"):
+        permit.failure(retry_after=math.inf)
+    assert "reported=False" in repr(permit), "a wrong report is none"
+    with pytest.raises(TypeError):
+        type(permit)()
+
+
+def test_subclass_pickle_and_weakref() -> None:
+    class Payment(CircuitBreaker):
+        pass
+
+    breaker = Payment("p")
+    assert breaker.call(len, "abc") == 3 and repr(breaker).startswith("Payment(")
+    assert weakref.ref(breaker)() is breaker
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(breaker)
+
+
+def test_a_cycle_through_a_filter_is_collected() -> None:
+    def make() -> weakref.ref[CircuitBreaker]:
+        seen: list[object] = []
+        breaker = CircuitBreaker(failure_on=lambda error: bool(seen))
+        seen.append(breaker)
+        return weakref.ref(breaker)
+
+    alive = make()
+    gc.collect()
+    assert alive() is None
+
+
+def test_threads_and_decorator_together() -> None:
+    breaker = CircuitBreaker(window_calls=100)
+    guarded = breaker(functools.partial(int, "7"))
+    workers = [Thread(lambda: [guarded() for _ in range(500)]) for _ in range(4)]
+    assert all(worker.finish() == [7] * 500 for worker in workers)
+    assert breaker.stats().calls == 100

@@ -1,0 +1,52 @@
+"""The exceptions: one family, picklable, with what a handler needs."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+
+import pytest
+import tidegate
+from tidegate import errors
+
+REFUSALS = [
+    errors.RateLimitedError("slow down", 1.5),
+    errors.CircuitOpenError("payment", math.inf),
+    errors.QueueFullError(retry_after=2.0),
+    errors.ConcurrencyLimitError(),
+    errors.OverloadedError("busy"),
+]
+OTHERS = [errors.QueueClosedError(), errors.QueueEmptyError(), errors.ConfigError("burst: 0 is not a burst")]
+
+
+@pytest.mark.parametrize("error", REFUSALS + OTHERS, ids=lambda error: type(error).__name__)
+def test_survives_pickle_and_copy(error: Exception) -> None:
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(twin) is type(error)
+        assert (str(twin), twin.args, vars(twin)) == (str(error), error.args, vars(error))
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+def test_refusals_tell_when_to_come_back(error: Exception) -> None:
+    assert isinstance(error, tidegate.TidegateError) and isinstance(error.retry_after, float)  # type: ignore[attr-defined]
+
+
+def test_texts() -> None:
+    assert str(REFUSALS[0]) == "slow down (retry in 1.500 s)"
+    assert str(REFUSALS[1]) == "circuit 'payment' is open (retry once it is reset)"
+    assert str(OTHERS[0]) == "queue is closed"
+
+
+def test_a_wrong_value_is_a_value_error_too() -> None:
+    with pytest.raises(ValueError):
+        tidegate.TokenBucket("nonsense")
+    with pytest.raises(tidegate.TidegateError):
+        tidegate.TokenBucket("nonsense")
+    assert not isinstance(OTHERS[0], ValueError)
+
+
+def test_everything_public_is_exported() -> None:
+    for name in errors.__all__:
+        assert getattr(tidegate, name) is getattr(errors, name)
+    assert sorted(tidegate.__all__) == tidegate.__all__

@@ -1,0 +1,308 @@
+"""Real FastAPI on real uvicorn over real HTTP: middleware, dependencies, exception handlers, CORS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+import uvicorn
+from conftest import Thread, run, wait_until
+from fastapi import Depends, FastAPI, HTTPException, WebSocket
+from fastapi.middleware.cors import CORSMiddleware
+from tidegate import (
+    BoundedQueue,
+    CircuitBreaker,
+    ConcurrencyLimitError,
+    ConfigError,
+    OverloadedError,
+    Permit,
+    QueueFullError,
+    RateLimitedError,
+    TokenBucket,
+)
+from tidegate.asgi import TidegateMiddleware
+from tidegate.fastapi import RateLimit, RouteLimitedError, breaker, install_exception_handlers
+
+
+@contextmanager
+def served(app: Any, http: str = "httptools") -> Iterator[str]:
+    """The app on a free port of this machine, by the server that production uses."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        config = uvicorn.Config(app, http=http, log_level="critical", ws="websockets-sansio", lifespan="on")
+        server = uvicorn.Server(config)
+        thread = Thread(lambda: asyncio.run(server.serve([listener])))
+        wait_until(lambda: server.started or not thread.is_alive())
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.finish()
+
+
+class Answer:
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(url: str, *paths: str, method: str = "GET", **kwargs: Any) -> list[Answer]:
+    """One after the other over one connection."""
+
+    async def scene() -> list[Answer]:
+        answers = []
+        async with aiohttp.ClientSession() as session:
+            for path in paths:
+                async with session.request(method, url + path, **kwargs) as response:
+                    answers.append(Answer(response.status, response.headers, await response.read()))
+        return answers
+
+    return run(scene())
+
+
+def statuses(answers: list[Answer]) -> list[int]:
+    return [answer.status for answer in answers]
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+def test_flash_sale_over_real_http(http: str) -> None:
+    app = FastAPI()
+    app.add_middleware(TidegateMiddleware, limit=TokenBucket("1/hour", burst=40))
+
+    @app.post("/orders", status_code=202)
+    async def order(body: dict[str, int]) -> dict[str, int]:
+        return body
+
+    async def sale(url: str) -> list[Answer]:
+        async with aiohttp.ClientSession() as session:
+
+            async def post(n: int) -> Answer:
+                async with session.post(url + "/orders", json={"n": n}) as response:
+                    return Answer(response.status, response.headers, await response.read())
+
+            return await asyncio.gather(*(post(n) for n in range(100)))
+
+    with served(app, http) as url:
+        answers = run(sale(url))
+    assert sorted(statuses(answers)) == [202] * 40 + [429] * 60
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert refused.headers["content-type"] == "application/problem+json"
+    # 40 an hour fill the bucket in 40 hours; one token comes back within the hour.
+    assert 3500 <= int(refused.headers["retry-after"]) <= 3600
+    assert refused.headers["ratelimit-policy"] == '"default";q=40;w=144000'
+    assert refused.json()["status"] == 429
+    assert all("ratelimit" in answer.headers for answer in answers)
+
+
+def cors_app(limiter_last: bool) -> FastAPI:
+    app = FastAPI()
+    cors = {"allow_origins": ["https://shop.example"], "expose_headers": ["Retry-After", "RateLimit"]}
+    limit = {"limit": TokenBucket("1/hour")}
+    if limiter_last:
+        app.add_middleware(CORSMiddleware, **cors)
+        app.add_middleware(TidegateMiddleware, **limit)
+    else:
+        app.add_middleware(TidegateMiddleware, **limit)
+        app.add_middleware(CORSMiddleware, **cors)
+    app.get("/")(lambda: {"ok": True})
+    return app
+
+
+def test_inside_cors_a_browser_can_read_the_refusal() -> None:
+    origin = {"Origin": "https://shop.example"}
+    with served(cors_app(limiter_last=False)) as url:
+        first, refused = ask(url, "/", "/", headers=origin)
+        (preflight,) = ask(url, "/", method="OPTIONS", headers={**origin, "Access-Control-Request-Method": "GET"})
+    assert (first.status, refused.status, preflight.status) == (200, 429, 200)
+    for answer in (first, refused):
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
+    with served(cors_app(limiter_last=True)) as url:
+        _, outside = ask(url, "/", "/", headers=origin)
+    assert outside.status == 429 and "access-control-allow-origin" not in outside.headers, "as the README warns"
+
+
+def test_route_limits_without_handlers_are_429_too() -> None:
+    for handlers in (False, True):
+        app = FastAPI()
+        if handlers:
+            install_exception_handlers(app)
+        app.get("/login", dependencies=[Depends(RateLimit("2/hour", name="login"))])(lambda: {"ok": True})
+        app.get("/heavy", dependencies=[Depends(RateLimit(TokenBucket("10/hour"), cost=6))])(lambda: {"ok": True})
+        app.get("/free")(lambda: {"ok": True})
+        with served(app) as url:
+            answers = ask(url, *["/login"] * 3, "/heavy", "/heavy", "/free")
+        assert statuses(answers) == [200, 200, 429, 200, 429, 200]
+        refused = answers[2]
+        assert 1700 <= int(refused.headers["retry-after"]) <= 1800
+        assert refused.headers["ratelimit-policy"] == '"login";q=2;w=3600'
+        assert refused.headers["ratelimit"].startswith('"login";r=0;t=')
+        if handlers:
+            assert refused.json()["violated-policies"] == ["login"]
+            assert refused.headers["content-type"] == "application/problem+json"
+        else:
+            assert refused.json() == {"detail": "Too many requests"}
+
+
+@pytest.mark.parametrize("overload_status", [503, 429])
+def test_what_routes_raise_is_never_a_500(overload_status: int) -> None:
+    app = FastAPI()
+    install_exception_handlers(app, overload_status=overload_status)
+    full: BoundedQueue[int] = BoundedQueue(1, retry_after=4.2)
+    full.push(1)
+    closed: BoundedQueue[int] = BoundedQueue(1)
+    closed.close()
+    circuit = CircuitBreaker("payment", cooldown=120)
+    circuit.force_open()
+    bucket = TokenBucket("1/hour")
+    bucket.acquire()
+
+    @app.get("/{what}")
+    async def route(what: str) -> None:
+        if what == "full":
+            full.push(2, timeout=0)
+        elif what == "closed":
+            closed.push(2)
+        elif what == "empty":
+            await BoundedQueue[int](1).pop_async(timeout=0)
+        elif what == "open":
+            circuit.acquire()
+        elif what == "limited":
+            await bucket.acquire_async(timeout=0)
+        elif what == "shed":
+            raise OverloadedError(retry_after=2)
+        elif what == "busy":
+            raise ConcurrencyLimitError(retry_after=0.2)
+
+    paths = ["/full", "/closed", "/empty", "/open", "/limited", "/shed", "/busy"]
+    with served(app) as url:
+        answers = ask(url, *paths)
+    assert statuses(answers) == [overload_status] * 4 + [429] + [overload_status] * 2
+    retry = [int(answer.headers["retry-after"]) for answer in answers]
+    assert retry[0] == 5 and retry[3] == 3600 and 3500 < retry[4] <= 3600 and retry[5:] == [2, 1]
+    for answer in answers:
+        problem = answer.json()
+        assert problem["status"] == answer.status and problem["title"] and "Traceback" not in answer.body.decode()
+
+
+def test_a_breaker_guards_a_route() -> None:
+    app = FastAPI()
+    install_exception_handlers(app)
+    guard = breaker(CircuitBreaker("orders", consecutive_failures=2, cooldown=60))
+
+    @app.get("/pay/{how}", dependencies=[Depends(guard)])
+    async def pay(how: str) -> dict[str, bool]:
+        if how == "missing":
+            raise HTTPException(404)
+        if how == "bad-gateway":
+            raise HTTPException(502)
+        return {"paid": True}
+
+    @app.get("/degraded")
+    async def degraded(permit: Permit = Depends(guard)) -> dict[str, bool]:
+        permit.failure()
+        return {"paid": False}
+
+    @app.get("/number/{n}", dependencies=[Depends(guard)])
+    async def number(n: int) -> int:
+        return n
+
+    with served(app) as url:
+        first = ask(url, "/pay/ok", "/pay/missing", "/number/x", "/pay/missing", "/number/y")
+        assert statuses(first) == [200, 404, 422, 404, 422]
+        assert (guard.breaker.state, guard.breaker.stats().calls) == ("closed", 1)
+        second = ask(url, "/pay/bad-gateway", "/degraded", "/pay/ok")
+    assert statuses(second) == [502, 200, 503]
+    assert 50 <= int(second[2].headers["retry-after"]) <= 60
+    assert guard.breaker.state == "open"
+
+
+def test_websocket_routes_are_refused_at_the_handshake() -> None:
+    app = FastAPI()
+    install_exception_handlers(app)
+
+    @app.websocket("/ws", dependencies=[Depends(RateLimit("1/hour"))])
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("hello")
+        await socket.close()
+
+    async def scene(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect(url + "/ws") as socket:
+                assert await socket.receive_str() == "hello"
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await session.ws_connect(url + "/ws")
+            assert caught.value.status == 429 and caught.value.headers and "retry-after" in caught.value.headers
+
+    with served(app) as url:
+        run(scene(url))
+
+
+def test_the_middleware_refuses_websockets_over_the_wire() -> None:
+    app = FastAPI()
+    app.add_middleware(TidegateMiddleware, limit="1/hour")
+
+    @app.websocket("/ws")
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.close()
+
+    async def scene(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect(url + "/ws"):
+                pass
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await session.ws_connect(url + "/ws")
+            assert caught.value.status == 429
+
+    with served(app) as url:
+        run(scene(url))
+
+
+def test_one_name_is_one_breaker() -> None:
+    first = breaker("stock", cooldown=5).breaker
+    assert breaker("stock").breaker is first
+    assert breaker("stock", cooldown=5).breaker is first
+    with pytest.raises(ConfigError, match="'stock': already made with other settings"):
+        breaker("stock", cooldown=6)
+    with pytest.raises(ConfigError, match="already has its settings"):
+        breaker(first, cooldown=5)
+    with pytest.raises(TypeError, match="expected a name or a CircuitBreaker"):
+        breaker(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: RateLimit("5/minute", key=lambda scope: "x"), ConfigError, "key: limits per client need a RateLimiter"),
+        (lambda: RateLimit("5/minute", cost=6), ConfigError, "cost: must be 1 to the burst"),
+        (lambda: RateLimit("5/minute", cost=0), ConfigError, "cost: must be 1"),
+        (lambda: RateLimit("5/minute", cost=True), TypeError, "cost: expected an int, got bool"),
+        (lambda: RateLimit("often"), ConfigError, "rate: "),
+        (lambda: RateLimit(5), TypeError, "rate: expected a str"),
+        (lambda: RateLimit(TokenBucket("5/s"), burst=3), ConfigError, "burst: the TokenBucket already has one"),
+    ],
+)
+def test_wrong_arguments_say_what_would_do(make: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_route_errors_pickle() -> None:
+    import pickle
+
+    error = RouteLimitedError(12.5, [(b"ratelimit", b'"x";r=0;t=1')], "x")
+    twin = pickle.loads(pickle.dumps(error))
+    assert (twin.retry_after, twin.headers, twin.status_code) == (12.5, error.headers, 429)
+    assert isinstance(twin, RateLimitedError) and str(twin) == "rate limited (retry in 12.500 s)"
+    assert not isinstance(twin, QueueFullError)

@@ -1,0 +1,277 @@
+"""BoundedQueue: threads and event loops at once, cancellation, close and drain, and what it says to wrong arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import os
+import signal
+import threading
+import weakref
+
+import pytest
+from conftest import Thread, run, wait_until
+from tidegate import BoundedQueue, ConfigError, ManualClock, QueueClosedError, QueueEmptyError, QueueFullError
+
+
+def test_watermarks_and_order() -> None:
+    queue = BoundedQueue(10)
+    assert [queue.try_push(n) for n in range(9)] == [True] * 8 + [False]
+    assert (queue.depth, len(queue), queue.capacity, queue.is_accepting) == (8, 8, 10, False)
+    assert [queue.try_pop() for _ in range(4)] == [0, 1, 2, 3]
+    assert queue.depth == 4 and queue.is_accepting, "below half it opens again"
+    assert [queue.try_pop() for _ in range(4)] == [4, 5, 6, 7]
+    assert queue.is_accepting and queue.try_pop() is None and queue.try_pop("none") == "none"
+    stats = queue.stats()
+    assert (stats.pushed, stats.popped, stats.rejected, stats.dropped) == (8, 8, 1, 0)
+    assert bool(queue), "an empty queue is still a queue"
+
+
+def test_none_is_an_item() -> None:
+    queue = BoundedQueue(2, high_watermark=1.0)
+    queue.push(None)
+    assert queue.pop(timeout=0) is None
+    with pytest.raises(QueueEmptyError):
+        queue.pop(timeout=0)
+
+
+def test_drop_oldest_hands_back() -> None:
+    dropped: list[int] = []
+    queue = BoundedQueue(3, on_full="drop_oldest", on_drop=dropped.append)
+    assert all(queue.try_push(n) for n in range(5))
+    assert dropped == [0, 1] and queue.drain() == [2, 3, 4] and queue.stats().dropped == 2
+
+
+def test_sojourn(clock: ManualClock) -> None:
+    queue = BoundedQueue(3, sojourn=True, clock=clock)
+    queue.try_push("a")
+    clock.advance(0.25)
+    assert queue.try_pop_timed() == ("a", 0.25)
+    assert queue.try_pop_timed() is None
+
+
+def test_close_and_drain() -> None:
+    queue = BoundedQueue(10)
+    queue.try_push("a")
+    queue.try_push("b")
+    queue.close()
+    assert queue.is_closed and not queue.is_accepting
+    for push in (queue.try_push, queue.push, lambda item: run(queue.push_async(item))):
+        with pytest.raises(QueueClosedError):
+            push("c")
+    assert queue.try_pop() == "a" and queue.drain() == ["b"]
+    for pop in (queue.try_pop, queue.pop, queue.try_pop_timed, lambda: run(queue.pop_async())):
+        with pytest.raises(QueueClosedError):
+            pop()
+
+
+def test_timeouts() -> None:
+    queue = BoundedQueue(1, retry_after=2.5)
+    with pytest.raises(QueueEmptyError):
+        queue.pop(timeout=0.01)
+    with pytest.raises(QueueEmptyError):
+        run(queue.pop_async(timeout=0.01))
+    queue.push("a")
+    for push in (lambda: queue.push("b", timeout=0.01), lambda: run(queue.push_async("b", timeout=0.01))):
+        with pytest.raises(QueueFullError) as caught:
+            push()
+        assert caught.value.retry_after == 2.5
+    assert queue.drain() == ["a"], "a push that timed out put nothing in"
+
+
+def test_threads_wake_threads() -> None:
+    queue = BoundedQueue(1)
+    popper = Thread(queue.pop)
+    queue.push("a")
+    assert popper.finish() == "a"
+    queue.push("b")
+    pusher = Thread(lambda: queue.push("c"))
+    assert queue.pop() == "b"
+    pusher.finish()
+    assert queue.pop() == "c"
+
+
+def test_close_wakes_everybody() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(1)
+    poppers = [Thread(queue.pop) for _ in range(2)] + [Thread(lambda: run(queue.pop_async()))]
+    queue.close()
+    for popper in poppers:
+        with pytest.raises(QueueClosedError):
+            popper.finish()
+
+
+def test_threads_and_two_loops_share_one_queue_and_lose_nothing() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(8)
+    each = 300
+
+    def produce(start: int) -> None:
+        for n in range(start, start + each):
+            queue.push(n)
+
+    async def produce_async(start: int) -> None:
+        for n in range(start, start + each):
+            await queue.push_async(n)
+
+    def consume() -> list[int]:
+        got = []
+        while True:
+            try:
+                got.append(queue.pop())
+            except QueueClosedError:
+                return got
+
+    async def consume_async() -> list[int]:
+        async def one() -> list[int]:
+            return [item async for item in queue]
+
+        return sum(await asyncio.gather(one(), one()), [])
+
+    consumers = [Thread(consume), Thread(lambda: run(consume_async())), Thread(lambda: run(consume_async()))]
+    producers = [Thread(lambda: produce(0)), Thread(lambda: run(produce_async(each))), Thread(lambda: run(produce_async(2 * each)))]
+    for producer in producers:
+        producer.finish()
+    queue.close()
+    got = sum((consumer.finish() for consumer in consumers), [])
+    assert sorted(got) == list(range(3 * each))
+
+
+def test_cancelled_pops_take_nothing_with_them() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(1000, high_watermark=1.0)
+    total = 500
+
+    async def scene() -> list[int]:
+        got: list[int] = []
+
+        async def pop_some() -> None:
+            while True:
+                got.append(await queue.pop_async())
+
+        async def cancel_often() -> None:
+            while len(got) < total:
+                task = asyncio.create_task(pop_some())
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+        pusher = Thread(lambda: [queue.push(n) for n in range(total)])
+        await cancel_often()
+        pusher.finish()
+        return got
+
+    assert run(scene()) == list(range(total))
+
+
+def test_a_cancelled_waiter_passes_its_wake_up_on() -> None:
+    queue: BoundedQueue[str] = BoundedQueue(4)
+
+    async def scene() -> None:
+        first = asyncio.create_task(queue.pop_async())
+        second = asyncio.create_task(queue.pop_async())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        # The push wakes the first, which is cancelled before it can run: the second must get the item.
+        queue.try_push("a")
+        first.cancel()
+        assert await second == "a"
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    run(scene())
+
+
+def test_a_waiter_of_a_closed_loop_passes_its_wake_up_on() -> None:
+    queue: BoundedQueue[str] = BoundedQueue(4)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(queue.pop_async())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    popper = Thread(queue.pop)
+    queue.push("a")
+    assert popper.finish() == "a"
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_an_abandoned_waiter_is_collected_with_its_queue() -> None:
+    def abandon() -> weakref.ref[BoundedQueue[str]]:
+        queue: BoundedQueue[str] = BoundedQueue(4)
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(queue.pop_async())
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.sleep(0))
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+        return weakref.ref(queue)
+
+    alive = abandon()
+    gc.collect()
+    assert alive() is None, "the queue, the task and the future form a cycle that must not pass through native code"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_ctrl_c_ends_a_blocking_pop() -> None:
+    queue: BoundedQueue[str] = BoundedQueue(4)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        queue.pop()
+    queue.push("a")
+    assert queue.pop() == "a", "the interrupted waiter swallowed nothing"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_has_a_copy_of_its_own() -> None:
+    queue: BoundedQueue[str] = BoundedQueue(4)
+    popper = Thread(queue.pop)
+    wait_until(lambda: popper.is_alive())
+    child = os.fork()
+    if child == 0:
+        # The parent's waiter does not exist here and must not swallow a wake-up.
+        queue.push("child")
+        os._exit(0 if queue.pop(timeout=5) == "child" else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    queue.push("parent")
+    assert popper.finish() == "parent"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: BoundedQueue(0), ConfigError, "capacity: "),
+        (lambda: BoundedQueue(-1), ConfigError, "capacity: must be a whole number"),
+        (lambda: BoundedQueue(2**24 + 1), ConfigError, "capacity: "),
+        (lambda: BoundedQueue(10**5000), ConfigError, "capacity: .*more than 40 digits"),
+        (lambda: BoundedQueue(1.5), TypeError, "capacity: expected an int, got float"),
+        (lambda: BoundedQueue(True), TypeError, "capacity: expected an int, got bool"),
+        (lambda: BoundedQueue("5"), TypeError, "capacity: expected an int, got str"),
+        (lambda: BoundedQueue(5, high_watermark=0), ConfigError, "watermark"),
+        (lambda: BoundedQueue(5, high_watermark=80), ConfigError, "high_watermark: "),
+        (lambda: BoundedQueue(5, high_watermark=math.nan), ConfigError, "high_watermark: "),
+        (lambda: BoundedQueue(5, high_watermark=0.5, low_watermark=0.5), ConfigError, "low_watermark: "),
+        (lambda: BoundedQueue(5, low_watermark=-1), ConfigError, "low_watermark: "),
+        (lambda: BoundedQueue(5, low_watermark="low"), TypeError, "low_watermark: expected a number, got str"),
+        (lambda: BoundedQueue(5, on_full="explode"), ConfigError, 'on_full: must be "reject" or "drop_oldest"'),
+        (lambda: BoundedQueue(5, on_full=1), TypeError, "on_full: expected"),
+        (lambda: BoundedQueue(5, on_drop=print), ConfigError, "on_drop: only"),
+        (lambda: BoundedQueue(5, on_full="drop_oldest", on_drop=5), TypeError, "on_drop: expected a function"),
+        (lambda: BoundedQueue(5, retry_after=-1), ConfigError, "retry_after: must be 0 or more"),
+        (lambda: BoundedQueue(5).push(1, timeout=-1), ConfigError, "timeout: must be 0 or more"),
+        (lambda: BoundedQueue(5).pop(timeout="1"), TypeError, "timeout: expected seconds"),
+        (lambda: run(BoundedQueue(5).pop_async(timeout=math.nan)), ConfigError, "timeout: must be 0 or more"),
+    ],
+)
+def test_wrong_arguments_say_what_would_do(make, error, message) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_subclass_generic_alias_and_repr() -> None:
+    class Orders(BoundedQueue[dict]):
+        pass
+
+    orders = Orders(5)
+    orders.push({})
+    assert repr(orders) == "Orders(5, depth=1, accepting=True)"
+    assert BoundedQueue[int](5).capacity == 5
