@@ -1,9 +1,12 @@
-"""Whether a source distribution can be built by whoever gets only that: core, lock file, licences and sources are inside."""
+"""Whether who gets only the source distribution can build it: core, licences and sources are inside, and Cargo resolves them."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tarfile
+import tempfile
+from pathlib import Path
 
 NEEDED = (
     "Cargo.lock",
@@ -21,8 +24,12 @@ NEEDED = (
     "tidegate/py.typed",
 )
 
-with tarfile.open(sys.argv[1]) as archive:
-    names = archive.getnames()
+with tempfile.TemporaryDirectory() as directory:
+    with tarfile.open(sys.argv[1]) as archive:
+        names = archive.getnames()
+        archive.extractall(directory, filter="data")
+    (root,) = Path(directory).iterdir()
+    subprocess.run(["cargo", "metadata", "--format-version", "1"], cwd=root, check=True, stdout=subprocess.DEVNULL)
 missing = [needed for needed in NEEDED if not any(name.endswith("/" + needed) for name in names)]
 if missing:
     sys.exit(f"{sys.argv[1]} lacks {', '.join(missing)}")

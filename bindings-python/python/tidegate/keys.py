@@ -23,8 +23,7 @@ def client_ip(scope: Scope) -> str | None:
     return _site(client[0]) if client and client[0] else None
 
 
-@functools.lru_cache(maxsize=4096)
-def _site(host: str) -> str:
+def _site_of(host: str) -> str:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -34,6 +33,10 @@ def _site(host: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ipaddress.IPv6Network((address, 64), strict=False))
+
+
+# Parsing costs more than the decision, and clients come back.
+_site = functools.lru_cache(maxsize=4096)(_site_of)
 
 
 def header(name: str) -> KeyFunction:
