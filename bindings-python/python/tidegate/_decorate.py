@@ -26,7 +26,7 @@ def decorate(breaker: CircuitBreaker, func: Callable[P, R]) -> Callable[P, R]:
             "use `with breaker.acquire():` around the part that calls the dependency"
         )
     if inspect.iscoroutinefunction(func):
-        return _guard_async(breaker, func)  # type: ignore[return-value]
+        return _guard_async(breaker, func)
     return _guard(breaker, func)
 
 
