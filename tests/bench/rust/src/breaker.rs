@@ -6,7 +6,9 @@ use failsafe::CircuitBreaker as _;
 use std::future::{Future, Ready, ready};
 use std::hint::black_box;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use tidegate::CircuitBreaker;
 use tidegate::breaker::{BreakerConfig, Outcome};
 use tower_layer::Layer;
@@ -72,7 +74,7 @@ fn failsafe() -> Contender {
     })
 }
 
-/// What a request costs: the service, which clones of it share, is ready, called, and its future polled once.
+/// What a request costs: the service, which clones of it share, is ready, called, and its future polled to the end.
 fn tower_resilience() -> Contender {
     #[derive(Clone)]
     struct Works;
@@ -93,12 +95,29 @@ fn tower_resilience() -> Contender {
         let service = layer.layer(Works);
         Box::new(move |times| {
             let mut service = service.clone();
-            let context = &mut Context::from_waker(Waker::noop());
+            let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+            let context = &mut Context::from_waker(&waker);
             for _ in 0..times {
                 assert!(service.poll_ready(context).is_ready(), "closed");
-                let answer = pin!(service.call(())).poll(context);
-                assert!(matches!(black_box(answer), Poll::Ready(Ok(()))), "the call works at once");
+                let mut call = pin!(service.call(()));
+                // Its lock is asynchronous: contended, it has the task woken later.
+                let answer = loop {
+                    match call.as_mut().poll(context) {
+                        Poll::Ready(answer) => break answer,
+                        Poll::Pending => std::thread::park(),
+                    }
+                };
+                assert!(black_box(answer).is_ok(), "the call works");
             }
         })
     })
+}
+
+/// Wakes a thread that runs one future.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }

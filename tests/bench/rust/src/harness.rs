@@ -14,13 +14,15 @@ pub struct Plan {
     pub rounds: usize,
     /// The time that one measurement takes, about.
     pub batch: Duration,
+    /// A row ends early, with fewer rounds, when it has taken this long: on a busy machine most measurements are repeated.
+    pub row: Duration,
     /// Rows whose name contains one of these; all if empty.
     pub only: Vec<String>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { rounds: 301, batch: Duration::from_micros(500), only: Vec::new() }
+        Self { rounds: 301, batch: Duration::from_micros(500), row: Duration::from_secs(15), only: Vec::new() }
     }
 }
 
@@ -85,7 +87,12 @@ impl Plan {
         eprintln!("  {}", row.work);
         let times: Vec<u64> = row.contenders.iter().map(|contender| self.calibrate(contender, row.threads)).collect();
         let mut samples = vec![Vec::with_capacity(self.rounds); row.contenders.len()];
+        let began = Instant::now();
         for round in 0..self.rounds {
+            if began.elapsed() > self.row {
+                eprintln!("    {round} of {} rounds: the machine is busy", self.rounds);
+                break;
+            }
             for turn in 0..row.contenders.len() {
                 let index = (round + turn) % row.contenders.len();
                 let body = (row.contenders[index].make)();
@@ -114,7 +121,7 @@ impl Plan {
 /// Nanoseconds an operation, undisturbed if the machine allows it: a measurement in which the kernel took a thread off its processor
 /// is repeated, since then it timed another program, or one thread where there should have been two.
 fn time(body: &Body, times: u64, threads: usize) -> f64 {
-    const TRIES: usize = 50;
+    const TRIES: usize = 20;
     let mut last = f64::NAN;
     for _ in 0..TRIES {
         let (each, preempted) = try_time(body, times, threads);
