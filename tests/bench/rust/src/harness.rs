@@ -105,13 +105,13 @@ impl Plan {
     /// How many operations a thread does in about `batch`.
     fn calibrate(&self, contender: &Contender, threads: usize) -> u64 {
         let body = (contender.make)();
-        let mut times = 1000;
+        let mut times = 20;
         loop {
             let each = time(&body, times, threads) * threads as f64;
             let took = each * times as f64;
             let wanted = self.batch.as_nanos() as f64;
             if took > wanted / 4.0 {
-                return ((wanted / each) as u64).max(1000);
+                return ((wanted / each) as u64).max(20);
             }
             times *= 4;
         }
