@@ -112,7 +112,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Every answer is the model's, to the nanosecond.
     #[test]
@@ -174,7 +174,7 @@ fn core_bucket(count: u64, period: u64, burst: u32) -> TokenBucket {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is admitted, an exact bucket charged with the same admissions admits too: in no window more than burst +
     /// rate × time. Whatever is denied, a bucket slower by 1e-4 denies too 2 ns earlier.
