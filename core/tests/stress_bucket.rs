@@ -76,9 +76,9 @@ fn costs_race_without_a_token_lost_or_minted() {
 /// Tokens used and when: what a window is summed over.
 type Use = (u64, u64);
 
-/// What a window may begin with.
+/// Where a window may begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Begins {
     /// Any use.
     Anywhere,
     /// The start, when the bucket was full.
@@ -86,13 +86,13 @@ enum From {
 }
 
 /// The most that a window holds above `rate` (tokens a second) times its length, rounded up.
-fn largest_excess(mut uses: Vec<Use>, rate: u64, from: From) -> i128 {
+fn largest_excess(mut uses: Vec<Use>, rate: u64, from: Begins) -> i128 {
     uses.sort_unstable();
     // In billionths of a token: sum up to here minus rate × time, against the least such value before.
     let (mut sum, mut least, mut largest) = (0_i128, 0_i128, i128::MIN);
     for (at, tokens) in uses {
         let time = i128::from(at) * i128::from(rate);
-        if from == From::Anywhere {
+        if from == Begins::Anywhere {
             least = least.min(sum - time);
         }
         sum += i128::from(tokens) * i128::from(S);
@@ -145,7 +145,7 @@ fn everything_at_once_never_exceeds_burst_and_rate() {
     let mut used = 0;
     for round in 0..200 {
         // Cancels leave later bookings where they are, so that with them only windows from full are bounded to the token.
-        let (cancels, from) = if round % 2 == 0 { (false, From::Anywhere) } else { (true, From::Start) };
+        let (cancels, from) = if round % 2 == 0 { (false, Begins::Anywhere) } else { (true, Begins::Start) };
         let bucket = TokenBucket::with_clock(quotas[0], ManualClock::new(0).into());
         let now = AtomicU64::new(0);
         let uses = on_all_threads(|thread| meddle(&bucket, &now, round * THREADS + thread, cancels, &quotas));
@@ -177,8 +177,8 @@ fn stripes_never_admit_more_than_the_whole() {
 
 #[test]
 fn the_excess_of_a_window_is_seen() {
-    assert_eq!(largest_excess(vec![(0, 5), (S, 5)], 5, From::Anywhere), 5);
-    assert_eq!(largest_excess(vec![(0, 5), (S, 6)], 5, From::Anywhere), 6);
-    assert_eq!(largest_excess(vec![(0, 1), (10 * S, 5), (10 * S + 1, 5)], 5, From::Anywhere), 10);
-    assert_eq!(largest_excess(vec![(0, 1), (10 * S, 5), (10 * S + 1, 5)], 5, From::Start), 1);
+    assert_eq!(largest_excess(vec![(0, 5), (S, 5)], 5, Begins::Anywhere), 5);
+    assert_eq!(largest_excess(vec![(0, 5), (S, 6)], 5, Begins::Anywhere), 6);
+    assert_eq!(largest_excess(vec![(0, 1), (10 * S, 5), (10 * S + 1, 5)], 5, Begins::Anywhere), 10);
+    assert_eq!(largest_excess(vec![(0, 1), (10 * S, 5), (10 * S + 1, 5)], 5, Begins::Start), 1);
 }
