@@ -232,10 +232,9 @@ impl Breaker {
     fn count(&mut self, now: u64, failed: bool, slow: bool) {
         self.failures_in_a_row = if failed { self.failures_in_a_row + 1 } else { 0 };
         self.calls.push_back(Call { slice: self.slice(now), failed, slow });
-        if let Window::Calls(n) = self.config.window {
-            if self.calls.len() > n {
-                self.calls.pop_front();
-            }
+        let most = if let Window::Calls(n) = self.config.window { n } else { usize::MAX };
+        if self.calls.len() > most {
+            self.calls.pop_front();
         }
     }
 

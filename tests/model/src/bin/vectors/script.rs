@@ -58,8 +58,8 @@ where
     }
 
     /// Operations from a generator that sees the step's number.
-    pub(crate) fn each(self, range: std::ops::Range<u32>, mut step: impl FnMut(Self, u32) -> Self) -> Self {
-        range.fold(self, |script, i| step(script, i))
+    pub(crate) fn each(self, range: std::ops::Range<u32>, step: impl FnMut(Self, u32) -> Self) -> Self {
+        range.fold(self, step)
     }
 
     /// What the last operation answered.
