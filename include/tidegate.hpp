@@ -1,0 +1,300 @@
+// tidegate for C++17: owners and exceptions over tidegate.h, and nothing else. Read the contract there.
+// Refusals are values; errors (status < 0) are thrown as tidegate::Error.
+#ifndef TIDEGATE_HPP
+#define TIDEGATE_HPP
+
+#include "tidegate.h"
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace tidegate {
+
+using Nanoseconds = std::chrono::nanoseconds;
+
+/// A wrong argument, or a bug in tidegate: what() says which argument, what was wrong and what is allowed.
+class Error : public std::runtime_error {
+public:
+    explicit Error(tg_status status)
+        : std::runtime_error(std::string(tg_status_message(status)) + ": " + tg_last_error_message()), status_(status) {}
+    tg_status status() const noexcept { return status_; }
+
+private:
+    tg_status status_;
+};
+
+/// Throws on an error; hands a refusal back.
+inline tg_status checked(tg_status status) {
+    if (status < 0) throw Error(status);
+    return status;
+}
+
+namespace detail {
+template <auto Free>
+struct Deleter {
+    template <class T>
+    void operator()(T *handle) const noexcept { Free(handle); }
+};
+
+template <class T, auto Free>
+using Handle = std::unique_ptr<T, Deleter<Free>>;
+
+template <class Handle, class New, class... Args>
+Handle make(New create, Args... args) {
+    typename Handle::pointer raw = nullptr;
+    checked(create(args..., &raw));
+    return Handle(raw);
+}
+
+/// A negative wait is over at once.
+inline std::uint64_t ns(Nanoseconds wait) {
+    return wait.count() < 0 ? 0 : static_cast<std::uint64_t>(wait.count());
+}
+} // namespace detail
+
+/// The machine's clock, or one that stands still until moved. It must outlive the constructors it is given to only.
+class Clock {
+public:
+    static Clock monotonic() { return Clock(detail::make<Owner>(tg_clock_monotonic_new)); }
+    static Clock manual(std::uint64_t start_ns = 0) { return Clock(detail::make<Owner>(tg_clock_manual_new, start_ns)); }
+
+    std::uint64_t now() const {
+        std::uint64_t now_ns = 0;
+        checked(tg_clock_now(handle_.get(), &now_ns));
+        return now_ns;
+    }
+    void advance(Nanoseconds by) { checked(tg_clock_advance(handle_.get(), detail::ns(by))); }
+    void set(std::uint64_t now_ns) { checked(tg_clock_set(handle_.get(), now_ns)); }
+    const tg_clock *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_clock, tg_clock_free>;
+    explicit Clock(Owner handle) : handle_(std::move(handle)) {}
+    Owner handle_;
+};
+
+/// A token bucket. All but moving and destroying may be called from any thread.
+class TokenBucket {
+public:
+    explicit TokenBucket(const tg_bucket_config &config) : handle_(detail::make<Owner>(tg_bucket_new, &config)) {}
+    /// TokenBucket("400/s"), TokenBucket("400/s", 800)
+    explicit TokenBucket(const char *rate, std::uint64_t burst = TG_BURST_OF_RATE, const Clock *clock = nullptr)
+        : TokenBucket(config(rate, burst, clock)) {}
+
+    bool try_acquire(std::uint32_t n = 1) const { return checked(tg_bucket_try_acquire(get(), n)) == TG_OK; }
+
+    tg_decision check(std::uint32_t n = 1) const {
+        tg_decision decision = TG_DECISION_INIT;
+        checked(tg_bucket_check(get(), n, &decision));
+        return decision;
+    }
+    tg_decision peek() const {
+        tg_decision decision = TG_DECISION_INIT;
+        checked(tg_bucket_peek(get(), &decision));
+        return decision;
+    }
+
+    struct Reservation {
+        bool booked;
+        /// Act after that long; when not booked, how long it would have taken (TG_NEVER: the cost exceeds the burst).
+        std::uint64_t wait_ns;
+        tg_ticket ticket;
+    };
+    /// No max_wait: as long as it takes.
+    Reservation reserve(std::uint32_t n = 1, std::optional<Nanoseconds> max_wait = std::nullopt) const {
+        Reservation r{};
+        r.booked = checked(tg_bucket_reserve(get(), n, max_wait ? detail::ns(*max_wait) : TG_NEVER, &r.ticket,
+                                             &r.wait_ns)) == TG_OK;
+        return r;
+    }
+    bool cancel(tg_ticket ticket) const {
+        bool returned = false;
+        checked(tg_bucket_cancel(get(), ticket, &returned));
+        return returned;
+    }
+
+    void refund(std::uint32_t n) const { checked(tg_bucket_refund(get(), n)); }
+    void penalize(Nanoseconds wait) const { checked(tg_bucket_penalize(get(), detail::ns(wait))); }
+    void reset() const { checked(tg_bucket_reset(get())); }
+    void set_quota(const char *rate, std::uint64_t burst = TG_BURST_OF_RATE) const {
+        tg_quota quota = TG_QUOTA_INIT;
+        quota.rate = rate;
+        quota.burst = burst;
+        checked(tg_bucket_set_quota(get(), &quota));
+    }
+    tg_bucket_snapshot stats() const {
+        tg_bucket_snapshot snapshot = TG_BUCKET_SNAPSHOT_INIT;
+        checked(tg_bucket_stats(get(), &snapshot));
+        return snapshot;
+    }
+    const tg_bucket *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_bucket, tg_bucket_free>;
+    static tg_bucket_config config(const char *rate, std::uint64_t burst, const Clock *clock) {
+        tg_bucket_config config = TG_BUCKET_CONFIG_INIT;
+        config.rate = rate;
+        config.burst = burst;
+        config.clock = clock ? clock->get() : nullptr;
+        return config;
+    }
+    Owner handle_;
+};
+
+/// The right to make one call. Destroyed without a report, it counts as a failure when an exception is passing through,
+/// and is released otherwise. Not for sharing between threads; must not outlive its breaker.
+class Permit {
+public:
+    Permit(const tg_breaker *breaker, tg_permit permit) noexcept
+        : breaker_(breaker), permit_(permit), exceptions_(std::uncaught_exceptions()) {}
+    Permit(Permit &&other) noexcept
+        : breaker_(std::exchange(other.breaker_, nullptr)), permit_(other.permit_), exceptions_(other.exceptions_) {}
+    Permit(const Permit &) = delete;
+    Permit &operator=(const Permit &) = delete;
+    Permit &operator=(Permit &&) = delete;
+    ~Permit() {
+        if (!breaker_) return;
+        if (std::uncaught_exceptions() > exceptions_) {
+            tg_breaker_report(breaker_, permit_, TG_FAILURE, TG_NEVER);
+        } else {
+            tg_breaker_release(breaker_, permit_);
+        }
+    }
+
+    /// No duration: the time since it was acquired. A second report does nothing.
+    void success(std::optional<Nanoseconds> duration = std::nullopt) { report(TG_SUCCESS, duration); }
+    void failure(std::optional<Nanoseconds> duration = std::nullopt) { report(TG_FAILURE, duration); }
+    void ignore() { report(TG_IGNORE, std::nullopt); }
+    void failure_retry_after(Nanoseconds retry_after) {
+        if (auto breaker = std::exchange(breaker_, nullptr))
+            checked(tg_breaker_report_retry_after(breaker, permit_, detail::ns(retry_after)));
+    }
+    void release() {
+        if (auto breaker = std::exchange(breaker_, nullptr)) checked(tg_breaker_release(breaker, permit_));
+    }
+
+private:
+    void report(std::int32_t outcome, std::optional<Nanoseconds> duration) {
+        if (auto breaker = std::exchange(breaker_, nullptr))
+            checked(tg_breaker_report(breaker, permit_, outcome, duration ? detail::ns(*duration) : TG_NEVER));
+    }
+    const tg_breaker *breaker_;
+    tg_permit permit_;
+    int exceptions_;
+};
+
+/// A circuit breaker. All but moving and destroying may be called from any thread.
+class CircuitBreaker {
+public:
+    explicit CircuitBreaker(const tg_breaker_config &config = TG_BREAKER_CONFIG_INIT)
+        : handle_(detail::make<Owner>(tg_breaker_new, &config)) {}
+
+    /// Nothing when the circuit refuses; *retry_after_ns then tells when to come back.
+    std::optional<Permit> try_acquire(std::uint64_t *retry_after_ns = nullptr) const {
+        tg_permit permit = {0, 0};
+        if (checked(tg_breaker_acquire(get(), &permit, retry_after_ns)) != TG_OK) return std::nullopt;
+        return std::optional<Permit>(std::in_place, get(), permit);
+    }
+
+    tg_state state() const {
+        std::int32_t state = 0;
+        checked(tg_breaker_state(get(), &state));
+        return static_cast<tg_state>(state);
+    }
+    std::uint64_t retry_after_ns() const {
+        std::uint64_t retry_after = 0;
+        checked(tg_breaker_retry_after(get(), &retry_after));
+        return retry_after;
+    }
+    tg_breaker_snapshot stats() const {
+        tg_breaker_snapshot snapshot = TG_BREAKER_SNAPSHOT_INIT;
+        checked(tg_breaker_stats(get(), &snapshot));
+        return snapshot;
+    }
+    /// The oldest event numbered `from` or later.
+    std::optional<tg_event> next_event(std::uint64_t from) const {
+        tg_event event = TG_EVENT_INIT;
+        if (checked(tg_breaker_next_event(get(), from, &event)) != TG_OK) return std::nullopt;
+        return event;
+    }
+    void force_open() const { checked(tg_breaker_force_open(get())); }
+    void disable() const { checked(tg_breaker_disable(get())); }
+    void metrics_only() const { checked(tg_breaker_metrics_only(get())); }
+    void reset() const { checked(tg_breaker_reset(get())); }
+    const tg_breaker *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_breaker, tg_breaker_free>;
+    Owner handle_;
+};
+
+/// A bounded queue that owns its items. All but moving and destroying may be called from any thread; destroy it when
+/// nobody waits on it any more.
+template <class T>
+class BoundedQueue {
+public:
+    using Item = std::unique_ptr<T>;
+
+    explicit BoundedQueue(const tg_queue_config &config) : handle_(detail::make<Owner>(tg_queue_new, &config)) {}
+    explicit BoundedQueue(std::size_t capacity) : BoundedQueue(config(capacity)) {}
+    BoundedQueue(BoundedQueue &&) noexcept = default;
+    BoundedQueue &operator=(BoundedQueue &&) = delete;
+    ~BoundedQueue() {
+        void *item = nullptr;
+        while (handle_ && tg_queue_drain(get(), &item) == TG_OK) delete static_cast<T *>(item);
+    }
+
+    /// TG_OK and item is empty (with TG_DROP_OLDEST: holds the one that had to go), or TG_FULL or TG_CLOSED and item is
+    /// as it was.
+    tg_status try_push(Item &item) const { return push(item, Nanoseconds::zero()); }
+    tg_status push(Item &item, std::optional<Nanoseconds> timeout = std::nullopt) const {
+        void *dropped = nullptr;
+        tg_status status = checked(tg_queue_push(get(), item.get(), wait(timeout), &dropped));
+        if (status == TG_OK) {
+            item.release();
+            item.reset(static_cast<T *>(dropped));
+        }
+        return status;
+    }
+
+    /// TG_OK and item, or TG_EMPTY or TG_CLOSED and nothing.
+    tg_status try_pop(Item &item) const { return pop(item, Nanoseconds::zero()); }
+    tg_status pop(Item &item, std::optional<Nanoseconds> timeout = std::nullopt) const {
+        void *taken = nullptr;
+        tg_status status = checked(tg_queue_pop(get(), wait(timeout), &taken));
+        item.reset(static_cast<T *>(taken));
+        return status;
+    }
+
+    void close() const { checked(tg_queue_close(get())); }
+    bool is_accepting() const {
+        bool accepting = false;
+        checked(tg_queue_is_accepting(get(), &accepting));
+        return accepting;
+    }
+    std::size_t depth() const {
+        std::size_t depth = 0;
+        checked(tg_queue_depth(get(), &depth));
+        return depth;
+    }
+    const tg_queue *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_queue, tg_queue_free>;
+    static tg_queue_config config(std::size_t capacity) {
+        tg_queue_config config = TG_QUEUE_CONFIG_INIT;
+        config.capacity = capacity;
+        return config;
+    }
+    static std::uint64_t wait(std::optional<Nanoseconds> timeout) { return timeout ? detail::ns(*timeout) : TG_NEVER; }
+    Owner handle_;
+};
+
+} // namespace tidegate
+
+#endif // TIDEGATE_HPP

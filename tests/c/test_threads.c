@@ -1,0 +1,126 @@
+/* Const handles from many threads at once: nothing admitted twice, nothing lost. */
+#include <tidegate.h>
+
+#include "check.h"
+
+#include <pthread.h>
+
+enum { THREADS = 4, ITEMS = 20000 };
+
+static void run_all(void *(*body)(void *), void *argument, void *results[THREADS]) {
+    pthread_t thread[THREADS];
+    for (int i = 0; i < THREADS; i++) CHECK_EQ(pthread_create(&thread[i], NULL, body, argument), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(thread[i], &results[i]);
+}
+
+static void *take(void *bucket) {
+    uintptr_t admitted = 0;
+    for (int i = 0; i < ITEMS; i++) admitted += tg_bucket_try_acquire(bucket, 1) == TG_OK;
+    return (void *)admitted;
+}
+
+static void a_bucket_admits_exactly_its_burst(void) {
+    for (int stripes = 1; stripes <= 4; stripes += 3) {
+        tg_bucket_config config = TG_BUCKET_CONFIG_INIT;
+        tg_bucket *bucket = NULL;
+        tg_clock *clock = NULL;
+        void *admitted[THREADS];
+        uintptr_t sum = 0;
+        CHECK_EQ(tg_clock_manual_new(0, &clock), TG_OK); /* stands still: no refill */
+        config.rate = "1/s";
+        config.burst = 30000;
+        config.stripes = (uint64_t)stripes;
+        config.clock = clock;
+        CHECK_EQ(tg_bucket_new(&config, &bucket), TG_OK);
+        run_all(take, bucket, admitted);
+        for (int i = 0; i < THREADS; i++) sum += (uintptr_t)admitted[i];
+        CHECK_EQ(sum, 30000);
+        tg_bucket_free(bucket);
+        tg_clock_free(clock);
+    }
+}
+
+static void *fail_until_open(void *breaker) {
+    uintptr_t reported = 0;
+    tg_permit permit;
+    while (tg_breaker_acquire(breaker, &permit, NULL) == TG_OK) {
+        CHECK_EQ(tg_breaker_report(breaker, permit, TG_FAILURE, 0), TG_OK);
+        reported++;
+    }
+    return (void *)reported;
+}
+
+static void a_breaker_opens_once(void) {
+    tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
+    tg_breaker *breaker = NULL;
+    tg_breaker_snapshot snapshot = TG_BREAKER_SNAPSHOT_INIT;
+    void *reported[THREADS];
+    uintptr_t sum = 0;
+    config.window_calls = 1000;
+    config.min_calls = 1000;
+    CHECK_EQ(tg_breaker_new(&config, &breaker), TG_OK);
+    run_all(fail_until_open, breaker, reported);
+    for (int i = 0; i < THREADS; i++) sum += (uintptr_t)reported[i];
+    /* A thread may hold one permit when another one's report opens the circuit. */
+    CHECK(sum >= 1000 && sum <= 1000 + THREADS - 1);
+    CHECK_EQ(tg_breaker_stats(breaker, &snapshot), TG_OK);
+    CHECK_EQ(snapshot.opened, 1);
+    CHECK_EQ(snapshot.state, TG_STATE_OPEN);
+    tg_breaker_free(breaker);
+}
+
+static int number_[THREADS * ITEMS];
+static unsigned char seen_[THREADS * ITEMS];
+static tg_queue *queue_;
+
+static void *produce(void *first) {
+    int *number = first;
+    for (int i = 0; i < ITEMS; i++) {
+        if (tg_queue_push(queue_, &number[i], TG_NEVER, NULL) != TG_OK) return NULL;
+    }
+    return first;
+}
+
+static void *consume(void *unused) {
+    uintptr_t count = 0;
+    void *item = NULL;
+    (void)unused;
+    while (tg_queue_pop(queue_, TG_NEVER, &item) == TG_OK) {
+        seen_[(int *)item - number_]++; /* each item reaches one consumer, so nobody else writes here */
+        count++;
+    }
+    return (void *)count;
+}
+
+static void a_queue_loses_and_doubles_nothing(void) {
+    tg_queue_config config = TG_QUEUE_CONFIG_INIT;
+    pthread_t producer[THREADS], consumer[THREADS];
+    uintptr_t sum = 0;
+    config.capacity = 64;
+    CHECK_EQ(tg_queue_new(&config, &queue_), TG_OK);
+    for (int i = 0; i < THREADS; i++) {
+        CHECK_EQ(pthread_create(&producer[i], NULL, produce, &number_[i * ITEMS]), 0);
+        CHECK_EQ(pthread_create(&consumer[i], NULL, consume, NULL), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *result = NULL;
+        pthread_join(producer[i], &result);
+        CHECK(result != NULL);
+    }
+    CHECK_EQ(tg_queue_close(queue_), TG_OK);
+    for (int i = 0; i < THREADS; i++) {
+        void *count = NULL;
+        pthread_join(consumer[i], &count);
+        sum += (uintptr_t)count;
+    }
+    CHECK_EQ(sum, THREADS * ITEMS);
+    for (int i = 0; i < THREADS * ITEMS; i++) CHECK_EQ(seen_[i], 1);
+    tg_queue_free(queue_);
+}
+
+int main(void) {
+    RUN(a_bucket_admits_exactly_its_burst);
+    RUN(a_breaker_opens_once);
+    RUN(a_queue_loses_and_doubles_nothing);
+    return check_failed != 0;
+}
