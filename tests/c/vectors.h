@@ -1,0 +1,225 @@
+/* One function per operation of tests/vectors; vectors_to_c.py writes the calls. Each case runs twice: through the plain
+ * forms on a manual clock, and through the _at forms. */
+#ifndef VECTORS_H
+#define VECTORS_H
+
+#include <tidegate.h>
+
+#include "check.h"
+
+enum { PLAIN, AT, MODES };
+static int mode;
+static int step; /* of the running case, from 0 */
+static tg_clock *clock_;
+static tg_bucket *bucket;
+static tg_breaker *breaker;
+static tg_queue *queue;
+
+#define WITH_CONTEXT(failures_before) \
+    do { \
+        if (check_failures > (failures_before)) printf("#   at step %d, %s\n", step, mode == AT ? "_at forms" : "plain forms"); \
+        step++; \
+    } while (0)
+
+/* At most the first failure of a case is worth reading: the rest follows from it. */
+#define STEP(body) \
+    do { \
+        int before = check_failures; \
+        if (before) return; \
+        body; \
+        WITH_CONTEXT(before); \
+    } while (0)
+
+static void start(uint64_t start_ns) {
+    step = 0;
+    CHECK_EQ(tg_clock_manual_new(start_ns, &clock_), TG_OK);
+}
+
+static void finish(void) {
+    tg_bucket_free(bucket);
+    tg_breaker_free(breaker);
+    tg_queue_free(queue);
+    tg_clock_free(clock_);
+    bucket = NULL;
+    breaker = NULL;
+    queue = NULL;
+    clock_ = NULL;
+}
+
+static void at(uint64_t now) { CHECK_EQ(tg_clock_set(clock_, now), TG_OK); }
+
+/* The form of this mode; the plain one needs the clock to be there. */
+#define CALL(now, plain, with_time) (mode == AT ? (with_time) : (at(now), (plain)))
+
+/* token bucket */
+
+static inline void new_bucket(uint64_t count, uint64_t period_ns, uint64_t burst) {
+    tg_bucket_config config = TG_BUCKET_CONFIG_INIT;
+    config.count = count;
+    config.period_ns = period_ns;
+    config.burst = burst;
+    config.clock = clock_;
+    CHECK_EQ(tg_bucket_new(&config, &bucket), TG_OK);
+}
+
+static inline void try_acquire(uint64_t now, uint32_t n, bool ok) {
+    STEP(CHECK_EQ(CALL(now, tg_bucket_try_acquire(bucket, n), tg_bucket_try_acquire_at(bucket, now, n)), ok ? TG_OK : TG_DENIED));
+}
+
+static inline void same_decision(const tg_decision *d, bool allowed, uint32_t limit, uint32_t remaining, uint64_t retry, uint64_t reset) {
+    CHECK_EQ(d->allowed, allowed);
+    CHECK_EQ(d->limit, limit);
+    CHECK_EQ(d->remaining, remaining);
+    CHECK_EQ(d->retry_after_ns, retry);
+    CHECK_EQ(d->reset_after_ns, reset);
+}
+
+static inline void check(uint64_t now, uint32_t n, bool allowed, uint32_t limit, uint32_t remaining, uint64_t retry, uint64_t reset) {
+    tg_decision d = TG_DECISION_INIT;
+    STEP(CHECK_EQ(CALL(now, tg_bucket_check(bucket, n, &d), tg_bucket_check_at(bucket, now, n, &d)), allowed ? TG_OK : TG_DENIED);
+         same_decision(&d, allowed, limit, remaining, retry, reset));
+}
+
+static inline void peek(uint64_t now, bool allowed, uint32_t limit, uint32_t remaining, uint64_t retry, uint64_t reset) {
+    tg_decision d = TG_DECISION_INIT;
+    STEP(CHECK_EQ(CALL(now, tg_bucket_peek(bucket, &d), tg_bucket_peek_at(bucket, now, &d)), allowed ? TG_OK : TG_DENIED);
+         same_decision(&d, allowed, limit, remaining, retry, reset));
+}
+
+/* What is refused names nothing: *ticket (as *permit below) keeps what it had. */
+static inline void reserve(uint64_t now, uint32_t n, uint64_t max_wait, tg_ticket *ticket, bool booked, uint64_t wait_or_retry) {
+    uint64_t wait = 0;
+    tg_ticket t;
+    STEP(CHECK_EQ(CALL(now, tg_bucket_reserve(bucket, n, max_wait, &t, &wait), tg_bucket_reserve_at(bucket, now, n, max_wait, &t, &wait)), booked ? TG_OK : TG_DENIED);
+         CHECK_EQ(wait, wait_or_retry); if (booked) *ticket = t);
+}
+
+static inline void cancel(uint64_t now, tg_ticket ticket, bool expected) {
+    bool returned = false;
+    STEP(CHECK_EQ(CALL(now, tg_bucket_cancel(bucket, ticket, &returned), tg_bucket_cancel_at(bucket, now, ticket, &returned)), TG_OK);
+         CHECK_EQ(returned, expected));
+}
+
+static inline void refund(uint64_t now, uint32_t n) {
+    STEP(CHECK_EQ(CALL(now, tg_bucket_refund(bucket, n), tg_bucket_refund_at(bucket, now, n)), TG_OK));
+}
+
+static inline void penalize(uint64_t now, uint64_t wait) {
+    STEP(CHECK_EQ(CALL(now, tg_bucket_penalize(bucket, wait), tg_bucket_penalize_at(bucket, now, wait)), TG_OK));
+}
+
+static inline void reset_bucket(uint64_t now) {
+    STEP(CHECK_EQ(CALL(now, tg_bucket_reset(bucket), tg_bucket_reset_at(bucket, now)), TG_OK));
+}
+
+static inline void set_quota(uint64_t now, uint64_t count, uint64_t period_ns, uint64_t burst) {
+    tg_quota quota = TG_QUOTA_INIT;
+    quota.count = count;
+    quota.period_ns = period_ns;
+    quota.burst = burst;
+    STEP(CHECK_EQ(CALL(now, tg_bucket_set_quota(bucket, &quota), tg_bucket_set_quota_at(bucket, now, &quota)), TG_OK));
+}
+
+/* circuit breaker */
+
+static inline void new_breaker(tg_breaker_config config) {
+    config.clock = clock_;
+    CHECK_EQ(tg_breaker_new(&config, &breaker), TG_OK);
+}
+
+static inline void acquire(uint64_t now, tg_permit *permit, bool granted, uint64_t retry_after_ns) {
+    uint64_t retry = 0;
+    tg_permit p;
+    STEP(CHECK_EQ(CALL(now, tg_breaker_acquire(breaker, &p, &retry), tg_breaker_acquire_at(breaker, now, &p, &retry)), granted ? TG_OK : TG_OPEN);
+         CHECK_EQ(retry, retry_after_ns); if (granted) *permit = p);
+}
+
+static inline void report(uint64_t now, tg_permit permit, int32_t outcome, uint64_t duration) {
+    STEP(CHECK_EQ(CALL(now, tg_breaker_report(breaker, permit, outcome, duration), tg_breaker_report_at(breaker, now, permit, outcome, duration)), TG_OK));
+}
+
+static inline void report_retry_after(uint64_t now, tg_permit permit, uint64_t retry) {
+    STEP(CHECK_EQ(CALL(now, tg_breaker_report_retry_after(breaker, permit, retry), tg_breaker_report_retry_after_at(breaker, now, permit, retry)), TG_OK));
+}
+
+static inline void release(uint64_t now, tg_permit permit) {
+    STEP(CHECK_EQ(CALL(now, tg_breaker_release(breaker, permit), tg_breaker_release_at(breaker, now, permit)), TG_OK));
+}
+
+static inline void state(uint64_t now, int32_t expected) {
+    int32_t actual = -1;
+    STEP(at(now); CHECK_EQ(tg_breaker_state(breaker, &actual), TG_OK); CHECK_EQ(actual, expected));
+}
+
+static inline void stats(uint64_t now, uint32_t calls, uint32_t failed, uint32_t slow) {
+    tg_breaker_snapshot s = TG_BREAKER_SNAPSHOT_INIT;
+    STEP(CHECK_EQ(CALL(now, tg_breaker_stats(breaker, &s), tg_breaker_stats_at(breaker, now, &s)), TG_OK);
+         CHECK_EQ(s.calls, calls); CHECK_EQ(s.failed, failed); CHECK_EQ(s.slow, slow));
+}
+
+static inline void retry_after(uint64_t now, uint64_t expected) {
+    uint64_t actual = 0;
+    STEP(CHECK_EQ(CALL(now, tg_breaker_retry_after(breaker, &actual), tg_breaker_retry_after_at(breaker, now, &actual)), TG_OK);
+         CHECK_EQ(actual, expected));
+}
+
+/* The operator's switches have no _at form in C. */
+#define SWITCH(name) \
+    static inline void name(uint64_t now) { STEP(at(now); CHECK_EQ(tg_breaker_##name(breaker), TG_OK)); }
+SWITCH(force_open)
+SWITCH(disable)
+SWITCH(metrics_only)
+static inline void reset_breaker(uint64_t now) { STEP(at(now); CHECK_EQ(tg_breaker_reset(breaker), TG_OK)); }
+
+/* bounded queue; item k is the address of byte k + 1 */
+
+static char items[4096];
+#define ITEM(k) ((void *)&items[(k) + 1])
+#define NO_ITEM NULL
+
+static inline void new_queue(size_t capacity, double high, double low, int32_t on_full, uint32_t sojourn) {
+    tg_queue_config config = TG_QUEUE_CONFIG_INIT;
+    config.capacity = capacity;
+    config.high_watermark = high;
+    config.low_watermark = low;
+    config.on_full = on_full;
+    config.sojourn = sojourn;
+    config.clock = clock_;
+    CHECK_EQ(tg_queue_new(&config, &queue), TG_OK);
+}
+
+static inline void try_push(uint64_t now, void *item, tg_status result, void *expected) {
+    void *dropped = &mode;
+    STEP(CHECK_EQ(CALL(now, tg_queue_try_push(queue, item, &dropped), tg_queue_try_push_at(queue, now, item, &dropped)), result);
+         CHECK(dropped == expected));
+}
+
+static inline void try_pop(uint64_t now, tg_status result, void *expected, bool timed, uint64_t sojourn) {
+    void *item = &mode;
+    uint64_t waited = 0;
+    STEP(CHECK_EQ(CALL(now, timed ? tg_queue_try_pop_timed(queue, &item, &waited) : tg_queue_try_pop(queue, &item), tg_queue_try_pop_timed_at(queue, now, &item, &waited)), result);
+         CHECK(item == expected); if (timed) CHECK_EQ(waited, sojourn));
+}
+
+static inline void depth(uint64_t now, size_t expected) {
+    size_t actual = 0;
+    STEP(at(now); CHECK_EQ(tg_queue_depth(queue, &actual), TG_OK); CHECK_EQ(actual, expected));
+}
+
+static inline void is_accepting(uint64_t now, bool expected) {
+    bool actual = !expected;
+    STEP(at(now); CHECK_EQ(tg_queue_is_accepting(queue, &actual), TG_OK); CHECK_EQ(actual, expected));
+}
+
+static inline void close_queue(uint64_t now) { STEP(at(now); CHECK_EQ(tg_queue_close(queue), TG_OK)); }
+
+static inline void drain(uint64_t now, size_t count, void *const *expected) {
+    void *item = NULL;
+    size_t got = 0;
+    STEP(at(now); while (tg_queue_drain(queue, &item) == TG_OK) {
+        CHECK(got < count && item == expected[got]);
+        got++;
+    } CHECK_EQ(got, count));
+}
+
+#endif

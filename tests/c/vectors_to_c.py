@@ -1,0 +1,159 @@
+"""Turns tests/vectors/*.json into one C program over vectors.h: vectors_to_c.py VECTORS_DIR > vectors.c
+
+A case with an operation or setting that C does not have is reported as skipped by the program, with the reason.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+
+class NotInC(Exception):
+    """What a case needs and C does not have."""
+
+
+def ns(value):
+    """A time of the vectors: a decimal string, "never", or null where C says never as well."""
+    return "TG_NEVER" if value in (None, "never") else f"UINT64_C({int(value)})"
+
+
+def flag(value):
+    return "true" if value else "false"
+
+
+def item(value):
+    return "NO_ITEM" if value is None else f"ITEM({value})"
+
+
+def decision(e):
+    return f"{flag(e['allowed'])}, {e['limit']}, {e['remaining']}, {ns(e['retry_after_ns'])}, {ns(e['reset_after_ns'])}"
+
+
+def reserve(t, a, e):
+    expected = ns(e["wait_ns"]) if e["booked"] else ns(e["retry_after_ns"])
+    return f"reserve({t}, {a['n']}, {ns(a['max_wait_ns'])}, &v_{a['as']}, {flag(e['booked'])}, {expected})"
+
+
+BUCKET = {
+    "try_acquire": lambda t, a, e: f"try_acquire({t}, {a['n']}, {flag(e['ok'])})",
+    "check": lambda t, a, e: f"check({t}, {a['n']}, {decision(e)})",
+    "peek": lambda t, a, e: f"peek({t}, {decision(e)})",
+    "reserve": reserve,
+    "cancel": lambda t, a, e: f"cancel({t}, v_{a['ticket']}, {flag(e['returned'])})",
+    "refund": lambda t, a, e: f"refund({t}, {a['n']})",
+    "penalize": lambda t, a, e: f"penalize({t}, {ns(a['wait_ns'])})",
+    "reset": lambda t, a, e: f"reset_bucket({t})",
+    "set_quota": lambda t, a, e: f"set_quota({t}, {a['count']}, {ns(a['period_ns'])}, {a['burst']})",
+}
+
+BREAKER = {
+    "acquire": lambda t, a, e: f"acquire({t}, &v_{a['as']}, {flag(e['permit'])}, {ns(e.get('retry_after_ns', 0))})",
+    "report": lambda t, a, e: f"report({t}, v_{a['permit']}, TG_{a['outcome'].upper()}, {ns(a['duration_ns'])})",
+    "report_retry_after": lambda t, a, e: f"report_retry_after({t}, v_{a['permit']}, {ns(a['retry_after_ns'])})",
+    "release": lambda t, a, e: f"release({t}, v_{a['permit']})",
+    "state": lambda t, a, e: f"state({t}, TG_STATE_{e['state'].upper()})",
+    "stats": lambda t, a, e: f"stats({t}, {e['calls']}, {e['failed']}, {e['slow']})",
+    "retry_after": lambda t, a, e: f"retry_after({t}, {ns(e['retry_after_ns'])})",
+    "force_open": lambda t, a, e: f"force_open({t})",
+    "disable": lambda t, a, e: f"disable({t})",
+    "metrics_only": lambda t, a, e: f"metrics_only({t})",
+    "reset": lambda t, a, e: f"reset_breaker({t})",
+}
+
+
+def drain(t, a, e):
+    items = e["items"]
+    if not items:
+        return f"drain({t}, 0, NULL)"
+    return f"drain({t}, {len(items)}, (void *[]){{{', '.join(map(item, items))}}})"
+
+
+PUSHED = {"ok": "TG_OK", "full": "TG_FULL", "closed": "TG_CLOSED"}
+POPPED = {"item": "TG_OK", "empty": "TG_EMPTY", "closed": "TG_CLOSED"}
+QUEUE = {
+    "try_push": lambda t, a, e: f"try_push({t}, {item(a['item'])}, {PUSHED[e['result']]}, {item(e.get('dropped'))})",
+    "try_pop": lambda t, a, e: f"try_pop({t}, {POPPED[e['result']]}, {item(e.get('item'))}, "
+    f"{flag('sojourn_ns' in e)}, {ns(e.get('sojourn_ns') or 0)})",
+    "depth": lambda t, a, e: f"depth({t}, {e['depth']})",
+    "is_accepting": lambda t, a, e: f"is_accepting({t}, {flag(e['accepting'])})",
+    "close": lambda t, a, e: f"close_queue({t})",
+    "drain": drain,
+}
+
+
+def new_bucket(c):
+    return f"new_bucket({c.pop('count')}, {ns(c.pop('period_ns'))}, {c.pop('burst')});"
+
+
+def new_breaker(c):
+    lines = ["tg_breaker_config config = TG_BREAKER_CONFIG_INIT;"]
+    for name in [n for n in c if hasattr_in_c(n)]:
+        value = c.pop(name)
+        if value is None:
+            continue  # the default of C's INIT macro is null's meaning
+        lines.append(f"config.{name} = {ns(value) if name.endswith('_ns') else value};")
+    return "\n    ".join([*lines, "new_breaker(config);"])
+
+
+def hasattr_in_c(name):
+    return name in {
+        "window_calls", "window_duration_ns", "failure_rate_threshold", "slow_call_duration_ns",
+        "slow_call_rate_threshold", "consecutive_failures", "min_calls", "cooldown_ns", "cooldown_backoff",
+        "max_cooldown_ns", "probes", "probe_timeout_ns", "cooldown_jitter",
+    }  # fmt: skip
+
+
+def new_queue(c):
+    on_full = {"reject": "TG_REJECT", "drop_oldest": "TG_DROP_OLDEST"}[c.pop("on_full")]
+    high, low = c.pop("high_watermark"), c.pop("low_watermark")
+    return f"new_queue({c.pop('capacity')}, {high}, {low}, {on_full}, {int(c.pop('sojourn'))});"
+
+
+PRIMITIVES = {
+    "token_bucket": (new_bucket, BUCKET, "tg_ticket"),
+    "circuit_breaker": (new_breaker, BREAKER, "tg_permit"),
+    "bounded_queue": (new_queue, QUEUE, None),
+}
+
+
+def body(primitive, case):
+    if primitive not in PRIMITIVES:
+        raise NotInC(f"no primitive {primitive} in C")
+    new, operations, named = PRIMITIVES[primitive]
+    config = dict(case["config"])
+    lines = []
+    names = {s["args"][k] for s in case["steps"] for k in ("as", "ticket", "permit") if k in s["args"]}
+    lines += [f"{named} v_{name} = {{0, 0}};" for name in sorted(names)]
+    lines.append(f"start({ns(case['start_ns'])});")
+    lines.append(new(config))
+    if config:
+        raise NotInC(f"no setting {', '.join(config)} in C")
+    for step in case["steps"]:
+        if step["op"] not in operations:
+            raise NotInC(f"no operation {step['op']} in C")
+        lines.append(operations[step["op"]](ns(step["at_ns"]), step["args"], step["expect"]) + ";")
+    return "\n    ".join(lines)
+
+
+def main():
+    print('#include "vectors.h"\n')
+    run = []
+    files = [f for f in sorted(Path(sys.argv[1]).glob("*.json")) if f.name != "schema.json"]
+    for file in files:
+        document = json.loads(file.read_text())
+        if document["version"] != 1:
+            sys.exit(f"{file}: version {document['version']}, not 1")
+        for case in document["cases"]:
+            name = f"{document['primitive']}_{case['name']}"
+            label = f"vector/{document['primitive']}/{case['name']}"
+            try:
+                print(f"static void {name}(void) {{\n    {body(document['primitive'], case)}\n}}\n")
+                run.append(f'for (mode = 0; mode < MODES; mode++) {{ {name}(); finish(); }} check_done("{label}");')
+            except NotInC as reason:
+                run.append(f'printf("skip {label} # {reason}\\n");')
+    if not run:
+        sys.exit(f"{sys.argv[1]}: no vectors")
+    print("int main(void) {\n    " + "\n    ".join(run) + "\n    return check_failed != 0;\n}")
+
+
+main()
