@@ -195,7 +195,7 @@ static void wrong_settings_are_told(void) {
     config.rate = NULL;
     config.count = 0;
     config.period_ns = SECOND;
-    CHECK_ERROR(tg_bucket_new(&config, &bucket), TG_OUT_OF_RANGE, "count");
+    CHECK_ERROR(tg_bucket_new(&config, &bucket), TG_OUT_OF_RANGE, "rate of zero");
     config.count = 1;
     config.period_ns = 0;
     CHECK_ERROR(tg_bucket_new(&config, &bucket), TG_OUT_OF_RANGE, "period");
