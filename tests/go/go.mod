@@ -1,0 +1,3 @@
+module tidegate.example/tidegate
+
+go 1.24
