@@ -824,6 +824,16 @@ tg_status tg_breaker_stats_at(const tg_breaker *breaker, uint64_t now_ns, tg_bre
 tg_status tg_breaker_force_open(const tg_breaker *breaker);
 
 /**
+ * tg_breaker_force_open() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_force_open_at(const tg_breaker *breaker, uint64_t now_ns);
+
+/**
  * Lets every call pass and counts nothing, until tg_breaker_reset(). Permits still out are void.
  *
  * Ownership: borrows breaker.
@@ -832,6 +842,16 @@ tg_status tg_breaker_force_open(const tg_breaker *breaker);
  * Since: 0.1
  */
 tg_status tg_breaker_disable(const tg_breaker *breaker);
+
+/**
+ * tg_breaker_disable() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_disable_at(const tg_breaker *breaker, uint64_t now_ns);
 
 /**
  * Counts and never opens, until tg_breaker_reset(). Permits still out are void.
@@ -844,6 +864,16 @@ tg_status tg_breaker_disable(const tg_breaker *breaker);
 tg_status tg_breaker_metrics_only(const tg_breaker *breaker);
 
 /**
+ * tg_breaker_metrics_only() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_metrics_only_at(const tg_breaker *breaker, uint64_t now_ns);
+
+/**
  * Closes the circuit, with an empty window and the first cooldown. Permits still out are void.
  *
  * Ownership: borrows breaker.
@@ -852,6 +882,16 @@ tg_status tg_breaker_metrics_only(const tg_breaker *breaker);
  * Since: 0.1
  */
 tg_status tg_breaker_reset(const tg_breaker *breaker);
+
+/**
+ * tg_breaker_reset() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_breaker_reset_at(const tg_breaker *breaker, uint64_t now_ns);
 
 /**
  * Reads the oldest event whose number is at least from: TG_OK, or TG_EMPTY when there is none. To follow a breaker:

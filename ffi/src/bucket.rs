@@ -400,7 +400,7 @@ pub extern "C" fn tg_bucket_reset_at(bucket: In<tg_bucket>, now_ns: u64) -> tg_s
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_set_quota(bucket: In<tg_bucket>, quota: In<tg_quota>) -> tg_status {
     guard(|| {
-        bucket.get("bucket")?.0.set_quota(quota.read("quota")?.checked()?);
+        bucket.get("bucket")?.0.set_quota(quota.read("quota")?.checked()?)?;
         Ok(TG_OK)
     })
 }
@@ -414,7 +414,7 @@ pub extern "C" fn tg_bucket_set_quota(bucket: In<tg_bucket>, quota: In<tg_quota>
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_set_quota_at(bucket: In<tg_bucket>, now_ns: u64, quota: In<tg_quota>) -> tg_status {
     guard(|| {
-        bucket.get("bucket")?.0.set_quota_at(now_ns, quota.read("quota")?.checked()?);
+        bucket.get("bucket")?.0.set_quota_at(now_ns, quota.read("quota")?.checked()?)?;
         Ok(TG_OK)
     })
 }

@@ -248,6 +248,10 @@ static void null_and_unknown_values_are_errors(void) {
     CHECK_ERROR(tg_breaker_disable(NULL), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_metrics_only(NULL), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_reset(NULL), TG_NULL, "breaker:");
+    CHECK_ERROR(tg_breaker_force_open_at(NULL, 0), TG_NULL, "breaker:");
+    CHECK_ERROR(tg_breaker_disable_at(NULL, 0), TG_NULL, "breaker:");
+    CHECK_ERROR(tg_breaker_metrics_only_at(NULL, 0), TG_NULL, "breaker:");
+    CHECK_ERROR(tg_breaker_reset_at(NULL, 0), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_next_event(NULL, 0, &event), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_next_event(breaker, 0, NULL), TG_NULL, "event:");
     CHECK_EQ(tg_breaker_report(breaker, permit, TG_SUCCESS, 0), TG_OK); /* none of them used the permit up */

@@ -163,13 +163,14 @@ static inline void retry_after(uint64_t now, uint64_t expected) {
          CHECK_EQ(actual, expected));
 }
 
-/* The operator's switches have no _at form in C. */
 #define SWITCH(name) \
-    static inline void name(uint64_t now) { STEP(at(now); CHECK_EQ(tg_breaker_##name(breaker), TG_OK)); }
+    static inline void breaker_##name(uint64_t now) { \
+        STEP(CHECK_EQ(CALL(now, tg_breaker_##name(breaker), tg_breaker_##name##_at(breaker, now)), TG_OK)); \
+    }
 SWITCH(force_open)
 SWITCH(disable)
 SWITCH(metrics_only)
-static inline void reset_breaker(uint64_t now) { STEP(at(now); CHECK_EQ(tg_breaker_reset(breaker), TG_OK)); }
+SWITCH(reset)
 
 /* bounded queue; item k is the address of byte k + 1 */
 

@@ -54,10 +54,10 @@ BREAKER = {
     "state": lambda t, a, e: f"state({t}, TG_STATE_{e['state'].upper()})",
     "stats": lambda t, a, e: f"stats({t}, {e['calls']}, {e['failed']}, {e['slow']})",
     "retry_after": lambda t, a, e: f"retry_after({t}, {ns(e['retry_after_ns'])})",
-    "force_open": lambda t, a, e: f"force_open({t})",
-    "disable": lambda t, a, e: f"disable({t})",
-    "metrics_only": lambda t, a, e: f"metrics_only({t})",
-    "reset": lambda t, a, e: f"reset_breaker({t})",
+    "force_open": lambda t, a, e: f"breaker_force_open({t})",
+    "disable": lambda t, a, e: f"breaker_disable({t})",
+    "metrics_only": lambda t, a, e: f"breaker_metrics_only({t})",
+    "reset": lambda t, a, e: f"breaker_reset({t})",
 }
 
 

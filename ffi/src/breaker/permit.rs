@@ -16,16 +16,16 @@ pub struct tg_permit {
 
 impl From<Permit> for tg_permit {
     fn from(permit: Permit) -> Self {
-        // Inverted, so that a permit nobody filled in (all zero) is none that the core gives out.
-        Self { word: !permit.word, started_ns: permit.started_ns }
+        Self { word: permit.word, started_ns: permit.started_ns }
     }
 }
 
 impl tg_permit {
+    /// The core gives no all-zero permit out.
     pub(crate) fn checked(self) -> Result<Permit, Failure> {
         match self.word {
             0 => Err(Failure::new(TG_NO_PERMIT, "permit: all zero; only an acquire that answered TG_OK gives one")),
-            word => Ok(Permit { word: !word, started_ns: self.started_ns }),
+            word => Ok(Permit { word, started_ns: self.started_ns }),
         }
     }
 }
