@@ -41,7 +41,7 @@ for source in tests/c/test_*.c; do
     fi
     if compile "$prefix" "$source" "$out/$name" -g -O1 2>"$out/gcc.log"; then
         program "$name, valgrind" valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible \
-            --fair-sched=yes "$out/$name"
+            --suppressions=tests/c/valgrind.supp --fair-sched=yes "$out/$name"
     else
         not_ok "$name compiles" "$out/gcc.log"
     fi

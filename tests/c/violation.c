@@ -16,9 +16,9 @@ int main(int argc, char **argv) {
         first = *(volatile char *)clock;
         (void)first;
     } else if (!strcmp(kind, "overflow")) {
-        char *volatile bytes = malloc(4);
-        bytes[argc + 2] = 1;
-        free(bytes);
+        volatile char *bytes = malloc((size_t)argc + 2);
+        bytes[argc + 2] = 1; /* one behind */
+        free((void *)bytes);
     } else if (!strcmp(kind, "undefined")) {
         volatile int big = INT32_MAX;
         big = big + argc;

@@ -1,0 +1,144 @@
+package tidegate;
+
+import com.sun.jna.Library;
+import com.sun.jna.Native;
+import com.sun.jna.Pointer;
+import com.sun.jna.Structure;
+import com.sun.jna.Structure.FieldOrder;
+import com.sun.jna.ptr.LongByReference;
+import com.sun.jna.ptr.PointerByReference;
+
+/** The part of tidegate.h that the Java classes use, as JNA maps it. Unsigned numbers come as signed ones of their size. */
+interface NativeTidegate extends Library {
+    NativeTidegate LIBRARY = Native.load("tidegate", NativeTidegate.class);
+
+    int TG_OK = 0;
+    int TG_SUCCESS = 0;
+    int TG_FAILURE = 1;
+    /** UINT64_MAX. */
+    long TG_NEVER = -1;
+    long TG_BURST_OF_RATE = -1;
+
+    /** tg_bucket_config, as TG_BUCKET_CONFIG_INIT leaves it. */
+    @FieldOrder({"struct_size", "rate", "clock", "count", "period_ns", "burst", "stripes"})
+    class BucketConfig extends Structure {
+        public long struct_size;
+        public String rate;
+        public Pointer clock;
+        public long count;
+        public long period_ns;
+        public long burst = TG_BURST_OF_RATE;
+        public long stripes = 1;
+
+        public BucketConfig() {
+            setStringEncoding("UTF-8");
+            struct_size = size();
+        }
+    }
+
+    /** tg_decision. */
+    @FieldOrder({"struct_size", "allowed", "limit", "remaining", "retry_after_ns", "reset_after_ns"})
+    class Decision extends Structure {
+        public long struct_size;
+        public byte allowed;
+        public int limit;
+        public int remaining;
+        public long retry_after_ns;
+        public long reset_after_ns;
+
+        public Decision() {
+            struct_size = size();
+        }
+    }
+
+    /** tg_breaker_config, as TG_BREAKER_CONFIG_INIT leaves it. */
+    @FieldOrder({"struct_size", "name", "clock", "window_duration_ns", "slow_call_duration_ns", "cooldown_ns", "max_cooldown_ns",
+        "probe_timeout_ns", "failure_rate_threshold", "slow_call_rate_threshold", "cooldown_backoff", "cooldown_jitter",
+        "window_calls", "min_calls", "consecutive_failures", "probes"})
+    class BreakerConfig extends Structure {
+        public long struct_size;
+        public String name;
+        public Pointer clock;
+        public long window_duration_ns;
+        public long slow_call_duration_ns = TG_NEVER;
+        public long cooldown_ns = 30_000_000_000L;
+        public long max_cooldown_ns;
+        public long probe_timeout_ns = 60_000_000_000L;
+        public double failure_rate_threshold = 0.5;
+        public double slow_call_rate_threshold = 1.0;
+        public double cooldown_backoff = 1.0;
+        public double cooldown_jitter;
+        public int window_calls;
+        public int min_calls = 10;
+        public int consecutive_failures;
+        public int probes = 1;
+
+        public BreakerConfig() {
+            struct_size = size();
+        }
+    }
+
+    /** tg_permit, by value. */
+    @FieldOrder({"word", "started_ns"})
+    class Permit extends Structure {
+        public long word;
+        public long started_ns;
+
+        static final class ByValue extends Permit implements Structure.ByValue {}
+
+        ByValue byValue() {
+            ByValue copy = new ByValue();
+            copy.word = word;
+            copy.started_ns = started_ns;
+            return copy;
+        }
+    }
+
+    /** tg_queue_config, as TG_QUEUE_CONFIG_INIT leaves it. */
+    @FieldOrder({"struct_size", "clock", "capacity", "high_watermark", "low_watermark", "on_full", "sojourn"})
+    class QueueConfig extends Structure {
+        public long struct_size;
+        public Pointer clock;
+        public long capacity;
+        public double high_watermark = 0.8;
+        public double low_watermark = 0.5;
+        public int on_full;
+        public int sojourn;
+
+        public QueueConfig() {
+            struct_size = size();
+        }
+    }
+
+    String tg_version();
+
+    String tg_status_message(int status);
+
+    String tg_last_error_message();
+
+    int tg_bucket_new(BucketConfig config, PointerByReference bucket);
+
+    void tg_bucket_free(Pointer bucket);
+
+    int tg_bucket_try_acquire(Pointer bucket, int n);
+
+    int tg_bucket_check(Pointer bucket, int n, Decision decision);
+
+    int tg_breaker_new(BreakerConfig config, PointerByReference breaker);
+
+    void tg_breaker_free(Pointer breaker);
+
+    int tg_breaker_acquire(Pointer breaker, Permit permit, LongByReference retryAfterNs);
+
+    int tg_breaker_report(Pointer breaker, Permit.ByValue permit, int outcome, long durationNs);
+
+    int tg_queue_new(QueueConfig config, PointerByReference queue);
+
+    void tg_queue_free(Pointer queue);
+
+    int tg_queue_push(Pointer queue, Pointer item, long timeoutNs, PointerByReference dropped);
+
+    int tg_queue_pop(Pointer queue, long timeoutNs, PointerByReference item);
+
+    int tg_queue_close(Pointer queue);
+}
