@@ -48,7 +48,7 @@ for source in tests/c/test_*.c; do
 done
 
 # The sanitizers are really in these binaries, and see what they must see.
-has_symbol() { nm "$1" | grep -q "$2"; }
+has_symbol() { nm "$1" | grep "$2" >/dev/null; }
 expect "ASan is in the binary" has_symbol "$out/test_bucket-asan" __asan_init
 expect "UBSan is in the binary" has_symbol "$out/test_bucket-asan" __ubsan_handle
 expect "violation compiles" compile "$out/dev" tests/c/violation.c "$out/violation" $sanitize
@@ -96,7 +96,7 @@ static_consumer() {
 }
 moved_consumer() { # the installation may be moved as a whole
     cp -r "$out/release" "$out/moved" &&
-        PKG_CONFIG_PATH=$out/moved/lib/pkgconfig sh -c "pkg-config --cflags --libs tidegate" | grep -q "$out/moved" &&
+        PKG_CONFIG_PATH=$out/moved/lib/pkgconfig sh -c "pkg-config --cflags --libs tidegate" | grep "$out/moved" >/dev/null &&
         PKG_CONFIG_PATH=$out/moved/lib/pkgconfig sh -c "gcc \$(pkg-config --cflags tidegate) '$out/consumer.c' -o '$out/consumer-moved' \$(pkg-config --libs tidegate)"
 }
 expect "pkg-config consumer, shared" shared_consumer
@@ -121,7 +121,7 @@ cmake_consumer() {
     cmake_project "$version" | tee "$out/cmake.log" && cmake --build "$out/cmake/build" &&
         grep -q "tidegate_VERSION=$version" "$out/cmake.log" &&
         same "$("$out/cmake/build/shared")" "$version" && same "$("$out/cmake/build/static")" "$version" &&
-        ldd "$out/cmake/build/shared" | grep -q libtidegate && ! ldd "$out/cmake/build/static" | grep libtidegate
+        ldd "$out/cmake/build/shared" | grep libtidegate >/dev/null && ! ldd "$out/cmake/build/static" | grep libtidegate
 }
 expect "CMake consumer" cmake_consumer
 expect_failure "CMake refuses a newer version" "compatible with requested version" cmake_project 99.0
