@@ -70,6 +70,8 @@ pub struct Bucket {
     /// The instant, in units, at which the bucket is full if nobody takes anything.
     tat: i128,
     penalty: bool,
+    /// The furthest instant that a booking still out has moved `tat` to.
+    furthest: i128,
     /// The longest wait or penalty that ever moved `tat`.
     longest_ns: u64,
     /// Tickets of an earlier era are void.
@@ -80,7 +82,7 @@ impl Bucket {
     /// A full bucket of `count` tokens every `period_ns`, made at `now`.
     pub fn new(count: u64, period_ns: u64, burst: u32, now: u64) -> Self {
         let rate = Rate::new(count, period_ns, burst);
-        Self { rate, tat: rate.units(now), penalty: false, longest_ns: 0, era: 0 }
+        Self { rate, tat: rate.units(now), penalty: false, furthest: 0, longest_ns: 0, era: 0 }
     }
 
     /// Takes `n` tokens or nothing.
@@ -118,6 +120,9 @@ impl Bucket {
             self.store(now, self.base(now) + self.cost(n));
         }
         self.longest_ns = self.longest_ns.max(wait);
+        if wait > 0 && n > 0 {
+            self.furthest = self.furthest.max(self.tat);
+        }
         Ok((wait, Ticket { cost_units: self.cost(n), tat: self.tat, era: self.era }))
     }
 
@@ -129,9 +134,13 @@ impl Bucket {
         let due = ticket.tat - self.rate.burst_units() <= self.rate.units(now);
         // A level better than the booking left it was given back before: by a refund, or by this very ticket.
         let void = due || ticket.era != self.era || self.tat < ticket.tat;
-        let restore = ticket.cost_units - (self.tat - ticket.tat);
+        // An earlier cancel may have moved the level back before bookings that are still out: they count as booked after.
+        let restore = ticket.cost_units - (self.tat.max(self.furthest) - ticket.tat);
         if void || self.penalty_in_force(now) || restore <= 0 {
             return false;
+        }
+        if self.furthest == ticket.tat {
+            self.furthest -= restore;
         }
         self.store(now, self.tat - restore);
         true
@@ -159,6 +168,7 @@ impl Bucket {
     pub fn reset(&mut self, now: u64) {
         self.tat = self.rate.units(now);
         self.penalty = false;
+        self.furthest = 0;
         self.era += 1;
     }
 
@@ -185,6 +195,7 @@ impl Bucket {
         };
         self.rate = new;
         self.penalty = in_force;
+        self.furthest = 0;
         self.era += 1;
     }
 

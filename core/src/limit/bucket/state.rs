@@ -29,6 +29,9 @@ pub(super) struct BucketState {
     epoch_ticks: u64,
     /// The longest wait or penalty ever put on this bucket, in nanoseconds.
     longest_wait_ns: AtomicU64,
+    /// The furthest `tat` that a booking still out has put: a cancel lowers the word below bookings made after its own, and
+    /// the next cancel must see them.
+    furthest: AtomicU64,
     /// Counts changes of the quota and resets; tickets of an earlier one are void.
     generation: AtomicU32,
     slots: [Slot; 4],
@@ -50,6 +53,7 @@ impl BucketState {
             epoch_ns: now_ns,
             epoch_ticks: tsc.map_or(0, |tsc| tsc.ticks_at(now_ns)),
             longest_wait_ns: AtomicU64::new(0),
+            furthest: AtomicU64::new(0),
             generation: AtomicU32::new(0),
             slots: std::array::from_fn(|_| Slot::empty()),
         };
@@ -137,6 +141,10 @@ impl BucketState {
             }
             // Relaxed: raised before the exchange that publishes the wait (release).
             self.longest_wait_ns.fetch_max(wait, Ordering::Relaxed);
+            if wait > 0 && n > 0 {
+                // Relaxed: raised before the exchange that publishes the booking (release); too high only gives less back.
+                self.furthest.fetch_max(tat, Ordering::Relaxed);
+            }
             // A penalty goes on to the end of what is booked behind it.
             let new = Word { tat, penalty: view.word.penalty && view.in_penalty(), ..view.word };
             let ticket = Ticket { word: new.pack(), booking: u64::from(generation) << 32 | u64::from(n) };
@@ -156,11 +164,23 @@ impl BucketState {
             if !current || due || view.in_penalty() {
                 return Err(false);
             }
-            let Some(later) = view.word.tat.checked_sub(booked.tat) else { return Err(false) };
-            let back = view.scale.cost(n).saturating_sub(later);
+            if view.word.tat < booked.tat {
+                // Given back before: by a refund, by a cancel, or by this very ticket.
+                return Err(false);
+            }
+            // Relaxed: raised before the word that this view acquired was released.
+            let furthest = self.furthest.load(Ordering::Relaxed).max(view.word.tat);
+            let back = view.scale.cost(n).saturating_sub(furthest - booked.tat);
             if back == 0 {
                 return Err(false);
             }
+            // Relaxed: released by the exchange of the word. It fails, rightly, where another booking lies further.
+            let _ = self.furthest.compare_exchange(
+                booked.tat,
+                booked.tat.saturating_sub(back),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
             Ok((Word { tat: view.word.tat.saturating_sub(back), ..view.word }, true))
         })
     }
@@ -244,6 +264,8 @@ impl BucketState {
     ) {
         let next = (Word::unpack(self.load()).slot + 1) % self.slots.len();
         self.slots[next].write(quota, tsc);
+        // Relaxed: no ticket of before is valid, and those of after raise it again.
+        self.furthest.store(0, Ordering::Relaxed);
         // Release: before the word, see `cancel`.
         self.generation.fetch_add(1, Ordering::Release);
         let scale = self.slots[next].scale();

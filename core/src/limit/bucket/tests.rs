@@ -89,6 +89,22 @@ fn reserve_books_ahead_and_cancel_follows_time_rate() {
 }
 
 #[test]
+fn a_cancel_sees_bookings_that_an_earlier_cancel_moved_behind() {
+    let bucket = bucket("400/s", 8);
+    let book = |n| match bucket.reserve_at(0, n, None) {
+        Reservation::Booked { ticket, .. } => ticket,
+        Reservation::Denied { .. } => panic!("denied"),
+    };
+    book(8);
+    let (seven, six, _two) = (book(7), book(6), book(2));
+    assert!(bucket.cancel_at(0, six), "gives back 6 - 2");
+    assert!(!bucket.cancel_at(0, seven), "6 and 2 were booked after it, and the 2 are still out");
+    let (three, before) = (book(3), bucket.peek_at(0));
+    assert!(bucket.cancel_at(0, book(1)) && bucket.peek_at(0) == before, "the last booking comes back whole");
+    let _ = three;
+}
+
+#[test]
 fn refund_stops_at_full() {
     let bucket = bucket("10/s", 10);
     assert!(bucket.try_acquire_at(0, 4));
@@ -165,14 +181,15 @@ fn a_bad_reading_heals() {
 #[test]
 fn the_plain_form_runs_at_the_rate() {
     let bucket = TokenBucket::new(quota("1000/s", 1));
-    let (start, mut taken) = (std::time::Instant::now(), 0_u128);
-    while start.elapsed() < Duration::from_millis(100) {
-        taken += u128::from(bucket.try_acquire(1));
+    let (start, mut taken) = (std::time::Instant::now(), 0);
+    while taken < 50 {
+        assert!(start.elapsed() < Duration::from_secs(60), "{taken} tokens in a minute");
+        taken += u64::from(bucket.try_acquire(1));
     }
-    assert!(taken <= 1 + start.elapsed().as_millis() + 1, "{taken} in {:?}", start.elapsed());
-    assert!(taken >= 20, "{taken}");
+    // The first was there, the others came one a millisecond; the clocks agree to 0.1 % and more.
+    assert!(start.elapsed() > Duration::from_micros(48_950), "{:?}", start.elapsed());
     let stats = bucket.stats();
-    assert_eq!(u128::from(stats.admitted), taken);
+    assert_eq!(stats.admitted, taken);
     assert!(stats.denied > 0);
 }
 
