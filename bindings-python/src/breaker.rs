@@ -68,6 +68,33 @@ impl CircuitBreaker {
         self.core.acquire().map_err(|rejected| circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns)))
     }
 
+    /// One guarded call.
+    #[inline]
+    pub(crate) fn run<'py>(
+        &self,
+        func: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = func.py();
+        let permit = self.admit(py)?;
+        match func.call(args, kwargs) {
+            Ok(result) => {
+                if is_coroutine(&result)? {
+                    self.core.release(permit);
+                    result.call_method0("close")?;
+                    return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
+                }
+                self.core.report(permit, Outcome::Success, None);
+                Ok(result)
+            }
+            Err(error) => {
+                self.report_error(permit, error.value(py).as_any())?;
+                Err(error)
+            }
+        }
+    }
+
     /// Tidegate's own refusals and `ignore=` are ignored; what is no `Exception` (a cancelled task, Ctrl-C, an exit) is
     /// neutral; what `failure_on=` does not name is a success, for the dependency did answer.
     pub(crate) fn judge(&self, error: &Bound<'_, PyAny>) -> PyResult<Verdict> {
@@ -234,23 +261,7 @@ impl CircuitBreaker {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = func.py();
-        let permit = self.admit(py)?;
-        match func.call(args, kwargs) {
-            Ok(result) => {
-                if is_coroutine(&result)? {
-                    self.core.release(permit);
-                    result.call_method0("close")?;
-                    return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
-                }
-                self.core.report(permit, Outcome::Success, None);
-                Ok(result)
-            }
-            Err(error) => {
-                self.report_error(permit, error.value(py).as_any())?;
-                Err(error)
-            }
-        }
+        self.run(func, args, kwargs)
     }
 
     /// Awaits `func(*args, **kwargs)` under a permit; raises `CircuitOpenError` when refused.

@@ -59,7 +59,8 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
-    core: tidegate::TokenBucket,
+    /// `try_acquire` is in `hot.rs`.
+    pub(crate) core: tidegate::TokenBucket,
     clock: Option<Py<ManualClock>>,
 }
 
@@ -75,13 +76,6 @@ impl TokenBucket {
     ) -> PyResult<Self> {
         let core = tidegate::TokenBucket::with_clock(quota(rate, per, burst)?, clock::source(clock));
         Ok(Self { core, clock: clock.map(|clock| clock.clone().unbind()) })
-    }
-
-    /// Takes `n` tokens, or nothing. `n` = 0 takes nothing and is refused only in debt or under a penalty.
-    #[pyo3(signature = (n = Cost(1)), text_signature = "($self, n=1)")]
-    #[inline]
-    fn try_acquire(&self, n: Cost) -> bool {
-        self.core.try_acquire(n.0)
     }
 
     /// Takes `n` tokens, or nothing, and tells what is left.

@@ -9,6 +9,8 @@ mod bucket;
 mod clock;
 mod decision;
 mod errors;
+mod guarded;
+mod hot;
 mod permit;
 mod python;
 mod queue;
@@ -28,6 +30,8 @@ mod _tidegate {
     #[pymodule_export]
     use crate::decision::Decision;
     #[pymodule_export]
+    use crate::guarded::Guarded;
+    #[pymodule_export]
     use crate::permit::Permit;
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
@@ -38,4 +42,9 @@ mod _tidegate {
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = tidegate::VERSION;
+
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::hot::install(module)
+    }
 }

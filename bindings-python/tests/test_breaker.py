@@ -139,7 +139,8 @@ def test_decorated_functions_keep_their_face() -> None:
     assert pay(5, currency="CHF") == "5 CHF"
     assert (pay.__name__, pay.__doc__, pay.__module__) == ("pay", "Pays.", __name__)
     assert str(inspect.signature(pay)) == "(amount: 'int', *, currency: 'str' = 'EUR') -> 'str'"
-    assert inspect.isfunction(pay) and inspect.unwrap(pay) is not pay
+    assert inspect.unwrap(pay).__name__ == "pay" and pay.breaker is breaker  # type: ignore[attr-defined]
+    assert "under circuit" in repr(pay)
     with pytest.raises(TypeError, match="amount"):
         pay()
     assert breaker.state == "open", "a wrong call fails like any other"
@@ -337,6 +338,33 @@ def test_a_cycle_through_a_filter_is_collected() -> None:
         breaker = CircuitBreaker(failure_on=lambda error: bool(seen))
         seen.append(breaker)
         return weakref.ref(breaker)
+
+    alive = make()
+    gc.collect()
+    assert alive() is None
+
+
+by_name = CircuitBreaker("by name")
+
+
+@by_name
+def module_level(n: int) -> int:
+    return n
+
+
+def test_a_decorated_function_pickles_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(module_level)) is module_level
+
+
+def test_a_recursive_decorated_function_is_collected() -> None:
+    def make() -> weakref.ref[object]:
+        @CircuitBreaker("recursive")
+        def countdown(n: int) -> int:
+            return countdown(n - 1) if n else 0
+
+        countdown.note = countdown  # type: ignore[attr-defined]
+        assert countdown(3) == 0
+        return weakref.ref(countdown)
 
     alive = make()
     gc.collect()

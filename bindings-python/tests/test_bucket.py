@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import os
 import pickle
@@ -253,6 +254,19 @@ def test_subclasses_and_detached_methods() -> None:
         pickle.dumps(bucket)
     assert weakref.ref(bucket)() is bucket
     assert repr(bucket) == "Named(1, per=3600.0, burst=1)"
+
+
+def test_try_acquire_by_position_and_by_name() -> None:
+    bucket = TokenBucket("1/hour", burst=10)
+    assert bucket.try_acquire() and bucket.try_acquire(2) and bucket.try_acquire(n=3)
+    assert bucket.peek().remaining == 4
+    for wrong in (lambda: bucket.try_acquire(1, 2), lambda: bucket.try_acquire(m=1), lambda: bucket.try_acquire(1, n=1)):
+        with pytest.raises(TypeError, match=r"TokenBucket.try_acquire\(\)"):
+            wrong()
+    with pytest.raises(TypeError, match="n: expected an int, got NoneType"):
+        bucket.try_acquire(None)  # type: ignore[arg-type]
+    assert str(inspect.signature(TokenBucket.try_acquire)) == "(self, /, n=1)"
+    assert bucket.try_acquire.__doc__ and "refused only in debt" in bucket.try_acquire.__doc__
 
 
 def test_threads_never_over_admit() -> None:

@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from ._tidegate import Guarded
+
 if TYPE_CHECKING:
     from ._tidegate import CircuitBreaker
 
@@ -27,7 +29,7 @@ def decorate(breaker: CircuitBreaker, func: Callable[P, R]) -> Callable[P, R]:
         )
     if inspect.iscoroutinefunction(func):
         return _guard_async(breaker, func)
-    return _guard(breaker, func)
+    return functools.update_wrapper(Guarded(breaker, func), func)
 
 
 async def call_async(
@@ -36,16 +38,6 @@ async def call_async(
     """CircuitBreaker.call_async."""
     with breaker.acquire():
         return await func(*args, **(kwargs or {}))
-
-
-def _guard(breaker: CircuitBreaker, func: Callable[P, R]) -> Callable[P, R]:
-    call = breaker.call
-
-    @functools.wraps(func)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        return call(func, *args, **kwargs)
-
-    return guarded
 
 
 def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:

@@ -1,0 +1,63 @@
+//! A function under a breaker, as a native callable: the decorator's wrapper for plain functions.
+//!
+//! A Python wrapper of the same meaning spends twice the whole call on packing and unpacking its arguments. Like the
+//! object that `functools.lru_cache` makes, this one binds as a method, carries what `functools.wraps` copies, and pickles by
+//! its name.
+
+use crate::breaker::CircuitBreaker;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+
+/// A function that runs under a circuit breaker.
+#[pyclass(frozen, dict, weakref, module = "tidegate._tidegate")]
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    /// The breaker in charge.
+    #[pyo3(get)]
+    breaker: Py<CircuitBreaker>,
+    func: Py<PyAny>,
+}
+
+#[pymethods]
+impl Guarded {
+    #[new]
+    fn new(breaker: Py<CircuitBreaker>, func: Py<PyAny>) -> Self {
+        Self { breaker, func }
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.breaker.get().run(self.func.bind(args.py()), args, kwargs)
+    }
+
+    fn __get__<'py>(
+        slf: &Bound<'py, Self>,
+        instance: Option<&Bound<'py, PyAny>>,
+        _owner: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        static METHOD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        match instance {
+            None => Ok(slf.clone().into_any()),
+            Some(instance) => METHOD.import(slf.py(), "types", "MethodType")?.call1((slf, instance)),
+        }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.getattr("__qualname__")
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<{} under circuit {:?}>", self.func.bind(py).repr()?, self.breaker.get().core.name()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.breaker)?;
+        visit.call(&self.func)
+    }
+}
