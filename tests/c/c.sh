@@ -20,6 +20,10 @@ for profile in dev release; do
     exported "$out/$profile/lib/libtidegate.so" >"$out/exported"
     expect "exports of the $profile library" diff "$out/declared" "$out/exported"
 done
+# The static library hides all but those and what Rust's runtime must show.
+readelf -sW "$out/release/lib/libtidegate.a" 2>/dev/null | awk '($5 == "GLOBAL" || $5 == "WEAK") && $6 == "DEFAULT" && $7 != "UND" { print $8 }' |
+    grep -v '^_R\|^rust_eh_personality$' | sort -u >"$out/exported"
+expect "default-visibility symbols of the static library" diff "$out/declared" "$out/exported"
 soname=$(readelf -d "$out/release/lib/libtidegate.so" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
 expect "soname resolves" test -e "$out/release/lib/$soname"
 
@@ -132,3 +136,9 @@ for source in ffi/examples/*.c; do
     expect "example $name compiles" gcc -std=c11 $strict $(pkg-config --cflags tidegate) "$source" -o "$out/$name" $(pkg-config --libs tidegate) -lpthread
     expect "example $name runs" env LD_LIBRARY_PATH="$out/release/lib" timeout 60 "$out/$name"
 done
+
+# The program in the README, as it stands there.
+awk '/^```c$/ { on = 1; text = ""; next } /^```$/ { if (on && text ~ /int main/) printf "%s", text; on = 0 } on { text = text $0 "\n" }' \
+    ffi/README.md >"$out/readme.c"
+expect "README program compiles" gcc -std=c11 $strict $(pkg-config --cflags tidegate) "$out/readme.c" -o "$out/readme" $(pkg-config --libs tidegate)
+expect "README program runs" env LD_LIBRARY_PATH="$out/release/lib" "$out/readme"

@@ -1,9 +1,12 @@
-/* Const handles from many threads at once: nothing admitted twice, nothing lost. */
+/* Const handles from many threads at once, and after a fork: nothing admitted twice, nothing lost. */
+#define _POSIX_C_SOURCE 200809L
 #include <tidegate.h>
 
 #include "check.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { THREADS = 4, ITEMS = 20000 };
 
@@ -118,9 +121,27 @@ static void a_queue_loses_and_doubles_nothing(void) {
     tg_queue_free(queue_);
 }
 
+static void a_fork_makes_copies(void) {
+    tg_bucket_config config = TG_BUCKET_CONFIG_INIT;
+    tg_bucket *bucket = NULL;
+    pid_t child;
+    int status = -1;
+    config.rate = "2/h";
+    CHECK_EQ(tg_bucket_new(&config, &bucket), TG_OK);
+    CHECK_EQ(tg_bucket_try_acquire(bucket, 1), TG_OK);
+    child = fork();
+    if (child == 0) _exit(tg_bucket_try_acquire(bucket, 1) == TG_OK && tg_bucket_try_acquire(bucket, 1) == TG_DENIED ? 0 : 1);
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_EQ(tg_bucket_try_acquire(bucket, 1), TG_OK); /* the child took from its own copy */
+    CHECK_EQ(tg_bucket_try_acquire(bucket, 1), TG_DENIED);
+    tg_bucket_free(bucket);
+}
+
 int main(void) {
     RUN(a_bucket_admits_exactly_its_burst);
     RUN(a_breaker_opens_once);
     RUN(a_queue_loses_and_doubles_nothing);
+    RUN(a_fork_makes_copies);
     return check_failed != 0;
 }
