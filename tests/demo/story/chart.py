@@ -18,19 +18,21 @@ FATES = (  # name, colour, which outcomes
     ("failed (other 5xx)", "#d64545", lambda o: o.isdigit() and o not in ("201", "202", "429", "503")),
     ("no answer within 2 s", "#4a3b5c", lambda o: not o.isdigit()),
 )
-CIRCUIT = {"closed": "#2f9e6e", "open": "#d64545", "half_open": "#f2b84b"}
+GREEN, AMBER, BLUE, RED = (colour for _, colour, _ in FATES[:4])
+PURPLE = "#8b5cb5"
+CIRCUIT = {"closed": GREEN, "open": RED, "half_open": AMBER}
 HEADINGS = {
-    WITHOUT.key: f"1  The sale without tidegate · {WITHOUT.rate:,}/s",
+    WITHOUT.key: f"1  Without tidegate · {WITHOUT.rate:,}/s",
     WITH.key: f"2  The same sale with tidegate · {WITH.rate:,}/s",
-    OUTAGE.key: f"3  Payment fails and returns · {OUTAGE.rate}/s",
+    OUTAGE.key: f"3  After the sale payment fails, and returns · {OUTAGE.rate}/s",
 }
 
 ANSWERS = Plot(top=150, height=210, low=0, high=5_500)
 MONEY = Plot(top=410, height=110, low=0, high=1_000)
 LATENCY = Plot(top=570, height=120, low=0.001, high=3, logarithmic=True)
 QUEUE = Plot(top=740, height=140, low=0, high=CAPACITY * 1.08)
-STRIP = 890
-HEIGHT = 960
+STRIPS = {"circuit": 892, "door": 912}
+HEIGHT = 970
 
 SCALE = (WIDTH - LEFT - RIGHT - GAP * (len(PHASES) - 1)) / sum(phase.seconds + TAIL for phase in PHASES)
 
@@ -85,10 +87,10 @@ def _frame() -> list[str]:
         parts += [box(column.left, 98, column.right - column.left, 24, fill="#eef2f6", radius=4)]
         parts += [text(column.left + 8, 114, HEADINGS[key], weight="bold")]
         for second in range(0, column.phase.seconds + 1, 5):
-            parts.append(text(column.x(second), STRIP + 36, f"{second} s", anchor="middle", colour=FAINT))
+            parts.append(text(column.x(second), STRIPS['door'] + 34, f"{second} s", anchor="middle", colour=FAINT))
     rows = (
         (ANSWERS, "Fate of the orders, per second (by the moment they were sent)", [(v, f"{v:,}") for v in range(0, 5_001, 1_000)]),
-        (MONEY, "Accepted and paid, per second", [(0, "0"), (RATE, f"{RATE}"), (800, "800")]),
+        (MONEY, "Accepted, paid, and refused for a full queue, per second", [(0, "0"), (RATE, f"{RATE}"), (800, "800")]),
         (LATENCY, "Latency, p99 (no answer counts as 2 s)", [(0.001, "1 ms"), (0.01, "10 ms"), (0.1, "100 ms"), (1, "1 s")]),
         (QUEUE, "Queue depth, and the circuit to payment", [(0, "0"), (OPEN_BELOW, "500"), (SHUT_AT, "800"), (CAPACITY, "1,000")]),
     )
@@ -97,7 +99,7 @@ def _frame() -> list[str]:
         for value, label in ticks:
             parts.append(text(LEFT - 8, plot.y(value) + 4, label, anchor="end", colour=FAINT))
             parts += [line(c.left, plot.y(value), c.right, plot.y(value)) for c in COLUMNS.values()]
-    parts.append(text(LEFT - 8, STRIP + 12, "circuit", anchor="end", colour=FAINT))
+    parts += [text(LEFT - 8, top + 11, name, anchor="end", colour=FAINT) for name, top in STRIPS.items()]
     return parts
 
 
@@ -143,20 +145,23 @@ def _latency(column: Column, load) -> list[str]:
 def _money(column: Column, load, paid: list) -> list[str]:
     """Counted over half a second, so that a timer's jitter does not look like a rate."""
     width = 0.5
-    accepted, booked = defaultdict(int), defaultdict(int)
+    accepted, refused, booked = defaultdict(int), defaultdict(int), defaultdict(int)
     for answer in load.answers:
         if answer.accepted:
             accepted[int(answer.done / width)] += 1
+        if answer.outcome == "503":
+            refused[int(answer.done / width)] += 1
     for entry in paid:
         booked[int((entry.at - load.started_epoch) // width)] += 1
 
     def points(counts):
         return [(column.x((i + 0.5) * width), MONEY.y(counts[i] / width)) for i in range(int(column.seconds / width))]
 
-    parts = [curve(points(accepted), colour=FATES[0][1]), curve(points(booked), colour="#8b5cb5")]
+    parts = [curve(points(refused), colour=BLUE)] if refused else []
+    parts += [curve(points(accepted), colour=GREEN), curve(points(booked), colour=PURPLE)]
     if load.phase is WITHOUT:
-        parts += [text(column.right - 4, MONEY.top + 10, "accepted", anchor="end", colour=FATES[0][1], weight="bold")]
-        parts += [text(column.right - 4, MONEY.top + 25, "paid", anchor="end", colour="#8b5cb5", weight="bold")]
+        for row, (words, colour) in enumerate((("accepted", GREEN), ("paid", PURPLE), ("503", BLUE))):
+            parts.append(text(column.right - 4, MONEY.top + 10 + 15 * row, words, anchor="end", colour=colour, weight="bold"))
     return parts
 
 
@@ -180,26 +185,33 @@ def _queue(column: Column, load, looks: list) -> list[str]:
         return []
     depth = [(column.x(at), QUEUE.y(look.depth)) for at, look in seen]
     floor = [(x, QUEUE.bottom) for x, _ in depth]
-    parts = [area(depth, floor, fill="#3b82c4", opacity=0.25), curve(depth, colour="#3b82c4")]
+    parts = [area(depth, floor, fill=BLUE, opacity=0.25), curve(depth, colour=BLUE)]
     for value, label in ((SHUT_AT, "door shuts at 800"), (OPEN_BELOW, "door opens below 500")):
         parts.append(line(column.left, QUEUE.y(value), column.right, QUEUE.y(value), colour=FAINT, dash="5 4"))
         parts.append(text(column.right - 4, QUEUE.y(value) - 4, label, size=11, anchor="end", colour=FAINT))
-    ends = [at for at, _ in seen[1:]] + [min(seen[-1][0] + 0.1, column.seconds)]
-    for (at, look), end in zip(seen, ends):
-        colour = CIRCUIT.get(look.circuit, GRID)
-        parts.append(box(column.x(at), STRIP, column.x(end) - column.x(at) + 0.3, 14, fill=colour))
-    for state, words in (("closed", "closed"), ("open", "open")):
-        spans = [at for at, look in seen if look.circuit == state]
-        if spans:
-            parts.append(text(column.x(spans[0]) + 5, STRIP + 11, words, size=10, colour="#ffffff", weight="bold"))
+    parts += _strip(column, "circuit", [(at, look.circuit.replace("_", "-"), CIRCUIT.get(look.circuit, GRID)) for at, look in seen])
+    parts += _strip(column, "door", [(at, *(("open", GREEN) if look.accepting else ("503", BLUE))) for at, look in seen])
+    return parts
+
+
+def _strip(column: Column, name: str, states: list[tuple]) -> list[str]:
+    """One bar for each stretch of time in which the state stayed the same."""
+    starts = [states[0], *(new for old, new in zip(states, states[1:]) if new[1] != old[1])]
+    ends = [at for at, *_ in starts[1:]] + [states[-1][0]]
+    parts = []
+    for (at, words, colour), end in zip(starts, ends):
+        width = column.x(end) - column.x(at)
+        parts.append(box(column.x(at), STRIPS[name], width, 14, fill=colour))
+        if width > 8 * len(words):
+            parts.append(text(column.x(at) + 5, STRIPS[name] + 11, words, size=10, colour="#ffffff", weight="bold"))
     return parts
 
 
 def _outage() -> list[str]:
     column = COLUMNS[OUTAGE.key]
-    parts = []
+    parts = [text(column.left + 8, ANSWERS.y(900), f"the sale is over: {OUTAGE.rate} orders a second", colour=FAINT)]
     for second, words in ((FAILS_AT, "payment fails"), (RETURNS_AT, "payment returns")):
         x = column.x(second)
-        parts.append(line(x, ANSWERS.top - 6, x, STRIP + 14, colour="#d64545", dash="2 3", width=1.2))
+        parts.append(line(x, ANSWERS.top - 6, x, STRIPS['door'] + 14, colour="#d64545", dash="2 3", width=1.2))
         parts.append(text(x + 4, ANSWERS.top + 14, words, size=11, colour="#d64545"))
     return parts

@@ -19,6 +19,8 @@ use args::Args;
 use client::{Client, Outcome};
 use report::{Record, Report};
 
+const WARM_CONNECTIONS: usize = 200;
+
 fn main() -> ExitCode {
     let args = match Args::from_command_line() {
         Ok(args) => args,
@@ -44,6 +46,7 @@ async fn run(args: Args) -> io::Result<()> {
     let tell = || report.lock().unwrap_or_else(PoisonError::into_inner);
     let allowed = Duration::from_millis(args.timeout_ms);
     let total = args.rate * args.seconds;
+    client.warm(WARM_CONNECTIONS).await;
     let start = Instant::now();
     let end = start + Duration::from_secs(args.seconds);
     let mut sent = 0;
