@@ -51,7 +51,7 @@ class Service:
 
 def payments(key: str, *, protected: bool) -> Service:
     ledger(key).unlink(missing_ok=True)
-    env = {"LEDGER": str(ledger(key)), "TIDEGATE_DISABLED": "0" if protected else "1"}
+    env = {"LEDGER": str(ledger(key)), "PROTECTED": "yes" if protected else "no"}
     return Service("payments", ["node", "dist/main.js"], OUT / f"payments-{key}.log", cwd=OUT / "payments", env=env)
 
 
