@@ -1,5 +1,5 @@
-import { Injectable, OnModuleInit } from '@nestjs/common';
-import { FileHandle, open } from 'node:fs/promises';
+import { Injectable } from '@nestjs/common';
+import { openSync, writeSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 
 const COMMIT_MS = 2; // 500 writes a second
@@ -18,15 +18,11 @@ interface Write {
  * order gets the outcome of its first write.
  */
 @Injectable()
-export class Store implements OnModuleInit {
-  private ledger!: FileHandle;
+export class Store {
+  private readonly ledger = openSync(process.env.LEDGER ?? 'ledger.txt', 'a');
   private readonly known = new Map<string, Promise<void>>();
   private waiting: Write[] = [];
   private busy = false;
-
-  async onModuleInit(): Promise<void> {
-    this.ledger = await open(process.env.LEDGER ?? 'ledger.log', 'a');
-  }
 
   pay(id: string, cents: number): Promise<void> {
     const earlier = this.known.get(id);
@@ -52,7 +48,7 @@ export class Store implements OnModuleInit {
       const batch = this.waiting.splice(0, due);
       slot += (batch.length - 1) * COMMIT_MS;
       try {
-        await this.ledger.appendFile(batch.map(({ line }) => `${line} ${Date.now()}\n`).join(''));
+        writeSync(this.ledger, batch.map(({ line }) => `${line} ${Date.now()}\n`).join(''));
         for (const { done } of batch) done();
       } catch (error) {
         for (const { failed } of batch) failed(error);
