@@ -17,10 +17,18 @@ from .screen import Screen
 from .table import table
 
 
+# Set even where the parent ignores them, as shells do for background jobs.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupted(*_) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     screen = Screen()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in STOPS:
+        signal.signal(number, _interrupted)
     try:
         _allow_many_files()
         build(screen)
@@ -32,7 +40,8 @@ def main() -> int:
         screen.say("\ndemo: interrupted, stopping the services")
         return 130
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave a process behind
+        for number in STOPS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave a process behind
         processes.stop_all()
 
 

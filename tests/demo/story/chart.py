@@ -61,7 +61,7 @@ def chart(told: Told) -> str:
         parts += _answers(column, load) + _latency(column, load)
         parts += _money(column, load, told.paid_without if key == WITHOUT.key else told.paid_with)
         parts += _no_queue(column, load) if key == WITHOUT.key else _queue(column, load, told.looks)
-    parts += _outage()
+    parts += _outage(told)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
         f'font-family="Inter, Helvetica, Arial, sans-serif">\n' + "\n".join(parts) + "\n</svg>\n"
@@ -188,7 +188,7 @@ def _queue(column: Column, load, looks: list) -> list[str]:
     parts = [area(depth, floor, fill=BLUE, opacity=0.25), curve(depth, colour=BLUE)]
     for value, label in ((SHUT_AT, "door shuts at 800"), (OPEN_BELOW, "door opens below 500")):
         parts.append(line(column.left, QUEUE.y(value), column.right, QUEUE.y(value), colour=FAINT, dash="5 4"))
-        parts.append(text(column.right - 4, QUEUE.y(value) - 4, label, size=11, anchor="end", colour=FAINT))
+        parts.append(text(column.right - 4, QUEUE.y(value) - 4, label, size=11, anchor="end", colour=FAINT, halo=True))
     parts += _strip(column, "circuit", [(at, look.circuit.replace("_", "-"), CIRCUIT.get(look.circuit, GRID)) for at, look in seen])
     parts += _strip(column, "door", [(at, *(("open", GREEN) if look.accepting else ("503", BLUE))) for at, look in seen])
     return parts
@@ -207,11 +207,16 @@ def _strip(column: Column, name: str, states: list[tuple]) -> list[str]:
     return parts
 
 
-def _outage() -> list[str]:
+def _outage(told: Told) -> list[str]:
     column = COLUMNS[OUTAGE.key]
-    parts = [text(column.left + 8, ANSWERS.y(900), f"the sale is over: {OUTAGE.rate} orders a second", colour=FAINT)]
-    for second, words in ((FAILS_AT, "payment fails"), (RETURNS_AT, "payment returns")):
+    parts = [text(column.left + 8, ANSWERS.y(900), f"the sale is over: {OUTAGE.rate} orders a second", colour=FAINT, halo=True)]
+    start = told.loads[OUTAGE.key].started
+    shut = [look.at - start for look in told.looks if look.at > start and look.circuit in ("open", "half_open")]
+    marks = [(FAILS_AT, "payment fails", RED), (RETURNS_AT, "payment returns", GREEN)]
+    if shut and column.seconds > max(shut):
+        marks.append((max(shut), "one probe, circuit closes", GREEN))
+    for row, (second, words, colour) in enumerate(marks):
         x = column.x(second)
-        parts.append(line(x, ANSWERS.top - 6, x, STRIPS['door'] + 14, colour="#d64545", dash="2 3", width=1.2))
-        parts.append(text(x + 4, ANSWERS.top + 14, words, size=11, colour="#d64545"))
+        parts.append(line(x, ANSWERS.top - 6, x, STRIPS["door"] + 14, colour=colour, dash="2 3", width=1.2))
+        parts.append(text(x + 4, ANSWERS.top + 14 + 16 * row, words, size=11, colour=colour, halo=True))
     return parts

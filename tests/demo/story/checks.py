@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .load import Load
 from .phases import Told
-from .plan import ADMITTED_AT_LEAST, BURST, CAPACITY, OFFERED_AT_LEAST, OUTAGE, RATE, WITH
+from .plan import ADMITTED_AT_LEAST, BURST, CAPACITY, OFFERED_AT_LEAST, OUTAGE, RATE, WARM_WITH, WITH
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ def starved(told: Told) -> list[str]:
 
 
 def checks(told: Told) -> list[Check]:
-    sale, outage = told.loads[WITH.key], told.loads[OUTAGE.key]
-    return [*_rate(sale), *_answers(sale, outage), *_circuit(told), *_queue(told, outage), *_orders(told, sale, outage)]
+    warm, sale, outage = (told.loads[phase.key] for phase in (WARM_WITH, WITH, OUTAGE))
+    return [*_rate(sale), *_answers(warm, sale, outage), *_circuit(told), *_queue(told, outage), *_orders(told, warm, sale, outage)]
 
 
 def _rate(sale: Load) -> list[Check]:

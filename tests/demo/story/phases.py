@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from . import services
 from .load import Load
-from .plan import FAILS_AT, OUTAGE, RETURNS_AT, WITH, WITHOUT
+from .plan import FAILS_AT, OUTAGE, RETURNS_AT, WARM_WITH, WARM_WITHOUT, WITH, WITHOUT, Phase
 from .screen import HEADER, Screen
 from .watch import Look, Watch
 
@@ -27,11 +27,18 @@ def tell(screen: Screen) -> Told:
     return told
 
 
+def _warm_up(told: Told, phase: Phase, orders: services.Service) -> None:
+    load = told.loads[phase.key] = Load(phase, orders.address)
+    for _ in load:
+        pass
+
+
 def _without(screen: Screen, told: Told) -> None:
     screen.say(f"\n1. The flash sale without tidegate: {WITHOUT.rate:,} orders a second for {WITHOUT.seconds} s.")
     screen.say(HEADER)
     payments = services.payments(WITHOUT.key, protected=False)
     orders = services.orders(WITHOUT.key, payments, protected=False)
+    _warm_up(told, WARM_WITHOUT, orders)
     load = told.loads[WITHOUT.key] = Load(WITHOUT, orders.address)
     for line in load:
         screen.second(WITHOUT.title, line, None)
@@ -46,6 +53,7 @@ def _with(screen: Screen, told: Told) -> None:
     payments = services.payments(WITH.key, protected=True)
     orders = services.orders(WITH.key, payments, protected=True)
     watch = Watch(orders.address)
+    _warm_up(told, WARM_WITH, orders)
     load = told.loads[WITH.key] = Load(WITH, orders.address)
     for line in load:
         screen.second(WITH.title, line, watch.last)

@@ -29,6 +29,9 @@ class Phase:
 WITHOUT = Phase("without", "1 sale without", rate=5_000, seconds=10)
 WITH = Phase("with", "2 sale with", rate=5_000, seconds=15)
 OUTAGE = Phase("outage", "3 payment fails", rate=350, seconds=16)
+# Before each sale: a service that has been up for a while, in both cases.
+WARM_WITHOUT = Phase("warm-without", "warm-up", rate=100, seconds=2)
+WARM_WITH = Phase("warm-with", "warm-up", rate=100, seconds=2)
 PHASES = (WITHOUT, WITH, OUTAGE)
 
 # Seconds into the third phase. Payment is back before the 5 s cooldown ends, so the first probe succeeds.

@@ -1,5 +1,7 @@
-//! A keep-alive HTTP/1.1 client over hyper: a stack of idle connections, a new one whenever none is idle.
+//! A keep-alive HTTP/1.1 client over hyper: idle connections taken in turn, so that none idles long enough for the
+//! server to close it, and a new one whenever none is idle.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +38,7 @@ pub(crate) struct Client {
     address: SocketAddr,
     host: String,
     path: String,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<VecDeque<Connection>>,
 }
 
 impl Client {
@@ -87,11 +89,11 @@ impl Client {
         }
     }
 
-    /// The most recently used connection that is still open.
+    /// The connection that has been idle longest, if it is still open.
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let connection = idle.pop()?;
+            let connection = idle.pop_front()?;
             if connection.is_ready() {
                 return Some(connection);
             }
@@ -99,7 +101,7 @@ impl Client {
     }
 
     fn give_back(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push_back(connection);
     }
 
     async fn connect(&self) -> Result<Connection, Outcome> {
