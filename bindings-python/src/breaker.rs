@@ -68,7 +68,7 @@ impl CircuitBreaker {
         self.core.acquire().map_err(|rejected| circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns)))
     }
 
-    /// One guarded call.
+    /// One guarded call: `CircuitBreaker.call` (in `hot.rs`) and the decorated function.
     #[inline]
     pub(crate) fn run<'py>(
         &self,
@@ -88,10 +88,11 @@ impl CircuitBreaker {
                 self.core.report(permit, Outcome::Success, None);
                 Ok(result)
             }
-            Err(error) => {
+            // Attached for PyO3's books as well: `hot.rs` comes here without them, and here references are dropped.
+            Err(error) => Python::attach(|py| {
                 self.report_error(permit, error.value(py).as_any())?;
                 Err(error)
-            }
+            }),
         }
     }
 
@@ -251,17 +252,6 @@ impl CircuitBreaker {
     #[inline]
     fn try_acquire(slf: &Bound<'_, Self>) -> Option<Permit> {
         slf.get().core.acquire().ok().map(|permit| Permit::new(slf.clone().unbind(), permit))
-    }
-
-    /// Runs `func(*args, **kwargs)` under a permit and returns its result.
-    #[pyo3(signature = (func, /, *args, **kwargs))]
-    fn call<'py>(
-        &self,
-        func: &Bound<'py, PyAny>,
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(func, args, kwargs)
     }
 
     /// Awaits `func(*args, **kwargs)` under a permit; raises `CircuitOpenError` when refused.

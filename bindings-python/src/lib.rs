@@ -45,6 +45,6 @@ mod _tidegate {
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
-        crate::hot::install(module)
+        crate::hot::install(module.py())
     }
 }
