@@ -1,0 +1,145 @@
+"""The Python rows, one JSON object a line: each contender is timed once a round, in turn (timeit, loop included)."""
+
+import json
+import sys
+import threading
+import time
+import timeit
+
+import circuitbreaker
+import limits
+import pybreaker
+import pyrate_limiter
+import pyresilience
+from floor import Empty
+
+from tidegate import CircuitBreaker, TokenBucket
+
+ROUNDS = 15 if "--quick" in sys.argv else 101
+# Seconds that one measurement takes, about.
+BATCH = 0.005
+# Never empty, never quite full: every call is admitted and moves the state on.
+RATE, BURST = 1_000_000, 1_000_000_000
+
+
+class NaiveBucket:
+    """What a service writes for itself: a float level, the time of the last look and a lock."""
+
+    def __init__(self, rate, burst):
+        self.rate, self.burst, self.level = rate, burst, burst
+        self.last = time.monotonic()
+        self.lock = threading.Lock()
+
+    def try_acquire(self, n=1):
+        with self.lock:
+            now = time.monotonic()
+            self.level = min(self.burst, self.level + (now - self.last) * self.rate)
+            self.last = now
+            if self.level < n:
+                return False
+            self.level -= n
+            return True
+
+
+def limits_bucket():
+    limiter = limits.strategies.FixedWindowRateLimiter(limits.storage.MemoryStorage())
+    item = limits.RateLimitItemPerHour(BURST)
+    return lambda: limiter.hit(item, "key")
+
+
+def pyrate_bucket():
+    limiter = pyrate_limiter.Limiter(pyrate_limiter.Rate(100_000, pyrate_limiter.Duration.DAY))
+    return lambda: limiter.try_acquire("key", blocking=False)
+
+
+def pyresilience_bucket():
+    return pyresilience.RateLimiter(pyresilience.RateLimiterConfig(max_calls=BURST, period=3600.0)).acquire
+
+
+def works():
+    return True
+
+
+def protected(breaker):
+    """The call that a breaker protects, through its `call`."""
+    return lambda: breaker.call(works)
+
+
+def permit(breaker):
+    acquire = breaker.acquire
+
+    def call():
+        with acquire():
+            return works()
+
+    return call
+
+
+def decorated(breaker):
+    return breaker(works)
+
+
+ROWS = [
+    {
+        "work": "bucket, 1 thread, admit",
+        "floor": "empty PyO3 method",
+        "floors": ["empty PyO3 method", "empty loop"],
+        "targets": [{"of": "empty PyO3 method", "most": 2}],
+        "contenders": {
+            "tidegate": lambda: TokenBucket(RATE, per=1.0, burst=BURST).try_acquire,
+            "pyresilience": pyresilience_bucket,
+            "naive class with a lock": lambda: NaiveBucket(RATE, BURST).try_acquire,
+            "limits": limits_bucket,
+            "pyrate-limiter": pyrate_bucket,
+            "empty PyO3 method": lambda: Empty().empty,
+            "empty loop": lambda: None,
+        },
+    },
+    {
+        "work": "breaker, call that succeeds",
+        "floor": "the function alone",
+        "floors": ["the function alone"],
+        "targets": [{"of": "circuitbreaker", "most": 0.4}],
+        "contenders": {
+            "tidegate": lambda: protected(CircuitBreaker("bench")),
+            "tidegate decorator": lambda: decorated(CircuitBreaker("bench")),
+            "tidegate permit": lambda: permit(CircuitBreaker("bench")),
+            "circuitbreaker": lambda: protected(circuitbreaker.CircuitBreaker()),
+            "pybreaker": lambda: protected(pybreaker.CircuitBreaker()),
+            "the function alone": lambda: works,
+        },
+    },
+]
+
+
+def timer(make):
+    """The timer of a fresh object, and how often to call it."""
+    call = make()
+    clock = timeit.Timer("call()" if call else "pass", globals={"call": call})
+    times = 100
+    while (took := clock.timeit(times)) < BATCH / 4:
+        times *= 2
+    return clock, max(1, int(times * BATCH / took))
+
+
+def measure(row):
+    print(f"  {row['work']}", file=sys.stderr)
+    contenders = list(row["contenders"].items())
+    if call := contenders[0][1]():
+        assert call(), "the first call is admitted"
+    timers = {name: timer(make) for name, make in contenders}
+    ns = {name: [] for name in timers}
+    names = list(timers)
+    for round_ in range(ROUNDS):
+        for turn in range(len(names)):
+            name = names[(round_ + turn) % len(names)]
+            clock, times = timers[name]
+            # The faster of two: a measurement in which the kernel ran something else is no measurement.
+            ns[name].append(round(min(clock.repeat(2, times)) / times * 1e9, 2))
+    rest = {key: row[key] for key in ("work", "floor", "floors", "targets")}
+    print(json.dumps({"door": "python", **rest, "tidegate": names[0], "ns": ns}), flush=True)
+
+
+if __name__ == "__main__":
+    for each in ROWS:
+        measure(each)
