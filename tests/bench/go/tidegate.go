@@ -1,0 +1,65 @@
+package main
+
+/*
+#cgo pkg-config: tidegate
+// No call keeps a Go pointer or calls back into Go: with this a call costs no move to the heap and no callback frame.
+#cgo noescape nothing
+#cgo nocallback nothing
+#cgo noescape tg_bucket_try_acquire
+#cgo nocallback tg_bucket_try_acquire
+#cgo noescape tg_breaker_acquire
+#cgo nocallback tg_breaker_acquire
+#cgo noescape tg_breaker_report
+#cgo nocallback tg_breaker_report
+#include <tidegate.h>
+
+static void nothing(void) {}
+
+static tg_bucket *new_bucket(uint64_t per_second, uint64_t burst) {
+    tg_bucket_config config = TG_BUCKET_CONFIG_INIT;
+    config.count = per_second;
+    config.period_ns = 1000000000;
+    config.burst = burst;
+    tg_bucket *bucket = NULL;
+    return tg_bucket_new(&config, &bucket) == TG_OK ? bucket : NULL;
+}
+
+static tg_breaker *new_breaker(void) {
+    tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
+    tg_breaker *breaker = NULL;
+    return tg_breaker_new(&config, &breaker) == TG_OK ? breaker : NULL;
+}
+*/
+import "C"
+
+// emptyCall is the floor: what cgo charges for a call that does nothing.
+func emptyCall() func(int) {
+	return func(times int) {
+		for range times {
+			C.nothing()
+		}
+	}
+}
+
+func tidegateBucket() func(int) {
+	bucket := C.new_bucket(perSecond, burst)
+	must(bucket != nil, "a valid bucket")
+	must(C.tg_bucket_try_acquire(bucket, 1) == C.TG_OK, "a full bucket admits")
+	return func(times int) {
+		for range times {
+			C.tg_bucket_try_acquire(bucket, 1)
+		}
+	}
+}
+
+func tidegateBreaker() func(int) {
+	breaker := C.new_breaker()
+	must(breaker != nil, "a valid breaker")
+	return func(times int) {
+		for range times {
+			var permit C.tg_permit
+			must(C.tg_breaker_acquire(breaker, &permit, nil) == C.TG_OK, "a closed breaker admits")
+			C.tg_breaker_report(breaker, permit, C.TG_SUCCESS, C.TG_NEVER)
+		}
+	}
+}
