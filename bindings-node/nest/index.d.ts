@@ -52,13 +52,16 @@ export interface RateLimitOptions {
   cost?: number | ((request: any, context: ExecutionContext) => number | Promise<number>);
 }
 
+/** Settings by name, `{ payment: { cooldownMs: 5000 } }`, or in a list, `[{ name: 'payment', cooldownMs: 5000 }]`. */
+export type Named<Settings, Ready> = Record<string, Settings | Ready> | (Settings & { name: string })[];
+
 export interface TidegateOptions {
-  /** Limits over every route, by name: together with the route's own, all or nothing. */
-  limits?: Record<string, Rate | ({ rate: Rate } & Omit<RateLimitOptions, 'name'>)>;
-  /** Circuit breakers by name, for `@InjectBreaker(name)`. */
-  breakers?: Record<string, CircuitBreakerOptions | CircuitBreaker>;
-  /** Queues by name, for `@InjectBoundedQueue(name)`. */
-  queues?: Record<string, BoundedQueueOptions<any> | BoundedQueue<any>>;
+  /** Limits over every route: together with the route's own, all or nothing. */
+  limits?: Named<{ rate: Rate } & Omit<RateLimitOptions, 'name'>, Rate>;
+  /** Circuit breakers, for `@InjectBreaker(name)`. */
+  breakers?: Named<CircuitBreakerOptions, CircuitBreaker>;
+  /** Queues, for `@InjectBoundedQueue(name)`. */
+  queues?: Named<BoundedQueueOptions<any>, BoundedQueue<any>>;
   /** Send RateLimit and RateLimit-Policy, default true. Retry-After is always sent. */
   headers?: boolean;
   /** Status for open circuits and full queues, 400 to 599, default 503. */

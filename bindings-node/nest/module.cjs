@@ -5,7 +5,7 @@ const { APP_FILTER, APP_GUARD } = require('@nestjs/core');
 const check = require('../lib/check.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
-const { TidegateRegistry } = require('./registry.cjs');
+const { TidegateRegistry, entries } = require('./registry.cjs');
 const { TIDEGATE_OPTIONS, asked, getBoundedQueueToken, getBreakerToken } = require('./tokens.cjs');
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'];
@@ -34,8 +34,9 @@ function named(configured) {
   ];
 }
 
-function dynamicModule({ guard = true, filter = true, imports = [] }, sources, { breakers = {}, queues = {} } = {}) {
-  const configured = { breakers: Object.keys(breakers), queues: Object.keys(queues) };
+function dynamicModule({ guard = true, filter = true, imports = [] }, sources, options = {}) {
+  const names = (option) => entries(options[option], option).map(([name]) => name);
+  const configured = { breakers: names('breakers'), queues: names('queues') };
   const registry = {
     provide: TidegateRegistry,
     useFactory: (options) => new TidegateRegistry(options),

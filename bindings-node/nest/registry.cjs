@@ -7,7 +7,23 @@ const { Limit } = require('./limit.cjs');
 
 const OPTIONS = ['limits', 'breakers', 'queues', 'headers', 'overloadStatus'];
 
-const each = (record, make) => new Map(Object.entries(record ?? {}).map(([name, value]) => [name, make(value, name)]));
+/** `{ name: settings }` or `[{ name, …settings }]` → pairs of name and settings. */
+function entries(value, option) {
+  if (value === undefined) return [];
+  if (value === null || typeof value !== 'object') {
+    throw check.typeError(`${option} must be an object of settings by name, or an array of settings with a name`);
+  }
+  const pairs = Array.isArray(value) ? value.map(({ name, ...settings }) => [name, settings]) : Object.entries(value);
+  const names = new Set();
+  for (const [name] of pairs) {
+    if (typeof name !== 'string') throw check.typeError(`each of ${option} needs a name, got ${check.show(name)}`);
+    if (names.has(name)) throw check.valueError(`${option}: the name '${name}' stands there twice`);
+    names.add(name);
+  }
+  return pairs;
+}
+
+const each = (pairs, make) => new Map(pairs.map(([name, value]) => [name, make(value, name)]));
 
 function moduleLimit(value, name) {
   if (typeof value === 'object' && value !== null && typeof value.check !== 'function') {
@@ -29,11 +45,11 @@ class TidegateRegistry {
 
   constructor(options) {
     const given = check.options(options ?? {}, 'TidegateModule', OPTIONS);
-    this.#limits = each(given.limits, moduleLimit);
-    this.#breakers = each(given.breakers, (settings, name) =>
+    this.#limits = each(entries(given.limits, 'limits'), moduleLimit);
+    this.#breakers = each(entries(given.breakers, 'breakers'), (settings, name) =>
       settings instanceof CircuitBreaker ? settings : new CircuitBreaker(name, settings),
     );
-    this.#queues = each(given.queues, (settings) =>
+    this.#queues = each(entries(given.queues, 'queues'), (settings) =>
       settings instanceof BoundedQueue ? settings : new BoundedQueue(settings),
     );
     this.headers = given.headers ?? true;
@@ -86,4 +102,4 @@ function found(map, name, what, option) {
   return value;
 }
 
-module.exports = { TidegateRegistry };
+module.exports = { TidegateRegistry, entries };

@@ -213,6 +213,17 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       assert.equal(refused.get('ratelimit'), null);
     });
 
+    it('takes settings as lists too', async (t) => {
+      const root = TidegateModule.forRoot({
+        limits: [{ name: 'all', rate: '100/hour', burst: 150 }],
+        breakers: [{ name: 'payment', cooldownMs: 5000 }],
+        queues: [{ name: 'orders', capacity: 2 }],
+      });
+      const { app, request } = await serve(t, adapter, [root]);
+      assert.equal((await request('/class/free')).get('ratelimit-policy'), '"all";q=150;w=5400');
+      assert.equal(app.get(Payments).breaker, app.get(getBreakerToken('payment')));
+    });
+
     it('guards single controllers where the global guard is off', async (t) => {
       @Controller('own')
       @UseGuards(TidegateGuard)
@@ -289,6 +300,7 @@ describe('mistakes', () => {
     assert.throws(() => RateLimit('5/minute', { key: () => 'k' }), { name: 'RangeError', message: /keyed limit/ });
     assert.throws(() => RateLimit('5/minute', { coast: 1 } as any), { name: 'RangeError', message: /no option 'coast'/ });
     assert.throws(() => RateLimit({} as any), { name: 'TypeError' });
+    assert.throws(() => TidegateModule.forRoot({ breakers: [{ name: 'a' }, { name: 'a' }] }), { name: 'RangeError', message: /'a' stands there twice/ });
     assert.throws(() => TidegateModule.forRootAsync({}), { name: 'RangeError', message: /exactly one of/ });
   });
 

@@ -1,0 +1,134 @@
+// What is measured: by row and contender, a function that makes `n` calls (a promise where the contender is async).
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+const require = createRequire(import.meta.url);
+
+/** A token bucket as one writes it by hand. */
+class NaiveBucket {
+  constructor(ratePerSecond, burst) {
+    this.ratePerMs = ratePerSecond / 1000;
+    this.burst = burst;
+    this.tokens = burst;
+    this.last = performance.now();
+  }
+
+  tryAcquire(n = 1) {
+    const now = performance.now();
+    this.tokens = Math.min(this.burst, this.tokens + (now - this.last) * this.ratePerMs);
+    this.last = now;
+    if (this.tokens < n) return false;
+    this.tokens -= n;
+    return true;
+  }
+}
+
+// Admits every call of a run: a bucket that denies does less.
+const RATE = 1e8;
+const BURST = 2 ** 32 - 1;
+const tidegateBucket = async () => {
+  const { TokenBucket } = await import('tidegate');
+  return () => new TokenBucket({ rate: RATE, burst: BURST });
+};
+const naiveBucket = async () => () => new NaiveBucket(RATE, BURST);
+
+/** `n` calls at one call site that sees `count` instances in turn. */
+const buckets = (count, kind) => async () => {
+  const make = await kind();
+  const all = Array.from({ length: count }, make);
+  const mask = count - 1;
+  return (n) => {
+    let admitted = 0;
+    for (let i = 0; i < n; i += 1) if (all[i & mask].tryAcquire()) admitted += 1;
+    if (admitted !== n) throw new Error(`${n - admitted} of ${n} were denied`);
+  };
+};
+
+const rawCall = async () => {
+  const { addon } = require(join(dirname(require.resolve('tidegate')), 'lib/native.cjs'));
+  const { nothing } = addon.probe;
+  return (n) => {
+    for (let i = 0; i < n; i += 1) nothing();
+  };
+};
+
+const rateLimiterFlexible = async () => {
+  const { RateLimiterMemory } = await import('rate-limiter-flexible');
+  const limiter = new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: 3600 });
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) await limiter.consume('key');
+  };
+};
+
+const work = async (x) => x + 1;
+
+const tidegateCall = async () => {
+  const { CircuitBreaker } = await import('tidegate');
+  const guarded = new CircuitBreaker('bench').wrap(work);
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) await guarded(i);
+  };
+};
+
+const opossum = async () => {
+  const { default: Opossum } = await import('opossum');
+  const breaker = new Opossum(work, { timeout: false });
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) await breaker.fire(i);
+  };
+};
+
+const bareCall = async () => async (n) => {
+  for (let i = 0; i < n; i += 1) await work(i);
+};
+
+const tidegatePermit = async () => {
+  const { CircuitBreaker } = await import('tidegate');
+  const breaker = new CircuitBreaker('bench');
+  return (n) => {
+    for (let i = 0; i < n; i += 1) breaker.acquire().success();
+  };
+};
+
+const tidegateQueue = async () => {
+  const { BoundedQueue } = await import('tidegate');
+  const queue = new BoundedQueue({ capacity: 1000 });
+  return (n) => {
+    for (let i = 0; i < n; i += 1) {
+      queue.tryPush(i);
+      queue.tryPop();
+    }
+  };
+};
+
+export const ROWS = [
+  {
+    work: 'bucket, one instance',
+    floor: 'raw N-API call',
+    targets: [{ of: 'naive JS class', most: 0.7 }],
+    contenders: {
+      tidegate: buckets(1, tidegateBucket),
+      'naive JS class': buckets(1, naiveBucket),
+      'rate-limiter-flexible': rateLimiterFlexible,
+      'raw N-API call': rawCall,
+    },
+  },
+  {
+    work: 'bucket, eight instances at one call site',
+    floor: 'raw N-API call',
+    targets: [{ of: 'naive JS class', most: 0.95 }],
+    contenders: {
+      tidegate: buckets(8, tidegateBucket),
+      'naive JS class': buckets(8, naiveBucket),
+      'raw N-API call': rawCall,
+    },
+  },
+  {
+    work: 'breaker, async call that succeeds',
+    floor: 'the call alone',
+    targets: [],
+    contenders: { tidegate: tidegateCall, opossum, 'the call alone': bareCall },
+  },
+  { work: 'breaker, acquire + success', floor: 'raw N-API call', targets: [], contenders: { tidegate: tidegatePermit, 'raw N-API call': rawCall } },
+  { work: 'queue, tryPush + tryPop', floor: 'raw N-API call', targets: [], contenders: { tidegate: tidegateQueue, 'raw N-API call': rawCall } },
+];
