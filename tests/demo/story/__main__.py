@@ -16,7 +16,6 @@ from .plan import OUT, ROOT
 from .screen import Screen
 from .table import table
 
-
 # Set even where the parent ignores them, as shells do for background jobs.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

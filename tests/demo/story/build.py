@@ -34,7 +34,12 @@ def _fresh(path: Path) -> Path:
 
 def _load() -> None:
     # Without link-time optimisation: it takes a minute and this is not what is measured.
-    run(["cargo", "build", "--release", "--locked", "-p", "tidegate-demo-load"], LOG, cwd=ROOT, env={"CARGO_PROFILE_RELEASE_LTO": "off"})
+    run(
+        ["cargo", "build", "--release", "--locked", "-p", "tidegate-demo-load"],
+        LOG,
+        cwd=ROOT,
+        env={"CARGO_PROFILE_RELEASE_LTO": "off"},
+    )
 
 
 def _python() -> None:

@@ -1,9 +1,23 @@
 """Draws what was seen: four rows over one time axis, a column for each phase."""
 
+import itertools
 from collections import defaultdict
 
 from .phases import Told
-from .plan import BURST, CAPACITY, FAILS_AT, OPEN_BELOW, OUTAGE, PHASES, RATE, RETURNS_AT, SHUT_AT, WITH, WITHOUT, WRITES_PER_SECOND
+from .plan import (
+    BURST,
+    CAPACITY,
+    FAILS_AT,
+    OPEN_BELOW,
+    OUTAGE,
+    PHASES,
+    RATE,
+    RETURNS_AT,
+    SHUT_AT,
+    WITH,
+    WITHOUT,
+    WRITES_PER_SECOND,
+)
 from .svg import FAINT, GRID, INK, Plot, area, box, curve, line, text
 from .table import percentile
 
@@ -87,12 +101,28 @@ def _frame() -> list[str]:
         parts += [box(column.left, 98, column.right - column.left, 24, fill="#eef2f6", radius=4)]
         parts += [text(column.left + 8, 114, HEADINGS[key], weight="bold")]
         for second in range(0, column.phase.seconds + 1, 5):
-            parts.append(text(column.x(second), STRIPS['door'] + 34, f"{second} s", anchor="middle", colour=FAINT))
+            parts.append(text(column.x(second), STRIPS["door"] + 34, f"{second} s", anchor="middle", colour=FAINT))
     rows = (
-        (ANSWERS, "Fate of the orders, per second (by the moment they were sent)", [(v, f"{v:,}") for v in range(0, 5_001, 1_000)]),
-        (MONEY, "Accepted, paid, and refused for a full queue, per second", [(0, "0"), (RATE, f"{RATE}"), (800, "800")]),
-        (LATENCY, "Latency, p99 (no answer counts as 2 s)", [(0.001, "1 ms"), (0.01, "10 ms"), (0.1, "100 ms"), (1, "1 s")]),
-        (QUEUE, "Queue depth, and the circuit to payment", [(0, "0"), (OPEN_BELOW, "500"), (SHUT_AT, "800"), (CAPACITY, "1,000")]),
+        (
+            ANSWERS,
+            "Fate of the orders, per second (by the moment they were sent)",
+            [(v, f"{v:,}") for v in range(0, 5_001, 1_000)],
+        ),
+        (
+            MONEY,
+            "Accepted, paid, and refused for a full queue, per second",
+            [(0, "0"), (RATE, f"{RATE}"), (800, "800")],
+        ),
+        (
+            LATENCY,
+            "Latency, p99 (no answer counts as 2 s)",
+            [(0.001, "1 ms"), (0.01, "10 ms"), (0.1, "100 ms"), (1, "1 s")],
+        ),
+        (
+            QUEUE,
+            "Queue depth, and the circuit to payment",
+            [(0, "0"), (OPEN_BELOW, "500"), (SHUT_AT, "800"), (CAPACITY, "1,000")],
+        ),
     )
     for plot, name, ticks in rows:
         parts.append(text(LEFT, plot.top - 10, name, size=13, weight="bold"))
@@ -161,7 +191,9 @@ def _money(column: Column, load, paid: list) -> list[str]:
     parts += [curve(points(accepted), colour=GREEN), curve(points(booked), colour=PURPLE)]
     if load.phase is WITHOUT:
         for row, (words, colour) in enumerate((("accepted", GREEN), ("paid", PURPLE), ("503", BLUE))):
-            parts.append(text(column.right - 4, MONEY.top + 10 + 15 * row, words, anchor="end", colour=colour, weight="bold"))
+            parts.append(
+                text(column.right - 4, MONEY.top + 10 + 15 * row, words, anchor="end", colour=colour, weight="bold")
+            )
     return parts
 
 
@@ -189,14 +221,18 @@ def _queue(column: Column, load, looks: list) -> list[str]:
     for value, label in ((SHUT_AT, "door shuts at 800"), (OPEN_BELOW, "door opens below 500")):
         parts.append(line(column.left, QUEUE.y(value), column.right, QUEUE.y(value), colour=FAINT, dash="5 4"))
         parts.append(text(column.right - 4, QUEUE.y(value) - 4, label, size=11, anchor="end", colour=FAINT, halo=True))
-    parts += _strip(column, "circuit", [(at, look.circuit.replace("_", "-"), CIRCUIT.get(look.circuit, GRID)) for at, look in seen])
-    parts += _strip(column, "door", [(at, *(("open", GREEN) if look.accepting else ("503", BLUE))) for at, look in seen])
+    parts += _strip(
+        column, "circuit", [(at, look.circuit.replace("_", "-"), CIRCUIT.get(look.circuit, GRID)) for at, look in seen]
+    )
+    parts += _strip(
+        column, "door", [(at, *(("open", GREEN) if look.accepting else ("503", BLUE))) for at, look in seen]
+    )
     return parts
 
 
 def _strip(column: Column, name: str, states: list[tuple]) -> list[str]:
     """One bar for each stretch of time in which the state stayed the same."""
-    starts = [states[0], *(new for old, new in zip(states, states[1:]) if new[1] != old[1])]
+    starts = [states[0], *(new for old, new in itertools.pairwise(states) if new[1] != old[1])]
     ends = [at for at, *_ in starts[1:]] + [states[-1][0]]
     parts = []
     for (at, words, colour), end in zip(starts, ends):
@@ -209,7 +245,11 @@ def _strip(column: Column, name: str, states: list[tuple]) -> list[str]:
 
 def _outage(told: Told) -> list[str]:
     column = COLUMNS[OUTAGE.key]
-    parts = [text(column.left + 8, ANSWERS.y(900), f"the sale is over: {OUTAGE.rate} orders a second", colour=FAINT, halo=True)]
+    parts = [
+        text(
+            column.left + 8, ANSWERS.y(900), f"the sale is over: {OUTAGE.rate} orders a second", colour=FAINT, halo=True
+        )
+    ]
     start = told.loads[OUTAGE.key].started
     shut = [look.at - start for look in told.looks if look.at > start and look.circuit in ("open", "half_open")]
     marks = [(FAILS_AT, "payment fails", RED), (RETURNS_AT, "payment returns", GREEN)]

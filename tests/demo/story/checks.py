@@ -26,7 +26,13 @@ def starved(told: Told) -> list[str]:
 
 def checks(told: Told) -> list[Check]:
     warm, sale, outage = (told.loads[phase.key] for phase in (WARM_WITH, WITH, OUTAGE))
-    return [*_rate(sale), *_answers(warm, sale, outage), *_circuit(told), *_queue(told, outage), *_orders(told, warm, sale, outage)]
+    return [
+        *_rate(sale),
+        *_answers(warm, sale, outage),
+        *_circuit(told),
+        *_queue(told, outage),
+        *_orders(told, warm, sale, outage),
+    ]
 
 
 def _rate(sale: Load) -> list[Check]:
@@ -41,7 +47,11 @@ def _rate(sale: Load) -> list[Check]:
             spare >= 0 and len(admitted) > 0,
             f"{len(admitted):,} admitted, closest {spare:.1f} below",
         ),
-        Check(f"sale: at least {ADMITTED_AT_LEAST:.0%} of it", share >= ADMITTED_AT_LEAST, f"{share:.2%} of {allowed:,.0f}"),
+        Check(
+            f"sale: at least {ADMITTED_AT_LEAST:.0%} of it",
+            share >= ADMITTED_AT_LEAST,
+            f"{share:.2%} of {allowed:,.0f}",
+        ),
     ]
 
 
@@ -51,8 +61,16 @@ def _answers(*loads: Load) -> list[Check]:
     bare = sum(not answer.retry_after for answer in refused)
     other = Counter(a.outcome for a in answers if a.outcome not in ("202", "429", "503"))
     return [
-        Check("every answer is 202, 429 or 503", not other, ", ".join(f"{n} × {o}" for o, n in other.items()) or "no other"),
-        Check("every 429 and 503 has Retry-After", bool(refused) and bare == 0, f"{len(refused):,} refusals, {bare} without"),
+        Check(
+            "every answer is 202, 429 or 503",
+            not other,
+            ", ".join(f"{n} × {o}" for o, n in other.items()) or "no other",
+        ),
+        Check(
+            "every 429 and 503 has Retry-After",
+            bool(refused) and bare == 0,
+            f"{len(refused):,} refusals, {bare} without",
+        ),
     ]
 
 
@@ -68,7 +86,11 @@ def _queue(told: Told, outage: Load) -> list[Check]:
     opened = [answer.done for answer in outage.answers if answer.outcome == "202" and shut and answer.done > max(shut)]
     return [
         Check(f"queue never above its capacity of {CAPACITY:,}", 0 < deepest <= CAPACITY, f"deepest {deepest}"),
-        Check("the door shut (503) and opened again", bool(shut and opened), f"{len(shut)} × 503, then {len(opened)} × 202"),
+        Check(
+            "the door shut (503) and opened again",
+            bool(shut and opened),
+            f"{len(shut)} × 503, then {len(opened)} × 202",
+        ),
     ]
 
 
@@ -82,6 +104,14 @@ def _orders(told: Told, *loads: Load) -> list[Check]:
     stray = len(paid.keys() - accepted - unanswered)
     retries = told.looks[-1].retries if told.looks else 0
     return [
-        Check("every accepted order paid", told.drained and bool(accepted) and lost == 0, f"{len(accepted):,} accepted, {lost} lost"),
-        Check("none paid twice, none that was not accepted", doubled == stray == 0, f"{doubled} doubled, {stray} stray, {retries:,} retries"),
+        Check(
+            "every accepted order paid",
+            told.drained and bool(accepted) and lost == 0,
+            f"{len(accepted):,} accepted, {lost} lost",
+        ),
+        Check(
+            "none paid twice, none that was not accepted",
+            doubled == stray == 0,
+            f"{doubled} doubled, {stray} stray, {retries:,} retries",
+        ),
     ]

@@ -41,7 +41,9 @@ class Service:
         raise processes.Failed(f"{name} did not answer within {patience:.0f} s; its log is {self.log}")
 
     def post(self, path: str, body: dict) -> None:
-        request = Request(f"http://{self.address}{path}", json.dumps(body).encode(), {"content-type": "application/json"})
+        request = Request(
+            f"http://{self.address}{path}", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
         with urlopen(request, timeout=5):
             pass
 

@@ -22,7 +22,9 @@ def line(x1: float, y1: float, x2: float, y2: float, *, colour=GRID, width=1.0, 
 
 
 def box(x: float, y: float, width: float, height: float, *, fill: str, radius=0) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0, width):.1f}" height="{height:.1f}" fill="{fill}" rx="{radius}"/>'
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0, width):.1f}" height="{height:.1f}" fill="{fill}" rx="{radius}"/>'
+    )
 
 
 def area(upper: list[tuple], lower: list[tuple], *, fill: str, opacity=1.0) -> str:
