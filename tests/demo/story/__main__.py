@@ -3,6 +3,7 @@
 Exit codes: 0 all checks hold, 1 something does not, 2 this machine could not offer the load, 130 interrupted.
 """
 
+import os
 import resource
 import signal
 import sys
@@ -45,6 +46,9 @@ def main() -> int:
 
 
 def _story(screen: Screen) -> int:
+    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if busy > 1.5 * cores:
+        screen.say(f"Note: other work keeps this machine busy (load {busy:.1f} on {cores} cores); it will show.")
     told = tell(screen)
     picture = OUT / "chart.svg"
     picture.write_text(chart(told), encoding="utf-8")
