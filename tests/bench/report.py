@@ -23,7 +23,10 @@ def main() -> int:
         if "skipped" in row:
             print(f"skipped  {row['door']}: {row['work']}: {row['skipped']}")
     met = [verdict(row, target) for row in measured for target in row["targets"]]
-    print(f"\n{len(measured)} rows measured, {met.count('pass')} targets met, {met.count('MISS')} missed; {out}")
+    print(
+        f"\n{len(measured)} rows measured, {met.count('pass')} targets met, {met.count('MISS')} missed, "
+        f"{met.count('unclear')} unclear (the machine was too busy to tell); {out}"
+    )
     return 0
 
 
@@ -37,12 +40,18 @@ def ratio(row: dict, name: str) -> float | None:
     return statistics.median(ours(row)) / theirs if theirs > 0 else None
 
 
-def spread(row: dict, name: str) -> str:
-    pairs = [a / b for a, b in zip(ours(row), row["ns"][name]) if b > 0]
+def quartiles(row: dict, name: str) -> tuple[float, float] | None:
+    """Of our time over that contender's, round by round."""
+    pairs = [a / b for a, b in zip(ours(row), row["ns"][name]) if b]
     if len(pairs) < 3:
-        return ""
+        return None
     low, _, high = statistics.quantiles(pairs, n=4)
-    return f"{low:.2f}–{high:.2f}"
+    return low, high
+
+
+def spread(row: dict, name: str) -> str:
+    found = quartiles(row, name)
+    return f"{found[0]:.2f}–{found[1]:.2f}" if found else ""
 
 
 def peers(row: dict) -> list[str]:
@@ -54,8 +63,11 @@ def peers(row: dict) -> list[str]:
 
 
 def verdict(row: dict, target: dict) -> str:
-    measured = ratio(row, target["of"])
-    return "pass" if measured is not None and measured <= target["most"] else "MISS"
+    """pass, MISS, or unclear where noise is larger than what is measured: no number to judge by."""
+    measured, found = ratio(row, target["of"]), quartiles(row, target["of"])
+    if measured is None or measured <= 0 or (found and (found[0] <= 0 or found[1] > 3 * found[0])):
+        return "unclear"
+    return "pass" if measured <= target["most"] else "MISS"
 
 
 def entries(row: dict) -> list[dict]:

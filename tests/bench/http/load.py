@@ -62,9 +62,9 @@ class Server:
         return dict(headers)
 
     def cpu_ns(self):
-        """Processor time of all its threads."""
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+        """Processor time of all its threads, those that have ended too."""
+        # The process's clock, as clock_getcpuclockid(3) makes it; Python has only the thread's.
+        return time.clock_gettime_ns((~self.process.pid << 3) | 2)
 
     def load(self):
         """One second of load: processor nanoseconds a request, and requests a second."""
