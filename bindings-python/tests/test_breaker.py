@@ -299,7 +299,7 @@ def test_a_dropped_permit_is_released(clock: ManualClock) -> None:
         ({"failure_on": 5}, TypeError, "failure_on: expected an exception class"),
         ({"failure_on": int}, TypeError, "failure_on: expected an exception class"),
         ({"ignore": (OSError, 5)}, TypeError, "ignore: expected an exception class"),
-        ({"clock": 5}, TypeError, "clock"),
+        ({"clock": 5}, TypeError, "ManualClock"),
         ({"colour": "red"}, TypeError, "colour"),
     ],
 )

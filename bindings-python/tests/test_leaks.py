@@ -88,10 +88,15 @@ def test_memory_stays_level(work: Callable[[], None]) -> None:
         gc.collect()
         return sys.getallocatedblocks()
 
-    # asyncio's and the interpreter's own caches fill up first.
-    blocks(), blocks()
-    before = blocks()
-    assert blocks() - before < rounds / 2, "blocks that Python counts grow with every round"
+    # asyncio's and the interpreter's own caches fill up in bursts; a leak grows in every window.
+    before, growth = blocks(), []
+    for _ in range(8):
+        now = blocks()
+        growth.append(now - before)
+        before = now
+        if growth[-1] < rounds / 10:
+            return
+    pytest.fail(f"blocks that Python counts grow with every {rounds} rounds: {growth}")
 
 
 def test_items_are_released() -> None:
