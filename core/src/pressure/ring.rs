@@ -60,13 +60,13 @@ impl<T> Ring<T> {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    #[inline]
+    #[inline(always)]
     fn index(&self, at: u64) -> usize {
         at as usize & (self.slots.len() - 1)
     }
 
     /// Claims a slot, fills it, and wakes a waiting popper. The item that had to go comes back.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&self, now: u64, item: T) -> Result<Option<T>, PushError<T>> {
         let gate = &*self.gate;
         let backoff = Backoff::new();
@@ -170,7 +170,7 @@ impl<T> Ring<T> {
     }
 
     /// Takes the oldest item with the time of its push (0 without sojourn times).
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&self) -> Result<(T, u64), PopError> {
         let backoff = Backoff::new();
         loop {
@@ -188,7 +188,7 @@ impl<T> Ring<T> {
     }
 
     /// Takes the item at `head`, if that is the head and the item is there.
-    #[inline]
+    #[inline(always)]
     fn take(&self, head: u64) -> Option<(T, u64)> {
         let at = sequence(head);
         let index = self.index(at);
@@ -210,7 +210,7 @@ impl<T> Ring<T> {
         Some((item, time))
     }
 
-    #[inline]
+    #[inline(always)]
     fn fill(&self, at: u64, now: u64, item: T) {
         let index = self.index(at);
         let slot = &self.slots[index];
