@@ -1,5 +1,6 @@
 //! Settings of the bounded queue, and the marks that follow from them.
 
+use super::gate::{CLOSED, REJECTING};
 use crate::ConfigError;
 
 /// The largest capacity.
@@ -80,7 +81,8 @@ impl QueueConfig {
         let high = if high == 1.0 { u64::MAX } else { items(high) };
         let capacity = capacity as u64;
         let drop_oldest = self.on_full == OnFull::DropOldest;
-        Ok(Marks { capacity, high, low: items(low), brake: high.min(capacity + 1), drop_oldest })
+        let refuse = if drop_oldest { CLOSED } else { CLOSED | REJECTING };
+        Ok(Marks { capacity, high, low: items(low), brake: high.min(capacity + 1), drop_oldest, refuse })
     }
 }
 
@@ -97,4 +99,6 @@ pub(super) struct Marks {
     pub(super) brake: u64,
     /// Whether a full queue gives its oldest item up instead of refusing the new one.
     pub(super) drop_oldest: bool,
+    /// The bits of the tail at which a push stops.
+    pub(super) refuse: u64,
 }

@@ -3,7 +3,7 @@
 use super::config::Marks;
 use super::waiters::{Interest, Waiters};
 use super::{PopError, PushErrorKind};
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, loom_fence};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, guess, loom_fence};
 use crossbeam_utils::CachePadded;
 use std::sync::PoisonError;
 
@@ -22,14 +22,21 @@ pub(super) fn sequence(word: u64) -> u64 {
     word >> SHIFT
 }
 
+/// The pushers' end.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) word: AtomicU64,
+    /// The head's sequence number as some push last saw it. A push that finds enough room behind it need not read the head,
+    /// which the poppers are busy writing.
+    pub(super) head_seen: AtomicU64,
+}
+
 /// What a queue shares with its listeners, whatever its items are.
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) head: CachePadded<AtomicU64>,
-    pub(super) tail: CachePadded<AtomicU64>,
+    pub(super) tail: CachePadded<Tail>,
     pub(super) marks: Marks,
-    /// The bits of the tail at which a push stops.
-    pub(super) refuse: u64,
     waiters: CachePadded<Mutex<Waiters>>,
 }
 
@@ -37,9 +44,8 @@ impl Gate {
     pub(super) fn new(marks: Marks) -> Self {
         Self {
             head: CachePadded::new(AtomicU64::new(0)),
-            tail: CachePadded::new(AtomicU64::new(0)),
+            tail: CachePadded::new(Tail { word: AtomicU64::new(0), head_seen: AtomicU64::new(0) }),
             marks,
-            refuse: if marks.drop_oldest { CLOSED } else { CLOSED | REJECTING },
             waiters: CachePadded::new(Mutex::new(Waiters::default())),
         }
     }
@@ -48,11 +54,11 @@ impl Gate {
     pub(super) fn snapshot(&self) -> (u64, u64) {
         loop {
             // SeqCst: after anything that this thread learnt from another; Acquire would do for the comparison below.
-            let tail = self.tail.load(Ordering::SeqCst);
+            let tail = self.tail.word.load(Ordering::SeqCst);
             // Acquire: not before the first look at the tail, and the second look not before it.
             let head = self.head.load(Ordering::Acquire);
             // Relaxed: an equal word means that the head was read while the tail stood still (sequence numbers never come back).
-            if self.tail.load(Ordering::Relaxed) == tail {
+            if self.tail.word.load(Ordering::Relaxed) == tail {
                 return (head, tail);
             }
         }
@@ -78,7 +84,7 @@ impl Gate {
         // Acquire: the look at the tail below comes after it.
         let head = self.head.load(Ordering::Acquire);
         if sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
-            self.let_in(head, tail);
+            self.let_in(head);
             return None;
         }
         self.unmoved(tail).then_some(PushErrorKind::Full)
@@ -87,14 +93,14 @@ impl Gate {
     /// Whether the tail still is `tail`, so that a head read before this call belongs to it.
     pub(super) fn unmoved(&self, tail: u64) -> bool {
         // Acquire: keeps the verdict after the loads it rests on; sequence numbers never come back.
-        self.tail.load(Ordering::Acquire) == tail
+        self.tail.word.load(Ordering::Acquire) == tail
     }
 
     /// Why there is nothing to pop although the slot at `head` is empty; `None`: its item is on the way.
     #[cold]
     pub(super) fn emptiness(&self, head: u64) -> Option<PopError> {
         // Acquire: the tail as of now, after the look at the slot. The tail never falls behind the head, so equal means empty.
-        let tail = self.tail.load(Ordering::Acquire);
+        let tail = self.tail.word.load(Ordering::Acquire);
         if sequence(tail) != sequence(head) {
             return None;
         }
@@ -109,7 +115,7 @@ impl Gate {
         // the tail; all four are SeqCst, so that at least one sees the other.
         loom_fence();
         // SeqCst: see above (on x86 a plain load).
-        let tail = self.tail.load(Ordering::SeqCst);
+        let tail = self.tail.word.load(Ordering::SeqCst);
         if (tail & REJECTING) | (head & WAITING) != 0 {
             self.make_room(head, tail);
         }
@@ -122,7 +128,7 @@ impl Gate {
         // SeqCst: pairs with `popped`.
         let head = self.head.load(Ordering::SeqCst);
         // Acquire: no older than the own claim.
-        let tail = self.tail.load(Ordering::Acquire);
+        let tail = self.tail.word.load(Ordering::Acquire);
         if tail & REJECTING != 0 {
             self.make_room(head, tail);
         }
@@ -133,19 +139,20 @@ impl Gate {
         if tail & REJECTING != 0 {
             // A head older than the tail makes the depth look larger, never smaller; whoever popped later looks again.
             if sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
-                self.let_in(head, tail);
+                self.let_in(head);
             }
         } else if head & WAITING != 0 {
             self.notify(Interest::Push, 1);
         }
     }
 
-    /// Clears the rejecting bit of `tail`, found with a depth below the low mark, and lets waiting pushers in.
-    fn let_in(&self, head: u64, mut tail: u64) {
+    /// Clears the rejecting bit if the depth behind `head` is below the low mark, and lets waiting pushers in.
+    fn let_in(&self, head: u64) {
+        let mut tail = guess(&self.tail.word);
         // While the bit is set nothing is pushed (drop-oldest pushes aside), so a failure means a changed bit, most likely.
         while tail & REJECTING != 0 && sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
             // SeqCst: part of the order of `popped`; the word holds the sequence number, so the bit cannot be a newer one.
-            match self.tail.compare_exchange_weak(tail, tail & !REJECTING, Ordering::SeqCst, Ordering::Relaxed) {
+            match self.tail.word.compare_exchange_weak(tail, tail & !REJECTING, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => {
                     // A pusher that saw the bit and goes to sleep announced itself in an older head than this one.
                     if head & WAITING != 0 {
@@ -162,7 +169,7 @@ impl Gate {
     /// Refuses pushes from now on and wakes everybody.
     pub(super) fn close(&self) {
         // AcqRel: what happened before the close is seen by whoever finds it; every claim is before or after it in this word.
-        self.tail.fetch_or(CLOSED, Ordering::AcqRel);
+        self.tail.word.fetch_or(CLOSED, Ordering::AcqRel);
         self.notify(Interest::Push, u64::MAX);
         self.notify(Interest::Pop, u64::MAX);
     }
@@ -171,7 +178,7 @@ impl Gate {
     fn announcements(&self, interest: Interest) -> &AtomicU64 {
         match interest {
             Interest::Push => &self.head,
-            Interest::Pop => &self.tail,
+            Interest::Pop => &self.tail.word,
         }
     }
 

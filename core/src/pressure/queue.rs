@@ -4,9 +4,9 @@ use super::blocking::block;
 use super::config::QueueConfig;
 use super::error::{PopError, PushError, PushErrorKind};
 use super::gate::{CLOSED, Gate, sequence};
-use super::ring::Ring;
+use super::ring::{DROPPED, REJECTED, Ring};
 use super::waiters::{Interest, Listener};
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, Ordering};
 use crate::{Clock, ConfigError};
 use std::fmt;
 use std::future::poll_fn;
@@ -58,7 +58,6 @@ pub struct BoundedQueue<T> {
     ring: Ring<T>,
     config: QueueConfig,
     clock: Clock,
-    rejected: AtomicU64,
 }
 
 impl<T> BoundedQueue<T> {
@@ -73,7 +72,7 @@ impl<T> BoundedQueue<T> {
     /// An empty queue on `clock` (read for sojourn times only; waiting uses the machine's time). Errors: as [`new`](Self::new).
     pub fn with_clock(config: QueueConfig, clock: Clock) -> Result<Self, ConfigError> {
         let gate = Arc::new(Gate::new(config.marks()?));
-        Ok(Self { ring: Ring::new(gate, config.sojourn), config, clock, rejected: AtomicU64::new(0) })
+        Ok(Self { ring: Ring::new(gate, config.sojourn), config, clock })
     }
 
     /// Its settings.
@@ -89,39 +88,35 @@ impl<T> BoundedQueue<T> {
     /// Puts `item` in without waiting. With [`OnFull::DropOldest`](super::OnFull::DropOldest) the item that had to go comes back in `Some`.
     ///
     /// Errors: the item with [`PushErrorKind::Full`] or [`PushErrorKind::Closed`].
-    #[inline]
+    #[inline(always)]
     pub fn try_push(&self, item: T) -> Result<Option<T>, PushError<T>> {
-        self.try_push_at(self.stamp(), item)
+        self.counted(self.ring.push(item, || self.now()))
     }
 
     /// [`try_push`](Self::try_push) at `now` (nanoseconds of the queue's clock; used for sojourn times only).
-    #[inline]
+    #[inline(always)]
     pub fn try_push_at(&self, now: u64, item: T) -> Result<Option<T>, PushError<T>> {
-        let result = self.ring.push(now, item);
-        if result.is_err() {
-            self.count_rejected();
-        }
-        result
+        self.counted(self.ring.push(item, || now))
     }
 
     /// Takes the oldest item without waiting.
     ///
     /// Errors: [`PopError::Empty`]; [`PopError::Closed`] once it is closed and everything is out.
-    #[inline]
+    #[inline(always)]
     pub fn try_pop(&self) -> Result<T, PopError> {
-        self.ring.pop().map(|(item, _)| item)
+        self.ring.pop::<false>().map(|(item, _)| item)
     }
 
     /// [`try_pop`](Self::try_pop) with the nanoseconds the item spent here (0 unless `sojourn` is on).
-    #[inline]
+    #[inline(always)]
     pub fn try_pop_timed(&self) -> Result<(T, u64), PopError> {
-        self.try_pop_timed_at(self.stamp())
+        self.try_pop_timed_at(if self.config.sojourn { self.now() } else { 0 })
     }
 
     /// [`try_pop_timed`](Self::try_pop_timed) at `now` (nanoseconds of the queue's clock). A `now` before the push gives 0.
-    #[inline]
+    #[inline(always)]
     pub fn try_pop_timed_at(&self, now: u64) -> Result<(T, u64), PopError> {
-        let (item, pushed) = self.ring.pop()?;
+        let (item, pushed) = self.ring.pop::<true>()?;
         Ok((item, if self.config.sojourn { now.saturating_sub(pushed) } else { 0 }))
     }
 
@@ -129,7 +124,7 @@ impl<T> BoundedQueue<T> {
     ///
     /// Errors: the item with [`PushErrorKind::Full`] at the deadline, or [`PushErrorKind::Closed`].
     pub fn push(&self, item: T, timeout: Option<Duration>) -> Result<Option<T>, PushError<T>> {
-        let mut slot = match self.ring.push(self.stamp(), item) {
+        let mut slot = match self.ring.push(item, || self.now()) {
             Err(PushError { item, kind: PushErrorKind::Full }) if timeout != Some(Duration::ZERO) => Some(item),
             done => return self.counted(done),
         };
@@ -196,7 +191,7 @@ impl<T> BoundedQueue<T> {
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
         // Acquire: who sees the close sees what happened before it.
-        self.ring.gate().tail.load(Ordering::Acquire) & CLOSED != 0
+        self.ring.gate().tail.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
     /// Whether pushes are welcome: not closed, not between the watermarks on the way down, and below the capacity.
@@ -214,34 +209,28 @@ impl<T> BoundedQueue<T> {
     /// Counts since the queue was made.
     pub fn stats(&self) -> QueueStats {
         let gate = self.ring.gate();
-        let dropped = self.ring.dropped();
+        let dropped = self.ring.counts().sum(DROPPED);
         let (head, tail) = gate.snapshot();
         QueueStats {
             depth: gate.depth(head, tail) as usize,
             accepting: gate.accepts(head, tail),
             pushed: sequence(tail),
             popped: sequence(head).saturating_sub(dropped),
-            // Relaxed: a count, nothing hangs on it.
-            rejected: self.rejected.load(Ordering::Relaxed),
+            rejected: self.ring.counts().sum(REJECTED),
             dropped,
         }
     }
 
-    /// The time to put on an item, or to take its sojourn at.
-    #[inline]
-    fn stamp(&self) -> u64 {
-        if self.config.sojourn { self.clock.now() } else { 0 }
+    /// Out of line: it is for sojourn times only, and would crowd the path without them.
+    #[inline(never)]
+    fn now(&self) -> u64 {
+        self.clock.now()
     }
 
-    #[cold]
-    fn count_rejected(&self) {
-        // Relaxed: a count, nothing hangs on it.
-        self.rejected.fetch_add(1, Ordering::Relaxed);
-    }
-
+    #[inline(always)]
     fn counted(&self, result: Result<Option<T>, PushError<T>>) -> Result<Option<T>, PushError<T>> {
         if result.is_err() {
-            self.count_rejected();
+            self.ring.counts().add(REJECTED, 1);
         }
         result
     }
@@ -254,7 +243,7 @@ impl<T> BoundedQueue<T> {
     ) -> Poll<Result<Option<T>, PushError<T>>> {
         loop {
             let item = slot.take().expect("a finished push is not polled again");
-            match self.ring.push(self.stamp(), item) {
+            match self.ring.push(item, || self.now()) {
                 Err(PushError { item, kind: PushErrorKind::Full }) => *slot = Some(item),
                 done => return Poll::Ready(done),
             }

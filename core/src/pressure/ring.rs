@@ -5,10 +5,12 @@
 //! both: the number of slots is a power of two not tied to the capacity, and the tail carries the close and the hysteresis.
 #![allow(unsafe_code)] // Items move in and out of uninitialised slots; the stamps say who owns which.
 
+use super::config::Marks;
 use super::gate::{Gate, ONE, REJECTING, WAITING, sequence};
 use super::waiters::Interest;
 use super::{PopError, PushError, PushErrorKind};
-use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell};
+use crate::stats::Striped;
+use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
 use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -23,9 +25,14 @@ pub(super) struct Ring<T> {
     /// When each slot's item was pushed; empty without sojourn times.
     times: Box<[AtomicU64]>,
     gate: Arc<Gate>,
-    /// Items handed back by drop-oldest.
-    dropped: AtomicU64,
+    /// The gate's, again: read from here they need not be read anew after each atomic.
+    marks: Marks,
+    counts: Striped<2>,
 }
+
+/// The lanes of the counts.
+pub(super) const REJECTED: usize = 0;
+pub(super) const DROPPED: usize = 1;
 
 // SAFETY: an item is moved in by one thread and out by one, maybe another, and never shared: Send is all it needs.
 unsafe impl<T: Send> Send for Ring<T> {}
@@ -37,7 +44,7 @@ impl<T> RefUnwindSafe for Ring<T> {}
 
 impl<T> Ring<T> {
     pub(super) fn new(gate: Arc<Gate>, timed: bool) -> Self {
-        let marks = &gate.marks;
+        let marks = gate.marks;
         // At least two, or "holds item n" and "free for n + 1" would be the same stamp; drop-oldest claims its slot before
         // it evicts, so it needs one to spare.
         let slots = (marks.capacity + u64::from(marks.drop_oldest)).next_power_of_two().max(2);
@@ -47,7 +54,8 @@ impl<T> Ring<T> {
                 .map(|n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })
                 .collect(),
             gate,
-            dropped: AtomicU64::new(0),
+            marks,
+            counts: Striped::new(),
         }
     }
 
@@ -55,9 +63,8 @@ impl<T> Ring<T> {
         &self.gate
     }
 
-    pub(super) fn dropped(&self) -> u64 {
-        // Relaxed: a count, nothing hangs on it.
-        self.dropped.load(Ordering::Relaxed)
+    pub(super) fn counts(&self) -> &Striped<2> {
+        &self.counts
     }
 
     #[inline(always)]
@@ -65,83 +72,91 @@ impl<T> Ring<T> {
         at as usize & (self.slots.len() - 1)
     }
 
-    /// Claims a slot, fills it, and wakes a waiting popper. The item that had to go comes back.
     #[inline(always)]
-    pub(super) fn push(&self, now: u64, item: T) -> Result<Option<T>, PushError<T>> {
+    fn slot(&self, at: u64) -> &Slot<T> {
+        // SAFETY: there is at least one slot, and any number masked by one less than their number is below it.
+        unsafe { self.slots.get_unchecked(self.index(at)) }
+    }
+
+    /// Claims a slot, fills it, and wakes a waiting popper. The item that had to go comes back. `now` is called for sojourn
+    /// times only.
+    #[inline(always)]
+    pub(super) fn push(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
         let gate = &*self.gate;
         let backoff = Backoff::new();
-        // Relaxed: only a guess, which the CAS checks.
-        let mut tail = gate.tail.load(Ordering::Relaxed);
-        let (at, next) = loop {
+        let mut tail = guess(&gate.tail.word);
+        let (at, braked) = loop {
             let at = sequence(tail);
             let mut next = tail + ONE;
-            // Acquire: an old head makes the queue look deeper, never emptier, so a claim cannot exceed the capacity.
-            let depth = at.wrapping_sub(sequence(gate.head.load(Ordering::Acquire))).wrapping_add(1);
-            if tail & gate.refuse != 0 || depth >= gate.marks.brake {
-                match self.brake(tail, depth) {
+            // Relaxed: an old head makes the queue look deeper, never emptier, so a claim cannot exceed the capacity.
+            let depth = at.wrapping_sub(gate.tail.head_seen.load(Ordering::Relaxed)).wrapping_add(1);
+            let braked = tail & self.marks.refuse != 0 || depth >= self.marks.brake;
+            if braked {
+                match self.brake(tail) {
                     Ok(word) => next = word,
                     Err(Some(kind)) => return Err(PushError { item, kind }),
                     Err(None) => {
                         backoff.spin();
-                        // Relaxed: as above.
-                        tail = gate.tail.load(Ordering::Relaxed);
+                        tail = guess(&gate.tail.word);
                         continue;
                     }
                 }
             }
             // Acquire: pairs with the Release of the pop that emptied the slot.
-            if self.slots[self.index(at)].stamp.load(Ordering::Acquire) != at {
+            if self.slot(at).stamp.load(Ordering::Acquire) != at {
                 // An old tail, or a pop between its claim and its release of this slot.
                 backoff.snooze();
-                // Relaxed: as above.
-                tail = gate.tail.load(Ordering::Relaxed);
+                tail = guess(&gate.tail.word);
                 continue;
             }
             // SeqCst: the order of `Gate::popped` when it sets the rejecting bit. The word carries closed, rejecting and the
             // announcement of waiting poppers, so none of them can be missed.
-            match gate.tail.compare_exchange_weak(tail, next, Ordering::SeqCst, Ordering::Relaxed) {
-                Ok(_) => break (at, next),
+            match gate.tail.word.compare_exchange_weak(tail, next, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break (at, braked),
                 Err(current) => {
                     tail = current;
                     backoff.spin();
                 }
             }
         };
-        self.fill(at, now, item);
-        let news = (next & WAITING) | (next & !tail & REJECTING);
-        if news != 0 || (gate.marks.drop_oldest && at >= gate.marks.capacity) {
-            return Ok(self.claimed(at, news));
+        self.fill(at, item, now);
+        if braked || tail & WAITING != 0 {
+            return Ok(self.claimed(at, tail));
         }
         Ok(None)
     }
 
-    /// At a mark: the tail word to set, or why not to (`None`: look again).
+    /// At a mark, maybe: the tail word to set, or why not to (`None`: look again).
     #[cold]
-    fn brake(&self, tail: u64, depth: u64) -> Result<u64, Option<PushErrorKind>> {
+    fn brake(&self, tail: u64) -> Result<u64, Option<PushErrorKind>> {
         let gate = &*self.gate;
-        if tail & gate.refuse != 0 {
+        if tail & self.marks.refuse != 0 {
             return Err(gate.refusal(tail));
         }
+        // Acquire: the verdict below looks at the tail again, after this.
+        let head = sequence(gate.head.load(Ordering::Acquire));
+        // Relaxed: a hint; an older one that overtakes this one costs another look.
+        gate.tail.head_seen.store(head, Ordering::Relaxed);
+        let depth = sequence(tail).wrapping_sub(head).wrapping_add(1);
         if depth > u64::MAX / 2 {
             // Below zero: the head has overtaken this tail, an old one.
             return Err(None);
         }
-        if depth > gate.marks.capacity && !gate.marks.drop_oldest {
+        if depth > self.marks.capacity && !self.marks.drop_oldest {
             return Err(gate.unmoved(tail).then_some(PushErrorKind::Full));
         }
-        Ok((tail + ONE) | if depth >= gate.marks.high { REJECTING } else { 0 })
+        Ok((tail + ONE) | if depth >= self.marks.high { REJECTING } else { 0 })
     }
 
-    /// What a push has to do after it has filled its slot.
+    /// What a push that found the tail at `tail` has to do after it has filled slot `at`.
     #[cold]
-    fn claimed(&self, at: u64, news: u64) -> Option<T> {
-        let gate = &*self.gate;
-        let oldest = if gate.marks.drop_oldest { self.evict(at) } else { None };
-        if news & REJECTING != 0 {
-            gate.rejecting_set();
+    fn claimed(&self, at: u64, tail: u64) -> Option<T> {
+        let oldest = if self.marks.drop_oldest { self.evict(at) } else { None };
+        if tail & REJECTING == 0 {
+            self.gate.rejecting_set();
         }
-        if news & WAITING != 0 {
-            gate.notify(Interest::Pop, 1);
+        if tail & WAITING != 0 {
+            self.gate.notify(Interest::Pop, 1);
         }
         oldest
     }
@@ -149,19 +164,17 @@ impl<T> Ring<T> {
     /// Makes room for claim `at` by taking out the item `capacity` before it, unless a pop does so first. Claims beyond the
     /// capacity evict in their order, each its own, so that what comes back is the oldest as of that push.
     fn evict(&self, at: u64) -> Option<T> {
-        let target = at.checked_sub(self.gate.marks.capacity)?;
+        let target = at.checked_sub(self.marks.capacity)?;
         let backoff = Backoff::new();
         loop {
-            // Acquire: the slot is looked at after it.
-            let head = self.gate.head.load(Ordering::Acquire);
+            let head = guess(&self.gate.head);
             if sequence(head) > target {
                 return None;
             }
             if sequence(head) == target
-                && let Some((item, _)) = self.take(head)
+                && let Some((item, _)) = self.take::<false>(head)
             {
-                // Relaxed: a count.
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.counts.add(DROPPED, 1);
                 return Some(item);
             }
             // Another push is between its claim and its publish, or between its claim and its eviction.
@@ -169,14 +182,13 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Takes the oldest item with the time of its push (0 without sojourn times).
+    /// Takes the oldest item with the time of its push (0 without sojourn times, and unless `TIMED`).
     #[inline(always)]
-    pub(super) fn pop(&self) -> Result<(T, u64), PopError> {
+    pub(super) fn pop<const TIMED: bool>(&self) -> Result<(T, u64), PopError> {
         let backoff = Backoff::new();
         loop {
-            // Relaxed: only a guess, which the CAS checks.
-            let head = self.gate.head.load(Ordering::Relaxed);
-            if let Some(taken) = self.take(head) {
+            let head = guess(&self.gate.head);
+            if let Some(taken) = self.take::<TIMED>(head) {
                 self.gate.popped(head + ONE);
                 return Ok(taken);
             }
@@ -189,10 +201,9 @@ impl<T> Ring<T> {
 
     /// Takes the item at `head`, if that is the head and the item is there.
     #[inline(always)]
-    fn take(&self, head: u64) -> Option<(T, u64)> {
+    fn take<const TIMED: bool>(&self, head: u64) -> Option<(T, u64)> {
         let at = sequence(head);
-        let index = self.index(at);
-        let slot = &self.slots[index];
+        let slot = self.slot(at);
         // Acquire: pairs with the Release of the push that filled the slot.
         if slot.stamp.load(Ordering::Acquire) != at + 1 {
             return None;
@@ -204,19 +215,18 @@ impl<T> Ring<T> {
         // SAFETY: the stamp said that item `at` is in the slot, and the CAS made this thread the only one to take it.
         let item = slot.item.with_mut(|place| unsafe { (*place).assume_init_read() });
         // Relaxed: read between the same Acquire and Release as the item.
-        let time = if self.times.is_empty() { 0 } else { self.times[index].load(Ordering::Relaxed) };
+        let time = if TIMED && !self.times.is_empty() { self.times[self.index(at)].load(Ordering::Relaxed) } else { 0 };
         // Release: the item is out before the push of the next lap sees the slot free.
         slot.stamp.store(at + self.slots.len() as u64, Ordering::Release);
         Some((item, time))
     }
 
     #[inline(always)]
-    fn fill(&self, at: u64, now: u64, item: T) {
-        let index = self.index(at);
-        let slot = &self.slots[index];
+    fn fill(&self, at: u64, item: T, now: impl FnOnce() -> u64) {
+        let slot = self.slot(at);
         if !self.times.is_empty() {
             // Relaxed: published with the item.
-            self.times[index].store(now, Ordering::Relaxed);
+            self.times[self.index(at)].store(now(), Ordering::Relaxed);
         }
         // SAFETY: the stamp said that the slot is empty, and the CAS on the tail made this thread the only one to fill it.
         slot.item.with_mut(|place| unsafe { place.write(MaybeUninit::new(item)) });
@@ -231,13 +241,13 @@ impl<T> Drop for Ring<T> {
         struct Rest<'a, T>(&'a Ring<T>);
         impl<T> Drop for Rest<'_, T> {
             fn drop(&mut self) {
-                while let Ok(item) = self.0.pop() {
+                while let Ok(item) = self.0.pop::<false>() {
                     drop(item);
                 }
             }
         }
         let rest = Rest(self);
-        while let Ok(item) = rest.0.pop() {
+        while let Ok(item) = rest.0.pop::<false>() {
             drop(item);
         }
     }
