@@ -59,26 +59,41 @@ impl CountWindow {
         self.word(slot).compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
+    fn hint(&self) -> usize {
+        // Relaxed: a hint, checked against the chunk itself.
+        self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed))
+    }
+
+    fn set_hint(&self, slot: usize) {
+        // Relaxed: a hint.
+        self.words.at(HINT).store(slot as u64, Ordering::Relaxed);
+    }
+
+    /// The common case of `record`: a fast success that finds the tail at once and needs no judging.
+    #[inline]
+    pub(super) fn record_quickly(&self, seen: Control) -> bool {
+        let slot = self.hint();
+        let chunk = self.chunk(slot);
+        let len = chunk.len();
+        chunk.generation() == seen.generation()
+            && len < CHUNK
+            && len + 1 != self.reaches_min
+            && self.swap(slot, chunk, chunk.push(false, false))
+    }
+
     /// Appends an outcome in the generation of `seen` and judges the window as of it.
     #[inline]
     pub(super) fn record(&self, control: &AtomicU64, seen: Control, failed: bool, slow: bool) -> Recorded {
-        // Relaxed: a hint, checked against the chunk itself.
-        let slot = self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed));
-        let chunk = self.chunk(slot);
-        if chunk.generation() == seen.generation() && chunk.len() < CHUNK {
-            let next = chunk.push(failed, slow);
-            if self.swap(slot, chunk, next) {
-                return self.judge_last(seen, slot, next);
-            }
+        if !failed && !slow && self.record_quickly(seen) {
+            return Recorded::Counted;
         }
-        self.record_contended(control, seen, failed, slow)
+        self.record_with_care(control, seen, failed, slow)
     }
 
-    #[cold]
-    fn record_contended(&self, control: &AtomicU64, seen: Control, failed: bool, slow: bool) -> Recorded {
+    #[inline(never)]
+    fn record_with_care(&self, control: &AtomicU64, seen: Control, failed: bool, slow: bool) -> Recorded {
         let generation = seen.generation();
-        // Relaxed: as in `record`.
-        let mut slot = self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed));
+        let mut slot = self.hint();
         for _ in 0..PATIENCE + self.ring.slots() {
             let chunk = self.chunk(slot);
             // Acquire, after the chunk's: a chunk of a later generation was written by one who had seen that generation in
@@ -101,14 +116,13 @@ impl CountWindow {
             let head = self.chunk(next_place.slot);
             if !head.is_blank() && head.round() == next_place.round {
                 slot = next_place.slot;
-                // Relaxed: a hint; its writer may have been killed before it stored it.
-                self.words.at(HINT).store(slot as u64, Ordering::Relaxed);
+                // Its claimer may have been killed before it stored the hint.
+                self.set_hint(slot);
                 continue;
             }
             if !head.is_blank() && head.round() != self.ring.lap_before(next_place.round) {
                 // The log went on by a whole round since `chunk` was read.
-                // Relaxed: as in `record`.
-                slot = self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed));
+                slot = self.hint();
                 continue;
             }
             if seen.is_closed() && chunk.generation() == generation && self.judge_all(slot, chunk) {
@@ -116,8 +130,7 @@ impl CountWindow {
             }
             let next = Chunk::start(generation, next_place.round).push(failed, slow);
             if self.swap(next_place.slot, head, next) {
-                // Relaxed: a hint.
-                self.words.at(HINT).store(next_place.slot as u64, Ordering::Relaxed);
+                self.set_hint(next_place.slot);
                 return self.judge_last(seen, next_place.slot, next);
             }
         }
@@ -125,18 +138,27 @@ impl CountWindow {
     }
 
     /// Judges the window as of the last outcome of `chunk`. A fast success cannot raise a rate, only complete `min_calls`.
-    #[inline]
     fn judge_last(&self, seen: Control, slot: usize, chunk: Chunk) -> Recorded {
         let len = chunk.len();
-        if (chunk.troubled(len) || len == self.reaches_min) && seen.is_closed() && self.judge(slot, chunk, len) {
-            return Recorded::Trips;
-        }
-        Recorded::Counted
+        let trips = self.critical(chunk) >> (len - 1) & 1 == 1 && seen.is_closed() && self.judge(slot, chunk, len);
+        if trips { Recorded::Trips } else { Recorded::Counted }
     }
 
     /// Judges a full chunk as of each of its outcomes.
     fn judge_all(&self, slot: usize, chunk: Chunk) -> bool {
-        (1..=CHUNK).any(|len| (chunk.troubled(len) || len == self.reaches_min) && self.judge(slot, chunk, len))
+        let mut critical = self.critical(chunk);
+        while critical != 0 {
+            if self.judge(slot, chunk, critical.trailing_zeros() + 1) {
+                return true;
+            }
+            critical &= critical - 1;
+        }
+        false
+    }
+
+    /// The outcomes of a chunk, as bits, as of which the window can reach a threshold.
+    fn critical(&self, chunk: Chunk) -> u32 {
+        chunk.failed() | chunk.slow() | 1 << (self.reaches_min - 1)
     }
 
     fn judge(&self, slot: usize, chunk: Chunk, len: u32) -> bool {
@@ -164,8 +186,7 @@ impl CountWindow {
 
     /// The window now.
     pub(super) fn tally(&self, generation: u16) -> Tally {
-        // Relaxed: as in `record`.
-        let mut slot = self.ring.slot(self.words.at(HINT).load(Ordering::Relaxed));
+        let mut slot = self.hint();
         for _ in 0..PATIENCE + self.ring.slots() {
             let chunk = self.chunk(slot);
             let next = self.ring.after(Place { slot, round: chunk.round() });
@@ -187,6 +208,7 @@ impl CountWindow {
     }
 }
 
+const OUTCOMES: u32 = (1 << CHUNK) - 1;
 const FAILED_SHIFT: u32 = 16;
 const LEN_SHIFT: u32 = 32;
 const ROUND_SHIFT: u32 = 37;
@@ -223,17 +245,20 @@ impl Chunk {
         Self((self.0 + (1 << LEN_SHIFT)) | u64::from(failed) << (FAILED_SHIFT + at) | u64::from(slow) << at)
     }
 
-    /// Whether outcome number `len` (from 1) failed or was slow.
-    fn troubled(self, len: u32) -> bool {
-        (self.0 | self.0 >> FAILED_SHIFT) >> (len - 1) & 1 == 1
+    /// Outcomes that failed, the oldest in bit 0.
+    fn failed(self) -> u32 {
+        (self.0 >> FAILED_SHIFT) as u32 & OUTCOMES
+    }
+
+    fn slow(self) -> u32 {
+        self.0 as u32 & OUTCOMES
     }
 
     /// The newest `most` of the first `len` outcomes.
     fn newest(self, len: u32, most: u32) -> Tally {
         let calls = len.min(most);
         let mask = ((1_u32 << calls) - 1) << (len - calls);
-        let (slow, failed) = (self.0 as u32 & 0xffff, (self.0 >> FAILED_SHIFT) as u32 & 0xffff);
-        Tally { calls, failed: (failed & mask).count_ones(), slow: (slow & mask).count_ones() }
+        Tally { calls, failed: (self.failed() & mask).count_ones(), slow: (self.slow() & mask).count_ones() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What became of a call.
 
 use super::control::Control;
+use super::count_window::CountWindow;
 use super::permit::{Outcome, Permit};
 use super::rules::nanos;
 use super::state::State;
@@ -60,18 +61,26 @@ impl CircuitBreaker {
         if !seen.issued(permit.word) {
             return;
         }
-        if seen.is_closed() && !self.rules.times_calls() {
-            match outcome {
-                Outcome::Ignore => {}
-                Outcome::Success => self.count(seen, &now, false, false, 0),
-                Outcome::Failure => self.count(seen, &now, true, false, retry_after_ns),
-            }
+        if let (Outcome::Success, true, Some(window)) = (outcome, seen.is_closed(), self.plain_window())
+            && window.record_quickly(seen)
+        {
             return;
         }
-        self.report_timed(seen, &now, permit, outcome, duration, retry_after_ns);
+        self.report_any(seen, &now, permit, outcome, duration, retry_after_ns);
     }
 
-    fn report_timed(
+    /// The window of a breaker for which a success is nothing but an entry in the log.
+    #[inline]
+    fn plain_window(&self) -> Option<&CountWindow> {
+        match &self.outcomes {
+            Outcomes::Count(window) if !self.rules.times_calls() && !self.rules.counts_runs() => Some(window),
+            _ => None,
+        }
+    }
+
+    // Not inlined, so that the common case stays small at the call site.
+    #[inline(never)]
+    fn report_any(
         &self,
         seen: Control,
         now: &impl Fn() -> u64,
@@ -89,11 +98,11 @@ impl CircuitBreaker {
                 self.count(seen, now, outcome == Outcome::Failure, slow, retry_after_ns);
             }
             State::HalfOpen => self.settle_probe(seen, permit, outcome, slow, now(), retry_after_ns),
+            // Not an outcome, or nobody counts.
             _ => {}
         }
     }
 
-    #[inline]
     fn count(&self, seen: Control, now: &impl Fn() -> u64, failed: bool, slow: bool, retry_after_ns: u64) {
         let control = &self.head.control.0;
         let recorded = match &self.outcomes {
@@ -104,8 +113,7 @@ impl CircuitBreaker {
             Recorded::Late => false,
             Recorded::Trips => true,
             Recorded::Counted => {
-                self.rules.run_length != u64::MAX
-                    && run::record(&self.head.run, control, seen, failed) >= self.rules.run_length
+                self.rules.counts_runs() && run::record(&self.head.run, control, seen, failed) >= self.rules.run_length
             }
         };
         if trips && seen.is_closed() {

@@ -61,6 +61,10 @@ impl Rules {
         self.slow_ns != u64::MAX
     }
 
+    pub(super) fn counts_runs(&self) -> bool {
+        self.run_length != u64::MAX
+    }
+
     pub(super) fn since_epoch(&self, now: u64) -> u64 {
         now.saturating_sub(self.epoch_ns)
     }
