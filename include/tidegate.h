@@ -521,18 +521,22 @@ typedef struct {
 } tg_decision;
 
 /**
- * A booking made by tg_bucket_reserve(), by value. What is in it is tidegate's; all zero is no booking.
+ * Counts since a bucket was made. Start from TG_BUCKET_SNAPSHOT_INIT.
  */
 typedef struct {
     /**
-     * Opaque.
+     * sizeof(tg_bucket_snapshot)
      */
-    uint64_t word;
+    size_t struct_size;
     /**
-     * Opaque.
+     * Calls admitted.
      */
-    uint64_t booking;
-} tg_ticket;
+    uint64_t admitted;
+    /**
+     * Calls denied.
+     */
+    uint64_t denied;
+} tg_bucket_snapshot;
 
 /**
  * A rate and a burst. Start from TG_QUOTA_INIT.
@@ -561,22 +565,18 @@ typedef struct {
 } tg_quota;
 
 /**
- * Counts since a bucket was made. Start from TG_BUCKET_SNAPSHOT_INIT.
+ * A booking made by tg_bucket_reserve(), by value. What is in it is tidegate's; all zero is no booking.
  */
 typedef struct {
     /**
-     * sizeof(tg_bucket_snapshot)
+     * Opaque.
      */
-    size_t struct_size;
+    uint64_t word;
     /**
-     * Calls admitted.
+     * Opaque.
      */
-    uint64_t admitted;
-    /**
-     * Calls denied.
-     */
-    uint64_t denied;
-} tg_bucket_snapshot;
+    uint64_t booking;
+} tg_ticket;
 
 /**
  * Settings of a queue. Start from TG_QUEUE_CONFIG_INIT and set capacity.
@@ -694,75 +694,6 @@ tg_status tg_breaker_acquire(const tg_breaker *breaker, tg_permit *permit, uint6
 tg_status tg_breaker_acquire_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit *permit, uint64_t *retry_after_ns);
 
 /**
- * Reports what became of a call: one of tg_outcome, and how long it took (TG_NEVER: the time since it was acquired).
- * A report that comes too late (the circuit has changed meanwhile) is dropped.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
- * Since: 0.1
- */
-tg_status tg_breaker_report(const tg_breaker *breaker, tg_permit permit, int32_t outcome, uint64_t duration_ns);
-
-/**
- * tg_breaker_report() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
- * Since: 0.1
- */
-tg_status tg_breaker_report_at(const tg_breaker *breaker,
-                               uint64_t now_ns,
-                               tg_permit permit,
-                               int32_t outcome,
-                               uint64_t duration_ns);
-
-/**
- * Reports a failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
- * (at least cooldown_ns, at most max_cooldown_ns).
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
- * Since: 0.1
- */
-tg_status tg_breaker_report_retry_after(const tg_breaker *breaker, tg_permit permit, uint64_t retry_after_ns);
-
-/**
- * tg_breaker_report_retry_after() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
- * Since: 0.1
- */
-tg_status tg_breaker_report_retry_after_at(const tg_breaker *breaker,
-                                           uint64_t now_ns,
-                                           tg_permit permit,
-                                           uint64_t retry_after_ns);
-
-/**
- * Gives a permit back without an outcome (the call was cancelled, or never made): neutral, a probe slot returns.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT.
- * Since: 0.1
- */
-tg_status tg_breaker_release(const tg_breaker *breaker, tg_permit permit);
-
-/**
- * tg_breaker_release() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT.
- * Since: 0.1
- */
-tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit permit);
-
-/**
  * Tells where the breaker stands: one of tg_state. It still reads TG_STATE_OPEN after the cooldown, until somebody
  * acquires a probe.
  *
@@ -812,6 +743,17 @@ tg_status tg_breaker_stats(const tg_breaker *breaker, tg_breaker_snapshot *snaps
  * Since: 0.1
  */
 tg_status tg_breaker_stats_at(const tg_breaker *breaker, uint64_t now_ns, tg_breaker_snapshot *snapshot);
+
+/**
+ * Reads the oldest event whose number is at least from: TG_OK, or TG_EMPTY when there is none. To follow a breaker:
+ * `while (tg_breaker_next_event(breaker, next, &event) == TG_OK) next = event.seq + 1;`
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; each follower keeps its own number.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_breaker_next_event(const tg_breaker *breaker, uint64_t from, tg_event *event);
 
 /**
  * Opens the circuit until tg_breaker_reset(). Permits still out are void.
@@ -894,15 +836,73 @@ tg_status tg_breaker_reset(const tg_breaker *breaker);
 tg_status tg_breaker_reset_at(const tg_breaker *breaker, uint64_t now_ns);
 
 /**
- * Reads the oldest event whose number is at least from: TG_OK, or TG_EMPTY when there is none. To follow a breaker:
- * `while (tg_breaker_next_event(breaker, next, &event) == TG_OK) next = event.seq + 1;`
+ * Reports what became of a call: one of tg_outcome, and how long it took (TG_NEVER: the time since it was acquired).
+ * A report that comes too late (the circuit has changed meanwhile) is dropped.
  *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; each follower keeps its own number.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
  * Since: 0.1
  */
-tg_status tg_breaker_next_event(const tg_breaker *breaker, uint64_t from, tg_event *event);
+tg_status tg_breaker_report(const tg_breaker *breaker, tg_permit permit, int32_t outcome, uint64_t duration_ns);
+
+/**
+ * tg_breaker_report() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_report_at(const tg_breaker *breaker,
+                               uint64_t now_ns,
+                               tg_permit permit,
+                               int32_t outcome,
+                               uint64_t duration_ns);
+
+/**
+ * Reports a failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
+ * (at least cooldown_ns, at most max_cooldown_ns).
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_report_retry_after(const tg_breaker *breaker, tg_permit permit, uint64_t retry_after_ns);
+
+/**
+ * tg_breaker_report_retry_after() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
+ * Since: 0.1
+ */
+tg_status tg_breaker_report_retry_after_at(const tg_breaker *breaker,
+                                           uint64_t now_ns,
+                                           tg_permit permit,
+                                           uint64_t retry_after_ns);
+
+/**
+ * Gives a permit back without an outcome (the call was cancelled, or never made): neutral, a probe slot returns.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT.
+ * Since: 0.1
+ */
+tg_status tg_breaker_release(const tg_breaker *breaker, tg_permit permit);
+
+/**
+ * tg_breaker_release() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: borrows breaker; uses the permit up.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_NO_PERMIT.
+ * Since: 0.1
+ */
+tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit permit);
 
 /**
  * Makes a full token bucket.
@@ -987,56 +987,14 @@ tg_status tg_bucket_peek(const tg_bucket *bucket, tg_decision *decision);
 tg_status tg_bucket_peek_at(const tg_bucket *bucket, uint64_t now_ns, tg_decision *decision);
 
 /**
- * Books n tokens ahead if the wait is at most max_wait_ns (TG_NEVER: as long as it takes). TG_OK: booked, act after
- * *wait_ns nanoseconds. TG_DENIED: nothing booked, *wait_ns is the wait it would have taken (TG_NEVER: n exceeds the
- * burst) and *ticket is all zero.
+ * Tells how many calls were admitted and denied since the bucket was made.
  *
- * Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
  * Since: 0.1
  */
-tg_status tg_bucket_reserve(const tg_bucket *bucket,
-                            uint32_t n,
-                            uint64_t max_wait_ns,
-                            tg_ticket *ticket,
-                            uint64_t *wait_ns);
-
-/**
- * tg_bucket_reserve() at now_ns nanoseconds of the bucket's clock.
- *
- * Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
- * Since: 0.1
- */
-tg_status tg_bucket_reserve_at(const tg_bucket *bucket,
-                               uint64_t now_ns,
-                               uint32_t n,
-                               uint64_t max_wait_ns,
-                               tg_ticket *ticket,
-                               uint64_t *wait_ns);
-
-/**
- * Gives a booking back: nothing once its time to act has come, else its tokens minus what was booked after it.
- * *returned (may be NULL) tells whether anything came back. Always TG_OK with a live bucket.
- *
- * Ownership: borrows both; a ticket may be dropped without cancelling.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (bucket).
- * Since: 0.1
- */
-tg_status tg_bucket_cancel(const tg_bucket *bucket, tg_ticket ticket, bool *returned);
-
-/**
- * tg_bucket_cancel() at now_ns nanoseconds of the bucket's clock.
- *
- * Ownership: borrows both; a ticket may be dropped without cancelling.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (bucket).
- * Since: 0.1
- */
-tg_status tg_bucket_cancel_at(const tg_bucket *bucket, uint64_t now_ns, tg_ticket ticket, bool *returned);
+tg_status tg_bucket_stats(const tg_bucket *bucket, tg_bucket_snapshot *snapshot);
 
 /**
  * Gives n tokens back, never above full; does not shorten a penalty.
@@ -1130,14 +1088,56 @@ tg_status tg_bucket_set_quota_at(const tg_bucket *bucket, uint64_t now_ns, const
 tg_status tg_bucket_quota(const tg_bucket *bucket, tg_quota *quota);
 
 /**
- * Tells how many calls were admitted and denied since the bucket was made.
+ * Books n tokens ahead if the wait is at most max_wait_ns (TG_NEVER: as long as it takes). TG_OK: booked, act after
+ * *wait_ns nanoseconds. TG_DENIED: nothing booked, *wait_ns is the wait it would have taken (TG_NEVER: n exceeds the
+ * burst) and *ticket is all zero.
  *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
  * Since: 0.1
  */
-tg_status tg_bucket_stats(const tg_bucket *bucket, tg_bucket_snapshot *snapshot);
+tg_status tg_bucket_reserve(const tg_bucket *bucket,
+                            uint32_t n,
+                            uint64_t max_wait_ns,
+                            tg_ticket *ticket,
+                            uint64_t *wait_ns);
+
+/**
+ * tg_bucket_reserve() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
+ * Since: 0.1
+ */
+tg_status tg_bucket_reserve_at(const tg_bucket *bucket,
+                               uint64_t now_ns,
+                               uint32_t n,
+                               uint64_t max_wait_ns,
+                               tg_ticket *ticket,
+                               uint64_t *wait_ns);
+
+/**
+ * Gives a booking back: nothing once its time to act has come, else its tokens minus what was booked after it.
+ * *returned (may be NULL) tells whether anything came back. Always TG_OK with a live bucket.
+ *
+ * Ownership: borrows both; a ticket may be dropped without cancelling.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (bucket).
+ * Since: 0.1
+ */
+tg_status tg_bucket_cancel(const tg_bucket *bucket, tg_ticket ticket, bool *returned);
+
+/**
+ * tg_bucket_cancel() at now_ns nanoseconds of the bucket's clock.
+ *
+ * Ownership: borrows both; a ticket may be dropped without cancelling.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (bucket).
+ * Since: 0.1
+ */
+tg_status tg_bucket_cancel_at(const tg_bucket *bucket, uint64_t now_ns, tg_ticket ticket, bool *returned);
 
 /**
  * Makes a handle to the machine's monotonic clock (what every object uses that is given no clock).
@@ -1224,6 +1224,56 @@ tg_status tg_queue_new(const tg_queue_config *config,
 void tg_queue_free(tg_queue *queue);
 
 /**
+ * Refuses pushes from now on and wakes all who wait; what was accepted can still be popped. Closing twice is fine.
+ *
+ * Ownership: borrows queue.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_queue_close(const tg_queue *queue);
+
+/**
+ * Tells whether the queue was closed.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_queue_is_closed(const tg_queue *queue, bool *closed);
+
+/**
+ * Tells whether a push would be accepted: not closed, not full, not above the watermark.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_queue_is_accepting(const tg_queue *queue, bool *accepting);
+
+/**
+ * Tells how many items it holds now.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_queue_depth(const tg_queue *queue, size_t *depth);
+
+/**
+ * Tells the depth and the counts since the queue was made.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_queue_stats(const tg_queue *queue, tg_queue_snapshot *snapshot);
+
+/**
  * Puts an item in without waiting: TG_OK, TG_FULL or TG_CLOSED. With TG_DROP_OLDEST, *dropped is the item that had to
  * go, or NULL; otherwise dropped may be NULL.
  *
@@ -1306,16 +1356,6 @@ tg_status tg_queue_try_pop_timed_at(const tg_queue *queue, uint64_t now_ns, void
 tg_status tg_queue_pop(const tg_queue *queue, uint64_t timeout_ns, void **item);
 
 /**
- * Refuses pushes from now on and wakes all who wait; what was accepted can still be popped. Closing twice is fine.
- *
- * Ownership: borrows queue.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_queue_close(const tg_queue *queue);
-
-/**
  * Closes the queue and takes the oldest item out: TG_OK, or TG_CLOSED when nothing is left. Loop until TG_CLOSED:
  * `while (tg_queue_drain(queue, &item) == TG_OK) free(item);`
  *
@@ -1325,46 +1365,6 @@ tg_status tg_queue_close(const tg_queue *queue);
  * Since: 0.1
  */
 tg_status tg_queue_drain(const tg_queue *queue, void **item);
-
-/**
- * Tells whether the queue was closed.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_queue_is_closed(const tg_queue *queue, bool *closed);
-
-/**
- * Tells whether a push would be accepted: not closed, not full, not above the watermark.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_queue_is_accepting(const tg_queue *queue, bool *accepting);
-
-/**
- * Tells how many items it holds now.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_queue_depth(const tg_queue *queue, size_t *depth);
-
-/**
- * Tells the depth and the counts since the queue was made.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
-tg_status tg_queue_stats(const tg_queue *queue, tg_queue_snapshot *snapshot);
 
 /**
  * A short, fixed text for `status` (any number: an unknown one is told as such). Not the place for details: see

@@ -2,7 +2,8 @@
 //! rewrites it (`ffi/gen-header.sh`).
 
 use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_event, tg_permit};
-use crate::bucket::{tg_bucket_config, tg_bucket_snapshot, tg_ticket};
+use crate::bucket::reserve::tg_ticket;
+use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
 use crate::decision::tg_decision;
 use crate::handle::In;
 use crate::queue::{tg_queue_config, tg_queue_snapshot};

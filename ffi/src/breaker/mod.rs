@@ -4,7 +4,9 @@
 #![allow(unsafe_code)]
 
 mod config;
+pub mod operator;
 mod permit;
+pub mod report;
 mod view;
 
 pub use config::tg_breaker_config;
@@ -14,10 +16,7 @@ pub use view::{tg_breaker_snapshot, tg_event, tg_event_kind, tg_state};
 use crate::clock::clock_or_monotonic;
 use crate::handle::{Handle, In, Out};
 use crate::panic::guard;
-use crate::quota::bound;
 use crate::status::tg_status;
-use permit::outcome as checked_outcome;
-use std::time::Duration;
 use tg_status::{TG_EMPTY, TG_OK, TG_OPEN};
 use tidegate_core::CircuitBreaker;
 use tidegate_core::breaker::{Permit, Rejected};
@@ -116,120 +115,6 @@ fn granted(answer: Result<Permit, Rejected>, permit: &Out<tg_permit>, retry_afte
     }
 }
 
-/// Reports what became of a call: one of tg_outcome, and how long it took (TG_NEVER: the time since it was acquired).
-/// A report that comes too late (the circuit has changed meanwhile) is dropped.
-///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_report(
-    breaker: In<tg_breaker>,
-    permit: tg_permit,
-    outcome: i32,
-    duration_ns: u64,
-) -> tg_status {
-    guard(|| {
-        let breaker = &breaker.get("breaker")?.0;
-        let (permit, outcome) = (permit.checked()?, checked_outcome(outcome)?);
-        breaker.report(permit, outcome, bound(duration_ns));
-        Ok(TG_OK)
-    })
-}
-
-/// tg_breaker_report() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_report_at(
-    breaker: In<tg_breaker>,
-    now_ns: u64,
-    permit: tg_permit,
-    outcome: i32,
-    duration_ns: u64,
-) -> tg_status {
-    guard(|| {
-        let breaker = &breaker.get("breaker")?.0;
-        let (permit, outcome) = (permit.checked()?, checked_outcome(outcome)?);
-        breaker.report_at(now_ns, permit, outcome, bound(duration_ns));
-        Ok(TG_OK)
-    })
-}
-
-/// Reports a failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
-/// (at least cooldown_ns, at most max_cooldown_ns).
-///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_report_retry_after(
-    breaker: In<tg_breaker>,
-    permit: tg_permit,
-    retry_after_ns: u64,
-) -> tg_status {
-    guard(|| {
-        let breaker = &breaker.get("breaker")?.0;
-        let retry_after = Duration::from_nanos(retry_after_ns);
-        breaker.report_retry_after(permit.checked()?, retry_after);
-        Ok(TG_OK)
-    })
-}
-
-/// tg_breaker_report_retry_after() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_report_retry_after_at(
-    breaker: In<tg_breaker>,
-    now_ns: u64,
-    permit: tg_permit,
-    retry_after_ns: u64,
-) -> tg_status {
-    guard(|| {
-        let breaker = &breaker.get("breaker")?.0;
-        let retry_after = Duration::from_nanos(retry_after_ns);
-        breaker.report_retry_after_at(now_ns, permit.checked()?, retry_after);
-        Ok(TG_OK)
-    })
-}
-
-/// Gives a permit back without an outcome (the call was cancelled, or never made): neutral, a probe slot returns.
-///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_release(breaker: In<tg_breaker>, permit: tg_permit) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.release(permit.checked()?);
-        Ok(TG_OK)
-    })
-}
-
-/// tg_breaker_release() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_release_at(breaker: In<tg_breaker>, now_ns: u64, permit: tg_permit) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.release_at(now_ns, permit.checked()?);
-        Ok(TG_OK)
-    })
-}
-
 /// Tells where the breaker stands: one of tg_state. It still reads TG_STATE_OPEN after the cooldown, until somebody
 /// acquires a probe.
 ///
@@ -315,118 +200,6 @@ pub extern "C" fn tg_breaker_stats_at(
         let breaker = &breaker.get("breaker")?.0;
         let room = snapshot.room("snapshot")?;
         snapshot.fill(room, breaker.stats_at(now_ns).into());
-        Ok(TG_OK)
-    })
-}
-
-/// Opens the circuit until tg_breaker_reset(). Permits still out are void.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_force_open(breaker: In<tg_breaker>) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.force_open();
-        Ok(TG_OK)
-    })
-}
-
-/// tg_breaker_force_open() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_force_open_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.force_open_at(now_ns);
-        Ok(TG_OK)
-    })
-}
-
-/// Lets every call pass and counts nothing, until tg_breaker_reset(). Permits still out are void.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_disable(breaker: In<tg_breaker>) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.disable();
-        Ok(TG_OK)
-    })
-}
-
-/// tg_breaker_disable() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_disable_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.disable_at(now_ns);
-        Ok(TG_OK)
-    })
-}
-
-/// Counts and never opens, until tg_breaker_reset(). Permits still out are void.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_metrics_only(breaker: In<tg_breaker>) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.metrics_only();
-        Ok(TG_OK)
-    })
-}
-
-/// tg_breaker_metrics_only() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_metrics_only_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.metrics_only_at(now_ns);
-        Ok(TG_OK)
-    })
-}
-
-/// Closes the circuit, with an empty window and the first cooldown. Permits still out are void.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_reset(breaker: In<tg_breaker>) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.reset();
-        Ok(TG_OK)
-    })
-}
-
-/// tg_breaker_reset() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn tg_breaker_reset_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
-    guard(|| {
-        breaker.get("breaker")?.0.reset_at(now_ns);
         Ok(TG_OK)
     })
 }

@@ -1,0 +1,220 @@
+//! Token bucket.
+
+// `#[unsafe(no_mangle)]`, and `unsafe impl Settings` for a struct of plain numbers.
+#![allow(unsafe_code)]
+
+pub mod change;
+pub mod reserve;
+
+use crate::clock::{clock_or_monotonic, tg_clock};
+use crate::decision::{answer, tg_decision};
+use crate::handle::{Handle, In, Out, Settings, versioned};
+use crate::panic::guard;
+use crate::quota::{TG_BURST_OF_RATE, tg_quota};
+use crate::status::tg_status;
+use std::ffi::c_char;
+use std::mem::size_of;
+use tg_status::{TG_DENIED, TG_OK};
+use tidegate_core::TokenBucket;
+
+/// A token bucket: starts full, refills at its rate, holds at most its burst.
+#[derive(Debug)]
+pub struct tg_bucket(TokenBucket);
+
+impl Handle for tg_bucket {}
+
+/// Settings of a token bucket. Start from TG_BUCKET_CONFIG_INIT; set rate, or count and period_ns.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct tg_bucket_config {
+    /// sizeof(tg_bucket_config)
+    pub struct_size: usize,
+    /// "400/s", "100 per minute", "5 per 15 minutes"; NULL: see count. Borrowed during the call.
+    pub rate: In<c_char>,
+    /// The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+    pub clock: In<tg_clock>,
+    /// Tokens ...
+    pub count: u64,
+    /// ... per this many nanoseconds. 0 both when rate is set.
+    pub period_ns: u64,
+    /// The most tokens at once, 1 .. 2^32 - 1; TG_BURST_OF_RATE: the count of the rate.
+    pub burst: u64,
+    /// 1: one word of state. k > 1: rate and burst are split over k words, so that many threads get in each other's way
+    /// less; a cost above burst / k is then never admitted.
+    pub stripes: u64,
+}
+
+versioned!(tg_bucket_config, first = 56, last = stripes);
+// SAFETY: pointers and integers only.
+unsafe impl Settings for tg_bucket_config {}
+
+impl Default for tg_bucket_config {
+    fn default() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            rate: In::default(),
+            clock: In::default(),
+            count: 0,
+            period_ns: 0,
+            burst: TG_BURST_OF_RATE,
+            stripes: 1,
+        }
+    }
+}
+
+/// Counts since a bucket was made. Start from TG_BUCKET_SNAPSHOT_INIT.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_bucket_snapshot {
+    /// sizeof(tg_bucket_snapshot)
+    pub struct_size: usize,
+    /// Calls admitted.
+    pub admitted: u64,
+    /// Calls denied.
+    pub denied: u64,
+}
+
+versioned!(tg_bucket_snapshot, first = 24, last = denied);
+
+#[inline]
+fn allowed(yes: bool) -> tg_status {
+    if yes { TG_OK } else { TG_DENIED }
+}
+
+/// Makes a full token bucket.
+///
+/// Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to.
+/// Thread safety: any thread.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had);
+/// TG_CONFLICT (neither or both of rate and count). *bucket is then not written.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut tg_bucket>) -> tg_status {
+    guard(|| {
+        let tg_bucket_config { rate, clock, count, period_ns, burst, stripes, .. } = config.read("config")?;
+        bucket.require("bucket")?;
+        let quota = tg_quota { rate, count, period_ns, burst, ..Default::default() }.checked()?;
+        let clock = clock_or_monotonic(&clock);
+        bucket.give(tg_bucket(match stripes {
+            1 => TokenBucket::with_clock(quota, clock),
+            _ => TokenBucket::striped(quota, u32::try_from(stripes).unwrap_or(u32::MAX), clock)?,
+        }));
+        Ok(TG_OK)
+    })
+}
+
+/// Frees a bucket; NULL is fine.
+///
+/// Ownership: takes bucket.
+/// Thread safety: no other call may be using bucket, now or later.
+/// Errors: none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_free(bucket: Out<tg_bucket>) {
+    guard(|| {
+        bucket.free();
+        Ok(TG_OK)
+    });
+}
+
+/// Takes n tokens, or nothing: TG_OK or TG_DENIED. n = 0 takes nothing and is denied only in debt or under a penalty.
+///
+/// Ownership: borrows bucket.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_try_acquire(bucket: In<tg_bucket>, n: u32) -> tg_status {
+    guard(|| Ok(allowed(bucket.get("bucket")?.0.try_acquire(n))))
+}
+
+/// tg_bucket_try_acquire() at now_ns nanoseconds of the bucket's clock.
+///
+/// Ownership: borrows bucket.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_try_acquire_at(bucket: In<tg_bucket>, now_ns: u64, n: u32) -> tg_status {
+    guard(|| Ok(allowed(bucket.get("bucket")?.0.try_acquire_at(now_ns, n))))
+}
+
+/// Takes n tokens, or nothing, and tells what is left: TG_OK or TG_DENIED.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_STRUCT_SIZE; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_check(bucket: In<tg_bucket>, n: u32, decision: Out<tg_decision>) -> tg_status {
+    guard(|| {
+        let bucket = &bucket.get("bucket")?.0;
+        answer(&decision, || bucket.check(n))
+    })
+}
+
+/// tg_bucket_check() at now_ns nanoseconds of the bucket's clock.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_STRUCT_SIZE; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_check_at(
+    bucket: In<tg_bucket>,
+    now_ns: u64,
+    n: u32,
+    decision: Out<tg_decision>,
+) -> tg_status {
+    guard(|| {
+        let bucket = &bucket.get("bucket")?.0;
+        answer(&decision, || bucket.check_at(now_ns, n))
+    })
+}
+
+/// Tells what tg_bucket_check() for one token would say, and takes nothing (so remaining is what is there now):
+/// TG_OK or TG_DENIED.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_STRUCT_SIZE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_peek(bucket: In<tg_bucket>, decision: Out<tg_decision>) -> tg_status {
+    guard(|| {
+        let bucket = &bucket.get("bucket")?.0;
+        answer(&decision, || bucket.peek())
+    })
+}
+
+/// tg_bucket_peek() at now_ns nanoseconds of the bucket's clock.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_STRUCT_SIZE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_peek_at(bucket: In<tg_bucket>, now_ns: u64, decision: Out<tg_decision>) -> tg_status {
+    guard(|| {
+        let bucket = &bucket.get("bucket")?.0;
+        answer(&decision, || bucket.peek_at(now_ns))
+    })
+}
+
+/// Tells how many calls were admitted and denied since the bucket was made.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time.
+/// Errors: TG_NULL, TG_STRUCT_SIZE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_bucket_stats(bucket: In<tg_bucket>, snapshot: Out<tg_bucket_snapshot>) -> tg_status {
+    guard(|| {
+        let bucket = &bucket.get("bucket")?.0;
+        let room = snapshot.room("snapshot")?;
+        let now = bucket.stats();
+        let now = tg_bucket_snapshot { admitted: now.admitted, denied: now.denied, ..Default::default() };
+        snapshot.fill(room, now);
+        Ok(TG_OK)
+    })
+}
