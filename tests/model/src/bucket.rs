@@ -70,7 +70,7 @@ pub struct Bucket {
     /// The instant, in units, at which the bucket is full if nobody takes anything.
     tat: i128,
     penalty: bool,
-    /// The furthest instant that a booking still out has moved `tat` to.
+    /// The furthest instant that any booking of this era has moved `tat` to.
     furthest: i128,
     /// The longest wait or penalty that ever moved `tat`.
     longest_ns: u64,
@@ -138,9 +138,6 @@ impl Bucket {
         let restore = ticket.cost_units - (self.tat.max(self.furthest) - ticket.tat);
         if void || self.penalty_in_force(now) || restore <= 0 {
             return false;
-        }
-        if self.furthest == ticket.tat {
-            self.furthest -= restore;
         }
         self.store(now, self.tat - restore);
         true

@@ -29,7 +29,7 @@ pub(super) struct BucketState {
     epoch_ticks: u64,
     /// The longest wait or penalty ever put on this bucket, in nanoseconds.
     longest_wait_ns: AtomicU64,
-    /// The furthest `tat` that a booking still out has put: a cancel lowers the word below bookings made after its own, and
+    /// The furthest `tat` that any booking has put: a cancel lowers the word below bookings made after its own, and
     /// the next cancel must see them.
     furthest: AtomicU64,
     /// Counts changes of the quota and resets; tickets of an earlier one are void.
@@ -156,6 +156,10 @@ impl BucketState {
     pub(super) fn cancel(&self, now_ns: u64, ticket: Ticket) -> bool {
         let (booked, n, generation) = (Word::unpack(ticket.word), ticket.booking as u32, (ticket.booking >> 32) as u32);
         self.update(now_ns, |view| {
+            // Never lowered, unlike x/time/rate's last event: with that a chain of cancels can put more than the burst on one
+            // instant. The price is that some cancels give back less.
+            // Acquire: pairs with the release in `change`, so that whoever sees it cleared sees the new generation.
+            let furthest = self.furthest.load(Ordering::Acquire).max(view.word.tat);
             // Acquire: a change of quota raises it before it publishes its word, so a ticket that still matches here
             // either belongs to this word's units or loses the exchange.
             let current =
@@ -168,19 +172,10 @@ impl BucketState {
                 // Given back before: by a refund, by a cancel, or by this very ticket.
                 return Err(false);
             }
-            // Relaxed: raised before the word that this view acquired was released.
-            let furthest = self.furthest.load(Ordering::Relaxed).max(view.word.tat);
             let back = view.scale.cost(n).saturating_sub(furthest - booked.tat);
             if back == 0 {
                 return Err(false);
             }
-            // Relaxed: released by the exchange of the word. It fails, rightly, where another booking lies further.
-            let _ = self.furthest.compare_exchange(
-                booked.tat,
-                booked.tat.saturating_sub(back),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
             Ok((Word { tat: view.word.tat.saturating_sub(back), ..view.word }, true))
         })
     }
@@ -264,10 +259,10 @@ impl BucketState {
     ) {
         let next = (Word::unpack(self.load()).slot + 1) % self.slots.len();
         self.slots[next].write(quota, tsc);
-        // Relaxed: no ticket of before is valid, and those of after raise it again.
-        self.furthest.store(0, Ordering::Relaxed);
         // Release: before the word, see `cancel`.
         self.generation.fetch_add(1, Ordering::Release);
+        // Release: after the generation, see `cancel`. No ticket of before is valid, and those of after raise it again.
+        self.furthest.store(0, Ordering::Release);
         let scale = self.slots[next].scale();
         let now = self.moment(&scale, now_ns);
         self.update(now_ns, |view| {
