@@ -192,12 +192,6 @@ impl TokenBucket {
         self.core.quota().burst()
     }
 
-    /// Seconds in which an empty bucket fills up: burst x period / count.
-    #[getter]
-    fn fill_time(&self) -> f64 {
-        self.core.quota().fill_time().as_secs_f64()
-    }
-
     /// The `ManualClock` it was made with, or None.
     #[getter]
     fn clock(&self, py: Python<'_>) -> Option<Py<ManualClock>> {

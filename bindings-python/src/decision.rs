@@ -10,13 +10,13 @@ pub(crate) struct Decision {
     /// Whether the cost was taken.
     allowed: bool,
     /// The most tokens that can be taken at once (the burst).
-    limit: u32,
+    pub(crate) limit: u32,
     /// Whole tokens left after this decision.
-    remaining: u32,
+    pub(crate) remaining: u32,
     /// Seconds until the same cost could be admitted: 0 when allowed, `math.inf` when it exceeds the burst.
     retry_after: f64,
     /// Seconds until the bucket is full again.
-    reset_after: f64,
+    pub(crate) reset_after: f64,
 }
 
 impl From<tidegate::Decision> for Decision {

@@ -12,6 +12,7 @@ mod errors;
 mod guarded;
 mod hot;
 mod permit;
+mod policy;
 mod python;
 mod queue;
 mod waker;
@@ -33,6 +34,8 @@ mod _tidegate {
     use crate::guarded::Guarded;
     #[pymodule_export]
     use crate::permit::Permit;
+    #[pymodule_export]
+    use crate::policy::Policy;
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
     #[pymodule_export]

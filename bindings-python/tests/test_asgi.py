@@ -211,7 +211,10 @@ def test_wrong_arguments_say_what_would_do(arguments: Any, error: Any, message: 
 
 
 def test_names_are_quoted() -> None:
-    assert Policy('a"b\\c%d').quota(1, 0.1) == b'"a\\"b\\\\c%d";q=1;w=1'
+    bucket = TokenBucket("10/s", burst=1)
+    fields = dict(Policy('a"b\\c%d').headers(bucket.check(), bucket))
+    assert fields[b"ratelimit-policy"] == b'"a\\"b\\\\c%d";q=1;w=1'
+    assert list(dict(Policy().headers(bucket.check()))) == [b"ratelimit"]
 
 
 def test_needs_no_framework() -> None:

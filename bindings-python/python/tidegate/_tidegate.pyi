@@ -27,6 +27,7 @@ __all__ = [
     "Listener",
     "ManualClock",
     "Permit",
+    "Policy",
     "QueueStats",
     "Reservation",
     "TokenBucket",
@@ -110,8 +111,6 @@ class TokenBucket:
     @property
     def burst(self) -> int: ...
     @property
-    def fill_time(self) -> float: ...
-    @property
     def clock(self) -> ManualClock | None: ...
 
 @final
@@ -127,6 +126,13 @@ class Permit:
         exc_value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> Literal[False]: ...
+
+@final
+class Policy:
+    def __new__(cls, name: str = "default", legacy: bool = False) -> Policy: ...
+    @property
+    def name(self) -> str: ...
+    def headers(self, decision: Decision, bucket: TokenBucket | None = None) -> list[tuple[bytes, bytes]]: ...
 
 @final
 class BreakerStats:

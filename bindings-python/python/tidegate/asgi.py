@@ -77,13 +77,11 @@ class TidegateMiddleware:
         "_bucket",
         "_check",
         "_exempt",
-        "_headers",
+        "_fields",
         "_key",
         "_limited",
         "_overloaded",
-        "_policy",
         "_queue",
-        "_quota",
     )
 
     def __init__(
@@ -121,10 +119,9 @@ class TidegateMiddleware:
         self._key = key if keyed else None
         self._queue = queue
         self._exempt = frozenset(exempt)
-        self._headers = headers
-        self._policy = Policy(name, legacy_headers)
+        policy = Policy(name, legacy_headers)
+        self._fields = policy.headers if headers else None
         self._bucket = limit if isinstance(limit, TokenBucket) else None
-        self._quota: tuple[tuple[int, float], bytes] = ((-1, 0.0), b"")
         self._limited = Problem.limited(name)
         self._overloaded = Problem.overloaded(overload_status)
 
@@ -142,8 +139,8 @@ class TidegateMiddleware:
         if check is not None:
             key = self._key
             decision: Decision = check() if key is None else check(key(scope) or "")
-            if self._headers:
-                extra = self._policy.headers(decision, self._quota_of(decision))
+            if self._fields is not None:
+                extra = self._fields(decision, self._bucket)
             if not decision.allowed:
                 return await _refuse(scope, receive, send, self._limited, decision.retry_after, extra)
         queue = self._queue
@@ -159,16 +156,6 @@ class TidegateMiddleware:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
-
-    def _quota_of(self, decision: Decision) -> bytes | None:
-        """RateLimit-Policy, made anew when the quota has changed."""
-        bucket = self._bucket
-        if bucket is None:
-            return None
-        shape = (decision.limit, bucket.fill_time)
-        if self._quota[0] != shape:
-            self._quota = (shape, self._policy.quota(*shape))
-        return self._quota[1]
 
 
 async def _refuse(

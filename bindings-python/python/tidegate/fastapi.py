@@ -104,9 +104,8 @@ class RateLimit:
         """Takes the cost or raises. (A Python ``async def``: FastAPI would run anything else in a thread pool.)"""
         decision: Decision = self.bucket.check(self._cost)
         if not decision.allowed:
-            bucket = self.bucket
-            quota = self._policy.quota(bucket.burst, bucket.fill_time)
-            raise RouteLimitedError(decision.retry_after, self._policy.headers(decision, quota), self._policy.name)
+            fields = self._policy.headers(decision, self.bucket)
+            raise RouteLimitedError(decision.retry_after, fields, self._policy.name)
 
 
 class BreakerDependency:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
-from ._tidegate import Decision
-from .errors import ConfigError
+from ._tidegate import Policy
 
 __all__ = ["Policy", "Problem", "retry_after_seconds"]
 
@@ -28,41 +26,6 @@ def retry_after_seconds(seconds: float) -> int:
     if not seconds < LONGEST_RETRY_AFTER:
         return LONGEST_RETRY_AFTER if math.isinf(seconds) or math.isnan(seconds) else math.ceil(seconds)
     return max(1, math.ceil(seconds))
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How one limit presents itself: ``name`` in the structured fields, ``legacy`` for X-RateLimit-* as well.
-
-    X-RateLimit-Reset counts seconds from now, as Retry-After does.
-    """
-
-    name: str = "default"
-    legacy: bool = False
-    _item: bytes = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and self.name.isascii() and self.name.isprintable() and self.name):
-            raise ConfigError(f"name: must be printable ASCII (it stands in a header), got {self.name!r}")
-        quoted = self.name.replace("\\", "\\\\").replace('"', '\\"')
-        object.__setattr__(self, "_item", f'"{quoted}"'.encode())
-
-    def quota(self, limit: int, window: float) -> bytes:
-        """The RateLimit-Policy item: ``limit`` tokens at once, all back within ``window`` seconds."""
-        return b"%b;q=%d;w=%d" % (self._item, limit, max(1, math.ceil(window)))
-
-    def headers(self, decision: Decision, quota: bytes | None) -> HeaderList:
-        """The fields of one decision; ``quota`` is what ``quota()`` gave."""
-        remaining, reset = decision.remaining, math.ceil(decision.reset_after)
-        out = [] if quota is None else [(b"ratelimit-policy", quota)]
-        out.append((b"ratelimit", b"%b;r=%d;t=%d" % (self._item, remaining, reset)))
-        if self.legacy:
-            out += [
-                (b"x-ratelimit-limit", b"%d" % decision.limit),
-                (b"x-ratelimit-remaining", b"%d" % remaining),
-                (b"x-ratelimit-reset", b"%d" % reset),
-            ]
-        return out
 
 
 class Problem:
