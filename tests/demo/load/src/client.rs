@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 /// What became of one request.
@@ -46,12 +47,22 @@ impl Client {
         Self { address, host: address.to_string(), path, idle: Mutex::default() }
     }
 
-    /// Opens connections before the clock starts, as the proxies in front of a service keep some open.
-    pub(crate) async fn warm(&self, connections: usize) {
+    /// Opens connections before the clock starts, as the proxies in front of a service keep some open, and asks each
+    /// for `/healthz`: one that only waits to be accepted is not open yet.
+    pub(crate) async fn warm(self: &Arc<Self>, connections: u64) {
+        let mut opening = JoinSet::new();
         for _ in 0..connections {
-            let Ok(connection) = self.connect().await else { return };
-            self.give_back(connection);
+            let client = self.clone();
+            opening.spawn(async move {
+                let get = Request::get("/healthz").header(HOST, client.host.as_str()).body(Full::default());
+                if let Ok(mut connection) = client.connect().await
+                    && let Ok(response) = connection.send_request(get.expect("a valid request")).await
+                {
+                    client.finish(connection, response).await;
+                }
+            });
         }
+        opening.join_all().await;
     }
 
     /// Posts a JSON body. The time allowed counts from `planned`, when the request should have left.

@@ -19,8 +19,9 @@ use args::Args;
 use client::{Client, Outcome};
 use report::{Record, Report};
 
-/// Open before the clock starts: a fifth of a second's requests at 5,000/s.
-const WARM_CONNECTIONS: usize = 1_000;
+/// Open before the clock starts: as many connections as requests leave in this time. A server that stalls for longer is
+/// sent new ones, as real customers would.
+const WARM: Duration = Duration::from_millis(400);
 
 fn main() -> ExitCode {
     let args = match Args::from_command_line() {
@@ -47,7 +48,7 @@ async fn run(args: Args) -> io::Result<()> {
     let tell = || report.lock().unwrap_or_else(PoisonError::into_inner);
     let allowed = Duration::from_millis(args.timeout_ms);
     let total = args.rate * args.seconds;
-    client.warm(WARM_CONNECTIONS).await;
+    client.warm(args.rate * WARM.as_millis() as u64 / 1_000).await;
     let start = Instant::now();
     let end = start + Duration::from_secs(args.seconds);
     let mut sent = 0;
