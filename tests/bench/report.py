@@ -25,7 +25,7 @@ def main() -> int:
     met = [verdict(row, target) for row in measured for target in row["targets"]]
     print(
         f"\n{len(measured)} rows measured, {met.count('pass')} targets met, {met.count('MISS')} missed, "
-        f"{met.count('unclear')} unclear (the machine was too busy to tell); {out}"
+        f"{met.count('unclear')} unclear (noise larger than what is measured); {out}"
     )
     return 0
 

@@ -10,12 +10,12 @@ pub fn fetch_add() -> Contender {
         // Relaxed: the floor pays for the addition and for no ordering.
         move || word.0.fetch_add(1, Ordering::Relaxed)
     })
-    .as_floor()
+    .into_floor()
 }
 
 /// A read of the processor's time stamp (of the monotonic clock where there is none).
 pub fn clock() -> Contender {
-    Contender::new("clock", || ticks).as_floor()
+    Contender::new("clock", || ticks).into_floor()
 }
 
 /// A clock read and one compare-and-swap: the least that a bucket can do.
@@ -33,7 +33,7 @@ pub fn clock_and_cas() -> Contender {
             }
         }
     })
-    .as_floor()
+    .into_floor()
 }
 
 /// A cache line of its own, so that the floor shares with nothing.

@@ -62,7 +62,7 @@ impl Contender {
     }
 
     /// The same as a floor: not a peer.
-    pub fn as_floor(self) -> Self {
+    pub fn into_floor(self) -> Self {
         Self { floor: true, ..self }
     }
 }
