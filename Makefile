@@ -8,7 +8,7 @@ demo:   ## The flash sale over real HTTP: builds both packages, runs FastAPI and
 	@tests/demo/run
 
 test:   ## Every test in every language, from a fresh clone; ends with a summary.
-	@tests/run/test
+	@tests/run/prerequisites && tests/run/test
 
 bench:  ## Measure tidegate beside its peers; prints ratios, writes target/bench/results.json.
 	@tests/bench/run
