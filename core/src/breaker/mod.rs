@@ -7,7 +7,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `control.rs` | one word decides: state, generation, backoff, end of the cooldown |
-//! | `count_window.rs`, `time_window.rs` | outcomes as a log of chunks, each judged as of its own place in it |
+//! | `count_window`, `time_window` | outcomes as a log of chunks, each judged as of its own place in it |
 //! | `run.rs` | failures in a row |
 //! | `probes.rs`, `half_open.rs` | the slots of the half-open state and their verdict |
 //! | `events.rs` | the ring of transitions |

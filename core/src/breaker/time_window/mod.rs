@@ -6,17 +6,22 @@
 //!
 //! The tail is sealed before its successor is claimed, when time moves on, when the generation ends or when it is full, and
 //! a sealed chunk does not change until its slot comes round again. So the word that a reporter wrote and the sealed chunks
-//! before it are the window as of its own outcome, as in `count_window.rs`. A thread killed between sealing, claiming and
+//! before it are the window as of its own outcome, as in `count_window`. A thread killed between sealing, claiming and
 //! counting leaves the next step to anyone.
 //!
 //! Ten slices as in Hystrix's rolling buckets; Resilience4j takes one a second. Full chunks follow one another within a slice, so the window is
 //! exact up to `CHUNKS * MAX_CALLS`, a million calls; beyond, it holds the newest million.
 
-use super::control::Control;
-use super::memory::Words;
-use super::ring::{Place, Ring};
-use super::tally::{Recorded, Tally, Thresholds};
+mod chunk;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use crate::breaker::control::Control;
+use crate::breaker::memory::Words;
+use crate::breaker::ring::{Place, Ring};
+use crate::breaker::tally::{Recorded, Tally, Thresholds};
 use crate::sync::{AtomicU64, Ordering};
+use chunk::{Counts, What};
 
 /// Slices in a window.
 const SLICES: u32 = 10;
@@ -226,146 +231,4 @@ impl TimeWindow {
 fn is_late(control: &AtomicU64, seen: Control) -> bool {
     // Acquire: stays after the load of the chunk's word in this thread's view of the control word.
     control.load(Ordering::Acquire) != seen.0
-}
-
-/// What a chunk is for.
-#[derive(Clone, Copy, Debug)]
-struct What(u64);
-
-impl What {
-    fn new(generation: u16, round: u32, slice: u32) -> Self {
-        Self(u64::from(generation) << 48 | u64::from(round) << 32 | u64::from(slice))
-    }
-
-    fn is_blank(self) -> bool {
-        self.generation() == 0
-    }
-
-    fn generation(self) -> u16 {
-        (self.0 >> 48) as u16
-    }
-
-    fn round(self) -> u32 {
-        (self.0 >> 32) as u32 & 0xffff
-    }
-
-    fn slice(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// Whether an outcome of `slice` counts here: in its own slice, or, when the clock stepped back or another thread read it
-    /// later, in one at most a window ahead. Further ahead is a bad reading, which a new chunk heals.
-    fn takes(self, slice: u32) -> bool {
-        self.slice().wrapping_sub(slice) <= SLICES
-    }
-
-    /// Whether this slice is one of the ten up to `newest`.
-    fn within(self, newest: u32) -> bool {
-        newest.wrapping_sub(self.slice()) < SLICES
-    }
-}
-
-const COUNT_BITS: u32 = 15;
-const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
-const SEALED: u64 = 1 << 47;
-
-/// What a chunk has counted.
-#[derive(Clone, Copy, Debug)]
-struct Counts(u64);
-
-impl Counts {
-    fn start(round: u32) -> Self {
-        Self(u64::from(round) << 48)
-    }
-
-    fn round(self) -> u32 {
-        (self.0 >> 48) as u32
-    }
-
-    fn tally(self) -> Tally {
-        let field = |at: u32| (self.0 >> (at * COUNT_BITS) & COUNT_MASK) as u32;
-        Tally { calls: field(2), failed: field(1), slow: field(0) }
-    }
-
-    /// Nothing is counted here any more.
-    fn is_closed(self) -> bool {
-        self.0 & SEALED != 0 || self.is_full()
-    }
-
-    fn is_full(self) -> bool {
-        self.tally().calls >= MAX_CALLS
-    }
-
-    fn seal(self) -> Self {
-        Self(self.0 | SEALED)
-    }
-
-    /// With one outcome more. Only for a chunk that is not closed.
-    fn push(self, failed: bool, slow: bool) -> Self {
-        Self(self.0 + (1 << (2 * COUNT_BITS)) + (u64::from(failed) << COUNT_BITS) + u64::from(slow))
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    const SEEN: Control = Control::FIRST;
-
-    fn window() -> (TimeWindow, AtomicU64) {
-        let thresholds = Thresholds { failure_rate: 0.5, slow_rate: 1.0, min_calls: 2 };
-        (TimeWindow::new(100, thresholds), AtomicU64::new(SEEN.0))
-    }
-
-    /// A thread may die after each step of going on to the next slice.
-    #[test]
-    fn anyone_goes_on_for_the_dead() {
-        let (window, control) = window();
-        window.record(&control, SEEN, 0, false, false);
-        let slot = window.hint();
-        let what = window.what(slot);
-        let (raw, counts) = window.counts(slot, what.round()).expect("the tail");
-        // Sealed, and dead.
-        assert!(window.swap_counts(slot, raw, counts.seal()));
-        window.record(&control, SEEN, 10, false, false);
-        assert_eq!(window.tally(SEEN.generation(), 10).calls, 2);
-        // Sealed, claimed, and dead before it counted or stored the hint.
-        let slot = window.hint();
-        let what = window.what(slot);
-        let (raw, counts) = window.counts(slot, what.round()).expect("the tail");
-        assert!(window.swap_counts(slot, raw, counts.seal()));
-        window.next_chunk(slot, what, SEEN.generation(), 2);
-        window.set_hint(slot);
-        assert_eq!(window.tally(SEEN.generation(), 20).calls, 2);
-        assert_eq!(window.record(&control, SEEN, 30, true, false), Recorded::Counted, "1 of 3");
-        assert_eq!(window.record(&control, SEEN, 30, true, false), Recorded::Trips, "2 of 4");
-    }
-
-    #[test]
-    fn foreign_bytes_neither_hang_nor_panic() {
-        let mut random = 0x0123_4567_89ab_cdef_u64;
-        let mut next = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        };
-        let (window, control) = window();
-        for round in 0..100 {
-            for index in 0..FIRST_CHUNK + 2 * CHUNKS {
-                let word = match round % 4 {
-                    0 => u64::MAX,
-                    // Plausible: this generation, the first rounds and slices.
-                    1 => u64::from(SEEN.generation()) << 48 | (next() & 1) << 32 | next() & 0xf,
-                    _ => next(),
-                };
-                window.words.at(index).store(word, Ordering::Relaxed);
-            }
-            for _ in 0..8 {
-                let now = next() >> (next() & 63);
-                window.record(&control, SEEN, now, next() & 1 == 1, next() & 1 == 1);
-                window.tally(SEEN.generation(), now);
-            }
-        }
-    }
 }

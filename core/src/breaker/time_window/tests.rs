@@ -1,0 +1,62 @@
+//! What a killed thread may leave behind, and bytes that nobody wrote.
+
+use super::*;
+
+const SEEN: Control = Control::FIRST;
+
+fn window() -> (TimeWindow, AtomicU64) {
+    let thresholds = Thresholds { failure_rate: 0.5, slow_rate: 1.0, min_calls: 2 };
+    (TimeWindow::new(100, thresholds), AtomicU64::new(SEEN.0))
+}
+
+/// A thread may die after each step of going on to the next slice.
+#[test]
+fn anyone_goes_on_for_the_dead() {
+    let (window, control) = window();
+    window.record(&control, SEEN, 0, false, false);
+    let slot = window.hint();
+    let what = window.what(slot);
+    let (raw, counts) = window.counts(slot, what.round()).expect("the tail");
+    // Sealed, and dead.
+    assert!(window.swap_counts(slot, raw, counts.seal()));
+    window.record(&control, SEEN, 10, false, false);
+    assert_eq!(window.tally(SEEN.generation(), 10).calls, 2);
+    // Sealed, claimed, and dead before it counted or stored the hint.
+    let slot = window.hint();
+    let what = window.what(slot);
+    let (raw, counts) = window.counts(slot, what.round()).expect("the tail");
+    assert!(window.swap_counts(slot, raw, counts.seal()));
+    window.next_chunk(slot, what, SEEN.generation(), 2);
+    window.set_hint(slot);
+    assert_eq!(window.tally(SEEN.generation(), 20).calls, 2);
+    assert_eq!(window.record(&control, SEEN, 30, true, false), Recorded::Counted, "1 of 3");
+    assert_eq!(window.record(&control, SEEN, 30, true, false), Recorded::Trips, "2 of 4");
+}
+
+#[test]
+fn foreign_bytes_neither_hang_nor_panic() {
+    let mut random = 0x0123_4567_89ab_cdef_u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    let (window, control) = window();
+    for round in 0..100 {
+        for index in 0..FIRST_CHUNK + 2 * CHUNKS {
+            let word = match round % 4 {
+                0 => u64::MAX,
+                // Plausible: this generation, the first rounds and slices.
+                1 => u64::from(SEEN.generation()) << 48 | (next() & 1) << 32 | next() & 0xf,
+                _ => next(),
+            };
+            window.words.at(index).store(word, Ordering::Relaxed);
+        }
+        for _ in 0..8 {
+            let now = next() >> (next() & 63);
+            window.record(&control, SEEN, now, next() & 1 == 1, next() & 1 == 1);
+            window.tally(SEEN.generation(), now);
+        }
+    }
+}
