@@ -229,6 +229,31 @@ fn loom_one_slot_is_leased_once() {
     });
 }
 
+/// One who saw an earlier half-open cycle does not take the slot that a later cycle has leased.
+#[test]
+fn loom_a_late_acquirer_leaves_the_next_cycle_alone() {
+    explore_bounded(2, || {
+        let breaker = breaker(all_of(1));
+        report(&breaker, Outcome::Failure);
+        let first = breaker.acquire_at(MS).expect("a probe");
+        breaker.release_at(MS, first);
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || {
+                let _ = breaker.acquire_at(MS);
+            })
+        };
+        if let Ok(probe) = breaker.acquire_at(MS) {
+            breaker.report_at(MS, probe, Outcome::Failure, None);
+            if let Ok(probe) = breaker.acquire_at(5 * MS) {
+                breaker.report_at(5 * MS, probe, Outcome::Success, None);
+                assert_eq!(breaker.state(), State::Closed);
+            }
+        }
+        other.join().unwrap();
+    });
+}
+
 /// Whoever comes last concludes, and only one does.
 #[test]
 fn loom_two_probes_conclude_once() {
