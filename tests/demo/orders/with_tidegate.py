@@ -49,7 +49,7 @@ async def work(payments: aiohttp.ClientSession) -> None:
 
 @asynccontextmanager
 async def lifespan(_: FastAPI):
-    timeout = aiohttp.ClientTimeout(total=3)
+    timeout = aiohttp.ClientTimeout(total=10)  # nobody waits for a worker
     async with aiohttp.ClientSession(os.environ["PAYMENTS_URL"], timeout=timeout) as payments:
         workers = [asyncio.create_task(work(payments)) for _ in range(WORKERS)]
         yield

@@ -1,10 +1,13 @@
 """Child processes that never outlive the demo: each leads a process group, and the whole group is ended."""
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
 
+# Where there is one (Linux), even a kill -9 of the demo ends what it started.
+_WITH_US = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 _running: list[subprocess.Popen] = []
 
 
@@ -16,7 +19,7 @@ def start(command: list, log: Path, *, cwd: Path | None = None, env: dict | None
     """Starts a command in a session of its own. Output goes to the log file; with `pipe`, standard output to the caller."""
     with open(log, "ab") as file:
         process = subprocess.Popen(
-            [str(part) for part in command],
+            [str(part) for part in [*_WITH_US, *command]],
             cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
