@@ -5,13 +5,14 @@ use crate::clock::{self, ManualClock};
 use crate::errors::{self, circuit_open, config, from_core, wrong_type};
 use crate::permit::Permit;
 use crate::python::Function;
+use crate::views::{BreakerStats, Event, state_name};
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
-use tidegate::breaker::{self as core, EventKind, Outcome, State, Window};
+use tidegate::breaker::{self as core, Outcome, Window};
 
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
 static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
@@ -297,25 +298,13 @@ impl CircuitBreaker {
 
     /// The window and counters.
     fn stats(&self) -> BreakerStats {
-        let core = self.core.stats();
-        BreakerStats {
-            state: state_name(core.state),
-            calls: core.calls,
-            failed: core.failed,
-            slow: core.slow,
-            failure_rate: core.failure_rate,
-            slow_call_rate: core.slow_call_rate,
-            rejected: core.rejected,
-            opened: core.opened,
-            retry_after: seconds(core.retry_after_ns),
-        }
+        self.core.stats().into()
     }
 
     /// Transitions and probe outcomes from number `since` on, oldest first, as many as the ring still holds.
     #[pyo3(signature = (since = 0))]
     fn events(&self, since: u64) -> Vec<Event> {
-        let event = |core: core::Event| Event { seq: core.seq, kind: kind_name(core.kind), at: seconds(core.at_ns) };
-        self.core.events_since(since).into_iter().map(event).collect()
+        self.core.events_since(since).into_iter().map(Event::from).collect()
     }
 
     /// Refuses every call until `reset`.
@@ -356,94 +345,4 @@ fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
     static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let class = COROUTINE.import(result.py(), "types", "CoroutineType")?;
     Ok(result.get_type_ptr() == class.as_type_ptr())
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Closed => "closed",
-        State::Open => "open",
-        State::HalfOpen => "half_open",
-        State::ForcedOpen => "forced_open",
-        State::Disabled => "disabled",
-        State::MetricsOnly => "metrics_only",
-        _ => "unknown",
-    }
-}
-
-fn kind_name(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Closed => "closed",
-        EventKind::Opened => "opened",
-        EventKind::HalfOpened => "half_opened",
-        EventKind::ForcedOpen => "forced_open",
-        EventKind::Disabled => "disabled",
-        EventKind::MetricsOnly => "metrics_only",
-        EventKind::ProbeSucceeded => "probe_succeeded",
-        EventKind::ProbeFailed => "probe_failed",
-        EventKind::ProbeLost => "probe_lost",
-        _ => "unknown",
-    }
-}
-
-/// A look at a breaker.
-#[pyclass(frozen, eq, get_all, module = "tidegate")]
-#[derive(Debug, PartialEq)]
-pub(crate) struct BreakerStats {
-    /// As `CircuitBreaker.state`.
-    state: &'static str,
-    /// Calls in the window.
-    calls: u32,
-    /// Failed calls in the window.
-    failed: u32,
-    /// Slow calls in the window.
-    slow: u32,
-    /// `failed / calls`, 0 without calls.
-    failure_rate: f64,
-    /// `slow / calls`, 0 without calls.
-    slow_call_rate: f64,
-    /// Calls refused since the breaker was made.
-    rejected: u64,
-    /// How often it opened since it was made.
-    opened: u64,
-    /// Seconds until a probe may be tried; 0 when not open.
-    retry_after: f64,
-}
-
-#[pymethods]
-impl BreakerStats {
-    fn __repr__(&self) -> String {
-        format!(
-            "BreakerStats(state={:?}, calls={}, failed={}, slow={}, failure_rate={:?}, slow_call_rate={:?}, \
-             rejected={}, opened={}, retry_after={:?})",
-            self.state,
-            self.calls,
-            self.failed,
-            self.slow,
-            self.failure_rate,
-            self.slow_call_rate,
-            self.rejected,
-            self.opened,
-            self.retry_after
-        )
-    }
-}
-
-/// One entry of a breaker's event ring.
-#[pyclass(frozen, eq, get_all, module = "tidegate")]
-#[derive(Debug, PartialEq)]
-pub(crate) struct Event {
-    /// Running number from 0; a gap means that entries were overwritten before they were read.
-    seq: u64,
-    /// "closed", "opened", "half_opened", "forced_open", "disabled", "metrics_only", "probe_succeeded", "probe_failed"
-    /// or "probe_lost".
-    kind: &'static str,
-    /// Seconds on the breaker's clock.
-    at: f64,
-}
-
-#[pymethods]
-impl Event {
-    fn __repr__(&self) -> String {
-        format!("Event(seq={}, kind={:?}, at={:?})", self.seq, self.kind, self.at)
-    }
 }

@@ -15,6 +15,7 @@ mod permit;
 mod policy;
 mod python;
 mod queue;
+mod views;
 mod waker;
 
 use pyo3::prelude::*;
@@ -23,7 +24,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _tidegate {
     #[pymodule_export]
-    use crate::breaker::{BreakerStats, CircuitBreaker, Event};
+    use crate::breaker::CircuitBreaker;
     #[pymodule_export]
     use crate::bucket::{BucketStats, Reservation, TokenBucket};
     #[pymodule_export]
@@ -38,6 +39,8 @@ mod _tidegate {
     use crate::policy::Policy;
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
+    #[pymodule_export]
+    use crate::views::{BreakerStats, Event};
     #[pymodule_export]
     use crate::waker::Listener;
 

