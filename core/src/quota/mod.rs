@@ -157,11 +157,15 @@ impl fmt::Display for Quota {
     }
 }
 
-/// As given where it fits, in lowest terms where that does.
+/// As given where it fits, else in lowest terms, else rounded towards the slower rate by less than one in a million.
 fn into_u64(count: u128, period_ns: u128) -> Option<(u64, u64)> {
     let fit = |count, period| Some((u64::try_from(count).ok()?, u64::try_from(period).ok()?));
     let divisor = gcd(count, period_ns);
-    fit(count, period_ns).or_else(|| fit(count / divisor, period_ns / divisor))
+    let (t, p) = (count / divisor, period_ns / divisor);
+    let excess = 64_u32.saturating_sub(p.leading_zeros());
+    fit(count, period_ns)
+        .or_else(|| fit(t, p))
+        .or_else(|| fit(t >> excess, (p >> excess) + 1).filter(|&(count, _)| count >= 1_000_000))
 }
 
 pub(crate) fn gcd(mut a: u128, mut b: u128) -> u128 {

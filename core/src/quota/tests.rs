@@ -46,6 +46,9 @@ fn floats_mean_their_decimals() {
     assert_eq!(u128::from(tenth.period_ns), u128::from(tenth.count) * 10 * u128::from(NS_PER_S));
     assert_eq!(tenth.burst(), 1);
     assert_eq!(Quota::from_f64(1e8, 1.0).unwrap().burst(), 100_000_000);
+    let hourly = Quota::from_f64(1.0 / 3600.0, 1.0).unwrap();
+    let interval = hourly.period().as_secs_f64() / hourly.count() as f64;
+    assert!((3600.0..3600.001).contains(&interval), "{interval}");
     assert_eq!(Quota::from_f64(1.0, 1e-8).unwrap().count(), 1);
 }
 
