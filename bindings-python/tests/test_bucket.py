@@ -139,7 +139,7 @@ def test_cancelled_acquire_gives_its_booking_back(clock: ManualClock) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-def test_ctrl_c_ends_a_blocking_acquire_and_returns_the_booking() -> None:
+def test_ctrl_c_ends_a_blocking_acquire_and_returns_the_booking(ctrl_c: None) -> None:
     bucket = TokenBucket("1/hour")
     bucket.acquire()
     before = bucket.peek().retry_after

@@ -211,7 +211,7 @@ def test_an_abandoned_waiter_is_collected_with_its_queue() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-def test_ctrl_c_ends_a_blocking_pop() -> None:
+def test_ctrl_c_ends_a_blocking_pop(ctrl_c: None) -> None:
     queue: BoundedQueue[str] = BoundedQueue(4)
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
