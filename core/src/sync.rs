@@ -56,21 +56,13 @@ impl Backoff {
     }
 }
 
-/// loom treats SeqCst accesses as AcqRel: where the argument needs their single total order, this fence stands for it in
-/// the model. Elsewhere it is nothing, because the accesses themselves are SeqCst.
-#[inline]
-pub(crate) fn loom_fence() {
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
-}
-
-/// A Relaxed load that a CAS will check. Under loom it is an RMW that changes nothing: loom 0.7 remembers only the last access
+/// A load that a CAS will check. Under loom it is an RMW that changes nothing: loom 0.7 remembers only the last access
 /// to an atomic, so a load before the CAS would hide the other threads' loads from it, and the orders that follow from them.
 #[inline(always)]
 pub(crate) fn guess(word: &AtomicU64) -> u64 {
     #[cfg(loom)]
-    return word.fetch_or(0, Ordering::Relaxed);
-    // Relaxed: only a guess.
+    return word.fetch_or(0, Ordering::Acquire);
+    // Acquire: what is read after it is no older, so that a verdict without a CAS holds as well.
     #[cfg(not(loom))]
-    word.load(Ordering::Relaxed)
+    word.load(Ordering::Acquire)
 }

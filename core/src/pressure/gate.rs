@@ -3,7 +3,7 @@
 use super::config::Marks;
 use super::waiters::{Interest, Waiters};
 use super::{PopError, PushErrorKind};
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, guess, loom_fence};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, guess};
 use crossbeam_utils::CachePadded;
 use std::sync::PoisonError;
 
@@ -53,9 +53,9 @@ impl Gate {
     /// Head and tail as they stood at one moment.
     pub(super) fn snapshot(&self) -> (u64, u64) {
         loop {
-            // SeqCst: after anything that this thread learnt from another; Acquire would do for the comparison below.
-            let tail = self.tail.word.load(Ordering::SeqCst);
-            // Acquire: not before the first look at the tail, and the second look not before it.
+            // Acquire: the head is read after it.
+            let tail = self.tail.word.load(Ordering::Acquire);
+            // Acquire: the tail is read again after it.
             let head = self.head.load(Ordering::Acquire);
             // Relaxed: an equal word means that the head was read while the tail stood still (sequence numbers never come back).
             if self.tail.word.load(Ordering::Relaxed) == tail {
@@ -81,19 +81,13 @@ impl Gate {
         if tail & CLOSED != 0 {
             return Some(PushErrorKind::Closed);
         }
-        // Acquire: the look at the tail below comes after it.
-        let head = self.head.load(Ordering::Acquire);
+        // Relaxed: later than `tail` (whose load was an Acquire), so the depth between them is no more than it was then.
+        let head = self.head.load(Ordering::Relaxed);
         if sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
-            self.let_in(head);
+            self.make_room(head);
             return None;
         }
-        self.unmoved(tail).then_some(PushErrorKind::Full)
-    }
-
-    /// Whether the tail still is `tail`, so that a head read before this call belongs to it.
-    pub(super) fn unmoved(&self, tail: u64) -> bool {
-        // Acquire: keeps the verdict after the loads it rests on; sequence numbers never come back.
-        self.tail.word.load(Ordering::Acquire) == tail
+        Some(PushErrorKind::Full)
     }
 
     /// Why there is nothing to pop although the slot at `head` is empty; `None`: its item is on the way.
@@ -109,53 +103,39 @@ impl Gate {
     }
 
     /// After a pop that moved the head to `head`: hysteresis and waiting pushers.
-    #[inline]
+    #[inline(always)]
     pub(super) fn popped(&self, head: u64) {
-        // Pairs with `pushed`: a push that sets the rejecting bit then reads the head, a pop that moved the head then reads
-        // the tail; all four are SeqCst, so that at least one sees the other.
-        loom_fence();
-        // SeqCst: see above (on x86 a plain load).
-        let tail = self.tail.word.load(Ordering::SeqCst);
+        // Relaxed: at least as new as the push of the popped item. A rejecting bit that it misses is cleared by whoever meets
+        // it; a pusher that met it and sleeps has either seen this head, or left its announcement in it.
+        let tail = self.tail.word.load(Ordering::Relaxed);
         if (tail & REJECTING) | (head & WAITING) != 0 {
-            self.make_room(head, tail);
-        }
-    }
-
-    /// After a push that set the rejecting bit: pops may have missed it while it was on its way.
-    #[cold]
-    pub(super) fn rejecting_set(&self) {
-        loom_fence();
-        // SeqCst: pairs with `popped`.
-        let head = self.head.load(Ordering::SeqCst);
-        // Acquire: no older than the own claim.
-        let tail = self.tail.word.load(Ordering::Acquire);
-        if tail & REJECTING != 0 {
-            self.make_room(head, tail);
-        }
-    }
-
-    #[cold]
-    fn make_room(&self, head: u64, tail: u64) {
-        if tail & REJECTING != 0 {
-            // A head older than the tail makes the depth look larger, never smaller; whoever popped later looks again.
-            if sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
-                self.let_in(head);
-            }
-        } else if head & WAITING != 0 {
-            self.notify(Interest::Push, 1);
+            self.make_room(head);
         }
     }
 
     /// Clears the rejecting bit if the depth behind `head` is below the low mark, and lets waiting pushers in.
-    fn let_in(&self, head: u64) {
+    ///
+    /// No wake-up is lost, whatever this thread's view of the tail: an older one makes the depth smaller. If it is below the
+    /// low mark, the CAS brings the newest tail. If it is not, the bit stands, and who clears it later does so with a later
+    /// head, which has the announcement of every pusher that sleeps because of it.
+    #[cold]
+    fn make_room(&self, head: u64) {
         let mut tail = guess(&self.tail.word);
-        // While the bit is set nothing is pushed (drop-oldest pushes aside), so a failure means a changed bit, most likely.
-        while tail & REJECTING != 0 && sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
-            // SeqCst: part of the order of `popped`; the word holds the sequence number, so the bit cannot be a newer one.
-            match self.tail.word.compare_exchange_weak(tail, tail & !REJECTING, Ordering::SeqCst, Ordering::Relaxed) {
+        let waiting = head & WAITING != 0;
+        loop {
+            if tail & REJECTING == 0 {
+                if waiting {
+                    self.notify(Interest::Push, 1);
+                }
+                return;
+            }
+            if sequence(tail).wrapping_sub(sequence(head)) >= self.marks.low {
+                return;
+            }
+            // AcqRel: who pushes into the room sees what led to it. The word holds the sequence number, so this is no newer bit.
+            match self.tail.word.compare_exchange_weak(tail, tail & !REJECTING, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
-                    // A pusher that saw the bit and goes to sleep announced itself in an older head than this one.
-                    if head & WAITING != 0 {
+                    if waiting {
                         let room = self.marks.high.min(self.marks.capacity) - self.depth(head, tail);
                         self.notify(Interest::Push, room);
                     }

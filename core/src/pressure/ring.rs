@@ -82,15 +82,50 @@ impl<T> Ring<T> {
     /// times only.
     #[inline(always)]
     pub(super) fn push(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
+        // The common case alone, to be small where it is inlined: a first try with nothing to look after.
+        let tail = guess(&self.gate.tail.word);
+        let at = sequence(tail);
+        if tail & (self.marks.refuse | WAITING) == 0
+            && self.depth_with(at) < self.marks.brake
+            && self.is_free(at)
+            && self.claim(tail, tail + ONE).is_ok()
+        {
+            self.fill(at, item, now);
+            return Ok(None);
+        }
+        self.push_with_care(item, now)
+    }
+
+    /// The depth that claim `at` would bring about, at most.
+    #[inline(always)]
+    fn depth_with(&self, at: u64) -> u64 {
+        // Relaxed: an old head makes the queue look deeper, never emptier, so a claim cannot exceed the capacity.
+        at.wrapping_sub(self.gate.tail.head_seen.load(Ordering::Relaxed)).wrapping_add(1)
+    }
+
+    #[inline(always)]
+    fn is_free(&self, at: u64) -> bool {
+        // Acquire: pairs with the Release of the pop that emptied the slot.
+        self.slot(at).stamp.load(Ordering::Acquire) == at
+    }
+
+    #[inline(always)]
+    fn claim(&self, tail: u64, next: u64) -> Result<u64, u64> {
+        // AcqRel: a close or a drain sees what came before the claims it finds. The word carries closed, rejecting and the
+        // announcement of waiting poppers, so none of them can be missed.
+        self.gate.tail.word.compare_exchange_weak(tail, next, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    /// [`push`](Self::push) near a mark, with waiters, or against others.
+    #[cold]
+    fn push_with_care(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
         let gate = &*self.gate;
         let backoff = Backoff::new();
         let mut tail = guess(&gate.tail.word);
         let (at, braked) = loop {
             let at = sequence(tail);
             let mut next = tail + ONE;
-            // Relaxed: an old head makes the queue look deeper, never emptier, so a claim cannot exceed the capacity.
-            let depth = at.wrapping_sub(gate.tail.head_seen.load(Ordering::Relaxed)).wrapping_add(1);
-            let braked = tail & self.marks.refuse != 0 || depth >= self.marks.brake;
+            let braked = tail & self.marks.refuse != 0 || self.depth_with(at) >= self.marks.brake;
             if braked {
                 match self.brake(tail) {
                     Ok(word) => next = word,
@@ -102,16 +137,13 @@ impl<T> Ring<T> {
                     }
                 }
             }
-            // Acquire: pairs with the Release of the pop that emptied the slot.
-            if self.slot(at).stamp.load(Ordering::Acquire) != at {
+            if !self.is_free(at) {
                 // An old tail, or a pop between its claim and its release of this slot.
                 backoff.snooze();
                 tail = guess(&gate.tail.word);
                 continue;
             }
-            // SeqCst: the order of `Gate::popped` when it sets the rejecting bit. The word carries closed, rejecting and the
-            // announcement of waiting poppers, so none of them can be missed.
-            match gate.tail.word.compare_exchange_weak(tail, next, Ordering::SeqCst, Ordering::Relaxed) {
+            match self.claim(tail, next) {
                 Ok(_) => break (at, braked),
                 Err(current) => {
                     tail = current;
@@ -133,8 +165,8 @@ impl<T> Ring<T> {
         if tail & self.marks.refuse != 0 {
             return Err(gate.refusal(tail));
         }
-        // Acquire: the verdict below looks at the tail again, after this.
-        let head = sequence(gate.head.load(Ordering::Acquire));
+        // Relaxed: later than `tail` (whose load was an Acquire), so the depth between them is no more than it was then.
+        let head = sequence(gate.head.load(Ordering::Relaxed));
         // Relaxed: a hint; an older one that overtakes this one costs another look.
         gate.tail.head_seen.store(head, Ordering::Relaxed);
         let depth = sequence(tail).wrapping_sub(head).wrapping_add(1);
@@ -143,7 +175,7 @@ impl<T> Ring<T> {
             return Err(None);
         }
         if depth > self.marks.capacity && !self.marks.drop_oldest {
-            return Err(gate.unmoved(tail).then_some(PushErrorKind::Full));
+            return Err(Some(PushErrorKind::Full));
         }
         Ok((tail + ONE) | if depth >= self.marks.high { REJECTING } else { 0 })
     }
@@ -152,9 +184,6 @@ impl<T> Ring<T> {
     #[cold]
     fn claimed(&self, at: u64, tail: u64) -> Option<T> {
         let oldest = if self.marks.drop_oldest { self.evict(at) } else { None };
-        if tail & REJECTING == 0 {
-            self.gate.rejecting_set();
-        }
         if tail & WAITING != 0 {
             self.gate.notify(Interest::Pop, 1);
         }
@@ -185,6 +214,19 @@ impl<T> Ring<T> {
     /// Takes the oldest item with the time of its push (0 without sojourn times, and unless `TIMED`).
     #[inline(always)]
     pub(super) fn pop<const TIMED: bool>(&self) -> Result<(T, u64), PopError> {
+        let head = guess(&self.gate.head);
+        match self.take::<TIMED>(head) {
+            Some(taken) => {
+                self.gate.popped(head + ONE);
+                Ok(taken)
+            }
+            None => self.pop_with_care::<TIMED>(),
+        }
+    }
+
+    /// [`pop`](Self::pop) when there may be nothing, or against others.
+    #[cold]
+    fn pop_with_care<const TIMED: bool>(&self) -> Result<(T, u64), PopError> {
         let backoff = Backoff::new();
         loop {
             let head = guess(&self.gate.head);
@@ -208,8 +250,9 @@ impl<T> Ring<T> {
         if slot.stamp.load(Ordering::Acquire) != at + 1 {
             return None;
         }
-        // SeqCst: the order of `Gate::popped`. The word carries the announcement of waiting pushers, so it cannot be missed.
-        if self.gate.head.compare_exchange(head, head + ONE, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        // AcqRel: pushers that read the new head see what came before. The word carries the announcement of waiting pushers,
+        // so it cannot be missed.
+        if self.gate.head.compare_exchange(head, head + ONE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return None;
         }
         // SAFETY: the stamp said that item `at` is in the slot, and the CAS made this thread the only one to take it.
