@@ -22,12 +22,19 @@ pub struct Decision {
     pub retry_after_ns: u64,
     /// Nanoseconds until the bucket is full again.
     pub reset_after_ns: u64,
+    /// Nanoseconds to wait before acting on an admission; 0 for every algorithm but the leaky bucket.
+    pub delay_ns: u64,
 }
 
 impl Decision {
     /// Time until the same cost could be admitted: zero when allowed, `None` for "never".
     pub fn retry_after(&self) -> Option<Duration> {
         (self.retry_after_ns != NEVER).then(|| Duration::from_nanos(self.retry_after_ns))
+    }
+
+    /// How long to wait before acting on an admission; zero for every algorithm but the leaky bucket.
+    pub fn delay(&self) -> Duration {
+        Duration::from_nanos(self.delay_ns)
     }
 
     /// Time until the limit is back at its full burst.

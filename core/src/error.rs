@@ -31,6 +31,10 @@ impl ConfigError {
         Self::new(ConfigErrorKind::OutOfRange, field, message)
     }
 
+    pub(crate) fn syntax(field: &'static str, message: impl Into<String>) -> Self {
+        Self::new(ConfigErrorKind::Syntax, field, message)
+    }
+
     /// The kind of mistake.
     pub fn kind(&self) -> ConfigErrorKind {
         self.kind

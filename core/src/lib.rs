@@ -15,7 +15,7 @@ pub use breaker::{BreakerConfig, CircuitBreaker};
 pub use clock::{Clock, ManualClock};
 pub use decision::Decision;
 pub use error::{ConfigError, ConfigErrorKind};
-pub use limit::TokenBucket;
+pub use limit::{Algorithm, LimitSet, RateLimiter, TokenBucket};
 pub use pressure::{BoundedQueue, QueueConfig};
 pub use quota::Quota;
 

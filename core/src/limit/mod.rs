@@ -1,7 +1,17 @@
 //! Rate limits: how much may come in.
 
+mod algorithm;
 mod bucket;
 mod gcra;
+mod keyed;
+mod mode;
 mod scale;
+mod set;
+mod warm_up;
 
+pub use algorithm::Algorithm;
 pub use bucket::{BucketStats, Reservation, Ticket, TokenBucket};
+pub use keyed::{Block, Hits, LimiterConfig, LimiterStats, RateLimiter, Tier};
+pub use mode::Mode;
+pub use set::{LimitSet, Member, SetDecision};
+pub use warm_up::WarmUp;

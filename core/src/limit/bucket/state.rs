@@ -354,6 +354,7 @@ impl View {
             remaining: self.remaining(burst, tat),
             retry_after_ns,
             reset_after_ns: self.scale.ns(gcra::deficit(tat, self.now)),
+            delay_ns: 0,
         }
     }
 }

@@ -79,6 +79,7 @@ impl TokenBucket {
                 remaining: a.remaining.saturating_add(b.remaining),
                 retry_after_ns: a.retry_after_ns.min(b.retry_after_ns),
                 reset_after_ns: a.reset_after_ns.max(b.reset_after_ns),
+                delay_ns: 0,
             })
             .unwrap_or_else(|| self.state.peek(now))
     }
