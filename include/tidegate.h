@@ -8,12 +8,13 @@
  * - Names. Everything begins with tg_ or TG_, and the library exports nothing else.
  * - Answers. tg_status: 0 = done, > 0 = refused (an answer, not an error), < 0 = error. Values are fixed.
  *   tg_status_message() has a fixed text for each, tg_last_error_message() says what this thread's last error was about.
- * - Handles. tg_clock, tg_bucket, tg_breaker and tg_queue are opaque, made by *_new() and given back to *_free(). A call
- *   that takes a const handle may run on any thread, together with any other such call. *_free() is the exception: it must
- *   be the last call on its handle.
+ * - Handles. tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker and tg_queue are opaque, made by *_new() and given
+ *   back to *_free(). A call that takes a const handle may run on any thread, together with any other such call. *_free()
+ *   is the exception: it must be the last call on its handle.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
- * - Values. Permits and tickets are two uint64_t passed by value; nothing needs to be freed.
+ * - Values. Permits and tickets are two uint64_t passed by value, a tier is a few more; nothing needs to be freed.
+ * - Keys. A pointer to any bytes and how many: empty, long, with NUL, all are keys. NULL with length 0 is the empty key.
  * - Enums. They are passed in as int32_t, and an unknown value is an error.
  * - Time. Nanoseconds in uint64_t; UINT64_MAX (TG_NEVER) is "never", or as a timeout "for ever". Each operation that looks
  *   at the clock has a form ending in _at that takes the time instead: any epoch, but one clock per object.
@@ -48,6 +49,11 @@
  * As a burst: the count of the rate.
  */
 #define TG_BURST_OF_RATE UINT64_MAX
+
+/**
+ * As the queue of a leaky bucket: one less than the count of the rate.
+ */
+#define TG_QUEUE_OF_RATE UINT64_MAX
 
 /**
  * What a call answered: 0 = done, > 0 = refused (an answer, not an error), < 0 = error (wrong arguments, or a bug).
@@ -132,6 +138,73 @@ enum tg_status
 typedef enum tg_status tg_status;
 #else
 typedef int32_t tg_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How a keyed limit counts.
+ */
+enum tg_algorithm
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Refills continuously, holds at most the burst.
+     */
+    TG_ALGORITHM_TOKEN_BUCKET = 0,
+    /**
+     * At most the rate's count in a window that starts at the first hit.
+     */
+    TG_ALGORITHM_FIXED_WINDOW = 1,
+    /**
+     * Two windows, the earlier one weighted by how much of it still counts.
+     */
+    TG_ALGORITHM_SLIDING_WINDOW = 2,
+    /**
+     * Remembers every admission: exact, for small limits such as logins (at most 4096).
+     */
+    TG_ALGORITHM_SLIDING_LOG = 3,
+    /**
+     * Paces: admits with a delay (delay_ns of the decision), with a bounded number waiting.
+     */
+    TG_ALGORITHM_LEAKY_BUCKET = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_algorithm tg_algorithm;
+#else
+typedef int32_t tg_algorithm;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What a limit does with its decisions.
+ */
+enum tg_mode
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Decides; off where the environment says TIDEGATE_DISABLED=1 (or true, yes, on) when the limit is made.
+     */
+    TG_MODE_ENFORCE = 0,
+    /**
+     * Decides, charges and counts, but refuses nothing: what it would have denied is in the snapshot's would_deny.
+     * TIDEGATE_DISABLED switches it off as well.
+     */
+    TG_MODE_DRY_RUN = 1,
+    /**
+     * Admits everything and touches nothing.
+     */
+    TG_MODE_DISABLED = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_mode tg_mode;
+#else
+typedef int32_t tg_mode;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -297,6 +370,16 @@ typedef struct tg_bucket tg_bucket;
  * A source of monotonic nanoseconds.
  */
 typedef struct tg_clock tg_clock;
+
+/**
+ * Several limits over different keys (user, address, endpoint, everybody), decided all or nothing.
+ */
+typedef struct tg_limit_set tg_limit_set;
+
+/**
+ * A limit for each key (user, address, API key), in a table of fixed size.
+ */
+typedef struct tg_limiter tg_limiter;
 
 /**
  * A bounded first-in-first-out queue of pointers, for any number of producers and consumers, with watermarks.
@@ -518,6 +601,10 @@ typedef struct {
      * Nanoseconds until the limit is back at its full burst.
      */
     uint64_t reset_after_ns;
+    /**
+     * Nanoseconds to wait before acting on an admission: 0 for every algorithm but the leaky bucket.
+     */
+    uint64_t delay_ns;
 } tg_decision;
 
 /**
@@ -547,7 +634,7 @@ typedef struct {
      */
     size_t struct_size;
     /**
-     * As in tg_bucket_config; NULL when read from tg_bucket_quota().
+     * As in tg_bucket_config; NULL when read from tg_bucket_quota() or tg_limiter_quota().
      */
     const char *rate;
     /**
@@ -559,7 +646,8 @@ typedef struct {
      */
     uint64_t period_ns;
     /**
-     * The most tokens at once; TG_BURST_OF_RATE: the count of the rate.
+     * The most tokens at once; TG_BURST_OF_RATE: the count of the rate. Of a leaky bucket: one more than may wait. Windows
+     * and logs have none.
      */
     uint64_t burst;
 } tg_quota;
@@ -577,6 +665,139 @@ typedef struct {
      */
     uint64_t booking;
 } tg_ticket;
+
+/**
+ * Settings of a keyed limit. Start from TG_LIMITER_CONFIG_INIT; set rate, or count and period_ns.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_limiter_config)
+     */
+    size_t struct_size;
+    /**
+     * "100/min" for each key, as in tg_bucket_config; NULL: see count. Borrowed during the call.
+     */
+    const char *rate;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /**
+     * The fastest and largest quota that any key will ever have (a tier, tg_limiter_set_quota()): it decides the
+     * resolution of time. NULL: the rate above. Borrowed during the call.
+     */
+    const tg_quota *fastest;
+    /**
+     * Tokens ...
+     */
+    uint64_t count;
+    /**
+     * ... per this many nanoseconds. 0 both when rate is set.
+     */
+    uint64_t period_ns;
+    /**
+     * The most tokens at once, 1 .. 2^32 - 1; TG_BURST_OF_RATE: the count of the rate. Windows and logs have none.
+     */
+    uint64_t burst;
+    /**
+     * Leaky bucket only: the most that may wait; TG_QUEUE_OF_RATE: one less than the count of the rate.
+     */
+    uint64_t queue;
+    /**
+     * How many live keys have a cell of their own, 1 .. 100 million; more share an overflow sketch, which may deny early
+     * and never admits extra. Memory is fixed by it, whatever keys come.
+     */
+    size_t max_keys;
+    /**
+     * The block_after-th denial of a key within this time (from the first of them) blocks the key.
+     */
+    uint64_t block_within_ns;
+    /**
+     * For so long.
+     */
+    uint64_t block_duration_ns;
+    /**
+     * Blocks grow up to this; 0: 64 times block_duration_ns, a year at most.
+     */
+    uint64_t block_max_ns;
+    /**
+     * Each block that is not yet forgotten multiplies the next by this, >= 1.
+     */
+    double block_growth;
+    /**
+     * A new limiter's ramp: grows to its full limit over this time. 0: no ramp.
+     */
+    uint64_t warm_up_ns;
+    /**
+     * The fraction of the limit that the ramp starts from, above 0 up to 1. 0: no ramp.
+     */
+    double warm_up_from;
+    /**
+     * One of tg_algorithm.
+     */
+    int32_t algorithm;
+    /**
+     * One of tg_mode.
+     */
+    int32_t mode;
+    /**
+     * 0: keys are never blocked.
+     */
+    uint32_t block_after;
+    /**
+     * Not 0: asks the kernel for huge pages under the table, for millions of keys.
+     */
+    uint32_t huge_pages;
+} tg_limiter_config;
+
+/**
+ * A quota made ready for one keyed limit by tg_limiter_tier(), by value: copy it, keep it, nothing needs to be freed. What
+ * is in it is tidegate's; all zero is no tier.
+ */
+typedef struct {
+    /**
+     * Opaque.
+     */
+    uint64_t owner;
+    /**
+     * Opaque.
+     */
+    uint64_t word[7];
+} tg_tier;
+
+/**
+ * Counts since a keyed limit was made. Start from TG_LIMITER_SNAPSHOT_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_limiter_snapshot)
+     */
+    size_t struct_size;
+    /**
+     * Calls admitted.
+     */
+    uint64_t admitted;
+    /**
+     * Calls denied.
+     */
+    uint64_t denied;
+    /**
+     * Calls that a dry run admitted and would have denied.
+     */
+    uint64_t would_deny;
+    /**
+     * Idle keys that made room for others.
+     */
+    uint64_t evictions;
+    /**
+     * Calls that the shared sketch decided, because their key found no room.
+     */
+    uint64_t overflowed;
+    /**
+     * Keys blocked.
+     */
+    uint64_t blocked;
+} tg_limiter_snapshot;
 
 /**
  * Settings of a queue. Start from TG_QUEUE_CONFIG_INIT and set capacity.
@@ -645,6 +866,38 @@ typedef struct {
      */
     uint64_t dropped;
 } tg_queue_snapshot;
+
+/**
+ * One limit of a set: a name, and either a bucket (one for everybody: takes no key) or a limiter (one per key).
+ */
+typedef struct {
+    /**
+     * Not empty, and no other member's. Copied.
+     */
+    const char *name;
+    /**
+     * NULL when limiter is set. Shared.
+     */
+    const tg_bucket *bucket;
+    /**
+     * NULL when bucket is set. Shared.
+     */
+    const tg_limiter *limiter;
+} tg_limit_member;
+
+/**
+ * A key: len bytes of any value; NULL with length 0 is the empty key, a key like any other.
+ */
+typedef struct {
+    /**
+     * The bytes. Borrowed during the call.
+     */
+    const void *data;
+    /**
+     * How many.
+     */
+    size_t len;
+} tg_key;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1201,6 +1454,417 @@ tg_status tg_clock_advance(const tg_clock *clock, uint64_t by_ns);
 tg_status tg_clock_set(const tg_clock *clock, uint64_t now_ns);
 
 /**
+ * Makes a keyed limit; no key has used anything yet.
+ *
+ * Ownership: *limiter is the caller's, to be freed with tg_limiter_free(). Borrows config and all it points to.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT
+ * (neither or both of rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or
+ * ramp); TG_UNKNOWN_VALUE (algorithm, mode). *limiter is then not written.
+ * Since: 0.1
+ */
+tg_status tg_limiter_new(const tg_limiter_config *config,
+                         tg_limiter **limiter);
+
+/**
+ * Frees a keyed limit; NULL is fine. A set made with it goes on.
+ *
+ * Ownership: takes limiter.
+ * Thread safety: no other call may be using limiter, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_limiter_free(tg_limiter *limiter);
+
+/**
+ * Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no delay.
+ * A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len); nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_limiter_try_acquire(const tg_limiter *limiter,
+                                 const void *key,
+                                 size_t key_len,
+                                 uint32_t n);
+
+/**
+ * tg_limiter_try_acquire() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_try_acquire().
+ * Since: 0.1
+ */
+tg_status tg_limiter_try_acquire_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
+
+/**
+ * Takes n from the limit of the key, or nothing, and tells what is left: TG_OK or TG_DENIED. With a leaky bucket, wait
+ * decision->delay_ns before acting on TG_OK.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len), TG_STRUCT_SIZE; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_limiter_check(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n, tg_decision *decision);
+
+/**
+ * tg_limiter_check() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_check().
+ * Since: 0.1
+ */
+tg_status tg_limiter_check_at(const tg_limiter *limiter,
+                              uint64_t now_ns,
+                              const void *key,
+                              size_t key_len,
+                              uint32_t n,
+                              tg_decision *decision);
+
+/**
+ * Tells what tg_limiter_check() of one would say, and takes nothing (so remaining is what is there now): TG_OK or
+ * TG_DENIED.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len), TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_limiter_peek(const tg_limiter *limiter, const void *key, size_t key_len, tg_decision *decision);
+
+/**
+ * tg_limiter_peek() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_peek().
+ * Since: 0.1
+ */
+tg_status tg_limiter_peek_at(const tg_limiter *limiter,
+                             uint64_t now_ns,
+                             const void *key,
+                             size_t key_len,
+                             tg_decision *decision);
+
+/**
+ * Gives n back to the key, never above full; does not shorten a penalty. For what should not have counted: a login that
+ * succeeded, a request that was answered from a cache.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
+ * Since: 0.1
+ */
+tg_status tg_limiter_refund(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n);
+
+/**
+ * tg_limiter_refund() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
+ * Since: 0.1
+ */
+tg_status tg_limiter_refund_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
+
+/**
+ * Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. *noted (may be
+ * NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len).
+ * Since: 0.1
+ */
+tg_status tg_limiter_penalize(const tg_limiter *limiter,
+                              const void *key,
+                              size_t key_len,
+                              uint64_t wait_ns,
+                              bool *noted);
+
+/**
+ * tg_limiter_penalize() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_penalize().
+ * Since: 0.1
+ */
+tg_status tg_limiter_penalize_at(const tg_limiter *limiter,
+                                 uint64_t now_ns,
+                                 const void *key,
+                                 size_t key_len,
+                                 uint64_t wait_ns,
+                                 bool *noted);
+
+/**
+ * Makes the key as new: full again, no penalty, its blocks forgotten.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
+ * Since: 0.1
+ */
+tg_status tg_limiter_reset(const tg_limiter *limiter, const void *key, size_t key_len);
+
+/**
+ * tg_limiter_reset() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
+ * Since: 0.1
+ */
+tg_status tg_limiter_reset_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len);
+
+/**
+ * Makes all keys as new; the counters stay. Takes time in proportion to max_keys.
+ *
+ * Ownership: borrows limiter.
+ * Thread safety: any thread, at any time, while others decide.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_limiter_reset_all(const tg_limiter *limiter);
+
+/**
+ * tg_limiter_reset_all() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows limiter.
+ * Thread safety: any thread, at any time, while others decide.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_limiter_reset_all_at(const tg_limiter *limiter, uint64_t now_ns);
+
+/**
+ * Changes the quota of the keys that have no tier. Each keeps its time to full, clipped to the new burst; windows keep
+ * their counts.
+ *
+ * Ownership: borrows both, and the text of quota.
+ * Thread safety: any thread, at any time, while others decide; may wait for another tg_limiter_set_quota().
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is
+ * faster or larger than the table was made for (fastest). The quota is then unchanged.
+ * Since: 0.1
+ */
+tg_status tg_limiter_set_quota(const tg_limiter *limiter, const tg_quota *quota);
+
+/**
+ * TG_ALGORITHM_FIXED_WINDOW only: counts n hits of the key whatever the limit, for stores that judge by themselves.
+ * *hits: those of the present window, these included (2^20 - 1: that many or more); *reset_after_ns: until it ends.
+ *
+ * Ownership: borrows all. hits and reset_after_ns may be NULL.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
+ * Since: 0.1
+ */
+tg_status tg_limiter_hit(const tg_limiter *limiter,
+                         const void *key,
+                         size_t key_len,
+                         uint32_t n,
+                         uint32_t *hits,
+                         uint64_t *reset_after_ns);
+
+/**
+ * tg_limiter_hit() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all. hits and reset_after_ns may be NULL.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_hit().
+ * Since: 0.1
+ */
+tg_status tg_limiter_hit_at(const tg_limiter *limiter,
+                            uint64_t now_ns,
+                            const void *key,
+                            size_t key_len,
+                            uint32_t n,
+                            uint32_t *hits,
+                            uint64_t *reset_after_ns);
+
+/**
+ * Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it once, use
+ * it for every call.
+ *
+ * Ownership: borrows all; the tier is a value, good until limiter is freed.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is
+ * faster or larger than the table was made for (fastest). *tier is then not written.
+ * Since: 0.1
+ */
+tg_status tg_limiter_tier(const tg_limiter *limiter,
+                          const tg_quota *quota,
+                          tg_tier *tier);
+
+/**
+ * tg_limiter_try_acquire() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_try_acquire(); TG_INVALID (a tier of another limiter, or none).
+ * Since: 0.1
+ */
+tg_status tg_limiter_try_acquire_tier(const tg_limiter *limiter,
+                                      const void *key,
+                                      size_t key_len,
+                                      uint32_t n,
+                                      const tg_tier *tier);
+
+/**
+ * tg_limiter_try_acquire_tier() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_try_acquire_tier().
+ * Since: 0.1
+ */
+tg_status tg_limiter_try_acquire_tier_at(const tg_limiter *limiter,
+                                         uint64_t now_ns,
+                                         const void *key,
+                                         size_t key_len,
+                                         uint32_t n,
+                                         const tg_tier *tier);
+
+/**
+ * tg_limiter_check() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_check(); TG_INVALID (a tier of another limiter, or none).
+ * Since: 0.1
+ */
+tg_status tg_limiter_check_tier(const tg_limiter *limiter,
+                                const void *key,
+                                size_t key_len,
+                                uint32_t n,
+                                const tg_tier *tier,
+                                tg_decision *decision);
+
+/**
+ * tg_limiter_check_tier() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_check_tier().
+ * Since: 0.1
+ */
+tg_status tg_limiter_check_tier_at(const tg_limiter *limiter,
+                                   uint64_t now_ns,
+                                   const void *key,
+                                   size_t key_len,
+                                   uint32_t n,
+                                   const tg_tier *tier,
+                                   tg_decision *decision);
+
+/**
+ * tg_limiter_peek() by the quota of a tier.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_peek(); TG_INVALID (a tier of another limiter, or none).
+ * Since: 0.1
+ */
+tg_status tg_limiter_peek_tier(const tg_limiter *limiter,
+                               const void *key,
+                               size_t key_len,
+                               const tg_tier *tier,
+                               tg_decision *decision);
+
+/**
+ * tg_limiter_peek_tier() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_peek_tier().
+ * Since: 0.1
+ */
+tg_status tg_limiter_peek_tier_at(const tg_limiter *limiter,
+                                  uint64_t now_ns,
+                                  const void *key,
+                                  size_t key_len,
+                                  const tg_tier *tier,
+                                  tg_decision *decision);
+
+/**
+ * tg_limiter_refund() by the quota of a tier, the one that the key was charged by.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_refund(); TG_INVALID (a tier of another limiter, or none).
+ * Since: 0.1
+ */
+tg_status tg_limiter_refund_tier(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n, const tg_tier *tier);
+
+/**
+ * tg_limiter_refund_tier() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_refund_tier().
+ * Since: 0.1
+ */
+tg_status tg_limiter_refund_tier_at(const tg_limiter *limiter,
+                                    uint64_t now_ns,
+                                    const void *key,
+                                    size_t key_len,
+                                    uint32_t n,
+                                    const tg_tier *tier);
+
+/**
+ * Tells the counts since the limiter was made.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_limiter_stats(const tg_limiter *limiter, tg_limiter_snapshot *snapshot);
+
+/**
+ * Tells how many keys are live (not idle) now. Takes time in proportion to max_keys.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_limiter_len(const tg_limiter *limiter, size_t *keys);
+
+/**
+ * tg_limiter_len() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_limiter_len_at(const tg_limiter *limiter, uint64_t now_ns, size_t *keys);
+
+/**
+ * Tells how many bytes it holds: the table, the sketch, and all else that grows with max_keys. It never changes.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_limiter_memory(const tg_limiter *limiter, size_t *bytes);
+
+/**
+ * Tells the quota of the keys that have no tier.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_limiter_quota(const tg_limiter *limiter, tg_quota *quota);
+
+/**
  * Makes an empty queue.
  *
  * Ownership: *queue is the caller's, to be freed with tg_queue_free(). Borrows config and all it points to.
@@ -1367,6 +2031,144 @@ tg_status tg_queue_pop(const tg_queue *queue, uint64_t timeout_ns, void **item);
 tg_status tg_queue_drain(const tg_queue *queue, void **item);
 
 /**
+ * Makes one decision of several limits, in this order. Bucket and limiter stay in use by themselves: what they admit
+ * alone and what the set admits is charged to one and the same state.
+ *
+ * Ownership: *set is the caller's, to be freed with tg_limit_set_free(). Borrows members and names; shares buckets and
+ * limiters, whose handles may be freed before or after the set.
+ * Thread safety: any thread.
+ * Errors: TG_NULL (members, a name, set), TG_UTF8 (a name), TG_CONFLICT (both or neither of bucket and limiter, a name
+ * twice, different clocks), TG_OUT_OF_RANGE (no member, more than 16, an empty name). *set is then not written.
+ * Since: 0.1
+ */
+tg_status tg_limit_set_new(const tg_limit_member *members, size_t member_count, tg_limit_set **set);
+
+/**
+ * Frees a set; NULL is fine. Its buckets and limiters go on.
+ *
+ * Ownership: takes set.
+ * Thread safety: no other call may be using set, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_limit_set_free(tg_limit_set *set);
+
+/**
+ * Tells how many members it has.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_limit_set_len(const tg_limit_set *set, size_t *members);
+
+/**
+ * Tells the name of the member at place (from 0, in the order of tg_limit_set_new()), such as a denied_by.
+ *
+ * Ownership: *name is the set's, good until tg_limit_set_free().
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_OUT_OF_RANGE (place); *name is then not written.
+ * Since: 0.1
+ */
+tg_status tg_limit_set_name(const tg_limit_set *set, int32_t place, const char **name);
+
+/**
+ * Takes n from every member, or nothing from any: TG_OK or TG_DENIED. keys: one for each limiter of the set, in order;
+ * buckets take none. Allowed: decision is that of the member with the fewest left, with the longest delay_ns. Denied: that
+ * of the member with the longest wait, and *denied_by (may be NULL) is its place, for tg_limit_set_name(); -1 otherwise.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks. While one call is being denied it may make another deny; never
+ * does it let one more through.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (more or fewer keys than limiters; a length); nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_limit_set_check(const tg_limit_set *set,
+                             const tg_key *keys,
+                             size_t key_count,
+                             uint32_t n,
+                             tg_decision *decision,
+                             int32_t *denied_by);
+
+/**
+ * tg_limit_set_check() at now_ns nanoseconds of the members' clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limit_set_check().
+ * Since: 0.1
+ */
+tg_status tg_limit_set_check_at(const tg_limit_set *set,
+                                uint64_t now_ns,
+                                const tg_key *keys,
+                                size_t key_count,
+                                uint32_t n,
+                                tg_decision *decision,
+                                int32_t *denied_by);
+
+/**
+ * tg_limit_set_check() that also tells each member's own decision, in order: an array of each_count structs, every one
+ * started from TG_DECISION_INIT; with fewer than members, the first of them.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limit_set_check(); TG_STRUCT_SIZE also for one of each.
+ * Since: 0.1
+ */
+tg_status tg_limit_set_check_each(const tg_limit_set *set,
+                                  const tg_key *keys,
+                                  size_t key_count,
+                                  uint32_t n,
+                                  tg_decision *decision,
+                                  int32_t *denied_by,
+                                  tg_decision *each,
+                                  size_t each_count);
+
+/**
+ * tg_limit_set_check_each() at now_ns nanoseconds of the members' clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limit_set_check_each().
+ * Since: 0.1
+ */
+tg_status tg_limit_set_check_each_at(const tg_limit_set *set,
+                                     uint64_t now_ns,
+                                     const tg_key *keys,
+                                     size_t key_count,
+                                     uint32_t n,
+                                     tg_decision *decision,
+                                     int32_t *denied_by,
+                                     tg_decision *each,
+                                     size_t each_count);
+
+/**
+ * Tells what tg_limit_set_check() would say, and takes nothing: TG_OK or TG_DENIED.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limit_set_check().
+ * Since: 0.1
+ */
+tg_status tg_limit_set_peek(const tg_limit_set *set,
+                            const tg_key *keys,
+                            size_t key_count,
+                            uint32_t n,
+                            tg_decision *decision,
+                            int32_t *denied_by);
+
+/**
+ * Gives n back to every member, never above full.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_OUT_OF_RANGE (more or fewer keys than limiters; a length); nothing is given back then.
+ * Since: 0.1
+ */
+tg_status tg_limit_set_refund(const tg_limit_set *set, const tg_key *keys, size_t key_count, uint32_t n);
+
+/**
  * A short, fixed text for `status` (any number: an unknown one is told as such). Not the place for details: see
  * tg_last_error_message().
  *
@@ -1422,15 +2224,25 @@ TG_ASSERT(offsetof(tg_quota, struct_size) == 0, tg_quota_starts_with_its_size);
 TG_ASSERT(offsetof(tg_quota, burst) + sizeof(((tg_quota *)0)->burst) == sizeof(tg_quota), tg_quota_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_quota) == 40, tg_quota_has_its_size);
 
-#define TG_DECISION_INIT { sizeof(tg_decision), false, 0, 0, UINT64_C(0), UINT64_C(0) }
+#define TG_DECISION_INIT { sizeof(tg_decision), false, 0, 0, UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_decision, struct_size) == 0, tg_decision_starts_with_its_size);
-TG_ASSERT(offsetof(tg_decision, reset_after_ns) + sizeof(((tg_decision *)0)->reset_after_ns) == sizeof(tg_decision), tg_decision_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_decision) == 40, tg_decision_has_its_size);
+TG_ASSERT(offsetof(tg_decision, delay_ns) + sizeof(((tg_decision *)0)->delay_ns) == sizeof(tg_decision), tg_decision_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_decision) == 48, tg_decision_has_its_size);
 
 #define TG_BUCKET_SNAPSHOT_INIT { sizeof(tg_bucket_snapshot), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_bucket_snapshot, struct_size) == 0, tg_bucket_snapshot_starts_with_its_size);
 TG_ASSERT(offsetof(tg_bucket_snapshot, denied) + sizeof(((tg_bucket_snapshot *)0)->denied) == sizeof(tg_bucket_snapshot), tg_bucket_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_snapshot) == 24, tg_bucket_snapshot_has_its_size);
+
+#define TG_LIMITER_CONFIG_INIT { sizeof(tg_limiter_config), NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_MAX, 100000, UINT64_C(0), UINT64_C(0), UINT64_C(0), 1.0, UINT64_C(0), 0.0, 0, 0, 0, 0 }
+TG_ASSERT(offsetof(tg_limiter_config, struct_size) == 0, tg_limiter_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_limiter_config, huge_pages) + sizeof(((tg_limiter_config *)0)->huge_pages) == sizeof(tg_limiter_config), tg_limiter_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_config) == 136, tg_limiter_config_has_its_size);
+
+#define TG_LIMITER_SNAPSHOT_INIT { sizeof(tg_limiter_snapshot), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+TG_ASSERT(offsetof(tg_limiter_snapshot, struct_size) == 0, tg_limiter_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_limiter_snapshot, blocked) + sizeof(((tg_limiter_snapshot *)0)->blocked) == sizeof(tg_limiter_snapshot), tg_limiter_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_snapshot) == 56, tg_limiter_snapshot_has_its_size);
 
 #define TG_BREAKER_CONFIG_INIT { sizeof(tg_breaker_config), NULL, NULL, UINT64_C(0), UINT64_MAX, UINT64_C(30000000000), UINT64_C(0), UINT64_C(60000000000), 0.5, 1.0, 1.0, 0.0, 0, 10, 0, 1 }
 TG_ASSERT(offsetof(tg_breaker_config, struct_size) == 0, tg_breaker_config_starts_with_its_size);
@@ -1458,6 +2270,9 @@ TG_ASSERT(offsetof(tg_queue_snapshot, dropped) + sizeof(((tg_queue_snapshot *)0)
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 56, tg_queue_snapshot_has_its_size);
 
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ticket) == 16, tg_ticket_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_tier) == 64, tg_tier_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_key) == 16, tg_key_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limit_member) == 24, tg_limit_member_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_permit) == 16, tg_permit_has_its_size);
 
 #undef TG_ASSERT

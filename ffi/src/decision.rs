@@ -21,9 +21,11 @@ pub struct tg_decision {
     pub retry_after_ns: u64,
     /// Nanoseconds until the limit is back at its full burst.
     pub reset_after_ns: u64,
+    /// Nanoseconds to wait before acting on an admission: 0 for every algorithm but the leaky bucket.
+    pub delay_ns: u64,
 }
 
-versioned!(tg_decision, first = 40, last = reset_after_ns);
+versioned!(tg_decision, first = 40, last = delay_ns);
 
 impl From<Decision> for tg_decision {
     fn from(decision: Decision) -> Self {
@@ -34,6 +36,7 @@ impl From<Decision> for tg_decision {
             remaining: decision.remaining,
             retry_after_ns: decision.retry_after_ns,
             reset_after_ns: decision.reset_after_ns,
+            delay_ns: decision.delay_ns,
         }
     }
 }
@@ -44,5 +47,11 @@ pub(crate) fn answer(out: &Out<tg_decision>, decide: impl FnOnce() -> Decision) 
     let room = out.room("decision")?;
     let decision = decide();
     out.fill(room, decision.into());
-    Ok(if decision.allowed { tg_status::TG_OK } else { tg_status::TG_DENIED })
+    Ok(allowed(decision.allowed))
+}
+
+/// A yes or no as a status.
+#[inline]
+pub(crate) fn allowed(yes: bool) -> tg_status {
+    if yes { tg_status::TG_OK } else { tg_status::TG_DENIED }
 }

@@ -8,10 +8,11 @@
 #![allow(unsafe_code)]
 
 use crate::status::{Failure, tg_status};
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::fmt;
-use std::mem::{MaybeUninit, size_of};
+use std::mem::{MaybeUninit, align_of, size_of};
 use std::ptr;
+use std::slice;
 
 /// A pointer to read from; the header says `const T *`.
 #[repr(transparent)]
@@ -47,7 +48,6 @@ impl<T> Default for In<T> {
     }
 }
 
-#[cfg(test)]
 impl<T> In<T> {
     pub(crate) fn is_null(&self) -> bool {
         self.0.is_null()
@@ -84,6 +84,52 @@ impl In<c_char> {
         let text = text.to_str().map_err(|e| Failure::new(tg_status::TG_UTF8, format!("{argument}: {e}")))?;
         Ok(Some(text))
     }
+}
+
+/// A value that C hands over as it is, alone or in an array.
+///
+/// # Safety
+/// Any bytes are a valid value: no bool, no enum, no reference.
+pub unsafe trait Plain: Copy {}
+
+impl<T: Plain> In<T> {
+    /// The value, or TG_NULL.
+    #[inline]
+    pub(crate) fn value(&self, argument: &'static str) -> Result<T, Failure> {
+        // SAFETY: NULL or a live `T`, by the header's law, and any bytes are a valid one (`Plain`).
+        unsafe { self.0.as_ref() }.copied().ok_or_else(|| Failure::null(argument))
+    }
+
+    /// An array of `len` values; NULL is an empty one.
+    #[inline]
+    pub(crate) fn array(&self, len: usize, argument: &'static str) -> Result<&[T], Failure> {
+        items(self.0, len, argument)
+    }
+}
+
+impl In<c_void> {
+    /// `len` bytes; NULL with length 0 is the empty text.
+    #[inline]
+    pub(crate) fn bytes(&self, len: usize, argument: &'static str) -> Result<&[u8], Failure> {
+        items(self.0.cast::<u8>(), len, argument)
+    }
+}
+
+// SAFETY: any byte is a byte.
+unsafe impl Plain for u8 {}
+
+#[inline]
+fn items<'a, T: Plain>(first: *const T, len: usize, argument: &'static str) -> Result<&'a [T], Failure> {
+    if first.is_null() {
+        return if len == 0 { Ok(&[]) } else { Err(Failure::null(argument)) };
+    }
+    if len > isize::MAX as usize / size_of::<T>() {
+        let message = format!("{argument}: a length of {len} is more than any object has; was it negative?");
+        return Err(Failure::new(tg_status::TG_OUT_OF_RANGE, message));
+    }
+    // SAFETY: not NULL and of a possible length, so by the header's law an array of that many that nobody writes to during
+    // the call; the callers above bind it to the borrow of their pointer, which does not outlive the call.
+    Ok(unsafe { slice::from_raw_parts(first, len) })
 }
 
 impl<T> Out<T> {
@@ -223,6 +269,29 @@ impl<T: Versioned> Out<T> {
         // SAFETY: as in `In::read`.
         let size = unsafe { self.0.cast::<usize>().read() };
         if size < T::FIRST || size > 4096 { Err(T::size_error(size)) } else { Ok(size) }
+    }
+
+    /// The `place`-th of an array of such structs, which lie as far apart as the caller's header says (`room`).
+    pub(crate) fn nth(&self, room: usize, place: usize) -> Self {
+        Self(self.0.wrapping_byte_add(room * place))
+    }
+
+    /// Checks an array of `len` such structs, all of one size, and tells that size.
+    pub(crate) fn rooms(&self, len: usize, argument: &'static str) -> Result<usize, Failure> {
+        if len == 0 {
+            return Ok(size_of::<T>());
+        }
+        let room = self.room(argument)?;
+        if room % align_of::<T>() != 0 {
+            return Err(T::size_error(room));
+        }
+        for place in 1..len {
+            let other = self.nth(room, place).room(argument)?;
+            if other != room {
+                return Err(T::size_error(other));
+            }
+        }
+        Ok(room)
     }
 
     /// Writes as much of `value` as the caller's header knows, `room` bytes; `struct_size` stays the caller's.

@@ -6,8 +6,12 @@ use crate::bucket::reserve::tg_ticket;
 use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
 use crate::decision::tg_decision;
 use crate::handle::In;
+use crate::limiter::config::tg_limiter_config;
+use crate::limiter::tier::tg_tier;
+use crate::limiter::view::tg_limiter_snapshot;
 use crate::queue::{tg_queue_config, tg_queue_snapshot};
 use crate::quota::tg_quota;
+use crate::set::{tg_key, tg_limit_member};
 use std::fmt::Write;
 use std::mem::{offset_of, size_of};
 use std::path::Path;
@@ -78,8 +82,32 @@ fn trailer() -> String {
     );
     versioned_in_c!(out, tg_bucket_config { rate, clock, count, period_ns, burst, stripes });
     versioned_in_c!(out, tg_quota { rate, count, period_ns, burst });
-    versioned_in_c!(out, tg_decision { allowed, limit, remaining, retry_after_ns, reset_after_ns });
+    versioned_in_c!(out, tg_decision { allowed, limit, remaining, retry_after_ns, reset_after_ns, delay_ns });
     versioned_in_c!(out, tg_bucket_snapshot { admitted, denied });
+    versioned_in_c!(
+        out,
+        tg_limiter_config {
+            rate,
+            clock,
+            fastest,
+            count,
+            period_ns,
+            burst,
+            queue,
+            max_keys,
+            block_within_ns,
+            block_duration_ns,
+            block_max_ns,
+            block_growth,
+            warm_up_ns,
+            warm_up_from,
+            algorithm,
+            mode,
+            block_after,
+            huge_pages
+        }
+    );
+    versioned_in_c!(out, tg_limiter_snapshot { admitted, denied, would_deny, evictions, overflowed, blocked });
     versioned_in_c!(
         out,
         tg_breaker_config {
@@ -118,6 +146,9 @@ fn trailer() -> String {
     versioned_in_c!(out, tg_queue_config { clock, capacity, high_watermark, low_watermark, on_full, sojourn });
     versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
     size_in_c!(out, tg_ticket);
+    size_in_c!(out, tg_tier);
+    size_in_c!(out, tg_key);
+    size_in_c!(out, tg_limit_member);
     size_in_c!(out, tg_permit);
     out.push_str("\n#undef TG_ASSERT\n\n#endif /* TIDEGATE_H */\n");
     out

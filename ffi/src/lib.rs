@@ -10,9 +10,12 @@ pub mod bucket;
 pub mod clock;
 pub mod decision;
 pub mod handle;
+pub mod limiter;
+pub mod mode;
 pub mod panic;
 pub mod queue;
 pub mod quota;
+pub mod set;
 pub mod status;
 pub mod version;
 

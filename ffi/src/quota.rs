@@ -17,19 +17,23 @@ pub const TG_NEVER: u64 = u64::MAX;
 /// As a burst: the count of the rate.
 pub const TG_BURST_OF_RATE: u64 = u64::MAX;
 
+/// As the queue of a leaky bucket: one less than the count of the rate.
+pub const TG_QUEUE_OF_RATE: u64 = u64::MAX;
+
 /// A rate and a burst. Start from TG_QUOTA_INIT.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct tg_quota {
     /// sizeof(tg_quota)
     pub struct_size: usize,
-    /// As in tg_bucket_config; NULL when read from tg_bucket_quota().
+    /// As in tg_bucket_config; NULL when read from tg_bucket_quota() or tg_limiter_quota().
     pub rate: In<c_char>,
     /// Tokens ...
     pub count: u64,
     /// ... per this many nanoseconds. 0 both when rate is set.
     pub period_ns: u64,
-    /// The most tokens at once; TG_BURST_OF_RATE: the count of the rate.
+    /// The most tokens at once; TG_BURST_OF_RATE: the count of the rate. Of a leaky bucket: one more than may wait. Windows
+    /// and logs have none.
     pub burst: u64,
 }
 
@@ -40,6 +44,13 @@ unsafe impl Settings for tg_quota {}
 impl Default for tg_quota {
     fn default() -> Self {
         Self { struct_size: size_of::<Self>(), rate: In::default(), count: 0, period_ns: 0, burst: TG_BURST_OF_RATE }
+    }
+}
+
+impl From<Quota> for tg_quota {
+    fn from(quota: Quota) -> Self {
+        let period_ns = u64::try_from(quota.period().as_nanos()).unwrap_or(u64::MAX);
+        Self { count: quota.count(), period_ns, burst: quota.burst().into(), ..Default::default() }
     }
 }
 

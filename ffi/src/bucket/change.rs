@@ -135,9 +135,7 @@ pub extern "C" fn tg_bucket_quota(bucket: In<tg_bucket>, quota: Out<tg_quota>) -
     guard(|| {
         let bucket = &bucket.get("bucket")?.0;
         let room = quota.room("quota")?;
-        let now = bucket.quota();
-        let period_ns = u64::try_from(now.period().as_nanos()).unwrap_or(u64::MAX);
-        quota.fill(room, tg_quota { count: now.count(), period_ns, burst: now.burst().into(), ..Default::default() });
+        quota.fill(room, bucket.quota().into());
         Ok(TG_OK)
     })
 }

@@ -7,19 +7,20 @@ pub mod change;
 pub mod reserve;
 
 use crate::clock::{clock_or_monotonic, tg_clock};
-use crate::decision::{answer, tg_decision};
+use crate::decision::{allowed, answer, tg_decision};
 use crate::handle::{Handle, In, Out, Settings, versioned};
 use crate::panic::guard;
 use crate::quota::{TG_BURST_OF_RATE, tg_quota};
 use crate::status::tg_status;
 use std::ffi::c_char;
 use std::mem::size_of;
-use tg_status::{TG_DENIED, TG_OK};
+use std::sync::Arc;
+use tg_status::TG_OK;
 use tidegate_core::TokenBucket;
 
 /// A token bucket: starts full, refills at its rate, holds at most its burst.
 #[derive(Debug)]
-pub struct tg_bucket(TokenBucket);
+pub struct tg_bucket(pub(crate) Arc<TokenBucket>);
 
 impl Handle for tg_bucket {}
 
@@ -76,11 +77,6 @@ pub struct tg_bucket_snapshot {
 
 versioned!(tg_bucket_snapshot, first = 24, last = denied);
 
-#[inline]
-fn allowed(yes: bool) -> tg_status {
-    if yes { TG_OK } else { TG_DENIED }
-}
-
 /// Makes a full token bucket.
 ///
 /// Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to.
@@ -95,10 +91,10 @@ pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut t
         bucket.require("bucket")?;
         let quota = tg_quota { rate, count, period_ns, burst, ..Default::default() }.checked()?;
         let clock = clock_or_monotonic(&clock);
-        bucket.give(tg_bucket(match stripes {
+        bucket.give(tg_bucket(Arc::new(match stripes {
             1 => TokenBucket::with_clock(quota, clock),
             _ => TokenBucket::striped(quota, u32::try_from(stripes).unwrap_or(u32::MAX), clock)?,
-        }));
+        })));
         Ok(TG_OK)
     })
 }

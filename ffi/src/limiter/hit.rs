@@ -1,0 +1,62 @@
+//! Counting without judging.
+
+// `#[unsafe(no_mangle)]` only.
+#![allow(unsafe_code)]
+
+use super::tg_limiter;
+use crate::handle::{In, Out};
+use crate::panic::guard;
+use crate::status::tg_status;
+use std::ffi::c_void;
+use tg_status::TG_OK;
+use tidegate_core::limit::Hits;
+
+/// TG_ALGORITHM_FIXED_WINDOW only: counts n hits of the key whatever the limit, for stores that judge by themselves.
+/// *hits: those of the present window, these included (2^20 - 1: that many or more); *reset_after_ns: until it ends.
+///
+/// Ownership: borrows all. hits and reset_after_ns may be NULL.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_hit(
+    limiter: In<tg_limiter>,
+    key: In<c_void>,
+    key_len: usize,
+    n: u32,
+    hits: Out<u32>,
+    reset_after_ns: Out<u64>,
+) -> tg_status {
+    guard(|| {
+        let counted = limiter.get("limiter")?.0.hit(key.bytes(key_len, "key")?, n)?;
+        Ok(tell(counted, &hits, &reset_after_ns))
+    })
+}
+
+/// tg_limiter_hit() at now_ns nanoseconds of the limiter's clock.
+///
+/// Ownership: borrows all. hits and reset_after_ns may be NULL.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: as tg_limiter_hit().
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_hit_at(
+    limiter: In<tg_limiter>,
+    now_ns: u64,
+    key: In<c_void>,
+    key_len: usize,
+    n: u32,
+    hits: Out<u32>,
+    reset_after_ns: Out<u64>,
+) -> tg_status {
+    guard(|| {
+        let counted = limiter.get("limiter")?.0.hit_at(now_ns, key.bytes(key_len, "key")?, n)?;
+        Ok(tell(counted, &hits, &reset_after_ns))
+    })
+}
+
+fn tell(counted: Hits, hits: &Out<u32>, reset_after_ns: &Out<u64>) -> tg_status {
+    hits.set(counted.count);
+    reset_after_ns.set(counted.reset_after_ns);
+    TG_OK
+}

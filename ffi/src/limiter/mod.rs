@@ -1,0 +1,176 @@
+//! Keyed limit.
+
+// `#[unsafe(no_mangle)]` only.
+#![allow(unsafe_code)]
+
+pub mod change;
+pub mod config;
+pub mod hit;
+pub mod tier;
+pub mod view;
+
+use crate::clock::clock_or_monotonic;
+use crate::decision::{allowed, answer, tg_decision};
+use crate::handle::{Handle, In, Out};
+use crate::panic::guard;
+use crate::status::tg_status;
+use config::tg_limiter_config;
+use std::ffi::c_void;
+use std::sync::Arc;
+use tg_status::TG_OK;
+use tidegate_core::RateLimiter;
+
+/// A limit for each key (user, address, API key), in a table of fixed size.
+#[derive(Debug)]
+pub struct tg_limiter(pub(crate) Arc<RateLimiter>);
+
+impl Handle for tg_limiter {}
+
+/// Makes a keyed limit; no key has used anything yet.
+///
+/// Ownership: *limiter is the caller's, to be freed with tg_limiter_free(). Borrows config and all it points to.
+/// Thread safety: any thread.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT
+/// (neither or both of rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or
+/// ramp); TG_UNKNOWN_VALUE (algorithm, mode). *limiter is then not written.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_new(config: In<tg_limiter_config>, limiter: Out<*mut tg_limiter>) -> tg_status {
+    guard(|| {
+        let config = config.read("config")?;
+        limiter.require("limiter")?;
+        let clock = clock_or_monotonic(&config.clock);
+        limiter.give(tg_limiter(Arc::new(RateLimiter::with_config(config.checked()?, clock)?)));
+        Ok(TG_OK)
+    })
+}
+
+/// Frees a keyed limit; NULL is fine. A set made with it goes on.
+///
+/// Ownership: takes limiter.
+/// Thread safety: no other call may be using limiter, now or later.
+/// Errors: none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_free(limiter: Out<tg_limiter>) {
+    guard(|| {
+        limiter.free();
+        Ok(TG_OK)
+    });
+}
+
+/// Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no delay.
+/// A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len); nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_try_acquire(
+    limiter: In<tg_limiter>,
+    key: In<c_void>,
+    key_len: usize,
+    n: u32,
+) -> tg_status {
+    guard(|| Ok(allowed(limiter.get("limiter")?.0.try_acquire(key.bytes(key_len, "key")?, n))))
+}
+
+/// tg_limiter_try_acquire() at now_ns nanoseconds of the limiter's clock.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: as tg_limiter_try_acquire().
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_try_acquire_at(
+    limiter: In<tg_limiter>,
+    now_ns: u64,
+    key: In<c_void>,
+    key_len: usize,
+    n: u32,
+) -> tg_status {
+    guard(|| Ok(allowed(limiter.get("limiter")?.0.try_acquire_at(now_ns, key.bytes(key_len, "key")?, n))))
+}
+
+/// Takes n from the limit of the key, or nothing, and tells what is left: TG_OK or TG_DENIED. With a leaky bucket, wait
+/// decision->delay_ns before acting on TG_OK.
+///
+/// Ownership: borrows all.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_OUT_OF_RANGE (key_len), TG_STRUCT_SIZE; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_check(
+    limiter: In<tg_limiter>,
+    key: In<c_void>,
+    key_len: usize,
+    n: u32,
+    decision: Out<tg_decision>,
+) -> tg_status {
+    guard(|| {
+        let (limiter, key) = (&limiter.get("limiter")?.0, key.bytes(key_len, "key")?);
+        answer(&decision, || limiter.check(key, n))
+    })
+}
+
+/// tg_limiter_check() at now_ns nanoseconds of the limiter's clock.
+///
+/// Ownership: borrows all.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: as tg_limiter_check().
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_check_at(
+    limiter: In<tg_limiter>,
+    now_ns: u64,
+    key: In<c_void>,
+    key_len: usize,
+    n: u32,
+    decision: Out<tg_decision>,
+) -> tg_status {
+    guard(|| {
+        let (limiter, key) = (&limiter.get("limiter")?.0, key.bytes(key_len, "key")?);
+        answer(&decision, || limiter.check_at(now_ns, key, n))
+    })
+}
+
+/// Tells what tg_limiter_check() of one would say, and takes nothing (so remaining is what is there now): TG_OK or
+/// TG_DENIED.
+///
+/// Ownership: borrows all.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_OUT_OF_RANGE (key_len), TG_STRUCT_SIZE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_peek(
+    limiter: In<tg_limiter>,
+    key: In<c_void>,
+    key_len: usize,
+    decision: Out<tg_decision>,
+) -> tg_status {
+    guard(|| {
+        let (limiter, key) = (&limiter.get("limiter")?.0, key.bytes(key_len, "key")?);
+        answer(&decision, || limiter.peek(key, None))
+    })
+}
+
+/// tg_limiter_peek() at now_ns nanoseconds of the limiter's clock.
+///
+/// Ownership: borrows all.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: as tg_limiter_peek().
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_peek_at(
+    limiter: In<tg_limiter>,
+    now_ns: u64,
+    key: In<c_void>,
+    key_len: usize,
+    decision: Out<tg_decision>,
+) -> tg_status {
+    guard(|| {
+        let (limiter, key) = (&limiter.get("limiter")?.0, key.bytes(key_len, "key")?);
+        answer(&decision, || limiter.peek_at(now_ns, key, None))
+    })
+}

@@ -1,0 +1,123 @@
+//! What a keyed limit tells about itself.
+
+// `#[unsafe(no_mangle)]` only.
+#![allow(unsafe_code)]
+
+use super::tg_limiter;
+use crate::handle::{In, Out, versioned};
+use crate::panic::guard;
+use crate::quota::tg_quota;
+use crate::status::tg_status;
+use tg_status::TG_OK;
+
+/// Counts since a keyed limit was made. Start from TG_LIMITER_SNAPSHOT_INIT.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_limiter_snapshot {
+    /// sizeof(tg_limiter_snapshot)
+    pub struct_size: usize,
+    /// Calls admitted.
+    pub admitted: u64,
+    /// Calls denied.
+    pub denied: u64,
+    /// Calls that a dry run admitted and would have denied.
+    pub would_deny: u64,
+    /// Idle keys that made room for others.
+    pub evictions: u64,
+    /// Calls that the shared sketch decided, because their key found no room.
+    pub overflowed: u64,
+    /// Keys blocked.
+    pub blocked: u64,
+}
+
+versioned!(tg_limiter_snapshot, first = 56, last = blocked);
+
+/// Tells the counts since the limiter was made.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time.
+/// Errors: TG_NULL, TG_STRUCT_SIZE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_stats(limiter: In<tg_limiter>, snapshot: Out<tg_limiter_snapshot>) -> tg_status {
+    guard(|| {
+        let limiter = &limiter.get("limiter")?.0;
+        let room = snapshot.room("snapshot")?;
+        let now = limiter.stats();
+        let now = tg_limiter_snapshot {
+            admitted: now.admitted,
+            denied: now.denied,
+            would_deny: now.would_deny,
+            evictions: now.evictions,
+            overflowed: now.overflowed,
+            blocked: now.blocked,
+            ..Default::default()
+        };
+        snapshot.fill(room, now);
+        Ok(TG_OK)
+    })
+}
+
+/// Tells how many keys are live (not idle) now. Takes time in proportion to max_keys.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_len(limiter: In<tg_limiter>, keys: Out<usize>) -> tg_status {
+    guard(|| {
+        let limiter = &limiter.get("limiter")?.0;
+        keys.require("keys")?;
+        keys.set(limiter.len());
+        Ok(TG_OK)
+    })
+}
+
+/// tg_limiter_len() at now_ns nanoseconds of the limiter's clock.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_len_at(limiter: In<tg_limiter>, now_ns: u64, keys: Out<usize>) -> tg_status {
+    guard(|| {
+        let limiter = &limiter.get("limiter")?.0;
+        keys.require("keys")?;
+        keys.set(limiter.len_at(now_ns));
+        Ok(TG_OK)
+    })
+}
+
+/// Tells how many bytes it holds: the table, the sketch, and all else that grows with max_keys. It never changes.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_memory(limiter: In<tg_limiter>, bytes: Out<usize>) -> tg_status {
+    guard(|| {
+        let limiter = &limiter.get("limiter")?.0;
+        bytes.require("bytes")?;
+        bytes.set(limiter.memory());
+        Ok(TG_OK)
+    })
+}
+
+/// Tells the quota of the keys that have no tier.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time.
+/// Errors: TG_NULL, TG_STRUCT_SIZE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limiter_quota(limiter: In<tg_limiter>, quota: Out<tg_quota>) -> tg_status {
+    guard(|| {
+        let limiter = &limiter.get("limiter")?.0;
+        let room = quota.room("quota")?;
+        quota.fill(room, limiter.quota().into());
+        Ok(TG_OK)
+    })
+}
