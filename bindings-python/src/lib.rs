@@ -5,12 +5,11 @@
 
 mod args;
 mod breaker;
-mod bucket;
 mod clock;
-mod decision;
 mod errors;
 mod guarded;
 mod hot;
+mod limit;
 mod permit;
 mod policy;
 mod python;
@@ -26,13 +25,21 @@ mod _tidegate {
     #[pymodule_export]
     use crate::breaker::CircuitBreaker;
     #[pymodule_export]
-    use crate::bucket::{BucketStats, Reservation, TokenBucket};
-    #[pymodule_export]
     use crate::clock::ManualClock;
     #[pymodule_export]
-    use crate::decision::Decision;
-    #[pymodule_export]
     use crate::guarded::Guarded;
+    #[pymodule_export]
+    use crate::limit::block::Block;
+    #[pymodule_export]
+    use crate::limit::bucket::{Reservation, TokenBucket};
+    #[pymodule_export]
+    use crate::limit::decision::Decision;
+    #[pymodule_export]
+    use crate::limit::keyed::{RateLimiter, Tier};
+    #[pymodule_export]
+    use crate::limit::set::LimitSet;
+    #[pymodule_export]
+    use crate::limit::stats::{BucketStats, LimiterStats};
     #[pymodule_export]
     use crate::permit::Permit;
     #[pymodule_export]

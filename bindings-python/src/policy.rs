@@ -1,9 +1,9 @@
 //! RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10, written where they cost a tenth of what they cost
 //! in Python: every answer carries them.
 
-use crate::bucket::TokenBucket;
-use crate::decision::Decision;
 use crate::errors::config;
+use crate::limit::bucket::TokenBucket;
+use crate::limit::decision::Decision;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

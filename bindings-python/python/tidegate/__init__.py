@@ -5,16 +5,21 @@ forms (``False``, ``None``, ``Decision.allowed``) and an exception of the waitin
 """
 
 from ._tidegate import (
+    Block,
     BoundedQueue,
     BreakerStats,
     BucketStats,
     CircuitBreaker,
     Decision,
     Event,
+    LimiterStats,
+    LimitSet,
     ManualClock,
     Permit,
     QueueStats,
+    RateLimiter,
     Reservation,
+    Tier,
     TokenBucket,
     __version__,
 )
@@ -31,6 +36,7 @@ from .errors import (
 )
 
 __all__ = [
+    "Block",
     "BoundedQueue",
     "BreakerStats",
     "BucketStats",
@@ -40,6 +46,8 @@ __all__ = [
     "ConfigError",
     "Decision",
     "Event",
+    "LimitSet",
+    "LimiterStats",
     "ManualClock",
     "OverloadedError",
     "Permit",
@@ -48,8 +56,10 @@ __all__ = [
     "QueueFullError",
     "QueueStats",
     "RateLimitedError",
+    "RateLimiter",
     "Reservation",
     "TidegateError",
+    "Tier",
     "TokenBucket",
     "__version__",
 ]

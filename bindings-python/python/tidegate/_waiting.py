@@ -11,18 +11,30 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ._time import LONGEST_WAIT, sleep, sleep_async, timeout_seconds
 from .errors import QueueClosedError, QueueEmptyError, QueueFullError, RateLimitedError
 
 if TYPE_CHECKING:
-    from ._tidegate import BoundedQueue, Listener, Reservation, TokenBucket
+    from ._tidegate import (
+        BoundedQueue,
+        Decision,
+        LimitSet,
+        Listener,
+        ManualClock,
+        RateLimiter,
+        Reservation,
+        Tier,
+        TokenBucket,
+    )
 
 T = TypeVar("T")
-Timeout = float | timedelta | None
+Timeout: TypeAlias = float | timedelta | None
+Key: TypeAlias = str | bytes
+Keys: TypeAlias = Mapping[str, Key] | None
 _NOTHING: Any = object()
 
 
@@ -56,6 +68,102 @@ def _book(bucket: TokenBucket, n: int | None, timeout: Timeout) -> Reservation:
         limit = f"the burst of {bucket.burst}" if math.isinf(booking.retry_after) else f"the timeout of {seconds} s"
         raise RateLimitedError(f"rate limited: {n} tokens are beyond {limit}", booking.retry_after)
     return booking
+
+
+def acquire_keyed(limiter: RateLimiter, key: Key, n: int | None, timeout: Timeout, tier: Tier | None) -> None:
+    """RateLimiter.acquire."""
+    n = 1 if n is None else n
+    _until_admitted(
+        lambda: limiter.check(key, n, tier), lambda: limiter.refund(key, n, tier), n, timeout, limiter.clock
+    )
+
+
+async def acquire_keyed_async(
+    limiter: RateLimiter, key: Key, n: int | None, timeout: Timeout, tier: Tier | None
+) -> None:
+    """RateLimiter.acquire_async."""
+    n = 1 if n is None else n
+    await _until_admitted_async(
+        lambda: limiter.check(key, n, tier), lambda: limiter.refund(key, n, tier), n, timeout, limiter.clock
+    )
+
+
+def acquire_set(limits: LimitSet, keys: Keys, n: int | None, timeout: Timeout, named: Keys) -> None:
+    """LimitSet.acquire."""
+    keys, n = {**(keys or {}), **(named or {})}, 1 if n is None else n
+    _until_admitted(lambda: limits.check(keys, n), lambda: limits.refund(keys, n), n, timeout, limits.clock)
+
+
+async def acquire_set_async(limits: LimitSet, keys: Keys, n: int | None, timeout: Timeout, named: Keys) -> None:
+    """LimitSet.acquire_async."""
+    keys, n = {**(keys or {}), **(named or {})}, 1 if n is None else n
+    await _until_admitted_async(
+        lambda: limits.check(keys, n), lambda: limits.refund(keys, n), n, timeout, limits.clock
+    )
+
+
+# Buckets book ahead; these limits cannot, so who waits comes back when it may be admitted. What is admitted with a delay
+# (a leaky bucket) is taken already, and given back when the wait for its turn is broken off.
+
+
+def _until_admitted(
+    check: Callable[[], Decision], refund: Callable[[], None], n: int, timeout: Timeout, clock: ManualClock | None
+) -> None:
+    patience = _Patience(timeout, clock)
+    while not (decision := check()):
+        sleep(patience.for_denied(decision, n), clock)
+    if decision.delay:
+        try:
+            sleep(patience.for_delay(decision, n), clock)
+        except BaseException:
+            refund()
+            raise
+
+
+async def _until_admitted_async(
+    check: Callable[[], Decision], refund: Callable[[], None], n: int, timeout: Timeout, clock: ManualClock | None
+) -> None:
+    patience = _Patience(timeout, clock)
+    while not (decision := check()):
+        await sleep_async(patience.for_denied(decision, n), clock)
+    if decision.delay:
+        try:
+            await sleep_async(patience.for_delay(decision, n), clock)
+        except BaseException:
+            refund()
+            raise
+
+
+class _Patience:
+    """What is left of a timeout, on the limit's own clock."""
+
+    __slots__ = ("_clock", "_end", "_timeout")
+
+    def __init__(self, timeout: Timeout, clock: ManualClock | None) -> None:
+        self._timeout, self._clock = timeout_seconds(timeout), clock
+        self._end = None if self._timeout is None else self._now() + self._timeout
+
+    def _now(self) -> float:
+        return time.monotonic() if self._clock is None else self._clock.now_ns / 1e9
+
+    def for_denied(self, decision: Decision, n: int) -> float:
+        """The seconds to wait before another try, if they are in time."""
+        if math.isinf(decision.retry_after):
+            raise self._refusal(f"{n} tokens are beyond the limit of {decision.limit}", decision, math.inf)
+        return self._in_time(decision.retry_after, decision, n)
+
+    def for_delay(self, decision: Decision, n: int) -> float:
+        """The seconds until an admission's turn, if they are in time."""
+        return self._in_time(decision.delay, decision, n)
+
+    def _in_time(self, wait: float, decision: Decision, n: int) -> float:
+        if self._end is not None and wait > self._end - self._now() + 1e-9:
+            raise self._refusal(f"{n} tokens are beyond the timeout of {self._timeout} s", decision, wait)
+        return wait
+
+    @staticmethod
+    def _refusal(why: str, decision: Decision, wait: float) -> RateLimitedError:
+        return RateLimitedError(f"rate limited: {why}", wait, decision.denied_by)
 
 
 def push(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:

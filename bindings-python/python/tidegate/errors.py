@@ -40,10 +40,20 @@ class _Refusal(TidegateError):
 
 
 class RateLimitedError(_Refusal):
-    """A rate limit refused, or a waiting form could not be served within its timeout."""
+    """A rate limit refused, or a waiting form could not be served within its timeout.
 
-    def __init__(self, message: str = "rate limited", retry_after: float = 0.0) -> None:
+    ``denied_by`` is the name of the limit of a LimitSet that refused, None for a limit by itself.
+    """
+
+    denied_by: str | None
+
+    def __init__(
+        self, message: str = "rate limited", retry_after: float = 0.0, denied_by: str | None = None
+    ) -> None:
         super().__init__(message, retry_after)
+        # What pickle calls the class with.
+        self.args = (message, retry_after, denied_by)
+        self.denied_by = denied_by
 
 
 class CircuitOpenError(_Refusal):

@@ -1,42 +1,16 @@
 //! `TokenBucket`: the parts that do not wait.
 
-use crate::args::{Cost, count, finite, number, seconds, span};
+use super::decision::Decision;
+use super::quota::quota;
+use super::stats::BucketStats;
+use crate::args::{Cost, finite, seconds, span};
 use crate::clock::{self, ManualClock};
-use crate::decision::Decision;
-use crate::errors::{config, from_core};
+use crate::errors::from_core;
 use crate::python::Function;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyString};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate::limit::{self, Ticket};
-use tidegate::{ConfigError, Quota};
-
-/// The rate as `"400/s"`, or as a number of tokens per `per` seconds; the burst defaults to the count.
-fn quota(rate: &Bound<'_, PyAny>, per: Option<&Bound<'_, PyAny>>, burst: Option<&Bound<'_, PyAny>>) -> PyResult<Quota> {
-    let py = rate.py();
-    let core = |error: ConfigError| from_core(py, &error);
-    let quota = if let Ok(text) = rate.cast::<PyString>() {
-        if per.is_some() {
-            return Err(config(
-                py,
-                "per: the rate already names its period; leave per out, or pass the rate as a number",
-            ));
-        }
-        text.to_string_lossy().parse::<Quota>().map_err(core)?
-    } else {
-        let per = per.map_or(Ok(std::time::Duration::from_secs(1)), |per| finite("per", per))?;
-        if rate.is_instance_of::<PyInt>() && !rate.is_instance_of::<PyBool>() {
-            Quota::new(count("rate", rate, u64::MAX)?, per).map_err(core)?
-        } else {
-            let rate = number("rate", "a str such as \"400/s\" or a number", rate)?;
-            Quota::from_f64(rate, per.as_secs_f64()).map_err(core)?
-        }
-    };
-    match burst {
-        Some(burst) => quota.with_burst(count("burst", burst, u64::MAX)?).map_err(core),
-        None => Ok(quota),
-    }
-}
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire");
 static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_async");
@@ -60,8 +34,8 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     /// `try_acquire` is in `hot.rs`.
-    pub(crate) core: tidegate::TokenBucket,
-    clock: Option<Py<ManualClock>>,
+    pub(crate) core: Arc<tidegate::TokenBucket>,
+    pub(crate) clock: Option<Py<ManualClock>>,
 }
 
 #[pymethods]
@@ -75,7 +49,7 @@ impl TokenBucket {
         clock: Option<&Bound<'_, ManualClock>>,
     ) -> PyResult<Self> {
         let core = tidegate::TokenBucket::with_clock(quota(rate, per, burst)?, clock::source(clock));
-        Ok(Self { core, clock: clock.map(|clock| clock.clone().unbind()) })
+        Ok(Self { core: Arc::new(core), clock: clock.map(|clock| clock.clone().unbind()) })
     }
 
     /// Takes `n` tokens, or nothing, and tells what is left.
@@ -170,8 +144,7 @@ impl TokenBucket {
 
     /// Counts since the bucket was made.
     fn stats(&self) -> BucketStats {
-        let core = self.core.stats();
-        BucketStats { admitted: core.admitted, denied: core.denied }
+        self.core.stats().into()
     }
 
     /// Tokens that come back per `period`.
@@ -244,22 +217,5 @@ impl Reservation {
     fn __repr__(&self) -> String {
         let booked = if self.ticket.is_some() { "True" } else { "False" };
         format!("Reservation(booked={booked}, wait={:?}, retry_after={:?})", self.wait, self.retry_after)
-    }
-}
-
-/// Counts since a bucket was made.
-#[pyclass(frozen, eq, get_all, module = "tidegate")]
-#[derive(Debug, PartialEq)]
-pub(crate) struct BucketStats {
-    /// Calls admitted.
-    admitted: u64,
-    /// Calls denied.
-    denied: u64,
-}
-
-#[pymethods]
-impl BucketStats {
-    fn __repr__(&self) -> String {
-        format!("BucketStats(admitted={}, denied={})", self.admitted, self.denied)
     }
 }

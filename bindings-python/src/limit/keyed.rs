@@ -1,0 +1,367 @@
+//! `RateLimiter`: the parts that do not wait. `try_acquire` and `check` are in `hot/keyed.rs`.
+
+use super::block::Block;
+use super::decision::Decision;
+use super::key::Key;
+use super::quota;
+use super::stats::LimiterStats;
+use crate::args::{Cost, count, finite, number, seconds};
+use crate::clock::{self, ManualClock};
+use crate::errors::{config, from_core};
+use crate::python::Function;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::Arc;
+use tidegate::limit::{self, LimiterConfig, Mode, WarmUp};
+use tidegate::{Algorithm, ConfigError, Quota};
+
+static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_keyed");
+static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_keyed_async");
+
+/// A limit for each key (user, address, API key) in a table of fixed size.
+///
+/// `RateLimiter("100/min", burst=20)`, `RateLimiter("5/hour", algorithm="sliding_log")`,
+/// `RateLimiter("10/s", algorithm="leaky_bucket", queue=50)`.
+///
+/// Args:
+///     rate: a text such as `"100/minute"`, or how many tokens come back per `per`.
+///     per: seconds (float or timedelta) for a rate given as a number; default 1.
+///     burst: the most a key can take at once; default: the count in the rate. Windows have none.
+///     max_keys: how many live keys have room of their own, 1 to 100 million; more share a sketch that may deny early
+///         and never admits extra. Idle keys make room. The memory is fixed here: see `memory`.
+///     algorithm: "token_bucket" (GCRA), "fixed_window", "sliding_window" (two weighted windows), "sliding_log" (exact,
+///         up to 4,096 a key) or "leaky_bucket" (paces: an admission has a `delay`).
+///     fastest: the fastest rate that `tier` or `set_quota` will ask for, as a rate or a `(rate, burst)`.
+///     queue: of a leaky bucket, how many calls may wait; default: the count in the rate less one.
+///     block: a `Block`, for keys that go on after being denied.
+///     warm_up: seconds in which a new limiter grows from the fraction `warm_up_from` (default 0.1) of its limit to all.
+///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
+///     dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
+///     huge_pages: ask the kernel for huge pages under the table; with millions of keys they save time.
+///     clock: a ManualClock for tests; default: the machine's monotonic clock.
+///
+/// Keys are bytes or text, which means its UTF-8 (with U+FFFD for lone surrogates); of any length, the empty one too.
+///
+/// Raises:
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type.
+///
+/// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
+/// After `os.fork` the child has an independent copy.
+#[pyclass(frozen, subclass, weakref, module = "tidegate")]
+#[derive(Debug)]
+pub(crate) struct RateLimiter {
+    pub(crate) core: Arc<tidegate::RateLimiter>,
+    pub(crate) clock: Option<Py<ManualClock>>,
+}
+
+/// A quota made ready for one limiter by its `tier`; pass it to the calls of keys that have it.
+#[pyclass(frozen, module = "tidegate")]
+#[derive(Debug)]
+pub(crate) struct Tier {
+    pub(crate) core: limit::Tier,
+    /// A tier of another limiter would mean another rate there.
+    pub(crate) limiter: Py<RateLimiter>,
+    quota: Quota,
+}
+
+impl Tier {
+    /// The core's tier, if it was made for `limiter`.
+    pub(crate) fn of(&self, limiter: &Bound<'_, RateLimiter>) -> PyResult<&limit::Tier> {
+        if self.limiter.is(limiter) {
+            return Ok(&self.core);
+        }
+        Err(config(limiter.py(), "tier: made by another limiter; take the one that this limiter's tier() returns"))
+    }
+}
+
+#[pymethods]
+impl Tier {
+    /// Tokens that come back per `period`.
+    #[getter]
+    fn count(&self) -> u64 {
+        self.quota.count()
+    }
+
+    /// Seconds in which `count` tokens come back.
+    #[getter]
+    fn period(&self) -> f64 {
+        self.quota.period().as_secs_f64()
+    }
+
+    /// The most a key can take at once.
+    #[getter]
+    fn burst(&self) -> u32 {
+        self.quota.burst()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Tier({}, per={:?}, burst={})", self.quota.count(), self.period(), self.quota.burst())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.limiter)
+    }
+}
+
+/// `warm_up=` and `warm_up_from=` of a limit.
+pub(crate) fn warm_up(
+    py: Python<'_>,
+    period: Option<&Bound<'_, PyAny>>,
+    from: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<WarmUp>> {
+    let Some(period) = period else {
+        return match from {
+            None => Ok(None),
+            Some(_) => Err(config(py, "warm_up_from: only with warm_up, the seconds that the ramp takes")),
+        };
+    };
+    let from = from.map_or(Ok(0.1), |from| number("warm_up_from", "a fraction above 0, at most 1", from))?;
+    WarmUp::new(finite("warm_up", period)?, from).map(Some).map_err(|error| from_core(py, &error))
+}
+
+/// `fastest=`: a rate, or a rate and a burst.
+fn fastest(algorithm: Algorithm, value: &Bound<'_, PyAny>) -> PyResult<Quota> {
+    let named = |error: PyErr| {
+        let text = error.value(value.py()).to_string();
+        config(value.py(), format!("fastest: {text}"))
+    };
+    match value.cast::<PyTuple>() {
+        Ok(pair) if pair.len() == 2 => {
+            let (rate, burst) = (pair.get_item(0)?, pair.get_item(1)?);
+            quota::quota(&rate, None, Some(&burst)).map_err(named)
+        }
+        _ => quota::keyed(algorithm, value, None, None, None).map_err(named),
+    }
+}
+
+#[pymethods]
+impl RateLimiter {
+    /// Takes a key; what ASGI middleware tells keyed limits by.
+    #[classattr]
+    #[allow(non_upper_case_globals)]
+    const keyed: bool = true;
+
+    #[new]
+    #[pyo3(signature = (rate, per = None, burst = None, *, max_keys = None, algorithm = None, fastest = None, queue = None,
+                        block = None, warm_up = None, warm_up_from = None, enabled = None, dry_run = false,
+                        huge_pages = false, clock = None),
+           text_signature = "(rate, per=None, burst=None, *, max_keys=100_000, algorithm='token_bucket', fastest=None, \
+queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, huge_pages=False, clock=None)")]
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
+    fn new(
+        rate: &Bound<'_, PyAny>,
+        per: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        max_keys: Option<&Bound<'_, PyAny>>,
+        algorithm: Option<&Bound<'_, PyString>>,
+        fastest: Option<&Bound<'_, PyAny>>,
+        queue: Option<&Bound<'_, PyAny>>,
+        block: Option<&Bound<'_, Block>>,
+        warm_up: Option<&Bound<'_, PyAny>>,
+        warm_up_from: Option<&Bound<'_, PyAny>>,
+        enabled: Option<bool>,
+        dry_run: bool,
+        huge_pages: bool,
+        clock: Option<&Bound<'_, ManualClock>>,
+    ) -> PyResult<Self> {
+        let py = rate.py();
+        let core = |error: ConfigError| from_core(py, &error);
+        let algorithm = match algorithm {
+            Some(name) => name.to_string_lossy().parse::<Algorithm>().map_err(core)?,
+            None => Algorithm::default(),
+        };
+        let mut limiter = LimiterConfig::new(algorithm, quota::keyed(algorithm, rate, per, burst, queue)?);
+        if let Some(max_keys) = max_keys {
+            limiter.max_keys = usize::try_from(count("max_keys", max_keys, u64::MAX)?).unwrap_or(usize::MAX);
+        }
+        limiter.fastest = fastest.map(|rate| self::fastest(algorithm, rate)).transpose()?;
+        limiter.block = block.map(|block| block.get().core);
+        limiter.warm_up = self::warm_up(py, warm_up, warm_up_from)?;
+        limiter.mode = Mode::of(enabled, dry_run);
+        limiter.huge_pages = huge_pages;
+        let made = tidegate::RateLimiter::with_config(limiter, clock::source(clock)).map_err(core)?;
+        Ok(Self { core: Arc::new(made), clock: clock.map(|clock| clock.clone().unbind()) })
+    }
+
+    /// What `check(key)` would answer; takes nothing, so `remaining` is what is there now.
+    #[pyo3(signature = (key, tier = None))]
+    fn peek(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>, tier: Option<&Bound<'_, Tier>>) -> PyResult<Decision> {
+        let tier = tier.map(|tier| tier.get().of(slf)).transpose()?;
+        Ok(slf.get().core.peek(Key::of(key)?.bytes(), tier).into())
+    }
+
+    /// Takes `n` of the key's tokens, blocking this thread until they are there; of a leaky bucket, until it is its turn.
+    ///
+    /// Raises RateLimitedError at once, with the wait as `retry_after`, when it would exceed `timeout` seconds; Ctrl-C
+    /// leaves nothing taken. Who waits is not in a queue: a later call may be served first.
+    #[pyo3(signature = (key, n = None, timeout = None, tier = None), text_signature = "($self, key, n=1, timeout=None, tier=None)")]
+    fn acquire<'py>(
+        slf: &Bound<'py, Self>,
+        key: Bound<'py, PyAny>,
+        n: Option<Bound<'py, PyAny>>,
+        timeout: Option<Bound<'py, PyAny>>,
+        tier: Option<Bound<'py, Tier>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        ACQUIRE.get(slf.py())?.call1((slf, key, n, timeout, tier))
+    }
+
+    /// Takes `n` of the key's tokens, suspending this task until they are there; cancelling it leaves nothing taken.
+    ///
+    /// Raises RateLimitedError at once when the wait would exceed `timeout` seconds, as `acquire` does.
+    #[pyo3(signature = (key, n = None, timeout = None, tier = None), text_signature = "($self, key, n=1, timeout=None, tier=None)")]
+    fn acquire_async<'py>(
+        slf: &Bound<'py, Self>,
+        key: Bound<'py, PyAny>,
+        n: Option<Bound<'py, PyAny>>,
+        timeout: Option<Bound<'py, PyAny>>,
+        tier: Option<Bound<'py, Tier>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        ACQUIRE_ASYNC.get(slf.py())?.call1((slf, key, n, timeout, tier))
+    }
+
+    /// Gives `n` of the key's tokens back, never above full; does not shorten a penalty.
+    #[pyo3(signature = (key, n = Cost(1), tier = None), text_signature = "($self, key, n=1, tier=None)")]
+    fn refund(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>, n: Cost, tier: Option<&Bound<'_, Tier>>) -> PyResult<()> {
+        let tier = tier.map(|tier| tier.get().of(slf)).transpose()?;
+        slf.get().core.refund(Key::of(key)?.bytes(), n.0, tier);
+        Ok(())
+    }
+
+    /// Admits nothing of the key for `wait` seconds (at most a year); a penalty in force is only lengthened. False when
+    /// there was no room to note it: a key in the shared sketch is not penalised, for others share its place.
+    fn penalize(&self, key: &Bound<'_, PyAny>, wait: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.core.penalize(Key::of(key)?.bytes(), finite("wait", wait)?))
+    }
+
+    /// The key as new: ends a penalty and forgets its blocks.
+    fn reset(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.reset(Key::of(key)?.bytes());
+        Ok(())
+    }
+
+    /// All keys as new; counters stay. Takes time in proportion to `max_keys`.
+    fn reset_all(&self, py: Python<'_>) {
+        py.detach(|| self.core.reset_all());
+    }
+
+    /// Changes the rate of all keys that have no tier; each keeps its time to full, clipped to the new burst.
+    #[pyo3(signature = (rate, per = None, burst = None, *, queue = None))]
+    fn set_quota(
+        &self,
+        rate: &Bound<'_, PyAny>,
+        per: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        queue: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let quota = quota::keyed(self.core.algorithm(), rate, per, burst, queue)?;
+        self.core.set_quota(quota).map_err(|error| from_core(rate.py(), &error))
+    }
+
+    /// Another rate for some keys or calls (free, pro, internal): pass the Tier to their calls. Make it once and keep it.
+    ///
+    /// Raises ConfigError for a rate that is faster or larger than the table was made for (`fastest=`).
+    #[pyo3(signature = (rate, per = None, burst = None, *, queue = None))]
+    fn tier(
+        slf: &Bound<'_, Self>,
+        rate: &Bound<'_, PyAny>,
+        per: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        queue: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Tier> {
+        let limiter = &slf.get().core;
+        let quota = quota::keyed(limiter.algorithm(), rate, per, burst, queue)?;
+        let core = limiter.tier(quota).map_err(|error| from_core(rate.py(), &error))?;
+        Ok(Tier { core, limiter: slf.clone().unbind(), quota })
+    }
+
+    /// Counts `n` hits of the key whatever the limit, for stores that judge by themselves; fixed windows only. Returns the
+    /// hits in the key's window (1,048,575: that many or more) and the seconds until it ends.
+    #[pyo3(signature = (key, n = Cost(1)), text_signature = "($self, key, n=1)")]
+    fn hit(&self, key: &Bound<'_, PyAny>, n: Cost) -> PyResult<(u32, f64)> {
+        let hits = self.core.hit(Key::of(key)?.bytes(), n.0).map_err(|error| from_core(key.py(), &error))?;
+        Ok((hits.count, seconds(hits.reset_after_ns)))
+    }
+
+    /// Counts since the limiter was made.
+    fn stats(&self) -> LimiterStats {
+        self.core.stats().into()
+    }
+
+    /// Idle keys that made room for others since the limiter was made.
+    #[getter]
+    fn evictions(&self) -> u64 {
+        self.core.stats().evictions
+    }
+
+    /// Calls that the shared sketch decided, because their key found no room.
+    #[getter]
+    fn overflowed(&self) -> u64 {
+        self.core.stats().overflowed
+    }
+
+    /// Bytes of the table and all else that grows with `max_keys`.
+    #[getter]
+    fn memory(&self) -> usize {
+        self.core.memory()
+    }
+
+    /// The cap on live keys.
+    #[getter]
+    fn max_keys(&self) -> usize {
+        self.core.max_keys()
+    }
+
+    /// How it counts.
+    #[getter]
+    fn algorithm(&self) -> &'static str {
+        self.core.algorithm().name()
+    }
+
+    /// Tokens that come back per `period`.
+    #[getter]
+    fn count(&self) -> u64 {
+        self.core.quota().count()
+    }
+
+    /// Seconds in which `count` tokens come back.
+    #[getter]
+    fn period(&self) -> f64 {
+        self.core.quota().period().as_secs_f64()
+    }
+
+    /// The most a key can take at once: the burst, or the limit of a window.
+    #[getter]
+    fn burst(&self) -> u32 {
+        self.core.quota().burst()
+    }
+
+    /// The `ManualClock` it was made with, or None.
+    #[getter]
+    fn clock(&self, py: Python<'_>) -> Option<Py<ManualClock>> {
+        self.clock.as_ref().map(|clock| clock.clone_ref(py))
+    }
+
+    /// Keys that are live (not idle) now. Takes time in proportion to `max_keys`.
+    fn __len__(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.core.len())
+    }
+
+    /// A limiter without live keys is no false one.
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let core = &slf.get().core;
+        let (class, quota) = (slf.get_type().name()?, core.quota());
+        Ok(format!(
+            "{class}({}, per={:?}, burst={}, max_keys={}, algorithm={:?})",
+            quota.count(),
+            quota.period().as_secs_f64(),
+            quota.burst(),
+            core.max_keys(),
+            core.algorithm().name()
+        ))
+    }
+}

@@ -1,0 +1,10 @@
+//! Rate limits.
+
+pub(crate) mod block;
+pub(crate) mod bucket;
+pub(crate) mod decision;
+pub(crate) mod key;
+pub(crate) mod keyed;
+pub(crate) mod quota;
+pub(crate) mod set;
+pub(crate) mod stats;

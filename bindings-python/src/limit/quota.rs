@@ -1,0 +1,83 @@
+//! A rate as Python writes it.
+
+use crate::args::{count, finite, number};
+use crate::errors::{config, from_core};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt, PyString};
+use std::time::Duration;
+use tidegate::{Algorithm, ConfigError, Quota};
+
+/// The rate as `"400/s"`, or as a number of tokens per `per` seconds; the burst defaults to the count.
+pub(crate) fn quota(
+    rate: &Bound<'_, PyAny>,
+    per: Option<&Bound<'_, PyAny>>,
+    burst: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Quota> {
+    let py = rate.py();
+    let core = |error: ConfigError| from_core(py, &error);
+    let quota = if let Ok(text) = rate.cast::<PyString>() {
+        if per.is_some() {
+            return Err(config(
+                py,
+                "per: the rate already names its period; leave per out, or pass the rate as a number",
+            ));
+        }
+        one(py, &text.to_string_lossy())?
+    } else {
+        let per = per.map_or(Ok(Duration::from_secs(1)), |per| finite("per", per))?;
+        if rate.is_instance_of::<PyInt>() && !rate.is_instance_of::<PyBool>() {
+            Quota::new(count("rate", rate, u64::MAX)?, per).map_err(core)?
+        } else {
+            let rate = number("rate", "a str such as \"400/s\" or a number", rate)?;
+            Quota::from_f64(rate, per.as_secs_f64()).map_err(core)?
+        }
+    };
+    match burst {
+        Some(burst) => quota.with_burst(count("burst", burst, u64::MAX)?).map_err(core),
+        None => Ok(quota),
+    }
+}
+
+fn one(py: Python<'_>, text: &str) -> PyResult<Quota> {
+    text.parse::<Quota>().map_err(|error| match Quota::parse_many(text) {
+        Ok(many) => config(
+            py,
+            format!(
+                "rate: {text:?} holds {} rates and a limit has one; make one limit of each and combine them: \
+                 LimitSet(a=RateLimiter(…), b=RateLimiter(…))",
+                many.len()
+            ),
+        ),
+        Err(_) => from_core(py, &error),
+    })
+}
+
+/// The quota of a keyed limit: windows have no burst, and a leaky bucket has a `queue` instead of one.
+pub(crate) fn keyed(
+    algorithm: Algorithm,
+    rate: &Bound<'_, PyAny>,
+    per: Option<&Bound<'_, PyAny>>,
+    burst: Option<&Bound<'_, PyAny>>,
+    queue: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Quota> {
+    let py = rate.py();
+    if algorithm != Algorithm::LeakyBucket && queue.is_some() {
+        let message = format!("queue: only a leaky bucket makes calls wait, and this is a {algorithm}; leave it out");
+        return Err(config(py, message));
+    }
+    if burst.is_some() && algorithm.is_window() {
+        let message = format!("burst: a {algorithm} admits its whole limit at once and has no burst; leave it out");
+        return Err(config(py, message));
+    }
+    if burst.is_some() && algorithm == Algorithm::LeakyBucket {
+        return Err(config(py, "burst: a leaky bucket paces; say with queue= how many calls may wait"));
+    }
+    let quota = quota(rate, per, burst)?;
+    match queue {
+        Some(queue) => {
+            let waiting = count("queue", queue, u64::from(u32::MAX) - 1)?;
+            quota.with_burst(waiting + 1).map_err(|error| from_core(py, &error))
+        }
+        None => Ok(quota),
+    }
+}
