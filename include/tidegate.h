@@ -886,7 +886,7 @@ typedef struct {
 } tg_limit_member;
 
 /**
- * A key: len bytes of any value; NULL with length 0 is the empty key, a key like any other.
+ * len bytes of any value, such as a key; NULL with length 0 is the empty text.
  */
 typedef struct {
     /**
@@ -897,7 +897,7 @@ typedef struct {
      * How many.
      */
     size_t len;
-} tg_key;
+} tg_bytes;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2085,7 +2085,7 @@ tg_status tg_limit_set_name(const tg_limit_set *set, int32_t place, const char *
  * Since: 0.1
  */
 tg_status tg_limit_set_check(const tg_limit_set *set,
-                             const tg_key *keys,
+                             const tg_bytes *keys,
                              size_t key_count,
                              uint32_t n,
                              tg_decision *decision,
@@ -2101,7 +2101,7 @@ tg_status tg_limit_set_check(const tg_limit_set *set,
  */
 tg_status tg_limit_set_check_at(const tg_limit_set *set,
                                 uint64_t now_ns,
-                                const tg_key *keys,
+                                const tg_bytes *keys,
                                 size_t key_count,
                                 uint32_t n,
                                 tg_decision *decision,
@@ -2117,7 +2117,7 @@ tg_status tg_limit_set_check_at(const tg_limit_set *set,
  * Since: 0.1
  */
 tg_status tg_limit_set_check_each(const tg_limit_set *set,
-                                  const tg_key *keys,
+                                  const tg_bytes *keys,
                                   size_t key_count,
                                   uint32_t n,
                                   tg_decision *decision,
@@ -2135,7 +2135,7 @@ tg_status tg_limit_set_check_each(const tg_limit_set *set,
  */
 tg_status tg_limit_set_check_each_at(const tg_limit_set *set,
                                      uint64_t now_ns,
-                                     const tg_key *keys,
+                                     const tg_bytes *keys,
                                      size_t key_count,
                                      uint32_t n,
                                      tg_decision *decision,
@@ -2152,7 +2152,7 @@ tg_status tg_limit_set_check_each_at(const tg_limit_set *set,
  * Since: 0.1
  */
 tg_status tg_limit_set_peek(const tg_limit_set *set,
-                            const tg_key *keys,
+                            const tg_bytes *keys,
                             size_t key_count,
                             uint32_t n,
                             tg_decision *decision,
@@ -2166,7 +2166,7 @@ tg_status tg_limit_set_peek(const tg_limit_set *set,
  * Errors: TG_NULL, TG_OUT_OF_RANGE (more or fewer keys than limiters; a length); nothing is given back then.
  * Since: 0.1
  */
-tg_status tg_limit_set_refund(const tg_limit_set *set, const tg_key *keys, size_t key_count, uint32_t n);
+tg_status tg_limit_set_refund(const tg_limit_set *set, const tg_bytes *keys, size_t key_count, uint32_t n);
 
 /**
  * A short, fixed text for `status` (any number: an unknown one is told as such). Not the place for details: see
@@ -2271,7 +2271,7 @@ TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 56, tg_queue_snaps
 
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ticket) == 16, tg_ticket_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_tier) == 64, tg_tier_has_its_size);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_key) == 16, tg_key_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bytes) == 16, tg_bytes_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limit_member) == 24, tg_limit_member_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_permit) == 16, tg_permit_has_its_size);
 

@@ -5,13 +5,18 @@
 
 #include "tidegate.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <exception>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace tidegate {
 
@@ -54,6 +59,13 @@ Handle make(New create, Args... args) {
 /// A negative wait is over at once.
 inline std::uint64_t ns(Nanoseconds wait) {
     return wait.count() < 0 ? 0 : static_cast<std::uint64_t>(wait.count());
+}
+
+inline tg_quota quota(const char *rate, std::uint64_t burst) {
+    tg_quota quota = TG_QUOTA_INIT;
+    quota.rate = rate;
+    quota.burst = burst;
+    return quota;
 }
 } // namespace detail
 
@@ -122,9 +134,7 @@ public:
     void penalize(Nanoseconds wait) const { checked(tg_bucket_penalize(get(), detail::ns(wait))); }
     void reset() const { checked(tg_bucket_reset(get())); }
     void set_quota(const char *rate, std::uint64_t burst = TG_BURST_OF_RATE) const {
-        tg_quota quota = TG_QUOTA_INIT;
-        quota.rate = rate;
-        quota.burst = burst;
+        tg_quota quota = detail::quota(rate, burst);
         checked(tg_bucket_set_quota(get(), &quota));
     }
     tg_bucket_snapshot stats() const {
@@ -142,6 +152,184 @@ private:
         config.burst = burst;
         config.clock = clock ? clock->get() : nullptr;
         return config;
+    }
+    Owner handle_;
+};
+
+/// A limit for each key (user, address, API key); a key is any bytes. All but moving and destroying may be called from any
+/// thread.
+class RateLimiter {
+public:
+    using Key = std::string_view;
+
+    explicit RateLimiter(const tg_limiter_config &config) : handle_(detail::make<Owner>(tg_limiter_new, &config)) {}
+    /// RateLimiter("100/min"), RateLimiter("100/min", 20)
+    explicit RateLimiter(const char *rate, std::uint64_t burst = TG_BURST_OF_RATE, const Clock *clock = nullptr)
+        : RateLimiter(config(rate, burst, clock)) {}
+
+    bool try_acquire(Key key, std::uint32_t n = 1) const {
+        return checked(tg_limiter_try_acquire(get(), key.data(), key.size(), n)) == TG_OK;
+    }
+    bool try_acquire(Key key, std::uint32_t n, const tg_tier &tier) const {
+        return checked(tg_limiter_try_acquire_tier(get(), key.data(), key.size(), n, &tier)) == TG_OK;
+    }
+    tg_decision check(Key key, std::uint32_t n = 1) const {
+        tg_decision decision = TG_DECISION_INIT;
+        checked(tg_limiter_check(get(), key.data(), key.size(), n, &decision));
+        return decision;
+    }
+    tg_decision check(Key key, std::uint32_t n, const tg_tier &tier) const {
+        tg_decision decision = TG_DECISION_INIT;
+        checked(tg_limiter_check_tier(get(), key.data(), key.size(), n, &tier, &decision));
+        return decision;
+    }
+    tg_decision peek(Key key) const {
+        tg_decision decision = TG_DECISION_INIT;
+        checked(tg_limiter_peek(get(), key.data(), key.size(), &decision));
+        return decision;
+    }
+    tg_decision peek(Key key, const tg_tier &tier) const {
+        tg_decision decision = TG_DECISION_INIT;
+        checked(tg_limiter_peek_tier(get(), key.data(), key.size(), &tier, &decision));
+        return decision;
+    }
+
+    /// A quota of its own for some keys or calls: make it once, use it for every call of this limiter.
+    tg_tier tier(const char *rate, std::uint64_t burst = TG_BURST_OF_RATE) const {
+        tg_quota quota = detail::quota(rate, burst);
+        tg_tier tier;
+        checked(tg_limiter_tier(get(), &quota, &tier));
+        return tier;
+    }
+
+    void refund(Key key, std::uint32_t n) const { checked(tg_limiter_refund(get(), key.data(), key.size(), n)); }
+    void refund(Key key, std::uint32_t n, const tg_tier &tier) const {
+        checked(tg_limiter_refund_tier(get(), key.data(), key.size(), n, &tier));
+    }
+    /// Whether there was room to note it.
+    bool penalize(Key key, Nanoseconds wait) const {
+        bool noted = false;
+        checked(tg_limiter_penalize(get(), key.data(), key.size(), detail::ns(wait), &noted));
+        return noted;
+    }
+    void reset(Key key) const { checked(tg_limiter_reset(get(), key.data(), key.size())); }
+    void reset_all() const { checked(tg_limiter_reset_all(get())); }
+    void set_quota(const char *rate, std::uint64_t burst = TG_BURST_OF_RATE) const {
+        tg_quota quota = detail::quota(rate, burst);
+        checked(tg_limiter_set_quota(get(), &quota));
+    }
+
+    struct Hits {
+        std::uint32_t count;
+        std::uint64_t reset_after_ns;
+    };
+    /// Fixed windows only: counts whatever the limit.
+    Hits hit(Key key, std::uint32_t n = 1) const {
+        Hits hits{};
+        checked(tg_limiter_hit(get(), key.data(), key.size(), n, &hits.count, &hits.reset_after_ns));
+        return hits;
+    }
+
+    std::size_t len() const {
+        std::size_t keys = 0;
+        checked(tg_limiter_len(get(), &keys));
+        return keys;
+    }
+    std::size_t memory() const {
+        std::size_t bytes = 0;
+        checked(tg_limiter_memory(get(), &bytes));
+        return bytes;
+    }
+    tg_limiter_snapshot stats() const {
+        tg_limiter_snapshot snapshot = TG_LIMITER_SNAPSHOT_INIT;
+        checked(tg_limiter_stats(get(), &snapshot));
+        return snapshot;
+    }
+    const tg_limiter *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_limiter, tg_limiter_free>;
+    static tg_limiter_config config(const char *rate, std::uint64_t burst, const Clock *clock) {
+        tg_limiter_config config = TG_LIMITER_CONFIG_INIT;
+        config.rate = rate;
+        config.burst = burst;
+        config.clock = clock ? clock->get() : nullptr;
+        return config;
+    }
+    Owner handle_;
+};
+
+/// Several limits over different keys, decided all or nothing: LimitSet({{"user", users}, {"everyone", bucket}}). All but
+/// moving and destroying may be called from any thread. Shares its members: they may go before it.
+class LimitSet {
+public:
+    struct Member {
+        Member(const char *name, const TokenBucket &bucket) : member{name, bucket.get(), nullptr} {}
+        Member(const char *name, const RateLimiter &limiter) : member{name, nullptr, limiter.get()} {}
+        tg_limit_member member;
+    };
+    struct Decision {
+        tg_decision decision;
+        /// The member that denied, by its name; nullptr when allowed. Lives as long as the set.
+        const char *denied_by;
+        explicit operator bool() const noexcept { return decision.allowed; }
+    };
+    /// One for each RateLimiter of the set, in order.
+    using Keys = std::initializer_list<std::string_view>;
+
+    explicit LimitSet(std::initializer_list<Member> members) : handle_(make(members)) {}
+
+    Decision check(Keys keys, std::uint32_t n = 1) const {
+        return decide([&](auto... out) { return tg_limit_set_check(get(), KeyArray(keys), keys.size(), n, out...); });
+    }
+    Decision peek(Keys keys, std::uint32_t n = 1) const {
+        return decide([&](auto... out) { return tg_limit_set_peek(get(), KeyArray(keys), keys.size(), n, out...); });
+    }
+    void refund(Keys keys, std::uint32_t n = 1) const {
+        checked(tg_limit_set_refund(get(), KeyArray(keys), keys.size(), n));
+    }
+    std::size_t len() const {
+        std::size_t members = 0;
+        checked(tg_limit_set_len(get(), &members));
+        return members;
+    }
+    const char *name(std::int32_t place) const {
+        const char *name = nullptr;
+        checked(tg_limit_set_name(get(), place, &name));
+        return name;
+    }
+    const tg_limit_set *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_limit_set, tg_limit_set_free>;
+
+    /// As C takes them; on the heap when there are more than any set has.
+    class KeyArray {
+    public:
+        explicit KeyArray(Keys keys) {
+            if (keys.size() > few_.size()) many_.resize(keys.size());
+            std::transform(keys.begin(), keys.end(), many_.empty() ? few_.data() : many_.data(),
+                           [](std::string_view key) { return tg_bytes{key.data(), key.size()}; });
+        }
+        operator const tg_bytes *() const noexcept { return many_.empty() ? few_.data() : many_.data(); }
+
+    private:
+        std::array<tg_bytes, 16> few_{};
+        std::vector<tg_bytes> many_;
+    };
+
+    static Owner make(std::initializer_list<Member> members) {
+        std::vector<tg_limit_member> array;
+        for (const Member &member : members) array.push_back(member.member);
+        return detail::make<Owner>(tg_limit_set_new, array.data(), array.size());
+    }
+    template <class Call>
+    Decision decide(Call call) const {
+        Decision answer = {TG_DECISION_INIT, nullptr};
+        std::int32_t denied_by = -1;
+        checked(call(&answer.decision, &denied_by));
+        if (denied_by >= 0) answer.denied_by = name(denied_by);
+        return answer;
     }
     Owner handle_;
 };

@@ -4,6 +4,7 @@
 use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_event, tg_permit};
 use crate::bucket::reserve::tg_ticket;
 use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
+use crate::bytes::tg_bytes;
 use crate::decision::tg_decision;
 use crate::handle::In;
 use crate::limiter::config::tg_limiter_config;
@@ -11,7 +12,7 @@ use crate::limiter::tier::tg_tier;
 use crate::limiter::view::tg_limiter_snapshot;
 use crate::queue::{tg_queue_config, tg_queue_snapshot};
 use crate::quota::tg_quota;
-use crate::set::{tg_key, tg_limit_member};
+use crate::set::tg_limit_member;
 use std::fmt::Write;
 use std::mem::{offset_of, size_of};
 use std::path::Path;
@@ -147,7 +148,7 @@ fn trailer() -> String {
     versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
     size_in_c!(out, tg_ticket);
     size_in_c!(out, tg_tier);
-    size_in_c!(out, tg_key);
+    size_in_c!(out, tg_bytes);
     size_in_c!(out, tg_limit_member);
     size_in_c!(out, tg_permit);
     out.push_str("\n#undef TG_ASSERT\n\n#endif /* TIDEGATE_H */\n");

@@ -7,6 +7,7 @@
 
 pub mod breaker;
 pub mod bucket;
+pub mod bytes;
 pub mod clock;
 pub mod decision;
 pub mod handle;

@@ -3,7 +3,8 @@
 // `#[unsafe(no_mangle)]` only.
 #![allow(unsafe_code)]
 
-use super::{tg_key, tg_limit_set};
+use super::tg_limit_set;
+use crate::bytes::tg_bytes;
 use crate::decision::{allowed, tg_decision};
 use crate::handle::{In, Out};
 use crate::panic::guard;
@@ -17,7 +18,7 @@ const MOST: usize = 16;
 
 /// Calls `decide` with the keys as the core takes them.
 fn with_keys<T>(
-    keys: &In<tg_key>,
+    keys: &In<tg_bytes>,
     key_count: usize,
     decide: impl FnOnce(&[&[u8]]) -> Result<T, ConfigError>,
 ) -> Result<T, Failure> {
@@ -29,7 +30,7 @@ fn with_keys<T>(
         return Err(Failure::new(TG_OUT_OF_RANGE, message));
     };
     for (key, given) in taken.iter_mut().zip(given) {
-        *key = given.data.bytes(given.len, "keys")?;
+        *key = given.get("keys")?;
     }
     Ok(decide(taken)?)
 }
@@ -78,7 +79,7 @@ fn answer_each(
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_check(
     set: In<tg_limit_set>,
-    keys: In<tg_key>,
+    keys: In<tg_bytes>,
     key_count: usize,
     n: u32,
     decision: Out<tg_decision>,
@@ -100,7 +101,7 @@ pub extern "C" fn tg_limit_set_check(
 pub extern "C" fn tg_limit_set_check_at(
     set: In<tg_limit_set>,
     now_ns: u64,
-    keys: In<tg_key>,
+    keys: In<tg_bytes>,
     key_count: usize,
     n: u32,
     decision: Out<tg_decision>,
@@ -122,7 +123,7 @@ pub extern "C" fn tg_limit_set_check_at(
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_check_each(
     set: In<tg_limit_set>,
-    keys: In<tg_key>,
+    keys: In<tg_bytes>,
     key_count: usize,
     n: u32,
     decision: Out<tg_decision>,
@@ -148,7 +149,7 @@ pub extern "C" fn tg_limit_set_check_each(
 pub extern "C" fn tg_limit_set_check_each_at(
     set: In<tg_limit_set>,
     now_ns: u64,
-    keys: In<tg_key>,
+    keys: In<tg_bytes>,
     key_count: usize,
     n: u32,
     decision: Out<tg_decision>,
@@ -173,7 +174,7 @@ pub extern "C" fn tg_limit_set_check_each_at(
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_peek(
     set: In<tg_limit_set>,
-    keys: In<tg_key>,
+    keys: In<tg_bytes>,
     key_count: usize,
     n: u32,
     decision: Out<tg_decision>,
@@ -192,7 +193,12 @@ pub extern "C" fn tg_limit_set_peek(
 /// Errors: TG_NULL, TG_OUT_OF_RANGE (more or fewer keys than limiters; a length); nothing is given back then.
 /// Since: 0.1
 #[unsafe(no_mangle)]
-pub extern "C" fn tg_limit_set_refund(set: In<tg_limit_set>, keys: In<tg_key>, key_count: usize, n: u32) -> tg_status {
+pub extern "C" fn tg_limit_set_refund(
+    set: In<tg_limit_set>,
+    keys: In<tg_bytes>,
+    key_count: usize,
+    n: u32,
+) -> tg_status {
     guard(|| {
         let set = &set.get("set")?.set;
         with_keys(&keys, key_count, |keys| set.refund(keys, n))?;

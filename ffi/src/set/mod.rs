@@ -1,6 +1,6 @@
 //! Several limits as one decision.
 
-// `#[unsafe(no_mangle)]`, `unsafe impl Plain` for structs of pointers and numbers.
+// `#[unsafe(no_mangle)]`, `unsafe impl Plain` for a struct of pointers.
 #![allow(unsafe_code)]
 
 pub mod decide;
@@ -10,7 +10,7 @@ use crate::handle::{Handle, In, Out, Plain};
 use crate::limiter::tg_limiter;
 use crate::panic::guard;
 use crate::status::{Failure, tg_status};
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_char};
 use std::fmt;
 use std::sync::Arc;
 use tg_status::{TG_CONFLICT, TG_OK, TG_OUT_OF_RANGE};
@@ -46,19 +46,6 @@ pub struct tg_limit_member {
 
 // SAFETY: pointers only, which are NULL or good by the header's law.
 unsafe impl Plain for tg_limit_member {}
-
-/// A key: len bytes of any value; NULL with length 0 is the empty key, a key like any other.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct tg_key {
-    /// The bytes. Borrowed during the call.
-    pub data: In<c_void>,
-    /// How many.
-    pub len: usize,
-}
-
-// SAFETY: a pointer, NULL or good by the header's law, and a number.
-unsafe impl Plain for tg_key {}
 
 impl tg_limit_member {
     fn checked(&self) -> Result<(CString, (String, Member)), Failure> {
