@@ -4,6 +4,8 @@ const {
   addon: { version },
 } = require('./lib/native.cjs');
 const { Reservation, TokenBucket } = require('./lib/bucket.cjs');
+const { RateLimiter, Tier } = require('./lib/limiter.cjs');
+const { LimitSet } = require('./lib/limit_set.cjs');
 const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
 const { ManualClock } = require('./lib/clock.cjs');
@@ -21,6 +23,9 @@ module.exports = {
   version,
   TokenBucket,
   Reservation,
+  RateLimiter,
+  Tier,
+  LimitSet,
   CircuitBreaker,
   Permit,
   BoundedQueue,

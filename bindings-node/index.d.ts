@@ -28,8 +28,10 @@ export interface Decision {
   remaining: number;
   /** ms until the same cost could be admitted: 0 when allowed, `Infinity` when it exceeds the burst. */
   retryAfterMs: number;
-  /** ms until the bucket is full again. */
+  /** ms until the limit is back at its full burst. */
   resetAfterMs: number;
+  /** ms to wait before acting on an admission: 0 for every algorithm but the leaky bucket. */
+  delayMs: number;
 }
 
 /** A rate and the burst above it. */
@@ -42,12 +44,30 @@ export interface Quota {
   burst?: number;
 }
 
+/** A new limit starts with the fraction `from` (above 0, at most 1) of itself and is whole after `periodMs`. */
+export interface WarmUp {
+  periodMs: number;
+  from: number;
+}
+
+/** What the operator may say of every limit. `TIDEGATE_DISABLED=1` in the environment is `enabled: false` for all. */
+export interface LimitSwitches {
+  /** `false` admits everything and touches nothing. */
+  enabled?: boolean;
+  /** Decides, charges and counts (`stats().wouldDeny`), but refuses nothing. */
+  dryRun?: boolean;
+  /** A ramp from a fraction of the limit to all of it. */
+  warmUp?: WarmUp;
+  /** For tests; default: the machine's monotonic clock. */
+  clock?: ManualClock;
+}
+
 /**
  * A token bucket: starts full, refills at `rate`, holds at most `burst` tokens (GCRA, ITU-T I.371). Rates from 1 a year
  * to 100 million a second. `n` is a whole number of tokens from 0.
  */
 export class TokenBucket {
-  constructor(options: Quota & { /** For tests; default: the machine's monotonic clock. */ clock?: ManualClock });
+  constructor(options: Quota & LimitSwitches);
   /** Takes `n` tokens, or nothing. `n` = 0 takes nothing and is refused only in debt or under a penalty. */
   tryAcquire(n?: number): boolean;
   /** Takes `n` tokens, or nothing, and tells what is left. */
@@ -72,7 +92,128 @@ export class TokenBucket {
   /** `count` tokens per `periodMs`. */
   readonly quota: { count: number; periodMs: number; burst: number };
   /** Counts since it was made. */
-  stats(): { admitted: number; denied: number };
+  stats(): { admitted: number; denied: number; wouldDeny: number };
+}
+
+/** Text means its UTF-8 (a lone surrogate U+FFFD). Any length, also empty. */
+export type Key = string | Uint8Array;
+
+/**
+ * How a keyed limit counts: `token_bucket` (default), `fixed_window` (from a key's first hit), `sliding_window` (two
+ * windows, the earlier weighted), `sliding_log` (exact, up to 4,096), `leaky_bucket` (paces: admits with a delay).
+ */
+export type Algorithm = 'token_bucket' | 'fixed_window' | 'sliding_window' | 'sliding_log' | 'leaky_bucket';
+
+/** The quota of a keyed limit. Windows have no `burst`: their limit is the count in the rate. */
+export interface KeyedQuota extends Quota {
+  /** Leaky bucket only, in place of `burst`: how many may wait behind the one that acts; default: the rate's count - 1. */
+  queue?: number;
+}
+
+export interface RateLimiterOptions extends KeyedQuota, LimitSwitches {
+  algorithm?: Algorithm;
+  /** Live keys with a cell of their own, 1 to 100 million, default 100 000; more share a sketch that may deny early. */
+  maxKeys?: number;
+  /** The fastest or largest quota that any tier or `setQuota` will ever ask for; it decides the table's resolution. */
+  fastest?: KeyedQuota | string | number;
+  /**
+   * The `after`-th denial of a key within `withinMs` blocks it for `durationMs`, times `growth` (default 1) for each
+   * block before that is not yet forgotten, at most `maxMs` (default 64 × `durationMs`).
+   */
+  block?: { after: number; withinMs: number; durationMs: number; growth?: number; maxMs?: number };
+  /** Asks the kernel for huge pages under the table. */
+  hugePages?: boolean;
+}
+
+export interface RateLimiterStats {
+  admitted: number;
+  denied: number;
+  /** Admitted by a dry run that would have been denied. */
+  wouldDeny: number;
+  /** Idle keys that made room for others. */
+  evictions: number;
+  /** Decided by the shared sketch, for want of room. */
+  overflowed: number;
+  /** Keys blocked. */
+  blocked: number;
+}
+
+/** A quota of its own for some keys or calls: `limiter.tier({ rate, burst })`. Keep it; it belongs to that limiter. */
+export class Tier {
+  private constructor();
+}
+
+/**
+ * A limit per key (user, address, API key) in a table of fixed size: a live key is never forgotten for another, an idle
+ * one is. A `tier` replaces the quota for that call; `n` is a whole number from 0.
+ */
+export class RateLimiter {
+  constructor(options: RateLimiterOptions);
+  /** Takes `n` of the key's limit, or nothing. A leaky bucket admits here only what needs no delay. */
+  tryAcquire(key: Key, n?: number, tier?: Tier): boolean;
+  /** Takes `n`, or nothing, and tells what is left. Leaky bucket: act after `delayMs`. */
+  check(key: Key, n?: number, tier?: Tier): Decision;
+  /** What `check(key, 1)` would answer; takes nothing. */
+  peek(key: Key, tier?: Tier): Decision;
+  /**
+   * Waits until `n` are admitted and their delay is over. Rejects with RateLimitedError, and takes nothing, as soon as
+   * the wait would exceed `timeoutMs`. Those who wait for one key have no order among them.
+   */
+  acquire(key: Key, n?: number, options?: WaitOptions & { tier?: Tier }): Promise<Decision>;
+  /** Gives `n` back, never above full; does not shorten a penalty. */
+  refund(key: Key, n?: number, tier?: Tier): void;
+  /**
+   * Admits nothing of the key for `waitMs` (at most a year); a penalty in force is only lengthened.
+   * @returns false where the table had no room to note it
+   */
+  penalize(key: Key, waitMs: number): boolean;
+  /** The key as new: ends a penalty, forgets its blocks. */
+  reset(key: Key): void;
+  /** All keys as new; takes time in proportion to `maxKeys`. */
+  resetAll(): void;
+  /** Fixed windows only: counts `n` hits whatever the limit, for stores that judge by themselves. */
+  hit(key: Key, n?: number): { count: number; resetAfterMs: number };
+  /** A quota of its own for some keys or calls. @throws RangeError when it is faster or larger than `fastest` */
+  tier(quota: KeyedQuota | string | number): Tier;
+  /** Changes the default quota; each key keeps its time to full, clipped to the new burst; windows keep their counts. */
+  setQuota(quota: KeyedQuota | string | number): void;
+  readonly quota: { count: number; periodMs: number; burst: number };
+  readonly algorithm: Algorithm;
+  /** Its methods take a key; a TokenBucket's do not. */
+  readonly keyed: true;
+  /** Live (not idle) keys; takes time in proportion to `maxKeys`. */
+  readonly size: number;
+  /** Counts since it was made. */
+  stats(): RateLimiterStats;
+}
+
+/** A decision of several limits. */
+export interface SetDecision extends Decision {
+  /** The limit that denied, the one with the longest wait; undefined when allowed. */
+  deniedBy: string | undefined;
+}
+
+/** The keys of a set's keyed members. */
+export type SetKeys<Members> = { [Name in keyof Members as Members[Name] extends RateLimiter ? Name : never]: Key };
+
+/**
+ * Up to 16 limits over different keys, all or nothing: what one of them denies is charged to none. All on the same
+ * clock. Members with names that are whole numbers come first, as in every object of JavaScript.
+ */
+export class LimitSet<Members extends Record<string, TokenBucket | RateLimiter> = Record<string, TokenBucket | RateLimiter>> {
+  /** By name; not `''` and not `'n'`. A TokenBucket is one for everybody, a RateLimiter takes a key. */
+  constructor(members: Members);
+  /** Takes `n` from every member, or nothing from any. Denied: what the limit with the longest wait says; allowed: the fewest left. */
+  check(keys?: SetKeys<Members>, n?: number): SetDecision;
+  tryAcquire(keys?: SetKeys<Members>, n?: number): boolean;
+  /** What `check(keys, n)` would answer; takes nothing. */
+  peek(keys?: SetKeys<Members>, n?: number): SetDecision;
+  /** Gives `n` back to every member, never above full. */
+  refund(keys?: SetKeys<Members>, n?: number): void;
+  /** Waits until all admit; as `RateLimiter.acquire`. */
+  acquire(keys?: SetKeys<Members>, n?: number, options?: WaitOptions): Promise<SetDecision>;
+  /** In the order of declaration. */
+  readonly names: string[];
 }
 
 /** What `TokenBucket.reserve` answered. */

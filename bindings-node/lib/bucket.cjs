@@ -4,39 +4,18 @@ const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
 const { selectClock, sleep } = require('./clock.cjs');
 const { RateLimitedError } = require('./errors.cjs');
+const { QUOTA, SWITCHES, count, decision, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
+  require('./quota.cjs');
 
 const { bucket } = addon;
 const { tryAcquire } = bucket;
-const QUOTA = ['rate', 'perMs', 'burst'];
-
-/** Writes a quota into the block, and gives back a rate that is text: the call's second argument. */
-function writeQuota({ rate, perMs, burst }) {
-  if (typeof rate === 'string') {
-    if (perMs !== undefined) {
-      throw check.valueError("perMs goes with a rate that is a number; a text such as '100/min' has its own period");
-    }
-  } else if (typeof rate === 'number') {
-    numbers[0] = check.finite(rate, 'rate', 'a positive number of tokens');
-    numbers[1] = perMs === undefined ? 1000 : check.span(perMs, 'perMs');
-  } else {
-    throw check.typeError(`rate must be a text such as '100/minute' or a number of tokens per perMs, got ${check.show(rate)}`);
-  }
-  numbers[2] = burst === undefined ? NaN : check.whole(burst, 'burst', 1);
-  return rate;
-}
-
-function decision() {
-  return {
-    allowed: words[1] === 1,
-    limit: numbers[0],
-    remaining: numbers[1],
-    retryAfterMs: numbers[2],
-    resetAfterMs: numbers[3],
-  };
-}
+/** Where the settings stand among the numbers; src/bucket.rs has the same list. */
+const AT = { mode: 3, warmUp: 5 };
 
 /** Says which object the next operation means. */
 let select;
+let placeOf;
+let clockOf;
 
 class TokenBucket {
   /** Its place in the addon's table. */
@@ -44,16 +23,22 @@ class TokenBucket {
   #clock;
 
   static {
+    const has = (value) => value !== null && typeof value === 'object' && #id in value;
     select = (self, method) => {
-      if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('TokenBucket', method);
+      if (!has(self)) throw check.detached('TokenBucket', method);
       words[0] = self.#id;
     };
+    placeOf = (value) => (has(value) ? value.#id : undefined);
+    clockOf = (self) => self.#clock;
   }
 
   constructor(options) {
-    const { clock, ...quota } = check.options(options, 'new TokenBucket', [...QUOTA, 'clock']);
+    const { clock, ...given } = check.options(options, 'new TokenBucket', [...QUOTA, ...SWITCHES, 'clock']);
+    const warmUp = warmUpOptions(given.warmUp);
+    writeMode(given, AT.mode);
+    writeWarmUp(warmUp, AT.warmUp);
     selectClock(clock);
-    bucket.create(this, writeQuota(quota));
+    bucket.create(this, writeQuota(given));
     this.#id = words[0];
     this.#clock = clock;
   }
@@ -126,19 +111,14 @@ class TokenBucket {
   get quota() {
     select(this, 'quota');
     bucket.quota();
-    return { count: numbers[0], periodMs: numbers[1], burst: numbers[2] };
+    return readQuota();
   }
 
   stats() {
     select(this, 'stats');
     bucket.stats();
-    return { admitted: numbers[0], denied: numbers[1] };
+    return { admitted: numbers[0], denied: numbers[1], wouldDeny: numbers[2] };
   }
-}
-
-/** A count of tokens; the check is written out because it stands on the hot path. */
-function count(n) {
-  return typeof n === 'number' && n >>> 0 === n ? n : check.whole(n, 'n');
 }
 
 class Reservation {
@@ -172,4 +152,9 @@ function book(owner, n, maxWaitMs) {
     : new Reservation(owner, undefined, 0, numbers[0]);
 }
 
-module.exports = { Reservation, TokenBucket };
+module.exports = {
+  Reservation,
+  TokenBucket,
+  bucketClock: (self) => clockOf(self),
+  bucketPlace: (value) => placeOf(value),
+};

@@ -30,6 +30,11 @@ function finite(value, name, allowed = 'a finite number') {
   return value;
 }
 
+function bool(value, name) {
+  if (typeof value !== 'boolean') throw typeError(`${name} must be true or false, got ${show(value)}`);
+  return value;
+}
+
 /** Whole number min..max. */
 function whole(value, name, min = 0, max = 0xffff_ffff) {
   const allowed = `a whole number from ${min} to ${max}`;
@@ -93,6 +98,7 @@ function callable(value, name) {
 }
 
 module.exports = {
+  bool,
   callable,
   detached,
   finite,

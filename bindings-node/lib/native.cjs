@@ -41,9 +41,11 @@ module.exports = {
   /** Small whole numbers: [0] the object that is meant, [1] a count in, the yes or no out. */
   words: new Uint32Array(addon.io, 0, 4),
   /** Everything else that is a number, in and out. */
-  numbers: new Float64Array(addon.io, 16, 14),
+  numbers: new Float64Array(addon.io, 16, 24),
   /** A permit's or ticket's 128 opaque bits. */
-  bits: new Int32Array(addon.io, 128, 4),
+  bits: new Int32Array(addon.io, 208, 4),
   /** The same bits as 64-bit numbers (clock readings). */
-  bigints: new BigUint64Array(addon.io, 128, 2),
+  bigints: new BigUint64Array(addon.io, 208, 2),
+  /** The members of a set, six numbers each. */
+  each: new Float64Array(addon.io, 224, 16 * 6),
 };

@@ -42,7 +42,7 @@ class BoundedQueue {
     if (onFull !== 'reject' && onFull !== 'drop_oldest') {
       throw check.valueError(`onFull must be 'reject' or 'drop_oldest', got ${check.show(onFull)}`);
     }
-    if (typeof sojourn !== 'boolean') throw check.typeError(`sojourn must be true or false, got ${check.show(sojourn)}`);
+    check.bool(sojourn, 'sojourn');
     if (onDrop !== undefined) check.callable(onDrop, 'onDrop');
     numbers[0] = check.whole(capacity, 'capacity', 1, MOST);
     numbers[1] = check.finite(highWatermark, 'highWatermark', 'a fraction from 0 to 1');

@@ -37,6 +37,16 @@ impl From<ConfigError> for Failure {
 
 /// The core's Rust name of an argument → the option a JavaScript caller wrote.
 fn option_name(field: &str) -> String {
+    match field {
+        "block_after" => return "block.after".to_owned(),
+        "block_within" => return "block.withinMs".to_owned(),
+        "block_duration" => return "block.durationMs".to_owned(),
+        "block_growth" => return "block.growth".to_owned(),
+        "block_max" => return "block.maxMs".to_owned(),
+        "warm_up" => return "warmUp.periodMs".to_owned(),
+        "warm_up_from" => return "warmUp.from".to_owned(),
+        _ => {}
+    }
     let mut name = String::with_capacity(field.len() + 2);
     let mut upper = false;
     for c in field.chars() {

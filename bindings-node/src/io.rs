@@ -5,15 +5,22 @@ use napi::{check_status, sys};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
+/// The most members of a set.
+pub(crate) const MEMBERS: usize = 16;
+/// Numbers of a decision: allowed, limit, remaining, and the ms of retry after, reset after and delay.
+pub(crate) const DECISION: usize = 6;
+
 /// One block per environment (the main thread, each worker). `lib/native.cjs` lays typed arrays over the same bytes.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Block {
     /// Which object is meant (its place in its [`Table`](crate::raw::Table)), and three small numbers.
     words: [Cell<u32>; 4],
-    numbers: [Cell<f64>; 14],
+    numbers: [Cell<f64>; 24],
     /// A permit or a ticket: two opaque words of 64 bits.
     bits: [Cell<u64>; 2],
+    /// The members of a set: at its making their places, then the decision of each.
+    each: [[Cell<f64>; DECISION]; MEMBERS],
 }
 
 /// The block, as every operation gets it.
@@ -45,8 +52,8 @@ impl Io {
 
     /// The object that is meant.
     #[inline]
-    pub(crate) fn id(self) -> usize {
-        self.block().words[0].get() as usize
+    pub(crate) fn id(self) -> u32 {
+        self.block().words[0].get()
     }
 
     /// Small number 1..=3, in.
@@ -83,6 +90,18 @@ impl Io {
     #[inline]
     pub(crate) fn set<const N: usize>(self, values: [f64; N]) {
         for (cell, value) in self.block().numbers.iter().zip(values) {
+            cell.set(value);
+        }
+    }
+
+    /// Numbers of a set's member, in.
+    pub(crate) fn member(self, index: usize) -> [f64; DECISION] {
+        self.block().each[index].each_ref().map(Cell::get)
+    }
+
+    /// The decision of a set's member, out.
+    pub(crate) fn set_member(self, index: usize, values: [f64; DECISION]) {
+        for (cell, value) in self.block().each[index].iter().zip(values) {
             cell.set(value);
         }
     }

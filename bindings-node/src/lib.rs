@@ -10,7 +10,11 @@ mod clock;
 mod convert;
 mod failure;
 mod io;
+mod key;
+mod limit_set;
+mod limiter;
 mod queue;
+mod quota;
 mod raw;
 mod table;
 
@@ -33,6 +37,11 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     let (buckets, breakers, queues) = (Rc::new(Table::new()), Rc::new(Table::new()), Rc::new(Table::new()));
     clock::export(&Kind::new(env, exports, "clock", Rc::clone(&clocks), io)?)?;
     bucket::export(&Kind::new(env, exports, "bucket", Rc::clone(&buckets), io)?, Rc::clone(&clocks))?;
+    let (limiters, tiers, sets) = (Rc::new(Table::new()), Rc::new(Table::new()), Rc::new(Table::new()));
+    let kind = Kind::new(env, exports, "limiter", Rc::clone(&limiters), io)?;
+    limiter::export(&kind, Rc::clone(&tiers), Rc::clone(&clocks))?;
+    let kind = Kind::new(env, exports, "limitSet", Rc::clone(&sets), io)?;
+    limit_set::export(&kind, Rc::clone(&buckets), Rc::clone(&limiters))?;
     breaker::export(&Kind::new(env, exports, "breaker", Rc::clone(&breakers), io)?, Rc::clone(&clocks))?;
     queue::export(&Kind::new(env, exports, "queue", Rc::clone(&queues), io)?, clocks)?;
 
@@ -44,7 +53,8 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         .operation("panic", |_, _, _| panic!("asked to"))?
         // For the test that collected instances give their native objects back.
         .operation("alive", move |_, io, _| {
-            io.set([(buckets.len() + breakers.len() + queues.len()) as f64]);
+            let limits = buckets.len() + limiters.len() + tiers.len() + sets.len();
+            io.set([(limits + breakers.len() + queues.len()) as f64]);
             Ok(Reply::Nothing)
         })?;
     Ok(())

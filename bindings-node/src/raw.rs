@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use crate::io::Io;
+use crate::key::Key;
 use crate::table::Table;
 use napi::{check_status, sys};
 use std::any::Any;
@@ -23,12 +24,17 @@ pub(crate) enum Reply {
     Value(sys::napi_value),
 }
 
-/// The call in progress, for the few operations that take a text or make something.
+/// The call in progress, for the operations that take a key or a text, or make something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     env: sys::napi_env,
     info: sys::napi_callback_info,
+    /// The first argument of a keyed operation, null in others.
+    first: sys::napi_value,
 }
+
+/// The most keys of one call.
+const KEYS: usize = 16;
 
 struct Operation<T, F> {
     table: Rc<Table<T>>,
@@ -65,11 +71,27 @@ impl<T: 'static> Kind<T> {
     where
         F: Fn(&Rc<Table<T>>, Io, Call) -> Answer + 'static,
     {
+        self.add::<F, 0>(name, run)
+    }
+
+    /// Adds an operation that [`Call::with_key`] gives its first argument: node hands it over with the call itself,
+    /// which costs less than asking for it.
+    pub(crate) fn keyed<F>(&self, name: &str, run: F) -> napi::Result<&Self>
+    where
+        F: Fn(&Rc<Table<T>>, Io, Call) -> Answer + 'static,
+    {
+        self.add::<F, 1>(name, run)
+    }
+
+    fn add<F, const FETCHED: usize>(&self, name: &str, run: F) -> napi::Result<&Self>
+    where
+        F: Fn(&Rc<Table<T>>, Io, Call) -> Answer + 'static,
+    {
         let operation = Box::into_raw(Box::new(Operation { table: Rc::clone(&self.table), io: self.io, run }));
         let mut function = ptr::null_mut();
         // SAFETY: `env` is live, the empty name is allowed, and the finalizer below frees `operation`.
         let made = check_status!(unsafe {
-            let (callback, data) = (Some(trampoline::<T, F> as Callback), operation.cast());
+            let (callback, data) = (Some(trampoline::<T, F, FETCHED> as Callback), operation.cast());
             sys::napi_create_function(self.env, ptr::null(), 0, callback, data, &mut function)
         });
         let made = made.and_then(|()| attach(self.env, function, operation));
@@ -85,17 +107,26 @@ impl<T: 'static> Kind<T> {
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
-unsafe extern "C" fn trampoline<T, F>(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value
+unsafe extern "C" fn trampoline<T, F, const FETCHED: usize>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> sys::napi_value
 where
     F: Fn(&Rc<Table<T>>, Io, Call) -> Answer,
 {
-    let mut data = ptr::null_mut();
-    // SAFETY: node calls this with a live environment and call; unwanted outputs may be null.
-    unsafe { sys::napi_get_cb_info(env, info, ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), &mut data) };
+    let (mut count, mut arguments, mut data) = (FETCHED, [ptr::null_mut(); FETCHED], ptr::null_mut());
+    let (count, into): (*mut usize, _) = match FETCHED {
+        0 => (ptr::null_mut(), ptr::null_mut()),
+        _ => (&mut count, arguments.as_mut_ptr()),
+    };
+    // SAFETY: node calls this with a live environment and call; unwanted outputs may be null, and there is room for
+    // FETCHED arguments.
+    unsafe { sys::napi_get_cb_info(env, info, count, into, ptr::null_mut(), &mut data) };
+    let call = Call { env, info, first: arguments.first().copied().unwrap_or(ptr::null_mut()) };
     // SAFETY: `data` is the operation given to napi_create_function; its finalizer runs only when the function that is
     // being called here is unreachable, and nothing hands out a unique reference to it.
     let operation = unsafe { &*data.cast::<Operation<T, F>>() };
-    match catch_unwind(AssertUnwindSafe(|| (operation.run)(&operation.table, operation.io, Call { env, info }))) {
+    match catch_unwind(AssertUnwindSafe(|| (operation.run)(&operation.table, operation.io, call))) {
         Ok(Ok(Reply::Nothing)) => ptr::null_mut(),
         Ok(Ok(Reply::Value(value))) => value,
         Ok(Err(failure)) => throw(env, failure),
@@ -137,7 +168,7 @@ impl Call {
     /// Puts `object` into the table for as long as the JavaScript instance lives that is the call's first argument,
     /// and answers its place. `weight` is what it holds outside the JavaScript heap, in bytes.
     pub(crate) fn adopt<T: 'static>(self, table: &Rc<Table<T>>, io: Io, object: T, weight: usize) -> Answer {
-        let [instance, _] = self.arguments()?;
+        let ([instance], _) = self.arguments()?;
         let (table, place, weight) = (Rc::clone(table), table.insert(object), weight as i64);
         let owned = Box::into_raw(Box::new(Place { table, place, env: self.env, weight }));
         adjust_memory(self.env, weight);
@@ -150,19 +181,58 @@ impl Call {
         Ok(Reply::Nothing)
     }
 
-    fn arguments(self) -> napi::Result<[sys::napi_value; 2]> {
-        let (mut count, mut arguments) = (2, [ptr::null_mut(); 2]);
-        // SAFETY: the call is in progress, there is room for two arguments, and node fills missing ones with `undefined`.
+    /// The first N arguments, missing ones `undefined`, and how many there were.
+    fn arguments<const N: usize>(self) -> napi::Result<([sys::napi_value; N], usize)> {
+        let (mut count, mut arguments) = (N, [ptr::null_mut(); N]);
+        // SAFETY: the call is in progress, there is room for N arguments, and node fills missing ones with `undefined`.
         check_status!(unsafe {
             let (this, data) = (ptr::null_mut(), ptr::null_mut());
             sys::napi_get_cb_info(self.env, self.info, &mut count, arguments.as_mut_ptr(), this, data)
         })?;
-        Ok(arguments)
+        Ok((arguments, count))
+    }
+
+    /// Runs `f` on the key that is the call's first argument.
+    #[inline]
+    pub(crate) fn with_key<R>(self, f: impl FnOnce(&[u8]) -> Result<R, Failure>) -> Result<R, Failure> {
+        let mut key = Key::EMPTY;
+        key.read(self.env, self.first)?;
+        f(key.bytes())
+    }
+
+    /// Runs `f` on the keys that are the call's arguments, at most [`KEYS`].
+    pub(crate) fn with_keys<R>(self, f: impl FnOnce(&[&[u8]]) -> Result<R, Failure>) -> Result<R, Failure> {
+        let (values, count) = self.arguments::<KEYS>()?;
+        let mut keys = [const { Key::EMPTY }; KEYS];
+        let mut bytes: [&[u8]; KEYS] = [&[]; KEYS];
+        let count = count.min(KEYS);
+        for ((key, value), bytes) in keys.iter_mut().zip(&values[..count]).zip(&mut bytes) {
+            key.read(self.env, *value)?;
+            *bytes = key.bytes();
+        }
+        f(&bytes[..count])
     }
 
     /// The call's second argument as text; `None` unless it is a string. Lone surrogates become U+FFFD.
     pub(crate) fn text(self) -> napi::Result<Option<String>> {
-        let [_, argument] = self.arguments()?;
+        let ([_, argument], _) = self.arguments()?;
+        self.text_of(argument)
+    }
+
+    /// The call's second and third argument as text.
+    pub(crate) fn texts(self) -> napi::Result<[Option<String>; 2]> {
+        let ([_, second, third], _) = self.arguments()?;
+        Ok([self.text_of(second)?, self.text_of(third)?])
+    }
+
+    /// The call's arguments after the first as texts, at most [`KEYS`].
+    pub(crate) fn names(self) -> napi::Result<Vec<String>> {
+        let (values, count) = self.arguments::<{ KEYS + 1 }>()?;
+        let values = values.get(1..count.min(KEYS + 1)).unwrap_or_default();
+        values.iter().map(|value| Ok(self.text_of(*value)?.unwrap_or_default())).collect()
+    }
+
+    fn text_of(self, argument: sys::napi_value) -> napi::Result<Option<String>> {
         let mut kind = 0;
         // SAFETY: `argument` is a value of this call.
         check_status!(unsafe { sys::napi_typeof(self.env, argument, &mut kind) })?;

@@ -28,7 +28,13 @@ impl<T> Table<T> {
     /// Runs `f` on the object that the io block means. `f` must not enter JavaScript or Node-API.
     #[inline]
     pub(crate) fn with<R>(&self, io: Io, f: impl FnOnce(&T) -> R) -> Result<R, Failure> {
-        match self.slots.borrow().taken.get(io.id()) {
+        self.at(io.id(), f)
+    }
+
+    /// [`with`](Self::with) the object at a place.
+    #[inline]
+    pub(crate) fn at<R>(&self, place: u32, f: impl FnOnce(&T) -> R) -> Result<R, Failure> {
+        match self.slots.borrow().taken.get(place as usize) {
             Some(Some(object)) => Ok(f(object)),
             _ => Err(Failure::Internal("the native object is gone".to_owned())),
         }

@@ -15,15 +15,15 @@ describe('TokenBucket', () => {
     assert.equal(bucket.tryAcquire(), false);
     clock.advance(0.001);
     assert.equal(bucket.tryAcquire(), true);
-    assert.deepEqual(bucket.stats(), { admitted: 6, denied: 2 });
+    assert.deepEqual(bucket.stats(), { admitted: 6, denied: 2, wouldDeny: 0 });
   });
 
   it('answers with a decision', () => {
     const { bucket } = make();
-    const full = { allowed: true, limit: 5, remaining: 5, retryAfterMs: 0, resetAfterMs: 0 };
+    const full = { allowed: true, limit: 5, remaining: 5, retryAfterMs: 0, resetAfterMs: 0, delayMs: 0 };
     assert.deepEqual(bucket.peek(), full);
     assert.deepEqual(bucket.check(3), { ...full, remaining: 2, resetAfterMs: 300 });
-    assert.deepEqual(bucket.check(3), { allowed: false, limit: 5, remaining: 2, retryAfterMs: 100, resetAfterMs: 300 });
+    assert.deepEqual(bucket.check(3), { allowed: false, limit: 5, remaining: 2, retryAfterMs: 100, resetAfterMs: 300, delayMs: 0 });
     assert.equal(bucket.check(6).retryAfterMs, Infinity);
   });
 

@@ -1,9 +1,10 @@
 // The shared vectors: what every door must answer (tests/vectors/README.md). What cannot be played is skipped with the
 // reason, never passed.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, TokenBucket } from 'tidegate';
+import { KEYED } from './keyed_vectors.mjs';
 
 const DIRECTORY = new URL('../../../tests/vectors/', import.meta.url);
 
@@ -13,10 +14,12 @@ const ms = (ns) => (ns === null || ns === undefined ? undefined : Number(ns) / 1
 const expectedMs = (ns) => (ns === 'never' ? Infinity : Number(ns) / 1e6);
 
 /** A decision of a vector, in our names. */
-const asDecision = ({ retry_after_ns, reset_after_ns, ...rest }) => ({
+const asDecision = ({ retry_after_ns, reset_after_ns, delay_ns, ...rest }) => ({
   ...rest,
   retryAfterMs: expectedMs(retry_after_ns),
   resetAfterMs: expectedMs(reset_after_ns),
+  // A token bucket never delays, and its vectors say nothing of it.
+  delayMs: expectedMs(delay_ns ?? '0'),
 });
 
 const quota = ({ count, period_ns, burst }) => ({ rate: count, perMs: ms(period_ns), burst });
@@ -134,7 +137,8 @@ function expectation(expect) {
   return Object.fromEntries(entries);
 }
 
-for (const [primitive, { make, ops }] of Object.entries(PRIMITIVES)) {
+for (const [primitive, { make, ops }] of Object.entries({ ...PRIMITIVES, ...KEYED })) {
+  if (!existsSync(new URL(`${primitive}.json`, DIRECTORY))) continue;
   const file = JSON.parse(readFileSync(new URL(`${primitive}.json`, DIRECTORY), 'utf8'));
   assert.equal(file.version, 1, 'this runner plays version 1');
   describe(`vectors: ${primitive}`, () => {

@@ -1,0 +1,38 @@
+'use strict';
+// Waiting for a limit that books nothing ahead: ask, sleep as long as it says, ask again.
+
+const { sleep } = require('./clock.cjs');
+const { RateLimitedError } = require('./errors.cjs');
+
+/**
+ * Resolves with the decision once `take()` has admitted and its delay is over.
+ *
+ * @param {() => Decision} take takes the cost, or nothing
+ * @param {() => void} giveBack undoes it, for a wait that ends before its delay
+ * @param clock the ManualClock, undefined for the machine's
+ * @throws RateLimitedError at once, with nothing taken, when the wait would exceed `timeoutMs`; the signal's reason
+ */
+async function waitFor(take, giveBack, clock, { timeoutMs, signal }) {
+  signal?.throwIfAborted();
+  const now = () => (clock === undefined ? performance.now() : Number(clock.nowNs) / 1e6);
+  const deadline = timeoutMs === Infinity ? Infinity : now() + timeoutMs;
+  for (;;) {
+    const decision = take();
+    const waitMs = decision.allowed ? decision.delayMs : decision.retryAfterMs;
+    if (decision.allowed && waitMs === 0) return decision;
+    if (waitMs === Infinity || now() + waitMs > deadline) {
+      if (decision.allowed) giveBack();
+      const limit = waitMs === Infinity ? 'the cost is beyond the limit' : `the wait is beyond timeoutMs = ${timeoutMs}`;
+      throw new RateLimitedError(`rate limited: ${limit}`, waitMs);
+    }
+    try {
+      await sleep(waitMs, clock, signal);
+    } catch (reason) {
+      if (decision.allowed) giveBack();
+      throw reason;
+    }
+    if (decision.allowed) return decision;
+  }
+}
+
+module.exports = { waitFor };

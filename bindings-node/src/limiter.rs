@@ -1,0 +1,165 @@
+//! The operations of `RateLimiter` in `lib/limiter.cjs`.
+
+use crate::clock::{self, Entry};
+use crate::convert::{answer, duration, ms};
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::quota::{mode, quota, warm_up};
+use crate::raw::{Call, Kind, Reply};
+use crate::table::Table;
+use std::rc::Rc;
+use std::sync::Arc;
+use tidegate::limit::{Block, LimiterConfig, Tier};
+use tidegate::{Algorithm, RateLimiter};
+
+/// Word 2 where the default quota is meant; else the place of a tier.
+const NO_TIER: u32 = u32::MAX;
+
+/// Where the settings stand among the numbers; `lib/limiter.cjs` has the same list.
+const RATE: usize = 0;
+const FASTEST: usize = 3;
+const ALGORITHM: usize = 6;
+const MAX_KEYS: usize = 7;
+const BLOCK: usize = 8;
+const WARM_UP: usize = 13;
+const MODE: usize = 15;
+const HUGE_PAGES: usize = 17;
+const HAS_FASTEST: usize = 18;
+
+fn block(io: Io) -> Result<Option<Block>, Failure> {
+    let Some(after) = io.option(BLOCK) else { return Ok(None) };
+    let [within, first, growth] = [1, 2, 3].map(|offset| io.get(BLOCK + offset));
+    let most = io.option(BLOCK + 4).map(duration);
+    Ok(Some(Block::new(after as u32, duration(within), duration(first), growth, most)?))
+}
+
+fn config(io: Io, call: Call) -> Result<LimiterConfig, Failure> {
+    let [rate, fastest] = call.texts()?;
+    let algorithm = Algorithm::ALL[io.get(ALGORITHM) as usize];
+    let has_fastest = io.get(HAS_FASTEST) != 0.0;
+    Ok(LimiterConfig {
+        max_keys: io.get(MAX_KEYS) as usize,
+        fastest: if has_fastest { Some(quota(io, FASTEST, fastest)?) } else { None },
+        block: block(io)?,
+        warm_up: warm_up(io, WARM_UP)?,
+        mode: mode(io, MODE),
+        huge_pages: io.get(HUGE_PAGES) != 0.0,
+        ..LimiterConfig::new(algorithm, quota(io, RATE, rate)?)
+    })
+}
+
+/// The tier that word 2 names.
+#[inline]
+fn tier(tiers: &Table<Tier>, io: Io) -> Result<Option<Tier>, Failure> {
+    match io.word(2) {
+        NO_TIER => Ok(None),
+        place => tiers.at(place, |tier| *tier).map(Some),
+    }
+}
+
+/// Exports the operations; the cost is word 1.
+pub(crate) fn export(
+    kind: &Kind<Arc<RateLimiter>>,
+    tiers: Rc<Table<Tier>>,
+    clocks: Rc<Table<Entry>>,
+) -> napi::Result<()> {
+    kind.operation("create", move |limiters, io, call| {
+        let limiter = RateLimiter::with_config(config(io, call)?, clock::chosen(&clocks, io)?)?;
+        let memory = limiter.memory();
+        call.adopt(limiters, io, Arc::new(limiter), memory)
+    })?;
+    decisions(kind, &tiers)?;
+    kind.keyed("penalize", |limiters, io, call| {
+        let wait = duration(io.get(0));
+        call.with_key(|key| limiters.with(io, |limiter| io.answer(limiter.penalize(key, wait))))?;
+        Ok(Reply::Nothing)
+    })?
+    .keyed("reset", |limiters, io, call| {
+        call.with_key(|key| limiters.with(io, |limiter| limiter.reset(key)))?;
+        Ok(Reply::Nothing)
+    })?
+    .keyed("hit", |limiters, io, call| {
+        let hits = call.with_key(|key| Ok(limiters.with(io, |limiter| limiter.hit(key, io.word(1)))??))?;
+        io.set([f64::from(hits.count), ms(hits.reset_after_ns)]);
+        Ok(Reply::Nothing)
+    })?
+    .operation("resetAll", |limiters, io, _| {
+        limiters.with(io, |limiter| limiter.reset_all())?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("setQuota", |limiters, io, call| {
+        let quota = quota(io, RATE, call.text()?)?;
+        limiters.with(io, |limiter| limiter.set_quota(quota))??;
+        Ok(Reply::Nothing)
+    })?
+    .operation("tier", move |limiters, io, call| {
+        let quota = quota(io, RATE, call.text()?)?;
+        let tier = limiters.with(io, |limiter| limiter.tier(quota))??;
+        call.adopt(&tiers, io, tier, 0)
+    })?
+    .operation("quota", |limiters, io, _| {
+        let quota = limiters.with(io, |limiter| limiter.quota())?;
+        let period_ms = quota.period().as_secs_f64() * 1e3;
+        io.set([quota.count() as f64, period_ms, f64::from(quota.burst())]);
+        Ok(Reply::Nothing)
+    })?
+    .operation("size", |limiters, io, _| {
+        io.set([limiters.with(io, |limiter| limiter.len())? as f64]);
+        Ok(Reply::Nothing)
+    })?
+    .operation("stats", |limiters, io, _| {
+        let stats = limiters.with(io, |limiter| limiter.stats())?;
+        let verdicts = [stats.admitted, stats.denied, stats.would_deny].map(|count| count as f64);
+        let table = [stats.evictions, stats.overflowed, stats.blocked].map(|count| count as f64);
+        let ([admitted, denied, would_deny], [evictions, overflowed, blocked]) = (verdicts, table);
+        io.set([admitted, denied, would_deny, evictions, overflowed, blocked]);
+        Ok(Reply::Nothing)
+    })?;
+    Ok(())
+}
+
+/// Those that a request waits for.
+fn decisions(kind: &Kind<Arc<RateLimiter>>, tiers: &Rc<Table<Tier>>) -> napi::Result<()> {
+    let mine = Rc::clone(tiers);
+    kind.keyed("tryAcquire", move |limiters, io, call| {
+        let tier = tier(&mine, io)?;
+        call.with_key(|key| {
+            limiters.with(io, |limiter| {
+                let n = io.word(1);
+                io.answer(match &tier {
+                    None => limiter.try_acquire(key, n),
+                    Some(tier) => limiter.try_acquire_tier(key, n, tier),
+                });
+            })
+        })?;
+        Ok(Reply::Nothing)
+    })?;
+    let mine = Rc::clone(tiers);
+    kind.keyed("check", move |limiters, io, call| {
+        let tier = tier(&mine, io)?;
+        call.with_key(|key| {
+            limiters.with(io, |limiter| {
+                let n = io.word(1);
+                let decision = match &tier {
+                    None => limiter.check(key, n),
+                    Some(tier) => limiter.check_tier(key, n, tier),
+                };
+                answer(io, &decision);
+            })
+        })?;
+        Ok(Reply::Nothing)
+    })?;
+    let mine = Rc::clone(tiers);
+    kind.keyed("peek", move |limiters, io, call| {
+        let tier = tier(&mine, io)?;
+        call.with_key(|key| limiters.with(io, |limiter| answer(io, &limiter.peek(key, tier.as_ref()))))?;
+        Ok(Reply::Nothing)
+    })?;
+    let mine = Rc::clone(tiers);
+    kind.keyed("refund", move |limiters, io, call| {
+        let tier = tier(&mine, io)?;
+        call.with_key(|key| limiters.with(io, |limiter| limiter.refund(key, io.word(1), tier.as_ref())))?;
+        Ok(Reply::Nothing)
+    })?;
+    Ok(())
+}
