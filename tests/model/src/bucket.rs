@@ -103,10 +103,20 @@ impl Bucket {
 
     /// What `check(1)` would answer; takes nothing and changes nothing.
     pub fn peek(&self, now: u64) -> Decision {
+        self.look(now, 1)
+    }
+
+    /// What `check(n)` would answer, but for what is left; takes nothing and changes nothing.
+    pub fn look(&self, now: u64, n: u32) -> Decision {
         let mut seen = self.clone();
         seen.heal(now);
-        let retry_after_ns = seen.wait(now, 1);
+        let retry_after_ns = seen.wait(now, n);
         seen.decision(now, retry_after_ns == 0, retry_after_ns)
+    }
+
+    /// The most that it holds.
+    pub(crate) fn burst(&self) -> u32 {
+        u32::try_from(self.rate.burst).expect("burst is a u32")
     }
 
     /// Books `n` tokens if they are there within `max_wait_ns`.
@@ -217,7 +227,7 @@ impl Bucket {
         let there = floor_div(self.rate.burst_units() - missing, self.rate.period_ns);
         Decision {
             allowed,
-            limit: u32::try_from(self.rate.burst).expect("burst is a u32"),
+            limit: self.burst(),
             remaining: u32::try_from(there.max(0)).expect("at most the burst"),
             retry_after_ns,
             reset_after_ns: self.rate.ns(missing),

@@ -7,5 +7,7 @@
 pub mod breaker;
 pub mod bucket;
 pub mod format;
+pub mod keyed;
 pub mod queue;
 pub mod script;
+pub mod set;

@@ -1,0 +1,50 @@
+//! Fixed window: it starts at the first hit and ends a period later, in ticks.
+
+use super::{Level, Limit};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct FixedWindow {
+    end: i128,
+    count: u32,
+}
+
+impl FixedWindow {
+    /// What counts now: nothing when the window is over.
+    fn count(&self, now: u64, limit: &Limit) -> u32 {
+        if limit.ticks.tick(now) < self.end { self.count } else { 0 }
+    }
+
+    fn until_end(&self, now: u64, limit: &Limit) -> u64 {
+        limit.ticks.start(self.end) - now
+    }
+}
+
+impl Level for FixedWindow {
+    fn boxed(&self) -> Box<dyn Level> {
+        Box::new(self.clone())
+    }
+
+    fn wait(&self, now: u64, n: u32, limit: &Limit) -> u64 {
+        let fits = self.count(now, limit).saturating_add(n) <= limit.burst;
+        if fits { 0 } else { self.until_end(now, limit) }
+    }
+
+    fn charge(&mut self, now: u64, n: u32, limit: &Limit) {
+        if limit.ticks.tick(now) >= self.end {
+            *self = Self { end: limit.ticks.tick(now) + limit.window, count: 0 };
+        }
+        self.count += n;
+    }
+
+    fn remaining(&self, now: u64, limit: &Limit) -> u32 {
+        limit.burst.saturating_sub(self.count(now, limit))
+    }
+
+    fn reset_after(&self, now: u64, limit: &Limit) -> u64 {
+        if self.count(now, limit) > 0 { self.until_end(now, limit) } else { 0 }
+    }
+
+    fn refund(&mut self, now: u64, n: u32, limit: &Limit) {
+        self.count = self.count(now, limit).saturating_sub(n);
+    }
+}

@@ -1,0 +1,75 @@
+//! Token and leaky bucket: the theoretical arrival time of GCRA (ITU-T I.371) in ticks.
+
+use super::{Level, Limit};
+
+#[derive(Clone, Debug)]
+pub(super) struct Gcra {
+    /// The tick at which the key is as new if nobody takes anything.
+    tat: i128,
+    /// Of the quota that wrote it.
+    capacity: i128,
+    /// A leaky bucket: what is taken early waits.
+    pub(super) paced: bool,
+}
+
+impl Gcra {
+    pub(super) fn full(paced: bool) -> Self {
+        Self { tat: 0, capacity: 0, paced }
+    }
+
+    /// Empty at tick `at`.
+    pub(super) fn empty(at: i128, limit: &Limit) -> Self {
+        Self { tat: at + limit.capacity, capacity: limit.capacity, paced: false }
+    }
+
+    fn base(&self, now: u64, limit: &Limit) -> i128 {
+        self.tat.max(limit.ticks.tick(now))
+    }
+
+    fn until(tick: i128, now: u64, limit: &Limit) -> u64 {
+        if tick <= limit.ticks.tick(now) { 0 } else { limit.ticks.start(tick) - now }
+    }
+}
+
+impl Level for Gcra {
+    fn boxed(&self) -> Box<dyn Level> {
+        Box::new(self.clone())
+    }
+
+    fn wait(&self, now: u64, n: u32, limit: &Limit) -> u64 {
+        if n == 0 {
+            return 0;
+        }
+        Self::until(self.base(now, limit) + i128::from(n) * limit.token - limit.capacity, now, limit)
+    }
+
+    fn delay(&self, now: u64, limit: &Limit) -> u64 {
+        if self.paced { Self::until(self.base(now, limit), now, limit) } else { 0 }
+    }
+
+    fn charge(&mut self, now: u64, n: u32, limit: &Limit) {
+        self.tat = self.base(now, limit) + i128::from(n) * limit.token;
+        self.capacity = limit.capacity;
+    }
+
+    fn remaining(&self, now: u64, limit: &Limit) -> u32 {
+        let there = limit.ticks.tick(now) + limit.capacity - self.base(now, limit);
+        u32::try_from(there.div_euclid(limit.token).max(0)).expect("at most the burst").min(limit.burst)
+    }
+
+    fn reset_after(&self, now: u64, limit: &Limit) -> u64 {
+        Self::until(self.tat, now, limit)
+    }
+
+    fn refund(&mut self, now: u64, n: u32, limit: &Limit) {
+        self.tat = (self.tat - i128::from(n) * limit.token).max(limit.ticks.tick(now));
+    }
+
+    /// A deficit above the capacity of another quota becomes that capacity.
+    fn fit(&mut self, now: u64, limit: &Limit) {
+        let most = limit.ticks.tick(now) + limit.capacity;
+        if self.capacity != limit.capacity && self.tat > most {
+            *self = Self { tat: most, capacity: limit.capacity, ..*self };
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The unit of time of a limiter: 2^s nanoseconds, chosen from the quotas that it is made with.
+
+use super::{Algorithm, Quota, Settings, WarmUp};
+
+/// A token takes at least 2^14 ticks, so that rounding one up makes a rate slower by less than 0.01 %.
+const TOKEN_BITS: i32 = 14;
+/// A whole burst fits 2^34 ticks.
+const FILL_BITS: i32 = 34;
+/// A fixed window's end and count share 39 bits.
+const WINDOW_BITS: i32 = 39;
+
+/// The quota of one decision, in the units of the limiter and after the warm-up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) burst: u32,
+    /// Ticks that one token costs.
+    pub(super) token: i128,
+    /// Ticks of the whole burst.
+    pub(super) capacity: i128,
+    /// Ticks of a window.
+    pub(super) window: i128,
+    /// The window where it is exact.
+    pub(super) period_ns: u64,
+    pub(super) ticks: Ticks,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticks {
+    algorithm: Algorithm,
+    s: i32,
+    largest: u32,
+    period_ns: u64,
+}
+
+impl Ticks {
+    /// `None` where no unit fits.
+    pub(super) fn of(settings: &Settings) -> Option<Self> {
+        let algorithm = settings.algorithm;
+        let quotas = || [Some(settings.quota), settings.fastest].into_iter().flatten();
+        let largest = quotas().map(|quota| quota.burst).max().expect("there is a quota");
+        let period_ns = quotas().map(|quota| quota.period_ns).max().expect("there is a quota");
+        let s = match algorithm {
+            Algorithm::TokenBucket | Algorithm::LeakyBucket => {
+                let coarse = (-30..64).rev().find(|s| quotas().all(|quota| spans(&quota, TOKEN_BITS + s)))?;
+                let fine = (-30..64).find(|s| quotas().all(|quota| !exceeds(&quota, FILL_BITS + s - 4)))?;
+                fine.max(0).min(coarse)
+            }
+            Algorithm::FixedWindow => {
+                let end_bits = WINDOW_BITS - bits(largest);
+                (0..64).find(|s| u128::from(period_ns) <= 1 << (end_bits - 2 + s))?
+            }
+            Algorithm::SlidingWindow | Algorithm::SlidingLog => 0,
+        };
+        let ticks = Self { algorithm, s, largest, period_ns };
+        quotas().all(|quota| ticks.fits(&quota)).then_some(ticks)
+    }
+
+    /// Whether a limiter made like this takes `quota`.
+    pub(super) fn fits(&self, quota: &Quota) -> bool {
+        match self.algorithm {
+            Algorithm::TokenBucket | Algorithm::LeakyBucket => {
+                let token = self.token(quota);
+                token >= 1 << TOKEN_BITS && token * i128::from(quota.burst) <= 1 << FILL_BITS
+            }
+            Algorithm::FixedWindow => {
+                let end_bits = WINDOW_BITS - bits(self.largest);
+                quota.burst < 1 << 20
+                    && bits(quota.burst) <= bits(self.largest)
+                    && self.window(quota) <= 1 << (end_bits - 2)
+            }
+            Algorithm::SlidingWindow => quota.burst < 1 << 18 && quota.period_ns == self.period_ns,
+            Algorithm::SlidingLog => quota.burst <= self.largest.min(4096),
+        }
+    }
+
+    /// The tick that `ns` after the epoch lies in.
+    pub(super) fn tick(&self, ns: u64) -> i128 {
+        shifted(ns.into(), -self.s)
+    }
+
+    /// The first whole nanosecond of a tick.
+    pub(super) fn start(&self, tick: i128) -> u64 {
+        u64::try_from(-shifted(-tick, self.s)).unwrap_or(u64::MAX)
+    }
+
+    /// When a penalty from `now` ends: a whole number of about milliseconds.
+    pub(super) fn penalty_end(&self, now: u64, wait_ns: u64) -> u64 {
+        let unit = match self.algorithm {
+            Algorithm::TokenBucket | Algorithm::LeakyBucket => 1_u64 << self.s.max(20),
+            _ => 1 << 20,
+        };
+        (now + wait_ns).next_multiple_of(unit)
+    }
+
+    pub(super) fn limit(&self, quota: &Quota, warm_up: Option<WarmUp>, now: u64) -> Limit {
+        let burst = warm_up.map_or(quota.burst, |ramp| ramp.burst(now, quota.burst));
+        // The same time fills a smaller burst: a token costs more.
+        let fill = i128::from(quota.burst) * self.token(quota);
+        let token = -(-fill).div_euclid(burst.into());
+        let capacity = i128::from(burst) * token;
+        Limit { burst, token, capacity, window: self.window(quota), period_ns: quota.period_ns, ticks: *self }
+    }
+
+    /// The interval of a token in ticks, rounded up: towards the slower rate.
+    fn token(&self, quota: &Quota) -> i128 {
+        let (tokens, ns) = (i128::from(quota.count), i128::from(quota.period_ns));
+        if self.s < 0 { -(-(ns << -self.s)).div_euclid(tokens) } else { -(-ns).div_euclid(tokens << self.s) }
+    }
+
+    fn window(&self, quota: &Quota) -> i128 {
+        -shifted(-i128::from(quota.period_ns), -self.s)
+    }
+}
+
+/// `value` × 2^by, rounded down.
+fn shifted(value: i128, by: i32) -> i128 {
+    if by < 0 { value >> -by } else { value << by }
+}
+
+fn bits(number: u32) -> i32 {
+    32 - number.leading_zeros() as i32
+}
+
+/// Whether one interval is at least 2^`bits` ns.
+fn spans(quota: &Quota, bits: i32) -> bool {
+    let (tokens, ns) = (u128::from(quota.count), u128::from(quota.period_ns));
+    // Beyond these a shift would leave 128 bits; an interval has 64.
+    bits < 64 && if bits < 0 { tokens <= ns << -bits } else { tokens << bits <= ns }
+}
+
+/// Whether the whole burst takes more than 2^`bits` ns.
+fn exceeds(quota: &Quota, bits: i32) -> bool {
+    let (tokens, ns) = (u128::from(quota.count), u128::from(quota.period_ns) * u128::from(quota.burst));
+    bits < 64 && if bits < 0 { tokens < ns << -bits } else { tokens << bits < ns }
+}
