@@ -2,4 +2,7 @@
 
 pub mod breaker;
 pub mod bucket;
+pub mod key;
+pub mod limiter;
 pub mod queue;
+pub mod set;
