@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).parent
 def main() -> int:
     schema = json.loads((HERE / "schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    # One primitive's rules at a time: an error under `oneOf` names all three.
+    # One primitive's rules at a time: an error under `oneOf` names them all.
     def rules(primitive):
         return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{primitive}", "$defs": schema["$defs"]})
 
