@@ -63,7 +63,7 @@ fn duration(ns: Ns) -> Duration {
 }
 
 fn answer(decision: Decision) -> Answer {
-    let Decision { allowed, limit, remaining, retry_after_ns, reset_after_ns } = decision;
+    let Decision { allowed, limit, remaining, retry_after_ns, reset_after_ns, .. } = decision;
     Answer::Decision {
         allowed,
         limit,
