@@ -27,6 +27,11 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The answer of a limit that is switched off: all of `limit` is there.
+    pub(crate) fn untouched(limit: u32) -> Self {
+        Self { allowed: true, limit, remaining: limit, retry_after_ns: 0, reset_after_ns: 0, delay_ns: 0 }
+    }
+
     /// Time until the same cost could be admitted: zero when allowed, `None` for "never".
     pub fn retry_after(&self) -> Option<Duration> {
         (self.retry_after_ns != NEVER).then(|| Duration::from_nanos(self.retry_after_ns))

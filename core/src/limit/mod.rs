@@ -10,7 +10,7 @@ mod set;
 mod warm_up;
 
 pub use algorithm::Algorithm;
-pub use bucket::{BucketStats, Reservation, Ticket, TokenBucket};
+pub use bucket::{BucketOptions, BucketStats, Reservation, Ticket, TokenBucket};
 pub use keyed::{Block, Hits, LimiterConfig, LimiterStats, RateLimiter, Tier};
 pub use mode::Mode;
 pub use set::{LimitSet, Member, SetDecision};

@@ -1,5 +1,7 @@
 //! Switches for the operator: off, and only watching.
 
+use crate::Decision;
+
 /// What a limit does with its decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -17,6 +19,14 @@ impl Mode {
         let off = std::env::var("TIDEGATE_DISABLED")
             .is_ok_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"));
         if off { Self::Disabled } else { Self::Enforce }
+    }
+
+    /// What the caller hears of a decision: a dry run refuses nothing.
+    pub(crate) fn answer(self, decision: Decision) -> Decision {
+        match self {
+            Self::DryRun if !decision.allowed => Decision { allowed: true, retry_after_ns: 0, delay_ns: 0, ..decision },
+            _ => decision,
+        }
     }
 
     /// From the two switches that the doors offer; `enabled` is `None` where the caller said nothing.

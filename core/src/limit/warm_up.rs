@@ -5,12 +5,16 @@ use std::time::Duration;
 
 /// The ramp of a new limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
 pub struct WarmUp {
     period_ns: u64,
     from: f64,
 }
 
 impl WarmUp {
+    /// No ramp.
+    pub(crate) const NONE: Self = Self { period_ns: 0, from: 1.0 };
+
     /// From the fraction `from` (above 0, at most 1) of the limit to all of it over `period`, in a straight line.
     ///
     /// Errors: `warm_up` when the period is zero or above a year; `warm_up_from` when the fraction is outside its range.
@@ -28,11 +32,21 @@ impl WarmUp {
 
     /// The burst in force `since` nanoseconds after the start: at least 1.
     pub(crate) fn burst(&self, since: u64, burst: u32) -> u32 {
-        if since >= self.period_ns {
+        if self.is_over(since) {
             return burst;
         }
         let factor = self.from + (1.0 - self.from) * (since as f64 / self.period_ns as f64);
-        ((f64::from(burst) * factor) as u32).clamp(1, burst)
+        ((f64::from(burst) * factor) as u32).min(burst).max(1)
+    }
+
+    /// Whether a share of this burst would read 1 although its part is less.
+    pub(crate) fn starts_below_one(&self, burst: u32) -> bool {
+        f64::from(burst) * self.from < 1.0
+    }
+
+    /// Nanoseconds from the start to the end of the ramp.
+    pub(crate) fn period_ns(&self) -> u64 {
+        self.period_ns
     }
 
     /// Whether the ramp is over.

@@ -1,10 +1,18 @@
 //! Token bucket.
 
+mod receipt;
 mod slot;
 mod state;
 mod stripes;
+mod switches;
+mod types;
 mod word;
 
+pub(super) use receipt::Receipt;
+pub use types::{BucketOptions, BucketStats, Reservation, Ticket};
+
+use crate::clock::Tsc;
+use crate::limit::{Mode, WarmUp};
 use crate::stats::Striped;
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Clock, ConfigError, Decision, Quota};
@@ -39,64 +47,48 @@ pub struct TokenBucket {
     /// The other stripes, none by default.
     others: Box<[BucketState]>,
     clock: Clock,
-    counts: Striped<2>,
+    mode: Mode,
+    warm_up: Option<WarmUp>,
+    counts: Striped<3>,
     /// Held by `set_quota` and `reset`; its value is the quota of the whole bucket.
     quota: Mutex<Quota>,
 }
 
 const ADMITTED: usize = 0;
 const DENIED: usize = 1;
-
-/// A booking made by [`TokenBucket::reserve`], by value: hand it back to [`TokenBucket::cancel`] or drop it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Ticket {
-    /// Opaque.
-    pub word: u64,
-    /// Opaque.
-    pub booking: u64,
-}
-
-/// What [`TokenBucket::reserve`] answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Reservation {
-    /// Booked: act after `wait_ns` nanoseconds (0 = now).
-    Booked {
-        /// Nanoseconds until the tokens are there.
-        wait_ns: u64,
-        /// For [`TokenBucket::cancel`].
-        ticket: Ticket,
-    },
-    /// Nothing was booked: the wait would have been longer than `max_wait`.
-    Denied {
-        /// The wait it would have taken, in nanoseconds; [`NEVER`](crate::decision::NEVER) when the cost exceeds the burst.
-        retry_after_ns: u64,
-    },
-}
-
-/// Counts since the bucket was made. A call that waited counts once, as its booking was answered; `peek` never does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BucketStats {
-    /// Calls admitted.
-    pub admitted: u64,
-    /// Calls denied.
-    pub denied: u64,
-}
+const WOULD_DENY: usize = 2;
 
 impl TokenBucket {
-    /// A full bucket on the monotonic clock.
+    /// A full bucket on the monotonic clock; switched off where the environment says `TIDEGATE_DISABLED=1`.
     pub fn new(quota: Quota) -> Self {
         Self::with_clock(quota, Clock::monotonic())
     }
 
-    /// A full bucket on `clock`.
+    /// [`new`](Self::new) on `clock`.
     pub fn with_clock(quota: Quota, clock: Clock) -> Self {
+        Self::of_shares(quota, &[quota], BucketOptions::default(), clock)
+    }
+
+    /// A full bucket as `options` say, on `clock`.
+    ///
+    /// Errors: `stripes` when it is 0 or above 64, or so many that a warm-up would start a stripe with less than a token;
+    /// `burst` when it is smaller than `stripes`.
+    pub fn with_options(quota: Quota, options: BucketOptions, clock: Clock) -> Result<Self, ConfigError> {
+        let shares = stripes::shares(&quota, options.stripes, options.warm_up)?;
+        Ok(Self::of_shares(quota, &shares, options, clock))
+    }
+
+    /// `shares`: the quota of each stripe, at least one.
+    fn of_shares(quota: Quota, shares: &[Quota], options: BucketOptions, clock: Clock) -> Self {
+        let BucketOptions { mode, warm_up, .. } = options;
+        let (now, tsc) = (clock.now(), counter(&clock, mode));
+        let state = |share: &Quota| BucketState::new(share, now, tsc, warm_up);
         Self {
-            state: BucketState::new(&quota, clock.now(), clock.tsc()),
-            others: Box::new([]),
+            state: state(&shares[0]),
+            others: shares[1..].iter().map(state).collect(),
             clock,
+            mode,
+            warm_up,
             counts: Striped::new(),
             quota: Mutex::new(quota),
         }
@@ -107,7 +99,12 @@ impl TokenBucket {
         &self.clock
     }
 
-    /// The quota in force.
+    /// Whether it is off, or only watching.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The quota in force; a warm-up ramps up to it.
     pub fn quota(&self) -> Quota {
         *self.lock()
     }
@@ -118,7 +115,11 @@ impl TokenBucket {
         let decided =
             if self.others.is_empty() { self.state.acquire_by_ticks(n) } else { self.acquire_striped_by_ticks(n) };
         match decided {
-            Some(allowed) => self.count(allowed),
+            // Only where the limit is enforced: other modes have no counter of ticks.
+            Some(allowed) => {
+                self.counts.add(if allowed { ADMITTED } else { DENIED }, 1);
+                allowed
+            }
             None => self.try_acquire_by_ns(n),
         }
     }
@@ -130,7 +131,7 @@ impl TokenBucket {
 
     /// [`try_acquire`](Self::try_acquire) at `now` nanoseconds of this bucket's clock.
     pub fn try_acquire_at(&self, now: u64, n: u32) -> bool {
-        self.count(self.stripes().any(|stripe| stripe.acquire(now, n)))
+        self.mode == Mode::Disabled || self.count(self.stripes().any(|stripe| stripe.acquire(now, n)))
     }
 
     /// Takes `n` tokens, or nothing, and tells what is left.
@@ -140,9 +141,10 @@ impl TokenBucket {
 
     /// [`check`](Self::check) at `now`.
     pub fn check_at(&self, now: u64, n: u32) -> Decision {
-        let decision = if self.others.is_empty() { self.state.check(now, n) } else { self.check_striped(now, n) };
-        self.count(decision.allowed);
-        decision
+        if self.mode == Mode::Disabled {
+            return self.untouched();
+        }
+        self.settle(if self.others.is_empty() { self.state.check(now, n) } else { self.check_striped(now, n) })
     }
 
     /// Looks without taking: `allowed` and `retry_after` as `check(1)` would say, `remaining` what is there now.
@@ -152,7 +154,10 @@ impl TokenBucket {
 
     /// [`peek`](Self::peek) at `now`.
     pub fn peek_at(&self, now: u64) -> Decision {
-        if self.others.is_empty() { self.state.peek(now) } else { self.peek_striped(now) }
+        if self.mode == Mode::Disabled {
+            return self.untouched();
+        }
+        self.mode.answer(if self.others.is_empty() { self.state.peek(now) } else { self.peek_striped(now) })
     }
 
     /// Books `n` tokens ahead, if the wait is at most `max_wait` (`None`: as long as it takes). Wait that long, then act;
@@ -163,14 +168,19 @@ impl TokenBucket {
 
     /// [`reserve`](Self::reserve) at `now`.
     pub fn reserve_at(&self, now: u64, n: u32, max_wait: Option<Duration>) -> Reservation {
+        if self.mode == Mode::Disabled {
+            return switches::UNBOOKED;
+        }
         let max_wait = max_wait.map_or(u64::MAX, saturating_ns);
         let answer = if self.others.is_empty() {
             self.state.reserve(now, n, max_wait)
         } else {
             self.reserve_striped(now, n, max_wait)
         };
-        self.count(answer.is_ok());
+        let admitted = self.count(answer.is_ok());
         match answer {
+            Ok((_, ticket)) if self.mode == Mode::DryRun => Reservation::Booked { wait_ns: 0, ticket },
+            Err(_) if admitted => switches::UNBOOKED,
             Ok((wait_ns, ticket)) => Reservation::Booked { wait_ns, ticket },
             Err(retry_after_ns) => Reservation::Denied { retry_after_ns },
         }
@@ -195,6 +205,9 @@ impl TokenBucket {
 
     /// [`refund`](Self::refund) at `now`.
     pub fn refund_at(&self, now: u64, n: u32) {
+        if self.mode == Mode::Disabled {
+            return;
+        }
         if self.others.is_empty() { self.state.refund(now, n) } else { self.refund_striped(now, n) }
     }
 
@@ -206,7 +219,9 @@ impl TokenBucket {
 
     /// [`penalize`](Self::penalize) at `now`.
     pub fn penalize_at(&self, now: u64, wait: Duration) {
-        self.stripes().for_each(|stripe| stripe.penalize(now, saturating_ns(wait)));
+        if self.mode != Mode::Disabled {
+            self.stripes().for_each(|stripe| stripe.penalize(now, saturating_ns(wait)));
+        }
     }
 
     /// Full again: ends a penalty and voids tickets.
@@ -217,14 +232,14 @@ impl TokenBucket {
     /// [`reset`](Self::reset) at `now`.
     pub fn reset_at(&self, now: u64) {
         let _held = self.lock();
-        self.stripes().for_each(|stripe| stripe.reset(now, self.clock.tsc()));
+        self.stripes().for_each(|stripe| stripe.reset(now, counter(&self.clock, self.mode)));
     }
 
     /// Changes the quota. The level at `now` is kept, rounded towards fewer tokens and clipped to the new burst; it is
     /// one exchange of the word, so an acquisition comes wholly before or wholly after it. Voids tickets; a penalty keeps
     /// its end.
     ///
-    /// Errors: only for a striped bucket, when the new burst is smaller than the number of stripes.
+    /// Errors: only for a striped bucket, when the new burst is too small for the number of stripes.
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
         self.set_quota_at(self.clock.now(), quota)
     }
@@ -233,7 +248,7 @@ impl TokenBucket {
     pub fn set_quota_at(&self, now: u64, quota: Quota) -> Result<(), ConfigError> {
         let mut held = self.lock();
         if self.others.is_empty() {
-            self.state.set_quota(now, &quota, self.clock.tsc());
+            self.state.set_quota(now, &quota, counter(&self.clock, self.mode));
         } else {
             self.set_quota_striped(now, &quota)?;
         }
@@ -243,13 +258,11 @@ impl TokenBucket {
 
     /// Counts since the bucket was made.
     pub fn stats(&self) -> BucketStats {
-        BucketStats { admitted: self.counts.sum(ADMITTED), denied: self.counts.sum(DENIED) }
-    }
-
-    #[inline]
-    fn count(&self, allowed: bool) -> bool {
-        self.counts.add(if allowed { ADMITTED } else { DENIED }, 1);
-        allowed
+        BucketStats {
+            admitted: self.counts.sum(ADMITTED),
+            denied: self.counts.sum(DENIED),
+            would_deny: self.counts.sum(WOULD_DENY),
+        }
     }
 
     /// A panic under the lock leaves a quota that was either changed or not: both are fine to go on with.
@@ -258,10 +271,19 @@ impl TokenBucket {
     }
 }
 
+/// The counter for decisions by ticks: only where the limit is enforced, so that their path need not ask for the mode.
+fn counter(clock: &Clock, mode: Mode) -> Option<&'static Tsc> {
+    clock.tsc().filter(|_| mode == Mode::Enforce)
+}
+
 fn saturating_ns(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+#[cfg(all(test, not(loom)))]
+mod receipt_tests;
+#[cfg(all(test, not(loom)))]
+mod switch_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

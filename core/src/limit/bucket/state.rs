@@ -8,6 +8,7 @@ use super::word::Word;
 use crate::Quota;
 use crate::clock::{Tsc, ticks};
 use crate::decision::{Decision, NEVER};
+use crate::limit::WarmUp;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How much further ahead of now than any burst, wait or penalty a word must be before it is taken for a bad clock
@@ -34,27 +35,55 @@ pub(super) struct BucketState {
     furthest: AtomicU64,
     /// Counts changes of the quota and resets; tickets of an earlier one are void.
     generation: AtomicU32,
+    /// Counts what has given tokens back (and, where exchanges failed, a little more).
+    given_back: AtomicU32,
+    /// The ramp since the epoch, and its end in ticks: before it, ticks do not decide. Never written after creation.
+    warm_ticks: u64,
+    warm_up: WarmUp,
     slots: [Slot; 4],
 }
 
-/// What an operation sees: the word, its slot's units and the moment.
+/// What an operation sees: the word, its slot's units (as the ramp has them) and the moment.
 pub(super) struct View {
     raw: u64,
     pub(super) word: Word,
     pub(super) scale: Scale,
+    pub(super) burst: u32,
+    /// What a full bucket holds; while it warms up, `scale` rounds it up to whole tokens.
+    whole: u64,
     pub(super) now: Moment,
 }
 
+/// What a charge did: the word it left, the units it took and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charge {
+    pub(super) word: Word,
+    pub(super) cost: u64,
+    pub(super) at: u64,
+}
+
+/// Ticks take over this long after the end of a ramp, so that no rounding lets them decide before it.
+const WARM_MARGIN_NS: u64 = 1_000;
+
 impl BucketState {
-    pub(super) fn new(quota: &Quota, now_ns: u64, tsc: Option<&Tsc>) -> Self {
+    pub(super) fn new(quota: &Quota, now_ns: u64, tsc: Option<&Tsc>, warm_up: Option<WarmUp>) -> Self {
+        let ticks_at = |ns| tsc.map_or(0, |tsc| tsc.ticks_at(ns));
+        let epoch_ticks = ticks_at(now_ns);
+        let warm_ticks = warm_up.map_or(0, |ramp| {
+            let end = now_ns.saturating_add(ramp.period_ns()).saturating_add(WARM_MARGIN_NS);
+            ticks_at(end).saturating_sub(epoch_ticks)
+        });
         let state = Self {
             word: AtomicU64::new(Word { tat: 0, penalty: false, slot: 0 }.pack()),
             _line: [0; 7],
             epoch_ns: now_ns,
-            epoch_ticks: tsc.map_or(0, |tsc| tsc.ticks_at(now_ns)),
+            epoch_ticks,
             longest_wait_ns: AtomicU64::new(0),
             furthest: AtomicU64::new(0),
             generation: AtomicU32::new(0),
+            given_back: AtomicU32::new(0),
+            warm_ticks,
+            warm_up: warm_up.unwrap_or(WarmUp::NONE),
             slots: std::array::from_fn(|_| Slot::empty()),
         };
         state.slots[0].write(quota, tsc);
@@ -68,6 +97,9 @@ impl BucketState {
         let mut raw = self.word.load(Ordering::Acquire);
         // The clock is read after the word, so `now` is at least as new as what it is compared with.
         let since = ticks().saturating_sub(self.epoch_ticks);
+        if since < self.warm_ticks {
+            return None;
+        }
         loop {
             let word = Word::unpack(raw);
             let slot = self.slots[word.slot].by_ticks()?;
@@ -103,13 +135,22 @@ impl BucketState {
 
     /// Takes `n` tokens at `now_ns` and tells what is left.
     pub(super) fn check(&self, now_ns: u64, n: u32) -> Decision {
+        self.charge(now_ns, n).0
+    }
+
+    /// [`check`](Self::check) that also tells what it charged, if anything.
+    #[inline]
+    pub(super) fn charge(&self, now_ns: u64, n: u32) -> (Decision, Option<Charge>) {
         self.update(now_ns, |view| {
-            let charged = gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity);
-            let burst = self.slots[view.word.slot].burst();
-            let decision = view.decision(burst, charged, n);
+            let cost = view.scale.cost(n);
+            let charged = gcra::charge(view.word.tat, view.now, cost, view.scale.capacity);
+            let decision = view.decision(charged, n);
             match charged {
-                Some(tat) if n > 0 => Ok((Word { tat, penalty: false, ..view.word }, decision)),
-                _ => Err(decision),
+                Some(tat) if n > 0 => {
+                    let word = Word { tat, penalty: false, ..view.word };
+                    Ok((word, (decision, Some(Charge { word, cost, at: view.now.units }))))
+                }
+                _ => Err((decision, None)),
             }
         })
     }
@@ -117,18 +158,19 @@ impl BucketState {
     /// What `check(1)` would say, with what is there now.
     pub(super) fn peek(&self, now_ns: u64) -> Decision {
         let view = self.look(now_ns);
-        let burst = self.slots[view.word.slot].burst();
         let charged = gcra::charge(view.word.tat, view.now, view.scale.token, view.scale.capacity);
-        Decision {
-            remaining: view.remaining(burst, view.word.tat),
-            ..view.decision(burst, charged.map(|_| view.word.tat), 1)
-        }
+        Decision { remaining: view.remaining(view.word.tat), ..view.decision(charged.map(|_| view.word.tat), 1) }
+    }
+
+    /// The burst of the quota in force.
+    pub(super) fn burst(&self) -> u32 {
+        self.slots[Word::unpack(self.load()).slot].burst()
     }
 
     /// Books `n` tokens; `Ok` is the wait and the ticket, `Err` the wait it would have taken.
     pub(super) fn reserve(&self, now_ns: u64, n: u32, max_wait_ns: u64) -> Result<(u64, Ticket), u64> {
-        // Acquire: read before the word, so that a booking is never filed under a generation later than its word's.
-        let generation = self.generation.load(Ordering::Acquire) & GENERATION;
+        // Read before the word, so that a booking is never filed under a generation later than its word's.
+        let generation = self.generation();
         self.update(now_ns, |view| {
             let cost = view.scale.cost(n);
             if cost > view.scale.capacity {
@@ -160,10 +202,7 @@ impl BucketState {
             // instant. The price is that some cancels give back less.
             // Acquire: pairs with the release in `change`, so that whoever sees it cleared sees the new generation.
             let furthest = self.furthest.load(Ordering::Acquire).max(view.word.tat);
-            // Acquire: a change of quota raises it before it publishes its word, so a ticket that still matches here
-            // either belongs to this word's units or loses the exchange.
-            let current =
-                self.generation.load(Ordering::Acquire) & GENERATION == generation && booked.slot == view.word.slot;
+            let current = self.generation() == generation && booked.slot == view.word.slot;
             let due = booked.tat.saturating_sub(view.scale.capacity) <= view.now.units;
             if !current || due || view.in_penalty() {
                 return Err(false);
@@ -176,6 +215,7 @@ impl BucketState {
             if back == 0 {
                 return Err(false);
             }
+            self.note_giving_back();
             Ok((Word { tat: view.word.tat.saturating_sub(back), ..view.word }, true))
         })
     }
@@ -187,6 +227,7 @@ impl BucketState {
                 return Err(());
             }
             let tat = view.word.tat.saturating_sub(view.scale.cost(n)).max(view.now.units);
+            self.note_giving_back();
             Ok((Word { tat, penalty: false, ..view.word }, ()))
         });
     }
@@ -197,7 +238,7 @@ impl BucketState {
         self.longest_wait_ns.fetch_max(wait_ns, Ordering::Relaxed);
         self.update(now_ns, |view| {
             let end = self.moment(&view.scale, now_ns.saturating_add(wait_ns));
-            let tat = (end.units + end.inexact).saturating_add(view.scale.capacity).min(MAX_UNITS);
+            let tat = (end.units + end.inexact).saturating_add(view.whole).min(MAX_UNITS);
             if tat <= view.word.tat && view.in_penalty() {
                 return Err(());
             }
@@ -209,21 +250,21 @@ impl BucketState {
     pub(super) fn reset(&self, now_ns: u64, tsc: Option<&Tsc>) {
         let slot = Word::unpack(self.load()).slot;
         if let Some(quota) = self.slots[slot].quota() {
-            self.change(now_ns, &quota, tsc, |_, _, now| (now.units, false));
+            self.change(now_ns, &quota, tsc, |_, new| (new.now.units, false));
         }
     }
 
     /// Another quota, the same level. Only under the quota lock.
     pub(super) fn set_quota(&self, now_ns: u64, quota: &Quota, tsc: Option<&Tsc>) {
-        let burst = i128::from(quota.burst());
-        self.change(now_ns, quota, tsc, |view, scale, now| {
+        self.change(now_ns, quota, tsc, |view, next| {
+            let (scale, now) = (&next.scale, next.now);
             if view.in_penalty() {
-                let left = view.scale.ns((view.word.tat - view.scale.capacity).saturating_sub(view.now.units));
-                let end = now.units.saturating_add(scale.units(left)).saturating_add(scale.capacity);
+                let left = view.scale.ns((view.word.tat - view.whole).saturating_sub(view.now.units));
+                let end = now.units.saturating_add(scale.units(left)).saturating_add(next.whole);
                 return (end.min(MAX_UNITS), true);
             }
             let (old, new) = (i128::from(view.scale.token.max(1)), i128::from(scale.token));
-            let old_burst = i128::from(view.scale.capacity) / old;
+            let (old_burst, burst) = (i128::from(view.burst), i128::from(next.burst));
             let deficit = gcra::deficit(view.word.tat, view.now);
             // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back. It stays time:
             // as tokens of a fast rate it would be years at a slow one. Relaxed: as in `heal`.
@@ -250,23 +291,16 @@ impl BucketState {
 
     /// Writes the next slot, then moves the word there: whoever decided by the old slot loses its exchange, and a
     /// setter that dies before the exchange has published nothing.
-    fn change(
-        &self,
-        now_ns: u64,
-        quota: &Quota,
-        tsc: Option<&Tsc>,
-        level: impl Fn(&View, &Scale, Moment) -> (u64, bool),
-    ) {
+    fn change(&self, now_ns: u64, quota: &Quota, tsc: Option<&Tsc>, level: impl Fn(&View, &View) -> (u64, bool)) {
         let next = (Word::unpack(self.load()).slot + 1) % self.slots.len();
         self.slots[next].write(quota, tsc);
         // Release: before the word, see `cancel`.
         self.generation.fetch_add(1, Ordering::Release);
         // Release: after the generation, see `cancel`. No ticket of before is valid, and those of after raise it again.
         self.furthest.store(0, Ordering::Release);
-        let scale = self.slots[next].scale();
-        let now = self.moment(&scale, now_ns);
+        let new = self.view(Word { tat: 0, penalty: false, slot: next }.pack(), now_ns);
         self.update(now_ns, |view| {
-            let (tat, penalty) = level(view, &scale, now);
+            let (tat, penalty) = level(view, &new);
             Ok((Word { tat, penalty, slot: next }, ()))
         });
     }
@@ -274,9 +308,15 @@ impl BucketState {
     /// Applies `step` until its exchange wins. `step` answers `Ok` to store a word, `Err` to leave all as it is.
     #[inline]
     fn update<T>(&self, now_ns: u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> T {
+        self.update_by(|| now_ns, step)
+    }
+
+    /// [`update`](Self::update) by a clock that is read after the word, so that it is no older than any charge in it.
+    #[inline]
+    pub(super) fn update_by<T>(&self, now_ns: impl Fn() -> u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> T {
         let mut raw = self.load();
         loop {
-            let view = self.view(raw, now_ns);
+            let view = self.view(raw, now_ns());
             // A bad reading is stored as the empty bucket that it reads as, so that it can refill from here.
             let healed = view.word.pack() != raw;
             let (word, answer) = match step(&view) {
@@ -290,6 +330,29 @@ impl BucketState {
                 Err(current) => raw = current,
             }
         }
+    }
+
+    /// A change of quota raises it before it publishes its word: what still matches here after the word was read either
+    /// belongs to this word's units or loses the exchange.
+    #[inline]
+    pub(super) fn generation(&self) -> u32 {
+        // Acquire: what is read after it is no older; pairs with the release in `change`.
+        self.generation.load(Ordering::Acquire) & GENERATION
+    }
+
+    /// To be read before a charge, and again before it is taken back.
+    #[inline]
+    pub(super) fn given_back(&self) -> u32 {
+        // Acquire: before a charge, so that it is read before the word; later, so that it is no older than the word read before.
+        self.given_back.load(Ordering::Acquire)
+    }
+
+    /// Between the load of a word and the exchange that lowers it, at each attempt: whoever charged before that load has
+    /// read a smaller count, and whoever sees the lowered word sees this one.
+    #[inline]
+    pub(super) fn note_giving_back(&self) {
+        // Relaxed: the acquire of the word before it and the release of the exchange after it order it.
+        self.given_back.fetch_add(1, Ordering::Relaxed);
     }
 
     #[inline]
@@ -306,12 +369,21 @@ impl BucketState {
     #[inline]
     fn view(&self, raw: u64, now_ns: u64) -> View {
         let mut word = Word::unpack(raw);
-        let scale = self.slots[word.slot].scale();
-        let now = self.moment(&scale, now_ns);
+        let slot = &self.slots[word.slot];
+        let (mut scale, mut burst) = (slot.scale(), slot.burst());
+        let (now, whole) = (self.moment(&scale, now_ns), scale.capacity);
+        let since = now_ns.saturating_sub(self.epoch_ns);
+        if !self.warm_up.is_over(since) {
+            // Both the burst and the rate are the ramp's part of the whole: fewer, dearer tokens fill the bucket in the same
+            // time. Rounded up to whole tokens, or the last of a burst would be missing.
+            burst = self.warm_up.burst(since, burst);
+            scale.token = whole.div_ceil(u64::from(burst)).max(1);
+            scale.capacity = scale.token.saturating_mul(u64::from(burst));
+        }
         if word.tat > now.units.saturating_add(scale.capacity) {
             word = self.heal(word, &scale, now);
         }
-        View { raw, word, scale, now }
+        View { raw, word, scale, burst, whole, now }
     }
 
     /// A word further ahead than anything could have put it reads as an empty bucket at `now`.
@@ -332,15 +404,15 @@ impl BucketState {
 
 impl View {
     fn in_penalty(&self) -> bool {
-        self.word.penalty && self.word.tat > self.now.units.saturating_add(self.scale.capacity)
+        self.word.penalty && self.word.tat > self.now.units.saturating_add(self.whole)
     }
 
-    fn remaining(&self, burst: u32, tat: u64) -> u32 {
+    fn remaining(&self, tat: u64) -> u32 {
         let tokens = gcra::level(tat, self.now, self.scale.capacity) / self.scale.token.max(1);
-        u32::try_from(tokens).unwrap_or(u32::MAX).min(burst)
+        u32::try_from(tokens).unwrap_or(u32::MAX).min(self.burst)
     }
 
-    fn decision(&self, burst: u32, charged: Option<u64>, n: u32) -> Decision {
+    pub(super) fn decision(&self, charged: Option<u64>, n: u32) -> Decision {
         let cost = self.scale.cost(n);
         let (tat, retry_after_ns) = match charged {
             Some(_) if n == 0 => (self.word.tat, 0),
@@ -350,8 +422,8 @@ impl View {
         };
         Decision {
             allowed: charged.is_some(),
-            limit: burst,
-            remaining: self.remaining(burst, tat),
+            limit: self.burst,
+            remaining: self.remaining(tat),
             retry_after_ns,
             reset_after_ns: self.scale.ns(gcra::deficit(tat, self.now)),
             delay_ns: 0,

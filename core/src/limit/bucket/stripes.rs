@@ -3,11 +3,11 @@
 
 use super::super::gcra;
 use super::state::BucketState;
-use super::{Ticket, TokenBucket};
+use super::{BucketOptions, Receipt, Ticket, TokenBucket, counter};
 use crate::decision::{Decision, NEVER};
-use crate::stats::{Striped, thread_hint};
-use crate::sync::Mutex;
-use crate::{Clock, ConfigError, Quota};
+use crate::limit::WarmUp;
+use crate::stats::thread_hint;
+use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
 
 /// More would leave too few bits of a ticket for the generation.
 const MAX_STRIPES: u32 = 64;
@@ -19,23 +19,22 @@ impl TokenBucket {
     ///
     /// Errors: `stripes` when it is 0 or above 64; `burst` when it is smaller than `stripes`.
     pub fn striped(quota: Quota, stripes: u32, clock: Clock) -> Result<Self, ConfigError> {
-        let shares = shares(&quota, stripes)?;
-        let now = clock.now();
-        let mut states = shares.iter().map(|share| BucketState::new(share, now, clock.tsc()));
-        let first = states.next().ok_or_else(|| bad_stripes(stripes))?;
-        let others = states.collect();
-        Ok(Self { state: first, others, clock, counts: Striped::new(), quota: Mutex::new(quota) })
+        Self::with_options(quota, BucketOptions { stripes, ..BucketOptions::default() }, clock)
     }
 
     /// Every stripe once, the calling thread's own first.
     pub(super) fn stripes(&self) -> impl Iterator<Item = &BucketState> {
+        self.order().map(|index| self.stripe(index))
+    }
+
+    fn order(&self) -> impl Iterator<Item = usize> + use<> {
         let count = self.others.len() + 1;
         let own = if count == 1 { 0 } else { thread_hint() % count };
-        (0..count).map(move |i| self.stripe((own + i) % count))
+        (0..count).map(move |i| (own + i) % count)
     }
 
     #[inline]
-    fn stripe(&self, index: usize) -> &BucketState {
+    pub(super) fn stripe(&self, index: usize) -> &BucketState {
         if index == 0 { &self.state } else { &self.others[index - 1] }
     }
 
@@ -57,17 +56,29 @@ impl TokenBucket {
     }
 
     pub(super) fn check_striped(&self, now: u64, n: u32) -> Decision {
-        let mut retry = NEVER;
-        for stripe in self.stripes() {
-            let decision = stripe.check(now, n);
+        self.charge_striped(now, n).0
+    }
+
+    /// Takes `n` from the first stripe that has them; what it tells is about the whole.
+    pub(super) fn charge_striped(&self, now: u64, n: u32) -> (Decision, Option<Receipt>) {
+        let (mut retry, mut receipt) = (NEVER, None);
+        for index in self.order() {
+            let (decision, charged) = self.stripe(index).charge_for_receipt(now, n, index as u32);
             retry = retry.min(decision.retry_after_ns);
             if decision.allowed {
+                receipt = charged;
                 break;
             }
         }
-        let whole = self.peek_striped(now);
-        let allowed = retry == 0;
-        Decision { allowed, retry_after_ns: retry, ..whole }
+        (Decision { allowed: retry == 0, retry_after_ns: retry, ..self.peek_striped(now) }, receipt)
+    }
+
+    /// What [`charge_striped`](Self::charge_striped) would say.
+    pub(super) fn probe_striped(&self, now: u64, n: u32) -> Decision {
+        let retry = self.stripes().map(|stripe| stripe.probe(now, n).retry_after_ns).min().unwrap_or(NEVER);
+        let (allowed, whole) = (retry == 0, self.peek_striped(now));
+        let taken = if allowed { n } else { 0 };
+        Decision { allowed, retry_after_ns: retry, remaining: whole.remaining.saturating_sub(taken), ..whole }
     }
 
     pub(super) fn peek_striped(&self, now: u64) -> Decision {
@@ -109,9 +120,9 @@ impl TokenBucket {
     }
 
     pub(super) fn set_quota_striped(&self, now: u64, quota: &Quota) -> Result<(), ConfigError> {
-        let shares = shares(quota, self.others.len() as u32 + 1)?;
+        let shares = shares(quota, self.others.len() as u32 + 1, self.warm_up)?;
         for (index, share) in shares.iter().enumerate() {
-            self.stripe(index).set_quota(now, share, self.clock.tsc());
+            self.stripe(index).set_quota(now, share, counter(&self.clock, self.mode));
         }
         Ok(())
     }
@@ -130,7 +141,8 @@ impl BucketState {
 }
 
 /// The quota of each stripe: the rate divided by their number, the burst split as evenly as it goes.
-fn shares(quota: &Quota, stripes: u32) -> Result<Vec<Quota>, ConfigError> {
+/// A ramp must leave each of them a token, or the whole would start with more than its part.
+pub(super) fn shares(quota: &Quota, stripes: u32, warm_up: Option<WarmUp>) -> Result<Vec<Quota>, ConfigError> {
     if !(1..=MAX_STRIPES).contains(&stripes) {
         return Err(bad_stripes(stripes));
     }
@@ -142,6 +154,13 @@ fn shares(quota: &Quota, stripes: u32) -> Result<Vec<Quota>, ConfigError> {
         return Err(ConfigError::out_of_range("burst", message));
     }
     let (each, more) = (quota.burst() / stripes, quota.burst() % stripes);
+    if stripes > 1 && warm_up.is_some_and(|ramp| ramp.starts_below_one(each)) {
+        let message = format!(
+            "a warm-up would start each of {stripes} stripes with less than one token of its burst of {each}; use fewer \
+             stripes, a larger burst or a larger fraction to start from"
+        );
+        return Err(ConfigError::new(ConfigErrorKind::Conflict, "stripes", message));
+    }
     (0..stripes).map(|i| quota.share(stripes, each + u32::from(i < more))).collect()
 }
 

@@ -43,13 +43,16 @@ fn a_third_of_a_nanosecond_is_not_rounded_away() {
 fn check_tells_what_is_left_and_how_long_to_wait() {
     let bucket = bucket("10/s", 20);
     let full = bucket.check_at(S, 5);
-    assert_eq!(full, Decision { allowed: true, limit: 20, remaining: 15, retry_after_ns: 0, reset_after_ns: S / 2 });
+    assert_eq!(
+        full,
+        Decision { allowed: true, limit: 20, remaining: 15, retry_after_ns: 0, reset_after_ns: S / 2, delay_ns: 0 }
+    );
     let denied = bucket.check_at(S, 16);
     assert_eq!((denied.allowed, denied.remaining, denied.retry_after_ns), (false, 15, S / 10));
     assert_eq!(bucket.check_at(S, 21).retry_after_ns, NEVER);
     assert_eq!(bucket.check_at(S, 21).retry_after(), None);
     assert_eq!(bucket.peek_at(S).remaining, 15);
-    assert_eq!(bucket.stats(), BucketStats { admitted: 1, denied: 3 });
+    assert_eq!(bucket.stats(), BucketStats { admitted: 1, denied: 3, would_deny: 0 });
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! A charge that can be taken back: what a bucket gives to a set of limits.
+
+use super::super::gcra;
+use super::TokenBucket;
+use super::state::{BucketState, Charge};
+use super::word::Word;
+use crate::Decision;
+use crate::limit::Mode;
+
+/// What a charge did.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::limit) struct Receipt {
+    charge: Charge,
+    generation: u32,
+    given_back: u32,
+    stripe: u32,
+}
+
+impl TokenBucket {
+    /// What `check(n)` would decide whatever the mode, without taking or counting.
+    pub(in crate::limit) fn probe(&self, now: u64, n: u32) -> Decision {
+        if self.mode == Mode::Disabled {
+            return self.untouched();
+        }
+        if self.others.is_empty() { self.state.probe(now, n) } else { self.probe_striped(now, n) }
+    }
+
+    /// Takes `n` tokens, or nothing, whatever the mode and without counting. No receipt where nothing was charged.
+    pub(in crate::limit) fn charge(&self, now: u64, n: u32) -> Result<(Decision, Option<Receipt>), Decision> {
+        let (decision, receipt) = match self.mode {
+            Mode::Disabled => (self.untouched(), None),
+            _ if self.others.is_empty() => self.state.charge_for_receipt(now, n, 0),
+            _ => self.charge_striped(now, n),
+        };
+        if decision.allowed { Ok((decision, receipt)) } else { Err(decision) }
+    }
+
+    /// Takes a charge back, as far as it still holds anything at `now` or at the clock's time, whichever is later.
+    pub(in crate::limit) fn undo(&self, now: u64, receipt: Receipt) {
+        self.stripe(receipt.stripe as usize).undo(|| self.clock.now().max(now), receipt);
+    }
+}
+
+impl BucketState {
+    pub(super) fn probe(&self, now_ns: u64, n: u32) -> Decision {
+        let view = self.look(now_ns);
+        view.decision(gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity), n)
+    }
+
+    pub(super) fn charge_for_receipt(&self, now_ns: u64, n: u32, stripe: u32) -> (Decision, Option<Receipt>) {
+        // Read before the word: a charge is never filed under counts later than its word's.
+        let (generation, given_back) = (self.generation(), self.given_back());
+        let (decision, charge) = self.charge(now_ns, n);
+        (decision, charge.map(|charge| Receipt { charge, generation, given_back, stripe }))
+    }
+
+    /// Takes back at most what the charge still holds; a plain `tat - cost` would give tokens that were never taken when the
+    /// bucket has filled, wholly or nearly, in between.
+    ///
+    /// As long as nothing else has given tokens back since, that is the part of the charge's own units (the last `cost`
+    /// before the `tat` that it left) which is still ahead of now: a queue that serves in order. Else those units have
+    /// moved, and what is certain is the cost less the time that has passed. Nothing after a change of quota, a reset or
+    /// a penalty: each has set a level of its own.
+    fn undo(&self, now_ns: impl Fn() -> u64, receipt: Receipt) {
+        let Charge { word: charged, cost, at } = receipt.charge;
+        self.update_by(now_ns, |view| {
+            let (word, now) = (view.word, view.now);
+            let in_place = self.given_back() == receipt.given_back;
+            let held = if in_place {
+                charged.tat.saturating_sub(now.units).min(cost)
+            } else {
+                cost.saturating_sub((now.units + now.inexact).saturating_sub(at))
+            };
+            let current = self.generation() == receipt.generation && word.slot == charged.slot;
+            if !current || held == 0 || word.penalty || word.tat <= now.units {
+                return Err(());
+            }
+            self.note_giving_back();
+            Ok((Word { tat: word.tat.saturating_sub(held).max(now.units), ..word }, ()))
+        });
+    }
+}

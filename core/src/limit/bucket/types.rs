@@ -1,0 +1,71 @@
+//! What goes into a bucket's constructor, and what its operations answer.
+
+use crate::limit::{Mode, WarmUp};
+
+/// Options of [`TokenBucket::with_options`](super::TokenBucket::with_options).
+///
+/// ```
+/// use tidegate::{Clock, TokenBucket, limit::{BucketOptions, Mode}};
+///
+/// let watching = BucketOptions { mode: Mode::DryRun, ..BucketOptions::default() };
+/// let bucket = TokenBucket::with_options("1/hour".parse()?, watching, Clock::monotonic())?;
+/// assert!(bucket.try_acquire(1) && bucket.try_acquire(1));
+/// assert_eq!(bucket.stats().would_deny, 1);
+/// # Ok::<(), tidegate::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BucketOptions {
+    /// Words that rate and burst are split over, 1 to 64; 1 by default. See [`TokenBucket::striped`](super::TokenBucket::striped).
+    pub stripes: u32,
+    /// Off, or only watching. By default [`Mode::from_env`].
+    pub mode: Mode,
+    /// The ramp of a new bucket; none by default. With stripes, each share ramps by itself.
+    pub warm_up: Option<WarmUp>,
+}
+
+impl Default for BucketOptions {
+    fn default() -> Self {
+        Self { stripes: 1, mode: Mode::default(), warm_up: None }
+    }
+}
+
+/// A booking made by [`TokenBucket::reserve`](super::TokenBucket::reserve), by value: hand it back to
+/// [`TokenBucket::cancel`](super::TokenBucket::cancel) or drop it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Ticket {
+    /// Opaque.
+    pub word: u64,
+    /// Opaque.
+    pub booking: u64,
+}
+
+/// What [`TokenBucket::reserve`](super::TokenBucket::reserve) answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Reservation {
+    /// Booked: act after `wait_ns` nanoseconds (0 = now).
+    Booked {
+        /// Nanoseconds until the tokens are there.
+        wait_ns: u64,
+        /// For [`TokenBucket::cancel`](super::TokenBucket::cancel).
+        ticket: Ticket,
+    },
+    /// Nothing was booked: the wait would have been longer than `max_wait`.
+    Denied {
+        /// The wait it would have taken, in nanoseconds; [`NEVER`](crate::decision::NEVER) when the cost exceeds the burst.
+        retry_after_ns: u64,
+    },
+}
+
+/// Counts since the bucket was made. A call that waited counts once, as its booking was answered; `peek` never does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BucketStats {
+    /// Calls admitted, without those of `would_deny`.
+    pub admitted: u64,
+    /// Calls denied.
+    pub denied: u64,
+    /// Calls that a dry run admitted and that would have been denied.
+    pub would_deny: u64,
+}
