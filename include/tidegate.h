@@ -571,6 +571,22 @@ typedef struct {
      * less; a cost above burst / k is then never admitted.
      */
     uint64_t stripes;
+    /**
+     * A new bucket's ramp: grows to its full limit over this time. 0: no ramp.
+     */
+    uint64_t warm_up_ns;
+    /**
+     * The fraction of the limit that the ramp starts from, above 0 up to 1. 0: no ramp.
+     */
+    double warm_up_from;
+    /**
+     * One of tg_mode.
+     */
+    int32_t mode;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } tg_bucket_config;
 
 /**
@@ -623,6 +639,10 @@ typedef struct {
      * Calls denied.
      */
     uint64_t denied;
+    /**
+     * Calls that a dry run admitted and would have denied.
+     */
+    uint64_t would_deny;
 } tg_bucket_snapshot;
 
 /**
@@ -1163,7 +1183,7 @@ tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_p
  * Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to.
  * Thread safety: any thread.
  * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had);
- * TG_CONFLICT (neither or both of rate and count). *bucket is then not written.
+ * TG_CONFLICT (neither or both of rate and count, half a ramp); TG_UNKNOWN_VALUE (mode). *bucket is then not written.
  * Since: 0.1
  */
 tg_status tg_bucket_new(const tg_bucket_config *config, tg_bucket **bucket);
@@ -2214,10 +2234,10 @@ const char *tg_version(void);
 #define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]
 #endif
 
-#define TG_BUCKET_CONFIG_INIT { sizeof(tg_bucket_config), NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_C(1) }
+#define TG_BUCKET_CONFIG_INIT { sizeof(tg_bucket_config), NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_C(1), UINT64_C(0), 0.0, 0, 0 }
 TG_ASSERT(offsetof(tg_bucket_config, struct_size) == 0, tg_bucket_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_bucket_config, stripes) + sizeof(((tg_bucket_config *)0)->stripes) == sizeof(tg_bucket_config), tg_bucket_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_config) == 56, tg_bucket_config_has_its_size);
+TG_ASSERT(offsetof(tg_bucket_config, reserved) + sizeof(((tg_bucket_config *)0)->reserved) == sizeof(tg_bucket_config), tg_bucket_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_config) == 80, tg_bucket_config_has_its_size);
 
 #define TG_QUOTA_INIT { sizeof(tg_quota), NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX }
 TG_ASSERT(offsetof(tg_quota, struct_size) == 0, tg_quota_starts_with_its_size);
@@ -2229,10 +2249,10 @@ TG_ASSERT(offsetof(tg_decision, struct_size) == 0, tg_decision_starts_with_its_s
 TG_ASSERT(offsetof(tg_decision, delay_ns) + sizeof(((tg_decision *)0)->delay_ns) == sizeof(tg_decision), tg_decision_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_decision) == 48, tg_decision_has_its_size);
 
-#define TG_BUCKET_SNAPSHOT_INIT { sizeof(tg_bucket_snapshot), UINT64_C(0), UINT64_C(0) }
+#define TG_BUCKET_SNAPSHOT_INIT { sizeof(tg_bucket_snapshot), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_bucket_snapshot, struct_size) == 0, tg_bucket_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_bucket_snapshot, denied) + sizeof(((tg_bucket_snapshot *)0)->denied) == sizeof(tg_bucket_snapshot), tg_bucket_snapshot_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_snapshot) == 24, tg_bucket_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_bucket_snapshot, would_deny) + sizeof(((tg_bucket_snapshot *)0)->would_deny) == sizeof(tg_bucket_snapshot), tg_bucket_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_snapshot) == 32, tg_bucket_snapshot_has_its_size);
 
 #define TG_LIMITER_CONFIG_INIT { sizeof(tg_limiter_config), NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_MAX, 100000, UINT64_C(0), UINT64_C(0), UINT64_C(0), 1.0, UINT64_C(0), 0.0, 0, 0, 0, 0 }
 TG_ASSERT(offsetof(tg_limiter_config, struct_size) == 0, tg_limiter_config_starts_with_its_size);

@@ -81,10 +81,13 @@ fn trailer() -> String {
          #define TG_ASSERT(what, name) _Static_assert(what, #name)\n\
          #else\n#define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]\n#endif\n\n",
     );
-    versioned_in_c!(out, tg_bucket_config { rate, clock, count, period_ns, burst, stripes });
+    versioned_in_c!(
+        out,
+        tg_bucket_config { rate, clock, count, period_ns, burst, stripes, warm_up_ns, warm_up_from, mode, reserved }
+    );
     versioned_in_c!(out, tg_quota { rate, count, period_ns, burst });
     versioned_in_c!(out, tg_decision { allowed, limit, remaining, retry_after_ns, reset_after_ns, delay_ns });
-    versioned_in_c!(out, tg_bucket_snapshot { admitted, denied });
+    versioned_in_c!(out, tg_bucket_snapshot { admitted, denied, would_deny });
     versioned_in_c!(
         out,
         tg_limiter_config {

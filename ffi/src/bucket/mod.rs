@@ -9,14 +9,16 @@ pub mod reserve;
 use crate::clock::{clock_or_monotonic, tg_clock};
 use crate::decision::{allowed, answer, tg_decision};
 use crate::handle::{Handle, In, Out, Settings, versioned};
+use crate::mode::{mode, warm_up};
 use crate::panic::guard;
 use crate::quota::{TG_BURST_OF_RATE, tg_quota};
-use crate::status::tg_status;
+use crate::status::{Failure, tg_status};
 use std::ffi::c_char;
 use std::mem::size_of;
 use std::sync::Arc;
 use tg_status::TG_OK;
-use tidegate_core::TokenBucket;
+use tidegate_core::limit::BucketOptions;
+use tidegate_core::{Quota, TokenBucket};
 
 /// A token bucket: starts full, refills at its rate, holds at most its burst.
 #[derive(Debug)]
@@ -43,10 +45,18 @@ pub struct tg_bucket_config {
     /// 1: one word of state. k > 1: rate and burst are split over k words, so that many threads get in each other's way
     /// less; a cost above burst / k is then never admitted.
     pub stripes: u64,
+    /// A new bucket's ramp: grows to its full limit over this time. 0: no ramp.
+    pub warm_up_ns: u64,
+    /// The fraction of the limit that the ramp starts from, above 0 up to 1. 0: no ramp.
+    pub warm_up_from: f64,
+    /// One of tg_mode.
+    pub mode: i32,
+    /// 0.
+    pub reserved: u32,
 }
 
-versioned!(tg_bucket_config, first = 56, last = stripes);
-// SAFETY: pointers and integers only.
+versioned!(tg_bucket_config, first = 56, last = reserved);
+// SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_bucket_config {}
 
 impl Default for tg_bucket_config {
@@ -59,6 +69,10 @@ impl Default for tg_bucket_config {
             period_ns: 0,
             burst: TG_BURST_OF_RATE,
             stripes: 1,
+            warm_up_ns: 0,
+            warm_up_from: 0.0,
+            mode: 0,
+            reserved: 0,
         }
     }
 }
@@ -73,28 +87,43 @@ pub struct tg_bucket_snapshot {
     pub admitted: u64,
     /// Calls denied.
     pub denied: u64,
+    /// Calls that a dry run admitted and would have denied.
+    pub would_deny: u64,
 }
 
-versioned!(tg_bucket_snapshot, first = 24, last = denied);
+versioned!(tg_bucket_snapshot, first = 24, last = would_deny);
+
+impl tg_bucket_config {
+    fn checked(&self) -> Result<(Quota, BucketOptions), Failure> {
+        let (rate, count, period_ns, burst) = (self.rate, self.count, self.period_ns, self.burst);
+        if self.reserved != 0 {
+            let message = "reserved: is not 0; start from TG_BUCKET_CONFIG_INIT";
+            return Err(Failure::new(tg_status::TG_OUT_OF_RANGE, message));
+        }
+        let options = BucketOptions {
+            stripes: u32::try_from(self.stripes).unwrap_or(u32::MAX),
+            mode: mode(self.mode)?,
+            warm_up: warm_up(self.warm_up_ns, self.warm_up_from)?,
+        };
+        Ok((tg_quota { rate, count, period_ns, burst, ..Default::default() }.checked()?, options))
+    }
+}
 
 /// Makes a full token bucket.
 ///
 /// Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to.
 /// Thread safety: any thread.
 /// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had);
-/// TG_CONFLICT (neither or both of rate and count). *bucket is then not written.
+/// TG_CONFLICT (neither or both of rate and count, half a ramp); TG_UNKNOWN_VALUE (mode). *bucket is then not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut tg_bucket>) -> tg_status {
     guard(|| {
-        let tg_bucket_config { rate, clock, count, period_ns, burst, stripes, .. } = config.read("config")?;
+        let config = config.read("config")?;
         bucket.require("bucket")?;
-        let quota = tg_quota { rate, count, period_ns, burst, ..Default::default() }.checked()?;
-        let clock = clock_or_monotonic(&clock);
-        bucket.give(tg_bucket(Arc::new(match stripes {
-            1 => TokenBucket::with_clock(quota, clock),
-            _ => TokenBucket::striped(quota, u32::try_from(stripes).unwrap_or(u32::MAX), clock)?,
-        })));
+        let (quota, options) = config.checked()?;
+        let clock = clock_or_monotonic(&config.clock);
+        bucket.give(tg_bucket(Arc::new(TokenBucket::with_options(quota, options, clock)?)));
         Ok(TG_OK)
     })
 }
@@ -209,7 +238,12 @@ pub extern "C" fn tg_bucket_stats(bucket: In<tg_bucket>, snapshot: Out<tg_bucket
         let bucket = &bucket.get("bucket")?.0;
         let room = snapshot.room("snapshot")?;
         let now = bucket.stats();
-        let now = tg_bucket_snapshot { admitted: now.admitted, denied: now.denied, ..Default::default() };
+        let now = tg_bucket_snapshot {
+            admitted: now.admitted,
+            denied: now.denied,
+            would_deny: now.would_deny,
+            ..Default::default()
+        };
         snapshot.fill(room, now);
         Ok(TG_OK)
     })
