@@ -56,7 +56,7 @@ impl Block {
     /// for each block before that is not yet forgotten, at most `max`. A key is forgotten when it has been neither
     /// blocked nor denied for the longer of `within` and twice its last block. Denials during a block do not count.
     ///
-    /// Errors: `block_after` outside 1 to 65,535; `block_within`, `block_duration`, `block_max` when zero or above a
+    /// Errors: `block_after` outside 1 to 255; `block_within`, `block_duration`, `block_max` when zero or above a
     /// year, or the most below the first; `block_growth` below 1 or not finite.
     pub fn new(
         after: u32,
@@ -66,8 +66,8 @@ impl Block {
         max: Option<Duration>,
     ) -> Result<Self, ConfigError> {
         let year = Duration::from_secs(365 * 86_400);
-        if !(1..=65_535).contains(&after) {
-            let message = format!("{after} is not a number of denials; allowed are 1 to 65,535");
+        if !(1..=255).contains(&after) {
+            let message = format!("{after} is not a number of denials; allowed are 1 to 255");
             return Err(ConfigError::out_of_range("block_after", message));
         }
         let max = max.unwrap_or(year.min(duration.saturating_mul(64)));

@@ -1,30 +1,121 @@
 //! A limit per key in a fixed table.
 
+mod cell;
 mod config;
+mod hash;
+mod kind;
+mod line;
+mod memory;
+mod ops;
+mod rule;
+mod set_member;
+mod strikes;
+mod table;
+mod time;
+mod units;
 
 pub use config::{Block, LimiterConfig};
+pub(crate) use hash::KeyHash;
+pub(crate) use set_member::Receipt;
 
-use crate::limit::Algorithm;
+use crate::limit::{Algorithm, Mode, WarmUp};
+use crate::stats::Striped;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::{Clock, ConfigError, Decision, Quota};
+use hash::KeyHasher;
+use ops::Taken;
+use rule::Rule;
 use std::time::Duration;
+use strikes::Strikes;
+use table::Table;
+use units::Units;
 
 /// A limit for each key (user, address, API key): any [`Algorithm`], in a flat lock-free table of fixed size.
+///
+/// Keys are bytes of any length; the table keeps a hash under a random secret and 24 bits to tell the keys of a line apart, so
+/// that two of a million keys share a level with a probability of some 5 % (which only denies early). At most
+/// [`max_keys`](LimiterConfig::max_keys) live keys have a cell of their own. An idle key and an unknown one are the same
+/// thing, so idle cells are reused and live ones never are; keys that find no room share a sketch, which may deny early and
+/// never admits more. 40 bytes a key for a token bucket, taken from the system as keys come.
+///
+/// Every operation has an `_at` form that takes the time in nanoseconds of this limiter's clock. A clock that steps back
+/// never mints: until it catches up the limit may deny early. Time passes in ticks, chosen so that the rate is exact to
+/// 0.01 % at least and a common one wholly.
+///
+/// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system call;
+/// `set_quota` and `tier` take one among themselves.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidegate::limit::{Algorithm, LimiterConfig, RateLimiter};
+/// use tidegate::ManualClock;
+///
+/// let clock = ManualClock::new(0);
+/// let config = LimiterConfig::new(Algorithm::TokenBucket, "100/min".parse()?);
+/// let limiter = RateLimiter::with_config(config, (&clock).into())?;
+/// assert!((0..100).all(|_| limiter.try_acquire(b"user:1", 1)));
+/// assert!(!limiter.try_acquire(b"user:1", 1));
+/// assert!(limiter.try_acquire(b"user:2", 1));
+/// clock.advance(Duration::from_millis(600));
+/// assert!(limiter.try_acquire(b"user:1", 1));
+/// # Ok::<(), tidegate::ConfigError>(())
+/// ```
 #[derive(Debug)]
 pub struct RateLimiter {
+    hasher: KeyHasher,
+    table: Table,
+    rule: Rule,
+    /// The default quota in the table's units.
+    units: AtomicU64,
+    epoch_ns: u64,
     clock: Clock,
+    mode: Mode,
+    warm_up: Option<WarmUp>,
+    strikes: Option<Strikes>,
+    counts: Striped<4>,
+    algorithm: Algorithm,
+    max_keys: usize,
+    /// Held to make tiers and to change the default quota.
+    quotas: Mutex<Quotas>,
+}
+
+const ADMITTED: usize = 0;
+const DENIED: usize = 1;
+const WOULD_DENY: usize = 2;
+const BLOCKED: usize = 3;
+
+/// What is only looked at under the lock.
+#[derive(Debug)]
+struct Quotas {
+    default: Quota,
+    /// Quotas in use, by their number in a bucket's state.
+    known: Vec<Quota>,
 }
 
 /// A quota made ready for one limiter: per tier or per call. Copy it, keep it; making one takes a few divisions.
+///
+/// Made by [`RateLimiter::tier`] and meant for that limiter; another limiter takes the quota in it if it can, else its
+/// own default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier {
-    _private: u64,
+    quota: Quota,
+    units: u64,
+    /// The limiter it was made for.
+    table: usize,
+}
+
+impl Tier {
+    /// The quota that it stands for.
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
 }
 
 /// What [`RateLimiter::hit`] counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Hits {
-    /// Hits of the key in its present window, this one included. 2^20 - 1 is "that many or more".
+    /// Hits of the key in its present window, these included; 1,048,575 stands for that many or more.
     pub count: u32,
     /// Nanoseconds until the window ends.
     pub reset_after_ns: u64,
@@ -44,161 +135,393 @@ pub struct LimiterStats {
     pub evictions: u64,
     /// Calls that were decided by the shared sketch, because their key found no room.
     pub overflowed: u64,
-    /// Keys blocked.
+    /// Blocks of keys that went on after being denied.
     pub blocked: u64,
 }
 
 impl RateLimiter {
-    /// `quota` per key on the monotonic clock.
+    /// `quota` for each of up to `max_keys` live keys, on the monotonic clock.
+    ///
+    /// Errors: as [`with_config`](Self::with_config).
     pub fn new(algorithm: Algorithm, quota: Quota, max_keys: usize) -> Result<Self, ConfigError> {
         Self::with_config(LimiterConfig { max_keys, ..LimiterConfig::new(algorithm, quota) }, Clock::monotonic())
     }
+
     /// As `config` says, on `clock`.
+    ///
+    /// Errors: `max_keys` outside 1 to 100 million, or more than there is memory for; `rate` and `burst` when the quota, or the
+    /// fastest, is beyond what the algorithm can hold (a bucket's burst: 1,048,576; a fixed window: 1,048,575; a sliding
+    /// window: 262,143; a sliding log: 4,096).
     pub fn with_config(config: LimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let _ = config;
-        Ok(Self { clock })
+        let LimiterConfig { algorithm, quota, max_keys, huge_pages, .. } = config;
+        if !(1..=100_000_000).contains(&max_keys) {
+            let message = format!("{max_keys} is not a number of keys; allowed are 1 to 100,000,000");
+            return Err(ConfigError::out_of_range("max_keys", message));
+        }
+        let quotas: Vec<Quota> = std::iter::once(quota).chain(config.fastest).collect();
+        let rule = Rule::new(algorithm, &quotas, Table::places(max_keys), huge_pages)?;
+        let units = rule.units(&quota)?;
+        let strikes = config.block.map(|block| Strikes::new(block, max_keys, huge_pages)).transpose()?;
+        Ok(Self {
+            hasher: KeyHasher::random(),
+            table: Table::new(max_keys, huge_pages)?,
+            rule,
+            units: AtomicU64::new(units.pack()),
+            epoch_ns: clock.now(),
+            clock,
+            mode: config.mode,
+            warm_up: config.warm_up,
+            strikes,
+            counts: Striped::new(),
+            algorithm,
+            max_keys,
+            quotas: Mutex::new(Quotas { default: quota, known: vec![quota] }),
+        })
     }
+
     /// The clock of the plain forms.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
-    /// The algorithm.
+
+    /// How it counts.
     pub fn algorithm(&self) -> Algorithm {
-        todo!()
+        self.algorithm
     }
+
     /// The default quota in force.
     pub fn quota(&self) -> Quota {
-        todo!()
+        self.lock().default
     }
-    /// The cap on live keys.
+
+    /// How many live keys have a cell of their own.
     pub fn max_keys(&self) -> usize {
-        todo!()
+        self.max_keys
     }
-    /// A quota of its own for some keys or calls.
+
+    /// What it does with its decisions.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// A quota of its own for some keys or calls. A bucket keeps a key's time to full when its quota changes, clipped to the new
+    /// burst; a window keeps its count. Up to eight different quotas of one limiter are told apart; with more, a key that
+    /// changes between two of them may stay denied for longer than its new burst.
     ///
-    /// Errors: `rate` or `burst` when it is faster or larger than what the table was made for.
+    /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a sliding
+    /// algorithm has another.
     pub fn tier(&self, quota: Quota) -> Result<Tier, ConfigError> {
-        let _ = quota;
-        todo!()
+        let units = self.register(&mut self.lock(), quota)?;
+        Ok(Tier { quota, units: units.pack(), table: self.identity() })
     }
-    /// Takes `n` from the key's limit, or nothing. A leaky bucket admits here only what needs no delay.
+
+    /// Takes `n` from the key's limit, or nothing. `n` = 0 takes nothing and is denied only under a penalty. A leaky bucket
+    /// admits here only what needs no delay.
+    #[inline]
     pub fn try_acquire(&self, key: &[u8], n: u32) -> bool {
         self.try_acquire_at(self.clock.now(), key, n)
     }
-    /// [`try_acquire`](Self::try_acquire) at `now`.
+
+    /// [`try_acquire`](Self::try_acquire) at `now` nanoseconds of this limiter's clock.
+    #[inline]
     pub fn try_acquire_at(&self, now: u64, key: &[u8], n: u32) -> bool {
-        let _ = (now, key, n);
-        todo!()
+        self.acquire(now, key, n, self.default_units())
     }
-    /// Takes `n`, or nothing, and tells what is left.
+
+    /// Takes `n` from the key's limit, or nothing, and tells what is left. A leaky bucket's admission comes with a
+    /// [delay](Decision::delay_ns) to wait before acting.
     pub fn check(&self, key: &[u8], n: u32) -> Decision {
         self.check_at(self.clock.now(), key, n)
     }
+
     /// [`check`](Self::check) at `now`.
     pub fn check_at(&self, now: u64, key: &[u8], n: u32) -> Decision {
-        let _ = (now, key, n);
-        todo!()
+        self.decide(now, key, n, self.default_units())
     }
+
     /// [`check`](Self::check) by another quota than the default.
     pub fn check_tier(&self, key: &[u8], n: u32, tier: &Tier) -> Decision {
         self.check_tier_at(self.clock.now(), key, n, tier)
     }
+
     /// [`check_tier`](Self::check_tier) at `now`.
     pub fn check_tier_at(&self, now: u64, key: &[u8], n: u32, tier: &Tier) -> Decision {
-        let _ = (now, key, n, tier);
-        todo!()
+        self.decide(now, key, n, self.tier_units(Some(tier)))
     }
+
     /// [`try_acquire`](Self::try_acquire) by another quota than the default.
     pub fn try_acquire_tier(&self, key: &[u8], n: u32, tier: &Tier) -> bool {
         self.try_acquire_tier_at(self.clock.now(), key, n, tier)
     }
+
     /// [`try_acquire_tier`](Self::try_acquire_tier) at `now`.
     pub fn try_acquire_tier_at(&self, now: u64, key: &[u8], n: u32, tier: &Tier) -> bool {
-        let _ = (now, key, n, tier);
-        todo!()
+        self.acquire(now, key, n, self.tier_units(Some(tier)))
     }
-    /// Looks without taking. (`tier`: `None` is the default quota.)
+
+    /// Looks without taking: `allowed` and `retry_after` as `check(key, 1)` would say, `remaining` what is there now.
+    /// `tier`: `None` is the default quota.
     pub fn peek(&self, key: &[u8], tier: Option<&Tier>) -> Decision {
         self.peek_at(self.clock.now(), key, tier)
     }
+
     /// [`peek`](Self::peek) at `now`.
     pub fn peek_at(&self, now: u64, key: &[u8], tier: Option<&Tier>) -> Decision {
-        let _ = (now, key, tier);
-        todo!()
+        let units = self.tier_units(tier);
+        if self.mode == Mode::Disabled {
+            return self.untouched(&units);
+        }
+        let (ns, units) = self.moment(now, units);
+        let decision = self.rule.take(&self.table, self.hash(key), ns, &units, rule::LOOK, 1).decision(&units);
+        Decision { allowed: decision.allowed || self.mode == Mode::DryRun, ..decision }
     }
-    /// Gives `n` back, never above full.
+
+    /// Gives `n` back, never above full; does not shorten a penalty. Of a log the newest go. A key without a cell of its own
+    /// gets nothing back.
     pub fn refund(&self, key: &[u8], n: u32, tier: Option<&Tier>) {
         self.refund_at(self.clock.now(), key, n, tier);
     }
+
     /// [`refund`](Self::refund) at `now`.
     pub fn refund_at(&self, now: u64, key: &[u8], n: u32, tier: Option<&Tier>) {
-        let _ = (now, key, n, tier);
-        todo!()
+        let (ns, units) = self.moment(now, self.tier_units(tier));
+        self.rule.refund(&self.table, self.hash(key), ns, &units, n);
     }
-    /// Nothing for the key before `now + wait` (at most a year); a penalty in force is only lengthened. Returns whether
-    /// there was room to note it: a key without a cell of its own is not penalised, for others share its sketch.
+
+    /// Nothing for the key before `now + wait` (at most a year, rounded up to about a millisecond, or a tick where that is longer);
+    /// a penalty in force is only lengthened. From its end on a token bucket refills from empty, the others start anew.
+    /// Returns whether there was room to note it: a key without a cell is not penalised, for others share its word.
     pub fn penalize(&self, key: &[u8], wait: Duration) -> bool {
         self.penalize_at(self.clock.now(), key, wait)
     }
+
     /// [`penalize`](Self::penalize) at `now`.
     pub fn penalize_at(&self, now: u64, key: &[u8], wait: Duration) -> bool {
-        let _ = (now, key, wait);
-        todo!()
+        let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        self.rule.penalize(&self.table, self.hash(key), self.since(now), wait)
     }
-    /// The key as new; ends a penalty and forgets its blocks.
+
+    /// The key as new: ends a penalty and forgets its blocks.
     pub fn reset(&self, key: &[u8]) {
         self.reset_at(self.clock.now(), key);
     }
+
     /// [`reset`](Self::reset) at `now`.
     pub fn reset_at(&self, now: u64, key: &[u8]) {
-        let _ = (now, key);
-        todo!()
+        let (key, ns) = (self.hash(key), self.since(now));
+        self.rule.reset(&self.table, key, ns);
+        if let Some(strikes) = &self.strikes {
+            strikes.forget(key, ns);
+        }
     }
-    /// All keys as new; counters stay. Takes time in proportion to the table.
+
+    /// All keys as new, for tests and operators; counters stay. Takes time in proportion to the table, and is not one moment
+    /// for keys that are in use meanwhile.
     pub fn reset_all(&self) {
         self.reset_all_at(self.clock.now());
     }
+
     /// [`reset_all`](Self::reset_all) at `now`.
     pub fn reset_all_at(&self, now: u64) {
-        let _ = now;
-        todo!()
+        let ns = self.since(now);
+        self.rule.clear(&self.table, ns);
+        if let Some(strikes) = &self.strikes {
+            strikes.clear(ns);
+        }
     }
-    /// Changes the default quota; every key keeps its time to full, clipped to the new burst; windows keep their counts.
-    pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
-        let _ = quota;
-        todo!()
-    }
-    /// Fixed windows only: counts `n` hits whatever the limit, for stores that judge by themselves. `window`: of this
-    /// length instead of the quota's period.
+
+    /// Changes the default quota: every key keeps its time to full, clipped to the new burst, or the count of its window.
     ///
-    /// Errors: `algorithm` when it is not a fixed window.
+    /// Errors: as [`tier`](Self::tier).
+    pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
+        let mut held = self.lock();
+        let units = self.register(&mut held, quota)?;
+        held.default = quota;
+        // Release: after what the rule was told of the quota.
+        self.units.store(units.pack(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Fixed windows only: counts `n` hits of the key whatever the limit, for stores that judge by themselves.
+    ///
+    /// Errors: `algorithm` when this is not a fixed window.
     pub fn hit(&self, key: &[u8], n: u32) -> Result<Hits, ConfigError> {
         self.hit_at(self.clock.now(), key, n)
     }
+
     /// [`hit`](Self::hit) at `now`.
     pub fn hit_at(&self, now: u64, key: &[u8], n: u32) -> Result<Hits, ConfigError> {
-        let _ = (now, key, n);
-        todo!()
+        let units = self.default_units();
+        self.rule.hit(&self.table, self.hash(key), self.since(now), &units, n).ok_or_else(|| {
+            let message = format!("only a fixed_window counts hits, this is a {}", self.algorithm);
+            ConfigError::new(crate::ConfigErrorKind::Conflict, "algorithm", message)
+        })
     }
-    /// Keys that are live (not idle) now. Takes time in proportion to the table.
+
+    /// Live (not idle) keys with a cell of their own. Takes time in proportion to the table.
     pub fn len(&self) -> usize {
         self.len_at(self.clock.now())
     }
+
     /// [`len`](Self::len) at `now`.
     pub fn len_at(&self, now: u64) -> usize {
-        let _ = now;
-        todo!()
+        self.rule.len(&self.table, self.since(now))
     }
+
     /// Whether no key is live.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Bytes of the table, the sketch and all else that grows with `max_keys`.
+
+    /// Bytes of the table and all else that grows with `max_keys`, whether touched yet or not.
     pub fn memory(&self) -> usize {
-        todo!()
+        self.table.memory() + self.rule.memory() + self.strikes.as_ref().map_or(0, Strikes::memory)
     }
+
     /// Counts since the limiter was made.
     pub fn stats(&self) -> LimiterStats {
-        todo!()
+        LimiterStats {
+            admitted: self.counts.sum(ADMITTED),
+            denied: self.counts.sum(DENIED),
+            would_deny: self.counts.sum(WOULD_DENY),
+            blocked: self.counts.sum(BLOCKED),
+            evictions: self.table.counts.sum(table::EVICTIONS),
+            overflowed: self.table.counts.sum(table::OVERFLOWED),
+        }
+    }
+
+    #[inline]
+    fn acquire(&self, now: u64, key: &[u8], n: u32, units: Units) -> bool {
+        if self.mode == Mode::Disabled {
+            return true;
+        }
+        let key = self.hash(key);
+        let (ns, units) = self.moment(now, units);
+        let taken = self.rule.take(&self.table, key, ns, &units, rule::AT_ONCE, n);
+        self.settle(key, ns, taken.allowed)
+    }
+
+    fn decide(&self, now: u64, key: &[u8], n: u32, units: Units) -> Decision {
+        if self.mode == Mode::Disabled {
+            return self.untouched(&units);
+        }
+        let key = self.hash(key);
+        let (ns, units) = self.moment(now, units);
+        let taken = self.rule.take(&self.table, key, ns, &units, rule::TELL, n);
+        let allowed = self.settle(key, ns, taken.allowed);
+        self.answer(taken, &units, allowed)
+    }
+
+    /// A dry run tells what it would have, but for the refusal.
+    fn answer(&self, taken: Taken, units: &Units, allowed: bool) -> Decision {
+        let retry_after_ns = if allowed { 0 } else { taken.retry_after_ns };
+        Decision { allowed, retry_after_ns, ..taken.decision(units) }
+    }
+
+    fn untouched(&self, units: &Units) -> Decision {
+        Decision {
+            allowed: true,
+            limit: units.burst,
+            remaining: units.burst,
+            retry_after_ns: 0,
+            reset_after_ns: 0,
+            delay_ns: 0,
+        }
+    }
+
+    /// Counts a decision, and says what the caller is told.
+    #[inline]
+    fn settle(&self, key: KeyHash, ns: u64, allowed: bool) -> bool {
+        if allowed {
+            self.counts.add(ADMITTED, 1);
+            return true;
+        }
+        self.refused(key, ns)
+    }
+
+    fn refused(&self, key: KeyHash, ns: u64) -> bool {
+        if let Some(strikes) = &self.strikes {
+            self.strike(strikes, key, ns);
+        }
+        let dry_run = self.mode == Mode::DryRun;
+        self.counts.add(if dry_run { WOULD_DENY } else { DENIED }, 1);
+        dry_run
+    }
+
+    #[cold]
+    fn strike(&self, strikes: &Strikes, key: KeyHash, ns: u64) {
+        // A key that is already blocked has had its verdict.
+        if self.rule.is_penalised(&self.table, key, ns) {
+            return;
+        }
+        if let Some(length) = strikes.denied(key, ns) {
+            self.rule.penalize(&self.table, key, ns, length);
+            self.counts.add(BLOCKED, 1);
+        }
+    }
+
+    #[inline]
+    fn hash(&self, key: &[u8]) -> KeyHash {
+        self.hasher.hash(key)
+    }
+
+    #[inline]
+    fn since(&self, now: u64) -> u64 {
+        now.saturating_sub(self.epoch_ns)
+    }
+
+    /// Nanoseconds since the epoch, and the quota as far as it has warmed up by then.
+    #[inline]
+    fn moment(&self, now: u64, units: Units) -> (u64, Units) {
+        let ns = self.since(now);
+        match &self.warm_up {
+            Some(warm_up) if !warm_up.is_over(ns) => (ns, self.rule.warming(&units, warm_up.burst(ns, units.burst))),
+            _ => (ns, units),
+        }
+    }
+
+    #[inline]
+    fn default_units(&self) -> Units {
+        // Acquire: pairs with the release of `set_quota`.
+        Units::unpack(self.units.load(Ordering::Acquire))
+    }
+
+    fn tier_units(&self, tier: Option<&Tier>) -> Units {
+        match tier {
+            None => self.default_units(),
+            Some(tier) if tier.table == self.identity() => Units::unpack(tier.units),
+            Some(stranger) => {
+                self.tier(stranger.quota).map_or_else(|_| self.default_units(), |own| Units::unpack(own.units))
+            }
+        }
+    }
+
+    /// Numbers the quota, so that states of different quotas can be told apart.
+    fn register(&self, held: &mut Quotas, quota: Quota) -> Result<Units, ConfigError> {
+        let units = self.rule.units(&quota)?;
+        let known = held.known.iter().position(|known| *known == quota);
+        let place = known.unwrap_or_else(|| {
+            if held.known.len() < 64 {
+                held.known.push(quota);
+            }
+            held.known.len() - 1
+        });
+        Ok(Units { id: place as u64 % 8, ..units })
+    }
+
+    /// Tells limiters apart: a table is never moved.
+    fn identity(&self) -> usize {
+        self.table.identity()
+    }
+
+    /// A panic under the lock leaves a quota that was either changed or not: both are fine to go on with.
+    fn lock(&self) -> MutexGuard<'_, Quotas> {
+        self.quotas.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+
+#[cfg(all(test, not(loom)))]
+mod tests;

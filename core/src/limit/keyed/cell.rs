@@ -1,0 +1,70 @@
+//! A key's cell: who it is and how much is used, in one word, so that both change in one exchange.
+//!
+//! `tag:24 | state:40`, and of the state the top bit says that a penalty is in force: then the rest is its end.
+
+use super::time::unwrap;
+
+/// Bits of a state.
+pub(super) const STATE_BITS: u32 = 40;
+const STATE: u64 = (1 << STATE_BITS) - 1;
+/// The state is the end of a penalty.
+pub(super) const PENALTY: u64 = 1 << (STATE_BITS - 1);
+/// Bits that an algorithm has for itself.
+pub(super) const OWN_BITS: u32 = STATE_BITS - 1;
+const OWN: u64 = PENALTY - 1;
+
+/// The longest penalty: a year.
+pub(super) const LONGEST_PENALTY_NS: u64 = 365 * 86_400 * 1_000_000_000;
+
+#[inline]
+pub(super) fn pack(tag: u64, state: u64) -> u64 {
+    tag << STATE_BITS | state & STATE
+}
+
+#[inline]
+pub(super) fn tag(cell: u64) -> u64 {
+    cell >> STATE_BITS
+}
+
+#[inline]
+pub(super) fn state(cell: u64) -> u64 {
+    cell & STATE
+}
+
+/// Penalties end on multiples of 2^shift nanoseconds (about a millisecond, or a tick where that is longer), which reach
+/// further than an algorithm's own ticks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Penalty {
+    shift: u32,
+}
+
+impl Penalty {
+    pub(super) fn new(tick_shift: i32) -> Self {
+        Self { shift: u32::try_from(tick_shift).unwrap_or(0).max(20) }
+    }
+
+    /// The state of a key that is penalised until `end_ns`, rounded up.
+    pub(super) fn until(self, end_ns: u64) -> u64 {
+        PENALTY | end_ns.div_ceil(1 << self.shift) & OWN
+    }
+
+    /// When the penalty in `state` ends, if it is one: nanoseconds since the epoch.
+    #[inline]
+    pub(super) fn end(self, state: u64, now_ns: u64) -> Option<u64> {
+        (state & PENALTY != 0).then(|| self.end_near(state, now_ns))
+    }
+
+    /// Nanoseconds until the penalty in `state` ends, if one is in force.
+    #[inline]
+    pub(super) fn left(self, state: u64, now_ns: u64) -> Option<u64> {
+        let end = self.end(state, now_ns)?;
+        (end > now_ns).then(|| end - now_ns)
+    }
+
+    #[cold]
+    fn end_near(self, state: u64, now_ns: u64) -> u64 {
+        let end = unwrap(state & OWN, OWN_BITS, now_ns >> self.shift);
+        // Before the epoch: long over.
+        if end >> 63 == 1 { 0 } else { end.saturating_mul(1 << self.shift) }
+    }
+}

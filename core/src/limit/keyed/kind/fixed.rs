@@ -1,0 +1,153 @@
+//! Fixed window that starts at the first hit: `end:b | count:c`, b + c = 39.
+
+use super::super::cell::{OWN_BITS, PENALTY, Penalty};
+use super::super::time::{Now, Ticks, later, unwrap};
+use super::super::units::Units;
+use super::{Kind, Layout, Level, Place, Verdict};
+
+/// At most `burst` in a window of `span` ticks.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    ticks: Ticks,
+    penalty: Penalty,
+    count_bits: u32,
+    grain: u32,
+}
+
+/// A window that may still run, or `None` for one that is over.
+#[derive(Clone, Copy)]
+struct Window {
+    end: u64,
+    count: u64,
+}
+
+impl Fixed {
+    /// For counts of up to `limit` (at most 2^20 - 1) in windows of up to `period_ns`.
+    pub(crate) fn new(limit: u32, period_ns: u64) -> Self {
+        let count_bits = limit.max(1).ilog2() + 1;
+        let room = OWN_BITS - count_bits - 2;
+        let shift = (0..63).find(|&shift| u128::from(period_ns) <= 1 << (room + shift)).unwrap_or(63);
+        let ticks = Ticks::new(shift as i32);
+        let window = ticks.count(period_ns.into(), 1);
+        Self { ticks, penalty: Penalty::new(0), count_bits, grain: (window / 16).max(1).ilog2() }
+    }
+
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.ticks
+    }
+
+    /// The longest window that fits, in ticks, and the largest count.
+    pub(crate) fn bounds(&self) -> (u64, u32) {
+        (1 << (self.time_bits() - 2), self.most() as u32)
+    }
+
+    fn most(&self) -> u64 {
+        (1 << self.count_bits) - 1
+    }
+
+    fn window(&self, state: u64, now: Now) -> Option<Window> {
+        if state & PENALTY != 0 {
+            return None;
+        }
+        let end = unwrap(state >> self.count_bits & ((1 << self.time_bits()) - 1), self.time_bits(), now.tick);
+        // However wrong a clock reading was, its window ends within a few periods: further ahead a state cannot say.
+        later(end, now.tick).then_some(Window { end, count: state & self.most() })
+    }
+
+    fn pack(&self, window: Window) -> u64 {
+        (window.end & ((1 << self.time_bits()) - 1)) << self.count_bits | window.count.min(self.most())
+    }
+
+    /// Counts `n` whatever the limit; the new state, its count and the nanoseconds to its end.
+    pub(crate) fn hit(&self, units: &Units, state: u64, now: Now, n: u32) -> (u64, u32, u64) {
+        let window = self.window(state, now);
+        let window = window.unwrap_or(Window { end: now.tick.wrapping_add(units.span), count: 0 });
+        let count = window.count.saturating_add(n.into()).min(self.most());
+        (self.pack(Window { count, ..window }), count as u32, self.ticks.until(window.end, now))
+    }
+}
+
+impl Layout for Fixed {
+    #[inline]
+    fn now(&self, ns: u64) -> Now {
+        Now { ns, tick: self.ticks.at(ns) }
+    }
+
+    fn time_bits(&self) -> u32 {
+        OWN_BITS - self.count_bits
+    }
+
+    fn grain(&self) -> u32 {
+        self.grain
+    }
+
+    fn free_at(&self, state: u64, now: Now) -> u64 {
+        match self.penalty.end(state, now.ns) {
+            Some(end) => self.ticks.at(end),
+            None => unwrap(state >> self.count_bits & ((1 << self.time_bits()) - 1), self.time_bits(), now.tick),
+        }
+    }
+
+    fn fresh(&self, at: u64) -> u64 {
+        self.pack(Window { end: at, count: self.most() })
+    }
+
+    fn merge(&self, a: u64, b: u64, now: Now) -> u64 {
+        if a & PENALTY != 0 {
+            return a;
+        }
+        let (ends, most) = ([a, b].map(|state| self.free_at(state, now)), self.most());
+        let runs = ends.map(|end| later(end, now.tick));
+        match runs {
+            [_, false] => a,
+            [false, true] => b,
+            [true, true] => {
+                let end = if later(ends[0], ends[1]) { ends[0] } else { ends[1] };
+                self.pack(Window { end, count: (a & most).max(b & most) })
+            }
+        }
+    }
+}
+
+impl Kind for Fixed {
+    fn judge(&self, units: &Units, _place: Place, state: u64, now: Now, n: u32) -> Verdict {
+        if n > units.burst {
+            return Verdict::NEVER;
+        }
+        if let Some(left) = self.penalty.left(state, now.ns) {
+            return Verdict::Deny { retry_after_ns: left, heal: None };
+        }
+        let window = self.window(state, now);
+        let window = window.unwrap_or(Window { end: now.tick.wrapping_add(units.span), count: 0 });
+        let count = window.count + u64::from(n);
+        if count <= units.burst.into() {
+            return Verdict::Admit { state: self.pack(Window { count, ..window }), delay_ns: 0 };
+        }
+        Verdict::Deny { retry_after_ns: self.ticks.until(window.end, now), heal: None }
+    }
+
+    fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
+        match self.window(state, now) {
+            Some(Window { end, count }) if count > 0 => Level {
+                remaining: units.burst.saturating_sub(count as u32),
+                reset_after_ns: self.ticks.until(end, now),
+            },
+            _ => Level { remaining: units.burst, reset_after_ns: 0 },
+        }
+    }
+
+    fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
+        let window = self.window(state, now).filter(|window| window.count > 0 && n > 0)?;
+        Some(self.pack(Window { count: window.count.saturating_sub(n.into()), ..window }))
+    }
+
+    fn undo(&self, units: &Units, state: u64, own: u64, now: Now, n: u32) -> Option<u64> {
+        let same = (state ^ own) >> self.count_bits == 0;
+        if same { self.refund(units, state, now, n) } else { None }
+    }
+
+    #[inline]
+    fn penalties(&self) -> Penalty {
+        self.penalty
+    }
+}

@@ -1,0 +1,177 @@
+//! Token and leaky bucket: `id:3 | tat:36`, the generic cell rate algorithm (ITU-T I.371) on a table's ticks.
+
+use super::super::cell::{PENALTY, Penalty};
+use super::super::time::{Now, Ticks, latest, unwrap};
+use super::super::units::{MAX_CAPACITY_BITS, Units};
+use super::{Kind, Layout, Level, Place, Verdict};
+use crate::decision::NEVER;
+use crate::sync::{AtomicU64, Ordering};
+
+const TAT_BITS: u32 = 36;
+const TAT: u64 = (1 << TAT_BITS) - 1;
+
+/// How much further ahead of now than its burst a key must be before that is taken for a bad clock reading.
+const BAD_READING_NS: u64 = 60_000_000_000;
+
+/// A token bucket, or as a queue a leaky one: the same numbers, but whoever is admitted beyond the rate must wait.
+#[derive(Debug)]
+pub(crate) struct Gcra {
+    ticks: Ticks,
+    penalty: Penalty,
+    grain: u32,
+    bad_reading: u64,
+    /// The longest that any quota of this table takes to fill.
+    longest: AtomicU64,
+    paced: bool,
+}
+
+impl Gcra {
+    pub(crate) fn new(ticks: Ticks, fastest_token: u64, paced: bool) -> Self {
+        Self {
+            ticks,
+            penalty: Penalty::new(ticks.shift()),
+            // A quarter of a token: a key waits that much longer for its cell to be reused.
+            grain: fastest_token.max(4).ilog2() - 2,
+            bad_reading: ticks.count(BAD_READING_NS.into(), 1),
+            longest: AtomicU64::new(0),
+            paced,
+        }
+    }
+
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.ticks
+    }
+
+    /// To be told of every quota before it is used.
+    pub(crate) fn admit(&self, units: &Units) {
+        // Relaxed: it only decides how long a penalised cell is kept, and was raised before any state that needs it.
+        self.longest.fetch_max(units.capacity, Ordering::Relaxed);
+    }
+
+    /// The theoretical arrival time, and whether it was clipped and should be stored so.
+    #[inline]
+    fn tat(&self, units: &Units, state: u64, now: Now) -> (u64, bool) {
+        if state & PENALTY != 0 {
+            return (self.after_penalty(state, now, units.capacity), false);
+        }
+        let tat = unwrap(state & TAT, TAT_BITS, now.tick);
+        let ahead = tat.wrapping_sub(now.tick) as i64;
+        if ahead <= units.capacity as i64 {
+            return (tat, false);
+        }
+        self.clip(units, state, tat, now)
+    }
+
+    /// A key that is further from full than its burst: it had a larger quota, or a clock went wrong.
+    #[cold]
+    fn clip(&self, units: &Units, state: u64, tat: u64, now: Now) -> (u64, bool) {
+        let other_quota = state >> TAT_BITS & 7 != units.id;
+        let ahead = tat.wrapping_sub(now.tick);
+        if other_quota || ahead > units.capacity.saturating_add(self.bad_reading) {
+            (now.tick.wrapping_add(units.capacity), true)
+        } else {
+            (tat, false)
+        }
+    }
+
+    /// From the end of a penalty on a bucket refills from empty, a queue is empty.
+    #[cold]
+    fn after_penalty(&self, state: u64, now: Now, capacity: u64) -> u64 {
+        let end = self.ticks.at(self.penalty.end(state, now.ns).unwrap_or(0));
+        if self.paced { end } else { end.wrapping_add(capacity) }
+    }
+
+    fn pack(&self, units: &Units, tat: u64) -> u64 {
+        units.id << TAT_BITS | tat & TAT
+    }
+}
+
+impl Layout for Gcra {
+    #[inline]
+    fn now(&self, ns: u64) -> Now {
+        Now { ns, tick: self.ticks.at(ns) }
+    }
+
+    fn time_bits(&self) -> u32 {
+        TAT_BITS
+    }
+
+    fn grain(&self) -> u32 {
+        self.grain
+    }
+
+    #[inline]
+    fn free_at(&self, state: u64, now: Now) -> u64 {
+        if state & PENALTY != 0 {
+            // Relaxed: see `admit`.
+            self.after_penalty(state, now, self.longest.load(Ordering::Relaxed))
+        } else {
+            unwrap(state & TAT, TAT_BITS, now.tick)
+        }
+    }
+
+    fn fresh(&self, at: u64) -> u64 {
+        at & TAT
+    }
+
+    fn merge(&self, a: u64, b: u64, now: Now) -> u64 {
+        if a & PENALTY != 0 {
+            return a;
+        }
+        let (at, bt) = (unwrap(a & TAT, TAT_BITS, now.tick), unwrap(b & TAT, TAT_BITS, now.tick));
+        if latest(at, bt) == at { a } else { a & !TAT | b & TAT }
+    }
+}
+
+impl Kind for Gcra {
+    #[inline]
+    fn judge(&self, units: &Units, _place: Place, state: u64, now: Now, n: u32) -> Verdict {
+        if let Some(left) = self.penalty.left(state, now.ns) {
+            return if n > units.burst { Verdict::NEVER } else { Verdict::Deny { retry_after_ns: left, heal: None } };
+        }
+        let (tat, clipped) = self.tat(units, state, now);
+        let base = latest(tat, now.tick);
+        let new = base.wrapping_add(units.span.wrapping_mul(n.into()));
+        if n <= units.burst && new.wrapping_sub(now.tick) <= units.capacity {
+            let delay_ns = if self.paced { self.ticks.until(base, now) } else { 0 };
+            return Verdict::Admit { state: self.pack(units, new), delay_ns };
+        }
+        let heal = clipped.then(|| self.pack(units, tat));
+        let retry_after_ns =
+            if n > units.burst { NEVER } else { self.ticks.until(new.wrapping_sub(units.capacity), now) };
+        Verdict::Deny { retry_after_ns, heal }
+    }
+
+    fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
+        let (tat, _) = self.tat(units, state, now);
+        let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
+        let tokens = units.capacity.saturating_sub(deficit) / units.span.max(1);
+        Level {
+            remaining: u32::try_from(tokens).unwrap_or(u32::MAX).min(units.burst),
+            reset_after_ns: self.ticks.until(tat, now),
+        }
+    }
+
+    fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
+        let (tat, _) = self.tat(units, state, now);
+        let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
+        let back = units.span.saturating_mul(n.into()).min(deficit);
+        (back > 0).then(|| self.pack(units, tat.wrapping_sub(back)))
+    }
+
+    fn undo(&self, units: &Units, state: u64, own: u64, now: Now, n: u32) -> Option<u64> {
+        let own = unwrap(own & TAT, TAT_BITS, now.tick);
+        let held = latest(own, now.tick).wrapping_sub(now.tick);
+        let (tat, _) = self.tat(units, state, now);
+        let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
+        let back = units.span.saturating_mul(n.into()).min(held).min(deficit);
+        (back > 0).then(|| self.pack(units, tat.wrapping_sub(back)))
+    }
+
+    #[inline]
+    fn penalties(&self) -> Penalty {
+        self.penalty
+    }
+}
+
+const _: () = assert!(MAX_CAPACITY_BITS + 2 <= TAT_BITS);

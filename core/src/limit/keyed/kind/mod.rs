@@ -1,0 +1,112 @@
+//! The algorithms over a cell's state: neither the table nor the clock.
+
+mod fixed;
+mod gcra;
+mod log;
+mod sliding;
+
+pub(super) use fixed::Fixed;
+pub(super) use gcra::Gcra;
+pub(super) use log::{Log, MAX_LOG};
+pub(super) use sliding::Sliding;
+
+use super::cell::Penalty;
+use super::time::Now;
+use super::units::Units;
+use crate::decision::NEVER;
+
+/// Where a state stands: the cells in order, then the words of the sketch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(pub(super) usize);
+
+/// What a decision on `n` comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Admitted: put this state, and act after so many nanoseconds.
+    Admit { state: u64, delay_ns: u64 },
+    /// Denied. Sometimes a state is to be put all the same: one clipped to another quota, or a healed one.
+    Deny { retry_after_ns: u64, heal: Option<u64> },
+}
+
+impl Verdict {
+    pub(super) const NEVER: Self = Self::Deny { retry_after_ns: NEVER, heal: None };
+}
+
+/// What is left, for a decision's fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Level {
+    pub(super) remaining: u32,
+    pub(super) reset_after_ns: u64,
+}
+
+/// What a table must know of the states in it.
+///
+/// `tick` numbers are in the kind's own time ([`Layout::now`]). A state is *free* from some tick on: no better than none, so
+/// that its cell may go to another key.
+pub(super) trait Layout {
+    /// Whether there is more to a key than its state. Then no moment before the latest eviction may be used with it.
+    const ELSEWHERE: bool = false;
+
+    /// The moment `ns` nanoseconds after the epoch.
+    fn now(&self, ns: u64) -> Now;
+
+    /// The moment at which `tick` begins, which is after `now`.
+    fn begin(&self, _tick: u64, now: Now) -> Now {
+        now
+    }
+
+    /// Bits of a time in a state: what is free reaches at most a quarter of their range ahead of now.
+    fn time_bits(&self) -> u32;
+
+    /// The step, in ticks as a power of two, in which the table moves the moment that evicts.
+    fn grain(&self) -> u32;
+
+    /// The tick from which the state is as good as none.
+    fn free_at(&self, state: u64, now: Now) -> u64;
+
+    /// The state of a key that nothing is known of since tick `at`: free from then on, empty before.
+    fn fresh(&self, at: u64) -> u64;
+
+    /// [`fresh`](Self::fresh) in the place of `state`.
+    fn renew(&self, _state: u64, at: u64) -> u64 {
+        self.fresh(at)
+    }
+
+    /// Of two states of one key the one that admits less.
+    fn merge(&self, a: u64, b: u64, now: Now) -> u64;
+
+    /// Forgets what is recorded elsewhere.
+    fn wipe(&self, _place: Place) {}
+
+    /// Brings what is recorded elsewhere from the sketch's place to a key's own.
+    fn carry(&self, _from: Place, _to: Place, _now: Now) {}
+}
+
+/// One algorithm over 40 bits of state.
+pub(super) trait Kind: Layout {
+    /// Decides on `n` (at least 1) without changing anything.
+    fn judge(&self, units: &Units, place: Place, state: u64, now: Now, n: u32) -> Verdict;
+
+    /// What is left in `state`, with `taken` more about to be recorded elsewhere.
+    fn level(&self, units: &Units, place: Place, state: u64, now: Now, taken: u32) -> Level;
+
+    /// Records `n` elsewhere; false if somebody else was faster.
+    fn claim(&self, _place: Place, _now: Now, _n: u32) -> bool {
+        true
+    }
+
+    /// Takes back what [`claim`](Self::claim) recorded, as far as it is still there.
+    fn unclaim(&self, _place: Place, _stamp: Now, _n: u32) {}
+
+    /// The state with `n` given back, if that changes it. No penalty is in force.
+    fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64>;
+
+    /// The state with a charge of `n` taken back that made it `own`: at most what the charge still holds. No penalty is in force.
+    fn undo(&self, units: &Units, state: u64, own: u64, now: Now, n: u32) -> Option<u64>;
+
+    /// Takes back `n` of what is recorded elsewhere, the newest first.
+    fn forget(&self, _place: Place, _now: Now, _n: u32) {}
+
+    /// How penalties are kept.
+    fn penalties(&self) -> Penalty;
+}

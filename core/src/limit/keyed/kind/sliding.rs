@@ -1,0 +1,191 @@
+//! Sliding window counter: `window:b | prev:c | cur:c`, b + 2c = 39. Two windows, the earlier weighted by the part of it
+//! that still counts. Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains" (2017).
+
+use super::super::cell::{OWN_BITS, PENALTY, Penalty};
+use super::super::time::{Now, later, unwrap};
+use super::super::units::Units;
+use super::{Kind, Layout, Level, Place, Verdict};
+
+/// At most `burst` in any window, by the weighted estimate. A tick is a window here, aligned to the epoch.
+#[derive(Debug)]
+pub(crate) struct Sliding {
+    period: u64,
+    penalty: Penalty,
+    count_bits: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Counts {
+    prev: u64,
+    cur: u64,
+}
+
+impl Sliding {
+    /// For counts of up to `limit` (at most 2^18 - 1) in windows of `period_ns`.
+    pub(crate) fn new(limit: u32, period_ns: u64) -> Self {
+        Self { period: period_ns.max(1), penalty: Penalty::new(0), count_bits: limit.max(1).ilog2() + 1 }
+    }
+
+    /// The largest count.
+    pub(crate) fn most(&self) -> u64 {
+        (1 << self.count_bits) - 1
+    }
+
+    pub(crate) fn period(&self) -> u64 {
+        self.period
+    }
+
+    /// The counts of the window of `now` and the one before it, as an older or newer state leaves them.
+    fn counts(&self, state: u64, now: Now) -> Counts {
+        if state & PENALTY != 0 {
+            return Counts { prev: 0, cur: 0 };
+        }
+        let (prev, cur) = (state >> self.count_bits & self.most(), state & self.most());
+        match now.tick.wrapping_sub(self.window(state, now)) as i64 {
+            0 => Counts { prev, cur },
+            1 => Counts { prev: cur, cur: 0 },
+            age if age > 1 => Counts { prev: 0, cur: 0 },
+            // An old clock reading sees the present counts as its own: it may deny early.
+            -1 => Counts { prev, cur: prev.max(cur) },
+            _ => Counts { prev: cur, cur },
+        }
+    }
+
+    fn window(&self, state: u64, now: Now) -> u64 {
+        unwrap(state >> (2 * self.count_bits) & ((1 << self.time_bits()) - 1), self.time_bits(), now.tick)
+    }
+
+    fn pack(&self, window: u64, counts: Counts) -> u64 {
+        let (prev, cur) = (counts.prev.min(self.most()), counts.cur.min(self.most()));
+        (window & ((1 << self.time_bits()) - 1)) << (2 * self.count_bits) | prev << self.count_bits | cur
+    }
+
+    /// The state's own window where it is ahead of `now`, so that an old reading never turns it back.
+    fn newest(&self, state: u64, now: Now) -> (u64, Counts) {
+        let window = self.window(state, now);
+        if state & PENALTY == 0 && later(window, now.tick) {
+            let (prev, cur) = (state >> self.count_bits & self.most(), state & self.most());
+            (window, Counts { prev, cur })
+        } else {
+            (now.tick, self.counts(state, now))
+        }
+    }
+
+    /// Nanoseconds into the window.
+    fn elapsed(&self, now: Now) -> u64 {
+        now.ns - now.tick * self.period
+    }
+
+    /// Used, in counts times nanoseconds.
+    fn used(&self, counts: Counts, now: Now) -> u128 {
+        let left = u128::from(self.period - self.elapsed(now));
+        u128::from(counts.prev) * left + u128::from(counts.cur) * u128::from(self.period)
+    }
+
+    fn retry(&self, counts: Counts, limit: u64, n: u64, now: Now) -> u64 {
+        let (period, elapsed) = (u128::from(self.period), u128::from(self.elapsed(now)));
+        // The moment in a window at which `before` counts of the window before it leave `room`.
+        let moment = |room: u64, before: u64| match u128::from(before) {
+            0 => 0,
+            before => period.saturating_sub(u128::from(room) * period / before),
+        };
+        let wait = if counts.cur + n <= limit {
+            moment(limit - counts.cur - n, counts.prev).saturating_sub(elapsed)
+        } else {
+            period - elapsed + moment(limit - n, counts.cur)
+        };
+        wait as u64
+    }
+}
+
+impl Layout for Sliding {
+    #[inline]
+    fn now(&self, ns: u64) -> Now {
+        Now { ns, tick: ns / self.period }
+    }
+
+    fn time_bits(&self) -> u32 {
+        OWN_BITS - 2 * self.count_bits
+    }
+
+    fn grain(&self) -> u32 {
+        0
+    }
+
+    fn free_at(&self, state: u64, now: Now) -> u64 {
+        match self.penalty.end(state, now.ns) {
+            Some(end) => end.div_ceil(self.period),
+            None => self.window(state, now).wrapping_add(2),
+        }
+    }
+
+    fn fresh(&self, at: u64) -> u64 {
+        self.pack(at.wrapping_sub(2), Counts { prev: self.most(), cur: self.most() })
+    }
+
+    fn merge(&self, a: u64, b: u64, now: Now) -> u64 {
+        if a & PENALTY != 0 {
+            return a;
+        }
+        let (wa, wb) = (self.window(a, now), self.window(b, now));
+        let window = if later(wa, wb) { wa } else { wb };
+        let at = Now { tick: window, ns: window.wrapping_mul(self.period) };
+        let (ca, cb) = (self.counts(a, at), self.counts(b, at));
+        self.pack(window, Counts { prev: ca.prev.max(cb.prev), cur: ca.cur.max(cb.cur) })
+    }
+}
+
+impl Kind for Sliding {
+    fn judge(&self, units: &Units, _place: Place, state: u64, now: Now, n: u32) -> Verdict {
+        if n > units.burst {
+            return Verdict::NEVER;
+        }
+        if let Some(left) = self.penalty.left(state, now.ns) {
+            return Verdict::Deny { retry_after_ns: left, heal: None };
+        }
+        let counts = self.counts(state, now);
+        let taken = Counts { cur: counts.cur + u64::from(n), ..counts };
+        if self.used(taken, now) <= u128::from(units.burst) * u128::from(self.period) {
+            let (window, newest) = self.newest(state, now);
+            let state = self.pack(window, Counts { cur: newest.cur + u64::from(n), ..newest });
+            return Verdict::Admit { state, delay_ns: 0 };
+        }
+        Verdict::Deny { retry_after_ns: self.retry(counts, units.burst.into(), n.into(), now), heal: None }
+    }
+
+    fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
+        let counts = self.counts(state, now);
+        let whole = u128::from(units.burst) * u128::from(self.period);
+        let left = self.period - self.elapsed(now);
+        let reset_after_ns = match counts {
+            Counts { cur: 1.., .. } => left.saturating_add(self.period),
+            Counts { prev: 1.., .. } => left,
+            _ => 0,
+        };
+        let remaining = whole.saturating_sub(self.used(counts, now)) / u128::from(self.period);
+        Level { remaining: remaining as u32, reset_after_ns }
+    }
+
+    fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
+        let (window, counts) = self.newest(state, now);
+        let cur = counts.cur.saturating_sub(n.into());
+        (cur < counts.cur).then(|| self.pack(window, Counts { cur, ..counts }))
+    }
+
+    fn undo(&self, _units: &Units, state: u64, own: u64, now: Now, n: u32) -> Option<u64> {
+        let charged = self.window(own, now);
+        let (window, Counts { prev, cur }) = self.newest(state, now);
+        let less = |count: u64| count.saturating_sub(n.into());
+        let back = match window.wrapping_sub(charged) {
+            0 => Counts { prev, cur: less(cur) },
+            1 => Counts { prev: less(prev), cur },
+            _ => return None,
+        };
+        Some(self.pack(window, back))
+    }
+
+    #[inline]
+    fn penalties(&self) -> Penalty {
+        self.penalty
+    }
+}

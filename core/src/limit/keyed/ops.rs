@@ -1,0 +1,219 @@
+//! What a limiter does to a key, as steps of its table.
+
+use super::kind::{Kind, Level, Place, Verdict};
+use super::table::{Op, Spot, Step};
+use super::time::Now;
+use super::units::Units;
+use crate::Decision;
+
+/// The answer to a [`Take`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) allowed: bool,
+    pub(super) retry_after_ns: u64,
+    pub(super) delay_ns: u64,
+    pub(super) level: Level,
+    /// The state that the charge put, if it charged a cell of the key's own.
+    pub(super) own: Option<u64>,
+}
+
+impl Taken {
+    pub(super) fn decision(&self, units: &Units) -> Decision {
+        Decision {
+            allowed: self.allowed,
+            limit: units.burst,
+            remaining: self.level.remaining,
+            retry_after_ns: self.retry_after_ns,
+            reset_after_ns: self.level.reset_after_ns,
+            delay_ns: self.delay_ns,
+        }
+    }
+}
+
+/// Takes `n`, or nothing.
+pub(super) struct Take<'a, K> {
+    pub(super) kind: &'a K,
+    pub(super) units: &'a Units,
+    pub(super) n: u32,
+    /// Only what needs no delay.
+    pub(super) at_once: bool,
+    /// Whether anybody wants to know what is left.
+    pub(super) tell: bool,
+    /// Only looks.
+    pub(super) look: bool,
+}
+
+impl<K: Kind> Take<'_, K> {
+    fn level(&self, place: Place, state: u64, now: Now, taken: u32) -> Level {
+        if !self.tell {
+            return Level::default();
+        }
+        match self.kind.penalties().left(state, now.ns) {
+            // From the end of a penalty on the state says when it is free.
+            Some(left) => Level {
+                remaining: 0,
+                reset_after_ns: self.kind.level(self.units, place, state, now, 0).reset_after_ns.max(left),
+            },
+            None => self.kind.level(self.units, place, state, now, taken),
+        }
+    }
+
+    fn denied(&self, place: Place, state: u64, now: Now, retry_after_ns: u64) -> Taken {
+        Taken { allowed: false, retry_after_ns, delay_ns: 0, level: self.level(place, state, now, 0), own: None }
+    }
+}
+
+impl<K: Kind> Op for Take<'_, K> {
+    type Answer = Taken;
+
+    #[inline]
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Taken> {
+        let place = spot.place();
+        if self.n == 0 {
+            return Step::Keep(match self.kind.penalties().left(state, now.ns) {
+                Some(left) => self.denied(place, state, now, left),
+                None => Taken { allowed: true, ..self.denied(place, state, now, 0) },
+            });
+        }
+        match self.kind.judge(self.units, place, state, now, self.n) {
+            Verdict::Admit { delay_ns, .. } if self.at_once && delay_ns > 0 => {
+                Step::Keep(self.denied(place, state, now, delay_ns))
+            }
+            Verdict::Admit { state: new, delay_ns } if self.look => {
+                let (allowed, level) = (true, self.level(place, state, now, 0));
+                Step::Keep(Taken { allowed, retry_after_ns: 0, delay_ns, level, own: Some(new) })
+            }
+            Verdict::Admit { state: new, delay_ns } => {
+                let level = self.level(place, new, now, if K::ELSEWHERE { self.n } else { 0 });
+                let own = matches!(spot, Spot::Own(_)).then_some(new);
+                Step::Put(new, Taken { allowed: true, retry_after_ns: 0, delay_ns, level, own })
+            }
+            Verdict::Deny { retry_after_ns, heal } => {
+                let answer = self.denied(place, state, now, retry_after_ns);
+                match heal {
+                    Some(healed) if !self.look => Step::Put(healed, answer),
+                    _ => Step::Keep(answer),
+                }
+            }
+        }
+    }
+
+    fn claim(&self, place: Place, now: Now) -> bool {
+        self.kind.claim(place, now, self.n)
+    }
+
+    fn unclaim(&self, place: Place, now: Now) {
+        self.kind.unclaim(place, now, self.n);
+    }
+}
+
+/// Gives `n` back.
+pub(super) struct Refund<'a, K> {
+    pub(super) kind: &'a K,
+    pub(super) units: &'a Units,
+    pub(super) n: u32,
+}
+
+impl<K: Kind> Op for Refund<'_, K> {
+    type Answer = ();
+
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
+        let own = matches!(spot, Spot::Own(_));
+        if !own || self.n == 0 || self.kind.penalties().left(state, now.ns).is_some() {
+            return Step::Keep(());
+        }
+        match self.kind.refund(self.units, state, now, self.n) {
+            Some(new) => Step::Put(new, ()),
+            None => Step::Keep(()),
+        }
+    }
+}
+
+/// Takes a charge back that another limit of a set did not agree to.
+pub(super) struct Undo<'a, K> {
+    pub(super) kind: &'a K,
+    pub(super) units: &'a Units,
+    pub(super) n: u32,
+    /// The state that the charge put.
+    pub(super) own: u64,
+}
+
+impl<K: Kind> Op for Undo<'_, K> {
+    type Answer = ();
+
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
+        if !matches!(spot, Spot::Own(_)) || self.kind.penalties().left(state, now.ns).is_some() {
+            return Step::Keep(());
+        }
+        match self.kind.undo(self.units, state, self.own, now, self.n) {
+            Some(new) => Step::Put(new, ()),
+            None => Step::Keep(()),
+        }
+    }
+}
+
+/// Nothing before `end_ns`; the answer is whether there was a cell to note it in.
+pub(super) struct Penalize<'a, K> {
+    pub(super) kind: &'a K,
+    pub(super) end_ns: u64,
+}
+
+impl<K: Kind> Op for Penalize<'_, K> {
+    type Answer = bool;
+
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
+        if matches!(spot, Spot::Shared(_)) {
+            return Step::Keep(false);
+        }
+        let left = self.kind.penalties().left(state, now.ns).unwrap_or(0);
+        if now.ns.saturating_add(left) >= self.end_ns {
+            return Step::Keep(true);
+        }
+        Step::Put(self.kind.penalties().until(self.end_ns), true)
+    }
+
+    fn claim(&self, place: Place, _now: Now) -> bool {
+        // What counts after a penalty comes after it.
+        self.kind.wipe(place);
+        true
+    }
+}
+
+/// The key as new.
+pub(super) struct Reset<'a, K> {
+    pub(super) kind: &'a K,
+}
+
+impl<K: Kind> Op for Reset<'_, K> {
+    type Answer = ();
+
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
+        // A key that shares a word cannot be told from the others there; one that has no cell is new.
+        if !matches!(spot, Spot::Own(_)) {
+            return Step::Keep(());
+        }
+        if self.kind.free_at(state, now) == now.tick && !K::ELSEWHERE {
+            return Step::Keep(());
+        }
+        Step::Put(self.kind.renew(state, now.tick), ())
+    }
+
+    fn claim(&self, place: Place, _now: Now) -> bool {
+        self.kind.wipe(place);
+        true
+    }
+}
+
+/// Where the key's own cell is, if it has one.
+pub(super) struct Locate;
+
+impl Op for Locate {
+    type Answer = Option<(Place, u64)>;
+
+    fn judge(&self, spot: Spot, state: u64, _now: Now) -> Step<Self::Answer> {
+        Step::Keep(match spot {
+            Spot::Own(place) => Some((place, state)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! What a [`LimitSet`](crate::limit::LimitSet) needs of a keyed limit: to look, to charge and to take a charge back.
+
+use super::units::Units;
+use super::{ADMITTED, KeyHash, RateLimiter, rule};
+use crate::Decision;
+
+/// A charge that can be taken back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receipt {
+    key: KeyHash,
+    /// The state that the charge put into the key's own cell; what the sketch was charged stays.
+    own: Option<u64>,
+    units: Units,
+    charged_ns: u64,
+    n: u32,
+}
+
+impl RateLimiter {
+    pub(crate) fn key_hash(&self, key: &[u8]) -> KeyHash {
+        self.hash(key)
+    }
+
+    /// How long the default quota takes to fill, in nanoseconds: the wider of two limits has more.
+    pub(crate) fn capacity_ns(&self) -> u64 {
+        u64::try_from(self.quota().fill_time().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// What `check(n)` would say, whatever the mode. Stores and counts nothing.
+    pub(crate) fn probe_at(&self, now: u64, key: KeyHash, n: u32) -> Decision {
+        let (ns, units) = self.moment(now, self.default_units());
+        self.rule.take(&self.table, key, ns, &units, rule::LOOK, n).decision(&units)
+    }
+
+    /// Charges `n`, whatever the mode. Counts nothing.
+    pub(crate) fn charge_at(&self, now: u64, key: KeyHash, n: u32) -> Result<(Decision, Receipt), Decision> {
+        let (ns, units) = self.moment(now, self.default_units());
+        let taken = self.rule.take(&self.table, key, ns, &units, rule::TELL, n);
+        let decision = taken.decision(&units);
+        if !decision.allowed {
+            return Err(decision);
+        }
+        Ok((decision, Receipt { key, own: taken.own, units, charged_ns: ns, n }))
+    }
+
+    /// Takes a charge back: at most what it still holds.
+    pub(crate) fn undo_at(&self, now: u64, receipt: Receipt) {
+        if let Some(own) = receipt.own {
+            let ns = self.since(now);
+            self.rule.undo(&self.table, receipt.key, ns, &receipt.units, receipt.n, own, receipt.charged_ns);
+        }
+    }
+
+    /// Counts a call that the set admitted.
+    pub(crate) fn note_admitted(&self) {
+        self.counts.add(ADMITTED, 1);
+    }
+
+    /// Counts a call that this limit denied, towards a block too; true if this is a dry run, which refuses nothing.
+    pub(crate) fn note_denied(&self, now: u64, key: KeyHash) -> bool {
+        self.refused(key, self.since(now))
+    }
+}

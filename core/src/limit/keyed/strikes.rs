@@ -1,0 +1,160 @@
+//! Who goes on after being denied: `strikes:5 | count:8 | t:26`, in a table of its own beside the limiter's.
+
+use super::cell::LONGEST_PENALTY_NS;
+use super::config::Block;
+use super::hash::KeyHash;
+use super::kind::Layout;
+use super::table::{Op, Spot, Step, Table};
+use super::time::{Now, Ticks, later, unwrap};
+use crate::ConfigError;
+
+const TIME_BITS: u32 = 26;
+const COUNT_BITS: u32 = 8;
+const MAX_STRIKES: u64 = 31;
+
+/// Counts the denials of keys, and says when one is to be blocked.
+#[derive(Debug)]
+pub(super) struct Strikes {
+    table: Table,
+    layout: Denials,
+}
+
+/// `t` is the end of the window in which denials are counted, or of the last block.
+#[derive(Debug)]
+struct Denials {
+    ticks: Ticks,
+    block: Block,
+    within: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Record {
+    t: u64,
+    count: u64,
+    strikes: u64,
+}
+
+impl Strikes {
+    pub(super) fn new(block: Block, max_keys: usize, huge_pages: bool) -> Result<Self, ConfigError> {
+        let longest = u128::from(block.within_ns.max(block.max_ns)) * 3;
+        let shift = (20..63).find(|&shift| longest <= 1 << (TIME_BITS - 2 + shift)).unwrap_or(63);
+        let ticks = Ticks::new(shift as i32);
+        let layout = Denials { ticks, block, within: ticks.count(block.within_ns.into(), 1) };
+        Ok(Self { table: Table::new(max_keys, huge_pages)?, layout })
+    }
+
+    /// One more denial; the nanoseconds to block the key for, if it was one too many.
+    pub(super) fn denied(&self, key: KeyHash, ns: u64) -> Option<u64> {
+        let now = self.layout.now(ns);
+        self.table.apply(&self.layout, key, now, &Strike(&self.layout))
+    }
+
+    pub(super) fn forget(&self, key: KeyHash, ns: u64) {
+        self.table.apply(&self.layout, key, self.layout.now(ns), &Forget(&self.layout));
+    }
+
+    pub(super) fn clear(&self, ns: u64) {
+        self.table.clear(&self.layout, self.layout.now(ns));
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.table.memory()
+    }
+}
+
+impl Denials {
+    fn unpack(&self, state: u64, now: Now) -> Record {
+        Record {
+            t: unwrap(state & ((1 << TIME_BITS) - 1), TIME_BITS, now.tick),
+            count: state >> TIME_BITS & ((1 << COUNT_BITS) - 1),
+            strikes: state >> (TIME_BITS + COUNT_BITS) & MAX_STRIKES,
+        }
+    }
+
+    fn pack(&self, record: Record) -> u64 {
+        let t = record.t & ((1 << TIME_BITS) - 1);
+        record.strikes.min(MAX_STRIKES) << (TIME_BITS + COUNT_BITS) | record.count << TIME_BITS | t
+    }
+
+    /// The block after so many others.
+    fn length(&self, strikes: u64) -> u64 {
+        let ns = self.block.duration_ns as f64 * self.block.growth.powi(strikes as i32);
+        (ns.min(self.block.max_ns as f64) as u64).min(LONGEST_PENALTY_NS)
+    }
+
+    fn forgotten(&self, record: Record) -> u64 {
+        let memory = match record.strikes.checked_sub(1) {
+            Some(last) => self.within.max(self.ticks.count(u128::from(self.length(last)) * 2, 1)),
+            None => 0,
+        };
+        record.t.wrapping_add(memory)
+    }
+}
+
+impl Layout for Denials {
+    fn now(&self, ns: u64) -> Now {
+        Now { ns, tick: self.ticks.at(ns) }
+    }
+
+    fn time_bits(&self) -> u32 {
+        TIME_BITS
+    }
+
+    fn grain(&self) -> u32 {
+        (self.within / 16).max(1).ilog2()
+    }
+
+    fn free_at(&self, state: u64, now: Now) -> u64 {
+        self.forgotten(self.unpack(state, now))
+    }
+
+    fn fresh(&self, at: u64) -> u64 {
+        self.pack(Record { t: at, count: 0, strikes: 0 })
+    }
+
+    fn merge(&self, a: u64, b: u64, now: Now) -> u64 {
+        if later(self.free_at(b, now), self.free_at(a, now)) { b } else { a }
+    }
+}
+
+struct Strike<'a>(&'a Denials);
+
+impl Op for Strike<'_> {
+    type Answer = Option<u64>;
+
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Option<u64>> {
+        // Nobody is blocked for what others did.
+        let layout = self.0;
+        if matches!(spot, Spot::Shared(_)) {
+            return Step::Keep(None);
+        }
+        let mut record = layout.unpack(state, now);
+        if later(record.t, now.tick) {
+            record.count += 1;
+        } else {
+            let strikes = if later(layout.forgotten(record), now.tick) { record.strikes } else { 0 };
+            record = Record { t: now.tick.wrapping_add(layout.within), count: 1, strikes };
+        }
+        if record.count < layout.block.after.into() {
+            return Step::Put(layout.pack(record), None);
+        }
+        let length = layout.length(record.strikes);
+        let t = now.tick.wrapping_add(layout.ticks.count(length.into(), 1));
+        let blocked = Record { t, count: 0, strikes: record.strikes + 1 };
+        Step::Put(layout.pack(blocked), Some(length))
+    }
+}
+
+struct Forget<'a>(&'a Denials);
+
+impl Op for Forget<'_> {
+    type Answer = ();
+
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
+        let at_rest = !later(self.0.free_at(state, now), now.tick);
+        match spot {
+            Spot::Own(_) if !at_rest => Step::Put(self.0.fresh(now.tick), ()),
+            _ => Step::Keep(()),
+        }
+    }
+}

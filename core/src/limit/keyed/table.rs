@@ -1,0 +1,445 @@
+//! A fixed table of cells, one cache line a lookup, and a sketch for keys that find no room.
+//!
+//! A key that is idle and one that was never seen are the same thing, so a cell that was claimed but not yet charged has no
+//! window in which a crash could hurt. What must never happen:
+//! - *One key in two cells.* Insertions into a line take turns by its header: a claim names the cell and the key, and anyone
+//!   who meets it finishes it first, so a dead inserter stops nobody. A claim is an exchange of the header as it was before the
+//!   line was searched, so the key cannot have come in since.
+//! - *A live key loses its cell.* A cell changes hands in one exchange from a state that is free as of `evict`, the latest
+//!   moment that ever evicted.
+//! - *An evicted key comes back as fresh for a thread with an old clock reading.* It comes back as free from `evict` on and
+//!   empty before.
+//! - *A key has charges in the sketch and a cell without them.* A line says when keys of it have spilled. Whoever charged the sketch searches the line again and charges
+//!   the cell too if there is one; whoever inserts raises the cell to the sketch's level after it can be seen. Each writes,
+//!   passes a SeqCst fence and reads, so one of them sees the other (S. Dekker's argument).
+//!
+//! A late helper cannot give away a cell twice: free states of one key only ever move forward in time (what is put is never
+//! before `evict`, what is given away always), so an exchange from a stale one fails.
+
+use super::cell::{self, PENALTY};
+use super::hash::KeyHash;
+use super::kind::{Layout, Place};
+use super::line::{CELLS, Header, Line};
+use super::memory::Zeroed;
+use super::time::{Now, later, latest};
+use crate::ConfigError;
+use crate::stats::Striped;
+use crate::sync::{AtomicU64, Ordering, fence};
+
+/// Bytes of lines for each key: with 1.8 keys to a line of 7, fewer than 0.04 % find theirs full.
+const LINE_BYTES_PER_KEY: usize = 36;
+/// Keys to a word of the sketch.
+const KEYS_PER_WORD: usize = 4;
+
+pub(super) const EVICTIONS: usize = 0;
+pub(super) const OVERFLOWED: usize = 1;
+
+#[derive(Debug)]
+pub(super) struct Table {
+    lines: Zeroed<Line>,
+    /// `used:1 | epoch:16 | state:40`, shared by all keys that come to a word.
+    sketch: Zeroed<AtomicU64>,
+    /// The latest tick that any eviction used.
+    evict: AtomicU64,
+    pub(super) counts: Striped<2>,
+}
+
+/// What one operation does to a key's state.
+pub(super) trait Op {
+    type Answer;
+
+    /// Looks at a state. Must not change anything.
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Self::Answer>;
+
+    /// Before the exchange: records elsewhere; false to judge again.
+    fn claim(&self, _place: Place, _now: Now) -> bool {
+        true
+    }
+
+    /// The exchange was lost after [`claim`](Self::claim).
+    fn unclaim(&self, _place: Place, _now: Now) {}
+}
+
+/// Where a state was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spot {
+    /// In the key's own cell.
+    Own(Place),
+    /// Nowhere yet: it starts from what the sketch says at this place.
+    New(Place),
+    /// In the sketch, because there is no room.
+    Shared(Place),
+}
+
+impl Spot {
+    pub(super) fn place(self) -> Place {
+        match self {
+            Self::Own(place) | Self::New(place) | Self::Shared(place) => place,
+        }
+    }
+}
+
+pub(super) enum Step<T> {
+    /// Nothing is to be stored.
+    Keep(T),
+    /// This state is.
+    Put(u64, T),
+}
+
+impl Table {
+    pub(super) fn new(max_keys: usize, huge_pages: bool) -> Result<Self, ConfigError> {
+        let lines = (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>());
+        Ok(Self {
+            lines: Zeroed::new(lines, huge_pages)?,
+            sketch: Zeroed::new(max_keys.div_ceil(KEYS_PER_WORD), huge_pages)?,
+            evict: AtomicU64::new(0),
+            counts: Striped::new(),
+        })
+    }
+
+    /// How many [`Place`]s a table for so many keys has.
+    pub(super) fn places(max_keys: usize) -> usize {
+        (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>()) * CELLS + max_keys.div_ceil(KEYS_PER_WORD)
+    }
+
+    /// Tells tables apart.
+    pub(super) fn identity(&self) -> usize {
+        self.lines.as_ptr() as usize
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&*self.lines) + size_of_val(&*self.sketch)
+    }
+
+    /// Applies `op` to the key's state: one exchange, or nothing.
+    #[inline]
+    pub(super) fn apply<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, now: Now, op: &O) -> O::Answer {
+        let tag = key.tag();
+        let at = key.line(self.lines.len());
+        let line = &self.lines[at];
+        loop {
+            // Acquire: the search below sees every insertion that this header has seen.
+            let header = Header(line.header.load(Ordering::Acquire));
+            if header.epochs_behind(epoch(kind, now)) > 0 {
+                self.sweep(kind, line, header, now);
+                continue;
+            }
+            let Some((index, found)) = line.find(tag) else {
+                match self.absent(kind, at, tag, header, now, op) {
+                    Some(answer) => return answer,
+                    None => continue,
+                }
+            };
+            // Acquire: read after the cell, so that an insertion which is not finished is seen here.
+            let header = Header(line.header.load(Ordering::Acquire));
+            if header.is_busy() && header.tag() == tag {
+                self.help(kind, at, header, now);
+                continue;
+            }
+            let place = Place(at * CELLS + index);
+            let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
+            match op.judge(Spot::Own(place), cell::state(found), now) {
+                Step::Keep(answer) => {
+                    // What is elsewhere belonged to the key only if the cell still does. Acquire: read after it.
+                    if K::ELSEWHERE && line.cells[index].load(Ordering::Acquire) != found {
+                        continue;
+                    }
+                    return answer;
+                }
+                Step::Put(state, answer) => {
+                    if K::ELSEWHERE && !op.claim(place, now) {
+                        continue;
+                    }
+                    // AcqRel: releases what this operation did to whoever reads the cell next, and its predecessor's to this one.
+                    // Relaxed on failure: the cell is searched for again.
+                    let new = cell::pack(tag, state);
+                    if line.cells[index].compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                        return answer;
+                    }
+                    if K::ELSEWHERE {
+                        op.unclaim(place, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The key has no cell. `None`: look again.
+    #[cold]
+    #[inline(never)]
+    fn absent<K: Layout, O: Op>(
+        &self,
+        kind: &K,
+        at: usize,
+        tag: u64,
+        header: Header,
+        now: Now,
+        op: &O,
+    ) -> Option<O::Answer> {
+        let line = &self.lines[at];
+        if header.is_busy() {
+            self.help(kind, at, header, now);
+            return None;
+        }
+        let evict = self.advance(kind, now);
+        let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
+        let shared = self.shared_place(at, tag);
+        let start = self.start(kind, header, shared, now, evict);
+        // What stores nothing needs no cell.
+        if let Step::Keep(answer) = op.judge(Spot::New(self.sketch_place(shared)), start, now) {
+            if start != kind.fresh(evict) {
+                self.counts.add(OVERFLOWED, 1);
+            }
+            return Some(answer);
+        }
+        let victim = line.cells.iter().position(|word| {
+            // Acquire: see `Line::find`.
+            let found = word.load(Ordering::Acquire);
+            is_free(kind, found, evict, now)
+        });
+        let Some(index) = victim else {
+            let Some(spilled) = header.spilled() else { return self.overflow(kind, at, tag, now, op) };
+            // AcqRel: before anything is charged to the sketch, so that insertions know. Either way, look again.
+            let _ = line.header.compare_exchange(header.0, spilled.0, Ordering::AcqRel, Ordering::Relaxed);
+            return None;
+        };
+        let claimed = header.claimed(index, tag);
+        // AcqRel: the claim is of the line as it was searched. Relaxed on failure: look again.
+        let claim = line.header.compare_exchange(header.0, claimed.0, Ordering::AcqRel, Ordering::Relaxed);
+        if claim.is_ok() {
+            self.help(kind, at, claimed, now);
+        }
+        None
+    }
+
+    /// Finishes the insertion that `header` announces, whoever began it.
+    #[cold]
+    fn help<K: Layout>(&self, kind: &K, at: usize, header: Header, now: Now) {
+        let line = &self.lines[at];
+        let (index, tag) = (header.index(), header.tag());
+        let (word, place) = (&line.cells[index], Place(at * CELLS + index));
+        let shared = self.shared_place(at, tag);
+        loop {
+            // Acquire: see `Line::find`.
+            let found = word.load(Ordering::Acquire);
+            if cell::tag(found) == tag {
+                break;
+            }
+            // Acquire: read after the cell, so that `found` was there while this insertion was pending.
+            if line.header.load(Ordering::Acquire) != header.0 {
+                return;
+            }
+            // Acquire: at least what the claimer raised it to.
+            let evict = self.evict.load(Ordering::Acquire);
+            if !is_free(kind, found, evict, now) {
+                // The cell's own key came back first. AcqRel: as the claim. Relaxed on failure: somebody else settled it.
+                let settled = header.settled().0;
+                let _ = line.header.compare_exchange(header.0, settled, Ordering::AcqRel, Ordering::Relaxed);
+                return;
+            }
+            let state = self.start(kind, header, shared, now, evict);
+            if header.has_spilled() {
+                kind.carry(self.sketch_place(shared), place, now);
+            }
+            // AcqRel: publishes the cell with the claim before it. Relaxed on failure: look again.
+            let put = word.compare_exchange(found, cell::pack(tag, state), Ordering::AcqRel, Ordering::Relaxed);
+            if put.is_ok() && found != 0 {
+                self.counts.add(EVICTIONS, 1);
+            }
+        }
+        if header.has_spilled() {
+            self.raise(kind, at, tag, index, now);
+        }
+        // AcqRel: whoever sees the line at rest sees the raised cell. Relaxed on failure: somebody else settled it.
+        let settled = header.settled().0;
+        let _ = line.header.compare_exchange(header.0, settled, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Raises a cell that can be seen by now to what the sketch knows of its key.
+    fn raise<K: Layout>(&self, kind: &K, at: usize, tag: u64, index: usize, now: Now) {
+        let (word, place) = (&self.lines[at].cells[index], Place(at * CELLS + index));
+        let shared = self.shared_place(at, tag);
+        // SeqCst: between making the cell visible and reading the sketch again, see the module's fourth point.
+        fence(Ordering::SeqCst);
+        // Acquire: as any state.
+        let evict = self.evict.load(Ordering::Acquire);
+        let state = self.shared_state(kind, shared, now, evict);
+        kind.carry(self.sketch_place(shared), place, now);
+        loop {
+            // Acquire: see `Line::find`.
+            let found = word.load(Ordering::Acquire);
+            let raised = cell::pack(tag, kind.merge(cell::state(found), state, now));
+            if cell::tag(found) != tag || raised == found {
+                break;
+            }
+            // AcqRel: as any exchange of a cell. Relaxed on failure: look again.
+            if word.compare_exchange(found, raised, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                break;
+            }
+        }
+    }
+
+    /// No room in the line: the key is decided by a word that it shares.
+    #[cold]
+    fn overflow<K: Layout, O: Op>(&self, kind: &K, at: usize, tag: u64, now: Now, op: &O) -> Option<O::Answer> {
+        let index = self.shared_place(at, tag);
+        let (word, place) = (&self.sketch[index], self.sketch_place(index));
+        loop {
+            // Acquire, both: as any state.
+            let (found, evict) = (word.load(Ordering::Acquire), self.evict.load(Ordering::Acquire));
+            let state = unpack_shared(kind, found, now, evict);
+            match op.judge(Spot::Shared(place), state, now) {
+                Step::Keep(answer) => {
+                    self.counts.add(OVERFLOWED, 1);
+                    return Some(answer);
+                }
+                Step::Put(state, answer) => {
+                    if K::ELSEWHERE && !op.claim(place, now) {
+                        continue;
+                    }
+                    let new = SHARED_USED | u64::from(epoch(kind, now)) << cell::STATE_BITS | state;
+                    // AcqRel: as any exchange of a cell. Relaxed on failure: look again.
+                    if word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                        // SeqCst: between the charge and the second search, see the module's fourth point.
+                        fence(Ordering::SeqCst);
+                        let line = &self.lines[at];
+                        // Acquire: after the fence. An epoch has passed where the line no longer says that it has spilled.
+                        let known = Header(line.header.load(Ordering::Acquire)).has_spilled();
+                        if !known || line.find(tag).is_some() {
+                            // Charged here and, in the caller's next round, once more: it may deny early.
+                            return None;
+                        }
+                        self.counts.add(OVERFLOWED, 1);
+                        return Some(answer);
+                    }
+                    if K::ELSEWHERE {
+                        op.unclaim(place, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Dates what is free in the line to the present, so that its time stays within reach of a cell's bits.
+    #[cold]
+    fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, now: Now) {
+        let evict = self.advance(kind, now);
+        let long_ago = header.epochs_behind(epoch(kind, now)) > 1;
+        for word in &line.cells {
+            // Acquire: see `Line::find`.
+            let found = word.load(Ordering::Acquire);
+            // Nothing that was put two epochs ago reaches into this one, but for penalties, whose time has a longer reach.
+            let surely = long_ago && cell::state(found) & PENALTY == 0;
+            if found != 0 && (surely || is_free(kind, found, evict, now)) {
+                let dated = cell::pack(cell::tag(found), kind.fresh(evict.wrapping_sub(1)));
+                // AcqRel: as any exchange of a cell. Relaxed on failure: its key came back.
+                let _ = word.compare_exchange(found, dated, Ordering::AcqRel, Ordering::Relaxed);
+            }
+        }
+        // AcqRel: whoever sees the line in this epoch sees it swept. Relaxed on failure: look again.
+        let swept = header.swept(epoch(kind, now)).0;
+        let _ = line.header.compare_exchange(header.0, swept, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Every key as new.
+    pub(super) fn clear<K: Layout>(&self, kind: &K, now: Now) {
+        let evict = self.advance(kind, now);
+        let at = latest(now.tick, evict);
+        for (place, word) in self.lines.iter().flat_map(|line| &line.cells).enumerate() {
+            // Acquire: see `Line::find`.
+            let mut found = word.load(Ordering::Acquire);
+            while found != 0 {
+                kind.wipe(Place(place));
+                let new = cell::pack(cell::tag(found), kind.renew(cell::state(found), at));
+                // AcqRel and Acquire: as any exchange of a cell.
+                match word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => break,
+                    Err(current) => found = current,
+                }
+            }
+        }
+        for (index, word) in self.sketch.iter().enumerate() {
+            kind.wipe(self.sketch_place(index));
+            // Release: after the stamps.
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    /// Keys with a cell of their own that are not free.
+    pub(super) fn len<K: Layout>(&self, kind: &K, now: Now) -> usize {
+        let live = |word: &AtomicU64| {
+            // Acquire: see `Line::find`.
+            let found = word.load(Ordering::Acquire);
+            found != 0 && later(kind.free_at(cell::state(found), now), now.tick)
+        };
+        self.lines.iter().flat_map(|line| &line.cells).filter(|word| live(word)).count()
+    }
+
+    /// Moves the evicting moment to `now`, a grain at a time; the result is never after `now` unless somebody's was.
+    fn advance<K: Layout>(&self, kind: &K, now: Now) -> u64 {
+        let coarse = now.tick & !((1 << kind.grain()) - 1);
+        // Acquire: pairs with the release below.
+        let mut evict = self.evict.load(Ordering::Acquire);
+        while later(coarse, evict) {
+            // AcqRel: raised before the claim that uses it. Acquire: as the load.
+            match self.evict.compare_exchange(evict, coarse, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return coarse,
+                Err(current) => evict = current,
+            }
+        }
+        evict
+    }
+
+    /// No moment before the latest eviction: what is elsewhere may already be another key's as of then.
+    fn no_earlier<K: Layout>(&self, kind: &K, now: Now) -> Now {
+        // Acquire: read after the cell, so at least as late as the eviction that gave it to its key.
+        let evict = self.evict.load(Ordering::Acquire);
+        if later(evict, now.tick) { kind.begin(evict, now) } else { now }
+    }
+
+    /// The word of the sketch for keys of this line and tag: known to whoever helps.
+    fn shared_place(&self, at: usize, tag: u64) -> usize {
+        // Fibonacci hashing (Knuth, 6.4) of what is already keyed by the secret.
+        let mixed = ((at as u64) << 24 | tag).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((u128::from(mixed) * self.sketch.len() as u128) >> 64) as usize
+    }
+
+    fn sketch_place(&self, index: usize) -> Place {
+        Place(self.lines.len() * CELLS + index)
+    }
+
+    /// What a key without a cell starts from.
+    fn start<K: Layout>(&self, kind: &K, header: Header, index: usize, now: Now, evict: u64) -> u64 {
+        if header.has_spilled() { self.shared_state(kind, index, now, evict) } else { kind.fresh(evict) }
+    }
+
+    fn shared_state<K: Layout>(&self, kind: &K, index: usize, now: Now, evict: u64) -> u64 {
+        // Acquire: as any state.
+        unpack_shared(kind, self.sketch[index].load(Ordering::Acquire), now, evict)
+    }
+}
+
+const SHARED_USED: u64 = 1 << 63;
+
+/// The state in a word of the sketch; free from `evict` on where nobody used it lately.
+fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
+    let fresh = kind.fresh(evict);
+    let epochs = epoch(kind, now).wrapping_sub((word >> cell::STATE_BITS) as u16) as i16;
+    if word & SHARED_USED == 0 || epochs > 1 {
+        return fresh;
+    }
+    let state = cell::state(word);
+    // Free before `evict`: as good as never used, and `fresh` says since when.
+    if later(evict, kind.free_at(state, now)) { fresh } else { kind.merge(state, fresh, now) }
+}
+
+/// A quarter of what a state's time can tell apart.
+#[inline]
+fn epoch<K: Layout>(kind: &K, now: Now) -> u16 {
+    (now.tick >> (kind.time_bits() - 2)) as u16
+}
+
+/// Whether the cell may go to another key.
+fn is_free<K: Layout>(kind: &K, found: u64, evict: u64, now: Now) -> bool {
+    found == 0 || later(evict, kind.free_at(cell::state(found), now))
+}

@@ -1,0 +1,110 @@
+use super::*;
+use crate::ManualClock;
+
+const MS: u64 = 1_000_000;
+
+fn limiter(algorithm: Algorithm, rate: &str) -> RateLimiter {
+    let config = LimiterConfig { max_keys: 100, ..LimiterConfig::new(algorithm, rate.parse().unwrap()) };
+    RateLimiter::with_config(config, ManualClock::new(0).into()).unwrap()
+}
+
+fn admitted(limiter: &RateLimiter, at: u64, tries: usize) -> usize {
+    (0..tries).filter(|_| limiter.try_acquire_at(at, b"key", 1)).count()
+}
+
+#[test]
+fn every_algorithm_admits_its_limit_at_once_and_no_more() {
+    for algorithm in Algorithm::ALL {
+        let limiter = limiter(algorithm, "10/min");
+        // What paces takes one at once, the others wait.
+        let at_once = if algorithm == Algorithm::LeakyBucket { 1 } else { 10 };
+        assert_eq!(admitted(&limiter, 7 * MS, 30), at_once, "{algorithm}");
+        assert!(limiter.try_acquire_at(7 * MS, b"other", 1), "{algorithm}");
+        assert_eq!(limiter.len_at(8 * MS), 2, "{algorithm}");
+    }
+}
+
+#[test]
+fn waiting_as_long_as_told_is_enough_and_less_is_not() {
+    for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::SlidingLog] {
+        let limiter = limiter(algorithm, "10/min");
+        assert_eq!(admitted(&limiter, 7 * MS, 10), 10);
+        let denied = limiter.check_at(8 * MS, b"key", 3);
+        assert!(!denied.allowed && denied.remaining == 0, "{algorithm} {denied:?}");
+        let then = 8 * MS + denied.retry_after_ns;
+        assert!(!limiter.check_at(then - 1_000, b"key", 3).allowed, "{algorithm} {denied:?}");
+        assert!(limiter.check_at(then, b"key", 3).allowed, "{algorithm} {denied:?}");
+    }
+}
+
+#[test]
+fn a_leaky_bucket_paces() {
+    let limiter = limiter(Algorithm::LeakyBucket, "4/s");
+    let delays: Vec<_> = (0..5).map(|_| limiter.check_at(0, b"key", 1)).collect();
+    assert_eq!(delays.iter().map(|d| d.delay_ns / MS).collect::<Vec<_>>(), [0, 250, 500, 750, 0]);
+    assert!(!delays[4].allowed);
+    assert_eq!(delays[4].retry_after_ns, 250 * MS);
+}
+
+#[test]
+fn memory_is_at_most_forty_bytes_a_key() {
+    let quota = "100/min".parse().unwrap();
+    let limiter = RateLimiter::new(Algorithm::TokenBucket, quota, 100_000).unwrap();
+    assert!(limiter.memory() <= 40 * 100_000, "{}", limiter.memory());
+}
+
+#[test]
+fn a_full_table_still_decides_and_gives_keys_their_own_cell() {
+    let limiter = limiter(Algorithm::TokenBucket, "10/min");
+    for key in 0_u32..100 {
+        assert!(limiter.try_acquire_at(0, &key.to_le_bytes(), 10));
+    }
+    for key in 0_u32..100 {
+        assert!(!limiter.try_acquire_at(0, &key.to_le_bytes(), 1));
+    }
+    // A flood of others takes nothing from them.
+    let others = (1000_u32..21_000).filter(|key| limiter.try_acquire_at(0, &key.to_le_bytes(), 10)).count();
+    assert!(others < 700, "{others}");
+    for key in 0_u32..100 {
+        assert!(!limiter.try_acquire_at(0, &key.to_le_bytes(), 1));
+    }
+    assert!(limiter.stats().overflowed > 19_000, "{:?}", limiter.stats());
+    // A minute later all of them are idle.
+    let later = 61_000 * MS;
+    assert_eq!(limiter.len_at(later), 0);
+    for key in 0_u32..50 {
+        assert!(limiter.try_acquire_at(later, &(key + 50_000).to_le_bytes(), 10));
+    }
+    assert!(limiter.stats().evictions >= 40, "{:?}", limiter.stats());
+}
+
+#[test]
+fn blocks_grow() {
+    let block = Block::new(3, Duration::from_secs(60), Duration::from_secs(10), 2.0, None).unwrap();
+    let config =
+        LimiterConfig { block: Some(block), ..LimiterConfig::new(Algorithm::TokenBucket, "1/s".parse().unwrap()) };
+    let limiter = RateLimiter::with_config(config, ManualClock::new(0).into()).unwrap();
+    assert_eq!(admitted(&limiter, 0, 4), 1);
+    let blocked = limiter.check_at(0, b"key", 1);
+    assert!((10_000..10_010).contains(&(blocked.retry_after_ns / MS)), "{blocked:?}");
+    let after = blocked.retry_after_ns + 1_000 * MS;
+    assert_eq!(admitted(&limiter, after, 4), 1);
+    let again = limiter.check_at(after, b"key", 1);
+    assert!((20_000..20_010).contains(&(again.retry_after_ns / MS)), "{again:?}");
+    assert_eq!(limiter.stats().blocked, 2);
+}
+
+#[test]
+fn years_of_silence_are_not_taken_for_the_future() {
+    for algorithm in Algorithm::ALL {
+        let limiter = limiter(algorithm, "10/min");
+        let mut at = 0;
+        for step in [1, 59, 61, 3_600, 16_000, 20_000, 86_400, 7 * 86_400, 365 * 86_400, 17 * 86_400 + 11] {
+            at += step * 1_000 * MS;
+            if step > 121 {
+                let at_once = if algorithm == Algorithm::LeakyBucket { 1 } else { 10 };
+                assert_eq!(admitted(&limiter, at, 12), at_once, "{algorithm} after {step} s");
+            }
+        }
+    }
+}

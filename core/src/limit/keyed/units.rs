@@ -1,0 +1,123 @@
+//! A quota in a table's own units: one word, so that a change of the default quota is one store.
+
+use super::time::Ticks;
+use crate::quota::gcd;
+use crate::{ConfigError, Quota};
+
+/// `id:3 | burst - 1:20 | span:38`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Units {
+    /// Ticks of a token (buckets) or of a window (fixed window); 0 where the table has one period for all.
+    pub(super) span: u64,
+    /// What a full bucket holds in ticks; `span * burst` unless the limit is still warming up.
+    pub(super) capacity: u64,
+    /// The most at once, or in a window.
+    pub(super) burst: u32,
+    /// Tells quotas of one table apart: the state of a bucket carries it.
+    pub(super) id: u64,
+}
+
+const SPAN_BITS: u32 = 38;
+const BURST_BITS: u32 = 20;
+
+/// Ticks that a full bucket may hold; time in a cell wraps at four times that.
+pub(super) const MAX_CAPACITY_BITS: u32 = 34;
+/// Ticks of a token, at least: rounding up costs less than 0.01 %.
+pub(super) const MIN_TOKEN_BITS: i32 = 14;
+/// The most at once.
+pub(super) const MAX_BURST: u32 = 1 << BURST_BITS;
+/// Headroom for quotas that fill more slowly than those that were declared.
+const HEADROOM: u128 = 16;
+
+impl Units {
+    pub(super) fn new(span: u64, burst: u32) -> Self {
+        Self { span, capacity: span.saturating_mul(burst.into()), burst, id: 0 }
+    }
+
+    #[inline]
+    pub(super) fn pack(self) -> u64 {
+        self.id << (SPAN_BITS + BURST_BITS) | u64::from(self.burst - 1) << SPAN_BITS | self.span
+    }
+
+    #[inline]
+    pub(super) fn unpack(word: u64) -> Self {
+        let burst = (word >> SPAN_BITS & ((1 << BURST_BITS) - 1)) as u32 + 1;
+        let span = word & ((1 << SPAN_BITS) - 1);
+        let id = word >> (SPAN_BITS + BURST_BITS) & 7;
+        Self { id, ..Self::new(span, burst) }
+    }
+
+    /// The same quota while only `burst` of it is open: fewer and dearer tokens in the same time.
+    pub(super) fn warming(self, burst: u32) -> Self {
+        Self { span: self.capacity.div_ceil(burst.into()), burst, ..self }
+    }
+}
+
+/// Nanoseconds between tokens as a fraction in lowest terms.
+fn interval(quota: &Quota) -> (u128, u128) {
+    let (period, count) = (quota.period().as_nanos(), u128::from(quota.count()));
+    let divisor = gcd(period, count);
+    (period / divisor, count / divisor)
+}
+
+/// The tick of a table of buckets: fine enough for its fastest quota, coarse enough for its slowest.
+pub(super) fn bucket_ticks(quotas: &[Quota]) -> Result<Ticks, ConfigError> {
+    // The largest shift with 2^(14 + shift) <= the interval, and the smallest with 16 * fill <= 2^(34 + shift).
+    let coarse = quotas.iter().map(|quota| {
+        let (num, den) = interval(quota);
+        (-32..=49).rev().find(|&shift| at_least(num, den, MIN_TOKEN_BITS + shift)).unwrap_or(-32)
+    });
+    let fine = quotas.iter().map(|quota| {
+        let (num, den) = interval(quota);
+        let fill = num * u128::from(quota.burst()) * HEADROOM;
+        (-32..=49).find(|&shift| !more_than(fill, den, MAX_CAPACITY_BITS as i32 + shift)).unwrap_or(49)
+    });
+    let (coarse, fine) = (coarse.min().unwrap_or(0), fine.max().unwrap_or(0));
+    let ticks = Ticks::new(fine.max(0).min(coarse));
+    quotas.iter().try_for_each(|quota| bucket_units(ticks, quota).map(|_| ()))?;
+    Ok(ticks)
+}
+
+/// num / den >= 2^exponent.
+fn at_least(num: u128, den: u128, exponent: i32) -> bool {
+    let shift = exponent.unsigned_abs();
+    if exponent >= 0 { num >= den << shift } else { num << shift >= den }
+}
+
+/// num / den > 2^exponent.
+fn more_than(num: u128, den: u128, exponent: i32) -> bool {
+    let shift = exponent.unsigned_abs();
+    if exponent >= 0 { num > den << shift } else { num << shift > den }
+}
+
+/// A quota of a table of buckets.
+pub(super) fn bucket_units(ticks: Ticks, quota: &Quota) -> Result<Units, ConfigError> {
+    let (num, den) = interval(quota);
+    let token = ticks.count(num, den);
+    if quota.burst() > MAX_BURST {
+        let message = format!("{} is more than the {MAX_BURST} that a limit per key can hold", quota.burst());
+        return Err(ConfigError::out_of_range("burst", message));
+    }
+    if token < 1 << MIN_TOKEN_BITS {
+        return Err(ConfigError::out_of_range(
+            "rate",
+            format!(
+                "{quota} is faster than this table can resolve (its tick is 2^{} ns); declare the fastest quota as \
+                 `fastest` when the limiter is made",
+                ticks.shift()
+            ),
+        ));
+    }
+    let capacity = u128::from(token) * u128::from(quota.burst());
+    if capacity > 1 << MAX_CAPACITY_BITS {
+        let longest = ticks.ns(1 << MAX_CAPACITY_BITS) / 1_000_000;
+        return Err(ConfigError::out_of_range(
+            "burst",
+            format!(
+                "{quota} takes longer to come back than this table can hold ({longest} ms at the resolution of its \
+                 fastest quota); use a smaller burst, or a limiter of its own"
+            ),
+        ));
+    }
+    Ok(Units::new(token, quota.burst()))
+}
