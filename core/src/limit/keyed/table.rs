@@ -192,11 +192,7 @@ impl Table {
             }
             return Some(answer);
         }
-        let victim = line.cells.iter().position(|word| {
-            // Acquire: see `Line::find`.
-            let found = word.load(Ordering::Acquire);
-            is_free(kind, found, evict, now)
-        });
+        let victim = victim(kind, line, evict, now);
         let Some(index) = victim else {
             let Some(spilled) = header.spilled() else { return self.overflow(kind, at, tag, now, op) };
             // AcqRel: before anything is charged to the sketch, so that insertions know. Either way, look again.
@@ -437,6 +433,23 @@ fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
 #[inline]
 fn epoch<K: Layout>(kind: &K, now: Now) -> u16 {
     (now.tick >> (kind.time_bits() - 2)) as u16
+}
+
+/// The cell to give away: an empty one, else the one that has been free for longest.
+fn victim<K: Layout>(kind: &K, line: &Line, evict: u64, now: Now) -> Option<usize> {
+    let mut best = None;
+    for (index, word) in line.cells.iter().enumerate() {
+        // Acquire: see `Line::find`.
+        let found = word.load(Ordering::Acquire);
+        if found == 0 {
+            return Some(index);
+        }
+        let free_for = evict.wrapping_sub(kind.free_at(cell::state(found), now)) as i64;
+        if free_for > best.map_or(0, |(longest, _)| longest) {
+            best = Some((free_for, index));
+        }
+    }
+    best.map(|(_, index)| index)
 }
 
 /// Whether the cell may go to another key.
