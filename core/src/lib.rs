@@ -7,6 +7,7 @@ pub mod breaker;
 pub mod clock;
 pub mod decision;
 mod error;
+pub mod http;
 pub mod limit;
 pub mod pressure;
 mod quota;

@@ -1,0 +1,24 @@
+//! The manners of a limit that speaks HTTP, made once for every door: what a client is told, and whose request it is.
+//!
+//! Pure functions of their arguments, no I/O: a framework's adapter hands in the peer and the header lines it has and
+//! sends what it gets. All types are `Send + Sync`, and all of them but [`Jitter`] are deterministic.
+//!
+//! - [`Told`] and [`Jitter`]: a [`Decision`](crate::Decision) in the whole seconds of HTTP.
+//! - [`fields`]: `RateLimit`, `RateLimit-Policy` and `X-RateLimit-*`, written and parsed.
+//! - [`problem`]: the body of a refusal.
+//! - [`ClientAddress`]: the client behind trusted proxies, as a key.
+//! - [`AccessList`]: who is never, and who is always refused.
+
+mod access;
+mod client;
+pub mod fields;
+mod jitter;
+mod network;
+pub mod problem;
+mod told;
+
+pub use access::{AccessList, Verdict};
+pub use client::{ClientAddress, MAX_HOPS, parse_address};
+pub use jitter::Jitter;
+pub use network::Network;
+pub use told::{LONGEST_RETRY_AFTER, Told, retry_after_seconds};
