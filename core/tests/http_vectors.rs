@@ -51,7 +51,7 @@ fn play<C: DeserializeOwned, A: DeserializeOwned, S>(
 #[derive(Deserialize)]
 struct Clients {
     #[serde(default)]
-    proxies: Vec<String>,
+    trusted: Vec<String>,
     header: Option<String>,
     ipv4_prefix: Option<u8>,
     ipv6_prefix: Option<u8>,
@@ -67,7 +67,7 @@ struct Request {
 #[test]
 fn client_address() {
     let make = |config: &Clients| {
-        let clients = ClientAddress::new().with_proxies(config.proxies.iter().map(String::as_str))?;
+        let clients = ClientAddress::new().with_trusted(config.trusted.iter().map(String::as_str))?;
         let clients = clients.with_header(config.header.as_deref().unwrap_or("x-forwarded-for"))?;
         clients.with_prefixes(config.ipv4_prefix.unwrap_or(32), config.ipv6_prefix.unwrap_or(64))
     };

@@ -9,7 +9,7 @@ use tidegate::http::{ClientAddress, parse_address};
 
 static CLIENTS: LazyLock<[ClientAddress; 2]> = LazyLock::new(|| {
     ["x-forwarded-for", "forwarded"].map(|header| {
-        let clients = ClientAddress::new().with_proxies(["private", "unix"]).expect("networks");
+        let clients = ClientAddress::new().with_trusted(["private", "unix"]).expect("networks");
         clients.with_header(header).expect("a header")
     })
 });

@@ -99,7 +99,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn network(text: &str) -> Network {
-        Network::parse("proxies", text).expect("a network")
+        Network::parse("trusted", text).expect("a network")
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -126,10 +126,10 @@ mod tests {
     fn refuses_what_is_no_network() {
         let wrong = ["", "10.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8/8", "fe80::1%eth0"];
         for text in wrong.into_iter().chain([" 10.0.0.0/8", "10.0.0.0/-1", "010.0.0.1", "localhost", "*"]) {
-            let error = Network::parse("proxies", text).expect_err(text);
-            assert_eq!((error.kind(), error.field()), (ConfigErrorKind::Syntax, "proxies"), "{text}");
+            let error = Network::parse("trusted", text).expect_err(text);
+            assert_eq!((error.kind(), error.field()), (ConfigErrorKind::Syntax, "trusted"), "{text}");
         }
-        let error = Network::parse("proxies", "10.0.0.1/8").expect_err("host bits");
+        let error = Network::parse("trusted", "10.0.0.1/8").expect_err("host bits");
         assert!(error.message().ends_with("the network is 10.0.0.0/8"), "{error}");
     }
 
@@ -140,7 +140,7 @@ mod tests {
             let network = Network::around(address.to_canonical(), prefix);
             prop_assert!(network.contains(address.to_canonical()));
             if network.is_ipv4() == v4 {
-                prop_assert_eq!(Network::parse("proxies", &network.to_string()), Ok(network));
+                prop_assert_eq!(Network::parse("trusted", &network.to_string()), Ok(network));
             }
         }
     }

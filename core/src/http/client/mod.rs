@@ -41,7 +41,7 @@ enum Hop {
 ///
 /// ```
 /// use tidegate::http::ClientAddress;
-/// let clients = ClientAddress::new().with_proxies(["10.0.0.0/8"])?;
+/// let clients = ClientAddress::new().with_trusted(["10.0.0.0/8"])?;
 /// let lines: [&[u8]; 1] = [b"6.6.6.6, 203.0.113.9, 10.1.1.1"];
 /// assert_eq!(clients.key("10.0.0.7", lines), "203.0.113.9");
 /// assert_eq!(clients.key("198.51.100.4", lines), "198.51.100.4", "not a proxy: its header says nothing");
@@ -79,9 +79,9 @@ impl ClientAddress {
     /// Trusts proxies with these addresses: each a network (`10.0.0.0/8`), an address, `loopback` (127.0.0.0/8, ::1),
     /// `private` (RFC 1918, RFC 4193 and link-local networks), or `unix` (a peer without an address).
     ///
-    /// Errors: `proxies` when an entry is none of these.
-    pub fn with_proxies<'a>(mut self, proxies: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        for entry in proxies {
+    /// Errors: `trusted` when an entry is none of these.
+    pub fn with_trusted<'a>(mut self, trusted: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        for entry in trusted {
             let names: &[&str] = match entry {
                 "unix" => {
                     self.unix = true;
@@ -90,7 +90,7 @@ impl ClientAddress {
                 "*" => {
                     return Err(ConfigError::new(
                         ConfigErrorKind::Syntax,
-                        "proxies",
+                        "trusted",
                         "\"*\" would let every client choose whose limit it uses; name the networks of your proxies, such \
                          as 10.0.0.0/8, or \"private\", \"loopback\", \"unix\"",
                     ));
@@ -102,7 +102,7 @@ impl ClientAddress {
                 entry => &[entry],
             };
             for name in names {
-                self.proxies.push(Network::parse("proxies", name)?);
+                self.proxies.push(Network::parse("trusted", name)?);
             }
         }
         Ok(self)
@@ -161,9 +161,13 @@ impl ClientAddress {
     where
         L: IntoIterator<Item = &'a [u8], IntoIter: DoubleEndedIterator>,
     {
-        match self.address(peer, lines) {
-            Some(address) => self.key_of(address).into(),
+        let own = parse_address(peer.as_bytes());
+        let client = if self.trusts(own) { self.behind(own, lines.into_iter()) } else { own };
+        match client {
             None => peer.into(),
+            // The most frequent case: the text is the key already, unless a port or a mapping stands in it.
+            Some(IpAddr::V4(_)) if client == own && self.ipv4_prefix == 32 && !peer.contains(':') => peer.into(),
+            Some(address) => self.key_of(address).into(),
         }
     }
 

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn behind(proxies: &[&str]) -> ClientAddress {
-    ClientAddress::new().with_proxies(proxies.iter().copied()).expect("networks")
+    ClientAddress::new().with_trusted(proxies.iter().copied()).expect("networks")
 }
 
 fn forwarded(proxies: &[&str]) -> ClientAddress {
@@ -110,7 +110,7 @@ fn only_the_configured_header_is_asked_for() {
 #[test]
 fn wrong_settings_are_told() {
     for entry in ["*", "10.0.0.1/8", "proxy.example", ""] {
-        assert_eq!(ClientAddress::new().with_proxies([entry]).expect_err(entry).field(), "proxies");
+        assert_eq!(ClientAddress::new().with_trusted([entry]).expect_err(entry).field(), "trusted");
     }
     assert_eq!(ClientAddress::new().with_prefixes(0, 64).expect_err("zero").field(), "ipv4_prefix");
     assert_eq!(ClientAddress::new().with_prefixes(33, 64).expect_err("33").field(), "ipv4_prefix");
