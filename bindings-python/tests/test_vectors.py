@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tidegate import BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, QueueClosedError, TokenBucket
+from tidegate import (
+    Block,
+    BoundedQueue,
+    CircuitBreaker,
+    CircuitOpenError,
+    LimitSet,
+    ManualClock,
+    QueueClosedError,
+    RateLimiter,
+    TokenBucket,
+)
 
 VECTORS = Path(__file__).resolve().parents[2] / "tests" / "vectors"
 
@@ -88,6 +98,113 @@ def decision(answer: Any) -> dict[str, Any]:
         "retry_after_ns": answer.retry_after,
         "reset_after_ns": answer.reset_after,
     }
+
+
+def key_of(key: Any) -> Any:
+    """A key as the vectors write it."""
+    if isinstance(key, str):
+        return key
+    return bytes.fromhex(key["hex"]) if "hex" in key else key["repeat"] * key["times"]
+
+
+def timed(answer: Any) -> dict[str, Any]:
+    return {**decision(answer), "delay_ns": answer.delay}
+
+
+def rate(algorithm: str, count: int, period_ns: str, burst: int) -> dict[str, Any]:
+    """A quota as keyed limits take it: windows have no burst, and a leaky bucket a queue."""
+    given: dict[str, Any] = {"rate": count, "per": int(period_ns) / 1e9}
+    if algorithm == "token_bucket":
+        given["burst"] = burst
+    elif algorithm == "leaky_bucket":
+        given["queue"] = burst - 1
+    else:
+        assert burst == count
+    return given
+
+
+def limiter(config: dict[str, Any], clock: ManualClock) -> RateLimiter:
+    algorithm, fastest, block, ramp = (config[name] for name in ("algorithm", "fastest", "block", "warm_up"))
+    options: dict[str, Any] = rate(algorithm, config["count"], config["period_ns"], config["burst"])
+    if fastest:
+        options["fastest"] = (f"{fastest['count']} per {fastest['period_ns']} ns", fastest["burst"])
+    if block:
+        times = [seconds(block[name]) for name in ("within_ns", "duration_ns", "max_ns")]
+        options["block"] = Block(block["after"], times[0], times[1], block["growth"], times[2])  # type: ignore[arg-type]
+    if ramp:
+        options |= {"warm_up": seconds(ramp["period_ns"]), "warm_up_from": ramp["from"]}
+    options |= {"enabled": config["mode"] != "disabled", "dry_run": config["mode"] == "dry_run"}
+    return RateLimiter(**options, algorithm=algorithm, max_keys=config["max_keys"], clock=clock)
+
+
+class LimiterOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        self.limiter = limiter(config, clock)
+
+    def tier(self, tier: dict[str, Any] | None) -> Any:
+        return None if tier is None else self.limiter.tier(**rate(self.limiter.algorithm, **tier))
+
+    def try_acquire(self, key: Any, n: int, tier: Any = None) -> dict[str, Any]:
+        return {"ok": self.limiter.try_acquire(key_of(key), n, self.tier(tier))}
+
+    def check(self, key: Any, n: int, tier: Any = None) -> dict[str, Any]:
+        return timed(self.limiter.check(key_of(key), n, self.tier(tier)))
+
+    def peek(self, key: Any, tier: Any = None) -> dict[str, Any]:
+        return timed(self.limiter.peek(key_of(key), self.tier(tier)))
+
+    def refund(self, key: Any, n: int, tier: Any = None) -> None:
+        self.limiter.refund(key_of(key), n, self.tier(tier))
+
+    def penalize(self, key: Any, wait_ns: str) -> None:
+        self.limiter.penalize(key_of(key), int(wait_ns) / 1e9)
+
+    def reset(self, key: Any) -> None:
+        self.limiter.reset(key_of(key))
+
+    def reset_all(self) -> None:
+        self.limiter.reset_all()
+
+    def set_quota(self, count: int, period_ns: str, burst: int) -> None:
+        self.limiter.set_quota(**rate(self.limiter.algorithm, count, period_ns, burst))
+
+    def stats(self) -> dict[str, Any]:
+        stats = self.limiter.stats()
+        return {"admitted": stats.admitted, "denied": stats.denied, "would_deny": stats.would_deny}
+
+
+class SetOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        self.members: dict[str, Any] = {}
+        for member in config["members"]:
+            if "same_as" in member:
+                made = self.members[member["same_as"]]
+            elif "bucket" in member:
+                made = BucketOps(member["bucket"], clock).bucket
+            else:
+                made = limiter(member["limiter"], clock)
+            self.members[member["name"]] = made
+        self.set = LimitSet(self.members)
+
+    def check(self, keys: Any, n: int) -> dict[str, Any]:
+        answer = self.set.check({name: key_of(key) for name, key in keys.items()}, n=n)
+        return {**timed(answer), "denied_by": answer.denied_by}
+
+    def peek(self, keys: Any, n: int) -> dict[str, Any]:
+        answer = self.set.peek({name: key_of(key) for name, key in keys.items()}, n=n)
+        return {**timed(answer), "denied_by": answer.denied_by}
+
+    def refund(self, keys: Any, n: int) -> None:
+        self.set.refund({name: key_of(key) for name, key in keys.items()}, n=n)
+
+    def peek_member(self, member: str, key: Any) -> dict[str, Any]:
+        limit = self.members[member]
+        return timed(limit.peek() if key is None else limit.peek(key_of(key)))
+
+    def penalize_member(self, member: str, key: Any, wait_ns: str) -> None:
+        wait = int(wait_ns) / 1e9
+        limit = self.members[member]
+        limit.penalize(wait) if key is None else limit.penalize(key_of(key), wait)
 
 
 class BreakerOps:
@@ -199,3 +316,15 @@ def test_circuit_breaker(case: dict[str, Any]) -> None:
 def test_bounded_queue(case: dict[str, Any]) -> None:
     clock = start(case)
     check_steps(case, clock, QueueOps(case["config"], clock))
+
+
+@pytest.mark.parametrize("case", cases("rate_limiter"))
+def test_rate_limiter(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, LimiterOps(case["config"], clock))
+
+
+@pytest.mark.parametrize("case", cases("limit_set"))
+def test_limit_set(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, SetOps(case["config"], clock))

@@ -1,7 +1,7 @@
 //! `TokenBucket`: the parts that do not wait.
 
 use super::decision::Decision;
-use super::quota::quota;
+use super::quota::{quota, warm_up};
 use super::stats::BucketStats;
 use crate::args::{Cost, finite, seconds, span};
 use crate::clock::{self, ManualClock};
@@ -10,7 +10,7 @@ use crate::python::Function;
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate::limit::{self, Ticket};
+use tidegate::limit::{self, BucketOptions, Mode, Ticket};
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire");
 static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_async");
@@ -23,6 +23,9 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 ///     rate: a text such as `"100/minute"`, or how many tokens come back per `per`.
 ///     per: seconds (float or timedelta) for a rate given as a number; default 1.
 ///     burst: the most tokens that can be taken at once; default: the count in the rate, rounded up.
+///     warm_up: seconds in which a new bucket grows from the fraction `warm_up_from` (default 0.1) of its rate and burst to all.
+///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
+///     dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
 ///     clock: a ManualClock for tests; default: the machine's monotonic clock.
 ///
 /// Raises:
@@ -33,7 +36,7 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
-    /// `try_acquire` is in `hot.rs`.
+    /// `try_acquire` is in `hot/bucket.rs`.
     pub(crate) core: Arc<tidegate::TokenBucket>,
     pub(crate) clock: Option<Py<ManualClock>>,
 }
@@ -41,14 +44,24 @@ pub(crate) struct TokenBucket {
 #[pymethods]
 impl TokenBucket {
     #[new]
-    #[pyo3(signature = (rate, per = None, burst = None, *, clock = None))]
+    #[pyo3(signature = (rate, per = None, burst = None, *, warm_up = None, warm_up_from = None, enabled = None,
+                        dry_run = false, clock = None))]
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         rate: &Bound<'_, PyAny>,
         per: Option<&Bound<'_, PyAny>>,
         burst: Option<&Bound<'_, PyAny>>,
+        warm_up: Option<&Bound<'_, PyAny>>,
+        warm_up_from: Option<&Bound<'_, PyAny>>,
+        enabled: Option<bool>,
+        dry_run: bool,
         clock: Option<&Bound<'_, ManualClock>>,
     ) -> PyResult<Self> {
-        let core = tidegate::TokenBucket::with_clock(quota(rate, per, burst)?, clock::source(clock));
+        let py = rate.py();
+        let warm_up = self::warm_up(py, warm_up, warm_up_from)?;
+        let options = BucketOptions { mode: Mode::of(enabled, dry_run), warm_up, ..BucketOptions::default() };
+        let core = tidegate::TokenBucket::with_options(quota(rate, per, burst)?, options, clock::source(clock))
+            .map_err(|error| from_core(py, &error))?;
         Ok(Self { core: Arc::new(core), clock: clock.map(|clock| clock.clone().unbind()) })
     }
 

@@ -5,7 +5,7 @@ use super::decision::Decision;
 use super::key::Key;
 use super::quota;
 use super::stats::LimiterStats;
-use crate::args::{Cost, count, finite, number, seconds};
+use crate::args::{Cost, count, finite, seconds};
 use crate::clock::{self, ManualClock};
 use crate::errors::{config, from_core};
 use crate::python::Function;
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Arc;
-use tidegate::limit::{self, LimiterConfig, Mode, WarmUp};
+use tidegate::limit::{self, LimiterConfig, Mode};
 use tidegate::{Algorithm, ConfigError, Quota};
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_keyed");
@@ -104,22 +104,6 @@ impl Tier {
     }
 }
 
-/// `warm_up=` and `warm_up_from=` of a limit.
-pub(crate) fn warm_up(
-    py: Python<'_>,
-    period: Option<&Bound<'_, PyAny>>,
-    from: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Option<WarmUp>> {
-    let Some(period) = period else {
-        return match from {
-            None => Ok(None),
-            Some(_) => Err(config(py, "warm_up_from: only with warm_up, the seconds that the ramp takes")),
-        };
-    };
-    let from = from.map_or(Ok(0.1), |from| number("warm_up_from", "a fraction above 0, at most 1", from))?;
-    WarmUp::new(finite("warm_up", period)?, from).map(Some).map_err(|error| from_core(py, &error))
-}
-
 /// `fastest=`: a rate, or a rate and a burst.
 fn fastest(algorithm: Algorithm, value: &Bound<'_, PyAny>) -> PyResult<Quota> {
     let named = |error: PyErr| {
@@ -177,7 +161,7 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         }
         limiter.fastest = fastest.map(|rate| self::fastest(algorithm, rate)).transpose()?;
         limiter.block = block.map(|block| block.get().core);
-        limiter.warm_up = self::warm_up(py, warm_up, warm_up_from)?;
+        limiter.warm_up = quota::warm_up(py, warm_up, warm_up_from)?;
         limiter.mode = Mode::of(enabled, dry_run);
         limiter.huge_pages = huge_pages;
         let made = tidegate::RateLimiter::with_config(limiter, clock::source(clock)).map_err(core)?;

@@ -1,10 +1,11 @@
-//! A rate as Python writes it.
+//! A rate and a ramp as Python writes them.
 
 use crate::args::{count, finite, number};
 use crate::errors::{config, from_core};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 use std::time::Duration;
+use tidegate::limit::WarmUp;
 use tidegate::{Algorithm, ConfigError, Quota};
 
 /// The rate as `"400/s"`, or as a number of tokens per `per` seconds; the burst defaults to the count.
@@ -80,4 +81,20 @@ pub(crate) fn keyed(
         }
         None => Ok(quota),
     }
+}
+
+/// `warm_up=` and `warm_up_from=` of a limit.
+pub(crate) fn warm_up(
+    py: Python<'_>,
+    period: Option<&Bound<'_, PyAny>>,
+    from: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<WarmUp>> {
+    let Some(period) = period else {
+        return match from {
+            None => Ok(None),
+            Some(_) => Err(config(py, "warm_up_from: only with warm_up, the seconds that the ramp takes")),
+        };
+    };
+    let from = from.map_or(Ok(0.1), |from| number("warm_up_from", "a fraction above 0, at most 1", from))?;
+    WarmUp::new(finite("warm_up", period)?, from).map(Some).map_err(|error| from_core(py, &error))
 }

@@ -11,18 +11,20 @@ pub(crate) struct BucketStats {
     admitted: u64,
     /// Calls denied.
     denied: u64,
+    /// Calls that a dry run admitted and would have denied.
+    would_deny: u64,
 }
 
 impl From<limit::BucketStats> for BucketStats {
     fn from(core: limit::BucketStats) -> Self {
-        Self { admitted: core.admitted, denied: core.denied }
+        Self { admitted: core.admitted, denied: core.denied, would_deny: core.would_deny }
     }
 }
 
 #[pymethods]
 impl BucketStats {
     fn __repr__(&self) -> String {
-        format!("BucketStats(admitted={}, denied={})", self.admitted, self.denied)
+        format!("BucketStats(admitted={}, denied={}, would_deny={})", self.admitted, self.denied, self.would_deny)
     }
 }
 
