@@ -520,8 +520,8 @@ impl RateLimiter {
     }
 }
 
-#[cfg(all(test, loom))]
-mod loom_tests;
-
 #[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
