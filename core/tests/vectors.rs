@@ -4,8 +4,12 @@
 mod breaker;
 #[path = "subject/bucket.rs"]
 mod bucket;
+#[path = "subject/limiter.rs"]
+mod limiter;
 #[path = "subject/queue.rs"]
 mod queue;
+#[path = "subject/set.rs"]
+mod set;
 
 use serde_json::Value;
 use std::fmt::Write;
@@ -24,6 +28,16 @@ fn circuit_breaker() {
 #[test]
 fn bounded_queue() {
     play::<queue::CoreQueue>("bounded_queue");
+}
+
+#[test]
+fn rate_limiter() {
+    play::<limiter::CoreLimiter>("rate_limiter");
+}
+
+#[test]
+fn limit_set() {
+    play::<set::CoreSet>("limit_set");
 }
 
 /// Plays every case of a file and fails with all that went wrong. This door skips nothing: what it cannot read is an error.

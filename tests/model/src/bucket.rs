@@ -114,9 +114,9 @@ impl Bucket {
         seen.decision(now, retry_after_ns == 0, retry_after_ns)
     }
 
-    /// The most that it holds.
-    pub(crate) fn burst(&self) -> u32 {
-        u32::try_from(self.rate.burst).expect("burst is a u32")
+    /// How long it takes to fill.
+    pub(crate) fn fill_ns(&self) -> u64 {
+        self.rate.ns(self.rate.burst_units())
     }
 
     /// Books `n` tokens if they are there within `max_wait_ns`.
@@ -227,7 +227,7 @@ impl Bucket {
         let there = floor_div(self.rate.burst_units() - missing, self.rate.period_ns);
         Decision {
             allowed,
-            limit: self.burst(),
+            limit: u32::try_from(self.rate.burst).expect("burst is a u32"),
             remaining: u32::try_from(there.max(0)).expect("at most the burst"),
             retry_after_ns,
             reset_after_ns: self.rate.ns(missing),

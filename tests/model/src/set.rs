@@ -1,4 +1,4 @@
-//! Several limits as one decision, in the plainest order: ask all, then take from all.
+//! Several limits as one decision, in the plainest order: ask all, then take from all. Of enforced limits.
 
 use crate::bucket::Bucket;
 use crate::keyed::{Decision, Limiter};
@@ -43,6 +43,12 @@ impl Set {
     pub fn check(&mut self, now: u64, keys: &[Vec<u8>], n: u32) -> Verdict {
         let seen = self.peek(now, keys, n);
         if seen.denied_by.is_some() {
+            // Each limit that denies counts it, towards a block too; the others have nothing to count.
+            for (member, key) in keys.iter().enumerate() {
+                if !self.limit(member).look(now, key, n).allowed {
+                    self.limit(member).check(now, key, n);
+                }
+            }
             return seen;
         }
         let mut taken: Vec<(usize, Decision)> = Vec::new();
@@ -75,12 +81,12 @@ impl Set {
         }
     }
 
-    /// Per key before for everybody, smaller before larger, then as declared.
+    /// Per key before for everybody, what fills fast before what fills slowly, then as declared.
     fn narrow_first(&self) -> Vec<usize> {
         let mut order: Vec<_> = (0..self.members.len()).collect();
         order.sort_by_key(|&member| match &self.limits[self.members[member]] {
-            Limit::Keyed(limiter) => (0, limiter.burst()),
-            Limit::Bucket(bucket) => (1, bucket.burst()),
+            Limit::Keyed(limiter) => (0, limiter.fill_ns()),
+            Limit::Bucket(bucket) => (1, bucket.fill_ns()),
         });
         order
     }

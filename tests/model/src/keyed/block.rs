@@ -2,41 +2,52 @@
 
 use super::Block;
 
-/// What a key's denials and blocks have come to.
+/// What a key's denials and blocks have come to. Time is counted in beats: at least about a millisecond, longer for blocks of
+/// months.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Denials {
-    /// When the window of denials began, and how many it has.
-    since: u64,
+    /// Denials in the present window.
     count: u32,
-    /// Blocks that are not forgotten, and the length of the last.
+    /// The beat at which the window of denials ends, or the last block.
+    end: u64,
+    /// Blocks that are not forgotten.
     blocks: u32,
-    last_block_ns: u64,
-    /// The end of the last block, or the last denial if that is later.
-    latest: u64,
 }
 
 impl Denials {
     /// One more, at `now`: how long to block the key if that is what it has come to.
     pub(super) fn denied(&mut self, now: u64, block: &Block) -> Option<u64> {
-        if now >= self.latest + block.within_ns.max(2 * self.last_block_ns) {
-            *self = Self::default();
-        }
-        if self.count == 0 || now >= self.since + block.within_ns {
-            (self.since, self.count) = (now, 0);
+        let beat = |ns: u64| ns / block.beat_ns();
+        let beats = |ns: u64| ns.div_ceil(block.beat_ns());
+        if beat(now) >= self.end {
+            // Peace since then, for the longer of the window and twice the last block, and all is forgotten.
+            let memory = match self.blocks {
+                0 => 0,
+                blocks => beats(block.within_ns).max(beats(2 * block.length(blocks - 1))),
+            };
+            let blocks = if beat(now) < self.end + memory { self.blocks } else { 0 };
+            *self = Self { count: 0, end: beat(now) + beats(block.within_ns), blocks };
         }
         self.count += 1;
-        self.latest = self.latest.max(now);
         if self.count < block.after {
             return None;
         }
-        let length = block.duration_ns as f64 * block.growth.powi(i32::try_from(self.blocks).unwrap_or(i32::MAX));
-        self.last_block_ns = (length as u64).min(block.max_ns);
-        self.blocks += 1;
-        self.count = 0;
-        Some(self.last_block_ns)
+        let length = block.length(self.blocks);
+        *self = Self { count: 0, end: beat(now) + beats(length), blocks: self.blocks + 1 };
+        Some(length)
+    }
+}
+
+impl Block {
+    /// The block of a key that has been blocked so often.
+    fn length(&self, blocks: u32) -> u64 {
+        let ns = self.duration_ns as f64 * self.growth.powi(i32::try_from(blocks).unwrap_or(i32::MAX));
+        ns.min(self.max_ns as f64) as u64
     }
 
-    pub(super) fn blocked_until(&mut self, end: u64) {
-        self.latest = end;
+    /// Three times the longest time fits 2^24 beats.
+    fn beat_ns(&self) -> u64 {
+        let longest = 3 * self.within_ns.max(self.max_ns);
+        (20..63).map(|shift| 1 << shift).find(|&beat: &u64| longest.div_ceil(beat) <= 1 << 24).expect("a year fits")
     }
 }

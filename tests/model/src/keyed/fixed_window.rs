@@ -44,7 +44,9 @@ impl Level for FixedWindow {
         if self.count(now, limit) > 0 { self.until_end(now, limit) } else { 0 }
     }
 
-    fn refund(&mut self, now: u64, n: u32, limit: &Limit) {
-        self.count = self.count(now, limit).saturating_sub(n);
+    fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool {
+        let back = n.min(self.count(now, limit));
+        self.count -= back;
+        back > 0
     }
 }

@@ -1,25 +1,28 @@
 //! Token and leaky bucket: the theoretical arrival time of GCRA (ITU-T I.371) in ticks.
 
-use super::{Level, Limit};
+use super::{Level, Limit, Quota};
+
+/// How much further ahead than its capacity a level must be to be taken for a bad clock reading: one minute.
+const BAD_READING_NS: u64 = 60_000_000_000;
 
 #[derive(Clone, Debug)]
 pub(super) struct Gcra {
     /// The tick at which the key is as new if nobody takes anything.
     tat: i128,
-    /// Of the quota that wrote it.
-    capacity: i128,
+    /// What wrote it.
+    quota: Option<Quota>,
     /// A leaky bucket: what is taken early waits.
     pub(super) paced: bool,
 }
 
 impl Gcra {
     pub(super) fn full(paced: bool) -> Self {
-        Self { tat: 0, capacity: 0, paced }
+        Self { tat: 0, quota: None, paced }
     }
 
     /// Empty at tick `at`.
     pub(super) fn empty(at: i128, limit: &Limit) -> Self {
-        Self { tat: at + limit.capacity, capacity: limit.capacity, paced: false }
+        Self { tat: at + limit.capacity, quota: limit.quota, paced: false }
     }
 
     fn base(&self, now: u64, limit: &Limit) -> i128 {
@@ -37,9 +40,6 @@ impl Level for Gcra {
     }
 
     fn wait(&self, now: u64, n: u32, limit: &Limit) -> u64 {
-        if n == 0 {
-            return 0;
-        }
         Self::until(self.base(now, limit) + i128::from(n) * limit.token - limit.capacity, now, limit)
     }
 
@@ -49,7 +49,7 @@ impl Level for Gcra {
 
     fn charge(&mut self, now: u64, n: u32, limit: &Limit) {
         self.tat = self.base(now, limit) + i128::from(n) * limit.token;
-        self.capacity = limit.capacity;
+        self.quota = limit.quota;
     }
 
     fn remaining(&self, now: u64, limit: &Limit) -> u32 {
@@ -61,15 +61,22 @@ impl Level for Gcra {
         Self::until(self.tat, now, limit)
     }
 
-    fn refund(&mut self, now: u64, n: u32, limit: &Limit) {
-        self.tat = (self.tat - i128::from(n) * limit.token).max(limit.ticks.tick(now));
+    fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool {
+        let owed = self.base(now, limit) - limit.ticks.tick(now);
+        let back = owed.min(i128::from(n) * limit.token);
+        if back > 0 {
+            *self = Self { tat: self.tat - back, quota: limit.quota, ..*self };
+        }
+        back > 0
     }
 
-    /// A deficit above the capacity of another quota becomes that capacity.
+    /// A deficit above the capacity of another quota becomes that capacity; so does one that only a bad clock reading can
+    /// have made.
     fn fit(&mut self, now: u64, limit: &Limit) {
         let most = limit.ticks.tick(now) + limit.capacity;
-        if self.capacity != limit.capacity && self.tat > most {
-            *self = Self { tat: most, capacity: limit.capacity, ..*self };
+        let bad_reading = self.tat > most + limit.ticks.ticks(BAD_READING_NS);
+        if (self.quota != limit.quota && self.tat > most) || bad_reading {
+            *self = Self { tat: most, quota: limit.quota, ..*self };
         }
     }
 }

@@ -61,6 +61,7 @@ impl Key {
         match self.penalty_end {
             _ if n > limit.burst => NEVER,
             Some(end) => end - now,
+            None if n == 0 => 0,
             None => self.level.wait(now, n, limit),
         }
     }

@@ -68,7 +68,8 @@ trait Level: std::fmt::Debug + Send {
     fn charge(&mut self, now: u64, n: u32, limit: &Limit);
     fn remaining(&self, now: u64, limit: &Limit) -> u32;
     fn reset_after(&self, now: u64, limit: &Limit) -> u64;
-    fn refund(&mut self, now: u64, n: u32, limit: &Limit);
+    /// Whether anything came back.
+    fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool;
     /// Drops what another quota leaves no place for.
     fn fit(&mut self, _now: u64, _limit: &Limit) {}
 }
@@ -129,8 +130,7 @@ impl Limiter {
         let now = now.saturating_sub(self.epoch);
         let limit = self.limit(now, tier);
         let mut key = self.key(name);
-        if self.settings.mode != Mode::Disabled && key.settle(now, &limit) {
-            key.level.refund(now, n, &limit);
+        if self.settings.mode != Mode::Disabled && key.settle(now, &limit) && key.level.refund(now, n, &limit) {
             self.keys.insert(name.into(), key);
         }
     }
@@ -166,9 +166,10 @@ impl Limiter {
         self.stats
     }
 
-    /// The default burst.
-    pub(crate) fn burst(&self) -> u32 {
-        self.settings.quota.burst
+    /// How long the default quota takes to come back as a whole.
+    pub(crate) fn fill_ns(&self) -> u64 {
+        let Quota { count, period_ns, burst } = self.settings.quota;
+        u64::try_from((u128::from(period_ns) * u128::from(burst)).div_ceil(count.into())).unwrap_or(u64::MAX)
     }
 
     fn decide(&mut self, now: u64, name: &[u8], n: u32, tier: Option<Quota>, at_once: bool) -> Decision {
@@ -208,7 +209,6 @@ impl Limiter {
         {
             let end = self.ticks.penalty_end(now, duration_ns);
             key.penalize(now, end);
-            key.denials.blocked_until(end);
         }
         self.keys.insert(name.into(), key);
     }

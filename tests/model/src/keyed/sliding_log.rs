@@ -41,8 +41,9 @@ impl Level for SlidingLog {
         self.live(now, limit).last().map_or(0, |newest| newest + limit.period_ns - now)
     }
 
-    fn refund(&mut self, now: u64, n: u32, limit: &Limit) {
-        let some = self.live(now, limit).len().min(n as usize);
-        self.stamps.truncate(self.stamps.len() - some);
+    fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool {
+        let back = self.live(now, limit).len().min(n as usize);
+        self.stamps.truncate(self.stamps.len() - back);
+        back > 0
     }
 }

@@ -67,8 +67,10 @@ impl Level for SlidingWindow {
         }
     }
 
-    fn refund(&mut self, now: u64, n: u32, limit: &Limit) {
+    fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool {
         *self = self.at(now, limit).0;
-        self.current = self.current.saturating_sub(n);
+        let back = n.min(self.current);
+        self.current -= back;
+        back > 0
     }
 }

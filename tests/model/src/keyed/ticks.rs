@@ -21,6 +21,8 @@ pub(super) struct Limit {
     pub(super) window: i128,
     /// The window where it is exact.
     pub(super) period_ns: u64,
+    /// Tells one quota from another.
+    pub(super) quota: Option<Quota>,
     pub(super) ticks: Ticks,
 }
 
@@ -60,16 +62,18 @@ impl Ticks {
         match self.algorithm {
             Algorithm::TokenBucket | Algorithm::LeakyBucket => {
                 let token = self.token(quota);
-                token >= 1 << TOKEN_BITS && token * i128::from(quota.burst) <= 1 << FILL_BITS
+                quota.burst <= 1 << 20 && token >= 1 << TOKEN_BITS && token * i128::from(quota.burst) <= 1 << FILL_BITS
             }
             Algorithm::FixedWindow => {
                 let end_bits = WINDOW_BITS - bits(self.largest);
                 quota.burst < 1 << 20
                     && bits(quota.burst) <= bits(self.largest)
-                    && self.window(quota) <= 1 << (end_bits - 2)
+                    && self.ticks(quota.period_ns) <= 1 << (end_bits - 2)
             }
-            Algorithm::SlidingWindow => quota.burst < 1 << 18 && quota.period_ns == self.period_ns,
-            Algorithm::SlidingLog => quota.burst <= self.largest.min(4096),
+            Algorithm::SlidingWindow => {
+                quota.burst < 1 << 18 && bits(quota.burst) <= bits(self.largest) && quota.period_ns == self.period_ns
+            }
+            Algorithm::SlidingLog => quota.burst <= self.largest.min(4096) && quota.period_ns == self.period_ns,
         }
     }
 
@@ -98,7 +102,15 @@ impl Ticks {
         let fill = i128::from(quota.burst) * self.token(quota);
         let token = -(-fill).div_euclid(burst.into());
         let capacity = i128::from(burst) * token;
-        Limit { burst, token, capacity, window: self.window(quota), period_ns: quota.period_ns, ticks: *self }
+        Limit {
+            burst,
+            token,
+            capacity,
+            window: self.ticks(quota.period_ns),
+            period_ns: quota.period_ns,
+            quota: Some(*quota),
+            ticks: *self,
+        }
     }
 
     /// The interval of a token in ticks, rounded up: towards the slower rate.
@@ -107,8 +119,9 @@ impl Ticks {
         if self.s < 0 { -(-(ns << -self.s)).div_euclid(tokens) } else { -(-ns).div_euclid(tokens << self.s) }
     }
 
-    fn window(&self, quota: &Quota) -> i128 {
-        -shifted(-i128::from(quota.period_ns), -self.s)
+    /// So many nanoseconds in ticks, rounded up.
+    pub(super) fn ticks(&self, ns: u64) -> i128 {
+        -shifted(-i128::from(ns), -self.s)
     }
 }
 

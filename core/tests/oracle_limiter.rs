@@ -1,0 +1,231 @@
+//! Limits per key against their model, under random operations.
+
+#[path = "subject/limiter.rs"]
+mod limiter;
+#[path = "subject/pair.rs"]
+mod pair;
+
+use limiter::CoreLimiter;
+use pair::Pair;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use tidegate::ManualClock;
+use tidegate_model::format::{Ns, Subject};
+use tidegate_model::keyed::{Limiter, Settings};
+use tidegate_model::script::key::Key;
+use tidegate_model::script::limiter::{
+    AlgorithmName, Answer, BlockConfig, Config, ModeName, ModelLimiter, Op, QuotaConfig, WarmUpConfig,
+};
+
+const MS: u64 = 1_000_000;
+const S: u64 = 1_000 * MS;
+const DAY: u64 = 86_400 * S;
+const YEAR: u64 = 365 * DAY;
+const START: u64 = 5_000 * S;
+
+const KEYS: [&str; 5] = ["", "ann", "ben", "cay\0", "dän"];
+
+/// Any rate there is, as the core takes it.
+fn rate() -> impl Strategy<Value = (u64, u64)> {
+    let common = prop::sample::select(vec![
+        (100, 60 * S),
+        (5, 900 * S),
+        (1, S),
+        (7, 60 * S),
+        (1_000, S),
+        (10_000, 3_600 * S),
+        (1, DAY),
+        (1, YEAR),
+        (1_000_000, S),
+        (100_000_000, S),
+        (69_999_999, S),
+    ]);
+    prop_oneof![4 => common, 2 => (1..100_000_u64, 1..100_000_u64).prop_map(|(count, ms)| (count, ms * MS))]
+}
+
+fn quota() -> impl Strategy<Value = QuotaConfig> {
+    let burst = prop_oneof![3 => 1..6_u32, 2 => 6..40_u32, 1 => 1..100_000_u32];
+    (rate(), burst).prop_filter_map("a quota that the core takes", |((count, period), burst)| {
+        let config = QuotaConfig { count, period_ns: Ns(period), burst };
+        limiter::quota(config).ok().map(|_| config)
+    })
+}
+
+fn algorithm() -> impl Strategy<Value = AlgorithmName> {
+    use AlgorithmName::{FixedWindow, LeakyBucket, SlidingLog, SlidingWindow, TokenBucket};
+    prop::sample::select(vec![TokenBucket, FixedWindow, SlidingWindow, SlidingLog, LeakyBucket])
+}
+
+fn is_window(algorithm: AlgorithmName) -> bool {
+    !matches!(algorithm, AlgorithmName::TokenBucket | AlgorithmName::LeakyBucket)
+}
+
+/// A limiter's settings and the quotas that some calls use.
+fn settings() -> impl Strategy<Value = (Config, Vec<QuotaConfig>)> {
+    let block = (1..4_u32, 1..10_000_u64, 1..10_000_u64, 1..5_u64, 1..8_u32).prop_map(
+        |(after, within, duration, growth, times)| BlockConfig {
+            after,
+            within_ns: Ns(within * MS),
+            duration_ns: Ns(duration * MS),
+            growth: growth as f64 / 2.0 + 0.5,
+            max_ns: Ns(duration * MS * u64::from(times)),
+        },
+    );
+    let ramp = (1..100_000_u64, 1..=100_u32)
+        .prop_map(|(ms, percent)| WarmUpConfig { period_ns: Ns(ms * MS), from: f64::from(percent) / 100.0 });
+    let extras = (prop::option::weighted(0.3, block), prop::option::weighted(0.2, ramp), prop::bool::weighted(0.2));
+    let tiers = prop::collection::vec((1..50_u64, 1..6_u32, 1..40_u32), 0..3);
+    (algorithm(), quota(), tiers, prop::option::weighted(0.5, 1..20_u64), extras).prop_map(
+        |(algorithm, quota, tiers, faster, (block, warm_up, dry_run))| {
+            // A log's decision looks at every stamp of it.
+            let burst = if algorithm == AlgorithmName::SlidingLog { quota.burst.min(60) } else { quota.burst };
+            let config = Config {
+                algorithm,
+                count: quota.count,
+                period_ns: quota.period_ns,
+                burst,
+                max_keys: 500,
+                fastest: faster.map(|times| QuotaConfig {
+                    count: quota.count.saturating_mul(times),
+                    burst: burst.saturating_mul(times as u32),
+                    ..quota
+                }),
+                block,
+                warm_up,
+                mode: if dry_run { ModeName::DryRun } else { ModeName::Enforce },
+            };
+            let tiers = tiers.into_iter().map(|(times, over, burst)| QuotaConfig {
+                count: quota.count * times,
+                period_ns: Ns(if is_window(algorithm) { quota.period_ns.0 } else { quota.period_ns.0 * u64::from(over) }),
+                burst,
+            });
+            (config, tiers.collect())
+        },
+    )
+}
+
+/// What happens to the clock before an operation, in terms of what the limit takes to come back.
+#[derive(Clone, Copy, Debug)]
+enum Tick {
+    Stay,
+    /// Thousandths of the time that one token or the whole window takes.
+    Forward(u64),
+    /// To where the last answer said that the wait or the reset is over, and a nanosecond less, none or one more.
+    Told(bool, i64),
+    /// Far beyond everything.
+    Long(u64),
+}
+
+fn tick() -> impl Strategy<Value = Tick> {
+    prop_oneof![
+        10 => Just(Tick::Stay),
+        8 => (0..2_500_u64).prop_map(Tick::Forward),
+        4 => (any::<bool>(), -1..=1_i64).prop_map(|(reset, off)| Tick::Told(reset, off)),
+        1 => (1..400_u64).prop_map(Tick::Long),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Plan {
+    Take(u32),
+    Check(u32),
+    Peek,
+    Refund(u32),
+    /// Thousandths of the time to come back.
+    Penalize(u64),
+    Reset,
+    ResetAll,
+    SetQuota(usize),
+    Stats,
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let n = || prop_oneof![6 => 0..4_u32, 2 => 0..42_u32, 1 => any::<u32>()];
+    prop_oneof![
+        20 => n().prop_map(Plan::Take),
+        20 => n().prop_map(Plan::Check),
+        8 => Just(Plan::Peek),
+        6 => n().prop_map(Plan::Refund),
+        2 => (0..3_000_u64).prop_map(Plan::Penalize),
+        1 => Just(Plan::Reset),
+        1 => Just(Plan::ResetAll),
+        2 => any::<usize>().prop_map(Plan::SetQuota),
+        1 => Just(Plan::Stats),
+    ]
+}
+
+fn told(answer: &Answer) -> Option<(u64, u64)> {
+    match answer {
+        Answer::Decision(decision) => Some((decision.retry_after_ns.0, decision.reset_after_ns.0)),
+        _ => None,
+    }
+}
+
+/// The settings where model and core agree that there is no such limiter; both must.
+fn both_make(config: &Config) -> Result<Option<tidegate::limit::RateLimiter>, TestCaseError> {
+    let fastest = config.fastest.map(limiter::quota).transpose().is_ok();
+    let model = fastest && Limiter::new(Settings::from(config), START).is_some();
+    let core = limiter::limiter(config, &ManualClock::new(START));
+    prop_assert_eq!(model, core.is_ok(), "{:?}: {:?}", config, core.as_ref().err());
+    Ok(core.ok())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every answer is the model's, to the nanosecond.
+    #[test]
+    fn answers_as_the_model(
+        (config, tiers) in settings(),
+        steps in prop::collection::vec((tick(), plan(), 0..KEYS.len(), any::<usize>()), 1..150),
+    ) {
+        let Some(core) = both_make(&config)? else { return Ok(()) };
+        let model = ModelLimiter::make(&config, START);
+        let mut fitting = vec![None];
+        for &tier in &tiers {
+            let Ok(quota) = limiter::quota(tier) else { continue };
+            prop_assert_eq!(model.fits(tier), core.tier(quota).is_ok(), "{:?} in {:?}", tier, config);
+            if model.fits(tier) {
+                fitting.push(Some(tier));
+            }
+        }
+        let mut pair = Pair::<ModelLimiter, CoreLimiter>::new(&config, START);
+        let window = is_window(config.algorithm);
+        let unit = if window { config.period_ns.0 } else { (config.period_ns.0 / config.count).max(1) };
+        let part = |thousandths: u64| (u128::from(unit) * u128::from(thousandths) / 1_000) as u64;
+        let (mut now, mut last) = (START, (0, 0));
+        for (tick, plan, key, tier) in steps {
+            now = match tick {
+                Tick::Stay => now,
+                Tick::Forward(thousandths) => now + part(thousandths),
+                Tick::Told(reset, off) => {
+                    let wait = if reset { last.1 } else { last.0 };
+                    let then = if wait == u64::MAX { now } else { now.saturating_add(wait) };
+                    then.saturating_add_signed(off).max(now)
+                }
+                Tick::Long(units) => now.saturating_add(units.saturating_mul(unit)),
+            };
+            // The far end of time is not what this is about.
+            if now > 200 * YEAR {
+                break;
+            }
+            let key = Key::from(KEYS[key]);
+            let tier = fitting[tier % fitting.len()];
+            let op = match plan {
+                Plan::Take(n) => Op::TryAcquire { key, n, tier },
+                Plan::Check(n) => Op::Check { key, n, tier },
+                Plan::Peek => Op::Peek { key, tier },
+                Plan::Refund(n) => Op::Refund { key, n, tier },
+                Plan::Penalize(thousandths) => Op::Penalize { key, wait_ns: Ns(part(thousandths)) },
+                Plan::Reset => Op::Reset { key },
+                Plan::ResetAll => Op::ResetAll {},
+                Plan::SetQuota(which) => match fitting[which % fitting.len()] {
+                    Some(QuotaConfig { count, period_ns, burst }) => Op::SetQuota { count, period_ns, burst },
+                    None => continue,
+                },
+                Plan::Stats => Op::Stats {},
+            };
+            last = told(&pair.step(now, op)?).unwrap_or(last);
+        }
+    }
+}
