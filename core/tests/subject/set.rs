@@ -47,7 +47,9 @@ impl Subject for CoreSet {
                     let quota = quota(*config).expect("a sound quota");
                     Member::Bucket(Arc::new(TokenBucket::with_clock(quota, Clock::from(&clock))))
                 }
-                LimitConfig::Limiter(config) => Member::Keyed(Arc::new(limiter(config, &clock).expect("sound settings"))),
+                LimitConfig::Limiter(config) => {
+                    Member::Keyed(Arc::new(limiter(config, &clock).expect("sound settings")))
+                }
                 LimitConfig::SameAs(other) => {
                     members.iter().find(|(name, _)| name == other).expect("an earlier member").1.clone()
                 }

@@ -63,8 +63,13 @@ impl Penalty {
 
     #[cold]
     fn end_near(self, state: u64, now_ns: u64) -> u64 {
-        let end = unwrap(state & OWN, OWN_BITS, now_ns >> self.shift);
-        // Before the epoch: long over.
-        if end >> 63 == 1 { 0 } else { end.saturating_mul(1 << self.shift) }
+        let now = now_ns >> self.shift;
+        let end = unwrap(state & OWN, OWN_BITS, now);
+        // Before the epoch, or further ahead than a penalty and a clock that stepped back can have put it: read so long after
+        // that its bits have come round.
+        if end >> 63 == 1 || end.saturating_sub(now) > 2 * LONGEST_PENALTY_NS >> self.shift {
+            return 0;
+        }
+        end.saturating_mul(1 << self.shift)
     }
 }

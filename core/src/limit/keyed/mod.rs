@@ -272,8 +272,8 @@ impl RateLimiter {
             return self.untouched(&units);
         }
         let (ns, units) = self.moment(now, units);
-        let decision = self.rule.take(&self.table, self.hash(key), ns, &units, rule::LOOK, 1).decision(&units);
-        Decision { allowed: decision.allowed || self.mode == Mode::DryRun, ..decision }
+        let taken = self.rule.take(&self.table, self.hash(key), ns, &units, rule::LOOK, 1);
+        self.mode.answer(taken.decision(&units))
     }
 
     /// Gives `n` back, never above full; does not shorten a penalty. Of a log the newest go. A key without a cell of its own

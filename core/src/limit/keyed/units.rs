@@ -9,7 +9,7 @@ use crate::{ConfigError, Quota};
 pub(super) struct Units {
     /// Ticks of a token (buckets) or of a window (fixed window); 0 where the table has one period for all.
     pub(super) span: u64,
-    /// What a full bucket holds in ticks; `span * burst` unless the limit is still warming up.
+    /// What a full bucket holds in ticks: `span * burst`.
     pub(super) capacity: u64,
     /// The most at once, or in a window.
     pub(super) burst: u32,
@@ -47,9 +47,10 @@ impl Units {
         Self { id, ..Self::new(span, burst) }
     }
 
-    /// The same quota while only `burst` of it is open: fewer and dearer tokens in the same time.
+    /// The same quota while only `burst` of it is open: fewer and dearer tokens in the same time, but for what rounding a
+    /// token up adds, so that as many fit as are told.
     pub(super) fn warming(self, burst: u32) -> Self {
-        Self { span: self.capacity.div_ceil(burst.into()), burst, ..self }
+        Self { id: self.id, ..Self::new(self.capacity.div_ceil(burst.into()), burst) }
     }
 }
 

@@ -135,9 +135,9 @@ impl Limiter {
         }
     }
 
-    /// Nothing before `now + wait_ns`; a penalty in force is only lengthened.
+    /// Nothing before `now + wait_ns`; a penalty in force is only lengthened, one of no time is none.
     pub fn penalize(&mut self, now: u64, name: &[u8], wait_ns: u64) {
-        if self.settings.mode != Mode::Disabled {
+        if self.settings.mode != Mode::Disabled && wait_ns > 0 {
             let now = now.saturating_sub(self.epoch);
             let end = self.ticks.penalty_end(now, wait_ns.min(YEAR_NS));
             let mut key = self.key(name);
