@@ -43,6 +43,15 @@ impl Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header(pub(super) u64);
 
+/// How many epochs `now` is after `then`; below zero for an old clock reading.
+///
+/// A clock steps back a little, a key stays away for long: of the 65,536 that can be told apart 64 are for the former.
+#[inline]
+pub(super) fn epochs_since(then: u16, now: u16) -> i32 {
+    let ahead = i32::from(now.wrapping_sub(then));
+    if ahead < 0xFFC0 { ahead } else { ahead - 0x1_0000 }
+}
+
 const SEQ: u64 = (1 << 18) - 1;
 const SPILL: u64 = 3 << 18;
 /// What an insertion leaves as it is.
@@ -68,8 +77,8 @@ impl Header {
 
     /// How many epochs `now` is ahead of the line's last sweep.
     #[inline]
-    pub(super) fn epochs_behind(self, now: u16) -> i16 {
-        now.wrapping_sub((self.0 >> 20) as u16) as i16
+    pub(super) fn epochs_behind(self, now: u16) -> i32 {
+        epochs_since((self.0 >> 20) as u16, now)
     }
 
     pub(super) fn claimed(self, index: usize, tag: u64) -> Self {

@@ -19,7 +19,7 @@
 use super::cell::{self, PENALTY};
 use super::hash::KeyHash;
 use super::kind::{Layout, Place};
-use super::line::{CELLS, Header, Line};
+use super::line::{CELLS, Header, Line, epochs_since};
 use super::memory::Zeroed;
 use super::time::{Now, later, latest};
 use crate::ConfigError;
@@ -321,13 +321,15 @@ impl Table {
     fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, now: Now) {
         let evict = self.advance(kind, now);
         let long_ago = header.epochs_behind(epoch(kind, now)) > 1;
+        // From now on, not from when it was: the latter would be out of reach before the line is swept again.
+        let fresh = kind.fresh(latest(evict, now.tick));
         for word in &line.cells {
             // Acquire: see `Line::find`.
             let found = word.load(Ordering::Acquire);
             // Nothing that was put two epochs ago reaches into this one, but for penalties, whose time has a longer reach.
             let surely = long_ago && cell::state(found) & PENALTY == 0;
             if found != 0 && (surely || is_free(kind, found, evict, now)) {
-                let dated = cell::pack(cell::tag(found), kind.fresh(evict.wrapping_sub(1)));
+                let dated = cell::pack(cell::tag(found), fresh);
                 // AcqRel: as any exchange of a cell. Relaxed on failure: its key came back.
                 let _ = word.compare_exchange(found, dated, Ordering::AcqRel, Ordering::Relaxed);
             }
@@ -420,7 +422,7 @@ const SHARED_USED: u64 = 1 << 63;
 /// The state in a word of the sketch; free from `evict` on where nobody used it lately.
 fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
     let fresh = kind.fresh(evict);
-    let epochs = epoch(kind, now).wrapping_sub((word >> cell::STATE_BITS) as u16) as i16;
+    let epochs = epochs_since((word >> cell::STATE_BITS) as u16, epoch(kind, now));
     if word & SHARED_USED == 0 || epochs > 1 {
         return fresh;
     }
@@ -429,10 +431,10 @@ fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
     if later(evict, kind.free_at(state, now)) { fresh } else { kind.merge(state, fresh, now) }
 }
 
-/// A quarter of what a state's time can tell apart.
+/// The part of a state's range that `now` lies in.
 #[inline]
 fn epoch<K: Layout>(kind: &K, now: Now) -> u16 {
-    (now.tick >> (kind.time_bits() - 2)) as u16
+    (now.tick >> kind.epoch_bits()) as u16
 }
 
 /// The cell to give away: an empty one, else the one that has been free for longest.

@@ -108,6 +108,11 @@ impl Layout for Sliding {
         OWN_BITS - 2 * self.count_bits
     }
 
+    fn epoch_bits(&self) -> u32 {
+        // What is fresh is written as two windows old, and has to be read for two epochs more.
+        self.time_bits() - 3
+    }
+
     fn grain(&self) -> u32 {
         0
     }
