@@ -9,6 +9,7 @@ mod clock;
 mod errors;
 mod guarded;
 mod hot;
+mod http;
 mod limit;
 mod permit;
 mod policy;
@@ -28,6 +29,14 @@ mod _tidegate {
     use crate::clock::ManualClock;
     #[pymodule_export]
     use crate::guarded::Guarded;
+    #[pymodule_export]
+    use crate::http::access::AccessList;
+    #[pymodule_export]
+    use crate::http::client::ClientAddress;
+    #[pymodule_export]
+    use crate::http::policies::Policies;
+    #[pymodule_export]
+    use crate::http::problem::{problem_body, retry_after_seconds};
     #[pymodule_export]
     use crate::limit::block::Block;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tidegate::http::fields::{Policy, QuotaPolicy, ServiceLimit, parse_policies, parse_service_limits};
 use tidegate::http::problem::{self, ProblemType};
-use tidegate::http::{AccessList, ClientAddress, Told, Verdict, parse_address};
+use tidegate::http::{AccessList, ClientAddress, Told, parse_address};
 use tidegate::{ConfigError, Decision, TokenBucket, decision};
 
 #[derive(Deserialize)]
@@ -98,15 +98,9 @@ fn access_list() {
         AccessList::new(config.allow.iter().map(String::as_str), config.deny.iter().map(String::as_str))
     };
     play("access_list", make, |list, visitor: &Visitor, case| {
-        let expected = match visitor.verdict.as_str() {
-            "allow" => Verdict::Allow,
-            "deny" => Verdict::Deny,
-            "limit" => Verdict::Limit,
-            other => panic!("{case}: no verdict {other}"),
-        };
         let address = parse_address(visitor.address.as_bytes());
         let verdict = list.verdict(address, visitor.key.as_bytes());
-        assert_eq!(verdict, expected, "{case}: {} {:?}", visitor.address, visitor.key);
+        assert_eq!(verdict.name(), visitor.verdict, "{case}: {} {:?}", visitor.address, visitor.key);
     });
 }
 
@@ -189,13 +183,7 @@ fn ratelimit_fields() {
         assert_eq!(members.ok(), parse.members, "{}: {}", parse.field, parse.value);
     }
     for problem in &file.problems {
-        let kind = match problem.r#type.as_str() {
-            "quota_exceeded" => ProblemType::QuotaExceeded,
-            "temporary_reduced_capacity" => ProblemType::TemporaryReducedCapacity,
-            "abnormal_usage_detected" => ProblemType::AbnormalUsageDetected,
-            "forbidden" => ProblemType::Forbidden,
-            other => panic!("no problem type {other}"),
-        };
+        let kind: ProblemType = problem.r#type.parse().expect("a problem type");
         assert_eq!(kind.status(), problem.status);
         let violated: Vec<&str> = problem.violated.iter().map(String::as_str).collect();
         assert_eq!(problem::body(kind, problem.status, kind.detail(), &violated), problem.body);

@@ -1,6 +1,6 @@
 """The compiled part of tidegate; import ``tidegate`` instead."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from types import GenericAlias, TracebackType
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, final, overload
@@ -19,11 +19,13 @@ _State: TypeAlias = Literal["closed", "open", "half_open", "forced_open", "disab
 _ExceptionFilter: TypeAlias = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
 
 __all__ = [
+    "AccessList",
     "Block",
     "BoundedQueue",
     "BreakerStats",
     "BucketStats",
     "CircuitBreaker",
+    "ClientAddress",
     "Decision",
     "Event",
     "Guarded",
@@ -32,6 +34,7 @@ __all__ = [
     "Listener",
     "ManualClock",
     "Permit",
+    "Policies",
     "Policy",
     "QueueStats",
     "RateLimiter",
@@ -39,6 +42,8 @@ __all__ = [
     "Tier",
     "TokenBucket",
     "__version__",
+    "problem_body",
+    "retry_after_seconds",
 ]
 
 __version__: Final[str]
@@ -283,6 +288,44 @@ class Permit:
         exc_value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> Literal[False]: ...
+
+@final
+class AccessList:
+    def __new__(cls, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> AccessList: ...
+    def verdict(self, address: str | None = None, key: _Key | None = None) -> Literal["allow", "deny"] | None: ...
+
+@final
+class ClientAddress:
+    def __new__(
+        cls,
+        trusted: Sequence[str] = (),
+        header: str = "x-forwarded-for",
+        *,
+        ipv4_prefix: int = 32,
+        ipv6_prefix: int = 64,
+    ) -> ClientAddress: ...
+    @property
+    def header(self) -> str | None: ...
+    def key(self, peer: str, lines: Sequence[bytes] = ()) -> str: ...
+    def address(self, peer: str, lines: Sequence[bytes] = ()) -> str | None: ...
+
+@final
+class Policies:
+    def __new__(
+        cls,
+        limit: Any = None,
+        name: str = "default",
+        *,
+        legacy: bool = False,
+        unit: str | None = None,
+        jitter: float = 0.0,
+    ) -> Policies: ...
+    def tell(
+        self, decision: Decision, each: dict[str, Decision] | None = None
+    ) -> tuple[list[tuple[bytes, bytes]], int]: ...
+
+def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...
+def retry_after_seconds(seconds: float) -> int: ...
 
 @final
 class Policy:

@@ -46,6 +46,25 @@ impl From<tidegate::Decision> for Decision {
     }
 }
 
+/// Python's seconds as nanoseconds of the core; what no clock can say is the nearest that one can.
+pub(crate) fn nanoseconds(seconds: f64) -> u64 {
+    // `as` saturates: `math.inf` becomes NEVER.
+    (seconds * 1e9).round() as u64
+}
+
+impl From<&Decision> for tidegate::Decision {
+    fn from(decision: &Decision) -> Self {
+        Self {
+            allowed: decision.allowed,
+            limit: decision.limit,
+            remaining: decision.remaining,
+            retry_after_ns: nanoseconds(decision.retry_after),
+            reset_after_ns: nanoseconds(decision.reset_after),
+            delay_ns: nanoseconds(decision.delay),
+        }
+    }
+}
+
 /// The arguments of `Decision`, as pickle repeats them.
 type Arguments = (bool, u32, u32, f64, f64, f64, Option<String>);
 

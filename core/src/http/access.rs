@@ -1,7 +1,7 @@
 //! Who is never limited, and who is always refused.
 
 use super::Network;
-use crate::{ConfigError, ConfigErrorKind};
+use crate::ConfigError;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -14,6 +14,17 @@ pub enum Verdict {
     Deny,
     /// On neither: the limits decide.
     Limit,
+}
+
+impl Verdict {
+    /// The name in every language: `"allow"`, `"deny"`, `"limit"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Limit => "limit",
+        }
+    }
 }
 
 /// Entries that allow and entries that deny; the most specific one that fits decides.
@@ -74,7 +85,7 @@ impl AccessList {
         }
         let network = Network::parse(field, entry).map_err(|error| {
             let hint = format!("{}; an exact key is written \"key:\" and the key", error.message());
-            ConfigError::new(ConfigErrorKind::Syntax, field, hint)
+            ConfigError::syntax(field, hint)
         })?;
         let lengths = if network.is_ipv4() { &mut self.ipv4 } else { &mut self.ipv6 };
         lengths.push(network.prefix());

@@ -45,11 +45,16 @@ impl Jitter {
 
     /// What the client is told of this decision. One draw serves both times, so that they keep their order.
     pub fn tell(&self, decision: &Decision) -> Told {
-        let told = Told::of(decision);
-        if self.fraction == 0.0 { told } else { self.lengthen(told, fastrand::f64()) }
+        self.lengthen(Told::of(decision), self.draw())
     }
 
-    /// The same with the draw given: `draw` from 0 up to, but not including, 1.
+    /// A draw for [`lengthen`](Self::lengthen), from 0 up to, but not including, 1. An answer about several limits takes one
+    /// for all of them.
+    pub fn draw(&self) -> f64 {
+        if self.fraction == 0.0 { 0.0 } else { fastrand::f64() }
+    }
+
+    /// The times made longer by as much as the draw says.
     pub fn lengthen(&self, told: Told, draw: f64) -> Told {
         Told { reset: self.longer(told.reset, draw), retry_after: self.longer(told.retry_after, draw), ..told }
     }

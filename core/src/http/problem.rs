@@ -1,7 +1,9 @@
 //! Bodies of refusals: `application/problem+json` (RFC 9457) with the problem types of
 //! draft-ietf-httpapi-ratelimit-headers-10 section 5.
 
+use crate::ConfigError;
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 /// The media type of [`body`].
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -21,6 +23,21 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::QuotaExceeded, Self::TemporaryReducedCapacity, Self::AbnormalUsageDetected, Self::Forbidden];
+
+    /// The name in every language: `"quota_exceeded"`, `"temporary_reduced_capacity"`, `"abnormal_usage_detected"`,
+    /// `"forbidden"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::TemporaryReducedCapacity => "temporary_reduced_capacity",
+            Self::AbnormalUsageDetected => "abnormal_usage_detected",
+            Self::Forbidden => "forbidden",
+        }
+    }
+
     /// The member `type`: a URI.
     pub const fn uri(self) -> &'static str {
         match self {
@@ -62,6 +79,17 @@ impl ProblemType {
             Self::AbnormalUsageDetected => "Blocked for a while; Retry-After tells when to come back.",
             Self::Forbidden => "This client is not served.",
         }
+    }
+}
+
+impl FromStr for ProblemType {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|problem| problem.name() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            ConfigError::syntax("kind", format!("{text:?} is not a problem type; allowed are {names}"))
+        })
     }
 }
 

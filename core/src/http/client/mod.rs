@@ -7,7 +7,7 @@ mod list;
 pub use address::parse_address;
 
 use super::Network;
-use crate::{ConfigError, ConfigErrorKind};
+use crate::ConfigError;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -88,8 +88,7 @@ impl ClientAddress {
                     continue;
                 }
                 "*" => {
-                    return Err(ConfigError::new(
-                        ConfigErrorKind::Syntax,
+                    return Err(ConfigError::syntax(
                         "trusted",
                         "\"*\" would let every client choose whose limit it uses; name the networks of your proxies, such \
                          as 10.0.0.0/8, or \"private\", \"loopback\", \"unix\"",
@@ -117,7 +116,7 @@ impl ClientAddress {
         if name.is_empty() || !name.bytes().all(token) {
             let message =
                 format!("{name:?} is not a header's name; write one such as \"x-forwarded-for\" or \"forwarded\"");
-            return Err(ConfigError::new(ConfigErrorKind::Syntax, "header", message));
+            return Err(ConfigError::syntax("header", message));
         }
         self.header = name.to_ascii_lowercase();
         Ok(self)
@@ -175,7 +174,7 @@ impl ClientAddress {
     pub fn key_of(&self, address: IpAddr) -> String {
         let address = address.to_canonical();
         let prefix = if address.is_ipv4() { self.ipv4_prefix } else { self.ipv6_prefix };
-        Network::around(address, prefix).to_string()
+        Network::around(address, prefix).text()
     }
 
     fn trusts(&self, peer: Option<IpAddr>) -> bool {

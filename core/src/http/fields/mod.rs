@@ -10,7 +10,7 @@ mod structured;
 pub use parse::{QuotaPolicy, ServiceLimit, parse_policies, parse_service_limits};
 
 use super::Told;
-use crate::{ConfigError, ConfigErrorKind};
+use crate::ConfigError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
@@ -129,7 +129,7 @@ fn quoted(field: &'static str, text: &str) -> Result<String, ConfigError> {
     } else {
         return Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")));
     };
-    Err(ConfigError::new(ConfigErrorKind::Syntax, field, message))
+    Err(ConfigError::syntax(field, message))
 }
 
 fn push_number(value: &mut String, parameter: &str, number: u64) {

@@ -1,7 +1,7 @@
 //! The two fields as a client reads them.
 
 use super::structured::{Bare, Item, list};
-use crate::{ConfigError, ConfigErrorKind};
+use crate::ConfigError;
 
 /// A member of `RateLimit-Policy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct ServiceLimit {
 /// Strict, as RFC 9651 and the draft want it: the whole field or nothing. Unknown parameters must be well formed and are
 /// dropped; of two of one name the later counts.
 ///
-/// Errors: `rate_limit_policy`, kind [`Syntax`](ConfigErrorKind::Syntax), with what was expected and where. A client
+/// Errors: `rate_limit_policy`, kind [`Syntax`](crate::ConfigErrorKind::Syntax), with what was expected and where. A client
 /// ignores such a field.
 pub fn parse_policies(value: &str) -> Result<Vec<QuotaPolicy>, ConfigError> {
     let field = Field("rate_limit_policy");
@@ -81,7 +81,7 @@ impl Field {
     }
 
     fn malformed(&self, what: &str) -> ConfigError {
-        ConfigError::new(ConfigErrorKind::Syntax, self.0, format!("{what}; a malformed field is ignored as a whole"))
+        ConfigError::syntax(self.0, format!("{what}; a malformed field is ignored as a whole"))
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ConfigErrorKind;
 use crate::Quota;
 use proptest::prelude::*;
 use sfv::{BareItem, List, ListEntry, Parser};

@@ -1,0 +1,6 @@
+//! The HTTP manners, which are the core's, for ASGI.
+
+pub(crate) mod access;
+pub(crate) mod client;
+pub(crate) mod policies;
+pub(crate) mod problem;

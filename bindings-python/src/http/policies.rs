@@ -1,0 +1,165 @@
+//! What a client is told of a limit: RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10. Every answer
+//! carries them, and here they cost a tenth of what they cost in Python.
+
+use crate::errors::from_core;
+use crate::limit::bucket::TokenBucket;
+use crate::limit::decision::Decision;
+use crate::limit::keyed::RateLimiter;
+use crate::limit::set::LimitSet;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate::http::fields::Policy;
+use tidegate::http::{Jitter, Told};
+
+/// A field's name, made once.
+macro_rules! name {
+    ($py:expr, $name:literal) => {{
+        static NAME: PyOnceLock<Py<PyBytes>> = PyOnceLock::new();
+        NAME.get_or_init($py, || PyBytes::new($py, $name).unbind()).bind($py)
+    }};
+}
+
+/// How a limit presents itself to clients.
+///
+/// Args:
+///     limit: a TokenBucket, a RateLimiter or a LimitSet, whose quotas RateLimit-Policy tells; of another limit, or None, there
+///         is only RateLimit.
+///     name: the policy's name; the limits of a LimitSet have their own.
+///     legacy: X-RateLimit-Limit, -Remaining and -Reset (seconds from now, as Retry-After) as well.
+///     unit: what costs are counted in, such as `"content-bytes"`; default: requests.
+///     jitter: up to this fraction longer are the times that clients are told, so that they do not return together.
+///
+/// Raises ConfigError for a name or unit that is not printable ASCII or longer than 128 characters, or a jitter outside 0 to 1.
+/// Immutable, so safe on any thread.
+#[pyclass(frozen, module = "tidegate.headers")]
+#[derive(Debug)]
+pub(crate) struct Policies {
+    members: Box<[Member]>,
+    legacy: bool,
+    jitter: Jitter,
+}
+
+#[derive(Debug)]
+struct Member {
+    name: Py<PyString>,
+    policy: Policy,
+    limit: Limit,
+}
+
+#[derive(Debug)]
+enum Limit {
+    Bucket(Arc<tidegate::TokenBucket>),
+    Keyed(Arc<tidegate::RateLimiter>),
+    Unknown,
+}
+
+impl Member {
+    fn new(name: &Bound<'_, PyString>, unit: Option<&str>, limit: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let policy = Policy::new(&name.to_string_lossy()).and_then(|policy| match unit {
+            Some(unit) => policy.with_unit(unit),
+            None => Ok(policy),
+        });
+        let policy = policy.map_err(|error| from_core(name.py(), &error))?;
+        let limit = if let Ok(bucket) = limit.cast::<TokenBucket>() {
+            Limit::Bucket(Arc::clone(&bucket.get().core))
+        } else if let Ok(limiter) = limit.cast::<RateLimiter>() {
+            Limit::Keyed(Arc::clone(&limiter.get().core))
+        } else {
+            Limit::Unknown
+        };
+        Ok(Self { name: name.clone().unbind(), policy, limit })
+    }
+
+    /// The time in which all of the quota is back, read anew: `set_quota` may have changed it. Of tiers it is the default's.
+    fn window(&self) -> Option<Duration> {
+        match &self.limit {
+            Limit::Bucket(bucket) => Some(bucket.quota().fill_time()),
+            Limit::Keyed(limiter) if limiter.algorithm().is_window() => Some(limiter.quota().period()),
+            Limit::Keyed(limiter) => Some(limiter.quota().fill_time()),
+            Limit::Unknown => None,
+        }
+    }
+
+    /// Adds this limit to both fields.
+    fn write(&self, quota: &mut String, state: &mut String, told: &Told) {
+        if let Some(window) = self.window() {
+            self.policy.write_quota(quota, told.limit, Some(window), None);
+        }
+        self.policy.write_limit(state, told, None);
+    }
+}
+
+#[pymethods]
+impl Policies {
+    #[new]
+    #[pyo3(signature = (limit = None, name = None, *, legacy = false, unit = None, jitter = 0.0),
+           text_signature = "(limit=None, name='default', *, legacy=False, unit=None, jitter=0.0)")]
+    fn new(
+        py: Python<'_>,
+        limit: Option<&Bound<'_, PyAny>>,
+        name: Option<&Bound<'_, PyString>>,
+        legacy: bool,
+        unit: Option<&str>,
+        jitter: f64,
+    ) -> PyResult<Self> {
+        let (name, nothing) = (name.unwrap_or(intern!(py, "default")), py.None().into_bound(py));
+        let limit = limit.unwrap_or(&nothing);
+        let members = if limit.is_instance_of::<LimitSet>() {
+            let limits = limit.getattr(intern!(py, "limits"))?.cast_into::<PyDict>()?;
+            limits.iter().map(|(name, limit)| Member::new(name.cast()?, unit, &limit)).collect::<PyResult<_>>()?
+        } else {
+            [Member::new(name, unit, limit)?].into()
+        };
+        let jitter = Jitter::new(jitter).map_err(|error| from_core(py, &error))?;
+        Ok(Self { members, legacy, jitter })
+    }
+
+    /// The fields of an answer, and the seconds of its Retry-After (0 when admitted: it has none).
+    ///
+    /// `decision` is the answer of the limit; for a LimitSet `each` are the answers of its limits by name, as `check_each` gives
+    /// them. Without them only the limit that denied is told of.
+    #[pyo3(signature = (decision, each = None))]
+    fn tell<'py>(
+        &self,
+        decision: &Bound<'py, Decision>,
+        each: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<(Bound<'py, PyList>, u64)> {
+        let (py, draw) = (decision.py(), self.jitter.draw());
+        let lengthen = |decision: &Decision| self.jitter.lengthen(Told::of(&decision.into()), draw);
+        let told = lengthen(decision.get());
+        let (mut quota, mut state) = (String::new(), String::new());
+        match (&*self.members, each) {
+            ([member], None) => member.write(&mut quota, &mut state, &told),
+            (members, None) => {
+                let denied = decision.get().denied_by.as_deref();
+                if let Some(member) = members.iter().find(|member| denied == Some(member.policy.name())) {
+                    member.write(&mut quota, &mut state, &told);
+                }
+            }
+            (members, Some(each)) => {
+                for member in members {
+                    if let Some(own) = each.get_item(&member.name)? {
+                        member.write(&mut quota, &mut state, &lengthen(own.cast::<Decision>()?.get()));
+                    }
+                }
+            }
+        }
+        let fields = PyList::empty(py);
+        for (name, value) in [(name!(py, b"ratelimit-policy"), &quota), (name!(py, b"ratelimit"), &state)] {
+            if !value.is_empty() {
+                fields.append((name, PyBytes::new(py, value.as_bytes())))?;
+            }
+        }
+        if self.legacy {
+            let number = |number: u64| PyBytes::new(py, number.to_string().as_bytes());
+            fields.append((name!(py, b"x-ratelimit-limit"), number(told.limit.into())))?;
+            fields.append((name!(py, b"x-ratelimit-remaining"), number(told.remaining.into())))?;
+            fields.append((name!(py, b"x-ratelimit-reset"), number(told.reset)))?;
+        }
+        Ok((fields, told.retry_after))
+    }
+}

@@ -1,0 +1,29 @@
+//! Bodies of refusals, and the seconds of Retry-After.
+
+use crate::errors::from_core;
+use crate::limit::decision::nanoseconds;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tidegate::http::problem::{self, ProblemType};
+
+/// The status and the problem+json body of a refusal: `kind` is "quota_exceeded", "temporary_reduced_capacity",
+/// "abnormal_usage_detected" or "forbidden"; a status and a detail of None are that kind's own.
+#[pyfunction]
+pub(crate) fn problem_body<'py>(
+    py: Python<'py>,
+    kind: &str,
+    status: Option<u16>,
+    detail: Option<&str>,
+    violated: Vec<String>,
+) -> PyResult<(u16, Bound<'py, PyBytes>)> {
+    let kind: ProblemType = kind.parse().map_err(|error| from_core(py, &error))?;
+    let (status, detail) = (status.unwrap_or(kind.status()), detail.unwrap_or(kind.detail()));
+    let violated: Vec<&str> = violated.iter().map(String::as_str).collect();
+    Ok((status, PyBytes::new(py, problem::body(kind, status, detail, &violated).as_bytes())))
+}
+
+/// A Retry-After value: whole seconds, rounded up, at least 1; "never" (`math.inf`) reads as an hour.
+#[pyfunction]
+pub(crate) fn retry_after_seconds(seconds: f64) -> u64 {
+    tidegate::http::retry_after_seconds(nanoseconds(seconds))
+}
