@@ -115,7 +115,8 @@ impl Tier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Hits {
-    /// Hits of the key in its present window, these included; 1,048,575 stands for that many or more.
+    /// Hits of the key in its present window, these included. It stops at the largest count that the limiter's largest quota
+    /// needs bits for (2^20 - 1 for a limit of 1,048,575), which stands for that many or more.
     pub count: u32,
     /// Nanoseconds until the window ends.
     pub reset_after_ns: u64,
@@ -150,7 +151,7 @@ impl RateLimiter {
     /// As `config` says, on `clock`.
     ///
     /// Errors: `max_keys` outside 1 to 100 million, or more than there is memory for; `rate` and `burst` when the quota, or the
-    /// fastest, is beyond what the algorithm can hold (a bucket's burst: 1,048,576; a fixed window: 1,048,575; a sliding
+    /// fastest, is beyond what the algorithm can hold (a bucket's burst: 524,288 at any rate; a fixed window: 1,048,575; a sliding
     /// window: 262,143; a sliding log: 4,096).
     pub fn with_config(config: LimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
         let LimiterConfig { algorithm, quota, max_keys, huge_pages, .. } = config;
