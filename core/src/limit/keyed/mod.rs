@@ -122,6 +122,18 @@ pub struct Hits {
     pub reset_after_ns: u64,
 }
 
+/// What [`RateLimiter::windows`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Windows {
+    /// Counts of the window before the present one.
+    pub previous: u32,
+    /// Counts of the present window.
+    pub current: u32,
+    /// Nanoseconds that are left of the present window.
+    pub left_ns: u64,
+}
+
 /// Counts since the limiter was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -355,6 +367,21 @@ impl RateLimiter {
         let units = self.default_units();
         self.rule.hit(&self.table, self.hash(key), self.since(now), &units, n).ok_or_else(|| {
             let message = format!("only a fixed_window counts hits, this is a {}", self.algorithm);
+            ConfigError::new(crate::ConfigErrorKind::Conflict, "algorithm", message)
+        })
+    }
+
+    /// Sliding windows only: the two counts behind a key's estimate, for stores that judge by themselves.
+    ///
+    /// Errors: `algorithm` when this is not a sliding window.
+    pub fn windows(&self, key: &[u8]) -> Result<Windows, ConfigError> {
+        self.windows_at(self.clock.now(), key)
+    }
+
+    /// [`windows`](Self::windows) at `now`.
+    pub fn windows_at(&self, now: u64, key: &[u8]) -> Result<Windows, ConfigError> {
+        self.rule.windows(&self.table, self.hash(key), self.since(now)).ok_or_else(|| {
+            let message = format!("only a sliding_window has two windows, this is a {}", self.algorithm);
             ConfigError::new(crate::ConfigErrorKind::Conflict, "algorithm", message)
         })
     }

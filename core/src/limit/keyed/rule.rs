@@ -1,6 +1,5 @@
 //! The algorithm of one limiter, chosen when it is made: each call goes to the table with the right kind.
 
-use super::Hits;
 use super::cell::LONGEST_PENALTY_NS;
 use super::hash::KeyHash;
 use super::kind::{Fixed, Gcra, Kind, Layout, Log, MAX_LOG, Sliding};
@@ -8,6 +7,7 @@ use super::ops::{Locate, Penalize, Refund, Reset, Take, Taken, Undo};
 use super::table::{Op, Spot, Step, Table};
 use super::time::Now;
 use super::units::{Units, bucket_ticks, bucket_units};
+use super::{Hits, Windows};
 use crate::limit::Algorithm;
 use crate::{ConfigError, Quota};
 
@@ -171,6 +171,13 @@ impl Rule {
         }
     }
 
+    pub(super) fn windows(&self, table: &Table, key: KeyHash, ns: u64) -> Option<Windows> {
+        match self {
+            Self::Sliding(kind) => Some(table.apply(kind, key, kind.now(ns), &Both { kind })),
+            _ => None,
+        }
+    }
+
     pub(super) fn len(&self, table: &Table, ns: u64) -> usize {
         with_kind!(self, kind => table.len(kind, kind.now(ns)))
     }
@@ -207,6 +214,19 @@ impl Op for Hit<'_> {
         let (state, count, reset_after_ns) = self.kind.hit(self.units, state, now, self.n);
         let answer = Hits { count, reset_after_ns };
         if self.n == 0 { Step::Keep(answer) } else { Step::Put(state, answer) }
+    }
+}
+
+/// Looks at the two windows of a sliding counter.
+struct Both<'a> {
+    kind: &'a Sliding,
+}
+
+impl Op for Both<'_> {
+    type Answer = Windows;
+
+    fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<Windows> {
+        Step::Keep(self.kind.windows(state, now))
     }
 }
 

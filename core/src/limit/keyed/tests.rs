@@ -108,3 +108,16 @@ fn years_of_silence_are_not_taken_for_the_future() {
         }
     }
 }
+
+#[test]
+fn both_windows_of_a_sliding_counter_can_be_seen() {
+    let limiter = limiter(Algorithm::SlidingWindow, "10/s");
+    let seen = |at: u64| limiter.windows_at(at, b"key").map(|w| (w.previous, w.current, w.left_ns));
+    assert_eq!(seen(0), Ok((0, 0, 1_000 * MS)));
+    assert_eq!(admitted(&limiter, 200 * MS, 4), 4);
+    assert_eq!(seen(250 * MS), Ok((0, 4, 750 * MS)));
+    assert_eq!(admitted(&limiter, 1_100 * MS, 2), 2);
+    assert_eq!(seen(1_100 * MS), Ok((4, 2, 900 * MS)));
+    assert_eq!(seen(3_000 * MS), Ok((0, 0, 1_000 * MS)));
+    assert_eq!(self::limiter(Algorithm::FixedWindow, "10/s").windows(b"key").unwrap_err().field(), "algorithm");
+}

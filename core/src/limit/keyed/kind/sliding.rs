@@ -1,6 +1,7 @@
 //! Sliding window counter: `window:b | prev:c | cur:c`, b + 2c = 39. Two windows, the earlier weighted by the part of it
 //! that still counts. Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains" (2017).
 
+use super::super::Windows;
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
 use super::super::time::{Now, later, unwrap};
 use super::super::units::Units;
@@ -80,6 +81,12 @@ impl Sliding {
     fn used(&self, counts: Counts, now: Now) -> u128 {
         let left = u128::from(self.period - self.elapsed(now));
         u128::from(counts.prev) * left + u128::from(counts.cur) * u128::from(self.period)
+    }
+
+    /// Both counts as they stand at `now`, and what is left of the present window; a penalty reads as none.
+    pub(crate) fn windows(&self, state: u64, now: Now) -> Windows {
+        let Counts { prev, cur } = self.counts(state, now);
+        Windows { previous: prev as u32, current: cur as u32, left_ns: self.period - self.elapsed(now) }
     }
 
     fn retry(&self, counts: Counts, limit: u64, n: u64, now: Now) -> u64 {
