@@ -267,6 +267,13 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         Ok((hits.count, seconds(hits.reset_after_ns)))
     }
 
+    /// The two counts behind a key's estimate, for stores that judge by themselves; sliding windows only: of the window before,
+    /// of the present one, and the seconds that are left of that.
+    fn windows(&self, key: &Bound<'_, PyAny>) -> PyResult<(u32, u32, f64)> {
+        let seen = self.core.windows(Key::of(key)?.bytes()).map_err(|error| from_core(key.py(), &error))?;
+        Ok((seen.previous, seen.current, seconds(seen.left_ns)))
+    }
+
     /// Counts since the limiter was made.
     fn stats(&self) -> LimiterStats {
         self.core.stats().into()

@@ -1,0 +1,321 @@
+"""A storage for ``limits``, and so for slowapi and flask-limiter: import this module and write ``tidegate://`` as the URI.
+
+Counters live in this process, in tables of fixed size: ``tidegate://?max_keys=100000``, or ``async+tidegate://`` for
+``limits.aio``. The three strategies behave as they do on the library's memory storage, but for two edges that
+docs/coming-from-limits.md names.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import limits.aio.storage
+import limits.storage
+from limits.errors import ConfigurationError
+
+from ._tidegate import LimitSet, ManualClock, RateLimiter, Tier
+from .errors import ConfigError
+
+__all__ = ["AsyncTidegateStorage", "TidegateStorage"]
+
+T = TypeVar("T")
+
+# What a counter of the core holds; a full one reads as "over any limit", so that what it cannot count is refused.
+_MOST_HITS = 2**20 - 1
+_OVER = 2**63 - 1
+_MOST_SLIDING = 2**18 - 1
+_MOST_LOGGED = 4096
+
+
+class _Log(NamedTuple):
+    limiter: RateLimiter
+    # A set of one: its peek takes a cost, which finds the oldest entry.
+    look: LimitSet
+
+
+class _Tables:
+    """A table for each length of window, made when a strategy first asks for it: an application names few."""
+
+    def __init__(self, uri: str | None, max_keys: Any, max_entries: Any, clock: ManualClock | None) -> None:
+        given: dict[str, Any] = {name: values[-1] for name, values in parse_qs(urlsplit(uri or "").query).items()}
+        self._max_keys = _number("max_keys", given.pop("max_keys", max_keys))
+        self._max_entries = _number("max_entries", given.pop("max_entries", max_entries))
+        if given:
+            raise ConfigurationError(f"tidegate: unknown option {', '.join(given)}; known are max_keys and max_entries")
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tables: dict[Any, Any] = {}
+
+    def _table(self, at: tuple[Any, ...], make: Callable[[], T]) -> T:
+        table: T | None = self._tables.get(at)
+        if table is None:
+            with self._lock:
+                table = self._tables.get(at)
+                if table is None:
+                    table = make()
+                    # A new dict: others may be iterating over the old one.
+                    self._tables = {**self._tables, at: table}
+        return table
+
+    def _limiter(self, algorithm: Any, limit: int, expiry: float, max_keys: int) -> RateLimiter:
+        try:
+            return RateLimiter(limit, expiry, algorithm=algorithm, max_keys=max_keys, clock=self._clock)
+        except ConfigError as error:
+            raise ConfigurationError(f"tidegate: {error}") from error
+
+    def counter(self, expiry: float) -> RateLimiter:
+        """Of fixed windows."""
+        return self._table(
+            ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, expiry, self._max_keys)
+        )
+
+    def window(self, expiry: float) -> RateLimiter:
+        """Of sliding window counters."""
+        return self._table(
+            ("window", expiry), lambda: self._limiter("sliding_window", _MOST_SLIDING, expiry, self._max_keys)
+        )
+
+    def tier(self, limit: int, expiry: float) -> Tier:
+        if limit > _MOST_SLIDING:
+            raise ConfigurationError(
+                f"tidegate: sliding-window-counter goes up to {_MOST_SLIDING} per window, got {limit}; take fixed-window"
+            )
+        return self._table(("tier", limit, expiry), lambda: self.window(expiry).tier(limit, expiry))
+
+    def log(self, limit: int, expiry: float) -> _Log:
+        """Of moving windows."""
+        if limit > _MOST_LOGGED:
+            raise ConfigurationError(
+                f"tidegate: moving-window remembers up to {_MOST_LOGGED} hits of a key, got {limit}; take "
+                "sliding-window-counter, which needs two numbers for any limit"
+            )
+
+        def make() -> _Log:
+            keys = max(1, min(self._max_keys, self._max_entries // limit))
+            limiter = self._limiter("sliding_log", limit, expiry, keys)
+            return _Log(limiter, LimitSet(log=limiter))
+
+        return self._table(("log", limit, expiry), make)
+
+    def counters(self) -> list[RateLimiter]:
+        return [table for at, table in self._tables.items() if at[0] == "counter"]
+
+    def logs(self) -> list[RateLimiter]:
+        return [table.limiter for at, table in self._tables.items() if at[0] == "log"]
+
+    def windows(self) -> list[RateLimiter]:
+        return [table for at, table in self._tables.items() if at[0] == "window"]
+
+
+class _Operations:
+    """What a storage does, for threads and event loops alike: nothing here waits."""
+
+    def __init__(self, tables: _Tables) -> None:
+        self._tables = tables
+
+    def incr(self, key: str, expiry: float, amount: int) -> int:
+        count, _ = self._tables.counter(expiry).hit(key, amount)
+        return count if count < _MOST_HITS else _OVER
+
+    def get(self, key: str) -> int:
+        count = 0
+        for table in self._tables.counters():
+            seen = table.peek(key)
+            count = max(count, seen.limit - seen.remaining)
+        return count if count < _MOST_HITS else _OVER
+
+    def get_expiry(self, key: str) -> float:
+        return time.time() + max((table.peek(key).reset_after for table in self._tables.counters()), default=0.0)
+
+    def clear(self, key: str) -> None:
+        for table in (*self._tables.counters(), *self._tables.logs()):
+            table.reset(key)
+
+    def reset(self) -> int:
+        tables = (*self._tables.counters(), *self._tables.logs(), *self._tables.windows())
+        keys = sum(len(table) for table in tables)
+        for table in tables:
+            table.reset_all()
+        return keys
+
+    def acquire_entry(self, key: str, limit: int, expiry: float, amount: int) -> bool:
+        return amount <= limit and self._tables.log(limit, expiry).limiter.try_acquire(key, amount)
+
+    def get_moving_window(self, key: str, limit: int, expiry: float) -> tuple[float, int]:
+        log, now = self._tables.log(limit, expiry), time.time()
+        count = limit - log.limiter.peek(key).remaining
+        # One more than fits has to wait until the oldest entry is gone.
+        until = log.look.peek({"log": key}, n=limit - count + 1).retry_after if count else 0.0
+        return (now - expiry + until, count) if until else (now, 0)
+
+    def acquire_sliding_window_entry(self, key: str, limit: int, expiry: float, amount: int) -> bool:
+        return amount <= limit and self._tables.window(expiry).try_acquire(key, amount, self._tables.tier(limit, expiry))
+
+    def get_sliding_window(self, key: str, expiry: float) -> tuple[int, float, int, float]:
+        previous, current, left = self._tables.window(expiry).windows(key)
+        return previous, left if previous else 0.0, current, left + expiry
+
+    def clear_sliding_window(self, key: str, expiry: float) -> None:
+        self._tables.window(expiry).reset(key)
+
+
+class TidegateStorage(
+    limits.storage.Storage, limits.storage.MovingWindowSupport, limits.storage.SlidingWindowCounterSupport
+):
+    """``tidegate://``: limits' storage on tidegate's tables.
+
+    Args:
+        uri: ``tidegate://``, with options as in ``tidegate://?max_keys=100000&max_entries=1000000``.
+        wrap_exceptions: as every storage of limits has it.
+        max_keys: how many live keys each length of window has room for; more share counts, and are refused early.
+        max_entries: how many hits the tables of each moving-window limit remember for all keys together.
+        clock: a ManualClock, for tests.
+
+    Safe from any number of threads; nothing blocks. Counters end with the process.
+    """
+
+    STORAGE_SCHEME = ["tidegate"]
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        wrap_exceptions: bool = False,
+        *,
+        max_keys: int | str = 100_000,
+        max_entries: int | str = 1_000_000,
+        clock: ManualClock | None = None,
+    ) -> None:
+        super().__init__(uri, wrap_exceptions)
+        self._do = _Operations(_Tables(uri, max_keys, max_entries, clock))
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What wrap_exceptions wraps."""
+        return ValueError
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """Counts in the key's window of ``expiry`` seconds, which the first hit opens."""
+        return self._do.incr(key, expiry, amount)
+
+    def get(self, key: str) -> int:
+        """The count of the key's window."""
+        return self._do.get(key)
+
+    def get_expiry(self, key: str) -> float:
+        """When the key's window ends, in the seconds of ``time.time``; now, if there is none."""
+        return self._do.get_expiry(key)
+
+    def check(self) -> bool:
+        """Always well."""
+        return True
+
+    def reset(self) -> int:
+        """Forgets all keys and says how many there were."""
+        return self._do.reset()
+
+    def clear(self, key: str) -> None:
+        """Forgets a key."""
+        self._do.clear(key)
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Takes ``amount`` of a moving window."""
+        return self._do.acquire_entry(key, limit, expiry, amount)
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """The time of the oldest hit that counts, and how many do."""
+        return self._do.get_moving_window(key, limit, expiry)
+
+    def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Takes ``amount`` of two weighted windows."""
+        return self._do.acquire_sliding_window_entry(key, limit, expiry, amount)
+
+    def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+        """Count and seconds left, of the window before and of the present one."""
+        return self._do.get_sliding_window(key, expiry)
+
+    def clear_sliding_window(self, key: str, expiry: int) -> None:
+        """Forgets a key of the sliding window counter."""
+        self._do.clear_sliding_window(key, expiry)
+
+
+class AsyncTidegateStorage(
+    limits.aio.storage.Storage, limits.aio.storage.MovingWindowSupport, limits.aio.storage.SlidingWindowCounterSupport
+):
+    """``async+tidegate://``: as TidegateStorage, for ``limits.aio``."""
+
+    STORAGE_SCHEME = ["async+tidegate"]
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        wrap_exceptions: bool = False,
+        *,
+        max_keys: int | str = 100_000,
+        max_entries: int | str = 1_000_000,
+        clock: ManualClock | None = None,
+    ) -> None:
+        super().__init__(uri, wrap_exceptions)
+        self._do = _Operations(_Tables(uri, max_keys, max_entries, clock))
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What wrap_exceptions wraps."""
+        return ValueError
+
+    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """As TidegateStorage.incr."""
+        return self._do.incr(key, expiry, amount)
+
+    async def get(self, key: str) -> int:
+        """As TidegateStorage.get."""
+        return self._do.get(key)
+
+    async def get_expiry(self, key: str) -> float:
+        """As TidegateStorage.get_expiry."""
+        return self._do.get_expiry(key)
+
+    async def check(self) -> bool:
+        """Always well."""
+        return True
+
+    async def reset(self) -> int:
+        """As TidegateStorage.reset."""
+        return self._do.reset()
+
+    async def clear(self, key: str) -> None:
+        """As TidegateStorage.clear."""
+        self._do.clear(key)
+
+    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """As TidegateStorage.acquire_entry."""
+        return self._do.acquire_entry(key, limit, expiry, amount)
+
+    async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """As TidegateStorage.get_moving_window."""
+        return self._do.get_moving_window(key, limit, expiry)
+
+    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """As TidegateStorage.acquire_sliding_window_entry."""
+        return self._do.acquire_sliding_window_entry(key, limit, expiry, amount)
+
+    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+        """As TidegateStorage.get_sliding_window."""
+        return self._do.get_sliding_window(key, expiry)
+
+    async def clear_sliding_window(self, key: str, expiry: int) -> None:
+        """As TidegateStorage.clear_sliding_window."""
+        self._do.clear_sliding_window(key, expiry)
+
+
+def _number(name: str, value: Any) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise ConfigurationError(f"tidegate: {name} must be a whole number of 1 or more, got {value!r}")
+    return number

@@ -1,0 +1,241 @@
+"""The storage for limits: that library's own behaviour, beside its memory storage on one clock, and under real applications."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from typing import Any
+
+import limits
+import limits.aio.storage
+import limits.aio.strategies
+import pytest
+import tidegate.limits
+from conftest import Thread, run
+from limits.errors import ConfigurationError
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import (
+    STRATEGIES,
+    FixedWindowRateLimiter,
+    MovingWindowRateLimiter,
+    SlidingWindowCounterRateLimiter,
+)
+from tidegate import ManualClock
+
+START = 1_800_000_000 // 64 * 64
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    """One clock for both libraries: the storage's own, and what time.time says."""
+    clock = ManualClock(START * 1_000_000_000)
+    monkeypatch.setattr(time, "time", lambda: clock.now_ns / 1e9)
+    return clock
+
+
+def ours(clock: ManualClock, uri: str = "tidegate://", **options: Any) -> Any:
+    return storage_from_string(uri, clock=clock, **options)
+
+
+def test_one_import_registers_both_schemes() -> None:
+    assert isinstance(storage_from_string("tidegate://"), tidegate.limits.TidegateStorage)
+    assert isinstance(storage_from_string("async+tidegate://"), tidegate.limits.AsyncTidegateStorage)
+
+
+def test_fixed_window(wall: ManualClock) -> None:
+    storage = ours(wall)
+    limiter, limit = FixedWindowRateLimiter(storage), limits.RateLimitItemPerSecond(10, 2)
+    assert all(limiter.hit(limit) for _ in range(10))
+    wall.advance(1)
+    assert not limiter.hit(limit)
+    assert limiter.get_window_stats(limit).remaining == 0
+    assert limiter.get_window_stats(limit).reset_time == pytest.approx(START + 2, abs=0.001)
+    assert storage.get(limit.key_for()) == 11, "a refused hit counts, as in every storage of limits"
+    wall.advance(1.001)
+    assert limiter.get_window_stats(limit).remaining == 10
+    assert storage.get(limit.key_for()) == 0 and storage.get_expiry(limit.key_for()) == time.time()
+    assert limiter.hit(limit, cost=5) and limiter.get_window_stats(limit).remaining == 5
+    assert limiter.test(limit, cost=5) and not limiter.test(limit, cost=6)
+
+
+def test_the_window_starts_at_the_first_hit(wall: ManualClock) -> None:
+    storage = ours(wall)
+    wall.advance(0.75)
+    assert storage.incr("k", 2) == 1
+    assert storage.get_expiry("k") == pytest.approx(START + 2.75, abs=0.001)
+    wall.advance(1.999)
+    assert storage.incr("k", 2, 3) == 4
+    wall.advance(0.002)
+    assert storage.incr("k", 2) == 1
+
+
+def test_moving_window(wall: ManualClock) -> None:
+    limiter, limit = MovingWindowRateLimiter(ours(wall)), limits.RateLimitItemPerMinute(10)
+    assert limiter.get_window_stats(limit) == (time.time() + 60, 10)
+    for i in range(5):
+        assert limiter.hit(limit) and limiter.hit(limit)
+        assert limiter.get_window_stats(limit).remaining == 10 - (i + 1) * 2
+        assert limiter.get_window_stats(limit).reset_time == pytest.approx(START + 60), "the oldest hit's end"
+        wall.advance(10)
+    assert limiter.get_window_stats(limit).remaining == 0 and not limiter.hit(limit) and not limiter.test(limit)
+    wall.advance(20)
+    assert limiter.get_window_stats(limit).remaining == 4, "two pairs are over"
+    assert limiter.get_window_stats(limit).reset_time == pytest.approx(START + 80)
+    assert limiter.hit(limit, cost=4) and not limiter.hit(limit)
+    assert not limiter.hit(limit, cost=11), "more than the limit, for ever"
+    wall.advance(61)
+    assert limiter.get_window_stats(limit).remaining == 10
+
+
+def test_sliding_window_counter(wall: ManualClock) -> None:
+    storage = ours(wall)
+    limiter, limit = SlidingWindowCounterRateLimiter(storage), limits.RateLimitItemPerSecond(10, 64)
+    assert limiter.get_window_stats(limit) == (time.time(), 10)
+    assert limiter.hit(limit, cost=8) and limiter.get_window_stats(limit).remaining == 2
+    assert storage.get_sliding_window(limit.key_for(), 64) == (0, 0.0, 8, 128.0)
+    wall.advance(16)
+    assert limiter.get_window_stats(limit).reset_time == pytest.approx(START + 64)
+    wall.advance(48 + 32)
+    assert storage.get_sliding_window(limit.key_for(), 64) == (8, 32.0, 0, 96.0)
+    assert limiter.get_window_stats(limit).remaining == 6, "half of the window before still counts"
+    assert limiter.hit(limit, cost=6) and not limiter.hit(limit) and not limiter.test(limit)
+    assert storage.get_sliding_window(limit.key_for(), 64) == (8, 32.0, 6, 96.0)
+    limiter.clear(limit)
+    assert limiter.get_window_stats(limit).remaining == 10
+    wall.advance(128)
+    assert storage.get_sliding_window(limit.key_for(), 64)[::2] == (0, 0)
+
+
+def test_an_estimate_is_rounded_up(wall: ManualClock) -> None:
+    """The memory storage rounds 4.5 of 5 down and admits a hit; tidegate never admits above the limit."""
+    limit = limits.RateLimitItemPerSecond(5, 64)
+    answers = []
+    for storage in (MemoryStorage(), ours(wall)):
+        limiter = SlidingWindowCounterRateLimiter(storage)
+        wall.set_ns(START * 1_000_000_000)
+        assert limiter.hit(limit, cost=5)
+        wall.advance(64 + 6.4)
+        answers.append(limiter.hit(limit))
+    assert answers == [True, False]
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_beside_the_memory_storage(strategy: str, wall: ManualClock) -> None:
+    """The same random calls on both, at times and costs where no estimate has a fraction."""
+    source = random.Random(strategy)
+    limiters = [STRATEGIES[strategy](storage) for storage in (ours(wall), MemoryStorage())]
+    items = [limits.RateLimitItemPerSecond(10, 64), limits.RateLimitItemPerSecond(4, 64)]
+    assert [limiter.test(items[0]) for limiter in limiters] == [True, True], "windows are counted from the first use"
+    for step in range(400):
+        wall.advance(source.choice([0, 0, 0, 32, 32, 64]))
+        item, who, cost = source.choice(items), source.choice("ab"), source.choice([2, 2, 4, 12])
+        ask = source.choice(["hit", "hit", "hit", "test", "get_window_stats", "clear"])
+        if ask == "clear" and step % 7:
+            continue
+        arguments = {"cost": cost} if ask in ("hit", "test") else {}
+        if strategy != "sliding-window-counter":
+            # At the very end of a window the two differ by what their clocks resolve.
+            wall.advance(0.25)
+        answers = [getattr(limiter, ask)(item, who, **arguments) for limiter in limiters]
+        if ask == "get_window_stats":
+            assert answers[0].remaining == answers[1].remaining, step
+            if strategy != "moving-window" or answers[0].remaining < item.amount:
+                assert answers[0].reset_time == pytest.approx(answers[1].reset_time, abs=0.01), step
+        else:
+            assert answers[0] == answers[1], (step, ask, item, who, cost)
+
+
+def test_reset_and_clear(wall: ManualClock) -> None:
+    storage = ours(wall)
+    assert storage.check() is True
+    for n in range(5):
+        storage.incr(f"k{n}", 60)
+    storage.acquire_entry("log", 2, 60)
+    storage.clear("k0")
+    assert (storage.get("k0"), storage.get("k1")) == (0, 1)
+    storage.clear("log")
+    assert storage.get_moving_window("log", 2, 60) == (time.time(), 0)
+    assert storage.reset() == 4
+    assert [storage.get(f"k{n}") for n in range(5)] == [0] * 5
+
+
+def test_a_full_counter_refuses(wall: ManualClock) -> None:
+    storage = ours(wall)
+    limiter, limit = FixedWindowRateLimiter(storage), limits.RateLimitItemPerHour(5_000_000)
+    assert limiter.hit(limit, cost=1_000_000)
+    assert not limiter.hit(limit, cost=1_000_000), "what cannot be counted is refused, not admitted"
+    assert not limiter.test(limit) and limiter.get_window_stats(limit).remaining == 0
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda: storage_from_string("tidegate://?max_keys=0"), "max_keys must be a whole number of 1 or more, got '0'"),
+        (lambda: storage_from_string("tidegate://?keys=5"), "unknown option keys"),
+        (lambda: storage_from_string("tidegate://", max_entries="many"), "max_entries must be a whole number"),
+        (lambda: storage_from_string("tidegate://").acquire_entry("k", 4097, 60), "take sliding-window-counter"),
+        (lambda: storage_from_string("tidegate://").acquire_sliding_window_entry("k", 300_000, 60), "take fixed-window"),
+    ],
+)
+def test_what_it_cannot_hold_is_said(use: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        use()
+
+
+def test_options_of_the_uri() -> None:
+    storage = storage_from_string("tidegate://?max_keys=500&max_entries=1000")
+    storage.incr("k", 60)
+    storage.acquire_entry("k", 10, 60)
+    tables = storage._do._tables
+    assert [table.max_keys for table in (*tables.counters(), *tables.logs())] == [500, 100]
+
+
+def test_memory_is_fixed_under_a_flood(wall: ManualClock) -> None:
+    storage = ours(wall, "tidegate://?max_keys=1000")
+    storage.incr("real", 60, 5)
+    memory = [table.memory for table in storage._do._tables.counters()]
+    for n in range(20_000):
+        storage.incr(f"flood{n}", 60)
+    assert [table.memory for table in storage._do._tables.counters()] == memory
+    assert storage.get("real") == 5, "a live count is kept"
+
+
+def test_threads_count_every_hit() -> None:
+    storage = storage_from_string("tidegate://")
+    limiter, limit = FixedWindowRateLimiter(storage), limits.RateLimitItemPerHour(1000)
+    threads = [Thread(lambda: sum(limiter.hit(limit, "u") for _ in range(500))) for _ in range(8)]
+    assert sum(thread.finish() for thread in threads) == 1000
+    assert storage.get(limit.key_for("u")) == 4000
+    log, window = MovingWindowRateLimiter(storage), SlidingWindowCounterRateLimiter(storage)
+    for strategy in (log, window):
+        threads = [Thread(lambda: sum(strategy.hit(limit, "u") for _ in range(500))) for _ in range(8)]
+        assert sum(thread.finish() for thread in threads) == 1000
+
+
+def test_async_strategies(wall: ManualClock) -> None:
+    storage: Any = storage_from_string("async+tidegate://", clock=wall)
+
+    async def scene() -> None:
+        assert await storage.check() is True
+        for name in ("FixedWindow", "MovingWindow", "SlidingWindowCounter"):
+            limiter = getattr(limits.aio.strategies, name + "RateLimiter")(storage)
+            limit = limits.RateLimitItemPerMinute(5)
+            hits = await asyncio.gather(*(limiter.hit(limit, name) for _ in range(8)))
+            assert sum(hits) == 5, name
+            assert not await limiter.test(limit, name)
+            assert (await limiter.get_window_stats(limit, name)).remaining == 0
+            await limiter.clear(limit, name)
+            assert (await limiter.get_window_stats(limit, name)).remaining == 5
+        await storage.incr("k", 60)
+        assert await storage.get_expiry("k") == pytest.approx(time.time() + 60, abs=0.01)
+        assert await storage.reset() == 1 and await storage.get("k") == 0
+
+    run(scene())
+
+
+def test_tidegate_itself_needs_no_limits() -> None:
+    code = "import sys, tidegate, tidegate.asgi; sys.exit('limits' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
