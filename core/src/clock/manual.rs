@@ -15,6 +15,11 @@ impl ManualClock {
         Self(Arc::new(AtomicU64::new(start_ns)))
     }
 
+    /// Whether the two share one time.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The time it stands at, in nanoseconds.
     pub fn now(&self) -> u64 {
         // Acquire: what a thread did before it moved the clock is seen by who reads the new time.

@@ -38,6 +38,15 @@ impl Clock {
         }
     }
 
+    /// Whether both read the same time: the machine's, or one [`ManualClock`]'s.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Source::Tsc(_), Source::Tsc(_)) | (Source::Os, Source::Os) => true,
+            (Source::Manual(one), Source::Manual(two)) => one.is_same(two),
+            _ => false,
+        }
+    }
+
     /// The counter behind this clock, for operations that convert ticks to their own unit in one multiplication.
     pub(crate) fn tsc(&self) -> Option<&'static Tsc> {
         match self.0 {
@@ -89,5 +98,14 @@ mod tests {
         assert_eq!(clock.now(), 1);
         manual.advance(Duration::MAX);
         assert_eq!(clock.now(), u64::MAX);
+    }
+
+    #[test]
+    fn clocks_are_the_same_when_they_read_one_time() {
+        let manual = ManualClock::new(5);
+        assert!(Clock::from(&manual).is_same(&manual.clone().into()));
+        assert!(!Clock::from(&manual).is_same(&ManualClock::new(5).into()));
+        assert!(Clock::monotonic().is_same(&Clock::default()));
+        assert!(!Clock::monotonic().is_same(&manual.into()));
     }
 }

@@ -4,7 +4,7 @@ use ahash::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 /// A key's place in a table: nobody can choose keys that collide without the secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyHash(u64);
 
 impl KeyHash {

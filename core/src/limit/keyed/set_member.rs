@@ -3,6 +3,7 @@
 use super::units::Units;
 use super::{ADMITTED, KeyHash, RateLimiter, rule};
 use crate::Decision;
+use crate::limit::Mode;
 
 /// A charge that can be taken back.
 #[derive(Clone, Copy, Debug)]
@@ -25,15 +26,22 @@ impl RateLimiter {
         u64::try_from(self.quota().fill_time().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// What `check(n)` would say, whatever the mode. Stores and counts nothing.
+    /// What `check(n)` would say, enforced or not. Stores and counts nothing.
     pub(crate) fn probe_at(&self, now: u64, key: KeyHash, n: u32) -> Decision {
+        if self.mode == Mode::Disabled {
+            return self.untouched(&self.default_units());
+        }
         let (ns, units) = self.moment(now, self.default_units());
         self.rule.take(&self.table, key, ns, &units, rule::LOOK, n).decision(&units)
     }
 
-    /// Charges `n`, whatever the mode. Counts nothing.
+    /// Charges `n`, enforced or not. Counts nothing.
     pub(crate) fn charge_at(&self, now: u64, key: KeyHash, n: u32) -> Result<(Decision, Receipt), Decision> {
         let (ns, units) = self.moment(now, self.default_units());
+        if self.mode == Mode::Disabled {
+            let nothing = Receipt { key, own: None, units, charged_ns: ns, n };
+            return Ok((self.untouched(&self.default_units()), nothing));
+        }
         let taken = self.rule.take(&self.table, key, ns, &units, rule::TELL, n);
         let decision = taken.decision(&units);
         if !decision.allowed {
@@ -52,7 +60,9 @@ impl RateLimiter {
 
     /// Counts a call that the set admitted.
     pub(crate) fn note_admitted(&self) {
-        self.counts.add(ADMITTED, 1);
+        if self.mode != Mode::Disabled {
+            self.counts.add(ADMITTED, 1);
+        }
     }
 
     /// Counts a call that this limit denied, towards a block too; true if this is a dry run, which refuses nothing.

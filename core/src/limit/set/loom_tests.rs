@@ -1,0 +1,151 @@
+//! Every interleaving of a few threads on shared limits. Run: `RUSTFLAGS="--cfg loom" cargo test -p tidegate --lib
+//! --profile loom loom_`.
+
+use super::*;
+use crate::limit::{BucketOptions, Mode};
+use crate::{ManualClock, TokenBucket};
+use loom::thread;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn model(run: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(run);
+}
+
+fn buckets<const N: usize>(bursts: [u64; N]) -> [Arc<TokenBucket>; N] {
+    let clock = ManualClock::new(0);
+    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    bursts.map(|burst| {
+        let quota = "1/s".parse::<crate::Quota>().unwrap().with_burst(burst).unwrap();
+        Arc::new(TokenBucket::with_options(quota, options, (&clock).into()).unwrap())
+    })
+}
+
+fn set(buckets: &[&Arc<TokenBucket>]) -> Arc<LimitSet> {
+    let named = buckets.iter().enumerate().map(|(i, bucket)| (i.to_string(), Member::from((*bucket).clone())));
+    Arc::new(LimitSet::new(named).unwrap())
+}
+
+fn take(set: &LimitSet, n: u32) -> bool {
+    set.check_at(0, &[], n).unwrap().decision.allowed
+}
+
+fn left(bucket: &TokenBucket) -> u32 {
+    bucket.peek_at(0).remaining
+}
+
+/// Two calls that cross on their narrow limits and meet on the wide one.
+#[test]
+fn loom_what_a_denied_call_took_is_back_once_all_is_quiet() {
+    model(|| {
+        let [a, b, wide] = buckets([1, 1, 3]);
+        let sets = [set(&[&a, &wide]), set(&[&b, &wide])];
+        let other = sets[1].clone();
+        let thread = thread::spawn(move || take(&other, 2));
+        let taken = [take(&sets[0], 1), thread.join().unwrap()];
+        // The second asks for two of a limit of one: never, and nothing of the wide one is gone for it.
+        assert_eq!(taken, [true, false]);
+        assert_eq!([left(&a), left(&b), left(&wide)], [0, 1, 2]);
+    });
+}
+
+#[test]
+fn loom_two_calls_never_share_a_token_and_leave_nothing_behind() {
+    model(|| {
+        let [a, b, wide] = buckets([1, 1, 1]);
+        let sets = [set(&[&a, &wide]), set(&[&b, &wide])];
+        let other = sets[1].clone();
+        let thread = thread::spawn(move || take(&other, 1));
+        let taken = u32::from(take(&sets[0], 1)) + u32::from(thread.join().unwrap());
+        assert!(taken <= 1, "{taken} of one");
+        assert_eq!(left(&wide), 1 - taken);
+        assert_eq!(left(&a) + left(&b), 2 - taken, "the one that was denied has its own back");
+        // Whoever comes again gets what is there: exactly the quota, once demand outlasts the race.
+        let again = u32::from(take(&sets[0], 1)) + u32::from(take(&sets[1], 1));
+        assert_eq!(taken + again, 1);
+    });
+}
+
+/// Opposite orders of declaration, the same order of charging or not: neither deadlock nor loss.
+#[test]
+fn loom_two_limits_in_opposite_orders() {
+    model(|| {
+        let [a, b] = buckets([1, 1]);
+        let sets = [set(&[&a, &b]), set(&[&b, &a])];
+        let other = sets[1].clone();
+        let thread = thread::spawn(move || take(&other, 1));
+        let taken = u32::from(take(&sets[0], 1)) + u32::from(thread.join().unwrap());
+        assert!(taken <= 1);
+        assert_eq!([left(&a), left(&b)], [1 - taken, 1 - taken]);
+        assert_eq!(taken + u32::from(take(&sets[1], 1)), 1);
+    });
+}
+
+/// A call whose second charge is sure to fail (the same limit twice) against one other operation on that limit.
+fn roll_back_against(act: fn(&TokenBucket), expected: fn(u32) -> bool) {
+    model(move || {
+        let [bucket] = buckets([3]);
+        let twice = set(&[&bucket, &bucket]);
+        let thread = thread::spawn(move || take(&twice, 2));
+        act(&bucket);
+        assert!(!thread.join().unwrap(), "four of three");
+        let left = left(&bucket);
+        assert!(expected(left), "{left} left");
+    });
+}
+
+#[test]
+fn loom_a_roll_back_and_an_acquisition() {
+    // Denied or not while the two were out: what it got is gone, and nothing else.
+    roll_back_against(|bucket| drop(bucket.try_acquire_at(0, 2)), |left| left == 1 || left == 3);
+}
+
+#[test]
+fn loom_a_roll_back_and_a_refund() {
+    roll_back_against(|bucket| bucket.refund_at(0, 1), |left| left == 3);
+}
+
+#[test]
+fn loom_a_roll_back_never_shortens_a_penalty() {
+    roll_back_against(|bucket| bucket.penalize_at(0, Duration::from_secs(5)), |left| left == 0);
+    model(|| {
+        let [bucket] = buckets([3]);
+        let twice = set(&[&bucket, &bucket]);
+        let thread = thread::spawn(move || take(&twice, 2));
+        bucket.penalize_at(0, Duration::from_secs(5));
+        thread.join().unwrap();
+        assert!(!bucket.try_acquire_at(5_999_999_999, 1));
+        assert!(bucket.try_acquire_at(6_000_000_000, 1));
+    });
+}
+
+#[test]
+fn loom_a_roll_back_and_a_reset() {
+    // Full, or less what was charged after it and not seen to be of this generation.
+    roll_back_against(|bucket| bucket.reset_at(0), |left| left == 3);
+}
+
+#[test]
+fn loom_a_roll_back_and_a_change_of_quota() {
+    // The change keeps a level: that with the two out, or that with them back. Never more.
+    roll_back_against(
+        |bucket| bucket.set_quota_at(0, "7/min".parse::<crate::Quota>().unwrap().with_burst(3).unwrap()).unwrap(),
+        |left| left == 1 || left == 3,
+    );
+}
+
+/// Two roll-backs at once, each with the other's charge on top of or under its own.
+#[test]
+fn loom_two_roll_backs_give_back_what_they_took() {
+    model(|| {
+        let [bucket] = buckets([3]);
+        let twice = set(&[&bucket, &bucket]);
+        let other = twice.clone();
+        let thread = thread::spawn(move || take(&other, 2));
+        let first = take(&twice, 2);
+        assert_eq!((first, thread.join().unwrap()), (false, false));
+        assert_eq!(left(&bucket), 3);
+    });
+}
