@@ -48,10 +48,12 @@ impl BucketState {
     }
 
     pub(super) fn charge_for_receipt(&self, now_ns: u64, n: u32, stripe: u32) -> (Decision, Option<Receipt>) {
-        // Read before the word: a charge is never filed under counts later than its word's.
-        let (generation, given_back) = (self.generation(), self.given_back());
+        // Read before the word: what has given back by then, the charge has seen or fails over.
+        let given_back = self.given_back();
         let (decision, charge) = self.charge(now_ns, n);
-        (decision, charge.map(|charge| Receipt { charge, generation, given_back, stripe }))
+        // Read after the word: a change in between has either been charged or moves the word to another slot.
+        let receipt = |charge| Receipt { charge, generation: self.generation(), given_back, stripe };
+        (decision, charge.map(receipt))
     }
 
     /// Takes back at most what the charge still holds; a plain `tat - cost` would give tokens that were never taken when the

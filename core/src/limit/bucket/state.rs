@@ -9,7 +9,7 @@ use crate::Quota;
 use crate::clock::{Tsc, ticks};
 use crate::decision::{Decision, NEVER};
 use crate::limit::WarmUp;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
 
 /// How much further ahead of now than any burst, wait or penalty a word must be before it is taken for a bad clock
 /// reading. Until then a reader with an old clock reading just denies.
@@ -93,8 +93,7 @@ impl BucketState {
     /// Takes `n` tokens at the counter's time. `None`: this needs a closer look by [`acquire`](Self::acquire).
     #[inline]
     pub(super) fn acquire_by_ticks(&self, n: u32) -> Option<bool> {
-        // Acquire: pairs with the release of `update`, so that the slot is at least as new as the word.
-        let mut raw = self.word.load(Ordering::Acquire);
+        let mut raw = self.load();
         // The clock is read after the word, so `now` is at least as new as what it is compared with.
         let since = ticks().saturating_sub(self.epoch_ticks);
         if since < self.warm_ticks {
@@ -358,7 +357,7 @@ impl BucketState {
     #[inline]
     fn load(&self) -> u64 {
         // Acquire: pairs with the release of `update`, so that the slot is at least as new as the word.
-        self.word.load(Ordering::Acquire)
+        guess(&self.word)
     }
 
     /// What there is to see at `now_ns`, without touching it.
