@@ -14,13 +14,15 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
     builder.check(run);
 }
 
+fn bucket(burst: u64, clock: &ManualClock) -> Arc<TokenBucket> {
+    let quota = "1/s".parse::<crate::Quota>().unwrap().with_burst(burst).unwrap();
+    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    Arc::new(TokenBucket::with_options(quota, options, clock.into()).unwrap())
+}
+
 fn buckets<const N: usize>(bursts: [u64; N]) -> [Arc<TokenBucket>; N] {
     let clock = ManualClock::new(0);
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
-    bursts.map(|burst| {
-        let quota = "1/s".parse::<crate::Quota>().unwrap().with_burst(burst).unwrap();
-        Arc::new(TokenBucket::with_options(quota, options, (&clock).into()).unwrap())
-    })
+    bursts.map(|burst| bucket(burst, &clock))
 }
 
 fn set(buckets: &[&Arc<TokenBucket>]) -> Arc<LimitSet> {
@@ -135,6 +137,31 @@ fn loom_a_roll_back_and_a_change_of_quota() {
     }
     // The change keeps a level: that with the two out, or that with them back. Never more.
     roll_back_against(change, &[1, 3], &[]);
+}
+
+/// What a call takes back belongs to the bucket as it was: one that has been reset, or has filled, is whole without it.
+fn nothing_of_an_earlier_level(make_full: fn(&TokenBucket, &ManualClock)) {
+    model(move || {
+        let clock = ManualClock::new(0);
+        let bucket = bucket(3, &clock);
+        let twice = set(&[&bucket, &bucket]);
+        let thread = thread::spawn(move || twice.check(&[], 2).unwrap().decision.allowed);
+        make_full(&bucket, &clock);
+        let got = if bucket.try_acquire(3) { 3 } else { 0 };
+        let passed = thread.join().unwrap();
+        let left = bucket.peek().remaining;
+        assert!(got + left <= 3, "{got} taken and {left} left of three, passed: {passed}");
+    });
+}
+
+#[test]
+fn loom_a_roll_back_after_a_reset_gives_nothing() {
+    nothing_of_an_earlier_level(|bucket, _| bucket.reset());
+}
+
+#[test]
+fn loom_a_roll_back_in_a_bucket_that_has_filled_gives_nothing() {
+    nothing_of_an_earlier_level(|_, clock| clock.advance(Duration::from_secs(10)));
 }
 
 /// Two roll-backs at once, each with the other's charge on top of or under its own.
