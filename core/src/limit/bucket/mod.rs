@@ -154,10 +154,7 @@ impl TokenBucket {
 
     /// [`peek`](Self::peek) at `now`.
     pub fn peek_at(&self, now: u64) -> Decision {
-        if self.mode == Mode::Disabled {
-            return self.untouched();
-        }
-        self.mode.answer(if self.others.is_empty() { self.state.peek(now) } else { self.peek_striped(now) })
+        self.mode.answer(self.probe(now, 1))
     }
 
     /// Books `n` tokens ahead, if the wait is at most `max_wait` (`None`: as long as it takes). Wait that long, then act;

@@ -1,6 +1,5 @@
 //! A charge that can be taken back: what a bucket gives to a set of limits.
 
-use super::super::gcra;
 use super::TokenBucket;
 use super::state::{BucketState, Charge};
 use super::word::Word;
@@ -17,15 +16,15 @@ pub(in crate::limit) struct Receipt {
 }
 
 impl TokenBucket {
-    /// What `check(n)` would decide whatever the mode, without taking or counting.
+    /// What `check(n)` would decide, enforced or not, with what is there now. Takes and counts nothing.
     pub(in crate::limit) fn probe(&self, now: u64, n: u32) -> Decision {
         if self.mode == Mode::Disabled {
             return self.untouched();
         }
-        if self.others.is_empty() { self.state.probe(now, n) } else { self.probe_striped(now, n) }
+        if self.others.is_empty() { self.state.look(now, n) } else { self.look_striped(now, n) }
     }
 
-    /// Takes `n` tokens, or nothing, whatever the mode and without counting. No receipt where nothing was charged.
+    /// Takes `n` tokens, or nothing, enforced or not, and counts nothing. No receipt where nothing was charged.
     pub(in crate::limit) fn charge(&self, now: u64, n: u32) -> Result<(Decision, Option<Receipt>), Decision> {
         let (decision, receipt) = match self.mode {
             Mode::Disabled => (self.untouched(), None),
@@ -42,11 +41,6 @@ impl TokenBucket {
 }
 
 impl BucketState {
-    pub(super) fn probe(&self, now_ns: u64, n: u32) -> Decision {
-        let view = self.look(now_ns);
-        view.decision(gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity), n)
-    }
-
     pub(super) fn charge_for_receipt(&self, now_ns: u64, n: u32, stripe: u32) -> (Decision, Option<Receipt>) {
         // Read before the word: what has given back by then, the charge has seen or fails over.
         let given_back = self.given_back();

@@ -75,10 +75,13 @@ fn probe_says_what_check_would() {
     for stripes in [1, 4] {
         let bucket = bucket("10/s", stripes);
         for n in [0, 1, 2, 3, 2, 1, 11] {
-            let (probe, check) = (bucket.probe(5, n), bucket.check_at(5, n));
-            // A stripe's own time to full is not known before it is chosen.
-            let reset_after_ns = if stripes == 1 { probe.reset_after_ns } else { check.reset_after_ns };
-            assert_eq!(Decision { reset_after_ns, ..probe }, check, "{n} of {stripes} stripes");
+            let (before, probe, check) = (bucket.peek_at(5), bucket.probe(5, n), bucket.check_at(5, n));
+            assert_eq!((probe.remaining, probe.reset_after_ns), (before.remaining, before.reset_after_ns));
+            assert_eq!(
+                (probe.allowed, probe.retry_after_ns),
+                (check.allowed, check.retry_after_ns),
+                "{n} of {stripes}"
+            );
         }
     }
 }

@@ -154,11 +154,21 @@ impl BucketState {
         })
     }
 
-    /// What `check(1)` would say, with what is there now.
-    pub(super) fn peek(&self, now_ns: u64) -> Decision {
-        let view = self.look(now_ns);
-        let charged = gcra::charge(view.word.tat, view.now, view.scale.token, view.scale.capacity);
-        Decision { remaining: view.remaining(view.word.tat), ..view.decision(charged.map(|_| view.word.tat), 1) }
+    /// What `check(n)` would say, with what is there now.
+    pub(super) fn look(&self, now_ns: u64, n: u32) -> Decision {
+        let view = self.view(self.load(), now_ns);
+        let charged = gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity);
+        Decision { remaining: view.remaining(view.word.tat), ..view.decision(charged.map(|_| view.word.tat), n) }
+    }
+
+    /// How long `n` tokens would have to wait at `now_ns`, in nanoseconds.
+    pub(super) fn wait(&self, now_ns: u64, n: u32) -> u64 {
+        let view = self.view(self.load(), now_ns);
+        let cost = view.scale.cost(n);
+        if cost > view.scale.capacity {
+            return NEVER;
+        }
+        view.scale.ns(gcra::book(view.word.tat, view.now, cost, view.scale.capacity).1)
     }
 
     /// The burst of the quota in force.
@@ -360,11 +370,6 @@ impl BucketState {
         guess(&self.word)
     }
 
-    /// What there is to see at `now_ns`, without touching it.
-    pub(super) fn look(&self, now_ns: u64) -> View {
-        self.view(self.load(), now_ns)
-    }
-
     #[inline]
     fn view(&self, raw: u64, now_ns: u64) -> View {
         let mut word = Word::unpack(raw);
@@ -411,7 +416,7 @@ impl View {
         u32::try_from(tokens).unwrap_or(u32::MAX).min(self.burst)
     }
 
-    pub(super) fn decision(&self, charged: Option<u64>, n: u32) -> Decision {
+    fn decision(&self, charged: Option<u64>, n: u32) -> Decision {
         let cost = self.scale.cost(n);
         let (tat, retry_after_ns) = match charged {
             Some(_) if n == 0 => (self.word.tat, 0),

@@ -1,7 +1,6 @@
 //! One bucket in several words, so that many threads contend less. Rate and burst are split, so the whole can never
 //! admit more than one word would; a thread tries its own stripe first and the others before it is denied.
 
-use super::super::gcra;
 use super::state::BucketState;
 use super::{BucketOptions, Receipt, Ticket, TokenBucket, counter};
 use crate::decision::{Decision, NEVER};
@@ -70,20 +69,12 @@ impl TokenBucket {
                 break;
             }
         }
-        (Decision { allowed: retry == 0, retry_after_ns: retry, ..self.peek_striped(now) }, receipt)
+        (Decision { allowed: retry == 0, retry_after_ns: retry, ..self.look_striped(now, n) }, receipt)
     }
 
-    /// What [`charge_striped`](Self::charge_striped) would say.
-    pub(super) fn probe_striped(&self, now: u64, n: u32) -> Decision {
-        let retry = self.stripes().map(|stripe| stripe.probe(now, n).retry_after_ns).min().unwrap_or(NEVER);
-        let (allowed, whole) = (retry == 0, self.peek_striped(now));
-        let taken = if allowed { n } else { 0 };
-        Decision { allowed, retry_after_ns: retry, remaining: whole.remaining.saturating_sub(taken), ..whole }
-    }
-
-    pub(super) fn peek_striped(&self, now: u64) -> Decision {
+    pub(super) fn look_striped(&self, now: u64, n: u32) -> Decision {
         self.stripes()
-            .map(|stripe| stripe.peek(now))
+            .map(|stripe| stripe.look(now, n))
             .reduce(|a, b| Decision {
                 allowed: a.allowed || b.allowed,
                 limit: a.limit.saturating_add(b.limit),
@@ -92,7 +83,7 @@ impl TokenBucket {
                 reset_after_ns: a.reset_after_ns.max(b.reset_after_ns),
                 delay_ns: 0,
             })
-            .unwrap_or_else(|| self.state.peek(now))
+            .unwrap_or_else(|| self.state.look(now, n))
     }
 
     pub(super) fn reserve_striped(&self, now: u64, n: u32, max_wait_ns: u64) -> Result<(u64, Ticket), u64> {
@@ -112,7 +103,7 @@ impl TokenBucket {
     pub(super) fn refund_striped(&self, now: u64, n: u32) {
         let mut left = n;
         for stripe in self.stripes() {
-            let look = stripe.peek(now);
+            let look = stripe.look(now, 0);
             let room = look.limit.saturating_sub(look.remaining).min(left);
             stripe.refund(now, room);
             left -= room;
@@ -125,18 +116,6 @@ impl TokenBucket {
             self.stripe(index).set_quota(now, share, counter(&self.clock, self.mode));
         }
         Ok(())
-    }
-}
-
-impl BucketState {
-    /// How long `n` tokens would have to wait at `now`, in nanoseconds.
-    fn wait(&self, now: u64, n: u32) -> u64 {
-        let view = self.look(now);
-        let cost = view.scale.cost(n);
-        if cost > view.scale.capacity {
-            return NEVER;
-        }
-        view.scale.ns(gcra::book(view.word.tat, view.now, cost, view.scale.capacity).1)
     }
 }
 

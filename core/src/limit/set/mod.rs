@@ -132,7 +132,8 @@ impl LimitSet {
         Ok(self.decide(now, &self.hashed(keys)?, n, each))
     }
 
-    /// Looks without taking or counting: what `check(keys, n)` would say.
+    /// Looks without taking or counting: `allowed` and `retry_after` as `check(keys, n)` would say, `remaining` what is there
+    /// now.
     pub fn peek(&self, keys: &[&[u8]], n: u32) -> Result<SetDecision, ConfigError> {
         self.peek_at(self.clock.now(), keys, n)
     }

@@ -89,8 +89,10 @@ fn each_member_tells_its_own() {
 fn a_peek_foresees_and_takes_nothing() {
     let (set, buckets) = set_of(&["10/s", "4/s"]);
     for n in [0, 3, 2, 1, 1, 5] {
-        let foreseen = set.peek_at(0, &[], n).unwrap();
-        assert_eq!(foreseen, set.check_at(0, &[], n).unwrap(), "{n}");
+        let there = buckets[1].peek_at(0);
+        let (foreseen, came) = (set.peek_at(0, &[], n).unwrap(), set.check_at(0, &[], n).unwrap());
+        assert_eq!((foreseen.denied_by, foreseen.decision.remaining), (came.denied_by, there.remaining), "{n}");
+        assert_eq!(foreseen.decision.retry_after_ns, came.decision.retry_after_ns, "{n}");
     }
     assert_eq!(counts(&buckets[0]), (3, 0, 0));
     set.refund_at(0, &[], 2).unwrap();
