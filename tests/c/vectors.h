@@ -14,6 +14,10 @@ static tg_clock *clock_;
 static tg_bucket *bucket;
 static tg_breaker *breaker;
 static tg_queue *queue;
+static tg_limiter *limiter;
+static tg_limit_set *set;
+static tg_limit_member members[16]; /* of the set */
+static size_t member_count;
 
 #define WITH_CONTEXT(failures_before) \
     do { \
@@ -35,14 +39,29 @@ static void start(uint64_t start_ns) {
     CHECK_EQ(tg_clock_manual_new(start_ns, &clock_), TG_OK);
 }
 
+/* Unless an earlier member is the very same. */
+static void free_member(size_t place) {
+    tg_limit_member member = members[place];
+    for (size_t i = 0; i < place; i++) {
+        if (members[i].bucket == member.bucket && members[i].limiter == member.limiter) return;
+    }
+    tg_bucket_free((tg_bucket *)member.bucket);
+    tg_limiter_free((tg_limiter *)member.limiter);
+}
+
 static void finish(void) {
     tg_bucket_free(bucket);
     tg_breaker_free(breaker);
     tg_queue_free(queue);
+    tg_limiter_free(limiter);
+    tg_limit_set_free(set);
+    while (member_count > 0) free_member(--member_count);
     tg_clock_free(clock_);
     bucket = NULL;
     breaker = NULL;
     queue = NULL;
+    limiter = NULL;
+    set = NULL;
     clock_ = NULL;
 }
 
@@ -66,24 +85,25 @@ static inline void try_acquire(uint64_t now, uint32_t n, bool ok) {
     STEP(CHECK_EQ(CALL(now, tg_bucket_try_acquire(bucket, n), tg_bucket_try_acquire_at(bucket, now, n)), ok ? TG_OK : TG_DENIED));
 }
 
-static inline void same_decision(const tg_decision *d, bool allowed, uint32_t limit, uint32_t remaining, uint64_t retry, uint64_t reset) {
-    CHECK_EQ(d->allowed, allowed);
-    CHECK_EQ(d->limit, limit);
-    CHECK_EQ(d->remaining, remaining);
-    CHECK_EQ(d->retry_after_ns, retry);
-    CHECK_EQ(d->reset_after_ns, reset);
+static inline void same_decision(const tg_decision *d, const tg_decision *expected) {
+    CHECK_EQ(d->allowed, expected->allowed);
+    CHECK_EQ(d->limit, expected->limit);
+    CHECK_EQ(d->remaining, expected->remaining);
+    CHECK_EQ(d->retry_after_ns, expected->retry_after_ns);
+    CHECK_EQ(d->reset_after_ns, expected->reset_after_ns);
+    CHECK_EQ(d->delay_ns, expected->delay_ns);
 }
 
-static inline void check(uint64_t now, uint32_t n, bool allowed, uint32_t limit, uint32_t remaining, uint64_t retry, uint64_t reset) {
+static inline void check(uint64_t now, uint32_t n, tg_decision expected) {
     tg_decision d = TG_DECISION_INIT;
-    STEP(CHECK_EQ(CALL(now, tg_bucket_check(bucket, n, &d), tg_bucket_check_at(bucket, now, n, &d)), allowed ? TG_OK : TG_DENIED);
-         same_decision(&d, allowed, limit, remaining, retry, reset));
+    STEP(CHECK_EQ(CALL(now, tg_bucket_check(bucket, n, &d), tg_bucket_check_at(bucket, now, n, &d)), expected.allowed ? TG_OK : TG_DENIED);
+         same_decision(&d, &expected));
 }
 
-static inline void peek(uint64_t now, bool allowed, uint32_t limit, uint32_t remaining, uint64_t retry, uint64_t reset) {
+static inline void peek(uint64_t now, tg_decision expected) {
     tg_decision d = TG_DECISION_INIT;
-    STEP(CHECK_EQ(CALL(now, tg_bucket_peek(bucket, &d), tg_bucket_peek_at(bucket, now, &d)), allowed ? TG_OK : TG_DENIED);
-         same_decision(&d, allowed, limit, remaining, retry, reset));
+    STEP(CHECK_EQ(CALL(now, tg_bucket_peek(bucket, &d), tg_bucket_peek_at(bucket, now, &d)), expected.allowed ? TG_OK : TG_DENIED);
+         same_decision(&d, &expected));
 }
 
 /* What is refused names nothing: *ticket (as *permit below) keeps what it had. */

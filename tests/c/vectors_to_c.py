@@ -1,4 +1,4 @@
-"""Turns tests/vectors/*.json into one C program over vectors.h: vectors_to_c.py VECTORS_DIR > vectors.c
+"""Turns tests/vectors/*.json into one C program over vectors_limits.h: vectors_to_c.py VECTORS_DIR > vectors.c
 
 A case with an operation or setting that C does not have is reported as skipped by the program, with the reason.
 """
@@ -26,7 +26,28 @@ def item(value):
 
 
 def decision(e):
-    return f"{flag(e['allowed'])}, {e['limit']}, {e['remaining']}, {ns(e['retry_after_ns'])}, {ns(e['reset_after_ns'])}"
+    values = [flag(e["allowed"]), str(e["limit"]), str(e["remaining"])]
+    values += [ns(e["retry_after_ns"]), ns(e["reset_after_ns"]), ns(e.get("delay_ns", 0))]
+    return f"(tg_decision){{sizeof(tg_decision), {', '.join(values)}}}"
+
+
+def text(data):
+    """A C string of these bytes, each as three octal digits or a letter."""
+    return '"' + "".join(chr(b) if chr(b).isalnum() and b < 128 else f"\\{b:03o}" for b in data) + '"'
+
+
+def key(value):
+    """A tg_bytes: the vectors spell a key as text, {"hex": ...} or {"repeat": ..., "times": ...}."""
+    if value is None:
+        return "(tg_bytes){NULL, 0}"
+    if isinstance(value, str):
+        data = value.encode()
+    elif "hex" in value:
+        data = bytes.fromhex(value["hex"])
+    else:
+        data = value["repeat"].encode()
+        return f"repeated({text(data)}, {len(data)}, {value['times']})"
+    return f"(tg_bytes){{{text(data)}, {len(data)}}}"
 
 
 def reserve(t, a, e):
@@ -81,6 +102,127 @@ QUEUE = {
 }
 
 
+class Limiter:
+    """The operations of one case: what its quotas look like in C depends on the algorithm."""
+
+    WINDOWS = ("fixed_window", "sliding_window", "sliding_log")
+
+    def __init__(self, config):
+        self.windows = config["algorithm"] in self.WINDOWS
+
+    def quota(self, q):
+        if not self.windows:
+            burst = q["burst"]
+        elif q["burst"] == q["count"]:
+            burst = "TG_BURST_OF_RATE"
+        else:
+            raise NotInC("a window has no burst beside its count")
+        return f"quota_of({q['count']}, {ns(q['period_ns'])}, {burst})"
+
+    def tier(self, args):
+        return f"(tg_tier[]){{tier_of({self.quota(args['tier'])})}}" if args.get("tier") else "NULL"
+
+    def operation(self, op, t, a, e):
+        k = key(a.get("key"))
+        return {
+            "try_acquire": lambda: f"limiter_try_acquire({t}, {k}, {a['n']}, {self.tier(a)}, {flag(e['ok'])})",
+            "check": lambda: f"limiter_check({t}, {k}, {a['n']}, {self.tier(a)}, {decision(e)})",
+            "peek": lambda: f"limiter_peek({t}, {k}, {self.tier(a)}, {decision(e)})",
+            "refund": lambda: f"limiter_refund({t}, {k}, {a['n']}, {self.tier(a)})",
+            "penalize": lambda: f"limiter_penalize({t}, {k}, {ns(a['wait_ns'])})",
+            "reset": lambda: f"limiter_reset({t}, {k})",
+            "reset_all": lambda: f"limiter_reset_all({t})",
+            "set_quota": lambda: f"limiter_set_quota({t}, {self.quota(a)})",
+            "stats": lambda: f"limiter_stats({t}, {e['admitted']}, {e['denied']}, {e['would_deny']})",
+        }[op]()
+
+
+def limiter_config(c):
+    """Lines that leave a tg_limiter_config in `config`; takes from `c` what it uses."""
+    limiter = Limiter(c)
+    quota = {k: c.pop(k) for k in ("count", "period_ns", "burst")}
+    lines = [
+        f"tg_quota quota = {limiter.quota(quota)}, fastest = {limiter.quota(c['fastest'] or quota)};",
+        "tg_limiter_config config = TG_LIMITER_CONFIG_INIT;",
+        "config.count = quota.count, config.period_ns = quota.period_ns, config.burst = quota.burst;",
+        f"config.fastest = {'&fastest' if c.pop('fastest') else 'NULL'};",
+        f"config.algorithm = TG_ALGORITHM_{c.pop('algorithm').upper()};",
+        f"config.mode = TG_MODE_{c.pop('mode').upper()};",
+        f"config.max_keys = {c.pop('max_keys')};",
+    ]
+    if block := c.pop("block"):
+        lines += [f"config.block_{name} = {ns(v) if name.endswith('_ns') else v};" for name, v in block.items()]
+    if ramp := c.pop("warm_up"):
+        lines.append(f"config.warm_up_ns = {ns(ramp['period_ns'])}, config.warm_up_from = {ramp['from']};")
+    return lines
+
+
+def new_limiter(c):
+    return "\n    ".join(["{", *limiter_config(c), "(void)fastest;", "new_limiter(config);", "}"])
+
+
+class LimitSet:
+    """The operations of one case: keys come by name, and C takes them in order."""
+
+    def __init__(self, config):
+        self.members = config["members"]
+        self.names = [m["name"] for m in self.members]
+
+    def keyed(self, member):
+        return self.keyed(self.members[self.names.index(member["same_as"])]) if "same_as" in member else "limiter" in member
+
+    def keys(self, args):
+        keys = [key(args["keys"][m["name"]]) for m in self.members if self.keyed(m)]
+        return f"{len(keys)}, (const tg_bytes[]){{{', '.join(keys) or key(None)}}}"
+
+    def verdict(self, e):
+        denied_by = -1 if e["denied_by"] is None else self.names.index(e["denied_by"])
+        return f"{decision(e)}, {denied_by}"
+
+    def operation(self, op, t, a, e):
+        place = self.names.index(a["member"]) if "member" in a else None
+        return {
+            "check": lambda: f"set_check({t}, {self.keys(a)}, {a['n']}, {self.verdict(e)})",
+            "peek": lambda: f"set_peek({t}, {self.keys(a)}, {a['n']}, {self.verdict(e)})",
+            "refund": lambda: f"set_refund({t}, {self.keys(a)}, {a['n']})",
+            "peek_member": lambda: f"set_peek_member({t}, {place}, {key(a['key'])}, {decision(e)})",
+            "penalize_member": lambda: f"set_penalize_member({t}, {place}, {key(a['key'])}, {ns(a['wait_ns'])})",
+        }[op]()
+
+
+def new_set(c):
+    members = c.pop("members")
+    names = [m["name"] for m in members]
+    lines = []
+    for m in members:
+        m = dict(m)
+        name = text(m.pop("name").encode())
+        if "bucket" in m:
+            q = m.pop("bucket")
+            lines.append(f"member_bucket({name}, {q['count']}, {ns(q['period_ns'])}, {q['burst']});")
+        elif "limiter" in m:
+            config = dict(m.pop("limiter"))
+            lines += ["{", *limiter_config(config), "(void)fastest;", f"member_limiter({name}, config);", "}"]
+            m |= config
+        else:
+            lines.append(f"member_same_as({name}, {names.index(m.pop('same_as'))});")
+        c |= m  # what is left is not in C
+    return "\n    ".join([*lines, "new_set();"])
+
+
+def table(operations):
+    """As a class with an `operation`, for the primitives whose operations need nothing of their case."""
+
+    class Table:
+        def __init__(self, config):
+            pass
+
+        def operation(self, op, t, a, e):
+            return operations[op](t, a, e)
+
+    return Table
+
+
 def new_bucket(c):
     return f"new_bucket({c.pop('count')}, {ns(c.pop('period_ns'))}, {c.pop('burst')});"
 
@@ -110,9 +252,11 @@ def new_queue(c):
 
 
 PRIMITIVES = {
-    "token_bucket": (new_bucket, BUCKET, "tg_ticket"),
-    "circuit_breaker": (new_breaker, BREAKER, "tg_permit"),
-    "bounded_queue": (new_queue, QUEUE, None),
+    "token_bucket": (new_bucket, table(BUCKET), "tg_ticket"),
+    "circuit_breaker": (new_breaker, table(BREAKER), "tg_permit"),
+    "bounded_queue": (new_queue, table(QUEUE), None),
+    "rate_limiter": (new_limiter, Limiter, None),
+    "limit_set": (new_set, LimitSet, None),
 }
 
 
@@ -121,6 +265,7 @@ def body(primitive, case):
         raise NotInC(f"no primitive {primitive} in C")
     new, operations, named = PRIMITIVES[primitive]
     config = dict(case["config"])
+    operations = operations(config)
     lines = []
     names = {s["args"][k] for s in case["steps"] for k in ("as", "ticket", "permit") if k in s["args"]}
     lines += [f"{named} v_{name} = {{0, 0}};" for name in sorted(names)]
@@ -129,14 +274,15 @@ def body(primitive, case):
     if config:
         raise NotInC(f"no setting {', '.join(config)} in C")
     for step in case["steps"]:
-        if step["op"] not in operations:
-            raise NotInC(f"no operation {step['op']} in C")
-        lines.append(operations[step["op"]](ns(step["at_ns"]), step["args"], step["expect"]) + ";")
+        try:
+            lines.append(operations.operation(step["op"], ns(step["at_ns"]), step["args"], step["expect"]) + ";")
+        except KeyError as missing:
+            raise NotInC(f"no operation {step['op']} (or {missing} in it) in C") from None
     return "\n    ".join(lines)
 
 
 def main():
-    print('#include "vectors.h"\n')
+    print('#include "vectors_limits.h"\n')
     run = []
     files = [f for f in sorted(Path(sys.argv[1]).glob("*.json")) if f.name != "schema.json"]
     for file in files:
