@@ -12,7 +12,8 @@ use tg_status::TG_OK;
 use tidegate_core::limit::Hits;
 
 /// TG_ALGORITHM_FIXED_WINDOW only: counts n hits of the key whatever the limit, for stores that judge by themselves.
-/// *hits: those of the present window, these included (2^20 - 1: that many or more); *reset_after_ns: until it ends.
+/// *hits: those of the present window, these included; *reset_after_ns: until it ends. Counts as far as the bits of the
+/// limit go (7 with a limit of 4 .. 7), and that number stands for more; declare a larger fastest to count further.
 ///
 /// Ownership: borrows all. hits and reset_after_ns may be NULL.
 /// Thread safety: any thread, at any time; never blocks.
