@@ -1,7 +1,10 @@
 //! The answer of a limit.
 
-use crate::handle::{Out, versioned};
-use crate::status::{Answer, tg_status};
+// `unsafe impl Settings` for a struct of plain numbers.
+#![allow(unsafe_code)]
+
+use crate::handle::{In, Out, Settings, versioned};
+use crate::status::{Answer, Failure, tg_status};
 use std::mem::size_of;
 use tidegate_core::Decision;
 
@@ -26,6 +29,40 @@ pub struct tg_decision {
 }
 
 versioned!(tg_decision, first = 40, last = delay_ns);
+
+/// A decision that C hands back: its bool may be any byte.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct Given {
+    struct_size: usize,
+    allowed: u8,
+    limit: u32,
+    remaining: u32,
+    retry_after_ns: u64,
+    reset_after_ns: u64,
+    delay_ns: u64,
+}
+
+versioned!(Given, first = 40, last = delay_ns, name = "tg_decision");
+// SAFETY: numbers only.
+unsafe impl Settings for Given {}
+
+const _: () = assert!(size_of::<Given>() == size_of::<tg_decision>());
+
+impl tg_decision {
+    /// What C hands back.
+    pub(crate) fn given(decision: In<Self>) -> Result<Decision, Failure> {
+        let given = decision.cast::<Given>().read("decision")?;
+        Ok(Decision {
+            allowed: given.allowed != 0,
+            limit: given.limit,
+            remaining: given.remaining,
+            retry_after_ns: given.retry_after_ns,
+            reset_after_ns: given.reset_after_ns,
+            delay_ns: given.delay_ns,
+        })
+    }
+}
 
 impl From<Decision> for tg_decision {
     fn from(decision: Decision) -> Self {

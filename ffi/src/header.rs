@@ -7,6 +7,8 @@ use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
 use crate::bytes::tg_bytes;
 use crate::decision::tg_decision;
 use crate::handle::In;
+use crate::http::client::tg_client_address_config;
+use crate::http::told::tg_told;
 use crate::limiter::config::tg_limiter_config;
 use crate::limiter::tier::tg_tier;
 use crate::limiter::view::tg_limiter_snapshot;
@@ -149,6 +151,11 @@ fn trailer() -> String {
     versioned_in_c!(out, tg_event { kind, seq, at_ns });
     versioned_in_c!(out, tg_queue_config { clock, capacity, high_watermark, low_watermark, on_full, sojourn });
     versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
+    versioned_in_c!(
+        out,
+        tg_client_address_config { trusted, trusted_count, header, ipv4_prefix, ipv6_prefix }
+    );
+    versioned_in_c!(out, tg_told { reset_s, retry_after_s, limit, remaining });
     size_in_c!(out, tg_ticket);
     size_in_c!(out, tg_tier);
     size_in_c!(out, tg_bytes);
@@ -187,6 +194,7 @@ fn without_pointer_typedefs(header: &str) -> String {
     pointers.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     let kept = kept.join("\n\n");
     let text = pointers.iter().fold(kept, |text, (name, pointer)| text.replace(name, pointer));
+    let text = text.replace("const const char *", "const char *const ");
     assert!(!text.contains("In_") && !text.contains("Out_"), "a pointer typedef is left");
     text
 }

@@ -11,6 +11,7 @@ pub mod bytes;
 pub mod clock;
 pub mod decision;
 pub mod handle;
+pub mod http;
 pub mod limiter;
 pub mod mode;
 pub mod panic;

@@ -46,11 +46,13 @@ pub enum tg_status {
     TG_NO_PERMIT = -10,
     /// Error: an argument that is wrong in another way; see tg_last_error_message().
     TG_INVALID = -11,
+    /// Error: the buffer is too small; *length tells what the text needs, without its NUL.
+    TG_BUFFER = -12,
 }
 
 use tg_status::*;
 
-const ALL: [(tg_status, &CStr); 17] = [
+const ALL: [(tg_status, &CStr); 18] = [
     (TG_OK, c"done"),
     (TG_DENIED, c"refused: rate limited"),
     (TG_OPEN, c"refused: circuit open"),
@@ -68,6 +70,7 @@ const ALL: [(tg_status, &CStr); 17] = [
     (TG_NOT_MANUAL, c"error: not a manual clock"),
     (TG_NO_PERMIT, c"error: not a permit"),
     (TG_INVALID, c"error: invalid argument"),
+    (TG_BUFFER, c"error: the buffer is too small"),
 ];
 
 /// A failed call: its status and the sentence that says what was wrong, what is allowed and how to mend it.

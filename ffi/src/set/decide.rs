@@ -9,7 +9,7 @@ use crate::decision::{allowed, tg_decision};
 use crate::handle::{In, Out};
 use crate::panic::guard;
 use crate::status::{Answer, Failure, tg_status};
-use tg_status::{TG_OK, TG_OUT_OF_RANGE};
+use tg_status::{TG_CONFLICT, TG_OK};
 use tidegate_core::limit::SetDecision;
 use tidegate_core::{ConfigError, Decision};
 
@@ -27,7 +27,7 @@ fn with_keys<T>(
     let Some(taken) = keys.get_mut(..given.len()) else {
         let message =
             format!("keys: {key_count} is more than a set can take ({MOST}); give one for each limiter in it");
-        return Err(Failure::new(TG_OUT_OF_RANGE, message));
+        return Err(Failure::new(TG_CONFLICT, message));
     };
     for (key, given) in taken.iter_mut().zip(given) {
         *key = given.get("keys")?;
@@ -74,7 +74,7 @@ fn answer_each(
 /// Ownership: borrows all.
 /// Thread safety: any thread, at any time; never blocks. While one call is being denied it may make another deny; never
 /// does it let one more through.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (more or fewer keys than limiters; a length); nothing is taken then.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length); nothing is taken then.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_check(
@@ -186,11 +186,33 @@ pub extern "C" fn tg_limit_set_peek(
     })
 }
 
+/// tg_limit_set_peek() at now_ns nanoseconds of the members' clock.
+///
+/// Ownership: borrows all.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: as tg_limit_set_check().
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limit_set_peek_at(
+    set: In<tg_limit_set>,
+    now_ns: u64,
+    keys: In<tg_bytes>,
+    key_count: usize,
+    n: u32,
+    decision: Out<tg_decision>,
+    denied_by: Out<i32>,
+) -> tg_status {
+    guard(|| {
+        let set = &set.get("set")?.set;
+        answer(&decision, &denied_by, || with_keys(&keys, key_count, |keys| set.peek_at(now_ns, keys, n)))
+    })
+}
+
 /// Gives n back to every member, never above full.
 ///
 /// Ownership: borrows all.
 /// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_OUT_OF_RANGE (more or fewer keys than limiters; a length); nothing is given back then.
+/// Errors: TG_NULL, TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length); nothing is given back then.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_refund(
@@ -202,6 +224,27 @@ pub extern "C" fn tg_limit_set_refund(
     guard(|| {
         let set = &set.get("set")?.set;
         with_keys(&keys, key_count, |keys| set.refund(keys, n))?;
+        Ok(TG_OK)
+    })
+}
+
+/// tg_limit_set_refund() at now_ns nanoseconds of the members' clock.
+///
+/// Ownership: borrows all.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: as tg_limit_set_refund().
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_limit_set_refund_at(
+    set: In<tg_limit_set>,
+    now_ns: u64,
+    keys: In<tg_bytes>,
+    key_count: usize,
+    n: u32,
+) -> tg_status {
+    guard(|| {
+        let set = &set.get("set")?.set;
+        with_keys(&keys, key_count, |keys| set.refund_at(now_ns, keys, n))?;
         Ok(TG_OK)
     })
 }

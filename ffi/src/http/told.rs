@@ -1,0 +1,80 @@
+//! A decision in the whole seconds of HTTP.
+
+// `#[unsafe(no_mangle)]`, and `unsafe impl Settings` for structs of plain numbers.
+#![allow(unsafe_code)]
+
+use crate::decision::tg_decision;
+use crate::handle::{In, Out, Settings, versioned};
+use crate::panic::guard;
+use crate::status::tg_status;
+use std::mem::size_of;
+use tg_status::TG_OK;
+use tidegate_core::http::{Jitter, Told};
+
+/// What a client is told of a decision. Start from TG_TOLD_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct tg_told {
+    /// sizeof(tg_told)
+    pub struct_size: usize,
+    /// Seconds until the limit is full again, but after a refusal not more than retry_after_s (X-RateLimit-Reset).
+    pub reset_s: u64,
+    /// Seconds for Retry-After, at least 1; 0 when admitted: no such field is sent.
+    pub retry_after_s: u64,
+    /// The most that can be taken at once (X-RateLimit-Limit).
+    pub limit: u32,
+    /// What is left (X-RateLimit-Remaining).
+    pub remaining: u32,
+}
+
+versioned!(tg_told, first = 32, last = remaining);
+// SAFETY: numbers only.
+unsafe impl Settings for tg_told {}
+
+impl Default for tg_told {
+    fn default() -> Self {
+        Self { struct_size: size_of::<Self>(), reset_s: 0, retry_after_s: 0, limit: 0, remaining: 0 }
+    }
+}
+
+impl From<Told> for tg_told {
+    fn from(told: Told) -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            reset_s: told.reset,
+            retry_after_s: told.retry_after,
+            limit: told.limit,
+            remaining: told.remaining,
+        }
+    }
+}
+
+impl From<tg_told> for Told {
+    fn from(told: tg_told) -> Self {
+        Self {
+            allowed: told.retry_after_s == 0,
+            limit: told.limit,
+            remaining: told.remaining,
+            reset: told.reset_s,
+            retry_after: told.retry_after_s,
+        }
+    }
+}
+
+/// Puts a decision into whole seconds, rounded up. TG_NEVER becomes an hour: a number must be said. jitter: 0, or the
+/// fraction (up to 1) that times are lengthened by at most, drawn anew each time, so that clients do not return together.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (jitter); *told is then not written.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_http_tell(decision: In<tg_decision>, jitter: f64, told: Out<tg_told>) -> tg_status {
+    guard(|| {
+        let decision = tg_decision::given(decision)?;
+        let jitter = Jitter::new(jitter)?;
+        let room = told.room("told")?;
+        told.fill(room, jitter.tell(&decision).into());
+        Ok(TG_OK)
+    })
+}
