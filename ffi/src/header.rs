@@ -151,10 +151,7 @@ fn trailer() -> String {
     versioned_in_c!(out, tg_event { kind, seq, at_ns });
     versioned_in_c!(out, tg_queue_config { clock, capacity, high_watermark, low_watermark, on_full, sojourn });
     versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
-    versioned_in_c!(
-        out,
-        tg_client_address_config { trusted, trusted_count, header, ipv4_prefix, ipv6_prefix }
-    );
+    versioned_in_c!(out, tg_client_address_config { trusted, trusted_count, header, ipv4_prefix, ipv6_prefix });
     versioned_in_c!(out, tg_told { reset_s, retry_after_s, limit, remaining });
     size_in_c!(out, tg_ticket);
     size_in_c!(out, tg_tier);

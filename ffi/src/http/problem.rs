@@ -65,7 +65,8 @@ pub extern "C" fn tg_http_problem(
             Ok(0) => problem.status(),
             Ok(status @ 100..=999) => status,
             _ => {
-                let message = format!("status: {status} is no HTTP status; allowed are 100 to 999, or 0 for the problem's own");
+                let message =
+                    format!("status: {status} is no HTTP status; allowed are 100 to 999, or 0 for the problem's own");
                 return Err(Failure::new(TG_OUT_OF_RANGE, message));
             }
         };
