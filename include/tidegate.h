@@ -8,8 +8,8 @@
  * - Names. Everything begins with tg_ or TG_, and the library exports nothing else.
  * - Answers. tg_status: 0 = done, > 0 = refused (an answer, not an error), < 0 = error. Values are fixed.
  *   tg_status_message() has a fixed text for each, tg_last_error_message() says what this thread's last error was about.
- * - Handles. tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker and tg_queue are opaque, made by *_new() and given
- *   back to *_free(). A call that takes a const handle may run on any thread, together with any other such call. *_free()
+ * - Handles. tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_queue, tg_client_address and tg_access_list are
+ *   opaque, made by *_new() and given back to *_free(). A call that takes a const handle may run on any thread, together with any other such call. *_free()
  *   is the exception: it must be the last call on its handle.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
@@ -132,6 +132,10 @@ enum tg_status
      * Error: an argument that is wrong in another way; see tg_last_error_message().
      */
     TG_INVALID = -11,
+    /**
+     * Error: the buffer is too small; *length tells what the text needs, without its NUL.
+     */
+    TG_BUFFER = -12,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -205,6 +209,68 @@ enum tg_mode
 typedef enum tg_mode tg_mode;
 #else
 typedef int32_t tg_mode;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What an access list says of a client.
+ */
+enum tg_verdict
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * It is on no list: the limits decide.
+     */
+    TG_VERDICT_LIMIT = 0,
+    /**
+     * It passes without being counted.
+     */
+    TG_VERDICT_ALLOW = 1,
+    /**
+     * It is refused without being counted.
+     */
+    TG_VERDICT_DENY = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_verdict tg_verdict;
+#else
+typedef int32_t tg_verdict;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Why a request was refused: the problem types of draft-ietf-httpapi-ratelimit-headers-10.
+ */
+enum tg_problem
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * A quota is used up: 429.
+     */
+    TG_PROBLEM_QUOTA_EXCEEDED = 0,
+    /**
+     * The service protects itself (a full queue, an open circuit): 503.
+     */
+    TG_PROBLEM_TEMPORARY_REDUCED_CAPACITY = 1,
+    /**
+     * The client is blocked for a while: 429.
+     */
+    TG_PROBLEM_ABNORMAL_USAGE_DETECTED = 2,
+    /**
+     * The client is on a deny list: 403.
+     */
+    TG_PROBLEM_FORBIDDEN = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_problem tg_problem;
+#else
+typedef int32_t tg_problem;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -357,6 +423,11 @@ typedef int32_t tg_on_full;
 #endif // __cplusplus
 
 /**
+ * Addresses, networks and keys that are allowed or denied without being counted.
+ */
+typedef struct tg_access_list tg_access_list;
+
+/**
  * A circuit breaker: closed, open, half-open.
  */
 typedef struct tg_breaker tg_breaker;
@@ -365,6 +436,11 @@ typedef struct tg_breaker tg_breaker;
  * A token bucket: starts full, refills at its rate, holds at most its burst.
  */
 typedef struct tg_bucket tg_bucket;
+
+/**
+ * Finds the client of a request: the socket's peer, unless that is a proxy you trust.
+ */
+typedef struct tg_client_address tg_client_address;
 
 /**
  * A source of monotonic nanoseconds.
@@ -687,6 +763,76 @@ typedef struct {
 } tg_ticket;
 
 /**
+ * Whose word is taken for a client's address. Start from TG_CLIENT_ADDRESS_CONFIG_INIT: nobody's, only the socket's.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_client_address_config)
+     */
+    size_t struct_size;
+    /**
+     * The proxies: networks ("10.0.0.0/8"), addresses, "loopback", "private", or "unix" (a peer without an address).
+     */
+    const char *const *trusted;
+    /**
+     * How many.
+     */
+    size_t trusted_count;
+    /**
+     * The one header that they write: "forwarded", "x-real-ip", ...; NULL: "x-forwarded-for".
+     */
+    const char *header;
+    /**
+     * How many leading bits of an IPv4 address make the key, 1 .. 32.
+     */
+    uint32_t ipv4_prefix;
+    /**
+     * How many of an IPv6 address, 1 .. 128; a site has a /64 of them at least.
+     */
+    uint32_t ipv6_prefix;
+} tg_client_address_config;
+
+/**
+ * len bytes of any value, such as a key; NULL with length 0 is the empty text.
+ */
+typedef struct {
+    /**
+     * The bytes. Borrowed during the call.
+     */
+    const void *data;
+    /**
+     * How many.
+     */
+    size_t len;
+} tg_bytes;
+
+/**
+ * What a client is told of a decision. Start from TG_TOLD_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_told)
+     */
+    size_t struct_size;
+    /**
+     * Seconds until the limit is full again, but after a refusal not more than retry_after_s (X-RateLimit-Reset).
+     */
+    uint64_t reset_s;
+    /**
+     * Seconds for Retry-After, at least 1; 0 when admitted: no such field is sent.
+     */
+    uint64_t retry_after_s;
+    /**
+     * The most that can be taken at once (X-RateLimit-Limit).
+     */
+    uint32_t limit;
+    /**
+     * What is left (X-RateLimit-Remaining).
+     */
+    uint32_t remaining;
+} tg_told;
+
+/**
  * Settings of a keyed limit. Start from TG_LIMITER_CONFIG_INIT; set rate, or count and period_ns.
  */
 typedef struct {
@@ -904,20 +1050,6 @@ typedef struct {
      */
     const tg_limiter *limiter;
 } tg_limit_member;
-
-/**
- * len bytes of any value, such as a key; NULL with length 0 is the empty text.
- */
-typedef struct {
-    /**
-     * The bytes. Borrowed during the call.
-     */
-    const void *data;
-    /**
-     * How many.
-     */
-    size_t len;
-} tg_bytes;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1472,6 +1604,173 @@ tg_status tg_clock_advance(const tg_clock *clock, uint64_t by_ns);
  * Since: 0.1
  */
 tg_status tg_clock_set(const tg_clock *clock, uint64_t now_ns);
+
+/**
+ * Makes an access list. An entry is an address, a network ("203.0.113.0/24"), or "key:" and an exact key. The most specific
+ * entry that fits decides (a key before any network, a longer prefix before a shorter); on both lists: denied.
+ *
+ * Ownership: *list is the caller's, to be freed with tg_access_list_free(). Borrows the texts.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_UTF8, TG_SYNTAX (an entry). *list is then not written.
+ * Since: 0.1
+ */
+tg_status tg_access_list_new(const char *const *allow,
+                             size_t allow_count,
+                             const char *const *deny,
+                             size_t deny_count,
+                             tg_access_list **list);
+
+/**
+ * Frees an access list; NULL is fine.
+ *
+ * Ownership: takes list.
+ * Thread safety: no other call may be using list, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_access_list_free(tg_access_list *list);
+
+/**
+ * Tells what is said of a client: *verdict is one of tg_verdict. address: as a text; NULL or no address: no network fits.
+ * key: one that the client cannot make up; NULL with length 0: none.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_UTF8 (address), TG_OUT_OF_RANGE (key_len).
+ * Since: 0.1
+ */
+tg_status tg_access_list_verdict(const tg_access_list *list,
+                                 const char *address,
+                                 const void *key,
+                                 size_t key_len,
+                                 int32_t *verdict);
+
+/**
+ * Makes a resolver of client addresses.
+ *
+ * Ownership: *clients is the caller's, to be freed with tg_client_address_free(). Borrows config and all it points to.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (trusted, header); TG_OUT_OF_RANGE (a prefix). *clients is then not
+ * written.
+ * Since: 0.1
+ */
+tg_status tg_client_address_new(const tg_client_address_config *config,
+                                tg_client_address **clients);
+
+/**
+ * Frees a resolver; NULL is fine.
+ *
+ * Ownership: takes clients.
+ * Thread safety: no other call may be using clients, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_client_address_free(tg_client_address *clients);
+
+/**
+ * Tells which header's lines tg_client_address_key() wants, in lower case; NULL when nobody is trusted and none is read.
+ *
+ * Ownership: *name is the resolver's, good until tg_client_address_free().
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_client_address_header(const tg_client_address *clients,
+                                   const char **name);
+
+/**
+ * Names the client of a request by a key for a limiter: "192.0.2.1", "2001:db8::/64". From a trusted peer on, the lines
+ * are walked from the right, and the first address that is not trusted itself is the client; what a client wrote itself
+ * is never believed, and what cannot be read ends the walk. A peer that is no address is its own key.
+ *
+ * peer: the socket's, as a text, with or without a port; NULL: none. lines: the values of the header's lines as they came,
+ * in order. *length (may be NULL) is the key's, without its NUL; 64 bytes of buffer hold every address.
+ *
+ * Ownership: borrows all; the key is written to the caller's buffer of buffer_size bytes.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_UTF8 (peer), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but *length).
+ * Since: 0.1
+ */
+tg_status tg_client_address_key(const tg_client_address *clients,
+                                const char *peer,
+                                const tg_bytes *lines,
+                                size_t line_count,
+                                char *buffer,
+                                size_t buffer_size,
+                                size_t *length);
+
+/**
+ * The value of one policy of a RateLimit-Policy field: "per-user";q=100;w=60. Several are joined by ", ".
+ *
+ * name: printable ASCII, 1 .. 128 characters. unit: that of costs ("content-bytes"); NULL: requests. quota: the most at
+ * once (the decision's limit). window_ns: the time in which all of it comes back; TG_NEVER: not told. partition_key: what
+ * the quota is counted per, NULL where clients shall not see it; left out when longer than 64 bytes. *length (may be NULL)
+ * is the text's, without its NUL.
+ *
+ * Ownership: borrows all; the text is written to the caller's buffer of buffer_size bytes.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (name), TG_UTF8, TG_SYNTAX (name, unit), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is
+ * written but *length).
+ * Since: 0.1
+ */
+tg_status tg_http_rate_limit_policy(const char *name,
+                                    const char *unit,
+                                    uint32_t quota,
+                                    uint64_t window_ns,
+                                    const tg_bytes *partition_key,
+                                    char *buffer,
+                                    size_t buffer_size,
+                                    size_t *length);
+
+/**
+ * The value of one policy's state in a RateLimit field: "per-user";r=12;t=30. Several are joined by ", ". name, partition_key
+ * and *length as in tg_http_rate_limit_policy().
+ *
+ * Ownership: borrows all; the text is written to the caller's buffer of buffer_size bytes.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (name, told), TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX (name), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small:
+ * nothing is written but *length).
+ * Since: 0.1
+ */
+tg_status tg_http_rate_limit(const char *name,
+                             const tg_told *told,
+                             const tg_bytes *partition_key,
+                             char *buffer,
+                             size_t buffer_size,
+                             size_t *length);
+
+/**
+ * The body of a refusal, to be sent as application/problem+json (RFC 9457). problem: one of tg_problem. status: the one it
+ * is sent with, 0: the problem's own. detail: for people; NULL: the problem's own. violated: the names of the policies that
+ * refused (a denied_by's); none: not told. Every text is escaped. *length (may be NULL) is the body's, without its NUL.
+ *
+ * Ownership: borrows all; the body is written to the caller's buffer of buffer_size bytes.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_UTF8, TG_UNKNOWN_VALUE (problem), TG_OUT_OF_RANGE (status above 999); TG_BUFFER (too small: nothing is
+ * written but *length).
+ * Since: 0.1
+ */
+tg_status tg_http_problem(int32_t problem,
+                          uint32_t status,
+                          const char *detail,
+                          const char *const *violated,
+                          size_t violated_count,
+                          char *buffer,
+                          size_t buffer_size,
+                          size_t *length);
+
+/**
+ * Puts a decision into whole seconds, rounded up. TG_NEVER becomes an hour: a number must be said. jitter: 0, or the
+ * fraction (up to 1) that times are lengthened by at most, drawn anew each time, so that clients do not return together.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (jitter); *told is then not written.
+ * Since: 0.1
+ */
+tg_status tg_http_tell(const tg_decision *decision,
+                       double jitter,
+                       tg_told *told);
 
 /**
  * Makes a keyed limit; no key has used anything yet.
@@ -2102,7 +2401,7 @@ tg_status tg_limit_set_name(const tg_limit_set *set, int32_t place, const char *
  * Ownership: borrows all.
  * Thread safety: any thread, at any time; never blocks. While one call is being denied it may make another deny; never
  * does it let one more through.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (more or fewer keys than limiters; a length); nothing is taken then.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length); nothing is taken then.
  * Since: 0.1
  */
 tg_status tg_limit_set_check(const tg_limit_set *set,
@@ -2180,14 +2479,43 @@ tg_status tg_limit_set_peek(const tg_limit_set *set,
                             int32_t *denied_by);
 
 /**
+ * tg_limit_set_peek() at now_ns nanoseconds of the members' clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limit_set_check().
+ * Since: 0.1
+ */
+tg_status tg_limit_set_peek_at(const tg_limit_set *set,
+                               uint64_t now_ns,
+                               const tg_bytes *keys,
+                               size_t key_count,
+                               uint32_t n,
+                               tg_decision *decision,
+                               int32_t *denied_by);
+
+/**
  * Gives n back to every member, never above full.
  *
  * Ownership: borrows all.
  * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_OUT_OF_RANGE (more or fewer keys than limiters; a length); nothing is given back then.
+ * Errors: TG_NULL, TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length); nothing is given back then.
  * Since: 0.1
  */
-tg_status tg_limit_set_refund(const tg_limit_set *set, const tg_bytes *keys, size_t key_count, uint32_t n);
+tg_status tg_limit_set_refund(const tg_limit_set *set,
+                              const tg_bytes *keys,
+                              size_t key_count,
+                              uint32_t n);
+
+/**
+ * tg_limit_set_refund() at now_ns nanoseconds of the members' clock.
+ *
+ * Ownership: borrows all.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limit_set_refund().
+ * Since: 0.1
+ */
+tg_status tg_limit_set_refund_at(const tg_limit_set *set, uint64_t now_ns, const tg_bytes *keys, size_t key_count, uint32_t n);
 
 /**
  * A short, fixed text for `status` (any number: an unknown one is told as such). Not the place for details: see
@@ -2289,6 +2617,16 @@ TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_config) == 48, tg_queue_config_
 TG_ASSERT(offsetof(tg_queue_snapshot, struct_size) == 0, tg_queue_snapshot_starts_with_its_size);
 TG_ASSERT(offsetof(tg_queue_snapshot, dropped) + sizeof(((tg_queue_snapshot *)0)->dropped) == sizeof(tg_queue_snapshot), tg_queue_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 56, tg_queue_snapshot_has_its_size);
+
+#define TG_CLIENT_ADDRESS_CONFIG_INIT { sizeof(tg_client_address_config), NULL, 0, NULL, 32, 64 }
+TG_ASSERT(offsetof(tg_client_address_config, struct_size) == 0, tg_client_address_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_client_address_config, ipv6_prefix) + sizeof(((tg_client_address_config *)0)->ipv6_prefix) == sizeof(tg_client_address_config), tg_client_address_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_client_address_config) == 40, tg_client_address_config_has_its_size);
+
+#define TG_TOLD_INIT { sizeof(tg_told), UINT64_C(0), UINT64_C(0), 0, 0 }
+TG_ASSERT(offsetof(tg_told, struct_size) == 0, tg_told_starts_with_its_size);
+TG_ASSERT(offsetof(tg_told, remaining) + sizeof(((tg_told *)0)->remaining) == sizeof(tg_told), tg_told_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_told) == 32, tg_told_has_its_size);
 
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ticket) == 16, tg_ticket_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_tier) == 64, tg_tier_has_its_size);

@@ -1,4 +1,4 @@
-"""Turns tests/vectors/*.json into one C program over vectors_limits.h: vectors_to_c.py VECTORS_DIR > vectors.c
+"""Turns tests/vectors/*.json into one C program over vectors_http.h: vectors_to_c.py VECTORS_DIR > vectors.c
 
 A case with an operation or setting that C does not have is reported as skipped by the program, with the reason.
 """
@@ -7,47 +7,13 @@ import json
 import sys
 from pathlib import Path
 
-
-class NotInC(Exception):
-    """What a case needs and C does not have."""
-
-
-def ns(value):
-    """A time of the vectors: a decimal string, "never", or null where C says never as well."""
-    return "TG_NEVER" if value in (None, "never") else f"UINT64_C({int(value)})"
-
-
-def flag(value):
-    return "true" if value else "false"
+from literals import NotInC, decision, flag, ns
+from vectors_http import SUBJECTS, others
+from vectors_limits import Limiter, LimitSet, new_limiter, new_set
 
 
 def item(value):
     return "NO_ITEM" if value is None else f"ITEM({value})"
-
-
-def decision(e):
-    values = [flag(e["allowed"]), str(e["limit"]), str(e["remaining"])]
-    values += [ns(e["retry_after_ns"]), ns(e["reset_after_ns"]), ns(e.get("delay_ns", 0))]
-    return f"(tg_decision){{sizeof(tg_decision), {', '.join(values)}}}"
-
-
-def text(data):
-    """A C string of these bytes, each as three octal digits or a letter."""
-    return '"' + "".join(chr(b) if chr(b).isalnum() and b < 128 else f"\\{b:03o}" for b in data) + '"'
-
-
-def key(value):
-    """A tg_bytes: the vectors spell a key as text, {"hex": ...} or {"repeat": ..., "times": ...}."""
-    if value is None:
-        return "(tg_bytes){NULL, 0}"
-    if isinstance(value, str):
-        data = value.encode()
-    elif "hex" in value:
-        data = bytes.fromhex(value["hex"])
-    else:
-        data = value["repeat"].encode()
-        return f"repeated({text(data)}, {len(data)}, {value['times']})"
-    return f"(tg_bytes){{{text(data)}, {len(data)}}}"
 
 
 def reserve(t, a, e):
@@ -100,114 +66,6 @@ QUEUE = {
     "close": lambda t, a, e: f"close_queue({t})",
     "drain": drain,
 }
-
-
-class Limiter:
-    """The operations of one case: what its quotas look like in C depends on the algorithm."""
-
-    WINDOWS = ("fixed_window", "sliding_window", "sliding_log")
-
-    def __init__(self, config):
-        self.windows = config["algorithm"] in self.WINDOWS
-
-    def quota(self, q):
-        if not self.windows:
-            burst = q["burst"]
-        elif q["burst"] == q["count"]:
-            burst = "TG_BURST_OF_RATE"
-        else:
-            raise NotInC("a window has no burst beside its count")
-        return f"quota_of({q['count']}, {ns(q['period_ns'])}, {burst})"
-
-    def tier(self, args):
-        return f"(tg_tier[]){{tier_of({self.quota(args['tier'])})}}" if args.get("tier") else "NULL"
-
-    def operation(self, op, t, a, e):
-        k = key(a.get("key"))
-        return {
-            "try_acquire": lambda: f"limiter_try_acquire({t}, {k}, {a['n']}, {self.tier(a)}, {flag(e['ok'])})",
-            "check": lambda: f"limiter_check({t}, {k}, {a['n']}, {self.tier(a)}, {decision(e)})",
-            "peek": lambda: f"limiter_peek({t}, {k}, {self.tier(a)}, {decision(e)})",
-            "refund": lambda: f"limiter_refund({t}, {k}, {a['n']}, {self.tier(a)})",
-            "penalize": lambda: f"limiter_penalize({t}, {k}, {ns(a['wait_ns'])})",
-            "reset": lambda: f"limiter_reset({t}, {k})",
-            "reset_all": lambda: f"limiter_reset_all({t})",
-            "set_quota": lambda: f"limiter_set_quota({t}, {self.quota(a)})",
-            "stats": lambda: f"limiter_stats({t}, {e['admitted']}, {e['denied']}, {e['would_deny']})",
-        }[op]()
-
-
-def limiter_config(c):
-    """Lines that leave a tg_limiter_config in `config`; takes from `c` what it uses."""
-    limiter = Limiter(c)
-    quota = {k: c.pop(k) for k in ("count", "period_ns", "burst")}
-    lines = [
-        f"tg_quota quota = {limiter.quota(quota)}, fastest = {limiter.quota(c['fastest'] or quota)};",
-        "tg_limiter_config config = TG_LIMITER_CONFIG_INIT;",
-        "config.count = quota.count, config.period_ns = quota.period_ns, config.burst = quota.burst;",
-        f"config.fastest = {'&fastest' if c.pop('fastest') else 'NULL'};",
-        f"config.algorithm = TG_ALGORITHM_{c.pop('algorithm').upper()};",
-        f"config.mode = TG_MODE_{c.pop('mode').upper()};",
-        f"config.max_keys = {c.pop('max_keys')};",
-    ]
-    if block := c.pop("block"):
-        lines += [f"config.block_{name} = {ns(v) if name.endswith('_ns') else v};" for name, v in block.items()]
-    if ramp := c.pop("warm_up"):
-        lines.append(f"config.warm_up_ns = {ns(ramp['period_ns'])}, config.warm_up_from = {ramp['from']};")
-    return lines
-
-
-def new_limiter(c):
-    return "\n    ".join(["{", *limiter_config(c), "(void)fastest;", "new_limiter(config);", "}"])
-
-
-class LimitSet:
-    """The operations of one case: keys come by name, and C takes them in order."""
-
-    def __init__(self, config):
-        self.members = config["members"]
-        self.names = [m["name"] for m in self.members]
-
-    def keyed(self, member):
-        return self.keyed(self.members[self.names.index(member["same_as"])]) if "same_as" in member else "limiter" in member
-
-    def keys(self, args):
-        keys = [key(args["keys"][m["name"]]) for m in self.members if self.keyed(m)]
-        return f"{len(keys)}, (const tg_bytes[]){{{', '.join(keys) or key(None)}}}"
-
-    def verdict(self, e):
-        denied_by = -1 if e["denied_by"] is None else self.names.index(e["denied_by"])
-        return f"{decision(e)}, {denied_by}"
-
-    def operation(self, op, t, a, e):
-        place = self.names.index(a["member"]) if "member" in a else None
-        return {
-            "check": lambda: f"set_check({t}, {self.keys(a)}, {a['n']}, {self.verdict(e)})",
-            "peek": lambda: f"set_peek({t}, {self.keys(a)}, {a['n']}, {self.verdict(e)})",
-            "refund": lambda: f"set_refund({t}, {self.keys(a)}, {a['n']})",
-            "peek_member": lambda: f"set_peek_member({t}, {place}, {key(a['key'])}, {decision(e)})",
-            "penalize_member": lambda: f"set_penalize_member({t}, {place}, {key(a['key'])}, {ns(a['wait_ns'])})",
-        }[op]()
-
-
-def new_set(c):
-    members = c.pop("members")
-    names = [m["name"] for m in members]
-    lines = []
-    for m in members:
-        m = dict(m)
-        name = text(m.pop("name").encode())
-        if "bucket" in m:
-            q = m.pop("bucket")
-            lines.append(f"member_bucket({name}, {q['count']}, {ns(q['period_ns'])}, {q['burst']});")
-        elif "limiter" in m:
-            config = dict(m.pop("limiter"))
-            lines += ["{", *limiter_config(config), "(void)fastest;", f"member_limiter({name}, config);", "}"]
-            m |= config
-        else:
-            lines.append(f"member_same_as({name}, {names.index(m.pop('same_as'))});")
-        c |= m  # what is left is not in C
-    return "\n    ".join([*lines, "new_set();"])
 
 
 def table(operations):
@@ -281,25 +139,40 @@ def body(primitive, case):
     return "\n    ".join(lines)
 
 
+def steps(document):
+    """The cases of a primitive: name and C of the body."""
+    for case in document["cases"]:
+        yield document["primitive"], case["name"], lambda case=case: body(document["primitive"], case)
+
+
+def asks(document):
+    """The cases of a subject of HTTP, and what else its file has."""
+    subject = document["subject"]
+    for case in document["cases"]:
+        yield subject, case["name"], lambda case=case: SUBJECTS[subject](case)
+    yield from others(document)
+
+
 def main():
-    print('#include "vectors_limits.h"\n')
+    print('#include "vectors_http.h"\n')
     run = []
-    files = [f for f in sorted(Path(sys.argv[1]).glob("*.json")) if f.name != "schema.json"]
-    for file in files:
+    for file in sorted(f for f in Path(sys.argv[1]).glob("*.json") if not f.name.endswith("schema.json")):
         document = json.loads(file.read_text())
         if document["version"] != 1:
             sys.exit(f"{file}: version {document['version']}, not 1")
-        for case in document["cases"]:
-            name = f"{document['primitive']}_{case['name']}"
-            label = f"vector/{document['primitive']}/{case['name']}"
+        for kind, name, make in steps(document) if "primitive" in document else asks(document):
+            label = f"vector/{kind}/{name}"
             try:
-                print(f"static void {name}(void) {{\n    {body(document['primitive'], case)}\n}}\n")
-                run.append(f'for (mode = 0; mode < MODES; mode++) {{ {name}(); finish(); }} check_done("{label}");')
+                print(f"static void {kind}_{name}(void) {{\n    {make()}\n}}\n")
             except NotInC as reason:
                 run.append(f'printf("skip {label} # {reason}\\n");')
+                continue
+            # What HTTP is told knows no time, and so no second way.
+            modes = "MODES" if "primitive" in document else "1"
+            run.append(f'for (mode = 0; mode < {modes}; mode++) {{ {kind}_{name}(); finish(); }} check_done("{label}");')
     if not run:
         sys.exit(f"{sys.argv[1]}: no vectors")
-    print("int main(void) {\n    " + "\n    ".join(run) + "\n    return check_failed != 0;\n}")
+    print("int main(void) {\n    " + "\n    ".join(run) + "\n    forget();\n    return check_failed != 0;\n}")
 
 
 main()

@@ -1,0 +1,73 @@
+"""Cases of the HTTP manners, for vectors_to_c.py; the functions they call stand in vectors_http.h."""
+
+from literals import NotInC, decision, ns, text, texts
+
+
+def string(value):
+    """A text argument that ends with NUL; NULL for none."""
+    if value is None:
+        return "NULL"
+    if "\0" in value:
+        raise NotInC("a C text holds no NUL")
+    return text(value.encode())
+
+
+def lines(values):
+    values = [f"{{{text(v.encode())}, {len(v.encode())}}}" for v in values]
+    return f"{len(values)}, (const tg_bytes[]){{{', '.join([*values, '{NULL, 0}'])}}}"
+
+
+def client_address(case):
+    c = case["config"]
+    prefixes = f"{c.get('ipv4_prefix', 32)}, {c.get('ipv6_prefix', 64)}"
+    made = f"new_clients({texts(c.get('trusted', []))}, {string(c.get('header'))}, {prefixes}, {string(case.get('error'))});"
+    asked = [
+        f"client_key({string(a['peer'])}, {lines(a['lines'])}, {string(a['key'])});" for a in case.get("asks", [])
+    ]
+    return "\n    ".join([made, *asked])
+
+
+def access_list(case):
+    c = case["config"]
+    made = f"new_list({texts(c.get('allow', []))}, {texts(c.get('deny', []))}, {string(case.get('error'))});"
+    asked = [
+        f"list_verdict({string(a['address'])}, {text(a['key'].encode())}, {len(a['key'].encode())}, "
+        f"TG_VERDICT_{a['verdict'].upper()});"
+        for a in case.get("asks", [])
+    ]
+    return "\n    ".join([made, *asked])
+
+
+def ratelimit_fields(case):
+    c = case["config"]
+    name, unit = string(c["name"]), string(c.get("unit"))
+    if "error" in case:
+        return f"refused_policy({name}, {unit}, {string(case['error'])});"
+    done = []
+    for a in case["asks"]:
+        key = a.get("partition_key")
+        key = "NULL" if key is None else f"&(tg_bytes){{{text(key.encode())}, {len(key.encode())}}}"
+        told = f"{int(a['retry_after'] or 0)}, {string(a['policy'])}, {string(a['limit'])}"
+        done.append(f"told({name}, {unit}, {decision(a['decision'])}, {ns(a['window_ns'])}, {key}, {told});")
+    return "\n    ".join(done)
+
+
+SUBJECTS = {"client_address": client_address, "access_list": access_list, "ratelimit_fields": ratelimit_fields}
+
+
+def problem(p):
+    return (
+        f"problem(TG_PROBLEM_{p['type'].upper()}, {p['status']}, {texts(p['violated'])}, {string(p['body'])});"
+    )
+
+
+def others(document):
+    """What a file holds beside its cases."""
+
+    def not_in_c():
+        raise NotInC("C writes these fields, and reads none")
+
+    for number, _ in enumerate(document.get("parses", [])):
+        yield document["subject"], f"parse_{number}", not_in_c
+    for number, p in enumerate(document.get("problems", [])):
+        yield document["subject"], f"problem_{number}", lambda p=p: problem(p)
