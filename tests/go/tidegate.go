@@ -11,6 +11,10 @@ package tidegate
 #cgo nocallback tg_bucket_try_acquire
 #cgo noescape tg_bucket_check
 #cgo nocallback tg_bucket_check
+#cgo noescape tg_bucket_reserve
+#cgo nocallback tg_bucket_reserve
+#cgo noescape tg_bucket_cancel
+#cgo nocallback tg_bucket_cancel
 #cgo noescape tg_breaker_new
 #cgo nocallback tg_breaker_new
 #cgo noescape tg_breaker_acquire
@@ -45,6 +49,7 @@ static tg_status tidegate_queue_pop(const tg_queue *queue, uint64_t timeout_ns, 
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -125,9 +130,16 @@ func (b *Bucket) TryAcquire(n uint32) bool {
 
 // Decision is what a limit answered.
 type Decision struct {
-	Allowed                bool
-	Limit, Remaining       uint32
-	RetryAfter, ResetAfter time.Duration
+	Allowed                       bool
+	Limit, Remaining              uint32
+	RetryAfter, ResetAfter, Delay time.Duration
+}
+
+func decisionOf(d *C.tg_decision) Decision {
+	return Decision{
+		Allowed: bool(d.allowed), Limit: uint32(d.limit), Remaining: uint32(d.remaining),
+		RetryAfter: duration(d.retry_after_ns), ResetAfter: duration(d.reset_after_ns), Delay: duration(d.delay_ns),
+	}
 }
 
 // Check takes n tokens or nothing, and tells what is left.
@@ -135,7 +147,41 @@ func (b *Bucket) Check(n uint32) Decision {
 	d := C.decision_init()
 	C.tg_bucket_check(b.handle, C.uint32_t(n), &d)
 	runtime.KeepAlive(b)
-	return Decision{bool(d.allowed), uint32(d.limit), uint32(d.remaining), duration(d.retry_after_ns), duration(d.reset_after_ns)}
+	return decisionOf(&d)
+}
+
+// Wait takes n tokens as soon as they are there; holds no thread meanwhile. An error when ctx is over or would be before
+// then, or when n exceeds the burst: what a cancelled wait has booked is given back, but for what was booked behind it.
+func (b *Bucket) Wait(ctx context.Context, n uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	longest := C.uint64_t(C.TG_NEVER)
+	if deadline, ok := ctx.Deadline(); ok {
+		longest = C.uint64_t(max(time.Until(deadline), 0))
+	}
+	var ticket C.tg_ticket
+	var wait C.uint64_t
+	if C.tg_bucket_reserve(b.handle, C.uint32_t(n), longest, &ticket, &wait) != C.TG_OK {
+		runtime.KeepAlive(b)
+		if wait == C.TG_NEVER {
+			return fmt.Errorf("tidegate: %d exceeds the burst", n)
+		}
+		return context.DeadlineExceeded
+	}
+	if wait > 0 {
+		timer := time.NewTimer(duration(wait))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			C.tg_bucket_cancel(b.handle, ticket, nil)
+			runtime.KeepAlive(b)
+			return ctx.Err()
+		}
+	}
+	runtime.KeepAlive(b)
+	return nil
 }
 
 // Breaker is a circuit breaker; safe for use by many goroutines.

@@ -1,6 +1,7 @@
 package tidegate
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -34,6 +35,42 @@ func TestBucketAdmitsItsBurstOnce(t *testing.T) {
 	decision := bucket.Check(1)
 	if decision.Allowed || decision.Limit != 1000 || decision.RetryAfter <= 0 || decision.RetryAfter > time.Hour {
 		t.Fatalf("%+v", decision)
+	}
+}
+
+func TestAWaitEndsWithItsTokensOrItsContext(t *testing.T) {
+	bucket, err := NewBucket("1000/s", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // each but the first waits a millisecond
+		if err := bucket.Wait(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := bucket.Wait(t.Context(), 2); err == nil || !strings.Contains(err.Error(), "burst") {
+		t.Fatalf("%v", err)
+	}
+	slow, err := NewBucket("1/h", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slow.TryAcquire(1) {
+		t.Fatal("a full bucket admits")
+	}
+	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := slow.Wait(soon, 1); err != context.DeadlineExceeded {
+		t.Fatalf("%v", err)
+	}
+	before := slow.Check(1).RetryAfter
+	cancelled, stop := context.WithCancel(t.Context())
+	time.AfterFunc(time.Millisecond, stop)
+	if err := slow.Wait(cancelled, 1); err != context.Canceled {
+		t.Fatalf("%v", err)
+	}
+	if after := slow.Check(1).RetryAfter; after > before {
+		t.Fatalf("a cancelled wait kept what it had booked: %v, then %v", before, after)
 	}
 }
 
