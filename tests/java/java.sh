@@ -1,7 +1,7 @@
 # The Java part of tests/c/run: classes over JNA in tests/java, and their JUnit tests.
 language Java
 
-java_tests=$(grep -c '@Test' tests/java/src/test/java/tidegate/TidegateTest.java)
+java_tests=$(cat tests/java/src/test/java/tidegate/*.java | grep -c '@Test')
 java_version=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
 if [ -z "$java_version" ]; then
     skip "all" "no JDK (Debian: apt-get install default-jdk-headless)" "$java_tests"

@@ -5,6 +5,7 @@ import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import com.sun.jna.Structure;
 import com.sun.jna.Structure.FieldOrder;
+import com.sun.jna.ptr.IntByReference;
 import com.sun.jna.ptr.LongByReference;
 import com.sun.jna.ptr.PointerByReference;
 
@@ -20,7 +21,8 @@ interface NativeTidegate extends Library {
     long TG_BURST_OF_RATE = -1;
 
     /** tg_bucket_config, as TG_BUCKET_CONFIG_INIT leaves it. */
-    @FieldOrder({"struct_size", "rate", "clock", "count", "period_ns", "burst", "stripes"})
+    @FieldOrder({"struct_size", "rate", "clock", "count", "period_ns", "burst", "stripes", "warm_up_ns", "warm_up_from", "mode",
+        "reserved"})
     class BucketConfig extends Structure {
         public long struct_size;
         public String rate;
@@ -29,6 +31,10 @@ interface NativeTidegate extends Library {
         public long period_ns;
         public long burst = TG_BURST_OF_RATE;
         public long stripes = 1;
+        public long warm_up_ns;
+        public double warm_up_from;
+        public int mode;
+        public int reserved;
 
         public BucketConfig() {
             setStringEncoding("UTF-8");
@@ -37,7 +43,7 @@ interface NativeTidegate extends Library {
     }
 
     /** tg_decision. */
-    @FieldOrder({"struct_size", "allowed", "limit", "remaining", "retry_after_ns", "reset_after_ns"})
+    @FieldOrder({"struct_size", "allowed", "limit", "remaining", "retry_after_ns", "reset_after_ns", "delay_ns"})
     class Decision extends Structure {
         public long struct_size;
         public byte allowed;
@@ -45,10 +51,61 @@ interface NativeTidegate extends Library {
         public int remaining;
         public long retry_after_ns;
         public long reset_after_ns;
+        public long delay_ns;
 
         public Decision() {
             struct_size = size();
         }
+    }
+
+    /** tg_limiter_config, as TG_LIMITER_CONFIG_INIT leaves it. */
+    @FieldOrder({"struct_size", "rate", "clock", "fastest", "count", "period_ns", "burst", "queue", "max_keys", "block_within_ns",
+        "block_duration_ns", "block_max_ns", "block_growth", "warm_up_ns", "warm_up_from", "algorithm", "mode", "block_after",
+        "huge_pages"})
+    class LimiterConfig extends Structure {
+        public long struct_size;
+        public String rate;
+        public Pointer clock;
+        public Pointer fastest;
+        public long count;
+        public long period_ns;
+        public long burst = TG_BURST_OF_RATE;
+        public long queue = TG_BURST_OF_RATE;
+        public long max_keys = 100_000;
+        public long block_within_ns;
+        public long block_duration_ns;
+        public long block_max_ns;
+        public double block_growth = 1.0;
+        public long warm_up_ns;
+        public double warm_up_from;
+        public int algorithm;
+        public int mode;
+        public int block_after;
+        public int huge_pages;
+
+        public LimiterConfig() {
+            setStringEncoding("UTF-8");
+            struct_size = size();
+        }
+    }
+
+    /** tg_limit_member. */
+    @FieldOrder({"name", "bucket", "limiter"})
+    class LimitMember extends Structure {
+        public String name;
+        public Pointer bucket;
+        public Pointer limiter;
+
+        public LimitMember() {
+            setStringEncoding("UTF-8");
+        }
+    }
+
+    /** tg_bytes. */
+    @FieldOrder({"data", "len"})
+    class Bytes extends Structure {
+        public Pointer data;
+        public long len;
     }
 
     /** tg_breaker_config, as TG_BREAKER_CONFIG_INIT leaves it. */
@@ -123,6 +180,26 @@ interface NativeTidegate extends Library {
     int tg_bucket_try_acquire(Pointer bucket, int n);
 
     int tg_bucket_check(Pointer bucket, int n, Decision decision);
+
+    int tg_limiter_new(LimiterConfig config, PointerByReference limiter);
+
+    void tg_limiter_free(Pointer limiter);
+
+    int tg_limiter_try_acquire(Pointer limiter, byte[] key, long keyLength, int n);
+
+    int tg_limiter_check(Pointer limiter, byte[] key, long keyLength, int n, Decision decision);
+
+    int tg_limiter_refund(Pointer limiter, byte[] key, long keyLength, int n);
+
+    int tg_limiter_penalize(Pointer limiter, byte[] key, long keyLength, long waitNs, Pointer noted);
+
+    int tg_limiter_reset(Pointer limiter, byte[] key, long keyLength);
+
+    int tg_limit_set_new(LimitMember[] members, long count, PointerByReference set);
+
+    void tg_limit_set_free(Pointer set);
+
+    int tg_limit_set_check(Pointer set, Bytes[] keys, long count, int n, Decision decision, IntByReference deniedBy);
 
     int tg_breaker_new(BreakerConfig config, PointerByReference breaker);
 

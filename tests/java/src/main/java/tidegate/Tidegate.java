@@ -20,7 +20,7 @@ public final class Tidegate {
         return LIBRARY.tg_version();
     }
 
-    private static Pointer made(int status, PointerByReference handle) {
+    static Pointer made(int status, PointerByReference handle) {
         if (status < 0) {
             throw new IllegalArgumentException(LIBRARY.tg_status_message(status) + ": " + LIBRARY.tg_last_error_message());
         }
@@ -29,7 +29,7 @@ public final class Tidegate {
 
     /** A token bucket; safe for many threads, but close it when none uses it any more. */
     public static final class Bucket implements AutoCloseable {
-        private final Pointer handle;
+        final Pointer handle;
 
         public Bucket(String rate, long burst) {
             var config = new NativeTidegate.BucketConfig();
