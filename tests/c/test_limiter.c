@@ -298,9 +298,33 @@ static void counts_hits(void) {
     tg_limiter_free(limiter);
     limiter = made(settings("2/min"));
     hits = 77;
-    CHECK(tg_limiter_hit(limiter, KEY("ann"), 1, &hits, &reset_after) < 0);
-    CHECK(strstr(tg_last_error_message(), "algorithm:"));
+    CHECK_ERROR(tg_limiter_hit(limiter, KEY("ann"), 1, &hits, &reset_after), TG_CONFLICT, "algorithm:");
+    CHECK_ERROR(tg_limiter_windows(limiter, KEY("ann"), &hits, NULL, NULL), TG_CONFLICT, "algorithm:");
     CHECK_EQ(hits, 77);
+    tg_limiter_free(limiter);
+}
+
+static void shows_both_windows(void) {
+    tg_limiter_config config = settings("10/min");
+    tg_limiter *limiter;
+    uint32_t previous = 9, current = 9;
+    uint64_t left = 0, now = 0;
+    CHECK_EQ(tg_clock_now(clock_, &now), TG_OK);
+    config.algorithm = TG_ALGORITHM_SLIDING_WINDOW;
+    limiter = made(config);
+    CHECK_EQ(tg_limiter_try_acquire(limiter, KEY("ann"), 4), TG_OK);
+    CHECK_EQ(tg_limiter_windows(limiter, KEY("ann"), &previous, &current, &left), TG_OK);
+    CHECK_EQ(previous, 0);
+    CHECK_EQ(current, 4);
+    CHECK_EQ(left, MINUTE);
+    CHECK_EQ(tg_limiter_windows_at(limiter, now + 61 * SECOND, KEY("ann"), &previous, &current, &left), TG_OK);
+    CHECK_EQ(previous, 4);
+    CHECK_EQ(current, 0);
+    CHECK_EQ(left, 59 * SECOND);
+    CHECK_EQ(tg_limiter_windows(limiter, KEY("ann"), NULL, NULL, NULL), TG_OK);
+    CHECK_ERROR(tg_limiter_windows(NULL, KEY("ann"), NULL, NULL, NULL), TG_NULL, "limiter:");
+    CHECK_ERROR(tg_limiter_windows_at(NULL, 0, KEY("ann"), NULL, NULL, NULL), TG_NULL, "limiter:");
+    CHECK_ERROR(tg_limiter_hit(limiter, KEY("ann"), 1, NULL, NULL), TG_CONFLICT, "algorithm:");
     tg_limiter_free(limiter);
 }
 
@@ -483,6 +507,7 @@ int main(void) {
     RUN(a_dry_run_only_watches_and_a_disabled_one_not_even_that);
     RUN(warms_up);
     RUN(counts_hits);
+    RUN(shows_both_windows);
     RUN(a_flood_of_keys_neither_grows_it_nor_frees_anyone);
     RUN(every_at_form_takes_its_time_from_the_caller);
     RUN(wrong_settings_are_told);

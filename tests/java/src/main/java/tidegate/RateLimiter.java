@@ -71,7 +71,7 @@ public final class RateLimiter implements AutoCloseable {
     /** Admits nothing of the key for that long. */
     public void penalize(String key, Duration wait) {
         byte[] bytes = bytes(key);
-        LIBRARY.tg_limiter_penalize(handle, bytes, bytes.length, wait.toNanos(), null);
+        LIBRARY.tg_limiter_penalize(handle, bytes, bytes.length, Math.max(wait.toNanos(), 0), null);
     }
 
     /** Makes the key as new. */
