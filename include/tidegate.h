@@ -2007,6 +2007,38 @@ tg_status tg_limiter_hit_at(const tg_limiter *limiter,
                             uint64_t *reset_after_ns);
 
 /**
+ * TG_ALGORITHM_SLIDING_WINDOW only: the two counts behind a key's estimate, for stores that judge by themselves. *previous
+ * and *current: of the window before and of this one; *left_ns: until this one ends. Takes nothing.
+ *
+ * Ownership: borrows all. previous, current and left_ns may be NULL.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
+ * Since: 0.1
+ */
+tg_status tg_limiter_windows(const tg_limiter *limiter,
+                             const void *key,
+                             size_t key_len,
+                             uint32_t *previous,
+                             uint32_t *current,
+                             uint64_t *left_ns);
+
+/**
+ * tg_limiter_windows() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: borrows all. previous, current and left_ns may be NULL.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: as tg_limiter_windows().
+ * Since: 0.1
+ */
+tg_status tg_limiter_windows_at(const tg_limiter *limiter,
+                                uint64_t now_ns,
+                                const void *key,
+                                size_t key_len,
+                                uint32_t *previous,
+                                uint32_t *current,
+                                uint64_t *left_ns);
+
+/**
  * Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it once, use
  * it for every call.
  *

@@ -12,9 +12,10 @@
         uint64_t fresh; \
     }
 
-#define REFUSES_ODD_SIZES(type, value, call) \
+/* first: the struct's size in its first version, the least that any caller has. */
+#define REFUSES_ODD_SIZES(type, first, value, call) \
     do { \
-        static const size_t ODD[] = {0, 1, sizeof(size_t), sizeof(type) - 1, 4097, SIZE_MAX}; \
+        static const size_t ODD[] = {0, 1, sizeof(size_t), (first) - 1, 4097, SIZE_MAX}; \
         for (size_t i = 0; i < sizeof ODD / sizeof *ODD; i++) { \
             (value).struct_size = ODD[i]; \
             CHECK_ERROR(call, TG_STRUCT_SIZE, #type); \
@@ -25,6 +26,34 @@
 static tg_bucket *bucket_;
 static tg_breaker *breaker_;
 static tg_queue *queue_;
+static tg_limiter *limiter_;
+static tg_limit_set *set_;
+
+/* A caller whose header is older: what it does not know is at its default, and what lies behind is left alone. */
+static void an_older_callers_structs_are_understood(void) {
+    tg_bucket_config config = TG_BUCKET_CONFIG_INIT;
+    tg_decision decision = TG_DECISION_INIT;
+    tg_bucket_snapshot snapshot = TG_BUCKET_SNAPSHOT_INIT;
+    tg_bucket *bucket = NULL;
+    CHECK_EQ(offsetof(tg_bucket_config, warm_up_ns), 56);
+    CHECK_EQ(offsetof(tg_decision, delay_ns), 40);
+    CHECK_EQ(offsetof(tg_bucket_snapshot, would_deny), 24);
+    config.struct_size = 56;
+    config.rate = "1/h";
+    config.mode = 77;
+    CHECK_EQ(tg_bucket_new(&config, &bucket), TG_OK);
+    decision.struct_size = 40;
+    decision.delay_ns = 77;
+    CHECK_EQ(tg_bucket_check(bucket, 1, &decision), TG_OK);
+    CHECK_EQ(tg_bucket_check(bucket, 1, &decision), TG_DENIED);
+    CHECK_EQ(decision.delay_ns, 77);
+    snapshot.struct_size = 24;
+    snapshot.would_deny = 77;
+    CHECK_EQ(tg_bucket_stats(bucket, &snapshot), TG_OK);
+    CHECK_EQ(snapshot.denied, 1);
+    CHECK_EQ(snapshot.would_deny, 77);
+    tg_bucket_free(bucket);
+}
 
 static void odd_sizes_are_refused(void) {
     tg_bucket_config bucket = TG_BUCKET_CONFIG_INIT;
@@ -39,20 +68,42 @@ static void odd_sizes_are_refused(void) {
     tg_bucket *b = NULL;
     tg_breaker *c = NULL;
     tg_queue *q = NULL;
-    bucket.rate = quota.rate = "1/s";
+    tg_limiter_config limiter = TG_LIMITER_CONFIG_INIT;
+    tg_limiter_snapshot limiter_snapshot = TG_LIMITER_SNAPSHOT_INIT;
+    tg_client_address_config address = TG_CLIENT_ADDRESS_CONFIG_INIT;
+    tg_told told = TG_TOLD_INIT;
+    tg_limiter *l = NULL;
+    tg_client_address *a = NULL;
+    tg_tier tier;
+    char text[64];
+    bucket.rate = quota.rate = limiter.rate = "1/s";
     queue.capacity = 1;
-    REFUSES_ODD_SIZES(tg_bucket_config, bucket, tg_bucket_new(&bucket, &b));
-    REFUSES_ODD_SIZES(tg_breaker_config, breaker, tg_breaker_new(&breaker, &c));
-    REFUSES_ODD_SIZES(tg_queue_config, queue, tg_queue_new(&queue, &q));
-    REFUSES_ODD_SIZES(tg_quota, quota, tg_bucket_set_quota(bucket_, &quota));
-    REFUSES_ODD_SIZES(tg_quota, quota, tg_bucket_quota(bucket_, &quota));
-    REFUSES_ODD_SIZES(tg_decision, decision, tg_bucket_check(bucket_, 1, &decision));
-    REFUSES_ODD_SIZES(tg_decision, decision, tg_bucket_peek(bucket_, &decision));
-    REFUSES_ODD_SIZES(tg_bucket_snapshot, bucket_snapshot, tg_bucket_stats(bucket_, &bucket_snapshot));
-    REFUSES_ODD_SIZES(tg_breaker_snapshot, breaker_snapshot, tg_breaker_stats(breaker_, &breaker_snapshot));
-    REFUSES_ODD_SIZES(tg_queue_snapshot, queue_snapshot, tg_queue_stats(queue_, &queue_snapshot));
-    REFUSES_ODD_SIZES(tg_event, event, tg_breaker_next_event(breaker_, 0, &event));
-    CHECK(!b && !c && !q);
+    REFUSES_ODD_SIZES(tg_bucket_config, 56, bucket, tg_bucket_new(&bucket, &b));
+    REFUSES_ODD_SIZES(tg_breaker_config, sizeof(tg_breaker_config), breaker, tg_breaker_new(&breaker, &c));
+    REFUSES_ODD_SIZES(tg_queue_config, sizeof(tg_queue_config), queue, tg_queue_new(&queue, &q));
+    REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_bucket_set_quota(bucket_, &quota));
+    REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_bucket_quota(bucket_, &quota));
+    REFUSES_ODD_SIZES(tg_decision, 40, decision, tg_bucket_check(bucket_, 1, &decision));
+    REFUSES_ODD_SIZES(tg_decision, 40, decision, tg_bucket_peek(bucket_, &decision));
+    REFUSES_ODD_SIZES(tg_bucket_snapshot, 24, bucket_snapshot, tg_bucket_stats(bucket_, &bucket_snapshot));
+    REFUSES_ODD_SIZES(tg_breaker_snapshot, sizeof(tg_breaker_snapshot), breaker_snapshot, tg_breaker_stats(breaker_, &breaker_snapshot));
+    REFUSES_ODD_SIZES(tg_queue_snapshot, sizeof(tg_queue_snapshot), queue_snapshot, tg_queue_stats(queue_, &queue_snapshot));
+    REFUSES_ODD_SIZES(tg_event, sizeof(tg_event), event, tg_breaker_next_event(breaker_, 0, &event));
+    REFUSES_ODD_SIZES(tg_limiter_config, sizeof(tg_limiter_config), limiter, tg_limiter_new(&limiter, &l));
+    REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, (limiter.fastest = &quota, tg_limiter_new(&limiter, &l)));
+    REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_limiter_tier(limiter_, &quota, &tier));
+    REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_limiter_set_quota(limiter_, &quota));
+    REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_limiter_quota(limiter_, &quota));
+    REFUSES_ODD_SIZES(tg_decision, 40, decision, tg_limiter_check(limiter_, "a", 1, 1, &decision));
+    REFUSES_ODD_SIZES(tg_decision, 40, decision, tg_limiter_peek(limiter_, "a", 1, &decision));
+    REFUSES_ODD_SIZES(tg_decision, 40, decision, tg_limit_set_check(set_, &(tg_bytes){"a", 1}, 1, 1, &decision, NULL));
+    REFUSES_ODD_SIZES(tg_decision, 40, decision, tg_http_tell(&decision, 0, &told));
+    REFUSES_ODD_SIZES(tg_limiter_snapshot, sizeof(tg_limiter_snapshot), limiter_snapshot, tg_limiter_stats(limiter_, &limiter_snapshot));
+    REFUSES_ODD_SIZES(tg_client_address_config, sizeof(tg_client_address_config), address, tg_client_address_new(&address, &a));
+    REFUSES_ODD_SIZES(tg_told, sizeof(tg_told), told, tg_http_tell(&decision, 0, &told));
+    REFUSES_ODD_SIZES(tg_told, sizeof(tg_told), told, tg_http_rate_limit("a", &told, NULL, text, sizeof text, NULL));
+    CHECK(!b && !c && !q && !l && !a);
+    CHECK_EQ(tg_limiter_try_acquire(limiter_, "a", 1, 1), TG_OK);
     CHECK_EQ(tg_bucket_try_acquire(bucket_, 1), TG_OK); /* the refused checks took nothing */
 }
 
@@ -99,16 +150,23 @@ int main(void) {
     tg_breaker_config breaker = TG_BREAKER_CONFIG_INIT;
     tg_queue_config queue = TG_QUEUE_CONFIG_INIT;
     bucket.rate = "1/h";
+    tg_limiter_config limiter = TG_LIMITER_CONFIG_INIT;
+    limiter.rate = "1/h";
     queue.capacity = 1;
     CHECK_EQ(tg_bucket_new(&bucket, &bucket_), TG_OK);
     CHECK_EQ(tg_breaker_new(&breaker, &breaker_), TG_OK);
     CHECK_EQ(tg_queue_new(&queue, &queue_), TG_OK);
+    CHECK_EQ(tg_limiter_new(&limiter, &limiter_), TG_OK);
+    CHECK_EQ(tg_limit_set_new(&(tg_limit_member){"user", NULL, limiter_}, 1, &set_), TG_OK);
     RUN(odd_sizes_are_refused);
+    RUN(an_older_callers_structs_are_understood);
     RUN(a_newer_callers_unused_settings_are_fine_and_used_ones_refused);
     RUN(answers_leave_the_size_and_what_lies_behind_alone);
     RUN(the_struct_may_end_where_the_memory_ends);
     tg_bucket_free(bucket_);
     tg_breaker_free(breaker_);
     tg_queue_free(queue_);
+    tg_limit_set_free(set_);
+    tg_limiter_free(limiter_);
     return check_failed != 0;
 }

@@ -190,9 +190,10 @@ static void wrong_settings_are_told(void) {
                           latin = {"\xff", NULL, user_};
     const tg_limit_member twice[] = {good, good}, clocks[] = {good, alien};
     tg_limit_member many[17];
-    static char names[17][3];
+    char names[17][2];
     for (int i = 0; i < 17; i++) {
-        snprintf(names[i], sizeof names[i], "%d", i);
+        names[i][0] = (char)('a' + i);
+        names[i][1] = 0;
         many[i] = (tg_limit_member){names[i], NULL, user_};
     }
     CHECK(tg_limit_set_new(&both, 1, &set) == TG_CONFLICT && strstr(tg_last_error_message(), "\"both\""));
