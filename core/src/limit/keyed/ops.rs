@@ -1,6 +1,6 @@
 //! What a limiter does to a key, as steps of its table.
 
-use super::kind::{Kind, Level, Place, Verdict};
+use super::kind::{Charge, Kind, Level, Place, Verdict};
 use super::table::{Op, Spot, Step};
 use super::time::Now;
 use super::units::Units;
@@ -133,9 +133,7 @@ impl<K: Kind> Op for Refund<'_, K> {
 pub(super) struct Undo<'a, K> {
     pub(super) kind: &'a K,
     pub(super) units: &'a Units,
-    pub(super) n: u32,
-    /// The state that the charge put.
-    pub(super) own: u64,
+    pub(super) charge: Charge,
 }
 
 impl<K: Kind> Op for Undo<'_, K> {
@@ -145,7 +143,7 @@ impl<K: Kind> Op for Undo<'_, K> {
         if !matches!(spot, Spot::Own(_)) || self.kind.penalties().left(state, now.ns).is_some() {
             return Step::Keep(());
         }
-        match self.kind.undo(self.units, state, self.own, now, self.n) {
+        match self.kind.undo(self.units, state, now, self.charge) {
             Some(new) => Step::Put(new, ()),
             None => Step::Keep(()),
         }

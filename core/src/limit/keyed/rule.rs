@@ -2,7 +2,7 @@
 
 use super::cell::LONGEST_PENALTY_NS;
 use super::hash::KeyHash;
-use super::kind::{Fixed, Gcra, Kind, Layout, Log, MAX_LOG, Sliding};
+use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Log, MAX_LOG, Sliding};
 use super::ops::{Locate, Penalize, Refund, Reset, Take, Taken, Undo};
 use super::table::{Op, Spot, Step, Table};
 use super::time::Now;
@@ -136,11 +136,13 @@ impl Rule {
     }
 
     #[allow(clippy::too_many_arguments)] // A receipt, field by field.
-    pub(super) fn undo(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32, own: u64, charged_ns: u64) {
+    /// `charge`: how much, the state that it put, and when.
+    pub(super) fn undo(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, charge: (u32, u64, u64)) {
+        let (n, own, charged_ns) = charge;
         with_kind!(self, kind => {
-            let now = kind.now(ns);
-            table.apply(kind, key, now, &Undo { kind, units, n, own });
-            elsewhere(kind, table, key, now, |place| kind.unclaim(place, kind.now(charged_ns), n));
+            let (now, at) = (kind.now(ns), kind.now(charged_ns));
+            table.apply(kind, key, now, &Undo { kind, units, charge: Charge { n, own, at } });
+            elsewhere(kind, table, key, now, |place| kind.unclaim(place, at, n));
         });
     }
 

@@ -54,7 +54,8 @@ impl RateLimiter {
     pub(crate) fn undo_at(&self, now: u64, receipt: Receipt) {
         if let Some(own) = receipt.own {
             let ns = self.since(now);
-            self.rule.undo(&self.table, receipt.key, ns, &receipt.units, receipt.n, own, receipt.charged_ns);
+            let charge = (receipt.n, own, receipt.charged_ns);
+            self.rule.undo(&self.table, receipt.key, ns, &receipt.units, charge);
         }
     }
 

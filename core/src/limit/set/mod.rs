@@ -183,6 +183,8 @@ impl LimitSet {
 
 #[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(all(test, not(loom)))]
+mod undo_tests;
 
 #[cfg(all(test, loom))]
 mod loom_tests;

@@ -3,7 +3,7 @@
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
 use super::super::time::{Now, Ticks, later, unwrap};
 use super::super::units::Units;
-use super::{Kind, Layout, Level, Place, Verdict};
+use super::{Charge, Kind, Layout, Level, Place, Verdict};
 
 /// At most `burst` in a window of `span` ticks.
 #[derive(Debug)]
@@ -141,9 +141,9 @@ impl Kind for Fixed {
         Some(self.pack(Window { count: window.count.saturating_sub(n.into()), ..window }))
     }
 
-    fn undo(&self, units: &Units, state: u64, own: u64, now: Now, n: u32) -> Option<u64> {
-        let same = (state ^ own) >> self.count_bits == 0;
-        if same { self.refund(units, state, now, n) } else { None }
+    fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
+        let same = (state ^ charge.own) >> self.count_bits == 0;
+        if same { self.refund(units, state, now, charge.n) } else { None }
     }
 
     #[inline]

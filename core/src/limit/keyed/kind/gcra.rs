@@ -3,7 +3,7 @@
 use super::super::cell::{PENALTY, Penalty};
 use super::super::time::{Now, Ticks, latest, unwrap};
 use super::super::units::{MAX_CAPACITY_BITS, Units};
-use super::{Kind, Layout, Level, Place, Verdict};
+use super::{Charge, Kind, Layout, Level, Place, Verdict};
 use crate::decision::NEVER;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -159,12 +159,14 @@ impl Kind for Gcra {
         (back > 0).then(|| self.pack(units, tat.wrapping_sub(back)))
     }
 
-    fn undo(&self, units: &Units, state: u64, own: u64, now: Now, n: u32) -> Option<u64> {
-        let own = unwrap(own & TAT, TAT_BITS, now.tick);
-        let held = latest(own, now.tick).wrapping_sub(now.tick);
+    fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
+        // Its own `tat - now` is too much where others were given something back since: their units lay before its own.
+        // What has refilled since the charge is the most that it can have lost.
+        let since = latest(now.tick, charge.at.tick).wrapping_sub(charge.at.tick);
+        let held = units.span.saturating_mul(charge.n.into()).saturating_sub(since);
         let (tat, _) = self.tat(units, state, now);
         let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
-        let back = units.span.saturating_mul(n.into()).min(held).min(deficit);
+        let back = held.min(deficit);
         (back > 0).then(|| self.pack(units, tat.wrapping_sub(back)))
     }
 

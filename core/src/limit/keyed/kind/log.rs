@@ -8,7 +8,7 @@ use super::super::cell::{PENALTY, Penalty};
 use super::super::memory::Zeroed;
 use super::super::time::{Now, Ticks, latest, unwrap};
 use super::super::units::Units;
-use super::{Kind, Layout, Level, Place, Verdict};
+use super::{Charge, Kind, Layout, Level, Place, Verdict};
 use crate::ConfigError;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -229,7 +229,7 @@ impl Kind for Log {
         None
     }
 
-    fn undo(&self, _units: &Units, _state: u64, _own: u64, _now: Now, _n: u32) -> Option<u64> {
+    fn undo(&self, _units: &Units, _state: u64, _now: Now, _charge: Charge) -> Option<u64> {
         // The stamps go, by `unclaim`; the cell stays.
         None
     }

@@ -88,6 +88,15 @@ pub(super) trait Layout {
     fn carry(&self, _from: Place, _to: Place, _now: Now) {}
 }
 
+/// A charge of a cell that may be taken back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charge {
+    pub(super) n: u32,
+    /// The state that it put.
+    pub(super) own: u64,
+    pub(super) at: Now,
+}
+
 /// One algorithm over 40 bits of state.
 pub(super) trait Kind: Layout {
     /// Decides on `n` (at least 1) without changing anything.
@@ -107,8 +116,8 @@ pub(super) trait Kind: Layout {
     /// The state with `n` given back, if that changes it. No penalty is in force.
     fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64>;
 
-    /// The state with a charge of `n` taken back that made it `own`: at most what the charge still holds. No penalty is in force.
-    fn undo(&self, units: &Units, state: u64, own: u64, now: Now, n: u32) -> Option<u64>;
+    /// The state with a charge taken back: at most what it certainly still holds. No penalty is in force.
+    fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64>;
 
     /// Takes back `n` of what is recorded elsewhere, the newest first.
     fn forget(&self, _place: Place, _now: Now, _n: u32) {}

@@ -5,7 +5,7 @@ use super::super::Windows;
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
 use super::super::time::{Now, later, unwrap};
 use super::super::units::Units;
-use super::{Kind, Layout, Level, Place, Verdict};
+use super::{Charge, Kind, Layout, Level, Place, Verdict};
 
 /// At most `burst` in any window, by the weighted estimate. A tick is a window here, aligned to the epoch.
 #[derive(Debug)]
@@ -184,10 +184,10 @@ impl Kind for Sliding {
         (cur < counts.cur).then(|| self.pack(window, Counts { cur, ..counts }))
     }
 
-    fn undo(&self, _units: &Units, state: u64, own: u64, now: Now, n: u32) -> Option<u64> {
-        let charged = self.window(own, now);
+    fn undo(&self, _units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
+        let charged = self.window(charge.own, now);
         let (window, Counts { prev, cur }) = self.newest(state, now);
-        let less = |count: u64| count.saturating_sub(n.into());
+        let less = |count: u64| count.saturating_sub(charge.n.into());
         let back = match window.wrapping_sub(charged) {
             0 => Counts { prev, cur: less(cur) },
             1 => Counts { prev: less(prev), cur },
