@@ -9,6 +9,7 @@ mod bucket;
 mod clock;
 mod convert;
 mod failure;
+mod http;
 mod io;
 mod key;
 mod limit_set;
@@ -42,6 +43,9 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     limiter::export(&kind, Rc::clone(&tiers), Rc::clone(&clocks))?;
     let kind = Kind::new(env, exports, "limitSet", Rc::clone(&sets), io)?;
     limit_set::export(&kind, Rc::clone(&buckets), Rc::clone(&limiters))?;
+    let (clients, lists) = (Rc::new(Table::new()), Rc::new(Table::new()));
+    http::export_clients(&Kind::new(env, exports, "clientAddress", Rc::clone(&clients), io)?)?;
+    http::export_lists(&Kind::new(env, exports, "accessList", Rc::clone(&lists), io)?)?;
     breaker::export(&Kind::new(env, exports, "breaker", Rc::clone(&breakers), io)?, Rc::clone(&clocks))?;
     queue::export(&Kind::new(env, exports, "queue", Rc::clone(&queues), io)?, clocks)?;
 
@@ -54,7 +58,8 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         // For the test that collected instances give their native objects back.
         .operation("alive", move |_, io, _| {
             let limits = buckets.len() + limiters.len() + tiers.len() + sets.len();
-            io.set([(limits + breakers.len() + queues.len()) as f64]);
+            let http = clients.len() + lists.len();
+            io.set([(limits + http + breakers.len() + queues.len()) as f64]);
             Ok(Reply::Nothing)
         })?;
     Ok(())

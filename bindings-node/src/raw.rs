@@ -20,7 +20,7 @@ pub(crate) type Answer = Result<Reply, Failure>;
 pub(crate) enum Reply {
     /// `undefined`.
     Nothing,
-    /// An array.
+    /// An array or a text.
     Value(sys::napi_value),
 }
 
@@ -104,6 +104,9 @@ impl<T: 'static> Kind<T> {
         Ok(self)
     }
 }
+
+/// The most lists that a call takes.
+const LISTS: usize = 2;
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
@@ -230,6 +233,40 @@ impl Call {
         let (values, count) = self.arguments::<{ KEYS + 1 }>()?;
         let values = values.get(1..count.min(KEYS + 1)).unwrap_or_default();
         values.iter().map(|value| Ok(self.text_of(*value)?.unwrap_or_default())).collect()
+    }
+
+    /// The N arguments after the first as lists of texts, and the one after them as a text, empty where there is none.
+    pub(crate) fn lists_and_text<const N: usize>(self) -> napi::Result<([Vec<String>; N], String)> {
+        let (values, _) = self.arguments::<{ LISTS + 2 }>()?;
+        let mut lists = [const { Vec::new() }; N];
+        for (list, array) in lists.iter_mut().zip(&values[1..=LISTS]) {
+            *list = self.list_of(*array)?;
+        }
+        Ok((lists, self.text_of(values[1 + N])?.unwrap_or_default()))
+    }
+
+    /// The texts of an array; JavaScript has checked that it is one and holds nothing else.
+    fn list_of(self, array: sys::napi_value) -> napi::Result<Vec<String>> {
+        let mut len = 0;
+        // SAFETY: `array` is a value of this call; another kind of value is refused.
+        check_status!(unsafe { sys::napi_get_array_length(self.env, array, &mut len) })?;
+        let element = |index| {
+            let mut value = ptr::null_mut();
+            // SAFETY: as above.
+            check_status!(unsafe { sys::napi_get_element(self.env, array, index, &mut value) })?;
+            Ok(self.text_of(value)?.unwrap_or_default())
+        };
+        (0..len).map(element).collect()
+    }
+
+    /// Replies with a text.
+    pub(crate) fn string(self, text: &str) -> Answer {
+        let mut value = ptr::null_mut();
+        // SAFETY: the environment is live, the text has `len` bytes of UTF-8, and the out pointer is valid.
+        check_status!(unsafe {
+            sys::napi_create_string_utf8(self.env, text.as_ptr().cast(), text.len() as isize, &mut value)
+        })?;
+        Ok(Reply::Value(value))
     }
 
     fn text_of(self, argument: sys::napi_value) -> napi::Result<Option<String>> {

@@ -1,0 +1,80 @@
+//! The operations of `ClientAddress` and `AccessList` in `lib/http.cjs`.
+
+use crate::failure::Failure;
+use crate::raw::{Call, Kind, Reply};
+use std::borrow::Cow;
+use tidegate::http::{AccessList, ClientAddress, Verdict, parse_address};
+
+/// Runs `f` on the call's two texts: the peer, and the header's lines joined by line feeds, which no header holds.
+fn with_request<R>(call: Call, f: impl FnOnce(&str, &[u8]) -> R) -> Result<R, Failure> {
+    call.with_keys(|texts| {
+        // JavaScript has passed two strings, which arrive as UTF-8.
+        let [peer, lines] = *texts else { return Err(Failure::Internal("a peer and its lines".to_owned())) };
+        Ok(f(&String::from_utf8_lossy(peer), lines))
+    })
+}
+
+fn split(lines: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    lines.split(|&byte| byte == b'\n')
+}
+
+/// Exports the operations of `ClientAddress`.
+pub(crate) fn export_clients(kind: &Kind<ClientAddress>) -> napi::Result<()> {
+    kind.operation("create", |clients, io, call| {
+        let ([trusted], header) = call.lists_and_text()?;
+        // JavaScript has checked that they are whole numbers; what no u8 holds is as wrong as 255.
+        let prefix = |index| io.get(index).clamp(0.0, 255.0) as u8;
+        let core = ClientAddress::new().with_trusted(trusted.iter().map(String::as_str))?;
+        let core = core.with_header(&header)?.with_prefixes(prefix(0), prefix(1))?;
+        call.adopt(clients, io, core, 0)
+    })?
+    // Nothing: the peer's text is the key already.
+    .operation("key", |clients, io, call| {
+        let key = with_request(call, |peer, lines| {
+            clients.with(io, |clients| match clients.key(peer, split(lines)) {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(key) => Some(key),
+            })
+        })??;
+        key.map_or(Ok(Reply::Nothing), |key| call.string(&key))
+    })?
+    // Nothing: the client has no address.
+    .operation("address", |clients, io, call| {
+        let address =
+            with_request(call, |peer, lines| clients.with(io, |clients| clients.address(peer, split(lines))))??;
+        address.map_or(Ok(Reply::Nothing), |address| call.string(&address.to_string()))
+    })?
+    // Nothing: no header is read.
+    .operation("header", |clients, io, call| {
+        let header = clients.with(io, |clients| clients.header().map(str::to_owned))?;
+        header.map_or(Ok(Reply::Nothing), |header| call.string(&header))
+    })?;
+    Ok(())
+}
+
+/// Exports the operations of `AccessList`.
+pub(crate) fn export_lists(kind: &Kind<AccessList>) -> napi::Result<()> {
+    kind.operation("create", |lists, io, call| {
+        let ([allow, deny], _) = call.lists_and_text()?;
+        let core = AccessList::new(allow.iter().map(String::as_str), deny.iter().map(String::as_str))?;
+        let entries: usize = allow.iter().chain(&deny).map(|entry| entry.len() + 64).sum();
+        call.adopt(lists, io, core, entries)
+    })?
+    // The verdict's number, in the order of `VERDICTS` in lib/http.cjs.
+    .operation("verdict", |lists, io, call| {
+        let verdict = call.with_keys(|texts| {
+            let [address, key] = *texts else { return Err(Failure::Internal("an address and a key".to_owned())) };
+            lists.with(io, |list| list.verdict(parse_address(address), key))
+        })?;
+        io.set_word(
+            1,
+            match verdict {
+                Verdict::Limit => 0,
+                Verdict::Allow => 1,
+                Verdict::Deny => 2,
+            },
+        );
+        Ok(Reply::Nothing)
+    })?;
+    Ok(())
+}
