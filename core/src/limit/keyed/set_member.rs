@@ -50,10 +50,10 @@ impl RateLimiter {
         Ok((decision, Receipt { key, own: taken.own, units, charged_ns: ns, n }))
     }
 
-    /// Takes a charge back: at most what it still holds.
+    /// Takes a charge back: at most what it still holds at `now` or at the clock's time, whichever is later.
     pub(crate) fn undo_at(&self, now: u64, receipt: Receipt) {
         if let Some(own) = receipt.own {
-            let ns = self.since(now);
+            let ns = self.since(self.clock.now().max(now));
             let charge = (receipt.n, own, receipt.charged_ns);
             self.rule.undo(&self.table, receipt.key, ns, &receipt.units, charge);
         }
