@@ -38,8 +38,9 @@ impl Line {
     }
 }
 
-/// `busy:1 | index:3 | tag:24 | epoch:16 | spill:2 | seq:18`. While busy, the cell `index` is being given to `tag`. `spill` is 2 where
-/// a key of this line had to go to the sketch in this epoch, 1 in the one before: else the sketch knows nothing of its keys.
+/// `busy:1 | index:3 | tag:24 | epoch:16 | spill:2 | seq:18`. While busy, the cell `index` is being given to `tag`. `spill` is 3 where
+/// a key of this line had to go to the sketch in this epoch, 2 in the one before, 1 in that before it: else the sketch knows nothing
+/// of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header(pub(super) u64);
 
@@ -52,8 +53,12 @@ pub(super) fn epochs_since(then: u16, now: u16) -> i32 {
     if ahead < 0xFFC0 { ahead } else { ahead - 0x1_0000 }
 }
 
+/// A state that was put so many epochs ago may still be live.
+pub(super) const LIVE_EPOCHS: i32 = 2;
+
 const SEQ: u64 = (1 << 18) - 1;
-const SPILL: u64 = 3 << 18;
+const SPILL_AT: u32 = 18;
+const SPILL: u64 = 3 << SPILL_AT;
 /// What an insertion leaves as it is.
 const KEPT: u64 = 0xFFFF << 20 | SPILL;
 const BUSY: u64 = 1 << 63;
@@ -90,9 +95,9 @@ impl Header {
     }
 
     pub(super) fn swept(self, epoch: u16) -> Self {
-        // A state is free at the latest in the second epoch after its own.
-        let older = if self.epochs_behind(epoch) == 1 && self.0 & SPILL == 2 << 18 { 1 << 18 } else { 0 };
-        Self(self.0 & !KEPT | u64::from(epoch) << 20 | older)
+        let spill = i32::try_from(self.0 >> SPILL_AT & 3).unwrap_or(0) - self.epochs_behind(epoch).max(0);
+        let spill = u64::try_from(spill).unwrap_or(0);
+        Self(self.0 & !KEPT | u64::from(epoch) << 20 | spill << SPILL_AT)
     }
 
     /// Whether the sketch may know of keys of this line.
@@ -103,7 +108,7 @@ impl Header {
 
     /// `None`: it says so already.
     pub(super) fn spilled(self) -> Option<Self> {
-        let new = self.0 & !SPILL | 2 << 18;
+        let new = self.0 | SPILL;
         (new != self.0).then_some(Self(new))
     }
 

@@ -19,7 +19,7 @@
 use super::cell::{self, PENALTY};
 use super::hash::KeyHash;
 use super::kind::{Layout, Place};
-use super::line::{CELLS, Header, Line, epochs_since};
+use super::line::{CELLS, Header, LIVE_EPOCHS, Line, epochs_since};
 use super::memory::Zeroed;
 use super::time::{Now, later, latest};
 use crate::ConfigError;
@@ -320,16 +320,14 @@ impl Table {
     #[cold]
     fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, now: Now) {
         let evict = self.advance(kind, now);
-        let long_ago = header.epochs_behind(epoch(kind, now)) > 1;
-        // From now on, not from when it was: the latter would be out of reach before the line is swept again.
-        let fresh = kind.fresh(latest(evict, now.tick));
+        let long_ago = header.epochs_behind(epoch(kind, now)) > LIVE_EPOCHS;
         for word in &line.cells {
             // Acquire: see `Line::find`.
             let found = word.load(Ordering::Acquire);
-            // Nothing that was put two epochs ago reaches into this one, but for penalties, whose time has a longer reach.
+            // Nothing that was put so long ago reaches into this epoch, but for penalties, whose time has a longer reach.
             let surely = long_ago && cell::state(found) & PENALTY == 0;
             if found != 0 && (surely || is_free(kind, found, evict, now)) {
-                let dated = cell::pack(cell::tag(found), fresh);
+                let dated = cell::pack(cell::tag(found), kind.fresh(evict.wrapping_sub(1)));
                 // AcqRel: as any exchange of a cell. Relaxed on failure: its key came back.
                 let _ = word.compare_exchange(found, dated, Ordering::AcqRel, Ordering::Relaxed);
             }
@@ -365,12 +363,20 @@ impl Table {
 
     /// Keys with a cell of their own that are not free.
     pub(super) fn len<K: Layout>(&self, kind: &K, now: Now) -> usize {
-        let live = |word: &AtomicU64| {
-            // Acquire: see `Line::find`.
-            let found = word.load(Ordering::Acquire);
-            found != 0 && later(kind.free_at(cell::state(found), now), now.tick)
+        let live = |line: &Line| {
+            // Acquire: as in `apply`.
+            let behind = Header(line.header.load(Ordering::Acquire)).epochs_behind(epoch(kind, now));
+            let live = |word: &&AtomicU64| {
+                // Acquire: see `Line::find`.
+                let found = word.load(Ordering::Acquire);
+                let state = cell::state(found);
+                // What a sweep would find to be long free cannot be read any more.
+                let readable = behind <= LIVE_EPOCHS || state & PENALTY != 0;
+                found != 0 && readable && later(kind.free_at(state, now), now.tick)
+            };
+            line.cells.iter().filter(live).count()
         };
-        self.lines.iter().flat_map(|line| &line.cells).filter(|word| live(word)).count()
+        self.lines.iter().map(live).sum()
     }
 
     /// Moves the evicting moment to `now`, a grain at a time; the result is never after `now` unless somebody's was.
@@ -423,7 +429,7 @@ const SHARED_USED: u64 = 1 << 63;
 fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
     let fresh = kind.fresh(evict);
     let epochs = epochs_since((word >> cell::STATE_BITS) as u16, epoch(kind, now));
-    if word & SHARED_USED == 0 || epochs > 1 {
+    if word & SHARED_USED == 0 || epochs > LIVE_EPOCHS {
         return fresh;
     }
     let state = cell::state(word);
@@ -431,10 +437,11 @@ fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
     if later(evict, kind.free_at(state, now)) { fresh } else { kind.merge(state, fresh, now) }
 }
 
-/// The part of a state's range that `now` lies in.
+/// An eighth of what a state's time can tell apart. A state is free at most a quarter after it was put, so in the third epoch
+/// after its own for sure, and until then what was free when its line was swept can still be read.
 #[inline]
 fn epoch<K: Layout>(kind: &K, now: Now) -> u16 {
-    (now.tick >> kind.epoch_bits()) as u16
+    (now.tick >> (kind.time_bits() - 3)) as u16
 }
 
 /// The cell to give away: an empty one, else the one that has been free for longest.

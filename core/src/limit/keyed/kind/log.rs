@@ -102,7 +102,8 @@ impl Layout for Log {
     const ELSEWHERE: bool = true;
 
     fn now(&self, ns: u64) -> Now {
-        Now { ns, tick: self.ticks.at(ns) }
+        // A stamp is one more than its time.
+        Now { ns: ns.min(u64::MAX - 1), tick: self.ticks.at(ns) }
     }
 
     fn begin(&self, tick: u64, now: Now) -> Now {

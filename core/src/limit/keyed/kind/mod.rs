@@ -58,12 +58,6 @@ pub(super) trait Layout {
     /// Bits of a time in a state: what is free reaches at most a quarter of their range ahead of now.
     fn time_bits(&self) -> u32;
 
-    /// How long an epoch is, in ticks as a power of two: a state is free at the latest in the second epoch after its own, and
-    /// what is fresh can be read for two epochs.
-    fn epoch_bits(&self) -> u32 {
-        self.time_bits() - 2
-    }
-
     /// The step, in ticks as a power of two, in which the table moves the moment that evicts.
     fn grain(&self) -> u32;
 

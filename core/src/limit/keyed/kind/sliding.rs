@@ -53,7 +53,9 @@ impl Sliding {
     }
 
     fn window(&self, state: u64, now: Now) -> u64 {
-        unwrap(state >> (2 * self.count_bits) & ((1 << self.time_bits()) - 1), self.time_bits(), now.tick)
+        // The largest limits leave three bits: windows are looked for from six before now to one after it.
+        let ahead = 1 << (self.time_bits() - 2);
+        unwrap(state >> (2 * self.count_bits), self.time_bits(), now.tick.wrapping_sub(ahead))
     }
 
     fn pack(&self, window: u64, counts: Counts) -> u64 {
@@ -113,11 +115,6 @@ impl Layout for Sliding {
 
     fn time_bits(&self) -> u32 {
         OWN_BITS - 2 * self.count_bits
-    }
-
-    fn epoch_bits(&self) -> u32 {
-        // What is fresh is written as two windows old, and has to be read for two epochs more.
-        self.time_bits() - 3
     }
 
     fn grain(&self) -> u32 {

@@ -1,0 +1,53 @@
+//! A key that nobody used for long is as new, however long: a cell's time has few bits and must not come round.
+
+use super::{S, limiter};
+use tidegate::limit::Algorithm;
+
+/// `count` in `period_ns`: limits that leave many bits of time, and ones that leave few.
+const LIMITS: [(u32, u64); 4] = [(5, S), (100, 60 * S), (4_000, 3_600 * S), (200_000, S)];
+
+#[test]
+fn any_idle_time_leaves_a_key_as_new() {
+    for algorithm in Algorithm::ALL {
+        for (count, period) in LIMITS {
+            if algorithm == Algorithm::SlidingLog && count > 4_096 {
+                continue;
+            }
+            let limiter = limiter(algorithm, count.into(), period, count.into(), 4);
+            let mut now = 0;
+            // Few keys in few lines: each visit sweeps for others as well.
+            for step in 0..4_000_u64 {
+                let key = [b'a' + (step % 3) as u8];
+                let seen = limiter.peek_at(now, &key, None);
+                assert_eq!(
+                    (seen.remaining, seen.reset_after_ns),
+                    (count, 0),
+                    "{algorithm} {count} step {step} at {now}"
+                );
+                let taken = limiter.check_at(now, &key, 1 + step as u32 % count.min(7));
+                assert!(taken.allowed, "{algorithm} {count} step {step} at {now}");
+                // From just idle to many times the reach of any state, never a round number of anything. (A line that nobody
+                // looks at for days may be taken for one that was just swept, once in a thousand times.)
+                let pause =
+                    taken.reset_after_ns.max(2 * period) * (1 + step % 11) + step * step * (period / 1_000) + step;
+                now += pause;
+                if now > 100 * 365 * 86_400 * S {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_penalty_ends_once() {
+    for algorithm in Algorithm::ALL {
+        let limiter = limiter(algorithm, 5, S, 5, 4);
+        let year = 365 * 86_400 * S;
+        assert!(limiter.penalize_at(0, b"ann", std::time::Duration::from_secs(60)));
+        assert!(!limiter.check_at(59 * S, b"ann", 1).allowed);
+        for years in 1..12 {
+            assert!(limiter.peek_at(years * year, b"ann", None).allowed, "{algorithm} after {years} years");
+        }
+    }
+}
