@@ -20,7 +20,7 @@ impl KeyHash {
         ((u128::from(self.0) * count as u128) >> 64) as usize
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, loom))]
     pub(super) fn of_bits(bits: u64) -> Self {
         Self(bits)
     }
