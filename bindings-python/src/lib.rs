@@ -12,7 +12,6 @@ mod hot;
 mod http;
 mod limit;
 mod permit;
-mod policy;
 mod python;
 mod queue;
 mod views;
@@ -51,8 +50,6 @@ mod _tidegate {
     use crate::limit::stats::{BucketStats, LimiterStats};
     #[pymodule_export]
     use crate::permit::Permit;
-    #[pymodule_export]
-    use crate::policy::Policy;
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
     #[pymodule_export]

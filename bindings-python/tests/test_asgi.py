@@ -11,7 +11,7 @@ import pytest
 from conftest import run
 from tidegate import BoundedQueue, ConfigError, Decision, ManualClock, TokenBucket
 from tidegate.asgi import TidegateMiddleware
-from tidegate.headers import Policy, retry_after_seconds
+from tidegate.headers import Policies, retry_after_seconds
 from tidegate.keys import client_ip, first_of, header
 
 
@@ -193,16 +193,24 @@ def test_client_ip(client: Any, key: str | None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({}, ConfigError, "limit, queue: give at least one"),
+        ({}, ConfigError, "limit, rules, queue: give at least one"),
         ({"limit": 5}, TypeError, "limit: expected a rate"),
         ({"limit": "x"}, ConfigError, "rate: "),
         ({"queue": 5}, TypeError, "queue: expected a BoundedQueue"),
-        ({"limit": "5/s", "key": lambda scope: "x"}, ConfigError, "key: this limit is one for everybody"),
-        ({"limit": "5/s", "exempt": "/healthz"}, TypeError, "exempt: expected several paths"),
+        ({"limit": TokenBucket("5/s"), "key": lambda scope: "x"}, ConfigError, "key: this limit is one for everybody"),
+        ({"limit": "5/s", "key": "user"}, TypeError, "key: expected a function of the ASGI scope"),
+        ({"limit": "5/s;100/min", "burst": 9}, ConfigError, "burst: which of several rates"),
+        ({"limit": "5/s", "cost": 6}, ConfigError, "cost: must be 1 to the burst \\(5\\)"),
+        ({"limit": "5/s", "skip": True}, TypeError, "skip: expected a function of the ASGI scope"),
+        ({"limit": "5/s", "allow": "10.0.0.0/8"}, TypeError, "allow: expected several texts"),
+        ({"deny": ["10.0.0.0/40"]}, ConfigError, "deny: "),
+        ({"limit": "5/s", "jitter": 2}, ConfigError, "jitter: "),
+        ({"rules": ["/login"]}, TypeError, "rules: expected Rule"),
+        ({"limit": "5/s", "exempt": "/healthz"}, TypeError, "exempt: expected several texts"),
         ({"limit": "5/s", "overload_status": 200}, ConfigError, "overload_status: must be 400 to 599"),
         ({"limit": "5/s", "overload_status": "503"}, TypeError, "overload_status: expected an int"),
         ({"limit": "5/s", "name": "naïve"}, ConfigError, "name: must be printable ASCII"),
-        ({"limit": "5/s", "name": ""}, ConfigError, "name: must be printable ASCII"),
+        ({"limit": "5/s", "name": ""}, ConfigError, "name: must have 1 to 128 characters"),
     ],
 )
 def test_wrong_arguments_say_what_would_do(arguments: Any, error: Any, message: str) -> None:
@@ -212,9 +220,9 @@ def test_wrong_arguments_say_what_would_do(arguments: Any, error: Any, message: 
 
 def test_names_are_quoted() -> None:
     bucket = TokenBucket("10/s", burst=1)
-    fields = dict(Policy('a"b\\c%d').headers(bucket.check(), bucket))
+    fields = dict(Policies(bucket, 'a"b\\c%d').tell(bucket.check())[0])
     assert fields[b"ratelimit-policy"] == b'"a\\"b\\\\c%d";q=1;w=1'
-    assert list(dict(Policy().headers(bucket.check()))) == [b"ratelimit"]
+    assert list(dict(Policies().tell(bucket.check())[0])) == [b"ratelimit"]
 
 
 def test_needs_no_framework() -> None:

@@ -35,7 +35,6 @@ __all__ = [
     "ManualClock",
     "Permit",
     "Policies",
-    "Policy",
     "QueueStats",
     "RateLimiter",
     "Reservation",
@@ -327,13 +326,6 @@ class Policies:
 
 def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...
 def retry_after_seconds(seconds: float) -> int: ...
-
-@final
-class Policy:
-    def __new__(cls, name: str = "default", legacy: bool = False) -> Policy: ...
-    @property
-    def name(self) -> str: ...
-    def headers(self, decision: Decision, bucket: TokenBucket | None = None) -> list[tuple[bytes, bytes]]: ...
 
 @final
 class BreakerStats:

@@ -5,20 +5,23 @@ Put it outside what it protects and inside CORS, so that a browser may read a re
     app.add_middleware(TidegateMiddleware, limit=TokenBucket("400/s", burst=800))
     app.add_middleware(CORSMiddleware, allow_origins=[...], expose_headers=["Retry-After", "RateLimit"])
 
-(Starlette and FastAPI put the middleware that was added last outermost.)
+(Starlette and FastAPI put the middleware that was added last outermost.) To limit by user, it stands inside authentication.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
-from ._tidegate import Decision, TokenBucket
+from ._guard import Charge, Cost, Guard, Keys
+from ._tidegate import AccessList, Decision
 from .errors import ConfigError
-from .headers import HeaderList, Policy, Problem
-from .keys import KeyFunction, client_ip
+from .headers import HeaderList, Problem
+from .keys import ClientIP, client_ip
+from .rules import Condition, Rule
 
-__all__ = ["KeyedLimit", "Limit", "Overload", "TidegateMiddleware"]
+__all__ = ["KeyedLimit", "Limit", "Overload", "Rule", "TidegateMiddleware"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -26,21 +29,24 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# Where routes behind the middleware leave the fields of their own limits.
+FIELDS = "tidegate.fields"
+
 
 class Limit(Protocol):
     """One limit for everybody, such as a TokenBucket."""
 
-    def check(self) -> Decision:
-        """Takes one token, or tells why not."""
+    def check(self, n: int = 1) -> Decision:
+        """Takes ``n``, or tells why not."""
 
 
 class KeyedLimit(Protocol):
-    """A limit per key; ``keyed`` tells it from a plain one."""
+    """A limit per key, such as a RateLimiter; ``keyed`` tells it from a plain one."""
 
     keyed: bool
 
-    def check(self, key: str, /) -> Decision:
-        """Takes one of the key's tokens, or tells why not."""
+    def check(self, key: str | bytes, n: int = 1, /) -> Decision:
+        """Takes ``n`` of the key's, or tells why not."""
 
 
 class Overload(Protocol):
@@ -56,73 +62,97 @@ class Overload(Protocol):
 
 
 class TidegateMiddleware:
-    """Refuses what is above ``limit`` with 429 and what comes while ``queue`` is not accepting with 503.
+    """Refuses what is above a limit with 429 and what comes while ``queue`` is not accepting with 503.
 
     Args:
         app: the ASGI application behind it.
-        limit: a rate such as ``"400/s"``, a TokenBucket, or an object with ``check`` (``Limit``, ``KeyedLimit``).
+        limit: a rate such as ``"400/s"`` (with ``key`` one for each key, without it one for everybody; several joined by ``;``
+            hold together), a TokenBucket, RateLimiter or LimitSet, or an object with ``check``.
+        rules: ``Rule``s for single routes. The first that fits decides, in place of ``limit``.
+        key: whose limit it is, a function of the scope (see ``tidegate.keys``), sync or async; default ``client``. For a
+            LimitSet a mapping of names to functions, or one function for all. No key counts as the empty one.
+        cost: what a request takes, or a function of its scope.
         queue: a BoundedQueue, or an object with ``is_accepting`` and ``retry_after``.
-        key: whose limit it is, from the ASGI scope; for keyed limits only. No key counts as the empty one.
         exempt: paths that are never refused. OPTIONS is exempt too: a refused preflight looks like a broken site.
+        skip: a function of the scope, sync or async: what it holds for passes uncounted.
+        allow, deny: addresses, networks and keys (``"key:monitoring"``) that pass uncounted, or are refused with 403. The most
+            specific one decides.
+        client: the address that these lists judge, and the default key: ``ClientIP(trusted=[…])`` behind proxies.
         headers: add RateLimit and RateLimit-Policy to answers; ``legacy_headers`` adds X-RateLimit-* as well.
+        jitter: up to this fraction longer are the times that clients are told, so that they do not return together.
+        refund_on: given the status of an answer, whether its cost is given back.
+        dry_run: charge and count, and refuse nothing over a limit.
         overload_status: the status of an overload.
-        name: the limit's name in the RateLimit fields.
+        burst: the most at once, for a rate given as text.
+        name: the limit's name in the RateLimit fields; a LimitSet's members have their own.
 
-    WebSockets are limited at the handshake: refused with an HTTP answer where the server can, else with close code 1013.
-    Other scopes pass. One object serves any number of event loops.
+    A leaky bucket's delay is waited for here. A limit that a route counts too counts once for a request. WebSockets are
+    limited at the handshake: refused with an HTTP answer where the server can, else with close code 1013. Other scopes pass.
+    One object serves any number of event loops.
     """
 
     __slots__ = (
+        "_access",
         "_app",
-        "_bucket",
-        "_check",
+        "_client",
+        "_denied",
         "_exempt",
-        "_fields",
-        "_key",
-        "_limited",
         "_overloaded",
+        "_plain",
         "_queue",
+        "_rules",
+        "_skip",
     )
 
     def __init__(
         self,
         app: App,
-        limit: str | Limit | KeyedLimit | None = None,
+        limit: Any = None,
         *,
+        rules: Iterable[Rule] | None = None,
+        key: Keys | None = None,
+        cost: Cost = 1,
         queue: Overload | None = None,
-        key: KeyFunction = client_ip,
         exempt: Iterable[str] = ("/healthz",),
+        skip: Condition | None = None,
+        allow: Iterable[str] = (),
+        deny: Iterable[str] = (),
+        client: ClientIP = client_ip,
         headers: bool = True,
         legacy_headers: bool = False,
+        jitter: float = 0.0,
+        refund_on: Callable[[int], bool] | None = None,
+        dry_run: bool = False,
         overload_status: int = 503,
+        burst: int | None = None,
         name: str = "default",
     ) -> None:
-        if limit is None and queue is None:
-            raise ConfigError('limit, queue: give at least one of them, such as limit="400/s"')
-        if isinstance(limit, str):
-            limit = TokenBucket(limit)
-        if limit is not None and not callable(getattr(limit, "check", None)):
-            raise TypeError(f"limit: expected a rate, a TokenBucket or an object with check(), got {type(limit).__name__}")
+        allow, deny, exempt = _texts("allow", allow), _texts("deny", deny), _texts("exempt", exempt)
+        if limit is None and queue is None and rules is None and not (allow or deny):
+            raise ConfigError('limit, rules, queue: give at least one of them, such as limit="400/s"')
         if queue is not None and not (hasattr(queue, "is_accepting") and hasattr(queue, "retry_after")):
             raise TypeError(f"queue: expected a BoundedQueue, got {type(queue).__name__}")
-        keyed = bool(getattr(limit, "keyed", False))
-        if key is not client_ip and not keyed:
-            raise ConfigError("key: this limit is one for everybody; a key needs a keyed limit")
-        if isinstance(exempt, str):
-            raise TypeError("exempt: expected several paths, such as (\"/healthz\",), got one str")
         if isinstance(overload_status, bool) or not isinstance(overload_status, int):
             raise TypeError(f"overload_status: expected an int, got {type(overload_status).__name__}")
         if not 400 <= overload_status <= 599:
             raise ConfigError(f"overload_status: must be 400 to 599, got {overload_status}")
+        if skip is not None and not callable(skip):
+            raise TypeError(f"skip: expected a function of the ASGI scope, got {type(skip).__name__}")
+        told: dict[str, Any] = {
+            "headers": headers, "legacy_headers": legacy_headers, "jitter": jitter, "client": client
+        }
+        plain = None if limit is None else Rule(
+            "*", "/*", limit=limit, burst=burst, key=key, cost=cost, name=name, refund_on=refund_on, dry_run=dry_run
+        )
         self._app = app
-        self._check: Any = None if limit is None else limit.check
-        self._key = key if keyed else None
+        self._plain = None if plain is None else (plain, plain.guard(**told))
+        self._rules = [(_rule(rule), rule.guard(**told)) for rule in rules or ()]
         self._queue = queue
         self._exempt = frozenset(exempt)
-        policy = Policy(name, legacy_headers)
-        self._fields = policy.headers if headers else None
-        self._bucket = limit if isinstance(limit, TokenBucket) else None
-        self._limited = Problem.limited(name)
+        self._skip = skip
+        self._client = client
+        self._access = AccessList(allow, deny) if allow or deny else None
+        self._denied = Problem.denied()
         self._overloaded = Problem.overloaded(overload_status)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,33 +163,100 @@ class TidegateMiddleware:
                 return await self._app(scope, receive, send)
         elif kind != "websocket" or scope["path"] in self._exempt:
             return await self._app(scope, receive, send)
-
-        extra: HeaderList = []
-        check = self._check
-        if check is not None:
-            key = self._key
-            decision: Decision = check() if key is None else check(key(scope) or "")
-            if self._fields is not None:
-                extra = self._fields(decision, self._bucket)
-            if not decision.allowed:
-                return await _refuse(scope, receive, send, self._limited, decision.retry_after, extra)
-        queue = self._queue
-        if queue is not None and not queue.is_accepting:
-            return await _refuse(scope, receive, send, self._overloaded, queue.retry_after, extra)
-        if not extra or kind != "http":
+        skip = self._skip
+        if skip is not None and await _holds(skip, scope):
             return await self._app(scope, receive, send)
 
+        chosen = await self._rule_for(scope) if self._rules else self._plain
+        guard = None if chosen is None else chosen[1]
+        keys = None if guard is None else await guard.keys(scope)
+        if self._access is not None:
+            verdict = self._verdict(scope, keys)
+            if verdict == "allow":
+                return await self._app(scope, receive, send)
+            if verdict == "deny":
+                return await _refuse(scope, receive, send, self._denied, None, [])
+
+        fields: HeaderList = []
+        charge = None
+        if guard is not None:
+            charge = await guard.charge(scope, keys)
+            charge.told = charge.shared = True
+            fields = charge.fields
+            if not charge.admitted:
+                return await _refuse(scope, receive, send, charge.problem, charge.retry_after, fields)
+        queue = self._queue
+        if queue is not None and not queue.is_accepting:
+            return await _refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
+        if kind != "http":
+            return await self._app(scope, receive, send)
+        await self._serve(scope, receive, send, charge, None if chosen is None else chosen[0].refund_on)
+
+    async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
+        method = scope["method"] if scope["type"] == "http" else "GET"
+        path: str = scope["path"]
+        root = scope.get("root_path") or ""
+        if root and path.startswith(root + "/"):
+            path = path[len(root) :]
+        for chosen in self._rules:
+            rule = chosen[0]
+            if rule.fits(method, path) and (rule.when is None or await _holds(rule.when, scope)):
+                return chosen
+        return self._plain
+
+    def _verdict(self, scope: Scope, keys: Any) -> str | None:
+        assert self._access is not None
+        address = self._client.address(scope)
+        named = (keys,) if not isinstance(keys, tuple) else [key for _, key in keys]
+        verdicts = [self._access.verdict(address, key) for key in named]
+        return "deny" if "deny" in verdicts else next(filter(None, verdicts), None)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, charge: Charge | None, refund_on: Callable[[int], bool] | None
+    ) -> None:
+        fields: HeaderList = [] if charge is None else charge.fields.copy()
+        scope[FIELDS] = fields
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                # A new message: the application may keep and reuse its own.
-                message = {**message, "headers": [*message.get("headers", ()), *extra]}
+                started = True
+                if charge is not None and refund_on is not None and refund_on(message["status"]):
+                    charge.refund()
+                if fields:
+                    # A new message: the application may keep and reuse its own.
+                    message = {**message, "headers": [*message.get("headers", ()), *fields]}
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            # What stands outside answers it with a 500.
+            if charge is not None and refund_on is not None and not started and refund_on(500):
+                charge.refund()
+            raise
+
+
+def _texts(name: str, texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise TypeError(f"{name}: expected several texts, such as ({texts!r},), got one str")
+    return list(texts)
+
+
+def _rule(rule: Rule) -> Rule:
+    if not isinstance(rule, Rule):
+        raise TypeError(f'rules: expected Rule("POST", "/login", limit="5/minute"), got {type(rule).__name__}')
+    return rule
+
+
+async def _holds(condition: Condition, scope: Scope) -> bool:
+    answer = condition(scope)
+    return bool(await answer if inspect.isawaitable(answer) else answer)
 
 
 async def _refuse(
-    scope: Scope, receive: Receive, send: Send, problem: Problem, retry_after: float, extra: HeaderList
+    scope: Scope, receive: Receive, send: Send, problem: Problem, retry_after: float | None, extra: HeaderList
 ) -> None:
     headers = problem.headers(retry_after) + extra
     if scope["type"] == "http":

@@ -2,110 +2,154 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, TypeVar
 
-from fastapi import FastAPI
+from fastapi import Depends
 from fastapi.exceptions import HTTPException, ValidationException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.websockets import WebSocket, WebSocketState
 
-from ._tidegate import CircuitBreaker, Decision, Permit, TokenBucket
-from .errors import (
-    CircuitOpenError,
-    ConcurrencyLimitError,
-    ConfigError,
-    OverloadedError,
-    QueueClosedError,
-    QueueEmptyError,
-    QueueFullError,
-    RateLimitedError,
-)
-from .headers import HeaderList, Policy, Problem
-from .keys import KeyFunction
+from ._guard import Charge, Cost, Guard, Keys
+from ._tidegate import CircuitBreaker, LimitSet, Permit, RateLimiter, TokenBucket
+from .errors import ConfigError
+from .starlette import RouteLimitedError, charge_route, install_exception_handlers, tell
 
-__all__ = ["BreakerDependency", "RateLimit", "RouteLimitedError", "breaker", "install_exception_handlers"]
+__all__ = [
+    "BreakerDependency",
+    "Charge",
+    "RateLimit",
+    "RouteLimitedError",
+    "breaker",
+    "install_exception_handlers",
+    "limit",
+]
 
-# Refusals that mean "later, when there is room again".
-_OVERLOAD = (
-    CircuitOpenError,
-    ConcurrencyLimitError,
-    OverloadedError,
-    QueueClosedError,
-    QueueEmptyError,
-    QueueFullError,
-)
-
-
-class RouteLimitedError(RateLimitedError, HTTPException):
-    """A route's limit refused. Also an HTTPException, so that it is a 429 even without exception handlers."""
-
-    def __init__(self, retry_after: float, headers: HeaderList | None = None, policy: str = "default") -> None:
-        RateLimitedError.__init__(self, retry_after=retry_after)
-        self.args = (retry_after, headers, policy)
-        self.problem = Problem.limited(policy)
-        self.extra = headers or []
-        shown = self.problem.headers(retry_after)[2:] + self.extra
-        self.status_code = 429
-        self.detail = "Too many requests"
-        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in shown}
-
-    def __str__(self) -> str:
-        return f"rate limited (retry in {self.retry_after:.3f} s)"
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class RateLimit:
-    """``Depends(RateLimit("5/minute"))``: one limit for all callers of the routes that share this object.
+    """``Depends(RateLimit("5/minute", key=client_ip))``: a limit for the routes that share this object.
 
     Args:
-        rate: a rate such as ``"5/minute"``, or a TokenBucket to share between routes or processes of one event loop.
+        limit: a rate (with ``key`` one for each key, without it one for everybody; several joined by ``;`` hold together), a
+            TokenBucket, RateLimiter or LimitSet to share.
         burst: the most at once, for a rate given as text.
-        cost: tokens a call takes.
-        name: the limit's name in the RateLimit fields of a refusal.
-        key: not yet: limits per client come with RateLimiter.
+        key: whose limit it is, a function of the ASGI scope (see ``tidegate.keys``), sync or async. A dependency before this
+            one may have left the user there: ``key=lambda scope: scope["state"]["user"]``.
+        cost: tokens a call takes, or a function of the scope.
+        name: the limit's name in the RateLimit fields of answers; ``headers=False`` leaves the fields out.
+        legacy_headers, jitter, dry_run: as TidegateMiddleware's.
 
-    Raises RouteLimitedError (429) when refused. Safe on any thread and event loop.
+    Gives the route a ``Charge``, whose ``refund()`` takes it back. Raises RouteLimitedError (429) when refused. A limit that the
+    middleware counted for this request already is not counted again. Safe on any thread and event loop.
     """
 
-    __slots__ = ("_cost", "_policy", "bucket")
+    __slots__ = ("_guard", "limit")
 
     def __init__(
         self,
-        rate: str | TokenBucket,
+        limit: str | TokenBucket | RateLimiter | LimitSet,
         *,
         burst: int | None = None,
-        key: KeyFunction | None = None,
-        cost: int = 1,
+        key: Keys | None = None,
+        cost: Cost = 1,
         name: str = "default",
+        headers: bool = True,
+        legacy_headers: bool = False,
+        jitter: float = 0.0,
+        dry_run: bool = False,
     ) -> None:
-        if key is not None:
-            raise ConfigError(
-                "key: limits per client need a RateLimiter, which this version does not have; "
-                "leave key out for one limit for the whole route"
-            )
-        if isinstance(rate, TokenBucket):
-            if burst is not None:
-                raise ConfigError("burst: the TokenBucket already has one; leave burst out")
-            self.bucket = rate
-        elif isinstance(rate, str):
-            self.bucket = TokenBucket(rate, burst=burst)
-        else:
-            raise TypeError(f'rate: expected a str such as "5/minute" or a TokenBucket, got {type(rate).__name__}')
-        if isinstance(cost, bool) or not isinstance(cost, int):
-            raise TypeError(f"cost: expected an int, got {type(cost).__name__}")
-        if not 1 <= cost <= self.bucket.burst:
-            raise ConfigError(f"cost: must be 1 to the burst ({self.bucket.burst}), or no call could pass; got {cost}")
-        self._cost = cost
-        self._policy = Policy(name)
+        self._guard = Guard(
+            limit,
+            burst=burst,
+            key=key,
+            cost=cost,
+            name=name,
+            headers=headers,
+            legacy_headers=legacy_headers,
+            jitter=jitter,
+            dry_run=dry_run,
+        )
+        self.limit = self._guard.limit
 
-    async def __call__(self, connection: HTTPConnection) -> None:
+    async def __call__(self, connection: HTTPConnection, response: Response) -> Charge:
         """Takes the cost or raises. (A Python ``async def``: FastAPI would run anything else in a thread pool.)"""
-        decision: Decision = self.bucket.check(self._cost)
-        if not decision.allowed:
-            fields = self._policy.headers(decision, self.bucket)
-            raise RouteLimitedError(decision.retry_after, fields, self._policy.name)
+        charge = await charge_route(self._guard, connection)
+        tell(charge, connection, response.raw_headers)
+        return charge
+
+
+def limit(limit: str | TokenBucket | RateLimiter | LimitSet, **options: Any) -> Callable[[F], F]:
+    """``@limit("5/minute", key=client_ip)`` under ``@app.get(…)``: the route needs no ``request`` parameter.
+
+    It adds a dependency to the signature that FastAPI sees, so that sync and async routes, WebSockets and async keys all work.
+    The arguments are RateLimit's. The order matters: FastAPI must see the decorated function, so ``@limit`` stands below
+    ``@app.get``.
+    """
+    dependency = RateLimit(limit, **options)
+
+    def decorate(route: F) -> F:
+        signature = _signature(route)
+        name = "tidegate_limit"
+        while name in signature.parameters:
+            name += "_"
+        charged = inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Charge, Depends(dependency)]
+        )
+
+        def charge_of(kwargs: dict[str, Any]) -> Charge:
+            charge = kwargs.pop(name, None)
+            if charge is None:
+                raise RuntimeError(
+                    f"{route.__qualname__}: not called by FastAPI, so there is nothing to limit; outside of a route call "
+                    f"{route.__qualname__}.__wrapped__"
+                )
+            assert isinstance(charge, Charge)
+            return charge
+
+        if inspect.iscoroutinefunction(route):
+
+            @functools.wraps(route)
+            async def limited(*args: Any, **kwargs: Any) -> Any:
+                charge = charge_of(kwargs)
+                return _told(await route(*args, **kwargs), charge)
+
+        else:
+
+            @functools.wraps(route)
+            def limited(*args: Any, **kwargs: Any) -> Any:
+                charge = charge_of(kwargs)
+                return _told(route(*args, **kwargs), charge)
+
+        limited.__signature__ = _with(signature, charged)  # type: ignore[attr-defined]
+        return limited  # type: ignore[return-value]
+
+    return decorate
+
+
+def _signature(route: Callable[..., Any]) -> inspect.Signature:
+    try:
+        # Here, where the names in its annotations are those of its own module.
+        return inspect.signature(route, eval_str=True)
+    except NameError:
+        return inspect.signature(route)
+
+
+def _with(signature: inspect.Signature, added: inspect.Parameter) -> inspect.Signature:
+    parameters = list(signature.parameters.values())
+    at = next((at for at, known in enumerate(parameters) if known.kind is known.VAR_KEYWORD), len(parameters))
+    return signature.replace(parameters=[*parameters[:at], added, *parameters[at:]])
+
+
+def _told(answer: Any, charge: Charge) -> Any:
+    # FastAPI leaves a Response that the route made as it is, and drops what dependencies said of headers.
+    if isinstance(answer, Response) and not charge.shared:
+        answer.raw_headers.extend(charge.fields)
+    return answer
 
 
 class BreakerDependency:
@@ -157,35 +201,3 @@ def breaker(breaker: str | CircuitBreaker, /, **config: Any) -> BreakerDependenc
         elif config and config != known[1]:
             raise ConfigError(f"breaker {breaker!r}: already made with other settings {known[1]}; a name has one configuration")
     return BreakerDependency(known[0])
-
-
-def install_exception_handlers(app: FastAPI, *, overload_status: int = 503) -> None:
-    """Answers tidegate's refusals that leave a route: 429 for limits, ``overload_status`` for open circuits, full or
-    closed queues, exhausted concurrency and shedding; all with Retry-After and a problem body, never a 500.
-    """
-    limited, overloaded = Problem.limited("default"), Problem.overloaded(overload_status)
-
-    async def on_limited(connection: HTTPConnection, error: Exception) -> Response | None:
-        problem, extra = getattr(error, "problem", limited), getattr(error, "extra", [])
-        return await _answer(connection, problem, getattr(error, "retry_after", 1.0), extra)
-
-    async def on_overload(connection: HTTPConnection, error: Exception) -> Response | None:
-        return await _answer(connection, overloaded, getattr(error, "retry_after", 1.0), [])
-
-    app.add_exception_handler(RateLimitedError, on_limited)  # type: ignore[arg-type]
-    for refusal in _OVERLOAD:
-        app.add_exception_handler(refusal, on_overload)  # type: ignore[arg-type]
-
-
-async def _answer(
-    connection: HTTPConnection, problem: Problem, retry_after: float, extra: HeaderList
-) -> Response | None:
-    if isinstance(connection, WebSocket):
-        can_answer = "websocket.http.response" in (connection.scope.get("extensions") or ())
-        if connection.application_state is not WebSocketState.CONNECTING or not can_answer:
-            await connection.close(code=1013, reason="try again later")
-            return None
-    assert isinstance(connection, (Request, WebSocket))
-    response = Response(problem.body, status_code=problem.status)
-    response.raw_headers = problem.headers(retry_after) + extra
-    return response

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
-from ._tidegate import Policies, Policy, problem_body, retry_after_seconds
+from ._tidegate import Policies, problem_body, retry_after_seconds
 
-__all__ = ["Policies", "Policy", "Problem", "retry_after_seconds"]
+__all__ = ["Policies", "Problem", "retry_after_seconds"]
 
 HeaderList = list[tuple[bytes, bytes]]
-Kind: TypeAlias = Literal["quota_exceeded", "temporary_reduced_capacity", "abnormal_usage_detected", "forbidden"]
+_Kind: TypeAlias = Literal["quota_exceeded", "temporary_reduced_capacity", "abnormal_usage_detected", "forbidden"]
 
 
 class Problem:
@@ -29,7 +29,7 @@ class Problem:
     __slots__ = ("_fixed", "body", "status")
 
     def __init__(
-        self, kind: Kind, *, status: int | None = None, detail: str | None = None, violated: Iterable[str] = ()
+        self, kind: _Kind, *, status: int | None = None, detail: str | None = None, violated: Iterable[str] = ()
     ) -> None:
         self.status, self.body = problem_body(kind, status, detail, list(violated))
         self._fixed = [

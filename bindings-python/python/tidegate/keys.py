@@ -1,46 +1,92 @@
-"""Who is asking: key functions for keyed limits. Each takes an ASGI scope and gives a text, or None for "not here"."""
+"""Who is asking: key functions for keyed limits.
+
+Each takes an ASGI scope and gives a key (text or bytes) or None for "not here", at once or as a coroutine. Compose them:
+``first_of(header("x-user-id"), client_ip)``, ``each_of(user, path)``; or write your own: ``lambda scope: scope["session"]["id"]``.
+"""
 
 from __future__ import annotations
 
-import functools
-import ipaddress
-from collections.abc import Callable, MutableMapping
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
-__all__ = ["KeyFunction", "client_ip", "first_of", "header"]
+from ._tidegate import ClientAddress
+
+__all__ = [
+    "ClientIP",
+    "Key",
+    "KeyFunction",
+    "api_key",
+    "client_ip",
+    "each_of",
+    "first_of",
+    "header",
+    "path",
+    "user",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
-KeyFunction: TypeAlias = Callable[[Scope], "str | None"]
+Key: TypeAlias = str | bytes
+KeyFunction: TypeAlias = Callable[[Scope], "Key | Awaitable[Key | None] | None"]
 
 
-def client_ip(scope: Scope) -> str | None:
-    """The address of the socket's peer: IPv6 by its /64 (one site has that many), mapped IPv4 as IPv4.
+class ClientIP:
+    """The client's address: the socket's peer, or what proxies that you trust say of it.
 
-    Behind a proxy let the server resolve it (``uvicorn --proxy-headers --forwarded-allow-ips=…``): a header that anyone
-    may send identifies nobody.
+    Args:
+        trusted: networks, addresses, "loopback", "private" or "unix" of your proxies. Their header is read from the right up to
+            the first address that is not trusted; what a client wrote into it is never believed. None are trusted by
+            default: a header that anyone may send identifies nobody.
+        header: the one that the proxies write: "x-forwarded-for", "forwarded" (RFC 7239) or a name of your own.
+        ipv6_prefix: how many leading bits of an IPv6 address make the key; a site has a /64 or more. Mapped IPv4 is IPv4.
+        ipv4_prefix: the same of an IPv4 address.
+
+    Raises ConfigError for a wrong network, header or prefix. Immutable: share it between threads and loops.
+
+    Where the server resolves the client already (``uvicorn --proxy-headers --forwarded-allow-ips=…``), trust nobody here.
     """
-    client = scope.get("client")
-    return _site(client[0]) if client and client[0] else None
+
+    __slots__ = ("_address", "_header")
+
+    def __init__(
+        self,
+        trusted: Iterable[str] = (),
+        *,
+        header: str = "x-forwarded-for",
+        ipv6_prefix: int = 64,
+        ipv4_prefix: int = 32,
+    ) -> None:
+        if isinstance(trusted, str):
+            raise TypeError('trusted: expected several networks, such as ["10.0.0.0/8"], got one str')
+        self._address = ClientAddress(list(trusted), header, ipv6_prefix=ipv6_prefix, ipv4_prefix=ipv4_prefix)
+        read = self._address.header
+        self._header = None if read is None else read.encode()
+
+    def __call__(self, scope: Scope) -> str | None:
+        """The key: ``192.0.2.7``, ``2001:db8:1:2::/64``; None where the server knows no peer and no proxy is trusted."""
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        wanted = self._header
+        if wanted is None:
+            return self._address.key(peer) or None
+        return self._address.key(peer, _lines(scope, wanted)) or None
+
+    def address(self, scope: Scope) -> str | None:
+        """The whole address, for lists; None where there is none."""
+        client = scope.get("client")
+        peer, wanted = client[0] if client else "", self._header
+        return self._address.address(peer, [] if wanted is None else _lines(scope, wanted))
 
 
-def _site_of(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address, 64), strict=False))
+def _lines(scope: Scope, wanted: bytes) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == wanted]
 
 
-# Parsing costs more than the decision, and clients come back.
-_site = functools.lru_cache(maxsize=4096)(_site_of)
+client_ip = ClientIP()
 
 
 def header(name: str) -> KeyFunction:
-    """A request header's value, such as ``header("x-api-key")``. Only for headers that a client cannot make up."""
+    """A request header's value, such as ``header("x-user-id")``. Only for headers that a client cannot make up."""
     wanted = name.lower().encode("latin-1")
 
     def from_header(scope: Scope) -> str | None:
@@ -52,14 +98,86 @@ def header(name: str) -> KeyFunction:
     return from_header
 
 
-def first_of(*functions: KeyFunction) -> KeyFunction:
-    """The first key that is there: ``first_of(header("x-user-id"), client_ip)``."""
+def api_key(name: str = "x-api-key") -> KeyFunction:
+    """An API key from its header, or from ``Authorization: Bearer``.
 
-    def first(scope: Scope) -> str | None:
-        for function in functions:
+    Whoever invents keys gets a fresh limit with each: put the limiter behind what checks them, or limit by address too.
+    """
+    from_header = header(name)
+
+    def from_request(scope: Scope) -> Key | Awaitable[Key | None] | None:
+        found = from_header(scope)
+        if found is not None:
+            return found
+        for key, value in scope["headers"]:
+            if key == b"authorization" and value[:7].lower() == b"bearer ":
+                return str(value[7:].strip().decode("latin-1"))
+        return None
+
+    return from_request
+
+
+def user(scope: Scope) -> str | None:
+    """Who is logged in, by Starlette's AuthenticationMiddleware (which must stand outside the limiter); else None."""
+    who = scope.get("user")
+    if who is None or not getattr(who, "is_authenticated", False):
+        return None
+    try:
+        return str(who.identity)
+    except NotImplementedError:  # Starlette's SimpleUser has a name and no identity.
+        return str(who.display_name)
+
+
+def path(scope: Scope) -> str:
+    """The route's path as it was declared (``/users/{id}``) where routing has found it, else the request's."""
+    declared = getattr(scope.get("route"), "path", None)
+    return declared if isinstance(declared, str) else str(scope["path"])
+
+
+def first_of(*functions: KeyFunction) -> KeyFunction:
+    """The first key that is there: ``first_of(header("x-user-id"), client_ip)``. Awaits what is to be awaited."""
+
+    def first(scope: Scope) -> Key | Awaitable[Key | None] | None:
+        for at, function in enumerate(functions):
             key = function(scope)
+            if inspect.isawaitable(key):
+                return rest(scope, key, at + 1)
             if key is not None:
                 return key
         return None
 
+    async def rest(scope: Scope, waiting: Awaitable[Key | None], at: int) -> Key | None:
+        key = await waiting
+        return await resolve(first_of(*functions[at:]), scope) if key is None else key
+
     return first
+
+
+def each_of(*functions: KeyFunction) -> KeyFunction:
+    """One key of several: ``each_of(user, path)`` limits each user on each route. What is not there counts as empty."""
+
+    async def each(scope: Scope) -> bytes:
+        # Lengths in front: no choice of parts looks like another one.
+        parts = [_bytes(await resolve(function, scope)) for function in functions]
+        return b"".join(b"%d:%b" % (len(part), part) for part in parts)
+
+    return each
+
+
+def _bytes(key: Key | None) -> bytes:
+    # As the limits read text themselves, but for lone surrogates, which only keep their difference.
+    return key if isinstance(key, bytes) else (key or "").encode("utf-8", "surrogatepass")
+
+
+async def resolve(function: KeyFunction, scope: Scope) -> Key | None:
+    """What a key function says, awaited if need be."""
+    return await settled(function(scope))
+
+
+async def settled(key: Key | Awaitable[Key | None] | None) -> Key | None:
+    """A key that may still have to be awaited."""
+    if inspect.isawaitable(key):
+        key = await key
+    if key is None or isinstance(key, (str, bytes)):
+        return key
+    raise TypeError(f"key: expected a function that gives a str, bytes or None, got {type(key).__name__}")
