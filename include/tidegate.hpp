@@ -61,6 +61,21 @@ inline std::uint64_t ns(Nanoseconds wait) {
     return wait.count() < 0 ? 0 : static_cast<std::uint64_t>(wait.count());
 }
 
+/// A text that a call writes to a buffer; longer ones are asked for again.
+template <class Call>
+std::string text(Call call) {
+    std::string text(255, '\0');
+    std::size_t length = 0;
+    tg_status status = call(text.data(), text.size() + 1, &length);
+    if (status == TG_BUFFER) {
+        text.resize(length);
+        status = call(text.data(), text.size() + 1, &length);
+    }
+    checked(status);
+    text.resize(length);
+    return text;
+}
+
 inline tg_quota quota(const char *rate, std::uint64_t burst) {
     tg_quota quota = TG_QUOTA_INIT;
     quota.rate = rate;
@@ -333,6 +348,79 @@ private:
     }
     Owner handle_;
 };
+
+/// Finds the client of an HTTP request, as a key: the socket's peer, or behind the proxies in `trusted` the address that they
+/// vouch for. All but moving and destroying may be called from any thread.
+class ClientAddress {
+public:
+    explicit ClientAddress(const tg_client_address_config &config) : handle_(detail::make<Owner>(tg_client_address_new, &config)) {}
+    /// ClientAddress({"10.0.0.0/8", "loopback"})
+    explicit ClientAddress(std::initializer_list<const char *> trusted = {}, const char *header = nullptr)
+        : ClientAddress(config(trusted, header)) {}
+
+    /// lines: the values of the header's lines as they came, in order.
+    std::string key(const char *peer, const std::vector<std::string_view> &lines = {}) const {
+        std::vector<tg_bytes> array;
+        for (std::string_view line : lines) array.push_back({line.data(), line.size()});
+        return detail::text([&](auto... out) { return tg_client_address_key(get(), peer, array.data(), array.size(), out...); });
+    }
+    const tg_client_address *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_client_address, tg_client_address_free>;
+    static tg_client_address_config config(std::initializer_list<const char *> trusted, const char *header) {
+        tg_client_address_config config = TG_CLIENT_ADDRESS_CONFIG_INIT;
+        config.trusted = trusted.begin();
+        config.trusted_count = trusted.size();
+        config.header = header;
+        return config;
+    }
+    Owner handle_;
+};
+
+/// Addresses, networks and keys that pass or are refused without being counted. All but moving and destroying may be called
+/// from any thread.
+class AccessList {
+public:
+    AccessList(std::initializer_list<const char *> allow, std::initializer_list<const char *> deny)
+        : handle_(detail::make<Owner>(tg_access_list_new, allow.begin(), allow.size(), deny.begin(), deny.size())) {}
+
+    tg_verdict verdict(const char *address, std::string_view key = {}) const {
+        std::int32_t verdict = TG_VERDICT_LIMIT;
+        checked(tg_access_list_verdict(get(), address, key.data(), key.size(), &verdict));
+        return static_cast<tg_verdict>(verdict);
+    }
+    const tg_access_list *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_access_list, tg_access_list_free>;
+    Owner handle_;
+};
+
+/// What a client is told over HTTP: see tg_http_*.
+namespace http {
+inline tg_told tell(const tg_decision &decision, double jitter = 0.0) {
+    tg_told told = TG_TOLD_INIT;
+    checked(tg_http_tell(&decision, jitter, &told));
+    return told;
+}
+/// The value of RateLimit: "per-user";r=12;t=30
+inline std::string rate_limit(const char *name, const tg_told &told) {
+    return detail::text([&](auto... out) { return tg_http_rate_limit(name, &told, nullptr, out...); });
+}
+/// The value of RateLimit-Policy: "per-user";q=100;w=60. No window: not told.
+inline std::string rate_limit_policy(const char *name, std::uint32_t quota, std::optional<Nanoseconds> window = std::nullopt) {
+    return detail::text([&](auto... out) {
+        return tg_http_rate_limit_policy(name, nullptr, quota, window ? detail::ns(*window) : TG_NEVER, nullptr, out...);
+    });
+}
+/// A body for application/problem+json.
+inline std::string problem(tg_problem problem, std::initializer_list<const char *> violated = {}) {
+    return detail::text([&](auto... out) {
+        return tg_http_problem(problem, 0, nullptr, violated.begin(), violated.size(), out...);
+    });
+}
+} // namespace http
 
 /// The right to make one call. Destroyed without a report, it counts as a failure when an exception is passing through,
 /// and is released otherwise. Not for sharing between threads; must not outlive its breaker.

@@ -48,6 +48,100 @@ static void errors_are_exceptions_that_say_why() {
     }
 }
 
+static void a_limiter_keeps_its_keys_apart() {
+    tidegate::Clock clock = tidegate::Clock::manual();
+    tidegate::RateLimiter users("60/min", 2, &clock);
+    CHECK(users.try_acquire("ann", 2));
+    CHECK(!users.try_acquire("ann"));
+    CHECK(users.check(std::string("ben")).allowed);
+    CHECK(users.try_acquire(std::string_view("\0", 1)));
+    CHECK(users.try_acquire({})); // the empty key
+    CHECK_EQ(users.len(), 4);
+    users.refund("ann", 1);
+    CHECK_EQ(users.peek("ann").remaining, 1);
+    CHECK(users.penalize("ann", 1min));
+    CHECK(users.peek("ann").retry_after_ns >= 60000000000u);
+    users.reset("ann");
+    CHECK_EQ(users.peek("ann").remaining, 2);
+    users.reset_all();
+    CHECK_EQ(users.len(), 0);
+    const tg_tier slow = users.tier("30/min", 1);
+    CHECK(users.try_acquire("cay", 1, slow));
+    CHECK(!users.check("cay", 1, slow).allowed);
+    users.refund("cay", 1, slow);
+    CHECK_EQ(users.peek("cay", slow).remaining, 1);
+    users.set_quota("30/min", 1);
+    CHECK_EQ(users.peek("dan").limit, 1);
+    CHECK(users.memory() > 0);
+    CHECK(users.stats().admitted >= 5);
+    try {
+        (void)users.hit("ann"); // not a fixed window
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_CONFLICT);
+    }
+    try {
+        tidegate::RateLimiter other("1/h");
+        (void)other.check("ann", 1, slow);
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_INVALID);
+    }
+}
+
+static void a_set_takes_all_or_nothing() {
+    tidegate::Clock clock = tidegate::Clock::manual();
+    tidegate::TokenBucket everyone("5/min", 5, &clock);
+    auto users = std::make_unique<tidegate::RateLimiter>("2/min", TG_BURST_OF_RATE, &clock);
+    tidegate::RateLimiter addresses("3/min", TG_BURST_OF_RATE, &clock);
+    tidegate::LimitSet limits({{"user", *users}, {"address", addresses}, {"everyone", everyone}});
+    users.reset(); // the set shares it
+    CHECK(limits.check({"ann", "home"}, 2));
+    auto denied = limits.check({"ann", "home"});
+    CHECK(!denied && denied.denied_by && !strcmp(denied.denied_by, "user"));
+    CHECK_EQ(everyone.peek().remaining, 3);
+    CHECK(!limits.peek({"ben", "home"}, 2));
+    CHECK(limits.peek({"ben", "home"}, 1));
+    limits.refund({"ann", "home"}, 1);
+    CHECK(limits.check({"ann", "home"}));
+    CHECK_EQ(limits.len(), 3);
+    CHECK(!strcmp(limits.name(1), "address"));
+    for (auto keys : {std::vector<std::string_view>{}, std::vector<std::string_view>(17)}) {
+        try {
+            (void)(keys.empty() ? limits.check({}) : limits.check({"", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""}));
+            CHECK(!"reached");
+        } catch (const tidegate::Error &error) {
+            CHECK_EQ(error.status(), TG_CONFLICT);
+        }
+    }
+}
+
+static void http_manners() {
+    tidegate::ClientAddress plain, clients({"10.0.0.0/8"});
+    CHECK(plain.key("2001:db8::1") == "2001:db8::/64");
+    CHECK(clients.key("10.0.0.1", {"6.6.6.6, 192.0.2.1", "10.0.0.2"}) == "192.0.2.1");
+    CHECK(plain.key(std::string(1000, 'x').c_str()).size() == 1000); // longer than the first buffer
+    tidegate::AccessList list({"10.0.0.7"}, {"10.0.0.0/8", "key:evil"});
+    CHECK_EQ(list.verdict("10.0.0.7"), TG_VERDICT_ALLOW);
+    CHECK_EQ(list.verdict("10.0.0.8"), TG_VERDICT_DENY);
+    CHECK_EQ(list.verdict("192.0.2.1"), TG_VERDICT_LIMIT);
+    CHECK_EQ(list.verdict(nullptr, "evil"), TG_VERDICT_DENY);
+    tidegate::Clock clock = tidegate::Clock::manual();
+    tidegate::TokenBucket bucket("1/min", 1, &clock);
+    CHECK(bucket.try_acquire());
+    const tg_told told = tidegate::http::tell(bucket.check());
+    CHECK_EQ(told.retry_after_s, 60);
+    CHECK(tidegate::http::rate_limit("door", told) == "\"door\";r=0;t=60");
+    CHECK(tidegate::http::rate_limit_policy("door", 1, 1min) == "\"door\";q=1;w=60");
+    CHECK(tidegate::http::problem(TG_PROBLEM_QUOTA_EXCEEDED, {"door"}).find("[\"door\"]") != std::string::npos);
+    try {
+        (void)tidegate::ClientAddress({"*"});
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_SYNTAX);
+    }
+}
+
 static tg_breaker_config fragile(const tidegate::Clock &clock) {
     tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
     config.consecutive_failures = 2;
@@ -177,6 +271,9 @@ static void owners_move() {
 int main() {
     RUN(bucket_decides);
     RUN(errors_are_exceptions_that_say_why);
+    RUN(a_limiter_keeps_its_keys_apart);
+    RUN(a_set_takes_all_or_nothing);
+    RUN(http_manners);
     RUN(permits_report_themselves);
     RUN(a_permit_taken_while_unwinding_is_not_a_failure);
     RUN(queue_owns_its_items);
