@@ -43,6 +43,80 @@ static void a_bucket_admits_exactly_its_burst(void) {
     }
 }
 
+enum { KEYS = 8, PER_KEY = 5000 };
+
+static void *take_keyed(void *limiter) {
+    uintptr_t admitted = 0;
+    for (int i = 0; i < KEYS * ITEMS / 4; i++) {
+        char key = (char)('a' + i % KEYS);
+        admitted += tg_limiter_try_acquire(limiter, &key, 1, 1) == TG_OK;
+    }
+    return (void *)admitted;
+}
+
+static void *take_from_all(void *set) {
+    uintptr_t admitted = 0;
+    for (int i = 0; i < KEYS * ITEMS / 4; i++) {
+        char user = (char)('a' + i % KEYS), address = (char)('a' + i % 2);
+        const tg_bytes keys[] = {{&user, 1}, {&address, 1}};
+        tg_decision decision = TG_DECISION_INIT;
+        admitted += tg_limit_set_check(set, keys, 2, 1, &decision, NULL) == TG_OK;
+    }
+    return (void *)admitted;
+}
+
+static tg_limiter *limiter_of(uint64_t burst, int32_t algorithm, tg_clock *clock) {
+    tg_limiter_config config = TG_LIMITER_CONFIG_INIT;
+    tg_limiter *limiter = NULL;
+    config.count = burst;
+    config.period_ns = UINT64_C(3600000000000);
+    config.algorithm = algorithm;
+    config.clock = clock;
+    CHECK_EQ(tg_limiter_new(&config, &limiter), TG_OK);
+    return limiter;
+}
+
+/* New keys come in at once from all threads, too. */
+static void each_key_admits_exactly_its_limit(void) {
+    tg_clock *clock = NULL;
+    CHECK_EQ(tg_clock_manual_new(0, &clock), TG_OK); /* stands still */
+    for (int32_t algorithm = TG_ALGORITHM_TOKEN_BUCKET; algorithm <= TG_ALGORITHM_LEAKY_BUCKET; algorithm++) {
+        uint64_t limit = algorithm == TG_ALGORITHM_SLIDING_LOG ? 50 : PER_KEY;
+        tg_limiter *limiter = limiter_of(limit, algorithm, clock);
+        void *admitted[THREADS];
+        uintptr_t sum = 0;
+        run_all(take_keyed, limiter, admitted);
+        for (int i = 0; i < THREADS; i++) sum += (uintptr_t)admitted[i];
+        CHECK_EQ(sum, algorithm == TG_ALGORITHM_LEAKY_BUCKET ? KEYS : KEYS * limit); /* without a delay: one each */
+        tg_limiter_free(limiter);
+    }
+    tg_clock_free(clock);
+}
+
+static void a_set_never_admits_more_than_any_member(void) {
+    tg_clock *clock = NULL;
+    tg_bucket_config config = TG_BUCKET_CONFIG_INIT;
+    tg_bucket *everyone = NULL;
+    tg_limit_set *set = NULL;
+    void *admitted[THREADS];
+    uintptr_t sum = 0;
+    CHECK_EQ(tg_clock_manual_new(0, &clock), TG_OK);
+    config.rate = "30000/h";
+    config.clock = clock;
+    CHECK_EQ(tg_bucket_new(&config, &everyone), TG_OK);
+    tg_limiter *users = limiter_of(PER_KEY, TG_ALGORITHM_TOKEN_BUCKET, clock), *addresses = limiter_of(4 * PER_KEY, TG_ALGORITHM_FIXED_WINDOW, clock);
+    const tg_limit_member members[] = {{"user", NULL, users}, {"address", NULL, addresses}, {"everyone", everyone, NULL}};
+    CHECK_EQ(tg_limit_set_new(members, 3, &set), TG_OK);
+    run_all(take_from_all, set, admitted);
+    for (int i = 0; i < THREADS; i++) sum += (uintptr_t)admitted[i];
+    CHECK_EQ(sum, 30000); /* the demand outlasts the races */
+    tg_limit_set_free(set);
+    tg_limiter_free(users);
+    tg_limiter_free(addresses);
+    tg_bucket_free(everyone);
+    tg_clock_free(clock);
+}
+
 static void *fail_until_open(void *breaker) {
     uintptr_t reported = 0;
     tg_permit permit;
@@ -140,6 +214,8 @@ static void a_fork_makes_copies(void) {
 
 int main(void) {
     RUN(a_bucket_admits_exactly_its_burst);
+    RUN(each_key_admits_exactly_its_limit);
+    RUN(a_set_never_admits_more_than_any_member);
     RUN(a_breaker_opens_once);
     RUN(a_queue_loses_and_doubles_nothing);
     RUN(a_fork_makes_copies);
