@@ -2,7 +2,7 @@
 //! --profile loom loom_`.
 
 use super::*;
-use crate::limit::{BucketOptions, Mode};
+use crate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode, RateLimiter};
 use crate::{ManualClock, TokenBucket};
 use loom::thread;
 use std::sync::Arc;
@@ -162,6 +162,52 @@ fn loom_a_roll_back_after_a_reset_gives_nothing() {
 #[test]
 fn loom_a_roll_back_in_a_bucket_that_has_filled_gives_nothing() {
     nothing_of_an_earlier_level(|_, clock| clock.advance(Duration::from_secs(10)));
+}
+
+/// One key of a limiter, and a bucket that everybody shares.
+fn keyed_and_wide(algorithm: Algorithm, per_key: u64, wide: u64) -> (Arc<LimitSet>, Arc<TokenBucket>) {
+    let clock = ManualClock::new(0);
+    let quota = "1/s".parse::<crate::Quota>().unwrap().with_burst(per_key).unwrap();
+    let config = LimiterConfig { max_keys: 1, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
+    let keyed = Arc::new(RateLimiter::with_config(config, (&clock).into()).unwrap());
+    let wide = bucket(wide, &clock);
+    let members: [(&str, Member); 2] = [("all", wide.clone().into()), ("key", keyed.into())];
+    (Arc::new(LimitSet::new(members).unwrap()), wide)
+}
+
+/// Two calls with the same key where one is all that the wide limit has.
+fn one_key_and_one_token(algorithm: Algorithm) {
+    model(move || {
+        let (set, wide) = keyed_and_wide(algorithm, 2, 1);
+        let take = |set: &LimitSet| u32::from(set.check_at(0, &[b"k"], 1).unwrap().decision.allowed);
+        let other = set.clone();
+        let thread = thread::spawn(move || take(&other));
+        let taken = take(&set) + thread.join().unwrap();
+        // The narrow limit had room for both: only the wide one decided, and it never refuses all.
+        assert_eq!((taken, left(&wide)), (1, 0));
+        let Member::Keyed(keyed) = set.members().nth(1).unwrap().1 else { unreachable!() };
+        assert_eq!(keyed.peek_at(0, b"k", None).remaining, 1, "the one that was denied has its own back");
+    });
+}
+
+#[test]
+fn loom_a_key_s_tokens_come_back() {
+    one_key_and_one_token(Algorithm::TokenBucket);
+}
+
+#[test]
+fn loom_a_key_s_hits_come_back() {
+    one_key_and_one_token(Algorithm::FixedWindow);
+}
+
+#[test]
+fn loom_a_key_s_counts_come_back() {
+    one_key_and_one_token(Algorithm::SlidingWindow);
+}
+
+#[test]
+fn loom_a_key_s_stamps_come_back() {
+    one_key_and_one_token(Algorithm::SlidingLog);
 }
 
 /// Two roll-backs at once, each with the other's charge on top of or under its own.
