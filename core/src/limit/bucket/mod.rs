@@ -1,11 +1,13 @@
 //! Token bucket.
 
+mod booking;
 mod receipt;
 mod slot;
 mod state;
 mod stripes;
 mod switches;
 mod types;
+mod view;
 mod word;
 
 pub(super) use receipt::Receipt;

@@ -1,7 +1,8 @@
 //! A charge that can be taken back: what a bucket gives to a set of limits.
 
 use super::TokenBucket;
-use super::state::{BucketState, Charge};
+use super::state::BucketState;
+use super::view::Charge;
 use super::word::Word;
 use crate::Decision;
 use crate::limit::Mode;

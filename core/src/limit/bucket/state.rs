@@ -2,12 +2,12 @@
 
 use super::super::gcra::{self, Moment};
 use super::super::scale::{MAX_UNITS, Scale};
-use super::Ticket;
 use super::slot::Slot;
+use super::view::{Charge, View};
 use super::word::Word;
+use crate::Decision;
 use crate::Quota;
 use crate::clock::{Tsc, ticks};
-use crate::decision::{Decision, NEVER};
 use crate::limit::WarmUp;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
 
@@ -29,10 +29,10 @@ pub(super) struct BucketState {
     epoch_ns: u64,
     epoch_ticks: u64,
     /// The longest wait or penalty ever put on this bucket, in nanoseconds.
-    longest_wait_ns: AtomicU64,
+    pub(super) longest_wait_ns: AtomicU64,
     /// The furthest `tat` that any booking has put: a cancel lowers the word below bookings made after its own, and
     /// the next cancel must see them.
-    furthest: AtomicU64,
+    pub(super) furthest: AtomicU64,
     /// Counts changes of the quota and resets; tickets of an earlier one are void.
     generation: AtomicU32,
     /// Counts what has given tokens back (and, where exchanges failed, a little more).
@@ -41,25 +41,6 @@ pub(super) struct BucketState {
     warm_ticks: u64,
     warm_up: WarmUp,
     slots: [Slot; 4],
-}
-
-/// What an operation sees: the word, its slot's units (as the ramp has them) and the moment.
-pub(super) struct View {
-    raw: u64,
-    pub(super) word: Word,
-    pub(super) scale: Scale,
-    pub(super) burst: u32,
-    /// What a full bucket holds; while it warms up, `scale` rounds it up to whole tokens.
-    whole: u64,
-    pub(super) now: Moment,
-}
-
-/// What a charge did: the word it left, the units it took and when.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Charge {
-    pub(super) word: Word,
-    pub(super) cost: u64,
-    pub(super) at: u64,
 }
 
 /// Ticks take over this long after the end of a ramp, so that no rounding lets them decide before it.
@@ -161,72 +142,9 @@ impl BucketState {
         Decision { remaining: view.remaining(view.word.tat), ..view.decision(charged.map(|_| view.word.tat), n) }
     }
 
-    /// How long `n` tokens would have to wait at `now_ns`, in nanoseconds.
-    pub(super) fn wait(&self, now_ns: u64, n: u32) -> u64 {
-        let view = self.view(self.load(), now_ns);
-        let cost = view.scale.cost(n);
-        if cost > view.scale.capacity {
-            return NEVER;
-        }
-        view.scale.ns(gcra::book(view.word.tat, view.now, cost, view.scale.capacity).1)
-    }
-
     /// The burst of the quota in force.
     pub(super) fn burst(&self) -> u32 {
         self.slots[Word::unpack(self.load()).slot].burst()
-    }
-
-    /// Books `n` tokens; `Ok` is the wait and the ticket, `Err` the wait it would have taken.
-    pub(super) fn reserve(&self, now_ns: u64, n: u32, max_wait_ns: u64) -> Result<(u64, Ticket), u64> {
-        // Read before the word, so that a booking is never filed under a generation later than its word's.
-        let generation = self.generation();
-        self.update(now_ns, |view| {
-            let cost = view.scale.cost(n);
-            if cost > view.scale.capacity {
-                return Err(Err(NEVER));
-            }
-            let (tat, short) = gcra::book(view.word.tat, view.now, cost, view.scale.capacity);
-            let wait = view.scale.ns(short);
-            if wait > max_wait_ns || tat > MAX_UNITS {
-                return Err(Err(wait));
-            }
-            // Relaxed: raised before the exchange that publishes the wait (release).
-            self.longest_wait_ns.fetch_max(wait, Ordering::Relaxed);
-            if wait > 0 && n > 0 {
-                // Relaxed: raised before the exchange that publishes the booking (release); too high only gives less back.
-                self.furthest.fetch_max(tat, Ordering::Relaxed);
-            }
-            // A penalty goes on to the end of what is booked behind it.
-            let new = Word { tat, penalty: view.word.penalty && view.in_penalty(), ..view.word };
-            let ticket = Ticket { word: new.pack(), booking: u64::from(generation) << 32 | u64::from(n) };
-            if n == 0 { Err(Ok((wait, ticket))) } else { Ok((new, Ok((wait, ticket)))) }
-        })
-    }
-
-    /// Gives back of a booking what was not booked over since (the rule of Go's x/time/rate).
-    pub(super) fn cancel(&self, now_ns: u64, ticket: Ticket) -> bool {
-        let (booked, n, generation) = (Word::unpack(ticket.word), ticket.booking as u32, (ticket.booking >> 32) as u32);
-        self.update(now_ns, |view| {
-            // Never lowered, unlike x/time/rate's last event: with that a chain of cancels can put more than the burst on one
-            // instant. The price is that some cancels give back less.
-            // Acquire: pairs with the release in `change`, so that whoever sees it cleared sees the new generation.
-            let furthest = self.furthest.load(Ordering::Acquire).max(view.word.tat);
-            let current = self.generation() == generation && booked.slot == view.word.slot;
-            let due = booked.tat.saturating_sub(view.scale.capacity) <= view.now.units;
-            if !current || due || view.in_penalty() {
-                return Err(false);
-            }
-            if view.word.tat < booked.tat {
-                // Given back before: by a refund, by a cancel, or by this very ticket.
-                return Err(false);
-            }
-            let back = view.scale.cost(n).saturating_sub(furthest - booked.tat);
-            if back == 0 {
-                return Err(false);
-            }
-            self.note_giving_back();
-            Ok((Word { tat: view.word.tat.saturating_sub(back), ..view.word }, true))
-        })
     }
 
     /// Gives `n` tokens back, never above full.
@@ -316,7 +234,7 @@ impl BucketState {
 
     /// Applies `step` until its exchange wins. `step` answers `Ok` to store a word, `Err` to leave all as it is.
     #[inline]
-    fn update<T>(&self, now_ns: u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> T {
+    pub(super) fn update<T>(&self, now_ns: u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> T {
         self.update_by(|| now_ns, step)
     }
 
@@ -365,13 +283,13 @@ impl BucketState {
     }
 
     #[inline]
-    fn load(&self) -> u64 {
+    pub(super) fn load(&self) -> u64 {
         // Acquire: pairs with the release of `update`, so that the slot is at least as new as the word.
         guess(&self.word)
     }
 
     #[inline]
-    fn view(&self, raw: u64, now_ns: u64) -> View {
+    pub(super) fn view(&self, raw: u64, now_ns: u64) -> View {
         let mut word = Word::unpack(raw);
         let slot = &self.slots[word.slot];
         let (mut scale, mut burst) = (slot.scale(), slot.burst());
@@ -403,34 +321,5 @@ impl BucketState {
     #[inline]
     fn moment(&self, scale: &Scale, now_ns: u64) -> Moment {
         scale.moment(now_ns.saturating_sub(self.epoch_ns))
-    }
-}
-
-impl View {
-    fn in_penalty(&self) -> bool {
-        self.word.penalty && self.word.tat > self.now.units.saturating_add(self.whole)
-    }
-
-    fn remaining(&self, tat: u64) -> u32 {
-        let tokens = gcra::level(tat, self.now, self.scale.capacity) / self.scale.token.max(1);
-        u32::try_from(tokens).unwrap_or(u32::MAX).min(self.burst)
-    }
-
-    fn decision(&self, charged: Option<u64>, n: u32) -> Decision {
-        let cost = self.scale.cost(n);
-        let (tat, retry_after_ns) = match charged {
-            Some(_) if n == 0 => (self.word.tat, 0),
-            Some(tat) => (tat, 0),
-            None if cost > self.scale.capacity => (self.word.tat, NEVER),
-            None => (self.word.tat, self.scale.ns(gcra::book(self.word.tat, self.now, cost, self.scale.capacity).1)),
-        };
-        Decision {
-            allowed: charged.is_some(),
-            limit: self.burst,
-            remaining: self.remaining(tat),
-            retry_after_ns,
-            reset_after_ns: self.scale.ns(gcra::deficit(tat, self.now)),
-            delay_ns: 0,
-        }
     }
 }

@@ -131,14 +131,11 @@ impl Entry {
         }
     }
 
-    /// Takes a charge back, at most what it still holds.
+    /// Takes a charge back, at most what it still holds at `now` or at the clock's time, whichever is later.
     pub(super) fn undo(&self, now: u64, receipt: Receipt) {
         match (&self.member, receipt) {
             (Member::Bucket(bucket), Receipt::Bucket(receipt)) => bucket.undo(now, receipt),
-            // As the bucket does by itself: the limit may have filled since `now` was read.
-            (Member::Keyed(limiter), Receipt::Keyed(receipt)) => {
-                limiter.undo_at(limiter.clock().now().max(now), receipt)
-            }
+            (Member::Keyed(limiter), Receipt::Keyed(receipt)) => limiter.undo_at(now, receipt),
             _ => unreachable!("each member gets its own receipt back"),
         }
     }
