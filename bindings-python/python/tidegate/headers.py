@@ -7,14 +7,13 @@ types, Retry-After RFC 9110 section 10.2.3 in seconds.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from ._tidegate import Policies, problem_body, retry_after_seconds
 
 __all__ = ["Policies", "Problem", "retry_after_seconds"]
 
 HeaderList = list[tuple[bytes, bytes]]
-_Kind: TypeAlias = Literal["quota_exceeded", "temporary_reduced_capacity", "abnormal_usage_detected", "forbidden"]
 
 
 class Problem:
@@ -29,7 +28,12 @@ class Problem:
     __slots__ = ("_fixed", "body", "status")
 
     def __init__(
-        self, kind: _Kind, *, status: int | None = None, detail: str | None = None, violated: Iterable[str] = ()
+        self,
+        kind: Literal["quota_exceeded", "temporary_reduced_capacity", "abnormal_usage_detected", "forbidden"],
+        *,
+        status: int | None = None,
+        detail: str | None = None,
+        violated: Iterable[str] = (),
     ) -> None:
         self.status, self.body = problem_body(kind, status, detail, list(violated))
         self._fixed = [
