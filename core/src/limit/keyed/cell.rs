@@ -67,7 +67,7 @@ impl Penalty {
         let end = unwrap(state & OWN, OWN_BITS, now);
         // Before the epoch, or further ahead than a penalty and a clock that stepped back can have put it: read so long after
         // that its bits have come round.
-        if end >> 63 == 1 || end.saturating_sub(now) > 2 * LONGEST_PENALTY_NS >> self.shift {
+        if end >> 63 == 1 || end.saturating_sub(now) > (2 * LONGEST_PENALTY_NS) >> self.shift {
             return 0;
         }
         end.saturating_mul(1 << self.shift)

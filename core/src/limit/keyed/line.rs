@@ -113,6 +113,6 @@ impl Header {
     }
 
     fn next_seq(self) -> u64 {
-        (self.0 & SEQ) + 1 & SEQ
+        ((self.0 & SEQ) + 1) & SEQ
     }
 }

@@ -2,7 +2,7 @@
 //! loom_`.
 
 use super::kind::{Gcra, Layout};
-use super::ops::Take;
+use super::ops::Acquire;
 use super::table::{OVERFLOWED, Table};
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{KeyHash, Quota};
@@ -38,8 +38,8 @@ impl Rig {
     }
 
     fn take(&self, key: u64, at: u64) -> bool {
-        let take = Take { kind: &self.kind, units: &self.units, n: 1, at_once: true, tell: false, look: false };
-        self.table.apply(&self.kind, KeyHash::of_bits(key), self.kind.now(at), &take).allowed
+        let take = Acquire { kind: &self.kind, units: &self.units, n: 1 };
+        self.table.apply(&self.kind, KeyHash::of_bits(key), self.kind.now(at), &take)
     }
 
     /// What two threads are admitted together: each takes a key at a time.

@@ -285,7 +285,7 @@ impl RateLimiter {
             return self.untouched(&units);
         }
         let (ns, units) = self.moment(now, units);
-        let taken = self.rule.take(&self.table, self.hash(key), ns, &units, rule::LOOK, 1);
+        let taken = self.rule.look(&self.table, self.hash(key), ns, &units, 1);
         self.mode.answer(taken.decision(&units))
     }
 
@@ -425,8 +425,8 @@ impl RateLimiter {
         }
         let key = self.hash(key);
         let (ns, units) = self.moment(now, units);
-        let taken = self.rule.take(&self.table, key, ns, &units, rule::AT_ONCE, n);
-        self.settle(key, ns, taken.allowed)
+        let allowed = self.rule.acquire(&self.table, key, ns, &units, n);
+        self.settle(key, ns, allowed)
     }
 
     fn decide(&self, now: u64, key: &[u8], n: u32, units: Units) -> Decision {
@@ -435,7 +435,7 @@ impl RateLimiter {
         }
         let key = self.hash(key);
         let (ns, units) = self.moment(now, units);
-        let taken = self.rule.take(&self.table, key, ns, &units, rule::TELL, n);
+        let taken = self.rule.take(&self.table, key, ns, &units, n);
         let allowed = self.settle(key, ns, taken.allowed);
         self.answer(taken, &units, allowed)
     }

@@ -30,24 +30,48 @@ impl Taken {
     }
 }
 
-/// Takes `n`, or nothing.
+/// Takes `n` that can be used at once, or nothing: yes or no, and nothing else is worked out.
+pub(super) struct Acquire<'a, K> {
+    pub(super) kind: &'a K,
+    pub(super) units: &'a Units,
+    pub(super) n: u32,
+}
+
+impl<K: Kind> Op for Acquire<'_, K> {
+    type Answer = bool;
+
+    #[inline]
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
+        if self.n == 0 {
+            return Step::Keep(self.kind.penalties().left(state, now.ns).is_none());
+        }
+        match self.kind.judge(self.units, spot.place(), state, now, self.n) {
+            Verdict::Admit { state: new, delay_ns: 0 } => Step::Put(new, true),
+            Verdict::Deny { heal: Some(healed), .. } => Step::Put(healed, false),
+            Verdict::Admit { .. } | Verdict::Deny { .. } => Step::Keep(false),
+        }
+    }
+
+    fn claim(&self, place: Place, now: Now) -> bool {
+        self.kind.claim(place, now, self.n)
+    }
+
+    fn unclaim(&self, place: Place, now: Now) {
+        self.kind.unclaim(place, now, self.n);
+    }
+}
+
+/// Takes `n`, or nothing, and tells what there is to tell.
 pub(super) struct Take<'a, K> {
     pub(super) kind: &'a K,
     pub(super) units: &'a Units,
     pub(super) n: u32,
-    /// Only what needs no delay.
-    pub(super) at_once: bool,
-    /// Whether anybody wants to know what is left.
-    pub(super) tell: bool,
     /// Only looks.
     pub(super) look: bool,
 }
 
 impl<K: Kind> Take<'_, K> {
     fn level(&self, place: Place, state: u64, now: Now, taken: u32) -> Level {
-        if !self.tell {
-            return Level::default();
-        }
         match self.kind.penalties().left(state, now.ns) {
             // From the end of a penalty on the state says when it is free.
             Some(left) => Level {
@@ -66,7 +90,6 @@ impl<K: Kind> Take<'_, K> {
 impl<K: Kind> Op for Take<'_, K> {
     type Answer = Taken;
 
-    #[inline]
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Taken> {
         let place = spot.place();
         if self.n == 0 {
@@ -76,9 +99,6 @@ impl<K: Kind> Op for Take<'_, K> {
             });
         }
         match self.kind.judge(self.units, place, state, now, self.n) {
-            Verdict::Admit { delay_ns, .. } if self.at_once && delay_ns > 0 => {
-                Step::Keep(self.denied(place, state, now, delay_ns))
-            }
             Verdict::Admit { state: new, delay_ns } if self.look => {
                 let (allowed, level) = (true, self.level(place, state, now, 0));
                 Step::Keep(Taken { allowed, retry_after_ns: 0, delay_ns, level, own: Some(new) })

@@ -3,7 +3,7 @@
 use super::cell::LONGEST_PENALTY_NS;
 use super::hash::KeyHash;
 use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Log, MAX_LOG, Sliding};
-use super::ops::{Locate, Penalize, Refund, Reset, Take, Taken, Undo};
+use super::ops::{Acquire, Locate, Penalize, Refund, Reset, Take, Taken, Undo};
 use super::table::{Op, Spot, Step, Table};
 use super::time::Now;
 use super::units::{Units, bucket_ticks, bucket_units};
@@ -21,21 +21,6 @@ pub(super) enum Rule {
     Sliding(Sliding),
     Log(Log),
 }
-
-/// How a [`Take`] takes.
-#[derive(Clone, Copy)]
-pub(super) struct Manner {
-    at_once: bool,
-    tell: bool,
-    look: bool,
-}
-
-/// Yes or no.
-pub(super) const AT_ONCE: Manner = Manner { at_once: true, tell: false, look: false };
-/// With all there is to say.
-pub(super) const TELL: Manner = Manner { at_once: false, tell: true, look: false };
-/// Without taking.
-pub(super) const LOOK: Manner = Manner { at_once: false, tell: true, look: true };
 
 macro_rules! with_kind {
     ($rule:expr, $kind:ident => $do:expr) => {
@@ -119,12 +104,28 @@ impl Rule {
         }
     }
 
+    /// Takes `n` that can be used at once, or nothing.
     #[inline]
-    pub(super) fn take(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, manner: Manner, n: u32) -> Taken {
-        let Manner { at_once, tell, look } = manner;
-        with_kind!(self, kind => {
-            table.apply(kind, key, kind.now(ns), &Take { kind, units, n, at_once, tell, look })
-        })
+    pub(super) fn acquire(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
+        match self {
+            Self::Bucket(kind) => table.apply(kind, key, kind.now(ns), &Acquire { kind, units, n }),
+            _ => self.acquire_other(table, key, ns, units, n),
+        }
+    }
+
+    #[inline(never)]
+    fn acquire_other(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
+        with_kind!(self, kind => table.apply(kind, key, kind.now(ns), &Acquire { kind, units, n }))
+    }
+
+    /// Takes `n`, or nothing, and tells what is left.
+    pub(super) fn take(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> Taken {
+        with_kind!(self, kind => table.apply(kind, key, kind.now(ns), &Take { kind, units, n, look: false }))
+    }
+
+    /// What [`take`](Self::take) would answer, with what is left now.
+    pub(super) fn look(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> Taken {
+        with_kind!(self, kind => table.apply(kind, key, kind.now(ns), &Take { kind, units, n, look: true }))
     }
 
     pub(super) fn refund(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) {

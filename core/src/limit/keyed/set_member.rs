@@ -1,7 +1,7 @@
 //! What a [`LimitSet`](crate::limit::LimitSet) needs of a keyed limit: to look, to charge and to take a charge back.
 
 use super::units::Units;
-use super::{ADMITTED, KeyHash, RateLimiter, rule};
+use super::{ADMITTED, KeyHash, RateLimiter};
 use crate::Decision;
 use crate::limit::Mode;
 
@@ -32,7 +32,7 @@ impl RateLimiter {
             return self.untouched(&self.default_units());
         }
         let (ns, units) = self.moment(now, self.default_units());
-        self.rule.take(&self.table, key, ns, &units, rule::LOOK, n).decision(&units)
+        self.rule.look(&self.table, key, ns, &units, n).decision(&units)
     }
 
     /// Charges `n`, enforced or not. Counts nothing.
@@ -42,7 +42,7 @@ impl RateLimiter {
             let nothing = Receipt { key, own: None, units, charged_ns: ns, n };
             return Ok((self.untouched(&self.default_units()), nothing));
         }
-        let taken = self.rule.take(&self.table, key, ns, &units, rule::TELL, n);
+        let taken = self.rule.take(&self.table, key, ns, &units, n);
         let decision = taken.decision(&units);
         if !decision.allowed {
             return Err(decision);
