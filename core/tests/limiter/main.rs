@@ -3,6 +3,7 @@
 mod idle;
 mod keys;
 mod rates;
+mod set_stress;
 mod stress;
 mod table;
 

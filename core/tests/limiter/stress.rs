@@ -7,12 +7,12 @@ use std::thread;
 use tidegate::limit::{Algorithm, RateLimiter};
 use tidegate_model::keyed::{Algorithm as ModelAlgorithm, Limiter as Model, Quota, Settings};
 
-const THREADS: u64 = 8;
+pub(crate) const THREADS: u64 = 8;
 /// Calls of each thread: a million where the compiler optimises.
-const CALLS: u64 = if cfg!(debug_assertions) { 200_000 } else { 1_000_000 };
+pub(crate) const CALLS: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
 const ROUNDS: u64 = 20;
 
-fn on_all_threads<T: Send>(work: impl Fn(u64) -> T + Sync) -> Vec<T> {
+pub(crate) fn on_all_threads<T: Send>(work: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(THREADS as usize);
     let (work, start) = (&work, &start);
     thread::scope(|scope| {
@@ -66,7 +66,7 @@ fn racing_threads_admit_exactly_the_quota() {
 }
 
 /// xorshift64 (Marsaglia 2003): any mixture will do.
-fn shuffle(pick: &mut u64) -> u64 {
+pub(crate) fn shuffle(pick: &mut u64) -> u64 {
     *pick ^= *pick << 13;
     *pick ^= *pick >> 7;
     *pick ^= *pick << 17;
