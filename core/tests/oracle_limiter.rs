@@ -4,6 +4,8 @@
 mod limiter;
 #[path = "subject/pair.rs"]
 mod pair;
+#[path = "subject/settings.rs"]
+mod settings;
 
 use limiter::CoreLimiter;
 use pair::Pair;
@@ -47,7 +49,7 @@ fn quota() -> impl Strategy<Value = QuotaConfig> {
     let burst = prop_oneof![3 => 1..6_u32, 2 => 6..40_u32, 1 => 1..100_000_u32];
     (rate(), burst).prop_filter_map("a quota that the core takes", |((count, period), burst)| {
         let config = QuotaConfig { count, period_ns: Ns(period), burst };
-        limiter::quota(config).ok().map(|_| config)
+        settings::quota(config).ok().map(|_| config)
     })
 }
 
@@ -61,7 +63,7 @@ fn is_window(algorithm: AlgorithmName) -> bool {
 }
 
 /// A limiter's settings and the quotas that some calls use.
-fn settings() -> impl Strategy<Value = (Config, Vec<QuotaConfig>)> {
+fn tables() -> impl Strategy<Value = (Config, Vec<QuotaConfig>)> {
     let block = (1..4_u32, 1..10_000_u64, 1..10_000_u64, 1..5_u64, 1..8_u32).prop_map(
         |(after, within, duration, growth, times)| BlockConfig {
             after,
@@ -167,9 +169,9 @@ fn told(answer: &Answer) -> Option<(u64, u64)> {
 
 /// The settings where model and core agree that there is no such limiter; both must.
 fn both_make(config: &Config) -> Result<Option<tidegate::limit::RateLimiter>, TestCaseError> {
-    let fastest = config.fastest.map(limiter::quota).transpose().is_ok();
+    let fastest = config.fastest.map(settings::quota).transpose().is_ok();
     let model = fastest && Limiter::new(Settings::from(config), START).is_some();
-    let core = limiter::limiter(config, &ManualClock::new(START));
+    let core = settings::limiter(config, &ManualClock::new(START));
     prop_assert_eq!(model, core.is_ok(), "{:?}: {:?}", config, core.as_ref().err());
     Ok(core.ok())
 }
@@ -180,14 +182,14 @@ proptest! {
     /// Every answer is the model's, to the nanosecond.
     #[test]
     fn answers_as_the_model(
-        (config, tiers) in settings(),
+        (config, tiers) in tables(),
         steps in prop::collection::vec((tick(), plan(), 0..KEYS.len(), any::<usize>()), 1..150),
     ) {
         let Some(core) = both_make(&config)? else { return Ok(()) };
         let model = ModelLimiter::make(&config, START);
         let mut fitting = vec![None];
         for &tier in &tiers {
-            let Ok(quota) = limiter::quota(tier) else { continue };
+            let Ok(quota) = settings::quota(tier) else { continue };
             prop_assert_eq!(model.fits(tier), core.tier(quota).is_ok(), "{:?} in {:?}", tier, config);
             if model.fits(tier) {
                 fitting.push(Some(tier));

@@ -1,11 +1,11 @@
 //! Limits combined against their model, under random operations of one thread.
 
-#[path = "subject/limiter.rs"]
-mod limiter;
 #[path = "subject/pair.rs"]
 mod pair;
 #[path = "subject/set.rs"]
 mod set;
+#[path = "subject/settings.rs"]
+mod settings;
 
 use pair::Pair;
 use proptest::prelude::*;

@@ -10,6 +10,8 @@ mod limiter;
 mod queue;
 #[path = "subject/set.rs"]
 mod set;
+#[path = "subject/settings.rs"]
+mod settings;
 
 use serde_json::Value;
 use std::fmt::Write;

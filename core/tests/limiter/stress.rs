@@ -108,14 +108,9 @@ fn check_spans(algorithm: Algorithm, mut times: Vec<(u64, u64)>, limit: u64, per
         match algorithm {
             // Burst + rate x time.
             Algorithm::TokenBucket | Algorithm::LeakyBucket => {
-                for (more, to) in ends.into_iter().enumerate() {
+                for (admitted, to) in (1_u128..).zip(ends) {
                     let refilled = u128::from(to - from) * u128::from(limit) / u128::from(period);
-                    assert!(
-                        more as u128 + 1 <= u128::from(limit) + refilled,
-                        "{algorithm}: {} in {} ns",
-                        more + 1,
-                        to - from
-                    );
+                    assert!(admitted <= u128::from(limit) + refilled, "{algorithm}: {admitted} in {} ns", to - from);
                 }
             }
             _ => {

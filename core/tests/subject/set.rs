@@ -1,6 +1,6 @@
-//! `LimitSet` behind the vectors' vocabulary. Goes with `limiter.rs`.
+//! `LimitSet` behind the vectors' vocabulary. Goes with `settings.rs`.
 
-use crate::limiter::{answer, limiter, quota};
+use crate::settings::{answer, limiter, quota};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate::limit::{LimitSet, Member, SetDecision};
