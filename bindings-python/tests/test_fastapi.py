@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-import uvicorn
-from conftest import Thread, run, wait_until
+from conftest import run
 from fastapi import Depends, FastAPI, HTTPException, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
+from served import Answer, ask, served, statuses
 from tidegate import (
     BoundedQueue,
     CircuitBreaker,
@@ -28,49 +24,6 @@ from tidegate import (
 )
 from tidegate.asgi import TidegateMiddleware
 from tidegate.fastapi import RateLimit, RouteLimitedError, breaker, install_exception_handlers
-
-
-@contextmanager
-def served(app: Any, http: str = "httptools") -> Iterator[str]:
-    """The app on a free port of this machine, by the server that production uses."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(128)
-        config = uvicorn.Config(app, http=http, log_level="critical", ws="websockets-sansio", lifespan="on")
-        server = uvicorn.Server(config)
-        thread = Thread(lambda: asyncio.run(server.serve([listener])))
-        wait_until(lambda: server.started or not thread.is_alive())
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.finish()
-
-
-class Answer:
-    def __init__(self, status: int, headers: Any, body: bytes) -> None:
-        self.status, self.headers, self.body = status, headers, body
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def ask(url: str, *paths: str, method: str = "GET", **kwargs: Any) -> list[Answer]:
-    """One after the other over one connection."""
-
-    async def scene() -> list[Answer]:
-        answers = []
-        async with aiohttp.ClientSession() as session:
-            for path in paths:
-                async with session.request(method, url + path, **kwargs) as response:
-                    answers.append(Answer(response.status, response.headers, await response.read()))
-        return answers
-
-    return run(scene())
-
-
-def statuses(answers: list[Answer]) -> list[int]:
-    return [answer.status for answer in answers]
 
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])

@@ -1,0 +1,122 @@
+"""The samples of docs/ and README.md, run as they stand; those of applications over real HTTP."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import flask
+import pytest
+import tidegate.limits  # noqa: F401  (registers tidegate://)
+from fastapi import FastAPI, Request
+from flask_limiter import Limiter as FlaskLimiter
+from served import ask, served, served_wsgi, statuses
+from slowapi import Limiter, _rate_limit_exceeded_handler
+from slowapi.errors import RateLimitExceeded
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SAMPLES = {
+    found["name"]: found["code"]
+    for page in sorted(DOCS.glob("*.md"))
+    for found in re.finditer(r"```python\n# (?P<name>\w+)\.py\n(?P<code>.*?)```", page.read_text(), re.DOTALL)
+}
+RUN: set[str] = set()
+
+
+def sample(name: str) -> Any:
+    RUN.add(name)
+    module = ModuleType(name)
+    sys.modules[name] = module
+    try:
+        with warnings.catch_warnings():
+            # What the other libraries do with deprecated parts of asyncio and Flask is theirs.
+            warnings.simplefilter("ignore")
+            exec(compile(SAMPLES[name], name + ".py", "exec"), module.__dict__)
+    finally:
+        del sys.modules[name]
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_slowapi_on_tidegate() -> None:
+    with served(sample("slowapi_kept").app) as url:
+        answers = ask(url, *["/items"] * 5)
+    assert statuses(answers) == [200, 200, 200, 429, 429]
+    assert answers[3].json() == {"error": "Rate limit exceeded: 3 per 1 minute"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["slowapi_before", "slowapi_after"])
+def test_the_same_limits_before_and_after(name: str) -> None:
+    with served(sample(name).app) as url:
+        ann, ben = ({"headers": {"x-user-id": who}} for who in ("ann", "ben"))
+        items, logins = ask(url, *["/items"] * 4, **ann), ask(url, *["/login"] * 3, method="POST", **ann)
+        assert statuses(ask(url, "/items", **ben)) == statuses(ask(url, "/items")) == [200]
+        assert statuses(ask(url, *["/healthz"] * 5, **ann)) == [200] * 5
+    assert statuses(items) == [200, 200, 200, 429] and statuses(logins) == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-limit"] for answer in (items[0], logins[0])] == ["3", "2"]
+    assert [answer.headers["x-ratelimit-remaining"] for answer in items] == ["2", "1", "0", "0"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_flask_limiter_on_tidegate() -> None:
+    with served_wsgi(sample("flask_limiter_kept").app) as url:
+        answers = ask(url, *["/items"] * 5)
+    assert statuses(answers) == [200, 200, 200, 429, 429]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers[:3]] == ["2", "1", "0"]
+    assert 0 <= int(answers[3].headers["Retry-After"]) <= 60
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("strategy", ["fixed-window", "moving-window", "sliding-window-counter"])
+def test_every_strategy_under_flask_limiter_and_slowapi(strategy: str) -> None:
+    old = flask.Flask(__name__)
+    by_user = FlaskLimiter(
+        lambda: flask.request.headers["x-user"], app=old, storage_uri="tidegate://", strategy=strategy
+    )
+    old.get("/")(by_user.limit("2/hour;3/day")(lambda: "ok"))
+    fastapi = FastAPI()
+    limiter = Limiter(lambda request: request.headers["x-user"], storage_uri="tidegate://", strategy=strategy)
+    fastapi.state.limiter = limiter
+    fastapi.add_exception_handler(RateLimitExceeded, _rate_limit_exceeded_handler)  # type: ignore[arg-type]
+
+    async def route(request: Request) -> str:
+        return "ok"
+
+    fastapi.get("/")(limiter.limit("2/hour")(route))
+    for serve, app in ((served_wsgi, old), (served, fastapi)):
+        with serve(app) as url:  # type: ignore[operator]
+            assert statuses(ask(url, *["/"] * 4, headers={"x-user": "ann"})) == [200, 200, 429, 429]
+            assert statuses(ask(url, "/", headers={"x-user": "ben"})) == [200]
+    limiter.reset()
+    assert limiter._storage.reset() == 0
+
+
+def test_limits_on_tidegate_and_after() -> None:
+    sample("limits_kept")
+    for name in ("limits_before", "limits_after"):
+        module = sample(name)
+        assert [module.allowed("ann"), module.allowed("ann", 2), module.allowed("ann")] == [True, True, False]
+        assert (module.remaining("ann"), module.remaining("ben")) == (0, 3)
+
+
+def test_samples_for_tests(tmp_path: Path) -> None:
+    for name in ("test_limiter_sample", "test_fastapi_sample"):
+        RUN.add(name)
+        (tmp_path / f"{name}.py").write_text(SAMPLES[name])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_every_sample_was_run() -> None:
+    code = "".join(page.read_text() for page in DOCS.glob("*.md"))
+    assert code.count("```python") == len(SAMPLES), "a sample begins with its file's name"
+    if not RUN:
+        pytest.skip("the other tests of this file were not selected")
+    assert RUN == set(SAMPLES)
