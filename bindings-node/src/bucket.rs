@@ -2,18 +2,24 @@
 
 use crate::clock::{self, Entry};
 use crate::convert::{answer, duration, ms};
-use crate::quota::quota;
+use crate::quota::{mode, quota, warm_up};
 use crate::raw::{Kind, Reply};
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate::TokenBucket;
-use tidegate::limit::{Reservation, Ticket};
+use tidegate::limit::{BucketOptions, Reservation, Ticket};
+
+/// Where the settings stand among the numbers; `lib/bucket.cjs` has the same list.
+const MODE: usize = 3;
+const WARM_UP: usize = 5;
 
 /// Exports the operations; the number of tokens is word 1.
 pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |buckets, io, call| {
-        let bucket = TokenBucket::with_clock(quota(io, 0, call.text()?)?, clock::chosen(&clocks, io)?);
+        let options =
+            BucketOptions { mode: mode(io, MODE), warm_up: warm_up(io, WARM_UP)?, ..BucketOptions::default() };
+        let bucket = TokenBucket::with_options(quota(io, 0, call.text()?)?, options, clock::chosen(&clocks, io)?)?;
         call.adopt(buckets, io, Arc::new(bucket), 0)
     })?
     .operation("tryAcquire", |buckets, io, _| {
@@ -73,7 +79,7 @@ pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) ->
     })?
     .operation("stats", |buckets, io, _| {
         let stats = buckets.with(io, |bucket| bucket.stats())?;
-        io.set([stats.admitted as f64, stats.denied as f64, 0.0]);
+        io.set([stats.admitted as f64, stats.denied as f64, stats.would_deny as f64]);
         Ok(Reply::Nothing)
     })?;
     Ok(())
