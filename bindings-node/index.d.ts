@@ -214,6 +214,7 @@ export class LimitSet<Members extends Record<string, TokenBucket | RateLimiter> 
   acquire(keys?: SetKeys<Members>, n?: number, options?: WaitOptions): Promise<SetDecision>;
   /** In the order of declaration. */
   readonly names: string[];
+  readonly members: Members;
 }
 
 /** What `TokenBucket.reserve` answered. */

@@ -36,10 +36,14 @@ function membersOf(members) {
   return entries;
 }
 
+/** The ManualClock of a limit, undefined for the machine's. */
+const limitClock = (limit) => (limit instanceof RateLimiter ? limiterClock(limit) : bucketClock(limit));
+
 class LimitSet {
   /** Its place in the addon's table. */
   #id;
   #names;
+  #members;
   /** Names of the members that take a key, in order. */
   #keyed;
   #clock;
@@ -64,7 +68,7 @@ class LimitSet {
           delayMs: each[at + 5],
         };
       });
-      return { decision: self.#verdict(), each: decisions };
+      return { deniedBy: words[2] === NOBODY ? -1 : words[2], each: decisions };
     };
   }
 
@@ -79,14 +83,19 @@ class LimitSet {
     limitSet.create(this, ...names);
     this.#id = words[0];
     this.#names = names;
+    this.#members = Object.fromEntries(entries);
     this.#keyed = entries.filter(([, limit]) => limit instanceof RateLimiter).map(([name]) => name);
-    const [, first] = entries[0];
-    this.#clock = first instanceof RateLimiter ? limiterClock(first) : bucketClock(first);
+    this.#clock = limitClock(entries[0][1]);
   }
 
   get names() {
     select(this, 'names');
     return [...this.#names];
+  }
+
+  get members() {
+    select(this, 'members');
+    return { ...this.#members };
   }
 
   check(keys = undefined, n = 1) {
@@ -151,7 +160,7 @@ class LimitSet {
   }
 }
 
-/** Decides for keys in the order of the keyed members: the verdict, and each member's own decision. */
+/** Decides for keys in the order of the keyed members: the place of the member that denied or -1, and each one's decision. */
 const decideEach = (set, keys, n) => eachOf(set, keys, n);
 
-module.exports = { LimitSet, decideEach };
+module.exports = { LimitSet, decideEach, limitClock };

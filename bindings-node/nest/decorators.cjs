@@ -1,8 +1,8 @@
 'use strict';
 
 const { Inject } = require('@nestjs/common');
+const { Limit } = require('../http/limit.cjs');
 const check = require('../lib/check.cjs');
-const { Limit } = require('./limit.cjs');
 const { getBoundedQueueToken, getBreakerToken } = require('./tokens.cjs');
 
 const LIMITS = 'tidegate:limits';
@@ -19,7 +19,7 @@ function add(metadata, value) {
 
 function RateLimit(rate, options = {}) {
   // Here, so that a mistake shows where it stands; every application makes its own.
-  new Limit(rate, options);
+  Limit.all(rate, options);
   return add(LIMITS, { rate, options });
 }
 

@@ -2,14 +2,16 @@
 
 const { HttpException } = require('@nestjs/common');
 const { RateLimitedError } = require('../index.cjs');
-const { limited } = require('./problem.cjs');
+const { problemOf } = require('../http/problem.cjs');
 
 /** The guard's refusal. An HttpException, so that it is a 429 even where nobody installed our filter. */
 class RateLimitException extends HttpException {
-  constructor(policy, retryAfterMs) {
-    const cause = new RateLimitedError(`rate limited by '${policy}'`, retryAfterMs);
-    super(limited(policy), 429, { cause });
-    this.retryAfterMs = retryAfterMs;
+  constructor(refusal) {
+    const problem = problemOf(refusal);
+    const names = refusal.policies.map((name) => `'${name}'`).join(', ') || 'a deny list';
+    super(problem, problem.status, { cause: new RateLimitedError(`refused by ${names}`, refusal.retryAfterMs) });
+    this.retryAfterMs = refusal.retryAfterMs;
+    this.retryAfter = refusal.retryAfter;
   }
 }
 

@@ -2,8 +2,8 @@
 
 const { Catch, Inject } = require('@nestjs/common');
 const { RateLimitedError, TidegateError } = require('../index.cjs');
+const { CONTENT_TYPE, limited, overloaded, retryAfterSeconds } = require('../http/problem.cjs');
 const { RateLimitException } = require('./exception.cjs');
-const { limited, overloaded, setHeader, setRetryAfter } = require('./problem.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
 /** What a closed queue, which knows no time, tells a client. */
@@ -12,7 +12,7 @@ const DEFAULT_RETRY_AFTER_MS = 1000;
 /** Answers tidegate's refusals that leave a handler: 429 for limits, 503 (or `overloadStatus`) for the others. */
 class TidegateExceptionFilter {
   #overloaded;
-  #limited = limited('default');
+  #limited = limited(['default']);
 
   constructor(registry) {
     this.#overloaded = overloaded(registry.overloadStatus);
@@ -30,8 +30,10 @@ class TidegateExceptionFilter {
       return undefined;
     }
     const problem = this.#problem(error);
-    setHeader(response, 'Content-Type', 'application/problem+json');
-    setRetryAfter(response, error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS);
+    const ours = error instanceof RateLimitException;
+    const wait = ours ? error.retryAfter : retryAfterSeconds(error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS);
+    response.header('Content-Type', CONTENT_TYPE);
+    if (wait !== undefined) response.header('Retry-After', String(wait));
     response.status(problem.status).send(JSON.stringify(problem));
     return undefined;
   }

@@ -1,5 +1,6 @@
 'use strict';
 
+const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { InjectBoundedQueue, InjectBreaker, RateLimit, SkipRateLimit } = require('./decorators.cjs');
 const { RateLimitException } = require('./exception.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
@@ -20,4 +21,9 @@ module.exports = {
   InjectBoundedQueue,
   getBreakerToken,
   getBoundedQueueToken,
+  clientIp,
+  firstOf,
+  header,
+  route,
+  user,
 };

@@ -10,60 +10,24 @@ import type {
   OptionalFactoryDependency,
   Type,
 } from '@nestjs/common';
-import type {
-  BoundedQueue,
-  BoundedQueueOptions,
-  CircuitBreaker,
-  CircuitBreakerOptions,
-  Decision,
-  TidegateError,
-  TokenBucket,
-} from '../index.js';
+import type { BoundedQueue, BoundedQueueOptions, CircuitBreaker, CircuitBreakerOptions, TidegateError } from '../index.js';
+import type { GateOptions, KeyValue, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
 
-/** A limit of your own for everybody, of `TokenBucket`'s shape. */
-export interface SharedLimit {
-  readonly keyed?: false;
-  /** Takes `n` tokens, or tells why not. */
-  check(n: number): Decision;
-  /** Gives them back when another limit of the same route refuses. */
-  refund?(n: number): void;
-}
+export * from '../http/types.js';
 
-/** A limit of your own per key. */
-export interface KeyedLimit {
-  readonly keyed: true;
-  /** Takes `n` of the key's tokens, or tells why not. */
-  check(key: string, n: number): Decision;
-  /** Gives them back when another limit of the same route refuses. */
-  refund?(key: string, n: number): void;
-}
-
-/** `'5/minute'`, `'400 per second'`, …; a number of tokens per second; or a limit that already exists. */
-export type Rate = string | number | TokenBucket | SharedLimit | KeyedLimit;
-
-export interface RateLimitOptions {
-  /** Stands in the RateLimit headers, default `'route'`. A limit of the module with the same name is replaced here. */
-  name?: string;
-  /** The most tokens at once, for a rate given as text or number; default: the count in the rate. */
-  burst?: number;
-  /** Whose tokens, for a keyed limit; default: `TidegateGuard.getTracker`. */
-  key?: (request: any, context: ExecutionContext) => string | Promise<string>;
-  /** Tokens a request takes, default 1. */
-  cost?: number | ((request: any, context: ExecutionContext) => number | Promise<number>);
-}
+/** What `@RateLimit` takes beside the rate. `name` is `'route'` by default; a limit of the module of that name is replaced. */
+export type RateLimitOptions = LimitOptions;
 
 /** Settings by name, `{ payment: { cooldownMs: 5000 } }`, or in a list, `[{ name: 'payment', cooldownMs: 5000 }]`. */
 export type Named<Settings, Ready> = Record<string, Settings | Ready> | (Settings & { name: string })[];
 
-export interface TidegateOptions {
+export interface TidegateOptions extends GateOptions {
   /** Limits over every route: together with the route's own, all or nothing. */
-  limits?: Named<{ rate: Rate } & Omit<RateLimitOptions, 'name'>, Rate>;
+  limits?: Limits;
   /** Circuit breakers, for `@InjectBreaker(name)`. */
   breakers?: Named<CircuitBreakerOptions, CircuitBreaker>;
   /** Queues, for `@InjectBoundedQueue(name)`. */
   queues?: Named<BoundedQueueOptions<any>, BoundedQueue<any>>;
-  /** Send RateLimit and RateLimit-Policy, default true. Retry-After is always sent. */
-  headers?: boolean;
   /** Status for open circuits and full queues, 400 to 599, default 503. */
   overloadStatus?: number;
 }
@@ -104,26 +68,29 @@ export class TidegateRegistry {
 }
 
 /**
- * Refuses a request above one of its route's limits: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457).
- * Only for HTTP; OPTIONS requests pass.
+ * Refuses a call above one of its route's limits: over HTTP 429 with Retry-After, RateLimit headers and a problem body
+ * (RFC 9457), over GraphQL the same as an error, over a microservice's or WebSocket's transport as its own exception. A
+ * call is charged once for a limit, however many guards ask. OPTIONS requests pass.
  */
 export class TidegateGuard implements CanActivate {
   constructor(registry: TidegateRegistry);
   canActivate(context: ExecutionContext): boolean | Promise<boolean>;
   /**
-   * The key of keyed limits without a `key` of their own. Default: the client's address as the framework sees it
-   * (configure its trusted proxies), IPv6 by its /64 network.
+   * The key of keyed limits without a `key` of their own; `request` is undefined where the call has none. Default: the
+   * client's address, as the option `client` says.
    */
-  getTracker(request: any, context: ExecutionContext): string | Promise<string>;
-  /** Whether this request is not limited at all; default false. */
+  getTracker(request: any, context: ExecutionContext): KeyValue | Promise<KeyValue>;
+  /** Whether this call is not limited at all; default false. */
   shouldSkip(context: ExecutionContext): boolean | Promise<boolean>;
 }
 
-/** The guard's refusal: an HttpException 429 whose `cause` is a RateLimitedError. */
+/** The guard's refusal: an HttpException 429 (403 by a deny list) whose `cause` is a RateLimitedError. */
 export class RateLimitException extends HttpException {
-  constructor(policy: string, retryAfterMs: number);
+  constructor(refusal: Refusal);
   /** ms until the same request could pass, `Infinity` for never. */
   readonly retryAfterMs: number;
+  /** What Retry-After says, in seconds; undefined where waiting does not help. */
+  readonly retryAfter: number | undefined;
 }
 
 /** Answers tidegate's refusals that leave a handler: RateLimitedError 429, all others 503, with Retry-After. Never a 500. */

@@ -2,10 +2,11 @@
 
 const { Module, Scope } = require('@nestjs/common');
 const { APP_FILTER, APP_GUARD } = require('@nestjs/core');
+const { entries } = require('../http/options.cjs');
 const check = require('../lib/check.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
-const { TidegateRegistry, entries } = require('./registry.cjs');
+const { TidegateRegistry } = require('./registry.cjs');
 const { TIDEGATE_OPTIONS, asked, getBoundedQueueToken, getBreakerToken } = require('./tokens.cjs');
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'];

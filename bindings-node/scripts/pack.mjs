@@ -45,6 +45,7 @@ for (const binary of binaries) {
 }
 
 const { scripts: _scripts, devDependencies: _dev, ...published } = main;
-const shipped = readdirSync(packageDir).filter((name) => /^(index\..*|lib|nest|README\.md)$/.test(name));
+const listed = new Set(main.files);
+const shipped = readdirSync(packageDir).filter((name) => listed.has(name) || /^(index\..*|README\.md)$/.test(name));
 const files = [...shipped.map((name) => [join(packageDir, name), name]), ...licenses];
 pack('tidegate', { ...published, optionalDependencies }, files);

@@ -1,22 +1,26 @@
 'use strict';
 // The words of a refusal: Retry-After (RFC 9110, 10.2.3), problem bodies (RFC 9457 with the problem types of
-// draft-ietf-httpapi-ratelimit-headers), and how to set them on Express's and Fastify's responses.
+// draft-ietf-httpapi-ratelimit-headers).
 
 const TYPES = 'https://iana.org/assignments/http-problem-types#';
 /** What a client is told where the answer is "never", or "when somebody resets it". */
-const LONGEST_RETRY_AFTER = '3600';
+const LONGEST_RETRY_AFTER = 3600;
+const CONTENT_TYPE = 'application/problem+json';
 
 /** Whole seconds, rounded up, at least 1. */
-const retryAfterSeconds = (ms) => (ms < Infinity ? String(Math.max(1, Math.ceil(ms / 1000))) : LONGEST_RETRY_AFTER);
+const retryAfterSeconds = (ms) => (ms < Infinity ? Math.max(1, Math.ceil(ms / 1000)) : LONGEST_RETRY_AFTER);
 
 /** 429: a quota is used up. */
-const limited = (policy) => ({
+const limited = (policies) => ({
   type: `${TYPES}quota-exceeded`,
   title: 'Request cannot be satisfied as assigned quota has been exceeded',
   status: 429,
   detail: 'Too many requests; Retry-After tells when to come back.',
-  'violated-policies': [policy],
+  'violated-policies': policies,
 });
+
+/** 403: the client is on a deny list. */
+const forbidden = () => ({ type: 'about:blank', title: 'Forbidden', status: 403, detail: 'This client is not served.' });
 
 /** 503 or as configured: an open circuit, a full queue. */
 const overloaded = (status) => ({
@@ -26,12 +30,7 @@ const overloaded = (status) => ({
   detail: 'The service is protecting itself; Retry-After tells when to come back.',
 });
 
-/** Express has Node's own setHeader, a Fastify reply does not. */
-function setHeader(response, name, value) {
-  if (typeof response.setHeader === 'function') response.setHeader(name, value);
-  else response.header(name, value);
-}
+/** The body of a Refusal. */
+const problemOf = (refusal) => (refusal.policies.length === 0 ? forbidden() : limited(refusal.policies));
 
-const setRetryAfter = (response, ms) => setHeader(response, 'Retry-After', retryAfterSeconds(ms));
-
-module.exports = { limited, overloaded, setHeader, setRetryAfter };
+module.exports = { CONTENT_TYPE, limited, overloaded, problemOf, retryAfterSeconds };

@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/express').
+export * from './index.cjs';

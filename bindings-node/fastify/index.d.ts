@@ -1,0 +1,28 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { GateOptions, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
+
+export * from '../http/types.js';
+
+/** A route's own limits, before those of all routes and in place of those of the same name; `false`: no limits. */
+export type RouteLimits = false | Rate | ({ rate: Rate } & LimitOptions) | { limits: Limits };
+
+export type TidegateFastifyOptions = GateOptions & {
+  /** When it decides, default `'onRequest'`; `'preHandler'` to key by a user whom an earlier hook has authenticated. */
+  hook?: 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler';
+  /** Answers a refused request in place of the problem body; headers are already set. */
+  onRefused?: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
+} & (({ rate?: Rate } & LimitOptions) | { limits: Limits });
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Limits of this route. */
+    tidegate?: RouteLimits;
+  }
+}
+
+/**
+ * `app.register(tidegate, { rate: '100/minute', key: 'ip' })`: refuses what is above the limits, on every route of the
+ * instance: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457). Register it before the routes.
+ */
+declare const tidegate: FastifyPluginAsync<TidegateFastifyOptions>;
+export default tidegate;

@@ -1,0 +1,5 @@
+// The same objects as require('tidegate/fastify').
+import tidegate from './index.cjs';
+
+export default tidegate;
+export const { clientIp, firstOf, header, route, user } = tidegate;

@@ -1,0 +1,45 @@
+'use strict';
+// Who the client is: its address as a key, and what the allow and deny lists say of it.
+
+const { AccessList, ClientAddress } = require('../lib/http.cjs');
+
+class Clients {
+  #addresses;
+  #lists;
+  /** Where a socket keeps its key, as long as no header can change it. */
+  #cached = Symbol('tidegate.client');
+
+  constructor({ client = {}, allow, deny }) {
+    this.#addresses = new ClientAddress(client);
+    this.#lists = allow === undefined && deny === undefined ? undefined : new AccessList({ allow, deny });
+  }
+
+  /** The client's address as a key; `peer` stands for the socket where there is none. */
+  key(request, peer) {
+    const socket = (request?.raw ?? request)?.socket;
+    if (peer !== undefined || socket === undefined || this.#addresses.header !== undefined) {
+      return this.#addresses.key(...this.#seen(request, peer));
+    }
+    return (socket[this.#cached] ??= this.#addresses.key(socket.remoteAddress));
+  }
+
+  /** What the lists say: 'limit', 'allow' or 'deny'. A key that is listed counts for more than any address. */
+  verdict({ request, peer }, charges) {
+    if (this.#lists === undefined) return 'limit';
+    const address = this.#addresses.address(...this.#seen(request, peer));
+    const byAddress = this.#lists.verdict(address);
+    const byKey = charges
+      .filter(({ key }) => key !== undefined)
+      .map(({ key }) => this.#lists.verdict(address, key))
+      .filter((verdict) => verdict !== byAddress);
+    return byKey.includes('deny') ? 'deny' : (byKey[0] ?? byAddress);
+  }
+
+  #seen(request, peer) {
+    const raw = request?.raw ?? request;
+    const { header } = this.#addresses;
+    return [peer ?? raw?.socket?.remoteAddress, header === undefined ? undefined : raw?.headers?.[header]];
+  }
+}
+
+module.exports = { Clients };

@@ -1,0 +1,69 @@
+'use strict';
+// What is asked and answered, whatever the framework: Express's and Node's own objects, Fastify's, or a call without HTTP.
+
+const { asKey } = require('../lib/key.cjs');
+
+/** On the object that stands for one request: what it has been charged for, so that nobody charges it again. */
+const CHARGED = Symbol('tidegate.charged');
+
+class Exchange {
+  #clients;
+  #clientKey;
+
+  /**
+   * @param clients who knows clients by their requests
+   * @param request the framework's request; also of a call without HTTP, where there is one
+   * @param response the framework's response, undefined where there is none
+   * @param context what key, cost, tier and skip functions get beside the request
+   * @param identity one object for one request, whoever looks at it
+   * @param peer the other end's address, where the request has no socket
+   */
+  constructor(clients, request, response, context, identity = request?.raw ?? request, peer = undefined) {
+    this.#clients = clients;
+    this.request = request;
+    this.response = response;
+    this.context = context;
+    this.identity = identity;
+    this.peer = peer;
+    /** Gives the key, or a promise of it, of limits per key that ask for none of their own; default: the address. */
+    this.tracker = undefined;
+  }
+
+  /** The client's address as a key. */
+  get clientKey() {
+    return (this.#clientKey ??= this.#clients.key(this.request, this.peer));
+  }
+
+  get charged() {
+    return this.identity[CHARGED];
+  }
+
+  set charged(charges) {
+    this.identity[CHARGED] = charges;
+  }
+
+  /** Node's own request, which has the socket and the headers as they came. */
+  get rawRequest() {
+    return this.request?.raw ?? this.request;
+  }
+
+  /** Node's own response. */
+  get rawResponse() {
+    return this.response?.raw ?? this.response;
+  }
+
+  /** Express has Node's own setHeader, a Fastify reply does not. */
+  setHeader(name, value) {
+    const { response } = this;
+    if (typeof response?.setHeader === 'function') response.setHeader(name, value);
+    else if (typeof response?.header === 'function') response.header(name, value);
+  }
+
+  /** A key that a function gave: text, bytes or a number; `undefined` where it named nobody. */
+  static key(value) {
+    if (value === undefined || value === null || value === '') return undefined;
+    return typeof value === 'number' || typeof value === 'bigint' ? String(value) : asKey(value, 'what a key function returns');
+  }
+}
+
+module.exports = { Exchange };

@@ -1,0 +1,36 @@
+'use strict';
+// Limits as options give them: by name, in a list, or a LimitSet.
+
+const { LimitSet } = require('../index.cjs');
+const check = require('../lib/check.cjs');
+const { Limit } = require('./limit.cjs');
+
+/** `{ name: settings }` or `[{ name, …settings }]` → pairs of name and settings. */
+function entries(value, option) {
+  if (value === undefined) return [];
+  if (value === null || typeof value !== 'object') {
+    throw check.typeError(`${option} must be an object of settings by name, or an array of settings with a name`);
+  }
+  const pairs = Array.isArray(value) ? value.map(({ name, ...settings }) => [name, settings]) : Object.entries(value);
+  const names = new Set();
+  for (const [name] of pairs) {
+    if (typeof name !== 'string') throw check.typeError(`each of ${option} needs a name, got ${check.show(name)}`);
+    if (names.has(name)) throw check.valueError(`${option}: the name '${name}' stands there twice`);
+    names.add(name);
+  }
+  return pairs;
+}
+
+/** One of `limits`: a rate or a limit that exists, or settings with a rate. */
+function limitOf([name, value]) {
+  if (typeof value === 'object' && value !== null && typeof value.check !== 'function') {
+    const { rate, ...options } = value;
+    return Limit.all(rate, rate instanceof LimitSet ? options : { ...options, name });
+  }
+  return Limit.all(value, value instanceof LimitSet ? {} : { name });
+}
+
+/** The option `limits`. */
+const limitsFrom = (value) => (value instanceof LimitSet ? Limit.all(value) : entries(value, 'limits').flatMap(limitOf));
+
+module.exports = { entries, limitsFrom };

@@ -1,0 +1,67 @@
+'use strict';
+// What a limit of the options is made from: a rate with settings, or a limit that exists.
+
+const { RateLimiter, TokenBucket } = require('../index.cjs');
+const check = require('../lib/check.cjs');
+
+/** Settings that a limit for everybody has … */
+const SHARED = ['perMs', 'burst', 'enabled', 'dryRun', 'warmUp', 'clock'];
+/** … and those that only a limit per key has. */
+const KEYED = ['algorithm', 'maxKeys', 'fastest', 'queue', 'block', 'hugePages', 'tiers'];
+
+const isRate = (rate) => typeof rate === 'string' || typeof rate === 'number';
+
+/** A quota in numbers: `{ count, periodMs, burst }`. A bucket knows how to read every rate. */
+function readQuota(quota) {
+  const { queue, ...rest } = isRate(quota) ? { rate: quota } : quota;
+  return new TokenBucket({ ...rest, burst: queue === undefined ? rest.burst : queue + 1 }).quota;
+}
+
+/** What covers all of them: the fastest rate, the largest burst. */
+function fastest(rate, { perMs, burst, queue, algorithm = 'token_bucket' }, tiers) {
+  const read = [{ rate, perMs, burst, queue }, ...tiers.map(([, quota]) => quota)].map(readQuota);
+  const { count, periodMs } = read.reduce((a, b) => (b.count / b.periodMs > a.count / a.periodMs ? b : a));
+  const most = Math.max(...read.map((quota) => quota.burst));
+  const quota = { rate: count, perMs: periodMs };
+  if (algorithm === 'token_bucket') return { ...quota, burst: most };
+  return algorithm === 'leaky_bucket' ? { ...quota, queue: most - 1 } : quota;
+}
+
+/**
+ * @param perKey whether a key was asked for
+ * @returns {{ source, tiers: Map<string, { tier, quota }> | undefined }}
+ */
+function source(rate, settings, perKey) {
+  if (!isRate(rate)) {
+    if (typeof rate?.check !== 'function') {
+      throw check.typeError(`rate must be a text such as '5/minute', a TokenBucket or a RateLimiter, got ${check.show(rate)}`);
+    }
+    const [extra] = Object.keys(settings).filter((name) => name !== 'tiers' && settings[name] !== undefined);
+    if (extra !== undefined) {
+      throw check.valueError(`${extra}: the limit that was passed in has its own; leave ${extra} out`);
+    }
+    return { source: rate, tiers: tiersOf(rate, settings.tiers) };
+  }
+  const { tiers, ...making } = settings;
+  const keyedOnly = KEYED.filter((name) => settings[name] !== undefined);
+  if (!perKey && keyedOnly.length === 0) return { source: new TokenBucket({ rate, ...making }), tiers: undefined };
+  const entries = Object.entries(tiers ?? {});
+  if (entries.length > 0) making.fastest ??= fastest(rate, making, entries);
+  const limiter = new RateLimiter({ rate, ...making });
+  return { source: limiter, tiers: tiersOf(limiter, tiers) };
+}
+
+function tiersOf(limiter, tiers) {
+  if (tiers === undefined) return undefined;
+  if (!(limiter instanceof RateLimiter)) throw check.valueError('tiers: only a limit per key (a RateLimiter) has them');
+  if (tiers === null || typeof tiers !== 'object') {
+    throw check.typeError(`tiers must be an object of quotas by name, got ${check.show(tiers)}`);
+  }
+  return new Map(
+    Object.entries(tiers).map(([name, quota]) => [name, { tier: limiter.tier(quota), quota: readQuota(quota) }]),
+  );
+}
+
+source.OPTIONS = [...SHARED, ...KEYED];
+
+module.exports = { SHARED, source };

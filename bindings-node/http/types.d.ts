@@ -1,0 +1,116 @@
+import type {
+  Decision,
+  Key,
+  KeyedQuota,
+  LimitSet,
+  LimitSwitches,
+  RateLimiter,
+  RateLimiterOptions,
+  TokenBucket,
+} from '../index.js';
+
+/** A limit of your own for everybody, of `TokenBucket`'s shape. */
+export interface SharedLimit {
+  readonly keyed?: false;
+  /** Takes `n` tokens, or tells why not. */
+  check(n: number): Decision;
+  /** Gives them back when another limit of the same request refuses. */
+  refund?(n: number): void;
+}
+
+/** A limit of your own per key, of `RateLimiter`'s shape. */
+export interface KeyedLimit {
+  readonly keyed: true;
+  /** Takes `n` of the key's tokens, or tells why not. */
+  check(key: string, n: number): Decision;
+  /** Gives them back when another limit of the same request refuses. */
+  refund?(key: string, n: number): void;
+}
+
+/** `'5/minute'`, `'400 per second'`, …; a number of tokens per second; or a limit that already exists. */
+export type Rate = string | number | TokenBucket | RateLimiter | LimitSet<any> | SharedLimit | KeyedLimit;
+
+/** A key, or nobody: then the client's address stands in. */
+export type KeyValue = Key | number | bigint | undefined | null;
+
+/** `request` is the framework's; `context` Nest's ExecutionContext, else the framework's response. */
+export type KeyFunction = (request: any, context: any) => KeyValue | Promise<KeyValue>;
+
+/**
+ * Whose tokens: the client's address, `request.user.id` (or `.sub`), the route, a header, or a function. Where it names
+ * nobody, the address stands in.
+ */
+export type KeySpec = KeyFunction | 'ip' | 'user' | 'route' | `header:${string}`;
+
+/** How a request meets a limit, and what a limit is made from that is given as a rate. */
+export interface LimitOptions
+  extends LimitSwitches,
+    Pick<RateLimiterOptions, 'perMs' | 'burst' | 'queue' | 'algorithm' | 'maxKeys' | 'fastest' | 'block' | 'hugePages'> {
+  /** Stands in the RateLimit headers: printable ASCII. */
+  name?: string;
+  /** Makes it a limit per key; without a key it is one for everybody. For a LimitSet: keys by the names of its members. */
+  key?: KeySpec | Record<string, KeySpec>;
+  /** Tokens a request takes, default 1. */
+  cost?: number | ((request: any, context: any) => number | Promise<number>);
+  /** Other quotas by name, for a limit per key … */
+  tiers?: Record<string, KeyedQuota | string | number>;
+  /** … and which of them a request has; `undefined`: the limit's own. */
+  tier?: (request: any, context: any) => string | undefined | null | Promise<string | undefined | null>;
+  /** Takes this request out of the limit. */
+  skip?: (request: any, context: any) => boolean | Promise<boolean>;
+  /** Once the answer is out: `true` gives the cost back (`(status) => status < 400`: only failures count). */
+  refundOn?: (status: number, request: any) => boolean;
+}
+
+/** Limits by name, `{ login: { rate: '5/minute', key: 'ip' } }`, in a list with names, or a LimitSet. */
+export type Limits =
+  | Record<string, ({ rate: Rate } & Omit<LimitOptions, 'name'>) | Rate>
+  | ({ name: string; rate: Rate } & Omit<LimitOptions, 'name'>)[]
+  | LimitSet<any>;
+
+export interface ClientOptions {
+  /** Proxies whose forwarding header is believed: addresses, networks, `'loopback'`, `'private'`, `'unix'`; default: none. */
+  trusted?: string[];
+  /** The one header that they write, default `'x-forwarded-for'`; `'forwarded'` is RFC 7239's. */
+  header?: string;
+  /** Leading bits of an IPv4 address that make a client, 1 to 32, default 32. */
+  ipv4Prefix?: number;
+  /** Leading bits of an IPv6 address that make a client, 1 to 128, default 64. */
+  ipv6Prefix?: number;
+}
+
+export interface GateOptions {
+  /** Send RateLimit and RateLimit-Policy, default true. Retry-After is always sent. */
+  headers?: boolean;
+  /** Send X-RateLimit-Limit, -Remaining and -Reset (seconds) of the limit nearest to its end as well, default false. */
+  legacyHeaders?: boolean;
+  /** Lengthens the times that are told by up to this fraction, 0 to 1, at random; default 0. */
+  jitter?: number;
+  /** Who the client is; default: the socket's other end. */
+  client?: ClientOptions;
+  /** Clients that are never limited: addresses, networks, `'key:monitoring'` for a key. */
+  allow?: string[];
+  /** Clients that always get 403. The most specific entry of both lists decides. */
+  deny?: string[];
+}
+
+/** Why a request was refused. */
+export interface Refusal {
+  /** The limits that refused it; none where a deny list did. */
+  readonly policies: string[];
+  /** ms until the same request could pass, `Infinity` for never. */
+  readonly retryAfterMs: number;
+  /** What Retry-After says, in seconds; undefined where waiting does not help. */
+  readonly retryAfter: number | undefined;
+}
+
+/** The client's address, as the option `client` says. A mark for the option `key`, not to be called. */
+export const clientIp: KeyFunction;
+/** `request.user.id` or `request.user.sub`, as authentication left it. */
+export const user: KeyFunction;
+/** The route. */
+export const route: KeyFunction;
+/** A header's value. A client chooses it: check it before, or add a limit by address. */
+export function header(name: string): KeyFunction;
+/** The first that names somebody: `firstOf(user, header('x-api-key'), clientIp)`. */
+export function firstOf(...keys: KeySpec[]): KeyFunction;

@@ -1,0 +1,182 @@
+// Express and Fastify without Nest, and Node's own server: the same options, real HTTP.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, describe, it } from 'node:test';
+import express from 'express';
+import Fastify from 'fastify';
+import { LimitSet, ManualClock, RateLimiter, TokenBucket } from 'tidegate';
+import { type RateLimitOptions, rateLimit } from 'tidegate/express';
+import tidegate, { type TidegateFastifyOptions, firstOf, header } from 'tidegate/fastify';
+import { type Request, requester, statuses } from './request.js';
+
+type Serve = (t: TestContext, options: RateLimitOptions & TidegateFastifyOptions) => Promise<Request>;
+
+const overExpress: Serve = async (t, options) => {
+  const app = express();
+  app.use(rateLimit(options));
+  app.get('/', (_request, response) => void response.json({ ok: true }));
+  app.post('/login', (request, response) => void response.status(request.query.password === 'right' ? 200 : 401).end());
+  const server = app.listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  return requester(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+};
+
+const overFastify: Serve = async (t, options) => {
+  const app = Fastify();
+  await app.register(tidegate, options);
+  app.get('/', async () => ({ ok: true }));
+  app.post('/login', async (request, reply) => reply.code((request.query as any).password === 'right' ? 200 : 401).send());
+  t.after(() => app.close());
+  return requester(await app.listen({ port: 0, host: '127.0.0.1' }));
+};
+
+for (const [name, serve] of Object.entries({ Express: overExpress, Fastify: overFastify })) {
+  describe(`middleware for ${name}`, () => {
+    it('refuses with 429, headers and a problem body', async (t) => {
+      const request = await serve(t, { rate: '2/hour', key: 'ip', name: 'client' });
+      const first = await request('/');
+      assert.deepEqual([first.status, first.get('ratelimit-policy')], [200, '"client";q=2;w=3600']);
+      assert.match(first.get('ratelimit') ?? '', /^"client";r=1;t=1800$|^"client";r=1;t=179\d$/);
+      const [, refused] = [await request('/'), await request('/')];
+      assert.equal(refused.status, 429);
+      assert.match(refused.get('content-type') ?? '', /^application\/problem\+json/);
+      assert.match(refused.get('retry-after') ?? '', /^1(800|79\d)$/);
+      assert.deepEqual(refused.json()['violated-policies'], ['client']);
+      assert.notEqual((await request('/', 'OPTIONS')).status, 429);
+    });
+
+    it('takes several limits, all or nothing', async (t) => {
+      const everyone = new TokenBucket({ rate: '10/hour' });
+      const limits = new LimitSet({ user: new RateLimiter({ rate: '1/hour' }), everyone });
+      const request = await serve(t, {
+        limits: { user: { rate: limits.members.user, key: firstOf(header('x-user'), 'ip') }, everyone },
+        legacyHeaders: true,
+      });
+      assert.deepEqual(await statuses(request, '/', 3, 'GET', { 'x-user': 'ann' }), [200, 429, 429]);
+      assert.equal(everyone.peek().remaining, 9);
+      assert.equal((await request('/', 'GET', { 'x-user': 'ben' })).get('x-ratelimit-remaining'), '0');
+    });
+
+    it('waits for keys and costs that are promises, and passes their errors on', async (t) => {
+      const request = await serve(t, {
+        rate: '5/hour',
+        key: async (request: any) => (request.headers['x-user'] === 'broken' ? Promise.reject(new Error('no user')) : 'u'),
+        cost: async () => 2,
+      });
+      assert.deepEqual(await statuses(request, '/', 3), [200, 200, 429]);
+      assert.equal((await request('/', 'GET', { 'x-user': 'broken' })).status, 500);
+    });
+
+    it('gives back what was not meant to count', async (t) => {
+      const request = await serve(t, { rate: '2/hour', key: 'ip', refundOn: (status) => status < 400 });
+      const login = (password: string, count: number) => statuses(request, `/login?password=${password}`, count, 'POST');
+      assert.deepEqual(await login('right', 4), [200, 200, 200, 200]);
+      assert.deepEqual(await login('wrong', 3), [401, 401, 429]);
+    });
+
+    it('knows clients behind a trusted proxy, and lists', async (t) => {
+      const request = await serve(t, {
+        rate: '1/hour',
+        key: 'ip',
+        client: { trusted: ['loopback'], header: 'forwarded' },
+        allow: ['192.0.2.7'],
+        deny: ['198.51.100.0/24'],
+      });
+      const from = (forwarded: string, count: number) => statuses(request, '/', count, 'GET', { forwarded });
+      assert.deepEqual(await from('for="[2001:db8::1]:4711"', 2), [200, 429]);
+      assert.deepEqual(await from('for=192.0.2.7', 3), [200, 200, 200]);
+      assert.deepEqual(await from('for=198.51.100.9', 1), [403]);
+    });
+
+    it('lets the application answer', async (t) => {
+      const seen: string[][] = [];
+      const request = await serve(t, {
+        rate: '1/hour',
+        onRefused: (_request: any, response: any, ...rest: any[]) => {
+          seen.push(rest[rest.length - 1].policies);
+          (response.raw ?? response).writeHead(418).end();
+        },
+      });
+      assert.deepEqual(await statuses(request, '/', 2), [200, 418]);
+      assert.deepEqual(seen, [['route']]);
+    });
+  });
+}
+
+describe('middleware for Express', () => {
+  it('charges a request once, wherever the same limit stands', async (t) => {
+    const bucket = new TokenBucket({ rate: '10/hour' });
+    const limit = rateLimit(bucket);
+    const app = express();
+    app.use(limit);
+    app.get('/', limit, (_request, response) => void response.end());
+    const server = app.listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await new Promise((resolve) => server.once('listening', resolve));
+    await requester(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)('/');
+    assert.equal(bucket.peek().remaining, 9);
+  });
+
+  it("works on Node's own server", async (t) => {
+    const limit = rateLimit('1/hour');
+    const server = createServer((request, response) => limit(request, response, () => response.end('ok')));
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const request = requester(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    assert.deepEqual(await statuses(request, '/', 2), [200, 429]);
+  });
+
+  it('shows at once where an option is wrong', () => {
+    assert.throws(() => rateLimit({} as any), { name: 'RangeError', message: /needs a rate/ });
+    assert.throws(() => rateLimit({ rate: 'often' }), { name: 'RangeError', message: /"often" is not a rate/ });
+    assert.throws(() => rateLimit({ rate: '1/s', keys: 'ip' } as any), { name: 'RangeError', message: /no option 'keys'/ });
+    assert.throws(() => rateLimit({ rate: '1/s', key: 'address' } as any), { name: 'TypeError', message: /'ip', 'user', 'route'/ });
+    assert.throws(() => rateLimit({ rate: '1/s', limits: {} } as any), { name: 'RangeError', message: /not both/ });
+    assert.throws(() => rateLimit({ rate: '1/s', jitter: 2 }), { name: 'RangeError', message: /jitter/ });
+    assert.throws(() => rateLimit({ rate: '1/s', client: { trusted: ['proxy.example'] } }), { name: 'RangeError', message: /trusted/ });
+    assert.throws(() => rateLimit({ rate: '1/s', deny: ['10.0.0.1/8'] }), { name: 'RangeError', message: /deny/ });
+    assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), key: 'ip' }), { name: 'RangeError', message: /one for everybody/ });
+    assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), burst: 5 }), { name: 'RangeError', message: /leave burst out/ });
+    assert.throws(() => rateLimit({ rate: '1/s', key: 'ip', tier: () => 'pro' }), { name: 'RangeError', message: /'tiers'/ });
+  });
+});
+
+describe('the Fastify plugin', () => {
+  it("takes a route's own limits, and leaves routes out", async (t) => {
+    const clock = new ManualClock();
+    const app = Fastify();
+    await app.register(tidegate, { limits: { everywhere: { rate: '3/hour', clock } } });
+    app.get('/', async () => 'ok');
+    app.get('/own', { config: { tidegate: { rate: '1/hour', name: 'own', key: 'route', clock } } }, async () => 'own');
+    app.get('/instead', { config: { tidegate: { rate: '9/hour', name: 'everywhere', clock } } }, async () => 'instead');
+    app.get('/health', { config: { tidegate: false } }, async () => 'well');
+    t.after(() => app.close());
+    const request = requester(await app.listen({ port: 0, host: '127.0.0.1' }));
+    assert.equal((await request('/own')).get('ratelimit-policy'), '"own";q=1;w=3600, "everywhere";q=3;w=3600');
+    assert.deepEqual(await statuses(request, '/own', 1), [429]);
+    assert.equal((await request('/instead')).get('ratelimit-policy'), '"everywhere";q=9;w=3600');
+    assert.deepEqual(await statuses(request, '/', 3), [200, 200, 429]);
+    assert.deepEqual(await statuses(request, '/nowhere', 1), [429], 'what is not there is limited as well');
+    assert.deepEqual(await statuses(request, '/health', 5), [200, 200, 200, 200, 200]);
+  });
+
+  it('can decide after authentication', async (t) => {
+    const app = Fastify();
+    await app.register(tidegate, { rate: '1/hour', key: 'user', hook: 'preHandler' });
+    app.addHook('preValidation', async (request) => void ((request as any).user = { id: request.headers['x-user'] }));
+    app.get('/', async () => 'ok');
+    t.after(() => app.close());
+    const request = requester(await app.listen({ port: 0, host: '127.0.0.1' }));
+    for (const user of ['ann', 'ben']) assert.deepEqual(await statuses(request, '/', 2, 'GET', { 'x-user': user }), [200, 429]);
+  });
+
+  it('shows at once where an option is wrong', async () => {
+    const register = async (options: any) => {
+      await Fastify().register(tidegate, options);
+    };
+    await assert.rejects(register({ hook: 'onSend' }), { name: 'RangeError', message: /hook must be one of/ });
+    await assert.rejects(register({ rate: 'often' }), { name: 'RangeError' });
+  });
+});

@@ -1,0 +1,23 @@
+// Real HTTP, and what came back.
+export interface Answer {
+  status: number;
+  text: string;
+  get(name: string): string | null;
+  json(): any;
+}
+export type Request = (path: string, method?: string, headers?: Record<string, string>, body?: string) => Promise<Answer>;
+
+export const requester =
+  (url: string): Request =>
+  async (path, method = 'GET', headers = {}, body = undefined) => {
+    const response = await fetch(url + path, { method, headers, ...(body === undefined ? {} : { body }) });
+    const text = await response.text();
+    return { status: response.status, text, get: (name) => response.headers.get(name), json: () => JSON.parse(text) };
+  };
+
+/** The statuses of `count` requests, one after the other. */
+export async function statuses(request: Request, path: string, count: number, ...rest: [string?, Record<string, string>?]) {
+  const seen: number[] = [];
+  for (let i = 0; i < count; i += 1) seen.push((await request(path, ...rest)).status);
+  return seen;
+}
