@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/express-rate-limit').
+export * from './index.cjs';

@@ -1,0 +1,84 @@
+'use strict';
+// A ThrottlerStorage for @nestjs/throttler: `ThrottlerModule.forRoot({ throttlers, storage: new TidegateThrottlerStorage() })`.
+
+const { RateLimiter } = require('../index.cjs');
+const check = require('../lib/check.cjs');
+
+/** The most hits that a log holds; above it a sliding window counts, and above that a fixed one. */
+const LOG = 4096;
+const WINDOW = 2 ** 18 - 1;
+const MOST = 2 ** 20 - 1;
+/** Tables that one storage makes: one for each limit, ttl and block duration that it is asked for. */
+const TABLES = 64;
+
+const seconds = (ms) => Math.ceil(ms / 1000);
+
+function algorithmFor(limit) {
+  if (limit <= LOG) return 'sliding_log';
+  return limit <= WINDOW ? 'sliding_window' : 'fixed_window';
+}
+
+class TidegateThrottlerStorage {
+  #options;
+  #tables = new Map();
+  /** A record per key that lives for a ttl from its first hit: what is left of it is `timeToExpire`. */
+  #records = new Map();
+
+  constructor(options = {}) {
+    const { maxKeys = 10_000, clock } = check.options(options, 'new TidegateThrottlerStorage', ['maxKeys', 'clock']);
+    this.#options = { maxKeys: check.whole(maxKeys, 'maxKeys', 1), clock };
+    // A mistake in the options shows here, not at the first request.
+    this.#record(60_000);
+  }
+
+  async increment(key, ttl, limit, blockDuration, throttlerName) {
+    const own = `${throttlerName}\0${key}`;
+    const hits = Math.floor(limit);
+    // The table's windows end on its ticks, up to a millisecond late.
+    const timeToExpire = seconds(Math.min(ttl, this.#record(ttl).hit(own).resetAfterMs));
+    if (!(hits >= 1)) {
+      return { totalHits: 1, timeToExpire, isBlocked: true, timeToBlockExpire: seconds(blockDuration > 0 ? blockDuration : ttl) };
+    }
+    const table = this.#table(ttl, hits, blockDuration);
+    const decision = table.check(own);
+    if (decision.allowed) {
+      return { totalHits: hits - decision.remaining, timeToExpire, isBlocked: false, timeToBlockExpire: 0 };
+    }
+    const wait = Math.min(blockDuration > 0 ? blockDuration : ttl, table.peek(own).retryAfterMs);
+    return { totalHits: hits + 1, timeToExpire, isBlocked: true, timeToBlockExpire: seconds(wait) };
+  }
+
+  /** Forgets all hits and blocks. */
+  resetAll() {
+    for (const limiter of [...this.#tables.values(), ...this.#records.values()]) limiter.resetAll();
+  }
+
+  #record(ttl) {
+    return this.#made(this.#records, String(ttl), () => ({ algorithm: 'fixed_window', rate: MOST, perMs: ttl }));
+  }
+
+  #table(ttl, limit, blockDuration) {
+    return this.#made(this.#tables, `${ttl} ${limit} ${blockDuration}`, () => {
+      if (limit > MOST) {
+        throw check.rangeError(`limit must be at most ${MOST}, got ${limit}: for no limit at all use @SkipThrottle() or skipIf`);
+      }
+      const block = { after: 1, withinMs: ttl, durationMs: blockDuration };
+      return { algorithm: algorithmFor(limit), rate: limit, perMs: ttl, block: blockDuration > 0 ? block : undefined };
+    });
+  }
+
+  #made(tables, name, settings) {
+    let limiter = tables.get(name);
+    if (limiter === undefined) {
+      if (tables.size >= TABLES) {
+        throw check.rangeError(
+          `this storage has been asked for more than ${TABLES} different limits: let limit, ttl and blockDuration take few values`,
+        );
+      }
+      tables.set(name, (limiter = new RateLimiter({ ...settings(), ...this.#options })));
+    }
+    return limiter;
+  }
+}
+
+module.exports = { TidegateThrottlerStorage };

@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/throttler').
+export * from './index.cjs';
