@@ -3,8 +3,8 @@ package tidegate
 /*
 #cgo noescape tg_limiter_new
 #cgo nocallback tg_limiter_new
-#cgo noescape tg_limiter_try_acquire
-#cgo nocallback tg_limiter_try_acquire
+#cgo noescape tidegate_limiter_try_acquire
+#cgo nocallback tidegate_limiter_try_acquire
 #cgo noescape tidegate_limiter_check
 #cgo nocallback tidegate_limiter_check
 #cgo noescape tg_limiter_refund
@@ -17,6 +17,11 @@ package tidegate
 #include <tidegate.h>
 
 static tg_limiter_config limiter_config(void) { return (tg_limiter_config)TG_LIMITER_CONFIG_INIT; }
+
+// A _GoString_ is passed as it is, and spares the look at what an unsafe.Pointer points to (cgocheck).
+static tg_status tidegate_limiter_try_acquire(const tg_limiter *limiter, _GoString_ key, uint32_t n) {
+    return tg_limiter_try_acquire(limiter, _GoStringPtr(key), _GoStringLen(key), n);
+}
 
 static tg_decision tidegate_limiter_check(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n) {
     tg_decision decision = TG_DECISION_INIT;
@@ -90,8 +95,7 @@ func bytesOf(key string) (unsafe.Pointer, C.size_t) {
 
 // TryAcquire takes n of the key's limit or nothing. A leaky bucket admits here only what needs no delay.
 func (l *RateLimiter) TryAcquire(key string, n uint32) bool {
-	data, size := bytesOf(key)
-	ok := C.tg_limiter_try_acquire(l.handle, data, size, C.uint32_t(n)) == C.TG_OK
+	ok := C.tidegate_limiter_try_acquire(l.handle, key, C.uint32_t(n)) == C.TG_OK
 	runtime.KeepAlive(l)
 	return ok
 }

@@ -47,6 +47,11 @@ func main() {
 		{"failsafe-go", failsafeLimiter},
 		{"empty cgo call", emptyCall},
 	}
+	keyed := []contender{
+		{"tidegate", tidegateKeyed},
+		{"x/time/rate, map and mutex", xTimeRateKeyed},
+		{"empty cgo call", emptyCall},
+	}
 	breakers := []contender{
 		{"tidegate", tidegateBreaker},
 		{"gobreaker", goBreaker},
@@ -55,6 +60,7 @@ func main() {
 	}
 	for threads := 1; threads <= 2; threads++ {
 		measure(row{fmt.Sprintf("bucket over cgo, %d thread(s), admit", threads), threads, []target{{"x/time/rate", 0.8}}, buckets}, rounds)
+		measure(row{fmt.Sprintf("keyed over cgo, 10 k keys, %d thread(s), admit", threads), threads, []target{{"x/time/rate, map and mutex", 0.6}}, keyed}, rounds)
 		measure(row{fmt.Sprintf("breaker over cgo, acquire + result, %d thread(s)", threads), threads, []target{{"gobreaker", 0.7}}, breakers}, rounds)
 	}
 }

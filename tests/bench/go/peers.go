@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -17,6 +18,22 @@ func xTimeRate() func(int) {
 			limiter.Allow()
 		}
 	}
+}
+
+// xTimeRateKeyed is what services write: a map of limiters behind a mutex.
+func xTimeRateKeyed() func(int) {
+	var mu sync.Mutex
+	limiters := map[string]*rate.Limiter{}
+	return known(func(key string) {
+		mu.Lock()
+		limiter, ok := limiters[key]
+		if !ok {
+			limiter = rate.NewLimiter(perSecondOfKey, burstOfKey)
+			limiters[key] = limiter
+		}
+		mu.Unlock()
+		limiter.Allow()
+	})
 }
 
 func failsafeLimiter() func(int) {

@@ -7,6 +7,8 @@ package main
 #cgo nocallback nothing
 #cgo noescape tg_bucket_try_acquire
 #cgo nocallback tg_bucket_try_acquire
+#cgo noescape tg_limiter_try_acquire
+#cgo nocallback tg_limiter_try_acquire
 #cgo noescape tg_breaker_acquire
 #cgo nocallback tg_breaker_acquire
 #cgo noescape tg_breaker_report
@@ -24,6 +26,15 @@ static tg_bucket *new_bucket(uint64_t per_second, uint64_t burst) {
     return tg_bucket_new(&config, &bucket) == TG_OK ? bucket : NULL;
 }
 
+static tg_limiter *new_limiter(uint64_t per_second, uint64_t burst) {
+    tg_limiter_config config = TG_LIMITER_CONFIG_INIT;
+    config.count = per_second;
+    config.period_ns = 1000000000;
+    config.burst = burst;
+    tg_limiter *limiter = NULL;
+    return tg_limiter_new(&config, &limiter) == TG_OK ? limiter : NULL;
+}
+
 static tg_breaker *new_breaker(void) {
     tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
     tg_breaker *breaker = NULL;
@@ -31,6 +42,8 @@ static tg_breaker *new_breaker(void) {
 }
 */
 import "C"
+
+import "unsafe"
 
 // emptyCall is the floor: what cgo charges for a call that does nothing.
 func emptyCall() func(int) {
@@ -50,6 +63,14 @@ func tidegateBucket() func(int) {
 			C.tg_bucket_try_acquire(bucket, 1)
 		}
 	}
+}
+
+func tidegateKeyed() func(int) {
+	limiter := C.new_limiter(perSecondOfKey, burstOfKey)
+	must(limiter != nil, "a valid limiter")
+	return known(func(key string) {
+		C.tg_limiter_try_acquire(limiter, unsafe.Pointer(unsafe.StringData(key)), C.size_t(len(key)), 1)
+	})
 }
 
 func tidegateBreaker() func(int) {
