@@ -23,9 +23,9 @@ static tg_status tidegate_limiter_try_acquire(const tg_limiter *limiter, _GoStri
     return tg_limiter_try_acquire(limiter, _GoStringPtr(key), _GoStringLen(key), n);
 }
 
-static tg_decision tidegate_limiter_check(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n) {
+static tg_decision tidegate_limiter_check(const tg_limiter *limiter, _GoString_ key, uint32_t n) {
     tg_decision decision = TG_DECISION_INIT;
-    tg_limiter_check(limiter, key, key_len, n, &decision);
+    tg_limiter_check(limiter, _GoStringPtr(key), _GoStringLen(key), n, &decision);
     return decision;
 }
 */
@@ -102,8 +102,7 @@ func (l *RateLimiter) TryAcquire(key string, n uint32) bool {
 
 // Check takes n of the key's limit or nothing, and tells what is left.
 func (l *RateLimiter) Check(key string, n uint32) Decision {
-	data, size := bytesOf(key)
-	decision := C.tidegate_limiter_check(l.handle, data, size, C.uint32_t(n))
+	decision := C.tidegate_limiter_check(l.handle, key, C.uint32_t(n))
 	runtime.KeepAlive(l)
 	return decisionOf(&decision)
 }

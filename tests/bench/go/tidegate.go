@@ -7,8 +7,8 @@ package main
 #cgo nocallback nothing
 #cgo noescape tg_bucket_try_acquire
 #cgo nocallback tg_bucket_try_acquire
-#cgo noescape tg_limiter_try_acquire
-#cgo nocallback tg_limiter_try_acquire
+#cgo noescape limiter_try_acquire
+#cgo nocallback limiter_try_acquire
 #cgo noescape tg_breaker_acquire
 #cgo nocallback tg_breaker_acquire
 #cgo noescape tg_breaker_report
@@ -31,8 +31,13 @@ static tg_limiter *new_limiter(uint64_t per_second, uint64_t burst) {
     config.count = per_second;
     config.period_ns = 1000000000;
     config.burst = burst;
+    config.max_keys = 20000; // twice the keys that come
     tg_limiter *limiter = NULL;
     return tg_limiter_new(&config, &limiter) == TG_OK ? limiter : NULL;
+}
+
+static tg_status limiter_try_acquire(const tg_limiter *limiter, _GoString_ key, uint32_t n) {
+    return tg_limiter_try_acquire(limiter, _GoStringPtr(key), _GoStringLen(key), n);
 }
 
 static tg_breaker *new_breaker(void) {
@@ -42,8 +47,6 @@ static tg_breaker *new_breaker(void) {
 }
 */
 import "C"
-
-import "unsafe"
 
 // emptyCall is the floor: what cgo charges for a call that does nothing.
 func emptyCall() func(int) {
@@ -69,7 +72,7 @@ func tidegateKeyed() func(int) {
 	limiter := C.new_limiter(perSecondOfKey, burstOfKey)
 	must(limiter != nil, "a valid limiter")
 	return known(func(key string) {
-		C.tg_limiter_try_acquire(limiter, unsafe.Pointer(unsafe.StringData(key)), C.size_t(len(key)), 1)
+		C.limiter_try_acquire(limiter, key, 1)
 	})
 }
 
