@@ -25,7 +25,7 @@ const overExpress: Serve = async (t, options) => {
 
 const overFastify: Serve = async (t, options) => {
   const app = Fastify();
-  await app.register(tidegate, options);
+  await app.register(tidegate, options as TidegateFastifyOptions);
   app.get('/', async () => ({ ok: true }));
   app.post('/login', async (request, reply) => reply.code((request.query as any).password === 'right' ? 200 : 401).send());
   t.after(() => app.close());
