@@ -141,6 +141,7 @@ export interface RateLimiterStats {
 /** A quota of its own for some keys or calls: `limiter.tier({ rate, burst })`. Keep it; it belongs to that limiter. */
 export class Tier {
   private constructor();
+  #place: unknown;
 }
 
 /**

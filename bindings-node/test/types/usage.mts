@@ -5,8 +5,12 @@ import {
   CircuitBreaker,
   CircuitOpenError,
   type Decision,
+  LimitSet,
   ManualClock,
   type Permit,
+  RateLimiter,
+  type SetDecision,
+  type Tier,
   TidegateError,
   TokenBucket,
 } from 'tidegate';
@@ -25,6 +29,25 @@ new TokenBucket({ burst: 5 });
 bucket.tryAcquire('1');
 // @ts-expect-error what was decided stays so
 bucket.quota = { count: 1, periodMs: 1, burst: 1 };
+
+const limiter = new RateLimiter({ rate: '100/min', maxKeys: 10, algorithm: 'token_bucket', block: { after: 3, withinMs: 1, durationMs: 1 } });
+same<ReturnType<typeof limiter.check>, Decision>(true);
+const pro: Tier = limiter.tier({ rate: '1000/min' });
+limiter.tryAcquire(Buffer.from('k'), 1, pro);
+// @ts-expect-error a key is text or bytes
+limiter.tryAcquire(5);
+// @ts-expect-error an algorithm has a name
+new RateLimiter({ rate: 1, algorithm: 'gcra' });
+// @ts-expect-error a tier comes from its limiter
+limiter.check('k', 1, {});
+
+const set = new LimitSet({ user: limiter, everyone: bucket });
+same<ReturnType<typeof set.check>, SetDecision>(true);
+set.check({ user: 'ann' });
+// @ts-expect-error a key is missing
+set.check({});
+// @ts-expect-error one for everybody takes no key
+set.check({ user: 'ann', everyone: 'x' });
 
 const breaker = new CircuitBreaker('payment', { cooldownMs: 5000, failureOn: [TypeError, (error) => error.status >= 500] });
 same<typeof breaker.state, BreakerState>(true);

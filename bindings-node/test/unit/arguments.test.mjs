@@ -1,13 +1,14 @@
 // Wrong arguments, subclasses, detached methods: a typed error or a defined answer, never a crash.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { BoundedQueue, CircuitBreaker, ManualClock, Permit, Reservation, TokenBucket } from 'tidegate';
+import { BoundedQueue, CircuitBreaker, LimitSet, ManualClock, Permit, RateLimiter, Reservation, TokenBucket } from 'tidegate';
 
 const TYPE = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
 const RANGE = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' };
 const VALUE = { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE' };
 
 const bucket = () => new TokenBucket({ rate: '10/s' });
+const limiter = (options) => new RateLimiter({ rate: '10/s', ...options });
 const breaker = (options) => new CircuitBreaker('b', options);
 const queue = (options) => new BoundedQueue({ capacity: 10, ...options });
 
@@ -45,6 +46,27 @@ const WRONG = {
   'a quota of another type': [() => bucket().setQuota('1/s'), TYPE],
   'a signal that is none': [() => bucket().acquire(1, { signal: {} }), TYPE],
   'a misspelt timeout': [() => bucket().acquire(1, { timeout: 5 }), VALUE],
+
+  'a switch of another type': [() => new TokenBucket({ rate: 1, enabled: 'no' }), TYPE],
+  'a warm-up from nothing': [() => new TokenBucket({ rate: 1, warmUp: { periodMs: 5, from: 0 } }), { ...RANGE, message: /^warmUp\.from/ }],
+  'a warm-up of no time': [() => new TokenBucket({ rate: 1, warmUp: { periodMs: 0, from: 0.5 } }), { ...RANGE, message: /^warmUp\.periodMs/ }],
+  'a misspelt warm-up': [() => new TokenBucket({ rate: 1, warmUp: { period: 5, from: 0.5 } }), VALUE],
+
+  'a limiter without a rate': [() => new RateLimiter({}), TYPE],
+  'an unknown algorithm': [() => limiter({ algorithm: 'gcra' }), { ...VALUE, message: /token_bucket, fixed_window/ }],
+  'no keys': [() => limiter({ maxKeys: 0 }), RANGE],
+  'too many keys': [() => limiter({ maxKeys: 1e9 }), { ...RANGE, message: /maxKeys/ }],
+  'a burst of a window': [() => limiter({ algorithm: 'fixed_window', burst: 5 }), { ...VALUE, message: /burst: a fixed_window has none/ }],
+  'a burst of a leaky bucket': [() => limiter({ algorithm: 'leaky_bucket', burst: 5 }), { ...VALUE, message: /queue: 9/ }],
+  'a queue of a token bucket': [() => limiter({ queue: 5 }), { ...VALUE, message: /only a leaky_bucket/ }],
+  'a log beyond its limit': [() => limiter({ algorithm: 'sliding_log', rate: '5000/s' }), { ...RANGE, message: /4,?096/ }],
+  'a block after nothing': [() => limiter({ block: { after: 0, withinMs: 1, durationMs: 1 } }), { ...RANGE, message: /block\.after/ }],
+  'a block of no time': [() => limiter({ block: { after: 1, withinMs: 1, durationMs: 0 } }), { ...RANGE, message: /^block\.durationMs/ }],
+  'a block that shrinks': [() => limiter({ block: { after: 1, withinMs: 1, durationMs: 1, growth: 0.5 } }), { ...RANGE, message: /^block\.growth/ }],
+  'a misspelt block': [() => limiter({ block: { after: 1, within: 1, durationMs: 1 } }), VALUE],
+  'a tier beyond the fastest': [() => limiter({ rate: '10/day' }).tier({ rate: '100000/s', burst: 5 }), { name: 'RangeError', message: /fastest/ }],
+  'an infinite penalty of a key': [() => limiter({}).penalize('k', Infinity), RANGE],
+  'a misspelt wait': [() => limiter({}).acquire('k', 1, { timeout: 5 }), VALUE],
 
   'a breaker without a name': [() => new CircuitBreaker(), TYPE],
   'both windows': [() => breaker({ windowCalls: 5, windowDurationMs: 5 }), VALUE],
@@ -94,7 +116,7 @@ describe('a wrong argument', () => {
 });
 
 describe('a method without its object', () => {
-  const methods = { TokenBucket, CircuitBreaker, BoundedQueue, ManualClock };
+  const methods = { TokenBucket, RateLimiter, LimitSet, CircuitBreaker, BoundedQueue, ManualClock };
   for (const [name, type] of Object.entries(methods)) {
     it(`of ${name} is a TypeError`, async () => {
       const entries = Object.entries(Object.getOwnPropertyDescriptors(type.prototype));
@@ -135,6 +157,14 @@ describe('a subclass', () => {
   it('works, and so does what it overrides', () => {
     const named = new Named('ann');
     assert.deepEqual([named.tryAcquire(2), named.tryAcquire()], ['ann may', false]);
+    class PerUser extends RateLimiter {
+      tryAcquire(user) {
+        return super.tryAcquire(user.id);
+      }
+    }
+    const perUser = new PerUser({ rate: '1/hour' });
+    assert.deepEqual([perUser.tryAcquire({ id: 'a' }), perUser.tryAcquire({ id: 'a' })], [true, false]);
+    assert.equal(new LimitSet({ perUser }).tryAcquire({ perUser: 'a' }), false);
     assert.ok(named instanceof TokenBucket);
     assert.equal(named.peek().remaining, 0);
   });

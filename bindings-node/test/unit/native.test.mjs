@@ -8,7 +8,7 @@ import * as esm from 'tidegate';
 
 const require = createRequire(import.meta.url);
 const { addon, numbers } = require('../../lib/native.cjs');
-const { BoundedQueue, CircuitBreaker, TokenBucket } = esm;
+const { BoundedQueue, CircuitBreaker, LimitSet, RateLimiter, TokenBucket } = esm;
 
 const alive = () => {
   addon.probe.alive();
@@ -29,6 +29,11 @@ describe('the border', () => {
     for (let i = 0; i < 20_000; i += 1) {
       new TokenBucket({ rate: '100/s' }).tryAcquire();
       if (i % 10 === 0) new CircuitBreaker('b').acquire();
+      if (i % 10 === 0) {
+        const limiter = new RateLimiter({ rate: '100/s', maxKeys: 100 });
+        new LimitSet({ limiter }).check({ limiter: 'k' });
+        limiter.check('k', 1, limiter.tier('50/s'));
+      }
       if (i % 10 === 0) new BoundedQueue({ capacity: 100 }).tryPush(i);
     }
     // Finalizers run in turns of the event loop after a collection; how soon is the engine's business.

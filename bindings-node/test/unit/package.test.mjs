@@ -41,12 +41,26 @@ describe('the installed package', { skip }, () => {
     const main = JSON.parse(readFileSync(join(plain, 'node_modules/tidegate/package.json'), 'utf8'));
     assert.deepEqual([main.scripts, main.devDependencies], [undefined, undefined]);
     for (const name of ['test', 'src', 'scripts', 'native']) assert.equal(existsSync(join(plain, 'node_modules/tidegate', name)), false, name);
-    for (const name of ['README.md', 'index.d.ts', 'nest/index.d.ts']) assert.ok(existsSync(join(plain, 'node_modules/tidegate', name)), name);
+    const entries = ['nest', 'express', 'fastify', 'throttler', 'express-rate-limit'];
+    const needed = entries.flatMap((entry) => ['cjs', 'mjs', 'd.ts', 'd.mts'].map((end) => `${entry}/index.${end}`));
+    for (const name of ['README.md', 'index.d.ts', 'http/types.d.ts', ...needed]) assert.ok(existsSync(join(plain, 'node_modules/tidegate', name)), name);
   });
 
   it('does not need Nest', () => {
     assert.equal(existsSync(join(plain, 'node_modules/@nestjs')), false);
     assert.match(node(plain, '-e', "require('tidegate/nest')").stderr, /Cannot find module '@nestjs\/common'/);
+  });
+
+  it('has entry points that need nobody else, the same objects by require and by import', () => {
+    for (const entry of ['express', 'fastify', 'throttler', 'express-rate-limit']) {
+      const code =
+        `import * as esm from 'tidegate/${entry}'; import { createRequire } from 'node:module';` +
+        `const cjs = createRequire(process.cwd() + '/x.js')('tidegate/${entry}');` +
+        `const names = Object.keys(esm).filter((name) => !['default', 'module.exports'].includes(name));` +
+        `console.log(names.length > 0 && names.every((name) => esm[name] === cjs[name]));`;
+      const run = node(plain, '--input-type=module', '-e', code);
+      assert.equal(run.stdout.trim(), 'true', `${entry}: ${run.stderr}`);
+    }
   });
 
   it('names the missing package and the libc', () => {
