@@ -90,7 +90,7 @@ def test_memory_stays_level(work: Callable[[], None]) -> None:
 
     # asyncio's and the interpreter's own caches fill up in bursts; a leak grows in every window.
     before, growth = blocks(), []
-    for _ in range(8):
+    for _ in range(40):
         now = blocks()
         growth.append(now - before)
         before = now

@@ -343,7 +343,7 @@ def test_nothing_is_leaked(clock: ManualClock) -> None:
         work()
     gc.collect()
     before, growth = sys.getallocatedblocks(), 0
-    for _ in range(8):
+    for _ in range(40):
         for _ in range(50):
             work()
         gc.collect()
