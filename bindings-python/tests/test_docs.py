@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from typing import Any
 import flask
 import pytest
 import tidegate.limits  # noqa: F401  (registers tidegate://)
+from conftest import run
 from fastapi import FastAPI, Request
 from flask_limiter import Limiter as FlaskLimiter
 from served import ask, served, served_wsgi, statuses
 from slowapi import Limiter, _rate_limit_exceeded_handler
 from slowapi.errors import RateLimitExceeded
+from tidegate import Decision
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SAMPLES = {
@@ -120,3 +123,44 @@ def test_every_sample_was_run() -> None:
     if not RUN:
         pytest.skip("the other tests of this file were not selected")
     assert RUN == set(SAMPLES)
+
+
+README = (DOCS.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_readme_s_application() -> None:
+    module = ModuleType("readme")
+    sys.modules["readme"] = module
+    exec(compile(BLOCKS[0], "README.md", "exec"), module.__dict__)
+    with served(module.app) as url:
+        assert statuses(ask(url, *["/login"] * 6, method="POST")) == [200] * 5 + [429]
+        orders = ask(url, "/orders", method="POST", json={"n": 1}, headers={"Origin": "https://shop.example"})
+        reports = ask(url, *["/reports/1"] * 21, headers={"X-Api-Key": "k"})
+    assert orders[0].status == 202 and "RateLimit" in orders[0].headers["access-control-expose-headers"]
+    assert orders[0].headers["ratelimit-policy"] == '"default";q=800;w=2'
+    assert statuses(reports) == [404] * 20 + [429]
+    del sys.modules["readme"]
+
+
+def test_the_readme_s_other_samples() -> None:
+    """Each runs as it stands, in one after the other, where a name of the reader's own is what it says."""
+    names: dict[str, Any] = {}
+    exec("from tidegate import *\nfrom tidegate.asgi import *\nfrom tidegate.asgi import Rule", names)
+
+    async def pay_async(order: Any) -> None:
+        return None
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        return None
+
+    names |= {"pay": lambda order: None, "pay_async": pay_async, "order": {}, "item": 1, "app": app}
+
+    async def scene() -> None:
+        for block in BLOCKS[1:]:
+            await_or_none = eval(compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+            if await_or_none is not None:
+                await await_or_none
+
+    run(scene())
+    assert isinstance(names["answer"], Decision) and names["answer"].allowed

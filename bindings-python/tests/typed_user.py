@@ -6,15 +6,35 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
-from tidegate import BoundedQueue, CircuitBreaker, CircuitOpenError, Decision, ManualClock, Permit, TokenBucket
-from tidegate.asgi import TidegateMiddleware
-from tidegate.fastapi import RateLimit, breaker, install_exception_handlers
-from tidegate.keys import client_ip, first_of, header
+from tidegate import (
+    Block,
+    BoundedQueue,
+    CircuitBreaker,
+    CircuitOpenError,
+    Decision,
+    LimitSet,
+    ManualClock,
+    Permit,
+    RateLimiter,
+    Tier,
+    TokenBucket,
+)
+from tidegate.asgi import Rule, TidegateMiddleware
+from tidegate.fastapi import Charge, RateLimit, breaker, install_exception_handlers, limit
+from tidegate.keys import ClientIP, client_ip, each_of, first_of, header, path, user
+from tidegate.limits import TidegateStorage
+from tidegate.starlette import limit as endpoint_limit
 
 clock = ManualClock()
 bucket = TokenBucket("400/s", burst=800, clock=clock)
 payment = CircuitBreaker("payment", failure_on=(OSError, TimeoutError), cooldown=timedelta(seconds=5))
 orders: BoundedQueue[dict[str, int]] = BoundedQueue(1000, on_full="reject")
+
+
+limiter = RateLimiter("100/min", burst=20, fastest=("1000/min", 50), block=Block(3, 60, timedelta(minutes=5)), clock=clock)
+pro: Tier = limiter.tier("1000/min", burst=50)
+limits = LimitSet(user=limiter, everyone=bucket)
+storage = TidegateStorage("tidegate://?max_keys=5000")
 
 
 @payment
@@ -46,6 +66,18 @@ async def work() -> None:
         wait: float = refusal.retry_after
         print(wait, item, popped)
 
+    for answer in (limiter.check("u1"), limiter.check(b"u1", 2, pro), limits.check(user="u1"), limits.check({"user": b"u"}, n=2)):
+        who: str | None = answer.denied_by
+        print(answer.delay, who)
+    await limiter.acquire_async("u1", timeout=1)
+    limits.acquire(user="u1", timeout=timedelta(seconds=1))
+    own: dict[str, Decision] = limits.check_each(user="u1")[1]
+    print(own, storage.incr("key", 60), len(limiter))
+
+    limiter.check(5)  # type: ignore[arg-type]
+    limits.check(user=5)  # type: ignore[arg-type]
+    RateLimiter("5/s", algorithm="guess")  # type: ignore[arg-type]
+    LimitSet(user="5/s")  # type: ignore[arg-type]
     pay("five")  # type: ignore[arg-type]
     await orders.push_async("order")  # type: ignore[arg-type]
     TokenBucket(None)  # type: ignore[arg-type]
@@ -56,10 +88,30 @@ async def work() -> None:
 app = FastAPI()
 app.add_middleware(TidegateMiddleware, limit=bucket, queue=orders, exempt=("/healthz",))
 install_exception_handlers(app)
-key = first_of(header("x-user-id"), client_ip)
+key = first_of(user, header("x-user-id"), ClientIP(["10.0.0.0/8"]), client_ip)
+app.add_middleware(TidegateMiddleware, limits, key={"user": key}, rules=[Rule("POST", "/login", limit="5/min", key=each_of(key, path))])
 
 
 @app.get("/pay", dependencies=[Depends(RateLimit("5/minute"))])
 async def route(permit: Annotated[Permit, Depends(breaker("payment"))]) -> str:
     permit.ignore()
     return "ok"
+
+
+async def tenant(scope: object) -> str | None:
+    return None
+
+
+@app.get("/decorated")
+@limit("5/minute", key=tenant)
+async def decorated(n: int, charge: Annotated[Charge, Depends(RateLimit(limiter, key=key))]) -> int:
+    charge.refund()
+    return n
+
+
+@endpoint_limit("5/minute;100/hour", key=client_ip)
+def endpoint(request: object) -> str:
+    return "ok"
+
+
+text: str = endpoint(None)
