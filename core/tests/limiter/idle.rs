@@ -51,3 +51,21 @@ fn a_penalty_ends_once() {
         }
     }
 }
+
+/// The finest ticks come round in a hundred days.
+#[test]
+fn a_fast_limiter_wakes_up() {
+    for algorithm in [Algorithm::TokenBucket, Algorithm::LeakyBucket] {
+        let limiter = limiter(algorithm, 100_000_000, S, 1_000, 100);
+        let mut now = 0;
+        for days in 1..200_u64 {
+            for key in 0..20_u64 {
+                let key = (days * 100 + key).to_le_bytes();
+                assert_eq!(limiter.peek_at(now, &key, None).reset_after_ns, 0, "{algorithm} after {days} days");
+                assert!(limiter.check_at(now, &key, 1_000).allowed, "{algorithm} after {days} days");
+                now += 777_777;
+            }
+            now += days * 86_400 * S;
+        }
+    }
+}

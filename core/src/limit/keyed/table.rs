@@ -379,12 +379,14 @@ impl Table {
         self.lines.iter().map(live).sum()
     }
 
-    /// Moves the evicting moment to `now`, a grain at a time; the result is never after `now` unless somebody's was.
+    /// Moves the evicting moment to `now`, a grain at a time; the result is never after `now` unless somebody's was, and not by
+    /// much: a moment that is further ahead than [`OLD_READING`] is so long ago that the ticks have come round (the finest in 52
+    /// days).
     fn advance<K: Layout>(&self, kind: &K, now: Now) -> u64 {
         let coarse = now.tick & !((1 << kind.grain()) - 1);
         // Acquire: pairs with the release below.
         let mut evict = self.evict.load(Ordering::Acquire);
-        while later(coarse, evict) {
+        while evict.wrapping_sub(coarse) > OLD_READING {
             // AcqRel: raised before the claim that uses it. Acquire: as the load.
             match self.evict.compare_exchange(evict, coarse, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return coarse,
@@ -424,6 +426,8 @@ impl Table {
 }
 
 const SHARED_USED: u64 = 1 << 63;
+/// So many ticks at most is one reading of the clock older than another: half an hour of the finest.
+const OLD_READING: u64 = 1 << 52;
 
 /// The state in a word of the sketch; free from `evict` on where nobody used it lately.
 fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
