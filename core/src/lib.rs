@@ -1,4 +1,4 @@
-//! Lock-free rate limiting, circuit breaking and backpressure.
+#![doc = include_str!("../README.md")]
 
 mod stats;
 mod sync;
@@ -22,3 +22,8 @@ pub use quota::Quota;
 
 /// The version of this crate, and of every package built from this workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the page shows runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/coming-from-governor.md")]
+mod coming_from_governor {}
