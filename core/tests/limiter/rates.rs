@@ -139,6 +139,10 @@ fn what_cannot_be_had_is_refused_with_the_reason() {
         let error = RateLimiter::with_config(config, Clock::from(ManualClock::new(0))).expect_err("no such table");
         assert_eq!(error.field(), "max_keys");
     }
+    for algorithm in [Algorithm::SlidingWindow, Algorithm::SlidingLog] {
+        let error = make(algorithm, 5, "100/min".parse().ok()).expect_err("one period for all");
+        assert_eq!(error.field(), "period");
+    }
     let fast = "1000000/s".parse::<Quota>().expect("a quota");
     let slow = super::limiter(Algorithm::TokenBucket, 1, S, 10, 10);
     assert_eq!(slow.tier(fast).expect_err("too fast").field(), "rate");

@@ -173,6 +173,7 @@ impl RateLimiter {
         }
         let quotas: Vec<Quota> = std::iter::once(quota).chain(config.fastest).collect();
         let rule = Rule::new(algorithm, &quotas, Table::places(max_keys), huge_pages)?;
+        quotas.iter().try_for_each(|quota| rule.units(quota).map(|_| ()))?;
         let units = rule.units(&quota)?;
         let strikes = config.block.map(|block| Strikes::new(block, max_keys, huge_pages)).transpose()?;
         Ok(Self {

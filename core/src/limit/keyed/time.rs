@@ -51,6 +51,19 @@ impl Ticks {
         if self.shift >= 0 { ns >> self.shift } else { ns.wrapping_shl(self.shift.unsigned_abs()) }
     }
 
+    /// The tick that `ns` falls into, which may be years from `now`: so far away that ticks would come round, one far away on
+    /// the same side.
+    pub(super) fn near(self, ns: u64, now: Now) -> u64 {
+        const FAR: i128 = 1 << 62;
+        let away = i128::from(ns) - i128::from(now.ns);
+        if self.shift < 0 {
+            let ticks = (away << self.shift.unsigned_abs()).clamp(-FAR, FAR);
+            now.tick.wrapping_add(ticks as u64)
+        } else {
+            self.at(ns)
+        }
+    }
+
     /// Nanoseconds from `now` until `tick` begins, rounded up; 0 if it has.
     pub(super) fn until(self, tick: u64, now: Now) -> u64 {
         let ahead = tick.wrapping_sub(now.tick) as i64;

@@ -77,7 +77,7 @@ impl Gcra {
     /// From the end of a penalty on a bucket refills from empty, a queue is empty.
     #[cold]
     fn after_penalty(&self, state: u64, now: Now, capacity: u64) -> u64 {
-        let end = self.ticks.at(self.penalty.end(state, now.ns).unwrap_or(0));
+        let end = self.ticks.near(self.penalty.end(state, now.ns).unwrap_or(0), now);
         if self.paced { end } else { end.wrapping_add(capacity) }
     }
 
@@ -143,6 +143,10 @@ impl Kind for Gcra {
     }
 
     fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
+        if let Some(left) = self.penalty.left(state, now.ns) {
+            let fill = if self.paced { 0 } else { self.ticks.ns(units.capacity) };
+            return Level { remaining: 0, reset_after_ns: left.saturating_add(fill) };
+        }
         let (tat, _) = self.tat(units, state, now);
         let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
         let tokens = units.capacity.saturating_sub(deficit) / units.span.max(1);
