@@ -182,6 +182,8 @@ impl LimitSet {
 }
 
 #[cfg(all(test, not(loom)))]
+mod keyed_tests;
+#[cfg(all(test, not(loom)))]
 mod tests;
 #[cfg(all(test, not(loom)))]
 mod undo_tests;

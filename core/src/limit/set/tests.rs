@@ -1,4 +1,4 @@
-//! Sets of buckets; those with keys are in `tests/limit_set.rs`.
+//! Sets of buckets.
 
 use super::*;
 use crate::decision::NEVER;
