@@ -1,6 +1,9 @@
 //! What the hardware charges for the least that a decision can do.
 
 use crate::harness::Contender;
+use crate::keyed;
+use crate::keys::Keys;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One atomic addition.
@@ -32,6 +35,19 @@ pub fn clock_and_cas() -> Contender {
                 old = other;
             }
         }
+    })
+    .into_floor()
+}
+
+/// A look at every byte of the key: what its bytes cost to fetch, without a table.
+pub fn read(keys: &Arc<Keys>) -> Contender {
+    let keys = Arc::clone(keys);
+    Contender::looping("reading the key", move || {
+        keyed::over(&keys, |key| {
+            let (words, rest) = key.as_bytes().as_chunks::<8>();
+            let word = words.iter().fold(0, |sum, word| sum ^ u64::from_le_bytes(*word));
+            rest.iter().fold(word, |sum, byte| sum ^ u64::from(*byte)) != u64::MAX
+        })
     })
     .into_floor()
 }

@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How much to measure.
+#[derive(Clone)]
 pub struct Plan {
     /// Rounds of a row: each measures every contender once.
     pub rounds: usize,
     /// The time that one measurement takes, about.
     pub batch: Duration,
+    /// Rounds that an object lasts: one that is dear to fill is not made for each.
+    pub keep: usize,
     /// A row ends early, with fewer rounds, when it has taken this long: on a busy machine most measurements are repeated.
     pub row: Duration,
     /// Rows whose name contains one of these; all if empty.
@@ -22,12 +25,12 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { rounds: 301, batch: Duration::from_micros(500), row: Duration::from_secs(15), only: Vec::new() }
+        Self { rounds: 301, batch: Duration::from_micros(500), keep: 1, row: Duration::from_secs(15), only: Vec::new() }
     }
 }
 
 /// Does the measured operation as often as it is told to.
-type Body = Box<dyn Fn(u64) + Send + Sync>;
+pub type Body = Box<dyn Fn(u64) + Send + Sync>;
 
 /// One line of a row: something that makes a fresh object and the operation on it.
 pub struct Contender {
@@ -81,11 +84,12 @@ pub struct Row {
 impl Plan {
     /// Measures a row and prints it as a line of JSON.
     pub fn measure(&self, row: Row) {
-        if !self.only.is_empty() && !self.only.iter().any(|part| row.work.contains(part.as_str())) {
+        if !self.wants(row.work) {
             return;
         }
         eprintln!("  {}", row.work);
-        let times: Vec<u64> = row.contenders.iter().map(|contender| self.calibrate(contender, row.threads)).collect();
+        let (mut bodies, times): (Vec<Body>, Vec<u64>) =
+            row.contenders.iter().map(|contender| self.calibrate(contender, row.threads)).unzip();
         let mut samples = vec![Vec::with_capacity(self.rounds); row.contenders.len()];
         let began = Instant::now();
         for round in 0..self.rounds {
@@ -95,15 +99,23 @@ impl Plan {
             }
             for turn in 0..row.contenders.len() {
                 let index = (round + turn) % row.contenders.len();
-                let body = (row.contenders[index].make)();
-                samples[index].push(time(&body, times[index], row.threads));
+                // An object that lasts may as well begin with the calibration.
+                if round % self.keep == 0 && (round > 0 || self.keep == 1) {
+                    bodies[index] = (row.contenders[index].make)();
+                }
+                samples[index].push(time(&bodies[index], times[index], row.threads));
             }
         }
         println!("{}", json(&row, &samples));
     }
 
-    /// How many operations a thread does in about `batch`.
-    fn calibrate(&self, contender: &Contender, threads: usize) -> u64 {
+    /// Whether the row was asked for.
+    pub fn wants(&self, work: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| work.contains(part.as_str()))
+    }
+
+    /// The operation, and how often a thread does it in about `batch`.
+    fn calibrate(&self, contender: &Contender, threads: usize) -> (Body, u64) {
         let body = (contender.make)();
         let mut times = 20;
         loop {
@@ -111,7 +123,7 @@ impl Plan {
             let took = each * times as f64;
             let wanted = self.batch.as_nanos() as f64;
             if took > wanted / 4.0 {
-                return ((wanted / each) as u64).max(20);
+                return (body, ((wanted / each) as u64).max(20));
             }
             times *= 4;
         }

@@ -2,9 +2,14 @@
 
 mod breaker;
 mod bucket;
+mod flood;
 mod floor;
 mod harness;
+mod keyed;
+mod keys;
+mod memory;
 mod queue;
+mod set;
 
 use harness::Plan;
 
@@ -16,9 +21,11 @@ fn main() {
         std::process::abort();
     }));
     let mut plan = Plan::default();
-    for argument in std::env::args().skip(1) {
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => (plan.rounds, plan.row) = (61, std::time::Duration::from_secs(4)),
+            "--resident" => return memory::child(arguments.next().as_deref()),
             only if !only.starts_with('-') => plan.only.push(only.to_owned()),
             other => {
                 eprintln!("unknown option {other}; usage: tidegate-bench [--quick] [part of a row's name ...]");
@@ -27,6 +34,10 @@ fn main() {
         }
     }
     bucket::rows(&plan);
+    keyed::rows(&plan);
+    memory::rows(&plan);
+    flood::rows(&plan);
+    set::rows(&plan);
     breaker::rows(&plan);
     queue::rows(&plan);
 }
