@@ -1,7 +1,7 @@
 """Prints the table of a benchmark run and writes its results: report.py ROWS.jsonl... RESULTS.json
 
 A row is a line of JSON: {"door", "work", "tidegate": name of our contender, "floor": name or null, "floors": [names],
-"targets": [{"of": contender, "most": times its time}], "ns": {contender: [nanoseconds, one a round]}, "notes": [text]}
+"targets": [{"of": contender, "most": times its time}], "ns": {contender: [nanoseconds, one a round]}, "notes": [text], "unit": "B" where they are bytes}
 or {"door", "work", "skipped": why}. Times are medians; a ratio is the median of those taken round by round, with
 their quartiles beside it.
 """
@@ -78,6 +78,9 @@ def verdict(row: dict, target: dict) -> str:
 def entries(row: dict) -> list[dict]:
     """The row as the results file has it, once for each peer."""
     floor = row["floor"]
+    if row.get("unit"):
+        # The results file holds times.
+        return []
     common = {
         "work": row["work"],
         "door": row["door"],
@@ -103,7 +106,7 @@ def table(rows: list[dict]) -> None:
         print(f"\n{row['door']}: {row['work']}")
         targets = {target["of"]: target for target in row["targets"]}
         for name, times in row["ns"].items():
-            line = f"  {name + (' (floor)' if name == row['floor'] else ''):<42}{shown(statistics.median(times)):>12}"
+            line = f"  {name + (' (floor)' if name == row['floor'] else ''):<42}{shown(statistics.median(times), row):>12}"
             if name != row["tidegate"]:
                 measured = ratio(row, name)
                 line += f"{'–' if measured is None else f'{measured:.2f} ×':>14}{spread(row, name):>14}"
@@ -115,7 +118,9 @@ def table(rows: list[dict]) -> None:
     print()
 
 
-def shown(ns: float) -> str:
+def shown(ns: float, row: dict) -> str:
+    if unit := row.get("unit"):
+        return f"{ns:.1f} {unit}"
     return f"{ns:.1f} ns" if abs(ns) < 10_000 else f"{ns / 1000:.1f} µs"
 
 

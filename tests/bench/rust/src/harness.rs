@@ -196,7 +196,7 @@ fn preemptions() -> i64 {
 
 /// Keeps this thread on the `nth` of the processors that it may use, counted from the last (the first serves most interrupts).
 #[cfg(target_os = "linux")]
-fn pin(nth: usize) {
+pub fn pin(nth: usize) {
     // SAFETY: a cpu_set_t is plain bits, for which zero is a value; the calls read and write only the set that they are given.
     unsafe {
         let mut allowed: libc::cpu_set_t = std::mem::zeroed();
@@ -214,7 +214,7 @@ fn pin(nth: usize) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn pin(_nth: usize) {}
+pub fn pin(_nth: usize) {}
 
 fn json(row: &Row, samples: &[Vec<f64>]) -> String {
     let list = |values: Vec<String>| values.join(",");
