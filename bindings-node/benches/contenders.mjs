@@ -52,6 +52,61 @@ const rawCall = async () => {
   };
 };
 
+/** Keys in an order that no cache foresees. */
+const KEYS = 10_000;
+const names = Array.from({ length: KEYS }, (_, index) => `user:${String(index).padStart(12, '0')}`);
+const ORDER = Array.from({ length: 2 ** 16 }, (_, index) => names[(index * 7919 + ((index * index) >>> 7)) % KEYS]);
+
+const keyed = (make) => async () => {
+  const limit = await make();
+  return (n) => {
+    let admitted = 0;
+    for (let i = 0; i < n; i += 1) if (limit.tryAcquire(ORDER[i & 0xffff])) admitted += 1;
+    if (admitted !== n) throw new Error(`${n - admitted} of ${n} were denied`);
+  };
+};
+const keyedAsync = (make) => async () => {
+  const hit = await make();
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) await hit(ORDER[i & 0xffff]);
+  };
+};
+
+/** A bucket per key in a Map, as one writes it by hand: nothing ever leaves it. */
+class NaiveLimiter {
+  buckets = new Map();
+
+  tryAcquire(key, n = 1) {
+    let bucket = this.buckets.get(key);
+    if (bucket === undefined) this.buckets.set(key, (bucket = new NaiveBucket(1, 500_000)));
+    return bucket.tryAcquire(n);
+  }
+}
+
+// Slow to come back, so that every key stays live, and large enough that none is ever denied.
+const tidegateKeyed = keyed(async () => {
+  const { RateLimiter } = await import('tidegate');
+  return new RateLimiter({ rate: '1/s', burst: 500_000, maxKeys: 2 * KEYS });
+});
+const naiveKeyed = keyed(async () => new NaiveLimiter());
+const flexibleKeyed = keyedAsync(async () => {
+  const { RateLimiterMemory } = await import('rate-limiter-flexible');
+  const limiter = new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: 3600 });
+  return (key) => limiter.consume(key);
+});
+const memoryStore = keyedAsync(async () => {
+  const { MemoryStore } = await import('express-rate-limit');
+  const store = new MemoryStore();
+  store.init({ windowMs: 3_600_000 });
+  return (key) => store.increment(key);
+});
+const tidegateStore = keyedAsync(async () => {
+  const { TidegateStore } = await import('tidegate/express-rate-limit');
+  const store = new TidegateStore({ maxKeys: 2 * KEYS });
+  store.init({ windowMs: 3_600_000 });
+  return (key) => store.increment(key);
+});
+
 const rateLimiterFlexible = async () => {
   const { RateLimiterMemory } = await import('rate-limiter-flexible');
   const limiter = new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: 3600 });
@@ -122,6 +177,23 @@ export const ROWS = [
       'naive JS class': buckets(8, naiveBucket),
       'raw N-API call': rawCall,
     },
+  },
+  {
+    work: 'keyed by a 17-character string, 10,000 keys',
+    floor: 'raw N-API call',
+    targets: [{ of: 'naive JS Map', most: 1.1 }],
+    contenders: {
+      tidegate: tidegateKeyed,
+      'naive JS Map': naiveKeyed,
+      'rate-limiter-flexible': flexibleKeyed,
+      'raw N-API call': rawCall,
+    },
+  },
+  {
+    work: "express-rate-limit's store, 10,000 keys",
+    floor: 'raw N-API call',
+    targets: [],
+    contenders: { tidegate: tidegateStore, MemoryStore: memoryStore, 'raw N-API call': rawCall },
   },
   {
     work: 'breaker, async call that succeeds',

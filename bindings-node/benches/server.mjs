@@ -1,11 +1,13 @@
-// A Nest application on Fastify with one route: server.mjs <bare|no-op guard|tidegate|ThrottlerGuard>
+// A Nest application on Fastify with one route: server.mjs ROW NAME
 // Answers each message with the CPU time that this process has used so far.
 import 'reflect-metadata';
-import { Controller, Get, Injectable, Module } from '@nestjs/common';
+import { Controller, Get, HttpException, Injectable, Module } from '@nestjs/common';
 import { APP_GUARD, NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
 import { TidegateModule } from 'tidegate/nest';
+
+const [, , row, name] = process.argv;
 
 class HelloController {
   hello() {
@@ -24,20 +26,56 @@ class NoOpGuard {
     return true;
   }
 }
-Injectable()(NoOpGuard);
+
+/** The floor of refusals: headers and a body that are always the same. */
+class RefusingGuard {
+  canActivate(context) {
+    const reply = context.switchToHttp().getResponse();
+    reply.header('RateLimit-Policy', '"default";q=1;w=3600');
+    reply.header('RateLimit', '"default";r=0;t=3600');
+    reply.header('Retry-After', '3600');
+    throw new HttpException({ status: 429, title: 'Too many requests' }, 429);
+  }
+}
+
+/** A user by header, as an authentication that has run before would have it. */
+class UserThrottlerGuard extends ThrottlerGuard {
+  async getTracker(request) {
+    return request.headers['x-user'];
+  }
+}
+for (const guard of [NoOpGuard, RefusingGuard, UserThrottlerGuard]) Injectable()(guard);
+
+const guarded = (guard) => ({ providers: [{ provide: APP_GUARD, useClass: guard }] });
+const throttled = (limit, guard = ThrottlerGuard) => ({
+  imports: [ThrottlerModule.forRoot([{ ttl: 60_000, limit }])],
+  ...guarded(guard),
+});
+const limited = (limit) => ({ imports: [TidegateModule.forRoot({ limits: { default: limit } })] });
 
 const VARIANTS = {
-  bare: {},
-  'no-op guard': { providers: [{ provide: APP_GUARD, useClass: NoOpGuard }] },
-  tidegate: { imports: [TidegateModule.forRoot({ limits: { default: { rate: 1e8, burst: 2 ** 32 - 1 } } })] },
-  ThrottlerGuard: {
-    imports: [ThrottlerModule.forRoot([{ ttl: 60_000, limit: 1e9 }])],
-    providers: [{ provide: APP_GUARD, useClass: ThrottlerGuard }],
+  one: {
+    bare: {},
+    'no-op guard': guarded(NoOpGuard),
+    tidegate: limited({ rate: 1e8, burst: 2 ** 32 - 1 }),
+    ThrottlerGuard: throttled(1e9),
+  },
+  users: {
+    bare: {},
+    'no-op guard': guarded(NoOpGuard),
+    tidegate: limited({ rate: '100/minute', key: 'header:x-user' }),
+    ThrottlerGuard: throttled(100, UserThrottlerGuard),
+  },
+  refused: {
+    bare: {},
+    'guard that refuses': guarded(RefusingGuard),
+    tidegate: limited({ rate: '1/year', key: 'ip' }),
+    ThrottlerGuard: throttled(0),
   },
 };
 
 class AppModule {}
-Module({ controllers: [HelloController], ...VARIANTS[process.argv[2]] })(AppModule);
+Module({ controllers: [HelloController], ...VARIANTS[row][name] })(AppModule);
 
 const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: false });
 await app.listen(0, '127.0.0.1');

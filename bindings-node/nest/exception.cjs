@@ -6,12 +6,21 @@ const { problemOf } = require('../http/problem.cjs');
 
 /** The guard's refusal. An HttpException, so that it is a 429 even where nobody installed our filter. */
 class RateLimitException extends HttpException {
+  #policies;
+  #cause;
+
   constructor(refusal) {
     const problem = problemOf(refusal);
-    const names = refusal.policies.map((name) => `'${name}'`).join(', ') || 'a deny list';
-    super(problem, problem.status, { cause: new RateLimitedError(`refused by ${names}`, refusal.retryAfterMs) });
+    super(problem, problem.status);
+    this.#policies = refusal.policies;
     this.retryAfterMs = refusal.retryAfterMs;
     this.retryAfter = refusal.retryAfter;
+  }
+
+  /** Made when somebody asks: a second stack trace would cost every refusal as much as the first. */
+  get cause() {
+    const names = this.#policies.map((name) => `'${name}'`).join(', ') || 'a deny list';
+    return (this.#cause ??= new RateLimitedError(`refused by ${names}`, this.retryAfterMs));
   }
 }
 
