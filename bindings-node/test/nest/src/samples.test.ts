@@ -1,0 +1,43 @@
+// What README and the pages show: compiled with these tests, and run here.
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+const require = createRequire(join(process.cwd(), 'package.json'));
+const directory = join(process.cwd(), 'src/samples');
+const named = (end: string) => readdirSync(directory).filter((name) => name.endsWith(end));
+
+/** Runs a CommonJS sample and gives the values of `names`. */
+function run(file: string, ...names: string[]): any[] {
+  const code = readFileSync(join(directory, file), 'utf8');
+  return new Function('require', `${code}\nreturn [${names.join(', ')}];`)(require);
+}
+
+describe('the samples', () => {
+  for (const name of named('.ts')) {
+    it(`${name} loads`, () => import(`./samples/${name.replace(/\.ts$/, '.js')}`));
+  }
+
+  it('show a test that does not wait', async () => {
+    const source = named('.ts').find((name) => readFileSync(join(directory, name), 'utf8').includes('export async function test'));
+    const sample = await import(`./samples/${source?.replace(/\.ts$/, '.js')}`);
+    assert.deepEqual(await sample.test(), [200, 200, 429, 200]);
+  });
+
+  it('refuse logins before and after rate-limiter-flexible', async () => {
+    for (const file of ['coming-from-rate-limiter-flexible-0.txt', 'coming-from-rate-limiter-flexible-1.txt']) {
+      const [login] = run(file, 'login');
+      const answers = [await login('a'), await login('a'), await login('a'), await login('a'), await login('b')];
+      assert.match(answers.join(), /^go on,go on,again in \d+ s,again in (599|600|601) s,go on$/, file);
+    }
+  });
+
+  it('refuse by the second before and after rate-limiter-flexible', async () => {
+    for (const file of ['coming-from-rate-limiter-flexible-2.txt', 'coming-from-rate-limiter-flexible-3.txt']) {
+      const [may] = run(file, 'may');
+      assert.deepEqual([await may('a'), await may('a'), await may('a'), await may('b')], [true, true, false, true], file);
+    }
+  });
+});
