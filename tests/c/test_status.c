@@ -7,11 +7,12 @@
 
 static const int32_t ALL[] = {TG_OK,       TG_DENIED,   TG_OPEN,        TG_FULL, TG_CLOSED,        TG_EMPTY,
                               TG_NULL,     TG_PANIC,    TG_OUT_OF_RANGE, TG_SYNTAX, TG_CONFLICT,   TG_STRUCT_SIZE,
-                              TG_UTF8,     TG_UNKNOWN_VALUE, TG_NOT_MANUAL, TG_NO_PERMIT, TG_INVALID};
+                              TG_UTF8,     TG_UNKNOWN_VALUE, TG_NOT_MANUAL, TG_NO_PERMIT, TG_INVALID,
+                              TG_BUFFER};
 enum { COUNT = sizeof ALL / sizeof *ALL };
 
 static void values_are_fixed(void) {
-    static const int32_t FIXED[COUNT] = {0, 1, 2, 3, 4, 5, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11};
+    static const int32_t FIXED[COUNT] = {0, 1, 2, 3, 4, 5, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12};
     for (int i = 0; i < COUNT; i++) CHECK_EQ(ALL[i], FIXED[i]);
 }
 
@@ -25,7 +26,7 @@ static void every_status_has_its_own_text(void) {
 }
 
 static void unknown_statuses_are_told_as_such(void) {
-    static const int32_t UNKNOWN[] = {6, 99, -12, INT32_MIN, INT32_MAX};
+    static const int32_t UNKNOWN[] = {6, 99, -13, INT32_MIN, INT32_MAX};
     for (int i = 0; i < 5; i++) CHECK(strcmp(tg_status_message(UNKNOWN[i]), "unknown status") == 0);
 }
 
