@@ -37,6 +37,8 @@ mod _tidegate {
     #[pymodule_export]
     use crate::http::problem::{problem_body, retry_after_seconds};
     #[pymodule_export]
+    use crate::http::taken::Taken;
+    #[pymodule_export]
     use crate::limit::block::Block;
     #[pymodule_export]
     use crate::limit::bucket::{Reservation, TokenBucket};

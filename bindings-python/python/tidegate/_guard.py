@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
-from ._tidegate import Decision, LimitSet, RateLimiter, TokenBucket
+from ._tidegate import Decision, LimitSet, RateLimiter, Taken, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
 from .headers import HeaderList, Policies, Problem
-from .keys import KeyFunction, client_ip, resolve, settled
+from .keys import KeyFunction, client_ip, resolve
 
 __all__ = ["Charge", "Cost", "Guard", "Keys"]
 
@@ -17,7 +17,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Cost: TypeAlias = int | Callable[[Scope], int]
 Keys: TypeAlias = KeyFunction | Mapping[str, KeyFunction]
 
-# What a request has taken already, so that a limit that stands in its way twice counts it once.
+# Where a request's scope says what it has taken already, so that a limit that stands in its way twice counts it once.
 _COUNTED = "tidegate.counted"
 
 
@@ -28,48 +28,43 @@ class Charge:
     counted. A route that got it from its dependency may give it back: ``charge.refund()``.
     """
 
-    __slots__ = (
-        "_guard",
-        "_refunded",
-        "admitted",
-        "decision",
-        "fields",
-        "keys",
-        "n",
-        "retry_after",
-        "shared",
-        "told",
-    )
+    __slots__ = ("_guard", "_taken", "admitted", "shared", "told")
 
-    def __init__(
-        self, guard: Guard, keys: Any, n: int, decision: Decision, fields: HeaderList, retry_after: float
-    ) -> None:
+    def __init__(self, guard: Guard, taken: Taken, told: bool) -> None:
         self._guard = guard
-        self._refunded = False
-        self.keys = keys
-        self.n = n
-        self.decision = decision
-        self.admitted = decision.allowed or guard.dry_run
-        self.fields = fields
-        self.retry_after = retry_after
+        self._taken = taken
+        self.admitted = not taken.retry_after or guard.dry_run
         # Whether the fields are on their way to the client, and whether by the middleware.
-        self.told = self.shared = False
+        self.told = self.shared = told
 
-    def refund(self) -> None:
-        """Gives the cost back, once; nothing where the limit refused."""
-        if self.decision.allowed and not self._refunded:
-            self._refunded = True
-            self._guard.give_back(self.keys, self.n)
+    @property
+    def decision(self) -> Decision:
+        """The limit's answer."""
+        return self._taken.decision
+
+    @property
+    def keys(self) -> Any:
+        """What was counted: None, a key, or pairs of names and keys."""
+        return self._taken.keys
+
+    @property
+    def fields(self) -> HeaderList:
+        """What the client is told."""
+        return self._taken.fields
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds after which another try makes sense."""
+        return self._guard.retry_after(self._taken)
 
     @property
     def violated(self) -> str:
         """The policy that refused."""
-        return self.decision.denied_by or self._guard.name
+        return self._taken.decision.denied_by or self._guard.name
 
-    @property
-    def problem(self) -> Problem:
-        """The answer to a refused client."""
-        return self._guard.problem(self.violated)
+    def refund(self) -> None:
+        """Gives the cost back, once; nothing where the limit refused."""
+        self._guard.give_back(self._taken)
 
 
 class Guard:
@@ -89,14 +84,15 @@ class Guard:
     """
 
     __slots__ = (
-        "_check",
         "_cost",
         "_headers",
         "_jitter",
-        "_key",
+        "_paces",
         "_problems",
+        "_take",
         "_tell",
         "dry_run",
+        "key",
         "limit",
         "name",
         "would_deny",
@@ -121,73 +117,104 @@ class Guard:
         self.dry_run = dry_run
         self.would_deny = 0
         self._cost = _cost(cost, self.limit)
-        self._key = _keys(key, self.limit, client)
-        self._check: Any = self.limit.check_each if isinstance(self.limit, LimitSet) else self.limit.check
-        self._tell = Policies(self.limit, name, legacy=legacy_headers, jitter=jitter).tell
+        self.key = _keys(key, self.limit, client)
+        policies = Policies(self.limit, name, legacy=legacy_headers, jitter=jitter)
+        self._tell = policies.tell
+        # A subclass may have a check of its own.
+        self._take = policies.take if type(self.limit) in (RateLimiter, TokenBucket) else self._take_from
         self._headers = headers and not dry_run
         self._jitter = jitter > 0
+        self._paces = _paces(self.limit)
         names = self.limit.limits if isinstance(self.limit, LimitSet) else (name,)
         self._problems = {name: Problem.limited(name) for name in names}
 
     async def keys(self, scope: Scope) -> Any:
         """Whose limit it is: None, one key, or a tuple of pairs for a LimitSet."""
-        key = self._key
+        key = self.key
         if key is None:
             return None
-        if isinstance(key, tuple):
+        if key.__class__ is tuple:
             return tuple([(name, await resolve(function, scope) or "") for name, function in key])
-        found = key(scope)
-        # Most functions answer at once, with a text.
-        return found if found.__class__ is str else await settled(found) or ""
+        return await resolve(key, scope) or ""
 
-    async def charge(self, scope: Scope, keys: Any = None) -> Charge:
-        """Takes the cost (once for a request, however often it is asked) and waits for its turn where the limit paces."""
-        if keys is None and self._key is not None:
-            keys = await self.keys(scope)
+    def take(self, scope: Scope, keys: Any) -> Taken:
+        """Takes the cost, once for a request, however often it is asked."""
         counted = scope.get(_COUNTED)
+        if counted is not None:
+            for known in counted:
+                if known.limit is self.limit and known.keys == keys:
+                    found: Taken = known
+                    return found
+        n: Any = self._cost
+        if n.__class__ is not int:
+            n = n(scope)
+        taken = self._take(keys, n, self._headers)
         if counted is None:
-            counted = scope[_COUNTED] = {}
-        known = counted.get((id(self.limit), keys))
-        if known is not None:
-            known_charge: Charge = known
-            return known_charge
-        n: Any = self._cost if self._cost.__class__ is int else self._cost(scope)  # type: ignore[operator]
-        if keys is None:
-            decision = self._check() if n == 1 else self._check(n=n)
-        elif keys.__class__ is tuple:
-            decision = self._check(dict(keys), n=n)
+            scope[_COUNTED] = [taken]
         else:
-            decision = self._check(keys) if n == 1 else self._check(keys, n)
-        each = None
-        if decision.__class__ is tuple:
-            decision, each = decision
-        fields, retry_after = self._tell(decision, each)
-        charge = Charge(
-            self, keys, n, decision, fields if self._headers else [], retry_after if self._jitter else decision.retry_after
-        )
-        counted[id(self.limit), keys] = charge
-        if not decision.allowed and self.dry_run:
+            counted.append(taken)
+        if self.dry_run and taken.retry_after:
             self.would_deny += 1
-        if decision.delay:
-            try:
-                await sleep_async(decision.delay, getattr(self.limit, "clock", None))
-            except BaseException:
-                charge.refund()
-                raise
-        return charge
+        return taken
 
-    def give_back(self, keys: Any, n: int) -> None:
-        """Charge.refund."""
-        if keys is None:
-            self.limit.refund(n=n)
-        elif keys.__class__ is tuple:
-            self.limit.refund(dict(keys), n=n)
+    def _take_from(self, keys: Any, n: int, show: bool) -> Taken:
+        """``Policies.take`` for sets and for limits that are not ours."""
+        each = None
+        if isinstance(self.limit, LimitSet):
+            decision, each = self.limit.check_each(dict(keys or ()), n=n)
+        elif keys is None:
+            decision = self.limit.check() if n == 1 else self.limit.check(n)
         else:
-            self.limit.refund(keys, n)
+            decision = self.limit.check(keys) if n == 1 else self.limit.check(keys, n)
+        fields, retry_after = self._tell(decision, each)
+        return Taken(self.limit, keys, n, decision, fields if show else [], retry_after)
 
-    def problem(self, violated: str) -> Problem:
-        """The body of a refusal."""
+    def pause(self, taken: Taken) -> Awaitable[None] | None:
+        """What to wait for before the request goes on, where the limit paces; a wait that is broken off gives its place back."""
+        return self._wait(taken) if self._paces and taken.decision.delay else None
+
+    async def _wait(self, taken: Taken) -> None:
+        try:
+            await sleep_async(taken.decision.delay, getattr(self.limit, "clock", None))
+        except BaseException:
+            self.give_back(taken)
+            raise
+
+    async def charge(self, scope: Scope) -> Charge:
+        """A route's own: takes the cost and waits for its turn."""
+        keys, before = await self.keys(scope), len(scope.get(_COUNTED) or ())
+        taken = self.take(scope, keys)
+        # What was counted already has told its fields, and waited.
+        known = len(scope[_COUNTED]) == before
+        pause = None if known else self.pause(taken)
+        if pause is not None:
+            await pause
+        return Charge(self, taken, known)
+
+    def give_back(self, taken: Taken) -> None:
+        """Gives a cost back, unless it was refused or is back already."""
+        if not taken.claim_refund():
+            return
+        if taken.keys is None:
+            self.limit.refund(n=taken.n)
+        elif taken.keys.__class__ is tuple:
+            self.limit.refund(dict(taken.keys), n=taken.n)
+        else:
+            self.limit.refund(taken.keys, taken.n)
+
+    def retry_after(self, taken: Taken) -> float:
+        """Seconds to tell a refused client, lengthened where there is jitter."""
+        return taken.retry_after if self._jitter else taken.decision.retry_after
+
+    def problem(self, taken: Taken) -> Problem:
+        """The answer to a refused client."""
+        violated = taken.decision.denied_by or self.name
         return self._problems.get(violated) or Problem.limited(violated)
+
+
+def _paces(limit: Any) -> bool:
+    members = limit.limits.values() if isinstance(limit, LimitSet) else (limit,)
+    return any(getattr(member, "algorithm", None) == "leaky_bucket" for member in members)
 
 
 def _limit(limit: Any, burst: int | None, keyed: bool) -> Any:

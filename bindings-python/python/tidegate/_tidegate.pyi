@@ -38,6 +38,7 @@ __all__ = [
     "QueueStats",
     "RateLimiter",
     "Reservation",
+    "Taken",
     "Tier",
     "TokenBucket",
     "__version__",
@@ -323,6 +324,32 @@ class Policies:
     def tell(
         self, decision: Decision, each: dict[str, Decision] | None = None
     ) -> tuple[list[tuple[bytes, bytes]], int]: ...
+    def take(self, keys: _Key | None, n: int, show: bool = True) -> Taken: ...
+
+@final
+class Taken:
+    def __new__(
+        cls,
+        limit: object,
+        keys: object,
+        n: int,
+        decision: Decision,
+        fields: list[tuple[bytes, bytes]],
+        retry_after: int,
+    ) -> Taken: ...
+    @property
+    def limit(self) -> Any: ...
+    @property
+    def keys(self) -> Any: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def decision(self) -> Decision: ...
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]: ...
+    @property
+    def retry_after(self) -> int: ...
+    def claim_refund(self) -> bool: ...
 
 def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...
 def retry_after_seconds(seconds: float) -> int: ...

@@ -14,11 +14,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
-from ._guard import Charge, Cost, Guard, Keys
-from ._tidegate import AccessList, Decision
+from ._guard import Cost, Guard, Keys
+from ._tidegate import AccessList, Decision, Taken
 from .errors import ConfigError
 from .headers import HeaderList, Problem
-from .keys import ClientIP, client_ip
+from .keys import ClientIP, client_ip, settled
 from .rules import Condition, Rule
 
 __all__ = ["KeyedLimit", "Limit", "Overload", "Rule", "TidegateMiddleware"]
@@ -169,7 +169,12 @@ class TidegateMiddleware:
 
         chosen = await self._rule_for(scope) if self._rules else self._plain
         guard = None if chosen is None else chosen[1]
-        keys = None if guard is None else await guard.keys(scope)
+        keys: Any = None
+        if guard is not None and guard.key is not None:
+            # The common case, a function that answers at once with a text, without a coroutine of its own.
+            keys = guard.key(scope) if guard.key.__class__ is not tuple else await guard.keys(scope)
+            if keys.__class__ is not str and keys.__class__ is not tuple:
+                keys = await settled(keys) or ""
         if self._access is not None:
             verdict = self._verdict(scope, keys)
             if verdict == "allow":
@@ -178,19 +183,24 @@ class TidegateMiddleware:
                 return await _refuse(scope, receive, send, self._denied, None, [])
 
         fields: HeaderList = []
-        charge = None
         if guard is not None:
-            charge = await guard.charge(scope, keys)
-            charge.told = charge.shared = True
-            fields = charge.fields
-            if not charge.admitted:
-                return await _refuse(scope, receive, send, charge.problem, charge.retry_after, fields)
+            taken = guard.take(scope, keys)
+            fields = taken.fields
+            if taken.retry_after and not guard.dry_run:
+                return await _refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields)
+            pause = guard.pause(taken)
+            if pause is not None:
+                await pause
         queue = self._queue
         if queue is not None and not queue.is_accepting:
             return await _refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
         if kind != "http":
             return await self._app(scope, receive, send)
-        await self._serve(scope, receive, send, charge, None if chosen is None else chosen[0].refund_on)
+        if chosen is not None and chosen[0].refund_on is not None:
+            assert guard is not None
+            telling = _telling(scope, send, fields)
+            return await _with_refund(self._app, scope, receive, telling, guard, taken, chosen[0].refund_on)
+        await self._app(scope, receive, _telling(scope, send, fields))
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"
@@ -211,31 +221,46 @@ class TidegateMiddleware:
         verdicts = [self._access.verdict(address, key) for key in named]
         return "deny" if "deny" in verdicts else next(filter(None, verdicts), None)
 
-    async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, charge: Charge | None, refund_on: Callable[[int], bool] | None
-    ) -> None:
-        fields: HeaderList = [] if charge is None else charge.fields.copy()
-        scope[FIELDS] = fields
-        started = False
 
-        async def send_with_headers(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                if charge is not None and refund_on is not None and refund_on(message["status"]):
-                    charge.refund()
-                if fields:
-                    # A new message: the application may keep and reuse its own.
-                    message = {**message, "headers": [*message.get("headers", ()), *fields]}
-            await send(message)
+def _telling(scope: Scope, send: Send, fields: HeaderList) -> Send:
+    """``send``, with these fields on the answer and those that routes add until then."""
+    scope[FIELDS] = fields
 
-        try:
-            await self._app(scope, receive, send_with_headers)
-        except Exception:
-            # What stands outside answers it with a 500.
-            if charge is not None and refund_on is not None and not started and refund_on(500):
-                charge.refund()
-            raise
+    async def send_with_fields(message: Message) -> None:
+        if message["type"] == "http.response.start" and fields:
+            # A new message: the application may keep and reuse its own.
+            message = {**message, "headers": [*message.get("headers", ()), *fields]}
+        await send(message)
+
+    return send_with_fields
+
+
+async def _with_refund(
+    app: App,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    guard: Guard,
+    taken: Taken,
+    refund_on: Callable[[int], bool],
+) -> None:
+    started = False
+
+    async def send_and_judge(message: Message) -> None:
+        nonlocal started
+        if message["type"] == "http.response.start":
+            started = True
+            if refund_on(message["status"]):
+                guard.give_back(taken)
+        await send(message)
+
+    try:
+        await app(scope, receive, send_and_judge)
+    except Exception:
+        # What stands outside answers it with a 500.
+        if not started and refund_on(500):
+            guard.give_back(taken)
+        raise
 
 
 def _texts(name: str, texts: Iterable[str]) -> list[str]:

@@ -4,3 +4,4 @@ pub(crate) mod access;
 pub(crate) mod client;
 pub(crate) mod policies;
 pub(crate) mod problem;
+pub(crate) mod taken;

@@ -1,11 +1,15 @@
 //! What a client is told of a limit: RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10. Every answer
 //! carries them, and here they cost a tenth of what they cost in Python.
 
+use super::taken::Taken;
+use crate::args::Cost;
 use crate::errors::from_core;
 use crate::limit::bucket::TokenBucket;
 use crate::limit::decision::Decision;
+use crate::limit::key::Key;
 use crate::limit::keyed::RateLimiter;
 use crate::limit::set::LimitSet;
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -38,6 +42,7 @@ macro_rules! name {
 #[pyclass(frozen, module = "tidegate.headers")]
 #[derive(Debug)]
 pub(crate) struct Policies {
+    limit: Py<PyAny>,
     members: Box<[Member]>,
     legacy: bool,
     jitter: Jitter,
@@ -115,7 +120,7 @@ impl Policies {
             [Member::new(name, unit, limit)?].into()
         };
         let jitter = Jitter::new(jitter).map_err(|error| from_core(py, &error))?;
-        Ok(Self { members, legacy, jitter })
+        Ok(Self { limit: limit.clone().unbind(), members, legacy, jitter })
     }
 
     /// The fields of an answer, and the seconds of its Retry-After (0 when admitted: it has none).
@@ -148,8 +153,40 @@ impl Policies {
                 }
             }
         }
+        Ok((self.fields(py, &quota, &state, &told)?, told.retry_after))
+    }
+
+    /// Takes `n` of the bucket, or of the key's in the limiter, and tells of it: `check` and `tell` in one. The limit must be one of the
+    /// two; with `show` False the client is told nothing but when to come back.
+    #[pyo3(signature = (keys, n, show = true))]
+    fn take(&self, py: Python<'_>, keys: Option<&Bound<'_, PyAny>>, n: Cost, show: bool) -> PyResult<Taken> {
+        let decision = match (&*self.members, keys) {
+            ([Member { limit: Limit::Bucket(bucket), .. }], None) => bucket.check(n.0),
+            ([Member { limit: Limit::Keyed(limiter), .. }], Some(key)) => limiter.check(Key::of(key)?.bytes(), n.0),
+            _ => {
+                return Err(PyTypeError::new_err(
+                    "limit: take() is for a TokenBucket without and a RateLimiter with a key",
+                ));
+            }
+        };
+        let told = self.jitter.lengthen(Told::of(&decision), self.jitter.draw());
+        let fields = if show {
+            let (mut quota, mut state) = (String::with_capacity(48), String::with_capacity(48));
+            self.members[0].write(&mut quota, &mut state, &told);
+            self.fields(py, &quota, &state, &told)?
+        } else {
+            PyList::empty(py)
+        };
+        let keys = keys.map_or_else(|| py.None(), |keys| keys.clone().unbind());
+        let (limit, fields) = (self.limit.clone_ref(py), fields.unbind());
+        Ok(Taken::of(limit, keys, n.0, decision.into(), fields, told.retry_after))
+    }
+}
+
+impl Policies {
+    fn fields<'py>(&self, py: Python<'py>, quota: &str, state: &str, told: &Told) -> PyResult<Bound<'py, PyList>> {
         let fields = PyList::empty(py);
-        for (name, value) in [(name!(py, b"ratelimit-policy"), &quota), (name!(py, b"ratelimit"), &state)] {
+        for (name, value) in [(name!(py, b"ratelimit-policy"), quota), (name!(py, b"ratelimit"), state)] {
             if !value.is_empty() {
                 fields.append((name, PyBytes::new(py, value.as_bytes())))?;
             }
@@ -160,6 +197,6 @@ impl Policies {
             fields.append((name!(py, b"x-ratelimit-remaining"), number(told.remaining.into())))?;
             fields.append((name!(py, b"x-ratelimit-reset"), number(told.reset)))?;
         }
-        Ok((fields, told.retry_after))
+        Ok(fields)
     }
 }
