@@ -28,13 +28,12 @@ def main():
         cpu, rate = load.rounds(admitted)
     load.added_row(
         "fastapi",
-        "time added per request, 1 worker",
+        "over HTTP, 1 worker, 10,000 users of 100 per minute, time added per request",
         cpu,
         rate,
         bare="bare",
         floor="constant headers",
         peers=["slowapi", "fastapi-limiter"],
-        most=2,
     )
     refused = [
         server("bare 429", "bare_429", 429),
@@ -45,7 +44,7 @@ def main():
         cpu, rate = load.rounds(refused)
     load.refused_row(
         "fastapi",
-        "refused, outermost",
+        "refused, outermost, 10,000 users",
         cpu,
         rate,
         ours="tidegate 429",

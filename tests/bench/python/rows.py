@@ -1,5 +1,6 @@
 """The Python rows, one JSON object a line: each contender is timed once a round, in turn (timeit, loop included)."""
 
+import itertools
 import json
 import sys
 import threading
@@ -7,17 +8,20 @@ import time
 import timeit
 
 import circuitbreaker
+import keyed
 import limits
 import pybreaker
 import pyrate_limiter
 import pyresilience
-from floor import Empty
+from floor import Empty, Governor
 
-from tidegate import CircuitBreaker, TokenBucket
+from tidegate import CircuitBreaker, RateLimiter, TokenBucket
 
 ROUNDS = 101 if "--quick" in sys.argv else 601
 # Seconds that one measurement takes, about: short, so that most are over before the kernel runs something else.
 BATCH = 0.0002
+# With many keys: long enough that what the others pushed out of the caches comes back within a small part of it.
+KEYED_BATCH = 0.002
 # Never empty, never quite full: every call is admitted and moves the state on.
 RATE, BURST = 1_000_000, 1_000_000_000
 
@@ -96,6 +100,24 @@ ROWS = [
         },
     },
     {
+        "work": "keyed by str, 10 k keys",
+        "keys": keyed.KEYS,
+        "floor": "empty PyO3 method, key read",
+        "floors": ["empty PyO3 method, key read", "empty loop"],
+        "targets": [{"of": "PyO3 + governor", "most": 1}, {"of": "naive dict + lock", "most": 0.2}],
+        "contenders": {
+            "tidegate": lambda: RateLimiter("1/min", burst=keyed.BURST, max_keys=len(keyed.KEYS)).try_acquire,
+            "PyO3 + governor": lambda: Governor(keyed.BURST).try_acquire,
+            "naive dict + lock": keyed.naive,
+            "limits": keyed.limits_storage,
+            "pyrate-limiter": keyed.pyrate,
+            "throttled-py": keyed.throttled_py,
+            "slowapi, decorated function": keyed.slow_api,
+            "empty PyO3 method, key read": lambda: Empty().read,
+            "empty loop": lambda: None,
+        },
+    },
+    {
         "work": "breaker, call that succeeds",
         "floor": "the function alone",
         "floors": ["the function alone"],
@@ -112,25 +134,49 @@ ROWS = [
 ]
 
 
-def timer(make):
+def timer(make, keys):
     """The timer of a fresh object, and how often to call it."""
     call = make()
-    clock = timeit.Timer("call()" if call else "pass", globals={"call": call})
+    batch = KEYED_BATCH if keys else BATCH
+    if keys:
+        # Each key once, so that all are known; then for ever in the same shuffled order.
+        for key in keys if call else ():
+            assert call(key), "the first call for a key is admitted"
+        clock = Keyed(call, itertools.cycle(keys))
+    else:
+        clock = timeit.Timer("call()" if call else "pass", globals={"call": call})
     times = 10
-    while (took := clock.timeit(times)) < BATCH / 4:
+    while (took := clock.timeit(times)) < batch / 4:
         times *= 2
-    return clock, max(1, int(times * BATCH / took))
+    return clock, max(1, int(times * batch / took))
+
+
+class Keyed:
+    """A timeit.Timer whose statement has the next key."""
+
+    def __init__(self, call, order):
+        self.order, self.names = order, {"call": call}
+        body = "call(key)" if call else "pass"
+        self.timer = timeit.Timer(f"for key in keys: {body}", globals=self.names)
+
+    def timeit(self, times):
+        self.names["keys"] = itertools.islice(self.order, times)
+        return self.timer.timeit(1)
+
+    def repeat(self, repeat, times):
+        return [self.timeit(times) for _ in range(repeat)]
 
 
 def measure(row):
     print(f"  {row['work']}", file=sys.stderr)
     contenders = list(row["contenders"].items())
-    if call := contenders[0][1]():
+    keys = row.get("keys")
+    if not keys and (call := contenders[0][1]()):
         assert call(), "the first call is admitted"
-    timers = {name: timer(make) for name, make in contenders}
+    timers = {name: timer(make, keys) for name, make in contenders}
     ns = {name: [] for name in timers}
     names = list(timers)
-    for round_ in range(ROUNDS):
+    for round_ in range(ROUNDS // 4 if keys else ROUNDS):
         for turn in range(len(names)):
             name = names[(round_ + turn) % len(names)]
             clock, times = timers[name]
