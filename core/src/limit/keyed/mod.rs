@@ -303,7 +303,8 @@ impl RateLimiter {
     }
 
     /// Nothing for the key before `now + wait` (at most a year, rounded up to about a millisecond, or a tick where that is longer);
-    /// a penalty in force is only lengthened. From its end on a token bucket refills from empty, the others start anew.
+    /// a penalty in force is only lengthened. From its end on a token bucket refills from empty; the others start anew, so
+    /// that there it lasts until what was counted before it is over.
     /// Returns whether there was room to note it: a key without a cell is not penalised, for others share its word.
     pub fn penalize(&self, key: &[u8], wait: Duration) -> bool {
         self.penalize_at(self.clock.now(), key, wait)

@@ -187,7 +187,9 @@ impl<K: Kind> Op for Penalize<'_, K> {
         if now.ns.saturating_add(left) >= self.end_ns {
             return Step::Keep(true);
         }
-        Step::Put(self.kind.penalties().until(self.end_ns), true)
+        let counted = if left > 0 { 0 } else { self.kind.counted_for(spot.place(), state, now) };
+        let end_ns = self.end_ns.max(now.ns.saturating_add(counted));
+        Step::Put(self.kind.penalties().until(end_ns), true)
     }
 
     fn claim(&self, place: Place, _now: Now) -> bool {

@@ -121,3 +121,14 @@ fn both_windows_of_a_sliding_counter_can_be_seen() {
     assert_eq!(seen(3_000 * MS), Ok((0, 0, 1_000 * MS)));
     assert_eq!(self::limiter(Algorithm::FixedWindow, "10/s").windows(b"key").unwrap_err().field(), "algorithm");
 }
+
+#[test]
+fn a_short_block_is_no_pardon() {
+    for algorithm in Algorithm::ALL {
+        let limiter = limiter(algorithm, "5 per 15 minutes");
+        while limiter.check_at(0, b"key", 1).allowed {}
+        assert!(limiter.penalize_at(0, b"key", Duration::from_secs(1)));
+        let in_an_hour = (0..=3_600).filter(|s| limiter.check_at(s * 1_000 * MS, b"key", 1).allowed).count();
+        assert!(in_an_hour <= 20, "{algorithm}: {in_an_hour} in an hour");
+    }
+}

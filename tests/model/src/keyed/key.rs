@@ -51,6 +51,14 @@ impl Key {
         }
     }
 
+    /// Nanoseconds until what is counted is over, where a penalty ends with nothing counted.
+    pub(super) fn counted_for(&self, now: u64, limit: &Limit) -> u64 {
+        match (self.penalty_end, self.algorithm) {
+            (Some(_), _) | (_, Algorithm::TokenBucket) => 0,
+            _ => self.level.reset_after(now, limit),
+        }
+    }
+
     pub(super) fn penalize(&mut self, now: u64, end: u64) {
         let in_force = self.penalty_end.filter(|&old| now < old);
         self.penalty_end = Some(in_force.map_or(end, |old| old.max(end)));

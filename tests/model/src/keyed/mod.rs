@@ -135,12 +135,13 @@ impl Limiter {
         }
     }
 
-    /// Nothing before `now + wait_ns`; a penalty in force is only lengthened, one of no time is none.
+    /// Nothing before `now + wait_ns`, nor, where a penalty ends with nothing counted, before what is counted is over; a penalty in force is only lengthened, one of no time is none.
     pub fn penalize(&mut self, now: u64, name: &[u8], wait_ns: u64) {
         if self.settings.mode != Mode::Disabled && wait_ns > 0 {
             let now = now.saturating_sub(self.epoch);
-            let end = self.ticks.penalty_end(now, wait_ns.min(YEAR_NS));
             let mut key = self.key(name);
+            let counted = key.counted_for(now, &self.limit(now, None));
+            let end = self.ticks.penalty_end(now, wait_ns.min(YEAR_NS).max(counted));
             key.penalize(now, end);
             self.keys.insert(name.into(), key);
         }
@@ -207,7 +208,8 @@ impl Limiter {
         if let Some(block) = self.settings.block
             && let Some(duration_ns) = key.denials.denied(now, &block)
         {
-            let end = self.ticks.penalty_end(now, duration_ns);
+            let counted = key.counted_for(now, limit);
+            let end = self.ticks.penalty_end(now, duration_ns.max(counted));
             key.penalize(now, end);
         }
         self.keys.insert(name.into(), key);

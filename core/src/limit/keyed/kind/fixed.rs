@@ -146,6 +146,11 @@ impl Kind for Fixed {
         if same { self.refund(units, state, now, charge.n) } else { None }
     }
 
+    fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
+        let window = self.window(state, now).filter(|window| window.count > 0);
+        window.map_or(0, |window| self.ticks.until(window.end, now))
+    }
+
     #[inline]
     fn penalties(&self) -> Penalty {
         self.penalty

@@ -174,6 +174,15 @@ impl Kind for Gcra {
         (back > 0).then(|| self.pack(units, tat.wrapping_sub(back)))
     }
 
+    fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
+        // After a penalty a bucket refills from empty; a queue has nobody in it.
+        if self.paced && state & PENALTY == 0 {
+            self.ticks.until(unwrap(state & TAT, TAT_BITS, now.tick), now)
+        } else {
+            0
+        }
+    }
+
     #[inline]
     fn penalties(&self) -> Penalty {
         self.penalty

@@ -235,6 +235,10 @@ impl Kind for Log {
         None
     }
 
+    fn counted_for(&self, place: Place, _state: u64, now: Now) -> u64 {
+        self.live(place, now).max().map_or(0, |newest| self.until_old(newest, now))
+    }
+
     #[inline]
     fn penalties(&self) -> Penalty {
         self.penalty

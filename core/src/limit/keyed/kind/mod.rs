@@ -116,6 +116,10 @@ pub(super) trait Kind: Layout {
     /// Takes back `n` of what is recorded elsewhere, the newest first.
     fn forget(&self, _place: Place, _now: Now, _n: u32) {}
 
+    /// Nanoseconds until what is counted in `state` is over, where a penalty ends with nothing counted: so long it lasts at least,
+    /// or it would be a pardon.
+    fn counted_for(&self, place: Place, state: u64, now: Now) -> u64;
+
     /// How penalties are kept.
     fn penalties(&self) -> Penalty;
 }

@@ -91,6 +91,16 @@ impl Sliding {
         Windows { previous: prev as u32, current: cur as u32, left_ns: self.period - self.elapsed(now) }
     }
 
+    /// Nanoseconds until nothing is counted.
+    fn over_in(&self, counts: Counts, now: Now) -> u64 {
+        let left = self.period - self.elapsed(now);
+        match counts {
+            Counts { cur: 1.., .. } => left.saturating_add(self.period),
+            Counts { prev: 1.., .. } => left,
+            _ => 0,
+        }
+    }
+
     fn retry(&self, counts: Counts, limit: u64, n: u64, now: Now) -> u64 {
         let (period, elapsed) = (u128::from(self.period), u128::from(self.elapsed(now)));
         // The moment in a window at which `before` counts of the window before it leave `room`.
@@ -165,14 +175,8 @@ impl Kind for Sliding {
     fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
         let counts = self.counts(state, now);
         let whole = u128::from(units.burst) * u128::from(self.period);
-        let left = self.period - self.elapsed(now);
-        let reset_after_ns = match counts {
-            Counts { cur: 1.., .. } => left.saturating_add(self.period),
-            Counts { prev: 1.., .. } => left,
-            _ => 0,
-        };
         let remaining = whole.saturating_sub(self.used(counts, now)) / u128::from(self.period);
-        Level { remaining: remaining as u32, reset_after_ns }
+        Level { remaining: remaining as u32, reset_after_ns: self.over_in(counts, now) }
     }
 
     fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
@@ -191,6 +195,10 @@ impl Kind for Sliding {
             _ => return None,
         };
         Some(self.pack(window, back))
+    }
+
+    fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
+        self.over_in(self.counts(state, now), now)
     }
 
     #[inline]
