@@ -109,7 +109,9 @@ fn check_spans(algorithm: Algorithm, mut times: Vec<(u64, u64)>, limit: u64, per
             // Burst + rate x time.
             Algorithm::TokenBucket | Algorithm::LeakyBucket => {
                 for (admitted, to) in (1_u128..).zip(ends) {
-                    let refilled = u128::from(to - from) * u128::from(limit) / u128::from(period);
+                    // A tick, as of which is decided, is at most 2^-14 of a token's interval.
+                    let time = u128::from(to - from + ((period / limit) >> 14));
+                    let refilled = time * u128::from(limit) / u128::from(period);
                     assert!(admitted <= u128::from(limit) + refilled, "{algorithm}: {admitted} in {} ns", to - from);
                 }
             }
