@@ -196,11 +196,18 @@ class TidegateMiddleware:
             return await _refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
         if kind != "http":
             return await self._app(scope, receive, send)
-        if chosen is not None and chosen[0].refund_on is not None:
-            assert guard is not None
-            telling = _telling(scope, send, fields)
-            return await _with_refund(self._app, scope, receive, telling, guard, taken, chosen[0].refund_on)
-        await self._app(scope, receive, _telling(scope, send, fields))
+        scope[FIELDS] = fields
+
+        async def send_with_fields(message: Message) -> None:
+            # Those of the limit, and what routes have added by now.
+            if message["type"] == "http.response.start" and fields:
+                # A new message: the application may keep and reuse its own.
+                message = {**message, "headers": [*message.get("headers", ()), *fields]}
+            await send(message)
+
+        if guard is not None and chosen is not None and chosen[0].refund_on is not None:
+            return await _with_refund(self._app, scope, receive, send_with_fields, guard, taken, chosen[0].refund_on)
+        await self._app(scope, receive, send_with_fields)
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"
@@ -220,19 +227,6 @@ class TidegateMiddleware:
         named = (keys,) if not isinstance(keys, tuple) else [key for _, key in keys]
         verdicts = [self._access.verdict(address, key) for key in named]
         return "deny" if "deny" in verdicts else next(filter(None, verdicts), None)
-
-
-def _telling(scope: Scope, send: Send, fields: HeaderList) -> Send:
-    """``send``, with these fields on the answer and those that routes add until then."""
-    scope[FIELDS] = fields
-
-    async def send_with_fields(message: Message) -> None:
-        if message["type"] == "http.response.start" and fields:
-            # A new message: the application may keep and reuse its own.
-            message = {**message, "headers": [*message.get("headers", ()), *fields]}
-        await send(message)
-
-    return send_with_fields
 
 
 async def _with_refund(
