@@ -164,7 +164,8 @@ export class RateLimiter {
   /** Gives `n` back, never above full; does not shorten a penalty. */
   refund(key: Key, n?: number, tier?: Tier): void;
   /**
-   * Admits nothing of the key for `waitMs` (at most a year); a penalty in force is only lengthened.
+   * Admits nothing of the key for `waitMs` (at most a year); a penalty in force is only lengthened. After it a token bucket
+   * refills from empty; the others start anew, and are held until what they counted before is over.
    * @returns false where the table had no room to note it
    */
   penalize(key: Key, waitMs: number): boolean;

@@ -1892,8 +1892,8 @@ tg_status tg_limiter_refund(const tg_limiter *limiter, const void *key, size_t k
 tg_status tg_limiter_refund_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
 
 /**
- * Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. *noted (may be
- * NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
+ * Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a token
+ * bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
  *
  * Ownership: borrows all.
  * Thread safety: any thread, at any time; never blocks.

@@ -18,8 +18,7 @@ struct Logins {
 impl Logins {
     fn new(clock: &ManualClock) -> Result<Self, ConfigError> {
         // Five wrong passwords for an account from one address in 15 minutes; whoever goes on is blocked for 1, 2, 4 … minutes.
-        // By account alone, a stranger could lock its owner out. A token bucket, for it goes on from empty after a block; a
-        // window would start anew.
+        // By account alone, a stranger could lock its owner out. After a block a token bucket goes on from empty.
         let mut guesses = LimiterConfig::new(Algorithm::TokenBucket, "5 per 15 minutes".parse()?);
         guesses.block = Some(Block::new(3, 15 * MINUTE, MINUTE, 2.0, Some(60 * MINUTE))?);
         // And 30 a minute from an address, whatever the accounts.

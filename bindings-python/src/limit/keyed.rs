@@ -212,8 +212,9 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         Ok(())
     }
 
-    /// Admits nothing of the key for `wait` seconds (at most a year); a penalty in force is only lengthened. False when
-    /// there was no room to note it: a key in the shared sketch is not penalised, for others share its place.
+    /// Admits nothing of the key for `wait` seconds (at most a year); a penalty in force is only lengthened. After it a token bucket
+    /// refills from empty; the others start anew, and are held until what they counted before is over. False when there was
+    /// no room to note it: a key in the shared sketch is not penalised, for others share its place.
     fn penalize(&self, key: &Bound<'_, PyAny>, wait: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(self.core.penalize(Key::of(key)?.bytes(), finite("wait", wait)?))
     }

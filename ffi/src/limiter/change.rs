@@ -48,8 +48,8 @@ pub extern "C" fn tg_limiter_refund_at(
     })
 }
 
-/// Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. *noted (may be
-/// NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
+/// Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a token
+/// bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
 ///
 /// Ownership: borrows all.
 /// Thread safety: any thread, at any time; never blocks.
