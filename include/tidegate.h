@@ -2389,8 +2389,8 @@ tg_status tg_queue_drain(const tg_queue *queue, void **item);
  * Ownership: *set is the caller's, to be freed with tg_limit_set_free(). Borrows members and names; shares buckets and
  * limiters, whose handles may be freed before or after the set.
  * Thread safety: any thread.
- * Errors: TG_NULL (members, a name, set), TG_UTF8 (a name), TG_CONFLICT (both or neither of bucket and limiter, a name
- * twice, different clocks), TG_OUT_OF_RANGE (no member, more than 16, an empty name). *set is then not written.
+ * Errors: TG_NULL (members, a name, set), TG_UTF8 (a name), TG_CONFLICT (no member, or more than 16; both or neither of
+ * bucket and limiter; a name twice, or an empty one; different clocks). *set is then not written.
  * Since: 0.1
  */
 tg_status tg_limit_set_new(const tg_limit_member *members, size_t member_count, tg_limit_set **set);
