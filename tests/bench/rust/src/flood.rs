@@ -46,7 +46,9 @@ pub fn rows(plan: &Plan) {
             floor: None,
             targets: &[("the other thread calls for users", 2.0)],
             contenders: vec![
-                Contender::looping("tidegate", || beside(MINUTE, |limiter, number| limiter.try_acquire(&new_key(number), 1))),
+                Contender::looping("tidegate", || {
+                    beside(MINUTE, |limiter, number| limiter.try_acquire(&new_key(number), 1))
+                }),
                 Contender::looping("the other thread calls for users", || {
                     let others = Keys::new(2 * USERS);
                     beside(MINUTE, move |limiter, number| {

@@ -42,7 +42,8 @@ impl Limit {
 pub fn rows(plan: &Plan) {
     // Long enough that what the other contenders pushed out of the caches comes back within a small part of it.
     let few = Plan { batch: Duration::from_millis(4), rounds: plan.rounds / 2, keep: 20, ..plan.clone() };
-    let many = Plan { batch: Duration::from_millis(20), rounds: plan.rounds / 4, keep: 25, row: plan.row * 2, ..plan.clone() };
+    let many =
+        Plan { batch: Duration::from_millis(20), rounds: plan.rounds / 4, keep: 25, row: plan.row * 2, ..plan.clone() };
     plan.measure(Row {
         work: "keyed by a 17-byte text, 1 key",
         threads: 1,

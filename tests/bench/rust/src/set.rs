@@ -6,8 +6,8 @@ use crate::keys::Keys;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate::limit::{Algorithm, LimitSet, Member, RateLimiter, TokenBucket};
 use tidegate::Clock;
+use tidegate::limit::{Algorithm, LimitSet, Member, RateLimiter, TokenBucket};
 
 /// One for everybody that no run empties.
 const EVERYONE: Limit = Limit { count: 1_000_000, seconds: 1, burst: 1_000_000_000 };
