@@ -5,14 +5,14 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-const require = createRequire(join(process.cwd(), 'package.json'));
+const load = createRequire(join(process.cwd(), 'package.json'));
 const directory = join(process.cwd(), 'src/samples');
 const named = (end: string) => readdirSync(directory).filter((name) => name.endsWith(end));
 
 /** Runs a CommonJS sample and gives the values of `names`. */
 function run(file: string, ...names: string[]): any[] {
   const code = readFileSync(join(directory, file), 'utf8');
-  return new Function('require', `${code}\nreturn [${names.join(', ')}];`)(require);
+  return new Function('require', `${code}\nreturn [${names.join(', ')}];`)(load);
 }
 
 describe('the samples', () => {
