@@ -8,7 +8,7 @@ const check = require('../lib/check.cjs');
 const LOG = 4096;
 const WINDOW = 2 ** 18 - 1;
 const MOST = 2 ** 20 - 1;
-/** Tables that one storage makes: one for each limit, ttl and block duration that it is asked for. */
+/** Tables of a kind that one storage makes: one for each ttl and limit, and for each block duration, that it is asked for. */
 const TABLES = 64;
 
 const seconds = (ms) => Math.ceil(ms / 1000);
@@ -18,11 +18,20 @@ function algorithmFor(limit) {
   return limit <= WINDOW ? 'sliding_window' : 'fixed_window';
 }
 
+const refused = (limit, timeToExpire, waitMs) => ({
+  totalHits: limit + 1,
+  timeToExpire,
+  isBlocked: true,
+  timeToBlockExpire: seconds(waitMs),
+});
+
 class TidegateThrottlerStorage {
   #options;
   #tables = new Map();
   /** A record per key that lives for a ttl from its first hit: what is left of it is `timeToExpire`. */
   #records = new Map();
+  /** A window of one per key: while it is taken the key is blocked. */
+  #blocking = new Map();
 
   constructor(options = {}) {
     const { maxKeys = 10_000, clock } = check.options(options, 'new TidegateThrottlerStorage', ['maxKeys', 'clock']);
@@ -39,31 +48,42 @@ class TidegateThrottlerStorage {
     if (!(hits >= 1)) {
       return { totalHits: 1, timeToExpire, isBlocked: true, timeToBlockExpire: seconds(blockDuration > 0 ? blockDuration : ttl) };
     }
-    const table = this.#table(ttl, hits, blockDuration);
+    const blocks = blockDuration > 0 ? this.#blocks(blockDuration) : undefined;
+    const blocked = blocks?.peek(own);
+    if (blocked?.allowed === false) return refused(hits, timeToExpire, Math.min(blockDuration, blocked.retryAfterMs));
+    const table = this.#table(ttl, hits);
     const decision = table.check(own);
     if (decision.allowed) {
       return { totalHits: hits - decision.remaining, timeToExpire, isBlocked: false, timeToBlockExpire: 0 };
     }
-    const wait = Math.min(blockDuration > 0 ? blockDuration : ttl, table.peek(own).retryAfterMs);
-    return { totalHits: hits + 1, timeToExpire, isBlocked: true, timeToBlockExpire: seconds(wait) };
+    if (blocks === undefined) return refused(hits, timeToExpire, Math.min(ttl, decision.retryAfterMs));
+    // The block begins; when it ends the key is as new.
+    blocks.check(own);
+    table.reset(own);
+    return refused(hits, timeToExpire, blockDuration);
   }
 
   /** Forgets all hits and blocks. */
   resetAll() {
-    for (const limiter of [...this.#tables.values(), ...this.#records.values()]) limiter.resetAll();
+    for (const tables of [this.#tables, this.#records, this.#blocking]) {
+      for (const limiter of tables.values()) limiter.resetAll();
+    }
   }
 
   #record(ttl) {
     return this.#made(this.#records, String(ttl), () => ({ algorithm: 'fixed_window', rate: MOST, perMs: ttl }));
   }
 
-  #table(ttl, limit, blockDuration) {
-    return this.#made(this.#tables, `${ttl} ${limit} ${blockDuration}`, () => {
+  #blocks(duration) {
+    return this.#made(this.#blocking, String(duration), () => ({ algorithm: 'fixed_window', rate: 1, perMs: duration }));
+  }
+
+  #table(ttl, limit) {
+    return this.#made(this.#tables, `${ttl} ${limit}`, () => {
       if (limit > MOST) {
         throw check.rangeError(`limit must be at most ${MOST}, got ${limit}: for no limit at all use @SkipThrottle() or skipIf`);
       }
-      const block = { after: 1, withinMs: ttl, durationMs: blockDuration };
-      return { algorithm: algorithmFor(limit), rate: limit, perMs: ttl, block: blockDuration > 0 ? block : undefined };
+      return { algorithm: algorithmFor(limit), rate: limit, perMs: ttl };
     });
   }
 
