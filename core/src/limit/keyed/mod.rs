@@ -298,6 +298,9 @@ impl RateLimiter {
 
     /// [`refund`](Self::refund) at `now`.
     pub fn refund_at(&self, now: u64, key: &[u8], n: u32, tier: Option<&Tier>) {
+        if self.mode == Mode::Disabled {
+            return;
+        }
         let (ns, units) = self.moment(now, self.tier_units(tier));
         self.rule.refund(&self.table, self.hash(key), ns, &units, n);
     }
@@ -312,6 +315,9 @@ impl RateLimiter {
 
     /// [`penalize`](Self::penalize) at `now`.
     pub fn penalize_at(&self, now: u64, key: &[u8], wait: Duration) -> bool {
+        if self.mode == Mode::Disabled {
+            return true;
+        }
         let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
         self.rule.penalize(&self.table, self.hash(key), self.since(now), wait)
     }
