@@ -107,92 +107,18 @@ const tidegateStore = keyedAsync(async () => {
   return (key) => store.increment(key);
 });
 
+const throttlerStorage = keyedAsync(async () => {
+  const { ThrottlerStorageService } = await import('@nestjs/throttler');
+  const storage = new ThrottlerStorageService();
+  return (key) => storage.increment(key, 60_000, Number.MAX_SAFE_INTEGER, 0, 'default');
+});
+
 const rateLimiterFlexible = async () => {
   const { RateLimiterMemory } = await import('rate-limiter-flexible');
   const limiter = new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: 3600 });
   return async (n) => {
     for (let i = 0; i < n; i += 1) await limiter.consume('key');
   };
-};
-
-/** 10,000 users in no order, met again and again; no limit is used up. */
-const USERS = 10_000;
-const keys = Array.from({ length: USERS }, (_, i) => `user:${String((i * 7_919_993) % 1_000_003).padStart(12, '0')}`);
-
-/** A token bucket for each key, as one writes it by hand. */
-class NaiveLimiter {
-  constructor(ratePerSecond, burst) {
-    this.ratePerMs = ratePerSecond / 1000;
-    this.burst = burst;
-    this.buckets = new Map();
-  }
-
-  tryAcquire(key, n = 1) {
-    const now = performance.now();
-    let bucket = this.buckets.get(key);
-    if (bucket === undefined) {
-      bucket = { tokens: this.burst, last: now };
-      this.buckets.set(key, bucket);
-    }
-    bucket.tokens = Math.min(this.burst, bucket.tokens + (now - bucket.last) * this.ratePerMs);
-    bucket.last = now;
-    if (bucket.tokens < n) return false;
-    bucket.tokens -= n;
-    return true;
-  }
-}
-
-const BURST_OF_KEY = 500_000;
-
-/** `n` calls, each with the next key; the contender's own loop, so that its call site sees one class. */
-const keyed = (make) => async () => {
-  const limiter = await make();
-  let at = 0;
-  return (n) => {
-    let admitted = 0;
-    for (let i = 0; i < n; i += 1) {
-      if (limiter.tryAcquire(keys[at])) admitted += 1;
-      at = at + 1 === USERS ? 0 : at + 1;
-    }
-    if (admitted !== n) throw new Error(`${n - admitted} of ${n} were denied`);
-  };
-};
-
-/** The same of a store that answers with a promise. */
-const awaited = (make) => async () => {
-  const hit = await make();
-  let at = 0;
-  return async (n) => {
-    for (let i = 0; i < n; i += 1) {
-      await hit(keys[at]);
-      at = at + 1 === USERS ? 0 : at + 1;
-    }
-  };
-};
-
-const tidegateLimiter = async () => {
-  const { RateLimiter } = await import('tidegate');
-  return new RateLimiter({ rate: '1/min', burst: BURST_OF_KEY, maxKeys: USERS });
-};
-const naiveLimiter = async () => new NaiveLimiter(1 / 60, BURST_OF_KEY);
-
-const flexibleByKey = async () => {
-  const { RateLimiterMemory } = await import('rate-limiter-flexible');
-  const limiter = new RateLimiterMemory({ points: BURST_OF_KEY, duration: 3600 });
-  return (key) => limiter.consume(key);
-};
-
-const throttlerStorage = async () => {
-  const { ThrottlerStorageService } = await import('@nestjs/throttler');
-  const storage = new ThrottlerStorageService();
-  return (key) => storage.increment(key, 60_000, BURST_OF_KEY, 0, 'default');
-};
-
-const memoryStore = async () => {
-  const { MemoryStore } = await import('express-rate-limit');
-  const store = new MemoryStore();
-  store.init({ windowMs: 60_000 });
-  return (key) => store.increment(key);
 };
 
 const work = async (x) => x + 1;
@@ -266,6 +192,8 @@ export const ROWS = [
       tidegate: tidegateKeyed,
       'naive JS Map': naiveKeyed,
       'rate-limiter-flexible': flexibleKeyed,
+      '@nestjs/throttler storage': throttlerStorage,
+      'express-rate-limit MemoryStore': memoryStore,
       'raw N-API call': rawCall,
     },
   },
@@ -274,19 +202,6 @@ export const ROWS = [
     floor: 'raw N-API call',
     targets: [],
     contenders: { tidegate: tidegateStore, MemoryStore: memoryStore, 'raw N-API call': rawCall },
-  },
-  {
-    work: 'keyed by string, 10 k keys',
-    floor: 'raw N-API call',
-    targets: [{ of: 'naive JS Map', most: 1.1 }],
-    contenders: {
-      tidegate: keyed(tidegateLimiter),
-      'naive JS Map': keyed(naiveLimiter),
-      'rate-limiter-flexible': awaited(flexibleByKey),
-      '@nestjs/throttler storage': awaited(throttlerStorage),
-      'express-rate-limit MemoryStore': awaited(memoryStore),
-      'raw N-API call': rawCall,
-    },
   },
   {
     work: 'breaker, async call that succeeds',

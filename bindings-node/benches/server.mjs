@@ -6,7 +6,6 @@ import { APP_GUARD, NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
 import { TidegateModule } from 'tidegate/nest';
-import { LIMIT, NoOpGuard, tracker } from './guards.mjs';
 
 const [, , row, name] = process.argv;
 
@@ -17,6 +16,42 @@ class HelloController {
 }
 Get('hello')(HelloController.prototype, 'hello', Object.getOwnPropertyDescriptor(HelloController.prototype, 'hello'));
 Controller()(HelloController);
+
+/** The floor: what any guard costs that sets such headers. */
+class NoOpGuard {
+  canActivate(context) {
+    const reply = context.switchToHttp().getResponse();
+    reply.header('RateLimit-Policy', '"default";q=4294967295;w=43');
+    reply.header('RateLimit', '"default";r=4294967294;t=1');
+    return true;
+  }
+}
+
+/** The floor of refusals: headers and a body that are always the same. */
+class RefusingGuard {
+  canActivate(context) {
+    const reply = context.switchToHttp().getResponse();
+    reply.header('RateLimit-Policy', '"default";q=1;w=3600');
+    reply.header('RateLimit', '"default";r=0;t=3600');
+    reply.header('Retry-After', '3600');
+    throw new HttpException({ status: 429, title: 'Too many requests' }, 429);
+  }
+}
+
+/** A user by header, as an authentication that has run before would have it. */
+class UserThrottlerGuard extends ThrottlerGuard {
+  async getTracker(request) {
+    return request.headers['x-user'];
+  }
+}
+for (const guard of [NoOpGuard, RefusingGuard, UserThrottlerGuard]) Injectable()(guard);
+
+const guarded = (guard) => ({ providers: [{ provide: APP_GUARD, useClass: guard }] });
+const throttled = (limit, guard = ThrottlerGuard) => ({
+  imports: [ThrottlerModule.forRoot([{ ttl: 60_000, limit }])],
+  ...guarded(guard),
+});
+const limited = (limit) => ({ imports: [TidegateModule.forRoot({ limits: { default: limit } })] });
 
 const VARIANTS = {
   one: {
