@@ -30,11 +30,19 @@ async function cpu({ child }) {
 async function load(server, { refuses = false, setupRequest }) {
   const before = await cpu(server);
   const requests = [setupRequest === undefined ? {} : { setupRequest }];
-  const result = await autocannon({ url: server.url, connections: 20, amount, requests });
+  // Its own duration ends with a tick of its clock, a second long.
+  const began = performance.now();
+  let ended = began;
+  const setupClient = (client) => {
+    client.on('response', () => {
+      ended = performance.now();
+    });
+  };
+  const result = await autocannon({ url: server.url, connections: 20, amount, requests, setupClient });
   const expected = refuses && server.name !== 'bare' ? '4xx' : '2xx';
   if (result[expected] < amount - 1) throw new Error(`${server.name}: ${result[expected]} of ${amount} answers were ${expected}`);
   const perRequest = ((await cpu(server)) - before) / amount;
-  return { perRequest, perSecond: amount / result.duration };
+  return { perRequest, perSecond: (amount / (ended - began)) * 1000 };
 }
 
 async function start(row, name) {
