@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from ._tidegate import Decision, LimitSet, RateLimiter, Taken, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
 from .headers import HeaderList, Policies, Problem
-from .keys import KeyFunction, client_ip, resolve
+from .keys import ClientIP, KeyFunction, client_ip, resolve
 
 __all__ = ["Charge", "Cost", "Guard", "Keys"]
 
@@ -95,6 +96,7 @@ class Guard:
         "key",
         "limit",
         "name",
+        "serve",
         "would_deny",
     )
 
@@ -121,10 +123,17 @@ class Guard:
         policies = Policies(self.limit, name, legacy=legacy_headers, jitter=jitter)
         self._tell = policies.tell
         # A subclass may have a check of its own.
-        self._take = policies.take if type(self.limit) in (RateLimiter, TokenBucket) else self._take_from
+        ours = type(self.limit) in (RateLimiter, TokenBucket)
+        self._take = policies.take if ours else self._take_from
         self._headers = headers and not dry_run
         self._jitter = jitter > 0
         self._paces = _paces(self.limit)
+        # What most limits are takes one native call: a fixed cost, no key or the peer's address, nothing to wait for.
+        peer = self.key.peer_only if type(self.key) is ClientIP else None
+        simple = ours and not dry_run and not self._paces and (self.key is None or peer is not None)
+        self.serve: Callable[[Scope], Taken | None] | None = None
+        if simple and isinstance(cost, int):
+            self.serve = partial(policies.serve, n=cost, client=peer, show=headers)
         names = self.limit.limits if isinstance(self.limit, LimitSet) else (name,)
         self._problems = {name: Problem.limited(name) for name in names}
 

@@ -1,6 +1,6 @@
 """The compiled part of tidegate; import ``tidegate`` instead."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from datetime import timedelta
 from types import GenericAlias, TracebackType
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, final, overload
@@ -325,6 +325,7 @@ class Policies:
         self, decision: Decision, each: dict[str, Decision] | None = None
     ) -> tuple[list[tuple[bytes, bytes]], int]: ...
     def take(self, keys: _Key | None, n: int, show: bool = True) -> Taken: ...
+    def serve(self, scope: MutableMapping[str, Any], n: int, client: ClientAddress | None, show: bool) -> Taken | None: ...
 
 @final
 class Taken:

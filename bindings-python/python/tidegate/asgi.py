@@ -169,8 +169,11 @@ class TidegateMiddleware:
 
         chosen = await self._rule_for(scope) if self._rules else self._plain
         guard = None if chosen is None else chosen[1]
+        taken = None
+        if guard is not None and guard.serve is not None and self._access is None:
+            taken = guard.serve(scope)
         keys: Any = None
-        if guard is not None and guard.key is not None:
+        if taken is None and guard is not None and guard.key is not None:
             # The common case, a function that answers at once with a text, without a coroutine of its own.
             keys = guard.key(scope) if guard.key.__class__ is not tuple else await guard.keys(scope)
             if keys.__class__ is not str and keys.__class__ is not tuple:
@@ -184,13 +187,14 @@ class TidegateMiddleware:
 
         fields: HeaderList = []
         if guard is not None:
-            taken = guard.take(scope, keys)
+            if taken is None:
+                taken = guard.take(scope, keys)
+                pause = None if taken.retry_after else guard.pause(taken)
+                if pause is not None:
+                    await pause
             fields = taken.fields
             if taken.retry_after and not guard.dry_run:
                 return await _refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields)
-            pause = guard.pause(taken)
-            if pause is not None:
-                await pause
         queue = self._queue
         if queue is not None and not queue.is_accepting:
             return await _refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
@@ -205,7 +209,7 @@ class TidegateMiddleware:
                 message = {**message, "headers": [*message.get("headers", ()), *fields]}
             await send(message)
 
-        if guard is not None and chosen is not None and chosen[0].refund_on is not None:
+        if guard is not None and chosen is not None and taken is not None and chosen[0].refund_on is not None:
             return await _with_refund(self._app, scope, receive, send_with_fields, guard, taken, chosen[0].refund_on)
         await self._app(scope, receive, send_with_fields)
 

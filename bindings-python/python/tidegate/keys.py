@@ -71,6 +71,11 @@ class ClientIP:
             return self._address.key(peer) or None
         return self._address.key(peer, _lines(scope, wanted)) or None
 
+    @property
+    def peer_only(self) -> ClientAddress | None:
+        """What reads the socket's peer, where no header is read."""
+        return self._address if self._header is None else None
+
     def address(self, scope: Scope) -> str | None:
         """The whole address, for lists; None where there is none."""
         client = scope.get("client")

@@ -24,6 +24,13 @@ pub(crate) struct ClientAddress {
     core: http::ClientAddress,
 }
 
+impl ClientAddress {
+    /// The key of a peer that no header speaks for.
+    pub(crate) fn peer<'py>(&self, peer: &Bound<'py, PyString>) -> Bound<'py, PyString> {
+        self.key(peer, Vec::new())
+    }
+}
+
 #[pymethods]
 impl ClientAddress {
     #[new]

@@ -1,6 +1,7 @@
 //! What a client is told of a limit: RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10. Every answer
 //! carries them, and here they cost a tenth of what they cost in Python.
 
+use super::client::ClientAddress;
 use super::taken::Taken;
 use crate::args::Cost;
 use crate::errors::from_core;
@@ -13,9 +14,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
-use std::sync::Arc;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tidegate::Quota;
 use tidegate::http::fields::Policy;
 use tidegate::http::{Jitter, Told};
 
@@ -53,6 +55,8 @@ struct Member {
     name: Py<PyString>,
     policy: Policy,
     limit: Limit,
+    /// RateLimit-Policy as it was last told, and of what.
+    line: Mutex<Option<(Quota, u32, Py<PyBytes>)>>,
 }
 
 #[derive(Debug)]
@@ -76,23 +80,46 @@ impl Member {
         } else {
             Limit::Unknown
         };
-        Ok(Self { name: name.clone().unbind(), policy, limit })
+        Ok(Self { name: name.clone().unbind(), policy, limit, line: Mutex::new(None) })
     }
 
-    /// The time in which all of the quota is back, read anew: `set_quota` may have changed it. Of tiers it is the default's.
-    fn window(&self) -> Option<Duration> {
+    /// Read anew: `set_quota` may have changed it. Of tiers it is the default's.
+    fn quota(&self) -> Option<Quota> {
         match &self.limit {
-            Limit::Bucket(bucket) => Some(bucket.quota().fill_time()),
-            Limit::Keyed(limiter) if limiter.algorithm().is_window() => Some(limiter.quota().period()),
-            Limit::Keyed(limiter) => Some(limiter.quota().fill_time()),
+            Limit::Bucket(bucket) => Some(bucket.quota()),
+            Limit::Keyed(limiter) => Some(limiter.quota()),
             Limit::Unknown => None,
         }
     }
 
+    /// The time in which all of the quota is back.
+    fn window(&self, quota: &Quota) -> Duration {
+        match &self.limit {
+            Limit::Keyed(limiter) if limiter.algorithm().is_window() => quota.period(),
+            _ => quota.fill_time(),
+        }
+    }
+
+    /// This limit alone in RateLimit-Policy, written again only when it has changed.
+    fn line<'py>(&self, py: Python<'py>, told: &Told) -> Option<Bound<'py, PyBytes>> {
+        let quota = self.quota()?;
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, limit, known)) = &*line
+            && (*of, *limit) == (quota, told.limit)
+        {
+            return Some(known.bind(py).clone());
+        }
+        let mut text = String::with_capacity(48);
+        self.policy.write_quota(&mut text, told.limit, Some(self.window(&quota)), None);
+        let bytes = PyBytes::new(py, text.as_bytes());
+        *line = Some((quota, told.limit, bytes.clone().unbind()));
+        Some(bytes)
+    }
+
     /// Adds this limit to both fields.
     fn write(&self, quota: &mut String, state: &mut String, told: &Told) {
-        if let Some(window) = self.window() {
-            self.policy.write_quota(quota, told.limit, Some(window), None);
+        if let Some(of) = self.quota() {
+            self.policy.write_quota(quota, told.limit, Some(self.window(&of)), None);
         }
         self.policy.write_limit(state, told, None);
     }
@@ -153,7 +180,8 @@ impl Policies {
                 }
             }
         }
-        Ok((self.fields(py, &quota, &state, &told)?, told.retry_after))
+        let quota = (!quota.is_empty()).then(|| PyBytes::new(py, quota.as_bytes()));
+        Ok((self.fields(py, quota, &state, &told)?, told.retry_after))
     }
 
     /// Takes `n` of the bucket, or of the key's in the limiter, and tells of it: `check` and `tell` in one. The limit must be one of the
@@ -169,28 +197,81 @@ impl Policies {
                 ));
             }
         };
-        let told = self.jitter.lengthen(Told::of(&decision), self.jitter.draw());
+        self.taken(py, keys, n.0, &decision, show)
+    }
+
+    /// [`take`](Self::take) for a request that nothing has been counted for yet, in one call: finds the key, which is the
+    /// socket's peer as `client` reads it (None where the limit is not keyed), and leaves in the scope what was taken and what
+    /// the client is told. None, and nothing done, where something was counted before.
+    fn serve<'py>(
+        &self,
+        scope: &Bound<'py, PyDict>,
+        n: Cost,
+        client: Option<&Bound<'py, ClientAddress>>,
+        show: bool,
+    ) -> PyResult<Option<Bound<'py, Taken>>> {
+        let py = scope.py();
+        let counted = intern!(py, "tidegate.counted");
+        if scope.contains(counted)? {
+            return Ok(None);
+        }
+        let taken = match client {
+            None => self.take(py, None, n, show)?,
+            Some(client) => {
+                let peer = match scope.get_item(intern!(py, "client"))? {
+                    Some(pair) if !pair.is_none() => pair.get_item(0)?.cast_into::<PyString>()?,
+                    _ => intern!(py, "").clone(),
+                };
+                let key = client.get().peer(&peer);
+                self.take(py, Some(key.as_any()), n, show)?
+            }
+        };
+        let taken = Bound::new(py, taken)?;
+        scope.set_item(counted, PyList::new(py, [&taken])?)?;
+        scope.set_item(intern!(py, "tidegate.fields"), taken.get().fields(py))?;
+        Ok(Some(taken))
+    }
+}
+
+impl Policies {
+    fn taken(
+        &self,
+        py: Python<'_>,
+        keys: Option<&Bound<'_, PyAny>>,
+        n: u32,
+        decision: &tidegate::Decision,
+        show: bool,
+    ) -> PyResult<Taken> {
+        let told = self.jitter.lengthen(Told::of(decision), self.jitter.draw());
         let fields = if show {
-            let (mut quota, mut state) = (String::with_capacity(48), String::with_capacity(48));
-            self.members[0].write(&mut quota, &mut state, &told);
-            self.fields(py, &quota, &state, &told)?
+            let member = &self.members[0];
+            let mut state = String::with_capacity(48);
+            member.policy.write_limit(&mut state, &told, None);
+            self.fields(py, member.line(py, &told), &state, &told)?
         } else {
             PyList::empty(py)
         };
         let keys = keys.map_or_else(|| py.None(), |keys| keys.clone().unbind());
         let (limit, fields) = (self.limit.clone_ref(py), fields.unbind());
-        Ok(Taken::of(limit, keys, n.0, decision.into(), fields, told.retry_after))
+        Ok(Taken::of(limit, keys, n, (*decision).into(), fields, told.retry_after))
     }
 }
 
 impl Policies {
-    fn fields<'py>(&self, py: Python<'py>, quota: &str, state: &str, told: &Told) -> PyResult<Bound<'py, PyList>> {
-        let fields = PyList::empty(py);
-        for (name, value) in [(name!(py, b"ratelimit-policy"), quota), (name!(py, b"ratelimit"), state)] {
-            if !value.is_empty() {
-                fields.append((name, PyBytes::new(py, value.as_bytes())))?;
-            }
-        }
+    fn fields<'py>(
+        &self,
+        py: Python<'py>,
+        quota: Option<Bound<'py, PyBytes>>,
+        state: &str,
+        told: &Told,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let pair = |name: &Bound<'py, PyBytes>, value| PyTuple::new(py, [name.clone(), value]);
+        let state = (!state.is_empty()).then(|| PyBytes::new(py, state.as_bytes()));
+        let state = state.map(|state| pair(name!(py, b"ratelimit"), state)).transpose()?;
+        let fields = match (quota, state) {
+            (Some(quota), Some(state)) => PyList::new(py, [pair(name!(py, b"ratelimit-policy"), quota)?, state])?,
+            (_, state) => PyList::new(py, state)?,
+        };
         if self.legacy {
             let number = |number: u64| PyBytes::new(py, number.to_string().as_bytes());
             fields.append((name!(py, b"x-ratelimit-limit"), number(told.limit.into())))?;

@@ -39,6 +39,10 @@ impl Taken {
     ) -> Self {
         Self { limit, keys, n, decision, fields, retry_after, returned: AtomicBool::new(false) }
     }
+
+    pub(crate) fn fields<'py>(&self, py: Python<'py>) -> &Bound<'py, PyList> {
+        self.fields.bind(py)
+    }
 }
 
 #[pymethods]

@@ -44,12 +44,14 @@ impl Set {
         let seen = self.peek(now, keys, n);
         if seen.denied_by.is_some() {
             // Each limit that denies counts it, towards a block too; the others have nothing to count.
-            for (member, key) in keys.iter().enumerate() {
-                if !self.limit(member).look(now, key, n).allowed {
-                    self.limit(member).check(now, key, n);
-                }
-            }
-            return seen;
+            let answers: Vec<_> = (0..keys.len())
+                .map(|member| {
+                    let (key, limit) = (&keys[member], self.limit(member));
+                    let look = limit.look(now, key, n);
+                    if look.allowed { look } else { limit.check(now, key, n) }
+                })
+                .collect();
+            return verdict(answers);
         }
         let mut taken: Vec<(usize, Decision)> = Vec::new();
         for member in self.narrow_first() {

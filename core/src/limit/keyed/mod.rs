@@ -433,8 +433,12 @@ impl RateLimiter {
         }
         let key = self.hash(key);
         let (ns, units) = self.moment(now, units);
-        let allowed = self.rule.acquire(&self.table, key, ns, &units, n);
-        self.settle(key, ns, allowed)
+        if self.rule.acquire(&self.table, key, ns, &units, n) {
+            self.counts.add(ADMITTED, 1);
+            return true;
+        }
+        self.refused(key, ns);
+        self.mode == Mode::DryRun
     }
 
     fn decide(&self, now: u64, key: &[u8], n: u32, units: Units) -> Decision {
@@ -444,14 +448,14 @@ impl RateLimiter {
         let key = self.hash(key);
         let (ns, units) = self.moment(now, units);
         let taken = self.rule.take(&self.table, key, ns, &units, n);
-        let allowed = self.settle(key, ns, taken.allowed);
-        self.answer(taken, &units, allowed)
-    }
-
-    /// A dry run tells what it would have, but for the refusal.
-    fn answer(&self, taken: Taken, units: &Units, allowed: bool) -> Decision {
-        let retry_after_ns = if allowed { 0 } else { taken.retry_after_ns };
-        Decision { allowed, retry_after_ns, ..taken.decision(units) }
+        if taken.allowed {
+            self.counts.add(ADMITTED, 1);
+        } else if self.refused(key, ns) {
+            // It may have been one denial too many: the wait is the block's.
+            let blocked = self.rule.look(&self.table, key, ns, &units, n);
+            return self.mode.answer(Taken { allowed: false, ..blocked }.decision(&units));
+        }
+        self.mode.answer(taken.decision(&units))
     }
 
     fn untouched(&self, units: &Units) -> Decision {
@@ -465,35 +469,21 @@ impl RateLimiter {
         }
     }
 
-    /// Counts a decision, and says what the caller is told.
-    #[inline]
-    fn settle(&self, key: KeyHash, ns: u64, allowed: bool) -> bool {
-        if allowed {
-            self.counts.add(ADMITTED, 1);
-            return true;
-        }
-        self.refused(key, ns)
-    }
-
+    /// Counts a denial; true if the key is blocked by now.
     fn refused(&self, key: KeyHash, ns: u64) -> bool {
-        if let Some(strikes) = &self.strikes {
-            self.strike(strikes, key, ns);
-        }
-        let dry_run = self.mode == Mode::DryRun;
-        self.counts.add(if dry_run { WOULD_DENY } else { DENIED }, 1);
-        dry_run
+        self.counts.add(if self.mode == Mode::DryRun { WOULD_DENY } else { DENIED }, 1);
+        self.strikes.as_ref().is_some_and(|strikes| self.strike(strikes, key, ns))
     }
 
     #[cold]
-    fn strike(&self, strikes: &Strikes, key: KeyHash, ns: u64) {
+    fn strike(&self, strikes: &Strikes, key: KeyHash, ns: u64) -> bool {
         // A key that is already blocked has had its verdict.
         if self.rule.is_penalised(&self.table, key, ns) {
-            return;
+            return true;
         }
-        if let Some(length) = strikes.denied(key, ns) {
-            self.rule.penalize(&self.table, key, ns, length);
-            self.counts.add(BLOCKED, 1);
-        }
+        let Some(length) = strikes.denied(key, ns) else { return false };
+        self.counts.add(BLOCKED, 1);
+        self.rule.penalize(&self.table, key, ns, length)
     }
 
     #[inline]

@@ -66,7 +66,7 @@ impl RateLimiter {
         }
     }
 
-    /// Counts a call that this limit denied, towards a block too; true if this is a dry run, which refuses nothing.
+    /// Counts a call that this limit denied; true if the key is blocked by now.
     pub(crate) fn note_denied(&self, now: u64, key: KeyHash) -> bool {
         self.refused(key, self.since(now))
     }

@@ -13,7 +13,7 @@ impl LimitSet {
     pub(super) fn decide(&self, now: u64, keys: &Keys, n: u32, each: &mut [Decision]) -> SetDecision {
         let mut decisions = self.probe(now, keys, n);
         if self.refuses(&decisions) {
-            return self.refuse(now, keys, decisions, each);
+            return self.refuse(now, keys, n, decisions, each);
         }
         let mut charged = Charged::new(self);
         for &index in &self.order {
@@ -29,13 +29,13 @@ impl LimitSet {
                     decisions[index] = decision;
                     if self.entries[index].enforces() {
                         charged.take_back(now);
-                        return self.refuse(now, keys, decisions, each);
+                        return self.refuse(now, keys, n, decisions, each);
                     }
                 }
             }
         }
         for (index, entry) in self.entries.iter().enumerate() {
-            decisions[index] = entry.settle(now, keys[index], decisions[index]);
+            decisions[index] = entry.settle(now, keys[index], n, decisions[index]);
         }
         self.tell(&decisions, each);
         SetDecision { decision: self.scarcest(&decisions), denied_by: None }
@@ -66,10 +66,10 @@ impl LimitSet {
     }
 
     /// The members that refused count it; the others have nothing to count.
-    fn refuse(&self, now: u64, keys: &Keys, mut decisions: Decisions, each: &mut [Decision]) -> SetDecision {
+    fn refuse(&self, now: u64, keys: &Keys, n: u32, mut decisions: Decisions, each: &mut [Decision]) -> SetDecision {
         for (index, entry) in self.entries.iter().enumerate() {
             if !decisions[index].allowed {
-                decisions[index] = entry.settle(now, keys[index], decisions[index]);
+                decisions[index] = entry.settle(now, keys[index], n, decisions[index]);
             } else if index < each.len() {
                 decisions[index] = entry.left(now, keys[index]);
             }

@@ -141,11 +141,16 @@ impl Entry {
     }
 
     /// Counts what it decided, and answers as its mode says.
-    pub(super) fn settle(&self, now: u64, key: KeyHash, decision: Decision) -> Decision {
+    pub(super) fn settle(&self, now: u64, key: KeyHash, n: u32, mut decision: Decision) -> Decision {
         match &self.member {
             Member::Bucket(bucket) => return bucket.settle(decision),
             Member::Keyed(limiter) if decision.allowed => limiter.note_admitted(),
-            Member::Keyed(limiter) => drop(limiter.note_denied(now, key)),
+            Member::Keyed(limiter) => {
+                if limiter.note_denied(now, key) {
+                    // It may have been one denial too many: the wait is the block's.
+                    decision = Decision { allowed: false, ..limiter.probe_at(now, key, n) };
+                }
+            }
         }
         self.mode().answer(decision)
     }

@@ -68,6 +68,9 @@ impl Key {
     pub(super) fn wait(&self, now: u64, n: u32, limit: &Limit) -> u64 {
         match self.penalty_end {
             _ if n > limit.burst => NEVER,
+            Some(end) if self.algorithm == Algorithm::TokenBucket && n > 0 => {
+                Gcra::empty(limit.ticks.tick(end), limit).wait(now, n, limit)
+            }
             Some(end) => end - now,
             None if n == 0 => 0,
             None => self.level.wait(now, n, limit),

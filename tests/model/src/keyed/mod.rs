@@ -189,9 +189,11 @@ impl Limiter {
             key.level.charge(now, n, &limit);
             self.keys.insert(name.into(), key.clone());
         }
-        let answer = key.decision(now, allowed, wait, delay, &limit);
-        if !allowed && free {
-            self.denied(now, name, &limit);
+        let mut answer = key.decision(now, allowed, wait, delay, &limit);
+        if !allowed && free && self.denied(now, name, &limit) {
+            // One denial too many: the wait is the block's.
+            let key = self.key(name);
+            answer = key.decision(now, false, key.wait(now, n, &limit), 0, &limit);
         }
         match (allowed, self.settings.mode) {
             (true, _) => self.stats.admitted += 1,
@@ -201,18 +203,21 @@ impl Limiter {
         self.in_mode(answer)
     }
 
-    /// What a denial leaves behind: a level cut to fit another quota, and a step towards a block.
-    fn denied(&mut self, now: u64, name: &[u8], limit: &Limit) {
+    /// What a denial leaves behind: a level cut to fit another quota, and a step towards a block; true if it is one.
+    fn denied(&mut self, now: u64, name: &[u8], limit: &Limit) -> bool {
         let mut key = self.key(name);
         key.fit(now, limit);
+        let mut blocked = false;
         if let Some(block) = self.settings.block
             && let Some(duration_ns) = key.denials.denied(now, &block)
         {
             let counted = key.counted_for(now, limit);
             let end = self.ticks.penalty_end(now, duration_ns.max(counted));
             key.penalize(now, end);
+            blocked = true;
         }
         self.keys.insert(name.into(), key);
+        blocked
     }
 
     fn in_mode(&self, answer: Decision) -> Decision {

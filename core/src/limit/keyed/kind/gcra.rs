@@ -126,7 +126,10 @@ impl Layout for Gcra {
 impl Kind for Gcra {
     #[inline]
     fn judge(&self, units: &Units, _place: Place, state: u64, now: Now, n: u32) -> Verdict {
-        if let Some(left) = self.penalty.left(state, now.ns) {
+        // A bucket under a penalty is one that is empty at its end; a queue opens then.
+        if self.paced
+            && let Some(left) = self.penalty.left(state, now.ns)
+        {
             return if n > units.burst { Verdict::NEVER } else { Verdict::Deny { retry_after_ns: left, heal: None } };
         }
         let (tat, clipped) = self.tat(units, state, now);
