@@ -1,8 +1,7 @@
 -- wrk: each request is another user's; apps.py has the same ten thousand.
 local requests, at = {}, 0
 
-function init(args)
-    wrk.init(args)
+function init()
     for number = 0, 9999 do
         requests[number] = wrk.format(nil, nil, { ["x-user-id"] = string.format("user:%012d", number) })
     end
