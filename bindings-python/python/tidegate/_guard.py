@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from ._tidegate import Decision, LimitSet, RateLimiter, Taken, TokenBucket
+from ._tidegate import ClientAddress, Decision, LimitSet, RateLimiter, Taken, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
 from .headers import HeaderList, Policies, Problem
-from .keys import ClientIP, KeyFunction, client_ip, resolve
+from .keys import ClientIP, Header, KeyFunction, client_ip, resolve
 
 __all__ = ["Charge", "Cost", "Guard", "Keys"]
 
@@ -128,12 +128,16 @@ class Guard:
         self._headers = headers and not dry_run
         self._jitter = jitter > 0
         self._paces = _paces(self.limit)
-        # What most limits are takes one native call: a fixed cost, no key or the peer's address, nothing to wait for.
-        peer = self.key.peer_only if type(self.key) is ClientIP else None
-        simple = ours and not dry_run and not self._paces and (self.key is None or peer is not None)
+        # What most limits are takes one native call: a fixed cost; no key, the peer's address or a header; nothing to wait for.
+        source: ClientAddress | bytes | None = None
+        if type(self.key) is ClientIP:
+            source = self.key.peer_only
+        elif type(self.key) is Header:
+            source = self.key.wanted
+        simple = ours and not dry_run and not self._paces and (self.key is None or source is not None)
         self.serve: Callable[[Scope], Taken | None] | None = None
         if simple and isinstance(cost, int):
-            self.serve = partial(policies.serve, n=cost, client=peer, show=headers)
+            self.serve = partial(policies.serve, n=cost, source=source, show=headers)
         names = self.limit.limits if isinstance(self.limit, LimitSet) else (name,)
         self._problems = {name: Problem.limited(name) for name in names}
 

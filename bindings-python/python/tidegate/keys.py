@@ -14,6 +14,7 @@ from ._tidegate import ClientAddress
 
 __all__ = [
     "ClientIP",
+    "Header",
     "Key",
     "KeyFunction",
     "api_key",
@@ -90,17 +91,25 @@ def _lines(scope: Scope, wanted: bytes) -> list[bytes]:
 client_ip = ClientIP()
 
 
-def header(name: str) -> KeyFunction:
-    """A request header's value, such as ``header("x-user-id")``. Only for headers that a client cannot make up."""
-    wanted = name.lower().encode("latin-1")
+class Header:
+    """A request header's value; made by ``header``."""
 
-    def from_header(scope: Scope) -> str | None:
+    __slots__ = ("wanted",)
+
+    def __init__(self, name: str) -> None:
+        self.wanted = name.lower().encode("latin-1")
+
+    def __call__(self, scope: Scope) -> str | None:
+        """The key; None where the header is not there."""
         for key, value in scope["headers"]:
-            if key == wanted:
+            if key == self.wanted:
                 return str(value.decode("latin-1"))
         return None
 
-    return from_header
+
+def header(name: str) -> Header:
+    """A request header's value, such as ``header("x-user-id")``. Only for headers that a client cannot make up."""
+    return Header(name)
 
 
 def api_key(name: str = "x-api-key") -> KeyFunction:

@@ -201,13 +201,13 @@ impl Policies {
     }
 
     /// [`take`](Self::take) for a request that nothing has been counted for yet, in one call: finds the key, which is the
-    /// socket's peer as `client` reads it (None where the limit is not keyed), and leaves in the scope what was taken and what
-    /// the client is told. None, and nothing done, where something was counted before.
+    /// socket's peer as a ClientAddress reads it, or the header of that name (None where the limit is not keyed), and leaves in
+    /// the scope what was taken and what the client is told. None, and nothing done, where something was counted before.
     fn serve<'py>(
         &self,
         scope: &Bound<'py, PyDict>,
         n: Cost,
-        client: Option<&Bound<'py, ClientAddress>>,
+        source: Option<&Bound<'py, PyAny>>,
         show: bool,
     ) -> PyResult<Option<Bound<'py, Taken>>> {
         let py = scope.py();
@@ -215,22 +215,38 @@ impl Policies {
         if scope.contains(counted)? {
             return Ok(None);
         }
-        let taken = match client {
-            None => self.take(py, None, n, show)?,
-            Some(client) => {
-                let peer = match scope.get_item(intern!(py, "client"))? {
-                    Some(pair) if !pair.is_none() => pair.get_item(0)?.cast_into::<PyString>()?,
-                    _ => intern!(py, "").clone(),
-                };
-                let key = client.get().peer(&peer);
-                self.take(py, Some(key.as_any()), n, show)?
-            }
-        };
+        let key = source.map(|source| key_of(scope, source)).transpose()?;
+        let taken = self.take(py, key.as_ref().map(Bound::as_any), n, show)?;
         let taken = Bound::new(py, taken)?;
         scope.set_item(counted, PyList::new(py, [&taken])?)?;
         scope.set_item(intern!(py, "tidegate.fields"), taken.get().fields(py))?;
         Ok(Some(taken))
     }
+}
+
+/// The key of a request; the empty one where there is none.
+fn key_of<'py>(scope: &Bound<'py, PyDict>, source: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    let py = scope.py();
+    if let Ok(client) = source.cast::<ClientAddress>() {
+        let peer = match scope.get_item(intern!(py, "client"))? {
+            Some(pair) if !pair.is_none() => pair.get_item(0)?.cast_into::<PyString>()?,
+            _ => intern!(py, "").clone(),
+        };
+        return Ok(client.get().peer(&peer));
+    }
+    let wanted = source.cast::<PyBytes>()?.as_bytes();
+    if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
+        for line in headers.try_iter()? {
+            let line = line?;
+            if line.get_item(0)?.cast::<PyBytes>()?.as_bytes() == wanted {
+                // As latin-1, which is how HTTP's bytes are read in Python.
+                let value = line.get_item(1)?.cast_into::<PyBytes>()?;
+                let text: String = value.as_bytes().iter().map(|&byte| char::from(byte)).collect();
+                return Ok(PyString::new(py, &text));
+            }
+        }
+    }
+    Ok(intern!(py, "").clone())
 }
 
 impl Policies {
