@@ -137,7 +137,7 @@ class Guard:
         simple = ours and not dry_run and not self._paces and (self.key is None or source is not None)
         self.serve: Callable[[Scope], Taken | None] | None = None
         if simple and isinstance(cost, int):
-            self.serve = partial(policies.serve, n=cost, source=source, show=headers)
+            self.serve = partial(policies.serve, cost, source, headers)
         names = self.limit.limits if isinstance(self.limit, LimitSet) else (name,)
         self._problems = {name: Problem.limited(name) for name in names}
 

@@ -169,38 +169,39 @@ class TidegateMiddleware:
 
         chosen = await self._rule_for(scope) if self._rules else self._plain
         guard = None if chosen is None else chosen[1]
+        fields: HeaderList = []
         taken = None
         if guard is not None and guard.serve is not None and self._access is None:
             taken = guard.serve(scope)
-        keys: Any = None
-        if taken is None and guard is not None and guard.key is not None:
-            # The common case, a function that answers at once with a text, without a coroutine of its own.
-            keys = guard.key(scope) if guard.key.__class__ is not tuple else await guard.keys(scope)
-            if keys.__class__ is not str and keys.__class__ is not tuple:
-                keys = await settled(keys) or ""
-        if self._access is not None:
-            verdict = self._verdict(scope, keys)
-            if verdict == "allow":
-                return await self._app(scope, receive, send)
-            if verdict == "deny":
-                return await _refuse(scope, receive, send, self._denied, None, [])
-
-        fields: HeaderList = []
-        if guard is not None:
-            if taken is None:
+        if taken is None:
+            keys: Any = None
+            if guard is not None and guard.key is not None:
+                # The common case, a function that answers at once with a text, without a coroutine of its own.
+                keys = guard.key(scope) if guard.key.__class__ is not tuple else await guard.keys(scope)
+                if keys.__class__ is not str and keys.__class__ is not tuple:
+                    keys = await settled(keys) or ""
+            if self._access is not None:
+                verdict = self._verdict(scope, keys)
+                if verdict == "allow":
+                    return await self._app(scope, receive, send)
+                if verdict == "deny":
+                    return await _refuse(scope, receive, send, self._denied, None, [])
+            if guard is not None:
                 taken = guard.take(scope, keys)
                 pause = None if taken.retry_after else guard.pause(taken)
                 if pause is not None:
                     await pause
+                fields = taken.fields
+            scope[FIELDS] = fields
+        else:
             fields = taken.fields
-            if taken.retry_after and not guard.dry_run:
-                return await _refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields)
+        if taken is not None and guard is not None and taken.retry_after and not guard.dry_run:
+            return await _refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields)
         queue = self._queue
         if queue is not None and not queue.is_accepting:
             return await _refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
         if kind != "http":
             return await self._app(scope, receive, send)
-        scope[FIELDS] = fields
 
         async def send_with_fields(message: Message) -> None:
             # Those of the limit, and what routes have added by now.

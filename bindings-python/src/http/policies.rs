@@ -205,10 +205,10 @@ impl Policies {
     /// the scope what was taken and what the client is told. None, and nothing done, where something was counted before.
     fn serve<'py>(
         &self,
-        scope: &Bound<'py, PyDict>,
         n: Cost,
         source: Option<&Bound<'py, PyAny>>,
         show: bool,
+        scope: &Bound<'py, PyDict>,
     ) -> PyResult<Option<Bound<'py, Taken>>> {
         let py = scope.py();
         let counted = intern!(py, "tidegate.counted");
@@ -236,17 +236,40 @@ fn key_of<'py>(scope: &Bound<'py, PyDict>, source: &Bound<'py, PyAny>) -> PyResu
     }
     let wanted = source.cast::<PyBytes>()?.as_bytes();
     if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
+        // A list of tuples, as servers make them, without an object for each step.
+        if let Ok(lines) = headers.cast::<PyList>() {
+            for line in lines.iter() {
+                if let Some(key) = value_of(&line, wanted)? {
+                    return Ok(key);
+                }
+            }
+            return Ok(intern!(py, "").clone());
+        }
         for line in headers.try_iter()? {
-            let line = line?;
-            if line.get_item(0)?.cast::<PyBytes>()?.as_bytes() == wanted {
-                // As latin-1, which is how HTTP's bytes are read in Python.
-                let value = line.get_item(1)?.cast_into::<PyBytes>()?;
-                let text: String = value.as_bytes().iter().map(|&byte| char::from(byte)).collect();
-                return Ok(PyString::new(py, &text));
+            if let Some(key) = value_of(&line?, wanted)? {
+                return Ok(key);
             }
         }
     }
     Ok(intern!(py, "").clone())
+}
+
+/// The value of a header's line, if it has that name.
+fn value_of<'py>(line: &Bound<'py, PyAny>, wanted: &[u8]) -> PyResult<Option<Bound<'py, PyString>>> {
+    let (name, value) = match line.cast::<PyTuple>() {
+        Ok(pair) if pair.len() == 2 => (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?),
+        _ => return value_of(PyTuple::new(line.py(), [line.get_item(0)?, line.get_item(1)?])?.as_any(), wanted),
+    };
+    if name.cast::<PyBytes>()?.as_bytes() != wanted {
+        return Ok(None);
+    }
+    let value = value.cast::<PyBytes>()?;
+    let value = value.as_bytes();
+    // As latin-1, which is how HTTP's bytes are read in Python.
+    Ok(Some(match std::str::from_utf8(value) {
+        Ok(ascii) if value.is_ascii() => PyString::new(line.py(), ascii),
+        _ => PyString::new(line.py(), &value.iter().map(|&byte| char::from(byte)).collect::<String>()),
+    }))
 }
 
 impl Policies {
