@@ -18,7 +18,7 @@ from ._guard import Cost, Guard, Keys
 from ._tidegate import AccessList, Decision, Taken
 from .errors import ConfigError
 from .headers import HeaderList, Problem
-from .keys import ClientIP, client_ip, settled
+from .keys import ClientIP, client_ip
 from .rules import Condition, Rule
 
 __all__ = ["KeyedLimit", "Limit", "Overload", "Rule", "TidegateMiddleware"]
@@ -101,6 +101,7 @@ class TidegateMiddleware:
         "_plain",
         "_queue",
         "_rules",
+        "_serve",
         "_skip",
     )
 
@@ -152,6 +153,10 @@ class TidegateMiddleware:
         self._skip = skip
         self._client = client
         self._access = AccessList(allow, deny) if allow or deny else None
+        # Where nothing else has a say, the limit takes the request in one call.
+        alone = not self._rules and skip is None and self._access is None
+        guard = None if self._plain is None else self._plain[1]
+        self._serve = guard.serve if guard is not None and alone else None
         self._denied = Problem.denied()
         self._overloaded = Problem.overloaded(overload_status)
 
@@ -163,23 +168,24 @@ class TidegateMiddleware:
                 return await self._app(scope, receive, send)
         elif kind != "websocket" or scope["path"] in self._exempt:
             return await self._app(scope, receive, send)
-        skip = self._skip
-        if skip is not None and await _holds(skip, scope):
-            return await self._app(scope, receive, send)
-
-        chosen = await self._rule_for(scope) if self._rules else self._plain
+        chosen, taken = self._plain, None
         guard = None if chosen is None else chosen[1]
-        fields: HeaderList = []
-        taken = None
-        if guard is not None and guard.serve is not None and self._access is None:
-            taken = guard.serve(scope)
+        serve = self._serve
+        if serve is not None:
+            taken = serve(scope)
+        if taken is None:
+            skip = self._skip
+            if skip is not None and await _holds(skip, scope):
+                return await self._app(scope, receive, send)
+            if self._rules:
+                chosen = await self._rule_for(scope)
+                guard = None if chosen is None else chosen[1]
+            if guard is not None and guard.serve is not None and self._access is None:
+                taken = guard.serve(scope)
         if taken is None:
             keys: Any = None
             if guard is not None and guard.key is not None:
-                # The common case, a function that answers at once with a text, without a coroutine of its own.
-                keys = guard.key(scope) if guard.key.__class__ is not tuple else await guard.keys(scope)
-                if keys.__class__ is not str and keys.__class__ is not tuple:
-                    keys = await settled(keys) or ""
+                keys = await guard.keys(scope)
             if self._access is not None:
                 verdict = self._verdict(scope, keys)
                 if verdict == "allow":
@@ -191,7 +197,7 @@ class TidegateMiddleware:
                 pause = None if taken.retry_after else guard.pause(taken)
                 if pause is not None:
                     await pause
-                fields = taken.fields
+            fields: HeaderList = [] if taken is None else taken.fields
             scope[FIELDS] = fields
         else:
             fields = taken.fields
@@ -203,14 +209,15 @@ class TidegateMiddleware:
         if kind != "http":
             return await self._app(scope, receive, send)
 
-        async def send_with_fields(message: Message) -> None:
+        # A plain function that hands on what send gives to await: a coroutine of its own would cost more than its work.
+        def send_with_fields(message: Message) -> Awaitable[None]:
             # Those of the limit, and what routes have added by now.
             if message["type"] == "http.response.start" and fields:
                 # A new message: the application may keep and reuse its own.
                 message = {**message, "headers": [*message.get("headers", ()), *fields]}
-            await send(message)
+            return send(message)
 
-        if guard is not None and chosen is not None and taken is not None and chosen[0].refund_on is not None:
+        if chosen is not None and chosen[0].refund_on is not None and guard is not None and taken is not None:
             return await _with_refund(self._app, scope, receive, send_with_fields, guard, taken, chosen[0].refund_on)
         await self._app(scope, receive, send_with_fields)
 
