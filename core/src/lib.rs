@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod memory;
 mod stats;
 mod sync;
 
+#[cfg(not(loom))]
+pub mod arena;
 pub mod breaker;
 pub mod clock;
 pub mod decision;
@@ -12,12 +15,14 @@ pub mod limit;
 pub mod pressure;
 mod quota;
 
+#[cfg(not(loom))]
+pub use arena::{Arena, OnConflict, Scope};
 pub use breaker::{BreakerConfig, CircuitBreaker};
 pub use clock::{Clock, ManualClock};
 pub use decision::Decision;
 pub use error::{ConfigError, ConfigErrorKind};
 pub use limit::{Algorithm, LimitSet, RateLimiter, TokenBucket};
-pub use pressure::{BoundedQueue, QueueConfig};
+pub use pressure::{BoundedQueue, ConcurrencyConfig, ConcurrencyLimiter, QueueConfig};
 pub use quota::Quota;
 
 /// The version of this crate, and of every package built from this workspace.

@@ -112,6 +112,20 @@ impl CircuitBreaker {
         })
     }
 
+    /// The breaker `name` of an arena, opened or made: one state and one window for all who share the arena.
+    ///
+    /// Errors: as [`new`](Self::new), and those of the arena: another shape (window, number of probes) or other settings under the name.
+    #[cfg(not(loom))]
+    pub fn in_arena(
+        arena: &std::sync::Arc<crate::Arena>,
+        name: &str,
+        config: BreakerConfig,
+        on_conflict: crate::OnConflict,
+    ) -> Result<Self, crate::arena::ArenaError> {
+        let _ = (arena, name, config, on_conflict);
+        todo!()
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,6 +1,7 @@
 //! Backpressure: how much can be worked on.
 
 mod blocking;
+mod concurrency;
 mod config;
 mod error;
 mod gate;
@@ -10,6 +11,7 @@ mod queue;
 mod ring;
 mod waiters;
 
+pub use concurrency::{ConcurrencyConfig, ConcurrencyGuard, ConcurrencyLimiter, ConcurrencyPermit, ConcurrencyStats};
 pub use config::{OnFull, QueueConfig};
 pub use error::{PopError, PushError, PushErrorKind};
 pub use queue::{BoundedQueue, QueueStats};

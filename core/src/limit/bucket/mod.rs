@@ -96,6 +96,22 @@ impl TokenBucket {
         }
     }
 
+    /// The bucket `name` of an arena, opened or made: one level for all who share the arena, on the arena's clock.
+    ///
+    /// Errors: as [`with_options`](Self::with_options), and those of the arena: another shape (stripes, warm-up) or another quota under
+    /// the name. The mode is each opener's own.
+    #[cfg(not(loom))]
+    pub fn in_arena(
+        arena: &std::sync::Arc<crate::Arena>,
+        name: &str,
+        quota: Quota,
+        options: BucketOptions,
+        on_conflict: crate::OnConflict,
+    ) -> Result<Self, crate::arena::ArenaError> {
+        let _ = (arena, name, quota, options, on_conflict);
+        todo!()
+    }
+
     /// The clock of the plain forms.
     pub fn clock(&self) -> &Clock {
         &self.clock

@@ -193,6 +193,21 @@ impl RateLimiter {
         })
     }
 
+    /// The limiter `name` of an arena, opened or made: the same keys and levels for all who share the arena.
+    ///
+    /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (everything but the default quota and the
+    /// mode, which is each opener's own) or another default quota under the name.
+    #[cfg(not(loom))]
+    pub fn in_arena(
+        arena: &std::sync::Arc<crate::Arena>,
+        name: &str,
+        config: LimiterConfig,
+        on_conflict: crate::OnConflict,
+    ) -> Result<Self, crate::arena::ArenaError> {
+        let _ = (arena, name, config, on_conflict);
+        todo!()
+    }
+
     /// The clock of the plain forms.
     pub fn clock(&self) -> &Clock {
         &self.clock

@@ -1,0 +1,328 @@
+//! Names and what stands behind them.
+
+use super::error::{ArenaError, ArenaErrorKind};
+use super::layout::{BASIS, NAME_BYTES, OBJECTS, OBJECTS_AT, Record, SETTINGS};
+use super::{Arena, text};
+use crate::ConfigError;
+use crate::memory::Room;
+use crate::sync::{AtomicU64, Ordering};
+use std::fmt;
+use std::sync::Arc;
+
+/// What an object in an arena is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+#[non_exhaustive]
+pub enum ObjectKind {
+    /// A [`TokenBucket`](crate::TokenBucket).
+    TokenBucket = 1,
+    /// A [`RateLimiter`](crate::RateLimiter).
+    RateLimiter = 2,
+    /// A [`CircuitBreaker`](crate::CircuitBreaker).
+    CircuitBreaker = 3,
+    /// A [`ConcurrencyLimiter`](crate::ConcurrencyLimiter).
+    ConcurrencyLimiter = 4,
+}
+
+impl ObjectKind {
+    pub(super) fn of(number: u64) -> Option<Self> {
+        [Self::TokenBucket, Self::RateLimiter, Self::CircuitBreaker, Self::ConcurrencyLimiter]
+            .into_iter()
+            .find(|&kind| kind as u64 == number)
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TokenBucket => "token bucket",
+            Self::RateLimiter => "rate limiter",
+            Self::CircuitBreaker => "circuit breaker",
+            Self::ConcurrencyLimiter => "concurrency limiter",
+        })
+    }
+}
+
+/// What to do when an object exists and was last declared with other settings (rate, burst, thresholds) than mine.
+/// Settings changed at run time are not compared: `set_quota` survives the restart of a worker that declares what it did before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// An error that names both.
+    #[default]
+    Error,
+    /// Take the object as it is.
+    Keep,
+    /// Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it open go
+    /// on with theirs.
+    Apply,
+}
+
+/// Settings as an object declares them: numbers that it reads back, and a text for people.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) words: [u64; SETTINGS],
+    pub(crate) text: String,
+}
+
+impl Settings {
+    /// `words`: at most `SETTINGS` of them.
+    pub(crate) fn new(words: &[u64], text: String) -> Self {
+        let mut all = [0; SETTINGS];
+        all[..words.len()].copy_from_slice(words);
+        Self { words: all, text }
+    }
+}
+
+/// What is asked of [`Arena::object`].
+pub(crate) struct Request<'a> {
+    pub(crate) kind: ObjectKind,
+    pub(crate) name: &'a str,
+    /// Everything that decides the sizes and meaning of its parts. Another shape under the same name is an error.
+    pub(crate) shape: String,
+    pub(crate) settings: Settings,
+    /// Kept for later openers if the object is new.
+    pub(crate) basis: [u64; BASIS],
+    pub(crate) on_conflict: OnConflict,
+}
+
+/// What an object is built from.
+pub(crate) struct Plan {
+    pub(crate) room: Room,
+    /// The settings that hold: mine, or those of who declared before. From shared memory: to be checked as any argument.
+    pub(crate) settings: Settings,
+    /// The basis of who made it. From shared memory as well.
+    pub(crate) basis: [u64; BASIS],
+    /// Time of the arena's clock at which it was made, at most now.
+    pub(crate) born_ns: u64,
+    /// The object stands already, and its settings are to become these.
+    pub(crate) apply: bool,
+}
+
+/// A name in an arena, as `tidegate ls` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectInfo {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ObjectKind,
+    /// What decides its size and meaning.
+    pub shape: String,
+    /// Settings as last declared, in words.
+    pub declared: String,
+    /// Bytes it takes.
+    pub bytes: usize,
+}
+
+const FREE: u64 = 0;
+const IN_USE: u64 = 1;
+const REMOVED: u64 = 2;
+
+impl Arena {
+    fn records(&self) -> &[Record] {
+        self.mapping().slice(super::layout::DIRECTORY_AT, OBJECTS).unwrap_or_default()
+    }
+
+    /// Opens the object `request.name`, or makes it: `build` lays out its parts in the plan's room, and writes first values where
+    /// that is fresh. Under the arena's lock.
+    pub(crate) fn object<T>(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        build: impl FnOnce(&mut Plan) -> Result<T, ConfigError>,
+    ) -> Result<T, ArenaError> {
+        check_name(request.name, "an object's name")?;
+        let _held = self.lock()?;
+        self.check_linked()?;
+        match self.find(request.name) {
+            Some(record) => self.open_object(record, request, build),
+            None => self.make_object(request, build),
+        }
+    }
+
+    /// The record in use under this name.
+    fn find(&self, name: &str) -> Option<&Record> {
+        self.records().iter().find(|record| load(&record.state) == IN_USE && text::read(&record.name) == name)
+    }
+
+    fn open_object<T>(
+        self: &Arc<Self>,
+        record: &Record,
+        request: &Request<'_>,
+        build: impl FnOnce(&mut Plan) -> Result<T, ConfigError>,
+    ) -> Result<T, ArenaError> {
+        let shape_hash = text::fingerprint(request.shape.as_bytes());
+        if load(&record.kind) != request.kind as u64 || load(&record.shape_hash) != shape_hash {
+            let kind = ObjectKind::of(load(&record.kind)).map_or("unknown object".to_owned(), |kind| kind.to_string());
+            return Err(ArenaError::new(
+                ArenaErrorKind::Shape,
+                format!(
+                    "{:?} in the arena {:?} is a {kind} ({}), here it is declared as a {} ({}); declare the same, use another \
+                     name, or remove it with `tidegate rm {} {}`",
+                    request.name,
+                    self.name(),
+                    text::read(&record.shape),
+                    request.kind,
+                    request.shape,
+                    self.name(),
+                    request.name
+                ),
+            ));
+        }
+        let declared = read_settings(record);
+        let differs = declared.words != request.settings.words;
+        if differs && request.on_conflict == OnConflict::Error {
+            return Err(ArenaError::new(
+                ArenaErrorKind::Settings,
+                format!(
+                    "{:?} in the arena {:?} was declared as {}, here as {}; declare the same, or say on_conflict = keep (take \
+                     it as it is) or apply (change it for everybody)",
+                    request.name,
+                    self.name(),
+                    declared.text,
+                    request.settings.text
+                ),
+            ));
+        }
+        let apply = differs && request.on_conflict == OnConflict::Apply;
+        let (at, end) = self.extent(record).ok_or_else(|| self.foreign("a record points outside the file"))?;
+        let mut plan = Plan {
+            room: Room::of_arena(self, at, end, false),
+            settings: if apply { request.settings.clone() } else { declared },
+            basis: std::array::from_fn(|i| load(&record.basis[i])),
+            born_ns: load(&record.born_ns).min(self.clock().now()),
+            apply,
+        };
+        let object = build(&mut plan)?;
+        if plan.room.next() != end {
+            return Err(self.foreign("a record has not the size of its object"));
+        }
+        if apply {
+            declare(record, &request.settings);
+        }
+        Ok(object)
+    }
+
+    fn make_object<T>(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        build: impl FnOnce(&mut Plan) -> Result<T, ConfigError>,
+    ) -> Result<T, ArenaError> {
+        let Some(record) = self.records().iter().find(|record| load(&record.state) == FREE) else {
+            let message = format!("the arena {:?} has {OBJECTS} names already; use another arena", self.name());
+            return Err(ArenaError::new(ArenaErrorKind::Full, message));
+        };
+        // What a maker that died left behind is behind no record, so it is given out again.
+        let taken = self.records().iter().filter(|record| load(&record.state) != FREE);
+        let at = taken.filter_map(|record| self.extent(record)).map(|(_, end)| end).max().unwrap_or(OBJECTS_AT);
+        let born_ns = self.clock().now();
+        let room = Room::of_arena(self, at.next_multiple_of(128), self.mapping().size(), true);
+        let mut plan = Plan { room, settings: request.settings.clone(), basis: request.basis, born_ns, apply: false };
+        let object = build(&mut plan)?;
+        let shape_hash = text::fingerprint(request.shape.as_bytes());
+        for (word, value) in [
+            (&record.kind, request.kind as u64),
+            (&record.shape_hash, shape_hash),
+            (&record.at, at.next_multiple_of(128) as u64),
+            (&record.end, plan.room.next() as u64),
+            (&record.born_ns, born_ns),
+        ] {
+            // Relaxed: published by `state`.
+            word.store(value, Ordering::Relaxed);
+        }
+        for (word, value) in record.basis.iter().zip(request.basis) {
+            // Relaxed: published by `state`.
+            word.store(value, Ordering::Relaxed);
+        }
+        text::write(&record.name, request.name);
+        text::write(&record.shape, &request.shape);
+        declare(record, &request.settings);
+        // Release: who finds the record in use sees all of it, and the object's first values.
+        record.state.store(IN_USE, Ordering::Release);
+        Ok(object)
+    }
+
+    /// Where an object stands, if that is within the arena.
+    fn extent(&self, record: &Record) -> Option<(usize, usize)> {
+        let (at, end) = (usize::try_from(load(&record.at)).ok()?, usize::try_from(load(&record.end)).ok()?);
+        (OBJECTS_AT <= at && at <= end && end <= self.mapping().size()).then_some((at, end))
+    }
+
+    /// The names in use, in the order in which they were made.
+    pub fn objects(&self) -> Vec<ObjectInfo> {
+        let info = |record: &Record| {
+            (load(&record.state) == IN_USE).then_some(())?;
+            let (at, end) = self.extent(record)?;
+            Some(ObjectInfo {
+                name: text::read(&record.name),
+                kind: ObjectKind::of(load(&record.kind))?,
+                shape: text::read(&record.shape),
+                declared: read_settings(record).text,
+                bytes: end - at,
+            })
+        };
+        self.records().iter().filter_map(info).collect()
+    }
+
+    /// Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are
+    /// not given out again. Returns whether there was one.
+    ///
+    /// Errors: only those of the arena's lock.
+    pub fn remove(self: &Arc<Self>, name: &str) -> Result<bool, ArenaError> {
+        let _held = self.lock()?;
+        let Some(record) = self.find(name) else { return Ok(false) };
+        // Release: as its making.
+        record.state.store(REMOVED, Ordering::Release);
+        Ok(true)
+    }
+
+    /// What `declared` holds, and how to build it, for those who look inside. Not under the lock.
+    pub(crate) fn plan_to_look(self: &Arc<Self>, name: &str) -> Option<(ObjectKind, String, Plan)> {
+        let record = self.find(name)?;
+        let (at, end) = self.extent(record)?;
+        let plan = Plan {
+            room: Room::of_arena(self, at, end, false),
+            settings: read_settings(record),
+            basis: std::array::from_fn(|i| load(&record.basis[i])),
+            born_ns: load(&record.born_ns).min(self.clock().now()),
+            apply: false,
+        };
+        Some((ObjectKind::of(load(&record.kind))?, text::read(&record.shape), plan))
+    }
+}
+
+fn load(word: &AtomicU64) -> u64 {
+    // Acquire: a record in use is seen whole.
+    word.load(Ordering::Acquire)
+}
+
+fn read_settings(record: &Record) -> Settings {
+    let set = &record.settings[usize::from(load(&record.declared) % 2 == 1)];
+    Settings { words: std::array::from_fn(|i| load(&set.words[i])), text: text::read(&set.text) }
+}
+
+/// Writes the other set, then names it: who dies in between has changed nothing.
+fn declare(record: &Record, settings: &Settings) {
+    let next = (load(&record.declared) + 1) % 2;
+    let set = &record.settings[next as usize];
+    for (word, value) in set.words.iter().zip(settings.words) {
+        // Relaxed: published by `declared`.
+        word.store(value, Ordering::Relaxed);
+    }
+    text::write(&set.text, &settings.text);
+    // Release: who reads it sees the set that it names.
+    record.declared.store(next, Ordering::Release);
+}
+
+/// Names of arenas and objects: they become part of a file's name, and of commands that people type.
+pub(super) fn check_name(name: &str, what: &str) -> Result<(), ArenaError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/');
+    let fine = !name.is_empty() && name.len() < NAME_BYTES && !name.starts_with(['.', '-']) && name.chars().all(plain);
+    if fine {
+        return Ok(());
+    }
+    let message = format!(
+        "{name:?} is not {what}: 1 to {} of A-Z a-z 0-9 . _ - : / that do not begin with a dot or a dash",
+        NAME_BYTES - 1
+    );
+    Err(ArenaError::new(ArenaErrorKind::Argument, message))
+}

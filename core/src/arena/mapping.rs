@@ -1,0 +1,56 @@
+//! The bytes of an arena. Every access goes through a shared reference to atomics, within bounds that are private memory.
+#![allow(unsafe_code)] // Mapped bytes are read as atomics.
+
+use crate::memory::Blank;
+use crate::sync::{AtomicU64, Ordering};
+use memmap2::{MmapMut, MmapRaw};
+use std::io;
+
+/// A mapping, private or of a file.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    map: MmapRaw,
+}
+
+impl Mapping {
+    /// Zeroed memory of this process; a child of fork has its own copy.
+    pub(crate) fn private(size: usize) -> io::Result<Self> {
+        Ok(Self { map: MmapMut::map_anon(size)?.into() })
+    }
+
+    /// `size` bytes of a file, shared with all who map it.
+    pub(crate) fn shared(file: &std::fs::File, size: usize) -> io::Result<Self> {
+        Ok(Self { map: memmap2::MmapOptions::new().len(size).map_raw(file)? })
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.map.len()
+    }
+
+    /// The value at `offset`. `None`: not within the mapping, or not aligned.
+    pub(crate) fn value<T: Blank>(&self, offset: usize) -> Option<&T> {
+        self.slice(offset, 1)?.first()
+    }
+
+    /// `len` values at `offset`. `None`: not within the mapping, or not aligned.
+    pub(crate) fn slice<T: Blank>(&self, offset: usize, len: usize) -> Option<&[T]> {
+        let end = len.checked_mul(size_of::<T>())?.checked_add(offset)?;
+        if end > self.size() || !offset.is_multiple_of(align_of::<T>()) {
+            return None;
+        }
+        // SAFETY: within the mapping, which starts on a page and lives as long as `self`; any bytes are a value of `T`, and are
+        // only ever reached through atomics (`Blank`), by this process and by others.
+        Some(unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(offset).cast(), len) })
+    }
+
+    /// Zeroes `at..end`, whole words.
+    pub(crate) fn clear(&self, at: usize, end: usize) {
+        let words = end.saturating_sub(at).div_ceil(8);
+        for word in self.slice::<AtomicU64>(at, words).unwrap_or_default() {
+            // Relaxed: published with the object's record.
+            if word.load(Ordering::Relaxed) != 0 {
+                word.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Memory that threads and processes share: named objects in one mapping.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `layout.rs` | what stands where |
+//! | `file.rs` | the mapped file of a host's arena: found, checked, built, published |
+//! | `mapping.rs` | bytes, reached only as atomics and within private bounds |
+//! | `directory.rs` | names, shapes, declared settings |
+//! | `members.rs` | the processes that have it open, and whether they live |
+//! | `lock.rs` | the lock for names and quotas |
+//! | `scope.rs` | `"host:orders"` |
+
+mod directory;
+mod error;
+mod file;
+mod header;
+pub(crate) mod layout;
+mod lock;
+mod mapping;
+mod members;
+mod options;
+mod scope;
+mod text;
+
+pub use directory::{ObjectInfo, ObjectKind, OnConflict};
+pub(crate) use directory::{Plan, Request, Settings};
+pub use error::{ArenaError, ArenaErrorKind};
+pub(crate) use mapping::Mapping;
+pub(crate) use members::Member;
+pub use options::HostOptions;
+pub use scope::Scope;
+
+use crate::Clock;
+use crate::memory::Cells;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+/// Memory in which named objects live: of this process for its threads, or of the machine for all its processes.
+///
+/// Objects of the same name are the same object, whoever opens them. An arena has one clock for all, which its creator chose.
+/// It stays open as long as an object in it, or this handle, does.
+///
+/// Thread safety: all methods may be called from any thread at any time.
+#[derive(Debug)]
+pub struct Arena {
+    name: String,
+    mapping: Arc<Mapping>,
+    clock: Clock,
+    secret: [u64; 4],
+    lock: lock::Lock,
+}
+
+/// Bytes of an arena where nothing else is said.
+pub const DEFAULT_CAPACITY: usize = 16 << 20;
+
+impl Arena {
+    /// The arena `name` of this machine with default options, opened or made.
+    ///
+    /// Errors: see [`ArenaErrorKind`]; [`Unsupported`](ArenaErrorKind::Unsupported) where there is no host scope.
+    pub fn host(name: &str) -> Result<Arc<Self>, ArenaError> {
+        Self::open(&HostOptions::new(name))
+    }
+
+    /// The arena of this machine that `options` say, opened or made. The same arena opened twice in a process is one.
+    ///
+    /// Errors: as [`host`](Self::host).
+    pub fn open(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
+        Self::check_name(&options.name)?;
+        file::open(options)
+    }
+
+    /// The arena `name` of this process, opened or made: threads that share no objects share it by name. A child of fork has
+    /// an independent copy.
+    ///
+    /// Errors: [`Argument`](ArenaErrorKind::Argument) when the name is none; [`NoSpace`](ArenaErrorKind::NoSpace) without memory.
+    pub fn process(name: &str) -> Result<Arc<Self>, ArenaError> {
+        static ARENAS: OnceLock<Mutex<HashMap<String, Weak<Arena>>>> = OnceLock::new();
+        Self::check_name(name)?;
+        let mut arenas = ARENAS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(arena) = arenas.get(name).and_then(Weak::upgrade) {
+            return Ok(arena);
+        }
+        let arena = Self::private(name, DEFAULT_CAPACITY, Clock::monotonic())?;
+        arenas.insert(name.to_owned(), Arc::downgrade(&arena));
+        Ok(arena)
+    }
+
+    /// An arena of this process that only this handle knows, on a clock of its own: for tests.
+    ///
+    /// Errors: as [`process`](Self::process); [`Argument`](ArenaErrorKind::Argument) for a `capacity` (bytes) below 256 KiB.
+    pub fn private(name: &str, capacity: usize, clock: Clock) -> Result<Arc<Self>, ArenaError> {
+        Self::check_name(name)?;
+        options::check_capacity(capacity)?;
+        let no_memory = |error: std::io::Error| {
+            ArenaError::new(ArenaErrorKind::NoSpace, format!("no memory for an arena of {capacity} bytes: {error}"))
+        };
+        let mapping = Arc::new(Mapping::private(capacity).map_err(no_memory)?);
+        let secret = header::secret();
+        Ok(Arc::new(Self { name: name.to_owned(), mapping, clock, secret, lock: lock::Lock::default() }))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The clock of everything in it.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Bytes of the whole.
+    pub fn capacity(&self) -> usize {
+        self.mapping.size()
+    }
+
+    pub(crate) fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
+    /// Seeds for the hash of one object's keys.
+    pub(crate) fn secret(&self) -> [u64; 4] {
+        self.secret
+    }
+
+    /// Whether its file is still there under its name.
+    fn check_linked(&self) -> Result<(), ArenaError> {
+        Ok(())
+    }
+
+    fn foreign(&self, why: &str) -> ArenaError {
+        let message = format!(
+            "the arena {:?} is damaged: {why}; stop who uses it and remove it with `tidegate rm {}`",
+            self.name, self.name
+        );
+        ArenaError::new(ArenaErrorKind::Foreign, message)
+    }
+
+    fn check_name(name: &str) -> Result<(), ArenaError> {
+        directory::check_name(name, "an arena's name")?;
+        if name.contains(['/', ':']) {
+            let message = format!("{name:?} is not an arena's name: it becomes a file's name, so no / and no :");
+            return Err(ArenaError::new(ArenaErrorKind::Argument, message));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

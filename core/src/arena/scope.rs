@@ -1,0 +1,86 @@
+//! One string says where state lives.
+
+use super::directory::check_name;
+use super::error::{ArenaError, ArenaErrorKind};
+use super::{Arena, HostOptions};
+use std::sync::Arc;
+
+/// Where state lives: `"process"`, `"process:orders"` or `"host:orders"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Private to the object: the default.
+    Process,
+    /// An arena of this process: Node's worker threads share it.
+    Shared(String),
+    /// An arena of this machine, a mapped file: processes share it.
+    Host(String),
+}
+
+impl Scope {
+    /// Errors: [`Argument`](ArenaErrorKind::Argument) when it is none of the three forms, or the name is no name.
+    pub fn parse(text: &str) -> Result<Self, ArenaError> {
+        let scope = match text.split_once(':') {
+            None if text == "process" => return Ok(Self::Process),
+            Some(("process", name)) => Self::Shared(name.to_owned()),
+            Some(("host", name)) => Self::Host(name.to_owned()),
+            _ => {
+                let message = format!(
+                    "{text:?} is not a scope; allowed are \"process\" (private), \"process:NAME\" (the threads of this process) \
+                     and \"host:NAME\" (every process of this machine)"
+                );
+                return Err(ArenaError::new(ArenaErrorKind::Argument, message));
+            }
+        };
+        if let Self::Shared(name) | Self::Host(name) = &scope {
+            Arena::check_name(name)?;
+        }
+        Ok(scope)
+    }
+
+    /// What the environment says in `TIDEGATE_SCOPE`; [`Process`](Self::Process) where it says nothing.
+    pub fn from_env() -> Result<Self, ArenaError> {
+        match std::env::var("TIDEGATE_SCOPE") {
+            Ok(text) if !text.is_empty() => Self::parse(&text)
+                .map_err(|error| ArenaError::new(error.kind(), format!("TIDEGATE_SCOPE: {}", error.message()))),
+            _ => Ok(Self::Process),
+        }
+    }
+
+    /// The arena that it names, opened; `None` for [`Process`](Self::Process).
+    pub fn open(&self) -> Result<Option<Arc<Arena>>, ArenaError> {
+        match self {
+            Self::Process => Ok(None),
+            Self::Shared(name) => Arena::process(name).map(Some),
+            Self::Host(name) => Arena::open(&HostOptions::new(name)).map(Some),
+        }
+    }
+
+    /// What a door needs to make one object: `scope` as its user gave it (`None`: as the environment says) and the object's name.
+    /// `None`: in memory of its own.
+    ///
+    /// Errors: [`Argument`](ArenaErrorKind::Argument) when a named scope meets no name, or a name no named scope was explicitly asked to.
+    pub fn place<'a>(scope: Option<&str>, name: Option<&'a str>) -> Result<Option<(Arc<Arena>, &'a str)>, ArenaError> {
+        let parsed = scope.map_or_else(Self::from_env, Self::parse)?;
+        let Some(arena) = parsed.open()? else { return Ok(None) };
+        let Some(name) = name else {
+            let said = if scope.is_some() { "" } else { " (from TIDEGATE_SCOPE)" };
+            let message = format!(
+                "the scope {parsed}{said} needs a name for each object in it: say name=\"…\", or scope=\"process\" to keep this \
+                 one private"
+            );
+            return Err(ArenaError::new(ArenaErrorKind::Argument, message));
+        };
+        check_name(name, "an object's name")?;
+        Ok(Some((arena, name)))
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Process => write!(f, "\"process\""),
+            Self::Shared(name) => write!(f, "\"process:{name}\""),
+            Self::Host(name) => write!(f, "\"host:{name}\""),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+use super::*;
+
+#[test]
+fn scopes_are_one_of_three() {
+    assert_eq!(Scope::parse("process"), Ok(Scope::Process));
+    assert_eq!(Scope::parse("process:a"), Ok(Scope::Shared("a".into())));
+    assert_eq!(Scope::parse("host:orders-1"), Ok(Scope::Host("orders-1".into())));
+    for wrong in ["", "host", "host:", "hosts:a", "host:.a", "host:a/b", "host:a b", "host:a:b", "cluster:a"] {
+        let error = Scope::parse(wrong).expect_err(wrong);
+        assert_eq!(error.kind(), ArenaErrorKind::Argument, "{error}");
+    }
+}
+
+#[test]
+fn arenas_of_a_process_are_found_by_name() {
+    let one = Arena::process("found-by-name").expect("an arena");
+    assert!(Arc::ptr_eq(&one, &Arena::process("found-by-name").expect("an arena")));
+    assert!(!Arc::ptr_eq(&one, &Arena::process("another-name").expect("an arena")));
+}

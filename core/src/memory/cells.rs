@@ -1,0 +1,179 @@
+//! State as a slice of atomics: on the heap, in pages of its own, or in an arena. One pointer either way, so that the
+//! decision path is the same code.
+#![allow(unsafe_code)] // Bytes are read as atomics.
+
+use crate::sync::{AtomicU32, AtomicU64};
+
+/// What zeroed bytes are a value of, and any other bytes as well: integers that are only read and written atomically.
+///
+/// # Safety
+/// Every bit pattern must be a valid value, every field an atomic (or never accessed), and dropping one must do nothing.
+pub(crate) unsafe trait Blank: Sync {
+    /// A zeroed value, where memory cannot be had as bytes.
+    #[cfg(loom)]
+    fn blank() -> Self;
+}
+
+// SAFETY: an atomic integer has the representation of the integer.
+unsafe impl Blank for AtomicU64 {
+    #[cfg(loom)]
+    fn blank() -> Self {
+        Self::new(0)
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Blank for AtomicU32 {
+    #[cfg(loom)]
+    fn blank() -> Self {
+        Self::new(0)
+    }
+}
+
+// SAFETY: an array of such values is one.
+unsafe impl<T: Blank, const N: usize> Blank for [T; N] {
+    #[cfg(loom)]
+    fn blank() -> Self {
+        std::array::from_fn(|_| T::blank())
+    }
+}
+
+#[cfg(loom)]
+pub(crate) use modelled::Cells;
+#[cfg(not(loom))]
+pub(crate) use real::Cells;
+
+#[cfg(not(loom))]
+mod real {
+    use super::Blank;
+    use crate::ConfigError;
+    use crate::arena::Mapping;
+    use memmap2::MmapMut;
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::fmt;
+    use std::ops::Deref;
+    use std::ptr::NonNull;
+    use std::sync::Arc;
+
+    /// From here on whole pages are taken from the system, which gives them zeroed and only as they are touched.
+    const PAGES_FROM: usize = 128 << 10;
+
+    /// A slice of state, and what keeps its memory.
+    pub(crate) struct Cells<T> {
+        first: NonNull<T>,
+        len: usize,
+        keep: Keep,
+    }
+
+    enum Keep {
+        Heap(Layout),
+        Pages(#[allow(dead_code, reason = "held for its drop")] MmapMut),
+        Arena(#[allow(dead_code, reason = "held for its drop")] Arc<Mapping>),
+    }
+
+    // SAFETY: a `Cells` hands out shared references only, and `Blank` is `Sync`; dropping it frees memory, on any thread.
+    unsafe impl<T: Blank> Send for Cells<T> {}
+    // SAFETY: as above.
+    unsafe impl<T: Blank> Sync for Cells<T> {}
+
+    impl<T: Blank> Cells<T> {
+        /// `len` zeroed values of this process; a child of fork has its own copy.
+        pub(in super::super) fn of_process(len: usize, huge_pages: bool) -> Result<Self, ConfigError> {
+            let size = len.max(1).checked_mul(size_of::<T>()).ok_or_else(|| no_memory::<T>(len, "too large"))?;
+            if huge_pages || size >= PAGES_FROM {
+                let map = MmapMut::map_anon(size).map_err(|error| no_memory::<T>(len, &error.to_string()))?;
+                #[cfg(target_os = "linux")]
+                if huge_pages {
+                    // A no is no error.
+                    let _ = map.advise(memmap2::Advice::HugePage);
+                }
+                let first = NonNull::new(map.as_ptr().cast_mut().cast()).ok_or_else(|| no_memory::<T>(len, "null"))?;
+                return Ok(Self { first, len, keep: Keep::Pages(map) });
+            }
+            let layout = Layout::from_size_align(size, align_of::<T>().max(64))
+                .map_err(|error| no_memory::<T>(len, &error.to_string()))?;
+            // SAFETY: the layout's size is not zero: `len.max(1)` of a type that holds at least one atomic.
+            let bytes = unsafe { alloc_zeroed(layout) };
+            let first = NonNull::new(bytes.cast()).ok_or_else(|| no_memory::<T>(len, "the allocator refused"))?;
+            Ok(Self { first, len, keep: Keep::Heap(layout) })
+        }
+
+        /// `len` values that stand at `offset` of an arena. `None`: not within it, or not aligned.
+        pub(in super::super) fn of_arena(mapping: &Arc<Mapping>, offset: usize, len: usize) -> Option<Self> {
+            let first = mapping.slice::<T>(offset, len)?;
+            Some(Self { first: NonNull::from(first).cast(), len, keep: Keep::Arena(mapping.clone()) })
+        }
+    }
+
+    impl<T: Blank> Cells<T> {
+        /// The first; there is at least one.
+        #[inline]
+        pub(in super::super) fn first(&self) -> &T {
+            // SAFETY: as `deref`; memory for one is always there (`len.max(1)`, and an arena's part is made for one).
+            unsafe { self.first.as_ref() }
+        }
+    }
+
+    fn no_memory<T>(len: usize, why: &str) -> ConfigError {
+        ConfigError::out_of_range("max_keys", format!("no memory for {len} x {} bytes: {why}", size_of::<T>()))
+    }
+
+    impl<T> Drop for Cells<T> {
+        fn drop(&mut self) {
+            if let Keep::Heap(layout) = self.keep {
+                // SAFETY: allocated with this layout; a `Blank` needs no drop.
+                unsafe { dealloc(self.first.as_ptr().cast(), layout) }
+            }
+        }
+    }
+
+    impl<T: Blank> Deref for Cells<T> {
+        type Target = [T];
+
+        #[inline]
+        fn deref(&self) -> &[T] {
+            // SAFETY: `first` points to `len` values for as long as `keep` is held, and any bytes are values (`Blank`).
+            unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
+        }
+    }
+
+    impl<T> fmt::Debug for Cells<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let place = match self.keep {
+                Keep::Heap(_) => "heap",
+                Keep::Pages(_) => "pages",
+                Keep::Arena(_) => "arena",
+            };
+            write!(f, "{} x {} bytes ({place})", self.len, size_of::<T>())
+        }
+    }
+}
+
+/// loom's atomics are objects of its own, made one by one.
+#[cfg(loom)]
+mod modelled {
+    use super::Blank;
+    use crate::ConfigError;
+    use std::ops::Deref;
+
+    #[derive(Debug)]
+    pub(crate) struct Cells<T>(Vec<T>);
+
+    impl<T: Blank> Cells<T> {
+        pub(in super::super) fn of_process(len: usize, _huge_pages: bool) -> Result<Self, ConfigError> {
+            Ok(Self((0..len).map(|_| T::blank()).collect()))
+        }
+
+        pub(in super::super) fn first(&self) -> &T {
+            &self.0[0]
+        }
+    }
+
+    impl<T> Deref for Cells<T> {
+        type Target = [T];
+
+        fn deref(&self) -> &[T] {
+            &self.0
+        }
+    }
+}
