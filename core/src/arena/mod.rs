@@ -25,13 +25,13 @@ mod text;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
 pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
+pub(crate) use lock::Held;
 pub(crate) use mapping::Mapping;
 pub(crate) use members::Member;
 pub use options::HostOptions;
 pub use scope::Scope;
 
 use crate::Clock;
-use crate::memory::Cells;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 

@@ -1,7 +1,15 @@
 //! Where state lives: in this process, or in an arena. A primitive asks a [`Room`] for its parts, always in the same order.
 
 mod cells;
+mod changes;
+mod latest;
 mod room;
 
 pub(crate) use cells::{Blank, Cells};
+pub(crate) use changes::Changes;
+pub(crate) use latest::Latest;
 pub(crate) use room::{One, Room};
+
+/// Lost races after which an operation gives up and denies: a hostile process must not keep anybody for ever, and no honest
+/// thread loses so many in a row.
+pub(crate) const PATIENCE: usize = 10_000;

@@ -1,0 +1,56 @@
+//! The lock under which a limit's quota changes: never on the way of a decision.
+
+use crate::ConfigError;
+use crate::sync::{Mutex, MutexGuard};
+
+#[cfg(not(loom))]
+use crate::arena::{Arena, Held};
+#[cfg(not(loom))]
+use std::sync::Arc;
+
+use super::Room;
+
+/// Who changes an object takes turns: among the threads of a process, or of all processes.
+#[derive(Debug)]
+pub(crate) enum Changes {
+    Process(Mutex<()>),
+    #[cfg(not(loom))]
+    Arena(Arc<Arena>),
+}
+
+/// One's turn.
+#[derive(Debug)]
+pub(crate) enum Turn<'a> {
+    Process(#[allow(dead_code, reason = "held for its drop")] MutexGuard<'a, ()>),
+    #[cfg(not(loom))]
+    Arena(#[allow(dead_code, reason = "held for its drop")] Held<'a>),
+}
+
+impl Changes {
+    /// For an object in this room.
+    pub(crate) fn of(room: &Room) -> Self {
+        #[cfg(not(loom))]
+        if let Some(arena) = room.arena() {
+            return Self::Arena(arena.clone());
+        }
+        let _ = room;
+        Self::Process(Mutex::new(()))
+    }
+
+    /// Waits for its turn.
+    ///
+    /// Errors: `arena` where the system refuses its lock.
+    pub(crate) fn lock(&self) -> Result<Turn<'_>, ConfigError> {
+        match self {
+            // A panic under the lock leaves a quota that was either changed or not: both are fine to go on with.
+            Self::Process(lock) => Ok(Turn::Process(lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner))),
+            #[cfg(not(loom))]
+            Self::Arena(arena) => match arena.lock() {
+                Ok(held) => Ok(Turn::Arena(held)),
+                Err(error) => {
+                    Err(ConfigError::new(crate::ConfigErrorKind::Conflict, "arena", error.message().to_owned()))
+                }
+            },
+        }
+    }
+}
