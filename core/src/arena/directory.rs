@@ -57,6 +57,24 @@ pub enum OnConflict {
     Apply,
 }
 
+impl std::str::FromStr for OnConflict {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "error" => Ok(Self::Error),
+            "keep" => Ok(Self::Keep),
+            "apply" => Ok(Self::Apply),
+            _ => {
+                let message = format!(
+                    "{text:?} is none of \"error\", \"keep\" (take the object as it is) and \"apply\" (change it for everybody)"
+                );
+                Err(ConfigError::syntax("on_conflict", message))
+            }
+        }
+    }
+}
+
 /// Settings as an object declares them: numbers that it reads back, and a text for people.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {

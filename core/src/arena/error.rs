@@ -35,6 +35,27 @@ pub enum ArenaErrorKind {
     System,
 }
 
+impl ArenaErrorKind {
+    /// Its name, as the doors spell it: `"no_space"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unsupported => "unsupported",
+            Self::Argument => "argument",
+            Self::Permission => "permission",
+            Self::Filesystem => "filesystem",
+            Self::NoSpace => "no_space",
+            Self::Foreign => "foreign",
+            Self::Version => "version",
+            Self::Clock => "clock",
+            Self::Shape => "shape",
+            Self::Settings => "settings",
+            Self::Full => "full",
+            Self::Removed => "removed",
+            Self::System => "system",
+        }
+    }
+}
+
 /// Why an arena or an object in it could not be opened: what was wrong, what is allowed, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArenaError {

@@ -58,20 +58,35 @@ impl Scope {
     /// What a door needs to make one object: `scope` as its user gave it (`None`: as the environment says) and the object's name.
     /// `None`: in memory of its own.
     ///
-    /// Errors: [`Argument`](ArenaErrorKind::Argument) when a named scope meets no name, or a name no named scope was explicitly asked to.
+    /// Errors: [`Argument`](ArenaErrorKind::Argument) when `scope` is none, when a named scope meets no name, or a name that is none.
     pub fn place<'a>(scope: Option<&str>, name: Option<&'a str>) -> Result<Option<(Arc<Arena>, &'a str)>, ArenaError> {
         let parsed = scope.map_or_else(Self::from_env, Self::parse)?;
-        let Some(arena) = parsed.open()? else { return Ok(None) };
+        if parsed == Self::Process {
+            return Ok(None);
+        }
+        let name = parsed.named(name, if scope.is_some() { "" } else { " (from TIDEGATE_SCOPE)" })?;
+        Ok(parsed.open()?.map(|arena| (arena, name)))
+    }
+
+    /// [`place`](Self::place) in an arena of this machine that is opened with `options`.
+    ///
+    /// Errors: as there, and those of [`Arena::open`].
+    pub fn place_in<'a>(options: &HostOptions, name: Option<&'a str>) -> Result<(Arc<Arena>, &'a str), ArenaError> {
+        let name = Self::Host(options.name.clone()).named(name, "")?;
+        Ok((Arena::open(options)?, name))
+    }
+
+    /// The object's name, which a named scope needs; asked for before the arena is made.
+    fn named<'a>(&self, name: Option<&'a str>, said: &str) -> Result<&'a str, ArenaError> {
         let Some(name) = name else {
-            let said = if scope.is_some() { "" } else { " (from TIDEGATE_SCOPE)" };
             let message = format!(
-                "the scope {parsed}{said} needs a name for each object in it: say name=\"…\", or scope=\"process\" to keep this \
+                "the scope {self}{said} needs a name for each object in it: say name=\"…\", or scope=\"process\" to keep this \
                  one private"
             );
             return Err(ArenaError::new(ArenaErrorKind::Argument, message));
         };
         check_name(name, "an object's name")?;
-        Ok(Some((arena, name)))
+        Ok(name)
     }
 }
 
