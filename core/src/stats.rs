@@ -1,30 +1,53 @@
 //! Counters that cost a decision about a nanosecond: each thread adds to a stripe that it alone writes.
+#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
 
+use crate::ConfigError;
+use crate::memory::{Blank, Cells, Room};
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 
-/// Stripes with one writer each; threads beyond them share the other half.
+/// Stripes of a process with one writer each; threads beyond them share the other half.
 const OWNED: usize = 16;
 const SHARED: usize = 16;
 
 /// A set of `LANES` event counters, spread over stripes so that counting threads do not share cache lines.
-pub(crate) struct Striped<const LANES: usize>(Box<[Stripe<LANES>; OWNED + SHARED]>);
+pub(crate) struct Striped<const LANES: usize> {
+    owned: Cells<Stripe<LANES>>,
+    shared: Cells<Stripe<LANES>>,
+}
 
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Stripe<const LANES: usize>([AtomicU64; LANES]);
 
+// SAFETY: atomics only.
+unsafe impl<const LANES: usize> Blank for Stripe<LANES> {
+    #[cfg(loom)]
+    fn blank() -> Self {
+        Self(Blank::blank())
+    }
+}
+
 impl<const LANES: usize> Striped<LANES> {
+    /// Where the room is. Two parts.
+    pub(crate) fn in_room(room: &mut Room) -> Result<Self, ConfigError> {
+        #[cfg(not(loom))]
+        if room.arena().is_some() {
+            // Until leases of stripes are there, all share.
+            return Ok(Self { owned: room.cells(0)?, shared: room.cells(SHARED)? });
+        }
+        Ok(Self { owned: room.cells(OWNED)?, shared: room.cells(SHARED)? })
+    }
+
+    /// In this process.
     pub(crate) fn new() -> Self {
-        let stripe = |_| Stripe(std::array::from_fn(|_| AtomicU64::new(0)));
-        Self(Box::new(std::array::from_fn(stripe)))
+        Self::in_room(&mut Room::of_process(false)).expect("memory for counters")
     }
 
     /// Adds `n` to counter `lane` in the calling thread's stripe.
     #[inline]
     pub(crate) fn add(&self, lane: usize, n: u64) {
-        let stripe = known_stripe();
-        if stripe < OWNED {
-            let counter = &self.0[stripe].0[lane];
+        if let Some(stripe) = self.owned.get(known_stripe()) {
+            let counter = &stripe.0[lane];
             // Relaxed, and load + store instead of an atomic add: nobody else writes this stripe while this thread owns it.
             counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
         } else {
@@ -35,14 +58,17 @@ impl<const LANES: usize> Striped<LANES> {
     /// For a thread's first count, and for threads beyond those that own a stripe.
     #[inline(never)]
     fn add_unowned(&self, lane: usize, n: u64) {
+        let stripe = stripe();
+        let stripe = self.owned.get(stripe).unwrap_or_else(|| &self.shared[stripe % SHARED]);
         // Relaxed: a statistic orders nothing. An atomic add is right for an owned stripe as well.
-        self.0[stripe()].0[lane].fetch_add(n, Ordering::Relaxed);
+        stripe.0[lane].fetch_add(n, Ordering::Relaxed);
     }
 
     /// The sum over all threads; exact once they are quiet.
     pub(crate) fn sum(&self, lane: usize) -> u64 {
+        let stripes = self.owned.iter().chain(self.shared.iter());
         // Relaxed: a statistic orders nothing.
-        self.0.iter().fold(0, |sum, stripe| sum.wrapping_add(stripe.0[lane].load(Ordering::Relaxed)))
+        stripes.fold(0, |sum, stripe| sum.wrapping_add(stripe.0[lane].load(Ordering::Relaxed)))
     }
 }
 
