@@ -8,8 +8,9 @@
  * - Names. Everything begins with tg_ or TG_, and the library exports nothing else.
  * - Answers. tg_status: 0 = done, > 0 = refused (an answer, not an error), < 0 = error. Values are fixed.
  *   tg_status_message() has a fixed text for each, tg_last_error_message() says what this thread's last error was about.
- * - Handles. tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_queue, tg_client_address and tg_access_list are
- *   opaque, made by *_new() and given back to *_free(). A call that takes a const handle may run on any thread, together with any other such call. *_free()
+ * - Handles. tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_queue, tg_concurrency,
+ *   tg_client_address and tg_access_list are opaque, made by *_new() (an arena by tg_arena_open() and its like) and given
+ *   back to *_free(). A call that takes a const handle may run on any thread, together with any other such call. *_free()
  *   is the exception: it must be the last call on its handle.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
@@ -21,7 +22,10 @@
  * - NULL. An argument that must not be NULL gives TG_NULL, never a crash; *_free(NULL) does nothing. A pointer that is not
  *   NULL must be good, and a text must end with NUL: no library can check that.
  * - Panics. A bug inside becomes TG_PANIC, never an abort or an unwinding through your frames.
- * - Fork. After fork() the objects of the child are copies of their own.
+ * - Scope. An object lives in memory of its own, or under a name in an arena (the arena of its config): threads and processes
+ *   that open the same name in the same arena share it.
+ * - Fork. After fork() the objects of the child are copies of their own; those in an arena of the machine stay shared, and
+ *   permits belong to the process that acquired them.
  * - Change. A function never changes its meaning; a new meaning gets a new name.
  *
  * Each function says who owns what (Ownership), what threads may do (Thread safety), which errors it gives (Errors, status
@@ -69,7 +73,8 @@ enum tg_status
      */
     TG_OK = 0,
     /**
-     * Refused: the rate limit has not enough tokens.
+     * Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from a
+     * waiting form: still so at the deadline).
      */
     TG_DENIED = 1,
     /**
@@ -85,9 +90,14 @@ enum tg_status
      */
     TG_CLOSED = 4,
     /**
-     * Nothing there: the queue is empty (from a waiting form: still so at the deadline), or no event is left to read.
+     * Nothing there: the queue is empty (from a waiting form: still so at the deadline), no event is left to read, or an
+     * arena has no object of that name.
      */
     TG_EMPTY = 5,
+    /**
+     * Nothing given back: the permit was given back before, taken back from a dead process, or another process's.
+     */
+    TG_NOT_HELD = 6,
     /**
      * Error: an argument that must not be NULL is NULL.
      */
@@ -136,6 +146,54 @@ enum tg_status
      * Error: the buffer is too small; *length tells what the text needs, without its NUL.
      */
     TG_BUFFER = -12,
+    /**
+     * Error: this system has no arenas that processes share (Linux has).
+     */
+    TG_ARENA_UNSUPPORTED = -20,
+    /**
+     * Error: the arena's directory or file is somebody else's, a link, open to others, or may not be read or written.
+     */
+    TG_ARENA_PERMISSION = -21,
+    /**
+     * Error: the directory lies on a filesystem that machines share, or that keeps no memory in common.
+     */
+    TG_ARENA_FILESYSTEM = -22,
+    /**
+     * Error: no room for the arena, on the filesystem or in memory.
+     */
+    TG_ARENA_NO_SPACE = -23,
+    /**
+     * Error: the file is not an arena, or not whole: short, resized, or written by something else.
+     */
+    TG_ARENA_FOREIGN = -24,
+    /**
+     * Error: the file has another layout than its name says, or its creator hashes keys in another way.
+     */
+    TG_ARENA_VERSION = -25,
+    /**
+     * Error: this process's clock and the arena's differ.
+     */
+    TG_ARENA_CLOCK = -26,
+    /**
+     * Error: an object of this name exists and is of another shape.
+     */
+    TG_ARENA_SHAPE = -27,
+    /**
+     * Error: an object of this name exists and was declared with other settings; see tg_on_conflict.
+     */
+    TG_ARENA_SETTINGS = -28,
+    /**
+     * Error: the arena is full: its bytes, its names or its places for processes.
+     */
+    TG_ARENA_FULL = -29,
+    /**
+     * Error: the arena's file was removed or replaced while in use.
+     */
+    TG_ARENA_REMOVED = -30,
+    /**
+     * Error: the system refused for another reason.
+     */
+    TG_ARENA_SYSTEM = -31,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -423,9 +481,47 @@ typedef int32_t tg_on_full;
 #endif // __cplusplus
 
 /**
+ * What to do when an arena has an object of this name that was last declared with other settings (rate, burst, thresholds)
+ * than mine. What tg_bucket_set_quota() and its like changed is not compared: it survives the restart of a process that
+ * declares what it did before.
+ */
+enum tg_on_conflict
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * TG_ARENA_SETTINGS, with a sentence that names both.
+     */
+    TG_ON_CONFLICT_ERROR = 0,
+    /**
+     * Take the object as it is.
+     */
+    TG_ON_CONFLICT_KEEP = 1,
+    /**
+     * Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it open
+     * go on with theirs.
+     */
+    TG_ON_CONFLICT_APPLY = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_on_conflict tg_on_conflict;
+#else
+typedef int32_t tg_on_conflict;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * Addresses, networks and keys that are allowed or denied without being counted.
  */
 typedef struct tg_access_list tg_access_list;
+
+/**
+ * Memory in which named objects live: of the machine for all its processes, or of this process for its threads. The same
+ * name in the same arena is the same object, whoever opens it.
+ */
+typedef struct tg_arena tg_arena;
 
 /**
  * A circuit breaker: closed, open, half-open.
@@ -448,6 +544,11 @@ typedef struct tg_client_address tg_client_address;
 typedef struct tg_clock tg_clock;
 
 /**
+ * At most so many calls at once: each holds a permit while it runs.
+ */
+typedef struct tg_concurrency tg_concurrency;
+
+/**
  * Several limits over different keys (user, address, endpoint, everybody), decided all or nothing.
  */
 typedef struct tg_limit_set tg_limit_set;
@@ -463,6 +564,34 @@ typedef struct tg_limiter tg_limiter;
 typedef struct tg_queue tg_queue;
 
 /**
+ * Which arena of this machine to open. Start from TG_ARENA_CONFIG_INIT and set name.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_arena_config)
+     */
+    size_t struct_size;
+    /**
+     * 1 to 63 of A-Z a-z 0-9 . _ -. Must be set. Borrowed during the call, as all texts here.
+     */
+    const char *name;
+    /**
+     * The directory of its file; NULL: TIDEGATE_DIR, else /dev/shm/tidegate-UID, which is made with mode 0700.
+     */
+    const char *path;
+    /**
+     * The group that may use the file as well (mode 0660), by name or number: for containers that run as different users.
+     * NULL: only its owner may (mode 0600).
+     */
+    const char *group;
+    /**
+     * Bytes, taken when the file is made; it never grows. 0: 16 MiB, or what the file has. Asking an existing arena for
+     * another is an error.
+     */
+    size_t capacity;
+} tg_arena_config;
+
+/**
  * Settings of a circuit breaker. Start from TG_BREAKER_CONFIG_INIT, which holds the defaults.
  */
 typedef struct {
@@ -471,11 +600,11 @@ typedef struct {
      */
     size_t struct_size;
     /**
-     * For people; NULL: no name. Copied.
+     * For people, and its name in the arena; NULL: no name. Copied.
      */
     const char *name;
     /**
-     * The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
      */
     const tg_clock *clock;
     /**
@@ -530,6 +659,18 @@ typedef struct {
      * Successful probes needed to close, and the most at once.
      */
     uint32_t probes;
+    /**
+     * Where its state lives; NULL: in memory of its own. Shared.
+     */
+    const tg_arena *arena;
+    /**
+     * One of tg_on_conflict; without an arena it says nothing.
+     */
+    int32_t on_conflict;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } tg_breaker_config;
 
 /**
@@ -627,7 +768,7 @@ typedef struct {
      */
     const char *rate;
     /**
-     * The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
      */
     const tg_clock *clock;
     /**
@@ -660,9 +801,17 @@ typedef struct {
      */
     int32_t mode;
     /**
-     * 0.
+     * One of tg_on_conflict; without an arena it says nothing.
      */
-    uint32_t reserved;
+    int32_t on_conflict;
+    /**
+     * Where its state lives; NULL: in memory of its own. Shared.
+     */
+    const tg_arena *arena;
+    /**
+     * Its name in the arena; without an arena it says nothing. Borrowed during the call.
+     */
+    const char *name;
 } tg_bucket_config;
 
 /**
@@ -763,6 +912,93 @@ typedef struct {
 } tg_ticket;
 
 /**
+ * Settings of a concurrency limit. Start from TG_CONCURRENCY_CONFIG_INIT and set limit.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_concurrency_config)
+     */
+    size_t struct_size;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Waiting always uses the
+     * machine's. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /**
+     * Where its state lives; NULL: in memory of its own. Shared.
+     */
+    const tg_arena *arena;
+    /**
+     * Its name in the arena; without an arena it says nothing. Borrowed during the call.
+     */
+    const char *name;
+    /**
+     * The most at once, 1 .. max_limit. Must be set.
+     */
+    uint32_t limit;
+    /**
+     * What tg_concurrency_set_limit() may raise it to, at most 4096: a place for each is kept. 0: the limit.
+     */
+    uint32_t max_limit;
+    /**
+     * One of tg_mode.
+     */
+    int32_t mode;
+    /**
+     * One of tg_on_conflict; without an arena it says nothing.
+     */
+    int32_t on_conflict;
+} tg_concurrency_config;
+
+/**
+ * The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once.
+ */
+typedef struct {
+    /**
+     * Opaque.
+     */
+    uint64_t word;
+    /**
+     * Opaque.
+     */
+    uint64_t cell;
+} tg_concurrency_permit;
+
+/**
+ * A look at a concurrency limit. Start from TG_CONCURRENCY_SNAPSHOT_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(tg_concurrency_snapshot)
+     */
+    size_t struct_size;
+    /**
+     * The limit in force.
+     */
+    uint32_t limit;
+    /**
+     * Permits held now.
+     */
+    uint32_t in_use;
+    /**
+     * Calls admitted.
+     */
+    uint64_t admitted;
+    /**
+     * Calls denied; a call that waited in vain counts once.
+     */
+    uint64_t denied;
+    /**
+     * Calls that a dry run admitted and would have denied.
+     */
+    uint64_t would_deny;
+    /**
+     * Permits taken back from processes that died.
+     */
+    uint64_t reclaimed;
+} tg_concurrency_snapshot;
+
+/**
  * Whose word is taken for a client's address. Start from TG_CLIENT_ADDRESS_CONFIG_INIT: nobody's, only the socket's.
  */
 typedef struct {
@@ -845,7 +1081,7 @@ typedef struct {
      */
     const char *rate;
     /**
-     * The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
      */
     const tg_clock *clock;
     /**
@@ -914,6 +1150,22 @@ typedef struct {
      * Not 0: asks the kernel for huge pages under the table, for millions of keys.
      */
     uint32_t huge_pages;
+    /**
+     * Where its state lives; NULL: in memory of its own. Shared.
+     */
+    const tg_arena *arena;
+    /**
+     * Its name in the arena; without an arena it says nothing. Borrowed during the call.
+     */
+    const char *name;
+    /**
+     * One of tg_on_conflict; without an arena it says nothing.
+     */
+    int32_t on_conflict;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } tg_limiter_config;
 
 /**
@@ -1056,12 +1308,88 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Makes a closed circuit breaker.
+ * Opens an arena of this machine, or makes it: every process that opens the same name in the same directory shares the
+ * objects in it. It lives in a mapped file and outlasts its processes until the machine boots or the file is removed
+ * (`tidegate rm`). Opened twice in a process it is one. Say what tg_arena_notices() has to say.
  *
- * Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to.
+ * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows config and all it points to.
+ * Thread safety: any thread.
+ * Errors: TG_NULL (config, its name, arena), TG_STRUCT_SIZE, TG_UTF8; TG_INVALID (a name that is none, a capacity that is
+ * none or another than the file's); TG_ARENA_* (what stands in the way). *arena is then not written.
+ * Since: 0.1
+ */
+tg_status tg_arena_open(const tg_arena_config *config,
+                        tg_arena **arena);
+
+/**
+ * Opens an arena of this process, or makes it: threads that share no pointers share its objects by name. After fork() the
+ * child has a copy of its own.
+ *
+ * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_UTF8, TG_INVALID (a name that is none), TG_ARENA_NO_SPACE. *arena is then not written.
+ * Since: 0.1
+ */
+tg_status tg_arena_process(const char *name,
+                           tg_arena **arena);
+
+/**
+ * Opens what one text says, the same in every language: "host:orders" (tg_arena_open()), "process:orders"
+ * (tg_arena_process()), or "process" (private: *arena is NULL, which a config takes for memory of the object's own). NULL:
+ * what TIDEGATE_SCOPE says in the environment, "process" where it says nothing.
+ *
+ * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows scope.
+ * Thread safety: any thread.
+ * Errors: TG_NULL (arena), TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open(). *arena is then not
+ * written.
+ * Since: 0.1
+ */
+tg_status tg_arena_from_scope(const char *scope,
+                              tg_arena **arena);
+
+/**
+ * Frees the handle; NULL is fine. The arena stays open as long as an object in it does.
+ *
+ * Ownership: takes arena.
+ * Thread safety: no other call may be using arena, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_arena_free(tg_arena *arena);
+
+/**
+ * Makes a handle to the arena's clock, which its creator chose and everything in it lives by: what the `_at` forms of
+ * objects in it take, and what an object outside needs to stand in one set with them.
+ *
+ * Ownership: *clock is the caller's, to be freed with tg_clock_free(), before or after the arena.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_arena_clock(const tg_arena *arena, tg_clock **clock);
+
+/**
+ * Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are not
+ * given out again. TG_OK, or TG_EMPTY when there is no such name.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; may wait for who opens an object, in any process.
+ * Errors: TG_NULL, TG_UTF8, TG_ARENA_SYSTEM (the lock of the arena).
+ * Since: 0.1
+ */
+tg_status tg_arena_remove(const tg_arena *arena,
+                          const char *name);
+
+/**
+ * Makes a closed circuit breaker, or opens the one of that name in an arena.
+ *
+ * Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares the
+ * arena, whose handle may be freed before or after.
  * Thread safety: any thread.
  * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...), TG_CONFLICT
- * (both windows). *breaker is then not written.
+ * (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that is
+ * none); TG_ARENA_SHAPE (another window or number of probes under the name), TG_ARENA_SETTINGS (other thresholds or times),
+ * TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
  * Since: 0.1
  */
 tg_status tg_breaker_new(const tg_breaker_config *config,
@@ -1310,15 +1638,19 @@ tg_status tg_breaker_release(const tg_breaker *breaker, tg_permit permit);
 tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit permit);
 
 /**
- * Makes a full token bucket.
+ * Makes a full token bucket, or opens the one of that name in an arena.
  *
- * Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to.
+ * Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to; shares the
+ * arena, whose handle may be freed before or after.
  * Thread safety: any thread.
  * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had);
- * TG_CONFLICT (neither or both of rate and count, half a ramp); TG_UNKNOWN_VALUE (mode). *bucket is then not written.
+ * TG_CONFLICT (neither or both of rate and count, half a ramp, a clock beside an arena, an arena without a name);
+ * TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (other stripes or another ramp under
+ * the name), TG_ARENA_SETTINGS (another rate or burst), TG_ARENA_FULL, TG_ARENA_*. *bucket is then not written.
  * Since: 0.1
  */
-tg_status tg_bucket_new(const tg_bucket_config *config, tg_bucket **bucket);
+tg_status tg_bucket_new(const tg_bucket_config *config,
+                        tg_bucket **bucket);
 
 /**
  * Frees a bucket; NULL is fine.
@@ -1606,6 +1938,109 @@ tg_status tg_clock_advance(const tg_clock *clock, uint64_t by_ns);
 tg_status tg_clock_set(const tg_clock *clock, uint64_t now_ns);
 
 /**
+ * Makes a concurrency limit, or opens the one of that name in an arena.
+ *
+ * Ownership: *concurrency is the caller's, to be freed with tg_concurrency_free(). Borrows config and all it points to;
+ * shares the arena, whose handle may be freed before or after.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit); TG_CONFLICT (a clock beside an arena, an
+ * arena without a name); TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another
+ * max_limit under the name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*. *concurrency is then not written.
+ * Since: 0.1
+ */
+tg_status tg_concurrency_new(const tg_concurrency_config *config,
+                             tg_concurrency **concurrency);
+
+/**
+ * Frees a concurrency limit; NULL is fine. Permits still out are void; in an arena they stay taken until this process ends.
+ *
+ * Ownership: takes concurrency.
+ * Thread safety: no other call may be using or waiting on concurrency, now or later.
+ * Errors: none.
+ * Since: 0.1
+ */
+void tg_concurrency_free(tg_concurrency *concurrency);
+
+/**
+ * Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release(). TG_DENIED:
+ * as many calls are under way as may be, and *permit is all zero.
+ *
+ * Ownership: borrows concurrency; the permit is a value.
+ * Thread safety: any thread, at any time; does not wait for a permit.
+ * Errors: TG_NULL; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_concurrency_try_acquire(const tg_concurrency *concurrency,
+                                     tg_concurrency_permit *permit);
+
+/**
+ * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
+ * threads of this process: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
+ *
+ * Ownership: borrows concurrency; the permit is a value.
+ * Thread safety: any thread, at any time; blocks up to timeout_ns.
+ * Errors: TG_NULL; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_concurrency_acquire(const tg_concurrency *concurrency,
+                                 uint64_t timeout_ns,
+                                 tg_concurrency_permit *permit);
+
+/**
+ * Gives a permit back: TG_OK, or TG_NOT_HELD and nothing happens when it was given back before, was taken back from a dead
+ * process, or belongs to another process (the parent of a fork). A permit that is all zero is TG_OK: nothing to do.
+ *
+ * Ownership: borrows concurrency; the permit is a value.
+ * Thread safety: any thread, at any time, not only the one that took it.
+ * Errors: TG_NULL (concurrency).
+ * Since: 0.1
+ */
+tg_status tg_concurrency_release(const tg_concurrency *concurrency,
+                                 tg_concurrency_permit permit);
+
+/**
+ * Tells the limit in force.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_concurrency_limit(const tg_concurrency *concurrency, uint32_t *limit);
+
+/**
+ * Changes the limit, for all who share it: 1 up to the config's max_limit. Permits above a lower one stay until they are
+ * given back.
+ *
+ * Ownership: borrows concurrency.
+ * Thread safety: any thread, at any time, while others acquire; may wait for another tg_concurrency_set_limit().
+ * Errors: TG_NULL, TG_OUT_OF_RANGE; the limit is then unchanged.
+ * Since: 0.1
+ */
+tg_status tg_concurrency_set_limit(const tg_concurrency *concurrency,
+                                   uint32_t limit);
+
+/**
+ * Tells how many permits are held now.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL.
+ * Since: 0.1
+ */
+tg_status tg_concurrency_in_use(const tg_concurrency *concurrency, uint32_t *permits);
+
+/**
+ * Tells the permits held now and the counts since the limit was made.
+ *
+ * Ownership: borrows both.
+ * Thread safety: any thread, at any time; never blocks.
+ * Errors: TG_NULL, TG_STRUCT_SIZE.
+ * Since: 0.1
+ */
+tg_status tg_concurrency_stats(const tg_concurrency *concurrency, tg_concurrency_snapshot *snapshot);
+
+/**
  * Makes an access list. An entry is an address, a network ("203.0.113.0/24"), or "key:" and an exact key. The most specific
  * entry that fits decides (a key before any network, a longer prefix before a shorter); on both lists: denied.
  *
@@ -1773,13 +2208,16 @@ tg_status tg_http_tell(const tg_decision *decision,
                        tg_told *told);
 
 /**
- * Makes a keyed limit; no key has used anything yet.
+ * Makes a keyed limit in which no key has used anything yet, or opens the one of that name in an arena.
  *
- * Ownership: *limiter is the caller's, to be freed with tg_limiter_free(). Borrows config and all it points to.
+ * Ownership: *limiter is the caller's, to be freed with tg_limiter_free(). Borrows config and all it points to; shares the
+ * arena, whose handle may be freed before or after.
  * Thread safety: any thread.
  * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT
  * (neither or both of rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or
- * ramp); TG_UNKNOWN_VALUE (algorithm, mode). *limiter is then not written.
+ * ramp, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name
+ * that is none); TG_ARENA_SHAPE (another algorithm, max_keys, fastest, block or ramp under the name), TG_ARENA_SETTINGS
+ * (another rate or burst), TG_ARENA_FULL, TG_ARENA_*. *limiter is then not written.
  * Since: 0.1
  */
 tg_status tg_limiter_new(const tg_limiter_config *config,
@@ -2595,10 +3033,15 @@ const char *tg_version(void);
 #define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]
 #endif
 
-#define TG_BUCKET_CONFIG_INIT { sizeof(tg_bucket_config), NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_C(1), UINT64_C(0), 0.0, 0, 0 }
+#define TG_ARENA_CONFIG_INIT { sizeof(tg_arena_config), NULL, NULL, NULL, 0 }
+TG_ASSERT(offsetof(tg_arena_config, struct_size) == 0, tg_arena_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_arena_config, capacity) + sizeof(((tg_arena_config *)0)->capacity) == sizeof(tg_arena_config), tg_arena_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_arena_config) == 40, tg_arena_config_has_its_size);
+
+#define TG_BUCKET_CONFIG_INIT { sizeof(tg_bucket_config), NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_C(1), UINT64_C(0), 0.0, 0, 0, NULL, NULL }
 TG_ASSERT(offsetof(tg_bucket_config, struct_size) == 0, tg_bucket_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_bucket_config, reserved) + sizeof(((tg_bucket_config *)0)->reserved) == sizeof(tg_bucket_config), tg_bucket_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_config) == 80, tg_bucket_config_has_its_size);
+TG_ASSERT(offsetof(tg_bucket_config, name) + sizeof(((tg_bucket_config *)0)->name) == sizeof(tg_bucket_config), tg_bucket_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_config) == 96, tg_bucket_config_has_its_size);
 
 #define TG_QUOTA_INIT { sizeof(tg_quota), NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX }
 TG_ASSERT(offsetof(tg_quota, struct_size) == 0, tg_quota_starts_with_its_size);
@@ -2615,20 +3058,20 @@ TG_ASSERT(offsetof(tg_bucket_snapshot, struct_size) == 0, tg_bucket_snapshot_sta
 TG_ASSERT(offsetof(tg_bucket_snapshot, would_deny) + sizeof(((tg_bucket_snapshot *)0)->would_deny) == sizeof(tg_bucket_snapshot), tg_bucket_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_snapshot) == 32, tg_bucket_snapshot_has_its_size);
 
-#define TG_LIMITER_CONFIG_INIT { sizeof(tg_limiter_config), NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_MAX, 100000, UINT64_C(0), UINT64_C(0), UINT64_C(0), 1.0, UINT64_C(0), 0.0, 0, 0, 0, 0 }
+#define TG_LIMITER_CONFIG_INIT { sizeof(tg_limiter_config), NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_MAX, 100000, UINT64_C(0), UINT64_C(0), UINT64_C(0), 1.0, UINT64_C(0), 0.0, 0, 0, 0, 0, NULL, NULL, 0, 0 }
 TG_ASSERT(offsetof(tg_limiter_config, struct_size) == 0, tg_limiter_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_limiter_config, huge_pages) + sizeof(((tg_limiter_config *)0)->huge_pages) == sizeof(tg_limiter_config), tg_limiter_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_config) == 136, tg_limiter_config_has_its_size);
+TG_ASSERT(offsetof(tg_limiter_config, reserved) + sizeof(((tg_limiter_config *)0)->reserved) == sizeof(tg_limiter_config), tg_limiter_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_config) == 160, tg_limiter_config_has_its_size);
 
 #define TG_LIMITER_SNAPSHOT_INIT { sizeof(tg_limiter_snapshot), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_limiter_snapshot, struct_size) == 0, tg_limiter_snapshot_starts_with_its_size);
 TG_ASSERT(offsetof(tg_limiter_snapshot, blocked) + sizeof(((tg_limiter_snapshot *)0)->blocked) == sizeof(tg_limiter_snapshot), tg_limiter_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_snapshot) == 56, tg_limiter_snapshot_has_its_size);
 
-#define TG_BREAKER_CONFIG_INIT { sizeof(tg_breaker_config), NULL, NULL, UINT64_C(0), UINT64_MAX, UINT64_C(30000000000), UINT64_C(0), UINT64_C(60000000000), 0.5, 1.0, 1.0, 0.0, 0, 10, 0, 1 }
+#define TG_BREAKER_CONFIG_INIT { sizeof(tg_breaker_config), NULL, NULL, UINT64_C(0), UINT64_MAX, UINT64_C(30000000000), UINT64_C(0), UINT64_C(60000000000), 0.5, 1.0, 1.0, 0.0, 0, 10, 0, 1, NULL, 0, 0 }
 TG_ASSERT(offsetof(tg_breaker_config, struct_size) == 0, tg_breaker_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_breaker_config, probes) + sizeof(((tg_breaker_config *)0)->probes) == sizeof(tg_breaker_config), tg_breaker_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_config) == 112, tg_breaker_config_has_its_size);
+TG_ASSERT(offsetof(tg_breaker_config, reserved) + sizeof(((tg_breaker_config *)0)->reserved) == sizeof(tg_breaker_config), tg_breaker_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_config) == 128, tg_breaker_config_has_its_size);
 
 #define TG_BREAKER_SNAPSHOT_INIT { sizeof(tg_breaker_snapshot), 0, 0, 0, 0, 0.0, 0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_breaker_snapshot, struct_size) == 0, tg_breaker_snapshot_starts_with_its_size);
@@ -2650,6 +3093,16 @@ TG_ASSERT(offsetof(tg_queue_snapshot, struct_size) == 0, tg_queue_snapshot_start
 TG_ASSERT(offsetof(tg_queue_snapshot, dropped) + sizeof(((tg_queue_snapshot *)0)->dropped) == sizeof(tg_queue_snapshot), tg_queue_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 56, tg_queue_snapshot_has_its_size);
 
+#define TG_CONCURRENCY_CONFIG_INIT { sizeof(tg_concurrency_config), NULL, NULL, NULL, 0, 0, 0, 0 }
+TG_ASSERT(offsetof(tg_concurrency_config, struct_size) == 0, tg_concurrency_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_concurrency_config, on_conflict) + sizeof(((tg_concurrency_config *)0)->on_conflict) == sizeof(tg_concurrency_config), tg_concurrency_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 48, tg_concurrency_config_has_its_size);
+
+#define TG_CONCURRENCY_SNAPSHOT_INIT { sizeof(tg_concurrency_snapshot), 0, 0, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+TG_ASSERT(offsetof(tg_concurrency_snapshot, struct_size) == 0, tg_concurrency_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_concurrency_snapshot, reclaimed) + sizeof(((tg_concurrency_snapshot *)0)->reclaimed) == sizeof(tg_concurrency_snapshot), tg_concurrency_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_snapshot) == 48, tg_concurrency_snapshot_has_its_size);
+
 #define TG_CLIENT_ADDRESS_CONFIG_INIT { sizeof(tg_client_address_config), NULL, 0, NULL, 32, 64 }
 TG_ASSERT(offsetof(tg_client_address_config, struct_size) == 0, tg_client_address_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_client_address_config, ipv6_prefix) + sizeof(((tg_client_address_config *)0)->ipv6_prefix) == sizeof(tg_client_address_config), tg_client_address_config_has_no_padding_at_its_end);
@@ -2665,6 +3118,7 @@ TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_tier) == 64, tg_tier_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bytes) == 16, tg_bytes_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limit_member) == 24, tg_limit_member_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_permit) == 16, tg_permit_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_permit) == 16, tg_concurrency_permit_has_its_size);
 
 #undef TG_ASSERT
 

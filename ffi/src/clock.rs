@@ -20,6 +20,11 @@ pub struct tg_clock {
 impl Handle for tg_clock {}
 
 impl tg_clock {
+    /// One that only its owner moves.
+    pub(crate) fn of(clock: Clock) -> Self {
+        Self { clock, manual: None }
+    }
+
     fn manual(&self) -> Result<&ManualClock, Failure> {
         self.manual.as_ref().ok_or_else(|| {
             Failure::new(
@@ -45,7 +50,7 @@ pub(crate) fn clock_or_monotonic(clock: &In<tg_clock>) -> Clock {
 pub extern "C" fn tg_clock_monotonic_new(clock: Out<*mut tg_clock>) -> tg_status {
     guard(|| {
         clock.require("clock")?;
-        clock.give(tg_clock { clock: Clock::monotonic(), manual: None });
+        clock.give(tg_clock::of(Clock::monotonic()));
         Ok(TG_OK)
     })
 }

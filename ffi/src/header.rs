@@ -1,10 +1,13 @@
 //! Makes `include/tidegate.h` and holds the committed one to it: `TIDEGATE_BLESS=1 cargo test -p tidegate-ffi header`
 //! rewrites it (`ffi/gen-header.sh`).
 
+use crate::arena::tg_arena_config;
 use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_event, tg_permit};
 use crate::bucket::reserve::tg_ticket;
 use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
 use crate::bytes::tg_bytes;
+use crate::concurrency::view::tg_concurrency_snapshot;
+use crate::concurrency::{tg_concurrency_config, tg_concurrency_permit};
 use crate::decision::tg_decision;
 use crate::handle::In;
 use crate::http::client::tg_client_address_config;
@@ -83,9 +86,23 @@ fn trailer() -> String {
          #define TG_ASSERT(what, name) _Static_assert(what, #name)\n\
          #else\n#define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]\n#endif\n\n",
     );
+    versioned_in_c!(out, tg_arena_config { name, path, group, capacity });
     versioned_in_c!(
         out,
-        tg_bucket_config { rate, clock, count, period_ns, burst, stripes, warm_up_ns, warm_up_from, mode, reserved }
+        tg_bucket_config {
+            rate,
+            clock,
+            count,
+            period_ns,
+            burst,
+            stripes,
+            warm_up_ns,
+            warm_up_from,
+            mode,
+            on_conflict,
+            arena,
+            name
+        }
     );
     versioned_in_c!(out, tg_quota { rate, count, period_ns, burst });
     versioned_in_c!(out, tg_decision { allowed, limit, remaining, retry_after_ns, reset_after_ns, delay_ns });
@@ -110,7 +127,11 @@ fn trailer() -> String {
             algorithm,
             mode,
             block_after,
-            huge_pages
+            huge_pages,
+            arena,
+            name,
+            on_conflict,
+            reserved
         }
     );
     versioned_in_c!(out, tg_limiter_snapshot { admitted, denied, would_deny, evictions, overflowed, blocked });
@@ -131,7 +152,10 @@ fn trailer() -> String {
             window_calls,
             min_calls,
             consecutive_failures,
-            probes
+            probes,
+            arena,
+            on_conflict,
+            reserved
         }
     );
     versioned_in_c!(
@@ -151,6 +175,8 @@ fn trailer() -> String {
     versioned_in_c!(out, tg_event { kind, seq, at_ns });
     versioned_in_c!(out, tg_queue_config { clock, capacity, high_watermark, low_watermark, on_full, sojourn });
     versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
+    versioned_in_c!(out, tg_concurrency_config { clock, arena, name, limit, max_limit, mode, on_conflict });
+    versioned_in_c!(out, tg_concurrency_snapshot { limit, in_use, admitted, denied, would_deny, reclaimed });
     versioned_in_c!(out, tg_client_address_config { trusted, trusted_count, header, ipv4_prefix, ipv6_prefix });
     versioned_in_c!(out, tg_told { reset_s, retry_after_s, limit, remaining });
     size_in_c!(out, tg_ticket);
@@ -158,6 +184,7 @@ fn trailer() -> String {
     size_in_c!(out, tg_bytes);
     size_in_c!(out, tg_limit_member);
     size_in_c!(out, tg_permit);
+    size_in_c!(out, tg_concurrency_permit);
     out.push_str("\n#undef TG_ASSERT\n\n#endif /* TIDEGATE_H */\n");
     out
 }

@@ -5,10 +5,12 @@
 // The header's names are C's.
 #![allow(non_camel_case_types)]
 
+pub mod arena;
 pub mod breaker;
 pub mod bucket;
 pub mod bytes;
 pub mod clock;
+pub mod concurrency;
 pub mod decision;
 pub mod handle;
 pub mod http;

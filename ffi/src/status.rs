@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
+use tidegate_core::arena::{ArenaError, ArenaErrorKind};
 use tidegate_core::{ConfigError, ConfigErrorKind};
 
 /// What a call answered: 0 = done, > 0 = refused (an answer, not an error), < 0 = error (wrong arguments, or a bug).
@@ -14,7 +15,8 @@ use tidegate_core::{ConfigError, ConfigErrorKind};
 pub enum tg_status {
     /// Done, admitted.
     TG_OK = 0,
-    /// Refused: the rate limit has not enough tokens.
+    /// Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from a
+    /// waiting form: still so at the deadline).
     TG_DENIED = 1,
     /// Refused: the circuit is open, or half-open with every probe taken.
     TG_OPEN = 2,
@@ -22,8 +24,11 @@ pub enum tg_status {
     TG_FULL = 3,
     /// Refused: the queue is closed; from a pop: closed and everything accepted has been taken out.
     TG_CLOSED = 4,
-    /// Nothing there: the queue is empty (from a waiting form: still so at the deadline), or no event is left to read.
+    /// Nothing there: the queue is empty (from a waiting form: still so at the deadline), no event is left to read, or an
+    /// arena has no object of that name.
     TG_EMPTY = 5,
+    /// Nothing given back: the permit was given back before, taken back from a dead process, or another process's.
+    TG_NOT_HELD = 6,
     /// Error: an argument that must not be NULL is NULL.
     TG_NULL = -1,
     /// Error: tidegate panicked. That is a bug in tidegate; the process goes on.
@@ -48,17 +53,42 @@ pub enum tg_status {
     TG_INVALID = -11,
     /// Error: the buffer is too small; *length tells what the text needs, without its NUL.
     TG_BUFFER = -12,
+    /// Error: this system has no arenas that processes share (Linux has).
+    TG_ARENA_UNSUPPORTED = -20,
+    /// Error: the arena's directory or file is somebody else's, a link, open to others, or may not be read or written.
+    TG_ARENA_PERMISSION = -21,
+    /// Error: the directory lies on a filesystem that machines share, or that keeps no memory in common.
+    TG_ARENA_FILESYSTEM = -22,
+    /// Error: no room for the arena, on the filesystem or in memory.
+    TG_ARENA_NO_SPACE = -23,
+    /// Error: the file is not an arena, or not whole: short, resized, or written by something else.
+    TG_ARENA_FOREIGN = -24,
+    /// Error: the file has another layout than its name says, or its creator hashes keys in another way.
+    TG_ARENA_VERSION = -25,
+    /// Error: this process's clock and the arena's differ.
+    TG_ARENA_CLOCK = -26,
+    /// Error: an object of this name exists and is of another shape.
+    TG_ARENA_SHAPE = -27,
+    /// Error: an object of this name exists and was declared with other settings; see tg_on_conflict.
+    TG_ARENA_SETTINGS = -28,
+    /// Error: the arena is full: its bytes, its names or its places for processes.
+    TG_ARENA_FULL = -29,
+    /// Error: the arena's file was removed or replaced while in use.
+    TG_ARENA_REMOVED = -30,
+    /// Error: the system refused for another reason.
+    TG_ARENA_SYSTEM = -31,
 }
 
 use tg_status::*;
 
-const ALL: [(tg_status, &CStr); 18] = [
+const ALL: [(tg_status, &CStr); 31] = [
     (TG_OK, c"done"),
-    (TG_DENIED, c"refused: rate limited"),
+    (TG_DENIED, c"refused: limit reached"),
     (TG_OPEN, c"refused: circuit open"),
     (TG_FULL, c"refused: queue full"),
     (TG_CLOSED, c"refused: queue closed"),
     (TG_EMPTY, c"nothing there"),
+    (TG_NOT_HELD, c"nothing given back"),
     (TG_NULL, c"error: an argument is NULL"),
     (TG_PANIC, c"error: tidegate panicked, which is a bug in tidegate"),
     (TG_OUT_OF_RANGE, c"error: a number is out of range"),
@@ -71,6 +101,18 @@ const ALL: [(tg_status, &CStr); 18] = [
     (TG_NO_PERMIT, c"error: not a permit"),
     (TG_INVALID, c"error: invalid argument"),
     (TG_BUFFER, c"error: the buffer is too small"),
+    (TG_ARENA_UNSUPPORTED, c"error: this system has no shared arenas"),
+    (TG_ARENA_PERMISSION, c"error: the arena's directory or file is not ours to use"),
+    (TG_ARENA_FILESYSTEM, c"error: the arena's filesystem cannot hold it"),
+    (TG_ARENA_NO_SPACE, c"error: no room for the arena"),
+    (TG_ARENA_FOREIGN, c"error: the file is no arena, or not whole"),
+    (TG_ARENA_VERSION, c"error: the arena has another layout"),
+    (TG_ARENA_CLOCK, c"error: the arena's clock differs"),
+    (TG_ARENA_SHAPE, c"error: the object has another shape"),
+    (TG_ARENA_SETTINGS, c"error: the object was declared with other settings"),
+    (TG_ARENA_FULL, c"error: the arena is full"),
+    (TG_ARENA_REMOVED, c"error: the arena's file was removed"),
+    (TG_ARENA_SYSTEM, c"error: the system refused"),
 ];
 
 /// A failed call: its status and the sentence that says what was wrong, what is allowed and how to mend it.
@@ -113,6 +155,29 @@ impl From<ConfigError> for Failure {
             _ => TG_INVALID,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<ArenaError> for Failure {
+    fn from(error: ArenaError) -> Self {
+        let status = match (error.kind(), error.config()) {
+            // A wrong setting is told as it is without an arena.
+            (ArenaErrorKind::Argument, Some(config)) => return config.clone().into(),
+            (ArenaErrorKind::Unsupported, _) => TG_ARENA_UNSUPPORTED,
+            (ArenaErrorKind::Permission, _) => TG_ARENA_PERMISSION,
+            (ArenaErrorKind::Filesystem, _) => TG_ARENA_FILESYSTEM,
+            (ArenaErrorKind::NoSpace, _) => TG_ARENA_NO_SPACE,
+            (ArenaErrorKind::Foreign, _) => TG_ARENA_FOREIGN,
+            (ArenaErrorKind::Version, _) => TG_ARENA_VERSION,
+            (ArenaErrorKind::Clock, _) => TG_ARENA_CLOCK,
+            (ArenaErrorKind::Shape, _) => TG_ARENA_SHAPE,
+            (ArenaErrorKind::Settings, _) => TG_ARENA_SETTINGS,
+            (ArenaErrorKind::Full, _) => TG_ARENA_FULL,
+            (ArenaErrorKind::Removed, _) => TG_ARENA_REMOVED,
+            (ArenaErrorKind::System, _) => TG_ARENA_SYSTEM,
+            _ => TG_INVALID,
+        };
+        Self::new(status, error.message())
     }
 }
 

@@ -33,7 +33,7 @@ static double fraction(void) {
 }
 
 static tg_status known(tg_status status) {
-    CHECK(status >= TG_BUFFER && status <= TG_EMPTY && status != TG_PANIC);
+    CHECK(status >= TG_ARENA_SYSTEM && status <= TG_NOT_HELD && status != TG_PANIC && strcmp(tg_status_message(status), "unknown status"));
     if (status == TG_PANIC) printf("# %s\n", tg_last_error_message());
     return status;
 }

@@ -3,6 +3,8 @@
 // `unsafe impl Settings` for a struct of plain numbers.
 #![allow(unsafe_code)]
 
+use crate::arena::place::unused;
+use crate::arena::tg_arena;
 use crate::clock::tg_clock;
 use crate::handle::{In, Settings, versioned};
 use crate::quota::{TG_NEVER, bound};
@@ -20,9 +22,9 @@ use tidegate_core::breaker::Window;
 pub struct tg_breaker_config {
     /// sizeof(tg_breaker_config)
     pub struct_size: usize,
-    /// For people; NULL: no name. Copied.
+    /// For people, and its name in the arena; NULL: no name. Copied.
     pub name: In<c_char>,
-    /// The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+    /// The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
     pub clock: In<tg_clock>,
     /// Rates are taken over the calls of the last so many nanoseconds; 0: over window_calls.
     pub window_duration_ns: u64,
@@ -50,9 +52,15 @@ pub struct tg_breaker_config {
     pub consecutive_failures: u32,
     /// Successful probes needed to close, and the most at once.
     pub probes: u32,
+    /// Where its state lives; NULL: in memory of its own. Shared.
+    pub arena: In<tg_arena>,
+    /// One of tg_on_conflict; without an arena it says nothing.
+    pub on_conflict: i32,
+    /// 0.
+    pub reserved: u32,
 }
 
-versioned!(tg_breaker_config, first = 112, last = probes);
+versioned!(tg_breaker_config, first = 112, last = reserved);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_breaker_config {}
 
@@ -76,6 +84,9 @@ impl Default for tg_breaker_config {
             min_calls: core.min_calls,
             consecutive_failures: core.consecutive_failures.unwrap_or(0),
             probes: core.probes,
+            arena: In::default(),
+            on_conflict: 0,
+            reserved: 0,
         }
     }
 }
@@ -86,6 +97,7 @@ fn ns(duration: Duration) -> u64 {
 
 impl tg_breaker_config {
     pub(crate) fn checked(&self) -> Result<BreakerConfig, Failure> {
+        unused(self.reserved)?;
         let default = BreakerConfig::default();
         let window = match (self.window_calls, self.window_duration_ns) {
             (0, 0) => default.window,

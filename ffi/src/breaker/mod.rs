@@ -13,7 +13,7 @@ pub use config::tg_breaker_config;
 pub use permit::{tg_outcome, tg_permit};
 pub use view::{tg_breaker_snapshot, tg_event, tg_event_kind, tg_state};
 
-use crate::clock::clock_or_monotonic;
+use crate::arena::place::{Place, place};
 use crate::handle::{Handle, In, Out};
 use crate::panic::guard;
 use crate::status::tg_status;
@@ -27,21 +27,29 @@ pub struct tg_breaker(CircuitBreaker);
 
 impl Handle for tg_breaker {}
 
-/// Makes a closed circuit breaker.
+/// Makes a closed circuit breaker, or opens the one of that name in an arena.
 ///
-/// Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to.
+/// Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares the
+/// arena, whose handle may be freed before or after.
 /// Thread safety: any thread.
 /// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...), TG_CONFLICT
-/// (both windows). *breaker is then not written.
+/// (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that is
+/// none); TG_ARENA_SHAPE (another window or number of probes under the name), TG_ARENA_SETTINGS (other thresholds or times),
+/// TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mut tg_breaker>) -> tg_status {
     guard(|| {
         let config = config.read("config")?;
         breaker.require("breaker")?;
-        let name = config.name.text("name")?.unwrap_or_default();
-        let clock = clock_or_monotonic(&config.clock);
-        breaker.give(tg_breaker(CircuitBreaker::with_clock(name, config.checked()?, clock)?));
+        let settings = config.checked()?;
+        let made = match place(&config.arena, &config.name, config.on_conflict, &config.clock)? {
+            Place::Private(clock) => {
+                CircuitBreaker::with_clock(config.name.text("name")?.unwrap_or_default(), settings, clock)?
+            }
+            Place::Arena(arena, name, on_conflict) => CircuitBreaker::in_arena(arena, name, settings, on_conflict)?,
+        };
+        breaker.give(tg_breaker(made));
         Ok(TG_OK)
     })
 }

@@ -6,7 +6,9 @@
 pub mod change;
 pub mod reserve;
 
-use crate::clock::{clock_or_monotonic, tg_clock};
+use crate::arena::place::{Place, place};
+use crate::arena::tg_arena;
+use crate::clock::tg_clock;
 use crate::decision::{allowed, answer, tg_decision};
 use crate::handle::{Handle, In, Out, Settings, versioned};
 use crate::mode::{mode, warm_up};
@@ -34,7 +36,7 @@ pub struct tg_bucket_config {
     pub struct_size: usize,
     /// "400/s", "100 per minute", "5 per 15 minutes"; NULL: see count. Borrowed during the call.
     pub rate: In<c_char>,
-    /// The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+    /// The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
     pub clock: In<tg_clock>,
     /// Tokens ...
     pub count: u64,
@@ -51,11 +53,15 @@ pub struct tg_bucket_config {
     pub warm_up_from: f64,
     /// One of tg_mode.
     pub mode: i32,
-    /// 0.
-    pub reserved: u32,
+    /// One of tg_on_conflict; without an arena it says nothing.
+    pub on_conflict: i32,
+    /// Where its state lives; NULL: in memory of its own. Shared.
+    pub arena: In<tg_arena>,
+    /// Its name in the arena; without an arena it says nothing. Borrowed during the call.
+    pub name: In<c_char>,
 }
 
-versioned!(tg_bucket_config, first = 56, last = reserved);
+versioned!(tg_bucket_config, first = 56, last = name);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_bucket_config {}
 
@@ -72,7 +78,9 @@ impl Default for tg_bucket_config {
             warm_up_ns: 0,
             warm_up_from: 0.0,
             mode: 0,
-            reserved: 0,
+            on_conflict: 0,
+            arena: In::default(),
+            name: In::default(),
         }
     }
 }
@@ -96,10 +104,6 @@ versioned!(tg_bucket_snapshot, first = 24, last = would_deny);
 impl tg_bucket_config {
     fn checked(&self) -> Result<(Quota, BucketOptions), Failure> {
         let (rate, count, period_ns, burst) = (self.rate, self.count, self.period_ns, self.burst);
-        if self.reserved != 0 {
-            let message = "reserved: is not 0; start from TG_BUCKET_CONFIG_INIT";
-            return Err(Failure::new(tg_status::TG_OUT_OF_RANGE, message));
-        }
         let options = BucketOptions {
             stripes: u32::try_from(self.stripes).unwrap_or(u32::MAX),
             mode: mode(self.mode)?,
@@ -109,12 +113,15 @@ impl tg_bucket_config {
     }
 }
 
-/// Makes a full token bucket.
+/// Makes a full token bucket, or opens the one of that name in an arena.
 ///
-/// Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to.
+/// Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to; shares the
+/// arena, whose handle may be freed before or after.
 /// Thread safety: any thread.
 /// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had);
-/// TG_CONFLICT (neither or both of rate and count, half a ramp); TG_UNKNOWN_VALUE (mode). *bucket is then not written.
+/// TG_CONFLICT (neither or both of rate and count, half a ramp, a clock beside an arena, an arena without a name);
+/// TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (other stripes or another ramp under
+/// the name), TG_ARENA_SETTINGS (another rate or burst), TG_ARENA_FULL, TG_ARENA_*. *bucket is then not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut tg_bucket>) -> tg_status {
@@ -122,8 +129,11 @@ pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut t
         let config = config.read("config")?;
         bucket.require("bucket")?;
         let (quota, options) = config.checked()?;
-        let clock = clock_or_monotonic(&config.clock);
-        bucket.give(tg_bucket(Arc::new(TokenBucket::with_options(quota, options, clock)?)));
+        let made = match place(&config.arena, &config.name, config.on_conflict, &config.clock)? {
+            Place::Private(clock) => TokenBucket::with_options(quota, options, clock)?,
+            Place::Arena(arena, name, on_conflict) => TokenBucket::in_arena(arena, name, quota, options, on_conflict)?,
+        };
+        bucket.give(tg_bucket(Arc::new(made)));
         Ok(TG_OK)
     })
 }

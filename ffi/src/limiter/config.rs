@@ -3,6 +3,8 @@
 // `unsafe impl Settings` for a struct of plain numbers.
 #![allow(unsafe_code)]
 
+use crate::arena::place::unused;
+use crate::arena::tg_arena;
 use crate::clock::tg_clock;
 use crate::handle::{In, Settings, versioned};
 use crate::mode::{mode, warm_up};
@@ -57,7 +59,7 @@ pub struct tg_limiter_config {
     pub struct_size: usize,
     /// "100/min" for each key, as in tg_bucket_config; NULL: see count. Borrowed during the call.
     pub rate: In<c_char>,
-    /// The time it lives by; NULL: the machine's monotonic clock. Borrowed during the call.
+    /// The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
     pub clock: In<tg_clock>,
     /// The fastest and largest quota that any key will ever have (a tier, tg_limiter_set_quota()): it decides the
     /// resolution of time. NULL: the rate above. Borrowed during the call.
@@ -93,9 +95,17 @@ pub struct tg_limiter_config {
     pub block_after: u32,
     /// Not 0: asks the kernel for huge pages under the table, for millions of keys.
     pub huge_pages: u32,
+    /// Where its state lives; NULL: in memory of its own. Shared.
+    pub arena: In<tg_arena>,
+    /// Its name in the arena; without an arena it says nothing. Borrowed during the call.
+    pub name: In<c_char>,
+    /// One of tg_on_conflict; without an arena it says nothing.
+    pub on_conflict: i32,
+    /// 0.
+    pub reserved: u32,
 }
 
-versioned!(tg_limiter_config, first = 136, last = huge_pages);
+versioned!(tg_limiter_config, first = 136, last = reserved);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_limiter_config {}
 
@@ -121,12 +131,17 @@ impl Default for tg_limiter_config {
             mode: 0,
             block_after: 0,
             huge_pages: 0,
+            arena: In::default(),
+            name: In::default(),
+            on_conflict: 0,
+            reserved: 0,
         }
     }
 }
 
 impl tg_limiter_config {
     pub(crate) fn checked(&self) -> Result<LimiterConfig, Failure> {
+        unused(self.reserved)?;
         let algorithm = algorithm(self.algorithm)?;
         let mut burst = self.burst;
         if self.queue != TG_QUEUE_OF_RATE {

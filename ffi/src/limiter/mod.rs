@@ -9,7 +9,7 @@ pub mod hit;
 pub mod tier;
 pub mod view;
 
-use crate::clock::clock_or_monotonic;
+use crate::arena::place::{Place, place};
 use crate::decision::{allowed, answer, tg_decision};
 use crate::handle::{Handle, In, Out};
 use crate::panic::guard;
@@ -26,21 +26,28 @@ pub struct tg_limiter(pub(crate) Arc<RateLimiter>);
 
 impl Handle for tg_limiter {}
 
-/// Makes a keyed limit; no key has used anything yet.
+/// Makes a keyed limit in which no key has used anything yet, or opens the one of that name in an arena.
 ///
-/// Ownership: *limiter is the caller's, to be freed with tg_limiter_free(). Borrows config and all it points to.
+/// Ownership: *limiter is the caller's, to be freed with tg_limiter_free(). Borrows config and all it points to; shares the
+/// arena, whose handle may be freed before or after.
 /// Thread safety: any thread.
 /// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT
 /// (neither or both of rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or
-/// ramp); TG_UNKNOWN_VALUE (algorithm, mode). *limiter is then not written.
+/// ramp, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name
+/// that is none); TG_ARENA_SHAPE (another algorithm, max_keys, fastest, block or ramp under the name), TG_ARENA_SETTINGS
+/// (another rate or burst), TG_ARENA_FULL, TG_ARENA_*. *limiter is then not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_new(config: In<tg_limiter_config>, limiter: Out<*mut tg_limiter>) -> tg_status {
     guard(|| {
         let config = config.read("config")?;
         limiter.require("limiter")?;
-        let clock = clock_or_monotonic(&config.clock);
-        limiter.give(tg_limiter(Arc::new(RateLimiter::with_config(config.checked()?, clock)?)));
+        let settings = config.checked()?;
+        let made = match place(&config.arena, &config.name, config.on_conflict, &config.clock)? {
+            Place::Private(clock) => RateLimiter::with_config(settings, clock)?,
+            Place::Arena(arena, name, on_conflict) => RateLimiter::in_arena(arena, name, settings, on_conflict)?,
+        };
+        limiter.give(tg_limiter(Arc::new(made)));
         Ok(TG_OK)
     })
 }

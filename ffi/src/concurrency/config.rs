@@ -1,0 +1,66 @@
+//! A concurrency limit's settings.
+
+// `unsafe impl Settings` for a struct of plain numbers.
+#![allow(unsafe_code)]
+
+use crate::arena::tg_arena;
+use crate::clock::tg_clock;
+use crate::handle::{In, Settings, versioned};
+use crate::mode::mode;
+use crate::status::Failure;
+use std::ffi::c_char;
+use std::mem::size_of;
+use tidegate_core::ConcurrencyConfig;
+
+/// Settings of a concurrency limit. Start from TG_CONCURRENCY_CONFIG_INIT and set limit.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct tg_concurrency_config {
+    /// sizeof(tg_concurrency_config)
+    pub struct_size: usize,
+    /// The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Waiting always uses the
+    /// machine's. Borrowed during the call.
+    pub clock: In<tg_clock>,
+    /// Where its state lives; NULL: in memory of its own. Shared.
+    pub arena: In<tg_arena>,
+    /// Its name in the arena; without an arena it says nothing. Borrowed during the call.
+    pub name: In<c_char>,
+    /// The most at once, 1 .. max_limit. Must be set.
+    pub limit: u32,
+    /// What tg_concurrency_set_limit() may raise it to, at most 4096: a place for each is kept. 0: the limit.
+    pub max_limit: u32,
+    /// One of tg_mode.
+    pub mode: i32,
+    /// One of tg_on_conflict; without an arena it says nothing.
+    pub on_conflict: i32,
+}
+
+versioned!(tg_concurrency_config, first = 48, last = on_conflict);
+// SAFETY: pointers and numbers only.
+unsafe impl Settings for tg_concurrency_config {}
+
+impl Default for tg_concurrency_config {
+    fn default() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            clock: In::default(),
+            arena: In::default(),
+            name: In::default(),
+            limit: 0,
+            max_limit: 0,
+            mode: 0,
+            on_conflict: 0,
+        }
+    }
+}
+
+impl tg_concurrency_config {
+    pub(super) fn checked(&self) -> Result<ConcurrencyConfig, Failure> {
+        let mut config = ConcurrencyConfig::new(self.limit);
+        if self.max_limit != 0 {
+            config.max_limit = self.max_limit;
+        }
+        config.mode = mode(self.mode)?;
+        Ok(config)
+    }
+}

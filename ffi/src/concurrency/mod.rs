@@ -1,0 +1,65 @@
+//! Concurrency limit.
+
+// `#[unsafe(no_mangle)]` only.
+#![allow(unsafe_code)]
+
+mod config;
+pub mod permit;
+pub mod view;
+
+pub use config::tg_concurrency_config;
+pub use permit::tg_concurrency_permit;
+
+use crate::arena::place::{Place, place};
+use crate::handle::{Handle, In, Out};
+use crate::panic::guard;
+use crate::status::tg_status;
+use tg_status::TG_OK;
+use tidegate_core::ConcurrencyLimiter;
+
+/// At most so many calls at once: each holds a permit while it runs.
+#[derive(Debug)]
+pub struct tg_concurrency(ConcurrencyLimiter);
+
+impl Handle for tg_concurrency {}
+
+/// Makes a concurrency limit, or opens the one of that name in an arena.
+///
+/// Ownership: *concurrency is the caller's, to be freed with tg_concurrency_free(). Borrows config and all it points to;
+/// shares the arena, whose handle may be freed before or after.
+/// Thread safety: any thread.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit); TG_CONFLICT (a clock beside an arena, an
+/// arena without a name); TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another
+/// max_limit under the name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*. *concurrency is then not written.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_new(
+    config: In<tg_concurrency_config>,
+    concurrency: Out<*mut tg_concurrency>,
+) -> tg_status {
+    guard(|| {
+        let config = config.read("config")?;
+        concurrency.require("concurrency")?;
+        let settings = config.checked()?;
+        let made = match place(&config.arena, &config.name, config.on_conflict, &config.clock)? {
+            Place::Private(clock) => ConcurrencyLimiter::with_config(settings, clock)?,
+            Place::Arena(arena, name, on_conflict) => ConcurrencyLimiter::in_arena(arena, name, settings, on_conflict)?,
+        };
+        concurrency.give(tg_concurrency(made));
+        Ok(TG_OK)
+    })
+}
+
+/// Frees a concurrency limit; NULL is fine. Permits still out are void; in an arena they stay taken until this process ends.
+///
+/// Ownership: takes concurrency.
+/// Thread safety: no other call may be using or waiting on concurrency, now or later.
+/// Errors: none.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_free(concurrency: Out<tg_concurrency>) {
+    guard(|| {
+        concurrency.free();
+        Ok(TG_OK)
+    });
+}

@@ -1,0 +1,83 @@
+//! Permits out, permits back.
+
+// `#[unsafe(no_mangle)]` only.
+#![allow(unsafe_code)]
+
+use super::tg_concurrency;
+use crate::handle::{In, Out};
+use crate::panic::guard;
+use crate::quota::bound;
+use crate::status::tg_status;
+use tg_status::{TG_DENIED, TG_NOT_HELD, TG_OK};
+use tidegate_core::pressure::ConcurrencyPermit;
+
+/// The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_concurrency_permit {
+    /// Opaque.
+    pub word: u64,
+    /// Opaque.
+    pub cell: u64,
+}
+
+/// Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release(). TG_DENIED:
+/// as many calls are under way as may be, and *permit is all zero.
+///
+/// Ownership: borrows concurrency; the permit is a value.
+/// Thread safety: any thread, at any time; does not wait for a permit.
+/// Errors: TG_NULL; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_try_acquire(
+    concurrency: In<tg_concurrency>,
+    permit: Out<tg_concurrency_permit>,
+) -> tg_status {
+    guard(|| {
+        let concurrency = &concurrency.get("concurrency")?.0;
+        permit.require("permit")?;
+        Ok(granted(concurrency.try_acquire(), &permit))
+    })
+}
+
+/// Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
+/// threads of this process: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
+///
+/// Ownership: borrows concurrency; the permit is a value.
+/// Thread safety: any thread, at any time; blocks up to timeout_ns.
+/// Errors: TG_NULL; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_acquire(
+    concurrency: In<tg_concurrency>,
+    timeout_ns: u64,
+    permit: Out<tg_concurrency_permit>,
+) -> tg_status {
+    guard(|| {
+        let concurrency = &concurrency.get("concurrency")?.0;
+        permit.require("permit")?;
+        Ok(granted(concurrency.acquire(bound(timeout_ns)), &permit))
+    })
+}
+
+fn granted(answer: Option<ConcurrencyPermit>, permit: &Out<tg_concurrency_permit>) -> tg_status {
+    let given = answer.map(|ConcurrencyPermit { word, cell }| tg_concurrency_permit { word, cell });
+    permit.set(given.unwrap_or_default());
+    if given.is_some() { TG_OK } else { TG_DENIED }
+}
+
+/// Gives a permit back: TG_OK, or TG_NOT_HELD and nothing happens when it was given back before, was taken back from a dead
+/// process, or belongs to another process (the parent of a fork). A permit that is all zero is TG_OK: nothing to do.
+///
+/// Ownership: borrows concurrency; the permit is a value.
+/// Thread safety: any thread, at any time, not only the one that took it.
+/// Errors: TG_NULL (concurrency).
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_release(concurrency: In<tg_concurrency>, permit: tg_concurrency_permit) -> tg_status {
+    guard(|| {
+        let tg_concurrency_permit { word, cell } = permit;
+        let returned = concurrency.get("concurrency")?.0.release(ConcurrencyPermit { word, cell });
+        Ok(if returned || word == 0 { TG_OK } else { TG_NOT_HELD })
+    })
+}

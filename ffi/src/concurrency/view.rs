@@ -1,0 +1,108 @@
+//! What a concurrency limit tells about itself, and its limit changed.
+
+// `#[unsafe(no_mangle)]` only.
+#![allow(unsafe_code)]
+
+use super::tg_concurrency;
+use crate::handle::{In, Out, versioned};
+use crate::panic::guard;
+use crate::status::tg_status;
+use tg_status::TG_OK;
+
+/// A look at a concurrency limit. Start from TG_CONCURRENCY_SNAPSHOT_INIT.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct tg_concurrency_snapshot {
+    /// sizeof(tg_concurrency_snapshot)
+    pub struct_size: usize,
+    /// The limit in force.
+    pub limit: u32,
+    /// Permits held now.
+    pub in_use: u32,
+    /// Calls admitted.
+    pub admitted: u64,
+    /// Calls denied; a call that waited in vain counts once.
+    pub denied: u64,
+    /// Calls that a dry run admitted and would have denied.
+    pub would_deny: u64,
+    /// Permits taken back from processes that died.
+    pub reclaimed: u64,
+}
+
+versioned!(tg_concurrency_snapshot, first = 48, last = reclaimed);
+
+/// Tells the limit in force.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_limit(concurrency: In<tg_concurrency>, limit: Out<u32>) -> tg_status {
+    guard(|| {
+        let concurrency = &concurrency.get("concurrency")?.0;
+        limit.require("limit")?;
+        limit.set(concurrency.limit());
+        Ok(TG_OK)
+    })
+}
+
+/// Changes the limit, for all who share it: 1 up to the config's max_limit. Permits above a lower one stay until they are
+/// given back.
+///
+/// Ownership: borrows concurrency.
+/// Thread safety: any thread, at any time, while others acquire; may wait for another tg_concurrency_set_limit().
+/// Errors: TG_NULL, TG_OUT_OF_RANGE; the limit is then unchanged.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_set_limit(concurrency: In<tg_concurrency>, limit: u32) -> tg_status {
+    guard(|| {
+        concurrency.get("concurrency")?.0.set_limit(limit)?;
+        Ok(TG_OK)
+    })
+}
+
+/// Tells how many permits are held now.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_in_use(concurrency: In<tg_concurrency>, permits: Out<u32>) -> tg_status {
+    guard(|| {
+        let concurrency = &concurrency.get("concurrency")?.0;
+        permits.require("permits")?;
+        permits.set(concurrency.in_use());
+        Ok(TG_OK)
+    })
+}
+
+/// Tells the permits held now and the counts since the limit was made.
+///
+/// Ownership: borrows both.
+/// Thread safety: any thread, at any time; never blocks.
+/// Errors: TG_NULL, TG_STRUCT_SIZE.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_stats(
+    concurrency: In<tg_concurrency>,
+    snapshot: Out<tg_concurrency_snapshot>,
+) -> tg_status {
+    guard(|| {
+        let concurrency = &concurrency.get("concurrency")?.0;
+        let room = snapshot.room("snapshot")?;
+        let now = concurrency.stats();
+        let now = tg_concurrency_snapshot {
+            limit: now.limit,
+            in_use: now.in_use,
+            admitted: now.admitted,
+            denied: now.denied,
+            would_deny: now.would_deny,
+            reclaimed: now.reclaimed,
+            ..Default::default()
+        };
+        snapshot.fill(room, now);
+        Ok(TG_OK)
+    })
+}
