@@ -15,7 +15,8 @@ pub(super) struct Moment {
 impl Moment {
     #[inline]
     fn ceil(self) -> u64 {
-        self.units + self.inexact
+        // Wrapping: foreign bytes in an arena must not panic.
+        self.units.wrapping_add(self.inexact)
     }
 }
 

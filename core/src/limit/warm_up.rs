@@ -44,6 +44,12 @@ impl WarmUp {
         f64::from(burst) * self.from < 1.0
     }
 
+    /// The fraction that it starts from.
+    #[cfg(not(loom))]
+    pub(crate) fn from(&self) -> f64 {
+        self.from
+    }
+
     /// Nanoseconds from the start to the end of the ramp.
     pub(crate) fn period_ns(&self) -> u64 {
         self.period_ns

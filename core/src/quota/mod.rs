@@ -35,6 +35,9 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// The slowest quota of all: what is read where there is none.
+    pub(crate) const SLOWEST: Self = Self { count: 1, period_ns: YEAR_NS, burst: 1 };
+
     /// `count` tokens per `period`, with a burst of `count`.
     ///
     /// Errors: `rate` when the count or the period is zero or the rate is outside the range above.

@@ -3,10 +3,9 @@
 use super::super::gcra;
 use super::super::scale::MAX_UNITS;
 use super::Ticket;
-use super::state::BucketState;
+use super::state::{BucketState, GAVE_UP_NS};
 use super::word::Word;
 use crate::decision::NEVER;
-use crate::sync::Ordering;
 
 impl BucketState {
     /// How long `n` tokens would have to wait at `now_ns`, in nanoseconds.
@@ -33,17 +32,16 @@ impl BucketState {
             if wait > max_wait_ns || tat > MAX_UNITS {
                 return Err(Err(wait));
             }
-            // Relaxed: raised before the exchange that publishes the wait (release).
-            self.longest_wait_ns.fetch_max(wait, Ordering::Relaxed);
+            self.note_wait(wait);
             if wait > 0 && n > 0 {
-                // Relaxed: raised before the exchange that publishes the booking (release); too high only gives less back.
-                self.furthest.fetch_max(tat, Ordering::Relaxed);
+                self.note_booking(tat);
             }
             // A penalty goes on to the end of what is booked behind it.
             let new = Word { tat, penalty: view.word.penalty && view.in_penalty(), ..view.word };
             let ticket = Ticket { word: new.pack(), booking: u64::from(generation) << 32 | u64::from(n) };
             if n == 0 { Err(Ok((wait, ticket))) } else { Ok((new, Ok((wait, ticket)))) }
         })
+        .unwrap_or(Err(GAVE_UP_NS))
     }
 
     /// Gives back of a booking what was not booked over since (the rule of Go's x/time/rate).
@@ -52,8 +50,7 @@ impl BucketState {
         self.update(now_ns, |view| {
             // Never lowered, unlike x/time/rate's last event: with that a chain of cancels can put more than the burst on one
             // instant. The price is that some cancels give back less.
-            // Acquire: pairs with the release in `change`, so that whoever sees it cleared sees the new generation.
-            let furthest = self.furthest.load(Ordering::Acquire).max(view.word.tat);
+            let furthest = self.furthest().max(view.word.tat);
             let current = self.generation() == generation && booked.slot == view.word.slot;
             let due = booked.tat.saturating_sub(view.scale.capacity) <= view.now.units;
             if !current || due || view.in_penalty() {
@@ -70,5 +67,6 @@ impl BucketState {
             self.note_giving_back();
             Ok((Word { tat: view.word.tat.saturating_sub(back), ..view.word }, true))
         })
+        .unwrap_or(false)
     }
 }

@@ -1,5 +1,7 @@
 //! Token bucket.
 
+#[cfg(not(loom))]
+mod arena;
 mod booking;
 mod receipt;
 mod slot;
@@ -13,12 +15,11 @@ mod word;
 pub(super) use receipt::Receipt;
 pub use types::{BucketOptions, BucketStats, Reservation, Ticket};
 
-use crate::clock::Tsc;
 use crate::limit::{Mode, WarmUp};
+use crate::memory::{Changes, Latest, One, Room};
 use crate::stats::Striped;
-use crate::sync::{Mutex, MutexGuard};
 use crate::{Clock, ConfigError, Decision, Quota};
-use state::BucketState;
+use state::{BucketState, Setting};
 use std::time::Duration;
 
 /// A token bucket: starts full, refills at the quota's rate, holds at most the burst.
@@ -52,8 +53,10 @@ pub struct TokenBucket {
     mode: Mode,
     warm_up: Option<WarmUp>,
     counts: Striped<3>,
-    /// Held by `set_quota` and `reset`; its value is the quota of the whole bucket.
-    quota: Mutex<Quota>,
+    /// The quota of the whole bucket: count, period in nanoseconds, burst.
+    quota: One<Latest<3>>,
+    /// Held by `set_quota` and `reset`.
+    changes: Changes,
 }
 
 const ADMITTED: usize = 0;
@@ -68,7 +71,9 @@ impl TokenBucket {
 
     /// [`new`](Self::new) on `clock`.
     pub fn with_clock(quota: Quota, clock: Clock) -> Self {
-        Self::of_shares(quota, &[quota], BucketOptions::default(), clock)
+        let room = &mut Room::of_process(false);
+        let made = Self::of_shares(room, quota, &[quota], BucketOptions::default(), clock.now(), clock);
+        made.expect("a few hundred bytes of memory")
     }
 
     /// A full bucket as `options` say, on `clock`.
@@ -77,39 +82,29 @@ impl TokenBucket {
     /// `burst` when it is smaller than `stripes`.
     pub fn with_options(quota: Quota, options: BucketOptions, clock: Clock) -> Result<Self, ConfigError> {
         let shares = stripes::shares(&quota, options.stripes, options.warm_up)?;
-        Ok(Self::of_shares(quota, &shares, options, clock))
+        Self::of_shares(&mut Room::of_process(false), quota, &shares, options, clock.now(), clock)
     }
 
     /// `shares`: the quota of each stripe, at least one.
-    fn of_shares(quota: Quota, shares: &[Quota], options: BucketOptions, clock: Clock) -> Self {
-        let BucketOptions { mode, warm_up, .. } = options;
-        let (now, tsc) = (clock.now(), counter(&clock, mode));
-        let state = |share: &Quota| BucketState::new(share, now, tsc, warm_up);
-        Self {
-            state: state(&shares[0]),
-            others: shares[1..].iter().map(state).collect(),
-            clock,
-            mode,
-            warm_up,
-            counts: Striped::new(),
-            quota: Mutex::new(quota),
-        }
-    }
-
-    /// The bucket `name` of an arena, opened or made: one level for all who share the arena, on the arena's clock.
-    ///
-    /// Errors: as [`with_options`](Self::with_options), and those of the arena: another shape (stripes, warm-up) or another quota under
-    /// the name. The mode is each opener's own.
-    #[cfg(not(loom))]
-    pub fn in_arena(
-        arena: &std::sync::Arc<crate::Arena>,
-        name: &str,
+    fn of_shares(
+        room: &mut Room,
         quota: Quota,
+        shares: &[Quota],
         options: BucketOptions,
-        on_conflict: crate::OnConflict,
-    ) -> Result<Self, crate::arena::ArenaError> {
-        let _ = (arena, name, quota, options, on_conflict);
-        todo!()
+        epoch_ns: u64,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
+        let BucketOptions { mode, warm_up, .. } = options;
+        let setting = Setting { epoch_ns, tsc: clock.tsc(), warm_up, enforced: mode == Mode::Enforce };
+        let mut stripe = |share: &Quota| BucketState::in_room(room, share, &setting);
+        let state = stripe(&shares[0])?;
+        let others = shares[1..].iter().map(stripe).collect::<Result<_, _>>()?;
+        let latest = room.one::<Latest<3>>()?;
+        if room.is_fresh() {
+            latest.write(words(&quota));
+        }
+        let (counts, changes) = (Striped::in_room(room)?, Changes::of(room));
+        Ok(Self { state, others, clock, mode, warm_up, counts, quota: latest, changes })
     }
 
     /// The clock of the plain forms.
@@ -124,7 +119,10 @@ impl TokenBucket {
 
     /// The quota in force; a warm-up ramps up to it.
     pub fn quota(&self) -> Quota {
-        *self.lock()
+        let [count, period_ns, burst] = self.quota.read();
+        let quota = u32::try_from(burst).ok().and_then(|burst| Quota::from_parts(count, period_ns, burst));
+        // Foreign bytes in an arena: the slowest there is.
+        quota.unwrap_or(Quota::SLOWEST)
     }
 
     /// Takes `n` tokens, or nothing. `n` = 0 takes nothing and is denied only in debt or under a penalty.
@@ -246,28 +244,36 @@ impl TokenBucket {
 
     /// [`reset`](Self::reset) at `now`.
     pub fn reset_at(&self, now: u64) {
-        let _held = self.lock();
-        self.stripes().for_each(|stripe| stripe.reset(now, counter(&self.clock, self.mode)));
+        // Without the lock (only an arena's can be refused) nothing is changed.
+        if let Ok(_held) = self.changes.lock() {
+            self.stripes().for_each(|stripe| stripe.reset(now, self.clock.tsc()));
+        }
     }
 
     /// Changes the quota. The level at `now` is kept, rounded towards fewer tokens and clipped to the new burst; it is
     /// one exchange of the word, so an acquisition comes wholly before or wholly after it. Voids tickets; a penalty keeps
     /// its end.
     ///
-    /// Errors: only for a striped bucket, when the new burst is too small for the number of stripes.
+    /// Errors: for a striped bucket, when the new burst is too small for the number of stripes; in an arena, `arena` when the
+    /// system refuses its lock.
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
         self.set_quota_at(self.clock.now(), quota)
     }
 
     /// [`set_quota`](Self::set_quota) at `now`.
     pub fn set_quota_at(&self, now: u64, quota: Quota) -> Result<(), ConfigError> {
-        let mut held = self.lock();
+        let _held = self.changes.lock()?;
+        self.change_quota(now, &quota)
+    }
+
+    /// [`set_quota_at`](Self::set_quota_at) under the lock.
+    fn change_quota(&self, now: u64, quota: &Quota) -> Result<(), ConfigError> {
         if self.others.is_empty() {
-            self.state.set_quota(now, &quota, counter(&self.clock, self.mode));
+            self.state.set_quota(now, quota, self.clock.tsc());
         } else {
-            self.set_quota_striped(now, &quota)?;
+            self.set_quota_striped(now, quota)?;
         }
-        *held = quota;
+        self.quota.write(words(quota));
         Ok(())
     }
 
@@ -279,16 +285,11 @@ impl TokenBucket {
             would_deny: self.counts.sum(WOULD_DENY),
         }
     }
-
-    /// A panic under the lock leaves a quota that was either changed or not: both are fine to go on with.
-    fn lock(&self) -> MutexGuard<'_, Quota> {
-        self.quota.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
-/// The counter for decisions by ticks: only where the limit is enforced, so that their path need not ask for the mode.
-fn counter(clock: &Clock, mode: Mode) -> Option<&'static Tsc> {
-    clock.tsc().filter(|_| mode == Mode::Enforce)
+/// A quota as it is kept.
+fn words(quota: &Quota) -> [u64; 3] {
+    [quota.count(), quota.period().as_nanos() as u64, quota.burst().into()]
 }
 
 fn saturating_ns(time: Duration) -> u64 {

@@ -24,24 +24,29 @@ pub(super) struct Slot {
     period_ns: AtomicU64,
 }
 
+impl Slot {
+    /// As it stands before the first quota.
+    #[cfg(loom)]
+    pub(super) fn blank() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            tick_mult: zero(),
+            token: zero(),
+            capacity: zero(),
+            inexact: zero(),
+            frac: zero(),
+            per_ns: AtomicU32::new(0),
+            burst: AtomicU32::new(0),
+            count: zero(),
+            period_ns: zero(),
+        }
+    }
+}
+
 /// Fraction bits of a tick's units. At most 8 units a nanosecond and 10 ns a tick fit.
 const TICK_SHIFT: u32 = 57;
 
 impl Slot {
-    pub(super) fn empty() -> Self {
-        Self {
-            tick_mult: AtomicU64::new(0),
-            token: AtomicU64::new(1),
-            capacity: AtomicU64::new(0),
-            inexact: AtomicU64::new(0),
-            frac: AtomicU64::new(0),
-            per_ns: AtomicU32::new(1),
-            burst: AtomicU32::new(0),
-            count: AtomicU64::new(1),
-            period_ns: AtomicU64::new(1),
-        }
-    }
-
     /// Only under the quota lock, and only while no word names this slot.
     pub(super) fn write(&self, quota: &Quota, tsc: Option<&Tsc>) {
         let scale = Scale::of(quota);

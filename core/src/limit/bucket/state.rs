@@ -1,15 +1,16 @@
 //! A bucket's shared state: one word that decides, and what the word refers to.
+#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
 
 use super::super::gcra::{self, Moment};
 use super::super::scale::{MAX_UNITS, Scale};
 use super::slot::Slot;
 use super::view::{Charge, View};
 use super::word::Word;
-use crate::Decision;
-use crate::Quota;
 use crate::clock::{Tsc, ticks};
 use crate::limit::WarmUp;
+use crate::memory::{Blank, One, PATIENCE, Room};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
+use crate::{ConfigError, Decision, Quota};
 
 /// How much further ahead of now than any burst, wait or penalty a word must be before it is taken for a bad clock
 /// reading. Until then a reader with an old clock reading just denies.
@@ -18,57 +19,94 @@ const BAD_READING_NS: u64 = 60_000_000_000;
 /// The bits of the generation that a ticket holds; the others are for the number of its stripe.
 const GENERATION: u32 = (1 << 26) - 1;
 
-/// Pointer-free, so that it can live on the heap or in a mapped file.
+/// What changes, on the heap or in an arena: atomics only.
 #[repr(C, align(64))]
 #[derive(Debug)]
-pub(super) struct BucketState {
+pub(super) struct Shared {
     word: AtomicU64,
     // The word's line is written by every admission; what follows is only read by most.
-    _line: [u64; 7],
-    /// Clock time at unit 0, and the counter's reading then. Never written after creation.
-    epoch_ns: u64,
-    epoch_ticks: u64,
+    _line: [AtomicU64; 7],
     /// The longest wait or penalty ever put on this bucket, in nanoseconds.
-    pub(super) longest_wait_ns: AtomicU64,
+    longest_wait_ns: AtomicU64,
     /// The furthest `tat` that any booking has put: a cancel lowers the word below bookings made after its own, and
     /// the next cancel must see them.
-    pub(super) furthest: AtomicU64,
+    furthest: AtomicU64,
     /// Counts changes of the quota and resets; tickets of an earlier one are void.
     generation: AtomicU32,
     /// Counts what has given tokens back (and, where exchanges failed, a little more).
     given_back: AtomicU32,
-    /// The ramp since the epoch, and its end in ticks: before it, ticks do not decide. Never written after creation.
-    warm_ticks: u64,
-    warm_up: WarmUp,
+    _reserved: [AtomicU64; 5],
     slots: [Slot; 4],
 }
+
+// SAFETY: atomics only.
+unsafe impl Blank for Shared {
+    #[cfg(loom)]
+    fn blank() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            word: zero(),
+            _line: std::array::from_fn(|_| zero()),
+            longest_wait_ns: zero(),
+            furthest: zero(),
+            generation: AtomicU32::new(0),
+            given_back: AtomicU32::new(0),
+            _reserved: std::array::from_fn(|_| zero()),
+            slots: std::array::from_fn(|_| Slot::blank()),
+        }
+    }
+}
+
+/// A bucket: its shared state, and what never changes, in memory of this process.
+#[derive(Debug)]
+pub(super) struct BucketState {
+    shared: One<Shared>,
+    /// Clock time at unit 0, and the counter's reading then.
+    epoch_ns: u64,
+    epoch_ticks: u64,
+    /// Before so many ticks since the epoch, ticks do not decide: a ramp is not over, or this process does not enforce.
+    not_by_ticks: u64,
+    /// The ramp since the epoch.
+    warm_up: WarmUp,
+}
+
+/// What all stripes of a bucket have in common, in memory of this process.
+#[derive(Debug)]
+pub(super) struct Setting<'a> {
+    /// Clock time at which the bucket was made.
+    pub(super) epoch_ns: u64,
+    pub(super) tsc: Option<&'a Tsc>,
+    pub(super) warm_up: Option<WarmUp>,
+    /// Whether this process's decisions are.
+    pub(super) enforced: bool,
+}
+
+/// The wait that is told after too many lost races.
+pub(super) const GAVE_UP_NS: u64 = 1_000_000;
 
 /// Ticks take over this long after the end of a ramp, so that no rounding lets them decide before it.
 const WARM_MARGIN_NS: u64 = 1_000;
 
 impl BucketState {
-    pub(super) fn new(quota: &Quota, now_ns: u64, tsc: Option<&Tsc>, warm_up: Option<WarmUp>) -> Self {
+    /// The next part of `room`: full with `quota` if it is new, else as it stands.
+    pub(super) fn in_room(room: &mut Room, quota: &Quota, setting: &Setting<'_>) -> Result<Self, ConfigError> {
+        let &Setting { epoch_ns, tsc, warm_up, enforced } = setting;
         let ticks_at = |ns| tsc.map_or(0, |tsc| tsc.ticks_at(ns));
-        let epoch_ticks = ticks_at(now_ns);
-        let warm_ticks = warm_up.map_or(0, |ramp| {
-            let end = now_ns.saturating_add(ramp.period_ns()).saturating_add(WARM_MARGIN_NS);
-            ticks_at(end).saturating_sub(epoch_ticks)
-        });
-        let state = Self {
-            word: AtomicU64::new(Word { tat: 0, penalty: false, slot: 0 }.pack()),
-            _line: [0; 7],
-            epoch_ns: now_ns,
-            epoch_ticks,
-            longest_wait_ns: AtomicU64::new(0),
-            furthest: AtomicU64::new(0),
-            generation: AtomicU32::new(0),
-            given_back: AtomicU32::new(0),
-            warm_ticks,
-            warm_up: warm_up.unwrap_or(WarmUp::NONE),
-            slots: std::array::from_fn(|_| Slot::empty()),
+        let epoch_ticks = ticks_at(epoch_ns);
+        let not_by_ticks = match warm_up {
+            _ if !enforced => u64::MAX,
+            None => 0,
+            Some(ramp) => {
+                let end = epoch_ns.saturating_add(ramp.period_ns()).saturating_add(WARM_MARGIN_NS);
+                ticks_at(end).saturating_sub(epoch_ticks)
+            }
         };
-        state.slots[0].write(quota, tsc);
-        state
+        // Zeroes: the word of a full bucket by slot 0.
+        let shared = room.one::<Shared>()?;
+        if room.is_fresh() {
+            shared.slots[0].write(quota, tsc);
+        }
+        Ok(Self { shared, epoch_ns, epoch_ticks, not_by_ticks, warm_up: warm_up.unwrap_or(WarmUp::NONE) })
     }
 
     /// Takes `n` tokens at the counter's time. `None`: this needs a closer look by [`acquire`](Self::acquire).
@@ -77,12 +115,12 @@ impl BucketState {
         let mut raw = self.load();
         // The clock is read after the word, so `now` is at least as new as what it is compared with.
         let since = ticks().saturating_sub(self.epoch_ticks);
-        if since < self.warm_ticks {
+        if since < self.not_by_ticks {
             return None;
         }
-        loop {
+        for _ in 0..PATIENCE {
             let word = Word::unpack(raw);
-            let slot = self.slots[word.slot].by_ticks()?;
+            let slot = self.shared.slots[word.slot].by_ticks()?;
             let now = slot.moment(since);
             let charged = if n == 1 {
                 gcra::charge_within(word.tat, now, slot.token, slot.capacity)
@@ -98,11 +136,12 @@ impl BucketState {
             }
             let new = Word { tat, penalty: false, slot: word.slot }.pack();
             // AcqRel: releases this charge to whoever reads the word next. Acquire on failure: as the load above.
-            match self.word.compare_exchange_weak(raw, new, Ordering::AcqRel, Ordering::Acquire) {
+            match self.shared.word.compare_exchange_weak(raw, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(true),
                 Err(current) => raw = current,
             }
         }
+        Some(false)
     }
 
     /// Takes `n` tokens at `now_ns`.
@@ -111,6 +150,7 @@ impl BucketState {
             let tat = gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity).ok_or(false)?;
             if n == 0 { Err(true) } else { Ok((Word { tat, penalty: false, ..view.word }, true)) }
         })
+        .unwrap_or(false)
     }
 
     /// Takes `n` tokens at `now_ns` and tells what is left.
@@ -133,6 +173,7 @@ impl BucketState {
                 _ => Err((decision, None)),
             }
         })
+        .unwrap_or_else(|| (Decision { allowed: false, retry_after_ns: GAVE_UP_NS, ..self.look(now_ns, n) }, None))
     }
 
     /// What `check(n)` would say, with what is there now.
@@ -144,7 +185,7 @@ impl BucketState {
 
     /// The burst of the quota in force.
     pub(super) fn burst(&self) -> u32 {
-        self.slots[Word::unpack(self.load()).slot].burst()
+        self.shared.slots[Word::unpack(self.load()).slot].burst()
     }
 
     /// Gives `n` tokens back, never above full.
@@ -161,8 +202,7 @@ impl BucketState {
 
     /// Nothing before `now_ns + wait_ns`, then from empty.
     pub(super) fn penalize(&self, now_ns: u64, wait_ns: u64) {
-        // Relaxed: raised before the exchange that publishes the wait (release).
-        self.longest_wait_ns.fetch_max(wait_ns, Ordering::Relaxed);
+        self.note_wait(wait_ns);
         self.update(now_ns, |view| {
             let end = self.moment(&view.scale, now_ns.saturating_add(wait_ns));
             let tat = (end.units + end.inexact).saturating_add(view.whole).min(MAX_UNITS);
@@ -176,7 +216,7 @@ impl BucketState {
     /// Full again. Only under the quota lock.
     pub(super) fn reset(&self, now_ns: u64, tsc: Option<&Tsc>) {
         let slot = Word::unpack(self.load()).slot;
-        if let Some(quota) = self.slots[slot].quota() {
+        if let Some(quota) = self.shared.slots[slot].quota() {
             self.change(now_ns, &quota, tsc, |_, new| (new.now.units, false));
         }
     }
@@ -195,15 +235,14 @@ impl BucketState {
             let deficit = gcra::deficit(view.word.tat, view.now);
             // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back. It stays time:
             // as tokens of a fast rate it would be years at a slow one. Relaxed: as in `heal`.
-            let longest = view.scale.units(self.longest_wait_ns.load(Ordering::Relaxed));
+            let longest = view.scale.units(self.shared.longest_wait_ns.load(Ordering::Relaxed));
             let skew = deficit.saturating_sub(view.scale.capacity.saturating_add(longest));
             let deficit = i128::from(deficit - skew);
             // ceil(deficit * new / old): rounded towards fewer tokens.
             let deficit = (deficit * new + old - 1) / old + (burst - old_burst) * new;
             let deficit = u64::try_from(deficit.max(0)).unwrap_or(MAX_UNITS);
-            // A debt may take longer to pay at the new rate, and is no bad reading for that. Relaxed: raised before the
-            // exchange that publishes the debt (release).
-            self.longest_wait_ns.fetch_max(scale.ns(deficit.saturating_sub(scale.capacity)), Ordering::Relaxed);
+            // A debt may take longer to pay at the new rate, and is no bad reading for that.
+            self.note_wait(scale.ns(deficit.saturating_sub(scale.capacity)));
             let tat = now.units.saturating_add(scale.units(view.scale.ns(skew))).saturating_add(deficit);
             (tat.min(MAX_UNITS), false)
         });
@@ -213,18 +252,18 @@ impl BucketState {
     #[cfg(all(test, not(loom)))]
     pub(super) fn scribble(&self, word: u64) {
         // Relaxed: tests only.
-        self.word.store(word, Ordering::Relaxed);
+        self.shared.word.store(word, Ordering::Relaxed);
     }
 
     /// Writes the next slot, then moves the word there: whoever decided by the old slot loses its exchange, and a
     /// setter that dies before the exchange has published nothing.
     fn change(&self, now_ns: u64, quota: &Quota, tsc: Option<&Tsc>, level: impl Fn(&View, &View) -> (u64, bool)) {
-        let next = (Word::unpack(self.load()).slot + 1) % self.slots.len();
-        self.slots[next].write(quota, tsc);
+        let next = (Word::unpack(self.load()).slot + 1) % self.shared.slots.len();
+        self.shared.slots[next].write(quota, tsc);
         // Release: before the word, see `cancel`.
-        self.generation.fetch_add(1, Ordering::Release);
+        self.shared.generation.fetch_add(1, Ordering::Release);
         // Release: after the generation, see `cancel`. No ticket of before is valid, and those of after raise it again.
-        self.furthest.store(0, Ordering::Release);
+        self.shared.furthest.store(0, Ordering::Release);
         let new = self.view(Word { tat: 0, penalty: false, slot: next }.pack(), now_ns);
         self.update(now_ns, |view| {
             let (tat, penalty) = level(view, &new);
@@ -232,31 +271,36 @@ impl BucketState {
         });
     }
 
-    /// Applies `step` until its exchange wins. `step` answers `Ok` to store a word, `Err` to leave all as it is.
+    /// Applies `step` until its exchange wins; `None`: it lost too many in a row. `step` answers `Ok` to store a word, `Err` to leave all as it is.
     #[inline]
-    pub(super) fn update<T>(&self, now_ns: u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> T {
+    pub(super) fn update<T>(&self, now_ns: u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> Option<T> {
         self.update_by(|| now_ns, step)
     }
 
     /// [`update`](Self::update) by a clock that is read after the word, so that it is no older than any charge in it.
     #[inline]
-    pub(super) fn update_by<T>(&self, now_ns: impl Fn() -> u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> T {
+    pub(super) fn update_by<T>(
+        &self,
+        now_ns: impl Fn() -> u64,
+        step: impl Fn(&View) -> Result<(Word, T), T>,
+    ) -> Option<T> {
         let mut raw = self.load();
-        loop {
+        for _ in 0..PATIENCE {
             let view = self.view(raw, now_ns());
             // A bad reading is stored as the empty bucket that it reads as, so that it can refill from here.
             let healed = view.word.pack() != raw;
             let (word, answer) = match step(&view) {
                 Ok((word, answer)) => (word, answer),
                 Err(answer) if healed => (view.word, answer),
-                Err(answer) => return answer,
+                Err(answer) => return Some(answer),
             };
             // AcqRel: releases what this operation did to whoever reads the word next. Acquire on failure: as `load`.
-            match self.word.compare_exchange_weak(view.raw, word.pack(), Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return answer,
+            match self.shared.word.compare_exchange_weak(view.raw, word.pack(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(answer),
                 Err(current) => raw = current,
             }
         }
+        None
     }
 
     /// A change of quota raises it before it publishes its word: what still matches here after the word was read either
@@ -264,14 +308,14 @@ impl BucketState {
     #[inline]
     pub(super) fn generation(&self) -> u32 {
         // Acquire: what is read after it is no older; pairs with the release in `change`.
-        self.generation.load(Ordering::Acquire) & GENERATION
+        self.shared.generation.load(Ordering::Acquire) & GENERATION
     }
 
     /// To be read before a charge, and again before it is taken back.
     #[inline]
     pub(super) fn given_back(&self) -> u32 {
         // Acquire: before a charge, so that it is read before the word; later, so that it is no older than the word read before.
-        self.given_back.load(Ordering::Acquire)
+        self.shared.given_back.load(Ordering::Acquire)
     }
 
     /// Between the load of a word and the exchange that lowers it, at each attempt: whoever charged before that load has
@@ -279,19 +323,37 @@ impl BucketState {
     #[inline]
     pub(super) fn note_giving_back(&self) {
         // Relaxed: the acquire of the word before it and the release of the exchange after it order it.
-        self.given_back.fetch_add(1, Ordering::Relaxed);
+        self.shared.given_back.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// To be called before the exchange that puts such a wait.
+    pub(super) fn note_wait(&self, wait_ns: u64) {
+        // Relaxed: raised before the exchange that publishes the wait (release).
+        self.shared.longest_wait_ns.fetch_max(wait_ns, Ordering::Relaxed);
+    }
+
+    /// As [`note_wait`](Self::note_wait), of a booking's `tat`; too high only gives less back.
+    pub(super) fn note_booking(&self, tat: u64) {
+        // Relaxed: raised before the exchange that publishes the booking (release).
+        self.shared.furthest.fetch_max(tat, Ordering::Relaxed);
+    }
+
+    /// The furthest booking since the last change of quota or reset.
+    pub(super) fn furthest(&self) -> u64 {
+        // Acquire: pairs with the release in `change`, so that whoever sees it cleared sees the new generation.
+        self.shared.furthest.load(Ordering::Acquire)
     }
 
     #[inline]
     pub(super) fn load(&self) -> u64 {
         // Acquire: pairs with the release of `update`, so that the slot is at least as new as the word.
-        guess(&self.word)
+        guess(&self.shared.word)
     }
 
     #[inline]
     pub(super) fn view(&self, raw: u64, now_ns: u64) -> View {
         let mut word = Word::unpack(raw);
-        let slot = &self.slots[word.slot];
+        let slot = &self.shared.slots[word.slot];
         let (mut scale, mut burst) = (slot.scale(), slot.burst());
         let (now, whole) = (self.moment(&scale, now_ns), scale.capacity);
         let since = now_ns.saturating_sub(self.epoch_ns);
@@ -312,7 +374,7 @@ impl BucketState {
     #[cold]
     fn heal(&self, word: Word, scale: &Scale, now: Moment) -> Word {
         // Relaxed: raised before the word that needs it was published (release), and that word was acquired.
-        let wait = self.longest_wait_ns.load(Ordering::Relaxed).saturating_add(BAD_READING_NS);
+        let wait = self.shared.longest_wait_ns.load(Ordering::Relaxed).saturating_add(BAD_READING_NS);
         let empty = now.units.saturating_add(scale.capacity);
         let ahead = empty.saturating_add(scale.units(wait));
         if word.tat <= ahead { word } else { Word { tat: empty.min(MAX_UNITS), penalty: false, ..word } }

@@ -2,7 +2,7 @@
 //! admit more than one word would; a thread tries its own stripe first and the others before it is denied.
 
 use super::state::BucketState;
-use super::{BucketOptions, Receipt, Ticket, TokenBucket, counter};
+use super::{BucketOptions, Receipt, Ticket, TokenBucket};
 use crate::decision::{Decision, NEVER};
 use crate::limit::WarmUp;
 use crate::stats::thread_hint;
@@ -113,7 +113,7 @@ impl TokenBucket {
     pub(super) fn set_quota_striped(&self, now: u64, quota: &Quota) -> Result<(), ConfigError> {
         let shares = shares(quota, self.others.len() as u32 + 1, self.warm_up)?;
         for (index, share) in shares.iter().enumerate() {
-            self.stripe(index).set_quota(now, share, counter(&self.clock, self.mode));
+            self.stripe(index).set_quota(now, share, self.clock.tsc());
         }
         Ok(())
     }
