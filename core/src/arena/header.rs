@@ -1,6 +1,13 @@
 //! The first page: written once, checked by every opener, kept in private memory.
 
+use super::error::ArenaErrorKind;
+use super::layout::{HEADER_AT, Header, MAGIC, VERSION};
+use super::mapping::Mapping;
+use super::text;
+use crate::sync::{AtomicU64, Ordering};
 use std::hash::{BuildHasher, Hasher};
+use std::mem::offset_of;
+use std::time::SystemTime;
 
 /// Seeds from the operating system.
 pub(super) fn secret() -> [u64; 4] {
@@ -10,4 +17,82 @@ pub(super) fn secret() -> [u64; 4] {
         hasher.write_usize(lane);
         hasher.finish()
     })
+}
+
+/// What the header says, in memory that nobody else writes.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) size: u64,
+    pub(super) secret: [u64; 4],
+    pub(super) boot_id: [u64; 2],
+    pub(super) created_ns: u64,
+}
+
+/// The words of the header up to the checksum, which covers those before it.
+const WORDS: usize = offset_of!(Header, checksum) / 8 + 1;
+
+impl Facts {
+    /// Of an arena that is being made now.
+    pub(super) fn new(size: u64, boot_id: [u64; 2]) -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { size, secret: secret(), boot_id, created_ns: since.as_nanos() as u64 }
+    }
+
+    /// Before the file has its name.
+    pub(super) fn write(&self, mapping: &Mapping) {
+        let mut words = [0; WORDS];
+        let mut put = |offset: usize, values: &[u64]| words[offset / 8..][..values.len()].copy_from_slice(values);
+        put(offset_of!(Header, magic), &[MAGIC]);
+        put(offset_of!(Header, version), &[VERSION]);
+        put(offset_of!(Header, size), &[self.size]);
+        put(offset_of!(Header, secret), &self.secret);
+        put(offset_of!(Header, boot_id), &self.boot_id);
+        put(offset_of!(Header, created_ns), &[self.created_ns]);
+        words[WORDS - 1] = checksum(&words);
+        for (word, value) in shared_words(mapping).iter().zip(words) {
+            // Relaxed: nobody else sees the file before it has its name, and the kernel orders that.
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Errors: what is wrong with it, in words that follow the file's name.
+    pub(super) fn read(mapping: &Mapping) -> Result<Self, (ArenaErrorKind, String)> {
+        // First into private memory: what was checked is what is used, whoever writes to the file meanwhile.
+        let mut words = [0; WORDS];
+        for (value, word) in words.iter_mut().zip(shared_words(mapping)) {
+            // Relaxed: written before the file had its name.
+            *value = word.load(Ordering::Relaxed);
+        }
+        let word = |offset: usize| words[offset / 8];
+        let magic = word(offset_of!(Header, magic));
+        if magic == MAGIC.swap_bytes() {
+            return Err((ArenaErrorKind::Foreign, "was written by a machine of another byte order".to_owned()));
+        }
+        if magic != MAGIC {
+            return Err((ArenaErrorKind::Foreign, "is no arena: it does not begin as one".to_owned()));
+        }
+        let version = word(offset_of!(Header, version));
+        if version != VERSION {
+            let why = format!("is of layout version {version} and named as of version {VERSION}");
+            return Err((ArenaErrorKind::Version, why));
+        }
+        if words[WORDS - 1] != checksum(&words) {
+            return Err((ArenaErrorKind::Foreign, "is damaged: its header does not match its checksum".to_owned()));
+        }
+        Ok(Self {
+            size: word(offset_of!(Header, size)),
+            secret: std::array::from_fn(|i| words[offset_of!(Header, secret) / 8 + i]),
+            boot_id: std::array::from_fn(|i| words[offset_of!(Header, boot_id) / 8 + i]),
+            created_ns: word(offset_of!(Header, created_ns)),
+        })
+    }
+}
+
+fn shared_words(mapping: &Mapping) -> &[AtomicU64] {
+    mapping.slice(HEADER_AT, WORDS).unwrap_or_default()
+}
+
+fn checksum(words: &[u64; WORDS]) -> u64 {
+    let bytes: Vec<u8> = words[..WORDS - 1].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    text::fingerprint(&bytes)
 }

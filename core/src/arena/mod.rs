@@ -3,7 +3,8 @@
 //! | file | idea |
 //! |---|---|
 //! | `layout.rs` | what stands where |
-//! | `file.rs` | the mapped file of a host's arena: found, checked, built, published |
+//! | `file/` | the mapped file of a host's arena: found, checked, built, published |
+//! | `header.rs` | what its first page says |
 //! | `mapping.rs` | bytes, reached only as atomics and within private bounds |
 //! | `directory.rs` | names, shapes, declared settings |
 //! | `members.rs` | the processes that have it open, and whether they live |
@@ -12,6 +13,10 @@
 
 mod directory;
 mod error;
+#[cfg(target_os = "linux")]
+mod file;
+#[cfg(not(target_os = "linux"))]
+#[path = "file/elsewhere.rs"]
 mod file;
 mod header;
 pub(crate) mod layout;
@@ -48,6 +53,8 @@ pub struct Arena {
     clock: Clock,
     secret: [u64; 4],
     lock: lock::Lock,
+    /// `None`: of this process.
+    host: Option<file::HostFile>,
 }
 
 /// Bytes of an arena where nothing else is said.
@@ -96,7 +103,7 @@ impl Arena {
         };
         let mapping = Arc::new(Mapping::private(capacity).map_err(no_memory)?);
         let secret = header::secret();
-        Ok(Arc::new(Self { name: name.to_owned(), mapping, clock, secret, lock: lock::Lock::default() }))
+        Ok(Arc::new(Self { name: name.to_owned(), mapping, clock, secret, lock: lock::Lock::default(), host: None }))
     }
 
     /// Its name.
@@ -125,7 +132,7 @@ impl Arena {
 
     /// Whether its file is still there under its name.
     fn check_linked(&self) -> Result<(), ArenaError> {
-        Ok(())
+        self.host.as_ref().map_or(Ok(()), file::HostFile::check_linked)
     }
 
     fn foreign(&self, why: &str) -> ArenaError {

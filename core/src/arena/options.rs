@@ -26,7 +26,7 @@ impl HostOptions {
     }
 }
 
-const MIN_CAPACITY: usize = (OBJECTS_AT + 4096).next_power_of_two();
+pub(super) const MIN_CAPACITY: usize = (OBJECTS_AT + 4096).next_power_of_two();
 const MAX_CAPACITY: usize = 1 << 40;
 
 pub(super) fn check_capacity(capacity: usize) -> Result<(), ArenaError> {

@@ -1,0 +1,153 @@
+//! The directory in which arenas lie.
+
+use super::super::HostOptions;
+use super::super::error::{ArenaError, ArenaErrorKind};
+use super::{filesystem, group, system};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
+use nix::unistd::{Gid, fchown, geteuid, mkdir};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// An open directory that passed its checks; whatever its path comes to mean, files are reached through it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    fd: OwnedFd,
+    path: PathBuf,
+    group: Option<Gid>,
+}
+
+/// Under this lock files come and go in the folder. The kernel releases it when its holder dies.
+#[derive(Debug)]
+pub(super) struct Locked {
+    _held: Flock<OwnedFd>,
+}
+
+/// How long to wait for who makes or removes a file: far longer than either takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+impl Folder {
+    /// Opens the directory that the options say, and makes it if it is not there and `make` says so.
+    pub(super) fn open(options: &HostOptions, make: bool) -> Result<Self, ArenaError> {
+        let path = path(options);
+        let group = options.group.as_deref().map(group::id).transpose()?;
+        let made = make && make_at(&path, group)?;
+        let fd = open_at(&path)?;
+        if let (true, Some(group)) = (made, group) {
+            // Files in it get the group as well (2000), whoever makes them.
+            let shared = Mode::from_bits_truncate(0o2770);
+            let done = fchown(&fd, None, Some(group)).and_then(|()| fchmod(&fd, shared));
+            done.map_err(|why| system(&format!("give to the group {group}"), &path, why))?;
+        }
+        let stat = fstat(&fd).map_err(|why| system("look at", &path, why))?;
+        check(&path, &stat, group)?;
+        let folder = Self { fd, path, group };
+        filesystem::check(&folder)?;
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The group that shares what lies in it.
+    pub(super) fn group(&self) -> Option<Gid> {
+        self.group
+    }
+
+    /// Waits for the lock.
+    pub(super) fn lock(&self) -> Result<Locked, ArenaError> {
+        // A description of its own: threads of one process exclude each other as well.
+        let mut fd = openat(self, ".", FLAGS, Mode::empty()).map_err(|why| system("open", &self.path, why))?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_micros(200);
+        loop {
+            fd = match Flock::lock(fd, FlockArg::LockExclusiveNonblock) {
+                Ok(held) => return Ok(Locked { _held: held }),
+                Err((fd, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < deadline => fd,
+                Err((_, Errno::EWOULDBLOCK)) => {
+                    let message = format!(
+                        "another process has held the lock of {} for {} s: is it stopped?",
+                        self.path.display(),
+                        PATIENCE.as_secs()
+                    );
+                    return Err(ArenaError::new(ArenaErrorKind::System, message));
+                }
+                Err((_, why)) => return Err(system("lock", &self.path, why)),
+            };
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Where the options, else `TIDEGATE_DIR`, else the user's own place in shared memory is.
+fn path(options: &HostOptions) -> PathBuf {
+    let said = options
+        .path
+        .clone()
+        .or_else(|| std::env::var_os("TIDEGATE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from));
+    let path = said.unwrap_or_else(|| PathBuf::from(format!("/dev/shm/tidegate-{}", geteuid())));
+    // A slash at the end would have a link followed.
+    path.components().collect()
+}
+
+/// Makes the directory; its parent must be there. Returns whether it was not there before.
+fn make_at(path: &Path, group: Option<Gid>) -> Result<bool, ArenaError> {
+    let mode = if group.is_some() { 0o770 } else { 0o700 };
+    match mkdir(path, Mode::from_bits_truncate(mode)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EEXIST) => Ok(false),
+        Err(Errno::ENOENT) => {
+            let parent = path.parent().unwrap_or(path).display();
+            let message = format!("{parent} is not there; make it, or choose a directory (TIDEGATE_DIR or path)");
+            Err(ArenaError::new(ArenaErrorKind::Filesystem, message))
+        }
+        Err(why) => Err(system("make the directory", path, why)),
+    }
+}
+
+fn open_at(path: &Path) -> Result<OwnedFd, ArenaError> {
+    open(path, FLAGS, Mode::empty()).map_err(|why| match why {
+        Errno::ELOOP | Errno::ENOTDIR => {
+            let message =
+                format!("{} is a link or no directory; links are not followed: say where it leads", path.display());
+            ArenaError::new(ArenaErrorKind::Permission, message)
+        }
+        why => system("open", path, why),
+    })
+}
+
+/// Whoever may write to the directory can put another file in an arena's place.
+fn check(path: &Path, stat: &FileStat, group: Option<Gid>) -> Result<(), ArenaError> {
+    let refuse = |why: String| Err(ArenaError::new(ArenaErrorKind::Permission, format!("{} {why}", path.display())));
+    let (me, shown) = (geteuid(), path.display());
+    let of_group = group.is_some_and(|group| group.as_raw() == stat.st_gid);
+    if stat.st_uid != me.as_raw() && !of_group {
+        return refuse(format!(
+            "belongs to the user {}, this process runs as {me}; choose a directory of your own (TIDEGATE_DIR or path), or a \
+             group that shares it",
+            stat.st_uid
+        ));
+    }
+    if stat.st_mode & 0o002 != 0 {
+        return refuse(format!("may be written by everybody; `chmod o-w {shown}`, or choose a directory within it"));
+    }
+    if stat.st_mode & 0o020 != 0 && !of_group {
+        return refuse(format!(
+            "may be written by the group {}; `chmod g-w {shown}`, or open the arena with group={}",
+            stat.st_gid, stat.st_gid
+        ));
+    }
+    Ok(())
+}
