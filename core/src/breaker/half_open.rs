@@ -24,11 +24,14 @@ impl CircuitBreaker {
             if self.head.control.0.load(Ordering::Acquire) != seen.0 {
                 return None;
             }
-            let payload = self.probes.lease(free, generation, self.rules.probe_deadline_ms(now))?;
+            let Some(owner) = self.owners.me() else { return Some(Err(self.reject(self.rules.cooldown_ns))) };
+            let payload = self.probes.lease(free, generation, owner, self.rules.probe_deadline(now))?;
             let started_ns = if self.rules.times_calls() { now } else { 0 };
             return Some(Ok(Permit { word: seen.permit(payload), started_ns }));
         }
-        let lost = self.probes.reap(generation, |deadline_ms| self.rules.leased_for(deadline_ms, now) == 0);
+        self.owners.survey(now);
+        let ended = |owner, deadline| self.rules.leased_for(deadline, now) == 0 || self.owners.is_gone(owner);
+        let lost = self.probes.reap(generation, ended);
         for _ in 0..lost {
             self.emit(EventKind::ProbeLost, now);
         }
@@ -41,7 +44,7 @@ impl CircuitBreaker {
 
     /// Nanoseconds until the earliest lease ends, at most a cooldown; `None` without a lease.
     fn probe_wait(&self, generation: u16, now: u64) -> Option<u64> {
-        let leases = self.probes.deadlines(generation).map(|deadline_ms| self.rules.leased_for(deadline_ms, now));
+        let leases = self.probes.deadlines(generation).map(|deadline| self.rules.leased_for(deadline, now));
         leases.min().map(|wait| wait.min(self.rules.cooldown_ns))
     }
 
@@ -58,13 +61,13 @@ impl CircuitBreaker {
         let (generation, lease) = (seen.generation(), Control::payload(permit.word));
         let failed = match outcome {
             Outcome::Ignore => {
-                self.probes.free(lease, generation);
+                self.probes.free(lease, generation, |owner| self.owners.is_me(owner));
                 return;
             }
             Outcome::Success => false,
             Outcome::Failure => true,
         };
-        if !self.probes.settle(lease, generation, failed, slow) {
+        if !self.probes.settle(lease, generation, |owner| self.owners.is_me(owner), failed, slow) {
             return;
         }
         self.emit(if failed { EventKind::ProbeFailed } else { EventKind::ProbeSucceeded }, now);

@@ -1,8 +1,10 @@
-//! Where a breaker's mutable state lives: atomics only, no pointers, so that it can move into a mapped file unchanged.
-//! Sizes stand in private memory and are never read from here.
+//! What a breaker shares: atomics only, no pointers, on the heap or in an arena. Sizes stand in private memory and are never read
+//! from here.
+#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
 
-use super::control::Control;
 use super::events::EventRing;
+use crate::ConfigError;
+use crate::memory::{Blank, Cells, Room};
 use crate::sync::AtomicU64;
 
 /// The fixed part. The control word is read by every call and rarely written, so it has its cache lines for itself.
@@ -21,34 +23,30 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct ControlLine(pub(super) AtomicU64);
 
-impl Head {
-    pub(super) fn new() -> Self {
+// SAFETY: atomics only.
+unsafe impl Blank for Head {
+    #[cfg(loom)]
+    fn blank() -> Self {
         Self {
-            control: ControlLine(AtomicU64::new(Control::FIRST.0)),
+            control: ControlLine(AtomicU64::new(0)),
             run: AtomicU64::new(0),
             opened: AtomicU64::new(0),
-            events: EventRing::new(),
+            events: EventRing::blank(),
         }
     }
 }
 
-const LINE: usize = 8;
-
-#[repr(C, align(64))]
+/// The part whose size is known at run time: zeroed words.
 #[derive(Debug)]
-struct CacheLine([AtomicU64; LINE]);
-
-/// The part whose size is known at run time: zeroed words, from the start of a cache line.
-#[derive(Debug)]
-pub(super) struct Words(Box<[CacheLine]>);
+pub(super) struct Words(Cells<AtomicU64>);
 
 impl Words {
-    pub(super) fn zeroed(len: usize) -> Self {
-        Self((0..len.div_ceil(LINE)).map(|_| CacheLine(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
+    pub(super) fn in_room(room: &mut Room, len: usize) -> Result<Self, ConfigError> {
+        room.cells(len).map(Self)
     }
 
     #[inline]
     pub(super) fn at(&self, index: usize) -> &AtomicU64 {
-        &self.0[index / LINE].0[index % LINE]
+        &self.0[index]
     }
 }

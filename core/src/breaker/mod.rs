@@ -10,10 +10,14 @@
 //! | `count_window`, `time_window` | outcomes as a log of chunks, each judged as of its own place in it |
 //! | `run.rs` | failures in a row |
 //! | `probes.rs`, `half_open.rs` | the slots of the half-open state and their verdict |
+//! | `owners.rs` | which process holds a probe |
 //! | `events.rs` | the ring of transitions |
-//! | `memory.rs` | where all of that lives: atomics without pointers |
+//! | `memory.rs` | what all of that lives in: atomics without pointers |
+//! | `arena.rs` | a breaker that processes share |
 //! | `config.rs`, `rules.rs` | settings, their bounds, and what follows from them |
 
+#[cfg(not(loom))]
+mod arena;
 mod config;
 mod control;
 mod count_window;
@@ -24,6 +28,7 @@ mod half_open;
 mod loom_tests;
 mod memory;
 mod operator;
+mod owners;
 mod permit;
 mod probes;
 mod report;
@@ -40,12 +45,14 @@ pub use guard::{CallError, Guard};
 pub use permit::{Outcome, Permit, Rejected};
 pub use state::{BreakerStats, State};
 
+use crate::memory::{One, Room};
 use crate::stats::Striped;
 use crate::sync::Ordering;
 use crate::{Clock, ConfigError};
 use control::Control;
 use count_window::CountWindow;
 use memory::Head;
+use owners::Owners;
 use probes::Probes;
 use rules::Rules;
 use std::fmt;
@@ -67,9 +74,10 @@ pub struct CircuitBreaker {
     clock: Clock,
     config: BreakerConfig,
     rules: Rules,
-    head: Head,
+    head: One<Head>,
     outcomes: Outcomes,
     probes: Probes,
+    owners: Owners,
     rejected: Striped<1>,
 }
 
@@ -94,36 +102,32 @@ impl CircuitBreaker {
     ///
     /// Errors: as [`new`](Self::new).
     pub fn with_clock(name: impl Into<String>, config: BreakerConfig, clock: Clock) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let rules = Rules::new(&config, clock.now());
-        let outcomes = match config.window {
-            Window::Calls(calls) => Outcomes::Count(CountWindow::new(calls, rules.thresholds)),
-            Window::Duration(span) => Outcomes::Time(TimeWindow::new(rules::nanos(span), rules.thresholds)),
-        };
-        Ok(Self {
-            name: name.into(),
-            clock,
-            probes: Probes::new(rules.probes),
-            config,
-            rules,
-            head: Head::new(),
-            outcomes,
-            rejected: Striped::new(),
-        })
+        let made_ns = clock.now();
+        Self::in_room(&mut Room::of_process(false), name.into(), config, made_ns, clock)
     }
 
-    /// The breaker `name` of an arena, opened or made: one state and one window for all who share the arena.
-    ///
-    /// Errors: as [`new`](Self::new), and those of the arena: another shape (window, number of probes) or other settings under the name.
-    #[cfg(not(loom))]
-    pub fn in_arena(
-        arena: &std::sync::Arc<crate::Arena>,
-        name: &str,
+    fn in_room(
+        room: &mut Room,
+        name: String,
         config: BreakerConfig,
-        on_conflict: crate::OnConflict,
-    ) -> Result<Self, crate::arena::ArenaError> {
-        let _ = (arena, name, config, on_conflict);
-        todo!()
+        epoch_ns: u64,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let rules = Rules::new(&config, epoch_ns);
+        let head = room.one::<Head>()?;
+        if room.is_fresh() {
+            // Relaxed: nobody else has it yet.
+            head.control.0.store(Control::FIRST.0, Ordering::Relaxed);
+        }
+        let outcomes = match config.window {
+            Window::Calls(calls) => Outcomes::Count(CountWindow::in_room(room, calls, rules.thresholds)?),
+            Window::Duration(span) => Outcomes::Time(TimeWindow::in_room(room, rules::nanos(span), rules.thresholds)?),
+        };
+        let probes = Probes::in_room(room, rules.probes)?;
+        let rejected = Striped::in_room(room)?;
+        let owners = Owners::of(room);
+        Ok(Self { name, clock, config, rules, head, outcomes, probes, owners, rejected })
     }
 
     /// Its name.

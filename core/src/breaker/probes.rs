@@ -1,11 +1,14 @@
 //! The probe slots of the half-open state, one word each, and the verdict that they give.
 //!
-//! `generation:16 | status:2 | failed:1 | slow:1 | nonce:4 | deadline_ms:40`, high to low. A slot of another generation is
-//! free. Done and lost are final within a generation, and the verdict rests on them alone: whoever looks comes to the same
+//! `generation:16 | status:2 | failed:1 | slow:1 | nonce:4 | owner:16 | deadline:24`, high to low: the lease and its holder are
+//! one exchange. A slot of another generation is free. Done and lost are final within a generation, and the verdict rests on them alone: whoever looks comes to the same
 //! one, so anyone may finish for a reporter that was killed.
 
 use super::memory::Words;
+use super::owners::Owner;
 use super::tally::{Tally, Thresholds};
+use crate::ConfigError;
+use crate::memory::Room;
 use crate::sync::Ordering;
 
 #[derive(Debug)]
@@ -31,8 +34,9 @@ pub(super) struct Survey {
 }
 
 impl Probes {
-    pub(super) fn new(slots: u32) -> Self {
-        Self { words: Words::zeroed(slots as usize), slots }
+    /// The next part of `room`.
+    pub(super) fn in_room(room: &mut Room, slots: u32) -> Result<Self, ConfigError> {
+        Ok(Self { words: Words::in_room(room, slots as usize)?, slots })
     }
 
     fn load(&self, slot: u32) -> Slot {
@@ -77,66 +81,93 @@ impl Probes {
     }
 
     /// Leases a slot that a survey found free; returns the permit's payload.
-    pub(super) fn lease(&self, (slot, word): (u32, u64), generation: u16, deadline_ms: u64) -> Option<u64> {
+    pub(super) fn lease(
+        &self,
+        (slot, word): (u32, u64),
+        generation: u16,
+        owner: Owner,
+        deadline: Deadline,
+    ) -> Option<u64> {
         let found = Slot(word);
         let nonce = found.nonce().wrapping_add(1) & NONCE_MASK;
-        let leased = Slot::new(generation, Status::Leased, nonce, deadline_ms);
+        let leased = Slot::new(generation, Status::Leased, nonce, owner, deadline);
         self.swap(slot, found, leased).then_some(u64::from(slot) << NONCE_BITS | nonce)
     }
 
     /// Ends a lease with an outcome; false when it is not this permit's any more.
-    pub(super) fn settle(&self, payload: u64, generation: u16, failed: bool, slow: bool) -> bool {
-        self.end_lease(payload, generation, |leased| {
+    pub(super) fn settle(
+        &self,
+        payload: u64,
+        generation: u16,
+        is_me: impl Fn(Owner) -> bool,
+        failed: bool,
+        slow: bool,
+    ) -> bool {
+        self.end_lease(payload, generation, is_me, |leased| {
             let outcome = if failed { FAILED } else { 0 } | if slow { SLOW } else { 0 };
-            Slot(Slot::new(generation, Status::Done, leased.nonce(), 0).0 | outcome)
+            Slot(leased.ended(Status::Done).0 | outcome)
         })
     }
 
     /// Gives a slot back without an outcome.
-    pub(super) fn free(&self, payload: u64, generation: u16) -> bool {
-        self.end_lease(payload, generation, |leased| Slot::new(generation, Status::Free, leased.nonce(), 0))
+    pub(super) fn free(&self, payload: u64, generation: u16, is_me: impl Fn(Owner) -> bool) -> bool {
+        self.end_lease(payload, generation, is_me, |leased| leased.ended(Status::Free))
     }
 
-    fn end_lease(&self, payload: u64, generation: u16, next: impl FnOnce(Slot) -> Slot) -> bool {
+    fn end_lease(
+        &self,
+        payload: u64,
+        generation: u16,
+        is_me: impl Fn(Owner) -> bool,
+        next: impl FnOnce(Slot) -> Slot,
+    ) -> bool {
         let slot = payload >> NONCE_BITS;
         if slot >= u64::from(self.slots) {
             return false;
         }
         let word = self.load(slot as u32);
-        let mine = word.status(generation) == Status::Leased && word.nonce() == payload & NONCE_MASK;
+        let leased = word.status(generation) == Status::Leased && word.nonce() == payload & NONCE_MASK;
+        let mine = leased && is_me(word.owner());
         // A lost race: the lease was reaped, or the same permit was reported twice at once.
         mine && self.swap(slot as u32, word, next(word))
     }
 
     /// Marks leases that `ended` says are over as lost; returns how many.
-    pub(super) fn reap(&self, generation: u16, ended: impl Fn(u64) -> bool) -> usize {
+    pub(super) fn reap(&self, generation: u16, ended: impl Fn(Owner, Deadline) -> bool) -> usize {
         (0..self.slots)
             .filter(|&slot| {
                 let word = self.load(slot);
                 word.status(generation) == Status::Leased
-                    && ended(word.deadline_ms())
-                    && self.swap(slot, word, Slot::new(generation, Status::Lost, word.nonce(), 0))
+                    && ended(word.owner(), word.deadline())
+                    && self.swap(slot, word, word.ended(Status::Lost))
             })
             .count()
     }
 
     /// The deadlines of the leases in force.
-    pub(super) fn deadlines(&self, generation: u16) -> impl Iterator<Item = u64> {
+    pub(super) fn deadlines(&self, generation: u16) -> impl Iterator<Item = Deadline> {
         (0..self.slots).filter_map(move |slot| {
             let word = self.load(slot);
-            (word.status(generation) == Status::Leased).then(|| word.deadline_ms())
+            (word.status(generation) == Status::Leased).then(|| word.deadline())
         })
     }
 }
 
 const NONCE_BITS: u32 = 4;
 const NONCE_MASK: u64 = (1 << NONCE_BITS) - 1;
-const DEADLINE_BITS: u32 = 40;
+/// Bits of a deadline.
+pub(super) const DEADLINE_BITS: u32 = 24;
 const DEADLINE_MASK: u64 = (1 << DEADLINE_BITS) - 1;
+const OWNER_SHIFT: u32 = DEADLINE_BITS;
+const NONCE_SHIFT: u32 = 40;
 const SLOW: u64 = 1 << 44;
 const FAILED: u64 = 1 << 45;
 const STATUS_SHIFT: u32 = 46;
 const GENERATION_SHIFT: u32 = 48;
+
+/// The end of a lease, in units that the rules choose, modulo 2^24.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadline(pub(super) u32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
@@ -150,13 +181,19 @@ enum Status {
 struct Slot(u64);
 
 impl Slot {
-    fn new(generation: u16, status: Status, nonce: u64, deadline_ms: u64) -> Self {
+    fn new(generation: u16, status: Status, nonce: u64, owner: Owner, deadline: Deadline) -> Self {
         Self(
             u64::from(generation) << GENERATION_SHIFT
                 | (status as u64) << STATUS_SHIFT
-                | nonce << DEADLINE_BITS
-                | deadline_ms.min(DEADLINE_MASK),
+                | nonce << NONCE_SHIFT
+                | u64::from(owner.0) << OWNER_SHIFT
+                | u64::from(deadline.0) & DEADLINE_MASK,
         )
+    }
+
+    /// The same lease, over.
+    fn ended(self, status: Status) -> Self {
+        Self::new((self.0 >> GENERATION_SHIFT) as u16, status, self.nonce(), Owner(0), Deadline(0))
     }
 
     fn status(self, generation: u16) -> Status {
@@ -173,10 +210,14 @@ impl Slot {
 
     /// Tells one lease of a slot from the next.
     fn nonce(self) -> u64 {
-        self.0 >> DEADLINE_BITS & NONCE_MASK
+        self.0 >> NONCE_SHIFT & NONCE_MASK
     }
 
-    fn deadline_ms(self) -> u64 {
-        self.0 & DEADLINE_MASK
+    fn owner(self) -> Owner {
+        Owner((self.0 >> OWNER_SHIFT) as u16)
+    }
+
+    fn deadline(self) -> Deadline {
+        Deadline((self.0 & DEADLINE_MASK) as u32)
     }
 }

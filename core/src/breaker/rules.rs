@@ -2,12 +2,14 @@
 
 use super::config::{BreakerConfig, Window};
 use super::control::{Control, MAX_BACKOFF};
+use super::probes::{DEADLINE_BITS, Deadline};
 use super::state::State;
 use super::tally::Thresholds;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
+const DEADLINE_MASK: u32 = (1 << DEADLINE_BITS) - 1;
 /// How far ahead of the clock a deadline may lie beyond the longest wait before it counts as a bad reading.
 const SLACK_NS: u64 = 60_000 * MS;
 
@@ -24,6 +26,8 @@ pub(super) struct Rules {
     jitter: f64,
     pub(super) probes: u32,
     probe_timeout_ns: u64,
+    /// Leases of probes end at multiples of 2^this milliseconds.
+    lease_shift: u32,
     /// When the breaker was made; the words count milliseconds from here.
     epoch_ns: u64,
     seed: u64,
@@ -51,6 +55,7 @@ impl Rules {
             jitter: config.cooldown_jitter,
             probes: config.probes,
             probe_timeout_ns: nanos(config.probe_timeout),
+            lease_shift: lease_shift(config.probe_timeout),
             epoch_ns,
             seed: RandomState::new().hash_one(epoch_ns),
         }
@@ -105,19 +110,31 @@ impl Rules {
         self.remaining(seen.until_ms(), now, longest)
     }
 
-    pub(super) fn probe_deadline_ms(&self, now: u64) -> u64 {
-        self.deadline_ms(now, self.probe_timeout_ns)
+    pub(super) fn probe_deadline(&self, now: u64) -> Deadline {
+        let units = self.deadline_ms(now, self.probe_timeout_ns).div_ceil(1 << self.lease_shift);
+        Deadline(units as u32 & DEADLINE_MASK)
     }
 
-    /// Nanoseconds until a probe's lease ends; 0 when it has.
-    pub(super) fn leased_for(&self, deadline_ms: u64, now: u64) -> u64 {
-        self.remaining(deadline_ms, now, self.probe_timeout_ns)
+    /// Nanoseconds until a probe's lease ends; 0 when it has. Units come round after 2^24 of them (4.6 hours of milliseconds): a
+    /// lease that nobody looked at for so long may seem to run once more, for no longer than its length.
+    pub(super) fn leased_for(&self, deadline: Deadline, now: u64) -> u64 {
+        let unit = MS << self.lease_shift;
+        let now_units = self.since_epoch(now) / unit;
+        let ahead = u64::from(deadline.0.wrapping_sub(now_units as u32) & DEADLINE_MASK);
+        let left = ahead.saturating_mul(unit).saturating_sub(self.since_epoch(now) % unit);
+        if left > self.probe_timeout_ns.saturating_add(unit).saturating_add(SLACK_NS) { 0 } else { left }
     }
 
     fn remaining(&self, deadline_ms: u64, now: u64, longest: u64) -> u64 {
         let left = deadline_ms.saturating_mul(MS).saturating_sub(self.since_epoch(now));
         if left > longest.saturating_add(SLACK_NS) { 0 } else { left }
     }
+}
+
+/// So that a lease and the slack for bad readings take at most a quarter of what a deadline can tell apart.
+pub(super) fn lease_shift(probe_timeout: Duration) -> u32 {
+    let longest_ms = (nanos(probe_timeout).saturating_add(SLACK_NS)) / MS;
+    (0..32).find(|shift| longest_ms >> shift < 1 << (DEADLINE_BITS - 2)).unwrap_or(32)
 }
 
 pub(super) fn nanos(duration: Duration) -> u64 {

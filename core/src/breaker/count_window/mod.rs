@@ -15,10 +15,12 @@ mod chunk;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use crate::ConfigError;
 use crate::breaker::control::Control;
 use crate::breaker::memory::Words;
 use crate::breaker::ring::{Place, Ring};
 use crate::breaker::tally::{Recorded, Tally, Thresholds};
+use crate::memory::Room;
 use crate::sync::{AtomicU64, Ordering};
 use chunk::Chunk;
 
@@ -43,11 +45,12 @@ pub(super) struct CountWindow {
 }
 
 impl CountWindow {
-    pub(super) fn new(calls: u32, thresholds: Thresholds) -> Self {
+    /// The next part of `room`.
+    pub(super) fn in_room(room: &mut Room, calls: u32, thresholds: Thresholds) -> Result<Self, ConfigError> {
         // The tail, the older chunks of a full window, and one to claim while somebody still reads those.
         let ring = Ring::new((calls.div_ceil(CHUNK) as usize + 2).next_power_of_two(), ROUND_BITS);
         let reaches_min = (thresholds.min_calls - 1) % CHUNK + 1;
-        Self { words: Words::zeroed(CHUNKS + ring.slots()), ring, calls, reaches_min, thresholds }
+        Ok(Self { words: Words::in_room(room, CHUNKS + ring.slots())?, ring, calls, reaches_min, thresholds })
     }
 
     fn word(&self, slot: usize) -> &AtomicU64 {

@@ -16,10 +16,12 @@ mod chunk;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use crate::ConfigError;
 use crate::breaker::control::Control;
 use crate::breaker::memory::Words;
 use crate::breaker::ring::{Place, Ring};
 use crate::breaker::tally::{Recorded, Tally, Thresholds};
+use crate::memory::Room;
 use crate::sync::{AtomicU64, Ordering};
 use chunk::{Counts, What};
 
@@ -45,14 +47,11 @@ pub(super) struct TimeWindow {
 }
 
 impl TimeWindow {
-    pub(super) fn new(duration_ns: u64, thresholds: Thresholds) -> Self {
-        let words = Words::zeroed(FIRST_CHUNK + 2 * CHUNKS);
-        Self {
-            words,
-            ring: Ring::new(CHUNKS, ROUND_BITS),
-            slice_ns: duration_ns.div_ceil(u64::from(SLICES)),
-            thresholds,
-        }
+    /// The next part of `room`.
+    pub(super) fn in_room(room: &mut Room, duration_ns: u64, thresholds: Thresholds) -> Result<Self, ConfigError> {
+        let words = Words::in_room(room, FIRST_CHUNK + 2 * CHUNKS)?;
+        let slice_ns = duration_ns.div_ceil(u64::from(SLICES));
+        Ok(Self { words, ring: Ring::new(CHUNKS, ROUND_BITS), slice_ns, thresholds })
     }
 
     fn what_word(&self, slot: usize) -> &AtomicU64 {

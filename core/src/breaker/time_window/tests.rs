@@ -6,7 +6,7 @@ const SEEN: Control = Control::FIRST;
 
 fn window() -> (TimeWindow, AtomicU64) {
     let thresholds = Thresholds { failure_rate: 0.5, slow_rate: 1.0, min_calls: 2 };
-    (TimeWindow::new(100, thresholds), AtomicU64::new(SEEN.0))
+    (TimeWindow::in_room(&mut Room::of_process(false), 100, thresholds).expect("memory"), AtomicU64::new(SEEN.0))
 }
 
 /// A thread may die after each step of going on to the next slice.
