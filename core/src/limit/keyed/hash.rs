@@ -1,5 +1,6 @@
 //! Keys as 64 bits under a secret.
 
+use crate::memory::Room;
 use ahash::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
@@ -31,15 +32,31 @@ impl KeyHash {
 pub(super) struct KeyHasher(RandomState);
 
 impl KeyHasher {
-    /// A new secret from the operating system.
-    pub(super) fn random() -> Self {
+    /// For the object that is about to be laid out in this room: in an arena the same in all processes, and another for each place.
+    pub(super) fn of(room: &Room) -> Self {
+        #[cfg(not(loom))]
+        if let Some(arena) = room.arena() {
+            let [a, b, c, d] = arena.secret();
+            return Self::derived(&RandomState::with_seeds(a, b, c, d), room.next() as u64);
+        }
+        let _ = room;
         // std's seeds come from the system's generator, and differ for each object.
+        Self::derived(&std::hash::RandomState::new(), 0)
+    }
+
+    fn derived(secret: &impl BuildHasher, place: u64) -> Self {
         let seed = |lane: u64| {
-            let mut hasher = std::hash::RandomState::new().build_hasher();
+            let mut hasher = secret.build_hasher();
+            hasher.write_u64(place);
             hasher.write_u64(lane);
             hasher.finish()
         };
         Self(RandomState::with_seeds(seed(0), seed(1), seed(2), seed(3)))
+    }
+
+    /// Tells limiters apart: two that hash alike are the same object of an arena.
+    pub(super) fn identity(&self) -> u64 {
+        self.hash(b"tidegate").0
     }
 
     #[inline]

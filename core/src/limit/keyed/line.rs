@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
 
 use super::cell;
-use super::memory::Blank;
+use crate::memory::Blank;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Keys in a line.
@@ -15,11 +15,11 @@ pub(super) struct Line {
     pub(super) cells: [AtomicU64; CELLS],
 }
 
-// SAFETY: atomics, for which zeroes are a value.
+// SAFETY: atomics only.
 unsafe impl Blank for Line {
     #[cfg(loom)]
     fn blank() -> Self {
-        Self { header: AtomicU64::new(0), cells: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { header: Blank::blank(), cells: Blank::blank() }
     }
 }
 

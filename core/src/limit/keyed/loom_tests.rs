@@ -6,6 +6,7 @@ use super::ops::Acquire;
 use super::table::{OVERFLOWED, Table};
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{KeyHash, Quota};
+use crate::memory::Room;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -23,9 +24,10 @@ impl Rig {
         let quota: Quota = "1/s".parse().unwrap();
         let ticks = bucket_ticks(&[quota]).unwrap();
         let units = bucket_units(ticks, &quota).unwrap();
-        let kind = Gcra::new(ticks, units.span, false);
+        let room = &mut Room::of_process(false);
+        let kind = Gcra::in_room(room, ticks, units.span, false).unwrap();
         kind.admit(&units);
-        Arc::new(Self { table: Table::new(1, false).unwrap(), kind, units })
+        Arc::new(Self { table: Table::in_room(room, 1).unwrap(), kind, units })
     }
 
     /// With seven keys (1 to 7) that are live until one second after `at`.

@@ -1,12 +1,14 @@
 //! A limit per key in a fixed table.
 
+#[cfg(not(loom))]
+mod arena;
 mod cell;
 mod config;
 mod hash;
 mod kind;
 mod line;
-mod memory;
 mod ops;
+mod quotas;
 mod rule;
 mod set_member;
 mod strikes;
@@ -19,11 +21,12 @@ pub(crate) use hash::KeyHash;
 pub(crate) use set_member::Receipt;
 
 use crate::limit::{Algorithm, Mode, WarmUp};
+use crate::memory::Room;
 use crate::stats::Striped;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::{Clock, ConfigError, Decision, Quota};
 use hash::KeyHasher;
 use ops::Taken;
+use quotas::Quotas;
 use rule::Rule;
 use std::time::Duration;
 use strikes::Strikes;
@@ -43,7 +46,7 @@ use units::Units;
 /// 0.01 % at least and a common one wholly.
 ///
 /// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system call;
-/// `set_quota` and `tier` take one among themselves.
+/// `set_quota`, and `tier` for a quota that it has not met, take one among themselves.
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,10 +66,10 @@ use units::Units;
 #[derive(Debug)]
 pub struct RateLimiter {
     hasher: KeyHasher,
+    identity: u64,
     table: Table,
     rule: Rule,
-    /// The default quota in the table's units.
-    units: AtomicU64,
+    quotas: Quotas,
     epoch_ns: u64,
     clock: Clock,
     mode: Mode,
@@ -75,22 +78,12 @@ pub struct RateLimiter {
     counts: Striped<4>,
     algorithm: Algorithm,
     max_keys: usize,
-    /// Held to make tiers and to change the default quota.
-    quotas: Mutex<Quotas>,
 }
 
 const ADMITTED: usize = 0;
 const DENIED: usize = 1;
 const WOULD_DENY: usize = 2;
 const BLOCKED: usize = 3;
-
-/// What is only looked at under the lock.
-#[derive(Debug)]
-struct Quotas {
-    default: Quota,
-    /// Quotas in use, by their number in a bucket's state.
-    known: Vec<Quota>,
-}
 
 /// A quota made ready for one limiter: per tier or per call. Copy it, keep it; making one takes a few divisions.
 ///
@@ -101,7 +94,7 @@ pub struct Tier {
     quota: Quota,
     units: u64,
     /// The limiter it was made for.
-    table: usize,
+    limiter: u64,
 }
 
 impl Tier {
@@ -166,46 +159,41 @@ impl RateLimiter {
     /// fastest, is beyond what the algorithm can hold (a bucket's burst: 524,288 at any rate; a fixed window: 1,048,575; a sliding
     /// window: 262,143; a sliding log: 4,096).
     pub fn with_config(config: LimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let LimiterConfig { algorithm, quota, max_keys, huge_pages, .. } = config;
+        Self::in_room(&mut Room::of_process(config.huge_pages), &config, clock.now(), clock)
+    }
+
+    /// Its parts in their order. `config`: what it was made with, by whom it was made first.
+    fn in_room(
+        room: &mut Room,
+        config: &LimiterConfig,
+        epoch_ns: u64,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
+        let LimiterConfig { algorithm, quota, max_keys, .. } = *config;
         if !(1..=100_000_000).contains(&max_keys) {
             let message = format!("{max_keys} is not a number of keys; allowed are 1 to 100,000,000");
             return Err(ConfigError::out_of_range("max_keys", message));
         }
-        let quotas: Vec<Quota> = std::iter::once(quota).chain(config.fastest).collect();
-        let rule = Rule::new(algorithm, &quotas, Table::places(max_keys), huge_pages)?;
-        quotas.iter().try_for_each(|quota| rule.units(quota).map(|_| ()))?;
-        let units = rule.units(&quota)?;
-        let strikes = config.block.map(|block| Strikes::new(block, max_keys, huge_pages)).transpose()?;
+        let hasher = KeyHasher::of(room);
+        let declared: Vec<Quota> = std::iter::once(quota).chain(config.fastest).collect();
+        let rule = Rule::in_room(room, algorithm, &declared, Table::places(max_keys))?;
+        declared.iter().try_for_each(|quota| rule.units(quota).map(|_| ()))?;
         Ok(Self {
-            hasher: KeyHasher::random(),
-            table: Table::new(max_keys, huge_pages)?,
+            quotas: Quotas::in_room(room, quota, rule.units(&quota)?)?,
+            table: Table::in_room(room, max_keys)?,
+            counts: Striped::in_room(room)?,
+            // Last: who looks inside does without it.
+            strikes: config.block.map(|block| Strikes::in_room(room, block, max_keys)).transpose()?,
+            identity: hasher.identity(),
+            hasher,
             rule,
-            units: AtomicU64::new(units.pack()),
-            epoch_ns: clock.now(),
+            epoch_ns,
             clock,
             mode: config.mode,
             warm_up: config.warm_up,
-            strikes,
-            counts: Striped::new(),
             algorithm,
             max_keys,
-            quotas: Mutex::new(Quotas { default: quota, known: vec![quota] }),
         })
-    }
-
-    /// The limiter `name` of an arena, opened or made: the same keys and levels for all who share the arena.
-    ///
-    /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (everything but the default quota and the
-    /// mode, which is each opener's own) or another default quota under the name.
-    #[cfg(not(loom))]
-    pub fn in_arena(
-        arena: &std::sync::Arc<crate::Arena>,
-        name: &str,
-        config: LimiterConfig,
-        on_conflict: crate::OnConflict,
-    ) -> Result<Self, crate::arena::ArenaError> {
-        let _ = (arena, name, config, on_conflict);
-        todo!()
     }
 
     /// The clock of the plain forms.
@@ -220,7 +208,7 @@ impl RateLimiter {
 
     /// The default quota in force.
     pub fn quota(&self) -> Quota {
-        self.lock().default
+        self.quotas.default()
     }
 
     /// How many live keys have a cell of their own.
@@ -238,10 +226,14 @@ impl RateLimiter {
     /// changes between two of them may stay denied for longer than its new burst.
     ///
     /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a sliding
-    /// algorithm has another.
+    /// algorithm has another; in an arena, `arena` when the system refuses its lock.
     pub fn tier(&self, quota: Quota) -> Result<Tier, ConfigError> {
-        let units = self.register(&mut self.lock(), quota)?;
-        Ok(Tier { quota, units: units.pack(), table: self.identity() })
+        let units = self.rule.units(&quota)?;
+        let id = match self.quotas.number(&quota) {
+            Some(number) => number,
+            None => self.quotas.locked(|| self.quotas.add(&quota))?,
+        };
+        Ok(Tier { quota, units: Units { id, ..units }.pack(), limiter: self.identity })
     }
 
     /// Takes `n` from the key's limit, or nothing. `n` = 0 takes nothing and is denied only under a penalty. A leaky bucket
@@ -370,12 +362,13 @@ impl RateLimiter {
     ///
     /// Errors: as [`tier`](Self::tier).
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
-        let mut held = self.lock();
-        let units = self.register(&mut held, quota)?;
-        held.default = quota;
-        // Release: after what the rule was told of the quota.
-        self.units.store(units.pack(), Ordering::Release);
-        Ok(())
+        let units = self.rule.units(&quota)?;
+        self.quotas.locked(|| self.put_quota(&quota, units))
+    }
+
+    /// Under the lock.
+    fn put_quota(&self, quota: &Quota, units: Units) {
+        self.quotas.put(quota, Units { id: self.quotas.add(quota), ..units });
     }
 
     /// Fixed windows only: counts `n` hits of the key whatever the limit, for stores that judge by themselves.
@@ -523,41 +516,17 @@ impl RateLimiter {
 
     #[inline]
     fn default_units(&self) -> Units {
-        // Acquire: pairs with the release of `set_quota`.
-        Units::unpack(self.units.load(Ordering::Acquire))
+        self.quotas.units()
     }
 
     fn tier_units(&self, tier: Option<&Tier>) -> Units {
         match tier {
             None => self.default_units(),
-            Some(tier) if tier.table == self.identity() => Units::unpack(tier.units),
+            Some(tier) if tier.limiter == self.identity => Units::unpack(tier.units),
             Some(stranger) => {
                 self.tier(stranger.quota).map_or_else(|_| self.default_units(), |own| Units::unpack(own.units))
             }
         }
-    }
-
-    /// Numbers the quota, so that states of different quotas can be told apart.
-    fn register(&self, held: &mut Quotas, quota: Quota) -> Result<Units, ConfigError> {
-        let units = self.rule.units(&quota)?;
-        let known = held.known.iter().position(|known| *known == quota);
-        let place = known.unwrap_or_else(|| {
-            if held.known.len() < 64 {
-                held.known.push(quota);
-            }
-            held.known.len() - 1
-        });
-        Ok(Units { id: place as u64 % 8, ..units })
-    }
-
-    /// Tells limiters apart: a table is never moved.
-    fn identity(&self) -> usize {
-        self.table.identity()
-    }
-
-    /// A panic under the lock leaves a quota that was either changed or not: both are fine to go on with.
-    fn lock(&self) -> MutexGuard<'_, Quotas> {
-        self.quotas.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -6,6 +6,9 @@ use super::time::Now;
 use super::units::Units;
 use crate::Decision;
 
+/// When to try again after too many lost races.
+const GAVE_UP_NS: u64 = 1_000_000;
+
 /// The answer to a [`Take`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
@@ -39,6 +42,10 @@ pub(super) struct Acquire<'a, K> {
 
 impl<K: Kind> Op for Acquire<'_, K> {
     type Answer = bool;
+
+    fn give_up(&self) -> bool {
+        false
+    }
 
     #[inline]
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
@@ -90,6 +97,11 @@ impl<K: Kind> Take<'_, K> {
 impl<K: Kind> Op for Take<'_, K> {
     type Answer = Taken;
 
+    #[cold]
+    fn give_up(&self) -> Taken {
+        Taken { allowed: false, retry_after_ns: GAVE_UP_NS, delay_ns: 0, level: Level::default(), own: None }
+    }
+
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Taken> {
         let place = spot.place();
         if self.n == 0 {
@@ -137,6 +149,8 @@ pub(super) struct Refund<'a, K> {
 impl<K: Kind> Op for Refund<'_, K> {
     type Answer = ();
 
+    fn give_up(&self) {}
+
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
         let own = matches!(spot, Spot::Own(_));
         if !own || self.n == 0 || self.kind.penalties().left(state, now.ns).is_some() {
@@ -159,6 +173,8 @@ pub(super) struct Undo<'a, K> {
 impl<K: Kind> Op for Undo<'_, K> {
     type Answer = ();
 
+    fn give_up(&self) {}
+
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
         if !matches!(spot, Spot::Own(_)) || self.kind.penalties().left(state, now.ns).is_some() {
             return Step::Keep(());
@@ -178,6 +194,10 @@ pub(super) struct Penalize<'a, K> {
 
 impl<K: Kind> Op for Penalize<'_, K> {
     type Answer = bool;
+
+    fn give_up(&self) -> bool {
+        false
+    }
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
         if matches!(spot, Spot::Shared(_)) {
@@ -207,6 +227,8 @@ pub(super) struct Reset<'a, K> {
 impl<K: Kind> Op for Reset<'_, K> {
     type Answer = ();
 
+    fn give_up(&self) {}
+
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
         // A key that shares a word cannot be told from the others there; one that has no cell is new.
         if !matches!(spot, Spot::Own(_)) {
@@ -229,6 +251,10 @@ pub(super) struct Locate;
 
 impl Op for Locate {
     type Answer = Option<(Place, u64)>;
+
+    fn give_up(&self) -> Self::Answer {
+        None
+    }
 
     fn judge(&self, spot: Spot, state: u64, _now: Now) -> Step<Self::Answer> {
         Step::Keep(match spot {

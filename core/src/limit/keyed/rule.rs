@@ -9,6 +9,7 @@ use super::time::Now;
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{Hits, Windows};
 use crate::limit::Algorithm;
+use crate::memory::Room;
 use crate::{ConfigError, Quota};
 
 const MAX_FIXED: u32 = (1 << 20) - 1;
@@ -34,11 +35,12 @@ macro_rules! with_kind {
 }
 
 impl Rule {
-    pub(super) fn new(
+    /// For these quotas: the default, and the fastest if it was declared. One part or none.
+    pub(super) fn in_room(
+        room: &mut Room,
         algorithm: Algorithm,
         quotas: &[Quota],
         places: usize,
-        huge_pages: bool,
     ) -> Result<Self, ConfigError> {
         let limit = quotas.iter().map(Quota::burst).max().unwrap_or(1);
         let period = quotas.iter().map(period_ns).max().unwrap_or(1);
@@ -47,8 +49,7 @@ impl Rule {
                 let ticks = bucket_ticks(quotas)?;
                 let tokens = quotas.iter().map(|quota| bucket_units(ticks, quota).map(|units| units.span));
                 let fastest = tokens.collect::<Result<Vec<_>, _>>()?.into_iter().min().unwrap_or(1);
-                let bucket = Gcra::new(ticks, fastest, algorithm == Algorithm::LeakyBucket);
-                Self::Bucket(bucket)
+                Self::Bucket(Gcra::in_room(room, ticks, fastest, algorithm == Algorithm::LeakyBucket)?)
             }
             Algorithm::FixedWindow => {
                 within(limit, MAX_FIXED, algorithm)?;
@@ -60,7 +61,7 @@ impl Rule {
             }
             Algorithm::SlidingLog => {
                 within(limit, MAX_LOG, algorithm)?;
-                Self::Log(Log::new(limit, period, places, huge_pages)?)
+                Self::Log(Log::in_room(room, limit, period, places)?)
             }
         })
     }
@@ -213,6 +214,10 @@ struct Hit<'a> {
 impl Op for Hit<'_> {
     type Answer = Hits;
 
+    fn give_up(&self) -> Hits {
+        Hits { count: self.kind.bounds().1, reset_after_ns: 0 }
+    }
+
     fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<Hits> {
         let (state, count, reset_after_ns) = self.kind.hit(self.units, state, now, self.n);
         let answer = Hits { count, reset_after_ns };
@@ -227,6 +232,11 @@ struct Both<'a> {
 
 impl Op for Both<'_> {
     type Answer = Windows;
+
+    fn give_up(&self) -> Windows {
+        let most = self.kind.most() as u32;
+        Windows { previous: most, current: most, left_ns: self.kind.period() }
+    }
 
     fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<Windows> {
         Step::Keep(self.kind.windows(state, now))

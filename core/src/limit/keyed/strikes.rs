@@ -7,6 +7,7 @@ use super::kind::Layout;
 use super::table::{Op, Spot, Step, Table};
 use super::time::{Now, Ticks, later, unwrap};
 use crate::ConfigError;
+use crate::memory::Room;
 
 const TIME_BITS: u32 = 26;
 const COUNT_BITS: u32 = 8;
@@ -35,12 +36,13 @@ struct Record {
 }
 
 impl Strikes {
-    pub(super) fn new(block: Block, max_keys: usize, huge_pages: bool) -> Result<Self, ConfigError> {
+    /// The parts of its table.
+    pub(super) fn in_room(room: &mut Room, block: Block, max_keys: usize) -> Result<Self, ConfigError> {
         let longest = u128::from(block.within_ns.max(block.max_ns)) * 3;
         let shift = (20..63).find(|&shift| longest <= 1 << (TIME_BITS - 2 + shift)).unwrap_or(63);
         let ticks = Ticks::new(shift as i32);
         let layout = Denials { ticks, block, within: ticks.count(block.within_ns.into(), 1) };
-        Ok(Self { table: Table::new(max_keys, huge_pages)?, layout })
+        Ok(Self { table: Table::in_room(room, max_keys)?, layout })
     }
 
     /// One more denial; the nanoseconds to block the key for, if it was one too many.
@@ -122,6 +124,10 @@ struct Strike<'a>(&'a Denials);
 impl Op for Strike<'_> {
     type Answer = Option<u64>;
 
+    fn give_up(&self) -> Option<u64> {
+        None
+    }
+
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Option<u64>> {
         // Nobody is blocked for what others did.
         let layout = self.0;
@@ -149,6 +155,8 @@ struct Forget<'a>(&'a Denials);
 
 impl Op for Forget<'_> {
     type Answer = ();
+
+    fn give_up(&self) {}
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
         let at_rest = !later(self.0.free_at(state, now), now.tick);

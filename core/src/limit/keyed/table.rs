@@ -20,9 +20,9 @@ use super::cell::{self, PENALTY};
 use super::hash::KeyHash;
 use super::kind::{Layout, Place};
 use super::line::{CELLS, Header, LIVE_EPOCHS, Line, epochs_since};
-use super::memory::Zeroed;
 use super::time::{Now, later, latest};
 use crate::ConfigError;
+use crate::memory::{Cells, One, PATIENCE, Room};
 use crate::stats::Striped;
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -36,17 +36,20 @@ pub(super) const OVERFLOWED: usize = 1;
 
 #[derive(Debug)]
 pub(super) struct Table {
-    lines: Zeroed<Line>,
+    lines: Cells<Line>,
     /// `used:1 | epoch:16 | state:40`, shared by all keys that come to a word.
-    sketch: Zeroed<AtomicU64>,
+    sketch: Cells<AtomicU64>,
     /// The latest tick that any eviction used.
-    evict: AtomicU64,
+    evict: One<AtomicU64>,
     pub(super) counts: Striped<2>,
 }
 
 /// What one operation does to a key's state.
 pub(super) trait Op {
     type Answer;
+
+    /// The answer when too many races are lost: that of a denial.
+    fn give_up(&self) -> Self::Answer;
 
     /// Looks at a state. Must not change anything.
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Self::Answer>;
@@ -87,24 +90,20 @@ pub(super) enum Step<T> {
 }
 
 impl Table {
-    pub(super) fn new(max_keys: usize, huge_pages: bool) -> Result<Self, ConfigError> {
+    /// Three parts, and those of its counters.
+    pub(super) fn in_room(room: &mut Room, max_keys: usize) -> Result<Self, ConfigError> {
         let lines = (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>());
         Ok(Self {
-            lines: Zeroed::new(lines, huge_pages)?,
-            sketch: Zeroed::new(max_keys.div_ceil(KEYS_PER_WORD), huge_pages)?,
-            evict: AtomicU64::new(0),
-            counts: Striped::new(),
+            lines: room.cells(lines)?,
+            sketch: room.cells(max_keys.div_ceil(KEYS_PER_WORD))?,
+            evict: room.one()?,
+            counts: Striped::in_room(room)?,
         })
     }
 
     /// How many [`Place`]s a table for so many keys has.
     pub(super) fn places(max_keys: usize) -> usize {
         (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>()) * CELLS + max_keys.div_ceil(KEYS_PER_WORD)
-    }
-
-    /// Tells tables apart.
-    pub(super) fn identity(&self) -> usize {
-        self.lines.as_ptr() as usize
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -117,7 +116,7 @@ impl Table {
         let tag = key.tag();
         let at = key.line(self.lines.len());
         let line = &self.lines[at];
-        loop {
+        for _ in 0..PATIENCE {
             // Acquire: the search below sees every insertion that this header has seen.
             let header = Header(line.header.load(Ordering::Acquire));
             if header.epochs_behind(epoch(kind, now)) > 0 {
@@ -162,6 +161,7 @@ impl Table {
                 }
             }
         }
+        op.give_up()
     }
 
     /// The key has no cell. `None`: look again.
@@ -215,11 +215,14 @@ impl Table {
         let (index, tag) = (header.index(), header.tag());
         let (word, place) = (&line.cells[index], Place(at * CELLS + index));
         let shared = self.shared_place(at, tag);
-        loop {
+        for attempt in 0.. {
             // Acquire: see `Line::find`.
             let found = word.load(Ordering::Acquire);
             if cell::tag(found) == tag {
                 break;
+            }
+            if attempt == TRIES {
+                return;
             }
             // Acquire: read after the cell, so that `found` was there while this insertion was pending.
             if line.header.load(Ordering::Acquire) != header.0 {
@@ -243,16 +246,16 @@ impl Table {
                 self.counts.add(EVICTIONS, 1);
             }
         }
-        if header.has_spilled() {
-            self.raise(kind, at, tag, index, now);
+        if header.has_spilled() && !self.raise(kind, at, tag, index, now) {
+            return;
         }
         // AcqRel: whoever sees the line at rest sees the raised cell. Relaxed on failure: somebody else settled it.
         let settled = header.settled().0;
         let _ = line.header.compare_exchange(header.0, settled, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Raises a cell that can be seen by now to what the sketch knows of its key.
-    fn raise<K: Layout>(&self, kind: &K, at: usize, tag: u64, index: usize, now: Now) {
+    /// Raises a cell that can be seen by now to what the sketch knows of its key; false if that has still to be done.
+    fn raise<K: Layout>(&self, kind: &K, at: usize, tag: u64, index: usize, now: Now) -> bool {
         let (word, place) = (&self.lines[at].cells[index], Place(at * CELLS + index));
         let shared = self.shared_place(at, tag);
         // SeqCst: between making the cell visible and reading the sketch again, see the module's fourth point.
@@ -261,18 +264,19 @@ impl Table {
         let evict = self.evict.load(Ordering::Acquire);
         let state = self.shared_state(kind, shared, now, evict);
         kind.carry(self.sketch_place(shared), place, now);
-        loop {
+        for _ in 0..TRIES {
             // Acquire: see `Line::find`.
             let found = word.load(Ordering::Acquire);
             let raised = cell::pack(tag, kind.merge(cell::state(found), state, now));
             if cell::tag(found) != tag || raised == found {
-                break;
+                return true;
             }
             // AcqRel: as any exchange of a cell. Relaxed on failure: look again.
             if word.compare_exchange(found, raised, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                break;
+                return true;
             }
         }
+        false
     }
 
     /// No room in the line: the key is decided by a word that it shares.
@@ -280,7 +284,7 @@ impl Table {
     fn overflow<K: Layout, O: Op>(&self, kind: &K, at: usize, tag: u64, now: Now, op: &O) -> Option<O::Answer> {
         let index = self.shared_place(at, tag);
         let (word, place) = (&self.sketch[index], self.sketch_place(index));
-        loop {
+        for _ in 0..PATIENCE {
             // Acquire, both: as any state.
             let (found, evict) = (word.load(Ordering::Acquire), self.evict.load(Ordering::Acquire));
             let state = unpack_shared(kind, found, now, evict);
@@ -314,6 +318,7 @@ impl Table {
                 }
             }
         }
+        Some(op.give_up())
     }
 
     /// Dates what is free in the line to the present, so that its time stays within reach of a cell's bits.
@@ -344,7 +349,10 @@ impl Table {
         for (place, word) in self.lines.iter().flat_map(|line| &line.cells).enumerate() {
             // Acquire: see `Line::find`.
             let mut found = word.load(Ordering::Acquire);
-            while found != 0 {
+            for _ in 0..PATIENCE {
+                if found == 0 {
+                    break;
+                }
                 kind.wipe(Place(place));
                 let new = cell::pack(cell::tag(found), kind.renew(cell::state(found), at));
                 // AcqRel and Acquire: as any exchange of a cell.
@@ -386,7 +394,10 @@ impl Table {
         let coarse = now.tick & !((1 << kind.grain()) - 1);
         // Acquire: pairs with the release below.
         let mut evict = self.evict.load(Ordering::Acquire);
-        while evict.wrapping_sub(coarse) > OLD_READING {
+        for _ in 0..TRIES {
+            if evict.wrapping_sub(coarse) <= OLD_READING {
+                break;
+            }
             // AcqRel: raised before the claim that uses it. Acquire: as the load.
             match self.evict.compare_exchange(evict, coarse, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return coarse,
@@ -426,6 +437,8 @@ impl Table {
 }
 
 const SHARED_USED: u64 = 1 << 63;
+/// Lost races after which a step is left to the next round of the operation, of which there are [`PATIENCE`].
+const TRIES: usize = 16;
 /// So many ticks at most is one reading of the clock older than another: half an hour of the finest.
 const OLD_READING: u64 = 1 << 52;
 

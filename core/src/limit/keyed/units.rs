@@ -4,7 +4,7 @@ use super::time::Ticks;
 use crate::quota::gcd;
 use crate::{ConfigError, Quota};
 
-/// `id:3 | burst - 1:20 | span:38`.
+/// `spare:3 | id:3 | burst - 1:20 | span:38`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Units {
     /// Ticks of a token (buckets) or of a window (fixed window); 0 where the table has one period for all.
@@ -34,9 +34,22 @@ impl Units {
         Self { span, capacity: span.saturating_mul(burst.into()), burst, id: 0 }
     }
 
+    /// Values of the bits that a word has left.
+    pub(super) const SPARES: u64 = 8;
+
     #[inline]
     pub(super) fn pack(self) -> u64 {
         self.id << (SPAN_BITS + BURST_BITS) | u64::from(self.burst - 1) << SPAN_BITS | self.span
+    }
+
+    /// [`pack`](Self::pack) with something of its keeper's in the spare bits.
+    pub(super) fn pack_with(self, spare: usize) -> u64 {
+        (spare as u64 % Self::SPARES) << (SPAN_BITS + BURST_BITS + 3) | self.pack()
+    }
+
+    /// What is in a word's spare bits: below [`SPARES`](Self::SPARES).
+    pub(super) fn spare(word: u64) -> usize {
+        (word >> (SPAN_BITS + BURST_BITS + 3)) as usize
     }
 
     #[inline]

@@ -4,7 +4,9 @@ use super::super::cell::{PENALTY, Penalty};
 use super::super::time::{Now, Ticks, latest, unwrap};
 use super::super::units::{MAX_CAPACITY_BITS, Units};
 use super::{Charge, Kind, Layout, Level, Place, Verdict};
+use crate::ConfigError;
 use crate::decision::NEVER;
+use crate::memory::{One, Room};
 use crate::sync::{AtomicU64, Ordering};
 
 const TAT_BITS: u32 = 36;
@@ -21,21 +23,27 @@ pub(crate) struct Gcra {
     grain: u32,
     bad_reading: u64,
     /// The longest that any quota of this table takes to fill.
-    longest: AtomicU64,
+    longest: One<AtomicU64>,
     paced: bool,
 }
 
 impl Gcra {
-    pub(crate) fn new(ticks: Ticks, fastest_token: u64, paced: bool) -> Self {
-        Self {
+    /// One part.
+    pub(crate) fn in_room(
+        room: &mut Room,
+        ticks: Ticks,
+        fastest_token: u64,
+        paced: bool,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
             ticks,
             penalty: Penalty::new(ticks.shift()),
             // A quarter of a token: a key waits that much longer for its cell to be reused.
             grain: fastest_token.max(4).ilog2() - 2,
             bad_reading: ticks.count(BAD_READING_NS.into(), 1),
-            longest: AtomicU64::new(0),
+            longest: room.one()?,
             paced,
-        }
+        })
     }
 
     pub(crate) fn ticks(&self) -> Ticks {
@@ -44,8 +52,10 @@ impl Gcra {
 
     /// To be told of every quota before it is used.
     pub(crate) fn admit(&self, units: &Units) {
-        // Relaxed: it only decides how long a penalised cell is kept, and was raised before any state that needs it.
-        self.longest.fetch_max(units.capacity, Ordering::Relaxed);
+        // Relaxed, both: it only decides how long a penalised cell is kept, and was raised before any state that needs it.
+        if self.longest.load(Ordering::Relaxed) < units.capacity {
+            self.longest.fetch_max(units.capacity, Ordering::Relaxed);
+        }
     }
 
     /// The theoretical arrival time, and whether it was clipped and should be stored so.

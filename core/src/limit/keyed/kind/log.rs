@@ -5,11 +5,11 @@
 //! between leaves stamps that count until they are too old: it denies early and admits nothing extra.
 
 use super::super::cell::{PENALTY, Penalty};
-use super::super::memory::Zeroed;
 use super::super::time::{Now, Ticks, latest, unwrap};
 use super::super::units::Units;
 use super::{Charge, Kind, Layout, Level, Place, Verdict};
 use crate::ConfigError;
+use crate::memory::{Cells, Room};
 use crate::sync::{AtomicU64, Ordering};
 
 const FREE_BITS: u32 = 27;
@@ -27,14 +27,15 @@ pub(crate) struct Log {
     ticks: Ticks,
     penalty: Penalty,
     /// Nanoseconds since the epoch plus one; 0 is none. `limit` of them for each place.
-    stamps: Zeroed<AtomicU64>,
+    stamps: Cells<AtomicU64>,
     limit: usize,
 }
 
 impl Log {
-    pub(crate) fn new(limit: u32, period_ns: u64, places: usize, huge_pages: bool) -> Result<Self, ConfigError> {
+    /// One part.
+    pub(crate) fn in_room(room: &mut Room, limit: u32, period_ns: u64, places: usize) -> Result<Self, ConfigError> {
         let shift = (0..63).find(|&shift| u128::from(period_ns) <= 1 << (FREE_BITS - 2 + shift)).unwrap_or(63);
-        let stamps = Zeroed::new(places.saturating_mul(limit as usize), huge_pages)?;
+        let stamps = room.cells(places.saturating_mul(limit as usize))?;
         Ok(Self {
             period: period_ns.max(1),
             ticks: Ticks::new(shift as i32),
@@ -159,21 +160,23 @@ impl Layout for Log {
 
 impl Kind for Log {
     fn judge(&self, units: &Units, place: Place, state: u64, now: Now, n: u32) -> Verdict {
-        if n > units.burst {
+        // No more than there are slots, whatever the quota's word says.
+        let burst = (units.burst as usize).min(self.limit);
+        if n as usize > burst {
             return Verdict::NEVER;
         }
         if let Some(left) = self.penalty.left(state, now.ns) {
             return Verdict::Deny { retry_after_ns: left, heal: None };
         }
         let live = self.live(place, now).count();
-        if live + n as usize <= units.burst as usize {
+        if live + n as usize <= burst {
             let free = self.ticks.at(now.ns.saturating_add(self.period)).wrapping_add(1);
             let free = if state & PENALTY != 0 { free } else { latest(free, self.free(state, now)) };
             let nonce = state.wrapping_add(NONCE) & NONCES;
             return Verdict::Admit { state: nonce | free & FREE, delay_ns: 0 };
         }
         // So many of the oldest must go first.
-        let must_go = (live + n as usize - units.burst as usize).min(live);
+        let must_go = (live + n as usize - burst).min(live);
         let retry_after_ns = self.oldest(place, now, must_go).map_or(0, |stamp| self.until_old(stamp, now));
         Verdict::Deny { retry_after_ns, heal: None }
     }

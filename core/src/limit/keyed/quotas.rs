@@ -1,0 +1,160 @@
+//! The default quota, and the numbers by which quotas are told apart: for all who have the limiter open.
+#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+
+use super::units::Units;
+use crate::memory::{Blank, Changes, One, Room};
+use crate::sync::{AtomicU64, Ordering, fence};
+use crate::{ConfigError, Quota};
+
+/// How many quotas have a number; a state has room for eight of them.
+const KNOWN: usize = 64;
+const NUMBERS: usize = 8;
+/// Changes of the default quota before one's words are written over.
+const DEFAULTS: usize = Units::SPARES as usize;
+/// Lost races after which a reader takes what it has.
+const PATIENCE: usize = 100;
+
+/// What is shared. Only ever added to or moved on, so that who dies in between has changed nothing.
+#[repr(C, align(64))]
+#[derive(Debug)]
+struct Shared {
+    /// The default quota in the table's units, and which of `defaults` it is.
+    units: AtomicU64,
+    _line: [AtomicU64; 7],
+    defaults: [Words; DEFAULTS],
+    /// How many of `known` are written.
+    count: AtomicU64,
+    _reserved: [AtomicU64; 7],
+    known: [Words; KNOWN],
+}
+
+/// Count, period in nanoseconds, burst.
+type Words = [AtomicU64; 3];
+
+// SAFETY: atomics only.
+unsafe impl Blank for Shared {
+    #[cfg(loom)]
+    fn blank() -> Self {
+        Self {
+            units: Blank::blank(),
+            _line: Blank::blank(),
+            defaults: Blank::blank(),
+            count: Blank::blank(),
+            _reserved: Blank::blank(),
+            known: Blank::blank(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Quotas {
+    shared: One<Shared>,
+    changes: Changes,
+    /// What the limiter was made with: read where foreign bytes are no quota.
+    first: Quota,
+}
+
+impl Quotas {
+    /// One part. `first`: the default quota that the limiter is or was made with, and its units.
+    pub(super) fn in_room(room: &mut Room, first: Quota, units: Units) -> Result<Self, ConfigError> {
+        let quotas = Self { shared: room.one()?, changes: Changes::of(room), first };
+        if room.is_fresh() {
+            let number = quotas.add(&first);
+            quotas.put(&first, Units { id: number, ..units });
+        }
+        Ok(quotas)
+    }
+
+    /// The default quota in force, in the table's units.
+    #[inline]
+    pub(super) fn units(&self) -> Units {
+        // Acquire: pairs with the release of `put`, so that what the rule was told of the quota is there.
+        Units::unpack(self.shared.units.load(Ordering::Acquire))
+    }
+
+    /// The default quota in force.
+    pub(super) fn default(&self) -> Quota {
+        let mut quota = None;
+        for _ in 0..PATIENCE {
+            // Acquire: pairs with the release of `put`.
+            let units = self.shared.units.load(Ordering::Acquire);
+            quota = read(&self.shared.defaults[Units::spare(units)]);
+            // Acquire: the load below is not before those above.
+            fence(Ordering::Acquire);
+            // Relaxed: ordered by the fence. The words are written again only after the next seven were named.
+            if self.shared.units.load(Ordering::Relaxed) == units {
+                break;
+            }
+        }
+        quota.unwrap_or(self.first)
+    }
+
+    /// Does `change` under the lock.
+    ///
+    /// Errors: `arena` where the system refuses its lock.
+    pub(super) fn locked<T>(&self, change: impl FnOnce() -> T) -> Result<T, ConfigError> {
+        let _turn = self.changes.lock()?;
+        Ok(change())
+    }
+
+    /// The number of a quota that is known already.
+    pub(super) fn number(&self, quota: &Quota) -> Option<u64> {
+        let known = &self.shared.known[..self.known()];
+        known.iter().position(|words| read(words).as_ref() == Some(quota)).map(number_of)
+    }
+
+    /// The number of a quota. Only under the lock, or by who makes the limiter.
+    pub(super) fn add(&self, quota: &Quota) -> u64 {
+        self.number(quota).unwrap_or_else(|| {
+            let count = self.known();
+            if let Some(words) = self.shared.known.get(count) {
+                write(words, quota);
+                // Release: who reads the number sees the words.
+                self.shared.count.store(count as u64 + 1, Ordering::Release);
+            }
+            number_of(count.min(KNOWN - 1))
+        })
+    }
+
+    /// Makes `quota` the default: its words, then one store that names them. Only under the lock, or by who makes the limiter.
+    pub(super) fn put(&self, quota: &Quota, units: Units) {
+        // Relaxed: only who holds the lock writes it.
+        let next = (Units::spare(self.shared.units.load(Ordering::Relaxed)) + 1) % DEFAULTS;
+        // Release: a reader that sees one of the words below sees that those before them were named.
+        fence(Ordering::Release);
+        write(&self.shared.defaults[next], quota);
+        // Release: after the words, and after what the rule was told of the quota.
+        self.shared.units.store(units.pack_with(next), Ordering::Release);
+    }
+
+    fn known(&self) -> usize {
+        // Acquire: pairs with the release of `add`. From shared memory: no more than there is room for.
+        (self.shared.count.load(Ordering::Acquire) as usize).min(KNOWN)
+    }
+}
+
+fn number_of(place: usize) -> u64 {
+    (place % NUMBERS) as u64
+}
+
+fn write(words: &Words, quota: &Quota) {
+    for (word, value) in words.iter().zip(words_of(quota)) {
+        // Relaxed: published by the word that names them.
+        word.store(value, Ordering::Relaxed);
+    }
+}
+
+fn read(words: &Words) -> Option<Quota> {
+    // Relaxed: read after the word that names them.
+    quota_of(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
+}
+
+/// A quota as numbers.
+pub(super) fn words_of(quota: &Quota) -> [u64; 3] {
+    [quota.count(), quota.period().as_nanos() as u64, quota.burst().into()]
+}
+
+/// The quota that numbers from shared memory say, if they do.
+pub(super) fn quota_of([count, period_ns, burst]: [u64; 3]) -> Option<Quota> {
+    Quota::from_parts(count, period_ns, u32::try_from(burst).ok()?)
+}
