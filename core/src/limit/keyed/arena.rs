@@ -60,8 +60,7 @@ impl RateLimiter {
         let algorithm = usize::try_from(algorithm).ok().and_then(|place| Algorithm::ALL.get(place));
         let algorithm = *algorithm.ok_or_else(|| damaged("algorithm"))?;
         let max_keys = usize::try_from(max_keys).map_err(|_| damaged("max_keys"))?;
-        let config =
-            LimiterConfig { fastest, max_keys, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
+        let config = LimiterConfig { fastest, max_keys, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
         Self::in_room(&mut plan.room, &config, plan.born_ns, arena.clock().clone())
     }
 

@@ -163,12 +163,7 @@ impl RateLimiter {
     }
 
     /// Its parts in their order. `config`: what it was made with, by whom it was made first.
-    fn in_room(
-        room: &mut Room,
-        config: &LimiterConfig,
-        epoch_ns: u64,
-        clock: Clock,
-    ) -> Result<Self, ConfigError> {
+    fn in_room(room: &mut Room, config: &LimiterConfig, epoch_ns: u64, clock: Clock) -> Result<Self, ConfigError> {
         let LimiterConfig { algorithm, quota, max_keys, .. } = *config;
         if !(1..=100_000_000).contains(&max_keys) {
             let message = format!("{max_keys} is not a number of keys; allowed are 1 to 100,000,000");

@@ -29,12 +29,7 @@ pub(crate) struct Gcra {
 
 impl Gcra {
     /// One part.
-    pub(crate) fn in_room(
-        room: &mut Room,
-        ticks: Ticks,
-        fastest_token: u64,
-        paced: bool,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn in_room(room: &mut Room, ticks: Ticks, fastest_token: u64, paced: bool) -> Result<Self, ConfigError> {
         Ok(Self {
             ticks,
             penalty: Penalty::new(ticks.shift()),
