@@ -326,7 +326,7 @@ fn loom_a_release_races_with_an_acquire() {
 #[test]
 fn loom_events_leave_no_holes() {
     explore(|| {
-        let ring = crate::sync::Arc::new(events::EventRing::new());
+        let ring = crate::sync::Arc::new(events::EventRing::blank());
         ring.push(EventKind::Closed, 0);
         let other = {
             let ring = ring.clone();
