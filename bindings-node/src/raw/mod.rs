@@ -1,0 +1,16 @@
+//! The unsafe policy of this package, once for all.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `operation.rs` | how an operation becomes a JavaScript function |
+//! | `call.rs` | what a call brings along, and what it gives back |
+//! | `adopted.rs` | how a native object follows its JavaScript instance to the grave |
+//! | `throw.rs` | how a failure becomes an exception |
+
+mod adopted;
+mod call;
+mod operation;
+mod throw;
+
+pub(crate) use call::{Answer, Call, Reply};
+pub(crate) use operation::{Kind, set_property};
