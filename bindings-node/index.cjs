@@ -8,8 +8,11 @@ const { RateLimiter, Tier } = require('./lib/limiter.cjs');
 const { LimitSet } = require('./lib/limit_set.cjs');
 const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
+const { HostScope } = require('./lib/scope.cjs');
 const { ManualClock } = require('./lib/clock.cjs');
 const {
+  ArenaError,
+  ConcurrencyLimitError,
   TidegateError,
   RateLimitedError,
   CircuitOpenError,
@@ -29,7 +32,10 @@ module.exports = {
   CircuitBreaker,
   Permit,
   BoundedQueue,
+  HostScope,
   ManualClock,
+  ArenaError,
+  ConcurrencyLimitError,
   TidegateError,
   RateLimitedError,
   CircuitOpenError,

@@ -1,7 +1,7 @@
 'use strict';
 
 const { LimitSet } = require('../index.cjs');
-const { limitClock } = require('../lib/limit_set.cjs');
+const { homeOf } = require('../lib/limit_set.cjs');
 
 /** The most members of a LimitSet. */
 const MEMBERS = 16;
@@ -11,12 +11,13 @@ class Plan {
   constructor(limits) {
     this.limits = limits;
     const natives = limits.every(({ native }) => native);
-    const clocks = natives ? new Set(limits.map(({ source }) => limitClock(source))) : new Set();
+    const homes = natives ? limits.map(({ source }) => homeOf(source)) : [];
+    const only = (values) => (new Set(values).size === 1 ? values[0] : undefined);
     /** The clock on which a leaky bucket's delay passes. */
-    this.clock = clocks.size === 1 ? [...clocks][0] : undefined;
+    this.clock = only(homes.map(({ clock }) => clock));
     /** All of them as one decision, where they can be that. */
     this.set =
-      limits.length > 1 && limits.length <= MEMBERS && clocks.size === 1
+      limits.length > 1 && limits.length <= MEMBERS && new Set(homes.map(({ domain }) => domain)).size === 1
         ? new LimitSet(Object.fromEntries(limits.map(({ source }, index) => [`limit ${index}`, source])))
         : undefined;
   }

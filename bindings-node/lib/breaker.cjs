@@ -3,8 +3,8 @@
 const { types } = require('node:util');
 const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
-const { selectClock } = require('./clock.cjs');
 const { CircuitOpenError, TidegateError } = require('./errors.cjs');
+const { create } = require('./scope.cjs');
 
 const { breaker } = addon;
 const { acquire } = breaker;
@@ -43,7 +43,7 @@ const SETTINGS = {
   probes: [count, 1],
   probeTimeoutMs: [check.span, 60_000],
 };
-const OPTIONS = [...Object.keys(SETTINGS), 'failureOn', 'ignore', 'clock'];
+const OPTIONS = [...Object.keys(SETTINGS), 'failureOn', 'ignore', 'scope', 'onConflict', 'clock'];
 const DEFAULT_WINDOW_CALLS = 20;
 
 function writeSettings(options) {
@@ -98,13 +98,11 @@ class CircuitBreaker {
       throw check.typeError(`a breaker's name must be a text that is not empty, got ${check.show(name)}`);
     }
     const given = check.options(options, 'new CircuitBreaker', OPTIONS);
-    const { failureOn, ignore, clock } = given;
+    const { failureOn, ignore } = given;
     if (failureOn !== undefined) this.#isFailure = matcher(failureOn, 'failureOn');
     if (ignore !== undefined) this.#isIgnored = matcher(ignore, 'ignore');
     writeSettings(given);
-    selectClock(clock);
-    breaker.create(this, name);
-    this.#id = words[0];
+    this.#id = create(breaker.create, this, { ...given, name }, name).id;
     this.#name = name;
   }
 

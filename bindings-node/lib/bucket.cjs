@@ -2,10 +2,11 @@
 
 const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
-const { selectClock, sleep } = require('./clock.cjs');
+const { sleep } = require('./clock.cjs');
 const { RateLimitedError } = require('./errors.cjs');
 const { QUOTA, SWITCHES, count, decision, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
   require('./quota.cjs');
+const { PLACE, create } = require('./scope.cjs');
 
 const { bucket } = addon;
 const { tryAcquire } = bucket;
@@ -15,12 +16,12 @@ const AT = { mode: 3, warmUp: 5 };
 /** Says which object the next operation means. */
 let select;
 let placeOf;
-let clockOf;
+let homeOf;
 
 class TokenBucket {
   /** Its place in the addon's table. */
   #id;
-  #clock;
+  #home;
 
   static {
     const has = (value) => value !== null && typeof value === 'object' && #id in value;
@@ -29,18 +30,16 @@ class TokenBucket {
       words[0] = self.#id;
     };
     placeOf = (value) => (has(value) ? value.#id : undefined);
-    clockOf = (self) => self.#clock;
+    homeOf = (self) => self.#home;
   }
 
   constructor(options) {
-    const { clock, ...given } = check.options(options, 'new TokenBucket', [...QUOTA, ...SWITCHES, 'clock']);
+    const given = check.options(options, 'new TokenBucket', [...QUOTA, ...SWITCHES, ...PLACE, 'clock']);
     const warmUp = warmUpOptions(given.warmUp);
     writeMode(given, AT.mode);
     writeWarmUp(warmUp, AT.warmUp);
-    selectClock(clock);
-    bucket.create(this, writeQuota(given));
-    this.#id = words[0];
-    this.#clock = clock;
+    this.#home = create(bucket.create, this, given, writeQuota(given));
+    this.#id = this.#home.id;
   }
 
   tryAcquire(n = 1) {
@@ -78,7 +77,7 @@ class TokenBucket {
     }
     if (reservation.waitMs === 0) return;
     try {
-      await sleep(reservation.waitMs, this.#clock, signal);
+      await sleep(reservation.waitMs, this.#home.clock, signal);
     } catch (reason) {
       reservation.cancel();
       throw reason;
@@ -155,6 +154,6 @@ function book(owner, n, maxWaitMs) {
 module.exports = {
   Reservation,
   TokenBucket,
-  bucketClock: (self) => clockOf(self),
+  bucketHome: (self) => homeOf(self),
   bucketPlace: (value) => placeOf(value),
 };

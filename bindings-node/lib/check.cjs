@@ -35,6 +35,11 @@ function bool(value, name) {
   return value;
 }
 
+function text(value, name) {
+  if (typeof value !== 'string') throw typeError(`${name} must be a text, got ${show(value)}`);
+  return value;
+}
+
 /** Whole number min..max. */
 function whole(value, name, min = 0, max = 0xffff_ffff) {
   const allowed = `a whole number from ${min} to ${max}`;
@@ -107,6 +112,7 @@ module.exports = {
   rangeError,
   show,
   span,
+  text,
   typeError,
   valueError,
   waiting,

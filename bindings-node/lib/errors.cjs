@@ -48,6 +48,19 @@ class QueueEmptyError extends TidegateError {
   }
 }
 
+class ConcurrencyLimitError extends RefusedError {
+  constructor(message = 'too many at once', retryAfterMs = 1000) {
+    super(`${message} (retry ${when(retryAfterMs)})`, 'ERR_TIDEGATE_CONCURRENCY_LIMIT', retryAfterMs);
+  }
+}
+
+class ArenaError extends TidegateError {
+  constructor(message = 'the arena cannot be opened', kind = 'system') {
+    super(message, 'TIDEGATE_ARENA');
+    this.kind = kind;
+  }
+}
+
 // On the prototypes, so that a subclass has its own name without doing anything.
 for (const error of [
   TidegateError,
@@ -56,11 +69,15 @@ for (const error of [
   QueueFullError,
   QueueClosedError,
   QueueEmptyError,
+  ConcurrencyLimitError,
+  ArenaError,
 ]) {
   Object.defineProperty(error.prototype, 'name', { value: error.name, writable: true, configurable: true });
 }
 
 module.exports = {
+  ArenaError,
+  ConcurrencyLimitError,
   TidegateError,
   RateLimitedError,
   CircuitOpenError,

@@ -1,10 +1,10 @@
 'use strict';
 
 const { addon, words, each } = require('./native.cjs');
-const { TokenBucket, bucketClock, bucketPlace } = require('./bucket.cjs');
+const { TokenBucket, bucketHome, bucketPlace } = require('./bucket.cjs');
 const check = require('./check.cjs');
 const { asKey } = require('./key.cjs');
-const { RateLimiter, limiterClock, limiterPlace } = require('./limiter.cjs');
+const { RateLimiter, limiterHome, limiterPlace } = require('./limiter.cjs');
 const { count, decision } = require('./quota.cjs');
 const { waitFor } = require('./wait.cjs');
 
@@ -36,8 +36,8 @@ function membersOf(members) {
   return entries;
 }
 
-/** The ManualClock of a limit, undefined for the machine's. */
-const limitClock = (limit) => (limit instanceof RateLimiter ? limiterClock(limit) : bucketClock(limit));
+/** Where a limit lives; its `clock` is a ManualClock, undefined for any other. */
+const homeOf = (limit) => (limit instanceof RateLimiter ? limiterHome(limit) : bucketHome(limit));
 
 class LimitSet {
   /** Its place in the addon's table. */
@@ -85,7 +85,7 @@ class LimitSet {
     this.#names = names;
     this.#members = Object.fromEntries(entries);
     this.#keyed = entries.filter(([, limit]) => limit instanceof RateLimiter).map(([name]) => name);
-    this.#clock = limitClock(entries[0][1]);
+    this.#clock = homeOf(entries[0][1]).clock;
   }
 
   get names() {
@@ -163,4 +163,4 @@ class LimitSet {
 /** Decides for keys in the order of the keyed members: the place of the member that denied or -1, and each one's decision. */
 const decideEach = (set, keys, n) => eachOf(set, keys, n);
 
-module.exports = { LimitSet, decideEach, limitClock };
+module.exports = { LimitSet, decideEach, homeOf };

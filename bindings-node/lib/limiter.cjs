@@ -2,10 +2,10 @@
 
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
-const { selectClock } = require('./clock.cjs');
 const { asKey } = require('./key.cjs');
 const { QUOTA, SWITCHES, count, decision, quotaOptions, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
   require('./quota.cjs');
+const { PLACE, create } = require('./scope.cjs');
 const { waitFor } = require('./wait.cjs');
 
 const { limiter } = addon;
@@ -14,7 +14,7 @@ const { tryAcquire, check: checkKey } = limiter;
 /** In the order of the core's list. */
 const ALGORITHMS = ['token_bucket', 'fixed_window', 'sliding_window', 'sliding_log', 'leaky_bucket'];
 const WINDOWS = ['fixed_window', 'sliding_window', 'sliding_log'];
-const OPTIONS = [...QUOTA, 'algorithm', 'maxKeys', 'fastest', 'queue', 'block', ...SWITCHES, 'hugePages', 'clock'];
+const OPTIONS = [...QUOTA, 'algorithm', 'maxKeys', 'fastest', 'queue', 'block', ...SWITCHES, 'hugePages', ...PLACE, 'clock'];
 const BLOCK = ['after', 'withinMs', 'durationMs', 'growth', 'maxMs'];
 
 /** Where the settings stand among the numbers; src/limiter.rs has the same list. */
@@ -24,7 +24,7 @@ const NO_TIER = 0xffff_ffff;
 
 let select;
 let placeOf;
-let clockOf;
+let homeOf;
 let tierPlace;
 
 /** `queue` of a leaky bucket is its burst less the one that acts at once; a window's limit is all there is. */
@@ -83,7 +83,7 @@ class Tier {
 class RateLimiter {
   /** Its place in the addon's table. */
   #id;
-  #clock;
+  #home;
   #algorithm;
 
   static {
@@ -93,12 +93,12 @@ class RateLimiter {
       words[0] = self.#id;
     };
     placeOf = (value) => (has(value) ? value.#id : undefined);
-    clockOf = (self) => self.#clock;
+    homeOf = (self) => self.#home;
   }
 
   constructor(options) {
     const given = check.options(options, 'new RateLimiter', OPTIONS);
-    const { clock, algorithm = 'token_bucket', maxKeys = 100_000, hugePages = false } = given;
+    const { algorithm = 'token_bucket', maxKeys = 100_000, hugePages = false } = given;
     if (!ALGORITHMS.includes(algorithm)) {
       throw check.valueError(`algorithm must be one of ${ALGORITHMS.join(', ')}, got ${check.show(algorithm)}`);
     }
@@ -116,10 +116,8 @@ class RateLimiter {
     writeWarmUp(warmUp, AT.warmUp);
     writeMode(given, AT.mode);
     const fastestText = fastest && writeQuota(fastest, AT.fastest);
-    selectClock(clock);
-    limiter.create(this, writeQuota(quota), fastestText);
-    this.#id = words[0];
-    this.#clock = clock;
+    this.#home = create(limiter.create, this, given, writeQuota(quota), fastestText);
+    this.#id = this.#home.id;
     this.#algorithm = algorithm;
   }
 
@@ -155,7 +153,7 @@ class RateLimiter {
     return waitFor(
       () => this.check(key, n, tier),
       () => this.refund(key, n, tier),
-      this.#clock,
+      this.#home.clock,
       waiting,
     );
   }
@@ -239,4 +237,4 @@ class RateLimiter {
   }
 }
 
-module.exports = { ALGORITHMS, RateLimiter, Tier, limiterPlace: (value) => placeOf(value), limiterClock: (self) => clockOf(self) };
+module.exports = { ALGORITHMS, RateLimiter, Tier, limiterPlace: (value) => placeOf(value), limiterHome: (self) => homeOf(self) };

@@ -1,9 +1,10 @@
 //! The operations of `CircuitBreaker` in `lib/breaker.cjs`.
 
-use crate::clock::{self, Entry};
+use crate::clock::Entry;
 use crate::convert::{duration, ms};
 use crate::io::Io;
 use crate::raw::{Kind, Reply};
+use crate::scope;
 use crate::table::Table;
 use std::rc::Rc;
 use tidegate::breaker::{Outcome, Permit, Window};
@@ -39,9 +40,17 @@ fn permit(io: Io) -> Permit {
 /// Exports the operations; a report's duration is number 0, NaN for "since it was acquired".
 pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |breakers, io, call| {
-        let name = call.text()?.unwrap_or_default();
-        let breaker = CircuitBreaker::with_clock(name, config(io), clock::chosen(&clocks, io)?)?;
-        call.adopt(breakers, io, breaker, 0)
+        let [name] = call.texts(scope::OWN)?;
+        let config = config(io);
+        let (breaker, lives) = scope::make(
+            &clocks,
+            io,
+            call,
+            |at| CircuitBreaker::in_arena(at.arena, at.name, config.clone(), at.on_conflict),
+            |clock| Ok(CircuitBreaker::with_clock(name.unwrap_or_default(), config.clone(), clock)?),
+        )?;
+        call.adopt(breakers, io, breaker, 0)?;
+        lives.told(call)
     })?
     .operation("acquire", |breakers, io, _| {
         match breakers.with(io, CircuitBreaker::acquire)? {

@@ -1,9 +1,10 @@
 //! The operations of `TokenBucket` in `lib/bucket.cjs`.
 
-use crate::clock::{self, Entry};
+use crate::clock::Entry;
 use crate::convert::{answer, duration, ms};
 use crate::quota::{mode, quota, warm_up};
 use crate::raw::{Kind, Reply};
+use crate::scope;
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,8 +20,17 @@ pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) ->
     kind.operation("create", move |buckets, io, call| {
         let options =
             BucketOptions { mode: mode(io, MODE), warm_up: warm_up(io, WARM_UP)?, ..BucketOptions::default() };
-        let bucket = TokenBucket::with_options(quota(io, 0, call.text()?)?, options, clock::chosen(&clocks, io)?)?;
-        call.adopt(buckets, io, Arc::new(bucket), 0)
+        let [rate] = call.texts(scope::OWN)?;
+        let quota = quota(io, 0, rate)?;
+        let (bucket, lives) = scope::make(
+            &clocks,
+            io,
+            call,
+            |at| TokenBucket::in_arena(at.arena, at.name, quota, options, at.on_conflict),
+            |clock| Ok(TokenBucket::with_options(quota, options, clock)?),
+        )?;
+        call.adopt(buckets, io, Arc::new(bucket), 0)?;
+        lives.told(call)
     })?
     .operation("tryAcquire", |buckets, io, _| {
         buckets.with(io, |bucket| io.answer(bucket.try_acquire(io.word(1))))?;

@@ -22,6 +22,9 @@ impl Entry {
     }
 }
 
+/// The place of the machine's clock.
+pub(crate) const SYSTEM: u32 = 0;
+
 /// The clock that a constructor asks for.
 pub(crate) fn chosen(clocks: &Table<Entry>, io: Io) -> Result<Clock, Failure> {
     clocks.with(io, Entry::clock)

@@ -1,6 +1,7 @@
 //! What a native call can fail with, and which JavaScript error it becomes.
 
 use std::ffi::CStr;
+use tidegate::arena::{ArenaError, ArenaErrorKind};
 use tidegate::{ConfigError, ConfigErrorKind};
 
 /// A failed native call.
@@ -11,6 +12,13 @@ pub(crate) enum Failure {
         /// Node's own code for this kind of mistake.
         code: &'static CStr,
         /// Which argument, what is wrong, what is allowed.
+        message: String,
+    },
+    /// An arena, or an object in it, that could not be opened: an `ArenaError` (lib/scope.cjs makes it one).
+    Arena {
+        /// Its kind by name.
+        kind: &'static str,
+        /// The whole sentence.
         message: String,
     },
     /// Node-API itself refused: an `Error`.
@@ -32,6 +40,18 @@ impl From<ConfigError> for Failure {
             _ => c"ERR_INVALID_ARG_VALUE",
         };
         Self::Argument { code, message: format!("{}: {}", option_name(error.field()), error.message()) }
+    }
+}
+
+impl From<ArenaError> for Failure {
+    fn from(error: ArenaError) -> Self {
+        match (error.kind(), error.config()) {
+            (ArenaErrorKind::Argument, Some(config)) => config.clone().into(),
+            (ArenaErrorKind::Argument, None) => {
+                Self::Argument { code: c"ERR_INVALID_ARG_VALUE", message: error.message().to_owned() }
+            }
+            (kind, _) => Self::Arena { kind: kind.name(), message: error.message().to_owned() },
+        }
     }
 }
 

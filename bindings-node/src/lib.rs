@@ -17,6 +17,7 @@ mod limiter;
 mod queue;
 mod quota;
 mod raw;
+mod scope;
 mod table;
 
 use napi::bindgen_prelude::Object;

@@ -1,11 +1,12 @@
 //! The operations of `RateLimiter` in `lib/limiter.cjs`.
 
-use crate::clock::{self, Entry};
+use crate::clock::Entry;
 use crate::convert::{answer, duration, ms};
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::quota::{mode, quota, warm_up};
 use crate::raw::{Call, Kind, Reply};
+use crate::scope;
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ fn block(io: Io) -> Result<Option<Block>, Failure> {
 }
 
 fn config(io: Io, call: Call) -> Result<LimiterConfig, Failure> {
-    let [rate, fastest] = call.texts()?;
+    let [rate, fastest] = call.texts(scope::OWN)?;
     let algorithm = Algorithm::ALL[io.get(ALGORITHM) as usize];
     let has_fastest = io.get(HAS_FASTEST) != 0.0;
     Ok(LimiterConfig {
@@ -64,9 +65,17 @@ pub(crate) fn export(
     clocks: Rc<Table<Entry>>,
 ) -> napi::Result<()> {
     kind.operation("create", move |limiters, io, call| {
-        let limiter = RateLimiter::with_config(config(io, call)?, clock::chosen(&clocks, io)?)?;
+        let config = config(io, call)?;
+        let (limiter, lives) = scope::make(
+            &clocks,
+            io,
+            call,
+            |at| RateLimiter::in_arena(at.arena, at.name, config, at.on_conflict),
+            |clock| Ok(RateLimiter::with_config(config, clock)?),
+        )?;
         let memory = limiter.memory();
-        call.adopt(limiters, io, Arc::new(limiter), memory)
+        call.adopt(limiters, io, Arc::new(limiter), memory)?;
+        lives.told(call)
     })?;
     decisions(kind, &tiers)?;
     kind.keyed("penalize", |limiters, io, call| {

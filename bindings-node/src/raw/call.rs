@@ -32,6 +32,9 @@ const KEYS: usize = 16;
 /// The most lists that a call takes.
 const LISTS: usize = 2;
 
+/// The most arguments of a call that takes texts.
+const TEXTS: usize = 8;
+
 impl Call {
     /// The first N arguments, missing ones `undefined`, and how many there were.
     pub(super) fn arguments<const N: usize>(self) -> napi::Result<([sys::napi_value; N], usize)> {
@@ -67,14 +70,17 @@ impl Call {
 
     /// The call's second argument as text; `None` unless it is a string. Lone surrogates become U+FFFD.
     pub(crate) fn text(self) -> napi::Result<Option<String>> {
-        let ([_, argument], _) = self.arguments()?;
-        self.text_of(argument)
+        Ok(self.texts::<1>(1)?[0].take())
     }
 
-    /// The call's second and third argument as text.
-    pub(crate) fn texts(self) -> napi::Result<[Option<String>; 2]> {
-        let ([_, second, third], _) = self.arguments()?;
-        Ok([self.text_of(second)?, self.text_of(third)?])
+    /// N arguments from number `first` on as texts.
+    pub(crate) fn texts<const N: usize>(self, first: usize) -> napi::Result<[Option<String>; N]> {
+        let (values, _) = self.arguments::<TEXTS>()?;
+        let mut texts = [const { None }; N];
+        for (text, value) in texts.iter_mut().zip(&values[first..]) {
+            *text = self.text_of(*value)?;
+        }
+        Ok(texts)
     }
 
     /// The call's arguments after the first as texts, at most [`KEYS`].

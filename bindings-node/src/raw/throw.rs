@@ -21,6 +21,11 @@ pub(super) fn throw(env: sys::napi_env, failure: Failure) -> sys::napi_value {
             // SAFETY: `env` is live and both strings are NUL-terminated and outlive the call.
             unsafe { sys::napi_throw_range_error(env, code.as_ptr(), message.as_ptr()) };
         }
+        Failure::Arena { kind, message } => {
+            let (code, message) = (text(format!("TIDEGATE_ARENA/{kind}")), text(message));
+            // SAFETY: as above.
+            unsafe { sys::napi_throw_error(env, code.as_ptr(), message.as_ptr()) };
+        }
         Failure::Node(error) => internal(format!("Node-API: {}", error.reason)),
         Failure::Internal(what) => internal(format!("internal error, please report it: {what}")),
     }

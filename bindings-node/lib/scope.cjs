@@ -1,0 +1,90 @@
+'use strict';
+// Where state lives: `scope`, `name` and `onConflict` of every constructor. What they mean is the core's to say.
+
+const { numbers, words } = require('./native.cjs');
+const check = require('./check.cjs');
+const { selectClock } = require('./clock.cjs');
+const { ArenaError } = require('./errors.cjs');
+
+const PLACE = ['scope', 'name', 'onConflict'];
+/** Where a HostScope's numbers stand; src/scope.rs has the same list. */
+const AT = { capacity: 22, isHostScope: 23 };
+/** What the addon puts before the kind of an arena's error. */
+const CODE = 'TIDEGATE_ARENA/';
+
+let hostOf;
+
+/** An arena of this machine with options, as a value for `scope`. Opens nothing by itself. */
+class HostScope {
+  #name;
+  #path;
+  #capacity;
+  #group;
+
+  static {
+    hostOf = (value) =>
+      value !== null && typeof value === 'object' && #name in value
+        ? { name: value.#name, path: value.#path, capacity: value.#capacity, group: value.#group }
+        : undefined;
+  }
+
+  constructor(name, options = {}) {
+    const given = check.options(options, 'new HostScope', ['path', 'capacity', 'group']);
+    const { path, capacity, group } = given;
+    this.#name = check.text(name, 'name');
+    this.#path = path === undefined ? undefined : check.text(path, 'path');
+    this.#capacity = capacity === undefined ? undefined : check.whole(capacity, 'capacity', 1, Number.MAX_SAFE_INTEGER);
+    const number = typeof group === 'number' ? String(check.whole(group, 'group')) : group;
+    this.#group = number === undefined ? undefined : check.text(number, 'group (a name or a number)');
+  }
+
+  get name() {
+    return this.#name;
+  }
+
+  get path() {
+    return this.#path;
+  }
+
+  get capacity() {
+    return this.#capacity;
+  }
+
+  get group() {
+    return this.#group;
+  }
+}
+
+/**
+ * Makes the native object of `instance` with `operation`, where `place` says; `own` are texts of its own.
+ *
+ * To be called last: the numbers of the block are written, and nothing of the caller's runs any more.
+ * @returns its place in the addon's table as `id`; limits of one `domain` may be one decision (a LimitSet)
+ */
+function create(operation, instance, { scope, name, onConflict, clock }, ...own) {
+  const host = hostOf(scope);
+  if (host === undefined && scope !== undefined && typeof scope !== 'string') {
+    throw check.typeError(
+      `scope must be 'process', 'process:NAME', 'host:NAME' or a HostScope, got ${check.show(scope)}`,
+    );
+  }
+  if (name !== undefined) check.text(name, 'name');
+  if (onConflict !== undefined) check.text(onConflict, 'onConflict');
+  numbers[AT.isHostScope] = Number(host !== undefined);
+  numbers[AT.capacity] = host?.capacity ?? NaN;
+  selectClock(clock);
+  let lives;
+  try {
+    lives = operation(instance, host?.name ?? scope, name, onConflict, host?.path, host?.group, ...own);
+  } catch (error) {
+    throw asArenaError(error);
+  }
+  const domain = lives === undefined ? clock : `${lives} ${host?.path ?? ''}`;
+  return { id: words[0], clock, domain };
+}
+
+function asArenaError(error) {
+  return error.code?.startsWith(CODE) ? new ArenaError(error.message, error.code.slice(CODE.length)) : error;
+}
+
+module.exports = { HostScope, PLACE, create };

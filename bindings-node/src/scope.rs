@@ -1,0 +1,80 @@
+//! Where an object is to live: in memory of its own, or by name in an arena.
+
+use crate::clock::{self, Entry};
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::raw::{Answer, Call, Reply};
+use crate::table::Table;
+use std::sync::Arc;
+use tidegate::arena::{ArenaError, HostOptions};
+use tidegate::{Arena, Clock, OnConflict, Scope};
+
+/// Arguments of every creation after the instance: scope, name, on conflict, path, group; `lib/scope.cjs` has the same list.
+const TEXTS: usize = 5;
+/// The first argument after them: an object's own text.
+pub(crate) const OWN: usize = 1 + TEXTS;
+/// The number that is a `HostScope`'s capacity, NaN for the default.
+const CAPACITY: usize = 22;
+/// The number that is 1 where the scope was given as a `HostScope`: then its text is the arena's name.
+const IS_HOST_SCOPE: usize = 23;
+
+/// A name in an arena, while an object is made under it.
+pub(crate) struct Place<'a> {
+    pub(crate) arena: &'a Arc<Arena>,
+    pub(crate) name: &'a str,
+    pub(crate) on_conflict: OnConflict,
+}
+
+/// Where an object has come to live.
+pub(crate) struct Lives(Scope);
+
+impl Lives {
+    /// The reply of its creation: the scope, nothing where it is private.
+    pub(crate) fn told(&self, call: Call) -> Answer {
+        match &self.0 {
+            Scope::Process => Ok(Reply::Nothing),
+            scope => call.string(scope.to_string().trim_matches('"')),
+        }
+    }
+}
+
+/// Makes an object where its constructor's arguments say: `shared` in an arena, else `private` on the chosen clock.
+pub(crate) fn make<T>(
+    clocks: &Table<Entry>,
+    io: Io,
+    call: Call,
+    shared: impl FnOnce(&Place<'_>) -> Result<T, ArenaError>,
+    private: impl FnOnce(Clock) -> Result<T, Failure>,
+) -> Result<(T, Lives), Failure> {
+    let [text, name, on_conflict, path, group] = call.texts::<TEXTS>(1)?;
+    let on_conflict = on_conflict.map_or(Ok(OnConflict::default()), |text| text.parse())?;
+    let (text, name) = (text.as_deref(), name.as_deref());
+    let host = (io.get(IS_HOST_SCOPE) != 0.0).then(|| {
+        let mut options = HostOptions::new(text.unwrap_or_default());
+        options.path = path.map(Into::into);
+        options.capacity = io.option(CAPACITY).map(|bytes| bytes as usize);
+        options.group = group;
+        options
+    });
+    let scope = match &host {
+        Some(options) => Scope::Host(options.name.clone()),
+        None => text.map_or_else(Scope::from_env, Scope::parse)?,
+    };
+    if scope == Scope::Process {
+        return Ok((private(clock::chosen(clocks, io)?)?, Lives(scope)));
+    }
+    if io.id() != clock::SYSTEM {
+        let message = format!(
+            "clock: the scope {scope} has a clock of its own, which everybody in it reads; leave clock out, or say scope: \
+             'process' to test on a ManualClock"
+        );
+        return Err(Failure::Argument { code: c"ERR_INVALID_ARG_VALUE", message });
+    }
+    let place = match &host {
+        Some(options) => Some(Scope::place_in(options, name)?),
+        None => Scope::place(text, name)?,
+    };
+    let Some((arena, name)) = place else { return Err(Failure::Internal(format!("no arena for {scope}"))) };
+    let object = shared(&Place { arena: &arena, name, on_conflict })?;
+    Ok((object, Lives(scope)))
+}
