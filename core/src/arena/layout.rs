@@ -18,6 +18,10 @@ pub(crate) const STRIPES: usize = 64;
 /// Names in one arena.
 pub(crate) const OBJECTS: usize = 128;
 
+/// Bytes of the file that carry locks, far beyond its end: one for names and quotas, then one for each process slot.
+pub(crate) const NAMES_LOCK: u64 = 1 << 62;
+pub(crate) const SLOT_LOCKS: u64 = NAMES_LOCK + 1;
+
 pub(crate) const HEADER_AT: usize = 0;
 pub(crate) const SLOTS_AT: usize = 4096;
 pub(crate) const OWNERS_AT: usize = SLOTS_AT + PROCESSES * size_of::<ProcessSlot>();

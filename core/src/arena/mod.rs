@@ -11,6 +11,7 @@
 //! | `lock.rs` | the lock for names and quotas |
 //! | `scope.rs` | `"host:orders"` |
 
+mod arena_file;
 mod directory;
 mod error;
 #[cfg(target_os = "linux")]
@@ -27,6 +28,7 @@ mod options;
 mod scope;
 mod text;
 
+pub use arena_file::ArenaFile;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
 pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
@@ -38,6 +40,7 @@ pub use scope::Scope;
 
 use crate::Clock;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// Memory in which named objects live: of this process for its threads, or of the machine for all its processes.
@@ -74,6 +77,37 @@ impl Arena {
     pub fn open(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
         Self::check_name(&options.name)?;
         file::open(options)
+    }
+
+    /// The arenas in a directory, by default where [`HostOptions::path`] says, of all layout versions, by name.
+    ///
+    /// Errors: [`Permission`](ArenaErrorKind::Permission) and [`Filesystem`](ArenaErrorKind::Filesystem) as for opening one.
+    /// No directory is no error.
+    pub fn list(path: Option<&Path>) -> Result<Vec<ArenaFile>, ArenaError> {
+        file::list(path)
+    }
+
+    /// Opens an arena of this machine to look at it: makes none, and takes no process slot.
+    ///
+    /// Errors: as [`open`](Self::open); [`Removed`](ArenaErrorKind::Removed) when there is none.
+    pub fn inspect(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
+        Self::check_name(&options.name)?;
+        file::inspect(options)
+    }
+
+    /// Removes the file of an arena, whatever is in it. Who has it open goes on with it, alone: names in it can no longer be
+    /// opened; the next who opens the arena makes a new one. Returns what was removed, and whether it was in use.
+    ///
+    /// Errors: as [`list`](Self::list).
+    pub fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaError> {
+        Self::check_name(&options.name)?;
+        file::unlink(options)
+    }
+
+    /// What its user should hear once, when it is first opened: sentences for people. At present only that processes use
+    /// another layout version of the same arena.
+    pub fn notices(&self) -> Vec<String> {
+        self.host.as_ref().map_or_else(Vec::new, |host| host.notices(&self.name))
     }
 
     /// The arena `name` of this process, opened or made: threads that share no objects share it by name. A child of fork has

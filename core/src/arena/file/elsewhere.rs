@@ -1,7 +1,8 @@
 //! Where there is no host scope: every opening is an error.
 
 use super::error::{ArenaError, ArenaErrorKind};
-use super::{Arena, HostOptions};
+use super::{Arena, ArenaFile, HostOptions};
+use std::path::Path;
 use std::sync::Arc;
 
 /// There is none.
@@ -12,13 +13,32 @@ impl HostFile {
     pub(super) fn check_linked(&self) -> Result<(), ArenaError> {
         match *self {}
     }
+
+    pub(super) fn notices(&self, _arena: &str) -> Vec<String> {
+        match *self {}
+    }
 }
 
-/// Errors: [`Unsupported`](ArenaErrorKind::Unsupported), always.
 pub(super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
+    Err(unsupported(&options.name))
+}
+
+pub(super) fn inspect(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
+    Err(unsupported(&options.name))
+}
+
+pub(super) fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaError> {
+    Err(unsupported(&options.name))
+}
+
+pub(super) fn list(_path: Option<&Path>) -> Result<Vec<ArenaFile>, ArenaError> {
+    Err(unsupported("…"))
+}
+
+fn unsupported(name: &str) -> ArenaError {
     let message = format!(
-        "the scope \"host:{}\" needs Linux; on this system \"process\" and \"process:{}\" are to be had",
-        options.name, options.name
+        "the scope \"host:{name}\" needs Linux; this system has \"process\" and \"process:{name}\", which other processes do \
+         not share"
     );
-    Err(ArenaError::new(ArenaErrorKind::Unsupported, message))
+    ArenaError::new(ArenaErrorKind::Unsupported, message)
 }

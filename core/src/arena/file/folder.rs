@@ -31,11 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 impl Folder {
-    /// Opens the directory that the options say, and makes it if it is not there and `make` says so.
-    pub(super) fn open(options: &HostOptions, make: bool) -> Result<Self, ArenaError> {
+    /// Opens the directory that the options say, or makes it.
+    pub(super) fn open(options: &HostOptions) -> Result<Self, ArenaError> {
         let path = path(options);
         let group = options.group.as_deref().map(group::id).transpose()?;
-        let made = make && make_at(&path, group)?;
+        let made = make(&path, group)?;
         let fd = open_at(&path)?;
         if let (true, Some(group)) = (made, group) {
             // Files in it get the group as well (2000), whoever makes them.
@@ -43,6 +43,20 @@ impl Folder {
             let done = fchown(&fd, None, Some(group)).and_then(|()| fchmod(&fd, shared));
             done.map_err(|why| system(&format!("give to the group {group}"), &path, why))?;
         }
+        Self::checked(fd, path, group)
+    }
+
+    /// As [`open`](Self::open), but makes nothing; `None` when it is not there.
+    pub(super) fn to_look(options: &HostOptions) -> Result<Option<Self>, ArenaError> {
+        let path = path(options);
+        let group = options.group.as_deref().map(group::id).transpose()?;
+        if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(None);
+        }
+        Self::checked(open_at(&path)?, path, group).map(Some)
+    }
+
+    fn checked(fd: OwnedFd, path: PathBuf, group: Option<Gid>) -> Result<Self, ArenaError> {
         let stat = fstat(&fd).map_err(|why| system("look at", &path, why))?;
         check(&path, &stat, group)?;
         let folder = Self { fd, path, group };
@@ -103,7 +117,7 @@ fn path(options: &HostOptions) -> PathBuf {
 }
 
 /// Makes the directory; its parent must be there. Returns whether it was not there before.
-fn make_at(path: &Path, group: Option<Gid>) -> Result<bool, ArenaError> {
+fn make(path: &Path, group: Option<Gid>) -> Result<bool, ArenaError> {
     let mode = if group.is_some() { 0o770 } else { 0o700 };
     match mkdir(path, Mode::from_bits_truncate(mode)) {
         Ok(()) => Ok(true),

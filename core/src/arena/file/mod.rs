@@ -7,6 +7,7 @@
 //! | `find.rs` | an existing file: whose it is, and whether it is an arena |
 //! | `build.rs` | a new file: space first, then content, then its name |
 //! | `open.rs` | one or the other, once a process |
+//! | `look.rs` | which there are, opening without taking part, removing |
 
 mod boot;
 mod build;
@@ -14,8 +15,10 @@ mod filesystem;
 mod find;
 mod folder;
 mod group;
+mod look;
 mod open;
 
+pub(super) use look::{inspect, list, unlink};
 pub(super) use open::open;
 
 use super::error::{ArenaError, ArenaErrorKind};
@@ -24,15 +27,13 @@ use folder::Folder;
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// The open file of an arena, and where it was found.
+/// Where an arena's file was found, and what it was.
 #[derive(Debug)]
 pub(super) struct HostFile {
     folder: Folder,
     name: String,
-    file: File,
     stat: FileStat,
 }
 
@@ -40,8 +41,10 @@ impl HostFile {
     /// Whether the file is still what its name stands for.
     pub(super) fn check_linked(&self) -> Result<(), ArenaError> {
         let now = fstatat(&self.folder, self.name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
-        if now.is_ok_and(|now| identity(&now) == identity(&self.stat)) {
-            return Ok(());
+        if let Ok(now) = now
+            && identity(&now) == identity(&self.stat)
+        {
+            return self.check_size(&now);
         }
         let message = format!(
             "{} was removed or replaced while this process had it open; what is open goes on in the old one, alone: restart \
@@ -49,6 +52,19 @@ impl HostFile {
             self.path().display()
         );
         Err(ArenaError::new(ArenaErrorKind::Removed, message))
+    }
+
+    fn check_size(&self, now: &FileStat) -> Result<(), ArenaError> {
+        if now.st_size == self.stat.st_size {
+            return Ok(());
+        }
+        let message = format!(
+            "{} was resized from {} to {} bytes while this process had it open; stop who uses it and remove it",
+            self.path().display(),
+            self.stat.st_size,
+            now.st_size
+        );
+        Err(ArenaError::new(ArenaErrorKind::Foreign, message))
     }
 
     /// Where it was found.

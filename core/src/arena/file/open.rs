@@ -13,7 +13,7 @@ pub(in super::super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaE
     if let Some(capacity) = options.capacity {
         options::check_capacity(capacity)?;
     }
-    let folder = Folder::open(options, true)?;
+    let folder = Folder::open(options)?;
     let found = find(&folder, options)?;
     let found = found.map_or_else(|| make(&folder, options), Ok)?;
     adopt(folder, options, found)
@@ -40,16 +40,21 @@ fn adopt(folder: Folder, options: &HostOptions, found: Found) -> Result<Arc<Aren
     if let Some(arena) = arenas.get(&key).and_then(Weak::upgrade) {
         return Ok(arena);
     }
-    let host = HostFile { folder, name: file_name(&options.name), file: found.file, stat: found.stat };
-    let arena = Arc::new(Arena {
-        name: options.name.clone(),
+    let arena = arena(folder, &options.name, found)?;
+    arenas.retain(|_, arena| arena.strong_count() > 0);
+    arenas.insert(key, Arc::downgrade(&arena));
+    Ok(arena)
+}
+
+/// The arena in this file, in addition to any that this process has of it.
+pub(super) fn arena(folder: Folder, name: &str, found: Found) -> Result<Arc<Arena>, ArenaError> {
+    let host = HostFile { folder, name: file_name(name), stat: found.stat };
+    Ok(Arc::new(Arena {
+        name: name.to_owned(),
         mapping: Arc::new(found.mapping),
         clock: Clock::monotonic(),
         secret: found.facts.secret,
         lock: lock::Lock::default(),
         host: Some(host),
-    });
-    arenas.retain(|_, arena| arena.strong_count() > 0);
-    arenas.insert(key, Arc::downgrade(&arena));
-    Ok(arena)
+    }))
 }
