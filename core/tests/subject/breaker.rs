@@ -3,15 +3,22 @@
 use std::collections::HashMap;
 use std::time::Duration;
 use tidegate::breaker::{Outcome, Permit, State, Window};
-use tidegate::{BreakerConfig, CircuitBreaker, Clock, ManualClock};
+use tidegate::{Arena, BreakerConfig, CircuitBreaker, Clock, ManualClock, OnConflict};
 use tidegate_model::format::{Ns, Subject};
 use tidegate_model::script::breaker::{self as script, Answer, Config, Op};
 
-/// A breaker, its clock and the permits it gave out.
+/// A breaker of the process, and one in an arena that two handles use in turns: they must never differ.
 #[derive(Debug)]
 pub(crate) struct CoreBreaker {
-    breaker: CircuitBreaker,
+    own: Side,
+    shared: Side,
     clock: ManualClock,
+}
+
+/// Handles of one breaker, used in turns, and the permits it gave out.
+#[derive(Debug)]
+struct Side {
+    handles: Vec<CircuitBreaker>,
     permits: HashMap<String, Permit>,
 }
 
@@ -41,13 +48,29 @@ impl Subject for CoreBreaker {
             probes: config.probes,
             probe_timeout: duration(config.probe_timeout_ns),
         };
-        let breaker = CircuitBreaker::with_clock("subject", settings, Clock::from(&clock)).expect("sound settings");
-        Self { breaker, clock, permits: HashMap::new() }
+        let arena = Arena::private("subject", 1 << 20, Clock::from(&clock)).expect("an arena");
+        let open = || CircuitBreaker::in_arena(&arena, "subject", settings.clone(), OnConflict::Error);
+        let shared = vec![open().expect("made"), open().expect("opened")];
+        let own = CircuitBreaker::with_clock("subject", settings.clone(), Clock::from(&clock)).expect("sound settings");
+        Self { own: Side::new(vec![own]), shared: Side::new(shared), clock }
     }
 
     fn apply(&mut self, now: u64, op: &Op) -> Answer {
         self.clock.set(now);
-        let breaker = &self.breaker;
+        let (own, shared) = (self.own.apply(op), self.shared.apply(op));
+        assert_eq!(own, shared, "{op:?} at {now}: in the process, and in an arena");
+        own
+    }
+}
+
+impl Side {
+    fn new(handles: Vec<CircuitBreaker>) -> Self {
+        Self { handles, permits: HashMap::new() }
+    }
+
+    fn apply(&mut self, op: &Op) -> Answer {
+        self.handles.rotate_left(1);
+        let breaker = &self.handles[0];
         match op {
             Op::Acquire { name } => match breaker.acquire() {
                 Ok(permit) => {

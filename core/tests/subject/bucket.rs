@@ -2,16 +2,23 @@
 
 use std::collections::HashMap;
 use std::time::Duration;
-use tidegate::limit::{Reservation, Ticket};
-use tidegate::{Clock, Decision, ManualClock, Quota, TokenBucket};
+use tidegate::limit::{BucketOptions, Reservation, Ticket};
+use tidegate::{Arena, Clock, Decision, ManualClock, OnConflict, Quota, TokenBucket};
 use tidegate_model::format::{Ns, Subject};
 use tidegate_model::script::bucket::{Answer, Config, Op};
 
-/// A bucket, its clock and the tickets it gave out.
+/// A bucket of the process, and one in an arena that two handles use in turns: they must never differ.
 #[derive(Debug)]
 pub(crate) struct CoreBucket {
-    bucket: TokenBucket,
+    own: Side,
+    shared: Side,
     clock: ManualClock,
+}
+
+/// Handles of one bucket, used in turns, and the tickets it gave out.
+#[derive(Debug)]
+struct Side {
+    handles: Vec<TokenBucket>,
     tickets: HashMap<String, Ticket>,
 }
 
@@ -23,12 +30,29 @@ impl Subject for CoreBucket {
     fn make(config: &Config, start: u64) -> Self {
         let clock = ManualClock::new(start);
         let quota = quota(config.count, config.period_ns, config.burst);
-        Self { bucket: TokenBucket::with_clock(quota, Clock::from(&clock)), clock, tickets: HashMap::new() }
+        let arena = Arena::private("subject", 1 << 20, Clock::from(&clock)).expect("an arena");
+        let open = || TokenBucket::in_arena(&arena, "it", quota, BucketOptions::default(), OnConflict::Error);
+        let shared = vec![open().expect("made"), open().expect("opened")];
+        let own = vec![TokenBucket::with_clock(quota, Clock::from(&clock))];
+        Self { own: Side::new(own), shared: Side::new(shared), clock }
     }
 
     fn apply(&mut self, now: u64, op: &Op) -> Answer {
         self.clock.set(now);
-        let bucket = &self.bucket;
+        let (own, shared) = (self.own.apply(op), self.shared.apply(op));
+        assert_eq!(own, shared, "{op:?} at {now}: in the process, and in an arena");
+        own
+    }
+}
+
+impl Side {
+    fn new(handles: Vec<TokenBucket>) -> Self {
+        Self { handles, tickets: HashMap::new() }
+    }
+
+    fn apply(&mut self, op: &Op) -> Answer {
+        self.handles.rotate_left(1);
+        let bucket = &self.handles[0];
         match op {
             Op::TryAcquire { n } => return Answer::Ok { ok: bucket.try_acquire(*n) },
             Op::Check { n } => return answer(bucket.check(*n)),
