@@ -126,6 +126,13 @@ mod owner {
         }
     }
 
+    /// In a child of fork, by its one thread: whose stripes the parent's other threads had is over.
+    pub(crate) fn forget() {
+        let own = known_stripe();
+        // Relaxed: the child has one thread.
+        TAKEN.store(if own < OWNED { 1 << own } else { 0 }, Ordering::Relaxed);
+    }
+
     /// The calling thread's stripe, or a number beyond all stripes if it has none yet.
     #[inline]
     pub(super) fn known_stripe() -> usize {
@@ -147,6 +154,8 @@ mod owner {
     }
 }
 
+#[cfg(not(loom))]
+pub(crate) use owner::forget;
 #[cfg(not(loom))]
 use owner::{known_stripe, stripe};
 

@@ -7,8 +7,10 @@
 //! | `header.rs` | what its first page says |
 //! | `mapping.rs` | bytes, reached only as atomics and within private bounds |
 //! | `directory.rs` | names, shapes, declared settings |
-//! | `members.rs` | the processes that have it open, and whether they live |
+//! | `members.rs` | the processes that have it open, and whether they live; `presence.rs` is what objects ask of it |
+//! | `lock_file.rs` | locks that the kernel releases at death |
 //! | `lock.rs` | the lock for names and quotas |
+//! | `fork.rs` | what a child of fork must not inherit |
 //! | `scope.rs` | `"host:orders"` |
 
 mod arena_file;
@@ -19,12 +21,19 @@ mod file;
 #[cfg(not(target_os = "linux"))]
 #[path = "file/elsewhere.rs"]
 mod file;
+pub(crate) mod fork;
 mod header;
 pub(crate) mod layout;
 mod lock;
+#[cfg(target_os = "linux")]
+mod lock_file;
+#[cfg(not(target_os = "linux"))]
+#[path = "lock_file_elsewhere.rs"]
+mod lock_file;
 mod mapping;
 mod members;
 mod options;
+mod presence;
 mod scope;
 mod text;
 
@@ -35,13 +44,15 @@ pub use error::{ArenaError, ArenaErrorKind};
 pub(crate) use lock::Held;
 pub(crate) use mapping::Mapping;
 pub(crate) use members::Member;
+pub use members::MemberInfo;
 pub use options::HostOptions;
 pub use scope::Scope;
 
 use crate::Clock;
-use std::collections::HashMap;
+use fork::ForkLock;
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 /// Memory in which named objects live: of this process for its threads, or of the machine for all its processes.
 ///
@@ -56,6 +67,7 @@ pub struct Arena {
     clock: Clock,
     secret: [u64; 4],
     lock: lock::Lock,
+    members: members::Members,
     /// `None`: of this process.
     host: Option<file::HostFile>,
 }
@@ -115,9 +127,9 @@ impl Arena {
     ///
     /// Errors: [`Argument`](ArenaErrorKind::Argument) when the name is none; [`NoSpace`](ArenaErrorKind::NoSpace) without memory.
     pub fn process(name: &str) -> Result<Arc<Self>, ArenaError> {
-        static ARENAS: OnceLock<Mutex<HashMap<String, Weak<Arena>>>> = OnceLock::new();
+        static ARENAS: ForkLock<BTreeMap<String, Weak<Arena>>> = ForkLock::new(BTreeMap::new());
         Self::check_name(name)?;
-        let mut arenas = ARENAS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arenas = ARENAS.lock();
         if let Some(arena) = arenas.get(name).and_then(Weak::upgrade) {
             return Ok(arena);
         }
@@ -136,8 +148,9 @@ impl Arena {
             ArenaError::new(ArenaErrorKind::NoSpace, format!("no memory for an arena of {capacity} bytes: {error}"))
         };
         let mapping = Arc::new(Mapping::private(capacity).map_err(no_memory)?);
-        let secret = header::secret();
-        Ok(Arc::new(Self { name: name.to_owned(), mapping, clock, secret, lock: lock::Lock::default(), host: None }))
+        let members = members::Members::of_process(&mapping);
+        let (name, secret, lock) = (name.to_owned(), header::secret(), lock::Lock::default());
+        Ok(Arc::new(Self { name, mapping, clock, secret, lock, members, host: None }))
     }
 
     /// Its name.

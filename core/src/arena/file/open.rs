@@ -1,12 +1,18 @@
 //! Opening or making, once a process.
 
 use super::super::error::{ArenaError, ArenaErrorKind};
+use super::super::fork::ForkLock;
+use super::super::members::Members;
 use super::super::{Arena, HostOptions, lock, options};
 use super::find::{Found, find};
-use super::{Folder, HostFile, build, file_name, identity};
+use super::{Folder, HostFile, build, file_name, identity, system};
 use crate::Clock;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fstat};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
 
 /// Opens or makes the file. The same file opened twice in a process is one arena.
 pub(in super::super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
@@ -34,8 +40,8 @@ fn make(folder: &Folder, options: &HostOptions) -> Result<Found, ArenaError> {
 }
 
 fn adopt(folder: Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
-    static ARENAS: OnceLock<Mutex<HashMap<(u64, u64), Weak<Arena>>>> = OnceLock::new();
-    let mut arenas = ARENAS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    static ARENAS: ForkLock<BTreeMap<(u64, u64), Weak<Arena>>> = ForkLock::new(BTreeMap::new());
+    let mut arenas = ARENAS.lock();
     let key = identity(&found.stat);
     if let Some(arena) = arenas.get(&key).and_then(Weak::upgrade) {
         return Ok(arena);
@@ -49,12 +55,32 @@ fn adopt(folder: Folder, options: &HostOptions, found: Found) -> Result<Arc<Aren
 /// The arena in this file, in addition to any that this process has of it.
 pub(super) fn arena(folder: Folder, name: &str, found: Found) -> Result<Arc<Arena>, ArenaError> {
     let host = HostFile { folder, name: file_name(name), stat: found.stat };
+    let mapping = Arc::new(found.mapping);
+    let members = Members::of_file(&mapping, open_for_locks(&host)?).map_err(|error| {
+        let why = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        system("keep one more descriptor of", &host.path(), why)
+    })?;
     Ok(Arc::new(Arena {
         name: name.to_owned(),
-        mapping: Arc::new(found.mapping),
+        mapping,
         clock: Clock::monotonic(),
         secret: found.facts.secret,
         lock: lock::Lock::default(),
+        members,
         host: Some(host),
     }))
+}
+
+/// The same file once more: a mapping, of which a child of fork has a copy, keeps the description that it was made from open,
+/// and its locks with it.
+fn open_for_locks(host: &HostFile) -> Result<OwnedFd, ArenaError> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = openat(&host.folder, host.name.as_str(), flags, Mode::empty());
+    let file = opened.map_err(|why| system("open once more", &host.path(), why))?;
+    let stat = fstat(&file).map_err(|why| system("look at", &host.path(), why))?;
+    if identity(&stat) != identity(&host.stat) {
+        let changed = || system("open once more", &host.path(), Errno::ESTALE);
+        return Err(host.check_linked().err().unwrap_or_else(changed));
+    }
+    Ok(file)
 }
