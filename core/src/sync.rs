@@ -66,3 +66,14 @@ pub(crate) fn guess(word: &AtomicU64) -> u64 {
     #[cfg(not(loom))]
     word.load(Ordering::Acquire)
 }
+
+/// A load in the one order that all SeqCst accesses share. loom takes SeqCst for AcqRel, so there it is an RMW that changes
+/// nothing: between threads that write and then look elsewhere, that orders as much.
+#[inline(always)]
+pub(crate) fn in_order(word: &AtomicU64) -> u64 {
+    #[cfg(loom)]
+    return word.fetch_or(0, Ordering::AcqRel);
+    // SeqCst: what this is for; on x86 and ARM it costs what Acquire does.
+    #[cfg(not(loom))]
+    word.load(Ordering::SeqCst)
+}

@@ -15,20 +15,32 @@ impl Wake for Unpark {
 
 /// Polls until ready, parking this thread in between; `None`: not ready at the deadline.
 pub(super) fn block<R>(timeout: Option<Duration>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> Option<R> {
+    block_with_pauses(timeout, |context| match poll(context) {
+        Poll::Ready(result) => Ok(result),
+        Poll::Pending => Err(None),
+    })
+}
+
+/// [`block`] for polls that say after what time, if any, they want to be tried again unwoken.
+pub(super) fn block_with_pauses<R>(
+    timeout: Option<Duration>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Result<R, Option<Duration>>,
+) -> Option<R> {
     // A deadline beyond the end of time is none.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
-        if let Poll::Ready(result) = poll(&mut context) {
-            return Some(result);
-        }
-        match deadline {
-            None => thread::park(),
-            Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                Some(left) if !left.is_zero() => thread::park_timeout(left),
-                _ => return None,
-            },
+        let pause = match poll(&mut context) {
+            Ok(result) => return Some(result),
+            Err(pause) => pause,
+        };
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match (left, pause) {
+            (Some(Duration::ZERO), _) => return None,
+            (None, None) => thread::park(),
+            (None, Some(time)) | (Some(time), None) => thread::park_timeout(time),
+            (Some(left), Some(pause)) => thread::park_timeout(left.min(pause)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The two words of a queue, and all that can be read from them: accepting or not, satisfied or not, whom to wake.
 
 use super::config::Marks;
+use super::wait_list::WaitList;
 use super::waiters::{Interest, Waiters};
 use super::{PopError, PushErrorKind};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, guess};
@@ -180,7 +181,7 @@ impl Gate {
     pub(super) fn register(&self, interest: Interest, waker: std::task::Waker) -> Option<u64> {
         let id = {
             let mut waiters = self.waiters();
-            let id = waiters.add(interest, waker);
+            let id = waiters.of(interest).add(waker);
             // AcqRel: every later claim on that word finds the bit; the look at the state below sees every earlier one.
             self.announcements(interest).fetch_or(WAITING, Ordering::AcqRel);
             id
@@ -192,8 +193,8 @@ impl Gate {
     pub(super) fn withdraw(&self, interest: Interest, id: u64) -> bool {
         let waker = {
             let mut waiters = self.waiters();
-            let waker = waiters.remove(interest, id);
-            self.settle(interest, &waiters);
+            let waker = waiters.of(interest).remove(id);
+            self.settle(interest, waiters.of(interest));
             waker
         };
         // The waker is dropped here, outside the lock: that may run foreign code.
@@ -213,20 +214,20 @@ impl Gate {
         for _ in 0..most {
             let waker = {
                 let mut waiters = self.waiters();
-                let waker = waiters.next(interest);
-                self.settle(interest, &waiters);
+                let waker = waiters.of(interest).next();
+                self.settle(interest, waiters.of(interest));
                 waker
             };
             match waker {
-                Some(waker) => waker.wake(),
+                Some((_, waker)) => waker.wake(),
                 None => return,
             }
         }
     }
 
     /// Takes the announcement back when nobody is left; under the lock, so that it never hides a waiter.
-    fn settle(&self, interest: Interest, waiters: &Waiters) {
-        if waiters.is_empty(interest) {
+    fn settle(&self, interest: Interest, waiting: &WaitList) {
+        if waiting.is_empty() {
             // Relaxed: the bit only says that the list is worth a look, and the list has its lock.
             self.announcements(interest).fetch_and(!WAITING, Ordering::Relaxed);
         }

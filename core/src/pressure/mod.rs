@@ -9,9 +9,13 @@ mod gate;
 mod loom_tests;
 mod queue;
 mod ring;
+mod wait_list;
 mod waiters;
 
-pub use concurrency::{ConcurrencyConfig, ConcurrencyGuard, ConcurrencyLimiter, ConcurrencyPermit, ConcurrencyStats};
+pub use concurrency::{
+    ConcurrencyConfig, ConcurrencyGuard, ConcurrencyHolder, ConcurrencyLimiter, ConcurrencyListener, ConcurrencyPermit,
+    ConcurrencyStats,
+};
 pub use config::{OnFull, QueueConfig};
 pub use error::{PopError, PushError, PushErrorKind};
 pub use queue::{BoundedQueue, QueueStats};

@@ -1,8 +1,8 @@
-//! Who waits. Locks are taken here only: by those who wait, and by those who have somebody to wake.
+//! Who waits at a queue. Locks are taken here only: by those who wait, and by those who have somebody to wake.
 
 use super::gate::Gate;
+use super::wait_list::WaitList;
 use crate::sync::Arc;
-use std::collections::BTreeMap;
 use std::task::Waker;
 
 /// What a [`Listener`] waits for.
@@ -14,63 +14,14 @@ pub enum Interest {
     Pop,
 }
 
-/// The registered wakers by order of arrival, and the process in which each was registered.
+/// Those who wait to push, and those who wait to pop.
 #[derive(Debug, Default)]
-pub(super) struct Waiters {
-    next_id: u64,
-    lists: [BTreeMap<u64, (u32, Waker)>; 2],
-}
+pub(super) struct Waiters([WaitList; 2]);
 
 impl Waiters {
-    pub(super) fn add(&mut self, interest: Interest, waker: Waker) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.lists[interest as usize].insert(id, (process(), waker));
-        id
+    pub(super) fn of(&mut self, interest: Interest) -> &mut WaitList {
+        &mut self.0[interest as usize]
     }
-
-    pub(super) fn remove(&mut self, interest: Interest, id: u64) -> Option<Waker> {
-        self.lists[interest as usize].remove(&id).map(|(_, waker)| waker)
-    }
-
-    /// The longest waiting, taken out. After a fork the child's copy of the list names threads that exist in the parent
-    /// only: they are forgotten (not dropped: that could reach into what those threads held), or they would swallow wake-ups.
-    pub(super) fn next(&mut self, interest: Interest) -> Option<Waker> {
-        let here = process();
-        while let Some((_, (registered, waker))) = self.lists[interest as usize].pop_first() {
-            if registered == here {
-                return Some(waker);
-            }
-            std::mem::forget(waker);
-        }
-        None
-    }
-
-    /// Puts `waker` in the place of the registered one, which comes back, or itself if the waiter has been notified.
-    fn replace(&mut self, interest: Interest, id: u64, waker: Waker) -> Result<Waker, Waker> {
-        match self.lists[interest as usize].get_mut(&id) {
-            Some((_, old)) => Ok(std::mem::replace(old, waker)),
-            None => Err(waker),
-        }
-    }
-
-    fn contains(&self, interest: Interest, id: u64) -> bool {
-        self.lists[interest as usize].contains_key(&id)
-    }
-
-    pub(super) fn is_empty(&self, interest: Interest) -> bool {
-        self.lists[interest as usize].is_empty()
-    }
-}
-
-#[cfg(unix)]
-fn process() -> u32 {
-    std::process::id()
-}
-
-#[cfg(not(unix))]
-fn process() -> u32 {
-    0
 }
 
 /// A registered waiter: its waker is called once when the interest may be satisfied. Dropping it takes the
@@ -95,7 +46,7 @@ impl Listener {
 
     /// Whether the waker has been called.
     pub fn is_notified(&self) -> bool {
-        self.id.is_none_or(|id| !self.gate.waiters().contains(self.interest, id))
+        self.id.is_none_or(|id| !self.gate.waiters().of(self.interest).contains(id))
     }
 
     /// Whether there was nothing to wait for when it registered.
@@ -108,7 +59,7 @@ impl Listener {
         let Some(id) = self.id else { return false };
         // Cloned before and dropped after the lock is held: both may run foreign code.
         let waker = waker.clone();
-        let replaced = self.gate.waiters().replace(self.interest, id, waker);
+        let replaced = self.gate.waiters().of(self.interest).replace(id, waker);
         replaced.is_ok()
     }
 }

@@ -1,6 +1,13 @@
 //! A concurrency limiter's settings.
 
 use crate::limit::Mode;
+use crate::{ConfigError, ConfigErrorKind};
+
+/// The most that a limit can be: a denial looks at as many places.
+const MOST: u32 = 4_096;
+
+/// Places are laid out by so many, so that in a named scope a changed limit seldom is another shape.
+const STEP: usize = 64;
 
 /// Settings of a [`ConcurrencyLimiter`](super::ConcurrencyLimiter).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,4 +25,34 @@ impl ConcurrencyConfig {
     pub fn new(limit: u32) -> Self {
         Self { limit, max_limit: limit, mode: Mode::default() }
     }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        check("max_limit", self.max_limit, MOST)?;
+        if self.limit > self.max_limit && self.limit <= MOST {
+            let message = format!(
+                "is {}, above max_limit, {}: lower it, or give a higher max_limit (at most {MOST})",
+                self.limit, self.max_limit
+            );
+            return Err(ConfigError::new(ConfigErrorKind::Conflict, "limit", message));
+        }
+        self.check_limit(self.limit)
+    }
+
+    pub(super) fn check_limit(&self, limit: u32) -> Result<(), ConfigError> {
+        check("limit", limit, self.max_limit)
+    }
+
+    /// How many places it takes.
+    pub(super) fn places(&self) -> usize {
+        (self.max_limit as usize).next_multiple_of(STEP)
+    }
+}
+
+fn check(field: &'static str, value: u32, most: u32) -> Result<(), ConfigError> {
+    if (1..=most).contains(&value) {
+        return Ok(());
+    }
+    let why = if value == 0 { ", so nothing could ever run" } else { "" };
+    let more = if most < MOST { "; the limiter was made with this max_limit" } else { "" };
+    Err(ConfigError::out_of_range(field, format!("is {value}{why}; give how many may run at once, 1 to {most}{more}")))
 }

@@ -1,41 +1,66 @@
 //! Concurrency limit: how many calls may be under way at once.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `places.rs` | one word a permit: taken and given back by one exchange; the limit |
+//! | `hint.rs` | where a thread looks first |
+//! | `owners.rs` | whose permits are whose, and who is gone |
+//! | `line.rs` | who waits, and who is served |
+//! | `listener.rs`, `waiting.rs` | one who waits, and the forms that do |
 
 mod config;
+mod hint;
+mod line;
+mod listener;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod owners;
 mod permit;
+mod places;
+mod report;
+mod waiting;
 
 pub use config::ConcurrencyConfig;
+pub use listener::ConcurrencyListener;
 pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
+pub use report::{ConcurrencyHolder, ConcurrencyStats};
 
 use crate::limit::Mode;
+use crate::memory::Room;
+use crate::stats::Striped;
+use crate::sync::Arc;
 use crate::{Clock, ConfigError};
-use std::time::Duration;
+use line::{ADMITTED, DENIED, Shared, WOULD_DENY};
+use owners::Owners;
+use places::Places;
 
 /// At most so many calls at once: each holds a permit while it runs.
 ///
+/// A permit is a word that names its owner. In a named scope, what a process held when it died comes back at the first denial 10 ms
+/// or more after its death, and a child of fork owns nothing of its parent's.
+///
 /// Thread safety: all methods may be called from any thread at any time. Decisions take no lock; waiting forms do among
 /// those who wait.
+///
+/// Source: a counting semaphore (E. W. Dijkstra, EWD 74), its count spread over words that name their owner.
+///
+/// ```
+/// use tidegate::ConcurrencyLimiter;
+///
+/// let database = ConcurrencyLimiter::new(2)?;
+/// let one = database.try_enter().expect("a first");
+/// let two = database.try_enter().expect("a second");
+/// assert!(database.try_enter().is_none());
+/// drop(one);
+/// let three = database.try_enter().expect("a place is free again");
+/// assert_eq!(database.in_use(), 2);
+/// # Ok::<(), tidegate::ConfigError>(())
+/// ```
 #[derive(Debug)]
 pub struct ConcurrencyLimiter {
+    shared: Arc<Shared>,
     config: ConcurrencyConfig,
     clock: Clock,
-}
-
-/// Counts since the limiter was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConcurrencyStats {
-    /// The limit in force.
-    pub limit: u32,
-    /// Permits held now.
-    pub in_use: u32,
-    /// Calls admitted.
-    pub admitted: u64,
-    /// Calls denied; a call that waited in vain counts once.
-    pub denied: u64,
-    /// Calls admitted by a dry run that would have been denied.
-    pub would_deny: u64,
-    /// Permits taken back from processes that died (host scope).
-    pub reclaimed: u64,
 }
 
 impl ConcurrencyLimiter {
@@ -46,17 +71,23 @@ impl ConcurrencyLimiter {
         Self::with_config(ConcurrencyConfig::new(limit), Clock::monotonic())
     }
 
-    /// As `config` says; `clock` times the reaping of dead owners and nothing else.
+    /// As `config` says. `clock` is there for the sake of uniformity: in memory of its own a limiter reads none.
     ///
-    /// Errors: as [`new`](Self::new).
+    /// Errors: as [`new`](Self::new); `limit` above `max_limit`.
     pub fn with_config(config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let _ = (&config, &clock);
-        todo!()
+        config.check()?;
+        #[cfg(not(loom))]
+        let owners = Owners::new(None);
+        #[cfg(loom)]
+        let owners = Owners::new();
+        Self::in_room(&mut Room::of_process(false), config, clock, owners)
     }
 
-    /// The limiter `name` of an arena, opened or made: one limit for all who share the arena.
+    /// The limiter `name` of an arena, opened or made: one limit for all who share the arena. A limit set at run time stays
+    /// when a process that declares what it did before opens it again.
     ///
-    /// Errors: as [`new`](Self::new), and those of the arena: another shape (`max_limit`) or other settings (`limit`) under the name.
+    /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (`max_limit`, in steps of 64) or other
+    /// settings (`limit`) under the name.
     #[cfg(not(loom))]
     pub fn in_arena(
         arena: &std::sync::Arc<crate::Arena>,
@@ -64,49 +95,97 @@ impl ConcurrencyLimiter {
         config: ConcurrencyConfig,
         on_conflict: crate::OnConflict,
     ) -> Result<Self, crate::arena::ArenaError> {
-        let _ = (arena, name, config, on_conflict);
-        todo!()
+        use crate::arena::{ObjectKind, Request, Settings};
+
+        config.check()?;
+        // Permits name their process: a process without a slot could take none.
+        arena.member()?;
+        let request = Request {
+            kind: ObjectKind::ConcurrencyLimiter,
+            name,
+            shape: format!("{} places", config.places()),
+            settings: Settings::new(&[config.limit.into()], format!("limit {}", config.limit)),
+            basis: Default::default(),
+            on_conflict,
+        };
+        arena.object(&request, |plan| {
+            let owners = Owners::new(Some(arena.clone()));
+            let limiter = Self::in_room(&mut plan.room, config, arena.clock().clone(), owners)?;
+            if plan.apply {
+                limiter.change_limit(config.limit);
+            }
+            Ok(limiter)
+        })
+    }
+
+    fn in_room(room: &mut Room, config: ConcurrencyConfig, clock: Clock, owners: Owners) -> Result<Self, ConfigError> {
+        let places = Places::lay_out(room, config.limit, config.places())?;
+        let shared = Arc::new(Shared::new(places, owners, config.mode, Striped::new()));
+        Ok(Self { shared, config, clock })
     }
 
     /// A permit, or `None` when the limit is reached. Give it back with [`release`](Self::release).
+    #[inline]
     pub fn try_acquire(&self) -> Option<ConcurrencyPermit> {
-        todo!()
+        if self.config.mode == Mode::Disabled {
+            return Some(ConcurrencyPermit::default());
+        }
+        match self.shared.attempt() {
+            Some(permit) => {
+                self.count_admitted();
+                Some(permit)
+            }
+            None => self.denied(),
+        }
+    }
+
+    #[inline(always)]
+    fn count_admitted(&self) {
+        self.shared.counts.add(ADMITTED, 1);
+    }
+
+    #[inline(never)]
+    fn denied(&self) -> Option<ConcurrencyPermit> {
+        let dry_run = self.config.mode == Mode::DryRun;
+        self.shared.counts.add(if dry_run { WOULD_DENY } else { DENIED }, 1);
+        dry_run.then(ConcurrencyPermit::default)
     }
 
     /// A permit as a guard that gives itself back when dropped.
     pub fn try_enter(&self) -> Option<ConcurrencyGuard<'_>> {
-        todo!()
+        self.try_acquire().map(|permit| self.guard(permit))
     }
 
-    /// Blocks this thread for a permit, first come first served within the process; `None` after `timeout` (`None`: never gives up).
-    pub fn acquire(&self, timeout: Option<Duration>) -> Option<ConcurrencyPermit> {
-        let _ = timeout;
-        todo!()
+    /// A guard that gives `permit` back when dropped.
+    pub fn guard(&self, permit: ConcurrencyPermit) -> ConcurrencyGuard<'_> {
+        ConcurrencyGuard { limiter: self, permit }
     }
 
-    /// Gives a permit back. False, and nothing happens: it was given back before, taken back from a dead process, or belongs to
-    /// another process (the parent of a fork).
+    /// Gives a permit back. False, and nothing happens: it was given back before, taken back from a dead process, belongs to
+    /// another process (the parent of a fork), or is nobody's.
+    #[inline]
     pub fn release(&self, permit: ConcurrencyPermit) -> bool {
-        let _ = permit;
-        todo!()
-    }
-
-    /// Permits held now.
-    pub fn in_use(&self) -> u32 {
-        todo!()
+        self.shared.give_back(permit)
     }
 
     /// The limit in force.
     pub fn limit(&self) -> u32 {
-        todo!()
+        self.shared.places.limit()
     }
 
-    /// Changes the limit, at most to the config's `max_limit`; permits above a lower one stay until they are given back.
+    /// Changes the limit, at most to the config's `max_limit`. Permits above a lower one stay until they are given back, and
+    /// nobody is admitted before fewer than the new limit are held.
     ///
     /// Errors: `limit` outside 1 to `max_limit`.
     pub fn set_limit(&self, limit: u32) -> Result<(), ConfigError> {
-        let _ = limit;
-        todo!()
+        self.config.check_limit(limit)?;
+        self.change_limit(limit);
+        Ok(())
+    }
+
+    fn change_limit(&self, limit: u32) {
+        self.shared.places.set_limit(limit);
+        self.shared.attend();
     }
 
     /// Off, or only watching.
@@ -114,13 +193,13 @@ impl ConcurrencyLimiter {
         self.config.mode
     }
 
+    /// Its settings as made; [`limit`](Self::limit) is the limit in force.
+    pub fn config(&self) -> &ConcurrencyConfig {
+        &self.config
+    }
+
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
-    }
-
-    /// Counts.
-    pub fn stats(&self) -> ConcurrencyStats {
-        todo!()
     }
 }

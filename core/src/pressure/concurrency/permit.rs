@@ -16,6 +16,7 @@ pub struct ConcurrencyPermit {
 
 /// A permit that gives itself back.
 #[derive(Debug)]
+#[must_use = "the permit is given back when the guard is dropped"]
 pub struct ConcurrencyGuard<'a> {
     pub(super) limiter: &'a ConcurrencyLimiter,
     pub(super) permit: ConcurrencyPermit,

@@ -1,0 +1,209 @@
+//! The places that permits stand in, one word each: `slot:16 | incarnation:24 | nonce:24`, high to low.
+//!
+//! A word without an owner is free; its nonce stays and grows with every taking, so that a permit given back twice never
+//! frees another's. Owner and count are the same word: whatever instruction a process dies at, a place is either free or
+//! names who is to be asked for.
+//!
+//! Never more than the limit: as long as nobody stands above it, that is for want of places. A lowered limit is marked
+//! as such while somebody does, and then whoever has taken a place counts all, and leaves again if they are too many. Of those
+//! who hold at once, the last to have taken its place counted all of them.
+
+use super::ConcurrencyPermit;
+use super::hint;
+use crate::ConfigError;
+use crate::memory::{Cells, One, Room};
+use crate::sync::{AtomicU64, Ordering, in_order};
+
+const NONCE: u64 = (1 << 24) - 1;
+
+/// The part of a word that says whose it is.
+#[inline(always)]
+pub(super) fn owner_in(word: u64) -> u64 {
+    word & !NONCE
+}
+
+/// The rule: `changes:47 | lowered:1 | limit:16`. The count of changes makes every rule another word.
+const LIMIT: u64 = (1 << 16) - 1;
+const LOWERED: u64 = 1 << 16;
+const CHANGE: u64 = 1 << 17;
+
+/// How often a change of the rule may upset one taking; then it is a denial.
+const PATIENCE: u32 = 100;
+
+/// Words of the head: two lines, written by changes of the limit and reclaims only.
+const HEAD: usize = 16;
+const RULE: usize = 0;
+const RECLAIMED: usize = 1;
+
+#[derive(Debug)]
+pub(super) struct Places {
+    head: One<[AtomicU64; HEAD]>,
+    words: Cells<AtomicU64>,
+}
+
+/// Why a taking gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All places are taken.
+    Taken,
+    /// As above, and a place was taken for a moment meanwhile: others may have found it taken.
+    Disturbed,
+}
+
+impl Places {
+    /// `most`: how many there can ever be.
+    pub(super) fn lay_out(room: &mut Room, limit: u32, most: usize) -> Result<Self, ConfigError> {
+        let places = Self { head: room.one()?, words: room.cells(most)? };
+        if room.is_fresh() {
+            // Relaxed: published with the object.
+            places.head[RULE].store(u64::from(limit), Ordering::Relaxed);
+        }
+        Ok(places)
+    }
+
+    /// Takes a free place for `owner`.
+    #[inline]
+    pub(super) fn take(&self, owner: u64) -> Result<ConcurrencyPermit, Full> {
+        let rule = in_order(&self.head[RULE]);
+        let limit = self.limit_by(rule);
+        let start = hint::start(limit);
+        if rule & LOWERED == 0
+            && start < limit
+            && let Some(permit) = self.claim(start, owner)
+        {
+            if in_order(&self.head[RULE]) == rule {
+                hint::taken(start);
+                return Ok(permit);
+            }
+            self.give_back(permit);
+            return self.take_with_care(owner, true);
+        }
+        self.take_with_care(owner, false)
+    }
+
+    /// [`take`](Self::take) where the first place is taken, or the rule is new.
+    #[inline(never)]
+    fn take_with_care(&self, owner: u64, mut disturbed: bool) -> Result<ConcurrencyPermit, Full> {
+        for _ in 0..PATIENCE {
+            let rule = in_order(&self.head[RULE]);
+            if rule & LOWERED != 0 && self.held() > self.limit_by(rule).saturating_sub(1) {
+                break;
+            }
+            let Some(permit) = self.search(self.limit_by(rule), owner) else { break };
+            let fits = rule & LOWERED == 0 || self.fits(rule);
+            if fits && in_order(&self.head[RULE]) & !LOWERED == rule & !LOWERED {
+                hint::taken(permit.cell as u32);
+                return Ok(permit);
+            }
+            self.give_back(permit);
+            disturbed = true;
+        }
+        Err(if disturbed { Full::Disturbed } else { Full::Taken })
+    }
+
+    fn search(&self, limit: u32, owner: u64) -> Option<ConcurrencyPermit> {
+        let start = hint::start(limit);
+        (start..limit).chain(0..start.min(limit)).find_map(|cell| self.claim(cell, owner))
+    }
+
+    #[inline(always)]
+    fn claim(&self, cell: u32, owner: u64) -> Option<ConcurrencyPermit> {
+        let place = self.words.get(cell as usize)?;
+        let word = in_order(place);
+        if owner_in(word) != 0 {
+            return None;
+        }
+        let mine = owner | (word + 1) & NONCE;
+        // SeqCst: before the look at the rule that follows, and before any later count of the places. Relaxed: a lost race is no news.
+        place.compare_exchange(word, mine, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        Some(ConcurrencyPermit { word: mine, cell: u64::from(cell) })
+    }
+
+    /// Frees the permit's place. False: it is not its any more.
+    #[inline(always)]
+    pub(super) fn give_back(&self, permit: ConcurrencyPermit) -> bool {
+        let Some(place) = usize::try_from(permit.cell).ok().and_then(|cell| self.words.get(cell)) else { return false };
+        // SeqCst: before the look for waiters that follows; what was done under the permit is seen by who takes the place next.
+        // Relaxed: a failure says only that the place is another's.
+        let free = permit.word & NONCE;
+        let given = place.compare_exchange(permit.word, free, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        if given {
+            hint::given_back(permit.cell as u32);
+        }
+        given
+    }
+
+    /// Whether all who hold are within a lowered limit; the mark goes when nobody stands above it.
+    #[cold]
+    fn fits(&self, rule: u64) -> bool {
+        let limit = self.limit_by(rule);
+        let above = self.words.iter().skip(limit as usize).any(|word| owner_in(in_order(word)) != 0);
+        if self.held() > limit {
+            return false;
+        }
+        if !above {
+            // SeqCst: after the look above, which no older rule's taker outlives: it looks at the rule again and leaves.
+            // Relaxed: a rule that has changed keeps its mark.
+            let _ = self.head[RULE].compare_exchange(rule, rule & !LOWERED, Ordering::SeqCst, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Places taken now.
+    pub(super) fn held(&self) -> u32 {
+        self.words.iter().filter(|word| owner_in(in_order(word)) != 0).count() as u32
+    }
+
+    /// The words of places taken now.
+    pub(super) fn owners(&self) -> impl Iterator<Item = u64> {
+        self.words.iter().map(in_order).map(owner_in).filter(|&owner| owner != 0)
+    }
+
+    /// Frees the places of owners that are gone; how many.
+    pub(super) fn sweep(&self, is_gone: impl Fn(u64) -> bool) -> u64 {
+        let free = |place: &AtomicU64| {
+            let word = in_order(place);
+            // SeqCst, Relaxed: as giving back.
+            let freed =
+                |_: &u64| place.compare_exchange(word, word & NONCE, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+            Some(owner_in(word)).filter(|&owner| owner != 0 && is_gone(owner)).filter(freed).is_some()
+        };
+        let freed = self.words.iter().filter(|place| free(place)).count() as u64;
+        if freed > 0 {
+            // Relaxed: a statistic orders nothing.
+            self.head[RECLAIMED].fetch_add(freed, Ordering::Relaxed);
+        }
+        freed
+    }
+
+    /// How many places were swept free.
+    pub(super) fn reclaimed(&self) -> u64 {
+        // Relaxed: a statistic orders nothing.
+        self.head[RECLAIMED].load(Ordering::Relaxed)
+    }
+
+    /// The limit in force.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit_by(in_order(&self.head[RULE]))
+    }
+
+    /// Whatever another process has written there, no more than the places.
+    #[inline(always)]
+    fn limit_by(&self, rule: u64) -> u32 {
+        (rule & LIMIT).min(self.words.len() as u64) as u32
+    }
+
+    /// Puts another limit in force.
+    pub(super) fn set_limit(&self, limit: u32) {
+        // Always marked: the next to take a place sees whether somebody stands above it.
+        let next = |rule: u64| (rule | (CHANGE - 1)).wrapping_add(1) | LOWERED | u64::from(limit);
+        let mut rule = in_order(&self.head[RULE]);
+        for _ in 0..PATIENCE {
+            // SeqCst: who took a place by the old rule sees this one and leaves, or stands there when the places are counted.
+            match self.head[RULE].compare_exchange(rule, next(rule), Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return,
+                Err(now) => rule = now,
+            }
+        }
+    }
+}
