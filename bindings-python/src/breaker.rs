@@ -5,6 +5,7 @@ use crate::clock::{self, ManualClock};
 use crate::errors::{self, circuit_open, config, from_core, wrong_type};
 use crate::permit::Permit;
 use crate::python::Function;
+use crate::scope::{Asked, Place};
 use crate::views::{BreakerStats, Event, state_name};
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
@@ -40,6 +41,13 @@ static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
 ///         Exception). What it does not name counts as a success: the dependency did answer.
 ///     ignore: exceptions that count neither way, given like `failure_on`; it wins over it.
 ///     clock: a ManualClock for tests.
+///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine) or a
+///         HostScope; default: what TIDEGATE_SCOPE says, else private. There the same `name` is the same breaker.
+///     on_conflict: when it was last declared there with other thresholds: "error", "keep" or "apply".
+///
+/// Raises:
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///         used, or holds another object of that name.
 ///
 /// Never a failure: tidegate's own refusals (ignored), and what is no Exception, such as a cancelled task, Ctrl-C or a
 /// closed generator (released). Windows, slow calls and half-open follow Resilience4j.
@@ -54,6 +62,7 @@ pub(crate) struct CircuitBreaker {
     failure_on: Option<Py<PyAny>>,
     /// Exceptions that say nothing about the dependency.
     ignore: Option<Py<PyAny>>,
+    place: Place,
 }
 
 /// What an exception that left the guarded call means.
@@ -165,17 +174,17 @@ fn filter(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<P
 impl CircuitBreaker {
     #[new]
     #[pyo3(signature = (
-        name = "default", *, failure_rate_threshold = None, window_calls = None, window_duration = None, min_calls = None,
+        name = None, *, failure_rate_threshold = None, window_calls = None, window_duration = None, min_calls = None,
         slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
         cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
-        failure_on = None, ignore = None, clock = None
+        failure_on = None, ignore = None, clock = None, scope = None, on_conflict = None
     ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, min_calls=10, \
         slow_call_duration=None, slow_call_rate_threshold=1.0, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, failure_on=None, \
-        ignore=None, clock=None)")]
+        ignore=None, clock=None, scope=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]
     fn new(
-        name: &str,
+        name: Option<&str>,
         failure_rate_threshold: Option<&Bound<'_, PyAny>>,
         window_calls: Option<&Bound<'_, PyAny>>,
         window_duration: Option<&Bound<'_, PyAny>>,
@@ -192,6 +201,8 @@ impl CircuitBreaker {
         failure_on: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, ManualClock>>,
+        scope: Option<&Bound<'_, PyAny>>,
+        on_conflict: Option<&str>,
         py: Python<'_>,
     ) -> PyResult<Self> {
         let mut cfg = tidegate::BreakerConfig::default();
@@ -233,12 +244,21 @@ impl CircuitBreaker {
         cfg.consecutive_failures = consecutive_failures.map(|n| whole("consecutive_failures", n)).transpose()?;
         cfg.slow_call_duration = optional("slow_call_duration", slow_call_duration)?;
         cfg.max_cooldown = optional("max_cooldown", max_cooldown)?;
-        let core = core::CircuitBreaker::with_clock(name, cfg, clock::source(clock)).map_err(|e| from_core(py, &e))?;
+        let (core, place) = Place::make(
+            py,
+            &Asked { scope, name, on_conflict, clock },
+            |arena, name, on_conflict| core::CircuitBreaker::in_arena(arena, name, cfg.clone(), on_conflict),
+            || {
+                core::CircuitBreaker::with_clock(name.unwrap_or("default"), cfg.clone(), clock::source(clock))
+                    .map_err(|error| from_core(py, &error))
+            },
+        )?;
         Ok(Self {
             core,
             clock: clock.map(|clock| clock.clone().unbind()),
             failure_on: filter("failure_on", failure_on)?,
             ignore: filter("ignore", ignore)?,
+            place,
         })
     }
 
@@ -276,6 +296,12 @@ impl CircuitBreaker {
     #[getter]
     fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         PyString::new(py, self.core.name())
+    }
+
+    /// Where its state lives: "process", "process:NAME" or "host:NAME".
+    #[getter]
+    fn scope(&self) -> String {
+        self.place.scope()
     }
 
     /// "closed", "open", "half_open", "forced_open", "disabled" or "metrics_only".

@@ -4,11 +4,13 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use tidegate::arena::{ArenaError, ArenaErrorKind};
 
 const MODULE: &str = "tidegate.errors";
 
 static BASE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static CONFIG: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static ARENA: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static CIRCUIT_OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static QUEUE_CLOSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
@@ -28,6 +30,17 @@ pub(crate) fn config(py: Python<'_>, message: impl AsRef<str>) -> PyErr {
 /// The core's own sentence about a wrong argument.
 pub(crate) fn from_core(py: Python<'_>, error: &tidegate::ConfigError) -> PyErr {
     config(py, error.to_string())
+}
+
+/// An arena's trouble: `ArenaError(message, kind)`, or a `ConfigError` where an argument was wrong.
+pub(crate) fn arena(py: Python<'_>, error: &ArenaError) -> PyErr {
+    if error.kind() == ArenaErrorKind::Argument {
+        return config(py, error.message());
+    }
+    match ARENA.import(py, MODULE, "ArenaError") {
+        Ok(class) => PyErr::from_type(class.clone(), (error.message().to_owned(), error.kind().name())),
+        Err(error) => error,
+    }
 }
 
 /// An argument of the wrong type, named like Python names it.

@@ -6,6 +6,7 @@
 mod args;
 mod breaker;
 mod clock;
+mod concurrency;
 mod errors;
 mod guarded;
 mod hot;
@@ -14,6 +15,7 @@ mod limit;
 mod permit;
 mod python;
 mod queue;
+mod scope;
 mod views;
 mod waker;
 
@@ -26,6 +28,14 @@ mod _tidegate {
     use crate::breaker::CircuitBreaker;
     #[pymodule_export]
     use crate::clock::ManualClock;
+    #[pymodule_export]
+    use crate::concurrency::ConcurrencyLimiter;
+    #[pymodule_export]
+    use crate::concurrency::permit::ConcurrencyPermit;
+    #[pymodule_export]
+    use crate::concurrency::stats::ConcurrencyStats;
+    #[pymodule_export]
+    use crate::concurrency::waiter::Waiter;
     #[pymodule_export]
     use crate::guarded::Guarded;
     #[pymodule_export]
@@ -54,6 +64,8 @@ mod _tidegate {
     use crate::permit::Permit;
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
+    #[pymodule_export]
+    use crate::scope::HostScope;
     #[pymodule_export]
     use crate::views::{BreakerStats, Event};
     #[pymodule_export]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
+import uuid
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +73,66 @@ def ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The scope of an arena that only this test, and the processes that it starts, know."""
+    monkeypatch.setenv("TIDEGATE_DIR", str(tmp_path))
+    return f"host:{uuid.uuid4().hex}"
+
+
+class Script:
+    """Another process that runs Python lines one after the other: ``ask`` evaluates an expression there.
+
+    It has imported all of tidegate, and the names it was given.
+    """
+
+    def __init__(self, **names: Any) -> None:
+        lines = "import os, sys, time\nfrom tidegate import *\n"
+        lines += "".join(f"{name} = {value!r}\n" for name, value in names.items())
+        lines += (
+            "for line in sys.stdin:\n"
+            "    kind, code = line[0], eval(line[1:])\n"
+            "    if kind == '!': exec(code)\n"
+            "    else: print(repr(eval(code)), flush=True)\n"
+        )
+        command = [sys.executable, "-W", "error", "-c", lines]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, code: str) -> None:
+        """Runs statements, without waiting for their end."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"!{textwrap.dedent(code)!r}\n")
+        self.process.stdin.flush()
+
+    def send(self, expression: str) -> None:
+        """Asks, and leaves the answer to ``answer``."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"?{expression!r}\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the process ended with {self.process.wait(PATIENCE)}"
+        return eval(line, {"inf": float("inf")})
+
+    def ask(self, expression: str) -> Any:
+        self.send(expression)
+        return self.answer()
+
+    def kill(self) -> None:
+        """As the kernel does when memory runs out."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def __enter__(self) -> Script:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()

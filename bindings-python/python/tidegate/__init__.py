@@ -10,8 +10,12 @@ from ._tidegate import (
     BreakerStats,
     BucketStats,
     CircuitBreaker,
+    ConcurrencyLimiter,
+    ConcurrencyPermit,
+    ConcurrencyStats,
     Decision,
     Event,
+    HostScope,
     LimiterStats,
     LimitSet,
     ManualClock,
@@ -24,6 +28,7 @@ from ._tidegate import (
     __version__,
 )
 from .errors import (
+    ArenaError,
     CircuitOpenError,
     ConcurrencyLimitError,
     ConfigError,
@@ -36,6 +41,7 @@ from .errors import (
 )
 
 __all__ = [
+    "ArenaError",
     "Block",
     "BoundedQueue",
     "BreakerStats",
@@ -43,9 +49,13 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpenError",
     "ConcurrencyLimitError",
+    "ConcurrencyLimiter",
+    "ConcurrencyPermit",
+    "ConcurrencyStats",
     "ConfigError",
     "Decision",
     "Event",
+    "HostScope",
     "LimitSet",
     "LimiterStats",
     "ManualClock",

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from ._tidegate import ClientAddress, Decision, LimitSet, RateLimiter, Taken, TokenBucket
+from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, RateLimiter, Taken, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
 from .headers import HeaderList, Policies, Problem
@@ -78,10 +78,13 @@ class Guard:
         key: for keyed limits, whose it is; default: the client's address. For a LimitSet a mapping from names to
             functions, or one function for all. No key counts as the empty one.
         cost: what a request takes, or a function of its scope.
-        name: the limit's name in the RateLimit fields; a LimitSet has its own.
+        name: the limit's name in the RateLimit fields and in its scope; a LimitSet has its own.
+        scope: where a limit given as a rate keeps its state, as TokenBucket and RateLimiter have it; of several rates joined by
+            ``;`` the first is ``name:1`` there, the next ``name:2``.
         headers, legacy_headers, jitter: what clients are told; see ``tidegate.headers.Policies``.
         dry_run: charge and count (``would_deny``), refuse nothing and tell nobody.
         client: the default key.
+        called: the limit's name in the fields where it has none.
     """
 
     __slots__ = (
@@ -107,15 +110,17 @@ class Guard:
         burst: int | None = None,
         key: Keys | None = None,
         cost: Cost = 1,
-        name: str = "default",
+        name: str | None = None,
+        scope: str | HostScope | None = None,
         headers: bool = True,
         legacy_headers: bool = False,
         jitter: float = 0.0,
         dry_run: bool = False,
         client: KeyFunction = client_ip,
+        called: str = "default",
     ) -> None:
-        self.limit = _limit(limit, burst, key is not None)
-        self.name = name
+        self.limit = _limit(limit, burst, key is not None, scope, name)
+        self.name = name = called if name is None else name
         self.dry_run = dry_run
         self.would_deny = 0
         self._cost = _cost(cost, self.limit)
@@ -230,16 +235,19 @@ def _paces(limit: Any) -> bool:
     return any(getattr(member, "algorithm", None) == "leaky_bucket" for member in members)
 
 
-def _limit(limit: Any, burst: int | None, keyed: bool) -> Any:
+def _limit(limit: Any, burst: int | None, keyed: bool, scope: str | HostScope | None, name: str | None) -> Any:
     """The limit itself, made here when it came as a rate."""
     if isinstance(limit, str):
         rates = [rate.strip() for rate in limit.split(";")]
         make: Any = RateLimiter if keyed else TokenBucket
         if len(rates) == 1:
-            return make(limit, burst=burst)
+            return make(limit, burst=burst, scope=scope, name=name)
         if burst is not None:
             raise ConfigError("burst: which of several rates would it belong to? Make a LimitSet of limits with their bursts")
-        return LimitSet({rate: make(rate) for rate in rates})
+        names = [name and f"{name}:{number}" for number in range(1, len(rates) + 1)]
+        return LimitSet({rate: make(rate, scope=scope, name=name) for rate, name in zip(rates, names, strict=True)})
+    if scope is not None:
+        raise ConfigError(f"scope: the {type(limit).__name__} already has its place; pass scope and name to its constructor")
     if not callable(getattr(limit, "check", None)):
         raise TypeError(
             "limit: expected a rate, a TokenBucket, a RateLimiter, a LimitSet or an object with check(), "

@@ -6,6 +6,7 @@ They are Python because that is where waiting can be interrupted (Ctrl-C) and ca
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import math
 import threading
@@ -13,17 +14,18 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ._time import LONGEST_WAIT, sleep, sleep_async, timeout_seconds
-from .errors import QueueClosedError, QueueEmptyError, QueueFullError, RateLimitedError
+from .errors import ConcurrencyLimitError, QueueClosedError, QueueEmptyError, QueueFullError, RateLimitedError
 
 if TYPE_CHECKING:
     from ._tidegate import (
         BoundedQueue,
+        ConcurrencyLimiter,
+        ConcurrencyPermit,
         Decision,
         LimitSet,
-        Listener,
         ManualClock,
         RateLimiter,
         Reservation,
@@ -239,7 +241,58 @@ async def iterate(queue: BoundedQueue[T]) -> AsyncIterator[T]:
         yield item
 
 
-_Listen = Callable[[Callable[[], object]], "Listener"]
+def acquire_permit(limiter: ConcurrencyLimiter, timeout: Timeout) -> ConcurrencyPermit:
+    """ConcurrencyLimiter.acquire."""
+    deadline = _Deadline(timeout)
+    permit = limiter._at_once()
+    if permit is not None:
+        return permit
+    with _Parked(limiter._wait) as parked:
+        while True:
+            permit, pause = parked.listener.poll()
+            if permit is not None:
+                return permit
+            if deadline.passed():
+                raise _no_permit(limiter)
+            parked.wait(deadline, pause)
+
+
+async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: Timeout) -> ConcurrencyPermit:
+    """ConcurrencyLimiter.acquire_async: nothing is awaited between the permit and the return, so a cancel takes none along."""
+    deadline = _Deadline(timeout)
+    permit = limiter._at_once()
+    if permit is not None:
+        return permit
+    with _Suspended(limiter._wait) as suspended:
+        while True:
+            permit, pause = suspended.listener.poll()
+            if permit is not None:
+                return permit
+            if deadline.passed():
+                raise _no_permit(limiter)
+            await suspended.wait(deadline, pause)
+
+
+def _no_permit(limiter: ConcurrencyLimiter) -> ConcurrencyLimitError:
+    return ConcurrencyLimitError(f"concurrency limit of {limiter.limit} reached")
+
+
+async def enter_permit(permit: ConcurrencyPermit) -> ConcurrencyPermit:
+    """ConcurrencyPermit.__aenter__."""
+    return permit
+
+
+async def exit_permit(permit: ConcurrencyPermit) -> None:
+    """ConcurrencyPermit.__aexit__."""
+    permit.release()
+
+
+class _Registered(Protocol):
+    def cancel(self) -> None: ...
+
+
+L = TypeVar("L", bound=_Registered)
+_Listen = Callable[[Callable[[], object]], L]
 
 
 class _Deadline:
@@ -257,42 +310,48 @@ class _Deadline:
         return self._end is not None and time.monotonic() >= self._end
 
 
-class _Parked:
-    """A registered thread: a lock that the queue releases. Waiting on it detaches, and Ctrl-C ends it."""
+class _Parked(Generic[L]):
+    """A registered thread: a lock that the core releases. Waiting on it detaches, and Ctrl-C ends it."""
 
-    __slots__ = ("_listen", "_listener", "_lock")
+    __slots__ = ("_listen", "_lock", "listener")
 
-    def __init__(self, listen: _Listen) -> None:
+    def __init__(self, listen: _Listen[L]) -> None:
         self._listen = listen
         self._lock = threading.Lock()
 
-    def __enter__(self) -> _Parked:
+    def __enter__(self) -> _Parked[L]:
         self._lock.acquire()
-        self._listener = self._listen(self._lock.release)
+        self.listener = self._listen(functools.partial(_unlock, self._lock))
         return self
 
-    def wait(self, deadline: _Deadline) -> bool:
+    def wait(self, deadline: _Deadline, at_most: float = LONGEST_WAIT) -> bool:
         """False once the deadline has passed, True when it is worth another try."""
-        left = deadline.left()
+        left = min(deadline.left(), at_most)
         return (left > 0 and self._lock.acquire(timeout=left)) or not deadline.passed()
 
     def __exit__(self, *exc: object) -> None:
-        self._listener.cancel()
+        self.listener.cancel()
 
 
-class _Suspended:
-    """A registered task: a future that the queue completes through its own loop, from whichever thread."""
+def _unlock(lock: threading.Lock) -> None:
+    # Twice is once.
+    with contextlib.suppress(RuntimeError):
+        lock.release()
 
-    __slots__ = ("__weakref__", "_future", "_listen", "_listener", "_loop")
 
-    def __init__(self, listen: _Listen) -> None:
+class _Suspended(Generic[L]):
+    """A registered task: a future that the core completes through its own loop, from whichever thread."""
+
+    __slots__ = ("__weakref__", "_future", "_listen", "_loop", "listener")
+
+    def __init__(self, listen: _Listen[L]) -> None:
         self._listen = listen
         self._loop = asyncio.get_running_loop()
         self._future = self._loop.create_future()
 
-    def __enter__(self) -> _Suspended:
-        # Weakly: the collector cannot look into the queue, which must not keep an abandoned task alive.
-        self._listener = self._listen(functools.partial(_wake, weakref.ref(self)))
+    def __enter__(self) -> _Suspended[L]:
+        # Weakly: the collector cannot look into the core, which must not keep an abandoned task alive.
+        self.listener = self._listen(functools.partial(_wake, weakref.ref(self)))
         return self
 
     def wake(self) -> None:
@@ -300,15 +359,15 @@ class _Suspended:
             self._loop.call_soon_threadsafe(self._complete)
         except RuntimeError:
             # The loop is closed, its task will never run: leave the wake-up to the next waiter.
-            self._listener.cancel()
+            self.listener.cancel()
 
     def _complete(self) -> None:
         if not self._future.done():
             self._future.set_result(None)
 
-    async def wait(self, deadline: _Deadline) -> bool:
+    async def wait(self, deadline: _Deadline, at_most: float = LONGEST_WAIT) -> bool:
         """As ``_Parked.wait``."""
-        left = deadline.left()
+        left = min(deadline.left(), at_most)
         if left <= 0:
             return False
         timer = self._loop.call_later(left, self._complete)
@@ -316,13 +375,15 @@ class _Suspended:
             await self._future
         finally:
             timer.cancel()
+        # For another wait on the same registration.
+        self._future = self._loop.create_future()
         return not deadline.passed()
 
     def __exit__(self, *exc: object) -> None:
-        self._listener.cancel()
+        self.listener.cancel()
 
 
-def _wake(waiter: weakref.ref[_Suspended]) -> None:
+def _wake(waiter: weakref.ref[_Suspended[Any]]) -> None:
     suspended = waiter()
     if suspended is not None:
         suspended.wake()

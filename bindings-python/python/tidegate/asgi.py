@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: 429 above a limit, 503 while a queue takes nothing. Needs no framework.
+"""Pure ASGI middleware: 429 above a limit, 503 while a queue takes nothing or too much is under way. Needs no framework.
 
 Put it outside what it protects and inside CORS, so that a browser may read a refusal::
 
@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 from ._guard import Cost, Guard, Keys
-from ._tidegate import AccessList, Decision, Taken
-from .errors import ConfigError
+from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, Taken
+from .errors import ConcurrencyLimitError, ConfigError
 from .headers import HeaderList, Problem
 from .keys import ClientIP, client_ip
 from .rules import Condition, Rule
@@ -62,7 +62,7 @@ class Overload(Protocol):
 
 
 class TidegateMiddleware:
-    """Refuses what is above a limit with 429 and what comes while ``queue`` is not accepting with 503.
+    """Refuses what is above a limit with 429, and with 503 what comes while ``queue`` is not accepting or ``concurrency`` is reached.
 
     Args:
         app: the ASGI application behind it.
@@ -73,6 +73,8 @@ class TidegateMiddleware:
             LimitSet a mapping of names to functions, or one function for all. No key counts as the empty one.
         cost: what a request takes, or a function of its scope.
         queue: a BoundedQueue, or an object with ``is_accepting`` and ``retry_after``.
+        concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in vain for its
+            ``max_wait`` gets the answer of an overload. WebSockets hold none.
         exempt: paths that are never refused. OPTIONS is exempt too: a refused preflight looks like a broken site.
         skip: a function of the scope, sync or async: what it holds for passes uncounted.
         allow, deny: addresses, networks and keys (``"key:monitoring"``) that pass uncounted, or are refused with 403. The most
@@ -84,7 +86,8 @@ class TidegateMiddleware:
         dry_run: charge and count, and refuse nothing over a limit.
         overload_status: the status of an overload.
         burst: the most at once, for a rate given as text.
-        name: the limit's name in the RateLimit fields; a LimitSet's members have their own.
+        name: the limit's name in the RateLimit fields and in its scope; a LimitSet's members have their own.
+        scope: where a limit given as a rate keeps its state: ``"host:orders"`` is one for all workers of this machine.
 
     A leaky bucket's delay is waited for here. A limit that a route counts too counts once for a request. WebSockets are
     limited at the handshake: refused with an HTTP answer where the server can, else with close code 1013. Other scopes pass.
@@ -95,6 +98,7 @@ class TidegateMiddleware:
         "_access",
         "_app",
         "_client",
+        "_concurrency",
         "_denied",
         "_exempt",
         "_overloaded",
@@ -114,6 +118,7 @@ class TidegateMiddleware:
         key: Keys | None = None,
         cost: Cost = 1,
         queue: Overload | None = None,
+        concurrency: ConcurrencyLimiter | None = None,
         exempt: Iterable[str] = ("/healthz",),
         skip: Condition | None = None,
         allow: Iterable[str] = (),
@@ -126,11 +131,14 @@ class TidegateMiddleware:
         dry_run: bool = False,
         overload_status: int = 503,
         burst: int | None = None,
-        name: str = "default",
+        name: str | None = None,
+        scope: str | HostScope | None = None,
     ) -> None:
         allow, deny, exempt = _texts("allow", allow), _texts("deny", deny), _texts("exempt", exempt)
-        if limit is None and queue is None and rules is None and not (allow or deny):
-            raise ConfigError('limit, rules, queue: give at least one of them, such as limit="400/s"')
+        if limit is None and queue is None and concurrency is None and rules is None and not (allow or deny):
+            raise ConfigError('limit, rules, queue, concurrency: give at least one of them, such as limit="400/s"')
+        if concurrency is not None and not isinstance(concurrency, ConcurrencyLimiter):
+            raise TypeError(f"concurrency: expected a ConcurrencyLimiter, got {type(concurrency).__name__}")
         if queue is not None and not (hasattr(queue, "is_accepting") and hasattr(queue, "retry_after")):
             raise TypeError(f"queue: expected a BoundedQueue, got {type(queue).__name__}")
         if isinstance(overload_status, bool) or not isinstance(overload_status, int):
@@ -143,15 +151,25 @@ class TidegateMiddleware:
             "headers": headers, "legacy_headers": legacy_headers, "jitter": jitter, "client": client
         }
         plain = None if limit is None else Rule(
-            "*", "/*", limit=limit, burst=burst, key=key, cost=cost, name=name, refund_on=refund_on, dry_run=dry_run
+            "*",
+            "/*",
+            limit=limit,
+            burst=burst,
+            key=key,
+            cost=cost,
+            name=name,
+            scope=scope,
+            refund_on=refund_on,
+            dry_run=dry_run,
         )
         self._app = app
-        self._plain = None if plain is None else (plain, plain.guard(**told))
+        self._plain = None if plain is None else (plain, plain.guard(**told, called="default"))
         self._rules = [(_rule(rule), rule.guard(**told)) for rule in rules or ()]
         self._queue = queue
         self._exempt = frozenset(exempt)
         self._skip = skip
         self._client = client
+        self._concurrency = concurrency
         self._access = AccessList(allow, deny) if allow or deny else None
         # Where nothing else has a say, the limit takes the request in one call.
         alone = not self._rules and skip is None and self._access is None
@@ -208,6 +226,13 @@ class TidegateMiddleware:
             return await _refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
         if kind != "http":
             return await self._app(scope, receive, send)
+        permit = None
+        concurrency = self._concurrency
+        if concurrency is not None:
+            try:
+                permit = await concurrency.acquire_async()
+            except ConcurrencyLimitError as refusal:
+                return await _refuse(scope, receive, send, self._overloaded, refusal.retry_after, fields)
 
         # A plain function that hands on what send gives to await: a coroutine of its own would cost more than its work.
         def send_with_fields(message: Message) -> Awaitable[None]:
@@ -217,9 +242,13 @@ class TidegateMiddleware:
                 message = {**message, "headers": [*message.get("headers", ()), *fields]}
             return send(message)
 
-        if chosen is not None and chosen[0].refund_on is not None and guard is not None and taken is not None:
-            return await _with_refund(self._app, scope, receive, send_with_fields, guard, taken, chosen[0].refund_on)
-        await self._app(scope, receive, send_with_fields)
+        try:
+            if chosen is not None and chosen[0].refund_on is not None and guard is not None and taken is not None:
+                return await _with_refund(self._app, scope, receive, send_with_fields, guard, taken, chosen[0].refund_on)
+            await self._app(scope, receive, send_with_fields)
+        finally:
+            if permit is not None:
+                permit.release()
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 __all__ = [
+    "ArenaError",
     "CircuitOpenError",
     "ConcurrencyLimitError",
     "ConfigError",
@@ -23,6 +24,25 @@ class TidegateError(Exception):
 
 class ConfigError(TidegateError, ValueError):
     """An argument outside what is allowed: which one, what was wrong, and what would do."""
+
+
+class ArenaError(TidegateError):
+    """A named scope could not be used: what was wrong, what is allowed, how to mend it.
+
+    ``kind`` is ``"unsupported"`` (no host scope on this system), ``"permission"``, ``"filesystem"`` (no memory in common there),
+    ``"no_space"``, ``"foreign"`` (the file is no arena), ``"version"``, ``"clock"``, ``"shape"`` (the name is another kind or size of
+    object), ``"settings"`` (it was declared with other settings), ``"full"``, ``"removed"`` or ``"system"``.
+    """
+
+    kind: str
+
+    def __init__(self, message: str, kind: str = "system") -> None:
+        # Both are what pickle calls the class with.
+        super().__init__(message, kind)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class _Refusal(TidegateError):

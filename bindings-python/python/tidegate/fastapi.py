@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from ._guard import Charge, Cost, Guard, Keys
-from ._tidegate import CircuitBreaker, LimitSet, Permit, RateLimiter, TokenBucket
+from ._tidegate import CircuitBreaker, HostScope, LimitSet, Permit, RateLimiter, TokenBucket
 from .errors import ConfigError
 from .starlette import RouteLimitedError, charge_route, install_exception_handlers, tell
 
@@ -41,7 +41,8 @@ class RateLimit:
         key: whose limit it is, a function of the ASGI scope (see ``tidegate.keys``), sync or async. A dependency before this
             one may have left the user there: ``key=lambda scope: scope["state"]["user"]``.
         cost: tokens a call takes, or a function of the scope.
-        name: the limit's name in the RateLimit fields of answers; ``headers=False`` leaves the fields out.
+        name: the limit's name in the RateLimit fields of answers, and in its scope; ``headers=False`` leaves the fields out.
+        scope: where a limit given as a rate keeps its state: ``"host:orders"`` is one for all workers of this machine.
         legacy_headers, jitter, dry_run: as TidegateMiddleware's.
 
     Gives the route a ``Charge``, whose ``refund()`` takes it back. Raises RouteLimitedError (429) when refused. A limit that the
@@ -57,7 +58,8 @@ class RateLimit:
         burst: int | None = None,
         key: Keys | None = None,
         cost: Cost = 1,
-        name: str = "default",
+        name: str | None = None,
+        scope: str | HostScope | None = None,
         headers: bool = True,
         legacy_headers: bool = False,
         jitter: float = 0.0,
@@ -69,6 +71,7 @@ class RateLimit:
             key=key,
             cost=cost,
             name=name,
+            scope=scope,
             headers=headers,
             legacy_headers=legacy_headers,
             jitter=jitter,

@@ -47,11 +47,6 @@ class Problem:
         return cls("quota_exceeded", violated=policies)
 
     @classmethod
-    def blocked(cls, *policies: str) -> Problem:
-        """429: blocked for a while after going on too often."""
-        return cls("abnormal_usage_detected", violated=policies)
-
-    @classmethod
     def overloaded(cls, status: int = 503) -> Problem:
         """503: a queue is full, a circuit is open, a limit on concurrency is reached."""
         return cls("temporary_reduced_capacity", status=status)

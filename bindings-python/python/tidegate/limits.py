@@ -1,7 +1,7 @@
 """A storage for ``limits``, and so for slowapi and flask-limiter: import this module and write ``tidegate://`` as the URI.
 
-Counters live in this process, in tables of fixed size: ``tidegate://?max_keys=100000``, or ``async+tidegate://`` for
-``limits.aio``. The three strategies behave as they do on the library's memory storage, but for two edges that
+Counters live in this process, in tables of fixed size, ``tidegate://?max_keys=100000``, or are one for all processes of this machine,
+``tidegate://host:orders``; ``async+tidegate://`` is for ``limits.aio``. The three strategies behave as they do on the library's memory storage, but for two edges that
 docs/coming-from-limits.md names.
 """
 
@@ -41,7 +41,9 @@ class _Tables:
     """A table for each length of window, made when a strategy first asks for it: an application names few."""
 
     def __init__(self, uri: str | None, max_keys: Any, max_entries: Any, clock: ManualClock | None) -> None:
-        given: dict[str, Any] = {name: values[-1] for name, values in parse_qs(urlsplit(uri or "").query).items()}
+        parts = urlsplit(uri or "")
+        given: dict[str, Any] = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        self._scope = parts.netloc or None
         self._max_keys = _number("max_keys", given.pop("max_keys", max_keys))
         self._max_entries = _number("max_entries", given.pop("max_entries", max_entries))
         if given:
@@ -62,8 +64,11 @@ class _Tables:
         return table
 
     def _limiter(self, algorithm: Any, limit: int, expiry: float, max_keys: int) -> RateLimiter:
+        name = f"limits:{algorithm}:{limit}:{expiry:g}"
         try:
-            return RateLimiter(limit, expiry, algorithm=algorithm, max_keys=max_keys, clock=self._clock)
+            return RateLimiter(
+                limit, expiry, algorithm=algorithm, max_keys=max_keys, clock=self._clock, scope=self._scope, name=name
+            )
         except ConfigError as error:
             raise ConfigurationError(f"tidegate: {error}") from error
 
@@ -163,22 +168,8 @@ class _Operations:
         self._tables.window(expiry).reset(key)
 
 
-class TidegateStorage(
-    limits.storage.Storage, limits.storage.MovingWindowSupport, limits.storage.SlidingWindowCounterSupport
-):
-    """``tidegate://``: limits' storage on tidegate's tables.
-
-    Args:
-        uri: ``tidegate://``, with options as in ``tidegate://?max_keys=100000&max_entries=1000000``.
-        wrap_exceptions: as every storage of limits has it.
-        max_keys: how many live keys each length of window has room for; more share counts, and are refused early.
-        max_entries: how many hits the tables of each moving-window limit remember for all keys together.
-        clock: a ManualClock, for tests.
-
-    Safe from any number of threads; nothing blocks. Counters end with the process.
-    """
-
-    STORAGE_SCHEME = ["tidegate"]
+class _Made:
+    """What both storages are made of."""
 
     def __init__(
         self,
@@ -189,13 +180,33 @@ class TidegateStorage(
         max_entries: int | str = 1_000_000,
         clock: ManualClock | None = None,
     ) -> None:
-        super().__init__(uri, wrap_exceptions)
+        super().__init__(uri, wrap_exceptions)  # type: ignore[call-arg]  # Of the storage beside it.
         self._do = _Operations(_Tables(uri, max_keys, max_entries, clock))
 
     @property
     def base_exceptions(self) -> type[Exception]:
         """What wrap_exceptions wraps."""
         return ValueError
+
+
+class TidegateStorage(
+    _Made, limits.storage.Storage, limits.storage.MovingWindowSupport, limits.storage.SlidingWindowCounterSupport
+):
+    """``tidegate://``: limits' storage on tidegate's tables.
+
+    Args:
+        uri: ``tidegate://``, with a scope as in ``tidegate://host:orders`` (default: what TIDEGATE_SCOPE says, else private), and
+            options as in ``tidegate://?max_keys=100000&max_entries=1000000``.
+        wrap_exceptions: as every storage of limits has it.
+        max_keys: how many live keys each length of window has room for; more share counts, and are refused early.
+        max_entries: how many hits the tables of each moving-window limit remember for all keys together.
+        clock: a ManualClock, for tests.
+
+    Safe from any number of threads; nothing blocks. In a scope that processes share, ``get`` knows the windows that this process has
+    asked for.
+    """
+
+    STORAGE_SCHEME = ["tidegate"]
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Counts in the key's window of ``expiry`` seconds, which the first hit opens."""
@@ -243,28 +254,11 @@ class TidegateStorage(
 
 
 class AsyncTidegateStorage(
-    limits.aio.storage.Storage, limits.aio.storage.MovingWindowSupport, limits.aio.storage.SlidingWindowCounterSupport
+    _Made, limits.aio.storage.Storage, limits.aio.storage.MovingWindowSupport, limits.aio.storage.SlidingWindowCounterSupport
 ):
     """``async+tidegate://``: as TidegateStorage, for ``limits.aio``."""
 
     STORAGE_SCHEME = ["async+tidegate"]
-
-    def __init__(
-        self,
-        uri: str | None = None,
-        wrap_exceptions: bool = False,
-        *,
-        max_keys: int | str = 100_000,
-        max_entries: int | str = 1_000_000,
-        clock: ManualClock | None = None,
-    ) -> None:
-        super().__init__(uri, wrap_exceptions)
-        self._do = _Operations(_Tables(uri, max_keys, max_entries, clock))
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        """What wrap_exceptions wraps."""
-        return ValueError
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """As TidegateStorage.incr."""

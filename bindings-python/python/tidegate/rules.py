@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from ._guard import Cost, Guard, Keys
+from ._tidegate import HostScope
 from .errors import ConfigError
 
 __all__ = ["Rule"]
@@ -24,7 +25,7 @@ class Rule:
         method: "GET" (HEAD is one too, or it would be the way round), several of them, or "*" for all.
         path: "/login" itself; "/users/{id}" with anything but a slash in place of the braces; "/api/*" and all below.
         limit: as TidegateMiddleware's; None exempts. To hold the middleware's limit as well, put both into a LimitSet.
-        burst, key, cost, name, dry_run: as TidegateMiddleware's.
+        burst, key, cost, name, scope, dry_run: as TidegateMiddleware's; without a name the fields show the path.
         when: a further condition, a function of the scope, sync or async; where it is false the next rule is asked.
         refund_on: given the status of an answer, whether its cost is given back: ``lambda status: status < 400`` lets failed
             logins count alone. An exception that leaves the application is a 500.
@@ -44,6 +45,7 @@ class Rule:
         key: Keys | None = None,
         cost: Cost = 1,
         name: str | None = None,
+        scope: str | HostScope | None = None,
         when: Condition | None = None,
         refund_on: Callable[[int], bool] | None = None,
         dry_run: bool = False,
@@ -51,8 +53,9 @@ class Rule:
         self.method, self.path, self.limit, self.when, self.refund_on = method, path, limit, when, refund_on
         self._methods = _methods(method)
         self._exact, self._pattern = _path(path)
-        shown = path if name is None else name
-        self._options: dict[str, Any] = {"burst": burst, "key": key, "cost": cost, "name": shown, "dry_run": dry_run}
+        self._options: dict[str, Any] = {
+            "burst": burst, "key": key, "cost": cost, "name": name, "scope": scope, "dry_run": dry_run, "called": path
+        }
         if when is not None and not callable(when):
             raise TypeError(f"when: expected a function of the ASGI scope, got {type(when).__name__}")
         if refund_on is not None and not callable(refund_on):
@@ -66,7 +69,7 @@ class Rule:
 
     def guard(self, **told: Any) -> Guard | None:
         """The limit made ready, with what clients are told; None exempts."""
-        return None if self.limit is None else Guard(self.limit, **self._options, **told)
+        return None if self.limit is None else Guard(self.limit, **{**self._options, **told})
 
 
 def _methods(method: str | Iterable[str]) -> frozenset[str] | None:

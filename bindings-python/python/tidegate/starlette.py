@@ -91,7 +91,7 @@ def limit(limit: Any, **options: Any) -> Callable[[F], F]:
 
     Args:
         limit: a rate (with ``key`` one for each key, without it one for everybody), a TokenBucket, RateLimiter or LimitSet.
-        options: ``burst``, ``key``, ``cost``, ``name``, ``headers``, ``legacy_headers``, ``jitter``, ``dry_run`` as
+        options: ``burst``, ``key``, ``cost``, ``name``, ``scope``, ``headers``, ``legacy_headers``, ``jitter``, ``dry_run`` as
             TidegateMiddleware has them.
 
     Raises RouteLimitedError (429) when refused. For FastAPI take ``tidegate.fastapi.limit``.

@@ -7,6 +7,7 @@ use crate::args::{Cost, finite, seconds, span};
 use crate::clock::{self, ManualClock};
 use crate::errors::from_core;
 use crate::python::Function;
+use crate::scope::{Asked, Place};
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,26 +27,34 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 ///     warm_up: seconds in which a new bucket grows from the fraction `warm_up_from` (default 0.1) of its rate and burst to all.
 ///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
 ///     dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
-///     clock: a ManualClock for tests; default: the machine's monotonic clock.
+///     clock: a ManualClock for tests; default: the machine's monotonic clock, or that of the scope.
+///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine) or a
+///         HostScope; default: what TIDEGATE_SCOPE says, else private.
+///     name: which object of that scope it is; the same name is the same bucket.
+///     on_conflict: when it was last declared there with another rate or burst: "error", "keep" or "apply".
 ///
 /// Raises:
-///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type.
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///         used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
-/// After `os.fork` the child has an independent copy.
+/// After `os.fork` the child has an independent copy of a private bucket, and shares one that has a scope.
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     /// `try_acquire` is in `hot/bucket.rs`.
     pub(crate) core: Arc<tidegate::TokenBucket>,
     pub(crate) clock: Option<Py<ManualClock>>,
+    place: Place,
 }
 
 #[pymethods]
 impl TokenBucket {
     #[new]
     #[pyo3(signature = (rate, per = None, burst = None, *, warm_up = None, warm_up_from = None, enabled = None,
-                        dry_run = false, clock = None))]
+                        dry_run = false, clock = None, scope = None, name = None, on_conflict = None),
+           text_signature = "(rate, per=None, burst=None, *, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, \
+clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         rate: &Bound<'_, PyAny>,
@@ -56,13 +65,24 @@ impl TokenBucket {
         enabled: Option<bool>,
         dry_run: bool,
         clock: Option<&Bound<'_, ManualClock>>,
+        scope: Option<&Bound<'_, PyAny>>,
+        name: Option<&str>,
+        on_conflict: Option<&str>,
     ) -> PyResult<Self> {
         let py = rate.py();
+        let quota = quota(rate, per, burst)?;
         let warm_up = self::warm_up(py, warm_up, warm_up_from)?;
         let options = BucketOptions { mode: Mode::of(enabled, dry_run), warm_up, ..BucketOptions::default() };
-        let core = tidegate::TokenBucket::with_options(quota(rate, per, burst)?, options, clock::source(clock))
-            .map_err(|error| from_core(py, &error))?;
-        Ok(Self { core: Arc::new(core), clock: clock.map(|clock| clock.clone().unbind()) })
+        let (core, place) = Place::make(
+            py,
+            &Asked { scope, name, on_conflict, clock },
+            |arena, name, on_conflict| tidegate::TokenBucket::in_arena(arena, name, quota, options, on_conflict),
+            || {
+                tidegate::TokenBucket::with_options(quota, options, clock::source(clock))
+                    .map_err(|error| from_core(py, &error))
+            },
+        )?;
+        Ok(Self { core: Arc::new(core), clock: clock.map(|clock| clock.clone().unbind()), place })
     }
 
     /// Takes `n` tokens, or nothing, and tells what is left.
@@ -184,10 +204,23 @@ impl TokenBucket {
         self.clock.as_ref().map(|clock| clock.clone_ref(py))
     }
 
+    /// Where its state lives: "process", "process:NAME" or "host:NAME".
+    #[getter]
+    fn scope(&self) -> String {
+        self.place.scope()
+    }
+
+    /// The name it was given, or None.
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        self.place.name()
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let quota = slf.get().core.quota();
         let (class, per) = (slf.get_type().name()?, quota.period().as_secs_f64());
-        Ok(format!("{class}({}, per={per:?}, burst={})", quota.count(), quota.burst()))
+        let place = slf.get().place.shown();
+        Ok(format!("{class}({}, per={per:?}, burst={}{place})", quota.count(), quota.burst()))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::args::{Cost, count, finite, seconds};
 use crate::clock::{self, ManualClock};
 use crate::errors::{config, from_core};
 use crate::python::Function;
+use crate::scope::{Asked, Place};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
@@ -39,20 +40,26 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_key
 ///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
 ///     dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
 ///     huge_pages: ask the kernel for huge pages under the table; with millions of keys they save time.
-///     clock: a ManualClock for tests; default: the machine's monotonic clock.
+///     clock: a ManualClock for tests; default: the machine's monotonic clock, or that of the scope.
+///     scope: where its keys live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine) or a
+///         HostScope; default: what TIDEGATE_SCOPE says, else private.
+///     name: which object of that scope it is; the same name is the same keys and levels.
+///     on_conflict: when it was last declared there with another rate or burst: "error", "keep" or "apply".
 ///
 /// Keys are bytes or text, which means its UTF-8 (with U+FFFD for lone surrogates); of any length, the empty one too.
 ///
 /// Raises:
-///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type.
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///         used, has no room for `max_keys`, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
-/// After `os.fork` the child has an independent copy.
+/// After `os.fork` the child has an independent copy of a private limiter, and shares one that has a scope.
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     pub(crate) core: Arc<tidegate::RateLimiter>,
     pub(crate) clock: Option<Py<ManualClock>>,
+    place: Place,
 }
 
 /// A quota made ready for one limiter by its `tier`; pass it to the calls of keys that have it.
@@ -129,9 +136,9 @@ impl RateLimiter {
     #[new]
     #[pyo3(signature = (rate, per = None, burst = None, *, max_keys = None, algorithm = None, fastest = None, queue = None,
                         block = None, warm_up = None, warm_up_from = None, enabled = None, dry_run = false,
-                        huge_pages = false, clock = None),
+                        huge_pages = false, clock = None, scope = None, name = None, on_conflict = None),
            text_signature = "(rate, per=None, burst=None, *, max_keys=100_000, algorithm='token_bucket', fastest=None, \
-queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, huge_pages=False, clock=None)")]
+queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, huge_pages=False, clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         rate: &Bound<'_, PyAny>,
@@ -148,6 +155,9 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         dry_run: bool,
         huge_pages: bool,
         clock: Option<&Bound<'_, ManualClock>>,
+        scope: Option<&Bound<'_, PyAny>>,
+        name: Option<&str>,
+        on_conflict: Option<&str>,
     ) -> PyResult<Self> {
         let py = rate.py();
         let core = |error: ConfigError| from_core(py, &error);
@@ -164,8 +174,13 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         limiter.warm_up = quota::warm_up(py, warm_up, warm_up_from)?;
         limiter.mode = Mode::of(enabled, dry_run);
         limiter.huge_pages = huge_pages;
-        let made = tidegate::RateLimiter::with_config(limiter, clock::source(clock)).map_err(core)?;
-        Ok(Self { core: Arc::new(made), clock: clock.map(|clock| clock.clone().unbind()) })
+        let (made, place) = Place::make(
+            py,
+            &Asked { scope, name, on_conflict, clock },
+            |arena, name, on_conflict| tidegate::RateLimiter::in_arena(arena, name, limiter, on_conflict),
+            || tidegate::RateLimiter::with_config(limiter, clock::source(clock)).map_err(core),
+        )?;
+        Ok(Self { core: Arc::new(made), clock: clock.map(|clock| clock.clone().unbind()), place })
     }
 
     /// What `check(key)` would answer; takes nothing, so `remaining` is what is there now.
@@ -334,6 +349,18 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         self.clock.as_ref().map(|clock| clock.clone_ref(py))
     }
 
+    /// Where its state lives: "process", "process:NAME" or "host:NAME".
+    #[getter]
+    fn scope(&self) -> String {
+        self.place.scope()
+    }
+
+    /// The name it was given, or None.
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        self.place.name()
+    }
+
     /// Keys that are live (not idle) now. Takes time in proportion to `max_keys`.
     fn __len__(&self, py: Python<'_>) -> usize {
         py.detach(|| self.core.len())
@@ -348,12 +375,13 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         let core = &slf.get().core;
         let (class, quota) = (slf.get_type().name()?, core.quota());
         Ok(format!(
-            "{class}({}, per={:?}, burst={}, max_keys={}, algorithm={:?})",
+            "{class}({}, per={:?}, burst={}, max_keys={}, algorithm={:?}{})",
             quota.count(),
             quota.period().as_secs_f64(),
             quota.burst(),
             core.max_keys(),
-            core.algorithm().name()
+            core.algorithm().name(),
+            slf.get().place.shown()
         ))
     }
 }

@@ -1,0 +1,223 @@
+//! `ConcurrencyLimiter`: the parts that do not wait, and the registration on which the waiting forms are built.
+
+pub(crate) mod permit;
+pub(crate) mod stats;
+pub(crate) mod waiter;
+
+use crate::args::{count, span};
+use crate::errors::from_core;
+use crate::python::Function;
+use crate::scope::{Asked, Place};
+use permit::ConcurrencyPermit;
+use pyo3::prelude::*;
+use stats::ConcurrencyStats;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate::limit::Mode;
+use tidegate::{Clock, ConcurrencyConfig};
+use waiter::Waiter;
+
+static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_permit");
+static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_permit_async");
+static DECORATE: Function = Function::new("tidegate._decorate", "decorate_limited");
+
+/// At most so many calls at once: each holds a permit while it runs.
+///
+///     reports = ConcurrencyLimiter(8, max_wait=2)
+///
+///     with reports.acquire(): ...                     # in a thread
+///     with await reports.acquire_async(): ...         # in a task
+///     @reports                                        # or round a function, sync or async
+///     async def render(): ...
+///
+/// Args:
+///     limit: the most at once, 1 to `max_limit`.
+///     max_wait: seconds (float or timedelta) for which the waiting forms wait; None or `math.inf`: as long as it takes.
+///     max_limit: what `set_limit` may raise it to, at most 4,096; default: the limit.
+///     scope: where its permits live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine) or a
+///         HostScope; default: what TIDEGATE_SCOPE says, else private.
+///     name: which object of that scope it is; the same name is the same limit.
+///     on_conflict: when it was last declared there with another limit: "error", "keep" or "apply".
+///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
+///     dry_run: count (`stats().would_deny`) and refuse nothing.
+///
+/// Who waits is served in the order of arrival within the process. In a scope that processes share, one that waits also looks
+/// again every 1 to 10 ms, for the others' releases cannot wake it; there is no order among processes. Permits of a process that
+/// dies come back at the first denial 10 ms later.
+///
+/// Raises:
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///         used, or holds another object of that name.
+///
+/// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
+/// After `os.fork` the child owns none of its parent's permits.
+#[pyclass(frozen, subclass, weakref, module = "tidegate")]
+#[derive(Debug)]
+pub(crate) struct ConcurrencyLimiter {
+    pub(crate) core: Arc<tidegate::ConcurrencyLimiter>,
+    /// None: no end.
+    max_wait: Option<Duration>,
+    place: Place,
+}
+
+/// `timeout=` of a waiting form, which may be left out.
+#[derive(Default)]
+enum Timeout {
+    #[default]
+    Own,
+    Given(Py<PyAny>),
+}
+
+impl FromPyObject<'_, '_> for Timeout {
+    type Error = Infallible;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> Result<Self, Infallible> {
+        Ok(Self::Given(value.to_owned().unbind()))
+    }
+}
+
+impl Timeout {
+    /// Seconds, a timedelta, or None.
+    fn or(self, py: Python<'_>, max_wait: Option<Duration>) -> PyResult<Bound<'_, PyAny>> {
+        match self {
+            Self::Given(timeout) => Ok(timeout.into_bound(py)),
+            Self::Own => Ok(max_wait.map(|wait| wait.as_secs_f64()).into_pyobject(py)?),
+        }
+    }
+}
+
+#[pymethods]
+impl ConcurrencyLimiter {
+    #[new]
+    #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, scope = None, name = None, on_conflict = None,
+                        enabled = None, dry_run = false),
+           text_signature = "(limit, max_wait=0, *, max_limit=None, scope=None, name=None, on_conflict='error', \
+enabled=None, dry_run=False)")]
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
+    fn new(
+        limit: &Bound<'_, PyAny>,
+        max_wait: Timeout,
+        max_limit: Option<&Bound<'_, PyAny>>,
+        scope: Option<&Bound<'_, PyAny>>,
+        name: Option<&str>,
+        on_conflict: Option<&str>,
+        enabled: Option<bool>,
+        dry_run: bool,
+    ) -> PyResult<Self> {
+        let py = limit.py();
+        let mut config = ConcurrencyConfig::new(whole("limit", limit)?);
+        if let Some(most) = max_limit {
+            config.max_limit = whole("max_limit", most)?;
+        }
+        config.mode = Mode::of(enabled, dry_run);
+        let max_wait = match max_wait {
+            Timeout::Own => Some(Duration::ZERO),
+            Timeout::Given(wait) if wait.is_none(py) => None,
+            Timeout::Given(wait) => span("max_wait", wait.bind(py))?,
+        };
+        let (core, place) = Place::make(
+            py,
+            &Asked { scope, name, on_conflict, clock: None },
+            |arena, name, on_conflict| tidegate::ConcurrencyLimiter::in_arena(arena, name, config, on_conflict),
+            || {
+                tidegate::ConcurrencyLimiter::with_config(config, Clock::monotonic())
+                    .map_err(|error| from_core(py, &error))
+            },
+        )?;
+        Ok(Self { core: Arc::new(core), max_wait, place })
+    }
+
+    /// A permit, or None when the limit is reached.
+    #[inline]
+    fn try_acquire(slf: &Bound<'_, Self>) -> Option<ConcurrencyPermit> {
+        let permit = slf.get().core.try_acquire()?;
+        Some(ConcurrencyPermit::new(slf.clone().unbind(), permit))
+    }
+
+    /// A permit, blocking this thread until one is free; Ctrl-C leaves none taken.
+    ///
+    /// Raises ConcurrencyLimitError after `timeout` seconds (left out: `max_wait`; None: waits as long as it takes).
+    #[pyo3(signature = (timeout = Timeout::Own), text_signature = "($self, timeout=...)")]
+    fn acquire<'py>(slf: &Bound<'py, Self>, timeout: Timeout) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        ACQUIRE.get(py)?.call1((slf, timeout.or(py, slf.get().max_wait)?))
+    }
+
+    /// A permit, suspending this task until one is free. A cancelled task passes what it was granted on to the next.
+    ///
+    /// Raises ConcurrencyLimitError after `timeout` seconds, as `acquire` does.
+    #[pyo3(signature = (timeout = Timeout::Own), text_signature = "($self, timeout=...)")]
+    fn acquire_async<'py>(slf: &Bound<'py, Self>, timeout: Timeout) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        ACQUIRE_ASYNC.get(py)?.call1((slf, timeout.or(py, slf.get().max_wait)?))
+    }
+
+    /// Decorates a function, which then runs under a permit; an `async def` stays one. Raises TypeError for generators and what
+    /// is no function.
+    #[pyo3(signature = (func, /))]
+    fn __call__<'py>(slf: &Bound<'py, Self>, func: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        DECORATE.get(slf.py())?.call1((slf, func))
+    }
+
+    /// A permit, unless the limit is reached or others wait; not counted as a denial.
+    fn _at_once(slf: &Bound<'_, Self>) -> Option<ConcurrencyPermit> {
+        let permit = slf.get().core.at_once()?;
+        Some(ConcurrencyPermit::new(slf.clone().unbind(), permit))
+    }
+
+    /// Joins those who wait; `callback` is called once, from any thread, when there is a permit to take.
+    fn _wait(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> Waiter {
+        Waiter::new(slf, callback)
+    }
+
+    /// Permits held now, in all processes of its scope.
+    #[getter]
+    fn in_use(&self) -> u32 {
+        self.core.in_use()
+    }
+
+    /// The most at once.
+    #[getter]
+    fn limit(&self) -> u32 {
+        self.core.limit()
+    }
+
+    /// Changes the limit, at most to `max_limit`; permits above a lower one stay until they are given back.
+    fn set_limit(&self, limit: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.set_limit(whole("limit", limit)?).map_err(|error| from_core(limit.py(), &error))
+    }
+
+    /// Seconds for which the waiting forms wait; `math.inf`: as long as it takes.
+    #[getter]
+    fn max_wait(&self) -> f64 {
+        self.max_wait.map_or(f64::INFINITY, |wait| wait.as_secs_f64())
+    }
+
+    /// Where its permits live: "process", "process:NAME" or "host:NAME".
+    #[getter]
+    fn scope(&self) -> String {
+        self.place.scope()
+    }
+
+    /// The name it was given, or None.
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        self.place.name()
+    }
+
+    /// Counts since the limiter was made.
+    fn stats(&self) -> ConcurrencyStats {
+        self.core.stats().into()
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (class, this) = (slf.get_type().name()?, slf.get());
+        let (limit, in_use, place) = (this.limit(), this.in_use(), this.place.shown());
+        Ok(format!("{class}({limit}, max_wait={:?}{place}, in_use={in_use})", this.max_wait()))
+    }
+}
+
+fn whole(field: &str, value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    count(field, value, u64::from(u32::MAX)).map(|n| n as u32)
+}

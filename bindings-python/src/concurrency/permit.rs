@@ -1,0 +1,100 @@
+//! `ConcurrencyPermit`: the right to run one call, and the context manager that gives it back.
+
+use super::ConcurrencyLimiter;
+use crate::python::Function;
+use pyo3::exceptions::PyResourceWarning;
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tidegate::pressure;
+
+static ENTER: Function = Function::new("tidegate._waiting", "enter_permit");
+static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
+
+/// The right to run one call: `with` and `async with` give it back at their end. One that is dropped gives itself back, with a
+/// ResourceWarning. In a child of fork its parent's permits do nothing.
+///
+/// May be given back on any thread, and more than once: only the first counts.
+#[pyclass(frozen, module = "tidegate")]
+#[derive(Debug)]
+pub(crate) struct ConcurrencyPermit {
+    limiter: Py<ConcurrencyLimiter>,
+    core: pressure::ConcurrencyPermit,
+    released: AtomicBool,
+}
+
+impl ConcurrencyPermit {
+    #[inline]
+    pub(crate) fn new(limiter: Py<ConcurrencyLimiter>, core: pressure::ConcurrencyPermit) -> Self {
+        Self { limiter, core, released: AtomicBool::new(false) }
+    }
+}
+
+#[pymethods]
+impl ConcurrencyPermit {
+    /// Gives it back. False where nothing was: it is back already, was taken back from a process that died, belongs to the parent
+    /// of this process, or comes from a limiter that is switched off or only watching.
+    #[inline]
+    fn release(&self) -> bool {
+        // Relaxed: the swap alone decides who is first; the core orders the release itself.
+        !self.released.swap(true, Ordering::Relaxed) && self.limiter.get().core.release(self.core)
+    }
+
+    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        _exc_type: &Bound<'_, PyAny>,
+        _exc_value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> bool {
+        self.release();
+        false
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        ENTER.get(slf.py())?.call1((slf,))
+    }
+
+    fn __aexit__<'py>(
+        slf: &Bound<'py, Self>,
+        _exc_type: &Bound<'_, PyAny>,
+        _exc_value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        EXIT.get(slf.py())?.call1((slf,))
+    }
+
+    fn __repr__(&self) -> String {
+        // Relaxed: a look, nothing is decided by it.
+        let released = if self.released.load(Ordering::Relaxed) { "True" } else { "False" };
+        format!("ConcurrencyPermit(released={released})")
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.limiter)
+    }
+}
+
+impl Drop for ConcurrencyPermit {
+    fn drop(&mut self) {
+        if !self.release() {
+            return;
+        }
+        // None while the interpreter shuts down.
+        let _ = Python::try_attach(|py| {
+            // Whoever drops it may be on the way out with an exception of its own.
+            let pending = PyErr::take(py);
+            let message = c"a permit of a ConcurrencyLimiter was dropped without release(); it is given back";
+            let warned = PyErr::warn(py, py.get_type::<PyResourceWarning>().as_any(), message, 1);
+            if let Err(error) = warned {
+                error.write_unraisable(py, None);
+            }
+            if let Some(error) = pending {
+                error.restore(py);
+            }
+        });
+    }
+}

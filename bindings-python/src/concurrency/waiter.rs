@@ -1,0 +1,65 @@
+//! A place in the line for a permit.
+
+use super::ConcurrencyLimiter;
+use super::permit::ConcurrencyPermit;
+use crate::waker::waker;
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tidegate::pressure::ConcurrencyListener;
+
+/// A place in the line for a permit. Dropping or cancelling it passes a permit that it was given on to the next.
+#[pyclass(frozen, module = "tidegate._tidegate")]
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    limiter: Py<ConcurrencyLimiter>,
+    seat: Mutex<Seat>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    /// None while it is looked at, and at the end. The core is never called under the lock: it may call Python functions of others.
+    listener: Option<ConcurrencyListener>,
+    is_cancelled: bool,
+}
+
+impl Waiter {
+    pub(crate) fn new(limiter: &Bound<'_, ConcurrencyLimiter>, callback: Py<PyAny>) -> Self {
+        let listener = Some(limiter.get().core.listen(&waker(callback)));
+        Self { limiter: limiter.clone().unbind(), seat: Mutex::new(Seat { listener, is_cancelled: false }) }
+    }
+
+    fn seat(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Waiter {
+    /// The permit, if it is there; else None, and the seconds after which to look again without having been called.
+    fn poll(&self, py: Python<'_>) -> (Option<ConcurrencyPermit>, f64) {
+        let Some(mut listener) = self.seat().listener.take() else { return (None, f64::INFINITY) };
+        if let Some(permit) = listener.take() {
+            return (Some(ConcurrencyPermit::new(self.limiter.clone_ref(py), permit)), 0.0);
+        }
+        let pause = listener.retry_in().map_or(f64::INFINITY, |pause| pause.as_secs_f64());
+        let mut seat = self.seat();
+        let rest = if seat.is_cancelled { Some(listener) } else { seat.listener.replace(listener) };
+        drop(seat);
+        drop(rest);
+        (None, pause)
+    }
+
+    /// Leaves the line.
+    fn cancel(&self) {
+        let mut seat = self.seat();
+        seat.is_cancelled = true;
+        let listener = seat.listener.take();
+        drop(seat);
+        drop(listener);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.limiter)
+    }
+}

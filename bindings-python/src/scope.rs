@@ -1,0 +1,216 @@
+//! Where an object's state lives: `scope=`, `name=` and `on_conflict=` of every constructor.
+
+use crate::args::count;
+use crate::clock::ManualClock;
+use crate::errors::{self, config, from_core, wrong_type};
+use pyo3::exceptions::PyRuntimeWarning;
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyString, PyTuple};
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tidegate::arena::{ArenaError, HostOptions};
+use tidegate::{Arena, OnConflict, Scope};
+
+/// An arena of this machine with options, as a value for `scope=`; `"host:orders"` is the one without.
+///
+/// Args:
+///     name: the arena's name.
+///     path: the directory of its file, on memory that the processes share; default: TIDEGATE_DIR in the environment, else
+///         /dev/shm/tidegate-UID.
+///     capacity: bytes, taken when the file is made (default 16 MiB); it never grows.
+///     group: a group, by name or number, that may use the file as well: for containers that run as different users.
+///
+/// Opens nothing by itself. Immutable, so safe on any thread; pickles.
+///
+/// Raises:
+///     ConfigError: a name that is none.
+#[pyclass(frozen, eq, hash, module = "tidegate")]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct HostScope {
+    /// The arena's name.
+    #[pyo3(get)]
+    name: String,
+    /// The directory of its file, or None.
+    #[pyo3(get)]
+    path: Option<PathBuf>,
+    /// Bytes, or None.
+    #[pyo3(get)]
+    capacity: Option<usize>,
+    /// The group that may use it, or None.
+    #[pyo3(get)]
+    group: Option<String>,
+}
+
+#[pymethods]
+impl HostScope {
+    #[new]
+    #[pyo3(signature = (name, path = None, capacity = None, group = None))]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        path: Option<PathBuf>,
+        capacity: Option<&Bound<'_, PyAny>>,
+        group: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        Scope::parse(&format!("host:{name}")).map_err(|error| errors::arena(py, &error))?;
+        let capacity = capacity.map(|bytes| count("capacity", bytes, usize::MAX as u64)).transpose()?;
+        let group = match group {
+            Some(group) if group.is_instance_of::<PyString>() || group.is_instance_of::<PyInt>() => {
+                Some(group.str()?.to_string())
+            }
+            Some(group) => return Err(wrong_type("group", "a group's name or number", group)),
+            None => None,
+        };
+        Ok(Self { name: name.to_owned(), path, capacity: capacity.map(|bytes| bytes as usize), group })
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let Self { name, path, capacity, group } = slf.get();
+        let path = path.as_ref().map(|path| path.as_os_str());
+        (slf.get_type(), (name, path, capacity, group)).into_pyobject(slf.py())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let Self { name, path, capacity, group } = slf.get();
+        let mut text = format!("{}({name:?}", slf.get_type().name()?);
+        if let Some(path) = path {
+            text += &format!(", path={path:?}");
+        }
+        if let Some(bytes) = capacity {
+            text += &format!(", capacity={bytes}");
+        }
+        if let Some(group) = group {
+            text += &format!(", group={group:?}");
+        }
+        Ok(text + ")")
+    }
+}
+
+impl HostScope {
+    fn options(&self) -> HostOptions {
+        let Self { name, path, capacity, group } = self;
+        let mut options = HostOptions::new(name);
+        (options.path, options.capacity, options.group) = (path.clone(), *capacity, group.clone());
+        options
+    }
+}
+
+/// What a constructor was told of the place.
+pub(crate) struct Asked<'a, 'py> {
+    pub(crate) scope: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) on_conflict: Option<&'a str>,
+    pub(crate) clock: Option<&'a Bound<'py, ManualClock>>,
+}
+
+/// Where an object lives, as it shows it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    scope: Scope,
+    name: Option<String>,
+}
+
+impl Place {
+    /// The object itself: `in_arena` makes it where a named scope was asked for, else `private` does.
+    pub(crate) fn make<T: Send>(
+        py: Python<'_>,
+        asked: &Asked<'_, '_>,
+        in_arena: impl FnOnce(&Arc<Arena>, &str, OnConflict) -> Result<T, ArenaError> + Send,
+        private: impl FnOnce() -> PyResult<T>,
+    ) -> PyResult<(T, Self)> {
+        let fail = |error: ArenaError| errors::arena(py, &error);
+        let on_conflict = match asked.on_conflict {
+            Some(text) => text.parse().map_err(|error| from_core(py, &error))?,
+            None => OnConflict::default(),
+        };
+        let (given, name) = (Given::of(asked.scope)?, asked.name);
+        let place = Self { scope: given.read().map_err(fail)?, name: name.map(str::to_owned) };
+        if place.scope == Scope::Process {
+            return Ok((private()?, place));
+        }
+        if asked.clock.is_some() {
+            let message = format!(
+                "clock: the scope {} has a clock of its own, which all its processes read; leave clock out, or say \
+                 scope=\"process\" to test on a ManualClock",
+                place.scope
+            );
+            return Err(config(py, message));
+        }
+        // Detached: making names waits for other processes that do.
+        let opened = py.detach(|| given.place(name)).map_err(fail)?;
+        let Some((arena, name)) = opened else { return Ok((private()?, place)) };
+        say_notices(py, &arena)?;
+        let made = py.detach(|| in_arena(&arena, name, on_conflict)).map_err(fail)?;
+        Ok((made, place))
+    }
+
+    /// `"process"`, `"process:NAME"` or `"host:NAME"`.
+    pub(crate) fn scope(&self) -> String {
+        self.scope.to_string().trim_matches('"').to_owned()
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// For a `repr`: what differs from the default.
+    pub(crate) fn shown(&self) -> String {
+        let name = self.name.as_ref().map(|name| format!(", name={name:?}")).unwrap_or_default();
+        match self.scope {
+            Scope::Process => name,
+            _ => format!(", scope={}{name}", self.scope),
+        }
+    }
+}
+
+/// `scope=` as it was given.
+enum Given {
+    Nothing,
+    Text(String),
+    Host(HostOptions),
+}
+
+impl Given {
+    fn of(scope: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let Some(scope) = scope else { return Ok(Self::Nothing) };
+        if let Ok(text) = scope.cast::<PyString>() {
+            return Ok(Self::Text(text.to_string_lossy().into_owned()));
+        }
+        match scope.cast::<HostScope>() {
+            Ok(host) => Ok(Self::Host(host.get().options())),
+            Err(_) => Err(wrong_type("scope", "\"process\", \"process:NAME\", \"host:NAME\" or a HostScope", scope)),
+        }
+    }
+
+    fn read(&self) -> Result<Scope, ArenaError> {
+        match self {
+            Self::Nothing => Scope::from_env(),
+            Self::Text(text) => Scope::parse(text),
+            Self::Host(options) => Ok(Scope::Host(options.name.clone())),
+        }
+    }
+
+    fn place<'a>(&self, name: Option<&'a str>) -> Result<Option<(Arc<Arena>, &'a str)>, ArenaError> {
+        match self {
+            Self::Nothing => Scope::place(None, name),
+            Self::Text(text) => Scope::place(Some(text), name),
+            Self::Host(options) => Scope::place_in(options, name).map(Some),
+        }
+    }
+}
+
+/// What an arena has to say once, as a RuntimeWarning.
+fn say_notices(py: Python<'_>, arena: &Arena) -> PyResult<()> {
+    static SAID: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    for notice in arena.notices() {
+        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = said.get_or_insert_default().insert(notice.clone());
+        drop(said);
+        if fresh {
+            PyErr::warn(py, py.get_type::<PyRuntimeWarning>().as_any(), &CString::new(notice)?, 1)?;
+        }
+    }
+    Ok(())
+}
