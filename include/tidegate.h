@@ -1369,6 +1369,21 @@ void tg_arena_free(tg_arena *arena);
 tg_status tg_arena_clock(const tg_arena *arena, tg_clock **clock);
 
 /**
+ * Writes what is worth saying once of this arena (another layout of it is in use by older programs, ...) and a NUL into the
+ * size bytes of buffer: a line each, ended by \n; "" when there is nothing. *length (may be NULL): without the NUL.
+ * `fputs(buffer, stderr);`
+ *
+ * Ownership: borrows all. buffer may be NULL when size is 0, to ask for the length.
+ * Thread safety: any thread, at any time.
+ * Errors: TG_NULL (arena; buffer with a size), TG_BUFFER (too few bytes; nothing is written but *length).
+ * Since: 0.1
+ */
+tg_status tg_arena_notices(const tg_arena *arena,
+                           char *buffer,
+                           size_t size,
+                           size_t *length);
+
+/**
  * Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are not
  * given out again. TG_OK, or TG_EMPTY when there is no such name.
  *

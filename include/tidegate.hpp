@@ -100,10 +100,62 @@ public:
     const tg_clock *get() const noexcept { return handle_.get(); }
 
 private:
+    friend class Arena;
     using Owner = detail::Handle<tg_clock, tg_clock_free>;
     explicit Clock(Owner handle) : handle_(std::move(handle)) {}
     Owner handle_;
 };
+
+/// Memory in which named objects live, for all processes of the machine or all threads of this process. All but moving and
+/// destroying may be called from any thread. Objects in it keep it open: it may go before them.
+class Arena {
+public:
+    explicit Arena(const tg_arena_config &config) : handle_(detail::make<Owner>(tg_arena_open, &config)) {}
+    /// Arena::host("orders"): the same for every process that says so.
+    static Arena host(const char *name) {
+        tg_arena_config config = TG_ARENA_CONFIG_INIT;
+        config.name = name;
+        return Arena(config);
+    }
+    static Arena process(const char *name) { return Arena(detail::make<Owner>(tg_arena_process, name)); }
+    /// "host:orders", "process:orders" or "process" (nothing); nullptr: what TIDEGATE_SCOPE says.
+    static std::optional<Arena> from_scope(const char *scope = nullptr) {
+        Owner opened = detail::make<Owner>(tg_arena_from_scope, scope);
+        return opened ? std::optional<Arena>(Arena(std::move(opened))) : std::nullopt;
+    }
+
+    /// The clock of everything in it.
+    Clock clock() const { return Clock(detail::make<Clock::Owner>(tg_arena_clock, get())); }
+    /// What is worth saying once, a line each.
+    std::string notices() const {
+        return detail::text([&](auto... out) { return tg_arena_notices(get(), out...); });
+    }
+    /// False when there was no such name.
+    bool remove(const char *name) const { return checked(tg_arena_remove(get(), name)) == TG_OK; }
+    const tg_arena *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_arena, tg_arena_free>;
+    explicit Arena(Owner handle) : handle_(std::move(handle)) {}
+    Owner handle_;
+};
+
+/// A name in an arena: TokenBucket("400/s", 800, {arena, "checkout"}).
+struct Place {
+    const Arena &arena;
+    const char *name;
+    tg_on_conflict on_conflict = TG_ON_CONFLICT_ERROR;
+};
+
+namespace detail {
+template <class Config>
+Config at(Config config, const Place &place) {
+    config.arena = place.arena.get();
+    config.name = place.name;
+    config.on_conflict = place.on_conflict;
+    return config;
+}
+} // namespace detail
 
 /// A token bucket. All but moving and destroying may be called from any thread.
 class TokenBucket {
@@ -112,6 +164,8 @@ public:
     /// TokenBucket("400/s"), TokenBucket("400/s", 800)
     explicit TokenBucket(const char *rate, std::uint64_t burst = TG_BURST_OF_RATE, const Clock *clock = nullptr)
         : TokenBucket(config(rate, burst, clock)) {}
+    TokenBucket(const char *rate, std::uint64_t burst, const Place &place)
+        : TokenBucket(detail::at(config(rate, burst, nullptr), place)) {}
 
     bool try_acquire(std::uint32_t n = 1) const { return checked(tg_bucket_try_acquire(get(), n)) == TG_OK; }
 
@@ -181,6 +235,8 @@ public:
     /// RateLimiter("100/min"), RateLimiter("100/min", 20)
     explicit RateLimiter(const char *rate, std::uint64_t burst = TG_BURST_OF_RATE, const Clock *clock = nullptr)
         : RateLimiter(config(rate, burst, clock)) {}
+    RateLimiter(const char *rate, std::uint64_t burst, const Place &place)
+        : RateLimiter(detail::at(config(rate, burst, nullptr), place)) {}
 
     bool try_acquire(Key key, std::uint32_t n = 1) const {
         return checked(tg_limiter_try_acquire(get(), key.data(), key.size(), n)) == TG_OK;
@@ -506,6 +562,88 @@ public:
 
 private:
     using Owner = detail::Handle<tg_breaker, tg_breaker_free>;
+    Owner handle_;
+};
+
+/// The right to run one call, given back when destroyed. Not for sharing between threads; must not outlive its limiter. In a
+/// child of fork() it is the parent's, and goes without effect.
+class ConcurrencyPermit {
+public:
+    ConcurrencyPermit(const tg_concurrency *limiter, tg_concurrency_permit permit) noexcept : limiter_(limiter), permit_(permit) {}
+    ConcurrencyPermit(ConcurrencyPermit &&other) noexcept
+        : limiter_(std::exchange(other.limiter_, nullptr)), permit_(other.permit_) {}
+    ConcurrencyPermit &operator=(ConcurrencyPermit &&other) noexcept {
+        ConcurrencyPermit taken(std::move(other));
+        std::swap(limiter_, taken.limiter_);
+        std::swap(permit_, taken.permit_);
+        return *this;
+    }
+    ConcurrencyPermit(const ConcurrencyPermit &) = delete;
+    ConcurrencyPermit &operator=(const ConcurrencyPermit &) = delete;
+    ~ConcurrencyPermit() {
+        if (limiter_) tg_concurrency_release(limiter_, permit_);
+    }
+
+    /// Gives it back now. False: there was nothing to give back.
+    bool release() {
+        auto limiter = std::exchange(limiter_, nullptr);
+        return limiter && checked(tg_concurrency_release(limiter, permit_)) == TG_OK;
+    }
+
+private:
+    const tg_concurrency *limiter_;
+    tg_concurrency_permit permit_;
+};
+
+/// At most so many calls at once. All but moving and destroying may be called from any thread.
+class ConcurrencyLimiter {
+public:
+    explicit ConcurrencyLimiter(const tg_concurrency_config &config)
+        : handle_(detail::make<Owner>(tg_concurrency_new, &config)) {}
+    explicit ConcurrencyLimiter(std::uint32_t limit) : ConcurrencyLimiter(config(limit)) {}
+    ConcurrencyLimiter(std::uint32_t limit, const Place &place) : ConcurrencyLimiter(detail::at(config(limit), place)) {}
+
+    /// Nothing when the limit is reached.
+    std::optional<ConcurrencyPermit> try_acquire() const {
+        tg_concurrency_permit permit = {0, 0};
+        return taken(tg_concurrency_try_acquire(get(), &permit), permit);
+    }
+    /// Waits for a permit; nothing at the deadline. No timeout: as long as it takes.
+    std::optional<ConcurrencyPermit> acquire(std::optional<Nanoseconds> timeout = std::nullopt) const {
+        tg_concurrency_permit permit = {0, 0};
+        return taken(tg_concurrency_acquire(get(), timeout ? detail::ns(*timeout) : TG_NEVER, &permit), permit);
+    }
+
+    std::uint32_t limit() const {
+        std::uint32_t limit = 0;
+        checked(tg_concurrency_limit(get(), &limit));
+        return limit;
+    }
+    void set_limit(std::uint32_t limit) const { checked(tg_concurrency_set_limit(get(), limit)); }
+    std::uint32_t in_use() const {
+        std::uint32_t permits = 0;
+        checked(tg_concurrency_in_use(get(), &permits));
+        return permits;
+    }
+    tg_concurrency_snapshot stats() const {
+        tg_concurrency_snapshot snapshot = TG_CONCURRENCY_SNAPSHOT_INIT;
+        checked(tg_concurrency_stats(get(), &snapshot));
+        return snapshot;
+    }
+    const tg_concurrency *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_concurrency, tg_concurrency_free>;
+    /// C++17 does not say in which order arguments are evaluated: the permit comes by reference.
+    std::optional<ConcurrencyPermit> taken(tg_status status, const tg_concurrency_permit &permit) const {
+        if (checked(status) != TG_OK) return std::nullopt;
+        return std::optional<ConcurrencyPermit>(std::in_place, get(), permit);
+    }
+    static tg_concurrency_config config(std::uint32_t limit) {
+        tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
+        config.limit = limit;
+        return config;
+    }
     Owner handle_;
 };
 

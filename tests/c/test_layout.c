@@ -28,6 +28,7 @@ static tg_breaker *breaker_;
 static tg_queue *queue_;
 static tg_limiter *limiter_;
 static tg_limit_set *set_;
+static tg_concurrency *concurrency_;
 
 /* A caller whose header is older: what it does not know is at its default, and what lies behind is left alone. */
 static void an_older_callers_structs_are_understood(void) {
@@ -55,6 +56,32 @@ static void an_older_callers_structs_are_understood(void) {
     tg_bucket_free(bucket);
 }
 
+/* Before there were arenas: their fields are not looked at. */
+static void a_caller_that_knows_no_arenas_is_understood(void) {
+    tg_bucket_config bucket_config = TG_BUCKET_CONFIG_INIT;
+    tg_limiter_config limiter_config = TG_LIMITER_CONFIG_INIT;
+    tg_breaker_config breaker_config = TG_BREAKER_CONFIG_INIT;
+    tg_bucket *bucket = NULL;
+    tg_limiter *limiter = NULL;
+    tg_breaker *breaker = NULL;
+    CHECK_EQ(offsetof(tg_bucket_config, arena), 80);
+    CHECK_EQ(offsetof(tg_limiter_config, arena), 136);
+    CHECK_EQ(offsetof(tg_breaker_config, arena), 112);
+    bucket_config.struct_size = 80;
+    limiter_config.struct_size = 136;
+    breaker_config.struct_size = 112;
+    bucket_config.rate = limiter_config.rate = "1/h";
+    memset(&bucket_config.arena, 0x77, sizeof bucket_config - 80);
+    memset(&limiter_config.arena, 0x77, sizeof limiter_config - 136);
+    memset(&breaker_config.arena, 0x77, sizeof breaker_config - 112);
+    CHECK_EQ(tg_bucket_new(&bucket_config, &bucket), TG_OK);
+    CHECK_EQ(tg_limiter_new(&limiter_config, &limiter), TG_OK);
+    CHECK_EQ(tg_breaker_new(&breaker_config, &breaker), TG_OK);
+    tg_bucket_free(bucket);
+    tg_limiter_free(limiter);
+    tg_breaker_free(breaker);
+}
+
 static void odd_sizes_are_refused(void) {
     tg_bucket_config bucket = TG_BUCKET_CONFIG_INIT;
     tg_breaker_config breaker = TG_BREAKER_CONFIG_INIT;
@@ -74,12 +101,17 @@ static void odd_sizes_are_refused(void) {
     tg_told told = TG_TOLD_INIT;
     tg_limiter *l = NULL;
     tg_client_address *a = NULL;
+    tg_arena_config arena = TG_ARENA_CONFIG_INIT;
+    tg_concurrency_config concurrency = TG_CONCURRENCY_CONFIG_INIT;
+    tg_concurrency_snapshot concurrency_snapshot = TG_CONCURRENCY_SNAPSHOT_INIT;
+    tg_arena *r = NULL;
+    tg_concurrency *p = NULL;
     tg_tier tier;
     char text[64];
     bucket.rate = quota.rate = limiter.rate = "1/s";
     queue.capacity = 1;
     REFUSES_ODD_SIZES(tg_bucket_config, 56, bucket, tg_bucket_new(&bucket, &b));
-    REFUSES_ODD_SIZES(tg_breaker_config, sizeof(tg_breaker_config), breaker, tg_breaker_new(&breaker, &c));
+    REFUSES_ODD_SIZES(tg_breaker_config, 112, breaker, tg_breaker_new(&breaker, &c));
     REFUSES_ODD_SIZES(tg_queue_config, sizeof(tg_queue_config), queue, tg_queue_new(&queue, &q));
     REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_bucket_set_quota(bucket_, &quota));
     REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_bucket_quota(bucket_, &quota));
@@ -89,7 +121,7 @@ static void odd_sizes_are_refused(void) {
     REFUSES_ODD_SIZES(tg_breaker_snapshot, sizeof(tg_breaker_snapshot), breaker_snapshot, tg_breaker_stats(breaker_, &breaker_snapshot));
     REFUSES_ODD_SIZES(tg_queue_snapshot, sizeof(tg_queue_snapshot), queue_snapshot, tg_queue_stats(queue_, &queue_snapshot));
     REFUSES_ODD_SIZES(tg_event, sizeof(tg_event), event, tg_breaker_next_event(breaker_, 0, &event));
-    REFUSES_ODD_SIZES(tg_limiter_config, sizeof(tg_limiter_config), limiter, tg_limiter_new(&limiter, &l));
+    REFUSES_ODD_SIZES(tg_limiter_config, 136, limiter, tg_limiter_new(&limiter, &l));
     REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, (limiter.fastest = &quota, tg_limiter_new(&limiter, &l)));
     REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_limiter_tier(limiter_, &quota, &tier));
     REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, tg_limiter_set_quota(limiter_, &quota));
@@ -102,7 +134,10 @@ static void odd_sizes_are_refused(void) {
     REFUSES_ODD_SIZES(tg_client_address_config, sizeof(tg_client_address_config), address, tg_client_address_new(&address, &a));
     REFUSES_ODD_SIZES(tg_told, sizeof(tg_told), told, tg_http_tell(&decision, 0, &told));
     REFUSES_ODD_SIZES(tg_told, sizeof(tg_told), told, tg_http_rate_limit("a", &told, NULL, text, sizeof text, NULL));
-    CHECK(!b && !c && !q && !l && !a);
+    REFUSES_ODD_SIZES(tg_arena_config, sizeof(tg_arena_config), arena, tg_arena_open(&arena, &r));
+    REFUSES_ODD_SIZES(tg_concurrency_config, sizeof(tg_concurrency_config), concurrency, tg_concurrency_new(&concurrency, &p));
+    REFUSES_ODD_SIZES(tg_concurrency_snapshot, sizeof(tg_concurrency_snapshot), concurrency_snapshot, tg_concurrency_stats(concurrency_, &concurrency_snapshot));
+    CHECK(!b && !c && !q && !l && !a && !r && !p);
     CHECK_EQ(tg_limiter_try_acquire(limiter_, "a", 1, 1), TG_OK);
     CHECK_EQ(tg_bucket_try_acquire(bucket_, 1), TG_OK); /* the refused checks took nothing */
 }
@@ -158,8 +193,12 @@ int main(void) {
     CHECK_EQ(tg_queue_new(&queue, &queue_), TG_OK);
     CHECK_EQ(tg_limiter_new(&limiter, &limiter_), TG_OK);
     CHECK_EQ(tg_limit_set_new(&(tg_limit_member){"user", NULL, limiter_}, 1, &set_), TG_OK);
+    tg_concurrency_config concurrency = TG_CONCURRENCY_CONFIG_INIT;
+    concurrency.limit = 1;
+    CHECK_EQ(tg_concurrency_new(&concurrency, &concurrency_), TG_OK);
     RUN(odd_sizes_are_refused);
     RUN(an_older_callers_structs_are_understood);
+    RUN(a_caller_that_knows_no_arenas_is_understood);
     RUN(a_newer_callers_unused_settings_are_fine_and_used_ones_refused);
     RUN(answers_leave_the_size_and_what_lies_behind_alone);
     RUN(the_struct_may_end_where_the_memory_ends);
@@ -168,5 +207,6 @@ int main(void) {
     tg_queue_free(queue_);
     tg_limit_set_free(set_);
     tg_limiter_free(limiter_);
+    tg_concurrency_free(concurrency_);
     return check_failed != 0;
 }

@@ -113,55 +113,59 @@ impl Table {
     /// Applies `op` to the key's state: one exchange, or nothing.
     #[inline]
     pub(super) fn apply<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, now: Now, op: &O) -> O::Answer {
+        // Straight on: a loop here would cost every decision the compiler's preparations for its second round.
+        self.attempt(kind, key, now, op).unwrap_or_else(|| self.persist(kind, key, now, op))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn persist<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, now: Now, op: &O) -> O::Answer {
+        (0..PATIENCE).find_map(|_| self.attempt(kind, key, now, op)).unwrap_or_else(|| op.give_up())
+    }
+
+    /// `None`: somebody else was faster, or had to be helped; look again.
+    #[inline(always)]
+    fn attempt<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, now: Now, op: &O) -> Option<O::Answer> {
         let tag = key.tag();
         let at = key.line(self.lines.len());
         let line = &self.lines[at];
-        for _ in 0..PATIENCE {
-            // Acquire: the search below sees every insertion that this header has seen.
-            let header = Header(line.header.load(Ordering::Acquire));
-            if header.epochs_behind(epoch(kind, now)) > 0 {
-                self.sweep(kind, line, header, now);
-                continue;
+        // Acquire: the search below sees every insertion that this header has seen.
+        let header = Header(line.header.load(Ordering::Acquire));
+        if header.epochs_behind(epoch(kind, now)) > 0 {
+            self.sweep(kind, line, header, now);
+            return None;
+        }
+        let Some((index, found)) = line.find(tag) else { return self.absent(kind, at, tag, header, now, op) };
+        // Acquire: read after the cell, so that an insertion which is not finished is seen here.
+        let header = Header(line.header.load(Ordering::Acquire));
+        if header.is_busy() && header.tag() == tag {
+            self.help(kind, at, header, now);
+            return None;
+        }
+        let place = Place(at * CELLS + index);
+        let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
+        match op.judge(Spot::Own(place), cell::state(found), now) {
+            Step::Keep(answer) => {
+                // What is elsewhere belonged to the key only if the cell still does. Acquire: read after it.
+                let same = !K::ELSEWHERE || line.cells[index].load(Ordering::Acquire) == found;
+                same.then_some(answer)
             }
-            let Some((index, found)) = line.find(tag) else {
-                match self.absent(kind, at, tag, header, now, op) {
-                    Some(answer) => return answer,
-                    None => continue,
+            Step::Put(state, answer) => {
+                if K::ELSEWHERE && !op.claim(place, now) {
+                    return None;
                 }
-            };
-            // Acquire: read after the cell, so that an insertion which is not finished is seen here.
-            let header = Header(line.header.load(Ordering::Acquire));
-            if header.is_busy() && header.tag() == tag {
-                self.help(kind, at, header, now);
-                continue;
-            }
-            let place = Place(at * CELLS + index);
-            let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
-            match op.judge(Spot::Own(place), cell::state(found), now) {
-                Step::Keep(answer) => {
-                    // What is elsewhere belonged to the key only if the cell still does. Acquire: read after it.
-                    if K::ELSEWHERE && line.cells[index].load(Ordering::Acquire) != found {
-                        continue;
-                    }
-                    return answer;
+                // AcqRel: releases what this operation did to whoever reads the cell next, and its predecessor's to this one.
+                // Relaxed on failure: the cell is searched for again.
+                let new = cell::pack(tag, state);
+                if line.cells[index].compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                    return Some(answer);
                 }
-                Step::Put(state, answer) => {
-                    if K::ELSEWHERE && !op.claim(place, now) {
-                        continue;
-                    }
-                    // AcqRel: releases what this operation did to whoever reads the cell next, and its predecessor's to this one.
-                    // Relaxed on failure: the cell is searched for again.
-                    let new = cell::pack(tag, state);
-                    if line.cells[index].compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                        return answer;
-                    }
-                    if K::ELSEWHERE {
-                        op.unclaim(place, now);
-                    }
+                if K::ELSEWHERE {
+                    op.unclaim(place, now);
                 }
+                None
             }
         }
-        op.give_up()
     }
 
     /// The key has no cell. `None`: look again.
