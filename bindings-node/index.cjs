@@ -8,6 +8,7 @@ const { RateLimiter, Tier } = require('./lib/limiter.cjs');
 const { LimitSet } = require('./lib/limit_set.cjs');
 const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
+const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
 const { HostScope } = require('./lib/scope.cjs');
 const { ManualClock } = require('./lib/clock.cjs');
 const {
@@ -32,6 +33,8 @@ module.exports = {
   CircuitBreaker,
   Permit,
   BoundedQueue,
+  ConcurrencyLimiter,
+  ConcurrencyPermit,
   HostScope,
   ManualClock,
   ArenaError,

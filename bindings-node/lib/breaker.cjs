@@ -3,6 +3,7 @@
 const { types } = require('node:util');
 const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
+const { disposable } = require('./dispose.cjs');
 const { CircuitOpenError, TidegateError } = require('./errors.cjs');
 const { create } = require('./scope.cjs');
 
@@ -303,11 +304,6 @@ class Permit {
 }
 
 // `using permit = breaker.acquire()`: leaving the block without a report is a cancelled call.
-if (Symbol.dispose !== undefined) {
-  const value = function () {
-    this.release();
-  };
-  Object.defineProperty(Permit.prototype, Symbol.dispose, { value, writable: true, configurable: true });
-}
+disposable(Permit);
 
 module.exports = { CircuitBreaker, Permit };

@@ -87,14 +87,14 @@ function options(value, where, known) {
   return copy;
 }
 
-/** `{ timeoutMs, signal }` of a waiting form. */
-function waiting(value, where) {
-  if (value === undefined) return { timeoutMs: Infinity, signal: undefined };
+/** `{ timeoutMs, signal }` of a waiting form; `unsaid` is the longest wait where nothing is said of it. */
+function waiting(value, where, unsaid = Infinity) {
+  if (value === undefined) return { timeoutMs: unsaid, signal: undefined };
   const { timeoutMs, signal } = options(value, where, ['timeoutMs', 'signal']);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw typeError(`${where}: signal must be an AbortSignal, got ${show(signal)}`);
   }
-  return { timeoutMs: patience(timeoutMs, 'timeoutMs'), signal };
+  return { timeoutMs: timeoutMs === undefined ? unsaid : patience(timeoutMs, 'timeoutMs'), signal };
 }
 
 function callable(value, name) {

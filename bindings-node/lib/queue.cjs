@@ -2,9 +2,10 @@
 
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
-const { after, selectClock } = require('./clock.cjs');
+const { selectClock } = require('./clock.cjs');
 const { QueueClosedError, QueueEmptyError, QueueFullError } = require('./errors.cjs');
 const { Ring } = require('./ring.cjs');
+const { join } = require('./waiters.cjs');
 
 const { queue } = addon;
 /** What an operation came to, by src/queue.rs. */
@@ -62,12 +63,12 @@ class BoundedQueue {
 
   async push(item, options = undefined) {
     select(this, 'push');
-    const { timeoutMs, signal } = check.waiting(options, 'push');
-    signal?.throwIfAborted();
+    const waiting = check.waiting(options, 'push');
+    waiting.signal?.throwIfAborted();
     const outcome = this.#offer(item, 'push');
     if (outcome <= OK_DROPPED_OLDEST) return;
     if (outcome === CLOSED) throw new QueueClosedError();
-    await wait(this.#pushers, item, timeoutMs, signal, () => new QueueFullError(undefined, this.#retryAfterMs));
+    await join(this.#pushers, { item }, waiting, () => new QueueFullError(undefined, this.#retryAfterMs));
   }
 
   tryPop() {
@@ -83,11 +84,11 @@ class BoundedQueue {
 
   async pop(options = undefined) {
     select(this, 'pop');
-    const { timeoutMs, signal } = check.waiting(options, 'pop');
-    signal?.throwIfAborted();
+    const waiting = check.waiting(options, 'pop');
+    waiting.signal?.throwIfAborted();
     if (this.#take('pop')) return this.#deliver();
     if (words[1] === CLOSED) throw new QueueClosedError();
-    return wait(this.#poppers, undefined, timeoutMs, signal, () => new QueueEmptyError());
+    return join(this.#poppers, {}, waiting, () => new QueueEmptyError());
   }
 
   async *[Symbol.asyncIterator]() {
@@ -196,23 +197,6 @@ class BoundedQueue {
   #dismiss() {
     for (const waiter of [...this.#pushers, ...this.#poppers]) waiter.refuse(new QueueClosedError());
   }
-}
-
-/** Joins `waiters` until granted, refused, timed out or aborted. */
-function wait(waiters, item, timeoutMs, signal, timedOut) {
-  return new Promise((resolve, reject) => {
-    const leave = (how, value) => {
-      waiters.delete(waiter);
-      cancel();
-      signal?.removeEventListener('abort', abort);
-      how(value);
-    };
-    const abort = () => leave(reject, signal.reason);
-    const waiter = { item, grant: (value) => leave(resolve, value), refuse: (error) => leave(reject, error) };
-    const cancel = after(timeoutMs, () => leave(reject, timedOut()));
-    signal?.addEventListener('abort', abort);
-    waiters.add(waiter);
-  });
 }
 
 module.exports = { BoundedQueue };

@@ -79,8 +79,11 @@ function create(operation, instance, { scope, name, onConflict, clock }, ...own)
   } catch (error) {
     throw asArenaError(error);
   }
-  const domain = lives === undefined ? clock : `${lives} ${host?.path ?? ''}`;
-  return { id: words[0], clock, domain };
+  const id = words[0];
+  const [at, ...notices] = lives?.split('\n') ?? [];
+  for (const notice of notices) process.emitWarning(notice, 'TidegateWarning');
+  const domain = lives === undefined ? clock : `${at} ${host?.path ?? ''}`;
+  return { id, clock, domain };
 }
 
 function asArenaError(error) {

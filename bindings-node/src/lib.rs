@@ -7,6 +7,7 @@
 mod breaker;
 mod bucket;
 mod clock;
+mod concurrency;
 mod convert;
 mod failure;
 mod http;
@@ -48,7 +49,9 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     http::export_clients(&Kind::new(env, exports, "clientAddress", Rc::clone(&clients), io)?)?;
     http::export_lists(&Kind::new(env, exports, "accessList", Rc::clone(&lists), io)?)?;
     breaker::export(&Kind::new(env, exports, "breaker", Rc::clone(&breakers), io)?, Rc::clone(&clocks))?;
-    queue::export(&Kind::new(env, exports, "queue", Rc::clone(&queues), io)?, clocks)?;
+    queue::export(&Kind::new(env, exports, "queue", Rc::clone(&queues), io)?, Rc::clone(&clocks))?;
+    let limits_at_once = Rc::new(Table::new());
+    concurrency::export(&Kind::new(env, exports, "concurrency", Rc::clone(&limits_at_once), io)?, clocks)?;
 
     let probe = Kind::new(env, exports, "probe", Rc::new(Table::<()>::new()), io)?;
     probe
@@ -60,7 +63,8 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         .operation("alive", move |_, io, _| {
             let limits = buckets.len() + limiters.len() + tiers.len() + sets.len();
             let http = clients.len() + lists.len();
-            io.set([(limits + http + breakers.len() + queues.len()) as f64]);
+            let pressure = queues.len() + limits_at_once.len();
+            io.set([(limits + http + breakers.len() + pressure) as f64]);
             Ok(Reply::Nothing)
         })?;
     Ok(())

@@ -5,7 +5,9 @@ use crate::failure::Failure;
 use crate::io::Io;
 use crate::raw::{Answer, Call, Reply};
 use crate::table::Table;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::iter;
+use std::sync::{Arc, Mutex, PoisonError};
 use tidegate::arena::{ArenaError, HostOptions};
 use tidegate::{Arena, Clock, OnConflict, Scope};
 
@@ -25,17 +27,30 @@ pub(crate) struct Place<'a> {
     pub(crate) on_conflict: OnConflict,
 }
 
-/// Where an object has come to live.
-pub(crate) struct Lives(Scope);
+/// Where an object has come to live: a scope, and below it, a line each, what is to be said of its arena.
+pub(crate) struct Lives(Vec<String>);
 
 impl Lives {
-    /// The reply of its creation: the scope, nothing where it is private.
-    pub(crate) fn told(&self, call: Call) -> Answer {
-        match &self.0 {
-            Scope::Process => Ok(Reply::Nothing),
-            scope => call.string(scope.to_string().trim_matches('"')),
-        }
+    fn private() -> Self {
+        Self(Vec::new())
     }
+
+    fn shared(scope: &Scope, arena: &Arena) -> Self {
+        let scope = scope.to_string().trim_matches('"').to_owned();
+        Self(iter::once(scope).chain(unsaid(arena)).collect())
+    }
+
+    /// The reply of its creation, nothing where it is private.
+    pub(crate) fn told(&self, call: Call) -> Answer {
+        if self.0.is_empty() { Ok(Reply::Nothing) } else { call.string(&self.0.join("\n")) }
+    }
+}
+
+/// An arena's notices that this process, in whichever of its threads, has not been told.
+fn unsaid(arena: &Arena) -> Vec<String> {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    arena.notices().into_iter().filter(|notice| said.insert(notice.clone())).collect()
 }
 
 /// Makes an object where its constructor's arguments say: `shared` in an arena, else `private` on the chosen clock.
@@ -61,7 +76,7 @@ pub(crate) fn make<T>(
         None => text.map_or_else(Scope::from_env, Scope::parse)?,
     };
     if scope == Scope::Process {
-        return Ok((private(clock::chosen(clocks, io)?)?, Lives(scope)));
+        return Ok((private(clock::chosen(clocks, io)?)?, Lives::private()));
     }
     if io.id() != clock::SYSTEM {
         let message = format!(
@@ -76,5 +91,5 @@ pub(crate) fn make<T>(
     };
     let Some((arena, name)) = place else { return Err(Failure::Internal(format!("no arena for {scope}"))) };
     let object = shared(&Place { arena: &arena, name, on_conflict })?;
-    Ok((object, Lives(scope)))
+    Ok((object, Lives::shared(&scope, &arena)))
 }

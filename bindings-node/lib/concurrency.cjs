@@ -1,0 +1,170 @@
+'use strict';
+
+const { addon, words, numbers, bits } = require('./native.cjs');
+const check = require('./check.cjs');
+const { disposable } = require('./dispose.cjs');
+const { ConcurrencyLimitError } = require('./errors.cjs');
+const { writeMode } = require('./quota.cjs');
+const { PLACE, create } = require('./scope.cjs');
+const { join } = require('./waiters.cjs');
+
+const { concurrency } = addon;
+const { tryAcquire, release } = concurrency;
+
+const OPTIONS = ['limit', 'maxLimit', 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
+/** Where enabled and dryRun stand among the numbers; src/concurrency.rs has the same. */
+const MODE = 2;
+
+let select;
+let handOn;
+
+class ConcurrencyLimiter {
+  /** Its place in the addon's table. */
+  #id;
+  #maxWaitMs;
+  #retryAfterMs;
+  /** Those who wait here, longest first: the core's line has the same order. */
+  #waiters = new Set();
+  /** Until the next look for what other threads and processes have given back. */
+  #pause;
+
+  static {
+    select = (self, method) => {
+      if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('ConcurrencyLimiter', method);
+      words[0] = self.#id;
+    };
+    handOn = (self) => {
+      if (self.#waiters.size > 0) self.#handOn();
+    };
+  }
+
+  constructor(options) {
+    const given = check.options(options, 'new ConcurrencyLimiter', OPTIONS);
+    const { limit, maxLimit = limit, maxWaitMs = 0, retryAfterMs = 1000 } = given;
+    numbers[0] = check.whole(limit, 'limit');
+    numbers[1] = check.whole(maxLimit, 'maxLimit');
+    writeMode(given, MODE);
+    this.#maxWaitMs = check.patience(maxWaitMs, 'maxWaitMs');
+    this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
+    this.#id = create(concurrency.create, this, given).id;
+  }
+
+  tryAcquire() {
+    select(this, 'tryAcquire');
+    tryAcquire();
+    return words[1] === 1 ? new ConcurrencyPermit(this) : null;
+  }
+
+  async acquire(options = undefined) {
+    select(this, 'acquire');
+    const waiting = check.waiting(options, 'acquire', this.#maxWaitMs);
+    waiting.signal?.throwIfAborted();
+    if (waiting.timeoutMs === 0) {
+      const permit = this.tryAcquire();
+      if (permit === null) throw this.#refusal();
+      return permit;
+    }
+    select(this, 'acquire');
+    concurrency.join();
+    if (words[1] === 1) return new ConcurrencyPermit(this);
+    const granted = join(this.#waiters, { number: words[2] }, waiting, () => this.#refusal(), (waiter) => this.#leave(waiter));
+    this.#handOn();
+    return granted;
+  }
+
+  async run(fn, options = undefined) {
+    check.callable(fn, 'fn');
+    const permit = await this.acquire(options);
+    try {
+      return await fn();
+    } finally {
+      permit.release();
+    }
+  }
+
+  get limit() {
+    return this.stats().limit;
+  }
+
+  get inUse() {
+    return this.stats().inUse;
+  }
+
+  setLimit(limit) {
+    select(this, 'setLimit');
+    numbers[0] = check.whole(limit, 'limit');
+    concurrency.setLimit();
+    handOn(this);
+  }
+
+  stats() {
+    select(this, 'stats');
+    concurrency.stats();
+    const [limit, inUse, admitted, denied, wouldDeny, reclaimed] = numbers;
+    return { limit, inUse, admitted, denied, wouldDeny, reclaimed };
+  }
+
+  #refusal() {
+    return new ConcurrencyLimitError(undefined, this.#retryAfterMs);
+  }
+
+  #leave({ number }) {
+    select(this, 'acquire');
+    words[2] = number;
+    concurrency.leave();
+    // A permit that had come for it goes to the next.
+    this.#handOn();
+  }
+
+  /** Gives those who wait what there is for them. */
+  #handOn() {
+    for (const waiter of this.#waiters) {
+      select(this, 'acquire');
+      words[2] = waiter.number;
+      concurrency.fetch();
+      if (words[1] !== 1) break;
+      waiter.grant(new ConcurrencyPermit(this));
+    }
+    const lookInMs = this.#waiters.size > 0 ? numbers[0] : Infinity;
+    if (lookInMs === Infinity) {
+      clearTimeout(this.#pause);
+      this.#pause = undefined;
+    } else {
+      this.#pause ??= setTimeout(() => {
+        this.#pause = undefined;
+        this.#handOn();
+      }, lookInMs);
+    }
+  }
+}
+
+class ConcurrencyPermit {
+  /** The limiter, until it is given back. */
+  #limiter;
+  /** The permit's word, and its cell. */
+  #low = bits[0];
+  #high = bits[1];
+  #cell = bits[2];
+
+  constructor(limiter) {
+    this.#limiter = limiter;
+  }
+
+  release() {
+    const limiter = this.#limiter;
+    if (limiter === null) return false;
+    this.#limiter = null;
+    select(limiter, 'release');
+    bits[0] = this.#low;
+    bits[1] = this.#high;
+    bits[2] = this.#cell;
+    bits[3] = 0;
+    release();
+    const released = words[1] === 1;
+    handOn(limiter);
+    return released;
+  }
+}
+disposable(ConcurrencyPermit);
+
+module.exports = { ConcurrencyLimiter, ConcurrencyPermit };

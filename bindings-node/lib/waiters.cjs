@@ -1,0 +1,34 @@
+'use strict';
+
+const { after } = require('./clock.cjs');
+
+/**
+ * Joins `waiters` as an object that others `grant` or `refuse`, until one of them does, `timeoutMs` have passed or the
+ * signal aborts.
+ *
+ * @param waiters a Set, longest wait first
+ * @param own what others see on the object beside that
+ * @param timedOut makes the error of a wait in vain
+ * @param left called when it ends by time or signal
+ */
+function join(waiters, own, { timeoutMs, signal }, timedOut, left = () => {}) {
+  return new Promise((resolve, reject) => {
+    const leave = (how, value) => {
+      waiters.delete(waiter);
+      cancel();
+      signal?.removeEventListener('abort', abort);
+      how(value);
+    };
+    const giveUp = (error) => {
+      leave(reject, error);
+      left(waiter);
+    };
+    const abort = () => giveUp(signal.reason);
+    const waiter = { ...own, grant: (value) => leave(resolve, value), refuse: (error) => leave(reject, error) };
+    const cancel = after(timeoutMs, () => giveUp(timedOut()));
+    signal?.addEventListener('abort', abort);
+    waiters.add(waiter);
+  });
+}
+
+module.exports = { join };
