@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { CircuitBreaker, ConcurrencyLimitError, ConcurrencyLimiter, ConcurrencyPermit, TidegateError } from 'tidegate';
+
+const full = (options = {}) => {
+  const limiter = new ConcurrencyLimiter({ limit: 1, ...options });
+  return { limiter, held: limiter.tryAcquire() };
+};
+
+describe('ConcurrencyLimiter', () => {
+  it('admits up to its limit, and again after a release', () => {
+    const limiter = new ConcurrencyLimiter({ limit: 2 });
+    const permits = [limiter.tryAcquire(), limiter.tryAcquire()];
+    assert.ok(permits[0] instanceof ConcurrencyPermit);
+    assert.equal(limiter.tryAcquire(), null);
+    assert.equal(limiter.inUse, 2);
+    assert.equal(permits[0].release(), true);
+    assert.equal(permits[0].release(), false, 'once');
+    assert.equal(limiter.inUse, 1);
+    assert.notEqual(limiter.tryAcquire(), null);
+    assert.deepEqual(limiter.stats(), { limit: 2, inUse: 2, admitted: 3, denied: 1, wouldDeny: 0, reclaimed: 0 });
+  });
+
+  it('gives a permit back at the end of its block', async () => {
+    const limiter = new ConcurrencyLimiter({ limit: 1 });
+    limiter.tryAcquire()[Symbol.dispose]();
+    await limiter.tryAcquire()[Symbol.asyncDispose]();
+    assert.equal(limiter.inUse, 0);
+  });
+
+  it('changes its limit up to maxLimit', () => {
+    const limiter = new ConcurrencyLimiter({ limit: 2, maxLimit: 3 });
+    const permits = [limiter.tryAcquire(), limiter.tryAcquire()];
+    limiter.setLimit(1);
+    assert.equal(limiter.limit, 1);
+    permits[0].release();
+    assert.equal(limiter.tryAcquire(), null, 'one is still out');
+    limiter.setLimit(3);
+    assert.notEqual(limiter.tryAcquire(), null);
+    assert.throws(() => limiter.setLimit(4), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE', message: /limit: .*3/ });
+  });
+
+  it('only watches in a dry run, and does nothing when it is off', () => {
+    const watching = new ConcurrencyLimiter({ limit: 1, dryRun: true });
+    const permits = [watching.tryAcquire(), watching.tryAcquire()];
+    assert.equal(watching.stats().wouldDeny, 1);
+    permits.forEach((permit) => permit.release());
+    assert.equal(watching.inUse, 0);
+    const off = new ConcurrencyLimiter({ limit: 1, enabled: false });
+    off.tryAcquire();
+    assert.notEqual(off.tryAcquire(), null);
+    assert.equal(off.stats().admitted, 0);
+  });
+
+  it('says what is wrong with an argument', () => {
+    const make = (options) => () => new ConcurrencyLimiter(options);
+    assert.throws(make({ limit: 0 }), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' });
+    assert.throws(make({ limit: 4097 }), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE', message: /4096|4,096/ });
+    assert.throws(make({ limit: 5, maxLimit: 4 }), { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE', message: /limit/ });
+    assert.throws(make({}), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: /limit/ });
+    assert.throws(make({ limit: 1, max: 2 }), { code: 'ERR_INVALID_ARG_VALUE', message: /no option 'max'/ });
+    assert.throws(make({ limit: 1, maxWaitMs: -1 }), { name: 'RangeError', message: /maxWaitMs/ });
+    const { tryAcquire } = new ConcurrencyLimiter({ limit: 1 });
+    assert.throws(() => tryAcquire(), { name: 'TypeError', message: /ConcurrencyLimiter\.prototype\.tryAcquire/ });
+  });
+});
+
+describe('waiting for a permit', () => {
+  it('is first come, first served', async () => {
+    const { limiter, held } = full();
+    const order = [];
+    const waits = [1, 2, 3].map(async (who) => {
+      const permit = await limiter.acquire({ timeoutMs: 60_000 });
+      order.push(who);
+      await turn();
+      permit.release();
+    });
+    assert.equal(limiter.tryAcquire(), null);
+    held.release();
+    await Promise.all(waits);
+    assert.deepEqual(order, [1, 2, 3]);
+    assert.deepEqual([limiter.inUse, limiter.stats().denied], [0, 1], 'who waits and gets one was not denied');
+  });
+
+  it('does not wait where nothing else is said, and as long as maxWaitMs says', async () => {
+    const { limiter } = full({ retryAfterMs: 250 });
+    await assert.rejects(limiter.acquire(), (error) => {
+      assert.ok(error instanceof ConcurrencyLimitError && error instanceof TidegateError);
+      assert.deepEqual([error.name, error.code, error.retryAfterMs], ['ConcurrencyLimitError', 'ERR_TIDEGATE_CONCURRENCY_LIMIT', 250]);
+      return true;
+    });
+    const patient = full({ maxWaitMs: 60_000 });
+    const waiting = patient.limiter.acquire();
+    patient.held.release();
+    assert.ok((await waiting) instanceof ConcurrencyPermit);
+  });
+
+  it('ends at its timeout and counts as denied once', async () => {
+    const { limiter, held } = full();
+    await assert.rejects(limiter.acquire({ timeoutMs: 5 }), ConcurrencyLimitError);
+    assert.equal(limiter.stats().denied, 1);
+    held.release();
+    assert.notEqual(limiter.tryAcquire(), null, 'the one that left was not given it');
+  });
+
+  it("ends with a signal's reason, and the permit goes to the next", async () => {
+    const { limiter, held } = full();
+    const abort = new AbortController();
+    const first = limiter.acquire({ timeoutMs: Infinity, signal: abort.signal });
+    const second = limiter.acquire({ timeoutMs: Infinity });
+    abort.abort(new Error('changed my mind'));
+    await assert.rejects(first, /changed my mind/);
+    held.release();
+    assert.ok((await second) instanceof ConcurrencyPermit);
+    await assert.rejects(limiter.acquire({ timeoutMs: 1, signal: AbortSignal.abort(new Error('before')) }), /before/);
+    await assert.rejects(limiter.acquire({ signal: 5 }), { name: 'TypeError' });
+  });
+
+  it('ends when the limit is raised', async () => {
+    const { limiter } = full({ maxLimit: 3 });
+    const waits = [limiter.acquire({ timeoutMs: 60_000 }), limiter.acquire({ timeoutMs: 60_000 })];
+    limiter.setLimit(3);
+    await Promise.all(waits);
+    assert.equal(limiter.inUse, 3);
+  });
+
+  it('loses no permit among many that come and go', async () => {
+    const limiter = new ConcurrencyLimiter({ limit: 3 });
+    let running = 0;
+    let most = 0;
+    let done = 0;
+    const job = async (index) => {
+      const signal = index % 3 === 0 ? AbortSignal.timeout(1 + (index % 5)) : undefined;
+      try {
+        await limiter.run(
+          async () => {
+            most = Math.max(most, (running += 1));
+            await (index % 2 === 0 ? turn() : sleep(1));
+            running -= 1;
+            done += 1;
+          },
+          { timeoutMs: index % 7 === 0 ? 3 : 60_000, signal },
+        );
+      } catch (error) {
+        assert.ok(error instanceof ConcurrencyLimitError || error === signal?.reason);
+      }
+    };
+    await Promise.all(Array.from({ length: 300 }, (_, index) => job(index)));
+    assert.deepEqual([limiter.inUse, running], [0, 0]);
+    assert.equal(most, 3);
+    assert.ok(done >= 150, `${done} ran`);
+  });
+});
+
+describe('run', () => {
+  it('gives its function a permit and takes it back, whatever comes', async () => {
+    const limiter = new ConcurrencyLimiter({ limit: 1 });
+    assert.equal(await limiter.run(() => limiter.inUse), 1);
+    await assert.rejects(limiter.run(() => Promise.reject(new Error('failed'))), /failed/);
+    await assert.rejects(limiter.run(() => JSON.parse('{')), SyntaxError);
+    assert.equal(limiter.inUse, 0);
+    await assert.rejects(limiter.run(5), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
+  });
+
+  it('is refused without calling it, and a breaker does not count that', async () => {
+    const { limiter } = full();
+    const breaker = new CircuitBreaker('below', { windowCalls: 4, minCalls: 1 });
+    let called = false;
+    await assert.rejects(breaker.call(() => limiter.run(() => (called = true))), ConcurrencyLimitError);
+    assert.deepEqual([called, breaker.stats().calls], [false, 0]);
+  });
+});
