@@ -4,6 +4,8 @@
 mod breaker;
 #[path = "subject/bucket.rs"]
 mod bucket;
+#[path = "subject/concurrency.rs"]
+mod concurrency;
 #[path = "subject/limiter.rs"]
 mod limiter;
 #[path = "subject/queue.rs"]
@@ -30,6 +32,12 @@ fn circuit_breaker() {
 #[test]
 fn bounded_queue() {
     play::<queue::CoreQueue>("bounded_queue");
+}
+
+#[test]
+fn concurrency_limiter() {
+    play::<concurrency::CoreLimiter>("concurrency_limiter");
+    play::<concurrency::InArena>("concurrency_limiter");
 }
 
 #[test]

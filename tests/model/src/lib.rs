@@ -6,6 +6,7 @@
 
 pub mod breaker;
 pub mod bucket;
+pub mod concurrency;
 pub mod format;
 pub mod keyed;
 pub mod queue;

@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod bucket;
+pub mod concurrency;
 pub mod key;
 pub mod limiter;
 pub mod queue;

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         ("token_bucket.json", scenarios::token_bucket::file().render()),
         ("circuit_breaker.json", scenarios::circuit_breaker::file().render()),
         ("bounded_queue.json", scenarios::bounded_queue::file().render()),
+        ("concurrency_limiter.json", scenarios::concurrency_limiter::file().render()),
         ("rate_limiter.json", scenarios::rate_limiter::file().render()),
         ("limit_set.json", scenarios::limit_set::file().render()),
     ];

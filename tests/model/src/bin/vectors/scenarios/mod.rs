@@ -2,6 +2,7 @@
 
 pub(crate) mod bounded_queue;
 pub(crate) mod circuit_breaker;
+pub(crate) mod concurrency_limiter;
 pub(crate) mod limit_set;
 pub(crate) mod rate_limiter;
 pub(crate) mod token_bucket;
