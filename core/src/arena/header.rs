@@ -4,6 +4,7 @@ use super::error::ArenaErrorKind;
 use super::layout::{HEADER_AT, Header, MAGIC, VERSION};
 use super::mapping::Mapping;
 use super::text;
+use crate::clock::Origin;
 use crate::sync::{AtomicU64, Ordering};
 use std::hash::{BuildHasher, Hasher};
 use std::mem::offset_of;
@@ -26,6 +27,7 @@ pub(super) struct Facts {
     pub(super) secret: [u64; 4],
     pub(super) boot_id: [u64; 2],
     pub(super) created_ns: u64,
+    pub(super) clock: Origin,
 }
 
 /// The words of the header up to the checksum, which covers those before it.
@@ -35,7 +37,7 @@ impl Facts {
     /// Of an arena that is being made now.
     pub(super) fn new(size: u64, boot_id: [u64; 2]) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { size, secret: secret(), boot_id, created_ns: since.as_nanos() as u64 }
+        Self { size, secret: secret(), boot_id, created_ns: since.as_nanos() as u64, clock: Origin::choose() }
     }
 
     /// Before the file has its name.
@@ -48,6 +50,8 @@ impl Facts {
         put(offset_of!(Header, secret), &self.secret);
         put(offset_of!(Header, boot_id), &self.boot_id);
         put(offset_of!(Header, created_ns), &[self.created_ns]);
+        let Origin { kind, ticks0, ns0, mult, os_ns0, time_namespace } = self.clock;
+        put(offset_of!(Header, clock_kind), &[kind, ticks0, ns0, mult, os_ns0, time_namespace]);
         words[WORDS - 1] = checksum(&words);
         for (word, value) in shared_words(mapping).iter().zip(words) {
             // Relaxed: nobody else sees the file before it has its name, and the kernel orders that.
@@ -84,6 +88,14 @@ impl Facts {
             secret: std::array::from_fn(|i| words[offset_of!(Header, secret) / 8 + i]),
             boot_id: std::array::from_fn(|i| words[offset_of!(Header, boot_id) / 8 + i]),
             created_ns: word(offset_of!(Header, created_ns)),
+            clock: Origin {
+                kind: word(offset_of!(Header, clock_kind)),
+                ticks0: word(offset_of!(Header, ticks0)),
+                ns0: word(offset_of!(Header, ns0)),
+                mult: word(offset_of!(Header, mult)),
+                os_ns0: word(offset_of!(Header, os_ns0)),
+                time_namespace: word(offset_of!(Header, time_namespace)),
+            },
         })
     }
 }

@@ -52,9 +52,11 @@ pub(crate) struct Header {
     pub(crate) mult: AtomicU64,
     /// The system's monotonic clock, read together with `ticks0`.
     pub(crate) os_ns0: AtomicU64,
+    /// In which time namespace that clock was read; 0: not known.
+    pub(crate) time_namespace: AtomicU64,
     /// Of everything above.
     pub(crate) checksum: AtomicU64,
-    pub(crate) _reserved: [AtomicU64; 15],
+    pub(crate) _reserved: [AtomicU64; 14],
     /// Not 0: every process reads the system's monotonic clock plus this (wrapping), less 1.
     pub(crate) clock_moved: AtomicU64,
     pub(crate) _line: [AtomicU64; 15],

@@ -1,9 +1,13 @@
 //! Time as an argument: where the plain forms of every operation read it from.
 
+#[cfg(not(loom))]
+mod host;
 mod manual;
 mod os;
 mod tsc;
 
+#[cfg(not(loom))]
+pub(crate) use host::Origin;
 pub use manual::ManualClock;
 pub(crate) use tsc::{Tsc, ticks};
 
@@ -19,6 +23,8 @@ enum Source {
     Tsc(&'static Tsc),
     Os,
     Manual(ManualClock),
+    #[cfg(not(loom))]
+    Host(std::sync::Arc<host::HostClock>),
 }
 
 impl Clock {
@@ -35,22 +41,40 @@ impl Clock {
             Source::Tsc(tsc) => tsc.now(),
             Source::Os => os::monotonic(),
             Source::Manual(clock) => clock.now(),
+            #[cfg(not(loom))]
+            Source::Host(clock) => clock.now(),
         }
     }
 
-    /// Whether both read the same time: the machine's, or one [`ManualClock`]'s.
+    /// Whether both read the same time: the machine's, one arena's, or one [`ManualClock`]'s.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Source::Tsc(_), Source::Tsc(_)) | (Source::Os, Source::Os) => true,
             (Source::Manual(one), Source::Manual(two)) => one.is_same(two),
+            #[cfg(not(loom))]
+            (Source::Host(one), Source::Host(two)) => one.is_same(two),
             _ => false,
         }
     }
 
     /// The counter behind this clock, for operations that convert ticks to their own unit in one multiplication.
-    pub(crate) fn tsc(&self) -> Option<&'static Tsc> {
-        match self.0 {
+    pub(crate) fn tsc(&self) -> Option<&Tsc> {
+        match &self.0 {
             Source::Tsc(tsc) => Some(tsc),
+            #[cfg(not(loom))]
+            Source::Host(clock) => clock.tsc(),
+            _ => None,
+        }
+    }
+
+    /// The counter now, to be converted by the numbers of [`tsc`](Self::tsc); `None`: there is none, or this clock goes by it no
+    /// more.
+    #[inline]
+    pub(crate) fn ticks(&self) -> Option<u64> {
+        match &self.0 {
+            Source::Tsc(_) => Some(ticks()),
+            #[cfg(not(loom))]
+            Source::Host(clock) => clock.ticks(),
             _ => None,
         }
     }

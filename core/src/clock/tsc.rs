@@ -30,14 +30,23 @@ impl Tsc {
         TSC.get_or_init(|| if kernel_trusts_it() { Self::calibrate() } else { None }).as_ref()
     }
 
-    fn calibrate() -> Option<Self> {
-        let (ticks0, ns0) = pair();
+    pub(super) fn calibrate() -> Option<Self> {
+        let start = Pair::read();
         std::thread::sleep(CALIBRATION);
-        let (ticks1, ns1) = pair();
-        let ticks = ticks1.checked_sub(ticks0).filter(|&ticks| ticks > 0)?;
-        let mult = u128::from(ns1.checked_sub(ns0)?) << SHIFT;
-        let mult = u64::try_from(mult / u128::from(ticks)).ok().filter(|&mult| mult > 0)?;
-        Some(Self { ticks0, ns0, mult })
+        let end = Pair::read();
+        let ticks = end.ticks.checked_sub(start.ticks).filter(|&ticks| ticks > 0)?;
+        let mult = u128::from(end.os_ns.checked_sub(start.os_ns)?) << SHIFT;
+        Self::of_parts(start.ticks, start.os_ns, u64::try_from(mult / u128::from(ticks)).ok()?)
+    }
+
+    /// A calibration that somebody else made. `None`: no counter runs like that.
+    pub(super) fn of_parts(ticks0: u64, ns0: u64, mult: u64) -> Option<Self> {
+        (mult > 0).then_some(Self { ticks0, ns0, mult })
+    }
+
+    /// `ticks0`, `ns0`, `mult`.
+    pub(super) fn parts(&self) -> (u64, u64, u64) {
+        (self.ticks0, self.ns0, self.mult)
     }
 
     #[inline]
@@ -46,7 +55,7 @@ impl Tsc {
     }
 
     #[inline]
-    fn ns_of(&self, ticks: u64) -> u64 {
+    pub(super) fn ns_of(&self, ticks: u64) -> u64 {
         // A core whose counter lags a little behind the calibrating one reads as the start.
         let since = ticks.saturating_sub(self.ticks0);
         self.ns0.wrapping_add(((u128::from(since) * u128::from(self.mult)) >> SHIFT) as u64)
@@ -57,6 +66,16 @@ impl Tsc {
         let since = u128::from(ns.saturating_sub(self.ns0)) << SHIFT;
         let since = since.div_ceil(u128::from(self.mult));
         self.ticks0.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// How long so many ticks are, in nanoseconds.
+    pub(super) fn ns_in(&self, ticks: u64) -> u64 {
+        u64::try_from((u128::from(ticks) * u128::from(self.mult)) >> SHIFT).unwrap_or(u64::MAX)
+    }
+
+    /// How many ticks so many nanoseconds are, at least 1.
+    pub(super) fn ticks_in(&self, ns: u64) -> u64 {
+        u64::try_from((u128::from(ns) << SHIFT) / u128::from(self.mult)).map_or(u64::MAX / 2, |ticks| ticks.max(1))
     }
 
     /// Nanoseconds a tick, times 2^58.
@@ -77,18 +96,29 @@ pub(crate) fn ticks() -> u64 {
     0
 }
 
-/// Counter and kernel clock read together: the tightest of some tries.
-fn pair() -> (u64, u64) {
-    let mut best = (u64::MAX, 0, 0);
-    for _ in 0..32 {
-        let before = ticks();
-        let ns = os::monotonic();
-        let width = ticks().wrapping_sub(before);
-        if width < best.0 {
-            best = (width, before.wrapping_add(width / 2), ns);
+/// Counter and kernel clock read together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) ticks: u64,
+    pub(super) os_ns: u64,
+    /// Ticks within which the two were read.
+    pub(super) width: u64,
+}
+
+impl Pair {
+    /// The tightest of some tries.
+    pub(super) fn read() -> Self {
+        let mut best = Self { ticks: 0, os_ns: 0, width: u64::MAX };
+        for _ in 0..32 {
+            let before = ticks();
+            let os_ns = os::monotonic();
+            let width = ticks().wrapping_sub(before);
+            if width < best.width {
+                best = Self { ticks: before.wrapping_add(width / 2), os_ns, width };
+            }
         }
+        best
     }
-    (best.1, best.2)
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

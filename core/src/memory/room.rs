@@ -114,6 +114,14 @@ impl Plot {
 #[derive(Debug)]
 pub(crate) struct One<T>(Cells<T>);
 
+#[cfg(not(loom))]
+impl<T: Blank> One<T> {
+    /// The value at `offset` of an arena. `None`: not within it, or not aligned.
+    pub(crate) fn at(mapping: &Arc<crate::arena::Mapping>, offset: usize) -> Option<Self> {
+        Cells::of_arena(mapping, offset, 1).map(Self)
+    }
+}
+
 impl<T: Blank> Deref for One<T> {
     type Target = T;
 

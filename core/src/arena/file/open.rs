@@ -56,6 +56,7 @@ fn adopt(folder: Folder, options: &HostOptions, found: Found) -> Result<Arc<Aren
 pub(super) fn arena(folder: Folder, name: &str, found: Found) -> Result<Arc<Arena>, ArenaError> {
     let host = HostFile { folder, name: file_name(name), stat: found.stat };
     let mapping = Arc::new(found.mapping);
+    let clock = Clock::of_arena(&mapping, &found.facts.clock, name)?;
     let members = Members::of_file(&mapping, open_for_locks(&host)?).map_err(|error| {
         let why = Errno::from_raw(error.raw_os_error().unwrap_or(0));
         system("keep one more descriptor of", &host.path(), why)
@@ -63,7 +64,7 @@ pub(super) fn arena(folder: Folder, name: &str, found: Found) -> Result<Arc<Aren
     Ok(Arc::new(Arena {
         name: name.to_owned(),
         mapping,
-        clock: Clock::monotonic(),
+        clock,
         secret: found.facts.secret,
         lock: lock::Lock::default(),
         members,
