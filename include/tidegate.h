@@ -1989,6 +1989,19 @@ tg_status tg_concurrency_try_acquire(const tg_concurrency *concurrency,
                                      tg_concurrency_permit *permit);
 
 /**
+ * tg_concurrency_try_acquire() for who waits without holding a thread (an event loop, a coroutine) and looks again after some
+ * milliseconds: a look in vain does not count as denied, and those who wait in tg_concurrency_acquire() come first. When you
+ * give up, let tg_concurrency_try_acquire() look last, so that the wait counts once.
+ *
+ * Ownership: borrows concurrency; the permit is a value.
+ * Thread safety: any thread, at any time; does not wait for a permit.
+ * Errors: TG_NULL; nothing is taken then.
+ * Since: 0.1
+ */
+tg_status tg_concurrency_poll(const tg_concurrency *concurrency,
+                              tg_concurrency_permit *permit);
+
+/**
  * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
  * threads of this process: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
  *

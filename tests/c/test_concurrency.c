@@ -50,6 +50,14 @@ static void permits_go_out_up_to_the_limit_and_come_back(void) {
     CHECK_EQ(snapshot.denied, 3);
     CHECK_EQ(snapshot.would_deny, 0);
     CHECK_EQ(snapshot.reclaimed, 0);
+
+    CHECK_EQ(tg_concurrency_poll(calls, &one), TG_DENIED); /* looks, and is not counted */
+    CHECK(!one.word && !one.cell);
+    CHECK_EQ(tg_concurrency_release(calls, two), TG_OK);
+    CHECK_EQ(tg_concurrency_poll(calls, &one), TG_OK);
+    CHECK_EQ(tg_concurrency_stats(calls, &snapshot), TG_OK);
+    CHECK_EQ(snapshot.admitted, 4);
+    CHECK_EQ(snapshot.denied, 3);
     tg_concurrency_free(calls);
 }
 
@@ -176,6 +184,7 @@ static void wrong_arguments_are_told(void) {
     CHECK_ERROR(tg_concurrency_new(&config, &calls), TG_UNKNOWN_VALUE, "on_conflict");
     CHECK(!calls);
     CHECK_ERROR(tg_concurrency_try_acquire(NULL, &permit), TG_NULL, "concurrency");
+    CHECK_ERROR(tg_concurrency_poll(NULL, &permit), TG_NULL, "concurrency");
     CHECK_ERROR(tg_concurrency_acquire(NULL, 0, &permit), TG_NULL, "concurrency");
     CHECK_ERROR(tg_concurrency_release(NULL, permit), TG_NULL, "concurrency");
     CHECK_ERROR(tg_concurrency_limit(NULL, &number), TG_NULL, "concurrency");
@@ -184,6 +193,7 @@ static void wrong_arguments_are_told(void) {
     CHECK_ERROR(tg_concurrency_stats(NULL, &snapshot), TG_NULL, "concurrency");
     calls = at_most(1, 0, TG_MODE_ENFORCE);
     CHECK_ERROR(tg_concurrency_try_acquire(calls, NULL), TG_NULL, "permit");
+    CHECK_ERROR(tg_concurrency_poll(calls, NULL), TG_NULL, "permit");
     CHECK_ERROR(tg_concurrency_acquire(calls, 0, NULL), TG_NULL, "permit");
     CHECK_ERROR(tg_concurrency_limit(calls, NULL), TG_NULL, "limit");
     CHECK_ERROR(tg_concurrency_in_use(calls, NULL), TG_NULL, "permits");

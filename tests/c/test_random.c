@@ -309,7 +309,7 @@ static void concurrency(void) {
             tg_concurrency_permit *one = &permit[any() % 8];
             switch (any() % 4) {
                 case 0: known(tg_concurrency_try_acquire(calls, one)); break;
-                case 1: known(tg_concurrency_acquire(calls, 0, one)); break;
+                case 1: known(any() % 2 ? tg_concurrency_acquire(calls, 0, one) : tg_concurrency_poll(calls, one)); break;
                 case 2: known(tg_concurrency_release(calls, *one)); break;
                 default: known(tg_concurrency_release(calls, (tg_concurrency_permit){any() % 2 ? one->word : number(), any() % 2 ? one->cell : number()}));
             }

@@ -200,6 +200,92 @@ static void a_permit_taken_while_unwinding_is_not_a_failure() {
     CHECK_EQ(breaker.stats().failed, 0);
 }
 
+static void concurrency_permits_give_themselves_back() {
+    tidegate::ConcurrencyLimiter calls(2);
+    {
+        auto one = calls.try_acquire(), two = calls.acquire(1ms);
+        CHECK(one && two);
+        CHECK(!calls.try_acquire());
+        CHECK(!calls.acquire(1ms));
+        CHECK_EQ(calls.in_use(), 2);
+        std::optional<tidegate::ConcurrencyPermit> moved = std::move(one);
+        one.reset(); // holds nothing any more
+        CHECK_EQ(calls.in_use(), 2);
+        *two = std::move(*moved); // gives its own back
+        CHECK_EQ(calls.in_use(), 1);
+        CHECK(two->release());
+        CHECK(!two->release());
+        CHECK_EQ(calls.in_use(), 0);
+        one = calls.acquire();
+        CHECK_EQ(calls.in_use(), 1);
+    }
+    CHECK_EQ(calls.in_use(), 0);
+    try {
+        auto permit = calls.try_acquire();
+        throw std::runtime_error("the call failed");
+    } catch (const std::runtime_error &) {
+    }
+    CHECK_EQ(calls.in_use(), 0);
+    CHECK_EQ(calls.limit(), 2);
+    calls.set_limit(1);
+    CHECK_EQ(calls.stats().limit, 1);
+    try {
+        calls.set_limit(3);
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_OUT_OF_RANGE);
+    }
+
+    std::thread waiter;
+    {
+        auto permit = calls.try_acquire();
+        waiter = std::thread([&] { CHECK(calls.acquire().has_value()); });
+    }
+    waiter.join();
+    CHECK_EQ(calls.in_use(), 0);
+}
+
+static void what_has_one_name_in_an_arena_is_one() {
+    auto arena = std::make_unique<tidegate::Arena>(tidegate::Arena::process("cpp"));
+    tidegate::TokenBucket bucket("10/h", 10, {*arena, "door"}), same("10/h", 10, {*arena, "door"});
+    tidegate::RateLimiter users("1/h", 1, {*arena, "users"}), same_users("1/h", 1, {*arena, "users"});
+    tidegate::ConcurrencyLimiter calls(1, {*arena, "calls"}), same_calls(1, {*arena, "calls"});
+    tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
+    config.name = "payment";
+    config.arena = arena->get();
+    tidegate::CircuitBreaker breaker(config), same_breaker(config);
+    CHECK(bucket.try_acquire(10) && !same.try_acquire());
+    CHECK(users.try_acquire("ann") && !same_users.try_acquire("ann"));
+    auto permit = calls.try_acquire();
+    CHECK(permit && !same_calls.try_acquire());
+    breaker.force_open();
+    CHECK_EQ(same_breaker.state(), TG_STATE_FORCED_OPEN);
+    try {
+        tidegate::TokenBucket("20/h", 20, {*arena, "door"});
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_ARENA_SETTINGS);
+        CHECK(strstr(error.what(), "door"));
+    }
+    CHECK_EQ(tidegate::TokenBucket("20/h", 20, {*arena, "door", TG_ON_CONFLICT_KEEP}).peek().limit, 10);
+    CHECK_EQ(tidegate::TokenBucket("20/h", 20, {*arena, "door", TG_ON_CONFLICT_APPLY}).peek().limit, 20);
+    CHECK(arena->clock().now() > 0);
+    CHECK(arena->notices().empty());
+    CHECK(arena->remove("door"));
+    CHECK(!arena->remove("door"));
+    arena.reset(); // the objects keep it
+    CHECK(bucket.peek().limit == 20);
+
+    CHECK(!tidegate::Arena::from_scope("process"));
+    CHECK(tidegate::Arena::from_scope("process:cpp"));
+    try {
+        (void)tidegate::Arena::host("a/b");
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_INVALID);
+    }
+}
+
 static void queue_owns_its_items() {
     static int alive;
     struct Counted {
@@ -276,6 +362,8 @@ int main() {
     RUN(http_manners);
     RUN(permits_report_themselves);
     RUN(a_permit_taken_while_unwinding_is_not_a_failure);
+    RUN(concurrency_permits_give_themselves_back);
+    RUN(what_has_one_name_in_an_arena_is_one);
     RUN(queue_owns_its_items);
     RUN(drop_oldest_gives_it_back);
     RUN(queue_wakes_its_waiters);

@@ -40,6 +40,26 @@ pub extern "C" fn tg_concurrency_try_acquire(
     })
 }
 
+/// tg_concurrency_try_acquire() for who waits without holding a thread (an event loop, a coroutine) and looks again after some
+/// milliseconds: a look in vain does not count as denied, and those who wait in tg_concurrency_acquire() come first. When you
+/// give up, let tg_concurrency_try_acquire() look last, so that the wait counts once.
+///
+/// Ownership: borrows concurrency; the permit is a value.
+/// Thread safety: any thread, at any time; does not wait for a permit.
+/// Errors: TG_NULL; nothing is taken then.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_concurrency_poll(
+    concurrency: In<tg_concurrency>,
+    permit: Out<tg_concurrency_permit>,
+) -> tg_status {
+    guard(|| {
+        let concurrency = &concurrency.get("concurrency")?.0;
+        permit.require("permit")?;
+        Ok(granted(concurrency.at_once(), &permit))
+    })
+}
+
 /// Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
 /// threads of this process: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
 ///
