@@ -64,8 +64,9 @@ type RateLimiterOptions struct {
 // RateLimiter is a limit for each key; safe for use by many goroutines. Its memory is fixed when it is made.
 type RateLimiter struct{ handle *C.tg_limiter }
 
-// NewRateLimiter makes one: NewRateLimiter("100/min", RateLimiterOptions{Burst: 20}).
-func NewRateLimiter(rate string, options RateLimiterOptions) (*RateLimiter, error) {
+// NewRateLimiter makes one: NewRateLimiter("100/min", RateLimiterOptions{Burst: 20}), and In(arena, "users") behind for all
+// processes.
+func NewRateLimiter(rate string, options RateLimiterOptions, more ...Option) (*RateLimiter, error) {
 	text := C.CString(rate)
 	defer C.free(unsafe.Pointer(text))
 	config := C.limiter_config()
@@ -80,6 +81,7 @@ func NewRateLimiter(rate string, options RateLimiterOptions) (*RateLimiter, erro
 	config.block_after = C.uint32_t(options.BlockAfter)
 	config.block_within_ns = C.uint64_t(max(options.BlockWithin, 0))
 	config.block_duration_ns = C.uint64_t(max(options.BlockDuration, 0))
+	defer put(more, &config.arena, &config.name, &config.on_conflict)()
 	limiter := &RateLimiter{}
 	if err := made(func() C.tg_status { return C.tg_limiter_new(&config, &limiter.handle) }); err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func (e *OpenError) Error() string {
 	return fmt.Sprintf("tidegate: circuit open, retry after %v", e.RetryAfter)
 }
 
-// Error is a wrong argument (or a bug in tidegate).
+// Error is a wrong argument, an arena that cannot be opened (Status -20 and below), or a bug in tidegate.
 type Error struct {
 	Status  int
 	Message string
@@ -104,8 +104,9 @@ func Version() string { return C.GoString(C.tg_version()) }
 // Bucket is a token bucket; safe for use by many goroutines.
 type Bucket struct{ handle *C.tg_bucket }
 
-// NewBucket makes a full bucket: NewBucket("400/s", 800); burst 0 is the rate's count.
-func NewBucket(rate string, burst uint32) (*Bucket, error) {
+// NewBucket makes a full bucket: NewBucket("400/s", 800), or NewBucket("400/s", 800, In(arena, "door")) for all processes;
+// burst 0 is the rate's count.
+func NewBucket(rate string, burst uint32, options ...Option) (*Bucket, error) {
 	text := C.CString(rate)
 	defer C.free(unsafe.Pointer(text))
 	config := C.bucket_config()
@@ -113,6 +114,7 @@ func NewBucket(rate string, burst uint32) (*Bucket, error) {
 	if burst > 0 {
 		config.burst = C.uint64_t(burst)
 	}
+	defer put(options, &config.arena, &config.name, &config.on_conflict)()
 	bucket := &Bucket{}
 	if err := made(func() C.tg_status { return C.tg_bucket_new(&config, &bucket.handle) }); err != nil {
 		return nil, err
@@ -188,10 +190,11 @@ func (b *Bucket) Wait(ctx context.Context, n uint32) error {
 type Breaker struct{ handle *C.tg_breaker }
 
 // NewBreaker makes a closed breaker that opens at so many failures in a row (or at half of the last 20 calls).
-func NewBreaker(consecutiveFailures uint32, cooldown time.Duration) (*Breaker, error) {
+func NewBreaker(consecutiveFailures uint32, cooldown time.Duration, options ...Option) (*Breaker, error) {
 	config := C.breaker_config()
 	config.consecutive_failures = C.uint32_t(consecutiveFailures)
 	config.cooldown_ns = C.uint64_t(max(cooldown, 0))
+	defer put(options, &config.arena, &config.name, &config.on_conflict)()
 	breaker := &Breaker{}
 	if err := made(func() C.tg_status { return C.tg_breaker_new(&config, &breaker.handle) }); err != nil {
 		return nil, err
