@@ -16,14 +16,36 @@ interface NativeTidegate extends Library {
     int TG_OK = 0;
     int TG_SUCCESS = 0;
     int TG_FAILURE = 1;
+    /** The first of the statuses TG_ARENA_*, which go down from here. */
+    int TG_ARENA_UNSUPPORTED = -20;
     /** UINT64_MAX. */
     long TG_NEVER = -1;
     long TG_BURST_OF_RATE = -1;
 
+    /** A config of something that may live in an arena. */
+    interface Placed {
+        void place(Pointer arena, String name, int onConflict);
+    }
+
+    /** tg_arena_config, as TG_ARENA_CONFIG_INIT leaves it. */
+    @FieldOrder({"struct_size", "name", "path", "group", "capacity"})
+    class ArenaConfig extends Structure {
+        public long struct_size;
+        public String name;
+        public String path;
+        public String group;
+        public long capacity;
+
+        public ArenaConfig() {
+            setStringEncoding("UTF-8");
+            struct_size = size();
+        }
+    }
+
     /** tg_bucket_config, as TG_BUCKET_CONFIG_INIT leaves it. */
     @FieldOrder({"struct_size", "rate", "clock", "count", "period_ns", "burst", "stripes", "warm_up_ns", "warm_up_from", "mode",
-        "reserved"})
-    class BucketConfig extends Structure {
+        "on_conflict", "arena", "name"})
+    class BucketConfig extends Structure implements Placed {
         public long struct_size;
         public String rate;
         public Pointer clock;
@@ -34,11 +56,20 @@ interface NativeTidegate extends Library {
         public long warm_up_ns;
         public double warm_up_from;
         public int mode;
-        public int reserved;
+        public int on_conflict;
+        public Pointer arena;
+        public String name;
 
         public BucketConfig() {
             setStringEncoding("UTF-8");
             struct_size = size();
+        }
+
+        @Override
+        public void place(Pointer arena, String name, int onConflict) {
+            this.arena = arena;
+            this.name = name;
+            on_conflict = onConflict;
         }
     }
 
@@ -61,8 +92,8 @@ interface NativeTidegate extends Library {
     /** tg_limiter_config, as TG_LIMITER_CONFIG_INIT leaves it. */
     @FieldOrder({"struct_size", "rate", "clock", "fastest", "count", "period_ns", "burst", "queue", "max_keys", "block_within_ns",
         "block_duration_ns", "block_max_ns", "block_growth", "warm_up_ns", "warm_up_from", "algorithm", "mode", "block_after",
-        "huge_pages"})
-    class LimiterConfig extends Structure {
+        "huge_pages", "arena", "name", "on_conflict", "reserved"})
+    class LimiterConfig extends Structure implements Placed {
         public long struct_size;
         public String rate;
         public Pointer clock;
@@ -82,10 +113,21 @@ interface NativeTidegate extends Library {
         public int mode;
         public int block_after;
         public int huge_pages;
+        public Pointer arena;
+        public String name;
+        public int on_conflict;
+        public int reserved;
 
         public LimiterConfig() {
             setStringEncoding("UTF-8");
             struct_size = size();
+        }
+
+        @Override
+        public void place(Pointer arena, String name, int onConflict) {
+            this.arena = arena;
+            this.name = name;
+            on_conflict = onConflict;
         }
     }
 
@@ -111,8 +153,8 @@ interface NativeTidegate extends Library {
     /** tg_breaker_config, as TG_BREAKER_CONFIG_INIT leaves it. */
     @FieldOrder({"struct_size", "name", "clock", "window_duration_ns", "slow_call_duration_ns", "cooldown_ns", "max_cooldown_ns",
         "probe_timeout_ns", "failure_rate_threshold", "slow_call_rate_threshold", "cooldown_backoff", "cooldown_jitter",
-        "window_calls", "min_calls", "consecutive_failures", "probes"})
-    class BreakerConfig extends Structure {
+        "window_calls", "min_calls", "consecutive_failures", "probes", "arena", "on_conflict", "reserved"})
+    class BreakerConfig extends Structure implements Placed {
         public long struct_size;
         public String name;
         public Pointer clock;
@@ -129,9 +171,20 @@ interface NativeTidegate extends Library {
         public int min_calls = 10;
         public int consecutive_failures;
         public int probes = 1;
+        public Pointer arena;
+        public int on_conflict;
+        public int reserved;
 
         public BreakerConfig() {
+            setStringEncoding("UTF-8");
             struct_size = size();
+        }
+
+        @Override
+        public void place(Pointer arena, String name, int onConflict) {
+            this.arena = arena;
+            this.name = name;
+            on_conflict = onConflict;
         }
     }
 
@@ -147,6 +200,47 @@ interface NativeTidegate extends Library {
             ByValue copy = new ByValue();
             copy.word = word;
             copy.started_ns = started_ns;
+            return copy;
+        }
+    }
+
+    /** tg_concurrency_config, as TG_CONCURRENCY_CONFIG_INIT leaves it. */
+    @FieldOrder({"struct_size", "clock", "arena", "name", "limit", "max_limit", "mode", "on_conflict"})
+    class ConcurrencyConfig extends Structure implements Placed {
+        public long struct_size;
+        public Pointer clock;
+        public Pointer arena;
+        public String name;
+        public int limit;
+        public int max_limit;
+        public int mode;
+        public int on_conflict;
+
+        public ConcurrencyConfig() {
+            setStringEncoding("UTF-8");
+            struct_size = size();
+        }
+
+        @Override
+        public void place(Pointer arena, String name, int onConflict) {
+            this.arena = arena;
+            this.name = name;
+            on_conflict = onConflict;
+        }
+    }
+
+    /** tg_concurrency_permit, by value. */
+    @FieldOrder({"word", "cell"})
+    class ConcurrencyPermit extends Structure {
+        public long word;
+        public long cell;
+
+        static final class ByValue extends ConcurrencyPermit implements Structure.ByValue {}
+
+        ByValue byValue() {
+            ByValue copy = new ByValue();
+            copy.word = word;
+            copy.cell = cell;
             return copy;
         }
     }
@@ -172,6 +266,24 @@ interface NativeTidegate extends Library {
     String tg_status_message(int status);
 
     String tg_last_error_message();
+
+    int tg_arena_open(ArenaConfig config, PointerByReference arena);
+
+    int tg_arena_from_scope(String scope, PointerByReference arena);
+
+    int tg_arena_remove(Pointer arena, String name);
+
+    void tg_arena_free(Pointer arena);
+
+    int tg_concurrency_new(ConcurrencyConfig config, PointerByReference concurrency);
+
+    void tg_concurrency_free(Pointer concurrency);
+
+    int tg_concurrency_acquire(Pointer concurrency, long timeoutNs, ConcurrencyPermit permit);
+
+    int tg_concurrency_release(Pointer concurrency, ConcurrencyPermit.ByValue permit);
+
+    int tg_concurrency_in_use(Pointer concurrency, IntByReference permits);
 
     int tg_bucket_new(BucketConfig config, PointerByReference bucket);
 

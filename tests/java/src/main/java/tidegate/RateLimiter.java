@@ -36,7 +36,12 @@ public final class RateLimiter implements AutoCloseable {
     }
 
     public RateLimiter(String rate, Algorithm algorithm, long maxKeys) {
+        this(rate, algorithm, maxKeys, null);
+    }
+
+    public RateLimiter(String rate, Algorithm algorithm, long maxKeys, Arena.Place place) {
         var config = new NativeTidegate.LimiterConfig();
+        Arena.Place.put(place, config);
         config.rate = rate;
         config.algorithm = algorithm.ordinal();
         config.max_keys = maxKeys;

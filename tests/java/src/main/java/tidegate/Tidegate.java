@@ -22,9 +22,20 @@ public final class Tidegate {
 
     static Pointer made(int status, PointerByReference handle) {
         if (status < 0) {
-            throw new IllegalArgumentException(LIBRARY.tg_status_message(status) + ": " + LIBRARY.tg_last_error_message());
+            var message = LIBRARY.tg_status_message(status) + ": " + LIBRARY.tg_last_error_message();
+            throw status <= NativeTidegate.TG_ARENA_UNSUPPORTED ? new ArenaException(status, message) : new IllegalArgumentException(message);
         }
         return handle.getValue();
+    }
+
+    /** An arena, or an object in it, that cannot be opened: {@code status} is one of TG_ARENA_*. */
+    public static final class ArenaException extends RuntimeException {
+        public final int status;
+
+        ArenaException(int status, String message) {
+            super(message);
+            this.status = status;
+        }
     }
 
     /** A token bucket; safe for many threads, but close it when none uses it any more. */
@@ -32,7 +43,12 @@ public final class Tidegate {
         final Pointer handle;
 
         public Bucket(String rate, long burst) {
+            this(rate, burst, null);
+        }
+
+        public Bucket(String rate, long burst, Arena.Place place) {
             var config = new NativeTidegate.BucketConfig();
+            Arena.Place.put(place, config);
             config.rate = rate;
             config.burst = burst;
             var made = new PointerByReference();
@@ -71,7 +87,12 @@ public final class Tidegate {
         private final Pointer handle;
 
         public Breaker(int consecutiveFailures, Duration cooldown) {
+            this(consecutiveFailures, cooldown, null);
+        }
+
+        public Breaker(int consecutiveFailures, Duration cooldown, Arena.Place place) {
             var config = new NativeTidegate.BreakerConfig();
+            Arena.Place.put(place, config);
             config.consecutive_failures = consecutiveFailures;
             config.cooldown_ns = cooldown.toNanos();
             var made = new PointerByReference();
