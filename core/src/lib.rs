@@ -7,6 +7,8 @@ mod sync;
 #[cfg(not(loom))]
 pub mod arena;
 pub mod breaker;
+#[cfg(all(feature = "cli", not(loom)))]
+pub mod cli;
 pub mod clock;
 pub mod decision;
 mod error;

@@ -12,6 +12,7 @@
 //! | `lock.rs` | the lock for names and quotas |
 //! | `fork.rs` | what a child of fork must not inherit |
 //! | `scope.rs` | `"host:orders"` |
+//! | `inspect.rs` | what the `tidegate` command sees |
 
 mod arena_file;
 mod directory;
@@ -23,6 +24,8 @@ mod file;
 mod file;
 pub(crate) mod fork;
 mod header;
+#[cfg(feature = "cli")]
+mod inspect;
 pub(crate) mod layout;
 mod lock;
 #[cfg(target_os = "linux")]
@@ -41,6 +44,8 @@ pub use arena_file::ArenaFile;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
 pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
+#[cfg(feature = "cli")]
+pub(crate) use inspect::{LAYOUT, MOST_OBJECTS, Object};
 pub(crate) use lock::Held;
 pub(crate) use mapping::Mapping;
 pub(crate) use members::Member;
@@ -96,7 +101,7 @@ impl Arena {
     /// Errors: [`Permission`](ArenaErrorKind::Permission) and [`Filesystem`](ArenaErrorKind::Filesystem) as for opening one.
     /// No directory is no error.
     pub fn list(path: Option<&Path>) -> Result<Vec<ArenaFile>, ArenaError> {
-        file::list(path)
+        file::list(&HostOptions { path: path.map(Path::to_owned), ..HostOptions::new("any") })
     }
 
     /// Opens an arena of this machine to look at it: makes none, and takes no process slot.

@@ -2,7 +2,8 @@
 
 use super::error::{ArenaError, ArenaErrorKind};
 use super::{Arena, ArenaFile, HostOptions};
-use std::path::Path;
+#[cfg(feature = "cli")]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// There is none.
@@ -31,8 +32,13 @@ pub(super) fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaEr
     Err(unsupported(&options.name))
 }
 
-pub(super) fn list(_path: Option<&Path>) -> Result<Vec<ArenaFile>, ArenaError> {
+pub(super) fn list(_options: &HostOptions) -> Result<Vec<ArenaFile>, ArenaError> {
     Err(unsupported("…"))
+}
+
+#[cfg(feature = "cli")]
+pub(super) fn directory(options: &HostOptions) -> PathBuf {
+    options.path.clone().unwrap_or_default()
 }
 
 fn unsupported(name: &str) -> ArenaError {

@@ -106,7 +106,7 @@ impl AsFd for Folder {
 }
 
 /// Where the options, else `TIDEGATE_DIR`, else the user's own place in shared memory is.
-fn path(options: &HostOptions) -> PathBuf {
+pub(super) fn path(options: &HostOptions) -> PathBuf {
     let said = options
         .path
         .clone()

@@ -3,6 +3,8 @@
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::{Arena, ArenaFile, HostOptions, directory, layout};
 use super::find::find;
+#[cfg(feature = "cli")]
+use super::folder;
 use super::{Folder, HostFile, file_name, open, system};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -10,13 +12,19 @@ use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
 use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+#[cfg(feature = "cli")]
+use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(in super::super) fn list(path: Option<&Path>) -> Result<Vec<ArenaFile>, ArenaError> {
-    let mut options = HostOptions::new("any");
-    options.path = path.map(Path::to_owned);
-    match Folder::to_look(&options)? {
+/// Where the options say that arenas lie.
+#[cfg(feature = "cli")]
+pub(in super::super) fn directory(options: &HostOptions) -> PathBuf {
+    folder::path(options)
+}
+
+/// Whatever name the options say.
+pub(in super::super) fn list(options: &HostOptions) -> Result<Vec<ArenaFile>, ArenaError> {
+    match Folder::to_look(options)? {
         Some(folder) => files(&folder),
         None => Ok(Vec::new()),
     }

@@ -18,6 +18,8 @@ mod group;
 mod look;
 mod open;
 
+#[cfg(feature = "cli")]
+pub(super) use look::directory;
 pub(super) use look::{inspect, list, unlink};
 pub(super) use open::open;
 

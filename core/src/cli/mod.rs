@@ -1,0 +1,109 @@
+//! The `tidegate` command: which arenas there are, what is in them, and an operator's hand on breakers and limits.
+//!
+//! One function, behind the cargo feature `cli`: the program of this crate, Python's console script and npm's bin call it.
+//! It opens arenas by [`Arena::inspect`](crate::Arena::inspect), so it takes no process slot and makes nothing; what only
+//! reads takes no lock and changes no byte.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `args.rs` | what may be said |
+//! | `ls.rs`, `show.rs`, `top.rs`, `operate.rs`, `rm.rs` | the commands |
+//! | `picture.rs` | an arena at one moment, as text and as JSON |
+//! | `table.rs`, `units.rs` | columns; bytes, times and rates for people |
+//! | `terminal.rs` | keys and the size of the screen |
+
+mod args;
+mod ls;
+mod table;
+mod units;
+
+use crate::arena::ArenaError;
+use clap::Parser;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write};
+
+/// Why a command failed.
+#[derive(Debug)]
+enum Trouble {
+    /// In one sentence.
+    Said(String),
+    /// Nobody reads any more, or the disk is full.
+    Output(io::Error),
+}
+
+impl From<ArenaError> for Trouble {
+    fn from(error: ArenaError) -> Self {
+        Self::Said(error.message().to_owned())
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said(why) => f.write_str(why),
+            Self::Output(error) => write!(f, "the output could not be written: {error}"),
+        }
+    }
+}
+
+/// Where a command writes.
+struct Output<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    /// Colours and a live picture, where `out` is a terminal.
+    terminal: bool,
+}
+
+/// Runs the command as a program does: on the standard streams of this process, with colours and a live view where they are a
+/// terminal. `args`: the words of the command line, the program's name first.
+///
+/// Result: the exit code: 0, 1 (trouble, of which a line was written) or 2 (the words were wrong).
+/// Thread safety: any thread; it returns when the command is done, `top` when its user ends it.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
+    let terminal = io::IsTerminal::is_terminal(&io::stdout());
+    // Whole pictures at once, so that a screen does not flicker.
+    let (mut out, mut err) = (io::BufWriter::new(io::stdout()), io::stderr());
+    execute(args, &mut Output { out: &mut out, err: &mut err, terminal })
+}
+
+/// Runs the command with its output to `out` and its complaints to `err`, as plain text: for tests, and for programs that
+/// show it elsewhere. `args` and the result are those of [`main`].
+pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    execute(args, &mut Output { out, err, terminal: false })
+}
+
+fn execute(args: impl IntoIterator<Item = OsString>, to: &mut Output<'_>) -> i32 {
+    let said = match args::Said::try_parse_from(args) {
+        Ok(said) => said,
+        Err(answer) => {
+            // Help and the version are asked for, and no error.
+            let to = if answer.use_stderr() { &mut *to.err } else { &mut *to.out };
+            let _ = write!(to, "{}", answer.render()).and_then(|()| to.flush());
+            return answer.exit_code();
+        }
+    };
+    let done = command(&said, to).and_then(|()| Ok(to.out.flush()?));
+    match done {
+        Ok(()) => 0,
+        // `tidegate ls | head`: who has seen enough is no trouble.
+        Err(Trouble::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(trouble) => {
+            let _ = to.out.flush();
+            let _ = writeln!(to.err, "tidegate: {trouble}");
+            1
+        }
+    }
+}
+
+fn command(said: &args::Said, to: &mut Output<'_>) -> Result<(), Trouble> {
+    match &said.command {
+        args::Command::Ls => ls::ls(&said.place, to),
+    }
+}
