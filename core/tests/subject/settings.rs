@@ -1,13 +1,29 @@
 //! Limits per key as the vectors describe them, and decisions as they spell them.
 
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate::limit::{Algorithm, Block, LimiterConfig, Mode, RateLimiter, WarmUp};
-use tidegate::{Clock, ConfigError, Decision, ManualClock, Quota};
+use tidegate::{Arena, Clock, ConfigError, Decision, ManualClock, OnConflict, Quota};
 use tidegate_model::format::Ns;
 use tidegate_model::script::limiter::{AlgorithmName, Config, DecisionAnswer, ModeName, QuotaConfig};
 
 /// What `config` describes, on `clock`.
 pub(crate) fn limiter(config: &Config, clock: &ManualClock) -> Result<RateLimiter, ConfigError> {
+    RateLimiter::with_config(limiter_config(config)?, Clock::from(clock))
+}
+
+/// The same in an arena.
+pub(crate) fn limiter_in(arena: &Arc<Arena>, name: &str, config: &Config) -> RateLimiter {
+    let config = limiter_config(config).expect("sound settings");
+    RateLimiter::in_arena(arena, name, config, OnConflict::Error).expect("room in the arena")
+}
+
+/// An arena for what a test makes: pages count only when they are touched.
+pub(crate) fn arena(clock: &ManualClock) -> Arc<Arena> {
+    Arena::private("subject", 64 << 20, Clock::from(clock)).expect("an arena")
+}
+
+fn limiter_config(config: &Config) -> Result<LimiterConfig, ConfigError> {
     let algorithm = match config.algorithm {
         AlgorithmName::TokenBucket => Algorithm::TokenBucket,
         AlgorithmName::FixedWindow => Algorithm::FixedWindow,
@@ -21,7 +37,7 @@ pub(crate) fn limiter(config: &Config, clock: &ManualClock) -> Result<RateLimite
         let (within, duration, max) = (time(block.within_ns), time(block.duration_ns), time(block.max_ns));
         Block::new(block.after, within, duration, block.growth, Some(max))
     });
-    let settings = LimiterConfig {
+    Ok(LimiterConfig {
         max_keys: config.max_keys,
         fastest: config.fastest.map(quota).transpose()?,
         block: block.transpose()?,
@@ -32,8 +48,7 @@ pub(crate) fn limiter(config: &Config, clock: &ManualClock) -> Result<RateLimite
             ModeName::Disabled => Mode::Disabled,
         },
         ..LimiterConfig::new(algorithm, quota(default)?)
-    };
-    RateLimiter::with_config(settings, Clock::from(clock))
+    })
 }
 
 pub(crate) fn quota(config: QuotaConfig) -> Result<Quota, ConfigError> {

@@ -55,15 +55,16 @@ impl Set {
         }
         let mut taken: Vec<(usize, Decision)> = Vec::new();
         for member in self.narrow_first() {
-            let decision = self.limit(member).check(now, &keys[member], n);
-            if !decision.allowed {
-                // A limit that comes twice had room for one.
+            let look = self.limit(member).look(now, &keys[member], n);
+            if !look.allowed {
+                // A limit that comes twice had room for one. What was taken goes back before the denial counts towards a block.
                 for (earlier, _) in taken {
                     self.limit(earlier).refund(now, &keys[earlier], n);
                 }
+                let decision = self.limit(member).refuse(now, &keys[member], n, look);
                 return Verdict { decision, denied_by: Some(member) };
             }
-            taken.push((member, decision));
+            taken.push((member, self.limit(member).check(now, &keys[member], n)));
         }
         taken.sort_by_key(|&(member, _)| member);
         verdict(taken.into_iter().map(|(_, decision)| decision))
@@ -106,6 +107,13 @@ impl Limit {
         match self {
             Self::Bucket(bucket) => bucket.look(now, n).into(),
             Self::Keyed(limiter) => limiter.look(now, key, n, None),
+        }
+    }
+
+    fn refuse(&mut self, now: u64, key: &[u8], n: u32, answer: Decision) -> Decision {
+        match self {
+            Self::Bucket(_) => answer,
+            Self::Keyed(limiter) => limiter.refuse(now, key, n, answer),
         }
     }
 

@@ -189,16 +189,33 @@ impl Limiter {
             key.level.charge(now, n, &limit);
             self.keys.insert(name.into(), key.clone());
         }
-        let mut answer = key.decision(now, allowed, wait, delay, &limit);
-        if !allowed && free && self.denied(now, name, &limit) {
+        let answer = key.decision(now, allowed, wait, delay, &limit);
+        if !allowed {
+            return self.refused(now, name, n, &limit, free, answer);
+        }
+        self.stats.admitted += 1;
+        self.in_mode(answer)
+    }
+
+    /// Counts a denial of the default quota that the caller has worked out; its answer, or the block's.
+    pub(crate) fn refuse(&mut self, now: u64, name: &[u8], n: u32, answer: Decision) -> Decision {
+        let now = now.saturating_sub(self.epoch);
+        let limit = self.limit(now, None);
+        let free = self.key(name).settle(now, &limit);
+        self.refused(now, name, n, &limit, free, answer)
+    }
+
+    /// `free`: no penalty is in force, in which denials do not count towards a block.
+    fn refused(&mut self, now: u64, name: &[u8], n: u32, limit: &Limit, free: bool, answer: Decision) -> Decision {
+        let mut answer = answer;
+        if free && self.denied(now, name, limit) {
             // One denial too many: the wait is the block's.
             let key = self.key(name);
-            answer = key.decision(now, false, key.wait(now, n, &limit), 0, &limit);
+            answer = key.decision(now, false, key.wait(now, n, limit), 0, limit);
         }
-        match (allowed, self.settings.mode) {
-            (true, _) => self.stats.admitted += 1,
-            (false, Mode::DryRun) => self.stats.would_deny += 1,
-            (false, _) => self.stats.denied += 1,
+        match self.settings.mode {
+            Mode::DryRun => self.stats.would_deny += 1,
+            _ => self.stats.denied += 1,
         }
         self.in_mode(answer)
     }
