@@ -15,6 +15,7 @@ from .checks import checks, starved
 from .phases import tell
 from .plan import OUT, ROOT
 from .screen import Screen
+from .shared import shares
 from .table import table
 
 # Set even where the parent ignores them, as shells do for background jobs.
@@ -52,7 +53,7 @@ def _story(screen: Screen) -> int:
     told = tell(screen)
     picture = OUT / "chart.svg"
     picture.write_text(chart(told), encoding="utf-8")
-    screen.say(f"\n{table(told)}\n\nChart: {picture.relative_to(ROOT)}\n")
+    screen.say(f"\n{table(told)}\n\n{shares(told.loads)}\n\nChart: {picture.relative_to(ROOT)}\n")
     if short := starved(told):
         screen.say("This machine could not offer the planned load, so nothing can be concluded:")
         screen.say("\n".join(f"  {line}" for line in short))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from .load import Load
 from .phases import Told
-from .plan import ADMITTED_AT_LEAST, BURST, CAPACITY, OFFERED_AT_LEAST, OUTAGE, RATE, WARM_WITH, WITH
+from .plan import ADMITTED_AT_LEAST, BURST, CAPACITY, OFFERED_AT_LEAST, OUTAGE, RATE, WARM_WITH, WITH, WORKERS
+from .shared import admitted, first_sent, last_sent
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ def checks(told: Told) -> list[Check]:
         *_circuit(told),
         *_queue(told, outage),
         *_orders(told, warm, sale, outage),
+        *_shared(told),
     ]
 
 
@@ -51,6 +53,26 @@ def _rate(sale: Load) -> list[Check]:
             f"sale: at least {ADMITTED_AT_LEAST:.0%} of it",
             share >= ADMITTED_AT_LEAST,
             f"{share:.2%} of {allowed:,.0f}",
+        ),
+    ]
+
+
+def _shared(told: Told) -> list[Check]:
+    """Judged at each single answer: all that were accepted by then, by any process."""
+    accepted, start = admitted(told.loads), first_sent(told.loads)
+    spare = min((BURST + RATE * (at - start) - count for count, (at, _) in enumerate(accepted, 1)), default=0)
+    allowed = BURST + RATE * (last_sent(told.loads) - start)
+    processes = Counter(process for _, process in accepted)
+    return [
+        Check(
+            f"six processes: together never above {BURST} + {RATE}/s × time",
+            spare >= 0 and bool(accepted),
+            f"{len(accepted):,} admitted, closest {spare:.1f} below",
+        ),
+        Check(
+            f"six processes: at least {ADMITTED_AT_LEAST:.0%} of it, each its share",
+            len(accepted) >= ADMITTED_AT_LEAST * allowed and len(processes) == WORKERS + 2 and 0 not in processes,
+            f"{len(accepted) / allowed:.2%} of {allowed:,.0f}, by {len(processes)} processes",
         ),
     ]
 

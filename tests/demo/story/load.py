@@ -22,6 +22,7 @@ class Answer:
     done: float
     latency: float
     retry_after: bool
+    process: int  # who answered, where it says so
 
     @property
     def accepted(self) -> bool:
@@ -55,8 +56,10 @@ class Load:
         self.started, self.started_epoch = time.monotonic(), time.time()
 
     def __iter__(self) -> Iterator[dict]:
-        for line in self._process.stdout:
-            yield json.loads(line)
+        for text in self._process.stdout:
+            line = json.loads(text)
+            self.started_epoch = line["start_us"] / 1e6
+            yield line
         if code := self._process.wait():
             raise processes.Failed(f"the load generator failed with {code}: {self._log.read_text()}")
         processes.stop(self._process)
@@ -69,6 +72,7 @@ class Load:
                     done=int(row["done_us"]) / 1e6,
                     latency=int(row["latency_us"]) / 1e6,
                     retry_after=row["retry_after"] == "1",
+                    process=int(row["process"]),
                 )
                 for row in csv.DictReader(file)
             ]

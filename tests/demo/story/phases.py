@@ -6,6 +6,7 @@ from . import services
 from .load import Load
 from .plan import FAILS_AT, OUTAGE, RETURNS_AT, WARM_WITH, WARM_WITHOUT, WITH, WITHOUT, Phase
 from .screen import HEADER, Screen
+from .shared import share
 from .watch import Look, Watch
 
 
@@ -24,6 +25,7 @@ def tell(screen: Screen) -> Told:
     told = Told()
     _without(screen, told)
     _with(screen, told)
+    share(screen, told.loads)
     return told
 
 

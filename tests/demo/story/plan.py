@@ -34,5 +34,13 @@ WARM_WITHOUT = Phase("warm-without", "warm-up", rate=100, seconds=2)
 WARM_WITH = Phase("warm-with", "warm-up", rate=100, seconds=2)
 PHASES = (WITHOUT, WITH, OUTAGE)
 
+# The same door in six processes: 4 uvicorn workers behind one port, and two Nest processes.
+WORKERS = 4
+SHARED = (
+    Phase("shared-uvicorn", "4 six processes", rate=1_600, seconds=10),
+    Phase("shared-nest-1", "4 six processes", rate=700, seconds=10),
+    Phase("shared-nest-2", "4 six processes", rate=700, seconds=10),
+)
+
 # Seconds into the third phase. Payment is back before the 5 s cooldown ends, so the first probe succeeds.
 FAILS_AT, RETURNS_AT = 3, 7

@@ -10,7 +10,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from . import processes
-from .plan import DEMO, OUT
+from .plan import DEMO, OUT, WORKERS
 
 # The generator shares this machine with what it measures; it would have its own. So the services yield to it.
 POLITELY = ["nice", "-n", "5"]
@@ -62,6 +62,21 @@ def orders(key: str, payments: Service, *, protected: bool) -> Service:
     command = [OUT / "venv/bin/uvicorn", app, "--port", "0", "--no-access-log"]
     env = {"PAYMENTS_URL": f"http://{payments.address}"}
     return Service("orders", command, OUT / f"orders-{key}.log", cwd=DEMO, env=env)
+
+
+def arenas() -> dict:
+    """Where processes meet. In production this is /dev/shm by default; the demo leaves nothing there."""
+    return {"TIDEGATE_DIR": str(OUT / "arenas")}
+
+
+def shared_uvicorn() -> Service:
+    command = [OUT / "venv/bin/uvicorn", "orders.in_many_processes:app", "--port", "0", "--no-access-log"]
+    command += ["--workers", WORKERS]
+    return Service("orders", command, OUT / "shared-uvicorn.log", cwd=DEMO, env=arenas())
+
+
+def shared_nest(key: str) -> Service:
+    return Service("orders", ["node", "dist/orders/main.js"], OUT / f"{key}.log", cwd=OUT / "payments", env=arenas())
 
 
 def ledger(key: str) -> Path:

@@ -128,8 +128,11 @@ impl TokenBucket {
     /// Takes `n` tokens, or nothing. `n` = 0 takes nothing and is denied only in debt or under a penalty.
     #[inline]
     pub fn try_acquire(&self, n: u32) -> bool {
-        let decided =
-            if self.others.is_empty() { self.state.acquire_by_ticks(n) } else { self.acquire_striped_by_ticks(n) };
+        let decided = if self.others.is_empty() {
+            self.state.acquire_by_ticks(&self.clock, n)
+        } else {
+            self.acquire_striped_by_ticks(n)
+        };
         match decided {
             // Only where the limit is enforced: other modes have no counter of ticks.
             Some(allowed) => {

@@ -6,11 +6,11 @@ use super::super::scale::{MAX_UNITS, Scale};
 use super::slot::Slot;
 use super::view::{Charge, View};
 use super::word::Word;
-use crate::clock::{Tsc, ticks};
+use crate::clock::Tsc;
 use crate::limit::WarmUp;
 use crate::memory::{Blank, One, PATIENCE, Room};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
-use crate::{ConfigError, Decision, Quota};
+use crate::{Clock, ConfigError, Decision, Quota};
 
 /// How much further ahead of now than any burst, wait or penalty a word must be before it is taken for a bad clock
 /// reading. Until then a reader with an old clock reading just denies.
@@ -111,10 +111,10 @@ impl BucketState {
 
     /// Takes `n` tokens at the counter's time. `None`: this needs a closer look by [`acquire`](Self::acquire).
     #[inline]
-    pub(super) fn acquire_by_ticks(&self, n: u32) -> Option<bool> {
+    pub(super) fn acquire_by_ticks(&self, clock: &Clock, n: u32) -> Option<bool> {
         let mut raw = self.load();
         // The clock is read after the word, so `now` is at least as new as what it is compared with.
-        let since = ticks().saturating_sub(self.epoch_ticks);
+        let since = clock.ticks()?.saturating_sub(self.epoch_ticks);
         if since < self.not_by_ticks {
             return None;
         }

@@ -43,11 +43,11 @@ impl TokenBucket {
         // Masking where it can: a division costs as much as the rest.
         let hint = thread_hint();
         let own = if count.is_power_of_two() { hint & (count - 1) } else { hint % count };
-        if self.stripe(own).acquire_by_ticks(n)? {
+        if self.stripe(own).acquire_by_ticks(&self.clock, n)? {
             return Some(true);
         }
         for i in 1..count {
-            if self.stripe((own + i) % count).acquire_by_ticks(n)? {
+            if self.stripe((own + i) % count).acquire_by_ticks(&self.clock, n)? {
                 return Some(true);
             }
         }

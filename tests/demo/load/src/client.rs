@@ -20,10 +20,11 @@ use tokio::time::{Instant, timeout_at};
 /// What became of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The status, and whether a `Retry-After` came with it.
+    /// The status, whether a `Retry-After` came with it, and which process says it was (`X-Process`; 0: none says).
     Answer {
         status: u16,
         retry_after: bool,
+        process: u32,
     },
     Timeout,
     /// The server refused or dropped the connection.
@@ -126,11 +127,12 @@ impl Client {
     async fn finish(&self, connection: Connection, response: Response<Incoming>) -> Outcome {
         let status = response.status().as_u16();
         let retry_after = response.headers().contains_key(RETRY_AFTER);
+        let process = response.headers().get("x-process").and_then(|value| value.to_str().ok()?.parse().ok());
         if response.into_body().collect().await.is_err() {
             return Outcome::Dropped;
         }
         self.give_back(connection);
-        Outcome::Answer { status, retry_after }
+        Outcome::Answer { status, retry_after, process: process.unwrap_or(0) }
     }
 }
 

@@ -11,7 +11,7 @@ mod report;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -50,6 +50,7 @@ async fn run(args: Args) -> io::Result<()> {
     let total = args.rate * args.seconds;
     client.warm(args.rate * WARM.as_millis() as u64 / 1_000).await;
     let start = Instant::now();
+    tell().start_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros);
     let end = start + Duration::from_secs(args.seconds);
     let mut sent = 0;
     let mut seconds = 0;

@@ -21,6 +21,8 @@ pub(crate) struct Record {
 #[derive(Debug, Serialize)]
 struct Line {
     second: u64,
+    /// When the first request was to leave, in microseconds since 1970.
+    start_us: u64,
     offered: u64,
     in_flight: u64,
     accepted: usize,
@@ -43,6 +45,8 @@ struct Told {
 
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    /// When the first request was to leave, in microseconds since 1970.
+    pub start_us: u64,
     /// Requests that have left so far.
     pub sent: u64,
     records: Vec<Record>,
@@ -72,6 +76,7 @@ impl Report {
         let not_sent = of(Outcome::NotSent);
         let line = Line {
             second,
+            start_us: self.start_us,
             offered: (self.sent - self.told.sent).saturating_sub(not_sent as u64),
             in_flight: self.in_flight(),
             accepted: count(|status| status < 300),
@@ -88,18 +93,21 @@ impl Report {
         serde_json::to_string(&line).expect("numbers only")
     }
 
-    /// CSV: `outcome` is the status, or `timeout`, `dropped`, `not_sent`; `retry_after` is 1 where that header came.
+    /// CSV: `outcome` is the status, or `timeout`, `dropped`, `not_sent`; `retry_after` is 1 where that header came; `process` is
+    /// what `X-Process` said, else 0.
     pub(crate) fn write_records(&self, path: &Path) -> io::Result<()> {
         let mut out = BufWriter::new(File::create(path)?);
-        writeln!(out, "seq,outcome,sent_us,done_us,latency_us,retry_after")?;
+        writeln!(out, "seq,outcome,sent_us,done_us,latency_us,retry_after,process")?;
         for Record { seq, outcome, sent_us, done_us, latency_us } in &self.records {
-            let (name, retry_after) = match outcome {
-                Outcome::Answer { status, retry_after } => (status.to_string(), u8::from(*retry_after)),
-                Outcome::Timeout => (String::from("timeout"), 0),
-                Outcome::Dropped => (String::from("dropped"), 0),
-                Outcome::NotSent => (String::from("not_sent"), 0),
+            let (name, retry_after, process) = match outcome {
+                Outcome::Answer { status, retry_after, process } => {
+                    (status.to_string(), u8::from(*retry_after), *process)
+                }
+                Outcome::Timeout => (String::from("timeout"), 0, 0),
+                Outcome::Dropped => (String::from("dropped"), 0, 0),
+                Outcome::NotSent => (String::from("not_sent"), 0, 0),
             };
-            writeln!(out, "{seq},{name},{sent_us},{done_us},{latency_us},{retry_after}")?;
+            writeln!(out, "{seq},{name},{sent_us},{done_us},{latency_us},{retry_after},{process}")?;
         }
         out.flush()
     }
