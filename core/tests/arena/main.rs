@@ -1,5 +1,12 @@
-//! Host arenas: the file, its owners, and what goes wrong with it.
+//! Arenas of the machine, across processes: the file, its owners, and what goes wrong with it.
 #![cfg(target_os = "linux")]
 
+mod child;
+mod contents;
+mod damage;
+mod dying;
 mod opening;
+mod owners;
+mod racing;
+mod space;
 mod support;

@@ -1,6 +1,7 @@
 //! What stands where after the first opening, and after the second.
 
-use crate::support::Place;
+use crate::child::Other;
+use crate::support::{Place, bucket, refused};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use tidegate::Arena;
@@ -9,7 +10,7 @@ use tidegate::arena::ArenaErrorKind;
 #[test]
 fn the_first_makes_a_private_file_and_the_second_finds_it() {
     let place = Place::new();
-    let arena = Arena::open(&place.options("orders")).expect("made");
+    let arena = place.open("orders").expect("made");
     assert_eq!(place.names(), ["orders.v1.arena"]);
     let file = std::fs::metadata(place.file("orders")).expect("a file");
     assert_eq!(file.permissions().mode() & 0o7777, 0o600);
@@ -17,12 +18,24 @@ fn the_first_makes_a_private_file_and_the_second_finds_it() {
     assert_eq!((file.len(), arena.capacity()), (16 << 20, 16 << 20));
     assert!(file.blocks() * 512 >= file.len(), "{} of {} bytes are reserved", file.blocks() * 512, file.len());
 
-    let again = Arena::open(&place.options("orders")).expect("found");
+    let again = place.open("orders").expect("found");
     assert!(Arc::ptr_eq(&arena, &again));
     drop((arena, again));
-    let inode = std::fs::metadata(place.file("orders")).expect("a file").ino();
-    drop(Arena::open(&place.options("orders")).expect("found"));
-    assert_eq!((inode, 1), (file.ino(), file.nlink()));
+    drop(place.open("orders").expect("found"));
+    assert_eq!(std::fs::metadata(place.file("orders")).expect("a file").ino(), file.ino());
+}
+
+#[test]
+fn another_process_counts_in_the_same_bucket() {
+    let place = Place::new();
+    let arena = place.open("orders").expect("made");
+    let (mut other, said) = Other::open(&place.options("orders"), None);
+    assert!(said.starts_with("opened"), "{said}");
+    let shared = bucket(&arena, "shared").expect("made");
+    assert!(shared.try_acquire(1));
+    assert_eq!(other.ask("take"), "true");
+    assert_eq!(other.ask("take"), "false");
+    assert!(!shared.try_acquire(1));
 }
 
 #[test]
@@ -30,13 +43,53 @@ fn another_capacity_than_the_file_has_is_an_error_that_names_both() {
     let place = Place::new();
     let mut options = place.options("orders");
     options.capacity = Some(1 << 20);
-    drop(Arena::open(&options).expect("made"));
+    let arena = Arena::open(&options).expect("made");
     drop(Arena::open(&options).expect("found"));
-    drop(Arena::open(&place.options("orders")).expect("whatever it has"));
+    drop(place.open("orders").expect("whatever it has"));
     options.capacity = Some(2 << 20);
-    let error = Arena::open(&options).expect_err("another capacity");
-    assert_eq!(error.kind(), ArenaErrorKind::Argument);
-    for part in ["1048576", "2097152", "tidegate rm orders"] {
-        assert!(error.message().contains(part), "{error}");
+    let parts = ["1048576", "2097152", "tidegate rm orders"];
+    refused(Arena::open(&options), ArenaErrorKind::Argument, &parts);
+    drop(arena);
+    refused(Arena::open(&options), ArenaErrorKind::Argument, &parts);
+    options.capacity = Some(1000);
+    refused(Arena::open(&options), ArenaErrorKind::Argument, &["1000 is not a capacity"]);
+}
+
+#[test]
+fn names_that_could_leave_the_directory_are_none() {
+    let place = Place::new();
+    for name in ["", ".", "..", "../orders", "a/b", "a:b", ".hidden", "-f", "a b", "a\0b"] {
+        refused(place.open(name), ArenaErrorKind::Argument, &["is not an arena's name"]);
     }
+    assert!(!place.path().exists());
+}
+
+#[test]
+fn what_is_there_is_listed_looked_at_and_removed() {
+    let place = Place::new();
+    assert_eq!(Arena::list(Some(place.path())).expect("nothing"), []);
+    refused(Arena::inspect(&place.options("orders")), ArenaErrorKind::Removed, &["there is no arena \"orders\""]);
+    assert_eq!(Arena::unlink(&place.options("orders")).expect("nothing"), None);
+    assert!(!place.path().exists(), "looking makes nothing");
+
+    let arena = place.open("orders").expect("made");
+    let _bucket = bucket(&arena, "everyone").expect("made");
+    place.make("billing");
+    std::fs::write(place.path().join("notes.txt"), "not an arena").expect("written");
+    std::fs::write(place.path().join("orders.v0.arena"), "of an older layout").expect("written");
+    let listed = Arena::list(Some(place.path())).expect("a list");
+    let shown: Vec<_> = listed.iter().map(|file| (file.name.as_str(), file.version, file.bytes, file.in_use)).collect();
+    assert_eq!(shown, [("billing", 1, 16 << 20, false), ("orders", 0, 18, false), ("orders", 1, 16 << 20, true)]);
+    assert_eq!(listed[0].path, place.file("billing"));
+
+    let seen = Arena::inspect(&place.options("orders")).expect("it is there");
+    assert_eq!(seen.objects()[0].name, "everyone");
+    drop(seen);
+    let removed = Arena::unlink(&place.options("orders")).expect("removed").expect("it was there");
+    assert!(removed.in_use && removed.path == place.file("orders"), "{removed:?}");
+    assert_eq!(Arena::unlink(&place.options("orders")).expect("nothing"), None);
+    // Whatever it is.
+    std::fs::write(place.file("orders"), "garbage").expect("written");
+    assert!(Arena::unlink(&place.options("orders")).expect("removed").is_some_and(|file| !file.in_use));
+    assert_eq!(place.names(), ["billing.v1.arena", "notes.txt", "orders.v0.arena"]);
 }
