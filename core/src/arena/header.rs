@@ -5,6 +5,7 @@ use super::layout::{HEADER_AT, Header, MAGIC, VERSION};
 use super::mapping::Mapping;
 use super::text;
 use crate::clock::Origin;
+use crate::limit::hash_of_text;
 use crate::sync::{AtomicU64, Ordering};
 use std::hash::{BuildHasher, Hasher};
 use std::mem::offset_of;
@@ -48,6 +49,7 @@ impl Facts {
         put(offset_of!(Header, version), &[VERSION]);
         put(offset_of!(Header, size), &[self.size]);
         put(offset_of!(Header, secret), &self.secret);
+        put(offset_of!(Header, hash_of_text), &[hash_of_text(self.secret)]);
         put(offset_of!(Header, boot_id), &self.boot_id);
         put(offset_of!(Header, created_ns), &[self.created_ns]);
         let Origin { kind, ticks0, ns0, mult, os_ns0, time_namespace } = self.clock;
@@ -83,7 +85,7 @@ impl Facts {
         if words[WORDS - 1] != checksum(&words) {
             return Err((ArenaErrorKind::Foreign, "is damaged: its header does not match its checksum".to_owned()));
         }
-        Ok(Self {
+        let facts = Self {
             size: word(offset_of!(Header, size)),
             secret: std::array::from_fn(|i| words[offset_of!(Header, secret) / 8 + i]),
             boot_id: std::array::from_fn(|i| words[offset_of!(Header, boot_id) / 8 + i]),
@@ -96,7 +98,13 @@ impl Facts {
                 os_ns0: word(offset_of!(Header, os_ns0)),
                 time_namespace: word(offset_of!(Header, time_namespace)),
             },
-        })
+        };
+        if word(offset_of!(Header, hash_of_text)) != hash_of_text(facts.secret) {
+            let why =
+                "hashes keys in another way than this build of tidegate: all who share it must be of the same build";
+            return Err((ArenaErrorKind::Version, why.to_owned()));
+        }
+        Ok(facts)
     }
 }
 

@@ -109,10 +109,10 @@ impl Entry {
 
 /// An entry of the table, given back when dropped.
 #[derive(Debug)]
-struct Kept(usize);
+pub(super) struct Kept(usize);
 
 impl Kept {
-    fn new(file: &OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(file: &OwnedFd) -> io::Result<Self> {
         let stat = nix::sys::stat::fstat(file)?;
         // Acquire: what its owner before wrote to it is over.
         let claimed =

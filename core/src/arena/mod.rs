@@ -124,7 +124,7 @@ impl Arena {
     /// What its user should hear once, when it is first opened: sentences for people. At present only that processes use
     /// another layout version of the same arena.
     pub fn notices(&self) -> Vec<String> {
-        self.host.as_ref().map_or_else(Vec::new, |host| host.notices(&self.name))
+        self.host.as_ref().map_or_else(Vec::new, file::HostFile::notices)
     }
 
     /// The arena `name` of this process, opened or made: threads that share no objects share it by name. A child of fork has

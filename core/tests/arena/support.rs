@@ -114,7 +114,7 @@ pub(crate) fn bucket(arena: &Arc<Arena>, name: &str) -> Result<TokenBucket, Aren
 pub(crate) const VERSION_AT: u64 = 8;
 pub(crate) const HASH_AT: u64 = 56;
 pub(crate) const BOOT_AT: u64 = 64;
-const CHECKSUM_AT: u64 = 128;
+const CHECKSUM_AT: u64 = 136;
 
 /// Changes one word of a file.
 pub(crate) fn poke(file: &Path, at: u64, word: u64) {

@@ -5,7 +5,7 @@ use super::super::header::Facts;
 use super::super::mapping::Mapping;
 use super::super::{DEFAULT_CAPACITY, HostOptions};
 use super::folder::Locked;
-use super::{Folder, boot, file_name, filesystem, system};
+use super::{Folder, boot, file_name, filesystem, io_error, system};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, posix_fallocate, renameat};
@@ -35,10 +35,8 @@ pub(super) fn build(folder: &Folder, options: &HostOptions, _locked: &Locked) ->
     // Whatever the process's umask is.
     let opened = fchmod(&temporary.file, Mode::from_bits_truncate(mode));
     opened.map_err(|why| system("set the mode of", &temporary.path(), why))?;
-    let mapping = Mapping::shared(&temporary.file, capacity).map_err(|error| {
-        let why = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        system("map", &temporary.path(), why)
-    })?;
+    let mapping =
+        Mapping::shared(&temporary.file, capacity).map_err(|error| io_error("map", &temporary.path(), &error))?;
     Facts::new(capacity as u64, boot::id()?).write(&mapping);
     temporary.publish(&file_name(&options.name))
 }

@@ -15,7 +15,7 @@ impl HostFile {
         match *self {}
     }
 
-    pub(super) fn notices(&self, _arena: &str) -> Vec<String> {
+    pub(super) fn notices(&self) -> Vec<String> {
         match *self {}
     }
 }

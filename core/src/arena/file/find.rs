@@ -5,7 +5,7 @@ use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::header::Facts;
 use super::super::mapping::Mapping;
 use super::super::options::MIN_CAPACITY;
-use super::{Folder, boot, file_name, system};
+use super::{Folder, boot, file_name, io_error, system};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
@@ -14,7 +14,6 @@ use std::fs::File;
 
 /// A file that is an arena of this boot.
 pub(super) struct Found {
-    pub(super) file: File,
     pub(super) stat: FileStat,
     pub(super) mapping: Mapping,
     pub(super) facts: Facts,
@@ -43,10 +42,7 @@ pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Foun
         let why = format!("is no arena: it has {size} bytes, the smallest has {MIN_CAPACITY}; {mend}");
         return Err(refuse(ArenaErrorKind::Foreign, &why));
     }
-    let mapping = Mapping::shared(&file, size).map_err(|error| {
-        let why = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        system("map", &path, why)
-    })?;
+    let mapping = Mapping::shared(&file, size).map_err(|error| io_error("map", &path, &error))?;
     let facts = Facts::read(&mapping).map_err(|(kind, why)| refuse(kind, &format!("{why}; {mend}")))?;
     if facts.size != size as u64 {
         let why = format!("has {size} bytes and was made with {}: it was resized; {mend}", facts.size);
@@ -63,7 +59,7 @@ pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Foun
         );
         return Err(refuse(ArenaErrorKind::Argument, &why));
     }
-    Ok(Some(Found { file, stat, mapping, facts }))
+    Ok(Some(Found { stat, mapping, facts }))
 }
 
 fn check_owner(folder: &Folder, stat: &FileStat) -> Result<(), String> {

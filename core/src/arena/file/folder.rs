@@ -1,8 +1,9 @@
 //! The directory in which arenas lie.
 
-use super::super::HostOptions;
 use super::super::error::{ArenaError, ArenaErrorKind};
-use super::{filesystem, group, system};
+use super::super::lock_file::Kept;
+use super::super::{HostOptions, fork};
+use super::{filesystem, group, io_error, system};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
@@ -22,6 +23,8 @@ pub(super) struct Folder {
 /// Under this lock files come and go in the folder. The kernel releases it when its holder dies.
 #[derive(Debug)]
 pub(super) struct Locked {
+    // Dropped first. A child that is forked meanwhile lets go of the lock at once: it must not outlive its holder.
+    _kept: Kept,
     _held: Flock<OwnedFd>,
 }
 
@@ -77,11 +80,13 @@ impl Folder {
     pub(super) fn lock(&self) -> Result<Locked, ArenaError> {
         // A description of its own: threads of one process exclude each other as well.
         let mut fd = openat(self, ".", FLAGS, Mode::empty()).map_err(|why| system("open", &self.path, why))?;
+        fork::watch();
+        let kept = Kept::new(&fd).map_err(|error| io_error("lock", &self.path, &error))?;
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Duration::from_micros(200);
         loop {
             fd = match Flock::lock(fd, FlockArg::LockExclusiveNonblock) {
-                Ok(held) => return Ok(Locked { _held: held }),
+                Ok(held) => return Ok(Locked { _kept: kept, _held: held }),
                 Err((fd, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < deadline => fd,
                 Err((_, Errno::EWOULDBLOCK)) => {
                     let message = format!(
@@ -107,11 +112,11 @@ impl AsFd for Folder {
 
 /// Where the options, else `TIDEGATE_DIR`, else the user's own place in shared memory is.
 pub(super) fn path(options: &HostOptions) -> PathBuf {
-    let said = options
-        .path
-        .clone()
-        .or_else(|| std::env::var_os("TIDEGATE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from));
+    let environment = || std::env::var_os("TIDEGATE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let said = options.path.clone().or_else(environment);
     let path = said.unwrap_or_else(|| PathBuf::from(format!("/dev/shm/tidegate-{}", geteuid())));
+    // Wherever the process goes later on.
+    let path = std::path::absolute(&path).unwrap_or(path);
     // A slash at the end would have a link followed.
     path.components().collect()
 }

@@ -39,7 +39,7 @@ pub(in super::super) fn inspect(options: &HostOptions) -> Result<Arc<Arena>, Are
         let message = format!("there is no arena {:?} of this boot of the machine", options.name);
         return Err(ArenaError::new(ArenaErrorKind::Removed, message));
     };
-    open::arena(folder, &options.name, found)
+    open::arena(&folder, options, found)
 }
 
 pub(in super::super) fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaError> {
@@ -56,18 +56,20 @@ pub(in super::super) fn unlink(options: &HostOptions) -> Result<Option<ArenaFile
 
 impl HostFile {
     /// Other layouts of this arena that living processes use.
-    pub(in super::super) fn notices(&self, arena: &str) -> Vec<String> {
+    pub(in super::super) fn notices(&self) -> Vec<String> {
+        let arena = &self.options.name;
         // A directory that cannot be read any more has nothing to say.
-        let files = files(&self.folder).unwrap_or_default();
+        let folder = Folder::to_look(&self.options).ok().flatten();
+        let files = folder.and_then(|folder| files(&folder).ok()).unwrap_or_default();
         let other =
-            files.into_iter().filter(|file| file.name == arena && file.version != layout::VERSION && file.in_use);
+            files.into_iter().filter(|file| file.name == *arena && file.version != layout::VERSION && file.in_use);
         let notice = |file: ArenaFile| {
             format!(
                 "the arena {arena:?} is in use with layout version {} as well ({}), by processes of another version of \
                  tidegate: until they are gone they count on their own, and this one counts in {}",
                 file.version,
                 file.path.display(),
-                self.path().display()
+                self.path.display()
             )
         };
         other.map(notice).collect()

@@ -23,27 +23,33 @@ pub(super) use look::directory;
 pub(super) use look::{inspect, list, unlink};
 pub(super) use open::open;
 
+use super::HostOptions;
 use super::error::{ArenaError, ArenaErrorKind};
 use super::layout::VERSION;
 use folder::Folder;
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{FileStat, fstatat};
+use nix::sys::stat::{FileStat, lstat};
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where an arena's file was found, and what it was.
+/// Where an arena's file was found, and what it was. No descriptor: some programs close all that they find.
 #[derive(Debug)]
 pub(super) struct HostFile {
-    folder: Folder,
-    name: String,
+    /// The directory's path is said in them, and absolute.
+    options: HostOptions,
+    path: PathBuf,
     stat: FileStat,
 }
 
 impl HostFile {
+    fn new(folder: &Folder, options: &HostOptions, stat: FileStat) -> Self {
+        let options = HostOptions { path: Some(folder.path().to_owned()), ..options.clone() };
+        Self { path: folder.path().join(file_name(&options.name)), options, stat }
+    }
+
     /// Whether the file is still what its name stands for.
     pub(super) fn check_linked(&self) -> Result<(), ArenaError> {
-        let now = fstatat(&self.folder, self.name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
-        if let Ok(now) = now
+        if let Ok(now) = lstat(&self.path)
             && identity(&now) == identity(&self.stat)
         {
             return self.check_size(&now);
@@ -51,7 +57,7 @@ impl HostFile {
         let message = format!(
             "{} was removed or replaced while this process had it open; what is open goes on in the old one, alone: restart \
              the processes that use it",
-            self.path().display()
+            self.path.display()
         );
         Err(ArenaError::new(ArenaErrorKind::Removed, message))
     }
@@ -62,16 +68,11 @@ impl HostFile {
         }
         let message = format!(
             "{} was resized from {} to {} bytes while this process had it open; stop who uses it and remove it",
-            self.path().display(),
+            self.path.display(),
             self.stat.st_size,
             now.st_size
         );
         Err(ArenaError::new(ArenaErrorKind::Foreign, message))
-    }
-
-    /// Where it was found.
-    pub(super) fn path(&self) -> PathBuf {
-        self.folder.path().join(&self.name)
     }
 }
 
@@ -93,4 +94,9 @@ fn system(doing: &str, path: &Path, why: Errno) -> ArenaError {
         _ => ArenaErrorKind::System,
     };
     ArenaError::new(kind, format!("cannot {doing} {}: {}", path.display(), why.desc()))
+}
+
+/// The same, from the standard library.
+fn io_error(doing: &str, path: &Path, why: &io::Error) -> ArenaError {
+    system(doing, path, Errno::from_raw(why.raw_os_error().unwrap_or(0)))
 }

@@ -5,7 +5,7 @@ use super::super::fork::ForkLock;
 use super::super::members::Members;
 use super::super::{Arena, HostOptions, lock, options};
 use super::find::{Found, find};
-use super::{Folder, HostFile, build, file_name, identity, system};
+use super::{Folder, HostFile, build, file_name, identity, io_error, system};
 use crate::Clock;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -22,7 +22,7 @@ pub(in super::super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaE
     let folder = Folder::open(options)?;
     let found = find(&folder, options)?;
     let found = found.map_or_else(|| make(&folder, options), Ok)?;
-    adopt(folder, options, found)
+    adopt(&folder, options, found)
 }
 
 /// Makes the file, unless another process was faster.
@@ -39,30 +39,30 @@ fn make(folder: &Folder, options: &HostOptions) -> Result<Found, ArenaError> {
     })
 }
 
-fn adopt(folder: Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
+fn adopt(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
     static ARENAS: ForkLock<BTreeMap<(u64, u64), Weak<Arena>>> = ForkLock::new(BTreeMap::new());
     let mut arenas = ARENAS.lock();
     let key = identity(&found.stat);
     if let Some(arena) = arenas.get(&key).and_then(Weak::upgrade) {
         return Ok(arena);
     }
-    let arena = arena(folder, &options.name, found)?;
+    let arena = arena(folder, options, found)?;
+    // So that others see it in use.
+    arena.member()?;
     arenas.retain(|_, arena| arena.strong_count() > 0);
     arenas.insert(key, Arc::downgrade(&arena));
     Ok(arena)
 }
 
 /// The arena in this file, in addition to any that this process has of it.
-pub(super) fn arena(folder: Folder, name: &str, found: Found) -> Result<Arc<Arena>, ArenaError> {
-    let host = HostFile { folder, name: file_name(name), stat: found.stat };
+pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
+    let host = HostFile::new(folder, options, found.stat);
     let mapping = Arc::new(found.mapping);
-    let clock = Clock::of_arena(&mapping, &found.facts.clock, name)?;
-    let members = Members::of_file(&mapping, open_for_locks(&host)?).map_err(|error| {
-        let why = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        system("keep one more descriptor of", &host.path(), why)
-    })?;
+    let clock = Clock::of_arena(&mapping, &found.facts.clock, &options.name)?;
+    let members = Members::of_file(&mapping, open_for_locks(folder, &host)?)
+        .map_err(|error| io_error("keep one more descriptor of", &host.path, &error))?;
     Ok(Arc::new(Arena {
-        name: name.to_owned(),
+        name: options.name.clone(),
         mapping,
         clock,
         secret: found.facts.secret,
@@ -74,13 +74,13 @@ pub(super) fn arena(folder: Folder, name: &str, found: Found) -> Result<Arc<Aren
 
 /// The same file once more: a mapping, of which a child of fork has a copy, keeps the description that it was made from open,
 /// and its locks with it.
-fn open_for_locks(host: &HostFile) -> Result<OwnedFd, ArenaError> {
+fn open_for_locks(folder: &Folder, host: &HostFile) -> Result<OwnedFd, ArenaError> {
     let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let opened = openat(&host.folder, host.name.as_str(), flags, Mode::empty());
-    let file = opened.map_err(|why| system("open once more", &host.path(), why))?;
-    let stat = fstat(&file).map_err(|why| system("look at", &host.path(), why))?;
+    let opened = openat(folder, file_name(&host.options.name).as_str(), flags, Mode::empty());
+    let file = opened.map_err(|why| system("open once more", &host.path, why))?;
+    let stat = fstat(&file).map_err(|why| system("look at", &host.path, why))?;
     if identity(&stat) != identity(&host.stat) {
-        let changed = || system("open once more", &host.path(), Errno::ESTALE);
+        let changed = || system("open once more", &host.path, Errno::ESTALE);
         return Err(host.check_linked().err().unwrap_or_else(changed));
     }
     Ok(file)
