@@ -528,6 +528,10 @@ impl RateLimiter {
 }
 
 #[cfg(all(test, not(loom)))]
+mod arena_tests;
+#[cfg(all(test, not(loom)))]
+mod hostile_tests;
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 #[cfg(all(test, loom))]
