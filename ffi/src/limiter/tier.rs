@@ -9,7 +9,7 @@ use crate::decision::{allowed, answer, tg_decision};
 use crate::handle::{In, Out, Plain};
 use crate::panic::guard;
 use crate::quota::tg_quota;
-use crate::status::{Failure, tg_status};
+use crate::status::{Answer, Failure, tg_status};
 use std::ffi::c_void;
 use std::mem::{MaybeUninit, align_of, size_of};
 use std::sync::Arc;
@@ -77,6 +77,20 @@ pub extern "C" fn tg_limiter_tier(limiter: In<tg_limiter>, quota: In<tg_quota>, 
     })
 }
 
+/// One key's call by a tier of the limiter.
+#[inline]
+fn with_tier(
+    limiter: In<tg_limiter>,
+    (key, key_len): (In<c_void>, usize),
+    tier: In<tg_tier>,
+    call: impl FnOnce(&RateLimiter, &[u8], &Tier) -> Answer,
+) -> tg_status {
+    guard(|| {
+        let limiter = &limiter.get("limiter")?.0;
+        call(limiter, key.bytes(key_len, "key")?, &tier.value("tier")?.of(limiter)?)
+    })
+}
+
 /// tg_limiter_try_acquire() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
 ///
 /// Ownership: borrows all.
@@ -91,11 +105,7 @@ pub extern "C" fn tg_limiter_try_acquire_tier(
     n: u32,
     tier: In<tg_tier>,
 ) -> tg_status {
-    guard(|| {
-        let limiter = &limiter.get("limiter")?.0;
-        let (key, tier) = (key.bytes(key_len, "key")?, tier.value("tier")?.of(limiter)?);
-        Ok(allowed(limiter.try_acquire_tier(key, n, &tier)))
-    })
+    with_tier(limiter, (key, key_len), tier, |limiter, key, tier| Ok(allowed(limiter.try_acquire_tier(key, n, tier))))
 }
 
 /// tg_limiter_try_acquire_tier() at now_ns nanoseconds of the limiter's clock.
@@ -113,10 +123,8 @@ pub extern "C" fn tg_limiter_try_acquire_tier_at(
     n: u32,
     tier: In<tg_tier>,
 ) -> tg_status {
-    guard(|| {
-        let limiter = &limiter.get("limiter")?.0;
-        let (key, tier) = (key.bytes(key_len, "key")?, tier.value("tier")?.of(limiter)?);
-        Ok(allowed(limiter.try_acquire_tier_at(now_ns, key, n, &tier)))
+    with_tier(limiter, (key, key_len), tier, |limiter, key, tier| {
+        Ok(allowed(limiter.try_acquire_tier_at(now_ns, key, n, tier)))
     })
 }
 
@@ -135,10 +143,8 @@ pub extern "C" fn tg_limiter_check_tier(
     tier: In<tg_tier>,
     decision: Out<tg_decision>,
 ) -> tg_status {
-    guard(|| {
-        let limiter = &limiter.get("limiter")?.0;
-        let (key, tier) = (key.bytes(key_len, "key")?, tier.value("tier")?.of(limiter)?);
-        answer(&decision, || limiter.check_tier(key, n, &tier))
+    with_tier(limiter, (key, key_len), tier, |limiter, key, tier| {
+        answer(&decision, || limiter.check_tier(key, n, tier))
     })
 }
 
@@ -158,10 +164,8 @@ pub extern "C" fn tg_limiter_check_tier_at(
     tier: In<tg_tier>,
     decision: Out<tg_decision>,
 ) -> tg_status {
-    guard(|| {
-        let limiter = &limiter.get("limiter")?.0;
-        let (key, tier) = (key.bytes(key_len, "key")?, tier.value("tier")?.of(limiter)?);
-        answer(&decision, || limiter.check_tier_at(now_ns, key, n, &tier))
+    with_tier(limiter, (key, key_len), tier, |limiter, key, tier| {
+        answer(&decision, || limiter.check_tier_at(now_ns, key, n, tier))
     })
 }
 
@@ -179,11 +183,7 @@ pub extern "C" fn tg_limiter_peek_tier(
     tier: In<tg_tier>,
     decision: Out<tg_decision>,
 ) -> tg_status {
-    guard(|| {
-        let limiter = &limiter.get("limiter")?.0;
-        let (key, tier) = (key.bytes(key_len, "key")?, tier.value("tier")?.of(limiter)?);
-        answer(&decision, || limiter.peek(key, Some(&tier)))
-    })
+    with_tier(limiter, (key, key_len), tier, |limiter, key, tier| answer(&decision, || limiter.peek(key, Some(tier))))
 }
 
 /// tg_limiter_peek_tier() at now_ns nanoseconds of the limiter's clock.
@@ -201,10 +201,8 @@ pub extern "C" fn tg_limiter_peek_tier_at(
     tier: In<tg_tier>,
     decision: Out<tg_decision>,
 ) -> tg_status {
-    guard(|| {
-        let limiter = &limiter.get("limiter")?.0;
-        let (key, tier) = (key.bytes(key_len, "key")?, tier.value("tier")?.of(limiter)?);
-        answer(&decision, || limiter.peek_at(now_ns, key, Some(&tier)))
+    with_tier(limiter, (key, key_len), tier, |limiter, key, tier| {
+        answer(&decision, || limiter.peek_at(now_ns, key, Some(tier)))
     })
 }
 
@@ -222,10 +220,8 @@ pub extern "C" fn tg_limiter_refund_tier(
     n: u32,
     tier: In<tg_tier>,
 ) -> tg_status {
-    guard(|| {
-        let limiter = &limiter.get("limiter")?.0;
-        let (key, tier) = (key.bytes(key_len, "key")?, tier.value("tier")?.of(limiter)?);
-        limiter.refund(key, n, Some(&tier));
+    with_tier(limiter, (key, key_len), tier, |limiter, key, tier| {
+        limiter.refund(key, n, Some(tier));
         Ok(TG_OK)
     })
 }
@@ -245,10 +241,8 @@ pub extern "C" fn tg_limiter_refund_tier_at(
     n: u32,
     tier: In<tg_tier>,
 ) -> tg_status {
-    guard(|| {
-        let limiter = &limiter.get("limiter")?.0;
-        let (key, tier) = (key.bytes(key_len, "key")?, tier.value("tier")?.of(limiter)?);
-        limiter.refund_at(now_ns, key, n, Some(&tier));
+    with_tier(limiter, (key, key_len), tier, |limiter, key, tier| {
+        limiter.refund_at(now_ns, key, n, Some(tier));
         Ok(TG_OK)
     })
 }
