@@ -95,7 +95,7 @@ enum tg_status
      */
     TG_EMPTY = 5,
     /**
-     * Nothing given back: the permit was given back before, taken back from a dead process, or another process's.
+     * Nothing given back: the permit was given back before, taken back from a dead process, another process's, or nobody's.
      */
     TG_NOT_HELD = 6,
     /**
@@ -2016,7 +2016,8 @@ tg_status tg_concurrency_acquire(const tg_concurrency *concurrency,
 
 /**
  * Gives a permit back: TG_OK, or TG_NOT_HELD and nothing happens when it was given back before, was taken back from a dead
- * process, or belongs to another process (the parent of a fork). A permit that is all zero is TG_OK: nothing to do.
+ * process, belongs to another process (the parent of a fork), or is nobody's: all zero, as a disabled limit and a dry run
+ * beyond its limit give them out.
  *
  * Ownership: borrows concurrency; the permit is a value.
  * Thread safety: any thread, at any time, not only the one that took it.

@@ -27,7 +27,7 @@ pub enum tg_status {
     /// Nothing there: the queue is empty (from a waiting form: still so at the deadline), no event is left to read, or an
     /// arena has no object of that name.
     TG_EMPTY = 5,
-    /// Nothing given back: the permit was given back before, taken back from a dead process, or another process's.
+    /// Nothing given back: the permit was given back before, taken back from a dead process, another process's, or nobody's.
     TG_NOT_HELD = 6,
     /// Error: an argument that must not be NULL is NULL.
     TG_NULL = -1,

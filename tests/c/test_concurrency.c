@@ -38,7 +38,7 @@ static void permits_go_out_up_to_the_limit_and_come_back(void) {
     CHECK_EQ(in_use(calls), 2);
     CHECK_EQ(tg_concurrency_release(calls, one), TG_OK);
     CHECK_EQ(tg_concurrency_release(calls, one), TG_NOT_HELD);
-    CHECK_EQ(tg_concurrency_release(calls, three), TG_OK); /* all zero: nothing to do */
+    CHECK_EQ(tg_concurrency_release(calls, three), TG_NOT_HELD); /* all zero */
     CHECK_EQ(in_use(calls), 1);
     CHECK_EQ(tg_concurrency_acquire(calls, TG_NEVER, &three), TG_OK);
     CHECK_EQ(tg_concurrency_release(calls, one), TG_NOT_HELD); /* another's by now */
@@ -94,12 +94,12 @@ static void a_dry_run_admits_and_a_disabled_limit_touches_nothing(void) {
     CHECK_EQ(tg_concurrency_stats(calls, &snapshot), TG_OK);
     CHECK_EQ(snapshot.would_deny, 2);
     CHECK_EQ(snapshot.denied, 0);
-    for (int i = 0; i < 3; i++) CHECK_EQ(tg_concurrency_release(calls, permit[i]), TG_OK);
+    for (int i = 0; i < 3; i++) CHECK_EQ(tg_concurrency_release(calls, permit[i]), i ? TG_NOT_HELD : TG_OK);
     CHECK_EQ(in_use(calls), 0);
     tg_concurrency_free(calls);
     calls = at_most(1, 0, TG_MODE_DISABLED);
     for (int i = 0; i < 3; i++) CHECK_EQ(tg_concurrency_acquire(calls, TG_NEVER, &permit[i]), TG_OK);
-    for (int i = 0; i < 3; i++) CHECK_EQ(tg_concurrency_release(calls, permit[i]), TG_OK);
+    for (int i = 0; i < 3; i++) CHECK_EQ(tg_concurrency_release(calls, permit[i]), TG_NOT_HELD);
     CHECK_EQ(in_use(calls), 0);
     tg_concurrency_free(calls);
 }

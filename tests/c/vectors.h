@@ -1,5 +1,5 @@
 /* One function per operation of tests/vectors; vectors_to_c.py writes the calls. Each case runs twice: through the plain
- * forms on a manual clock, and through the _at forms. */
+ * forms on a manual clock, and through the _at forms (a concurrency limit: in an arena). */
 #ifndef VECTORS_H
 #define VECTORS_H
 
@@ -16,12 +16,13 @@ static tg_breaker *breaker;
 static tg_queue *queue;
 static tg_limiter *limiter;
 static tg_limit_set *set;
+static tg_concurrency *concurrency;
 static tg_limit_member members[16]; /* of the set */
 static size_t member_count;
 
 #define WITH_CONTEXT(failures_before) \
     do { \
-        if (check_failures > (failures_before)) printf("#   at step %d, %s\n", step, mode == AT ? "_at forms" : "plain forms"); \
+        if (check_failures > (failures_before)) printf("#   at step %d, %s\n", step, mode == AT ? "_at forms, or in an arena" : "plain forms"); \
         step++; \
     } while (0)
 
@@ -55,6 +56,7 @@ static void finish(void) {
     tg_queue_free(queue);
     tg_limiter_free(limiter);
     tg_limit_set_free(set);
+    tg_concurrency_free(concurrency);
     while (member_count > 0) free_member(--member_count);
     tg_clock_free(clock_);
     bucket = NULL;
@@ -62,6 +64,7 @@ static void finish(void) {
     queue = NULL;
     limiter = NULL;
     set = NULL;
+    concurrency = NULL;
     clock_ = NULL;
 }
 

@@ -2,6 +2,7 @@
 #ifndef VECTORS_HTTP_H
 #define VECTORS_HTTP_H
 
+#include "vectors_concurrency.h"
 #include "vectors_limits.h"
 
 static tg_client_address *clients;

@@ -109,10 +109,26 @@ def new_queue(c):
     return f"new_queue({c.pop('capacity')}, {high}, {low}, {on_full}, {int(c.pop('sojourn'))});"
 
 
+def new_concurrency(c):
+    dry_run, enabled = c.pop("dry_run"), c.pop("enabled")
+    mode = ("TG_MODE_DRY_RUN" if dry_run else "TG_MODE_ENFORCE") if enabled else "TG_MODE_DISABLED"
+    return f"new_concurrency({c.pop('limit')}, {c.pop('max_limit')}, {mode});"
+
+
+CONCURRENCY = {
+    "try_acquire": lambda t, a, e: f"concurrency_try_acquire(&v_{a['as']}, {flag(e['permit'])})",
+    "release": lambda t, a, e: f"concurrency_release(v_{a['permit']}, {flag(e['released'])})",
+    "set_limit": lambda t, a, e: f"concurrency_set_limit({a['limit']})",
+    "in_use": lambda t, a, e: f"concurrency_in_use({e['in_use']})",
+    "stats": lambda t, a, e: "concurrency_stats("
+    f"{e['limit']}, {e['in_use']}, {e['admitted']}, {e['denied']}, {e['would_deny']})",
+}
+
 PRIMITIVES = {
     "token_bucket": (new_bucket, table(BUCKET), "tg_ticket"),
     "circuit_breaker": (new_breaker, table(BREAKER), "tg_permit"),
     "bounded_queue": (new_queue, table(QUEUE), None),
+    "concurrency_limiter": (new_concurrency, table(CONCURRENCY), "tg_concurrency_permit"),
     "rate_limiter": (new_limiter, Limiter, None),
     "limit_set": (new_set, LimitSet, None),
 }

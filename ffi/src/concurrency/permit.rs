@@ -87,7 +87,8 @@ fn granted(answer: Option<ConcurrencyPermit>, permit: &Out<tg_concurrency_permit
 }
 
 /// Gives a permit back: TG_OK, or TG_NOT_HELD and nothing happens when it was given back before, was taken back from a dead
-/// process, or belongs to another process (the parent of a fork). A permit that is all zero is TG_OK: nothing to do.
+/// process, belongs to another process (the parent of a fork), or is nobody's: all zero, as a disabled limit and a dry run
+/// beyond its limit give them out.
 ///
 /// Ownership: borrows concurrency; the permit is a value.
 /// Thread safety: any thread, at any time, not only the one that took it.
@@ -98,6 +99,6 @@ pub extern "C" fn tg_concurrency_release(concurrency: In<tg_concurrency>, permit
     guard(|| {
         let tg_concurrency_permit { word, cell } = permit;
         let returned = concurrency.get("concurrency")?.0.release(ConcurrencyPermit { word, cell });
-        Ok(if returned || word == 0 { TG_OK } else { TG_NOT_HELD })
+        Ok(if returned { TG_OK } else { TG_NOT_HELD })
     })
 }

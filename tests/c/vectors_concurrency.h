@@ -1,0 +1,42 @@
+/* The operations of a concurrency limit, for vectors.h. They know no time; a case runs in memory of its own, then in an arena. */
+#ifndef VECTORS_CONCURRENCY_H
+#define VECTORS_CONCURRENCY_H
+
+#include "vectors.h"
+
+static inline void new_concurrency(uint32_t limit, uint32_t max_limit, int32_t mode_of_limit) {
+    tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
+    tg_arena *arena = NULL; /* a new one for each case: the last object in it goes with its case */
+    config.limit = limit;
+    config.max_limit = max_limit;
+    config.mode = mode_of_limit;
+    config.name = "vector";
+    if (mode == AT) CHECK_EQ(tg_arena_process("vectors", &arena), TG_OK);
+    config.arena = arena;
+    CHECK_EQ(tg_concurrency_new(&config, &concurrency), TG_OK);
+    tg_arena_free(arena);
+}
+
+static inline void concurrency_try_acquire(tg_concurrency_permit *permit, bool granted) {
+    tg_concurrency_permit p;
+    STEP(CHECK_EQ(tg_concurrency_try_acquire(concurrency, &p), granted ? TG_OK : TG_DENIED); if (granted) *permit = p);
+}
+
+static inline void concurrency_release(tg_concurrency_permit permit, bool released) {
+    STEP(CHECK_EQ(tg_concurrency_release(concurrency, permit), released ? TG_OK : TG_NOT_HELD));
+}
+
+static inline void concurrency_set_limit(uint32_t limit) { STEP(CHECK_EQ(tg_concurrency_set_limit(concurrency, limit), TG_OK)); }
+
+static inline void concurrency_in_use(uint32_t expected) {
+    uint32_t permits = UINT32_MAX;
+    STEP(CHECK_EQ(tg_concurrency_in_use(concurrency, &permits), TG_OK); CHECK_EQ(permits, expected));
+}
+
+static inline void concurrency_stats(uint32_t limit, uint32_t in_use, uint64_t admitted, uint64_t denied, uint64_t would_deny) {
+    tg_concurrency_snapshot s = TG_CONCURRENCY_SNAPSHOT_INIT;
+    STEP(CHECK_EQ(tg_concurrency_stats(concurrency, &s), TG_OK); CHECK_EQ(s.limit, limit); CHECK_EQ(s.in_use, in_use);
+         CHECK_EQ(s.admitted, admitted); CHECK_EQ(s.denied, denied); CHECK_EQ(s.would_deny, would_deny));
+}
+
+#endif
