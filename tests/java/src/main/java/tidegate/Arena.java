@@ -3,6 +3,7 @@ package tidegate;
 import static tidegate.NativeTidegate.LIBRARY;
 
 import com.sun.jna.Pointer;
+import com.sun.jna.Structure;
 import com.sun.jna.ptr.PointerByReference;
 import java.util.Optional;
 
@@ -21,9 +22,11 @@ public final class Arena implements AutoCloseable {
         }
 
         /** Fills a config's fields in; a place that is null is memory of the object's own. */
-        static void put(Place place, NativeTidegate.Placed config) {
+        static void put(Place place, Structure config) {
             if (place != null) {
-                config.place(place.arena.handle, place.name, place.onConflict.ordinal());
+                config.writeField("arena", place.arena.handle);
+                config.writeField("name", place.name);
+                config.writeField("on_conflict", place.onConflict.ordinal());
             }
         }
     }

@@ -22,11 +22,6 @@ interface NativeTidegate extends Library {
     long TG_NEVER = -1;
     long TG_BURST_OF_RATE = -1;
 
-    /** A config of something that may live in an arena. */
-    interface Placed {
-        void place(Pointer arena, String name, int onConflict);
-    }
-
     /** tg_arena_config, as TG_ARENA_CONFIG_INIT leaves it. */
     @FieldOrder({"struct_size", "name", "path", "group", "capacity"})
     class ArenaConfig extends Structure {
@@ -45,7 +40,7 @@ interface NativeTidegate extends Library {
     /** tg_bucket_config, as TG_BUCKET_CONFIG_INIT leaves it. */
     @FieldOrder({"struct_size", "rate", "clock", "count", "period_ns", "burst", "stripes", "warm_up_ns", "warm_up_from", "mode",
         "on_conflict", "arena", "name"})
-    class BucketConfig extends Structure implements Placed {
+    class BucketConfig extends Structure {
         public long struct_size;
         public String rate;
         public Pointer clock;
@@ -63,13 +58,6 @@ interface NativeTidegate extends Library {
         public BucketConfig() {
             setStringEncoding("UTF-8");
             struct_size = size();
-        }
-
-        @Override
-        public void place(Pointer arena, String name, int onConflict) {
-            this.arena = arena;
-            this.name = name;
-            on_conflict = onConflict;
         }
     }
 
@@ -93,7 +81,7 @@ interface NativeTidegate extends Library {
     @FieldOrder({"struct_size", "rate", "clock", "fastest", "count", "period_ns", "burst", "queue", "max_keys", "block_within_ns",
         "block_duration_ns", "block_max_ns", "block_growth", "warm_up_ns", "warm_up_from", "algorithm", "mode", "block_after",
         "huge_pages", "arena", "name", "on_conflict", "reserved"})
-    class LimiterConfig extends Structure implements Placed {
+    class LimiterConfig extends Structure {
         public long struct_size;
         public String rate;
         public Pointer clock;
@@ -122,13 +110,6 @@ interface NativeTidegate extends Library {
             setStringEncoding("UTF-8");
             struct_size = size();
         }
-
-        @Override
-        public void place(Pointer arena, String name, int onConflict) {
-            this.arena = arena;
-            this.name = name;
-            on_conflict = onConflict;
-        }
     }
 
     /** tg_limit_member. */
@@ -154,7 +135,7 @@ interface NativeTidegate extends Library {
     @FieldOrder({"struct_size", "name", "clock", "window_duration_ns", "slow_call_duration_ns", "cooldown_ns", "max_cooldown_ns",
         "probe_timeout_ns", "failure_rate_threshold", "slow_call_rate_threshold", "cooldown_backoff", "cooldown_jitter",
         "window_calls", "min_calls", "consecutive_failures", "probes", "arena", "on_conflict", "reserved"})
-    class BreakerConfig extends Structure implements Placed {
+    class BreakerConfig extends Structure {
         public long struct_size;
         public String name;
         public Pointer clock;
@@ -179,13 +160,6 @@ interface NativeTidegate extends Library {
             setStringEncoding("UTF-8");
             struct_size = size();
         }
-
-        @Override
-        public void place(Pointer arena, String name, int onConflict) {
-            this.arena = arena;
-            this.name = name;
-            on_conflict = onConflict;
-        }
     }
 
     /** tg_permit, by value. */
@@ -206,7 +180,7 @@ interface NativeTidegate extends Library {
 
     /** tg_concurrency_config, as TG_CONCURRENCY_CONFIG_INIT leaves it. */
     @FieldOrder({"struct_size", "clock", "arena", "name", "limit", "max_limit", "mode", "on_conflict"})
-    class ConcurrencyConfig extends Structure implements Placed {
+    class ConcurrencyConfig extends Structure {
         public long struct_size;
         public Pointer clock;
         public Pointer arena;
@@ -219,13 +193,6 @@ interface NativeTidegate extends Library {
         public ConcurrencyConfig() {
             setStringEncoding("UTF-8");
             struct_size = size();
-        }
-
-        @Override
-        public void place(Pointer arena, String name, int onConflict) {
-            this.arena = arena;
-            this.name = name;
-            on_conflict = onConflict;
         }
     }
 
