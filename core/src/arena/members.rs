@@ -104,7 +104,8 @@ impl Members {
     #[inline]
     pub(super) fn registered(&self) -> Option<Member> {
         if self.file.is_none() {
-            return Some(Member { slot: 0, incarnation: 1 });
+            // A child of fork has a copy of the memory, and owns nothing in it.
+            return Some(Member { slot: 0, incarnation: fork::generation() & INCARNATION as u32 });
         }
         // Acquire: the slot says what this word does.
         let own = self.own.load(Ordering::Acquire);
@@ -165,13 +166,13 @@ impl Members {
     }
 
     pub(super) fn is_current(&self, member: Member) -> bool {
-        self.file.is_none() || self.incarnation(member.slot) == Some(member.incarnation)
+        self.incarnation(member.slot) == Some(member.incarnation)
     }
 
     /// Who has the slot; `None`: nobody.
     pub(super) fn incarnation(&self, slot: u16) -> Option<u32> {
         if self.file.is_none() {
-            return (slot == 0).then_some(1);
+            return self.registered().filter(|own| own.slot == slot).map(|own| own.incarnation);
         }
         // Acquire: who sees a slot freed sees all that its process did.
         let state = self.slots().get(usize::from(slot))?.state.load(Ordering::Acquire);
@@ -180,7 +181,7 @@ impl Members {
 
     /// Frees the slots of the dead, unless that was done less than 10 ms before `now`.
     pub(super) fn reap(&self, now: u64) -> u64 {
-        let Some(file) = &self.file else { return 0 };
+        let Some(file) = &self.file else { return fork::generation().into() };
         // Relaxed: only a time.
         let last = self.reaped_ns.load(Ordering::Relaxed);
         // A clock that stepped back does not put it off.
@@ -232,10 +233,13 @@ impl Members {
 
     /// The slots in use, as they are; changes nothing.
     pub(super) fn survey(&self) -> Vec<MemberInfo> {
-        let own = self.registered().map(|member| member.slot);
         let Some(file) = &self.file else {
-            return vec![MemberInfo { slot: 0, incarnation: 1, pid: std::process::id(), since_ns: 0, alive: true }];
+            let own = self.registered().map(|Member { slot, incarnation }| {
+                MemberInfo { slot, incarnation, pid: std::process::id(), since_ns: 0, alive: true }
+            });
+            return own.into_iter().collect();
         };
+        let own = self.registered().map(|member| member.slot);
         let info = |slot: u16| {
             let incarnation = self.incarnation(slot)?;
             let entry = self.slots().get(usize::from(slot))?;

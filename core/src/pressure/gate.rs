@@ -1,6 +1,7 @@
 //! The two words of a queue, and all that can be read from them: accepting or not, satisfied or not, whom to wake.
 
 use super::config::Marks;
+use super::per_process::PerProcess;
 use super::wait_list::WaitList;
 use super::waiters::{Interest, Waiters};
 use super::{PopError, PushErrorKind};
@@ -38,7 +39,7 @@ pub(super) struct Gate {
     pub(super) head: CachePadded<AtomicU64>,
     pub(super) tail: CachePadded<Tail>,
     pub(super) marks: Marks,
-    waiters: CachePadded<Mutex<Waiters>>,
+    waiters: CachePadded<PerProcess<Mutex<Waiters>>>,
 }
 
 impl Gate {
@@ -47,7 +48,7 @@ impl Gate {
             head: CachePadded::new(AtomicU64::new(0)),
             tail: CachePadded::new(Tail { word: AtomicU64::new(0), head_seen: AtomicU64::new(0) }),
             marks,
-            waiters: CachePadded::new(Mutex::new(Waiters::default())),
+            waiters: CachePadded::new(PerProcess::new()),
         }
     }
 
@@ -174,7 +175,7 @@ impl Gate {
 
     pub(super) fn waiters(&self) -> MutexGuard<'_, Waiters> {
         // A waker's panic cannot leave the lists half changed: wakers are cloned, called and dropped outside the lock.
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiters.get().lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a waiter in the list, unless there is nothing to wait for.

@@ -7,6 +7,7 @@ mod error;
 mod gate;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod per_process;
 mod queue;
 mod ring;
 mod wait_list;

@@ -8,6 +8,7 @@ use super::ConcurrencyPermit;
 use super::owners::Owners;
 use super::places::{Full, Places, owner_in};
 use crate::limit::Mode;
+use crate::pressure::per_process::PerProcess;
 use crate::pressure::wait_list::WaitList;
 use crate::stats::Striped;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, in_order};
@@ -27,7 +28,7 @@ pub(super) struct Shared {
     pub(super) counts: Striped<3>,
     /// 1 while somebody waits.
     waiting: AtomicU64,
-    line: Mutex<Line>,
+    line: PerProcess<Mutex<Line>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +40,7 @@ struct Line {
 
 impl Shared {
     pub(super) fn new(places: Places, owners: Owners, mode: Mode, counts: Striped<3>) -> Self {
-        Self { places, owners, mode, counts, waiting: AtomicU64::new(0), line: Mutex::new(Line::default()) }
+        Self { places, owners, mode, counts, waiting: AtomicU64::new(0), line: PerProcess::new() }
     }
 
     /// A permit that is to be had at once. Counts nothing.
@@ -104,22 +105,15 @@ impl Shared {
     fn grant(&self) -> Option<Waker> {
         let mut line = self.lock();
         if line.waiting.is_empty() {
+            // Only a fork's parent may have waited.
+            self.settle(&line);
             return None;
         }
         let permit = self.places.take(self.owners.join()?).ok()?;
-        let first = line.waiting.next();
+        let (id, waker) = line.waiting.next()?;
+        line.grants.insert(id, permit);
         self.settle(&line);
-        match first {
-            Some((id, waker)) => {
-                line.grants.insert(id, permit);
-                Some(waker)
-            }
-            None => {
-                // Only a fork's parent waited. Under the lock: who joins the line now finds it free.
-                self.places.give_back(permit);
-                None
-            }
-        }
+        Some(waker)
     }
 
     /// Joins the line.
@@ -172,6 +166,6 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Line> {
         // A waker's panic cannot leave the line half changed: wakers are cloned, called and dropped outside the lock.
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.get().lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

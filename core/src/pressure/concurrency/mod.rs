@@ -37,7 +37,8 @@ use places::Places;
 /// At most so many calls at once: each holds a permit while it runs.
 ///
 /// A permit is a word that names its owner. In a named scope, what a process held when it died comes back at the first denial 10 ms
-/// or more after its death, and a child of fork owns nothing of its parent's.
+/// or more after its death. A child of fork owns nothing of its parent's permits and has none of its waiters; its copy of a
+/// limiter without a scope counts none of them from the first denial on.
 ///
 /// Thread safety: all methods may be called from any thread at any time. Decisions take no lock; waiting forms do among
 /// those who wait.
@@ -76,11 +77,7 @@ impl ConcurrencyLimiter {
     /// Errors: as [`new`](Self::new); `limit` above `max_limit`.
     pub fn with_config(config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.check()?;
-        #[cfg(not(loom))]
-        let owners = Owners::new(None);
-        #[cfg(loom)]
-        let owners = Owners::new();
-        Self::in_room(&mut Room::of_process(false), config, clock, owners)
+        Self::in_room(&mut Room::of_process(false), config, clock)
     }
 
     /// The limiter `name` of an arena, opened or made: one limit for all who share the arena. A limit set at run time stays
@@ -109,8 +106,7 @@ impl ConcurrencyLimiter {
             on_conflict,
         };
         arena.object(&request, |plan| {
-            let owners = Owners::new(Some(arena.clone()));
-            let limiter = Self::in_room(&mut plan.room, config, arena.clock().clone(), owners)?;
+            let limiter = Self::in_room(&mut plan.room, config, arena.clock().clone())?;
             if plan.apply {
                 limiter.change_limit(config.limit);
             }
@@ -118,9 +114,10 @@ impl ConcurrencyLimiter {
         })
     }
 
-    fn in_room(room: &mut Room, config: ConcurrencyConfig, clock: Clock, owners: Owners) -> Result<Self, ConfigError> {
+    fn in_room(room: &mut Room, config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
         let places = Places::lay_out(room, config.limit, config.places())?;
-        let shared = Arc::new(Shared::new(places, owners, config.mode, Striped::new()));
+        let counts = Striped::in_room(room)?;
+        let shared = Arc::new(Shared::new(places, Owners::of(room), config.mode, counts));
         Ok(Self { shared, config, clock })
     }
 

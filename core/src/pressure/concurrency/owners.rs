@@ -1,38 +1,49 @@
 //! Whose permits are whose: this process's word for itself, and those who are gone.
 
 use super::places::owner_in;
+use crate::memory::Room;
+use crate::pressure::per_process::generation;
+use crate::sync::{AtomicU64, Ordering};
 
 #[cfg(not(loom))]
-use crate::arena::{Arena, Member};
+use crate::arena::Arena;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-/// `slot:16 | incarnation:24 | 0:24`. In memory of its own a process is slot 0, incarnation 1, and nobody dies.
-const ALONE: u64 = 1 << INCARNATION;
 const SLOT: u32 = 48;
 const INCARNATION: u32 = 24;
+
+/// `slot:16 | incarnation:24 | 0:24`
+#[inline(always)]
+fn word(slot: u16, incarnation: u32) -> u64 {
+    owner_in(u64::from(slot) << SLOT | u64::from(incarnation) << INCARNATION)
+}
+
+/// Slot and incarnation.
+pub(super) fn member(owner: u64) -> (u16, u32) {
+    ((owner >> SLOT) as u16, (owner >> INCARNATION & 0xff_ffff) as u32)
+}
 
 #[derive(Debug)]
 pub(super) struct Owners {
     #[cfg(not(loom))]
     arena: Option<Arc<Arena>>,
-    /// The deaths after which places were last swept.
-    #[cfg(not(loom))]
-    deaths: crate::sync::AtomicU64,
+    /// What [`changes`](Self::changes) said when places were last swept.
+    swept: AtomicU64,
 }
 
 impl Owners {
-    #[cfg(not(loom))]
-    pub(super) fn new(arena: Option<Arc<Arena>>) -> Self {
-        Self { arena, deaths: crate::sync::AtomicU64::new(0) }
+    pub(super) fn of(room: &Room) -> Self {
+        #[cfg(loom)]
+        let _ = room;
+        Self {
+            #[cfg(not(loom))]
+            arena: room.arena().cloned(),
+            swept: AtomicU64::new(u64::MAX),
+        }
     }
 
-    #[cfg(loom)]
-    pub(super) fn new() -> Self {
-        Self {}
-    }
-
-    /// Whether other processes may hold permits, whose releases wake nobody here.
+    /// Whether others may hold permits whose releases wake nobody here.
     pub(super) fn is_shared(&self) -> bool {
         #[cfg(not(loom))]
         return self.arena.is_some();
@@ -45,51 +56,52 @@ impl Owners {
     pub(super) fn present(&self) -> Option<u64> {
         #[cfg(not(loom))]
         if let Some(arena) = &self.arena {
-            return arena.registered().map(word);
+            return arena.registered().map(|member| word(member.slot, member.incarnation));
         }
-        Some(ALONE)
+        Some(word(0, generation()))
     }
 
     /// [`present`](Self::present), registered if need be; `None`: the arena has no slot for another process.
     #[inline(always)]
     pub(super) fn join(&self) -> Option<u64> {
-        #[cfg(not(loom))]
-        if let Some(arena) = &self.arena {
-            return arena.registered().or_else(|| arena.member().ok()).map(word);
-        }
-        Some(ALONE)
+        self.present().or_else(|| self.register())
     }
 
-    /// Looks for deaths, and has the places swept if there were any; whether that freed one. On the path of a denial.
-    #[cfg(not(loom))]
-    pub(super) fn reclaim(&self, sweep: impl FnOnce(&dyn Fn(u64) -> bool) -> u64) -> bool {
-        use crate::sync::Ordering;
+    #[cold]
+    fn register(&self) -> Option<u64> {
+        #[cfg(not(loom))]
+        self.arena.as_ref()?.member().ok()?;
+        self.present()
+    }
 
-        let Some(arena) = &self.arena else { return false };
-        let deaths = arena.reap(arena.clock().now());
+    /// Looks for owners that are gone, and has the places swept if there are new ones; whether that freed one. On the path of a denial.
+    pub(super) fn reclaim(&self, sweep: impl FnOnce(&dyn Fn(u64) -> bool) -> u64) -> bool {
+        let changes = self.changes();
         // Relaxed: an older number costs a sweep.
-        if self.deaths.load(Ordering::Relaxed) == deaths {
+        if self.swept.load(Ordering::Relaxed) == changes {
             return false;
         }
-        let freed = sweep(&|owner| !arena.is_current(member(owner)));
-        // Relaxed: as above. After the sweep: who dies in it has not ended the search for others.
-        self.deaths.store(deaths, Ordering::Relaxed);
+        let freed = sweep(&|owner| self.is_gone(owner));
+        // Relaxed: as above. After the sweep, so that none who died before is left.
+        self.swept.store(changes, Ordering::Relaxed);
         freed > 0
     }
 
-    #[cfg(loom)]
-    pub(super) fn reclaim(&self, _sweep: impl FnOnce(&dyn Fn(u64) -> bool) -> u64) -> bool {
-        false
+    /// A number that changes when somebody may be gone.
+    fn changes(&self) -> u64 {
+        #[cfg(not(loom))]
+        if let Some(arena) = &self.arena {
+            return arena.reap(arena.clock().now());
+        }
+        generation().into()
     }
-}
 
-#[cfg(not(loom))]
-#[inline(always)]
-fn word(member: Member) -> u64 {
-    owner_in(u64::from(member.slot) << SLOT | u64::from(member.incarnation) << INCARNATION)
-}
-
-#[cfg(not(loom))]
-pub(super) fn member(owner: u64) -> Member {
-    Member { slot: (owner >> SLOT) as u16, incarnation: (owner >> INCARNATION & 0xff_ffff) as u32 }
+    fn is_gone(&self, owner: u64) -> bool {
+        #[cfg(not(loom))]
+        if let Some(arena) = &self.arena {
+            let (slot, incarnation) = member(owner);
+            return !arena.is_current(crate::arena::Member { slot, incarnation });
+        }
+        Some(owner) != self.present()
+    }
 }

@@ -53,13 +53,12 @@ impl ConcurrencyLimiter {
     }
 
     /// Who holds permits now, by slot.
-    #[cfg(not(loom))]
     pub fn holders(&self) -> Vec<ConcurrencyHolder> {
         let mut permits = std::collections::BTreeMap::<u64, u32>::new();
         self.shared.places.owners().for_each(|owner| *permits.entry(owner).or_default() += 1);
         let holder = |(owner, permits)| {
-            let member = super::owners::member(owner);
-            ConcurrencyHolder { slot: member.slot, incarnation: member.incarnation, permits }
+            let (slot, incarnation) = super::owners::member(owner);
+            ConcurrencyHolder { slot, incarnation, permits }
         };
         permits.into_iter().map(holder).collect()
     }

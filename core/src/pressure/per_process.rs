@@ -1,0 +1,47 @@
+//! What a child of fork begins anew: its parent's threads, and the locks that they held, are not in it.
+
+use std::sync::OnceLock;
+
+/// A value for each process of a line of forks. The child's copy of its parent's is left as it was: a thread that
+/// does not exist any more may have been changing it.
+#[derive(Debug)]
+pub(super) struct PerProcess<T> {
+    generation: u32,
+    value: T,
+    child: OnceLock<Box<Self>>,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub(super) fn new() -> Self {
+        watch();
+        Self::of(generation())
+    }
+
+    fn of(generation: u32) -> Self {
+        Self { generation, value: T::default(), child: OnceLock::new() }
+    }
+
+    /// This process's.
+    #[inline]
+    pub(super) fn get(&self) -> &T {
+        let generation = generation();
+        let mut own = self;
+        while own.generation != generation {
+            // A child of fork. In a grandchild the child's is another that is over.
+            own = own.child.get_or_init(|| Box::new(Self::of(generation)));
+        }
+        &own.value
+    }
+}
+
+/// Which process of a line of forks this is; never 0.
+#[cfg(not(loom))]
+pub(super) use crate::arena::fork::{generation, watch};
+
+#[cfg(loom)]
+pub(super) fn generation() -> u32 {
+    1
+}
+
+#[cfg(loom)]
+fn watch() {}
