@@ -234,8 +234,12 @@ impl Members {
     /// The slots in use, as they are; changes nothing.
     pub(super) fn survey(&self) -> Vec<MemberInfo> {
         let Some(file) = &self.file else {
-            let own = self.registered().map(|Member { slot, incarnation }| {
-                MemberInfo { slot, incarnation, pid: std::process::id(), since_ns: 0, alive: true }
+            let own = self.registered().map(|Member { slot, incarnation }| MemberInfo {
+                slot,
+                incarnation,
+                pid: std::process::id(),
+                since_ns: 0,
+                alive: true,
             });
             return own.into_iter().collect();
         };

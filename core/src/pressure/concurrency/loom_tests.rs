@@ -5,9 +5,11 @@
 use super::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
 use crate::ManualClock;
 use crate::limit::Mode;
+use loom::future::block_on;
 use loom::model::Builder;
 use loom::sync::Arc;
 use loom::thread;
+use std::task::Waker;
 
 fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
@@ -75,5 +77,118 @@ fn loom_a_lowered_limit_against_takers() {
         let early = taker.join().unwrap();
         assert!(given);
         assert!(late.is_none() || early.is_none(), "two at once after the limit was lowered to one");
+    });
+}
+
+#[test]
+fn loom_a_release_wakes_who_waits() {
+    explore(3, || {
+        let l = limiter(1, 1);
+        let permit = l.try_acquire().unwrap();
+        let waits = thread::spawn({
+            let l = l.clone();
+            move || block_on(l.acquire_async())
+        });
+        assert!(l.release(permit));
+        let permit = waits.join().unwrap();
+        assert!(l.release(permit));
+        assert_eq!(l.in_use(), 0);
+    });
+}
+
+#[test]
+fn loom_two_releases_let_two_in() {
+    explore(2, || {
+        let l = limiter(2, 2);
+        let permits = [l.try_acquire().unwrap(), l.try_acquire().unwrap()];
+        let (mut first, mut second) = (l.listen(Waker::noop()), l.listen(Waker::noop()));
+        let others = permits.map(|permit| {
+            let l = l.clone();
+            thread::spawn(move || assert!(l.release(permit)))
+        });
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert!(first.take().is_some() && second.take().is_some());
+        assert_eq!(l.in_use(), 2);
+    });
+}
+
+#[test]
+fn loom_who_gives_up_passes_its_grant_on() {
+    explore(2, || {
+        let l = limiter(1, 1);
+        let permit = l.try_acquire().unwrap();
+        let gives_up = l.listen(Waker::noop());
+        let waits = thread::spawn({
+            let l = l.clone();
+            move || block_on(l.acquire_async())
+        });
+        let releases = thread::spawn({
+            let l = l.clone();
+            move || assert!(l.release(permit))
+        });
+        drop(gives_up);
+        releases.join().unwrap();
+        assert!(l.release(waits.join().unwrap()));
+    });
+}
+
+#[test]
+fn loom_a_raised_limit_wakes_who_waits() {
+    explore(3, || {
+        let l = limiter(1, 2);
+        let _held = l.try_acquire().unwrap();
+        let waits = thread::spawn({
+            let l = l.clone();
+            move || block_on(l.acquire_async())
+        });
+        l.set_limit(2).unwrap();
+        assert!(l.release(waits.join().unwrap()));
+    });
+}
+
+/// Who takes a place for a moment and leaves again must not leave a waiter asleep.
+#[test]
+fn loom_a_place_taken_for_a_moment_is_not_lost_to_a_waiter() {
+    explore(2, || {
+        let l = limiter(2, 2);
+        let permit = l.try_acquire().unwrap();
+        let tries = thread::spawn({
+            let l = l.clone();
+            move || l.try_acquire().is_some_and(|permit| l.release(permit))
+        });
+        let waits = thread::spawn({
+            let l = l.clone();
+            move || block_on(l.acquire_async())
+        });
+        l.set_limit(1).unwrap();
+        assert!(l.release(permit));
+        assert!(l.release(waits.join().unwrap()));
+        tries.join().unwrap();
+        assert_eq!(l.in_use(), 0);
+    });
+}
+
+/// As reaping does it: a sweep against the owner's own release and a taker.
+#[test]
+fn loom_a_sweep_frees_a_place_once() {
+    explore(3, || {
+        let l = limiter(1, 1);
+        let permit = l.try_acquire().unwrap();
+        let sweeps = thread::spawn({
+            let l = l.clone();
+            move || {
+                let freed = l.shared.places.sweep(|_| true);
+                l.shared.attend();
+                freed
+            }
+        });
+        let given = l.release(permit);
+        let taken = l.try_acquire();
+        let freed = sweeps.join().unwrap();
+        // By one of them; whoever came after that may have been swept away as well.
+        assert!(given || freed > 0);
+        let left = taken.is_some_and(|permit| l.release(permit));
+        assert_eq!(u64::from(given) + u64::from(left) + freed, 1 + u64::from(taken.is_some()));
+        assert_eq!(l.in_use(), 0);
     });
 }

@@ -1,0 +1,193 @@
+//! Permits across processes: forked, killed, and waiting for one another.
+#![cfg(target_os = "linux")]
+#![allow(unsafe_code)] // fork, kill, waitpid and _exit
+
+#[path = "arena/support.rs"]
+#[allow(dead_code, reason = "shared with the arena's tests")]
+mod support;
+
+use std::time::{Duration, Instant};
+use support::Place;
+use tidegate::OnConflict;
+use tidegate::limit::Mode;
+use tidegate::pressure::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
+use tidegate::{Arena, Clock};
+
+/// Only a failing test waits for it.
+const GENEROUS: Duration = Duration::from_secs(60);
+
+fn config(limit: u32) -> ConcurrencyConfig {
+    ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) }
+}
+
+fn host(place: &Place, limit: u32) -> ConcurrencyLimiter {
+    let arena = Arena::open(&place.options("pool")).expect("an arena");
+    ConcurrencyLimiter::in_arena(&arena, "places", config(limit), OnConflict::Error).expect("a limiter")
+}
+
+/// All that are to be had.
+fn exhaust(limiter: &ConcurrencyLimiter) -> Vec<ConcurrencyPermit> {
+    std::iter::from_fn(|| limiter.try_acquire()).collect()
+}
+
+/// Runs `body` in a child of fork, which ends with whether it was true.
+fn child(body: impl FnOnce() -> bool) -> libc::pid_t {
+    // SAFETY: the child runs `body`, which uses the limiter alone, and then ends.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
+        // SAFETY: ends the child without running the test harness's exit handlers.
+        unsafe { libc::_exit(if right { 0 } else { 1 }) };
+    }
+    pid
+}
+
+fn wait(pid: libc::pid_t) -> libc::c_int {
+    let mut status = -1;
+    // SAFETY: `status` is a valid place for the result.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    status
+}
+
+fn kill(pid: libc::pid_t) {
+    // SAFETY: a child of this process that has not been waited for.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    wait(pid);
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < GENEROUS, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_child_owns_nothing_of_its_parents() {
+    let place = Place::new();
+    let limiter = host(&place, 3);
+    let permits: Vec<_> = (0..2).map(|_| limiter.try_acquire().unwrap()).collect();
+    let status = wait(child(|| {
+        // The third is to be had, the parent's two cannot be given back from here.
+        let own = limiter.try_acquire().expect("a third");
+        permits.iter().all(|permit| !limiter.release(*permit))
+            && limiter.try_acquire().is_none()
+            && limiter.in_use() == 3
+            && limiter.holders().iter().map(|holder| holder.permits).eq([2, 1])
+            && limiter.release(own)
+    }));
+    assert_eq!(status, 0, "exit status of the child");
+    assert_eq!(limiter.in_use(), 2);
+    assert!(permits.into_iter().all(|permit| limiter.release(permit)));
+}
+
+#[test]
+fn a_child_has_its_own_copy_of_what_has_no_scope() {
+    let limiter = ConcurrencyLimiter::with_config(config(2), Clock::monotonic()).unwrap();
+    let permits = exhaust(&limiter);
+    let waits = limiter.listen(std::task::Waker::noop());
+    let status = wait(child(|| {
+        let none = permits.iter().all(|permit| !limiter.release(*permit));
+        let own = exhaust(&limiter);
+        // Those who wait here are not behind those who wait there.
+        let mut here = limiter.listen(std::task::Waker::noop());
+        none && own.len() == 2 && limiter.release(own[0]) && here.take().is_some() && limiter.in_use() == 2
+    }));
+    assert_eq!(status, 0, "exit status of the child");
+    assert_eq!(limiter.in_use(), 2);
+    drop(waits);
+    assert!(permits.into_iter().all(|permit| limiter.release(permit)));
+}
+
+#[test]
+fn what_a_killed_process_held_comes_back() {
+    let place = Place::new();
+    let limiter = host(&place, 4);
+    let own = limiter.try_acquire().unwrap();
+    let holder = child(|| {
+        let _held = exhaust(&limiter);
+        loop {
+            std::thread::sleep(GENEROUS);
+        }
+    });
+    until("the child holds the rest", || limiter.in_use() == 4);
+    assert!(limiter.try_acquire().is_none());
+    // Who waits, too, learns of the death by itself.
+    let waited = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| limiter.acquire(Some(GENEROUS)));
+        std::thread::sleep(Duration::from_millis(3));
+        kill(holder);
+        waits.join().unwrap()
+    });
+    let back: Vec<_> = exhaust(&limiter).into_iter().chain(waited).chain([own]).collect();
+    assert_eq!((back.len(), limiter.stats().reclaimed), (4, 3));
+    assert!(back.into_iter().all(|permit| limiter.release(permit)));
+}
+
+#[test]
+fn the_first_denial_ten_milliseconds_after_a_death_finds_it() {
+    let place = Place::new();
+    let limiter = host(&place, 2);
+    for _ in 0..5 {
+        let holder = child(|| {
+            let _held = exhaust(&limiter);
+            loop {
+                std::thread::sleep(GENEROUS);
+            }
+        });
+        until("the child holds all", || limiter.in_use() == 2);
+        assert!(limiter.try_acquire().is_none());
+        kill(holder);
+        std::thread::sleep(Duration::from_millis(10));
+        let permit = limiter.try_acquire().expect("at the first");
+        assert!(limiter.release(permit));
+    }
+}
+
+#[test]
+fn another_process_waits_and_is_let_in() {
+    let place = Place::new();
+    let limiter = host(&place, 1);
+    let held = limiter.try_acquire().unwrap();
+    let waiter = child(|| limiter.acquire(Some(GENEROUS)).is_some_and(|permit| limiter.release(permit)));
+    std::thread::sleep(Duration::from_millis(5));
+    assert!(limiter.release(held));
+    assert_eq!(wait(waiter), 0, "exit status of the child");
+}
+
+/// Killed at whatever instruction: afterwards everything is to be had, and never more than the limit.
+#[test]
+fn killed_at_random_nothing_is_lost() {
+    let place = Place::new();
+    let limiter = host(&place, 5);
+    for round in 0..60_u64 {
+        let children: Vec<_> = (0..3)
+            .map(|_| {
+                child(|| {
+                    loop {
+                        let held = exhaust(&limiter);
+                        let late = limiter.acquire(Some(Duration::from_micros(200)));
+                        held.into_iter().chain(late).for_each(|permit| assert!(limiter.release(permit)));
+                    }
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_micros(300 + 97 * round % 2_000));
+        for pid in children {
+            kill(pid);
+            let mine = exhaust(&limiter);
+            assert!(mine.len() <= 5);
+            assert!(mine.into_iter().all(|permit| limiter.release(permit)));
+        }
+        let mut all = Vec::new();
+        until("all of it comes back", || {
+            all.extend(exhaust(&limiter));
+            all.len() == 5
+        });
+        assert_eq!(limiter.in_use(), 5);
+        assert!(all.into_iter().all(|permit| limiter.release(permit)));
+    }
+    assert_eq!(limiter.in_use(), 0);
+}
