@@ -226,7 +226,10 @@ impl Arena {
         build: impl FnOnce(&mut Plan) -> Result<T, ConfigError>,
     ) -> Result<T, ArenaError> {
         let Some(record) = self.records().iter().find(|record| load(&record.state) == FREE) else {
-            let message = format!("the arena {:?} has {OBJECTS} names already; use another arena", self.name());
+            let message = format!(
+                "the arena {:?} has given out its {OBJECTS} names (those that were removed count); use another arena",
+                self.name()
+            );
             return Err(ArenaError::new(ArenaErrorKind::Full, message));
         };
         // What a maker that died left behind is behind no record, so it is given out again.
@@ -320,7 +323,7 @@ fn read_settings(record: &Record) -> Settings {
 
 /// Writes the other set, then names it: who dies in between has changed nothing.
 fn declare(record: &Record, settings: &Settings) {
-    let next = (load(&record.declared) + 1) % 2;
+    let next = 1 - load(&record.declared) % 2;
     let set = &record.settings[next as usize];
     for (word, value) in set.words.iter().zip(settings.words) {
         // Relaxed: published by `declared`.

@@ -5,6 +5,8 @@ mod child;
 mod contents;
 mod damage;
 mod dying;
+mod everything;
+mod hostile;
 mod opening;
 mod owners;
 mod racing;

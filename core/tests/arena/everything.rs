@@ -1,0 +1,237 @@
+//! One object of each kind in an arena, and every operation of each. For tests of hostile bytes, and their fuzz target.
+
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate::arena::ArenaError;
+use tidegate::breaker::{Outcome, Window};
+use tidegate::limit::{
+    Algorithm, Block, BucketOptions, LimiterConfig, Member, Mode, RateLimiter, Reservation, Tier, WarmUp,
+};
+use tidegate::{
+    Arena, BreakerConfig, CircuitBreaker, ConcurrencyConfig, ConcurrencyLimiter, LimitSet, OnConflict, Quota,
+    TokenBucket,
+};
+
+/// The bytes that the objects fit into.
+pub const CAPACITY: usize = 1 << 20;
+
+const ALGORITHMS: [Algorithm; 5] = [
+    Algorithm::TokenBucket,
+    Algorithm::FixedWindow,
+    Algorithm::SlidingWindow,
+    Algorithm::SlidingLog,
+    Algorithm::LeakyBucket,
+];
+
+/// What could be opened.
+pub struct Everything {
+    arena: Arc<Arena>,
+    buckets: Vec<Arc<TokenBucket>>,
+    limiters: Vec<(Arc<RateLimiter>, Option<Tier>)>,
+    breakers: Vec<CircuitBreaker>,
+    permits: Vec<ConcurrencyLimiter>,
+    set: Option<LimitSet>,
+}
+
+impl Everything {
+    /// Opens all, each whether or not another could be; returns the errors as well.
+    pub fn open(arena: &Arc<Arena>, on_conflict: OnConflict) -> (Self, Vec<ArenaError>) {
+        let mut errors = Vec::new();
+        let mut all = Self {
+            arena: arena.clone(),
+            buckets: Vec::new(),
+            limiters: Vec::new(),
+            breakers: Vec::new(),
+            permits: Vec::new(),
+            set: None,
+        };
+        for (name, options) in [("bucket", plain()), ("striped", striped())] {
+            match TokenBucket::in_arena(arena, name, quota("400/s"), options, on_conflict) {
+                Ok(bucket) => all.buckets.push(Arc::new(bucket)),
+                Err(error) => errors.push(error),
+            }
+        }
+        for algorithm in ALGORITHMS {
+            for blocks in [false, true] {
+                let name = format!("{algorithm:?}-{blocks}");
+                match RateLimiter::in_arena(arena, &name, limiter(algorithm, blocks), on_conflict) {
+                    Ok(limiter) => {
+                        let tier = limiter.tier(quota("9/s")).ok();
+                        all.limiters.push((Arc::new(limiter), tier));
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        for (name, window) in [("calls", Window::Calls(50)), ("span", Window::Duration(Duration::from_secs(10)))] {
+            match CircuitBreaker::in_arena(arena, name, breaker(window), on_conflict) {
+                Ok(breaker) => all.breakers.push(breaker),
+                Err(error) => errors.push(error),
+            }
+        }
+        match ConcurrencyLimiter::in_arena(arena, "permits", permits(), on_conflict) {
+            Ok(permits) => all.permits.push(permits),
+            Err(error) => errors.push(error),
+        }
+        let mut members: Vec<(String, Member)> = Vec::new();
+        members.extend(all.buckets.first().map(|bucket| ("bucket".to_owned(), bucket.clone().into())));
+        members.extend(
+            all.limiters.iter().map(|(limiter, _)| (format!("{:?}", limiter.algorithm()), limiter.clone().into())),
+        );
+        members.dedup_by(|one, other| one.0 == other.0);
+        all.set = LimitSet::new(members).ok();
+        (all, errors)
+    }
+
+    /// How many objects could be opened.
+    pub fn len(&self) -> usize {
+        self.buckets.len() + self.limiters.len() + self.breakers.len() + self.permits.len()
+    }
+
+    /// Every operation of every object once, with numbers that `next` gives.
+    pub fn operate(&self, next: &mut dyn FnMut() -> u64) {
+        self.buckets.iter().for_each(|bucket| use_bucket(bucket, next));
+        self.limiters.iter().for_each(|(limiter, tier)| use_limiter(limiter, tier.as_ref(), next));
+        self.breakers.iter().for_each(|breaker| use_breaker(breaker, next));
+        self.permits.iter().for_each(|permits| use_permits(permits, next));
+        if let Some(set) = &self.set {
+            let key = key(next);
+            let keyed = set.members().filter(|(_, member)| matches!(member, Member::Keyed(_))).count();
+            let keys = vec![&key[..]; keyed];
+            let _ = (set.check(&keys, cost(next)), set.peek(&keys, cost(next)), set.refund(&keys, cost(next)));
+        }
+        let _ = (self.arena.objects(), self.arena.members(), self.arena.clock().now());
+        let _ = self.arena.remove("no such name");
+    }
+}
+
+fn quota(text: &str) -> Quota {
+    text.parse().expect("a quota")
+}
+
+fn plain() -> BucketOptions {
+    BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() }
+}
+
+fn striped() -> BucketOptions {
+    BucketOptions { stripes: 4, warm_up: WarmUp::new(Duration::from_secs(9), 0.5).ok(), ..plain() }
+}
+
+fn limiter(algorithm: Algorithm, blocks: bool) -> LimiterConfig {
+    let mut config = LimiterConfig::new(algorithm, quota("40/s"));
+    config.max_keys = 50;
+    config.mode = Mode::Enforce;
+    config.fastest = (algorithm != Algorithm::SlidingLog).then(|| quota("100/s"));
+    if blocks {
+        config.block = Block::new(3, Duration::from_secs(1), Duration::from_millis(10), 2.0, None).ok();
+        config.warm_up = WarmUp::new(Duration::from_secs(9), 0.5).ok();
+    }
+    config
+}
+
+fn breaker(window: Window) -> BreakerConfig {
+    BreakerConfig {
+        window,
+        min_calls: 2,
+        slow_call_duration: Some(Duration::from_millis(5)),
+        consecutive_failures: Some(5),
+        cooldown: Duration::from_millis(1),
+        probes: 3,
+        ..BreakerConfig::default()
+    }
+}
+
+fn permits() -> ConcurrencyConfig {
+    ConcurrencyConfig { limit: 3, max_limit: 70, mode: Mode::Enforce }
+}
+
+fn cost(next: &mut dyn FnMut() -> u64) -> u32 {
+    // Mostly small: of costs above the burst there is little to see.
+    match next() % 8 {
+        0 => next() as u32,
+        small => small as u32,
+    }
+}
+
+fn span(next: &mut dyn FnMut() -> u64) -> Duration {
+    Duration::from_nanos(next() >> (next() % 64))
+}
+
+fn key(next: &mut dyn FnMut() -> u64) -> [u8; 1] {
+    [next() as u8]
+}
+
+fn use_bucket(bucket: &TokenBucket, next: &mut dyn FnMut() -> u64) {
+    let _ = (bucket.try_acquire(cost(next)), bucket.check(cost(next)), bucket.peek(), bucket.quota(), bucket.stats());
+    if let Reservation::Booked { ticket, .. } = bucket.reserve(cost(next), Some(span(next))) {
+        let _ = bucket.cancel(ticket);
+    }
+    bucket.refund(cost(next));
+    match next() % 16 {
+        0 => bucket.penalize(span(next)),
+        1 => bucket.reset(),
+        2 => drop(bucket.set_quota(quota("77/s"))),
+        _ => {}
+    }
+}
+
+fn use_limiter(limiter: &RateLimiter, tier: Option<&Tier>, next: &mut dyn FnMut() -> u64) {
+    for _ in 0..4 {
+        let key = key(next);
+        let _ = (limiter.try_acquire(&key, cost(next)), limiter.check(&key, cost(next)), limiter.peek(&key, tier));
+        if let Some(tier) = tier {
+            let _ = (limiter.check_tier(&key, cost(next), tier), limiter.try_acquire_tier(&key, cost(next), tier));
+        }
+        let _ = (limiter.hit(&key, cost(next)), limiter.windows(&key), limiter.stats(), limiter.quota());
+        limiter.refund(&key, cost(next), tier);
+        match next() % 16 {
+            0 => drop(limiter.penalize(&key, span(next))),
+            1 => limiter.reset(&key),
+            2 => limiter.reset_all(),
+            3 => drop(limiter.set_quota(quota("30/s"))),
+            4 => drop(limiter.len()),
+            _ => {}
+        }
+    }
+}
+
+fn use_breaker(breaker: &CircuitBreaker, next: &mut dyn FnMut() -> u64) {
+    for _ in 0..6 {
+        if let Ok(permit) = breaker.acquire() {
+            let took = Some(span(next));
+            match next() % 8 {
+                0 => breaker.release(permit),
+                1 => breaker.report(permit, Outcome::Ignore, took),
+                2 => breaker.report_retry_after(permit, span(next)),
+                3 | 4 => breaker.report(permit, Outcome::Failure, took),
+                // Twice.
+                5 => (0..2).for_each(|_| breaker.report(permit, Outcome::Success, None)),
+                _ => breaker.report(permit, Outcome::Success, took),
+            }
+        }
+        let _ = (breaker.state(), breaker.retry_after_ns(), breaker.stats(), breaker.events_since(next()));
+    }
+    match next() % 32 {
+        0 => breaker.force_open(),
+        1 => breaker.disable(),
+        2 => breaker.metrics_only(),
+        3..8 => breaker.reset(),
+        _ => {}
+    }
+}
+
+fn use_permits(permits: &ConcurrencyLimiter, next: &mut dyn FnMut() -> u64) {
+    let held: Vec<_> = (0..next() % 6).map_while(|_| permits.try_acquire()).collect();
+    let _ = (permits.limit(), permits.in_use(), permits.stats(), permits.holders());
+    for permit in held {
+        let _ = (permits.release(permit), permits.release(permit));
+    }
+    match next() % 32 {
+        0 => drop(permits.set_limit(1 + (next() % 70) as u32)),
+        1 => {
+            let permit = permits.acquire(Some(Duration::from_millis(2)));
+            let _ = permit.map(|permit| permits.release(permit));
+        }
+        _ => {}
+    }
+}
