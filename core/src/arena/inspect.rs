@@ -3,8 +3,8 @@
 use super::layout::{DIRECTORY_AT, HEADER_AT, Header, OBJECTS, Record, VERSION};
 use super::{Arena, ArenaError, ArenaFile, HostOptions, ObjectKind, file};
 use crate::sync::Ordering;
-use crate::{CircuitBreaker, ConfigError, RateLimiter, TokenBucket};
-use std::path::PathBuf;
+use crate::{CircuitBreaker, ConcurrencyLimiter, ConfigError, RateLimiter, TokenBucket};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An object opened by its record.
@@ -12,7 +12,7 @@ pub(crate) enum Object {
     Bucket(TokenBucket),
     Limiter(RateLimiter),
     Breaker(CircuitBreaker),
-    Concurrency,
+    Concurrency(ConcurrencyLimiter),
 }
 
 /// Names that an arena has room for.
@@ -37,6 +37,16 @@ impl Arena {
         self.mapping().value::<Header>(HEADER_AT).map_or(0, |header| header.created_ns.load(Ordering::Relaxed))
     }
 
+    /// Where its file is; `None`: it has none.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.host.as_ref().map(file::HostFile::path)
+    }
+
+    /// Whether its file is still the one of its name.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.check_linked().is_ok()
+    }
+
     /// Bytes that cannot be given to objects any more.
     pub(crate) fn used(&self) -> usize {
         let records = self.mapping().slice::<Record>(DIRECTORY_AT, OBJECTS).unwrap_or_default();
@@ -55,7 +65,7 @@ impl Arena {
             ObjectKind::TokenBucket => TokenBucket::of_record(self, &mut plan).map(Object::Bucket),
             ObjectKind::RateLimiter => RateLimiter::of_record(self, &mut plan).map(Object::Limiter),
             ObjectKind::CircuitBreaker => CircuitBreaker::of_record(self, name, &mut plan).map(Object::Breaker),
-            ObjectKind::ConcurrencyLimiter => Ok(Object::Concurrency),
+            ObjectKind::ConcurrencyLimiter => ConcurrencyLimiter::of_record(self, &mut plan).map(Object::Concurrency),
         })
     }
 }

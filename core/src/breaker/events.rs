@@ -43,6 +43,23 @@ pub enum EventKind {
     ProbeLost = 8,
 }
 
+impl EventKind {
+    /// The name in every language: `"opened"`, `"probe_failed"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Opened => "opened",
+            Self::HalfOpened => "half_opened",
+            Self::ForcedOpen => "forced_open",
+            Self::Disabled => "disabled",
+            Self::MetricsOnly => "metrics_only",
+            Self::ProbeSucceeded => "probe_succeeded",
+            Self::ProbeFailed => "probe_failed",
+            Self::ProbeLost => "probe_lost",
+        }
+    }
+}
+
 const KINDS: [EventKind; 9] = [
     EventKind::Closed,
     EventKind::Opened,

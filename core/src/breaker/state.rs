@@ -19,6 +19,20 @@ pub enum State {
     MetricsOnly = 5,
 }
 
+impl State {
+    /// The name in every language: `"closed"`, `"half_open"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
+            Self::Disabled => "disabled",
+            Self::MetricsOnly => "metrics_only",
+        }
+    }
+}
+
 /// A look at a breaker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]

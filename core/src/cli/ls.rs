@@ -1,14 +1,13 @@
 //! `tidegate ls`: the arenas of a directory.
 
 use super::args::Place;
+use super::json::add;
 use super::table::Column::{Left, Right};
 use super::table::Table;
 use super::{Output, Trouble, units};
 use crate::Arena;
 use crate::arena::{ArenaError, ArenaErrorKind, ArenaFile, LAYOUT};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::time::SystemTime;
 
 /// What can be said of a file.
 struct Entry {
@@ -80,7 +79,7 @@ impl Entry {
                 units::bytes(inside.used),
                 inside.objects.to_string(),
                 inside.alive.to_string(),
-                format!("{} ago", units::span(age_ns(inside.created_ns))),
+                units::ago(inside.created_ns),
             ],
             _ => ["-", "-", if file.in_use { "some" } else { "0" }, "-"].map(str::to_owned),
         };
@@ -116,15 +115,7 @@ impl Entry {
             State::OtherBoot => json!({ "state": "other_boot" }),
             State::Trouble(error) => json!({ "state": error.kind().name(), "error": error.message() }),
         };
-        if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
-            value.extend(more);
-        }
+        add(&mut value, more);
         value
     }
-}
-
-/// Nanoseconds of the wall clock since then.
-fn age_ns(created_ns: u64) -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).saturating_sub(created_ns)
 }

@@ -8,16 +8,32 @@
 //! |---|---|
 //! | `args.rs` | what may be said |
 //! | `ls.rs`, `show.rs`, `top.rs`, `operate.rs`, `rm.rs` | the commands |
-//! | `picture.rs` | an arena at one moment, as text and as JSON |
-//! | `table.rs`, `units.rs` | columns; bytes, times and rates for people |
+//! | `picture.rs`, `pace.rs` | an arena at one moment, and what happened since another |
+//! | `text.rs`, `json.rs` | a picture for people, and for programs |
+//! | `table.rs`, `units.rs`, `paint.rs` | columns; bytes, times and numbers for people; colours |
 //! | `terminal.rs` | keys and the size of the screen |
 
 mod args;
+mod json;
 mod ls;
+mod operate;
+mod pace;
+mod paint;
+mod picture;
+mod rm;
+mod show;
 mod table;
+#[cfg(target_os = "linux")]
+mod terminal;
+#[cfg(not(target_os = "linux"))]
+#[path = "terminal_elsewhere.rs"]
+mod terminal;
+mod text;
+mod top;
 mod units;
 
 use crate::arena::ArenaError;
+use args::Command;
 use clap::Parser;
 use std::ffi::OsString;
 use std::fmt;
@@ -103,7 +119,14 @@ fn execute(args: impl IntoIterator<Item = OsString>, to: &mut Output<'_>) -> i32
 }
 
 fn command(said: &args::Said, to: &mut Output<'_>) -> Result<(), Trouble> {
+    let place = &said.place;
     match &said.command {
-        args::Command::Ls => ls::ls(&said.place, to),
+        Command::Ls => ls::ls(place, to),
+        Command::Show { arena, object } => show::show(place, arena, object.as_deref(), to),
+        Command::Top { arena, interval, count } => top::top(place, arena, *interval, *count, to),
+        Command::Open { arena, breaker } => operate::open(place, arena, breaker, to),
+        Command::Close { arena, breaker } => operate::close(place, arena, breaker, to),
+        Command::Reset { arena, object, key } => operate::reset(place, arena, object, key.as_deref(), to),
+        Command::Rm { arena, object, force } => rm::rm(place, arena, object.as_deref(), *force, to),
     }
 }

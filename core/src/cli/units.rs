@@ -1,5 +1,8 @@
 //! Sizes, times and rates for people.
 
+use crate::decision::NEVER;
+use std::time::SystemTime;
+
 /// `412 KiB`: three figures, in binary units.
 pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -28,7 +31,7 @@ pub(super) fn span(ns: u64) -> String {
         0 if ns < 1_000 => format!("{ns} ns"),
         0 if ns < 1_000_000 => format!("{} us", figures(ns as f64 / 1e3)),
         0 => format!("{} ms", figures(ns as f64 / 1e6)),
-        1..10 => format!("{seconds:.1} s"),
+        1..10 => format!("{} s", trimmed(format!("{seconds:.1}"))),
         whole @ 10..120 => format!("{whole} s"),
         whole @ 120..3_600 => two(whole / 60, "min", whole % 60, "s"),
         whole @ 3_600..86_400 => two(whole / 3_600, "h", whole % 3_600 / 60, "min"),
@@ -54,9 +57,35 @@ pub(super) fn percent(fraction: f64) -> String {
     format!("{:.1} %", fraction * 100.0)
 }
 
+/// Events a second: `0`, `0.25`, `399.8`, `12,031`.
+pub(super) fn rate(each_second: f64) -> String {
+    match each_second {
+        rate if rate >= 999.95 => count(rate.round() as u64),
+        rate if rate >= 9.995 => format!("{rate:.1}"),
+        rate if rate > 0.0 => format!("{rate:.2}"),
+        _ => "0".to_owned(),
+    }
+}
+
 /// For JSON: nanoseconds as seconds.
 pub(super) fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
+}
+
+/// [`seconds`]; `None` (null) for never.
+pub(super) fn seconds_or_never(ns: u64) -> Option<f64> {
+    (ns != NEVER).then(|| seconds(ns))
+}
+
+/// Nanoseconds since a moment of the wall clock.
+pub(super) fn age_ns(wall_ns: u64) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).saturating_sub(wall_ns)
+}
+
+/// How long since a moment of the wall clock.
+pub(super) fn ago(wall_ns: u64) -> String {
+    format!("{} ago", span(age_ns(wall_ns)))
 }
 
 /// Three figures, no zeros behind the point.
@@ -66,8 +95,11 @@ fn figures(value: f64) -> String {
         value if value < 99.95 => 1,
         _ => 0,
     };
-    let text = format!("{value:.places$}");
-    if places == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+    trimmed(format!("{value:.places$}"))
+}
+
+fn trimmed(number: String) -> String {
+    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.').to_owned() } else { number }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::error::{ArenaError, ArenaErrorKind};
 use super::{Arena, ArenaFile, HostOptions};
 #[cfg(feature = "cli")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// There is none.
@@ -16,6 +16,13 @@ impl HostFile {
     }
 
     pub(super) fn notices(&self) -> Vec<String> {
+        match *self {}
+    }
+}
+
+#[cfg(feature = "cli")]
+impl HostFile {
+    pub(super) fn path(&self) -> &Path {
         match *self {}
     }
 }

@@ -47,6 +47,7 @@ impl TokenBucket {
     }
 
     /// The bucket behind a record, for who looks inside.
+    #[cfg(feature = "cli")]
     pub(crate) fn of_record(arena: &Arc<Arena>, plan: &mut Plan) -> Result<Self, ConfigError> {
         let [stripes, period_ns, from, ..] = plan.basis;
         let warm_up = match period_ns {

@@ -54,6 +54,7 @@ impl RateLimiter {
     }
 
     /// The limiter behind a record, for who looks inside: its counts, size and quota.
+    #[cfg(feature = "cli")]
     pub(crate) fn of_record(arena: &Arc<Arena>, plan: &mut Plan) -> Result<Self, ConfigError> {
         let (quota, fastest) = made_for(plan)?;
         let [.., algorithm, max_keys] = plan.basis;

@@ -102,7 +102,8 @@ impl ConcurrencyLimiter {
             name,
             shape: format!("{} places", config.places()),
             settings: Settings::new(&[config.limit.into()], format!("limit {}", config.limit)),
-            basis: Default::default(),
+            // For who looks inside: it has no config.
+            basis: [config.places() as u64, 0, 0, 0, 0, 0, 0, 0],
             on_conflict,
         };
         arena.object(&request, |plan| {
@@ -112,6 +113,17 @@ impl ConcurrencyLimiter {
             }
             Ok(limiter)
         })
+    }
+
+    /// The limiter behind a record, for who looks inside.
+    #[cfg(all(feature = "cli", not(loom)))]
+    pub(crate) fn of_record(arena: &crate::Arena, plan: &mut crate::arena::Plan) -> Result<Self, ConfigError> {
+        let [places, ..] = plan.basis;
+        let [limit, ..] = plan.settings.words;
+        let [max_limit, limit] = [places, limit].map(|word| u32::try_from(word).unwrap_or(u32::MAX));
+        let config = ConcurrencyConfig { limit, max_limit, mode: Mode::Enforce };
+        config.check()?;
+        Self::in_room(&mut plan.room, config, arena.clock().clone())
     }
 
     fn in_room(room: &mut Room, config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {

@@ -1,0 +1,151 @@
+//! A picture for programs. Times are seconds, null is never.
+
+use super::pace::{self, Pace};
+use super::picture::{Face, Picture, Seen};
+use super::units::{seconds, seconds_or_never};
+use crate::Quota;
+use crate::arena::{LAYOUT, MemberInfo, ObjectKind};
+use serde_json::{Map, Value, json};
+
+/// `before`: the last one, for what happened since.
+pub(super) fn picture(picture: &Picture, before: Option<&Picture>) -> Value {
+    let objects: Vec<Value> = picture.objects.iter().map(|seen| object(seen, picture, before)).collect();
+    let processes: Vec<Value> = picture.members.iter().map(process).collect();
+    json!({
+        "arena": picture.arena,
+        "path": picture.path.to_string_lossy(),
+        "layout": LAYOUT,
+        "bytes": picture.bytes,
+        "used_bytes": picture.used,
+        "created_s": seconds(picture.created_ns),
+        "objects": objects,
+        "processes": processes,
+    })
+}
+
+fn object(seen: &Seen, picture: &Picture, before: Option<&Picture>) -> Value {
+    let mut value = json!({
+        "name": seen.info.name,
+        "kind": kind_name(seen.info.kind),
+        "shape": seen.info.shape,
+        "declared": seen.info.declared,
+        "bytes": seen.info.bytes,
+    });
+    let more = match &seen.face {
+        Ok(face) => self::face(face, picture),
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    add(&mut value, more);
+    if let Some(pace) = before.and_then(|before| Pace::of(seen, picture, before)) {
+        let denial_rate = pace.denial_rate();
+        let pace = match &seen.face {
+            Ok(Face::Breaker { .. }) => json!({ "rejected_per_s": pace.denied }),
+            _ => json!({ "admitted_per_s": pace.admitted, "denied_per_s": pace.denied, "denial_rate": denial_rate }),
+        };
+        add(&mut value, json!({ "since_last": pace }));
+    }
+    value
+}
+
+fn face(face: &Face, picture: &Picture) -> Value {
+    match face {
+        Face::Bucket { quota, now, stats } => json!({
+            "quota": self::quota(quota),
+            "remaining": now.remaining,
+            "limit": now.limit,
+            "retry_after_s": seconds_or_never(now.retry_after_ns),
+            "reset_after_s": seconds_or_never(now.reset_after_ns),
+            "admitted": stats.admitted,
+            "denied": stats.denied,
+            "would_deny": stats.would_deny,
+            "denial_rate": pace::denial_rate(face),
+        }),
+        Face::Limiter { algorithm, quota, keys, max_keys, memory, stats } => json!({
+            "algorithm": algorithm.name(),
+            "quota": self::quota(quota),
+            "keys": keys,
+            "max_keys": max_keys,
+            "memory_bytes": memory,
+            "evictions": stats.evictions,
+            "overflowed": stats.overflowed,
+            "blocked": stats.blocked,
+            "admitted": stats.admitted,
+            "denied": stats.denied,
+            "would_deny": stats.would_deny,
+            "denial_rate": pace::denial_rate(face),
+        }),
+        Face::Breaker { stats, events } => {
+            let event = |event: &crate::breaker::Event| {
+                json!({
+                    "number": event.seq,
+                    "event": event.kind.name(),
+                    "ago_s": seconds(picture.taken_ns.saturating_sub(event.at_ns)),
+                })
+            };
+            json!({
+                "state": stats.state.name(),
+                "calls": stats.calls,
+                "failed": stats.failed,
+                "slow": stats.slow,
+                "failure_rate": stats.failure_rate,
+                "slow_call_rate": stats.slow_call_rate,
+                "rejected": stats.rejected,
+                "opened": stats.opened,
+                "retry_after_s": seconds_or_never(stats.retry_after_ns),
+                "events": events.iter().map(event).collect::<Vec<_>>(),
+            })
+        }
+        Face::Concurrency { stats, holders } => {
+            let holder = |holder: &crate::pressure::ConcurrencyHolder| {
+                let member = picture.member(holder.slot, holder.incarnation);
+                json!({
+                    "slot": holder.slot,
+                    "incarnation": holder.incarnation,
+                    "pid": member.map(|member| member.pid),
+                    "alive": member.is_some_and(|member| member.alive),
+                    "permits": holder.permits,
+                })
+            };
+            json!({
+                "in_use": stats.in_use,
+                "limit": stats.limit,
+                "admitted": stats.admitted,
+                "denied": stats.denied,
+                "would_deny": stats.would_deny,
+                "denial_rate": pace::denial_rate(face),
+                "reclaimed": stats.reclaimed,
+                "holders": holders.iter().map(holder).collect::<Vec<_>>(),
+            })
+        }
+    }
+}
+
+fn quota(quota: &Quota) -> Value {
+    json!({ "count": quota.count(), "period_s": quota.period().as_secs_f64(), "burst": quota.burst() })
+}
+
+fn process(member: &MemberInfo) -> Value {
+    json!({
+        "slot": member.slot,
+        "incarnation": member.incarnation,
+        "pid": member.pid,
+        "since_s": seconds(member.since_ns),
+        "alive": member.alive,
+    })
+}
+
+fn kind_name(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::TokenBucket => "token_bucket",
+        ObjectKind::RateLimiter => "rate_limiter",
+        ObjectKind::CircuitBreaker => "circuit_breaker",
+        ObjectKind::ConcurrencyLimiter => "concurrency_limiter",
+    }
+}
+
+/// The members of `more`, of two JSON objects.
+pub(super) fn add(value: &mut Value, more: Value) {
+    if let (Value::Object(value), Value::Object(more)) = (value, more) {
+        value.extend::<Map<String, Value>>(more);
+    }
+}

@@ -1,0 +1,142 @@
+//! `tidegate open`, `close` and `reset`: an operator's hand on what is shared.
+
+use super::args::Place;
+use super::picture::{self, no_object};
+use super::{Output, Trouble, units};
+use crate::arena::{Object, ObjectKind};
+use crate::breaker::State;
+use crate::{Arena, CircuitBreaker};
+use serde_json::json;
+use std::sync::Arc;
+
+/// What was done, in words and for programs.
+struct Done {
+    was: Option<State>,
+    now: Option<State>,
+    words: String,
+}
+
+/// Refuses every call until closed or reset.
+pub(super) fn open(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), Trouble> {
+    let breaker = breaker(place, arena, name)?;
+    let was = breaker.state();
+    if was != State::ForcedOpen {
+        breaker.force_open();
+    }
+    done(place, arena, name, Done::of(was, &breaker), to)
+}
+
+/// Ends an open or half-open state. What its operator switched off stays off, and a closed one keeps its window.
+pub(super) fn close(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), Trouble> {
+    let breaker = breaker(place, arena, name)?;
+    let was = breaker.state();
+    match was {
+        State::Open | State::HalfOpen | State::ForcedOpen => breaker.reset(),
+        State::Closed => {}
+        State::Disabled | State::MetricsOnly => {
+            return Err(Trouble::Said(format!(
+                "{name:?} is not open, it was switched to {}: `tidegate reset {arena} {name}` ends that",
+                spoken(was)
+            )));
+        }
+    }
+    done(place, arena, name, Done::of(was, &breaker), to)
+}
+
+/// As new: a breaker closed with an empty window, a bucket full, the keys of a limiter (or one of them) unknown.
+pub(super) fn reset(
+    place: &Place,
+    arena: &str,
+    name: &str,
+    key: Option<&str>,
+    to: &mut Output<'_>,
+) -> Result<(), Trouble> {
+    let object = find(place, arena, name)?;
+    let words = |words: String| Done { was: None, now: None, words };
+    let what = match (&object, key) {
+        (Object::Limiter(limiter), None) => {
+            let keys = limiter.len();
+            limiter.reset_all();
+            words(format!("{} keys are as new", units::count(keys as u64)))
+        }
+        (Object::Limiter(limiter), Some(key)) => {
+            limiter.reset(key.as_bytes());
+            words(format!("the key {key:?} is as new"))
+        }
+        (_, Some(_)) => return Err(Trouble::Said(format!("{name:?} is a {}: it has no keys", kind(&object)))),
+        (Object::Bucket(bucket), None) => {
+            bucket.reset();
+            words("the bucket is full".to_owned())
+        }
+        (Object::Breaker(breaker), None) => {
+            let was = breaker.state();
+            breaker.reset();
+            Done::of(was, breaker)
+        }
+        (Object::Concurrency(_), None) => {
+            return Err(Trouble::Said(format!(
+                "{name:?} is a concurrency limiter: its permits belong to who holds them, and come back when they are given \
+                 back or their process dies"
+            )));
+        }
+    };
+    done(place, arena, name, what, to)
+}
+
+impl Done {
+    fn of(was: State, breaker: &CircuitBreaker) -> Self {
+        let now = breaker.state();
+        let means = match now {
+            State::ForcedOpen => "every call is refused until it is closed or reset",
+            State::Closed => "calls pass",
+            // Somebody else was at it.
+            _ => "changed by somebody else meanwhile",
+        };
+        let words = match now == was {
+            true => format!("was {} already: {means}", spoken(now)),
+            false => format!("is {}, was {}: {means}", spoken(now), spoken(was)),
+        };
+        Self { was: Some(was), now: Some(now), words }
+    }
+}
+
+fn done(place: &Place, arena: &str, name: &str, done: Done, to: &mut Output<'_>) -> Result<(), Trouble> {
+    if place.json {
+        let value = json!({
+            "arena": arena,
+            "name": name,
+            "was": done.was.map(State::name),
+            "now": done.now.map(State::name),
+        });
+        return Ok(writeln!(to.out, "{value:#}")?);
+    }
+    Ok(writeln!(to.out, "{name}: {}", done.words)?)
+}
+
+fn breaker(place: &Place, arena: &str, name: &str) -> Result<CircuitBreaker, Trouble> {
+    match find(place, arena, name)? {
+        Object::Breaker(breaker) => Ok(breaker),
+        other => Err(Trouble::Said(format!("{name:?} is a {}: only breakers open and close", kind(&other)))),
+    }
+}
+
+fn find(place: &Place, arena: &str, name: &str) -> Result<Object, Trouble> {
+    let arena: Arc<Arena> = picture::open(&place.options(arena))?;
+    match arena.to_look(name) {
+        Some(object) => object.map_err(|error| Trouble::Said(format!("{name:?} is damaged: {error}"))),
+        None => Err(Trouble::Said(no_object(&arena, name, &arena.objects()))),
+    }
+}
+
+fn kind(object: &Object) -> ObjectKind {
+    match object {
+        Object::Bucket(_) => ObjectKind::TokenBucket,
+        Object::Limiter(_) => ObjectKind::RateLimiter,
+        Object::Breaker(_) => ObjectKind::CircuitBreaker,
+        Object::Concurrency(_) => ObjectKind::ConcurrencyLimiter,
+    }
+}
+
+fn spoken(state: State) -> String {
+    state.name().replace('_', " ")
+}

@@ -1,0 +1,40 @@
+//! How fast counters move between two pictures.
+
+use super::picture::{Face, Picture, Seen};
+
+/// Of one object, each second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pace {
+    pub(super) admitted: f64,
+    pub(super) denied: f64,
+}
+
+impl Pace {
+    /// `None`: it was not there before, was made anew, or no time has passed.
+    pub(super) fn of(seen: &Seen, now: &Picture, before: &Picture) -> Option<Self> {
+        let then = before.objects.iter().find(|then| then.info.name == seen.info.name)?;
+        let (face, then) = (seen.face.as_ref().ok()?, then.face.as_ref().ok()?);
+        Self::between(face, then, now.taken_ns.checked_sub(before.taken_ns)?)
+    }
+
+    fn between(now: &Face, before: &Face, ns: u64) -> Option<Self> {
+        if std::mem::discriminant(now) != std::mem::discriminant(before) || ns == 0 {
+            return None;
+        }
+        let ((admitted, denied), (admitted_then, denied_then)) = (now.decided(), before.decided());
+        let each_second = |now: u64, then: u64| Some(now.checked_sub(then)? as f64 * 1e9 / ns as f64);
+        Some(Self { admitted: each_second(admitted, admitted_then)?, denied: each_second(denied, denied_then)? })
+    }
+
+    /// The denied part of all calls; `None` without any.
+    pub(super) fn denial_rate(self) -> Option<f64> {
+        let all = self.admitted + self.denied;
+        (all > 0.0).then(|| self.denied / all)
+    }
+}
+
+/// The denied part of all calls there ever were.
+pub(super) fn denial_rate(face: &Face) -> Option<f64> {
+    let (admitted, denied) = face.decided();
+    Pace { admitted: admitted as f64, denied: denied as f64 }.denial_rate()
+}

@@ -1,0 +1,161 @@
+//! An arena at one moment: what is in it and who has it open. Taken without a lock, so its parts are not of one instant.
+
+use super::Trouble;
+use crate::arena::{ArenaErrorKind, HostOptions, LAYOUT, MemberInfo, Object, ObjectInfo};
+use crate::breaker::{BreakerStats, Event};
+use crate::limit::{BucketStats, LimiterStats};
+use crate::pressure::{ConcurrencyHolder, ConcurrencyStats};
+use crate::{Algorithm, Arena, ConfigError, Decision, Quota};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(super) struct Picture {
+    pub(super) arena: String,
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) used: u64,
+    pub(super) created_ns: u64,
+    /// The arena's clock.
+    pub(super) taken_ns: u64,
+    /// All of them, shown or not.
+    pub(super) names: usize,
+    pub(super) objects: Vec<Seen>,
+    pub(super) members: Vec<MemberInfo>,
+}
+
+/// A name, and what stands behind it.
+pub(super) struct Seen {
+    pub(super) info: ObjectInfo,
+    /// `Err`: its record is damaged.
+    pub(super) face: Result<Face, ConfigError>,
+}
+
+pub(super) enum Face {
+    Bucket { quota: Quota, now: Decision, stats: BucketStats },
+    Limiter { algorithm: Algorithm, quota: Quota, keys: usize, max_keys: usize, memory: usize, stats: LimiterStats },
+    Breaker { stats: BreakerStats, events: Vec<Event> },
+    Concurrency { stats: ConcurrencyStats, holders: Vec<ConcurrencyHolder> },
+}
+
+/// Events of a breaker that people want to see.
+const EVENTS: usize = 4;
+
+/// Opens an arena to look at it.
+pub(super) fn open(options: &HostOptions) -> Result<Arc<Arena>, Trouble> {
+    Arena::inspect(options).map_err(|error| match error.kind() {
+        ArenaErrorKind::Removed => Trouble::Said(missing(options)),
+        _ => error.into(),
+    })
+}
+
+/// What to say where there is no such arena, or none of this boot and layout.
+pub(super) fn missing(options: &HostOptions) -> String {
+    let (name, place) = (&options.name, Arena::directory(options));
+    let mut others = Arena::list_where(options).unwrap_or_default();
+    if let Some(same) = others.iter().find(|file| file.name == *name) {
+        return match same.version {
+            LAYOUT => format!("the arena {name:?} is of another boot of the machine: replaced as soon as it is opened"),
+            other => format!(
+                "the arena {name:?} has layout {other}, of another version of tidegate: use that one's command ({})",
+                same.path.display()
+            ),
+        };
+    }
+    others.dedup_by(|one, other| one.name == other.name);
+    let others: Vec<String> = others.into_iter().map(|file| file.name).collect();
+    let there =
+        if others.is_empty() { "there is none at all".to_owned() } else { format!("there is {}", others.join(", ")) };
+    format!("no arena {name:?} in {}; {there}", place.display())
+}
+
+impl Picture {
+    /// `only`: of one object, if not all are wanted.
+    pub(super) fn take(arena: &Arc<Arena>, only: Option<&str>) -> Result<Self, Trouble> {
+        let mut infos = arena.objects();
+        let names = infos.len();
+        if let Some(name) = only {
+            let all = infos.clone();
+            infos.retain(|info| info.name == name);
+            if infos.is_empty() {
+                return Err(Trouble::Said(no_object(arena, name, &all)));
+            }
+        }
+        Ok(Self {
+            arena: arena.name().to_owned(),
+            path: arena.path().map(Path::to_owned).unwrap_or_default(),
+            bytes: arena.capacity() as u64,
+            used: arena.used() as u64,
+            created_ns: arena.created_ns(),
+            taken_ns: arena.clock().now(),
+            names,
+            objects: infos.into_iter().filter_map(|info| Seen::of(arena, info)).collect(),
+            members: arena.members(),
+        })
+    }
+
+    /// Who was in that slot, as far as is known.
+    pub(super) fn member(&self, slot: u16, incarnation: u32) -> Option<&MemberInfo> {
+        self.members.iter().find(|member| member.slot == slot && member.incarnation == incarnation)
+    }
+
+    pub(super) fn alive(&self) -> usize {
+        self.members.iter().filter(|member| member.alive).count()
+    }
+}
+
+/// What to say where a name is nobody's.
+pub(super) fn no_object(arena: &Arena, name: &str, all: &[ObjectInfo]) -> String {
+    let names: Vec<&str> = all.iter().map(|info| info.name.as_str()).collect();
+    let has = if names.is_empty() { "nothing is".to_owned() } else { format!("there is {}", names.join(", ")) };
+    format!("no {name:?} in the arena {:?}; {has} in it", arena.name())
+}
+
+impl Seen {
+    /// `None`: removed meanwhile.
+    fn of(arena: &Arc<Arena>, info: ObjectInfo) -> Option<Self> {
+        let face = arena.to_look(&info.name)?.map(|object| Face::of(&object));
+        Some(Self { info, face })
+    }
+}
+
+impl Face {
+    fn of(object: &Object) -> Self {
+        match object {
+            Object::Bucket(bucket) => Self::Bucket { quota: bucket.quota(), now: bucket.peek(), stats: bucket.stats() },
+            Object::Limiter(limiter) => Self::Limiter {
+                algorithm: limiter.algorithm(),
+                quota: limiter.quota(),
+                keys: limiter.len(),
+                max_keys: limiter.max_keys(),
+                memory: limiter.memory(),
+                stats: limiter.stats(),
+            },
+            Object::Breaker(breaker) => {
+                let mut events = breaker.events_since(0);
+                events.reverse();
+                events.truncate(EVENTS);
+                Self::Breaker { stats: breaker.stats(), events }
+            }
+            Object::Concurrency(limiter) => Self::Concurrency { stats: limiter.stats(), holders: limiter.holders() },
+        }
+    }
+
+    /// What has been admitted and denied.
+    pub(super) fn decided(&self) -> (u64, u64) {
+        match self {
+            Self::Bucket { stats, .. } => (stats.admitted, stats.denied),
+            Self::Limiter { stats, .. } => (stats.admitted, stats.denied),
+            Self::Concurrency { stats, .. } => (stats.admitted, stats.denied),
+            Self::Breaker { stats, .. } => (0, stats.rejected),
+        }
+    }
+
+    /// The settings in force, in the words in which they are declared; `None`: those that are declared.
+    pub(super) fn in_force(&self) -> Option<String> {
+        match self {
+            Self::Bucket { quota, .. } | Self::Limiter { quota, .. } => Some(quota.to_string()),
+            Self::Concurrency { stats, .. } => Some(format!("limit {}", stats.limit)),
+            Self::Breaker { .. } => None,
+        }
+    }
+}

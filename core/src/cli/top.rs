@@ -1,0 +1,57 @@
+//! `tidegate top`: one arena, again and again, with what happened since.
+
+use super::args::Place;
+use super::paint::Paint;
+use super::picture::{self, Picture};
+use super::terminal::Screen;
+use super::{Output, Trouble, json, text};
+use std::time::Duration;
+
+pub(super) fn top(
+    place: &Place,
+    name: &str,
+    interval: Duration,
+    count: Option<u64>,
+    to: &mut Output<'_>,
+) -> Result<(), Trouble> {
+    let options = place.options(name);
+    let mut arena = picture::open(&options)?;
+    let mut before: Option<Picture> = None;
+    let screen = (to.terminal && !place.json).then(Screen::open).flatten();
+    let paint = Paint::of(to);
+    for number in 1.. {
+        if !arena.is_linked() {
+            // Removed and made anew: its users went on to the new one.
+            (arena, before) = (picture::open(&options)?, None);
+        }
+        let picture = Picture::take(&arena, None)?;
+        let last = before.as_ref().unwrap_or(&picture);
+        if place.json {
+            writeln!(to.out, "{}", json::picture(&picture, Some(last)))?;
+        } else {
+            let mut page = Vec::new();
+            text::picture(&picture, Some(last), paint, &mut page)?;
+            match &screen {
+                Some(screen) => screen.draw(&String::from_utf8_lossy(&page), interval, to.out)?,
+                None if number > 1 => write!(to.out, "\n{}", String::from_utf8_lossy(&page))?,
+                None => to.out.write_all(&page)?,
+            }
+        }
+        to.out.flush()?;
+        before = Some(picture);
+        if count == Some(number) {
+            break;
+        }
+        let enough = match &screen {
+            Some(screen) => screen.wait(interval)?,
+            None => {
+                std::thread::sleep(interval);
+                false
+            }
+        };
+        if enough {
+            break;
+        }
+    }
+    Ok(())
+}
