@@ -117,6 +117,28 @@ def test_samples_for_tests(tmp_path: Path) -> None:
     assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_host_scope(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = sample("shop"), sample("shop")
+    with served(one.app) as first, served(two.app) as second:
+        assert statuses(ask(first, *["/login"] * 3, method="POST")) == [200] * 3
+        answers = ask(second, *["/login"] * 3, method="POST")
+        assert statuses(answers) == [200, 200, 429] and statuses(ask(second, "/reports")) == [200]
+    one.bank.force_open()
+    assert two.bank.state == "forced_open" and one.reports.stats() == two.reports.stats()
+    assert sample("many_keys").users.scope == "host:users"
+
+
+def test_concurrency() -> None:
+    module = sample("rendering")
+    held = [module.renderers.acquire() for _ in range(2)]
+    with served(module.app) as url:
+        refused = ask(url, "/chart", "/page")
+        for permit in held:
+            permit.release()
+        assert statuses(ask(url, "/chart", "/page")) == [200, 200]
+    assert statuses(refused) == [503, 503] and refused[0].headers["retry-after"] == "1"
+
+
 def test_every_sample_was_run() -> None:
     code = "".join(page.read_text() for page in DOCS.glob("*.md"))
     assert code.count("```python") == len(SAMPLES), "a sample begins with its file's name"
@@ -143,6 +165,7 @@ def test_the_readme_s_application() -> None:
     del sys.modules["readme"]
 
 
+@pytest.mark.usefixtures("host")
 def test_the_readme_s_other_samples() -> None:
     """Each runs as it stands, in one after the other, where a name of the reader's own is what it says."""
     names: dict[str, Any] = {}

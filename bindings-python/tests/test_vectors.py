@@ -13,6 +13,7 @@ from tidegate import (
     BoundedQueue,
     CircuitBreaker,
     CircuitOpenError,
+    ConcurrencyLimiter,
     LimitSet,
     ManualClock,
     QueueClosedError,
@@ -260,6 +261,36 @@ class BreakerOps:
         self.breaker.reset()
 
 
+class ConcurrencyOps:
+    """Time plays no part in these vectors: nothing waits."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.limiter = ConcurrencyLimiter(**config)
+        # A permit that is dropped gives itself back, which is no step of the vector: all are kept.
+        self.permits: dict[str, Any] = {}
+
+    def try_acquire(self, into: str) -> dict[str, Any]:
+        permit = self.limiter.try_acquire()
+        self.permits[into] = permit
+        return {"permit": permit is not None}
+
+    def release(self, permit: str) -> dict[str, Any]:
+        return {"released": self.permits[permit].release()}
+
+    def in_use(self) -> dict[str, Any]:
+        return {"in_use": self.limiter.in_use}
+
+    def limit(self) -> dict[str, Any]:
+        return {"limit": self.limiter.limit}
+
+    def set_limit(self, limit: int) -> None:
+        self.limiter.set_limit(limit)
+
+    def stats(self) -> dict[str, Any]:
+        stats = self.limiter.stats()
+        return {name: getattr(stats, name) for name in ("limit", "in_use", "admitted", "denied", "would_deny")}
+
+
 class QueueOps:
     def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
         self.dropped: list[int] = []
@@ -316,6 +347,16 @@ def test_circuit_breaker(case: dict[str, Any]) -> None:
 def test_bounded_queue(case: dict[str, Any]) -> None:
     clock = start(case)
     check_steps(case, clock, QueueOps(case["config"], clock))
+
+
+@pytest.mark.parametrize("case", cases("concurrency_limiter"))
+def test_concurrency_limiter(case: dict[str, Any]) -> None:
+    ops = ConcurrencyOps(case["config"])
+    try:
+        check_steps(case, start(case), ops)
+    finally:
+        for permit in filter(None, ops.permits.values()):
+            permit.release()
 
 
 @pytest.mark.parametrize("case", cases("rate_limiter"))

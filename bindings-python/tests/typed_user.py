@@ -11,7 +11,10 @@ from tidegate import (
     BoundedQueue,
     CircuitBreaker,
     CircuitOpenError,
+    ConcurrencyLimiter,
+    ConcurrencyPermit,
     Decision,
+    HostScope,
     LimitSet,
     ManualClock,
     Permit,
@@ -35,6 +38,16 @@ limiter = RateLimiter("100/min", burst=20, fastest=("1000/min", 50), block=Block
 pro: Tier = limiter.tier("1000/min", burst=50)
 limits = LimitSet(user=limiter, everyone=bucket)
 storage = TidegateStorage("tidegate://?max_keys=5000")
+
+
+shared = TokenBucket("400/s", scope=HostScope("orders", capacity=4 << 20), name="door", on_conflict="apply")
+renderers = ConcurrencyLimiter(8, max_wait=timedelta(seconds=2), max_limit=16, scope="process:shop", name="renderers")
+
+
+@renderers
+def render(width: int) -> str:
+    permit: ConcurrencyPermit | None = renderers.try_acquire()
+    return "" if permit is None or permit.release() else "x" * width
 
 
 @payment
@@ -74,6 +87,13 @@ async def work() -> None:
     own: dict[str, Decision] = limits.check_each(user="u1")[1]
     print(own, storage.incr("key", 60), len(limiter))
 
+    with await renderers.acquire_async(timeout=None) as held:
+        gone: bool = held.release()
+        print(gone, render(5), shared.scope, renderers.stats().reclaimed)
+
+    render("5")  # type: ignore[arg-type]
+    TokenBucket("5/s", scope=5)  # type: ignore[arg-type]
+    TokenBucket("5/s", on_conflict="ignore")  # type: ignore[arg-type]
     limiter.check(5)  # type: ignore[arg-type]
     limits.check(user=5)  # type: ignore[arg-type]
     RateLimiter("5/s", algorithm="guess")  # type: ignore[arg-type]
@@ -86,7 +106,8 @@ async def work() -> None:
 
 
 app = FastAPI()
-app.add_middleware(TidegateMiddleware, limit=bucket, queue=orders, exempt=("/healthz",))
+app.add_middleware(TidegateMiddleware, limit=bucket, queue=orders, exempt=("/healthz",), concurrency=renderers)
+app.add_middleware(TidegateMiddleware, limit="400/s", scope="host:orders", name="http")
 install_exception_handlers(app)
 key = first_of(user, header("x-user-id"), ClientIP(["10.0.0.0/8"]), client_ip)
 app.add_middleware(TidegateMiddleware, limits, key={"user": key}, rules=[Rule("POST", "/login", limit="5/min", key=each_of(key, path))])

@@ -55,6 +55,8 @@ const REAP_EVERY_NS: u64 = 10_000_000;
 #[derive(Debug)]
 pub(super) struct Members {
     mapping: Arc<Mapping>,
+    /// Tells the arenas of this process apart.
+    number: u64,
     /// `None`: memory of this process, in which nobody else lives and nobody dies.
     file: Option<LockFile>,
     /// `fork generation:32 | slot:8 | incarnation:24`; 0: not registered.
@@ -83,12 +85,17 @@ impl Members {
     fn new(mapping: &Arc<Mapping>, file: Option<LockFile>) -> Self {
         Self {
             mapping: mapping.clone(),
+            number: crate::stats::next_number(),
             file,
             own: AtomicU64::new(0),
             registering: ForkLock::default(),
             reaped_ns: AtomicU64::new(u64::MAX),
             changes: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// What carries this process's locks.
