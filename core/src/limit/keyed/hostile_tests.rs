@@ -114,6 +114,16 @@ fn any_bytes_are_survived() {
     }
 }
 
+/// Given at the end, come what may: the other thread waits for it.
+struct Signal<'a>(&'a AtomicBool);
+
+impl Drop for Signal<'_> {
+    fn drop(&mut self) {
+        // Relaxed: only a signal.
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_process_that_writes_all_the_time_stops_nobody() {
     let mut rng = fastrand::Rng::with_seed(0x7164_6567_6174_6522);
@@ -133,12 +143,11 @@ fn a_process_that_writes_all_the_time_stops_nobody() {
                     scribble(limiter, words, &mut hand, 0.5);
                 }
             });
+            let _done = Signal(done);
             for _ in 0..2_000 {
                 everything(limiter, &mut rng);
                 drop(set.check_at(times(&mut rng), &[b"ada"], 1));
             }
-            // Relaxed: as above.
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
         });
     }
 }
