@@ -76,10 +76,11 @@ for (const kind of ['process', 'host']) {
         parentPort.postMessage('held');
         parentPort.once('message', () => { permit.release(); parentPort.close(); });`);
       await once(worker, 'message');
+      const exited = once(worker, 'exit');
       const waiting = limiter.acquire({ timeoutMs: 60_000 });
       worker.postMessage('release');
       assert.equal((await waiting).release(), true);
-      await once(worker, 'exit');
+      await exited;
     });
 
     it('find what others left, as long as somebody has the arena', async () => {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, TokenBucket } from 'tidegate';
+import { CONCURRENCY } from './concurrency_vectors.mjs';
 import { KEYED } from './keyed_vectors.mjs';
 
 const DIRECTORY = new URL('../../../tests/vectors/', import.meta.url);
@@ -137,12 +138,12 @@ function expectation(expect) {
   return Object.fromEntries(entries);
 }
 
-for (const [primitive, { make, ops }] of Object.entries({ ...PRIMITIVES, ...KEYED })) {
-  if (!existsSync(new URL(`${primitive}.json`, DIRECTORY))) continue;
-  const file = JSON.parse(readFileSync(new URL(`${primitive}.json`, DIRECTORY), 'utf8'));
-  assert.equal(file.version, 1, 'this runner plays version 1');
+for (const [primitive, { make, ops, file = primitive }] of Object.entries({ ...PRIMITIVES, ...KEYED, ...CONCURRENCY })) {
+  if (!existsSync(new URL(`${file}.json`, DIRECTORY))) continue;
+  const { version, cases } = JSON.parse(readFileSync(new URL(`${file}.json`, DIRECTORY), 'utf8'));
+  assert.equal(version, 1, 'this runner plays version 1');
   describe(`vectors: ${primitive}`, () => {
-    for (const { name, start_ns, config, steps } of file.cases) {
+    for (const { name, start_ns, config, steps } of cases) {
       const unknown = [...new Set(steps.map(({ op }) => op))].filter((op) => !(op in ops));
       const skip = unknown.length > 0 && `this door has no ${unknown.join(', ')}`;
       it(name, { skip }, () => {
