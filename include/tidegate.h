@@ -1792,7 +1792,7 @@ tg_status tg_bucket_penalize_at(const tg_bucket *bucket, uint64_t now_ns, uint64
  * Makes the bucket full again: ends a penalty, voids tickets.
  *
  * Ownership: borrows bucket.
- * Thread safety: any thread, at any time; never blocks.
+ * Thread safety: any thread, at any time, while others acquire; may wait for a tg_bucket_set_quota().
  * Errors: TG_NULL.
  * Since: 0.1
  */
@@ -1802,7 +1802,7 @@ tg_status tg_bucket_reset(const tg_bucket *bucket);
  * tg_bucket_reset() at now_ns nanoseconds of the bucket's clock.
  *
  * Ownership: borrows bucket.
- * Thread safety: any thread, at any time; never blocks.
+ * Thread safety: any thread, at any time, while others acquire; may wait for a tg_bucket_set_quota().
  * Errors: TG_NULL.
  * Since: 0.1
  */
@@ -1812,12 +1812,14 @@ tg_status tg_bucket_reset_at(const tg_bucket *bucket, uint64_t now_ns);
  * Changes rate and burst; the level is kept (rounded towards fewer tokens, clipped to the new burst), tickets are void.
  *
  * Ownership: borrows both, and the text of quota.
- * Thread safety: any thread, at any time, while others acquire; may wait for another tg_bucket_set_quota().
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); the quota is
- * then unchanged.
+ * Thread safety: any thread, at any time, while others acquire; may wait for another tg_bucket_set_quota(), in an arena of
+ * the machine for one of another process.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); TG_CONFLICT also
+ * when the system refuses an arena's lock. The quota is then unchanged.
  * Since: 0.1
  */
-tg_status tg_bucket_set_quota(const tg_bucket *bucket, const tg_quota *quota);
+tg_status tg_bucket_set_quota(const tg_bucket *bucket,
+                              const tg_quota *quota);
 
 /**
  * tg_bucket_set_quota() at now_ns nanoseconds of the bucket's clock.

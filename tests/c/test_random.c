@@ -294,7 +294,7 @@ static void queues(void) {
 
 static void concurrency(void) {
     made_ = 0;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < ROUNDS / 10; i++) {
         tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
         tg_concurrency *calls = NULL;
         tg_concurrency_permit permit[8] = {{0, 0}};
@@ -321,7 +321,7 @@ static void concurrency(void) {
         }
         tg_concurrency_free(calls);
     }
-    CHECK(made_ > 100);
+    CHECK(made_ > 50);
 }
 
 /* One arena that fills up; names, kinds and settings that meet again. */
@@ -331,7 +331,7 @@ static void arenas(void) {
     tg_arena *arena = NULL;
     CHECK_EQ(tg_arena_process("random", &arena), TG_OK);
     made_ = 0;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < ROUNDS / 3; i++) {
         const char *name = NAME[any() % (sizeof NAME / sizeof *NAME)];
         int32_t on_conflict = (int32_t)(any() % 4);
         tg_bucket_config bucket_config = TG_BUCKET_CONFIG_INIT;
