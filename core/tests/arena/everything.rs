@@ -13,7 +13,7 @@ use tidegate::{
 };
 
 /// The bytes that the objects fit into.
-pub const CAPACITY: usize = 1 << 20;
+pub(crate) const CAPACITY: usize = 1 << 20;
 
 const ALGORITHMS: [Algorithm; 5] = [
     Algorithm::TokenBucket,
@@ -24,7 +24,7 @@ const ALGORITHMS: [Algorithm; 5] = [
 ];
 
 /// What could be opened.
-pub struct Everything {
+pub(crate) struct Everything {
     arena: Arc<Arena>,
     buckets: Vec<Arc<TokenBucket>>,
     limiters: Vec<(Arc<RateLimiter>, Option<Tier>)>,
@@ -35,7 +35,7 @@ pub struct Everything {
 
 impl Everything {
     /// Opens all, each whether or not another could be; returns the errors as well.
-    pub fn open(arena: &Arc<Arena>, on_conflict: OnConflict) -> (Self, Vec<ArenaError>) {
+    pub(crate) fn open(arena: &Arc<Arena>, on_conflict: OnConflict) -> (Self, Vec<ArenaError>) {
         let mut errors = Vec::new();
         let mut all = Self {
             arena: arena.clone(),
@@ -84,12 +84,12 @@ impl Everything {
     }
 
     /// How many objects could be opened.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.buckets.len() + self.limiters.len() + self.breakers.len() + self.permits.len()
     }
 
     /// Every operation of every object once, with numbers that `next` gives.
-    pub fn operate(&self, next: &mut dyn FnMut() -> u64) {
+    pub(crate) fn operate(&self, next: &mut dyn FnMut() -> u64) {
         self.buckets.iter().for_each(|bucket| use_bucket(bucket, next));
         self.limiters.iter().for_each(|(limiter, tier)| use_limiter(limiter, tier.as_ref(), next));
         self.breakers.iter().for_each(|breaker| use_breaker(breaker, next));
