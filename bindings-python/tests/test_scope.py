@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import tidegate.limits  # noqa: F401  (registers tidegate://)
 from conftest import run
-from limits import RateLimitItemPerHour
+from limits import RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter
 from served import ask, served, statuses
@@ -293,6 +294,10 @@ def test_a_storage_for_limits_in_a_scope(host: str, strategy: Any) -> None:
     limit = RateLimitItemPerHour(2)
     assert [first.hit(limit, "ann"), second.hit(limit, "ann"), first.hit(limit, "ann")] == [True, True, False]
     assert second.hit(limit, "ben") and first.get_window_stats(limit, "ann").remaining == 0
+    # What it takes by itself fits into an arena as it is made by itself.
+    assert strategy(storage_from_string(f"tidegate://{host}")).hit(RateLimitItemPerMinute(5), "ann")
+    with pytest.raises(ConfigurationError, match='"shop" is not a scope'):
+        strategy(storage_from_string("tidegate://shop")).hit(limit, "ann")
 
 
 def test_waiting_works_in_a_scope(scope: str) -> None:

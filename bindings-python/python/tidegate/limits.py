@@ -7,6 +7,7 @@ docs/coming-from-limits.md names.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -42,10 +43,11 @@ class _Tables:
 
     def __init__(self, uri: str | None, max_keys: Any, max_entries: Any, clock: ManualClock | None) -> None:
         parts = urlsplit(uri or "")
-        given: dict[str, Any] = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         self._scope = parts.netloc or None
+        given: dict[str, Any] = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         self._max_keys = _number("max_keys", given.pop("max_keys", max_keys))
-        self._max_entries = _number("max_entries", given.pop("max_entries", max_entries))
+        most = given.pop("max_entries", max_entries)
+        self._max_entries = _number("max_entries", _entries(self._scope) if most is None else most)
         if given:
             raise ConfigurationError(f"tidegate: unknown option {', '.join(given)}; known are max_keys and max_entries")
         self._clock = clock
@@ -177,7 +179,7 @@ class _Made:
         wrap_exceptions: bool = False,
         *,
         max_keys: int | str = 100_000,
-        max_entries: int | str = 1_000_000,
+        max_entries: int | str | None = None,
         clock: ManualClock | None = None,
     ) -> None:
         super().__init__(uri, wrap_exceptions)  # type: ignore[call-arg]  # Of the storage beside it.
@@ -199,7 +201,8 @@ class TidegateStorage(
             options as in ``tidegate://?max_keys=100000&max_entries=1000000``.
         wrap_exceptions: as every storage of limits has it.
         max_keys: how many live keys each length of window has room for; more share counts, and are refused early.
-        max_entries: how many hits the tables of each moving-window limit remember for all keys together.
+        max_entries: how many hits the tables of each moving-window limit remember for all keys together; default: 1,000,000, and
+            100,000 in a named scope, whose memory is an arena's.
         clock: a ManualClock, for tests.
 
     Safe from any number of threads; nothing blocks. In a scope that processes share, ``get`` knows the windows that this process has
@@ -303,6 +306,11 @@ class AsyncTidegateStorage(
     async def clear_sliding_window(self, key: str, expiry: int) -> None:
         """As TidegateStorage.clear_sliding_window."""
         self._do.clear_sliding_window(key, expiry)
+
+
+def _entries(scope: str | None) -> int:
+    is_private = (scope or os.environ.get("TIDEGATE_SCOPE") or "process") == "process"
+    return 1_000_000 if is_private else 100_000
 
 
 def _number(name: str, value: Any) -> int:
