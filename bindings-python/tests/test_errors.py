@@ -17,7 +17,12 @@ REFUSALS = [
     errors.ConcurrencyLimitError(),
     errors.OverloadedError("busy"),
 ]
-OTHERS = [errors.QueueClosedError(), errors.QueueEmptyError(), errors.ConfigError("burst: 0 is not a burst")]
+OTHERS = [
+    errors.QueueClosedError(),
+    errors.QueueEmptyError(),
+    errors.ConfigError("burst: 0 is not a burst"),
+    errors.ArenaError("the arena is full", "full"),
+]
 
 
 @pytest.mark.parametrize("error", REFUSALS + OTHERS, ids=lambda error: type(error).__name__)
@@ -35,7 +40,7 @@ def test_refusals_tell_when_to_come_back(error: Exception) -> None:
 def test_texts() -> None:
     assert str(REFUSALS[0]) == "slow down (retry in 1.500 s)"
     assert str(REFUSALS[1]) == "circuit 'payment' is open (retry once it is reset)"
-    assert str(OTHERS[0]) == "queue is closed"
+    assert str(OTHERS[0]) == "queue is closed" and str(OTHERS[-1]) == "the arena is full"
 
 
 def test_a_wrong_value_is_a_value_error_too() -> None:

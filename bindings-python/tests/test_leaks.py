@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from conftest import Thread, run
-from tidegate import BoundedQueue, CircuitBreaker, CircuitOpenError, QueueFullError, RateLimitedError, TokenBucket
+from tidegate import (
+    BoundedQueue,
+    CircuitBreaker,
+    CircuitOpenError,
+    ConcurrencyLimiter,
+    ConcurrencyLimitError,
+    HostScope,
+    QueueFullError,
+    RateLimitedError,
+    RateLimiter,
+    TokenBucket,
+)
 
 
 def bucket_work() -> None:
@@ -78,7 +91,41 @@ def waiting_work() -> None:
     pusher.finish()
 
 
-@pytest.mark.parametrize("work", [bucket_work, breaker_work, queue_work, waiting_work])
+def permit_work() -> None:
+    limiter = ConcurrencyLimiter(1, max_wait=None)
+
+    async def scene() -> None:
+        held = await limiter.acquire_async()
+        waiting = [asyncio.ensure_future(limiter.acquire_async()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        held.release()
+        (await waiting[1]).release()
+        async with await waiting[2]:
+            try:
+                await limiter.acquire_async(timeout=0)
+            except ConcurrencyLimitError:
+                pass
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    run(scene())
+    with limiter.acquire():
+        thread = Thread(lambda: limiter.acquire().release())
+    thread.finish()
+
+
+def arena_work() -> None:
+    scope = "process:leaks"
+    kept = [TokenBucket("5/s", scope=scope, name="bucket"), CircuitBreaker("breaker", scope=scope)]
+    with ConcurrencyLimiter(2, scope=scope, name="permits").acquire():
+        assert RateLimiter("5/s", max_keys=100, scope=scope, name="keys").try_acquire("x") in (True, False)
+    for wrong in ("5/m", "6/s"):
+        with pytest.raises(Exception, match="declared|rate"):
+            TokenBucket(wrong, scope=scope, name="bucket")
+    assert kept
+
+
+@pytest.mark.parametrize("work", [bucket_work, breaker_work, queue_work, waiting_work, permit_work, arena_work])
 def test_memory_stays_level(work: Callable[[], None]) -> None:
     rounds = 100
 
@@ -147,3 +194,20 @@ def test_native_memory_stays_level() -> None:
     before = peak()
     # 2,000 leaked queues alone would be 16 MB or more.
     assert peak() - before < 8 * 1024
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc")
+def test_arenas_are_let_go(tmp_path: Path) -> None:
+    def held() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), Path("/proc/self/maps").read_text().count(str(tmp_path))
+
+    before = held()
+    for n in range(50):
+        scope = HostScope(f"arena-{n % 3}", path=tmp_path, capacity=1 << 20)
+        objects = [TokenBucket("5/s", scope=scope, name=name) for name in ("a", "b")]
+        permit = ConcurrencyLimiter(2, scope=scope, name="c").acquire()
+        assert held() > before
+        permit.release()
+        del objects, permit
+        gc.collect()
+    assert held() == before

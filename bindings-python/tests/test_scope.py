@@ -230,12 +230,6 @@ def test_trouble_says_its_kind(host: str, tmp_path: Path) -> None:
     assert kind_of(HostScope("door", path="/proc/self")) in ("filesystem", "permission", "system")
 
 
-def test_arena_errors_travel(host: str) -> None:
-    error = pickle.loads(pickle.dumps(ArenaError("the arena is full", "full")))
-    assert isinstance(error, TidegateError) and not isinstance(error, ValueError)
-    assert (str(error), error.kind) == ("the arena is full", "full")
-
-
 def test_another_layout_in_use_is_said_once(host: str, tmp_path: Path) -> None:
     TokenBucket("1/hour", scope=host, name="door")
     [file] = tmp_path.glob("*.arena")
