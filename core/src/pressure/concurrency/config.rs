@@ -7,7 +7,10 @@ use crate::{ConfigError, ConfigErrorKind};
 const MOST: u32 = 4_096;
 
 /// Places are laid out by so many, so that in a named scope a changed limit seldom is another shape.
+#[cfg(not(loom))]
 const STEP: usize = 64;
+#[cfg(loom)]
+const STEP: usize = 1;
 
 /// Settings of a [`ConcurrencyLimiter`](super::ConcurrencyLimiter).
 #[derive(Clone, Copy, Debug, PartialEq)]
