@@ -8,6 +8,7 @@ mod harness;
 mod keyed;
 mod keys;
 mod memory;
+mod permit;
 mod queue;
 mod set;
 
@@ -40,4 +41,5 @@ fn main() {
     set::rows(&plan);
     breaker::rows(&plan);
     queue::rows(&plan);
+    permit::rows(&plan);
 }
