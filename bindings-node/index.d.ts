@@ -4,7 +4,8 @@
  *
  * Times are milliseconds (fractions count), and the names say so; "never" is `Infinity`. Wrong arguments throw a
  * `TypeError` (`ERR_INVALID_ARG_TYPE`) or a `RangeError` (`ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_VALUE`). Each object
- * belongs to the thread that made it; a worker thread makes its own.
+ * belongs to the thread that made it; a worker thread, or another process, makes its own, and in a named `scope` that is the
+ * same limit (docs/host-scope.md).
  */
 
 /** The version of this package and of its binary. */
@@ -34,6 +35,46 @@ export interface Decision {
   delayMs: number;
 }
 
+/**
+ * Where state lives: `'process'` (private to the object, the default), `'process:NAME'` (an arena of this process: its worker
+ * threads share it) or `'host:NAME'` (an arena of this machine, a mapped file: all its processes share it; Linux). Without a
+ * `scope` the environment's `TIDEGATE_SCOPE` says.
+ */
+export type ScopeSpec = 'process' | `process:${string}` | `host:${string}` | HostScope;
+
+export interface HostScopeOptions {
+  /** The directory of the arena's file, on memory that the processes share; default: `TIDEGATE_DIR`, else `/dev/shm/tidegate-UID`. */
+  path?: string;
+  /** Bytes, taken when the file is made; it never grows. Default 16 MiB, or what the file has. */
+  capacity?: number;
+  /** A group, by name or number, that may use the file as well: for containers that run as different users. */
+  group?: string | number;
+}
+
+/** An arena of this machine with options, as a value for `scope`; `'host:orders'` is the one without. Opens nothing by itself. */
+export class HostScope {
+  /** @param name 1 to 63 of A-Z a-z 0-9 . _ - that do not begin with a dot or a dash */
+  constructor(name: string, options?: HostScopeOptions);
+  readonly name: string;
+  readonly path: string | undefined;
+  readonly capacity: number | undefined;
+  readonly group: string | undefined;
+}
+
+/** An object in a named scope. All that open its name there are one, with one state, on the arena's own clock. */
+export interface Place {
+  /** @throws ArenaError when the arena cannot be opened */
+  scope?: ScopeSpec;
+  /** Which object it is; needed in a named scope, a label elsewhere. 1 to 63 of A-Z a-z 0-9 . _ - : / */
+  name?: string;
+  /**
+   * When the object was last declared with other settings (rate, burst, thresholds, limit) than mine: `'error'` (default) throws
+   * an ArenaError that names both, `'keep'` takes it as it is, `'apply'` changes it for everybody. Another shape (algorithm,
+   * sizes, windows) is always an error. Settings changed at run time are not compared; `enabled` and `dryRun` are each one's own.
+   */
+  onConflict?: 'error' | 'keep' | 'apply';
+}
+
 /** A rate and the burst above it. */
 export interface Quota {
   /** `'400/s'`, `'100/minute'`, `'5 per 15 minutes'`; or a number of tokens per `perMs`. */
@@ -58,7 +99,7 @@ export interface LimitSwitches {
   dryRun?: boolean;
   /** A ramp from a fraction of the limit to all of it. */
   warmUp?: WarmUp;
-  /** For tests; default: the machine's monotonic clock. */
+  /** For tests; default: the machine's monotonic clock. Not in a named scope, which has a clock of its own. */
   clock?: ManualClock;
 }
 
@@ -67,7 +108,7 @@ export interface LimitSwitches {
  * to 100 million a second. `n` is a whole number of tokens from 0.
  */
 export class TokenBucket {
-  constructor(options: Quota & LimitSwitches);
+  constructor(options: Quota & LimitSwitches & Place);
   /** Takes `n` tokens, or nothing. `n` = 0 takes nothing and is refused only in debt or under a penalty. */
   tryAcquire(n?: number): boolean;
   /** Takes `n` tokens, or nothing, and tells what is left. */
@@ -110,7 +151,7 @@ export interface KeyedQuota extends Quota {
   queue?: number;
 }
 
-export interface RateLimiterOptions extends KeyedQuota, LimitSwitches {
+export interface RateLimiterOptions extends KeyedQuota, LimitSwitches, Place {
   algorithm?: Algorithm;
   /** Live keys with a cell of their own, 1 to 100 million, default 100 000; more share a sketch that may deny early. */
   maxKeys?: number;
@@ -200,7 +241,7 @@ export type SetKeys<Members> = { [Name in keyof Members as Members[Name] extends
 
 /**
  * Up to 16 limits over different keys, all or nothing: what one of them denies is charged to none. All on the same
- * clock. Members with names that are whole numbers come first, as in every object of JavaScript.
+ * clock, so all in the same arena or in none. Members with names that are whole numbers come first, as in every object of JavaScript.
  */
 export class LimitSet<Members extends Record<string, TokenBucket | RateLimiter> = Record<string, TokenBucket | RateLimiter>> {
   /** By name; not `''` and not `'n'`. A TokenBucket is one for everybody, a RateLimiter takes a key. */
@@ -269,6 +310,9 @@ export interface CircuitBreakerOptions {
   failureOn?: ErrorMatcher;
   /** Which errors count neither way; wins over `failureOn`. */
   ignore?: ErrorMatcher;
+  /** Where state and window live; the breaker's name is the object's. */
+  scope?: ScopeSpec;
+  onConflict?: Place['onConflict'];
   /** For tests; default: the machine's monotonic clock. */
   clock?: ManualClock;
 }
@@ -359,8 +403,76 @@ export class Permit {
   ignore(): void;
   /** It was cancelled: not counted. */
   release(): void;
-  /** `release()`; where this Node has `Symbol.dispose`. */
+  /** `release()`; where this Node has the symbols. */
   [Symbol.dispose](): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface ConcurrencyLimiterOptions extends Place {
+  /** The most at once, 1 to `maxLimit`. */
+  limit: number;
+  /** What `setLimit` may raise it to, at most 4,096: a place for each is kept. Default: `limit`. */
+  maxLimit?: number;
+  /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
+  maxWaitMs?: number;
+  /** ms to tell who is refused (ConcurrencyLimitError, Retry-After), default 1000. */
+  retryAfterMs?: number;
+  /** `false` admits everything and counts nothing. */
+  enabled?: boolean;
+  /** Counts (`stats().wouldDeny`), but refuses nothing. */
+  dryRun?: boolean;
+}
+
+export interface ConcurrencyStats {
+  /** The limit in force. */
+  limit: number;
+  /** Permits held now. */
+  inUse: number;
+  admitted: number;
+  /** Calls denied; one that waited in vain counts once. */
+  denied: number;
+  /** Admitted by a dry run that would have been denied. */
+  wouldDeny: number;
+  /** Permits taken back from processes that died. */
+  reclaimed: number;
+}
+
+/**
+ * At most so many calls at once: each holds a permit while it runs. In a named scope so many of all threads and processes
+ * together; a permit of a process that dies, or of a worker thread that ends, comes back.
+ */
+export class ConcurrencyLimiter {
+  constructor(options: ConcurrencyLimiterOptions);
+  /** A permit, or null when the limit is reached. */
+  tryAcquire(): ConcurrencyPermit | null;
+  /**
+   * Waits for a permit, first come first served among those who wait on this object; threads and processes have no common line.
+   * Rejects with ConcurrencyLimitError after `timeoutMs` (default: `maxWaitMs`), and with the signal's reason when it aborts. Who
+   * leaves takes no permit along. In a named scope it looks every 1 to 10 ms for what others have given back.
+   */
+  acquire(options?: WaitOptions): Promise<ConcurrencyPermit>;
+  /** Calls `fn` while it holds a permit; waits for it as `acquire` does. */
+  run<R>(fn: () => R | PromiseLike<R>, options?: WaitOptions): Promise<R>;
+  /** Changes the limit, at most to `maxLimit`; permits above a lower one stay until they are given back. */
+  setLimit(limit: number): void;
+  /** The limit in force. */
+  readonly limit: number;
+  /** Permits held now; those of a process that died count until a denial takes them back. */
+  readonly inUse: number;
+  stats(): ConcurrencyStats;
+}
+
+/**
+ * The right to run one call: `using permit = await limiter.acquire()`, or `release()` in a `finally`. One that is forgotten is
+ * lost until its limiter is collected, its thread ends or its process dies.
+ */
+export class ConcurrencyPermit {
+  private constructor();
+  /** @returns whether this gave it back; false the second time, and for the permits of a limiter that is off */
+  release(): boolean;
+  /** `release()`; where this Node has the symbols. */
+  [Symbol.dispose](): void;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface BoundedQueueOptions<T = unknown> {
@@ -452,6 +564,33 @@ export class CircuitOpenError extends TidegateError {
   readonly breaker: string;
   /** ms until a probe may be tried, `Infinity` while forced open. */
   readonly retryAfterMs: number;
+}
+
+/** A concurrency limiter gave no permit (`ERR_TIDEGATE_CONCURRENCY_LIMIT`). */
+export class ConcurrencyLimitError extends TidegateError {
+  constructor(message?: string, retryAfterMs?: number);
+  readonly retryAfterMs: number;
+}
+
+/** What can be wrong with memory that processes share. */
+export type ArenaErrorKind =
+  | 'unsupported'
+  | 'permission'
+  | 'filesystem'
+  | 'no_space'
+  | 'foreign'
+  | 'version'
+  | 'clock'
+  | 'shape'
+  | 'settings'
+  | 'full'
+  | 'removed'
+  | 'system';
+
+/** An arena, or an object in it, could not be opened (`TIDEGATE_ARENA`): the message says what is wrong and how to mend it. */
+export class ArenaError extends TidegateError {
+  constructor(message?: string, kind?: ArenaErrorKind);
+  readonly kind: ArenaErrorKind;
 }
 
 /** A queue took no item (`ERR_TIDEGATE_QUEUE_FULL`). */

@@ -3,6 +3,7 @@
 
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { checkScope } = require('../lib/scope.cjs');
 
 /** The most hits that a window counts; 2^20 - 1 is "that many or more". */
 const MOST = 2 ** 20 - 1;
@@ -11,13 +12,15 @@ class TidegateStore {
   #limiter;
   #options;
 
-  /** Counts are this process's own: express-rate-limit uses it to find a request that is counted twice. */
-  localKeys = true;
-
   constructor(options = {}) {
-    const { maxKeys = 100_000, clock } = check.options(options, 'new TidegateStore', ['maxKeys', 'clock']);
-    this.#options = { maxKeys: check.whole(maxKeys, 'maxKeys', 1), clock };
-    this.init({ windowMs: 60_000 });
+    const given = check.options(options, 'new TidegateStore', ['maxKeys', 'scope', 'name', 'clock']);
+    const { maxKeys = 100_000, scope, name, clock } = given;
+    this.#options = { maxKeys: check.whole(maxKeys, 'maxKeys', 1), scope, name, clock };
+    // Counts are this process's own: express-rate-limit uses it to find a request that is counted twice.
+    this.localKeys = scope === undefined || scope === 'process';
+    // In an arena a window is chosen once.
+    if (this.localKeys) this.init({ windowMs: 60_000 });
+    else checkScope(scope);
   }
 
   /** express-rate-limit calls it with its options, once for each middleware that the store is given to. */

@@ -1,4 +1,4 @@
-import type { ManualClock } from '../index.js';
+import type { ManualClock, ScopeSpec } from '../index.js';
 
 /**
  * A Store for express-rate-limit: `rateLimit({ windowMs, limit, store: new TidegateStore() })`. One for each middleware.
@@ -10,10 +10,14 @@ export class TidegateStore {
   constructor(options?: {
     /** Live keys with a place of their own, default 100 000; more share a sketch that may count too many, never too few. */
     maxKeys?: number;
+    /** Where the counts live: `'host:orders'` for all processes of the machine. */
+    scope?: ScopeSpec;
+    /** Which store it is, in a named scope: one for each middleware. */
+    name?: string;
     /** For tests. */
     clock?: ManualClock;
   });
-  readonly localKeys: true;
+  readonly localKeys: boolean;
   readonly windowMs: number;
   init(options: { windowMs: number }): void;
   get(key: string): { totalHits: number; resetTime: Date } | undefined;

@@ -3,12 +3,14 @@
 
 const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
-const { Gate, Plan, readOptions, refuse } = require('../http/middleware.cjs');
+const { Gate, Plan, admit, readOptions, refuse } = require('../http/middleware.cjs');
 const { whenReady } = require('../http/promise.cjs');
 
 function rateLimit(options) {
-  const { gate: settings, limits, onRefused } = readOptions(options, 'rateLimit');
-  if (limits.length === 0) throw check.valueError("rateLimit needs a rate such as '100/minute', or limits");
+  const { gate: settings, limits, concurrency, onRefused } = readOptions(options, 'rateLimit');
+  if (limits.length === 0 && concurrency === undefined) {
+    throw check.valueError("rateLimit needs a rate such as '100/minute', or limits, or concurrency");
+  }
   const gate = new Gate(settings);
   const plan = new Plan(limits);
 
@@ -23,7 +25,7 @@ function rateLimit(options) {
     if (request.method === 'OPTIONS') return void next();
     const exchange = gate.exchange(request, response, response);
     try {
-      const outcome = whenReady(gate.admit(plan, exchange), (refusal) => decided(refusal, exchange, next));
+      const outcome = whenReady(admit(gate, plan, exchange, concurrency), (refusal) => decided(refusal, exchange, next));
       if (typeof outcome?.catch === 'function') outcome.catch(next);
     } catch (error) {
       next(error);

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { GateOptions, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
+import type { GateOptions, LimitOptions, Limits, Rate, Refusal, RequestsOptions } from '../http/types.js';
 
 export * from '../http/types.js';
 
@@ -7,17 +7,17 @@ export type Next = (error?: unknown) => void;
 /** Middleware for Express, Connect, Polka, or Node's own server. */
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: Next) => void;
 
-export interface CommonOptions extends GateOptions {
+export interface CommonOptions extends GateOptions, RequestsOptions {
   /** Answers a refused request in place of the problem body; headers are already set. */
   onRefused?: (request: any, response: any, next: Next, refusal: Refusal) => void;
 }
-export type RateLimitOptions = CommonOptions & (({ rate: Rate } & LimitOptions) | { limits: Limits });
+export type RateLimitOptions = CommonOptions & (({ rate: Rate } & LimitOptions) | { limits: Limits } | Required<Pick<RequestsOptions, 'concurrency'>>);
 
 /**
  * Middleware that refuses what is above its limits: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457).
  * All its limits are charged, or none. OPTIONS requests pass. A request is charged once for a limit, wherever it stands.
  *
- * @param options a rate or an existing limit, `{ rate, key, … }`, or `{ limits }`
+ * @param options a rate or an existing limit, `{ rate, key, … }`, or `{ limits }`; with or without `concurrency`
  * @throws TypeError | RangeError for options outside what is allowed
  */
 export function rateLimit(options: Rate | RateLimitOptions): Middleware;

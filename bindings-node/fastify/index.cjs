@@ -3,7 +3,7 @@
 
 const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
-const { Gate, Plan, readOptions } = require('../http/middleware.cjs');
+const { Gate, Plan, admit, readOptions } = require('../http/middleware.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
 const { whenReady } = require('../http/promise.cjs');
 
@@ -30,7 +30,7 @@ async function tidegateFastify(fastify, options = {}) {
   if (!HOOKS.includes(hook)) throw check.valueError(`hook must be one of ${HOOKS.join(', ')}, got ${check.show(hook)}`);
   // Fastify hands its own registration options (prefix, logLevel) through.
   const { prefix: _prefix, logLevel: _logLevel, logSerializers: _logSerializers, ...own } = rest;
-  const { gate: settings, limits, onRefused } = readOptions(own, 'tidegate/fastify');
+  const { gate: settings, limits, concurrency, onRefused } = readOptions(own, 'tidegate/fastify');
   const gate = new Gate(settings);
   const everywhere = new Plan(limits);
 
@@ -49,7 +49,7 @@ async function tidegateFastify(fastify, options = {}) {
       return answer(reply, refusal);
     };
     try {
-      const outcome = whenReady(gate.admit(plan, exchange), decided);
+      const outcome = whenReady(admit(gate, plan, exchange, concurrency), decided);
       if (typeof outcome?.catch === 'function') outcome.catch(done);
     } catch (error) {
       done(error);

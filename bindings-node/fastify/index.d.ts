@@ -1,12 +1,12 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { GateOptions, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
+import type { GateOptions, LimitOptions, Limits, Rate, Refusal, RequestsOptions } from '../http/types.js';
 
 export * from '../http/types.js';
 
 /** A route's own limits, before those of all routes and in place of those of the same name; `false`: no limits. */
 export type RouteLimits = false | Rate | ({ rate: Rate } & LimitOptions) | { limits: Limits };
 
-export type TidegateFastifyOptions = GateOptions & {
+export type TidegateFastifyOptions = GateOptions & RequestsOptions & {
   /** When it decides, default `'onRequest'`; `'preHandler'` to key by a user whom an earlier hook has authenticated. */
   hook?: 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler';
   /** Answers a refused request in place of the problem body; headers are already set. */

@@ -12,14 +12,16 @@ const { refundLater } = require('./refund.cjs');
 
 const OPTIONS = ['headers', 'legacyHeaders', 'jitter', 'client', 'allow', 'deny'];
 
-/** Why a request is refused. `policies` are the names of the limits that refused it; none where a deny list did. */
+/** Why a request is refused. `policies` are the names of the limits that refused it; none where a deny list or an overload did. */
 class Refusal {
-  constructor(policies, retryAfterMs, retryAfter) {
+  constructor(policies, retryAfterMs, retryAfter, overloaded = false) {
     this.policies = policies;
     /** ms until the same request could pass, `Infinity` for never. */
     this.retryAfterMs = retryAfterMs;
     /** Whole seconds for Retry-After; undefined where waiting does not help. */
     this.retryAfter = retryAfter;
+    /** Whether too many requests are under way. */
+    this.overloaded = overloaded;
   }
 }
 

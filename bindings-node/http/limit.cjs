@@ -2,10 +2,11 @@
 
 const { LimitSet, RateLimiter, TokenBucket } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { checkScope } = require('../lib/scope.cjs');
 const { Exchange } = require('./exchange.cjs');
 const { clientIp, keyFunction } = require('./keys.cjs');
 const { isPromise } = require('./promise.cjs');
-const { source } = require('./source.cjs');
+const { isRate, source } = require('./source.cjs');
 
 /** How a request meets the limit; what the limit itself is made from stands in source.cjs. */
 const MEETING = ['name', 'key', 'cost', 'tier', 'skip', 'refundOn'];
@@ -52,12 +53,15 @@ class Limit {
   #policy;
   #tiers;
 
-  /** @param rate '5/minute', or a limit that exists: `check(n)`, or `check(key, n)` where it says `keyed: true` */
+  /**
+   * @param rate '5/minute', or a limit that exists: `check(n)`, or `check(key, n)` where it says `keyed: true`
+   * @param options also `objectName`, its name in a named scope where that is not the limit's own
+   */
   constructor(rate, options = {}) {
-    const { name = 'route', key, cost = 1, tier, skip, refundOn, ...making } = options;
+    const { name = 'route', objectName = options.name, key, cost = 1, tier, skip, refundOn, ...making } = options;
     this.#item = quoted(name);
     this.name = name;
-    const made = source(rate, making, key !== undefined);
+    const made = source(rate, making, objectName, key !== undefined);
     this.source = made.source;
     this.#tiers = made.tiers;
     this.keyed = this.source.keyed === true;
@@ -72,14 +76,21 @@ class Limit {
     this.tier = this.#tierFunction(tier);
   }
 
-  /** All limits that one description means: a LimitSet is several. */
-  static all(rate, options = {}) {
+  /** All limits that one description means: a LimitSet is several. `place`: where one is made that says nothing of it. */
+  static all(rate, options = {}, place = {}) {
     check.options(options, 'RateLimit', [...MEETING, ...source.OPTIONS]);
-    if (!(rate instanceof LimitSet)) return [new Limit(rate, options)];
+    if (!(rate instanceof LimitSet)) return [new Limit(rate, isRate(rate) ? { ...place, ...options } : options)];
     const { name, key = {}, ...rest } = options;
     if (name !== undefined) throw check.valueError('name: the members of a LimitSet have names already; leave name out');
     const keys = check.options(key, 'key', rate.names);
     return Object.entries(rate.members).map(([member, limit]) => new Limit(limit, { ...rest, name: member, key: keys[member] }));
+  }
+
+  /** Throws what `all` would, and leaves nothing behind in any arena. */
+  static check(rate, options) {
+    check.options(options, 'RateLimit', [...MEETING, ...source.OPTIONS]);
+    if (options.scope !== undefined) checkScope(options.scope);
+    Limit.all(rate, isRate(rate) ? { ...options, scope: 'process' } : options);
   }
 
   /** What this request is to be charged: a Charge, `undefined` where it is skipped, or a promise of either. */

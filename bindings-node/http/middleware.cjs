@@ -2,32 +2,48 @@
 // What the plain middlewares share: their options, and the answer to a refused request.
 
 const check = require('../lib/check.cjs');
+const { concurrencyOf, enter } = require('./concurrency.cjs');
 const { Gate, OPTIONS: GATE, gateOptions } = require('./gate.cjs');
 const { Limit, MEETING } = require('./limit.cjs');
-const { limitsFrom } = require('./options.cjs');
+const { limitsFrom, placeOf } = require('./options.cjs');
 const { Plan } = require('./plan.cjs');
 const { CONTENT_TYPE, problemOf } = require('./problem.cjs');
+const { whenReady } = require('./promise.cjs');
 const { source } = require('./source.cjs');
 
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
-const OPTIONS = ['limits', 'onRefused', ...GATE];
+const OPTIONS = ['limits', 'concurrency', 'onRefused', ...GATE];
 
 /** `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate. */
 function readOptions(given, where) {
   const options =
     typeof given === 'string' || typeof given === 'number' || typeof given?.check === 'function' ? { rate: given } : given;
   const [gate, rest] = gateOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
-  const { limits, onRefused, rate, ...single } = rest;
+  const { limits, concurrency, onRefused, rate, ...single } = rest;
+  const { scope, onConflict, ...others } = single;
   if (onRefused !== undefined) check.callable(onRefused, 'onRefused');
-  if (limits !== undefined && (rate !== undefined || Object.keys(single).length > 0)) {
+  if (limits !== undefined && (rate !== undefined || Object.keys(others).length > 0)) {
     throw check.valueError(`${where} takes either limits or the settings of one limit (rate, …), not both`);
   }
-  return { gate, onRefused, limits: limits === undefined ? limitsOfOne(rate, single) : limitsFrom(limits) };
+  const place = placeOf({ scope, onConflict });
+  return {
+    gate,
+    onRefused,
+    limits: limits === undefined ? limitsOfOne(rate, single) : limitsFrom(limits, place),
+    concurrency: concurrencyOf(concurrency, place),
+  };
 }
 
 const limitsOfOne = (rate, single) => (rate === undefined ? [] : Limit.all(rate, single));
 
-/** Answers a refusal with 429 (a deny list's with 403) and a problem body. */
+/** Asks the gate, then for a permit of `concurrency`. */
+function admit(gate, plan, exchange, concurrency) {
+  return whenReady(gate.admit(plan, exchange), (refusal) =>
+    refusal !== undefined || concurrency === undefined ? refusal : enter(concurrency, exchange),
+  );
+}
+
+/** Answers a refusal with 429 (a deny list's with 403, an overload's with 503) and a problem body. */
 function refuse(exchange, refusal) {
   const problem = problemOf(refusal);
   const response = exchange.rawResponse;
@@ -36,4 +52,4 @@ function refuse(exchange, refusal) {
   response.end(JSON.stringify(problem));
 }
 
-module.exports = { Gate, Plan, readOptions, refuse };
+module.exports = { Gate, Plan, admit, readOptions, refuse };

@@ -3,6 +3,7 @@
 
 const { LimitSet } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { checkScope } = require('../lib/scope.cjs');
 const { Limit } = require('./limit.cjs');
 
 /** `{ name: settings }` or `[{ name, …settings }]` → pairs of name and settings. */
@@ -22,15 +23,22 @@ function entries(value, option) {
 }
 
 /** One of `limits`: a rate or a limit that exists, or settings with a rate. */
-function limitOf([name, value]) {
+function limitOf([name, value], place) {
   if (typeof value === 'object' && value !== null && typeof value.check !== 'function') {
     const { rate, ...options } = value;
-    return Limit.all(rate, rate instanceof LimitSet ? options : { ...options, name });
+    return Limit.all(rate, rate instanceof LimitSet ? options : { ...options, name }, place);
   }
-  return Limit.all(value, value instanceof LimitSet ? {} : { name });
+  return Limit.all(value, value instanceof LimitSet ? {} : { name }, place);
 }
 
-/** The option `limits`. */
-const limitsFrom = (value) => (value instanceof LimitSet ? Limit.all(value) : entries(value, 'limits').flatMap(limitOf));
+/** The option `limits`; `place` is where those are made that say nothing of it. */
+const limitsFrom = (value, place = {}) =>
+  value instanceof LimitSet ? Limit.all(value) : entries(value, 'limits').flatMap((pair) => limitOf(pair, place));
 
-module.exports = { entries, limitsFrom };
+/** `scope` and `onConflict` of an application, as far as it says them. */
+function placeOf({ scope, onConflict }) {
+  if (scope !== undefined) checkScope(scope);
+  return { ...(scope === undefined ? {} : { scope }), ...(onConflict === undefined ? {} : { onConflict }) };
+}
+
+module.exports = { entries, limitsFrom, placeOf };

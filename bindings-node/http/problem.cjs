@@ -31,6 +31,9 @@ const overloaded = (status) => ({
 });
 
 /** The body of a Refusal. */
-const problemOf = (refusal) => (refusal.policies.length === 0 ? forbidden() : limited(refusal.policies));
+function problemOf({ policies, overloaded: isOverloaded }) {
+  if (isOverloaded) return overloaded(503);
+  return policies.length === 0 ? forbidden() : limited(policies);
+}
 
 module.exports = { CONTENT_TYPE, limited, overloaded, problemOf, retryAfterSeconds };

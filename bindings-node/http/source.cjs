@@ -5,7 +5,7 @@ const { RateLimiter, TokenBucket } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 
 /** Settings that a limit for everybody has … */
-const SHARED = ['perMs', 'burst', 'enabled', 'dryRun', 'warmUp', 'clock'];
+const SHARED = ['perMs', 'burst', 'enabled', 'dryRun', 'warmUp', 'scope', 'onConflict', 'clock'];
 /** … and those that only a limit per key has. */
 const KEYED = ['algorithm', 'maxKeys', 'fastest', 'queue', 'block', 'hugePages', 'tiers'];
 
@@ -14,7 +14,7 @@ const isRate = (rate) => typeof rate === 'string' || typeof rate === 'number';
 /** A quota in numbers: `{ count, periodMs, burst }`. A bucket knows how to read every rate. */
 function readQuota(quota) {
   const { queue, ...rest } = isRate(quota) ? { rate: quota } : quota;
-  return new TokenBucket({ ...rest, burst: queue === undefined ? rest.burst : queue + 1 }).quota;
+  return new TokenBucket({ ...rest, scope: 'process', burst: queue === undefined ? rest.burst : queue + 1 }).quota;
 }
 
 /** What covers all of them: the fastest rate, the largest burst. */
@@ -28,10 +28,11 @@ function fastest(rate, { perMs, burst, queue, algorithm = 'token_bucket' }, tier
 }
 
 /**
+ * @param name the object's, where it is made in a named scope
  * @param perKey whether a key was asked for
  * @returns {{ source, tiers: Map<string, { tier, quota }> | undefined }}
  */
-function source(rate, settings, perKey) {
+function source(rate, settings, name, perKey) {
   if (!isRate(rate)) {
     if (typeof rate?.check !== 'function') {
       throw check.typeError(`rate must be a text such as '5/minute', a TokenBucket or a RateLimiter, got ${check.show(rate)}`);
@@ -42,7 +43,7 @@ function source(rate, settings, perKey) {
     }
     return { source: rate, tiers: tiersOf(rate, settings.tiers) };
   }
-  const { tiers, ...making } = settings;
+  const { tiers, ...making } = { ...settings, name };
   const keyedOnly = KEYED.filter((name) => settings[name] !== undefined);
   if (!perKey && keyedOnly.length === 0) return { source: new TokenBucket({ rate, ...making }), tiers: undefined };
   const entries = Object.entries(tiers ?? {});
@@ -64,4 +65,4 @@ function tiersOf(limiter, tiers) {
 
 source.OPTIONS = [...SHARED, ...KEYED];
 
-module.exports = { SHARED, source };
+module.exports = { SHARED, isRate, source };

@@ -5,6 +5,9 @@ import type {
   LimitSet,
   LimitSwitches,
   RateLimiter,
+  ConcurrencyLimiter,
+  ConcurrencyLimiterOptions,
+  Place,
   RateLimiterOptions,
   TokenBucket,
 } from '../index.js';
@@ -45,8 +48,9 @@ export type KeySpec = KeyFunction | 'ip' | 'user' | 'route' | `header:${string}`
 /** How a request meets a limit, and what a limit is made from that is given as a rate. */
 export interface LimitOptions
   extends LimitSwitches,
-    Pick<RateLimiterOptions, 'perMs' | 'burst' | 'queue' | 'algorithm' | 'maxKeys' | 'fastest' | 'block' | 'hugePages'> {
-  /** Stands in the RateLimit headers: printable ASCII. */
+    Pick<RateLimiterOptions, 'perMs' | 'burst' | 'queue' | 'algorithm' | 'maxKeys' | 'fastest' | 'block' | 'hugePages'>,
+    Pick<Place, 'scope' | 'onConflict'> {
+  /** Stands in the RateLimit headers: printable ASCII. In a named scope it is the object's name as well. */
   name?: string;
   /** Makes it a limit per key; without a key it is one for everybody. For a LimitSet: keys by the names of its members. */
   key?: KeySpec | Record<string, KeySpec>;
@@ -94,14 +98,25 @@ export interface GateOptions {
   deny?: string[];
 }
 
+/** What Express's and Fastify's middleware take beside limits. */
+export interface RequestsOptions extends Pick<Place, 'scope' | 'onConflict'> {
+  /**
+   * The most requests under way, as a limiter or its settings: one more waits `maxWaitMs`, then gets 503 with Retry-After, and its
+   * charge by the limits comes back. A permit is held until the answer is out or the connection gone.
+   */
+  concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
+}
+
 /** Why a request was refused. */
 export interface Refusal {
-  /** The limits that refused it; none where a deny list did. */
+  /** The limits that refused it; none where a deny list or an overload did. */
   readonly policies: string[];
   /** ms until the same request could pass, `Infinity` for never. */
   readonly retryAfterMs: number;
   /** What Retry-After says, in seconds; undefined where waiting does not help. */
   readonly retryAfter: number | undefined;
+  /** Whether too many requests are under way. */
+  readonly overloaded: boolean;
 }
 
 /** The client's address, as the option `client` says. A mark for the option `key`, not to be called. */

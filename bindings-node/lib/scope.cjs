@@ -1,7 +1,7 @@
 'use strict';
 // Where state lives: `scope`, `name` and `onConflict` of every constructor. What they mean is the core's to say.
 
-const { numbers, words } = require('./native.cjs');
+const { addon, numbers, words } = require('./native.cjs');
 const check = require('./check.cjs');
 const { selectClock } = require('./clock.cjs');
 const { ArenaError } = require('./errors.cjs');
@@ -31,7 +31,8 @@ class HostScope {
   constructor(name, options = {}) {
     const given = check.options(options, 'new HostScope', ['path', 'capacity', 'group']);
     const { path, capacity, group } = given;
-    this.#name = check.text(name, 'name');
+    checkScope(`host:${check.text(name, 'name')}`);
+    this.#name = name;
     this.#path = path === undefined ? undefined : check.text(path, 'path');
     this.#capacity = capacity === undefined ? undefined : check.whole(capacity, 'capacity', 1, Number.MAX_SAFE_INTEGER);
     const number = typeof group === 'number' ? String(check.whole(group, 'group')) : group;
@@ -55,6 +56,17 @@ class HostScope {
   }
 }
 
+/** Whether it is a scope; opens nothing. */
+function checkScope(scope) {
+  if (hostOf(scope) !== undefined) return;
+  if (typeof scope !== 'string') {
+    throw check.typeError(
+      `scope must be 'process', 'process:NAME', 'host:NAME' or a HostScope, got ${check.show(scope)}`,
+    );
+  }
+  addon.scope.check(undefined, scope);
+}
+
 /**
  * Makes the native object of `instance` with `operation`, where `place` says; `own` are texts of its own.
  *
@@ -62,12 +74,8 @@ class HostScope {
  * @returns its place in the addon's table as `id`; limits of one `domain` may be one decision (a LimitSet)
  */
 function create(operation, instance, { scope, name, onConflict, clock }, ...own) {
+  if (scope !== undefined) checkScope(scope);
   const host = hostOf(scope);
-  if (host === undefined && scope !== undefined && typeof scope !== 'string') {
-    throw check.typeError(
-      `scope must be 'process', 'process:NAME', 'host:NAME' or a HostScope, got ${check.show(scope)}`,
-    );
-  }
   if (name !== undefined) check.text(name, 'name');
   if (onConflict !== undefined) check.text(onConflict, 'onConflict');
   numbers[AT.isHostScope] = Number(host !== undefined);
@@ -90,4 +98,4 @@ function asArenaError(error) {
   return error.code?.startsWith(CODE) ? new ArenaError(error.message, error.code.slice(CODE.length)) : error;
 }
 
-module.exports = { HostScope, PLACE, create };
+module.exports = { HostScope, PLACE, checkScope, create };

@@ -3,38 +3,41 @@
 const { Inject } = require('@nestjs/common');
 const { Limit } = require('../http/limit.cjs');
 const check = require('../lib/check.cjs');
-const { getBoundedQueueToken, getBreakerToken } = require('./tokens.cjs');
+const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
 const LIMITS = 'tidegate:limits';
 const SKIPS = 'tidegate:skips';
 
-/** Adds to a list on the method, or on the class where the decorator stands there. */
-function add(metadata, value) {
-  return (target, _property, descriptor) => {
+/** Adds to a list on the method, or on the class where the decorator stands there. `make` gets the name of the place. */
+function add(metadata, make) {
+  return (target, property, descriptor) => {
     const on = descriptor === undefined ? target : descriptor.value;
     if (typeof on !== 'function') throw check.typeError('RateLimit and SkipRateLimit belong on a controller or its methods');
-    Reflect.defineMetadata(metadata, [value, ...(Reflect.getOwnMetadata(metadata, on) ?? [])], on);
+    const before = Reflect.getOwnMetadata(metadata, on) ?? [];
+    const place = descriptor === undefined ? target.name : `${target.constructor.name}.${String(property)}`;
+    Reflect.defineMetadata(metadata, [make(before.length === 0 ? place : `${place}/${before.length + 1}`), ...before], on);
   };
 }
 
 function RateLimit(rate, options = {}) {
-  // Here, so that a mistake shows where it stands; every application makes its own.
-  Limit.all(rate, options);
-  return add(LIMITS, { rate, options });
+  // Here, so that a mistake shows where it stands; every application makes its own, where it says.
+  Limit.check(rate, options);
+  return add(LIMITS, (place) => ({ rate, options, objectName: options.name ?? place }));
 }
 
 function SkipRateLimit(name = undefined) {
   if (name !== undefined && typeof name !== 'string') {
     throw check.typeError(`name must be the name of a limit, or left out for all of them, got ${check.show(name)}`);
   }
-  return add(SKIPS, name);
+  return add(SKIPS, () => name);
 }
 
 const InjectBreaker = (name) => Inject(getBreakerToken(name));
+const InjectConcurrencyLimiter = (name) => Inject(getConcurrencyLimiterToken(name));
 const InjectBoundedQueue = (name) => Inject(getBoundedQueueToken(name));
 
 /** What the decorators left on a method or class (a class inherits). */
 const limitsOn = (target) => Reflect.getMetadata(LIMITS, target) ?? [];
 const skipsOn = (target) => Reflect.getMetadata(SKIPS, target) ?? [];
 
-module.exports = { InjectBoundedQueue, InjectBreaker, RateLimit, SkipRateLimit, limitsOn, skipsOn };
+module.exports = { InjectBoundedQueue, InjectBreaker, InjectConcurrencyLimiter, RateLimit, SkipRateLimit, limitsOn, skipsOn };

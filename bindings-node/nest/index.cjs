@@ -1,13 +1,13 @@
 'use strict';
 
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
-const { InjectBoundedQueue, InjectBreaker, RateLimit, SkipRateLimit } = require('./decorators.cjs');
+const { InjectBoundedQueue, InjectBreaker, InjectConcurrencyLimiter, RateLimit, SkipRateLimit } = require('./decorators.cjs');
 const { RateLimitException } = require('./exception.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
 const { TidegateModule } = require('./module.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
-const { getBoundedQueueToken, getBreakerToken } = require('./tokens.cjs');
+const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
 module.exports = {
   TidegateModule,
@@ -19,8 +19,10 @@ module.exports = {
   SkipRateLimit,
   InjectBreaker,
   InjectBoundedQueue,
+  InjectConcurrencyLimiter,
   getBreakerToken,
   getBoundedQueueToken,
+  getConcurrencyLimiterToken,
   clientIp,
   firstOf,
   header,

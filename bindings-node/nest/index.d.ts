@@ -10,25 +10,39 @@ import type {
   OptionalFactoryDependency,
   Type,
 } from '@nestjs/common';
-import type { BoundedQueue, BoundedQueueOptions, CircuitBreaker, CircuitBreakerOptions, TidegateError } from '../index.js';
+import type {
+  BoundedQueue,
+  BoundedQueueOptions,
+  CircuitBreaker,
+  CircuitBreakerOptions,
+  ConcurrencyLimiter,
+  ConcurrencyLimiterOptions,
+  Place,
+  TidegateError,
+} from '../index.js';
 import type { GateOptions, KeyValue, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
 
 export * from '../http/types.js';
 
-/** What `@RateLimit` takes beside the rate. `name` is `'route'` by default; a limit of the module of that name is replaced. */
+/**
+ * What `@RateLimit` takes beside the rate. `name` is `'route'` by default; a limit of the module of that name is replaced. In a
+ * named scope one without a name is called after its place, `'Controller.method'`.
+ */
 export type RateLimitOptions = LimitOptions;
 
 /** Settings by name, `{ payment: { cooldownMs: 5000 } }`, or in a list, `[{ name: 'payment', cooldownMs: 5000 }]`. */
 export type Named<Settings, Ready> = Record<string, Settings | Ready> | (Settings & { name: string })[];
 
-export interface TidegateOptions extends GateOptions {
+export interface TidegateOptions extends GateOptions, Pick<Place, 'scope' | 'onConflict'> {
   /** Limits over every route: together with the route's own, all or nothing. */
   limits?: Limits;
   /** Circuit breakers, for `@InjectBreaker(name)`. */
   breakers?: Named<CircuitBreakerOptions, CircuitBreaker>;
   /** Queues, for `@InjectBoundedQueue(name)`. */
   queues?: Named<BoundedQueueOptions<any>, BoundedQueue<any>>;
-  /** Status for open circuits and full queues, 400 to 599, default 503. */
+  /** Concurrency limiters, for `@InjectConcurrencyLimiter(name)`. */
+  concurrency?: Named<Omit<ConcurrencyLimiterOptions, 'name'>, ConcurrencyLimiter>;
+  /** Status for open circuits, full queues and used-up concurrency, 400 to 599, default 503. */
   overloadStatus?: number;
 }
 
@@ -52,7 +66,10 @@ export interface TidegateAsyncOptions extends TidegateGlobals {
   useExisting?: InjectionToken<TidegateOptionsFactory>;
 }
 
-/** Limits, circuit breakers and queues for a Nest application, on Express or Fastify. Global: import it once. */
+/**
+ * Limits, circuit breakers, queues and concurrency limiters for a Nest application, on Express or Fastify. Global: import it once.
+ * With `scope` all but the queues live there under their names, unless they say another place.
+ */
 export class TidegateModule {
   static forRoot(options?: TidegateOptions & TidegateGlobals): DynamicModule;
   /** With settings from elsewhere, such as a ConfigService. */
@@ -63,6 +80,8 @@ export class TidegateModule {
 export class TidegateRegistry {
   /** @throws RangeError for a name that is not configured */
   breaker(name: string): CircuitBreaker;
+  /** @throws RangeError for a name that is not configured */
+  concurrencyLimiter(name: string): ConcurrencyLimiter;
   /** @throws RangeError for a name that is not configured */
   queue<T = unknown>(name: string): BoundedQueue<T>;
 }
@@ -113,6 +132,12 @@ export function InjectBreaker(name: string): ParameterDecorator & PropertyDecora
 
 /** Injects the queue of that name. */
 export function InjectBoundedQueue(name: string): ParameterDecorator & PropertyDecorator;
+
+/** Injects the concurrency limiter of that name. */
+export function InjectConcurrencyLimiter(name: string): ParameterDecorator & PropertyDecorator;
+
+/** The injection token of a concurrency limiter. */
+export function getConcurrencyLimiterToken(name: string): string;
 
 /** The injection token of a circuit breaker. */
 export function getBreakerToken(name: string): string;

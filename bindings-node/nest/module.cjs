@@ -7,7 +7,7 @@ const check = require('../lib/check.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
-const { TIDEGATE_OPTIONS, asked, getBoundedQueueToken, getBreakerToken } = require('./tokens.cjs');
+const { TIDEGATE_OPTIONS, asked, getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'];
 
@@ -18,7 +18,7 @@ function global(token, value, ours) {
 }
 
 /**
- * Providers of the breakers and queues that the options name, and of those that some class asks for. The latter are
+ * Providers of the breakers, queues and concurrency limiters that the options name, and of those that some class asks for. The latter are
  * transient: made when they are injected, so that a name which only another application knows does no harm here.
  */
 function named(configured) {
@@ -32,12 +32,13 @@ function named(configured) {
   return [
     ...names('breakers').map(provider('breakers', getBreakerToken, 'breaker')),
     ...names('queues').map(provider('queues', getBoundedQueueToken, 'queue')),
+    ...names('concurrency').map(provider('concurrency', getConcurrencyLimiterToken, 'concurrencyLimiter')),
   ];
 }
 
 function dynamicModule({ guard = true, filter = true, imports = [] }, sources, options = {}) {
   const names = (option) => entries(options[option], option).map(([name]) => name);
-  const configured = { breakers: names('breakers'), queues: names('queues') };
+  const configured = { breakers: names('breakers'), queues: names('queues'), concurrency: names('concurrency') };
   const registry = {
     provide: TidegateRegistry,
     useFactory: (options) => new TidegateRegistry(options),

@@ -1,22 +1,25 @@
 'use strict';
 
-const { BoundedQueue, CircuitBreaker } = require('../index.cjs');
+const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
-const { entries, limitsFrom } = require('../http/options.cjs');
+const { entries, limitsFrom, placeOf } = require('../http/options.cjs');
 const { Limit } = require('../http/limit.cjs');
 const { Plan } = require('../http/plan.cjs');
 const { limitsOn, skipsOn } = require('./decorators.cjs');
 
-const OPTIONS = ['limits', 'breakers', 'queues', 'overloadStatus', ...GATE];
+const OPTIONS = ['limits', 'breakers', 'queues', 'concurrency', 'scope', 'onConflict', 'overloadStatus', ...GATE];
 
 const each = (pairs, make) => new Map(pairs.map(([name, value]) => [name, make(value, name)]));
 
-/** Everything one application has configured: its limits, breakers and queues. */
+/** Everything one application has configured: its limits, breakers, queues and concurrency limiters. */
 class TidegateRegistry {
   #limits;
   #breakers;
   #queues;
+  #concurrency;
+  /** Where everything is made that does not say another place. */
+  #place;
   /** The limits of each route: handler → controller → plan, innermost first. */
   #plans = new WeakMap();
   /** A decorator's limit, made once for all the routes that it stands over. */
@@ -24,12 +27,16 @@ class TidegateRegistry {
 
   constructor(options) {
     const given = check.options(options ?? {}, 'TidegateModule', OPTIONS);
-    this.#limits = limitsFrom(given.limits);
+    this.#place = placeOf(given);
+    this.#limits = limitsFrom(given.limits, this.#place);
     this.#breakers = each(entries(given.breakers, 'breakers'), (settings, name) =>
-      settings instanceof CircuitBreaker ? settings : new CircuitBreaker(name, settings),
+      settings instanceof CircuitBreaker ? settings : new CircuitBreaker(name, { ...this.#place, ...settings }),
     );
     this.#queues = each(entries(given.queues, 'queues'), (settings) =>
       settings instanceof BoundedQueue ? settings : new BoundedQueue(settings),
+    );
+    this.#concurrency = each(entries(given.concurrency, 'concurrency'), (settings, name) =>
+      settings instanceof ConcurrencyLimiter ? settings : new ConcurrencyLimiter({ ...this.#place, ...settings, name }),
     );
     this.gate = new Gate(given);
     this.overloadStatus = check.whole(given.overloadStatus ?? 503, 'overloadStatus', 400, 599);
@@ -41,6 +48,10 @@ class TidegateRegistry {
 
   queue(name) {
     return found(this.#queues, name, 'queue', 'queues');
+  }
+
+  concurrencyLimiter(name) {
+    return found(this.#concurrency, name, 'concurrency limiter', 'concurrency');
   }
 
   planOf(controller, handler) {
@@ -64,7 +75,8 @@ class TidegateRegistry {
   #make(description) {
     let limits = this.#decorated.get(description);
     if (limits === undefined) {
-      limits = Limit.all(description.rate, description.options);
+      const { rate, options, objectName } = description;
+      limits = Limit.all(rate, options, { ...this.#place, objectName });
       this.#decorated.set(description, limits);
     }
     return limits;

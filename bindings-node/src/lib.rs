@@ -36,6 +36,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     let (io, buffer) = io::Io::create(env)?;
     raw::set_property(env, exports, "io", buffer)?;
 
+    scope::export(&Kind::new(env, exports, "scope", Rc::new(Table::new()), io)?)?;
     let clocks = Rc::new(clock::table());
     let (buckets, breakers, queues) = (Rc::new(Table::new()), Rc::new(Table::new()), Rc::new(Table::new()));
     clock::export(&Kind::new(env, exports, "clock", Rc::clone(&clocks), io)?)?;

@@ -3,7 +3,7 @@
 use crate::clock::{self, Entry};
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::raw::{Answer, Call, Reply};
+use crate::raw::{Answer, Call, Kind, Reply};
 use crate::table::Table;
 use std::collections::BTreeSet;
 use std::iter;
@@ -51,6 +51,15 @@ fn unsaid(arena: &Arena) -> Vec<String> {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     arena.notices().into_iter().filter(|notice| said.insert(notice.clone())).collect()
+}
+
+/// Exports `check`: whether the second argument is a scope.
+pub(crate) fn export(kind: &Kind<()>) -> napi::Result<()> {
+    kind.operation("check", |_, _, call| {
+        Scope::parse(&call.text()?.unwrap_or_default())?;
+        Ok(Reply::Nothing)
+    })?;
+    Ok(())
 }
 
 /// Makes an object where its constructor's arguments say: `shared` in an arena, else `private` on the chosen clock.

@@ -27,6 +27,7 @@ const refused = (limit, timeToExpire, waitMs) => ({
 
 class TidegateThrottlerStorage {
   #options;
+  #name;
   #tables = new Map();
   /** A record per key that lives for a ttl from its first hit: what is left of it is `timeToExpire`. */
   #records = new Map();
@@ -34,8 +35,10 @@ class TidegateThrottlerStorage {
   #blocking = new Map();
 
   constructor(options = {}) {
-    const { maxKeys = 10_000, clock } = check.options(options, 'new TidegateThrottlerStorage', ['maxKeys', 'clock']);
-    this.#options = { maxKeys: check.whole(maxKeys, 'maxKeys', 1), clock };
+    const known = ['maxKeys', 'scope', 'name', 'clock'];
+    const { maxKeys = 10_000, scope, name = 'throttler', clock } = check.options(options, 'new TidegateThrottlerStorage', known);
+    this.#name = check.text(name, 'name');
+    this.#options = { maxKeys: check.whole(maxKeys, 'maxKeys', 1), scope, clock };
     // A mistake in the options shows here, not at the first request.
     this.#record(60_000);
   }
@@ -71,15 +74,15 @@ class TidegateThrottlerStorage {
   }
 
   #record(ttl) {
-    return this.#made(this.#records, String(ttl), () => ({ algorithm: 'fixed_window', rate: MOST, perMs: ttl }));
+    return this.#made(this.#records, `records/${ttl}`, () => ({ algorithm: 'fixed_window', rate: MOST, perMs: ttl }));
   }
 
   #blocks(duration) {
-    return this.#made(this.#blocking, String(duration), () => ({ algorithm: 'fixed_window', rate: 1, perMs: duration }));
+    return this.#made(this.#blocking, `blocks/${duration}`, () => ({ algorithm: 'fixed_window', rate: 1, perMs: duration }));
   }
 
   #table(ttl, limit) {
-    return this.#made(this.#tables, `${ttl} ${limit}`, () => {
+    return this.#made(this.#tables, `limits/${ttl}/${limit}`, () => {
       if (limit > MOST) {
         throw check.rangeError(`limit must be at most ${MOST}, got ${limit}: for no limit at all use @SkipThrottle() or skipIf`);
       }
@@ -95,7 +98,7 @@ class TidegateThrottlerStorage {
           `this storage has been asked for more than ${TABLES} different limits: let limit, ttl and blockDuration take few values`,
         );
       }
-      tables.set(name, (limiter = new RateLimiter({ ...settings(), ...this.#options })));
+      tables.set(name, (limiter = new RateLimiter({ ...settings(), ...this.#options, name: `${this.#name}/${name}` })));
     }
     return limiter;
   }

@@ -1,4 +1,4 @@
-import type { ManualClock } from '../index.js';
+import type { ManualClock, ScopeSpec } from '../index.js';
 
 /**
  * A ThrottlerStorage for @nestjs/throttler: `ThrottlerModule.forRoot({ throttlers, storage: new TidegateThrottlerStorage() })`.
@@ -10,6 +10,10 @@ export class TidegateThrottlerStorage {
   constructor(options?: {
     /** Live keys with a place of their own, default 10 000. Each takes some 8 bytes for each hit of its limit. */
     maxKeys?: number;
+    /** Where the counts live: `'host:orders'` for all processes of the machine. */
+    scope?: ScopeSpec;
+    /** In a named scope what its tables' names begin with, default `'throttler'`; each storage of an application has its own. */
+    name?: string;
     /** For tests. */
     clock?: ManualClock;
   });

@@ -1,10 +1,14 @@
 // Compiled, never run: what must type-check, and (@ts-expect-error) what must not.
 import {
+  type ArenaError,
   BoundedQueue,
   type BreakerState,
   CircuitBreaker,
   CircuitOpenError,
+  ConcurrencyLimiter,
+  type ConcurrencyPermit,
   type Decision,
+  HostScope,
   LimitSet,
   ManualClock,
   type Permit,
@@ -74,6 +78,25 @@ same<ReturnType<typeof queue.tryPop>, { id: string } | undefined>(true);
 queue.tryPush('x');
 // @ts-expect-error a strategy has a name
 new BoundedQueue({ capacity: 1, onFull: 'explode' });
+
+const database = new ConcurrencyLimiter({ limit: 10, maxWaitMs: 50, scope: 'host:orders', name: 'database' });
+same<ReturnType<typeof database.tryAcquire>, ConcurrencyPermit | null>(true);
+export async function query(): Promise<number> {
+  using permit = await database.acquire({ timeoutMs: 100, signal: AbortSignal.timeout(50) });
+  await using other = await database.acquire();
+  same<ReturnType<typeof permit.release>, boolean>(true);
+  other.release();
+  return database.run(async () => 5, { timeoutMs: 5 });
+}
+new TokenBucket({ rate: '1/s', scope: new HostScope('orders', { capacity: 2 ** 20, group: 'www' }), name: 'all', onConflict: 'keep' });
+new CircuitBreaker('payment', { scope: 'process:orders' });
+// @ts-expect-error a scope is one of three
+new RateLimiter({ rate: '1/s', scope: 'cluster:orders', name: 'all' });
+// @ts-expect-error a breaker has its name already
+new CircuitBreaker('payment', { scope: 'process:orders', name: 'other' });
+// @ts-expect-error what a conflict comes to has three answers
+new TokenBucket({ rate: '1/s', onConflict: 'win' });
+export const trouble = (error: ArenaError): boolean => error.kind === 'full';
 
 export const retryAfter = (error: unknown): number | string | undefined => {
   if (error instanceof CircuitOpenError) return error.retryAfterMs;
