@@ -81,7 +81,7 @@ fn range(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
 const ENTRIES: usize = 64;
 
 /// Which descriptors a child opens anew.
-static TABLE: [Entry; ENTRIES] = [const { Entry::FREE }; ENTRIES];
+static TABLE: [Entry; ENTRIES] = [const { Entry::free() }; ENTRIES];
 
 struct Entry {
     /// 0: free; 1: being written; else the descriptor + 2.
@@ -94,7 +94,9 @@ const FREE: u64 = 0;
 const CLAIMED: u64 = 1;
 
 impl Entry {
-    const FREE: Self = Self { state: AtomicU64::new(FREE), device: AtomicU64::new(0), inode: AtomicU64::new(0) };
+    const fn free() -> Self {
+        Self { state: AtomicU64::new(FREE), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
+    }
 
     /// Whether `descriptor` is of the file that was entered: a number may have been closed behind our back and given out again.
     fn is(&self, descriptor: RawFd) -> bool {

@@ -159,7 +159,7 @@ impl Members {
         let entry = &self.slots()[slot];
         // Acquire: what a process before wrote to the slot is over.
         let before = entry.state.load(Ordering::Acquire);
-        let incarnation = ((before & INCARNATION) + 1 & INCARNATION).max(1);
+        let incarnation = (((before & INCARNATION) + 1) & INCARNATION).max(1);
         // Relaxed, both: published by `state`.
         entry.pid.store(u64::from(std::process::id()), Ordering::Relaxed);
         entry.since_ns.store(wall_clock_ns(), Ordering::Relaxed);

@@ -14,7 +14,8 @@ const UNKNOWN: u64 = u64::MAX;
 /// Numbers that each arena has for its stripes.
 const NUMBERS: u64 = 128;
 
-const _: () = assert!(STRIPES + SHARED <= NUMBERS as usize && OWNED + SHARED <= NUMBERS as usize);
+const _: () = assert!(STRIPES + SHARED <= NUMBERS as usize);
+const _: () = assert!(OWNED + SHARED <= NUMBERS as usize);
 
 thread_local! {
     /// Without a destructor, so that reading it is one load. What an arena's `base` is added to, so that the stripe of another

@@ -16,8 +16,7 @@ fn another_shape_under_a_name_is_an_error_that_names_both() {
     let place = Place::new();
     let arena = place.open("orders").expect("made");
     let _bucket = declare(&arena, "400/s", OnConflict::Error).expect("made");
-    let mut options = BucketOptions::default();
-    options.stripes = 4;
+    let options = BucketOptions { stripes: 4, ..BucketOptions::default() };
     let striped = |on_conflict| {
         TokenBucket::in_arena(&arena, "everyone", "400/s".parse().expect("a quota"), options, on_conflict)
     };

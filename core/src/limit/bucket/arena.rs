@@ -2,6 +2,7 @@
 
 use super::{BucketOptions, TokenBucket, stripes, words};
 use crate::arena::{ArenaError, ObjectKind, Plan, Request, Settings};
+#[cfg(feature = "cli")]
 use crate::limit::{Mode, WarmUp};
 use crate::{Arena, ConfigError, OnConflict, Quota};
 use std::sync::Arc;

@@ -3,7 +3,9 @@
 use super::quotas::{quota_of, words_of};
 use super::{Block, LimiterConfig, RateLimiter};
 use crate::arena::{ArenaError, ObjectKind, Plan, Request, Settings};
-use crate::limit::{Algorithm, Mode};
+use crate::limit::Algorithm;
+#[cfg(feature = "cli")]
+use crate::limit::Mode;
 use crate::{Arena, ConfigError, ConfigErrorKind, OnConflict, Quota};
 use std::sync::Arc;
 use std::time::Duration;
