@@ -7,6 +7,7 @@
 mod breaker;
 mod bucket;
 mod clock;
+mod command;
 mod concurrency;
 mod convert;
 mod failure;

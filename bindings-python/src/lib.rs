@@ -6,6 +6,7 @@
 mod args;
 mod breaker;
 mod clock;
+mod command;
 mod concurrency;
 mod errors;
 mod guarded;
@@ -28,6 +29,8 @@ mod _tidegate {
     use crate::breaker::CircuitBreaker;
     #[pymodule_export]
     use crate::clock::ManualClock;
+    #[pymodule_export]
+    use crate::command::run_command;
     #[pymodule_export]
     use crate::concurrency::ConcurrencyLimiter;
     #[pymodule_export]

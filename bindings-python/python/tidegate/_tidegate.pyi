@@ -53,6 +53,7 @@ __all__ = [
     "__version__",
     "problem_body",
     "retry_after_seconds",
+    "run_command",
 ]
 
 __version__: Final[str]
@@ -401,6 +402,7 @@ class Taken:
 
 def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...
 def retry_after_seconds(seconds: float) -> int: ...
+def run_command(argv: list[str]) -> int: ...
 
 @final
 class BreakerStats:

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An object opened by its record.
+#[allow(clippy::large_enum_variant, reason = "one at a time, and not for long")]
 pub(crate) enum Object {
     Bucket(TokenBucket),
     Limiter(RateLimiter),

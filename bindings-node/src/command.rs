@@ -1,0 +1,9 @@
+//! The `tidegate` command for npm's bin: the core's, in this process.
+
+use napi_derive::napi;
+
+/// Runs the command on the standard streams of the process; `argv` begins with the program's name. The result is the exit code.
+#[napi(catch_unwind)]
+pub(crate) fn run_command(argv: Vec<String>) -> i32 {
+    tidegate::cli::main(argv.into_iter().map(Into::into))
+}
