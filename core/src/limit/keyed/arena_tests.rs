@@ -1,7 +1,7 @@
 //! Limiters that share an arena. That they decide as those of a process is shown by every property test and vector.
 
 use super::*;
-use crate::arena::{ArenaErrorKind, ObjectKind};
+use crate::arena::ArenaErrorKind;
 use crate::limit::{BucketOptions, LimitSet, Member};
 use crate::{Arena, ManualClock, OnConflict, TokenBucket};
 use std::sync::Arc;
@@ -165,6 +165,7 @@ fn handles_of_one_limiter_take_each_others_tiers_and_agree_on_their_numbers() {
     assert_eq!(stranger.check_tier(b"ada", 1, &free).limit, 5);
 }
 
+#[cfg(feature = "cli")]
 #[test]
 fn who_looks_inside_sees_it_without_its_options() {
     let arena = arena(&ManualClock::new(0));
@@ -178,7 +179,10 @@ fn who_looks_inside_sees_it_without_its_options() {
         assert!(limiter.try_acquire(b"ada", 1) && !limiter.try_acquire(b"ada", 26));
         let (kind, _, mut plan) = arena.plan_to_look(name).unwrap();
         let seen = RateLimiter::of_record(&arena, &mut plan).unwrap();
-        assert_eq!((kind, seen.algorithm(), seen.quota()), (ObjectKind::RateLimiter, algorithm, quota("25/min")));
+        assert_eq!(
+            (kind, seen.algorithm(), seen.quota()),
+            (crate::arena::ObjectKind::RateLimiter, algorithm, quota("25/min"))
+        );
         assert_eq!((seen.stats(), seen.len()), (limiter.stats(), 1), "{algorithm}");
     }
 }
