@@ -34,3 +34,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[cfg(doctest)]
 #[doc = include_str!("../docs/coming-from-governor.md")]
 mod coming_from_governor {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/host-scope.md")]
+mod host_scope {}

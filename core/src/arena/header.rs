@@ -22,7 +22,7 @@ pub(super) fn secret() -> [u64; 4] {
 }
 
 /// What the header says, in memory that nobody else writes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Facts {
     pub(super) size: u64,
     pub(super) secret: [u64; 4],

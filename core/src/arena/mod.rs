@@ -65,7 +65,6 @@ use std::sync::{Arc, Weak};
 /// It stays open as long as an object in it, or this handle, does.
 ///
 /// Thread safety: all methods may be called from any thread at any time.
-#[derive(Debug)]
 pub struct Arena {
     name: String,
     mapping: Arc<Mapping>,
@@ -75,6 +74,15 @@ pub struct Arena {
     members: members::Members,
     /// `None`: of this process.
     host: Option<file::HostFile>,
+}
+
+/// Without the secret, which must not end in a log.
+impl std::fmt::Debug for Arena {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Arena");
+        shown.field("name", &self.name).field("capacity", &self.capacity()).field("host", &self.host);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// Bytes of an arena where nothing else is said.
@@ -161,6 +169,11 @@ impl Arena {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where its file was found; `None` for an arena of a process.
+    pub fn path(&self) -> Option<&Path> {
+        self.host.as_ref().map(file::HostFile::path)
     }
 
     /// The clock of everything in it.

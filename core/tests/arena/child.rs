@@ -4,6 +4,7 @@ use crate::support::bucket;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use tidegate::Arena;
 use tidegate::arena::HostOptions;
@@ -22,13 +23,40 @@ pub(crate) struct Other {
 impl Other {
     /// Starts it. `user`: the user and group to become. It waits for a line before it does anything.
     pub(crate) fn start(options: &HostOptions, user: Option<(u32, u32)>) -> Self {
+        Self::spawn(Command::new(this_program()), options, user)
+    }
+
+    /// Starts it with `TIDEGATE_DIR`, or without.
+    pub(crate) fn start_with(options: &HostOptions, directory: Option<&Path>) -> Self {
+        // `spawn` takes the variable away; `env` of the system brings it back.
+        let mut command = Command::new("env");
+        command.args(directory.map(|path| format!("TIDEGATE_DIR={}", path.display()))).arg(this_program());
+        Self::spawn(command, options, None)
+    }
+
+    /// Starts it as in a container: with mounts (made by `mounts`, lines of sh) and process ids of its own. `None`, and says why, where
+    /// this process may not do that.
+    pub(crate) fn contain(options: &HostOptions, mounts: &str) -> Option<Self> {
+        let own = ["--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        let possible = Command::new("unshare").args(own).arg("true").output();
+        if !possible.as_ref().is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: needs the right to make namespaces: {possible:?}");
+            return None;
+        }
+        let mut command = Command::new("unshare");
+        command.args(own).args(["sh", "-euc", &format!("{mounts}\nexec \"$0\" \"$@\"")]).arg(this_program());
+        Some(Self::spawn(command, options, None))
+    }
+
+    fn spawn(mut command: Command, options: &HostOptions, user: Option<(u32, u32)>) -> Self {
         let (uid, gid) = user.unwrap_or((u32::MAX, u32::MAX));
-        let path = options.path.as_ref().and_then(|path| path.to_str()).expect("a path");
+        let path = options.path.as_ref().map_or("", |path| path.to_str().expect("a path"));
         let group = options.group.as_deref().unwrap_or("");
         let capacity = options.capacity.unwrap_or(0);
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
+        let mut child = command
             .args(["--exact", "child::another_process", "--nocapture"])
             .env(TOLD, format!("{uid}|{gid}|{path}|{}|{group}|{capacity}", options.name))
+            .env_remove("TIDEGATE_DIR")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -77,6 +105,10 @@ impl Drop for Other {
     }
 }
 
+fn this_program() -> PathBuf {
+    std::env::current_exe().expect("this program")
+}
+
 fn say(what: &str) {
     // One write: the harness writes to the same place.
     let line = format!("{SAYS}{what}\n");
@@ -95,7 +127,7 @@ fn another_process() {
         setgroups(&[gid]).and_then(|()| setgid(gid)).and_then(|()| setuid(Uid::from_raw(number(uid)))).expect("root");
     }
     let mut options = HostOptions::new(name);
-    options.path = Some(path.into());
+    options.path = Some(path).filter(|path| !path.is_empty()).map(Into::into);
     options.group = Some(group.to_owned()).filter(|group| !group.is_empty());
     options.capacity = Some(number(capacity) as usize).filter(|&bytes| bytes > 0);
     say("ready");
@@ -104,8 +136,9 @@ fn another_process() {
         match line.expect("a line").as_str() {
             "open" => match Arena::open(&options) {
                 Ok(opened) => {
-                    let file = std::fs::metadata(format!("{path}/{name}.v1.arena")).expect("the file");
-                    say(&format!("opened {}", file.ino()));
+                    let path = opened.path().expect("a file");
+                    let inode = std::fs::metadata(path).expect("the file").ino();
+                    say(&format!("opened {inode} {}", path.display()));
                     arena = Some(opened);
                 }
                 Err(error) => say(&format!("{}: {error}", error.kind().name())),
@@ -114,6 +147,7 @@ fn another_process() {
                 let arena = arena.as_ref().expect("opened");
                 say(&bucket(arena, "shared").map_or_else(|error| error.to_string(), |it| it.try_acquire(1).to_string()));
             }
+            "remove" => say(&format!("{:?}", Arena::unlink(&options).map(|file| file.is_some()))),
             // Until it is killed.
             "make and remove" => loop {
                 let made = Arena::open(&options).expect("made");

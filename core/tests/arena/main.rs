@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod child;
+mod containers;
 mod contents;
 mod damage;
 mod dying;

@@ -5,7 +5,7 @@ use crate::support::{Place, bucket, refused};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use tidegate::Arena;
-use tidegate::arena::ArenaErrorKind;
+use tidegate::arena::{ArenaErrorKind, HostOptions};
 
 #[test]
 fn the_first_makes_a_private_file_and_the_second_finds_it() {
@@ -92,4 +92,20 @@ fn what_is_there_is_listed_looked_at_and_removed() {
     std::fs::write(place.file("orders"), "garbage").expect("written");
     assert!(Arena::unlink(&place.options("orders")).expect("removed").is_some_and(|file| !file.in_use));
     assert_eq!(place.names(), ["billing.v1.arena", "notes.txt", "orders.v0.arena"]);
+}
+
+#[test]
+fn the_directory_is_the_users_own_unless_the_environment_says_another() {
+    let place = Place::new();
+    let options = HostOptions::new(format!("test-{}", std::process::id()));
+    let mut other = Other::start_with(&options, Some(place.path()));
+    let said = other.ask("open");
+    assert!(said.ends_with(&format!(" {}/{}.v1.arena", place.path().display(), options.name)), "{said}");
+
+    let mut other = Other::start_with(&options, None);
+    let said = other.ask("open");
+    let directory = format!("/dev/shm/tidegate-{}", nix::unistd::geteuid());
+    assert!(said.ends_with(&format!(" {directory}/{}.v1.arena", options.name)), "{said}");
+    assert_eq!(std::fs::metadata(directory).expect("made").permissions().mode() & 0o7777, 0o700);
+    assert_eq!(other.ask("remove"), "Ok(true)");
 }

@@ -154,6 +154,22 @@ fn a_group_shares_an_arena_between_users() {
     assert!(said.contains("may be written by the group 54321") && said.contains("group=54321"), "{said}");
 }
 
+/// The default directory is a user's own: others would look in theirs.
+#[test]
+fn a_group_needs_a_directory_that_all_name() {
+    if std::env::var_os("TIDEGATE_DIR").is_some() {
+        eprintln!("skipped: TIDEGATE_DIR is set, and names one");
+        return;
+    }
+    let mut options = HostOptions::new("orders");
+    options.group = Some(GROUP.to_string());
+    refused(
+        Arena::open(&options),
+        ArenaErrorKind::Argument,
+        &["group: \"54321\"", "one user's", "TIDEGATE_DIR or path"],
+    );
+}
+
 #[test]
 fn a_group_makes_its_directory_where_there_is_none() {
     let place = Place::new();
@@ -163,6 +179,11 @@ fn a_group_makes_its_directory_where_there_is_none() {
     let _arena = Arena::open(&options).expect("made");
     let mode = |path: &std::path::Path| std::fs::metadata(path).expect("there").mode() & 0o7777;
     assert_eq!((mode(place.path()), mode(&place.file("orders"))), (0o2770, 0o660));
+    // The same by name, where it has one.
+    if let Some(group) = nix::unistd::Group::from_gid(own).expect("asked") {
+        options.group = Some(group.name);
+        Arena::open(&options).expect("found");
+    }
     options.group = Some("no-such-group".to_owned());
     refused(Arena::open(&options), ArenaErrorKind::Argument, &["group: \"no-such-group\"", "knows no such group"]);
 }

@@ -1,4 +1,4 @@
-//! Filesystems without room, and filesystems that will not do.
+//! Filesystems without room.
 
 use crate::support::{Place, refused};
 use tidegate::Arena;
@@ -13,16 +13,4 @@ fn a_full_filesystem_is_an_error_and_keeps_nothing() {
     let mut options = place.options("orders");
     options.capacity = Some(1 << 20);
     Arena::open(&options).expect("smaller fits");
-}
-
-#[test]
-fn a_filesystem_of_another_kind_is_refused() {
-    // procfs is no place for files at all, and the error says so.
-    let mut options = Place::new().options("orders");
-    options.path = Some("/proc/self/fd/tidegate".into());
-    let error = Arena::open(&options).expect_err("no directory can be made there");
-    assert!(
-        matches!(error.kind(), ArenaErrorKind::Filesystem | ArenaErrorKind::Permission | ArenaErrorKind::System),
-        "{error}"
-    );
 }

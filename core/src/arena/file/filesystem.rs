@@ -57,3 +57,23 @@ pub(super) fn free_bytes(folder: &Folder) -> Result<u64, ArenaError> {
 fn of(folder: &Folder) -> Result<Statfs, ArenaError> {
     fstatfs(folder).map_err(|why| system("look at the filesystem of", folder.path(), why))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::statfs::{FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, TMPFS_MAGIC};
+
+    #[test]
+    fn filesystems_of_several_machines_are_refused() {
+        for (kind, name) in [(NFS_SUPER_MAGIC, "NFS"), (SMB_SUPER_MAGIC, "SMB"), (FUSE_SUPER_MAGIC, "FUSE")] {
+            assert_eq!(refused(kind.0 as u32), Some(name));
+        }
+        // CIFS and SMB2 have the highest bit set.
+        assert_eq!(refused(0xFF53_4D42_u32 as i32 as i64 as u32), Some("CIFS"));
+        assert_eq!(refused(TMPFS_MAGIC.0 as u32), None);
+        let mut numbers: Vec<_> = REFUSED.iter().map(|&(number, _)| number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), REFUSED.len());
+    }
+}

@@ -37,7 +37,7 @@ impl Folder {
     /// Opens the directory that the options say, or makes it.
     pub(super) fn open(options: &HostOptions) -> Result<Self, ArenaError> {
         let path = path(options);
-        let group = options.group.as_deref().map(group::id).transpose()?;
+        let group = checked_group(options)?;
         let made = make(&path, group)?;
         let fd = open_at(&path)?;
         if let (true, Some(group)) = (made, group) {
@@ -52,7 +52,7 @@ impl Folder {
     /// As [`open`](Self::open), but makes nothing; `None` when it is not there.
     pub(super) fn to_look(options: &HostOptions) -> Result<Option<Self>, ArenaError> {
         let path = path(options);
-        let group = options.group.as_deref().map(group::id).transpose()?;
+        let group = checked_group(options)?;
         if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             return Ok(None);
         }
@@ -112,13 +112,29 @@ impl AsFd for Folder {
 
 /// Where the options, else `TIDEGATE_DIR`, else the user's own place in shared memory is.
 pub(super) fn path(options: &HostOptions) -> PathBuf {
-    let environment = || std::env::var_os("TIDEGATE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let said = options.path.clone().or_else(environment);
-    let path = said.unwrap_or_else(|| PathBuf::from(format!("/dev/shm/tidegate-{}", geteuid())));
+    let path = said(options).unwrap_or_else(|| PathBuf::from(format!("/dev/shm/tidegate-{}", geteuid())));
     // Wherever the process goes later on.
     let path = std::path::absolute(&path).unwrap_or(path);
     // A slash at the end would have a link followed.
     path.components().collect()
+}
+
+fn said(options: &HostOptions) -> Option<PathBuf> {
+    let environment = || std::env::var_os("TIDEGATE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    options.path.clone().or_else(environment)
+}
+
+/// Errors: [`Argument`](ArenaErrorKind::Argument) for a group that is none, and without a directory that others would look in.
+fn checked_group(options: &HostOptions) -> Result<Option<Gid>, ArenaError> {
+    let Some(group) = &options.group else { return Ok(None) };
+    if said(options).is_none() {
+        let message = format!(
+            "group: {group:?} shares an arena between users, and the default directory is one user's: say which directory \
+             all use (TIDEGATE_DIR or path)"
+        );
+        return Err(ArenaError::new(ArenaErrorKind::Argument, message));
+    }
+    group::id(group).map(Some)
 }
 
 /// Makes the directory; its parent must be there. Returns whether it was not there before.
@@ -127,7 +143,7 @@ fn make(path: &Path, group: Option<Gid>) -> Result<bool, ArenaError> {
     match mkdir(path, Mode::from_bits_truncate(mode)) {
         Ok(()) => Ok(true),
         Err(Errno::EEXIST) => Ok(false),
-        Err(Errno::ENOENT) => {
+        Err(Errno::ENOENT) if path.parent().is_some_and(|parent| !parent.exists()) => {
             let parent = path.parent().unwrap_or(path).display();
             let message = format!("{parent} is not there; make it, or choose a directory (TIDEGATE_DIR or path)");
             Err(ArenaError::new(ArenaErrorKind::Filesystem, message))
@@ -170,3 +186,7 @@ fn check(path: &Path, stat: &FileStat, group: Option<Gid>) -> Result<(), ArenaEr
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -47,6 +47,10 @@ impl HostFile {
         Self { path: folder.path().join(file_name(&options.name)), options, stat }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the file is still what its name stands for.
     pub(super) fn check_linked(&self) -> Result<(), ArenaError> {
         if let Ok(now) = lstat(&self.path)
