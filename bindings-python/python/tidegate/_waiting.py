@@ -241,12 +241,9 @@ async def iterate(queue: BoundedQueue[T]) -> AsyncIterator[T]:
         yield item
 
 
-def acquire_permit(limiter: ConcurrencyLimiter, timeout: Timeout) -> ConcurrencyPermit:
-    """ConcurrencyLimiter.acquire."""
+def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> ConcurrencyPermit:
+    """ConcurrencyLimiter.acquire, where there is none at once."""
     deadline = _Deadline(timeout)
-    permit = limiter._at_once()
-    if permit is not None:
-        return permit
     with _Parked(limiter._wait) as parked:
         while True:
             permit, pause = parked.listener.poll()
@@ -257,12 +254,12 @@ def acquire_permit(limiter: ConcurrencyLimiter, timeout: Timeout) -> Concurrency
             parked.wait(deadline, pause)
 
 
-async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: Timeout) -> ConcurrencyPermit:
+async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | None) -> ConcurrencyPermit:
     """ConcurrencyLimiter.acquire_async: nothing is awaited between the permit and the return, so a cancel takes none along."""
-    deadline = _Deadline(timeout)
     permit = limiter._at_once()
     if permit is not None:
         return permit
+    deadline = _Deadline(timeout)
     with _Suspended(limiter._wait) as suspended:
         while True:
             permit, pause = suspended.listener.poll()

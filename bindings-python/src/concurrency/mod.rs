@@ -78,12 +78,14 @@ impl FromPyObject<'_, '_> for Timeout {
 }
 
 impl Timeout {
-    /// Seconds, a timedelta, or None.
-    fn or(self, py: Python<'_>, max_wait: Option<Duration>) -> PyResult<Bound<'_, PyAny>> {
-        match self {
-            Self::Given(timeout) => Ok(timeout.into_bound(py)),
-            Self::Own => Ok(max_wait.map(|wait| wait.as_secs_f64()).into_pyobject(py)?),
-        }
+    /// Seconds; None: no end.
+    fn or(self, py: Python<'_>, max_wait: Option<Duration>) -> PyResult<Option<f64>> {
+        let wait = match self {
+            Self::Own => max_wait,
+            Self::Given(wait) if wait.is_none(py) => None,
+            Self::Given(wait) => span("timeout", wait.bind(py))?,
+        };
+        Ok(wait.map(|wait| wait.as_secs_f64()))
     }
 }
 
@@ -141,7 +143,11 @@ enabled=None, dry_run=False)")]
     #[pyo3(signature = (timeout = Timeout::Own), text_signature = "($self, timeout=...)")]
     fn acquire<'py>(slf: &Bound<'py, Self>, timeout: Timeout) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        ACQUIRE.get(py)?.call1((slf, timeout.or(py, slf.get().max_wait)?))
+        let timeout = timeout.or(py, slf.get().max_wait)?;
+        match Self::_at_once(slf) {
+            Some(permit) => Ok(Bound::new(py, permit)?.into_any()),
+            None => ACQUIRE.get(py)?.call1((slf, timeout)),
+        }
     }
 
     /// A permit, suspending this task until one is free. A cancelled task passes what it was granted on to the next.
