@@ -45,6 +45,7 @@ impl Tsc {
     }
 
     /// `ticks0`, `ns0`, `mult`.
+    #[cfg(not(loom))]
     pub(super) fn parts(&self) -> (u64, u64, u64) {
         (self.ticks0, self.ns0, self.mult)
     }
@@ -69,11 +70,13 @@ impl Tsc {
     }
 
     /// How long so many ticks are, in nanoseconds.
+    #[cfg(not(loom))]
     pub(super) fn ns_in(&self, ticks: u64) -> u64 {
         u64::try_from((u128::from(ticks) * u128::from(self.mult)) >> SHIFT).unwrap_or(u64::MAX)
     }
 
     /// How many ticks so many nanoseconds are, at least 1.
+    #[cfg(not(loom))]
     pub(super) fn ticks_in(&self, ns: u64) -> u64 {
         u64::try_from((u128::from(ns) << SHIFT) / u128::from(self.mult)).map_or(u64::MAX / 2, |ticks| ticks.max(1))
     }

@@ -1,0 +1,95 @@
+//! What all processes of the test use: one object of each kind in one arena.
+
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate::arena::HostOptions;
+use tidegate::breaker::Window;
+use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode};
+use tidegate::{
+    Arena, BreakerConfig, CircuitBreaker, ConcurrencyConfig, ConcurrencyLimiter, OnConflict, Quota, RateLimiter,
+    TokenBucket,
+};
+
+pub(crate) const RATE: u64 = 20_000;
+pub(crate) const BURST: u64 = 100;
+pub(crate) const KEYS: [&[u8]; 4] = [b"ada", b"bob", b"eve", b"joe"];
+pub(crate) const KEY_RATE: u64 = 1_000;
+pub(crate) const KEY_BURST: u64 = 10;
+pub(crate) const PERMITS: u32 = 5;
+pub(crate) const COOLDOWN: Duration = Duration::from_millis(1);
+
+pub(crate) struct Objects {
+    pub(crate) arena: Arc<Arena>,
+    pub(crate) bucket: TokenBucket,
+    pub(crate) limiter: RateLimiter,
+    pub(crate) breaker: CircuitBreaker,
+    pub(crate) permits: ConcurrencyLimiter,
+    /// Its quota changes all the time.
+    pub(crate) changing: TokenBucket,
+}
+
+pub(crate) fn quota(count: u64, burst: u64) -> Quota {
+    Quota::new(count, Duration::from_secs(1)).and_then(|quota| quota.with_burst(burst)).expect("a quota")
+}
+
+pub(crate) fn bucket(arena: &Arc<Arena>, name: &str, quota: Quota, on_conflict: OnConflict) -> TokenBucket {
+    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    TokenBucket::in_arena(arena, name, quota, options, on_conflict).expect("a bucket")
+}
+
+/// A bucket in which one worker counts its rounds.
+pub(crate) fn pulse(arena: &Arc<Arena>, worker: usize) -> TokenBucket {
+    bucket(arena, &format!("pulse-{worker}"), quota(1, 1), OnConflict::Error)
+}
+
+impl Objects {
+    pub(crate) fn open(options: &HostOptions) -> Self {
+        let arena = Arena::open(options).expect("an arena");
+        let mut limits = LimiterConfig::new(Algorithm::TokenBucket, quota(KEY_RATE, KEY_BURST));
+        limits.mode = Mode::Enforce;
+        limits.max_keys = 100;
+        let limiter = RateLimiter::in_arena(&arena, "limiter", limits, OnConflict::Error).expect("a limiter");
+        let rules = BreakerConfig {
+            window: Window::Calls(20),
+            cooldown: COOLDOWN,
+            probes: 3,
+            // Far longer than the test: a dead one's probe comes back by its death alone.
+            probe_timeout: Duration::from_secs(3600),
+            ..BreakerConfig::default()
+        };
+        let breaker = CircuitBreaker::in_arena(&arena, "breaker", rules, OnConflict::Error).expect("a breaker");
+        let places = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(PERMITS) };
+        let permits = ConcurrencyLimiter::in_arena(&arena, "permits", places, OnConflict::Error).expect("permits");
+        Self {
+            bucket: bucket(&arena, "bucket", quota(RATE, BURST), OnConflict::Error),
+            changing: bucket(&arena, "changing", quota(10, 10), OnConflict::Keep),
+            arena,
+            limiter,
+            breaker,
+            permits,
+        }
+    }
+
+    /// One round of everything; what is taken is held for a moment.
+    pub(crate) fn round(&self, random: &mut fastrand::Rng) {
+        let held = self.permits.try_acquire();
+        let call = self.breaker.enter();
+        for _ in 0..random.u32(1..20) {
+            self.bucket.try_acquire(1);
+            self.limiter.try_acquire(KEYS[random.usize(..KEYS.len())], 1);
+        }
+        if random.u32(..8) == 0 {
+            let count = random.u64(1..100);
+            self.changing.set_quota(quota(count, 10)).expect("changed");
+        }
+        if random.u32(..16) == 0 {
+            drop(bucket(&self.arena, "changing", quota(random.u64(1..100), 10), OnConflict::Apply));
+        }
+        if let Ok(call) = call {
+            if random.bool() { call.failure() } else { call.success() }
+        }
+        if let Some(permit) = held {
+            assert!(self.permits.release(permit), "one's own permit");
+        }
+    }
+}
