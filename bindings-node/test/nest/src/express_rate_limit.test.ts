@@ -20,6 +20,14 @@ async function serve(t: TestContext, options: Partial<Options>) {
 }
 
 describe('TidegateStore', () => {
+  it('is one for all that share a scope and a name', async (t) => {
+    const store = () => new TidegateStore({ scope: `process:express-${process.pid}`, name: 'client' });
+    const [one, other] = await Promise.all([serve(t, { limit: 3, store: store() }), serve(t, { limit: 3, store: store() })]);
+    assert.deepEqual(await statuses(one.request, '/', 2), [200, 200]);
+    assert.deepEqual(await statuses(other.request, '/', 2), [200, 429]);
+    assert.throws(() => new TidegateStore({ scope: 'hosts:a' as any }), { name: 'RangeError' });
+  });
+
   it('does step by step what MemoryStore does', async (t) => {
     mock.timers.enable({ apis: ['Date', 'setInterval'], now: 1_700_000_000_000 });
     t.after(() => mock.timers.reset());

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, describe, it } from 'node:test';
 import express from 'express';
 import Fastify from 'fastify';
-import { LimitSet, ManualClock, RateLimiter, TokenBucket } from 'tidegate';
+import { ConcurrencyLimiter, LimitSet, ManualClock, RateLimiter, TokenBucket } from 'tidegate';
 import { type RateLimitOptions, rateLimit } from 'tidegate/express';
 import tidegate, { type TidegateFastifyOptions, firstOf, header } from 'tidegate/fastify';
 import { type Request, requester, statuses } from './request.js';
@@ -45,6 +45,25 @@ for (const [name, serve] of Object.entries({ Express: overExpress, Fastify: over
       assert.match(refused.get('retry-after') ?? '', /^1(800|79\d)$/);
       assert.deepEqual(refused.json()['violated-policies'], ['client']);
       assert.notEqual((await request('/', 'OPTIONS')).status, 429);
+    });
+
+    it('caps the requests under way, and charges none that it does not serve', async (t) => {
+      const concurrency = new ConcurrencyLimiter({ limit: 1 });
+      const everyone = new TokenBucket({ rate: '10/hour' });
+      const request = await serve(t, { rate: everyone, name: 'everyone', concurrency });
+      const permit = concurrency.tryAcquire();
+      const refused = await request('/');
+      assert.deepEqual([refused.status, refused.get('retry-after')], [503, '1']);
+      assert.match(refused.get('content-type') ?? '', /^application\/problem\+json/);
+      assert.match(refused.json().type, /temporary-reduced-capacity/);
+      assert.equal(everyone.peek().remaining, 10);
+      permit?.release();
+      // Each gives its permit back when its answer is out.
+      assert.deepEqual(await statuses(request, '/', 3), [200, 200, 200]);
+      assert.equal(everyone.peek().remaining, 7);
+      const waiting = await serve(t, { concurrency: { limit: 1, maxWaitMs: 60_000 } });
+      const answers = await Promise.all(Array.from({ length: 5 }, () => waiting('/')));
+      assert.ok(answers.every(({ status }) => status === 200));
     });
 
     it('takes several limits, all or nothing', async (t) => {

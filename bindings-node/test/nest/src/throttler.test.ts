@@ -26,6 +26,14 @@ const SCRIPTS: Record<string, Step[]> = {
 };
 
 describe('TidegateThrottlerStorage', () => {
+  it('is one for all that share a scope', async () => {
+    const scope = `process:throttler-${process.pid}` as const;
+    const [one, other] = [new TidegateThrottlerStorage({ scope }), new TidegateThrottlerStorage({ scope })];
+    const hits = async (storage: TidegateThrottlerStorage) => (await storage.increment('a', 60_000, 2, 60_000, 'default')).isBlocked;
+    assert.deepEqual([await hits(one), await hits(other), await hits(one), await hits(other)], [false, false, true, true]);
+    assert.equal(await hits(new TidegateThrottlerStorage({ scope, name: 'another' })), false);
+  });
+
   for (const [what, steps] of Object.entries(SCRIPTS)) {
     it(what, async (t) => {
       mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });

@@ -1,0 +1,129 @@
+// Several applications under one limit: what two Nest processes do with a host scope, here two applications of one process.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, after, describe, it } from 'node:test';
+import { Controller, Get, Inject, Injectable } from '@nestjs/common';
+import { type CircuitBreaker, type ConcurrencyLimiter, HostScope } from 'tidegate';
+import {
+  InjectBreaker,
+  InjectConcurrencyLimiter,
+  RateLimit,
+  TidegateModule,
+  type TidegateOptions,
+  TidegateRegistry,
+  getConcurrencyLimiterToken,
+} from 'tidegate/nest';
+import { ADAPTERS, type Adapter, start } from './app.js';
+import { requester, statuses } from './request.js';
+
+const skip = process.platform !== 'linux' && 'host scope needs Linux';
+const directory = mkdtempSync(join(tmpdir(), 'tidegate-test-'));
+process.env.TIDEGATE_DIR = directory;
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+let count = 0;
+const fresh = () => `nest-${process.pid}-${(count += 1)}` as const;
+
+@Injectable()
+class Database {
+  constructor(
+    @InjectConcurrencyLimiter('database') readonly limiter: ConcurrencyLimiter,
+    @InjectBreaker('payment') readonly payment: CircuitBreaker,
+  ) {}
+}
+
+@Controller('orders')
+class OrdersController {
+  constructor(@Inject(Database) private readonly database: Database) {}
+
+  @Get()
+  all() {
+    return 'all';
+  }
+
+  @Get('login')
+  @RateLimit('2/hour')
+  login() {
+    return 'in';
+  }
+
+  @Get('search')
+  @RateLimit('2/hour')
+  search() {
+    return 'found';
+  }
+
+  @Get('query')
+  query() {
+    return this.database.limiter.run(() => 'row');
+  }
+
+  @Get('pay')
+  pay() {
+    return this.database.payment.call(() => 'paid');
+  }
+}
+
+for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
+  const app = async (t: TestContext, options: TidegateOptions) => {
+    const { app, url } = await start(adapter, [TidegateModule.forRoot(options)], [OrdersController], [Database]);
+    t.after(() => app.close());
+    return { app, request: requester(url) };
+  };
+  const both = (t: TestContext, options: TidegateOptions) => Promise.all([app(t, options), app(t, options)]);
+  const settings = { concurrency: { database: { limit: 1 } }, breakers: { payment: { consecutiveFailures: 1 } } };
+
+  describe(`a scope on ${adapter}`, { skip }, () => {
+    it('makes one of the limits, breakers and concurrency limiters of all applications', async (t) => {
+      const scope = `host:${fresh()}` as const;
+      const [one, other] = await both(t, { scope, limits: { everyone: '12/hour' }, ...settings });
+      assert.deepEqual(await statuses(one.request, '/orders', 2), [200, 200]);
+      // By decorator: each route's limit is its own, and the same in both applications.
+      assert.deepEqual(await statuses(one.request, '/orders/login', 1), [200]);
+      assert.deepEqual(await statuses(other.request, '/orders/login', 2), [200, 429]);
+      assert.deepEqual(await statuses(other.request, '/orders/search', 1), [200]);
+
+      const { limiter } = one.app.get(Database);
+      const { limiter: same } = other.app.get(Database);
+      const permit = limiter.tryAcquire();
+      assert.equal(same.inUse, 1);
+      const refused = await other.request('/orders/query');
+      assert.deepEqual([refused.status, refused.get('retry-after')], [503, '1']);
+      permit?.release();
+      assert.equal((await other.request('/orders/query')).text, 'row');
+
+      one.app.get(TidegateRegistry).breaker('payment').acquire().failure();
+      assert.equal((await other.request('/orders/pay')).status, 503);
+      // Of twelve eight are gone; who was refused by another limit was not charged.
+      assert.deepEqual(await statuses(other.request, '/orders', 5), [200, 200, 200, 200, 429]);
+      assert.equal((await one.request('/orders')).status, 429);
+    });
+
+    it('is for each limit to say as well', async (t) => {
+      const scope = new HostScope(fresh(), { path: directory });
+      const limits = { shared: { rate: '3/hour', scope }, own: { rate: '2/hour' } };
+      const [one, other] = await both(t, { limits, ...settings });
+      assert.deepEqual(await statuses(one.request, '/orders', 3), [200, 200, 429]);
+      assert.deepEqual(await statuses(other.request, '/orders', 2), [200, 429]);
+    });
+
+    it('tells what is wrong when the application starts', async (t) => {
+      assert.throws(() => RateLimit('5/minute', { scope: 'hosts:a' as any }), { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE' });
+      const wrong = { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE' };
+      await assert.rejects(app(t, { ...settings, scope: 'hosts:a' as any }), wrong);
+      const scope = `host:${fresh()}` as const;
+      await app(t, { ...settings, scope, limits: { everyone: '5/hour' } });
+      await assert.rejects(app(t, { ...settings, scope, limits: { everyone: '6/hour' } }), { name: 'ArenaError', kind: 'settings' });
+      await app(t, { ...settings, scope, onConflict: 'keep', limits: { everyone: '6/hour' } });
+    });
+
+    it('gives concurrency limiters by name and by token', async (t) => {
+      const { app: nest } = await app(t, settings);
+      const limiter = nest.get(TidegateRegistry).concurrencyLimiter('database');
+      assert.equal(nest.get(getConcurrencyLimiterToken('database')), limiter);
+      assert.throws(() => nest.get(TidegateRegistry).concurrencyLimiter('none'), { name: 'RangeError', message: /'database'/ });
+    });
+  });
+}
