@@ -1,44 +1,5 @@
 /* Random arguments: whatever comes in, the answer is one of the statuses, and the sanitizers and valgrind see nothing. */
-#include <tidegate.h>
-
-#include "check.h"
-
-#include <math.h>
-
-enum { ROUNDS = 3000 };
-
-static uint64_t state_ = 0x9e3779b97f4a7c15u;
-
-static uint64_t any(void) { /* xorshift64* (Vigna 2016) */
-    state_ ^= state_ >> 12;
-    state_ ^= state_ << 25;
-    state_ ^= state_ >> 27;
-    return state_ * 2685821657736338717u;
-}
-
-/* Small and special numbers come as often as large ones. */
-static uint64_t number(void) {
-    static const uint64_t SPECIAL[] = {0, 1, 2, 1000, 1000000000, UINT32_MAX, UINT64_C(1) << 32, INT64_MAX, UINT64_MAX - 1, UINT64_MAX};
-    uint64_t pick = any();
-    return pick % 3 == 0 ? SPECIAL[(pick >> 8) % (sizeof SPECIAL / sizeof *SPECIAL)] : any() >> (pick >> 8) % 64;
-}
-
-static double fraction(void) {
-    static const double SPECIAL[] = {0.0, -0.0, 0.5, 0.8, 1.0, 1.5, -1.0, 1e-320, 1e308, 50.0, (double)NAN, (double)INFINITY, -(double)INFINITY};
-    double bits;
-    uint64_t pick = any(), raw = any();
-    if (pick % 3) return SPECIAL[(pick >> 8) % (sizeof SPECIAL / sizeof *SPECIAL)];
-    memcpy(&bits, &raw, sizeof bits);
-    return bits;
-}
-
-static tg_status known(tg_status status) {
-    CHECK(status >= TG_ARENA_SYSTEM && status <= TG_NOT_HELD && status != TG_PANIC && strcmp(tg_status_message(status), "unknown status"));
-    if (status == TG_PANIC) printf("# %s\n", tg_last_error_message());
-    return status;
-}
-
-static int made_; /* objects that could be made */
+#include "random.h"
 
 static void buckets(void) {
     made_ = 0;
@@ -292,98 +253,6 @@ static void queues(void) {
     CHECK(made_ > 100);
 }
 
-static void concurrency(void) {
-    made_ = 0;
-    for (int i = 0; i < ROUNDS / 10; i++) {
-        tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
-        tg_concurrency *calls = NULL;
-        tg_concurrency_permit permit[8] = {{0, 0}};
-        tg_concurrency_snapshot snapshot = TG_CONCURRENCY_SNAPSHOT_INIT;
-        uint32_t in_use = 0, limit = 0;
-        config.limit = (uint32_t)(any() % 2 ? any() % 6 : number());
-        if (any() % 2) config.max_limit = (uint32_t)number();
-        if (any() % 4 == 0) config.mode = (int32_t)(any() % 4);
-        if (known(tg_concurrency_new(&config, &calls)) != TG_OK) continue;
-        made_++;
-        for (int j = 0; j < 30; j++) {
-            tg_concurrency_permit *one = &permit[any() % 8];
-            switch (any() % 4) {
-                case 0: known(tg_concurrency_try_acquire(calls, one)); break;
-                case 1: known(any() % 2 ? tg_concurrency_acquire(calls, 0, one) : tg_concurrency_poll(calls, one)); break;
-                case 2: known(tg_concurrency_release(calls, *one)); break;
-                default: known(tg_concurrency_release(calls, (tg_concurrency_permit){any() % 2 ? one->word : number(), any() % 2 ? one->cell : number()}));
-            }
-            if (any() % 8 == 0) known(tg_concurrency_set_limit(calls, (uint32_t)number()));
-            known(tg_concurrency_in_use(calls, &in_use));
-            known(tg_concurrency_limit(calls, &limit));
-            known(tg_concurrency_stats(calls, &snapshot));
-            CHECK(in_use <= 4096 && limit >= 1 && limit <= 4096);
-        }
-        tg_concurrency_free(calls);
-    }
-    CHECK(made_ > 50);
-}
-
-/* One arena that fills up; names, kinds and settings that meet again. */
-static void arenas(void) {
-    static const char *const NAME[] = {"a", "b", "c", "d/e", "f:g", "", ".", "\xff", "a b", NULL};
-    static const char *const SCOPE[] = {"process", "process:random", "process:", "host:", "host:a/b", "\xff", "cluster:a", ""};
-    tg_arena *arena = NULL;
-    CHECK_EQ(tg_arena_process("random", &arena), TG_OK);
-    made_ = 0;
-    for (int i = 0; i < ROUNDS / 3; i++) {
-        const char *name = NAME[any() % (sizeof NAME / sizeof *NAME)];
-        int32_t on_conflict = (int32_t)(any() % 4);
-        tg_bucket_config bucket_config = TG_BUCKET_CONFIG_INIT;
-        tg_limiter_config limiter_config = TG_LIMITER_CONFIG_INIT;
-        tg_breaker_config breaker_config = TG_BREAKER_CONFIG_INIT;
-        tg_concurrency_config calls_config = TG_CONCURRENCY_CONFIG_INIT;
-        tg_bucket *bucket = NULL;
-        tg_limiter *limiter = NULL;
-        tg_breaker *breaker = NULL;
-        tg_concurrency *calls = NULL;
-        tg_arena *same = NULL;
-        bucket_config.arena = limiter_config.arena = breaker_config.arena = calls_config.arena = arena;
-        bucket_config.name = limiter_config.name = breaker_config.name = calls_config.name = name;
-        bucket_config.on_conflict = limiter_config.on_conflict = breaker_config.on_conflict = calls_config.on_conflict = on_conflict;
-        switch (any() % 4) {
-            case 0:
-                bucket_config.count = 1 + number() % 1000;
-                bucket_config.period_ns = 1000000000;
-                made_ += known(tg_bucket_new(&bucket_config, &bucket)) == TG_OK;
-                if (bucket) known(tg_bucket_try_acquire_at(bucket, number(), (uint32_t)number()));
-                tg_bucket_free(bucket);
-                break;
-            case 1:
-                limiter_config.rate = any() % 2 ? "5/min" : "7/s";
-                limiter_config.algorithm = (int32_t)(any() % 5);
-                limiter_config.max_keys = (size_t)(any() % 4 ? 50 : number());
-                made_ += known(tg_limiter_new(&limiter_config, &limiter)) == TG_OK;
-                if (limiter) known(tg_limiter_try_acquire_at(limiter, number(), "k", 1, (uint32_t)(number() % 9)));
-                tg_limiter_free(limiter);
-                break;
-            case 2:
-                breaker_config.min_calls = (uint32_t)(1 + any() % 20);
-                breaker_config.window_calls = (uint32_t)(any() % 3 ? 20 : number() % 100000);
-                made_ += known(tg_breaker_new(&breaker_config, &breaker)) == TG_OK;
-                if (breaker) known(tg_breaker_acquire_at(breaker, number(), &(tg_permit){0, 0}, NULL));
-                tg_breaker_free(breaker);
-                break;
-            default:
-                calls_config.limit = (uint32_t)(1 + any() % 5);
-                calls_config.max_limit = any() % 2 ? 0 : 8;
-                made_ += known(tg_concurrency_new(&calls_config, &calls)) == TG_OK;
-                if (calls) known(tg_concurrency_try_acquire(calls, &(tg_concurrency_permit){0, 0}));
-                tg_concurrency_free(calls);
-        }
-        if (any() % 16 == 0) known(tg_arena_remove(arena, name));
-        if (any() % 4 == 0) known(tg_arena_from_scope(SCOPE[any() % (sizeof SCOPE / sizeof *SCOPE)], &same));
-        tg_arena_free(same);
-    }
-    CHECK(made_ > 20);
-    tg_arena_free(arena);
-}
-
 int main(void) {
     RUN(buckets);
     RUN(rates);
@@ -392,7 +261,5 @@ int main(void) {
     RUN(headers);
     RUN(breakers);
     RUN(queues);
-    RUN(concurrency);
-    RUN(arenas);
     return check_failed != 0;
 }
