@@ -4,7 +4,7 @@ use super::layout::{DIRECTORY_AT, HEADER_AT, Header, OBJECTS, Record, VERSION};
 use super::{Arena, ArenaError, ArenaFile, HostOptions, ObjectKind, file};
 use crate::sync::Ordering;
 use crate::{CircuitBreaker, ConcurrencyLimiter, ConfigError, RateLimiter, TokenBucket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An object opened by its record.
@@ -36,11 +36,6 @@ impl Arena {
     pub(crate) fn created_ns(&self) -> u64 {
         // Relaxed: written before anybody could open the file.
         self.mapping().value::<Header>(HEADER_AT).map_or(0, |header| header.created_ns.load(Ordering::Relaxed))
-    }
-
-    /// Where its file is; `None`: it has none.
-    pub(crate) fn path(&self) -> Option<&Path> {
-        self.host.as_ref().map(file::HostFile::path)
     }
 
     /// Whether its file is still the one of its name.

@@ -24,13 +24,6 @@ impl HostFile {
     }
 }
 
-#[cfg(feature = "cli")]
-impl HostFile {
-    pub(super) fn path(&self) -> &Path {
-        match *self {}
-    }
-}
-
 pub(super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
     Err(unsupported(&options.name))
 }

@@ -66,12 +66,6 @@ impl HostFile {
         Err(ArenaError::new(ArenaErrorKind::Removed, message))
     }
 
-    /// Where it was found.
-    #[cfg(feature = "cli")]
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn check_size(&self, now: &FileStat) -> Result<(), ArenaError> {
         if now.st_size == self.stat.st_size {
             return Ok(());
