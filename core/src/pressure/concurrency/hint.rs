@@ -1,4 +1,4 @@
-//! Where a thread looks for a free place first: where it gave one back last, or behind the one that it took.
+//! Where a thread looks for a free place first: where it gave one back last, or behind the one that it found.
 
 #[cfg(not(loom))]
 mod remembered {
@@ -23,17 +23,23 @@ mod remembered {
     #[cold]
     fn within(next: u32, limit: u32) -> u32 {
         let next = if next == UNKNOWN { (crate::stats::thread_hint() as u32).wrapping_mul(LINE) } else { next };
-        next.checked_rem(limit).unwrap_or(0)
+        let place = next.checked_rem(limit).unwrap_or(0);
+        NEXT.set(place);
+        place
     }
 
+    /// Where a search ended.
     #[inline(always)]
-    pub(in super::super) fn taken(place: u32) {
+    pub(in super::super) fn found(place: u32) {
         NEXT.set(place + 1);
     }
 
     #[inline(always)]
     pub(in super::super) fn given_back(place: u32) {
-        NEXT.set(place);
+        // The next exchange waits for every store before it.
+        if NEXT.get() != place {
+            NEXT.set(place);
+        }
     }
 }
 
@@ -44,9 +50,9 @@ mod remembered {
         0
     }
 
-    pub(in super::super) fn taken(_place: u32) {}
+    pub(in super::super) fn found(_place: u32) {}
 
     pub(in super::super) fn given_back(_place: u32) {}
 }
 
-pub(super) use remembered::{given_back, start, taken};
+pub(super) use remembered::{found, given_back, start};

@@ -69,10 +69,10 @@ impl Places {
         let start = hint::start(limit);
         if rule & LOWERED == 0
             && start < limit
-            && let Some(permit) = self.claim(start, owner)
+            && let Some(place) = self.words.get(start as usize)
+            && let Some(permit) = claim(place, start, owner)
         {
             if in_order(&self.head[RULE]) == rule {
-                hint::taken(start);
                 return Ok(permit);
             }
             self.give_back(permit);
@@ -92,7 +92,7 @@ impl Places {
             let Some(permit) = self.search(self.limit_by(rule), owner) else { break };
             let fits = rule & LOWERED == 0 || self.fits(rule);
             if fits && in_order(&self.head[RULE]) & !LOWERED == rule & !LOWERED {
-                hint::taken(permit.cell as u32);
+                hint::found(permit.cell as u32);
                 return Ok(permit);
             }
             self.give_back(permit);
@@ -101,22 +101,14 @@ impl Places {
         Err(if disturbed { Full::Disturbed } else { Full::Taken })
     }
 
+    /// The first free place from the hint on, around.
     fn search(&self, limit: u32, owner: u64) -> Option<ConcurrencyPermit> {
         let start = hint::start(limit);
-        (start..limit).chain(0..start.min(limit)).find_map(|cell| self.claim(cell, owner))
-    }
-
-    #[inline(always)]
-    fn claim(&self, cell: u32, owner: u64) -> Option<ConcurrencyPermit> {
-        let place = self.words.get(cell as usize)?;
-        let word = in_order(place);
-        if owner_in(word) != 0 {
-            return None;
-        }
-        let mine = owner | (word + 1) & NONCE;
-        // SeqCst: before the look at the rule that follows, and before any later count of the places. Relaxed: a lost race is no news.
-        place.compare_exchange(word, mine, Ordering::SeqCst, Ordering::Relaxed).ok()?;
-        Some(ConcurrencyPermit { word: mine, cell: u64::from(cell) })
+        let places = self.words.get(..limit as usize)?;
+        (start..start + limit).find_map(|cell| {
+            let cell = if cell < limit { cell } else { cell - limit };
+            claim(places.get(cell as usize)?, cell, owner)
+        })
     }
 
     /// Frees the permit's place. False: it is not its any more.
@@ -206,4 +198,16 @@ impl Places {
             }
         }
     }
+}
+
+#[inline(always)]
+fn claim(place: &AtomicU64, cell: u32, owner: u64) -> Option<ConcurrencyPermit> {
+    let word = in_order(place);
+    if owner_in(word) != 0 {
+        return None;
+    }
+    let mine = owner | (word + 1) & NONCE;
+    // SeqCst: before the look at the rule that follows, and before any later count of the places. Relaxed: a lost race is no news.
+    place.compare_exchange(word, mine, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+    Some(ConcurrencyPermit { word: mine, cell: u64::from(cell) })
 }
