@@ -57,7 +57,10 @@ pub(super) fn reset(
         (Object::Limiter(limiter), None) => {
             let keys = limiter.len();
             limiter.reset_all();
-            words(format!("{} keys are as new", units::count(keys as u64)))
+            words(match keys {
+                1 => "1 key is as new".to_owned(),
+                more => format!("{} keys are as new", units::count(more as u64)),
+            })
         }
         (Object::Limiter(limiter), Some(key)) => {
             limiter.reset(key.as_bytes());
