@@ -1,0 +1,243 @@
+//! Host scope in children of fork: shared state, and nothing of the parent's own.
+#![cfg(target_os = "linux")]
+#![allow(unsafe_code)] // fork, kill, waitpid and _exit
+
+#[path = "arena/support.rs"]
+#[allow(dead_code, reason = "shared with the arena's tests")]
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use support::Place;
+use tidegate::limit::{BucketOptions, Mode};
+use tidegate::{Arena, OnConflict, TokenBucket};
+
+/// Only a failing test waits for it.
+const GENEROUS: Duration = Duration::from_secs(60);
+
+fn bucket(arena: &Arc<Arena>, name: &str) -> TokenBucket {
+    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    TokenBucket::in_arena(arena, name, "1000/day".parse().expect("a quota"), options, OnConflict::Error)
+        .expect("a bucket")
+}
+
+/// Runs `body` in a child of fork, which ends with whether it was true.
+fn child(body: impl FnOnce() -> bool) -> libc::pid_t {
+    // SAFETY: the child runs `body` and ends.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
+        // SAFETY: ends the child without running the test harness's exit handlers.
+        unsafe { libc::_exit(if right { 0 } else { 1 }) };
+    }
+    pid
+}
+
+fn ends_well(pid: libc::pid_t) {
+    let mut status = -1;
+    // SAFETY: `status` is a valid place for the result.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    assert_eq!(status, 0, "exit status of the child");
+}
+
+fn kill(pid: libc::pid_t) {
+    let mut status = -1;
+    // SAFETY: a child of this process that has not been waited for; `status` is a valid place for the result.
+    unsafe {
+        assert_eq!(libc::kill(pid, libc::SIGKILL), 0);
+        assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < GENEROUS, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The slots of the living, by process.
+fn living(arena: &Arena) -> Vec<u32> {
+    let mut pids: Vec<_> = arena.members().iter().filter(|member| member.alive).map(|member| member.pid).collect();
+    pids.sort_unstable();
+    pids
+}
+
+#[test]
+fn a_child_has_a_slot_of_its_own_and_the_same_level() {
+    let place = Place::new();
+    let arena = Arena::open(&place.options("fork")).expect("an arena");
+    let shared = bucket(&arena, "shared");
+    assert!(shared.try_acquire(10));
+    let (me, before) = (std::process::id(), shared.peek().remaining);
+    ends_well(child(|| {
+        let as_parent = shared.peek().remaining == before && living(&arena) == [me];
+        let took = shared.try_acquire(10);
+        // Counting registered it.
+        let mut both = [me, std::process::id()];
+        both.sort_unstable();
+        as_parent && took && living(&arena) == both
+    }));
+    assert!(shared.peek().remaining <= before - 9);
+    assert_eq!(shared.stats().admitted, 2);
+    until("the child's slot is a dead one's", || living(&arena) == [me]);
+}
+
+/// The child's copies of descriptor and mapping must not keep the parent's lock alive.
+#[test]
+fn a_child_that_lives_on_does_not_make_its_parent_look_alive() {
+    let place = Place::new();
+    let options = place.options("fork");
+    let arena = Arena::open(&options).expect("an arena");
+    let (mut ends, mut told) = ([0; 2], [0_u8; 4]);
+    // SAFETY: a place for two descriptors.
+    assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+    // A parent that dies, whose child goes on.
+    let parent = child(|| {
+        let arena = Arena::open(&options).expect("an arena");
+        assert!(bucket(&arena, "shared").try_acquire(1));
+        let heir = child(|| {
+            assert!(bucket(&arena, "shared").try_acquire(1));
+            loop {
+                std::thread::sleep(GENEROUS);
+            }
+        });
+        until("the heir is in", || living(&arena).contains(&(heir as u32)));
+        // SAFETY: four bytes.
+        unsafe { libc::write(ends[1], heir.to_ne_bytes().as_ptr().cast(), 4) };
+        loop {
+            std::thread::sleep(GENEROUS);
+        }
+    });
+    // SAFETY: room for four bytes.
+    assert_eq!(unsafe { libc::read(ends[0], told.as_mut_ptr().cast(), 4) }, 4);
+    let heir = u32::from_ne_bytes(told);
+    assert!(living(&arena).contains(&(parent as u32)));
+    kill(parent);
+    let pids = living(&arena);
+    // SAFETY: the heir, which is no child of this process; nobody waits for it but the system.
+    assert_eq!(unsafe { libc::kill(heir as libc::pid_t, libc::SIGKILL) }, 0);
+    assert!(pids.contains(&heir) && !pids.contains(&(parent as u32)), "{pids:?}: parent {parent}, heir {heir}");
+    until("the heir dies", || !living(&arena).contains(&heir));
+}
+
+/// Another thread of the parent opens arenas and changes quotas at the moment of the fork: the child must not wait for it.
+#[test]
+fn a_child_waits_for_no_thread_of_its_parent() {
+    let place = Place::new();
+    let options = place.options("fork");
+    let arena = Arena::open(&options).expect("an arena");
+    let (shared, stop) = (bucket(&arena, "shared"), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for other in ["one", "two"] {
+            let (stop, shared, options) = (&stop, &shared, place.options(other));
+            scope.spawn(move || {
+                // Relaxed: only an end.
+                while !stop.load(Ordering::Relaxed) {
+                    drop(Arena::open(&options).expect("an arena"));
+                    drop(Arena::process(&options.name).expect("an arena"));
+                    shared.set_quota("1000/day".parse().expect("a quota")).expect("changed");
+                }
+            });
+        }
+        for _ in 0..100 {
+            let pid = child(|| {
+                let again = Arena::open(&options).expect("an arena");
+                drop(Arena::process("one").expect("an arena"));
+                shared.set_quota("1000/day".parse().expect("a quota")).expect("changed");
+                bucket(&again, "shared").try_acquire(1)
+            });
+            let start = Instant::now();
+            let mut status = -1;
+            // SAFETY: `status` is a valid place for the result.
+            while unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == 0 {
+                if start.elapsed() > GENEROUS {
+                    kill(pid);
+                    // Relaxed: only an end.
+                    stop.store(true, Ordering::Relaxed);
+                    panic!("the child is stuck");
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            if status != 0 {
+                // Relaxed: only an end.
+                stop.store(true, Ordering::Relaxed);
+            }
+            assert_eq!(status, 0, "exit status of the child");
+        }
+        // Relaxed: only an end.
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Counts of parent, child and grandchild, with threads, some of which end and some of which a fork leaves behind.
+#[test]
+fn counts_of_a_line_of_forks_add_up() {
+    let place = Place::new();
+    let arena = Arena::open(&place.options("fork")).expect("an arena");
+    let shared = bucket(&arena, "shared");
+    let count = |shared: &TokenBucket| {
+        std::thread::scope(|scope| {
+            for _ in 0..5 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        shared.try_acquire(0);
+                    }
+                });
+            }
+        });
+        for _ in 0..500 {
+            shared.try_acquire(0);
+        }
+    };
+    count(&shared);
+    let pid = child(|| {
+        count(&shared);
+        let pid = child(|| {
+            count(&shared);
+            true
+        });
+        count(&shared);
+        ends_well(pid);
+        true
+    });
+    count(&shared);
+    ends_well(pid);
+    assert_eq!(shared.stats().admitted, 5 * 6 * 500);
+}
+
+/// Something closed every descriptor, and the number is something else now: the child must leave that alone.
+#[test]
+fn a_descriptor_that_was_closed_is_not_touched() {
+    let place = Place::new();
+    let options = place.options("fork");
+    ends_well(child(|| {
+        let arena = Arena::open(&options).expect("an arena");
+        let shared = bucket(&arena, "shared");
+        let mut ends = [0; 2];
+        // SAFETY: closes what this child inherited or opened, as daemons do; then a place for two descriptors.
+        unsafe {
+            assert_eq!(libc::close_range(3, libc::c_uint::MAX, 0), 0);
+            while ends[1] < 32 {
+                assert_eq!(libc::pipe2(ends.as_mut_ptr(), 0), 0);
+            }
+        }
+        ends_well(child(|| {
+            let decided = shared.try_acquire(1);
+            let refused = shared.set_quota("1/day".parse().expect("a quota"));
+            let byte = [7_u8];
+            let mut back = [0_u8];
+            // SAFETY: a byte there and back.
+            let piped = unsafe {
+                libc::write(ends[1], byte.as_ptr().cast(), 1) == 1
+                    && libc::read(ends[0], back.as_mut_ptr().cast(), 1) == 1
+            };
+            // Decisions go on, what needs the lock says why it does not.
+            decided && piped && back == byte && refused.is_err_and(|error| error.to_string().contains("descriptor"))
+        }));
+        true
+    }));
+}
