@@ -286,3 +286,7 @@ impl Drop for Members {
         let _ = file.unlock(SLOT_LOCKS + u64::from(member.slot));
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[path = "members_tests.rs"]
+mod tests;
