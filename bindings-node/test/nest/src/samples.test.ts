@@ -26,6 +26,13 @@ describe('the samples', () => {
     assert.deepEqual(await sample.test(), [200, 200, 429, 200]);
   });
 
+  it('run so many at once', async () => {
+    const source = named('.ts').find((name) => name.startsWith('concurrency-'));
+    const { chart, page, thumbnail } = await import(`./samples/${source?.replace(/\.ts$/, '.js')}`);
+    assert.deepEqual([await chart(), await page(), thumbnail()], ['drawn', 'drawn', 'drawn']);
+    assert.deepEqual(await Promise.all([chart(), page(), chart(), page()]), Array(4).fill('drawn'));
+  });
+
   it('refuse logins before and after rate-limiter-flexible', async () => {
     for (const file of ['coming-from-rate-limiter-flexible-0.txt', 'coming-from-rate-limiter-flexible-1.txt']) {
       const [login] = run(file, 'login');
