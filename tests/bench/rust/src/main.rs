@@ -10,6 +10,7 @@ mod keys;
 mod memory;
 mod permit;
 mod queue;
+mod scope;
 mod set;
 
 use harness::Plan;
@@ -41,5 +42,6 @@ fn main() {
     set::rows(&plan);
     breaker::rows(&plan);
     queue::rows(&plan);
+    scope::rows(&plan);
     permit::rows(&plan);
 }
