@@ -63,9 +63,7 @@ impl Writer<'_> {
             (ObjectKind::CircuitBreaker, None) => &[],
             (ObjectKind::CircuitBreaker, Some(_)) => &[Right("REJECTED/S")],
             (_, None) => &[Right("ADMITTED"), Right("DENIED"), Right("DENIED %")],
-            (_, Some(_)) => {
-                &[Right("ADMITTED/S"), Right("DENIED/S"), Right("DENIED %"), Right("ADMITTED"), Right("DENIED")]
-            }
+            (_, Some(_)) => &[Right("ADMITTED/S"), Right("DENIED/S"), Right("DENIED %")],
         };
         let own: &[Column] = match kind {
             ObjectKind::TokenBucket => &[Left("TOKEN BUCKET"), Left("QUOTA"), Right("REMAINING"), Right("NEXT IN")],
@@ -150,12 +148,11 @@ impl Writer<'_> {
     /// The last columns, as [`table`](Self::table) has them.
     fn counts(&self, seen: &Seen, face: &Face) -> Vec<String> {
         let percent = |rate: Option<f64>| rate.map_or("-".to_owned(), units::percent);
-        let (admitted, denied) = face.decided();
-        let totals = [units::count(admitted), units::count(denied)];
         let Some(before) = self.before else {
+            let (admitted, denied) = face.decided();
             return match face {
                 Face::Breaker { .. } => Vec::new(),
-                _ => totals.into_iter().chain([percent(pace::denial_rate(face))]).collect(),
+                _ => vec![units::count(admitted), units::count(denied), percent(pace::denial_rate(face))],
             };
         };
         let pace = Pace::of(seen, self.picture, before);
@@ -163,7 +160,7 @@ impl Writer<'_> {
         let [admitted, denied] = [each_second(|pace| pace.admitted), each_second(|pace| pace.denied)];
         match face {
             Face::Breaker { .. } => vec![denied],
-            _ => [admitted, denied, percent(pace.and_then(Pace::denial_rate))].into_iter().chain(totals).collect(),
+            _ => vec![admitted, denied, percent(pace.and_then(Pace::denial_rate))],
         }
     }
 
