@@ -78,7 +78,7 @@ impl Quotas {
         for _ in 0..PATIENCE {
             // Acquire: pairs with the release of `put`.
             let units = self.shared.units.load(Ordering::Acquire);
-            quota = read(&self.shared.defaults[Units::spare(units)]);
+            quota = quota_of(load(&self.shared.defaults[Units::spare(units)]));
             // Acquire: the load below is not before those above.
             fence(Ordering::Acquire);
             // Relaxed: ordered by the fence. The words are written again only after the next seven were named.
@@ -99,8 +99,8 @@ impl Quotas {
 
     /// The number of a quota that is known already.
     pub(super) fn number(&self, quota: &Quota) -> Option<u64> {
-        let known = &self.shared.known[..self.known()];
-        known.iter().position(|words| read(words).as_ref() == Some(quota)).map(number_of)
+        let (known, wanted) = (&self.shared.known[..self.known()], words_of(quota));
+        known.iter().position(|words| load(words) == wanted).map(number_of)
     }
 
     /// The number of a quota. Only under the lock, or by who makes the limiter.
@@ -144,9 +144,9 @@ fn write(words: &Words, quota: &Quota) {
     }
 }
 
-fn read(words: &Words) -> Option<Quota> {
+fn load(words: &Words) -> [u64; 3] {
     // Relaxed: read after the word that names them.
-    quota_of(words.each_ref().map(|word| word.load(Ordering::Relaxed)))
+    words.each_ref().map(|word| word.load(Ordering::Relaxed))
 }
 
 /// A quota as numbers.
@@ -157,4 +157,44 @@ pub(super) fn words_of(quota: &Quota) -> [u64; 3] {
 /// The quota that numbers from shared memory say, if they do.
 pub(super) fn quota_of([count, period_ns, burst]: [u64; 3]) -> Option<Quota> {
     Quota::from_parts(count, period_ns, u32::try_from(burst).ok()?)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn quota(count: u64) -> Quota {
+        Quota::new(count, std::time::Duration::from_secs(60)).unwrap()
+    }
+
+    fn units(count: u64) -> Units {
+        Units::new(1 << 20, count as u32)
+    }
+
+    #[test]
+    fn who_dies_while_changing_has_changed_nothing() {
+        let quotas = Quotas::in_room(&mut Room::of_process(false), quota(1), units(1)).unwrap();
+        for count in 2..20 {
+            // Killed before the store that names them: in the words of the next default, of the next number.
+            let present = Units::spare(quotas.shared.units.load(Ordering::Relaxed));
+            write(&quotas.shared.defaults[(present + 1) % DEFAULTS], &quota(99));
+            quotas.shared.defaults[(present + 1) % DEFAULTS][1].store(0, Ordering::Relaxed);
+            write(&quotas.shared.known[quotas.known()], &quota(99));
+            assert_eq!((quotas.default(), quotas.units().burst), (quota(count - 1), count as u32 - 1));
+            assert_eq!(quotas.number(&quota(99)), None);
+            // Who comes next finds all in order.
+            quotas.put(&quota(count), Units { id: quotas.add(&quota(count)), ..units(count) });
+            assert_eq!((quotas.default(), quotas.units().burst), (quota(count), count as u32));
+            assert_eq!(quotas.number(&quota(count)), Some((count - 1) % 8));
+        }
+    }
+
+    #[test]
+    fn more_quotas_than_there_are_numbers_share_the_last() {
+        let quotas = Quotas::in_room(&mut Room::of_process(false), quota(1), units(1)).unwrap();
+        let numbers: Vec<_> = (1..100).map(|count| quotas.add(&quota(count))).collect();
+        assert!(numbers[..KNOWN].iter().enumerate().all(|(place, number)| *number == place as u64 % 8));
+        assert!(numbers[KNOWN..].iter().all(|number| *number == 7));
+        assert_eq!((quotas.number(&quota(64)), quotas.number(&quota(65))), (Some(7), None));
+    }
 }
