@@ -5,18 +5,14 @@ They are Python because that is where waiting can be interrupted (Ctrl-C) and ca
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import functools
 import math
-import threading
 import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ._time import LONGEST_WAIT, sleep, sleep_async, timeout_seconds
+from ._parking import Deadline, Parked, Suspended
+from ._time import sleep, sleep_async, timeout_seconds
 from .errors import ConcurrencyLimitError, QueueClosedError, QueueEmptyError, QueueFullError, RateLimitedError
 
 if TYPE_CHECKING:
@@ -170,9 +166,9 @@ class _Patience:
 
 def push(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
     """BoundedQueue.push."""
-    deadline = _Deadline(timeout)
+    deadline = Deadline(timeout)
     while not queue.try_push(item):
-        with _Parked(queue._listen_push) as parked:
+        with Parked(queue._listen_push) as parked:
             if queue.try_push(item):
                 return
             in_time = parked.wait(deadline)
@@ -185,9 +181,9 @@ def push(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
 
 def pop(queue: BoundedQueue[T], timeout: Timeout) -> T:
     """BoundedQueue.pop."""
-    deadline = _Deadline(timeout)
+    deadline = Deadline(timeout)
     while (item := queue.try_pop(_NOTHING)) is _NOTHING:
-        with _Parked(queue._listen_pop) as parked:
+        with Parked(queue._listen_pop) as parked:
             item = queue.try_pop(_NOTHING)
             in_time = item is not _NOTHING or parked.wait(deadline)
         if item is not _NOTHING:
@@ -202,9 +198,9 @@ def pop(queue: BoundedQueue[T], timeout: Timeout) -> T:
 
 async def push_async(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
     """BoundedQueue.push_async."""
-    deadline = _Deadline(timeout)
+    deadline = Deadline(timeout)
     while not queue.try_push(item):
-        with _Suspended(queue._listen_push) as suspended:
+        with Suspended(queue._listen_push) as suspended:
             if queue.try_push(item):
                 return
             in_time = await suspended.wait(deadline)
@@ -216,9 +212,9 @@ async def push_async(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
 
 async def pop_async(queue: BoundedQueue[T], timeout: Timeout) -> T:
     """BoundedQueue.pop_async: nothing is awaited between the pop and the return, so a cancel takes no item along."""
-    deadline = _Deadline(timeout)
+    deadline = Deadline(timeout)
     while (item := queue.try_pop(_NOTHING)) is _NOTHING:
-        with _Suspended(queue._listen_pop) as suspended:
+        with Suspended(queue._listen_pop) as suspended:
             item = queue.try_pop(_NOTHING)
             in_time = item is not _NOTHING or await suspended.wait(deadline)
         if item is not _NOTHING:
@@ -243,8 +239,8 @@ async def iterate(queue: BoundedQueue[T]) -> AsyncIterator[T]:
 
 def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> ConcurrencyPermit:
     """ConcurrencyLimiter.acquire, where there is none at once."""
-    deadline = _Deadline(timeout)
-    with _Parked(limiter._wait) as parked:
+    deadline = Deadline(timeout)
+    with Parked(limiter._wait) as parked:
         while True:
             permit, pause = parked.listener.poll()
             if permit is not None:
@@ -259,8 +255,8 @@ async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | Non
     permit = limiter._at_once()
     if permit is not None:
         return permit
-    deadline = _Deadline(timeout)
-    with _Suspended(limiter._wait) as suspended:
+    deadline = Deadline(timeout)
+    with Suspended(limiter._wait) as suspended:
         while True:
             permit, pause = suspended.listener.poll()
             if permit is not None:
@@ -282,105 +278,3 @@ async def enter_permit(permit: ConcurrencyPermit) -> ConcurrencyPermit:
 async def exit_permit(permit: ConcurrencyPermit) -> None:
     """ConcurrencyPermit.__aexit__."""
     permit.release()
-
-
-class _Registered(Protocol):
-    def cancel(self) -> None: ...
-
-
-L = TypeVar("L", bound=_Registered)
-_Listen = Callable[[Callable[[], object]], L]
-
-
-class _Deadline:
-    __slots__ = ("_end",)
-
-    def __init__(self, timeout: float | timedelta | None) -> None:
-        seconds = timeout_seconds(timeout)
-        self._end = None if seconds is None else time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds left, at most LONGEST_WAIT."""
-        return LONGEST_WAIT if self._end is None else min(self._end - time.monotonic(), LONGEST_WAIT)
-
-    def passed(self) -> bool:
-        return self._end is not None and time.monotonic() >= self._end
-
-
-class _Parked(Generic[L]):
-    """A registered thread: a lock that the core releases. Waiting on it detaches, and Ctrl-C ends it."""
-
-    __slots__ = ("_listen", "_lock", "listener")
-
-    def __init__(self, listen: _Listen[L]) -> None:
-        self._listen = listen
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> _Parked[L]:
-        self._lock.acquire()
-        self.listener = self._listen(functools.partial(_unlock, self._lock))
-        return self
-
-    def wait(self, deadline: _Deadline, at_most: float = LONGEST_WAIT) -> bool:
-        """False once the deadline has passed, True when it is worth another try."""
-        left = min(deadline.left(), at_most)
-        return (left > 0 and self._lock.acquire(timeout=left)) or not deadline.passed()
-
-    def __exit__(self, *exc: object) -> None:
-        self.listener.cancel()
-
-
-def _unlock(lock: threading.Lock) -> None:
-    # Twice is once.
-    with contextlib.suppress(RuntimeError):
-        lock.release()
-
-
-class _Suspended(Generic[L]):
-    """A registered task: a future that the core completes through its own loop, from whichever thread."""
-
-    __slots__ = ("__weakref__", "_future", "_listen", "_loop", "listener")
-
-    def __init__(self, listen: _Listen[L]) -> None:
-        self._listen = listen
-        self._loop = asyncio.get_running_loop()
-        self._future = self._loop.create_future()
-
-    def __enter__(self) -> _Suspended[L]:
-        # Weakly: the collector cannot look into the core, which must not keep an abandoned task alive.
-        self.listener = self._listen(functools.partial(_wake, weakref.ref(self)))
-        return self
-
-    def wake(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._complete)
-        except RuntimeError:
-            # The loop is closed, its task will never run: leave the wake-up to the next waiter.
-            self.listener.cancel()
-
-    def _complete(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-    async def wait(self, deadline: _Deadline, at_most: float = LONGEST_WAIT) -> bool:
-        """As ``_Parked.wait``."""
-        left = min(deadline.left(), at_most)
-        if left <= 0:
-            return False
-        timer = self._loop.call_later(left, self._complete)
-        try:
-            await self._future
-        finally:
-            timer.cancel()
-        # For another wait on the same registration.
-        self._future = self._loop.create_future()
-        return not deadline.passed()
-
-    def __exit__(self, *exc: object) -> None:
-        self.listener.cancel()
-
-
-def _wake(waiter: weakref.ref[_Suspended[Any]]) -> None:
-    suspended = waiter()
-    if suspended is not None:
-        suspended.wake()
