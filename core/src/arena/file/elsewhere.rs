@@ -2,8 +2,9 @@
 
 use super::error::{ArenaError, ArenaErrorKind};
 use super::{Arena, ArenaFile, HostOptions};
+use std::path::Path;
 #[cfg(feature = "cli")]
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// There is none.
