@@ -3,7 +3,7 @@
 use super::error::{ArenaError, ArenaErrorKind};
 use super::layout::{OWNERS_AT, PROCESSES, STRIPES};
 use super::members::NoSlot;
-use super::{Arena, Member, MemberInfo, fork};
+use super::{Arena, Member, MemberInfo};
 use crate::sync::AtomicU64;
 
 impl Arena {
@@ -77,15 +77,13 @@ impl Arena {
 
     /// This process's mark, `used:1 | slot:8 | incarnation:24`; `None`: it has no slot.
     pub(crate) fn stripe_mark(&self) -> Option<u64> {
-        // In memory of one process everybody has the same slot, but threads of a parent do not live on in a child of fork.
-        let of_process = || Member { slot: 0, incarnation: fork::generation() & 0x00ff_ffff };
-        let member = if self.members.file().is_some() { self.member().ok()? } else { of_process() };
+        let member = self.member().ok()?;
         Some(1 << 32 | u64::from(member.slot & 0xff) << 24 | u64::from(member.incarnation))
     }
 
     /// Whether the process of that mark is gone; what its threads stored is seen.
     pub(crate) fn is_stripe_mark_gone(&self, mark: u64) -> bool {
         let member = Member { slot: (mark >> 24 & 0xff) as u16, incarnation: (mark & 0x00ff_ffff) as u32 };
-        if self.members.file().is_some() { !self.is_current(member) } else { Some(mark) != self.stripe_mark() }
+        !self.is_current(member)
     }
 }
