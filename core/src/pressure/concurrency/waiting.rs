@@ -12,7 +12,8 @@ use std::time::Duration;
 impl ConcurrencyLimiter {
     /// Blocks this thread for a permit, first come first served among those of this process who wait on this object; `None` after `timeout`
     /// (`None`: never gives up). A `try_acquire` may come in between. In a named scope, where another process's release wakes nobody
-    /// here, it also looks by itself after 1, 2, 4, 8, then every 10 ms; processes have no common line.
+    /// here, it also looks by itself after 1, 2, 4, 8, then every 10 ms; processes have no common line, and what
+    /// a process gives back mostly goes to its own waiters.
     pub fn acquire(&self, timeout: Option<Duration>) -> Option<ConcurrencyPermit> {
         if timeout == Some(Duration::ZERO) {
             return self.try_acquire();
