@@ -1,20 +1,18 @@
 //! Permits across processes: forked, killed, and waiting for one another.
 #![cfg(target_os = "linux")]
-#![allow(unsafe_code)] // fork, kill, waitpid and _exit
 
+mod children;
 #[path = "arena/support.rs"]
 #[allow(dead_code, reason = "shared with the arena's tests")]
 mod support;
 
-use std::time::{Duration, Instant};
+use children::{GENEROUS, child, kill, until, wait};
+use std::time::Duration;
 use support::Place;
 use tidegate::OnConflict;
 use tidegate::limit::Mode;
 use tidegate::pressure::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
 use tidegate::{Arena, Clock};
-
-/// Only a failing test waits for it.
-const GENEROUS: Duration = Duration::from_secs(60);
 
 fn config(limit: u32) -> ConcurrencyConfig {
     ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) }
@@ -28,40 +26,6 @@ fn host(place: &Place, limit: u32) -> ConcurrencyLimiter {
 /// All that are to be had.
 fn exhaust(limiter: &ConcurrencyLimiter) -> Vec<ConcurrencyPermit> {
     std::iter::from_fn(|| limiter.try_acquire()).collect()
-}
-
-/// Runs `body` in a child of fork, which ends with whether it was true.
-fn child(body: impl FnOnce() -> bool) -> libc::pid_t {
-    // SAFETY: the child runs `body`, which uses the limiter alone, and then ends.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "fork");
-    if pid == 0 {
-        let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
-        // SAFETY: ends the child without running the test harness's exit handlers.
-        unsafe { libc::_exit(if right { 0 } else { 1 }) };
-    }
-    pid
-}
-
-fn wait(pid: libc::pid_t) -> libc::c_int {
-    let mut status = -1;
-    // SAFETY: `status` is a valid place for the result.
-    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
-    status
-}
-
-fn kill(pid: libc::pid_t) {
-    // SAFETY: a child of this process that has not been waited for.
-    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
-    wait(pid);
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < GENEROUS, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Host scope in children of fork: shared state, and nothing of the parent's own.
 #![cfg(target_os = "linux")]
-#![allow(unsafe_code)] // fork, kill, waitpid and _exit
+#![allow(unsafe_code)] // Pipes, and the end of a child's child.
 
+mod children;
 #[path = "arena/support.rs"]
 #[allow(dead_code, reason = "shared with the arena's tests")]
 mod support;
 
+use children::{GENEROUS, child, kill, until, wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,50 +15,14 @@ use support::Place;
 use tidegate::limit::{BucketOptions, Mode};
 use tidegate::{Arena, OnConflict, TokenBucket};
 
-/// Only a failing test waits for it.
-const GENEROUS: Duration = Duration::from_secs(60);
-
 fn bucket(arena: &Arc<Arena>, name: &str) -> TokenBucket {
     let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
     TokenBucket::in_arena(arena, name, "1000/day".parse().expect("a quota"), options, OnConflict::Error)
         .expect("a bucket")
 }
 
-/// Runs `body` in a child of fork, which ends with whether it was true.
-fn child(body: impl FnOnce() -> bool) -> libc::pid_t {
-    // SAFETY: the child runs `body` and ends.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "fork");
-    if pid == 0 {
-        let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
-        // SAFETY: ends the child without running the test harness's exit handlers.
-        unsafe { libc::_exit(if right { 0 } else { 1 }) };
-    }
-    pid
-}
-
 fn ends_well(pid: libc::pid_t) {
-    let mut status = -1;
-    // SAFETY: `status` is a valid place for the result.
-    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
-    assert_eq!(status, 0, "exit status of the child");
-}
-
-fn kill(pid: libc::pid_t) {
-    let mut status = -1;
-    // SAFETY: a child of this process that has not been waited for; `status` is a valid place for the result.
-    unsafe {
-        assert_eq!(libc::kill(pid, libc::SIGKILL), 0);
-        assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < GENEROUS, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    assert_eq!(wait(pid), 0, "exit status of the child");
 }
 
 /// The slots of the living, by process.

@@ -192,3 +192,60 @@ fn own_path(descriptor: RawFd) -> [u8; 32] {
     path[start.len()..][..10 - at].copy_from_slice(&digits[at..]);
     path
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// The same file once more.
+    fn again(file: &LockFile) -> LockFile {
+        let path = format!("/proc/self/fd/{}", file.file.as_raw_fd());
+        LockFile::new(File::options().read(true).write(true).open(path).unwrap().into()).unwrap()
+    }
+
+    fn file() -> LockFile {
+        let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
+        LockFile::new(nix::sys::memfd::memfd_create(c"locks", flags).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_byte_has_one_holder_and_is_free_when_that_is_gone() {
+        let one = file();
+        let two = again(&one);
+        assert!(one.try_lock(7).unwrap() && !two.try_lock(7).unwrap() && two.try_lock(8).unwrap());
+        assert!(two.is_locked(7).unwrap() && !two.is_locked(9).unwrap());
+        let (done, waited) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                two.lock(7).unwrap();
+                done.send(()).unwrap();
+            });
+            assert!(waited.recv_timeout(Duration::from_millis(5)).is_err());
+            drop(one);
+            waited.recv().unwrap();
+        });
+        two.unlock(7).unwrap();
+        assert!(again(&two).try_lock(7).unwrap());
+    }
+
+    #[test]
+    fn opened_anew_in_place_it_holds_nothing() {
+        let one = file();
+        let two = again(&one);
+        assert!(one.try_lock(7).unwrap());
+        reopen(one.file.as_raw_fd());
+        assert!(one.is_whole() && two.try_lock(7).unwrap() && !one.try_lock(7).unwrap());
+    }
+
+    #[test]
+    fn paths_of_descriptors() {
+        for (descriptor, path) in [(0, "0"), (7, "7"), (1_023, "1023"), (RawFd::MAX, "2147483647")] {
+            let bytes = own_path(descriptor);
+            let text = std::ffi::CStr::from_bytes_until_nul(&bytes).unwrap().to_str().unwrap();
+            assert_eq!(text, format!("/proc/self/fd/{path}"));
+        }
+    }
+}

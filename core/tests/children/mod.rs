@@ -1,0 +1,43 @@
+//! Children of fork, for tests.
+#![allow(unsafe_code)] // fork, kill, waitpid and _exit
+
+use std::time::{Duration, Instant};
+
+/// Only a failing test waits for it.
+pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
+
+/// Runs `body` in a child of fork, which ends with whether it was true.
+pub(crate) fn child(body: impl FnOnce() -> bool) -> libc::pid_t {
+    // SAFETY: the child runs `body` and ends.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
+        // SAFETY: ends the child without running the test harness's exit handlers.
+        unsafe { libc::_exit(if right { 0 } else { 1 }) };
+    }
+    pid
+}
+
+/// Its exit status, once it has ended.
+pub(crate) fn wait(pid: libc::pid_t) -> libc::c_int {
+    let mut status = -1;
+    // SAFETY: `status` is a valid place for the result.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    status
+}
+
+/// kill -9.
+pub(crate) fn kill(pid: libc::pid_t) {
+    // SAFETY: a child of this process that has not been waited for.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    wait(pid);
+}
+
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < GENEROUS, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
