@@ -6,7 +6,7 @@ use crate::errors::{self, circuit_open, config, from_core, wrong_type};
 use crate::permit::Permit;
 use crate::python::Function;
 use crate::scope::{Asked, Place};
-use crate::views::{BreakerStats, Event, state_name};
+use crate::views::{BreakerStats, Event};
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::exceptions::{PyException, PyTypeError};
@@ -307,7 +307,7 @@ impl CircuitBreaker {
     /// "closed", "open", "half_open", "forced_open", "disabled" or "metrics_only".
     #[getter]
     fn state(&self) -> &'static str {
-        state_name(self.core.state())
+        self.core.state().name()
     }
 
     /// Seconds until a probe may be tried: 0 when calls pass, `math.inf` while forced open.
@@ -355,7 +355,7 @@ impl CircuitBreaker {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let core = &slf.get().core;
-        Ok(format!("{}({:?}, state={:?})", slf.get_type().name()?, core.name(), state_name(core.state())))
+        Ok(format!("{}({:?}, state={:?})", slf.get_type().name()?, core.name(), core.state().name()))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

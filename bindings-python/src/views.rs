@@ -2,34 +2,7 @@
 
 use crate::args::seconds;
 use pyo3::prelude::*;
-use tidegate::breaker::{self as core, EventKind, State};
-
-pub(crate) fn state_name(state: State) -> &'static str {
-    match state {
-        State::Closed => "closed",
-        State::Open => "open",
-        State::HalfOpen => "half_open",
-        State::ForcedOpen => "forced_open",
-        State::Disabled => "disabled",
-        State::MetricsOnly => "metrics_only",
-        _ => "unknown",
-    }
-}
-
-fn kind_name(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Closed => "closed",
-        EventKind::Opened => "opened",
-        EventKind::HalfOpened => "half_opened",
-        EventKind::ForcedOpen => "forced_open",
-        EventKind::Disabled => "disabled",
-        EventKind::MetricsOnly => "metrics_only",
-        EventKind::ProbeSucceeded => "probe_succeeded",
-        EventKind::ProbeFailed => "probe_failed",
-        EventKind::ProbeLost => "probe_lost",
-        _ => "unknown",
-    }
-}
+use tidegate::breaker as core;
 
 /// A look at a breaker.
 #[pyclass(frozen, eq, get_all, module = "tidegate")]
@@ -97,7 +70,7 @@ impl Event {
 impl From<core::BreakerStats> for BreakerStats {
     fn from(core: core::BreakerStats) -> Self {
         Self {
-            state: state_name(core.state),
+            state: core.state.name(),
             calls: core.calls,
             failed: core.failed,
             slow: core.slow,
@@ -112,6 +85,6 @@ impl From<core::BreakerStats> for BreakerStats {
 
 impl From<core::Event> for Event {
     fn from(core: core::Event) -> Self {
-        Self { seq: core.seq, kind: kind_name(core.kind), at: seconds(core.at_ns) }
+        Self { seq: core.seq, kind: core.kind.name(), at: seconds(core.at_ns) }
     }
 }
