@@ -15,7 +15,8 @@ const PLAN = Symbol('tidegate.plan');
 function routePlan(own, common) {
   if (own === undefined) return undefined;
   if (own === false) return new Plan([]);
-  const { limits } = readOptions(own, 'config.tidegate');
+  const { limits, concurrency } = readOptions(own, 'config.tidegate');
+  if (concurrency !== undefined) throw check.valueError('concurrency: it is one for all routes; give it where the plugin is registered');
   const names = limits.map(({ name }) => name);
   return new Plan([...limits, ...common.filter(({ name }) => !names.includes(name))]);
 }
