@@ -1,6 +1,7 @@
 // What is measured: by row and contender, a function that makes `n` calls (a promise where the contender is async).
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { flexibleCluster, inHostScope } from './host.mjs';
 
 const require = createRequire(import.meta.url);
 
@@ -26,9 +27,9 @@ class NaiveBucket {
 // Admits every call of a run: a bucket that denies does less.
 const RATE = 1e8;
 const BURST = 2 ** 32 - 1;
-const tidegateBucket = async () => {
+const tidegateBucket = async (place = {}) => {
   const { TokenBucket } = await import('tidegate');
-  return () => new TokenBucket({ rate: RATE, burst: BURST });
+  return () => new TokenBucket({ rate: RATE, burst: BURST, ...place });
 };
 const naiveBucket = async () => () => new NaiveBucket(RATE, BURST);
 
@@ -143,6 +144,14 @@ const bareCall = async () => async (n) => {
   for (let i = 0; i < n; i += 1) await work(i);
 };
 
+const concurrencyPermits = async (place = {}) => {
+  const { ConcurrencyLimiter } = await import('tidegate');
+  const limiter = new ConcurrencyLimiter({ limit: 10, ...place });
+  return (n) => {
+    for (let i = 0; i < n; i += 1) limiter.tryAcquire().release();
+  };
+};
+
 const tidegatePermit = async () => {
   const { CircuitBreaker } = await import('tidegate');
   const breaker = new CircuitBreaker('bench');
@@ -210,5 +219,26 @@ export const ROWS = [
     contenders: { tidegate: tidegateCall, opossum, 'the call alone': bareCall },
   },
   { work: 'breaker, acquire + success', floor: 'raw N-API call', targets: [], contenders: { tidegate: tidegatePermit, 'raw N-API call': rawCall } },
+  {
+    work: 'token bucket, one for all processes of the machine',
+    floor: 'raw N-API call',
+    targets: [{ of: 'process scope', most: 1.1 }],
+    contenders: {
+      tidegate: buckets(1, inHostScope(tidegateBucket)),
+      'process scope': buckets(1, () => tidegateBucket()),
+      'rate-limiter-flexible cluster': flexibleCluster,
+      'raw N-API call': rawCall,
+    },
+  },
+  {
+    work: 'concurrency limit, tryAcquire + release, one for all processes',
+    floor: 'raw N-API call',
+    targets: [{ of: 'process scope', most: 1.1 }],
+    contenders: {
+      tidegate: inHostScope(concurrencyPermits),
+      'process scope': () => concurrencyPermits(),
+      'raw N-API call': rawCall,
+    },
+  },
   { work: 'queue, tryPush + tryPop', floor: 'raw N-API call', targets: [], contenders: { tidegate: tidegateQueue, 'raw N-API call': rawCall } },
 ];
