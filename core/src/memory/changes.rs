@@ -1,8 +1,11 @@
 //! The lock under which a limit's quota changes: never on the way of a decision.
 
 use crate::ConfigError;
+#[cfg(loom)]
 use crate::sync::{Mutex, MutexGuard};
 
+#[cfg(not(loom))]
+use crate::arena::fork::{ForkGuard as MutexGuard, ForkLock as Mutex};
 #[cfg(not(loom))]
 use crate::arena::{Arena, Held};
 #[cfg(not(loom))]
@@ -42,8 +45,12 @@ impl Changes {
     /// Errors: `arena` where the system refuses its lock.
     pub(crate) fn lock(&self) -> Result<Turn<'_>, ConfigError> {
         match self {
-            // A panic under the lock leaves a quota that was either changed or not: both are fine to go on with.
+            // A panic under the lock, or a fork while another thread held it, leaves a quota that was either changed or not: both are
+            // fine to go on with.
+            #[cfg(loom)]
             Self::Process(lock) => Ok(Turn::Process(lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner))),
+            #[cfg(not(loom))]
+            Self::Process(lock) => Ok(Turn::Process(lock.lock())),
             #[cfg(not(loom))]
             Self::Arena(arena) => match arena.lock() {
                 Ok(held) => Ok(Turn::Arena(held)),
