@@ -41,6 +41,8 @@ const PRIMITIVES = {
   },
 };
 
+const counts = (object) => ({ ...object.stats(), retryAfterMs: undefined });
+
 describe('a named scope', () => {
   for (const [primitive, { make, use }] of Object.entries(PRIMITIVES)) {
     it(`makes one ${primitive} of all that have a name`, () => {
@@ -48,6 +50,7 @@ describe('a named scope', () => {
       const [one, same, other] = ['a', 'a', 'b'].map((name) => make({ scope, name }));
       use(one);
       assert.equal(use(same), false, 'the same');
+      assert.deepEqual(counts(one), counts(same), 'what one counts, all do');
       assert.equal(use(other), true, 'another');
       assert.equal(use(make({ scope: `process:${fresh()}`, name: 'a' })), true, 'in another arena');
     });
