@@ -1,7 +1,7 @@
 // What is measured: by row and contender, a function that makes `n` calls (a promise where the contender is async).
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { flexibleCluster, inHostScope } from './host.mjs';
+import { inHostScope } from './host.mjs';
 
 const require = createRequire(import.meta.url);
 
@@ -220,18 +220,17 @@ export const ROWS = [
   },
   { work: 'breaker, acquire + success', floor: 'raw N-API call', targets: [], contenders: { tidegate: tidegatePermit, 'raw N-API call': rawCall } },
   {
-    work: 'token bucket, one for all processes of the machine',
+    work: 'token bucket in host scope',
     floor: 'raw N-API call',
     targets: [{ of: 'process scope', most: 1.1 }],
     contenders: {
       tidegate: buckets(1, inHostScope(tidegateBucket)),
       'process scope': buckets(1, () => tidegateBucket()),
-      'rate-limiter-flexible cluster': flexibleCluster,
       'raw N-API call': rawCall,
     },
   },
   {
-    work: 'concurrency limit, tryAcquire + release, one for all processes',
+    work: 'concurrency limit in host scope, tryAcquire + release',
     floor: 'raw N-API call',
     targets: [{ of: 'process scope', most: 1.1 }],
     contenders: {
