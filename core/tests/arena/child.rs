@@ -1,24 +1,18 @@
 //! Other processes: this test binary again, told what to do by its environment and its standard input.
 
+use crate::speaking::{Speaking, say};
 use crate::support::bucket;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
-use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use tidegate::Arena;
 use tidegate::arena::HostOptions;
 
 const TOLD: &str = "TIDEGATE_TEST_TOLD";
-/// What a child says begins so: the test harness prints lines of its own.
-const SAYS: &str = "child: ";
 
 /// A process that opens an arena.
-pub(crate) struct Other {
-    child: Child,
-    said: Lines<BufReader<ChildStdout>>,
-    input: ChildStdin,
-}
+pub(crate) struct Other(Speaking);
 
 impl Other {
     /// Starts it. `user`: the user and group to become. It waits for a line before it does anything.
@@ -53,19 +47,8 @@ impl Other {
         let path = options.path.as_ref().map_or("", |path| path.to_str().expect("a path"));
         let group = options.group.as_deref().unwrap_or("");
         let capacity = options.capacity.unwrap_or(0);
-        let mut child = command
-            .args(["--exact", "child::another_process", "--nocapture"])
-            .env(TOLD, format!("{uid}|{gid}|{path}|{}|{group}|{capacity}", options.name))
-            .env_remove("TIDEGATE_DIR")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process");
-        let said = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let input = child.stdin.take().expect("its input");
-        let mut other = Self { child, said, input };
-        assert_eq!(other.hear(), "ready");
-        other
+        command.env(TOLD, format!("{uid}|{gid}|{path}|{}|{group}|{capacity}", options.name));
+        Self(Speaking::start(command, "child::another_process"))
     }
 
     /// Starts it and has it open the arena; what it says of that.
@@ -76,43 +59,26 @@ impl Other {
     }
 
     pub(crate) fn tell(&mut self, what: &str) {
-        writeln!(self.input, "{what}").expect("it listens");
+        self.0.tell(what);
     }
 
     /// What it says next.
     pub(crate) fn hear(&mut self) -> String {
-        let said = self.said.by_ref().map(|line| line.expect("a line"));
-        let mut ours = said.filter_map(|line| line.split_once(SAYS).map(|(_, rest)| rest.to_owned()));
-        ours.next().expect("it lives and speaks")
+        self.0.hear()
     }
 
     pub(crate) fn ask(&mut self, what: &str) -> String {
-        self.tell(what);
-        self.hear()
+        self.0.ask(what)
     }
 
     /// kill -9.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("its end");
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub(crate) fn kill(self) {
+        self.0.kill();
     }
 }
 
 fn this_program() -> PathBuf {
     std::env::current_exe().expect("this program")
-}
-
-fn say(what: &str) {
-    // One write: the harness writes to the same place.
-    let line = format!("{SAYS}{what}\n");
-    std::io::stdout().write_all(line.as_bytes()).expect("a listener");
 }
 
 /// What the processes run that tests start; nothing when it is run as a test.

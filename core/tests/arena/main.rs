@@ -12,4 +12,5 @@ mod opening;
 mod owners;
 mod racing;
 mod space;
+mod speaking;
 mod support;

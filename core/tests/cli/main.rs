@@ -5,6 +5,8 @@ mod damage;
 mod looking;
 mod operating;
 mod removing;
+#[path = "../arena/speaking.rs"]
+mod speaking;
 #[path = "../arena/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod support;

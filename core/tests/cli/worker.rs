@@ -1,8 +1,8 @@
 //! Another process with objects in an arena: this test binary again, told what to do by its standard input.
 
+use crate::speaking::{Speaking, say};
 use crate::support::Place;
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use tidegate::breaker::Outcome;
 use tidegate::limit::{BucketOptions, LimiterConfig};
@@ -12,57 +12,29 @@ use tidegate::{
 };
 
 const TOLD: &str = "TIDEGATE_TEST_WORKER";
-const SAYS: &str = "worker: ";
 
-pub(crate) struct Worker {
-    child: Child,
-    said: Lines<BufReader<ChildStdout>>,
-    input: ChildStdin,
-}
+pub(crate) struct Worker(Speaking);
 
 impl Worker {
     /// In the arena "orders", with one object of each kind.
     pub(crate) fn start(place: &Place) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "worker::another_process", "--nocapture"])
-            .env(TOLD, place.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process");
-        let said = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let input = child.stdin.take().expect("its input");
-        let mut worker = Self { child, said, input };
-        worker.hear();
-        worker
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.env(TOLD, place.path());
+        Self(Speaking::start(command, "worker::another_process"))
     }
 
     /// Has it do one thing, and waits until it is done.
     pub(crate) fn tell(&mut self, what: &str) {
-        writeln!(self.input, "{what}").expect("it listens");
-        self.hear();
-    }
-
-    fn hear(&mut self) {
-        let ours = |line: std::io::Result<String>| line.expect("a line").contains(SAYS);
-        assert!(self.said.any(ours), "it lives and speaks");
+        assert_eq!(self.0.ask(what), "done");
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.0.id()
     }
 
     /// kill -9.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("its end");
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub(crate) fn kill(self) {
+        self.0.kill();
     }
 }
 
@@ -95,9 +67,7 @@ fn another_process() {
     let mut options = tidegate::arena::HostOptions::new("orders");
     options.path = Some(path.into());
     let Objects { everyone, users, payments, database } = Objects::open(&Arena::open(&options).expect("the arena"));
-    // One write: the harness writes to the same place.
-    let say = || std::io::stdout().write_all(format!("{SAYS}done\n").as_bytes()).expect("a listener");
-    say();
+    say("ready");
     for line in std::io::stdin().lines() {
         match line.expect("a line").as_str() {
             "take 3" => assert!(everyone.try_acquire(3)),
@@ -111,6 +81,6 @@ fn another_process() {
             "hold 2" => assert!((0..2).all(|_| database.try_acquire().is_some())),
             other => panic!("{other}"),
         }
-        say();
+        say("done");
     }
 }
