@@ -587,7 +587,7 @@ export type ArenaErrorKind =
   | 'removed'
   | 'system';
 
-/** An arena, or an object in it, could not be opened (`TIDEGATE_ARENA`): the message says what is wrong and how to mend it. */
+/** An arena, or an object in it, could not be opened (`ERR_TIDEGATE_ARENA`): the message says what is wrong and how to mend it. */
 export class ArenaError extends TidegateError {
   constructor(message?: string, kind?: ArenaErrorKind);
   readonly kind: ArenaErrorKind;

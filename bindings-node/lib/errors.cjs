@@ -56,7 +56,7 @@ class ConcurrencyLimitError extends RefusedError {
 
 class ArenaError extends TidegateError {
   constructor(message = 'the arena cannot be opened', kind = 'system') {
-    super(message, 'TIDEGATE_ARENA');
+    super(message, 'ERR_TIDEGATE_ARENA');
     this.kind = kind;
   }
 }

@@ -92,7 +92,7 @@ describe('a conflict', () => {
     const first = new TokenBucket({ rate: '5/hour', ...where });
     assert.throws(() => new TokenBucket({ rate: '6/hour', ...where }), (error) => {
       assert.ok(error instanceof ArenaError && error instanceof TidegateError);
-      assert.deepEqual([error.name, error.kind, error.code], ['ArenaError', 'settings', 'TIDEGATE_ARENA']);
+      assert.deepEqual([error.name, error.kind, error.code], ['ArenaError', 'settings', 'ERR_TIDEGATE_ARENA']);
       assert.match(error.message, /"a".*5.*6/s);
       return true;
     });
@@ -156,7 +156,7 @@ describe('a wrong place', () => {
   it('is found by the core where only it can know', { skip }, () => {
     const bucket = (scope) => () => new TokenBucket({ rate: '1/s', name: 'a', scope });
     assert.throws(bucket(new HostScope(fresh(), { capacity: 5 })), { ...value, message: /capacity/ });
-    assert.throws(bucket(new HostScope(fresh(), { path: '/proc' })), { name: 'ArenaError', code: 'TIDEGATE_ARENA' });
+    assert.throws(bucket(new HostScope(fresh(), { path: '/proc' })), { name: 'ArenaError', code: 'ERR_TIDEGATE_ARENA' });
     assert.throws(bucket(new HostScope(fresh(), { group: 'no-such-group-here' })), /no-such-group-here/);
     const full = new HostScope(fresh(), { capacity: 2 ** 20 });
     assert.throws(

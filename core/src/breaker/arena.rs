@@ -62,7 +62,8 @@ fn shape(config: &BreakerConfig) -> String {
         0 => String::new(),
         shift => format!(", probe leases in units of {} ms", 1_u64 << shift),
     };
-    format!("{window}, {} probes{leases}", config.probes)
+    let probes = if config.probes == 1 { "1 probe".to_owned() } else { format!("{} probes", config.probes) };
+    format!("{window}, {probes}{leases}")
 }
 
 fn words(config: &BreakerConfig) -> [u64; 13] {
