@@ -210,7 +210,11 @@ impl Arena {
             born_ns: load(&record.born_ns).min(self.clock().now()),
             apply,
         };
-        let object = build(&mut plan)?;
+        let object = build(&mut plan).map_err(|error| match error.field() {
+            // Its room is the record's: it is as large as the object, or the record is wrong.
+            "capacity" => self.foreign("a record has not the size of its object"),
+            _ => error.into(),
+        })?;
         if plan.room.next() != end {
             return Err(self.foreign("a record has not the size of its object"));
         }
