@@ -57,6 +57,7 @@ mod real {
 
     /// From here on whole pages are taken from the system, which gives them zeroed and only as they are touched.
     const PAGES_FROM: usize = 128 << 10;
+    const LINE: usize = 64;
 
     /// A slice of state, and what keeps its memory.
     pub(crate) struct Cells<T> {
@@ -90,7 +91,8 @@ mod real {
                 let first = NonNull::new(map.as_ptr().cast_mut().cast()).ok_or_else(|| no_memory::<T>(len, "null"))?;
                 return Ok(Self { first, len, keep: Keep::Pages(map) });
             }
-            let layout = Layout::from_size_align(size, align_of::<T>().max(64))
+            // Whole cache lines: what others write must not share one with it.
+            let layout = Layout::from_size_align(size.next_multiple_of(LINE), align_of::<T>().max(LINE))
                 .map_err(|error| no_memory::<T>(len, &error.to_string()))?;
             // SAFETY: the layout's size is not zero: `len.max(1)` of a type that holds at least one atomic.
             let bytes = unsafe { alloc_zeroed(layout) };
