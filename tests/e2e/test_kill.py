@@ -17,7 +17,7 @@ from typing import Any
 from conftest import wait_until
 from victim import KEYS, objects
 
-KILLS = int(os.environ.get("TIDEGATE_KILLS", "200"))
+KILLS = int(os.environ.get("TIDEGATE_KILLS", "1000"))
 LIVE = 6
 SEED = int(os.environ.get("TIDEGATE_SEED", "20261122"))
 
