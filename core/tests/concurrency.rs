@@ -1,10 +1,11 @@
 //! What the concurrency limiter promises, rule by rule.
 
+mod bell;
+
+use bell::Bell;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tidegate::arena::ArenaErrorKind;
 use tidegate::limit::Mode;
@@ -28,27 +29,6 @@ fn limiters(config: ConcurrencyConfig) -> [ConcurrencyLimiter; 2] {
 /// All that are to be had.
 fn exhaust(limiter: &ConcurrencyLimiter) -> Vec<ConcurrencyPermit> {
     std::iter::from_fn(|| limiter.try_acquire()).collect()
-}
-
-/// A waker that counts its calls.
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Bell {
-    fn new() -> (Arc<Self>, Waker) {
-        let bell = Arc::new(Self::default());
-        (bell.clone(), bell.into())
-    }
-
-    fn rung(&self) -> usize {
-        self.0.load(SeqCst)
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
 }
 
 #[test]

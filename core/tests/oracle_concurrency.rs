@@ -1,16 +1,16 @@
 //! The concurrency limiter against its model, under random operations, those of waiters too.
 
+mod bell;
 #[path = "subject/concurrency.rs"]
 mod concurrency;
 #[path = "subject/pair.rs"]
 mod pair;
 
+use bell::Bell;
 use concurrency::{CoreLimiter, InArena};
 use pair::Pair;
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Wake;
 use tidegate::limit::Mode;
 use tidegate::pressure::{ConcurrencyConfig, ConcurrencyListener, ConcurrencyPermit};
 use tidegate::{Arena, ConcurrencyLimiter, ManualClock, OnConflict};
@@ -58,14 +58,6 @@ fn play<C: Subject<Config = Config, Op = Op, Answer = <ModelLimiter as Subject>:
     Ok(())
 }
 
-struct Bell(AtomicUsize);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -105,9 +97,9 @@ proptest! {
                     prop_assert!(model.release(ours) && core.release(theirs));
                 }
                 4 => {
-                    let bell = Arc::new(Bell(AtomicUsize::new(0)));
+                    let (bell, waker) = Bell::new();
                     // Whoever is there at once is served before the waker is needed, if nobody waits.
-                    let listener = core.listen(&bell.clone().into());
+                    let listener = core.listen(&waker);
                     line.push((model.wait(), listener, bell));
                 }
                 5 if !line.is_empty() => {
@@ -127,7 +119,7 @@ proptest! {
                 _ => {}
             }
             prop_assert_eq!(model.in_use(), core.in_use() as usize);
-            prop_assert!(line.iter().all(|(_, _, bell)| bell.0.load(SeqCst) <= 1));
+            prop_assert!(line.iter().all(|(_, _, bell)| bell.rung() <= 1));
         }
         for (waiter, mut listener, _) in line {
             let (ours, theirs) = (model.take(waiter), listener.take());

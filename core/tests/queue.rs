@@ -1,11 +1,14 @@
 //! What the bounded queue promises, rule by rule.
 
+mod bell;
+
+use bell::Bell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 use tidegate::pressure::{BoundedQueue, Interest, Listener, OnFull, PopError, PushError, PushErrorKind, QueueConfig};
@@ -20,27 +23,6 @@ fn plain(capacity: usize) -> QueueConfig {
 
 fn queue<T>(config: QueueConfig) -> BoundedQueue<T> {
     BoundedQueue::with_clock(config, ManualClock::new(0).into()).unwrap()
-}
-
-/// A waker that counts its calls.
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Bell {
-    fn new() -> (Arc<Self>, Waker) {
-        let bell = Arc::new(Self::default());
-        (bell.clone(), bell.into())
-    }
-
-    fn rung(&self) -> usize {
-        self.0.load(SeqCst)
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
 }
 
 fn refused<T>(result: Result<Option<T>, PushError<T>>) -> (PushErrorKind, T) {

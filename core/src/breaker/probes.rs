@@ -1,8 +1,8 @@
 //! The probe slots of the half-open state, one word each, and the verdict that they give.
 //!
 //! `generation:16 | status:2 | failed:1 | slow:1 | nonce:4 | owner:16 | deadline:24`, high to low: the lease and its holder are
-//! one exchange. A slot of another generation is free. Done and lost are final within a generation, and the verdict rests on them alone: whoever looks comes to the same
-//! one, so anyone may finish for a reporter that was killed.
+//! one exchange. A slot of another generation is free. Done and lost are final within a generation, and the verdict rests on
+//! them alone: whoever looks comes to the same one, so anyone may finish for a reporter that was killed.
 
 use super::memory::Words;
 use super::owners::Owner;
