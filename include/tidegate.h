@@ -14,19 +14,29 @@
  *   is the exception: it must be the last call on its handle.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
- * - Values. Permits and tickets are two uint64_t passed by value, a tier is a few more; nothing needs to be freed.
+ *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding is zero.
+ * - Values. Permits and tickets are two uint64_t passed by value, a tier is a few more; nothing needs to be freed. A permit is
+ *   used up once it was reported or given back, and void once its object was reset or reclaimed it: either way it does nothing
+ *   any more, and a call says so (TG_NOT_HELD) or ignores it, as told there.
  * - Keys. A pointer to any bytes and how many: empty, long, with NUL, all are keys. NULL with length 0 is the empty key.
  * - Enums. They are passed in as int32_t, and an unknown value is an error.
  * - Time. Nanoseconds in uint64_t; UINT64_MAX (TG_NEVER) is "never", or as a timeout "for ever". Each operation that looks
  *   at the clock has a form ending in _at that takes the time instead: any epoch, but one clock per object.
  * - NULL. An argument that must not be NULL gives TG_NULL, never a crash; *_free(NULL) does nothing. A pointer that is not
  *   NULL must be good, and a text must end with NUL: no library can check that.
+ * - Memory. A size that a caller sets and the system cannot give is TG_NO_MEMORY, and nothing was made. Small allocations that
+ *   every program needs (a handle, an error's text) end the process when they fail, as Rust's do.
+ * - Cancellation. No call is a cancellation point: a thread cancelled with pthread_cancel() inside one, a waiting one too, goes
+ *   on to its end, and the request stays pending. Threads of PTHREAD_CANCEL_ASYNCHRONOUS must not call anything here.
+ * - Signals. No call is async-signal-safe, none installs a handler, blocks a signal or ends early because of one.
+ * - errno. Calls may change it and never report by it.
  * - Panics. A bug inside becomes TG_PANIC, never an abort or an unwinding through your frames.
  * - Scope. An object lives in memory of its own, or under a name in an arena (the arena of its config): threads and processes
  *   that open the same name in the same arena share it.
  * - Fork. After fork() the objects of the child are copies of their own; those in an arena of the machine stay shared, and
  *   permits belong to the process that acquired them.
- * - Change. A function never changes its meaning; a new meaning gets a new name.
+ * - Change. A function never changes its meaning; a new meaning gets a new name. The soname carries MAJOR.MINOR while MAJOR is
+ *   0, then MAJOR: under one soname functions, values and fields are only added.
  *
  * Each function says who owns what (Ownership), what threads may do (Thread safety), which errors it gives (Errors, status
  * < 0) and since which version it exists (Since). TG_PANIC can come from every call and is not listed.
@@ -146,6 +156,10 @@ enum tg_status
      * Error: the buffer is too small; *length tells what the text needs, without its NUL.
      */
     TG_BUFFER = -12,
+    /**
+     * Error: the memory that a size asks for cannot be had.
+     */
+    TG_NO_MEMORY = -13,
     /**
      * Error: this system has no arenas that processes share (Linux has).
      */
@@ -1098,7 +1112,7 @@ typedef struct {
      */
     uint64_t period_ns;
     /**
-     * The most tokens at once, 1 .. 2^32 - 1; TG_BURST_OF_RATE: the count of the rate. Windows and logs have none.
+     * The most tokens at once, 1 .. 1,048,576; TG_BURST_OF_RATE: the count of the rate. Windows and logs have none.
      */
     uint64_t burst;
     /**
@@ -1969,7 +1983,8 @@ tg_status tg_concurrency_new(const tg_concurrency_config *config,
                              tg_concurrency **concurrency);
 
 /**
- * Frees a concurrency limit; NULL is fine. Permits still out are void; in an arena they stay taken until this process ends.
+ * Frees a concurrency limit; NULL is fine. Permits still out are void with it; those of an arena stay
+ * held until they are given back through another handle of this process, or the process ends.
  *
  * Ownership: takes concurrency.
  * Thread safety: no other call may be using or waiting on concurrency, now or later.
@@ -2690,8 +2705,8 @@ tg_status tg_limiter_quota(const tg_limiter *limiter, tg_quota *quota);
  *
  * Ownership: *queue is the caller's, to be freed with tg_queue_free(). Borrows config and all it points to.
  * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_CONFLICT (low not below
- * high), TG_UNKNOWN_VALUE (on_full). *queue is then not written.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low
+ * not below high), TG_UNKNOWN_VALUE (on_full). *queue is then not written.
  * Since: 0.1
  */
 tg_status tg_queue_new(const tg_queue_config *config,

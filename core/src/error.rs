@@ -12,6 +12,8 @@ pub enum ConfigErrorKind {
     Syntax,
     /// Two settings that exclude each other, or one that needs another.
     Conflict,
+    /// The memory that a size asks for cannot be had.
+    NoMemory,
 }
 
 /// A wrong argument: which one, what was wrong, what is allowed, and how to mend it.
@@ -33,6 +35,12 @@ impl ConfigError {
 
     pub(crate) fn syntax(field: &'static str, message: impl Into<String>) -> Self {
         Self::new(ConfigErrorKind::Syntax, field, message)
+    }
+
+    pub(crate) fn no_memory(field: &'static str, len: usize, size: usize, why: &str) -> Self {
+        let message =
+            format!("no memory for {len} x {size} bytes ({why}); give a smaller one, or the process more memory");
+        Self::new(ConfigErrorKind::NoMemory, field, message)
     }
 
     /// The kind of mistake.

@@ -7,6 +7,8 @@ mod sync;
 #[cfg(not(loom))]
 pub mod arena;
 pub mod breaker;
+#[doc(hidden)] // For the C binding, which has threads that are cancelled.
+pub mod cancellation;
 #[cfg(all(feature = "cli", not(loom)))]
 pub mod cli;
 pub mod clock;

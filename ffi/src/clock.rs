@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use crate::handle::{Handle, In, Out};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::status::{Failure, tg_status};
 use std::time::Duration;
 use tg_status::{TG_NOT_MANUAL, TG_OK};
@@ -48,7 +48,7 @@ pub(crate) fn clock_or_monotonic(clock: &In<tg_clock>) -> Clock {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_monotonic_new(clock: Out<*mut tg_clock>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         clock.require("clock")?;
         clock.give(tg_clock::of(Clock::monotonic()));
         Ok(TG_OK)
@@ -64,7 +64,7 @@ pub extern "C" fn tg_clock_monotonic_new(clock: Out<*mut tg_clock>) -> tg_status
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_manual_new(start_ns: u64, clock: Out<*mut tg_clock>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         clock.require("clock")?;
         let manual = ManualClock::new(start_ns);
         clock.give(tg_clock { clock: Clock::from(&manual), manual: Some(manual) });
@@ -80,7 +80,7 @@ pub extern "C" fn tg_clock_manual_new(start_ns: u64, clock: Out<*mut tg_clock>) 
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_free(clock: Out<tg_clock>) {
-    guard(|| {
+    guard_system(|| {
         clock.free();
         Ok(TG_OK)
     });

@@ -28,7 +28,7 @@ pub struct tg_decision {
     pub delay_ns: u64,
 }
 
-versioned!(tg_decision, first = 40, last = delay_ns);
+versioned!(tg_decision, first = 40, fields = [allowed, limit, remaining, retry_after_ns, reset_after_ns, delay_ns]);
 
 /// A decision that C hands back: its bool may be any byte.
 #[derive(Clone, Copy, Default)]
@@ -43,7 +43,12 @@ struct Given {
     delay_ns: u64,
 }
 
-versioned!(Given, first = 40, last = delay_ns, name = "tg_decision");
+versioned!(
+    Given,
+    first = 40,
+    fields = [allowed, limit, remaining, retry_after_ns, reset_after_ns, delay_ns],
+    name = "tg_decision"
+);
 // SAFETY: numbers only.
 unsafe impl Settings for Given {}
 

@@ -3,8 +3,9 @@
 use crate::status::{Answer, Failure, tg_status};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use tidegate_core::cancellation::CancellationOff;
 
-/// Runs the body of an exported function.
+/// Runs the body of an exported function that makes no system call: a thread may be cancelled in none of it.
 #[inline]
 pub(crate) fn guard(body: impl FnOnce() -> Answer) -> tg_status {
     // AssertUnwindSafe: state that the body shares is the core's, made of atomics that hold between any two steps.
@@ -13,6 +14,12 @@ pub(crate) fn guard(body: impl FnOnce() -> Answer) -> tg_status {
         Ok(Err(failure)) => failure.record(),
         Err(payload) => Failure::new(tg_status::TG_PANIC, describe(payload)).record(),
     }
+}
+
+/// [`guard`] for what may make system calls: see [`CancellationOff`].
+pub(crate) fn guard_system(body: impl FnOnce() -> Answer) -> tg_status {
+    let _off = CancellationOff::new();
+    guard(body)
 }
 
 #[cold]

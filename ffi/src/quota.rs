@@ -37,7 +37,7 @@ pub struct tg_quota {
     pub burst: u64,
 }
 
-versioned!(tg_quota, first = 40, last = burst);
+versioned!(tg_quota, first = 40, fields = [rate, count, period_ns, burst]);
 // SAFETY: pointers and integers only.
 unsafe impl Settings for tg_quota {}
 

@@ -53,6 +53,8 @@ pub enum tg_status {
     TG_INVALID = -11,
     /// Error: the buffer is too small; *length tells what the text needs, without its NUL.
     TG_BUFFER = -12,
+    /// Error: the memory that a size asks for cannot be had.
+    TG_NO_MEMORY = -13,
     /// Error: this system has no arenas that processes share (Linux has).
     TG_ARENA_UNSUPPORTED = -20,
     /// Error: the arena's directory or file is somebody else's, a link, open to others, or may not be read or written.
@@ -81,7 +83,7 @@ pub enum tg_status {
 
 use tg_status::*;
 
-const ALL: [(tg_status, &CStr); 31] = [
+const ALL: [(tg_status, &CStr); 32] = [
     (TG_OK, c"done"),
     (TG_DENIED, c"refused: limit reached"),
     (TG_OPEN, c"refused: circuit open"),
@@ -101,6 +103,7 @@ const ALL: [(tg_status, &CStr); 31] = [
     (TG_NO_PERMIT, c"error: not a permit"),
     (TG_INVALID, c"error: invalid argument"),
     (TG_BUFFER, c"error: the buffer is too small"),
+    (TG_NO_MEMORY, c"error: no memory for so much"),
     (TG_ARENA_UNSUPPORTED, c"error: this system has no shared arenas"),
     (TG_ARENA_PERMISSION, c"error: the arena's directory or file is not ours to use"),
     (TG_ARENA_FILESYSTEM, c"error: the arena's filesystem cannot hold it"),
@@ -152,6 +155,7 @@ impl From<ConfigError> for Failure {
             ConfigErrorKind::OutOfRange => TG_OUT_OF_RANGE,
             ConfigErrorKind::Syntax => TG_SYNTAX,
             ConfigErrorKind::Conflict => TG_CONFLICT,
+            ConfigErrorKind::NoMemory => TG_NO_MEMORY,
             _ => TG_INVALID,
         };
         Self::new(status, error.to_string())

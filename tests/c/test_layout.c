@@ -56,6 +56,33 @@ static void an_older_callers_structs_are_understood(void) {
     tg_bucket_free(bucket);
 }
 
+/* A size is the end of a field in some version: one that ends inside a field would leave half a number. */
+static void a_size_that_ends_inside_a_field_is_refused(void) {
+    tg_decision decision = TG_DECISION_INIT;
+    tg_bucket_config config = TG_BUCKET_CONFIG_INIT;
+    tg_bucket *bucket = NULL;
+    config.rate = "1/h";
+    for (size_t size = 40; size < sizeof decision; size++) {
+        decision.struct_size = size;
+        tg_status status = tg_bucket_peek(bucket_, &decision);
+        if (size == 40) CHECK(status >= 0);
+        else CHECK_EQ(status, TG_STRUCT_SIZE);
+    }
+    config.struct_size = offsetof(tg_bucket_config, warm_up_from) + 3;
+    CHECK_ERROR(tg_bucket_new(&config, &bucket), TG_STRUCT_SIZE, "tg_bucket_config");
+}
+
+/* Between two fields there is nothing of the library's stack. */
+static void padding_is_zero(void) {
+    tg_decision decision;
+    unsigned char bytes[sizeof decision];
+    memset(&decision, 0x77, sizeof decision);
+    decision.struct_size = sizeof decision;
+    CHECK(tg_bucket_peek(bucket_, &decision) >= 0);
+    memcpy(bytes, &decision, sizeof bytes);
+    for (size_t i = offsetof(tg_decision, allowed) + 1; i < offsetof(tg_decision, limit); i++) CHECK_EQ(bytes[i], 0);
+}
+
 /* Before there were arenas: their fields are not looked at. */
 static void a_caller_that_knows_no_arenas_is_understood(void) {
     tg_bucket_config bucket_config = TG_BUCKET_CONFIG_INIT;
@@ -197,6 +224,8 @@ int main(void) {
     concurrency.limit = 1;
     CHECK_EQ(tg_concurrency_new(&concurrency, &concurrency_), TG_OK);
     RUN(odd_sizes_are_refused);
+    RUN(a_size_that_ends_inside_a_field_is_refused);
+    RUN(padding_is_zero);
     RUN(an_older_callers_structs_are_understood);
     RUN(a_caller_that_knows_no_arenas_is_understood);
     RUN(a_newer_callers_unused_settings_are_fine_and_used_ones_refused);

@@ -8,6 +8,7 @@ use super::Mapping;
 use super::fork::{self, ForkLock};
 use super::layout::{HEADER_AT, Header, PROCESSES, ProcessSlot, SLOT_LOCKS, SLOTS_AT};
 use super::lock_file::LockFile;
+use crate::cancellation::CancellationOff;
 use crate::sync::{AtomicU64, Ordering};
 use std::io;
 use std::sync::Arc;
@@ -130,6 +131,8 @@ impl Members {
 
     #[cold]
     fn register(&self) -> Result<Member, NoSlot> {
+        // On a decision's path when a child of fork comes for the first time.
+        let _off = CancellationOff::new();
         let _turn = self.registering.lock();
         let file = match (&self.file, self.registered()) {
             (Some(file), None) => file,
@@ -204,6 +207,7 @@ impl Members {
 
     #[cold]
     fn reap_now(&self, file: &LockFile) -> u64 {
+        let _off = CancellationOff::new();
         let own = self.registered().map(|member| usize::from(member.slot));
         let mut changes = 0_u64;
         for (slot, entry) in self.slots().iter().enumerate() {

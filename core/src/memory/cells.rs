@@ -117,7 +117,7 @@ mod real {
     }
 
     fn no_memory<T>(len: usize, why: &str) -> ConfigError {
-        ConfigError::out_of_range("max_keys", format!("no memory for {len} x {} bytes: {why}", size_of::<T>()))
+        ConfigError::no_memory("max_keys", len, size_of::<T>(), why)
     }
 
     impl<T> Drop for Cells<T> {

@@ -72,7 +72,7 @@ impl<T> BoundedQueue<T> {
     /// An empty queue on `clock` (read for sojourn times only; waiting uses the machine's time). Errors: as [`new`](Self::new).
     pub fn with_clock(config: QueueConfig, clock: Clock) -> Result<Self, ConfigError> {
         let gate = Arc::new(Gate::new(config.marks()?));
-        Ok(Self { ring: Ring::new(gate, config.sojourn), config, clock })
+        Ok(Self { ring: Ring::new(gate, config.sojourn)?, config, clock })
     }
 
     /// Its settings.

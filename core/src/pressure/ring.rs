@@ -9,8 +9,10 @@ use super::config::Marks;
 use super::gate::{Gate, ONE, REJECTING, WAITING, sequence};
 use super::waiters::Interest;
 use super::{PopError, PushError, PushErrorKind};
+use crate::ConfigError;
 use crate::stats::Striped;
 use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
+use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -42,21 +44,31 @@ unsafe impl<T: Send> Sync for Ring<T> {}
 impl<T> UnwindSafe for Ring<T> {}
 impl<T> RefUnwindSafe for Ring<T> {}
 
+/// As many values as a caller asked for: too many are an error, never an abort.
+fn boxed<V>(len: u64, make: impl FnMut(u64) -> V) -> Result<Box<[V]>, ConfigError> {
+    let places = usize::try_from(len).unwrap_or(usize::MAX);
+    let mut all = Vec::new();
+    let refused =
+        |error: TryReserveError| ConfigError::no_memory("capacity", places, size_of::<V>(), &error.to_string());
+    all.try_reserve_exact(places).map_err(refused)?;
+    all.extend((0..len).map(make));
+    Ok(all.into_boxed_slice())
+}
+
 impl<T> Ring<T> {
-    pub(super) fn new(gate: Arc<Gate>, timed: bool) -> Self {
+    /// Errors: `capacity` when there is no memory for so many.
+    pub(super) fn new(gate: Arc<Gate>, timed: bool) -> Result<Self, ConfigError> {
         let marks = gate.marks;
         // At least two, or "holds item n" and "free for n + 1" would be the same stamp; drop-oldest claims its slot before
         // it evicts, so it needs one to spare.
         let slots = (marks.capacity + u64::from(marks.drop_oldest)).next_power_of_two().max(2);
-        Self {
-            times: (0..if timed { slots } else { 0 }).map(|_| AtomicU64::new(0)).collect(),
-            slots: (0..slots)
-                .map(|n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })
-                .collect(),
+        Ok(Self {
+            times: boxed(if timed { slots } else { 0 }, |_| AtomicU64::new(0))?,
+            slots: boxed(slots, |n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })?,
             gate,
             marks,
             counts: Striped::new(),
-        }
+        })
     }
 
     pub(super) fn gate(&self) -> &Arc<Gate> {

@@ -7,7 +7,7 @@ pub mod place;
 
 use crate::clock::tg_clock;
 use crate::handle::{Handle, In, Out, Settings, versioned};
-use crate::panic::guard;
+use crate::panic::guard_system;
 use crate::status::{Failure, tg_status};
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -42,7 +42,7 @@ pub struct tg_arena_config {
     pub capacity: usize,
 }
 
-versioned!(tg_arena_config, first = 40, last = capacity);
+versioned!(tg_arena_config, first = 40, fields = [name, path, group, capacity]);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_arena_config {}
 
@@ -75,7 +75,7 @@ impl tg_arena_config {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_open(config: In<tg_arena_config>, arena: Out<*mut tg_arena>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let config = config.read("config")?;
         arena.require("arena")?;
         arena.give(tg_arena(Arena::open(&config.checked()?)?));
@@ -92,7 +92,7 @@ pub extern "C" fn tg_arena_open(config: In<tg_arena_config>, arena: Out<*mut tg_
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_process(name: In<c_char>, arena: Out<*mut tg_arena>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let name = name.text("name")?.ok_or_else(|| Failure::null("name"))?;
         arena.require("arena")?;
         arena.give(tg_arena(Arena::process(name)?));
@@ -111,7 +111,7 @@ pub extern "C" fn tg_arena_process(name: In<c_char>, arena: Out<*mut tg_arena>) 
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_from_scope(scope: In<c_char>, arena: Out<*mut tg_arena>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let scope = scope.text("scope")?.map_or_else(Scope::from_env, Scope::parse)?;
         arena.require("arena")?;
         match scope.open()? {
@@ -130,7 +130,7 @@ pub extern "C" fn tg_arena_from_scope(scope: In<c_char>, arena: Out<*mut tg_aren
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_free(arena: Out<tg_arena>) {
-    guard(|| {
+    guard_system(|| {
         arena.free();
         Ok(TG_OK)
     });
@@ -145,7 +145,7 @@ pub extern "C" fn tg_arena_free(arena: Out<tg_arena>) {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_clock(arena: In<tg_arena>, clock: Out<*mut tg_clock>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let arena = &arena.get("arena")?.0;
         clock.require("clock")?;
         clock.give(tg_clock::of(arena.clock().clone()));
@@ -168,7 +168,7 @@ pub extern "C" fn tg_arena_notices(
     size: usize,
     length: Out<usize>,
 ) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let text: String = arena.get("arena")?.0.notices().iter().map(|notice| format!("{notice}\n")).collect();
         buffer.fill_text(size, &length, &text)
     })
@@ -183,7 +183,7 @@ pub extern "C" fn tg_arena_notices(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_remove(arena: In<tg_arena>, name: In<c_char>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let arena = &arena.get("arena")?.0;
         let name = name.text("name")?.ok_or_else(|| Failure::null("name"))?;
         Ok(if arena.remove(name)? { TG_OK } else { TG_EMPTY })

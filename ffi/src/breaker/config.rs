@@ -60,7 +60,30 @@ pub struct tg_breaker_config {
     pub reserved: u32,
 }
 
-versioned!(tg_breaker_config, first = 112, last = reserved);
+versioned!(
+    tg_breaker_config,
+    first = 112,
+    fields = [
+        name,
+        clock,
+        window_duration_ns,
+        slow_call_duration_ns,
+        cooldown_ns,
+        max_cooldown_ns,
+        probe_timeout_ns,
+        failure_rate_threshold,
+        slow_call_rate_threshold,
+        cooldown_backoff,
+        cooldown_jitter,
+        window_calls,
+        min_calls,
+        consecutive_failures,
+        probes,
+        arena,
+        on_conflict,
+        reserved
+    ]
+);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_breaker_config {}
 

@@ -15,7 +15,7 @@ pub use view::{tg_breaker_snapshot, tg_event, tg_event_kind, tg_state};
 
 use crate::arena::place::{Place, place};
 use crate::handle::{Handle, In, Out};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::status::tg_status;
 use tg_status::{TG_EMPTY, TG_OK, TG_OPEN};
 use tidegate_core::CircuitBreaker;
@@ -39,7 +39,7 @@ impl Handle for tg_breaker {}
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mut tg_breaker>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let config = config.read("config")?;
         breaker.require("breaker")?;
         let settings = config.checked()?;
@@ -62,7 +62,7 @@ pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mu
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_free(breaker: Out<tg_breaker>) {
-    guard(|| {
+    guard_system(|| {
         breaker.free();
         Ok(TG_OK)
     });

@@ -5,7 +5,7 @@
 
 use super::tg_breaker;
 use crate::handle::In;
-use crate::panic::guard;
+use crate::panic::guard_system;
 use crate::status::tg_status;
 use tg_status::TG_OK;
 
@@ -17,7 +17,7 @@ use tg_status::TG_OK;
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_force_open(breaker: In<tg_breaker>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         breaker.get("breaker")?.0.force_open();
         Ok(TG_OK)
     })
@@ -31,7 +31,7 @@ pub extern "C" fn tg_breaker_force_open(breaker: In<tg_breaker>) -> tg_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_force_open_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         breaker.get("breaker")?.0.force_open_at(now_ns);
         Ok(TG_OK)
     })
@@ -45,7 +45,7 @@ pub extern "C" fn tg_breaker_force_open_at(breaker: In<tg_breaker>, now_ns: u64)
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_disable(breaker: In<tg_breaker>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         breaker.get("breaker")?.0.disable();
         Ok(TG_OK)
     })
@@ -59,7 +59,7 @@ pub extern "C" fn tg_breaker_disable(breaker: In<tg_breaker>) -> tg_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_disable_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         breaker.get("breaker")?.0.disable_at(now_ns);
         Ok(TG_OK)
     })
@@ -73,7 +73,7 @@ pub extern "C" fn tg_breaker_disable_at(breaker: In<tg_breaker>, now_ns: u64) ->
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_metrics_only(breaker: In<tg_breaker>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         breaker.get("breaker")?.0.metrics_only();
         Ok(TG_OK)
     })
@@ -87,7 +87,7 @@ pub extern "C" fn tg_breaker_metrics_only(breaker: In<tg_breaker>) -> tg_status 
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_metrics_only_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         breaker.get("breaker")?.0.metrics_only_at(now_ns);
         Ok(TG_OK)
     })
@@ -101,7 +101,7 @@ pub extern "C" fn tg_breaker_metrics_only_at(breaker: In<tg_breaker>, now_ns: u6
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_reset(breaker: In<tg_breaker>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         breaker.get("breaker")?.0.reset();
         Ok(TG_OK)
     })
@@ -115,7 +115,7 @@ pub extern "C" fn tg_breaker_reset(breaker: In<tg_breaker>) -> tg_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_reset_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         breaker.get("breaker")?.0.reset_at(now_ns);
         Ok(TG_OK)
     })

@@ -82,7 +82,7 @@ pub struct tg_event {
     pub at_ns: u64,
 }
 
-versioned!(tg_event, first = 32, last = at_ns);
+versioned!(tg_event, first = 32, fields = [kind, seq, at_ns]);
 
 /// A look at a breaker. Start from TG_BREAKER_SNAPSHOT_INIT.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,7 +110,11 @@ pub struct tg_breaker_snapshot {
     pub retry_after_ns: u64,
 }
 
-versioned!(tg_breaker_snapshot, first = 64, last = retry_after_ns);
+versioned!(
+    tg_breaker_snapshot,
+    first = 64,
+    fields = [state, calls, failed, slow, failure_rate, slow_call_rate, rejected, opened, retry_after_ns]
+);
 
 impl From<BreakerStats> for tg_breaker_snapshot {
     fn from(stats: BreakerStats) -> Self {

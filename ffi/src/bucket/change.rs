@@ -5,7 +5,7 @@
 
 use super::tg_bucket;
 use crate::handle::{In, Out};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::quota::tg_quota;
 use crate::status::tg_status;
 use std::time::Duration;
@@ -75,7 +75,7 @@ pub extern "C" fn tg_bucket_penalize_at(bucket: In<tg_bucket>, now_ns: u64, wait
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_reset(bucket: In<tg_bucket>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         bucket.get("bucket")?.0.reset();
         Ok(TG_OK)
     })
@@ -89,7 +89,7 @@ pub extern "C" fn tg_bucket_reset(bucket: In<tg_bucket>) -> tg_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_reset_at(bucket: In<tg_bucket>, now_ns: u64) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         bucket.get("bucket")?.0.reset_at(now_ns);
         Ok(TG_OK)
     })
@@ -105,7 +105,7 @@ pub extern "C" fn tg_bucket_reset_at(bucket: In<tg_bucket>, now_ns: u64) -> tg_s
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_set_quota(bucket: In<tg_bucket>, quota: In<tg_quota>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         bucket.get("bucket")?.0.set_quota(quota.read("quota")?.checked()?)?;
         Ok(TG_OK)
     })
@@ -119,7 +119,7 @@ pub extern "C" fn tg_bucket_set_quota(bucket: In<tg_bucket>, quota: In<tg_quota>
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_set_quota_at(bucket: In<tg_bucket>, now_ns: u64, quota: In<tg_quota>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         bucket.get("bucket")?.0.set_quota_at(now_ns, quota.read("quota")?.checked()?)?;
         Ok(TG_OK)
     })

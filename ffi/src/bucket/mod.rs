@@ -12,7 +12,7 @@ use crate::clock::tg_clock;
 use crate::decision::{allowed, answer, tg_decision};
 use crate::handle::{Handle, In, Out, Settings, versioned};
 use crate::mode::{mode, warm_up};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::quota::{TG_BURST_OF_RATE, tg_quota};
 use crate::status::{Failure, tg_status};
 use std::ffi::c_char;
@@ -61,7 +61,11 @@ pub struct tg_bucket_config {
     pub name: In<c_char>,
 }
 
-versioned!(tg_bucket_config, first = 56, last = name);
+versioned!(
+    tg_bucket_config,
+    first = 56,
+    fields = [rate, clock, count, period_ns, burst, stripes, warm_up_ns, warm_up_from, mode, on_conflict, arena, name]
+);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_bucket_config {}
 
@@ -99,7 +103,7 @@ pub struct tg_bucket_snapshot {
     pub would_deny: u64,
 }
 
-versioned!(tg_bucket_snapshot, first = 24, last = would_deny);
+versioned!(tg_bucket_snapshot, first = 24, fields = [admitted, denied, would_deny]);
 
 impl tg_bucket_config {
     fn checked(&self) -> Result<(Quota, BucketOptions), Failure> {
@@ -125,7 +129,7 @@ impl tg_bucket_config {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut tg_bucket>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let config = config.read("config")?;
         bucket.require("bucket")?;
         let (quota, options) = config.checked()?;
@@ -146,7 +150,7 @@ pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut t
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_free(bucket: Out<tg_bucket>) {
-    guard(|| {
+    guard_system(|| {
         bucket.free();
         Ok(TG_OK)
     });

@@ -35,7 +35,7 @@ pub struct tg_concurrency_config {
     pub on_conflict: i32,
 }
 
-versioned!(tg_concurrency_config, first = 48, last = on_conflict);
+versioned!(tg_concurrency_config, first = 48, fields = [clock, arena, name, limit, max_limit, mode, on_conflict]);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_concurrency_config {}
 

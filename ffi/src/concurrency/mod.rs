@@ -12,7 +12,7 @@ pub use permit::tg_concurrency_permit;
 
 use crate::arena::place::{Place, place};
 use crate::handle::{Handle, In, Out};
-use crate::panic::guard;
+use crate::panic::guard_system;
 use crate::status::tg_status;
 use tg_status::TG_OK;
 use tidegate_core::ConcurrencyLimiter;
@@ -37,7 +37,7 @@ pub extern "C" fn tg_concurrency_new(
     config: In<tg_concurrency_config>,
     concurrency: Out<*mut tg_concurrency>,
 ) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let config = config.read("config")?;
         concurrency.require("concurrency")?;
         let settings = config.checked()?;
@@ -50,7 +50,8 @@ pub extern "C" fn tg_concurrency_new(
     })
 }
 
-/// Frees a concurrency limit; NULL is fine. Permits still out are void; in an arena they stay taken until this process ends.
+/// Frees a concurrency limit; NULL is fine. Permits still out are void with it; those of an arena stay
+/// held until they are given back through another handle of this process, or the process ends.
 ///
 /// Ownership: takes concurrency.
 /// Thread safety: no other call may be using or waiting on concurrency, now or later.
@@ -58,7 +59,7 @@ pub extern "C" fn tg_concurrency_new(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_free(concurrency: Out<tg_concurrency>) {
-    guard(|| {
+    guard_system(|| {
         concurrency.free();
         Ok(TG_OK)
     });

@@ -5,7 +5,7 @@
 
 use super::tg_concurrency;
 use crate::handle::{In, Out};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::quota::bound;
 use crate::status::tg_status;
 use tg_status::{TG_DENIED, TG_NOT_HELD, TG_OK};
@@ -53,7 +53,7 @@ pub extern "C" fn tg_concurrency_poll(
     concurrency: In<tg_concurrency>,
     permit: Out<tg_concurrency_permit>,
 ) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let concurrency = &concurrency.get("concurrency")?.0;
         permit.require("permit")?;
         Ok(granted(concurrency.at_once(), &permit))
@@ -73,7 +73,7 @@ pub extern "C" fn tg_concurrency_acquire(
     timeout_ns: u64,
     permit: Out<tg_concurrency_permit>,
 ) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let concurrency = &concurrency.get("concurrency")?.0;
         permit.require("permit")?;
         Ok(granted(concurrency.acquire(bound(timeout_ns)), &permit))

@@ -5,7 +5,7 @@
 
 use super::tg_concurrency;
 use crate::handle::{In, Out, versioned};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::status::tg_status;
 use tg_status::TG_OK;
 
@@ -29,7 +29,7 @@ pub struct tg_concurrency_snapshot {
     pub reclaimed: u64,
 }
 
-versioned!(tg_concurrency_snapshot, first = 48, last = reclaimed);
+versioned!(tg_concurrency_snapshot, first = 48, fields = [limit, in_use, admitted, denied, would_deny, reclaimed]);
 
 /// Tells the limit in force.
 ///
@@ -56,7 +56,7 @@ pub extern "C" fn tg_concurrency_limit(concurrency: In<tg_concurrency>, limit: O
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_set_limit(concurrency: In<tg_concurrency>, limit: u32) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         concurrency.get("concurrency")?.0.set_limit(limit)?;
         Ok(TG_OK)
     })

@@ -2,19 +2,38 @@
 
 use super::{In, Out};
 use crate::status::{Failure, tg_status};
-use std::mem::{MaybeUninit, align_of, size_of};
+use std::mem::{align_of, size_of};
 use std::ptr;
+
+/// No struct of any version is larger.
+const LARGEST: usize = 4096;
 
 /// A struct that starts with its own size and grows only at its end. Implemented by [`versioned!`].
 ///
 /// # Safety
 /// `repr(C)`, the first field is `struct_size: usize`, and the last field ends where the struct ends (padding there
-/// would be garbage to a later version that puts a field in it).
+/// would be garbage to a later version that puts a field in it). `ENDS` are the ends of the fields after it, in order.
 pub unsafe trait Versioned: Copy {
     /// Its name in C.
     const NAME: &'static str;
     /// Its size in version 0.1: the least that anyone may pass.
     const FIRST: usize;
+    /// Where each field ends: the sizes that a struct of an older header can have.
+    const ENDS: &'static [usize];
+
+    /// Writes the fields that lie within `room` bytes, and nothing between them.
+    ///
+    /// # Safety
+    /// `to` has `room` bytes that only this call uses, and `room` passed [`fits`](Self::fits).
+    #[doc(hidden)]
+    unsafe fn write(self, to: *mut Self, room: usize);
+
+    /// Whether a size is that of this struct in some version up to this one, or of a later one. A size that ends inside a
+    /// field would leave half a number.
+    #[doc(hidden)]
+    fn fits(size: usize) -> bool {
+        size >= Self::FIRST && size <= LARGEST && (size >= size_of::<Self>() || Self::ENDS.contains(&size))
+    }
 
     /// What to say about a size that does not fit.
     #[doc(hidden)]
@@ -39,29 +58,53 @@ pub(crate) const fn field_size<T, F>(_: fn(&T) -> &F) -> usize {
     size_of::<F>()
 }
 
-/// `versioned!(tg_x, first = 40, last = field)`: checks what [`Versioned`] asks for while compiling. `name`: what C calls it.
+/// `versioned!(tg_x, first = 40, fields = [a, b])`: every field after `struct_size`, in order; checks what [`Versioned`] asks for
+/// while compiling. `name`: what C calls it.
 macro_rules! versioned {
-    ($name:ident, first = $first:expr, last = $last:ident) => {
-        versioned!($name, first = $first, last = $last, name = stringify!($name));
+    ($name:ident, first = $first:expr, fields = [$($field:ident),+ $(,)?]) => {
+        versioned!($name, first = $first, fields = [$($field),+], name = stringify!($name));
     };
-    ($name:ident, first = $first:expr, last = $last:ident, name = $c_name:expr) => {
+    ($name:ident, first = $first:expr, fields = [$($field:ident),+ $(,)?], name = $c_name:expr) => {
         const _: () = {
             use std::mem::{offset_of, size_of};
             assert!(offset_of!($name, struct_size) == 0);
-            assert!(
-                offset_of!($name, $last) + $crate::handle::field_size(|value: &$name| &value.$last)
-                    == size_of::<$name>(),
-                "no padding at the end"
-            );
+            // Fails to compile when a field is missing here.
+            #[allow(dead_code, unused_variables)]
+            fn complete($name { struct_size, $($field),+ }: $name) {}
+            let ends = <$name as $crate::handle::Versioned>::ENDS;
+            let mut at = 1;
+            while at < ends.len() {
+                assert!(ends[at - 1] < ends[at], "fields stand in the order of the struct");
+                at += 1;
+            }
+            assert!(ends[ends.len() - 1] == size_of::<$name>(), "no padding at the end");
             // The number is that of 64-bit machines.
-            assert!(size_of::<usize>() != 8 || $first <= size_of::<$name>());
+            let mut found = size_of::<usize>() != 8;
+            let mut at = 0;
+            while at < ends.len() {
+                found |= ends[at] == $first;
+                at += 1;
+            }
+            assert!(found, "the first version ended with a field");
         };
 
-        // SAFETY: struct_size is first and nothing is padded at the end, asserted above; repr(C) stands on the struct.
+        // SAFETY: struct_size is first, ENDS holds the end of every field and nothing is padded at the end, asserted above;
+        // `write` writes fields only; repr(C) stands on the struct.
         #[allow(unsafe_code)]
         unsafe impl $crate::handle::Versioned for $name {
             const NAME: &'static str = $c_name;
             const FIRST: usize = if std::mem::size_of::<usize>() == 8 { $first } else { std::mem::size_of::<$name>() };
+            const ENDS: &'static [usize] = &[$(
+                std::mem::offset_of!($name, $field)
+                    + $crate::handle::field_size(|value: &$name| &value.$field)
+            ),+];
+
+            unsafe fn write(self, to: *mut $name, room: usize) {
+                $(if std::mem::offset_of!($name, $field) < room {
+                    // SAFETY: `room` is a field's end, so a field that begins below it lies within it whole.
+                    unsafe { (&raw mut (*to).$field).write_unaligned(self.$field) }
+                })+
+            }
         }
     };
 }
@@ -85,7 +128,7 @@ impl<T: Settings> In<T> {
         let known = size_of::<T>();
         // SAFETY: not NULL, so by the header's law it points to a struct that starts with its size (`Versioned`).
         let size = unsafe { self.0.cast::<usize>().read() };
-        if size < T::FIRST || size > 4096 {
+        if !T::fits(size) {
             return Err(T::size_error(size));
         }
         let bytes = self.0.cast::<u8>();
@@ -111,7 +154,7 @@ impl<T: Versioned> Out<T> {
         }
         // SAFETY: as in `In::read`.
         let size = unsafe { self.0.cast::<usize>().read() };
-        if size < T::FIRST || size > 4096 { Err(T::size_error(size)) } else { Ok(size) }
+        if T::fits(size) { Ok(size) } else { Err(T::size_error(size)) }
     }
 
     /// The `place`-th of an array of such structs, which lie as far apart as the caller's header says (`room`).
@@ -137,16 +180,16 @@ impl<T: Versioned> Out<T> {
         Ok(room)
     }
 
-    /// Writes as much of `value` as the caller's header knows, `room` bytes; `struct_size` stays the caller's.
+    /// Writes as much of `value` as the caller's header knows, `room` bytes; `struct_size` stays the caller's. Padding becomes
+    /// zero: it would carry bytes of this library's stack.
     pub(crate) fn fill(&self, room: usize, value: T) {
-        let value = MaybeUninit::new(value);
+        let room = room.min(size_of::<T>());
         let after = size_of::<usize>();
-        let len = room.min(size_of::<T>()) - after;
-        // SAFETY: `room` came from `room` of this pointer, so the caller has that many bytes; both lengths are within
-        // their objects. Bytes are copied as they are, padding included.
+        // SAFETY: `room` came from `room` of this pointer, so the caller has that many bytes and it is a size that fits; the
+        // fields' own types make them valid.
         unsafe {
-            let from = value.as_ptr().cast::<MaybeUninit<u8>>().add(after);
-            ptr::copy_nonoverlapping(from, self.0.cast::<MaybeUninit<u8>>().add(after), len);
+            self.0.cast::<u8>().add(after).write_bytes(0, room - after);
+            value.write(self.0, room);
         }
     }
 }

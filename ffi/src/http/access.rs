@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use crate::handle::{Handle, In, Out};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::status::tg_status;
 use std::ffi::{c_char, c_void};
 use tg_status::TG_OK;
@@ -43,7 +43,7 @@ pub extern "C" fn tg_access_list_new(
     deny_count: usize,
     list: Out<*mut tg_access_list>,
 ) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let (allow, deny) = (allow.texts(allow_count, "allow")?, deny.texts(deny_count, "deny")?);
         list.require("list")?;
         list.give(tg_access_list(AccessList::new(allow, deny)?));
@@ -59,7 +59,7 @@ pub extern "C" fn tg_access_list_new(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_access_list_free(list: Out<tg_access_list>) {
-    guard(|| {
+    guard_system(|| {
         list.free();
         Ok(TG_OK)
     });

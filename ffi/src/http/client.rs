@@ -5,7 +5,7 @@
 
 use crate::bytes::tg_bytes;
 use crate::handle::{Handle, In, Out, Settings, versioned};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::status::{Failure, tg_status};
 use std::ffi::{CString, c_char};
 use std::mem::size_of;
@@ -40,7 +40,7 @@ pub struct tg_client_address_config {
     pub ipv6_prefix: u32,
 }
 
-versioned!(tg_client_address_config, first = 40, last = ipv6_prefix);
+versioned!(tg_client_address_config, first = 40, fields = [trusted, trusted_count, header, ipv4_prefix, ipv6_prefix]);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_client_address_config {}
 
@@ -81,7 +81,7 @@ pub extern "C" fn tg_client_address_new(
     config: In<tg_client_address_config>,
     clients: Out<*mut tg_client_address>,
 ) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let config = config.read("config")?;
         clients.require("clients")?;
         let made = config.checked()?;
@@ -99,7 +99,7 @@ pub extern "C" fn tg_client_address_new(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_client_address_free(clients: Out<tg_client_address>) {
-    guard(|| {
+    guard_system(|| {
         clients.free();
         Ok(TG_OK)
     });

@@ -27,7 +27,7 @@ pub struct tg_told {
     pub remaining: u32,
 }
 
-versioned!(tg_told, first = 32, last = remaining);
+versioned!(tg_told, first = 32, fields = [reset_s, retry_after_s, limit, remaining]);
 // SAFETY: numbers only.
 unsafe impl Settings for tg_told {}
 

@@ -6,7 +6,7 @@
 use super::config::quota_of;
 use super::tg_limiter;
 use crate::handle::{In, Out};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::quota::tg_quota;
 use crate::status::tg_status;
 use std::ffi::c_void;
@@ -133,7 +133,7 @@ pub extern "C" fn tg_limiter_reset_at(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_reset_all(limiter: In<tg_limiter>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         limiter.get("limiter")?.0.reset_all();
         Ok(TG_OK)
     })
@@ -147,7 +147,7 @@ pub extern "C" fn tg_limiter_reset_all(limiter: In<tg_limiter>) -> tg_status {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_reset_all_at(limiter: In<tg_limiter>, now_ns: u64) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         limiter.get("limiter")?.0.reset_all_at(now_ns);
         Ok(TG_OK)
     })
@@ -163,7 +163,7 @@ pub extern "C" fn tg_limiter_reset_all_at(limiter: In<tg_limiter>, now_ns: u64) 
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_set_quota(limiter: In<tg_limiter>, quota: In<tg_quota>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let limiter = &limiter.get("limiter")?.0;
         limiter.set_quota(quota_of(limiter.algorithm(), &quota.read("quota")?)?)?;
         Ok(TG_OK)

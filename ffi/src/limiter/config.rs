@@ -68,7 +68,7 @@ pub struct tg_limiter_config {
     pub count: u64,
     /// ... per this many nanoseconds. 0 both when rate is set.
     pub period_ns: u64,
-    /// The most tokens at once, 1 .. 2^32 - 1; TG_BURST_OF_RATE: the count of the rate. Windows and logs have none.
+    /// The most tokens at once, 1 .. 1,048,576; TG_BURST_OF_RATE: the count of the rate. Windows and logs have none.
     pub burst: u64,
     /// Leaky bucket only: the most that may wait; TG_QUEUE_OF_RATE: one less than the count of the rate.
     pub queue: u64,
@@ -105,7 +105,34 @@ pub struct tg_limiter_config {
     pub reserved: u32,
 }
 
-versioned!(tg_limiter_config, first = 136, last = reserved);
+versioned!(
+    tg_limiter_config,
+    first = 136,
+    fields = [
+        rate,
+        clock,
+        fastest,
+        count,
+        period_ns,
+        burst,
+        queue,
+        max_keys,
+        block_within_ns,
+        block_duration_ns,
+        block_max_ns,
+        block_growth,
+        warm_up_ns,
+        warm_up_from,
+        algorithm,
+        mode,
+        block_after,
+        huge_pages,
+        arena,
+        name,
+        on_conflict,
+        reserved
+    ]
+);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_limiter_config {}
 

@@ -12,7 +12,7 @@ pub mod view;
 use crate::arena::place::{Place, place};
 use crate::decision::{allowed, answer, tg_decision};
 use crate::handle::{Handle, In, Out};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::status::tg_status;
 use config::tg_limiter_config;
 use std::ffi::c_void;
@@ -39,7 +39,7 @@ impl Handle for tg_limiter {}
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_new(config: In<tg_limiter_config>, limiter: Out<*mut tg_limiter>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let config = config.read("config")?;
         limiter.require("limiter")?;
         let settings = config.checked()?;
@@ -60,7 +60,7 @@ pub extern "C" fn tg_limiter_new(config: In<tg_limiter_config>, limiter: Out<*mu
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_free(limiter: Out<tg_limiter>) {
-    guard(|| {
+    guard_system(|| {
         limiter.free();
         Ok(TG_OK)
     });

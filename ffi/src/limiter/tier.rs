@@ -7,7 +7,7 @@ use super::config::quota_of;
 use super::tg_limiter;
 use crate::decision::{allowed, answer, tg_decision};
 use crate::handle::{In, Out, Plain};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::quota::tg_quota;
 use crate::status::{Answer, Failure, tg_status};
 use std::ffi::c_void;
@@ -68,7 +68,7 @@ fn mark(owner: &Arc<RateLimiter>) -> u64 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_tier(limiter: In<tg_limiter>, quota: In<tg_quota>, tier: Out<tg_tier>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let limiter = &limiter.get("limiter")?.0;
         let quota = quota_of(limiter.algorithm(), &quota.read("quota")?)?;
         tier.require("tier")?;

@@ -30,7 +30,7 @@ pub struct tg_limiter_snapshot {
     pub blocked: u64,
 }
 
-versioned!(tg_limiter_snapshot, first = 56, last = blocked);
+versioned!(tg_limiter_snapshot, first = 56, fields = [admitted, denied, would_deny, evictions, overflowed, blocked]);
 
 /// Tells the counts since the limiter was made.
 ///

@@ -7,7 +7,7 @@ pub mod transfer;
 
 use crate::clock::{clock_or_monotonic, tg_clock};
 use crate::handle::{Handle, In, Out, Settings, versioned};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::status::{Failure, tg_status};
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -66,7 +66,7 @@ pub struct tg_queue_config {
     pub sojourn: u32,
 }
 
-versioned!(tg_queue_config, first = 48, last = sojourn);
+versioned!(tg_queue_config, first = 48, fields = [clock, capacity, high_watermark, low_watermark, on_full, sojourn]);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_queue_config {}
 
@@ -121,18 +121,18 @@ pub struct tg_queue_snapshot {
     pub dropped: u64,
 }
 
-versioned!(tg_queue_snapshot, first = 56, last = dropped);
+versioned!(tg_queue_snapshot, first = 56, fields = [depth, accepting, pushed, popped, rejected, dropped]);
 
 /// Makes an empty queue.
 ///
 /// Ownership: *queue is the caller's, to be freed with tg_queue_free(). Borrows config and all it points to.
 /// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_CONFLICT (low not below
-/// high), TG_UNKNOWN_VALUE (on_full). *queue is then not written.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low
+/// not below high), TG_UNKNOWN_VALUE (on_full). *queue is then not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_queue>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let config = config.read("config")?;
         queue.require("queue")?;
         let clock = clock_or_monotonic(&config.clock);
@@ -150,7 +150,7 @@ pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_q
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_free(queue: Out<tg_queue>) {
-    guard(|| {
+    guard_system(|| {
         queue.free();
         Ok(TG_OK)
     });
@@ -164,7 +164,7 @@ pub extern "C" fn tg_queue_free(queue: Out<tg_queue>) {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_close(queue: In<tg_queue>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         queue.get("queue")?.0.close();
         Ok(TG_OK)
     })

@@ -5,7 +5,7 @@
 
 use super::{Item, tg_queue};
 use crate::handle::{In, Out};
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::quota::bound;
 use crate::status::{Failure, tg_status};
 use std::ffi::c_void;
@@ -61,7 +61,7 @@ pub extern "C" fn tg_queue_push(
     timeout_ns: u64,
     dropped: Out<*mut c_void>,
 ) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let (queue, item) = pushable(&queue, &item, &dropped)?;
         Ok(pushed(queue.push(item, bound(timeout_ns)), &dropped))
     })
@@ -160,7 +160,7 @@ pub extern "C" fn tg_queue_try_pop_timed_at(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_pop(queue: In<tg_queue>, timeout_ns: u64, item: Out<*mut c_void>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let queue = &queue.get("queue")?.0;
         item.require("item")?;
         Ok(popped(queue.pop(bound(timeout_ns)), &item))
@@ -176,7 +176,7 @@ pub extern "C" fn tg_queue_pop(queue: In<tg_queue>, timeout_ns: u64, item: Out<*
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_drain(queue: In<tg_queue>, item: Out<*mut c_void>) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let queue = &queue.get("queue")?.0;
         item.require("item")?;
         queue.close();

@@ -8,7 +8,7 @@ pub mod decide;
 use crate::bucket::tg_bucket;
 use crate::handle::{Handle, In, Out, Plain};
 use crate::limiter::tg_limiter;
-use crate::panic::guard;
+use crate::panic::{guard, guard_system};
 use crate::status::{Failure, tg_status};
 use std::ffi::{CString, c_char};
 use std::fmt;
@@ -78,7 +78,7 @@ pub extern "C" fn tg_limit_set_new(
     member_count: usize,
     set: Out<*mut tg_limit_set>,
 ) -> tg_status {
-    guard(|| {
+    guard_system(|| {
         let members = members.array(member_count, "members")?;
         set.require("set")?;
         let members = members.iter().map(tg_limit_member::checked).collect::<Result<Vec<_>, _>>()?;
@@ -96,7 +96,7 @@ pub extern "C" fn tg_limit_set_new(
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_free(set: Out<tg_limit_set>) {
-    guard(|| {
+    guard_system(|| {
         set.free();
         Ok(TG_OK)
     });
