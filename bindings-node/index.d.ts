@@ -79,7 +79,7 @@ export interface Place {
 export interface Quota {
   /** `'400/s'`, `'100/minute'`, `'5 per 15 minutes'`; or a number of tokens per `perMs`. */
   rate: string | number;
-  /** ms in which a numeric `rate` comes back, default 1000. */
+  /** ms in which a numeric `rate` comes back, default 1000. Stays as given; a `rate` that is not whole makes it longer: 2.5 per s is 5 per 2 s. */
   perMs?: number;
   /** The most tokens at once, 1 to 2^32 - 1; default: the count in the rate, rounded up. */
   burst?: number;

@@ -83,7 +83,7 @@ pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) ->
     })?
     .operation("quota", |buckets, io, _| {
         let quota = buckets.with(io, |bucket| bucket.quota())?;
-        let period_ms = quota.period().as_secs_f64() * 1e3;
+        let period_ms = quota.period().as_nanos() as f64 / 1e6;
         io.set([quota.count() as f64, period_ms, f64::from(quota.burst())]);
         Ok(Reply::Nothing)
     })?

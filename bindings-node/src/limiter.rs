@@ -108,7 +108,7 @@ pub(crate) fn export(
     })?
     .operation("quota", |limiters, io, _| {
         let quota = limiters.with(io, |limiter| limiter.quota())?;
-        let period_ms = quota.period().as_secs_f64() * 1e3;
+        let period_ms = quota.period().as_nanos() as f64 / 1e6;
         io.set([quota.count() as f64, period_ms, f64::from(quota.burst())]);
         Ok(Reply::Nothing)
     })?

@@ -189,7 +189,7 @@ clock=None, scope=None, name=None, on_conflict='error')")]
     /// Seconds in which `count` tokens come back.
     #[getter]
     fn period(&self) -> f64 {
-        self.core.quota().period().as_secs_f64()
+        seconds(self.core.quota().period().as_nanos() as u64)
     }
 
     /// The most tokens that can be taken at once.
@@ -218,7 +218,7 @@ clock=None, scope=None, name=None, on_conflict='error')")]
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let quota = slf.get().core.quota();
-        let (class, per) = (slf.get_type().name()?, quota.period().as_secs_f64());
+        let (class, per) = (slf.get_type().name()?, seconds(quota.period().as_nanos() as u64));
         let place = slf.get().place.shown();
         Ok(format!("{class}({}, per={per:?}, burst={}{place})", quota.count(), quota.burst()))
     }

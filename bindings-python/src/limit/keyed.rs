@@ -93,7 +93,7 @@ impl Tier {
     /// Seconds in which `count` tokens come back.
     #[getter]
     fn period(&self) -> f64 {
-        self.quota.period().as_secs_f64()
+        seconds(self.quota.period().as_nanos() as u64)
     }
 
     /// The most a key can take at once.
@@ -334,7 +334,7 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
     /// Seconds in which `count` tokens come back.
     #[getter]
     fn period(&self) -> f64 {
-        self.core.quota().period().as_secs_f64()
+        seconds(self.core.quota().period().as_nanos() as u64)
     }
 
     /// The most a key can take at once: the burst, or the limit of a window.
@@ -377,7 +377,7 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         Ok(format!(
             "{class}({}, per={:?}, burst={}, max_keys={}, algorithm={:?}{})",
             quota.count(),
-            quota.period().as_secs_f64(),
+            seconds(quota.period().as_nanos() as u64),
             quota.burst(),
             core.max_keys(),
             core.algorithm().name(),

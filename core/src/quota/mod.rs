@@ -6,6 +6,7 @@ mod parse;
 use crate::ConfigError;
 use decimal::Decimal;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ const MIN_INTERVAL_NS: u64 = 10;
 
 /// A rate and the burst above it: `count` tokens every `period`, at most `burst` at once.
 ///
+/// The period is the one that was written: 10 per 1.5 s stays that, for every algorithm and in every field that is sent. Only a
+/// count that is not whole makes it longer, until the count is: 0.5/s is 1 per 2 s and 2.5/s is 5 per 2 s, which is what a
+/// window counts; a bucket's burst is the count as written, rounded up.
+///
 /// Any rate from 1 per year (slower with a small burst: the burst must come back within 36 years) to 100 million per
 /// second; month is 30 days, year 365. Written as text it is a superset of what Python's `limits` and slowapi accept.
 ///
@@ -27,16 +32,32 @@ const MIN_INTERVAL_NS: u64 = 10;
 /// assert_eq!((quota.count(), quota.period().as_secs(), quota.burst()), (5, 900, 5));
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub struct Quota {
     count: u64,
     period_ns: u64,
     burst: u32,
+    /// The burst was left to the rate: then a window holds `count`, where a bucket may hold less of a count that was not whole.
+    of_rate: bool,
+}
+
+impl PartialEq for Quota {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Quota {}
+
+impl Hash for Quota {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
 }
 
 impl Quota {
     /// The slowest quota of all: what is read where there is none.
-    pub(crate) const SLOWEST: Self = Self { count: 1, period_ns: YEAR_NS, burst: 1 };
+    pub(crate) const SLOWEST: Self = Self { count: 1, period_ns: YEAR_NS, burst: 1, of_rate: false };
 
     /// `count` tokens per `period`, with a burst of `count`.
     ///
@@ -47,7 +68,7 @@ impl Quota {
     }
 
     /// A rate as numbers: `count` tokens (any positive number, taken at its shortest decimal form, so that 0.1 is a tenth)
-    /// per `period_secs` seconds; the burst is `count` rounded up.
+    /// per `period_secs` seconds (to the nearest nanosecond); the burst is `count` rounded up.
     ///
     /// Errors: `rate` or `per` when a number is not finite or not positive, or the rate is outside the range above.
     pub fn from_f64(count: f64, period_secs: f64) -> Result<Self, ConfigError> {
@@ -101,15 +122,26 @@ impl Quota {
         Self::of_ratio(count.into(), period_ns.into(), Some(burst.into())).ok()
     }
 
-    /// `count` × 10^-e per `period` × 10^-e' units of `unit_ns` nanoseconds.
+    /// What a window counts by it: where no burst was given, its count.
+    pub(crate) fn in_window(&self) -> Result<Self, ConfigError> {
+        if self.of_rate { self.with_burst(self.count) } else { Ok(*self) }
+    }
+
+    fn parts(&self) -> (u64, u64, u32) {
+        (self.count, self.period_ns, self.burst)
+    }
+
+    /// `count` per `period` units of `unit_ns` nanoseconds. A fraction of the count makes the period longer; nothing else does.
     fn of_decimals(count: Decimal, period: Decimal, unit_ns: u64) -> Result<Self, ConfigError> {
-        let burst = count.ceil();
-        let tokens = count.digits.checked_mul(period.scale()).ok_or_else(too_fast)?;
-        let time = period.digits.checked_mul(u128::from(unit_ns)).and_then(|ns| ns.checked_mul(count.scale()));
-        let time = time.ok_or_else(too_slow)?;
-        // Whole numbers stay as they were written; a fraction is shown in lowest terms.
-        let divisor = if count.scale() * period.scale() == 1 { 1 } else { gcd(tokens, time).max(1) };
-        Self::of_ratio(tokens / divisor, time / divisor, Some(burst.max(1)))
+        let burst = count.ceil().max(1);
+        let (tokens, periods) = count.fraction();
+        let period_ns = period.ns(unit_ns).ok_or_else(too_slow)?;
+        if period_ns == 0 && period.digits > 0 && tokens > 0 {
+            return Err(too_fast());
+        }
+        let time = period_ns.checked_mul(periods).ok_or_else(too_slow)?;
+        let quota = Self::of_ratio(tokens, time, Some(burst))?;
+        Ok(Self { of_rate: true, ..quota })
     }
 
     fn of_ratio(count: u128, period_ns: u128, burst: Option<u64>) -> Result<Self, ConfigError> {
@@ -140,7 +172,7 @@ impl Quota {
                 )
             });
         }
-        Ok(Self { count, period_ns, burst: burst32 })
+        Ok(Self { count, period_ns, burst: burst32, of_rate: false })
     }
 }
 

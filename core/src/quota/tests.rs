@@ -34,6 +34,44 @@ fn what_is_written_is_what_is_shown() {
 }
 
 #[test]
+fn a_period_stays_as_written() {
+    const MS: u64 = 1_000_000;
+    for (text, count, ms, burst) in [
+        ("10 per 1.5 s", 10, 1_500, 10),
+        ("2 per 2.5s", 2, 2_500, 2),
+        ("1000 per 0.5 s", 1_000, 500, 1_000),
+        ("6 per 1.5 min", 6, 90_000, 6),
+        ("0.5/s", 1, 2_000, 1),
+        ("0.3/s", 3, 10_000, 1),
+        ("2.5/s", 5, 2_000, 3),
+        ("2.50 per 0.5 s", 5, 1_000, 3),
+        ("7.5 per 1.5 s", 15, 3_000, 8),
+    ] {
+        assert_eq!(parse(text), (count, ms * MS, burst), "{text}");
+        let window = text.parse::<Quota>().unwrap().in_window().unwrap();
+        assert_eq!(u64::from(window.burst()), count, "{text}");
+    }
+    assert_eq!(Quota::from_f64(10.0, 1.5).unwrap().to_string(), "10 per 1.5s, burst 10");
+    // A burst that was given is what a window counts.
+    let given = "2.5/s".parse::<Quota>().unwrap().with_burst(4).unwrap();
+    assert_eq!(given.in_window().unwrap(), given);
+    assert_eq!(Quota::from_f64(1.0, 1.0 / 3.0).unwrap().period().as_nanos(), 333_333_333);
+    assert!("1 per 0.4 ns".parse::<Quota>().unwrap_err().to_string().contains("faster than"));
+}
+
+#[test]
+fn a_float_stands_for_the_fraction_that_it_was_made_from() {
+    for (count, period_ns) in
+        [(1.0 / 3600.0, 3_600), (100.0 / 60.0, 3), (1.0 / 3.0, 3), (0.1, 10), (1.1, 10), (1e-3, 1_000)]
+    {
+        let quota = Quota::from_f64(count, 1.0).unwrap();
+        assert_eq!(quota.period_ns, period_ns * NS_PER_S, "{count}");
+        let rate = quota.count as f64 / period_ns as f64;
+        assert!((rate / count - 1.0).abs() < 1e-15, "{count}: {quota}");
+    }
+}
+
+#[test]
 fn several_rates() {
     let many = Quota::parse_many("100/minute; 5000 per day|1/s,2/s").unwrap();
     assert_eq!(many.iter().map(Quota::count).collect::<Vec<_>>(), [100, 5000, 1, 2]);

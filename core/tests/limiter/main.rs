@@ -2,6 +2,7 @@
 
 mod idle;
 mod keys;
+mod periods;
 mod rates;
 mod set_stress;
 mod stress;

@@ -36,6 +36,7 @@ impl RateLimiter {
         config: LimiterConfig,
         on_conflict: OnConflict,
     ) -> Result<Self, ArenaError> {
+        let config = config.resolved()?;
         let request = Request {
             kind: ObjectKind::RateLimiter,
             name,

@@ -39,6 +39,17 @@ impl LimiterConfig {
             huge_pages: false,
         }
     }
+
+    /// With the quotas as the algorithm counts by them: everything else in this module sees these.
+    pub(super) fn resolved(self) -> Result<Self, ConfigError> {
+        let fastest = self.fastest.map(|fastest| counted(self.algorithm, fastest)).transpose()?;
+        Ok(Self { quota: counted(self.algorithm, self.quota)?, fastest, ..self })
+    }
+}
+
+/// A quota as an algorithm counts by it.
+pub(super) fn counted(algorithm: Algorithm, quota: Quota) -> Result<Quota, ConfigError> {
+    if algorithm.is_window() { quota.in_window() } else { Ok(quota) }
 }
 
 /// Blocks a key for a time after repeated denials.

@@ -161,7 +161,7 @@ impl RateLimiter {
     /// fastest, is beyond what the algorithm can hold (a bucket's burst: 524,288 at any rate; a fixed window: 1,048,575; a sliding
     /// window: 262,143; a sliding log: 4,096).
     pub fn with_config(config: LimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
-        Self::in_room(&mut Room::of_process(config.huge_pages), &config, clock.now(), clock)
+        Self::in_room(&mut Room::of_process(config.huge_pages), &config.resolved()?, clock.now(), clock)
     }
 
     /// Its parts in their order. `config`: what it was made with, by whom it was made first.
@@ -225,6 +225,7 @@ impl RateLimiter {
     /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a sliding
     /// algorithm has another; in an arena, `arena` when the system refuses its lock.
     pub fn tier(&self, quota: Quota) -> Result<Tier, ConfigError> {
+        let quota = config::counted(self.algorithm, quota)?;
         let units = self.rule.units(&quota)?;
         let id = match self.quotas.number(&quota) {
             Some(number) => number,
@@ -359,6 +360,7 @@ impl RateLimiter {
     ///
     /// Errors: as [`tier`](Self::tier).
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
+        let quota = config::counted(self.algorithm, quota)?;
         let units = self.rule.units(&quota)?;
         self.quotas.locked(|| self.put_quota(&quota, units))
     }

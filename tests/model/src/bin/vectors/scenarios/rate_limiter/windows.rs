@@ -46,6 +46,25 @@ fn common(name: &str, algorithm: tidegate_model::script::limiter::AlgorithmName)
             .at(200 * S)
             .then(check("ann", 2))
             .end(),
+        window(
+            &format!("{name}_of_one_and_a_half_seconds"),
+            "the period is the one that was written",
+            algorithm,
+            4,
+            1_500 * MS,
+        )
+        .at(3 * S)
+        .times(4, &check("ann", 1))
+        .then(check("ann", 1))
+        .at(3 * S + 600 * MS)
+        .then(check("ann", 1))
+        .then(peek("ann"))
+        .at(4 * S + 400 * MS)
+        .then(check("ann", 1))
+        .at(6 * S)
+        .then(check("ann", 4))
+        .then(check("ann", 1))
+        .end(),
         case("given_back", "a refund takes back what was counted, never more", 5)
             .then(check("ann", 4))
             .at(S)
