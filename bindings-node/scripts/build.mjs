@@ -1,5 +1,5 @@
 // Builds the addon with cargo and puts it where lib/native.cjs looks first: native/tidegate.<platform>.node
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, renameSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -8,7 +8,8 @@ import { nativeDir, root } from './workspace.mjs';
 const { platform } = createRequire(import.meta.url)('../lib/platform.cjs');
 
 const args = ['build', '--release', '--package', 'tidegate-node', '--message-format=json-render-diagnostics'];
-const cargo = spawnSync('cargo', args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 });
+const env = { ...process.env, RUSTFLAGS: execFileSync(join(root, 'xtask/release-flags'), { encoding: 'utf8' }).trim() };
+const cargo = spawnSync('cargo', args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 });
 if (cargo.error?.code === 'ENOENT') {
   console.error('cargo is not installed: see https://rustup.rs, then run this again');
   process.exit(1);

@@ -27,9 +27,10 @@ function pack(name, json, files) {
 }
 
 const common = { version, license: main.license, repository: main.repository, engines: main.engines };
-const licenses = ['LICENSE-MIT', 'LICENSE-APACHE']
-  .filter((name) => existsSync(join(root, name)))
-  .map((name) => [join(root, name), name]);
+// npm adds a file called LICENSE by itself, but none of these.
+const legal = ['LICENSE-MIT', 'LICENSE-APACHE'].map((name) => [join(root, name), name]);
+const inside = ['THIRD-PARTY-NOTICES.txt', 'sbom.cdx.json'].map((name) => [join(packageDir, name), name]);
+const names = (files) => files.map(([, name]) => name);
 
 const optionalDependencies = {};
 for (const binary of binaries) {
@@ -39,13 +40,13 @@ for (const binary of binaries) {
   const libc = { gnu: 'glibc', musl: 'musl' }[abi];
   const description = `The ${triple} binary of tidegate`;
   const fits = { os: [os], cpu: [cpu], ...(libc === undefined ? {} : { libc: [libc] }) };
-  const json = { name, description, ...common, main: binary, files: [binary], ...fits };
-  pack(name, json, [[join(nativeDir, binary), binary], ...licenses]);
+  const json = { name, description, ...common, main: binary, files: [binary, ...names(legal), ...names(inside)], ...fits };
+  pack(name, json, [[join(nativeDir, binary), binary], ...legal, ...inside]);
   optionalDependencies[name] = version;
 }
 
 const { scripts: _scripts, devDependencies: _dev, ...published } = main;
 const listed = new Set(main.files);
 const shipped = readdirSync(packageDir).filter((name) => listed.has(name) || /^(index\..*|README\.md)$/.test(name));
-const files = [...shipped.map((name) => [join(packageDir, name), name]), ...licenses];
-pack('tidegate', { ...published, optionalDependencies }, files);
+const files = [...shipped.map((name) => [join(packageDir, name), name]), ...legal];
+pack('tidegate', { ...published, files: [...main.files, ...names(legal)], optionalDependencies }, files);

@@ -18,6 +18,8 @@ NEEDED = (
     "bindings-python/src/lib.rs",
     "bindings-python/LICENSE-MIT",
     "bindings-python/LICENSE-APACHE",
+    "bindings-python/THIRD-PARTY-NOTICES.txt",
+    "bindings-python/sbom.cdx.json",
     "bindings-python/README.md",
     "tidegate/__init__.py",
     "tidegate/_tidegate.pyi",
