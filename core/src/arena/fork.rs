@@ -1,8 +1,8 @@
 //! What a fork must not hand on: descriptors that carry locks, and locks that a thread of the parent holds.
 //!
 //! A child of fork has one thread, a copy of all private memory, and the same open file descriptions as its parent. So one
-//! handler in the child counts the fork, opens the descriptors anew in place (a description that the child kept alive would
-//! make the parent look alive after its death) and forgets whose counter stripes the thread had. It uses only calls that are
+//! handler in the child counts the fork, opens the descriptors anew in place or closes them (a description that the child kept
+//! alive would make the parent look alive after its death) and forgets whose counter stripes the thread had. It uses only calls that are
 //! async-signal-safe.
 #![allow(unsafe_code)] // pthread_atfork, and a lock's cell.
 
@@ -43,11 +43,12 @@ pub(crate) fn watch() {
 
 #[cfg(unix)]
 extern "C" fn in_child() {
-    let next = generation().wrapping_add(1).max(1);
+    let before = generation();
+    let next = before.wrapping_add(1).max(1);
     // Relaxed: the child has one thread, and others that it starts see what was before.
     GENERATION.store(next, Ordering::Relaxed);
     #[cfg(target_os = "linux")]
-    super::lock_file::reopen_all();
+    super::lock_file::reopen_all(before, next);
     crate::stats::forget();
 }
 

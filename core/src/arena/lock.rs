@@ -5,6 +5,11 @@ use super::error::{ArenaError, ArenaErrorKind};
 use super::fork::{ForkGuard, ForkLock};
 use super::layout::NAMES_LOCK;
 use super::lock_file::LockFile;
+use crossbeam_utils::Backoff;
+use std::time::{Duration, Instant};
+
+/// How long to wait for who changes names or quotas: far longer than that takes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Held while names or quotas change: a turn among the threads of the process, then the file's byte among processes (whose
 /// lock is one for all threads).
@@ -31,21 +36,96 @@ pub(super) struct Lock {
 }
 
 impl Arena {
-    /// Waits for the lock. Not for decisions, and not twice in a thread.
+    /// Waits for the lock, but not for ever: a process that was stopped under it keeps it until it goes on or is killed. Not for
+    /// decisions, and not twice in a thread.
     ///
-    /// Errors: [`System`](ArenaErrorKind::System) where the kernel refuses it.
+    /// Errors: [`System`](ArenaErrorKind::System) where the kernel refuses it, and when the wait was in vain.
     pub(crate) fn lock(&self) -> Result<Held<'_>, ArenaError> {
-        let threads = self.lock.threads.lock();
+        self.lock_within(PATIENCE)
+    }
+
+    pub(super) fn lock_within(&self, patience: Duration) -> Result<Held<'_>, ArenaError> {
+        let deadline = Instant::now() + patience;
+        let Some(threads) = wait(deadline, || Ok(self.lock.threads.try_lock()))? else {
+            return Err(self.in_vain("a thread of this process", patience));
+        };
         let Some(file) = self.members.file() else {
             return Ok(Held { _processes: None, _threads: threads });
         };
         if !file.is_whole() {
             return Err(self.lost_descriptor());
         }
-        file.lock(NAMES_LOCK).map_err(|error| {
-            let message = format!("the lock of the arena {:?} was refused: {error}", self.name());
-            ArenaError::new(ArenaErrorKind::System, message)
+        let taken = wait(deadline, || match file.try_lock(NAMES_LOCK) {
+            Ok(taken) => Ok(taken.then_some(Byte(file))),
+            Err(error) => {
+                let message = format!("the lock of the arena {:?} was refused: {error}", self.name());
+                Err(ArenaError::new(ArenaErrorKind::System, message))
+            }
         })?;
-        Ok(Held { _processes: Some(Byte(file)), _threads: threads })
+        match taken {
+            Some(byte) => Ok(Held { _processes: Some(byte), _threads: threads }),
+            None => Err(self.in_vain("another process", patience)),
+        }
+    }
+
+    fn in_vain(&self, who: &str, patience: Duration) -> ArenaError {
+        let message = format!(
+            "{who} has held the lock of the arena {:?} for {} s, under which names and quotas change: is it stopped (SIGSTOP, a \
+             debugger, a frozen cgroup)? Continue or end it; decisions go on",
+            self.name(),
+            patience.as_secs_f64()
+        );
+        ArenaError::new(ArenaErrorKind::System, message)
+    }
+}
+
+/// Tries again and again, up to the deadline; `None`: in vain.
+fn wait<T>(
+    deadline: Instant,
+    mut attempt: impl FnMut() -> Result<Option<T>, ArenaError>,
+) -> Result<Option<T>, ArenaError> {
+    let backoff = Backoff::new();
+    let mut pause = Duration::from_micros(50);
+    loop {
+        if let Some(got) = attempt()? {
+            return Ok(Some(got));
+        }
+        if !backoff.is_completed() {
+            backoff.snooze();
+        } else if Instant::now() < deadline {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(2));
+        } else {
+            return Ok(None);
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::arena::HostOptions;
+
+    #[test]
+    fn who_holds_it_for_ever_is_told_of_and_waited_for_no_longer() {
+        let directory = std::path::PathBuf::from(format!("/dev/shm/tidegate-test-names-{}", std::process::id()));
+        let mut options = HostOptions::new("orders");
+        options.path = Some(directory.clone());
+        let arena = Arena::open(&options).expect("made");
+        let path = arena.path().expect("a file");
+        let stopped = std::fs::File::options().read(true).write(true).open(path).expect("the file");
+        let stopped = LockFile::new(stopped.into()).expect("another description");
+        assert!(stopped.try_lock(NAMES_LOCK).expect("asked"));
+        let start = Instant::now();
+        let error = arena.lock_within(Duration::from_millis(20)).expect_err("held");
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        assert_eq!(error.kind(), ArenaErrorKind::System);
+        assert!(error.message().contains("another process has held the lock of the arena \"orders\""), "{error}");
+        stopped.unlock(NAMES_LOCK).expect("given back");
+        let held = arena.lock_within(Duration::ZERO).expect("free");
+        let error = arena.lock_within(Duration::from_millis(20)).expect_err("held by this thread");
+        assert!(error.message().contains("a thread of this process has held"), "{error}");
+        drop(held);
+        std::fs::remove_dir_all(&directory).expect("removed");
     }
 }

@@ -5,64 +5,99 @@
 //! after the last instruction of the last thread of a killed process.
 #![allow(unsafe_code)] // Calls in a child of fork must be async-signal-safe: plain libc.
 
-use crate::sync::{AtomicU64, Ordering};
+use super::fork::generation;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// A descriptor on a file that carries locks of this process alone. A child of fork finds it opened anew, without locks.
+/// A descriptor on a file that carries locks of this process alone. A child of fork finds it opened anew, without locks; where
+/// that could not be done it has none.
+///
+/// Invariant: every call on the descriptor goes through [`own`](Self::own). While a process shares its parent's description its
+/// parent's locks do not show and can be taken, so whatever it were told of them would be wrong: "not locked" would read as "dead".
 #[derive(Debug)]
 pub(super) struct LockFile {
-    // Dropped first: once the descriptor is closed its number may be somebody else's.
-    kept: Kept,
-    file: OwnedFd,
+    kept: ManuallyDrop<Kept>,
+    file: ManuallyDrop<OwnedFd>,
 }
 
 impl LockFile {
     /// `file`: opened for this, to read and write, close-on-exec; no copy of another descriptor.
     pub(super) fn new(file: OwnedFd) -> io::Result<Self> {
         super::fork::watch();
+        // SAFETY: an open descriptor. A number that is no standard stream's.
+        unsafe { park(file.as_raw_fd()) };
         let kept = Kept::new(&file)?;
-        Ok(Self { kept, file })
+        Ok(Self { kept: ManuallyDrop::new(kept), file: ManuallyDrop::new(file) })
+    }
+
+    /// The descriptor, if it is this process's own.
+    ///
+    /// Errors: `EBADF` when it was closed behind our back, or was the parent's and could not be opened anew in a child of fork.
+    fn own(&self) -> io::Result<&OwnedFd> {
+        if self.is_whole() { Ok(&self.file) } else { Err(Errno::EBADF.into()) }
     }
 
     /// Takes the byte unless another holds it.
     pub(super) fn try_lock(&self, byte: u64) -> io::Result<bool> {
-        match fcntl(&self.file, FcntlArg::F_OFD_SETLK(&range(libc::F_WRLCK, byte)?)) {
+        match fcntl(self.own()?, FcntlArg::F_OFD_SETLK(&range(libc::F_WRLCK, byte)?)) {
             Ok(_) => Ok(true),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Waits until nobody else holds the byte, and takes it.
-    pub(super) fn lock(&self, byte: u64) -> io::Result<()> {
-        let range = range(libc::F_WRLCK, byte)?;
-        loop {
-            match fcntl(&self.file, FcntlArg::F_OFD_SETLKW(&range)) {
-                Ok(_) => return Ok(()),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
     pub(super) fn unlock(&self, byte: u64) -> io::Result<()> {
-        fcntl(&self.file, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, byte)?))?;
+        fcntl(self.own()?, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, byte)?))?;
         Ok(())
     }
 
     /// Whether another holds the byte.
     pub(super) fn is_locked(&self, byte: u64) -> io::Result<bool> {
         let mut range = range(libc::F_WRLCK, byte)?;
-        fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut range))?;
+        fcntl(self.own()?, FcntlArg::F_OFD_GETLK(&mut range))?;
         Ok(range.l_type != libc::F_UNLCK as libc::c_short)
     }
 
     /// Whether the descriptor is still what it was: not closed by a sweep over all descriptors, not lost in a fork.
     pub(super) fn is_whole(&self) -> bool {
-        self.kept.entry().is(self.file.as_raw_fd())
+        let entry = self.kept.entry();
+        entry.is_own() && entry.is(self.file.as_raw_fd())
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        let whole = self.is_whole();
+        // SAFETY: each is dropped once and not used after this. The entry goes first: once the descriptor is closed its number may
+        // be somebody else's, and then it is not ours to close.
+        unsafe {
+            ManuallyDrop::drop(&mut self.kept);
+            if whole {
+                ManuallyDrop::drop(&mut self.file);
+            }
+        }
+    }
+}
+
+/// Moves the descriptor's position to the furthest that the filesystem knows: what a stray `write` to its number would
+/// put there is refused, so it cannot overwrite the file. Locks and mappings have positions of their own.
+///
+/// # Safety
+/// `descriptor` is open. async-signal-safe.
+unsafe fn park(descriptor: RawFd) {
+    // SAFETY: only moves a position; what it refuses moves nothing.
+    let reaches = |position: i64| unsafe { libc::lseek64(descriptor, position, libc::SEEK_SET) == position };
+    if reaches(i64::MAX) {
+        return;
+    }
+    let (mut reached, mut refused) = (0, i64::MAX);
+    while refused - reached > 1 {
+        let middle = reached + (refused - reached) / 2;
+        if reaches(middle) { reached = middle } else { refused = middle }
     }
 }
 
@@ -77,8 +112,8 @@ fn range(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
     Ok(range)
 }
 
-/// Arenas that a process can have open at once.
-const ENTRIES: usize = 64;
+/// Arenas that a process can have open at once, and directories that it has locked.
+pub(super) const ENTRIES: usize = 64;
 
 /// Which descriptors a child opens anew.
 static TABLE: [Entry; ENTRIES] = [const { Entry::free() }; ENTRIES];
@@ -88,6 +123,8 @@ struct Entry {
     state: AtomicU64,
     device: AtomicU64,
     inode: AtomicU64,
+    /// The generation of the process whose description it is.
+    generation: AtomicU32,
 }
 
 const FREE: u64 = 0;
@@ -95,7 +132,18 @@ const CLAIMED: u64 = 1;
 
 impl Entry {
     const fn free() -> Self {
-        Self { state: AtomicU64::new(FREE), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
+        Self {
+            state: AtomicU64::new(FREE),
+            device: AtomicU64::new(0),
+            inode: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether the description is this process's, not one that it inherited.
+    fn is_own(&self) -> bool {
+        // Relaxed: changes only while the entry is being written, or in a child with a single thread.
+        self.generation.load(Ordering::Relaxed) == generation()
     }
 
     /// Whether `descriptor` is of the file that was entered: a number may have been closed behind our back and given out again.
@@ -121,9 +169,10 @@ impl Kept {
             |entry: &Entry| entry.state.compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok();
         let index = TABLE.iter().position(claimed).ok_or(Errno::EMFILE)?;
         let entry = &TABLE[index];
-        // Relaxed, both: published by `state`.
+        // Relaxed, all: published by `state`.
         entry.device.store(stat.st_dev, Ordering::Relaxed);
         entry.inode.store(stat.st_ino, Ordering::Relaxed);
+        entry.generation.store(generation(), Ordering::Relaxed);
         // Release: a child that sees the descriptor sees of which file it is.
         entry.state.store(file.as_raw_fd() as u64 + 2, Ordering::Release);
         Ok(Self(index))
@@ -141,8 +190,8 @@ impl Drop for Kept {
     }
 }
 
-/// In a child of fork: new descriptions behind the same numbers.
-pub(super) fn reopen_all() {
+/// In a child of fork, whose generation is `own` after its parent's `before`: new descriptions behind the same numbers.
+pub(super) fn reopen_all(before: u32, own: u32) {
     for entry in &TABLE {
         // Acquire: pairs with the release of `Kept::new`.
         match entry.state.load(Ordering::Acquire) {
@@ -151,30 +200,33 @@ pub(super) fn reopen_all() {
             CLAIMED => entry.state.store(FREE, Ordering::Relaxed),
             state => {
                 let descriptor = (state - 2) as RawFd;
-                if entry.is(descriptor) {
-                    reopen(descriptor);
+                // Relaxed, here and below: one thread. What the parent had lost itself is nobody's.
+                let was_own = entry.generation.load(Ordering::Relaxed) == before;
+                if was_own && entry.is(descriptor) && reopen(descriptor) {
+                    entry.generation.store(own, Ordering::Relaxed);
                 }
             }
         }
     }
 }
 
-/// Puts a new description of the same file in the descriptor's place; of nothing, where the child may not open it. Either way the
-/// parent's is let go of.
-fn reopen(descriptor: RawFd) {
+/// Puts a new description of the same file in the descriptor's place. False: the child may not, or cannot (no descriptor is free,
+/// `/proc` is not there); then the number is closed and never used again. Either way the parent's description is let go of.
+fn reopen(descriptor: RawFd) -> bool {
     let path = own_path(descriptor);
-    // SAFETY: the path ends in a zero byte. async-signal-safe.
-    let mut new = unsafe { libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC) };
-    if new < 0 {
-        // SAFETY: as above.
-        new = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
-    }
-    if new >= 0 {
-        // SAFETY: both are descriptors; `descriptor` is ours to replace (`Entry::is`), `new` was opened here. async-signal-safe.
-        unsafe {
-            libc::dup3(new, descriptor, libc::O_CLOEXEC);
+    // SAFETY: the path ends in a zero byte; `descriptor` is ours to replace (`Entry::is`), `new` is opened here. async-signal-safe.
+    unsafe {
+        let new = libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC);
+        let replaced = new >= 0 && libc::dup3(new, descriptor, libc::O_CLOEXEC) >= 0;
+        if replaced {
+            park(descriptor);
+        } else {
+            libc::close(descriptor);
+        }
+        if new >= 0 {
             libc::close(new);
         }
+        replaced
     }
 }
 
@@ -220,7 +272,9 @@ mod tests {
         let (done, waited) = mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                two.lock(7).unwrap();
+                while !two.try_lock(7).unwrap() {
+                    std::thread::yield_now();
+                }
                 done.send(()).unwrap();
             });
             assert!(waited.recv_timeout(Duration::from_millis(5)).is_err());
@@ -236,8 +290,42 @@ mod tests {
         let one = file();
         let two = again(&one);
         assert!(one.try_lock(7).unwrap());
-        reopen(one.file.as_raw_fd());
+        assert!(reopen(one.file.as_raw_fd()));
         assert!(one.is_whole() && two.try_lock(7).unwrap() && !one.try_lock(7).unwrap());
+    }
+
+    #[test]
+    fn a_stray_write_to_its_number_is_refused() {
+        let one = file();
+        for stray in [one.file.as_raw_fd(), again(&one).file.as_raw_fd()] {
+            // SAFETY: a byte.
+            assert_eq!(unsafe { libc::write(stray, b"x".as_ptr().cast(), 1) }, -1);
+        }
+        assert!(reopen(one.file.as_raw_fd()));
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::write(one.file.as_raw_fd(), b"x".as_ptr().cast(), 1) }, -1);
+        assert_eq!(nix::sys::stat::fstat(&*one.file).unwrap().st_size, 0);
+    }
+
+    #[test]
+    fn what_shares_another_process_s_description_knows_nothing() {
+        let one = file();
+        let two = again(&one);
+        assert!(two.try_lock(7).unwrap() && one.is_locked(7).unwrap());
+        // As in a child that could not open it anew.
+        // Relaxed: one thread.
+        one.kept.entry().generation.store(generation().wrapping_add(1), Ordering::Relaxed);
+        assert!(!one.is_whole());
+        for answer in [one.is_locked(7), one.try_lock(8), one.unlock(8).map(|()| true)] {
+            assert_eq!(answer.map_err(|error| error.raw_os_error()), Err(Some(libc::EBADF)));
+        }
+        let descriptor = one.file.as_raw_fd();
+        drop(one);
+        // SAFETY: only asks; then closed here, as the drop left it alone.
+        unsafe {
+            assert!(libc::fcntl(descriptor, libc::F_GETFD) >= 0, "somebody else's by now, perhaps");
+            libc::close(descriptor);
+        }
     }
 
     #[test]

@@ -11,10 +11,6 @@ impl LockFile {
         match *self {}
     }
 
-    pub(super) fn lock(&self, _byte: u64) -> io::Result<()> {
-        match *self {}
-    }
-
     pub(super) fn unlock(&self, _byte: u64) -> io::Result<()> {
         match *self {}
     }

@@ -10,7 +10,7 @@ impl Arena {
     /// This process. Registers it if it is not yet, or was and is now a child of fork.
     ///
     /// Errors: [`Full`](ArenaErrorKind::Full) when 256 processes have the arena open; [`System`](ArenaErrorKind::System) when the
-    /// descriptor is gone (closed by who closes all, or a child of fork may not open the file).
+    /// descriptor is gone (closed by who closes all, or a child of fork could not open the file anew).
     pub(crate) fn member(&self) -> Result<Member, ArenaError> {
         self.members.member().map_err(|why| match why {
             NoSlot::Full => {
@@ -31,7 +31,8 @@ impl Arena {
     pub(super) fn lost_descriptor(&self) -> ArenaError {
         let message = format!(
             "the descriptor of the arena {:?} is gone: something closed all descriptors of this process, or it is a child of \
-             fork under a user who may not open the file; open the arena after that",
+             fork that could not open the file anew (no descriptor was free, /proc is not there, or its user may not); it owns \
+             no permits and takes none: open the arena after that (in the child), or raise `ulimit -n`",
             self.name()
         );
         ArenaError::new(ArenaErrorKind::System, message)

@@ -5,7 +5,7 @@ use super::super::header::Facts;
 use super::super::mapping::Mapping;
 use super::super::{DEFAULT_CAPACITY, HostOptions};
 use super::folder::Locked;
-use super::{Folder, boot, file_name, filesystem, io_error, system};
+use super::{Folder, above_streams, boot, file_name, filesystem, io_error, system};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, posix_fallocate, renameat};
@@ -74,7 +74,7 @@ impl<'a> Temporary<'a> {
     fn new(folder: &'a Folder, options: &HostOptions) -> Result<Self, ArenaError> {
         let name = format!("{PREFIX}{}{SUFFIX}", options.name);
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(folder, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        let fd = above_streams(|| openat(folder, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR))
             .map_err(|why| system("make", &folder.path().join(&name), why))?;
         Ok(Self { folder, name, file: File::from(fd), published: false })
     }

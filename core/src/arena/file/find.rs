@@ -5,7 +5,7 @@ use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::header::Facts;
 use super::super::mapping::Mapping;
 use super::super::options::MIN_CAPACITY;
-use super::{Folder, boot, file_name, io_error, system};
+use super::{Folder, above_streams, boot, file_name, io_error, system};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
@@ -24,7 +24,7 @@ pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Foun
     let name = file_name(&options.name);
     let path = folder.path().join(&name);
     let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let file = match openat(folder, name.as_str(), flags, Mode::empty()) {
+    let file = match above_streams(|| openat(folder, name.as_str(), flags, Mode::empty())) {
         Ok(fd) => File::from(fd),
         Err(Errno::ENOENT) => return Ok(None),
         Err(Errno::ELOOP) => {

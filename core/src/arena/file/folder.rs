@@ -3,7 +3,7 @@
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::lock_file::Kept;
 use super::super::{HostOptions, fork};
-use super::{filesystem, group, io_error, system};
+use super::{above_streams, filesystem, group, io_error, system};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
@@ -79,7 +79,8 @@ impl Folder {
     /// Waits for the lock.
     pub(super) fn lock(&self) -> Result<Locked, ArenaError> {
         // A description of its own: threads of one process exclude each other as well.
-        let mut fd = openat(self, ".", FLAGS, Mode::empty()).map_err(|why| system("open", &self.path, why))?;
+        let opened = above_streams(|| openat(self, ".", FLAGS, Mode::empty()));
+        let mut fd = opened.map_err(|why| system("open", &self.path, why))?;
         fork::watch();
         let kept = Kept::new(&fd).map_err(|error| io_error("lock", &self.path, &error))?;
         let deadline = Instant::now() + PATIENCE;
@@ -153,7 +154,7 @@ fn make(path: &Path, group: Option<Gid>) -> Result<bool, ArenaError> {
 }
 
 fn open_at(path: &Path) -> Result<OwnedFd, ArenaError> {
-    open(path, FLAGS, Mode::empty()).map_err(|why| match why {
+    above_streams(|| open(path, FLAGS, Mode::empty())).map_err(|why| match why {
         Errno::ELOOP | Errno::ENOTDIR => {
             let message =
                 format!("{} is a link or no directory; links are not followed: say where it leads", path.display());

@@ -94,7 +94,7 @@ fn file(folder: &Folder, file_name: &str) -> Option<ArenaFile> {
     directory::check_name(name, "an arena's name").ok()?;
     let stat = fstatat(folder, file_name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
     let bytes = u64::try_from(stat.st_size).unwrap_or(0);
-    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let in_use = openat(folder, file_name, flags, Mode::empty()).is_ok_and(|fd| in_use(&fd));
     Some(ArenaFile { name: name.to_owned(), version, path: folder.path().join(file_name), bytes, in_use })
 }

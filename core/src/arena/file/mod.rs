@@ -3,6 +3,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `folder.rs` | the directory: whose it is, who may write to it, the lock under which files come and go |
+//! | `descriptor.rs` | descriptors that are no standard stream's |
 //! | `filesystem.rs` | which filesystems share memory between the processes of one machine |
 //! | `find.rs` | an existing file: whose it is, and whether it is an arena |
 //! | `build.rs` | a new file: space first, then content, then its name |
@@ -11,6 +12,7 @@
 
 mod boot;
 mod build;
+mod descriptor;
 mod filesystem;
 mod find;
 mod folder;
@@ -26,6 +28,7 @@ pub(super) use open::open;
 use super::HostOptions;
 use super::error::{ArenaError, ArenaErrorKind};
 use super::layout::VERSION;
+use descriptor::above_streams;
 use folder::Folder;
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, lstat};

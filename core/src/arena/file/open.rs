@@ -5,7 +5,7 @@ use super::super::fork::ForkLock;
 use super::super::members::Members;
 use super::super::{Arena, HostOptions, lock, options};
 use super::find::{Found, find};
-use super::{Folder, HostFile, build, file_name, identity, io_error, system};
+use super::{Folder, HostFile, above_streams, build, file_name, identity, io_error, system};
 use crate::Clock;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -43,7 +43,9 @@ fn adopt(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Are
     static ARENAS: ForkLock<BTreeMap<(u64, u64), Weak<Arena>>> = ForkLock::new(BTreeMap::new());
     let mut arenas = ARENAS.lock();
     let key = identity(&found.stat);
-    if let Some(arena) = arenas.get(&key).and_then(Weak::upgrade) {
+    let known = arenas.get(&key).and_then(Weak::upgrade);
+    // One whose descriptor is gone is of no use to who opens it after that.
+    if let Some(arena) = known.filter(|arena| arena.members.file().is_some_and(|file| file.is_whole())) {
         return Ok(arena);
     }
     let arena = arena(folder, options, found)?;
@@ -76,7 +78,8 @@ pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Res
 /// and its locks with it.
 fn open_for_locks(folder: &Folder, host: &HostFile) -> Result<OwnedFd, ArenaError> {
     let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let opened = openat(folder, file_name(&host.options.name).as_str(), flags, Mode::empty());
+    let name = file_name(&host.options.name);
+    let opened = above_streams(|| openat(folder, name.as_str(), flags, Mode::empty()));
     let file = opened.map_err(|why| system("open once more", &host.path, why))?;
     let stat = fstat(&file).map_err(|why| system("look at", &host.path, why))?;
     if identity(&stat) != identity(&host.stat) {
