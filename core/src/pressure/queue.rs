@@ -39,7 +39,8 @@ pub struct QueueStats {
 /// Thread safety: every method may be called from any thread at any time. Pushing and popping take no lock and allocate
 /// nothing; they may wait for a peer that is between its claim of a slot and its publish (a few instructions). A lock is
 /// taken only to wait, and to wake somebody who waits. Waiters are woken in the order of their arrival, but a push or
-/// pop that did not wait may come first. After a fork the child has an independent copy, without the parent's waiters.
+/// pop that did not wait may come first. After a fork the child has an independent copy of what was in the queue at that moment, without
+/// the parent's waiters; an item that another thread was pushing or popping just then is the parent's alone.
 ///
 /// Source: D. Vyukov's bounded MPMC queue as in crossbeam's `ArrayQueue`; the close, the hysteresis and the announcement of waiters share
 /// its head and tail words.

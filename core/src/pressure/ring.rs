@@ -3,18 +3,26 @@
 //! D. Vyukov's bounded MPMC queue, as in crossbeam's `ArrayQueue`: each slot's stamp says for which claim it is ready.
 //! Stamp = n: free for the push number n; n + 1: holds item n; n + slots: free again, for the next lap. Different from
 //! both: the number of slots is a power of two not tied to the capacity, and the tail carries the close and the hysteresis.
+//!
+//! A fork copies claims of threads that are not in the child: nobody there will publish them. So every operation first looks whether
+//! the ring is this process's, and the first one in a child puts the copy in order (`ring_fork.rs`).
 #![allow(unsafe_code)] // Items move in and out of uninitialised slots; the stamps say who owns which.
 
 use super::config::Marks;
 use super::gate::{Gate, ONE, REJECTING, WAITING, sequence};
+use super::per_process::generation;
 use super::waiters::Interest;
 use super::{PopError, PushError, PushErrorKind};
 use crate::ConfigError;
 use crate::stats::Striped;
-use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
 use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+
+#[cfg(not(loom))]
+#[path = "ring_fork.rs"]
+mod fork;
 
 struct Slot<T> {
     stamp: AtomicU64,
@@ -29,7 +37,11 @@ pub(super) struct Ring<T> {
     gate: Arc<Gate>,
     /// The gate's, again: read from here they need not be read anew after each atomic.
     marks: Marks,
+    /// Of the process whose claims are all published, or will be.
+    generation: AtomicU32,
     counts: Striped<2>,
+    #[cfg(not(loom))]
+    mending: crate::arena::fork::ForkLock<()>,
 }
 
 /// The lanes of the counts.
@@ -67,12 +79,26 @@ impl<T> Ring<T> {
             slots: boxed(slots, |n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })?,
             gate,
             marks,
+            generation: AtomicU32::new(generation()),
             counts: Striped::new(),
+            #[cfg(not(loom))]
+            mending: crate::arena::fork::ForkLock::default(),
         })
     }
 
     pub(super) fn gate(&self) -> &Arc<Gate> {
+        self.settle();
         &self.gate
+    }
+
+    /// Puts the copy of a child of fork in order, before anything else is done with it.
+    #[inline(always)]
+    fn settle(&self) {
+        // Acquire: who sees the child's number sees what was put in order.
+        #[cfg(not(loom))]
+        if self.generation.load(Ordering::Acquire) != generation() {
+            self.mend();
+        }
     }
 
     pub(super) fn counts(&self) -> &Striped<2> {
@@ -94,6 +120,7 @@ impl<T> Ring<T> {
     /// times only.
     #[inline(always)]
     pub(super) fn push(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
+        self.settle();
         // The common case alone, to be small where it is inlined: a first try with nothing to look after.
         let tail = guess(&self.gate.tail.word);
         let at = sequence(tail);
@@ -226,6 +253,7 @@ impl<T> Ring<T> {
     /// Takes the oldest item with the time of its push (0 without sojourn times, and unless `TIMED`).
     #[inline(always)]
     pub(super) fn pop<const TIMED: bool>(&self) -> Result<(T, u64), PopError> {
+        self.settle();
         let head = guess(&self.gate.head);
         match self.take::<TIMED>(head) {
             Some(taken) => {
