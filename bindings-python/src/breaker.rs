@@ -12,7 +12,7 @@ use pyo3::PyVisit;
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use tidegate::breaker::{self as core, Outcome, Window};
 
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
@@ -37,7 +37,7 @@ static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
 ///     cooldown, cooldown_backoff, max_cooldown, cooldown_jitter: seconds it stays open; each opening from half-open
 ///         multiplies it, up to `max_cooldown` (default 64 x), and jitter lengthens it by up to that fraction.
 ///     probes, probe_timeout: successful probes needed to close, and the most at once; seconds until one is lost.
-///     failure_on: the exceptions that are failures: a class, a tuple, or a function of the exception (default: every
+///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these (default: every
 ///         Exception). What it does not name counts as a success: the dependency did answer.
 ///     ignore: exceptions that count neither way, given like `failure_on`; it wins over it.
 ///     clock: a ManualClock for tests.
@@ -58,7 +58,7 @@ static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
 pub(crate) struct CircuitBreaker {
     pub(crate) core: core::CircuitBreaker,
     clock: Option<Py<ManualClock>>,
-    /// Exceptions that count as failures: a class, a tuple of classes, or a predicate. None: every `Exception`.
+    /// Exceptions that count as failures: a class, a predicate, or a tuple of these. None: every `Exception`.
     failure_on: Option<Py<PyAny>>,
     /// Exceptions that say nothing about the dependency.
     ignore: Option<Py<PyAny>>,
@@ -78,7 +78,7 @@ impl CircuitBreaker {
         self.core.acquire().map_err(|rejected| circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns)))
     }
 
-    /// One guarded call: `CircuitBreaker.call` (in `hot.rs`) and the decorated function.
+    /// One guarded call: `CircuitBreaker.call` (in `hot/breaker.rs`).
     #[inline]
     pub(crate) fn run<'py>(
         &self,
@@ -89,21 +89,25 @@ impl CircuitBreaker {
         let py = func.py();
         let permit = self.admit(py)?;
         match func.call(args, kwargs) {
-            Ok(result) => {
-                if is_coroutine(&result)? {
-                    self.core.release(permit);
-                    result.call_method0("close")?;
-                    return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
-                }
-                self.core.report(permit, Outcome::Success, None);
-                Ok(result)
-            }
+            Ok(result) => self.returned(permit, result),
             // Attached for PyO3's books as well: `hot.rs` comes here without them, and here references are dropped.
             Err(error) => Python::attach(|py| {
                 self.report_error(permit, error.value(py).as_any())?;
                 Err(error)
             }),
         }
+    }
+
+    /// A guarded call has returned `result`.
+    #[inline]
+    pub(crate) fn returned<'py>(&self, permit: core::Permit, result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if is_coroutine(&result)? {
+            self.core.release(permit);
+            result.call_method0("close")?;
+            return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
+        }
+        self.core.report(permit, Outcome::Success, None);
+        Ok(result)
     }
 
     /// Tidegate's own refusals and `ignore=` are ignored; what is no `Exception` (a cancelled task, Ctrl-C, an exit) is
@@ -141,33 +145,44 @@ impl CircuitBreaker {
 
 /// Whether a filter (classes or a predicate, checked by [`filter`]) names this exception.
 fn matches(filter: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if filter.is_instance_of::<PyType>() || filter.is_instance_of::<PyTuple>() {
-        error.is_instance(filter)
-    } else {
-        filter.call1((error,))?.is_truthy()
+    if let Ok(several) = filter.cast::<PyTuple>() {
+        for one in several.iter() {
+            if matches(&one, error)? {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
     }
+    if filter.is_instance_of::<PyType>() {
+        return error.is_instance(filter);
+    }
+    let answer = filter.call1((error,))?;
+    if is_coroutine(&answer)? {
+        answer.call_method0("close")?;
+        return Err(PyTypeError::new_err("failure_on, ignore: a function of the exception cannot be async"));
+    }
+    answer.is_truthy()
 }
 
 /// Checks a `failure_on=` or `ignore=` argument.
 fn filter(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<PyAny>>> {
-    const EXPECTED: &str = "an exception class, a tuple of them, or a function of the exception";
+    const EXPECTED: &str = "an exception class, a function of the exception, or a tuple or list of these";
     let Some(value) = value else { return Ok(None) };
-    let is_exception_class = |class: &Bound<'_, PyAny>| match class.cast::<PyType>() {
+    let fits = |one: &Bound<'_, PyAny>| match one.cast::<PyType>() {
         Ok(class) => class.is_subclass_of::<pyo3::exceptions::PyBaseException>(),
-        Err(_) => Ok(false),
+        Err(_) => Ok(one.is_callable()),
     };
-    let fits = if let Ok(classes) = value.cast::<PyTuple>() {
-        let mut all = true;
-        for class in classes.iter() {
-            all &= is_exception_class(&class)?;
+    if !value.is_instance_of::<PyTuple>() && !value.is_instance_of::<PyList>() {
+        return if fits(value)? { Ok(Some(value.clone().unbind())) } else { Err(wrong_type(field, EXPECTED, value)) };
+    }
+    // A tuple of its own: a list may change later.
+    let several = value.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    for one in &several {
+        if !fits(one)? {
+            return Err(wrong_type(field, EXPECTED, one));
         }
-        all
-    } else if value.is_instance_of::<PyType>() {
-        is_exception_class(value)?
-    } else {
-        value.is_callable()
-    };
-    if fits { Ok(Some(value.clone().unbind())) } else { Err(wrong_type(field, EXPECTED, value)) }
+    }
+    Ok(Some(PyTuple::new(value.py(), several)?.into_any().unbind()))
 }
 
 #[pymethods]

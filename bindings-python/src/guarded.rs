@@ -5,10 +5,24 @@
 //! its name.
 
 use crate::breaker::CircuitBreaker;
+use crate::permit::Permit;
+use crate::python::Function;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
+
+static HOLD: Function = Function::new("tidegate._decorate", "hold");
+
+/// Whether the work goes on in a body that somebody will iterate over (Starlette's StreamingResponse). What most functions return
+/// has a class of the interpreter's own, and no attribute has to be looked for.
+fn streams(result: &Bound<'_, PyAny>) -> PyResult<bool> {
+    // SAFETY: a type is alive as long as its instance, and flags are plain bits.
+    #[allow(unsafe_code)]
+    let flags = unsafe { pyo3::ffi::PyType_GetFlags(result.get_type_ptr()) };
+    Ok(flags & pyo3::ffi::Py_TPFLAGS_HEAPTYPE != 0 && result.hasattr(intern!(result.py(), "body_iterator"))?)
+}
 
 /// A function that runs under a circuit breaker.
 #[pyclass(frozen, dict, weakref, module = "tidegate._tidegate")]
@@ -33,7 +47,20 @@ impl Guarded {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.breaker.get().run(self.func.bind(args.py()), args, kwargs)
+        let (py, breaker) = (args.py(), self.breaker.get());
+        let permit = breaker.admit(py)?;
+        match self.func.bind(py).call(args, kwargs) {
+            Ok(result) if streams(&result)? => {
+                let permit = Permit::new(self.breaker.clone_ref(py), permit);
+                HOLD.get(py)?.call1((permit, &result))?;
+                Ok(result)
+            }
+            Ok(result) => breaker.returned(permit, result),
+            Err(error) => {
+                breaker.report_error(permit, error.value(py).as_any())?;
+                Err(error)
+            }
+        }
     }
 
     fn __get__<'py>(

@@ -126,6 +126,9 @@ impl Place {
             None => OnConflict::default(),
         };
         let (given, name) = (Given::of(asked.scope)?, asked.name);
+        // TIDEGATE_SCOPE moves what has a name; what has none could not be found there by anybody else, and stays private.
+        let given =
+            if matches!(given, Given::Nothing) && name.is_none() { Given::Text("process".to_owned()) } else { given };
         let place = Self { scope: given.read().map_err(fail)?, name: name.map(str::to_owned) };
         if place.scope == Scope::Process {
             return Ok((private()?, place));

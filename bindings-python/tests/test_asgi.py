@@ -171,7 +171,7 @@ def test_keyed_limits_drop_in() -> None:
     statuses = [call(guarded, **ann)[0]["status"], call(guarded, **ann)[0]["status"], call(guarded)[0]["status"]]
     assert statuses == [200, 429, 200]
     call(guarded, client=None)
-    assert sorted(limit.buckets) == ["", "192.0.2.1", "ann"]
+    assert sorted(limit.buckets) == ["\0", "192.0.2.1", "ann"], "no key is an address that nobody can name"
 
 
 @pytest.mark.parametrize(

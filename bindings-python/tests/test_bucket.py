@@ -243,7 +243,7 @@ def test_subclasses_and_detached_methods() -> None:
     with pytest.raises(TypeError, match="pickle"):
         pickle.dumps(bucket)
     assert weakref.ref(bucket)() is bucket
-    assert repr(bucket) == "Named(1, per=3600.0, burst=1)"
+    assert repr(bucket) == "Named(1, per=3600.0, burst=1, remaining=0, admitted=1, denied=1)"
 
 
 def test_try_acquire_by_position_and_by_name() -> None:

@@ -370,4 +370,5 @@ def test_sets_and_tiers_are_collected() -> None:
     del limiter, limits, tier
     gc.collect()
     assert ref() is None, "a cycle through a set and a tier"
-    assert repr(Mine("5/s")) == "Mine(5, per=1.0, burst=5, max_keys=100000, algorithm=\"token_bucket\")"
+    shown = "Mine(5, per=1.0, burst=5, max_keys=100000, algorithm=\"token_bucket\", admitted=0, denied=0)"
+    assert repr(Mine("5/s")) == shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 from ._tidegate import Guarded
 
@@ -29,17 +29,88 @@ def decorate_limited(limiter: ConcurrencyLimiter, func: Callable[..., Any]) -> C
 
         @functools.wraps(func)
         async def limited_async(*args: Any, **kwargs: Any) -> Any:
-            with await limiter.acquire_async():
-                return await func(*args, **kwargs)
+            return await _held_async(await limiter.acquire_async(), func, args, kwargs)
 
         return limited_async
 
     @functools.wraps(func)
     def limited(*args: Any, **kwargs: Any) -> Any:
-        with limiter.acquire():
-            return func(*args, **kwargs)
+        permit = limiter.acquire()
+        try:
+            result = func(*args, **kwargs)
+        except BaseException as error:
+            permit.__exit__(type(error), error, error.__traceback__)
+            raise
+        if hasattr(result, "body_iterator"):
+            hold(permit, result)
+        else:
+            permit.__exit__(None, None, None)
+        return result
 
     return limited
+
+
+async def _held_async(
+    permit: Held, func: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    try:
+        result = await func(*args, **kwargs)
+    except BaseException as error:
+        permit.__exit__(type(error), error, error.__traceback__)
+        raise
+    if hasattr(result, "body_iterator"):
+        hold(permit, result)
+    else:
+        permit.__exit__(None, None, None)
+    return result
+
+
+class Held(Protocol):
+    """A permit of a breaker or of a concurrency limiter."""
+
+    def release(self) -> object:
+        """Gives it back, and says nothing of the call."""
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> Any:
+        """Reports the end of the call."""
+
+
+def hold(permit: Held, response: Any) -> None:
+    """Keeps the permit of a route that has returned a Starlette StreamingResponse until the end of its body."""
+    response.body_iterator = _Body(permit, response.body_iterator)
+
+
+class _Body:
+    """A body whose end is the end of the call. A client that goes away ends it, and says nothing of the dependency."""
+
+    __slots__ = ("_body", "_permit")
+
+    def __init__(self, permit: Held, body: Any) -> None:
+        self._permit, self._body = permit, body.__aiter__()
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._body.__anext__()
+        except StopAsyncIteration:
+            self._permit.__exit__(None, None, None)
+            raise
+        except BaseException as error:
+            self._permit.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    async def aclose(self) -> None:
+        """Ends it early."""
+        self._permit.release()
+        close = getattr(self._body, "aclose", None)
+        if close is not None:
+            await close()
+
+    def __del__(self) -> None:
+        # Dropped before its end, perhaps before its beginning.
+        self._permit.release()
 
 
 def _is_async(who: str, instead: str, func: Any) -> bool:
@@ -69,7 +140,6 @@ def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -
 
     @functools.wraps(func)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        with acquire():
-            return await func(*args, **kwargs)
+        return await _held_async(acquire(), func, args, kwargs)
 
     return guarded

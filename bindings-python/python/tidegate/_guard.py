@@ -2,70 +2,124 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
-from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, RateLimiter, Taken, TokenBucket
+from . import _notices
+from ._limit import MOST_COST, Chooser, check_cost, make_limit
+from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, RateLimiter, Taken, Tier, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
-from .headers import HeaderList, Policies, Problem
-from .keys import ClientIP, Header, KeyFunction, client_ip, resolve
+from .headers import HeaderList, Policies, Problem, retry_after_seconds
+from .keys import ClientIP, Header, Key, KeyFunction, client_ip, resolve
 
-__all__ = ["Charge", "Cost", "Guard", "Keys"]
+if TYPE_CHECKING:
+    from ._tidegate import _OnConflict as OnConflict
+
+__all__ = ["Charge", "Condition", "Cost", "Guard", "Keys", "LimitOptions", "Refusal"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
-Cost: TypeAlias = int | Callable[[Scope], int]
+Cost: TypeAlias = int | Callable[[Scope], "int | Awaitable[int]"]
 Keys: TypeAlias = KeyFunction | Mapping[str, KeyFunction]
+Condition: TypeAlias = Callable[[Scope], "bool | Awaitable[bool]"]
 
 # Where a request's scope says what it has taken already, so that a limit that stands in its way twice counts it once.
-_COUNTED = "tidegate.counted"
+COUNTED = "tidegate.counted"
+# What a request that no limit counts is told of it.
+_UNCOUNTED = Decision(True, 2**32 - 1, 2**32 - 1, 0.0, 0.0)
+
+
+class Refusal(NamedTuple):
+    """What ``on_refused`` is told beside the scope."""
+
+    status: int
+    # Of Retry-After, whole seconds.
+    retry_after: int
+    # The policies that refused.
+    policies: tuple[str, ...]
+    # The limit's answer.
+    decision: Decision
+    # The problem+json that is the answer otherwise.
+    body: bytes
+
+
+# Given the scope and a Refusal: a text, bytes, what JSON can say, or an ASGI application such as a Response; None: the usual answer.
+OnRefused: TypeAlias = Callable[[Scope, Refusal], Any]
+
+
+class LimitOptions(TypedDict, total=False):
+    """The options of RateLimit and of the ``limit`` decorators."""
+
+    burst: int | None
+    key: Keys | None
+    cost: Cost
+    skip: Condition | None
+    name: str | None
+    scope: str | HostScope | None
+    on_conflict: OnConflict | None
+    on_refused: OnRefused | None
+    headers: bool
+    legacy_headers: bool
+    jitter: float
+    dry_run: bool
+
+
+class Ask(NamedTuple):
+    """What a request is about to take, when all of the user's functions have spoken and nothing is taken yet."""
+
+    guard: Guard
+    keys: Any
+    n: int
 
 
 class Charge:
-    """What one request took of one limit.
+    """What one request took.
 
     ``decision`` is the limit's answer, ``admitted`` whether the request goes on (a dry run admits all), ``keys`` what was
-    counted. A route that got it from its dependency may give it back: ``charge.refund()``.
+    counted. A route that got it from its dependency may give it back: ``charge.refund()``. A request that ``skip`` lets pass is
+    not counted: its keys are None, and there is nothing to give back.
     """
 
-    __slots__ = ("_guard", "_taken", "admitted", "shared", "told")
+    __slots__ = ("_taken", "fields", "shared", "told")
 
-    def __init__(self, guard: Guard, taken: Taken, told: bool) -> None:
-        self._guard = guard
+    def __init__(self, taken: list[tuple[Guard, Taken]], fields: HeaderList, told: bool) -> None:
         self._taken = taken
-        self.admitted = not taken.retry_after or guard.dry_run
+        # What the client is told.
+        self.fields = fields
         # Whether the fields are on their way to the client, and whether by the middleware.
         self.told = self.shared = told
 
     @property
+    def _last(self) -> tuple[Guard, Taken] | None:
+        """Whose answer stands for all: the one that refused comes last."""
+        return self._taken[-1] if self._taken else None
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the request goes on."""
+        return self._last is None or not self._last[1].retry_after or self._last[0].dry_run
+
+    @property
     def decision(self) -> Decision:
         """The limit's answer."""
-        return self._taken.decision
+        return _UNCOUNTED if self._last is None else self._last[1].decision
 
     @property
     def keys(self) -> Any:
         """What was counted: None, a key, or pairs of names and keys."""
-        return self._taken.keys
+        return None if self._last is None else self._last[1].keys
 
     @property
-    def fields(self) -> HeaderList:
-        """What the client is told."""
-        return self._taken.fields
-
-    @property
-    def retry_after(self) -> float:
-        """Seconds after which another try makes sense."""
-        return self._guard.retry_after(self._taken)
-
-    @property
-    def violated(self) -> str:
-        """The policy that refused."""
-        return self._taken.decision.denied_by or self._guard.name
+    def refused(self) -> tuple[Guard, Taken] | None:
+        """Who refused, and with what."""
+        return None if self.admitted else self._last
 
     def refund(self) -> None:
         """Gives the cost back, once; nothing where the limit refused."""
-        self._guard.give_back(self._taken)
+        for guard, taken in self._taken:
+            guard.give_back(taken)
 
 
 class Guard:
@@ -73,14 +127,19 @@ class Guard:
 
     Args:
         limit: a rate such as ``"5/minute"`` (with ``key`` one for each key, without it one for everybody; several joined by
-            ``;`` hold together), a TokenBucket, RateLimiter or LimitSet, or an object with ``check``.
+            ``;`` hold together), a TokenBucket, RateLimiter, Tier or LimitSet, an object with ``check``, or a function of the scope,
+            sync or async, that gives one of these for each request (None: no limit). Such a function chooses among limits that
+            exist, or among a few rates.
         burst: the most at once, for a rate given as text.
-        key: for keyed limits, whose it is; default: the client's address. For a LimitSet a mapping from names to
-            functions, or one function for all. No key counts as the empty one.
-        cost: what a request takes, or a function of its scope.
+        key: for keyed limits, whose it is; default, and where it gives None or an empty key: the client's address. For a LimitSet a
+            mapping from names to functions, or one function for all.
+        cost: what a request takes, or a function of its scope, sync or async.
+        skip: a function of the scope, sync or async: what it holds for passes uncounted.
         name: the limit's name in the RateLimit fields and in its scope; a LimitSet has its own.
         scope: where a limit given as a rate keeps its state, as TokenBucket and RateLimiter have it; of several rates joined by
             ``;`` the first is ``name:1`` there, the next ``name:2``.
+        on_conflict: as TokenBucket's, when it was declared there with another rate; default: "apply", said once in the log.
+        on_refused: answers in place of the problem body: a function of the scope and a Refusal, sync or async.
         headers, legacy_headers, jitter: what clients are told; see ``tidegate.headers.Policies``.
         dry_run: charge and count (``would_deny``), refuse nothing and tell nobody.
         client: the default key.
@@ -88,18 +147,26 @@ class Guard:
     """
 
     __slots__ = (
-        "_cost",
+        "_chooser",
+        "_client",
         "_headers",
         "_jitter",
+        "_numbered",
         "_paces",
+        "_policies",
         "_problems",
-        "_take",
-        "_tell",
+        "_told",
+        "cost",
         "dry_run",
+        "has_own_name",
         "key",
         "limit",
         "name",
+        "on_refused",
         "serve",
+        "set_options",
+        "skip",
+        "tier",
         "would_deny",
     )
 
@@ -110,8 +177,11 @@ class Guard:
         burst: int | None = None,
         key: Keys | None = None,
         cost: Cost = 1,
+        skip: Condition | None = None,
         name: str | None = None,
         scope: str | HostScope | None = None,
+        on_conflict: OnConflict | None = None,
+        on_refused: OnRefused | None = None,
         headers: bool = True,
         legacy_headers: bool = False,
         jitter: float = 0.0,
@@ -119,73 +189,165 @@ class Guard:
         client: KeyFunction = client_ip,
         called: str = "default",
     ) -> None:
-        self.limit = _limit(limit, burst, key is not None, scope, name)
-        self.name = name = called if name is None else name
-        self.dry_run = dry_run
+        self.has_own_name = name is not None or called != "default"
+        place: dict[str, Any] = {"burst": burst, "scope": scope, "name": name, "on_conflict": on_conflict}
+        self.name = called if name is None else name
+        self.dry_run, self.skip, self.on_refused = dry_run, _optional("skip", skip), _optional("on_refused", on_refused)
         self.would_deny = 0
-        self._cost = _cost(cost, self.limit)
-        self.key = _keys(key, self.limit, client)
-        policies = Policies(self.limit, name, legacy=legacy_headers, jitter=jitter)
-        self._tell = policies.tell
-        # A subclass may have a check of its own.
-        ours = type(self.limit) in (RateLimiter, TokenBucket)
-        self._take = policies.take if ours else self._take_from
         self._headers = headers and not dry_run
         self._jitter = jitter > 0
-        self._paces = _paces(self.limit)
+        self._told: dict[str, Any] = {"legacy": legacy_headers, "jitter": jitter}
+        self._client = client
+        self._numbered: dict[str, Policies] = {}
+        self.serve: Callable[[Scope], Taken | None] | None = None
+        self.tier: Tier | None = None
+        self.set_options: dict[str, Any] | None = None
+        if callable(limit) and not hasattr(limit, "check"):
+            def make(found: Any) -> Guard:
+                own = {**place, "name": name and f"{name}:{found}"} if isinstance(found, str) else {}
+                inner = Guard(
+                    found, **own, key=key if isinstance(found, str) or _is_keyed(found) else None, cost=cost, on_refused=on_refused,
+                    headers=headers, legacy_headers=legacy_headers, jitter=jitter, dry_run=dry_run, client=client,
+                    called=self.name,
+                )  # fmt: skip
+                inner.has_own_name = self.has_own_name
+                return inner
+
+            if burst is not None:
+                raise ConfigError("burst: a function gives the limit; leave burst out, and let it give one that has the burst")
+            if key is not None and not callable(key) and not isinstance(key, Mapping):
+                raise TypeError(f"key: expected a function of the ASGI scope, got {type(key).__name__}")
+            self._chooser: Chooser[Guard] | None = Chooser(limit, make)
+            self.limit, self.cost = limit, check_cost(cost, ())
+            self.key: Any = key
+            return
+        self._chooser = None
+        if skip is None and not callable(cost):
+            # What the guards of a route must have in common to be one set.
+            self.set_options = {
+                "cost": cost, "on_refused": on_refused, "headers": headers, "legacy_headers": legacy_headers, "jitter": jitter,
+                "dry_run": dry_run, "client": client,
+            }  # fmt: skip
+        if isinstance(limit, Tier):
+            self.tier, limit = limit, limit.limiter
+        self.limit = make_limit(limit, keyed=key is not None, **place)
+        members = tuple(self.limit.limits.values()) if isinstance(self.limit, LimitSet) else (self.tier or self.limit,)
+        self.cost = check_cost(cost, members)
+        self.key = _keys(key, self.limit, client)
+        _notices.keyless(self.name, isinstance(limit, str) and key is None)
+        _notices.forwarded(self.key)
+        self._policies = Policies(self.tier or self.limit, self.name, **self._told)
+        self._paces = any(getattr(member, "algorithm", None) == "leaky_bucket" for member in (*members, self.limit))
         # What most limits are takes one native call: a fixed cost; no key, the peer's address or a header; nothing to wait for.
         source: ClientAddress | bytes | None = None
         if type(self.key) is ClientIP:
             source = self.key.peer_only
         elif type(self.key) is Header:
             source = self.key.wanted
-        simple = ours and not dry_run and not self._paces and (self.key is None or source is not None)
-        self.serve: Callable[[Scope], Taken | None] | None = None
-        if simple and isinstance(cost, int):
-            self.serve = partial(policies.serve, cost, source, headers)
-        names = self.limit.limits if isinstance(self.limit, LimitSet) else (name,)
+        simple = self._is_ours() and not dry_run and not self._paces and (self.key is None or source is not None)
+        if simple and skip is None and isinstance(cost, int):
+            spare = client.peer_only if type(client) is ClientIP else None
+            self.serve = partial(self._policies.serve, cost, source, spare, headers)
+        names = self.limit.limits if isinstance(self.limit, LimitSet) else (self.name,)
         self._problems = {name: Problem.limited(name) for name in names}
 
-    async def keys(self, scope: Scope) -> Any:
-        """Whose limit it is: None, one key, or a tuple of pairs for a LimitSet."""
-        key = self.key
-        if key is None:
-            return None
-        if key.__class__ is tuple:
-            return tuple([(name, await resolve(function, scope) or "") for name, function in key])
-        return await resolve(key, scope) or ""
+    def _is_ours(self) -> bool:
+        # A subclass may have a check of its own.
+        return type(self.limit) in (RateLimiter, TokenBucket)
 
-    def take(self, scope: Scope, keys: Any) -> Taken:
-        """Takes the cost, once for a request, however often it is asked."""
-        counted = scope.get(_COUNTED)
-        if counted is not None:
-            for known in counted:
-                if known.limit is self.limit and known.keys == keys:
-                    found: Taken = known
-                    return found
-        n: Any = self._cost
+    async def ask(self, scope: Scope) -> Ask | None:
+        """What the request would take, from all that the user's functions say; None where it passes uncounted. Takes nothing, so
+        that whatever goes wrong in them leaves no charge behind.
+        """
+        if self.skip is not None and await holds(self.skip, scope):
+            return None
+        if self._chooser is not None:
+            chosen = await self._chooser.choose(scope)
+            return None if chosen is None else await chosen.ask(scope)
+        keys = None if self.key is None else await self._keys_of(scope)
+        n: Any = self.cost
         if n.__class__ is not int:
             n = n(scope)
-        taken = self._take(keys, n, self._headers)
+            if inspect.isawaitable(n):
+                n = await n
+            if isinstance(n, bool) or not isinstance(n, int):
+                raise TypeError(f"cost: expected a function that gives an int, got {type(n).__name__}")
+            if not 0 <= n <= MOST_COST:
+                raise ConfigError(f"cost: expected a function that gives 0 to {MOST_COST}, got {n}")
+        return Ask(self, keys, n)
+
+    async def _keys_of(self, scope: Scope) -> Any:
+        key = self.key
+        if key.__class__ is tuple:
+            return tuple([(name, await self._key_of(function, scope)) for name, function in key])
+        return await self._key_of(key, scope)
+
+    async def _key_of(self, function: KeyFunction, scope: Scope) -> Key:
+        found = await resolve(function, scope)
+        if found:
+            return found
+        # Who has no key is known by the address, behind a NUL, which no header can hold: nobody can name another's.
+        address = await resolve(self._client, scope) or ""
+        return f"\0{address}" if isinstance(address, str) else b"\0" + address
+
+    def take(self, scope: Scope, ask: Ask) -> Taken:
+        """Takes the cost, once for a request, however often it is asked."""
+        counted = scope.get(COUNTED)
+        if counted is not None:
+            for known in counted:
+                if known.limit is self.limit and known.keys == ask.keys:
+                    found: Taken = known
+                    return found
+        policies = self._policies if not counted or self.has_own_name else self._distinct(counted)
+        if self._is_ours():
+            taken = policies.take(ask.keys, ask.n, self._headers)
+        else:
+            taken = self._take_from(policies, ask.keys, ask.n)
         if counted is None:
-            scope[_COUNTED] = [taken]
+            scope[COUNTED] = [taken]
         else:
             counted.append(taken)
         if self.dry_run and taken.retry_after:
             self.would_deny += 1
         return taken
 
-    def _take_from(self, keys: Any, n: int, show: bool) -> Taken:
+    def _distinct(self, counted: list[Taken]) -> Policies:
+        """Under the first of default, default-2, default-3 … that no other limit of the request is told under."""
+        known = {taken.policy for taken in counted}
+        name = next(name for name in default_names() if name not in known)
+        if name == self.name:
+            return self._policies
+        if name not in self._numbered:
+            self._numbered[name] = Policies(self.tier or self.limit, name, **self._told)
+        return self._numbered[name]
+
+    def _take_from(self, policies: Policies, keys: Any, n: int) -> Taken:
         """``Policies.take`` for sets and for limits that are not ours."""
         each = None
         if isinstance(self.limit, LimitSet):
             decision, each = self.limit.check_each(dict(keys or ()), n=n)
+        elif self.tier is not None:
+            decision = self.limit.check(keys, n, self.tier)
         elif keys is None:
             decision = self.limit.check() if n == 1 else self.limit.check(n)
         else:
             decision = self.limit.check(keys) if n == 1 else self.limit.check(keys, n)
-        fields, retry_after = self._tell(decision, each)
-        return Taken(self.limit, keys, n, decision, fields if show else [], retry_after)
+        fields, retry_after = policies.tell(decision, each)
+        name = "" if each is not None else self.name
+        return Taken(self.limit, keys, n, decision, fields if self._headers else [], retry_after, name)
+
+    def look(self, keys: Any) -> HeaderList:
+        """What a client is told of the limit where it takes nothing of it."""
+        if not self._headers or not hasattr(self.limit, "peek"):
+            return []
+        each = None
+        if isinstance(self.limit, LimitSet):
+            decision, each = self.limit.check_each(dict(keys or ()), n=0)
+        elif self.tier is not None:
+            decision = self.limit.peek(keys, self.tier)
+        else:
+            decision = self.limit.peek() if keys is None else self.limit.peek(keys)
+        return self._policies.tell(decision, each)[0]
 
     def pause(self, taken: Taken) -> Awaitable[None] | None:
         """What to wait for before the request goes on, where the limit paces; a wait that is broken off gives its place back."""
@@ -200,14 +362,17 @@ class Guard:
 
     async def charge(self, scope: Scope) -> Charge:
         """A route's own: takes the cost and waits for its turn."""
-        keys, before = await self.keys(scope), len(scope.get(_COUNTED) or ())
-        taken = self.take(scope, keys)
+        ask = await self.ask(scope)
+        if ask is None:
+            return Charge([], [], False)
+        guard, before = ask.guard, len(scope.get(COUNTED) or ())
+        taken = guard.take(scope, ask)
         # What was counted already has told its fields, and waited.
-        known = len(scope[_COUNTED]) == before
-        pause = None if known else self.pause(taken)
+        known = len(scope[COUNTED]) == before
+        pause = None if known else guard.pause(taken)
         if pause is not None:
             await pause
-        return Charge(self, taken, known)
+        return Charge([(guard, taken)], taken.fields, known)
 
     def give_back(self, taken: Taken) -> None:
         """Gives a cost back, unless it was refused or is back already."""
@@ -217,6 +382,8 @@ class Guard:
             self.limit.refund(n=taken.n)
         elif taken.keys.__class__ is tuple:
             self.limit.refund(dict(taken.keys), n=taken.n)
+        elif self.tier is not None:
+            self.limit.refund(taken.keys, taken.n, self.tier)
         else:
             self.limit.refund(taken.keys, taken.n)
 
@@ -224,38 +391,43 @@ class Guard:
         """Seconds to tell a refused client, lengthened where there is jitter."""
         return taken.retry_after if self._jitter else taken.decision.retry_after
 
+    def violated(self, taken: Taken) -> str:
+        """The policy that refused."""
+        return taken.decision.denied_by or taken.policy or self.name
+
     def problem(self, taken: Taken) -> Problem:
         """The answer to a refused client."""
-        violated = taken.decision.denied_by or self.name
+        violated = self.violated(taken)
         return self._problems.get(violated) or Problem.limited(violated)
 
+    async def answer(self, scope: Scope, taken: Taken) -> Any:
+        """What ``on_refused`` says in place of the problem body; None where it says nothing."""
+        if self.on_refused is None:
+            return None
+        problem, wait = self.problem(taken), retry_after_seconds(self.retry_after(taken))
+        refusal = Refusal(problem.status, wait, (self.violated(taken),), taken.decision, problem.body)
+        said = self.on_refused(scope, refusal)
+        return await said if inspect.isawaitable(said) else said
 
-def _paces(limit: Any) -> bool:
-    members = limit.limits.values() if isinstance(limit, LimitSet) else (limit,)
-    return any(getattr(member, "algorithm", None) == "leaky_bucket" for member in members)
+
+def default_names() -> Any:
+    """default, default-2, default-3, …"""
+    number = 1
+    while True:
+        yield "default" if number == 1 else f"default-{number}"
+        number += 1
 
 
-def _limit(limit: Any, burst: int | None, keyed: bool, scope: str | HostScope | None, name: str | None) -> Any:
-    """The limit itself, made here when it came as a rate."""
-    if isinstance(limit, str):
-        rates = [rate.strip() for rate in limit.split(";")]
-        make: Any = RateLimiter if keyed else TokenBucket
-        if len(rates) == 1:
-            return make(limit, burst=burst, scope=scope, name=name)
-        if burst is not None:
-            raise ConfigError("burst: which of several rates would it belong to? Make a LimitSet of limits with their bursts")
-        names = [name and f"{name}:{number}" for number in range(1, len(rates) + 1)]
-        return LimitSet({rate: make(rate, scope=scope, name=name) for rate, name in zip(rates, names, strict=True)})
-    if scope is not None:
-        raise ConfigError(f"scope: the {type(limit).__name__} already has its place; pass scope and name to its constructor")
-    if not callable(getattr(limit, "check", None)):
-        raise TypeError(
-            "limit: expected a rate, a TokenBucket, a RateLimiter, a LimitSet or an object with check(), "
-            f"got {type(limit).__name__}"
-        )
-    if burst is not None:
-        raise ConfigError(f"burst: the {type(limit).__name__} already has one; leave burst out")
-    return limit
+async def holds(condition: Condition, scope: Scope) -> bool:
+    """What a condition says, awaited if need be."""
+    answer = condition(scope)
+    return bool(await answer if inspect.isawaitable(answer) else answer)
+
+
+def _is_keyed(limit: Any) -> bool:
+    if isinstance(limit, LimitSet):
+        return any(isinstance(member, RateLimiter) for member in limit.limits.values())
+    return isinstance(limit, Tier) or bool(getattr(limit, "keyed", False))
 
 
 def _keys(key: Keys | None, limit: Any, client: KeyFunction) -> Any:
@@ -287,13 +459,7 @@ def _function(key: Any) -> KeyFunction:
     return function
 
 
-def _cost(cost: Cost, limit: Any) -> Cost:
-    if callable(cost):
-        return cost
-    if isinstance(cost, bool) or not isinstance(cost, int):
-        raise TypeError(f"cost: expected an int or a function of the ASGI scope, got {type(cost).__name__}")
-    members = limit.limits.values() if isinstance(limit, LimitSet) else (limit,)
-    most = min((getattr(member, "burst", cost) for member in members), default=cost)
-    if not 1 <= cost <= most:
-        raise ConfigError(f"cost: must be 1 to the burst ({most}), or no call could pass; got {cost}")
-    return cost
+def _optional(name: str, function: Any) -> Any:
+    if function is not None and not callable(function):
+        raise TypeError(f"{name}: expected a function of the ASGI scope, got {type(function).__name__}")
+    return function

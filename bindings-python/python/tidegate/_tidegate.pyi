@@ -20,7 +20,8 @@ _Algorithm: TypeAlias = Literal["token_bucket", "fixed_window", "sliding_window"
 _Scope: TypeAlias = str | HostScope
 _OnConflict: TypeAlias = Literal["error", "keep", "apply"]
 _State: TypeAlias = Literal["closed", "open", "half_open", "forced_open", "disabled", "metrics_only"]
-_ExceptionFilter: TypeAlias = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
+_Filter: TypeAlias = type[BaseException] | Callable[[Exception], bool]
+_ExceptionFilter: TypeAlias = _Filter | tuple[_Filter, ...] | list[_Filter] | list[type[BaseException]]
 
 __all__ = [
     "AccessList",
@@ -224,6 +225,8 @@ class LimiterStats:
 @final
 class Tier:
     @property
+    def limiter(self) -> RateLimiter: ...
+    @property
     def count(self) -> int: ...
     @property
     def period(self) -> float: ...
@@ -372,7 +375,12 @@ class Policies:
     ) -> tuple[list[tuple[bytes, bytes]], int]: ...
     def take(self, keys: _Key | None, n: int, show: bool = True) -> Taken: ...
     def serve(
-        self, n: int, source: ClientAddress | bytes | None, show: bool, scope: MutableMapping[str, Any]
+        self,
+        n: int,
+        source: ClientAddress | bytes | None,
+        client: ClientAddress | None,
+        show: bool,
+        scope: MutableMapping[str, Any],
     ) -> Taken | None: ...
 
 @final
@@ -385,6 +393,7 @@ class Taken:
         decision: Decision,
         fields: list[tuple[bytes, bytes]],
         retry_after: int,
+        policy: str,
     ) -> Taken: ...
     @property
     def limit(self) -> Any: ...
@@ -398,6 +407,8 @@ class Taken:
     def fields(self) -> list[tuple[bytes, bytes]]: ...
     @property
     def retry_after(self) -> int: ...
+    @property
+    def policy(self) -> str: ...
     def claim_refund(self) -> bool: ...
 
 def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...

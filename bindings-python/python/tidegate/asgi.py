@@ -12,16 +12,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ._guard import Cost, Guard, Keys
+from . import _notices
+from ._answer import refuse
+from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
 from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, Taken
 from .errors import ConcurrencyLimitError, ConfigError
 from .headers import HeaderList, Problem
 from .keys import ClientIP, client_ip
-from .rules import Condition, Rule
+from .rules import Judge, Paths, Rule, route_path
 
-__all__ = ["KeyedLimit", "Limit", "Overload", "Rule", "TidegateMiddleware"]
+if TYPE_CHECKING:
+    from ._tidegate import _OnConflict as OnConflict
+
+__all__ = ["KeyedLimit", "Limit", "Overload", "Refusal", "Rule", "TidegateMiddleware"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -67,27 +72,36 @@ class TidegateMiddleware:
     Args:
         app: the ASGI application behind it.
         limit: a rate such as ``"400/s"`` (with ``key`` one for each key, without it one for everybody; several joined by ``;``
-            hold together), a TokenBucket, RateLimiter or LimitSet, or an object with ``check``.
+            hold together), a TokenBucket, RateLimiter, Tier or LimitSet, an object with ``check``, or a function of the scope, sync
+            or async, that chooses one of these for each request (None: no limit).
         rules: ``Rule``s for single routes. The first that fits decides, in place of ``limit``.
         key: whose limit it is, a function of the scope (see ``tidegate.keys``), sync or async; default ``client``. For a
-            LimitSet a mapping of names to functions, or one function for all. No key counts as the empty one.
-        cost: what a request takes, or a function of its scope.
+            LimitSet a mapping of names to functions, or one function for all. Who has no key is counted by ``client``.
+        cost: what a request takes, or a function of its scope, sync or async.
         queue: a BoundedQueue, or an object with ``is_accepting`` and ``retry_after``.
         concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in vain for its
             ``max_wait`` gets the answer of an overload. WebSockets hold none.
-        exempt: paths that are never refused. OPTIONS is exempt too: a refused preflight looks like a broken site.
+        exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. OPTIONS is exempt too: a refused
+            preflight looks like a broken site.
         skip: a function of the scope, sync or async: what it holds for passes uncounted.
         allow, deny: addresses, networks and keys (``"key:monitoring"``) that pass uncounted, or are refused with 403. The most
             specific one decides.
         client: the address that these lists judge, and the default key: ``ClientIP(trusted=[…])`` behind proxies.
         headers: add RateLimit and RateLimit-Policy to answers; ``legacy_headers`` adds X-RateLimit-* as well.
         jitter: up to this fraction longer are the times that clients are told, so that they do not return together.
-        refund_on: given the status of an answer, whether its cost is given back.
+        refund_on: given the status of an answer, whether its cost is given back; sync or async.
+        on_refused: answers a request that a limit refuses, in place of the problem body: a function of the scope and a Refusal, sync or
+            async, that gives a text, bytes, what JSON can say, or an ASGI application such as a Starlette Response.
         dry_run: charge and count, and refuse nothing over a limit.
         overload_status: the status of an overload.
         burst: the most at once, for a rate given as text.
         name: the limit's name in the RateLimit fields and in its scope; a LimitSet's members have their own.
         scope: where a limit given as a rate keeps its state: ``"host:orders"`` is one for all workers of this machine.
+        on_conflict: when it was last declared there with another rate: "error", "keep" or "apply", which is the default and said in the
+            log.
+
+    A function of yours that raises is the request's error, and leaves no charge behind; but for ``refund_on``, which comes after the
+    charge and leaves it.
 
     A leaky bucket's delay is waited for here. A limit that a route counts too counts once for a request. WebSockets are
     limited at the handshake: refused with an HTTP answer where the server can, else with close code 1013. Other scopes pass.
@@ -127,12 +141,14 @@ class TidegateMiddleware:
         headers: bool = True,
         legacy_headers: bool = False,
         jitter: float = 0.0,
-        refund_on: Callable[[int], bool] | None = None,
+        refund_on: Judge | None = None,
+        on_refused: OnRefused | None = None,
         dry_run: bool = False,
         overload_status: int = 503,
         burst: int | None = None,
         name: str | None = None,
         scope: str | HostScope | None = None,
+        on_conflict: OnConflict | None = None,
     ) -> None:
         allow, deny, exempt = _texts("allow", allow), _texts("deny", deny), _texts("exempt", exempt)
         if limit is None and queue is None and concurrency is None and rules is None and not (allow or deny):
@@ -148,7 +164,7 @@ class TidegateMiddleware:
         if skip is not None and not callable(skip):
             raise TypeError(f"skip: expected a function of the ASGI scope, got {type(skip).__name__}")
         told: dict[str, Any] = {
-            "headers": headers, "legacy_headers": legacy_headers, "jitter": jitter, "client": client
+            "headers": headers, "legacy_headers": legacy_headers, "jitter": jitter, "client": client, "on_refused": on_refused
         }
         plain = None if limit is None else Rule(
             "*",
@@ -159,14 +175,15 @@ class TidegateMiddleware:
             cost=cost,
             name=name,
             scope=scope,
+            on_conflict=on_conflict,
             refund_on=refund_on,
             dry_run=dry_run,
         )
         self._app = app
-        self._plain = None if plain is None else (plain, plain.guard(**told, called="default"))
+        self._plain = None if plain is None else (plain, plain.guard("default", **told))
         self._rules = [(_rule(rule), rule.guard(**told)) for rule in rules or ()]
         self._queue = queue
-        self._exempt = frozenset(exempt)
+        self._exempt = Paths("exempt", exempt).match
         self._skip = skip
         self._client = client
         self._concurrency = concurrency
@@ -182,9 +199,11 @@ class TidegateMiddleware:
         """Serves one connection."""
         kind = scope["type"]
         if kind == "http":
-            if scope["method"] == "OPTIONS" or scope["path"] in self._exempt:
+            if scope["method"] == "OPTIONS" or self._exempt(scope):
                 return await self._app(scope, receive, send)
-        elif kind != "websocket" or scope["path"] in self._exempt:
+        elif kind != "websocket" or self._exempt(scope):
+            if kind == "lifespan" and "app" in scope:
+                _notices.check_order(scope["app"])
             return await self._app(scope, receive, send)
         chosen, taken = self._plain, None
         guard = None if chosen is None else chosen[1]
@@ -193,7 +212,7 @@ class TidegateMiddleware:
             taken = serve(scope)
         if taken is None:
             skip = self._skip
-            if skip is not None and await _holds(skip, scope):
+            if skip is not None and await holds(skip, scope):
                 return await self._app(scope, receive, send)
             if self._rules:
                 chosen = await self._rule_for(scope)
@@ -201,29 +220,30 @@ class TidegateMiddleware:
             if guard is not None and guard.serve is not None and self._access is None:
                 taken = guard.serve(scope)
         if taken is None:
-            keys: Any = None
-            if guard is not None and guard.key is not None:
-                keys = await guard.keys(scope)
+            ask = None if guard is None else await guard.ask(scope)
             if self._access is not None:
-                verdict = self._verdict(scope, keys)
+                verdict = self._verdict(scope, None if ask is None else ask.keys)
                 if verdict == "allow":
                     return await self._app(scope, receive, send)
                 if verdict == "deny":
-                    return await _refuse(scope, receive, send, self._denied, None, [])
-            if guard is not None:
-                taken = guard.take(scope, keys)
+                    return await refuse(scope, receive, send, self._denied, None, [])
+            fields: HeaderList = []
+            if ask is not None:
+                guard = ask.guard
+                taken = guard.take(scope, ask)
                 pause = None if taken.retry_after else guard.pause(taken)
                 if pause is not None:
                     await pause
-            fields: HeaderList = [] if taken is None else taken.fields
+                fields = taken.fields
             scope[FIELDS] = fields
         else:
             fields = taken.fields
         if taken is not None and guard is not None and taken.retry_after and not guard.dry_run:
-            return await _refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields)
+            said = None if guard.on_refused is None else await guard.answer(scope, taken)
+            return await refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields, said)
         queue = self._queue
         if queue is not None and not queue.is_accepting:
-            return await _refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
+            return await refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
         if kind != "http":
             return await self._app(scope, receive, send)
         permit = None
@@ -232,7 +252,7 @@ class TidegateMiddleware:
             try:
                 permit = await concurrency.acquire_async()
             except ConcurrencyLimitError as refusal:
-                return await _refuse(scope, receive, send, self._overloaded, refusal.retry_after, fields)
+                return await refuse(scope, receive, send, self._overloaded, refusal.retry_after, fields)
 
         # A plain function that hands on what send gives to await: a coroutine of its own would cost more than its work.
         def send_with_fields(message: Message) -> Awaitable[None]:
@@ -252,13 +272,10 @@ class TidegateMiddleware:
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"
-        path: str = scope["path"]
-        root = scope.get("root_path") or ""
-        if root and path.startswith(root + "/"):
-            path = path[len(root) :]
+        path = route_path(scope)
         for chosen in self._rules:
             rule = chosen[0]
-            if rule.fits(method, path) and (rule.when is None or await _holds(rule.when, scope)):
+            if rule.fits(method, path) and (rule.when is None or await holds(rule.when, scope)):
                 return chosen
         return self._plain
 
@@ -271,30 +288,33 @@ class TidegateMiddleware:
 
 
 async def _with_refund(
-    app: App,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    guard: Guard,
-    taken: Taken,
-    refund_on: Callable[[int], bool],
+    app: App, scope: Scope, receive: Receive, send: Send, guard: Guard, taken: Taken, refund_on: Judge
 ) -> None:
     started = False
 
+    async def judge(status: int) -> None:
+        judged = refund_on(status)
+        if await judged if inspect.isawaitable(judged) else judged:
+            guard.give_back(taken)
+
     async def send_and_judge(message: Message) -> None:
         nonlocal started
-        if message["type"] == "http.response.start":
+        if message["type"] == "http.response.start" and not started:
+            # Before the answer is out: where this raises, the framework can still say 500, of which it is not asked again.
             started = True
-            if refund_on(message["status"]):
-                guard.give_back(taken)
+            await judge(message["status"])
         await send(message)
 
     try:
         await app(scope, receive, send_and_judge)
     except Exception:
         # What stands outside answers it with a 500.
-        if not started and refund_on(500):
-            guard.give_back(taken)
+        if not started:
+            try:
+                await judge(500)
+            except Exception:
+                # The request has its error already.
+                _notices.log.exception("refund_on failed for a request that had failed; its charge is kept")
         raise
 
 
@@ -308,26 +328,3 @@ def _rule(rule: Rule) -> Rule:
     if not isinstance(rule, Rule):
         raise TypeError(f'rules: expected Rule("POST", "/login", limit="5/minute"), got {type(rule).__name__}')
     return rule
-
-
-async def _holds(condition: Condition, scope: Scope) -> bool:
-    answer = condition(scope)
-    return bool(await answer if inspect.isawaitable(answer) else answer)
-
-
-async def _refuse(
-    scope: Scope, receive: Receive, send: Send, problem: Problem, retry_after: float | None, extra: HeaderList
-) -> None:
-    headers = problem.headers(retry_after) + extra
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "http.response.body", "body": problem.body})
-        return
-    # A handshake is answered after it was received.
-    await receive()
-    if "websocket.http.response" in (scope.get("extensions") or ()):
-        await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": problem.body})
-    else:
-        # 1013: try again later (IANA WebSocket close codes).
-        await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})

@@ -6,22 +6,36 @@ import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends
 from fastapi.exceptions import HTTPException, ValidationException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from ._guard import Charge, Cost, Guard, Keys
-from ._tidegate import CircuitBreaker, HostScope, LimitSet, Permit, RateLimiter, TokenBucket
+from ._guard import Charge, Guard, LimitOptions, Refusal
+from ._options import BreakerOptions
+from ._stack import Charges, Stack
+from ._tidegate import CircuitBreaker, Permit
 from .errors import ConfigError
-from .starlette import RouteLimitedError, charge_route, install_exception_handlers, tell
+from .starlette import (
+    RouteLimitedError,
+    charge_route,
+    install_exception_handlers,
+    remember,
+    stacked,
+    tell,
+    with_fields,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "BreakerDependency",
     "Charge",
     "RateLimit",
+    "Refusal",
     "RouteLimitedError",
     "breaker",
     "install_exception_handlers",
@@ -36,14 +50,16 @@ class RateLimit:
 
     Args:
         limit: a rate (with ``key`` one for each key, without it one for everybody; several joined by ``;`` hold together), a
-            TokenBucket, RateLimiter or LimitSet to share.
+            TokenBucket, RateLimiter, Tier or LimitSet to share, or a function of the ASGI scope, sync or async, that chooses one for each
+            request (None: no limit).
         burst: the most at once, for a rate given as text.
         key: whose limit it is, a function of the ASGI scope (see ``tidegate.keys``), sync or async. A dependency before this
             one may have left the user there: ``key=lambda scope: scope["state"]["user"]``.
-        cost: tokens a call takes, or a function of the scope.
+        cost: tokens a call takes, or a function of the scope, sync or async.
+        skip: a function of the scope, sync or async: what it holds for passes uncounted.
         name: the limit's name in the RateLimit fields of answers, and in its scope; ``headers=False`` leaves the fields out.
         scope: where a limit given as a rate keeps its state: ``"host:orders"`` is one for all workers of this machine.
-        legacy_headers, jitter, dry_run: as TidegateMiddleware's.
+        on_conflict, on_refused, legacy_headers, jitter, dry_run: as TidegateMiddleware's.
 
     Gives the route a ``Charge``, whose ``refund()`` takes it back. Raises RouteLimitedError (429) when refused. A limit that the
     middleware counted for this request already is not counted again. Safe on any thread and event loop.
@@ -51,33 +67,12 @@ class RateLimit:
 
     __slots__ = ("_guard", "limit")
 
-    def __init__(
-        self,
-        limit: str | TokenBucket | RateLimiter | LimitSet,
-        *,
-        burst: int | None = None,
-        key: Keys | None = None,
-        cost: Cost = 1,
-        name: str | None = None,
-        scope: str | HostScope | None = None,
-        headers: bool = True,
-        legacy_headers: bool = False,
-        jitter: float = 0.0,
-        dry_run: bool = False,
-    ) -> None:
-        self._guard = Guard(
-            limit,
-            burst=burst,
-            key=key,
-            cost=cost,
-            name=name,
-            scope=scope,
-            headers=headers,
-            legacy_headers=legacy_headers,
-            jitter=jitter,
-            dry_run=dry_run,
-        )
+    def __init__(self, limit: Any, **options: Unpack[LimitOptions]) -> None:
+        self._guard = Guard(limit, **options)
         self.limit = self._guard.limit
+
+    def __repr__(self) -> str:
+        return f"RateLimit({self.limit!r}, name={self._guard.name!r})"
 
     async def __call__(self, connection: HTTPConnection, response: Response) -> Charge:
         """Takes the cost or raises. (A Python ``async def``: FastAPI would run anything else in a thread pool.)"""
@@ -86,16 +81,32 @@ class RateLimit:
         return charge
 
 
-def limit(limit: str | TokenBucket | RateLimiter | LimitSet, **options: Any) -> Callable[[F], F]:
+class _Stacked:
+    """The dependency behind decorators: what all of them ask, once."""
+
+    __slots__ = ("_charges",)
+
+    def __init__(self, charges: Charges) -> None:
+        self._charges = charges
+
+    async def __call__(self, connection: HTTPConnection, response: Response) -> Charge:
+        charge = await charge_route(self._charges, connection)
+        tell(charge, connection, response.raw_headers)
+        return charge
+
+
+def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
     """``@limit("5/minute", key=client_ip)`` under ``@app.get(…)``: the route needs no ``request`` parameter.
 
     It adds a dependency to the signature that FastAPI sees, so that sync and async routes, WebSockets and async keys all work.
-    The arguments are RateLimit's. The order matters: FastAPI must see the decorated function, so ``@limit`` stands below
-    ``@app.get``.
+    The arguments are RateLimit's. Several decorators on one route hold together, all or nothing. The order matters: FastAPI must see
+    the decorated function, so ``@limit`` stands below ``@app.get``; the log says so where it does not.
     """
-    dependency = RateLimit(limit, **options)
+    guard = Guard(limit, **options)
 
-    def decorate(route: F) -> F:
+    def decorate(endpoint: F) -> F:
+        route, guards = stacked(endpoint, guard)
+        dependency = _Stacked(guards[0] if len(guards) == 1 else Stack(guards))
         signature = _signature(route)
         name = "tidegate_limit"
         while name in signature.parameters:
@@ -129,7 +140,7 @@ def limit(limit: str | TokenBucket | RateLimiter | LimitSet, **options: Any) -> 
                 return _told(route(*args, **kwargs), charge)
 
         limited.__signature__ = _with(signature, charged)  # type: ignore[attr-defined]
-        return limited  # type: ignore[return-value]
+        return remember(limited, route, guards)  # type: ignore[no-any-return]
 
     return decorate
 
@@ -150,24 +161,42 @@ def _with(signature: inspect.Signature, added: inspect.Parameter) -> inspect.Sig
 
 def _told(answer: Any, charge: Charge) -> Any:
     # FastAPI leaves a Response that the route made as it is, and drops what dependencies said of headers.
-    if isinstance(answer, Response) and not charge.shared:
-        answer.raw_headers.extend(charge.fields)
-    return answer
+    return with_fields(answer, charge.fields) if isinstance(answer, Response) and not charge.shared else answer
+
+
+# FastAPI since 0.121 can end a dependency when the route has returned; before 0.118 it always did.
+_ENDS_WITH_ROUTE: dict[str, Any] = (
+    {"scope": "function"} if "scope" in inspect.signature(Depends).parameters else {}
+)
 
 
 class BreakerDependency:
     """Guards a route: no permit, no call (CircuitOpenError). Yields the Permit, for routes that know better.
 
     What the route raises is judged as the breaker judges it; an HTTPException below 500 and a failed validation say nothing
-    about the dependency and are ignored. A route that answers with an error *response* calls ``permit.failure()``.
+    about the dependency and are ignored. A route that answers with an error *response* calls ``permit.failure()``. The report is
+    made when the route has returned: background tasks and a body that streams are none of its. For a body take the breaker as a
+    decorator below ``@app.get``.
     """
-
-    __slots__ = ("breaker",)
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         self.breaker = breaker
+        # FastAPI reads this: a dependency that gives what another one holds until the route has returned.
+        held = inspect.Parameter(
+            "permit",
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            annotation=Annotated[Permit, Depends(self._held, **_ENDS_WITH_ROUTE)],
+        )
+        self.__signature__ = inspect.Signature([held])
 
-    async def __call__(self) -> AsyncIterator[Permit]:
+    def __repr__(self) -> str:
+        return f"BreakerDependency({self.breaker!r})"
+
+    async def __call__(self, permit: Permit) -> Permit:
+        """Gives the route its permit."""
+        return permit
+
+    async def _held(self) -> AsyncIterator[Permit]:
         """Acquires before the route, reports after it."""
         with self.breaker.acquire() as permit:
             try:
@@ -181,11 +210,11 @@ class BreakerDependency:
                 raise
 
 
-_breakers: dict[str, tuple[CircuitBreaker, dict[str, Any]]] = {}
+_breakers: dict[str, tuple[CircuitBreaker, BreakerOptions]] = {}
 _breakers_lock = threading.Lock()
 
 
-def breaker(breaker: str | CircuitBreaker, /, **config: Any) -> BreakerDependency:
+def breaker(breaker: str | CircuitBreaker, /, **config: Unpack[BreakerOptions]) -> BreakerDependency:
     """``Depends(breaker("payment", cooldown=5))``: the breaker of that name, made on first use.
 
     The same name is the same breaker in this process; ``config`` (the arguments of CircuitBreaker) may be left out after

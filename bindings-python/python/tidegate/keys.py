@@ -1,7 +1,8 @@
 """Who is asking: key functions for keyed limits.
 
-Each takes an ASGI scope and gives a key (text or bytes) or None for "not here", at once or as a coroutine. Compose them:
-``first_of(header("x-user-id"), client_ip)``, ``each_of(user, path)``; or write your own: ``lambda scope: scope["session"]["id"]``.
+Each takes an ASGI scope and gives a key (text or bytes) or None for "not here", at once or as a coroutine; an empty key is
+none. Whoever has no key is counted by the client's address, apart from all keys. Compose them: ``first_of(header("x-user-id"),
+client_ip)``, ``each_of(user, path)``; or write your own: ``lambda scope: scope["session"]["id"]``.
 """
 
 from __future__ import annotations
@@ -90,6 +91,8 @@ def _lines(scope: Scope, wanted: bytes) -> list[bytes]:
 
 client_ip = ClientIP()
 
+_EMPTY: tuple[Key, Key] = ("", b"")
+
 
 class Header:
     """A request header's value; made by ``header``."""
@@ -100,10 +103,10 @@ class Header:
         self.wanted = name.lower().encode("latin-1")
 
     def __call__(self, scope: Scope) -> str | None:
-        """The key; None where the header is not there."""
+        """The key; None where the header is not there, or empty."""
         for key, value in scope["headers"]:
             if key == self.wanted:
-                return str(value.decode("latin-1"))
+                return str(value.decode("latin-1")) or None
         return None
 
 
@@ -125,7 +128,7 @@ def api_key(name: str = "x-api-key") -> KeyFunction:
             return found
         for key, value in scope["headers"]:
             if key == b"authorization" and value[:7].lower() == b"bearer ":
-                return str(value[7:].strip().decode("latin-1"))
+                return str(value[7:].strip().decode("latin-1")) or None
         return None
 
     return from_request
@@ -149,20 +152,23 @@ def path(scope: Scope) -> str:
 
 
 def first_of(*functions: KeyFunction) -> KeyFunction:
-    """The first key that is there: ``first_of(header("x-user-id"), client_ip)``. Awaits what is to be awaited."""
+    """The first key that is there: ``first_of(header("x-user-id"), client_ip)``. An empty one is not there. Awaits what is to be
+    awaited.
+    """
 
     def first(scope: Scope) -> Key | Awaitable[Key | None] | None:
         for at, function in enumerate(functions):
             key = function(scope)
             if inspect.isawaitable(key):
                 return rest(scope, key, at + 1)
-            if key is not None:
+            # What is no key is returned as well: whoever asks names it.
+            if key is not None and key not in _EMPTY:
                 return key
         return None
 
     async def rest(scope: Scope, waiting: Awaitable[Key | None], at: int) -> Key | None:
         key = await waiting
-        return await resolve(first_of(*functions[at:]), scope) if key is None else key
+        return await resolve(first_of(*functions[at:]), scope) if key is None or key in _EMPTY else key
 
     return first
 

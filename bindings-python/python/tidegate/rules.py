@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ._guard import Cost, Guard, Keys
+from ._guard import Condition, Cost, Guard, Keys, OnRefused
 from ._tidegate import HostScope
 from .errors import ConfigError
 
-__all__ = ["Rule"]
+if TYPE_CHECKING:
+    from ._tidegate import _OnConflict as OnConflict
+
+__all__ = ["Condition", "Paths", "Rule", "route_path"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
-Condition: TypeAlias = Callable[[Scope], "bool | Awaitable[bool]"]
+Judge: TypeAlias = Callable[[int], "bool | Awaitable[bool]"]
 
 _PLACEHOLDER = re.compile(r"\{[^{}/]*\}|/\*$")
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+# Starlette's convertors; those that an application registers are found where Starlette keeps them.
+_CONVERTORS = {
+    "": "[^/]+",
+    "str": "[^/]+",
+    "path": ".*",
+    "int": "[0-9]+",
+    "float": r"[0-9]+(?:\.[0-9]+)?",
+    "uuid": "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}",
+}
 
 
 class Rule:
@@ -23,9 +37,12 @@ class Rule:
 
     Args:
         method: "GET" (HEAD is one too, or it would be the way round), several of them, or "*" for all.
-        path: "/login" itself; "/users/{id}" with anything but a slash in place of the braces; "/api/*" and all below.
+        path: "/login" itself; "/users/{id}" with anything but a slash in place of the braces; "/api/*" and all below. Starlette's
+            convertors say what a part may be: "{id:int}", "{p:path}" (slashes too), those that the application registered before.
         limit: as TidegateMiddleware's; None exempts. To hold the middleware's limit as well, put both into a LimitSet.
-        burst, key, cost, name, scope, dry_run: as TidegateMiddleware's; without a name the fields show the path.
+        burst, key, cost, name, scope, on_conflict, on_refused, dry_run: as TidegateMiddleware's; without a name the fields show the
+            path.
+        skip: a function of the scope, sync or async: what it holds for passes this rule's limit uncounted.
         when: a further condition, a function of the scope, sync or async; where it is false the next rule is asked.
         refund_on: given the status of an answer, whether its cost is given back: ``lambda status: status < 400`` lets failed
             logins count alone. An exception that leaves the application is a 500.
@@ -44,32 +61,82 @@ class Rule:
         burst: int | None = None,
         key: Keys | None = None,
         cost: Cost = 1,
+        skip: Condition | None = None,
         name: str | None = None,
         scope: str | HostScope | None = None,
+        on_conflict: OnConflict | None = None,
+        on_refused: OnRefused | None = None,
         when: Condition | None = None,
-        refund_on: Callable[[int], bool] | None = None,
+        refund_on: Judge | None = None,
         dry_run: bool = False,
     ) -> None:
-        self.method, self.path, self.limit, self.when, self.refund_on = method, path, limit, when, refund_on
-        self._methods = _methods(method)
-        self._exact, self._pattern = _path(path)
+        self.path, self.limit, self.when, self.refund_on = path, limit, when, refund_on
+        self.method = method if isinstance(method, str) else tuple(method)
+        self._methods = _methods(self.method)
+        self._exact, self._pattern = _path("path", path)
         self._options: dict[str, Any] = {
-            "burst": burst, "key": key, "cost": cost, "name": name, "scope": scope, "dry_run": dry_run, "called": path
-        }
+            "burst": burst, "key": key, "cost": cost, "skip": skip, "name": name, "scope": scope, "on_conflict": on_conflict,
+            "dry_run": dry_run, "called": path,
+        }  # fmt: skip
+        if on_refused is not None:
+            self._options["on_refused"] = on_refused
         if when is not None and not callable(when):
             raise TypeError(f"when: expected a function of the ASGI scope, got {type(when).__name__}")
         if refund_on is not None and not callable(refund_on):
             raise TypeError(f"refund_on: expected a function of a status, got {type(refund_on).__name__}")
 
+    def __repr__(self) -> str:
+        default = {"cost": 1, "dry_run": False, "called": self.path}
+        options = [f"{name}={value!r}" for name, value in self._options.items() if value != default.get(name)]
+        own = [f"{name}={value!r}" for name in ("when", "refund_on") if (value := getattr(self, name)) is not None]
+        return f"Rule({', '.join([repr(self.method), repr(self.path), f'limit={self.limit!r}', *options, *own])})"
+
     def fits(self, method: str, path: str) -> bool:
         """Whether the rule is for such a request (and ``when`` has the last word)."""
         if self._methods is not None and method not in self._methods:
             return False
-        return path == self._exact if self._pattern is None else self._pattern.fullmatch(path) is not None
+        return _fits(self._exact, self._pattern, path)
 
-    def guard(self, **told: Any) -> Guard | None:
+    def guard(self, called: str | None = None, **told: Any) -> Guard | None:
         """The limit made ready, with what clients are told; None exempts."""
-        return None if self.limit is None else Guard(self.limit, **{**self._options, **told})
+        own = {} if called is None else {"called": called}
+        return None if self.limit is None else Guard(self.limit, **{**told, **self._options, **own})
+
+
+class Paths:
+    """Paths as rules write them, to ask whether a request's is among them."""
+
+    __slots__ = ("_patterns", "exact")
+
+    def __init__(self, name: str, paths: Iterable[str]) -> None:
+        read = [_path(name, path) for path in paths]
+        self.exact = frozenset(path for path, pattern in read if pattern is None)
+        self._patterns = [pattern for _, pattern in read if pattern is not None]
+
+    def match(self, scope: Scope) -> bool:
+        """Whether its path, with or without the prefix of a mount, is one of these."""
+        if scope["path"] in self.exact:
+            return True
+        if not self._patterns and not scope.get("root_path"):
+            return False
+        path = route_path(scope)
+        return path in self.exact or any(pattern.fullmatch(path) is not None for pattern in self._patterns)
+
+
+def route_path(scope: Scope) -> str:
+    """The path as the application that stands here routes it: without the prefix of a mount or of ``--root-path``."""
+    path: str = scope["path"]
+    root = scope.get("root_path") or ""
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+        return path[len(root) :]
+    return path
+
+
+def _fits(exact: str, pattern: re.Pattern[str] | None, path: str) -> bool:
+    # Starlette's patterns end in `$`, which a newline may follow: /login%0A is /login to its router, and so it is here.
+    if path.endswith("\n"):
+        path = path[:-1]
+    return path == exact if pattern is None else pattern.fullmatch(path) is not None
 
 
 def _methods(method: str | Iterable[str]) -> frozenset[str] | None:
@@ -82,17 +149,34 @@ def _methods(method: str | Iterable[str]) -> frozenset[str] | None:
     return frozenset(names | {"HEAD"} if "GET" in names else names)
 
 
-def _path(path: str) -> tuple[str, re.Pattern[str] | None]:
+def _path(name: str, path: str) -> tuple[str, re.Pattern[str] | None]:
     if not isinstance(path, str):
-        raise TypeError(f"path: expected a str, got {type(path).__name__}")
+        raise TypeError(f"{name}: expected a str, got {type(path).__name__}")
     if not path.startswith("/"):
-        raise ConfigError(f'path: must begin with a slash, as in "/login", "/users/{{id}}" or "/api/*"; got {path!r}')
+        raise ConfigError(f'{name}: must begin with a slash, as in "/login", "/users/{{id}}" or "/api/*"; got {path!r}')
     pattern, at = "", 0
     for placeholder in _PLACEHOLDER.finditer(path):
         pattern += re.escape(path[at : placeholder.start()])
-        pattern += "(?:/.*)?" if placeholder.group() == "/*" else "[^/]+"
+        pattern += "(?:/.*)?" if placeholder.group() == "/*" else f"(?:{_part(name, placeholder.group()[1:-1], path)})"
         at = placeholder.end()
     rest = path[at:]
-    if set(rest) & set("{}*"):
-        raise ConfigError(f'path: braces stand for one part, as in "/users/{{id}}", and a star ends a path, as in "/api/*"; got {path!r}')
+    if set(path[: at - 2 if path.endswith("/*") else at]) & set("*") or set(rest) & set("{}*"):
+        raise ConfigError(
+            f'{name}: braces stand for one part, as in "/users/{{id}}", and a star ends a path, as in "/api/*"; got {path!r}'
+        )
     return path, re.compile(pattern + re.escape(rest), re.DOTALL) if at else None
+
+
+def _part(name: str, part: str, path: str) -> str:
+    """What may stand in place of braces; ConfigError for what no router of Starlette would take either."""
+    parameter, _, convertor = part.partition(":")
+    if not _NAME.fullmatch(parameter) or ":" in convertor:
+        raise ConfigError(f'{name}: braces hold a name and perhaps a convertor, as in "/users/{{id:int}}"; got {path!r}')
+    known = _CONVERTORS.get(convertor)
+    if known is None:
+        convertors = getattr(sys.modules.get("starlette.convertors"), "CONVERTOR_TYPES", {})
+        if convertor not in convertors:
+            names = ", ".join(sorted({*_CONVERTORS, *convertors} - {""}))
+            raise ConfigError(f"{name}: unknown convertor {convertor!r} in {path!r}; known are {names}")
+        known = str(convertors[convertor].regex)
+    return known

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.from_thread
 from starlette.applications import Starlette
@@ -14,7 +15,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from ._guard import Charge, Cost, Guard, Keys
+from . import _notices
+from ._answer import encoded, refuse
+from ._guard import Charge, Guard, LimitOptions, Refusal
+from ._stack import Charges, Stack
 from .asgi import FIELDS
 from .errors import (
     CircuitOpenError,
@@ -27,7 +31,10 @@ from .errors import (
 )
 from .headers import HeaderList, Problem
 
-__all__ = ["RouteLimitedError", "install_exception_handlers", "limit"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Refusal", "RouteLimitedError", "install_exception_handlers", "limit"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +50,10 @@ _OVERLOAD = (
 
 
 class RouteLimitedError(RateLimitedError, HTTPException):
-    """A route's limit refused. Also an HTTPException, so that it is a 429 even without exception handlers."""
+    """A route's limit refused. Also an HTTPException, so that it is a 429 even without exception handlers.
+
+    ``answer`` is what ``on_refused`` gave; without the exception handlers a Response stays unused, anything else is the ``detail``.
+    """
 
     def __init__(
         self,
@@ -51,26 +61,40 @@ class RouteLimitedError(RateLimitedError, HTTPException):
         headers: HeaderList | None = None,
         policy: str = "default",
         denied_by: str | None = None,
+        answer: Any = None,
     ) -> None:
         RateLimitedError.__init__(self, retry_after=retry_after, denied_by=denied_by)
-        self.args = (retry_after, headers, policy, denied_by)
+        self.args = (retry_after, headers, policy, denied_by, answer)
         self.problem = Problem.limited(policy)
         self.extra = headers or []
+        self.answer = answer
+        if answer is not None and not callable(answer):
+            # What cannot be sent is this call's error, not the handler's.
+            encoded(answer)
         shown = self.problem.headers(retry_after)[2:] + self.extra
         self.status_code = 429
-        self.detail = "Too many requests"
+        self.detail = "Too many requests" if answer is None or callable(answer) or isinstance(answer, bytes) else answer
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in shown}
 
     def __str__(self) -> str:
         return f"rate limited (retry in {self.retry_after:.3f} s)"
 
 
-async def charge_route(guard: Guard, connection: HTTPConnection) -> Charge:
-    """Charges a route's limit, or raises RouteLimitedError."""
-    charge = await guard.charge(connection.scope)
-    if not charge.admitted:
+async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
+    """Charges a route's limit, or raises RouteLimitedError. A preflight is not counted: a refused one looks like a broken site."""
+    scope = connection.scope
+    app = scope.get("app")
+    if app is not None:
+        _notices.check_order(app)
+    if scope.get("method") == "OPTIONS" and scope["type"] == "http":
+        return Charge([], [], False)
+    charge = await charges.charge(scope)
+    refused = charge.refused
+    if refused is not None:
+        guard, taken = refused
+        answer = None if guard.on_refused is None else await guard.answer(scope, taken)
         raise RouteLimitedError(
-            charge.retry_after, charge.fields, charge.violated, charge.decision.denied_by
+            guard.retry_after(taken), charge.fields, guard.violated(taken), taken.decision.denied_by, answer
         )
     return charge
 
@@ -86,39 +110,67 @@ def tell(charge: Charge, connection: HTTPConnection, headers: HeaderList | None)
         charge.told, charge.shared = True, shared is not None
 
 
-def limit(limit: Any, **options: Any) -> Callable[[F], F]:
+def with_fields(response: Response, fields: HeaderList) -> Response:
+    """The response with more fields: a copy, for the route may give one object again and again."""
+    if not fields:
+        return response
+    twin = copy.copy(response)
+    twin.raw_headers = [*response.raw_headers, *fields]
+    # Its view of the fields, made anew when asked for.
+    twin.__dict__.pop("_headers", None)
+    return twin
+
+
+def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
     """``@limit("5/minute", key=client_ip)`` between a Starlette endpoint and its route; sync or async, HTTP or WebSocket.
 
     Args:
-        limit: a rate (with ``key`` one for each key, without it one for everybody), a TokenBucket, RateLimiter or LimitSet.
-        options: ``burst``, ``key``, ``cost``, ``name``, ``scope``, ``headers``, ``legacy_headers``, ``jitter``, ``dry_run`` as
-            TidegateMiddleware has them.
+        limit: a rate (with ``key`` one for each key, without it one for everybody), a TokenBucket, RateLimiter, Tier or LimitSet, or a
+            function of the scope that gives one.
+        options: ``burst``, ``key``, ``cost``, ``skip``, ``name``, ``scope``, ``on_conflict``, ``on_refused``, ``headers``,
+            ``legacy_headers``, ``jitter``, ``dry_run`` as TidegateMiddleware has them.
 
-    Raises RouteLimitedError (429) when refused. For FastAPI take ``tidegate.fastapi.limit``.
+    Several decorators on one endpoint hold together, all or nothing. Raises RouteLimitedError (429) when refused. For FastAPI take
+    ``tidegate.fastapi.limit``.
     """
     guard = Guard(limit, **options)
 
     def decorate(endpoint: F) -> F:
-        if inspect.iscoroutinefunction(endpoint):
+        route, guards = stacked(endpoint, guard)
+        charges = guards[0] if len(guards) == 1 else Stack(guards)
+        if inspect.iscoroutinefunction(route):
 
-            @functools.wraps(endpoint)
+            @functools.wraps(route)
             async def limited(*args: Any, **kwargs: Any) -> Any:
-                connection = _connection(endpoint, args, kwargs)
-                charge = await charge_route(guard, connection)
-                return _told(await endpoint(*args, **kwargs), charge, connection)
+                connection = _connection(route, args, kwargs)
+                charge = await charge_route(charges, connection)
+                return _told(await route(*args, **kwargs), charge, connection)
 
         else:
 
-            @functools.wraps(endpoint)
+            @functools.wraps(route)
             def limited(*args: Any, **kwargs: Any) -> Any:
                 # Starlette runs plain functions in anyio's threads, from where the loop can be asked.
-                connection = _connection(endpoint, args, kwargs)
-                charge = anyio.from_thread.run(charge_route, guard, connection)
-                return _told(endpoint(*args, **kwargs), charge, connection)
+                connection = _connection(route, args, kwargs)
+                charge = anyio.from_thread.run(charge_route, charges, connection)
+                return _told(route(*args, **kwargs), charge, connection)
 
-        return limited  # type: ignore[return-value]
+        return remember(limited, route, guards)  # type: ignore[no-any-return]
 
     return decorate
+
+
+def stacked(endpoint: Callable[..., Any], guard: Guard) -> tuple[Callable[..., Any], tuple[Guard, ...]]:
+    """The route under the limits that stand on it already, and all of them with a new outermost one."""
+    known: tuple[Guard, ...] = getattr(endpoint, "__tidegate_limits__", ())
+    return (endpoint.__wrapped__ if known else endpoint), (guard, *known)  # type: ignore[attr-defined]
+
+
+def remember(limited: Any, route: Any, guards: tuple[Guard, ...]) -> Any:
+    """Marks a decorated route for those who decorate it again, and for the look at the start."""
+    limited.__tidegate_limits__ = guards
+    _notices.decorated(route, limited)
+    return limited
 
 
 def _connection(endpoint: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection:
@@ -132,30 +184,66 @@ def _connection(endpoint: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 
 def _told(answer: Any, charge: Charge, connection: HTTPConnection) -> Any:
-    tell(charge, connection, answer.raw_headers if isinstance(answer, Response) else None)
-    return answer
+    tell(charge, connection, None)
+    return with_fields(answer, charge.fields) if isinstance(answer, Response) and not charge.told else answer
 
 
 def install_exception_handlers(app: Starlette, *, overload_status: int = 503) -> None:
     """Answers tidegate's refusals that leave a route: 429 for limits, ``overload_status`` for open circuits, full or
     closed queues, exhausted concurrency and shedding; all with Retry-After and a problem body, never a 500.
+
+    It holds for the applications that are mounted below as well, but for refusals that they handle themselves. Other errors, an
+    ArenaError or ConfigError among them, are no refusals: the framework logs them and answers 500.
     """
     limited, overloaded = Problem.limited("default"), Problem.overloaded(overload_status)
 
     async def on_limited(connection: HTTPConnection, error: Exception) -> Response | None:
         problem, extra = getattr(error, "problem", limited), getattr(error, "extra", [])
-        return await _answer(connection, problem, getattr(error, "retry_after", 1.0), extra)
+        said = getattr(error, "answer", None)
+        return await _answer(connection, problem, getattr(error, "retry_after", 1.0), extra, said)
 
     async def on_overload(connection: HTTPConnection, error: Exception) -> Response | None:
         return await _answer(connection, overloaded, getattr(error, "retry_after", 1.0), [])
 
-    app.add_exception_handler(RateLimitedError, on_limited)  # type: ignore[arg-type]
-    for refusal in _OVERLOAD:
-        app.add_exception_handler(refusal, on_overload)  # type: ignore[arg-type]
+    handlers = {RateLimitedError: on_limited, **dict.fromkeys(_OVERLOAD, on_overload)}
+    for refusal, handler in handlers.items():
+        app.add_exception_handler(refusal, handler)  # type: ignore[arg-type]
+    build = app.build_middleware_stack
+
+    def build_with_mounts() -> Any:
+        # When the first request comes: now the routes are there. What is mounted has a stack of its own, which answers 500 to
+        # what it does not know before anything outside could.
+        _notices.check_order(app)
+        for mounted in _mounted(app, {id(app)}):
+            for refusal, handler in handlers.items():
+                if refusal not in mounted.exception_handlers:
+                    mounted.add_exception_handler(refusal, handler)  # type: ignore[arg-type]
+            if mounted.middleware_stack is not None:
+                mounted.middleware_stack = mounted.build_middleware_stack()
+        return build()
+
+    app.build_middleware_stack = build_with_mounts  # type: ignore[method-assign]
+
+
+def _mounted(holder: Any, seen: set[int]) -> Iterator[Starlette]:
+    """The Starlette applications behind mounts, at any depth."""
+    for route in getattr(holder, "routes", None) or ():
+        below = getattr(route, "app", None)
+        # What stands round a mounted application as middleware names it `app`, too.
+        while below is not None and id(below) not in seen:
+            seen.add(id(below))
+            if isinstance(below, Starlette):
+                yield below
+                yield from _mounted(below, seen)
+                break
+            if hasattr(below, "routes"):
+                yield from _mounted(below, seen)
+                break
+            below = getattr(below, "app", None)
 
 
 async def _answer(
-    connection: HTTPConnection, problem: Problem, retry_after: float, extra: HeaderList
+    connection: HTTPConnection, problem: Problem, retry_after: float, extra: HeaderList, said: Any = None
 ) -> Response | None:
     if isinstance(connection, WebSocket):
         can_answer = "websocket.http.response" in (connection.scope.get("extensions") or ())
@@ -163,6 +251,19 @@ async def _answer(
             await connection.close(code=1013, reason="try again later")
             return None
     assert isinstance(connection, (Request, WebSocket))
-    response = Response(problem.body, status_code=problem.status)
-    response.raw_headers = problem.headers(retry_after) + extra
-    return response
+    return _Refused(problem, retry_after, extra, said)
+
+
+class _Refused(Response):
+    """A refusal as a response."""
+
+    def __init__(self, problem: Problem, retry_after: float, extra: HeaderList, said: Any) -> None:
+        super().__init__(problem.body, status_code=problem.status)
+        self._problem, self._told, self._said = problem, (retry_after, extra), said
+        self.raw_headers = problem.headers(retry_after) + extra
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._said is None:
+            await super().__call__(scope, receive, send)
+        else:
+            await refuse(scope, receive, send, self._problem, *self._told, self._said)

@@ -8,7 +8,7 @@ use crate::errors::from_core;
 use crate::limit::bucket::TokenBucket;
 use crate::limit::decision::Decision;
 use crate::limit::key::Key;
-use crate::limit::keyed::RateLimiter;
+use crate::limit::keyed::{RateLimiter, Tier};
 use crate::limit::set::LimitSet;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -32,8 +32,8 @@ macro_rules! name {
 /// How a limit presents itself to clients.
 ///
 /// Args:
-///     limit: a TokenBucket, a RateLimiter or a LimitSet, whose quotas RateLimit-Policy tells; of another limit, or None, there
-///         is only RateLimit.
+///     limit: a TokenBucket, a RateLimiter, a Tier of one or a LimitSet, whose quotas RateLimit-Policy tells; of another limit, or
+///         None, there is only RateLimit.
 ///     name: the policy's name; the limits of a LimitSet have their own.
 ///     legacy: X-RateLimit-Limit, -Remaining and -Reset (seconds from now, as Retry-After) as well.
 ///     unit: what costs are counted in, such as `"content-bytes"`; default: requests.
@@ -45,6 +45,8 @@ macro_rules! name {
 #[derive(Debug)]
 pub(crate) struct Policies {
     limit: Py<PyAny>,
+    /// Of a set the empty one.
+    name: Py<PyString>,
     members: Box<[Member]>,
     legacy: bool,
     jitter: Jitter,
@@ -63,6 +65,7 @@ struct Member {
 enum Limit {
     Bucket(Arc<tidegate::TokenBucket>),
     Keyed(Arc<tidegate::RateLimiter>),
+    Tier(Arc<tidegate::RateLimiter>, tidegate::limit::Tier, Quota),
     Unknown,
 }
 
@@ -77,17 +80,21 @@ impl Member {
             Limit::Bucket(Arc::clone(&bucket.get().core))
         } else if let Ok(limiter) = limit.cast::<RateLimiter>() {
             Limit::Keyed(Arc::clone(&limiter.get().core))
+        } else if let Ok(tier) = limit.cast::<Tier>() {
+            let tier = tier.get();
+            Limit::Tier(Arc::clone(&tier.limiter.get().core), tier.core, tier.quota)
         } else {
             Limit::Unknown
         };
         Ok(Self { name: name.clone().unbind(), policy, limit, line: Mutex::new(None) })
     }
 
-    /// Read anew: `set_quota` may have changed it. Of tiers it is the default's.
+    /// Read anew: `set_quota` may have changed it.
     fn quota(&self) -> Option<Quota> {
         match &self.limit {
             Limit::Bucket(bucket) => Some(bucket.quota()),
             Limit::Keyed(limiter) => Some(limiter.quota()),
+            Limit::Tier(_, _, quota) => Some(*quota),
             Limit::Unknown => None,
         }
     }
@@ -95,7 +102,7 @@ impl Member {
     /// The time in which all of the quota is back.
     fn window(&self, quota: &Quota) -> Duration {
         match &self.limit {
-            Limit::Keyed(limiter) if limiter.algorithm().is_window() => quota.period(),
+            Limit::Keyed(limiter) | Limit::Tier(limiter, ..) if limiter.algorithm().is_window() => quota.period(),
             _ => quota.fill_time(),
         }
     }
@@ -146,8 +153,14 @@ impl Policies {
         } else {
             [Member::new(name, unit, limit)?].into()
         };
+        let name = if limit.is_instance_of::<LimitSet>() { intern!(py, "") } else { name };
         let jitter = Jitter::new(jitter).map_err(|error| from_core(py, &error))?;
-        Ok(Self { limit: limit.clone().unbind(), members, legacy, jitter })
+        // A tier is a quota of its limiter, which is what was charged.
+        let limit = match limit.cast::<Tier>() {
+            Ok(tier) => tier.get().limiter.clone_ref(py).into_any(),
+            Err(_) => limit.clone().unbind(),
+        };
+        Ok(Self { limit, name: name.clone().unbind(), members, legacy, jitter })
     }
 
     /// The fields of an answer, and the seconds of its Retry-After (0 when admitted: it has none).
@@ -191,6 +204,9 @@ impl Policies {
         let decision = match (&*self.members, keys) {
             ([Member { limit: Limit::Bucket(bucket), .. }], None) => bucket.check(n.0),
             ([Member { limit: Limit::Keyed(limiter), .. }], Some(key)) => limiter.check(Key::of(key)?.bytes(), n.0),
+            ([Member { limit: Limit::Tier(limiter, tier, _), .. }], Some(key)) => {
+                limiter.check_tier(Key::of(key)?.bytes(), n.0, tier)
+            }
             _ => {
                 return Err(PyTypeError::new_err(
                     "limit: take() is for a TokenBucket without and a RateLimiter with a key",
@@ -202,11 +218,13 @@ impl Policies {
 
     /// [`take`](Self::take) for a request that nothing has been counted for yet, in one call: finds the key, which is the
     /// socket's peer as a ClientAddress reads it, or the header of that name (None where the limit is not keyed), and leaves in
-    /// the scope what was taken and what the client is told. None, and nothing done, where something was counted before.
+    /// the scope what was taken and what the client is told. `client` reads the peer of a request without that header; without it,
+    /// and where something was counted before, the answer is None and nothing is done.
     fn serve<'py>(
         &self,
         n: Cost,
         source: Option<&Bound<'py, PyAny>>,
+        client: Option<&Bound<'py, ClientAddress>>,
         show: bool,
         scope: &Bound<'py, PyDict>,
     ) -> PyResult<Option<Bound<'py, Taken>>> {
@@ -215,7 +233,13 @@ impl Policies {
         if scope.contains(counted)? {
             return Ok(None);
         }
-        let key = source.map(|source| key_of(scope, source)).transpose()?;
+        let key = match source {
+            Some(source) => match key_of(scope, source, client)? {
+                Some(key) => Some(key),
+                None => return Ok(None),
+            },
+            None => None,
+        };
         let taken = self.take(py, key.as_ref().map(Bound::as_any), n, show)?;
         let taken = Bound::new(py, taken)?;
         scope.set_item(counted, PyList::new(py, [&taken])?)?;
@@ -224,34 +248,52 @@ impl Policies {
     }
 }
 
-/// The key of a request; the empty one where there is none.
-fn key_of<'py>(scope: &Bound<'py, PyDict>, source: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+/// The key of a request: the peer's, or the header's value. Who has none is known by the peer's address behind a NUL, which no
+/// header can hold, so that nobody can name it; None where only somebody else can read that address.
+fn key_of<'py>(
+    scope: &Bound<'py, PyDict>,
+    source: &Bound<'py, PyAny>,
+    client: Option<&Bound<'py, ClientAddress>>,
+) -> PyResult<Option<Bound<'py, PyString>>> {
     let py = scope.py();
     if let Ok(client) = source.cast::<ClientAddress>() {
-        let peer = match scope.get_item(intern!(py, "client"))? {
-            Some(pair) if !pair.is_none() => pair.get_item(0)?.cast_into::<PyString>()?,
-            _ => intern!(py, "").clone(),
-        };
-        return Ok(client.get().peer(&peer));
+        let key = peer_of(scope, client)?;
+        return Ok(Some(if key.is_truthy()? { key } else { intern!(py, "\0").clone() }));
     }
-    let wanted = source.cast::<PyBytes>()?.as_bytes();
-    if let Some(headers) = scope.get_item(intern!(py, "headers"))? {
-        // A list of tuples, as servers make them, without an object for each step.
-        if let Ok(lines) = headers.cast::<PyList>() {
-            for line in lines.iter() {
-                if let Some(key) = value_of(&line, wanted)? {
-                    return Ok(key);
-                }
+    if let Some(key) = header_of(scope, source.cast::<PyBytes>()?.as_bytes())? {
+        return Ok(Some(key));
+    }
+    let Some(client) = client else { return Ok(None) };
+    Ok(Some(PyString::new(py, &format!("\0{}", peer_of(scope, client)?.to_string_lossy()))))
+}
+
+fn peer_of<'py>(scope: &Bound<'py, PyDict>, client: &Bound<'py, ClientAddress>) -> PyResult<Bound<'py, PyString>> {
+    let py = scope.py();
+    let peer = match scope.get_item(intern!(py, "client"))? {
+        Some(pair) if !pair.is_none() => pair.get_item(0)?.cast_into::<PyString>()?,
+        _ => intern!(py, "").clone(),
+    };
+    Ok(client.get().peer(&peer))
+}
+
+/// A header's value, unless it is empty.
+fn header_of<'py>(scope: &Bound<'py, PyDict>, wanted: &[u8]) -> PyResult<Option<Bound<'py, PyString>>> {
+    let Some(headers) = scope.get_item(intern!(scope.py(), "headers"))? else { return Ok(None) };
+    // A list of tuples, as servers make them, without an object for each step.
+    if let Ok(lines) = headers.cast::<PyList>() {
+        for line in lines.iter() {
+            if let Some(key) = value_of(&line, wanted)? {
+                return Ok(key.is_truthy()?.then_some(key));
             }
-            return Ok(intern!(py, "").clone());
         }
-        for line in headers.try_iter()? {
-            if let Some(key) = value_of(&line?, wanted)? {
-                return Ok(key);
-            }
+        return Ok(None);
+    }
+    for line in headers.try_iter()? {
+        if let Some(key) = value_of(&line?, wanted)? {
+            return Ok(key.is_truthy()?.then_some(key));
         }
     }
-    Ok(intern!(py, "").clone())
+    Ok(None)
 }
 
 /// The value of a header's line, if it has that name.
@@ -292,7 +334,8 @@ impl Policies {
         };
         let keys = keys.map_or_else(|| py.None(), |keys| keys.clone().unbind());
         let (limit, fields) = (self.limit.clone_ref(py), fields.unbind());
-        Ok(Taken::of(limit, keys, n, (*decision).into(), fields, told.retry_after))
+        let name = self.name.clone_ref(py);
+        Ok(Taken::of(limit, keys, n, (*decision).into(), fields, told.retry_after, name))
     }
 }
 

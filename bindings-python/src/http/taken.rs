@@ -2,7 +2,7 @@
 
 use crate::limit::decision::Decision;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyString};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What one request took of one limit: kept with the request for each that is served, so nothing here is made before somebody asks.
@@ -25,6 +25,9 @@ pub(crate) struct Taken {
     /// What Retry-After says: 0 exactly where the limit admitted.
     #[pyo3(get)]
     retry_after: u64,
+    /// The name of its policy; of a set the empty one, for its limits have theirs.
+    #[pyo3(get)]
+    policy: Py<PyString>,
     returned: AtomicBool,
 }
 
@@ -36,8 +39,9 @@ impl Taken {
         decision: Decision,
         fields: Py<PyList>,
         retry_after: u64,
+        policy: Py<PyString>,
     ) -> Self {
-        Self { limit, keys, n, decision, fields, retry_after, returned: AtomicBool::new(false) }
+        Self { limit, keys, n, decision, fields, retry_after, policy, returned: AtomicBool::new(false) }
     }
 
     pub(crate) fn fields<'py>(&self, py: Python<'py>) -> &Bound<'py, PyList> {
@@ -55,8 +59,9 @@ impl Taken {
         decision: &Bound<'_, Decision>,
         fields: Py<PyList>,
         retry_after: u64,
+        policy: Py<PyString>,
     ) -> Self {
-        Self::of(limit, keys, n, decision.get().clone(), fields, retry_after)
+        Self::of(limit, keys, n, decision.get().clone(), fields, retry_after, policy)
     }
 
     /// The limit's answer.

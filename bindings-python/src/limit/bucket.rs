@@ -217,10 +217,17 @@ clock=None, scope=None, name=None, on_conflict='error')")]
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let quota = slf.get().core.quota();
+        let core = &slf.get().core;
+        let (quota, stats, remaining) = (core.quota(), core.stats(), core.peek().remaining);
         let (class, per) = (slf.get_type().name()?, seconds(quota.period().as_nanos() as u64));
         let place = slf.get().place.shown();
-        Ok(format!("{class}({}, per={per:?}, burst={}{place})", quota.count(), quota.burst()))
+        Ok(format!(
+            "{class}({}, per={per:?}, burst={}{place}, remaining={remaining}, admitted={}, denied={})",
+            quota.count(),
+            quota.burst(),
+            stats.admitted,
+            stats.denied
+        ))
     }
 }
 

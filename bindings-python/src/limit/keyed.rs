@@ -69,7 +69,7 @@ pub(crate) struct Tier {
     pub(crate) core: limit::Tier,
     /// A tier of another limiter would mean another rate there.
     pub(crate) limiter: Py<RateLimiter>,
-    quota: Quota,
+    pub(crate) quota: Quota,
 }
 
 impl Tier {
@@ -84,6 +84,12 @@ impl Tier {
 
 #[pymethods]
 impl Tier {
+    /// The limiter that it is a tier of.
+    #[getter]
+    fn limiter(&self, py: Python<'_>) -> Py<RateLimiter> {
+        self.limiter.clone_ref(py)
+    }
+
     /// Tokens that come back per `period`.
     #[getter]
     fn count(&self) -> u64 {
@@ -373,15 +379,17 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let core = &slf.get().core;
-        let (class, quota) = (slf.get_type().name()?, core.quota());
+        let (class, quota, stats) = (slf.get_type().name()?, core.quota(), core.stats());
         Ok(format!(
-            "{class}({}, per={:?}, burst={}, max_keys={}, algorithm={:?}{})",
+            "{class}({}, per={:?}, burst={}, max_keys={}, algorithm={:?}{}, admitted={}, denied={})",
             quota.count(),
             seconds(quota.period().as_nanos() as u64),
             quota.burst(),
             core.max_keys(),
             core.algorithm().name(),
-            slf.get().place.shown()
+            slf.get().place.shown(),
+            stats.admitted,
+            stats.denied
         ))
     }
 }

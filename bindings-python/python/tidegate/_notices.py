@@ -1,0 +1,109 @@
+"""What looks like a mistake and may not be one: said in the log, each once. A warning could be an error to somebody's tests."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import weakref
+from typing import Any
+
+from .keys import ClientIP
+
+log = logging.getLogger("tidegate")
+
+_said: set[str] = set()
+_lock = threading.Lock()
+
+
+def say(about: str, text: str, *args: object) -> None:
+    """Logs a warning, unless it was said ``about`` the same before."""
+    with _lock:
+        fresh = about not in _said
+        _said.add(about)
+    if fresh:
+        log.warning(text, *args)
+
+
+def applied(name: str, rate: str, conflict: str) -> None:
+    """A limit of a named scope had another rate, and has the new one now."""
+    say(f"applied {name} {rate}", "limit %r is now %s for every process of its scope (on_conflict='apply'). It was: %s", name, rate, conflict)
+
+
+def keyless(name: str, is_keyless: bool) -> None:
+    """A login limit that is one for everybody lets anyone lock all others out."""
+    if is_keyless and "login" in name.lower():
+        text = (
+            "limit %r has no key, so it is one for everybody: whoever uses it up locks all others out. "
+            "Give it key=client_ip (tidegate.keys), or another name if that is meant"
+        )
+        say(f"keyless {name}", text, name)
+
+
+def forwarded(key: Any) -> None:
+    """A server that believes the forwarding headers of everybody lets clients choose their address."""
+    functions = [function for _, function in key] if isinstance(key, tuple) else [key]
+    if any(isinstance(function, ClientIP) for function in functions) and believes_everybody():
+        text = (
+            "the server believes X-Forwarded-For from everybody (forwarded-allow-ips '*'), so any client can choose the address "
+            "that it is limited by: name your proxies there, or leave it out and use ClientIP(trusted=[...])"
+        )
+        say("forwarded", text)
+
+
+def believes_everybody() -> bool:
+    """Whether uvicorn or gunicorn was told so, where that can be seen: in the environment or on the command line."""
+    values = [os.environ.get("FORWARDED_ALLOW_IPS", "")]
+    for at, argument in enumerate(sys.argv):
+        name, has_value, value = argument.partition("=")
+        if name == "--forwarded-allow-ips":
+            values.append(value if has_value else " ".join(sys.argv[at + 1 : at + 2]))
+    return any("*" in (part.strip() for part in value.split(",")) for value in values)
+
+
+# Routes that a `limit` decorator has limited, with what it made of them.
+_limited: weakref.WeakKeyDictionary[Any, list[weakref.ref[Any]]] = weakref.WeakKeyDictionary()
+_checked: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def decorated(route: Any, limited: Any) -> None:
+    """Remembers what a decorator made of a route, until the application starts."""
+    try:
+        _limited.setdefault(route, []).append(weakref.ref(limited))
+    except TypeError:
+        # A callable without weak references: its order is not watched.
+        return
+
+
+def check_order(app: Any) -> None:
+    """Says which routes of a Starlette application stand below their limit, once for each application: the router has taken the
+    function before the decorator saw it, so that nothing limits it.
+    """
+    if not hasattr(app, "routes") or app in _checked:
+        return
+    _checked.add(app)
+    endpoints = list(_endpoints(app, 0))
+    for endpoint in endpoints:
+        try:
+            made = _limited.get(endpoint, ())
+        except TypeError:
+            continue
+        if made and not any(limited() is known for limited in made for known in endpoints):
+            name = getattr(endpoint, "__qualname__", repr(endpoint))
+            text = (
+                "%s: the route is not limited, because @limit stands above the decorator that makes it a route; write @limit "
+                "below it"
+            )
+            say(f"order {name} {id(endpoint)}", text, name)
+
+
+def _endpoints(holder: Any, depth: int) -> Any:
+    if depth > 10:
+        return
+    for route in getattr(holder, "routes", None) or ():
+        endpoint = getattr(route, "endpoint", None)
+        if endpoint is not None:
+            yield endpoint
+        elif getattr(route, "routes", None):
+            yield from _endpoints(route, depth + 1)

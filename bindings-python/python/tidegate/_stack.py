@@ -1,0 +1,101 @@
+"""Several limits of one route, decided as one: all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any, Protocol
+
+from ._guard import COUNTED, Ask, Charge, Guard, default_names
+from ._tidegate import LimitSet, RateLimiter, Taken, TokenBucket
+from .errors import ConfigError
+from .headers import HeaderList
+
+
+class Charges(Protocol):
+    """What a route asks: one Guard or a Stack."""
+
+    async def charge(self, scope: MutableMapping[str, Any]) -> Charge:
+        """Takes what the request costs, or nothing."""
+
+
+class Stack:
+    """Guards of one route, from the outermost to the innermost.
+
+    Where they differ in nothing but limit, name and key, they are one LimitSet, whose answer is one step. Else they are asked
+    one after the other, once all of the user's functions have spoken, and what one of them refuses is given back to those before it:
+    meanwhile others may be refused early, and never is one admitted too many.
+    """
+
+    __slots__ = ("_guards", "_set")
+
+    def __init__(self, guards: Sequence[Guard]) -> None:
+        self._guards = tuple(guards)
+        self._set = _merged(self._guards)
+
+    async def charge(self, scope: MutableMapping[str, Any]) -> Charge:
+        """As Guard.charge, for all of them."""
+        if self._set is not None and not scope.get(COUNTED):
+            return await self._set.charge(scope)
+        asks = [ask for guard in self._guards if (ask := await guard.ask(scope)) is not None]
+        before: list[Taken] = list(scope.get(COUNTED) or ())
+        known: list[tuple[Guard, Taken]] = []
+        for ask in asks:
+            taken = ask.guard.take(scope, ask)
+            known.append((ask.guard, taken))
+            if taken.retry_after and not ask.guard.dry_run:
+                return _refused(asks, known, before, scope)
+        fresh = [(guard, taken) for guard, taken in known if not any(taken is other for other in before)]
+        try:
+            for guard, taken in fresh:
+                pause = guard.pause(taken)
+                if pause is not None:
+                    await pause
+        except BaseException:
+            for guard, taken in fresh:
+                guard.give_back(taken)
+            raise
+        return Charge(known, joined([taken.fields for _, taken in fresh]), not fresh)
+
+
+def _refused(asks: list[Ask], known: list[tuple[Guard, Taken]], before: list[Taken], scope: MutableMapping[str, Any]) -> Charge:
+    """The last of ``known`` has refused: what was taken for this request goes back, and is told as it is then."""
+    told = []
+    for guard, taken in known[:-1]:
+        if not any(taken is other for other in before):
+            guard.give_back(taken)
+            scope[COUNTED].remove(taken)
+    for at, ask in enumerate(asks):
+        told.append(known[-1][1].fields if at == len(known) - 1 else ask.guard.look(ask.keys))
+    return Charge([known[-1]], joined(told), False)
+
+
+def joined(fields: Sequence[HeaderList]) -> HeaderList:
+    """Several answers' fields as one, each name once; of X-RateLimit-*, which can tell of one limit only, the last."""
+    lines: dict[bytes, bytes] = {}
+    for own in fields:
+        for name, value in own:
+            is_list = name in (b"ratelimit", b"ratelimit-policy") and name in lines
+            lines[name] = lines[name] + b", " + value if is_list else value
+    return list(lines.items())
+
+
+def _merged(guards: Sequence[Guard]) -> Guard | None:
+    """One guard of a LimitSet, where the guards can be one."""
+    first = guards[0].set_options
+    if first is None or any(guard.set_options != first for guard in guards):
+        return None
+    names = default_names()
+    members: dict[str, Any] = {}
+    keys: dict[str, Any] = {}
+    for guard in guards:
+        name = guard.name if guard.has_own_name else next(name for name in names if name not in members)
+        if type(guard.limit) not in (RateLimiter, TokenBucket) or name in members or name == "n":
+            return None
+        members[name] = guard.limit
+        if guard.key is not None:
+            keys[name] = guard.key
+    try:
+        return Guard(LimitSet(members), key=keys or None, **first)
+    except ConfigError:
+        # Too many for a set, or on different clocks.
+        return None

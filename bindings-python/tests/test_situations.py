@@ -1,0 +1,92 @@
+"""The HTTP situations that every framework plays (tests/vectors/http_situations.json), over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from conftest import run
+from fastapi import FastAPI
+from served import served
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from test_http import cases
+from tidegate import RateLimiter, fastapi, starlette
+from tidegate.asgi import TidegateMiddleware
+from tidegate.keys import client_ip, header
+
+METHODS = ["GET", "POST", "OPTIONS"]
+
+
+def limit_of(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    options = {name: given[name] for name in ("burst", "cost", "name") if name in given}
+    kind, _, text = given.get("key", "").partition(":")
+    if kind:
+        options["key"] = {"ip": client_ip, "header": header(text or "x"), "constant": lambda scope: text}[kind]
+    if "keyed" in given:
+        return RateLimiter(given["rate"], algorithm=given.get("algorithm")), options
+    return given["rate"], options
+
+
+def middleware(limits: list[Any]) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await PlainTextResponse("ok")(scope, receive, send)
+
+    if len(limits) > 1:
+        pytest.skip("stacked limits are a route's; a middleware takes a LimitSet")
+    limit, options = limits[0]
+    return TidegateMiddleware(app, limit, **options)
+
+
+def fastapi_route(limits: list[Any]) -> Any:
+    async def route() -> str:
+        return "ok"
+
+    for limit, options in reversed(limits):
+        route = fastapi.limit(limit, **options)(route)
+    app = FastAPI()
+    app.api_route("/", methods=METHODS)(route)
+    fastapi.install_exception_handlers(app)
+    return app
+
+
+def starlette_route(limits: list[Any]) -> Any:
+    def endpoint(request: Any) -> Any:
+        return PlainTextResponse("ok")
+
+    for limit, options in reversed(limits):
+        endpoint = starlette.limit(limit, **options)(endpoint)
+    return Starlette(routes=[Route("/", endpoint, methods=METHODS)])
+
+
+@pytest.mark.parametrize("make", [middleware, fastapi_route, starlette_route])
+@pytest.mark.parametrize("case", cases("http_situations"))
+def test_situations(case: Any, make: Callable[[list[Any]], Any]) -> None:
+    async def scene(url: str) -> None:
+        for at, ask in enumerate(case["asks"]):
+            connector = aiohttp.TCPConnector(local_addr=(ask["remote"], 0))
+            async with (
+                aiohttp.ClientSession(connector=connector) as session,
+                session.request(ask["method"], url + ask["path"], headers=ask["headers"]) as answer,
+            ):
+                await answer.read()
+            told = {name: ", ".join(answer.headers.getall(name, [])) or None for name in ("ratelimit-policy", "ratelimit")}
+            state = told["ratelimit"] and re.sub(r";t=\d+", "", told["ratelimit"])
+            seen = (answer.status, told["ratelimit-policy"], state)
+            assert seen == (ask["status"], ask["policy"], ask["state"]), at
+            wait = answer.headers.get("retry-after")
+            if ask["retry_after"] is None:
+                assert wait is None, at
+            else:
+                least, most = ask["retry_after"]
+                assert wait is not None and least <= int(wait) <= most, (at, wait)
+        await asyncio.sleep(0)
+
+    with served(make([limit_of(limit) for limit in case["config"]["limits"]])) as url:
+        run(scene(url))
