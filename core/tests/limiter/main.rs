@@ -6,6 +6,7 @@ mod periods;
 mod rates;
 mod set_stress;
 mod stress;
+mod sweep;
 mod table;
 
 use std::time::Duration;

@@ -3,7 +3,8 @@
 
 use super::kind::{Gcra, Layout};
 use super::ops::Acquire;
-use super::table::{OVERFLOWED, Table};
+use super::table::{OVERFLOWED, Op, Spot, Step, Table};
+use super::time::{Now, later, unwrap};
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{KeyHash, Quota};
 use crate::memory::Room;
@@ -157,4 +158,96 @@ fn loom_two_insertions_and_the_owner_of_the_only_idle_cell() {
         assert!(!(first[1] && rig.take(9, 3 * S)));
         assert!((2..=7).all(|key| !rig.take(key, 3 * S)));
     });
+}
+
+#[test]
+fn loom_who_sweeps_late_frees_nobody_who_was_charged_meanwhile() {
+    model(|| {
+        let rig = Rig::new();
+        // Five epochs after its only charge the line is swept by both; one token is there.
+        let now = 5 * rig.kind.ticks().ns(1 << (rig.kind.time_bits() - 3));
+        assert!(rig.take(1, S));
+        assert_eq!(admitted(Rig::race(&rig, (1, now), (1, now))), 1);
+        assert!(!rig.take(1, now));
+    });
+}
+
+/// The smallest epochs: 8 ticks of a nanosecond. A charge is free four ticks later, and denied until then.
+#[derive(Debug)]
+struct Tiny;
+
+impl Tiny {
+    const BITS: u32 = 6;
+}
+
+impl Layout for Tiny {
+    fn now(&self, ns: u64) -> Now {
+        Now { ns, tick: ns }
+    }
+
+    fn time_bits(&self) -> u32 {
+        Self::BITS
+    }
+
+    fn grain(&self) -> u32 {
+        0
+    }
+
+    fn free_at(&self, state: u64, now: Now) -> u64 {
+        unwrap(state & ((1 << Self::BITS) - 1), Self::BITS, now.tick)
+    }
+
+    fn fresh(&self, at: u64) -> u64 {
+        at & ((1 << Self::BITS) - 1)
+    }
+
+    fn merge(&self, a: u64, b: u64, now: Now) -> u64 {
+        if later(self.free_at(b, now), self.free_at(a, now)) { b } else { a }
+    }
+}
+
+struct Once;
+
+impl Op for Once {
+    type Answer = bool;
+
+    fn give_up(&self) -> bool {
+        false
+    }
+
+    fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<bool> {
+        if later(Tiny.free_at(state, now), now.tick) {
+            Step::Keep(false)
+        } else {
+            Step::Put(Tiny.fresh(now.tick + 4), true)
+        }
+    }
+}
+
+/// Two threads at the same moment, after `idle` ticks, on keys that may share a line: each key is admitted once.
+fn tiny(idle: u64, keys: [u64; 2]) {
+    model(move || {
+        let table = Arc::new(Table::in_room(&mut Room::of_process(false), 1).unwrap());
+        let once = |table: &Table, key: u64, at: u64| table.apply(&Tiny, KeyHash::of_bits(key), Tiny.now(at), &Once);
+        assert!(once(&table, 1, 9));
+        let there = table.clone();
+        let other = thread::spawn(move || once(&there, keys[0], 9 + idle));
+        let here = once(&table, keys[1], 9 + idle);
+        let both = [other.join().unwrap(), here];
+        assert_eq!(admitted(both), if keys[0] == keys[1] { 1 } else { 2 });
+        assert!(!once(&table, keys[0], 9 + idle) && !once(&table, keys[1], 9 + idle));
+    });
+}
+
+#[test]
+fn loom_small_epochs_sweep_and_charge() {
+    for idle in [8, 24, 40] {
+        tiny(idle, [1, 1]);
+    }
+}
+
+#[test]
+fn loom_small_epochs_sweep_and_insert() {
+    tiny(40, [1, 2]);
+    tiny(24, [2, 2]);
 }

@@ -9,6 +9,7 @@ mod kind;
 mod line;
 mod ops;
 mod quotas;
+mod reclaim;
 mod rule;
 mod set_member;
 mod strikes;

@@ -5,24 +5,23 @@
 //! - *One key in two cells.* Insertions into a line take turns by its header: a claim names the cell and the key, and anyone
 //!   who meets it finishes it first, so a dead inserter stops nobody. A claim is an exchange of the header as it was before the
 //!   line was searched, so the key cannot have come in since.
-//! - *A live key loses its cell.* A cell changes hands in one exchange from a state that is free as of `evict`, the latest
-//!   moment that ever evicted.
-//! - *An evicted key comes back as fresh for a thread with an old clock reading.* It comes back as free from `evict` on and
-//!   empty before.
+//! - *A live key loses its cell*, or *an evicted key comes back as fresh for a thread with an old clock reading*: see
+//!   [`reclaim`](super::reclaim).
 //! - *A key has charges in the sketch and a cell without them.* A line says when keys of it have spilled. Whoever charged the sketch searches the line again and charges
 //!   the cell too if there is one; whoever inserts raises the cell to the sketch's level after it can be seen. Each writes,
 //!   passes a SeqCst fence and reads, so one of them sees the other (S. Dekker's argument).
 //!
 //! A late helper cannot give away a cell twice: free states of one key only ever move forward in time (what is put is never
-//! before `evict`, what is given away always), so an exchange from a stale one fails.
+//! before the evicting moment, what is given away always), so an exchange from a stale one fails.
 
 use super::cell::{self, PENALTY};
 use super::hash::KeyHash;
 use super::kind::{Layout, Place};
 use super::line::{CELLS, Header, LIVE_EPOCHS, Line, epochs_since};
+use super::reclaim::{Reclaim, epoch, is_free, victim};
 use super::time::{Now, later, latest};
 use crate::ConfigError;
-use crate::memory::{Cells, One, PATIENCE, Room};
+use crate::memory::{Cells, PATIENCE, Room};
 use crate::stats::Striped;
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -39,8 +38,7 @@ pub(super) struct Table {
     lines: Cells<Line>,
     /// `used:1 | epoch:16 | state:40`, shared by all keys that come to a word.
     sketch: Cells<AtomicU64>,
-    /// The latest tick that any eviction used.
-    evict: One<AtomicU64>,
+    reclaim: Reclaim,
     pub(super) counts: Striped<2>,
 }
 
@@ -96,7 +94,7 @@ impl Table {
         Ok(Self {
             lines: room.cells(lines)?,
             sketch: room.cells(max_keys.div_ceil(KEYS_PER_WORD))?,
-            evict: room.one()?,
+            reclaim: Reclaim::in_room(room)?,
             counts: Striped::in_room(room)?,
         })
     }
@@ -132,7 +130,7 @@ impl Table {
         // Acquire: the search below sees every insertion that this header has seen.
         let header = Header(line.header.load(Ordering::Acquire));
         if header.epochs_behind(epoch(kind, now)) > 0 {
-            self.sweep(kind, line, header, now);
+            self.reclaim.sweep(kind, line, header, now);
             return None;
         }
         let Some((index, found)) = line.find(tag) else { return self.absent(kind, at, tag, header, now, op) };
@@ -185,7 +183,7 @@ impl Table {
             self.help(kind, at, header, now);
             return None;
         }
-        let evict = self.advance(kind, now);
+        let evict = self.reclaim.advance(kind, now);
         let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
         let shared = self.shared_place(at, tag);
         let start = self.start(kind, header, shared, now, evict);
@@ -232,8 +230,8 @@ impl Table {
             if line.header.load(Ordering::Acquire) != header.0 {
                 return;
             }
-            // Acquire: at least what the claimer raised it to.
-            let evict = self.evict.load(Ordering::Acquire);
+            // At least what the claimer raised it to.
+            let evict = self.reclaim.moment();
             if !is_free(kind, found, evict, now) {
                 // The cell's own key came back first. AcqRel: as the claim. Relaxed on failure: somebody else settled it.
                 let settled = header.settled().0;
@@ -264,8 +262,7 @@ impl Table {
         let shared = self.shared_place(at, tag);
         // SeqCst: between making the cell visible and reading the sketch again, see the module's fourth point.
         fence(Ordering::SeqCst);
-        // Acquire: as any state.
-        let evict = self.evict.load(Ordering::Acquire);
+        let evict = self.reclaim.moment();
         let state = self.shared_state(kind, shared, now, evict);
         kind.carry(self.sketch_place(shared), place, now);
         for _ in 0..TRIES {
@@ -289,8 +286,8 @@ impl Table {
         let index = self.shared_place(at, tag);
         let (word, place) = (&self.sketch[index], self.sketch_place(index));
         for _ in 0..PATIENCE {
-            // Acquire, both: as any state.
-            let (found, evict) = (word.load(Ordering::Acquire), self.evict.load(Ordering::Acquire));
+            // Acquire: as any state.
+            let (found, evict) = (word.load(Ordering::Acquire), self.reclaim.moment());
             let state = unpack_shared(kind, found, now, evict);
             match op.judge(Spot::Shared(place), state, now) {
                 Step::Keep(answer) => {
@@ -325,30 +322,9 @@ impl Table {
         Some(op.give_up())
     }
 
-    /// Dates what is free in the line to the present, so that its time stays within reach of a cell's bits.
-    #[cold]
-    fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, now: Now) {
-        let evict = self.advance(kind, now);
-        let long_ago = header.epochs_behind(epoch(kind, now)) > LIVE_EPOCHS;
-        for word in &line.cells {
-            // Acquire: see `Line::find`.
-            let found = word.load(Ordering::Acquire);
-            // Nothing that was put so long ago reaches into this epoch, but for penalties, whose time has a longer reach.
-            let surely = long_ago && cell::state(found) & PENALTY == 0;
-            if found != 0 && (surely || is_free(kind, found, evict, now)) {
-                let dated = cell::pack(cell::tag(found), kind.fresh(evict.wrapping_sub(1)));
-                // AcqRel: as any exchange of a cell. Relaxed on failure: its key came back.
-                let _ = word.compare_exchange(found, dated, Ordering::AcqRel, Ordering::Relaxed);
-            }
-        }
-        // AcqRel: whoever sees the line in this epoch sees it swept. Relaxed on failure: look again.
-        let swept = header.swept(epoch(kind, now)).0;
-        let _ = line.header.compare_exchange(header.0, swept, Ordering::AcqRel, Ordering::Relaxed);
-    }
-
     /// Every key as new.
     pub(super) fn clear<K: Layout>(&self, kind: &K, now: Now) {
-        let evict = self.advance(kind, now);
+        let evict = self.reclaim.advance(kind, now);
         let at = latest(now.tick, evict);
         for (place, word) in self.lines.iter().flat_map(|line| &line.cells).enumerate() {
             // Acquire: see `Line::find`.
@@ -391,30 +367,10 @@ impl Table {
         self.lines.iter().map(live).sum()
     }
 
-    /// Moves the evicting moment to `now`, a grain at a time; the result is never after `now` unless somebody's was, and not by
-    /// much: a moment that is further ahead than [`OLD_READING`] is so long ago that the ticks have come round (the finest in 52
-    /// days).
-    fn advance<K: Layout>(&self, kind: &K, now: Now) -> u64 {
-        let coarse = now.tick & !((1 << kind.grain()) - 1);
-        // Acquire: pairs with the release below.
-        let mut evict = self.evict.load(Ordering::Acquire);
-        for _ in 0..TRIES {
-            if evict.wrapping_sub(coarse) <= OLD_READING {
-                break;
-            }
-            // AcqRel: raised before the claim that uses it. Acquire: as the load.
-            match self.evict.compare_exchange(evict, coarse, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return coarse,
-                Err(current) => evict = current,
-            }
-        }
-        evict
-    }
-
     /// No moment before the latest eviction: what is elsewhere may already be another key's as of then.
     fn no_earlier<K: Layout>(&self, kind: &K, now: Now) -> Now {
-        // Acquire: read after the cell, so at least as late as the eviction that gave it to its key.
-        let evict = self.evict.load(Ordering::Acquire);
+        // Read after the cell, so at least as late as the eviction that gave it to its key.
+        let evict = self.reclaim.moment();
         if later(evict, now.tick) { kind.begin(evict, now) } else { now }
     }
 
@@ -443,9 +399,6 @@ impl Table {
 const SHARED_USED: u64 = 1 << 63;
 /// Lost races after which a step is left to the next round of the operation, of which there are [`PATIENCE`].
 const TRIES: usize = 16;
-/// So many ticks at most is one reading of the clock older than another: half an hour of the finest.
-const OLD_READING: u64 = 1 << 52;
-
 /// The state in a word of the sketch; free from `evict` on where nobody used it lately.
 fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
     let fresh = kind.fresh(evict);
@@ -456,33 +409,4 @@ fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
     let state = cell::state(word);
     // Free before `evict`: as good as never used, and `fresh` says since when.
     if later(evict, kind.free_at(state, now)) { fresh } else { kind.merge(state, fresh, now) }
-}
-
-/// An eighth of what a state's time can tell apart. A state is free at most a quarter after it was put, so in the third epoch
-/// after its own for sure, and until then what was free when its line was swept can still be read.
-#[inline]
-fn epoch<K: Layout>(kind: &K, now: Now) -> u16 {
-    (now.tick >> (kind.time_bits() - 3)) as u16
-}
-
-/// The cell to give away: an empty one, else the one that has been free for longest.
-fn victim<K: Layout>(kind: &K, line: &Line, evict: u64, now: Now) -> Option<usize> {
-    let mut best = None;
-    for (index, word) in line.cells.iter().enumerate() {
-        // Acquire: see `Line::find`.
-        let found = word.load(Ordering::Acquire);
-        if found == 0 {
-            return Some(index);
-        }
-        let free_for = evict.wrapping_sub(kind.free_at(cell::state(found), now)) as i64;
-        if free_for > best.map_or(0, |(longest, _)| longest) {
-            best = Some((free_for, index));
-        }
-    }
-    best.map(|(_, index)| index)
-}
-
-/// Whether the cell may go to another key.
-fn is_free<K: Layout>(kind: &K, found: u64, evict: u64, now: Now) -> bool {
-    found == 0 || later(evict, kind.free_at(cell::state(found), now))
 }
