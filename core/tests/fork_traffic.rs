@@ -71,7 +71,7 @@ fn queue_amid_traffic(config: QueueConfig) {
         // Relaxed: one thread each.
         let number = next[thread].fetch_add(1, Ordering::Relaxed);
         let _ = queue.try_push((thread, number));
-        if number % 3 > 0 {
+        if !number.is_multiple_of(3) {
             let _ = queue.try_pop();
         }
     };

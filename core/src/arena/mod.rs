@@ -86,6 +86,22 @@ impl std::fmt::Debug for Arena {
     }
 }
 
+/// The arenas of this process by name. An entry goes with its arena.
+static OF_PROCESS: ForkLock<BTreeMap<String, Weak<Arena>>> = ForkLock::new(BTreeMap::new());
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        if self.host.is_some() {
+            return file::forget();
+        }
+        let mut arenas = OF_PROCESS.lock();
+        // Made anew under its name meanwhile, or another that only its handle knew: not this one's entry.
+        if arenas.get(&self.name).is_some_and(|arena| arena.strong_count() == 0) {
+            arenas.remove(&self.name);
+        }
+    }
+}
+
 /// Bytes of an arena where nothing else is said.
 pub const DEFAULT_CAPACITY: usize = 16 << 20;
 
@@ -141,9 +157,8 @@ impl Arena {
     ///
     /// Errors: [`Argument`](ArenaErrorKind::Argument) when the name is none; [`NoSpace`](ArenaErrorKind::NoSpace) without memory.
     pub fn process(name: &str) -> Result<Arc<Self>, ArenaError> {
-        static ARENAS: ForkLock<BTreeMap<String, Weak<Arena>>> = ForkLock::new(BTreeMap::new());
         Self::check_name(name)?;
-        let mut arenas = ARENAS.lock();
+        let mut arenas = OF_PROCESS.lock();
         if let Some(arena) = arenas.get(name).and_then(Weak::upgrade) {
             return Ok(arena);
         }

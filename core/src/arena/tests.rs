@@ -17,3 +17,18 @@ fn arenas_of_a_process_are_found_by_name() {
     assert!(Arc::ptr_eq(&one, &Arena::process("found-by-name").expect("an arena")));
     assert!(!Arc::ptr_eq(&one, &Arena::process("another-name").expect("an arena")));
 }
+
+#[test]
+fn an_arena_of_a_process_is_forgotten_with_its_last_handle() {
+    let known = |name: &str| OF_PROCESS.lock().contains_key(name);
+    let (one, two) = (Arena::process("forgotten").expect("an arena"), Arena::process("forgotten").expect("an arena"));
+    drop(one);
+    assert!(known("forgotten"));
+    // Its name, and not the one that is known by it.
+    drop(Arena::private("forgotten", DEFAULT_CAPACITY, Clock::monotonic()).expect("an arena"));
+    assert!(known("forgotten") && Arc::ptr_eq(&two, &Arena::process("forgotten").expect("an arena")));
+    drop(two);
+    assert!(!known("forgotten"));
+    drop(Arena::process("forgotten").expect("made anew"));
+    assert!(!known("forgotten"));
+}

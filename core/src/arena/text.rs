@@ -19,15 +19,55 @@ pub(super) fn write(words: &[AtomicU64], text: &str) {
     }
 }
 
-/// Reads what was written; foreign bytes come out as replacement characters.
+/// Reads what was written. Invariant: what comes out is printable ASCII on one line, so it can be shown, logged and put in an error as it
+/// is. All that tidegate writes is; anything else is of somebody who wrote to the arena, and is escaped as in Rust (`\u{1b}`).
 pub(super) fn read(words: &[AtomicU64]) -> String {
     // Relaxed: read after the word that names this text.
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
+    let mut text = String::with_capacity(end);
+    for c in String::from_utf8_lossy(&bytes[..end]).chars() {
+        match c {
+            ' '..='~' => text.push(c),
+            other => text.extend(other.escape_unicode()),
+        }
+    }
+    text
 }
 
 /// FNV-1a (Fowler, Noll and Vo), 64 bits: tells texts apart, keeps nobody out.
 pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words() -> Vec<AtomicU64> {
+        (0..8).map(|_| AtomicU64::new(0)).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_too_long_is_cut() {
+        let words = words();
+        for text in ["", "a", "10 per 1s, burst 20", &"x".repeat(64)] {
+            write(&words, text);
+            assert_eq!(read(&words), text);
+        }
+        write(&words, &"y".repeat(100));
+        assert_eq!(read(&words), "y".repeat(64));
+    }
+
+    #[test]
+    fn whatever_is_there_is_read_as_one_line_that_can_be_printed() {
+        let words = words();
+        write(&words, "a\x1b[2J\n\u{9b}\u{202e}\x07");
+        assert_eq!(read(&words), "a\\u{1b}[2J\\u{a}\\u{9b}\\u{202e}\\u{7}");
+        for byte in 1..=255 {
+            // Relaxed: one thread.
+            words.iter().for_each(|word| word.store(u64::from_ne_bytes([byte; 8]), Ordering::Relaxed));
+            assert!(read(&words).bytes().all(|byte| matches!(byte, b' '..=b'~')), "{byte}");
+        }
+    }
 }

@@ -10,12 +10,11 @@
 
 use super::config::Marks;
 use super::gate::{Gate, ONE, REJECTING, WAITING, sequence};
-use super::per_process::generation;
 use super::waiters::Interest;
 use super::{PopError, PushError, PushErrorKind};
 use crate::ConfigError;
 use crate::stats::Striped;
-use crate::sync::{Arc, AtomicU32, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
+use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
 use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -38,7 +37,8 @@ pub(super) struct Ring<T> {
     /// The gate's, again: read from here they need not be read anew after each atomic.
     marks: Marks,
     /// Of the process whose claims are all published, or will be.
-    generation: AtomicU32,
+    #[cfg(not(loom))]
+    generation: crate::sync::AtomicU32,
     counts: Striped<2>,
     #[cfg(not(loom))]
     mending: crate::arena::fork::ForkLock<()>,
@@ -79,7 +79,8 @@ impl<T> Ring<T> {
             slots: boxed(slots, |n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })?,
             gate,
             marks,
-            generation: AtomicU32::new(generation()),
+            #[cfg(not(loom))]
+            generation: crate::sync::AtomicU32::new(super::per_process::generation()),
             counts: Striped::new(),
             #[cfg(not(loom))]
             mending: crate::arena::fork::ForkLock::default(),
@@ -96,7 +97,7 @@ impl<T> Ring<T> {
     fn settle(&self) {
         // Acquire: who sees the child's number sees what was put in order.
         #[cfg(not(loom))]
-        if self.generation.load(Ordering::Acquire) != generation() {
+        if self.generation.load(Ordering::Acquire) != super::per_process::generation() {
             self.mend();
         }
     }

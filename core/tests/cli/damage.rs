@@ -73,3 +73,50 @@ fn a_damaged_object_is_told_beside_the_others() {
     assert!(answer.err.contains("\"everyone\" is damaged") && answer.out.contains("damaged: "), "{}", answer.err);
     assert_eq!(row(&answer.out, "payments")[..2], ["payments", "closed"]);
 }
+
+/// Another user of the group may write what it likes; nothing of it may reach a terminal or a log as it is.
+#[test]
+fn texts_of_somebody_else_are_escaped_wherever_they_are_shown() {
+    let place = Place::new();
+    Worker::start(&place).kill();
+    let path = place.file("orders");
+    let whole = std::fs::read(&path).expect("the file");
+    let hostile = b"\x1b]52;c;aGk=\x07\x1b[2J\n\xe2\x80\xae\xc2\x9b\xff";
+    let file = std::fs::File::options().write(true).open(&path).expect("the file");
+    // Behind the record's name: shape, basis, then two sets of settings, each with a text.
+    let (shape, text, set) = (64, 64 + 192 + 64 + 24 * 8, 24 * 8 + 192);
+    for name in ["everyone", "users", "payments", "database"] {
+        let at = whole.windows(name.len()).position(|window| window == name.as_bytes()).expect("its record");
+        for offset in [shape, text, text + set] {
+            file.write_all_at(hostile, (at + offset) as u64).expect("written");
+        }
+    }
+    let refused = crate::support::bucket(&place.open("orders").expect("opened"), "everyone");
+    let error = refused.expect_err("other settings").to_string();
+    assert!(error.contains("\\u{1b}") && !error.contains(char::is_control), "{error}");
+    let users = whole.windows(5).position(|window| window == b"users").expect("its record");
+    file.write_all_at(b"us\x1b[2J\n", users as u64).expect("written");
+    for words in [
+        &["ls"][..],
+        &["show", "orders"],
+        &["top", "orders", "-n", "1"],
+        &["show", "orders", "nobody"],
+        &["reset", "orders", "everyone"],
+        &["reset", "orders", "users"],
+        &["rm", "orders", "nobody"],
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let answer = crate::tidegate(&place, &[json, words].concat());
+            let all = answer.out.clone() + &answer.err;
+            assert!(all.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{words:?}: {all:?}");
+            if !json.is_empty() && !answer.out.is_empty() {
+                serde_json::from_str::<serde_json::Value>(&answer.out).expect("JSON");
+            }
+        }
+    }
+    assert!(told_of(&place).contains("us\\u{1b}[2J\\u{a}"), "{}", told_of(&place));
+}
+
+fn told_of(place: &Place) -> String {
+    crate::tidegate(place, &["show", "orders"]).out
+}

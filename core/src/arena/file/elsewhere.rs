@@ -29,6 +29,8 @@ pub(super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
     Err(unsupported(&options.name))
 }
 
+pub(super) fn forget() {}
+
 pub(super) fn inspect(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
     Err(unsupported(&options.name))
 }

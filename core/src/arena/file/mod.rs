@@ -23,7 +23,7 @@ mod open;
 #[cfg(feature = "cli")]
 pub(super) use look::directory;
 pub(super) use look::{inspect, list, unlink};
-pub(super) use open::open;
+pub(super) use open::{forget, open};
 
 use super::HostOptions;
 use super::error::{ArenaError, ArenaErrorKind};

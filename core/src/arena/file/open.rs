@@ -39,21 +39,32 @@ fn make(folder: &Folder, options: &HostOptions) -> Result<Found, ArenaError> {
     })
 }
 
+/// The arenas that this process has open, by file. An entry goes with its arena.
+static OF_HOST: ForkLock<BTreeMap<(u64, u64), Weak<Arena>>> = ForkLock::new(BTreeMap::new());
+
+/// An arena was dropped.
+pub(in super::super) fn forget() {
+    OF_HOST.lock().retain(|_, arena| arena.strong_count() > 0);
+}
+
 fn adopt(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
-    static ARENAS: ForkLock<BTreeMap<(u64, u64), Weak<Arena>>> = ForkLock::new(BTreeMap::new());
-    let mut arenas = ARENAS.lock();
     let key = identity(&found.stat);
-    let known = arenas.get(&key).and_then(Weak::upgrade);
+    // Outlives the lock: to drop the last handle takes it.
+    let known;
+    let mut arenas = OF_HOST.lock();
+    known = arenas.get(&key).and_then(Weak::upgrade);
     // One whose descriptor is gone is of no use to who opens it after that.
-    if let Some(arena) = known.filter(|arena| arena.members.file().is_some_and(|file| file.is_whole())) {
-        return Ok(arena);
+    if let Some(arena) = &known
+        && arena.members.file().is_some_and(|file| file.is_whole())
+    {
+        return Ok(arena.clone());
     }
-    let arena = arena(folder, options, found)?;
+    let made = arena(folder, options, found)?;
+    arenas.insert(key, Arc::downgrade(&made));
+    drop(arenas);
     // So that others see it in use.
-    arena.member()?;
-    arenas.retain(|_, arena| arena.strong_count() > 0);
-    arenas.insert(key, Arc::downgrade(&arena));
-    Ok(arena)
+    made.member()?;
+    Ok(made)
 }
 
 /// The arena in this file, in addition to any that this process has of it.
