@@ -7,7 +7,7 @@ use crate::memory::Blank;
 use crate::sync::AtomicU64;
 
 /// The layout's number; part of the file's name.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 /// `TIDEGATE` in the byte order of the machine that wrote it: another order reads as another number.
 pub(crate) const MAGIC: u64 = u64::from_ne_bytes(*b"TIDEGATE");
 

@@ -113,6 +113,11 @@ fn another_process() {
                 let arena = arena.as_ref().expect("opened");
                 say(&bucket(arena, "shared").map_or_else(|error| error.to_string(), |it| it.try_acquire(1).to_string()));
             }
+            mask if mask.starts_with("umask ") => {
+                let mask = u32::from_str_radix(&mask[6..], 8).expect("octal");
+                nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+                say("done");
+            }
             "remove" => say(&format!("{:?}", Arena::unlink(&options).map(|file| file.is_some()))),
             // Until it is killed.
             "make and remove" => loop {

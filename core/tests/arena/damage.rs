@@ -26,7 +26,7 @@ fn short_grown_shrunk_and_other_files_are_refused_and_left_alone() {
     let mend = "tidegate rm orders";
 
     put(&file, b"");
-    refused(place.open("orders"), ArenaErrorKind::Foreign, &["orders.v1.arena is no arena: it has 0 bytes", mend]);
+    refused(place.open("orders"), ArenaErrorKind::Foreign, &["orders.v2.arena is no arena: it has 0 bytes", mend]);
     put(&file, &whole[..4096]);
     refused(place.open("orders"), ArenaErrorKind::Foreign, &["is no arena: it has 4096 bytes", mend]);
     put(&file, &whole);
@@ -70,7 +70,7 @@ fn an_unfamiliar_layout_version_in_the_header_is_an_error_of_its_own() {
     let place = Place::new();
     let file = place.make("orders");
     poke_header(&file, VERSION_AT, 7);
-    let parts = ["orders.v1.arena", "layout version 7", "version 1", "tidegate rm orders"];
+    let parts = ["orders.v2.arena", "layout version 7", "version 2", "tidegate rm orders"];
     refused(place.open("orders"), ArenaErrorKind::Version, &parts);
 }
 
@@ -96,7 +96,7 @@ fn a_file_of_another_boot_is_replaced_and_never_reinterpreted() {
     assert_ne!(old.metadata().expect("open").ino(), file.metadata().expect("there").ino());
     assert_eq!(old.metadata().expect("open").nlink(), 0);
     assert_eq!(new.objects(), []);
-    assert_eq!(place.names(), ["orders.v1.arena"]);
+    assert_eq!(place.names(), ["orders.v2.arena"]);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn another_layout_version_beside_it_is_said_while_it_is_in_use() {
     let arena = place.open("orders").expect("a new one");
     let notices = arena.notices();
     assert_eq!(notices.len(), 1, "{notices:?}");
-    for part in ["\"orders\"", "layout version 0", "orders.v0.arena", "orders.v1.arena"] {
+    for part in ["\"orders\"", "layout version 0", "orders.v0.arena", "orders.v2.arena"] {
         assert!(notices[0].contains(part), "{part} is not in {notices:?}");
     }
     assert_eq!(place.open("billing").expect("another").notices(), Vec::<String>::new());
@@ -134,7 +134,7 @@ fn unlinked_while_in_use_goes_on_alone_and_says_so() {
     let arena = place.open("orders").expect("made");
     let held = bucket(&arena, "everyone").expect("made");
     std::fs::remove_file(place.file("orders")).expect("removed");
-    let parts = ["orders.v1.arena was removed or replaced", "restart"];
+    let parts = ["orders.v2.arena was removed or replaced", "restart"];
     refused(bucket(&arena, "another"), ArenaErrorKind::Removed, &parts);
     refused(bucket(&arena, "everyone"), ArenaErrorKind::Removed, &parts);
     assert!(held.try_acquire(2) && !held.try_acquire(1), "who holds it goes on");

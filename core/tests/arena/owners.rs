@@ -21,7 +21,7 @@ fn a_linked_file_is_not_followed() {
     let (file, target) = (place.make("orders"), elsewhere.make("orders"));
     std::fs::remove_file(&file).expect("removed");
     symlink(&target, &file).expect("linked");
-    refused(place.open("orders"), ArenaErrorKind::Permission, &["orders.v1.arena is a link"]);
+    refused(place.open("orders"), ArenaErrorKind::Permission, &["orders.v2.arena is a link"]);
     assert!(Arena::unlink(&place.options("orders")).expect("removed").is_some());
     assert!(target.exists(), "the link was removed, not what it led to");
 }
@@ -47,7 +47,7 @@ fn only_a_regular_file_is_opened() {
     let place = Place::new();
     std::fs::remove_file(place.make("orders")).expect("removed");
     std::fs::create_dir(place.file("orders")).expect("a directory");
-    refused(place.open("orders"), ArenaErrorKind::System, &["orders.v1.arena"]);
+    refused(place.open("orders"), ArenaErrorKind::System, &["orders.v2.arena"]);
     std::fs::remove_dir(place.file("orders")).expect("removed");
     let mkfifo = std::process::Command::new("mkfifo").arg("-m600").arg(place.file("orders")).status();
     assert!(mkfifo.is_ok_and(|status| status.success()));
@@ -76,7 +76,7 @@ fn what_others_may_write_or_read_is_refused() {
     for mode in [0o660, 0o604, 0o640, 0o602] {
         set_mode(&file, mode);
         let shown = format!("has the mode {mode:o}, an arena of one user has 600");
-        refused(place.open("orders"), ArenaErrorKind::Permission, &["orders.v1.arena", &shown]);
+        refused(place.open("orders"), ArenaErrorKind::Permission, &["orders.v2.arena", &shown]);
     }
 }
 
@@ -119,7 +119,7 @@ fn a_file_that_may_not_be_written_is_an_error() {
     }
     let (_, said) = Other::open(&place.options("orders"), user);
     assert!(said.starts_with("permission: cannot open for reading and writing"), "{said}");
-    assert!(said.contains("orders.v1.arena: Permission denied"), "{said}");
+    assert!(said.contains("orders.v2.arena: Permission denied"), "{said}");
 }
 
 #[test]
@@ -186,4 +186,29 @@ fn a_group_makes_its_directory_where_there_is_none() {
     }
     options.group = Some("no-such-group".to_owned());
     refused(Arena::open(&options), ArenaErrorKind::Argument, &["group: \"no-such-group\"", "knows no such group"]);
+}
+
+/// The first start of a service as several users, with umasks that take rights away, or all.
+#[test]
+fn users_of_a_group_that_start_at_one_instant_find_what_they_may_use() {
+    if !is_root() {
+        return;
+    }
+    let parent = Place::new();
+    std::fs::create_dir(parent.path()).expect("made");
+    set_mode(parent.path(), 0o1777);
+    for round in 0..6 {
+        let mut options = HostOptions::new("orders");
+        options.path = Some(parent.path().join(format!("{round}")));
+        options.group = Some(GROUP.to_string());
+        let mut openers: Vec<_> = (0..8).map(|user| Other::start(&options, Some((1_001 + user, GROUP)))).collect();
+        for (opener, umask) in openers.iter_mut().zip(["077", "177", "777", "000"].into_iter().cycle()) {
+            assert_eq!(opener.ask(&format!("umask {umask}")), "done");
+        }
+        openers.iter_mut().for_each(|opener| opener.tell("open"));
+        let said: Vec<_> = openers.iter_mut().map(Other::hear).collect();
+        assert!(said[0].starts_with("opened") && said.iter().all(|one| *one == said[0]), "{said:#?}");
+        let left = std::fs::read_dir(parent.path()).expect("there").count();
+        assert_eq!(left, round + 1, "nothing but the directories");
+    }
 }

@@ -64,7 +64,7 @@ impl Place {
 
     /// Where that arena's file is.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{name}.v1.arena"))
+        self.path.join(format!("{name}.v2.arena"))
     }
 
     /// The names in it, in order.

@@ -5,10 +5,11 @@ use super::super::lock_file::Kept;
 use super::super::{HostOptions, fork};
 use super::{above_streams, filesystem, group, io_error, system};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
-use nix::unistd::{Gid, fchown, geteuid, mkdir};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag, RenameFlags, open, openat, renameat, renameat2};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat};
+use nix::unistd::{Gid, UnlinkatFlags, fchownat, geteuid, mkdir, unlinkat};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -38,14 +39,8 @@ impl Folder {
     pub(super) fn open(options: &HostOptions) -> Result<Self, ArenaError> {
         let path = path(options);
         let group = checked_group(options)?;
-        let made = make(&path, group)?;
+        make(&path, group)?;
         let fd = open_at(&path)?;
-        if let (true, Some(group)) = (made, group) {
-            // Files in it get the group as well (2000), whoever makes them.
-            let shared = Mode::from_bits_truncate(0o2770);
-            let done = fchown(&fd, None, Some(group)).and_then(|()| fchmod(&fd, shared));
-            done.map_err(|why| system(&format!("give to the group {group}"), &path, why))?;
-        }
         Self::checked(fd, path, group)
     }
 
@@ -138,18 +133,63 @@ fn checked_group(options: &HostOptions) -> Result<Option<Gid>, ArenaError> {
     group::id(group).map(Some)
 }
 
-/// Makes the directory; its parent must be there. Returns whether it was not there before.
-fn make(path: &Path, group: Option<Gid>) -> Result<bool, ArenaError> {
-    let mode = if group.is_some() { 0o770 } else { 0o700 };
-    match mkdir(path, Mode::from_bits_truncate(mode)) {
-        Ok(()) => Ok(true),
-        Err(Errno::EEXIST) => Ok(false),
-        Err(Errno::ENOENT) if path.parent().is_some_and(|parent| !parent.exists()) => {
-            let parent = path.parent().unwrap_or(path).display();
-            let message = format!("{parent} is not there; make it, or choose a directory (TIDEGATE_DIR or path)");
-            Err(ArenaError::new(ArenaErrorKind::Filesystem, message))
+/// Makes the directory, if it is not there; its parent must be. It gets its name when it is as it should be: others that come at the
+/// same moment find none or one that they may use, whatever this process's umask is.
+fn make(path: &Path, group: Option<Gid>) -> Result<(), ArenaError> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(path);
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}-{:08x}.new", std::process::id(), fastrand::u32(..)));
+    let unnamed = parent.join(name);
+    match mkdir(&unnamed, Mode::S_IRWXU) {
+        Ok(()) => {}
+        Err(Errno::ENOENT) if !parent.exists() => {
+            let message =
+                format!("{} is not there; make it, or choose a directory (TIDEGATE_DIR or path)", parent.display());
+            return Err(ArenaError::new(ArenaErrorKind::Filesystem, message));
         }
-        Err(why) => Err(system("make the directory", path, why)),
+        Err(why) => return Err(system("make the directory", path, why)),
+    }
+    let done = prepare(&unnamed, group).and_then(|()| publish(&unnamed, path));
+    done.map_err(|why| {
+        let _ = remove(&unnamed);
+        match (group, why) {
+            (Some(group), Errno::EPERM) => system(&format!("give to the group {group}"), path, why),
+            _ => system("make the directory", path, why),
+        }
+    })
+}
+
+/// Its group and mode. Through a descriptor that needs no right to the directory: the umask may have taken all.
+fn prepare(unnamed: &Path, group: Option<Gid>) -> nix::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let fd = above_streams(|| open(unnamed, flags, Mode::empty()))?;
+    if let Some(group) = group {
+        fchownat(&fd, "", None, Some(group), AtFlags::AT_EMPTY_PATH)?;
+    }
+    // Files in it get the group as well (2000), whoever makes them.
+    let mode = Mode::from_bits_truncate(if group.is_some() { 0o2770 } else { 0o700 });
+    let itself = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    fchmodat(AT_FDCWD, itself.as_str(), mode, FchmodatFlags::FollowSymlink)
+}
+
+fn remove(unnamed: &Path) -> nix::Result<()> {
+    unlinkat(AT_FDCWD, unnamed, UnlinkatFlags::RemoveDir)
+}
+
+/// Gives it its name, unless somebody else was faster.
+fn publish(unnamed: &Path, path: &Path) -> nix::Result<()> {
+    match renameat2(AT_FDCWD, unnamed, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE) {
+        // Where the filesystem cannot say "unless": an empty directory is replaced by its like, one that is in use is not.
+        Err(Errno::EINVAL | Errno::ENOSYS) => match renameat(AT_FDCWD, unnamed, AT_FDCWD, path) {
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => remove(unnamed),
+            done => done,
+        },
+        Err(Errno::EEXIST) => remove(unnamed),
+        done => done,
     }
 }
 
