@@ -333,6 +333,18 @@ export interface BreakerStats {
   opened: number;
   /** ms until a probe may be tried. */
   retryAfterMs: number;
+  /** What last opened it by itself (the window above begins empty with every state); null: it never did. */
+  lastTrip: BreakerTrip | null;
+}
+
+/** The calls by which a circuit opened: its window as of the call that opened it, or the probes that did. */
+export interface BreakerTrip {
+  calls: number;
+  failed: number;
+  slow: number;
+  /** failed / calls and slow / calls, 0 without calls. */
+  failureRate: number;
+  slowCallRate: number;
 }
 
 export interface BreakerEvent {
@@ -350,6 +362,8 @@ export interface BreakerEvent {
     | 'probe_lost';
   /** ms on the breaker's clock. */
   atMs: number;
+  /** Of 'opened': the calls by which it opened. */
+  trip: BreakerTrip | null;
 }
 
 /**
@@ -559,9 +573,11 @@ export class RateLimitedError extends TidegateError {
 
 /** A circuit breaker refused (`ERR_TIDEGATE_CIRCUIT_OPEN`). */
 export class CircuitOpenError extends TidegateError {
-  constructor(breaker: string, retryAfterMs: number);
+  constructor(breaker: string, retryAfterMs: number, trip?: BreakerTrip | null);
   /** Its name. */
   readonly breaker: string;
+  /** The calls by which it opened; null: opened by hand. */
+  readonly trip: BreakerTrip | null;
   /** ms until a probe may be tried, `Infinity` while forced open. */
   readonly retryAfterMs: number;
 }

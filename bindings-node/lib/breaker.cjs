@@ -70,6 +70,14 @@ function matcher(value, name) {
   return isClass ? (error) => error instanceof value : (error) => Boolean(value(error));
 }
 
+/** The calls by which the circuit opened, as `trip` in src/breaker.rs wrote them from `at` on; null: there is none. */
+function tripAt(from, at) {
+  if (from[at] === 0) return null;
+  const [calls, failed, slow] = [from[at + 1], from[at + 2], from[at + 3]];
+  const of = (part) => (calls === 0 ? 0 : part / calls);
+  return { calls, failed, slow, failureRate: of(failed), slowCallRate: of(slow) };
+}
+
 let select;
 let judge;
 
@@ -122,7 +130,7 @@ class CircuitBreaker {
     select(this, 'acquire');
     acquire();
     if (words[1] === 1) return new Permit(this);
-    throw new CircuitOpenError(this.#name, numbers[0]);
+    throw new CircuitOpenError(this.#name, numbers[0], tripAt(numbers, 1));
   }
 
   call(fn, ...args) {
@@ -172,6 +180,7 @@ class CircuitBreaker {
       rejected: numbers[5],
       opened: numbers[6],
       retryAfterMs: numbers[7],
+      lastTrip: tripAt(numbers, 8),
     };
   }
 
@@ -180,8 +189,8 @@ class CircuitBreaker {
     numbers[0] = check.whole(since, 'since', 0, Number.MAX_SAFE_INTEGER);
     const flat = breaker.events();
     const events = [];
-    for (let i = 0; i < flat.length; i += 3) {
-      events.push({ seq: flat[i], kind: EVENTS[flat[i + 1]], atMs: flat[i + 2] });
+    for (let i = 0; i < flat.length; i += 7) {
+      events.push({ seq: flat[i], kind: EVENTS[flat[i + 1]], atMs: flat[i + 2], trip: tripAt(flat, i + 3) });
     }
     return events;
   }

@@ -23,10 +23,11 @@ class RateLimitedError extends RefusedError {
 }
 
 class CircuitOpenError extends RefusedError {
-  constructor(breaker, retryAfterMs) {
+  constructor(breaker, retryAfterMs, trip = null) {
     const again = retryAfterMs === Infinity ? 'once it is reset' : when(retryAfterMs);
     super(`circuit '${breaker}' is open (retry ${again})`, 'ERR_TIDEGATE_CIRCUIT_OPEN', retryAfterMs);
     this.breaker = breaker;
+    this.trip = trip;
   }
 }
 

@@ -7,7 +7,7 @@ use crate::raw::{Kind, Reply};
 use crate::scope;
 use crate::table::Table;
 use std::rc::Rc;
-use tidegate::breaker::{Outcome, Permit, Window};
+use tidegate::breaker::{Outcome, Permit, Trip, Window};
 use tidegate::{BreakerConfig, CircuitBreaker};
 
 /// Every setting is given; NaN where "none" is one. `DEFAULTS` in `lib/breaker.cjs` has the same order.
@@ -30,6 +30,11 @@ fn config(io: Io) -> BreakerConfig {
         probes: io.get(11) as u32,
         probe_timeout: duration(io.get(12)),
     }
+}
+
+/// Whether there is one, and its calls; `tripAt` in `lib/breaker.cjs` reads them.
+fn trip(trip: Option<Trip>) -> [f64; 4] {
+    trip.map_or([0.0; 4], |trip| [1, trip.calls, trip.failed, trip.slow].map(f64::from))
 }
 
 fn permit(io: Io) -> Permit {
@@ -59,7 +64,8 @@ pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> n
                 io.answer(true);
             }
             Err(rejected) => {
-                io.set([ms(rejected.retry_after_ns)]);
+                let [has, calls, failed, slow] = trip(rejected.trip);
+                io.set([ms(rejected.retry_after_ns), has, calls, failed, slow]);
                 io.answer(false);
             }
         }
@@ -101,7 +107,22 @@ pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> n
         let [calls, failed, slow] = [stats.calls, stats.failed, stats.slow].map(f64::from);
         let (rejected, opened) = (stats.rejected as f64, stats.opened as f64);
         let retry_after = ms(stats.retry_after_ns);
-        io.set([calls, failed, slow, stats.failure_rate, stats.slow_call_rate, rejected, opened, retry_after]);
+        let (failure_rate, slow_rate) = (stats.failure_rate, stats.slow_call_rate);
+        let [has_trip, trip_calls, trip_failed, trip_slow] = trip(stats.last_trip);
+        io.set([
+            calls,
+            failed,
+            slow,
+            failure_rate,
+            slow_rate,
+            rejected,
+            opened,
+            retry_after,
+            has_trip,
+            trip_calls,
+            trip_failed,
+            trip_slow,
+        ]);
         Ok(Reply::Nothing)
     })?
     .operation("forceOpen", |breakers, io, _| {
@@ -122,7 +143,10 @@ pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> n
     })?
     .operation("events", |breakers, io, call| {
         let events = breakers.with(io, |breaker| breaker.events_since(io.get(0) as u64))?;
-        let numbers = |event: &tidegate::breaker::Event| [event.seq as f64, event.kind as u8 as f64, ms(event.at_ns)];
+        let numbers = |event: &tidegate::breaker::Event| {
+            let [has_trip, calls, failed, slow] = trip(event.trip);
+            [event.seq as f64, event.kind as u8 as f64, ms(event.at_ns), has_trip, calls, failed, slow]
+        };
         call.array(&events.iter().flat_map(numbers).collect::<Vec<_>>())
     })?;
     Ok(())

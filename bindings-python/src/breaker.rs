@@ -6,7 +6,7 @@ use crate::errors::{self, circuit_open, config, from_core, wrong_type};
 use crate::permit::Permit;
 use crate::python::Function;
 use crate::scope::{Asked, Place};
-use crate::views::{BreakerStats, Event};
+use crate::views::{BreakerStats, Event, Trip};
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::exceptions::{PyException, PyTypeError};
@@ -75,7 +75,10 @@ impl CircuitBreaker {
     /// The core's permit, or `CircuitOpenError`.
     #[inline]
     pub(crate) fn admit(&self, py: Python<'_>) -> PyResult<core::Permit> {
-        self.core.acquire().map_err(|rejected| circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns)))
+        self.core.acquire().map_err(|rejected| {
+            let trip = rejected.trip.map(Trip::from);
+            circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns), trip)
+        })
     }
 
     /// One guarded call: `CircuitBreaker.call` (in `hot/breaker.rs`).

@@ -1,5 +1,6 @@
 //! The Python exception classes, which live in `tidegate/errors.py` so that they pickle and subclass like any other.
 
+use crate::views::Trip;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -49,10 +50,10 @@ pub(crate) fn wrong_type(field: &str, expected: &str, got: &Bound<'_, PyAny>) ->
     PyTypeError::new_err(format!("{field}: expected {expected}, got {found}"))
 }
 
-/// `CircuitOpenError(name, retry_after)`.
-pub(crate) fn circuit_open(py: Python<'_>, name: &str, retry_after: f64) -> PyErr {
+/// `CircuitOpenError(name, retry_after, trip)`.
+pub(crate) fn circuit_open(py: Python<'_>, name: &str, retry_after: f64, trip: Option<Trip>) -> PyErr {
     match CIRCUIT_OPEN.import(py, MODULE, "CircuitOpenError") {
-        Ok(class) => PyErr::from_type(class.clone(), (name.to_owned(), retry_after)),
+        Ok(class) => PyErr::from_type(class.clone(), (name.to_owned(), retry_after, trip)),
         Err(error) => error,
     }
 }

@@ -70,7 +70,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::scope::HostScope;
     #[pymodule_export]
-    use crate::views::{BreakerStats, Event};
+    use crate::views::{BreakerStats, Event, Trip};
     #[pymodule_export]
     use crate::waker::Listener;
 

@@ -2,6 +2,7 @@
 
 use crate::args::seconds;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use tidegate::breaker as core;
 
 /// A look at a breaker.
@@ -26,6 +27,60 @@ pub(crate) struct BreakerStats {
     opened: u64,
     /// Seconds until a probe may be tried; 0 when not open.
     retry_after: f64,
+    /// What last opened it by itself, a `Trip`; None: it never did.
+    last_trip: Option<Trip>,
+}
+
+/// The calls by which a circuit opened: its window as of the call that opened it, or the probes that did.
+#[pyclass(frozen, eq, hash, get_all, skip_from_py_object, module = "tidegate")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Trip {
+    /// Calls in the window.
+    calls: u32,
+    /// Those that failed.
+    failed: u32,
+    /// Those that were slow.
+    slow: u32,
+}
+
+#[pymethods]
+impl Trip {
+    #[new]
+    fn new(calls: u32, failed: u32, slow: u32) -> Self {
+        Self { calls, failed, slow }
+    }
+
+    /// `failed / calls`, 0 without calls.
+    #[getter]
+    fn failure_rate(&self) -> f64 {
+        rate(self.failed, self.calls)
+    }
+
+    /// `slow / calls`, 0 without calls.
+    #[getter]
+    fn slow_call_rate(&self) -> f64 {
+        rate(self.slow, self.calls)
+    }
+
+    /// Errors carry one, and errors pickle.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, (u32, u32, u32)) {
+        let trip = slf.get();
+        (slf.get_type(), (trip.calls, trip.failed, trip.slow))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Trip(calls={}, failed={}, slow={})", self.calls, self.failed, self.slow)
+    }
+}
+
+fn rate(part: u32, whole: u32) -> f64 {
+    if whole == 0 { 0.0 } else { f64::from(part) / f64::from(whole) }
+}
+
+impl From<core::Trip> for Trip {
+    fn from(core: core::Trip) -> Self {
+        Self { calls: core.calls, failed: core.failed, slow: core.slow }
+    }
 }
 
 #[pymethods]
@@ -33,7 +88,7 @@ impl BreakerStats {
     fn __repr__(&self) -> String {
         format!(
             "BreakerStats(state={:?}, calls={}, failed={}, slow={}, failure_rate={:?}, slow_call_rate={:?}, \
-             rejected={}, opened={}, retry_after={:?})",
+             rejected={}, opened={}, retry_after={:?}, last_trip={})",
             self.state,
             self.calls,
             self.failed,
@@ -42,7 +97,8 @@ impl BreakerStats {
             self.slow_call_rate,
             self.rejected,
             self.opened,
-            self.retry_after
+            self.retry_after,
+            shown(self.last_trip)
         )
     }
 }
@@ -58,12 +114,20 @@ pub(crate) struct Event {
     kind: &'static str,
     /// Seconds on the breaker's clock.
     at: f64,
+    /// Of "opened": what opened it, a `Trip`.
+    trip: Option<Trip>,
+}
+
+/// As Python shows it.
+fn shown(trip: Option<Trip>) -> String {
+    trip.map_or_else(|| "None".to_owned(), |trip| trip.__repr__())
 }
 
 #[pymethods]
 impl Event {
     fn __repr__(&self) -> String {
-        format!("Event(seq={}, kind={:?}, at={:?})", self.seq, self.kind, self.at)
+        let trip = shown(self.trip);
+        format!("Event(seq={}, kind={:?}, at={:?}, trip={trip})", self.seq, self.kind, self.at)
     }
 }
 
@@ -79,12 +143,13 @@ impl From<core::BreakerStats> for BreakerStats {
             rejected: core.rejected,
             opened: core.opened,
             retry_after: seconds(core.retry_after_ns),
+            last_trip: core.last_trip.map(Trip::from),
         }
     }
 }
 
 impl From<core::Event> for Event {
     fn from(core: core::Event) -> Self {
-        Self { seq: core.seq, kind: core.kind.name(), at: seconds(core.at_ns) }
+        Self { seq: core.seq, kind: core.kind.name(), at: seconds(core.at_ns), trip: core.trip.map(Trip::from) }
     }
 }

@@ -208,6 +208,10 @@ class SetOps:
         limit.penalize(wait) if key is None else limit.penalize(key_of(key), wait)
 
 
+def trip(it: Any) -> dict[str, int] | None:
+    return it and {"calls": it.calls, "failed": it.failed, "slow": it.slow}
+
+
 class BreakerOps:
     def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
         names = {key: key.removesuffix("_ns") for key in config}
@@ -221,7 +225,7 @@ class BreakerOps:
         try:
             permit = self.breaker.acquire()
         except CircuitOpenError as refusal:
-            return {"permit": False, "retry_after_ns": refusal.retry_after}
+            return {"permit": False, "retry_after_ns": refusal.retry_after, "trip": trip(refusal.trip)}
         self.kept.append(permit)
         self.permits[into] = permit
         return {"permit": True}
@@ -243,7 +247,8 @@ class BreakerOps:
 
     def stats(self) -> dict[str, Any]:
         stats = self.breaker.stats()
-        return {"calls": stats.calls, "failed": stats.failed, "slow": stats.slow}
+        last = trip(stats.last_trip)
+        return {"calls": stats.calls, "failed": stats.failed, "slow": stats.slow, "last_trip": last}
 
     def retry_after(self) -> dict[str, Any]:
         return {"retry_after_ns": self.breaker.retry_after}

@@ -174,10 +174,13 @@ static inline void state(uint64_t now, int32_t expected) {
     STEP(at(now); CHECK_EQ(tg_breaker_state(breaker, &actual), TG_OK); CHECK_EQ(actual, expected));
 }
 
-static inline void stats(uint64_t now, uint32_t calls, uint32_t failed, uint32_t slow) {
+static inline void stats(uint64_t now, uint32_t calls, uint32_t failed, uint32_t slow, uint32_t has_trip,
+                         uint32_t trip_calls, uint32_t trip_failed, uint32_t trip_slow) {
     tg_breaker_snapshot s = TG_BREAKER_SNAPSHOT_INIT;
     STEP(CHECK_EQ(CALL(now, tg_breaker_stats(breaker, &s), tg_breaker_stats_at(breaker, now, &s)), TG_OK);
-         CHECK_EQ(s.calls, calls); CHECK_EQ(s.failed, failed); CHECK_EQ(s.slow, slow));
+         CHECK_EQ(s.calls, calls); CHECK_EQ(s.failed, failed); CHECK_EQ(s.slow, slow);
+         CHECK_EQ(s.has_trip, has_trip); CHECK_EQ(s.trip_calls, trip_calls);
+         CHECK_EQ(s.trip_failed, trip_failed); CHECK_EQ(s.trip_slow, trip_slow));
 }
 
 static inline void retry_after(uint64_t now, uint64_t expected) {

@@ -33,13 +33,18 @@ BUCKET = {
     "set_quota": lambda t, a, e: f"set_quota({t}, {a['count']}, {ns(a['period_ns'])}, {a['burst']})",
 }
 
+def trip(it):
+    return f"1, {it['calls']}, {it['failed']}, {it['slow']}" if it else "0, 0, 0, 0"
+
+
+# A refusal carries its reason in no argument of C: the snapshot that follows has it.
 BREAKER = {
     "acquire": lambda t, a, e: f"acquire({t}, &v_{a['as']}, {flag(e['permit'])}, {ns(e.get('retry_after_ns', 0))})",
     "report": lambda t, a, e: f"report({t}, v_{a['permit']}, TG_{a['outcome'].upper()}, {ns(a['duration_ns'])})",
     "report_retry_after": lambda t, a, e: f"report_retry_after({t}, v_{a['permit']}, {ns(a['retry_after_ns'])})",
     "release": lambda t, a, e: f"release({t}, v_{a['permit']})",
     "state": lambda t, a, e: f"state({t}, TG_STATE_{e['state'].upper()})",
-    "stats": lambda t, a, e: f"stats({t}, {e['calls']}, {e['failed']}, {e['slow']})",
+    "stats": lambda t, a, e: f"stats({t}, {e['calls']}, {e['failed']}, {e['slow']}, {trip(e['last_trip'])})",
     "retry_after": lambda t, a, e: f"retry_after({t}, {ns(e['retry_after_ns'])})",
     "force_open": lambda t, a, e: f"breaker_force_open({t})",
     "disable": lambda t, a, e: f"breaker_disable({t})",

@@ -23,6 +23,9 @@ const asDecision = ({ retry_after_ns, reset_after_ns, delay_ns, ...rest }) => ({
   delayMs: expectedMs(delay_ns ?? '0'),
 });
 
+/** What opened a circuit, as the vectors tell it. */
+const trip = (it) => it && { calls: it.calls, failed: it.failed, slow: it.slow };
+
 const quota = ({ count, period_ns, burst }) => ({ rate: count, perMs: ms(period_ns), burst });
 
 const PRIMITIVES = {
@@ -69,7 +72,7 @@ const PRIMITIVES = {
           return { permit: true };
         } catch (error) {
           assert.ok(error instanceof CircuitOpenError);
-          return { permit: false, retryAfterMs: error.retryAfterMs };
+          return { permit: false, retryAfterMs: error.retryAfterMs, trip: trip(error.trip) };
         }
       },
       report(_breaker, { permit, outcome, duration_ns }, names) {
@@ -83,8 +86,8 @@ const PRIMITIVES = {
       release: (_breaker, { permit }, names) => names.get(permit).release() ?? {},
       state: (breaker) => ({ state: breaker.state }),
       stats(breaker) {
-        const { calls, failed, slow } = breaker.stats();
-        return { calls, failed, slow };
+        const { calls, failed, slow, lastTrip } = breaker.stats();
+        return { calls, failed, slow, last_trip: trip(lastTrip) };
       },
       retry_after: (breaker) => ({ retryAfterMs: breaker.retryAfterMs }),
       force_open: (breaker) => breaker.forceOpen() ?? {},

@@ -25,6 +25,7 @@ from ._tidegate import (
     Reservation,
     Tier,
     TokenBucket,
+    Trip,
     __version__,
 )
 from .errors import (
@@ -71,5 +72,6 @@ __all__ = [
     "TidegateError",
     "Tier",
     "TokenBucket",
+    "Trip",
     "__version__",
 ]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._tidegate import Trip
 
 __all__ = [
     "ArenaError",
@@ -77,15 +81,20 @@ class RateLimitedError(_Refusal):
 
 
 class CircuitOpenError(_Refusal):
-    """A circuit breaker is open, or half-open with all probes taken. ``breaker`` is its name."""
+    """A circuit breaker is open, or half-open with all probes taken.
+
+    ``breaker`` is its name, ``trip`` the calls by which it opened (None: opened by hand).
+    """
 
     breaker: str
+    trip: Trip | None
 
-    def __init__(self, breaker: str, retry_after: float) -> None:
+    def __init__(self, breaker: str, retry_after: float, trip: Trip | None = None) -> None:
         super().__init__(f"circuit {breaker!r} is open", retry_after)
         # What pickle calls the class with.
-        self.args = (breaker, retry_after)
+        self.args = (breaker, retry_after, trip)
         self.breaker = breaker
+        self.trip = trip
 
     def __str__(self) -> str:
         when = "once it is reset" if math.isinf(self.retry_after) else f"in {self.retry_after:.3f} s"

@@ -16,7 +16,8 @@ pub(super) const MAX_BACKOFF: u32 = (1 << BACKOFF_BITS) - 1;
 const MAX_UNTIL: u64 = (1 << UNTIL_BITS) - 1;
 /// State and generation: where a permit must agree with the control word.
 const IDENTITY: u64 = 0b111 << KIND_SHIFT | ((1 << GENERATION_BITS) - 1) << GENERATION_SHIFT;
-const PAYLOAD: u64 = MAX_UNTIL;
+/// Bits of a permit's payload: it stands where the control word has the end of the cooldown, and where it has the backoff.
+pub(super) const PAYLOAD_BITS: u32 = UNTIL_BITS + BACKOFF_BITS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Control(pub(super) u64);
@@ -70,12 +71,13 @@ impl Control {
 
     /// A permit's word: this state and generation, and the probe it holds. A closed breaker's is the control word itself.
     pub(super) fn permit(self, payload: u64) -> u64 {
-        self.0 & IDENTITY | payload & PAYLOAD
+        let (low, high) = (payload & MAX_UNTIL, payload >> UNTIL_BITS & u64::from(MAX_BACKOFF));
+        self.0 & IDENTITY | high << BACKOFF_SHIFT | low
     }
 
     /// What a permit's word carries beside state and generation.
     pub(super) fn payload(permit: u64) -> u64 {
-        permit & PAYLOAD
+        (permit >> BACKOFF_SHIFT & u64::from(MAX_BACKOFF)) << UNTIL_BITS | permit & MAX_UNTIL
     }
 
     /// Whether a permit was given out in this state and generation.
@@ -110,5 +112,15 @@ mod tests {
         assert!(word.issued(word.0));
         assert!(!word.next(State::Closed, 0, 0).issued(word.0));
         assert!(!Control::FIRST.issued(0));
+    }
+
+    #[test]
+    fn a_permit_carries_its_payload_beside_its_identity() {
+        let word = Control::FIRST.next(State::HalfOpen, 3, 0);
+        for payload in [0, 1, MAX_UNTIL, 1 << UNTIL_BITS, (1 << PAYLOAD_BITS) - 1] {
+            let permit = word.permit(payload);
+            assert_eq!(Control::payload(permit), payload);
+            assert!(word.issued(permit) && !word.next(State::HalfOpen, 0, 0).issued(permit));
+        }
     }
 }

@@ -3,7 +3,12 @@
 //! A slot's word is `seq:20 | kind + 1:4 | ms:40`, high to low. An event is published by the one compare-and-swap that puts
 //! it into the slot of its number; the head counter only says where to look, and anyone moves it on, so that a killed
 //! writer leaves no hole.
+//!
+//! What opened the circuit stands beside the slot, written before the event is published. Two openings lie at least a cooldown and a
+//! half-open state with events of its own apart, so no two writers want to put one at the same number.
 
+use super::tally::Tally;
+use super::trip::{self, Trip};
 use crate::sync::{AtomicU64, Ordering};
 
 /// One entry of the event ring: a transition or the outcome of a probe, never a rejection.
@@ -16,6 +21,8 @@ pub struct Event {
     pub kind: EventKind,
     /// Clock nanoseconds (millisecond resolution).
     pub at_ns: u64,
+    /// Of [`EventKind::Opened`]: what opened it.
+    pub trip: Option<Trip>,
 }
 
 /// What an [`Event`] tells.
@@ -84,19 +91,33 @@ const PATIENCE: usize = 1_000;
 pub(super) struct EventRing {
     head: AtomicU64,
     slots: [AtomicU64; EVENTS],
+    trips: [AtomicU64; EVENTS],
 }
 
 impl EventRing {
     #[cfg(loom)]
     pub(super) fn blank() -> Self {
-        Self { head: AtomicU64::new(0), slots: std::array::from_fn(|_| AtomicU64::new(0)) }
+        let zeroed = || std::array::from_fn(|_| AtomicU64::new(0));
+        Self { head: AtomicU64::new(0), slots: zeroed(), trips: zeroed() }
     }
 
     fn slot(&self, seq: u64) -> &AtomicU64 {
         &self.slots[seq as usize % EVENTS]
     }
 
+    fn trip(&self, seq: u64) -> &AtomicU64 {
+        &self.trips[seq as usize % EVENTS]
+    }
+
     pub(super) fn push(&self, kind: EventKind, ms: u64) {
+        self.push_with(kind, ms, None);
+    }
+
+    pub(super) fn push_trip(&self, by: Tally, ms: u64) {
+        self.push_with(EventKind::Opened, ms, Some(by));
+    }
+
+    fn push_with(&self, kind: EventKind, ms: u64, by: Option<Tally>) {
         for _ in 0..PATIENCE {
             // Acquire: pairs with the release below; the slots up to this head are seen written.
             let seq = self.head.load(Ordering::Acquire);
@@ -109,6 +130,10 @@ impl EventRing {
             // The entry of the lap before, and no newer one: a writer that read an old head must not overwrite it.
             if !(found == 0 || seq.checked_sub(EVENTS as u64).is_some_and(|before| holds(found, before))) {
                 continue;
+            }
+            if let Some(by) = by {
+                // Relaxed: published by the exchange below.
+                self.trip(seq).store(trip::word(by, lap(seq)), Ordering::Relaxed);
             }
             let word = (seq & SEQ_MASK) << 44 | (kind as u64 + 1) << 40 | ms & MS_MASK;
             // Release: publishes the entry to readers.
@@ -138,10 +163,18 @@ impl EventRing {
                     return None;
                 }
                 let kind = *KINDS.get((word >> 40 & 0xf) as usize - 1)?;
-                Some(Event { seq, kind, at_ns: at_ns(word & MS_MASK) })
+                // Relaxed: ordered by the load above. One that a later opening has replaced since is left out.
+                let opened = kind == EventKind::Opened;
+                let trip = opened.then(|| trip::of(self.trip(seq).load(Ordering::Relaxed), lap(seq))).flatten();
+                Some(Event { seq, kind, at_ns: at_ns(word & MS_MASK), trip })
             })
             .collect()
     }
+}
+
+/// Which round of the ring a number belongs to.
+fn lap(seq: u64) -> u64 {
+    seq / EVENTS as u64
 }
 
 /// Whether a slot's word is the entry of number `seq`. Every entry's kind is above 0, so an empty slot is none.

@@ -6,6 +6,7 @@ use super::events::EventKind;
 use super::permit::{Outcome, Permit, Rejected};
 use super::probes::Verdict;
 use super::state::State;
+use super::tally::Tally;
 use crate::sync::Ordering;
 
 impl CircuitBreaker {
@@ -15,23 +16,23 @@ impl CircuitBreaker {
         let survey = self.probes.survey(generation);
         if let Some(verdict) = self.probes.verdict(&survey, &self.rules.thresholds) {
             // Its reporter has not come this far, or a lost probe left the last word to us.
-            self.conclude(seen, verdict, now, 0);
+            self.conclude(seen, verdict, now, 0, survey.done);
             return None;
         }
         if let Some(free) = survey.free {
             // Acquire, after the slot's load: a slot of a later generation was written by one who had seen that generation
             // in the control word, so it is seen here too. Otherwise another generation is an older one, and the slot free.
-            if self.head.control.0.load(Ordering::Acquire) != seen.0 {
+            if self.head.control.word.load(Ordering::Acquire) != seen.0 {
                 return None;
             }
-            let Some(owner) = self.owners.me() else { return Some(Err(self.reject(self.rules.cooldown_ns))) };
+            let Some(owner) = self.owners.me() else { return Some(Err(self.reject(seen, self.rules.cooldown_ns))) };
             let payload = self.probes.lease(free, generation, owner, self.rules.probe_deadline(now))?;
             let started_ns = if self.rules.times_calls() { now } else { 0 };
             return Some(Ok(Permit { word: seen.permit(payload), started_ns }));
         }
         self.owners.survey(now);
-        let ended = |owner, deadline| self.rules.leased_for(deadline, now) == 0 || self.owners.is_gone(owner);
-        let lost = self.probes.reap(generation, ended);
+        let is_over = |owner, deadline| self.rules.leased_for(deadline, now) == 0 || self.owners.is_gone(owner);
+        let lost = self.probes.reap(generation, self.rules.probe_deadline(now), is_over);
         for _ in 0..lost {
             self.emit(EventKind::ProbeLost, now);
         }
@@ -39,12 +40,15 @@ impl CircuitBreaker {
             return None;
         }
         // None: every lease ended since the survey, so there is a slot or a verdict now.
-        Some(Err(self.reject(self.probe_wait(generation, now)?)))
+        Some(Err(self.reject(seen, self.probe_wait(generation, now)?)))
     }
 
     /// Nanoseconds until the earliest lease ends, at most a cooldown; `None` without a lease.
     fn probe_wait(&self, generation: u16, now: u64) -> Option<u64> {
-        let leases = self.probes.deadlines(generation).map(|deadline| self.rules.leased_for(deadline, now));
+        let leases = self
+            .probes
+            .deadlines(generation, self.rules.probe_deadline(now))
+            .map(|deadline| self.rules.leased_for(deadline, now));
         leases.min().map(|wait| wait.min(self.rules.cooldown_ns))
     }
 
@@ -73,14 +77,14 @@ impl CircuitBreaker {
         self.emit(if failed { EventKind::ProbeFailed } else { EventKind::ProbeSucceeded }, now);
         let survey = self.probes.survey(generation);
         if let Some(verdict) = self.probes.verdict(&survey, &self.rules.thresholds) {
-            self.conclude(seen, verdict, now, retry_after_ns);
+            self.conclude(seen, verdict, now, retry_after_ns, survey.done);
         }
     }
 
-    fn conclude(&self, seen: Control, verdict: Verdict, now: u64, retry_after_ns: u64) {
+    fn conclude(&self, seen: Control, verdict: Verdict, now: u64, retry_after_ns: u64, probes: Tally) {
         match verdict {
             Verdict::Close => self.transition(seen, seen.next(State::Closed, 0, 0), now),
-            Verdict::Reopen => self.open(seen, now, retry_after_ns),
+            Verdict::Reopen => self.open(seen, now, retry_after_ns, probes),
         }
     }
 }

@@ -21,14 +21,18 @@ pub(super) struct Head {
 
 #[repr(C, align(128))]
 #[derive(Debug)]
-pub(super) struct ControlLine(pub(super) AtomicU64);
+pub(super) struct ControlLine {
+    pub(super) word: AtomicU64,
+    /// What last opened it, see `trip.rs`: refusals tell it, and it changes only together with the word.
+    pub(super) trip: AtomicU64,
+}
 
 // SAFETY: atomics only.
 unsafe impl Blank for Head {
     #[cfg(loom)]
     fn blank() -> Self {
         Self {
-            control: ControlLine(AtomicU64::new(0)),
+            control: ControlLine { word: AtomicU64::new(0), trip: AtomicU64::new(0) },
             run: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             events: EventRing::blank(),

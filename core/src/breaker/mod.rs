@@ -12,6 +12,7 @@
 //! | `probes.rs`, `half_open.rs` | the slots of the half-open state and their verdict |
 //! | `owners.rs` | which process holds a probe |
 //! | `events.rs` | the ring of transitions |
+//! | `trip.rs` | what opened it |
 //! | `memory.rs` | what all of that lives in: atomics without pointers |
 //! | `arena.rs` | a breaker that processes share |
 //! | `config.rs`, `rules.rs` | settings, their bounds, and what follows from them |
@@ -38,12 +39,14 @@ mod run;
 mod state;
 mod tally;
 mod time_window;
+mod trip;
 
 pub use config::{BreakerConfig, Window};
 pub use events::{Event, EventKind};
 pub use guard::{CallError, Guard};
 pub use permit::{Outcome, Permit, Rejected};
 pub use state::{BreakerStats, State};
+pub use trip::Trip;
 
 use crate::memory::{One, Room};
 use crate::stats::Striped;
@@ -90,6 +93,9 @@ enum Outcomes {
 /// Turns of a loop after which the answer is a refusal: foreign bytes must not keep a caller for ever.
 const PATIENCE: usize = 1_000;
 
+/// The lap of the latest trip: a zeroed word is none.
+const IS_TRIP: u64 = 1;
+
 impl CircuitBreaker {
     /// A closed breaker on the monotonic clock. `name` stands in errors and events.
     ///
@@ -118,7 +124,7 @@ impl CircuitBreaker {
         let head = room.one::<Head>()?;
         if room.is_fresh() {
             // Relaxed: nobody else has it yet.
-            head.control.0.store(Control::FIRST.0, Ordering::Relaxed);
+            head.control.word.store(Control::FIRST.0, Ordering::Relaxed);
         }
         let outcomes = match config.window {
             Window::Calls(calls) => Outcomes::Count(CountWindow::in_room(room, calls, rules.thresholds)?),
@@ -148,7 +154,7 @@ impl CircuitBreaker {
     #[inline]
     fn control(&self) -> Control {
         // Acquire: pairs with the release of the transition, so that what came before it is seen.
-        Control(self.head.control.0.load(Ordering::Acquire))
+        Control(self.head.control.word.load(Ordering::Acquire))
     }
 
     /// Asks for one call. The clock is read only where the answer needs it: not in a closed breaker without `slow_call_duration`.
@@ -179,7 +185,7 @@ impl CircuitBreaker {
     fn acquire_unless_closed(&self, mut seen: Control, now: impl FnOnce() -> u64) -> Result<Permit, Rejected> {
         // Forced open and disabled need no time.
         match seen.state() {
-            State::ForcedOpen => return Err(self.reject(u64::MAX)),
+            State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
             State::Disabled => return Ok(Permit { word: seen.permit(0), started_ns: 0 }),
             _ => {}
         }
@@ -190,11 +196,11 @@ impl CircuitBreaker {
                     let started_ns = if self.rules.times_calls() { now } else { 0 };
                     return Ok(Permit { word: seen.permit(0), started_ns });
                 }
-                State::ForcedOpen => return Err(self.reject(u64::MAX)),
+                State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
                 State::Open => {
                     let left = self.rules.open_for(seen, now);
                     if left > 0 {
-                        return Err(self.reject(left));
+                        return Err(self.reject(seen, left));
                     }
                     self.transition(seen, seen.next(State::HalfOpen, seen.backoff(), 0), now);
                 }
@@ -206,12 +212,19 @@ impl CircuitBreaker {
             }
             seen = self.control();
         }
-        Err(self.reject(self.rules.cooldown_ns))
+        Err(self.reject(seen, self.rules.cooldown_ns))
     }
 
-    fn reject(&self, retry_after_ns: u64) -> Rejected {
+    fn reject(&self, seen: Control, retry_after_ns: u64) -> Rejected {
         self.rejected.add(0, 1);
-        Rejected { retry_after_ns }
+        let tripped = matches!(seen.state(), State::Open | State::HalfOpen);
+        Rejected { retry_after_ns, trip: if tripped { self.last_trip() } else { None } }
+    }
+
+    /// What last opened it by itself.
+    fn last_trip(&self) -> Option<Trip> {
+        // Relaxed: written before the control word that the caller has read with Acquire, by an exchange that released it.
+        trip::of(self.head.control.trip.load(Ordering::Relaxed), IS_TRIP)
     }
 
     /// Where it stands. An open breaker whose cooldown has ended still reads `Open` until somebody acquires a probe.
@@ -264,6 +277,7 @@ impl CircuitBreaker {
             // Relaxed: a statistic.
             opened: self.head.opened.load(Ordering::Relaxed),
             retry_after_ns: self.wait(seen, now),
+            last_trip: self.last_trip(),
         }
     }
 
@@ -283,7 +297,7 @@ impl CircuitBreaker {
 
     fn replace(&self, seen: Control, next: Control) -> bool {
         // AcqRel: the new state is seen with everything that led to it. Failure Relaxed: the caller loads afresh.
-        self.head.control.0.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.head.control.word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Goes from `seen` to `next` unless the state has changed meanwhile.
@@ -293,11 +307,21 @@ impl CircuitBreaker {
         }
     }
 
-    fn open(&self, seen: Control, now: u64, retry_after_ns: u64) {
+    fn open(&self, seen: Control, now: u64, retry_after_ns: u64, by: Tally) {
+        // Before the exchange, so that no refusal comes without it; by anyone who is about to open, for each of them has seen a
+        // reason. Not by one who comes late: the word was loaded before the state was found unchanged, so a later trip is not undone.
+        let trip = &self.head.control.trip;
+        // Acquire: the load of the state is not before it.
+        let before = trip.load(Ordering::Acquire);
+        if self.control() != seen {
+            return;
+        }
+        // Release: who loads it sees the state that it belongs to, see above. A failure: somebody else has seen a reason too.
+        let _ = trip.compare_exchange(before, trip::word(by, IS_TRIP), Ordering::Release, Ordering::Relaxed);
         if self.replace(seen, self.rules.opened(seen, now, retry_after_ns)) {
             // Relaxed: a statistic.
             self.head.opened.fetch_add(1, Ordering::Relaxed);
-            self.emit(EventKind::Opened, now);
+            self.head.events.push_trip(by, self.rules.ms(now));
         }
     }
 

@@ -55,7 +55,7 @@ impl CircuitBreaker {
     fn switch(&self, to: State, now: u64) {
         for _ in 0..PATIENCE {
             // Acquire: the new generation begins after everything that the old one's last transition published.
-            let seen = Control(self.head.control.0.load(Ordering::Acquire));
+            let seen = Control(self.head.control.word.load(Ordering::Acquire));
             if self.replace(seen, seen.next(to, 0, 0)) {
                 if seen.state() != to {
                     self.emit_state(to, now);

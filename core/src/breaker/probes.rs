@@ -1,15 +1,24 @@
-//! The probe slots of the half-open state, one word each, and the verdict that they give.
+//! The probe slots of the half-open state, two words each, and the verdict that they give.
 //!
-//! `generation:16 | status:2 | failed:1 | slow:1 | nonce:4 | owner:16 | deadline:24`, high to low: the lease and its holder are
-//! one exchange. A slot of another generation is free. Done and lost are final within a generation, and the verdict rests on
-//! them alone: whoever looks comes to the same one, so anyone may finish for a reporter that was killed.
+//! `generation:16 | status:4 | owner:16 | nonce:28` decides, high to low: the lease and its holder are one exchange. A slot of
+//! another generation is free. Done and lost are final within a generation, and the verdict rests on them alone: whoever looks
+//! comes to the same one, so anyone may finish for a reporter that was killed.
+//!
+//! `lease:36 | deadline:28` follows: the number of the slot's latest lease, whose low bits are the nonce, and its end. Whoever leases
+//! writes it next; whoever finds it one lease behind (its writer was killed, or is about to write) does so for it, with an end
+//! counted from its own look. So the second word is never more than one lease behind, and a permit, which carries the number, means
+//! one lease of 2^35. The exchange of the first word is mistaken only if 2^28 leases come and go during one thread's step.
+//!
+//! A lease that is lost says nothing about the dependency: its slot is free again, once. Lost twice running, it stays lost, so
+//! that half-open ends.
 
+use super::control::PAYLOAD_BITS;
 use super::memory::Words;
 use super::owners::Owner;
 use super::tally::{Tally, Thresholds};
 use crate::ConfigError;
 use crate::memory::Room;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 #[derive(Debug)]
 pub(super) struct Probes {
@@ -36,17 +45,40 @@ pub(super) struct Survey {
 impl Probes {
     /// The next part of `room`.
     pub(super) fn in_room(room: &mut Room, slots: u32) -> Result<Self, ConfigError> {
-        Ok(Self { words: Words::in_room(room, slots as usize)?, slots })
+        Ok(Self { words: Words::in_room(room, 2 * slots as usize)?, slots })
     }
 
     fn load(&self, slot: u32) -> Slot {
         // Acquire: pairs with the release of whoever changed the slot, so that the control word is read no older than theirs.
-        Slot(self.words.at(slot as usize).load(Ordering::Acquire))
+        Slot(self.words.at(2 * slot as usize).load(Ordering::Acquire))
     }
 
     fn swap(&self, slot: u32, old: Slot, new: Slot) -> bool {
         // AcqRel: the look at all slots that follows an outcome is ordered after it, and seen by who reads it.
-        self.words.at(slot as usize).compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.words.at(2 * slot as usize).compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    fn lease_word(&self, slot: u32) -> &AtomicU64 {
+        self.words.at(2 * slot as usize + 1)
+    }
+
+    /// The latest lease of a slot as `word` has it, written for its holder where that is still to be done, with `deadline` then.
+    /// `None`: the slot has gone on since `word` was read.
+    fn latest(&self, slot: u32, word: Slot, deadline: impl FnOnce() -> Deadline) -> Option<Lease> {
+        // Acquire: pairs with the release below. `word` was read before: this one is of the same lease, the one before it, or a later.
+        let found = Lease(self.lease_word(slot).load(Ordering::Acquire));
+        match word.nonce().wrapping_sub(found.number()) & NONCE_MASK {
+            0 => Some(found),
+            1 => {
+                let lease = Lease::new(found.number() + 1, deadline());
+                // Release: who reads it has what led to it. A failure: somebody else has written it.
+                let swapped =
+                    self.lease_word(slot).compare_exchange(found.0, lease.0, Ordering::AcqRel, Ordering::Acquire);
+                let now = swapped.map_or_else(Lease, |_| lease);
+                (now.number() == lease.number()).then_some(now)
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn survey(&self, generation: u16) -> Survey {
@@ -54,13 +86,11 @@ impl Probes {
         for slot in 0..self.slots {
             let word = self.load(slot);
             match word.status(generation) {
-                Status::Free => survey.free = survey.free.or(Some((slot, word.0))),
-                Status::Leased => survey.leased = true,
-                Status::Done => survey.done.add(Tally {
-                    calls: 1,
-                    failed: u32::from(word.0 & FAILED != 0),
-                    slow: u32::from(word.0 & SLOW != 0),
-                }),
+                Status::Free | Status::FreeAgain => survey.free = survey.free.or(Some((slot, word.0))),
+                Status::Leased | Status::LeasedAgain => survey.leased = true,
+                Status::Done { failed, slow } => {
+                    survey.done.add(Tally { calls: 1, failed: u32::from(failed), slow: u32::from(slow) });
+                }
                 Status::Lost => {}
             }
         }
@@ -89,9 +119,18 @@ impl Probes {
         deadline: Deadline,
     ) -> Option<u64> {
         let found = Slot(word);
-        let nonce = found.nonce().wrapping_add(1) & NONCE_MASK;
-        let leased = Slot::new(generation, Status::Leased, nonce, owner, deadline);
-        self.swap(slot, found, leased).then_some(u64::from(slot) << NONCE_BITS | nonce)
+        // The lease before this one must be whole first, or a third would be two behind.
+        self.latest(slot, found, || deadline)?;
+        let status = match found.status(generation) {
+            Status::FreeAgain => Status::LeasedAgain,
+            _ => Status::Leased,
+        };
+        let leased = Slot::new(generation, status, owner, found.nonce() + 1);
+        if !self.swap(slot, found, leased) {
+            return None;
+        }
+        let lease = self.latest(slot, leased, || deadline)?;
+        Some(u64::from(slot) << NUMBER_BITS | lease.number())
     }
 
     /// Ends a lease with an outcome; false when it is not this permit's any more.
@@ -103,121 +142,250 @@ impl Probes {
         failed: bool,
         slow: bool,
     ) -> bool {
-        self.end_lease(payload, generation, is_me, |leased| {
-            let outcome = if failed { FAILED } else { 0 } | if slow { SLOW } else { 0 };
-            Slot(leased.ended(Status::Done).0 | outcome)
-        })
+        self.end_lease(payload, generation, is_me, Status::Done { failed, slow })
     }
 
     /// Gives a slot back without an outcome.
     pub(super) fn free(&self, payload: u64, generation: u16, is_me: impl Fn(Owner) -> bool) -> bool {
-        self.end_lease(payload, generation, is_me, |leased| leased.ended(Status::Free))
+        self.end_lease(payload, generation, is_me, Status::Free)
     }
 
-    fn end_lease(
-        &self,
-        payload: u64,
-        generation: u16,
-        is_me: impl Fn(Owner) -> bool,
-        next: impl FnOnce(Slot) -> Slot,
-    ) -> bool {
-        let slot = payload >> NONCE_BITS;
+    fn end_lease(&self, payload: u64, generation: u16, is_me: impl Fn(Owner) -> bool, end: Status) -> bool {
+        let (slot, number) = (payload >> NUMBER_BITS, payload & NUMBER_MASK);
         if slot >= u64::from(self.slots) {
             return false;
         }
-        let word = self.load(slot as u32);
-        let leased = word.status(generation) == Status::Leased && word.nonce() == payload & NONCE_MASK;
+        let slot = slot as u32;
+        let word = self.load(slot);
+        // Acquire: as in `latest`. No permit was given out before its number stood here.
+        let is_its = || Lease(self.lease_word(slot).load(Ordering::Acquire)).number() == number;
+        let leased = word.status(generation).is_leased() && word.nonce() == number & NONCE_MASK && is_its();
         let mine = leased && is_me(word.owner());
         // A lost race: the lease was reaped, or the same permit was reported twice at once.
-        mine && self.swap(slot as u32, word, next(word))
+        mine && self.swap(slot, word, word.ended(end))
     }
 
-    /// Marks leases that `ended` says are over as lost; returns how many.
-    pub(super) fn reap(&self, generation: u16, ended: impl Fn(Owner, Deadline) -> bool) -> usize {
+    /// Ends leases that `is_over` says are lost; returns how many. `deadline`: of a lease that still has none.
+    pub(super) fn reap(&self, generation: u16, deadline: Deadline, is_over: impl Fn(Owner, Deadline) -> bool) -> usize {
         (0..self.slots)
             .filter(|&slot| {
                 let word = self.load(slot);
-                word.status(generation) == Status::Leased
-                    && ended(word.owner(), word.deadline())
-                    && self.swap(slot, word, word.ended(Status::Lost))
+                let end = match word.status(generation) {
+                    Status::Leased => Status::FreeAgain,
+                    Status::LeasedAgain => Status::Lost,
+                    _ => return false,
+                };
+                self.latest(slot, word, || deadline).is_some_and(|lease| is_over(word.owner(), lease.deadline()))
+                    && self.swap(slot, word, word.ended(end))
             })
             .count()
     }
 
     /// The deadlines of the leases in force.
-    pub(super) fn deadlines(&self, generation: u16) -> impl Iterator<Item = Deadline> {
+    pub(super) fn deadlines(&self, generation: u16, deadline: Deadline) -> impl Iterator<Item = Deadline> {
         (0..self.slots).filter_map(move |slot| {
             let word = self.load(slot);
-            (word.status(generation) == Status::Leased).then(|| word.deadline())
+            let lease = word.status(generation).is_leased().then(|| self.latest(slot, word, || deadline))??;
+            Some(lease.deadline())
         })
     }
 }
 
-const NONCE_BITS: u32 = 4;
-const NONCE_MASK: u64 = (1 << NONCE_BITS) - 1;
 /// Bits of a deadline.
-pub(super) const DEADLINE_BITS: u32 = 24;
+pub(super) const DEADLINE_BITS: u32 = 28;
 const DEADLINE_MASK: u64 = (1 << DEADLINE_BITS) - 1;
-const OWNER_SHIFT: u32 = DEADLINE_BITS;
-const NONCE_SHIFT: u32 = 40;
-const SLOW: u64 = 1 << 44;
-const FAILED: u64 = 1 << 45;
-const STATUS_SHIFT: u32 = 46;
+/// Bits of a slot's number in a permit: 1 024 slots.
+const SLOT_BITS: u32 = 10;
+/// Bits of a lease's number in a permit.
+const NUMBER_BITS: u32 = PAYLOAD_BITS - SLOT_BITS;
+const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
+const NONCE_BITS: u32 = 28;
+const NONCE_MASK: u64 = (1 << NONCE_BITS) - 1;
+const OWNER_SHIFT: u32 = NONCE_BITS;
+const STATUS_SHIFT: u32 = 44;
 const GENERATION_SHIFT: u32 = 48;
 
-/// The end of a lease, in units that the rules choose, modulo 2^24.
+const _: () = assert!(NUMBER_BITS <= 64 - DEADLINE_BITS && NUMBER_BITS > 32 && NUMBER_BITS >= NONCE_BITS);
+
+/// The end of a lease, in units that the rules choose, modulo 2^28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deadline(pub(super) u32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
-    Free = 0,
-    Leased = 1,
-    Done = 2,
-    Lost = 3,
+    Free,
+    Leased,
+    /// Free after a lease was lost.
+    FreeAgain,
+    /// Leased after a lease was lost.
+    LeasedAgain,
+    /// Lost twice running.
+    Lost,
+    Done {
+        failed: bool,
+        slow: bool,
+    },
 }
 
+impl Status {
+    fn code(self) -> u64 {
+        match self {
+            Self::Free => 0,
+            Self::Leased => 1,
+            Self::FreeAgain => 2,
+            Self::LeasedAgain => 3,
+            Self::Lost => 4,
+            Self::Done { failed, slow } => 8 | u64::from(failed) << 1 | u64::from(slow),
+        }
+    }
+
+    fn is_leased(self) -> bool {
+        matches!(self, Self::Leased | Self::LeasedAgain)
+    }
+}
+
+/// The first word of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot(u64);
 
 impl Slot {
-    fn new(generation: u16, status: Status, nonce: u64, owner: Owner, deadline: Deadline) -> Self {
+    fn new(generation: u16, status: Status, owner: Owner, nonce: u64) -> Self {
         Self(
             u64::from(generation) << GENERATION_SHIFT
-                | (status as u64) << STATUS_SHIFT
-                | nonce << NONCE_SHIFT
+                | status.code() << STATUS_SHIFT
                 | u64::from(owner.0) << OWNER_SHIFT
-                | u64::from(deadline.0) & DEADLINE_MASK,
+                | nonce & NONCE_MASK,
         )
     }
 
     /// The same lease, over.
     fn ended(self, status: Status) -> Self {
-        Self::new((self.0 >> GENERATION_SHIFT) as u16, status, self.nonce(), Owner(0), Deadline(0))
+        Self::new((self.0 >> GENERATION_SHIFT) as u16, status, Owner(0), self.nonce())
     }
 
     fn status(self, generation: u16) -> Status {
         if (self.0 >> GENERATION_SHIFT) as u16 != generation {
             return Status::Free;
         }
-        match self.0 >> STATUS_SHIFT & 0b11 {
+        match self.0 >> STATUS_SHIFT & 0xf {
             0 => Status::Free,
             1 => Status::Leased,
-            2 => Status::Done,
-            _ => Status::Lost,
+            2 => Status::FreeAgain,
+            3 => Status::LeasedAgain,
+            // Foreign bytes read as lost.
+            4..=7 => Status::Lost,
+            done => Status::Done { failed: done & 2 != 0, slow: done & 1 != 0 },
         }
     }
 
     /// Tells one lease of a slot from the next.
     fn nonce(self) -> u64 {
-        self.0 >> NONCE_SHIFT & NONCE_MASK
+        self.0 & NONCE_MASK
     }
 
     fn owner(self) -> Owner {
         Owner((self.0 >> OWNER_SHIFT) as u16)
     }
+}
+
+/// The second word of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lease(u64);
+
+impl Lease {
+    fn new(number: u64, deadline: Deadline) -> Self {
+        Self((number & NUMBER_MASK) << DEADLINE_BITS | u64::from(deadline.0) & DEADLINE_MASK)
+    }
+
+    /// Which lease of the slot it is, modulo 2^35.
+    fn number(self) -> u64 {
+        self.0 >> DEADLINE_BITS & NUMBER_MASK
+    }
 
     fn deadline(self) -> Deadline {
         Deadline((self.0 & DEADLINE_MASK) as u32)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const GENERATION: u16 = 7;
+    const END: Deadline = Deadline(9);
+
+    fn one() -> Probes {
+        Probes::in_room(&mut Room::of_process(false), 1).expect("memory")
+    }
+
+    fn lease(probes: &Probes) -> u64 {
+        let free = probes.survey(GENERATION).free.expect("a free slot");
+        probes.lease(free, GENERATION, Owner(3), END).expect("nobody else leases")
+    }
+
+    fn free(probes: &Probes, permit: u64) -> bool {
+        probes.free(permit, GENERATION, |owner| owner == Owner(3))
+    }
+
+    #[test]
+    fn a_permit_of_many_leases_ago_is_nobodys() {
+        let probes = one();
+        let mut kept = vec![lease(&probes)];
+        for _ in 0..200 {
+            assert!(free(&probes, kept[kept.len() - 1]));
+            kept.push(lease(&probes));
+            for &old in &kept[..kept.len() - 1] {
+                assert!(!free(&probes, old) && !probes.settle(old, GENERATION, |_| true, true, false));
+            }
+        }
+        // And where the nonce of the first word, and then the number of the second, come round.
+        for start in [NONCE_MASK - 1, NUMBER_MASK - 1] {
+            let probes = one();
+            probes.words.at(0).store(start & NONCE_MASK, Ordering::Relaxed);
+            probes.words.at(1).store(Lease::new(start, END).0, Ordering::Relaxed);
+            let mut seen = std::collections::HashSet::new();
+            for _ in 0..5 {
+                let permit = lease(&probes);
+                assert!(seen.insert(permit) && free(&probes, permit) && !free(&probes, permit));
+            }
+        }
+        // The nonce alone repeats; the number does not.
+        let (probes, early) = (one(), one());
+        let old = lease(&early);
+        probes.words.at(1).store(Lease::new(1 << NONCE_BITS, END).0, Ordering::Relaxed);
+        let permit = lease(&probes);
+        assert_ne!(permit, old);
+        assert!(!free(&probes, old) && free(&probes, permit));
+    }
+
+    #[test]
+    fn a_lease_whose_holder_was_killed_before_it_wrote_the_end_gets_one() {
+        let probes = one();
+        let (slot, word) = probes.survey(GENERATION).free.expect("a free slot");
+        let leased = Slot::new(GENERATION, Status::Leased, Owner(3), Slot(word).nonce() + 1);
+        assert!(probes.swap(slot, Slot(word), leased));
+        assert_eq!(probes.deadlines(GENERATION, Deadline(40)).collect::<Vec<_>>(), [Deadline(40)]);
+        assert_eq!(probes.deadlines(GENERATION, Deadline(50)).collect::<Vec<_>>(), [Deadline(40)], "once");
+        assert_eq!(probes.reap(GENERATION, Deadline(60), |_, end| end == Deadline(40)), 1);
+        let permit = lease(&probes);
+        assert_eq!(permit & NUMBER_MASK, 2);
+        assert!(free(&probes, permit));
+    }
+
+    #[test]
+    fn a_slot_is_lost_only_twice_running() {
+        let probes = one();
+        for releases in [true, false] {
+            lease(&probes);
+            assert_eq!(probes.reap(GENERATION, END, |_, _| true), 1);
+            let again = lease(&probes);
+            if releases {
+                assert!(free(&probes, again));
+            }
+        }
+        assert_eq!(probes.reap(GENERATION, END, |_, _| true), 1);
+        let survey = probes.survey(GENERATION);
+        assert!(survey.free.is_none() && !survey.leased && survey.done.calls == 0);
+        assert!(probes.survey(GENERATION + 1).free.is_some(), "the next cycle begins afresh");
     }
 }

@@ -104,20 +104,22 @@ impl CircuitBreaker {
     }
 
     fn count(&self, seen: Control, now: &impl Fn() -> u64, failed: bool, slow: bool, retry_after_ns: u64) {
-        let control = &self.head.control.0;
+        let control = &self.head.control.word;
         let recorded = match &self.outcomes {
             Outcomes::Count(window) => window.record(control, seen, failed, slow),
             Outcomes::Time(window) => window.record(control, seen, self.rules.since_epoch(now()), failed, slow),
         };
-        let trips = match recorded {
-            Recorded::Late => false,
-            Recorded::Trips => true,
+        let by = match recorded {
+            Recorded::Late => None,
+            Recorded::Trips(by) => Some(by),
             Recorded::Counted => {
-                self.rules.counts_runs() && run::record(&self.head.run, control, seen, failed) >= self.rules.run_length
+                let runs = self.rules.counts_runs();
+                let trips = runs && run::record(&self.head.run, control, seen, failed) >= self.rules.run_length;
+                (trips && seen.is_closed()).then(|| self.window(seen.generation(), now()))
             }
         };
-        if trips && seen.is_closed() {
-            self.open(seen, now(), retry_after_ns);
+        if let (Some(by), true) = (by, seen.is_closed()) {
+            self.open(seen, now(), retry_after_ns, by);
         }
     }
 }

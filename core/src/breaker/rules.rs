@@ -82,9 +82,10 @@ impl Rules {
         self.epoch_ns.saturating_add(ms.saturating_mul(MS))
     }
 
-    /// The millisecond, rounded up, that is `wait_ns` after `now`.
+    /// The millisecond that is `wait_ns` after `now`, or up to one before: no wait is longer than was asked for, so that a cooldown
+    /// of 1 s is a Retry-After of 1. It lies after `now`: every wait is a millisecond or more.
     fn deadline_ms(&self, now: u64, wait_ns: u64) -> u64 {
-        self.since_epoch(now).saturating_add(wait_ns).div_ceil(MS)
+        self.since_epoch(now).saturating_add(wait_ns) / MS
     }
 
     /// The control word that opens the circuit at `now`: for the cooldown of this many openings in a row from half-open,
@@ -111,11 +112,11 @@ impl Rules {
     }
 
     pub(super) fn probe_deadline(&self, now: u64) -> Deadline {
-        let units = self.deadline_ms(now, self.probe_timeout_ns).div_ceil(1 << self.lease_shift);
+        let units = self.deadline_ms(now, self.probe_timeout_ns) >> self.lease_shift;
         Deadline(units as u32 & DEADLINE_MASK)
     }
 
-    /// Nanoseconds until a probe's lease ends; 0 when it has. Units come round after 2^24 of them (4.6 hours of milliseconds): a
+    /// Nanoseconds until a probe's lease ends; 0 when it has. Units come round after 2^28 of them (3 days of milliseconds): a
     /// lease that nobody looked at for so long may seem to run once more, for no longer than its length.
     pub(super) fn leased_for(&self, deadline: Deadline, now: u64) -> u64 {
         let unit = MS << self.lease_shift;

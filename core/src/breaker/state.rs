@@ -1,5 +1,7 @@
 //! Where a breaker stands, and the look at its window.
 
+use super::trip::Trip;
+
 /// Where a breaker stands. The names are Resilience4j's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -55,4 +57,6 @@ pub struct BreakerStats {
     pub opened: u64,
     /// Nanoseconds until a probe may be tried; 0 when not open.
     pub retry_after_ns: u64,
+    /// What last opened it by itself: the window above begins empty with every state. `None`: it never did.
+    pub last_trip: Option<Trip>,
 }

@@ -54,6 +54,6 @@ pub(super) enum Recorded {
     Late,
     /// Counted.
     Counted,
-    /// The window reached a threshold.
-    Trips,
+    /// The window reached a threshold: as it was then.
+    Trips(Tally),
 }

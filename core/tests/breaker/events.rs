@@ -1,5 +1,6 @@
 use super::*;
 use tidegate::breaker::EventKind::{self, *};
+use tidegate::breaker::Trip;
 
 fn kinds(breaker: &CircuitBreaker) -> Vec<EventKind> {
     breaker.events_since(0).iter().map(|event| event.kind).collect()
@@ -11,8 +12,7 @@ fn transitions_and_probe_outcomes_in_order() {
     let (breaker, clock) = breaker(config);
     assert_eq!(breaker.events_since(0), []);
     open_and_cool(&breaker, &clock);
-    permit(&breaker);
-    refused_until_lost(&breaker, &clock);
+    lose_all(&breaker, &clock, 2);
     cool(&breaker, &clock);
     run(&breaker, "f");
     cool(&breaker, &clock);
@@ -20,6 +20,8 @@ fn transitions_and_probe_outcomes_in_order() {
     let expected = [
         Opened,
         HalfOpened,
+        ProbeLost,
+        ProbeLost,
         ProbeLost,
         ProbeLost,
         Opened,
@@ -34,10 +36,53 @@ fn transitions_and_probe_outcomes_in_order() {
     assert_eq!(kinds(&breaker), expected, "a probe's outcome comes before the transition it causes");
 }
 
-fn refused_until_lost(breaker: &CircuitBreaker, clock: &ManualClock) {
-    permit(breaker);
-    clock.advance(ms(1_000));
-    refused(breaker);
+#[test]
+fn an_opening_says_what_opened_it() {
+    let config = BreakerConfig { min_calls: 4, slow_call_duration: Some(ms(100)), ..last(8) };
+    let (breaker, clock) = breaker(config);
+    let trip = |calls, failed, slow| move |it: Trip| (it.calls, it.failed, it.slow) == (calls, failed, slow);
+    assert_eq!(breaker.stats().last_trip, None);
+    run(&breaker, "sf");
+    let call = permit(&breaker);
+    clock.advance(ms(100));
+    report(&breaker, call, 's');
+    run(&breaker, "f");
+    let stats = breaker.stats();
+    assert_eq!((stats.state, stats.calls), (State::Open, 0), "the window of the new state is empty");
+    let last = stats.last_trip.expect("it tripped");
+    assert!(trip(4, 2, 1)(last), "{last:?}");
+    assert_eq!((last.failure_rate(), last.slow_call_rate()), (0.5, 0.25));
+    assert_eq!(breaker.acquire().expect_err("open").trip, Some(last));
+    assert_eq!(breaker.events_since(0).pop().expect("an event").trip, Some(last));
+    cool(&breaker, &clock);
+    let probe = permit(&breaker);
+    assert_eq!(breaker.acquire().expect_err("one probe").trip, Some(last), "half-open still says why");
+    report(&breaker, probe, 'f');
+    assert!(breaker.acquire().expect_err("open again").trip.is_some_and(trip(1, 1, 0)), "the probes' own");
+    breaker.force_open();
+    assert_eq!(breaker.acquire().expect_err("by hand").trip, None);
+    assert!(breaker.stats().last_trip.is_some_and(trip(1, 1, 0)));
+    breaker.reset();
+    assert!(breaker.stats().last_trip.is_some_and(trip(1, 1, 0)), "the last one stays readable");
+    let trips = breaker.events_since(0).into_iter().filter_map(|event| event.trip);
+    assert!(trips.eq([last, breaker.stats().last_trip.expect("it tripped")]));
+}
+
+#[test]
+fn the_events_trips_come_round_with_the_ring() {
+    let (breaker, clock) = breaker(BreakerConfig { consecutive_failures: Some(1), min_calls: 1, ..last(16) });
+    for successes in 0..100 {
+        // At most one in 16 fails, so that the run alone trips: each opening has a count of its own.
+        run(&breaker, &"s".repeat(successes % 16));
+        run(&breaker, "f");
+        let event = *breaker.events_since(0).last().expect("an event");
+        assert_eq!(event.trip.map(|trip| trip.calls), Some((successes % 16 + 1) as u32));
+        cool(&breaker, &clock);
+        run(&breaker, "s");
+    }
+    for event in breaker.events_since(0) {
+        assert_eq!(event.trip.is_some(), event.kind == Opened, "{event:?}");
+    }
 }
 
 #[test]

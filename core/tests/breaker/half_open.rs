@@ -1,4 +1,5 @@
 use super::*;
+use tidegate::breaker::EventKind;
 
 fn probing(probes: u32) -> (CircuitBreaker, ManualClock) {
     let config = BreakerConfig { min_calls: 2, probes, cooldown: ms(1_000), probe_timeout: ms(5_000), ..last(2) };
@@ -97,13 +98,16 @@ fn a_run_of_failures_plays_no_part() {
 #[test]
 fn a_probe_that_never_reports_is_lost_and_half_open_cannot_stick() {
     let (breaker, clock) = probing(1);
-    let lost = permit(&breaker);
+    let mut lost = vec![permit(&breaker)];
     clock.advance(Duration::from_nanos(5 * SECOND - 1));
     assert_eq!(refused(&breaker), 1);
     clock.advance(Duration::from_nanos(1));
-    assert_eq!(refused(&breaker), SECOND, "all were lost: open again");
+    lost.push(permit(&breaker));
+    assert_eq!(breaker.state(), State::HalfOpen, "lost once, it says nothing: the slot goes to the next caller");
+    clock.advance(Duration::from_nanos(5 * SECOND));
+    assert_eq!(refused(&breaker), SECOND, "all were lost twice running: open again");
     assert_eq!(breaker.state(), State::Open);
-    report(&breaker, lost, 's');
+    lost.iter().for_each(|&permit| report(&breaker, permit, 's'));
     assert_eq!(breaker.state(), State::Open, "its late report is dropped");
 }
 
@@ -113,6 +117,8 @@ fn the_reports_that_came_decide_when_others_are_lost() {
         let (breaker, clock) = probing(3);
         let _lost = [permit(&breaker), permit(&breaker)];
         run(&breaker, letter);
+        clock.advance(ms(5_000));
+        let _lost_again = [permit(&breaker), permit(&breaker)];
         clock.advance(ms(5_000));
         assert_eq!(breaker.state(), State::HalfOpen, "until somebody asks");
         let answer = breaker.acquire();
@@ -138,6 +144,31 @@ fn the_refusal_names_the_earliest_lease() {
     permit(&breaker);
     clock.advance(ms(2_500));
     assert_eq!(refused(&breaker), SECOND / 2);
+}
+
+#[test]
+fn a_released_probe_ends_a_row_of_lost_ones() {
+    let (breaker, clock) = probing(1);
+    for _ in 0..5 {
+        permit(&breaker);
+        clock.advance(ms(5_000));
+        run(&breaker, "r");
+    }
+    assert_eq!(breaker.state(), State::HalfOpen);
+}
+
+#[test]
+fn a_probe_reported_again_any_number_of_leases_later_says_nothing() {
+    let (breaker, _) = probing(2);
+    let old = permit(&breaker);
+    report(&breaker, old, 'r');
+    for _ in 0..100 {
+        let probe = permit(&breaker);
+        report(&breaker, old, 'f');
+        assert_eq!(breaker.state(), State::HalfOpen);
+        report(&breaker, probe, 'r');
+    }
+    assert!(breaker.events_since(0).iter().all(|event| event.kind != EventKind::ProbeFailed));
 }
 
 #[test]

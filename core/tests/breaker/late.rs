@@ -19,13 +19,10 @@ fn a_result_of_an_earlier_state_is_dropped() {
 fn a_probe_of_an_earlier_cycle_is_dropped() {
     let (breaker, clock) = breaker(BreakerConfig { min_calls: 2, probes: 2, probe_timeout: ms(1_000), ..last(2) });
     open_and_cool(&breaker, &clock);
-    let late = [permit(&breaker), permit(&breaker)];
-    clock.advance(ms(1_000));
-    refused(&breaker);
+    let late = lose_all(&breaker, &clock, 2);
     cool(&breaker, &clock);
     let probe = permit(&breaker);
-    report(&breaker, late[0], 'f');
-    report(&breaker, late[1], 'f');
+    late.iter().for_each(|&permit| report(&breaker, permit, 'f'));
     assert_eq!(breaker.state(), State::HalfOpen);
     report(&breaker, probe, 's');
     run(&breaker, "s");

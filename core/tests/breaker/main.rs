@@ -66,6 +66,19 @@ pub(crate) fn open_and_cool(breaker: &CircuitBreaker, clock: &ManualClock) {
     cool(breaker, clock);
 }
 
+/// Loses every probe of a half-open state twice running, which opens it again. Their permits.
+pub(crate) fn lose_all(breaker: &CircuitBreaker, clock: &ManualClock, probes: usize) -> Vec<Permit> {
+    let mut lost = Vec::new();
+    for _ in 0..2 {
+        lost.extend(std::iter::from_fn(|| breaker.acquire().ok()).take(probes - lost.len() % probes));
+        assert_eq!(breaker.state(), State::HalfOpen);
+        clock.advance(breaker.config().probe_timeout);
+        lost.extend(breaker.acquire().ok());
+    }
+    assert_eq!((breaker.state(), lost.len()), (State::Open, 2 * probes));
+    lost
+}
+
 /// Lets the cooldown pass.
 pub(crate) fn cool(breaker: &CircuitBreaker, clock: &ManualClock) {
     assert_eq!(breaker.state(), State::Open);

@@ -20,11 +20,32 @@ fn refuses_until_the_cooldown_ends() {
 }
 
 #[test]
-fn the_end_is_rounded_up_to_a_millisecond_since_it_was_made() {
-    let (breaker, clock) = breaker(quick());
+fn a_cooldown_of_a_second_is_a_retry_after_of_one() {
+    for offset in [0, 1, MS / 2, MS - 1] {
+        let (breaker, clock) = breaker(quick());
+        clock.advance(Duration::from_nanos(offset));
+        run(&breaker, "ff");
+        let wait = refused(&breaker);
+        assert_eq!(wait, SECOND - offset, "up to a millisecond early, since it was made, and never late");
+        assert_eq!(tidegate::http::retry_after_seconds(wait), 1);
+    }
+}
+
+#[test]
+fn a_lease_of_a_second_is_a_retry_after_of_one() {
+    let (breaker, clock) = breaker(BreakerConfig { cooldown: ms(5_000), probe_timeout: ms(1_000), ..quick() });
+    open_and_cool(&breaker, &clock);
     clock.advance(Duration::from_nanos(1));
+    permit(&breaker);
+    assert_eq!(refused(&breaker), SECOND - 1);
+}
+
+#[test]
+fn the_shortest_cooldown_is_one() {
+    let (breaker, clock) = breaker(BreakerConfig { cooldown: ms(1), ..quick() });
+    clock.advance(Duration::from_nanos(MS - 1));
     run(&breaker, "ff");
-    assert_eq!(refused(&breaker), SECOND + MS - 1);
+    assert_eq!(refused(&breaker), 1);
 }
 
 #[test]

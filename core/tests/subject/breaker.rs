@@ -78,7 +78,8 @@ impl Side {
                     return Answer::Permit { permit: true };
                 }
                 Err(refusal) => {
-                    return Answer::Rejected { permit: false, retry_after_ns: Ns(refusal.retry_after_ns) };
+                    let trip = refusal.trip.map(trip);
+                    return Answer::Rejected { permit: false, retry_after_ns: Ns(refusal.retry_after_ns), trip };
                 }
             },
             Op::Report { permit, outcome, duration_ns } => {
@@ -96,7 +97,9 @@ impl Side {
             Op::State {} => return Answer::State { state: word(breaker.state()) },
             Op::Stats {} => {
                 let stats = breaker.stats();
-                return Answer::Stats { calls: stats.calls, failed: stats.failed, slow: stats.slow };
+                let (calls, failed, slow, last_trip) =
+                    (stats.calls, stats.failed, stats.slow, stats.last_trip.map(trip));
+                return Answer::Stats { calls, failed, slow, last_trip };
             }
             Op::RetryAfter {} => return Answer::RetryAfter { retry_after_ns: Ns(breaker.retry_after_ns()) },
             Op::ForceOpen {} => breaker.force_open(),
@@ -106,6 +109,10 @@ impl Side {
         }
         Answer::Nothing {}
     }
+}
+
+fn trip(trip: tidegate::breaker::Trip) -> script::Trip {
+    script::Trip { calls: trip.calls, failed: trip.failed, slow: trip.slow }
 }
 
 fn duration(ns: Ns) -> Duration {

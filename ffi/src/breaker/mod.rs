@@ -69,7 +69,8 @@ pub extern "C" fn tg_breaker_free(breaker: Out<tg_breaker>) {
 }
 
 /// Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
-/// (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero.
+/// (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the fields after it
+/// of tg_breaker_stats() tell what opened it.
 ///
 /// Ownership: borrows all; the permit is a value.
 /// Thread safety: any thread, at any time; never blocks.
@@ -115,7 +116,7 @@ fn granted(answer: Result<Permit, Rejected>, permit: &Out<tg_permit>, retry_afte
             retry_after.set(0);
             TG_OK
         }
-        Err(Rejected { retry_after_ns }) => {
+        Err(Rejected { retry_after_ns, .. }) => {
             permit.set(tg_permit::default());
             retry_after.set(retry_after_ns);
             TG_OPEN

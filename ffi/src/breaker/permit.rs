@@ -4,7 +4,10 @@ use crate::status::Failure;
 use crate::status::tg_status::{TG_NO_PERMIT, TG_UNKNOWN_VALUE};
 use tidegate_core::breaker::{Outcome, Permit};
 
-/// The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once.
+/// The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once: it is then used up. It is
+/// void once the circuit has changed its state or its breaker is freed, a probe's also once it is lost: a report is then dropped.
+/// A probe's permit that is used up or void stays so. Any other that is reported again counts again, and means something again
+/// when the circuit is in the same state 65535 transitions later: forget it once it is reported.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct tg_permit {

@@ -2,7 +2,7 @@
 
 use crate::handle::versioned;
 use std::mem::size_of;
-use tidegate_core::breaker::{BreakerStats, Event, EventKind, State};
+use tidegate_core::breaker::{BreakerStats, Event, EventKind, State, Trip};
 
 /// Where a breaker stands. Later versions may add values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +80,21 @@ pub struct tg_event {
     pub seq: u64,
     /// Clock nanoseconds (millisecond resolution).
     pub at_ns: u64,
+    /// Of TG_EVENT_OPENED: 1, and the calls by which it opened. Otherwise 0.
+    pub has_trip: u32,
+    /// Those calls.
+    pub trip_calls: u32,
+    /// Those of them that failed.
+    pub trip_failed: u32,
+    /// Those of them that were slow.
+    pub trip_slow: u32,
 }
 
-versioned!(tg_event, first = 32, fields = [kind, seq, at_ns]);
+versioned!(
+    tg_event,
+    first = 32,
+    fields = [kind, seq, at_ns, has_trip, trip_calls, trip_failed, trip_slow]
+);
 
 /// A look at a breaker. Start from TG_BREAKER_SNAPSHOT_INIT.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,16 +120,33 @@ pub struct tg_breaker_snapshot {
     pub opened: u64,
     /// Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open.
     pub retry_after_ns: u64,
+    /// 1 once it has opened by itself: the window above begins empty with every state, the trip_ fields keep what last opened it.
+    pub has_trip: u32,
+    /// The calls by which it last opened: its window as of the call that opened it, or the probes that did.
+    pub trip_calls: u32,
+    /// Those of them that failed.
+    pub trip_failed: u32,
+    /// Those of them that were slow.
+    pub trip_slow: u32,
 }
 
 versioned!(
     tg_breaker_snapshot,
     first = 64,
-    fields = [state, calls, failed, slow, failure_rate, slow_call_rate, rejected, opened, retry_after_ns]
+    fields = [
+        state, calls, failed, slow, failure_rate, slow_call_rate, rejected, opened, retry_after_ns, has_trip,
+        trip_calls, trip_failed, trip_slow
+    ]
 );
+
+/// The four fields of a trip.
+fn trip(trip: Option<Trip>) -> [u32; 4] {
+    trip.map_or([0; 4], |trip| [1, trip.calls, trip.failed, trip.slow])
+}
 
 impl From<BreakerStats> for tg_breaker_snapshot {
     fn from(stats: BreakerStats) -> Self {
+        let [has_trip, trip_calls, trip_failed, trip_slow] = trip(stats.last_trip);
         Self {
             struct_size: size_of::<Self>(),
             state: stats.state as i32,
@@ -129,12 +158,26 @@ impl From<BreakerStats> for tg_breaker_snapshot {
             rejected: stats.rejected,
             opened: stats.opened,
             retry_after_ns: stats.retry_after_ns,
+            has_trip,
+            trip_calls,
+            trip_failed,
+            trip_slow,
         }
     }
 }
 
 impl From<Event> for tg_event {
     fn from(event: Event) -> Self {
-        Self { struct_size: size_of::<Self>(), kind: event.kind as i32, seq: event.seq, at_ns: event.at_ns }
+        let [has_trip, trip_calls, trip_failed, trip_slow] = trip(event.trip);
+        Self {
+            struct_size: size_of::<Self>(),
+            kind: event.kind as i32,
+            seq: event.seq,
+            at_ns: event.at_ns,
+            has_trip,
+            trip_calls,
+            trip_failed,
+            trip_slow,
+        }
     }
 }

@@ -52,6 +52,9 @@ pub enum Outcome {
     Ignore,
 }
 
+/// Calls, failed calls and slow calls.
+pub type Trip = (u32, u32, u32);
+
 /// The right to make one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Permit {
@@ -70,9 +73,19 @@ struct Call {
 
 #[derive(Clone, Copy, Debug)]
 enum Slot {
-    Free,
-    Leased { lease: u64, deadline: u64 },
-    Done { failed: bool, slow: bool },
+    /// `again`: after its last lease was lost.
+    Free {
+        again: bool,
+    },
+    Leased {
+        lease: u64,
+        deadline: u64,
+        again: bool,
+    },
+    Done {
+        failed: bool,
+        slow: bool,
+    },
     Lost,
 }
 
@@ -90,6 +103,8 @@ pub struct Breaker {
     reopened: i32,
     slots: Vec<Slot>,
     leases: u64,
+    /// Calls, failed and slow ones, of what last opened it.
+    last_trip: Option<Trip>,
 }
 
 impl Breaker {
@@ -106,6 +121,7 @@ impl Breaker {
             reopened: 0,
             slots: Vec::new(),
             leases: 0,
+            last_trip: None,
         }
     }
 
@@ -113,7 +129,7 @@ impl Breaker {
     pub fn acquire(&mut self, now: u64) -> Result<Permit, u64> {
         if self.state == State::Open && now >= self.until {
             self.enter(State::HalfOpen);
-            self.slots = vec![Slot::Free; self.config.probes];
+            self.slots = vec![Slot::Free { again: false }; self.config.probes];
         }
         match self.state {
             State::HalfOpen => self.acquire_probe(now),
@@ -163,6 +179,16 @@ impl Breaker {
         )
     }
 
+    /// What last opened it by itself.
+    pub fn last_trip(&self) -> Option<Trip> {
+        self.last_trip
+    }
+
+    /// What a refusal names as its reason.
+    pub fn trip(&self) -> Option<Trip> {
+        if self.state == State::ForcedOpen { None } else { self.last_trip }
+    }
+
     /// An operator's switch: forced open, disabled, metrics-only, or closed (a reset).
     pub fn switch(&mut self, state: State) {
         self.enter(state);
@@ -182,19 +208,27 @@ impl Breaker {
     }
 
     fn acquire_probe(&mut self, now: u64) -> Result<Permit, u64> {
-        if let Some(free) = self.slots.iter().position(|slot| matches!(slot, Slot::Free)) {
+        let free = self.slots.iter().enumerate().find_map(|(place, slot)| match slot {
+            Slot::Free { again } => Some((place, *again)),
+            _ => None,
+        });
+        if let Some((place, again)) = free {
             self.leases += 1;
             let deadline = self.whole_ms(now + self.config.probe_timeout);
-            self.slots[free] = Slot::Leased { lease: self.leases, deadline };
+            self.slots[place] = Slot::Leased { lease: self.leases, deadline, again };
             return Ok(self.permit(now, Some(self.leases)));
         }
+        let mut lost = false;
         for slot in &mut self.slots {
-            if matches!(*slot, Slot::Leased { deadline, .. } if now >= deadline) {
-                *slot = Slot::Lost;
+            if let Slot::Leased { deadline, again, .. } = *slot
+                && now >= deadline
+            {
+                *slot = if again { Slot::Lost } else { Slot::Free { again: true } };
+                lost = true;
             }
         }
         self.judge_probes(now, 0);
-        if self.state != State::HalfOpen {
+        if lost {
             return self.acquire(now);
         }
         let deadlines = self.slots.iter().filter_map(|slot| match slot {
@@ -216,13 +250,14 @@ impl Breaker {
                 let mine = |slot: &Slot| matches!(slot, Slot::Leased { lease: its, .. } if *its == lease);
                 let Some(slot) = self.slots.iter().position(mine) else { return };
                 let ignored = outcome == Outcome::Ignore;
-                self.slots[slot] = if ignored { Slot::Free } else { Slot::Done { failed, slow } };
+                self.slots[slot] = if ignored { Slot::Free { again: false } } else { Slot::Done { failed, slow } };
                 self.judge_probes(now, retry_after);
             }
             (State::Closed | State::MetricsOnly, None) if outcome != Outcome::Ignore => {
                 self.count(now, failed, slow);
                 if self.state == State::Closed && self.trips(now, failed, slow) {
-                    self.open(now, retry_after);
+                    let by = self.stats(now);
+                    self.open(now, retry_after, by);
                 }
             }
             _ => {}
@@ -261,7 +296,7 @@ impl Breaker {
         for slot in &self.slots {
             all += 1;
             match slot {
-                Slot::Free | Slot::Leased { .. } => pending += 1,
+                Slot::Free { .. } | Slot::Leased { .. } => pending += 1,
                 Slot::Done { failed: f, slow: s } => {
                     done += 1;
                     failed += u32::from(*f);
@@ -273,24 +308,25 @@ impl Breaker {
         let certain = self.too_many(failed, slow, all);
         if certain || (pending == 0 && (done == 0 || self.too_many(failed, slow, done))) {
             self.reopened += 1;
-            self.open(now, retry_after);
+            self.open(now, retry_after, (done, failed, slow));
         } else if pending == 0 {
             self.enter(State::Closed);
             self.reopened = 0;
         }
     }
 
-    fn open(&mut self, now: u64, retry_after: u64) {
+    fn open(&mut self, now: u64, retry_after: u64, by: Trip) {
         let most = self.config.max_cooldown.unwrap_or(64 * self.config.cooldown);
         let grown = self.config.cooldown as f64 * self.config.cooldown_backoff.powi(self.reopened);
         let cooldown = (grown as u64).max(retry_after).min(most);
         self.enter(State::Open);
+        self.last_trip = Some(by);
         self.until = self.whole_ms(now + cooldown);
     }
 
-    /// The next whole millisecond since creation.
+    /// The latest whole millisecond since creation.
     fn whole_ms(&self, at: u64) -> u64 {
-        self.start + (at - self.start).div_ceil(MS) * MS
+        self.start + (at - self.start) / MS * MS
     }
 
     fn slice(&self, now: u64) -> u64 {

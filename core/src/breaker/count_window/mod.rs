@@ -133,8 +133,11 @@ impl CountWindow {
                 slot = self.hint();
                 continue;
             }
-            if seen.is_closed() && chunk.generation() == generation && self.judge_all(slot, chunk) {
-                return Recorded::Trips;
+            if seen.is_closed()
+                && chunk.generation() == generation
+                && let Some(by) = self.judge_all(slot, chunk)
+            {
+                return Recorded::Trips(by);
             }
             let next = Chunk::start(generation, next_place.round).push(failed, slow);
             if self.swap(next_place.slot, head, next) {
@@ -148,20 +151,21 @@ impl CountWindow {
     /// Judges the window as of the last outcome of `chunk`. A fast success cannot raise a rate, only complete `min_calls`.
     fn judge_last(&self, seen: Control, slot: usize, chunk: Chunk) -> Recorded {
         let len = chunk.len();
-        let trips = self.critical(chunk) >> (len - 1) & 1 == 1 && seen.is_closed() && self.judge(slot, chunk, len);
-        if trips { Recorded::Trips } else { Recorded::Counted }
+        let looks = self.critical(chunk) >> (len - 1) & 1 == 1 && seen.is_closed();
+        looks.then(|| self.judge(slot, chunk, len)).flatten().map_or(Recorded::Counted, Recorded::Trips)
     }
 
     /// Judges a full chunk as of each of its outcomes.
-    fn judge_all(&self, slot: usize, chunk: Chunk) -> bool {
+    fn judge_all(&self, slot: usize, chunk: Chunk) -> Option<Tally> {
         let mut critical = self.critical(chunk);
         while critical != 0 {
-            if self.judge(slot, chunk, critical.trailing_zeros() + 1) {
-                return true;
+            let by = self.judge(slot, chunk, critical.trailing_zeros() + 1);
+            if by.is_some() {
+                return by;
             }
             critical &= critical - 1;
         }
-        false
+        None
     }
 
     /// The outcomes of a chunk, as bits, as of which the window can reach a threshold.
@@ -169,8 +173,9 @@ impl CountWindow {
         chunk.failed() | chunk.slow() | 1 << (self.reaches_min - 1)
     }
 
-    fn judge(&self, slot: usize, chunk: Chunk, len: u32) -> bool {
-        self.window(slot, chunk, len).is_some_and(|tally| self.thresholds.trips(tally))
+    /// The window as of outcome `len` of `chunk`, if it trips.
+    fn judge(&self, slot: usize, chunk: Chunk, len: u32) -> Option<Tally> {
+        self.window(slot, chunk, len).filter(|&tally| self.thresholds.trips(tally))
     }
 
     /// The last N calls up to outcome `len` of `chunk`; `None` when older chunks were overwritten meanwhile, which

@@ -30,7 +30,8 @@ fn who_claims_the_next_chunk_judges_for_the_dead() {
             record_and_die(&window, 0, at == fatal);
         }
         // A success would not be judged by itself: a window of one call is failed only as of the dead reporter's.
-        assert_eq!(window.record(&control, SEEN, false, false), Recorded::Trips, "outcome {fatal}");
+        let trips = Recorded::Trips(Tally { calls: 1, failed: 1, slow: 0 });
+        assert_eq!(window.record(&control, SEEN, false, false), trips, "outcome {fatal}");
         assert!(window.chunk(1).is_blank(), "nothing is recorded after the trip");
     }
 }

@@ -172,7 +172,7 @@ impl TimeWindow {
         }
         match self.window(slot, what, counts, what.slice()) {
             Some(tally) if (troubled || tally.calls == self.thresholds.min_calls) && self.thresholds.trips(tally) => {
-                Recorded::Trips
+                Recorded::Trips(tally)
             }
             _ => Recorded::Counted,
         }

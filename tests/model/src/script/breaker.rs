@@ -92,11 +92,24 @@ pub enum Op {
 #[expect(missing_docs, reason = "the format's README documents the answers")]
 pub enum Answer {
     Permit { permit: bool },
-    Rejected { permit: bool, retry_after_ns: Ns },
+    Rejected { permit: bool, retry_after_ns: Ns, trip: Option<Trip> },
     State { state: &'static str },
-    Stats { calls: u32, failed: u32, slow: u32 },
+    Stats { calls: u32, failed: u32, slow: u32, last_trip: Option<Trip> },
     RetryAfter { retry_after_ns: Ns },
     Nothing {},
+}
+
+/// The calls by which a circuit opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the format's README documents the fields")]
+pub struct Trip {
+    pub calls: u32,
+    pub failed: u32,
+    pub slow: u32,
+}
+
+fn trip((calls, failed, slow): breaker::Trip) -> Trip {
+    Trip { calls, failed, slow }
 }
 
 /// The model and the permits it gave out.
@@ -142,7 +155,10 @@ impl Subject for ModelBreaker {
                     self.permits.insert(name.clone(), permit);
                     return Answer::Permit { permit: true };
                 }
-                Err(wait) => return Answer::Rejected { permit: false, retry_after_ns: Ns(wait) },
+                Err(wait) => {
+                    let trip = breaker.trip().map(trip);
+                    return Answer::Rejected { permit: false, retry_after_ns: Ns(wait), trip };
+                }
             },
             Op::Report { permit, outcome, duration_ns } => {
                 let outcome = match outcome {
@@ -159,7 +175,7 @@ impl Subject for ModelBreaker {
             Op::State {} => return Answer::State { state: word(breaker.state()) },
             Op::Stats {} => {
                 let (calls, failed, slow) = breaker.stats(now);
-                return Answer::Stats { calls, failed, slow };
+                return Answer::Stats { calls, failed, slow, last_trip: breaker.last_trip().map(trip) };
             }
             Op::RetryAfter {} => return Answer::RetryAfter { retry_after_ns: Ns(breaker.retry_after(now)) },
             Op::ForceOpen {} => breaker.switch(State::ForcedOpen),

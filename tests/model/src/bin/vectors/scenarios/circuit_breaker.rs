@@ -430,14 +430,59 @@ fn probing() -> Cases {
             .then(acquire("refused"))
             .then(state())
             .after(MS)
+            .then(acquire("q"))
+            .then(state())
+            .then(report("p", Failure))
+            .then(state())
+            .after(2 * S)
             .then(acquire("refused"))
             .then(state())
-            .then(report("p", Success))
+            .then(report("q", Success))
             .then(state())
+            .then(stats())
             .after(S)
+            .then(acquire("r"))
+            .then(report("r", Success))
+            .then(state())
+            .then(stats())
+            .end(),
+        trip(breaker("lost_once", "one lost probe is no failure: the next caller gets its slot", quick()))
+            .after(S)
+            .then(acquire("p"))
+            .after(2 * S)
             .then(acquire("q"))
             .then(report("q", Success))
             .then(state())
+            .end(),
+        trip(
+            breaker(
+                "whole_seconds",
+                "a cooldown of one second never reads as more, whatever the moment: it ends up to a millisecond early",
+                quick(),
+            )
+            .after(MS / 3),
+        )
+        .then(acquire("refused"))
+        .then(retry_after())
+        .after(S - MS / 3)
+        .then(acquire("p"))
+        .then(acquire("refused"))
+        .end(),
+        (0..20)
+            .fold(
+                trip(breaker(
+                    "kept_probe",
+                    "a probe that was given back is void for good, 16 leases later as well",
+                    quick(),
+                ))
+                .after(S)
+                .then(acquire("kept"))
+                .then(release("kept")),
+                |script, i| {
+                    let name = format!("p{i}");
+                    script.then(acquire(&name)).then(report("kept", Failure)).then(release(&name)).then(state())
+                },
+            )
             .end(),
         trip(breaker(
             "late_probe_nobody_missed",
@@ -455,6 +500,8 @@ fn probing() -> Cases {
             .then(acquire("p"))
             .then(acquire("q"))
             .then(report("q", Success))
+            .after(2 * S)
+            .then(acquire("p2"))
             .after(2 * S)
             .then(acquire("c"))
             .then(state())
