@@ -363,7 +363,8 @@ enum tg_outcome
      */
     TG_FAILURE = 1,
     /**
-     * It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given back.
+     * It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
+     * back.
      */
     TG_IGNORE = 2,
 };
@@ -688,7 +689,11 @@ typedef struct {
 } tg_breaker_config;
 
 /**
- * The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once.
+ * The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once: it is then
+ * used up. It is void once the circuit has changed its state or its breaker is freed, a probe's also once it is lost:
+ * a report is then dropped. A probe's permit that is used up or void stays so. Any other that is reported again counts
+ * again, and means something again when the circuit is in the same state 65535 transitions later: forget it once it is
+ * reported.
  */
 typedef struct {
     /**
@@ -745,6 +750,23 @@ typedef struct {
      * Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open.
      */
     uint64_t retry_after_ns;
+    /**
+     * 1 once it has opened by itself: the window above begins empty with every state, the trip_ fields keep what last
+     * opened it.
+     */
+    uint32_t has_trip;
+    /**
+     * The calls by which it last opened: its window as of the call that opened it, or the probes that did.
+     */
+    uint32_t trip_calls;
+    /**
+     * Those of them that failed.
+     */
+    uint32_t trip_failed;
+    /**
+     * Those of them that were slow.
+     */
+    uint32_t trip_slow;
 } tg_breaker_snapshot;
 
 /**
@@ -767,6 +789,22 @@ typedef struct {
      * Clock nanoseconds (millisecond resolution).
      */
     uint64_t at_ns;
+    /**
+     * Of TG_EVENT_OPENED: 1, and the calls by which it opened. Otherwise 0.
+     */
+    uint32_t has_trip;
+    /**
+     * Those calls.
+     */
+    uint32_t trip_calls;
+    /**
+     * Those of them that failed.
+     */
+    uint32_t trip_failed;
+    /**
+     * Those of them that were slow.
+     */
+    uint32_t trip_slow;
 } tg_event;
 
 /**
@@ -1412,17 +1450,16 @@ tg_status tg_arena_remove(const tg_arena *arena,
 /**
  * Makes a closed circuit breaker, or opens the one of that name in an arena.
  *
- * Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares the
- * arena, whose handle may be freed before or after.
+ * Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares
+ * the arena, whose handle may be freed before or after.
  * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...), TG_CONFLICT
- * (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that is
- * none); TG_ARENA_SHAPE (another window or number of probes under the name), TG_ARENA_SETTINGS (other thresholds or times),
- * TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
+ * TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
+ * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
+ * TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
  * Since: 0.1
  */
-tg_status tg_breaker_new(const tg_breaker_config *config,
-                         tg_breaker **breaker);
+tg_status tg_breaker_new(const tg_breaker_config *config, tg_breaker **breaker);
 
 /**
  * Frees a breaker; NULL is fine. Permits still out are void.
@@ -1436,7 +1473,8 @@ void tg_breaker_free(tg_breaker *breaker);
 
 /**
  * Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
- * (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero.
+ * (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the
+ * fields after it of tg_breaker_stats() tell what opened it.
  *
  * Ownership: borrows all; the permit is a value.
  * Thread safety: any thread, at any time; never blocks.
@@ -3119,15 +3157,15 @@ TG_ASSERT(offsetof(tg_breaker_config, struct_size) == 0, tg_breaker_config_start
 TG_ASSERT(offsetof(tg_breaker_config, reserved) + sizeof(((tg_breaker_config *)0)->reserved) == sizeof(tg_breaker_config), tg_breaker_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_config) == 128, tg_breaker_config_has_its_size);
 
-#define TG_BREAKER_SNAPSHOT_INIT { sizeof(tg_breaker_snapshot), 0, 0, 0, 0, 0.0, 0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+#define TG_BREAKER_SNAPSHOT_INIT { sizeof(tg_breaker_snapshot), 0, 0, 0, 0, 0.0, 0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
 TG_ASSERT(offsetof(tg_breaker_snapshot, struct_size) == 0, tg_breaker_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_breaker_snapshot, retry_after_ns) + sizeof(((tg_breaker_snapshot *)0)->retry_after_ns) == sizeof(tg_breaker_snapshot), tg_breaker_snapshot_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_snapshot) == 64, tg_breaker_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_breaker_snapshot, trip_slow) + sizeof(((tg_breaker_snapshot *)0)->trip_slow) == sizeof(tg_breaker_snapshot), tg_breaker_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_snapshot) == 80, tg_breaker_snapshot_has_its_size);
 
-#define TG_EVENT_INIT { sizeof(tg_event), 0, UINT64_C(0), UINT64_C(0) }
+#define TG_EVENT_INIT { sizeof(tg_event), 0, UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
 TG_ASSERT(offsetof(tg_event, struct_size) == 0, tg_event_starts_with_its_size);
-TG_ASSERT(offsetof(tg_event, at_ns) + sizeof(((tg_event *)0)->at_ns) == sizeof(tg_event), tg_event_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_event) == 32, tg_event_has_its_size);
+TG_ASSERT(offsetof(tg_event, trip_slow) + sizeof(((tg_event *)0)->trip_slow) == sizeof(tg_event), tg_event_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_event) == 48, tg_event_has_its_size);
 
 #define TG_QUEUE_CONFIG_INIT { sizeof(tg_queue_config), NULL, 0, 0.8, 0.5, 0, 0 }
 TG_ASSERT(offsetof(tg_queue_config, struct_size) == 0, tg_queue_config_starts_with_its_size);

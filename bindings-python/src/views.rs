@@ -32,7 +32,7 @@ pub(crate) struct BreakerStats {
 }
 
 /// The calls by which a circuit opened: its window as of the call that opened it, or the probes that did.
-#[pyclass(frozen, eq, hash, get_all, skip_from_py_object, module = "tidegate")]
+#[pyclass(frozen, eq, hash, get_all, module = "tidegate")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Trip {
     /// Calls in the window.

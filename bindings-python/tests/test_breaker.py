@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 from conftest import Thread, run
-from tidegate import CircuitBreaker, CircuitOpenError, ConfigError, ManualClock, QueueFullError, RateLimitedError
+from tidegate import CircuitBreaker, CircuitOpenError, ConfigError, ManualClock, QueueFullError, RateLimitedError, Trip
 
 
 def trips_after(failures: int, clock: ManualClock | None = None, **config) -> CircuitBreaker:
@@ -377,3 +377,25 @@ def test_threads_and_decorator_together() -> None:
     workers = [Thread(lambda: [guarded() for _ in range(500)]) for _ in range(4)]
     assert all(worker.finish() == [7] * 500 for worker in workers)
     assert breaker.stats().calls == 100
+
+
+def test_it_tells_what_opened_it_in_its_stats_its_event_and_its_refusal() -> None:
+    breaker = CircuitBreaker("trip", min_calls=4)
+    assert breaker.stats().last_trip is None
+    for outcome in ("success", "success", "failure", "failure"):
+        getattr(breaker.acquire(), outcome)()
+    trip = breaker.stats().last_trip
+    assert trip == Trip(4, 2, 0)
+    assert (trip.calls, trip.failed, trip.slow, trip.failure_rate, trip.slow_call_rate) == (4, 2, 0, 0.5, 0.0)
+    assert breaker.stats().calls == 0, "the new state's window"
+    assert breaker.events()[-1].trip == trip
+    with pytest.raises(CircuitOpenError) as refusal:
+        breaker.acquire()
+    assert refusal.value.trip == trip
+    assert pickle.loads(pickle.dumps(refusal.value)).trip == trip
+    assert repr(trip) == "Trip(calls=4, failed=2, slow=0)"
+    breaker.force_open()
+    with pytest.raises(CircuitOpenError) as refusal:
+        breaker.acquire()
+    assert refusal.value.trip is None
+    assert breaker.events()[-1].trip is None

@@ -169,10 +169,14 @@ fn trailer() -> String {
             slow_call_rate,
             rejected,
             opened,
-            retry_after_ns
+            retry_after_ns,
+            has_trip,
+            trip_calls,
+            trip_failed,
+            trip_slow
         }
     );
-    versioned_in_c!(out, tg_event { kind, seq, at_ns });
+    versioned_in_c!(out, tg_event { kind, seq, at_ns, has_trip, trip_calls, trip_failed, trip_slow });
     versioned_in_c!(out, tg_queue_config { clock, capacity, high_watermark, low_watermark, on_full, sojourn });
     versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
     versioned_in_c!(out, tg_concurrency_config { clock, arena, name, limit, max_limit, mode, on_conflict });

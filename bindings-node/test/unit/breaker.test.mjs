@@ -56,7 +56,21 @@ describe('CircuitBreaker', () => {
       rejected: 0,
       opened: 0,
       retryAfterMs: 0,
+      lastTrip: null,
     });
+  });
+
+  it('tells what opened it: in its counts, its event and its refusal', () => {
+    const breaker = new CircuitBreaker('trip', { minCalls: 4 });
+    for (const outcome of ['success', 'success', 'failure', 'failure']) breaker.acquire()[outcome]();
+    const trip = { calls: 4, failed: 2, slow: 0, failureRate: 0.5, slowCallRate: 0 };
+    assert.equal(breaker.stats().calls, 0);
+    assert.deepEqual(breaker.stats().lastTrip, trip);
+    assert.deepEqual(breaker.events().at(-1).trip, trip);
+    assert.throws(() => breaker.acquire(), { name: 'CircuitOpenError', trip });
+    breaker.forceOpen();
+    assert.throws(() => breaker.acquire(), { name: 'CircuitOpenError', trip: null });
+    assert.equal(breaker.events().at(-1).trip, null);
   });
 
   it('counts one report of a permit', () => {

@@ -1,6 +1,7 @@
 //! The control word: everything that decides whether a call passes, in one atomic.
 //!
-//! `kind:3 | backoff:6 | generation:16 | until_ms:39`, high to low. Every transition is one compare-and-swap of this word.
+//! `kind:3 | backoff:6 | generation:16 | until_ms:39`, high to low. Every transition is one compare-and-swap of this
+//! word.
 
 use super::State;
 
@@ -16,7 +17,8 @@ pub(super) const MAX_BACKOFF: u32 = (1 << BACKOFF_BITS) - 1;
 const MAX_UNTIL: u64 = (1 << UNTIL_BITS) - 1;
 /// State and generation: where a permit must agree with the control word.
 const IDENTITY: u64 = 0b111 << KIND_SHIFT | ((1 << GENERATION_BITS) - 1) << GENERATION_SHIFT;
-/// Bits of a permit's payload: it stands where the control word has the end of the cooldown, and where it has the backoff.
+/// Bits of a permit's payload: it stands where the control word has the end of the cooldown, and where it has the
+/// backoff.
 pub(super) const PAYLOAD_BITS: u32 = UNTIL_BITS + BACKOFF_BITS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,8 @@ impl Control {
         )
     }
 
-    /// A permit's word: this state and generation, and the probe it holds. A closed breaker's is the control word itself.
+    /// A permit's word: this state and generation, and the probe it holds. A closed breaker's is the control word
+    /// itself.
     pub(super) fn permit(self, payload: u64) -> u64 {
         let (low, high) = (payload & MAX_UNTIL, payload >> UNTIL_BITS & u64::from(MAX_BACKOFF));
         self.0 & IDENTITY | high << BACKOFF_SHIFT | low

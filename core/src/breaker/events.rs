@@ -1,11 +1,11 @@
 //! The event ring: the latest transitions and probe outcomes, for the host language to poll.
 //!
-//! A slot's word is `seq:20 | kind + 1:4 | ms:40`, high to low. An event is published by the one compare-and-swap that puts
-//! it into the slot of its number; the head counter only says where to look, and anyone moves it on, so that a killed
-//! writer leaves no hole.
+//! A slot's word is `seq:20 | kind + 1:4 | ms:40`, high to low. An event is published by the one compare-and-swap that
+//! puts it into the slot of its number; the head counter only says where to look, and anyone moves it on, so that a
+//! killed writer leaves no hole.
 //!
-//! What opened the circuit stands beside the slot, written before the event is published. Two openings lie at least a cooldown and a
-//! half-open state with events of its own apart, so no two writers want to put one at the same number.
+//! What opened the circuit stands beside the slot, written before the event is published. Two openings lie at least a
+//! cooldown and a half-open state with events of its own apart, so no two writers want to put one at the same number.
 
 use super::tally::Tally;
 use super::trip::{self, Trip};

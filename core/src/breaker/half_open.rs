@@ -20,8 +20,9 @@ impl CircuitBreaker {
             return None;
         }
         if let Some(free) = survey.free {
-            // Acquire, after the slot's load: a slot of a later generation was written by one who had seen that generation
-            // in the control word, so it is seen here too. Otherwise another generation is an older one, and the slot free.
+            // Acquire, after the slot's load: a slot of a later generation was written by one who had seen that
+            // generation in the control word, so it is seen here too. Otherwise another generation is an older one, and
+            // the slot free.
             if self.head.control.word.load(Ordering::Acquire) != seen.0 {
                 return None;
             }

@@ -1,5 +1,5 @@
-//! What a breaker shares: atomics only, no pointers, on the heap or in an arena. Sizes stand in private memory and are never read
-//! from here.
+//! What a breaker shares: atomics only, no pointers, on the heap or in an arena. Sizes stand in private memory and are
+//! never read from here.
 #![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
 
 use super::events::EventRing;

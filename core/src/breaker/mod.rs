@@ -1,8 +1,8 @@
 //! Circuit breaker: stop calling what is broken, and find out gently when it is well again.
 //!
-//! The pattern is Nygard's ("Release It!", 2007); terms and defaults follow Resilience4j's `CircuitBreaker`. There is no
-//! lock anywhere (recloser, its nearest relative in Rust, hides a spin lock in its window): a thread killed between any two
-//! instructions leaves every other able to go on.
+//! The pattern is Nygard's ("Release It!", 2007); terms and defaults follow Resilience4j's `CircuitBreaker`. There is
+//! no lock anywhere (recloser, its nearest relative in Rust, hides a spin lock in its window): a thread killed between
+//! any two instructions leaves every other able to go on.
 //!
 //! | file | idea |
 //! |---|---|
@@ -64,14 +64,14 @@ use time_window::TimeWindow;
 
 /// A circuit breaker: closed → open → half-open.
 ///
-/// Closed, it counts outcomes and opens as soon as the failure rate, the slow-call rate or a run of failures reaches its
-/// threshold. Open, it refuses until the cooldown ends. Half-open, it lets a few probes pass and judges by them.
+/// Closed, it counts outcomes and opens as soon as the failure rate, the slow-call rate or a run of failures reaches
+/// its threshold. Open, it refuses until the cooldown ends. Half-open, it lets a few probes pass and judges by them.
 ///
-/// The trip comes exactly at the threshold even under races: each reporter judges the window as of its own outcome. Every
-/// transition begins a new generation, and an outcome of an earlier one is dropped.
+/// The trip comes exactly at the threshold even under races: each reporter judges the window as of its own outcome.
+/// Every transition begins a new generation, and an outcome of an earlier one is dropped.
 ///
-/// Thread safety: every method may be called from any thread at any time; none takes a lock, and only [`new`](Self::new)
-/// and [`events_since`](Self::events_since) allocate.
+/// Thread safety: every method may be called from any thread at any time; none takes a lock, and only
+/// [`new`](Self::new) and [`events_since`](Self::events_since) allocate.
 pub struct CircuitBreaker {
     name: String,
     clock: Clock,
@@ -157,7 +157,8 @@ impl CircuitBreaker {
         Control(self.head.control.word.load(Ordering::Acquire))
     }
 
-    /// Asks for one call. The clock is read only where the answer needs it: not in a closed breaker without `slow_call_duration`.
+    /// Asks for one call. The clock is read only where the answer needs it: not in a closed breaker without
+    /// `slow_call_duration`.
     ///
     /// Result: a permit to report, or the refusal with the time until a probe may be tried.
     #[inline]
@@ -223,7 +224,8 @@ impl CircuitBreaker {
 
     /// What last opened it by itself.
     fn last_trip(&self) -> Option<Trip> {
-        // Relaxed: written before the control word that the caller has read with Acquire, by an exchange that released it.
+        // Relaxed: written before the control word that the caller has read with Acquire, by an exchange that released
+        // it.
         trip::of(self.head.control.trip.load(Ordering::Relaxed), IS_TRIP)
     }
 
@@ -308,15 +310,17 @@ impl CircuitBreaker {
     }
 
     fn open(&self, seen: Control, now: u64, retry_after_ns: u64, by: Tally) {
-        // Before the exchange, so that no refusal comes without it; by anyone who is about to open, for each of them has seen a
-        // reason. Not by one who comes late: the word was loaded before the state was found unchanged, so a later trip is not undone.
+        // Before the exchange, so that no refusal comes without it; by anyone who is about to open, for each of them
+        // has seen a reason. Not by one who comes late: the word was loaded before the state was found unchanged, so a
+        // later trip is not undone.
         let trip = &self.head.control.trip;
         // Acquire: the load of the state is not before it.
         let before = trip.load(Ordering::Acquire);
         if self.control() != seen {
             return;
         }
-        // Release: who loads it sees the state that it belongs to, see above. A failure: somebody else has seen a reason too.
+        // Release: who loads it sees the state that it belongs to, see above. A failure: somebody else has seen a
+        // reason too.
         let _ = trip.compare_exchange(before, trip::word(by, IS_TRIP), Ordering::Release, Ordering::Relaxed);
         if self.replace(seen, self.rules.opened(seen, now, retry_after_ns)) {
             // Relaxed: a statistic.

@@ -4,16 +4,16 @@ use super::trip::Trip;
 use std::fmt;
 use std::time::Duration;
 
-/// The right to make one call, by value. Report what became of it with [`CircuitBreaker::report`](super::CircuitBreaker::report),
-/// or [`release`](super::CircuitBreaker::release) it.
+/// The right to make one call, by value. Report what became of it with
+/// [`CircuitBreaker::report`](super::CircuitBreaker::report), or [`release`](super::CircuitBreaker::release) it.
 ///
-/// A permit is **used up** by its report or release: who made it says nothing more. It is **void** once the circuit has changed its
-/// state, a probe's also once its lease is lost: a report is then dropped.
+/// A permit is **used up** by its report or release: who made it says nothing more. It is **void** once the circuit has
+/// changed its state, a probe's also once its lease is lost: a report is then dropped.
 ///
 /// - A probe's permit that is used up or void stays so: it names one lease of 2^35 of its slot.
-/// - A permit of the closed, disabled or metrics-only state has no identity: reported twice it counts twice, so whoever hands it out
-///   guards against that ([`Guard`](super::Guard) and the permits of the bindings do). It becomes valid again when the circuit
-///   is in the same state 65 535 transitions later: do not keep one for so long.
+/// - A permit of the closed, disabled or metrics-only state has no identity: reported twice it counts twice, so whoever
+///   hands it out guards against that ([`Guard`](super::Guard) and the permits of the bindings do). It becomes valid
+///   again when the circuit is in the same state 65 535 transitions later: do not keep one for so long.
 /// - An all-zero permit belongs to no call and is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -57,6 +57,7 @@ pub enum Outcome {
     Success,
     /// It failed. It can be slow as well.
     Failure,
-    /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given back.
+    /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
+    /// back.
     Ignore,
 }

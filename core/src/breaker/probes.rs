@@ -1,16 +1,17 @@
 //! The probe slots of the half-open state, two words each, and the verdict that they give.
 //!
-//! `generation:16 | status:4 | owner:16 | nonce:28` decides, high to low: the lease and its holder are one exchange. A slot of
-//! another generation is free. Done and lost are final within a generation, and the verdict rests on them alone: whoever looks
-//! comes to the same one, so anyone may finish for a reporter that was killed.
+//! `generation:16 | status:4 | owner:16 | nonce:28` decides, high to low: the lease and its holder are one exchange. A
+//! slot of another generation is free. Done and lost are final within a generation, and the verdict rests on them
+//! alone: whoever looks comes to the same one, so anyone may finish for a reporter that was killed.
 //!
-//! `lease:36 | deadline:28` follows: the number of the slot's latest lease, whose low bits are the nonce, and its end. Whoever leases
-//! writes it next; whoever finds it one lease behind (its writer was killed, or is about to write) does so for it, with an end
-//! counted from its own look. So the second word is never more than one lease behind, and a permit, which carries the number, means
-//! one lease of 2^35. The exchange of the first word is mistaken only if 2^28 leases come and go during one thread's step.
+//! `lease:36 | deadline:28` follows: the number of the slot's latest lease, whose low bits are the nonce, and its end.
+//! Whoever leases writes it next; whoever finds it one lease behind (its writer was killed, or is about to write) does
+//! so for it, with an end counted from its own look. So the second word is never more than one lease behind, and a
+//! permit, which carries the number, means one lease of 2^35. The exchange of the first word is mistaken only if 2^28
+//! leases come and go during one thread's step.
 //!
-//! A lease that is lost says nothing about the dependency: its slot is free again, once. Lost twice running, it stays lost, so
-//! that half-open ends.
+//! A lease that is lost says nothing about the dependency: its slot is free again, once. Lost twice running, it stays
+//! lost, so that half-open ends.
 
 use super::control::PAYLOAD_BITS;
 use super::memory::Words;
@@ -49,7 +50,8 @@ impl Probes {
     }
 
     fn load(&self, slot: u32) -> Slot {
-        // Acquire: pairs with the release of whoever changed the slot, so that the control word is read no older than theirs.
+        // Acquire: pairs with the release of whoever changed the slot, so that the control word is read no older than
+        // theirs.
         Slot(self.words.at(2 * slot as usize).load(Ordering::Acquire))
     }
 
@@ -62,10 +64,11 @@ impl Probes {
         self.words.at(2 * slot as usize + 1)
     }
 
-    /// The latest lease of a slot as `word` has it, written for its holder where that is still to be done, with `deadline` then.
-    /// `None`: the slot has gone on since `word` was read.
+    /// The latest lease of a slot as `word` has it, written for its holder where that is still to be done, with
+    /// `deadline` then. `None`: the slot has gone on since `word` was read.
     fn latest(&self, slot: u32, word: Slot, deadline: impl FnOnce() -> Deadline) -> Option<Lease> {
-        // Acquire: pairs with the release below. `word` was read before: this one is of the same lease, the one before it, or a later.
+        // Acquire: pairs with the release below. `word` was read before: this one is of the same lease, the one before
+        // it, or a later.
         let found = Lease(self.lease_word(slot).load(Ordering::Acquire));
         match word.nonce().wrapping_sub(found.number()) & NONCE_MASK {
             0 => Some(found),

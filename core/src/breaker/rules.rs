@@ -82,14 +82,14 @@ impl Rules {
         self.epoch_ns.saturating_add(ms.saturating_mul(MS))
     }
 
-    /// The millisecond that is `wait_ns` after `now`, or up to one before: no wait is longer than was asked for, so that a cooldown
-    /// of 1 s is a Retry-After of 1. It lies after `now`: every wait is a millisecond or more.
+    /// The millisecond that is `wait_ns` after `now`, or up to one before: no wait is longer than was asked for, so
+    /// that a cooldown of 1 s is a Retry-After of 1. It lies after `now`: every wait is a millisecond or more.
     fn deadline_ms(&self, now: u64, wait_ns: u64) -> u64 {
         self.since_epoch(now).saturating_add(wait_ns) / MS
     }
 
-    /// The control word that opens the circuit at `now`: for the cooldown of this many openings in a row from half-open,
-    /// lengthened by its jitter and by the server's own wish.
+    /// The control word that opens the circuit at `now`: for the cooldown of this many openings in a row from
+    /// half-open, lengthened by its jitter and by the server's own wish.
     pub(super) fn opened(&self, seen: Control, now: u64, retry_after_ns: u64) -> Control {
         let again = if seen.state() == State::HalfOpen { (seen.backoff() + 1).min(MAX_BACKOFF) } else { 0 };
         let grown = self.cooldown_ns as f64 * self.backoff.powi(again as i32);
@@ -104,8 +104,8 @@ impl Rules {
         seen.next(State::Open, again, self.deadline_ms(now, cooldown))
     }
 
-    /// Nanoseconds until an open circuit lets a probe pass; 0 when it does now. A deadline that no cooldown could have set
-    /// comes from a bad reading of the clock and has passed.
+    /// Nanoseconds until an open circuit lets a probe pass; 0 when it does now. A deadline that no cooldown could have
+    /// set comes from a bad reading of the clock and has passed.
     pub(super) fn open_for(&self, seen: Control, now: u64) -> u64 {
         let longest = self.max_cooldown_ns + (self.max_cooldown_ns as f64 * self.jitter) as u64;
         self.remaining(seen.until_ms(), now, longest)
@@ -116,8 +116,9 @@ impl Rules {
         Deadline(units as u32 & DEADLINE_MASK)
     }
 
-    /// Nanoseconds until a probe's lease ends; 0 when it has. Units come round after 2^28 of them (3 days of milliseconds): a
-    /// lease that nobody looked at for so long may seem to run once more, for no longer than its length.
+    /// Nanoseconds until a probe's lease ends; 0 when it has. Units come round after 2^28 of them (3 days of
+    /// milliseconds): a lease that nobody looked at for so long may seem to run once more, for no longer than its
+    /// length.
     pub(super) fn leased_for(&self, deadline: Deadline, now: u64) -> u64 {
         let unit = MS << self.lease_shift;
         let now_units = self.since_epoch(now) / unit;

@@ -1,4 +1,5 @@
-//! What opened the circuit, in one word, so that nobody sees half of it: `lap:4 | calls:20 | failed:20 | slow:20`, high to low.
+//! What opened the circuit, in one word, so that nobody sees half of it: `lap:4 | calls:20 | failed:20 | slow:20`, high
+//! to low.
 
 use super::tally::Tally;
 

@@ -200,3 +200,35 @@ fn killed_at_random_nobody_waits_and_nothing_is_lost() {
         _ => test.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
     }
 }
+
+/// The owner of all probes is killed: the next caller has one, with no further cooldown, and the circuit does not open
+/// again.
+#[test]
+fn a_killed_owners_probes_come_back_to_the_next_caller() {
+    let place = Place::new();
+    let options = place.options("probes");
+    let objects = Objects::open(&options);
+    let (breaker, pulse) = (&objects.breaker, pulse(&objects.arena, 0));
+    for _ in 0..3 {
+        while let (State::Closed, Ok(call)) = (breaker.state(), breaker.enter()) {
+            call.failure();
+        }
+        std::thread::sleep(Duration::from_nanos(breaker.retry_after_ns()));
+        let (opened, before) = (breaker.stats().opened, pulse.stats().admitted);
+        let mut owner = worker::start_probing(&options);
+        let start = Instant::now();
+        while pulse.stats().admitted == before {
+            assert!(start.elapsed() < GENEROUS && owner.try_wait().expect("its state").is_none(), "it holds no probe");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        assert!(breaker.acquire().is_err(), "every probe is out, and their owner lives");
+        owner.kill().expect("killed");
+        owner.wait().expect("its end");
+        // A look at who lives is at most 10 ms old.
+        std::thread::sleep(NOTICED);
+        let probes: Vec<_> = (0..3).map(|_| breaker.enter().expect("the slot of a dead owner")).collect();
+        assert_eq!((breaker.state(), breaker.stats().opened), (State::HalfOpen, opened));
+        probes.into_iter().for_each(tidegate::breaker::Guard::success);
+        assert_eq!(breaker.state(), State::Closed);
+    }
+}

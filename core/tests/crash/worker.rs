@@ -19,6 +19,11 @@ pub(crate) fn start_counting(options: &HostOptions, count: u64) -> Child {
     spawn(options, &format!("count {count}"))
 }
 
+/// Opens the breaker's circuit, takes a probe of it when the cooldown has ended, and waits to be killed.
+pub(crate) fn start_probing(options: &HostOptions) -> Child {
+    spawn(options, "probe 0")
+}
+
 fn spawn(options: &HostOptions, task: &str) -> Child {
     let path = options.path.as_ref().and_then(|path| path.to_str()).expect("a path");
     Command::new(std::env::current_exe().expect("this program"))
@@ -49,6 +54,12 @@ fn a_worker() {
                 });
             }
         });
+        return;
+    }
+    if task == "probe" {
+        let _probes: Vec<_> = std::iter::from_fn(|| objects.breaker.acquire().ok()).take(3).collect();
+        pulse(&objects.arena, 0).try_acquire(0);
+        std::thread::sleep(LIFETIME);
         return;
     }
     let pulse = pulse(&objects.arena, number as usize);

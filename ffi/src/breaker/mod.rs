@@ -29,13 +29,13 @@ impl Handle for tg_breaker {}
 
 /// Makes a closed circuit breaker, or opens the one of that name in an arena.
 ///
-/// Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares the
-/// arena, whose handle may be freed before or after.
+/// Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares
+/// the arena, whose handle may be freed before or after.
 /// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...), TG_CONFLICT
-/// (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that is
-/// none); TG_ARENA_SHAPE (another window or number of probes under the name), TG_ARENA_SETTINGS (other thresholds or times),
-/// TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
+/// TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
+/// TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
+/// TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mut tg_breaker>) -> tg_status {
@@ -69,8 +69,8 @@ pub extern "C" fn tg_breaker_free(breaker: Out<tg_breaker>) {
 }
 
 /// Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
-/// (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the fields after it
-/// of tg_breaker_stats() tell what opened it.
+/// (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the
+/// fields after it of tg_breaker_stats() tell what opened it.
 ///
 /// Ownership: borrows all; the permit is a value.
 /// Thread safety: any thread, at any time; never blocks.

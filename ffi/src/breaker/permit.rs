@@ -4,10 +4,11 @@ use crate::status::Failure;
 use crate::status::tg_status::{TG_NO_PERMIT, TG_UNKNOWN_VALUE};
 use tidegate_core::breaker::{Outcome, Permit};
 
-/// The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once: it is then used up. It is
-/// void once the circuit has changed its state or its breaker is freed, a probe's also once it is lost: a report is then dropped.
-/// A probe's permit that is used up or void stays so. Any other that is reported again counts again, and means something again
-/// when the circuit is in the same state 65535 transitions later: forget it once it is reported.
+/// The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once: it is then
+/// used up. It is void once the circuit has changed its state or its breaker is freed, a probe's also once it is lost:
+/// a report is then dropped. A probe's permit that is used up or void stays so. Any other that is reported again counts
+/// again, and means something again when the circuit is in the same state 65535 transitions later: forget it once it is
+/// reported.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct tg_permit {
@@ -41,7 +42,8 @@ pub enum tg_outcome {
     TG_SUCCESS = 0,
     /// It failed.
     TG_FAILURE = 1,
-    /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given back.
+    /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
+    /// back.
     TG_IGNORE = 2,
 }
 

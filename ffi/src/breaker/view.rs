@@ -90,11 +90,7 @@ pub struct tg_event {
     pub trip_slow: u32,
 }
 
-versioned!(
-    tg_event,
-    first = 32,
-    fields = [kind, seq, at_ns, has_trip, trip_calls, trip_failed, trip_slow]
-);
+versioned!(tg_event, first = 32, fields = [kind, seq, at_ns, has_trip, trip_calls, trip_failed, trip_slow]);
 
 /// A look at a breaker. Start from TG_BREAKER_SNAPSHOT_INIT.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,7 +116,8 @@ pub struct tg_breaker_snapshot {
     pub opened: u64,
     /// Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open.
     pub retry_after_ns: u64,
-    /// 1 once it has opened by itself: the window above begins empty with every state, the trip_ fields keep what last opened it.
+    /// 1 once it has opened by itself: the window above begins empty with every state, the trip_ fields keep what last
+    /// opened it.
     pub has_trip: u32,
     /// The calls by which it last opened: its window as of the call that opened it, or the probes that did.
     pub trip_calls: u32,
@@ -134,8 +131,19 @@ versioned!(
     tg_breaker_snapshot,
     first = 64,
     fields = [
-        state, calls, failed, slow, failure_rate, slow_call_rate, rejected, opened, retry_after_ns, has_trip,
-        trip_calls, trip_failed, trip_slow
+        state,
+        calls,
+        failed,
+        slow,
+        failure_rate,
+        slow_call_rate,
+        rejected,
+        opened,
+        retry_after_ns,
+        has_trip,
+        trip_calls,
+        trip_failed,
+        trip_slow
     ]
 );
 
