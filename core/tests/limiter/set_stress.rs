@@ -102,3 +102,47 @@ fn no_member_admits_more_than_alone() {
         assert_eq!(everyone.peek_at(5).remaining, 0);
     }
 }
+
+/// Two leaky buckets, of which the wider is the scarcer: calls that lose on it have booked the other, and take that back while
+/// others book behind it. No two that were admitted were told the same place.
+#[test]
+fn no_place_in_a_queue_is_told_twice() {
+    const CALLS_A_ROUND: u64 = 4;
+    let clock = ManualClock::new(0);
+    let leaky = |count: u64, queue: u64| {
+        let config = LimiterConfig {
+            max_keys: 1_000,
+            mode: Mode::Enforce,
+            ..LimiterConfig::new(Algorithm::LeakyBucket, quota(count, queue))
+        };
+        Arc::new(RateLimiter::with_config(config, Clock::from(&clock)).expect("a limiter"))
+    };
+    // A place a millisecond, 40 of them; and half a second, 8 of them.
+    let (near, far) = (leaky(2_000, 40), leaky(4, 8));
+    let set = LimitSet::new([("near", Member::Keyed(near)), ("far", Member::Keyed(far))]).expect("a set");
+    let nothing = set.peek_at(0, &[b"", b""], 0).expect("a key each").decision;
+    let start = std::sync::Barrier::new(THREADS as usize);
+    let told = on_all_threads(|_| {
+        let mut told = Vec::new();
+        for round in 0..CALLS / 40 {
+            let key = round.to_le_bytes();
+            start.wait();
+            for _ in 0..CALLS_A_ROUND {
+                let mut each = [nothing; 2];
+                let decided = set.check_each_at(round * 5 * S, &[b"near", &key], 1, &mut each).expect("a key each");
+                if decided.decision.allowed {
+                    told.push((round, each[0].delay_ns));
+                }
+            }
+        }
+        told
+    })
+    .concat();
+    let mut places = told.clone();
+    places.sort_unstable();
+    for pair in places.windows(2) {
+        let apart = pair[1].1.saturating_sub(pair[0].1);
+        assert!(pair[0].0 < pair[1].0 || apart + 1_000 >= MS, "{pair:?}");
+    }
+    assert!(told.len() as u64 > CALLS / 40 * 4, "{}", told.len());
+}

@@ -2,7 +2,7 @@
 
 use super::MAX_MEMBERS;
 use crate::limit::keyed::{self, KeyHash};
-use crate::limit::{Mode, RateLimiter, TokenBucket, bucket};
+use crate::limit::{Algorithm, Mode, RateLimiter, TokenBucket, bucket};
 use crate::{Clock, ConfigError, ConfigErrorKind, Decision};
 use std::sync::Arc;
 
@@ -35,11 +35,12 @@ impl Member {
         }
     }
 
-    /// Sorts narrow limits before wide ones: those for everybody last, else by how long they take to fill.
-    pub(super) fn width(&self) -> (bool, u64) {
+    /// Sorts narrow limits before wide ones: those for everybody last, else by how long they take to fill. Leaky buckets come
+    /// after all others: what they booked cannot be taken back once others have booked behind it.
+    pub(super) fn width(&self) -> (bool, bool, u64) {
         match self {
-            Self::Bucket(bucket) => (true, bucket.quota().fill_time().as_nanos() as u64),
-            Self::Keyed(limiter) => (false, limiter.capacity_ns()),
+            Self::Bucket(bucket) => (false, true, bucket.quota().fill_time().as_nanos() as u64),
+            Self::Keyed(limiter) => (limiter.algorithm() == Algorithm::LeakyBucket, false, limiter.capacity_ns()),
         }
     }
 }

@@ -15,10 +15,11 @@ const MAX_MEMBERS: usize = LimitSet::MAX_MEMBERS;
 /// Several limits over different keys (user, address, endpoint, everybody) decided all or nothing.
 ///
 /// A call looks at all limits first, without writing: most denials end there, and leave nothing. Then it charges the
-/// narrow limits before the wide ones. Where another call took the last tokens in between, what was charged is taken back,
+/// narrow limits before the wide ones, and leaky buckets last. Where another call took the last tokens in between, what was charged is taken back,
 /// at most what it still holds. So:
-/// - a denied call leaves nothing consumed (a key in the overflow sketch of a [`RateLimiter`](crate::RateLimiter) excepted:
-///   that charge stays until it expires);
+/// - a denied call leaves nothing consumed, but for two charges, which stay until they expire: of a key in the overflow sketch
+///   of a [`RateLimiter`](crate::RateLimiter), and of one of several leaky buckets when another call has booked behind it
+///   meanwhile (that one was told to wait until after it);
 /// - no member ever admits more than it would alone, whatever races;
 /// - while a call is in flight, what it has charged may make another call deny; a process killed inside leaves its charge
 ///   to expire.

@@ -103,7 +103,12 @@ proptest! {
     #[test]
     fn at_one_moment_everything_comes_back(
         kind in prop::sample::select(
-            [Kind::Bucket, Kind::Striped].into_iter().chain(Algorithm::ALL.map(Kind::Keyed)).collect::<Vec<_>>(),
+            // A leaky bucket gives back what was booked last only.
+            [Kind::Bucket, Kind::Striped]
+                .into_iter()
+                .chain(Algorithm::ALL.map(Kind::Keyed))
+                .filter(|kind| !matches!(kind, Kind::Keyed(Algorithm::LeakyBucket)))
+                .collect::<Vec<_>>(),
         ),
         before in 0..4_u32,
         steps in prop::collection::vec((any::<bool>(), 1..4_u32, any::<usize>()), 1..30),
@@ -121,5 +126,32 @@ proptest! {
         }
         out.into_iter().for_each(|receipt| entry.undo(3 * S, receipt));
         prop_assert_eq!(there(&entry), start);
+    }
+
+    /// Whatever is taken back in whatever order, and wherever the clock steps, no two of those who stay were told the same
+    /// place in a leaky bucket's queue.
+    #[test]
+    fn nobody_is_told_a_place_that_is_taken(
+        steps in prop::collection::vec((-20..30_i64, any::<bool>(), 1..4_u32, any::<usize>()), 1..60),
+    ) {
+        let entry = Kind::Keyed(Algorithm::LeakyBucket).entry();
+        let (mut now, mut told) = (3 * S, Vec::new());
+        for (tenths, take, n, which) in steps {
+            now = now.saturating_add_signed(tenths * (INTERVAL / 10) as i64);
+            if take {
+                if let Ok((decision, receipt)) = entry.charge(now, entry.hash(&[b"k"]), n) {
+                    told.push((now + decision.delay_ns, u64::from(n) * INTERVAL, receipt));
+                }
+            } else if !told.is_empty() {
+                let (.., receipt) = told.swap_remove(which % told.len());
+                receipt.into_iter().for_each(|receipt| entry.undo(now, receipt));
+            }
+            let mut places: Vec<_> = told.iter().map(|&(from, length, _)| (from, from + length)).collect();
+            places.sort_unstable();
+            for pair in places.windows(2) {
+                // A tick is far below a microsecond.
+                prop_assert!(pair[1].0 + 1_000 >= pair[0].1, "{pair:?}");
+            }
+        }
     }
 }

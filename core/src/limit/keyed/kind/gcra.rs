@@ -172,6 +172,11 @@ impl Kind for Gcra {
     }
 
     fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
+        // Who booked in a queue after this charge was told to wait behind it: only the last in it may step out, as in Go's
+        // x/time/rate. Else its place stays empty, or two would be told the same one.
+        if self.paced && state != charge.own {
+            return None;
+        }
         // Its own `tat - now` is too much where others were given something back since: their units lay before its own.
         // What has refilled since the charge is the most that it can have lost.
         let since = latest(now.tick, charge.at.tick).wrapping_sub(charge.at.tick);
