@@ -218,19 +218,119 @@ fn futures_wait_and_finish() {
 
 #[test]
 fn futures_in_a_named_scope_look_again_by_themselves() {
-    let [alone, shared] = limiters(config(1, 1));
+    let clock = ManualClock::new(0);
+    let arena = Arena::private("tests", 1 << 20, Clock::from(&clock)).unwrap();
+    let alone = ConcurrencyLimiter::with_config(config(1, 1), Clock::from(&clock)).unwrap();
+    let shared = ConcurrencyLimiter::in_arena(&arena, "places", config(1, 1), OnConflict::Error).unwrap();
     let mut context = Context::from_waker(Waker::noop());
-    for (limiter, expected) in [(alone, &[][..]), (shared, &[1, 2, 4, 8, 10, 10, 10])] {
+    for (limiter, expected) in [(alone, &[][..]), (shared, &[1, 2, 4, 6, 8, 10, 10])] {
         let _held = limiter.try_acquire().unwrap();
         let naps = std::cell::RefCell::new(Vec::new());
         // Timers that are over when they are asked for, except every seventh.
         let mut waits = pin!(limiter.acquire_async_with(|nap| {
             naps.borrow_mut().push(nap.as_millis());
+            clock.advance(Duration::from_millis(16));
             let over = naps.borrow().len() % 7 != 0;
             std::future::poll_fn(move |_| if over { Poll::Ready(()) } else { Poll::Pending })
         }));
         assert_eq!(waits.as_mut().poll(&mut context), Poll::Pending);
         assert_eq!(*naps.borrow(), expected);
+    }
+}
+
+/// Two handles of one name have lines of their own, as two processes have.
+fn two_lines(clock: &ManualClock, limit: u32) -> [ConcurrencyLimiter; 2] {
+    let arena = Arena::private("tests", 1 << 20, Clock::from(clock)).unwrap();
+    [(); 2].map(|()| ConcurrencyLimiter::in_arena(&arena, "places", config(limit, limit), OnConflict::Error).unwrap())
+}
+
+#[test]
+fn a_place_is_left_to_the_line_that_has_waited_longer() {
+    let clock = ManualClock::new(1_000_000_000);
+    let [here, there] = two_lines(&clock, 1);
+    let held = here.try_acquire().unwrap();
+    let mut theirs = there.listen(Waker::noop());
+    clock.advance(Duration::from_millis(20));
+    let mut ours = here.listen(Waker::noop());
+    assert!(here.release(held));
+    // Free, and for the other line; also for those who come now.
+    assert_eq!((here.in_use(), ours.take(), here.at_once()), (0, None, None));
+    let permit = theirs.take().expect("its turn");
+    // Nobody else waits there.
+    assert!(there.release(permit) && ours.take().is_some());
+}
+
+#[test]
+fn a_line_that_does_not_look_keeps_no_place() {
+    let clock = ManualClock::new(1_000_000_000);
+    let [here, there] = two_lines(&clock, 1);
+    let held = here.try_acquire().unwrap();
+    let _theirs = there.listen(Waker::noop());
+    clock.advance(Duration::from_millis(20));
+    let mut ours = here.listen(Waker::noop());
+    assert!(here.release(held));
+    assert!(ours.take().is_none());
+    clock.advance(Duration::from_millis(8));
+    assert!(ours.take().is_some());
+}
+
+#[test]
+fn each_line_ahead_is_left_one_place() {
+    let clock = ManualClock::new(1_000_000_000);
+    let [here, there] = two_lines(&clock, 3);
+    let held = exhaust(&here);
+    let mut theirs = [there.listen(Waker::noop()), there.listen(Waker::noop())];
+    clock.advance(Duration::from_millis(20));
+    let mut ours = [here.listen(Waker::noop()), here.listen(Waker::noop())];
+    assert!(held.into_iter().all(|permit| here.release(permit)));
+    assert_eq!(ours.iter_mut().filter_map(|listener| listener.take()).count(), 2);
+    assert_eq!(theirs.iter_mut().filter_map(|listener| listener.take()).count(), 1);
+}
+
+/// Who waits for its waker alone would sleep for ever if a release here left the place to another line.
+#[test]
+fn who_does_not_look_by_itself_gets_what_its_own_process_frees() {
+    let clock = ManualClock::new(1_000_000_000);
+    let [here, there] = two_lines(&clock, 1);
+    let held = here.try_acquire().unwrap();
+    let mut theirs = there.listen(Waker::noop());
+    clock.advance(Duration::from_millis(20));
+    let (bell, waker) = Bell::new();
+    let mut context = Context::from_waker(&waker);
+    let mut ours = pin!(here.acquire_async());
+    assert!(ours.as_mut().poll(&mut context).is_pending() && theirs.take().is_none());
+    assert!(here.release(held));
+    assert_eq!(bell.rung(), 1);
+    assert!(ours.poll(&mut context).is_ready());
+}
+
+#[test]
+fn waits_are_told_apart() {
+    let clock = ManualClock::new(1_000_000_000);
+    let arena = Arena::private("tests", 1 << 20, Clock::from(&clock)).unwrap();
+    let alone = ConcurrencyLimiter::with_config(config(1, 1), Clock::from(&clock)).unwrap();
+    let shared = ConcurrencyLimiter::in_arena(&arena, "places", config(1, 1), OnConflict::Error).unwrap();
+    for limiter in [alone, shared] {
+        let ms = Duration::from_millis;
+        let held = limiter.try_acquire().unwrap();
+        assert!(limiter.try_acquire().is_none());
+        let [cancelled, timed_out, mut granted] = [(); 3].map(|()| limiter.listen(Waker::noop()));
+        clock.advance(Duration::from_millis(30));
+        let seen = limiter.stats();
+        // In a seat of the arena times are kept in units of 16 microseconds.
+        assert!((29_900..=30_100).contains(&seen.longest_wait.as_micros()), "{seen:?}");
+        assert_eq!((seen.waiting, seen.refused, seen.timed_out, seen.cancelled, seen.denied), (3, 1, 0, 0, 1));
+        drop(cancelled);
+        clock.advance(Duration::from_millis(10));
+        timed_out.time_out();
+        limiter.release(held);
+        let permit = granted.take().expect("its turn");
+        clock.advance(Duration::from_millis(50));
+        limiter.release(permit);
+        let seen = limiter.stats();
+        assert_eq!((seen.waiting, seen.longest_wait), (0, ms(40)));
+        assert_eq!((seen.refused, seen.timed_out, seen.cancelled, seen.denied), (1, 1, 1, 3));
+        assert_eq!((seen.admitted, seen.in_use), (2, 0));
     }
 }
 
@@ -240,7 +340,8 @@ fn threads_wait_up_to_their_deadline() {
         let held = limiter.acquire(None).unwrap();
         assert_eq!(limiter.acquire(Some(Duration::ZERO)), None);
         assert_eq!(limiter.acquire(Some(Duration::from_millis(20))), None);
-        assert_eq!(limiter.stats().denied, 2);
+        let seen = limiter.stats();
+        assert_eq!((seen.denied, seen.refused, seen.timed_out, seen.cancelled), (2, 1, 1, 0));
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| limiter.acquire(Some(Duration::from_secs(60))));
             limiter.release(held);

@@ -6,7 +6,7 @@ mod children;
 #[allow(dead_code, reason = "shared with the arena's tests")]
 mod support;
 
-use children::{GENEROUS, child, kill, until, wait};
+use children::{GENEROUS, child, kill, send, until, wait};
 use std::time::Duration;
 use support::Place;
 use tidegate::OnConflict;
@@ -119,6 +119,31 @@ fn another_process_waits_and_is_let_in() {
     std::thread::sleep(Duration::from_millis(5));
     assert!(limiter.release(held));
     assert_eq!(wait(waiter), 0, "exit status of the child");
+}
+
+/// Whose turn it is may be killed or stopped: the place is kept for it no longer than a claim holds.
+#[test]
+fn a_dead_or_stopped_waiter_keeps_no_place() {
+    let place = Place::new();
+    let limiter = host(&place, 1);
+    for signal in [libc::SIGKILL, libc::SIGSTOP] {
+        let held = limiter.try_acquire().unwrap();
+        let first = child(|| limiter.acquire(None).is_some());
+        until("the child waits", || limiter.stats().waiting == 1);
+        send(first, signal);
+        std::thread::sleep(Duration::from_millis(12));
+        assert!(limiter.release(held));
+        let start = std::time::Instant::now();
+        let permit = limiter.acquire(Some(GENEROUS)).expect("a permit");
+        assert!(start.elapsed() < GENEROUS / 10, "{:?}", start.elapsed());
+        assert!(limiter.release(permit));
+        if signal == libc::SIGSTOP {
+            kill(first);
+        } else {
+            wait(first);
+        }
+        until("its seat is given up", || limiter.stats().waiting == 0);
+    }
 }
 
 /// Killed at whatever instruction: afterwards everything is to be had, and never more than the limit.

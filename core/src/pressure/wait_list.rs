@@ -47,6 +47,20 @@ impl WaitList {
         self.wakers.contains_key(&id)
     }
 
+    /// The longest waiting.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.wakers.first_key_value().map(|(&id, _)| id)
+    }
+
+    /// How many came before, at most `most`.
+    pub(super) fn position(&self, id: u64, most: usize) -> usize {
+        self.wakers.range(..id).take(most).count()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.wakers.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.wakers.is_empty()
     }

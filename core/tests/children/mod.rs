@@ -27,10 +27,16 @@ pub(crate) fn wait(pid: libc::pid_t) -> libc::c_int {
     status
 }
 
+/// A signal to a child that has not been waited for.
+#[allow(dead_code, reason = "not every test sends others than kill -9")]
+pub(crate) fn send(pid: libc::pid_t, signal: libc::c_int) {
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+}
+
 /// kill -9.
 pub(crate) fn kill(pid: libc::pid_t) {
-    // SAFETY: a child of this process that has not been waited for.
-    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    send(pid, libc::SIGKILL);
     wait(pid);
 }
 

@@ -3,29 +3,52 @@
 //! Whoever frees a place and finds somebody waiting takes it, or another, for the first in the line: the line's lock makes
 //! that the order of arrival. A waiter announces itself, then has the line served once; a release frees its place, then looks
 //! for the announcement. In the one order of both, one of them comes second and finds the other.
+//!
+//! In a named scope a line takes a place only when it is its turn, see `turns.rs`; a place that is left to others wakes nobody
+//! here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a line with such a one takes what it
+//! frees, as it would sleep for ever otherwise.
 
 use super::ConcurrencyPermit;
 use super::owners::Owners;
 use super::places::{Full, Places, owner_in};
+use super::turns::{self, Seat, Turns, Waiting};
+use crate::Clock;
 use crate::limit::Mode;
+use crate::memory::Cells;
 use crate::pressure::per_process::PerProcess;
 use crate::pressure::wait_list::WaitList;
 use crate::stats::Striped;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, in_order};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use std::task::Waker;
+use std::time::Duration;
 
 pub(super) const ADMITTED: usize = 0;
-pub(super) const DENIED: usize = 1;
+/// Calls that did not wait.
+pub(super) const REFUSED: usize = 1;
 pub(super) const WOULD_DENY: usize = 2;
+pub(super) const TIMED_OUT: usize = 3;
+pub(super) const CANCELLED: usize = 4;
+pub(super) const COUNTS: usize = 5;
+
+/// A line's word of its own among the notes; see [`Shared::notes`].
+pub(super) const NOTES: usize = 8;
+const LONGEST_WAIT: usize = 0;
+/// How often another's longer wait may upset the note of one's own.
+const PATIENCE: usize = 100;
 
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) places: Places,
     pub(super) owners: Owners,
     pub(super) mode: Mode,
-    pub(super) counts: Striped<3>,
+    pub(super) clock: Clock,
+    pub(super) counts: Striped<COUNTS>,
+    /// The longest wait that has ended, ns.
+    pub(super) notes: Cells<AtomicU64>,
+    /// In a named scope: the order among lines.
+    pub(super) turns: Option<Turns>,
     /// 1 while somebody waits.
     waiting: AtomicU64,
     line: PerProcess<Mutex<Line>>,
@@ -34,13 +57,52 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct Line {
     waiting: WaitList,
+    /// When those who wait came.
+    since: BTreeMap<u64, u64>,
+    /// Those who wait for their waker alone.
+    deaf: BTreeSet<u64>,
     /// Permits that waiters have been given and not fetched.
     grants: BTreeMap<u64, ConcurrencyPermit>,
+    /// When the first changed last.
+    moved: u64,
+    seat: Option<Seat>,
+}
+
+impl Line {
+    fn forget(&mut self, id: u64) {
+        self.since.remove(&id);
+        self.deaf.remove(&id);
+    }
+
+    /// When its first came.
+    fn first_since(&self) -> Option<u64> {
+        self.since.get(&self.waiting.first()?).copied()
+    }
+}
+
+/// A place in the line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    pub(super) id: u64,
+    since: u64,
+}
+
+/// The parts of a [`Shared`].
+pub(super) struct Parts {
+    pub(super) places: Places,
+    pub(super) owners: Owners,
+    pub(super) mode: Mode,
+    pub(super) clock: Clock,
+    pub(super) counts: Striped<COUNTS>,
+    pub(super) notes: Cells<AtomicU64>,
+    pub(super) turns: Option<Turns>,
 }
 
 impl Shared {
-    pub(super) fn new(places: Places, owners: Owners, mode: Mode, counts: Striped<3>) -> Self {
-        Self { places, owners, mode, counts, waiting: AtomicU64::new(0), line: PerProcess::new() }
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { places, owners, mode, clock, counts, notes, turns } = parts;
+        let (waiting, line) = (AtomicU64::new(0), PerProcess::new());
+        Self { places, owners, mode, clock, counts, notes, turns, waiting, line }
     }
 
     /// A permit that is to be had at once. Counts nothing.
@@ -86,6 +148,26 @@ impl Shared {
         in_order(&self.waiting) != 0
     }
 
+    /// Whether what is free is for lines of others, as far as somebody is concerned who comes now and has no line.
+    #[inline(always)]
+    pub(super) fn is_others_turn(&self) -> bool {
+        self.turns.as_ref().is_some_and(|turns| {
+            turns.are_any(|| self.clock.now()) && {
+                let now = self.clock.now();
+                !self.is_turn(turns, None, now, now)
+            }
+        })
+    }
+
+    /// Whether a place is free, beside one for each line that comes before.
+    #[inline(never)]
+    fn is_turn(&self, turns: &Turns, seat: Option<Seat>, since: u64, now: u64) -> bool {
+        match turns.ahead(seat, since, now) {
+            0 => true,
+            ahead => self.places.has_more_than(ahead),
+        }
+    }
+
     /// Frees the places of the dead, if it is time to look for them; whether there were any.
     #[cold]
     pub(super) fn reclaim(&self) -> bool {
@@ -101,32 +183,49 @@ impl Shared {
         }
     }
 
-    /// Gives one free place to the first in the line: whom to wake.
+    /// Gives one free place to the first in the line, if it is the line's turn: whom to wake.
     fn grant(&self) -> Option<Waker> {
         let mut line = self.lock();
-        if line.waiting.is_empty() {
-            // Only a fork's parent may have waited.
-            self.settle(&line);
+        let served = self.grant_in(&mut line);
+        self.settle(&mut line);
+        served
+    }
+
+    fn grant_in(&self, line: &mut Line) -> Option<Waker> {
+        // Only a fork's parent may have waited.
+        let since = line.first_since()?;
+        if let Some(turns) = self.turns.as_ref().filter(|_| line.deaf.is_empty())
+            && !self.is_turn(turns, line.seat, since, self.clock.now())
+        {
             return None;
         }
         let permit = self.places.take(self.owners.join()?).ok()?;
         let (id, waker) = line.waiting.next()?;
+        line.forget(id);
         line.grants.insert(id, permit);
-        self.settle(&line);
+        line.moved = self.clock.now();
         Some(waker)
     }
 
-    /// Joins the line.
-    pub(super) fn enqueue(&self, waker: Waker) -> u64 {
+    /// Joins the line. `deaf`: waits for its waker alone.
+    pub(super) fn enqueue(&self, waker: Waker, deaf: bool) -> Ticket {
+        let since = self.clock.now();
         let id = {
             let mut line = self.lock();
+            if line.waiting.is_empty() {
+                line.moved = since;
+            }
             let id = line.waiting.add(waker);
+            line.since.insert(id, since);
+            if deaf {
+                line.deaf.insert(id);
+            }
             // SeqCst: before the look for free places below; see the top.
             self.waiting.swap(1, Ordering::SeqCst);
             id
         };
         self.serve();
-        id
+        Ticket { id, since }
     }
 
     /// Waits on with another waker.
@@ -141,12 +240,19 @@ impl Shared {
         self.lock().grants.remove(&id)
     }
 
+    /// When this waiter is to look again.
+    pub(super) fn pause(&self, id: u64) -> Duration {
+        let line = self.lock();
+        turns::pause(line.waiting.position(id, 5), self.clock.now().saturating_sub(line.moved))
+    }
+
     /// Leaves the line; a permit that was given meanwhile goes to the next.
     pub(super) fn withdraw(&self, id: u64) {
         let (waker, grant) = {
             let mut line = self.lock();
             let left = (line.waiting.remove(id), line.grants.remove(&id));
-            self.settle(&line);
+            line.forget(id);
+            self.settle(&mut line);
             left
         };
         // Outside the lock: it may run foreign code.
@@ -156,11 +262,52 @@ impl Shared {
         }
     }
 
-    /// Takes the announcement back when nobody is left; under the lock, so that it never hides a waiter.
-    fn settle(&self, line: &Line) {
+    /// How many wait now, and the longest wait so far, of those that have ended and those that have not.
+    pub(super) fn waits(&self) -> (u64, Duration) {
+        // Relaxed: a statistic orders nothing.
+        let ended = self.notes.first().map_or(0, |longest| longest.load(Ordering::Relaxed));
+        let now = self.clock.now();
+        let line = self.lock();
+        let (mut count, mut longest) = self.turns.as_ref().map_or_else(Default::default, |turns| turns.waiting(now));
+        if line.seat.is_none() {
+            count += line.waiting.len() as u64;
+            let since = line.first_since().unwrap_or(now);
+            longest = longest.max(Duration::from_nanos(now.saturating_sub(since)));
+        }
+        (count, longest.max(Duration::from_nanos(ended)))
+    }
+
+    /// A wait has ended.
+    pub(super) fn note_wait(&self, ticket: Ticket) {
+        let waited = self.clock.now().saturating_sub(ticket.since);
+        let Some(longest) = self.notes.get(LONGEST_WAIT) else { return };
+        // Relaxed, all: a statistic orders nothing.
+        let mut known = longest.load(Ordering::Relaxed);
+        for _ in 0..PATIENCE {
+            if known >= waited {
+                return;
+            }
+            match longest.compare_exchange(known, waited, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => known = now,
+            }
+        }
+    }
+
+    /// Takes the announcement back when nobody is left, under the lock, so that it never hides a waiter; tells the other lines.
+    fn settle(&self, line: &mut Line) {
         if line.waiting.is_empty() {
             // Relaxed: it only says that the line is worth a look, and the line has its lock.
             self.waiting.store(0, Ordering::Relaxed);
+        }
+        let Some(turns) = &self.turns else { return };
+        // Who does not look must not keep others from a place.
+        match line.first_since().filter(|_| line.deaf.is_empty()) {
+            Some(since) => {
+                let waiting = Waiting { since, count: line.waiting.len() as u64 };
+                line.seat = turns.announce(line.seat, waiting, self.clock.now());
+            }
+            None => line.seat.take().into_iter().for_each(|seat| turns.vacate(seat)),
         }
     }
 

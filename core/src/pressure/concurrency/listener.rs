@@ -1,59 +1,78 @@
 //! One who waits.
 
 use super::ConcurrencyPermit;
-use super::line::{ADMITTED, DENIED, Shared};
+use super::line::{ADMITTED, CANCELLED, Shared, TIMED_OUT, Ticket};
 use crate::sync::Arc;
 use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
 
-/// The longest pause between two looks.
-const LONGEST_PAUSE_MS: u64 = 10;
-
 /// A place in the line for a permit: its waker is called once when the permit is there to be [taken](Self::take).
-/// Dropping it leaves the line and counts as denied, unless the permit was taken; a permit that was given meanwhile goes to the next, so
-/// none is lost. It owns what it needs of the limiter.
+/// Dropping it leaves the line and counts as cancelled, unless the permit was taken; a permit that was given meanwhile goes to the next, so
+/// none is lost. It owns what it needs of the limiter. In a named scope it [takes](Self::take) again after every
+/// [`retry_in`](Self::retry_in): others' releases wake nobody here, and a place may be left to others whose turn it is.
 ///
 /// Thread safety: may be sent to and used from any thread.
 #[must_use = "dropping a listener leaves the line"]
 pub struct ConcurrencyListener {
     shared: Arc<Shared>,
     stage: Stage,
-    /// Before the next look.
-    pause_ms: u64,
 }
 
 #[derive(Debug)]
 enum Stage {
     /// There was nothing to wait for.
     Granted(ConcurrencyPermit),
-    Waiting(u64),
+    Waiting(Ticket),
     /// The permit has been taken.
     Done,
 }
 
 impl ConcurrencyListener {
     pub(super) fn granted(shared: &Arc<Shared>, permit: ConcurrencyPermit) -> Self {
-        Self { shared: shared.clone(), stage: Stage::Granted(permit), pause_ms: 1 }
+        Self { shared: shared.clone(), stage: Stage::Granted(permit) }
     }
 
-    pub(super) fn waiting(shared: &Arc<Shared>, waker: &Waker) -> Self {
-        Self { shared: shared.clone(), stage: Stage::Waiting(shared.enqueue(waker.clone())), pause_ms: 1 }
+    pub(super) fn waiting(shared: &Arc<Shared>, waker: &Waker, deaf: bool) -> Self {
+        Self { shared: shared.clone(), stage: Stage::Waiting(shared.enqueue(waker.clone(), deaf)) }
     }
 
     /// The permit, if it is there; once. In a named scope this also looks for what other processes have given back or left behind.
     pub fn take(&mut self) -> Option<ConcurrencyPermit> {
-        let (permit, is_granted) = match self.stage {
-            Stage::Granted(permit) => (permit, true),
-            Stage::Waiting(id) => (self.look(id)?, false),
+        let (permit, ticket) = match self.stage {
+            Stage::Granted(permit) => (permit, None),
+            Stage::Waiting(ticket) => (self.look(ticket.id)?, Some(ticket)),
             Stage::Done => return None,
         };
         self.stage = Stage::Done;
         // One that was to be had at once has been counted.
-        if !is_granted {
-            self.shared.counts.add(ADMITTED, 1);
+        if let Some(ticket) = ticket {
+            self.end(ticket, ADMITTED);
         }
         Some(permit)
+    }
+
+    fn end(&self, ticket: Ticket, how: usize) {
+        self.shared.counts.add(how, 1);
+        self.shared.note_wait(ticket);
+    }
+
+    /// Gives up because the time for it is over: as dropping it, but counted as timed out.
+    pub fn time_out(mut self) {
+        self.leave(TIMED_OUT);
+    }
+
+    fn leave(&mut self, how: usize) {
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Granted(permit) => {
+                self.shared.give_back(permit);
+            }
+            Stage::Waiting(ticket) => {
+                self.end(ticket, how);
+                self.shared.withdraw(ticket.id);
+            }
+            Stage::Done => {}
+        }
     }
 
     fn look(&self, id: u64) -> Option<ConcurrencyPermit> {
@@ -68,37 +87,27 @@ impl ConcurrencyListener {
         self.shared.fetch(id)
     }
 
-    /// When to [`take`](Self::take) again if the waker has not been called by then: in a named scope 1, 2, 4, 8, then every 10 ms, because
-    /// another process's release wakes nobody here (each call gives the next). `None`: the waker is enough.
+    /// When to [`take`](Self::take) again if the waker has not been called by then: in a named scope every 1 to 10 ms for the first in
+    /// the line, the oftener the sooner the line moved last, and more seldom behind it, because another process's release wakes
+    /// nobody here. `None`: the waker is enough.
     pub fn retry_in(&mut self) -> Option<Duration> {
-        if !self.shared.owners.is_shared() {
-            return None;
+        match self.stage {
+            Stage::Waiting(ticket) if self.shared.owners.is_shared() => Some(self.shared.pause(ticket.id)),
+            _ => None,
         }
-        let pause = Duration::from_millis(self.pause_ms);
-        self.pause_ms = (2 * self.pause_ms).min(LONGEST_PAUSE_MS);
-        Some(pause)
     }
 
     /// Calls `waker` instead of the one before, which may have been called already: [`take`](Self::take) afterwards.
     pub fn rearm(&self, waker: &Waker) {
-        if let Stage::Waiting(id) = self.stage {
-            self.shared.rearm(id, waker);
+        if let Stage::Waiting(ticket) = self.stage {
+            self.shared.rearm(ticket.id, waker);
         }
     }
 }
 
 impl Drop for ConcurrencyListener {
     fn drop(&mut self) {
-        match self.stage {
-            Stage::Granted(permit) => {
-                self.shared.give_back(permit);
-            }
-            Stage::Waiting(id) => {
-                self.shared.counts.add(DENIED, 1);
-                self.shared.withdraw(id);
-            }
-            Stage::Done => {}
-        }
+        self.leave(CANCELLED);
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `hint.rs` | where a thread looks first |
 //! | `owners.rs` | whose permits are whose, and who is gone |
 //! | `line.rs` | who waits, and who is served |
+//! | `turns.rs` | whose turn it is among the lines of all processes |
 //! | `listener.rs`, `waiting.rs` | one who waits, and the forms that do |
 
 mod config;
@@ -18,6 +19,7 @@ mod owners;
 mod permit;
 mod places;
 mod report;
+mod turns;
 mod waiting;
 
 pub use config::ConcurrencyConfig;
@@ -30,9 +32,10 @@ use crate::memory::Room;
 use crate::stats::Striped;
 use crate::sync::Arc;
 use crate::{Clock, ConfigError};
-use line::{ADMITTED, DENIED, Shared, WOULD_DENY};
+use line::{ADMITTED, NOTES, Parts, REFUSED, Shared, WOULD_DENY};
 use owners::Owners;
 use places::Places;
+use turns::Turns;
 
 /// At most so many calls at once: each holds a permit while it runs.
 ///
@@ -72,7 +75,7 @@ impl ConcurrencyLimiter {
         Self::with_config(ConcurrencyConfig::new(limit), Clock::monotonic())
     }
 
-    /// As `config` says. `clock` is there for the sake of uniformity: in memory of its own a limiter reads none.
+    /// As `config` says. By `clock` it measures how long calls wait; who does not wait reads none.
     ///
     /// Errors: as [`new`](Self::new); `limit` above `max_limit`.
     pub fn with_config(config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
@@ -129,7 +132,12 @@ impl ConcurrencyLimiter {
     fn in_room(room: &mut Room, config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
         let places = Places::lay_out(room, config.limit, config.places())?;
         let counts = Striped::in_room(room)?;
-        let shared = Arc::new(Shared::new(places, Owners::of(room), config.mode, counts));
+        let notes = room.cells(NOTES)?;
+        let owners = Owners::of(room);
+        let turns = owners.is_shared().then(|| Turns::lay_out(room)).transpose()?;
+        let mode = config.mode;
+        let parts = Parts { places, owners, mode, clock: clock.clone(), counts, notes, turns };
+        let shared = Arc::new(Shared::new(parts));
         Ok(Self { shared, config, clock })
     }
 
@@ -156,7 +164,7 @@ impl ConcurrencyLimiter {
     #[inline(never)]
     fn denied(&self) -> Option<ConcurrencyPermit> {
         let dry_run = self.config.mode == Mode::DryRun;
-        self.shared.counts.add(if dry_run { WOULD_DENY } else { DENIED }, 1);
+        self.shared.counts.add(if dry_run { WOULD_DENY } else { REFUSED }, 1);
         dry_run.then(ConcurrencyPermit::default)
     }
 

@@ -10,10 +10,13 @@ use crate::arena::Arena;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-const SLOT: u32 = 48;
-const INCARNATION: u32 = 24;
+const SLOT: u32 = 56;
+const INCARNATION: u32 = 32;
 
-/// `slot:16 | incarnation:24 | 0:24`
+#[cfg(not(loom))]
+const _: () = assert!(crate::arena::layout::PROCESSES <= 1 << (64 - SLOT), "a slot's number fits");
+
+/// `slot:8 | incarnation:24 | 0:32`
 #[inline(always)]
 fn word(slot: u16, incarnation: u32) -> u64 {
     owner_in(u64::from(slot) << SLOT | u64::from(incarnation) << INCARNATION)

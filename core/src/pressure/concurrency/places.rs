@@ -1,7 +1,7 @@
-//! The places that permits stand in, one word each: `slot:16 | incarnation:24 | nonce:24`, high to low.
+//! The places that permits stand in, one word each: `slot:8 | incarnation:24 | nonce:32`, high to low.
 //!
 //! A word without an owner is free; its nonce stays and grows with every taking, so that a permit given back twice never
-//! frees another's. Owner and count are the same word: whatever instruction a process dies at, a place is either free or
+//! frees another's: only after 2^32 takings of one place by one process would its word come again. Owner and count are the same word: whatever instruction a process dies at, a place is either free or
 //! names who is to be asked for.
 //!
 //! Never more than the limit: as long as nobody stands above it, that is for want of places. A lowered limit is marked
@@ -14,7 +14,7 @@ use crate::ConfigError;
 use crate::memory::{Cells, One, Room};
 use crate::sync::{AtomicU64, Ordering, in_order};
 
-const NONCE: u64 = (1 << 24) - 1;
+const NONCE: u64 = (1 << 32) - 1;
 
 /// The part of a word that says whose it is.
 #[inline(always)]
@@ -138,6 +138,16 @@ impl Places {
         true
     }
 
+    /// Whether more than `count` places are free now.
+    pub(super) fn has_more_than(&self, count: usize) -> bool {
+        let rule = in_order(&self.head[RULE]);
+        let limit = self.limit_by(rule);
+        if rule & LOWERED != 0 {
+            return limit.saturating_sub(self.held()) as usize > count;
+        }
+        self.words.iter().take(limit as usize).filter(|word| owner_in(in_order(word)) == 0).nth(count).is_some()
+    }
+
     /// Places taken now.
     pub(super) fn held(&self) -> u32 {
         self.words.iter().filter(|word| owner_in(in_order(word)) != 0).count() as u32
@@ -212,4 +222,25 @@ fn claim(place: &AtomicU64, cell: u32, owner: u64) -> Option<ConcurrencyPermit> 
     // SeqCst: before the look at the rule that follows, and before any later count of the places. Relaxed: a lost race is no news.
     place.compare_exchange(word, mine, Ordering::SeqCst, Ordering::Relaxed).ok()?;
     Some(ConcurrencyPermit { word: mine, cell: u64::from(cell) })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A permit given back again, 2^24 and 2^32 - 1 takings later.
+    #[test]
+    fn an_old_permit_frees_nobodys_place() {
+        let places = Places::lay_out(&mut Room::of_process(false), 1, 1).unwrap();
+        let owner = 1 << 32;
+        let old = places.take(owner).unwrap();
+        assert!(places.give_back(old));
+        for takings in [1_u64, 1 << 24, NONCE] {
+            // Relaxed: one thread.
+            places.words[0].store((old.word & NONCE).wrapping_add(takings - 1) & NONCE, Ordering::Relaxed);
+            let new = places.take(owner).unwrap();
+            assert!(!places.give_back(old), "after {takings} takings");
+            assert!(places.give_back(new));
+        }
+    }
 }

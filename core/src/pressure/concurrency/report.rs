@@ -1,7 +1,8 @@
 //! What a limiter tells of itself.
 
 use super::ConcurrencyLimiter;
-use super::line::{ADMITTED, DENIED, WOULD_DENY};
+use super::line::{ADMITTED, CANCELLED, REFUSED, TIMED_OUT, WOULD_DENY};
+use std::time::Duration;
 
 /// Counts since the limiter was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,8 +14,18 @@ pub struct ConcurrencyStats {
     pub in_use: u32,
     /// Calls admitted.
     pub admitted: u64,
-    /// Calls denied; a call that waited in vain counts once.
+    /// Calls that got no permit: refused, timed out and cancelled together.
     pub denied: u64,
+    /// Calls refused without a wait.
+    pub refused: u64,
+    /// Waits that ended at their deadline.
+    pub timed_out: u64,
+    /// Waits that were given up before: a future or listener dropped, a task cancelled.
+    pub cancelled: u64,
+    /// Calls that wait now; in a named scope those of all processes, as each said when it last looked, in the last second.
+    pub waiting: u64,
+    /// The longest wait so far, of those that have ended and of those who wait now.
+    pub longest_wait: Duration,
     /// Calls admitted by a dry run that would have been denied.
     pub would_deny: u64,
     /// Permits taken back from processes that died (host scope).
@@ -42,11 +53,18 @@ impl ConcurrencyLimiter {
     /// Counts.
     pub fn stats(&self) -> ConcurrencyStats {
         let shared = &self.shared;
+        let [refused, timed_out, cancelled] = [REFUSED, TIMED_OUT, CANCELLED].map(|count| shared.counts.sum(count));
+        let (waiting, longest_wait) = shared.waits();
         ConcurrencyStats {
             limit: self.limit(),
             in_use: self.in_use(),
             admitted: shared.counts.sum(ADMITTED),
-            denied: shared.counts.sum(DENIED),
+            denied: refused + timed_out + cancelled,
+            refused,
+            timed_out,
+            cancelled,
+            waiting,
+            longest_wait,
             would_deny: shared.counts.sum(WOULD_DENY),
             reclaimed: shared.places.reclaimed(),
         }

@@ -4,16 +4,16 @@ use super::listener::ConcurrencyListener;
 use super::{ConcurrencyLimiter, ConcurrencyPermit};
 use crate::limit::Mode;
 use crate::pressure::blocking::block_with_pauses;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 impl ConcurrencyLimiter {
     /// Blocks this thread for a permit, first come first served among those of this process who wait on this object; `None` after `timeout`
-    /// (`None`: never gives up). A `try_acquire` may come in between. In a named scope, where another process's release wakes nobody
-    /// here, it also looks by itself after 1, 2, 4, 8, then every 10 ms; processes have no common line, and what
-    /// a process gives back mostly goes to its own waiters.
+    /// (`None`: never gives up). A `try_acquire` may come in between. In a named scope a place goes to the process whose first
+    /// has waited longest, up to 10 ms give or take; as nobody wakes another process, each looks by itself every 1 to 10 ms. A
+    /// process that was killed or stopped while it waited keeps one place free for 26 ms at most.
     pub fn acquire(&self, timeout: Option<Duration>) -> Option<ConcurrencyPermit> {
         if timeout == Some(Duration::ZERO) {
             return self.try_acquire();
@@ -26,6 +26,10 @@ impl ConcurrencyLimiter {
             let listener = listener.get_or_insert_with(|| self.listen(context.waker()));
             listener.take().ok_or_else(|| listener.retry_in())
         })
+        .or_else(|| {
+            listener.take().into_iter().for_each(ConcurrencyListener::time_out);
+            None
+        })
     }
 
     /// [`acquire`](Self::acquire) for any async runtime, without a deadline (put the runtime's own around it). In a named scope it is
@@ -33,20 +37,28 @@ impl ConcurrencyLimiter {
     ///
     /// Cancel safe: dropped before it is ready, it leaves the line, and a permit that was given to it goes to the next.
     pub async fn acquire_async(&self) -> ConcurrencyPermit {
-        self.acquire_async_with(|_| pending()).await
+        self.acquire_with(None::<fn(Duration) -> std::future::Pending<()>>).await
     }
 
     /// [`acquire_async`](Self::acquire_async) in any scope; `sleep` is the runtime's timer (`tokio::time::sleep`).
     pub async fn acquire_async_with<S: Future<Output = ()>>(
         &self,
-        mut sleep: impl FnMut(Duration) -> S,
+        sleep: impl FnMut(Duration) -> S,
+    ) -> ConcurrencyPermit {
+        self.acquire_with(Some(sleep)).await
+    }
+
+    async fn acquire_with<S: Future<Output = ()>>(
+        &self,
+        mut sleep: Option<impl FnMut(Duration) -> S>,
     ) -> ConcurrencyPermit {
         if let Some(permit) = self.at_once() {
             return permit;
         }
-        let mut listener = poll_fn(|context| Poll::Ready(self.listen(context.waker()))).await;
+        let deaf = sleep.is_none();
+        let mut listener = poll_fn(|context| Poll::Ready(self.join(context.waker(), deaf))).await;
         loop {
-            let mut nap = pin!(listener.retry_in().map(&mut sleep));
+            let mut nap = pin!(sleep.as_mut().and_then(|sleep| listener.retry_in().map(sleep)));
             let look = poll_fn(|context| {
                 listener.rearm(context.waker());
                 match (listener.take(), nap.as_mut().as_pin_mut()) {
@@ -63,18 +75,31 @@ impl ConcurrencyLimiter {
 
     /// Joins the line for a permit; `waker` is called once when it is there to be taken. The building block of waiting forms in other runtimes:
     /// listen, [`take`](ConcurrencyListener::take), and again when woken or after
-    /// [`retry_in`](ConcurrencyListener::retry_in); drop the listener to give up. Where there is nothing to wait for, the permit is
+    /// [`retry_in`](ConcurrencyListener::retry_in); drop the listener to give up, or let it [time out](ConcurrencyListener::time_out). Where there is nothing to wait for, the permit is
     /// there at once, and the waker is not called.
     pub fn listen(&self, waker: &Waker) -> ConcurrencyListener {
+        self.join(waker, false)
+    }
+
+    fn join(&self, waker: &Waker, deaf: bool) -> ConcurrencyListener {
         match self.at_once() {
             Some(permit) => ConcurrencyListener::granted(&self.shared, permit),
-            None => ConcurrencyListener::waiting(&self.shared, waker),
+            None => ConcurrencyListener::waiting(&self.shared, waker, deaf),
         }
     }
 
-    /// What a waiting form does first: a permit, unless the limit is reached or others wait. A denial is not counted: the
-    /// wait is, when it ends.
+    /// What a waiting form does first: a permit, unless the limit is reached or others wait, here or in another process. A denial is
+    /// not counted: the wait is, when it ends.
     pub fn at_once(&self) -> Option<ConcurrencyPermit> {
+        match self.shared.mode {
+            Mode::Enforce if self.shared.is_others_turn() => None,
+            _ => self.poll(),
+        }
+    }
+
+    /// A look by one who waits without a listener, and so in no line: a permit, unless the limit is reached or others wait in this
+    /// process. A denial is not counted.
+    pub fn poll(&self) -> Option<ConcurrencyPermit> {
         match self.shared.mode {
             Mode::Enforce if self.shared.is_waited_for() => None,
             Mode::Enforce => self.shared.attempt().inspect(|_| self.count_admitted()),
