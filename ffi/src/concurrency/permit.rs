@@ -56,7 +56,7 @@ pub extern "C" fn tg_concurrency_poll(
     guard_system(|| {
         let concurrency = &concurrency.get("concurrency")?.0;
         permit.require("permit")?;
-        Ok(granted(concurrency.at_once(), &permit))
+        Ok(granted(concurrency.poll(), &permit))
     })
 }
 

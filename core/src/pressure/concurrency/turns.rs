@@ -81,7 +81,9 @@ impl Turns {
         // Lost to another, or the first: one that nobody has.
         let number = number.or_else(|| {
             let is_free = |found: u64| found & 1 == 0 || !is_recent(found, now, ABANDONED);
-            self.claims().find(|&(number, found)| is_free(found) && self.exchange(number, found, claim)).map(|free| free.0)
+            self.claims()
+                .find(|&(number, found)| is_free(found) && self.exchange(number, found, claim))
+                .map(|free| free.0)
         })?;
         if let Some(count) = self.seats.get(number * WORDS + WAITING) {
             // Relaxed: see the top.
