@@ -14,6 +14,9 @@ pub enum ConfigErrorKind {
     Conflict,
     /// The memory that a size asks for cannot be had.
     NoMemory,
+    /// Nothing was wrong with the argument, but too many others changed the object at the same time: nothing was changed, try
+    /// again.
+    Busy,
 }
 
 /// A wrong argument: which one, what was wrong, what is allowed, and how to mend it.

@@ -55,8 +55,11 @@ enum Tick {
     /// Whole intervals, and a nanosecond less, none or one more.
     Edge(u64, i64),
     Back(u64),
-    /// Seconds: beyond 60 s a bucket may take its word for the reading of a broken clock.
+    /// Seconds: beyond 60 s a word may be a bad reading, and heals when the clock has gone on for 60 s from there.
     FarBack(u64),
+    FarForward(u64),
+    /// To the latest reading there was: what late threads did must have minted nothing there.
+    Latest,
 }
 
 fn tick() -> impl Strategy<Value = Tick> {
@@ -66,10 +69,12 @@ fn tick() -> impl Strategy<Value = Tick> {
         6 => (0..6_u64, -1..=1_i64).prop_map(|(whole, off)| Tick::Edge(whole, off)),
         3 => (0..4_000_u64).prop_map(Tick::Back),
         1 => (0..200_u64).prop_map(Tick::FarBack),
+        1 => (0..70_u64).prop_map(Tick::FarForward),
+        1 => Just(Tick::Latest),
     ]
 }
 
-fn moved(now: u64, interval: u64, tick: Tick) -> u64 {
+fn moved(now: u64, latest: u64, interval: u64, tick: Tick) -> u64 {
     let part = |thousandths: u64| (u128::from(interval) * u128::from(thousandths) / 1_000) as u64;
     let next = match tick {
         Tick::Stay => now,
@@ -77,6 +82,8 @@ fn moved(now: u64, interval: u64, tick: Tick) -> u64 {
         Tick::Edge(whole, off) => (now + whole * interval).saturating_add_signed(off),
         Tick::Back(thousandths) => now.saturating_sub(part(thousandths)),
         Tick::FarBack(seconds) => now.saturating_sub(seconds * S),
+        Tick::FarForward(seconds) => now + seconds * S,
+        Tick::Latest => now.max(latest),
     };
     next.max(START)
 }
@@ -118,10 +125,11 @@ proptest! {
     #[test]
     fn answers_as_the_model(config in exact_quota(), steps in prop::collection::vec((tick(), plan()), 1..120)) {
         let mut pair = Pair::<ModelBucket, CoreBucket>::new(&config, START);
-        let (mut now, mut interval) = (START, (config.period_ns.0 / config.count).max(1));
+        let (mut now, mut latest, mut interval) = (START, START, (config.period_ns.0 / config.count).max(1));
         let mut tickets: Vec<String> = Vec::new();
         for (number, (tick, plan)) in steps.into_iter().enumerate() {
-            now = moved(now, interval, tick);
+            now = moved(now, latest, interval, tick);
+            latest = latest.max(now);
             // The far end of time is not what this is about: decades of the slowest rates are left out.
             if now > 5 * YEAR {
                 break;
@@ -189,8 +197,8 @@ proptest! {
         let mut slow = Bucket::new(count * 9_999, period * 10_000, burst, START);
         let (mut now, mut latest) = (START, START);
         for (tick, n) in steps {
-            // Further back it may take its word for a bad reading and forget it on purpose: the other test's part.
-            now = moved(now, (period / count).max(1), tick).max(latest.saturating_sub(50 * S));
+            // Further back it may take its word for a bad reading and forget it on purpose, in the end: the other test's part.
+            now = moved(now, latest, (period / count).max(1), tick).max(latest.saturating_sub(50 * S));
             latest = latest.max(now);
             if core.try_acquire_at(now, n) {
                 prop_assert!(exact.try_acquire(now, n), "{n} at {now} is more than burst + rate x time");

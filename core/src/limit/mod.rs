@@ -8,6 +8,7 @@ mod mode;
 mod scale;
 mod set;
 mod warm_up;
+mod watch;
 
 pub use algorithm::Algorithm;
 pub use bucket::{BucketOptions, BucketStats, Reservation, Ticket, TokenBucket};

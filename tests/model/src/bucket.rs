@@ -3,8 +3,10 @@
 /// Nanoseconds that mean "never".
 pub const NEVER: u64 = u64::MAX;
 
-/// Slack beyond burst and the longest wait before a word counts as the reading of a broken clock: one minute.
+/// Slack beyond burst and the longest wait before a word may be the reading of a broken clock: one minute.
 const SLACK_NS: i128 = 60_000_000_000;
+/// How long readings must go on behind such a word before it is one.
+const HEAL_AFTER_NS: u64 = 60_000_000_000;
 
 /// A rate in lowest terms: `tokens` every `period_ns`, at most `burst` at once.
 ///
@@ -58,6 +60,8 @@ pub struct Ticket {
     cost_units: i128,
     tat: i128,
     era: u64,
+    /// Among the bookings that had to wait; what needed no wait is due at once and gives nothing back.
+    number: Option<u64>,
 }
 
 /// The answer of [`Bucket::reserve`]: the wait and a ticket, or the wait that would have been needed.
@@ -76,13 +80,29 @@ pub struct Bucket {
     longest_ns: u64,
     /// Tickets of an earlier era are void.
     era: u64,
+    /// Bookings that had to wait.
+    booked: u64,
+    /// Tickets with these numbers are void: from the first to the last that was cancelled in this era.
+    void: Option<(u64, u64)>,
+    /// The earliest reading since which each has found the word impossibly far ahead.
+    behind: Option<u64>,
 }
 
 impl Bucket {
     /// A full bucket of `count` tokens every `period_ns`, made at `now`.
     pub fn new(count: u64, period_ns: u64, burst: u32, now: u64) -> Self {
         let rate = Rate::new(count, period_ns, burst);
-        Self { rate, tat: rate.units(now), penalty: false, furthest: 0, longest_ns: 0, era: 0 }
+        Self {
+            rate,
+            tat: rate.units(now),
+            penalty: false,
+            furthest: 0,
+            longest_ns: 0,
+            era: 0,
+            booked: 0,
+            void: None,
+            behind: None,
+        }
     }
 
     /// Takes `n` tokens or nothing.
@@ -109,7 +129,10 @@ impl Bucket {
     /// What `check(n)` would answer, but for what is left; takes nothing and changes nothing.
     pub fn look(&self, now: u64, n: u32) -> Decision {
         let mut seen = self.clone();
-        seen.heal(now);
+        // A look is no evidence: it does not begin to wait for others.
+        if seen.behind.is_some() {
+            seen.heal(now);
+        }
         let retry_after_ns = seen.wait(now, n);
         seen.decision(now, retry_after_ns == 0, retry_after_ns)
     }
@@ -130,25 +153,30 @@ impl Bucket {
             self.store(now, self.base(now) + self.cost(n));
         }
         self.longest_ns = self.longest_ns.max(wait);
+        let mut number = None;
         if wait > 0 && n > 0 {
             self.furthest = self.furthest.max(self.tat);
+            self.booked += 1;
+            number = Some(self.booked);
         }
-        Ok((wait, Ticket { cost_units: self.cost(n), tat: self.tat, era: self.era }))
+        Ok((wait, Ticket { cost_units: self.cost(n), tat: self.tat, era: self.era, number }))
     }
 
     /// Gives a booking back, less what was booked after it (the rule of Go's x/time/rate).
     pub fn cancel(&mut self, now: u64, ticket: Ticket) -> bool {
         self.heal(now);
-        // Its time has come when what it booked is covered; what needed no wait was covered at once, and stays so when the
-        // clock steps back.
+        // Its time has come when what it booked is covered.
         let due = ticket.tat - self.rate.burst_units() <= self.rate.units(now);
-        // A level better than the booking left it was given back before: by a refund, or by this very ticket.
-        let void = due || ticket.era != self.era || self.tat < ticket.tat;
+        let Some(number) = ticket.number else { return false };
+        let cancelled = self.void.is_some_and(|(first, last)| (first..=last).contains(&number));
+        // A level better than the booking left it was given back before: by a refund, or by another ticket.
+        let void = due || cancelled || ticket.era != self.era || self.tat < ticket.tat;
         // An earlier cancel may have moved the level back before bookings that are still out: they count as booked after.
         let restore = ticket.cost_units - (self.tat.max(self.furthest) - ticket.tat);
         if void || self.penalty_in_force(now) || restore <= 0 {
             return false;
         }
+        self.void = Some(self.void.map_or((number, number), |(first, last)| (first.min(number), last.max(number))));
         self.store(now, self.tat - restore);
         true
     }
@@ -164,19 +192,19 @@ impl Bucket {
 
     /// Nothing before `now + wait_ns`, then refill from empty.
     pub fn penalize(&mut self, now: u64, wait_ns: u64) {
+        // From here on nothing that such a wait could have put is impossible.
+        self.longest_ns = self.longest_ns.max(wait_ns);
         self.heal(now);
         let end = self.rate.units(now) + self.rate.units(wait_ns);
         self.tat = self.tat.max(end + self.rate.burst_units());
         self.penalty = true;
-        self.longest_ns = self.longest_ns.max(wait_ns);
     }
 
     /// Full, no penalty, all tickets void.
     pub fn reset(&mut self, now: u64) {
         self.tat = self.rate.units(now);
         self.penalty = false;
-        self.furthest = 0;
-        self.era += 1;
+        self.void_tickets();
     }
 
     /// Another rate; the level in tokens stays, rounded towards fewer and clipped to the new burst. A penalty keeps its end.
@@ -202,8 +230,13 @@ impl Bucket {
         };
         self.rate = new;
         self.penalty = in_force;
+        self.void_tickets();
+    }
+
+    fn void_tickets(&mut self) {
         self.furthest = 0;
         self.era += 1;
+        self.void = None;
     }
 
     fn cost(&self, n: u32) -> i128 {
@@ -244,12 +277,23 @@ impl Bucket {
         self.tat = tat;
     }
 
-    /// A word that no burst, wait or penalty can have put where it is reads as an empty bucket.
+    /// A word that no burst, wait or penalty can have put where it is reads as an empty bucket (under a penalty of the longest
+    /// wait, if it was one) once readings have gone on for so long and none of them found it plausible: until then a late thread
+    /// may have the old reading, and the word be right.
     fn heal(&mut self, now: u64) {
         let horizon = (i128::from(self.longest_ns) + SLACK_NS) * self.rate.tokens;
-        if self.tat - self.rate.units(now) > self.rate.burst_units() + horizon {
-            self.tat = self.rate.units(now) + self.rate.burst_units();
-            self.penalty = false;
+        if self.tat - self.rate.units(now) <= self.rate.burst_units() + horizon {
+            self.behind = None;
+            return;
+        }
+        match self.behind {
+            Some(first) if now >= first + HEAL_AFTER_NS => {
+                let penalty = if self.penalty { self.rate.units(self.longest_ns) } else { 0 };
+                self.tat = self.rate.units(now) + self.rate.burst_units() + penalty;
+                self.behind = None;
+            }
+            Some(first) if now >= first => {}
+            _ => self.behind = Some(now),
         }
     }
 }

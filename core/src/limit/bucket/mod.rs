@@ -3,6 +3,7 @@
 #[cfg(not(loom))]
 mod arena;
 mod booking;
+mod bookings;
 mod receipt;
 mod slot;
 mod state;
@@ -18,8 +19,8 @@ pub use types::{BucketOptions, BucketStats, Reservation, Ticket};
 use crate::limit::{Mode, WarmUp};
 use crate::memory::{Changes, Latest, One, Room};
 use crate::stats::Striped;
-use crate::{Clock, ConfigError, Decision, Quota};
-use state::{BucketState, Setting};
+use crate::{Clock, ConfigError, ConfigErrorKind, Decision, Quota};
+use state::{BucketState, GaveUp, Setting};
 use std::time::Duration;
 
 /// A token bucket: starts full, refills at the quota's rate, holds at most the burst.
@@ -95,7 +96,7 @@ impl TokenBucket {
         clock: Clock,
     ) -> Result<Self, ConfigError> {
         let BucketOptions { mode, warm_up, .. } = options;
-        let setting = Setting { epoch_ns, tsc: clock.tsc(), warm_up, enforced: mode == Mode::Enforce };
+        let setting = Setting { epoch_ns, clock: &clock, warm_up, enforced: mode == Mode::Enforce };
         let mut stripe = |share: &Quota| BucketState::in_room(room, share, &setting);
         let state = stripe(&shares[0])?;
         let others = shares[1..].iter().map(stripe).collect::<Result<_, _>>()?;
@@ -204,7 +205,9 @@ impl TokenBucket {
 
     /// Gives a booking back: nothing once its time has come, else its cost minus what was booked after it (the rule of
     /// Go's x/time/rate; a full refund would let burst + rate be exceeded). Nothing during a penalty, and nothing after
-    /// `reset` or `set_quota`, which void tickets. Returns whether anything came back.
+    /// `reset` or `set_quota`, which void tickets. A ticket counts once, and a cancel voids the tickets between its own and those
+    /// cancelled before; tell tickets apart by 2^26 bookings that had to wait, and do not keep one for longer. Returns whether
+    /// anything came back.
     pub fn cancel(&self, ticket: Ticket) -> bool {
         self.cancel_at(self.clock.now(), ticket)
     }
@@ -249,7 +252,10 @@ impl TokenBucket {
     pub fn reset_at(&self, now: u64) {
         // Without the lock (only an arena's can be refused) nothing is changed.
         if let Ok(_held) = self.changes.lock() {
-            self.stripes().for_each(|stripe| stripe.reset(now, self.clock.tsc()));
+            for stripe in self.stripes() {
+                // Nothing to tell: whoever keeps all these exchanges from winning admits nothing by them.
+                let _ = stripe.reset(now);
+            }
         }
     }
 
@@ -258,7 +264,8 @@ impl TokenBucket {
     /// its end.
     ///
     /// Errors: for a striped bucket, when the new burst is too small for the number of stripes; in an arena, `arena` when the
-    /// system refuses its lock.
+    /// system refuses its lock; kind [`Busy`](crate::ConfigErrorKind::Busy) when too many others change the bucket at the same
+    /// time, and the old quota is in force (of a striped bucket in some stripes): try again.
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
         self.set_quota_at(self.clock.now(), quota)
     }
@@ -272,7 +279,7 @@ impl TokenBucket {
     /// [`set_quota_at`](Self::set_quota_at) under the lock.
     fn change_quota(&self, now: u64, quota: &Quota) -> Result<(), ConfigError> {
         if self.others.is_empty() {
-            self.state.set_quota(now, quota, self.clock.tsc());
+            self.state.set_quota(now, quota).map_err(busy)?;
         } else {
             self.set_quota_striped(now, quota)?;
         }
@@ -293,6 +300,11 @@ impl TokenBucket {
 /// A quota as it is kept.
 fn words(quota: &Quota) -> [u64; 3] {
     [quota.count(), quota.period().as_nanos() as u64, quota.burst().into()]
+}
+
+fn busy(_: GaveUp) -> ConfigError {
+    let message = "was not changed: too many others change the bucket at the same time; try again";
+    ConfigError::new(ConfigErrorKind::Busy, "rate", message)
 }
 
 fn saturating_ns(time: Duration) -> u64 {

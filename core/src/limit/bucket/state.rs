@@ -3,39 +3,41 @@
 
 use super::super::gcra::{self, Moment};
 use super::super::scale::{MAX_UNITS, Scale};
+use super::super::watch::Watch;
+use super::bookings::Bookings;
 use super::slot::Slot;
 use super::view::{Charge, View};
 use super::word::Word;
-use crate::clock::Tsc;
 use crate::limit::WarmUp;
 use crate::memory::{Blank, One, PATIENCE, Room};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
 use crate::{Clock, ConfigError, Decision, Quota};
 
-/// How much further ahead of now than any burst, wait or penalty a word must be before it is taken for a bad clock
-/// reading. Until then a reader with an old clock reading just denies.
+/// How much further ahead of now than any burst, wait or penalty a word must be before it can be a bad clock reading. Until
+/// then a reader with an old clock reading just denies.
 const BAD_READING_NS: u64 = 60_000_000_000;
-
-/// The bits of the generation that a ticket holds; the others are for the number of its stripe.
-const GENERATION: u32 = (1 << 26) - 1;
 
 /// What changes, on the heap or in an arena: atomics only.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(super) struct Shared {
     word: AtomicU64,
+    /// In the word's line, where a decision has it at hand. Written by readings that find the word impossibly far ahead, once
+    /// for a step of the clock, and by the next that does not.
+    watch: Watch,
     // The word's line is written by every admission; what follows is only read by most.
-    _line: [AtomicU64; 7],
+    _line: [AtomicU64; 6],
     /// The longest wait or penalty ever put on this bucket, in nanoseconds.
     longest_wait_ns: AtomicU64,
     /// The furthest `tat` that any booking has put: a cancel lowers the word below bookings made after its own, and
     /// the next cancel must see them.
     furthest: AtomicU64,
-    /// Counts changes of the quota and resets; tickets of an earlier one are void.
+    /// Counts changes of the quota and resets; receipts of an earlier one are void.
     generation: AtomicU32,
     /// Counts what has given tokens back (and, where exchanges failed, a little more).
     given_back: AtomicU32,
-    _reserved: [AtomicU64; 5],
+    bookings: Bookings,
+    _reserved: [AtomicU64; 2],
     slots: [Slot; 4],
 }
 
@@ -46,11 +48,13 @@ unsafe impl Blank for Shared {
         let zero = || AtomicU64::new(0);
         Self {
             word: zero(),
+            watch: Blank::blank(),
             _line: std::array::from_fn(|_| zero()),
             longest_wait_ns: zero(),
             furthest: zero(),
             generation: AtomicU32::new(0),
             given_back: AtomicU32::new(0),
+            bookings: Bookings::blank(),
             _reserved: std::array::from_fn(|_| zero()),
             slots: std::array::from_fn(|_| Slot::blank()),
         }
@@ -61,6 +65,8 @@ unsafe impl Blank for Shared {
 #[derive(Debug)]
 pub(super) struct BucketState {
     shared: One<Shared>,
+    /// For a reading that is no older than a word which was read before it.
+    clock: Clock,
     /// Clock time at unit 0, and the counter's reading then.
     epoch_ns: u64,
     epoch_ticks: u64,
@@ -75,11 +81,16 @@ pub(super) struct BucketState {
 pub(super) struct Setting<'a> {
     /// Clock time at which the bucket was made.
     pub(super) epoch_ns: u64,
-    pub(super) tsc: Option<&'a Tsc>,
+    pub(super) clock: &'a Clock,
     pub(super) warm_up: Option<WarmUp>,
     /// Whether this process's decisions are.
     pub(super) enforced: bool,
 }
+
+/// Too many lost races: nothing was changed.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct GaveUp;
 
 /// The wait that is told after too many lost races.
 pub(super) const GAVE_UP_NS: u64 = 1_000_000;
@@ -90,7 +101,8 @@ const WARM_MARGIN_NS: u64 = 1_000;
 impl BucketState {
     /// The next part of `room`: full with `quota` if it is new, else as it stands.
     pub(super) fn in_room(room: &mut Room, quota: &Quota, setting: &Setting<'_>) -> Result<Self, ConfigError> {
-        let &Setting { epoch_ns, tsc, warm_up, enforced } = setting;
+        let &Setting { epoch_ns, clock, warm_up, enforced } = setting;
+        let tsc = clock.tsc();
         let ticks_at = |ns| tsc.map_or(0, |tsc| tsc.ticks_at(ns));
         let epoch_ticks = ticks_at(epoch_ns);
         let not_by_ticks = match warm_up {
@@ -106,7 +118,8 @@ impl BucketState {
         if room.is_fresh() {
             shared.slots[0].write(quota, tsc);
         }
-        Ok(Self { shared, epoch_ns, epoch_ticks, not_by_ticks, warm_up: warm_up.unwrap_or(WarmUp::NONE) })
+        let warm_up = warm_up.unwrap_or(WarmUp::NONE);
+        Ok(Self { shared, clock: clock.clone(), epoch_ns, epoch_ticks, not_by_ticks, warm_up })
     }
 
     /// Takes `n` tokens at the counter's time. `None`: this needs a closer look by [`acquire`](Self::acquire).
@@ -115,7 +128,7 @@ impl BucketState {
         let mut raw = self.load();
         // The clock is read after the word, so `now` is at least as new as what it is compared with.
         let since = clock.ticks()?.saturating_sub(self.epoch_ticks);
-        if since < self.not_by_ticks {
+        if since < self.not_by_ticks || self.shared.watch.is_set() {
             return None;
         }
         for _ in 0..PATIENCE {
@@ -214,16 +227,16 @@ impl BucketState {
     }
 
     /// Full again. Only under the quota lock.
-    pub(super) fn reset(&self, now_ns: u64, tsc: Option<&Tsc>) {
+    pub(super) fn reset(&self, now_ns: u64) -> Result<(), GaveUp> {
         let slot = Word::unpack(self.load()).slot;
-        if let Some(quota) = self.shared.slots[slot].quota() {
-            self.change(now_ns, &quota, tsc, |_, new| (new.now.units, false));
-        }
+        // Foreign bytes in an arena are no quota, and have no level to reset.
+        let Some(quota) = self.shared.slots[slot].quota() else { return Ok(()) };
+        self.change(now_ns, &quota, |_, new| (new.now.units, false))
     }
 
     /// Another quota, the same level. Only under the quota lock.
-    pub(super) fn set_quota(&self, now_ns: u64, quota: &Quota, tsc: Option<&Tsc>) {
-        self.change(now_ns, quota, tsc, |view, next| {
+    pub(super) fn set_quota(&self, now_ns: u64, quota: &Quota) -> Result<(), GaveUp> {
+        self.change(now_ns, quota, |view, next| {
             let (scale, now) = (&next.scale, next.now);
             if view.in_penalty() {
                 let left = view.scale.ns((view.word.tat - view.whole).saturating_sub(view.now.units));
@@ -245,7 +258,7 @@ impl BucketState {
             self.note_wait(scale.ns(deficit.saturating_sub(scale.capacity)));
             let tat = now.units.saturating_add(scale.units(view.scale.ns(skew))).saturating_add(deficit);
             (tat.min(MAX_UNITS), false)
-        });
+        })
     }
 
     /// Puts any bytes into the word, as a hostile process could.
@@ -257,21 +270,26 @@ impl BucketState {
 
     /// Writes the next slot, then moves the word there: whoever decided by the old slot loses its exchange, and a
     /// setter that dies before the exchange has published nothing.
-    fn change(&self, now_ns: u64, quota: &Quota, tsc: Option<&Tsc>, level: impl Fn(&View, &View) -> (u64, bool)) {
+    ///
+    /// Errors: the word is as it was (tickets and receipts are void all the same).
+    fn change(&self, now_ns: u64, quota: &Quota, level: impl Fn(&View, &View) -> (u64, bool)) -> Result<(), GaveUp> {
         let next = (Word::unpack(self.load()).slot + 1) % self.shared.slots.len();
-        self.shared.slots[next].write(quota, tsc);
-        // Release: before the word, see `cancel`.
+        self.shared.slots[next].write(quota, self.clock.tsc());
+        // Release: before the word, see `generation`.
         self.shared.generation.fetch_add(1, Ordering::Release);
+        self.shared.bookings.void_all();
         // Release: after the generation, see `cancel`. No ticket of before is valid, and those of after raise it again.
         self.shared.furthest.store(0, Ordering::Release);
         let new = self.view(Word { tat: 0, penalty: false, slot: next }.pack(), now_ns);
         self.update(now_ns, |view| {
             let (tat, penalty) = level(view, &new);
             Ok((Word { tat, penalty, slot: next }, ()))
-        });
+        })
+        .ok_or(GaveUp)
     }
 
-    /// Applies `step` until its exchange wins; `None`: it lost too many in a row. `step` answers `Ok` to store a word, `Err` to leave all as it is.
+    /// Applies `step` until its exchange wins; `None`: it lost too many in a row. `step` answers `Ok` to store
+    /// a word, `Err` to leave all as it is.
     #[inline]
     pub(super) fn update<T>(&self, now_ns: u64, step: impl Fn(&View) -> Result<(Word, T), T>) -> Option<T> {
         self.update_by(|| now_ns, step)
@@ -289,6 +307,7 @@ impl BucketState {
             let view = self.view(raw, now_ns());
             // A bad reading is stored as the empty bucket that it reads as, so that it can refill from here.
             let healed = view.word.pack() != raw;
+            self.watch(&view, healed);
             let (word, answer) = match step(&view) {
                 Ok((word, answer)) => (word, answer),
                 Err(answer) if healed => (view.word, answer),
@@ -296,6 +315,10 @@ impl BucketState {
             };
             // AcqRel: releases what this operation did to whoever reads the word next. Acquire on failure: as `load`.
             match self.shared.word.compare_exchange_weak(view.raw, word.pack(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) if healed => {
+                    self.shared.watch.clear();
+                    return Some(answer);
+                }
                 Ok(_) => return Some(answer),
                 Err(current) => raw = current,
             }
@@ -308,7 +331,21 @@ impl BucketState {
     #[inline]
     pub(super) fn generation(&self) -> u32 {
         // Acquire: what is read after it is no older; pairs with the release in `change`.
-        self.shared.generation.load(Ordering::Acquire) & GENERATION
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn bookings(&self) -> &Bookings {
+        &self.shared.bookings
+    }
+
+    /// Notes that the word lies impossibly far ahead, or that it does not.
+    #[inline]
+    fn watch(&self, view: &View, healed: bool) {
+        if let Some(ns) = view.behind {
+            self.shared.watch.note(ns);
+        } else if self.shared.watch.is_set() && !healed {
+            self.shared.watch.clear();
+        }
     }
 
     /// To be read before a charge, and again before it is taken back.
@@ -352,7 +389,7 @@ impl BucketState {
 
     #[inline]
     pub(super) fn view(&self, raw: u64, now_ns: u64) -> View {
-        let mut word = Word::unpack(raw);
+        let (mut word, mut behind) = (Word::unpack(raw), None);
         let slot = &self.shared.slots[word.slot];
         let (mut scale, mut burst) = (slot.scale(), slot.burst());
         let (now, whole) = (self.moment(&scale, now_ns), scale.capacity);
@@ -365,19 +402,31 @@ impl BucketState {
             scale.capacity = scale.token.saturating_mul(u64::from(burst));
         }
         if word.tat > now.units.saturating_add(scale.capacity) {
-            word = self.heal(word, &scale, now);
+            (word, behind) = self.heal(word, &scale, now_ns);
         }
-        View { raw, word, scale, burst, whole, now }
+        View { raw, word, scale, burst, whole, now, behind }
     }
 
-    /// A word further ahead than anything could have put it reads as an empty bucket at `now`.
+    /// A word further ahead than anything could have put it is taken for a bad reading, but not by this reading alone, which may
+    /// be a late thread's: see [`Watch`]. Until then it stands, and the reading is answered, to be noted. A word that heals reads
+    /// as an empty bucket; one that a penalty was put on keeps the longest there has been.
+    ///
+    /// The clock is read again, after the word: a late thread of this clock finds the word plausible then, however late it is.
     #[cold]
-    fn heal(&self, word: Word, scale: &Scale, now: Moment) -> Word {
+    fn heal(&self, word: Word, scale: &Scale, now_ns: u64) -> (Word, Option<u64>) {
         // Relaxed: raised before the word that needs it was published (release), and that word was acquired.
-        let wait = self.shared.longest_wait_ns.load(Ordering::Relaxed).saturating_add(BAD_READING_NS);
-        let empty = now.units.saturating_add(scale.capacity);
-        let ahead = empty.saturating_add(scale.units(wait));
-        if word.tat <= ahead { word } else { Word { tat: empty.min(MAX_UNITS), penalty: false, ..word } }
+        let longest = self.shared.longest_wait_ns.load(Ordering::Relaxed);
+        let ns = self.clock.now().max(now_ns);
+        let empty = self.moment(scale, ns).units.saturating_add(scale.capacity);
+        let ahead = empty.saturating_add(scale.units(longest.saturating_add(BAD_READING_NS)));
+        if word.tat <= ahead {
+            return (word, None);
+        }
+        if !self.shared.watch.has_lasted(ns) {
+            return (word, Some(ns));
+        }
+        let tat = if word.penalty { empty.saturating_add(scale.units(longest)) } else { empty };
+        (Word { tat: tat.min(MAX_UNITS), ..word }, None)
     }
 
     #[inline]

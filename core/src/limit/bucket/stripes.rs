@@ -2,13 +2,13 @@
 //! admit more than one word would; a thread tries its own stripe first and the others before it is denied.
 
 use super::state::BucketState;
-use super::{BucketOptions, Receipt, Ticket, TokenBucket};
+use super::{BucketOptions, Receipt, Ticket, TokenBucket, busy};
 use crate::decision::{Decision, NEVER};
 use crate::limit::WarmUp;
 use crate::stats::thread_hint;
 use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
 
-/// More would leave too few bits of a ticket for the generation.
+/// More would leave too few bits of a ticket for the number of its booking.
 const MAX_STRIPES: u32 = 64;
 
 impl TokenBucket {
@@ -113,7 +113,7 @@ impl TokenBucket {
     pub(super) fn set_quota_striped(&self, now: u64, quota: &Quota) -> Result<(), ConfigError> {
         let shares = shares(quota, self.others.len() as u32 + 1, self.warm_up)?;
         for (index, share) in shares.iter().enumerate() {
-            self.stripe(index).set_quota(now, share, self.clock.tsc());
+            self.stripe(index).set_quota(now, share).map_err(busy)?;
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ fn bad_stripes(stripes: u32) -> ConfigError {
     )
 }
 
-/// A booking is `stripe:6 | generation:26 | n:32`: generations wrap at 26 bits, see [`BucketState::reserve`].
+/// A booking is `stripe:6 | number:26 | n:32`, see [`Bookings`](super::bookings::Bookings).
 fn with_stripe(booking: u64, stripe: usize) -> u64 {
     booking | (stripe as u64) << 58
 }

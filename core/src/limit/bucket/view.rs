@@ -14,6 +14,8 @@ pub(super) struct View {
     /// What a full bucket holds; while it warms up, `scale` rounds it up to whole tokens.
     pub(super) whole: u64,
     pub(super) now: Moment,
+    /// The reading that the word lies impossibly far ahead of, if it does.
+    pub(super) behind: Option<u64>,
 }
 
 /// What a charge did: the word it left, the units it took and when.

@@ -31,16 +31,25 @@ pub(super) fn state(cell: u64) -> u64 {
     cell & STATE
 }
 
-/// Penalties end on multiples of 2^shift nanoseconds (about a millisecond, or a tick where that is longer), which reach
-/// further than an algorithm's own ticks.
+/// Penalties end on multiples of 2^shift nanoseconds: about a millisecond, or longer where ends lie further away.
+///
+/// An end that can be put must be read as that end. What is put reaches at most `longest` ahead, and twice that as of a reading
+/// that is as much too old; an end further ahead is one of long ago, whose bits have come round. So the bits must tell apart
+/// sixteen times `longest`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Penalty {
     shift: u32,
+    /// The longest that is ever put, in units of 2^shift.
+    longest: u64,
 }
 
 impl Penalty {
-    pub(super) fn new(tick_shift: i32) -> Self {
-        Self { shift: u32::try_from(tick_shift).unwrap_or(0).max(20) }
+    /// `counted_ns`: the longest that anything counts, to whose end penalties are lengthened; at least a tick is told apart.
+    pub(super) fn new(tick_shift: i32, counted_ns: u64) -> Self {
+        let longest = counted_ns.max(LONGEST_PENALTY_NS);
+        let least = u32::try_from(tick_shift).unwrap_or(0).max(20);
+        let shift = (least..63).find(|&shift| longest >> shift < 1 << (OWN_BITS - 4)).unwrap_or(63);
+        Self { shift, longest: (longest >> shift) + 1 }
     }
 
     /// The state of a key that is penalised until `end_ns`, rounded up.
@@ -67,7 +76,7 @@ impl Penalty {
         let end = unwrap(state & OWN, OWN_BITS, now);
         // Before the epoch, or further ahead than a penalty and a clock that stepped back can have put it: read so long after
         // that its bits have come round.
-        if end >> 63 == 1 || end.saturating_sub(now) > (2 * LONGEST_PENALTY_NS) >> self.shift {
+        if end >> 63 == 1 || end.saturating_sub(now) > 2 * self.longest {
             return 0;
         }
         end.saturating_mul(1 << self.shift)

@@ -134,3 +134,33 @@ fn a_short_block_is_no_pardon() {
         assert!(in_an_hour <= 20, "{algorithm}: {in_an_hour} in an hour");
     }
 }
+
+#[test]
+fn a_sliding_window_judges_an_older_reading_by_its_own_window() {
+    let (s, limiter) = (1_000 * MS, limiter(Algorithm::SlidingWindow, "100/s"));
+    assert_eq!(admitted(&limiter, 2 * s - 1, 90), 90);
+    assert_eq!(admitted(&limiter, 2 * s, 100), 10);
+    // The window before may have been full: what an older reading would see of it is lost.
+    assert_eq!(admitted(&limiter, 2 * s - 1, 100), 0);
+}
+
+#[test]
+fn a_penalty_that_lasts_until_years_of_counts_are_over_is_none_less() {
+    let year = 365 * 86_400 * 1_000 * MS;
+    for (algorithm, count, years) in [
+        (Algorithm::LeakyBucket, 3, 1),
+        (Algorithm::FixedWindow, 3, 3),
+        (Algorithm::SlidingWindow, 3, 3),
+        (Algorithm::SlidingLog, 3, 3),
+    ] {
+        let count_of_period = if algorithm == Algorithm::LeakyBucket { 1 } else { count };
+        let quota = Quota::new(count_of_period, Duration::from_nanos(years * year)).unwrap().with_burst(count).unwrap();
+        let config = LimiterConfig { max_keys: 100, ..LimiterConfig::new(algorithm, quota) };
+        let limiter = RateLimiter::with_config(config, ManualClock::new(0).into()).unwrap();
+        assert!((0..3).all(|_| limiter.check_at(7, b"key", 1).allowed), "{algorithm}");
+        assert!(limiter.penalize_at(7, b"key", Duration::from_secs(60)));
+        for at in [7, 61_000 * MS, year, 2 * year] {
+            assert!(!limiter.check_at(at, b"key", 1).allowed, "{algorithm} at {at}");
+        }
+    }
+}

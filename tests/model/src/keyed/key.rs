@@ -55,7 +55,7 @@ impl Key {
     pub(super) fn counted_for(&self, now: u64, limit: &Limit) -> u64 {
         match (self.penalty_end, self.algorithm) {
             (Some(_), _) | (_, Algorithm::TokenBucket) => 0,
-            _ => self.level.reset_after(now, limit),
+            _ => self.level.counted_for(now, limit),
         }
     }
 

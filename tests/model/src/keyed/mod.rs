@@ -68,6 +68,10 @@ trait Level: std::fmt::Debug + Send {
     fn charge(&mut self, now: u64, n: u32, limit: &Limit);
     fn remaining(&self, now: u64, limit: &Limit) -> u32;
     fn reset_after(&self, now: u64, limit: &Limit) -> u64;
+    /// Nanoseconds from `now` until nothing is counted.
+    fn counted_for(&self, now: u64, limit: &Limit) -> u64 {
+        self.reset_after(now, limit)
+    }
     /// Whether anything came back.
     fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool;
     /// Drops what another quota leaves no place for.

@@ -67,6 +67,11 @@ impl Level for SlidingWindow {
         }
     }
 
+    fn counted_for(&self, now: u64, limit: &Limit) -> u64 {
+        // `reset_after` is told as of the start of the latest window.
+        self.reset_after(now, limit) + (self.number * limit.period_ns).saturating_sub(now)
+    }
+
     fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool {
         *self = self.at(now, limit).0;
         let back = n.min(self.current);

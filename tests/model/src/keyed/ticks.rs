@@ -1,6 +1,6 @@
 //! The unit of time of a limiter: 2^s nanoseconds, chosen from the quotas that it is made with.
 
-use super::{Algorithm, Quota, Settings, WarmUp};
+use super::{Algorithm, Quota, Settings, WarmUp, YEAR_NS};
 
 /// A token takes at least 2^14 ticks, so that rounding one up makes a rate slower by less than 0.01 %.
 const TOKEN_BITS: i32 = 14;
@@ -87,13 +87,17 @@ impl Ticks {
         u64::try_from(-shifted(-tick, self.s)).unwrap_or(u64::MAX)
     }
 
-    /// When a penalty from `now` ends: a whole number of about milliseconds.
+    /// When a penalty from `now` ends: a whole number of about milliseconds, or of more where what is counted lasts longer than
+    /// a year.
     pub(super) fn penalty_end(&self, now: u64, wait_ns: u64) -> u64 {
-        let unit = match self.algorithm {
-            Algorithm::TokenBucket | Algorithm::LeakyBucket => 1_u64 << self.s.max(20),
-            _ => 1 << 20,
+        let (least, counted) = match self.algorithm {
+            Algorithm::TokenBucket | Algorithm::LeakyBucket => (self.s.max(20), shifted(1 << FILL_BITS, self.s)),
+            Algorithm::SlidingWindow => (20, i128::from(self.period_ns) * 2),
+            _ => (20, self.period_ns.into()),
         };
-        (now + wait_ns).next_multiple_of(unit)
+        let longest = counted.max(YEAR_NS.into());
+        let bits = (least..63).find(|bits| longest >> bits < 1 << 35).expect("penalties of centuries");
+        (now + wait_ns).next_multiple_of(1 << bits)
     }
 
     pub(super) fn limit(&self, quota: &Quota, warm_up: Option<WarmUp>, now: u64) -> Limit {

@@ -29,7 +29,7 @@ impl Fixed {
         let shift = (0..63).find(|&shift| u128::from(period_ns) <= 1 << (room + shift)).unwrap_or(63);
         let ticks = Ticks::new(shift as i32);
         let window = ticks.count(period_ns.into(), 1);
-        Self { ticks, penalty: Penalty::new(0), count_bits, grain: (window / 16).max(1).ilog2() }
+        Self { ticks, penalty: Penalty::new(0, period_ns), count_bits, grain: (window / 16).max(1).ilog2() }
     }
 
     pub(crate) fn ticks(&self) -> Ticks {

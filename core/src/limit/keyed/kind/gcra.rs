@@ -22,7 +22,7 @@ pub(crate) struct Gcra {
     penalty: Penalty,
     grain: u32,
     bad_reading: u64,
-    /// The longest that any quota of this table takes to fill.
+    /// The longest that any quota of this table takes to fill, in whatever part of its warm-up.
     longest: One<AtomicU64>,
     paced: bool,
 }
@@ -32,7 +32,7 @@ impl Gcra {
     pub(crate) fn in_room(room: &mut Room, ticks: Ticks, fastest_token: u64, paced: bool) -> Result<Self, ConfigError> {
         Ok(Self {
             ticks,
-            penalty: Penalty::new(ticks.shift()),
+            penalty: Penalty::new(ticks.shift(), ticks.ns(1 << MAX_CAPACITY_BITS)),
             // A quarter of a token: a key waits that much longer for its cell to be reused.
             grain: fastest_token.max(4).ilog2() - 2,
             bad_reading: ticks.count(BAD_READING_NS.into(), 1),
@@ -47,9 +47,11 @@ impl Gcra {
 
     /// To be told of every quota before it is used.
     pub(crate) fn admit(&self, units: &Units) {
+        // A token is rounded up while the quota warms up, so that a burst may take a tick more for each of its tokens.
+        let most = units.capacity.saturating_add(units.burst.into());
         // Relaxed, both: it only decides how long a penalised cell is kept, and was raised before any state that needs it.
-        if self.longest.load(Ordering::Relaxed) < units.capacity {
-            self.longest.fetch_max(units.capacity, Ordering::Relaxed);
+        if self.longest.load(Ordering::Relaxed) < most {
+            self.longest.fetch_max(most, Ordering::Relaxed);
         }
     }
 

@@ -39,7 +39,7 @@ impl Log {
         Ok(Self {
             period: period_ns.max(1),
             ticks: Ticks::new(shift as i32),
-            penalty: Penalty::new(0),
+            penalty: Penalty::new(0, period_ns),
             stamps,
             limit: limit as usize,
         })

@@ -24,7 +24,11 @@ struct Counts {
 impl Sliding {
     /// For counts of up to `limit` (at most 2^18 - 1) in windows of `period_ns`.
     pub(crate) fn new(limit: u32, period_ns: u64) -> Self {
-        Self { period: period_ns.max(1), penalty: Penalty::new(0), count_bits: limit.max(1).ilog2() + 1 }
+        Self {
+            period: period_ns.max(1),
+            penalty: Penalty::new(0, period_ns.saturating_mul(2)),
+            count_bits: limit.max(1).ilog2() + 1,
+        }
     }
 
     /// The largest count.
@@ -36,19 +40,28 @@ impl Sliding {
         self.period
     }
 
-    /// The counts of the window of `now` and the one before it, as an older or newer state leaves them.
+    /// The moment as of which a state is judged: never before its own window. What an older reading would see of an earlier
+    /// window is lost (that window may have been full), so it is told the start of the state's own, where all that is counted
+    /// still counts: it may deny early, and its charge goes to the window that it was judged by.
+    fn as_of(&self, state: u64, now: Now) -> Now {
+        let window = self.window(state, now);
+        if state & PENALTY == 0 && later(window, now.tick) {
+            Now { ns: window.wrapping_mul(self.period), tick: window, ..now }
+        } else {
+            now
+        }
+    }
+
+    /// The counts of the window of `now` and the one before it, as an older state leaves them. `now`: [`as_of`](Self::as_of).
     fn counts(&self, state: u64, now: Now) -> Counts {
         if state & PENALTY != 0 {
             return Counts { prev: 0, cur: 0 };
         }
         let (prev, cur) = (state >> self.count_bits & self.most(), state & self.most());
-        match now.tick.wrapping_sub(self.window(state, now)) as i64 {
+        match now.tick.wrapping_sub(self.window(state, now)) {
             0 => Counts { prev, cur },
             1 => Counts { prev: cur, cur: 0 },
-            age if age > 1 => Counts { prev: 0, cur: 0 },
-            // An old clock reading sees the present counts as its own: it may deny early.
-            -1 => Counts { prev, cur: prev.max(cur) },
-            _ => Counts { prev: cur, cur },
+            _ => Counts { prev: 0, cur: 0 },
         }
     }
 
@@ -63,20 +76,9 @@ impl Sliding {
         (window & ((1 << self.time_bits()) - 1)) << (2 * self.count_bits) | prev << self.count_bits | cur
     }
 
-    /// The state's own window where it is ahead of `now`, so that an old reading never turns it back.
-    fn newest(&self, state: u64, now: Now) -> (u64, Counts) {
-        let window = self.window(state, now);
-        if state & PENALTY == 0 && later(window, now.tick) {
-            let (prev, cur) = (state >> self.count_bits & self.most(), state & self.most());
-            (window, Counts { prev, cur })
-        } else {
-            (now.tick, self.counts(state, now))
-        }
-    }
-
     /// Nanoseconds into the window.
     fn elapsed(&self, now: Now) -> u64 {
-        now.ns - now.tick * self.period
+        now.ns.wrapping_sub(now.tick.wrapping_mul(self.period)).min(self.period)
     }
 
     /// Used, in counts times nanoseconds.
@@ -87,6 +89,7 @@ impl Sliding {
 
     /// Both counts as they stand at `now`, and what is left of the present window; a penalty reads as none.
     pub(crate) fn windows(&self, state: u64, now: Now) -> Windows {
+        let now = self.as_of(state, now);
         let Counts { prev, cur } = self.counts(state, now);
         Windows { previous: prev as u32, current: cur as u32, left_ns: self.period - self.elapsed(now) }
     }
@@ -148,7 +151,7 @@ impl Layout for Sliding {
         }
         let (wa, wb) = (self.window(a, now), self.window(b, now));
         let window = if later(wa, wb) { wa } else { wb };
-        let at = Now { tick: window, ns: window.wrapping_mul(self.period) };
+        let at = Now { tick: window, ns: window.wrapping_mul(self.period), ..now };
         let (ca, cb) = (self.counts(a, at), self.counts(b, at));
         self.pack(window, Counts { prev: ca.prev.max(cb.prev), cur: ca.cur.max(cb.cur) })
     }
@@ -162,17 +165,17 @@ impl Kind for Sliding {
         if let Some(left) = self.penalty.left(state, now.ns) {
             return Verdict::Deny { retry_after_ns: left, heal: None };
         }
+        let now = self.as_of(state, now);
         let counts = self.counts(state, now);
         let taken = Counts { cur: counts.cur + u64::from(n), ..counts };
         if self.used(taken, now) <= u128::from(units.burst) * u128::from(self.period) {
-            let (window, newest) = self.newest(state, now);
-            let state = self.pack(window, Counts { cur: newest.cur + u64::from(n), ..newest });
-            return Verdict::Admit { state, delay_ns: 0 };
+            return Verdict::Admit { state: self.pack(now.tick, taken), delay_ns: 0 };
         }
         Verdict::Deny { retry_after_ns: self.retry(counts, units.burst.into(), n.into(), now), heal: None }
     }
 
     fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
+        let now = self.as_of(state, now);
         let counts = self.counts(state, now);
         let whole = u128::from(units.burst) * u128::from(self.period);
         let remaining = whole.saturating_sub(self.used(counts, now)) / u128::from(self.period);
@@ -180,25 +183,29 @@ impl Kind for Sliding {
     }
 
     fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
-        let (window, counts) = self.newest(state, now);
+        let now = self.as_of(state, now);
+        let counts = self.counts(state, now);
         let cur = counts.cur.saturating_sub(n.into());
-        (cur < counts.cur).then(|| self.pack(window, Counts { cur, ..counts }))
+        (cur < counts.cur).then(|| self.pack(now.tick, Counts { cur, ..counts }))
     }
 
     fn undo(&self, _units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
         let charged = self.window(charge.own, now);
-        let (window, Counts { prev, cur }) = self.newest(state, now);
+        let now = self.as_of(state, now);
+        let Counts { prev, cur } = self.counts(state, now);
         let less = |count: u64| count.saturating_sub(charge.n.into());
-        let back = match window.wrapping_sub(charged) {
+        let back = match now.tick.wrapping_sub(charged) {
             0 => Counts { prev, cur: less(cur) },
             1 => Counts { prev: less(prev), cur },
             _ => return None,
         };
-        Some(self.pack(window, back))
+        Some(self.pack(now.tick, back))
     }
 
     fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
-        self.over_in(self.counts(state, now), now)
+        // From the reading on: what a penalty is put by, see `Penalize`.
+        let then = self.as_of(state, now);
+        self.over_in(self.counts(state, then), then).saturating_add(then.ns.saturating_sub(now.ns))
     }
 
     #[inline]

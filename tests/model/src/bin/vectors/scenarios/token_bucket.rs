@@ -616,8 +616,8 @@ fn bad_clocks() -> Cases {
             .then(check(5))
             .end(),
         bucket(
-            "far_ahead_heals",
-            "a word that only a broken clock can have written reads as empty, and refills",
+            "far_ahead_heals_after_a_minute",
+            "a word that only a broken clock can have written reads as empty once readings have gone on for a minute, and refills",
             10,
             S,
             5,
@@ -626,26 +626,57 @@ fn bad_clocks() -> Cases {
         .then(check(5))
         .at(10 * S)
         .then(check(1))
-        .at(10 * S + 100 * MS)
+        .at(70 * S - 1)
         .then(check(1))
-        .at(11 * S + 100 * MS)
+        .at(70 * S)
+        .then(check(1))
+        .at(70 * S + 100 * MS)
+        .then(check(1))
+        .at(71 * S + 100 * MS)
         .then(peek())
         .end(),
         bucket(
-            "a_minute_ahead_does_not_heal",
-            "a step of burst + 60 s is still believed, one nanosecond more is not",
+            "late_callers_mint_nothing",
+            "a reading of long ago proves nothing: the bucket that was drained since stays drained",
             10,
             S,
             5,
         )
-        .at(100 * S)
+        .at(1_000 * S)
         .then(check(5))
-        .at(40 * S)
+        .at(938 * S)
         .then(check(1))
-        .at(40 * S - 1)
+        .at(1_000 * S)
         .then(check(1))
-        .at(40 * S - 1 + 100 * MS)
+        .at(700 * S)
         .then(check(1))
+        .at(1_000 * S)
+        .then(check(1))
+        .at(800 * S)
+        .then(check(1))
+        .at(1_000 * S)
+        .then(check(1))
+        .end(),
+        bucket(
+            "a_ticket_counts_once",
+            "cancelled again it gives nothing back, whatever was booked in between",
+            10,
+            S,
+            5,
+        )
+        .then(take(5))
+        .then(reserve("first", 2, None))
+        .then(cancel("first"))
+        .then(reserve("second", 2, None))
+        .then(cancel("first"))
+        .then(peek())
+        .then(cancel("second"))
+        .then(reserve("third", 2, None))
+        .then(cancel("first"))
+        .then(cancel("second"))
+        .then(cancel("third"))
+        .then(cancel("third"))
+        .then(peek())
         .end(),
         bucket(
             "quota_changed_while_the_clock_is_behind",
