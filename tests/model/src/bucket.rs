@@ -202,6 +202,8 @@ impl Bucket {
 
     /// Full, no penalty, all tickets void.
     pub fn reset(&mut self, now: u64) {
+        // The reading counts like any other, for what was found before it.
+        self.heal(now);
         self.tat = self.rate.units(now);
         self.penalty = false;
         self.void_tickets();
