@@ -460,7 +460,8 @@ export class ConcurrencyLimiter {
   /** A permit, or null when the limit is reached. */
   tryAcquire(): ConcurrencyPermit | null;
   /**
-   * Waits for a permit, first come first served among those who wait on this object; threads and processes have no common line.
+   * Waits for a permit, first come first served among those who wait on this object; among threads and processes a place goes to
+   * the object whose first has waited longest, 10 ms give or take.
    * Rejects with ConcurrencyLimitError after `timeoutMs` (default: `maxWaitMs`), and with the signal's reason when it aborts. Who
    * leaves takes no permit along. In a named scope it looks every 1 to 10 ms for what others have given back.
    */

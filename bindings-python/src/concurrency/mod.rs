@@ -42,8 +42,8 @@ static DECORATE: Function = Function::new("tidegate._decorate", "decorate_limite
 ///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
 ///     dry_run: count (`stats().would_deny`) and refuse nothing.
 ///
-/// Who waits is served in the order of arrival within the process. In a scope that processes share, one that waits also looks
-/// again every 1 to 10 ms, for the others' releases cannot wake it; there is no order among processes. Permits of a process that
+/// Who waits is served in the order of arrival within the process. In a scope that processes share, a place goes to the process
+/// whose first has waited longest, 10 ms give or take; each looks every 1 to 10 ms, for others' releases cannot wake it. Permits of a process that
 /// dies come back at the first denial 10 ms later.
 ///
 /// Raises:

@@ -114,6 +114,11 @@ fn face(face: &Face, picture: &Picture) -> Value {
                 "would_deny": stats.would_deny,
                 "denial_rate": pace::denial_rate(face),
                 "reclaimed": stats.reclaimed,
+                "refused": stats.refused,
+                "timed_out": stats.timed_out,
+                "cancelled": stats.cancelled,
+                "waiting": stats.waiting,
+                "longest_wait_s": stats.longest_wait.as_secs_f64(),
                 "holders": holders.iter().map(holder).collect::<Vec<_>>(),
             })
         }

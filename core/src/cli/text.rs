@@ -193,8 +193,19 @@ impl Writer<'_> {
                     notes.push(format!("last {}", self.events(events)));
                 }
             }
-            Face::Concurrency { holders, .. } if holders.is_empty() => {}
-            Face::Concurrency { holders, .. } => notes.push(format!("held by {}", self.holders(holders))),
+            Face::Concurrency { stats, holders } => {
+                if stats.waiting > 0 || stats.timed_out > 0 || stats.cancelled > 0 {
+                    let [waiting, refused, timed_out, cancelled] =
+                        [stats.waiting, stats.refused, stats.timed_out, stats.cancelled].map(units::count);
+                    let longest = units::span(u64::try_from(stats.longest_wait.as_nanos()).unwrap_or(u64::MAX));
+                    notes.push(format!(
+                        "{waiting} waiting, longest wait {longest}; {refused} refused, {timed_out} timed out, {cancelled} cancelled"
+                    ));
+                }
+                if !holders.is_empty() {
+                    notes.push(format!("held by {}", self.holders(holders)));
+                }
+            }
         }
         notes
     }

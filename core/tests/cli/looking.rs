@@ -86,6 +86,8 @@ fn show_tells_what_is_in_an_arena() {
     assert_eq!(json!([database["in_use"], database["limit"], database["admitted"]]), json!([2, 4, 2]));
     let held = json!({ "slot": 0, "incarnation": 1, "pid": worker.pid(), "alive": true, "permits": 2 });
     assert_eq!(database["holders"], json!([held]));
+    let waits = ["refused", "timed_out", "cancelled", "waiting", "longest_wait_s"].map(|name| database[name].clone());
+    assert_eq!(json!(waits), json!([0, 0, 0, 0, 0.0]));
     assert_eq!(json!([picture["processes"][0]["pid"], picture["processes"][0]["alive"]]), json!([worker.pid(), true]));
 
     let text = told(&place, &["show", "orders"]);
