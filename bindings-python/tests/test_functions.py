@@ -1,0 +1,331 @@
+"""The user's own functions: key, cost, skip, when, limit, refund_on, on_refused, sync and async, in the middleware and in routes. Each may
+raise, give rubbish or never return: one error to the framework's handler, and no charge left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import run
+from fastapi import Depends, FastAPI
+from fastapi.responses import JSONResponse
+from served import ask, served, statuses
+from starlette.applications import Starlette
+from starlette.routing import Route
+from tidegate import ConfigError, LimitSet, RateLimiter, Tier, TokenBucket, starlette
+from tidegate.asgi import Refusal, Rule, TidegateMiddleware
+from tidegate.fastapi import Charge, RateLimit, install_exception_handlers, limit
+from tidegate.keys import header
+
+Function = Callable[..., Any]
+
+
+class Ours(Exception):
+    """What the user's function raises."""
+
+
+def broken(*_: Any) -> Any:
+    raise Ours
+
+
+async def broken_later(*_: Any) -> Any:
+    await asyncio.sleep(0)
+    raise Ours
+
+
+def later(function: Function) -> Function:
+    async def asynchronous(*arguments: Any) -> Any:
+        await asyncio.sleep(0)
+        return function(*arguments)
+
+    return asynchronous
+
+
+def in_middleware(limiter: Any, handled: list[Any], **options: Any) -> Any:
+    app = FastAPI()
+    app.get("/")(lambda: "ok")
+    app.add_exception_handler(Exception, handler(handled))
+    when = options.pop("when", None)
+    if when is None:
+        app.add_middleware(TidegateMiddleware, limit=limiter, **options)
+    else:
+        app.add_middleware(TidegateMiddleware, rules=[Rule("GET", "/", limit=limiter, when=when, **options)])
+    return app
+
+
+def in_fastapi(limiter: Any, handled: list[Any], **options: Any) -> Any:
+    app = FastAPI()
+
+    @app.get("/")
+    @limit(limiter, **options)
+    async def route() -> str:
+        return "ok"
+
+    app.add_exception_handler(Exception, handler(handled))
+    return app
+
+
+def in_starlette(limiter: Any, handled: list[Any], **options: Any) -> Any:
+    @starlette.limit(limiter, **options)
+    def endpoint(request: Any) -> Any:
+        return JSONResponse("ok")
+
+    return Starlette(routes=[Route("/", endpoint)], exception_handlers={Exception: handler(handled)})
+
+
+def handler(handled: list[Any]) -> Any:
+    def handle(request: Any, error: Exception) -> Any:
+        handled.append(error)
+        return JSONResponse("ours", 500)
+
+    return handle
+
+
+RUBBISH: list[tuple[str, Any, type[Exception]]] = [
+    ("key", lambda scope: 5, TypeError),
+    ("key", lambda scope: ["a"], TypeError),
+    ("cost", lambda scope: "many", TypeError),
+    ("cost", lambda scope: None, TypeError),
+    ("cost", lambda scope: True, TypeError),
+    ("cost", lambda scope: 1.5, TypeError),
+    ("cost", lambda scope: -1, ConfigError),
+    ("cost", lambda scope: 1 << 40, ConfigError),
+]
+BROKEN = [(name, function, Ours) for name in ("key", "cost", "skip") for function in (broken, broken_later)]
+CASES = BROKEN + RUBBISH + [(name, later(function), error) for name, function, error in RUBBISH]
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+@pytest.mark.parametrize(("name", "function", "error"), CASES)
+def test_a_function_that_fails_is_one_error_and_no_charge(make: Any, name: str, function: Any, error: Any) -> None:
+    limiter, handled = RateLimiter("5/hour"), list[Any]()
+    with served(make(limiter, handled, **{name: function})) as url:
+        assert statuses(ask(url, "/")) == [500]
+    assert [type(known) for known in handled] == [error]
+    if error is not Ours:
+        assert str(handled[0]).startswith(f"{name}: ")
+    assert limiter.stats().admitted == limiter.stats().denied == 0
+
+
+@pytest.mark.parametrize("when", [broken, broken_later])
+def test_a_condition_that_fails(when: Any) -> None:
+    limiter, handled = RateLimiter("5/hour"), list[Any]()
+    with served(in_middleware(limiter, handled, when=when)) as url:
+        assert statuses(ask(url, "/")) == [500]
+    assert [type(known) for known in handled] == [Ours] and limiter.stats().admitted == 0
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+def test_functions_that_fail_together_are_one_error(make: Any) -> None:
+    limiter, handled = RateLimiter("1/hour"), list[Any]()
+    both = {"key": broken_later, "cost": broken, "on_refused": broken}
+    with served(make(limiter, handled, **both)) as url:
+        assert statuses(ask(url, "/", "/")) == [500, 500]
+    assert [type(known) for known in handled] == [Ours, Ours] and limiter.stats().admitted == 0
+
+
+def test_a_function_that_never_returns_holds_nothing() -> None:
+    limiter, entered = RateLimiter("1/hour"), asyncio.Event()
+
+    async def hangs(scope: Any) -> str:
+        if scope["path"] == "/hang":
+            entered.set()
+            await asyncio.Event().wait()
+        return "k"
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse("ok")(scope, receive, send)
+
+    async def scene() -> None:
+        guarded = TidegateMiddleware(app, limiter, key=hangs)
+
+        async def call(path: str) -> list[int]:
+            sent: list[int] = []
+
+            async def send(message: Any) -> None:
+                if "status" in message:
+                    sent.append(message["status"])
+
+            scope = {"type": "http", "path": path, "method": "GET", "headers": [], "client": ("192.0.2.1", 5)}
+            await guarded(scope, None, send)  # type: ignore[arg-type]
+            return sent
+
+        hanging = asyncio.ensure_future(call("/hang"))
+        await entered.wait()
+        assert await call("/") == [200], "others go on, and nothing was taken by the one that hangs"
+        hanging.cancel()
+        assert isinstance((await asyncio.gather(hanging, return_exceptions=True))[0], asyncio.CancelledError)
+        assert limiter.stats().admitted == 1
+
+    run(scene())
+
+
+@pytest.mark.parametrize("refund_on", [broken, broken_later])
+def test_a_refund_that_fails_keeps_the_charge(refund_on: Any, caplog: pytest.LogCaptureFixture) -> None:
+    limiter, handled = RateLimiter("5/hour"), list[Any]()
+    app = in_middleware(limiter, handled, refund_on=refund_on, key=lambda scope: "k")
+
+    @app.get("/fails")
+    async def fails() -> None:
+        raise ZeroDivisionError
+
+    with served(app) as url, caplog.at_level(logging.ERROR, logger="tidegate"):
+        assert statuses(ask(url, "/")) == [500] and [type(known) for known in handled] == [Ours]
+        assert statuses(ask(url, "/fails")) == [500]
+    assert [type(known) for known in handled] == [Ours, ZeroDivisionError], "the request has its own error"
+    assert "its charge is kept" in caplog.text
+    assert limiter.peek("k").remaining == 3
+
+
+def test_an_async_refund() -> None:
+    limiter = RateLimiter("1/hour")
+    app = in_middleware(limiter, [], refund_on=later(lambda status: status == 200), key=lambda scope: "k")
+    with served(app) as url:
+        assert statuses(ask(url, *["/"] * 3)) == [200] * 3
+
+
+async def told(scope: Any, refusal: Refusal) -> Any:
+    await asyncio.sleep(0)
+    return {"error": "slow down", "again": refusal.retry_after, "path": scope["path"], "by": refusal.policies}
+
+
+ANSWERS: list[tuple[Any, str, bytes]] = [
+    (lambda scope, refusal: "too many", "text/plain; charset=utf-8", b"too many"),
+    (lambda scope, refusal: b"\x00", "application/octet-stream", b"\x00"),
+    (told, "application/json", b'{"error":"slow down","again":3600,"path":"/","by":["mine"]}'),
+    (lambda scope, refusal: JSONResponse([1], 420, {"Retry-After": "7"}), "application/json", b"[1]"),
+]
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+@pytest.mark.parametrize(("on_refused", "content", "body"), ANSWERS)
+def test_an_answer_of_one_s_own(make: Any, on_refused: Any, content: str, body: bytes) -> None:
+    app = make(RateLimiter("1/hour"), [], on_refused=on_refused, name="mine")
+    install_exception_handlers(app)
+    with served(app) as url:
+        admitted, refused = ask(url, "/", "/")
+    assert admitted.status == 200 and refused.status == (420 if body == b"[1]" else 429)
+    assert refused.headers.getall("content-type") == [content] and refused.body == body
+    assert refused.headers.getall("retry-after") == ["7" if body == b"[1]" else "3600"]
+    assert refused.headers["ratelimit"].startswith('"mine";r=0;t=')
+    assert refused.headers["content-length"] == str(len(body))
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+@pytest.mark.parametrize("on_refused", [broken, broken_later, lambda scope, refusal: {1, 2}, lambda scope, refusal: object()])
+def test_an_answer_that_fails(make: Any, on_refused: Any) -> None:
+    handled: list[Any] = []
+    app = make(RateLimiter("1/hour"), handled, on_refused=on_refused)
+    install_exception_handlers(app)
+    with served(app) as url:
+        assert statuses(ask(url, "/", "/")) == [200, 500]
+    assert len(handled) == 1 and (isinstance(handled[0], Ours) or str(handled[0]).startswith("on_refused: expected"))
+
+
+def test_an_answer_without_handlers_is_the_detail() -> None:
+    with served(in_fastapi(RateLimiter("1/hour"), [], on_refused=lambda scope, refusal: {"again": "later"})) as url:
+        refused = ask(url, "/", "/")[1]
+    assert refused.status == 429 and refused.json() == {"detail": {"again": "later"}}
+
+
+plans = RateLimiter("2/hour", fastest="100/hour")
+PLANS: dict[str, Tier] = {"pro": plans.tier("3/hour"), "big": plans.tier("100/hour")}
+partner = LimitSet(each=RateLimiter("1/hour"), all=TokenBucket("100/hour"))
+
+
+def plan(scope: Any) -> Any:
+    name = dict(scope["headers"]).get(b"x-plan", b"").decode()
+    return {"": plans, "none": None, "text": "1/hour;5/day", "set": partner}.get(name, PLANS.get(name))
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+@pytest.mark.parametrize("choose", [plan, later(plan)])
+def test_a_limit_for_each_plan(make: Any, choose: Any) -> None:
+    plans.reset_all()
+    for member in partner.limits.values():
+        member.reset_all() if isinstance(member, RateLimiter) else member.reset()
+    with served(make(choose, [], key=header("x-user"), name="plan")) as url:
+
+        def answers(who: str, plan: str, n: int) -> Any:
+            return ask(url, *["/"] * n, headers={"X-User": who, "X-Plan": plan})
+
+        assert statuses(answers("ann", "", 3)) == [200, 200, 429]
+        pro = answers("ben", "pro", 4)
+        assert statuses(pro) == [200, 200, 200, 429]
+        assert pro[0].headers["ratelimit-policy"] == '"plan";q=3;w=3600', "the plan's own quota"
+        assert pro[0].headers["ratelimit"].startswith('"plan";r=2;')
+        assert statuses(answers("cem", "none", 9)) == [200] * 9
+        assert statuses(answers("dov", "text", 2)) == [200, 429] and statuses(answers("eve", "text", 1)) == [200]
+        assert statuses(answers("fay", "set", 2)) == [200, 429] and statuses(answers("gus", "set", 1)) == [200]
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+@pytest.mark.parametrize(
+    ("choose", "error"),
+    [(broken, Ours), (broken_later, Ours), (lambda scope: 5, TypeError), (lambda scope: RateLimiter, TypeError),
+     (lambda scope: "often", ConfigError)],
+)  # fmt: skip
+def test_a_choice_that_fails(make: Any, choose: Any, error: Any) -> None:
+    handled: list[Any] = []
+    with served(make(choose, handled)) as url:
+        assert statuses(ask(url, "/")) == [500]
+    assert [type(known) for known in handled] == [error]
+
+
+def test_a_limit_made_for_each_request_is_an_error_and_not_no_limit() -> None:
+    handled: list[Any] = []
+    with served(in_middleware(lambda scope: TokenBucket("1/hour"), handled)) as url:
+        assert statuses(ask(url, *["/"] * 101))[-1] == 500
+    assert "it must choose among limits that exist" in str(handled[0])
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+@pytest.mark.parametrize("wrap", [lambda function: function, later])
+def test_skipping(make: Any, wrap: Callable[[Function], Function]) -> None:
+    limiter = RateLimiter("1/hour")
+    skip = wrap(lambda scope: (b"x-internal", b"1") in scope["headers"])
+    with served(make(limiter, [], skip=skip, key=lambda scope: "k")) as url:
+        passed = ask(url, *["/"] * 3, headers={"X-Internal": "1"})
+        assert statuses(passed) == [200] * 3 and "ratelimit" not in passed[0].headers
+        assert statuses(ask(url, "/", "/")) == [200, 429]
+
+
+def test_a_skipped_rule_and_a_skipped_dependency() -> None:
+    app = FastAPI()
+    inner = RateLimit("1/hour", skip=lambda scope: True)
+
+    @app.get("/route")
+    async def route(charge: Charge = Depends(inner)) -> list[Any]:
+        charge.refund()
+        return [charge.admitted, charge.decision.allowed, charge.keys]
+
+    rules = [Rule("GET", "/rule", limit="1/hour", skip=lambda scope: b"skip" in scope["query_string"])]
+    app.add_middleware(TidegateMiddleware, rules=rules)
+    with served(app) as url:
+        assert ask(url, "/route", "/route")[1].json() == [True, True, None]
+        assert statuses(ask(url, "/rule?skip", "/rule?skip", "/rule", "/rule")) == [404, 404, 404, 429]
+
+
+def test_stacked_limits_are_all_or_nothing() -> None:
+    everybody, each = TokenBucket("10/hour"), RateLimiter("2/hour")
+    costly: dict[str, Any] = {"name": "each", "key": header("x-user")}
+    app = FastAPI()
+    for path, more in (("/set", {}), ("/costs", {"cost": lambda scope: 1}), ("/skip", {"skip": lambda scope: False})):
+        everybody.reset()
+        route: Any = limit(each, **costly, **more)(lambda: "ok")
+        app.get(path)(limit(everybody, name="everybody")(route))
+    with served(app) as url:
+        for path in ("/set", "/costs", "/skip"):
+            everybody.reset()
+            each.reset_all()
+            answers = ask(url, *[path] * 4, headers={"X-User": "ann"})
+            assert statuses(answers) == [200, 200, 429, 429], path
+            assert everybody.peek().remaining == 8, "what the inner limit refuses takes nothing of the outer"
+            assert answers[3].headers["ratelimit"].startswith('"everybody";r=8;t='), path
+            assert ', "each";r=0;t=' in answers[3].headers["ratelimit"], path
+
+
