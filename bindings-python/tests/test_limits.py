@@ -239,3 +239,68 @@ def test_async_strategies(wall: ManualClock) -> None:
 def test_tidegate_itself_needs_no_limits() -> None:
     code = "import sys, tidegate, tidegate.asgi; sys.exit('limits' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_window_ends_in_time(wall: ManualClock) -> None:
+    storage = ours(wall)
+    for seconds in (1, 60, 3600, 86_400):
+        limiter, limit = FixedWindowRateLimiter(storage), limits.RateLimitItemPerSecond(2, seconds)
+        wall.advance(0.123456789)
+        assert [limiter.hit(limit, str(seconds)) for _ in range(3)] == [True, True, False]
+        wall.advance(seconds * 0.9999)
+        assert not limiter.hit(limit, str(seconds))
+        wall.advance(seconds * 0.0001)
+        assert limiter.hit(limit, str(seconds)), seconds
+
+
+def test_nothing_is_promised_that_a_hit_is_refused(wall: ManualClock) -> None:
+    limiter = SlidingWindowCounterRateLimiter(ours(wall))
+    source = random.Random(7)
+    promised = 0
+    for amount in (3, 5, 7, 10):
+        limit = limits.RateLimitItemPerSecond(amount, 60)
+        for _ in range(1500):
+            wall.advance(source.choice([0, 0.37, 1.1, 7.77, 13, 31.3, 60]))
+            cost = source.randint(1, amount)
+            remaining, test = limiter.get_window_stats(limit, "u").remaining, limiter.test(limit, "u", cost=cost)
+            hit = limiter.hit(limit, "u", cost=cost)
+            assert hit == test == (remaining >= cost), (amount, cost, remaining)
+            promised += hit
+    assert promised > 500
+
+
+def test_costs_that_are_no_whole_numbers(wall: ManualClock) -> None:
+    for strategy in STRATEGIES.values():
+        limiter, limit = strategy(ours(wall)), limits.RateLimitItemPerMinute(5)
+        assert limiter.hit(limit, cost=2.0) and limiter.hit(limit, cost=1.5), strategy  # type: ignore[arg-type]
+        assert limiter.get_window_stats(limit).remaining == 1
+        assert limiter.hit(limit, cost=0.2) and not limiter.hit(limit, cost=0.2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_a_clock_that_follows_time(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_700_000_000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    storage: Any = storage_from_string("tidegate://?clock=time.time")
+    limiter, limit = STRATEGIES[strategy](storage), limits.RateLimitItemPerMinute(2)
+    for _ in range(3):
+        assert [limiter.hit(limit, "u") for _ in range(3)] == [True, True, False]
+        assert limiter.get_window_stats(limit, "u").remaining == 0
+        if strategy == "fixed-window":
+            assert storage.get_expiry(limit.key_for("u")) == pytest.approx(now[0] + 60, abs=0.001)
+        now[0] += 120.001 if strategy == "sliding-window-counter" else 60.001
+        assert storage.get(limit.key_for("u")) == 0
+    with pytest.raises(ConfigurationError, match='clock must be "time.time" or a ManualClock'):
+        storage_from_string("tidegate://?clock=sundial")
+
+
+def test_flask_limiter_s_command(tmp_path: Any) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import tidegate.limits\nfrom flask import Flask\nfrom flask_limiter import Limiter\napp = Flask(__name__)\n"
+        "limiter = Limiter(lambda: 'k', app=app, storage_uri='tidegate://', default_limits=['5/minute'])\n"
+        "app.get('/items')(lambda: 'ok')\n"
+    )
+    for command in (["config"], ["limits"], ["clear", "--key", "k", "-y"]):
+        line = [sys.executable, "-m", "flask", "--app", "shop", "limiter", *command]
+        done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr

@@ -7,6 +7,7 @@ docs/coming-from-limits.md names.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -41,20 +42,35 @@ class _Log(NamedTuple):
 class _Tables:
     """A table for each length of window, made when a strategy first asks for it: an application names few."""
 
-    def __init__(self, uri: str | None, max_keys: Any, max_entries: Any, clock: ManualClock | None) -> None:
+    def __init__(self, uri: str | None, max_keys: Any, max_entries: Any, clock: ManualClock | str | None) -> None:
         parts = urlsplit(uri or "")
         self._scope = parts.netloc or None
+        self.place = self._scope or os.environ.get("TIDEGATE_SCOPE") or "process"
         given: dict[str, Any] = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         self._max_keys = _number("max_keys", given.pop("max_keys", max_keys))
         most = given.pop("max_entries", max_entries)
-        self._max_entries = _number("max_entries", _entries(self._scope) if most is None else most)
+        self._max_entries = _number("max_entries", _entries(self.place) if most is None else most)
+        clock = given.pop("clock", clock)
         if given:
-            raise ConfigurationError(f"tidegate: unknown option {', '.join(given)}; known are max_keys and max_entries")
+            raise ConfigurationError(
+                f"tidegate: unknown option {', '.join(given)}; known are max_keys, max_entries and clock"
+            )
+        self._follows = isinstance(clock, str)
+        if isinstance(clock, str):
+            if clock not in ("time", "time.time"):
+                raise ConfigurationError(f'tidegate: clock must be "time.time" or a ManualClock, got {clock!r}')
+            clock = ManualClock(max(0, round(time.time() * 1e9)))
         self._clock = clock
         self._lock = threading.Lock()
         self._tables: dict[Any, Any] = {}
 
+    def _follow(self) -> None:
+        if self._follows and self._clock is not None:
+            # As libraries for tests replace it.
+            self._clock.set_ns(max(0, round(time.time() * 1e9)))
+
     def _table(self, at: tuple[Any, ...], make: Callable[[], T]) -> T:
+        self._follow()
         table: T | None = self._tables.get(at)
         if table is None:
             with self._lock:
@@ -75,9 +91,12 @@ class _Tables:
             raise ConfigurationError(f"tidegate: {error}") from error
 
     def counter(self, expiry: float) -> RateLimiter:
-        """Of fixed windows."""
+        """Of fixed windows. A table rounds the length of its windows up, by 1 / 2**16 of it at most, so that none ends early; on a clock
+        that tests move they end in time instead.
+        """
+        length = expiry if self._clock is None else expiry * (1 - 2**-16)
         return self._table(
-            ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, expiry, self._max_keys)
+            ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, length, self._max_keys)
         )
 
     def window(self, expiry: float) -> RateLimiter:
@@ -109,6 +128,7 @@ class _Tables:
         return self._table(("log", limit, expiry), make)
 
     def counters(self) -> list[RateLimiter]:
+        self._follow()
         return [table for at, table in self._tables.items() if at[0] == "counter"]
 
     def logs(self) -> list[RateLimiter]:
@@ -124,8 +144,12 @@ class _Operations:
     def __init__(self, tables: _Tables) -> None:
         self._tables = tables
 
+    @property
+    def place(self) -> str:
+        return self._tables.place
+
     def incr(self, key: str, expiry: float, amount: int) -> int:
-        count, _ = self._tables.counter(expiry).hit(key, amount)
+        count, _ = self._tables.counter(expiry).hit(key, _whole(amount))
         return count if count < _MOST_HITS else _OVER
 
     def get(self, key: str) -> int:
@@ -150,6 +174,7 @@ class _Operations:
         return keys
 
     def acquire_entry(self, key: str, limit: int, expiry: float, amount: int) -> bool:
+        amount = _whole(amount)
         return amount <= limit and self._tables.log(limit, expiry).limiter.try_acquire(key, amount)
 
     def get_moving_window(self, key: str, limit: int, expiry: float) -> tuple[float, int]:
@@ -160,10 +185,17 @@ class _Operations:
         return (now - expiry + until, count) if until else (now, 0)
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: float, amount: int) -> bool:
+        amount = _whole(amount)
         return amount <= limit and self._tables.window(expiry).try_acquire(key, amount, self._tables.tier(limit, expiry))
 
     def get_sliding_window(self, key: str, expiry: float) -> tuple[int, float, int, float]:
-        previous, current, left = self._tables.window(expiry).windows(key)
+        table = self._tables.window(expiry)
+        previous, current, left = table.windows(key)
+        if previous:
+            # The library rounds the share of the window before down, and the table up: what it asks here must not promise what a hit
+            # is then refused.
+            seen = table.peek(key)
+            current = max(current, seen.limit - seen.remaining - math.floor(previous * left / expiry))
         return previous, left if previous else 0.0, current, left + expiry
 
     def clear_sliding_window(self, key: str, expiry: float) -> None:
@@ -180,10 +212,15 @@ class _Made:
         *,
         max_keys: int | str = 100_000,
         max_entries: int | str | None = None,
-        clock: ManualClock | None = None,
+        clock: ManualClock | str | None = None,
     ) -> None:
         super().__init__(uri, wrap_exceptions)  # type: ignore[call-arg]  # Of the storage beside it.
         self._do = _Operations(_Tables(uri, max_keys, max_entries, clock))
+
+    @property
+    def storage(self) -> str:
+        """Where it is, as flask-limiter's command shows it."""
+        return f"tidegate ({self._do.place})"
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -203,7 +240,10 @@ class TidegateStorage(
         max_keys: how many live keys each length of window has room for; more share counts, and are refused early.
         max_entries: how many hits the tables of each moving-window limit remember for all keys together; default: 1,000,000, and
             100,000 in a named scope, whose memory is an arena's.
-        clock: a ManualClock, for tests.
+        clock: for tests: a ManualClock, or "time.time" for one that follows it, as in ``tidegate://?clock=time.time``: freezegun and
+            the like replace that, and move no clock of the machine.
+
+    A cost that is no whole number counts as the next one.
 
     Safe from any number of threads; nothing blocks. In a scope that processes share, ``get`` knows the windows that this process has
     asked for.
@@ -308,9 +348,12 @@ class AsyncTidegateStorage(
         self._do.clear_sliding_window(key, expiry)
 
 
-def _entries(scope: str | None) -> int:
-    is_private = (scope or os.environ.get("TIDEGATE_SCOPE") or "process") == "process"
-    return 1_000_000 if is_private else 100_000
+def _entries(place: str) -> int:
+    return 1_000_000 if place == "process" else 100_000
+
+
+def _whole(amount: float) -> int:
+    return amount if isinstance(amount, int) else math.ceil(amount)
 
 
 def _number(name: str, value: Any) -> int:
