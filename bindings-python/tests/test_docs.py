@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import aiohttp
 import flask
 import pytest
 import tidegate.limits  # noqa: F401  (registers tidegate://)
@@ -109,12 +110,12 @@ def test_limits_on_tidegate_and_after() -> None:
 
 
 def test_samples_for_tests(tmp_path: Path) -> None:
-    for name in ("test_limiter_sample", "test_fastapi_sample"):
+    for name in ("test_limiter_sample", "test_fastapi_sample", "test_frozen_sample"):
         RUN.add(name)
         (tmp_path / f"{name}.py").write_text(SAMPLES[name])
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "5 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_host_scope(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +188,36 @@ def test_the_readme_s_other_samples() -> None:
 
     run(scene())
     assert isinstance(names["answer"], Decision) and names["answer"].allowed
+
+
+def test_the_root_readme_s_application() -> None:
+    page = (DOCS.parents[1] / "README.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "FastAPI(" in block)
+    module = ModuleType("root_readme")
+    sys.modules["root_readme"] = module
+    exec(compile(code, "README.md", "exec"), module.__dict__)
+    with served(module.app) as url:
+        answers = [logins(url, address) for address in ("127.0.0.5", "127.0.0.6")]
+        assert ask(url, "/orders", method="POST", json={"n": 1})[0].status == 202
+    assert answers == [[200] * 5 + [429]] * 2, "nobody can lock another out"
+    del sys.modules["root_readme"]
+
+
+def logins(url: str, address: str) -> list[int]:
+    """Six of them, from an address of this machine."""
+
+    async def scene() -> list[int]:
+        connector, found = aiohttp.TCPConnector(local_addr=(address, 0)), []
+        async with aiohttp.ClientSession(connector=connector) as session:
+            for _ in range(6):
+                async with session.post(url + "/login") as answer:
+                    found.append(answer.status)
+        return found
+
+    return run(scene())  # type: ignore[no-any-return]
+
+
+def test_the_applications_run_with_a_scope_in_the_environment(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_SCOPE", host)
+    test_the_readme_s_application()
+    test_the_root_readme_s_application()
