@@ -1037,7 +1037,7 @@ typedef struct {
      */
     uint64_t admitted;
     /**
-     * Calls denied; a call that waited in vain counts once.
+     * Calls that got no permit: refused, timed_out and cancelled together.
      */
     uint64_t denied;
     /**
@@ -1048,6 +1048,26 @@ typedef struct {
      * Permits taken back from processes that died.
      */
     uint64_t reclaimed;
+    /**
+     * Calls refused without a wait.
+     */
+    uint64_t refused;
+    /**
+     * Waits that ended at their deadline.
+     */
+    uint64_t timed_out;
+    /**
+     * Waits that were given up before, by callers in other languages: in C a wait cannot be.
+     */
+    uint64_t cancelled;
+    /**
+     * Calls that wait now, in all processes that share the limit.
+     */
+    uint64_t waiting;
+    /**
+     * The longest wait so far, of those that have ended and of those who wait now, in nanoseconds.
+     */
+    uint64_t longest_wait_ns;
 } tg_concurrency_snapshot;
 
 /**
@@ -2058,7 +2078,7 @@ tg_status tg_concurrency_poll(const tg_concurrency *concurrency,
 
 /**
  * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
- * threads of this process: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
+ * threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
  *
  * Ownership: borrows concurrency; the permit is a value.
  * Thread safety: any thread, at any time; blocks up to timeout_ns.
@@ -3182,10 +3202,10 @@ TG_ASSERT(offsetof(tg_concurrency_config, struct_size) == 0, tg_concurrency_conf
 TG_ASSERT(offsetof(tg_concurrency_config, on_conflict) + sizeof(((tg_concurrency_config *)0)->on_conflict) == sizeof(tg_concurrency_config), tg_concurrency_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 48, tg_concurrency_config_has_its_size);
 
-#define TG_CONCURRENCY_SNAPSHOT_INIT { sizeof(tg_concurrency_snapshot), 0, 0, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+#define TG_CONCURRENCY_SNAPSHOT_INIT { sizeof(tg_concurrency_snapshot), 0, 0, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_concurrency_snapshot, struct_size) == 0, tg_concurrency_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_concurrency_snapshot, reclaimed) + sizeof(((tg_concurrency_snapshot *)0)->reclaimed) == sizeof(tg_concurrency_snapshot), tg_concurrency_snapshot_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_snapshot) == 48, tg_concurrency_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_concurrency_snapshot, longest_wait_ns) + sizeof(((tg_concurrency_snapshot *)0)->longest_wait_ns) == sizeof(tg_concurrency_snapshot), tg_concurrency_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_snapshot) == 88, tg_concurrency_snapshot_has_its_size);
 
 #define TG_CLIENT_ADDRESS_CONFIG_INIT { sizeof(tg_client_address_config), NULL, 0, NULL, 32, 64 }
 TG_ASSERT(offsetof(tg_client_address_config, struct_size) == 0, tg_client_address_config_starts_with_its_size);

@@ -180,7 +180,22 @@ fn trailer() -> String {
     versioned_in_c!(out, tg_queue_config { clock, capacity, high_watermark, low_watermark, on_full, sojourn });
     versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
     versioned_in_c!(out, tg_concurrency_config { clock, arena, name, limit, max_limit, mode, on_conflict });
-    versioned_in_c!(out, tg_concurrency_snapshot { limit, in_use, admitted, denied, would_deny, reclaimed });
+    versioned_in_c!(
+        out,
+        tg_concurrency_snapshot {
+            limit,
+            in_use,
+            admitted,
+            denied,
+            would_deny,
+            reclaimed,
+            refused,
+            timed_out,
+            cancelled,
+            waiting,
+            longest_wait_ns
+        }
+    );
     versioned_in_c!(out, tg_client_address_config { trusted, trusted_count, header, ipv4_prefix, ipv6_prefix });
     versioned_in_c!(out, tg_told { reset_s, retry_after_s, limit, remaining });
     size_in_c!(out, tg_ticket);

@@ -50,6 +50,11 @@ static void permits_go_out_up_to_the_limit_and_come_back(void) {
     CHECK_EQ(snapshot.denied, 3);
     CHECK_EQ(snapshot.would_deny, 0);
     CHECK_EQ(snapshot.reclaimed, 0);
+    CHECK_EQ(snapshot.refused, 2);
+    CHECK_EQ(snapshot.timed_out, 1);
+    CHECK_EQ(snapshot.cancelled, 0);
+    CHECK_EQ(snapshot.waiting, 0);
+    CHECK(snapshot.longest_wait_ns >= MILLISECOND);
 
     CHECK_EQ(tg_concurrency_poll(calls, &one), TG_DENIED); /* looks, and is not counted */
     CHECK(!one.word && !one.cell);

@@ -163,7 +163,7 @@ static void odd_sizes_are_refused(void) {
     REFUSES_ODD_SIZES(tg_told, sizeof(tg_told), told, tg_http_rate_limit("a", &told, NULL, text, sizeof text, NULL));
     REFUSES_ODD_SIZES(tg_arena_config, sizeof(tg_arena_config), arena, tg_arena_open(&arena, &r));
     REFUSES_ODD_SIZES(tg_concurrency_config, sizeof(tg_concurrency_config), concurrency, tg_concurrency_new(&concurrency, &p));
-    REFUSES_ODD_SIZES(tg_concurrency_snapshot, sizeof(tg_concurrency_snapshot), concurrency_snapshot, tg_concurrency_stats(concurrency_, &concurrency_snapshot));
+    REFUSES_ODD_SIZES(tg_concurrency_snapshot, 48, concurrency_snapshot, tg_concurrency_stats(concurrency_, &concurrency_snapshot));
     CHECK(!b && !c && !q && !l && !a && !r && !p);
     CHECK_EQ(tg_limiter_try_acquire(limiter_, "a", 1, 1), TG_OK);
     CHECK_EQ(tg_bucket_try_acquire(bucket_, 1), TG_OK); /* the refused checks took nothing */

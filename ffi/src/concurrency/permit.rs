@@ -61,7 +61,7 @@ pub extern "C" fn tg_concurrency_poll(
 }
 
 /// Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
-/// threads of this process: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
+/// threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
 ///
 /// Ownership: borrows concurrency; the permit is a value.
 /// Thread safety: any thread, at any time; blocks up to timeout_ns.

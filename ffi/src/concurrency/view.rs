@@ -21,15 +21,41 @@ pub struct tg_concurrency_snapshot {
     pub in_use: u32,
     /// Calls admitted.
     pub admitted: u64,
-    /// Calls denied; a call that waited in vain counts once.
+    /// Calls that got no permit: refused, timed_out and cancelled together.
     pub denied: u64,
     /// Calls that a dry run admitted and would have denied.
     pub would_deny: u64,
     /// Permits taken back from processes that died.
     pub reclaimed: u64,
+    /// Calls refused without a wait.
+    pub refused: u64,
+    /// Waits that ended at their deadline.
+    pub timed_out: u64,
+    /// Waits that were given up before, by callers in other languages: in C a wait cannot be.
+    pub cancelled: u64,
+    /// Calls that wait now, in all processes that share the limit.
+    pub waiting: u64,
+    /// The longest wait so far, of those that have ended and of those who wait now, in nanoseconds.
+    pub longest_wait_ns: u64,
 }
 
-versioned!(tg_concurrency_snapshot, first = 48, fields = [limit, in_use, admitted, denied, would_deny, reclaimed]);
+versioned!(
+    tg_concurrency_snapshot,
+    first = 48,
+    fields = [
+        limit,
+        in_use,
+        admitted,
+        denied,
+        would_deny,
+        reclaimed,
+        refused,
+        timed_out,
+        cancelled,
+        waiting,
+        longest_wait_ns
+    ]
+);
 
 /// Tells the limit in force.
 ///
@@ -100,6 +126,11 @@ pub extern "C" fn tg_concurrency_stats(
             denied: now.denied,
             would_deny: now.would_deny,
             reclaimed: now.reclaimed,
+            refused: now.refused,
+            timed_out: now.timed_out,
+            cancelled: now.cancelled,
+            waiting: now.waiting,
+            longest_wait_ns: u64::try_from(now.longest_wait.as_nanos()).unwrap_or(u64::MAX),
             ..Default::default()
         };
         snapshot.fill(room, now);
