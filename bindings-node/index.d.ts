@@ -45,7 +45,7 @@ export type ScopeSpec = 'process' | `process:${string}` | `host:${string}` | Hos
 export interface HostScopeOptions {
   /** The directory of the arena's file, on memory that the processes share; default: `TIDEGATE_DIR`, else `/dev/shm/tidegate-UID`. */
   path?: string;
-  /** Bytes, taken when the file is made; it never grows. Default 16 MiB, or what the file has. */
+  /** The most bytes that it can take; it never grows. Default what the file has, TIDEGATE_CAPACITY or 256 MiB. */
   capacity?: number;
   /** A group, by name or number, that may use the file as well: for containers that run as different users. */
   group?: string | number;

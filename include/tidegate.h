@@ -600,7 +600,7 @@ typedef struct {
      */
     const char *group;
     /**
-     * Bytes, taken when the file is made; it never grows. 0: 16 MiB, or what the file has. Asking an existing arena for
+     * The most bytes it can take; it never grows. 0: 256 MiB, or what the file has. Asking an existing arena for
      * another is an error.
      */
     size_t capacity;

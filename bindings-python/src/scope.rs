@@ -19,7 +19,7 @@ use tidegate::{Arena, OnConflict, Scope};
 ///     name: the arena's name.
 ///     path: the directory of its file, on memory that the processes share; default: TIDEGATE_DIR in the environment, else
 ///         /dev/shm/tidegate-UID.
-///     capacity: bytes, taken when the file is made (default 16 MiB); it never grows.
+///     capacity: the most bytes that it can take (default TIDEGATE_CAPACITY, else 256 MiB); it never grows.
 ///     group: a group, by name or number, that may use the file as well: for containers that run as different users.
 ///
 /// Opens nothing by itself. Immutable, so safe on any thread; pickles.

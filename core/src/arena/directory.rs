@@ -203,6 +203,7 @@ impl Arena {
         }
         let apply = differs && request.on_conflict == OnConflict::Apply;
         let (at, end) = self.extent(record).ok_or_else(|| self.foreign("a record points outside the file"))?;
+        self.reserve(at, end)?;
         let mut plan = Plan {
             room: Room::of_arena(self, at, end, false),
             settings: if apply { request.settings.clone() } else { declared },
@@ -242,7 +243,8 @@ impl Arena {
         let born_ns = self.clock().now();
         let room = Room::of_arena(self, at.next_multiple_of(128), self.mapping().size(), true);
         let mut plan = Plan { room, settings: request.settings.clone(), basis: request.basis, born_ns, apply: false };
-        let object = build(&mut plan)?;
+        let built = build(&mut plan);
+        let object = built.map_err(|error| plan.room.take_refusal().unwrap_or_else(|| error.into()))?;
         let shape_hash = text::fingerprint(request.shape.as_bytes());
         for (word, value) in [
             (&record.kind, request.kind as u64),
@@ -305,6 +307,7 @@ impl Arena {
     pub(crate) fn plan_to_look(self: &Arc<Self>, name: &str) -> Option<(ObjectKind, String, Plan)> {
         let record = self.find(name)?;
         let (at, end) = self.extent(record)?;
+        self.reserve(at, end).ok()?;
         let plan = Plan {
             room: Room::of_arena(self, at, end, false),
             settings: read_settings(record),

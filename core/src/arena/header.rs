@@ -62,12 +62,16 @@ impl Facts {
     }
 
     /// Errors: what is wrong with it, in words that follow the file's name.
-    pub(super) fn read(mapping: &Mapping) -> Result<Self, (ArenaErrorKind, String)> {
-        // First into private memory: what was checked is what is used, whoever writes to the file meanwhile.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read(file: &std::fs::File) -> Result<Self, (ArenaErrorKind, String)> {
+        // First into private memory: what was checked is what is used, whoever writes to the file meanwhile. Read, not mapped: a
+        // file from elsewhere may have holes, and a touched hole ends the process when the filesystem is full.
+        let mut bytes = [0; WORDS * 8];
+        std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, HEADER_AT as u64)
+            .map_err(|error| (ArenaErrorKind::System, format!("could not be read: {error}")))?;
         let mut words = [0; WORDS];
-        for (value, word) in words.iter_mut().zip(shared_words(mapping)) {
-            // Relaxed: written before the file had its name.
-            *value = word.load(Ordering::Relaxed);
+        for (value, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *value = u64::from_ne_bytes(std::array::from_fn(|at| bytes[at]));
         }
         let word = |offset: usize| words[offset / 8];
         let magic = word(offset_of!(Header, magic));

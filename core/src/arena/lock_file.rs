@@ -50,6 +50,11 @@ impl LockFile {
         }
     }
 
+    /// Has the filesystem give `at..end` its space now. What has it already is left as it is.
+    pub(super) fn reserve(&self, at: usize, end: usize) -> io::Result<()> {
+        Ok(super::file::reserve(self.own()?, at, end)?)
+    }
+
     pub(super) fn unlock(&self, byte: u64) -> io::Result<()> {
         fcntl(self.own()?, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, byte)?))?;
         Ok(())

@@ -102,8 +102,8 @@ impl Drop for Arena {
     }
 }
 
-/// Bytes of an arena where nothing else is said.
-pub const DEFAULT_CAPACITY: usize = 16 << 20;
+/// Bytes of an arena where nothing else is said. Address space: memory is taken for what is made in it.
+pub const DEFAULT_CAPACITY: usize = 256 << 20;
 
 impl Arena {
     /// The arena `name` of this machine with default options, opened or made.
@@ -155,6 +155,8 @@ impl Arena {
     /// The arena `name` of this process, opened or made: threads that share no objects share it by name. A child of fork has
     /// an independent copy.
     ///
+    /// It has as many bytes as `TIDEGATE_CAPACITY` says, else 256 MiB of address space.
+    ///
     /// Errors: [`Argument`](ArenaErrorKind::Argument) when the name is none; [`NoSpace`](ArenaErrorKind::NoSpace) without memory.
     pub fn process(name: &str) -> Result<Arc<Self>, ArenaError> {
         Self::check_name(name)?;
@@ -162,7 +164,7 @@ impl Arena {
         if let Some(arena) = arenas.get(name).and_then(Weak::upgrade) {
             return Ok(arena);
         }
-        let arena = Self::private(name, DEFAULT_CAPACITY, Clock::monotonic())?;
+        let arena = Self::private(name, options::said_capacity()?.unwrap_or(DEFAULT_CAPACITY), Clock::monotonic())?;
         arenas.insert(name.to_owned(), Arc::downgrade(&arena));
         Ok(arena)
     }
@@ -200,6 +202,27 @@ impl Arena {
     /// Bytes of the whole.
     pub fn capacity(&self) -> usize {
         self.mapping.size()
+    }
+
+    /// Takes the space of `at..end` from the filesystem, before anything there is touched: a page that it cannot give when it is touched
+    /// ends the process (SIGBUS).
+    ///
+    /// Errors: [`NoSpace`](ArenaErrorKind::NoSpace); [`System`](ArenaErrorKind::System) without a descriptor.
+    pub(crate) fn reserve(&self, at: usize, end: usize) -> Result<(), ArenaError> {
+        let Some(file) = self.members.file() else { return Ok(()) };
+        if !file.is_whole() {
+            return Err(self.lost_descriptor());
+        }
+        file.reserve(at, end).map_err(|error| {
+            let message = format!(
+                "no room for {} bytes of the arena {:?}: {error}; make the filesystem larger (Docker: --shm-size; Kubernetes: \
+                 sizeLimit of a memory emptyDir), give objects less room (max_keys), or choose another directory (TIDEGATE_DIR \
+                 or path)",
+                end.saturating_sub(at),
+                self.name
+            );
+            ArenaError::new(ArenaErrorKind::NoSpace, message)
+        })
     }
 
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {

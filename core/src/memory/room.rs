@@ -5,7 +5,7 @@ use crate::ConfigError;
 use std::ops::Deref;
 
 #[cfg(not(loom))]
-use crate::arena::Arena;
+use crate::arena::{Arena, ArenaError};
 #[cfg(not(loom))]
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ struct Plot {
     next: usize,
     end: usize,
     fresh: bool,
+    /// Why the filesystem gave no space.
+    refusal: Option<ArenaError>,
 }
 
 /// Parts begin on lines of their own.
@@ -42,7 +44,7 @@ impl Room {
     /// In an arena, at `at..end`; `fresh` when the object is being made, by the only one who knows the place.
     #[cfg(not(loom))]
     pub(crate) fn of_arena(arena: &Arc<Arena>, at: usize, end: usize, fresh: bool) -> Self {
-        Self { huge_pages: false, plot: Some(Plot { arena: arena.clone(), next: at, end, fresh }) }
+        Self { huge_pages: false, plot: Some(Plot { arena: arena.clone(), next: at, end, fresh, refusal: None }) }
     }
 
     /// `len` zeroed values; where the object stands already, as they are.
@@ -74,6 +76,12 @@ impl Room {
         self.plot.as_ref().map(|plot| &plot.arena)
     }
 
+    /// Why the filesystem gave no space, if that is why a part could not be had.
+    #[cfg(not(loom))]
+    pub(crate) fn take_refusal(&mut self) -> Option<ArenaError> {
+        self.plot.as_mut()?.refusal.take()
+    }
+
     /// Where the next part would begin.
     #[cfg(not(loom))]
     pub(crate) fn next(&self) -> usize {
@@ -91,6 +99,11 @@ impl Plot {
         };
         let mapping = self.arena.mapping();
         if self.fresh {
+            if let Err(error) = self.arena.reserve(at, end) {
+                let message = error.message().to_owned();
+                self.refusal = Some(error);
+                return Err(ConfigError::out_of_range("capacity", message));
+            }
             mapping.clear(at, end);
         }
         let cells = Cells::of_arena(mapping, at, len).ok_or_else(|| self.full(end - at))?;
@@ -101,9 +114,13 @@ impl Plot {
     #[cold]
     fn full(&self, needs: usize) -> ConfigError {
         let left = self.end.saturating_sub(self.next);
+        let mend = match self.arena.path() {
+            Some(_) => "make it larger where it is first opened (capacity, TIDEGATE_CAPACITY), after `tidegate rm`",
+            None => "make it larger where the process starts (TIDEGATE_CAPACITY)",
+        };
         let message = format!(
-            "{needs} bytes do not fit into the {left} that are left of the arena {:?}; it never grows: make it larger where \
-             it is first opened (capacity), after `tidegate rm`, or use another arena",
+            "{needs} bytes do not fit into the {left} that are left of the arena {:?}; it never grows: {mend}, or use another \
+             arena",
             self.arena.name()
         );
         ConfigError::out_of_range("capacity", message)

@@ -118,6 +118,21 @@ fn another_process() {
                 nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
                 say("done");
             }
+            limit if limit.starts_with("fsize ") => {
+                let limit = limit[6..].parse().expect("bytes");
+                nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_FSIZE, limit, limit).expect("lower");
+                say("done");
+            }
+            "open many" => {
+                let mut opened = Vec::new();
+                let error = (0..100).find_map(|number| {
+                    let options =
+                        HostOptions { name: format!("a{number}"), capacity: Some(1 << 20), ..options.clone() };
+                    Arena::open(&options).map(|arena| opened.push(arena)).err()
+                });
+                let error = error.expect("a limit");
+                say(&format!("{} {}: {error}", opened.len(), error.kind().name()));
+            }
             "remove" => say(&format!("{:?}", Arena::unlink(&options).map(|file| file.is_some()))),
             // Until it is killed.
             "make and remove" => loop {

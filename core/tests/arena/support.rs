@@ -49,6 +49,7 @@ impl Place {
     pub(crate) fn options(&self, name: &str) -> HostOptions {
         let mut options = HostOptions::new(name);
         options.path = Some(self.path.clone());
+        options.capacity = Some(16 << 20);
         options
     }
 

@@ -65,7 +65,7 @@ impl Objects {
 fn another_process() {
     let Some(path) = std::env::var_os(TOLD) else { return };
     let mut options = tidegate::arena::HostOptions::new("orders");
-    options.path = Some(path.into());
+    (options.path, options.capacity) = (Some(path.into()), Some(16 << 20));
     let Objects { everyone, users, payments, database } = Objects::open(&Arena::open(&options).expect("the arena"));
     say("ready");
     for line in std::io::stdin().lines() {

@@ -37,7 +37,7 @@ pub struct tg_arena_config {
     /// The group that may use the file as well (mode 0660), by name or number: for containers that run as different users.
     /// NULL: only its owner may (mode 0600).
     pub group: In<c_char>,
-    /// Bytes, taken when the file is made; it never grows. 0: 16 MiB, or what the file has. Asking an existing arena for
+    /// The most bytes it can take; it never grows. 0: 256 MiB, or what the file has. Asking an existing arena for
     /// another is an error.
     pub capacity: usize,
 }

@@ -1,17 +1,21 @@
-//! A new file: space first, then content, then its name. Whoever dies on the way has published nothing.
+//! A new file: room first, then content, then its name. Whoever dies on the way has published nothing.
 
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::header::Facts;
+use super::super::layout::OBJECTS_AT;
 use super::super::mapping::Mapping;
+use super::super::options::{MIN_CAPACITY, said_capacity};
 use super::super::{DEFAULT_CAPACITY, HostOptions};
 use super::folder::Locked;
 use super::{Folder, above_streams, boot, file_name, filesystem, io_error, system};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, posix_fallocate, renameat};
-use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{UnlinkatFlags, fchown, unlinkat};
+use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat, posix_fallocate, renameat};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{UnlinkatFlags, fchown, ftruncate, unlinkat};
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 /// Names of arenas begin with no dot.
@@ -20,10 +24,10 @@ const SUFFIX: &str = ".arena.new";
 
 /// Makes the file, in the place of what may be there of another boot.
 pub(super) fn build(folder: &Folder, options: &HostOptions, _locked: &Locked) -> Result<(), ArenaError> {
-    let capacity = options.capacity.unwrap_or(DEFAULT_CAPACITY);
+    let capacity = capacity(options)?;
     remove_leftovers(folder)?;
     let temporary = Temporary::new(folder, options)?;
-    reserve(folder, &temporary, capacity)?;
+    make_room(folder, &temporary, capacity)?;
     let mode = match folder.group() {
         None => 0o600,
         Some(group) => {
@@ -41,23 +45,73 @@ pub(super) fn build(folder: &Folder, options: &HostOptions, _locked: &Locked) ->
     temporary.publish(&file_name(&options.name))
 }
 
-/// Takes the space now: a file with holes would kill its users when the disk is full.
-fn reserve(folder: &Folder, temporary: &Temporary<'_>, capacity: usize) -> Result<(), ArenaError> {
+/// Bytes of a new file. A default larger than this process may make files is cut to that.
+fn capacity(options: &HostOptions) -> Result<usize, ArenaError> {
+    let (most, _) = getrlimit(Resource::RLIMIT_FSIZE).unwrap_or((u64::MAX, u64::MAX));
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let said = match options.capacity {
+        Some(said) => Some(said),
+        None => said_capacity()?,
+    };
+    match said {
+        Some(said) if said > most => Err(too_large(said, most)),
+        Some(said) => Ok(said),
+        None if most < MIN_CAPACITY => Err(too_large(MIN_CAPACITY, most)),
+        None => Ok(DEFAULT_CAPACITY.min(most & !4095)),
+    }
+}
+
+/// The kernel would not only refuse it, but end the process (SIGXFSZ).
+fn too_large(needs: usize, most: usize) -> ArenaError {
+    let message = format!(
+        "an arena of {needs} bytes is larger than the {most} bytes that this process may give a file: raise `ulimit -f` \
+         (RLIMIT_FSIZE; systemd: LimitFSIZE), or ask for a smaller capacity"
+    );
+    ArenaError::new(ArenaErrorKind::NoSpace, message)
+}
+
+/// The file's size, and the space of what every arena has. Where the filesystem cannot give parts of a file their space, all of it.
+fn make_room(folder: &Folder, temporary: &Temporary<'_>, capacity: usize) -> Result<(), ArenaError> {
+    let size = capacity as libc::off_t;
+    let room = ftruncate(&temporary.file, size).and_then(|()| {
+        match fallocate(&temporary.file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, OBJECTS_AT as libc::off_t) {
+            // Nobody else knows the file yet, so here the library may write to it.
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => posix_fallocate(&temporary.file, 0, size),
+            done => done,
+        }
+    });
+    match room {
+        Ok(()) => Ok(()),
+        Err(Errno::ENOSPC | Errno::EDQUOT | Errno::ENOMEM) => {
+            let free = filesystem::free_bytes(folder)?;
+            let message = format!(
+                "no room for {}: it needs {OBJECTS_AT} bytes and those of its objects, {free} are free; make the filesystem \
+                 larger (Docker: --shm-size; Kubernetes: sizeLimit of a memory emptyDir), or choose another directory \
+                 (TIDEGATE_DIR or path)",
+                temporary.path().display()
+            );
+            Err(ArenaError::new(ArenaErrorKind::NoSpace, message))
+        }
+        Err(why) => Err(system("reserve space for", &temporary.path(), why)),
+    }
+}
+
+/// Has the filesystem give these bytes of a file their space; what has it already is left as it is.
+///
+/// Errors: those of fallocate(2). Where the filesystem cannot do it, `ENOSPC` unless the whole file has its space: the library's
+/// emulation would write to bytes that others change at that moment.
+pub(in super::super) fn reserve(file: impl AsFd, at: usize, end: usize) -> nix::Result<()> {
     loop {
-        match posix_fallocate(&temporary.file, 0, capacity as libc::off_t) {
+        let (start, length) = (at as libc::off_t, end.saturating_sub(at).max(1) as libc::off_t);
+        match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, start, length) {
             Ok(()) => return Ok(()),
             Err(Errno::EINTR) => {}
-            Err(Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG | Errno::ENOMEM) => {
-                let free = filesystem::free_bytes(folder)?;
-                let message = format!(
-                    "no room for {}: it needs {capacity} bytes, {free} are free; make the filesystem larger (Docker: \
-                     --shm-size; Kubernetes: sizeLimit of a memory emptyDir), ask for a smaller capacity, or choose another \
-                     directory (TIDEGATE_DIR or path)",
-                    temporary.path().display()
-                );
-                return Err(ArenaError::new(ArenaErrorKind::NoSpace, message));
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
+                let stat = fstat(&file)?;
+                let whole = stat.st_blocks.saturating_mul(512) >= stat.st_size;
+                return if whole { Ok(()) } else { Err(Errno::ENOSPC) };
             }
-            Err(why) => return Err(system("reserve space for", &temporary.path(), why)),
+            Err(why) => return Err(why),
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::super::HostOptions;
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::header::Facts;
+use super::super::layout::OBJECTS_AT;
 use super::super::mapping::Mapping;
 use super::super::options::MIN_CAPACITY;
-use super::{Folder, above_streams, boot, file_name, io_error, system};
+use super::{Folder, above_streams, boot, file_name, io_error, reserve, system};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
@@ -42,8 +43,7 @@ pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Foun
         let why = format!("is no arena: it has {size} bytes, the smallest has {MIN_CAPACITY}; {mend}");
         return Err(refuse(ArenaErrorKind::Foreign, &why));
     }
-    let mapping = Mapping::shared(&file, size).map_err(|error| io_error("map", &path, &error))?;
-    let facts = Facts::read(&mapping).map_err(|(kind, why)| refuse(kind, &format!("{why}; {mend}")))?;
+    let facts = Facts::read(&file).map_err(|(kind, why)| refuse(kind, &format!("{why}; {mend}")))?;
     if facts.size != size as u64 {
         let why = format!("has {size} bytes and was made with {}: it was resized; {mend}", facts.size);
         return Err(refuse(ArenaErrorKind::Foreign, &why));
@@ -59,6 +59,16 @@ pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Foun
         );
         return Err(refuse(ArenaErrorKind::Argument, &why));
     }
+    reserve(&file, 0, OBJECTS_AT).map_err(|why| match why {
+        Errno::ENOSPC | Errno::EDQUOT | Errno::ENOMEM => refuse(
+            ArenaErrorKind::NoSpace,
+            &format!(
+                "has holes (a sparse copy?), and its filesystem no room to fill them; make that larger, or {mend}"
+            ),
+        ),
+        why => system("reserve space for", &path, why),
+    })?;
+    let mapping = Mapping::shared(&file, size).map_err(|error| io_error("map", &path, &error))?;
     Ok(Some(Found { stat, mapping, facts }))
 }
 

@@ -3,7 +3,7 @@
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::lock_file::Kept;
 use super::super::{HostOptions, fork};
-use super::{above_streams, filesystem, group, io_error, system};
+use super::{above_streams, filesystem, group, no_entry, system};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag, RenameFlags, open, openat, renameat, renameat2};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat};
@@ -77,7 +77,7 @@ impl Folder {
         let opened = above_streams(|| openat(self, ".", FLAGS, Mode::empty()));
         let mut fd = opened.map_err(|why| system("open", &self.path, why))?;
         fork::watch();
-        let kept = Kept::new(&fd).map_err(|error| io_error("lock", &self.path, &error))?;
+        let kept = Kept::new(&fd).map_err(|error| no_entry("lock", &self.path, &error))?;
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Duration::from_micros(200);
         loop {

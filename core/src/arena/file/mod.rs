@@ -20,6 +20,7 @@ mod group;
 mod look;
 mod open;
 
+pub(super) use build::reserve;
 #[cfg(feature = "cli")]
 pub(super) use look::directory;
 pub(super) use look::{inspect, list, unlink};
@@ -106,4 +107,16 @@ fn system(doing: &str, path: &Path, why: Errno) -> ArenaError {
 /// The same, from the standard library.
 fn io_error(doing: &str, path: &Path, why: &io::Error) -> ArenaError {
     system(doing, path, Errno::from_raw(why.raw_os_error().unwrap_or(0)))
+}
+
+/// The same, for a descriptor that a child of fork must know of.
+fn no_entry(doing: &str, path: &Path, why: &io::Error) -> ArenaError {
+    if why.raw_os_error() != Some(Errno::EMFILE as i32) {
+        return io_error(doing, path, why);
+    }
+    let message = format!(
+        "this process has {} arenas open, the most that it can have; put more objects into fewer arenas",
+        super::lock_file::ENTRIES
+    );
+    ArenaError::new(ArenaErrorKind::Full, message)
 }

@@ -5,7 +5,7 @@ use super::super::fork::ForkLock;
 use super::super::members::Members;
 use super::super::{Arena, HostOptions, lock, options};
 use super::find::{Found, find};
-use super::{Folder, HostFile, above_streams, build, file_name, identity, io_error, system};
+use super::{Folder, HostFile, above_streams, build, file_name, identity, no_entry, system};
 use crate::Clock;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -73,7 +73,7 @@ pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Res
     let mapping = Arc::new(found.mapping);
     let clock = Clock::of_arena(&mapping, &found.facts.clock, &options.name)?;
     let members = Members::of_file(&mapping, open_for_locks(folder, &host)?)
-        .map_err(|error| io_error("keep one more descriptor of", &host.path, &error))?;
+        .map_err(|error| no_entry("keep one more descriptor of", &host.path, &error))?;
     Ok(Arc::new(Arena {
         name: options.name.clone(),
         mapping,
