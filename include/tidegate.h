@@ -615,7 +615,7 @@ typedef struct {
      */
     size_t struct_size;
     /**
-     * For people, and its name in the arena; NULL: no name. Copied.
+     * For people, and its name in the arena; NULL: "default"; not "". Copied.
      */
     const char *name;
     /**
@@ -1473,13 +1473,14 @@ tg_status tg_arena_remove(const tg_arena *arena,
  * Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares
  * the arena, whose handle may be freed before or after.
  * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
  * TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
  * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
  * TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
  * Since: 0.1
  */
-tg_status tg_breaker_new(const tg_breaker_config *config, tg_breaker **breaker);
+tg_status tg_breaker_new(const tg_breaker_config *config,
+                         tg_breaker **breaker);
 
 /**
  * Frees a breaker; NULL is fine. Permits still out are void.

@@ -24,25 +24,28 @@ const EVENTS = [
   'probe_lost',
 ];
 
-const count = (value, name) => check.whole(value, name, 1);
-const rate = (value, name) => check.finite(value, name, 'a fraction from 0 to 1');
-const factor = (value, name) => check.finite(value, name, 'a factor of at least 1');
+/** The range is the core's to check, and to say. */
+function given(value, name) {
+  if (typeof value !== 'number') throw check.typeError(`${name} must be a number, got ${check.show(value)}`);
+  if (Number.isNaN(value)) throw check.rangeError(`${name} must be a number, got NaN`);
+  return value;
+}
 
-/** Each setting's check and default (NaN: none), in the order of `config` in src/breaker.rs. */
+/** Each setting's default (NaN: none), in the order of `config` in src/breaker.rs. */
 const SETTINGS = {
-  windowCalls: [count, NaN],
-  windowDurationMs: [check.span, NaN],
-  failureRateThreshold: [rate, 0.5],
-  slowCallDurationMs: [check.span, NaN],
-  slowCallRateThreshold: [rate, 1],
-  consecutiveFailures: [count, NaN],
-  minCalls: [count, 10],
-  cooldownMs: [check.span, 30_000],
-  cooldownBackoff: [factor, 1],
-  maxCooldownMs: [check.span, NaN],
-  cooldownJitter: [rate, 0],
-  probes: [count, 1],
-  probeTimeoutMs: [check.span, 60_000],
+  windowCalls: NaN,
+  windowDurationMs: NaN,
+  failureRateThreshold: 0.5,
+  slowCallDurationMs: NaN,
+  slowCallRateThreshold: 1,
+  consecutiveFailures: NaN,
+  minCalls: 10,
+  cooldownMs: 30_000,
+  cooldownBackoff: 1,
+  maxCooldownMs: NaN,
+  cooldownJitter: 0,
+  probes: 1,
+  probeTimeoutMs: 60_000,
 };
 const OPTIONS = [...Object.keys(SETTINGS), 'failureOn', 'ignore', 'scope', 'onConflict', 'clock'];
 const DEFAULT_WINDOW_CALLS = 20;
@@ -52,9 +55,9 @@ function writeSettings(options) {
   if (windowCalls !== undefined && windowDurationMs !== undefined) {
     throw check.valueError('give windowCalls or windowDurationMs, not both: a breaker has one window');
   }
-  Object.entries(SETTINGS).forEach(([name, [verify, byDefault]], index) => {
+  Object.entries(SETTINGS).forEach(([name, byDefault], index) => {
     const value = options[name];
-    numbers[index] = value === undefined || value === null ? byDefault : verify(value, name);
+    numbers[index] = value === undefined || value === null ? byDefault : given(value, name);
   });
   if (Number.isNaN(numbers[0]) && Number.isNaN(numbers[1])) numbers[0] = DEFAULT_WINDOW_CALLS;
 }

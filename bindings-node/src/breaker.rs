@@ -7,16 +7,35 @@ use crate::raw::{Kind, Reply};
 use crate::scope;
 use crate::table::Table;
 use std::rc::Rc;
+use tidegate::breaker::FIELDS;
 use tidegate::breaker::{Outcome, Permit, Trip, Window};
-use tidegate::{BreakerConfig, CircuitBreaker};
+use tidegate::config::Kind as FieldKind;
+use tidegate::{BreakerConfig, CircuitBreaker, ConfigError};
 
-/// Every setting is given; NaN where "none" is one. `DEFAULTS` in `lib/breaker.cjs` has the same order.
-fn config(io: Io) -> BreakerConfig {
+/// The longest time in nanoseconds that the core can express: 2^64 of them.
+const LONGEST_MS: f64 = 1.8e13;
+
+/// Every setting is given; NaN where "none" is one. `SETTINGS` in `lib/breaker.cjs` and the core's `FIELDS` have
+/// the same order.
+fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
+    // What does not fit the core's types is told here, as it was written; the rest is the core's to check.
+    for (index, field) in FIELDS.iter().enumerate() {
+        let Some(value) = io.option(index) else { continue };
+        match field.kind {
+            FieldKind::Count { .. } if value.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&value) => {
+                return Err(field.outside(value, "; give a whole number"));
+            }
+            FieldKind::Span { .. } if !(0.0..=LONGEST_MS).contains(&value) => {
+                return Err(field.outside(format!("{value} ms"), ""));
+            }
+            _ => {}
+        }
+    }
     let window = match io.option(0) {
         Some(calls) => Window::Calls(calls as u32),
         None => Window::Duration(duration(io.get(1))),
     };
-    BreakerConfig {
+    Ok(BreakerConfig {
         window,
         failure_rate_threshold: io.get(2),
         slow_call_duration: io.option(3).map(duration),
@@ -29,7 +48,7 @@ fn config(io: Io) -> BreakerConfig {
         cooldown_jitter: io.get(10),
         probes: io.get(11) as u32,
         probe_timeout: duration(io.get(12)),
-    }
+    })
 }
 
 /// Whether there is one, and its calls; `tripAt` in `lib/breaker.cjs` reads them.
@@ -46,7 +65,7 @@ fn permit(io: Io) -> Permit {
 pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |breakers, io, call| {
         let [name] = call.texts(scope::OWN)?;
-        let config = config(io);
+        let config = config(io)?;
         let (breaker, lives) = scope::make(
             &clocks,
             io,

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use tidegate::arena::{ArenaError, ArenaErrorKind};
+use tidegate::config::Dialect;
 use tidegate::{ConfigError, ConfigErrorKind};
 
 /// A failed native call.
@@ -39,7 +40,7 @@ impl From<ConfigError> for Failure {
             ConfigErrorKind::OutOfRange => c"ERR_OUT_OF_RANGE",
             _ => c"ERR_INVALID_ARG_VALUE",
         };
-        Self::Argument { code, message: format!("{}: {}", option_name(error.field()), error.message()) }
+        Self::Argument { code, message: error.said(&NODE) }
     }
 }
 
@@ -55,8 +56,11 @@ impl From<ArenaError> for Failure {
     }
 }
 
+/// As JavaScript's callers write: `cooldownMs`, in milliseconds.
+const NODE: Dialect = Dialect { name: option_name, unit_ns: 1_000_000, unit: "ms" };
+
 /// The core's Rust name of an argument → the option a JavaScript caller wrote.
-fn option_name(field: &str) -> String {
+fn option_name(field: &str, is_span: bool) -> String {
     match field {
         "block_after" => return "block.after".to_owned(),
         "block_within" => return "block.withinMs".to_owned(),
@@ -78,7 +82,5 @@ fn option_name(field: &str) -> String {
             name.push(c);
         }
     }
-    let is_time =
-        matches!(field, "cooldown" | "max_cooldown" | "probe_timeout" | "slow_call_duration" | "window_duration");
-    if is_time { name + "Ms" } else { name }
+    if is_span { name + "Ms" } else { name }
 }

@@ -1,9 +1,10 @@
 //! Arguments as Python passes them: seconds, counts and costs, each with a sentence for what is wrong.
 
-use crate::errors::{config, wrong_type};
+use crate::errors::{config, from_core, wrong_type};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDelta, PyDeltaAccess, PyFloat, PyInt};
 use std::time::Duration;
+use tidegate::config::Field;
 use tidegate::decision::NEVER;
 
 /// Nanoseconds of the core as Python's seconds; "never" is `math.inf`.
@@ -41,6 +42,26 @@ pub(crate) fn span(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Dur
 pub(crate) fn finite(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     span(field, value)?
         .ok_or_else(|| config(value.py(), format!("{field}: must be a finite number of seconds, got inf")))
+}
+
+/// A span of a setting: what no `Duration` holds is told with the setting's range.
+pub(crate) fn span_of(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    const LONGEST: f64 = 1.8e10;
+    if !value.is_instance_of::<PyDelta>() {
+        let secs = number(field.name, "seconds as a float or a timedelta", value)?;
+        if !(0.0..=LONGEST).contains(&secs) {
+            return Err(from_core(value.py(), &field.outside(format!("{secs:?} s"), "")));
+        }
+    }
+    finite(field.name, value)
+}
+
+/// A whole number of a setting, as `span_of`.
+pub(crate) fn count_of(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
+        return Err(wrong_type(field.name, "an int", value));
+    }
+    value.extract::<u32>().map_err(|_| from_core(value.py(), &field.outside(brief(value), "")))
 }
 
 /// A span that may be left out.

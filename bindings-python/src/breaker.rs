@@ -1,6 +1,6 @@
 //! `CircuitBreaker`: acquire, call, report.
 
-use crate::args::{count, finite, number, optional, seconds};
+use crate::args::{count_of, number, seconds, span_of};
 use crate::clock::{self, ManualClock};
 use crate::errors::{self, circuit_open, config, from_core, wrong_type};
 use crate::permit::Permit;
@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use tidegate::breaker::{self as core, Outcome, Window};
+use tidegate::config::Field;
 
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
 static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
@@ -188,6 +189,11 @@ fn filter(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<P
     Ok(Some(PyTuple::new(value.py(), several)?.into_any().unbind()))
 }
 
+/// The core's description of a setting.
+fn field(name: &str) -> &'static Field {
+    core::FIELDS.iter().find(|field| field.name == name).expect("a setting of the core")
+}
+
 #[pymethods]
 impl CircuitBreaker {
     #[new]
@@ -224,7 +230,8 @@ impl CircuitBreaker {
         py: Python<'_>,
     ) -> PyResult<Self> {
         let mut cfg = tidegate::BreakerConfig::default();
-        let whole = |field, value| count(field, value, u64::from(u32::MAX)).map(|n| n as u32);
+        let whole = |name, value| count_of(field(name), value);
+        let span = |name, value: Option<&Bound<'_, PyAny>>| value.map(|value| span_of(field(name), value)).transpose();
         let real = |field, value| number(field, "a number", value);
         match (window_calls, window_duration) {
             (Some(_), Some(_)) => {
@@ -232,7 +239,7 @@ impl CircuitBreaker {
                 return Err(config(py, message));
             }
             (Some(calls), None) => cfg.window = Window::Calls(whole("window_calls", calls)?),
-            (None, Some(span)) => cfg.window = Window::Duration(finite("window_duration", span)?),
+            (None, Some(span)) => cfg.window = Window::Duration(span_of(field("window_duration"), span)?),
             (None, None) => {}
         }
         if let Some(rate) = failure_rate_threshold {
@@ -253,15 +260,15 @@ impl CircuitBreaker {
         if let Some(fraction) = cooldown_jitter {
             cfg.cooldown_jitter = real("cooldown_jitter", fraction)?;
         }
-        if let Some(span) = optional("cooldown", cooldown)? {
+        if let Some(span) = span("cooldown", cooldown)? {
             cfg.cooldown = span;
         }
-        if let Some(span) = optional("probe_timeout", probe_timeout)? {
+        if let Some(span) = span("probe_timeout", probe_timeout)? {
             cfg.probe_timeout = span;
         }
         cfg.consecutive_failures = consecutive_failures.map(|n| whole("consecutive_failures", n)).transpose()?;
-        cfg.slow_call_duration = optional("slow_call_duration", slow_call_duration)?;
-        cfg.max_cooldown = optional("max_cooldown", max_cooldown)?;
+        cfg.slow_call_duration = span("slow_call_duration", slow_call_duration)?;
+        cfg.max_cooldown = span("max_cooldown", max_cooldown)?;
         let (core, place) = Place::make(
             py,
             &Asked { scope, name, on_conflict, clock },

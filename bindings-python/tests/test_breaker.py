@@ -279,17 +279,17 @@ def test_a_dropped_permit_is_released(clock: ManualClock) -> None:
         ({"failure_rate_threshold": "half"}, TypeError, "failure_rate_threshold: expected a number, got str"),
         ({"window_calls": 0}, ConfigError, "window"),
         ({"window_calls": 10**9}, ConfigError, "window"),
-        ({"window_calls": -1}, ConfigError, "window_calls: must be a whole number"),
+        ({"window_calls": -1}, ConfigError, "window_calls: .* is not within 1 to"),
         ({"window_calls": 2.5}, TypeError, "window_calls: expected an int, got float"),
         ({"window_calls": 5, "window_duration": 5}, ConfigError, "one of the two windows"),
         ({"window_duration": 0}, ConfigError, "window"),
-        ({"window_duration": math.inf}, ConfigError, "window_duration: must be a finite"),
+        ({"window_duration": math.inf}, ConfigError, "window_duration: inf s is not within"),
         ({"min_calls": -1}, ConfigError, "min_calls: "),
-        ({"slow_call_duration": -1}, ConfigError, "slow_call_duration: must be 0 or more"),
+        ({"slow_call_duration": -1}, ConfigError, "slow_call_duration: .* is not within"),
         ({"slow_call_rate_threshold": 2}, ConfigError, "slow_call_rate_threshold: "),
         ({"consecutive_failures": 0}, ConfigError, "consecutive_failures: "),
-        ({"cooldown": -1}, ConfigError, "cooldown: must be 0 or more"),
-        ({"cooldown": math.nan}, ConfigError, "cooldown: must be 0 or more"),
+        ({"cooldown": -1}, ConfigError, "cooldown: .* is not within"),
+        ({"cooldown": math.nan}, ConfigError, "cooldown: .* is not within"),
         ({"cooldown": "5s"}, TypeError, "cooldown: expected seconds"),
         ({"cooldown_backoff": 0.5}, ConfigError, "cooldown_backoff: "),
         ({"cooldown_jitter": 2}, ConfigError, "cooldown_jitter: "),
@@ -399,3 +399,40 @@ def test_it_tells_what_opened_it_in_its_stats_its_event_and_its_refusal() -> Non
         breaker.acquire()
     assert refusal.value.trip is None
     assert breaker.events()[-1].trip is None
+
+
+@pytest.mark.parametrize(
+    ("name", "outside", "range_", "inside"),
+    [
+        ("window_calls", [0, 65_537, 70_000, -1, 2**70], "1 to 65536", [1, 65_536]),
+        ("window_duration", [0, 1e-4, 31_536_001, 1e30], "0.001 s to 31536000 s", [0.001, 31_536_000]),
+        ("failure_rate_threshold", [0, 50], "above 0 and up to 1", [1]),
+        ("slow_call_rate_threshold", [0, 1.1], "above 0 and up to 1", [1]),
+        ("consecutive_failures", [0, 2**32], "1 to 4294967295", [1, 2**32 - 1]),
+        ("min_calls", [0, 2**32], "1 to 4294967295", [1, 20]),
+        ("cooldown", [0, 31_536_001, 1e30, math.inf], "0.001 s to 31536000 s", [0.001, 31_536_000]),
+        ("cooldown_backoff", [0.5], "1 or more", [1, 1e308]),
+        ("max_cooldown", [0, 31_536_001], "0.001 s to 31536000 s", [30, 31_536_000]),
+        ("cooldown_jitter", [-0.1, 1.1], "0 to 1", [0, 1]),
+        ("probes", [0, 1_025], "1 to 1024", [1, 1_024]),
+        ("probe_timeout", [0, 31_536_001], "0.001 s to 31536000 s", [0.001, 31_536_000]),
+    ],
+)
+def test_errors_name_the_setting_and_its_whole_range(name, outside, range_, inside) -> None:
+    for value in outside:
+        with pytest.raises(ConfigError) as wrong:
+            CircuitBreaker(**{name: value})
+        assert str(wrong.value).startswith(f"{name}: ") and f"not within {range_}" in str(wrong.value)
+    for value in inside:
+        CircuitBreaker(**{name: value})
+
+
+def test_min_calls_above_the_window_are_refused() -> None:
+    with pytest.raises(ConfigError, match="^min_calls: 50 is more than the 20 calls of window_calls"):
+        CircuitBreaker(min_calls=50, window_calls=20)
+    CircuitBreaker(window_calls=5)
+
+
+def test_an_empty_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="^name: is empty"):
+        CircuitBreaker("")

@@ -1,5 +1,6 @@
 //! Errors about arguments. A refusal is never an error here.
 
+use crate::config::{Dialect, RUST};
 use std::fmt;
 
 /// What kind of mistake a [`ConfigError`] reports.
@@ -25,11 +26,14 @@ pub struct ConfigError {
     kind: ConfigErrorKind,
     field: &'static str,
     message: String,
+    /// The message with its names and times marked, see [`crate::config`].
+    template: String,
 }
 
 impl ConfigError {
     pub(crate) fn new(kind: ConfigErrorKind, field: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, field, message: message.into() }
+        let template = message.into();
+        Self { kind, field, message: RUST.say(&template), template }
     }
 
     pub(crate) fn out_of_range(field: &'static str, message: impl Into<String>) -> Self {
@@ -51,7 +55,12 @@ impl ConfigError {
         self.kind
     }
 
-    /// The argument at fault, by its Rust name (`"burst"`).
+    /// The whole sentence with the argument's name in front, as the callers of a binding write names and times.
+    pub fn said(&self, dialect: &Dialect) -> String {
+        format!("{}: {}", dialect.say_name(self.field), dialect.say(&self.template))
+    }
+
+    /// The argument at fault, by its name in [`crate::config`] or its Rust name (`"burst"`).
     pub fn field(&self) -> &'static str {
         self.field
     }
@@ -64,7 +73,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
+        f.write_str(&self.said(&RUST))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod cancellation;
 #[cfg(all(feature = "cli", not(loom)))]
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod decision;
 mod error;
 pub mod http;

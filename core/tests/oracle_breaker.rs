@@ -37,7 +37,7 @@ fn config() -> impl Strategy<Value = Config> {
         slow_call_duration_ns: limits.1.map(Ns),
         slow_call_rate_threshold: limits.2,
         consecutive_failures: counts.0,
-        min_calls: counts.1,
+        min_calls: counts.1.min(window.0.unwrap_or(u32::MAX)),
         cooldown_ns: Ns(cooldown * MS),
         cooldown_backoff: backoff,
         max_cooldown_ns: most.map(|times| Ns(times * cooldown * MS)),

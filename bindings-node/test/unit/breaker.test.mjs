@@ -73,6 +73,31 @@ describe('CircuitBreaker', () => {
     assert.equal(breaker.events().at(-1).trip, null);
   });
 
+  it('names each setting as it was written, with its whole range', () => {
+    const wrong = [
+      ['windowCalls', [0, 65_537, 1.5, -1, 5e9], '1 to 65536', [1, 65_536]],
+      ['windowDurationMs', [0, 0.5, 31_536_000_001, 1e30], '1 ms to 31536000000 ms', [1, 31_536_000_000]],
+      ['failureRateThreshold', [0, 50, Infinity], 'above 0 and up to 1', [1]],
+      ['slowCallRateThreshold', [0, 1.1], 'above 0 and up to 1', [1]],
+      ['consecutiveFailures', [0], '1 to 4294967295', [1, 4_294_967_295]],
+      ['minCalls', [0], '1 to 4294967295', [1, 20]],
+      ['cooldownMs', [0, 31_536_000_001, 1e30], '1 ms to 31536000000 ms', [1, 31_536_000_000]],
+      ['cooldownBackoff', [0.5], '1 or more', [1, 1e308]],
+      ['maxCooldownMs', [0, 31_536_000_001], '1 ms to 31536000000 ms', [30_000, 31_536_000_000]],
+      ['cooldownJitter', [-0.1, 1.1], '0 to 1', [0, 1]],
+      ['probes', [0, 1_025], '1 to 1024', [1, 1_024]],
+      ['probeTimeoutMs', [0, 31_536_000_001], '1 ms to 31536000000 ms', [1, 31_536_000_000]],
+    ];
+    for (const [name, outside, range, inside] of wrong) {
+      for (const value of outside) {
+        const says = (error) => error.message.startsWith(`${name}: `) && error.message.includes(`not within ${range}`);
+        assert.throws(() => new CircuitBreaker('it', { [name]: value }), says, `${name} ${value}`);
+      }
+      for (const value of inside) new CircuitBreaker('it', { [name]: value });
+    }
+    assert.throws(() => new CircuitBreaker('it', { minCalls: 50 }), /^RangeError.*: minCalls: 50 is more than the 20 calls of windowCalls/);
+  });
+
   it('counts one report of a permit', () => {
     const { breaker } = make({ windowCalls: 10, minCalls: 10 });
     const permit = breaker.acquire();

@@ -1,13 +1,15 @@
 //! A breaker's settings and their bounds.
 
+use super::rules::nanos;
+use crate::config::{Field, Kind, name, time};
 use crate::{ConfigError, ConfigErrorKind};
 use std::time::Duration;
 
 /// The largest window of calls: judging a failure reads one word for every 16 calls of the window.
-const MAX_WINDOW_CALLS: u32 = 65_536;
-const MAX_PROBES: u32 = 1_024;
-const MIN_SPAN: Duration = Duration::from_millis(1);
+const MAX_WINDOW_CALLS: u64 = 65_536;
+const MAX_PROBES: u64 = 1_024;
 const MAX_SPAN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const DEFAULT_MIN_CALLS: u32 = 10;
 /// How many cooldowns `max_cooldown` is by default.
 const MAX_COOLDOWN_FACTOR: u32 = 64;
 
@@ -34,7 +36,8 @@ pub struct BreakerConfig {
     pub slow_call_rate_threshold: f64,
     /// Opens at this many failures in a row, at least 1, whatever the rates and `min_calls`. Default: off.
     pub consecutive_failures: Option<u32>,
-    /// The rates say nothing below this many calls, at least 1; a window of fewer calls lowers it to its own size. Default 10.
+    /// The rates say nothing below this many calls, at least 1 and at most the window's. Default 10, or all calls of a smaller
+    /// window.
     pub min_calls: u32,
     /// How long it stays open. Default 30 s.
     pub cooldown: Duration,
@@ -58,7 +61,7 @@ impl Default for BreakerConfig {
             slow_call_duration: None,
             slow_call_rate_threshold: 1.0,
             consecutive_failures: None,
-            min_calls: 10,
+            min_calls: DEFAULT_MIN_CALLS,
             cooldown: Duration::from_secs(30),
             cooldown_backoff: 1.0,
             max_cooldown: None,
@@ -77,80 +80,101 @@ impl BreakerConfig {
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         match self.window {
-            Window::Calls(calls) => check_window_calls(calls)?,
-            Window::Duration(span) => check_span("window", span)?,
+            Window::Calls(calls) => {
+                WINDOW_CALLS
+                    .check_count(calls.into(), "; for more, take a window of time, which counts up to a million")?;
+                // The default is lowered to the window, and stands for "not said".
+                if self.min_calls > calls && self.min_calls != DEFAULT_MIN_CALLS {
+                    let window = name(WINDOW_CALLS.name);
+                    let message = format!(
+                        "{} is more than the {calls} calls of {window}, so no rate would ever count; give 1 to {calls}, or \
+                         a larger {window}",
+                        self.min_calls
+                    );
+                    return Err(ConfigError::new(ConfigErrorKind::Conflict, MIN_CALLS.name, message));
+                }
+            }
+            Window::Duration(span) => WINDOW_DURATION.check_span(span, "")?,
         }
-        check_rate("failure_rate_threshold", self.failure_rate_threshold)?;
-        check_rate("slow_call_rate_threshold", self.slow_call_rate_threshold)?;
-        if self.slow_call_duration == Some(Duration::ZERO) {
-            let message = "0 would make every call slow; give a duration above 0, or none to leave slow calls out";
-            return Err(ConfigError::out_of_range("slow_call_duration", message));
+        check_rate(&FAILURE_RATE, self.failure_rate_threshold)?;
+        check_rate(&SLOW_RATE, self.slow_call_rate_threshold)?;
+        if let Some(span) = self.slow_call_duration {
+            // Longer ones are allowed as far as a `Duration` goes: no call is slow then.
+            SLOW_CALL.check_span(span.min(Duration::from_nanos(u64::MAX)), "; leave it out if no call is slow")?;
         }
-        if self.consecutive_failures == Some(0) {
-            let message =
-                "0 failures in a row would open it without a call; give 1 or more, or none to leave the rule out";
-            return Err(ConfigError::out_of_range("consecutive_failures", message));
+        if let Some(run) = self.consecutive_failures {
+            RUN.check_count(run.into(), "; leave it out to leave the rule out")?;
         }
-        if self.min_calls == 0 {
-            let message = "0 calls have no rate; give 1 or more (1 judges from the first call on)";
-            return Err(ConfigError::out_of_range("min_calls", message));
-        }
-        check_span("cooldown", self.cooldown)?;
-        self.check_cooldown_growth()?;
-        if !(1..=MAX_PROBES).contains(&self.probes) {
-            let message = format!("{} is not within 1 to {MAX_PROBES} probes", self.probes);
-            return Err(ConfigError::out_of_range("probes", message));
-        }
-        check_span("probe_timeout", self.probe_timeout)
-    }
-
-    fn check_cooldown_growth(&self) -> Result<(), ConfigError> {
-        if !(self.cooldown_backoff.is_finite() && self.cooldown_backoff >= 1.0) {
-            let message = format!(
-                "{} is not a factor of 1 or more; 1 keeps every cooldown the same, 2 doubles it each time",
-                self.cooldown_backoff
-            );
-            return Err(ConfigError::out_of_range("cooldown_backoff", message));
-        }
+        MIN_CALLS.check_count(self.min_calls.into(), "; 1 judges from the first call on")?;
+        COOLDOWN.check_span(self.cooldown, "")?;
+        BACKOFF.check_real(self.cooldown_backoff, "; 1 keeps every cooldown the same, 2 doubles it each time")?;
         if let Some(longest) = self.max_cooldown {
-            check_span("max_cooldown", longest)?;
+            MAX_COOLDOWN.check_span(longest, "")?;
             if longest < self.cooldown {
-                let message = format!("{longest:?} is below cooldown ({:?}); raise it or leave it out", self.cooldown);
-                return Err(ConfigError::new(ConfigErrorKind::Conflict, "max_cooldown", message));
+                let (longest, least) = (time(nanos(longest)), time(nanos(self.cooldown)));
+                let message = format!("{longest} is below {} ({least}); raise it or leave it out", name(COOLDOWN.name));
+                return Err(ConfigError::new(ConfigErrorKind::Conflict, MAX_COOLDOWN.name, message));
             }
         }
-        if !(0.0..=1.0).contains(&self.cooldown_jitter) {
-            let message =
-                format!("{} is not a fraction of 0 to 1; 0.1 lengthens by up to a tenth", self.cooldown_jitter);
-            return Err(ConfigError::out_of_range("cooldown_jitter", message));
-        }
-        Ok(())
+        JITTER.check_real(self.cooldown_jitter, "; 0.1 lengthens by up to a tenth")?;
+        PROBES.check_count(self.probes.into(), "")?;
+        PROBE_TIMEOUT.check_span(self.probe_timeout, "")
     }
 }
 
-fn check_window_calls(calls: u32) -> Result<(), ConfigError> {
-    if (1..=MAX_WINDOW_CALLS).contains(&calls) {
-        return Ok(());
-    }
-    let message = format!(
-        "{calls} calls is not within 1 to {MAX_WINDOW_CALLS}; for more, take a window of time, which counts up to a million"
-    );
-    Err(ConfigError::out_of_range("window", message))
-}
-
-fn check_rate(field: &'static str, rate: f64) -> Result<(), ConfigError> {
-    if rate > 0.0 && rate <= 1.0 {
-        return Ok(());
-    }
+fn check_rate(field: &Field, rate: f64) -> Result<(), ConfigError> {
     // A percentage is the common mistake.
     let meant = if rate > 1.0 && rate <= 100.0 { rate / 100.0 } else { 0.5 };
-    let message = format!("{rate} is not a fraction above 0 and up to 1; did you mean {meant}?");
-    Err(ConfigError::out_of_range(field, message))
+    field.check_real(rate, &format!("; did you mean {meant}?"))
 }
 
-fn check_span(field: &'static str, span: Duration) -> Result<(), ConfigError> {
-    if (MIN_SPAN..=MAX_SPAN).contains(&span) {
-        return Ok(());
-    }
-    Err(ConfigError::out_of_range(field, format!("{span:?} is not within 1 ms to 365 days")))
+const U32: u64 = u32::MAX as u64;
+const SPAN: Kind = Kind::Span { min_ns: 1_000_000, max_ns: MAX_SPAN.as_secs() * 1_000_000_000 };
+const RATE: Kind = Kind::Real { min: 0.0, from_min: false, max: 1.0 };
+
+const fn field(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+    Field { name, kind, doc }
 }
+
+const WINDOW_CALLS: Field =
+    field("window_calls", Kind::Count { min: 1, max: MAX_WINDOW_CALLS }, "rates are taken over the last N calls");
+const WINDOW_DURATION: Field = field("window_duration", SPAN, "rates are taken over the calls of the last T");
+const FAILURE_RATE: Field = field("failure_rate_threshold", RATE, "opens when failed / calls reaches this");
+const SLOW_CALL: Field =
+    field("slow_call_duration", Kind::Span { min_ns: 1, max_ns: u64::MAX }, "a call that takes this long is slow");
+const SLOW_RATE: Field = field("slow_call_rate_threshold", RATE, "opens when slow / calls reaches this");
+const RUN: Field = field("consecutive_failures", Kind::Count { min: 1, max: U32 }, "opens at this many in a row");
+const MIN_CALLS: Field =
+    field("min_calls", Kind::Count { min: 1, max: U32 }, "the rates say nothing below; at most the window's calls");
+const COOLDOWN: Field = field("cooldown", SPAN, "how long it stays open");
+const BACKOFF: Field = field(
+    "cooldown_backoff",
+    Kind::Real { min: 1.0, from_min: true, max: f64::MAX },
+    "each opening from half-open multiplies the cooldown by this",
+);
+const MAX_COOLDOWN: Field = field("max_cooldown", SPAN, "no cooldown is longer; at least the cooldown");
+const JITTER: Field = field(
+    "cooldown_jitter",
+    Kind::Real { min: 0.0, from_min: true, max: 1.0 },
+    "lengthens the cooldown by a random part of up to this fraction",
+);
+const PROBES: Field =
+    field("probes", Kind::Count { min: 1, max: MAX_PROBES }, "how many probes a half-open cycle takes");
+const PROBE_TIMEOUT: Field = field("probe_timeout", SPAN, "a probe that has not reported by then is lost");
+
+/// The settings of a breaker.
+pub static FIELDS: [Field; 13] = [
+    WINDOW_CALLS,
+    WINDOW_DURATION,
+    FAILURE_RATE,
+    SLOW_CALL,
+    SLOW_RATE,
+    RUN,
+    MIN_CALLS,
+    COOLDOWN,
+    BACKOFF,
+    MAX_COOLDOWN,
+    JITTER,
+    PROBES,
+    PROBE_TIMEOUT,
+];

@@ -41,7 +41,7 @@ mod tally;
 mod time_window;
 mod trip;
 
-pub use config::{BreakerConfig, Window};
+pub use config::{BreakerConfig, FIELDS, Window};
 pub use events::{Event, EventKind};
 pub use guard::{CallError, Guard};
 pub use permit::{Outcome, Permit, Rejected};
@@ -99,7 +99,7 @@ const IS_TRIP: u64 = 1;
 impl CircuitBreaker {
     /// A closed breaker on the monotonic clock. `name` stands in errors and events.
     ///
-    /// Errors: a setting outside its bounds, see [`BreakerConfig`].
+    /// Errors: an empty name, a setting outside its bounds, see [`BreakerConfig`].
     pub fn new(name: impl Into<String>, config: BreakerConfig) -> Result<Self, ConfigError> {
         Self::with_clock(name, config, Clock::monotonic())
     }
@@ -108,8 +108,12 @@ impl CircuitBreaker {
     ///
     /// Errors: as [`new`](Self::new).
     pub fn with_clock(name: impl Into<String>, config: BreakerConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let made_ns = clock.now();
-        Self::in_room(&mut Room::of_process(false), name.into(), config, made_ns, clock)
+        let (name, made_ns) = (name.into(), clock.now());
+        if name.is_empty() {
+            let message = "is empty; name what the breaker guards (\"payments\"): the name stands in errors and events";
+            return Err(ConfigError::syntax("name", message));
+        }
+        Self::in_room(&mut Room::of_process(false), name, config, made_ns, clock)
     }
 
     fn in_room(

@@ -2,6 +2,7 @@
 
 use super::gate::{CLOSED, REJECTING};
 use crate::ConfigError;
+use crate::config::name;
 
 /// The largest capacity.
 const MAX_CAPACITY: usize = 1 << 24;
@@ -72,7 +73,8 @@ impl QueueConfig {
                 crate::ConfigErrorKind::Conflict,
                 "low_watermark",
                 format!(
-                    "is {low}, not below the high watermark {high}; lower it, or raise high_watermark, so that there is a gap"
+                    "is {low}, not below the high watermark {high}; lower it, or raise {}, so that there is a gap",
+                    name("high_watermark")
                 ),
             ));
         }

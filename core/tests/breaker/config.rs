@@ -15,6 +15,12 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 #[test]
+fn an_empty_name_is_refused() {
+    let error = CircuitBreaker::new("", BreakerConfig::default()).expect_err("no name");
+    assert_eq!((error.kind(), error.field()), (ConfigErrorKind::Syntax, "name"));
+}
+
+#[test]
 fn a_rate_outside_0_to_1_asks_what_was_meant() {
     for (rate, meant) in
         [(50.0, "0.5"), (30.0, "0.3"), (1.5, "0.015"), (0.0, "0.5"), (-1.0, "0.5"), (f64::NAN, "0.5"), (1e9, "0.5")]
@@ -33,13 +39,15 @@ fn every_setting_has_its_bounds() {
     let year = Duration::from_secs(365 * 86_400);
     let defaults = BreakerConfig::default;
     let wrong = [
-        ("window", BreakerConfig { window: Window::Calls(0), ..defaults() }),
-        ("window", BreakerConfig { window: Window::Calls(65_537), ..defaults() }),
-        ("window", BreakerConfig { window: Window::Duration(zero), ..defaults() }),
-        ("window", BreakerConfig { window: Window::Duration(year + ms(1)), ..defaults() }),
+        ("window_calls", BreakerConfig { window: Window::Calls(0), ..defaults() }),
+        ("window_calls", BreakerConfig { window: Window::Calls(65_537), ..defaults() }),
+        ("window_duration", BreakerConfig { window: Window::Duration(zero), ..defaults() }),
+        ("window_duration", BreakerConfig { window: Window::Duration(year + ms(1)), ..defaults() }),
         ("slow_call_duration", BreakerConfig { slow_call_duration: Some(zero), ..defaults() }),
         ("consecutive_failures", BreakerConfig { consecutive_failures: Some(0), ..defaults() }),
         ("min_calls", BreakerConfig { min_calls: 0, ..defaults() }),
+        ("min_calls", BreakerConfig { min_calls: 50, ..defaults() }),
+        ("min_calls", BreakerConfig { min_calls: 6, window: Window::Calls(5), ..defaults() }),
         ("cooldown", BreakerConfig { cooldown: zero, ..defaults() }),
         ("cooldown", BreakerConfig { cooldown: Duration::MAX, ..defaults() }),
         ("cooldown_backoff", BreakerConfig { cooldown_backoff: 0.5, ..defaults() }),
@@ -57,7 +65,11 @@ fn every_setting_has_its_bounds() {
     for (field, config) in wrong {
         let error = refuse(config);
         assert_eq!(error.field(), field, "{error}");
-        assert!(error.to_string().starts_with(field) && error.message().len() > 20, "{error}");
+        assert!(
+            error.to_string().starts_with(if field.starts_with("window") { "window: " } else { field })
+                && error.message().len() > 20,
+            "{error}"
+        );
     }
     assert_eq!(
         refuse(BreakerConfig { max_cooldown: Some(ms(1)), ..BreakerConfig::default() }).kind(),
@@ -74,7 +86,7 @@ fn the_bounds_themselves_are_allowed() {
         slow_call_duration: Some(Duration::MAX),
         slow_call_rate_threshold: f64::MIN_POSITIVE,
         consecutive_failures: Some(u32::MAX),
-        min_calls: u32::MAX,
+        min_calls: 65_536,
         cooldown: year,
         cooldown_backoff: f64::MAX,
         max_cooldown: Some(year),

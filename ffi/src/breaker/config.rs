@@ -22,7 +22,7 @@ use tidegate_core::breaker::Window;
 pub struct tg_breaker_config {
     /// sizeof(tg_breaker_config)
     pub struct_size: usize,
-    /// For people, and its name in the arena; NULL: no name. Copied.
+    /// For people, and its name in the arena; NULL: "default"; not "". Copied.
     pub name: In<c_char>,
     /// The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
     pub clock: In<tg_clock>,

@@ -32,7 +32,7 @@ impl Handle for tg_breaker {}
 /// Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares
 /// the arena, whose handle may be freed before or after.
 /// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
 /// TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
 /// TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
 /// TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
@@ -45,7 +45,7 @@ pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mu
         let settings = config.checked()?;
         let made = match place(&config.arena, &config.name, config.on_conflict, &config.clock)? {
             Place::Private(clock) => {
-                CircuitBreaker::with_clock(config.name.text("name")?.unwrap_or_default(), settings, clock)?
+                CircuitBreaker::with_clock(config.name.text("name")?.unwrap_or("default"), settings, clock)?
             }
             Place::Arena(arena, name, on_conflict) => CircuitBreaker::in_arena(arena, name, settings, on_conflict)?,
         };

@@ -1,5 +1,6 @@
 //! A concurrency limiter's settings.
 
+use crate::config::name;
 use crate::limit::Mode;
 use crate::{ConfigError, ConfigErrorKind};
 
@@ -30,10 +31,13 @@ impl ConcurrencyConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        check("max_limit", self.max_limit, MOST)?;
+        // Where nothing is said of it, it is the limit, and that is what the caller wrote.
+        let wrote = if self.limit == self.max_limit { "limit" } else { "max_limit" };
+        check(wrote, self.max_limit, MOST)?;
         if self.limit > self.max_limit && self.limit <= MOST {
+            let most = name("max_limit");
             let message = format!(
-                "is {}, above max_limit, {}: lower it, or give a higher max_limit (at most {MOST})",
+                "is {}, above {most}, {}: lower it, or give a higher {most} (at most {MOST})",
                 self.limit, self.max_limit
             );
             return Err(ConfigError::new(ConfigErrorKind::Conflict, "limit", message));
@@ -56,6 +60,7 @@ fn check(field: &'static str, value: u32, most: u32) -> Result<(), ConfigError> 
         return Ok(());
     }
     let why = if value == 0 { ", so nothing could ever run" } else { "" };
-    let more = if most < MOST { "; the limiter was made with this max_limit" } else { "" };
+    let more =
+        if most < MOST { format!("; the limiter was made with this {}", name("max_limit")) } else { String::new() };
     Err(ConfigError::out_of_range(field, format!("is {value}{why}; give how many may run at once, 1 to {most}{more}")))
 }

@@ -150,7 +150,7 @@ fn tripping() -> Cases {
         .then(state())
         .end(),
         calls(
-            breaker("min_calls_above_the_window_is_the_window", "otherwise it could never open", small(4, 100)),
+            breaker("a_small_window_lowers_the_default_min_calls", "otherwise it could never open", small(4, 10)),
             3,
             Failure,
         )
