@@ -22,8 +22,8 @@ fn a_rate_just_below_the_threshold_does_not_trip() {
 }
 
 #[test]
-fn min_calls_is_clamped_to_the_window() {
-    let (breaker, _) = breaker(BreakerConfig { min_calls: 100, ..last(4) });
+fn the_default_min_calls_is_lowered_to_the_window() {
+    let (breaker, _) = breaker(last(4));
     run(&breaker, "sff");
     assert_eq!(breaker.state(), State::Closed);
     run(&breaker, "s");
