@@ -443,12 +443,22 @@ export interface ConcurrencyStats {
   /** Permits held now. */
   inUse: number;
   admitted: number;
-  /** Calls denied; one that waited in vain counts once. */
+  /** Calls that got no permit: `refused`, `timedOut` and `cancelled` together. */
   denied: number;
   /** Admitted by a dry run that would have been denied. */
   wouldDeny: number;
   /** Permits taken back from processes that died. */
   reclaimed: number;
+  /** Calls refused without a wait. */
+  refused: number;
+  /** Waits that ended at their `timeoutMs`. */
+  timedOut: number;
+  /** Waits whose signal aborted. */
+  cancelled: number;
+  /** Calls that wait now, in all threads and processes of its scope. */
+  waiting: number;
+  /** The longest wait so far, of those that have ended and of those who wait now. */
+  longestWaitMs: number;
 }
 
 /**

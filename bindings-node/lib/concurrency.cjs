@@ -67,7 +67,7 @@ class ConcurrencyLimiter {
     select(this, 'acquire');
     concurrency.join();
     if (words[1] === 1) return new ConcurrencyPermit(this);
-    const granted = join(this.#waiters, { number: words[2] }, waiting, () => this.#refusal(), (waiter) => this.#leave(waiter));
+    const granted = join(this.#waiters, { number: words[2] }, waiting, () => this.#refusal(), (waiter, isTimeout) => this.#leave(waiter, isTimeout));
     this.#handOn();
     return granted;
   }
@@ -100,17 +100,19 @@ class ConcurrencyLimiter {
   stats() {
     select(this, 'stats');
     concurrency.stats();
-    const [limit, inUse, admitted, denied, wouldDeny, reclaimed] = numbers;
-    return { limit, inUse, admitted, denied, wouldDeny, reclaimed };
+    const [limit, inUse, admitted, denied, wouldDeny, reclaimed, ...waits] = numbers;
+    const [refused, timedOut, cancelled, waiting, longestWaitMs] = waits;
+    return { limit, inUse, admitted, denied, wouldDeny, reclaimed, refused, timedOut, cancelled, waiting, longestWaitMs };
   }
 
   #refusal() {
     return new ConcurrencyLimitError(undefined, this.#retryAfterMs);
   }
 
-  #leave({ number }) {
+  #leave({ number }, isTimeout) {
     select(this, 'acquire');
     words[2] = number;
+    numbers[0] = isTimeout ? 1 : 0;
     concurrency.leave();
     // A permit that had come for it goes to the next.
     this.#handOn();

@@ -9,7 +9,7 @@ const { after } = require('./clock.cjs');
  * @param waiters a Set, longest wait first
  * @param own what others see on the object beside that
  * @param timedOut makes the error of a wait in vain
- * @param left called when it ends by time or signal
+ * @param left called when it ends by time or signal, with the object and whether it was time
  */
 function join(waiters, own, { timeoutMs, signal }, timedOut, left = () => {}) {
   return new Promise((resolve, reject) => {
@@ -19,13 +19,13 @@ function join(waiters, own, { timeoutMs, signal }, timedOut, left = () => {}) {
       signal?.removeEventListener('abort', abort);
       how(value);
     };
-    const giveUp = (error) => {
+    const giveUp = (error, isTimeout) => {
       leave(reject, error);
-      left(waiter);
+      left(waiter, isTimeout);
     };
-    const abort = () => giveUp(signal.reason);
+    const abort = () => giveUp(signal.reason, false);
     const waiter = { ...own, grant: (value) => leave(resolve, value), refuse: (error) => leave(reject, error) };
-    const cancel = after(timeoutMs, () => giveUp(timedOut()));
+    const cancel = after(timeoutMs, () => giveUp(timedOut(), true));
     signal?.addEventListener('abort', abort);
     waiters.add(waiter);
   });

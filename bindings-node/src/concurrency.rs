@@ -84,8 +84,12 @@ impl Handle {
         self.give_out(io, permit);
     }
 
+    /// The one who waits under word 2 gives up, because its time is over if number 0 is 1.
     fn leave(&self, io: Io) {
-        self.waiting.borrow_mut().remove(&io.word(2));
+        let listener = self.waiting.borrow_mut().remove(&io.word(2));
+        if io.get(0) == 1.0 {
+            listener.into_iter().for_each(ConcurrencyListener::time_out);
+        }
     }
 }
 
@@ -144,7 +148,12 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         let [limit, in_use] = [stats.limit, stats.in_use].map(f64::from);
         let counts = [stats.admitted, stats.denied, stats.would_deny, stats.reclaimed].map(|count| count as f64);
         let [admitted, denied, would_deny, reclaimed] = counts;
-        io.set([limit, in_use, admitted, denied, would_deny, reclaimed]);
+        let waits = [stats.refused, stats.timed_out, stats.cancelled, stats.waiting].map(|count| count as f64);
+        let [refused, timed_out, cancelled, waiting] = waits;
+        let longest_ms = stats.longest_wait.as_secs_f64() * 1e3;
+        io.set([
+            limit, in_use, admitted, denied, would_deny, reclaimed, refused, timed_out, cancelled, waiting, longest_ms,
+        ]);
         Ok(Reply::Nothing)
     })?;
     Ok(())

@@ -19,7 +19,8 @@ describe('ConcurrencyLimiter', () => {
     assert.equal(permits[0].release(), false, 'once');
     assert.equal(limiter.inUse, 1);
     assert.notEqual(limiter.tryAcquire(), null);
-    assert.deepEqual(limiter.stats(), { limit: 2, inUse: 2, admitted: 3, denied: 1, wouldDeny: 0, reclaimed: 0 });
+    const waits = { refused: 1, timedOut: 0, cancelled: 0, waiting: 0, longestWaitMs: 0 };
+    assert.deepEqual(limiter.stats(), { limit: 2, inUse: 2, admitted: 3, denied: 1, wouldDeny: 0, reclaimed: 0, ...waits });
   });
 
   it('gives a permit back at the end of its block', async () => {

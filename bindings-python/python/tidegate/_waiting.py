@@ -246,6 +246,7 @@ def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> Concur
             if permit is not None:
                 return permit
             if deadline.passed():
+                parked.listener.time_out()
                 raise _no_permit(limiter)
             parked.wait(deadline, pause)
 
@@ -262,6 +263,7 @@ async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | Non
             if permit is not None:
                 return permit
             if deadline.passed():
+                suspended.listener.time_out()
                 raise _no_permit(limiter)
             await suspended.wait(deadline, pause)
 

@@ -32,6 +32,12 @@ impl Waiter {
     fn seat(&self) -> MutexGuard<'_, Seat> {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn leave(&self) -> Option<ConcurrencyListener> {
+        let mut seat = self.seat();
+        seat.is_cancelled = true;
+        seat.listener.take()
+    }
 }
 
 #[pymethods]
@@ -52,11 +58,12 @@ impl Waiter {
 
     /// Leaves the line.
     fn cancel(&self) {
-        let mut seat = self.seat();
-        seat.is_cancelled = true;
-        let listener = seat.listener.take();
-        drop(seat);
-        drop(listener);
+        drop(self.leave());
+    }
+
+    /// Leaves the line because the time for it is over.
+    fn time_out(&self) {
+        self.leave().into_iter().for_each(ConcurrencyListener::time_out);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
