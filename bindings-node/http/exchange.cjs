@@ -34,6 +34,11 @@ class Exchange {
     return (this.#clientKey ??= this.#clients.key(this.request, this.peer));
   }
 
+  /** Who the client is by the application's word. */
+  set clientKey(key) {
+    this.#clientKey = key;
+  }
+
   get charged() {
     return this.identity[CHARGED];
   }

@@ -4,7 +4,7 @@ const { types } = require('node:util');
 const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
 const { disposable } = require('./dispose.cjs');
-const { CircuitOpenError, TidegateError } = require('./errors.cjs');
+const { CircuitOpenError, TidegateError, refusalOf } = require('./errors.cjs');
 const { create } = require('./scope.cjs');
 
 const { breaker } = addon;
@@ -133,7 +133,7 @@ class CircuitBreaker {
     select(this, 'acquire');
     acquire();
     if (words[1] === 1) return new Permit(this);
-    throw new CircuitOpenError(this.#name, numbers[0], tripAt(numbers, 1));
+    throw refusalOf(this, new CircuitOpenError(this.#name, numbers[0], tripAt(numbers, 1)));
   }
 
   call(fn, ...args) {

@@ -3,7 +3,7 @@
 const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
 const { disposable } = require('./dispose.cjs');
-const { ConcurrencyLimitError } = require('./errors.cjs');
+const { ConcurrencyLimitError, refusalOf } = require('./errors.cjs');
 const { writeMode } = require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { join } = require('./waiters.cjs');
@@ -106,7 +106,7 @@ class ConcurrencyLimiter {
   }
 
   #refusal() {
-    return new ConcurrencyLimitError(undefined, this.#retryAfterMs);
+    return refusalOf(this, new ConcurrencyLimitError(undefined, this.#retryAfterMs));
   }
 
   #leave({ number }, isTimeout) {

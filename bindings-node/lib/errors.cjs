@@ -1,6 +1,17 @@
 'use strict';
 
+/** On each prototype: what it is, in names that every copy of the package and every framework's own exception can carry. */
+const KINDS = Symbol.for('tidegate.kinds');
+/** On a guarded object, where a framework owns it: makes of its refusal the framework's own exception. */
+const REFUSAL = Symbol('tidegate.refusal');
+
 class TidegateError extends Error {
+  /** Also an error of another copy of this package, or an exception that carries the kinds of one. */
+  static [Symbol.hasInstance](value) {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    return Object.hasOwn(this.prototype, KINDS) && Array.isArray(value?.[KINDS]) && value[KINDS].includes(this.prototype[KINDS][0]);
+  }
+
   constructor(message, code = 'ERR_TIDEGATE') {
     super(message);
     this.code = code;
@@ -65,6 +76,7 @@ class ArenaError extends TidegateError {
 // On the prototypes, so that a subclass has its own name without doing anything.
 for (const error of [
   TidegateError,
+  RefusedError,
   RateLimitedError,
   CircuitOpenError,
   QueueFullError,
@@ -74,9 +86,17 @@ for (const error of [
   ArenaError,
 ]) {
   Object.defineProperty(error.prototype, 'name', { value: error.name, writable: true, configurable: true });
+  const kinds = [error.name, ...(Object.getPrototypeOf(error.prototype)[KINDS] ?? [])];
+  Object.defineProperty(error.prototype, KINDS, { value: kinds });
 }
 
+/** What `object` throws for `error`. */
+const refusalOf = (object, error) => object[REFUSAL]?.(error) ?? error;
+
 module.exports = {
+  KINDS,
+  REFUSAL,
+  refusalOf,
   ArenaError,
   ConcurrencyLimitError,
   TidegateError,

@@ -3,7 +3,7 @@
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
 const { selectClock } = require('./clock.cjs');
-const { QueueClosedError, QueueEmptyError, QueueFullError } = require('./errors.cjs');
+const { QueueClosedError, QueueEmptyError, QueueFullError, refusalOf } = require('./errors.cjs');
 const { Ring } = require('./ring.cjs');
 const { join } = require('./waiters.cjs');
 
@@ -67,8 +67,8 @@ class BoundedQueue {
     waiting.signal?.throwIfAborted();
     const outcome = this.#offer(item, 'push');
     if (outcome <= OK_DROPPED_OLDEST) return;
-    if (outcome === CLOSED) throw new QueueClosedError();
-    await join(this.#pushers, { item }, waiting, () => new QueueFullError(undefined, this.#retryAfterMs));
+    if (outcome === CLOSED) throw refusalOf(this, new QueueClosedError());
+    await join(this.#pushers, { item }, waiting, () => refusalOf(this, new QueueFullError(undefined, this.#retryAfterMs)));
   }
 
   tryPop() {

@@ -1,31 +1,71 @@
 'use strict';
 // A guarded call as an exchange, whatever brought it: HTTP, GraphQL, a microservice's message, a WebSocket's.
 
-/** A GraphQL field: its HTTP request stands in the context that the driver made. One exchange for each root field. */
+const check = require('../lib/check.cjs');
+
+/**
+ * A GraphQL field: its HTTP request stands in the context that the driver made, or, of a subscription, that which opened
+ * its socket. One exchange for each root field.
+ */
 function graphql(gate, context) {
   const [, , shared, info] = context.getArgs();
-  const request = shared?.req ?? shared?.request ?? shared?.reply?.request;
+  const extra = shared?.extra ?? shared?.req?.extra;
+  const candidates = [shared?.req, shared?.request, shared?.reply?.request, extra?.request, shared?.req?.request];
+  const request = candidates.find((one) => (one?.raw ?? one)?.socket !== undefined) ?? shared?.req ?? shared?.request;
   const response = shared?.res ?? shared?.reply ?? request?.res;
-  return gate.exchange(request, response, context, info ?? context.getArgs());
+  const peer = (request?.raw ?? request)?.socket === undefined ? socketOf(extra?.socket)?.remoteAddress : undefined;
+  return addressed(gate.exchange(request, response, context, info ?? context.getArgs(), peer), 'GraphQL');
 }
 
 /** A message: its client is the other end of its connection, where the transport knows one. */
 function rpc(gate, context) {
-  const transport = context.switchToRpc().getContext();
-  const socket = transport?.getSocketRef?.();
-  const peer = (socket?.socket ?? socket?.netSocket ?? socket)?.remoteAddress;
-  return gate.exchange(undefined, undefined, context, context.getArgs(), peer ?? '');
+  const [, , call] = context.getArgs();
+  const socket = socketOf(context.switchToRpc().getContext()?.getSocketRef?.());
+  const peer = socket?.remoteAddress ?? grpcPeer(call);
+  return addressed(gate.exchange(undefined, undefined, context, context.getArgs(), peer), 'this transport');
 }
 
+/** 'ipv4:192.0.2.1:1234' or 'ipv6:[2001:db8::1]:1234', whose brackets gRPC escapes. */
+function grpcPeer(call) {
+  if (typeof call?.getPeer !== 'function') return undefined;
+  const [, address] = /^(?:ipv[46]:)?\[?(.+?)\]?:\d+$/.exec(decodeURIComponent(call.getPeer())) ?? [];
+  return address;
+}
+
+/** Socket.IO keeps the request that opened the socket, `ws` only the socket below. */
 function ws(gate, context) {
   const client = context.switchToWs().getClient();
-  const peer = client?.handshake?.address ?? client?._socket?.remoteAddress;
-  return gate.exchange(undefined, undefined, context, context.getArgs(), peer ?? '');
+  const request = client?.request ?? client?.upgradeReq;
+  const peer = client?.handshake?.address ?? socketOf(client)?.remoteAddress;
+  return addressed(gate.exchange(request, undefined, context, context.getArgs(), peer), 'this kind of socket');
 }
 
 function http(gate, context) {
   const { getRequest, getResponse } = context.switchToHttp();
   return gate.exchange(getRequest(), getResponse(), context);
+}
+
+/** The stream below a message socket, whoever made it. */
+const socketOf = (socket) => [socket?._socket, socket?.socket, socket?.netSocket, socket].find((one) => one?.remoteAddress !== undefined);
+
+/** Without an address all clients would share one key, and the first to use it up would shut out everybody. */
+function addressed(exchange, where) {
+  const { request, peer } = exchange;
+  if (peer === undefined && (request?.raw ?? request)?.socket === undefined) {
+    Object.defineProperty(exchange, 'clientKey', {
+      get() {
+        throw check.valueError(
+          `key: ${where} does not tell the client's address; give the limit a key function that finds somebody, or ` +
+            'override getTracker of TidegateGuard',
+        );
+      },
+      set(value) {
+        Object.defineProperty(exchange, 'clientKey', { value });
+      },
+      configurable: true,
+    });
+  }
+  return exchange;
 }
 
 const KINDS = { http, graphql, rpc, ws };
@@ -39,7 +79,8 @@ function refusalFor(type, exception) {
   if (wrap === undefined) return exception;
   const [name, kind] = wrap;
   const { [kind]: Exception } = require(name);
-  return new Exception({ ...exception.getResponse(), message: exception.message, retryAfterMs: exception.retryAfterMs });
+  const { code, message, retryAfterMs } = exception;
+  return new Exception({ ...exception.getResponse(), code, message, retryAfterMs });
 }
 
 module.exports = { exchangeOf, refusalFor };

@@ -1,5 +1,6 @@
 'use strict';
 
+const { createHash } = require('node:crypto');
 const { Inject } = require('@nestjs/common');
 const { Limit } = require('../http/limit.cjs');
 const check = require('../lib/check.cjs');
@@ -8,21 +9,37 @@ const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = re
 const LIMITS = 'tidegate:limits';
 const SKIPS = 'tidegate:skips';
 
-/** Adds to a list on the method, or on the class where the decorator stands there. `make` gets the name of the place. */
+/** Adds to a list on the method, or on the class where the decorator stands there. `make` gets the place, and which of its own it is. */
 function add(metadata, make) {
   return (target, property, descriptor) => {
     const on = descriptor === undefined ? target : descriptor.value;
     if (typeof on !== 'function') throw check.typeError('RateLimit and SkipRateLimit belong on a controller or its methods');
     const before = Reflect.getOwnMetadata(metadata, on) ?? [];
     const place = descriptor === undefined ? target.name : `${target.constructor.name}.${String(property)}`;
-    Reflect.defineMetadata(metadata, [make(before.length === 0 ? place : `${place}/${before.length + 1}`), ...before], on);
+    Reflect.defineMetadata(metadata, [make(place, before.length + 1), ...before], on);
   };
 }
 
 function RateLimit(rate, options = {}) {
   // Here, so that a mistake shows where it stands; every application makes its own, where it says.
   Limit.check(rate, options);
-  return add(LIMITS, (place) => ({ rate, options, objectName: options.name ?? place }));
+  return add(LIMITS, (place, nth) => ({ rate, options, place, objectName: objectName(options.name, place, nth) }));
+}
+
+/** The longest name of an object in a named scope, and what else it may not hold. */
+const LONGEST = 63;
+const FORBIDDEN = /[^A-Za-z0-9._:/-]+/g;
+
+/**
+ * A route's limit is an object of its own, also where a limit of the module or of another route has the same name: in a
+ * named scope these would be one. A text that cannot be a name ends in a hash of itself.
+ */
+function objectName(name, place, nth) {
+  const text = name === undefined ? place + (nth === 1 ? '' : `/${nth}`) : `${name}/${place}`;
+  const plain = text.replace(FORBIDDEN, '-').replace(/^[.-]+/, '');
+  if (plain === text && text.length <= LONGEST) return text;
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, 12);
+  return `${plain.slice(0, LONGEST - hash.length - 1)}-${hash}`.replace(/^-/, '');
 }
 
 function SkipRateLimit(name = undefined) {
@@ -40,4 +57,6 @@ const InjectBoundedQueue = (name) => Inject(getBoundedQueueToken(name));
 const limitsOn = (target) => Reflect.getMetadata(LIMITS, target) ?? [];
 const skipsOn = (target) => Reflect.getMetadata(SKIPS, target) ?? [];
 
-module.exports = { InjectBoundedQueue, InjectBreaker, InjectConcurrencyLimiter, RateLimit, SkipRateLimit, limitsOn, skipsOn };
+const hasOwnLimits = (controller, handler) => limitsOn(handler).length + limitsOn(controller).length > 0;
+
+module.exports = { InjectBoundedQueue, InjectBreaker, InjectConcurrencyLimiter, RateLimit, SkipRateLimit, hasOwnLimits, limitsOn, skipsOn };

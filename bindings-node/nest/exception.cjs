@@ -1,10 +1,34 @@
 'use strict';
+// Refusals as Nest's HttpException: so they are a 429 or 503 under every filter, one's own catch-all included.
 
 const { HttpException } = require('@nestjs/common');
-const { RateLimitedError } = require('../index.cjs');
-const { problemOf } = require('../http/problem.cjs');
+const {
+  CircuitOpenError,
+  ConcurrencyLimitError,
+  QueueClosedError,
+  QueueFullError,
+  RateLimitedError,
+} = require('../index.cjs');
+const { KINDS } = require('../lib/errors.cjs');
+const { limited, overloaded, problemOf, retryAfterSeconds } = require('../http/problem.cjs');
 
-/** The guard's refusal. An HttpException, so that it is a 429 even where nobody installed our filter. */
+/** What is a refusal. All else, an ArenaError too, is a mistake: a 500 that Nest logs. */
+const OVERLOADS = [CircuitOpenError, QueueFullError, QueueClosedError, ConcurrencyLimitError];
+const REFUSALS = [RateLimitedError, ...OVERLOADS];
+
+/** What a closed queue, which knows no time, tells a client. */
+const DEFAULT_RETRY_AFTER_MS = 1000;
+
+/** What a GraphQL client finds in an error's `extensions`; null where waiting does not help. */
+const extensionsOf = ({ code, retryAfter = null, retryAfterMs }, status, policies) => ({
+  code,
+  status,
+  retryAfter,
+  retryAfterMs: retryAfterMs === Infinity ? null : retryAfterMs,
+  ...(policies === undefined ? {} : { violatedPolicies: policies }),
+});
+
+/** The guard's refusal. `instanceof RateLimitedError` as well, unless a deny list refused. */
 class RateLimitException extends HttpException {
   #policies;
   #cause;
@@ -13,6 +37,7 @@ class RateLimitException extends HttpException {
     const problem = problemOf(refusal);
     super(problem, problem.status);
     this.#policies = refusal.policies;
+    this.code = problem.status === 403 ? 'ERR_TIDEGATE_FORBIDDEN' : 'ERR_TIDEGATE_RATE_LIMITED';
     this.retryAfterMs = refusal.retryAfterMs;
     this.retryAfter = refusal.retryAfter;
   }
@@ -22,6 +47,53 @@ class RateLimitException extends HttpException {
     const names = this.#policies.map((name) => `'${name}'`).join(', ') || 'a deny list';
     return (this.#cause ??= new RateLimitedError(`refused by ${names}`, this.retryAfterMs));
   }
+
+  get extensions() {
+    return extensionsOf(this, this.getStatus(), this.#policies);
+  }
+
+  get [KINDS]() {
+    return this.getStatus() === 429 ? RateLimitedError.prototype[KINDS] : undefined;
+  }
 }
 
-module.exports = { RateLimitException };
+/** A refusal of a breaker, queue, concurrency limiter or limiter, and still `instanceof` its own error, which is its `cause`. */
+class RefusedException extends HttpException {
+  constructor(error, problem) {
+    super(problem, problem.status, { cause: error });
+    this.name = error.name;
+    this.message = error.message;
+    this.stack = error.stack;
+    this.code = error.code;
+    if (error.breaker !== undefined) this.breaker = error.breaker;
+    if (error.trip !== undefined) this.trip = error.trip;
+    this.retryAfterMs = error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS;
+    this.retryAfter = retryAfterSeconds(this.retryAfterMs);
+  }
+
+  get extensions() {
+    return extensionsOf(this, this.getStatus());
+  }
+
+  get [KINDS]() {
+    return this.cause[KINDS];
+  }
+}
+
+const isRefusal = (error) => REFUSALS.some((kind) => error instanceof kind);
+
+/** `error` as an HttpException where it is a refusal, else as it is. */
+function httpException(error, overloadStatus) {
+  if (error instanceof HttpException || !isRefusal(error)) return error;
+  const problem = error instanceof RateLimitedError ? limited(['default']) : overloaded(overloadStatus);
+  const { stackTraceLimit } = Error;
+  // It takes over the error's stack.
+  Error.stackTraceLimit = 0;
+  try {
+    return new RefusedException(error, problem);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+module.exports = { REFUSALS, RateLimitException, RefusedException, httpException };

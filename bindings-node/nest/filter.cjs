@@ -1,49 +1,45 @@
 'use strict';
 
 const { Catch, Inject } = require('@nestjs/common');
-const { RateLimitedError, TidegateError } = require('../index.cjs');
-const { CONTENT_TYPE, limited, overloaded, retryAfterSeconds } = require('../http/problem.cjs');
-const { RateLimitException } = require('./exception.cjs');
+const { CONTENT_TYPE } = require('../http/problem.cjs');
+const { refusalFor } = require('./call.cjs');
+const { REFUSALS, RateLimitException, RefusedException } = require('./exception.cjs');
+const { tellWhen } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
-/** What a closed queue, which knows no time, tells a client. */
-const DEFAULT_RETRY_AFTER_MS = 1000;
-
-/** Answers tidegate's refusals that leave a handler: 429 for limits, 503 (or `overloadStatus`) for the others. */
+/** Answers tidegate's refusals: 429 for limits, 503 (or `overloadStatus`) for the others. Mistakes are Nest's to answer and log. */
 class TidegateExceptionFilter {
-  #overloaded;
-  #limited = limited(['default']);
+  #registry;
 
   constructor(registry) {
-    this.#overloaded = overloaded(registry.overloadStatus);
+    this.#registry = registry;
   }
 
   catch(error, host) {
-    // Other transports have their own way to say it.
-    if (host.getType() === 'graphql') return error;
-    if (host.getType() !== 'http') throw error;
-    const response = host.switchToHttp().getResponse();
-    const raw = response.raw ?? response;
-    if (raw.headersSent) {
-      // Too late for a status: cut the answer off, so that it cannot pass for a whole one.
-      raw.destroy(error);
-      return undefined;
-    }
-    const problem = this.#problem(error);
-    const ours = error instanceof RateLimitException;
-    const wait = ours ? error.retryAfter : retryAfterSeconds(error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS);
-    response.header('Content-Type', CONTENT_TYPE);
-    if (wait !== undefined) response.header('Retry-After', String(wait));
-    response.status(problem.status).send(JSON.stringify(problem));
-    return undefined;
-  }
-
-  #problem(error) {
-    if (error instanceof RateLimitException) return error.getResponse();
-    return error instanceof RateLimitedError ? this.#limited : this.#overloaded;
+    const exception = this.#registry.httpException(error);
+    const type = host.getType();
+    if (type === 'http') return answer(exception, host);
+    if (type === 'rpc') return base('@nestjs/microservices', 'BaseRpcExceptionFilter').catch(refusalFor(type, exception), host);
+    if (type === 'ws') return base('@nestjs/websockets', 'BaseWsExceptionFilter').catch(refusalFor(type, exception), host);
+    return exception;
   }
 }
-Catch(TidegateError, RateLimitException)(TidegateExceptionFilter);
+Catch(RateLimitException, RefusedException, ...REFUSALS)(TidegateExceptionFilter);
 Inject(TidegateRegistry)(TidegateExceptionFilter, undefined, 0);
+
+const base = (name, kind) => new (require(name)[kind])();
+
+function answer(exception, host) {
+  const response = host.switchToHttp().getResponse();
+  const raw = response.raw ?? response;
+  if (raw.headersSent) {
+    // Too late for a status: cut the answer off, so that it cannot pass for a whole one.
+    raw.destroy(exception);
+    return;
+  }
+  tellWhen(host, exception);
+  response.header('Content-Type', CONTENT_TYPE);
+  response.status(exception.getStatus()).send(JSON.stringify(exception.getResponse()));
+}
 
 module.exports = { TidegateExceptionFilter };

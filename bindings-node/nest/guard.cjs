@@ -1,6 +1,7 @@
 'use strict';
 
 const { Inject, Injectable } = require('@nestjs/common');
+const { Exchange } = require('../http/exchange.cjs');
 const { whenReady } = require('../http/promise.cjs');
 const { exchangeOf, refusalFor } = require('./call.cjs');
 const { RateLimitException } = require('./exception.cjs');
@@ -14,7 +15,7 @@ class TidegateGuard {
     this.#registry = registry;
   }
 
-  /** The key of limits that are keyed and have none of their own: the client's address. */
+  /** Who the client is, wherever a limit wants to know: its address. */
   getTracker(request, _context) {
     return this.#registry.gate.clientKey(request);
   }
@@ -30,10 +31,18 @@ class TidegateGuard {
     const exchange = exchangeOf(registry.gate, context);
     // A refused preflight looks like a broken site.
     if (exchange === undefined || exchange.request?.method === 'OPTIONS') return true;
-    if (this.getTracker !== TidegateGuard.prototype.getTracker) {
-      exchange.tracker = () => this.getTracker(exchange.request, context);
+    return whenReady(this.shouldSkip(context), (skip) => skip || this.#identify(plan, exchange, context));
+  }
+
+  #identify(plan, exchange, context) {
+    if (plan.limits.length === 0 || this.getTracker === TidegateGuard.prototype.getTracker) {
+      return this.#admit(plan, exchange, context);
     }
-    return whenReady(this.shouldSkip(context), (skip) => skip || this.#admit(plan, exchange, context));
+    return whenReady(this.getTracker(exchange.request, context), (tracker) => {
+      const key = Exchange.key(tracker);
+      if (key !== undefined) exchange.clientKey = key;
+      return this.#admit(plan, exchange, context);
+    });
   }
 
   #admit(plan, exchange, context) {

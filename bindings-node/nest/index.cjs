@@ -2,10 +2,11 @@
 
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { InjectBoundedQueue, InjectBreaker, InjectConcurrencyLimiter, RateLimit, SkipRateLimit } = require('./decorators.cjs');
-const { RateLimitException } = require('./exception.cjs');
+const { RateLimitException, RefusedException } = require('./exception.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
 const { TidegateModule } = require('./module.cjs');
+const { TidegateInterceptor } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
@@ -13,8 +14,10 @@ module.exports = {
   TidegateModule,
   TidegateGuard,
   TidegateExceptionFilter,
+  TidegateInterceptor,
   TidegateRegistry,
   RateLimitException,
+  RefusedException,
   RateLimit,
   SkipRateLimit,
   InjectBreaker,

@@ -1,15 +1,18 @@
 import { HttpException } from '@nestjs/common';
 import type {
   ArgumentsHost,
+  CallHandler,
   CanActivate,
   DynamicModule,
   ExceptionFilter,
   ExecutionContext,
   InjectionToken,
   ModuleMetadata,
+  NestInterceptor,
   OptionalFactoryDependency,
   Type,
 } from '@nestjs/common';
+import type { Observable } from 'rxjs';
 import type {
   BoundedQueue,
   BoundedQueueOptions,
@@ -25,8 +28,9 @@ import type { GateOptions, KeyValue, LimitOptions, Limits, Rate, Refusal } from 
 export * from '../http/types.js';
 
 /**
- * What `@RateLimit` takes beside the rate. `name` is `'route'` by default; a limit of the module of that name is replaced. In a
- * named scope one without a name is called after its place, `'Controller.method'`.
+ * What `@RateLimit` takes beside the rate. `name` is `'default'` by default; one that is given replaces the limits of that name
+ * further out, of the controller and the module. In a named scope each is an object of its own, called after its place:
+ * `'name/Controller.method'`, without a name `'Controller.method'`.
  */
 export type RateLimitOptions = LimitOptions;
 
@@ -49,7 +53,7 @@ export interface TidegateOptions extends GateOptions, Pick<Place, 'scope' | 'onC
 export interface TidegateGlobals {
   /** Guard every route: true (default), your subclass of TidegateGuard, or false (then use `@UseGuards(TidegateGuard)`). */
   guard?: boolean | Type<TidegateGuard>;
-  /** Turn refusals into answers everywhere: true (default), your own filter, or false. */
+  /** Turn refusals into answers everywhere: true (default), your own filter, or false (no interceptor either). */
   filter?: boolean | Type<ExceptionFilter>;
 }
 
@@ -84,6 +88,8 @@ export class TidegateRegistry {
   concurrencyLimiter(name: string): ConcurrencyLimiter;
   /** @throws RangeError for a name that is not configured */
   queue<T = unknown>(name: string): BoundedQueue<T>;
+  /** `error` as an HttpException where it is a refusal of tidegate, else as it is. */
+  httpException(error: unknown): unknown;
 }
 
 /**
@@ -95,8 +101,8 @@ export class TidegateGuard implements CanActivate {
   constructor(registry: TidegateRegistry);
   canActivate(context: ExecutionContext): boolean | Promise<boolean>;
   /**
-   * The key of keyed limits without a `key` of their own; `request` is undefined where the call has none. Default: the
-   * client's address, as the option `client` says.
+   * Who the client is, wherever a limit wants to know: for the key `'ip'`, for keyed limits without a `key`, and where a key
+   * finds nobody. `request` is undefined where the call has none. Default, also for nothing: the address, as `client` says.
    */
   getTracker(request: any, context: ExecutionContext): KeyValue | Promise<KeyValue>;
   /** Whether this call is not limited at all; default false. */
@@ -110,12 +116,47 @@ export class RateLimitException extends HttpException {
   readonly retryAfterMs: number;
   /** What Retry-After says, in seconds; undefined where waiting does not help. */
   readonly retryAfter: number | undefined;
+  readonly code: string;
+  /** What a GraphQL error carries. */
+  readonly extensions: RefusalExtensions;
 }
 
-/** Answers tidegate's refusals that leave a handler: RateLimitedError 429, all others 503, with Retry-After. Never a 500. */
-export class TidegateExceptionFilter implements ExceptionFilter<TidegateError | RateLimitException> {
+/**
+ * A refusal of a circuit breaker, queue, concurrency limiter or limiter as an HttpException: 503 (or `overloadStatus`), of a
+ * limiter 429. It is `instanceof` the refusal's own error as well, with its `code`; that is its `cause`.
+ */
+export class RefusedException extends HttpException {
+  private constructor();
+  readonly code: string;
+  /** Of an open circuit: its name. */
+  readonly breaker?: string;
+  /** ms until it is worth a try, `Infinity` for never. */
+  readonly retryAfterMs: number;
+  /** What Retry-After says, in seconds. */
+  readonly retryAfter: number;
+  /** What a GraphQL error carries. */
+  readonly extensions: RefusalExtensions;
+}
+
+/** `extensions` of a GraphQL error; a wait is null where waiting does not help. */
+export interface RefusalExtensions {
+  code: string;
+  status: number;
+  retryAfter: number | null;
+  retryAfterMs: number | null;
+  violatedPolicies?: string[];
+}
+
+/** Makes HttpExceptions of the refusals that leave a handler and sets Retry-After, before any filter. In every route unless `filter: false`. */
+export class TidegateInterceptor implements NestInterceptor {
   constructor(registry: TidegateRegistry);
-  catch(error: TidegateError | RateLimitException, host: ArgumentsHost): any;
+  intercept(context: ExecutionContext, next: CallHandler): Observable<any>;
+}
+
+/** Answers refusals of tidegate, 429 for limits, 503 for all others, with Retry-After. Mistakes, an ArenaError too, stay a 500. */
+export class TidegateExceptionFilter implements ExceptionFilter {
+  constructor(registry: TidegateRegistry);
+  catch(error: TidegateError | RateLimitException | RefusedException, host: ArgumentsHost): any;
 }
 
 /**

@@ -1,20 +1,42 @@
 'use strict';
 
 const { Module, Scope } = require('@nestjs/common');
-const { APP_FILTER, APP_GUARD } = require('@nestjs/core');
+const { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, ModulesContainer } = require('@nestjs/core');
 const { entries } = require('../http/options.cjs');
 const check = require('../lib/check.cjs');
+const { TidegateExplorer } = require('./explorer.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
+const { TidegateInterceptor } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 const { TIDEGATE_OPTIONS, asked, getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'];
 
-/** `true`: ours; a class: that one; `false`: none. */
+/**
+ * `true`: ours; a class: that one; `false`: none. Under the token of ours, which overrideGuard and overrideProvider of
+ * Nest's testing module know.
+ */
 function global(token, value, ours) {
-  if (value === false) return [];
-  return [{ provide: token, useClass: value === true ? ours : check.callable(value, 'guard and filter') }];
+  if (value === false) return [ours];
+  if (value === true) return [ours, { provide: token, useExisting: ours }];
+  const scope = Reflect.getMetadata('scope:options', check.callable(value, 'guard and filter'))?.scope;
+  if (scope === Scope.REQUEST) return [ours, { provide: token, useClass: value }];
+  return [value, ...(value === ours ? [] : [{ provide: ours, useExisting: value }]), { provide: token, useExisting: ours }];
+}
+
+const KINDS = [
+  ['breakers', getBreakerToken, 'breaker'],
+  ['queues', getBoundedQueueToken, 'queue'],
+  ['concurrency', getConcurrencyLimiterToken, 'concurrencyLimiter'],
+];
+
+/** Of each kind and name one, since Nest reads the list more than once. */
+const factories = new Map();
+function finder(kind, find, name) {
+  const key = `${kind}:${name}`;
+  if (!factories.has(key)) factories.set(key, (registry) => registry[find](name));
+  return factories.get(key);
 }
 
 /**
@@ -22,35 +44,56 @@ function global(token, value, ours) {
  * transient: made when they are injected, so that a name which only another application knows does no harm here.
  */
 function named(configured) {
-  const provider = (kind, token, find) => (name) => ({
-    provide: token(name),
-    useFactory: (registry) => registry[find](name),
-    inject: [TidegateRegistry],
-    ...(configured[kind].includes(name) ? {} : { scope: Scope.TRANSIENT }),
-  });
-  const names = (kind) => [...new Set([...configured[kind], ...asked[kind]])];
-  return [
-    ...names('breakers').map(provider('breakers', getBreakerToken, 'breaker')),
-    ...names('queues').map(provider('queues', getBoundedQueueToken, 'queue')),
-    ...names('concurrency').map(provider('concurrency', getConcurrencyLimiterToken, 'concurrencyLimiter')),
-  ];
+  return KINDS.flatMap(([kind, token, find]) =>
+    [...new Set([...configured[kind], ...asked[kind]])].map((name) => ({
+      provide: token(name),
+      useFactory: finder(kind, find, name),
+      inject: [TidegateRegistry],
+      ...(configured[kind].includes(name) ? {} : { scope: Scope.TRANSIENT }),
+    })),
+  );
 }
 
-function dynamicModule({ guard = true, filter = true, imports = [] }, sources, options = {}) {
-  const names = (option) => entries(options[option], option).map(([name]) => name);
+/**
+ * Once a factory has told the options: gives each name the provider that it would have had, for `app.get` as well. What a
+ * test has put in its place stays.
+ */
+function provideNames(registry, modules) {
+  const { names } = registry;
+  for (const module of modules.values()) {
+    if (module.metatype !== TidegateModule) continue;
+    for (const [kind, token, find] of KINDS) {
+      for (const name of names[kind]) {
+        const provide = token(name);
+        const there = module.providers.get(provide);
+        if (there !== undefined && there.metatype !== finder(kind, find, name)) continue;
+        module.addProvider({ provide, useValue: registry[find](name) });
+        module.addExportedProviderOrModule(provide);
+      }
+    }
+  }
+}
+
+function dynamicModule({ guard = true, filter = true, imports = [] }, sources, options = undefined) {
+  const names = (option) => entries(options?.[option], option).map(([name]) => name);
   const configured = { breakers: names('breakers'), queues: names('queues'), concurrency: names('concurrency') };
   const registry = {
     provide: TidegateRegistry,
-    useFactory: (options) => new TidegateRegistry(options),
-    inject: [TIDEGATE_OPTIONS],
+    useFactory: (given, modules) => {
+      const made = new TidegateRegistry(given);
+      if (options === undefined) provideNames(made, modules);
+      return made;
+    },
+    inject: [TIDEGATE_OPTIONS, ModulesContainer],
   };
   const fixed = [
     ...sources,
     registry,
-    TidegateGuard,
-    TidegateExceptionFilter,
+    TidegateExplorer,
+    TidegateInterceptor,
     ...global(APP_GUARD, guard, TidegateGuard),
     ...global(APP_FILTER, filter, TidegateExceptionFilter),
+    ...(filter === false ? [] : [{ provide: APP_INTERCEPTOR, useExisting: TidegateInterceptor }]),
   ];
   return {
     module: TidegateModule,
@@ -61,7 +104,13 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
       return [...fixed, ...named(configured)];
     },
     get exports() {
-      return [TidegateRegistry, TidegateGuard, TidegateExceptionFilter, ...named(configured).map(({ provide }) => provide)];
+      return [
+        TidegateRegistry,
+        TidegateGuard,
+        TidegateExceptionFilter,
+        TidegateInterceptor,
+        ...named(configured).map(({ provide }) => provide),
+      ];
     },
   };
 }

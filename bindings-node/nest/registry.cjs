@@ -2,15 +2,15 @@
 
 const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { REFUSAL } = require('../lib/errors.cjs');
 const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
 const { entries, limitsFrom, placeOf } = require('../http/options.cjs');
 const { Limit } = require('../http/limit.cjs');
 const { Plan } = require('../http/plan.cjs');
 const { limitsOn, skipsOn } = require('./decorators.cjs');
+const { httpException } = require('./exception.cjs');
 
 const OPTIONS = ['limits', 'breakers', 'queues', 'concurrency', 'scope', 'onConflict', 'overloadStatus', ...GATE];
-
-const each = (pairs, make) => new Map(pairs.map(([name, value]) => [name, make(value, name)]));
 
 /** Everything one application has configured: its limits, breakers, queues and concurrency limiters. */
 class TidegateRegistry {
@@ -18,28 +18,33 @@ class TidegateRegistry {
   #breakers;
   #queues;
   #concurrency;
+  #overloadStatus;
   /** Where everything is made that does not say another place. */
   #place;
   /** The limits of each route: handler → controller → plan, innermost first. */
   #plans = new WeakMap();
+  /** Of routes that say nothing of their own. */
+  #common;
   /** A decorator's limit, made once for all the routes that it stands over. */
   #decorated = new Map();
+  /** Who has which name in a named scope. */
+  #owners = new Map();
 
   constructor(options) {
     const given = check.options(options ?? {}, 'TidegateModule', OPTIONS);
+    this.#overloadStatus = check.whole(given.overloadStatus ?? 503, 'overloadStatus', 400, 599);
     this.#place = placeOf(given);
     this.#limits = limitsFrom(given.limits, this.#place);
-    this.#breakers = each(entries(given.breakers, 'breakers'), (settings, name) =>
-      settings instanceof CircuitBreaker ? settings : new CircuitBreaker(name, { ...this.#place, ...settings }),
+    for (const { name } of this.#limits) this.#owners.set(name, `the module's limit '${name}'`);
+    this.#common = new Plan(this.#limits);
+    this.#breakers = this.#each(given, 'breakers', CircuitBreaker, (settings, name) =>
+      new CircuitBreaker(name, { ...this.#place, ...settings }),
     );
-    this.#queues = each(entries(given.queues, 'queues'), (settings) =>
-      settings instanceof BoundedQueue ? settings : new BoundedQueue(settings),
-    );
-    this.#concurrency = each(entries(given.concurrency, 'concurrency'), (settings, name) =>
-      settings instanceof ConcurrencyLimiter ? settings : new ConcurrencyLimiter({ ...this.#place, ...settings, name }),
+    this.#queues = this.#each(given, 'queues', BoundedQueue, (settings) => new BoundedQueue(settings));
+    this.#concurrency = this.#each(given, 'concurrency', ConcurrencyLimiter, (settings, name) =>
+      new ConcurrencyLimiter({ ...this.#place, ...settings, name }),
     );
     this.gate = new Gate(given);
-    this.overloadStatus = check.whole(given.overloadStatus ?? 503, 'overloadStatus', 400, 599);
   }
 
   breaker(name) {
@@ -54,6 +59,16 @@ class TidegateRegistry {
     return found(this.#concurrency, name, 'concurrency limiter', 'concurrency');
   }
 
+  /** The names that are configured. */
+  get names() {
+    return { breakers: [...this.#breakers.keys()], queues: [...this.#queues.keys()], concurrency: [...this.#concurrency.keys()] };
+  }
+
+  /** `error` as an HttpException where it is a refusal of tidegate, else as it is. */
+  httpException(error) {
+    return httpException(error, this.#overloadStatus);
+  }
+
   planOf(controller, handler) {
     let byController = this.#plans.get(handler);
     if (byController === undefined) this.#plans.set(handler, (byController = new Map()));
@@ -62,25 +77,61 @@ class TidegateRegistry {
     return plan;
   }
 
+  /** Innermost first; a limit takes the place of those of the same name further out. One without a name replaces none. */
   #plan(controller, handler) {
     const skips = [...skipsOn(handler), ...skipsOn(controller)];
     if (skips.includes(undefined)) return new Plan([]);
-    const own = [...limitsOn(handler), ...limitsOn(controller)].flatMap((description) => this.#make(description));
-    // A route's limit takes the place of the application's limit of the same name.
-    const names = own.map(({ name }) => name);
-    const common = this.#limits.filter(({ name }) => !names.includes(name));
-    return new Plan([...own, ...common].filter(({ name }) => !skips.includes(name)));
+    const levels = [limitsOn(handler), limitsOn(controller)].map((level) => level.map((one) => [this.#make(one), named(one)]));
+    if (skips.length === 0 && levels.every(({ length }) => length === 0)) return this.#common;
+    const limits = [];
+    const taken = new Set();
+    for (const level of [...levels, [[this.#limits, true]]]) {
+      for (const [made] of level) limits.push(...made.filter(({ name }) => !taken.has(name)));
+      for (const [made, isNamed] of level) if (isNamed) for (const { name } of made) taken.add(name);
+    }
+    return new Plan(limits.filter(({ name }) => !skips.includes(name)));
   }
 
   #make(description) {
     let limits = this.#decorated.get(description);
     if (limits === undefined) {
-      const { rate, options, objectName } = description;
+      const { rate, options, place, objectName } = description;
+      if (isNamedScope(options.scope ?? this.#place.scope)) this.#own(objectName, place);
       limits = Limit.all(rate, options, { ...this.#place, objectName });
       this.#decorated.set(description, limits);
     }
     return limits;
   }
+
+  /** In a named scope two limits of one name are one object: the second would take the first one's rate, or the first its. */
+  #own(name, place) {
+    const owner = this.#owners.get(name);
+    if (owner !== undefined) {
+      throw check.valueError(
+        `@RateLimit on ${place}: ${owner} is called '${name}' in the scope already; give one of them another name: ` +
+          "@RateLimit(…, { name: 'orders' })",
+      );
+    }
+    this.#owners.set(name, `that on ${place}`);
+  }
+
+  /** Objects by name; their refusals are HttpExceptions from the call on, so in guards and pipes as well. */
+  #each(given, option, kind, make) {
+    return new Map(
+      entries(given[option], option).map(([name, value]) => {
+        const object = value instanceof kind ? value : make(value, name);
+        if (!(REFUSAL in object)) Object.defineProperty(object, REFUSAL, { value: (error) => this.httpException(error) });
+        return [name, object];
+      }),
+    );
+  }
+}
+
+/** Whether the limits of a decorator have names that their author chose. */
+const named = ({ rate, options }) => options.name !== undefined || rate?.members !== undefined;
+
+function isNamedScope(scope = process.env.TIDEGATE_SCOPE ?? 'process') {
+  return scope !== 'process' && scope !== '';
 }
 
 function found(map, name, what, option) {

@@ -6,7 +6,7 @@ const check = require('../lib/check.cjs');
 const TIDEGATE_OPTIONS = Symbol('tidegate:options');
 
 /**
- * Names that some class has asked for. Nest reads a module's providers when the application starts, after all classes
+ * Names that somebody has asked for. Nest reads a module's providers when the application starts, after all classes
  * were defined; so also breakers and queues whose settings come from a factory have their provider by then.
  */
 const asked = { breakers: new Set(), queues: new Set(), concurrency: new Set() };

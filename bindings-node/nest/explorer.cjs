@@ -1,0 +1,42 @@
+'use strict';
+
+const { Inject, Injectable } = require('@nestjs/common');
+const { ModulesContainer } = require('@nestjs/core');
+const { hasOwnLimits } = require('./decorators.cjs');
+const { TidegateRegistry } = require('./registry.cjs');
+
+/** Makes the limits of all routes when the application starts, so that what cannot be made stops it then, and not a request. */
+class TidegateExplorer {
+  #modules;
+  #registry;
+
+  constructor(modules, registry) {
+    this.#modules = modules;
+    this.#registry = registry;
+  }
+
+  onModuleInit() {
+    for (const { controllers, providers } of this.#modules.values()) {
+      for (const { metatype } of [...controllers.values(), ...providers.values()]) {
+        if (typeof metatype?.prototype === 'object' && metatype.prototype !== null) this.#explore(metatype);
+      }
+    }
+  }
+
+  /** Its methods and those that it inherits, as far as a decorator of ours stands there. */
+  #explore(metatype) {
+    const seen = new Set(['constructor']);
+    for (let type = metatype.prototype; type !== null && type !== Object.prototype; type = Object.getPrototypeOf(type)) {
+      for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(type))) {
+        if (seen.has(name)) continue;
+        seen.add(name);
+        if (typeof value === 'function' && hasOwnLimits(metatype, value)) this.#registry.planOf(metatype, value);
+      }
+    }
+  }
+}
+Injectable()(TidegateExplorer);
+Inject(ModulesContainer)(TidegateExplorer, undefined, 0);
+Inject(TidegateRegistry)(TidegateExplorer, undefined, 1);
+
+module.exports = { TidegateExplorer };

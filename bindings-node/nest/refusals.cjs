@@ -1,0 +1,45 @@
+'use strict';
+// How a refusal that is no guard's reaches the caller, whatever filters an application has.
+
+const { Inject, Injectable } = require('@nestjs/common');
+const { catchError, throwError } = require('rxjs');
+const { refusalFor } = require('./call.cjs');
+const { RateLimitException, RefusedException } = require('./exception.cjs');
+const { TidegateRegistry } = require('./registry.cjs');
+
+const isOurs = (error) => error instanceof RefusedException || error instanceof RateLimitException;
+
+/** Retry-After, unless the answer has begun. */
+function tellWhen(host, { retryAfter }) {
+  const response = host.switchToHttp().getResponse();
+  if (retryAfter === undefined || (response?.raw ?? response)?.headersSent !== false) return;
+  response.header('Retry-After', String(retryAfter));
+}
+
+/**
+ * Makes HttpExceptions of the refusals that leave a handler, and sets Retry-After, before any filter sees them: a
+ * catch-all of the application comes before ours.
+ */
+class TidegateInterceptor {
+  #registry;
+
+  constructor(registry) {
+    this.#registry = registry;
+  }
+
+  intercept(context, next) {
+    return next.handle().pipe(catchError((error) => throwError(() => this.#translated(error, context))));
+  }
+
+  #translated(error, context) {
+    const exception = this.#registry.httpException(error);
+    if (!isOurs(exception)) return error;
+    const type = context.getType();
+    if (type === 'http') tellWhen(context, exception);
+    return refusalFor(type, exception);
+  }
+}
+Injectable()(TidegateInterceptor);
+Inject(TidegateRegistry)(TidegateInterceptor, undefined, 0);
+
+module.exports = { TidegateInterceptor, isOurs, tellWhen };
