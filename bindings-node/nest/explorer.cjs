@@ -1,21 +1,21 @@
 'use strict';
 
-const { Inject, Injectable } = require('@nestjs/common');
-const { ModulesContainer } = require('@nestjs/core');
 const { hasOwnLimits } = require('./decorators.cjs');
-const { TidegateRegistry } = require('./registry.cjs');
 
 /** Makes the limits of all routes when the application starts, so that what cannot be made stops it then, and not a request. */
 class TidegateExplorer {
   #modules;
   #registry;
+  #settle;
 
-  constructor(modules, registry) {
+  constructor(modules, registry, settle) {
+    this.#settle = settle;
     this.#modules = modules;
     this.#registry = registry;
   }
 
   onModuleInit() {
+    this.#settle();
     for (const { controllers, providers } of this.#modules.values()) {
       for (const { metatype } of [...controllers.values(), ...providers.values()]) {
         if (typeof metatype?.prototype === 'object' && metatype.prototype !== null) this.#explore(metatype);
@@ -35,8 +35,4 @@ class TidegateExplorer {
     }
   }
 }
-Injectable()(TidegateExplorer);
-Inject(ModulesContainer)(TidegateExplorer, undefined, 0);
-Inject(TidegateRegistry)(TidegateExplorer, undefined, 1);
-
 module.exports = { TidegateExplorer };

@@ -14,7 +14,7 @@ const { TIDEGATE_OPTIONS, asked, getBoundedQueueToken, getBreakerToken, getConcu
 const SOURCES = ['useFactory', 'useClass', 'useExisting'];
 
 /**
- * `true`: ours; a class: that one; `false`: none. Under the token of ours, which overrideGuard and overrideProvider of
+ * `true`: ours; a class: that one; `false`: none. Under the token of ours, which overrideProvider of
  * Nest's testing module know.
  */
 function global(token, value, ours) {
@@ -66,9 +66,24 @@ function provideNames(registry, modules) {
       for (const name of names[kind]) {
         const provide = token(name);
         const there = module.providers.get(provide);
-        if (there !== undefined && there.metatype !== finder(kind, find, name)) continue;
+        if (there !== undefined) continue;
         module.addProvider({ provide, useValue: registry[find](name) });
         module.addExportedProviderOrModule(provide);
+      }
+    }
+  }
+}
+
+/** Those that some class has asked for were transient until all classes were made; now they are what they are for everybody. */
+function settleNames(registry, modules) {
+  for (const module of modules.values()) {
+    if (module.metatype !== TidegateModule) continue;
+    for (const [kind, token, find] of KINDS) {
+      for (const name of registry.names?.[kind] ?? []) {
+        const there = module.providers.get(token(name));
+        if (there?.scope === Scope.TRANSIENT && there.metatype === finder(kind, find, name)) {
+          there.mergeWith({ provide: token(name), useValue: registry[find](name) });
+        }
       }
     }
   }
@@ -89,7 +104,11 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
   const fixed = [
     ...sources,
     registry,
-    TidegateExplorer,
+    {
+      provide: TidegateExplorer,
+      useFactory: (modules, made) => new TidegateExplorer(modules, made, () => settleNames(made, modules)),
+      inject: [ModulesContainer, TidegateRegistry],
+    },
     TidegateInterceptor,
     ...global(APP_GUARD, guard, TidegateGuard),
     ...global(APP_FILTER, filter, TidegateExceptionFilter),

@@ -62,6 +62,9 @@ describe('a GraphQL resolver', () => {
     const guesses = await ask('mutation { a: login b: login c: login }');
     const failed = guesses.body.errors.map(({ path }: any) => path[0]);
     assert.deepEqual(failed, ['c']);
+    const { code, status, retryAfter, retryAfterMs, violatedPolicies } = guesses.body.errors[0].extensions;
+    assert.deepEqual([code, status, violatedPolicies], ['ERR_TIDEGATE_RATE_LIMITED', 429, ['login']]);
+    assert.ok(retryAfter > 1700 && retryAfterMs > 1_700_000);
     assert.equal(everyone.peek().remaining, 97);
   });
 });
