@@ -85,6 +85,18 @@ def handler(handled: list[Any]) -> Any:
     return handle
 
 
+def dispatch(apps: list[Any]) -> Any:
+    """Several applications on one server: the first is behind /0, as its own root."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        at, _, rest = scope["path"][1:].partition("/")
+        await apps[int(at)]({**scope, "path": "/" + rest}, receive, send)
+
+    return app
+
+
 RUBBISH: list[tuple[str, Any, type[Exception]]] = [
     ("key", lambda scope: 5, TypeError),
     ("key", lambda scope: ["a"], TypeError),
@@ -100,15 +112,16 @@ CASES = BROKEN + RUBBISH + [(name, later(function), error) for name, function, e
 
 
 @pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
-@pytest.mark.parametrize(("name", "function", "error"), CASES)
-def test_a_function_that_fails_is_one_error_and_no_charge(make: Any, name: str, function: Any, error: Any) -> None:
-    limiter, handled = RateLimiter("5/hour"), list[Any]()
-    with served(make(limiter, handled, **{name: function})) as url:
-        assert statuses(ask(url, "/")) == [500]
-    assert [type(known) for known in handled] == [error]
-    if error is not Ours:
-        assert str(handled[0]).startswith(f"{name}: ")
-    assert limiter.stats().admitted == limiter.stats().denied == 0
+def test_a_function_that_fails_is_one_error_and_no_charge(make: Any) -> None:
+    made = [(RateLimiter("5/hour", max_keys=100), list[Any]()) for _ in CASES]
+    apps = [make(*each, **{name: function}) for each, (name, function, _) in zip(made, CASES, strict=True)]
+    with served(dispatch(apps)) as url:
+        assert statuses(ask(url, *(f"/{at}" for at in range(len(apps))))) == [500] * len(apps)
+    for (limiter, handled), (name, _, error) in zip(made, CASES, strict=True):
+        assert [type(known) for known in handled] == [error], name
+        if error is not Ours:
+            assert str(handled[0]).startswith(f"{name}: ")
+        assert limiter.stats().admitted == limiter.stats().denied == 0
 
 
 @pytest.mark.parametrize("when", [broken, broken_later])
@@ -202,12 +215,16 @@ ANSWERS: list[tuple[Any, str, bytes]] = [
 
 
 @pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
-@pytest.mark.parametrize(("on_refused", "content", "body"), ANSWERS)
-def test_an_answer_of_one_s_own(make: Any, on_refused: Any, content: str, body: bytes) -> None:
-    app = make(RateLimiter("1/hour"), [], on_refused=on_refused, name="mine")
-    install_exception_handlers(app)
-    with served(app) as url:
-        admitted, refused = ask(url, "/", "/")
+def test_an_answer_of_one_s_own(make: Any) -> None:
+    apps = [make(RateLimiter("1/hour"), [], on_refused=on_refused, name="mine") for on_refused, _, _ in ANSWERS]
+    for app in apps:
+        install_exception_handlers(app)
+    with served(dispatch(apps)) as url:
+        for at, (_, content, body) in enumerate(ANSWERS):
+            own_answer(*ask(url, f"/{at}", f"/{at}"), content, body)
+
+
+def own_answer(admitted: Any, refused: Any, content: str, body: bytes) -> None:
     assert admitted.status == 200 and refused.status == (420 if body == b"[1]" else 429)
     assert refused.headers.getall("content-type") == [content] and refused.body == body
     assert refused.headers.getall("retry-after") == ["7" if body == b"[1]" else "3600"]
@@ -216,14 +233,17 @@ def test_an_answer_of_one_s_own(make: Any, on_refused: Any, content: str, body: 
 
 
 @pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
-@pytest.mark.parametrize("on_refused", [broken, broken_later, lambda scope, refusal: {1, 2}, lambda scope, refusal: object()])
-def test_an_answer_that_fails(make: Any, on_refused: Any) -> None:
-    handled: list[Any] = []
-    app = make(RateLimiter("1/hour"), handled, on_refused=on_refused)
-    install_exception_handlers(app)
-    with served(app) as url:
-        assert statuses(ask(url, "/", "/")) == [200, 500]
-    assert len(handled) == 1 and (isinstance(handled[0], Ours) or str(handled[0]).startswith("on_refused: expected"))
+def test_an_answer_that_fails(make: Any) -> None:
+    answers = [broken, broken_later, lambda scope, refusal: {1, 2}, lambda scope, refusal: object()]
+    each: list[list[Any]] = [[] for _ in answers]
+    apps = [make(RateLimiter("1/hour"), handled, on_refused=answer) for handled, answer in zip(each, answers, strict=True)]
+    for app in apps:
+        install_exception_handlers(app)
+    with served(dispatch(apps)) as url:
+        for at in range(len(apps)):
+            assert statuses(ask(url, f"/{at}", f"/{at}")) == [200, 500]
+    assert [[type(known) for known in handled] for handled in each] == [[Ours], [Ours], [TypeError], [TypeError]]
+    assert all(str(handled[0]).startswith("on_refused: expected") for handled in each[2:])
 
 
 def test_an_answer_without_handlers_is_the_detail() -> None:
@@ -264,16 +284,16 @@ def test_a_limit_for_each_plan(make: Any, choose: Any) -> None:
 
 
 @pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
-@pytest.mark.parametrize(
-    ("choose", "error"),
-    [(broken, Ours), (broken_later, Ours), (lambda scope: 5, TypeError), (lambda scope: RateLimiter, TypeError),
-     (lambda scope: "often", ConfigError)],
-)  # fmt: skip
-def test_a_choice_that_fails(make: Any, choose: Any, error: Any) -> None:
-    handled: list[Any] = []
-    with served(make(choose, handled)) as url:
-        assert statuses(ask(url, "/")) == [500]
-    assert [type(known) for known in handled] == [error]
+def test_a_choice_that_fails(make: Any) -> None:
+    cases: list[tuple[Any, type[Exception]]] = [
+        (broken, Ours), (broken_later, Ours), (lambda scope: 5, TypeError), (lambda scope: RateLimiter, TypeError),
+        (lambda scope: "often", ConfigError),
+    ]  # fmt: skip
+    each: list[list[Any]] = [[] for _ in cases]
+    apps = [make(choose, handled) for (choose, _), handled in zip(cases, each, strict=True)]
+    with served(dispatch(apps)) as url:
+        assert statuses(ask(url, *(f"/{at}" for at in range(len(apps))))) == [500] * len(apps)
+    assert [[type(known) for known in handled] for handled in each] == [[error] for _, error in cases]
 
 
 def test_a_limit_made_for_each_request_is_an_error_and_not_no_limit() -> None:

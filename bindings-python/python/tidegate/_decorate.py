@@ -29,7 +29,14 @@ def decorate_limited(limiter: ConcurrencyLimiter, func: Callable[..., Any]) -> C
 
         @functools.wraps(func)
         async def limited_async(*args: Any, **kwargs: Any) -> Any:
-            return await _held_async(await limiter.acquire_async(), func, args, kwargs)
+            permit = await limiter.acquire_async()
+            try:
+                result = await func(*args, **kwargs)
+            except BaseException as error:
+                permit.__exit__(type(error), error, error.__traceback__)
+                raise
+            _end(permit, result)
+            return result
 
         return limited_async
 
@@ -41,28 +48,22 @@ def decorate_limited(limiter: ConcurrencyLimiter, func: Callable[..., Any]) -> C
         except BaseException as error:
             permit.__exit__(type(error), error, error.__traceback__)
             raise
-        if hasattr(result, "body_iterator"):
-            hold(permit, result)
-        else:
-            permit.__exit__(None, None, None)
+        _end(permit, result)
         return result
 
     return limited
 
 
-async def _held_async(
-    permit: Held, func: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
-    try:
-        result = await func(*args, **kwargs)
-    except BaseException as error:
-        permit.__exit__(type(error), error, error.__traceback__)
-        raise
-    if hasattr(result, "body_iterator"):
+# What most functions return has no body, and need not be asked.
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes, tuple, list, dict))
+
+
+def _end(permit: Held, result: object) -> None:
+    """Reports a call that has returned, or leaves that to the end of the body that it streams."""
+    if result.__class__ not in _PLAIN and hasattr(result, "body_iterator"):
         hold(permit, result)
     else:
         permit.__exit__(None, None, None)
-    return result
 
 
 class Held(Protocol):
@@ -140,6 +141,13 @@ def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -
 
     @functools.wraps(func)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        return await _held_async(acquire(), func, args, kwargs)
+        permit = acquire()
+        try:
+            result = await func(*args, **kwargs)
+        except BaseException as error:
+            permit.__exit__(type(error), error, error.__traceback__)
+            raise
+        _end(permit, result)
+        return result
 
     return guarded

@@ -183,7 +183,7 @@ class TidegateMiddleware:
         self._plain = None if plain is None else (plain, plain.guard("default", **told))
         self._rules = [(_rule(rule), rule.guard(**told)) for rule in rules or ()]
         self._queue = queue
-        self._exempt = Paths("exempt", exempt).match
+        self._exempt = Paths("exempt", exempt)
         self._skip = skip
         self._client = client
         self._concurrency = concurrency
@@ -199,11 +199,14 @@ class TidegateMiddleware:
         """Serves one connection."""
         kind = scope["type"]
         if kind == "http":
-            if scope["method"] == "OPTIONS" or self._exempt(scope):
+            if scope["method"] == "OPTIONS":
                 return await self._app(scope, receive, send)
-        elif kind != "websocket" or self._exempt(scope):
+        elif kind != "websocket":
             if kind == "lifespan" and "app" in scope:
                 _notices.check_order(scope["app"])
+            return await self._app(scope, receive, send)
+        exempt = self._exempt
+        if scope["path"] in exempt.exact or ((exempt.patterns or scope.get("root_path")) and exempt.match(scope)):
             return await self._app(scope, receive, send)
         chosen, taken = self._plain, None
         guard = None if chosen is None else chosen[1]

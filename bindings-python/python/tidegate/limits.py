@@ -220,7 +220,7 @@ class _Made:
     @property
     def storage(self) -> str:
         """Where it is, as flask-limiter's command shows it."""
-        return f"tidegate ({self._do.place})"
+        return self._do.place
 
     @property
     def base_exceptions(self) -> type[Exception]:

@@ -106,21 +106,19 @@ class Rule:
 class Paths:
     """Paths as rules write them, to ask whether a request's is among them."""
 
-    __slots__ = ("_patterns", "exact")
+    __slots__ = ("exact", "patterns")
 
     def __init__(self, name: str, paths: Iterable[str]) -> None:
         read = [_path(name, path) for path in paths]
         self.exact = frozenset(path for path, pattern in read if pattern is None)
-        self._patterns = [pattern for _, pattern in read if pattern is not None]
+        self.patterns = [pattern for _, pattern in read if pattern is not None]
 
     def match(self, scope: Scope) -> bool:
-        """Whether its path, with or without the prefix of a mount, is one of these."""
-        if scope["path"] in self.exact:
-            return True
-        if not self._patterns and not scope.get("root_path"):
-            return False
+        """Whether its path, without the prefix of a mount, is one of these; ``exact`` alone is enough where there is neither a pattern nor
+        a prefix.
+        """
         path = route_path(scope)
-        return path in self.exact or any(pattern.fullmatch(path) is not None for pattern in self._patterns)
+        return path in self.exact or any(pattern.fullmatch(path) is not None for pattern in self.patterns)
 
 
 def route_path(scope: Scope) -> str:
