@@ -40,22 +40,3 @@ fn no_key_is_drained_twice_after_its_line_was_swept() {
         assert!(drained.into_inner() > ROUNDS * KEYS / 2, "{algorithm}: keys come back");
     }
 }
-
-/// However old a reading is: to it a line would seem to have been left alone for nearly all epochs that can be told apart.
-#[test]
-fn an_old_reading_frees_nobody() {
-    for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow] {
-        for minutes in [1, 5, 10, 20, 60, 600] {
-            let limiter = limiter(algorithm, 1_000, S, 40, 1);
-            let now = minutes * 60 * S;
-            for key in 0..KEYS {
-                assert!(limiter.try_acquire_at(now, &key.to_le_bytes(), 40));
-            }
-            let _ = limiter.peek_at(0, b"another", None);
-            for key in 0..KEYS {
-                let _ = limiter.peek_at(0, &key.to_le_bytes(), None);
-                assert!(!limiter.try_acquire_at(now, &key.to_le_bytes(), 40), "{algorithm}, {minutes} minutes");
-            }
-        }
-    }
-}

@@ -64,9 +64,6 @@ impl Reclaim {
     #[cold]
     pub(super) fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, now: Now) {
         let evict = self.advance(kind, now);
-        // As of no moment before the evicting one, which no sweep of the line was after: to a reading that is many epochs older
-        // the line would seem to have been left alone for the rest of all epochs.
-        let now = Now { tick: latest(now.tick, evict), ..now };
         let present = epoch(kind, now);
         let long_ago = header.epochs_behind(present) > LIVE_EPOCHS;
         for word in &line.cells {
