@@ -164,3 +164,18 @@ fn a_penalty_that_lasts_until_years_of_counts_are_over_is_none_less() {
         }
     }
 }
+
+/// A window that ends on an earlier tick puts two windows' counts into one period: at a day and a large limit, a second early.
+#[test]
+fn a_fixed_window_never_ends_before_its_period() {
+    for (count, period) in [(5, 86_400_u64), (1_000_000, 86_400), (1_000_000, 3_600), (262_143, 30 * 86_400)] {
+        let quota = Quota::new(count, Duration::from_secs(period)).unwrap();
+        let config = LimiterConfig { max_keys: 64, ..LimiterConfig::new(Algorithm::FixedWindow, quota) };
+        for start in (0..50).map(|n| 1_000_000_007 * (n + 1) * 97) {
+            let limiter = RateLimiter::with_config(config, ManualClock::new(0).into()).unwrap();
+            assert!(limiter.try_acquire_at(start, b"a", quota.burst()));
+            let end = start + period * 1_000_000_000;
+            assert!(!limiter.try_acquire_at(end - 1, b"a", 1), "{quota} from {start}");
+        }
+    }
+}

@@ -51,6 +51,12 @@ impl Ticks {
         if self.shift >= 0 { ns >> self.shift } else { ns.wrapping_shl(self.shift.unsigned_abs()) }
     }
 
+    /// Whether `now` lies within its tick, after its beginning.
+    #[inline]
+    pub(super) fn is_within(self, now: Now) -> bool {
+        self.shift > 0 && now.ns & ((1 << self.shift) - 1) != 0
+    }
+
     /// The tick that `ns` falls into, which may be years from `now`: so far away that ticks would come round, one far away on
     /// the same side.
     pub(super) fn near(self, ns: u64, now: Now) -> u64 {

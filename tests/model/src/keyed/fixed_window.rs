@@ -1,4 +1,4 @@
-//! Fixed window: it starts at the first hit and ends a period later, in ticks.
+//! Fixed window: it starts at the first hit and ends with the first tick that begins a period later or after that.
 
 use super::{Level, Limit};
 
@@ -31,7 +31,9 @@ impl Level for FixedWindow {
 
     fn charge(&mut self, now: u64, n: u32, limit: &Limit) {
         if limit.ticks.tick(now) >= self.end {
-            *self = Self { end: limit.ticks.tick(now) + limit.window, count: 0 };
+            let tick = limit.ticks.tick(now);
+            let in_tick = i128::from(limit.ticks.start(tick) < now);
+            *self = Self { end: tick + limit.window + in_tick, count: 0 };
         }
         self.count += n;
     }

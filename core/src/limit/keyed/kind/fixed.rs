@@ -54,6 +54,14 @@ impl Fixed {
         later(end, now.tick).then_some(Window { end, count: state & self.most() })
     }
 
+    /// A window that starts at `now`. It ends at the first tick that is no earlier than a period from now: an earlier one would
+    /// put two windows' counts into one period.
+    #[inline]
+    fn begin(&self, units: &Units, now: Now) -> Window {
+        let in_tick = u64::from(self.ticks.is_within(now));
+        Window { end: now.tick.wrapping_add(units.span + in_tick), count: 0 }
+    }
+
     fn pack(&self, window: Window) -> u64 {
         (window.end & ((1 << self.time_bits()) - 1)) << self.count_bits | window.count.min(self.most())
     }
@@ -61,7 +69,7 @@ impl Fixed {
     /// Counts `n` whatever the limit; the new state, its count and the nanoseconds to its end.
     pub(crate) fn hit(&self, units: &Units, state: u64, now: Now, n: u32) -> (u64, u32, u64) {
         let window = self.window(state, now);
-        let window = window.unwrap_or(Window { end: now.tick.wrapping_add(units.span), count: 0 });
+        let window = window.unwrap_or_else(|| self.begin(units, now));
         let count = window.count.saturating_add(n.into()).min(self.most());
         (self.pack(Window { count, ..window }), count as u32, self.ticks.until(window.end, now))
     }
@@ -118,7 +126,7 @@ impl Kind for Fixed {
             return Verdict::Deny { retry_after_ns: left, heal: None };
         }
         let window = self.window(state, now);
-        let window = window.unwrap_or(Window { end: now.tick.wrapping_add(units.span), count: 0 });
+        let window = window.unwrap_or_else(|| self.begin(units, now));
         let count = window.count + u64::from(n);
         if count <= units.burst.into() {
             return Verdict::Admit { state: self.pack(Window { count, ..window }), delay_ns: 0 };
