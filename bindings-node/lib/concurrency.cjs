@@ -25,8 +25,9 @@ class ConcurrencyLimiter {
   #retryAfterMs;
   /** Those who wait here, longest first: the core's line has the same order. */
   #waiters = new Set();
-  /** Until the next look for what other threads and processes have given back. */
+  /** Until the next look for what other threads and processes have given back, and when that is due. */
   #pause;
+  #due = Infinity;
 
   static {
     select = (self, method) => {
@@ -128,15 +129,20 @@ class ConcurrencyLimiter {
       waiter.grant(new ConcurrencyPermit(this));
     }
     const lookInMs = this.#waiters.size > 0 ? numbers[0] : Infinity;
-    if (lookInMs === Infinity) {
-      clearTimeout(this.#pause);
-      this.#pause = undefined;
-    } else {
-      this.#pause ??= setTimeout(() => {
-        this.#pause = undefined;
-        this.#handOn();
-      }, lookInMs);
-    }
+    if (lookInMs === Infinity) return this.#lookAt(Infinity);
+    const due = performance.now() + lookInMs;
+    // The line may have moved: its new first looks sooner than the one before would have.
+    if (due < this.#due) this.#lookAt(due, lookInMs);
+  }
+
+  #lookAt(due, lookInMs) {
+    clearTimeout(this.#pause);
+    this.#due = due;
+    if (due === Infinity) return;
+    this.#pause = setTimeout(() => {
+      this.#due = Infinity;
+      this.#handOn();
+    }, lookInMs);
   }
 }
 

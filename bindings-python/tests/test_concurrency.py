@@ -221,6 +221,51 @@ def test_waiting_in_vain(place: Any) -> None:
     assert limiter.stats().denied == 7 and limiter.in_use == 0
 
 
+def test_stats_tell_how_threads_waited(place: Any) -> None:
+    limiter = ConcurrencyLimiter(1, max_wait=None, **place)
+    held = limiter.acquire()
+    assert limiter.try_acquire() is None
+    for timeout in (0, 0.02, 0.03):
+        with pytest.raises(ConcurrencyLimitError):
+            limiter.acquire(timeout)
+    threads = [Thread(lambda: limiter.acquire().release()) for _ in range(3)]
+    wait_until(lambda: limiter.stats().waiting == 3)
+    known = limiter.stats().longest_wait
+    assert known >= 0.03
+    # It grows with those who wait still.
+    wait_until(lambda: limiter.stats().longest_wait > known)
+    held.release()
+    for thread in threads:
+        thread.finish()
+    stats = limiter.stats()
+    assert (stats.refused, stats.timed_out, stats.cancelled, stats.denied) == (2, 2, 0, 4)
+    assert (stats.waiting, stats.admitted) == (0, 4) and stats.longest_wait >= known
+
+
+def test_stats_tell_how_tasks_waited(place: Any) -> None:
+    limiter = ConcurrencyLimiter(1, max_wait=None, **place)
+
+    async def scene() -> None:
+        held = await limiter.acquire_async()
+        for timeout in (0, 0.02, 0.03):
+            with pytest.raises(ConcurrencyLimitError):
+                await limiter.acquire_async(timeout)
+        tasks = [asyncio.create_task(limiter.acquire_async()) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert limiter.stats().waiting == 4 and limiter.stats().cancelled == 0
+        for task in tasks[:3]:
+            task.cancel()
+        await asyncio.gather(*tasks[:3], return_exceptions=True)
+        assert limiter.stats().waiting == 1
+        held.release()
+        (await tasks[3]).release()
+
+    run(scene())
+    stats = limiter.stats()
+    assert (stats.refused, stats.timed_out, stats.cancelled, stats.denied) == (1, 2, 3, 6)
+    assert (stats.waiting, stats.admitted) == (0, 2) and stats.longest_wait >= 0.03
+
+
 def test_a_cancelled_task_passes_its_grant_on(place: Any) -> None:
     limiter = ConcurrencyLimiter(1, max_wait=None, **place)
 
@@ -304,6 +349,8 @@ def test_ctrl_c_ends_a_wait_and_leaves_no_permit_taken() -> None:
     with pytest.raises(KeyboardInterrupt):
         limiter.acquire()
     poke.finish()
+    stats = limiter.stats()
+    assert (stats.cancelled, stats.denied, stats.waiting) == (1, 1, 0) and stats.longest_wait > 0
     assert held.release() and limiter.in_use == 0
     with limiter.acquire(timeout=0):
         pass

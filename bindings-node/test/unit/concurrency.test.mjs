@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, mock } from 'node:test';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { CircuitBreaker, ConcurrencyLimitError, ConcurrencyLimiter, ConcurrencyPermit, TidegateError } from 'tidegate';
+import { fresh, until } from './arenas.mjs';
 
 const full = (options = {}) => {
   const limiter = new ConcurrencyLimiter({ limit: 1, ...options });
@@ -152,6 +153,62 @@ describe('waiting for a permit', () => {
     assert.equal(most, 3);
     assert.ok(done >= 150, `${done} ran`);
   });
+});
+
+for (const place of [() => ({}), () => ({ scope: `process:${fresh()}`, name: 'a' })]) {
+  const where = place().scope === undefined ? 'unnamed' : 'named';
+  it(`tells refused, timed out and cancelled waits apart (${where})`, async () => {
+    const { limiter, held } = full(place());
+    assert.equal(limiter.tryAcquire(), null);
+    await assert.rejects(limiter.acquire(), ConcurrencyLimitError);
+    for (const timeoutMs of [10, 20, 30]) await assert.rejects(limiter.acquire({ timeoutMs }), ConcurrencyLimitError);
+    const abort = new AbortController();
+    const waits = [1, 2, 3, 4].map(() => limiter.acquire({ timeoutMs: Infinity, signal: abort.signal }));
+    const last = limiter.acquire({ timeoutMs: Infinity });
+    await turn();
+    const { waiting, longestWaitMs, cancelled } = limiter.stats();
+    assert.deepEqual([waiting, cancelled], [5, 0]);
+    assert.ok(longestWaitMs >= 30, `${longestWaitMs} ms`);
+    await until(() => limiter.stats().longestWaitMs > longestWaitMs);
+    abort.abort();
+    await Promise.allSettled(waits);
+    assert.equal(limiter.stats().waiting, 1);
+    held.release();
+    (await last).release();
+    const { longestWaitMs: longest, ...counts } = limiter.stats();
+    const calls = { admitted: 2, denied: 9, refused: 2, timedOut: 3, cancelled: 4 };
+    assert.deepEqual(counts, { limit: 1, inUse: 0, wouldDeny: 0, reclaimed: 0, waiting: 0, ...calls });
+    assert.ok(longest > longestWaitMs, `${longest} ms`);
+  });
+}
+
+it('looks sooner in a named scope once its line has moved', async (t) => {
+  const delays = [];
+  let release;
+  const arm = globalThis.setTimeout;
+  t.after(() => mock.restoreAll());
+  mock.method(globalThis, 'setTimeout', (wake, ms, ...rest) => {
+    delays.push(ms);
+    // Right after a long pause has begun.
+    if (ms >= 8) queueMicrotask(() => release?.());
+    return arm(wake, ms, ...rest);
+  });
+  // A pause that the machine let pass before the release shows nothing: once more then.
+  for (let round = 0; round < 5; round += 1) {
+    const { limiter, held } = full({ scope: `process:${fresh()}`, name: 'a' });
+    const [first, second] = [1, 2].map(() => limiter.acquire({ timeoutMs: Infinity }));
+    let after;
+    release = () => {
+      release = undefined;
+      const before = delays.length;
+      held.release();
+      after = delays.slice(before);
+    };
+    (await first).release();
+    (await second).release();
+    if (after.some((ms) => ms < 5)) return;
+  }
+  assert.fail(`paused ${delays}`);
 });
 
 describe('run', () => {

@@ -239,6 +239,8 @@ async def iterate(queue: BoundedQueue[T]) -> AsyncIterator[T]:
 
 def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> ConcurrencyPermit:
     """ConcurrencyLimiter.acquire, where there is none at once."""
+    if timeout == 0:
+        return _without_wait(limiter)
     deadline = Deadline(timeout)
     with Parked(limiter._wait) as parked:
         while True:
@@ -253,6 +255,8 @@ def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> Concur
 
 async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | None) -> ConcurrencyPermit:
     """ConcurrencyLimiter.acquire_async: nothing is awaited between the permit and the return, so a cancel takes none along."""
+    if timeout == 0:
+        return _without_wait(limiter)
     permit = limiter._at_once()
     if permit is not None:
         return permit
@@ -266,6 +270,14 @@ async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | Non
                 suspended.listener.time_out()
                 raise _no_permit(limiter)
             await suspended.wait(deadline, pause)
+
+
+def _without_wait(limiter: ConcurrencyLimiter) -> ConcurrencyPermit:
+    """Without a wait: a denial counts as refused, not as timed out."""
+    permit = limiter.try_acquire()
+    if permit is None:
+        raise _no_permit(limiter)
+    return permit
 
 
 def _no_permit(limiter: ConcurrencyLimiter) -> ConcurrencyLimitError:
