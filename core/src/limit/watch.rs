@@ -17,8 +17,8 @@ pub(super) const HEAL_AFTER_NS: u64 = 60_000_000_000;
 #[derive(Debug)]
 pub(super) struct Watch(AtomicU64);
 
-// SAFETY: one atomic.
 #[allow(unsafe_code)] // `unsafe impl Blank` for an atomic.
+// SAFETY: one atomic.
 unsafe impl Blank for Watch {
     #[cfg(loom)]
     fn blank() -> Self {

@@ -46,7 +46,7 @@ impl Sliding {
     fn as_of(&self, state: u64, now: Now) -> Now {
         let window = self.window(state, now);
         if state & PENALTY == 0 && later(window, now.tick) {
-            Now { ns: window.wrapping_mul(self.period), tick: window, ..now }
+            Now { ns: window.wrapping_mul(self.period), tick: window }
         } else {
             now
         }
@@ -151,7 +151,7 @@ impl Layout for Sliding {
         }
         let (wa, wb) = (self.window(a, now), self.window(b, now));
         let window = if later(wa, wb) { wa } else { wb };
-        let at = Now { tick: window, ns: window.wrapping_mul(self.period), ..now };
+        let at = Now { tick: window, ns: window.wrapping_mul(self.period) };
         let (ca, cb) = (self.counts(a, at), self.counts(b, at));
         self.pack(window, Counts { prev: ca.prev.max(cb.prev), cur: ca.cur.max(cb.cur) })
     }
