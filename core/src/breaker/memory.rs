@@ -4,7 +4,7 @@
 
 use super::events::EventRing;
 use crate::ConfigError;
-use crate::memory::{Blank, Cells, Room};
+use crate::memory::{Blank, Cells, Room, Watch};
 use crate::sync::AtomicU64;
 
 /// The fixed part. The control word is read by every call and rarely written, so it has its cache lines for itself.
@@ -25,6 +25,8 @@ pub(super) struct ControlLine {
     pub(super) word: AtomicU64,
     /// What last opened it, see `trip.rs`: refusals tell it, and it changes only together with the word.
     pub(super) trip: AtomicU64,
+    /// Of the end of an open circuit's cooldown.
+    pub(super) watch: Watch,
 }
 
 // SAFETY: atomics only.
@@ -32,7 +34,7 @@ unsafe impl Blank for Head {
     #[cfg(loom)]
     fn blank() -> Self {
         Self {
-            control: ControlLine { word: AtomicU64::new(0), trip: AtomicU64::new(0) },
+            control: ControlLine { word: AtomicU64::new(0), trip: AtomicU64::new(0), watch: Watch::blank() },
             run: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             events: EventRing::blank(),

@@ -177,7 +177,7 @@ impl CircuitBreaker {
     }
 
     #[inline]
-    fn acquire_when(&self, now: impl FnOnce() -> u64) -> Result<Permit, Rejected> {
+    fn acquire_when(&self, now: impl Fn() -> u64) -> Result<Permit, Rejected> {
         let seen = self.control();
         if seen.is_closed() {
             let started_ns = if self.rules.times_calls() { now() } else { 0 };
@@ -187,14 +187,14 @@ impl CircuitBreaker {
     }
 
     #[cold]
-    fn acquire_unless_closed(&self, mut seen: Control, now: impl FnOnce() -> u64) -> Result<Permit, Rejected> {
+    fn acquire_unless_closed(&self, mut seen: Control, clock: impl Fn() -> u64) -> Result<Permit, Rejected> {
         // Forced open and disabled need no time.
         match seen.state() {
             State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
             State::Disabled => return Ok(Permit { word: seen.permit(0), started_ns: 0 }),
             _ => {}
         }
-        let now = now();
+        let mut now = clock();
         for _ in 0..PATIENCE {
             match seen.state() {
                 State::Closed | State::Disabled | State::MetricsOnly => {
@@ -203,7 +203,12 @@ impl CircuitBreaker {
                 }
                 State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
                 State::Open => {
-                    let left = self.rules.open_for(seen, now);
+                    if self.rules.cooldown_left(seen, now).is_none() {
+                        // Read after the word: a thread that came late with a sound clock finds it plausible now.
+                        now = clock();
+                    }
+                    let left = self.wait(seen, now);
+                    self.watch(seen, now, left);
                     if left > 0 {
                         return Err(self.reject(seen, left));
                     }
@@ -259,7 +264,23 @@ impl CircuitBreaker {
         match seen.state() {
             State::Closed | State::HalfOpen | State::Disabled | State::MetricsOnly => 0,
             State::ForcedOpen => u64::MAX,
-            State::Open => self.rules.open_for(seen, now),
+            State::Open => {
+                let left = self.rules.cooldown_left(seen, now);
+                left.unwrap_or_else(|| self.head.control.watch.wait(now))
+            }
+        }
+    }
+
+    /// Notes what a reading of an open circuit finds. One reading alone never ends a cooldown that lies impossibly far
+    /// ahead, for it may be a late thread's: see [`Watch`](crate::memory::Watch).
+    fn watch(&self, seen: Control, now: u64, left: u64) {
+        let watch = &self.head.control.watch;
+        if self.rules.cooldown_left(seen, now).is_some() {
+            if watch.is_set() {
+                watch.clear();
+            }
+        } else if left > 0 {
+            watch.note(now);
         }
     }
 
@@ -326,6 +347,8 @@ impl CircuitBreaker {
         // Release: who loads it sees the state that it belongs to, see above. A failure: somebody else has seen a
         // reason too.
         let _ = trip.compare_exchange(before, trip::word(by, IS_TRIP), Ordering::Release, Ordering::Relaxed);
+        // Before the exchange: a note is of one cooldown.
+        self.head.control.watch.clear();
         if self.replace(seen, self.rules.opened(seen, now, retry_after_ns)) {
             // Relaxed: a statistic.
             self.head.opened.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const MS: u64 = 1_000_000;
 const DEADLINE_MASK: u32 = (1 << DEADLINE_BITS) - 1;
-/// How far ahead of the clock a deadline may lie beyond the longest wait before it counts as a bad reading.
+/// How far ahead of the clock a deadline may lie beyond the longest wait before it counts as impossible.
 const SLACK_NS: u64 = 60_000 * MS;
 
 #[derive(Debug)]
@@ -104,11 +104,11 @@ impl Rules {
         seen.next(State::Open, again, self.deadline_ms(now, cooldown))
     }
 
-    /// Nanoseconds until an open circuit lets a probe pass; 0 when it does now. A deadline that no cooldown could have
-    /// set comes from a bad reading of the clock and has passed.
-    pub(super) fn open_for(&self, seen: Control, now: u64) -> u64 {
-        let longest = self.max_cooldown_ns + (self.max_cooldown_ns as f64 * self.jitter) as u64;
-        self.remaining(seen.until_ms(), now, longest)
+    /// Nanoseconds until an open circuit's cooldown ends; `None` when no cooldown that began by `now` lasts so long.
+    pub(super) fn cooldown_left(&self, seen: Control, now: u64) -> Option<u64> {
+        let longest = self.max_cooldown_ns.saturating_add((self.max_cooldown_ns as f64 * self.jitter) as u64);
+        let left = seen.until_ms().saturating_mul(MS).saturating_sub(self.since_epoch(now));
+        (left <= longest.saturating_add(SLACK_NS)).then_some(left)
     }
 
     pub(super) fn probe_deadline(&self, now: u64) -> Deadline {
@@ -125,11 +125,6 @@ impl Rules {
         let ahead = u64::from(deadline.0.wrapping_sub(now_units as u32) & DEADLINE_MASK);
         let left = ahead.saturating_mul(unit).saturating_sub(self.since_epoch(now) % unit);
         if left > self.probe_timeout_ns.saturating_add(unit).saturating_add(SLACK_NS) { 0 } else { left }
-    }
-
-    fn remaining(&self, deadline_ms: u64, now: u64, longest: u64) -> u64 {
-        let left = deadline_ms.saturating_mul(MS).saturating_sub(self.since_epoch(now));
-        if left > longest.saturating_add(SLACK_NS) { 0 } else { left }
     }
 }
 

@@ -8,7 +8,6 @@ mod mode;
 mod scale;
 mod set;
 mod warm_up;
-mod watch;
 
 pub use algorithm::Algorithm;
 pub use bucket::{BucketOptions, BucketStats, Reservation, Ticket, TokenBucket};

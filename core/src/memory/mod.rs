@@ -4,11 +4,13 @@ mod cells;
 mod changes;
 mod latest;
 mod room;
+mod watch;
 
 pub(crate) use cells::{Blank, Cells};
 pub(crate) use changes::Changes;
 pub(crate) use latest::Latest;
 pub(crate) use room::{One, Room};
+pub(crate) use watch::Watch;
 
 /// Lost races after which an operation gives up and denies: a hostile process must not keep anybody for ever, and no honest
 /// thread loses so many in a row.

@@ -111,14 +111,40 @@ fn the_servers_retry_after_sets_the_cooldown_if_that_failure_trips() {
 }
 
 #[test]
-fn an_end_that_no_cooldown_could_have_set_has_passed() {
+fn an_end_that_no_cooldown_could_have_set_passes_after_a_minute_of_readings() {
     let (breaker, clock) = breaker(quick());
     let start = clock.now();
     clock.set(start + 86_400 * SECOND);
     run(&breaker, "ff");
     clock.set(start);
-    assert_eq!(breaker.retry_after_ns(), 0, "opened by a bad reading a day ahead");
+    assert_eq!(refused(&breaker), 60 * SECOND, "opened by a bad reading a day ahead");
+    clock.set(start + 60 * SECOND - 1);
+    assert_eq!((refused(&breaker), breaker.retry_after_ns()), (1, 1));
+    clock.set(start + 60 * SECOND);
+    assert_eq!(breaker.retry_after_ns(), 0);
     permit(&breaker);
+}
+
+#[test]
+fn a_late_thread_mints_no_probe() {
+    let (breaker, clock) = breaker(quick());
+    let late = clock.now();
+    let opened = late + 3_600 * SECOND;
+    clock.set(opened);
+    run(&breaker, "ff");
+    // Alone, and with readings in between that find the cooldown plausible: those begin it again.
+    for behind in [0, 30, 59, 61, 90, 119] {
+        assert!(breaker.acquire_at(late + behind * SECOND).is_err(), "{behind} s later");
+        if behind == 30 || behind == 59 || behind == 90 {
+            assert_eq!(refused(&breaker), SECOND);
+        }
+    }
+    assert_eq!(breaker.state(), State::Open);
+    // Nor does a note of one cooldown end the next.
+    breaker.reset();
+    run(&breaker, "ff");
+    assert!(breaker.acquire_at(late + 3_000 * SECOND).is_err());
+    assert_eq!(breaker.retry_after_ns(), SECOND);
 }
 
 #[test]

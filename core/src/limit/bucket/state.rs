@@ -3,13 +3,12 @@
 
 use super::super::gcra::{self, Moment};
 use super::super::scale::{MAX_UNITS, Scale};
-use super::super::watch::Watch;
 use super::bookings::Bookings;
 use super::slot::Slot;
 use super::view::{Charge, View};
 use super::word::Word;
 use crate::limit::WarmUp;
-use crate::memory::{Blank, One, PATIENCE, Room};
+use crate::memory::{Blank, One, PATIENCE, Room, Watch};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
 use crate::{Clock, ConfigError, Decision, Quota};
 

@@ -6,16 +6,16 @@
 //! note away. Only when readings have gone on for [`HEAL_AFTER_NS`] from the note, and none was plausible, the clock has
 //! stepped back, and the word is rewritten at the present reading, which is later than all of them: it heals forwards.
 
-use crate::memory::Blank;
+use super::Blank;
 use crate::sync::{AtomicU64, Ordering};
 
 /// How long readings must go on behind a word that is impossibly far ahead before it is taken for a bad reading.
-pub(super) const HEAL_AFTER_NS: u64 = 60_000_000_000;
+const HEAL_AFTER_NS: u64 = 60_000_000_000;
 
 /// The first reading that found the object's word impossibly far ahead, plus one; 0 is none.
 #[repr(transparent)]
 #[derive(Debug)]
-pub(super) struct Watch(AtomicU64);
+pub(crate) struct Watch(AtomicU64);
 
 #[allow(unsafe_code)] // `unsafe impl Blank` for an atomic.
 // SAFETY: one atomic.
@@ -28,29 +28,36 @@ unsafe impl Blank for Watch {
 
 impl Watch {
     #[inline]
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         // Relaxed: whoever began after a note was made and does not see it comes before it.
         self.0.load(Ordering::Relaxed) != 0
     }
 
     /// A reading found the word plausible.
     #[cold]
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         // Relaxed: nothing is published by it. A note that is lost here is made again, and healing comes later.
         self.0.store(0, Ordering::Relaxed);
     }
 
     /// Whether a word that is impossibly far ahead as of `ns` is a bad reading.
     #[cold]
-    pub(super) fn has_lasted(&self, ns: u64) -> bool {
+    pub(crate) fn has_lasted(&self, ns: u64) -> bool {
+        self.wait(ns) == 0
+    }
+
+    /// Nanoseconds from `ns` until [`has_lasted`](Self::has_lasted).
+    #[cold]
+    pub(crate) fn wait(&self, ns: u64) -> u64 {
         // Relaxed: the note says nothing of other words.
         let note = self.0.load(Ordering::Relaxed);
-        note != 0 && ns >= (note - 1).saturating_add(HEAL_AFTER_NS)
+        let begun = if note == 0 { ns } else { ns.min(note - 1) };
+        HEAL_AFTER_NS.saturating_sub(ns - begun)
     }
 
     /// Notes that the word is impossibly far ahead as of `ns`. An earlier reading than the noted one begins again.
     #[cold]
-    pub(super) fn note(&self, ns: u64) {
+    pub(crate) fn note(&self, ns: u64) {
         // Relaxed, both: as above. A lost exchange is somebody else's note.
         let (note, new) = (self.0.load(Ordering::Relaxed), ns.saturating_add(1));
         if note == 0 || new < note {
