@@ -10,7 +10,7 @@ const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
 const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
 const { HostScope } = require('./lib/scope.cjs');
-const { ManualClock } = require('./lib/clock.cjs');
+const { DateClock, ManualClock } = require('./lib/clock.cjs');
 const {
   ArenaError,
   ConcurrencyLimitError,
@@ -36,6 +36,7 @@ module.exports = {
   ConcurrencyLimiter,
   ConcurrencyPermit,
   HostScope,
+  DateClock,
   ManualClock,
   ArenaError,
   ConcurrencyLimitError,

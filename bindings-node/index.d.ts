@@ -570,6 +570,17 @@ export class ManualClock {
   readonly nowNs: bigint;
 }
 
+/**
+ * A manual clock that stands where `Date` stands, for tests under the fake timers of jest, vitest, sinon or node:test: they move
+ * `Date`, and no clock of a native library. `TidegateStore` and `TidegateThrottlerStorage` follow it by themselves; with other
+ * objects call `follow()` after moving `Date`.
+ */
+export class DateClock extends ManualClock {
+  constructor();
+  /** Moves it to where Date is now; backwards too. */
+  follow(): void;
+}
+
 /** Base of everything tidegate raises about its own state; a circuit breaker never counts one as a failure. */
 export class TidegateError extends Error {
   constructor(message?: string, code?: string);

@@ -3,13 +3,16 @@
 
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { follow } = require('../lib/clock.cjs');
 const { checkScope } = require('../lib/scope.cjs');
 
-/** The most hits that a window counts; 2^20 - 1 is "that many or more". */
-const MOST = 2 ** 20 - 1;
+/** The most hits that a window counts: 2^20 - 1, or 100,000 a millisecond, is "that many or more". */
+const mostIn = (windowMs) => Math.max(1, Math.min(2 ** 20 - 1, Math.floor(windowMs * 100_000)));
 
 class TidegateStore {
   #limiter;
+  /** How much later than it should a window of this table ends, at most: they end on the table's ticks. */
+  #lateMs = 0;
   #options;
 
   constructor(options = {}) {
@@ -25,30 +28,53 @@ class TidegateStore {
 
   /** express-rate-limit calls it with its options, once for each middleware that the store is given to. */
   init({ windowMs }) {
-    this.#limiter = new RateLimiter({ ...this.#options, algorithm: 'fixed_window', rate: MOST, perMs: windowMs });
+    this.#limiter = new RateLimiter({ ...this.#options, algorithm: 'fixed_window', rate: mostIn(windowMs), perMs: windowMs });
     this.windowMs = windowMs;
+    this.#lateMs = 0;
   }
 
   get(key) {
-    const { limit, remaining, resetAfterMs } = this.#limiter.peek(key);
-    return remaining === limit ? undefined : { totalHits: limit - remaining, resetTime: new Date(Date.now() + resetAfterMs) };
+    const { count, resetAfterMs } = this.#hit(key, 0);
+    // A key that was taken back to zero keeps its window; an unknown one would begin a whole one.
+    if (count === 0 && resetAfterMs >= this.windowMs) return undefined;
+    return { totalHits: count, resetTime: this.#resetTime(resetAfterMs) };
   }
 
   increment(key) {
-    const { count, resetAfterMs } = this.#limiter.hit(key);
-    return { totalHits: count, resetTime: new Date(Date.now() + resetAfterMs) };
+    const { count, resetAfterMs } = this.#hit(key, 1);
+    if (count === 1) this.#lateMs = Math.max(this.#lateMs, resetAfterMs - this.windowMs);
+    return { totalHits: count, resetTime: this.#resetTime(count === 1 ? Infinity : resetAfterMs) };
   }
 
   decrement(key) {
+    follow(this.#options.clock);
     this.#limiter.refund(key);
   }
 
   resetKey(key) {
+    follow(this.#options.clock);
     this.#limiter.reset(key);
   }
 
   resetAll() {
+    follow(this.#options.clock);
     this.#limiter.resetAll();
+  }
+
+  /** The end of the service: what only this process knows is forgotten; what others share stays. */
+  shutdown() {
+    if (this.localKeys) this.resetAll();
+  }
+
+  #hit(key, n) {
+    follow(this.#options.clock);
+    return this.#limiter.hit(key, n);
+  }
+
+  /** Never beyond the window that was asked for. */
+  #resetTime(resetAfterMs) {
+    const left = Math.min(this.windowMs, resetAfterMs - this.#lateMs);
+    return new Date(Date.now() + Math.max(0, left));
   }
 }
 

@@ -14,7 +14,7 @@ export class TidegateStore {
     scope?: ScopeSpec;
     /** Which store it is, in a named scope: one for each middleware. */
     name?: string;
-    /** For tests. */
+    /** For tests; a `DateClock` follows fake timers. */
     clock?: ManualClock;
   });
   readonly localKeys: boolean;
@@ -25,4 +25,6 @@ export class TidegateStore {
   decrement(key: string): void;
   resetKey(key: string): void;
   resetAll(): void;
+  /** Forgets the counts of this process; what is shared in a named scope stays. */
+  shutdown(): void;
 }

@@ -3,6 +3,7 @@
 const { types } = require('node:util');
 const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
+const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
 const { CircuitOpenError, TidegateError, refusalOf } = require('./errors.cjs');
 const { create } = require('./scope.cjs');
@@ -317,5 +318,12 @@ class Permit {
 
 // `using permit = breaker.acquire()`: leaving the block without a report is a cancelled call.
 disposable(Permit);
+
+shown(CircuitBreaker, (circuit) => ({
+  name: circuit.name,
+  state: circuit.state,
+  retryAfterMs: circuit.retryAfterMs,
+  stats: circuit.stats(),
+}));
 
 module.exports = { CircuitBreaker, Permit };

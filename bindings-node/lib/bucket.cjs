@@ -7,6 +7,7 @@ const { RateLimitedError } = require('./errors.cjs');
 const { QUOTA, SWITCHES, count, decision, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
   require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
+const { shown } = require('./show.cjs');
 
 const { bucket } = addon;
 const { tryAcquire } = bucket;
@@ -120,6 +121,13 @@ class TokenBucket {
   }
 }
 
+shown(TokenBucket, (bucket) => ({
+  name: homeOf(bucket).name,
+  quota: bucket.quota,
+  remaining: bucket.peek().remaining,
+  stats: bucket.stats(),
+}));
+
 class Reservation {
   #bucket;
   #ticket;
@@ -150,6 +158,8 @@ function book(owner, n, maxWaitMs) {
     ? new Reservation(owner, bits.slice(), numbers[0], 0)
     : new Reservation(owner, undefined, 0, numbers[0]);
 }
+
+shown(Reservation, ({ booked, waitMs, retryAfterMs }) => ({ booked, waitMs, retryAfterMs }));
 
 module.exports = {
   Reservation,

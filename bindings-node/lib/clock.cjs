@@ -3,6 +3,7 @@
 
 const { addon, words, numbers, bigints } = require('./native.cjs');
 const check = require('./check.cjs');
+const { shown } = require('./show.cjs');
 
 const { clock } = addon;
 /** The place of the machine's monotonic clock in the addon's table. */
@@ -118,4 +119,24 @@ function sleep(waitMs, manual, signal) {
   });
 }
 
-module.exports = { ManualClock, after, selectClock, sleep };
+/** A manual clock that stands where Date stands: for tests under fake timers, which move Date and no clock of a native library. */
+class DateClock extends ManualClock {
+  constructor() {
+    super(BigInt(Date.now()) * 1_000_000n);
+  }
+
+  /** Moves it to where Date is now. A drop-in that is given one does so before each of its calls. */
+  follow() {
+    const ns = BigInt(Date.now()) * 1_000_000n;
+    if (ns !== this.nowNs) this.setNs(ns);
+  }
+}
+
+/** Before a drop-in decides: its clock follows Date if it is of that kind. */
+const follow = (clock) => {
+  if (clock instanceof DateClock) clock.follow();
+};
+
+shown(ManualClock, (clock) => ({ nowNs: String(clock.nowNs) }));
+
+module.exports = { DateClock, ManualClock, follow, after, selectClock, sleep };

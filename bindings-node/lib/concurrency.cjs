@@ -2,6 +2,7 @@
 
 const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
+const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
 const { ConcurrencyLimitError, refusalOf } = require('./errors.cjs');
 const { writeMode } = require('./quota.cjs');
@@ -21,6 +22,7 @@ let handOn;
 class ConcurrencyLimiter {
   /** Its place in the addon's table. */
   #id;
+  #name;
   #maxWaitMs;
   #retryAfterMs;
   /** Those who wait here, longest first: the core's line has the same order. */
@@ -48,6 +50,7 @@ class ConcurrencyLimiter {
     this.#maxWaitMs = check.patience(maxWaitMs, 'maxWaitMs');
     this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
     this.#id = create(concurrency.create, this, given).id;
+    this.#name = given.name;
   }
 
   tryAcquire() {
@@ -81,6 +84,11 @@ class ConcurrencyLimiter {
     } finally {
       permit.release();
     }
+  }
+
+  get name() {
+    select(this, 'name');
+    return this.#name;
   }
 
   get limit() {
@@ -174,5 +182,7 @@ class ConcurrencyPermit {
   }
 }
 disposable(ConcurrencyPermit);
+
+shown(ConcurrencyLimiter, (limiter) => ({ name: limiter.name, ...limiter.stats() }));
 
 module.exports = { ConcurrencyLimiter, ConcurrencyPermit };

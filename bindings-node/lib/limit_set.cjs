@@ -6,6 +6,7 @@ const check = require('./check.cjs');
 const { asKey } = require('./key.cjs');
 const { RateLimiter, limiterHome, limiterPlace } = require('./limiter.cjs');
 const { count, decision } = require('./quota.cjs');
+const { shown } = require('./show.cjs');
 const { waitFor } = require('./wait.cjs');
 
 const { limitSet } = addon;
@@ -162,5 +163,7 @@ class LimitSet {
 
 /** Decides for keys in the order of the keyed members: the place of the member that denied or -1, and each one's decision. */
 const decideEach = (set, keys, n) => eachOf(set, keys, n);
+
+shown(LimitSet, (set) => ({ members: set.members }));
 
 module.exports = { LimitSet, decideEach, homeOf };

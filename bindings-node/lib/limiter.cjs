@@ -6,6 +6,7 @@ const { asKey } = require('./key.cjs');
 const { QUOTA, SWITCHES, count, decision, quotaOptions, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
   require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
+const { shown } = require('./show.cjs');
 const { waitFor } = require('./wait.cjs');
 
 const { limiter } = addon;
@@ -59,6 +60,7 @@ function writeBlock(given) {
 class Tier {
   #place;
   #owner;
+  #quota;
 
   static {
     tierPlace = (tier, owner) => {
@@ -70,6 +72,10 @@ class Tier {
     };
   }
 
+  get quota() {
+    return this.#quota;
+  }
+
   constructor(owner, quota) {
     select(owner, 'tier');
     const given = withBurst(quotaOptions(quota, 'tier'), owner.algorithm);
@@ -77,6 +83,7 @@ class Tier {
     limiter.tier(this, writeQuota(given));
     this.#place = words[0];
     this.#owner = owner;
+    this.#quota = quota;
   }
 }
 
@@ -236,5 +243,14 @@ class RateLimiter {
     return { admitted, denied, wouldDeny, evictions, overflowed, blocked };
   }
 }
+
+shown(Tier, (tier) => ({ quota: tier.quota }));
+shown(RateLimiter, (limiter) => ({
+  name: homeOf(limiter).name,
+  algorithm: limiter.algorithm,
+  quota: limiter.quota,
+  size: limiter.size,
+  stats: limiter.stats(),
+}));
 
 module.exports = { ALGORITHMS, RateLimiter, Tier, limiterPlace: (value) => placeOf(value), limiterHome: (self) => homeOf(self) };

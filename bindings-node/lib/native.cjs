@@ -28,7 +28,39 @@ function load() {
   throw error;
 }
 
-const { addon, from } = load();
+/** An error of another realm as one of this realm. */
+function asOwn(error) {
+  const Own = { TypeError, RangeError }[error?.name] ?? Error;
+  return Object.assign(new Own(error.message, { cause: error }), { code: error.code });
+}
+
+/**
+ * The addon makes its errors in the realm in which Node loaded it. Where this file runs in another (jest and vitest's vm pools give
+ * each test file one), they are made anew here, or `instanceof Error` is false for them. Elsewhere nothing is put between.
+ */
+function ofThisRealm(loaded) {
+  try {
+    loaded.scope.check(undefined, '');
+  } catch (error) {
+    if (error instanceof Error) return loaded;
+  }
+  const wrap = (operation) => (...args) => {
+    try {
+      return operation(...args);
+    } catch (error) {
+      throw error instanceof Error ? error : asOwn(error);
+    }
+  };
+  const entries = (object, make) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, make(value)]));
+  const wrapped = (value) => {
+    if (typeof value === 'function') return wrap(value);
+    return Object.prototype.toString.call(value) === '[object Object]' ? entries(value, wrapped) : value;
+  };
+  return entries(loaded, wrapped);
+}
+
+const { addon: loaded, from } = load();
+const addon = ofThisRealm(loaded);
 if (addon.version !== version) {
   throw Object.assign(
     new Error(`tidegate ${version} found version ${addon.version} of its binary in ${from}: install the same version of both`),

@@ -2,6 +2,7 @@
 
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
+const { shown } = require('./show.cjs');
 const { selectClock } = require('./clock.cjs');
 const { QueueClosedError, QueueEmptyError, QueueFullError, refusalOf } = require('./errors.cjs');
 const { Ring } = require('./ring.cjs');
@@ -198,5 +199,7 @@ class BoundedQueue {
     for (const waiter of [...this.#pushers, ...this.#poppers]) waiter.refuse(new QueueClosedError());
   }
 }
+
+shown(BoundedQueue, (items) => ({ isClosed: items.isClosed, ...items.stats() }));
 
 module.exports = { BoundedQueue };

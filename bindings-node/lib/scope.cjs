@@ -5,6 +5,7 @@ const { addon, numbers, words } = require('./native.cjs');
 const check = require('./check.cjs');
 const { selectClock } = require('./clock.cjs');
 const { ArenaError } = require('./errors.cjs');
+const { shown } = require('./show.cjs');
 
 const PLACE = ['scope', 'name', 'onConflict'];
 /** Where a HostScope's numbers stand; src/scope.rs has the same list. */
@@ -56,6 +57,8 @@ class HostScope {
   }
 }
 
+shown(HostScope, (scope) => hostOf(scope));
+
 /** Whether it is a scope; opens nothing. */
 function checkScope(scope) {
   if (hostOf(scope) !== undefined) return;
@@ -91,7 +94,7 @@ function create(operation, instance, { scope, name, onConflict, clock }, ...own)
   const [at, ...notices] = lives?.split('\n') ?? [];
   for (const notice of notices) process.emitWarning(notice, 'TidegateWarning');
   const domain = lives === undefined ? clock : `${at} ${host?.path ?? ''}`;
-  return { id, clock, domain };
+  return { id, clock, domain, name };
 }
 
 function asArenaError(error) {

@@ -3,11 +3,14 @@
 
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { follow } = require('../lib/clock.cjs');
 
 /** The most hits that a log holds; above it a sliding window counts, and above that a fixed one. */
 const LOG = 4096;
 const WINDOW = 2 ** 18 - 1;
 const MOST = 2 ** 20 - 1;
+/** No limit is faster than 100,000 a millisecond. */
+const mostIn = (ms) => Math.max(1, Math.min(MOST, Math.floor(ms * 100_000)));
 /** Tables of a kind that one storage makes: one for each ttl and limit, and for each block duration, that it is asked for. */
 const TABLES = 64;
 
@@ -44,6 +47,7 @@ class TidegateThrottlerStorage {
   }
 
   async increment(key, ttl, limit, blockDuration, throttlerName) {
+    follow(this.#options.clock);
     const own = `${throttlerName}\0${key}`;
     const hits = Math.floor(limit);
     // The table's windows end on its ticks, up to a millisecond late.
@@ -74,7 +78,7 @@ class TidegateThrottlerStorage {
   }
 
   #record(ttl) {
-    return this.#made(this.#records, `records/${ttl}`, () => ({ algorithm: 'fixed_window', rate: MOST, perMs: ttl }));
+    return this.#made(this.#records, `records/${ttl}`, () => ({ algorithm: 'fixed_window', rate: mostIn(ttl), perMs: ttl }));
   }
 
   #blocks(duration) {

@@ -14,7 +14,7 @@ export class TidegateThrottlerStorage {
     scope?: ScopeSpec;
     /** In a named scope what its tables' names begin with, default `'throttler'`; each storage of an application has its own. */
     name?: string;
-    /** For tests. */
+    /** For tests; a `DateClock` follows fake timers. */
     clock?: ManualClock;
   });
   /** What ThrottlerGuard calls: ms in, seconds out. */

@@ -29,7 +29,7 @@ describe('TokenBucket', () => {
 
   it('takes rates as text and as numbers', () => {
     assert.deepEqual(new TokenBucket({ rate: '5 per 15 minutes' }).quota, { count: 5, periodMs: 900_000, burst: 5 });
-    assert.deepEqual(new TokenBucket({ rate: 2.5 }).quota, { count: 1, periodMs: 400, burst: 3 });
+    assert.deepEqual(new TokenBucket({ rate: 2.5 }).quota, { count: 5, periodMs: 2000, burst: 3 });
     assert.deepEqual(new TokenBucket({ rate: 30, perMs: 60_000, burst: 7 }).quota, { count: 30, periodMs: 60_000, burst: 7 });
   });
 

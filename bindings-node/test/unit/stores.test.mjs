@@ -1,0 +1,96 @@
+// The stores for other libraries, without them: windows that are no whole seconds, times that are told, fake timers.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import tidegate from '../../index.cjs';
+import express from '../../express-rate-limit/index.cjs';
+import throttler from '../../throttler/index.cjs';
+
+const { DateClock, ManualClock } = tidegate;
+const { TidegateStore } = express;
+const { TidegateThrottlerStorage } = throttler;
+
+function storeOf(windowMs) {
+  const clock = new ManualClock(1_000_000_007n);
+  const store = new TidegateStore({ clock });
+  store.init({ windowMs });
+  return { clock, store };
+}
+
+test('a window that is no whole number of seconds is one window', () => {
+  const { clock, store } = storeOf(2500);
+  const counts = [];
+  for (let ms = 0; ms < 2500; ms += 100) {
+    counts.push(store.increment('a').totalHits);
+    clock.advance(100);
+  }
+  assert.deepEqual(counts, counts.map((_, index) => index + 1));
+  clock.advance(10);
+  assert.equal(store.increment('a').totalHits, 1);
+});
+
+test('resetTime never lies beyond the window', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
+  for (const windowMs of [1, 999, 2500, 60_000, 3_600_000, 86_400_000, 30 * 86_400_000]) {
+    const { clock, store } = storeOf(windowMs);
+    for (let key = 0; key < 50; key++) {
+      const end = Date.now() + windowMs;
+      const name = `key-${key}`;
+      assert.equal(store.increment(name).resetTime.getTime(), end, `${windowMs}: first`);
+      // Somewhere inside: Date and the store's clock move by the same.
+      const step = Math.floor(windowMs / 3);
+      clock.advance(step);
+      t.mock.timers.tick(step);
+      for (const { resetTime } of [store.increment(name), store.get(name)]) {
+        assert.ok(resetTime.getTime() <= end, `${windowMs}: ${resetTime.getTime() - end} ms late`);
+        assert.ok(resetTime.getTime() >= end - Math.max(2, windowMs / 2 ** 15), `${windowMs}: ${resetTime.getTime() - end} ms`);
+      }
+      clock.advance(windowMs + 12_345.678);
+      t.mock.timers.tick(Math.ceil(windowMs + 12_345.678));
+    }
+  }
+});
+
+test('get tells an unknown key from one at zero', () => {
+  const { clock, store } = storeOf(60_000);
+  assert.equal(store.get('a'), undefined);
+  store.increment('a');
+  clock.advance(1000);
+  store.decrement('a');
+  assert.equal(store.get('a').totalHits, 0);
+  assert.equal(store.get('b'), undefined);
+  clock.advance(60_000);
+  assert.equal(store.get('a'), undefined);
+});
+
+test('shutdown forgets what is this process alone', () => {
+  const { store } = storeOf(60_000);
+  store.increment('a');
+  store.shutdown();
+  assert.equal(store.get('a'), undefined);
+  const shared = new TidegateStore({ scope: `process:stores-${process.pid}`, name: 'shared' });
+  shared.init({ windowMs: 60_000 });
+  shared.increment('a');
+  shared.shutdown();
+  assert.equal(shared.get('a').totalHits, 1);
+});
+
+test('both follow fake timers by a DateClock', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
+  const store = new TidegateStore({ clock: new DateClock() });
+  store.init({ windowMs: 2500 });
+  const storage = new TidegateThrottlerStorage({ clock: new DateClock() });
+  const ask = () => storage.increment('k', 2500, 2, 0, 'default');
+  const blocked = async (times) => {
+    const answers = [];
+    for (let i = 0; i < times; i++) answers.push((await ask()).isBlocked);
+    return answers;
+  };
+  assert.deepEqual([store.increment('a').totalHits, store.increment('a').totalHits], [1, 2]);
+  assert.deepEqual(await blocked(4), [false, false, true, true]);
+  t.mock.timers.tick(2400);
+  assert.equal(store.increment('a').totalHits, 3);
+  assert.deepEqual(await blocked(1), [true]);
+  t.mock.timers.tick(200);
+  assert.equal(store.increment('a').totalHits, 1);
+  assert.deepEqual(await blocked(3), [false, false, true]);
+});
