@@ -45,6 +45,7 @@ impl Arena {
     }
 
     pub(super) fn lock_within(&self, patience: Duration) -> Result<Held<'_>, ArenaError> {
+        self.check_writable()?;
         let deadline = Instant::now() + patience;
         let Some(threads) = wait(deadline, || Ok(self.lock.threads.try_lock()))? else {
             return Err(self.in_vain("a thread of this process", patience));

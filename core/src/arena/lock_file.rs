@@ -25,7 +25,7 @@ pub(super) struct LockFile {
 }
 
 impl LockFile {
-    /// `file`: opened for this, to read and write, close-on-exec; no copy of another descriptor.
+    /// `file`: opened for this, to read and write (or, to ask only, to read), close-on-exec; no copy of another descriptor.
     pub(super) fn new(file: OwnedFd) -> io::Result<Self> {
         super::fork::watch();
         // SAFETY: an open descriptor. A number that is no standard stream's.
@@ -53,6 +53,11 @@ impl LockFile {
     /// Has the filesystem give `at..end` its space now. What has it already is left as it is.
     pub(super) fn reserve(&self, at: usize, end: usize) -> io::Result<()> {
         Ok(super::file::reserve(self.own()?, at, end)?)
+    }
+
+    /// The same file, to read.
+    pub(super) fn to_read(&self) -> io::Result<std::fs::File> {
+        Ok(self.own()?.try_clone()?.into())
     }
 
     pub(super) fn unlock(&self, byte: u64) -> io::Result<()> {

@@ -12,6 +12,10 @@ pub(crate) struct Mapping {
     map: MmapRaw,
 }
 
+/// Words.
+#[cfg(target_os = "linux")]
+const COPIED_AT_ONCE: usize = 8192;
+
 impl Mapping {
     /// Zeroed memory of this process; a child of fork has its own copy.
     pub(crate) fn private(size: usize) -> io::Result<Self> {
@@ -41,6 +45,22 @@ impl Mapping {
         // SAFETY: within the mapping, which starts on a page and lives as long as `self`; any bytes are a value of `T`, and are
         // only ever reached through atomics (`Blank`), by this process and by others.
         Some(unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(offset).cast(), len) })
+    }
+
+    /// Copies `at..end` of a file to the same place here. Read, not mapped: nothing that is done to the file ends this process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn copy(&self, file: &std::fs::File, at: usize, end: usize) -> io::Result<()> {
+        let words = self.slice::<AtomicU64>(at, end.saturating_sub(at).div_ceil(8)).unwrap_or_default();
+        let mut bytes = vec![0; 8 * COPIED_AT_ONCE.min(words.len())];
+        for (number, part) in words.chunks(COPIED_AT_ONCE).enumerate() {
+            let (from, bytes) = (at + 8 * COPIED_AT_ONCE * number, &mut bytes[..8 * part.len()]);
+            std::os::unix::fs::FileExt::read_exact_at(file, bytes, from as u64)?;
+            for (word, bytes) in part.iter().zip(bytes.chunks_exact(8)) {
+                // Relaxed: only this process sees it.
+                word.store(u64::from_ne_bytes(std::array::from_fn(|at| bytes[at])), Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Zeroes `at..end`, whole words.

@@ -129,7 +129,8 @@ impl Arena {
         file::list(&HostOptions { path: path.map(Path::to_owned), ..HostOptions::new("any") })
     }
 
-    /// Opens an arena of this machine to look at it: makes none, and takes no process slot.
+    /// Opens an arena of this machine to look at it: makes none, and takes no process slot. One that this process may only read (a
+    /// read-only mount) is copied as it is now; open it again to see what changed.
     ///
     /// Errors: as [`open`](Self::open); [`Removed`](ArenaErrorKind::Removed) when there is none.
     pub fn inspect(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
@@ -207,11 +208,21 @@ impl Arena {
     /// Takes the space of `at..end` from the filesystem, before anything there is touched: a page that it cannot give when it is touched
     /// ends the process (SIGBUS).
     ///
+    /// Of a file that can only be read, copies these bytes as they are now.
+    ///
     /// Errors: [`NoSpace`](ArenaErrorKind::NoSpace); [`System`](ArenaErrorKind::System) without a descriptor.
     pub(crate) fn reserve(&self, at: usize, end: usize) -> Result<(), ArenaError> {
         let Some(file) = self.members.file() else { return Ok(()) };
         if !file.is_whole() {
             return Err(self.lost_descriptor());
+        }
+        #[cfg(target_os = "linux")]
+        if self.is_read_only() {
+            let copied = file.to_read().and_then(|file| self.mapping.copy(&file, at, end));
+            return copied.map_err(|error| {
+                let message = format!("{} bytes of the arena {:?} could not be read: {error}", end - at, self.name);
+                ArenaError::new(ArenaErrorKind::System, message)
+            });
         }
         file.reserve(at, end).map_err(|error| {
             let message = format!(
@@ -237,6 +248,25 @@ impl Arena {
     /// Whether its file is still there under its name.
     fn check_linked(&self) -> Result<(), ArenaError> {
         self.host.as_ref().map_or(Ok(()), file::HostFile::check_linked)
+    }
+
+    /// Whether it is a copy of a file that this process can only read: what changes there does not show here, and the other way.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.host.as_ref().is_some_and(file::HostFile::is_read_only)
+    }
+
+    /// Errors: [`Permission`](ArenaErrorKind::Permission) for what is only looked at.
+    pub(crate) fn check_writable(&self) -> Result<(), ArenaError> {
+        if !self.is_read_only() {
+            return Ok(());
+        }
+        let message = format!(
+            "the arena {:?} can be looked at here and not changed: {} may only be read by this process (a read-only mount, or its \
+             permissions); do this where it is mounted read-write",
+            self.name,
+            self.path().unwrap_or(Path::new("")).display()
+        );
+        Err(ArenaError::new(ArenaErrorKind::Permission, message))
     }
 
     fn foreign(&self, why: &str) -> ArenaError {

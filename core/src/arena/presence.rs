@@ -12,6 +12,7 @@ impl Arena {
     /// Errors: [`Full`](ArenaErrorKind::Full) when 256 processes have the arena open; [`System`](ArenaErrorKind::System) when the
     /// descriptor is gone (closed by who closes all, or a child of fork could not open the file anew).
     pub(crate) fn member(&self) -> Result<Member, ArenaError> {
+        self.check_writable()?;
         self.members.member().map_err(|why| match why {
             NoSlot::Full => {
                 let message = format!(

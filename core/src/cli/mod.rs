@@ -11,7 +11,7 @@
 //! | `picture.rs`, `pace.rs` | an arena at one moment, and what happened since another |
 //! | `text.rs`, `json.rs` | a picture for people, and for programs |
 //! | `table.rs`, `units.rs`, `paint.rs` | columns; bytes, times and numbers for people; colours |
-//! | `terminal.rs` | keys and the size of the screen |
+//! | `terminal.rs`, `signals.rs` | keys and the size of the screen; what ends or stops a program that has one |
 
 mod args;
 mod json;
@@ -22,6 +22,8 @@ mod paint;
 mod picture;
 mod rm;
 mod show;
+#[cfg(target_os = "linux")]
+mod signals;
 mod table;
 #[cfg(target_os = "linux")]
 mod terminal;
@@ -83,7 +85,9 @@ struct Output<'a> {
 /// Result: the exit code: 0, 1 (trouble, of which a line was written) or 2 (the words were wrong).
 /// Thread safety: any thread; it returns when the command is done, `top` when its user ends it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
-    let terminal = io::IsTerminal::is_terminal(&io::stdout());
+    // One that knows no escape sequences, or does not say, gets what a file gets.
+    let knows = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    let terminal = knows && io::IsTerminal::is_terminal(&io::stdout());
     // Whole pictures at once, so that a screen does not flicker.
     let (mut out, mut err) = (io::BufWriter::new(io::stdout()), io::stderr());
     execute(args, &mut Output { out: &mut out, err: &mut err, terminal })

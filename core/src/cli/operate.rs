@@ -125,6 +125,7 @@ fn breaker(place: &Place, arena: &str, name: &str) -> Result<CircuitBreaker, Tro
 
 fn find(place: &Place, arena: &str, name: &str) -> Result<Object, Trouble> {
     let arena: Arc<Arena> = picture::open(&place.options(arena))?;
+    arena.check_writable()?;
     match arena.to_look(name) {
         Some(object) => object.map_err(|error| Trouble::Said(format!("{name:?} is damaged: {error}"))),
         None => Err(Trouble::Said(no_object(&arena, name, &arena.objects()))),

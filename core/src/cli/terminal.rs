@@ -1,7 +1,9 @@
 //! The screen and the keys of a terminal, while a live picture is on it.
-#![allow(unsafe_code)] // One ioctl.
+#![allow(unsafe_code)] // Plain calls of libc.
 
+use super::signals::Signals;
 use super::units;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::read;
@@ -9,10 +11,13 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// The other screen of a terminal, and single keys; the terminal is as before when this goes.
+/// The other screen of a terminal, and single keys; the terminal is as before when this goes, or when the process is stopped.
 #[derive(Debug)]
 pub(super) struct Screen {
     before: Termios,
+    entered: bool,
+    // Dropped last: what ended the program ends it when the terminal is right.
+    signals: Signals,
 }
 
 // Control sequences of ECMA-48 and of xterm (private modes).
@@ -27,13 +32,41 @@ impl Screen {
     pub(super) fn open() -> Option<Self> {
         let input = io::stdin();
         let before = input.is_terminal().then(|| tcgetattr(&input).ok()).flatten()?;
-        let mut keys = before.clone();
-        // Ctrl-C comes as a key, so that the terminal is put right before the end.
-        keys.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG);
-        tcsetattr(&input, SetArg::TCSANOW, &keys).ok()?;
-        let screen = Self { before };
-        print(ENTER).ok()?;
+        let mut screen = Self { before, entered: false, signals: Signals::watch().ok()? };
+        while !screen.entered {
+            screen.enter();
+            // Begun in the background, it was stopped in there, and what has it go on ends the attempt.
+            let noted = if screen.entered { break } else { screen.signals.take() };
+            if noted.end || !noted.go_on {
+                return None;
+            }
+        }
         Some(screen)
+    }
+
+    /// In the background it stops in here until it is in the foreground; a signal that comes meanwhile ends the attempt.
+    fn enter(&mut self) {
+        let mut keys = self.before.clone();
+        // Ctrl-C and Ctrl-Z come as keys, so that the terminal is put right first.
+        keys.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG);
+        self.entered = tcsetattr(io::stdin(), SetArg::TCSANOW, &keys).is_ok() && print(ENTER).is_ok();
+    }
+
+    fn leave(&mut self) {
+        // Who is in the background leaves the terminal to whoever has it; to change it would stop this process.
+        if std::mem::take(&mut self.entered) && in_foreground() {
+            let _ = print(LEAVE);
+            let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.before);
+        }
+    }
+
+    /// Lets go of the terminal and stops, until the process goes on.
+    fn stop(&mut self, everybody: bool) {
+        self.leave();
+        self.signals.stop(everybody);
+        if !self.signals.take().end {
+            self.enter();
+        }
     }
 
     /// Puts a page on the screen, as much of it as there is room for.
@@ -52,24 +85,43 @@ impl Screen {
         write!(out, "{CLEAR_REST}every {every}; q ends")
     }
 
-    /// Waits for the next picture; true: its user has seen enough. Any other key brings the picture at once.
-    pub(super) fn wait(&self, interval: Duration) -> io::Result<bool> {
-        let input = io::stdin();
+    /// Waits for the next picture; true: its user, or a signal, ends it. Any other key brings the picture at once.
+    pub(super) fn wait(&mut self, interval: Duration) -> io::Result<bool> {
         let end = Instant::now() + interval;
         loop {
+            let input = io::stdin();
             // A millisecond more rather than a spin at the end.
             let left = end.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-            let mut keys = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut keys, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
-                Ok(0) => return Ok(false),
-                Ok(_) => {
-                    let mut pressed = [0; 64];
-                    let count = read(&input, &mut pressed)?;
-                    // The terminal is gone, or q, Ctrl-C or Ctrl-D was pressed.
-                    return Ok(count == 0 || pressed[..count].iter().any(|key| matches!(key, b'q' | b'Q' | 3 | 4)));
+            let mut ready =
+                [PollFd::new(input.as_fd(), PollFlags::POLLIN), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            let count = match poll(&mut ready, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+                Err(Errno::EINTR) => continue,
+                count => count?,
+            };
+            let pressed = ready[0].any().unwrap_or(true);
+            let noted = self.signals.take();
+            if noted.end {
+                return Ok(true);
+            }
+            if noted.stop {
+                self.stop(false);
+            } else if noted.go_on || !self.entered {
+                // After SIGSTOP its shell may have changed the terminal.
+                self.enter();
+            } else if count == 0 {
+                return Ok(false);
+            } else if pressed {
+                match keys()? {
+                    Key::End => return Ok(true),
+                    Key::Stop => self.stop(true),
+                    Key::Other => {}
+                    Key::None => continue,
                 }
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+            } else {
+                continue;
+            }
+            if self.entered {
+                return Ok(false);
             }
         }
     }
@@ -77,9 +129,36 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = print(LEAVE);
-        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.before);
+        self.leave();
     }
+}
+
+enum Key {
+    End,
+    Stop,
+    Other,
+    None,
+}
+
+fn keys() -> io::Result<Key> {
+    let mut pressed = [0; 64];
+    match read(io::stdin(), &mut pressed) {
+        Err(Errno::EINTR) => Ok(Key::None),
+        Err(error) => Err(error.into()),
+        // The terminal is gone.
+        Ok(0) => Ok(Key::End),
+        // Ctrl-C, Ctrl-D and Ctrl-\.
+        Ok(count) if pressed[..count].iter().any(|key| matches!(key, b'q' | b'Q' | 3 | 4 | 28)) => Ok(Key::End),
+        Ok(count) if pressed[..count].contains(&26) => Ok(Key::Stop),
+        Ok(_) => Ok(Key::Other),
+    }
+}
+
+/// Whether this process has the terminal; where that cannot be asked, nobody minds.
+fn in_foreground() -> bool {
+    // SAFETY: both only ask.
+    let (terminal, own) = unsafe { (libc::tcgetpgrp(libc::STDIN_FILENO), libc::getpgrp()) };
+    terminal == -1 || terminal == own
 }
 
 fn print(sequence: &str) -> io::Result<()> {

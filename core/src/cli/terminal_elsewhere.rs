@@ -17,7 +17,7 @@ impl Screen {
         match self.0 {}
     }
 
-    pub(super) fn wait(&self, _interval: Duration) -> io::Result<bool> {
+    pub(super) fn wait(&mut self, _interval: Duration) -> io::Result<bool> {
         match self.0 {}
     }
 }

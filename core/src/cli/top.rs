@@ -17,12 +17,14 @@ pub(super) fn top(
     let options = place.options(name);
     let mut arena = picture::open(&options)?;
     let mut before: Option<Picture> = None;
-    let screen = (to.terminal && !place.json).then(Screen::open).flatten();
+    let mut screen = (to.terminal && !place.json).then(Screen::open).flatten();
     let paint = Paint::of(to);
     for number in 1.. {
-        if !arena.is_linked() {
-            // Removed and made anew: its users went on to the new one.
-            (arena, before) = (picture::open(&options)?, None);
+        let linked = arena.is_linked();
+        if !linked || (arena.is_read_only() && number > 1) {
+            // Removed and made anew: its users went on to the new one. Or a copy, to which nothing happens.
+            arena = picture::open(&options)?;
+            before = before.filter(|_| linked);
         }
         let picture = Picture::take(&arena, None)?;
         let last = before.as_ref().unwrap_or(&picture);
@@ -42,7 +44,7 @@ pub(super) fn top(
         if count == Some(number) {
             break;
         }
-        let enough = match &screen {
+        let enough = match &mut screen {
             Some(screen) => screen.wait(interval)?,
             None => {
                 std::thread::sleep(interval);

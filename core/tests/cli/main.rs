@@ -4,12 +4,14 @@
 mod damage;
 mod looking;
 mod operating;
+mod read_only;
 mod removing;
 #[path = "../arena/speaking.rs"]
 mod speaking;
 #[path = "../arena/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod support;
+mod terminal;
 mod worker;
 
 use serde_json::Value;

@@ -16,6 +16,10 @@ impl HostFile {
         match *self {}
     }
 
+    pub(super) fn is_read_only(&self) -> bool {
+        match *self {}
+    }
+
     pub(super) fn check_linked(&self) -> Result<(), ArenaError> {
         match *self {}
     }

@@ -18,20 +18,40 @@ pub(super) struct Found {
     pub(super) stat: FileStat,
     pub(super) mapping: Mapping,
     pub(super) facts: Facts,
+    /// It can be read only: the mapping is memory of this process, into which [`Arena::reserve`](super::super::Arena::reserve) copies
+    /// what is looked at.
+    pub(super) read_only: bool,
 }
 
 /// `None`: there is none, or one of another boot, which is to be replaced.
 pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Found>, ArenaError> {
+    find_as(folder, options, false)
+}
+
+/// The same for who only looks: a file that this process may not write to, or through a read-only mount, is found too.
+pub(super) fn find_to_look(folder: &Folder, options: &HostOptions) -> Result<Option<Found>, ArenaError> {
+    find_as(folder, options, true)
+}
+
+fn find_as(folder: &Folder, options: &HostOptions, to_look: bool) -> Result<Option<Found>, ArenaError> {
     let name = file_name(&options.name);
     let path = folder.path().join(&name);
-    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let file = match above_streams(|| openat(folder, name.as_str(), flags, Mode::empty())) {
+    let opened = |access: OFlag| {
+        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        above_streams(|| openat(folder, name.as_str(), flags, Mode::empty()))
+    };
+    let (file, read_only) = match opened(OFlag::O_RDWR) {
+        Err(Errno::EROFS | Errno::EACCES | Errno::EPERM) if to_look => (opened(OFlag::O_RDONLY), true),
+        file => (file, false),
+    };
+    let file = match file {
         Ok(fd) => File::from(fd),
         Err(Errno::ENOENT) => return Ok(None),
         Err(Errno::ELOOP) => {
             let message = format!("{} is a link; links are not followed", path.display());
             return Err(ArenaError::new(ArenaErrorKind::Permission, message));
         }
+        Err(why) if read_only => return Err(system("open for reading", &path, why)),
         Err(why) => return Err(system("open for reading and writing", &path, why)),
     };
     let stat = fstat(&file).map_err(|why| system("look at", &path, why))?;
@@ -59,6 +79,14 @@ pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Foun
         );
         return Err(refuse(ArenaErrorKind::Argument, &why));
     }
+    if read_only {
+        let no_memory = |error: std::io::Error| {
+            refuse(ArenaErrorKind::NoSpace, &format!("cannot be copied, this process gets no memory: {error}"))
+        };
+        let mapping = Mapping::private(size).map_err(no_memory)?;
+        mapping.copy(&file, 0, OBJECTS_AT).map_err(|error| io_error("read", &path, &error))?;
+        return Ok(Some(Found { stat, mapping, facts, read_only }));
+    }
     reserve(&file, 0, OBJECTS_AT).map_err(|why| match why {
         Errno::ENOSPC | Errno::EDQUOT | Errno::ENOMEM => refuse(
             ArenaErrorKind::NoSpace,
@@ -69,7 +97,7 @@ pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Foun
         why => system("reserve space for", &path, why),
     })?;
     let mapping = Mapping::shared(&file, size).map_err(|error| io_error("map", &path, &error))?;
-    Ok(Some(Found { stat, mapping, facts }))
+    Ok(Some(Found { stat, mapping, facts, read_only }))
 }
 
 fn check_owner(folder: &Folder, stat: &FileStat) -> Result<(), String> {

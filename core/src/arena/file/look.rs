@@ -2,7 +2,7 @@
 
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::{Arena, ArenaFile, HostOptions, directory, layout};
-use super::find::find;
+use super::find::find_to_look;
 #[cfg(feature = "cli")]
 use super::folder;
 use super::{Folder, HostFile, file_name, open, system};
@@ -32,7 +32,7 @@ pub(in super::super) fn list(options: &HostOptions) -> Result<Vec<ArenaFile>, Ar
 
 pub(in super::super) fn inspect(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
     let found = match Folder::to_look(options)? {
-        Some(folder) => find(&folder, options)?.map(|found| (folder, found)),
+        Some(folder) => find_to_look(&folder, options)?.map(|found| (folder, found)),
         None => None,
     };
     let Some((folder, found)) = found else {

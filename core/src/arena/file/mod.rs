@@ -43,16 +43,22 @@ pub(super) struct HostFile {
     options: HostOptions,
     path: PathBuf,
     stat: FileStat,
+    read_only: bool,
 }
 
 impl HostFile {
-    fn new(folder: &Folder, options: &HostOptions, stat: FileStat) -> Self {
+    fn new(folder: &Folder, options: &HostOptions, stat: FileStat, read_only: bool) -> Self {
         let options = HostOptions { path: Some(folder.path().to_owned()), ..options.clone() };
-        Self { path: folder.path().join(file_name(&options.name)), options, stat }
+        Self { path: folder.path().join(file_name(&options.name)), options, stat, read_only }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether this process may only read it.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Whether the file is still what its name stands for.

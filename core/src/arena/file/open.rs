@@ -69,7 +69,7 @@ fn adopt(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Are
 
 /// The arena in this file, in addition to any that this process has of it.
 pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
-    let host = HostFile::new(folder, options, found.stat);
+    let host = HostFile::new(folder, options, found.stat, found.read_only);
     let mapping = Arc::new(found.mapping);
     let clock = Clock::of_arena(&mapping, &found.facts.clock, &options.name)?;
     let members = Members::of_file(&mapping, open_for_locks(folder, &host)?)
@@ -88,7 +88,8 @@ pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Res
 /// The same file once more: a mapping, of which a child of fork has a copy, keeps the description that it was made from open,
 /// and its locks with it.
 fn open_for_locks(folder: &Folder, host: &HostFile) -> Result<OwnedFd, ArenaError> {
-    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let access = if host.read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR };
+    let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let name = file_name(&host.options.name);
     let opened = above_streams(|| openat(folder, name.as_str(), flags, Mode::empty()));
     let file = opened.map_err(|why| system("open once more", &host.path, why))?;
