@@ -19,7 +19,7 @@ use super::owners::Owner;
 use super::tally::{Tally, Thresholds};
 use crate::ConfigError;
 use crate::memory::Room;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 
 #[derive(Debug)]
 pub(super) struct Probes {
@@ -145,7 +145,11 @@ impl Probes {
         failed: bool,
         slow: bool,
     ) -> bool {
-        self.end_lease(payload, generation, is_me, Status::Done { failed, slow })
+        let settled = self.end_lease(payload, generation, is_me, Status::Done { failed, slow });
+        // SeqCst: between one's own outcome and the survey that follows. Of the last two reporters each writes, passes this and reads
+        // the other's slot, so that one of them sees both outcomes and concludes (S. Dekker's argument).
+        fence(Ordering::SeqCst);
+        settled
     }
 
     /// Gives a slot back without an outcome.
@@ -309,6 +313,10 @@ impl Lease {
         Deadline((self.0 & DEADLINE_MASK) as u32)
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "probes_loom_tests.rs"]
+mod loom_tests;
 
 #[cfg(all(test, not(loom)))]
 mod tests {

@@ -59,7 +59,7 @@ impl ConcurrencyLimiter {
             limit: self.limit(),
             in_use: self.in_use(),
             admitted: shared.counts.sum(ADMITTED),
-            denied: refused + timed_out + cancelled,
+            denied: refused.saturating_add(timed_out).saturating_add(cancelled),
             refused,
             timed_out,
             cancelled,
