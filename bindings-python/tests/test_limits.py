@@ -176,6 +176,18 @@ def test_a_full_counter_refuses(wall: ManualClock) -> None:
         (lambda: storage_from_string("tidegate://?max_keys=0"), "max_keys must be a whole number of 1 or more, got '0'"),
         (lambda: storage_from_string("tidegate://?keys=5"), "unknown option keys"),
         (lambda: storage_from_string("tidegate://", max_entries="many"), "max_entries must be a whole number"),
+        (lambda: storage_from_string("tidegate://?max_keys="), "max_keys must be a whole number of 1 or more, got ''"),
+        (lambda: storage_from_string("tidegate:///host:x"), "without a path; got 'tidegate:///host:x'"),
+        (lambda: storage_from_string("tidegate:///?max_keys=5"), "without a path"),
+        (lambda: storage_from_string("tidegate:host:x"), "without a path"),
+        (lambda: storage_from_string("tidegate://host:ok/0"), "without a path"),
+        (lambda: storage_from_string("tidegate://host:ok#0"), "without a path"),
+        (lambda: storage_from_string("tidegate://shop"), '"shop" is not a scope'),
+        (lambda: storage_from_string("tidegate://host:"), "is not an arena.s name"),
+        (lambda: storage_from_string("tidegate://process:"), "is not an arena.s name"),
+        (lambda: storage_from_string("tidegate://Host:ok"), '"Host:ok" is not a scope'),
+        (lambda: storage_from_string("tidegate://user:pw@host:6379"), '"user:pw@host:6379" is not a scope'),
+        (lambda: storage_from_string("async+tidegate://shop"), '"shop" is not a scope'),
         (lambda: storage_from_string("tidegate://").acquire_entry("k", 4097, 60), "take sliding-window-counter"),
         (lambda: storage_from_string("tidegate://").acquire_sliding_window_entry("k", 300_000, 60), "take fixed-window"),
     ],
@@ -183,6 +195,12 @@ def test_a_full_counter_refuses(wall: ManualClock) -> None:
 def test_what_it_cannot_hold_is_said(use: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         use()
+
+
+def test_a_wrong_default_scope_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_SCOPE", "shop")
+    with pytest.raises(ConfigurationError, match='"shop" is not a scope'):
+        storage_from_string("tidegate://")
 
 
 def test_options_of_the_uri() -> None:

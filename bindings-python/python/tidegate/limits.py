@@ -19,8 +19,8 @@ import limits.aio.storage
 import limits.storage
 from limits.errors import ConfigurationError
 
-from ._tidegate import LimitSet, ManualClock, RateLimiter, Tier
-from .errors import ConfigError
+from ._tidegate import HostScope, LimitSet, ManualClock, RateLimiter, Tier
+from .errors import ArenaError, ConfigError
 
 __all__ = ["AsyncTidegateStorage", "TidegateStorage"]
 
@@ -44,9 +44,17 @@ class _Tables:
 
     def __init__(self, uri: str | None, max_keys: Any, max_entries: Any, clock: ManualClock | str | None) -> None:
         parts = urlsplit(uri or "")
+        if parts.path or parts.fragment:
+            # A scope behind a third slash would be a path, and the storage a private one.
+            raise ConfigurationError(
+                f'tidegate: the URI is tidegate:// with a scope and options, as in "tidegate://host:orders?max_keys=5000", without a '
+                f"path; got {uri!r}"
+            )
         self._scope = parts.netloc or None
         self.place = self._scope or os.environ.get("TIDEGATE_SCOPE") or "process"
-        given: dict[str, Any] = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        _check_scope(self.place)
+        query = parse_qs(parts.query, keep_blank_values=True)
+        given: dict[str, Any] = {name: values[-1] for name, values in query.items()}
         self._max_keys = _number("max_keys", given.pop("max_keys", max_keys))
         most = given.pop("max_entries", max_entries)
         self._max_entries = _number("max_entries", _entries(self.place) if most is None else most)
@@ -346,6 +354,24 @@ class AsyncTidegateStorage(
     async def clear_sliding_window(self, key: str, expiry: int) -> None:
         """As TidegateStorage.clear_sliding_window."""
         self._do.clear_sliding_window(key, expiry)
+
+
+def _check_scope(place: str) -> None:
+    """ConfigurationError for what is no scope; opens none, for applications may fork before their first hit."""
+    kind, _, name = place.partition(":")
+    if place == "process":
+        return
+    try:
+        if kind in ("host", "process"):
+            HostScope(name)
+            return
+    except (ArenaError, ConfigError):
+        pass
+    try:
+        RateLimiter("1/s", scope=place, name="limits")
+    except (ArenaError, ConfigError) as error:
+        raise ConfigurationError(f"tidegate: {error}") from error
+    raise ConfigurationError(f"tidegate: {place!r} is not a scope")
 
 
 def _entries(place: str) -> int:
