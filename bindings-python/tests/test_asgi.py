@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import run
-from tidegate import BoundedQueue, ConfigError, Decision, ManualClock, TokenBucket
+from tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, ConfigError, Decision, ManualClock, TokenBucket
 from tidegate.asgi import TidegateMiddleware
 from tidegate.headers import Policies, retry_after_seconds
 from tidegate.keys import client_ip, first_of, header
@@ -196,6 +196,12 @@ def test_client_ip(client: Any, key: str | None) -> None:
         ({}, ConfigError, "limit, rules, queue, concurrency: give at least one"),
         ({"limit": 5}, TypeError, "limit: expected a rate"),
         ({"limit": "x"}, ConfigError, "rate: "),
+        ({"limit": TokenBucket}, TypeError, "limit: expected a limit, got the class TokenBucket"),
+        ({"limit": CircuitBreaker("b")}, TypeError, "got CircuitBreaker; decorate the function"),
+        ({"limit": ConcurrencyLimiter(1)}, TypeError, "got ConcurrencyLimiter; .* concurrency="),
+        ({"limit": BoundedQueue(3)}, TypeError, "got BoundedQueue; .* queue="),
+        ({"limit": "5/s", "client": "x"}, TypeError, "client: expected a ClientIP, got str"),
+        ({"deny": ["10.0.0.1"], "client": lambda scope: "k"}, TypeError, "client: expected a ClientIP, got function"),
         ({"queue": 5}, TypeError, "queue: expected a BoundedQueue"),
         ({"limit": TokenBucket("5/s"), "key": lambda scope: "x"}, ConfigError, "key: this limit is one for everybody"),
         ({"limit": "5/s", "key": "user"}, TypeError, "key: expected a function of the ASGI scope"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import run
 from test_asgi import app, call, headers
-from tidegate import Block, ConfigError, LimitSet, ManualClock, RateLimiter, TokenBucket
+from tidegate import Block, ConcurrencyLimiter, ConfigError, LimitSet, ManualClock, RateLimiter, TokenBucket
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.keys import ClientIP, api_key, client_ip, each_of, first_of, header, path, user
 
@@ -284,6 +284,14 @@ def test_jitter_spreads_returns(clock: ManualClock) -> None:
         (lambda: Rule("GET", "/a/*/b", limit="5/s"), ConfigError, "path: braces stand for one part"),
         (lambda: Rule("GET", "/a/{b", limit="5/s"), ConfigError, "path: braces stand for one part"),
         (lambda: Rule("", "/a", limit="5/s"), ConfigError, "method: expected"),
+        (lambda: Rule((), "/a", limit="5/s"), ConfigError, "method: expected"),
+        (lambda: Rule(None, "/a", limit="5/s"), ConfigError, "method: expected"),  # type: ignore[arg-type]
+        (lambda: Rule("GET,POST", "/a", limit="5/s"), ConfigError, "method: expected .* got 'GET,POST'"),
+        (lambda: Rule("FOO BAR", "/a", limit="5/s"), ConfigError, "method: expected .* got 'FOO BAR'"),
+        (lambda: Rule(("GET", "PUT "), "/a", limit="5/s"), ConfigError, "method: expected .* got 'PUT '"),
+        (lambda: Rule("GET*", "/a", limit="5/s"), ConfigError, "method: expected"),
+        (lambda: Rule("GET", "/a", limit=ConcurrencyLimiter(1)), TypeError, "got ConcurrencyLimiter; .* concurrency="),
+        (lambda: Rule("GET", "/a", limit=TokenBucket), TypeError, "limit: expected a limit, got the class TokenBucket"),
         (lambda: Rule("GET", 5, limit="5/s"), TypeError, "path: expected a str"),  # type: ignore[arg-type]
         (lambda: Rule("GET", "/a", limit="5/s", when=True), TypeError, "when: expected a function"),  # type: ignore[arg-type]
         (lambda: Rule("GET", "/a", limit="5/s", refund_on=200), TypeError, "refund_on: "),  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from . import _notices
-from ._limit import MOST_COST, Chooser, check_cost, make_limit
+from ._limit import MOST_COST, Chooser, check_cost, check_limit, make_limit
 from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, RateLimiter, Taken, Tier, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
@@ -189,6 +189,9 @@ class Guard:
         client: KeyFunction = client_ip,
         called: str = "default",
     ) -> None:
+        check_limit(limit)
+        if not callable(client):
+            raise TypeError(f"client: expected a function of the ASGI scope, such as ClientIP(), got {type(client).__name__}")
         self.has_own_name = name is not None or called != "default"
         place: dict[str, Any] = {"burst": burst, "scope": scope, "name": name, "on_conflict": on_conflict}
         self.name = called if name is None else name

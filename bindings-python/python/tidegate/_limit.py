@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from . import _notices
-from ._tidegate import HostScope, LimitSet, RateLimiter, Tier, TokenBucket
+from ._tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, HostScope, LimitSet, RateLimiter, Tier, TokenBucket
 from .errors import ArenaError, ConfigError
 
 T = TypeVar("T")
@@ -16,6 +16,23 @@ T = TypeVar("T")
 MOST_COST = 2**32 - 1
 # How many limits a function may choose from.
 _MOST_CHOICES = 100
+
+
+# What is callable, for it decorates, and yet no function of the scope that gives a limit.
+_NO_LIMITS: dict[type, str] = {
+    BoundedQueue: "give it to TidegateMiddleware as queue=",
+    CircuitBreaker: "decorate the function with it that calls the dependency",
+    ConcurrencyLimiter: "give it to TidegateMiddleware as concurrency=",
+}
+
+
+def check_limit(limit: Any) -> None:
+    """TypeError for what would be an error at every request."""
+    if isinstance(limit, type):
+        raise TypeError(f"limit: expected a limit, got the class {limit.__name__}; make one of it")
+    for kind, advice in _NO_LIMITS.items():
+        if isinstance(limit, kind):
+            raise TypeError(f"limit: expected a rate or a limit, got {type(limit).__name__}; {advice}")
 
 
 def make_limit(

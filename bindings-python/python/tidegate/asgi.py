@@ -163,6 +163,8 @@ class TidegateMiddleware:
             raise ConfigError(f"overload_status: must be 400 to 599, got {overload_status}")
         if skip is not None and not callable(skip):
             raise TypeError(f"skip: expected a function of the ASGI scope, got {type(skip).__name__}")
+        if not callable(client) or ((allow or deny) and not callable(getattr(client, "address", None))):
+            raise TypeError(f"client: expected a ClientIP, got {type(client).__name__}")
         told: dict[str, Any] = {
             "headers": headers, "legacy_headers": legacy_headers, "jitter": jitter, "client": client, "on_refused": on_refused
         }

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._guard import Condition, Cost, Guard, Keys, OnRefused
+from ._limit import check_limit
 from ._tidegate import HostScope
 from .errors import ConfigError
 
@@ -20,6 +21,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Judge: TypeAlias = Callable[[int], "bool | Awaitable[bool]"]
 
 _PLACEHOLDER = re.compile(r"\{[^{}/]*\}|/\*$")
+# A token of RFC 9110, without the star, which stands for all methods.
+_METHOD = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+")
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Starlette's convertors; those that an application registers are found where Starlette keeps them.
 _CONVERTORS = {
@@ -71,6 +74,9 @@ class Rule:
         dry_run: bool = False,
     ) -> None:
         self.path, self.limit, self.when, self.refund_on = path, limit, when, refund_on
+        if not isinstance(method, (str, Iterable)):
+            raise ConfigError(f'method: expected "POST", several as a tuple such as ("PUT", "PATCH"), or "*"; got {method!r}')
+        check_limit(limit)
         self.method = method if isinstance(method, str) else tuple(method)
         self._methods = _methods(self.method)
         self._exact, self._pattern = _path("path", path)
@@ -139,8 +145,10 @@ def _fits(exact: str, pattern: re.Pattern[str] | None, path: str) -> bool:
 
 def _methods(method: str | Iterable[str]) -> frozenset[str] | None:
     names = {method} if isinstance(method, str) else set(method)
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise ConfigError('method: expected "POST", several such as ("PUT", "PATCH"), or "*"')
+    for name in names or {""}:
+        # A text that is no method fits no request, and its limit would limit nothing.
+        if not isinstance(name, str) or (name != "*" and not _METHOD.fullmatch(name)):
+            raise ConfigError(f'method: expected "POST", several as a tuple such as ("PUT", "PATCH"), or "*"; got {name!r}')
     names = {name.upper() for name in names}
     if "*" in names:
         return None
