@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 use tidegate::QueueConfig;
-use tidegate::pressure::{self, Interest, OnFull, PopError, PushErrorKind};
+use tidegate::pressure::{self, Interest, OnFull, PopError, PushError, PushErrorKind};
 
 static PUSH: Function = Function::new("tidegate._waiting", "push");
 static POP: Function = Function::new("tidegate._waiting", "pop");
@@ -99,20 +99,12 @@ impl BoundedQueue {
     /// Puts `item` in: True, or False when full. Raises `QueueClosedError` when closed.
     #[inline]
     fn try_push(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = item.py();
-        match self.core.try_push(item.clone().unbind()) {
-            Ok(None) => Ok(true),
-            Ok(Some(oldest)) => {
-                if let Some(on_drop) = &self.on_drop {
-                    on_drop.bind(py).call1((oldest,))?;
-                }
-                Ok(true)
-            }
-            Err(refused) => match refused.kind {
-                PushErrorKind::Full => Ok(false),
-                PushErrorKind::Closed => Err(queue_closed(py)),
-            },
-        }
+        self.pushed(item.py(), self.core.try_push(item.clone().unbind()))
+    }
+
+    /// `try_push` of a push that waits, and so looks again: a full queue is not counted as a rejection.
+    fn _look_push(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.pushed(item.py(), self.core.look_push(item.clone().unbind()))
     }
 
     /// Takes the oldest item, or `default` when empty. Raises `QueueClosedError` when closed and empty.
@@ -257,6 +249,23 @@ impl BoundedQueue {
 }
 
 impl BoundedQueue {
+    #[inline]
+    fn pushed(&self, py: Python<'_>, answer: Result<Option<Py<PyAny>>, PushError<Py<PyAny>>>) -> PyResult<bool> {
+        match answer {
+            Ok(None) => Ok(true),
+            Ok(Some(oldest)) => {
+                if let Some(on_drop) = &self.on_drop {
+                    on_drop.bind(py).call1((oldest,))?;
+                }
+                Ok(true)
+            }
+            Err(refused) => match refused.kind {
+                PushErrorKind::Full => Ok(false),
+                PushErrorKind::Closed => Err(queue_closed(py)),
+            },
+        }
+    }
+
     fn listen(&self, interest: Interest, callback: Py<PyAny>) -> Listener {
         Listener::new(self.core.listen(interest, &waker::waker(callback)))
     }

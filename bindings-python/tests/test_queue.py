@@ -275,3 +275,19 @@ def test_subclass_generic_alias_and_repr() -> None:
     orders.push({})
     assert repr(orders) == "Orders(5, depth=1, accepting=True)"
     assert BoundedQueue[int](5).capacity == 5
+
+
+def test_a_refused_push_is_one_rejection() -> None:
+    queue = BoundedQueue(2, high_watermark=1.0)
+    assert queue.try_push(1) and queue.try_push(2)
+    refused = 0
+    for timeout in (0, 0.01):
+        for push in (queue.push, lambda item, timeout: run(queue.push_async(item, timeout))):
+            with pytest.raises(QueueFullError):
+                push(3, timeout)
+            refused += 1
+            assert queue.stats().rejected == refused
+    queue.close()
+    with pytest.raises(QueueClosedError):
+        queue.push(3)
+    assert queue.stats().rejected == refused + 1

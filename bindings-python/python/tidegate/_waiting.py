@@ -167,13 +167,13 @@ class _Patience:
 def push(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
     """BoundedQueue.push."""
     deadline = Deadline(timeout)
-    while not queue.try_push(item):
+    while not queue._look_push(item):
         with Parked(queue._listen_push) as parked:
-            if queue.try_push(item):
+            if queue._look_push(item):
                 return
             in_time = parked.wait(deadline)
         if not in_time:
-            # A last look: room may have come with the deadline.
+            # A last look: room may have come with the deadline. The one that counts a refusal.
             if queue.try_push(item):
                 return
             raise QueueFullError(retry_after=queue.retry_after)
@@ -199,9 +199,9 @@ def pop(queue: BoundedQueue[T], timeout: Timeout) -> T:
 async def push_async(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
     """BoundedQueue.push_async."""
     deadline = Deadline(timeout)
-    while not queue.try_push(item):
+    while not queue._look_push(item):
         with Suspended(queue._listen_push) as suspended:
-            if queue.try_push(item):
+            if queue._look_push(item):
                 return
             in_time = await suspended.wait(deadline)
         if not in_time:

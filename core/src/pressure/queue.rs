@@ -94,6 +94,17 @@ impl<T> BoundedQueue<T> {
         self.counted(self.ring.push(item, || self.now()))
     }
 
+    /// [`try_push`](Self::try_push) for waiting forms in other runtimes: a push that looks more than once is refused once, so a full
+    /// queue is not counted here.
+    #[doc(hidden)]
+    #[inline]
+    pub fn look_push(&self, item: T) -> Result<Option<T>, PushError<T>> {
+        match self.ring.push(item, || self.now()) {
+            Err(full) if full.kind == PushErrorKind::Full => Err(full),
+            done => self.counted(done),
+        }
+    }
+
     /// [`try_push`](Self::try_push) at `now` (nanoseconds of the queue's clock; used for sojourn times only).
     #[inline(always)]
     pub fn try_push_at(&self, now: u64, item: T) -> Result<Option<T>, PushError<T>> {
