@@ -138,13 +138,34 @@ impl CircuitBreaker {
     /// Reports what `error` means. A predicate that itself raises counts as a failure, and its error is raised.
     pub(crate) fn report_error(&self, permit: core::Permit, error: &Bound<'_, PyAny>) -> PyResult<()> {
         let verdict = self.judge(error);
-        match verdict {
-            Ok(Verdict::Report(outcome)) => self.core.report(permit, outcome, None),
+        match &verdict {
+            Ok(Verdict::Report(outcome)) => self.core.report(permit, *outcome, None),
             Ok(Verdict::Release) => self.core.release(permit),
-            Err(_) => self.core.report(permit, Outcome::Failure, None),
+            Err(raised) => {
+                self.core.report(permit, Outcome::Failure, None);
+                add_context(raised.value(error.py()).as_any(), error)?;
+            }
         }
         verdict.map(drop)
     }
+}
+
+/// Makes `error` what `raised` came after, as Python does in an `except` block: at the end of its own chain, unless it is there already.
+fn add_context(raised: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    // Chains that anybody can write may be circular; who has one this long keeps it.
+    const MOST: usize = 100;
+    let mut last = raised.clone();
+    for _ in 0..MOST {
+        if last.is(error) {
+            return Ok(());
+        }
+        let next = last.getattr("__context__")?;
+        if next.is_none() {
+            return last.setattr("__context__", error);
+        }
+        last = next;
+    }
+    Ok(())
 }
 
 /// Whether a filter (classes or a predicate, checked by [`filter`]) names this exception.

@@ -10,6 +10,7 @@ import math
 import pickle
 import weakref
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from conftest import Thread, run
@@ -436,3 +437,46 @@ def test_min_calls_above_the_window_are_refused() -> None:
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(ConfigError, match="^name: is empty"):
         CircuitBreaker("")
+
+
+def test_a_filter_that_raises_does_not_hide_the_dependency_s_error() -> None:
+    def dependency() -> None:
+        raise OSError("refused")
+
+    async def dependency_async() -> None:
+        raise OSError("refused")
+
+    def judge(error: Any) -> bool:
+        return bool(error.status >= 500)
+
+    def judge_badly(error: Any) -> bool:
+        try:
+            return judge(error)
+        except AttributeError:
+            raise ValueError("judge") from None
+
+    def same(error: Any) -> bool:
+        raise error
+
+    for field in ("failure_on", "ignore"):
+        options: Any = {field: judge}
+        breaker = CircuitBreaker("bank", **options)
+        calls = [
+            lambda breaker=breaker: breaker.call(dependency),
+            lambda breaker=breaker: breaker(dependency)(),
+            lambda breaker=breaker: run(breaker.call_async(dependency_async)),
+        ]
+        for call in calls:
+            with pytest.raises(AttributeError) as raised:
+                call()
+            assert isinstance(raised.value.__context__, OSError)
+        assert breaker.stats().failed == 3
+        options = {field: judge_badly}
+        with pytest.raises(ValueError) as badly:
+            CircuitBreaker("bank", **options).call(dependency)
+        first = badly.value.__context__
+        assert isinstance(first, AttributeError) and isinstance(first.__context__, OSError)
+        options = {field: same}
+        with pytest.raises(OSError) as itself:
+            CircuitBreaker("bank", **options).call(dependency)
+        assert itself.value.__context__ is None
