@@ -40,7 +40,7 @@ export interface Decision {
  * threads share it) or `'host:NAME'` (an arena of this machine, a mapped file: all its processes share it; Linux). Without a
  * `scope` the environment's `TIDEGATE_SCOPE` says.
  */
-export type ScopeSpec = 'process' | `process:${string}` | `host:${string}` | HostScope;
+export type ScopeSpec = 'process' | `process:${string}` | `host:${string}` | (string & {}) | HostScope;
 
 export interface HostScopeOptions {
   /** The directory of the arena's file, on memory that the processes share; default: `TIDEGATE_DIR`, else `/dev/shm/tidegate-UID`. */

@@ -3,8 +3,9 @@
 
 const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
-const { Gate, Plan, admit, readOptions, refuse } = require('../http/middleware.cjs');
-const { whenReady } = require('../http/promise.cjs');
+const { Gate, Plan, ask, readOptions, refuse, respond } = require('../http/middleware.cjs');
+const { failed, problemOf } = require('../http/problem.cjs');
+const { asError, complain, isPromise } = require('../http/promise.cjs');
 
 function rateLimit(options) {
   const { gate: settings, limits, concurrency, onRefused } = readOptions(options, 'rateLimit');
@@ -14,24 +15,63 @@ function rateLimit(options) {
   const gate = new Gate(settings);
   const plan = new Plan(limits);
 
-  function decided(refusal, exchange, next) {
-    if (refusal === undefined) return next();
-    if (onRefused !== undefined) return onRefused(exchange.request, exchange.response, next, refusal);
-    return refuse(exchange, refusal);
-  }
-
   return function tidegate(request, response, next) {
+    const go = handOver(next, request, response);
     // A refused preflight looks like a broken site.
-    if (request.method === 'OPTIONS') return void next();
+    if (request.method === 'OPTIONS') return void go();
     const exchange = gate.exchange(request, response, response);
-    try {
-      const outcome = whenReady(admit(gate, plan, exchange, concurrency), (refusal) => decided(refusal, exchange, next));
-      if (typeof outcome?.catch === 'function') outcome.catch(next);
-    } catch (error) {
-      next(error);
-    }
+    const decided = (refusal) => {
+      if (refusal === undefined) go();
+      else if (onRefused === undefined) refuse(exchange, refusal);
+      else refuseBy(onRefused, exchange, go, refusal);
+    };
+    ask(gate, plan, exchange, concurrency, decided, go);
     return undefined;
   };
+}
+
+/**
+ * `next`, to be called once. What is thrown behind it is the framework's to handle. Node's own http handles nothing, and
+ * would end the process: then it is a 500, or the answer is cut off where it has begun.
+ */
+function handOver(next, request, response) {
+  let called = false;
+  const broken = (thrown) => {
+    complain(`${request.method} ${request.url}: the handler failed`, thrown);
+    if (response.headersSent) response.destroy();
+    else respond({ answered: false, rawResponse: response }, failed());
+  };
+  return (error) => {
+    if (called) {
+      if (error !== undefined) complain(`${request.method} ${request.url}: failed after it was handed on`, error);
+      return;
+    }
+    called = true;
+    try {
+      const result = error === undefined ? next() : next(error);
+      if (isPromise(result)) Promise.resolve(result).then(undefined, broken);
+    } catch (thrown) {
+      broken(thrown);
+    }
+  };
+}
+
+/** Lets the application answer; the status is set, as the headers are. */
+function refuseBy(onRefused, { request, response }, go, refusal) {
+  const { status } = problemOf(refusal);
+  if (!response.headersSent) response.statusCode = status;
+  // Whoever goes on after all, or fails, does not answer with the refusal's status.
+  const next = (error) => {
+    if (!response.headersSent && response.statusCode === status) response.statusCode = 200;
+    go(error);
+  };
+  const broken = (thrown) => next(asError(thrown));
+  try {
+    const result = onRefused(request, response, next, refusal);
+    if (isPromise(result)) Promise.resolve(result).then(undefined, broken);
+  } catch (thrown) {
+    broken(thrown);
+  }
 }
 
 module.exports = { clientIp, firstOf, header, rateLimit, route, user };

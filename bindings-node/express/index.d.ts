@@ -8,14 +8,15 @@ export type Next = (error?: unknown) => void;
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: Next) => void;
 
 export interface CommonOptions extends GateOptions, RequestsOptions {
-  /** Answers a refused request in place of the problem body; headers are already set. */
-  onRefused?: (request: any, response: any, next: Next, refusal: Refusal) => void;
+  /** Answers a refused request in place of the problem body; status and headers are already set. */
+  onRefused?: (request: any, response: any, next: Next, refusal: Refusal) => unknown;
 }
 export type RateLimitOptions = CommonOptions & (({ rate: Rate } & LimitOptions) | { limits: Limits } | Required<Pick<RequestsOptions, 'concurrency'>>);
 
 /**
  * Middleware that refuses what is above its limits: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457).
- * All its limits are charged, or none. OPTIONS requests pass. A request is charged once for a limit, wherever it stands.
+ * All its limits are charged, or none; of several that stand one behind the other what a later one refuses comes back to the
+ * earlier. OPTIONS requests pass. A request is charged once for a limit, wherever it stands.
  *
  * @param options a rate or an existing limit, `{ rate, key, … }`, or `{ limits }`; with or without `concurrency`
  * @throws TypeError | RangeError for options outside what is allowed

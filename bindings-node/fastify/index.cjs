@@ -3,27 +3,89 @@
 
 const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
-const { Gate, Plan, admit, readOptions } = require('../http/middleware.cjs');
+const { Gate, Plan, ask, readOptions } = require('../http/middleware.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
-const { whenReady } = require('../http/promise.cjs');
+const { asError, isPromise } = require('../http/promise.cjs');
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'];
-/** The plan of a route, on its options' config. */
-const PLAN = Symbol('tidegate.plan');
 
-/** A route's limits come first and take the place of those of the same name; `false`: none at all. */
-function routePlan(own, common) {
-  if (own === undefined) return undefined;
-  if (own === false) return new Plan([]);
-  const { limits, concurrency } = readOptions(own, 'config.tidegate');
-  if (concurrency !== undefined) throw check.valueError('concurrency: it is one for all routes; give it where the plugin is registered');
-  const names = limits.map(({ name }) => name);
-  return new Plan([...limits, ...common.filter(({ name }) => !names.includes(name))]);
+/**
+ * The plans of routes. A plugin that is registered without `await` is loaded after the routes that stand below it, so
+ * that no hook tells it of them: a route's plan is made when the route is told of, else at its first request.
+ */
+class Plans {
+  #common;
+  #everywhere;
+  /** By what Fastify keeps of a route, its config … */
+  #known = new WeakMap();
+  /** … and by route, because the HEAD that Fastify adds to a GET has a config of its own. */
+  #byRoute = new Map();
+
+  constructor(common) {
+    this.#common = common;
+    this.#everywhere = new Plan(common);
+  }
+
+  of({ config, method, url }) {
+    const own = config?.tidegate;
+    if (own === undefined) return this.#everywhere;
+    let plan = this.#known.get(config);
+    if (plan === undefined) this.#known.set(config, (plan = this.#shared(own, method, url)));
+    return plan;
+  }
+
+  #shared(own, method, url) {
+    const methods = [...new Set([method].flat().map((one) => (one === 'HEAD' ? 'GET' : one)))].sort().join();
+    const key = `${methods} ${url}`;
+    const made = this.#byRoute.get(key) ?? [];
+    this.#byRoute.set(key, made);
+    let known = made.find((one) => one.own === own);
+    if (known === undefined) made.push((known = { own, plan: this.#plan(own) }));
+    return known.plan;
+  }
+
+  /** A route's limits come first and take the place of those of the same name; `false`: none at all. */
+  #plan(own) {
+    if (own === false) return new Plan([]);
+    const { limits, concurrency } = readOptions(own, 'config.tidegate');
+    if (concurrency !== undefined) {
+      throw check.valueError('concurrency: it is one for all routes; give it where the plugin is registered');
+    }
+    const names = limits.map(({ name }) => name);
+    return new Plan([...limits, ...this.#common.filter(({ name }) => !names.includes(name))]);
+  }
 }
 
 function answer(reply, refusal) {
+  if (isAnswered(reply)) return;
   const problem = problemOf(refusal);
-  return reply.code(problem.status).header('Content-Type', CONTENT_TYPE).send(JSON.stringify(problem));
+  reply.code(problem.status).header('Content-Type', CONTENT_TYPE).send(JSON.stringify(problem));
+}
+
+const isAnswered = ({ sent, raw }) => sent || raw.headersSent || raw.writableEnded;
+
+/** Lets the application answer as a handler does: by the reply, or by what it returns; the status is set, as the headers are. */
+function refuseBy(onRefused, request, reply, refusal, done) {
+  const { status } = problemOf(refusal);
+  const failed = (thrown) => {
+    // An error does not answer with the refusal's status.
+    if (!isAnswered(reply) && reply.statusCode === status) reply.code(200);
+    done(asError(thrown));
+  };
+  const finish = (value, isAsync) => {
+    // Without a promise there is nothing to tell whether it will answer later; with one Fastify wants `return reply` then.
+    if (isAnswered(reply) || value === reply || (value === undefined && !isAsync)) return;
+    if (value === undefined) answer(reply, refusal);
+    else reply.send(value);
+  };
+  try {
+    reply.code(status);
+    const value = onRefused(request, reply, refusal);
+    if (value === reply || !isPromise(value)) finish(value, false);
+    else Promise.resolve(value).then((later) => finish(later, true)).catch(failed);
+  } catch (thrown) {
+    failed(thrown);
+  }
 }
 
 async function tidegateFastify(fastify, options = {}) {
@@ -33,30 +95,30 @@ async function tidegateFastify(fastify, options = {}) {
   const { prefix: _prefix, logLevel: _logLevel, logSerializers: _logSerializers, ...own } = rest;
   const { gate: settings, limits, concurrency, onRefused } = readOptions(own, 'tidegate/fastify');
   const gate = new Gate(settings);
-  const everywhere = new Plan(limits);
+  const plans = new Plans(limits);
 
-  fastify.addHook('onRoute', (routeOptions) => {
-    const plan = routePlan(routeOptions.config?.tidegate, limits);
-    if (plan !== undefined) routeOptions.config = { ...routeOptions.config, [PLAN]: plan };
-  });
-  fastify.addHook(hook, function tidegate(request, reply, done) {
+  fastify.addHook('onRoute', (routeOptions) => void plans.of(routeOptions));
+
+  function decide(request, reply, done) {
     // A refused preflight looks like a broken site.
     if (request.method === 'OPTIONS') return void done();
-    const plan = request.routeOptions.config?.[PLAN] ?? everywhere;
+    let plan;
+    try {
+      plan = plans.of(request.routeOptions);
+    } catch (error) {
+      return void done(error);
+    }
     const exchange = gate.exchange(request, reply, reply);
     const decided = (refusal) => {
-      if (refusal === undefined) return void done();
-      if (onRefused !== undefined) return onRefused(request, reply, refusal);
-      return answer(reply, refusal);
+      if (refusal === undefined) done();
+      else if (onRefused === undefined) answer(reply, refusal);
+      else refuseBy(onRefused, request, reply, refusal, done);
     };
-    try {
-      const outcome = whenReady(admit(gate, plan, exchange, concurrency), decided);
-      if (typeof outcome?.catch === 'function') outcome.catch(done);
-    } catch (error) {
-      done(error);
-    }
-    return undefined;
-  });
+    return void ask(gate, plan, exchange, concurrency, decided, done);
+  }
+  // Fastify gives preParsing the body's stream as well, and counts the arguments.
+  if (hook === 'preParsing') fastify.addHook(hook, function tidegate(request, reply, _payload, done) { decide(request, reply, done); });
+  else fastify.addHook(hook, function tidegate(request, reply, done) { decide(request, reply, done); });
 }
 
 // What fastify-plugin does: the hooks belong to whoever registers this, not to a scope of its own.

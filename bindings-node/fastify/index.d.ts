@@ -9,7 +9,7 @@ export type RouteLimits = false | Rate | ({ rate: Rate } & LimitOptions) | { lim
 export type TidegateFastifyOptions = GateOptions & RequestsOptions & {
   /** When it decides, default `'onRequest'`; `'preHandler'` to key by a user whom an earlier hook has authenticated. */
   hook?: 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler';
-  /** Answers a refused request in place of the problem body; headers are already set. */
+  /** Answers a refused request by `reply` or by what it returns, in place of the problem body; status and headers are already set. */
   onRefused?: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
 } & (({ rate?: Rate } & LimitOptions) | { limits: Limits });
 
@@ -22,7 +22,8 @@ declare module 'fastify' {
 
 /**
  * `app.register(tidegate, { rate: '100/minute', key: 'ip' })`: refuses what is above the limits, on every route of the
- * instance: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457). Register it before the routes.
+ * instance: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457). Register it before the routes, with `await`
+ * for mistakes in a route's config to show at once: without it they are a 500 of that route.
  */
 declare const tidegate: FastifyPluginAsync<TidegateFastifyOptions>;
 export default tidegate;

@@ -3,12 +3,13 @@
 
 const { ConcurrencyLimitError, ConcurrencyLimiter } = require('../index.cjs');
 const { Refusal } = require('./gate.cjs');
+const { declare } = require('./declare.cjs');
 const { retryAfterSeconds } = require('./problem.cjs');
 
 /** The option `concurrency`: a limiter, or the settings of one. */
 function concurrencyOf(value, place) {
   if (value === undefined || value instanceof ConcurrencyLimiter) return value;
-  return new ConcurrencyLimiter({ ...place, ...value });
+  return declare((options) => new ConcurrencyLimiter(options), { ...place, ...value });
 }
 
 /** Waits as long as the limiter does. @returns {Promise<Refusal | undefined>} `undefined`: admitted */
@@ -20,9 +21,9 @@ async function enter(limiter, exchange) {
     else response.once('close', () => permit.release());
     return undefined;
   } catch (error) {
-    if (!(error instanceof ConcurrencyLimitError)) throw error;
     // It was not served, so it is not charged.
-    for (const charge of exchange.charged ?? []) charge.giveBack();
+    exchange.uncharge();
+    if (!(error instanceof ConcurrencyLimitError)) throw error;
     const retryAfter = retryAfterSeconds(error.retryAfterMs);
     exchange.setHeader('Retry-After', String(retryAfter));
     return new Refusal([], error.retryAfterMs, retryAfter, true);

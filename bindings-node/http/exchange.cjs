@@ -2,6 +2,8 @@
 // What is asked and answered, whatever the framework: Express's and Node's own objects, Fastify's, or a call without HTTP.
 
 const { asKey } = require('../lib/key.cjs');
+const { giveBackAll } = require('./charge.cjs');
+const { isNobody } = require('./keys.cjs');
 
 /** On the object that stands for one request: what it has been charged for, so that nobody charges it again. */
 const CHARGED = Symbol('tidegate.charged');
@@ -25,8 +27,6 @@ class Exchange {
     this.context = context;
     this.identity = identity;
     this.peer = peer;
-    /** Gives the key, or a promise of it, of limits per key that ask for none of their own; default: the address. */
-    this.tracker = undefined;
   }
 
   /** The client's address as a key. */
@@ -47,6 +47,14 @@ class Exchange {
     this.identity[CHARGED] = charges;
   }
 
+  /** The request is refused: what it was charged so far comes back. */
+  uncharge() {
+    const { charged } = this;
+    if (charged === undefined) return;
+    giveBackAll(charged);
+    this.charged = undefined;
+  }
+
   /** Node's own request, which has the socket and the headers as they came. */
   get rawRequest() {
     return this.request?.raw ?? this.request;
@@ -57,16 +65,22 @@ class Exchange {
     return this.response?.raw ?? this.response;
   }
 
+  /** Whether somebody else has begun to answer (a timeout, while a key was looked up): then nothing can be added. */
+  get answered() {
+    return this.rawResponse?.headersSent === true;
+  }
+
   /** Express has Node's own setHeader, a Fastify reply does not. */
   setHeader(name, value) {
     const { response } = this;
+    if (this.answered) return;
     if (typeof response?.setHeader === 'function') response.setHeader(name, value);
     else if (typeof response?.header === 'function') response.header(name, value);
   }
 
   /** A key that a function gave: text, bytes or a number; `undefined` where it named nobody. */
   static key(value) {
-    if (value === undefined || value === null || value === '') return undefined;
+    if (isNobody(value)) return undefined;
     return typeof value === 'number' || typeof value === 'bigint' ? String(value) : asKey(value, 'what a key function returns');
   }
 }

@@ -4,10 +4,11 @@
 const check = require('../lib/check.cjs');
 const { sleep } = require('../lib/clock.cjs');
 const { decideEach } = require('../lib/limit_set.cjs');
+const { Charge, giveBackAll, nameApart } = require('./charge.cjs');
 const { Clients } = require('./client.cjs');
 const { Exchange } = require('./exchange.cjs');
 const { Presenter } = require('./presenter.cjs');
-const { isPromise, whenReady } = require('./promise.cjs');
+const { abandon, asError, isPromise } = require('./promise.cjs');
 const { refundLater } = require('./refund.cjs');
 
 const OPTIONS = ['headers', 'legacyHeaders', 'jitter', 'client', 'allow', 'deny'];
@@ -44,41 +45,69 @@ class Gate {
   }
 
   /**
+   * An error of any function of the application is thrown, or the promise rejects with it: then nothing is charged.
+   *
    * @returns {Refusal | undefined | Promise<Refusal | undefined>} `undefined`: admitted; the promise only where a key,
-   *   cost, tier or skip function gives one, or a leaky bucket paces
+   *   cost, tier, rate or skip function gives one, or a leaky bucket paces
    */
   admit(plan, exchange) {
     const before = exchange.charged;
     // Another guard, or the middleware in front of it, has decided these for the same request.
     const limits =
-      before === undefined ? plan.limits : plan.limits.filter((limit) => !before.some((charge) => charge.limit === limit));
-    let asked = [];
-    let pending = false;
-    for (const limit of limits) {
-      const charge = limit.ask(exchange);
-      pending ||= isPromise(charge);
-      asked.push(charge);
+      before === undefined ? plan.limits : plan.limits.filter((limit) => !before.some((charge) => charge.limit.origin === limit));
+    const asked = [];
+    try {
+      let pending = false;
+      for (const limit of limits) {
+        const charge = limit.ask(exchange);
+        asked.push(charge);
+        pending ||= isPromise(charge);
+      }
+      if (!pending) return this.#decide(plan, charged(asked), before, exchange);
+    } catch (error) {
+      // Those that were asked before the one that threw may still reject.
+      abandon(asked);
+      throw asError(error);
     }
-    if (pending) asked = Promise.all(asked);
-    return whenReady(asked, (charges) => this.#decide(plan, charges.filter(Boolean), before, exchange));
+    return Promise.all(asked)
+      .then((charges) => this.#decide(plan, charged(charges), before, exchange))
+      .catch((error) => {
+        throw asError(error);
+      });
   }
 
+  /** All or nothing, with what was charged `before` by another middleware or guard of the same request. */
   #decide(plan, charges, before, exchange) {
-    const listed = before === undefined ? this.#clients.verdict(exchange, charges) : 'limit';
-    if (listed === 'deny') return new Refusal([], Infinity, undefined);
+    const listed = this.#clients.verdict(exchange, charges);
+    if (listed === 'deny') {
+      exchange.uncharge();
+      return new Refusal([], Infinity, undefined);
+    }
     if (listed === 'allow' || charges.length === 0) return undefined;
     const denied = this.#charge(plan, charges);
-    const all = before === undefined ? charges : [...before, ...charges];
-    const retryAfter = this.#presenter.present(all, denied, exchange);
-    if (denied.length > 0) {
-      const { retryAfterMs } = longest(denied).decision;
-      return new Refusal(denied.map(({ limit }) => limit.name), retryAfterMs, retryAfter);
+    try {
+      const all = before === undefined ? charges : [...before, ...charges];
+      if (all.length > 1) nameApart(all);
+      if (denied.length > 0) {
+        exchange.uncharge();
+        before?.forEach((charge) => charge.lookAgain());
+        const retryAfter = this.#presenter.present(all, denied, exchange);
+        const { retryAfterMs } = longest(denied).decision;
+        return new Refusal(denied.map(({ policyName }) => policyName), retryAfterMs, retryAfter);
+      }
+      this.#presenter.present(all, denied, exchange);
+      exchange.charged = all;
+      refundLater(charges, exchange);
+    } catch (error) {
+      giveBackAll(charges);
+      throw error;
     }
-    exchange.charged = all;
-    refundLater(charges, exchange);
     let delayMs = 0;
-    for (const { decision } of charges) delayMs = Math.max(delayMs, decision.delayMs ?? 0);
-    return delayMs === 0 ? undefined : sleep(delayMs, plan.clock).then(() => undefined);
+    let clock;
+    for (const { decision, limit } of charges) {
+      if (decision.delayMs > delayMs) ({ delayMs } = decision, { clock } = limit);
+    }
+    return delayMs === 0 ? undefined : sleep(delayMs, clock).then(() => undefined);
   }
 
   /** Takes all or nothing; gives the charges that were denied. */
@@ -95,16 +124,24 @@ class Gate {
     }
     const keys = charges.filter(({ limit }) => limit.keyed).map(({ key }) => key);
     const { deniedBy, each } = decideEach(set, keys, cost);
-    charges.forEach((charge, index) => (charge.decision = each[index]));
+    charges.forEach((charge, index) => charge.decided(each[index], deniedBy === -1));
     return deniedBy === -1 ? [] : [charges[deniedBy]];
   }
 }
 
+/** What the limits of a plan have asked for: one that is skipped asks for nothing, one with a rate function perhaps for several. */
+const charged = (asked) => (asked.every((one) => one instanceof Charge) ? asked : asked.flat().filter(Boolean));
+
 /** For limits that no LimitSet can hold: a thread's JavaScript lets nothing come between taking and giving back. */
 function chargeOneByOne(charges) {
-  const denied = charges.filter((charge) => !charge.take().allowed);
-  if (denied.length > 0) for (const charge of charges) if (charge.decision.allowed) charge.giveBack();
-  return denied;
+  try {
+    const denied = charges.filter((charge) => !charge.take().allowed);
+    if (denied.length > 0) giveBackAll(charges);
+    return denied;
+  } catch (error) {
+    giveBackAll(charges);
+    throw error;
+  }
 }
 
 const longest = (denied) =>

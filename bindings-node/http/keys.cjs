@@ -10,15 +10,35 @@ const clientIp = Object.freeze(() => {
   throw new Error("clientIp is a mark for the 'key' option; it is not called");
 });
 
-/** Express has `req.path`, Fastify `request.routeOptions`; Nest's context knows class and method. */
+/**
+ * What the framework's router treats as one route: Nest's class and method, Fastify's pattern, Express's pattern or, where
+ * none is matched yet, the path as its router compares it; the path itself where no router is known. A HEAD is its GET.
+ */
 function route(request, context) {
   if (typeof context?.getHandler === 'function') return `${context.getClass().name}.${context.getHandler().name}`;
-  const path = request.routeOptions?.url ?? request.route?.path ?? (request.originalUrl ?? request.url ?? '').split('?')[0];
-  return `${request.method} ${request.baseUrl ?? ''}${path}`;
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  if (request.routeOptions !== undefined) return `${method} ${request.routeOptions.url ?? pathOf(request)}`;
+  if (typeof request.app?.enabled !== 'function') return `${method} ${pathOf(request)}`;
+  // Where a router is mounted a client's spelling stands, and so does it in a path that no route has matched.
+  const pattern = request.route?.path;
+  if (pattern === undefined) return `${method} ${asRouted(`${request.baseUrl ?? ''}${request.path}`, request.app)}`;
+  return `${method} ${asRouted(request.baseUrl ?? '', request.app)}${pattern}`;
+}
+
+/** The target's path: of `/a?b`, and of `http://host/a?b`, which a server has to take as well. */
+function pathOf(request) {
+  const target = request.originalUrl ?? request.url ?? (request.raw ?? request).url ?? '';
+  return target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '') || '/';
+}
+
+/** Express ignores case and one slash at the end unless it is told not to. */
+function asRouted(path, app) {
+  const cased = app.enabled('case sensitive routing') ? path : path.toLowerCase();
+  return !app.enabled('strict routing') && cased.length > 1 && cased.endsWith('/') ? cased.slice(0, -1) : cased;
 }
 
 /** The user whom authentication, which must run before, has put at `request.user`. */
-const user = (request) => request?.user?.id ?? request?.user?.sub ?? undefined;
+const user = (request) => [request?.user?.id, request?.user?.sub].find((id) => !isNobody(id));
 
 /** A header's value. A client chooses it: use it as a key only where something has checked it, or behind a limit by address. */
 function header(name) {
@@ -30,6 +50,9 @@ function header(name) {
   };
 }
 
+/** What a key function gives where it has found nobody. */
+const isNobody = (key) => key === undefined || key === null || key === '';
+
 /** The first that names somebody. */
 function firstOf(...keys) {
   const functions = keys.map((key) => keyFunction(key));
@@ -39,9 +62,9 @@ function firstOf(...keys) {
       const value = functions[index](request, context);
       if (isPromise(value)) {
         const next = index + 1;
-        return whenReady(value, (known) => known ?? from(next, request, context));
+        return whenReady(value, (known) => (isNobody(known) ? from(next, request, context) : known));
       }
-      if (value !== undefined && value !== null && value !== '') return value;
+      if (!isNobody(value)) return value;
     }
     return undefined;
   };
@@ -60,4 +83,4 @@ function keyFunction(key) {
   throw check.typeError(`key must be a function, 'ip', 'user', 'route' or 'header:<name>', got ${check.show(key)}`);
 }
 
-module.exports = { NAMED, clientIp, firstOf, header, keyFunction, route, user };
+module.exports = { NAMED, clientIp, firstOf, header, isNobody, keyFunction, route, user };

@@ -2,10 +2,13 @@
 
 const { LimitSet, RateLimiter, TokenBucket } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { homeOf } = require('../lib/limit_set.cjs');
 const { checkScope } = require('../lib/scope.cjs');
+const { Charge } = require('./charge.cjs');
 const { Exchange } = require('./exchange.cjs');
 const { clientIp, keyFunction } = require('./keys.cjs');
-const { isPromise } = require('./promise.cjs');
+const { abandon, isPromise, whenReady } = require('./promise.cjs');
+const { ratesOf } = require('./rates.cjs');
 const { isRate, source } = require('./source.cjs');
 
 /** How a request meets the limit; what the limit itself is made from stands in source.cjs. */
@@ -21,30 +24,6 @@ function quoted(name) {
   return `"${name.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** One limit of a request: what it is to take, of whom, and what came of it. */
-class Charge {
-  /** @param tier `{ tier, quota }`, undefined for the limit's own quota */
-  constructor(limit, key, cost, tier) {
-    this.limit = limit;
-    this.key = key;
-    this.cost = cost;
-    this.tier = tier;
-    this.decision = undefined;
-  }
-
-  take() {
-    const { source, keyed } = this.limit;
-    this.decision = keyed ? source.check(this.key, this.cost, this.tier?.tier) : source.check(this.cost);
-    return this.decision;
-  }
-
-  giveBack() {
-    const { source, keyed } = this.limit;
-    if (keyed) source.refund?.(this.key, this.cost, this.tier?.tier);
-    else source.refund?.(this.cost);
-  }
-}
-
 /** One limit of a route or of the application: what it asks, with which cost and key, and how it presents itself. */
 class Limit {
   #item;
@@ -55,17 +34,25 @@ class Limit {
 
   /**
    * @param rate '5/minute', or a limit that exists: `check(n)`, or `check(key, n)` where it says `keyed: true`
-   * @param options also `objectName`, its name in a named scope where that is not the limit's own
+   * @param options also `objectName`, its name in a named scope where that is not the limit's own, and `policyName`, what
+   *   clients are told where that is not
    */
   constructor(rate, options = {}) {
-    const { name = 'route', objectName = options.name, key, cost = 1, tier, skip, refundOn, ...making } = options;
+    const { name = 'default', objectName = options.name, policyName = name, key, cost = 1, tier, skip, refundOn, ...making } = options;
     this.#item = quoted(name);
+    if (policyName !== name) this.#item = quoted(policyName);
+    /** What replaces it and leaves it out in a route. */
     this.name = name;
+    this.policyName = policyName;
+    /** What an application has declared; a rate function's limits are all of one origin. */
+    this.origin = this;
     const made = source(rate, making, objectName, key !== undefined);
     this.source = made.source;
     this.#tiers = made.tiers;
     this.keyed = this.source.keyed === true;
     this.native = this.source instanceof TokenBucket || this.source instanceof RateLimiter;
+    /** The clock on which a leaky bucket's delay passes. */
+    this.clock = this.native ? homeOf(this.source).clock : undefined;
     if (key !== undefined && !this.keyed) {
       throw check.valueError('key: the limit that was passed in is one for everybody; a key needs one per key (a RateLimiter)');
     }
@@ -79,7 +66,11 @@ class Limit {
   /** All limits that one description means: a LimitSet is several. `place`: where one is made that says nothing of it. */
   static all(rate, options = {}, place = {}) {
     check.options(options, 'RateLimit', [...MEETING, ...source.OPTIONS]);
-    if (!(rate instanceof LimitSet)) return [new Limit(rate, isRate(rate) ? { ...place, ...options } : options)];
+    if (typeof rate === 'function') return [new ChosenLimit(rate, { ...place, ...options })];
+    if (!(rate instanceof LimitSet)) {
+      if (!isRate(rate)) return [new Limit(rate, options)];
+      return ratesOf(rate, { ...place, ...options }).map(([one, settings]) => new Limit(one, settings));
+    }
     const { name, key = {}, ...rest } = options;
     if (name !== undefined) throw check.valueError('name: the members of a LimitSet have names already; leave name out');
     const keys = check.options(key, 'key', rate.names);
@@ -90,29 +81,43 @@ class Limit {
   static check(rate, options) {
     check.options(options, 'RateLimit', [...MEETING, ...source.OPTIONS]);
     if (options.scope !== undefined) checkScope(options.scope);
-    Limit.all(rate, isRate(rate) ? { ...options, scope: 'process' } : options);
+    Limit.all(rate, isRate(rate) || typeof rate === 'function' ? { ...options, scope: 'process' } : options);
   }
 
-  /** What this request is to be charged: a Charge, `undefined` where it is skipped, or a promise of either. */
+  /**
+   * What this request is to be charged: a Charge, `undefined` where it is skipped, or a promise of either. `skip` comes
+   * first: what it takes out is asked nothing else.
+   */
   ask(exchange) {
+    if (this.skip === undefined) return this.#charged(exchange);
+    return whenReady(this.skip(exchange.request, exchange.context), (skip) => (skip ? undefined : this.#charged(exchange)));
+  }
+
+  #charged(exchange) {
     const { request, context } = exchange;
-    const skip = this.skip !== undefined && this.skip(request, context);
-    if (skip === true) return undefined;
-    const cost = typeof this.cost === 'function' ? this.cost(request, context) : this.cost;
-    const key = this.keyed ? this.#keyOf(exchange) : undefined;
-    const tier = this.tier === undefined ? undefined : this.tier(request, context);
-    if (isPromise(skip) || isPromise(cost) || isPromise(key) || isPromise(tier)) {
-      return Promise.all([skip, cost, key, tier]).then(([s, n, k, t]) => (s ? undefined : this.#charge(k, n, t, exchange)));
+    let cost;
+    let key;
+    let tier;
+    try {
+      cost = typeof this.cost === 'function' ? this.cost(request, context) : this.cost;
+      key = this.keyed ? this.#keyOf(exchange) : undefined;
+      tier = this.tier === undefined ? undefined : this.tier(request, context);
+    } catch (error) {
+      abandon([cost, key]);
+      throw error;
     }
-    return skip ? undefined : this.#charge(key, cost, tier, exchange);
+    if (isPromise(cost) || isPromise(key) || isPromise(tier)) {
+      return Promise.all([cost, key, tier]).then(([n, k, t]) => this.#charge(k, n, t, exchange));
+    }
+    return this.#charge(key, cost, tier, exchange);
   }
 
   #keyOf(exchange) {
-    if (this.key === undefined) return exchange.tracker === undefined ? exchange.clientKey : exchange.tracker();
-    return this.key === clientIp ? exchange.clientKey : this.key(exchange.request, exchange.context);
+    return this.key === undefined || this.key === clientIp ? exchange.clientKey : this.key(exchange.request, exchange.context);
   }
 
   #charge(key, cost, tier, exchange) {
+    if (typeof this.cost === 'function') check.whole(cost, 'what a cost function returns');
     if (!this.keyed) return new Charge(this, undefined, cost, undefined);
     // A client without the key that is asked for is known by its address; the NUL keeps that apart from all keys of others.
     const known = typeof key === 'string' && key !== '' ? key : (Exchange.key(key) ?? `\0${exchange.clientKey}`);
@@ -139,21 +144,86 @@ class Limit {
   }
 
   /** RateLimit-Policy: `q` tokens at once, all back within `w` seconds. Made anew when limit or tier has changed. */
-  policy({ decision: { limit }, tier }) {
+  policy({ decision: { limit }, tier, called }) {
+    if (called !== undefined) return `${quoted(called)};q=${limit}${this.#window(tier)}`;
     if (limit !== this.#policyLimit || tier !== this.#policyTier) {
-      const quota = tier === undefined ? this.source.quota : tier.quota;
-      const windowMs = quota === undefined ? undefined : (quota.burst * quota.periodMs) / quota.count;
-      const window = windowMs === undefined ? '' : `;w=${Math.max(1, Math.ceil(windowMs / 1000))}`;
       this.#policyLimit = limit;
       this.#policyTier = tier;
-      this.#policy = `${this.#item};q=${limit}${window}`;
+      this.#policy = `${this.#item};q=${limit}${this.#window(tier)}`;
     }
     return this.#policy;
   }
 
+  #window(tier) {
+    const quota = tier === undefined ? this.source.quota : tier.quota;
+    const windowMs = quota === undefined ? undefined : (quota.burst * quota.periodMs) / quota.count;
+    return windowMs === undefined ? '' : `;w=${Math.max(1, Math.ceil(windowMs / 1000))}`;
+  }
+
   /** RateLimit: what remains, and the seconds until all is back. */
-  state(told) {
-    return `${this.#item};r=${told.remaining};t=${told.reset}`;
+  state(told, called) {
+    return `${called === undefined ? this.#item : quoted(called)};r=${told.remaining};t=${told.reset}`;
+  }
+}
+
+/** The most rates that a rate function may name: each has a limit, and its memory, of its own. */
+const MOST_RATES = 64;
+
+/** A limit whose rate is a function of the request: each rate that it names is a limit of its own, made when it is first named. */
+class ChosenLimit {
+  #choose;
+  #options;
+  #skip;
+  #limits = new Map();
+
+  constructor(choose, options) {
+    const { tiers, tier, fastest, skip, ...rest } = options;
+    for (const [name, value] of Object.entries({ tiers, tier, fastest })) {
+      if (value !== undefined) throw check.valueError(`${name}: a rate that is a function chooses by itself; leave ${name} out`);
+    }
+    if (rest.scope !== undefined && rest.scope !== 'process' && (rest.objectName ?? rest.name) === undefined) {
+      throw check.valueError(`name: a limit in ${check.show(rest.scope)} needs one, by which others find it`);
+    }
+    // A mistake in the options shows here, not at the first request, whatever the rate may be.
+    const { objectName: _objectName, burst: _burst, queue: _queue, cost, ...checked } = rest;
+    Limit.check(1, typeof cost === 'function' ? { ...checked, cost } : checked);
+    this.#choose = choose;
+    this.#options = rest;
+    this.#skip = skip === undefined ? undefined : check.callable(skip, 'skip');
+    this.name = rest.name ?? 'default';
+    this.policyName = this.name;
+    this.origin = this;
+    this.keyed = rest.key !== undefined;
+    this.native = false;
+  }
+
+  ask(exchange) {
+    if (this.#skip === undefined) return this.#chosen(exchange);
+    return whenReady(this.#skip(exchange.request, exchange.context), (skip) => (skip ? undefined : this.#chosen(exchange)));
+  }
+
+  #chosen(exchange) {
+    return whenReady(this.#choose(exchange.request, exchange.context), (rate) => {
+      const asked = this.#limitsOf(rate).map((limit) => limit.ask(exchange));
+      return asked.some(isPromise) ? Promise.all(asked) : asked;
+    });
+  }
+
+  #limitsOf(rate) {
+    if (!isRate(rate)) {
+      throw check.typeError(`a rate function must return a text such as '5/minute' or a number, got ${check.show(rate)}`);
+    }
+    const made = this.#limits.get(rate);
+    if (made !== undefined) return made;
+    if (this.#limits.size >= MOST_RATES) {
+      throw check.rangeError(`a rate function may name at most ${MOST_RATES} rates: let it take few values`);
+    }
+    const { name, objectName = name } = this.#options;
+    const own = objectName === undefined ? undefined : `${objectName}:${String(rate).replace(/[^A-Za-z0-9._:/-]+/g, '-')}`;
+    const limits = ratesOf(rate, { ...this.#options, objectName: own }).map(([one, settings]) => new Limit(one, settings));
+    for (const limit of limits) limit.origin = this;
+    this.#limits.set(rate, limits);
+    return limits;
   }
 }
 

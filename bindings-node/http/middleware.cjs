@@ -8,7 +8,7 @@ const { Limit, MEETING } = require('./limit.cjs');
 const { limitsFrom, placeOf } = require('./options.cjs');
 const { Plan } = require('./plan.cjs');
 const { CONTENT_TYPE, problemOf } = require('./problem.cjs');
-const { whenReady } = require('./promise.cjs');
+const { asError, isPromise, whenReady } = require('./promise.cjs');
 const { source } = require('./source.cjs');
 
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
@@ -17,7 +17,7 @@ const OPTIONS = ['limits', 'concurrency', 'onRefused', ...GATE];
 /** `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate. */
 function readOptions(given, where) {
   const options =
-    typeof given === 'string' || typeof given === 'number' || typeof given?.check === 'function' ? { rate: given } : given;
+    ['string', 'number', 'function'].includes(typeof given) || typeof given?.check === 'function' ? { rate: given } : given;
   const [gate, rest] = gateOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
   const { limits, concurrency, onRefused, rate, ...single } = rest;
   const { scope, onConflict, ...others } = single;
@@ -43,13 +43,28 @@ function admit(gate, plan, exchange, concurrency) {
   );
 }
 
+/** Asks, and calls exactly one of `decided(refusal)` and `failed(error)`, once. Neither may throw. */
+function ask(gate, plan, exchange, concurrency, decided, failed) {
+  let outcome;
+  try {
+    outcome = admit(gate, plan, exchange, concurrency);
+  } catch (error) {
+    return void failed(asError(error));
+  }
+  if (isPromise(outcome)) outcome.then(decided, (error) => failed(asError(error)));
+  else decided(outcome);
+  return undefined;
+}
+
 /** Answers a refusal with 429 (a deny list's with 403, an overload's with 503) and a problem body. */
-function refuse(exchange, refusal) {
-  const problem = problemOf(refusal);
+const refuse = (exchange, refusal) => respond(exchange, problemOf(refusal));
+
+function respond(exchange, problem) {
+  if (exchange.answered) return;
   const response = exchange.rawResponse;
   response.statusCode = problem.status;
   response.setHeader('Content-Type', CONTENT_TYPE);
   response.end(JSON.stringify(problem));
 }
 
-module.exports = { Gate, Plan, admit, readOptions, refuse };
+module.exports = { Gate, Plan, admit, ask, readOptions, refuse, respond };

@@ -12,9 +12,6 @@ class Plan {
     this.limits = limits;
     const natives = limits.every(({ native }) => native);
     const homes = natives ? limits.map(({ source }) => homeOf(source)) : [];
-    const only = (values) => (new Set(values).size === 1 ? values[0] : undefined);
-    /** The clock on which a leaky bucket's delay passes. */
-    this.clock = only(homes.map(({ clock }) => clock));
     /** All of them as one decision, where they can be that. */
     this.set =
       limits.length > 1 && limits.length <= MEMBERS && new Set(homes.map(({ domain }) => domain)).size === 1

@@ -32,7 +32,7 @@ class Presenter {
       charges.forEach((charge, index) => {
         const comma = index === 0 ? '' : ', ';
         policy += comma + charge.limit.policy(charge);
-        state += comma + charge.limit.state(told[index]);
+        state += comma + charge.limit.state(told[index], charge.called);
       });
       exchange.setHeader('RateLimit-Policy', policy);
       exchange.setHeader('RateLimit', state);

@@ -30,10 +30,13 @@ const overloaded = (status) => ({
   detail: 'The service is protecting itself; Retry-After tells when to come back.',
 });
 
+/** 500: a mistake of ours or of the application, of which a client needs to know no more. */
+const failed = () => ({ type: 'about:blank', title: 'Internal Server Error', status: 500 });
+
 /** The body of a Refusal. */
 function problemOf({ policies, overloaded: isOverloaded }) {
   if (isOverloaded) return overloaded(503);
   return policies.length === 0 ? forbidden() : limited(policies);
 }
 
-module.exports = { CONTENT_TYPE, limited, overloaded, problemOf, retryAfterSeconds };
+module.exports = { CONTENT_TYPE, failed, limited, overloaded, problemOf, retryAfterSeconds };

@@ -1,8 +1,39 @@
 'use strict';
+// What the application's functions give: values or promises, errors or anything else that can be thrown.
+
+const { types } = require('node:util');
+const check = require('../lib/check.cjs');
 
 const isPromise = (value) => typeof value?.then === 'function';
 
 /** `then(value)` at once, or once a promise has come true: what is sync stays sync. */
-const whenReady = (value, then) => (isPromise(value) ? value.then(then) : then(value));
+const whenReady = (value, then) => (isPromise(value) ? Promise.resolve(value).then(then) : then(value));
 
-module.exports = { isPromise, whenReady };
+/** For promises that nobody waits for any more: a rejection that nobody takes ends the process. */
+function abandon(values) {
+  for (const value of values) {
+    if (isPromise(value)) Promise.resolve(value).then(undefined, () => {});
+  }
+}
+
+/**
+ * What was thrown as an Error: a framework takes `undefined` for no error at all, and Express takes 'route' for "the next
+ * route, please"; either would let a request pass.
+ */
+function asError(thrown) {
+  if (types.isNativeError(thrown) || thrown instanceof Error) return thrown;
+  return new Error(`what a request's functions throw must be an Error, got ${check.show(thrown)}`, { cause: thrown });
+}
+
+/** Says once what no framework can be told any more, because the answer is out. */
+const complaints = new Set();
+const MOST_COMPLAINTS = 100;
+function complain(what, thrown) {
+  const error = asError(thrown);
+  const text = `${what}: ${error.message}`;
+  if (complaints.has(text) || complaints.size >= MOST_COMPLAINTS) return;
+  complaints.add(text);
+  process.emitWarning(text, { type: 'TidegateWarning', detail: error.stack });
+}
+
+module.exports = { abandon, asError, complain, isPromise, whenReady };

@@ -1,18 +1,29 @@
 'use strict';
 
+const { complain, isPromise } = require('./promise.cjs');
+
 /**
  * Gives back, once the answer is out, what its status says was not meant to count (a login that worked). An answer that
- * is cut off keeps its charge.
+ * is cut off keeps its charge, and so does one whose `refundOn` fails: the answer is out, so nobody but the log can be told.
  */
 function refundLater(charges, exchange) {
   const back = charges.filter(({ limit }) => limit.refundOn !== undefined);
   if (back.length === 0) return;
   const response = exchange.rawResponse;
   response?.once?.('finish', () => {
-    for (const charge of back) {
-      if (charge.limit.refundOn(response.statusCode, exchange.request) === true) charge.giveBack();
-    }
+    for (const charge of back) refund(charge, response.statusCode, exchange.request);
   });
+}
+
+function refund(charge, status, request) {
+  const failed = (error) => complain('refundOn failed, and the charge is kept', error);
+  try {
+    const answer = charge.limit.refundOn(status, request);
+    if (answer === true) charge.giveBack();
+    else if (isPromise(answer)) Promise.resolve(answer).then((later) => later === true && charge.giveBack()).catch(failed);
+  } catch (error) {
+    failed(error);
+  }
 }
 
 module.exports = { refundLater };

@@ -3,6 +3,7 @@
 
 const { RateLimiter, TokenBucket } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { declare } = require('./declare.cjs');
 
 /** Settings that a limit for everybody has … */
 const SHARED = ['perMs', 'burst', 'enabled', 'dryRun', 'warmUp', 'scope', 'onConflict', 'clock'];
@@ -45,10 +46,12 @@ function source(rate, settings, name, perKey) {
   }
   const { tiers, ...making } = { ...settings, name };
   const keyedOnly = KEYED.filter((name) => settings[name] !== undefined);
-  if (!perKey && keyedOnly.length === 0) return { source: new TokenBucket({ rate, ...making }), tiers: undefined };
+  if (!perKey && keyedOnly.length === 0) {
+    return { source: declare((options) => new TokenBucket(options), { rate, ...making }), tiers: undefined };
+  }
   const entries = Object.entries(tiers ?? {});
   if (entries.length > 0) making.fastest ??= fastest(rate, making, entries);
-  const limiter = new RateLimiter({ rate, ...making });
+  const limiter = declare((options) => new RateLimiter(options), { rate, ...making });
   return { source: limiter, tiers: tiersOf(limiter, tiers) };
 }
 

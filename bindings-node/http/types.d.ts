@@ -30,8 +30,14 @@ export interface KeyedLimit {
   refund?(key: string, n: number): void;
 }
 
-/** `'5/minute'`, `'400 per second'`, …; a number of tokens per second; or a limit that already exists. */
-export type Rate = string | number | TokenBucket | RateLimiter | LimitSet<any> | SharedLimit | KeyedLimit;
+/**
+ * `'5/minute'`, `'400 per second'`, `'2/second;3/minute'` (all hold), …; a number of tokens per second; a function of the
+ * request that gives one of these; or a limit that already exists.
+ */
+export type Rate = string | number | RateFunction | TokenBucket | RateLimiter | LimitSet<any> | SharedLimit | KeyedLimit;
+
+/** A rate of each request, for quotas by plan: each rate that it names (at most 64) is a limit of its own. */
+export type RateFunction = (request: any, context: any) => string | number | Promise<string | number>;
 
 /** A key, or nobody: then the client's address stands in. */
 export type KeyValue = Key | number | bigint | undefined | null;
@@ -50,7 +56,7 @@ export interface LimitOptions
   extends LimitSwitches,
     Pick<RateLimiterOptions, 'perMs' | 'burst' | 'queue' | 'algorithm' | 'maxKeys' | 'fastest' | 'block' | 'hugePages'>,
     Pick<Place, 'scope' | 'onConflict'> {
-  /** Stands in the RateLimit headers: printable ASCII. In a named scope it is the object's name as well. */
+  /** Stands in the RateLimit headers: printable ASCII, default `'default'`. In a named scope it is the object's name as well. */
   name?: string;
   /** Makes it a limit per key; without a key it is one for everybody. For a LimitSet: keys by the names of its members. */
   key?: KeySpec | Record<string, KeySpec>;
@@ -60,10 +66,10 @@ export interface LimitOptions
   tiers?: Record<string, KeyedQuota | string | number>;
   /** … and which of them a request has; `undefined`: the limit's own. */
   tier?: (request: any, context: any) => string | undefined | null | Promise<string | undefined | null>;
-  /** Takes this request out of the limit. */
+  /** Takes this request out of the limit where it gives something true; asked before everything else. */
   skip?: (request: any, context: any) => boolean | Promise<boolean>;
   /** Once the answer is out: `true` gives the cost back (`(status) => status < 400`: only failures count). */
-  refundOn?: (status: number, request: any) => boolean;
+  refundOn?: (status: number, request: any) => boolean | Promise<boolean>;
 }
 
 /** Limits by name, `{ login: { rate: '5/minute', key: 'ip' } }`, in a list with names, or a LimitSet. */

@@ -90,8 +90,10 @@ export async function query(): Promise<number> {
 }
 new TokenBucket({ rate: '1/s', scope: new HostScope('orders', { capacity: 2 ** 20, group: 'www' }), name: 'all', onConflict: 'keep' });
 new CircuitBreaker('payment', { scope: 'process:orders' });
-// @ts-expect-error a scope is one of three
-new RateLimiter({ rate: '1/s', scope: 'cluster:orders', name: 'all' });
+const fromSettings: string = 'host:orders';
+new RateLimiter({ rate: '1/s', scope: fromSettings, name: 'all' });
+// @ts-expect-error a scope is a text or a HostScope
+new RateLimiter({ rate: '1/s', scope: 5, name: 'all' });
 // @ts-expect-error a breaker has its name already
 new CircuitBreaker('payment', { scope: 'process:orders', name: 'other' });
 // @ts-expect-error what a conflict comes to has three answers

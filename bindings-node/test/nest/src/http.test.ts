@@ -70,16 +70,16 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       for (const left of [2, 1, 0]) {
         const answer = await request('/limited/three');
         assert.equal(answer.status, 200);
-        assert.equal(answer.get('ratelimit-policy'), '"route";q=3;w=3600');
-        assert.match(answer.get('ratelimit') ?? '', new RegExp(`^"route";r=${left};t=\\d+$`));
+        assert.equal(answer.get('ratelimit-policy'), '"default";q=3;w=3600');
+        assert.match(answer.get('ratelimit') ?? '', new RegExp(`^"default";r=${left};t=\\d+$`));
       }
       const refused = await request('/limited/three');
       // 1200 s a token, less the milliseconds that the test took.
       assert.match(refused.get('retry-after') ?? '', /^1(200|19\d)$/);
       assertRefusal(refused, 429, refused.get('retry-after') ?? '', 'quota-exceeded');
-      assert.deepEqual(refused.json()['violated-policies'], ['route']);
+      assert.deepEqual(refused.json()['violated-policies'], ['default']);
       // The draft: Retry-After is never earlier than t.
-      assert.equal(refused.get('ratelimit'), `"route";r=0;t=${refused.get('retry-after')}`);
+      assert.equal(refused.get('ratelimit'), `"default";r=0;t=${refused.get('retry-after')}`);
     });
 
     it('escapes a name and tells the burst, and the time in which it comes back', async (t) => {
@@ -103,7 +103,7 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       assert.equal(refused.status, 429);
       assert.deepEqual(refused.json()['violated-policies'], ['everyone']);
       everyone.reset();
-      assert.match((await request('/limited/three')).get('ratelimit') ?? '', /^"route";r=2;/);
+      assert.match((await request('/limited/three')).get('ratelimit') ?? '', /^"default";r=2;/);
     });
 
     it("shares a controller's limit between its routes, and skips by name or wholly", async (t) => {

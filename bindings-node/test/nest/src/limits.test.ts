@@ -220,7 +220,7 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       const everyone = new TokenBucket({ rate: '100/hour' });
       const request = await serve(t, { limits: { everyone } }, [TwiceController]);
       const first = await request('/twice');
-      assert.match(first.get('ratelimit') ?? '', /^"route";r=2;t=\d+, "everyone";r=99;t=\d+$/);
+      assert.match(first.get('ratelimit') ?? '', /^"default";r=2;t=\d+, "everyone";r=99;t=\d+$/);
       assert.deepEqual(await statuses(request, '/twice', 3), [200, 200, 429]);
       assert.equal(everyone.peek().remaining, 97);
     });

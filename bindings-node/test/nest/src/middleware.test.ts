@@ -119,7 +119,7 @@ for (const [name, serve] of Object.entries({ Express: overExpress, Fastify: over
         },
       });
       assert.deepEqual(await statuses(request, '/', 2), [200, 418]);
-      assert.deepEqual(seen, [['route']]);
+      assert.deepEqual(seen, [['default']]);
     });
   });
 }

@@ -115,8 +115,25 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       await assert.rejects(app(t, { ...settings, scope: 'hosts:a' as any }), wrong);
       const scope = `host:${fresh()}` as const;
       await app(t, { ...settings, scope, limits: { everyone: '5/hour' } });
-      await assert.rejects(app(t, { ...settings, scope, limits: { everyone: '6/hour' } }), { name: 'ArenaError', kind: 'settings' });
-      await app(t, { ...settings, scope, onConflict: 'keep', limits: { everyone: '6/hour' } });
+      const other = { ...settings, scope, limits: { everyone: '6/hour' } };
+      await assert.rejects(app(t, { ...other, onConflict: 'error' }), { name: 'ArenaError', kind: 'settings' });
+      await app(t, { ...other, onConflict: 'keep' });
+    });
+
+    it('starts with a rate that a deploy has changed: it holds for everybody, and the log says so once', async (t) => {
+      const scope = `host:${fresh()}` as const;
+      const old = await app(t, { ...settings, scope, limits: { everyone: '5/hour' } });
+      const warnings: Error[] = [];
+      const listen = (warning: Error) => void warnings.push(warning);
+      process.on('warning', listen);
+      t.after(() => process.off('warning', listen));
+      await app(t, { ...settings, scope, limits: { everyone: '3/hour' } });
+      await new Promise(setImmediate);
+      assert.deepEqual(
+        warnings.filter(({ message }) => message.includes("the limit 'everyone'")).map(({ name }) => name),
+        ['TidegateWarning'],
+      );
+      assert.match((await old.request('/orders')).get('ratelimit-policy') ?? '', /"everyone";q=3;/);
     });
 
     it('gives concurrency limiters by name and by token', async (t) => {

@@ -1,0 +1,26 @@
+'use strict';
+
+const check = require('../lib/check.cjs');
+
+/**
+ * `'2/second;3/minute'` are two limits that hold together, each called by its own text where clients are told of it; in a
+ * named scope the first is `name:1`, the next `name:2`.
+ *
+ * @returns pairs of a rate and its settings
+ */
+function ratesOf(rate, settings) {
+  if (typeof rate !== 'string' || !rate.includes(';')) return [[rate, settings]];
+  for (const option of ['burst', 'queue', 'fastest', 'tiers']) {
+    if (settings[option] !== undefined) {
+      throw check.valueError(`${option}: which of the rates in '${rate}' would it belong to? Give each as a limit of its own`);
+    }
+  }
+  const { objectName = settings.name } = settings;
+  return rate.split(';').map((part, index) => {
+    const own = part.trim();
+    const names = { policyName: own, objectName: objectName === undefined ? undefined : `${objectName}:${index + 1}` };
+    return [own, { ...settings, ...names }];
+  });
+}
+
+module.exports = { ratesOf };
