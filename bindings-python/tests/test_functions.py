@@ -16,6 +16,8 @@ from fastapi.responses import JSONResponse
 from served import ask, served, statuses
 from starlette.applications import Starlette
 from starlette.routing import Route
+from test_asgi import app as bare
+from test_asgi import call
 from tidegate import ConfigError, LimitSet, RateLimiter, Tier, TokenBucket, starlette
 from tidegate.asgi import Refusal, Rule, TidegateMiddleware
 from tidegate.fastapi import Charge, RateLimit, install_exception_handlers, limit
@@ -349,3 +351,22 @@ def test_stacked_limits_are_all_or_nothing() -> None:
             assert ', "each";r=0;t=' in answers[3].headers["ratelimit"], path
 
 
+
+
+@pytest.mark.parametrize("answer", ["no", 1, 0, None, [], "False"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_condition_is_true_or_false_and_nothing_else(answer: Any, asynchronous: bool) -> None:
+    def says(_: Any) -> Any:
+        return answer
+
+    function = later(says) if asynchronous else says
+    for name in ("skip", "when"):
+        rule = Rule("GET", "/", limit="1/hour", **{name: function})
+        with pytest.raises(TypeError, match=f"{name}: expected .*(says|asynchronous) to give True or False, got "):
+            call(TidegateMiddleware(bare, rules=[rule]), "/")
+    with pytest.raises(TypeError, match="skip: expected"):
+        call(TidegateMiddleware(bare, limit="1/hour", skip=function), "/")
+    with pytest.raises(TypeError, match="refund_on: expected"):
+        call(TidegateMiddleware(bare, limit="1/hour", refund_on=function), "/")
+    with served(in_fastapi(RateLimiter("1/hour"), [], skip=function)) as url:
+        assert statuses(ask(url, "/")) == [500]

@@ -134,7 +134,7 @@ class Guard:
         key: for keyed limits, whose it is; default, and where it gives None or an empty key: the client's address. For a LimitSet a
             mapping from names to functions, or one function for all.
         cost: what a request takes, or a function of its scope, sync or async.
-        skip: a function of the scope, sync or async: what it holds for passes uncounted.
+        skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
         name: the limit's name in the RateLimit fields and in its scope; a LimitSet has its own.
         scope: where a limit given as a rate keeps its state, as TokenBucket and RateLimiter have it; of several rates joined by
             ``;`` the first is ``name:1`` there, the next ``name:2``.
@@ -262,7 +262,7 @@ class Guard:
         """What the request would take, from all that the user's functions say; None where it passes uncounted. Takes nothing, so
         that whatever goes wrong in them leaves no charge behind.
         """
-        if self.skip is not None and await holds(self.skip, scope):
+        if self.skip is not None and await holds("skip", self.skip, scope):
             return None
         if self._chooser is not None:
             chosen = await self._chooser.choose(scope)
@@ -421,10 +421,15 @@ def default_names() -> Any:
         number += 1
 
 
-async def holds(condition: Condition, scope: Scope) -> bool:
-    """What a condition says, awaited if need be."""
-    answer = condition(scope)
-    return bool(await answer if inspect.isawaitable(answer) else answer)
+async def holds(name: str, condition: Callable[[Any], Any], about: Any) -> bool:
+    """What a condition says, awaited if need be. Only a bool counts: what is merely truthy, such as "no", would switch a limit off."""
+    answer = condition(about)
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if answer is not True and answer is not False:
+        called = getattr(condition, "__qualname__", None) or type(condition).__qualname__
+        raise TypeError(f"{name}: expected {called} to give True or False, got {answer!r}")
+    return answer
 
 
 def _is_keyed(limit: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import sys
@@ -46,7 +47,8 @@ def forwarded(key: Any) -> None:
     functions = [function for _, function in key] if isinstance(key, tuple) else [key]
     if any(isinstance(function, ClientIP) for function in functions) and believes_everybody():
         text = (
-            "the server believes X-Forwarded-For from everybody (forwarded-allow-ips '*'), so any client can choose the address "
+            "the server believes X-Forwarded-For from everybody (forwarded-allow-ips '*' or '0.0.0.0/0'), so any client can choose "
+            "the address "
             "that it is limited by: name your proxies there, or leave it out and use ClientIP(trusted=[...])"
         )
         say("forwarded", text)
@@ -59,7 +61,23 @@ def believes_everybody() -> bool:
         name, has_value, value = argument.partition("=")
         if name == "--forwarded-allow-ips":
             values.append(value if has_value else " ".join(sys.argv[at + 1 : at + 2]))
-    return any("*" in (part.strip() for part in value.split(",")) for value in values)
+    return any(_is_everybody([part.strip() for part in value.split(",")]) for value in values)
+
+
+def _is_everybody(parts: list[str]) -> bool:
+    """Whether a list of proxies holds a star, or networks that together are every address of IPv4 or IPv6."""
+    four, six = [], []
+    for part in parts:
+        try:
+            network = ipaddress.ip_network(part, strict=False)
+        except ValueError:
+            continue
+        if isinstance(network, ipaddress.IPv4Network):
+            four.append(network)
+        else:
+            six.append(network)
+    wholes = [*ipaddress.collapse_addresses(four), *ipaddress.collapse_addresses(six)]
+    return "*" in parts or any(network.prefixlen == 0 for network in wholes)
 
 
 # Routes that a `limit` decorator has limited, with what it made of them.

@@ -10,7 +10,6 @@ Put it outside what it protects and inside CORS, so that a browser may read a re
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -83,7 +82,7 @@ class TidegateMiddleware:
             ``max_wait`` gets the answer of an overload. WebSockets hold none.
         exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. OPTIONS is exempt too: a refused
             preflight looks like a broken site.
-        skip: a function of the scope, sync or async: what it holds for passes uncounted.
+        skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
         allow, deny: addresses, networks and keys (``"key:monitoring"``) that pass uncounted, or are refused with 403. The most
             specific one decides.
         client: the address that these lists judge, and the default key: ``ClientIP(trusted=[…])`` behind proxies.
@@ -217,7 +216,7 @@ class TidegateMiddleware:
             taken = serve(scope)
         if taken is None:
             skip = self._skip
-            if skip is not None and await holds(skip, scope):
+            if skip is not None and await holds("skip", skip, scope):
                 return await self._app(scope, receive, send)
             if self._rules:
                 chosen = await self._rule_for(scope)
@@ -280,7 +279,7 @@ class TidegateMiddleware:
         path = route_path(scope)
         for chosen in self._rules:
             rule = chosen[0]
-            if rule.fits(method, path) and (rule.when is None or await holds(rule.when, scope)):
+            if rule.fits(method, path) and (rule.when is None or await holds("when", rule.when, scope)):
                 return chosen
         return self._plain
 
@@ -298,8 +297,7 @@ async def _with_refund(
     started = False
 
     async def judge(status: int) -> None:
-        judged = refund_on(status)
-        if await judged if inspect.isawaitable(judged) else judged:
+        if await holds("refund_on", refund_on, status):
             guard.give_back(taken)
 
     async def send_and_judge(message: Message) -> None:

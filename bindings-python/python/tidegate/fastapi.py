@@ -56,7 +56,7 @@ class RateLimit:
         key: whose limit it is, a function of the ASGI scope (see ``tidegate.keys``), sync or async. A dependency before this
             one may have left the user there: ``key=lambda scope: scope["state"]["user"]``.
         cost: tokens a call takes, or a function of the scope, sync or async.
-        skip: a function of the scope, sync or async: what it holds for passes uncounted.
+        skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
         name: the limit's name in the RateLimit fields of answers, and in its scope; ``headers=False`` leaves the fields out.
         scope: where a limit given as a rate keeps its state: ``"host:orders"`` is one for all workers of this machine.
         on_conflict, on_refused, legacy_headers, jitter, dry_run: as TidegateMiddleware's.

@@ -45,8 +45,8 @@ class Rule:
         limit: as TidegateMiddleware's; None exempts. To hold the middleware's limit as well, put both into a LimitSet.
         burst, key, cost, name, scope, on_conflict, on_refused, dry_run: as TidegateMiddleware's; without a name the fields show the
             path.
-        skip: a function of the scope, sync or async: what it holds for passes this rule's limit uncounted.
-        when: a further condition, a function of the scope, sync or async; where it is false the next rule is asked.
+        skip: a function of the scope, sync or async, that gives a bool: what is True passes this rule's limit uncounted.
+        when: a further condition, a function of the scope, sync or async, that gives a bool; where it is False the next rule is asked.
         refund_on: given the status of an answer, whether its cost is given back: ``lambda status: status < 400`` lets failed
             logins count alone. An exception that leaves the application is a 500.
 
