@@ -48,8 +48,7 @@ def forwarded(key: Any) -> None:
     if any(isinstance(function, ClientIP) for function in functions) and believes_everybody():
         text = (
             "the server believes X-Forwarded-For from everybody (forwarded-allow-ips '*' or '0.0.0.0/0'), so any client can choose "
-            "the address "
-            "that it is limited by: name your proxies there, or leave it out and use ClientIP(trusted=[...])"
+            "the address that it is limited by: name your proxies there, or leave it out and use ClientIP(trusted=[...])"
         )
         say("forwarded", text)
 
@@ -66,7 +65,8 @@ def believes_everybody() -> bool:
 
 def _is_everybody(parts: list[str]) -> bool:
     """Whether a list of proxies holds a star, or networks that together are every address of IPv4 or IPv6."""
-    four, six = [], []
+    four: list[ipaddress.IPv4Network] = []
+    six: list[ipaddress.IPv6Network] = []
     for part in parts:
         try:
             network = ipaddress.ip_network(part, strict=False)
@@ -76,8 +76,9 @@ def _is_everybody(parts: list[str]) -> bool:
             four.append(network)
         else:
             six.append(network)
-    wholes = [*ipaddress.collapse_addresses(four), *ipaddress.collapse_addresses(six)]
-    return "*" in parts or any(network.prefixlen == 0 for network in wholes)
+    if "*" in parts or any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(four)):
+        return True
+    return any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(six))
 
 
 # Routes that a `limit` decorator has limited, with what it made of them.
