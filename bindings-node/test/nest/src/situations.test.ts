@@ -5,11 +5,15 @@ import { createServer, request as ask } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, describe, it } from 'node:test';
+import { All, Controller } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import express from 'express';
 import Fastify from 'fastify';
 import { RateLimiter } from 'tidegate';
 import { rateLimit } from 'tidegate/express';
 import tidegate from 'tidegate/fastify';
+import { RateLimit, TidegateModule } from 'tidegate/nest';
+import { ADAPTERS, type Adapter } from './app.js';
 
 /** Up from target/node-apps/<app>, where the tests run. */
 const FILE = join(process.cwd(), '../../../tests/vectors/http_situations.json');
@@ -33,6 +37,26 @@ const portOf = async (t: TestContext, server: any): Promise<number> => {
   return (server.address() as AddressInfo).port;
 };
 
+/** The limits stand over a route as decorators, the first on top. */
+const nest =
+  (adapter: Adapter): Serve =>
+  async (t, limits) => {
+    @Controller()
+    class Root {
+      all() {
+        return '';
+      }
+    }
+    const on = Object.getOwnPropertyDescriptor(Root.prototype, 'all')!;
+    All()(Root.prototype, 'all', on);
+    for (const { rate, ...options } of [...limits].reverse()) RateLimit(rate, options)(Root.prototype, 'all', on);
+    const module = { module: class {}, imports: [TidegateModule.forRoot()], controllers: [Root] };
+    const app: any = await NestFactory.create(module, ADAPTERS[adapter]() as any, { logger: false });
+    t.after(() => app.close());
+    await app.listen(0, '127.0.0.1');
+    return (app.getHttpServer().address() as AddressInfo).port;
+  };
+
 const SERVERS: Record<string, Serve> = {
   'node:http': (t, limits) => {
     const [first, ...others] = limits.map((limit) => rateLimit(limit));
@@ -54,6 +78,8 @@ const SERVERS: Record<string, Serve> = {
     await app.listen({ port: 0, host: '127.0.0.1' });
     return (app.server.address() as AddressInfo).port;
   },
+  'nest on express': nest('express'),
+  'nest on fastify': nest('fastify'),
 };
 
 const answer = (port: number, { method, path, headers, remote }: any) =>
