@@ -325,7 +325,7 @@ def wrong_order() -> FastAPI:
     return app
 
 
-@pytest.mark.parametrize("seen_by", ["handlers", "middleware", "a limit"])
+@pytest.mark.parametrize("seen_by", ["handlers", "middleware", "a limit", "its writer"])
 def test_a_limit_above_its_route_is_said_at_the_start(seen_by: str, caplog: pytest.LogCaptureFixture) -> None:
     app = wrong_order()
     if seen_by == "handlers":

@@ -84,6 +84,7 @@ def _is_everybody(parts: list[str]) -> bool:
 # Routes that a `limit` decorator has limited, with what it made of them.
 _limited: weakref.WeakKeyDictionary[Any, list[weakref.ref[Any]]] = weakref.WeakKeyDictionary()
 _checked: weakref.WeakSet[Any] = weakref.WeakSet()
+_watched: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def decorated(route: Any, limited: Any) -> None:
@@ -93,6 +94,26 @@ def decorated(route: Any, limited: Any) -> None:
     except TypeError:
         # A callable without weak references: its order is not watched.
         return
+    # Of `remember` and of the decorator; then who wrote it, in sight of the application that has the route already.
+    frame = sys._getframe(3)
+    for value in (*frame.f_globals.values(), *frame.f_locals.values()):
+        if callable(getattr(type(value), "build_middleware_stack", None)) and value not in _watched:
+            if any(endpoint is route for endpoint in _endpoints(value, 0)):
+                _watch(value)
+
+
+def _watch(app: Any) -> None:
+    """Looks at an application's routes when it starts. What is a route already may be limited elsewhere by intent, so that nothing can be
+    said before.
+    """
+    _watched.add(app)
+    build = app.build_middleware_stack
+
+    def build_and_check() -> Any:
+        check_order(app)
+        return build()
+
+    app.build_middleware_stack = build_and_check
 
 
 def check_order(app: Any) -> None:

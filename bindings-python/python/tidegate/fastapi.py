@@ -100,7 +100,8 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
 
     It adds a dependency to the signature that FastAPI sees, so that sync and async routes, WebSockets and async keys all work.
     The arguments are RateLimit's. Several decorators on one route hold together, all or nothing. The order matters: FastAPI must see
-    the decorated function, so ``@limit`` stands below ``@app.get``; the log says so where it does not.
+    the decorated function, so ``@limit`` stands below ``@app.get``; the log
+    says so at the start of an application in sight where it does not.
     """
     guard = Guard(limit, **options)
 
