@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE
 #include "host.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static const char *self;
@@ -129,6 +130,18 @@ static void shorten_a_victim(const char *path) {
 
 static void open_a_victim(void) { tg_arena_free(open_arena("victim")); }
 
+static void open_beyond_the_file_size_limit(void) {
+    tg_arena_config config = TG_ARENA_CONFIG_INIT;
+    tg_arena *refused = NULL;
+    struct rlimit limit = {1 << 20, 1 << 20};
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    config.name = "huge";
+    config.path = folder;
+    config.capacity = 64 << 20;
+    CHECK_ERROR(tg_arena_open(&config, &refused), TG_ARENA_NO_SPACE, "RLIMIT_FSIZE");
+    CHECK(!refused);
+}
+
 static void what_stands_in_the_way_is_told(void) {
     tg_arena_config config = TG_ARENA_CONFIG_INIT;
     tg_arena *refused = NULL;
@@ -149,10 +162,11 @@ static void what_stands_in_the_way_is_told(void) {
     config.path = folder;
     config.name = "orders";
     config.capacity = 1 << 20;
-    CHECK_EQ(tg_arena_open(&config, &refused), TG_INVALID); /* it has 16 MiB */
+    CHECK_EQ(tg_arena_open(&config, &refused), TG_INVALID); /* it has the default */
     config.name = "huge";
-    config.capacity = (size_t)1 << 39;
-    CHECK_ERROR(tg_arena_open(&config, &refused), TG_ARENA_NO_SPACE, "huge");
+    config.capacity = (size_t)1 << 62;
+    CHECK_ERROR(tg_arena_open(&config, &refused), TG_INVALID, "capacity");
+    joined(forked(open_beyond_the_file_size_limit));
     config.capacity = 0;
     config.group = "no such group";
     CHECK(tg_arena_open(&config, &refused) < 0);
