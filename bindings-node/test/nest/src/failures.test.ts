@@ -26,7 +26,7 @@ async function serve(t: TestContext, listener: any) {
 
 describe('functions of an application that fail', () => {
   it('are one error of the framework each, charge nothing, and never end the process', async () => {
-    const child = spawn(process.execPath, [join(__dirname, 'failing.js')], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+    const child = spawn(process.execPath, [join(process.cwd(), 'dist/failing.js')], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
     const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
     assert.equal(code, 0, err);
     const seen: Record<string, { status: number; errors: number; remaining: number }> = JSON.parse(out);
