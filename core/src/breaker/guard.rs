@@ -16,11 +16,13 @@ pub struct Guard<'a> {
 
 impl Guard<'_> {
     /// The call worked. Its duration is the time since it was acquired.
+    #[inline]
     pub fn success(self) {
         self.report(Outcome::Success, None);
     }
 
     /// The call failed. Its duration is the time since it was acquired.
+    #[inline]
     pub fn failure(self) {
         self.report(Outcome::Failure, None);
     }
@@ -31,6 +33,7 @@ impl Guard<'_> {
     }
 
     /// Reports with the call's own duration; `None` is the time since it was acquired.
+    #[inline]
     pub fn report(self, outcome: Outcome, duration: Option<Duration>) {
         self.breaker.report(self.permit, outcome, duration);
         std::mem::forget(self);
@@ -44,6 +47,7 @@ impl Guard<'_> {
 }
 
 impl Drop for Guard<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.breaker.report(self.permit, self.if_dropped, None);
     }
@@ -62,14 +66,20 @@ impl CircuitBreaker {
     /// }
     /// # Ok::<(), tidegate::ConfigError>(())
     /// ```
+    #[inline]
     pub fn enter(&self) -> Result<Guard<'_>, Rejected> {
         let permit = self.acquire()?;
         Ok(Guard { breaker: self, permit, if_dropped: Outcome::Ignore })
     }
 
     /// Runs `f` under a permit: `Ok` is a success, `Err` a failure; a panic in `f` is a failure and goes on.
+    #[inline]
     pub fn call<T, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
-        let mut guard = self.enter().map_err(CallError::Rejected)?;
+        // Not `?` on a mapped error: the refusal is large, and moving it would cost every call that passes.
+        let mut guard = match self.enter() {
+            Ok(guard) => guard,
+            Err(rejected) => return Err(CallError::Rejected(rejected)),
+        };
         guard.if_dropped = Outcome::Failure;
         match f() {
             Ok(value) => {
