@@ -1,4 +1,4 @@
-//! The `tidegate` command for npm's bin: the core's, in this process.
+//! The `tidegate` command for npm's bin: the crate `tidegate-cli`, in this process.
 
 use napi_derive::napi;
 
@@ -6,5 +6,5 @@ use napi_derive::napi;
 #[napi(catch_unwind)]
 #[cfg_attr(test, allow(dead_code))] // napi's macro registers nothing in the crate's own tests.
 pub(crate) fn run_command(argv: Vec<String>) -> i32 {
-    tidegate::cli::main(argv.into_iter().map(Into::into))
+    tidegate_cli::main(argv.into_iter().map(Into::into))
 }

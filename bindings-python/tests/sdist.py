@@ -14,6 +14,8 @@ NEEDED = (
     "pyproject.toml",
     "core/Cargo.toml",
     "core/src/lib.rs",
+    "cli/Cargo.toml",
+    "cli/src/lib.rs",
     "bindings-python/Cargo.toml",
     "bindings-python/src/lib.rs",
     "bindings-python/LICENSE-MIT",

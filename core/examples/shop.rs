@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --example shop 60 & cargo run --example shop 60 &
-//! cargo run --features cli -- top orders
+//! cargo run -p tidegate-cli -- top orders
 //! ```
 
 use std::error::Error;

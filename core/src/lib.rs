@@ -9,8 +9,6 @@ pub mod arena;
 pub mod breaker;
 #[doc(hidden)] // For the C binding, which has threads that are cancelled.
 pub mod cancellation;
-#[cfg(all(feature = "cli", not(loom)))]
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;

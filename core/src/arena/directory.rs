@@ -303,7 +303,6 @@ impl Arena {
     }
 
     /// What `declared` holds, and how to build it, for those who look inside. Not under the lock.
-    #[cfg(feature = "cli")]
     pub(crate) fn plan_to_look(self: &Arc<Self>, name: &str) -> Option<(ObjectKind, String, Plan)> {
         let record = self.find(name)?;
         let (at, end) = self.extent(record)?;

@@ -12,7 +12,7 @@
 //! | `lock.rs` | the lock for names and quotas |
 //! | `fork.rs` | what a child of fork must not inherit |
 //! | `scope.rs` | `"host:orders"` |
-//! | `inspect.rs` | what the `tidegate` command sees |
+//! | `inspect.rs` | what the `tidegate` command and other tools see |
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there are no files to open"))]
 
 mod arena_file;
@@ -25,8 +25,7 @@ mod file;
 mod file;
 pub(crate) mod fork;
 mod header;
-#[cfg(feature = "cli")]
-mod inspect;
+pub mod inspect;
 pub(crate) mod layout;
 mod lock;
 #[cfg(target_os = "linux")]
@@ -45,8 +44,6 @@ pub use arena_file::ArenaFile;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
 pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
-#[cfg(feature = "cli")]
-pub(crate) use inspect::{LAYOUT, MOST_OBJECTS, Object};
 pub(crate) use lock::Held;
 pub(crate) use mapping::Mapping;
 pub(crate) use members::Member;
@@ -251,12 +248,12 @@ impl Arena {
     }
 
     /// Whether it is a copy of a file that this process can only read: what changes there does not show here, and the other way.
-    pub(crate) fn is_read_only(&self) -> bool {
+    pub fn is_read_only(&self) -> bool {
         self.host.as_ref().is_some_and(file::HostFile::is_read_only)
     }
 
     /// Errors: [`Permission`](ArenaErrorKind::Permission) for what is only looked at.
-    pub(crate) fn check_writable(&self) -> Result<(), ArenaError> {
+    pub fn check_writable(&self) -> Result<(), ArenaError> {
         if !self.is_read_only() {
             return Ok(());
         }

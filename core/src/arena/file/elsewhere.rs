@@ -3,7 +3,6 @@
 use super::error::{ArenaError, ArenaErrorKind};
 use super::{Arena, ArenaFile, HostOptions};
 use std::path::Path;
-#[cfg(feature = "cli")]
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,7 +46,6 @@ pub(super) fn list(_options: &HostOptions) -> Result<Vec<ArenaFile>, ArenaError>
     Err(unsupported("…"))
 }
 
-#[cfg(feature = "cli")]
 pub(super) fn directory(options: &HostOptions) -> PathBuf {
     options.path.clone().unwrap_or_default()
 }

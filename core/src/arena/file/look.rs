@@ -3,7 +3,6 @@
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::{Arena, ArenaFile, HostOptions, directory, layout};
 use super::find::find_to_look;
-#[cfg(feature = "cli")]
 use super::folder;
 use super::{Folder, HostFile, file_name, open, system};
 use nix::dir::Dir;
@@ -12,12 +11,10 @@ use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
 use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::os::fd::OwnedFd;
-#[cfg(feature = "cli")]
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where the options say that arenas lie.
-#[cfg(feature = "cli")]
 pub(in super::super) fn directory(options: &HostOptions) -> PathBuf {
     folder::path(options)
 }

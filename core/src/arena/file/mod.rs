@@ -21,7 +21,6 @@ mod look;
 mod open;
 
 pub(super) use build::reserve;
-#[cfg(feature = "cli")]
 pub(super) use look::directory;
 pub(super) use look::{inspect, list, unlink};
 pub(super) use open::{forget, open};

@@ -2,7 +2,6 @@
 
 use super::{BucketOptions, TokenBucket, stripes, words};
 use crate::arena::{ArenaError, ObjectKind, Plan, Request, Settings};
-#[cfg(feature = "cli")]
 use crate::limit::{Mode, WarmUp};
 use crate::{Arena, ConfigError, OnConflict, Quota};
 use std::sync::Arc;
@@ -48,7 +47,6 @@ impl TokenBucket {
     }
 
     /// The bucket behind a record, for who looks inside.
-    #[cfg(feature = "cli")]
     pub(crate) fn of_record(arena: &Arc<Arena>, plan: &mut Plan) -> Result<Self, ConfigError> {
         let [stripes, period_ns, from, ..] = plan.basis;
         let warm_up = match period_ns {

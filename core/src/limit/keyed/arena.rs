@@ -4,7 +4,6 @@ use super::quotas::{quota_of, words_of};
 use super::{Block, LimiterConfig, RateLimiter};
 use crate::arena::{ArenaError, ObjectKind, Plan, Request, Settings};
 use crate::limit::Algorithm;
-#[cfg(feature = "cli")]
 use crate::limit::Mode;
 use crate::{Arena, ConfigError, ConfigErrorKind, OnConflict, Quota};
 use std::sync::Arc;
@@ -57,7 +56,6 @@ impl RateLimiter {
     }
 
     /// The limiter behind a record, for who looks inside: its counts, size and quota.
-    #[cfg(feature = "cli")]
     pub(crate) fn of_record(arena: &Arc<Arena>, plan: &mut Plan) -> Result<Self, ConfigError> {
         let (quota, fastest) = made_for(plan)?;
         let [.., algorithm, max_keys] = plan.basis;

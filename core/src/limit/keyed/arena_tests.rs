@@ -165,7 +165,6 @@ fn handles_of_one_limiter_take_each_others_tiers_and_agree_on_their_numbers() {
     assert_eq!(stranger.check_tier(b"ada", 1, &free).limit, 5);
 }
 
-#[cfg(feature = "cli")]
 #[test]
 fn who_looks_inside_sees_it_without_its_options() {
     let arena = arena(&ManualClock::new(0));

@@ -119,7 +119,7 @@ impl ConcurrencyLimiter {
     }
 
     /// The limiter behind a record, for who looks inside.
-    #[cfg(all(feature = "cli", not(loom)))]
+    #[cfg(not(loom))]
     pub(crate) fn of_record(arena: &crate::Arena, plan: &mut crate::arena::Plan) -> Result<Self, ConfigError> {
         let [places, ..] = plan.basis;
         let [limit, ..] = plan.settings.words;

@@ -1,14 +1,15 @@
 //! A picture for programs. Times are seconds, null is never.
 
-use super::pace::{self, Pace};
-use super::picture::{Face, Picture, Seen};
-use super::units::{seconds, seconds_or_never};
-use crate::Quota;
-use crate::arena::{LAYOUT, MemberInfo, ObjectKind};
+use crate::pace::{self, Pace};
+use crate::picture::{Face, Picture, Seen};
+use crate::units::{seconds, seconds_or_never};
 use serde_json::{Map, Value, json};
+use tidegate::Quota;
+use tidegate::arena::inspect::LAYOUT;
+use tidegate::arena::{MemberInfo, ObjectKind};
 
 /// `before`: the last one, for what happened since.
-pub(super) fn picture(picture: &Picture, before: Option<&Picture>) -> Value {
+pub(crate) fn picture(picture: &Picture, before: Option<&Picture>) -> Value {
     let objects: Vec<Value> = picture.objects.iter().map(|seen| object(seen, picture, before)).collect();
     let processes: Vec<Value> = picture.members.iter().map(process).collect();
     json!({
@@ -75,7 +76,7 @@ fn face(face: &Face, picture: &Picture) -> Value {
             "denial_rate": pace::denial_rate(face),
         }),
         Face::Breaker { stats, events } => {
-            let event = |event: &crate::breaker::Event| {
+            let event = |event: &tidegate::breaker::Event| {
                 json!({
                     "number": event.seq,
                     "event": event.kind.name(),
@@ -96,7 +97,7 @@ fn face(face: &Face, picture: &Picture) -> Value {
             })
         }
         Face::Concurrency { stats, holders } => {
-            let holder = |holder: &crate::pressure::ConcurrencyHolder| {
+            let holder = |holder: &tidegate::pressure::ConcurrencyHolder| {
                 let member = picture.member(holder.slot, holder.incarnation);
                 json!({
                     "slot": holder.slot,
@@ -139,17 +140,12 @@ fn process(member: &MemberInfo) -> Value {
     })
 }
 
-fn kind_name(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::TokenBucket => "token_bucket",
-        ObjectKind::RateLimiter => "rate_limiter",
-        ObjectKind::CircuitBreaker => "circuit_breaker",
-        ObjectKind::ConcurrencyLimiter => "concurrency_limiter",
-    }
+fn kind_name(kind: ObjectKind) -> String {
+    kind.to_string().replace(' ', "_")
 }
 
 /// The members of `more`, of two JSON objects.
-pub(super) fn add(value: &mut Value, more: Value) {
+pub(crate) fn add(value: &mut Value, more: Value) {
     if let (Value::Object(value), Value::Object(more)) = (value, more) {
         value.extend::<Map<String, Value>>(more);
     }

@@ -1,19 +1,20 @@
 //! A picture for people.
 
-use super::pace::{self, Pace};
-use super::paint::Paint;
-use super::picture::{Face, Picture, Seen};
-use super::table::Column::{Left, Right};
-use super::table::{Column, Table};
-use super::units;
-use crate::arena::{LAYOUT, MOST_OBJECTS, MemberInfo, ObjectKind};
-use crate::breaker::{Event, State};
-use crate::decision::NEVER;
-use crate::pressure::ConcurrencyHolder;
+use crate::pace::{self, Pace};
+use crate::paint::Paint;
+use crate::picture::{Face, Picture, Seen};
+use crate::table::Column::{Left, Right};
+use crate::table::{Column, Table};
+use crate::units;
 use std::io::{self, Write};
+use tidegate::arena::inspect::{LAYOUT, MOST_OBJECTS};
+use tidegate::arena::{MemberInfo, ObjectKind};
+use tidegate::breaker::{Event, State};
+use tidegate::decision::NEVER;
+use tidegate::pressure::ConcurrencyHolder;
 
 /// `before`: the last one, for what happened since.
-pub(super) fn picture(
+pub(crate) fn picture(
     picture: &Picture,
     before: Option<&Picture>,
     paint: Paint,
@@ -87,6 +88,7 @@ impl Writer<'_> {
                 Right("REJECTED"),
             ],
             ObjectKind::ConcurrencyLimiter => &[Left("CONCURRENCY"), Right("IN USE"), Right("RECLAIMED")],
+            _ => &[Left("OTHER")],
         };
         let mut table = Table::new(&[own, counts].concat());
         for seen in objects {

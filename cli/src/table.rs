@@ -4,13 +4,13 @@ use std::io::{self, Write};
 
 /// Lines whose cells stand under each other.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Row>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Column {
+pub(crate) enum Column {
     /// Text.
     Left(&'static str),
     /// Numbers.
@@ -27,20 +27,20 @@ enum Row {
 const GAP: &str = "  ";
 
 impl Table {
-    pub(super) fn new(columns: &[Column]) -> Self {
+    pub(crate) fn new(columns: &[Column]) -> Self {
         Self { columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// As many cells as there are columns.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(Row::Cells(cells.into_iter().collect()));
     }
 
-    pub(super) fn note(&mut self, text: impl Into<String>) {
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
         self.rows.push(Row::Note(text.into()));
     }
 
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let titles: Vec<String> = self.columns.iter().map(|column| column.title().to_owned()).collect();
         let widths: Vec<usize> = (0..self.columns.len()).map(|index| self.width(index, &titles[index])).collect();
         self.line(out, &titles, &widths)?;

@@ -1,13 +1,13 @@
 //! `tidegate top`: one arena, again and again, with what happened since.
 
-use super::args::Place;
-use super::paint::Paint;
-use super::picture::{self, Picture};
-use super::terminal::Screen;
-use super::{Output, Trouble, json, text};
+use crate::args::Place;
+use crate::paint::Paint;
+use crate::picture::{self, Picture};
+use crate::terminal::Screen;
+use crate::{Output, Trouble, json, text};
 use std::time::Duration;
 
-pub(super) fn top(
+pub(crate) fn top(
     place: &Place,
     name: &str,
     interval: Duration,

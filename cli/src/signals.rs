@@ -17,7 +17,7 @@ static NOTES: AtomicI32 = AtomicI32::new(-1);
 
 /// A pipe, so that whichever thread a signal reaches, the one that polls wakes. One at a time in a process.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     notes: OwnedFd,
     _written: OwnedFd,
     before: Vec<(Signal, SigAction)>,
@@ -27,10 +27,10 @@ pub(super) struct Signals {
 
 /// What was noted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Noted {
-    pub(super) end: bool,
-    pub(super) stop: bool,
-    pub(super) go_on: bool,
+pub(crate) struct Noted {
+    pub(crate) end: bool,
+    pub(crate) stop: bool,
+    pub(crate) go_on: bool,
 }
 
 /// async-signal-safe: an atomic and a write that does not wait.
@@ -43,7 +43,7 @@ extern "C" fn note(signal: libc::c_int) {
 }
 
 impl Signals {
-    pub(super) fn watch() -> nix::Result<Self> {
+    pub(crate) fn watch() -> nix::Result<Self> {
         let (notes, written) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         // Relaxed: `sigaction` comes after it.
         NOTES.store(written.as_raw_fd(), Ordering::Relaxed);
@@ -60,7 +60,7 @@ impl Signals {
     }
 
     /// What came since it was last asked.
-    pub(super) fn take(&mut self) -> Noted {
+    pub(crate) fn take(&mut self) -> Noted {
         let (mut noted, mut bytes) = (Noted::default(), [0; 32]);
         while let Ok(count @ 1..) = read(&self.notes, &mut bytes) {
             for &byte in &bytes[..count] {
@@ -78,7 +78,7 @@ impl Signals {
 
     /// Stops this process as the signal would have, and `everybody` in its group as the key would have; returns when it goes on, or at
     /// once where nobody could have it go on.
-    pub(super) fn stop(&self, everybody: bool) {
+    pub(crate) fn stop(&self, everybody: bool) {
         let before = self.before.iter().find(|(signal, _)| *signal == SIGTSTP);
         let Some((_, before)) = before.filter(|(_, before)| !matches!(before.handler(), SigHandler::SigIgn)) else {
             return;

@@ -1,13 +1,14 @@
 //! `tidegate rm`: away with an arena, or with a name in one.
 
-use super::args::Place;
-use super::picture::{self, no_object};
-use super::{Output, Trouble, units};
-use crate::Arena;
-use crate::arena::{ArenaErrorKind, ArenaFile, HostOptions, LAYOUT, MemberInfo};
+use crate::args::Place;
+use crate::picture::{self, no_object};
+use crate::{Output, Trouble, units};
 use serde_json::json;
+use tidegate::Arena;
+use tidegate::arena::inspect::LAYOUT;
+use tidegate::arena::{ArenaErrorKind, ArenaFile, HostOptions, MemberInfo};
 
-pub(super) fn rm(
+pub(crate) fn rm(
     place: &Place,
     arena: &str,
     object: Option<&str>,

@@ -1,11 +1,11 @@
 //! `tidegate show`: one arena, once.
 
-use super::args::Place;
-use super::paint::Paint;
-use super::picture::{self, Picture};
-use super::{Output, Trouble, json, text};
+use crate::args::Place;
+use crate::paint::Paint;
+use crate::picture::{self, Picture};
+use crate::{Output, Trouble, json, text};
 
-pub(super) fn show(place: &Place, arena: &str, object: Option<&str>, to: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn show(place: &Place, arena: &str, object: Option<&str>, to: &mut Output<'_>) -> Result<(), Trouble> {
     let picture = Picture::take(&picture::open(&place.options(arena))?, object)?;
     if place.json {
         writeln!(to.out, "{:#}", json::picture(&picture, None))?;

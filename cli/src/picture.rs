@@ -1,36 +1,37 @@
 //! An arena at one moment: what is in it and who has it open. Taken without a lock, so its parts are not of one instant.
 
-use super::Trouble;
-use crate::arena::{ArenaErrorKind, HostOptions, LAYOUT, MemberInfo, Object, ObjectInfo};
-use crate::breaker::{BreakerStats, Event};
-use crate::limit::{BucketStats, LimiterStats};
-use crate::pressure::{ConcurrencyHolder, ConcurrencyStats};
-use crate::{Algorithm, Arena, ConfigError, Decision, Quota};
+use crate::Trouble;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tidegate::arena::inspect::{LAYOUT, Object};
+use tidegate::arena::{ArenaErrorKind, HostOptions, MemberInfo, ObjectInfo};
+use tidegate::breaker::{BreakerStats, Event};
+use tidegate::limit::{BucketStats, LimiterStats};
+use tidegate::pressure::{ConcurrencyHolder, ConcurrencyStats};
+use tidegate::{Algorithm, Arena, ConfigError, Decision, Quota};
 
-pub(super) struct Picture {
-    pub(super) arena: String,
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
-    pub(super) used: u64,
-    pub(super) created_ns: u64,
+pub(crate) struct Picture {
+    pub(crate) arena: String,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) used: u64,
+    pub(crate) created_ns: u64,
     /// The arena's clock.
-    pub(super) taken_ns: u64,
+    pub(crate) taken_ns: u64,
     /// All of them, shown or not.
-    pub(super) names: usize,
-    pub(super) objects: Vec<Seen>,
-    pub(super) members: Vec<MemberInfo>,
+    pub(crate) names: usize,
+    pub(crate) objects: Vec<Seen>,
+    pub(crate) members: Vec<MemberInfo>,
 }
 
 /// A name, and what stands behind it.
-pub(super) struct Seen {
-    pub(super) info: ObjectInfo,
+pub(crate) struct Seen {
+    pub(crate) info: ObjectInfo,
     /// `Err`: its record is damaged.
-    pub(super) face: Result<Face, ConfigError>,
+    pub(crate) face: Result<Face, ConfigError>,
 }
 
-pub(super) enum Face {
+pub(crate) enum Face {
     Bucket { quota: Quota, now: Decision, stats: BucketStats },
     Limiter { algorithm: Algorithm, quota: Quota, keys: usize, max_keys: usize, memory: usize, stats: LimiterStats },
     Breaker { stats: BreakerStats, events: Vec<Event> },
@@ -41,7 +42,7 @@ pub(super) enum Face {
 const EVENTS: usize = 4;
 
 /// Opens an arena to look at it.
-pub(super) fn open(options: &HostOptions) -> Result<Arc<Arena>, Trouble> {
+pub(crate) fn open(options: &HostOptions) -> Result<Arc<Arena>, Trouble> {
     Arena::inspect(options).map_err(|error| match error.kind() {
         ArenaErrorKind::Removed => Trouble::Said(missing(options)),
         _ => error.into(),
@@ -49,7 +50,7 @@ pub(super) fn open(options: &HostOptions) -> Result<Arc<Arena>, Trouble> {
 }
 
 /// What to say where there is no such arena, or none of this boot and layout.
-pub(super) fn missing(options: &HostOptions) -> String {
+pub(crate) fn missing(options: &HostOptions) -> String {
     let (name, place) = (&options.name, Arena::directory(options));
     let mut others = Arena::list_where(options).unwrap_or_default();
     if let Some(same) = others.iter().find(|file| file.name == *name) {
@@ -70,7 +71,7 @@ pub(super) fn missing(options: &HostOptions) -> String {
 
 impl Picture {
     /// `only`: of one object, if not all are wanted.
-    pub(super) fn take(arena: &Arc<Arena>, only: Option<&str>) -> Result<Self, Trouble> {
+    pub(crate) fn take(arena: &Arc<Arena>, only: Option<&str>) -> Result<Self, Trouble> {
         let mut infos = arena.objects();
         let names = infos.len();
         if let Some(name) = only {
@@ -94,17 +95,17 @@ impl Picture {
     }
 
     /// Who was in that slot, as far as is known.
-    pub(super) fn member(&self, slot: u16, incarnation: u32) -> Option<&MemberInfo> {
+    pub(crate) fn member(&self, slot: u16, incarnation: u32) -> Option<&MemberInfo> {
         self.members.iter().find(|member| member.slot == slot && member.incarnation == incarnation)
     }
 
-    pub(super) fn alive(&self) -> usize {
+    pub(crate) fn alive(&self) -> usize {
         self.members.iter().filter(|member| member.alive).count()
     }
 }
 
 /// What to say where a name is nobody's.
-pub(super) fn no_object(arena: &Arena, name: &str, all: &[ObjectInfo]) -> String {
+pub(crate) fn no_object(arena: &Arena, name: &str, all: &[ObjectInfo]) -> String {
     let names: Vec<&str> = all.iter().map(|info| info.name.as_str()).collect();
     let has = if names.is_empty() { "nothing is".to_owned() } else { format!("there is {}", names.join(", ")) };
     format!("no {name:?} in the arena {:?}; {has} in it", arena.name())
@@ -141,7 +142,7 @@ impl Face {
     }
 
     /// What has been admitted and denied.
-    pub(super) fn decided(&self) -> (u64, u64) {
+    pub(crate) fn decided(&self) -> (u64, u64) {
         match self {
             Self::Bucket { stats, .. } => (stats.admitted, stats.denied),
             Self::Limiter { stats, .. } => (stats.admitted, stats.denied),
@@ -151,7 +152,7 @@ impl Face {
     }
 
     /// The settings in force, in the words in which they are declared; `None`: those that are declared.
-    pub(super) fn in_force(&self) -> Option<String> {
+    pub(crate) fn in_force(&self) -> Option<String> {
         match self {
             Self::Bucket { quota, .. } | Self::Limiter { quota, .. } => Some(quota.to_string()),
             Self::Concurrency { stats, .. } => Some(format!("limit {}", stats.limit)),

@@ -1,10 +1,10 @@
 //! Sizes, times and rates for people.
 
-use crate::decision::NEVER;
 use std::time::SystemTime;
+use tidegate::decision::NEVER;
 
 /// `412 KiB`: three figures, in binary units.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -20,7 +20,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// `1.3 s`, `2 min`, `3 h 20 min`, `5 d 2 h`: a span of nanoseconds.
-pub(super) fn span(ns: u64) -> String {
+pub(crate) fn span(ns: u64) -> String {
     let seconds = ns as f64 / 1e9;
     let two = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {
         0 => format!("{big} {big_unit}"),
@@ -40,7 +40,7 @@ pub(super) fn span(ns: u64) -> String {
 }
 
 /// `1,204,332`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.char_indices() {
@@ -53,12 +53,12 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// A fraction of one as `12.5 %`.
-pub(super) fn percent(fraction: f64) -> String {
+pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.1} %", fraction * 100.0)
 }
 
 /// Events a second: `0`, `0.25`, `399.8`, `12,031`.
-pub(super) fn rate(each_second: f64) -> String {
+pub(crate) fn rate(each_second: f64) -> String {
     match each_second {
         rate if rate >= 999.95 => count(rate.round() as u64),
         rate if rate >= 9.995 => format!("{rate:.1}"),
@@ -68,23 +68,23 @@ pub(super) fn rate(each_second: f64) -> String {
 }
 
 /// For JSON: nanoseconds as seconds.
-pub(super) fn seconds(ns: u64) -> f64 {
+pub(crate) fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
 /// [`seconds`]; `None` (null) for never.
-pub(super) fn seconds_or_never(ns: u64) -> Option<f64> {
+pub(crate) fn seconds_or_never(ns: u64) -> Option<f64> {
     (ns != NEVER).then(|| seconds(ns))
 }
 
 /// Nanoseconds since a moment of the wall clock.
-pub(super) fn age_ns(wall_ns: u64) -> u64 {
+pub(crate) fn age_ns(wall_ns: u64) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).saturating_sub(wall_ns)
 }
 
 /// How long since a moment of the wall clock.
-pub(super) fn ago(wall_ns: u64) -> String {
+pub(crate) fn ago(wall_ns: u64) -> String {
     format!("{} ago", span(age_ns(wall_ns)))
 }
 

@@ -1,7 +1,7 @@
 //! The `tidegate` command: which arenas there are, what is in them, and an operator's hand on breakers and limits.
 //!
-//! One function, behind the cargo feature `cli`: the program of this crate, Python's console script and npm's bin call it.
-//! It opens arenas by [`Arena::inspect`](crate::Arena::inspect), so it takes no process slot and makes nothing; what only
+//! One function: the program of this crate, Python's console script and npm's bin call it.
+//! It opens arenas by [`Arena::inspect`](tidegate::Arena::inspect), so it takes no process slot and makes nothing; what only
 //! reads takes no lock and changes no byte.
 //!
 //! | file | idea |
@@ -34,12 +34,12 @@ mod text;
 mod top;
 mod units;
 
-use crate::arena::ArenaError;
 use args::Command;
 use clap::Parser;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
+use tidegate::arena::ArenaError;
 
 /// Why a command failed.
 #[derive(Debug)]

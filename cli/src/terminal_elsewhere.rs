@@ -6,18 +6,18 @@ use std::time::Duration;
 
 /// There is none.
 #[derive(Debug)]
-pub(super) struct Screen(Infallible);
+pub(crate) struct Screen(Infallible);
 
 impl Screen {
-    pub(super) fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         None
     }
 
-    pub(super) fn draw(&self, _page: &str, _interval: Duration, _out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn draw(&self, _page: &str, _interval: Duration, _out: &mut dyn Write) -> io::Result<()> {
         match self.0 {}
     }
 
-    pub(super) fn wait(&mut self, _interval: Duration) -> io::Result<bool> {
+    pub(crate) fn wait(&mut self, _interval: Duration) -> io::Result<bool> {
         match self.0 {}
     }
 }

@@ -1,15 +1,15 @@
 //! Colours, where they are seen.
 
-use super::Output;
-use crate::breaker::State;
+use crate::Output;
 use clap::builder::styling::{AnsiColor, Style};
+use tidegate::breaker::State;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paint(bool);
+pub(crate) struct Paint(bool);
 
 impl Paint {
     /// On a terminal, unless its user wants none (<https://no-color.org>).
-    pub(super) fn of(to: &Output<'_>) -> Self {
+    pub(crate) fn of(to: &Output<'_>) -> Self {
         Self(to.terminal && std::env::var_os("NO_COLOR").is_none_or(|said| said.is_empty()))
     }
 
@@ -17,28 +17,28 @@ impl Paint {
         if self.0 { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.with(Style::new().bold(), text)
     }
 
-    pub(super) fn warning(self, text: &str) -> String {
+    pub(crate) fn warning(self, text: &str) -> String {
         self.with(AnsiColor::Yellow.on_default(), text)
     }
 
-    pub(super) fn bad(self, text: &str) -> String {
+    pub(crate) fn bad(self, text: &str) -> String {
         self.with(AnsiColor::Red.on_default(), text)
     }
 
-    pub(super) fn good(self, text: &str) -> String {
+    pub(crate) fn good(self, text: &str) -> String {
         self.with(AnsiColor::Green.on_default(), text)
     }
 
     /// Green lets calls pass, red refuses them.
-    pub(super) fn state(self, state: State, name: &str) -> String {
+    pub(crate) fn state(self, state: State, name: &str) -> String {
         match state {
             State::Closed => self.good(name),
             State::Open | State::ForcedOpen => self.bad(name),
-            State::HalfOpen | State::Disabled | State::MetricsOnly => self.warning(name),
+            _ => self.warning(name),
         }
     }
 }

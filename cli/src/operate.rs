@@ -1,13 +1,14 @@
 //! `tidegate open`, `close` and `reset`: an operator's hand on what is shared.
 
-use super::args::Place;
-use super::picture::{self, no_object};
-use super::{Output, Trouble, units};
-use crate::arena::{Object, ObjectKind};
-use crate::breaker::State;
-use crate::{Arena, CircuitBreaker};
+use crate::args::Place;
+use crate::picture::{self, no_object};
+use crate::{Output, Trouble, units};
 use serde_json::json;
 use std::sync::Arc;
+use tidegate::arena::ObjectKind;
+use tidegate::arena::inspect::Object;
+use tidegate::breaker::State;
+use tidegate::{Arena, CircuitBreaker};
 
 /// What was done, in words and for programs.
 struct Done {
@@ -17,7 +18,7 @@ struct Done {
 }
 
 /// Refuses every call until closed or reset.
-pub(super) fn open(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn open(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), Trouble> {
     let breaker = breaker(place, arena, name)?;
     let was = breaker.state();
     if was != State::ForcedOpen {
@@ -27,13 +28,13 @@ pub(super) fn open(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) 
 }
 
 /// Ends an open or half-open state. What its operator switched off stays off, and a closed one keeps its window.
-pub(super) fn close(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn close(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), Trouble> {
     let breaker = breaker(place, arena, name)?;
     let was = breaker.state();
     match was {
         State::Open | State::HalfOpen | State::ForcedOpen => breaker.reset(),
         State::Closed => {}
-        State::Disabled | State::MetricsOnly => {
+        _ => {
             return Err(Trouble::Said(format!(
                 "{name:?} is not open, it was switched to {}: `tidegate reset {arena} {name}` ends that",
                 spoken(was)
@@ -44,7 +45,7 @@ pub(super) fn close(place: &Place, arena: &str, name: &str, to: &mut Output<'_>)
 }
 
 /// As new: a breaker closed with an empty window, a bucket full, the keys of a limiter (or one of them) unknown.
-pub(super) fn reset(
+pub(crate) fn reset(
     place: &Place,
     arena: &str,
     name: &str,

@@ -1,17 +1,17 @@
 //! How fast counters move between two pictures.
 
-use super::picture::{Face, Picture, Seen};
+use crate::picture::{Face, Picture, Seen};
 
 /// Of one object, each second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Pace {
-    pub(super) admitted: f64,
-    pub(super) denied: f64,
+pub(crate) struct Pace {
+    pub(crate) admitted: f64,
+    pub(crate) denied: f64,
 }
 
 impl Pace {
     /// `None`: it was not there before, was made anew, or no time has passed.
-    pub(super) fn of(seen: &Seen, now: &Picture, before: &Picture) -> Option<Self> {
+    pub(crate) fn of(seen: &Seen, now: &Picture, before: &Picture) -> Option<Self> {
         let then = before.objects.iter().find(|then| then.info.name == seen.info.name)?;
         let (face, then) = (seen.face.as_ref().ok()?, then.face.as_ref().ok()?);
         Self::between(face, then, now.taken_ns.checked_sub(before.taken_ns)?)
@@ -27,14 +27,14 @@ impl Pace {
     }
 
     /// The denied part of all calls; `None` without any.
-    pub(super) fn denial_rate(self) -> Option<f64> {
+    pub(crate) fn denial_rate(self) -> Option<f64> {
         let all = self.admitted + self.denied;
         (all > 0.0).then(|| self.denied / all)
     }
 }
 
 /// The denied part of all calls there ever were.
-pub(super) fn denial_rate(face: &Face) -> Option<f64> {
+pub(crate) fn denial_rate(face: &Face) -> Option<f64> {
     let (admitted, denied) = face.decided();
     Pace { admitted: admitted as f64, denied: denied as f64 }.denial_rate()
 }

@@ -6,9 +6,9 @@ mod looking;
 mod operating;
 mod read_only;
 mod removing;
-#[path = "../arena/speaking.rs"]
+#[path = "../../../core/tests/arena/speaking.rs"]
 mod speaking;
-#[path = "../arena/support.rs"]
+#[path = "../../../core/tests/arena/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod support;
 mod terminal;
@@ -29,7 +29,7 @@ fn tidegate(place: &Place, words: &[&str]) -> Answer {
     let path = place.path().to_str().expect("a path");
     let words = ["tidegate", "--path", path].into_iter().chain(words.iter().copied());
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = tidegate::cli::run(words.map(Into::into), &mut out, &mut err);
+    let code = tidegate_cli::run(words.map(Into::into), &mut out, &mut err);
     let [out, err] = [out, err].map(|bytes| String::from_utf8(bytes).expect("text"));
     Answer { code, out, err }
 }

@@ -1,8 +1,8 @@
 //! The screen and the keys of a terminal, while a live picture is on it.
 #![allow(unsafe_code)] // Plain calls of libc.
 
-use super::signals::Signals;
-use super::units;
+use crate::signals::Signals;
+use crate::units;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// The other screen of a terminal, and single keys; the terminal is as before when this goes, or when the process is stopped.
 #[derive(Debug)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     before: Termios,
     entered: bool,
     // Dropped last: what ended the program ends it when the terminal is right.
@@ -29,7 +29,7 @@ const CLEAR_REST: &str = "\x1b[J";
 
 impl Screen {
     /// `None`: nobody can press a key, as standard input is no terminal.
-    pub(super) fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         let input = io::stdin();
         let before = input.is_terminal().then(|| tcgetattr(&input).ok()).flatten()?;
         let mut screen = Self { before, entered: false, signals: Signals::watch().ok()? };
@@ -70,7 +70,7 @@ impl Screen {
     }
 
     /// Puts a page on the screen, as much of it as there is room for.
-    pub(super) fn draw(&self, page: &str, interval: Duration, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn draw(&self, page: &str, interval: Duration, out: &mut dyn Write) -> io::Result<()> {
         let lines: Vec<&str> = page.lines().collect();
         let room = rows().unwrap_or(24).saturating_sub(1);
         let shown = if lines.len() <= room { lines.len() } else { room.saturating_sub(1) };
@@ -86,7 +86,7 @@ impl Screen {
     }
 
     /// Waits for the next picture; true: its user, or a signal, ends it. Any other key brings the picture at once.
-    pub(super) fn wait(&mut self, interval: Duration) -> io::Result<bool> {
+    pub(crate) fn wait(&mut self, interval: Duration) -> io::Result<bool> {
         let end = Instant::now() + interval;
         loop {
             let input = io::stdin();

@@ -1,13 +1,14 @@
 //! `tidegate ls`: the arenas of a directory.
 
-use super::args::Place;
-use super::json::add;
-use super::table::Column::{Left, Right};
-use super::table::Table;
-use super::{Output, Trouble, units};
-use crate::Arena;
-use crate::arena::{ArenaError, ArenaErrorKind, ArenaFile, LAYOUT};
+use crate::args::Place;
+use crate::json::add;
+use crate::table::Column::{Left, Right};
+use crate::table::Table;
+use crate::{Output, Trouble, units};
 use serde_json::{Value, json};
+use tidegate::Arena;
+use tidegate::arena::inspect::LAYOUT;
+use tidegate::arena::{ArenaError, ArenaErrorKind, ArenaFile};
 
 /// What can be said of a file.
 struct Entry {
@@ -31,7 +32,7 @@ struct Inside {
     created_ns: u64,
 }
 
-pub(super) fn ls(place: &Place, to: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn ls(place: &Place, to: &mut Output<'_>) -> Result<(), Trouble> {
     let files = Arena::list_where(&place.options("any"))?;
     let entries: Vec<Entry> = files.into_iter().map(|file| Entry { state: look(place, &file), file }).collect();
     if place.json {
