@@ -116,11 +116,11 @@ def _watch(app: Any) -> None:
     app.build_middleware_stack = build_and_check
 
 
-def check_order(app: Any) -> None:
-    """Says which routes of a Starlette application stand below their limit, once for each application: the router has taken the
-    function before the decorator saw it, so that nothing limits it.
+def check_order(app: Any, again: bool = False) -> None:
+    """Says which routes of a Starlette application stand below their limit, once for each application, and ``again`` when routes were
+    added: the router has taken the function before the decorator saw it, so that nothing limits it.
     """
-    if not hasattr(app, "routes") or app in _checked:
+    if not hasattr(app, "routes") or (app in _checked and not again):
         return
     _checked.add(app)
     endpoints = list(_endpoints(app, 0))
@@ -142,8 +142,10 @@ def _endpoints(holder: Any, depth: int) -> Any:
     if depth > 10:
         return
     for route in getattr(holder, "routes", None) or ():
+        # FastAPI keeps an included router beside the route that stands for it.
+        below = getattr(route, "original_router", route)
         endpoint = getattr(route, "endpoint", None)
         if endpoint is not None:
             yield endpoint
-        elif getattr(route, "routes", None):
-            yield from _endpoints(route, depth + 1)
+        elif getattr(below, "routes", None):
+            yield from _endpoints(below, depth + 1)

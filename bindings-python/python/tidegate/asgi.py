@@ -109,8 +109,7 @@ class TidegateMiddleware:
 
     __slots__ = (
         "_access",
-        "_app",
-        "_client",
+                "_client",
         "_concurrency",
         "_denied",
         "_exempt",
@@ -120,6 +119,7 @@ class TidegateMiddleware:
         "_rules",
         "_serve",
         "_skip",
+        "app",
     )
 
     def __init__(
@@ -180,7 +180,7 @@ class TidegateMiddleware:
             refund_on=refund_on,
             dry_run=dry_run,
         )
-        self._app = app
+        self.app = app
         self._plain = None if plain is None else (plain, plain.guard("default", **told))
         self._rules = [(_rule(rule), rule.guard(**told)) for rule in rules or ()]
         self._queue = queue
@@ -201,14 +201,14 @@ class TidegateMiddleware:
         kind = scope["type"]
         if kind == "http":
             if scope["method"] == "OPTIONS":
-                return await self._app(scope, receive, send)
+                return await self.app(scope, receive, send)
         elif kind != "websocket":
             if kind == "lifespan" and "app" in scope:
                 _notices.check_order(scope["app"])
-            return await self._app(scope, receive, send)
+            return await self.app(scope, receive, send)
         exempt = self._exempt
         if scope["path"] in exempt.exact or ((exempt.patterns or scope.get("root_path")) and exempt.match(scope)):
-            return await self._app(scope, receive, send)
+            return await self.app(scope, receive, send)
         chosen, taken = self._plain, None
         guard = None if chosen is None else chosen[1]
         serve = self._serve
@@ -217,7 +217,7 @@ class TidegateMiddleware:
         if taken is None:
             skip = self._skip
             if skip is not None and await holds("skip", skip, scope):
-                return await self._app(scope, receive, send)
+                return await self.app(scope, receive, send)
             if self._rules:
                 chosen = await self._rule_for(scope)
                 guard = None if chosen is None else chosen[1]
@@ -228,7 +228,7 @@ class TidegateMiddleware:
             if self._access is not None:
                 verdict = self._verdict(scope, None if ask is None else ask.keys)
                 if verdict == "allow":
-                    return await self._app(scope, receive, send)
+                    return await self.app(scope, receive, send)
                 if verdict == "deny":
                     return await refuse(scope, receive, send, self._denied, None, [])
             fields: HeaderList = []
@@ -249,7 +249,7 @@ class TidegateMiddleware:
         if queue is not None and not queue.is_accepting:
             return await refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
         if kind != "http":
-            return await self._app(scope, receive, send)
+            return await self.app(scope, receive, send)
         permit = None
         concurrency = self._concurrency
         if concurrency is not None:
@@ -268,8 +268,8 @@ class TidegateMiddleware:
 
         try:
             if chosen is not None and chosen[0].refund_on is not None and guard is not None and taken is not None:
-                return await _with_refund(self._app, scope, receive, send_with_fields, guard, taken, chosen[0].refund_on)
-            await self._app(scope, receive, send_with_fields)
+                return await _with_refund(self.app, scope, receive, send_with_fields, guard, taken, chosen[0].refund_on)
+            await self.app(scope, receive, send_with_fields)
         finally:
             if permit is not None:
                 permit.release()

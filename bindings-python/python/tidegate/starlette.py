@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.from_thread
@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketState
 
 from . import _notices
 from ._answer import encoded, refuse
+from ._below import Handlers
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._stack import Charges, Stack
 from .asgi import FIELDS
@@ -192,9 +193,12 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
     """Answers tidegate's refusals that leave a route: 429 for limits, ``overload_status`` for open circuits, full or
     closed queues, exhausted concurrency and shedding; all with Retry-After and a problem body, never a 500.
 
-    It holds for the applications that are mounted below as well, but for refusals that they handle themselves. Other errors, an
-    ArenaError or ConfigError among them, are no refusals: the framework logs them and answers 500.
+    It holds for the applications that are mounted below as well, also for those that are mounted while requests come, but for
+    refusals that they handle themselves. Other errors, an ArenaError or ConfigError among them, are no refusals: the framework logs
+    them and answers 500.
     """
+    if not isinstance(app, Starlette):
+        raise TypeError(f"app: expected a Starlette or FastAPI application, got {type(app).__name__}")
     limited, overloaded = Problem.limited("default"), Problem.overloaded(overload_status)
 
     async def on_limited(connection: HTTPConnection, error: Exception) -> Response | None:
@@ -208,38 +212,7 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
     handlers = {RateLimitedError: on_limited, **dict.fromkeys(_OVERLOAD, on_overload)}
     for refusal, handler in handlers.items():
         app.add_exception_handler(refusal, handler)  # type: ignore[arg-type]
-    build = app.build_middleware_stack
-
-    def build_with_mounts() -> Any:
-        # When the first request comes: now the routes are there. What is mounted has a stack of its own, which answers 500 to
-        # what it does not know before anything outside could.
-        _notices.check_order(app)
-        for mounted in _mounted(app, {id(app)}):
-            for refusal, handler in handlers.items():
-                if refusal not in mounted.exception_handlers:
-                    mounted.add_exception_handler(refusal, handler)  # type: ignore[arg-type]
-            if mounted.middleware_stack is not None:
-                mounted.middleware_stack = mounted.build_middleware_stack()
-        return build()
-
-    app.build_middleware_stack = build_with_mounts  # type: ignore[method-assign]
-
-
-def _mounted(holder: Any, seen: set[int]) -> Iterator[Starlette]:
-    """The Starlette applications behind mounts, at any depth."""
-    for route in getattr(holder, "routes", None) or ():
-        below = getattr(route, "app", None)
-        # What stands round a mounted application as middleware names it `app`, too.
-        while below is not None and id(below) not in seen:
-            seen.add(id(below))
-            if isinstance(below, Starlette):
-                yield below
-                yield from _mounted(below, seen)
-                break
-            if hasattr(below, "routes"):
-                yield from _mounted(below, seen)
-                break
-            below = getattr(below, "app", None)
+    Handlers(app.router, handlers, functools.partial(_notices.check_order, app, again=True))
 
 
 async def _answer(

@@ -1,0 +1,164 @@
+"""What is mounted or added to an application, before and after its first request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import PlainTextResponse
+from served import ask, served, statuses
+from starlette.applications import Starlette
+from starlette.routing import Host, Mount, Router
+from tidegate import BoundedQueue, CircuitBreaker, QueueFullError, _notices
+from tidegate.asgi import TidegateMiddleware
+from tidegate.fastapi import RateLimit, install_exception_handlers, limit
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_notices, "_said", set())
+
+
+def refuses(url: str, prefix: str, **headers: str) -> None:
+    answers = ask(url, *(prefix + path for path in ("/full", "/open", "/limited", "/limited")), headers=headers)
+    assert statuses(answers) == [503, 503, 200, 429], prefix
+    assert {answer.headers["content-type"] for answer in answers if answer.status != 200} == {"application/problem+json"}
+
+
+@pytest.fixture
+def refusing() -> Callable[[Any], Any]:
+    full: BoundedQueue[int] = BoundedQueue(1)
+    full.push(1)
+    circuit = CircuitBreaker("down", cooldown=60)
+    circuit.force_open()
+
+    def routes(app: Any) -> Any:
+        app.get("/full")(lambda: full.push(2, timeout=0))
+        app.get("/open")(lambda: circuit.acquire())
+        app.get("/limited", dependencies=[Depends(RateLimit("1/hour"))])(lambda: "ok")
+        return app
+
+    return routes
+
+
+def test_refusals_below_what_is_mounted_while_requests_come(refusing: Callable[[Any], Any]) -> None:
+    app, known = FastAPI(), refusing(FastAPI())
+    install_exception_handlers(app)
+    app.get("/")(lambda: "ok")
+    app.mount("/known", known)
+
+    class Plain:
+        # Middleware names what it stands round `app` by custom, and not always.
+        def __init__(self, app: Any) -> None:
+            self.inside = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self.inside(scope, receive, send)
+
+    def enclosing(app: Any) -> Any:
+        async def call(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+
+        return call
+
+    with served(app) as url:
+        assert statuses(ask(url, "/")) == [200]
+        app.mount("/sub", refusing(FastAPI()))
+        refuses(url, "/sub")
+        app.include_router(refusing(APIRouter()), prefix="/router")
+        refuses(url, "/router")
+        known.mount("/deep", refusing(FastAPI()))
+        refuses(url, "/known/deep")
+        # In an included router, in a router that has no application, behind a host.
+        late = APIRouter()
+        late.mount("/sub", refusing(FastAPI()))
+        app.include_router(late, prefix="/late")
+        refuses(url, "/late/sub")
+        inner = Router()
+        app.mount("/inner", inner)
+        inner.mount("/sub", Starlette(routes=[Mount("/deep", refusing(FastAPI()))]))
+        refuses(url, "/inner/sub/deep")
+        app.router.routes.insert(0, Host("other.example", refusing(FastAPI())))
+        refuses(url, "", host="other.example")
+        # As many routes as before.
+        app.router.routes[0] = Mount("/exchanged", refusing(FastAPI()))
+        refuses(url, "/exchanged")
+        wraps = {"tide": lambda app: TidegateMiddleware(app, limit="100/s"), "plain": Plain, "enclosing": enclosing}
+        for name, wrap in wraps.items():
+            app.mount(f"/{name}", wrap(refusing(FastAPI())))
+            refuses(url, f"/{name}")
+
+
+def test_handlers_that_are_installed_at_the_start_or_later(refusing: Callable[[Any], Any]) -> None:
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        install_exception_handlers(app)
+        yield
+
+    app = refusing(FastAPI(lifespan=lifespan))
+    with served(app) as url:
+        refuses(url, "")
+    app = refusing(FastAPI())
+    with served(app) as url:
+        assert statuses(ask(url, "/full")) == [500]
+        install_exception_handlers(app)
+        refuses(url, "")
+    with pytest.raises(TypeError, match="app: expected a Starlette or FastAPI application, got APIRouter"):
+        install_exception_handlers(APIRouter())  # type: ignore[arg-type]
+
+
+def test_what_is_mounted_keeps_its_own_handlers_and_limits(refusing: Callable[[Any], Any]) -> None:
+    sub = refusing(FastAPI())
+    sub.add_middleware(TidegateMiddleware, limit="3/hour")
+    sub.exception_handler(QueueFullError)(lambda request, error: PlainTextResponse("own", 507))
+    app = FastAPI()
+    install_exception_handlers(app)
+    app.get("/")(lambda: "ok")
+    # It has started before it is mounted.
+    with served(sub) as url:
+        assert statuses(ask(url, "/full", "/open")) == [507, 500]
+    with served(app) as url:
+        assert statuses(ask(url, "/")) == [200]
+        app.mount("/sub", sub)
+        assert statuses(ask(url, "/sub/full", "/sub/open")) == [507, 429], "its middleware counted on"
+    other = FastAPI()
+    install_exception_handlers(other, overload_status=529)
+    sub = refusing(FastAPI())
+    for outer in (app, other):
+        outer.mount("/both", sub)
+    with served(app) as url:
+        assert statuses(ask(url, "/both/full")) == [503]
+    with served(other) as url:
+        assert statuses(ask(url, "/both/full")) == [503], "those of who came first"
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING and record.name == "tidegate"]
+
+
+def test_a_limit_above_a_route_of_a_router_and_one_that_comes_later(caplog: pytest.LogCaptureFixture) -> None:
+    app, router = FastAPI(), APIRouter()
+    install_exception_handlers(app)
+
+    @limit("1/hour")
+    @router.get("/included")
+    async def included() -> str:
+        return "ok"
+
+    app.include_router(router, prefix="/api")
+    with served(app) as url:
+        ask(url, "/api/included")
+        assert ["included: the route is not limited" in text for text in said(caplog)] == [True]
+
+        @limit("1/hour")
+        @app.get("/later")
+        async def later() -> str:
+            return "ok"
+
+        ask(url, "/later", "/later")
+        assert ["later: the route is not limited" in text for text in said(caplog)] == [False, True]
+    assert included and later
