@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from conftest import run
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.responses import PlainTextResponse
 from served import ask, served, statuses
 from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Router
-from tidegate import BoundedQueue, CircuitBreaker, QueueFullError, _notices
+from tidegate import BoundedQueue, CircuitBreaker, QueueFullError, _notices, starlette
 from tidegate.asgi import TidegateMiddleware
 from tidegate.fastapi import RateLimit, install_exception_handlers, limit
+from tidegate.keys import path
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +137,60 @@ def test_what_is_mounted_keeps_its_own_handlers_and_limits(refusing: Callable[[A
         assert statuses(ask(url, "/both/full")) == [503]
     with served(other) as url:
         assert statuses(ask(url, "/both/full")) == [503], "those of who came first"
+
+
+def test_a_route_s_path_as_a_key_has_the_prefix_that_it_is_reached_by() -> None:
+    seen: list[str] = []
+
+    def declared(scope: Any) -> str:
+        seen.append(path(scope))
+        return seen[-1]
+
+    router = APIRouter(prefix="/v1")
+    each = Depends(RateLimit("1/hour", key=declared))
+    router.get("/items/{id}", dependencies=[each])(lambda: "ok")
+    router.add_route("/plain/{id}", starlette.limit("1/hour", key=declared)(lambda request: PlainTextResponse("ok")))
+
+    @router.websocket("/feed/{id}", dependencies=[each])
+    async def feed(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    app, sub, outer = FastAPI(), FastAPI(), APIRouter()
+    sub.include_router(router, prefix="/in")
+    sub.get("/items/{id}", dependencies=[each])(lambda: "ok")
+    for prefix in ("/a", "/b/{tenant}"):
+        app.include_router(router, prefix=prefix)
+        outer.mount(prefix, sub)
+    app.include_router(outer, prefix="/outer")
+    app.mount("/m", sub)
+    app.mount("/t/{tenant:int}", sub)
+    app.get("/items/{id}", dependencies=[each])(lambda: "ok")
+
+    async def behind_a_proxy(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "root_path": "/proxy"}, receive, send)
+
+    paths = {
+        "/items/1": "/items/{id}",
+        "/a/v1/items/1": "/a/v1/items/{id}",
+        "/a/plain/1": "/a/plain/{id}",
+        "/b/7/v1/items/1": "/b/{tenant}/v1/items/{id}",
+        "/m/items/1": "/m/items/{id}",
+        "/m/in/v1/items/1": "/m/in/v1/items/{id}",
+        "/outer/a/items/1": "/outer/a/items/{id}",
+        "/outer/b/7/items/1": "/outer/b/{tenant}/items/{id}",
+        "/t/5/items/5": "/t/{tenant}/items/{id}",
+        "/t/5/in/plain/5": "/t/{tenant}/in/plain/{id}",
+    }
+    with served(behind_a_proxy) as url:
+        for asked, key in paths.items():
+            assert statuses(ask(url, "/proxy" + asked)) == [200] and seen.pop() == key, asked
+        assert statuses(ask(url, "/proxy/t/6/items/9")) == [429]
+
+        async def scene() -> None:
+            async with aiohttp.ClientSession() as session, session.ws_connect(url + "/proxy/b/7/v1/feed/1"):
+                assert seen.pop() == "/b/{tenant}/v1/feed/{id}"
+
+        run(scene())
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:

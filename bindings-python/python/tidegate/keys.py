@@ -146,9 +146,28 @@ def user(scope: Scope) -> str | None:
 
 
 def path(scope: Scope) -> str:
-    """The route's path as it was declared (``/users/{id}``) where routing has found it, else the request's."""
-    declared = getattr(scope.get("route"), "path", None)
-    return declared if isinstance(declared, str) else str(scope["path"])
+    """The route's path as it was declared (``/users/{id}``), with the prefix of a mount or an included router, where routing has found
+    it, else the request's.
+    """
+    route: Any = scope.get("route")
+    # FastAPI tells the path of an included router's route here; below a mount it is still the mount's.
+    included: Any = (scope.get("fastapi") or {}).get("effective_route_context")
+    if included is not None and (included.original_route is route or not isinstance(getattr(route, "path", None), str)):
+        route = included.starlette_route or included
+    declared = getattr(route, "path", None)
+    return _mount(scope, declared) + declared if isinstance(declared, str) else str(scope["path"])
+
+
+def _mount(scope: Scope, declared: str) -> str:
+    """The prefix of the mounts on the way. What a client may choose of it stands as ``{name}``, or any name would be a new key."""
+    outermost, prefix = scope.get("app_root_path"), str(scope.get("root_path") or "")
+    if not isinstance(outermost, str) or not prefix.startswith(outermost):
+        return ""
+    prefix = prefix[len(outermost) :] + "/"
+    for name, value in (scope.get("path_params") or {}).items():
+        if f"{{{name}}}" not in declared and f"{{{name}:" not in declared:
+            prefix = prefix.replace(f"/{value}/", f"/{{{name}}}/", 1)
+    return prefix[:-1]
 
 
 def first_of(*functions: KeyFunction) -> KeyFunction:
