@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Waker;
-use tidegate::pressure::{ConcurrencyListener, ConcurrencyPermit};
+use tidegate::concurrency::{ConcurrencyListener, ConcurrencyPermit};
 use tidegate::{ConcurrencyConfig, ConcurrencyLimiter};
 
 /// Where the settings stand among the numbers; `lib/concurrency.cjs` has the same.

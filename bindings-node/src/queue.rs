@@ -7,7 +7,7 @@ use crate::convert::ms;
 use crate::raw::{Kind, Reply};
 use crate::table::Table;
 use std::rc::Rc;
-use tidegate::pressure::{OnFull, PopError, PushErrorKind};
+use tidegate::queue::{OnFull, PopError, PushErrorKind};
 use tidegate::{BoundedQueue, QueueConfig};
 
 /// What a push or pop came to; the numbers stand in `lib/queue.cjs` too.

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 use tidegate::QueueConfig;
-use tidegate::pressure::{self, Interest, OnFull, PopError, PushError, PushErrorKind};
+use tidegate::queue::{self, Interest, OnFull, PopError, PushError, PushErrorKind};
 
 static PUSH: Function = Function::new("tidegate._waiting", "push");
 static POP: Function = Function::new("tidegate._waiting", "pop");
@@ -35,7 +35,7 @@ static ITERATE: Function = Function::new("tidegate._waiting", "iterate");
 #[pyclass(frozen, subclass, weakref, generic, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct BoundedQueue {
-    core: pressure::BoundedQueue<Py<PyAny>>,
+    core: queue::BoundedQueue<Py<PyAny>>,
     clock: Option<Py<ManualClock>>,
     on_drop: Option<Py<PyAny>>,
     /// Seconds to tell a refused producer.
@@ -86,8 +86,7 @@ impl BoundedQueue {
             Some(wait) => finite("retry_after", wait)?.as_secs_f64(),
             None => 1.0,
         };
-        let core =
-            pressure::BoundedQueue::with_clock(cfg, clock::source(clock)).map_err(|error| from_core(py, &error))?;
+        let core = queue::BoundedQueue::with_clock(cfg, clock::source(clock)).map_err(|error| from_core(py, &error))?;
         Ok(Self {
             core,
             clock: clock.map(|clock| clock.clone().unbind()),

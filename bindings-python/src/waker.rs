@@ -30,10 +30,10 @@ pub(crate) fn waker(callback: Py<PyAny>) -> Waker {
 /// A registered waiter of a queue. Dropping or cancelling it passes a wake-up that it already consumed on to the next.
 #[pyclass(frozen, module = "tidegate._tidegate")]
 #[derive(Debug)]
-pub(crate) struct Listener(Mutex<Option<tidegate::pressure::Listener>>);
+pub(crate) struct Listener(Mutex<Option<tidegate::queue::Listener>>);
 
 impl Listener {
-    pub(crate) fn new(core: tidegate::pressure::Listener) -> Self {
+    pub(crate) fn new(core: tidegate::queue::Listener) -> Self {
         Self(Mutex::new(Some(core)))
     }
 }

@@ -97,7 +97,7 @@ fn face(face: &Face, picture: &Picture) -> Value {
             })
         }
         Face::Concurrency { stats, holders } => {
-            let holder = |holder: &tidegate::pressure::ConcurrencyHolder| {
+            let holder = |holder: &tidegate::concurrency::ConcurrencyHolder| {
                 let member = picture.member(holder.slot, holder.incarnation);
                 json!({
                     "slot": holder.slot,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tidegate::arena::inspect::{LAYOUT, Object};
 use tidegate::arena::{ArenaErrorKind, HostOptions, MemberInfo, ObjectInfo};
 use tidegate::breaker::{BreakerStats, Event};
+use tidegate::concurrency::{ConcurrencyHolder, ConcurrencyStats};
 use tidegate::limit::{BucketStats, LimiterStats};
-use tidegate::pressure::{ConcurrencyHolder, ConcurrencyStats};
 use tidegate::{Algorithm, Arena, ConfigError, Decision, Quota};
 
 pub(crate) struct Picture {

@@ -10,8 +10,8 @@ use std::io::{self, Write};
 use tidegate::arena::inspect::{LAYOUT, MOST_OBJECTS};
 use tidegate::arena::{MemberInfo, ObjectKind};
 use tidegate::breaker::{Event, State};
+use tidegate::concurrency::ConcurrencyHolder;
 use tidegate::decision::NEVER;
-use tidegate::pressure::ConcurrencyHolder;
 
 /// `before`: the last one, for what happened since.
 pub(crate) fn picture(

@@ -3,6 +3,8 @@
 mod memory;
 mod stats;
 mod sync;
+mod sys;
+mod wait;
 
 #[cfg(not(loom))]
 pub mod arena;
@@ -10,22 +12,24 @@ pub mod breaker;
 #[doc(hidden)] // For the C binding, which has threads that are cancelled.
 pub mod cancellation;
 pub mod clock;
+pub mod concurrency;
 pub mod config;
 pub mod decision;
 mod error;
 pub mod http;
 pub mod limit;
-pub mod pressure;
+pub mod queue;
 mod quota;
 
 #[cfg(not(loom))]
 pub use arena::{Arena, OnConflict, Scope};
 pub use breaker::{BreakerConfig, CircuitBreaker};
 pub use clock::{Clock, ManualClock};
+pub use concurrency::{ConcurrencyConfig, ConcurrencyLimiter};
 pub use decision::Decision;
 pub use error::{ConfigError, ConfigErrorKind};
 pub use limit::{Algorithm, LimitSet, RateLimiter, TokenBucket};
-pub use pressure::{BoundedQueue, ConcurrencyConfig, ConcurrencyLimiter, QueueConfig};
+pub use queue::{BoundedQueue, QueueConfig};
 pub use quota::Quota;
 
 /// The version of this crate, and of every package built from this workspace.

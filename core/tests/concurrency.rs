@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tidegate::arena::ArenaErrorKind;
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyHolder, ConcurrencyLimiter, ConcurrencyPermit};
 use tidegate::limit::Mode;
-use tidegate::pressure::{ConcurrencyConfig, ConcurrencyHolder, ConcurrencyLimiter, ConcurrencyPermit};
 use tidegate::{Arena, Clock, ConfigErrorKind, ManualClock, OnConflict};
 
 fn config(limit: u32, max_limit: u32) -> ConcurrencyConfig {

@@ -11,8 +11,8 @@ use children::{GENEROUS, child, until, wait};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::Place;
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter};
 use tidegate::limit::Mode;
-use tidegate::pressure::{ConcurrencyConfig, ConcurrencyLimiter};
 use tidegate::{Arena, OnConflict};
 
 const LIMIT: u32 = 4;

@@ -10,8 +10,8 @@ use children::{GENEROUS, child, kill, send, until, wait};
 use std::time::Duration;
 use support::Place;
 use tidegate::OnConflict;
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
 use tidegate::limit::Mode;
-use tidegate::pressure::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
 use tidegate::{Arena, Clock};
 
 fn config(limit: u32) -> ConcurrencyConfig {

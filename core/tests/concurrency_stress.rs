@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use std::task::Waker;
 use std::thread;
 use std::time::Duration;
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter};
 use tidegate::limit::Mode;
-use tidegate::pressure::{ConcurrencyConfig, ConcurrencyLimiter};
 use tidegate::{Arena, Clock, OnConflict};
 
 const THREADS: usize = 8;

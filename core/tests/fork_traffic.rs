@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::Place;
-use tidegate::pressure::{BoundedQueue, OnFull, QueueConfig};
+use tidegate::queue::{BoundedQueue, OnFull, QueueConfig};
 use tidegate::{Arena, Clock, OnConflict};
 
 /// Forks `children` times while `threads` threads do `traffic`; each child must end with `in_child` true.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
-use tidegate::pressure::{BoundedQueue, Interest, Listener, OnFull, PopError, PushError, PushErrorKind, QueueConfig};
+use tidegate::queue::{BoundedQueue, Interest, Listener, OnFull, PopError, PushError, PushErrorKind, QueueConfig};
 use tidegate::{ConfigErrorKind, ManualClock};
 
 /// Long enough for the slowest machine; only a failing test waits for it.

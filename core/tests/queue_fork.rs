@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 use tidegate::QueueConfig;
-use tidegate::pressure::{BoundedQueue, Interest};
+use tidegate::queue::{BoundedQueue, Interest};
 
 #[derive(Default)]
 struct Bell(AtomicUsize);

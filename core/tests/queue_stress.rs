@@ -9,7 +9,7 @@ use queue_load::{EACH, Item, PRODUCERS, check, configs, queue, run};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use tidegate::QueueConfig;
-use tidegate::pressure::{BoundedQueue, OnFull, PopError, PushErrorKind};
+use tidegate::queue::{BoundedQueue, OnFull, PopError, PushErrorKind};
 
 /// The next item, `None` once closed and empty.
 fn pop(q: &BoundedQueue<Item>) -> Option<Item> {

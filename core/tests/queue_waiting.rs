@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 use tidegate::QueueConfig;
-use tidegate::pressure::{Interest, PopError, PushErrorKind};
+use tidegate::queue::{Interest, PopError, PushErrorKind};
 
 /// Long enough for the slowest machine; only a failing test waits for it.
 const GENEROUS: Option<Duration> = Some(Duration::from_secs(120));

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate::pressure;
+use tidegate::concurrency;
 
 static ENTER: Function = Function::new("tidegate._waiting", "enter_permit");
 static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
@@ -19,13 +19,13 @@ static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
 #[derive(Debug)]
 pub(crate) struct ConcurrencyPermit {
     limiter: Py<ConcurrencyLimiter>,
-    core: pressure::ConcurrencyPermit,
+    core: concurrency::ConcurrencyPermit,
     released: AtomicBool,
 }
 
 impl ConcurrencyPermit {
     #[inline]
-    pub(crate) fn new(limiter: Py<ConcurrencyLimiter>, core: pressure::ConcurrencyPermit) -> Self {
+    pub(crate) fn new(limiter: Py<ConcurrencyLimiter>, core: concurrency::ConcurrencyPermit) -> Self {
         Self { limiter, core, released: AtomicBool::new(false) }
     }
 }

@@ -1,7 +1,7 @@
 //! What a concurrency limiter counts.
 
 use pyo3::prelude::*;
-use tidegate::pressure;
+use tidegate::concurrency;
 
 /// Counts since a concurrency limiter was made.
 #[pyclass(frozen, eq, get_all, module = "tidegate")]
@@ -31,8 +31,8 @@ pub(crate) struct ConcurrencyStats {
     longest_wait: f64,
 }
 
-impl From<pressure::ConcurrencyStats> for ConcurrencyStats {
-    fn from(core: pressure::ConcurrencyStats) -> Self {
+impl From<concurrency::ConcurrencyStats> for ConcurrencyStats {
+    fn from(core: concurrency::ConcurrencyStats) -> Self {
         Self {
             limit: core.limit,
             in_use: core.in_use,

@@ -6,7 +6,7 @@ use crate::waker::waker;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tidegate::pressure::ConcurrencyListener;
+use tidegate::concurrency::ConcurrencyListener;
 
 /// A place in the line for a permit. Dropping or cancelling it passes a permit that it was given on to the next.
 #[pyclass(frozen, module = "tidegate._tidegate")]

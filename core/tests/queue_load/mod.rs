@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use tidegate::QueueConfig;
-use tidegate::pressure::BoundedQueue;
+use tidegate::queue::BoundedQueue;
 
 /// Each item knows who pushed it, and its number there.
 pub type Item = (usize, usize);

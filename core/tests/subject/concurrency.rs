@@ -1,8 +1,8 @@
 //! `ConcurrencyLimiter` behind the vectors' vocabulary.
 
 use std::collections::HashMap;
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyPermit};
 use tidegate::limit::Mode;
-use tidegate::pressure::{ConcurrencyConfig, ConcurrencyPermit};
 use tidegate::{Arena, Clock, ConcurrencyLimiter, ManualClock, OnConflict};
 use tidegate_model::format::Subject;
 use tidegate_model::script::concurrency::{Answer, Config, Op};

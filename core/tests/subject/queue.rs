@@ -1,6 +1,6 @@
 //! `BoundedQueue` behind the vectors' vocabulary.
 
-use tidegate::pressure::{OnFull, PopError, PushErrorKind};
+use tidegate::queue::{OnFull, PopError, PushErrorKind};
 use tidegate::{BoundedQueue, Clock, ManualClock, QueueConfig};
 use tidegate_model::format::Subject;
 use tidegate_model::script::queue::{Answer, Config, OnFull as Policy, Op};

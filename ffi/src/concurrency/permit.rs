@@ -9,7 +9,7 @@ use crate::panic::{guard, guard_system};
 use crate::quota::bound;
 use crate::status::tg_status;
 use tg_status::{TG_DENIED, TG_NOT_HELD, TG_OK};
-use tidegate_core::pressure::ConcurrencyPermit;
+use tidegate_core::concurrency::ConcurrencyPermit;
 
 /// The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once.
 #[derive(Clone, Copy, Debug, Default)]

@@ -12,7 +12,7 @@ use crate::status::{Failure, tg_status};
 use std::ffi::c_void;
 use std::mem::size_of;
 use tg_status::{TG_OK, TG_UNKNOWN_VALUE};
-use tidegate_core::pressure::OnFull;
+use tidegate_core::queue::OnFull;
 use tidegate_core::{BoundedQueue, QueueConfig};
 
 /// A bounded first-in-first-out queue of pointers, for any number of producers and consumers, with watermarks.

@@ -11,7 +11,7 @@ use crate::status::{Failure, tg_status};
 use std::ffi::c_void;
 use tg_status::{TG_CLOSED, TG_EMPTY, TG_FULL, TG_OK};
 use tidegate_core::BoundedQueue;
-use tidegate_core::pressure::{OnFull, PopError, PushError, PushErrorKind};
+use tidegate_core::queue::{OnFull, PopError, PushError, PushErrorKind};
 
 /// Puts an item in without waiting: TG_OK, TG_FULL or TG_CLOSED. With TG_DROP_OLDEST, *dropped is the item that had to
 /// go, or NULL; otherwise dropped may be NULL.

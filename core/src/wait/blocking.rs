@@ -14,7 +14,7 @@ impl Wake for Unpark {
 }
 
 /// Polls until ready, parking this thread in between; `None`: not ready at the deadline.
-pub(super) fn block<R>(timeout: Option<Duration>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> Option<R> {
+pub(crate) fn block<R>(timeout: Option<Duration>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> Option<R> {
     block_with_pauses(timeout, |context| match poll(context) {
         Poll::Ready(result) => Ok(result),
         Poll::Pending => Err(None),
@@ -22,7 +22,7 @@ pub(super) fn block<R>(timeout: Option<Duration>, mut poll: impl FnMut(&mut Cont
 }
 
 /// [`block`] for polls that say after what time, if any, they want to be tried again unwoken.
-pub(super) fn block_with_pauses<R>(
+pub(crate) fn block_with_pauses<R>(
     timeout: Option<Duration>,
     mut poll: impl FnMut(&mut Context<'_>) -> Result<R, Option<Duration>>,
 ) -> Option<R> {

@@ -1,28 +1,14 @@
 //! The two words of a queue, and all that can be read from them: accepting or not, satisfied or not, whom to wake.
+//!
+//! Locks are taken here only: by those who wait, and by those who have somebody to wake.
 
-use super::config::Marks;
-use super::per_process::PerProcess;
-use super::wait_list::WaitList;
-use super::waiters::{Interest, Waiters};
-use super::{PopError, PushErrorKind};
+use super::error::{PopError, PushErrorKind};
+use super::marks::{CLOSED, Marks, REJECTING, WAITING, sequence};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, guess};
+use crate::sys::PerProcess;
+use crate::wait::WaitList;
 use crossbeam_utils::CachePadded;
 use std::sync::PoisonError;
-
-/// Bits below the sequence number. In the tail: closed, rejecting, somebody waits to pop. In the head: somebody waits to
-/// push. Because they share a word with the sequence number, a claim and the look at them are one CAS.
-pub(super) const CLOSED: u64 = 1;
-pub(super) const REJECTING: u64 = 2;
-pub(super) const WAITING: u64 = 4;
-const SHIFT: u32 = 3;
-/// One item. 61 bits of sequence number last 73 years at 10^9 items a second.
-pub(super) const ONE: u64 = 1 << SHIFT;
-
-/// The sequence number in a head or tail word: how many items have been claimed at that end since the start.
-#[inline]
-pub(super) fn sequence(word: u64) -> u64 {
-    word >> SHIFT
-}
 
 /// The pushers' end.
 #[derive(Debug)]
@@ -33,16 +19,35 @@ pub(super) struct Tail {
     pub(super) head_seen: AtomicU64,
 }
 
+/// What a [`Listener`] waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Room for a push (or the close).
+    Push,
+    /// An item to pop (or the close).
+    Pop,
+}
+
+/// Those who wait to push, and those who wait to pop.
+#[derive(Debug, Default)]
+pub(super) struct Waiters([WaitList; 2]);
+
+impl Waiters {
+    pub(super) fn of(&mut self, interest: Interest) -> &mut WaitList {
+        &mut self.0[interest as usize]
+    }
+}
+
 /// What a queue shares with its listeners, whatever its items are.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct QueueState {
     pub(super) head: CachePadded<AtomicU64>,
     pub(super) tail: CachePadded<Tail>,
     pub(super) marks: Marks,
     waiters: CachePadded<PerProcess<Mutex<Waiters>>>,
 }
 
-impl Gate {
+impl QueueState {
     pub(super) fn new(marks: Marks) -> Self {
         Self {
             head: CachePadded::new(AtomicU64::new(0)),

@@ -3,7 +3,7 @@
 use super::listener::ConcurrencyListener;
 use super::{ConcurrencyLimiter, ConcurrencyPermit};
 use crate::limit::Mode;
-use crate::pressure::blocking::block_with_pauses;
+use crate::wait::block_with_pauses;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Poll, Waker};

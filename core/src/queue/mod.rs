@@ -1,13 +1,32 @@
-//! Bounded queue with watermarks: the public face of gate, ring and waiters.
+//! Bounded queue with watermarks.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `ring.rs`, `ring_fork.rs` | the slots; what a child of fork makes of its copy of them |
+//! | `marks.rs`, `state.rs` | the two words, the depths that matter, who waits |
+//! | `listener.rs` | one who waits |
+//! | `config.rs`, `error.rs` | settings; why a push or a pop gave nothing |
 
-use super::blocking::block;
-use super::config::QueueConfig;
-use super::error::{PopError, PushError, PushErrorKind};
-use super::gate::{CLOSED, Gate, sequence};
-use super::ring::{DROPPED, REJECTED, Ring};
-use super::waiters::{Interest, Listener};
+mod config;
+mod error;
+mod listener;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod marks;
+mod ring;
+mod state;
+
+pub use config::{OnFull, QueueConfig};
+pub use error::{PopError, PushError, PushErrorKind};
+pub use listener::Listener;
+pub use state::Interest;
+
 use crate::sync::{Arc, Ordering};
+use crate::wait::block;
 use crate::{Clock, ConfigError};
+use marks::{CLOSED, sequence};
+use ring::{DROPPED, REJECTED, Ring};
+use state::QueueState;
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
@@ -46,7 +65,7 @@ pub struct QueueStats {
 /// its head and tail words.
 ///
 /// ```
-/// use tidegate::pressure::{BoundedQueue, PushErrorKind, QueueConfig};
+/// use tidegate::queue::{BoundedQueue, PushErrorKind, QueueConfig};
 ///
 /// let queue = BoundedQueue::new(QueueConfig::new(10)).unwrap();
 /// (0..8).for_each(|n| assert!(queue.try_push(n).is_ok()));
@@ -72,8 +91,8 @@ impl<T> BoundedQueue<T> {
 
     /// An empty queue on `clock` (read for sojourn times only; waiting uses the machine's time). Errors: as [`new`](Self::new).
     pub fn with_clock(config: QueueConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let gate = Arc::new(Gate::new(config.marks()?));
-        Ok(Self { ring: Ring::new(gate, config.sojourn)?, config, clock })
+        let state = Arc::new(QueueState::new(config.marks()?));
+        Ok(Self { ring: Ring::new(state, config.sojourn)?, config, clock })
     }
 
     /// Its settings.
@@ -86,7 +105,7 @@ impl<T> BoundedQueue<T> {
         &self.clock
     }
 
-    /// Puts `item` in without waiting. With [`OnFull::DropOldest`](super::OnFull::DropOldest) the item that had to go comes back in `Some`.
+    /// Puts `item` in without waiting. With [`OnFull::DropOldest`] the item that had to go comes back in `Some`.
     ///
     /// Errors: the item with [`PushErrorKind::Full`] or [`PushErrorKind::Closed`].
     #[inline(always)]
@@ -181,7 +200,7 @@ impl<T> BoundedQueue<T> {
     /// Registers `waker`; if the interest is already satisfied it is called at once. The building block of waiting
     /// forms in other runtimes: try, listen, try again when woken, drop the listener when done.
     pub fn listen(&self, interest: Interest, waker: &Waker) -> Listener {
-        let listener = Listener::new(self.ring.gate(), interest, waker);
+        let listener = Listener::new(self.ring.state(), interest, waker);
         if listener.was_satisfied() {
             waker.wake_by_ref();
         }
@@ -190,7 +209,7 @@ impl<T> BoundedQueue<T> {
 
     /// Refuses pushes from now on and wakes all waiters; what was accepted can still be popped. A second close does nothing.
     pub fn close(&self) {
-        self.ring.gate().close();
+        self.ring.state().close();
     }
 
     /// Closes, and takes out everything that was accepted and not popped, oldest first. Waits for pushes that are between their claim
@@ -203,29 +222,29 @@ impl<T> BoundedQueue<T> {
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
         // Acquire: who sees the close sees what happened before it.
-        self.ring.gate().tail.word.load(Ordering::Acquire) & CLOSED != 0
+        self.ring.state().tail.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
     /// Whether pushes are welcome: not closed, not between the watermarks on the way down, and below the capacity.
     pub fn is_accepting(&self) -> bool {
-        let (head, tail) = self.ring.gate().snapshot();
-        self.ring.gate().accepts(head, tail)
+        let (head, tail) = self.ring.state().snapshot();
+        self.ring.state().accepts(head, tail)
     }
 
     /// Items held now.
     pub fn depth(&self) -> usize {
-        let (head, tail) = self.ring.gate().snapshot();
-        self.ring.gate().depth(head, tail) as usize
+        let (head, tail) = self.ring.state().snapshot();
+        self.ring.state().depth(head, tail) as usize
     }
 
     /// Counts since the queue was made.
     pub fn stats(&self) -> QueueStats {
-        let gate = self.ring.gate();
+        let state = self.ring.state();
         let dropped = self.ring.counts().sum(DROPPED);
-        let (head, tail) = gate.snapshot();
+        let (head, tail) = state.snapshot();
         QueueStats {
-            depth: gate.depth(head, tail) as usize,
-            accepting: gate.accepts(head, tail),
+            depth: state.depth(head, tail) as usize,
+            accepting: state.accepts(head, tail),
             pushed: sequence(tail),
             popped: sequence(head).saturating_sub(dropped),
             rejected: self.ring.counts().sum(REJECTED),
@@ -282,7 +301,7 @@ impl<T> BoundedQueue<T> {
         if listener.as_ref().is_some_and(|listener| listener.rearm(context.waker())) {
             return true;
         }
-        let fresh = Listener::new(self.ring.gate(), interest, context.waker());
+        let fresh = Listener::new(self.ring.state(), interest, context.waker());
         !listener.insert(fresh).was_satisfied()
     }
 }

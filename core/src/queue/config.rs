@@ -1,6 +1,6 @@
-//! Settings of the bounded queue, and the marks that follow from them.
+//! Settings of the bounded queue.
 
-use super::gate::{CLOSED, REJECTING};
+use super::marks::{CLOSED, Marks, REJECTING};
 use crate::ConfigError;
 use crate::config::name;
 
@@ -86,21 +86,4 @@ impl QueueConfig {
         let refuse = if drop_oldest { CLOSED } else { CLOSED | REJECTING };
         Ok(Marks { capacity, high, low: items(low), brake: high.min(capacity + 1), drop_oldest, refuse })
     }
-}
-
-/// The marks of a queue, in items.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Marks {
-    /// The most items held.
-    pub(super) capacity: u64,
-    /// A push that brings the depth here sets the rejecting bit; `u64::MAX` without watermarks.
-    pub(super) high: u64,
-    /// A pop that brings the depth below this clears it.
-    pub(super) low: u64,
-    /// The least depth at which a push has more to do than to claim a slot.
-    pub(super) brake: u64,
-    /// Whether a full queue gives its oldest item up instead of refusing the new one.
-    pub(super) drop_oldest: bool,
-    /// The bits of the tail at which a push stops.
-    pub(super) refuse: u64,
 }

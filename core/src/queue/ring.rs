@@ -8,10 +8,9 @@
 //! the ring is this process's, and the first one in a child puts the copy in order (`ring_fork.rs`).
 #![allow(unsafe_code)] // Items move in and out of uninitialised slots; the stamps say who owns which.
 
-use super::config::Marks;
-use super::gate::{Gate, ONE, REJECTING, WAITING, sequence};
-use super::waiters::Interest;
-use super::{PopError, PushError, PushErrorKind};
+use super::error::{PopError, PushError, PushErrorKind};
+use super::marks::{Marks, ONE, REJECTING, WAITING, sequence};
+use super::state::{Interest, QueueState};
 use crate::ConfigError;
 use crate::stats::Striped;
 use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
@@ -28,13 +27,13 @@ struct Slot<T> {
     item: UnsafeCell<MaybeUninit<T>>,
 }
 
-/// The slots, and the gate that guards them.
+/// The slots, and the state that guards them.
 pub(super) struct Ring<T> {
     slots: Box<[Slot<T>]>,
     /// When each slot's item was pushed; empty without sojourn times.
     times: Box<[AtomicU64]>,
-    gate: Arc<Gate>,
-    /// The gate's, again: read from here they need not be read anew after each atomic.
+    state: Arc<QueueState>,
+    /// The state's, again: read from here they need not be read anew after each atomic.
     marks: Marks,
     /// Of the process whose claims are all published, or will be.
     #[cfg(not(loom))]
@@ -69,27 +68,27 @@ fn boxed<V>(len: u64, make: impl FnMut(u64) -> V) -> Result<Box<[V]>, ConfigErro
 
 impl<T> Ring<T> {
     /// Errors: `capacity` when there is no memory for so many.
-    pub(super) fn new(gate: Arc<Gate>, timed: bool) -> Result<Self, ConfigError> {
-        let marks = gate.marks;
+    pub(super) fn new(state: Arc<QueueState>, timed: bool) -> Result<Self, ConfigError> {
+        let marks = state.marks;
         // At least two, or "holds item n" and "free for n + 1" would be the same stamp; drop-oldest claims its slot before
         // it evicts, so it needs one to spare.
         let slots = (marks.capacity + u64::from(marks.drop_oldest)).next_power_of_two().max(2);
         Ok(Self {
             times: boxed(if timed { slots } else { 0 }, |_| AtomicU64::new(0))?,
             slots: boxed(slots, |n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })?,
-            gate,
+            state,
             marks,
             #[cfg(not(loom))]
-            generation: crate::sync::AtomicU32::new(super::per_process::generation()),
+            generation: crate::sync::AtomicU32::new(crate::sys::generation()),
             counts: Striped::new(),
             #[cfg(not(loom))]
             mending: crate::arena::fork::ForkLock::default(),
         })
     }
 
-    pub(super) fn gate(&self) -> &Arc<Gate> {
+    pub(super) fn state(&self) -> &Arc<QueueState> {
         self.settle();
-        &self.gate
+        &self.state
     }
 
     /// Puts the copy of a child of fork in order, before anything else is done with it.
@@ -97,7 +96,7 @@ impl<T> Ring<T> {
     fn settle(&self) {
         // Acquire: who sees the child's number sees what was put in order.
         #[cfg(not(loom))]
-        if self.generation.load(Ordering::Acquire) != super::per_process::generation() {
+        if self.generation.load(Ordering::Acquire) != crate::sys::generation() {
             self.mend();
         }
     }
@@ -123,7 +122,7 @@ impl<T> Ring<T> {
     pub(super) fn push(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
         self.settle();
         // The common case alone, to be small where it is inlined: a first try with nothing to look after.
-        let tail = guess(&self.gate.tail.word);
+        let tail = guess(&self.state.tail.word);
         let at = sequence(tail);
         if tail & (self.marks.refuse | WAITING) == 0
             && self.depth_with(at) < self.marks.brake
@@ -140,7 +139,7 @@ impl<T> Ring<T> {
     #[inline(always)]
     fn depth_with(&self, at: u64) -> u64 {
         // Relaxed: an old head makes the queue look deeper, never emptier, so a claim cannot exceed the capacity.
-        at.wrapping_sub(self.gate.tail.head_seen.load(Ordering::Relaxed)).wrapping_add(1)
+        at.wrapping_sub(self.state.tail.head_seen.load(Ordering::Relaxed)).wrapping_add(1)
     }
 
     #[inline(always)]
@@ -153,15 +152,15 @@ impl<T> Ring<T> {
     fn claim(&self, tail: u64, next: u64) -> Result<u64, u64> {
         // AcqRel: a close or a drain sees what came before the claims it finds. The word carries closed, rejecting and the
         // announcement of waiting poppers, so none of them can be missed.
-        self.gate.tail.word.compare_exchange_weak(tail, next, Ordering::AcqRel, Ordering::Acquire)
+        self.state.tail.word.compare_exchange_weak(tail, next, Ordering::AcqRel, Ordering::Acquire)
     }
 
     /// [`push`](Self::push) near a mark, with waiters, or against others.
     #[cold]
     fn push_with_care(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
-        let gate = &*self.gate;
+        let state = &*self.state;
         let backoff = Backoff::new();
-        let mut tail = guess(&gate.tail.word);
+        let mut tail = guess(&state.tail.word);
         let (at, braked) = loop {
             let at = sequence(tail);
             let mut next = tail + ONE;
@@ -172,7 +171,7 @@ impl<T> Ring<T> {
                     Err(Some(kind)) => return Err(PushError { item, kind }),
                     Err(None) => {
                         backoff.spin();
-                        tail = guess(&gate.tail.word);
+                        tail = guess(&state.tail.word);
                         continue;
                     }
                 }
@@ -180,7 +179,7 @@ impl<T> Ring<T> {
             if !self.is_free(at) {
                 // An old tail, or a pop between its claim and its release of this slot.
                 backoff.snooze();
-                tail = guess(&gate.tail.word);
+                tail = guess(&state.tail.word);
                 continue;
             }
             match self.claim(tail, next) {
@@ -201,14 +200,14 @@ impl<T> Ring<T> {
     /// At a mark, maybe: the tail word to set, or why not to (`None`: look again).
     #[cold]
     fn brake(&self, tail: u64) -> Result<u64, Option<PushErrorKind>> {
-        let gate = &*self.gate;
+        let state = &*self.state;
         if tail & self.marks.refuse != 0 {
-            return Err(gate.refusal(tail));
+            return Err(state.refusal(tail));
         }
         // Relaxed: later than `tail` (whose load was an Acquire), so the depth between them is no more than it was then.
-        let head = sequence(gate.head.load(Ordering::Relaxed));
+        let head = sequence(state.head.load(Ordering::Relaxed));
         // Relaxed: a hint; an older one that overtakes this one costs another look.
-        gate.tail.head_seen.store(head, Ordering::Relaxed);
+        state.tail.head_seen.store(head, Ordering::Relaxed);
         let depth = sequence(tail).wrapping_sub(head).wrapping_add(1);
         if depth > u64::MAX / 2 {
             // Below zero: the head has overtaken this tail, an old one.
@@ -225,7 +224,7 @@ impl<T> Ring<T> {
     fn claimed(&self, at: u64, tail: u64) -> Option<T> {
         let oldest = if self.marks.drop_oldest { self.evict(at) } else { None };
         if tail & WAITING != 0 {
-            self.gate.notify(Interest::Pop, 1);
+            self.state.notify(Interest::Pop, 1);
         }
         oldest
     }
@@ -236,7 +235,7 @@ impl<T> Ring<T> {
         let target = at.checked_sub(self.marks.capacity)?;
         let backoff = Backoff::new();
         loop {
-            let head = guess(&self.gate.head);
+            let head = guess(&self.state.head);
             if sequence(head) > target {
                 return None;
             }
@@ -255,10 +254,10 @@ impl<T> Ring<T> {
     #[inline(always)]
     pub(super) fn pop<const TIMED: bool>(&self) -> Result<(T, u64), PopError> {
         self.settle();
-        let head = guess(&self.gate.head);
+        let head = guess(&self.state.head);
         match self.take::<TIMED>(head) {
             Some(taken) => {
-                self.gate.popped(head + ONE);
+                self.state.popped(head + ONE);
                 Ok(taken)
             }
             None => self.pop_with_care::<TIMED>(),
@@ -270,12 +269,12 @@ impl<T> Ring<T> {
     fn pop_with_care<const TIMED: bool>(&self) -> Result<(T, u64), PopError> {
         let backoff = Backoff::new();
         loop {
-            let head = guess(&self.gate.head);
+            let head = guess(&self.state.head);
             if let Some(taken) = self.take::<TIMED>(head) {
-                self.gate.popped(head + ONE);
+                self.state.popped(head + ONE);
                 return Ok(taken);
             }
-            if let Some(error) = self.gate.emptiness(head) {
+            if let Some(error) = self.state.emptiness(head) {
                 return Err(error);
             }
             backoff.snooze();
@@ -293,7 +292,7 @@ impl<T> Ring<T> {
         }
         // AcqRel: pushers that read the new head see what came before. The word carries the announcement of waiting pushers,
         // so it cannot be missed.
-        if self.gate.head.compare_exchange(head, head + ONE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if self.state.head.compare_exchange(head, head + ONE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return None;
         }
         // SAFETY: the stamp said that item `at` is in the slot, and the CAS made this thread the only one to take it.

@@ -1,9 +1,9 @@
 //! The ring in a child of fork: what threads of the parent had claimed and not published is nobody's.
 
-use super::super::gate::{CLOSED, ONE, REJECTING, sequence};
-use super::super::per_process::generation;
+use super::super::marks::{CLOSED, ONE, REJECTING, sequence};
 use super::{DROPPED, Ring};
 use crate::sync::Ordering;
+use crate::sys::generation;
 
 impl<T> Ring<T> {
     /// Keeps, in their order, the items that were in the queue at the fork: those whose push was published and whose pop was not claimed.
@@ -30,9 +30,9 @@ impl<T> Ring<T> {
 
     /// What a drop-oldest push had still to take out comes back.
     fn close_gaps(&self) -> Vec<T> {
-        let gate = &*self.gate;
+        let state = &*self.state;
         // Relaxed, all: nobody else is here.
-        let (head, tail) = (gate.head.load(Ordering::Relaxed), gate.tail.word.load(Ordering::Relaxed));
+        let (head, tail) = (state.head.load(Ordering::Relaxed), state.tail.word.load(Ordering::Relaxed));
         let (first, slots) = (sequence(head), self.slots.len() as u64);
         let mut end = first;
         for at in first..sequence(tail) {
@@ -45,9 +45,9 @@ impl<T> Ring<T> {
         (end..first + slots).for_each(|at| self.slot(at).stamp.store(at, Ordering::Relaxed));
         // Whoever waited was a thread of the parent.
         let flags = tail & (CLOSED | REJECTING);
-        gate.head.store(first * ONE, Ordering::Relaxed);
-        gate.tail.head_seen.store(first, Ordering::Relaxed);
-        gate.tail.word.store((end * ONE) | flags, Ordering::Relaxed);
+        state.head.store(first * ONE, Ordering::Relaxed);
+        state.tail.head_seen.store(first, Ordering::Relaxed);
+        state.tail.word.store((end * ONE) | flags, Ordering::Relaxed);
         let excess = (end - first).saturating_sub(self.marks.capacity);
         self.counts.add(DROPPED, excess);
         (0..excess).filter_map(|at| self.take::<false>((first + at) * ONE)).map(|(item, _)| item).collect()

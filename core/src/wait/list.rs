@@ -1,12 +1,12 @@
 //! Wakers of those who wait, first come first served.
 
-use super::per_process::generation;
+use crate::sys::generation;
 use std::collections::BTreeMap;
 use std::task::Waker;
 
 /// The registered wakers by order of arrival.
 #[derive(Debug)]
-pub(super) struct WaitList {
+pub(crate) struct WaitList {
     next_id: u64,
     wakers: BTreeMap<u64, Waker>,
 }
@@ -19,49 +19,49 @@ impl Default for WaitList {
 }
 
 impl WaitList {
-    pub(super) fn add(&mut self, waker: Waker) -> u64 {
+    pub(crate) fn add(&mut self, waker: Waker) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.wakers.insert(id, waker);
         id
     }
 
-    pub(super) fn remove(&mut self, id: u64) -> Option<Waker> {
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Waker> {
         self.wakers.remove(&id)
     }
 
     /// The longest waiting, taken out.
-    pub(super) fn next(&mut self) -> Option<(u64, Waker)> {
+    pub(crate) fn next(&mut self) -> Option<(u64, Waker)> {
         self.wakers.pop_first()
     }
 
     /// Puts `waker` in the place of the registered one, which comes back, or itself if the waiter has been notified.
-    pub(super) fn replace(&mut self, id: u64, waker: Waker) -> Result<Waker, Waker> {
+    pub(crate) fn replace(&mut self, id: u64, waker: Waker) -> Result<Waker, Waker> {
         match self.wakers.get_mut(&id) {
             Some(old) => Ok(std::mem::replace(old, waker)),
             None => Err(waker),
         }
     }
 
-    pub(super) fn contains(&self, id: u64) -> bool {
+    pub(crate) fn contains(&self, id: u64) -> bool {
         self.wakers.contains_key(&id)
     }
 
     /// The longest waiting.
-    pub(super) fn first(&self) -> Option<u64> {
+    pub(crate) fn first(&self) -> Option<u64> {
         self.wakers.first_key_value().map(|(&id, _)| id)
     }
 
     /// How many came before, at most `most`.
-    pub(super) fn position(&self, id: u64, most: usize) -> usize {
+    pub(crate) fn position(&self, id: u64, most: usize) -> usize {
         self.wakers.range(..id).take(most).count()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.wakers.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.wakers.is_empty()
     }
 }

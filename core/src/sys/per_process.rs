@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 /// A value for each process of a line of forks. The child's copy of its parent's is left as it was: a thread that
 /// does not exist any more may have been changing it.
 #[derive(Debug)]
-pub(super) struct PerProcess<T> {
+pub(crate) struct PerProcess<T> {
     generation: u32,
     value: T,
     child: OnceLock<Box<Self>>,
 }
 
 impl<T: Default> PerProcess<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         watch();
         Self::of(generation())
     }
@@ -23,7 +23,7 @@ impl<T: Default> PerProcess<T> {
 
     /// This process's.
     #[inline]
-    pub(super) fn get(&self) -> &T {
+    pub(crate) fn get(&self) -> &T {
         let generation = generation();
         let mut own = self;
         while own.generation != generation {
@@ -36,10 +36,10 @@ impl<T: Default> PerProcess<T> {
 
 /// Which process of a line of forks this is; never 0.
 #[cfg(not(loom))]
-pub(super) use crate::arena::fork::{generation, watch};
+pub(crate) use crate::arena::fork::{generation, watch};
 
 #[cfg(loom)]
-pub(super) fn generation() -> u32 {
+pub(crate) fn generation() -> u32 {
     1
 }
 

@@ -2,8 +2,8 @@
 
 use super::places::owner_in;
 use crate::memory::Room;
-use crate::pressure::per_process::generation;
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::generation;
 
 #[cfg(not(loom))]
 use crate::arena::Arena;
