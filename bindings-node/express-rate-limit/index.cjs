@@ -4,7 +4,11 @@
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { follow } = require('../lib/clock.cjs');
+const { keyOf } = require('../lib/key.cjs');
 const { checkScope } = require('../lib/scope.cjs');
+
+/** What keyGenerator gave: the number of a user is as good a key as its text. */
+const asKey = (key) => keyOf(key, 'what keyGenerator returns');
 
 /** The most hits that a window counts: 2^20 - 1, or 100,000 a millisecond, is "that many or more". */
 const mostIn = (windowMs) => Math.max(1, Math.min(2 ** 20 - 1, Math.floor(windowMs * 100_000)));
@@ -28,6 +32,7 @@ class TidegateStore {
 
   /** express-rate-limit calls it with its options, once for each middleware that the store is given to. */
   init({ windowMs }) {
+    check.period(windowMs, 'windowMs');
     this.#limiter = new RateLimiter({ ...this.#options, algorithm: 'fixed_window', rate: mostIn(windowMs), perMs: windowMs });
     this.windowMs = windowMs;
     this.#lateMs = 0;
@@ -48,12 +53,12 @@ class TidegateStore {
 
   decrement(key) {
     follow(this.#options.clock);
-    this.#limiter.refund(key);
+    this.#limiter.refund(asKey(key));
   }
 
   resetKey(key) {
     follow(this.#options.clock);
-    this.#limiter.reset(key);
+    this.#limiter.reset(asKey(key));
   }
 
   resetAll() {
@@ -68,7 +73,7 @@ class TidegateStore {
 
   #hit(key, n) {
     follow(this.#options.clock);
-    return this.#limiter.hit(key, n);
+    return this.#limiter.hit(asKey(key), n);
   }
 
   /** Never beyond the window that was asked for. */

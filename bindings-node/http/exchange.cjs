@@ -1,7 +1,7 @@
 'use strict';
 // What is asked and answered, whatever the framework: Express's and Node's own objects, Fastify's, or a call without HTTP.
 
-const { asKey } = require('../lib/key.cjs');
+const { keyOf } = require('../lib/key.cjs');
 const { giveBackAll } = require('./charge.cjs');
 const { isNobody } = require('./keys.cjs');
 
@@ -81,7 +81,7 @@ class Exchange {
   /** A key that a function gave: text, bytes or a number; `undefined` where it named nobody. */
   static key(value) {
     if (isNobody(value)) return undefined;
-    return typeof value === 'number' || typeof value === 'bigint' ? String(value) : asKey(value, 'what a key function returns');
+    return keyOf(value, 'what a key function returns');
   }
 }
 

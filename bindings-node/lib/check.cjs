@@ -61,6 +61,14 @@ function span(value, name) {
   return value;
 }
 
+/** How long something lasts that has to last: a window, a block. */
+function period(value, name) {
+  const allowed = `milliseconds above 0, up to ${LONGEST_MS}`;
+  number(value, name, allowed);
+  if (!(value > 0 && value <= LONGEST_MS)) throw rangeError(`${name} must be ${allowed}, got ${value}`);
+  return value;
+}
+
 /** A longest wait in milliseconds: undefined and Infinity are "as long as it takes", given back as Infinity. */
 function patience(value, name) {
   if (value === undefined || value === Infinity) return Infinity;
@@ -109,6 +117,7 @@ module.exports = {
   finite,
   options,
   patience,
+  period,
   rangeError,
   show,
   span,

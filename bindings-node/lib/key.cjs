@@ -14,4 +14,7 @@ function bytes(key, name) {
 /** The key in the form that the native functions take. */
 const asKey = (key, name = 'key') => (typeof key === 'string' ? key : bytes(key, name));
 
-module.exports = { asKey };
+/** The same of what an application's function gave: the number of a user is as good a key as its text. */
+const keyOf = (value, name) => (typeof value === 'number' || typeof value === 'bigint' ? String(value) : asKey(value, name));
+
+module.exports = { asKey, keyOf };

@@ -21,6 +21,13 @@ function algorithmFor(limit) {
   return limit <= WINDOW ? 'sliding_window' : 'fixed_window';
 }
 
+/** A limit: its text too, as a setting from the environment is one. */
+function whole(limit) {
+  const hits = typeof limit === 'string' && limit.trim() !== '' ? Number(limit) : limit;
+  if (typeof hits === 'number' && !Number.isNaN(hits)) return Math.floor(hits);
+  throw check.typeError(`limit must be a number of hits, got ${check.show(limit)}`);
+}
+
 const refused = (limit, timeToExpire, waitMs) => ({
   totalHits: limit + 1,
   timeToExpire,
@@ -49,10 +56,14 @@ class TidegateThrottlerStorage {
   async increment(key, ttl, limit, blockDuration, throttlerName) {
     follow(this.#options.clock);
     const own = `${throttlerName}\0${key}`;
-    const hits = Math.floor(limit);
+    const hits = whole(limit);
+    check.period(ttl, 'ttl');
+    if (blockDuration > 0) check.period(blockDuration, 'blockDuration');
     // The table's windows end on its ticks, up to a millisecond late.
-    const timeToExpire = seconds(Math.min(ttl, this.#record(ttl).hit(own).resetAfterMs));
-    if (!(hits >= 1)) {
+    const record = this.#record(ttl).hit(own);
+    const timeToExpire = seconds(Math.min(ttl, record.resetAfterMs));
+    if (hits === Infinity) return { totalHits: record.count, timeToExpire, isBlocked: false, timeToBlockExpire: 0 };
+    if (hits < 1) {
       return { totalHits: 1, timeToExpire, isBlocked: true, timeToBlockExpire: seconds(blockDuration > 0 ? blockDuration : ttl) };
     }
     const blocks = blockDuration > 0 ? this.#blocks(blockDuration) : undefined;
@@ -88,7 +99,7 @@ class TidegateThrottlerStorage {
   #table(ttl, limit) {
     return this.#made(this.#tables, `limits/${ttl}/${limit}`, () => {
       if (limit > MOST) {
-        throw check.rangeError(`limit must be at most ${MOST}, got ${limit}: for no limit at all use @SkipThrottle() or skipIf`);
+        throw check.rangeError(`limit must be at most ${MOST}, got ${limit}: for no limit at all give Infinity`);
       }
       return { algorithm: algorithmFor(limit), rate: limit, perMs: ttl };
     });

@@ -4,7 +4,7 @@ import type { ManualClock, ScopeSpec } from '../index.js';
  * A ThrottlerStorage for @nestjs/throttler: `ThrottlerModule.forRoot({ throttlers, storage: new TidegateThrottlerStorage() })`.
  *
  * As the library's own storage it counts each hit for its ttl (exactly up to a limit of 4,096, above it in a sliding
- * window) and blocks for `blockDuration`; unlike it, memory has a bound. Limits up to 1,048,575.
+ * window) and blocks for `blockDuration`; unlike it, memory has a bound. Limits up to 1,048,575, or Infinity.
  */
 export class TidegateThrottlerStorage {
   constructor(options?: {

@@ -94,3 +94,37 @@ test('both follow fake timers by a DateClock', async (t) => {
   assert.equal(store.increment('a').totalHits, 1);
   assert.deepEqual(await blocked(3), [false, false, true]);
 });
+
+test('what is wrong is called as its caller wrote it', async () => {
+  const store = new TidegateStore();
+  for (const windowMs of [0, -1, NaN, Infinity, 2 ** 50]) {
+    assert.throws(() => store.init({ windowMs }), { name: 'RangeError', message: /^windowMs must be milliseconds above 0/ });
+  }
+  assert.throws(() => store.init({ windowMs: '60000' }), { name: 'TypeError', message: /^windowMs / });
+  for (const call of ['increment', 'decrement', 'resetKey', 'get']) {
+    assert.throws(() => store[call](undefined), { name: 'TypeError', message: /^what keyGenerator returns / });
+  }
+  const hit = (ttl, limit, blockDuration) => new TidegateThrottlerStorage().increment('k', ttl, limit, blockDuration, 'default');
+  await assert.rejects(hit(0, 1, 0), { name: 'RangeError', message: /^ttl must be milliseconds above 0/ });
+  await assert.rejects(hit('1000', 1, 0), { name: 'TypeError', message: /^ttl / });
+  await assert.rejects(hit(1000, 1, Infinity), { name: 'RangeError', message: /^blockDuration / });
+  for (const limit of [NaN, undefined, '', 'many']) {
+    await assert.rejects(hit(1000, limit, 0), { name: 'TypeError', message: /^limit must be a number/ });
+  }
+});
+
+test('a number is a key, and a limit of Infinity counts and blocks nobody', async () => {
+  const store = new TidegateStore();
+  assert.deepEqual([store.increment(7), store.increment('7'), store.increment(8)].map(({ totalHits }) => totalHits), [1, 2, 1]);
+  store.decrement(7);
+  assert.equal(store.get(7).totalHits, 1);
+  store.resetKey(7);
+  assert.equal(store.get('7'), undefined);
+  const storage = new TidegateThrottlerStorage();
+  const hit = (limit) => storage.increment('k', 60_000, limit, 60_000, 'default');
+  for (let nth = 1; nth <= 5; nth++) {
+    const { totalHits, isBlocked, timeToBlockExpire } = await hit(Infinity);
+    assert.deepEqual([totalHits, isBlocked, timeToBlockExpire], [nth, false, 0]);
+  }
+  assert.deepEqual([await hit('2'), await hit('2'), await hit('2')].map(({ isBlocked }) => isBlocked), [false, false, true]);
+});
