@@ -306,7 +306,10 @@ export interface CircuitBreakerOptions {
   probes?: number;
   /** ms until a probe without a report is lost, default 60 000. */
   probeTimeoutMs?: number;
-  /** Which errors are failures, default all; the others count as successes, since the dependency did answer. */
+  /**
+   * Which errors are failures, default all; the others count as successes, since the dependency did answer. A predicate
+   * answers at once; what it throws reaches the caller, with the dependency's error as `cause`, and the call is a failure.
+   */
   failureOn?: ErrorMatcher;
   /** Which errors count neither way; wins over `failureOn`. */
   ignore?: ErrorMatcher;
@@ -509,7 +512,7 @@ export interface BoundedQueueOptions<T = unknown> {
   lowWatermark?: number;
   /** `'reject'` the new item (default), or `'drop_oldest'` (watermarks then only steer `isAccepting`). */
   onFull?: 'reject' | 'drop_oldest';
-  /** Gets each item dropped. */
+  /** Gets each item dropped. What it throws reaches the pusher, whose item is in; a rejection is said in the log. */
   onDrop?: (item: T) => void;
   /** Stamps items, so that `tryPopTimed` tells how long they waited; default false. */
   sojourn?: boolean;

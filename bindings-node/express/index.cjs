@@ -5,7 +5,7 @@ const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions, refuse, respond } = require('../http/middleware.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
-const { asError, complain, isPromise } = require('../http/promise.cjs');
+const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
 function rateLimit(options) {
   const { gate: settings, limits, concurrency, onRefused } = readOptions(options, 'rateLimit');

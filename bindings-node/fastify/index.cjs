@@ -5,7 +5,7 @@ const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions } = require('../http/middleware.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
-const { asError, isPromise } = require('../http/promise.cjs');
+const { asError, isPromise } = require('../lib/promise.cjs');
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'];
 

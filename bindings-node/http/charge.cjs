@@ -1,7 +1,7 @@
 'use strict';
 
 const check = require('../lib/check.cjs');
-const { complain, isPromise, abandon } = require('./promise.cjs');
+const { complain, isPromise, abandon } = require('../lib/promise.cjs');
 
 /** One limit of a request: what it is to take, of whom, and what came of it. */
 class Charge {

@@ -8,7 +8,7 @@ const { Charge, giveBackAll, nameApart } = require('./charge.cjs');
 const { Clients } = require('./client.cjs');
 const { Exchange } = require('./exchange.cjs');
 const { Presenter } = require('./presenter.cjs');
-const { abandon, asError, isPromise } = require('./promise.cjs');
+const { abandon, asError, isPromise } = require('../lib/promise.cjs');
 const { refundLater } = require('./refund.cjs');
 
 const OPTIONS = ['headers', 'legacyHeaders', 'jitter', 'client', 'allow', 'deny'];

@@ -3,7 +3,7 @@
 // "nobody": then the client's address stands in, behind a NUL, which no header can hold, so that nobody can name it.
 
 const check = require('../lib/check.cjs');
-const { isPromise, whenReady } = require('./promise.cjs');
+const { isPromise, whenReady } = require('../lib/promise.cjs');
 
 /** Marks the key function that stands for the client's address, which only the gate knows. */
 const clientIp = Object.freeze(() => {

@@ -7,7 +7,7 @@ const { checkScope } = require('../lib/scope.cjs');
 const { Charge } = require('./charge.cjs');
 const { Exchange } = require('./exchange.cjs');
 const { clientIp, keyFunction } = require('./keys.cjs');
-const { abandon, isPromise, whenReady } = require('./promise.cjs');
+const { abandon, isPromise, whenReady } = require('../lib/promise.cjs');
 const { ratesOf } = require('./rates.cjs');
 const { isRate, source } = require('./source.cjs');
 

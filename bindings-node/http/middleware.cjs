@@ -8,7 +8,7 @@ const { Limit, MEETING } = require('./limit.cjs');
 const { limitsFrom, placeOf } = require('./options.cjs');
 const { Plan } = require('./plan.cjs');
 const { CONTENT_TYPE, problemOf } = require('./problem.cjs');
-const { asError, isPromise, whenReady } = require('./promise.cjs');
+const { asError, isPromise, whenReady } = require('../lib/promise.cjs');
 const { source } = require('./source.cjs');
 
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];

@@ -1,6 +1,6 @@
 'use strict';
 
-const { complain, isPromise } = require('./promise.cjs');
+const { complain, isPromise } = require('../lib/promise.cjs');
 
 /**
  * Gives back, once the answer is out, what its status says was not meant to count (a login that worked). An answer that

@@ -5,6 +5,7 @@ const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
+const { abandon, isPromise } = require('./promise.cjs');
 const { CircuitOpenError, TidegateError, refusalOf } = require('./errors.cjs');
 const { create } = require('./scope.cjs');
 
@@ -63,6 +64,10 @@ function writeSettings(options) {
   if (Number.isNaN(numbers[0]) && Number.isNaN(numbers[1])) numbers[0] = DEFAULT_WINDOW_CALLS;
 }
 
+/** Whatever can be thrown: an error's class, that of another realm too, or a class that is no Error. */
+const isClass = (value) =>
+  value === Error || value.prototype instanceof Error || /^class\b/.test(Function.prototype.toString.call(value));
+
 /** "Which errors": a class, a predicate, or an array of either → one predicate. */
 function matcher(value, name) {
   if (Array.isArray(value)) {
@@ -70,8 +75,23 @@ function matcher(value, name) {
     return (error) => matchers.some((matches) => matches(error));
   }
   check.callable(value, `${name} (an error class, a predicate, or an array of them)`);
-  const isClass = value === Error || value.prototype instanceof Error;
-  return isClass ? (error) => error instanceof value : (error) => Boolean(value(error));
+  if (isClass(value)) return (error) => error instanceof value;
+  // A promise is a yes, whatever it comes to.
+  if (types.isAsyncFunction(value)) throw check.typeError(`${name} must answer at once, and async functions do not`);
+  return (error) => {
+    const answer = value(error);
+    if (!isPromise(answer)) return Boolean(answer);
+    abandon([answer]);
+    throw check.typeError(`${name} must answer at once, got a promise`);
+  };
+}
+
+/** What the predicate threw, which came after `error`: a caller finds both. */
+function after(error, thrown) {
+  if (thrown !== error && types.isNativeError(thrown) && thrown.cause === undefined && Object.isExtensible(thrown)) {
+    Object.defineProperty(thrown, 'cause', { value: error, configurable: true, writable: true });
+  }
+  return thrown;
 }
 
 /** The calls by which the circuit opened, as `trip` in src/breaker.rs wrote them from `at` on; null: there is none. */
@@ -99,10 +119,21 @@ class CircuitBreaker {
     };
     judge = (self, permit, error) => {
       // Cancelled by the caller: it says nothing about the dependency.
-      if (error?.name === 'AbortError') permit.release();
-      else if (error instanceof TidegateError || self.#isIgnored(error)) permit.ignore();
-      else if (self.#isFailure(error)) permit.failure();
+      if (error?.name === 'AbortError') return permit.release();
+      let isIgnored = error instanceof TidegateError;
+      let isFailure;
+      try {
+        isIgnored ||= self.#isIgnored(error);
+        isFailure = isIgnored || self.#isFailure(error);
+      } catch (thrown) {
+        // Every permit is reported, or a probe stays taken.
+        permit.failure();
+        throw after(error, thrown);
+      }
+      if (isIgnored) permit.ignore();
+      else if (isFailure) permit.failure();
       else permit.success();
+      return undefined;
     };
   }
 
@@ -241,7 +272,7 @@ function callAny(self, fn, receiver, args) {
     judge(self, permit, error);
     throw error;
   }
-  if (typeof result?.then === 'function') return settle(self, permit, result);
+  if (isPromise(result)) return settle(self, permit, result);
   permit.success();
   return result;
 }

@@ -5,6 +5,7 @@ const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 const { selectClock } = require('./clock.cjs');
 const { QueueClosedError, QueueEmptyError, QueueFullError, refusalOf } = require('./errors.cjs');
+const { complain, isPromise } = require('./promise.cjs');
 const { Ring } = require('./ring.cjs');
 const { join } = require('./waiters.cjs');
 
@@ -66,10 +67,10 @@ class BoundedQueue {
     select(this, 'push');
     const waiting = check.waiting(options, 'push');
     waiting.signal?.throwIfAborted();
-    const outcome = this.#offer(item, 'push');
+    const outcome = this.#offer(item, 'push', queue.lookPush);
     if (outcome <= OK_DROPPED_OLDEST) return;
     if (outcome === CLOSED) throw refusalOf(this, new QueueClosedError());
-    await join(this.#pushers, { item }, waiting, () => refusalOf(this, new QueueFullError(undefined, this.#retryAfterMs)));
+    await join(this.#pushers, { item }, waiting, (pusher) => this.#lastLook(pusher));
   }
 
   tryPop() {
@@ -154,24 +155,43 @@ class BoundedQueue {
     };
   }
 
-  /** Asks the core to accept `item`; puts it where a pop finds it, or hands it to the pop that waits for it. */
-  #offer(item, method) {
+  /** At the end of a push's patience: the look that counts its rejection. */
+  #lastLook(pusher) {
+    this.#pushers.delete(pusher);
+    if (this.#offer(pusher.item, 'push') > OK_DROPPED_OLDEST) {
+      return refusalOf(this, new QueueFullError(undefined, this.#retryAfterMs));
+    }
+    pusher.grant();
+    return undefined;
+  }
+
+  /**
+   * Asks the core to accept `item`; puts it where a pop finds it, or hands it to the pop that waits for it. A push that
+   * waits only looks: the core counts a rejection for each `tryPush` that finds no room.
+   */
+  #offer(item, method, ask = queue.tryPush) {
     select(this, method);
     if (item === undefined) {
       throw check.typeError('undefined cannot be an item: it is what tryPop() answers when there is none');
     }
-    queue.tryPush();
+    ask();
     const outcome = words[1];
     if (outcome > OK_DROPPED_OLDEST) return outcome;
     this.#items.push(item);
     if (outcome === OK_DROPPED_OLDEST) {
       const oldest = this.#items.shift();
-      this.#onDrop?.(oldest);
+      this.#dropped(oldest);
     } else if (this.#poppers.size > 0) {
       const [popper] = this.#poppers;
       if (this.#take(method)) popper.grant(this.#items.shift());
     }
     return outcome;
+  }
+
+  /** What onDrop throws is for the pusher, whose item is in all the same; what it rejects with nobody waits for. */
+  #dropped(item) {
+    const answer = this.#onDrop?.(item);
+    if (isPromise(answer)) answer.then(undefined, (error) => complain('onDrop failed', error));
   }
 
   /** Asks the core to give an item up. */
@@ -186,7 +206,7 @@ class BoundedQueue {
     const item = this.#items.shift();
     for (const pusher of this.#pushers) {
       select(this, 'pop');
-      queue.tryPush();
+      queue.lookPush();
       if (words[1] > OK_DROPPED_OLDEST) break;
       this.#items.push(pusher.item);
       pusher.grant();
@@ -196,7 +216,13 @@ class BoundedQueue {
 
   /** Tells all who wait that the queue is closed (a pop waits only while it is empty). */
   #dismiss() {
-    for (const waiter of [...this.#pushers, ...this.#poppers]) waiter.refuse(new QueueClosedError());
+    for (const { refuse } of this.#poppers) refuse(new QueueClosedError());
+    for (const { refuse } of this.#pushers) {
+      // The core counts what it refuses, and these it has only let look.
+      select(this, 'close');
+      queue.tryPush();
+      refuse(refusalOf(this, new QueueClosedError()));
+    }
   }
 }
 

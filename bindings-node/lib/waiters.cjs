@@ -8,7 +8,7 @@ const { after } = require('./clock.cjs');
  *
  * @param waiters a Set, longest wait first
  * @param own what others see on the object beside that
- * @param timedOut makes the error of a wait in vain
+ * @param timedOut makes the error of a wait in vain; it gets the object, and gives `undefined` where it granted it after all
  * @param left called when it ends by time or signal, with the object and whether it was time
  */
 function join(waiters, own, { timeoutMs, signal }, timedOut, left = () => {}) {
@@ -25,7 +25,10 @@ function join(waiters, own, { timeoutMs, signal }, timedOut, left = () => {}) {
     };
     const abort = () => giveUp(signal.reason, false);
     const waiter = { ...own, grant: (value) => leave(resolve, value), refuse: (error) => leave(reject, error) };
-    const cancel = after(timeoutMs, () => giveUp(timedOut(), true));
+    const cancel = after(timeoutMs, () => {
+      const error = timedOut(waiter);
+      if (error !== undefined) giveUp(error, true);
+    });
     signal?.addEventListener('abort', abort);
     waiters.add(waiter);
   });

@@ -2,7 +2,7 @@
 
 const { Inject, Injectable } = require('@nestjs/common');
 const { Exchange } = require('../http/exchange.cjs');
-const { whenReady } = require('../http/promise.cjs');
+const { whenReady } = require('../lib/promise.cjs');
 const { exchangeOf, refusalFor } = require('./call.cjs');
 const { RateLimitException } = require('./exception.cjs');
 const { TidegateRegistry } = require('./registry.cjs');

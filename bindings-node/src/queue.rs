@@ -7,7 +7,7 @@ use crate::convert::ms;
 use crate::raw::{Kind, Reply};
 use crate::table::Table;
 use std::rc::Rc;
-use tidegate::queue::{OnFull, PopError, PushErrorKind};
+use tidegate::queue::{OnFull, PopError, PushError, PushErrorKind};
 use tidegate::{BoundedQueue, QueueConfig};
 
 /// What a push or pop came to; the numbers stand in `lib/queue.cjs` too.
@@ -32,13 +32,12 @@ pub(crate) fn export(kind: &Kind<BoundedQueue<()>>, clocks: Rc<Table<Entry>>) ->
         call.adopt(queues, io, BoundedQueue::with_clock(config, clock::chosen(&clocks, io)?)?, weight)
     })?
     .operation("tryPush", |queues, io, _| {
-        let outcome = match queues.with(io, |queue| queue.try_push(()))? {
-            Ok(None) => OK,
-            Ok(Some(())) => OK_DROPPED_OLDEST,
-            Err(error) if error.kind == PushErrorKind::Closed => CLOSED,
-            Err(_) => FULL,
-        };
-        io.set_word(1, outcome);
+        io.set_word(1, outcome(queues.with(io, |queue| queue.try_push(()))?));
+        Ok(Reply::Nothing)
+    })?
+    // Of a push that waits, and so looks again: a full queue is not counted as a rejection.
+    .operation("lookPush", |queues, io, _| {
+        io.set_word(1, outcome(queues.with(io, |queue| queue.look_push(()))?));
         Ok(Reply::Nothing)
     })?
     .operation("tryPop", |queues, io, _| {
@@ -83,4 +82,13 @@ pub(crate) fn export(kind: &Kind<BoundedQueue<()>>, clocks: Rc<Table<Entry>>) ->
         Ok(Reply::Nothing)
     })?;
     Ok(())
+}
+
+const fn outcome(pushed: Result<Option<()>, PushError<()>>) -> u32 {
+    match pushed {
+        Ok(None) => OK,
+        Ok(Some(())) => OK_DROPPED_OLDEST,
+        Err(PushError { kind: PushErrorKind::Closed, .. }) => CLOSED,
+        Err(_) => FULL,
+    }
 }

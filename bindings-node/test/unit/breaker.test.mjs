@@ -162,6 +162,45 @@ describe('call and wrap', () => {
     assert.throws(() => breaker.call(5), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
   });
 
+  it('report every permit, and keep the dependency\'s error, where a predicate fails', async () => {
+    const down = new Error('provider down');
+    const dependency = async () => {
+      throw down;
+    };
+    const sync = () => {
+      throw down;
+    };
+    const rejecting = () => Promise.reject(new Error('nobody waits for this'));
+    const bad = { throws: (error) => error.response.status >= 500, answers: rejecting };
+    for (const option of ['failureOn', 'ignore']) {
+      for (const [how, predicate] of Object.entries(bad)) {
+        const { breaker } = make({ windowCalls: 20, minCalls: 20, [option]: predicate });
+        const failed = { name: 'TypeError', cause: down, ...(how === 'answers' ? { message: `${option} must answer at once, got a promise` } : {}) };
+        await assert.rejects(breaker.call(dependency), failed);
+        assert.throws(() => breaker.call(sync), failed);
+        await assert.rejects(breaker.wrap(dependency)(), failed);
+        assert.deepEqual([breaker.stats().calls, breaker.stats().failed], [3, 3], `${option} ${how}`);
+      }
+      assert.throws(() => make({ [option]: async () => false }), { name: 'TypeError', message: /must answer at once/ });
+    }
+    const { breaker } = make({
+      failureOn: (error) => {
+        throw error;
+      },
+    });
+    await assert.rejects(breaker.call(dependency), (error) => error === down && error.cause === undefined);
+  });
+
+  it('take classes that are no errors', async () => {
+    class Fault {}
+    const { breaker } = make({ failureOn: Fault, minCalls: 4 });
+    const thrown = [new Fault(), new Error('another')];
+    for (const one of thrown) {
+      await assert.rejects(breaker.call(() => Promise.reject(one)), (error) => error === one);
+    }
+    assert.deepEqual([breaker.stats().calls, breaker.stats().failed], [2, 1]);
+  });
+
   it('judge errors: cancelled, refused, ignored, failed', async () => {
     class NotFound extends Error {}
     class Invalid extends Error {}

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { BoundedQueue, ManualClock, QueueClosedError } from 'tidegate';
 
@@ -64,6 +65,30 @@ describe('BoundedQueue', () => {
   });
 });
 
+describe('onDrop', () => {
+  const queueOf = (onDrop) => new BoundedQueue({ capacity: 1, onFull: 'drop_oldest', onDrop });
+
+  it('that throws is told to the pusher, whose item is in', () => {
+    const queue = queueOf(() => {
+      throw new Error('no room in the log');
+    });
+    queue.tryPush('a');
+    assert.throws(() => queue.tryPush('b'), { message: 'no room in the log' });
+    assert.deepEqual([queue.depth, queue.tryPop()], [1, 'b']);
+  });
+
+  it('that rejects is said in the log, and does not end the process', async () => {
+    const queue = queueOf(async () => {
+      throw new Error(`lost ${process.pid}`);
+    });
+    const warned = once(process, 'warning');
+    queue.tryPush('a');
+    assert.equal(queue.tryPush('b'), true);
+    const [{ name, message }] = await warned;
+    assert.deepEqual([name, message], ['TidegateWarning', `onDrop failed: lost ${process.pid}`]);
+  });
+});
+
 describe('waiting', () => {
   it('hands items to waiting pops in their order', async () => {
     const queue = new BoundedQueue({ capacity: 4 });
@@ -124,6 +149,31 @@ describe('waiting', () => {
     const push = full.push('b');
     assert.deepEqual(full.drain(), ['a']);
     await assert.rejects(push, QueueClosedError);
+  });
+
+  it('counts a push as one rejection once it is refused, however often it looked', async () => {
+    const queue = new BoundedQueue({ capacity: 2, highWatermark: 1, lowWatermark: 0.5 });
+    const rejected = () => queue.stats().rejected;
+    fill(queue, 2);
+    const waits = [queue.push('x'), queue.push('y')];
+    const aborted = new AbortController();
+    const leaves = queue.push('z', { signal: aborted.signal });
+    assert.equal(rejected(), 0, 'they wait');
+    await queue.pop();
+    assert.equal(rejected(), 0, 'still no room for all');
+    await queue.pop();
+    await Promise.all(waits);
+    aborted.abort(new Error('gone'));
+    await assert.rejects(leaves, { message: 'gone' });
+    assert.equal(rejected(), 0, 'nobody was refused');
+    for (const timeoutMs of [0, 5]) await assert.rejects(queue.push('z', { timeoutMs }), { name: 'QueueFullError' });
+    assert.equal(rejected(), 2);
+    const dismissed = [queue.push('a'), queue.push('b')].map((push) => assert.rejects(push, QueueClosedError));
+    queue.close();
+    await Promise.all(dismissed);
+    await assert.rejects(queue.push('c'), QueueClosedError);
+    assert.equal(rejected(), 5);
+    assert.deepEqual([queue.stats().pushed, queue.stats().popped, queue.depth], [4, 2, 2]);
   });
 
   it('is an async iterable that ends with the queue', async () => {

@@ -2,7 +2,7 @@
 // What the application's functions give: values or promises, errors or anything else that can be thrown.
 
 const { types } = require('node:util');
-const check = require('../lib/check.cjs');
+const check = require('./check.cjs');
 
 const isPromise = (value) => typeof value?.then === 'function';
 
