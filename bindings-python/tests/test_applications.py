@@ -34,6 +34,9 @@ from tidegate.fastapi import RateLimit, breaker, install_exception_handlers, lim
 from tidegate.keys import client_ip
 
 
+async def nothing(scope: Any, receive: Any, send: Any) -> None: ...
+
+
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_notices, "_said", set())
@@ -350,7 +353,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[str]:
 def test_a_login_limit_without_a_key_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         RateLimit("5/minute", name="login")
-        TidegateMiddleware(None, rules=[Rule("POST", "/api/login", limit="5/minute")])  # type: ignore[arg-type]
+        TidegateMiddleware(nothing, rules=[Rule("POST", "/api/login", limit="5/minute")])
     RateLimit("5/minute", name="login", key=client_ip)
     RateLimit(TokenBucket("5/minute"), name="login")
     assert [text.split(" has ")[0] for text in logged(caplog)] == ["limit 'login'", "limit '/api/login'"]
@@ -375,9 +378,9 @@ def test_a_server_that_believes_everybody_is_said(
 ) -> None:
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", environment)
-    TidegateMiddleware(None, limit="5/minute")  # type: ignore[arg-type]
+    TidegateMiddleware(nothing, limit="5/minute")
     assert not list(logged(caplog)), "no address plays a part"
-    TidegateMiddleware(None, limit="5/minute", key=client_ip)  # type: ignore[arg-type]
+    TidegateMiddleware(nothing, limit="5/minute", key=client_ip)
     RateLimit(RateLimiter("5/minute"))
     assert ["believes X-Forwarded-For from everybody" in text for text in logged(caplog)] == [True] * said
 
@@ -385,9 +388,9 @@ def test_a_server_that_believes_everybody_is_said(
 def declare(kind: str, rate: str, scope: Any, **options: Any) -> Any:
     options |= {"scope": scope, "name": "login", "key": client_ip}
     if kind == "middleware":
-        return TidegateMiddleware(None, limit=rate, **options)  # type: ignore[arg-type]
+        return TidegateMiddleware(nothing, limit=rate, **options)
     if kind == "rule":
-        return TidegateMiddleware(None, rules=[Rule("GET", "/", limit=rate, **options)])  # type: ignore[arg-type]
+        return TidegateMiddleware(nothing, rules=[Rule("GET", "/", limit=rate, **options)])
     if kind == "dependency":
         return RateLimit(rate, **options)
     return (limit if kind == "fastapi" else starlette.limit)(rate, **options)(lambda request: None)

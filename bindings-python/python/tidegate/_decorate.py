@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
+from ._functions import is_async
 from ._tidegate import Guarded
 
 if TYPE_CHECKING:
@@ -125,15 +126,20 @@ def _is_async(who: str, instead: str, func: Any) -> bool:
             f"{func.__name__}: a generator runs while it is iterated, not when it is called; "
             f"use `{instead}` around the part that does the work"
         )
-    return inspect.iscoroutinefunction(func)
+    return is_async(func)
 
 
 async def call_async(
     breaker: CircuitBreaker, func: Callable[..., Awaitable[R]], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
 ) -> R:
     """CircuitBreaker.call_async."""
-    with breaker.acquire():
-        return await func(*args, **(kwargs or {}))
+    with breaker.acquire() as permit:
+        made = func(*args, **(kwargs or {}))
+        if not inspect.isawaitable(made):
+            # A mistake of the caller, and no failure of the dependency.
+            permit.ignore()
+            raise TypeError(f"call_async: the function is not async, it gave {type(made).__name__}; use `breaker.call(…)`")
+        return await made
 
 
 def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:

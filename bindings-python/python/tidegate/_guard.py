@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from . import _notices
+from ._functions import called, flag, function, optional
 from ._limit import MOST_COST, Chooser, check_cost, check_limit, make_limit
 from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, RateLimiter, Taken, Tier, TokenBucket
 from ._time import sleep_async
@@ -190,12 +191,15 @@ class Guard:
         called: str = "default",
     ) -> None:
         check_limit(limit)
-        if not callable(client):
-            raise TypeError(f"client: expected a function of the ASGI scope, such as ClientIP(), got {type(client).__name__}")
+        function("client", client)
+        flag("headers", headers), flag("legacy_headers", legacy_headers), flag("dry_run", dry_run)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name: expected a str, got {type(name).__name__}")
         self.has_own_name = name is not None or called != "default"
         place: dict[str, Any] = {"burst": burst, "scope": scope, "name": name, "on_conflict": on_conflict}
         self.name = called if name is None else name
-        self.dry_run, self.skip, self.on_refused = dry_run, _optional("skip", skip), _optional("on_refused", on_refused)
+        self.dry_run, self.skip = dry_run, optional("skip", skip)
+        self.on_refused = optional("on_refused", on_refused, "the ASGI scope and a Refusal", 2)
         self.would_deny = 0
         self._headers = headers and not dry_run
         self._jitter = jitter > 0
@@ -218,9 +222,9 @@ class Guard:
 
             if burst is not None:
                 raise ConfigError("burst: a function gives the limit; leave burst out, and let it give one that has the burst")
-            if key is not None and not callable(key) and not isinstance(key, Mapping):
-                raise TypeError(f"key: expected a function of the ASGI scope, got {type(key).__name__}")
-            self._chooser: Chooser[Guard] | None = Chooser(limit, make)
+            if key is not None and not isinstance(key, Mapping):
+                function("key", key)
+            self._chooser: Chooser[Guard] | None = Chooser(function("limit", limit), make)
             self.limit, self.cost = limit, check_cost(cost, ())
             self.key: Any = key
             return
@@ -427,8 +431,7 @@ async def holds(name: str, condition: Callable[[Any], Any], about: Any) -> bool:
     if inspect.isawaitable(answer):
         answer = await answer
     if answer is not True and answer is not False:
-        called = getattr(condition, "__qualname__", None) or type(condition).__qualname__
-        raise TypeError(f"{name}: expected {called} to give True or False, got {answer!r}")
+        raise TypeError(f"{name}: expected {called(condition)} to give True or False, got {answer!r}")
     return answer
 
 
@@ -446,28 +449,13 @@ def _keys(key: Keys | None, limit: Any, client: KeyFunction) -> Any:
             if key is not None:
                 raise ConfigError("key: no limit of this set is keyed; leave key out")
             return None
-        if key is None or callable(key):
-            return tuple((name, key or client) for name in names)
         if not isinstance(key, Mapping):
-            raise TypeError(f"key: expected a function or a mapping of names to functions, got {type(key).__name__}")
+            return tuple((name, client if key is None else function("key", key)) for name in names)
         if set(key) != set(names):
             raise ConfigError(f"key: this set takes a function for each of {', '.join(names)}; got {', '.join(key) or 'none'}")
-        return tuple((name, _function(key[name])) for name in names)
+        return tuple((name, function(f"key[{name!r}]", key[name])) for name in names)
     if not getattr(limit, "keyed", False):
         if key is not None:
             raise ConfigError("key: this limit is one for everybody; a key needs a RateLimiter or a rate")
         return None
-    return client if key is None else _function(key)
-
-
-def _function(key: Any) -> KeyFunction:
-    if not callable(key):
-        raise TypeError(f"key: expected a function of the ASGI scope, got {type(key).__name__}")
-    function: KeyFunction = key
-    return function
-
-
-def _optional(name: str, function: Any) -> Any:
-    if function is not None and not callable(function):
-        raise TypeError(f"{name}: expected a function of the ASGI scope, got {type(function).__name__}")
-    return function
+    return client if key is None else function("key", key)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from . import _notices
+from ._functions import function
 from ._tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, HostScope, LimitSet, RateLimiter, Tier, TokenBucket
 from .errors import ArenaError, ConfigError
 
@@ -89,7 +90,7 @@ def _make(
 def check_cost(cost: Any, members: Iterable[Any]) -> Any:
     """A cost that every limit can admit, or a function."""
     if callable(cost):
-        return cost
+        return function("cost", cost)
     if isinstance(cost, bool) or not isinstance(cost, int):
         raise TypeError(f"cost: expected an int or a function of the ASGI scope, got {type(cost).__name__}")
     most = min((getattr(member, "burst", MOST_COST) for member in members), default=MOST_COST)

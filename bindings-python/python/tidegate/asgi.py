@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from . import _notices
 from ._answer import refuse
+from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
 from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, Taken
 from .errors import ConcurrencyLimitError, ConfigError
@@ -149,19 +150,20 @@ class TidegateMiddleware:
         scope: str | HostScope | None = None,
         on_conflict: OnConflict | None = None,
     ) -> None:
+        if not callable(app) or hasattr(app, "check"):
+            raise TypeError(f"app: expected an ASGI application, got {type(app).__name__}")
         allow, deny, exempt = _texts("allow", allow), _texts("deny", deny), _texts("exempt", exempt)
         if limit is None and queue is None and concurrency is None and rules is None and not (allow or deny):
             raise ConfigError('limit, rules, queue, concurrency: give at least one of them, such as limit="400/s"')
         if concurrency is not None and not isinstance(concurrency, ConcurrencyLimiter):
             raise TypeError(f"concurrency: expected a ConcurrencyLimiter, got {type(concurrency).__name__}")
-        if queue is not None and not (hasattr(queue, "is_accepting") and hasattr(queue, "retry_after")):
+        if isinstance(queue, type) or queue is not None and not (hasattr(queue, "is_accepting") and hasattr(queue, "retry_after")):
             raise TypeError(f"queue: expected a BoundedQueue, got {type(queue).__name__}")
         if isinstance(overload_status, bool) or not isinstance(overload_status, int):
             raise TypeError(f"overload_status: expected an int, got {type(overload_status).__name__}")
         if not 400 <= overload_status <= 599:
             raise ConfigError(f"overload_status: must be 400 to 599, got {overload_status}")
-        if skip is not None and not callable(skip):
-            raise TypeError(f"skip: expected a function of the ASGI scope, got {type(skip).__name__}")
+        optional("skip", skip)
         if not callable(client) or ((allow or deny) and not callable(getattr(client, "address", None))):
             raise TypeError(f"client: expected a ClientIP, got {type(client).__name__}")
         told: dict[str, Any] = {
@@ -182,7 +184,7 @@ class TidegateMiddleware:
         )
         self.app = app
         self._plain = None if plain is None else (plain, plain.guard("default", **told))
-        self._rules = [(_rule(rule), rule.guard(**told)) for rule in rules or ()]
+        self._rules = [(_rule(rule), rule.guard(**told)) for rule in _rules(rules)]
         self._queue = queue
         self._exempt = Paths("exempt", exempt)
         self._skip = skip
@@ -325,6 +327,12 @@ def _texts(name: str, texts: Iterable[str]) -> list[str]:
     if isinstance(texts, str):
         raise TypeError(f"{name}: expected several texts, such as ({texts!r},), got one str")
     return list(texts)
+
+
+def _rules(rules: Iterable[Rule] | None) -> Iterable[Rule]:
+    if isinstance(rules, Rule):
+        raise TypeError("rules: expected several Rules, such as [Rule(…)], got one")
+    return rules or ()
 
 
 def _rule(rule: Rule) -> Rule:

@@ -13,6 +13,7 @@ from fastapi.exceptions import HTTPException, ValidationException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from ._functions import is_async, known_options
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._options import BreakerOptions
 from ._stack import Charges, Stack
@@ -68,6 +69,7 @@ class RateLimit:
     __slots__ = ("_guard", "limit")
 
     def __init__(self, limit: Any, **options: Unpack[LimitOptions]) -> None:
+        known_options("RateLimit", options, LimitOptions.__annotations__)
         self._guard = Guard(limit, **options)
         self.limit = self._guard.limit
 
@@ -103,6 +105,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
     the decorated function, so ``@limit`` stands below ``@app.get``; the log
     says so at the start of an application in sight where it does not.
     """
+    known_options("limit", options, LimitOptions.__annotations__)
     guard = Guard(limit, **options)
 
     def decorate(endpoint: F) -> F:
@@ -126,7 +129,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
             assert isinstance(charge, Charge)
             return charge
 
-        if inspect.iscoroutinefunction(route):
+        if is_async(route):
 
             @functools.wraps(route)
             async def limited(*args: Any, **kwargs: Any) -> Any:

@@ -8,10 +8,13 @@ client_ip)``, ``each_of(user, path)``; or write your own: ``lambda scope: scope[
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
+from ._functions import function, makes_keys
 from ._tidegate import ClientAddress
+from .errors import ConfigError
 
 __all__ = [
     "ClientIP",
@@ -91,6 +94,8 @@ def _lines(scope: Scope, wanted: bytes) -> list[bytes]:
 
 client_ip = ClientIP()
 
+# A token of RFC 9110.
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _EMPTY: tuple[Key, Key] = ("", b"")
 
 
@@ -100,7 +105,12 @@ class Header:
     __slots__ = ("wanted",)
 
     def __init__(self, name: str) -> None:
-        self.wanted = name.lower().encode("latin-1")
+        if not isinstance(name, str):
+            raise TypeError(f"name: expected a header's name, got {type(name).__name__}")
+        if not _FIELD.fullmatch(name):
+            # No request could have it, so that everybody would go by the address.
+            raise ConfigError(f'name: expected a header\'s name such as "x-user-id", got {name!r}')
+        self.wanted = name.lower().encode()
 
     def __call__(self, scope: Scope) -> str | None:
         """The key; None where the header is not there, or empty."""
@@ -110,11 +120,13 @@ class Header:
         return None
 
 
+@makes_keys('header("x-user-id")')
 def header(name: str) -> Header:
     """A request header's value, such as ``header("x-user-id")``. Only for headers that a client cannot make up."""
     return Header(name)
 
 
+@makes_keys('api_key()')
 def api_key(name: str = "x-api-key") -> KeyFunction:
     """An API key from its header, or from ``Authorization: Bearer``.
 
@@ -170,10 +182,13 @@ def _mount(scope: Scope, declared: str) -> str:
     return prefix[:-1]
 
 
+@makes_keys('first_of(user, client_ip)')
 def first_of(*functions: KeyFunction) -> KeyFunction:
     """The first key that is there: ``first_of(header("x-user-id"), client_ip)``. An empty one is not there. Awaits what is to be
     awaited.
     """
+
+    _all_functions("first_of", functions)
 
     def first(scope: Scope) -> Key | Awaitable[Key | None] | None:
         for at, function in enumerate(functions):
@@ -187,13 +202,18 @@ def first_of(*functions: KeyFunction) -> KeyFunction:
 
     async def rest(scope: Scope, waiting: Awaitable[Key | None], at: int) -> Key | None:
         key = await waiting
-        return await resolve(first_of(*functions[at:]), scope) if key is None or key in _EMPTY else key
+        if key is not None and key not in _EMPTY:
+            return key
+        return await resolve(first_of(*functions[at:]), scope) if functions[at:] else None
 
     return first
 
 
+@makes_keys('each_of(user, path)')
 def each_of(*functions: KeyFunction) -> KeyFunction:
     """One key of several: ``each_of(user, path)`` limits each user on each route. What is not there counts as empty."""
+
+    _all_functions("each_of", functions)
 
     async def each(scope: Scope) -> bytes:
         # Lengths in front: no choice of parts looks like another one.
@@ -201,6 +221,13 @@ def each_of(*functions: KeyFunction) -> KeyFunction:
         return b"".join(b"%d:%b" % (len(part), part) for part in parts)
 
     return each
+
+
+def _all_functions(name: str, functions: tuple[Any, ...]) -> None:
+    if not functions:
+        raise ConfigError(f"{name}: give it at least one key function, such as client_ip")
+    for each in functions:
+        function(name, each)
 
 
 def _bytes(key: Key | None) -> bytes:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused
 from ._limit import check_limit
 from ._tidegate import HostScope
@@ -21,6 +22,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Judge: TypeAlias = Callable[[int], "bool | Awaitable[bool]"]
 
 _PLACEHOLDER = re.compile(r"\{[^{}/]*\}|/\*$")
+# What other frameworks write in place of braces, and a query: each would fit no request, and its limit would limit nothing.
+_FOREIGN = re.compile(r"(?<=/)(?::[A-Za-z_]\w*(?=/|$)|<[^/]*>)|[?#].*")
 # A token of RFC 9110, without the star, which stands for all methods.
 _METHOD = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+")
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -86,10 +89,8 @@ class Rule:
         }  # fmt: skip
         if on_refused is not None:
             self._options["on_refused"] = on_refused
-        if when is not None and not callable(when):
-            raise TypeError(f"when: expected a function of the ASGI scope, got {type(when).__name__}")
-        if refund_on is not None and not callable(refund_on):
-            raise TypeError(f"refund_on: expected a function of a status, got {type(refund_on).__name__}")
+        optional("when", when)
+        optional("refund_on", refund_on, "a status")
 
     def __repr__(self) -> str:
         default = {"cost": 1, "dry_run": False, "called": self.path}
@@ -160,6 +161,12 @@ def _path(name: str, path: str) -> tuple[str, re.Pattern[str] | None]:
         raise TypeError(f"{name}: expected a str, got {type(path).__name__}")
     if not path.startswith("/"):
         raise ConfigError(f'{name}: must begin with a slash, as in "/login", "/users/{{id}}" or "/api/*"; got {path!r}')
+    foreign = _FOREIGN.search(path)
+    if foreign is not None:
+        raise ConfigError(
+            f'{name}: {foreign.group()!r} would only fit itself; a part that may be anything is written "{{id}}", and what follows a '
+            f"question mark belongs to no path; got {path!r}"
+        )
     pattern, at = "", 0
     for placeholder in _PLACEHOLDER.finditer(path):
         pattern += re.escape(path[at : placeholder.start()])

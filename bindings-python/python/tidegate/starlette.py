@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +17,8 @@ from starlette.websockets import WebSocket, WebSocketState
 from . import _notices
 from ._answer import encoded, refuse
 from ._below import Handlers
+from ._functions import endpoint as checked
+from ._functions import is_async, known_options
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._stack import Charges, Stack
 from .asgi import FIELDS
@@ -134,12 +135,13 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
     Several decorators on one endpoint hold together, all or nothing. Raises RouteLimitedError (429) when refused. For FastAPI take
     ``tidegate.fastapi.limit``.
     """
+    known_options("limit", options, LimitOptions.__annotations__)
     guard = Guard(limit, **options)
 
     def decorate(endpoint: F) -> F:
         route, guards = stacked(endpoint, guard)
         charges = guards[0] if len(guards) == 1 else Stack(guards)
-        if inspect.iscoroutinefunction(route):
+        if is_async(route):
 
             @functools.wraps(route)
             async def limited(*args: Any, **kwargs: Any) -> Any:
@@ -163,7 +165,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
 
 def stacked(endpoint: Callable[..., Any], guard: Guard) -> tuple[Callable[..., Any], tuple[Guard, ...]]:
     """The route under the limits that stand on it already, and all of them with a new outermost one."""
-    known: tuple[Guard, ...] = getattr(endpoint, "__tidegate_limits__", ())
+    known: tuple[Guard, ...] = getattr(checked(endpoint), "__tidegate_limits__", ())
     return (endpoint.__wrapped__ if known else endpoint), (guard, *known)  # type: ignore[attr-defined]
 
 

@@ -1,0 +1,88 @@
+"""The user's functions and switches, checked when they are given: at a request a mistake would be that request's error."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# What makes a function and is none itself.
+_FACTORIES: dict[Any, str] = {}
+_REQUESTS = frozenset(("HTTPConnection", "Request", "WebSocket"))
+
+
+def makes_keys(example: str) -> Callable[[F], F]:
+    """Marks what is called to get a key function, with how that is written."""
+
+    def remember(factory: F) -> F:
+        _FACTORIES[factory] = example
+        return factory
+
+    return remember
+
+
+def function(name: str, value: Any, takes: str = "the ASGI scope", number: int = 1) -> Any:
+    """A function that can be called with so many arguments; TypeError for all else."""
+    if isinstance(value, type) or not callable(value):
+        what = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"{name}: expected a function of {takes}, got {what}")
+    example = _FACTORIES.get(value) if inspect.isfunction(value) else None
+    if example is not None:
+        raise TypeError(f"{name}: {value.__name__} makes a function of {takes}; call it, as in {example}")
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        # Some that are not written in Python have none.
+        return value
+    try:
+        signature.bind(*[None] * number)
+    except TypeError:
+        raise TypeError(f"{name}: expected a function of {takes}, got {called(value)}{signature}") from None
+    first = next(iter(signature.parameters.values()), None)
+    annotation = None if first is None else first.annotation
+    if (annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")).rpartition(".")[2] in _REQUESTS:
+        raise TypeError(f"{name}: expected a function of {takes}, got {called(value)}{signature}; make a request of it there")
+    return value
+
+
+def optional(name: str, value: Any, takes: str = "the ASGI scope", number: int = 1) -> Any:
+    """As ``function``; None stays."""
+    return None if value is None else function(name, value, takes, number)
+
+
+def called(value: Any) -> str:
+    """A function's name in a message."""
+    return getattr(value, "__qualname__", None) or type(value).__qualname__
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False. A text such as "no" would be true."""
+    if value is not True and value is not False:
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
+def known_options(name: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """TypeError for an option that there is not."""
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{name}() has no option {option!r}; it takes {', '.join(known)}")
+
+
+def is_async(value: Any) -> bool:
+    """Whether a call gives a coroutine: an ``async def``, a partial of one, an object whose ``__call__`` is one."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None))
+
+
+def endpoint(value: Any) -> Any:
+    """What ``@limit`` decorates; TypeError for what is no function of a request."""
+    if isinstance(value, type):
+        raise TypeError(f"limit: decorates a function, got the class {value.__name__}; decorate its methods, one by one")
+    if not callable(value) or hasattr(value, "routes"):
+        raise TypeError(f"limit: decorates a function, got {type(value).__name__}")
+    return value
