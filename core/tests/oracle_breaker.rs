@@ -51,6 +51,49 @@ enum Pause {
     For(u64),
     /// And on to the next whole millisecond since the start.
     UntilWhole(u64),
+    /// Seconds: what an earlier reading put too far ahead heals in a minute of them.
+    Long(u64),
+}
+
+/// How far a reading is beside the clock.
+#[derive(Clone, Copy, Debug)]
+enum Reading {
+    Sound,
+    /// A late thread's, by hundredths of the span that this case is about: window, cooldown or lease.
+    Late(u64),
+    /// A late thread's, by seconds: beyond a minute it finds what is right impossibly far ahead.
+    VeryLate(u64),
+    /// A bad one, by seconds. What it puts is what later readings must live with.
+    Ahead(u64),
+    /// A bad one, by hundredths of the span.
+    AheadBy(u64),
+}
+
+fn reading() -> impl Strategy<Value = Reading> {
+    prop_oneof![
+        40 => Just(Reading::Sound),
+        8 => (0..=250_u64).prop_map(Reading::Late),
+        4 => (0..=200_u64).prop_map(Reading::VeryLate),
+        2 => prop_oneof![0..=130_u64, 0..=7_200_u64].prop_map(Reading::Ahead),
+        2 => (0..=250_u64).prop_map(Reading::AheadBy),
+    ]
+}
+
+/// What a reading can be late for.
+fn spans(config: &Config) -> [u64; 3] {
+    let window = config.window_duration_ns.unwrap_or(config.cooldown_ns);
+    [window.0, config.cooldown_ns.0, config.probe_timeout_ns.0]
+}
+
+fn read(now: u64, span: u64, reading: Reading) -> u64 {
+    let part = |hundredths: u64| span / 100 * hundredths;
+    match reading {
+        Reading::Sound => now,
+        Reading::Late(hundredths) => now.saturating_sub(part(hundredths)).max(START),
+        Reading::VeryLate(seconds) => now.saturating_sub(seconds * S).max(START),
+        Reading::Ahead(seconds) => now + seconds * S,
+        Reading::AheadBy(hundredths) => now + part(hundredths),
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -66,11 +109,14 @@ enum Plan {
 }
 
 /// Calls of one stretch of time, in which a certain share fails.
-fn stretch() -> impl Strategy<Value = Vec<(Pause, Plan)>> {
-    (1..=19_u32, 1..60_usize, any::<bool>()).prop_flat_map(|(bad, len, whole_ms)| {
+fn stretch() -> impl Strategy<Value = Vec<(Pause, Reading, Plan)>> {
+    (1..=19_u32, 1..60_usize, any::<bool>(), any::<bool>()).prop_flat_map(|(bad, len, whole_ms, steps)| {
         let pause = prop_oneof![6 => 0..3 * MS, 3 => 0..60 * MS, 1 => 0..900 * MS];
         // Deadlines are whole milliseconds since the start, so that only whole ones can hit them exactly.
         let pause = pause.prop_map(move |ns| if whole_ms { Pause::UntilWhole(ns) } else { Pause::For(ns) });
+        let pause = prop_oneof![40 => pause, 1 => (0..=70_u64).prop_map(Pause::Long)];
+        // Half of the stretches see a sound clock only.
+        let reading = reading().prop_map(move |reading| if steps { reading } else { Reading::Sound });
         let outcome = move || {
             prop_oneof![
                 20 - bad => Just(Outcome::Success),
@@ -88,7 +134,7 @@ fn stretch() -> impl Strategy<Value = Vec<(Pause, Plan)>> {
             6 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Plan::Again(which, outcome)),
             1 => switch.prop_map(Plan::Switch),
         ];
-        prop::collection::vec((pause, plan), len)
+        prop::collection::vec((pause, reading, plan), len)
     })
 }
 
@@ -99,14 +145,16 @@ proptest! {
     #[test]
     fn answers_as_the_model(config in config(), stretches in prop::collection::vec(stretch(), 1..6)) {
         let mut pair = Pair::<ModelBreaker, CoreBreaker>::new(&config, START);
-        let mut now = START;
+        let mut clock = START;
         // Permits that are out, and probes and permits of earlier states that have reported.
         let (mut out, mut reported): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-        for (number, (pause, plan)) in stretches.into_iter().flatten().enumerate() {
-            now = match pause {
-                Pause::For(ns) => now + ns,
-                Pause::UntilWhole(ns) => START + (now + ns - START).next_multiple_of(MS),
+        for (number, (pause, reading, plan)) in stretches.into_iter().flatten().enumerate() {
+            clock = match pause {
+                Pause::For(ns) => clock + ns,
+                Pause::UntilWhole(ns) => START + (clock + ns - START).next_multiple_of(MS),
+                Pause::Long(seconds) => clock + seconds * S,
             };
+            let now = read(clock, spans(&config)[number % 3], reading);
             let idle = out.is_empty();
             let mut take = |which: usize| {
                 let permit = out.swap_remove(which % out.len());

@@ -18,7 +18,9 @@ const MAX_COOLDOWN_FACTOR: u32 = 64;
 pub enum Window {
     /// The last N calls, 1 to 65 536.
     Calls(u32),
-    /// The calls of the last span of time, 1 ms to 365 days, in ten slices: it forgets a tenth at a time.
+    /// The calls of the last span of time, 1 ms to 365 days, in ten slices: it forgets a tenth at a time. An outcome that
+    /// is read behind the newest slice counts there; a slice more than a minute ahead of the clock is given up, with what
+    /// counted in it, when readings have gone on for a minute behind it.
     Duration(Duration),
 }
 
@@ -49,7 +51,8 @@ pub struct BreakerConfig {
     pub cooldown_jitter: f64,
     /// How many probes a half-open cycle takes, and the most at once, 1 to 1 024. Default 1.
     pub probes: u32,
-    /// A probe that has not reported by then is lost: half-open cannot stick. Default 60 s.
+    /// A probe that has not reported by then is lost: half-open cannot stick. Default 60 s. Where a bad reading of the clock
+    /// put the end more than a minute too far ahead, it is lost when readings have gone on for a minute behind it.
     pub probe_timeout: Duration,
 }
 

@@ -32,8 +32,8 @@ impl CircuitBreaker {
             return Some(Ok(Permit { word: seen.permit(payload), started_ns }));
         }
         self.owners.survey(now);
-        let is_over = |owner, deadline| self.rules.leased_for(deadline, now) == 0 || self.owners.is_gone(owner);
-        let lost = self.probes.reap(generation, self.rules.probe_deadline(now), is_over);
+        let (deadline, left) = (self.rules.probe_deadline(now), |end| self.rules.lease_left(end, now));
+        let lost = self.probes.reap(generation, now, deadline, left, |owner| self.owners.is_gone(owner));
         for _ in 0..lost {
             self.emit(EventKind::ProbeLost, now);
         }
@@ -46,11 +46,9 @@ impl CircuitBreaker {
 
     /// Nanoseconds until the earliest lease ends, at most a cooldown; `None` without a lease.
     fn probe_wait(&self, generation: u16, now: u64) -> Option<u64> {
-        let leases = self
-            .probes
-            .deadlines(generation, self.rules.probe_deadline(now))
-            .map(|deadline| self.rules.leased_for(deadline, now));
-        leases.min().map(|wait| wait.min(self.rules.cooldown_ns))
+        let (deadline, left) = (self.rules.probe_deadline(now), |end| self.rules.lease_left(end, now));
+        let wait = self.probes.waits(generation, now, deadline, left).min();
+        wait.map(|wait| wait.min(self.rules.cooldown_ns))
     }
 
     /// A probe's outcome.

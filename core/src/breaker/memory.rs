@@ -27,6 +27,8 @@ pub(super) struct ControlLine {
     pub(super) trip: AtomicU64,
     /// Of the end of an open circuit's cooldown.
     pub(super) watch: Watch,
+    /// Of the newest slice of a window of time: here, where every report has just looked.
+    pub(super) window_watch: Watch,
 }
 
 // SAFETY: atomics only.
@@ -34,7 +36,12 @@ unsafe impl Blank for Head {
     #[cfg(loom)]
     fn blank() -> Self {
         Self {
-            control: ControlLine { word: AtomicU64::new(0), trip: AtomicU64::new(0), watch: Watch::blank() },
+            control: ControlLine {
+                word: AtomicU64::new(0),
+                trip: AtomicU64::new(0),
+                watch: Watch::blank(),
+                window_watch: Watch::blank(),
+            },
             run: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             events: EventRing::blank(),

@@ -12,18 +12,23 @@
 //!
 //! A lease that is lost says nothing about the dependency: its slot is free again, once. Lost twice running, it stays
 //! lost, so that half-open ends.
+//!
+//! A lease that lies impossibly far ahead of a reading is either a bad reading's, or a live probe's and the reader late. No single
+//! reading frees it: each slot has a [`Watch`].
 
 use super::control::PAYLOAD_BITS;
 use super::memory::Words;
 use super::owners::Owner;
 use super::tally::{Tally, Thresholds};
 use crate::ConfigError;
-use crate::memory::Room;
+use crate::memory::{Cells, Room, Watch};
 use crate::sync::{AtomicU64, Ordering, fence};
 
 #[derive(Debug)]
 pub(super) struct Probes {
     words: Words,
+    /// Of the end of each slot's lease.
+    watches: Cells<Watch>,
     slots: u32,
 }
 
@@ -46,7 +51,8 @@ pub(super) struct Survey {
 impl Probes {
     /// The next part of `room`.
     pub(super) fn in_room(room: &mut Room, slots: u32) -> Result<Self, ConfigError> {
-        Ok(Self { words: Words::in_room(room, 2 * slots as usize)?, slots })
+        let words = Words::in_room(room, 2 * slots as usize)?;
+        Ok(Self { words, watches: room.cells(slots as usize)?, slots })
     }
 
     fn load(&self, slot: u32) -> Slot {
@@ -124,15 +130,22 @@ impl Probes {
         let found = Slot(word);
         // The lease before this one must be whole first, or a third would be two behind.
         self.latest(slot, found, || deadline)?;
-        let status = match found.status(generation) {
-            Status::FreeAgain => Status::LeasedAgain,
-            _ => Status::Leased,
+        let (free, status) = match found.status(generation) {
+            Status::FreeAgain => (Status::FreeAgain, Status::LeasedAgain),
+            _ => (Status::Free, Status::Leased),
         };
+        // Before the exchange: a note is of one lease.
+        self.watches[slot as usize].clear();
         let leased = Slot::new(generation, status, owner, found.nonce() + 1);
         if !self.swap(slot, found, leased) {
             return None;
         }
         let lease = self.latest(slot, leased, || deadline)?;
+        if lease.deadline().is_before(deadline) {
+            // A late thread wrote the end for us, by which the lease may be over at once: nobody has the permit yet.
+            self.swap(slot, leased, leased.ended(free));
+            return None;
+        }
         Some(u64::from(slot) << NUMBER_BITS | lease.number())
     }
 
@@ -172,8 +185,16 @@ impl Probes {
         mine && self.swap(slot, word, word.ended(end))
     }
 
-    /// Ends leases that `is_over` says are lost; returns how many. `deadline`: of a lease that still has none.
-    pub(super) fn reap(&self, generation: u16, deadline: Deadline, is_over: impl Fn(Owner, Deadline) -> bool) -> usize {
+    /// Ends leases as of `now` that are over by `left`, or whose owner is gone; returns how many. `deadline`: of a lease
+    /// that still has none.
+    pub(super) fn reap(
+        &self,
+        generation: u16,
+        now: u64,
+        deadline: Deadline,
+        left: impl Fn(Deadline) -> Option<u64>,
+        is_gone: impl Fn(Owner) -> bool,
+    ) -> usize {
         (0..self.slots)
             .filter(|&slot| {
                 let word = self.load(slot);
@@ -182,18 +203,43 @@ impl Probes {
                     Status::LeasedAgain => Status::Lost,
                     _ => return false,
                 };
-                self.latest(slot, word, || deadline).is_some_and(|lease| is_over(word.owner(), lease.deadline()))
-                    && self.swap(slot, word, word.ended(end))
+                let Some(lease) = self.latest(slot, word, || deadline) else { return false };
+                // Both are looked at: the reading counts for the watch.
+                let (gone, over) = (is_gone(word.owner()), self.is_over(slot, left(lease.deadline()), now));
+                (gone || over) && self.swap(slot, word, word.ended(end))
             })
             .count()
     }
 
-    /// The deadlines of the leases in force.
-    pub(super) fn deadlines(&self, generation: u16, deadline: Deadline) -> impl Iterator<Item = Deadline> {
+    /// Whether a lease that `left` says so much of is over as of `now`. One impossibly far ahead is once no reading of a
+    /// minute found it plausible.
+    fn is_over(&self, slot: u32, left: Option<u64>, now: u64) -> bool {
+        let watch = &self.watches[slot as usize];
+        if let Some(left) = left {
+            if watch.is_set() {
+                watch.clear();
+            }
+            return left == 0;
+        }
+        let over = watch.has_lasted(now);
+        if !over {
+            watch.note(now);
+        }
+        over
+    }
+
+    /// Nanoseconds from `now` until each of the leases in force ends. `left` and `deadline` as for [`reap`](Self::reap).
+    pub(super) fn waits(
+        &self,
+        generation: u16,
+        now: u64,
+        deadline: Deadline,
+        left: impl Fn(Deadline) -> Option<u64>,
+    ) -> impl Iterator<Item = u64> {
         (0..self.slots).filter_map(move |slot| {
             let word = self.load(slot);
             let lease = word.status(generation).is_leased().then(|| self.latest(slot, word, || deadline))??;
-            Some(lease.deadline())
+            Some(left(lease.deadline()).unwrap_or_else(|| self.watches[slot as usize].wait(now)))
         })
     }
 }
@@ -217,6 +263,14 @@ const _: () = assert!(NUMBER_BITS <= 64 - DEADLINE_BITS && NUMBER_BITS > 32 && N
 /// The end of a lease, in units that the rules choose, modulo 2^28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deadline(pub(super) u32);
+
+impl Deadline {
+    /// Within half the range.
+    fn is_before(self, other: Self) -> bool {
+        let ahead = u64::from(other.0.wrapping_sub(self.0)) & DEADLINE_MASK;
+        ahead != 0 && ahead <= DEADLINE_MASK / 2
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
@@ -338,6 +392,10 @@ mod tests {
         probes.free(permit, GENERATION, |owner| owner == Owner(3))
     }
 
+    fn reap_all(probes: &Probes) -> usize {
+        probes.reap(GENERATION, 0, END, |_| Some(0), |_| false)
+    }
+
     #[test]
     fn a_permit_of_many_leases_ago_is_nobodys() {
         let probes = one();
@@ -375,9 +433,11 @@ mod tests {
         let (slot, word) = probes.survey(GENERATION).free.expect("a free slot");
         let leased = Slot::new(GENERATION, Status::Leased, Owner(3), Slot(word).nonce() + 1);
         assert!(probes.swap(slot, Slot(word), leased));
-        assert_eq!(probes.deadlines(GENERATION, Deadline(40)).collect::<Vec<_>>(), [Deadline(40)]);
-        assert_eq!(probes.deadlines(GENERATION, Deadline(50)).collect::<Vec<_>>(), [Deadline(40)], "once");
-        assert_eq!(probes.reap(GENERATION, Deadline(60), |_, end| end == Deadline(40)), 1);
+        let waits = |deadline| probes.waits(GENERATION, 0, deadline, |end| Some(end.0.into())).collect::<Vec<_>>();
+        assert_eq!(waits(Deadline(40)), [40]);
+        assert_eq!(waits(Deadline(50)), [40], "once");
+        let left = |end: Deadline| Some(u64::from(end.0) - 40);
+        assert_eq!(probes.reap(GENERATION, 0, Deadline(60), left, |_| false), 1);
         let permit = lease(&probes);
         assert_eq!(permit & NUMBER_MASK, 2);
         assert!(free(&probes, permit));
@@ -388,13 +448,13 @@ mod tests {
         let probes = one();
         for releases in [true, false] {
             lease(&probes);
-            assert_eq!(probes.reap(GENERATION, END, |_, _| true), 1);
+            assert_eq!(reap_all(&probes), 1);
             let again = lease(&probes);
             if releases {
                 assert!(free(&probes, again));
             }
         }
-        assert_eq!(probes.reap(GENERATION, END, |_, _| true), 1);
+        assert_eq!(reap_all(&probes), 1);
         let survey = probes.survey(GENERATION);
         assert!(survey.free.is_none() && !survey.leased && survey.done.calls == 0);
         assert!(probes.survey(GENERATION + 1).free.is_some(), "the next cycle begins afresh");

@@ -36,7 +36,7 @@ fn loom_a_leaser_killed_between_its_words_is_finished_once() {
         let first = Slot::new(GENERATION, Status::Leased, KILLED, 1);
         assert!(probes.swap(0, Slot(0), first));
         let take = |probes: &Probes| {
-            let reaped = probes.reap(GENERATION, END, |owner, _| owner == KILLED);
+            let reaped = probes.reap(GENERATION, 0, END, |_| Some(1), |owner| owner == KILLED);
             (reaped, lease(probes, ALIVE))
         };
         let other = {
@@ -61,12 +61,32 @@ fn loom_a_leaser_reaped_between_its_words_holds_nothing() {
             let probes = probes.clone();
             thread::spawn(move || lease(&probes, KILLED))
         };
-        let reaped = probes.reap(GENERATION, END, |_, _| true) == 1;
+        let reaped = probes.reap(GENERATION, 0, END, |_| Some(0), |_| false) == 1;
         let mine = if reaped { lease(&probes, ALIVE) } else { None };
         let theirs = other.join().unwrap();
         assert_eq!(reaped, mine.is_some(), "a slot that was reaped is free");
         assert_eq!(theirs.is_some_and(|permit| settle(&probes, permit)), !reaped);
         assert_eq!(mine.is_some_and(|permit| settle(&probes, permit)), reaped);
+    });
+}
+
+/// A late thread that writes the end for a leaser, and finds it over, takes no permit away that was given out.
+#[test]
+fn loom_an_end_that_a_late_thread_wrote_is_no_permits() {
+    explore(|| {
+        let probes = probes(1);
+        let late = {
+            let probes = probes.clone();
+            let left = |end| Some(u64::from(end == END));
+            thread::spawn(move || probes.reap(GENERATION, 0, Deadline(END.0 - 4), left, |_| false))
+        };
+        let permit = lease(&probes, ALIVE);
+        late.join().unwrap();
+        if let Some(permit) = permit {
+            assert!(settle(&probes, permit));
+        }
+        let survey = probes.survey(GENERATION);
+        assert!(!survey.leased && (survey.free.is_some() || survey.done.calls == 1));
     });
 }
 
@@ -80,7 +100,7 @@ fn loom_a_stale_permit_leaves_the_next_lease_alone() {
             let probes = probes.clone();
             thread::spawn(move || settle(&probes, stale))
         };
-        let reaped = probes.reap(GENERATION, END, |_, _| true);
+        let reaped = probes.reap(GENERATION, 0, END, |_| Some(0), |_| false);
         let mine = lease(&probes, ALIVE).is_some_and(|permit| settle(&probes, permit));
         let theirs = other.join().unwrap();
         assert_eq!((mine, theirs), (reaped == 1, reaped == 0));

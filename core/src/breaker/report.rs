@@ -107,7 +107,9 @@ impl CircuitBreaker {
         let control = &self.head.control.word;
         let recorded = match &self.outcomes {
             Outcomes::Count(window) => window.record(control, seen, failed, slow),
-            Outcomes::Time(window) => window.record(control, seen, self.rules.since_epoch(now()), failed, slow),
+            Outcomes::Time(window) => {
+                window.record(&self.head.control, seen, self.rules.since_epoch(now()), failed, slow)
+            }
         };
         let by = match recorded {
             Recorded::Late => None,

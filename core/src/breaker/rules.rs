@@ -11,7 +11,7 @@ use std::time::Duration;
 const MS: u64 = 1_000_000;
 const DEADLINE_MASK: u32 = (1 << DEADLINE_BITS) - 1;
 /// How far ahead of the clock a deadline may lie beyond the longest wait before it counts as impossible.
-const SLACK_NS: u64 = 60_000 * MS;
+pub(super) const SLACK_NS: u64 = 60_000 * MS;
 
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -116,15 +116,18 @@ impl Rules {
         Deadline(units as u32 & DEADLINE_MASK)
     }
 
-    /// Nanoseconds until a probe's lease ends; 0 when it has. Units come round after 2^28 of them (3 days of
-    /// milliseconds): a lease that nobody looked at for so long may seem to run once more, for no longer than its
-    /// length.
-    pub(super) fn leased_for(&self, deadline: Deadline, now: u64) -> u64 {
+    /// Nanoseconds until a probe's lease ends, 0 when it has; `None` when no lease that began by `now` lasts so long.
+    /// Units come round after 2^28 of them (3 days of milliseconds): a lease that nobody looked at for half of that may
+    /// seem to lie too far ahead, and ends as those do.
+    pub(super) fn lease_left(&self, deadline: Deadline, now: u64) -> Option<u64> {
         let unit = MS << self.lease_shift;
         let now_units = self.since_epoch(now) / unit;
-        let ahead = u64::from(deadline.0.wrapping_sub(now_units as u32) & DEADLINE_MASK);
-        let left = ahead.saturating_mul(unit).saturating_sub(self.since_epoch(now) % unit);
-        if left > self.probe_timeout_ns.saturating_add(unit).saturating_add(SLACK_NS) { 0 } else { left }
+        let ahead = deadline.0.wrapping_sub(now_units as u32) & DEADLINE_MASK;
+        if ahead > DEADLINE_MASK / 2 {
+            return Some(0);
+        }
+        let left = u64::from(ahead).saturating_mul(unit).saturating_sub(self.since_epoch(now) % unit);
+        (left <= self.probe_timeout_ns.saturating_add(unit).saturating_add(SLACK_NS)).then_some(left)
     }
 }
 

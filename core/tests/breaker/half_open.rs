@@ -188,3 +188,34 @@ fn a_probe_is_reported_once() {
     run(&breaker, "s");
     assert_eq!(breaker.state(), State::Closed);
 }
+
+#[test]
+fn a_late_thread_frees_no_live_probe() {
+    let (breaker, clock) = probing(1);
+    clock.advance(ms(3_600_000));
+    let probe = permit(&breaker);
+    let leased = clock.now();
+    for late in [1, 5_000, 66_000, 3_000_000] {
+        clock.set(leased - late * MS);
+        assert_eq!(refused(&breaker), SECOND, "{late} ms late");
+        clock.set(leased + SECOND);
+        assert_eq!(refused(&breaker), SECOND);
+    }
+    report(&breaker, probe, 's');
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_lease_that_a_bad_reading_put_far_ahead_ends_when_readings_have_gone_on_for_a_minute() {
+    let (breaker, clock) = probing(1);
+    let start = clock.now();
+    clock.advance(ms(3_600_000));
+    permit(&breaker);
+    clock.set(start);
+    assert_eq!(refused(&breaker), SECOND);
+    clock.set(start + 60 * SECOND - 1);
+    assert_eq!(refused(&breaker), 1);
+    clock.advance(Duration::from_nanos(1));
+    permit(&breaker);
+    assert_eq!(breaker.events_since(0).last().map(|event| event.kind), Some(EventKind::ProbeLost));
+}

@@ -138,16 +138,44 @@ fn a_step_back_behind_a_full_chunk_keeps_the_window() {
 }
 
 #[test]
-fn a_bad_reading_far_ahead_heals_itself() {
-    let (breaker, clock) = breaker(span(ms(1_000)));
-    let start = clock.now();
-    clock.set(start + 3_600 * SECOND);
+fn a_late_thread_ends_no_window() {
+    for late in [1, 1_001, 30_000, 1_000_000] {
+        let (breaker, clock) = breaker(BreakerConfig { min_calls: 4, ..span(ms(1_000)) });
+        clock.advance(ms(2_000_000));
+        run(&breaker, "ff");
+        let sound = clock.now();
+        clock.set(sound - late * MS);
+        run(&breaker, "f");
+        assert_eq!(breaker.stats().calls, 3, "what is read {late} ms late counts now");
+        clock.set(sound);
+        run(&breaker, "f");
+        assert_eq!(breaker.state(), State::Open, "{late} ms late");
+    }
+}
+
+#[test]
+fn a_bad_reading_far_ahead_heals_when_readings_have_gone_on_for_a_minute() {
+    let (breaker, clock) = breaker(BreakerConfig { min_calls: 100, ..span(ms(1_000)) });
+    clock.advance(ms(3_600_000));
     run(&breaker, "sfs");
-    clock.set(start + SECOND);
-    run(&breaker, "f");
+    clock.set(clock.now() - 3_000 * SECOND);
+    for _ in 0..60 {
+        run(&breaker, "f");
+        clock.advance(ms(1_000));
+    }
+    assert_eq!(breaker.stats().calls, 63, "until then outcomes count in the future");
+    run(&breaker, "s");
     let stats = breaker.stats();
-    assert_eq!((stats.calls, stats.failed), (1, 1), "what was counted in the far future does not stay for an hour");
+    assert_eq!((stats.calls, stats.failed), (1, 0), "what counted in the far future does not stay for an hour");
+    clock.advance(ms(1_000));
+    assert_eq!(breaker.stats().calls, 0);
+}
+
+#[test]
+fn a_reading_from_before_its_making_is_its_beginning() {
+    let (breaker, clock) = breaker(span(ms(1_000)));
+    run(&breaker, "f");
     clock.set(0);
     run(&breaker, "f");
-    assert_eq!(breaker.stats().calls, 2, "before its own beginning it stands at its beginning");
+    assert_eq!(breaker.stats().calls, 2);
 }

@@ -1,5 +1,10 @@
 //! Circuit breaker as a state, a deque of outcomes and a list of probe slots.
+//!
+//! Readings of the clock may step both ways. What a reading ahead says is believed: it ends cooldowns, leases and slices. What a
+//! reading behind finds is still in force: a cooldown and a lease are waited for, and an outcome counts in the newest slice. Only
+//! what is further ahead than any cooldown, lease or late thread can be is a bad reading's in the end, see [`Watch`].
 
+use crate::watch::{SLACK_NS, Watch};
 use std::collections::VecDeque;
 
 const MS: u64 = 1_000_000;
@@ -81,6 +86,7 @@ enum Slot {
         lease: u64,
         deadline: u64,
         again: bool,
+        watch: Watch,
     },
     Done {
         failed: bool,
@@ -97,8 +103,12 @@ pub struct Breaker {
     state: State,
     generation: u64,
     calls: VecDeque<Call>,
+    /// The slice in which outcomes count.
+    newest: Option<u64>,
+    newest_watch: Watch,
     failures_in_a_row: u32,
     until: u64,
+    until_watch: Watch,
     /// Openings from half-open since it was last closed.
     reopened: i32,
     slots: Vec<Slot>,
@@ -116,8 +126,11 @@ impl Breaker {
             state: State::Closed,
             generation: 0,
             calls: VecDeque::new(),
+            newest: None,
+            newest_watch: Watch::default(),
             failures_in_a_row: 0,
             until: 0,
+            until_watch: Watch::default(),
             reopened: 0,
             slots: Vec::new(),
             leases: 0,
@@ -127,13 +140,13 @@ impl Breaker {
 
     /// Asks for one call; the error is the nanoseconds until it is worth asking again.
     pub fn acquire(&mut self, now: u64) -> Result<Permit, u64> {
-        if self.state == State::Open && now >= self.until {
+        if self.state == State::Open && self.has_cooled(now) {
             self.enter(State::HalfOpen);
             self.slots = vec![Slot::Free { again: false }; self.config.probes];
         }
         match self.state {
             State::HalfOpen => self.acquire_probe(now),
-            State::Open => Err(self.until - now),
+            State::Open => Err(self.retry_after(now)),
             State::ForcedOpen => Err(u64::MAX),
             State::Closed | State::Disabled | State::MetricsOnly => Ok(self.permit(now, None)),
         }
@@ -162,6 +175,7 @@ impl Breaker {
     /// Nanoseconds until a probe may be tried.
     pub fn retry_after(&self, now: u64) -> u64 {
         match self.state {
+            State::Open if self.is_far(self.until, now, self.longest_cooldown()) => self.until_watch.wait(now),
             State::Open => self.until.saturating_sub(now),
             State::ForcedOpen => u64::MAX,
             _ => 0,
@@ -199,8 +213,26 @@ impl Breaker {
         self.state = state;
         self.generation += 1;
         self.calls.clear();
+        self.newest = None;
         self.failures_in_a_row = 0;
         self.slots.clear();
+    }
+
+    /// Further ahead of `now` than something can be that lasts for `longest`.
+    fn is_far(&self, end: u64, now: u64, longest: u64) -> bool {
+        end.saturating_sub(now) > longest + SLACK_NS
+    }
+
+    fn longest_cooldown(&self) -> u64 {
+        self.config.max_cooldown.unwrap_or(64 * self.config.cooldown)
+    }
+
+    fn has_cooled(&mut self, now: u64) -> bool {
+        if self.is_far(self.until, now, self.longest_cooldown()) {
+            return self.until_watch.lasted(now);
+        }
+        self.until_watch.clear();
+        now >= self.until
     }
 
     fn permit(&self, now: u64, lease: Option<u64>) -> Permit {
@@ -215,15 +247,22 @@ impl Breaker {
         if let Some((place, again)) = free {
             self.leases += 1;
             let deadline = self.whole_ms(now + self.config.probe_timeout);
-            self.slots[place] = Slot::Leased { lease: self.leases, deadline, again };
+            self.slots[place] = Slot::Leased { lease: self.leases, deadline, again, watch: Watch::default() };
             return Ok(self.permit(now, Some(self.leases)));
         }
         let mut lost = false;
+        // A lease ends at a whole millisecond.
+        let longest = self.config.probe_timeout + MS;
         for slot in &mut self.slots {
-            if let Slot::Leased { deadline, again, .. } = *slot
-                && now >= deadline
-            {
-                *slot = if again { Slot::Lost } else { Slot::Free { again: true } };
+            let Slot::Leased { deadline, again, watch, .. } = slot else { continue };
+            let over = if deadline.saturating_sub(now) > longest + SLACK_NS {
+                watch.lasted(now)
+            } else {
+                watch.clear();
+                now >= *deadline
+            };
+            if over {
+                *slot = if *again { Slot::Lost } else { Slot::Free { again: true } };
                 lost = true;
             }
         }
@@ -231,11 +270,12 @@ impl Breaker {
         if lost {
             return self.acquire(now);
         }
-        let deadlines = self.slots.iter().filter_map(|slot| match slot {
+        let waits = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Leased { deadline, watch, .. } if self.is_far(*deadline, now, longest) => Some(watch.wait(now)),
             Slot::Leased { deadline, .. } => Some(deadline - now),
             _ => None,
         });
-        Err(deadlines.min().expect("without a lease there is a verdict").min(self.config.cooldown))
+        Err(waits.min().expect("without a lease there is a verdict").min(self.config.cooldown))
     }
 
     fn outcome(&mut self, now: u64, permit: Permit, outcome: Outcome, duration: Option<u64>, retry_after: u64) {
@@ -266,7 +306,8 @@ impl Breaker {
 
     fn count(&mut self, now: u64, failed: bool, slow: bool) {
         self.failures_in_a_row = if failed { self.failures_in_a_row + 1 } else { 0 };
-        self.calls.push_back(Call { slice: self.slice(now), failed, slow });
+        let slice = self.slice_to_count_in(now);
+        self.calls.push_back(Call { slice, failed, slow });
         let most = if let Window::Calls(n) = self.config.window { n } else { usize::MAX };
         if self.calls.len() > most {
             self.calls.pop_front();
@@ -316,12 +357,13 @@ impl Breaker {
     }
 
     fn open(&mut self, now: u64, retry_after: u64, by: Trip) {
-        let most = self.config.max_cooldown.unwrap_or(64 * self.config.cooldown);
+        let most = self.longest_cooldown();
         let grown = self.config.cooldown as f64 * self.config.cooldown_backoff.powi(self.reopened);
         let cooldown = (grown as u64).max(retry_after).min(most);
         self.enter(State::Open);
         self.last_trip = Some(by);
         self.until = self.whole_ms(now + cooldown);
+        self.until_watch.clear();
     }
 
     /// The latest whole millisecond since creation.
@@ -329,14 +371,33 @@ impl Breaker {
         self.start + (at - self.start) / MS * MS
     }
 
+    /// Nanoseconds in a slice.
+    fn slice_ns(&self) -> Option<u64> {
+        if let Window::Duration(whole) = self.config.window { Some(whole.div_ceil(SLICES)) } else { None }
+    }
+
     fn slice(&self, now: u64) -> u64 {
-        match self.config.window {
-            Window::Calls(_) => 0,
-            Window::Duration(whole) => (now - self.start) / whole.div_ceil(SLICES),
+        self.slice_ns().map_or(0, |ns| (now - self.start) / ns)
+    }
+
+    /// The slice of a reading, or the newest when the reading is behind it.
+    fn slice_to_count_in(&mut self, now: u64) -> u64 {
+        let slice = self.slice(now);
+        let newest = self.newest.unwrap_or(slice);
+        let slack = self.slice_ns().map_or(0, |ns| SLACK_NS.div_ceil(ns));
+        if newest.saturating_sub(slice) <= slack {
+            self.newest_watch.clear();
+            self.newest = Some(newest.max(slice));
+        } else if self.newest_watch.lasted(now) {
+            // It was a bad reading's. What has counted there is no part of the present window.
+            self.newest_watch.clear();
+            self.newest = Some(slice);
+            self.calls.clear();
         }
+        self.newest.unwrap_or(slice)
     }
 
     fn in_window(&self, now: u64, call: &Call) -> bool {
-        call.slice + SLICES > self.slice(now)
+        call.slice + SLICES > self.slice(now).max(self.newest.unwrap_or(0))
     }
 }

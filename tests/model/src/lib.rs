@@ -12,3 +12,4 @@ pub mod keyed;
 pub mod queue;
 pub mod script;
 pub mod set;
+mod watch;

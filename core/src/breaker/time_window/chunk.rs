@@ -28,10 +28,10 @@ impl What {
         self.0 as u32
     }
 
-    /// Whether an outcome of `slice` counts here: in its own slice, or, when the clock stepped back or another thread read it
-    /// later, in one at most a window ahead. Further ahead is a bad reading, which a new chunk heals.
-    pub(super) fn takes(self, slice: u32) -> bool {
-        self.slice().wrapping_sub(slice) <= SLICES
+    /// How many slices later than `slice` this is. Half the range of slices (2 days of a window of 1 ms, 6 years of one of 1 s)
+    /// tells later from earlier.
+    pub(super) fn ahead_of(self, slice: u32) -> i32 {
+        self.slice().wrapping_sub(slice).cast_signed()
     }
 
     /// Whether this slice is one of the ten up to `newest`.

@@ -9,6 +9,10 @@
 //! before it are the window as of its own outcome, as in `count_window`. A thread killed between sealing, claiming and
 //! counting leaves the next step to anyone.
 //!
+//! A reading that is behind the tail counts in the tail's slice, so that a late thread ends no window. One that is behind by more than a
+//! minute may mean that the tail is a bad reading's: after readings of a minute, none of which found it plausible, the log goes on
+//! at the present one, with an empty window ([`Watch`]).
+//!
 //! Ten slices as in Hystrix's rolling buckets; Resilience4j takes one a second. Full chunks follow one another within a slice, so the window is
 //! exact up to `CHUNKS * MAX_CALLS`, a million calls; beyond, it holds the newest million.
 
@@ -18,10 +22,11 @@ mod tests;
 
 use crate::ConfigError;
 use crate::breaker::control::Control;
-use crate::breaker::memory::Words;
+use crate::breaker::memory::{ControlLine, Words};
 use crate::breaker::ring::{Place, Ring};
+use crate::breaker::rules::SLACK_NS;
 use crate::breaker::tally::{Recorded, Tally, Thresholds};
-use crate::memory::Room;
+use crate::memory::{Room, Watch};
 use crate::sync::{AtomicU64, Ordering};
 use chunk::{Counts, What};
 
@@ -43,6 +48,8 @@ pub(super) struct TimeWindow {
     words: Words,
     ring: Ring,
     slice_ns: u64,
+    /// How many slices the tail can be ahead of a sound reading.
+    slack: u64,
     thresholds: Thresholds,
 }
 
@@ -51,7 +58,8 @@ impl TimeWindow {
     pub(super) fn in_room(room: &mut Room, duration_ns: u64, thresholds: Thresholds) -> Result<Self, ConfigError> {
         let words = Words::in_room(room, FIRST_CHUNK + 2 * CHUNKS)?;
         let slice_ns = duration_ns.div_ceil(u64::from(SLICES));
-        Ok(Self { words, ring: Ring::new(CHUNKS, ROUND_BITS), slice_ns, thresholds })
+        let slack = SLACK_NS.div_ceil(slice_ns);
+        Ok(Self { words, ring: Ring::new(CHUNKS, ROUND_BITS), slice_ns, slack, thresholds })
     }
 
     fn what_word(&self, slot: usize) -> &AtomicU64 {
@@ -104,13 +112,14 @@ impl TimeWindow {
     /// Counts an outcome in the generation of `seen` and judges the window as of it.
     pub(super) fn record(
         &self,
-        control: &AtomicU64,
+        control: &ControlLine,
         seen: Control,
         since_epoch_ns: u64,
         failed: bool,
         slow: bool,
     ) -> Recorded {
         let (generation, slice) = (seen.generation(), self.slice(since_epoch_ns));
+        let ControlLine { word: control, window_watch: watch, .. } = control;
         let mut slot = self.hint();
         for _ in 0..PATIENCE {
             let what = self.what(slot);
@@ -118,8 +127,9 @@ impl TimeWindow {
                 slot = self.hint();
                 continue;
             };
+            let takes = what.generation() == generation && self.takes(watch, what, since_epoch_ns);
             if !counts.is_closed() {
-                if what.generation() == generation && what.takes(slice) {
+                if takes {
                     let next = counts.push(failed, slow);
                     if !self.swap_counts(slot, raw, next) {
                         continue;
@@ -139,14 +149,28 @@ impl TimeWindow {
             // Slices never step back within a log: a full chunk goes on in its own, and one that was sealed although it would
             // have taken this outcome was sealed by a later time than this thread has read.
             let moves_on = u32::from(!counts.is_full());
-            let next = if what.generation() == generation && what.takes(slice) {
-                what.slice().wrapping_add(moves_on)
-            } else {
-                slice
-            };
+            let next = if takes { what.slice().wrapping_add(moves_on) } else { slice };
             slot = self.next_chunk(slot, what, generation, next);
         }
         Recorded::Late
+    }
+
+    /// Whether an outcome read at `ns` counts in the slice of `what`, the tail of its generation: not in an earlier one than its own,
+    /// and not in one that a bad reading began.
+    fn takes(&self, watch: &Watch, what: What, ns: u64) -> bool {
+        let ahead = i64::from(what.ahead_of(self.slice(ns)));
+        if ahead <= self.slack.cast_signed() {
+            // After the claim that healed, if one did: who comes late goes on behind that, not behind what was healed.
+            if watch.is_set() {
+                watch.clear();
+            }
+            return ahead >= 0;
+        }
+        let lasted = watch.has_lasted(ns);
+        if !lasted {
+            watch.note(ns);
+        }
+        !lasted
     }
 
     /// The slot after a closed chunk, claimed for `generation` and `slice` unless somebody has claimed it already.
@@ -212,11 +236,11 @@ impl TimeWindow {
                 slot = self.hint();
                 continue;
             };
-            if what.generation() != generation || !(what.within(slice) || what.takes(slice)) {
+            // A reading behind the tail sees the window as of the tail.
+            let slice = if what.ahead_of(slice) > 0 { what.slice() } else { slice };
+            if what.generation() != generation || !what.within(slice) {
                 return Tally::default();
             }
-            // A clock that stepped back still sees what it counted.
-            let slice = if what.within(slice) { slice } else { what.slice() };
             if let Some(tally) = self.window(slot, what, counts, slice) {
                 return tally;
             }

@@ -1,25 +1,31 @@
 //! What a killed thread may leave behind, and bytes that nobody wrote.
 
 use super::*;
+use crate::breaker::memory::Head;
+use crate::memory::One;
 
 const SEEN: Control = Control::FIRST;
 
-fn window() -> (TimeWindow, AtomicU64) {
+fn window() -> (TimeWindow, One<Head>) {
     let thresholds = Thresholds { failure_rate: 0.5, slow_rate: 1.0, min_calls: 2 };
-    (TimeWindow::in_room(&mut Room::of_process(false), 100, thresholds).expect("memory"), AtomicU64::new(SEEN.0))
+    let room = &mut Room::of_process(false);
+    let head = room.one::<Head>().expect("memory");
+    // Relaxed: nobody else has it.
+    head.control.word.store(SEEN.0, Ordering::Relaxed);
+    (TimeWindow::in_room(room, 100, thresholds).expect("memory"), head)
 }
 
 /// A thread may die after each step of going on to the next slice.
 #[test]
 fn anyone_goes_on_for_the_dead() {
-    let (window, control) = window();
-    window.record(&control, SEEN, 0, false, false);
+    let (window, head) = window();
+    window.record(&head.control, SEEN, 0, false, false);
     let slot = window.hint();
     let what = window.what(slot);
     let (raw, counts) = window.counts(slot, what.round()).expect("the tail");
     // Sealed, and dead.
     assert!(window.swap_counts(slot, raw, counts.seal()));
-    window.record(&control, SEEN, 10, false, false);
+    window.record(&head.control, SEEN, 10, false, false);
     assert_eq!(window.tally(SEEN.generation(), 10).calls, 2);
     // Sealed, claimed, and dead before it counted or stored the hint.
     let slot = window.hint();
@@ -29,8 +35,11 @@ fn anyone_goes_on_for_the_dead() {
     window.next_chunk(slot, what, SEEN.generation(), 2);
     window.set_hint(slot);
     assert_eq!(window.tally(SEEN.generation(), 20).calls, 2);
-    assert_eq!(window.record(&control, SEEN, 30, true, false), Recorded::Counted, "1 of 3");
-    assert_eq!(window.record(&control, SEEN, 30, true, false), Recorded::Trips(Tally { calls: 4, failed: 2, slow: 0 }));
+    assert_eq!(window.record(&head.control, SEEN, 30, true, false), Recorded::Counted, "1 of 3");
+    assert_eq!(
+        window.record(&head.control, SEEN, 30, true, false),
+        Recorded::Trips(Tally { calls: 4, failed: 2, slow: 0 })
+    );
 }
 
 #[test]
@@ -42,7 +51,7 @@ fn foreign_bytes_neither_hang_nor_panic() {
         random ^= random << 17;
         random
     };
-    let (window, control) = window();
+    let (window, head) = window();
     for round in 0..100 {
         for index in 0..FIRST_CHUNK + 2 * CHUNKS {
             let word = match round % 4 {
@@ -55,7 +64,7 @@ fn foreign_bytes_neither_hang_nor_panic() {
         }
         for _ in 0..8 {
             let now = next() >> (next() & 63);
-            window.record(&control, SEEN, now, next() & 1 == 1, next() & 1 == 1);
+            window.record(&head.control, SEEN, now, next() & 1 == 1, next() & 1 == 1);
             window.tally(SEEN.generation(), now);
         }
     }
