@@ -181,7 +181,7 @@ enum tg_status
      */
     TG_ARENA_FOREIGN = -24,
     /**
-     * Error: the file has another layout than its name says, or its creator hashes keys in another way.
+     * Error: the file has another layout than its name says.
      */
     TG_ARENA_VERSION = -25,
     /**

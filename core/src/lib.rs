@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod hash;
 mod memory;
 mod stats;
 mod sync;

@@ -66,7 +66,7 @@ pub enum tg_status {
     TG_ARENA_NO_SPACE = -23,
     /// Error: the file is not an arena, or not whole: short, resized, or written by something else.
     TG_ARENA_FOREIGN = -24,
-    /// Error: the file has another layout than its name says, or its creator hashes keys in another way.
+    /// Error: the file has another layout than its name says.
     TG_ARENA_VERSION = -25,
     /// Error: this process's clock and the arena's differ.
     TG_ARENA_CLOCK = -26,

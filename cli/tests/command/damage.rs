@@ -4,6 +4,7 @@ use crate::support::{Place, poke};
 use crate::worker::Worker;
 use crate::{json, refused, row, told};
 use std::os::unix::fs::FileExt;
+use tidegate::arena::LAYOUT_VERSION;
 
 #[test]
 fn a_damaged_header_is_told_and_the_file_can_be_removed() {
@@ -11,7 +12,7 @@ fn a_damaged_header_is_told_and_the_file_can_be_removed() {
     let file = place.make("orders");
     poke(&file, 0, 7);
     let text = told(&place, &["ls"]);
-    assert_eq!(row(&text, "orders"), ["orders", "2", "16 MiB", "-", "-", "0", "-"]);
+    assert_eq!(row(&text, "orders"), ["orders", &LAYOUT_VERSION.to_string(), "16 MiB", "-", "-", "0", "-"]);
     assert!(text.contains("is no arena"), "{text}");
     assert_eq!(json(&place, &["ls"])["arenas"][0]["state"], "foreign");
     refused(&place, &["show", "orders"], &["is no arena", "tidegate rm orders"]);

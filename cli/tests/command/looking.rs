@@ -5,6 +5,7 @@ use crate::worker::{Objects, Worker};
 use crate::{json, object, refused, row, told};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
+use tidegate::arena::LAYOUT_VERSION;
 
 /// An arena in which something happened.
 fn busy(place: &Place) -> Worker {
@@ -28,9 +29,10 @@ fn ls_lists_arenas_and_what_is_the_matter_with_them() {
     let text = told(&place, &["ls"]);
     assert_eq!(row(&text, "ARENA"), ["ARENA", "LAYOUT", "SIZE", "USED", "OBJECTS", "PROCESSES", "CREATED"]);
     let [name, layout, size, used, objects, processes, created] = row(&text, "orders")[..] else { panic!("{text}") };
-    assert_eq!([name, layout, size, objects, processes], ["orders", "2", "16 MiB", "4", "1"]);
+    let own = LAYOUT_VERSION.to_string();
+    assert_eq!([name, layout, size, objects, processes], ["orders", &own, "16 MiB", "4", "1"]);
     assert!(used.ends_with(" KiB") && created.ends_with(" ago"), "{text}");
-    assert_eq!(row(&text, "old"), ["old", "2", "16 MiB", "-", "-", "0", "-"]);
+    assert_eq!(row(&text, "old"), ["old", &own, "16 MiB", "-", "-", "0", "-"]);
     assert!(
         text.contains("of another boot of the machine") && text.contains("of another version of tidegate"),
         "{text}"
@@ -45,7 +47,11 @@ fn ls_lists_arenas_and_what_is_the_matter_with_them() {
         .collect();
     assert_eq!(
         seen,
-        [json!(["old", 2, "other_boot"]), json!(["orders", 2, "ok"]), json!(["orders", 9, "other_layout"])]
+        [
+            json!(["old", LAYOUT_VERSION, "other_boot"]),
+            json!(["orders", LAYOUT_VERSION, "ok"]),
+            json!(["orders", 9, "other_layout"])
+        ]
     );
     assert_eq!(
         (&arenas[1]["processes"], &arenas[1]["objects"], &arenas[1]["in_use"]),

@@ -49,7 +49,7 @@ struct Case {
     steps: Vec<Step>,
 }
 
-const CHECKSUM_AT: u64 = 136;
+const CHECKSUM_AT: u64 = 112;
 
 struct Template {
     options: HostOptions,
@@ -72,7 +72,7 @@ fn template() -> &'static Template {
         assert!(errors.is_empty() && all.len() == 15, "{errors:?}");
         let mut numbers = numbers(1);
         (0..20).for_each(|_| all.operate(&mut numbers));
-        let path = directory.join("hostile.v2.arena");
+        let path = arena.path().expect("a file").to_owned();
         let whole = std::fs::read(&path).expect("its bytes");
         Template { options, path, whole }
     })

@@ -19,7 +19,7 @@ pub enum ArenaErrorKind {
     NoSpace,
     /// The file is not an arena, or not whole: short, resized, or written by something else.
     Foreign,
-    /// The file has another layout than its name says, or keys are hashed in another way by its creator.
+    /// The file has another layout than its name says.
     Version,
     /// This process's clock and the arena's differ.
     Clock,

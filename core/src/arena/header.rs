@@ -5,27 +5,16 @@ use super::layout::{HEADER_AT, Header, MAGIC, VERSION};
 use super::mapping::Mapping;
 use super::text;
 use crate::clock::Origin;
-use crate::limit::hash_of_text;
+use crate::hash::{Secret, random_secret};
 use crate::sync::{AtomicU64, Ordering};
-use std::hash::{BuildHasher, Hasher};
 use std::mem::offset_of;
 use std::time::SystemTime;
-
-/// Seeds from the operating system.
-pub(super) fn secret() -> [u64; 4] {
-    // std's seeds come from the system's generator, and differ for each object.
-    std::array::from_fn(|lane| {
-        let mut hasher = std::hash::RandomState::new().build_hasher();
-        hasher.write_usize(lane);
-        hasher.finish()
-    })
-}
 
 /// What the header says, in memory that nobody else writes.
 #[derive(Clone)]
 pub(super) struct Facts {
     pub(super) size: u64,
-    pub(super) secret: [u64; 4],
+    pub(super) secret: Secret,
     pub(super) boot_id: [u64; 2],
     pub(super) created_ns: u64,
     pub(super) clock: Origin,
@@ -38,7 +27,7 @@ impl Facts {
     /// Of an arena that is being made now.
     pub(super) fn new(size: u64, boot_id: [u64; 2]) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { size, secret: secret(), boot_id, created_ns: since.as_nanos() as u64, clock: Origin::choose() }
+        Self { size, secret: random_secret(), boot_id, created_ns: since.as_nanos() as u64, clock: Origin::choose() }
     }
 
     /// Before the file has its name.
@@ -49,7 +38,6 @@ impl Facts {
         put(offset_of!(Header, version), &[VERSION]);
         put(offset_of!(Header, size), &[self.size]);
         put(offset_of!(Header, secret), &self.secret);
-        put(offset_of!(Header, hash_of_text), &[hash_of_text(self.secret)]);
         put(offset_of!(Header, boot_id), &self.boot_id);
         put(offset_of!(Header, created_ns), &[self.created_ns]);
         let Origin { kind, ticks0, ns0, mult, os_ns0, time_namespace } = self.clock;
@@ -89,7 +77,7 @@ impl Facts {
         if words[WORDS - 1] != checksum(&words) {
             return Err((ArenaErrorKind::Foreign, "is damaged: its header does not match its checksum".to_owned()));
         }
-        let facts = Self {
+        Ok(Self {
             size: word(offset_of!(Header, size)),
             secret: std::array::from_fn(|i| words[offset_of!(Header, secret) / 8 + i]),
             boot_id: std::array::from_fn(|i| words[offset_of!(Header, boot_id) / 8 + i]),
@@ -102,13 +90,7 @@ impl Facts {
                 os_ns0: word(offset_of!(Header, os_ns0)),
                 time_namespace: word(offset_of!(Header, time_namespace)),
             },
-        };
-        if word(offset_of!(Header, hash_of_text)) != hash_of_text(facts.secret) {
-            let why =
-                "hashes keys in another way than this build of tidegate: all who share it must be of the same build";
-            return Err((ArenaErrorKind::Version, why.to_owned()));
-        }
-        Ok(facts)
+        })
     }
 }
 

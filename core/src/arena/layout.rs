@@ -7,7 +7,7 @@ use crate::memory::Blank;
 use crate::sync::AtomicU64;
 
 /// The layout's number; part of the file's name.
-pub(crate) const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 /// `TIDEGATE` in the byte order of the machine that wrote it: another order reads as another number.
 pub(crate) const MAGIC: u64 = u64::from_ne_bytes(*b"TIDEGATE");
 
@@ -37,10 +37,8 @@ pub(crate) struct Header {
     pub(crate) version: AtomicU64,
     /// Bytes of the file.
     pub(crate) size: AtomicU64,
-    /// Seeds of the hash of keys.
-    pub(crate) secret: [AtomicU64; 4],
-    /// What a fixed text hashes to under the secret: builds that hash in another way must not share tables.
-    pub(crate) hash_of_text: AtomicU64,
+    /// Of the hash of keys (`hash.rs`).
+    pub(crate) secret: [AtomicU64; 2],
     /// Which boot of the machine wrote it.
     pub(crate) boot_id: [AtomicU64; 2],
     /// Wall clock nanoseconds since 1970.
@@ -56,7 +54,7 @@ pub(crate) struct Header {
     pub(crate) time_namespace: AtomicU64,
     /// Of everything above.
     pub(crate) checksum: AtomicU64,
-    pub(crate) _reserved: [AtomicU64; 14],
+    pub(crate) _reserved: [AtomicU64; 17],
     /// Not 0: every process reads the system's monotonic clock plus this (wrapping), less 1.
     pub(crate) clock_moved: AtomicU64,
     pub(crate) _line: [AtomicU64; 15],

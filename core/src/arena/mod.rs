@@ -44,6 +44,8 @@ pub use arena_file::ArenaFile;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
 pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
+/// The number of the layout of this build's arenas. It is part of a file's name: builds with other numbers have files of their own.
+pub use layout::VERSION as LAYOUT_VERSION;
 pub(crate) use lock::Held;
 pub(crate) use mapping::Mapping;
 pub(crate) use members::Member;
@@ -52,6 +54,7 @@ pub use options::HostOptions;
 pub use scope::Scope;
 
 use crate::Clock;
+use crate::hash::{Secret, random_secret};
 use fork::ForkLock;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,7 +70,7 @@ pub struct Arena {
     name: String,
     mapping: Arc<Mapping>,
     clock: Clock,
-    secret: [u64; 4],
+    secret: Secret,
     lock: lock::Lock,
     members: members::Members,
     /// `None`: of this process.
@@ -178,7 +181,7 @@ impl Arena {
         };
         let mapping = Arc::new(Mapping::private(capacity).map_err(no_memory)?);
         let members = members::Members::of_process(&mapping);
-        let (name, secret, lock) = (name.to_owned(), header::secret(), lock::Lock::default());
+        let (name, secret, lock) = (name.to_owned(), random_secret(), lock::Lock::default());
         Ok(Arc::new(Self { name, mapping, clock, secret, lock, members, host: None }))
     }
 
@@ -238,7 +241,7 @@ impl Arena {
     }
 
     /// Seeds for the hash of one object's keys.
-    pub(crate) fn secret(&self) -> [u64; 4] {
+    pub(crate) fn secret(&self) -> Secret {
         self.secret
     }
 

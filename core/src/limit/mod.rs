@@ -11,8 +11,6 @@ mod warm_up;
 
 pub use algorithm::Algorithm;
 pub use bucket::{BucketOptions, BucketStats, Reservation, Ticket, TokenBucket};
-#[cfg(not(loom))]
-pub(crate) use keyed::hash_of_text;
 pub use keyed::{Block, Hits, LimiterConfig, LimiterStats, RateLimiter, Tier, Windows};
 pub use mode::Mode;
 pub use set::{LimitSet, Member, SetDecision};

@@ -25,7 +25,7 @@ fn a_maker_killed_anywhere_leaves_nothing_half_made_published() {
             published += usize::from(place.file("orders").exists());
         }
         let arena = Arena::open(&options).unwrap_or_else(|error| panic!("round {round}: {error}"));
-        assert_eq!(place.names(), ["orders.v2.arena"], "round {round}");
+        assert_eq!(place.names(), ["orders.vN.arena"], "round {round}");
         assert_eq!(arena.objects(), []);
         drop(arena);
         Arena::unlink(&options).expect("removed").expect("it was there");

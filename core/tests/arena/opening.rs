@@ -1,17 +1,17 @@
 //! What stands where after the first opening, and after the second.
 
 use crate::child::Other;
-use crate::support::{Place, bucket, refused};
+use crate::support::{Place, bucket, named, refused};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use tidegate::Arena;
-use tidegate::arena::{ArenaErrorKind, HostOptions};
+use tidegate::arena::{ArenaErrorKind, HostOptions, LAYOUT_VERSION};
 
 #[test]
 fn the_first_makes_a_private_file_and_the_second_finds_it() {
     let place = Place::new();
     let arena = place.open("orders").expect("made");
-    assert_eq!(place.names(), ["orders.v2.arena"]);
+    assert_eq!(place.names(), ["orders.vN.arena"]);
     let file = std::fs::metadata(place.file("orders")).expect("a file");
     assert_eq!(file.permissions().mode() & 0o7777, 0o600);
     assert_eq!(std::fs::metadata(place.path()).expect("a directory").permissions().mode() & 0o7777, 0o700);
@@ -81,7 +81,14 @@ fn what_is_there_is_listed_looked_at_and_removed() {
     std::fs::write(place.path().join("orders.v0.arena"), "of an older layout").expect("written");
     let listed = Arena::list(Some(place.path())).expect("a list");
     let shown: Vec<_> = listed.iter().map(|file| (file.name.as_str(), file.version, file.bytes, file.in_use)).collect();
-    assert_eq!(shown, [("billing", 2, 16 << 20, false), ("orders", 0, 18, false), ("orders", 2, 16 << 20, true)]);
+    assert_eq!(
+        shown,
+        [
+            ("billing", LAYOUT_VERSION, 16 << 20, false),
+            ("orders", 0, 18, false),
+            ("orders", LAYOUT_VERSION, 16 << 20, true)
+        ]
+    );
     assert_eq!(listed[0].path, place.file("billing"));
 
     let seen = Arena::inspect(&place.options("orders")).expect("it is there");
@@ -93,7 +100,7 @@ fn what_is_there_is_listed_looked_at_and_removed() {
     // Whatever it is.
     std::fs::write(place.file("orders"), "garbage").expect("written");
     assert!(Arena::unlink(&place.options("orders")).expect("removed").is_some_and(|file| !file.in_use));
-    assert_eq!(place.names(), ["billing.v2.arena", "notes.txt", "orders.v0.arena"]);
+    assert_eq!(place.names(), ["billing.vN.arena", "notes.txt", "orders.v0.arena"]);
 }
 
 #[test]
@@ -102,12 +109,12 @@ fn the_directory_is_the_users_own_unless_the_environment_says_another() {
     let options = HostOptions::new(format!("test-{}", std::process::id()));
     let mut other = Other::start_with(&options, Some(place.path()));
     let said = other.ask("open");
-    assert!(said.ends_with(&format!(" {}/{}.v2.arena", place.path().display(), options.name)), "{said}");
+    assert!(said.ends_with(&named(&format!(" {}/{}.vN.arena", place.path().display(), options.name))), "{said}");
 
     let mut other = Other::start_with(&options, None);
     let said = other.ask("open");
     let directory = format!("/dev/shm/tidegate-{}", nix::unistd::geteuid());
-    assert!(said.ends_with(&format!(" {directory}/{}.v2.arena", options.name)), "{said}");
+    assert!(said.ends_with(&named(&format!(" {directory}/{}.vN.arena", options.name))), "{said}");
     assert_eq!(std::fs::metadata(directory).expect("made").permissions().mode() & 0o7777, 0o700);
     assert_eq!(other.ask("remove"), "Ok(true)");
 }

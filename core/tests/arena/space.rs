@@ -29,7 +29,7 @@ fn a_full_filesystem_is_an_error_and_keeps_nothing() {
     }
     let parts = ["no room for", "billing", "0 are free", "--shm-size", "TIDEGATE_DIR"];
     refused(place.open("billing"), ArenaErrorKind::NoSpace, &parts);
-    assert_eq!(place.names(), ["filler", "orders.v2.arena"]);
+    assert_eq!(place.names(), ["filler", "orders.vN.arena"]);
 }
 
 fn limiter(arena: &Arc<Arena>, name: &str, max_keys: usize) -> Result<RateLimiter, ArenaError> {
@@ -55,7 +55,7 @@ fn a_file_with_holes_is_refused_where_they_cannot_be_filled() {
     let sparse = File::options().write(true).create_new(true).mode(0o600).open(&file).expect("made");
     sparse.set_len(16 << 20).and_then(|()| sparse.write_all_at(&header, 0)).expect("sparse");
     fill(&place);
-    refused(place.open("orders"), ArenaErrorKind::NoSpace, &["orders.v2.arena has holes", "tidegate rm orders"]);
+    refused(place.open("orders"), ArenaErrorKind::NoSpace, &["orders.vN.arena has holes", "tidegate rm orders"]);
     std::fs::remove_file(place.path().join("filler")).expect("removed");
     let arena = place.open("orders").expect("filled");
     assert!(crate::support::bucket(&arena, "everyone").expect("made").try_acquire(1));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tidegate::arena::{ArenaError, ArenaErrorKind, HostOptions};
+use tidegate::arena::{ArenaError, ArenaErrorKind, HostOptions, LAYOUT_VERSION};
 use tidegate::limit::BucketOptions;
 use tidegate::{Arena, OnConflict, TokenBucket};
 
@@ -65,14 +65,15 @@ impl Place {
 
     /// Where that arena's file is.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{name}.v2.arena"))
+        self.path.join(named(&format!("{name}.vN.arena")))
     }
 
-    /// The names in it, in order.
+    /// The names in it, in order; of this build's arenas as `vN`.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.path).expect("a directory");
         let mut names: Vec<_> =
             entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
+        names.iter_mut().for_each(|name| *name = name.replace(&named(".vN."), ".vN."));
         names.sort();
         names
     }
@@ -87,13 +88,18 @@ impl Drop for Place {
     }
 }
 
-/// Asserts the kind, and that the message has all these parts.
+/// The name of a file in which `vN` stands for the layout version of this build.
+pub(crate) fn named(file: &str) -> String {
+    file.replace(".vN.", &format!(".v{LAYOUT_VERSION}."))
+}
+
+/// Asserts the kind, and that the message has all these parts, as [`named`].
 #[track_caller]
 pub(crate) fn refused<T>(result: Result<T, ArenaError>, kind: ArenaErrorKind, parts: &[&str]) {
     let Err(error) = result else { panic!("not refused, although {kind:?} was due: {parts:?}") };
     assert_eq!(error.kind(), kind, "{error}");
     for part in parts {
-        assert!(error.message().contains(part), "{part:?} is not in: {error}");
+        assert!(error.message().contains(&named(part)), "{part:?} is not in: {error}");
     }
 }
 
@@ -113,9 +119,8 @@ pub(crate) fn bucket(arena: &Arc<Arena>, name: &str) -> Result<TokenBucket, Aren
 
 /// Offsets in the header; its checksum covers what stands before it.
 pub(crate) const VERSION_AT: u64 = 8;
-pub(crate) const HASH_AT: u64 = 56;
-pub(crate) const BOOT_AT: u64 = 64;
-const CHECKSUM_AT: u64 = 136;
+pub(crate) const BOOT_AT: u64 = 40;
+pub(crate) const CHECKSUM_AT: u64 = 112;
 
 /// Changes one word of a file.
 pub(crate) fn poke(file: &Path, at: u64, word: u64) {

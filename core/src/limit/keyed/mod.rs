@@ -19,8 +19,6 @@ mod units;
 
 pub use config::{Block, LimiterConfig};
 pub(crate) use hash::KeyHash;
-#[cfg(not(loom))]
-pub(crate) use hash::hash_of_text;
 pub(crate) use set_member::Receipt;
 
 use crate::limit::{Algorithm, Mode, WarmUp};
