@@ -19,7 +19,7 @@ pub(super) struct Tail {
     pub(super) head_seen: AtomicU64,
 }
 
-/// What a [`Listener`] waits for.
+/// What a [`Listener`](super::Listener) waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
     /// Room for a push (or the close).
