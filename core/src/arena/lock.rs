@@ -2,9 +2,8 @@
 
 use super::Arena;
 use super::error::{ArenaError, ArenaErrorKind};
-use super::fork::{ForkGuard, ForkLock};
 use super::layout::NAMES_LOCK;
-use super::lock_file::LockFile;
+use crate::sys::{ForkGuard, ForkLock, LockFile};
 use crossbeam_utils::Backoff;
 use std::time::{Duration, Instant};
 

@@ -5,11 +5,10 @@
 //! those that had the slot one after the other: what names an earlier one is nobody's.
 
 use super::Mapping;
-use super::fork::{self, ForkLock};
 use super::layout::{HEADER_AT, Header, PROCESSES, ProcessSlot, SLOT_LOCKS, SLOTS_AT};
-use super::lock_file::LockFile;
 use crate::cancellation::CancellationOff;
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::{ForkLock, LockFile, generation};
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -113,11 +112,11 @@ impl Members {
     pub(super) fn registered(&self) -> Option<Member> {
         if self.file.is_none() {
             // A child of fork has a copy of the memory, and owns nothing in it.
-            return Some(Member { slot: 0, incarnation: fork::generation() & INCARNATION as u32 });
+            return Some(Member { slot: 0, incarnation: generation() & INCARNATION as u32 });
         }
         // Acquire: the slot says what this word does.
         let own = self.own.load(Ordering::Acquire);
-        (own >> 32 == u64::from(fork::generation()))
+        (own >> 32 == u64::from(generation()))
             .then_some(Member { slot: (own >> 24) as u16 & 0xff, incarnation: (own & INCARNATION) as u32 })
     }
 
@@ -148,7 +147,7 @@ impl Members {
         for slot in tried_first.into_iter().chain(tried_last) {
             if file.try_lock(SLOT_LOCKS + slot as u64).map_err(NoSlot::System)? {
                 let member = self.move_in(slot);
-                let own = u64::from(fork::generation()) << 32 | (slot as u64) << 24 | u64::from(member.incarnation);
+                let own = u64::from(generation()) << 32 | (slot as u64) << 24 | u64::from(member.incarnation);
                 // Release: pairs with `registered`.
                 self.own.store(own, Ordering::Release);
                 return Ok(member);
@@ -191,7 +190,7 @@ impl Members {
 
     /// Frees the slots of the dead, unless that was done less than 10 ms before `now`.
     pub(super) fn reap(&self, now: u64) -> u64 {
-        let Some(file) = &self.file else { return fork::generation().into() };
+        let Some(file) = &self.file else { return generation().into() };
         // Relaxed: only a time.
         let last = self.reaped_ns.load(Ordering::Relaxed);
         // A clock that stepped back does not put it off.

@@ -8,9 +8,7 @@
 //! | `mapping.rs` | bytes, reached only as atomics and within private bounds |
 //! | `directory.rs` | names, shapes, declared settings |
 //! | `members.rs` | the processes that have it open, and whether they live; `presence.rs` is what objects ask of it |
-//! | `lock_file.rs` | locks that the kernel releases at death |
 //! | `lock.rs` | the lock for names and quotas |
-//! | `fork.rs` | what a child of fork must not inherit |
 //! | `scope.rs` | `"host:orders"` |
 //! | `inspect.rs` | what the `tidegate` command and other tools see |
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there are no files to open"))]
@@ -23,16 +21,10 @@ mod file;
 #[cfg(not(target_os = "linux"))]
 #[path = "file/elsewhere.rs"]
 mod file;
-pub(crate) mod fork;
 mod header;
 pub mod inspect;
 pub(crate) mod layout;
 mod lock;
-#[cfg(target_os = "linux")]
-mod lock_file;
-#[cfg(not(target_os = "linux"))]
-#[path = "lock_file_elsewhere.rs"]
-mod lock_file;
 mod mapping;
 mod members;
 mod options;
@@ -55,7 +47,7 @@ pub use scope::Scope;
 
 use crate::Clock;
 use crate::hash::{Secret, random_secret};
-use fork::ForkLock;
+use crate::sys::ForkLock;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};

@@ -5,11 +5,11 @@
 
 use super::tsc::{Pair, Tsc, ticks};
 use super::{Clock, Source, os};
-use crate::arena::fork::ForkLock;
 use crate::arena::layout::{HEADER_AT, Header};
 use crate::arena::{ArenaError, ArenaErrorKind, Mapping};
 use crate::memory::One;
 use crate::sync::{AtomicU64, Ordering};
+use crate::sys::ForkLock;
 use std::mem::offset_of;
 use std::sync::Arc;
 

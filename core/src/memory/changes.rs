@@ -5,9 +5,9 @@ use crate::ConfigError;
 use crate::sync::{Mutex, MutexGuard};
 
 #[cfg(not(loom))]
-use crate::arena::fork::{ForkGuard as MutexGuard, ForkLock as Mutex};
-#[cfg(not(loom))]
 use crate::arena::{Arena, Held};
+#[cfg(not(loom))]
+use crate::sys::{ForkGuard as MutexGuard, ForkLock as Mutex};
 #[cfg(not(loom))]
 use std::sync::Arc;
 

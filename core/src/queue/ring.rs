@@ -40,7 +40,7 @@ pub(super) struct Ring<T> {
     generation: crate::sync::AtomicU32,
     counts: Striped<2>,
     #[cfg(not(loom))]
-    mending: crate::arena::fork::ForkLock<()>,
+    mending: crate::sys::ForkLock<()>,
 }
 
 /// The lanes of the counts.
@@ -82,7 +82,7 @@ impl<T> Ring<T> {
             generation: crate::sync::AtomicU32::new(crate::sys::generation()),
             counts: Striped::new(),
             #[cfg(not(loom))]
-            mending: crate::arena::fork::ForkLock::default(),
+            mending: crate::sys::ForkLock::default(),
         })
     }
 

@@ -6,7 +6,7 @@ mod lease;
 mod threads;
 
 #[cfg(not(loom))]
-pub(crate) use threads::{forget, next_number, thread_hint};
+pub(crate) use threads::{next_number, thread_hint};
 
 use crate::ConfigError;
 use crate::memory::{Blank, Cells, Room};

@@ -2,9 +2,10 @@
 
 use super::lease;
 use super::{OWNED, SHARED};
+use crate::arena::Arena;
 use crate::arena::layout::STRIPES;
-use crate::arena::{Arena, fork};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::{ChildHook, generation};
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
 
@@ -100,7 +101,7 @@ struct OfProcess(usize);
 
 impl OfProcess {
     fn claim() -> Self {
-        fork::watch();
+        FORGET.register();
         // Relaxed: only a first guess for the exchange below.
         let mut taken = TAKEN.load(Ordering::Relaxed);
         loop {
@@ -140,6 +141,7 @@ struct OfArena {
 
 impl OfArena {
     fn claim(arena: &Arc<Arena>) -> Self {
+        FORGET.register();
         let mark = arena.stripe_mark();
         let take = |mark| lease::claim(arena.stripe_owners(), mark, |other| arena.is_stripe_mark_gone(other));
         let owned = mark.and_then(|mark| {
@@ -151,18 +153,18 @@ impl OfArena {
         });
         let (stripe, mark) = owned.unwrap_or_else(|| (share(STRIPES, std::process::id() as usize), 0));
         let home = Home { arena: None, ..Home::arena(arena) };
-        Self { home, arena: Arc::downgrade(arena), generation: fork::generation(), stripe, mark }
+        Self { home, arena: Arc::downgrade(arena), generation: generation(), stripe, mark }
     }
 
     /// Not of a parent before a fork, nor of an arena that was closed: its slot was given back, and its stripes with it.
     fn is_good(&self) -> bool {
-        self.generation == fork::generation() && self.arena.strong_count() > 0
+        self.generation == generation() && self.arena.strong_count() > 0
     }
 }
 
 impl Drop for OfArena {
     fn drop(&mut self) {
-        if self.mark == 0 || self.generation != fork::generation() {
+        if self.mark == 0 || self.generation != generation() {
             return;
         }
         if let Some(arena) = self.arena.upgrade() {
@@ -175,8 +177,10 @@ impl Drop for OfArena {
     }
 }
 
+static FORGET: ChildHook = ChildHook(forget);
+
 /// In a child of fork, by its one thread: the parent's other threads are not in it, and in arenas nothing is the child's.
-pub(crate) fn forget() {
+fn forget(_before: u32, _own: u32) {
     KNOWN.with(|known| {
         let own = known[0].get() as usize;
         // Relaxed: the child has one thread.

@@ -1,5 +1,7 @@
 //! What a child of fork begins anew: its parent's threads, and the locks that they held, are not in it.
 
+#[cfg(not(loom))]
+use super::fork::{generation, watch};
 use std::sync::OnceLock;
 
 /// A value for each process of a line of forks. The child's copy of its parent's is left as it was: a thread that
@@ -33,10 +35,6 @@ impl<T: Default> PerProcess<T> {
         &own.value
     }
 }
-
-/// Which process of a line of forks this is; never 0.
-#[cfg(not(loom))]
-pub(crate) use crate::arena::fork::{generation, watch};
 
 #[cfg(loom)]
 pub(crate) fn generation() -> u32 {

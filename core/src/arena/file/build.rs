@@ -12,10 +12,9 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat, posix_fallocate, renameat};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{UnlinkatFlags, fchown, ftruncate, unlinkat};
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 /// Names of arenas begin with no dot.
@@ -93,26 +92,6 @@ fn make_room(folder: &Folder, temporary: &Temporary<'_>, capacity: usize) -> Res
             Err(ArenaError::new(ArenaErrorKind::NoSpace, message))
         }
         Err(why) => Err(system("reserve space for", &temporary.path(), why)),
-    }
-}
-
-/// Has the filesystem give these bytes of a file their space; what has it already is left as it is.
-///
-/// Errors: those of fallocate(2). Where the filesystem cannot do it, `ENOSPC` unless the whole file has its space: the library's
-/// emulation would write to bytes that others change at that moment.
-pub(in super::super) fn reserve(file: impl AsFd, at: usize, end: usize) -> nix::Result<()> {
-    loop {
-        let (start, length) = (at as libc::off_t, end.saturating_sub(at).max(1) as libc::off_t);
-        match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, start, length) {
-            Ok(()) => return Ok(()),
-            Err(Errno::EINTR) => {}
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
-                let stat = fstat(&file)?;
-                let whole = stat.st_blocks.saturating_mul(512) >= stat.st_size;
-                return if whole { Ok(()) } else { Err(Errno::ENOSPC) };
-            }
-            Err(why) => return Err(why),
-        }
     }
 }
 

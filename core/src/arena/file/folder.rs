@@ -1,9 +1,9 @@
 //! The directory in which arenas lie.
 
+use super::super::HostOptions;
 use super::super::error::{ArenaError, ArenaErrorKind};
-use super::super::lock_file::Kept;
-use super::super::{HostOptions, fork};
 use super::{above_streams, filesystem, group, no_entry, system};
+use crate::sys::Kept;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag, RenameFlags, open, openat, renameat, renameat2};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat};
@@ -76,7 +76,6 @@ impl Folder {
         // A description of its own: threads of one process exclude each other as well.
         let opened = above_streams(|| openat(self, ".", FLAGS, Mode::empty()));
         let mut fd = opened.map_err(|why| system("open", &self.path, why))?;
-        fork::watch();
         let kept = Kept::new(&fd).map_err(|error| no_entry("lock", &self.path, &error))?;
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Duration::from_micros(200);

@@ -20,7 +20,6 @@ mod group;
 mod look;
 mod open;
 
-pub(super) use build::reserve;
 pub(super) use look::directory;
 pub(super) use look::{inspect, list, unlink};
 pub(super) use open::{forget, open};
@@ -121,7 +120,7 @@ fn no_entry(doing: &str, path: &Path, why: &io::Error) -> ArenaError {
     }
     let message = format!(
         "this process has {} arenas open, the most that it can have; put more objects into fewer arenas",
-        super::lock_file::ENTRIES
+        crate::sys::ENTRIES
     );
     ArenaError::new(ArenaErrorKind::Full, message)
 }

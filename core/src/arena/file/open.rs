@@ -1,12 +1,12 @@
 //! Opening or making, once a process.
 
 use super::super::error::{ArenaError, ArenaErrorKind};
-use super::super::fork::ForkLock;
 use super::super::members::Members;
 use super::super::{Arena, HostOptions, lock, options};
 use super::find::{Found, find};
 use super::{Folder, HostFile, above_streams, build, file_name, identity, no_entry, system};
 use crate::Clock;
+use crate::sys::ForkLock;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fstat};

@@ -5,13 +5,14 @@
 //! after the last instruction of the last thread of a killed process.
 #![allow(unsafe_code)] // Calls in a child of fork must be async-signal-safe: plain libc.
 
-use super::fork::generation;
+use super::fork::{ChildHook, generation};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FallocateFlags, FcntlArg, fallocate, fcntl};
+use nix::sys::stat::fstat;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// A descriptor on a file that carries locks of this process alone. A child of fork finds it opened anew, without locks; where
 /// that could not be done it has none.
@@ -19,15 +20,14 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 /// Invariant: every call on the descriptor goes through [`own`](Self::own). While a process shares its parent's description its
 /// parent's locks do not show and can be taken, so whatever it were told of them would be wrong: "not locked" would read as "dead".
 #[derive(Debug)]
-pub(super) struct LockFile {
+pub(crate) struct LockFile {
     kept: ManuallyDrop<Kept>,
     file: ManuallyDrop<OwnedFd>,
 }
 
 impl LockFile {
     /// `file`: opened for this, to read and write (or, to ask only, to read), close-on-exec; no copy of another descriptor.
-    pub(super) fn new(file: OwnedFd) -> io::Result<Self> {
-        super::fork::watch();
+    pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
         // SAFETY: an open descriptor. A number that is no standard stream's.
         unsafe { park(file.as_raw_fd()) };
         let kept = Kept::new(&file)?;
@@ -42,7 +42,7 @@ impl LockFile {
     }
 
     /// Takes the byte unless another holds it.
-    pub(super) fn try_lock(&self, byte: u64) -> io::Result<bool> {
+    pub(crate) fn try_lock(&self, byte: u64) -> io::Result<bool> {
         match fcntl(self.own()?, FcntlArg::F_OFD_SETLK(&range(libc::F_WRLCK, byte)?)) {
             Ok(_) => Ok(true),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
@@ -51,29 +51,29 @@ impl LockFile {
     }
 
     /// Has the filesystem give `at..end` its space now. What has it already is left as it is.
-    pub(super) fn reserve(&self, at: usize, end: usize) -> io::Result<()> {
-        Ok(super::file::reserve(self.own()?, at, end)?)
+    pub(crate) fn reserve(&self, at: usize, end: usize) -> io::Result<()> {
+        Ok(reserve(self.own()?, at, end)?)
     }
 
     /// The same file, to read.
-    pub(super) fn to_read(&self) -> io::Result<std::fs::File> {
+    pub(crate) fn to_read(&self) -> io::Result<std::fs::File> {
         Ok(self.own()?.try_clone()?.into())
     }
 
-    pub(super) fn unlock(&self, byte: u64) -> io::Result<()> {
+    pub(crate) fn unlock(&self, byte: u64) -> io::Result<()> {
         fcntl(self.own()?, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, byte)?))?;
         Ok(())
     }
 
     /// Whether another holds the byte.
-    pub(super) fn is_locked(&self, byte: u64) -> io::Result<bool> {
+    pub(crate) fn is_locked(&self, byte: u64) -> io::Result<bool> {
         let mut range = range(libc::F_WRLCK, byte)?;
         fcntl(self.own()?, FcntlArg::F_OFD_GETLK(&mut range))?;
         Ok(range.l_type != libc::F_UNLCK as libc::c_short)
     }
 
     /// Whether the descriptor is still what it was: not closed by a sweep over all descriptors, not lost in a fork.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         let entry = self.kept.entry();
         entry.is_own() && entry.is(self.file.as_raw_fd())
     }
@@ -111,6 +111,26 @@ unsafe fn park(descriptor: RawFd) {
     }
 }
 
+/// Has the filesystem give these bytes of a file their space; what has it already is left as it is.
+///
+/// Errors: those of fallocate(2). Where the filesystem cannot do it, `ENOSPC` unless the whole file has its space: the library's
+/// emulation would write to bytes that others change at that moment.
+pub(crate) fn reserve(file: impl AsFd, at: usize, end: usize) -> nix::Result<()> {
+    loop {
+        let (start, length) = (at as libc::off_t, end.saturating_sub(at).max(1) as libc::off_t);
+        match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, start, length) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
+                let stat = fstat(&file)?;
+                let whole = stat.st_blocks.saturating_mul(512) >= stat.st_size;
+                return if whole { Ok(()) } else { Err(Errno::ENOSPC) };
+            }
+            Err(why) => return Err(why),
+        }
+    }
+}
+
 fn range(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
     let start = libc::off_t::try_from(byte).map_err(|_| io::Error::from(Errno::EOVERFLOW))?;
     // SAFETY: a C struct of integers.
@@ -123,7 +143,7 @@ fn range(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
 }
 
 /// Arenas that a process can have open at once, and directories that it has locked.
-pub(super) const ENTRIES: usize = 64;
+pub(crate) const ENTRIES: usize = 64;
 
 /// Which descriptors a child opens anew.
 static TABLE: [Entry; ENTRIES] = [const { Entry::free() }; ENTRIES];
@@ -169,11 +189,12 @@ impl Entry {
 
 /// An entry of the table, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Kept(usize);
+pub(crate) struct Kept(usize);
 
 impl Kept {
-    pub(super) fn new(file: &OwnedFd) -> io::Result<Self> {
-        let stat = nix::sys::stat::fstat(file)?;
+    pub(crate) fn new(file: &OwnedFd) -> io::Result<Self> {
+        REOPEN.register();
+        let stat = fstat(file)?;
         // Acquire: what its owner before wrote to it is over.
         let claimed =
             |entry: &Entry| entry.state.compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok();
@@ -200,8 +221,10 @@ impl Drop for Kept {
     }
 }
 
-/// In a child of fork, whose generation is `own` after its parent's `before`: new descriptions behind the same numbers.
-pub(super) fn reopen_all(before: u32, own: u32) {
+static REOPEN: ChildHook = ChildHook(reopen_all);
+
+/// In a child of fork: new descriptions behind the same numbers.
+fn reopen_all(before: u32, own: u32) {
     for entry in &TABLE {
         // Acquire: pairs with the release of `Kept::new`.
         match entry.state.load(Ordering::Acquire) {

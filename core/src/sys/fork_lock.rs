@@ -1,56 +1,13 @@
-//! What a fork must not hand on: descriptors that carry locks, and locks that a thread of the parent holds.
-//!
-//! A child of fork has one thread, a copy of all private memory, and the same open file descriptions as its parent. So one
-//! handler in the child counts the fork, opens the descriptors anew in place or closes them (a description that the child kept
-//! alive would make the parent look alive after its death) and forgets whose counter stripes the thread had. It uses only calls that are
-//! async-signal-safe.
-#![allow(unsafe_code)] // pthread_atfork, and a lock's cell.
+//! A lock that forks cannot leave held.
+#![allow(unsafe_code)] // A lock's cell.
 
+use super::fork::{generation, watch};
 use crate::sync::{AtomicU32, Ordering};
 use crossbeam_utils::Backoff;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
-
-/// 1, and one more in each child of fork; never 0.
-static GENERATION: AtomicU32 = AtomicU32::new(1);
-
-/// Which process of a line of forks this is; never 0.
-#[inline]
-pub(crate) fn generation() -> u32 {
-    // Relaxed: it changes only while a child has a single thread.
-    GENERATION.load(Ordering::Relaxed)
-}
-
-/// Has the handler run in children from now on. Cheap to call again; takes no lock of ours, for a child may call it.
-pub(crate) fn watch() {
-    static WATCHED: AtomicU32 = AtomicU32::new(0);
-    // Acquire: pairs with the release below, so that who returns knows the handler to be in place.
-    if WATCHED.load(Ordering::Acquire) == 0 {
-        #[cfg(unix)]
-        // SAFETY: the handler is a plain function that lives as long as this library; libc forgets it when it is unloaded.
-        let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        #[cfg(not(unix))]
-        let refused = 0;
-        // Only without memory; the next caller tries again. Two callers at once register it twice, which does no harm.
-        if refused == 0 {
-            // Release: as above.
-            WATCHED.store(1, Ordering::Release);
-        }
-    }
-}
-
-#[cfg(unix)]
-extern "C" fn in_child() {
-    let before = generation();
-    let next = before.wrapping_add(1).max(1);
-    // Relaxed: the child has one thread, and others that it starts see what was before.
-    GENERATION.store(next, Ordering::Relaxed);
-    #[cfg(target_os = "linux")]
-    super::lock_file::reopen_all(before, next);
-    crate::stats::forget();
-}
 
 /// A lock that a child of fork can take although a thread of its parent held it. Not for decisions: who waits, sleeps a
 /// little and looks again.
