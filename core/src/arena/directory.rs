@@ -205,7 +205,7 @@ impl Arena {
         let (at, end) = self.extent(record).ok_or_else(|| self.foreign("a record points outside the file"))?;
         self.reserve(at, end)?;
         let mut plan = Plan {
-            room: Room::of_arena(self, at, end, false),
+            room: Room::within(self.clone(), at, end, false),
             settings: if apply { request.settings.clone() } else { declared },
             basis: std::array::from_fn(|i| load(&record.basis[i])),
             born_ns: load(&record.born_ns).min(self.clock().now()),
@@ -241,10 +241,10 @@ impl Arena {
         let taken = self.records().iter().filter(|record| load(&record.state) != FREE);
         let at = taken.filter_map(|record| self.extent(record)).map(|(_, end)| end).max().unwrap_or(OBJECTS_AT);
         let born_ns = self.clock().now();
-        let room = Room::of_arena(self, at.next_multiple_of(128), self.mapping().size(), true);
+        let room = Room::within(self.clone(), at.next_multiple_of(128), self.mapping().size(), true);
         let mut plan = Plan { room, settings: request.settings.clone(), basis: request.basis, born_ns, apply: false };
         let built = build(&mut plan);
-        let object = built.map_err(|error| plan.room.take_refusal().unwrap_or_else(|| error.into()))?;
+        let object = built.map_err(|error| refusal(&mut plan.room).unwrap_or_else(|| error.into()))?;
         let shape_hash = text::fingerprint(request.shape.as_bytes());
         for (word, value) in [
             (&record.kind, request.kind as u64),
@@ -308,7 +308,7 @@ impl Arena {
         let (at, end) = self.extent(record)?;
         self.reserve(at, end).ok()?;
         let plan = Plan {
-            room: Room::of_arena(self, at, end, false),
+            room: Room::within(self.clone(), at, end, false),
             settings: read_settings(record),
             basis: std::array::from_fn(|i| load(&record.basis[i])),
             born_ns: load(&record.born_ns).min(self.clock().now()),
@@ -316,6 +316,11 @@ impl Arena {
         };
         Some((ObjectKind::of(load(&record.kind))?, text::read(&record.shape), plan))
     }
+}
+
+/// Why the filesystem gave no space, if that is why a part could not be had.
+fn refusal(room: &mut Room) -> Option<ArenaError> {
+    Some(*room.take_refusal()?.downcast().ok()?)
 }
 
 fn load(word: &AtomicU64) -> u64 {

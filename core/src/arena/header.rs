@@ -2,10 +2,10 @@
 
 use super::error::ArenaErrorKind;
 use super::layout::{HEADER_AT, Header, MAGIC, VERSION};
-use super::mapping::Mapping;
 use super::text;
 use crate::clock::Origin;
 use crate::hash::{Secret, random_secret};
+use crate::memory::Mapping;
 use crate::sync::{AtomicU64, Ordering};
 use std::mem::offset_of;
 use std::time::SystemTime;

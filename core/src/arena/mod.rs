@@ -5,7 +5,7 @@
 //! | `layout.rs` | what stands where |
 //! | `file/` | the mapped file of a host's arena: found, checked, built, published |
 //! | `header.rs` | what its first page says |
-//! | `mapping.rs` | bytes, reached only as atomics and within private bounds |
+//! | `backing.rs` | what memory and counters ask of it |
 //! | `directory.rs` | names, shapes, declared settings |
 //! | `members.rs` | the processes that have it open, and whether they live; `presence.rs` is what objects ask of it |
 //! | `lock.rs` | the lock for names and quotas |
@@ -14,6 +14,7 @@
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there are no files to open"))]
 
 mod arena_file;
+mod backing;
 mod directory;
 mod error;
 #[cfg(target_os = "linux")]
@@ -25,7 +26,6 @@ mod header;
 pub mod inspect;
 pub(crate) mod layout;
 mod lock;
-mod mapping;
 mod members;
 mod options;
 mod presence;
@@ -38,8 +38,6 @@ pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
 /// The number of the layout of this build's arenas. It is part of a file's name: builds with other numbers have files of their own.
 pub use layout::VERSION as LAYOUT_VERSION;
-pub(crate) use lock::Held;
-pub(crate) use mapping::Mapping;
 pub(crate) use members::Member;
 pub use members::MemberInfo;
 pub use options::HostOptions;
@@ -47,6 +45,7 @@ pub use scope::Scope;
 
 use crate::Clock;
 use crate::hash::{Secret, random_secret};
+use crate::memory::Mapping;
 use crate::sys::ForkLock;
 use std::collections::BTreeMap;
 use std::path::Path;

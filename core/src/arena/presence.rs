@@ -1,10 +1,9 @@
 //! What objects and people ask about the processes that have an arena open.
 
 use super::error::{ArenaError, ArenaErrorKind};
-use super::layout::{OWNERS_AT, PROCESSES, STRIPES};
+use super::layout::PROCESSES;
 use super::members::NoSlot;
 use super::{Arena, Member, MemberInfo};
-use crate::sync::AtomicU64;
 
 impl Arena {
     /// This process. Registers it if it is not yet, or was and is now a child of fork.
@@ -65,27 +64,5 @@ impl Arena {
     /// nothing; some microseconds and a system call for each.
     pub fn members(&self) -> Vec<MemberInfo> {
         self.members.survey()
-    }
-
-    /// Another one for each arena that this process opens.
-    pub(crate) fn number(&self) -> u64 {
-        self.members.number()
-    }
-
-    /// A word for each counter stripe: 0, or the mark of the process whose thread owns it.
-    pub(crate) fn stripe_owners(&self) -> &[AtomicU64] {
-        self.mapping().slice(OWNERS_AT, STRIPES).unwrap_or_default()
-    }
-
-    /// This process's mark, `used:1 | slot:8 | incarnation:24`; `None`: it has no slot.
-    pub(crate) fn stripe_mark(&self) -> Option<u64> {
-        let member = self.member().ok()?;
-        Some(1 << 32 | u64::from(member.slot & 0xff) << 24 | u64::from(member.incarnation))
-    }
-
-    /// Whether the process of that mark is gone; what its threads stored is seen.
-    pub(crate) fn is_stripe_mark_gone(&self, mark: u64) -> bool {
-        let member = Member { slot: (mark >> 24 & 0xff) as u16, incarnation: (mark & 0x00ff_ffff) as u32 };
-        !self.is_current(member)
     }
 }

@@ -26,7 +26,7 @@ impl Owners {
         let _ = room;
         Self {
             #[cfg(not(loom))]
-            arena: room.arena().cloned(),
+            arena: Arena::of(room),
         }
     }
 

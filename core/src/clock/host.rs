@@ -6,8 +6,8 @@
 use super::tsc::{Pair, Tsc, ticks};
 use super::{Clock, Source, os};
 use crate::arena::layout::{HEADER_AT, Header};
-use crate::arena::{ArenaError, ArenaErrorKind, Mapping};
-use crate::memory::One;
+use crate::arena::{ArenaError, ArenaErrorKind};
+use crate::memory::{Mapping, One};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::ForkLock;
 use std::mem::offset_of;

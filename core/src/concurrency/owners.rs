@@ -41,7 +41,7 @@ impl Owners {
         let _ = room;
         Self {
             #[cfg(not(loom))]
-            arena: room.arena().cloned(),
+            arena: Arena::of(room),
             swept: AtomicU64::new(u64::MAX),
         }
     }

@@ -1,4 +1,4 @@
-//! State as a slice of atomics: on the heap, in pages of its own, or in an arena. One pointer either way, so that the
+//! State as a slice of atomics: on the heap, in pages of its own, or in a mapping. One pointer either way, so that the
 //! decision path is the same code.
 #![allow(unsafe_code)] // Bytes are read as atomics.
 
@@ -45,9 +45,9 @@ pub(crate) use real::Cells;
 
 #[cfg(not(loom))]
 mod real {
+    use super::super::Mapping;
     use super::Blank;
     use crate::ConfigError;
-    use crate::arena::Mapping;
     use memmap2::MmapMut;
     use std::alloc::{Layout, alloc_zeroed, dealloc};
     use std::fmt;
@@ -69,7 +69,7 @@ mod real {
     enum Keep {
         Heap(Layout),
         Pages(#[allow(dead_code, reason = "held for its drop")] MmapMut),
-        Arena(#[allow(dead_code, reason = "held for its drop")] Arc<Mapping>),
+        Mapped(#[allow(dead_code, reason = "held for its drop")] Arc<Mapping>),
     }
 
     // SAFETY: a `Cells` hands out shared references only, and `Blank` is `Sync`; dropping it frees memory, on any thread.
@@ -100,10 +100,10 @@ mod real {
             Ok(Self { first, len, keep: Keep::Heap(layout) })
         }
 
-        /// `len` values that stand at `offset` of an arena. `None`: not within it, or not aligned.
-        pub(in super::super) fn of_arena(mapping: &Arc<Mapping>, offset: usize, len: usize) -> Option<Self> {
+        /// `len` values that stand at `offset` of a mapping. `None`: not within it, or not aligned.
+        pub(in super::super) fn shared(mapping: &Arc<Mapping>, offset: usize, len: usize) -> Option<Self> {
             let first = mapping.slice::<T>(offset, len)?;
-            Some(Self { first: NonNull::from(first).cast(), len, keep: Keep::Arena(mapping.clone()) })
+            Some(Self { first: NonNull::from(first).cast(), len, keep: Keep::Mapped(mapping.clone()) })
         }
     }
 
@@ -111,7 +111,7 @@ mod real {
         /// The first; there is at least one.
         #[inline]
         pub(in super::super) fn first(&self) -> &T {
-            // SAFETY: as `deref`; memory for one is always there (`len.max(1)`, and an arena's part is made for one).
+            // SAFETY: as `deref`; memory for one is always there (`len.max(1)`, and a mapped part is made for one).
             unsafe { self.first.as_ref() }
         }
     }
@@ -144,7 +144,7 @@ mod real {
             let place = match self.keep {
                 Keep::Heap(_) => "heap",
                 Keep::Pages(_) => "pages",
-                Keep::Arena(_) => "arena",
+                Keep::Mapped(_) => "mapped",
             };
             write!(f, "{} x {} bytes ({place})", self.len, size_of::<T>())
         }

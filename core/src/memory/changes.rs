@@ -5,7 +5,7 @@ use crate::ConfigError;
 use crate::sync::{Mutex, MutexGuard};
 
 #[cfg(not(loom))]
-use crate::arena::{Arena, Held};
+use super::Backing;
 #[cfg(not(loom))]
 use crate::sys::{ForkGuard as MutexGuard, ForkLock as Mutex};
 #[cfg(not(loom))]
@@ -18,7 +18,7 @@ use super::Room;
 pub(crate) enum Changes {
     Process(Mutex<()>),
     #[cfg(not(loom))]
-    Arena(Arc<Arena>),
+    Shared(Arc<dyn Backing>),
 }
 
 /// One's turn.
@@ -26,15 +26,15 @@ pub(crate) enum Changes {
 pub(crate) enum Turn<'a> {
     Process(#[allow(dead_code, reason = "held for its drop")] MutexGuard<'a, ()>),
     #[cfg(not(loom))]
-    Arena(#[allow(dead_code, reason = "held for its drop")] Held<'a>),
+    Shared(#[allow(dead_code, reason = "held for its drop")] Box<dyn std::fmt::Debug + 'a>),
 }
 
 impl Changes {
     /// For an object in this room.
     pub(crate) fn of(room: &Room) -> Self {
         #[cfg(not(loom))]
-        if let Some(arena) = room.arena() {
-            return Self::Arena(arena.clone());
+        if let Some(backing) = room.backing() {
+            return Self::Shared(backing.clone());
         }
         let _ = room;
         Self::Process(Mutex::new(()))
@@ -52,12 +52,7 @@ impl Changes {
             #[cfg(not(loom))]
             Self::Process(lock) => Ok(Turn::Process(lock.lock())),
             #[cfg(not(loom))]
-            Self::Arena(arena) => match arena.lock() {
-                Ok(held) => Ok(Turn::Arena(held)),
-                Err(error) => {
-                    Err(ConfigError::new(crate::ConfigErrorKind::Conflict, "arena", error.message().to_owned()))
-                }
-            },
+            Self::Shared(backing) => Ok(Turn::Shared(backing.lock_changes()?)),
         }
     }
 }

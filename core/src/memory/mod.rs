@@ -1,14 +1,22 @@
-//! Where state lives: in this process, or in an arena. A primitive asks a [`Room`] for its parts, always in the same order.
+//! Where state lives: in this process, or in memory shared with others. A primitive asks a [`Room`] for its parts, always in the same order.
 
+#[cfg(not(loom))]
+mod backing;
 mod cells;
 mod changes;
 mod latest;
+#[cfg(not(loom))]
+mod mapping;
 mod room;
 mod watch;
 
+#[cfg(not(loom))]
+pub(crate) use backing::{Backing, StripeOwners};
 pub(crate) use cells::{Blank, Cells};
 pub(crate) use changes::Changes;
 pub(crate) use latest::Latest;
+#[cfg(not(loom))]
+pub(crate) use mapping::Mapping;
 pub(crate) use room::{One, Room};
 pub(crate) use watch::Watch;
 

@@ -1,30 +1,31 @@
 //! The parts of one object, laid out one after the other.
 
+#[cfg(not(loom))]
+use super::{Backing, Mapping};
 use super::{Blank, Cells};
 use crate::ConfigError;
-use std::ops::Deref;
-
 #[cfg(not(loom))]
-use crate::arena::{Arena, ArenaError};
+use std::error::Error;
+use std::ops::Deref;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-/// Memory for one object. Whoever opens an object that stands in an arena asks for the same parts in the same order as who made it.
+/// Memory for one object. Whoever opens an object that stands in shared memory asks for the same parts in the same order as who made it.
 pub(crate) struct Room {
     huge_pages: bool,
     #[cfg(not(loom))]
     plot: Option<Plot>,
 }
 
-/// A piece of an arena: `at..end`, taken up to `next`.
+/// A piece of shared memory: `at..end`, taken up to `next`.
 #[cfg(not(loom))]
 struct Plot {
-    arena: Arc<Arena>,
+    backing: Arc<dyn Backing>,
     next: usize,
     end: usize,
     fresh: bool,
     /// Why the filesystem gave no space.
-    refusal: Option<ArenaError>,
+    refusal: Option<Box<dyn Error + Send + Sync>>,
 }
 
 /// Parts begin on lines of their own.
@@ -41,10 +42,10 @@ impl Room {
         }
     }
 
-    /// In an arena, at `at..end`; `fresh` when the object is being made, by the only one who knows the place.
+    /// In shared memory, at `at..end`; `fresh` when the object is being made, by the only one who knows the place.
     #[cfg(not(loom))]
-    pub(crate) fn of_arena(arena: &Arc<Arena>, at: usize, end: usize, fresh: bool) -> Self {
-        Self { huge_pages: false, plot: Some(Plot { arena: arena.clone(), next: at, end, fresh, refusal: None }) }
+    pub(crate) fn within(backing: Arc<dyn Backing>, at: usize, end: usize, fresh: bool) -> Self {
+        Self { huge_pages: false, plot: Some(Plot { backing, next: at, end, fresh, refusal: None }) }
     }
 
     /// `len` zeroed values; where the object stands already, as they are.
@@ -70,15 +71,15 @@ impl Room {
         true
     }
 
-    /// The arena, if it stands in one.
+    /// The shared memory, if it lies in one.
     #[cfg(not(loom))]
-    pub(crate) fn arena(&self) -> Option<&Arc<Arena>> {
-        self.plot.as_ref().map(|plot| &plot.arena)
+    pub(crate) fn backing(&self) -> Option<&Arc<dyn Backing>> {
+        self.plot.as_ref().map(|plot| &plot.backing)
     }
 
     /// Why the filesystem gave no space, if that is why a part could not be had.
     #[cfg(not(loom))]
-    pub(crate) fn take_refusal(&mut self) -> Option<ArenaError> {
+    pub(crate) fn take_refusal(&mut self) -> Option<Box<dyn Error + Send + Sync>> {
         self.plot.as_mut()?.refusal.take()
     }
 
@@ -97,33 +98,23 @@ impl Plot {
         let Some(end) = end.filter(|&end| end <= self.end) else {
             return Err(self.full(len.saturating_mul(size_of::<T>())));
         };
-        let mapping = self.arena.mapping();
+        let mapping = self.backing.mapping();
         if self.fresh {
-            if let Err(error) = self.arena.reserve(at, end) {
-                let message = error.message().to_owned();
+            if let Err(error) = self.backing.take_space(at, end) {
+                let message = error.to_string();
                 self.refusal = Some(error);
                 return Err(ConfigError::out_of_range("capacity", message));
             }
             mapping.clear(at, end);
         }
-        let cells = Cells::of_arena(mapping, at, len).ok_or_else(|| self.full(end - at))?;
+        let cells = Cells::shared(mapping, at, len).ok_or_else(|| self.full(end - at))?;
         self.next = end;
         Ok(cells)
     }
 
     #[cold]
     fn full(&self, needs: usize) -> ConfigError {
-        let left = self.end.saturating_sub(self.next);
-        let mend = match self.arena.path() {
-            Some(_) => "make it larger where it is first opened (capacity, TIDEGATE_CAPACITY), after `tidegate rm`",
-            None => "make it larger where the process starts (TIDEGATE_CAPACITY)",
-        };
-        let message = format!(
-            "{needs} bytes do not fit into the {left} that are left of the arena {:?}; it never grows: {mend}, or use another \
-             arena",
-            self.arena.name()
-        );
-        ConfigError::out_of_range("capacity", message)
+        self.backing.does_not_fit(needs, self.end.saturating_sub(self.next))
     }
 }
 
@@ -133,9 +124,9 @@ pub(crate) struct One<T>(Cells<T>);
 
 #[cfg(not(loom))]
 impl<T: Blank> One<T> {
-    /// The value at `offset` of an arena. `None`: not within it, or not aligned.
-    pub(crate) fn at(mapping: &Arc<crate::arena::Mapping>, offset: usize) -> Option<Self> {
-        Cells::of_arena(mapping, offset, 1).map(Self)
+    /// The value at `offset` of a mapping. `None`: not within it, or not aligned.
+    pub(crate) fn at(mapping: &Arc<Mapping>, offset: usize) -> Option<Self> {
+        Cells::shared(mapping, offset, 1).map(Self)
     }
 }
 

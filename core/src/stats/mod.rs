@@ -6,7 +6,7 @@ mod lease;
 mod threads;
 
 #[cfg(not(loom))]
-pub(crate) use threads::{next_number, thread_hint};
+pub(crate) use threads::{MOST_OWNED, next_number, thread_hint};
 
 use crate::ConfigError;
 use crate::memory::{Blank, Cells, Room};
@@ -15,7 +15,7 @@ use std::fmt;
 #[cfg(not(loom))]
 use threads::Home;
 
-/// Stripes of a process with one writer each; threads beyond them share the other half. An arena has more owned ones.
+/// Stripes of a process with one writer each; threads beyond them share the other half. Shared memory has more owned ones.
 const OWNED: usize = 16;
 const SHARED: usize = 16;
 
@@ -41,9 +41,9 @@ impl<const LANES: usize> Striped<LANES> {
     /// Where the room is. Two parts.
     pub(crate) fn in_room(room: &mut Room) -> Result<Self, ConfigError> {
         #[cfg(not(loom))]
-        if let Some(arena) = room.arena() {
-            let home = Home::arena(arena);
-            let owned = room.cells(crate::arena::layout::STRIPES)?;
+        if let Some(backing) = room.backing() {
+            let (home, stripes) = (Home::shared(backing), backing.stripe_owners().words().len());
+            let owned = room.cells(stripes)?;
             return Ok(Self { owned, shared: room.cells(SHARED)?, home });
         }
         Ok(Self { owned: room.cells(OWNED)?, shared: room.cells(SHARED)?, home: Home::process() })
@@ -118,6 +118,7 @@ mod tests {
     use super::*;
     use crate::arena::Arena;
     use crate::arena::layout::{OBJECTS_AT, STRIPES};
+    use crate::memory::StripeOwners;
     use std::sync::Arc;
 
     #[test]
@@ -138,14 +139,14 @@ mod tests {
     }
 
     fn counter(arena: &Arc<Arena>) -> Striped<2> {
-        let mut room = Room::of_arena(arena, OBJECTS_AT, arena.capacity(), true);
+        let mut room = Room::within(arena.clone(), OBJECTS_AT, arena.capacity(), true);
         Striped::in_room(&mut room).unwrap()
     }
 
     /// Stripes that have an owner.
     fn owned(arena: &Arena) -> usize {
         // Relaxed: the threads are quiet.
-        arena.stripe_owners().iter().filter(|owner| owner.load(Ordering::Relaxed) != 0).count()
+        arena.words().iter().filter(|owner| owner.load(Ordering::Relaxed) != 0).count()
     }
 
     #[test]
@@ -198,8 +199,8 @@ mod tests {
             // Relaxed: one thread.
             stripe.0[0].store(5, Ordering::Relaxed);
         });
-        let gone = arena.stripe_mark().unwrap() + 1;
-        for owner in arena.stripe_owners() {
+        let gone = arena.mark().unwrap() + 1;
+        for owner in arena.words() {
             // Relaxed: one thread.
             owner.store(gone, Ordering::Relaxed);
         }
@@ -213,9 +214,9 @@ mod tests {
     fn without_a_stripe_to_own_threads_share() {
         let arena = arena();
         let counter = counter(&arena);
-        for owner in arena.stripe_owners() {
+        for owner in arena.words() {
             // Relaxed: one thread.
-            owner.store(arena.stripe_mark().unwrap(), Ordering::Relaxed);
+            owner.store(arena.mark().unwrap(), Ordering::Relaxed);
         }
         std::thread::scope(|scope| {
             for _ in 0..8 {

@@ -2,8 +2,7 @@
 
 use super::lease;
 use super::{OWNED, SHARED};
-use crate::arena::Arena;
-use crate::arena::layout::STRIPES;
+use crate::memory::Backing;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::{ChildHook, generation};
 use std::cell::{Cell, RefCell};
@@ -14,8 +13,9 @@ const REMEMBERED: usize = 8;
 const UNKNOWN: u64 = u64::MAX;
 /// Numbers that each arena has for its stripes.
 const NUMBERS: u64 = 128;
+/// Stripes with an owner that shared memory can have.
+pub(crate) const MOST_OWNED: usize = NUMBERS as usize - SHARED;
 
-const _: () = assert!(STRIPES + SHARED <= NUMBERS as usize);
 const _: () = assert!(OWNED + SHARED <= NUMBERS as usize);
 
 thread_local! {
@@ -31,19 +31,20 @@ thread_local! {
 pub(super) struct Home {
     place: usize,
     base: u64,
-    arena: Option<Arc<Arena>>,
+    backing: Option<Arc<dyn Backing>>,
 }
 
 impl Home {
     /// Memory of this process.
     pub(super) fn process() -> Self {
-        Self { place: 0, base: 0, arena: None }
+        Self { place: 0, base: 0, backing: None }
     }
 
-    pub(super) fn arena(arena: &Arc<Arena>) -> Self {
-        let number = arena.number();
+    /// Shared memory.
+    pub(super) fn shared(backing: &Arc<dyn Backing>) -> Self {
+        let number = backing.stripe_owners().number();
         let place = 1 + (number % (REMEMBERED as u64 - 1)) as usize;
-        Self { place, base: number * NUMBERS, arena: Some(arena.clone()) }
+        Self { place, base: number * NUMBERS, backing: Some(backing.clone()) }
     }
 
     /// The calling thread's stripe, or a number beyond all stripes if it has none yet.
@@ -59,11 +60,11 @@ impl Home {
             return known;
         }
         // A thread that is past its destructors owns nothing any more.
-        let stripe = match &self.arena {
+        let stripe = match &self.backing {
             None => OF_PROCESS.try_with(|lease| lease.0).unwrap_or(OWNED),
-            Some(arena) => OF_ARENAS
-                .try_with(|leases| self.among(&mut leases.borrow_mut(), arena))
-                .unwrap_or_else(|_| share(STRIPES, 0)),
+            Some(backing) => OF_ARENAS
+                .try_with(|leases| self.among(&mut leases.borrow_mut(), backing))
+                .unwrap_or_else(|_| share(owned(&**backing), 0)),
         };
         self.remember(stripe);
         stripe
@@ -74,16 +75,21 @@ impl Home {
     }
 
     #[cold]
-    fn among(&self, leases: &mut Vec<OfArena>, arena: &Arc<Arena>) -> usize {
+    fn among(&self, leases: &mut Vec<OfArena>, backing: &Arc<dyn Backing>) -> usize {
         leases.retain(OfArena::is_good);
         if let Some(lease) = leases.iter().find(|lease| lease.home.base == self.base) {
             return lease.stripe;
         }
-        let lease = OfArena::claim(arena);
+        let lease = OfArena::claim(backing);
         let stripe = lease.stripe;
         leases.push(lease);
         stripe
     }
+}
+
+/// Stripes with an owner.
+fn owned(backing: &dyn Backing) -> usize {
+    backing.stripe_owners().words().len()
 }
 
 /// One of `SHARED` after the `owned`.
@@ -132,7 +138,7 @@ impl Drop for OfProcess {
 /// The thread's stripe in an arena.
 struct OfArena {
     home: Home,
-    arena: Weak<Arena>,
+    backing: Weak<dyn Backing>,
     generation: u32,
     stripe: usize,
     /// What stands in the owner's word; 0: shared.
@@ -140,25 +146,25 @@ struct OfArena {
 }
 
 impl OfArena {
-    fn claim(arena: &Arc<Arena>) -> Self {
+    fn claim(backing: &Arc<dyn Backing>) -> Self {
         FORGET.register();
-        let mark = arena.stripe_mark();
-        let take = |mark| lease::claim(arena.stripe_owners(), mark, |other| arena.is_stripe_mark_gone(other));
-        let owned = mark.and_then(|mark| {
+        let owners = backing.stripe_owners();
+        let take = |mark| lease::claim(owners.words(), mark, |other| owners.is_gone(other));
+        let owned = owners.mark().and_then(|mark| {
             let owned = take(mark).or_else(|| {
-                arena.reap(arena.clock().now());
+                owners.reap();
                 take(mark)
             });
             owned.map(|stripe| (stripe, mark))
         });
-        let (stripe, mark) = owned.unwrap_or_else(|| (share(STRIPES, std::process::id() as usize), 0));
-        let home = Home { arena: None, ..Home::arena(arena) };
-        Self { home, arena: Arc::downgrade(arena), generation: generation(), stripe, mark }
+        let (stripe, mark) = owned.unwrap_or_else(|| (share(owners.words().len(), std::process::id() as usize), 0));
+        let home = Home { backing: None, ..Home::shared(backing) };
+        Self { home, backing: Arc::downgrade(backing), generation: generation(), stripe, mark }
     }
 
     /// Not of a parent before a fork, nor of an arena that was closed: its slot was given back, and its stripes with it.
     fn is_good(&self) -> bool {
-        self.generation == generation() && self.arena.strong_count() > 0
+        self.generation == generation() && self.backing.strong_count() > 0
     }
 }
 
@@ -167,10 +173,10 @@ impl Drop for OfArena {
         if self.mark == 0 || self.generation != generation() {
             return;
         }
-        if let Some(arena) = self.arena.upgrade() {
+        if let Some(backing) = self.backing.upgrade() {
             // What this thread still counts after this goes to a shared stripe.
-            self.home.remember(share(STRIPES, 0));
-            if let Some(owner) = arena.stripe_owners().get(self.stripe) {
+            self.home.remember(share(owned(&*backing), 0));
+            if let Some(owner) = backing.stripe_owners().words().get(self.stripe) {
                 lease::give_back(owner, self.mark);
             }
         }

@@ -3,11 +3,11 @@
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::header::Facts;
 use super::super::layout::OBJECTS_AT;
-use super::super::mapping::Mapping;
 use super::super::options::{MIN_CAPACITY, said_capacity};
 use super::super::{DEFAULT_CAPACITY, HostOptions};
 use super::folder::Locked;
 use super::{Folder, above_streams, boot, file_name, filesystem, io_error, system};
+use crate::memory::Mapping;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat, posix_fallocate, renameat};

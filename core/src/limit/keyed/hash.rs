@@ -34,7 +34,7 @@ impl KeyHasher {
     /// For the object that is about to be laid out in this room: in an arena the same in all processes, and another for each place.
     pub(super) fn of(room: &Room) -> Self {
         #[cfg(not(loom))]
-        if let Some(arena) = room.arena() {
+        if let Some(arena) = crate::Arena::of(room) {
             return Self(SipHash::derived(arena.secret(), room.next() as u64));
         }
         let _ = room;

@@ -1,7 +1,7 @@
 //! The bytes of an arena. Every access goes through a shared reference to atomics, within bounds that are private memory.
 #![allow(unsafe_code)] // Mapped bytes are read as atomics.
 
-use crate::memory::Blank;
+use super::Blank;
 use crate::sync::{AtomicU64, Ordering};
 use memmap2::{MmapMut, MmapRaw};
 use std::io;
