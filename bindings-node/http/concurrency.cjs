@@ -9,7 +9,7 @@ const { retryAfterSeconds } = require('./problem.cjs');
 /** The option `concurrency`: a limiter, or the settings of one. */
 function concurrencyOf(value, place) {
   if (value === undefined || value instanceof ConcurrencyLimiter) return value;
-  return declare((options) => new ConcurrencyLimiter(options), { ...place, ...value });
+  return declare((options) => new ConcurrencyLimiter(options), { ...place, ...value }, 'concurrency limiter');
 }
 
 /** Waits as long as the limiter does. @returns {Promise<Refusal | undefined>} `undefined`: admitted */

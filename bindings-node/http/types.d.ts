@@ -55,7 +55,9 @@ export type KeySpec = KeyFunction | 'ip' | 'user' | 'route' | `header:${string}`
 export interface LimitOptions
   extends LimitSwitches,
     Pick<RateLimiterOptions, 'perMs' | 'burst' | 'queue' | 'algorithm' | 'maxKeys' | 'fastest' | 'block' | 'hugePages'>,
-    Pick<Place, 'scope' | 'onConflict'> {
+    Pick<Place, 'scope'> {
+  /** Default `'apply'`: see `onConflict` of the application. */
+  onConflict?: Place['onConflict'];
   /** Stands in the RateLimit headers: printable ASCII, default `'default'`. In a named scope it is the object's name as well. */
   name?: string;
   /** Makes it a limit per key; without a key it is one for everybody. For a LimitSet: keys by the names of its members. */
@@ -105,7 +107,12 @@ export interface GateOptions {
 }
 
 /** What Express's and Fastify's middleware take beside limits. */
-export interface RequestsOptions extends Pick<Place, 'scope' | 'onConflict'> {
+export interface RequestsOptions extends Pick<Place, 'scope'> {
+  /**
+   * When a limit was last declared with other settings: `'apply'` (default, so that a deploy starts; said once in the log)
+   * changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to start.
+   */
+  onConflict?: Place['onConflict'];
   /**
    * The most requests under way, as a limiter or its settings: one more waits `maxWaitMs`, then gets 503 with Retry-After, and its
    * charge by the limits comes back. A permit is held until the answer is out or the connection gone.

@@ -37,7 +37,12 @@ export type RateLimitOptions = LimitOptions;
 /** Settings by name, `{ payment: { cooldownMs: 5000 } }`, or in a list, `[{ name: 'payment', cooldownMs: 5000 }]`. */
 export type Named<Settings, Ready> = Record<string, Settings | Ready> | (Settings & { name: string })[];
 
-export interface TidegateOptions extends GateOptions, Pick<Place, 'scope' | 'onConflict'> {
+export interface TidegateOptions extends GateOptions, Pick<Place, 'scope'> {
+  /**
+   * When a limit, breaker or concurrency limiter was last declared with other settings: `'apply'` (default, so that a deploy
+   * starts; said once in the log) changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to start.
+   */
+  onConflict?: Place['onConflict'];
   /** Limits over every route: together with the route's own, all or nothing. */
   limits?: Limits;
   /** Circuit breakers, for `@InjectBreaker(name)`. */

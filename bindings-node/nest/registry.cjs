@@ -3,6 +3,7 @@
 const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { REFUSAL } = require('../lib/errors.cjs');
+const { declare } = require('../http/declare.cjs');
 const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
 const { entries, limitsFrom, placeOf } = require('../http/options.cjs');
 const { Limit } = require('../http/limit.cjs');
@@ -38,11 +39,11 @@ class TidegateRegistry {
     for (const { name } of this.#limits) this.#owners.set(name, `the module's limit '${name}'`);
     this.#common = new Plan(this.#limits);
     this.#breakers = this.#each(given, 'breakers', CircuitBreaker, (settings, name) =>
-      new CircuitBreaker(name, { ...this.#place, ...settings }),
+      declare(({ name: _name, ...rest }) => new CircuitBreaker(name, rest), { ...this.#place, ...settings, name }, 'circuit breaker'),
     );
     this.#queues = this.#each(given, 'queues', BoundedQueue, (settings) => new BoundedQueue(settings));
     this.#concurrency = this.#each(given, 'concurrency', ConcurrencyLimiter, (settings, name) =>
-      new ConcurrencyLimiter({ ...this.#place, ...settings, name }),
+      declare((options) => new ConcurrencyLimiter(options), { ...this.#place, ...settings, name }, 'concurrency limiter'),
     );
     this.gate = new Gate(given);
   }
@@ -119,6 +120,9 @@ class TidegateRegistry {
   #each(given, option, kind, make) {
     return new Map(
       entries(given[option], option).map(([name, value]) => {
+        if (value === null || typeof value !== 'object') {
+          throw check.typeError(`${option}: '${name}' must be an object of settings or a ${kind.name}, got ${check.show(value)}`);
+        }
         const object = value instanceof kind ? value : make(value, name);
         if (!(REFUSAL in object)) Object.defineProperty(object, REFUSAL, { value: (error) => this.httpException(error) });
         return [name, object];

@@ -120,20 +120,69 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       await app(t, { ...other, onConflict: 'keep' });
     });
 
-    it('starts with a rate that a deploy has changed: it holds for everybody, and the log says so once', async (t) => {
-      const scope = `host:${fresh()}` as const;
-      const old = await app(t, { ...settings, scope, limits: { everyone: '5/hour' } });
-      const warnings: Error[] = [];
-      const listen = (warning: Error) => void warnings.push(warning);
+    const listening = (t: TestContext) => {
+      const warnings: string[] = [];
+      const listen = ({ name, message }: Error) => void (name === 'TidegateWarning' && warnings.push(message));
       process.on('warning', listen);
       t.after(() => process.off('warning', listen));
-      await app(t, { ...settings, scope, limits: { everyone: '3/hour' } });
-      await new Promise(setImmediate);
-      assert.deepEqual(
-        warnings.filter(({ message }) => message.includes("the limit 'everyone'")).map(({ name }) => name),
-        ['TidegateWarning'],
-      );
+      return async () => {
+        await new Promise(setImmediate);
+        return warnings.map((message) => message.replace(/ of host:.*/, '')).sort();
+      };
+    };
+
+    it('starts with what a deploy has changed: it holds for everybody, and the log says so once', async (t) => {
+      const scope = `host:${fresh()}` as const;
+      const old = await app(t, { ...settings, scope, limits: { everyone: '5/hour' } });
+      const said = listening(t);
+      const concurrency = { database: { limit: 2 } };
+      const breakers = { payment: { consecutiveFailures: 2 } };
+      const changes: TidegateOptions[] = [
+        { ...settings, limits: { everyone: '3/hour' } },
+        { ...settings, breakers },
+        { ...settings, concurrency },
+      ];
+      for (const change of changes) {
+        await assert.rejects(app(t, { ...change, scope, onConflict: 'error' }), { name: 'ArenaError', kind: 'settings' });
+        await app(t, { ...change, scope, onConflict: 'keep' });
+      }
+      assert.match((await old.request('/orders')).get('ratelimit-policy') ?? '', /"everyone";q=5;/);
+      assert.deepEqual([old.app.get(Database).limiter.limit, await said()], [1, []]);
+
+      const next = await app(t, { scope, limits: { everyone: '3/hour' }, breakers, concurrency });
+      const told = ["the circuit breaker 'payment'", "the concurrency limiter 'database'", "the limit 'everyone'"];
+      assert.deepEqual(await said(), told);
       assert.match((await old.request('/orders')).get('ratelimit-policy') ?? '', /"everyone";q=3;/);
+      assert.equal(old.app.get(Database).limiter.limit, 2);
+      next.app.get(Database).payment.acquire().failure();
+      assert.equal(old.app.get(Database).payment.state, 'closed');
+      await app(t, { scope, limits: { everyone: '3/hour' }, breakers, concurrency });
+      assert.deepEqual(await said(), told);
+    });
+
+    it('applies the changed rate of a route', async (t) => {
+      const scope = `host:${fresh()}` as const;
+      const version = async (rate: '5/hour' | '2/hour', onConflict?: 'error' | 'keep') => {
+        @Controller('search')
+        class SearchController {
+          @Get()
+          @RateLimit(rate, { name: 'search' })
+          search() {
+            return 'found';
+          }
+        }
+        const { app: nest, url } = await start(adapter, [TidegateModule.forRoot({ scope, onConflict })], [SearchController], []);
+        t.after(() => nest.close());
+        return requester(url);
+      };
+      const old = await version('5/hour');
+      const said = listening(t);
+      await assert.rejects(version('2/hour', 'error'), { name: 'ArenaError', kind: 'settings' });
+      assert.deepEqual(await said(), []);
+      assert.deepEqual(await statuses(await version('2/hour'), '/search', 3), [200, 200, 429]);
+      assert.deepEqual(await said(), ["the limit 'search/SearchController.search'"]);
+      const refused = await old('/search');
+      assert.deepEqual([refused.status, refused.get('ratelimit-policy')], [429, '"search";q=2;w=3600']);
     });
 
     it('gives concurrency limiters by name and by token', async (t) => {
