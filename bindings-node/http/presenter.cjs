@@ -53,7 +53,7 @@ class Presenter {
   #tell(decision, draw) {
     const { allowed, limit, remaining } = decision;
     const retryAfter = allowed ? 0 : retryAfterSeconds(decision.retryAfterMs);
-    const reset = Math.ceil(decision.resetAfterMs / 1000);
+    const reset = allowed ? resetSeconds(decision.resetAfterMs) : Math.ceil(decision.resetAfterMs / 1000);
     // The draft wants Retry-After never earlier than a reset that is told.
     const longer = (seconds) => this.#longer(seconds, draw);
     const rank = allowed ? remaining : -1;
@@ -64,6 +64,11 @@ class Presenter {
     const most = Math.ceil(seconds * this.#jitter);
     return most === 0 ? seconds : seconds + Math.floor(draw * (most + 1));
   }
+}
+
+/** As the core tells it with an admission: rounded up, but for less than the millisecond by which a window's ticks make it late. */
+function resetSeconds(ms) {
+  return ms > 0 ? Math.max(1, Math.ceil((ms - 0.999999) / 1000)) : 0;
 }
 
 module.exports = { Presenter };

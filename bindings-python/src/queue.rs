@@ -81,6 +81,11 @@ impl BoundedQueue {
             if cfg.on_full != OnFull::DropOldest {
                 return Err(config(py, "on_drop: only on_full=\"drop_oldest\" drops items"));
             }
+            // A push is not async, so that nobody would await it.
+            let functions = py.import("tidegate._functions")?;
+            if functions.call_method1("is_async", (on_drop,))?.is_truthy()? {
+                return Err(wrong_type("on_drop", "a function that is not async", on_drop));
+            }
         }
         let retry_after = match retry_after {
             Some(wait) => finite("retry_after", wait)?.as_secs_f64(),

@@ -158,8 +158,11 @@ def test_the_readme_s_application() -> None:
     exec(compile(BLOCKS[0], "README.md", "exec"), module.__dict__)
     with served(module.app) as url:
         assert statuses(ask(url, *["/login"] * 6, method="POST")) == [200] * 5 + [429]
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        preflight = ask(url, "/orders", method="OPTIONS", headers={"Origin": "https://shop.example", **asks})
         orders = ask(url, "/orders", method="POST", json={"n": 1}, headers={"Origin": "https://shop.example"})
         reports = ask(url, *["/reports/1"] * 21, headers={"X-Api-Key": "k"})
+    assert statuses(preflight) == [200], "a browser asks before it posts JSON"
     assert orders[0].status == 202 and "RateLimit" in orders[0].headers["access-control-expose-headers"]
     assert orders[0].headers["ratelimit-policy"] == '"default";q=800;w=2'
     assert statuses(reports) == [404] * 20 + [429]

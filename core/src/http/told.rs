@@ -7,6 +7,10 @@ pub const LONGEST_RETRY_AFTER: u64 = 3600;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
+/// What is left out of a reset, on admission: a limit per key keeps its ends in ticks, so that a window of a minute ends some nanoseconds
+/// after its minute. Nobody waits for a reset but those who are refused, and what they are told is not shortened.
+const TOLERANCE_NS: u64 = 999_999;
+
 /// The value of `Retry-After` (RFC 9110 section 10.2.3, delay-seconds) for a wait in nanoseconds: rounded up, at least 1.
 ///
 /// [`NEVER`] reads as [`LONGEST_RETRY_AFTER`]: a number must be said, and an hour keeps a client that asks for more than
@@ -32,9 +36,11 @@ pub struct Told {
 }
 
 impl Told {
-    /// The decision, each time rounded up to whole seconds.
+    /// The decision, each time rounded up to whole seconds; a reset that is told with an admission may be early by less than a
+    /// millisecond.
     pub fn of(decision: &Decision) -> Self {
-        let reset = decision.reset_after_ns.div_ceil(NS_PER_S);
+        let tolerance = if decision.allowed { TOLERANCE_NS.min(decision.reset_after_ns.saturating_sub(1)) } else { 0 };
+        let reset = (decision.reset_after_ns - tolerance).div_ceil(NS_PER_S);
         let retry_after = if decision.allowed { 0 } else { retry_after_seconds(decision.retry_after_ns) };
         let (allowed, limit, remaining) = (decision.allowed, decision.limit, decision.remaining);
         let reset = if allowed { reset } else { reset.min(retry_after) };
@@ -45,7 +51,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TokenBucket;
+    use crate::{Algorithm, RateLimiter, TokenBucket};
 
     fn decision(allowed: bool, retry_after_ns: u64, reset_after_ns: u64) -> Decision {
         let ten = TokenBucket::new("10/s".parse().expect("a rate")).peek();
@@ -64,6 +70,21 @@ mod tests {
         let told = Told::of(&decision(true, 0, 1_500_000_000));
         assert_eq!(told, Told { allowed: true, limit: 10, remaining: 10, reset: 2, retry_after: 0 });
         assert_eq!(Told::of(&decision(true, 0, 0)).reset, 0);
+    }
+
+    #[test]
+    fn ticks_of_a_window_make_no_whole_second_more() {
+        let reset = |allowed, ns| Told::of(&decision(allowed, if allowed { 0 } else { ns }, ns)).reset;
+        assert_eq!([60_000_000_003, 60_000_999_999, 60_001_000_000].map(|ns| reset(true, ns)), [60, 60, 61]);
+        assert_eq!([0, 1, 999_999, 1_000_000].map(|ns| reset(true, ns)), [0, 1, 1, 1]);
+        assert_eq!(reset(false, 60_000_000_003), 61, "waiting as long as told is enough");
+        for (rate, told) in [("5/minute", 60), ("1000/s", 1), ("1000/hour", 3600)] {
+            let limiter =
+                RateLimiter::new(Algorithm::FixedWindow, rate.parse().expect("a rate"), 100).expect("a limiter");
+            for at in [1, 3, 123_456_789_123_457] {
+                assert_eq!(Told::of(&limiter.check_at(at, &at.to_le_bytes(), 1)).reset, told, "{rate} at {at}");
+            }
+        }
     }
 
     #[test]
