@@ -4,6 +4,7 @@
 use super::stress::{CALLS, THREADS, on_all_threads, shuffle};
 use super::{MS, S};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate::limit::{Algorithm, LimitSet, LimiterConfig, Member, Mode, RateLimiter};
 use tidegate::{Clock, ManualClock, Quota, TokenBucket};
@@ -103,46 +104,52 @@ fn no_member_admits_more_than_alone() {
     }
 }
 
-/// Two leaky buckets, of which the wider is the scarcer: calls that lose on it have booked the other, and take that back while
-/// others book behind it. No two that were admitted were told the same place.
+/// Leaky buckets, of which the widest is the scarcest: calls that lose on it have booked the others, and take that back while
+/// others book behind it. No two that were admitted were told the same place. The last has four places a key, for which calls of
+/// three, three, one and one compete: who loses leaves room for another, who books after the loser stepped out.
 #[test]
 fn no_place_in_a_queue_is_told_twice() {
-    const CALLS_A_ROUND: u64 = 4;
+    const KEYS: u64 = 20_000;
+    const COSTS: [u32; 4] = [3, 3, 1, 1];
     let clock = ManualClock::new(0);
-    let leaky = |count: u64, queue: u64| {
+    let leaky = |interval_ms: u64, queue: u64| {
+        let quota = Quota::new(1, Duration::from_millis(interval_ms)).and_then(|quota| quota.with_burst(queue));
         let config = LimiterConfig {
-            max_keys: 1_000,
+            max_keys: KEYS as usize * 2,
             mode: Mode::Enforce,
-            ..LimiterConfig::new(Algorithm::LeakyBucket, quota(count, queue))
+            ..LimiterConfig::new(Algorithm::LeakyBucket, quota.expect("a sound quota"))
         };
-        Arc::new(RateLimiter::with_config(config, Clock::from(&clock)).expect("a limiter"))
+        Member::Keyed(Arc::new(RateLimiter::with_config(config, Clock::from(&clock)).expect("a limiter")))
     };
-    // A place a millisecond, 40 of them; and half a second, 8 of them.
-    let (near, far) = (leaky(2_000, 40), leaky(4, 8));
-    let set = LimitSet::new([("near", Member::Keyed(near)), ("far", Member::Keyed(far))]).expect("a set");
-    let nothing = set.peek_at(0, &[b"", b""], 0).expect("a key each").decision;
-    let start = std::sync::Barrier::new(THREADS as usize);
+    // Time stands still: there is a place for everybody but in the last, whose places are the longest, so that it is charged last.
+    let queues = [(1, 100_000), (1, 100_001), (1, 100_002), (1, 100_003), (100_000, 4)];
+    let set =
+        LimitSet::new(queues.map(|(interval, queue)| (queue.to_string(), leaky(interval, queue)))).expect("a set");
+    let nothing = set.peek_at(0, &[&b""[..]; 5], 0).expect("a key each").decision;
+    let next = AtomicU64::new(0);
     let told = on_all_threads(|_| {
         let mut told = Vec::new();
-        for round in 0..CALLS / 40 {
-            let key = round.to_le_bytes();
-            start.wait();
-            for _ in 0..CALLS_A_ROUND {
-                let mut each = [nothing; 2];
-                let decided = set.check_each_at(round * 5 * S, &[b"near", &key], 1, &mut each).expect("a key each");
-                if decided.decision.allowed {
-                    told.push((round, each[0].delay_ns));
-                }
+        loop {
+            // Relaxed: a number only. Who gets the next one competes.
+            let call = next.fetch_add(1, Ordering::Relaxed);
+            let (key, n) = (call / 4, COSTS[call as usize % 4]);
+            if key >= KEYS {
+                return told;
+            }
+            let (key, mut each) = (key.to_le_bytes(), [nothing; 5]);
+            let keys = [&b"all"[..], b"all", b"all", b"all", &key];
+            if set.check_each_at(0, &keys, n, &mut each).expect("a key each").decision.allowed {
+                told.push((each.map(|decision| decision.delay_ns), u64::from(n)));
             }
         }
-        told
     })
     .concat();
-    let mut places = told.clone();
-    places.sort_unstable();
-    for pair in places.windows(2) {
-        let apart = pair[1].1.saturating_sub(pair[0].1);
-        assert!(pair[0].0 < pair[1].0 || apart + 1_000 >= MS, "{pair:?}");
+    for member in 0..4 {
+        let mut places: Vec<_> = told.iter().map(|&(delays, n)| (delays[member], n)).collect();
+        places.sort_unstable();
+        for pair in places.windows(2) {
+            assert!(pair[1].0 + 1_000 >= pair[0].0 + pair[0].1 * MS, "{pair:?}");
+        }
     }
-    assert!(told.len() as u64 > CALLS / 40 * 4, "{}", told.len());
+    assert!(told.len() as u64 >= KEYS, "{}", told.len());
 }
