@@ -7,23 +7,42 @@ const check = require('../lib/check.cjs');
 const { TidegateExplorer } = require('./explorer.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
+const { GuardPlace, guardOf } = require('./override.cjs');
 const { TidegateInterceptor } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 const { TIDEGATE_OPTIONS, asked, getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'];
 
-/**
- * `true`: ours; a class: that one; `false`: none. Under the token of ours, which overrideProvider of
- * Nest's testing module know.
- */
-function global(token, value, ours) {
+/** `true`: ours; a class: that one; `false`: none. Whichever it is, tests override it by the token of ours. */
+function globalGuard(value) {
+  const ours = {
+    provide: TidegateGuard,
+    useFactory: (modules, registry) => guardOf(modules, () => new TidegateGuard(registry)),
+    inject: [ModulesContainer, TidegateRegistry],
+  };
   if (value === false) return [ours];
-  if (value === true) return [ours, { provide: token, useExisting: ours }];
-  const scope = Reflect.getMetadata('scope:options', check.callable(value, 'guard and filter'))?.scope;
-  if (scope === Scope.REQUEST) return [ours, { provide: token, useClass: value }];
-  return [value, ...(value === ours ? [] : [{ provide: ours, useExisting: value }]), { provide: token, useExisting: ours }];
+  if (value === true || value === TidegateGuard) return [ours, { provide: APP_GUARD, useExisting: TidegateGuard }];
+  if (isPerRequest(value, 'guard')) return [ours, { provide: APP_GUARD, useClass: value }];
+  const theirs = {
+    provide: TidegateGuard,
+    useFactory: (modules, guard) => guardOf(modules, () => guard),
+    inject: [ModulesContainer, value],
+  };
+  return [value, theirs, { provide: APP_GUARD, useExisting: TidegateGuard }];
 }
+
+function globalFilter(value) {
+  const ours = TidegateExceptionFilter;
+  if (value === false) return [ours];
+  if (value === true || value === ours) return [ours, { provide: APP_FILTER, useExisting: ours }];
+  if (isPerRequest(value, 'filter')) return [ours, { provide: APP_FILTER, useClass: value }];
+  return [value, { provide: ours, useExisting: value }, { provide: APP_FILTER, useExisting: ours }];
+}
+
+/** A class that Nest makes for each request cannot stand behind another token. */
+const isPerRequest = (value, option) =>
+  Reflect.getMetadata('scope:options', check.callable(value, `${option} (a class, true or false)`))?.scope === Scope.REQUEST;
 
 const KINDS = [
   ['breakers', getBreakerToken, 'breaker'],
@@ -110,8 +129,9 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
       inject: [ModulesContainer, TidegateRegistry],
     },
     TidegateInterceptor,
-    ...global(APP_GUARD, guard, TidegateGuard),
-    ...global(APP_FILTER, filter, TidegateExceptionFilter),
+    GuardPlace,
+    ...globalGuard(guard),
+    ...globalFilter(filter),
     ...(filter === false ? [] : [{ provide: APP_INTERCEPTOR, useExisting: TidegateInterceptor }]),
   ];
   return {

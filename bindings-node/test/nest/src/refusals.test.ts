@@ -16,7 +16,7 @@ import {
   Module,
   UseGuards,
 } from '@nestjs/common';
-import { HttpAdapterHost, NestFactory } from '@nestjs/core';
+import { APP_GUARD, HttpAdapterHost, NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import { ArenaError, type BoundedQueue, CircuitBreaker, CircuitOpenError, type ConcurrencyLimiter, TidegateError } from 'tidegate';
 import {
@@ -271,6 +271,58 @@ describe('a testing module', () => {
       assert.deepEqual(app.get(getBreakerToken('payment')), { name: 'fake' });
     });
   }
+
+  @Controller('guarded')
+  @UseGuards(TidegateGuard)
+  class GuardedController {
+    @Get()
+    @RateLimit('1/hour')
+    get() {
+      return 'got';
+    }
+  }
+  @Injectable()
+  class Fake implements CanActivate {
+    constructor(readonly registry: TidegateRegistry) {}
+    canActivate() {
+      return this.registry.breaker('payment') !== undefined;
+    }
+  }
+  type Over = { useValue(value: any): unknown; useClass(value: any): unknown; useFactory(value: any): unknown };
+  const ways: Record<string, (over: Over) => unknown> = {
+    'a value': (over) => over.useValue(fake),
+    'a class': (over) => over.useClass(Fake),
+    'a factory': (over) => over.useFactory({ factory: (registry: TidegateRegistry) => new Fake(registry), inject: [TidegateRegistry] }),
+  };
+  @Module({ imports: [TidegateModule.forRoot({ ...options(), guard: false })] })
+  class GuardedByHand {}
+  const byHand = { provide: APP_GUARD, useExisting: TidegateGuard };
+  const guarded: Record<string, [any, any[]]> = {
+    ...Object.fromEntries(Object.entries(roots).map(([name, root]) => [name, [root(), []]])),
+    'guard: false and APP_GUARD': [GuardedByHand, [byHand]],
+    'guard: false': [GuardedByHand, []],
+  };
+  for (const [name, [module, providers]] of Object.entries(guarded)) {
+    for (const [way, override] of Object.entries(ways)) {
+      it(`replaces the global guard and that of @UseGuards by overrideGuard with ${way}: ${name}`, async (t) => {
+        const controllers = [LimitedController, GuardedController];
+        const builder = Test.createTestingModule({ imports: [module], controllers, providers });
+        override(builder.overrideGuard(TidegateGuard) as Over);
+        const app = (await builder.compile()).createNestApplication({ logger: false });
+        t.after(() => app.close());
+        await app.listen(0, '127.0.0.1');
+        const request = requester(`http://127.0.0.1:${app.getHttpServer().address().port}`);
+        assert.deepEqual(await statuses(request, '/', 3), [200, 200, 200]);
+        assert.deepEqual(await statuses(request, '/guarded', 3), [200, 200, 200]);
+      });
+    }
+  }
+
+  it('guards once where nobody overrides', async (t) => {
+    const { request } = await serve(t, 'express', GuardedByHand, [LimitedController, GuardedController]);
+    assert.deepEqual(await statuses(request, '/guarded', 2), [200, 429]);
+    assert.deepEqual(await statuses(request, '/', 2), [200, 200]);
+  });
 
   it('gives what a factory has configured by its token, asked for or not', async (t) => {
     const settings = { ...options(), breakers: { payment: {}, 'nobody asks for': {} } };
