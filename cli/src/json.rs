@@ -5,7 +5,7 @@ use crate::picture::{Face, Picture, Seen};
 use crate::units::{seconds, seconds_or_never};
 use serde_json::{Map, Value, json};
 use tidegate::Quota;
-use tidegate::arena::inspect::LAYOUT;
+use tidegate::arena::LAYOUT_VERSION as LAYOUT;
 use tidegate::arena::{MemberInfo, ObjectKind};
 
 /// `before`: the last one, for what happened since.

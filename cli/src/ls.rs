@@ -7,7 +7,7 @@ use crate::table::Table;
 use crate::{Output, Trouble, units};
 use serde_json::{Value, json};
 use tidegate::Arena;
-use tidegate::arena::inspect::LAYOUT;
+use tidegate::arena::LAYOUT_VERSION as LAYOUT;
 use tidegate::arena::{ArenaError, ArenaErrorKind, ArenaFile};
 
 /// What can be said of a file.

@@ -6,8 +6,8 @@ use crate::{Output, Trouble, units};
 use serde_json::json;
 use std::sync::Arc;
 use tidegate::arena::ObjectKind;
-use tidegate::arena::inspect::Object;
 use tidegate::breaker::State;
+use tidegate::inspect::Object;
 use tidegate::{Arena, CircuitBreaker};
 
 /// What was done, in words and for programs.

@@ -3,10 +3,11 @@
 use crate::Trouble;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidegate::arena::inspect::{LAYOUT, Object};
+use tidegate::arena::LAYOUT_VERSION as LAYOUT;
 use tidegate::arena::{ArenaErrorKind, HostOptions, MemberInfo, ObjectInfo};
 use tidegate::breaker::{BreakerStats, Event};
 use tidegate::concurrency::{ConcurrencyHolder, ConcurrencyStats};
+use tidegate::inspect::Object;
 use tidegate::limit::{BucketStats, LimiterStats};
 use tidegate::{Algorithm, Arena, ConfigError, Decision, Quota};
 

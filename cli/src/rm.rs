@@ -5,7 +5,7 @@ use crate::picture::{self, no_object};
 use crate::{Output, Trouble, units};
 use serde_json::json;
 use tidegate::Arena;
-use tidegate::arena::inspect::LAYOUT;
+use tidegate::arena::LAYOUT_VERSION as LAYOUT;
 use tidegate::arena::{ArenaErrorKind, ArenaFile, HostOptions, MemberInfo};
 
 pub(crate) fn rm(

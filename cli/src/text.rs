@@ -7,7 +7,7 @@ use crate::table::Column::{Left, Right};
 use crate::table::{Column, Table};
 use crate::units;
 use std::io::{self, Write};
-use tidegate::arena::inspect::{LAYOUT, MOST_OBJECTS};
+use tidegate::arena::{LAYOUT_VERSION as LAYOUT, MOST_OBJECTS};
 use tidegate::arena::{MemberInfo, ObjectKind};
 use tidegate::breaker::{Event, State};
 use tidegate::concurrency::ConcurrencyHolder;

@@ -42,6 +42,7 @@ impl SipHash {
 
     /// Under the secret of one object: its two words are the hashes, under the secret of all, of `place` and 0 and of `place` and 1,
     /// each as eight bytes, the least first.
+    #[cfg_attr(loom, allow(dead_code, reason = "models have no arenas"))]
     pub(crate) fn derived(secret: Secret, place: u64) -> Self {
         let of_all = Self::new(secret);
         Self::new([0_u64, 1].map(|lane| {

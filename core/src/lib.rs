@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod counters;
 mod hash;
 mod memory;
-mod stats;
+mod mode;
 mod sync;
 mod sys;
 mod wait;
@@ -18,6 +19,8 @@ pub mod config;
 pub mod decision;
 mod error;
 pub mod http;
+#[cfg(not(loom))]
+pub mod inspect;
 pub mod limit;
 pub mod queue;
 mod quota;

@@ -18,7 +18,7 @@ impl Arena {
     }
 }
 
-const _: () = assert!(STRIPES <= crate::stats::MOST_OWNED);
+const _: () = assert!(STRIPES <= crate::counters::MOST_OWNED);
 
 impl Backing for Arena {
     fn mapping(&self) -> &Arc<Mapping> {

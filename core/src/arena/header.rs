@@ -1,9 +1,9 @@
 //! The first page: written once, checked by every opener, kept in private memory.
 
+use super::clock::Origin;
 use super::error::ArenaErrorKind;
 use super::layout::{HEADER_AT, Header, MAGIC, VERSION};
 use super::text;
-use crate::clock::Origin;
 use crate::hash::{Secret, random_secret};
 use crate::memory::Mapping;
 use crate::sync::{AtomicU64, Ordering};

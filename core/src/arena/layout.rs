@@ -16,7 +16,7 @@ pub(crate) const PROCESSES: usize = 256;
 /// Threads, of all processes, that have a counter stripe of their own.
 pub(crate) const STRIPES: usize = 64;
 /// Names in one arena.
-pub(crate) const OBJECTS: usize = 128;
+pub const OBJECTS: usize = 128;
 
 /// Bytes of the file that carry locks, far beyond its end: one for names and quotas, then one for each process slot.
 pub(crate) const NAMES_LOCK: u64 = 1 << 62;

@@ -85,7 +85,7 @@ impl Members {
     fn new(mapping: &Arc<Mapping>, file: Option<LockFile>) -> Self {
         Self {
             mapping: mapping.clone(),
-            number: crate::stats::next_number(),
+            number: crate::counters::next_number(),
             file,
             own: AtomicU64::new(0),
             registering: ForkLock::default(),

@@ -10,11 +10,13 @@
 //! | `members.rs` | the processes that have it open, and whether they live; `presence.rs` is what objects ask of it |
 //! | `lock.rs` | the lock for names and quotas |
 //! | `scope.rs` | `"host:orders"` |
-//! | `inspect.rs` | what the `tidegate` command and other tools see |
+//! | `inspect.rs` | what tools that look after arenas see of one |
+//! | `clock.rs` | one time for all its processes |
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there are no files to open"))]
 
 mod arena_file;
 mod backing;
+mod clock;
 mod directory;
 mod error;
 #[cfg(target_os = "linux")]
@@ -23,7 +25,7 @@ mod file;
 #[path = "file/elsewhere.rs"]
 mod file;
 mod header;
-pub mod inspect;
+mod inspect;
 pub(crate) mod layout;
 mod lock;
 mod members;
@@ -36,6 +38,8 @@ pub use arena_file::ArenaFile;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
 pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
+/// Names that an arena has room for.
+pub use layout::OBJECTS as MOST_OBJECTS;
 /// The number of the layout of this build's arenas. It is part of a file's name: builds with other numbers have files of their own.
 pub use layout::VERSION as LAYOUT_VERSION;
 pub(crate) use members::Member;

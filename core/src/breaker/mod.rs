@@ -48,8 +48,8 @@ pub use permit::{Outcome, Permit, Rejected};
 pub use state::{BreakerStats, State};
 pub use trip::Trip;
 
+use crate::counters::Striped;
 use crate::memory::{One, Room};
-use crate::stats::Striped;
 use crate::sync::Ordering;
 use crate::{Clock, ConfigError};
 use control::Control;

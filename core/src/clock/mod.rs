@@ -1,14 +1,16 @@
 //! Time as an argument: where the plain forms of every operation read it from.
 
-#[cfg(not(loom))]
-mod host;
 mod manual;
 mod os;
+#[cfg(not(loom))]
+mod shared;
 mod tsc;
 
-#[cfg(not(loom))]
-pub(crate) use host::Origin;
 pub use manual::ManualClock;
+#[cfg(not(loom))]
+pub(crate) use shared::{SharedClock, TOLERANCE};
+#[cfg(not(loom))]
+pub(crate) use tsc::Pair;
 pub(crate) use tsc::{Tsc, ticks};
 
 /// A source of monotonic nanoseconds. Cheap to clone; clones read the same time.
@@ -24,7 +26,7 @@ enum Source {
     Os,
     Manual(ManualClock),
     #[cfg(not(loom))]
-    Host(std::sync::Arc<host::HostClock>),
+    Shared(std::sync::Arc<SharedClock>),
 }
 
 impl Clock {
@@ -32,6 +34,12 @@ impl Clock {
     /// The first call in a process takes 5 ms where there is a TSC to calibrate.
     pub fn monotonic() -> Self {
         Self(Tsc::get().map_or(Source::Os, Source::Tsc))
+    }
+
+    /// The system's monotonic clock, whatever counter there is.
+    #[cfg(not(loom))]
+    pub(crate) fn of_system() -> Self {
+        Self(Source::Os)
     }
 
     /// Nanoseconds since an arbitrary, fixed moment.
@@ -44,7 +52,7 @@ impl Clock {
     #[inline(never)]
     fn now_otherwise(&self) -> u64 {
         #[cfg(not(loom))]
-        if let Source::Host(clock) = &self.0 {
+        if let Source::Shared(clock) = &self.0 {
             return clock.now();
         }
         match &self.0 {
@@ -59,7 +67,7 @@ impl Clock {
             (Source::Tsc(_), Source::Tsc(_)) | (Source::Os, Source::Os) => true,
             (Source::Manual(one), Source::Manual(two)) => one.is_same(two),
             #[cfg(not(loom))]
-            (Source::Host(one), Source::Host(two)) => one.is_same(two),
+            (Source::Shared(one), Source::Shared(two)) => one.is_same(two),
             _ => false,
         }
     }
@@ -69,7 +77,7 @@ impl Clock {
         match &self.0 {
             Source::Tsc(tsc) => Some(tsc),
             #[cfg(not(loom))]
-            Source::Host(clock) => clock.tsc(),
+            Source::Shared(clock) => clock.tsc(),
             _ => None,
         }
     }
@@ -81,7 +89,7 @@ impl Clock {
         match &self.0 {
             Source::Tsc(_) => Some(ticks()),
             #[cfg(not(loom))]
-            Source::Host(clock) => clock.ticks(),
+            Source::Shared(clock) => clock.ticks(),
             _ => None,
         }
     }
@@ -90,6 +98,13 @@ impl Clock {
 impl Default for Clock {
     fn default() -> Self {
         Self::monotonic()
+    }
+}
+
+#[cfg(not(loom))]
+impl From<SharedClock> for Clock {
+    fn from(clock: SharedClock) -> Self {
+        Self(Source::Shared(std::sync::Arc::new(clock)))
     }
 }
 

@@ -30,7 +30,7 @@ impl Tsc {
         TSC.get_or_init(|| if kernel_trusts_it() { Self::calibrate() } else { None }).as_ref()
     }
 
-    pub(super) fn calibrate() -> Option<Self> {
+    pub(crate) fn calibrate() -> Option<Self> {
         let start = Pair::read();
         std::thread::sleep(CALIBRATION);
         let end = Pair::read();
@@ -40,13 +40,13 @@ impl Tsc {
     }
 
     /// A calibration that somebody else made. `None`: no counter runs like that.
-    pub(super) fn of_parts(ticks0: u64, ns0: u64, mult: u64) -> Option<Self> {
+    pub(crate) fn of_parts(ticks0: u64, ns0: u64, mult: u64) -> Option<Self> {
         (mult > 0).then_some(Self { ticks0, ns0, mult })
     }
 
     /// `ticks0`, `ns0`, `mult`.
     #[cfg(not(loom))]
-    pub(super) fn parts(&self) -> (u64, u64, u64) {
+    pub(crate) fn parts(&self) -> (u64, u64, u64) {
         (self.ticks0, self.ns0, self.mult)
     }
 
@@ -56,7 +56,7 @@ impl Tsc {
     }
 
     #[inline]
-    pub(super) fn ns_of(&self, ticks: u64) -> u64 {
+    pub(crate) fn ns_of(&self, ticks: u64) -> u64 {
         // A core whose counter lags a little behind the calibrating one reads as the start.
         let since = ticks.saturating_sub(self.ticks0);
         self.ns0.wrapping_add(((u128::from(since) * u128::from(self.mult)) >> SHIFT) as u64)
@@ -71,13 +71,13 @@ impl Tsc {
 
     /// How long so many ticks are, in nanoseconds.
     #[cfg(not(loom))]
-    pub(super) fn ns_in(&self, ticks: u64) -> u64 {
+    pub(crate) fn ns_in(&self, ticks: u64) -> u64 {
         u64::try_from((u128::from(ticks) * u128::from(self.mult)) >> SHIFT).unwrap_or(u64::MAX)
     }
 
     /// How many ticks so many nanoseconds are, at least 1.
     #[cfg(not(loom))]
-    pub(super) fn ticks_in(&self, ns: u64) -> u64 {
+    pub(crate) fn ticks_in(&self, ns: u64) -> u64 {
         u64::try_from((u128::from(ns) << SHIFT) / u128::from(self.mult)).map_or(u64::MAX / 2, |ticks| ticks.max(1))
     }
 
@@ -101,16 +101,16 @@ pub(crate) fn ticks() -> u64 {
 
 /// Counter and kernel clock read together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub(super) ticks: u64,
-    pub(super) os_ns: u64,
+pub(crate) struct Pair {
+    pub(crate) ticks: u64,
+    pub(crate) os_ns: u64,
     /// Ticks within which the two were read.
-    pub(super) width: u64,
+    pub(crate) width: u64,
 }
 
 impl Pair {
     /// The tightest of some tries.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let mut best = Self { ticks: 0, os_ns: 0, width: u64::MAX };
         for _ in 0..32 {
             let before = ticks();

@@ -1,7 +1,7 @@
 //! A concurrency limiter's settings.
 
 use crate::config::name;
-use crate::limit::Mode;
+use crate::mode::Mode;
 use crate::{ConfigError, ConfigErrorKind};
 
 /// The most that a limit can be: a denial looks at as many places.

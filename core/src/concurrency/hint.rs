@@ -22,7 +22,7 @@ mod remembered {
 
     #[cold]
     fn within(next: u32, limit: u32) -> u32 {
-        let next = if next == UNKNOWN { (crate::stats::thread_hint() as u32).wrapping_mul(LINE) } else { next };
+        let next = if next == UNKNOWN { (crate::counters::thread_hint() as u32).wrapping_mul(LINE) } else { next };
         let place = next.checked_rem(limit).unwrap_or(0);
         NEXT.set(place);
         place

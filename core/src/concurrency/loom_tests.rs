@@ -4,7 +4,7 @@
 
 use super::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
 use crate::ManualClock;
-use crate::limit::Mode;
+use crate::mode::Mode;
 use loom::future::block_on;
 use loom::model::Builder;
 use loom::sync::Arc;

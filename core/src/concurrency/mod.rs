@@ -27,9 +27,9 @@ pub use listener::ConcurrencyListener;
 pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
 pub use report::{ConcurrencyHolder, ConcurrencyStats};
 
-use crate::limit::Mode;
+use crate::counters::Striped;
 use crate::memory::Room;
-use crate::stats::Striped;
+use crate::mode::Mode;
 use crate::sync::Arc;
 use crate::{Clock, ConfigError};
 use line::{ADMITTED, NOTES, Parts, REFUSED, Shared, WOULD_DENY};

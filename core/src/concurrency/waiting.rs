@@ -2,7 +2,7 @@
 
 use super::listener::ConcurrencyListener;
 use super::{ConcurrencyLimiter, ConcurrencyPermit};
-use crate::limit::Mode;
+use crate::mode::Mode;
 use crate::wait::block_with_pauses;
 use std::future::{Future, poll_fn};
 use std::pin::pin;

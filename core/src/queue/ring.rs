@@ -12,7 +12,7 @@ use super::error::{PopError, PushError, PushErrorKind};
 use super::marks::{Marks, ONE, REJECTING, WAITING, sequence};
 use super::state::{Interest, QueueState};
 use crate::ConfigError;
-use crate::stats::Striped;
+use crate::counters::Striped;
 use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
 use std::collections::TryReserveError;
 use std::mem::MaybeUninit;

@@ -5,7 +5,6 @@ use super::super::members::Members;
 use super::super::{Arena, HostOptions, lock, options};
 use super::find::{Found, find};
 use super::{Folder, HostFile, above_streams, build, file_name, identity, no_entry, system};
-use crate::Clock;
 use crate::sys::ForkLock;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -71,7 +70,7 @@ fn adopt(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Are
 pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
     let host = HostFile::new(folder, options, found.stat, found.read_only);
     let mapping = Arc::new(found.mapping);
-    let clock = Clock::of_arena(&mapping, &found.facts.clock, &options.name)?;
+    let clock = found.facts.clock.open(&mapping, &options.name)?;
     let members = Members::of_file(&mapping, open_for_locks(folder, &host)?)
         .map_err(|error| no_entry("keep one more descriptor of", &host.path, &error))?;
     Ok(Arc::new(Arena {

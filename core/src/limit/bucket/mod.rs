@@ -16,9 +16,9 @@ mod word;
 pub(super) use receipt::Receipt;
 pub use types::{BucketOptions, BucketStats, Reservation, Ticket};
 
+use crate::counters::Striped;
 use crate::limit::{Mode, WarmUp};
 use crate::memory::{Changes, Latest, One, Room};
-use crate::stats::Striped;
 use crate::{Clock, ConfigError, ConfigErrorKind, Decision, Quota};
 use state::{BucketState, GaveUp, Setting};
 use std::time::Duration;

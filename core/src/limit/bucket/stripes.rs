@@ -3,9 +3,9 @@
 
 use super::state::BucketState;
 use super::{BucketOptions, Receipt, Ticket, TokenBucket, busy};
+use crate::counters::thread_hint;
 use crate::decision::{Decision, NEVER};
 use crate::limit::WarmUp;
-use crate::stats::thread_hint;
 use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
 
 /// More would leave too few bits of a ticket for the number of its booking.

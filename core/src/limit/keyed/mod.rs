@@ -21,9 +21,9 @@ pub use config::{Block, LimiterConfig};
 pub(crate) use hash::KeyHash;
 pub(crate) use set_member::Receipt;
 
+use crate::counters::Striped;
 use crate::limit::{Algorithm, Mode, WarmUp};
 use crate::memory::Room;
-use crate::stats::Striped;
 use crate::{Clock, ConfigError, Decision, Quota};
 use hash::KeyHasher;
 use ops::Taken;

@@ -21,8 +21,8 @@ use super::line::{CELLS, Header, LIVE_EPOCHS, Line, epochs_since};
 use super::reclaim::{Reclaim, epoch, is_free, victim};
 use super::time::{Now, later, latest};
 use crate::ConfigError;
+use crate::counters::Striped;
 use crate::memory::{Cells, PATIENCE, Room};
-use crate::stats::Striped;
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Bytes of lines for each key: with 1.8 keys to a line of 7, fewer than 0.04 % find theirs full.

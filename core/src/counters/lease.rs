@@ -1,4 +1,5 @@
 //! Who owns which stripe: a word for each, 0 or its owner's mark.
+#![cfg_attr(loom, allow(dead_code, reason = "only the models use it"))]
 
 use crate::sync::{AtomicU64, Ordering};
 
