@@ -8,6 +8,7 @@ mod set_stress;
 mod stress;
 mod sweep;
 mod table;
+mod warm;
 
 use std::time::Duration;
 use tidegate::limit::{Algorithm, LimiterConfig, Mode, RateLimiter};
