@@ -266,3 +266,47 @@ def test_starlette_endpoints() -> None:
         run(scene())
     with pytest.raises(RuntimeError, match="called without a request"):
         run(asynchronous("no request"))
+
+
+def legacy(answer: Any) -> list[tuple[str, str]]:
+    return [(name.lower(), value) for name, value in answer.headers.items() if name.lower().startswith("x-ratelimit-")]
+
+
+@pytest.mark.parametrize("kind", ["decorator", "dependencies", "response", "stack"])
+def test_old_clients_are_told_of_one_limit(kind: str) -> None:
+    """X-RateLimit-* given twice would be one value, "10, 2", to a client: of several limits the one with the least left is told."""
+    old: Any = {"legacy_headers": True}
+    app = FastAPI()
+    install_exception_handlers(app)
+    app.add_middleware(TidegateMiddleware, limit="9/hour", **old)
+    app.add_middleware(TidegateMiddleware, limit="10/hour", name="outer", **old)
+    if kind == "decorator":
+        app.get("/")(limit("2/hour", **old)(lambda: "ok"))
+    elif kind == "dependencies":
+        app.get("/", dependencies=[Depends(RateLimit(rate, **old)) for rate in ("2/hour", "8/hour")])(lambda: "ok")
+    elif kind == "response":
+        app.get("/")(limit("2/hour", **old)(lambda: PlainTextResponse("ok", headers={"X-RateLimit-Limit": "99"})))
+    else:
+        # With a cost of its own each: asked one after the other.
+        one, two = limit("4/hour", cost=2, **old), limit("8/hour", cost=lambda scope: 1, **old)
+        app.get("/")(two(one(lambda: "ok")))
+    with served(app) as url:
+        answers = ask(url, *["/"] * 3)
+    assert statuses(answers) == [200, 200, 429]
+    most, cost = ("4", 2) if kind == "stack" else ("2", 1)
+    for answer, left in zip(answers, (cost, 0, 0), strict=True):
+        told = legacy(answer)
+        assert len(told) == 3 and ("x-ratelimit-limit", most) in told and ("x-ratelimit-remaining", str(left)) in told, told
+
+
+def test_old_clients_are_told_of_the_limit_that_refused() -> None:
+    old: Any = {"legacy_headers": True}
+    app = FastAPI()
+    install_exception_handlers(app)
+    app.add_middleware(TidegateMiddleware, limit="2/hour", **old)
+    one, two = limit("6/hour", cost=4, **old), limit("3/hour", cost=lambda scope: 1, **old)
+    app.get("/")(two(one(lambda: "ok")))
+    with served(app) as url:
+        refused = ask(url, "/", "/")[1]
+    assert refused.status == 429 and ("x-ratelimit-limit", "6") in legacy(refused) and len(legacy(refused)) == 3
+    assert ("x-ratelimit-remaining", "2") in legacy(refused), "too few for it, and more than the others have left"

@@ -58,6 +58,8 @@ def make_limit(
         made = {rate: _make(keyed, rate, None, scope, own, on_conflict) for rate, own in zip(rates, names, strict=True)}
         return LimitSet(made)
     kind = type(limit).__name__
+    if isinstance(limit, (list, tuple, set, frozenset)):
+        raise TypeError(f'limit: several rates are one text, as in "2/second;30/minute", and several limits a LimitSet; got {kind}')
     if scope is not None:
         raise ConfigError(f"scope: the {kind} already has its place; pass scope and name to its constructor")
     if not callable(getattr(limit, "check", None)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 from typing import Any, Protocol
 
+from ._fields import joined
 from ._guard import COUNTED, Ask, Charge, Guard, default_names
 from ._tidegate import LimitSet, RateLimiter, Taken, TokenBucket
 from .errors import ConfigError
@@ -66,17 +67,7 @@ def _refused(asks: list[Ask], known: list[tuple[Guard, Taken]], before: list[Tak
             scope[COUNTED].remove(taken)
     for at, ask in enumerate(asks):
         told.append(known[-1][1].fields if at == len(known) - 1 else ask.guard.look(ask.keys))
-    return Charge([known[-1]], joined(told), False)
-
-
-def joined(fields: Sequence[HeaderList]) -> HeaderList:
-    """Several answers' fields as one, each name once; of X-RateLimit-*, which can tell of one limit only, the last."""
-    lines: dict[bytes, bytes] = {}
-    for own in fields:
-        for name, value in own:
-            is_list = name in (b"ratelimit", b"ratelimit-policy") and name in lines
-            lines[name] = lines[name] + b", " + value if is_list else value
-    return list(lines.items())
+    return Charge([known[-1]], joined(told, known[-1][1].fields), False)
 
 
 def _merged(guards: Sequence[Guard]) -> Guard | None:

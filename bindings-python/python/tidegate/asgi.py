@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from . import _notices
 from ._answer import refuse
+from ._fields import one_told
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
 from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, Taken
@@ -265,7 +266,9 @@ class TidegateMiddleware:
             # Those of the limit, and what routes have added by now.
             if message["type"] == "http.response.start" and fields:
                 # A new message: the application may keep and reuse its own.
-                message = {**message, "headers": [*message.get("headers", ()), *fields]}
+                headers = [*message.get("headers", ()), *fields]
+                # More than the two of one limit: several limits, or X-RateLimit-* as well.
+                message = {**message, "headers": one_told(headers, message["status"] == 429) if len(fields) > 2 else headers}
             return send(message)
 
         try:

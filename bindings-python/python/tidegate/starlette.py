@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketState
 from . import _notices
 from ._answer import encoded, refuse
 from ._below import Handlers
+from ._fields import one_told
 from ._functions import endpoint as checked
 from ._functions import is_async, known_options
 from ._guard import Charge, Guard, LimitOptions, Refusal
@@ -108,7 +109,7 @@ def tell(charge: Charge, connection: HTTPConnection, headers: HeaderList | None)
     shared = connection.scope.get(FIELDS)
     into = headers if shared is None else shared
     if into is not None:
-        into.extend(charge.fields)
+        into[:] = one_told([*into, *charge.fields])
         charge.told, charge.shared = True, shared is not None
 
 
@@ -117,7 +118,7 @@ def with_fields(response: Response, fields: HeaderList) -> Response:
     if not fields:
         return response
     twin = copy.copy(response)
-    twin.raw_headers = [*response.raw_headers, *fields]
+    twin.raw_headers = one_told([*response.raw_headers, *fields])
     # Its view of the fields, made anew when asked for.
     twin.__dict__.pop("_headers", None)
     return twin
