@@ -13,8 +13,8 @@ test:   ## Every test in every language, from a fresh clone; ends with a summary
 bench:  ## Measure tidegate beside its peers; prints ratios, writes target/bench/results.json.
 	@tests/bench/run
 
-check:  ## The quick part of the tests: format, lints, Rust tests, vectors.
-	@tests/run/test format lint rust vectors
+check:  ## The loop while working on core, within a minute: format, lines, clippy, unit tests, vectors.
+	@tests/run/test format lines core-lint core vectors
 
 gen:    ## Write what is generated and committed: the C header and the test vectors.
 	@tests/run/gen

@@ -42,8 +42,8 @@ pub(crate) enum Command {
     Ls,
     /// Show what is in an arena, and who has it open.
     ///
-    /// Limits with their quota in force, breakers with their state and window, permits with their owners. Takes no lock and
-    /// changes nothing; counting the live keys of a limiter reads its whole table.
+    /// Limits with their quota in force, breakers with their state and window, permits with their owners. Takes no lock
+    /// and changes nothing; counting the live keys of a limiter reads its whole table.
     Show {
         /// The arena's name.
         arena: String,
@@ -52,7 +52,8 @@ pub(crate) enum Command {
     },
     /// Show an arena again and again, with rates since the last picture.
     ///
-    /// On a terminal the picture is redrawn, any key redraws it at once and q or Ctrl-C ends; elsewhere one block of text (with
+    /// On a terminal the picture is redrawn, any key redraws it at once and q or Ctrl-C ends; elsewhere one block of
+    /// text (with
     /// --json: one line) follows the other.
     Top {
         /// The arena's name.
@@ -75,8 +76,8 @@ pub(crate) enum Command {
     },
     /// Close a circuit breaker that is open or half-open, whether by itself or by hand.
     ///
-    /// It begins with an empty window and the first cooldown; calls pass at once. A closed one is left as it is, with its
-    /// window. One that is disabled, or only measures, is refused: reset ends that.
+    /// It begins with an empty window and the first cooldown; calls pass at once. A closed one is left as it is, with
+    /// its window. One that is disabled, or only measures, is refused: reset ends that.
     Close {
         /// The arena's name.
         arena: String,
@@ -85,9 +86,9 @@ pub(crate) enum Command {
     },
     /// Make an object as new: a breaker closed, a bucket full, the keys of a limiter unknown.
     ///
-    /// A breaker is closed with an empty window whatever its state, also when it was disabled or only measured. A bucket's debt and
-    /// penalty end, and its tickets are void. Keys of a limiter are no longer denied; how often a key was blocked before is
-    /// kept. Quotas set at run time and counters stay.
+    /// A breaker is closed with an empty window whatever its state, also when it was disabled or only measured. A
+    /// bucket's debt and penalty end, and its tickets are void. Keys of a limiter are no longer denied; how often a key
+    /// was blocked before is kept. Quotas set at run time and counters stay.
     Reset {
         /// The arena's name.
         arena: String,
@@ -99,10 +100,10 @@ pub(crate) enum Command {
     },
     /// Remove an arena, or a name in one.
     ///
-    /// Refused while living processes have the arena open, unless forced. Who has it open goes on with what was removed, by
-    /// itself: its limits are no longer shared with those who open the arena (or the name) afterwards and begin a new one.
-    /// The bytes of a removed name are not given out again; those of a removed arena are freed when the last process that has
-    /// it open ends.
+    /// Refused while living processes have the arena open, unless forced. Who has it open goes on with what was
+    /// removed, by itself: its limits are no longer shared with those who open the arena (or the name) afterwards and
+    /// begin a new one. The bytes of a removed name are not given out again; those of a removed arena are freed when
+    /// the last process that has it open ends.
     Rm {
         /// The arena's name.
         arena: String,

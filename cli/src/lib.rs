@@ -1,8 +1,8 @@
 //! The `tidegate` command: which arenas there are, what is in them, and an operator's hand on breakers and limits.
 //!
 //! One function: the program of this crate, Python's console script and npm's bin call it.
-//! It opens arenas by [`Arena::inspect`](tidegate::Arena::inspect), so it takes no process slot and makes nothing; what only
-//! reads takes no lock and changes no byte.
+//! It opens arenas by [`Arena::inspect`](tidegate::Arena::inspect), so it takes no process slot and makes nothing; what
+//! only reads takes no lock and changes no byte.
 //!
 //! | file | idea |
 //! |---|---|
@@ -79,8 +79,8 @@ struct Output<'a> {
     terminal: bool,
 }
 
-/// Runs the command as a program does: on the standard streams of this process, with colours and a live view where they are a
-/// terminal. `args`: the words of the command line, the program's name first.
+/// Runs the command as a program does: on the standard streams of this process, with colours and a live view where they
+/// are a terminal. `args`: the words of the command line, the program's name first.
 ///
 /// Result: the exit code: 0, 1 (trouble, of which a line was written) or 2 (the words were wrong).
 /// Thread safety: any thread; it returns when the command is done, `top` when its user ends it.
@@ -93,8 +93,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     execute(args, &mut Output { out: &mut out, err: &mut err, terminal })
 }
 
-/// Runs the command with its output to `out` and its complaints to `err`, as plain text: for tests, and for programs that
-/// show it elsewhere. `args` and the result are those of [`main`].
+/// Runs the command with its output to `out` and its complaints to `err`, as plain text: for tests, and for programs
+/// that show it elsewhere. `args` and the result are those of [`main`].
 pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     execute(args, &mut Output { out, err, terminal: false })
 }

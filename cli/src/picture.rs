@@ -1,4 +1,5 @@
-//! An arena at one moment: what is in it and who has it open. Taken without a lock, so its parts are not of one instant.
+//! An arena at one moment: what is in it and who has it open. Taken without a lock, so its parts are not of one
+//! instant.
 
 use crate::Trouble;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Signals that end, stop or continue a program whose terminal is in another mode: noted, so that the terminal is put right first,
-//! and then left to whoever had them before.
+//! Signals that end, stop or continue a program whose terminal is in another mode: noted, so that the terminal is put
+//! right first, and then left to whoever had them before.
 #![allow(unsafe_code)] // Handlers of signals.
 
 use nix::errno::Errno;
@@ -76,8 +76,8 @@ impl Signals {
         noted
     }
 
-    /// Stops this process as the signal would have, and `everybody` in its group as the key would have; returns when it goes on, or at
-    /// once where nobody could have it go on.
+    /// Stops this process as the signal would have, and `everybody` in its group as the key would have; returns when it
+    /// goes on, or at once where nobody could have it go on.
     pub(crate) fn stop(&self, everybody: bool) {
         let before = self.before.iter().find(|(signal, _)| *signal == SIGTSTP);
         let Some((_, before)) = before.filter(|(_, before)| !matches!(before.handler(), SigHandler::SigIgn)) else {

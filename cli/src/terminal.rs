@@ -11,7 +11,8 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// The other screen of a terminal, and single keys; the terminal is as before when this goes, or when the process is stopped.
+/// The other screen of a terminal, and single keys; the terminal is as before when this goes, or when the process is
+/// stopped.
 #[derive(Debug)]
 pub(crate) struct Screen {
     before: Termios,
@@ -44,7 +45,8 @@ impl Screen {
         Some(screen)
     }
 
-    /// In the background it stops in here until it is in the foreground; a signal that comes meanwhile ends the attempt.
+    /// In the background it stops in here until it is in the foreground; a signal that comes meanwhile ends the
+    /// attempt.
     fn enter(&mut self) {
         let mut keys = self.before.clone();
         // Ctrl-C and Ctrl-Z come as keys, so that the terminal is put right first.

@@ -1,5 +1,5 @@
-//! A login endpoint under brute force: failed logins count, successful ones are given back, and a guesser is blocked for
-//! longer each time. Time is a `ManualClock`, so an hour of it takes no time.
+//! A login endpoint under brute force: failed logins count, successful ones are given back, and a guesser is blocked
+//! for longer each time. Time is a `ManualClock`, so an hour of it takes no time.
 //!
 //! Run: `cargo run -p tidegate --example login`
 
@@ -17,8 +17,9 @@ struct Logins {
 
 impl Logins {
     fn new(clock: &ManualClock) -> Result<Self, ConfigError> {
-        // Five wrong passwords for an account from one address in 15 minutes; whoever goes on is blocked for 1, 2, 4 … minutes.
-        // By account alone, a stranger could lock its owner out. After a block a token bucket goes on from empty.
+        // Five wrong passwords for an account from one address in 15 minutes; whoever goes on is blocked for 1, 2, 4 …
+        // minutes. By account alone, a stranger could lock its owner out. After a block a token bucket goes on from
+        // empty.
         let mut guesses = LimiterConfig::new(Algorithm::TokenBucket, "5 per 15 minutes".parse()?);
         guesses.block = Some(Block::new(3, 15 * MINUTE, MINUTE, 2.0, Some(60 * MINUTE))?);
         // And 30 a minute from an address, whatever the accounts.

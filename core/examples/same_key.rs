@@ -1,4 +1,5 @@
-//! A limit per key that other programs of this machine ask as well, whatever they are written in: takes one for each key that is given.
+//! A limit per key that other programs of this machine ask as well, whatever they are written in: takes one for each
+//! key that is given.
 //!
 //! Run: `cargo run -p tidegate --example same_key -- user:1 user:1`, twice
 

@@ -1,6 +1,6 @@
-//! A thread of a C program may be cancelled (`pthread_cancel`) inside a system call. That unwinds its stack by force, which
-//! Rust frames end with an abort of the process. So whatever makes system calls holds cancellation off and lets the request
-//! wait: it takes effect at the thread's next cancellation point outside.
+//! A thread of a C program may be cancelled (`pthread_cancel`) inside a system call. That unwinds its stack by force,
+//! which Rust frames end with an abort of the process. So whatever makes system calls holds cancellation off and lets
+//! the request wait: it takes effect at the thread's next cancellation point outside.
 #![allow(unsafe_code)] // Two calls of the C library that take and give a number.
 
 use std::marker::PhantomData;

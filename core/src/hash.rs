@@ -1,11 +1,11 @@
-//! The hash of keys: SipHash-1-3 (J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012, with one round a word and
-//! three at the end), as Rust's and Python's own dictionaries have it.
+//! The hash of keys: SipHash-1-3 (J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012, with one
+//! round a word and three at the end), as Rust's and Python's own dictionaries have it.
 //!
-//! It stands in the format of arenas: all builds, machines and versions that share one must find a key in the same place. So nothing in
-//! this file may change what comes out without a new number of the arena's layout.
+//! It stands in the format of arenas: all builds, machines and versions that share one must find a key in the same
+//! place. So nothing in this file may change what comes out without a new number of the arena's layout.
 //!
-//! A pseudo-random function, because keys are chosen by strangers who see answers (a level that two keys share): who finds collisions
-//! of a merely universal hash learns of its secret and makes more.
+//! A pseudo-random function, because keys are chosen by strangers who see answers (a level that two keys share): who
+//! finds collisions of a merely universal hash learns of its secret and makes more.
 
 /// 128 bits that nobody else knows.
 pub(crate) type Secret = [u64; 2];
@@ -40,8 +40,8 @@ impl SipHash {
         }
     }
 
-    /// Under the secret of one object: its two words are the hashes, under the secret of all, of `place` and 0 and of `place` and 1,
-    /// each as eight bytes, the least first.
+    /// Under the secret of one object: its two words are the hashes, under the secret of all, of `place` and 0 and of
+    /// `place` and 1, each as eight bytes, the least first.
     #[cfg_attr(loom, allow(dead_code, reason = "models have no arenas"))]
     pub(crate) fn derived(secret: Secret, place: u64) -> Self {
         let of_all = Self::new(secret);
@@ -113,8 +113,8 @@ fn round([v0, v1, v2, v3]: &mut [u64; 4]) {
 mod tests {
     use super::*;
 
-    /// Under the key 00 01 … 0f, of the texts "", 00, 00 01, … up to 63 bytes, as the authors' reference implementation prints them when it is
-    /// built with cROUNDS = 1 and dROUNDS = 3 (github.com/veorq/SipHash).
+    /// Under the key 00 01 … 0f, of the texts "", 00, 00 01, … up to 63 bytes, as the authors' reference implementation
+    /// prints them when it is built with cROUNDS = 1 and dROUNDS = 3 (github.com/veorq/SipHash).
     #[rustfmt::skip] // Four a line.
     const OF_THE_AUTHORS: [u64; 64] = [
         0xabac_0158_050f_c4dc, 0xc9f4_9bf3_7d57_ca93, 0x82cb_9b02_4dc7_d44d, 0x8bf8_0ab8_e7dd_f7fb,
@@ -144,7 +144,8 @@ mod tests {
         }
     }
 
-    /// From the reference implementation as well. What follows is the format of arenas: whoever has to change it gives the layout a new number.
+    /// From the reference implementation as well. What follows is the format of arenas: whoever has to change it gives
+    /// the layout a new number.
     #[test]
     fn keys_of_an_object_hash_alike_in_all_builds() {
         let secret = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];

@@ -57,7 +57,8 @@ impl Backoff {
 }
 
 /// A load that a CAS will check. Under loom it is an RMW that changes nothing: loom 0.7 remembers only the last access
-/// to an atomic, so a load before the CAS would hide the other threads' loads from it, and the orders that follow from them.
+/// to an atomic, so a load before the CAS would hide the other threads' loads from it, and the orders that follow from
+/// them.
 #[inline(always)]
 pub(crate) fn guess(word: &AtomicU64) -> u64 {
     #[cfg(loom)]
@@ -67,8 +68,8 @@ pub(crate) fn guess(word: &AtomicU64) -> u64 {
     word.load(Ordering::Acquire)
 }
 
-/// A load in the one order that all SeqCst accesses share. loom takes SeqCst for AcqRel, so there it is an RMW that changes
-/// nothing: between threads that write and then look elsewhere, that orders as much.
+/// A load in the one order that all SeqCst accesses share. loom takes SeqCst for AcqRel, so there it is an RMW that
+/// changes nothing: between threads that write and then look elsewhere, that orders as much.
 #[inline(always)]
 pub(crate) fn in_order(word: &AtomicU64) -> u64 {
     #[cfg(loom)]

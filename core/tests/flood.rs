@@ -1,5 +1,5 @@
-//! Ten million strangers against a table for a hundred thousand, while a thousand real users go on: nobody gets more than the
-//! limit, and memory does not grow. A file of its own: it measures its process.
+//! Ten million strangers against a table for a hundred thousand, while a thousand real users go on: nobody gets more
+//! than the limit, and memory does not grow. A file of its own: it measures its process.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -86,7 +86,8 @@ fn ten_million_strangers() {
     let table = limiter.memory();
     assert!(table <= 40 * MAX_KEYS, "{table} bytes");
 
-    // Who is there before the flood has used up the burst, so its key is live until the flood is over, however late its thread runs.
+    // Who is there before the flood has used up the burst, so its key is live until the flood is over, however late its
+    // thread runs.
     let mut before = Tally::default();
     let mut settled: Vec<_> = (0..EARLY_USERS).map(|number| User::new(number, 0)).collect();
     for user in &mut settled {

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings are one thing.
+/// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings
+/// are one thing.
 const FLOORS: [(&str, &[&str]); 8] = [
     ("ground", &["sync", "error", "config", "setting", "decision", "mode", "hash", "quota", "cancellation"]),
     ("system", &["sys"]),

@@ -2,35 +2,21 @@
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)] // Pipes, and the end of a child's child.
 
+#[path = "children/arenas.rs"]
+mod arenas;
 mod children;
 #[path = "arena/support.rs"]
 #[allow(dead_code, reason = "shared with the arena's tests")]
 mod support;
 
-use children::{GENEROUS, child, kill, until, wait};
+use arenas::{bucket, living};
+use children::{GENEROUS, child, ends_well, kill, until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::Place;
 use tidegate::limit::{BucketOptions, Mode};
 use tidegate::{Arena, OnConflict, TokenBucket};
-
-fn bucket(arena: &Arc<Arena>, name: &str) -> TokenBucket {
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
-    TokenBucket::in_arena(arena, name, "1000/day".parse().expect("a quota"), options, OnConflict::Error)
-        .expect("a bucket")
-}
-
-fn ends_well(pid: libc::pid_t) {
-    assert_eq!(wait(pid), 0, "exit status of the child");
-}
-
-/// The slots of the living, by process.
-fn living(arena: &Arena) -> Vec<u32> {
-    let mut pids: Vec<_> = arena.members().iter().filter(|member| member.alive).map(|member| member.pid).collect();
-    pids.sort_unstable();
-    pids
-}
 
 #[test]
 fn a_child_has_a_slot_of_its_own_and_the_same_level() {
@@ -90,7 +76,8 @@ fn a_child_that_lives_on_does_not_make_its_parent_look_alive() {
     until("the heir dies", || !living(&arena).contains(&heir));
 }
 
-/// Another thread of the parent opens arenas and changes quotas at the moment of the fork: the child must not wait for it.
+/// Another thread of the parent opens arenas and changes quotas at the moment of the fork: the child must not wait for
+/// it.
 #[test]
 fn a_child_waits_for_no_thread_of_its_parent() {
     let place = Place::new();

@@ -1,39 +1,28 @@
 //! Which descriptors an arena has, and what a child of fork does that got none.
 //!
-//! Every arena here is opened in a child: what others have open in this process would change which descriptors are free.
+//! Every arena here is opened in a child: what others have open in this process would change which descriptors are
+//! free.
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)] // Descriptors and limits of this process.
 
+#[path = "children/arenas.rs"]
+mod arenas;
 #[allow(dead_code, reason = "shared with other tests of forks")]
 mod children;
 #[path = "arena/support.rs"]
 #[allow(dead_code, reason = "shared with the arena's tests")]
 mod support;
 
-use children::{child, wait};
+use arenas::{bucket, living};
+use children::{child, ends_well};
 use std::sync::Arc;
 use std::time::Duration;
 use support::Place;
 use tidegate::limit::{BucketOptions, Mode};
 use tidegate::{Arena, ConcurrencyConfig, ConcurrencyLimiter, OnConflict, TokenBucket};
 
-fn bucket(arena: &Arc<Arena>, name: &str) -> TokenBucket {
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
-    TokenBucket::in_arena(arena, name, "1000/day".parse().expect("a quota"), options, OnConflict::Error)
-        .expect("a bucket")
-}
-
-fn ends_well(pid: libc::pid_t) {
-    assert_eq!(wait(pid), 0, "exit status of the child");
-}
-
-/// The processes that are seen alive.
-fn living(arena: &Arena) -> Vec<u32> {
-    arena.members().iter().filter(|member| member.alive).map(|member| member.pid).collect()
-}
-
-/// What a child that has no descriptor of its own must do, told by who holds both permits: nothing that needs to know who lives, and
-/// say so.
+/// What a child that has no descriptor of its own must do, told by who holds both permits: nothing that needs to know
+/// who lives, and say so.
 fn owns_and_reclaims_nothing(place: &Place, before_fork: impl FnOnce(), in_child: impl FnOnce()) {
     let options = place.options("fork");
     ends_well(child(|| {

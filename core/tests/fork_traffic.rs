@@ -61,8 +61,8 @@ fn ends(pid: libc::pid_t) -> Option<libc::c_int> {
     Some(status)
 }
 
-/// Each thread pushes its own numbers in order, and pops what there is. A child has what was in the queue: numbers of each thread in
-/// order, no more than fit, none twice; and its copy works.
+/// Each thread pushes its own numbers in order, and pops what there is. A child has what was in the queue: numbers of
+/// each thread in order, no more than fit, none twice; and its copy works.
 fn queue_amid_traffic(config: QueueConfig) {
     const THREADS: usize = 3;
     let queue = BoundedQueue::<(usize, u64)>::new(config.clone()).expect("a queue");

@@ -151,7 +151,8 @@ proptest! {
                 Plan::Reset => Op::Reset {},
                 Plan::SetQuota(Config { count, period_ns, burst }) => {
                     let next = (period_ns.0 / count).max(1);
-                    // A debt of many tokens of a fast rate can be one of centuries at a slow one: beyond a bucket's time.
+                    // A debt of many tokens of a fast rate can be one of centuries at a slow one: beyond a bucket's
+                    // time.
                     let Answer::Decision { reset_after_ns, .. } = pair.step(now, Op::Peek {})? else { unreachable!() };
                     if u128::from(reset_after_ns.0 / interval + 1_000) * u128::from(next) > 5 * u128::from(YEAR) {
                         continue;
@@ -184,9 +185,9 @@ fn core_bucket(count: u64, period: u64, burst: u32) -> TokenBucket {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is admitted, an exact bucket charged with the same admissions admits too: in no window more than burst +
-    /// rate × time. Whatever is denied, a bucket slower by 1e-4 denies too 2 ns earlier (as long as the clock has not stepped back
-    /// behind a charge: there the slower bucket's longer burst reaches further).
+    /// Whatever is admitted, an exact bucket charged with the same admissions admits too: in no window more than burst
+    /// + rate × time. Whatever is denied, a bucket slower by 1e-4 denies too 2 ns earlier (as long as the clock has not
+    /// stepped back behind a charge: there the slower bucket's longer burst reaches further).
     #[test]
     fn rounding_never_admits_more_and_hardly_less(
         (count, period, burst) in rounded_quota(),
@@ -197,7 +198,8 @@ proptest! {
         let mut slow = Bucket::new(count * 9_999, period * 10_000, burst, START);
         let (mut now, mut latest) = (START, START);
         for (tick, n) in steps {
-            // Further back it may take its word for a bad reading and forget it on purpose, in the end: the other test's part.
+            // Further back it may take its word for a bad reading and forget it on purpose, in the end: the other
+            // test's part.
             now = moved(now, latest, (period / count).max(1), tick).max(latest.saturating_sub(50 * S));
             latest = latest.max(now);
             if core.try_acquire_at(now, n) {

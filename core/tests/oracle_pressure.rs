@@ -1,5 +1,5 @@
-//! Limits per key in a table that is far too small, against a model that forgets nobody: keys are evicted, share and come
-//! back, and whoever is admitted would have been by a limiter of its own.
+//! Limits per key in a table that is far too small, against a model that forgets nobody: keys are evicted, share and
+//! come back, and whoever is admitted would have been by a limiter of its own.
 
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -96,7 +96,8 @@ proptest! {
         }
     }
 
-    /// A window that is shared begins with the first hit of whoever shares it: a period still holds twice the limit at most.
+    /// A window that is shared begins with the first hit of whoever shares it: a period still holds twice the limit at
+    /// most.
     #[test]
     fn fixed_windows_hold_twice_their_limit_at_most(
         (limit, period) in (1..12_u32, prop::sample::select(vec![10_007, 3 * MS, S])),
@@ -117,8 +118,8 @@ proptest! {
         }
     }
 
-    /// By the clock's own readings, however it jumps: never more than burst + rate x time, to a tick. (A minute back is where a state is
-    /// taken for the reading of a broken clock.)
+    /// By the clock's own readings, however it jumps: never more than burst + rate x time, to a tick. (A minute back is
+    /// where a state is taken for the reading of a broken clock.)
     #[test]
     fn a_clock_that_jumps_mints_nothing(
         (count, period) in prop::sample::select(vec![(5, S), (1_000, S), (7, 60 * S), (3, 1_000)]),

@@ -1,7 +1,7 @@
 //! The bounded queue under real threads: nothing lost, nothing doubled, order kept.
 //!
-//! Only the paths without a lock, so that ThreadSanitizer can judge them: it does not see into the precompiled `std`, whose
-//! contended `Mutex` the waiting forms use (`queue_waiting.rs`). Threads are joined by name for the same reason.
+//! Only the paths without a lock, so that ThreadSanitizer can judge them: it does not see into the precompiled `std`,
+//! whose contended `Mutex` the waiting forms use (`queue_waiting.rs`). Threads are joined by name for the same reason.
 
 mod queue_load;
 

@@ -1,5 +1,5 @@
-//! Many threads on one bucket, at injected times: what is admitted is exactly what the quota allows, and never more while
-//! everything else that can be done to a bucket races with it.
+//! Many threads on one bucket, at injected times: what is admitted is exactly what the quota allows, and never more
+//! while everything else that can be done to a bucket races with it.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};

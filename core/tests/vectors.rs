@@ -50,7 +50,8 @@ fn limit_set() {
     play::<set::CoreSet>("limit_set");
 }
 
-/// Plays every case of a file and fails with all that went wrong. This door skips nothing: what it cannot read is an error.
+/// Plays every case of a file and fails with all that went wrong. This door skips nothing: what it cannot read is an
+/// error.
 fn play<S: Subject>(primitive: &str)
 where
     S::Config: serde::de::DeserializeOwned,

@@ -1,5 +1,5 @@
-//! `cargo xtask notices write|check`: writes what every package that users install says of the third parties inside it, or
-//! checks that the committed files are current.
+//! `cargo xtask notices write|check`: writes what every package that users install says of the third parties inside it,
+//! or checks that the committed files are current.
 
 mod crates;
 mod notices;

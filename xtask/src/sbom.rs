@@ -1,4 +1,5 @@
-//! A bill of materials in CycloneDX 1.5 (ECMA-424), without a time or a random number: the same lock file, the same bytes.
+//! A bill of materials in CycloneDX 1.5 (ECMA-424), without a time or a random number: the same lock file, the same
+//! bytes.
 
 use crate::crates::Crate;
 use serde_json::{Value, json};

@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-/// `tidegate --path PLACE WORDS` where PLACE is mounted read-only. `None`, and says why, where this process may not do that.
+/// `tidegate --path PLACE WORDS` where PLACE is mounted read-only. `None`, and says why, where this process may not do
+/// that.
 fn mounted(place: &Place, words: &[&str]) -> Option<Command> {
     let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && shift && exec \"$0\" \"$@\"";
     let command = |program: &str, words: &[&str]| {

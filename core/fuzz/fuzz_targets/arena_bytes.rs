@@ -1,5 +1,5 @@
-//! An arena's file with any bytes in it, before it is opened and while it is used: errors and wrong answers, but no panic, no hang
-//! and nothing outside the arena.
+//! An arena's file with any bytes in it, before it is opened and while it is used: errors and wrong answers, but no
+//! panic, no hang and nothing outside the arena.
 #![no_main]
 
 use arbitrary::Arbitrary;

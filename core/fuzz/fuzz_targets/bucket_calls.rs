@@ -1,4 +1,5 @@
-//! Any calls with any arguments at any times, tickets made up of any bits: an answer that holds together, never a panic.
+//! Any calls with any arguments at any times, tickets made up of any bits: an answer that holds together, never a
+//! panic.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,5 +1,5 @@
-//! Any calls with any settings: at times that only go on every answer is the model's; at any times at all it holds together and
-//! never panics.
+//! Any calls with any settings: at times that only go on every answer is the model's; at any times at all it holds
+//! together and never panics.
 #![no_main]
 
 use arbitrary::Arbitrary;

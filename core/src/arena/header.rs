@@ -52,8 +52,9 @@ impl Facts {
     /// Errors: what is wrong with it, in words that follow the file's name.
     #[cfg(target_os = "linux")]
     pub(super) fn read(file: &std::fs::File) -> Result<Self, (ArenaErrorKind, String)> {
-        // First into private memory: what was checked is what is used, whoever writes to the file meanwhile. Read, not mapped: a
-        // file from elsewhere may have holes, and a touched hole ends the process when the filesystem is full.
+        // First into private memory: what was checked is what is used, whoever writes to the file meanwhile. Read, not
+        // mapped: a file from elsewhere may have holes, and a touched hole ends the process when the filesystem is
+        // full.
         let mut bytes = [0; WORDS * 8];
         std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, HEADER_AT as u64)
             .map_err(|error| (ArenaErrorKind::System, format!("could not be read: {error}")))?;

@@ -16,7 +16,8 @@ impl Arena {
         file::directory(options)
     }
 
-    /// Wall clock nanoseconds since 1970 at which it was made; for people, as whoever can write to the arena can change it.
+    /// Wall clock nanoseconds since 1970 at which it was made; for people, as whoever can write to the arena can change
+    /// it.
     pub fn created_ns(&self) -> u64 {
         // Relaxed: written before anybody could open the file.
         self.mapping().value::<Header>(HEADER_AT).map_or(0, |header| header.created_ns.load(Ordering::Relaxed))

@@ -1,6 +1,7 @@
 //! What stands where in an arena. A change of anything here, or of any object's parts, is a new [`VERSION`].
 //!
-//! `header | process slots | stripe owners | directory | objects`. Integers are atomics in the machine's own byte order.
+//! `header | process slots | stripe owners | directory | objects`. Integers are atomics in the machine's own byte
+//! order.
 #![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
 
 use crate::memory::Blank;

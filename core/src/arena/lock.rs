@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// How long to wait for who changes names or quotas: far longer than that takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Held while names or quotas change: a turn among the threads of the process, then the file's byte among processes (whose
-/// lock is one for all threads).
+/// Held while names or quotas change: a turn among the threads of the process, then the file's byte among processes
+/// (whose lock is one for all threads).
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     // Dropped first: the next thread of this process finds the byte free.
@@ -35,8 +35,8 @@ pub(super) struct Lock {
 }
 
 impl Arena {
-    /// Waits for the lock, but not for ever: a process that was stopped under it keeps it until it goes on or is killed. Not for
-    /// decisions, and not twice in a thread.
+    /// Waits for the lock, but not for ever: a process that was stopped under it keeps it until it goes on or is
+    /// killed. Not for decisions, and not twice in a thread.
     ///
     /// Errors: [`System`](ArenaErrorKind::System) where the kernel refuses it, and when the wait was in vain.
     pub(crate) fn lock(&self) -> Result<Held<'_>, ArenaError> {

@@ -1,8 +1,8 @@
 //! Which processes have an arena open, and which of them are alive.
 //!
-//! A process owns a slot as long as it holds the kernel's lock on the slot's byte. It takes the lock first and says so in the
-//! slot second, so a slot that says "used" while nobody holds its lock is a dead process's. The incarnation tells apart
-//! those that had the slot one after the other: what names an earlier one is nobody's.
+//! A process owns a slot as long as it holds the kernel's lock on the slot's byte. It takes the lock first and says so
+//! in the slot second, so a slot that says "used" while nobody holds its lock is a dead process's. The incarnation
+//! tells apart those that had the slot one after the other: what names an earlier one is nobody's.
 
 use super::Mapping;
 use super::layout::{HEADER_AT, Header, PROCESSES, ProcessSlot, SLOT_LOCKS, SLOTS_AT};
@@ -74,7 +74,8 @@ impl Members {
         Self::new(mapping, None)
     }
 
-    /// Of a mapped file. `file`: opened on it for this alone, to read and write, close-on-exec; no copy of another descriptor.
+    /// Of a mapped file. `file`: opened on it for this alone, to read and write, close-on-exec; no copy of another
+    /// descriptor.
     ///
     /// Errors: `EMFILE` when this process has too many arenas open.
     #[cfg(target_os = "linux")]
@@ -141,7 +142,8 @@ impl Members {
             return Err(NoSlot::LostDescriptor);
         }
         let slots = self.slots();
-        // Relaxed: a hint; the kernel decides. Slots that say they are used are tried last: some of their processes may be dead.
+        // Relaxed: a hint; the kernel decides. Slots that say they are used are tried last: some of their processes may
+        // be dead.
         let used = |&slot: &usize| slots[slot].state.load(Ordering::Relaxed) & USED != 0;
         let (tried_last, tried_first): (Vec<usize>, Vec<usize>) = (0..slots.len()).partition(used);
         for slot in tried_first.into_iter().chain(tried_last) {
@@ -156,7 +158,8 @@ impl Members {
         Err(NoSlot::Full)
     }
 
-    /// Under the kernel's lock on the slot. A process killed in here leaves a slot that says nothing, or one that is reaped.
+    /// Under the kernel's lock on the slot. A process killed in here leaves a slot that says nothing, or one that is
+    /// reaped.
     fn move_in(&self, slot: usize) -> Member {
         let entry = &self.slots()[slot];
         // Acquire: what a process before wrote to the slot is over.
@@ -165,8 +168,8 @@ impl Members {
         // Relaxed, both: published by `state`.
         entry.pid.store(u64::from(std::process::id()), Ordering::Relaxed);
         entry.since_ns.store(wall_clock_ns(), Ordering::Relaxed);
-        // Release: who reads it sees the two above. A plain store: only the holder of the lock writes anything but "no longer
-        // used" of the state before, and that is said by this one too.
+        // Release: who reads it sees the two above. A plain store: only the holder of the lock writes anything but "no
+        // longer used" of the state before, and that is said by this one too.
         entry.state.store(USED | incarnation, Ordering::Release);
         if before & USED != 0 {
             self.count_death();
@@ -214,8 +217,8 @@ impl Members {
             let mut state = entry.state.load(Ordering::Acquire);
             // One's own lock does not show.
             if state & USED != 0 && own != Some(slot) && is_dead(file, slot) {
-                // AcqRel: after the dead one's last store, which the kernel's lock ordered before; before who moves in next. Fails
-                // when somebody else freed the slot or moved in since.
+                // AcqRel: after the dead one's last store, which the kernel's lock ordered before; before who moves in
+                // next. Fails when somebody else freed the slot or moved in since.
                 match entry.state.compare_exchange(state, state & !USED, Ordering::AcqRel, Ordering::Acquire) {
                     Ok(_) => {
                         self.count_death();
@@ -224,8 +227,8 @@ impl Members {
                     Err(now) => state = now,
                 }
             }
-            // Grows with every move in and every death, and is counted from the slots themselves: whoever is killed while
-            // reaping, the next one's number tells of it.
+            // Grows with every move in and every death, and is counted from the slots themselves: whoever is killed
+            // while reaping, the next one's number tells of it.
             changes = changes.wrapping_add(2 * (state & INCARNATION)).wrapping_sub(u64::from(state & USED != 0));
         }
         // Release: pairs with `reap`.

@@ -8,8 +8,9 @@ use super::{Arena, Member, MemberInfo};
 impl Arena {
     /// This process. Registers it if it is not yet, or was and is now a child of fork.
     ///
-    /// Errors: [`Full`](ArenaErrorKind::Full) when 256 processes have the arena open; [`System`](ArenaErrorKind::System) when the
-    /// descriptor is gone (closed by who closes all, or a child of fork could not open the file anew).
+    /// Errors: [`Full`](ArenaErrorKind::Full) when 256 processes have the arena open;
+    /// [`System`](ArenaErrorKind::System) when the descriptor is gone (closed by who closes all, or a child of fork
+    /// could not open the file anew).
     pub(crate) fn member(&self) -> Result<Member, ArenaError> {
         self.check_writable()?;
         self.members.member().map_err(|why| match why {
@@ -55,13 +56,14 @@ impl Arena {
     }
 
     /// Frees the slots of processes that have died, at most once in 10 ms; on the path of a denied permit or probe.
-    /// Returns a number that changes with every process that joins or dies: who remembers another one has permits to look for.
+    /// Returns a number that changes with every process that joins or dies: who remembers another one has permits to
+    /// look for.
     pub(crate) fn reap(&self, now: u64) -> u64 {
         self.members.reap(now)
     }
 
-    /// The processes that have the arena open and did something in it, and those that died and were not yet noticed. Changes
-    /// nothing; some microseconds and a system call for each.
+    /// The processes that have the arena open and did something in it, and those that died and were not yet noticed.
+    /// Changes nothing; some microseconds and a system call for each.
     pub fn members(&self) -> Vec<MemberInfo> {
         self.members.survey()
     }

@@ -19,8 +19,9 @@ pub(super) fn write(words: &[AtomicU64], text: &str) {
     }
 }
 
-/// Reads what was written. Invariant: what comes out is printable ASCII on one line, so it can be shown, logged and put in an error as it
-/// is. All that tidegate writes is; anything else is of somebody who wrote to the arena, and is escaped as in Rust (`\u{1b}`).
+/// Reads what was written. Invariant: what comes out is printable ASCII on one line, so it can be shown, logged and put
+/// in an error as it is. All that tidegate writes is; anything else is of somebody who wrote to the arena, and is
+/// escaped as in Rust (`\u{1b}`).
 pub(super) fn read(words: &[AtomicU64]) -> String {
     // Relaxed: read after the word that names this text.
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();

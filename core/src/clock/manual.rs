@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// A clock that moves only when told to, for tests. Clones share one time.
 ///
-/// Hand the same clock to everything under test: limits of a set must share one. Then no test waits, and none depends on how
-/// fast it runs:
+/// Hand the same clock to everything under test: limits of a set must share one. Then no test waits, and none depends
+/// on how fast it runs:
 ///
 /// ```
 /// use std::sync::Arc;

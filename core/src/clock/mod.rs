@@ -82,8 +82,8 @@ impl Clock {
         }
     }
 
-    /// The counter now, to be converted by the numbers of [`tsc`](Self::tsc); `None`: there is none, or this clock goes by it no
-    /// more.
+    /// The counter now, to be converted by the numbers of [`tsc`](Self::tsc); `None`: there is none, or this clock goes
+    /// by it no more.
     #[inline]
     pub(crate) fn ticks(&self) -> Option<u64> {
         match &self.0 {

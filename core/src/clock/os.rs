@@ -5,7 +5,8 @@
 #[cfg(unix)]
 pub(crate) fn monotonic() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec to write to; this clock exists on every supported system, so the call cannot fail.
+    // SAFETY: `time` is a valid timespec to write to; this clock exists on every supported system, so the call cannot
+    // fail.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }

@@ -1,7 +1,8 @@
 //! A clock that processes share: one for all of them, whoever calibrated it.
 //!
-//! The CPU's counter by the creator's numbers, as long as it keeps the system's pace. Each process compares the two now and
-//! then, on the way of a reading; whoever finds them apart moves all to `CLOCK_MONOTONIC` plus an offset, once and for ever.
+//! The CPU's counter by the creator's numbers, as long as it keeps the system's pace. Each process compares the two now
+//! and then, on the way of a reading; whoever finds them apart moves all to `CLOCK_MONOTONIC` plus an offset, once and
+//! for ever.
 
 use super::os;
 use super::tsc::{Pair, Tsc, ticks};

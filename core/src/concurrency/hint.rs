@@ -9,7 +9,8 @@ mod remembered {
     const UNKNOWN: u32 = u32::MAX;
 
     thread_local! {
-        // One for all limiters: a hint that is wrong costs a search. Without a destructor, so that reading it is one load.
+        // One for all limiters: a hint that is wrong costs a search. Without a destructor, so that reading it is one
+        // load.
         static NEXT: Cell<u32> = const { Cell::new(UNKNOWN) };
     }
 

@@ -1,12 +1,12 @@
 //! What a limiter and its listeners share: the places, and the line of those who wait for one.
 //!
-//! Whoever frees a place and finds somebody waiting takes it, or another, for the first in the line: the line's lock makes
-//! that the order of arrival. A waiter announces itself, then has the line served once; a release frees its place, then looks
-//! for the announcement. In the one order of both, one of them comes second and finds the other.
+//! Whoever frees a place and finds somebody waiting takes it, or another, for the first in the line: the line's lock
+//! makes that the order of arrival. A waiter announces itself, then has the line served once; a release frees its
+//! place, then looks for the announcement. In the one order of both, one of them comes second and finds the other.
 //!
-//! In a named scope a line takes a place only when it is its turn, see `turns.rs`; a place that is left to others wakes nobody
-//! here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a line with such a one takes what it
-//! frees, as it would sleep for ever otherwise.
+//! In a named scope a line takes a place only when it is its turn, see `turns.rs`; a place that is left to others wakes
+//! nobody here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a line with such a
+//! one takes what it frees, as it would sleep for ever otherwise.
 
 use super::ConcurrencyPermit;
 use super::owners::Owners;
@@ -294,7 +294,8 @@ impl Shared {
         }
     }
 
-    /// Takes the announcement back when nobody is left, under the lock, so that it never hides a waiter; tells the other lines.
+    /// Takes the announcement back when nobody is left, under the lock, so that it never hides a waiter; tells the
+    /// other lines.
     fn settle(&self, line: &mut Line) {
         if line.waiting.is_empty() {
             // Relaxed: it only says that the line is worth a look, and the line has its lock.

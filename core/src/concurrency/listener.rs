@@ -8,9 +8,10 @@ use std::task::Waker;
 use std::time::Duration;
 
 /// A place in the line for a permit: its waker is called once when the permit is there to be [taken](Self::take).
-/// Dropping it leaves the line and counts as cancelled, unless the permit was taken; a permit that was given meanwhile goes to the next, so
-/// none is lost. It owns what it needs of the limiter. In a named scope it [takes](Self::take) again after every
-/// [`retry_in`](Self::retry_in): others' releases wake nobody here, and a place may be left to others whose turn it is.
+/// Dropping it leaves the line and counts as cancelled, unless the permit was taken; a permit that was given meanwhile
+/// goes to the next, so none is lost. It owns what it needs of the limiter. In a named scope it [takes](Self::take)
+/// again after every [`retry_in`](Self::retry_in): others' releases wake nobody here, and a place may be left to others
+/// whose turn it is.
 ///
 /// Thread safety: may be sent to and used from any thread.
 #[must_use = "dropping a listener leaves the line"]
@@ -37,7 +38,8 @@ impl ConcurrencyListener {
         Self { shared: shared.clone(), stage: Stage::Waiting(shared.enqueue(waker.clone(), deaf)) }
     }
 
-    /// The permit, if it is there; once. In a named scope this also looks for what other processes have given back or left behind.
+    /// The permit, if it is there; once. In a named scope this also looks for what other processes have given back or
+    /// left behind.
     pub fn take(&mut self) -> Option<ConcurrencyPermit> {
         let (permit, ticket) = match self.stage {
             Stage::Granted(permit) => (permit, None),
@@ -87,9 +89,9 @@ impl ConcurrencyListener {
         self.shared.fetch(id)
     }
 
-    /// When to [`take`](Self::take) again if the waker has not been called by then: in a named scope every 1 to 10 ms for the first in
-    /// the line, the oftener the sooner the line moved last, and more seldom behind it, because another process's release wakes
-    /// nobody here. `None`: the waker is enough.
+    /// When to [`take`](Self::take) again if the waker has not been called by then: in a named scope every 1 to 10 ms
+    /// for the first in the line, the oftener the sooner the line moved last, and more seldom behind it, because
+    /// another process's release wakes nobody here. `None`: the waker is enough.
     pub fn retry_in(&mut self) -> Option<Duration> {
         match self.stage {
             Stage::Waiting(ticket) if self.shared.owners.is_shared() => Some(self.shared.pause(ticket.id)),

@@ -77,7 +77,8 @@ impl Owners {
         self.present()
     }
 
-    /// Looks for owners that are gone, and has the places swept if there are new ones; whether that freed one. On the path of a denial.
+    /// Looks for owners that are gone, and has the places swept if there are new ones; whether that freed one. On the
+    /// path of a denial.
     pub(super) fn reclaim(&self, sweep: impl FnOnce(&dyn Fn(u64) -> bool) -> u64) -> bool {
         let changes = self.changes();
         // Relaxed: an older number costs a sweep.

@@ -1,12 +1,13 @@
 //! The places that permits stand in, one word each: `slot:8 | incarnation:24 | nonce:32`, high to low.
 //!
-//! A word without an owner is free; its nonce stays and grows with every taking, so that a permit given back twice never
-//! frees another's: only after 2^32 takings of one place by one process would its word come again. Owner and count are the same word: whatever instruction a process dies at, a place is either free or
-//! names who is to be asked for.
+//! A word without an owner is free; its nonce stays and grows with every taking, so that a permit given back twice
+//! never frees another's: only after 2^32 takings of one place by one process would its word come again. Owner and
+//! count are the same word: whatever instruction a process dies at, a place is either free or names who is to be asked
+//! for.
 //!
 //! Never more than the limit: as long as nobody stands above it, that is for want of places. A lowered limit is marked
-//! as such while somebody does, and then whoever has taken a place counts all, and leaves again if they are too many. Of those
-//! who hold at once, the last to have taken its place counted all of them.
+//! as such while somebody does, and then whoever has taken a place counts all, and leaves again if they are too many.
+//! Of those who hold at once, the last to have taken its place counted all of them.
 
 use super::ConcurrencyPermit;
 use super::hint;
@@ -112,7 +113,8 @@ impl Places {
     #[inline(always)]
     pub(super) fn give_back(&self, permit: ConcurrencyPermit) -> bool {
         let Some(place) = usize::try_from(permit.cell).ok().and_then(|cell| self.words.get(cell)) else { return false };
-        // SeqCst: before the look for waiters that follows; what was done under the permit is seen by who takes the place next.
+        // SeqCst: before the look for waiters that follows; what was done under the permit is seen by who takes the
+        // place next.
         // Relaxed: a failure says only that the place is another's.
         let free = permit.word & NONCE;
         let given = place.compare_exchange(permit.word, free, Ordering::SeqCst, Ordering::Relaxed).is_ok();
@@ -131,7 +133,8 @@ impl Places {
             return false;
         }
         if !above {
-            // SeqCst: after the look above, which no older rule's taker outlives: it looks at the rule again and leaves.
+            // SeqCst: after the look above, which no older rule's taker outlives: it looks at the rule again and
+            // leaves.
             // Relaxed: a rule that has changed keeps its mark.
             let _ = self.head[RULE].compare_exchange(rule, rule & !LOWERED, Ordering::SeqCst, Ordering::Relaxed);
         }
@@ -198,7 +201,8 @@ impl Places {
         let next = |rule: u64| (rule | (CHANGE - 1)).wrapping_add(1) | LOWERED | u64::from(limit);
         let mut rule = in_order(&self.head[RULE]);
         for _ in 0..PATIENCE {
-            // SeqCst: who took a place by the old rule sees this one and leaves, or stands there when the places are counted.
+            // SeqCst: who took a place by the old rule sees this one and leaves, or stands there when the places are
+            // counted.
             match self.head[RULE].compare_exchange(rule, next(rule), Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return,
                 Err(now) => rule = now,
@@ -207,7 +211,8 @@ impl Places {
     }
 }
 
-/// Takes one of `places`, of which the first has the number `from`. Two of these, not one that wraps round: that takes four times as long.
+/// Takes one of `places`, of which the first has the number `from`. Two of these, not one that wraps round: that takes
+/// four times as long.
 fn claim_any(places: &[AtomicU64], from: u32, owner: u64) -> Option<ConcurrencyPermit> {
     (from..).zip(places).find_map(|(cell, place)| claim(place, cell, owner))
 }
@@ -219,7 +224,8 @@ fn claim(place: &AtomicU64, cell: u32, owner: u64) -> Option<ConcurrencyPermit> 
         return None;
     }
     let mine = owner | (word + 1) & NONCE;
-    // SeqCst: before the look at the rule that follows, and before any later count of the places. Relaxed: a lost race is no news.
+    // SeqCst: before the look at the rule that follows, and before any later count of the places. Relaxed: a lost race
+    // is no news.
     place.compare_exchange(word, mine, Ordering::SeqCst, Ordering::Relaxed).ok()?;
     Some(ConcurrencyPermit { word: mine, cell: u64::from(cell) })
 }

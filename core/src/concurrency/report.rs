@@ -22,7 +22,8 @@ pub struct ConcurrencyStats {
     pub timed_out: u64,
     /// Waits that were given up before: a future or listener dropped, a task cancelled.
     pub cancelled: u64,
-    /// Calls that wait now; in a named scope those of all processes, as each said when it last looked, in the last second.
+    /// Calls that wait now; in a named scope those of all processes, as each said when it last looked, in the last
+    /// second.
     pub waiting: u64,
     /// The longest wait so far, of those that have ended and of those who wait now.
     pub longest_wait: Duration,

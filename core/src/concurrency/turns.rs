@@ -1,12 +1,13 @@
-//! Whose turn it is among the lines of a named scope: each process, and each limiter object in it, has a line of its own.
+//! Whose turn it is among the lines of a named scope: each process, and each limiter object in it, has a line of its
+//! own.
 //!
-//! A line in which somebody waits says in a seat how long its first has waited, and when it last looked for a place. A free
-//! place is for the line whose first has waited longest; the others leave it free as long as that line looks often.
-//! Nobody wakes another line: it looks by itself. What a seat says lapses, so that a line whose process was killed, stopped or
-//! is busy keeps one place free for at most [`LAPSE`], and then none until it looks again.
+//! A line in which somebody waits says in a seat how long its first has waited, and when it last looked for a place. A
+//! free place is for the line whose first has waited longest; the others leave it free as long as that line looks
+//! often. Nobody wakes another line: it looks by itself. What a seat says lapses, so that a line whose process was
+//! killed, stopped or is busy keeps one place free for at most [`LAPSE`], and then none until it looks again.
 //!
-//! Seats decide the order, and nothing else: whatever stands in them, admitted is only who takes a place. They are read and
-//! written Relaxed, because an old value costs an early or a late turn.
+//! Seats decide the order, and nothing else: whatever stands in them, admitted is only who takes a place. They are read
+//! and written Relaxed, because an old value costs an early or a late turn.
 
 use crate::ConfigError;
 use crate::memory::{Cells, Room};
@@ -20,7 +21,8 @@ const WORDS: usize = 2;
 const CLAIM: usize = 0;
 const WAITING: usize = 1;
 
-/// A claim: `since:39 | looked:24 | 1`, high to low; 0: nobody's. Times of the arena's clock, in units of 2^14 and 2^20 ns.
+/// A claim: `since:39 | looked:24 | 1`, high to low; 0: nobody's. Times of the arena's clock, in units of 2^14 and 2^20
+/// ns.
 const SINCE_UNIT: u32 = 14;
 const SINCE_BITS: u32 = 39;
 const SINCE_AT: u32 = 25;
@@ -35,7 +37,8 @@ const ABANDONED: u64 = 1_000;
 /// than the pause between two looks, a line then serves some of its own in a row and no place lies idle for each.
 const LEEWAY: u64 = 10_000_000 >> SINCE_UNIT;
 
-/// The pause between two looks of the first in a line: an eighth of the time since the line last moved, within these bounds.
+/// The pause between two looks of the first in a line: an eighth of the time since the line last moved, within these
+/// bounds.
 const SHORTEST_PAUSE: u64 = 1_000_000;
 const LONGEST_PAUSE: u64 = 10_000_000;
 /// Those behind the first look seldom, for the case that those before them leave.
@@ -155,7 +158,8 @@ fn claim(since: u64, now: u64) -> u64 {
     (since >> SINCE_UNIT) << SINCE_AT | (now >> LOOKED_UNIT & LOOKED) << 1 | 1
 }
 
-/// Whether the line looked within so many units of 2^20 ns of `now`. A little ahead, as another CPU's clock may be, is now.
+/// Whether the line looked within so many units of 2^20 ns of `now`. A little ahead, as another CPU's clock may be, is
+/// now.
 fn is_recent(claim: u64, now: u64, within: u64) -> bool {
     let age = (now >> LOOKED_UNIT).wrapping_sub(claim >> 1) & LOOKED;
     claim & 1 == 1 && (age <= within || LOOKED - age < within)

@@ -10,10 +10,11 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 impl ConcurrencyLimiter {
-    /// Blocks this thread for a permit, first come first served among those of this process who wait on this object; `None` after `timeout`
-    /// (`None`: never gives up). A `try_acquire` may come in between. In a named scope a place goes to the process whose first
-    /// has waited longest, up to 10 ms give or take; as nobody wakes another process, each looks by itself every 1 to 10 ms. A
-    /// process that was killed or stopped while it waited keeps one place free for 26 ms at most.
+    /// Blocks this thread for a permit, first come first served among those of this process who wait on this object;
+    /// `None` after `timeout` (`None`: never gives up). A `try_acquire` may come in between. In a named scope a place
+    /// goes to the process whose first has waited longest, up to 10 ms give or take; as nobody wakes another process,
+    /// each looks by itself every 1 to 10 ms. A process that was killed or stopped while it waited keeps one place free
+    /// for 26 ms at most.
     pub fn acquire(&self, timeout: Option<Duration>) -> Option<ConcurrencyPermit> {
         if timeout == Some(Duration::ZERO) {
             return self.try_acquire();
@@ -32,8 +33,9 @@ impl ConcurrencyLimiter {
         })
     }
 
-    /// [`acquire`](Self::acquire) for any async runtime, without a deadline (put the runtime's own around it). In a named scope it is
-    /// woken by releases of this process only: there, use [`acquire_async_with`](Self::acquire_async_with).
+    /// [`acquire`](Self::acquire) for any async runtime, without a deadline (put the runtime's own around it). In a
+    /// named scope it is woken by releases of this process only: there, use
+    /// [`acquire_async_with`](Self::acquire_async_with).
     ///
     /// Cancel safe: dropped before it is ready, it leaves the line, and a permit that was given to it goes to the next.
     pub async fn acquire_async(&self) -> ConcurrencyPermit {
@@ -73,10 +75,11 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Joins the line for a permit; `waker` is called once when it is there to be taken. The building block of waiting forms in other runtimes:
-    /// listen, [`take`](ConcurrencyListener::take), and again when woken or after
-    /// [`retry_in`](ConcurrencyListener::retry_in); drop the listener to give up, or let it [time out](ConcurrencyListener::time_out). Where there is nothing to wait for, the permit is
-    /// there at once, and the waker is not called.
+    /// Joins the line for a permit; `waker` is called once when it is there to be taken. The building block of waiting
+    /// forms in other runtimes: listen, [`take`](ConcurrencyListener::take), and again when woken or after
+    /// [`retry_in`](ConcurrencyListener::retry_in); drop the listener to give up, or let it [time
+    /// out](ConcurrencyListener::time_out). Where there is nothing to wait for, the permit is there at once, and the
+    /// waker is not called.
     pub fn listen(&self, waker: &Waker) -> ConcurrencyListener {
         self.join(waker, false)
     }
@@ -88,8 +91,8 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// What a waiting form does first: a permit, unless the limit is reached or others wait, here or in another process. A denial is
-    /// not counted: the wait is, when it ends.
+    /// What a waiting form does first: a permit, unless the limit is reached or others wait, here or in another
+    /// process. A denial is not counted: the wait is, when it ends.
     pub fn at_once(&self) -> Option<ConcurrencyPermit> {
         match self.shared.mode {
             Mode::Enforce if self.shared.is_others_turn() => None,
@@ -97,8 +100,8 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// A look by one who waits without a listener, and so in no line: a permit, unless the limit is reached or others wait in this
-    /// process. A denial is not counted.
+    /// A look by one who waits without a listener, and so in no line: a permit, unless the limit is reached or others
+    /// wait in this process. A denial is not counted.
     pub fn poll(&self) -> Option<ConcurrencyPermit> {
         match self.shared.mode {
             Mode::Enforce if self.shared.is_waited_for() => None,

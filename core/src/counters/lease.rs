@@ -3,11 +3,12 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Takes a stripe that nobody has; else one whose owner is gone for good, as `is_gone` says of its mark. `None`: all are in use.
+/// Takes a stripe that nobody has; else one whose owner is gone for good, as `is_gone` says of its mark. `None`: all
+/// are in use.
 pub(super) fn claim(owners: &[AtomicU64], mine: u64, is_gone: impl Fn(u64) -> bool) -> Option<usize> {
     let take = |owner: &AtomicU64, found: u64| {
-        // Acquire: pairs with the release of who gave it back, so that the first load of the stripe sees the last store to it. What
-        // a dead owner stored is ordered by `is_gone`.
+        // Acquire: pairs with the release of who gave it back, so that the first load of the stripe sees the last store
+        // to it. What a dead owner stored is ordered by `is_gone`.
         owner.compare_exchange(found, mine, Ordering::Acquire, Ordering::Relaxed).is_ok()
     };
     owners.iter().position(|owner| take(owner, 0)).or_else(|| {

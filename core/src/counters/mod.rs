@@ -15,7 +15,8 @@ use std::fmt;
 #[cfg(not(loom))]
 use threads::Home;
 
-/// Stripes of a process with one writer each; threads beyond them share the other half. Shared memory has more owned ones.
+/// Stripes of a process with one writer each; threads beyond them share the other half. Shared memory has more owned
+/// ones.
 const OWNED: usize = 16;
 const SHARED: usize = 16;
 
@@ -59,7 +60,8 @@ impl<const LANES: usize> Striped<LANES> {
     pub(crate) fn add(&self, lane: usize, n: u64) {
         if let Some(stripe) = self.owned.get(self.home.known()) {
             let counter = &stripe.0[lane];
-            // Relaxed, and load + store instead of an atomic add: nobody else writes this stripe while this thread owns it.
+            // Relaxed, and load + store instead of an atomic add: nobody else writes this stripe while this thread owns
+            // it.
             counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
         } else {
             self.add_unowned(lane, n);

@@ -8,7 +8,8 @@ use crate::sys::{ChildHook, generation};
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
 
-/// Stripes that a thread remembers at once: the process's, and those of so many arenas less one. More only cost a search.
+/// Stripes that a thread remembers at once: the process's, and those of so many arenas less one. More only cost a
+/// search.
 const REMEMBERED: usize = 8;
 const UNKNOWN: u64 = u64::MAX;
 /// Numbers that each arena has for its stripes.
@@ -19,8 +20,8 @@ pub(crate) const MOST_OWNED: usize = NUMBERS as usize - SHARED;
 const _: () = assert!(OWNED + SHARED <= NUMBERS as usize);
 
 thread_local! {
-    /// Without a destructor, so that reading it is one load. What an arena's `base` is added to, so that the stripe of another
-    /// is out of every range.
+    /// Without a destructor, so that reading it is one load. What an arena's `base` is added to, so that the stripe of
+    /// another is out of every range.
     static KNOWN: [Cell<u64>; REMEMBERED] = const { [const { Cell::new(UNKNOWN) }; REMEMBERED] };
     static OF_PROCESS: OfProcess = OfProcess::claim();
     static OF_ARENAS: RefCell<Vec<OfArena>> = const { RefCell::new(Vec::new()) };
@@ -162,7 +163,8 @@ impl OfArena {
         Self { home, backing: Arc::downgrade(backing), generation: generation(), stripe, mark }
     }
 
-    /// Not of a parent before a fork, nor of an arena that was closed: its slot was given back, and its stripes with it.
+    /// Not of a parent before a fork, nor of an arena that was closed: its slot was given back, and its stripes with
+    /// it.
     fn is_good(&self) -> bool {
         self.generation == generation() && self.backing.strong_count() > 0
     }
@@ -185,7 +187,8 @@ impl Drop for OfArena {
 
 static FORGET: ChildHook = ChildHook(forget);
 
-/// In a child of fork, by its one thread: the parent's other threads are not in it, and in arenas nothing is the child's.
+/// In a child of fork, by its one thread: the parent's other threads are not in it, and in arenas nothing is the
+/// child's.
 fn forget(_before: u32, _own: u32) {
     KNOWN.with(|known| {
         let own = known[0].get() as usize;

@@ -29,10 +29,10 @@ impl Verdict {
 
 /// Entries that allow and entries that deny; the most specific one that fits decides.
 ///
-/// An entry is an address, a network (`203.0.113.0/24`), or an exact key written `key:` and the key itself. A key is more
-/// specific than any network and a longer prefix than a shorter one; where the same entry is on both lists, deny wins.
-/// So a network can be denied but for one address, or allowed but for one. A key that decides here must be one that a
-/// client cannot make up.
+/// An entry is an address, a network (`203.0.113.0/24`), or an exact key written `key:` and the key itself. A key is
+/// more specific than any network and a longer prefix than a shorter one; where the same entry is on both lists, deny
+/// wins. So a network can be denied but for one address, or allowed but for one. A key that decides here must be one
+/// that a client cannot make up.
 ///
 /// A look-up costs a hash per prefix length in use, however many entries there are. Immutable, so safe on any thread.
 ///

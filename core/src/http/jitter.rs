@@ -5,9 +5,10 @@ use crate::{ConfigError, Decision};
 
 /// How much longer a client may be told to wait: a fraction of the time, drawn anew for each answer.
 ///
-/// Jitter only ever lengthens, so that a client that obeys finds its quota there (draft-ietf-httpapi-ratelimit-headers-10
-/// section 8.5 asks for it; full jitter above a floor as in AWS's "Exponential Backoff and Jitter"). It is drawn from a
-/// generator per thread that is not cryptographic and need not be: whoever guesses it learns when to come back, no more.
+/// Jitter only ever lengthens, so that a client that obeys finds its quota there
+/// (draft-ietf-httpapi-ratelimit-headers-10 section 8.5 asks for it; full jitter above a floor as in AWS's "Exponential
+/// Backoff and Jitter"). It is drawn from a generator per thread that is not cryptographic and need not be: whoever
+/// guesses it learns when to come back, no more.
 ///
 /// ```
 /// use tidegate::http::Jitter;
@@ -27,7 +28,8 @@ impl Jitter {
     /// No jitter: what is told is what is.
     pub const OFF: Self = Self { fraction: 0.0 };
 
-    /// Up to `fraction` (0 to 1) of the time on top of it, in whole seconds, rounded up: 0.1 makes 60 s into 60 to 66 s.
+    /// Up to `fraction` (0 to 1) of the time on top of it, in whole seconds, rounded up: 0.1 makes 60 s into 60 to 66
+    /// s.
     ///
     /// Errors: `jitter` when it is outside 0 to 1 or not a number.
     pub fn new(fraction: f64) -> Result<Self, ConfigError> {
@@ -48,8 +50,8 @@ impl Jitter {
         self.lengthen(Told::of(decision), self.draw())
     }
 
-    /// A draw for [`lengthen`](Self::lengthen), from 0 up to, but not including, 1. An answer about several limits takes one
-    /// for all of them.
+    /// A draw for [`lengthen`](Self::lengthen), from 0 up to, but not including, 1. An answer about several limits
+    /// takes one for all of them.
     pub fn draw(&self) -> f64 {
         if self.fraction == 0.0 { 0.0 } else { fastrand::f64() }
     }

@@ -57,7 +57,8 @@ impl Network {
         self.prefix
     }
 
-    /// As `Display`, in a quarter of the time that the standard library takes to format an address: it is the key of a request.
+    /// As `Display`, in a quarter of the time that the standard library takes to format an address: it is the key of a
+    /// request.
     pub(crate) fn text(&self) -> String {
         let (mut text, mut number) = (String::with_capacity(48), itoa::Buffer::new());
         match self.base {

@@ -7,14 +7,16 @@ pub const LONGEST_RETRY_AFTER: u64 = 3600;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// What is left out of a reset, on admission: a limit per key keeps its ends in ticks, so that a window of a minute ends some nanoseconds
-/// after its minute. Nobody waits for a reset but those who are refused, and what they are told is not shortened.
+/// What is left out of a reset, on admission: a limit per key keeps its ends in ticks, so that a window of a minute
+/// ends some nanoseconds after its minute. Nobody waits for a reset but those who are refused, and what they are told
+/// is not shortened.
 const TOLERANCE_NS: u64 = 999_999;
 
-/// The value of `Retry-After` (RFC 9110 section 10.2.3, delay-seconds) for a wait in nanoseconds: rounded up, at least 1.
+/// The value of `Retry-After` (RFC 9110 section 10.2.3, delay-seconds) for a wait in nanoseconds: rounded up, at least
+/// 1.
 ///
-/// [`NEVER`] reads as [`LONGEST_RETRY_AFTER`]: a number must be said, and an hour keeps a client that asks for more than
-/// a limit can ever give from asking often. A wait that is known is told in full, however long.
+/// [`NEVER`] reads as [`LONGEST_RETRY_AFTER`]: a number must be said, and an hour keeps a client that asks for more
+/// than a limit can ever give from asking often. A wait that is known is told in full, however long.
 pub fn retry_after_seconds(ns: u64) -> u64 {
     if ns == NEVER { LONGEST_RETRY_AFTER } else { ns.div_ceil(NS_PER_S).max(1) }
 }
@@ -36,8 +38,8 @@ pub struct Told {
 }
 
 impl Told {
-    /// The decision, each time rounded up to whole seconds; a reset that is told with an admission may be early by less than a
-    /// millisecond.
+    /// The decision, each time rounded up to whole seconds; a reset that is told with an admission may be early by less
+    /// than a millisecond.
     pub fn of(decision: &Decision) -> Self {
         let tolerance = if decision.allowed { TOLERANCE_NS.min(decision.reset_after_ns.saturating_sub(1)) } else { 0 };
         let reset = (decision.reset_after_ns - tolerance).div_ceil(NS_PER_S);

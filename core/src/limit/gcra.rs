@@ -1,7 +1,7 @@
 //! The generic cell rate algorithm in whole units: neither time nor storage.
 //!
-//! A bucket is one number, the theoretical arrival time (`tat`): the moment at which it will be full again. Source: ITU-T
-//! I.371 (virtual scheduling), in governor's reading of it as a token bucket.
+//! A bucket is one number, the theoretical arrival time (`tat`): the moment at which it will be full again. Source:
+//! ITU-T I.371 (virtual scheduling), in governor's reading of it as a token bucket.
 
 /// A moment of a bucket's own time: whole units since its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! Nanoseconds to units and back: what makes every rate exact.
 //!
 //! A unit is chosen for each quota so that both a nanosecond and a token are whole or nearly whole numbers of it:
-//! - `T` tokens per `P` ns in lowest terms with `T` ≤ 8: a nanosecond is `T` units, a token `P`. Nothing is rounded, ever.
-//! - else, up to some 8,000/s: a nanosecond is 1 to 8 units, a token is rounded up, and the rate is low by at most one in a
-//!   million.
-//! - else a token is a power of two, and a nanosecond 1 to 2 units with a 64-bit fraction: the rate is exact to 2^-64, and
-//!   each moment is rounded against the caller by less than a nanosecond.
+//! - `T` tokens per `P` ns in lowest terms with `T` ≤ 8: a nanosecond is `T` units, a token `P`. Nothing is rounded,
+//!   ever.
+//! - else, up to some 8,000/s: a nanosecond is 1 to 8 units, a token is rounded up, and the rate is low by at most one
+//!   in a million.
+//! - else a token is a power of two, and a nanosecond 1 to 2 units with a 64-bit fraction: the rate is exact to 2^-64,
+//!   and each moment is rounded against the caller by less than a nanosecond.
 //!
 //! Time is converted absolutely, never added up, so nothing drifts.
 

@@ -7,7 +7,8 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// What zeroed bytes are a value of, and any other bytes as well: integers that are only read and written atomically.
 ///
 /// # Safety
-/// Every bit pattern must be a valid value, every field an atomic (or never accessed), and dropping one must do nothing.
+/// Every bit pattern must be a valid value, every field an atomic (or never accessed), and dropping one must do
+/// nothing.
 pub(crate) unsafe trait Blank: Sync {
     /// A zeroed value, where memory cannot be had as bytes.
     #[cfg(loom)]
@@ -72,7 +73,8 @@ mod real {
         Mapped(#[allow(dead_code, reason = "held for its drop")] Arc<Mapping>),
     }
 
-    // SAFETY: a `Cells` hands out shared references only, and `Blank` is `Sync`; dropping it frees memory, on any thread.
+    // SAFETY: a `Cells` hands out shared references only, and `Blank` is `Sync`; dropping it frees memory, on any
+    // thread.
     unsafe impl<T: Blank> Send for Cells<T> {}
     // SAFETY: as above.
     unsafe impl<T: Blank> Sync for Cells<T> {}

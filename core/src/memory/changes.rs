@@ -45,8 +45,8 @@ impl Changes {
     /// Errors: `arena` where the system refuses its lock.
     pub(crate) fn lock(&self) -> Result<Turn<'_>, ConfigError> {
         match self {
-            // A panic under the lock, or a fork while another thread held it, leaves a quota that was either changed or not: both are
-            // fine to go on with.
+            // A panic under the lock, or a fork while another thread held it, leaves a quota that was either changed or
+            // not: both are fine to go on with.
             #[cfg(loom)]
             Self::Process(lock) => Ok(Turn::Process(lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner))),
             #[cfg(not(loom))]

@@ -8,8 +8,8 @@ const SETS: usize = 4;
 /// Lost races after which a reader takes what it has: foreign bytes must not keep it for ever.
 const PATIENCE: usize = 100;
 
-/// The latest of some sets of words. A writer fills the set after the present one, then names it; who dies in between has changed
-/// nothing.
+/// The latest of some sets of words. A writer fills the set after the present one, then names it; who dies in between
+/// has changed nothing.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(crate) struct Latest<const N: usize> {

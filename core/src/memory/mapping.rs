@@ -1,4 +1,5 @@
-//! The bytes of an arena. Every access goes through a shared reference to atomics, within bounds that are private memory.
+//! The bytes of an arena. Every access goes through a shared reference to atomics, within bounds that are private
+//! memory.
 #![allow(unsafe_code)] // Mapped bytes are read as atomics.
 
 use super::Blank;
@@ -42,12 +43,13 @@ impl Mapping {
         if end > self.size() || !offset.is_multiple_of(align_of::<T>()) {
             return None;
         }
-        // SAFETY: within the mapping, which starts on a page and lives as long as `self`; any bytes are a value of `T`, and are
-        // only ever reached through atomics (`Blank`), by this process and by others.
+        // SAFETY: within the mapping, which starts on a page and lives as long as `self`; any bytes are a value of `T`,
+        // and are only ever reached through atomics (`Blank`), by this process and by others.
         Some(unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(offset).cast(), len) })
     }
 
-    /// Copies `at..end` of a file to the same place here. Read, not mapped: nothing that is done to the file ends this process.
+    /// Copies `at..end` of a file to the same place here. Read, not mapped: nothing that is done to the file ends this
+    /// process.
     #[cfg(target_os = "linux")]
     pub(crate) fn copy(&self, file: &std::fs::File, at: usize, end: usize) -> io::Result<()> {
         let words = self.slice::<AtomicU64>(at, end.saturating_sub(at).div_ceil(8)).unwrap_or_default();

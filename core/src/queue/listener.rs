@@ -5,7 +5,8 @@ use crate::sync::Arc;
 use std::task::Waker;
 
 /// A registered waiter: its waker is called once when the interest may be satisfied. Dropping it takes the
-/// registration back (it owns what it needs of the queue), and passes a wake-up that it already consumed on to the next waiter, so none is lost.
+/// registration back (it owns what it needs of the queue), and passes a wake-up that it already consumed on to the next
+/// waiter, so none is lost.
 ///
 /// Thread safety: may be sent to and used from any thread.
 #[derive(Debug)]

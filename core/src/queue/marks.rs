@@ -1,7 +1,7 @@
 //! What stands in the two words of a queue, and the depths at which something happens.
 
-/// Bits below the sequence number. In the tail: closed, rejecting, somebody waits to pop. In the head: somebody waits to
-/// push. Because they share a word with the sequence number, a claim and the look at them are one CAS.
+/// Bits below the sequence number. In the tail: closed, rejecting, somebody waits to pop. In the head: somebody waits
+/// to push. Because they share a word with the sequence number, a claim and the look at them are one CAS.
 pub(super) const CLOSED: u64 = 1;
 pub(super) const REJECTING: u64 = 2;
 pub(super) const WAITING: u64 = 4;

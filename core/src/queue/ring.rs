@@ -2,10 +2,11 @@
 //!
 //! D. Vyukov's bounded MPMC queue, as in crossbeam's `ArrayQueue`: each slot's stamp says for which claim it is ready.
 //! Stamp = n: free for the push number n; n + 1: holds item n; n + slots: free again, for the next lap. Different from
-//! both: the number of slots is a power of two not tied to the capacity, and the tail carries the close and the hysteresis.
+//! both: the number of slots is a power of two not tied to the capacity, and the tail carries the close and the
+//! hysteresis.
 //!
-//! A fork copies claims of threads that are not in the child: nobody there will publish them. So every operation first looks whether
-//! the ring is this process's, and the first one in a child puts the copy in order (`ring_fork.rs`).
+//! A fork copies claims of threads that are not in the child: nobody there will publish them. So every operation first
+//! looks whether the ring is this process's, and the first one in a child puts the copy in order (`ring_fork.rs`).
 #![allow(unsafe_code)] // Items move in and out of uninitialised slots; the stamps say who owns which.
 
 use super::error::{PopError, PushError, PushErrorKind};
@@ -70,8 +71,8 @@ impl<T> Ring<T> {
     /// Errors: `capacity` when there is no memory for so many.
     pub(super) fn new(state: Arc<QueueState>, timed: bool) -> Result<Self, ConfigError> {
         let marks = state.marks;
-        // At least two, or "holds item n" and "free for n + 1" would be the same stamp; drop-oldest claims its slot before
-        // it evicts, so it needs one to spare.
+        // At least two, or "holds item n" and "free for n + 1" would be the same stamp; drop-oldest claims its slot
+        // before it evicts, so it needs one to spare.
         let slots = (marks.capacity + u64::from(marks.drop_oldest)).next_power_of_two().max(2);
         Ok(Self {
             times: boxed(if timed { slots } else { 0 }, |_| AtomicU64::new(0))?,
@@ -116,8 +117,8 @@ impl<T> Ring<T> {
         unsafe { self.slots.get_unchecked(self.index(at)) }
     }
 
-    /// Claims a slot, fills it, and wakes a waiting popper. The item that had to go comes back. `now` is called for sojourn
-    /// times only.
+    /// Claims a slot, fills it, and wakes a waiting popper. The item that had to go comes back. `now` is called for
+    /// sojourn times only.
     #[inline(always)]
     pub(super) fn push(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
         self.settle();
@@ -150,8 +151,8 @@ impl<T> Ring<T> {
 
     #[inline(always)]
     fn claim(&self, tail: u64, next: u64) -> Result<u64, u64> {
-        // AcqRel: a close or a drain sees what came before the claims it finds. The word carries closed, rejecting and the
-        // announcement of waiting poppers, so none of them can be missed.
+        // AcqRel: a close or a drain sees what came before the claims it finds. The word carries closed, rejecting and
+        // the announcement of waiting poppers, so none of them can be missed.
         self.state.tail.word.compare_exchange_weak(tail, next, Ordering::AcqRel, Ordering::Acquire)
     }
 
@@ -204,7 +205,8 @@ impl<T> Ring<T> {
         if tail & self.marks.refuse != 0 {
             return Err(state.refusal(tail));
         }
-        // Relaxed: later than `tail` (whose load was an Acquire), so the depth between them is no more than it was then.
+        // Relaxed: later than `tail` (whose load was an Acquire), so the depth between them is no more than it was
+        // then.
         let head = sequence(state.head.load(Ordering::Relaxed));
         // Relaxed: a hint; an older one that overtakes this one costs another look.
         state.tail.head_seen.store(head, Ordering::Relaxed);
@@ -229,8 +231,8 @@ impl<T> Ring<T> {
         oldest
     }
 
-    /// Makes room for claim `at` by taking out the item `capacity` before it, unless a pop does so first. Claims beyond the
-    /// capacity evict in their order, each its own, so that what comes back is the oldest as of that push.
+    /// Makes room for claim `at` by taking out the item `capacity` before it, unless a pop does so first. Claims beyond
+    /// the capacity evict in their order, each its own, so that what comes back is the oldest as of that push.
     fn evict(&self, at: u64) -> Option<T> {
         let target = at.checked_sub(self.marks.capacity)?;
         let backoff = Backoff::new();
@@ -290,8 +292,8 @@ impl<T> Ring<T> {
         if slot.stamp.load(Ordering::Acquire) != at + 1 {
             return None;
         }
-        // AcqRel: pushers that read the new head see what came before. The word carries the announcement of waiting pushers,
-        // so it cannot be missed.
+        // AcqRel: pushers that read the new head see what came before. The word carries the announcement of waiting
+        // pushers, so it cannot be missed.
         if self.state.head.compare_exchange(head, head + ONE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return None;
         }
@@ -311,7 +313,8 @@ impl<T> Ring<T> {
             // Relaxed: published with the item.
             self.times[self.index(at)].store(now(), Ordering::Relaxed);
         }
-        // SAFETY: the stamp said that the slot is empty, and the CAS on the tail made this thread the only one to fill it.
+        // SAFETY: the stamp said that the slot is empty, and the CAS on the tail made this thread the only one to fill
+        // it.
         slot.item.with_mut(|place| unsafe { place.write(MaybeUninit::new(item)) });
         // Release: the item is in before a pop sees the stamp.
         slot.stamp.store(at + 1, Ordering::Release);

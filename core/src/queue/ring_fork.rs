@@ -6,11 +6,11 @@ use crate::sync::Ordering;
 use crate::sys::generation;
 
 impl<T> Ring<T> {
-    /// Keeps, in their order, the items that were in the queue at the fork: those whose push was published and whose pop was not claimed.
-    /// The others are with threads of the parent.
+    /// Keeps, in their order, the items that were in the queue at the fork: those whose push was published and whose
+    /// pop was not claimed. The others are with threads of the parent.
     ///
-    /// Nobody else is at the ring meanwhile: the parent's threads are not in this process, and those of this one begin every
-    /// operation with a look at `generation`, which says "in order" last.
+    /// Nobody else is at the ring meanwhile: the parent's threads are not in this process, and those of this one begin
+    /// every operation with a look at `generation`, which says "in order" last.
     #[cold]
     pub(super) fn mend(&self) {
         let excess = {
@@ -57,8 +57,9 @@ impl<T> Ring<T> {
         if from == to {
             return;
         }
-        // SAFETY: the stamp said that item `from` is in its slot, and `to`, before it, holds none or one that was moved already. It is
-        // read from one place and written to the other, and the stamps that are set then know it in the other alone.
+        // SAFETY: the stamp said that item `from` is in its slot, and `to`, before it, holds none or one that was moved
+        // already. It is read from one place and written to the other, and the stamps that are set then know it in the
+        // other alone.
         let item = self.slot(from).item.with_mut(|place| unsafe { (*place).assume_init_read() });
         // SAFETY: as above.
         self.slot(to).item.with_mut(|place| unsafe { place.write(std::mem::MaybeUninit::new(item)) });

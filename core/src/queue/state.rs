@@ -14,8 +14,8 @@ use std::sync::PoisonError;
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) word: AtomicU64,
-    /// The head's sequence number as some push last saw it. A push that finds enough room behind it need not read the head,
-    /// which the poppers are busy writing.
+    /// The head's sequence number as some push last saw it. A push that finds enough room behind it need not read the
+    /// head, which the poppers are busy writing.
     pub(super) head_seen: AtomicU64,
 }
 
@@ -64,7 +64,8 @@ impl QueueState {
             let tail = self.tail.word.load(Ordering::Acquire);
             // Acquire: the tail is read again after it.
             let head = self.head.load(Ordering::Acquire);
-            // Relaxed: an equal word means that the head was read while the tail stood still (sequence numbers never come back).
+            // Relaxed: an equal word means that the head was read while the tail stood still (sequence numbers never
+            // come back).
             if self.tail.word.load(Ordering::Relaxed) == tail {
                 return (head, tail);
             }
@@ -76,7 +77,8 @@ impl QueueState {
         sequence(tail).saturating_sub(sequence(head)).min(self.marks.capacity)
     }
 
-    /// Whether pushes are welcome in this state. A rejecting bit below the low mark is a late one: whoever meets it clears it.
+    /// Whether pushes are welcome in this state. A rejecting bit below the low mark is a late one: whoever meets it
+    /// clears it.
     pub(super) fn accepts(&self, head: u64, tail: u64) -> bool {
         let depth = self.depth(head, tail);
         tail & CLOSED == 0 && (tail & REJECTING == 0 || depth < self.marks.low) && depth < self.marks.capacity
@@ -88,7 +90,8 @@ impl QueueState {
         if tail & CLOSED != 0 {
             return Some(PushErrorKind::Closed);
         }
-        // Relaxed: later than `tail` (whose load was an Acquire), so the depth between them is no more than it was then.
+        // Relaxed: later than `tail` (whose load was an Acquire), so the depth between them is no more than it was
+        // then.
         let head = self.head.load(Ordering::Relaxed);
         if sequence(tail).wrapping_sub(sequence(head)) < self.marks.low {
             self.make_room(head);
@@ -100,7 +103,8 @@ impl QueueState {
     /// Why there is nothing to pop although the slot at `head` is empty; `None`: its item is on the way.
     #[cold]
     pub(super) fn emptiness(&self, head: u64) -> Option<PopError> {
-        // Acquire: the tail as of now, after the look at the slot. The tail never falls behind the head, so equal means empty.
+        // Acquire: the tail as of now, after the look at the slot. The tail never falls behind the head, so equal means
+        // empty.
         let tail = self.tail.word.load(Ordering::Acquire);
         if sequence(tail) != sequence(head) {
             return None;
@@ -112,8 +116,8 @@ impl QueueState {
     /// After a pop that moved the head to `head`: hysteresis and waiting pushers.
     #[inline(always)]
     pub(super) fn popped(&self, head: u64) {
-        // Relaxed: at least as new as the push of the popped item. A rejecting bit that it misses is cleared by whoever meets
-        // it; a pusher that met it and sleeps has either seen this head, or left its announcement in it.
+        // Relaxed: at least as new as the push of the popped item. A rejecting bit that it misses is cleared by whoever
+        // meets it; a pusher that met it and sleeps has either seen this head, or left its announcement in it.
         let tail = self.tail.word.load(Ordering::Relaxed);
         if (tail & REJECTING) | (head & WAITING) != 0 {
             self.make_room(head);
@@ -122,9 +126,9 @@ impl QueueState {
 
     /// Clears the rejecting bit if the depth behind `head` is below the low mark, and lets waiting pushers in.
     ///
-    /// No wake-up is lost, whatever this thread's view of the tail: an older one makes the depth smaller. If it is below the
-    /// low mark, the CAS brings the newest tail. If it is not, the bit stands, and who clears it later does so with a later
-    /// head, which has the announcement of every pusher that sleeps because of it.
+    /// No wake-up is lost, whatever this thread's view of the tail: an older one makes the depth smaller. If it is
+    /// below the low mark, the CAS brings the newest tail. If it is not, the bit stands, and who clears it later does
+    /// so with a later head, which has the announcement of every pusher that sleeps because of it.
     #[cold]
     fn make_room(&self, head: u64) {
         let mut tail = guess(&self.tail.word);
@@ -139,7 +143,8 @@ impl QueueState {
             if sequence(tail).wrapping_sub(sequence(head)) >= self.marks.low {
                 return;
             }
-            // AcqRel: who pushes into the room sees what led to it. The word holds the sequence number, so this is no newer bit.
+            // AcqRel: who pushes into the room sees what led to it. The word holds the sequence number, so this is no
+            // newer bit.
             match self.tail.word.compare_exchange_weak(tail, tail & !REJECTING, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     if waiting {
@@ -155,7 +160,8 @@ impl QueueState {
 
     /// Refuses pushes from now on and wakes everybody.
     pub(super) fn close(&self) {
-        // AcqRel: what happened before the close is seen by whoever finds it; every claim is before or after it in this word.
+        // AcqRel: what happened before the close is seen by whoever finds it; every claim is before or after it in this
+        // word.
         self.tail.word.fetch_or(CLOSED, Ordering::AcqRel);
         self.notify(Interest::Push, u64::MAX);
         self.notify(Interest::Pop, u64::MAX);

@@ -1,8 +1,8 @@
 //! Forks are counted, and what a child must not inherit is put right before it runs.
 //!
-//! A child of fork has one thread, a copy of all private memory, and the same open file descriptions as its parent. One handler
-//! in the child counts the fork and calls what was registered: lock files are opened anew (a description that the child kept alive
-//! would make the parent look alive after its death), counters forget which stripe the thread had.
+//! A child of fork has one thread, a copy of all private memory, and the same open file descriptions as its parent. One
+//! handler in the child counts the fork and calls what was registered: lock files are opened anew (a description that
+//! the child kept alive would make the parent look alive after its death), counters forget which stripe the thread had.
 #![allow(unsafe_code)] // pthread_atfork, and statics behind an atomic pointer.
 
 use crate::sync::{AtomicU32, Ordering};
@@ -18,7 +18,8 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Called in children of fork with the generations of the parent and of the child. It may only do what is async-signal-safe.
+/// Called in children of fork with the generations of the parent and of the child. It may only do what is
+/// async-signal-safe.
 #[derive(Debug)]
 pub(crate) struct ChildHook(pub(crate) fn(before: u32, own: u32));
 
@@ -46,7 +47,8 @@ pub(crate) fn watch() {
     // Acquire: pairs with the release below, so that who returns knows the handler to be in place.
     if WATCHED.load(Ordering::Acquire) == 0 {
         #[cfg(unix)]
-        // SAFETY: the handler is a plain function that lives as long as this library; libc forgets it when it is unloaded.
+        // SAFETY: the handler is a plain function that lives as long as this library; libc forgets it when it is
+        // unloaded.
         let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         #[cfg(not(unix))]
         let refused = 0;

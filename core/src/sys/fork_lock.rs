@@ -90,7 +90,8 @@ impl<T: Default> ForkLock<T> {
 
 impl<T> Drop for ForkGuard<'_, T> {
     fn drop(&mut self) {
-        // Release: the next holder sees what this one wrote. Fails when a child took over what its parent's thread held.
+        // Release: the next holder sees what this one wrote. Fails when a child took over what its parent's thread
+        // held.
         let _ = self.lock.holder.compare_exchange(self.generation, 0, Ordering::Release, Ordering::Relaxed);
     }
 }

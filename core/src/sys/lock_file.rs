@@ -1,8 +1,8 @@
 //! Locks that the kernel releases at death: open-file-description locks on bytes far beyond a file's end.
 //!
-//! They belong to an open file description, not to a process (POSIX locks go with any close of the file in the process) nor to a
-//! thread (robust futexes); they mean the same in every pid namespace, and they go when the last copy of the descriptor does,
-//! after the last instruction of the last thread of a killed process.
+//! They belong to an open file description, not to a process (POSIX locks go with any close of the file in the process)
+//! nor to a thread (robust futexes); they mean the same in every pid namespace, and they go when the last copy of the
+//! descriptor does, after the last instruction of the last thread of a killed process.
 #![allow(unsafe_code)] // Calls in a child of fork must be async-signal-safe: plain libc.
 
 use super::fork::{ChildHook, generation};
@@ -14,11 +14,12 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
-/// A descriptor on a file that carries locks of this process alone. A child of fork finds it opened anew, without locks; where
-/// that could not be done it has none.
+/// A descriptor on a file that carries locks of this process alone. A child of fork finds it opened anew, without
+/// locks; where that could not be done it has none.
 ///
-/// Invariant: every call on the descriptor goes through [`own`](Self::own). While a process shares its parent's description its
-/// parent's locks do not show and can be taken, so whatever it were told of them would be wrong: "not locked" would read as "dead".
+/// Invariant: every call on the descriptor goes through [`own`](Self::own). While a process shares its parent's
+/// description its parent's locks do not show and can be taken, so whatever it were told of them would be wrong: "not
+/// locked" would read as "dead".
 #[derive(Debug)]
 pub(crate) struct LockFile {
     kept: ManuallyDrop<Kept>,
@@ -26,7 +27,8 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// `file`: opened for this, to read and write (or, to ask only, to read), close-on-exec; no copy of another descriptor.
+    /// `file`: opened for this, to read and write (or, to ask only, to read), close-on-exec; no copy of another
+    /// descriptor.
     pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
         // SAFETY: an open descriptor. A number that is no standard stream's.
         unsafe { park(file.as_raw_fd()) };
@@ -36,7 +38,8 @@ impl LockFile {
 
     /// The descriptor, if it is this process's own.
     ///
-    /// Errors: `EBADF` when it was closed behind our back, or was the parent's and could not be opened anew in a child of fork.
+    /// Errors: `EBADF` when it was closed behind our back, or was the parent's and could not be opened anew in a child
+    /// of fork.
     fn own(&self) -> io::Result<&OwnedFd> {
         if self.is_whole() { Ok(&self.file) } else { Err(Errno::EBADF.into()) }
     }
@@ -82,8 +85,8 @@ impl LockFile {
 impl Drop for LockFile {
     fn drop(&mut self) {
         let whole = self.is_whole();
-        // SAFETY: each is dropped once and not used after this. The entry goes first: once the descriptor is closed its number may
-        // be somebody else's, and then it is not ours to close.
+        // SAFETY: each is dropped once and not used after this. The entry goes first: once the descriptor is closed its
+        // number may be somebody else's, and then it is not ours to close.
         unsafe {
             ManuallyDrop::drop(&mut self.kept);
             if whole {
@@ -113,8 +116,8 @@ unsafe fn park(descriptor: RawFd) {
 
 /// Has the filesystem give these bytes of a file their space; what has it already is left as it is.
 ///
-/// Errors: those of fallocate(2). Where the filesystem cannot do it, `ENOSPC` unless the whole file has its space: the library's
-/// emulation would write to bytes that others change at that moment.
+/// Errors: those of fallocate(2). Where the filesystem cannot do it, `ENOSPC` unless the whole file has its space: the
+/// library's emulation would write to bytes that others change at that moment.
 pub(crate) fn reserve(file: impl AsFd, at: usize, end: usize) -> nix::Result<()> {
     loop {
         let (start, length) = (at as libc::off_t, end.saturating_sub(at).max(1) as libc::off_t);
@@ -176,7 +179,8 @@ impl Entry {
         self.generation.load(Ordering::Relaxed) == generation()
     }
 
-    /// Whether `descriptor` is of the file that was entered: a number may have been closed behind our back and given out again.
+    /// Whether `descriptor` is of the file that was entered: a number may have been closed behind our back and given
+    /// out again.
     fn is(&self, descriptor: RawFd) -> bool {
         // SAFETY: a C struct of integers.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
@@ -243,11 +247,13 @@ fn reopen_all(before: u32, own: u32) {
     }
 }
 
-/// Puts a new description of the same file in the descriptor's place. False: the child may not, or cannot (no descriptor is free,
-/// `/proc` is not there); then the number is closed and never used again. Either way the parent's description is let go of.
+/// Puts a new description of the same file in the descriptor's place. False: the child may not, or cannot (no
+/// descriptor is free, `/proc` is not there); then the number is closed and never used again. Either way the parent's
+/// description is let go of.
 fn reopen(descriptor: RawFd) -> bool {
     let path = own_path(descriptor);
-    // SAFETY: the path ends in a zero byte; `descriptor` is ours to replace (`Entry::is`), `new` is opened here. async-signal-safe.
+    // SAFETY: the path ends in a zero byte; `descriptor` is ours to replace (`Entry::is`), `new` is opened here.
+    // async-signal-safe.
     unsafe {
         let new = libc::open(path.as_ptr().cast(), libc::O_RDWR | libc::O_CLOEXEC);
         let replaced = new >= 0 && libc::dup3(new, descriptor, libc::O_CLOEXEC) >= 0;

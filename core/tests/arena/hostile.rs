@@ -1,5 +1,5 @@
-//! Bytes that no honest process wrote: answers may be wrong, but they come, and nothing is read or written that is not the
-//! arena's.
+//! Bytes that no honest process wrote: answers may be wrong, but they come, and nothing is read or written that is not
+//! the arena's.
 
 use crate::everything::{CAPACITY, Everything};
 use crate::support::Place;
@@ -105,7 +105,8 @@ fn an_arena_of_random_bytes_gives_errors_or_answers() {
     assert_eq!(opened + refused, 40 * 15);
 }
 
-/// Names and kinds stay, so that objects are opened; everything else in their records, in the slots, and in themselves changes.
+/// Names and kinds stay, so that objects are opened; everything else in their records, in the slots, and in themselves
+/// changes.
 #[test]
 fn damaged_records_and_objects_give_errors_or_answers() {
     let place = Place::new();

@@ -14,8 +14,8 @@ pub(crate) struct Speaking {
 }
 
 impl Speaking {
-    /// Starts it, and waits until it says that it is ready. `command`: a test binary, perhaps within something else; it runs
-    /// the one test `test`.
+    /// Starts it, and waits until it says that it is ready. `command`: a test binary, perhaps within something else; it
+    /// runs the one test `test`.
     pub(crate) fn start(mut command: Command, test: &str) -> Self {
         let mut child = command
             .args(["--exact", test, "--nocapture"])

@@ -1,4 +1,5 @@
-//! Invariant: who finds no place in an arena is told so and changes nothing, and the place of who has gone can be had again.
+//! Invariant: who finds no place in an arena is told so and changes nothing, and the place of who has gone can be had
+//! again.
 
 use crate::child::Other;
 use crate::support::{Place, bucket, refused};

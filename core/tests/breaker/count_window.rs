@@ -80,7 +80,8 @@ fn a_run_may_be_longer_than_the_window() {
     let config = BreakerConfig { consecutive_failures: Some(7), failure_rate_threshold: 1.0, min_calls: 3, ..last(3) };
     let (breaker, _) = breaker(config);
     run(&breaker, "s");
-    // The window alone trips after "sfff"; a run of seven cannot be reached before it, so it must be the window's doing.
+    // The window alone trips after "sfff"; a run of seven cannot be reached before it, so it must be the window's
+    // doing.
     run(&breaker, "fff");
     assert_eq!(breaker.state(), State::Open);
 }

@@ -10,7 +10,8 @@ const THREADS: u32 = 4;
 #[test]
 fn the_trip_is_never_late() {
     for round in 0..300 {
-        // All fail: the window trips at exactly `min_calls` outcomes, so nobody gets a permit once they are all counted.
+        // All fail: the window trips at exactly `min_calls` outcomes, so nobody gets a permit once they are all
+        // counted.
         let config = BreakerConfig { min_calls: 40, ..last(64) };
         let (breaker, _) = breaker(config);
         let reported = AtomicU32::new(0);

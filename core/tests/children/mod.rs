@@ -27,6 +27,11 @@ pub(crate) fn wait(pid: libc::pid_t) -> libc::c_int {
     status
 }
 
+#[allow(dead_code, reason = "not every test cares for the status alone")]
+pub(crate) fn ends_well(pid: libc::pid_t) {
+    assert_eq!(wait(pid), 0, "exit status of the child");
+}
+
 /// A signal to a child that has not been waited for.
 #[allow(dead_code, reason = "not every test sends others than kill -9")]
 pub(crate) fn send(pid: libc::pid_t, signal: libc::c_int) {

@@ -26,8 +26,8 @@ fn any_idle_time_leaves_a_key_as_new() {
                 );
                 let taken = limiter.check_at(now, &key, 1 + step as u32 % count.min(7));
                 assert!(taken.allowed, "{algorithm} {count} step {step} at {now}");
-                // From just idle to many times the reach of any state, never a round number of anything. (A line that nobody
-                // looks at for days may be taken for one that was just swept, once in a thousand times.)
+                // From just idle to many times the reach of any state, never a round number of anything. (A line that
+                // nobody looks at for days may be taken for one that was just swept, once in a thousand times.)
                 let pause =
                     taken.reset_after_ns.max(2 * period) * (1 + step % 11) + step * step * (period / 1_000) + step;
                 now += pause;

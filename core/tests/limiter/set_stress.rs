@@ -1,5 +1,5 @@
-//! Many threads on limits combined: never more than any member allows, all of it once demand outlasts the races, and nothing
-//! kept of what was denied.
+//! Many threads on limits combined: never more than any member allows, all of it once demand outlasts the races, and
+//! nothing kept of what was denied.
 
 use super::stress::{CALLS, THREADS, on_all_threads, shuffle};
 use super::{MS, S};
@@ -19,8 +19,8 @@ fn keyed(algorithm: Algorithm, limit: u64, clock: &ManualClock) -> Arc<RateLimit
     Arc::new(RateLimiter::with_config(config, Clock::from(clock)).expect("a limiter"))
 }
 
-/// All calls by one user from one address: the widest limit is the scarcest, so that most calls charge the others first and
-/// have to take that back.
+/// All calls by one user from one address: the widest limit is the scarcest, so that most calls charge the others first
+/// and have to take that back.
 #[test]
 fn all_or_nothing_under_races() {
     for algorithm in Algorithm::ALL {
@@ -104,9 +104,10 @@ fn no_member_admits_more_than_alone() {
     }
 }
 
-/// Leaky buckets, of which the widest is the scarcest: calls that lose on it have booked the others, and take that back while
-/// others book behind it. No two that were admitted were told the same place. The last has four places a key, for which calls of
-/// three, three, one and one compete: who loses leaves room for another, who books after the loser stepped out.
+/// Leaky buckets, of which the widest is the scarcest: calls that lose on it have booked the others, and take that back
+/// while others book behind it. No two that were admitted were told the same place. The last has four places a key, for
+/// which calls of three, three, one and one compete: who loses leaves room for another, who books after the loser
+/// stepped out.
 #[test]
 fn no_place_in_a_queue_is_told_twice() {
     const KEYS: u64 = 20_000;
@@ -121,7 +122,8 @@ fn no_place_in_a_queue_is_told_twice() {
         };
         Member::Keyed(Arc::new(RateLimiter::with_config(config, Clock::from(&clock)).expect("a limiter")))
     };
-    // Time stands still: there is a place for everybody but in the last, whose places are the longest, so that it is charged last.
+    // Time stands still: there is a place for everybody but in the last, whose places are the longest, so that it is
+    // charged last.
     let queues = [(1, 100_000), (1, 100_001), (1, 100_002), (1, 100_003), (100_000, 4)];
     let set =
         LimitSet::new(queues.map(|(interval, queue)| (queue.to_string(), leaky(interval, queue)))).expect("a set");

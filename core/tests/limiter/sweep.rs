@@ -1,4 +1,5 @@
-//! Threads that meet on a line that was left alone for epochs: who sweeps it late must free nobody who was charged meanwhile.
+//! Threads that meet on a line that was left alone for epochs: who sweeps it late must free nobody who was charged
+//! meanwhile.
 
 use super::{S, limiter};
 use std::sync::Barrier;

@@ -122,7 +122,8 @@ bare = application()
 constant = ConstantHeaders(application(), answer_of(tidegate_admits(empty))[0]["headers"])
 tidegate = tidegate_admits(application())
 slow_api = slowapi_with("100/minute", by_user)
-# One limit for all: it has none per key without a Redis. It answers when its window, a list of hits, is full; so the list is as long as a run may need.
+# One limit for all: it has none per key without a Redis. It answers when its window, a list of hits, is full; so the
+# list is as long as a run may need.
 fastapi_limiter = application(
     dependencies=[Depends(FastAPILimiter(limiter=Limiter(Rate(PLENTY, Duration.SECOND))))]
 )

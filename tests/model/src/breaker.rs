@@ -1,8 +1,9 @@
 //! Circuit breaker as a state, a deque of outcomes and a list of probe slots.
 //!
-//! Readings of the clock may step both ways. What a reading ahead says is believed: it ends cooldowns, leases and slices. What a
-//! reading behind finds is still in force: a cooldown and a lease are waited for, and an outcome counts in the newest slice. Only
-//! what is further ahead than any cooldown, lease or late thread can be is a bad reading's in the end, see [`Watch`].
+//! Readings of the clock may step both ways. What a reading ahead says is believed: it ends cooldowns, leases and
+//! slices. What a reading behind finds is still in force: a cooldown and a lease are waited for, and an outcome counts
+//! in the newest slice. Only what is further ahead than any cooldown, lease or late thread can be is a bad reading's in
+//! the end, see [`Watch`].
 
 use crate::watch::{SLACK_NS, Watch};
 use std::collections::VecDeque;

@@ -171,7 +171,8 @@ impl Bucket {
         let cancelled = self.void.is_some_and(|(first, last)| (first..=last).contains(&number));
         // A level better than the booking left it was given back before: by a refund, or by another ticket.
         let void = due || cancelled || ticket.era != self.era || self.tat < ticket.tat;
-        // An earlier cancel may have moved the level back before bookings that are still out: they count as booked after.
+        // An earlier cancel may have moved the level back before bookings that are still out: they count as booked
+        // after.
         let restore = ticket.cost_units - (self.tat.max(self.furthest) - ticket.tat);
         if void || self.penalty_in_force(now) || restore <= 0 {
             return false;
@@ -209,7 +210,8 @@ impl Bucket {
         self.void_tickets();
     }
 
-    /// Another rate; the level in tokens stays, rounded towards fewer and clipped to the new burst. A penalty keeps its end.
+    /// Another rate; the level in tokens stays, rounded towards fewer and clipped to the new burst. A penalty keeps its
+    /// end.
     pub fn set_quota(&mut self, now: u64, count: u64, period_ns: u64, burst: u32) {
         self.heal(now);
         let (old, new) = (self.rate, Rate::new(count, period_ns, burst));
@@ -218,7 +220,8 @@ impl Bucket {
             let end_ns = ceil_div(self.tat - old.burst_units(), old.tokens);
             end_ns * new.tokens + new.burst_units()
         } else {
-            // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back: it stays time.
+            // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back: it stays
+            // time.
             let missing = self.base(now) - old.units(now);
             let owed = missing.min(old.burst_units() + old.units(self.longest_ns));
             let skew_ns = ceil_div(missing - owed, old.tokens);
@@ -279,9 +282,9 @@ impl Bucket {
         self.tat = tat;
     }
 
-    /// A word that no burst, wait or penalty can have put where it is reads as an empty bucket (under a penalty of the longest
-    /// wait, if it was one) once readings have gone on for so long and none of them found it plausible: until then a late thread
-    /// may have the old reading, and the word be right.
+    /// A word that no burst, wait or penalty can have put where it is reads as an empty bucket (under a penalty of the
+    /// longest wait, if it was one) once readings have gone on for so long and none of them found it plausible: until
+    /// then a late thread may have the old reading, and the word be right.
     fn heal(&mut self, now: u64) {
         let horizon = (i128::from(self.longest_ns) + SLACK_NS) * self.rate.tokens;
         if self.tat - self.rate.units(now) <= self.rate.burst_units() + horizon {

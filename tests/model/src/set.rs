@@ -57,7 +57,8 @@ impl Set {
         for member in self.narrow_first() {
             let look = self.limit(member).look(now, &keys[member], n);
             if !look.allowed {
-                // A limit that comes twice had room for one. What was taken goes back before the denial counts towards a block.
+                // A limit that comes twice had room for one. What was taken goes back before the denial counts towards
+                // a block.
                 for (earlier, _) in taken {
                     self.limit(earlier).refund(now, &keys[earlier], n);
                 }

@@ -15,8 +15,8 @@ impl Watch {
         self.0 = None;
     }
 
-    /// A reading found it impossibly far ahead. Whether it has been so for long enough: if not, an earlier reading than the
-    /// noted one begins again.
+    /// A reading found it impossibly far ahead. Whether it has been so for long enough: if not, an earlier reading than
+    /// the noted one begins again.
     pub(crate) fn lasted(&mut self, now: u64) -> bool {
         let lasted = self.wait(now) == 0;
         if !lasted {

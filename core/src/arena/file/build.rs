@@ -69,7 +69,8 @@ fn too_large(needs: usize, most: usize) -> ArenaError {
     ArenaError::new(ArenaErrorKind::NoSpace, message)
 }
 
-/// The file's size, and the space of what every arena has. Where the filesystem cannot give parts of a file their space, all of it.
+/// The file's size, and the space of what every arena has. Where the filesystem cannot give parts of a file their
+/// space, all of it.
 fn make_room(folder: &Folder, temporary: &Temporary<'_>, capacity: usize) -> Result<(), ArenaError> {
     let size = capacity as libc::off_t;
     let room = ftruncate(&temporary.file, size).and_then(|()| {

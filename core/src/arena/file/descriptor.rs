@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 const LAST_STREAM: i32 = 2;
 
-/// What `opened` opens, with a number above 2. A service that closed its standard streams gets those numbers for the next files that
-/// it opens, and whatever it prints from then on is written into them.
+/// What `opened` opens, with a number above 2. A service that closed its standard streams gets those numbers for the
+/// next files that it opens, and whatever it prints from then on is written into them.
 pub(super) fn above_streams(opened: impl FnOnce() -> nix::Result<OwnedFd>) -> nix::Result<OwnedFd> {
     let _occupied = occupy()?;
     let descriptor = opened()?;

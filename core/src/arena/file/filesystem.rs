@@ -4,8 +4,8 @@ use super::super::error::{ArenaError, ArenaErrorKind};
 use super::{Folder, system};
 use nix::sys::statfs::{Statfs, fstatfs};
 
-/// Filesystems that several machines mount, or that a program serves: a mapping of theirs is no memory that every process
-/// sees at once. Numbers from statfs(2) and the kernel's magic.h.
+/// Filesystems that several machines mount, or that a program serves: a mapping of theirs is no memory that every
+/// process sees at once. Numbers from statfs(2) and the kernel's magic.h.
 const REFUSED: [(u32, &str); 18] = [
     (0x0000_6969, "NFS"),
     (0x0000_517B, "SMB"),

@@ -19,8 +19,8 @@ pub(super) struct Found {
     pub(super) stat: FileStat,
     pub(super) mapping: Mapping,
     pub(super) facts: Facts,
-    /// It can be read only: the mapping is memory of this process, into which [`Arena::reserve`](super::super::Arena::reserve) copies
-    /// what is looked at.
+    /// It can be read only: the mapping is memory of this process, into which
+    /// [`Arena::reserve`](super::super::Arena::reserve) copies what is looked at.
     pub(super) read_only: bool,
 }
 

@@ -119,7 +119,8 @@ fn said(options: &HostOptions) -> Option<PathBuf> {
     options.path.clone().or_else(environment)
 }
 
-/// Errors: [`Argument`](ArenaErrorKind::Argument) for a group that is none, and without a directory that others would look in.
+/// Errors: [`Argument`](ArenaErrorKind::Argument) for a group that is none, and without a directory that others would
+/// look in.
 fn checked_group(options: &HostOptions) -> Result<Option<Gid>, ArenaError> {
     let Some(group) = &options.group else { return Ok(None) };
     if said(options).is_none() {
@@ -132,8 +133,8 @@ fn checked_group(options: &HostOptions) -> Result<Option<Gid>, ArenaError> {
     group::id(group).map(Some)
 }
 
-/// Makes the directory, if it is not there; its parent must be. It gets its name when it is as it should be: others that come at the
-/// same moment find none or one that they may use, whatever this process's umask is.
+/// Makes the directory, if it is not there; its parent must be. It gets its name when it is as it should be: others
+/// that come at the same moment find none or one that they may use, whatever this process's umask is.
 fn make(path: &Path, group: Option<Gid>) -> Result<(), ArenaError> {
     if path.symlink_metadata().is_ok() {
         return Ok(());
@@ -182,7 +183,8 @@ fn remove(unnamed: &Path) -> nix::Result<()> {
 /// Gives it its name, unless somebody else was faster.
 fn publish(unnamed: &Path, path: &Path) -> nix::Result<()> {
     match renameat2(AT_FDCWD, unnamed, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE) {
-        // Where the filesystem cannot say "unless": an empty directory is replaced by its like, one that is in use is not.
+        // Where the filesystem cannot say "unless": an empty directory is replaced by its like, one that is in use is
+        // not.
         Err(Errno::EINVAL | Errno::ENOSYS) => match renameat(AT_FDCWD, unnamed, AT_FDCWD, path) {
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => remove(unnamed),
             done => done,

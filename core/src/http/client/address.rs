@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Longer than any address with its zone and port; longer text is not looked at.
 const LONGEST: usize = 128;
 
-/// Reads `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, each IPv6 address also with
-/// a zone (`fe80::1%eth0`).
+/// Reads `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, each IPv6 address also
+/// with a zone (`fe80::1%eth0`).
 ///
 /// Port and zone are dropped, and IPv4 mapped into IPv6 comes back as IPv4. `None` when the text is anything else: no
 /// surrounding spaces, no leading zeros, no shortened IPv4. Takes constant time and does not allocate.

@@ -30,8 +30,8 @@ enum Hop {
 /// wrote: each address that a trusted proxy vouches for becomes the answer, and the walk ends at the first one that is
 /// not itself trusted, at an entry without an address (malformed, `unknown`, `_hidden`), at the end, or after
 /// [`MAX_HOPS`] entries. So what a client writes into the header is never believed, and what cannot be read makes it
-/// share the key of the last proxy that could be. Only one header is ever trusted: with two, a client sends the one that
-/// the proxy does not write.
+/// share the key of the last proxy that could be. Only one header is ever trusted: with two, a client sends the one
+/// that the proxy does not write.
 ///
 /// The key of an IPv6 client is its /64 (RFC 6177: a site has at least that many addresses), of an IPv4 client its
 /// address; both lengths can be set. IPv4 mapped into IPv6 is IPv4. Ports and zone identifiers are dropped. NAT64 and
@@ -136,7 +136,8 @@ impl ClientAddress {
         Ok(self)
     }
 
-    /// The header whose lines [`key`](Self::key) wants, in lower case; `None` when no proxy is trusted and none is read.
+    /// The header whose lines [`key`](Self::key) wants, in lower case; `None` when no proxy is trusted and none is
+    /// read.
     pub fn header(&self) -> Option<&str> {
         (self.unix || !self.proxies.is_empty()).then_some(&self.header)
     }

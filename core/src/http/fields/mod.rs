@@ -1,8 +1,8 @@
 //! `RateLimit` and `RateLimit-Policy`, written and parsed: structured fields (RFC 9651) of
 //! draft-ietf-httpapi-ratelimit-headers-10; and the numbers of `X-RateLimit-*` beside them.
 //!
-//! Nothing that a client or a key says can end a field or begin another: names and units are checked when a [`Policy`] is
-//! made, a partition key is written in base64, all else is digits.
+//! Nothing that a client or a key says can end a field or begin another: names and units are checked when a [`Policy`]
+//! is made, a partition key is written in base64, all else is digits.
 
 mod parse;
 mod structured;
@@ -64,8 +64,8 @@ impl Policy {
         Ok(Self { name: name.to_owned(), quoted: quoted("name", name)?, unit: None })
     }
 
-    /// The same with costs in another unit: `content-bytes`, `concurrent-requests`, or one of your own. `requests` is the
-    /// default and is not written.
+    /// The same with costs in another unit: `content-bytes`, `concurrent-requests`, or one of your own. `requests` is
+    /// the default and is not written.
     ///
     /// Errors: `unit`, as for the name.
     pub fn with_unit(mut self, unit: &str) -> Result<Self, ConfigError> {
@@ -87,10 +87,10 @@ impl Policy {
     /// Adds this policy to a `RateLimit-Policy` field's value: `q` the most at once, `w` the window in whole seconds,
     /// rounded up, at least 1.
     ///
-    /// A window is the time in which all of `quota` comes back: [`fill_time`](crate::Quota::fill_time) of a token or leaky
-    /// bucket, [`period`](crate::Quota::period) of a window or log. A partition key is what the quota is counted per, given
-    /// only where clients may see it; one longer than [`LONGEST_PARTITION_KEY`] bytes is left out. Several policies go into
-    /// one value by several calls.
+    /// A window is the time in which all of `quota` comes back: [`fill_time`](crate::Quota::fill_time) of a token or
+    /// leaky bucket, [`period`](crate::Quota::period) of a window or log. A partition key is what the quota is counted
+    /// per, given only where clients may see it; one longer than [`LONGEST_PARTITION_KEY`] bytes is left out. Several
+    /// policies go into one value by several calls.
     pub fn write_quota(&self, value: &mut String, quota: u32, window: Option<Duration>, partition_key: Option<&[u8]>) {
         self.begin(value);
         push_number(value, ";q=", quota.into());

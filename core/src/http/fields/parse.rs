@@ -33,11 +33,11 @@ pub struct ServiceLimit {
 
 /// Reads the value of `RateLimit-Policy`; several lines of the field are joined by commas first.
 ///
-/// Strict, as RFC 9651 and the draft want it: the whole field or nothing. Unknown parameters must be well formed and are
-/// dropped; of two of one name the later counts.
+/// Strict, as RFC 9651 and the draft want it: the whole field or nothing. Unknown parameters must be well formed and
+/// are dropped; of two of one name the later counts.
 ///
-/// Errors: `rate_limit_policy`, kind [`Syntax`](crate::ConfigErrorKind::Syntax), with what was expected and where. A client
-/// ignores such a field.
+/// Errors: `rate_limit_policy`, kind [`Syntax`](crate::ConfigErrorKind::Syntax), with what was expected and where. A
+/// client ignores such a field.
 pub fn parse_policies(value: &str) -> Result<Vec<QuotaPolicy>, ConfigError> {
     let field = Field("rate_limit_policy");
     let policies = field.members(value, |mut item| {

@@ -85,8 +85,9 @@ fn loom_two_limits_in_opposite_orders() {
     });
 }
 
-/// A call that takes two of the same three twice, against one other operation on them. `expected` is what may be left where
-/// the call was denied, as it must be by itself, and where the other operation came between its charges and let it pass.
+/// A call that takes two of the same three twice, against one other operation on them. `expected` is what may be left
+/// where the call was denied, as it must be by itself, and where the other operation came between its charges and let
+/// it pass.
 fn roll_back_against(act: fn(&TokenBucket), denied: &'static [u32], passed: &'static [u32]) {
     model(move || {
         let [bucket] = buckets([3]);

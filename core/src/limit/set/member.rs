@@ -35,8 +35,8 @@ impl Member {
         }
     }
 
-    /// Sorts narrow limits before wide ones: those for everybody last, else by how long they take to fill. Leaky buckets come
-    /// after all others: what they booked cannot be taken back once others have booked behind it.
+    /// Sorts narrow limits before wide ones: those for everybody last, else by how long they take to fill. Leaky
+    /// buckets come after all others: what they booked cannot be taken back once others have booked behind it.
     pub(super) fn width(&self) -> (bool, bool, u64) {
         match self {
             Self::Bucket(bucket) => (false, true, bucket.quota().fill_time().as_nanos() as u64),

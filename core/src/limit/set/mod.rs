@@ -15,18 +15,18 @@ const MAX_MEMBERS: usize = LimitSet::MAX_MEMBERS;
 /// Several limits over different keys (user, address, endpoint, everybody) decided all or nothing.
 ///
 /// A call looks at all limits first, without writing: most denials end there, and leave nothing. Then it charges the
-/// narrow limits before the wide ones, and leaky buckets last. Where another call took the last tokens in between, what was charged is taken back,
-/// at most what it still holds. So:
-/// - a denied call leaves nothing consumed, but for two charges, which stay until they expire: of a key in the overflow sketch
-///   of a [`RateLimiter`](crate::RateLimiter), and of one of several leaky buckets when another call has booked behind it
-///   meanwhile (that one was told to wait until after it);
+/// narrow limits before the wide ones, and leaky buckets last. Where another call took the last tokens in between, what
+/// was charged is taken back, at most what it still holds. So:
+/// - a denied call leaves nothing consumed, but for two charges, which stay until they expire: of a key in the overflow
+///   sketch of a [`RateLimiter`](crate::RateLimiter), and of one of several leaky buckets when another call has booked
+///   behind it meanwhile (that one was told to wait until after it);
 /// - no member ever admits more than it would alone, whatever races;
-/// - while a call is in flight, what it has charged may make another call deny; a process killed inside leaves its charge
-///   to expire.
+/// - while a call is in flight, what it has charged may make another call deny; a process killed inside leaves its
+///   charge to expire.
 ///
 /// Each member counts a call of the set once: as admitted when the set admits, as denied when it was this member that
-/// refused. A member in [`Mode::DryRun`](crate::limit::Mode::DryRun) counts what it would have denied and refuses nothing;
-/// one that is `Disabled` touches nothing. The same limiter and key twice costs twice.
+/// refused. A member in [`Mode::DryRun`](crate::limit::Mode::DryRun) counts what it would have denied and refuses
+/// nothing; one that is `Disabled` touches nothing. The same limiter and key twice costs twice.
 ///
 /// Thread safety: all methods may be called from any thread at any time; decisions take no lock, allocate nothing and
 /// make no system call.
@@ -64,8 +64,8 @@ pub struct LimitSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct SetDecision {
-    /// Denied: that of the limit with the longest wait ("never" wins; the first declared of equals). Allowed: that of the
-    /// limit with the fewest left, of those that are enforced if any is, with the longest delay of all.
+    /// Denied: that of the limit with the longest wait ("never" wins; the first declared of equals). Allowed: that of
+    /// the limit with the fewest left, of those that are enforced if any is, with the longest delay of all.
     pub decision: Decision,
     /// The limit that denied, as its place in the order of declaration.
     pub denied_by: Option<usize>,
@@ -116,8 +116,8 @@ impl LimitSet {
         self.check_each_at(now, keys, n, &mut [])
     }
 
-    /// [`check`](Self::check) that also tells each member's own decision, in order, as far as `each` has room. Where the set
-    /// denies, a member that did not is as it was before: allowed, with what it has left.
+    /// [`check`](Self::check) that also tells each member's own decision, in order, as far as `each` has room. Where
+    /// the set denies, a member that did not is as it was before: allowed, with what it has left.
     pub fn check_each(&self, keys: &[&[u8]], n: u32, each: &mut [Decision]) -> Result<SetDecision, ConfigError> {
         self.check_each_at(self.clock.now(), keys, n, each)
     }
@@ -133,8 +133,8 @@ impl LimitSet {
         Ok(self.decide(now, &self.hashed(keys)?, n, each))
     }
 
-    /// Looks without taking or counting: `allowed` and `retry_after` as `check(keys, n)` would say, `remaining` what is there
-    /// now.
+    /// Looks without taking or counting: `allowed` and `retry_after` as `check(keys, n)` would say, `remaining` what is
+    /// there now.
     pub fn peek(&self, keys: &[&[u8]], n: u32) -> Result<SetDecision, ConfigError> {
         self.peek_at(self.clock.now(), keys, n)
     }

@@ -57,7 +57,8 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
     (prop_oneof![2 => Just(0), 3 => 1..30_u64, 1 => 30..200_u64], step)
 }
 
-/// A fixed window is left out: where its windows start depends on charges that are gone, which is as good a place as any.
+/// A fixed window is left out: where its windows start depends on charges that are gone, which is as good a place as
+/// any.
 fn kind() -> impl Strategy<Value = Kind> {
     prop::sample::select(vec![
         Kind::Bucket,
@@ -128,8 +129,8 @@ proptest! {
         prop_assert_eq!(there(&entry), start);
     }
 
-    /// Whatever is taken back in whatever order, and wherever the clock steps, no two of those who stay were told the same
-    /// place in a leaky bucket's queue.
+    /// Whatever is taken back in whatever order, and wherever the clock steps, no two of those who stay were told the
+    /// same place in a leaky bucket's queue.
     #[test]
     fn nobody_is_told_a_place_that_is_taken(
         steps in prop::collection::vec((-20..30_i64, any::<bool>(), 1..4_u32, any::<usize>()), 1..60),

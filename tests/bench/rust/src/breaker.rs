@@ -1,4 +1,5 @@
-//! Circuit breaker, closed, calls that succeed, beside recloser, failsafe and tower-resilience. Windows of 20 calls where there is one.
+//! Circuit breaker, closed, calls that succeed, beside recloser, failsafe and tower-resilience. Windows of 20 calls
+//! where there is one.
 
 use crate::floor;
 use crate::harness::{Contender, Plan, Row};

@@ -1,8 +1,8 @@
 //! Interleaved measuring.
 //!
 //! criterion and divan finish one benchmark before they begin the next, so a machine that changes its speed meanwhile
-//! changes the ratio. Here a round measures every contender of a row once, in an order that rotates, and each on a fresh object; what
-//! is compared is always of the same round.
+//! changes the ratio. Here a round measures every contender of a row once, in an order that rotates, and each on a
+//! fresh object; what is compared is always of the same round.
 
 use std::hint;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,8 @@ pub struct Plan {
     pub batch: Duration,
     /// Rounds that an object lasts: one that is dear to fill is not made for each.
     pub keep: usize,
-    /// A row ends early, with fewer rounds, when it has taken this long: on a busy machine most measurements are repeated.
+    /// A row ends early, with fewer rounds, when it has taken this long: on a busy machine most measurements are
+    /// repeated.
     pub row: Duration,
     /// Rows whose name contains one of these; all if empty.
     pub only: Vec<String>,
@@ -130,8 +131,8 @@ impl Plan {
     }
 }
 
-/// Nanoseconds an operation, undisturbed if the machine allows it: a measurement in which the kernel took a thread off its processor
-/// is repeated, since then it timed another program, or one thread where there should have been two.
+/// Nanoseconds an operation, undisturbed if the machine allows it: a measurement in which the kernel took a thread off
+/// its processor is repeated, since then it timed another program, or one thread where there should have been two.
 fn time(body: &Body, times: u64, threads: usize) -> f64 {
     const TRIES: usize = 20;
     let mut last = f64::NAN;
@@ -145,7 +146,8 @@ fn time(body: &Body, times: u64, threads: usize) -> f64 {
     last
 }
 
-/// The time from the first start to the last end, over the operations of all threads; and whether one of them was preempted meanwhile.
+/// The time from the first start to the last end, over the operations of all threads; and whether one of them was
+/// preempted meanwhile.
 fn try_time(body: &Body, times: u64, threads: usize) -> (f64, bool) {
     let ready = AtomicUsize::new(0);
     let run = |cpu: usize| {
@@ -194,10 +196,12 @@ fn preemptions() -> i64 {
     0
 }
 
-/// Keeps this thread on the `nth` of the processors that it may use, counted from the last (the first serves most interrupts).
+/// Keeps this thread on the `nth` of the processors that it may use, counted from the last (the first serves most
+/// interrupts).
 #[cfg(target_os = "linux")]
 pub fn pin(nth: usize) {
-    // SAFETY: a cpu_set_t is plain bits, for which zero is a value; the calls read and write only the set that they are given.
+    // SAFETY: a cpu_set_t is plain bits, for which zero is a value; the calls read and write only the set that they are
+    // given.
     unsafe {
         let mut allowed: libc::cpu_set_t = std::mem::zeroed();
         let size = size_of::<libc::cpu_set_t>();

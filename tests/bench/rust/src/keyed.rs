@@ -101,7 +101,8 @@ fn against_governor(keys: usize, limit: Limit, huge_pages: bool) -> Vec<Contende
     vec![tidegate("tidegate", config, &keys), governor_keyed("governor", limit, &keys), floor::read(&keys)]
 }
 
-/// A window's limit is all there is: as many as it can count. The log remembers each admission, so its limit is small and it mostly denies.
+/// A window's limit is all there is: as many as it can count. The log remembers each admission, so its limit is small
+/// and it mostly denies.
 fn algorithms() -> Vec<Contender> {
     let keys = Keys::new(10_000);
     let of = |name, algorithm, limit| tidegate(name, config(algorithm, limit, keys.len()), &keys);

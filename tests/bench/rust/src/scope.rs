@@ -41,7 +41,8 @@ fn row_name(work: &str, threads: usize) -> String {
 fn in_arena(plan: &Plan, options: &HostOptions) -> Result<(), ArenaError> {
     let arena = Arena::open(options)?;
     for (work, both) in WORKS.into_iter().zip([admit, deny, key, breaker, permit]) {
-        // Their tables are dear to fill, and what one pushes out of the caches comes back within a small part of a longer batch.
+        // Their tables are dear to fill, and what one pushes out of the caches comes back within a small part of a
+        // longer batch.
         let long = Plan { batch: Duration::from_millis(4), rounds: plan.rounds / 2, ..plan.clone() };
         let plan = if work.starts_with("keyed") { &long } else { plan };
         for threads in [1, 2] {

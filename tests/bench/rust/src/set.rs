@@ -1,4 +1,5 @@
-//! Three limits as one decision beside three of governor's asked in a row, which takes from the first though the last denies.
+//! Three limits as one decision beside three of governor's asked in a row, which takes from the first though the last
+//! denies.
 
 use crate::harness::{Contender, Plan, Row};
 use crate::keyed::{self, LIVE, Limit};

@@ -93,8 +93,8 @@ impl Report {
         serde_json::to_string(&line).expect("numbers only")
     }
 
-    /// CSV: `outcome` is the status, or `timeout`, `dropped`, `not_sent`; `retry_after` is 1 where that header came; `process` is
-    /// what `X-Process` said, else 0.
+    /// CSV: `outcome` is the status, or `timeout`, `dropped`, `not_sent`; `retry_after` is 1 where that header came;
+    /// `process` is what `X-Process` said, else 0.
     pub(crate) fn write_records(&self, path: &Path) -> io::Result<()> {
         let mut out = BufWriter::new(File::create(path)?);
         writeln!(out, "seq,outcome,sent_us,done_us,latency_us,retry_after,process")?;

@@ -2,8 +2,8 @@
 
 use super::Block;
 
-/// What a key's denials and blocks have come to. Time is counted in beats: at least about a millisecond, longer for blocks of
-/// months.
+/// What a key's denials and blocks have come to. Time is counted in beats: at least about a millisecond, longer for
+/// blocks of months.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Denials {
     /// Denials in the present window.

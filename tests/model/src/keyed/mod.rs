@@ -139,7 +139,8 @@ impl Limiter {
         }
     }
 
-    /// Nothing before `now + wait_ns`, nor, where a penalty ends with nothing counted, before what is counted is over; a penalty in force is only lengthened, one of no time is none.
+    /// Nothing before `now + wait_ns`, nor, where a penalty ends with nothing counted, before what is counted is over;
+    /// a penalty in force is only lengthened, one of no time is none.
     pub fn penalize(&mut self, now: u64, name: &[u8], wait_ns: u64) {
         if self.settings.mode != Mode::Disabled && wait_ns > 0 {
             let now = now.saturating_sub(self.epoch);

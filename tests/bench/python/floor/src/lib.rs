@@ -1,4 +1,5 @@
-//! The floor under every Python row, an empty method on a frozen class, and governor behind PyO3; built with the flags of the extension.
+//! The floor under every Python row, an empty method on a frozen class, and governor behind PyO3; built with the flags
+//! of the extension.
 
 use governor::{DefaultKeyedRateLimiter, Quota};
 use pyo3::prelude::*;

@@ -1,4 +1,5 @@
-//! Reproducible random numbers: SplitMix64 (Steele, Lea, Flood 2014), so that no dependency's update changes the vectors.
+//! Reproducible random numbers: SplitMix64 (Steele, Lea, Flood 2014), so that no dependency's update changes the
+//! vectors.
 
 /// A stream of numbers.
 pub(crate) struct Random(u64);
