@@ -11,12 +11,10 @@ mod support;
 
 use arenas::{bucket, living};
 use children::{GENEROUS, child, ends_well, kill, until};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::Place;
-use tidegate::limit::{BucketOptions, Mode};
-use tidegate::{Arena, OnConflict, TokenBucket};
+use tidegate::{Arena, TokenBucket};
 
 #[test]
 fn a_child_has_a_slot_of_its_own_and_the_same_level() {

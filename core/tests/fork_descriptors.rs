@@ -15,11 +15,10 @@ mod support;
 
 use arenas::{bucket, living};
 use children::{child, ends_well};
-use std::sync::Arc;
 use std::time::Duration;
 use support::Place;
-use tidegate::limit::{BucketOptions, Mode};
-use tidegate::{Arena, ConcurrencyConfig, ConcurrencyLimiter, OnConflict, TokenBucket};
+use tidegate::limit::Mode;
+use tidegate::{Arena, ConcurrencyConfig, ConcurrencyLimiter, OnConflict};
 
 /// What a child that has no descriptor of its own must do, told by who holds both permits: nothing that needs to know
 /// who lives, and say so.
