@@ -111,7 +111,7 @@ impl AccessList {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::http::parse_address;

@@ -134,7 +134,7 @@ fn mask(address: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::ConfigErrorKind;

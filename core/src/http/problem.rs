@@ -136,7 +136,7 @@ fn push_string(json: &mut String, text: &str) {
     json.push('"');
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -206,5 +206,5 @@ impl ClientAddress {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

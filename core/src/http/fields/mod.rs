@@ -145,5 +145,5 @@ fn push_partition_key(value: &mut String, key: Option<&[u8]>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
