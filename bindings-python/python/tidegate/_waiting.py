@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from ._line import Line
 from ._parking import Deadline, Parked, Suspended
 from ._time import sleep, sleep_async, timeout_seconds
 from .errors import ConcurrencyLimitError, QueueClosedError, QueueEmptyError, QueueFullError, RateLimitedError
@@ -82,7 +83,12 @@ async def acquire_keyed_async(
     """RateLimiter.acquire_async."""
     n = 1 if n is None else n
     await _until_admitted_async(
-        lambda: limiter.check(key, n, tier), lambda: limiter.refund(key, n, tier), n, timeout, limiter.clock
+        lambda: limiter.check(key, n, tier),
+        lambda: limiter.refund(key, n, tier),
+        n,
+        timeout,
+        limiter.clock,
+        (id(limiter), key, n, id(tier)),
     )
 
 
@@ -96,7 +102,12 @@ async def acquire_set_async(limits: LimitSet, keys: Keys, n: int | None, timeout
     """LimitSet.acquire_async."""
     keys, n = {**(keys or {}), **(named or {})}, 1 if n is None else n
     await _until_admitted_async(
-        lambda: limits.check(keys, n), lambda: limits.refund(keys, n), n, timeout, limits.clock
+        lambda: limits.check(keys, n),
+        lambda: limits.refund(keys, n),
+        n,
+        timeout,
+        limits.clock,
+        (id(limits), tuple(sorted(keys.items())), n),
     )
 
 
@@ -119,11 +130,24 @@ def _until_admitted(
 
 
 async def _until_admitted_async(
-    check: Callable[[], Decision], refund: Callable[[], None], n: int, timeout: Timeout, clock: ManualClock | None
+    check: Callable[[], Decision],
+    refund: Callable[[], None],
+    n: int,
+    timeout: Timeout,
+    clock: ManualClock | None,
+    tokens: Hashable,
 ) -> None:
     patience = _Patience(timeout, clock)
-    while not (decision := check()):
-        await sleep_async(patience.for_denied(decision, n), clock)
+    decision = check()
+    if not decision:
+        # Who cannot be served in time learns it at once, and who can stands in line.
+        patience.for_denied(decision, n)
+        with Line(tokens) as line:
+            # A ManualClock wakes nobody, so that each of its tasks looks for itself.
+            if clock is None:
+                await line.until_first(patience.left())
+            while not (decision := check()):
+                await sleep_async(patience.for_denied(decision, n), clock)
     if decision.delay:
         try:
             await sleep_async(patience.for_delay(decision, n), clock)
@@ -143,6 +167,10 @@ class _Patience:
 
     def _now(self) -> float:
         return time.monotonic() if self._clock is None else self._clock.now_ns / 1e9
+
+    def left(self) -> float | None:
+        """The seconds that are left; None: for ever."""
+        return None if self._end is None else max(self._end - self._now(), 0.0)
 
     def for_denied(self, decision: Decision, n: int) -> float:
         """The seconds to wait before another try, if they are in time."""
