@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,18 @@ from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from tidegate import BoundedQueue, CircuitBreaker, ConfigError, LimitSet, RateLimiter, TokenBucket, starlette
+from tidegate import (
+    BoundedQueue,
+    CircuitBreaker,
+    ConcurrencyLimiter,
+    ConfigError,
+    LimitSet,
+    RateLimiter,
+    TidegateError,
+    TokenBucket,
+    _notices,
+    starlette,
+)
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.fastapi import RateLimit, limit
 from tidegate.keys import ClientIP, api_key, client_ip, each_of, first_of, header
@@ -155,3 +167,41 @@ def test_call_async_of_what_is_not_async_is_no_failure() -> None:
     with pytest.raises(TypeError, match=r"call_async: the function is not async, it gave int; use `breaker.call\(…\)`"):
         run(circuit.call_async(lambda: 5))  # type: ignore[arg-type, return-value]
     assert circuit.state == "closed" and circuit.stats().calls == 0
+
+
+@pytest.mark.parametrize("kind", ["bucket", "limiter", "push", "pop", "permit"])
+def test_a_wait_that_blocks_an_event_loop_is_said_once_with_its_place(
+    kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_notices, "_said", set())
+    bucket, limiter = TokenBucket("100/s", burst=1), RateLimiter("100/s", burst=1)
+    queue: BoundedQueue[int] = BoundedQueue(1, high_watermark=1.0)
+    full: BoundedQueue[int] = BoundedQueue(1, high_watermark=1.0)
+    full.push(1)
+    places = ConcurrencyLimiter(1)
+    held = places.acquire()
+
+    def wait(timeout: float) -> None:
+        calls: dict[str, Callable[[], object]] = {
+            "bucket": lambda: bucket.acquire(timeout=timeout),
+            "limiter": lambda: limiter.acquire("ann", timeout=timeout),
+            "push": lambda: full.push(1, timeout=timeout),
+            "pop": lambda: queue.pop(timeout=timeout),
+            "permit": lambda: places.acquire(timeout),
+        }
+        with contextlib.suppress(TidegateError):
+            calls[kind]()
+
+    async def route(timeout: float) -> None:
+        for _ in range(3):
+            wait(timeout)
+
+    # Neither what does not wait nor a thread of its own blocks a loop.
+    run(route(0))
+    wait(0.02)
+    assert not caplog.records
+    run(route(0.02))
+    run(route(0.02))
+    (record,) = caplog.records
+    assert "blocks the event loop" in record.getMessage() and "in route" in str(record.stack_info)
+    held.release()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
+from . import _notices
 from ._time import LONGEST_WAIT, timeout_seconds
 
 
@@ -55,6 +56,8 @@ class Parked(Generic[L]):
     def wait(self, deadline: Deadline, at_most: float = LONGEST_WAIT) -> bool:
         """False once the deadline has passed, True when it is worth another try."""
         left = min(deadline.left(), at_most)
+        if left > 0:
+            _notices.blocks()
         return (left > 0 and self._lock.acquire(timeout=left)) or not deadline.passed()
 
     def __exit__(self, *exc: object) -> None:

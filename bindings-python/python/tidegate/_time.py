@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
+from . import _notices
 from ._tidegate import ManualClock
 from .errors import ConfigError
 
@@ -46,6 +47,7 @@ def _naps(seconds: float, clock: ManualClock | None) -> Iterator[float]:
 
 def sleep(seconds: float, clock: ManualClock | None) -> None:
     """Blocks this thread (and nothing else: ``time.sleep`` detaches, and Ctrl-C ends it)."""
+    _notices.blocks()
     for nap in _naps(seconds, clock):
         time.sleep(nap)
 
