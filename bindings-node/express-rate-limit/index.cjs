@@ -5,7 +5,8 @@ const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { follow } = require('../lib/clock.cjs');
 const { keyOf } = require('../lib/key.cjs');
-const { checkScope } = require('../lib/scope.cjs');
+const { checkPlace } = require('../lib/scope.cjs');
+const { SETTINGS, whole } = require('../lib/settings.cjs');
 
 /** What keyGenerator gave: the number of a user is as good a key as its text. */
 const asKey = (key) => keyOf(key, 'what keyGenerator returns');
@@ -22,12 +23,12 @@ class TidegateStore {
   constructor(options = {}) {
     const given = check.options(options, 'new TidegateStore', ['maxKeys', 'scope', 'name', 'clock']);
     const { maxKeys = 100_000, scope, name, clock } = given;
-    this.#options = { maxKeys: check.whole(maxKeys, 'maxKeys', 1), scope, name, clock };
+    this.#options = { maxKeys: whole(SETTINGS.limiter.max_keys, maxKeys), scope, name, clock };
     // Counts are this process's own: express-rate-limit uses it to find a request that is counted twice.
     this.localKeys = scope === undefined || scope === 'process';
     // In an arena a window is chosen once.
     if (this.localKeys) this.init({ windowMs: 60_000 });
-    else checkScope(scope);
+    else checkPlace(scope, clock);
   }
 
   /** express-rate-limit calls it with its options, once for each middleware that the store is given to. */

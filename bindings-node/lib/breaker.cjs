@@ -8,6 +8,7 @@ const { disposable } = require('./dispose.cjs');
 const { abandon, isPromise } = require('./promise.cjs');
 const { CircuitOpenError, TidegateError, refusalOf } = require('./errors.cjs');
 const { create } = require('./scope.cjs');
+const { SETTINGS, number } = require('./settings.cjs');
 
 const { breaker } = addon;
 const { acquire } = breaker;
@@ -26,42 +27,18 @@ const EVENTS = [
   'probe_lost',
 ];
 
-/** The range is the core's to check, and to say. */
-function given(value, name) {
-  if (typeof value !== 'number') throw check.typeError(`${name} must be a number, got ${check.show(value)}`);
-  if (Number.isNaN(value)) throw check.rangeError(`${name} must be a number, got NaN`);
-  return value;
-}
-
-/** Each setting's default (NaN: none), in the order of `config` in src/breaker.rs. */
-const SETTINGS = {
-  windowCalls: NaN,
-  windowDurationMs: NaN,
-  failureRateThreshold: 0.5,
-  slowCallDurationMs: NaN,
-  slowCallRateThreshold: 1,
-  consecutiveFailures: NaN,
-  minCalls: 10,
-  cooldownMs: 30_000,
-  cooldownBackoff: 1,
-  maxCooldownMs: NaN,
-  cooldownJitter: 0,
-  probes: 1,
-  probeTimeoutMs: 60_000,
-};
-const OPTIONS = [...Object.keys(SETTINGS), 'failureOn', 'ignore', 'scope', 'onConflict', 'clock'];
-const DEFAULT_WINDOW_CALLS = 20;
+/** In the core's order, which is that of `config` in src/breaker.rs. */
+const FIELDS = Object.values(SETTINGS.breaker);
+const OPTIONS = [...FIELDS.map(({ name }) => name), 'failureOn', 'ignore', 'scope', 'onConflict', 'clock'];
 
 function writeSettings(options) {
   const { windowCalls, windowDurationMs } = options;
   if (windowCalls !== undefined && windowDurationMs !== undefined) {
     throw check.valueError('give windowCalls or windowDurationMs, not both: a breaker has one window');
   }
-  Object.entries(SETTINGS).forEach(([name, byDefault], index) => {
-    const value = options[name];
-    numbers[index] = value === undefined || value === null ? byDefault : given(value, name);
+  FIELDS.forEach((field, index) => {
+    numbers[index] = number(field, options[field.name] ?? undefined);
   });
-  if (Number.isNaN(numbers[0]) && Number.isNaN(numbers[1])) numbers[0] = DEFAULT_WINDOW_CALLS;
 }
 
 /** Whatever can be thrown: an error's class, that of another realm too, or a class that is no Error. */

@@ -7,6 +7,7 @@ const { RateLimitedError } = require('./errors.cjs');
 const { QUOTA, SWITCHES, count, decision, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
   require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
+const { SETTINGS } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
 
 const { bucket } = addon;
@@ -39,7 +40,7 @@ class TokenBucket {
     const warmUp = warmUpOptions(given.warmUp);
     writeMode(given, AT.mode);
     writeWarmUp(warmUp, AT.warmUp);
-    this.#home = create(bucket.create, this, given, writeQuota(given));
+    this.#home = create(bucket.create, this, given, writeQuota(SETTINGS.bucket, given));
     this.#id = this.#home.id;
   }
 
@@ -105,7 +106,7 @@ class TokenBucket {
   setQuota(quota) {
     const given = check.options(quota, 'setQuota', QUOTA);
     select(this, 'setQuota');
-    bucket.setQuota(undefined, writeQuota(given));
+    bucket.setQuota(undefined, writeQuota(SETTINGS.bucket, given));
   }
 
   get quota() {

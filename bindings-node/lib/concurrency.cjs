@@ -7,11 +7,13 @@ const { disposable } = require('./dispose.cjs');
 const { ConcurrencyLimitError, refusalOf } = require('./errors.cjs');
 const { writeMode } = require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
+const { SETTINGS, number } = require('./settings.cjs');
 const { join } = require('./waiters.cjs');
 
 const { concurrency } = addon;
 const { tryAcquire, release } = concurrency;
 
+const FIELDS = SETTINGS.concurrency;
 const OPTIONS = ['limit', 'maxLimit', 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
 /** Where enabled and dryRun stand among the numbers; src/concurrency.rs has the same. */
 const MODE = 2;
@@ -43,9 +45,9 @@ class ConcurrencyLimiter {
 
   constructor(options) {
     const given = check.options(options, 'new ConcurrencyLimiter', OPTIONS);
-    const { limit, maxLimit = limit, maxWaitMs = 0, retryAfterMs = 1000 } = given;
-    numbers[0] = check.whole(limit, 'limit');
-    numbers[1] = check.whole(maxLimit, 'maxLimit');
+    const { limit, maxLimit, maxWaitMs = 0, retryAfterMs = 1000 } = given;
+    numbers[0] = number(FIELDS.limit, limit);
+    numbers[1] = number(FIELDS.max_limit, maxLimit);
     writeMode(given, MODE);
     this.#maxWaitMs = check.patience(maxWaitMs, 'maxWaitMs');
     this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
@@ -101,7 +103,7 @@ class ConcurrencyLimiter {
 
   setLimit(limit) {
     select(this, 'setLimit');
-    numbers[0] = check.whole(limit, 'limit');
+    numbers[0] = number(FIELDS.limit, limit);
     concurrency.setLimit();
     handOn(this);
   }

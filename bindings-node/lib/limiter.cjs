@@ -6,14 +6,15 @@ const { asKey } = require('./key.cjs');
 const { QUOTA, SWITCHES, count, decision, quotaOptions, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
   require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
+const { SETTINGS, choice, number, whole, wrong } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
 const { waitFor } = require('./wait.cjs');
 
 const { limiter } = addon;
 const { tryAcquire, check: checkKey } = limiter;
 
-/** In the order of the core's list. */
-const ALGORITHMS = ['token_bucket', 'fixed_window', 'sliding_window', 'sliding_log', 'leaky_bucket'];
+const FIELDS = SETTINGS.limiter;
+const ALGORITHMS = FIELDS.algorithm.texts;
 const WINDOWS = ['fixed_window', 'sliding_window', 'sliding_log'];
 const OPTIONS = [...QUOTA, 'algorithm', 'maxKeys', 'fastest', 'queue', 'block', ...SWITCHES, 'hugePages', ...PLACE, 'clock'];
 const BLOCK = ['after', 'withinMs', 'durationMs', 'growth', 'maxMs'];
@@ -34,7 +35,7 @@ function withBurst({ queue, ...quota }, algorithm) {
     if (quota.burst !== undefined) {
       throw check.valueError("burst: a leaky_bucket has a queue instead: queue: 9 lets nine wait behind the one that acts");
     }
-    return queue === undefined ? quota : { ...quota, burst: check.whole(queue, 'queue', 0, 0xffff_fffe) + 1 };
+    return queue === undefined ? quota : { ...quota, burst: whole(FIELDS.queue, queue) + 1 };
   }
   if (queue !== undefined) throw check.valueError(`queue: only a leaky_bucket has one, not a ${algorithm}`);
   if (quota.burst !== undefined && WINDOWS.includes(algorithm)) {
@@ -49,11 +50,12 @@ function writeBlock(given) {
     return;
   }
   const { after, withinMs, durationMs, growth = 1, maxMs } = given;
-  numbers[AT.block] = check.whole(after, 'block.after', 1);
-  numbers[AT.block + 1] = check.span(withinMs, 'block.withinMs');
-  numbers[AT.block + 2] = check.span(durationMs, 'block.durationMs');
-  numbers[AT.block + 3] = check.finite(growth, 'block.growth', 'a factor of 1 or more');
-  numbers[AT.block + 4] = maxMs === undefined ? NaN : check.span(maxMs, 'block.maxMs');
+  const values = [after, withinMs, durationMs, growth, maxMs];
+  const fields = [FIELDS.block_after, FIELDS.block_within, FIELDS.block_duration, FIELDS.block_growth, FIELDS.block_max];
+  fields.forEach((field, index) => {
+    if (values[index] === undefined && field !== FIELDS.block_max) throw wrong(field, undefined);
+    numbers[AT.block + index] = number(field, values[index]);
+  });
 }
 
 /** A quota of its own for some keys or calls of one RateLimiter: `limiter.tier(quota)`. */
@@ -80,7 +82,7 @@ class Tier {
     select(owner, 'tier');
     const given = withBurst(quotaOptions(quota, 'tier'), owner.algorithm);
     select(owner, 'tier');
-    limiter.tier(this, writeQuota(given));
+    limiter.tier(this, writeQuota(SETTINGS.limiter, given));
     this.#place = words[0];
     this.#owner = owner;
     this.#quota = quota;
@@ -105,10 +107,8 @@ class RateLimiter {
 
   constructor(options) {
     const given = check.options(options, 'new RateLimiter', OPTIONS);
-    const { algorithm = 'token_bucket', maxKeys = 100_000, hugePages = false } = given;
-    if (!ALGORITHMS.includes(algorithm)) {
-      throw check.valueError(`algorithm must be one of ${ALGORITHMS.join(', ')}, got ${check.show(algorithm)}`);
-    }
+    const { maxKeys, hugePages = FIELDS.huge_pages.default } = given;
+    const algorithm = choice(FIELDS.algorithm, given.algorithm);
     // Everything that may run the caller's code (getters) comes before the block is written.
     const quota = withBurst(given, algorithm);
     const fastest = given.fastest === undefined ? undefined : withBurst(quotaOptions(given.fastest, 'fastest'), algorithm);
@@ -116,14 +116,14 @@ class RateLimiter {
     const warmUp = warmUpOptions(given.warmUp);
 
     numbers[AT.algorithm] = ALGORITHMS.indexOf(algorithm);
-    numbers[AT.maxKeys] = check.whole(maxKeys, 'maxKeys', 1);
+    numbers[AT.maxKeys] = number(FIELDS.max_keys, maxKeys);
     numbers[AT.hugePages] = Number(check.bool(hugePages, 'hugePages'));
     numbers[AT.hasFastest] = Number(fastest !== undefined);
     writeBlock(block);
     writeWarmUp(warmUp, AT.warmUp);
     writeMode(given, AT.mode);
-    const fastestText = fastest && writeQuota(fastest, AT.fastest);
-    this.#home = create(limiter.create, this, given, writeQuota(quota), fastestText);
+    const fastestText = fastest && writeQuota(SETTINGS.limiter, fastest, AT.fastest);
+    this.#home = create(limiter.create, this, given, writeQuota(SETTINGS.limiter, quota), fastestText);
     this.#id = this.#home.id;
     this.#algorithm = algorithm;
   }
@@ -208,7 +208,7 @@ class RateLimiter {
   setQuota(quota) {
     select(this, 'setQuota');
     const given = withBurst(quotaOptions(quota, 'setQuota'), this.#algorithm);
-    const rate = writeQuota(given);
+    const rate = writeQuota(SETTINGS.limiter, given);
     select(this, 'setQuota');
     limiter.setQuota(undefined, rate);
   }

@@ -7,6 +7,7 @@ const { selectClock } = require('./clock.cjs');
 const { QueueClosedError, QueueEmptyError, QueueFullError, refusalOf } = require('./errors.cjs');
 const { complain, isPromise } = require('./promise.cjs');
 const { Ring } = require('./ring.cjs');
+const { SETTINGS, choice, number } = require('./settings.cjs');
 const { join } = require('./waiters.cjs');
 
 const { queue } = addon;
@@ -16,7 +17,7 @@ const OK_DROPPED_OLDEST = 1;
 const CLOSED = 3;
 
 const OPTIONS = ['capacity', 'highWatermark', 'lowWatermark', 'onFull', 'onDrop', 'sojourn', 'retryAfterMs', 'clock'];
-const MOST = 2 ** 24;
+const FIELDS = SETTINGS.queue;
 
 let select;
 
@@ -40,17 +41,15 @@ class BoundedQueue {
 
   constructor(options) {
     const given = check.options(options, 'new BoundedQueue', OPTIONS);
-    const { capacity, highWatermark = 0.8, lowWatermark = 0.5, onFull = 'reject', sojourn = false } = given;
+    const { capacity, highWatermark, lowWatermark, sojourn = FIELDS.sojourn.default } = given;
     const { onDrop, retryAfterMs = 1000, clock } = given;
-    if (onFull !== 'reject' && onFull !== 'drop_oldest') {
-      throw check.valueError(`onFull must be 'reject' or 'drop_oldest', got ${check.show(onFull)}`);
-    }
+    const onFull = choice(FIELDS.on_full, given.onFull);
     check.bool(sojourn, 'sojourn');
     if (onDrop !== undefined) check.callable(onDrop, 'onDrop');
-    numbers[0] = check.whole(capacity, 'capacity', 1, MOST);
-    numbers[1] = check.finite(highWatermark, 'highWatermark', 'a fraction from 0 to 1');
-    numbers[2] = check.finite(lowWatermark, 'lowWatermark', 'a fraction from 0 to 1');
-    numbers[3] = Number(onFull === 'drop_oldest');
+    numbers[0] = number(FIELDS.capacity, capacity);
+    numbers[1] = number(FIELDS.high_watermark, highWatermark);
+    numbers[2] = number(FIELDS.low_watermark, lowWatermark);
+    numbers[3] = FIELDS.on_full.texts.indexOf(onFull);
     numbers[4] = Number(sojourn);
     this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
     this.#onDrop = onDrop;

@@ -3,6 +3,7 @@
 
 const { numbers } = require('./native.cjs');
 const check = require('./check.cjs');
+const { SETTINGS, number, wrong } = require('./settings.cjs');
 
 const QUOTA = ['rate', 'perMs', 'burst'];
 const SWITCHES = ['enabled', 'dryRun', 'warmUp'];
@@ -13,18 +14,18 @@ function count(n) {
 }
 
 /** Writes a quota into the block from number `at` on, and gives back a rate that is text, for the call's arguments. */
-function writeQuota({ rate, perMs, burst }, at = 0) {
+function writeQuota(settings, { rate, perMs, burst }, at = 0) {
   if (typeof rate === 'string') {
     if (perMs !== undefined) {
       throw check.valueError("perMs goes with a rate that is a number; a text such as '100/min' has its own period");
     }
   } else if (typeof rate === 'number') {
-    numbers[at] = check.finite(rate, 'rate', 'a positive number of tokens');
-    numbers[at + 1] = perMs === undefined ? 1000 : check.span(perMs, 'perMs');
+    numbers[at] = number(settings.rate, rate);
+    numbers[at + 1] = perMs === undefined ? 1000 : number(settings.period, perMs);
   } else {
-    throw check.typeError(`rate must be a text such as '100/minute' or a number of tokens per perMs, got ${check.show(rate)}`);
+    throw wrong(settings.rate, rate);
   }
-  numbers[at + 2] = burst === undefined ? NaN : check.whole(burst, 'burst', 1);
+  numbers[at + 2] = number(settings.burst, burst);
   return rate;
 }
 
@@ -48,8 +49,10 @@ function writeWarmUp(given, at) {
   if (given === undefined) {
     numbers[at] = NaN;
   } else {
-    numbers[at] = check.span(given.periodMs, 'warmUp.periodMs');
-    numbers[at + 1] = check.finite(given.from, 'warmUp.from', 'a fraction above 0, at most 1');
+    const { warm_up: period, warm_up_from: from } = SETTINGS.limiter;
+    if (given.periodMs === undefined) throw wrong(period, undefined);
+    numbers[at] = number(period, given.periodMs);
+    numbers[at + 1] = number(from, given.from);
   }
 }
 

@@ -32,12 +32,13 @@ class HostScope {
   constructor(name, options = {}) {
     const given = check.options(options, 'new HostScope', ['path', 'capacity', 'group']);
     const { path, capacity, group } = given;
-    checkScope(`host:${check.text(name, 'name')}`);
-    this.#name = name;
+    this.#name = check.text(name, 'name');
     this.#path = path === undefined ? undefined : check.text(path, 'path');
     this.#capacity = capacity === undefined ? undefined : check.whole(capacity, 'capacity', 1, Number.MAX_SAFE_INTEGER);
     const number = typeof group === 'number' ? String(check.whole(group, 'group')) : group;
     this.#group = number === undefined ? undefined : check.text(number, 'group (a name or a number)');
+    numbers[AT.capacity] = this.#capacity ?? NaN;
+    addon.scope.check(undefined, undefined, name);
   }
 
   get name() {
@@ -68,6 +69,15 @@ function checkScope(scope) {
     );
   }
   addon.scope.check(undefined, scope);
+}
+
+/** Whether an object can be made there on this clock, of which an arena has its own; opens nothing. */
+function checkPlace(scope, clock) {
+  checkScope(scope);
+  if (clock !== undefined && scope !== 'process') {
+    const shown = hostOf(scope) === undefined ? scope : `host:${scope.name}`;
+    throw check.valueError(`clock: the scope ${check.show(shown)} has a clock of its own, which everybody in it reads; leave clock out`);
+  }
 }
 
 /**
@@ -101,4 +111,4 @@ function asArenaError(error) {
   return error.code?.startsWith(CODE) ? new ArenaError(error.message, error.code.slice(CODE.length)) : error;
 }
 
-module.exports = { HostScope, PLACE, checkScope, create };
+module.exports = { HostScope, PLACE, checkPlace, checkScope, create };

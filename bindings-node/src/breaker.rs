@@ -5,49 +5,33 @@ use crate::convert::{duration, ms};
 use crate::io::Io;
 use crate::raw::{Kind, Reply};
 use crate::scope;
+use crate::settings::{span, whole};
 use crate::table::Table;
 use std::rc::Rc;
-use tidegate::breaker::FIELDS;
-use tidegate::breaker::{Outcome, Permit, Trip, Window};
-use tidegate::config::Kind as FieldKind;
+use tidegate::breaker::{Outcome, Permit, SETTINGS, Trip, Window};
 use tidegate::{BreakerConfig, CircuitBreaker, ConfigError};
 
-/// The longest time in nanoseconds that the core can express: 2^64 of them.
-const LONGEST_MS: f64 = 1.8e13;
-
-/// Every setting is given; NaN where "none" is one. `SETTINGS` in `lib/breaker.cjs` and the core's `FIELDS` have
-/// the same order.
+/// Every setting is given; NaN where "none" is one. The core's table and `lib/breaker.cjs` have the same order.
 fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
-    // What does not fit the core's types is told here, as it was written; the rest is the core's to check.
-    for (index, field) in FIELDS.iter().enumerate() {
-        let Some(value) = io.option(index) else { continue };
-        match field.kind {
-            FieldKind::Count { .. } if value.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&value) => {
-                return Err(field.outside(value, "; give a whole number"));
-            }
-            FieldKind::Span { .. } if !(0.0..=LONGEST_MS).contains(&value) => {
-                return Err(field.outside(format!("{value} ms"), ""));
-            }
-            _ => {}
-        }
-    }
-    let window = match io.option(0) {
-        Some(calls) => Window::Calls(calls as u32),
-        None => Window::Duration(duration(io.get(1))),
-    };
+    let count = |at: usize| Ok(whole(io, at, &SETTINGS.fields[at])? as u32);
+    let time = |at: usize| span(io, at, &SETTINGS.fields[at]);
+    let given = |at: usize| io.option(at).map(|_| at);
     Ok(BreakerConfig {
-        window,
+        window: match given(1) {
+            Some(at) => Window::Duration(time(at)?),
+            None => Window::Calls(count(0)?),
+        },
         failure_rate_threshold: io.get(2),
-        slow_call_duration: io.option(3).map(duration),
+        slow_call_duration: given(3).map(time).transpose()?,
         slow_call_rate_threshold: io.get(4),
-        consecutive_failures: io.option(5).map(|count| count as u32),
-        min_calls: io.get(6) as u32,
-        cooldown: duration(io.get(7)),
+        consecutive_failures: given(5).map(count).transpose()?,
+        min_calls: count(6)?,
+        cooldown: time(7)?,
         cooldown_backoff: io.get(8),
-        max_cooldown: io.option(9).map(duration),
+        max_cooldown: given(9).map(time).transpose()?,
         cooldown_jitter: io.get(10),
-        probes: io.get(11) as u32,
-        probe_timeout: duration(io.get(12)),
+        probes: count(11)?,
+        probe_timeout: time(12)?,
     })
 }
 

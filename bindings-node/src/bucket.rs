@@ -9,7 +9,7 @@ use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate::TokenBucket;
-use tidegate::limit::{BucketOptions, Reservation, Ticket};
+use tidegate::limit::{BUCKET_SETTINGS, BucketOptions, Reservation, Ticket};
 
 /// Where the settings stand among the numbers; `lib/bucket.cjs` has the same list.
 const MODE: usize = 3;
@@ -21,7 +21,7 @@ pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) ->
         let options =
             BucketOptions { mode: mode(io, MODE), warm_up: warm_up(io, WARM_UP)?, ..BucketOptions::default() };
         let [rate] = call.texts(scope::OWN)?;
-        let quota = quota(io, 0, rate)?;
+        let quota = quota(&BUCKET_SETTINGS, io, 0, rate)?;
         let (bucket, lives) = scope::make(
             &clocks,
             io,
@@ -77,7 +77,7 @@ pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) ->
         Ok(Reply::Nothing)
     })?
     .operation("setQuota", |buckets, io, call| {
-        let quota = quota(io, 0, call.text()?)?;
+        let quota = quota(&BUCKET_SETTINGS, io, 0, call.text()?)?;
         buckets.with(io, |bucket| bucket.set_quota(quota))??;
         Ok(Reply::Nothing)
     })?

@@ -6,12 +6,13 @@ use crate::io::Io;
 use crate::quota::mode;
 use crate::raw::{Kind, Reply};
 use crate::scope;
+use crate::settings::whole;
 use crate::table::Table;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Waker;
-use tidegate::concurrency::{ConcurrencyListener, ConcurrencyPermit};
+use tidegate::concurrency::{ConcurrencyListener, ConcurrencyPermit, SETTINGS};
 use tidegate::{ConcurrencyConfig, ConcurrencyLimiter};
 
 /// Where the settings stand among the numbers; `lib/concurrency.cjs` has the same.
@@ -106,7 +107,11 @@ impl Drop for Handle {
 /// Exports the operations. Numbers of a creation: the limit, the most that it may be raised to, the mode.
 pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |limiters, io, call| {
-        let [limit, max_limit] = [0, 1].map(|index| io.get(index) as u32);
+        let limit = whole(io, 0, SETTINGS.field("limit"))? as u32;
+        let max_limit = match io.option(1) {
+            Some(_) => whole(io, 1, SETTINGS.field("max_limit"))? as u32,
+            None => limit,
+        };
         let config = ConcurrencyConfig { max_limit, mode: mode(io, MODE), ..ConcurrencyConfig::new(limit) };
         let (handle, lives) = scope::make(
             &clocks,
@@ -140,7 +145,8 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         Ok(Reply::Nothing)
     })?
     .operation("setLimit", |limiters, io, _| {
-        limiters.with(io, |handle| handle.limiter.set_limit(io.get(0) as u32))??;
+        let limit = whole(io, 0, SETTINGS.field("limit"))? as u32;
+        limiters.with(io, |handle| handle.limiter.set_limit(limit))??;
         Ok(Reply::Nothing)
     })?
     .operation("stats", |limiters, io, _| {

@@ -20,6 +20,7 @@ mod queue;
 mod quota;
 mod raw;
 mod scope;
+mod settings;
 mod table;
 
 use napi::bindgen_prelude::Object;
@@ -37,6 +38,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     let (io, buffer) = io::Io::create(env)?;
     raw::set_property(env, exports, "io", buffer)?;
 
+    settings::export(&Kind::new(env, exports, "settings", Rc::new(Table::new()), io)?)?;
     scope::export(&Kind::new(env, exports, "scope", Rc::new(Table::new()), io)?)?;
     let clocks = Rc::new(clock::table());
     let (buckets, breakers, queues) = (Rc::new(Table::new()), Rc::new(Table::new()), Rc::new(Table::new()));

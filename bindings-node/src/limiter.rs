@@ -7,10 +7,11 @@ use crate::io::Io;
 use crate::quota::{mode, quota, warm_up};
 use crate::raw::{Call, Kind, Reply};
 use crate::scope;
+use crate::settings::{span, whole};
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
-use tidegate::limit::{Block, LimiterConfig, Tier};
+use tidegate::limit::{Block, LIMITER_SETTINGS, LimiterConfig, Tier};
 use tidegate::{Algorithm, RateLimiter};
 
 /// Word 2 where the default quota is meant; else the place of a tier.
@@ -28,10 +29,14 @@ const HUGE_PAGES: usize = 17;
 const HAS_FASTEST: usize = 18;
 
 fn block(io: Io) -> Result<Option<Block>, Failure> {
-    let Some(after) = io.option(BLOCK) else { return Ok(None) };
-    let [within, first, growth] = [1, 2, 3].map(|offset| io.get(BLOCK + offset));
-    let most = io.option(BLOCK + 4).map(duration);
-    Ok(Some(Block::new(after as u32, duration(within), duration(first), growth, most)?))
+    if io.option(BLOCK).is_none() {
+        return Ok(None);
+    }
+    let field = |name| LIMITER_SETTINGS.field(name);
+    let after = whole(io, BLOCK, field("block_after"))? as u32;
+    let (within, first) = (span(io, BLOCK + 1, field("block_within"))?, span(io, BLOCK + 2, field("block_duration"))?);
+    let most = io.option(BLOCK + 4).map(|_| span(io, BLOCK + 4, field("block_max"))).transpose()?;
+    Ok(Some(Block::new(after, within, first, io.get(BLOCK + 3), most)?))
 }
 
 fn config(io: Io, call: Call) -> Result<LimiterConfig, Failure> {
@@ -39,13 +44,13 @@ fn config(io: Io, call: Call) -> Result<LimiterConfig, Failure> {
     let algorithm = Algorithm::ALL[io.get(ALGORITHM) as usize];
     let has_fastest = io.get(HAS_FASTEST) != 0.0;
     Ok(LimiterConfig {
-        max_keys: io.get(MAX_KEYS) as usize,
-        fastest: if has_fastest { Some(quota(io, FASTEST, fastest)?) } else { None },
+        max_keys: whole(io, MAX_KEYS, LIMITER_SETTINGS.field("max_keys"))? as usize,
+        fastest: if has_fastest { Some(quota(&LIMITER_SETTINGS, io, FASTEST, fastest)?) } else { None },
         block: block(io)?,
         warm_up: warm_up(io, WARM_UP)?,
         mode: mode(io, MODE),
         huge_pages: io.get(HUGE_PAGES) != 0.0,
-        ..LimiterConfig::new(algorithm, quota(io, RATE, rate)?)
+        ..LimiterConfig::new(algorithm, quota(&LIMITER_SETTINGS, io, RATE, rate)?)
     })
 }
 
@@ -97,12 +102,12 @@ pub(crate) fn export(
         Ok(Reply::Nothing)
     })?
     .operation("setQuota", |limiters, io, call| {
-        let quota = quota(io, RATE, call.text()?)?;
+        let quota = quota(&LIMITER_SETTINGS, io, RATE, call.text()?)?;
         limiters.with(io, |limiter| limiter.set_quota(quota))??;
         Ok(Reply::Nothing)
     })?
     .operation("tier", move |limiters, io, call| {
-        let quota = quota(io, RATE, call.text()?)?;
+        let quota = quota(&LIMITER_SETTINGS, io, RATE, call.text()?)?;
         let tier = limiters.with(io, |limiter| limiter.tier(quota))??;
         call.adopt(&tiers, io, tier, 0)
     })?

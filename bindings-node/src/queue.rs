@@ -5,9 +5,10 @@
 use crate::clock::{self, Entry};
 use crate::convert::ms;
 use crate::raw::{Kind, Reply};
+use crate::settings::whole;
 use crate::table::Table;
 use std::rc::Rc;
-use tidegate::queue::{OnFull, PopError, PushError, PushErrorKind};
+use tidegate::queue::{OnFull, PopError, PushError, PushErrorKind, SETTINGS};
 use tidegate::{BoundedQueue, QueueConfig};
 
 /// What a push or pop came to; the numbers stand in `lib/queue.cjs` too.
@@ -21,7 +22,7 @@ const EMPTY: u32 = 4;
 pub(crate) fn export(kind: &Kind<BoundedQueue<()>>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |queues, io, call| {
         let config = QueueConfig {
-            capacity: io.get(0) as usize,
+            capacity: whole(io, 0, SETTINGS.field("capacity"))? as usize,
             high_watermark: io.get(1),
             low_watermark: io.get(2),
             on_full: if io.get(3) == 0.0 { OnFull::Reject } else { OnFull::DropOldest },

@@ -1,19 +1,20 @@
 //! Quotas, modes and ramps as `lib/quota.cjs` writes them into the block.
 
-use crate::convert::duration;
 use crate::failure::Failure;
 use crate::io::Io;
+use crate::settings::{span, whole};
 use tidegate::Quota;
-use tidegate::limit::{Mode, WarmUp};
+use tidegate::config::Table;
+use tidegate::limit::{LIMITER_SETTINGS, Mode, WarmUp};
 
 /// `rate` as text, or numbers `at`: count, `at + 1`: milliseconds; `at + 2`: burst, NaN for the default.
-pub(crate) fn quota(io: Io, at: usize, rate: Option<String>) -> Result<Quota, Failure> {
+pub(crate) fn quota(table: &Table, io: Io, at: usize, rate: Option<String>) -> Result<Quota, Failure> {
     let quota = match rate {
         Some(text) => text.parse()?,
-        None => Quota::from_f64(io.get(at), io.get(at + 1) / 1e3)?,
+        None => Quota::from_f64(io.get(at), span(io, at + 1, table.field("period"))?.as_secs_f64())?,
     };
     Ok(match io.option(at + 2) {
-        Some(burst) => quota.with_burst(burst as u64)?,
+        Some(_) => quota.with_burst(whole(io, at + 2, table.field("burst"))?)?,
         None => quota,
     })
 }
@@ -25,5 +26,8 @@ pub(crate) fn mode(io: Io, at: usize) -> Mode {
 
 /// Numbers `at`: milliseconds, NaN for none, `at + 1`: the fraction to start from.
 pub(crate) fn warm_up(io: Io, at: usize) -> Result<Option<WarmUp>, Failure> {
-    Ok(io.option(at).map(|period| WarmUp::new(duration(period), io.get(at + 1))).transpose()?)
+    if io.option(at).is_none() {
+        return Ok(None);
+    }
+    Ok(Some(WarmUp::new(span(io, at, LIMITER_SETTINGS.field("warm_up"))?, io.get(at + 1))?))
 }

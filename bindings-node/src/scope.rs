@@ -53,13 +53,23 @@ fn unsaid(arena: &Arena) -> Vec<String> {
     arena.notices().into_iter().filter(|notice| said.insert(notice.clone())).collect()
 }
 
-/// Exports `check`: whether the second argument is a scope.
+/// Exports `check`: whether the second argument is a scope, or else the third the name and number 22 the capacity of a `HostScope`.
 pub(crate) fn export(kind: &Kind<()>) -> napi::Result<()> {
-    kind.operation("check", |_, _, call| {
-        Scope::parse(&call.text()?.unwrap_or_default())?;
+    kind.operation("check", |_, io, call| {
+        let [scope, host] = call.texts(1)?;
+        match host {
+            Some(name) => host_options(io, name).check()?,
+            None => drop(Scope::parse(&scope.unwrap_or_default())?),
+        }
         Ok(Reply::Nothing)
     })?;
     Ok(())
+}
+
+fn host_options(io: Io, name: String) -> HostOptions {
+    let mut options = HostOptions::new(name);
+    options.capacity = io.option(CAPACITY).map(|bytes| bytes as usize);
+    options
 }
 
 /// Makes an object where its constructor's arguments say: `shared` in an arena, else `private` on the chosen clock.
@@ -74,9 +84,8 @@ pub(crate) fn make<T>(
     let on_conflict = on_conflict.map_or(Ok(OnConflict::default()), |text| text.parse())?;
     let (text, name) = (text.as_deref(), name.as_deref());
     let host = (io.get(IS_HOST_SCOPE) != 0.0).then(|| {
-        let mut options = HostOptions::new(text.unwrap_or_default());
+        let mut options = host_options(io, text.unwrap_or_default().to_owned());
         options.path = path.map(Into::into);
-        options.capacity = io.option(CAPACITY).map(|bytes| bytes as usize);
         options.group = group;
         options
     });

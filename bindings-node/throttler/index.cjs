@@ -4,6 +4,7 @@
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { follow } = require('../lib/clock.cjs');
+const { SETTINGS, whole: wholeOf } = require('../lib/settings.cjs');
 
 /** The most hits that a log holds; above it a sliding window counts, and above that a fixed one. */
 const LOG = 4096;
@@ -48,7 +49,7 @@ class TidegateThrottlerStorage {
     const known = ['maxKeys', 'scope', 'name', 'clock'];
     const { maxKeys = 10_000, scope, name = 'throttler', clock } = check.options(options, 'new TidegateThrottlerStorage', known);
     this.#name = check.text(name, 'name');
-    this.#options = { maxKeys: check.whole(maxKeys, 'maxKeys', 1), scope, clock };
+    this.#options = { maxKeys: wholeOf(SETTINGS.limiter.max_keys, maxKeys), scope, clock };
     // A mistake in the options shows here, not at the first request.
     this.#record(60_000);
   }

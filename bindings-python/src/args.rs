@@ -1,10 +1,14 @@
 //! Arguments as Python passes them: seconds, counts and costs, each with a sentence for what is wrong.
 
 use crate::errors::{config, from_core, wrong_type};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDelta, PyDeltaAccess, PyFloat, PyInt};
+use pyo3::type_object::PyTypeCheck;
+use pyo3::types::{PyBool, PyDelta, PyDeltaAccess, PyFloat, PyInt, PyString};
+use std::str::FromStr;
 use std::time::Duration;
-use tidegate::config::Field;
+use tidegate::ConfigError;
+use tidegate::config::{Field, PYTHON};
 use tidegate::decision::NEVER;
 
 /// Nanoseconds of the core as Python's seconds; "never" is `math.inf`.
@@ -44,24 +48,87 @@ pub(crate) fn finite(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration
         .ok_or_else(|| config(value.py(), format!("{field}: must be a finite number of seconds, got inf")))
 }
 
-/// A span of a setting: what no `Duration` holds is told with the setting's range.
+/// A span of time of a setting: what no `Duration` holds is told with the setting's range.
 pub(crate) fn span_of(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     const LONGEST: f64 = 1.8e10;
     if !value.is_instance_of::<PyDelta>() {
-        let secs = number(field.name, "seconds as a float or a timedelta", value)?;
+        let secs = real_number(value, || wrong(field, value), || outside(field, value))?;
         if !(0.0..=LONGEST).contains(&secs) {
             return Err(from_core(value.py(), &field.outside(format!("{secs:?} s"), "")));
         }
+    } else if span(field.name, value).is_err() {
+        return Err(outside(field, value));
     }
     finite(field.name, value)
 }
 
-/// A whole number of a setting, as `span_of`.
-pub(crate) fn count_of(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<u32> {
-    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
-        return Err(wrong_type(field.name, "an int", value));
+/// A whole number of a setting, within its range.
+pub(crate) fn whole(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    if !is_int(value) {
+        return Err(wrong(field, value));
     }
-    value.extract::<u32>().map_err(|_| from_core(value.py(), &field.outside(brief(value), "")))
+    let n = value.extract::<u64>().map_err(|_| outside(field, value))?;
+    field.check_count(n, "").map_err(|error| from_core(value.py(), &error))?;
+    Ok(n)
+}
+
+/// As [`whole`], where the range is that of a `u32`, or within it.
+pub(crate) fn whole32(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    u32::try_from(whole(field, value)?).map_err(|_| outside(field, value))
+}
+
+/// A fraction or a factor of a setting; its range is the core's to check.
+pub(crate) fn real(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    real_number(value, || wrong(field, value), || outside(field, value))
+}
+
+/// A setting that is yes or no, or may be left out.
+pub(crate) fn flag(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<bool>> {
+    let flag = |value: &Bound<'_, PyAny>| match value.cast::<PyBool>() {
+        Ok(flag) => Ok(flag.is_true()),
+        Err(_) => Err(wrong_type(name, "True or False", value)),
+    };
+    value.map(flag).transpose()
+}
+
+/// A text that may be left out.
+pub(crate) fn text(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<String>> {
+    let text = |value: &Bound<'_, PyAny>| match value.cast::<PyString>() {
+        Ok(text) => Ok(text.to_string_lossy().into_owned()),
+        Err(_) => Err(wrong_type(name, "a str", value)),
+    };
+    value.map(text).transpose()
+}
+
+/// A text of a setting that is one of a few.
+pub(crate) fn choice<T: FromStr<Err = ConfigError>>(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<T> {
+    match value.cast::<PyString>() {
+        Ok(text) => text.to_string_lossy().parse().map_err(|error| from_core(value.py(), &error)),
+        Err(_) => Err(wrong(field, value)),
+    }
+}
+
+/// An object of one of this module's classes.
+pub(crate) fn object<'a, 'py, T: PyTypeCheck>(
+    name: &str,
+    expected: &str,
+    value: &'a Bound<'py, PyAny>,
+) -> PyResult<&'a Bound<'py, T>> {
+    value.cast::<T>().map_err(|_| wrong_type(name, expected, value))
+}
+
+/// A setting of the wrong type, named like Python names it.
+pub(crate) fn wrong(field: &'static Field, value: &Bound<'_, PyAny>) -> PyErr {
+    wrong_type(&field.name(&PYTHON), &field.wanted(&PYTHON), value)
+}
+
+fn outside(field: &'static Field, value: &Bound<'_, PyAny>) -> PyErr {
+    from_core(value.py(), &field.outside(brief(value), ""))
+}
+
+/// An int, which a bool is not.
+pub(crate) fn is_int(value: &Bound<'_, PyAny>) -> bool {
+    value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>()
 }
 
 /// A span that may be left out.
@@ -71,25 +138,30 @@ pub(crate) fn optional(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResul
 
 /// A real number; `bool` is not one.
 pub(crate) fn number(field: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let too_large = || config(value.py(), format!("{field}: the number is too large"));
+    real_number(value, || wrong_type(field, expected, value), too_large)
+}
+
+fn real_number(
+    value: &Bound<'_, PyAny>,
+    wrong: impl FnOnce() -> PyErr,
+    too_large: impl FnOnce() -> PyErr,
+) -> PyResult<f64> {
     if value.is_exact_instance_of::<PyFloat>() {
         return value.extract();
     }
     // `__float__` would also let numpy scalars and Decimals through; strings and bools have no business here.
     if value.is_instance_of::<PyBool>() {
-        return Err(wrong_type(field, expected, value));
+        return Err(wrong());
     }
-    value.extract::<f64>().map_err(|error| {
-        if error.is_instance_of::<pyo3::exceptions::PyOverflowError>(value.py()) {
-            config(value.py(), format!("{field}: the number is too large"))
-        } else {
-            wrong_type(field, expected, value)
-        }
-    })
+    value
+        .extract::<f64>()
+        .map_err(|error| if error.is_instance_of::<PyOverflowError>(value.py()) { too_large() } else { wrong() })
 }
 
 /// A whole number from 0 to `max`.
 pub(crate) fn count(field: &str, value: &Bound<'_, PyAny>, max: u64) -> PyResult<u64> {
-    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
+    if !is_int(value) {
         return Err(wrong_type(field, "an int", value));
     }
     match value.extract::<u64>() {
@@ -99,7 +171,7 @@ pub(crate) fn count(field: &str, value: &Bound<'_, PyAny>, max: u64) -> PyResult
 }
 
 /// A number for a message: an int of thousands of digits is not printed (Python may refuse to).
-fn brief(value: &Bound<'_, PyAny>) -> String {
+pub(crate) fn brief(value: &Bound<'_, PyAny>) -> String {
     match value.str() {
         Ok(text) if text.to_string_lossy().len() <= 40 => text.to_string(),
         _ => "a number of more than 40 digits".to_owned(),

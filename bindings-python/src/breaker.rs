@@ -1,8 +1,8 @@
 //! `CircuitBreaker`: acquire, call, report.
 
-use crate::args::{count_of, number, seconds, span_of};
-use crate::clock::{self, ManualClock};
-use crate::errors::{self, circuit_open, config, from_core, wrong_type};
+use crate::args::{real, seconds, span_of, whole32};
+use crate::clock::ManualClock;
+use crate::errors::{self, circuit_open, config, wrong_type};
 use crate::permit::Permit;
 use crate::python::Function;
 use crate::scope::{Asked, Place};
@@ -14,7 +14,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use tidegate::breaker::{self as core, Outcome, Window};
-use tidegate::config::Field;
 
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
 static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
@@ -210,11 +209,6 @@ fn filter(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<P
     Ok(Some(PyTuple::new(value.py(), several)?.into_any().unbind()))
 }
 
-/// The core's description of a setting.
-fn field(name: &str) -> &'static Field {
-    core::FIELDS.iter().find(|field| field.name == name).expect("a setting of the core")
-}
-
 #[pymethods]
 impl CircuitBreaker {
     #[new]
@@ -229,7 +223,7 @@ impl CircuitBreaker {
         ignore=None, clock=None, scope=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]
     fn new(
-        name: Option<&str>,
+        name: Option<&Bound<'_, PyAny>>,
         failure_rate_threshold: Option<&Bound<'_, PyAny>>,
         window_calls: Option<&Bound<'_, PyAny>>,
         window_duration: Option<&Bound<'_, PyAny>>,
@@ -245,15 +239,16 @@ impl CircuitBreaker {
         probe_timeout: Option<&Bound<'_, PyAny>>,
         failure_on: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
-        clock: Option<&Bound<'_, ManualClock>>,
+        clock: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
-        on_conflict: Option<&str>,
+        on_conflict: Option<&Bound<'_, PyAny>>,
         py: Python<'_>,
     ) -> PyResult<Self> {
         let mut cfg = tidegate::BreakerConfig::default();
-        let whole = |name, value| count_of(field(name), value);
+        let field = |name| core::SETTINGS.field(name);
+        let whole = |name, value| whole32(field(name), value);
         let span = |name, value: Option<&Bound<'_, PyAny>>| value.map(|value| span_of(field(name), value)).transpose();
-        let real = |field, value| number(field, "a number", value);
+        let real = |name, value| real(field(name), value);
         match (window_calls, window_duration) {
             (Some(_), Some(_)) => {
                 let message = "window_calls, window_duration: give one of the two windows, not both";
@@ -290,22 +285,16 @@ impl CircuitBreaker {
         cfg.consecutive_failures = consecutive_failures.map(|n| whole("consecutive_failures", n)).transpose()?;
         cfg.slow_call_duration = span("slow_call_duration", slow_call_duration)?;
         cfg.max_cooldown = span("max_cooldown", max_cooldown)?;
+        let (failure_on, ignore) = (filter("failure_on", failure_on)?, filter("ignore", ignore)?);
+        let asked = Asked::of(py, scope, name, on_conflict, clock)?;
+        let (called, clock) = (asked.name.clone(), asked.clock());
         let (core, place) = Place::make(
             py,
-            &Asked { scope, name, on_conflict, clock },
+            asked,
             |arena, name, on_conflict| core::CircuitBreaker::in_arena(arena, name, cfg.clone(), on_conflict),
-            || {
-                core::CircuitBreaker::with_clock(name.unwrap_or("default"), cfg.clone(), clock::source(clock))
-                    .map_err(|error| from_core(py, &error))
-            },
+            |clock| core::CircuitBreaker::with_clock(called.unwrap_or("default".into()), cfg.clone(), clock),
         )?;
-        Ok(Self {
-            core,
-            clock: clock.map(|clock| clock.clone().unbind()),
-            failure_on: filter("failure_on", failure_on)?,
-            ignore: filter("ignore", ignore)?,
-            place,
-        })
+        Ok(Self { core, clock, failure_on, ignore, place })
     }
 
     /// Asks for one call; raises `CircuitOpenError` when refused.

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use tidegate::arena::{ArenaError, ArenaErrorKind};
-use tidegate::config::Dialect;
+use tidegate::config::PYTHON;
 
 const MODULE: &str = "tidegate.errors";
 
@@ -29,9 +29,6 @@ pub(crate) fn config(py: Python<'_>, message: impl AsRef<str>) -> PyErr {
     }
 }
 
-/// As Python's callers write: seconds.
-const PYTHON: Dialect = Dialect { name: |name, _| name.to_owned(), unit_ns: 1_000_000_000, unit: "s" };
-
 /// The core's own sentence about a wrong argument.
 pub(crate) fn from_core(py: Python<'_>, error: &tidegate::ConfigError) -> PyErr {
     config(py, error.said(&PYTHON))
@@ -40,13 +37,10 @@ pub(crate) fn from_core(py: Python<'_>, error: &tidegate::ConfigError) -> PyErr 
 /// An arena's trouble: `ArenaError(message, kind)`, or a `ConfigError` where an argument was wrong.
 pub(crate) fn arena(py: Python<'_>, error: &ArenaError) -> PyErr {
     if error.kind() == ArenaErrorKind::Argument {
-        return match error.config() {
-            Some(wrong) => from_core(py, wrong),
-            None => config(py, error.message()),
-        };
+        return config(py, error.said(&PYTHON));
     }
     match ARENA.import(py, MODULE, "ArenaError") {
-        Ok(class) => PyErr::from_type(class.clone(), (error.message().to_owned(), error.kind().name())),
+        Ok(class) => PyErr::from_type(class.clone(), (error.said(&PYTHON), error.kind().name())),
         Err(error) => error,
     }
 }

@@ -1,15 +1,14 @@
 //! `BoundedQueue`: the parts that do not wait, and the registration on which the waiting forms are built.
 
-use crate::args::{count, finite, number, seconds};
+use crate::args::{choice, finite, flag, object, real, seconds, whole};
 use crate::clock::{self, ManualClock};
 use crate::errors::{config, from_core, queue_closed, wrong_type};
 use crate::python::Function;
 use crate::waker::{self, Listener};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 use tidegate::QueueConfig;
-use tidegate::queue::{self, Interest, OnFull, PopError, PushError, PushErrorKind};
+use tidegate::queue::{self, Interest, OnFull, PopError, PushError, PushErrorKind, SETTINGS};
 
 static PUSH: Function = Function::new("tidegate._waiting", "push");
 static POP: Function = Function::new("tidegate._waiting", "pop");
@@ -47,7 +46,7 @@ pub(crate) struct BoundedQueue {
 impl BoundedQueue {
     #[new]
     #[pyo3(signature = (
-        capacity, *, high_watermark = None, low_watermark = None, on_full = None, on_drop = None, sojourn = false,
+        capacity, *, high_watermark = None, low_watermark = None, on_full = None, on_drop = None, sojourn = None,
         retry_after = None, clock = None
     ), text_signature = "(capacity, *, high_watermark=0.8, low_watermark=0.5, on_full='reject', on_drop=None, \
         sojourn=False, retry_after=1.0, clock=None)")]
@@ -58,22 +57,24 @@ impl BoundedQueue {
         low_watermark: Option<&Bound<'_, PyAny>>,
         on_full: Option<&Bound<'_, PyAny>>,
         on_drop: Option<&Bound<'_, PyAny>>,
-        sojourn: bool,
+        sojourn: Option<&Bound<'_, PyAny>>,
         retry_after: Option<&Bound<'_, PyAny>>,
-        clock: Option<&Bound<'_, ManualClock>>,
+        clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = capacity.py();
-        let mut cfg = QueueConfig::new(count("capacity", capacity, u64::from(u32::MAX))? as usize);
-        cfg.sojourn = sojourn;
+        let field = |name| SETTINGS.field(name);
+        let mut cfg = QueueConfig::new(whole(field("capacity"), capacity)? as usize);
+        cfg.sojourn = flag("sojourn", sojourn)?.unwrap_or(cfg.sojourn);
         if let Some(fraction) = high_watermark {
-            cfg.high_watermark = number("high_watermark", "a number", fraction)?;
+            cfg.high_watermark = real(field("high_watermark"), fraction)?;
         }
         if let Some(fraction) = low_watermark {
-            cfg.low_watermark = number("low_watermark", "a number", fraction)?;
+            cfg.low_watermark = real(field("low_watermark"), fraction)?;
         }
         if let Some(on_full) = on_full {
-            cfg.on_full = policy(on_full)?;
+            cfg.on_full = choice(field("on_full"), on_full)?;
         }
+        let clock = clock.map(|clock| object("clock", "a ManualClock", clock)).transpose()?;
         if let Some(on_drop) = on_drop {
             if !on_drop.is_callable() {
                 return Err(wrong_type("on_drop", "a function of the dropped item", on_drop));
@@ -272,17 +273,6 @@ impl BoundedQueue {
 
     fn listen(&self, interest: Interest, callback: Py<PyAny>) -> Listener {
         Listener::new(self.core.listen(interest, &waker::waker(callback)))
-    }
-}
-
-fn policy(on_full: &Bound<'_, PyAny>) -> PyResult<OnFull> {
-    let Ok(text) = on_full.cast::<PyString>() else {
-        return Err(wrong_type("on_full", "\"reject\" or \"drop_oldest\"", on_full));
-    };
-    match &*text.to_string_lossy() {
-        "reject" => Ok(OnFull::Reject),
-        "drop_oldest" => Ok(OnFull::DropOldest),
-        other => Err(config(on_full.py(), format!("on_full: must be \"reject\" or \"drop_oldest\", got {other:?}"))),
     }
 }
 

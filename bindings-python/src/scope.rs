@@ -1,7 +1,7 @@
 //! Where an object's state lives: `scope=`, `name=` and `on_conflict=` of every constructor.
 
-use crate::args::count;
-use crate::clock::ManualClock;
+use crate::args::{count, object, text};
+use crate::clock::{self, ManualClock};
 use crate::errors::{self, config, from_core, wrong_type};
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
@@ -11,7 +11,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate::arena::{ArenaError, HostOptions};
-use tidegate::{Arena, OnConflict, Scope};
+use tidegate::{Arena, Clock, ConfigError, OnConflict, Scope};
 
 /// An arena of this machine with options, as a value for `scope=`; `"host:orders"` is the one without.
 ///
@@ -48,13 +48,17 @@ impl HostScope {
     #[new]
     #[pyo3(signature = (name, path = None, capacity = None, group = None))]
     fn new(
-        py: Python<'_>,
-        name: &str,
-        path: Option<PathBuf>,
+        name: &Bound<'_, PyAny>,
+        path: Option<&Bound<'_, PyAny>>,
         capacity: Option<&Bound<'_, PyAny>>,
         group: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Scope::parse(&format!("host:{name}")).map_err(|error| errors::arena(py, &error))?;
+        let py = name.py();
+        let name = text("name", Some(name))?.unwrap_or_default();
+        let path_of = |path: &Bound<'_, PyAny>| {
+            path.extract::<PathBuf>().map_err(|_| wrong_type("path", "a str or an os.PathLike", path))
+        };
+        let path = path.map(path_of).transpose()?;
         let capacity = capacity.map(|bytes| count("capacity", bytes, usize::MAX as u64)).transpose()?;
         let group = match group {
             Some(group) if group.is_instance_of::<PyString>() || group.is_instance_of::<PyInt>() => {
@@ -63,7 +67,9 @@ impl HostScope {
             Some(group) => return Err(wrong_type("group", "a group's name or number", group)),
             None => None,
         };
-        Ok(Self { name: name.to_owned(), path, capacity: capacity.map(|bytes| bytes as usize), group })
+        let scope = Self { name, path, capacity: capacity.map(|bytes| bytes as usize), group };
+        scope.options().check().map_err(|error| errors::arena(py, &error))?;
+        Ok(scope)
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
@@ -98,11 +104,36 @@ impl HostScope {
 }
 
 /// What a constructor was told of the place.
-pub(crate) struct Asked<'a, 'py> {
-    pub(crate) scope: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) name: Option<&'a str>,
-    pub(crate) on_conflict: Option<&'a str>,
-    pub(crate) clock: Option<&'a Bound<'py, ManualClock>>,
+pub(crate) struct Asked<'py> {
+    scope: Given,
+    pub(crate) name: Option<String>,
+    on_conflict: OnConflict,
+    clock: Option<Bound<'py, ManualClock>>,
+}
+
+/// An argument that may be left out.
+type Optional<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
+
+impl<'py> Asked<'py> {
+    pub(crate) fn of(
+        py: Python<'py>,
+        scope: Optional<'_, 'py>,
+        name: Optional<'_, 'py>,
+        on_conflict: Optional<'_, 'py>,
+        clock: Optional<'_, 'py>,
+    ) -> PyResult<Self> {
+        let on_conflict = match text("on_conflict", on_conflict)? {
+            Some(text) => text.parse().map_err(|error| from_core(py, &error))?,
+            None => OnConflict::default(),
+        };
+        let clock = clock.map(|clock| object("clock", "a ManualClock", clock).cloned()).transpose()?;
+        Ok(Self { scope: Given::of(scope)?, name: text("name", name)?, on_conflict, clock })
+    }
+
+    /// The clock that was given.
+    pub(crate) fn clock(&self) -> Option<Py<ManualClock>> {
+        self.clock.as_ref().map(|clock| clock.clone().unbind())
+    }
 }
 
 /// Where an object lives, as it shows it.
@@ -116,24 +147,22 @@ impl Place {
     /// The object itself: `in_arena` makes it where a named scope was asked for, else `private` does.
     pub(crate) fn make<T: Send>(
         py: Python<'_>,
-        asked: &Asked<'_, '_>,
+        asked: Asked<'_>,
         in_arena: impl FnOnce(&Arc<Arena>, &str, OnConflict) -> Result<T, ArenaError> + Send,
-        private: impl FnOnce() -> PyResult<T>,
+        private: impl FnOnce(Clock) -> Result<T, ConfigError>,
     ) -> PyResult<(T, Self)> {
         let fail = |error: ArenaError| errors::arena(py, &error);
-        let on_conflict = match asked.on_conflict {
-            Some(text) => text.parse().map_err(|error| from_core(py, &error))?,
-            None => OnConflict::default(),
-        };
-        let (given, name) = (Given::of(asked.scope)?, asked.name);
+        let Asked { scope: given, name, on_conflict, clock } = asked;
+        let private = || private(clock::source(clock.as_ref())).map_err(|error| from_core(py, &error));
         // TIDEGATE_SCOPE moves what has a name; what has none could not be found there by anybody else, and stays private.
         let given =
             if matches!(given, Given::Nothing) && name.is_none() { Given::Text("process".to_owned()) } else { given };
-        let place = Self { scope: given.read().map_err(fail)?, name: name.map(str::to_owned) };
+        let place = Self { scope: given.read().map_err(fail)?, name };
+        let name = place.name.as_deref();
         if place.scope == Scope::Process {
             return Ok((private()?, place));
         }
-        if asked.clock.is_some() {
+        if clock.is_some() {
             let message = format!(
                 "clock: the scope {} has a clock of its own, which all its processes read; leave clock out, or say \
                  scope=\"process\" to test on a ManualClock",

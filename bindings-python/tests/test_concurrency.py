@@ -125,7 +125,7 @@ def test_wrong_arguments_say_what_would_do() -> None:
     with pytest.raises(ConfigError, match="limit: "):
         ConcurrencyLimiter(5, max_limit=4)
     for wrong in ("5", 1.5, True):
-        with pytest.raises(TypeError, match="limit: expected an int"):
+        with pytest.raises(TypeError, match="limit: expected a whole number, 1 to 4096"):
             ConcurrencyLimiter(wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="max_wait: must be 0 or more"):
         ConcurrencyLimiter(1, -1)

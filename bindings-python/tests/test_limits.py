@@ -188,6 +188,8 @@ def test_a_full_counter_refuses(wall: ManualClock) -> None:
         (lambda: storage_from_string("tidegate://Host:ok"), '"Host:ok" is not a scope'),
         (lambda: storage_from_string("tidegate://user:pw@host:6379"), '"user:pw@host:6379" is not a scope'),
         (lambda: storage_from_string("async+tidegate://shop"), '"shop" is not a scope'),
+        (lambda: storage_from_string("tidegate://", max_keys=10**9), "max_keys: 1000000000 is not within 1 to 100000000"),
+        (lambda: storage_from_string("tidegate://host:x", clock=tidegate.ManualClock()), "clock of its own; leave clock out"),
         (lambda: storage_from_string("tidegate://").acquire_entry("k", 4097, 60), "take sliding-window-counter"),
         (lambda: storage_from_string("tidegate://").acquire_sliding_window_entry("k", 300_000, 60), "take fixed-window"),
     ],

@@ -126,13 +126,13 @@ def test_wrong_places_say_what_would_do(make: Any, host: str, tmp_path: Path) ->
         with pytest.raises(ConfigError, match=message):
             make(scope=scope, name="x")
     for name in ("", "two words", "-x", "ä", "x" * 64):
-        with pytest.raises(ConfigError, match="is not an object's name: 1 to 63"):
+        with pytest.raises(ConfigError, match="name: .* is not an object's name: 1 to 63"):
             make(scope=host, name=name)
-    with pytest.raises(ConfigError, match='needs a name for each object in it: say name="…"'):
+    with pytest.raises(ConfigError, match='name: .*needs a name for each object in it: say name="…", or scope="process"'):
         make(scope=host)
     with pytest.raises(TypeError, match=r'scope: expected "process", .* or a HostScope, got int'):
         make(scope=1, name="x")
-    with pytest.raises(ConfigError, match='on_conflict: "ignore" is none of "error", "keep"'):
+    with pytest.raises(ConfigError, match='on_conflict: "ignore" is not "error", "keep"'):
         make(scope=host, name="x", on_conflict="ignore")
     assert list(tmp_path.iterdir()) == [], "a mistake makes no file"
 
@@ -162,7 +162,7 @@ def test_host_scope_carries_options(tmp_path: Path, host: str) -> None:
         HostScope("a/b")
     with pytest.raises(TypeError, match="group: expected a group's name or number, got float"):
         HostScope("x", group=1.5)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="is not a capacity; allowed are"):
+    with pytest.raises(ConfigError, match="capacity: .* is not within"):
         TokenBucket("1/hour", scope=HostScope("small", capacity=1), name="door")
     with pytest.raises(TidegateError, match="capacity|bytes"):
         TokenBucket("1/hour", scope=HostScope("orders", path=folder, capacity=8 << 20), name="door")

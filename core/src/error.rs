@@ -1,6 +1,6 @@
 //! Errors about arguments. A refusal is never an error here.
 
-use crate::config::{Dialect, RUST};
+use crate::setting::{Dialect, RUST};
 use std::fmt;
 
 /// What kind of mistake a [`ConfigError`] reports.
@@ -25,15 +25,20 @@ pub enum ConfigErrorKind {
 pub struct ConfigError {
     kind: ConfigErrorKind,
     field: &'static str,
+    /// Whether that is a span of time, whose name tells its unit in some languages.
+    is_span: bool,
     message: String,
-    /// The message with its names and times marked, see [`crate::config`].
+    /// The message with its names and times marked, see [`crate::setting`].
     template: String,
 }
 
 impl ConfigError {
     pub(crate) fn new(kind: ConfigErrorKind, field: &'static str, message: impl Into<String>) -> Self {
-        let template = message.into();
-        Self { kind, field, message: RUST.say(&template), template }
+        Self::about(kind, field, false, message.into())
+    }
+
+    pub(crate) fn about(kind: ConfigErrorKind, field: &'static str, is_span: bool, template: String) -> Self {
+        Self { kind, field, is_span, message: RUST.say(&template), template }
     }
 
     pub(crate) fn out_of_range(field: &'static str, message: impl Into<String>) -> Self {
@@ -57,7 +62,7 @@ impl ConfigError {
 
     /// The whole sentence with the argument's name in front, as the callers of a binding write names and times.
     pub fn said(&self, dialect: &Dialect) -> String {
-        format!("{}: {}", dialect.say_name(self.field), dialect.say(&self.template))
+        format!("{}: {}", dialect.name(self.field, self.is_span), dialect.say(&self.template))
     }
 
     /// The argument at fault, by its name in [`crate::config`] or its Rust name (`"burst"`).

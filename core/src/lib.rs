@@ -4,6 +4,7 @@ mod counters;
 mod hash;
 mod memory;
 mod mode;
+mod setting;
 mod sync;
 mod sys;
 mod wait;

@@ -94,10 +94,10 @@ fn a_lowered_limit_holds_wherever_the_permits_stand() {
 #[test]
 fn wrong_settings_say_what_is_allowed() {
     for (limit, max_limit, field, kind, text) in [
-        (0, 8, "limit", ConfigErrorKind::OutOfRange, "nothing could ever run"),
+        (0, 8, "limit", ConfigErrorKind::OutOfRange, "0 is not within 1 to 4096"),
         (0, 0, "limit", ConfigErrorKind::OutOfRange, "1 to 4096"),
         (9, 8, "limit", ConfigErrorKind::Conflict, "above max_limit, 8"),
-        (5_000, 8, "limit", ConfigErrorKind::OutOfRange, "1 to 8"),
+        (5_000, 8, "limit", ConfigErrorKind::OutOfRange, "1 to 4096"),
         (4_097, 4_097, "limit", ConfigErrorKind::OutOfRange, "1 to 4096"),
     ] {
         let error = ConcurrencyLimiter::with_config(config(limit, max_limit), Clock::monotonic()).unwrap_err();

@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 /// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings
 /// are one thing.
 const FLOORS: [(&str, &[&str]); 8] = [
-    ("ground", &["sync", "error", "config", "setting", "decision", "mode", "hash", "quota", "cancellation"]),
+    ("ground", &["sync", "error", "setting", "decision", "mode", "hash", "quota", "cancellation"]),
     ("system", &["sys"]),
     ("memory", &["memory"]),
     ("time, counts, waiting", &["clock", "counters", "wait"]),
     ("arena", &["arena"]),
     ("primitives", &["limit", "breaker", "queue", "concurrency", "http"]),
-    ("tools", &["inspect"]),
+    ("tools", &["inspect", "config"]),
     ("top", &["gate"]),
 ];
 
 /// Arrows that are known to be wrong, and to go.
-const KNOWN: [(&str, &str); 1] = [("config", "breaker")];
+const KNOWN: [(&str, &str); 0] = [];
 
 fn floor(module: &str) -> usize {
     let found = FLOORS.iter().position(|(_, modules)| modules.contains(&module));

@@ -455,18 +455,18 @@ fn items_without_size_work() {
 fn bad_settings_are_named_and_mended() {
     let d = QueueConfig::new(10);
     let cases = [
-        (QueueConfig::new(0), "capacity", "is 0"),
-        (QueueConfig::new((1 << 24) + 1), "capacity", "is 16777217, above the largest, 16777216"),
-        (QueueConfig { high_watermark: f64::NAN, ..d.clone() }, "high_watermark", "is NaN"),
-        (QueueConfig { low_watermark: f64::NAN, ..d.clone() }, "low_watermark", "is NaN"),
-        (QueueConfig { high_watermark: 1.1, ..d.clone() }, "high_watermark", "is 1.1; give a fraction"),
-        (QueueConfig { high_watermark: f64::INFINITY, ..d.clone() }, "high_watermark", "is inf"),
-        (QueueConfig { high_watermark: 0.0, ..d.clone() }, "high_watermark", "is 0;"),
-        (QueueConfig { high_watermark: -0.5, ..d.clone() }, "high_watermark", "is -0.5"),
-        (QueueConfig { low_watermark: -0.1, ..d.clone() }, "low_watermark", "is -0.1"),
-        (QueueConfig { low_watermark: 1.0, ..d.clone() }, "low_watermark", "is 1;"),
-        (QueueConfig { low_watermark: 0.8, ..d.clone() }, "low_watermark", "is 0.8, not below the high watermark 0.8"),
-        (QueueConfig { low_watermark: 0.9, ..d }, "low_watermark", "is 0.9, not below the high watermark 0.8"),
+        (QueueConfig::new(0), "capacity", "0 is not within 1 to 16777216"),
+        (QueueConfig::new((1 << 24) + 1), "capacity", "16777217 is not within 1 to 16777216"),
+        (QueueConfig { high_watermark: f64::NAN, ..d.clone() }, "high_watermark", "NaN is not above 0 and up to 1"),
+        (QueueConfig { low_watermark: f64::NAN, ..d.clone() }, "low_watermark", "NaN is not within 0 to 1"),
+        (QueueConfig { high_watermark: 1.1, ..d.clone() }, "high_watermark", "1.1 is not"),
+        (QueueConfig { high_watermark: f64::INFINITY, ..d.clone() }, "high_watermark", "inf is not"),
+        (QueueConfig { high_watermark: 0.0, ..d.clone() }, "high_watermark", "0 is not"),
+        (QueueConfig { high_watermark: -0.5, ..d.clone() }, "high_watermark", "-0.5 is not"),
+        (QueueConfig { low_watermark: -0.1, ..d.clone() }, "low_watermark", "-0.1 is not"),
+        (QueueConfig { low_watermark: 1.0, ..d.clone() }, "low_watermark", "1 is not below 0.8, high_watermark"),
+        (QueueConfig { low_watermark: 0.8, ..d.clone() }, "low_watermark", "0.8 is not below 0.8, high_watermark"),
+        (QueueConfig { low_watermark: 0.9, ..d }, "low_watermark", "0.9 is not below 0.8, high_watermark"),
     ];
     for (config, field, says) in cases {
         let error = BoundedQueue::<u8>::new(config.clone()).expect_err("should be refused");

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use tidegate_core::arena::{ArenaError, ArenaErrorKind};
-use tidegate_core::config::Dialect;
+use tidegate_core::config::C;
 use tidegate_core::{ConfigError, ConfigErrorKind};
 
 /// What a call answered: 0 = done, > 0 = refused (an answer, not an error), < 0 = error (wrong arguments, or a bug).
@@ -150,10 +150,6 @@ impl Failure {
     }
 }
 
-/// As C's callers write: `cooldown_ns`, in nanoseconds.
-const C: Dialect =
-    Dialect { name: |name, is_span| name.to_owned() + if is_span { "_ns" } else { "" }, unit_ns: 1, unit: "ns" };
-
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let status = match error.kind() {
@@ -186,7 +182,7 @@ impl From<ArenaError> for Failure {
             (ArenaErrorKind::System, _) => TG_ARENA_SYSTEM,
             _ => TG_INVALID,
         };
-        Self::new(status, error.message())
+        Self::new(status, error.said(&C))
     }
 }
 

@@ -156,6 +156,7 @@ static void other_settings_are_an_error_kept_or_applied(void) {
     config.rate = "20/h";
     CHECK_ERROR(tg_bucket_new(&config, &other), TG_ARENA_SETTINGS, "10");
     CHECK_ERROR(tg_bucket_new(&config, &other), TG_ARENA_SETTINGS, "20");
+    CHECK_ERROR(tg_bucket_new(&config, &other), TG_ARENA_SETTINGS, "on_conflict = TG_ON_CONFLICT_KEEP");
     CHECK(!other);
     config.on_conflict = 3;
     CHECK_ERROR(tg_bucket_new(&config, &other), TG_UNKNOWN_VALUE, "on_conflict");

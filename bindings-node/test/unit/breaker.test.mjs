@@ -90,7 +90,7 @@ describe('CircuitBreaker', () => {
     ];
     for (const [name, outside, range, inside] of wrong) {
       for (const value of outside) {
-        const says = (error) => error.message.startsWith(`${name}: `) && error.message.includes(`not within ${range}`);
+        const says = (error) => error.message.startsWith(`${name}: `) && error.message.includes(` ${range}`);
         assert.throws(() => new CircuitBreaker('it', { [name]: value }), says, `${name} ${value}`);
       }
       for (const value of inside) new CircuitBreaker('it', { [name]: value });

@@ -128,3 +128,13 @@ test('a number is a key, and a limit of Infinity counts and blocks nobody', asyn
   }
   assert.deepEqual([await hit('2'), await hit('2'), await hit('2')].map(({ isBlocked }) => isBlocked), [false, false, true]);
 });
+
+test('what is wrong with its options is told at once, not at the first hit', () => {
+  const scope = `process:stores-${process.pid}`;
+  for (const Store of [TidegateStore, TidegateThrottlerStorage]) {
+    const range = { name: 'RangeError', message: /^maxKeys: 1000000000 is not within 1 to 100000000$/ };
+    assert.throws(() => new Store({ maxKeys: 1e9 }), range);
+    assert.throws(() => new Store({ maxKeys: 1e9, scope, name: 'large' }), range);
+    assert.throws(() => new Store({ scope, name: 'clocked', clock: new ManualClock() }), /^RangeError.*clock: .*clock of its own/);
+  }
+});

@@ -193,6 +193,8 @@ class Guard:
         check_limit(limit)
         function("client", client)
         flag("headers", headers), flag("legacy_headers", legacy_headers), flag("dry_run", dry_run)
+        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)):
+            raise TypeError(f"jitter: expected a number from 0 to 1, got {jitter!r}")
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name: expected a str, got {type(name).__name__}")
         self.has_own_name = name is not None or called != "default"

@@ -69,6 +69,13 @@ class _Tables:
                 raise ConfigurationError(f'tidegate: clock must be "time.time" or a ManualClock, got {clock!r}')
             clock = ManualClock(max(0, round(time.time() * 1e9)))
         self._clock = clock
+        if clock is not None and self.place != "process":
+            raise ConfigurationError(f"tidegate: clock: the scope {self.place!r} has a clock of its own; leave clock out")
+        try:
+            # What is wrong with the options shows here, not at the first request.
+            RateLimiter("1/s", max_keys=self._max_keys, clock=clock, scope="process")
+        except ConfigError as error:
+            raise ConfigurationError(f"tidegate: {error}") from error
         self._lock = threading.Lock()
         self._tables: dict[Any, Any] = {}
 

@@ -4,8 +4,9 @@ pub(crate) mod permit;
 pub(crate) mod stats;
 pub(crate) mod waiter;
 
-use crate::args::{count, span};
+use crate::args::{span, whole32};
 use crate::errors::from_core;
+use crate::limit::quota::mode;
 use crate::python::Function;
 use crate::scope::{Asked, Place};
 use permit::ConcurrencyPermit;
@@ -14,8 +15,8 @@ use stats::ConcurrencyStats;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate::limit::Mode;
-use tidegate::{Clock, ConcurrencyConfig};
+use tidegate::ConcurrencyConfig;
+use tidegate::concurrency::SETTINGS;
 use waiter::Waiter;
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_permit");
@@ -93,7 +94,7 @@ impl Timeout {
 impl ConcurrencyLimiter {
     #[new]
     #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, scope = None, name = None, on_conflict = None,
-                        enabled = None, dry_run = false),
+                        enabled = None, dry_run = None),
            text_signature = "(limit, max_wait=0, *, max_limit=None, scope=None, name=None, on_conflict='error', \
 enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
@@ -102,17 +103,17 @@ enabled=None, dry_run=False)")]
         max_wait: Timeout,
         max_limit: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
-        name: Option<&str>,
-        on_conflict: Option<&str>,
-        enabled: Option<bool>,
-        dry_run: bool,
+        name: Option<&Bound<'_, PyAny>>,
+        on_conflict: Option<&Bound<'_, PyAny>>,
+        enabled: Option<&Bound<'_, PyAny>>,
+        dry_run: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = limit.py();
         let mut config = ConcurrencyConfig::new(whole("limit", limit)?);
         if let Some(most) = max_limit {
             config.max_limit = whole("max_limit", most)?;
         }
-        config.mode = Mode::of(enabled, dry_run);
+        config.mode = mode(enabled, dry_run)?;
         let max_wait = match max_wait {
             Timeout::Own => Some(Duration::ZERO),
             Timeout::Given(wait) if wait.is_none(py) => None,
@@ -120,12 +121,9 @@ enabled=None, dry_run=False)")]
         };
         let (core, place) = Place::make(
             py,
-            &Asked { scope, name, on_conflict, clock: None },
+            Asked::of(py, scope, name, on_conflict, None)?,
             |arena, name, on_conflict| tidegate::ConcurrencyLimiter::in_arena(arena, name, config, on_conflict),
-            || {
-                tidegate::ConcurrencyLimiter::with_config(config, Clock::monotonic())
-                    .map_err(|error| from_core(py, &error))
-            },
+            |clock| tidegate::ConcurrencyLimiter::with_config(config, clock),
         )?;
         Ok(Self { core: Arc::new(core), max_wait, place })
     }
@@ -224,6 +222,6 @@ enabled=None, dry_run=False)")]
     }
 }
 
-fn whole(field: &str, value: &Bound<'_, PyAny>) -> PyResult<u32> {
-    count(field, value, u64::from(u32::MAX)).map(|n| n as u32)
+fn whole(name: &str, value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    whole32(SETTINGS.field(name), value)
 }

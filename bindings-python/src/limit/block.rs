@@ -1,15 +1,15 @@
 //! `Block`: a time without service for keys that go on after being denied.
 
-use crate::args::{count, finite, number, optional};
-use crate::errors::config;
+use crate::args::{real, span_of, whole32};
+use crate::errors::from_core;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use tidegate::limit;
+use tidegate::limit::{self, LIMITER_SETTINGS};
 
 /// Blocks a key for a time after repeated denials, longer each time.
 ///
 /// Args:
-///     after: the denial that blocks, 1 to 65,535.
+///     after: the denial that blocks, 1 to 255.
 ///     within: seconds from the first of those denials in which they count.
 ///     duration: seconds of the first block.
 ///     growth: the factor from one block of a key to its next while it is not forgotten (it is when it was neither
@@ -51,14 +51,12 @@ impl Block {
         max: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = after.py();
-        let after = count("after", after, u64::from(u32::MAX))? as u32;
-        let (within, duration) = (finite("within", within)?, finite("duration", duration)?);
-        let growth = growth.map_or(Ok(2.0), |growth| number("growth", "a factor of 1 or more", growth))?;
-        let max = optional("max", max)?;
-        let core = limit::Block::new(after, within, duration, growth, max).map_err(|error| {
-            // The core names the fields as its own configuration does.
-            config(py, error.to_string().replace("block_", ""))
-        })?;
+        let field = |name| LIMITER_SETTINGS.field(name);
+        let after = whole32(field("block_after"), after)?;
+        let (within, duration) = (span_of(field("block_within"), within)?, span_of(field("block_duration"), duration)?);
+        let growth = growth.map_or(Ok(2.0), |growth| real(field("block_growth"), growth))?;
+        let max = max.map(|max| span_of(field("block_max"), max)).transpose()?;
+        let core = limit::Block::new(after, within, duration, growth, max).map_err(|error| from_core(py, &error))?;
         let (within, duration) = (within.as_secs_f64(), duration.as_secs_f64());
         Ok(Self { after, within, duration, growth, max: max.map(|max| max.as_secs_f64()), core })
     }

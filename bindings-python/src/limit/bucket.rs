@@ -1,17 +1,17 @@
 //! `TokenBucket`: the parts that do not wait.
 
 use super::decision::Decision;
-use super::quota::{quota, warm_up};
+use super::quota::{mode, quota, warm_up};
 use super::stats::BucketStats;
 use crate::args::{Cost, finite, seconds, span};
-use crate::clock::{self, ManualClock};
+use crate::clock::ManualClock;
 use crate::errors::from_core;
 use crate::python::Function;
 use crate::scope::{Asked, Place};
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate::limit::{self, BucketOptions, Mode, Ticket};
+use tidegate::limit::{self, BUCKET_SETTINGS, BucketOptions, Ticket};
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire");
 static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_async");
@@ -52,7 +52,7 @@ pub(crate) struct TokenBucket {
 impl TokenBucket {
     #[new]
     #[pyo3(signature = (rate, per = None, burst = None, *, warm_up = None, warm_up_from = None, enabled = None,
-                        dry_run = false, clock = None, scope = None, name = None, on_conflict = None),
+                        dry_run = None, clock = None, scope = None, name = None, on_conflict = None),
            text_signature = "(rate, per=None, burst=None, *, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, \
 clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
@@ -62,27 +62,26 @@ clock=None, scope=None, name=None, on_conflict='error')")]
         burst: Option<&Bound<'_, PyAny>>,
         warm_up: Option<&Bound<'_, PyAny>>,
         warm_up_from: Option<&Bound<'_, PyAny>>,
-        enabled: Option<bool>,
-        dry_run: bool,
-        clock: Option<&Bound<'_, ManualClock>>,
+        enabled: Option<&Bound<'_, PyAny>>,
+        dry_run: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
-        name: Option<&str>,
-        on_conflict: Option<&str>,
+        name: Option<&Bound<'_, PyAny>>,
+        on_conflict: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = rate.py();
-        let quota = quota(rate, per, burst)?;
+        let quota = quota(&BUCKET_SETTINGS, rate, per, burst)?;
         let warm_up = self::warm_up(py, warm_up, warm_up_from)?;
-        let options = BucketOptions { mode: Mode::of(enabled, dry_run), warm_up, ..BucketOptions::default() };
+        let options = BucketOptions { mode: mode(enabled, dry_run)?, warm_up, ..BucketOptions::default() };
+        let asked = Asked::of(py, scope, name, on_conflict, clock)?;
+        let clock = asked.clock();
         let (core, place) = Place::make(
             py,
-            &Asked { scope, name, on_conflict, clock },
+            asked,
             |arena, name, on_conflict| tidegate::TokenBucket::in_arena(arena, name, quota, options, on_conflict),
-            || {
-                tidegate::TokenBucket::with_options(quota, options, clock::source(clock))
-                    .map_err(|error| from_core(py, &error))
-            },
+            |clock| tidegate::TokenBucket::with_options(quota, options, clock),
         )?;
-        Ok(Self { core: Arc::new(core), clock: clock.map(|clock| clock.clone().unbind()), place })
+        Ok(Self { core: Arc::new(core), clock, place })
     }
 
     /// Takes `n` tokens, or nothing, and tells what is left.
@@ -172,7 +171,7 @@ clock=None, scope=None, name=None, on_conflict='error')")]
         per: Option<&Bound<'_, PyAny>>,
         burst: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        self.core.set_quota(quota(rate, per, burst)?).map_err(|error| from_core(rate.py(), &error))
+        self.core.set_quota(quota(&BUCKET_SETTINGS, rate, per, burst)?).map_err(|error| from_core(rate.py(), &error))
     }
 
     /// Counts since the bucket was made.

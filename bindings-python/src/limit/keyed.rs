@@ -5,17 +5,18 @@ use super::decision::Decision;
 use super::key::Key;
 use super::quota;
 use super::stats::LimiterStats;
-use crate::args::{Cost, count, finite, seconds};
-use crate::clock::{self, ManualClock};
+use crate::args::{Cost, choice, finite, flag, object, seconds, whole};
+use crate::clock::ManualClock;
 use crate::errors::{config, from_core};
 use crate::python::Function;
 use crate::scope::{Asked, Place};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Arc;
-use tidegate::limit::{self, LimiterConfig, Mode};
-use tidegate::{Algorithm, ConfigError, Quota};
+use tidegate::limit::{self, LIMITER_SETTINGS, LimiterConfig};
+use tidegate::{Algorithm, Quota};
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_keyed");
 static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_keyed_async");
@@ -120,13 +121,17 @@ impl Tier {
 /// `fastest=`: a rate, or a rate and a burst.
 fn fastest(algorithm: Algorithm, value: &Bound<'_, PyAny>) -> PyResult<Quota> {
     let named = |error: PyErr| {
-        let text = error.value(value.py()).to_string();
-        config(value.py(), format!("fastest: {text}"))
+        let text = format!("fastest: {}", error.value(value.py()));
+        if error.is_instance_of::<PyTypeError>(value.py()) {
+            PyTypeError::new_err(text)
+        } else {
+            config(value.py(), text)
+        }
     };
     match value.cast::<PyTuple>() {
         Ok(pair) if pair.len() == 2 => {
             let (rate, burst) = (pair.get_item(0)?, pair.get_item(1)?);
-            quota::quota(&rate, None, Some(&burst)).map_err(named)
+            quota::quota(&LIMITER_SETTINGS, &rate, None, Some(&burst)).map_err(named)
         }
         _ => quota::keyed(algorithm, value, None, None, None).map_err(named),
     }
@@ -141,8 +146,8 @@ impl RateLimiter {
 
     #[new]
     #[pyo3(signature = (rate, per = None, burst = None, *, max_keys = None, algorithm = None, fastest = None, queue = None,
-                        block = None, warm_up = None, warm_up_from = None, enabled = None, dry_run = false,
-                        huge_pages = false, clock = None, scope = None, name = None, on_conflict = None),
+                        block = None, warm_up = None, warm_up_from = None, enabled = None, dry_run = None,
+                        huge_pages = None, clock = None, scope = None, name = None, on_conflict = None),
            text_signature = "(rate, per=None, burst=None, *, max_keys=100_000, algorithm='token_bucket', fastest=None, \
 queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, huge_pages=False, clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
@@ -151,42 +156,43 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         per: Option<&Bound<'_, PyAny>>,
         burst: Option<&Bound<'_, PyAny>>,
         max_keys: Option<&Bound<'_, PyAny>>,
-        algorithm: Option<&Bound<'_, PyString>>,
+        algorithm: Option<&Bound<'_, PyAny>>,
         fastest: Option<&Bound<'_, PyAny>>,
         queue: Option<&Bound<'_, PyAny>>,
-        block: Option<&Bound<'_, Block>>,
+        block: Option<&Bound<'_, PyAny>>,
         warm_up: Option<&Bound<'_, PyAny>>,
         warm_up_from: Option<&Bound<'_, PyAny>>,
-        enabled: Option<bool>,
-        dry_run: bool,
-        huge_pages: bool,
-        clock: Option<&Bound<'_, ManualClock>>,
+        enabled: Option<&Bound<'_, PyAny>>,
+        dry_run: Option<&Bound<'_, PyAny>>,
+        huge_pages: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
-        name: Option<&str>,
-        on_conflict: Option<&str>,
+        name: Option<&Bound<'_, PyAny>>,
+        on_conflict: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = rate.py();
-        let core = |error: ConfigError| from_core(py, &error);
-        let algorithm = match algorithm {
-            Some(name) => name.to_string_lossy().parse::<Algorithm>().map_err(core)?,
-            None => Algorithm::default(),
-        };
+        let field = |name| LIMITER_SETTINGS.field(name);
+        let algorithm =
+            algorithm.map(|name| choice::<Algorithm>(field("algorithm"), name)).transpose()?.unwrap_or_default();
         let mut limiter = LimiterConfig::new(algorithm, quota::keyed(algorithm, rate, per, burst, queue)?);
         if let Some(max_keys) = max_keys {
-            limiter.max_keys = usize::try_from(count("max_keys", max_keys, u64::MAX)?).unwrap_or(usize::MAX);
+            limiter.max_keys = whole(field("max_keys"), max_keys)? as usize;
         }
         limiter.fastest = fastest.map(|rate| self::fastest(algorithm, rate)).transpose()?;
+        let block = block.map(|block| object::<Block>("block", "a Block", block)).transpose()?;
         limiter.block = block.map(|block| block.get().core);
         limiter.warm_up = quota::warm_up(py, warm_up, warm_up_from)?;
-        limiter.mode = Mode::of(enabled, dry_run);
-        limiter.huge_pages = huge_pages;
+        limiter.mode = quota::mode(enabled, dry_run)?;
+        limiter.huge_pages = flag("huge_pages", huge_pages)?.unwrap_or(limiter.huge_pages);
+        let asked = Asked::of(py, scope, name, on_conflict, clock)?;
+        let clock = asked.clock();
         let (made, place) = Place::make(
             py,
-            &Asked { scope, name, on_conflict, clock },
+            asked,
             |arena, name, on_conflict| tidegate::RateLimiter::in_arena(arena, name, limiter, on_conflict),
-            || tidegate::RateLimiter::with_config(limiter, clock::source(clock)).map_err(core),
+            |clock| tidegate::RateLimiter::with_config(limiter, clock),
         )?;
-        Ok(Self { core: Arc::new(made), clock: clock.map(|clock| clock.clone().unbind()), place })
+        Ok(Self { core: Arc::new(made), clock, place })
     }
 
     /// What `check(key)` would answer; takes nothing, so `remaining` is what is there now.

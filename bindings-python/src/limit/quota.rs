@@ -1,15 +1,17 @@
 //! A rate and a ramp as Python writes them.
 
-use crate::args::{count, finite, number};
+use crate::args::{brief, flag, is_int, real, span_of, whole};
 use crate::errors::{config, from_core};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyString};
+use pyo3::types::PyString;
 use std::time::Duration;
-use tidegate::limit::WarmUp;
+use tidegate::config::Table;
+use tidegate::limit::{LIMITER_SETTINGS, Mode, WarmUp};
 use tidegate::{Algorithm, ConfigError, Quota};
 
 /// The rate as `"400/s"`, or as a number of tokens per `per` seconds; the burst defaults to the count.
 pub(crate) fn quota(
+    table: &'static Table,
     rate: &Bound<'_, PyAny>,
     per: Option<&Bound<'_, PyAny>>,
     burst: Option<&Bound<'_, PyAny>>,
@@ -25,16 +27,17 @@ pub(crate) fn quota(
         }
         one(py, &text.to_string_lossy())?
     } else {
-        let per = per.map_or(Ok(Duration::from_secs(1)), |per| finite("per", per))?;
-        if rate.is_instance_of::<PyInt>() && !rate.is_instance_of::<PyBool>() {
-            Quota::new(count("rate", rate, u64::MAX)?, per).map_err(core)?
+        let field = table.field("rate");
+        let per = per.map_or(Ok(Duration::from_secs(1)), |per| span_of(table.field("period"), per))?;
+        let outside = || from_core(py, &field.outside(brief(rate), ""));
+        if is_int(rate) {
+            Quota::new(rate.extract().map_err(|_| outside())?, per).map_err(core)?
         } else {
-            let rate = number("rate", "a str such as \"400/s\" or a number", rate)?;
-            Quota::from_f64(rate, per.as_secs_f64()).map_err(core)?
+            Quota::from_f64(real(field, rate)?, per.as_secs_f64()).map_err(core)?
         }
     };
     match burst {
-        Some(burst) => quota.with_burst(count("burst", burst, u64::MAX)?).map_err(core),
+        Some(burst) => quota.with_burst(whole(table.field("burst"), burst)?).map_err(core),
         None => Ok(quota),
     }
 }
@@ -73,10 +76,10 @@ pub(crate) fn keyed(
     if burst.is_some() && algorithm == Algorithm::LeakyBucket {
         return Err(config(py, "burst: a leaky bucket paces; say with queue= how many calls may wait"));
     }
-    let quota = quota(rate, per, burst)?;
+    let quota = quota(&LIMITER_SETTINGS, rate, per, burst)?;
     match queue {
         Some(queue) => {
-            let waiting = count("queue", queue, u64::from(u32::MAX) - 1)?;
+            let waiting = whole(LIMITER_SETTINGS.field("queue"), queue)?;
             quota.with_burst(waiting + 1).map_err(|error| from_core(py, &error))
         }
         None => Ok(quota),
@@ -95,6 +98,12 @@ pub(crate) fn warm_up(
             Some(_) => Err(config(py, "warm_up_from: only with warm_up, the seconds that the ramp takes")),
         };
     };
-    let from = from.map_or(Ok(0.1), |from| number("warm_up_from", "a fraction above 0, at most 1", from))?;
-    WarmUp::new(finite("warm_up", period)?, from).map(Some).map_err(|error| from_core(py, &error))
+    let field = |name| LIMITER_SETTINGS.field(name);
+    let from = from.map_or(Ok(WarmUp::FROM), |from| real(field("warm_up_from"), from))?;
+    WarmUp::new(span_of(field("warm_up"), period)?, from).map(Some).map_err(|error| from_core(py, &error))
+}
+
+/// `enabled=` and `dry_run=` of a limit.
+pub(crate) fn mode(enabled: Option<&Bound<'_, PyAny>>, dry_run: Option<&Bound<'_, PyAny>>) -> PyResult<Mode> {
+    Ok(Mode::of(flag("enabled", enabled)?, flag("dry_run", dry_run)?.unwrap_or(false)))
 }

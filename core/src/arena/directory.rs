@@ -5,6 +5,7 @@ use super::layout::{BASIS, NAME_BYTES, OBJECTS, OBJECTS_AT, Record, SETTINGS};
 use super::{Arena, text};
 use crate::ConfigError;
 use crate::memory::Room;
+use crate::setting::setting;
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ impl std::str::FromStr for OnConflict {
             "apply" => Ok(Self::Apply),
             _ => {
                 let message = format!(
-                    "{text:?} is none of \"error\", \"keep\" (take the object as it is) and \"apply\" (change it for everybody)"
+                    "{text:?} is not \"error\", \"keep\" (take the object as it is) or \"apply\" (change it for everybody)"
                 );
                 Err(ConfigError::syntax("on_conflict", message))
             }
@@ -148,7 +149,7 @@ impl Arena {
         request: &Request<'_>,
         build: impl FnOnce(&mut Plan) -> Result<T, ConfigError>,
     ) -> Result<T, ArenaError> {
-        check_name(request.name, "an object's name")?;
+        check_name("name", request.name, "an object's name")?;
         let _held = self.lock()?;
         self.check_linked()?;
         match self.find(request.name) {
@@ -192,12 +193,14 @@ impl Arena {
             return Err(ArenaError::new(
                 ArenaErrorKind::Settings,
                 format!(
-                    "{:?} in the arena {:?} was declared as {}, here as {}; declare the same, or say on_conflict = keep (take \
-                     it as it is) or apply (change it for everybody)",
+                    "{:?} in the arena {:?} was declared as {}, here as {}; declare the same, or say {} (take it as it is) \
+                     or {} (change it for everybody)",
                     request.name,
                     self.name(),
                     declared.text,
-                    request.settings.text
+                    request.settings.text,
+                    setting("on_conflict", "keep"),
+                    setting("on_conflict", "apply")
                 ),
             ));
         }
@@ -347,14 +350,15 @@ fn declare(record: &Record, settings: &Settings) {
 }
 
 /// Names of arenas and objects: they become part of a file's name, and of commands that people type.
-pub(super) fn check_name(name: &str, what: &str) -> Result<(), ArenaError> {
+/// `argument`: what the caller knows it as.
+pub(super) fn check_name(argument: &str, name: &str, what: &str) -> Result<(), ArenaError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/');
     let fine = !name.is_empty() && name.len() < NAME_BYTES && !name.starts_with(['.', '-']) && name.chars().all(plain);
     if fine {
         return Ok(());
     }
     let message = format!(
-        "{name:?} is not {what}: 1 to {} of A-Z a-z 0-9 . _ - : / that do not begin with a dot or a dash",
+        "{argument}: {name:?} is not {what}: 1 to {} of A-Z a-z 0-9 . _ - : / that do not begin with a dot or a dash",
         NAME_BYTES - 1
     );
     Err(ArenaError::new(ArenaErrorKind::Argument, message))

@@ -1,5 +1,6 @@
 //! What can go wrong with memory that processes share.
 
+use crate::setting::{Dialect, RUST};
 use crate::{ConfigError, ConfigErrorKind};
 use std::fmt;
 
@@ -60,13 +61,21 @@ impl ArenaErrorKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArenaError {
     kind: ArenaErrorKind,
-    config: Option<ConfigError>,
+    config: Option<Box<ConfigError>>,
     message: String,
+    /// The message with its arguments marked, see [`crate::setting`].
+    template: String,
 }
 
 impl ArenaError {
     pub(crate) fn new(kind: ArenaErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, config: None, message: message.into() }
+        let template = message.into();
+        Self { kind, config: None, message: RUST.say(&template), template }
+    }
+
+    /// The whole sentence, as the callers of a binding write names and times.
+    pub fn said(&self, dialect: &Dialect) -> String {
+        self.config.as_ref().map_or_else(|| dialect.say(&self.template), |error| error.said(dialect))
     }
 
     /// The kind of trouble.
@@ -81,7 +90,7 @@ impl ArenaError {
 
     /// The wrong argument, where the trouble is one of the object's own settings.
     pub fn config(&self) -> Option<&ConfigError> {
-        self.config.as_ref()
+        self.config.as_deref()
     }
 }
 
@@ -93,7 +102,7 @@ impl fmt::Display for ArenaError {
 
 impl std::error::Error for ArenaError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.config.as_ref().map(|error| error as _)
+        self.config.as_deref().map(|error| error as _)
     }
 }
 
@@ -101,6 +110,6 @@ impl From<ConfigError> for ArenaError {
     fn from(error: ConfigError) -> Self {
         let full = error.kind() == ConfigErrorKind::OutOfRange && error.field() == "capacity";
         let kind = if full { ArenaErrorKind::Full } else { ArenaErrorKind::Argument };
-        Self { kind, message: error.to_string(), config: Some(error) }
+        Self { kind, message: error.to_string(), template: String::new(), config: Some(Box::new(error)) }
     }
 }

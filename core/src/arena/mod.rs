@@ -112,7 +112,7 @@ impl Arena {
     ///
     /// Errors: as [`host`](Self::host).
     pub fn open(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
-        Self::check_name(&options.name)?;
+        Self::check_name("name", &options.name)?;
         file::open(options)
     }
 
@@ -129,7 +129,7 @@ impl Arena {
     ///
     /// Errors: as [`open`](Self::open); [`Removed`](ArenaErrorKind::Removed) when there is none.
     pub fn inspect(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
-        Self::check_name(&options.name)?;
+        Self::check_name("name", &options.name)?;
         file::inspect(options)
     }
 
@@ -138,7 +138,7 @@ impl Arena {
     ///
     /// Errors: as [`list`](Self::list).
     pub fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaError> {
-        Self::check_name(&options.name)?;
+        Self::check_name("name", &options.name)?;
         file::unlink(options)
     }
 
@@ -155,7 +155,7 @@ impl Arena {
     ///
     /// Errors: [`Argument`](ArenaErrorKind::Argument) when the name is none; [`NoSpace`](ArenaErrorKind::NoSpace) without memory.
     pub fn process(name: &str) -> Result<Arc<Self>, ArenaError> {
-        Self::check_name(name)?;
+        Self::check_name("name", name)?;
         let mut arenas = OF_PROCESS.lock();
         if let Some(arena) = arenas.get(name).and_then(Weak::upgrade) {
             return Ok(arena);
@@ -169,7 +169,7 @@ impl Arena {
     ///
     /// Errors: as [`process`](Self::process); [`Argument`](ArenaErrorKind::Argument) for a `capacity` (bytes) below 256 KiB.
     pub fn private(name: &str, capacity: usize, clock: Clock) -> Result<Arc<Self>, ArenaError> {
-        Self::check_name(name)?;
+        Self::check_name("name", name)?;
         options::check_capacity(capacity)?;
         let no_memory = |error: std::io::Error| {
             ArenaError::new(ArenaErrorKind::NoSpace, format!("no memory for an arena of {capacity} bytes: {error}"))
@@ -272,10 +272,12 @@ impl Arena {
         ArenaError::new(ArenaErrorKind::Foreign, message)
     }
 
-    fn check_name(name: &str) -> Result<(), ArenaError> {
-        directory::check_name(name, "an arena's name")?;
+    /// `argument`: what the caller knows it as.
+    fn check_name(argument: &str, name: &str) -> Result<(), ArenaError> {
+        directory::check_name(argument, name, "an arena's name")?;
         if name.contains(['/', ':']) {
-            let message = format!("{name:?} is not an arena's name: it becomes a file's name, so no / and no :");
+            let message =
+                format!("{argument}: {name:?} is not an arena's name: it becomes a file's name, so no / and no :");
             return Err(ArenaError::new(ArenaErrorKind::Argument, message));
         }
         Ok(())

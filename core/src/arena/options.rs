@@ -25,6 +25,14 @@ impl HostOptions {
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), path: None, capacity: None, group: None }
     }
+
+    /// Whether name and capacity can be had, before anything is opened.
+    ///
+    /// Errors: [`Argument`](ArenaErrorKind::Argument), with the argument's name.
+    pub fn check(&self) -> Result<(), ArenaError> {
+        super::Arena::check_name("name", &self.name)?;
+        self.capacity.map_or(Ok(()), check_capacity)
+    }
 }
 
 pub(super) const MIN_CAPACITY: usize = (OBJECTS_AT + 4096).next_power_of_two();
@@ -49,7 +57,7 @@ fn parse(said: &str) -> Result<usize, ArenaError> {
     match bytes {
         Some(bytes) => {
             let explained = |error: ArenaError| {
-                ArenaError::new(ArenaErrorKind::Argument, format!("TIDEGATE_CAPACITY: {}", error.message()))
+                ArenaError::new(ArenaErrorKind::Argument, error.message().replacen("capacity", "TIDEGATE_CAPACITY", 1))
             };
             check_capacity(bytes).map(|()| bytes).map_err(explained)
         }
@@ -65,7 +73,7 @@ pub(super) fn check_capacity(capacity: usize) -> Result<(), ArenaError> {
     if (MIN_CAPACITY..=MAX_CAPACITY).contains(&capacity) {
         return Ok(());
     }
-    let message = format!("{capacity} is not a capacity; allowed are {MIN_CAPACITY} bytes to 1 TiB");
+    let message = format!("capacity: {capacity} is not within {MIN_CAPACITY} to {MAX_CAPACITY} bytes");
     Err(ArenaError::new(ArenaErrorKind::Argument, message))
 }
 

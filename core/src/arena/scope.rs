@@ -3,6 +3,7 @@
 use super::directory::check_name;
 use super::error::{ArenaError, ArenaErrorKind};
 use super::{Arena, HostOptions};
+use crate::setting::setting;
 use std::sync::Arc;
 
 /// Where state lives: `"process"`, `"process:orders"` or `"host:orders"`.
@@ -25,14 +26,14 @@ impl Scope {
             Some(("host", name)) => Self::Host(name.to_owned()),
             _ => {
                 let message = format!(
-                    "{text:?} is not a scope; allowed are \"process\" (private), \"process:NAME\" (the threads of this process) \
+                    "scope: {text:?} is not a scope; allowed are \"process\" (private), \"process:NAME\" (the threads of this process) \
                      and \"host:NAME\" (every process of this machine)"
                 );
                 return Err(ArenaError::new(ArenaErrorKind::Argument, message));
             }
         };
         if let Self::Shared(name) | Self::Host(name) = &scope {
-            Arena::check_name(name)?;
+            Arena::check_name("scope", name)?;
         }
         Ok(scope)
     }
@@ -41,7 +42,7 @@ impl Scope {
     pub fn from_env() -> Result<Self, ArenaError> {
         match std::env::var("TIDEGATE_SCOPE") {
             Ok(text) if !text.is_empty() => Self::parse(&text)
-                .map_err(|error| ArenaError::new(error.kind(), format!("TIDEGATE_SCOPE: {}", error.message()))),
+                .map_err(|error| ArenaError::new(error.kind(), error.message().replacen("scope", "TIDEGATE_SCOPE", 1))),
             _ => Ok(Self::Process),
         }
     }
@@ -80,12 +81,13 @@ impl Scope {
     fn named<'a>(&self, name: Option<&'a str>, said: &str) -> Result<&'a str, ArenaError> {
         let Some(name) = name else {
             let message = format!(
-                "the scope {self}{said} needs a name for each object in it: say name=\"…\", or scope=\"process\" to keep this \
-                 one private"
+                "name: the scope {self}{said} needs a name for each object in it: say {}, or {} to keep this one private",
+                setting("name", "…"),
+                setting("scope", "process")
             );
             return Err(ArenaError::new(ArenaErrorKind::Argument, message));
         };
-        check_name(name, "an object's name")?;
+        check_name("name", name, "an object's name")?;
         Ok(name)
     }
 }

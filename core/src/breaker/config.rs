@@ -1,7 +1,7 @@
 //! A breaker's settings and their bounds.
 
 use super::rules::nanos;
-use crate::config::{Field, Kind, name, time};
+use crate::setting::{Field, Kind, Preset, Table, of_name, time};
 use crate::{ConfigError, ConfigErrorKind};
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use std::time::Duration;
 const MAX_WINDOW_CALLS: u64 = 65_536;
 const MAX_PROBES: u64 = 1_024;
 const MAX_SPAN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-const DEFAULT_MIN_CALLS: u32 = 10;
 /// How many cooldowns `max_cooldown` is by default.
 const MAX_COOLDOWN_FACTOR: u32 = 64;
 
@@ -59,18 +58,18 @@ pub struct BreakerConfig {
 impl Default for BreakerConfig {
     fn default() -> Self {
         Self {
-            window: Window::Calls(20),
-            failure_rate_threshold: 0.5,
+            window: Window::Calls(WINDOW_CALLS.count() as u32),
+            failure_rate_threshold: FAILURE_RATE.real(),
             slow_call_duration: None,
-            slow_call_rate_threshold: 1.0,
+            slow_call_rate_threshold: SLOW_RATE.real(),
             consecutive_failures: None,
-            min_calls: DEFAULT_MIN_CALLS,
-            cooldown: Duration::from_secs(30),
-            cooldown_backoff: 1.0,
+            min_calls: MIN_CALLS.count() as u32,
+            cooldown: COOLDOWN.span(),
+            cooldown_backoff: BACKOFF.real(),
             max_cooldown: None,
-            cooldown_jitter: 0.0,
-            probes: 1,
-            probe_timeout: Duration::from_secs(60),
+            cooldown_jitter: JITTER.real(),
+            probes: PROBES.count() as u32,
+            probe_timeout: PROBE_TIMEOUT.span(),
         }
     }
 }
@@ -87,14 +86,14 @@ impl BreakerConfig {
                 WINDOW_CALLS
                     .check_count(calls.into(), "; for more, take a window of time, which counts up to a million")?;
                 // The default is lowered to the window, and stands for "not said".
-                if self.min_calls > calls && self.min_calls != DEFAULT_MIN_CALLS {
-                    let window = name(WINDOW_CALLS.name);
+                if self.min_calls > calls && u64::from(self.min_calls) != MIN_CALLS.count() {
+                    let window = of_name(&WINDOW_CALLS);
                     let message = format!(
                         "{} is more than the {calls} calls of {window}, so no rate would ever count; give 1 to {calls}, or \
                          a larger {window}",
                         self.min_calls
                     );
-                    return Err(ConfigError::new(ConfigErrorKind::Conflict, MIN_CALLS.name, message));
+                    return Err(MIN_CALLS.error(ConfigErrorKind::Conflict, message));
                 }
             }
             Window::Duration(span) => WINDOW_DURATION.check_span(span, "")?,
@@ -115,8 +114,8 @@ impl BreakerConfig {
             MAX_COOLDOWN.check_span(longest, "")?;
             if longest < self.cooldown {
                 let (longest, least) = (time(nanos(longest)), time(nanos(self.cooldown)));
-                let message = format!("{longest} is below {} ({least}); raise it or leave it out", name(COOLDOWN.name));
-                return Err(ConfigError::new(ConfigErrorKind::Conflict, MAX_COOLDOWN.name, message));
+                let message = format!("{longest} is below {} ({least}); raise it or leave it out", of_name(&COOLDOWN));
+                return Err(MAX_COOLDOWN.error(ConfigErrorKind::Conflict, message));
             }
         }
         JITTER.check_real(self.cooldown_jitter, "; 0.1 lengthens by up to a tenth")?;
@@ -132,52 +131,84 @@ fn check_rate(field: &Field, rate: f64) -> Result<(), ConfigError> {
 }
 
 const U32: u64 = u32::MAX as u64;
-const SPAN: Kind = Kind::Span { min_ns: 1_000_000, max_ns: MAX_SPAN.as_secs() * 1_000_000_000 };
+const SPAN: Kind = Kind::Span { min_ns: 1_000_000, max_ns: MAX_SPAN.as_secs() * SECOND };
 const RATE: Kind = Kind::Real { min: 0.0, from_min: false, max: 1.0 };
+const SECOND: u64 = 1_000_000_000;
 
-const fn field(name: &'static str, kind: Kind, doc: &'static str) -> Field {
-    Field { name, kind, doc }
-}
-
-const WINDOW_CALLS: Field =
-    field("window_calls", Kind::Count { min: 1, max: MAX_WINDOW_CALLS }, "rates are taken over the last N calls");
-const WINDOW_DURATION: Field = field("window_duration", SPAN, "rates are taken over the calls of the last T");
-const FAILURE_RATE: Field = field("failure_rate_threshold", RATE, "opens when failed / calls reaches this");
-const SLOW_CALL: Field =
-    field("slow_call_duration", Kind::Span { min_ns: 1, max_ns: u64::MAX }, "a call that takes this long is slow");
-const SLOW_RATE: Field = field("slow_call_rate_threshold", RATE, "opens when slow / calls reaches this");
-const RUN: Field = field("consecutive_failures", Kind::Count { min: 1, max: U32 }, "opens at this many in a row");
-const MIN_CALLS: Field =
-    field("min_calls", Kind::Count { min: 1, max: U32 }, "the rates say nothing below; at most the window's calls");
-const COOLDOWN: Field = field("cooldown", SPAN, "how long it stays open");
-const BACKOFF: Field = field(
+const WINDOW_CALLS: Field = Field::new(
+    "window_calls",
+    Kind::Count { min: 1, max: MAX_WINDOW_CALLS },
+    Preset::Count(20),
+    "rates are taken over the last N calls",
+);
+const WINDOW_DURATION: Field =
+    Field::new("window_duration", SPAN, Preset::Unset, "rates are taken over the calls of the last T instead");
+const FAILURE_RATE: Field =
+    Field::new("failure_rate_threshold", RATE, Preset::Real(0.5), "opens when failed / calls reaches this");
+const SLOW_CALL: Field = Field::new(
+    "slow_call_duration",
+    Kind::Span { min_ns: 1, max_ns: u64::MAX },
+    Preset::Unset,
+    "a call that takes this long is slow; left out, none is",
+);
+const SLOW_RATE: Field =
+    Field::new("slow_call_rate_threshold", RATE, Preset::Real(1.0), "opens when slow / calls reaches this");
+const RUN: Field = Field::new(
+    "consecutive_failures",
+    Kind::Count { min: 1, max: U32 },
+    Preset::Unset,
+    "opens at this many failures in a row, whatever the rates; left out, at none",
+);
+const MIN_CALLS: Field = Field::new(
+    "min_calls",
+    Kind::Count { min: 1, max: U32 },
+    Preset::Count(10),
+    "the rates say nothing below; at most the window's calls",
+);
+const COOLDOWN: Field = Field::new("cooldown", SPAN, Preset::Span(30 * SECOND), "how long it stays open");
+const BACKOFF: Field = Field::new(
     "cooldown_backoff",
     Kind::Real { min: 1.0, from_min: true, max: f64::MAX },
+    Preset::Real(1.0),
     "each opening from half-open multiplies the cooldown by this",
 );
-const MAX_COOLDOWN: Field = field("max_cooldown", SPAN, "no cooldown is longer; at least the cooldown");
-const JITTER: Field = field(
+const MAX_COOLDOWN: Field = Field::new(
+    "max_cooldown",
+    SPAN,
+    Preset::Unset,
+    "no cooldown is longer; at least the cooldown; left out, 64 times that",
+);
+const JITTER: Field = Field::new(
     "cooldown_jitter",
     Kind::Real { min: 0.0, from_min: true, max: 1.0 },
+    Preset::Real(0.0),
     "lengthens the cooldown by a random part of up to this fraction",
 );
-const PROBES: Field =
-    field("probes", Kind::Count { min: 1, max: MAX_PROBES }, "how many probes a half-open cycle takes");
-const PROBE_TIMEOUT: Field = field("probe_timeout", SPAN, "a probe that has not reported by then is lost");
+const PROBES: Field = Field::new(
+    "probes",
+    Kind::Count { min: 1, max: MAX_PROBES },
+    Preset::Count(1),
+    "how many probes a half-open cycle takes, and the most at once",
+);
+const PROBE_TIMEOUT: Field =
+    Field::new("probe_timeout", SPAN, Preset::Span(60 * SECOND), "a probe that has not reported by then is lost");
 
 /// The settings of a breaker.
-pub static FIELDS: [Field; 13] = [
-    WINDOW_CALLS,
-    WINDOW_DURATION,
-    FAILURE_RATE,
-    SLOW_CALL,
-    SLOW_RATE,
-    RUN,
-    MIN_CALLS,
-    COOLDOWN,
-    BACKOFF,
-    MAX_COOLDOWN,
-    JITTER,
-    PROBES,
-    PROBE_TIMEOUT,
-];
+pub static SETTINGS: Table = Table {
+    object: "breaker",
+    fields: &[
+        WINDOW_CALLS,
+        WINDOW_DURATION,
+        FAILURE_RATE,
+        SLOW_CALL,
+        SLOW_RATE,
+        RUN,
+        MIN_CALLS,
+        COOLDOWN,
+        BACKOFF,
+        MAX_COOLDOWN,
+        JITTER,
+        PROBES,
+        PROBE_TIMEOUT,
+    ],
+};

@@ -41,7 +41,7 @@ mod tally;
 mod time_window;
 mod trip;
 
-pub use config::{BreakerConfig, FIELDS, Window};
+pub use config::{BreakerConfig, SETTINGS, Window};
 pub use events::{Event, EventKind};
 pub use guard::{CallError, Guard};
 pub use permit::{Outcome, Permit, Rejected};

@@ -1,7 +1,7 @@
 //! A concurrency limiter's settings.
 
-use crate::config::name;
 use crate::mode::Mode;
+use crate::setting::{Field, Kind, Preset, Table, of_name};
 use crate::{ConfigError, ConfigErrorKind};
 
 /// The most that a limit can be: a denial looks at as many places.
@@ -32,21 +32,27 @@ impl ConcurrencyConfig {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         // Where nothing is said of it, it is the limit, and that is what the caller wrote.
-        let wrote = if self.limit == self.max_limit { "limit" } else { "max_limit" };
-        check(wrote, self.max_limit, MOST)?;
-        if self.limit > self.max_limit && self.limit <= MOST {
-            let most = name("max_limit");
+        let wrote = if self.limit == self.max_limit { &LIMIT } else { &MAX_LIMIT };
+        wrote.check_count(self.max_limit.into(), WHAT)?;
+        LIMIT.check_count(self.limit.into(), WHAT)?;
+        if self.limit > self.max_limit {
+            let most = of_name(&MAX_LIMIT);
             let message = format!(
-                "is {}, above {most}, {}: lower it, or give a higher {most} (at most {MOST})",
+                "{} is above {most}, {}; lower it, or give a higher {most} (at most {MOST})",
                 self.limit, self.max_limit
             );
-            return Err(ConfigError::new(ConfigErrorKind::Conflict, "limit", message));
+            return Err(LIMIT.error(ConfigErrorKind::Conflict, message));
         }
-        self.check_limit(self.limit)
+        Ok(())
     }
 
     pub(super) fn check_limit(&self, limit: u32) -> Result<(), ConfigError> {
-        check("limit", limit, self.max_limit)
+        if (1..=self.max_limit).contains(&limit) {
+            return Ok(());
+        }
+        let (most, made) = (self.max_limit, of_name(&MAX_LIMIT));
+        let message = format!("{limit} is not within 1 to {most}; the limiter was made with this {made}");
+        Err(ConfigError::out_of_range(LIMIT.name, message))
     }
 
     /// How many places it takes.
@@ -55,12 +61,19 @@ impl ConcurrencyConfig {
     }
 }
 
-fn check(field: &'static str, value: u32, most: u32) -> Result<(), ConfigError> {
-    if (1..=most).contains(&value) {
-        return Ok(());
-    }
-    let why = if value == 0 { ", so nothing could ever run" } else { "" };
-    let more =
-        if most < MOST { format!("; the limiter was made with this {}", name("max_limit")) } else { String::new() };
-    Err(ConfigError::out_of_range(field, format!("is {value}{why}; give how many may run at once, 1 to {most}{more}")))
-}
+const WHAT: &str = "; how many may run at once";
+const LIMIT: Field = Field::new(
+    "limit",
+    Kind::Count { min: 1, max: MOST as u64 },
+    Preset::Required,
+    "the most at once; at most what it may be raised to",
+);
+const MAX_LIMIT: Field = Field::new(
+    "max_limit",
+    Kind::Count { min: 1, max: MOST as u64 },
+    Preset::Unset,
+    "what the limit may be raised to: a place for each is kept; left out, the limit",
+);
+
+/// The settings of a concurrency limit.
+pub static SETTINGS: Table = Table { object: "concurrency", fields: &[LIMIT, MAX_LIMIT] };

@@ -22,7 +22,7 @@ mod report;
 mod turns;
 mod waiting;
 
-pub use config::ConcurrencyConfig;
+pub use config::{ConcurrencyConfig, SETTINGS};
 pub use listener::ConcurrencyListener;
 pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
 pub use report::{ConcurrencyHolder, ConcurrencyStats};

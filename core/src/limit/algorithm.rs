@@ -1,6 +1,7 @@
 //! The algorithms that a keyed limit can run.
 
 use crate::ConfigError;
+use crate::setting::{Field, Kind, Preset};
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,7 +31,7 @@ impl Algorithm {
 
     /// The name in every language: `"token_bucket"`, `"fixed_window"`, `"sliding_window"`, `"sliding_log"`,
     /// `"leaky_bucket"`.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::TokenBucket => "token_bucket",
             Self::FixedWindow => "fixed_window",
@@ -56,9 +57,19 @@ impl FromStr for Algorithm {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            ConfigError::syntax("algorithm", format!("{text:?} is not an algorithm; allowed are {names}"))
-        })
+        let found = Self::ALL.into_iter().find(|algorithm| algorithm.name() == text);
+        found.ok_or_else(|| ALGORITHM.none_of(format_args!("{text:?}")))
     }
 }
+
+pub(super) const ALGORITHM: Field =
+    Field::new("algorithm", Kind::Choice(&NAMES), Preset::Choice(Algorithm::TokenBucket.name()), "how it counts");
+const NAMES: [&str; 5] = {
+    let mut names = [""; 5];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Algorithm::ALL[at].name();
+        at += 1;
+    }
+    names
+};

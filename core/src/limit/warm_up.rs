@@ -1,7 +1,23 @@
 //! A new instance starts with a part of its limit and grows into the whole (the idea of Guava's `SmoothWarmingUp`).
 
 use crate::ConfigError;
+use crate::setting::{Field, Kind, Preset};
 use std::time::Duration;
+
+const YEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
+
+pub(super) const PERIOD: Field = Field::new(
+    "warm_up",
+    Kind::Span { min_ns: 1, max_ns: YEAR_NS },
+    Preset::Unset,
+    "the time in which a new limit grows to all of itself; left out, it is whole at once",
+);
+pub(super) const FROM: Field = Field::new(
+    "warm_up_from",
+    Kind::Real { min: 0.0, from_min: false, max: 1.0 },
+    Preset::Real(0.1),
+    "the fraction of the limit that a warm-up starts from",
+);
 
 /// The ramp of a new limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +28,9 @@ pub struct WarmUp {
 }
 
 impl WarmUp {
+    /// What it starts from where nothing is said.
+    pub const FROM: f64 = FROM.real();
+
     /// No ramp.
     pub(crate) const NONE: Self = Self { period_ns: 0, from: 1.0 };
 
@@ -19,14 +38,8 @@ impl WarmUp {
     ///
     /// Errors: `warm_up` when the period is zero or above a year; `warm_up_from` when the fraction is outside its range.
     pub fn new(period: Duration, from: f64) -> Result<Self, ConfigError> {
-        let year = Duration::from_secs(365 * 86_400);
-        if period.is_zero() || period > year {
-            return Err(ConfigError::out_of_range("warm_up", "must be above zero and at most a year"));
-        }
-        if !(from > 0.0 && from <= 1.0) {
-            let message = format!("{from} is not a fraction of the limit to start from; allowed is above 0 up to 1");
-            return Err(ConfigError::out_of_range("warm_up_from", message));
-        }
+        PERIOD.check_span(period, "")?;
+        FROM.check_real(from, "; the fraction of the limit to start from")?;
         Ok(Self { period_ns: period.as_nanos() as u64, from })
     }
 

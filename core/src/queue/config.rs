@@ -1,11 +1,38 @@
 //! Settings of the bounded queue.
 
 use super::marks::{CLOSED, Marks, REJECTING};
-use crate::ConfigError;
-use crate::config::name;
+use crate::setting::{Field, Kind, Preset, Table, of_name};
+use crate::{ConfigError, ConfigErrorKind};
 
-/// The largest capacity.
-const MAX_CAPACITY: usize = 1 << 24;
+const CAPACITY: Field =
+    Field::new("capacity", Kind::Count { min: 1, max: 1 << 24 }, Preset::Required, "the most items held");
+const HIGH: Field = Field::new(
+    "high_watermark",
+    Kind::Real { min: 0.0, from_min: false, max: 1.0 },
+    Preset::Real(0.8),
+    "the fraction of the capacity at which pushes start to be refused; 1 turns watermarks off",
+);
+const LOW: Field = Field::new(
+    "low_watermark",
+    Kind::Real { min: 0.0, from_min: true, max: 1.0 },
+    Preset::Real(0.5),
+    "the fraction below which pushes are accepted again; below the high one",
+);
+const ON_FULL: Field = Field::new(
+    "on_full",
+    Kind::Choice(&["reject", "drop_oldest"]),
+    Preset::Choice("reject"),
+    "what a push onto a full queue does: is refused, or takes the place of the oldest item",
+);
+const SOJOURN: Field = Field::new(
+    "sojourn",
+    Kind::Flag,
+    Preset::Flag(false),
+    "items carry the time of their push, so that a pop can tell how long they waited",
+);
+
+/// The settings of a queue.
+pub static SETTINGS: Table = Table { object: "queue", fields: &[CAPACITY, HIGH, LOW, ON_FULL, SOJOURN] };
 
 /// What a push onto a full queue does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +43,18 @@ pub enum OnFull {
     Reject = 0,
     /// Takes the new item and hands back the oldest; watermarks then only steer `is_accepting`.
     DropOldest = 1,
+}
+
+impl std::str::FromStr for OnFull {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "reject" => Ok(Self::Reject),
+            "drop_oldest" => Ok(Self::DropOldest),
+            _ => Err(ON_FULL.none_of(format_args!("{text:?}"))),
+        }
+    }
 }
 
 /// Settings of a [`BoundedQueue`](super::BoundedQueue).
@@ -36,47 +75,27 @@ pub struct QueueConfig {
 impl QueueConfig {
     /// The defaults for a queue of `capacity` items.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, high_watermark: 0.8, low_watermark: 0.5, on_full: OnFull::Reject, sojourn: false }
+        Self {
+            capacity,
+            high_watermark: HIGH.real(),
+            low_watermark: LOW.real(),
+            on_full: OnFull::default(),
+            sojourn: SOJOURN.flag(),
+        }
     }
 
     /// The marks in items, or what is wrong.
     pub(super) fn marks(&self) -> Result<Marks, ConfigError> {
         let Self { capacity, high_watermark: high, low_watermark: low, .. } = *self;
-        if capacity == 0 {
-            return Err(ConfigError::out_of_range(
-                "capacity",
-                "is 0, so nothing could ever be pushed; give the most items to hold, 1 to 16777216",
-            ));
-        }
-        if capacity > MAX_CAPACITY {
-            return Err(ConfigError::out_of_range(
-                "capacity",
-                format!("is {capacity}, above the largest, 16777216 (2^24); use a smaller queue, or several"),
-            ));
-        }
-        if !(high > 0.0 && high <= 1.0) {
-            return Err(ConfigError::out_of_range(
-                "high_watermark",
-                format!("is {high}; give a fraction of the capacity above 0 and up to 1 (1 turns watermarks off)"),
-            ));
-        }
-        if !(0.0..1.0).contains(&low) {
-            return Err(ConfigError::out_of_range(
-                "low_watermark",
-                format!(
-                    "is {low}; give a fraction of the capacity from 0 up to, but not including, the high watermark"
-                ),
-            ));
-        }
+        CAPACITY.check_count(capacity as u64, "; the most items to hold")?;
+        HIGH.check_real(high, "; a fraction of the capacity, 1 turns watermarks off")?;
+        LOW.check_real(low, "; a fraction of the capacity")?;
         if low >= high {
-            return Err(ConfigError::new(
-                crate::ConfigErrorKind::Conflict,
-                "low_watermark",
-                format!(
-                    "is {low}, not below the high watermark {high}; lower it, or raise {}, so that there is a gap",
-                    name("high_watermark")
-                ),
-            ));
+            let message = format!(
+                "{low} is not below {high}, {}; lower it or raise that, so that there is a gap",
+                of_name(&HIGH)
+            );
+            return Err(LOW.error(ConfigErrorKind::Conflict, message));
         }
         // The small term keeps 0.8 * 10 at 8 items: the product of a decimal fraction may come out a hair too large.
         let items = |fraction: f64| ((fraction * capacity as f64 - 1e-9).ceil() as u64).max(1);

@@ -16,7 +16,7 @@ mod marks;
 mod ring;
 mod state;
 
-pub use config::{OnFull, QueueConfig};
+pub use config::{OnFull, QueueConfig, SETTINGS};
 pub use error::{PopError, PushError, PushErrorKind};
 pub use listener::Listener;
 pub use state::Interest;

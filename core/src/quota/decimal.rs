@@ -2,6 +2,7 @@
 
 use super::gcd;
 use crate::ConfigError;
+use crate::setting::{Field, time};
 
 /// How far a fraction may be from the decimal that it stands for, as a part of it: what a float cannot tell apart.
 const FLOAT_PARTS: u128 = 1_000_000_000_000_000;
@@ -29,15 +30,13 @@ impl Decimal {
     }
 
     /// A positive finite float at its shortest decimal form, to 18 places.
-    pub(super) fn from_f64(field: &'static str, value: f64) -> Result<Self, ConfigError> {
+    pub(super) fn from_f64(field: &Field, value: f64) -> Result<Self, ConfigError> {
         let positive = value.is_finite() && value > 0.0;
         let shortest = format!("{value}");
         let parsed = Self::parse(&shortest).or_else(|| Self::parse(&format!("{value:.18}")));
         parsed.filter(|decimal| positive && decimal.digits > 0).ok_or_else(|| {
-            ConfigError::out_of_range(
-                field,
-                format!("{value:?} is not usable; give a positive, finite number, like 100"),
-            )
+            let said = if field.is_span() && value >= 0.0 { time((value * 1e9) as u64) } else { format!("{value:?}") };
+            field.outside(said, "; give a positive, finite number, like 100")
         })
     }
 

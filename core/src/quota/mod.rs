@@ -4,6 +4,7 @@ mod decimal;
 mod parse;
 
 use crate::ConfigError;
+use crate::setting::{Field, Kind, Preset, RUST};
 use decimal::Decimal;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -16,6 +17,21 @@ const YEAR_NS: u64 = 365 * 86_400 * NS_PER_S;
 const MAX_FILL_NS: u128 = 36 * YEAR_NS as u128;
 /// The shortest interval between tokens: 100 million a second.
 const MIN_INTERVAL_NS: u64 = 10;
+
+pub(crate) const RATE: Field =
+    Field::new("rate", Kind::Rate, Preset::Required, "how many tokens come back in which time, such as \"100/min\"");
+pub(crate) const PERIOD: Field = Field::new(
+    "period",
+    Kind::Span { min_ns: 1, max_ns: MAX_FILL_NS as u64 },
+    Preset::Unset,
+    "the time of a rate that is a number of tokens",
+);
+pub(crate) const BURST: Field = Field::new(
+    "burst",
+    Kind::Count { min: 1, max: u32::MAX as u64 },
+    Preset::Unset,
+    "the most tokens at once; left out, the rate's count",
+);
 
 /// A rate and the burst above it: `count` tokens every `period`, at most `burst` at once.
 ///
@@ -63,17 +79,17 @@ impl Quota {
     ///
     /// Errors: `rate` when the count or the period is zero or the rate is outside the range above.
     pub fn new(count: u64, period: Duration) -> Result<Self, ConfigError> {
-        let period_ns = u64::try_from(period.as_nanos()).map_err(|_| too_slow())?;
-        Self::of_ratio(count.into(), period_ns.into(), None)
+        PERIOD.check_span(period, "")?;
+        Self::of_ratio(count.into(), period.as_nanos(), None)
     }
 
     /// A rate as numbers: `count` tokens (any positive number, taken at its shortest decimal form, so that 0.1 is a tenth)
     /// per `period_secs` seconds (to the nearest nanosecond); the burst is `count` rounded up.
     ///
-    /// Errors: `rate` or `per` when a number is not finite or not positive, or the rate is outside the range above.
+    /// Errors: `rate` or `period` when a number is not finite or not positive, or the rate is outside the range above.
     pub fn from_f64(count: f64, period_secs: f64) -> Result<Self, ConfigError> {
-        let count = Decimal::from_f64("rate", count)?;
-        let period = Decimal::from_f64("per", period_secs)?;
+        let count = Decimal::from_f64(&RATE, count)?;
+        let period = Decimal::from_f64(&PERIOD, period_secs)?;
         Self::of_decimals(count, period, NS_PER_S)
     }
 
@@ -146,33 +162,26 @@ impl Quota {
 
     fn of_ratio(count: u128, period_ns: u128, burst: Option<u64>) -> Result<Self, ConfigError> {
         if count == 0 || period_ns == 0 {
-            return Err(ConfigError::out_of_range(
-                "rate",
-                "a rate of zero admits nothing and a period of zero admits everything; give at least 1 token and 1 ns, \
-                 like \"100/minute\"",
-            ));
+            let message =
+                "a rate of zero admits nothing, and one of no time everything; give one like \"100/minute\", ";
+            return Err(ConfigError::out_of_range(RATE.name, format!("{message}{}", RATE.range(&RUST))));
         }
         if period_ns < count.saturating_mul(MIN_INTERVAL_NS.into()) {
             return Err(too_fast());
         }
         let (count, period_ns) = into_u64(count, period_ns).ok_or_else(too_slow)?;
         let burst = burst.unwrap_or(count);
-        let burst32 = u32::try_from(burst).ok().filter(|&burst| burst > 0).ok_or_else(|| {
-            ConfigError::out_of_range("burst", format!("{burst} is not a burst; allowed are 1 to {}", u32::MAX))
-        })?;
+        BURST.check_count(burst, "")?;
         let fill = u128::from(burst) * u128::from(period_ns) / u128::from(count);
         if fill > MAX_FILL_NS {
             let most = (MAX_FILL_NS * u128::from(count) / u128::from(period_ns)).min(u32::MAX.into());
             return Err(if most == 0 {
                 too_slow()
             } else {
-                ConfigError::out_of_range(
-                    "burst",
-                    format!("at this rate a burst of {burst} takes more than 36 years to come back; at most {most}"),
-                )
+                BURST.outside_of(burst, most as u64, ": it would take more than 36 years to come back at this rate")
             });
         }
-        Ok(Self { count, period_ns, burst: burst32, of_rate: false })
+        Ok(Self { count, period_ns, burst: burst as u32, of_rate: false })
     }
 }
 
@@ -211,14 +220,11 @@ pub(crate) fn gcd(mut a: u128, mut b: u128) -> u128 {
 }
 
 fn too_fast() -> ConfigError {
-    ConfigError::out_of_range(
-        "rate",
-        "faster than 100,000,000 per second, the most a limit can resolve; use a slower rate",
-    )
+    RATE.beyond("faster than 100,000,000 per second, which no limit can resolve")
 }
 
 fn too_slow() -> ConfigError {
-    ConfigError::out_of_range("rate", "slower than 1 token in 36 years; use a faster rate, like \"1/year\"")
+    RATE.beyond("slower than 1 token in 36 years")
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ fn other_settings_are_an_error_or_kept_or_applied() {
     let place = Place::new();
     let arena = place.open("orders").expect("made");
     let first = declare(&arena, "2/hour", OnConflict::Error).expect("made");
-    let parts = ["\"everyone\" in the arena \"orders\"", "2 per 3600s", "3 per 3600s", "keep", "apply"];
+    let parts =
+        ["\"everyone\" in the arena \"orders\"", "2 per 3600s", "3 per 3600s", "OnConflict::Keep", "OnConflict::Apply"];
     refused(declare(&arena, "3/hour", OnConflict::Error), ArenaErrorKind::Settings, &parts);
     assert_eq!(declare(&arena, "3/hour", OnConflict::Keep).expect("kept").peek().limit, 2);
     assert_eq!(first.peek().limit, 2);

@@ -54,7 +54,7 @@ fn another_capacity_than_the_file_has_is_an_error_that_names_both() {
     drop(arena);
     refused(Arena::open(&options), ArenaErrorKind::Argument, &parts);
     options.capacity = Some(1000);
-    refused(Arena::open(&options), ArenaErrorKind::Argument, &["1000 is not a capacity"]);
+    refused(Arena::open(&options), ArenaErrorKind::Argument, &["capacity: 1000 is not within"]);
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn files(folder: &Folder) -> Result<Vec<ArenaFile>, ArenaError> {
 fn file(folder: &Folder, file_name: &str) -> Option<ArenaFile> {
     let (name, version) = file_name.strip_suffix(".arena")?.rsplit_once(".v")?;
     let version = version.parse().ok()?;
-    directory::check_name(name, "an arena's name").ok()?;
+    directory::check_name("name", name, "an arena's name").ok()?;
     let stat = fstatat(folder, file_name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
     let bytes = u64::try_from(stat.st_size).unwrap_or(0);
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;

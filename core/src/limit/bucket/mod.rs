@@ -14,7 +14,7 @@ mod view;
 mod word;
 
 pub(super) use receipt::Receipt;
-pub use types::{BucketOptions, BucketStats, Reservation, Ticket};
+pub use types::{BucketOptions, BucketStats, Reservation, SETTINGS, Ticket};
 
 use crate::counters::Striped;
 use crate::limit::{Mode, WarmUp};

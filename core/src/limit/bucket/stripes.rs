@@ -2,14 +2,12 @@
 //! admit more than one word would; a thread tries its own stripe first and the others before it is denied.
 
 use super::state::BucketState;
+use super::types::STRIPES;
 use super::{BucketOptions, Receipt, Ticket, TokenBucket, busy};
 use crate::counters::thread_hint;
 use crate::decision::{Decision, NEVER};
 use crate::limit::WarmUp;
 use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
-
-/// More would leave too few bits of a ticket for the number of its booking.
-const MAX_STRIPES: u32 = 64;
 
 impl TokenBucket {
     /// A full bucket whose rate and burst are split over `stripes` words (1 to 64). Good for many threads on one hot limit;
@@ -122,9 +120,7 @@ impl TokenBucket {
 /// The quota of each stripe: the rate divided by their number, the burst split as evenly as it goes.
 /// A ramp must leave each of them a token, or the whole would start with more than its part.
 pub(super) fn shares(quota: &Quota, stripes: u32, warm_up: Option<WarmUp>) -> Result<Vec<Quota>, ConfigError> {
-    if !(1..=MAX_STRIPES).contains(&stripes) {
-        return Err(bad_stripes(stripes));
-    }
+    STRIPES.check_count(stripes.into(), "")?;
     if quota.burst() < stripes {
         let message = format!(
             "a burst of {} cannot be split over {stripes} stripes; use a burst of at least {stripes} or fewer stripes",
@@ -141,13 +137,6 @@ pub(super) fn shares(quota: &Quota, stripes: u32, warm_up: Option<WarmUp>) -> Re
         return Err(ConfigError::new(ConfigErrorKind::Conflict, "stripes", message));
     }
     (0..stripes).map(|i| quota.share(stripes, each + u32::from(i < more))).collect()
-}
-
-fn bad_stripes(stripes: u32) -> ConfigError {
-    ConfigError::out_of_range(
-        "stripes",
-        format!("{stripes} is not a number of stripes; allowed are 1 to {MAX_STRIPES}"),
-    )
 }
 
 /// A booking is `stripe:6 | number:26 | n:32`, see [`Bookings`](super::bookings::Bookings).

@@ -1,6 +1,20 @@
 //! What goes into a bucket's constructor, and what its operations answer.
 
-use crate::limit::{Mode, WarmUp};
+use crate::limit::{Mode, WarmUp, warm_up};
+use crate::quota::{BURST, PERIOD, RATE};
+use crate::setting::{Field, Kind, Preset, Table};
+
+// More stripes would leave too few bits of a ticket for the number of its booking.
+pub(super) const STRIPES: Field = Field::new(
+    "stripes",
+    Kind::Count { min: 1, max: 64 },
+    Preset::Count(1),
+    "words that rate and burst are split over, so that many threads get in each other's way less",
+);
+
+/// The settings of a token bucket.
+pub static SETTINGS: Table =
+    Table { object: "bucket", fields: &[RATE, PERIOD, BURST, STRIPES, warm_up::PERIOD, warm_up::FROM] };
 
 /// Options of [`TokenBucket::with_options`](super::TokenBucket::with_options).
 ///
@@ -25,7 +39,7 @@ pub struct BucketOptions {
 
 impl Default for BucketOptions {
     fn default() -> Self {
-        Self { stripes: 1, mode: Mode::default(), warm_up: None }
+        Self { stripes: STRIPES.count() as u32, mode: Mode::default(), warm_up: None }
     }
 }
 

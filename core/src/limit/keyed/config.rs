@@ -1,8 +1,82 @@
 //! What a keyed limit is made from.
 
-use crate::limit::{Algorithm, Mode, WarmUp};
-use crate::{ConfigError, Quota};
+use super::units::MAX_BURST;
+use crate::limit::{Algorithm, Mode, WarmUp, algorithm, warm_up};
+use crate::quota::{BURST, PERIOD, RATE};
+use crate::setting::{Field, Kind, Preset, Table, of_name};
+use crate::{ConfigError, ConfigErrorKind, Quota};
 use std::time::Duration;
+
+const YEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
+const SPAN: Kind = Kind::Span { min_ns: 1, max_ns: YEAR_NS };
+
+const QUEUE: Field = Field::new(
+    "queue",
+    Kind::Count { min: 0, max: MAX_BURST as u64 - 1 },
+    Preset::Unset,
+    "of a leaky bucket: how many calls may wait; left out, the rate's count less one",
+);
+pub(super) const MAX_KEYS: Field = Field::new(
+    "max_keys",
+    Kind::Count { min: 1, max: 100_000_000 },
+    Preset::Count(100_000),
+    "how many live keys have a cell of their own; more share a sketch, which may deny early and never admits extra",
+);
+const FASTEST: Field = Field::new(
+    "fastest",
+    Kind::Rate,
+    Preset::Unset,
+    "the fastest (or largest) quota that any key will ever have; left out, the rate",
+);
+const AFTER: Field = Field::new(
+    "block_after",
+    Kind::Count { min: 1, max: 255 },
+    Preset::Unset,
+    "which denial of a key blocks it; left out, none does",
+);
+const WITHIN: Field =
+    Field::new("block_within", SPAN, Preset::Unset, "the time, from the first of them, in which denials count");
+const DURATION: Field = Field::new("block_duration", SPAN, Preset::Unset, "how long the first block lasts");
+const GROWTH: Field = Field::new(
+    "block_growth",
+    Kind::Real { min: 1.0, from_min: true, max: f64::MAX },
+    Preset::Unset,
+    "the factor from one block of a key to its next",
+);
+const MAX: Field = Field::new(
+    "block_max",
+    SPAN,
+    Preset::Unset,
+    "no block is longer; at least the first; left out, 64 times that and at most a year",
+);
+const HUGE_PAGES: Field = Field::new(
+    "huge_pages",
+    Kind::Flag,
+    Preset::Flag(false),
+    "asks the kernel for huge pages under the table: fewer misses with millions of keys",
+);
+
+/// The settings of a limit per key.
+pub static SETTINGS: Table = Table {
+    object: "limiter",
+    fields: &[
+        RATE,
+        PERIOD,
+        Field { kind: Kind::Count { min: 1, max: MAX_BURST as u64 }, ..BURST },
+        QUEUE,
+        algorithm::ALGORITHM,
+        MAX_KEYS,
+        FASTEST,
+        AFTER,
+        WITHIN,
+        DURATION,
+        GROWTH,
+        MAX,
+        warm_up::PERIOD,
+        warm_up::FROM,
+        HUGE_PAGES,
+    ],
+};
 
 /// Settings of a [`RateLimiter`](super::RateLimiter). Start from [`LimiterConfig::new`].
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +105,12 @@ impl LimiterConfig {
         Self {
             algorithm,
             quota,
-            max_keys: 100_000,
+            max_keys: MAX_KEYS.count() as usize,
             fastest: None,
             block: None,
             warm_up: None,
             mode: Mode::default(),
-            huge_pages: false,
+            huge_pages: HUGE_PAGES.flag(),
         }
     }
 
@@ -76,24 +150,18 @@ impl Block {
         growth: f64,
         max: Option<Duration>,
     ) -> Result<Self, ConfigError> {
-        let year = Duration::from_secs(365 * 86_400);
-        if !(1..=255).contains(&after) {
-            let message = format!("{after} is not a number of denials; allowed are 1 to 255");
-            return Err(ConfigError::out_of_range("block_after", message));
-        }
-        let max = max.unwrap_or(year.min(duration.saturating_mul(64)));
-        for (field, time) in [("block_within", within), ("block_duration", duration), ("block_max", max)] {
-            if time.is_zero() || time > year {
-                return Err(ConfigError::out_of_range(field, "must be above zero and at most a year"));
-            }
-        }
+        AFTER.check_count(after.into(), "; the number of denials")?;
+        let most = Duration::from_nanos(YEAR_NS).min(duration.saturating_mul(64));
+        WITHIN.check_span(within, "")?;
+        DURATION.check_span(duration, "")?;
+        let max = max.unwrap_or(most);
+        MAX.check_span(max, "")?;
         if max < duration {
-            return Err(ConfigError::out_of_range("block_max", "is shorter than block_duration, the first block"));
+            let message =
+                format!("is shorter than {}, the first block; lengthen it or leave it out", of_name(&DURATION));
+            return Err(MAX.error(ConfigErrorKind::OutOfRange, message));
         }
-        if !(growth.is_finite() && growth >= 1.0) {
-            let message = format!("{growth} is not a factor between one block and the next; allowed are 1 and more");
-            return Err(ConfigError::out_of_range("block_growth", message));
-        }
+        GROWTH.check_real(growth, "; the factor from one block to the next")?;
         let ns = |time: Duration| time.as_nanos() as u64;
         Ok(Self { after, within_ns: ns(within), duration_ns: ns(duration), growth, max_ns: ns(max) })
     }

@@ -17,7 +17,7 @@ mod table;
 mod time;
 mod units;
 
-pub use config::{Block, LimiterConfig};
+pub use config::{Block, LimiterConfig, SETTINGS};
 pub(crate) use hash::KeyHash;
 pub(crate) use set_member::Receipt;
 
@@ -166,10 +166,7 @@ impl RateLimiter {
     /// Its parts in their order. `config`: what it was made with, by whom it was made first.
     fn in_room(room: &mut Room, config: &LimiterConfig, epoch_ns: u64, clock: Clock) -> Result<Self, ConfigError> {
         let LimiterConfig { algorithm, quota, max_keys, .. } = *config;
-        if !(1..=100_000_000).contains(&max_keys) {
-            let message = format!("{max_keys} is not a number of keys; allowed are 1 to 100,000,000");
-            return Err(ConfigError::out_of_range("max_keys", message));
-        }
+        config::MAX_KEYS.check_count(max_keys as u64, "")?;
         let hasher = KeyHasher::of(room);
         let declared: Vec<Quota> = std::iter::once(quota).chain(config.fastest).collect();
         let rule = Rule::in_room(room, algorithm, &declared, Table::places(max_keys))?;

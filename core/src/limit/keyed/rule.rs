@@ -10,7 +10,9 @@ use super::units::{Units, bucket_ticks, bucket_units};
 use super::{Hits, Windows};
 use crate::limit::Algorithm;
 use crate::memory::Room;
-use crate::{ConfigError, Quota};
+use crate::quota::{BURST, PERIOD};
+use crate::setting::time;
+use crate::{ConfigError, ConfigErrorKind, Quota};
 
 const MAX_FIXED: u32 = (1 << 20) - 1;
 const MAX_SLIDING: u32 = (1 << 18) - 1;
@@ -80,7 +82,7 @@ impl Rule {
                 let window = kind.ticks().count(period_ns(quota).into(), 1);
                 if window > longest {
                     let message = "is longer than this table was made for; declare the longest as `fastest`";
-                    return Err(ConfigError::out_of_range("period", message));
+                    return Err(PERIOD.error(ConfigErrorKind::OutOfRange, message));
                 }
                 Ok(Units::new(window, quota.burst()))
             }
@@ -251,14 +253,13 @@ fn within(limit: u32, most: u32, algorithm: Algorithm) -> Result<(), ConfigError
     if limit <= most {
         return Ok(());
     }
-    let message = format!("{limit} is more than the {most} that this {algorithm} can count");
-    Err(ConfigError::out_of_range("burst", message))
+    Err(BURST.outside_of(limit.into(), most.into(), &format!(": this {algorithm} can count no more")))
 }
 
 fn one_period(quota: &Quota, period: u64) -> Result<(), ConfigError> {
     if period_ns(quota) == period {
         return Ok(());
     }
-    let message = format!("{:?} is another period than this table's, which all its quotas share", quota.period());
-    Err(ConfigError::new(crate::ConfigErrorKind::Conflict, "period", message))
+    let message = format!("{} is not {}, which all quotas of this limiter share", time(period_ns(quota)), time(period));
+    Err(PERIOD.error(ConfigErrorKind::Conflict, message))
 }

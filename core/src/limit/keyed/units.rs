@@ -1,7 +1,7 @@
 //! A quota in a table's own units: one word, so that a change of the default quota is one store.
 
 use super::time::Ticks;
-use crate::quota::gcd;
+use crate::quota::{BURST, gcd};
 use crate::{ConfigError, Quota};
 
 /// `spare:3 | id:3 | burst - 1:20 | span:38`.
@@ -109,8 +109,7 @@ pub(super) fn bucket_units(ticks: Ticks, quota: &Quota) -> Result<Units, ConfigE
     let (num, den) = interval(quota);
     let token = ticks.count(num, den);
     if quota.burst() > MAX_BURST {
-        let message = format!("{} is more than the {MAX_BURST} that a limit per key can hold", quota.burst());
-        return Err(ConfigError::out_of_range("burst", message));
+        return Err(BURST.outside_of(quota.burst().into(), MAX_BURST.into(), ": a limit per key can hold no more"));
     }
     if token < 1 << MIN_TOKEN_BITS {
         return Err(ConfigError::out_of_range(

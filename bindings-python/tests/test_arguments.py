@@ -1,0 +1,70 @@
+"""Wrong types: the error's own sentence names the argument as it was written, not a note below it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tidegate
+from tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, HostScope, RateLimiter, TokenBucket
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dry_run": "yes"},
+        {"enabled": 1},
+        {"clock": 5},
+        {"name": 5},
+        {"on_conflict": True},
+        {"scope": 5},
+        {"warm_up": "long"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+@pytest.mark.parametrize("make", [TokenBucket, RateLimiter])
+def test_limits(make: Any, options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(TypeError, match=rf"^{name}: expected .*, got {type(options[name]).__name__}$"):
+        make("5/s", **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: RateLimiter("5/s", algorithm=5), "algorithm"),
+        (lambda: RateLimiter("5/s", block=5), "block"),
+        (lambda: RateLimiter("5/s", huge_pages=1), "huge_pages"),
+        (lambda: RateLimiter("5/s", fastest=object()), "fastest"),
+        (lambda: BoundedQueue(5, sojourn="yes"), "sojourn"),
+        (lambda: BoundedQueue(5, clock="now"), "clock"),
+        (lambda: BoundedQueue(5, on_full=5), "on_full"),
+        (lambda: ConcurrencyLimiter(5, dry_run="no"), "dry_run"),
+        (lambda: CircuitBreaker(5), "name"),
+        (lambda: CircuitBreaker(clock=5), "clock"),
+        (lambda: CircuitBreaker(on_conflict=5), "on_conflict"),
+        (lambda: HostScope(5), "name"),
+        (lambda: HostScope("x", path=5), "path"),
+    ],
+)
+def test_others(make: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{name}: .*expected .*, got "):
+        make()
+
+
+def test_another_process_declared_other_settings() -> None:
+    first = tidegate.TokenBucket("5/s", scope="process:arguments", name="x")
+    with pytest.raises(tidegate.ArenaError, match='on_conflict="keep" .* or on_conflict="apply"'):
+        tidegate.TokenBucket("6/s", scope="process:arguments", name="x")
+    assert first.burst == 5
+
+
+def test_who_was_called_is_named() -> None:
+    fastapi = pytest.importorskip("tidegate.fastapi")
+    for make in (fastapi.RateLimit, fastapi.limit):
+        with pytest.raises(TypeError, match=rf"^{make.__name__}\(\) has no option 'rate'; it takes burst, key"):
+            make("5/s", rate=5)
+        for options in ({"dry_run": "yes"}, {"headers": 1}, {"jitter": "some"}):
+            (name,) = options
+            with pytest.raises(TypeError, match=f"^{name}: expected .*, got "):
+                make("5/s", **options)
