@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Sim
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
-from tidegate import LimitSet, RateLimiter, TokenBucket
+from tidegate import CircuitBreaker, LimitSet, RateLimiter, TokenBucket
 from tidegate import starlette as plain
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.fastapi import Charge, RateLimit, install_exception_handlers, limit
@@ -310,3 +311,50 @@ def test_old_clients_are_told_of_the_limit_that_refused() -> None:
         refused = ask(url, "/", "/")[1]
     assert refused.status == 429 and ("x-ratelimit-limit", "6") in legacy(refused) and len(legacy(refused)) == 3
     assert ("x-ratelimit-remaining", "2") in legacy(refused), "too few for it, and more than the others have left"
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("framework", ["fastapi", "starlette"])
+def test_what_stands_between_two_limits_stays_there(framework: str, kind: str) -> None:
+    """A check of who asks has the attributes of the route that it decorates, those of a limit among them."""
+    decorator: Any = limit if framework == "fastapi" else plain.limit
+    circuit, asked = CircuitBreaker("between"), []
+
+    def checked(route: Any) -> Any:
+        @functools.wraps(route)
+        async def check(*args: Any, **kwargs: Any) -> Any:
+            asked.append("async")
+            return await route(*args, **kwargs)
+
+        @functools.wraps(route)
+        def check_sync(*args: Any, **kwargs: Any) -> Any:
+            asked.append("sync")
+            return route(*args, **kwargs)
+
+        return check if kind == "async" else check_sync
+
+    if kind == "async":
+
+        async def route(request: Request) -> PlainTextResponse:
+            return PlainTextResponse("ok")
+    else:
+
+        def route(request: Request) -> PlainTextResponse:  # type: ignore[misc]
+            return PlainTextResponse("ok")
+
+    outer, inner = RateLimiter("5/hour"), RateLimiter("3/hour")
+    limited = decorator(outer, name="outer")(checked(circuit(decorator(inner, name="inner")(route))))
+    app: Any
+    if framework == "fastapi":
+        app = FastAPI()
+        app.get("/")(limited)
+    else:
+        app = Starlette(routes=[Route("/", limited)])
+    with served(app) as url:
+        answers = ask(url, *["/"] * 6)
+    assert statuses(answers) == [200] * 3 + [429] * 3
+    assert {kind} == set(asked) and len(asked) >= 3 and circuit.stats().calls == 3
+    told = ", ".join(answers[0].headers.getall("ratelimit"))
+    assert '"outer";r=4' in told and '"inner";r=2' in told
+    assert (outer.stats().admitted, inner.stats().admitted) == (5, 3), "asked from the outermost to the innermost"
+    assert "inner" in answers[4].headers["ratelimit-policy"] and "outer" in answers[5].headers["ratelimit-policy"]

@@ -45,6 +45,9 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# The parameter that a decorator adds to a route, for FastAPI to fill in.
+_CHARGE = "tidegate_limit"
+
 
 class RateLimit:
     """``Depends(RateLimit("5/minute", key=client_ip))``: a limit for the routes that share this object.
@@ -101,7 +104,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
     """``@limit("5/minute", key=client_ip)`` under ``@app.get(…)``: the route needs no ``request`` parameter.
 
     It adds a dependency to the signature that FastAPI sees, so that sync and async routes, WebSockets and async keys all work.
-    The arguments are RateLimit's. Several decorators on one route hold together, all or nothing. The order matters: FastAPI must see
+    The arguments are RateLimit's. Several decorators in a row hold together, all or nothing. The order matters: FastAPI must see
     the decorated function, so ``@limit`` stands below ``@app.get``; the log
     says so at the start of an application in sight where it does not.
     """
@@ -112,7 +115,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
         route, guards = stacked(endpoint, guard)
         dependency = _Stacked(guards[0] if len(guards) == 1 else Stack(guards))
         signature = _signature(route)
-        name = "tidegate_limit"
+        name = _CHARGE
         while name in signature.parameters:
             name += "_"
         charged = inspect.Parameter(
@@ -159,7 +162,10 @@ def _signature(route: Callable[..., Any]) -> inspect.Signature:
 
 def _with(signature: inspect.Signature, added: inspect.Parameter) -> inspect.Signature:
     parameters = list(signature.parameters.values())
-    at = next((at for at, known in enumerate(parameters) if known.kind is known.VAR_KEYWORD), len(parameters))
+    # In front of a limit that stands further in: FastAPI asks dependencies in this order.
+    at = next(
+        (at for at, known in enumerate(parameters) if known.kind is known.VAR_KEYWORD or known.name.startswith(_CHARGE)), len(parameters)
+    )
     return signature.replace(parameters=[*parameters[:at], added, *parameters[at:]])
 
 

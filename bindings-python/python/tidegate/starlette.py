@@ -133,7 +133,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
         options: ``burst``, ``key``, ``cost``, ``skip``, ``name``, ``scope``, ``on_conflict``, ``on_refused``, ``headers``,
             ``legacy_headers``, ``jitter``, ``dry_run`` as TidegateMiddleware has them.
 
-    Several decorators on one endpoint hold together, all or nothing. Raises RouteLimitedError (429) when refused. For FastAPI take
+    Several decorators in a row hold together, all or nothing. Raises RouteLimitedError (429) when refused. For FastAPI take
     ``tidegate.fastapi.limit``.
     """
     known_options("limit", options, LimitOptions.__annotations__)
@@ -165,14 +165,20 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
 
 
 def stacked(endpoint: Callable[..., Any], guard: Guard) -> tuple[Callable[..., Any], tuple[Guard, ...]]:
-    """The route under the limits that stand on it already, and all of them with a new outermost one."""
-    known: tuple[Guard, ...] = getattr(checked(endpoint), "__tidegate_limits__", ())
-    return (endpoint.__wrapped__ if known else endpoint), (guard, *known)  # type: ignore[attr-defined]
+    """The route under the limits that stand directly below a new one, and all of these limits.
+
+    The invariant: what stands between two limits, such as a check of who asks, stays between them. It has the attributes of what it
+    decorates, by ``functools.wraps``, so that they say whose they are.
+    """
+    limited, known = getattr(checked(endpoint), "__tidegate_limits__", (None, ()))
+    if limited is not endpoint:
+        return endpoint, (guard,)
+    return endpoint.__wrapped__, (guard, *known)
 
 
 def remember(limited: Any, route: Any, guards: tuple[Guard, ...]) -> Any:
     """Marks a decorated route for those who decorate it again, and for the look at the start."""
-    limited.__tidegate_limits__ = guards
+    limited.__tidegate_limits__ = (limited, guards)
     _notices.decorated(route, limited)
     return limited
 
