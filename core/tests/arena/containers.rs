@@ -1,10 +1,11 @@
 //! Processes with mounts and process ids of their own, as containers have.
 
 use crate::child::Other;
-use crate::support::{Place, bucket};
+use crate::support::{Place, bucket, refused};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tidegate::Arena;
+use tidegate::arena::ArenaErrorKind;
 
 /// Shared memory of its own, as a container has, and in it what `-v place:/dev/shm/shared` mounts.
 fn mounts(place: &Path) -> String {
@@ -72,4 +73,24 @@ fn a_directory_that_all_may_write_is_refused_and_one_within_it_is_not() {
     let mut options = place.options("orders");
     options.path = Some(place.path().join("tidegate"));
     Arena::open(&options).expect("made within");
+}
+
+/// However little its clock differs: an arena's clock may come to be `CLOCK_MONOTONIC` at any moment.
+#[test]
+fn another_time_namespace_is_refused() {
+    let place = Place::new();
+    let arena = Arena::open(&place.options("orders")).expect("made");
+    for seconds in [0, 1, 3600] {
+        let Some(mut other) = Other::ahead(&place.options("orders"), seconds) else { return };
+        let said = other.ask("open");
+        assert!(said.starts_with("clock: ") && said.contains("time namespace"), "{seconds} s: {said}");
+    }
+    // Two in one namespace are right by each other.
+    drop(arena);
+    Arena::unlink(&place.options("orders")).expect("removed");
+    let Some(mut other) = Other::ahead(&place.options("orders"), 3600) else { return };
+    let said = other.ask("open");
+    assert!(said.starts_with("opened"), "{said}");
+    assert_eq!([other.ask("take"), other.ask("take"), other.ask("take")], ["true", "true", "false"]);
+    refused(Arena::open(&place.options("orders")), ArenaErrorKind::Clock, &["time namespace", "tidegate rm orders"]);
 }

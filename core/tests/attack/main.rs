@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod child;
 mod crowd;
+mod replaced;
 #[path = "../arena/speaking.rs"]
 mod speaking;
 #[path = "../arena/support.rs"]

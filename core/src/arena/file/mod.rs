@@ -66,12 +66,16 @@ impl HostFile {
         {
             return self.check_size(&now);
         }
+        Err(self.removed())
+    }
+
+    fn removed(&self) -> ArenaError {
         let message = format!(
             "{} was removed or replaced while this process had it open; what is open goes on in the old one, alone: restart \
              the processes that use it",
             self.path.display()
         );
-        Err(ArenaError::new(ArenaErrorKind::Removed, message))
+        ArenaError::new(ArenaErrorKind::Removed, message)
     }
 
     fn check_size(&self, now: &FileStat) -> Result<(), ArenaError> {

@@ -88,14 +88,58 @@ pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Res
 /// and its locks with it.
 fn open_for_locks(folder: &Folder, host: &HostFile) -> Result<OwnedFd, ArenaError> {
     let access = if host.read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR };
-    let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    // Its name may stand for anything by now, and to open a pipe waits for who writes to it.
+    let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let name = file_name(&host.options.name);
-    let opened = above_streams(|| openat(folder, name.as_str(), flags, Mode::empty()));
-    let file = opened.map_err(|why| system("open once more", &host.path, why))?;
-    let stat = fstat(&file).map_err(|why| system("look at", &host.path, why))?;
-    if identity(&stat) != identity(&host.stat) {
-        let changed = || system("open once more", &host.path, Errno::ESTALE);
-        return Err(host.check_linked().err().unwrap_or_else(changed));
+    match above_streams(|| openat(folder, name.as_str(), flags, Mode::empty())) {
+        Ok(file) => {
+            let stat = fstat(&file).map_err(|why| system("look at", &host.path, why))?;
+            if identity(&stat) == identity(&host.stat) { Ok(file) } else { Err(host.removed()) }
+        }
+        Err(Errno::ENOENT | Errno::ELOOP | Errno::ENXIO | Errno::EISDIR) => Err(host.removed()),
+        Err(why) => Err(system("open once more", &host.path, why)),
     }
-    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// Between the two times that a file is opened its name may come to stand for anything.
+    #[test]
+    fn what_took_the_file_s_place_meanwhile_is_told_and_not_waited_for() {
+        let path = std::path::PathBuf::from(format!("/dev/shm/tidegate-test-again-{}", std::process::id()));
+        let options = HostOptions { path: Some(path.clone()), ..HostOptions::new("orders") };
+        drop(open(&options).expect("made"));
+        let file = path.join(file_name("orders"));
+        let stat = nix::sys::stat::lstat(&file).expect("a file");
+        let takers: [fn(&std::path::Path); 5] = [
+            |_| {},
+            |file| nix::unistd::mkfifo(file, Mode::S_IRWXU).expect("a pipe"),
+            |file| std::os::unix::fs::symlink("/dev/null", file).expect("a link"),
+            |file| std::fs::create_dir(file).expect("a directory"),
+            |file| std::fs::write(file, "another").expect("a file"),
+        ];
+        for (number, take) in takers.into_iter().enumerate() {
+            let away = path.join("away");
+            std::fs::rename(&file, &away).expect("away");
+            take(&file);
+            for read_only in [false, true] {
+                let (done, ended) = mpsc::channel();
+                let options = options.clone();
+                std::thread::spawn(move || {
+                    let folder = Folder::open(&options).expect("a directory");
+                    let host = HostFile::new(&folder, &options, stat, read_only);
+                    done.send(open_for_locks(&folder, &host).expect_err("another").kind()).expect("waited for");
+                });
+                let kind = ended.recv_timeout(Duration::from_secs(20)).expect("it waits for the other end of a pipe");
+                assert_eq!(kind, ArenaErrorKind::Removed, "{number}, {read_only}");
+            }
+            let _ = if number == 3 { std::fs::remove_dir(&file) } else { std::fs::remove_file(&file) };
+            std::fs::rename(&away, &file).expect("back");
+        }
+        std::fs::remove_dir_all(&path).expect("removed");
+    }
 }
