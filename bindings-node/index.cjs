@@ -9,7 +9,7 @@ const { LimitSet } = require('./lib/limit_set.cjs');
 const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
 const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
-const { HostScope } = require('./lib/scope.cjs');
+const { HostScope, ProcessScope } = require('./lib/scope.cjs');
 const { DateClock, ManualClock } = require('./lib/clock.cjs');
 const {
   ArenaError,
@@ -36,6 +36,7 @@ module.exports = {
   ConcurrencyLimiter,
   ConcurrencyPermit,
   HostScope,
+  ProcessScope,
   DateClock,
   ManualClock,
   ArenaError,

@@ -40,7 +40,7 @@ export interface Decision {
  * threads share it) or `'host:NAME'` (an arena of this machine, a mapped file: all its processes share it; Linux). Without a
  * `scope` the environment's `TIDEGATE_SCOPE` says.
  */
-export type ScopeSpec = 'process' | `process:${string}` | `host:${string}` | (string & {}) | HostScope;
+export type ScopeSpec = 'process' | `process:${string}` | `host:${string}` | (string & {}) | HostScope | ProcessScope;
 
 export interface HostScopeOptions {
   /** The directory of the arena's file, on memory that the processes share; default: `TIDEGATE_DIR`, else `/dev/shm/tidegate-UID`. */
@@ -59,6 +59,19 @@ export class HostScope {
   readonly path: string | undefined;
   readonly capacity: number | undefined;
   readonly group: string | undefined;
+}
+
+export interface ProcessScopeOptions {
+  /** The bytes of address space that it has; it never grows. Default TIDEGATE_CAPACITY, else 256 MiB. */
+  capacity?: number;
+}
+
+/** An arena of this process with options, as a value for `scope`; `'process:orders'` is the one without. Makes nothing by itself. */
+export class ProcessScope {
+  /** @param name 1 to 63 of A-Z a-z 0-9 . _ - that do not begin with a dot or a dash */
+  constructor(name: string, options?: ProcessScopeOptions);
+  readonly name: string;
+  readonly capacity: number | undefined;
 }
 
 /** An object in a named scope. All that open its name there are one, with one state, on the arena's own clock. */
@@ -224,7 +237,10 @@ export class RateLimiter {
   readonly algorithm: Algorithm;
   /** Its methods take a key; a TokenBucket's do not. */
   readonly keyed: true;
-  /** Live (not idle) keys; takes time in proportion to `maxKeys`. */
+  /**
+   * Live (not idle) keys with a cell of their own; those in the sketch do not count. May exceed `maxKeys`: the table has nearly four cells
+   * for each of these, because keys do not spread evenly, and turns nobody away who finds one free. Takes time in proportion to `maxKeys`.
+   */
   readonly size: number;
   /** Counts since it was made. */
   stats(): RateLimiterStats;

@@ -600,8 +600,8 @@ typedef struct {
      */
     const char *group;
     /**
-     * The most bytes it can take; it never grows. 0: 256 MiB, or what the file has. Asking an existing arena for
-     * another is an error.
+     * The most bytes it can take; it never grows. 0: what the file has; a new one gets what TIDEGATE_CAPACITY says in the
+     * environment, else 256 MiB. Asking an existing arena for another is an error.
      */
     size_t capacity;
 } tg_arena_config;
@@ -1395,7 +1395,8 @@ tg_status tg_arena_open(const tg_arena_config *config,
 
 /**
  * Opens an arena of this process, or makes it: threads that share no pointers share its objects by name. After fork() the
- * child has a copy of its own.
+ * child has a copy of its own. A new one has as many bytes as TIDEGATE_CAPACITY says in the environment, else 256 MiB of
+ * address space.
  *
  * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
  * Thread safety: any thread.
@@ -1404,6 +1405,17 @@ tg_status tg_arena_open(const tg_arena_config *config,
  */
 tg_status tg_arena_process(const char *name,
                            tg_arena **arena);
+
+/**
+ * tg_arena_process() with this many bytes of address space, whatever the environment says. It never grows.
+ *
+ * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
+ * Thread safety: any thread.
+ * Errors: TG_NULL, TG_UTF8, TG_INVALID (a name that is none, a capacity below 256 KiB or another than the arena has),
+ * TG_ARENA_NO_SPACE. *arena is then not written.
+ * Since: 0.1
+ */
+tg_status tg_arena_process_with_capacity(const char *name, size_t capacity, tg_arena **arena);
 
 /**
  * Opens what one text says, the same in every language: "host:orders" (tg_arena_open()), "process:orders"
@@ -2720,14 +2732,17 @@ tg_status tg_limiter_refund_tier_at(const tg_limiter *limiter,
 tg_status tg_limiter_stats(const tg_limiter *limiter, tg_limiter_snapshot *snapshot);
 
 /**
- * Tells how many keys are live (not idle) now. Takes time in proportion to max_keys.
+ * Tells how many keys are live (not idle) now and have a cell of their own; those in the sketch do not count. May exceed
+ * max_keys: the table has nearly four cells for each of these, because keys do not spread evenly, and turns nobody away who
+ * finds one free. Takes time in proportion to max_keys.
  *
  * Ownership: borrows both.
  * Thread safety: any thread, at any time; never blocks.
  * Errors: TG_NULL.
  * Since: 0.1
  */
-tg_status tg_limiter_len(const tg_limiter *limiter, size_t *keys);
+tg_status tg_limiter_len(const tg_limiter *limiter,
+                         size_t *keys);
 
 /**
  * tg_limiter_len() at now_ns nanoseconds of the limiter's clock.

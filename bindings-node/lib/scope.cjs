@@ -8,12 +8,13 @@ const { ArenaError } = require('./errors.cjs');
 const { shown } = require('./show.cjs');
 
 const PLACE = ['scope', 'name', 'onConflict'];
-/** Where a HostScope's numbers stand; src/scope.rs has the same list. */
-const AT = { capacity: 22, isHostScope: 23 };
+/** Where the numbers of a scope stand, and how it was given; src/scope.rs has the same lists. */
+const AT = { capacity: 22, given: 23 };
+const AS = { text: 0, host: 1, process: 2 };
 /** What the addon puts before the kind of an arena's error. */
 const CODE = 'TIDEGATE_ARENA/';
 
-let hostOf;
+let hostOf, processOf;
 
 /** An arena of this machine with options, as a value for `scope`. Opens nothing by itself. */
 class HostScope {
@@ -60,12 +61,43 @@ class HostScope {
 
 shown(HostScope, (scope) => hostOf(scope));
 
+/** An arena of this process with options, as a value for `scope`. Makes nothing by itself. */
+class ProcessScope {
+  #name;
+  #capacity;
+
+  static {
+    processOf = (value) =>
+      value !== null && typeof value === 'object' && #name in value
+        ? { name: value.#name, capacity: value.#capacity }
+        : undefined;
+  }
+
+  constructor(name, options = {}) {
+    const { capacity } = check.options(options, 'new ProcessScope', ['capacity']);
+    this.#name = check.text(name, 'name');
+    this.#capacity = capacity === undefined ? undefined : check.whole(capacity, 'capacity', 1, Number.MAX_SAFE_INTEGER);
+    numbers[AT.capacity] = this.#capacity ?? NaN;
+    addon.scope.check(undefined, undefined, name);
+  }
+
+  get name() {
+    return this.#name;
+  }
+
+  get capacity() {
+    return this.#capacity;
+  }
+}
+
+shown(ProcessScope, (scope) => processOf(scope));
+
 /** Whether it is a scope; opens nothing. */
 function checkScope(scope) {
-  if (hostOf(scope) !== undefined) return;
+  if (hostOf(scope) !== undefined || processOf(scope) !== undefined) return;
   if (typeof scope !== 'string') {
     throw check.typeError(
-      `scope must be 'process', 'process:NAME', 'host:NAME' or a HostScope, got ${check.show(scope)}`,
+      `scope must be 'process', 'process:NAME', 'host:NAME', a HostScope or a ProcessScope, got ${check.show(scope)}`,
     );
   }
   addon.scope.check(undefined, scope);
@@ -75,7 +107,8 @@ function checkScope(scope) {
 function checkPlace(scope, clock) {
   checkScope(scope);
   if (clock !== undefined && scope !== 'process') {
-    const shown = hostOf(scope) === undefined ? scope : `host:${scope.name}`;
+    const kind = hostOf(scope) ? 'host:' : processOf(scope) && 'process:';
+    const shown = kind === undefined ? scope : kind + scope.name;
     throw check.valueError(`clock: the scope ${check.show(shown)} has a clock of its own, which everybody in it reads; leave clock out`);
   }
 }
@@ -89,14 +122,15 @@ function checkPlace(scope, clock) {
 function create(operation, instance, { scope, name, onConflict, clock }, ...own) {
   if (scope !== undefined) checkScope(scope);
   const host = hostOf(scope);
+  const given = host ?? processOf(scope);
   if (name !== undefined) check.text(name, 'name');
   if (onConflict !== undefined) check.text(onConflict, 'onConflict');
-  numbers[AT.isHostScope] = Number(host !== undefined);
-  numbers[AT.capacity] = host?.capacity ?? NaN;
+  numbers[AT.given] = given === undefined ? AS.text : host === undefined ? AS.process : AS.host;
+  numbers[AT.capacity] = given?.capacity ?? NaN;
   selectClock(clock);
   let lives;
   try {
-    lives = operation(instance, host?.name ?? scope, name, onConflict, host?.path, host?.group, ...own);
+    lives = operation(instance, given?.name ?? scope, name, onConflict, host?.path, host?.group, ...own);
   } catch (error) {
     throw asArenaError(error);
   }
@@ -111,4 +145,4 @@ function asArenaError(error) {
   return error.code?.startsWith(CODE) ? new ArenaError(error.message, error.code.slice(CODE.length)) : error;
 }
 
-module.exports = { HostScope, PLACE, checkPlace, checkScope, create };
+module.exports = { HostScope, PLACE, ProcessScope, checkPlace, checkScope, create };

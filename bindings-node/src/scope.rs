@@ -15,10 +15,12 @@ use tidegate::{Arena, Clock, OnConflict, Scope};
 const TEXTS: usize = 5;
 /// The first argument after them: an object's own text.
 pub(crate) const OWN: usize = 1 + TEXTS;
-/// The number that is a `HostScope`'s capacity, NaN for the default.
+/// The number that is the capacity of a `HostScope` or `ProcessScope`, NaN for the default.
 const CAPACITY: usize = 22;
-/// The number that is 1 where the scope was given as a `HostScope`: then its text is the arena's name.
-const IS_HOST_SCOPE: usize = 23;
+/// The number that says how the scope was given: 0 as a text; else its text is the arena's name.
+const GIVEN: usize = 23;
+const AS_HOST_SCOPE: f64 = 1.0;
+const AS_PROCESS_SCOPE: f64 = 2.0;
 
 /// A name in an arena, while an object is made under it.
 pub(crate) struct Place<'a> {
@@ -53,7 +55,8 @@ fn unsaid(arena: &Arena) -> Vec<String> {
     arena.notices().into_iter().filter(|notice| said.insert(notice.clone())).collect()
 }
 
-/// Exports `check`: whether the second argument is a scope, or else the third the name and number 22 the capacity of a `HostScope`.
+/// Exports `check`: whether the second argument is a scope, or else the third the name and number 22 the capacity of a `HostScope`
+/// or `ProcessScope`.
 pub(crate) fn export(kind: &Kind<()>) -> napi::Result<()> {
     kind.operation("check", |_, io, call| {
         let [scope, host] = call.texts(1)?;
@@ -83,15 +86,18 @@ pub(crate) fn make<T>(
     let [text, name, on_conflict, path, group] = call.texts::<TEXTS>(1)?;
     let on_conflict = on_conflict.map_or(Ok(OnConflict::default()), |text| text.parse())?;
     let (text, name) = (text.as_deref(), name.as_deref());
-    let host = (io.get(IS_HOST_SCOPE) != 0.0).then(|| {
-        let mut options = host_options(io, text.unwrap_or_default().to_owned());
-        options.path = path.map(Into::into);
-        options.group = group;
+    let given = host_options(io, text.unwrap_or_default().to_owned());
+    let capacity = given.capacity;
+    let host = (io.get(GIVEN) == AS_HOST_SCOPE).then(|| {
+        let mut options = given;
+        (options.path, options.group) = (path.map(Into::into), group);
         options
     });
-    let scope = match &host {
-        Some(options) => Scope::Host(options.name.clone()),
-        None => text.map_or_else(Scope::from_env, Scope::parse)?,
+    let of_process = text.filter(|_| io.get(GIVEN) == AS_PROCESS_SCOPE);
+    let scope = match (&host, of_process) {
+        (Some(options), _) => Scope::Host(options.name.clone()),
+        (None, Some(arena)) => Scope::Shared(arena.to_owned()),
+        (None, None) => text.map_or_else(Scope::from_env, Scope::parse)?,
     };
     if scope == Scope::Process {
         return Ok((private(clock::chosen(clocks, io)?)?, Lives::private()));
@@ -103,9 +109,10 @@ pub(crate) fn make<T>(
         );
         return Err(Failure::Argument { code: c"ERR_INVALID_ARG_VALUE", message });
     }
-    let place = match &host {
-        Some(options) => Some(Scope::place_in(options, name)?),
-        None => Scope::place(text, name)?,
+    let place = match (&host, of_process) {
+        (Some(options), _) => Some(Scope::place_in(options, name)?),
+        (None, Some(arena)) => Some(Scope::place_in_process(arena, capacity, name)?),
+        (None, None) => Scope::place(text, name)?,
     };
     let Some((arena, name)) = place else { return Err(Failure::Internal(format!("no arena for {scope}"))) };
     let object = shared(&Place { arena: &arena, name, on_conflict })?;

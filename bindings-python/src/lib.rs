@@ -68,7 +68,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
     #[pymodule_export]
-    use crate::scope::HostScope;
+    use crate::scope::{HostScope, ProcessScope};
     #[pymodule_export]
     use crate::views::{BreakerStats, Event, Trip};
     #[pymodule_export]

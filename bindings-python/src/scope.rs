@@ -103,6 +103,52 @@ impl HostScope {
     }
 }
 
+/// An arena of this process with options, as a value for `scope=`; `"process:orders"` is the one without.
+///
+/// Args:
+///     name: the arena's name.
+///     capacity: the bytes of address space that it has (default TIDEGATE_CAPACITY, else 256 MiB); it never grows.
+///
+/// Makes nothing by itself. Immutable, so safe on any thread; pickles.
+///
+/// Raises:
+///     ConfigError: a name that is none.
+#[pyclass(frozen, eq, hash, module = "tidegate")]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ProcessScope {
+    /// The arena's name.
+    #[pyo3(get)]
+    name: String,
+    /// Bytes, or None.
+    #[pyo3(get)]
+    capacity: Option<usize>,
+}
+
+#[pymethods]
+impl ProcessScope {
+    #[new]
+    #[pyo3(signature = (name, capacity = None))]
+    fn new(name: &Bound<'_, PyAny>, capacity: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let py = name.py();
+        let mut options = HostOptions::new(text("name", Some(name))?.unwrap_or_default());
+        let capacity = capacity.map(|bytes| count("capacity", bytes, usize::MAX as u64)).transpose()?;
+        options.capacity = capacity.map(|bytes| bytes as usize);
+        options.check().map_err(|error| errors::arena(py, &error))?;
+        Ok(Self { name: options.name, capacity: options.capacity })
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let Self { name, capacity } = slf.get();
+        (slf.get_type(), (name, capacity)).into_pyobject(slf.py())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let Self { name, capacity } = slf.get();
+        let capacity = capacity.map(|bytes| format!(", capacity={bytes}")).unwrap_or_default();
+        Ok(format!("{}({name:?}{capacity})", slf.get_type().name()?))
+    }
+}
+
 /// What a constructor was told of the place.
 pub(crate) struct Asked<'py> {
     scope: Given,
@@ -202,6 +248,7 @@ enum Given {
     Nothing,
     Text(String),
     Host(HostOptions),
+    Shared { arena: String, capacity: Option<usize> },
 }
 
 impl Given {
@@ -210,9 +257,18 @@ impl Given {
         if let Ok(text) = scope.cast::<PyString>() {
             return Ok(Self::Text(text.to_string_lossy().into_owned()));
         }
-        match scope.cast::<HostScope>() {
-            Ok(host) => Ok(Self::Host(host.get().options())),
-            Err(_) => Err(wrong_type("scope", "\"process\", \"process:NAME\", \"host:NAME\" or a HostScope", scope)),
+        if let Ok(host) = scope.cast::<HostScope>() {
+            return Ok(Self::Host(host.get().options()));
+        }
+        match scope.cast::<ProcessScope>() {
+            Ok(shared) => {
+                let ProcessScope { name, capacity } = shared.get();
+                Ok(Self::Shared { arena: name.clone(), capacity: *capacity })
+            }
+            Err(_) => {
+                let allowed = "\"process\", \"process:NAME\", \"host:NAME\", a HostScope or a ProcessScope";
+                Err(wrong_type("scope", allowed, scope))
+            }
         }
     }
 
@@ -221,6 +277,7 @@ impl Given {
             Self::Nothing => Scope::from_env(),
             Self::Text(text) => Scope::parse(text),
             Self::Host(options) => Ok(Scope::Host(options.name.clone())),
+            Self::Shared { arena, .. } => Ok(Scope::Shared(arena.clone())),
         }
     }
 
@@ -229,6 +286,7 @@ impl Given {
             Self::Nothing => Scope::place(None, name),
             Self::Text(text) => Scope::place(Some(text), name),
             Self::Host(options) => Scope::place_in(options, name).map(Some),
+            Self::Shared { arena, capacity } => Scope::place_in_process(arena, *capacity, name).map(Some),
         }
     }
 }

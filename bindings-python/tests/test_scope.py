@@ -28,6 +28,7 @@ from tidegate import (
     HostScope,
     LimitSet,
     ManualClock,
+    ProcessScope,
     RateLimiter,
     TidegateError,
     TokenBucket,
@@ -130,7 +131,7 @@ def test_wrong_places_say_what_would_do(make: Any, host: str, tmp_path: Path) ->
             make(scope=host, name=name)
     with pytest.raises(ConfigError, match='name: .*needs a name for each object in it: say name="…", or scope="process"'):
         make(scope=host)
-    with pytest.raises(TypeError, match=r'scope: expected "process", .* or a HostScope, got int'):
+    with pytest.raises(TypeError, match=r'scope: expected "process", .* a HostScope or a ProcessScope, got int'):
         make(scope=1, name="x")
     with pytest.raises(ConfigError, match='on_conflict: "ignore" is not "error", "keep"'):
         make(scope=host, name="x", on_conflict="ignore")
@@ -166,6 +167,25 @@ def test_host_scope_carries_options(tmp_path: Path, host: str) -> None:
         TokenBucket("1/hour", scope=HostScope("small", capacity=1), name="door")
     with pytest.raises(TidegateError, match="capacity|bytes"):
         TokenBucket("1/hour", scope=HostScope("orders", path=folder, capacity=8 << 20), name="door")
+
+
+def test_process_scope_carries_a_capacity() -> None:
+    scope = ProcessScope("sized", capacity=1 << 20)
+    assert repr(scope) == f'ProcessScope("sized", capacity={1 << 20})' and (scope.name, scope.capacity) == ("sized", 1 << 20)
+    copy = pickle.loads(pickle.dumps(scope))
+    assert copy == scope and hash(copy) == hash(scope) and copy != ProcessScope("sized")
+    bucket = TokenBucket("1/hour", scope=scope, name="door")
+    assert bucket.scope == "process:sized" and bucket.try_acquire()
+    assert not TokenBucket("1/hour", scope="process:sized", name="door").try_acquire()
+    with pytest.raises(ArenaError, match=r"do not fit into .* where it is first opened \(capacity"):
+        RateLimiter("1/hour", max_keys=100_000, scope=scope, name="keys")
+    RateLimiter("1/hour", max_keys=100_000, scope=ProcessScope("larger", capacity=64 << 20), name="keys")
+    with pytest.raises(ConfigError, match="made with 1048576 bytes, here 2097152"):
+        TokenBucket("1/hour", scope=ProcessScope("sized", capacity=2 << 20), name="door")
+    with pytest.raises(ConfigError, match="capacity: 1 is not within"):
+        TokenBucket("1/hour", scope=ProcessScope("small", capacity=1), name="door")
+    with pytest.raises(ConfigError, match="is not an arena's name"):
+        ProcessScope("a/b")
 
 
 def test_another_shape_is_an_error_that_names_both(host: str) -> None:

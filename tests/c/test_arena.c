@@ -37,6 +37,8 @@ static void null_is_an_error(void) {
     CHECK_ERROR(tg_arena_open(&config, NULL), TG_NULL, "arena");
     CHECK_ERROR(tg_arena_process(NULL, &arena), TG_NULL, "name");
     CHECK_ERROR(tg_arena_process("orders", NULL), TG_NULL, "arena");
+    CHECK_ERROR(tg_arena_process_with_capacity(NULL, 1 << 20, &arena), TG_NULL, "name");
+    CHECK_ERROR(tg_arena_process_with_capacity("orders", 1 << 20, NULL), TG_NULL, "arena");
     CHECK_ERROR(tg_arena_from_scope("process", NULL), TG_NULL, "arena");
     CHECK_ERROR(tg_arena_clock(NULL, &clock), TG_NULL, "arena");
     CHECK_ERROR(tg_arena_remove(NULL, "a"), TG_NULL, "arena");
@@ -185,6 +187,29 @@ static void other_settings_are_an_error_kept_or_applied(void) {
     tg_arena_free(arena);
 }
 
+static void an_arena_of_a_process_has_the_bytes_that_were_asked_for(void) {
+    tg_arena *one = NULL, *same = NULL, *other = NULL;
+    tg_limiter *limiter = NULL;
+    CHECK_EQ(tg_arena_process_with_capacity("sized", 1 << 20, &one), TG_OK);
+    CHECK_EQ(tg_arena_process_with_capacity("sized", 1 << 20, &same), TG_OK);
+    CHECK_ERROR(tg_arena_process_with_capacity("sized", 2 << 20, &other), TG_INVALID, "made with 1048576 bytes, here 2097152");
+    CHECK_ERROR(tg_arena_process_with_capacity("small", 1000, &other), TG_INVALID, "1000 is not within");
+    CHECK_ERROR(tg_arena_process_with_capacity("a/b", 1 << 20, &other), TG_INVALID, "name");
+    CHECK(!other);
+    tg_limiter_config config = TG_LIMITER_CONFIG_INIT;
+    config.rate = "1/h";
+    config.arena = one;
+    config.name = "keys";
+    CHECK_ERROR(tg_limiter_new(&config, &limiter), TG_ARENA_FULL, "where it is first opened (capacity");
+    CHECK_EQ(tg_arena_process_with_capacity("larger", 64 << 20, &other), TG_OK);
+    config.arena = other;
+    CHECK_EQ(tg_limiter_new(&config, &limiter), TG_OK);
+    tg_limiter_free(limiter);
+    tg_arena_free(other);
+    tg_arena_free(same);
+    tg_arena_free(one);
+}
+
 static void an_arena_has_its_own_clock(void) {
     tg_arena *arena = process_arena("clock");
     tg_clock *clock = NULL;
@@ -325,6 +350,7 @@ int main(void) {
     RUN(the_same_name_is_the_same_object_whoever_opens_it);
     RUN(another_shape_under_the_name_is_an_error_that_names_both);
     RUN(other_settings_are_an_error_kept_or_applied);
+    RUN(an_arena_of_a_process_has_the_bytes_that_were_asked_for);
     RUN(an_arena_has_its_own_clock);
     RUN(wrong_settings_are_told_as_without_an_arena);
     RUN(a_removed_name_is_free_again);

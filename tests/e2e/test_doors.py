@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from conftest import expect, say
 from tidegate import CircuitBreaker, ConcurrencyLimiter, RateLimiter, TokenBucket
 
 SCOPE = "host:doors"
+SAME_KEY = Path(os.environ["TIDEGATE_E2E_RUST"])
+
+
+def test_a_rust_program_counts_the_same_keys(arenas: Path) -> None:
+    """Built for this very machine, as the wheel is not: a key's place must not hang on how a program was built."""
+
+    def rust(*keys: str) -> list[str]:
+        return subprocess.check_output([SAME_KEY, *keys], text=True).splitlines()
+
+    short, long = "käse", "2001:db8:1:2::/64 and an agent's name that is longer than a word"
+    assert rust(short) == [f"{short}: admitted, 2 left"]
+    limiter = RateLimiter("3/hour", max_keys=1000, scope="host:same-key", name="users")
+    assert limiter.check(short).remaining == 1 and limiter.check(long).remaining == 2
+    assert rust(short, long, short) == [f"{short}: admitted, 0 left", f"{long}: admitted, 1 left", f"{short}: denied, 0 left"]
+    assert not limiter.try_acquire(short) and limiter.peek(long).remaining == 1
 
 
 def test_node_uses_what_python_made(start: Callable[..., subprocess.Popen[str]]) -> None:

@@ -9,6 +9,7 @@ import {
   type ConcurrencyPermit,
   type Decision,
   HostScope,
+  ProcessScope,
   LimitSet,
   ManualClock,
   type Permit,
@@ -90,9 +91,10 @@ export async function query(): Promise<number> {
 }
 new TokenBucket({ rate: '1/s', scope: new HostScope('orders', { capacity: 2 ** 20, group: 'www' }), name: 'all', onConflict: 'keep' });
 new CircuitBreaker('payment', { scope: 'process:orders' });
+new CircuitBreaker('payment', { scope: new ProcessScope('orders', { capacity: 2 ** 20 }) });
 const fromSettings: string = 'host:orders';
 new RateLimiter({ rate: '1/s', scope: fromSettings, name: 'all' });
-// @ts-expect-error a scope is a text or a HostScope
+// @ts-expect-error a scope is a text, a HostScope or a ProcessScope
 new RateLimiter({ rate: '1/s', scope: 5, name: 'all' });
 // @ts-expect-error a breaker has its name already
 new CircuitBreaker('payment', { scope: 'process:orders', name: 'other' });

@@ -7,6 +7,7 @@ import {
   CircuitBreaker,
   ConcurrencyLimiter,
   HostScope,
+  ProcessScope,
   LimitSet,
   ManualClock,
   RateLimiter,
@@ -151,6 +152,27 @@ describe('a wrong place', () => {
     assert.throws(() => new HostScope('a', { size: 5 }), { ...value, message: /no option 'size'/ });
     assert.throws(() => new HostScope('a', { path: 5 }), type);
     assert.throws(() => new HostScope('a', { group: [] }), type);
+  });
+
+  it('of a ProcessScope is told', () => {
+    assert.throws(() => new ProcessScope(5), type);
+    assert.throws(() => new ProcessScope('a/b'), value);
+    assert.throws(() => new ProcessScope('a', { capacity: 0.5 }), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' });
+    assert.throws(() => new ProcessScope('a', { path: '/tmp' }), { ...value, message: /no option 'path'/ });
+  });
+
+  it('of an arena of this process has the bytes that were asked for', () => {
+    const arena = fresh();
+    const scope = new ProcessScope(arena, { capacity: 2 ** 20 });
+    const bucket = (where) => new TokenBucket({ rate: '1/hour', scope: where, name: 'door' });
+    assert.ok(bucket(scope).tryAcquire());
+    assert.ok(!bucket(`process:${arena}`).tryAcquire());
+    assert.deepEqual([scope.name, scope.capacity], [arena, 2 ** 20]);
+    const other = new ProcessScope(arena, { capacity: 2 ** 21 });
+    assert.throws(() => bucket(other), { ...value, message: /made with 1048576 bytes, here 2097152/ });
+    const limiter = (where) => new RateLimiter({ rate: '1/s', maxKeys: 100_000, scope: where, name: 'keys' });
+    assert.throws(() => limiter(scope), { name: 'ArenaError', kind: 'full', message: /where it is first opened \(capacity/ });
+    assert.ok(limiter(new ProcessScope(fresh(), { capacity: 2 ** 26 })).tryAcquire('a'));
   });
 
   it('is found by the core where only it can know', { skip }, () => {

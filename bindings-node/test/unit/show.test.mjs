@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import tidegate from '../../index.cjs';
 
-const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, DateClock, HostScope, LimitSet, ManualClock, RateLimiter, TokenBucket } =
+const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, DateClock, HostScope, LimitSet, ManualClock, ProcessScope, RateLimiter, TokenBucket } =
   tidegate;
 const scope = `process:shown-${process.pid}`;
 const bucket = new TokenBucket({ rate: '400/s', burst: 800, scope, name: 'door' });
@@ -21,6 +21,7 @@ const OBJECTS = [
   [bucket.reserve(1), ['booked: true']],
   [new ManualClock(5n), ["nowNs: '5'"]],
   [new HostScope('orders', { path: '/tmp/x' }), ["name: 'orders'", "path: '/tmp/x'"]],
+  [new ProcessScope('orders', { capacity: 2 ** 20 }), ["name: 'orders'", 'capacity: 1048576']],
 ];
 
 test('console.log shows name, settings and state', () => {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 from . import _notices
 from ._functions import called, flag, function, optional
 from ._limit import MOST_COST, Chooser, check_cost, check_limit, make_limit
-from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, RateLimiter, Taken, Tier, TokenBucket
+from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, ProcessScope, RateLimiter, Taken, Tier, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
 from .headers import HeaderList, Policies, Problem, retry_after_seconds
@@ -58,7 +58,7 @@ class LimitOptions(TypedDict, total=False):
     cost: Cost
     skip: Condition | None
     name: str | None
-    scope: str | HostScope | None
+    scope: str | HostScope | ProcessScope | None
     on_conflict: OnConflict | None
     on_refused: OnRefused | None
     headers: bool
@@ -180,7 +180,7 @@ class Guard:
         cost: Cost = 1,
         skip: Condition | None = None,
         name: str | None = None,
-        scope: str | HostScope | None = None,
+        scope: str | HostScope | ProcessScope | None = None,
         on_conflict: OnConflict | None = None,
         on_refused: OnRefused | None = None,
         headers: bool = True,

@@ -8,7 +8,17 @@ from typing import Any, Generic, TypeVar
 
 from . import _notices
 from ._functions import function
-from ._tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, HostScope, LimitSet, RateLimiter, Tier, TokenBucket
+from ._tidegate import (
+    BoundedQueue,
+    CircuitBreaker,
+    ConcurrencyLimiter,
+    HostScope,
+    LimitSet,
+    ProcessScope,
+    RateLimiter,
+    Tier,
+    TokenBucket,
+)
 from .errors import ArenaError, ConfigError
 
 T = TypeVar("T")
@@ -41,7 +51,7 @@ def make_limit(
     *,
     keyed: bool,
     burst: int | None,
-    scope: str | HostScope | None,
+    scope: str | HostScope | ProcessScope | None,
     name: str | None,
     on_conflict: Any,
 ) -> Any:
@@ -75,7 +85,7 @@ def make_limit(
 
 
 def _make(
-    keyed: bool, rate: str, burst: int | None, scope: str | HostScope | None, name: str | None, on_conflict: Any
+    keyed: bool, rate: str, burst: int | None, scope: str | HostScope | ProcessScope | None, name: str | None, on_conflict: Any
 ) -> RateLimiter | TokenBucket:
     kind: Any = RateLimiter if keyed else TokenBucket
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal, TypeAlias, TypedDict
 
-from ._tidegate import HostScope, ManualClock
+from ._tidegate import HostScope, ManualClock, ProcessScope
 
 Filter: TypeAlias = type[BaseException] | Callable[[Exception], bool]
 Filters: TypeAlias = Filter | tuple[Filter, ...] | list[Filter] | list[type[BaseException]]
@@ -32,5 +32,5 @@ class BreakerOptions(TypedDict, total=False):
     failure_on: Filters | None
     ignore: Filters | None
     clock: ManualClock | None
-    scope: str | HostScope | None
+    scope: str | HostScope | ProcessScope | None
     on_conflict: Literal["error", "keep", "apply"] | None

@@ -18,7 +18,7 @@ from ._answer import refuse
 from ._fields import one_told
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
-from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, Taken
+from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, ProcessScope, Taken
 from .errors import ConcurrencyLimitError, ConfigError
 from .headers import HeaderList, Problem
 from .keys import ClientIP, client_ip
@@ -148,7 +148,7 @@ class TidegateMiddleware:
         overload_status: int = 503,
         burst: int | None = None,
         name: str | None = None,
-        scope: str | HostScope | None = None,
+        scope: str | HostScope | ProcessScope | None = None,
         on_conflict: OnConflict | None = None,
     ) -> None:
         if not callable(app) or hasattr(app, "check"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused
 from ._limit import check_limit
-from ._tidegate import HostScope
+from ._tidegate import HostScope, ProcessScope
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Rule:
         cost: Cost = 1,
         skip: Condition | None = None,
         name: str | None = None,
-        scope: str | HostScope | None = None,
+        scope: str | HostScope | ProcessScope | None = None,
         on_conflict: OnConflict | None = None,
         on_refused: OnRefused | None = None,
         when: Condition | None = None,

@@ -33,7 +33,7 @@ impl Backing for Arena {
     fn does_not_fit(&self, needs: usize, left: usize) -> ConfigError {
         let mend = match self.path() {
             Some(_) => "make it larger where it is first opened (capacity, TIDEGATE_CAPACITY), after `tidegate rm`",
-            None => "make it larger where the process starts (TIDEGATE_CAPACITY)",
+            None => "make it larger where it is first opened (capacity, TIDEGATE_CAPACITY)",
         };
         let message = format!(
             "{needs} bytes do not fit into the {left} that are left of the arena {:?}; it never grows: {mend}, or use another \

@@ -155,12 +155,42 @@ impl Arena {
     ///
     /// Errors: [`Argument`](ArenaErrorKind::Argument) when the name is none; [`NoSpace`](ArenaErrorKind::NoSpace) without memory.
     pub fn process(name: &str) -> Result<Arc<Self>, ArenaError> {
+        Self::of_process(name, None)
+    }
+
+    /// [`process`](Self::process) with `capacity` bytes of address space, whatever the environment says. It never grows: asking
+    /// for another than it was made with is an error.
+    ///
+    /// Errors: as [`process`](Self::process); [`Argument`](ArenaErrorKind::Argument) for a `capacity` below 256 KiB or another than it has.
+    pub fn process_with_capacity(name: &str, capacity: usize) -> Result<Arc<Self>, ArenaError> {
+        Self::of_process(name, Some(capacity))
+    }
+
+    fn of_process(name: &str, asked: Option<usize>) -> Result<Arc<Self>, ArenaError> {
         Self::check_name("name", name)?;
+        asked.map_or(Ok(()), options::check_capacity)?;
+        // Outlives the lock: to drop the last handle takes it.
+        let known;
         let mut arenas = OF_PROCESS.lock();
-        if let Some(arena) = arenas.get(name).and_then(Weak::upgrade) {
-            return Ok(arena);
+        known = arenas.get(name).and_then(Weak::upgrade);
+        if let Some(arena) = known {
+            return match asked.filter(|&asked| asked != arena.capacity()) {
+                None => Ok(arena),
+                Some(asked) => Err(ArenaError::new(
+                    ArenaErrorKind::Argument,
+                    format!(
+                        "capacity: the arena {name:?} of this process was made with {} bytes, here {asked} are asked for; it never \
+                         changes: ask for the same, or for none",
+                        arena.capacity()
+                    ),
+                )),
+            };
         }
-        let arena = Self::private(name, options::said_capacity()?.unwrap_or(DEFAULT_CAPACITY), Clock::monotonic())?;
+        let capacity = match asked {
+            Some(asked) => asked,
+            None => options::said_capacity()?.unwrap_or(DEFAULT_CAPACITY),
+        };
+        let arena = Self::private(name, capacity, Clock::monotonic())?;
         arenas.insert(name.to_owned(), Arc::downgrade(&arena));
         Ok(arena)
     }

@@ -77,6 +77,18 @@ impl Scope {
         Ok((Arena::open(options)?, name))
     }
 
+    /// [`place`](Self::place) in the arena `arena` of this process, with `capacity` bytes where that is said.
+    ///
+    /// Errors: as there, and those of [`Arena::process_with_capacity`].
+    pub fn place_in_process<'a>(
+        arena: &str,
+        capacity: Option<usize>,
+        name: Option<&'a str>,
+    ) -> Result<(Arc<Arena>, &'a str), ArenaError> {
+        let name = Self::Shared(arena.to_owned()).named(name, "")?;
+        Ok((Arena::of_process(arena, capacity)?, name))
+    }
+
     /// The object's name, which a named scope needs; asked for before the arena is made.
     fn named<'a>(&self, name: Option<&'a str>, said: &str) -> Result<&'a str, ArenaError> {
         let Some(name) = name else {

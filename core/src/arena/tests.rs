@@ -32,3 +32,22 @@ fn an_arena_of_a_process_is_forgotten_with_its_last_handle() {
     drop(Arena::process("forgotten").expect("made anew"));
     assert!(!known("forgotten"));
 }
+
+#[test]
+fn an_arena_of_a_process_has_the_bytes_that_were_asked_for() {
+    let one = Arena::process_with_capacity("sized", 1 << 20).expect("an arena");
+    assert_eq!(one.capacity(), 1 << 20);
+    for again in [Arena::process("sized"), Arena::process_with_capacity("sized", 1 << 20)] {
+        assert!(Arc::ptr_eq(&one, &again.expect("the same")));
+    }
+    let error = Arena::process_with_capacity("sized", 2 << 20).expect_err("another capacity");
+    assert_eq!(error.kind(), ArenaErrorKind::Argument);
+    assert!(error.message().contains("made with 1048576 bytes, here 2097152"), "{error}");
+    let error = Arena::process_with_capacity("too-small", 1000).expect_err("no capacity");
+    assert!(error.message().contains("capacity: 1000 is not within"), "{error}");
+    let (placed, name) = Scope::place_in_process("sized", Some(1 << 20), Some("door")).expect("a place");
+    assert!(Arc::ptr_eq(&one, &placed) && name == "door");
+    assert!(Scope::place_in_process("sized", None, None).is_err(), "without a name");
+    drop((one, placed));
+    assert_eq!(Arena::process_with_capacity("sized", 2 << 20).expect("made anew").capacity(), 2 << 20);
+}

@@ -37,8 +37,8 @@ pub struct tg_arena_config {
     /// The group that may use the file as well (mode 0660), by name or number: for containers that run as different users.
     /// NULL: only its owner may (mode 0600).
     pub group: In<c_char>,
-    /// The most bytes it can take; it never grows. 0: 256 MiB, or what the file has. Asking an existing arena for
-    /// another is an error.
+    /// The most bytes it can take; it never grows. 0: what the file has; a new one gets what TIDEGATE_CAPACITY says in the
+    /// environment, else 256 MiB. Asking an existing arena for another is an error.
     pub capacity: usize,
 }
 
@@ -84,7 +84,8 @@ pub extern "C" fn tg_arena_open(config: In<tg_arena_config>, arena: Out<*mut tg_
 }
 
 /// Opens an arena of this process, or makes it: threads that share no pointers share its objects by name. After fork() the
-/// child has a copy of its own.
+/// child has a copy of its own. A new one has as many bytes as TIDEGATE_CAPACITY says in the environment, else 256 MiB of
+/// address space.
 ///
 /// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
 /// Thread safety: any thread.
@@ -96,6 +97,27 @@ pub extern "C" fn tg_arena_process(name: In<c_char>, arena: Out<*mut tg_arena>) 
         let name = name.text("name")?.ok_or_else(|| Failure::null("name"))?;
         arena.require("arena")?;
         arena.give(tg_arena(Arena::process(name)?));
+        Ok(TG_OK)
+    })
+}
+
+/// tg_arena_process() with this many bytes of address space, whatever the environment says. It never grows.
+///
+/// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
+/// Thread safety: any thread.
+/// Errors: TG_NULL, TG_UTF8, TG_INVALID (a name that is none, a capacity below 256 KiB or another than the arena has),
+/// TG_ARENA_NO_SPACE. *arena is then not written.
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_arena_process_with_capacity(
+    name: In<c_char>,
+    capacity: usize,
+    arena: Out<*mut tg_arena>,
+) -> tg_status {
+    guard_system(|| {
+        let name = name.text("name")?.ok_or_else(|| Failure::null("name"))?;
+        arena.require("arena")?;
+        arena.give(tg_arena(Arena::process_with_capacity(name, capacity)?));
         Ok(TG_OK)
     })
 }

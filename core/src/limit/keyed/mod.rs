@@ -37,9 +37,8 @@ use units::Units;
 /// A limit for each key (user, address, API key): any [`Algorithm`], in a flat lock-free table of fixed size.
 ///
 /// Keys are bytes of any length; the table keeps a hash under a random secret and 24 bits to tell the keys of a line apart, so
-/// that two of a million keys share a level with a probability of some 5 % (which only denies early). At most
-/// [`max_keys`](LimiterConfig::max_keys) live keys have a cell of their own. An idle key and an unknown one are the same
-/// thing, so idle cells are reused and live ones never are; keys that find no room share a sketch, which may deny early and
+/// that two of a million keys share a level with a probability of some 5 % (which only denies early). The table is laid out
+/// for [`max_keys`](LimiterConfig::max_keys) live keys. An idle key and an unknown one are the same thing, so idle cells are reused and live ones never are; keys that find no room share a sketch, which may deny early and
 /// never admits more. 40 bytes a key for a token bucket, taken from the system as keys come.
 ///
 /// Every operation has an `_at` form that takes the time in nanoseconds of this limiter's clock. A clock that steps back
@@ -204,7 +203,7 @@ impl RateLimiter {
         self.quotas.default()
     }
 
-    /// How many live keys have a cell of their own.
+    /// How many live keys it was made for: of so many, fewer than 0.04 % find no cell of their own.
     pub fn max_keys(&self) -> usize {
         self.max_keys
     }
@@ -397,7 +396,9 @@ impl RateLimiter {
         })
     }
 
-    /// Live (not idle) keys with a cell of their own. Takes time in proportion to the table.
+    /// Live (not idle) keys with a cell of their own; those in the sketch do not count. May exceed [`max_keys`](Self::max_keys): the
+    /// table has nearly four cells for each of these, because keys do not spread evenly, and turns nobody away who finds one free.
+    /// Takes time in proportion to the table.
     pub fn len(&self) -> usize {
         self.len_at(self.clock.now())
     }
