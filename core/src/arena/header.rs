@@ -72,7 +72,8 @@ impl Facts {
         }
         let version = word(offset_of!(Header, version));
         if version != VERSION {
-            let why = format!("is of layout version {version}, and its name is one of version {VERSION}: was it renamed?");
+            let why =
+                format!("is of layout version {version}, and its name is one of version {VERSION}: was it renamed?");
             return Err((ArenaErrorKind::Version, why));
         }
         if words[WORDS - 1] != checksum(&words) {
