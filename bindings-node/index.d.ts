@@ -66,7 +66,10 @@ export interface ProcessScopeOptions {
   capacity?: number;
 }
 
-/** An arena of this process with options, as a value for `scope`; `'process:orders'` is the one without. Makes nothing by itself. */
+/**
+ * An arena of this process with options, as a value for `scope`; `'process:orders'` is the one without. Makes nothing by
+ * itself.
+ */
 export class ProcessScope {
   /** @param name 1 to 63 of A-Z a-z 0-9 . _ - that do not begin with a dot or a dash */
   constructor(name: string, options?: ProcessScopeOptions);
@@ -238,8 +241,9 @@ export class RateLimiter {
   /** Its methods take a key; a TokenBucket's do not. */
   readonly keyed: true;
   /**
-   * Live (not idle) keys with a cell of their own; those in the sketch do not count. May exceed `maxKeys`: the table has nearly four cells
-   * for each of these, because keys do not spread evenly, and turns nobody away who finds one free. Takes time in proportion to `maxKeys`.
+   * Live (not idle) keys with a cell of their own; those in the sketch do not count. May exceed `maxKeys`: the table has
+   * nearly four cells for each of these, because keys do not spread evenly, and turns nobody away who finds one free.
+   * Takes time in proportion to `maxKeys`.
    */
   readonly size: number;
   /** Counts since it was made. */

@@ -533,8 +533,8 @@ typedef int32_t tg_on_conflict;
 typedef struct tg_access_list tg_access_list;
 
 /**
- * Memory in which named objects live: of the machine for all its processes, or of this process for its threads. The same
- * name in the same arena is the same object, whoever opens it.
+ * Memory in which named objects live: of the machine for all its processes, or of this process for its threads. The
+ * same name in the same arena is the same object, whoever opens it.
  */
 typedef struct tg_arena tg_arena;
 
@@ -595,13 +595,13 @@ typedef struct {
      */
     const char *path;
     /**
-     * The group that may use the file as well (mode 0660), by name or number: for containers that run as different users.
-     * NULL: only its owner may (mode 0600).
+     * The group that may use the file as well (mode 0660), by name or number: for containers that run as different
+     * users. NULL: only its owner may (mode 0600).
      */
     const char *group;
     /**
-     * The most bytes it can take; it never grows. 0: what the file has; a new one gets what TIDEGATE_CAPACITY says in the
-     * environment, else 256 MiB. Asking an existing arena for another is an error.
+     * The most bytes it can take; it never grows. 0: what the file has; a new one gets what TIDEGATE_CAPACITY says in
+     * the environment, else 256 MiB. Asking an existing arena for another is an error.
      */
     size_t capacity;
 } tg_arena_config;
@@ -1386,25 +1386,23 @@ extern "C" {
  *
  * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows config and all it points to.
  * Thread safety: any thread.
- * Errors: TG_NULL (config, its name, arena), TG_STRUCT_SIZE, TG_UTF8; TG_INVALID (a name that is none, a capacity that is
- * none or another than the file's); TG_ARENA_* (what stands in the way). *arena is then not written.
+ * Errors: TG_NULL (config, its name, arena), TG_STRUCT_SIZE, TG_UTF8; TG_INVALID (a name that is none, a capacity that
+ * is none or another than the file's); TG_ARENA_* (what stands in the way). *arena is then not written.
  * Since: 0.1
  */
-tg_status tg_arena_open(const tg_arena_config *config,
-                        tg_arena **arena);
+tg_status tg_arena_open(const tg_arena_config *config, tg_arena **arena);
 
 /**
- * Opens an arena of this process, or makes it: threads that share no pointers share its objects by name. After fork() the
- * child has a copy of its own. A new one has as many bytes as TIDEGATE_CAPACITY says in the environment, else 256 MiB of
- * address space.
+ * Opens an arena of this process, or makes it: threads that share no pointers share its objects by name. After fork()
+ * the child has a copy of its own. A new one has as many bytes as TIDEGATE_CAPACITY says in the environment, else 256
+ * MiB of address space.
  *
  * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
  * Thread safety: any thread.
  * Errors: TG_NULL, TG_UTF8, TG_INVALID (a name that is none), TG_ARENA_NO_SPACE. *arena is then not written.
  * Since: 0.1
  */
-tg_status tg_arena_process(const char *name,
-                           tg_arena **arena);
+tg_status tg_arena_process(const char *name, tg_arena **arena);
 
 /**
  * tg_arena_process() with this many bytes of address space, whatever the environment says. It never grows.
@@ -1419,17 +1417,16 @@ tg_status tg_arena_process_with_capacity(const char *name, size_t capacity, tg_a
 
 /**
  * Opens what one text says, the same in every language: "host:orders" (tg_arena_open()), "process:orders"
- * (tg_arena_process()), or "process" (private: *arena is NULL, which a config takes for memory of the object's own). NULL:
- * what TIDEGATE_SCOPE says in the environment, "process" where it says nothing.
+ * (tg_arena_process()), or "process" (private: *arena is NULL, which a config takes for memory of the object's own).
+ * NULL: what TIDEGATE_SCOPE says in the environment, "process" where it says nothing.
  *
  * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows scope.
  * Thread safety: any thread.
- * Errors: TG_NULL (arena), TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open(). *arena is then not
- * written.
+ * Errors: TG_NULL (arena), TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open(). *arena is then
+ * not written.
  * Since: 0.1
  */
-tg_status tg_arena_from_scope(const char *scope,
-                              tg_arena **arena);
+tg_status tg_arena_from_scope(const char *scope, tg_arena **arena);
 
 /**
  * Frees the handle; NULL is fine. The arena stays open as long as an object in it does.
@@ -1453,31 +1450,27 @@ void tg_arena_free(tg_arena *arena);
 tg_status tg_arena_clock(const tg_arena *arena, tg_clock **clock);
 
 /**
- * Writes what is worth saying once of this arena (another layout of it is in use by older programs, ...) and a NUL into the
- * size bytes of buffer: a line each, ended by \n; "" when there is nothing. *length (may be NULL): without the NUL.
- * `fputs(buffer, stderr);`
+ * Writes what is worth saying once of this arena (another layout of it is in use by older programs, ...) and a NUL
+ * into the size bytes of buffer: a line each, ended by \n; "" when there is nothing. *length (may be NULL): without
+ * the NUL. `fputs(buffer, stderr);`
  *
  * Ownership: borrows all. buffer may be NULL when size is 0, to ask for the length.
  * Thread safety: any thread, at any time.
  * Errors: TG_NULL (arena; buffer with a size), TG_BUFFER (too few bytes; nothing is written but *length).
  * Since: 0.1
  */
-tg_status tg_arena_notices(const tg_arena *arena,
-                           char *buffer,
-                           size_t size,
-                           size_t *length);
+tg_status tg_arena_notices(const tg_arena *arena, char *buffer, size_t size, size_t *length);
 
 /**
- * Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are not
- * given out again. TG_OK, or TG_EMPTY when there is no such name.
+ * Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are
+ * not given out again. TG_OK, or TG_EMPTY when there is no such name.
  *
  * Ownership: borrows both.
  * Thread safety: any thread, at any time; may wait for who opens an object, in any process.
  * Errors: TG_NULL, TG_UTF8, TG_ARENA_SYSTEM (the lock of the arena).
  * Since: 0.1
  */
-tg_status tg_arena_remove(const tg_arena *arena,
-                          const char *name);
+tg_status tg_arena_remove(const tg_arena *arena, const char *name);
 
 /**
  * Makes a closed circuit breaker, or opens the one of that name in an arena.
@@ -2732,17 +2725,16 @@ tg_status tg_limiter_refund_tier_at(const tg_limiter *limiter,
 tg_status tg_limiter_stats(const tg_limiter *limiter, tg_limiter_snapshot *snapshot);
 
 /**
- * Tells how many keys are live (not idle) now and have a cell of their own; those in the sketch do not count. May exceed
- * max_keys: the table has nearly four cells for each of these, because keys do not spread evenly, and turns nobody away who
- * finds one free. Takes time in proportion to max_keys.
+ * Tells how many keys are live (not idle) now and have a cell of their own; those in the sketch do not count. May
+ * exceed max_keys: the table has nearly four cells for each of these, because keys do not spread evenly, and turns
+ * nobody away who finds one free. Takes time in proportion to max_keys.
  *
  * Ownership: borrows both.
  * Thread safety: any thread, at any time; never blocks.
  * Errors: TG_NULL.
  * Since: 0.1
  */
-tg_status tg_limiter_len(const tg_limiter *limiter,
-                         size_t *keys);
+tg_status tg_limiter_len(const tg_limiter *limiter, size_t *keys);
 
 /**
  * tg_limiter_len() at now_ns nanoseconds of the limiter's clock.

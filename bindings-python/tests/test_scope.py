@@ -171,7 +171,8 @@ def test_host_scope_carries_options(tmp_path: Path, host: str) -> None:
 
 def test_process_scope_carries_a_capacity() -> None:
     scope = ProcessScope("sized", capacity=1 << 20)
-    assert repr(scope) == f'ProcessScope("sized", capacity={1 << 20})' and (scope.name, scope.capacity) == ("sized", 1 << 20)
+    assert repr(scope) == f'ProcessScope("sized", capacity={1 << 20})'
+    assert (scope.name, scope.capacity) == ("sized", 1 << 20)
     copy = pickle.loads(pickle.dumps(scope))
     assert copy == scope and hash(copy) == hash(scope) and copy != ProcessScope("sized")
     bucket = TokenBucket("1/hour", scope=scope, name="door")

@@ -171,7 +171,8 @@ describe('a wrong place', () => {
     const other = new ProcessScope(arena, { capacity: 2 ** 21 });
     assert.throws(() => bucket(other), { ...value, message: /made with 1048576 bytes, here 2097152/ });
     const limiter = (where) => new RateLimiter({ rate: '1/s', maxKeys: 100_000, scope: where, name: 'keys' });
-    assert.throws(() => limiter(scope), { name: 'ArenaError', kind: 'full', message: /where it is first opened \(capacity/ });
+    const message = /where it is first opened \(capacity/;
+    assert.throws(() => limiter(scope), { name: 'ArenaError', kind: 'full', message });
     assert.ok(limiter(new ProcessScope(fresh(), { capacity: 2 ** 26 })).tryAcquire('a'));
   });
 

@@ -80,8 +80,9 @@ impl Origin {
             ArenaError::new(ArenaErrorKind::Clock, message)
         };
         let here = time_namespace();
-        // By the counter as well: it may be left for CLOCK_MONOTONIC at any moment (`move_all`), which is then another one here. How far
-        // the two stand apart says nothing: an old arena's clocks may differ by as much as a namespace's offset.
+        // By the counter as well: it may be left for CLOCK_MONOTONIC at any moment (`move_all`), which is then another
+        // one here. How far the two stand apart says nothing: an old arena's clocks may differ by as much as a
+        // namespace's offset.
         if origin.time_namespace != 0 && here != 0 && origin.time_namespace != here {
             return Err(refuse(format!(
                 "the arena {name:?} goes by CLOCK_MONOTONIC of the time namespace {}, this process is in {here}",

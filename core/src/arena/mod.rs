@@ -40,7 +40,8 @@ pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
 /// Names that an arena has room for.
 pub use layout::OBJECTS as MOST_OBJECTS;
-/// The number of the layout of this build's arenas. It is part of a file's name: builds with other numbers have files of their own.
+/// The number of the layout of this build's arenas. It is part of a file's name: builds with other numbers have files
+/// of their own.
 pub use layout::VERSION as LAYOUT_VERSION;
 pub(crate) use members::Member;
 pub use members::MemberInfo;
@@ -57,8 +58,8 @@ use std::sync::{Arc, Weak};
 
 /// Memory in which named objects live: of this process for its threads, or of the machine for all its processes.
 ///
-/// Objects of the same name are the same object, whoever opens them. An arena has one clock for all, which its creator chose.
-/// It stays open as long as an object in it, or this handle, does.
+/// Objects of the same name are the same object, whoever opens them. An arena has one clock for all, which its creator
+/// chose. It stays open as long as an object in it, or this handle, does.
 ///
 /// Thread safety: all methods may be called from any thread at any time.
 pub struct Arena {
@@ -118,14 +119,14 @@ impl Arena {
 
     /// The arenas in a directory, by default where [`HostOptions::path`] says, of all layout versions, by name.
     ///
-    /// Errors: [`Permission`](ArenaErrorKind::Permission) and [`Filesystem`](ArenaErrorKind::Filesystem) as for opening one.
-    /// No directory is no error.
+    /// Errors: [`Permission`](ArenaErrorKind::Permission) and [`Filesystem`](ArenaErrorKind::Filesystem) as for opening
+    /// one. No directory is no error.
     pub fn list(path: Option<&Path>) -> Result<Vec<ArenaFile>, ArenaError> {
         file::list(&HostOptions { path: path.map(Path::to_owned), ..HostOptions::new("any") })
     }
 
-    /// Opens an arena of this machine to look at it: makes none, and takes no process slot. One that this process may only read (a
-    /// read-only mount) is copied as it is now; open it again to see what changed.
+    /// Opens an arena of this machine to look at it: makes none, and takes no process slot. One that this process may
+    /// only read (a read-only mount) is copied as it is now; open it again to see what changed.
     ///
     /// Errors: as [`open`](Self::open); [`Removed`](ArenaErrorKind::Removed) when there is none.
     pub fn inspect(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
@@ -133,8 +134,9 @@ impl Arena {
         file::inspect(options)
     }
 
-    /// Removes the file of an arena, whatever is in it. Who has it open goes on with it, alone: names in it can no longer be
-    /// opened; the next who opens the arena makes a new one. Returns what was removed, and whether it was in use.
+    /// Removes the file of an arena, whatever is in it. Who has it open goes on with it, alone: names in it can no
+    /// longer be opened; the next who opens the arena makes a new one. Returns what was removed, and whether it was in
+    /// use.
     ///
     /// Errors: as [`list`](Self::list).
     pub fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaError> {
@@ -142,26 +144,28 @@ impl Arena {
         file::unlink(options)
     }
 
-    /// What its user should hear once, when it is first opened: sentences for people. At present only that processes use
-    /// another layout version of the same arena.
+    /// What its user should hear once, when it is first opened: sentences for people. At present only that processes
+    /// use another layout version of the same arena.
     pub fn notices(&self) -> Vec<String> {
         self.host.as_ref().map_or_else(Vec::new, file::HostFile::notices)
     }
 
-    /// The arena `name` of this process, opened or made: threads that share no objects share it by name. A child of fork has
-    /// an independent copy.
+    /// The arena `name` of this process, opened or made: threads that share no objects share it by name. A child of
+    /// fork has an independent copy.
     ///
     /// It has as many bytes as `TIDEGATE_CAPACITY` says, else 256 MiB of address space.
     ///
-    /// Errors: [`Argument`](ArenaErrorKind::Argument) when the name is none; [`NoSpace`](ArenaErrorKind::NoSpace) without memory.
+    /// Errors: [`Argument`](ArenaErrorKind::Argument) when the name is none; [`NoSpace`](ArenaErrorKind::NoSpace)
+    /// without memory.
     pub fn process(name: &str) -> Result<Arc<Self>, ArenaError> {
         Self::of_process(name, None)
     }
 
-    /// [`process`](Self::process) with `capacity` bytes of address space, whatever the environment says. It never grows: asking
-    /// for another than it was made with is an error.
+    /// [`process`](Self::process) with `capacity` bytes of address space, whatever the environment says. It never
+    /// grows: asking for another than it was made with is an error.
     ///
-    /// Errors: as [`process`](Self::process); [`Argument`](ArenaErrorKind::Argument) for a `capacity` below 256 KiB or another than it has.
+    /// Errors: as [`process`](Self::process); [`Argument`](ArenaErrorKind::Argument) for a `capacity` below 256 KiB or
+    /// another than it has.
     pub fn process_with_capacity(name: &str, capacity: usize) -> Result<Arc<Self>, ArenaError> {
         Self::of_process(name, Some(capacity))
     }
@@ -197,7 +201,8 @@ impl Arena {
 
     /// An arena of this process that only this handle knows, on a clock of its own: for tests.
     ///
-    /// Errors: as [`process`](Self::process); [`Argument`](ArenaErrorKind::Argument) for a `capacity` (bytes) below 256 KiB.
+    /// Errors: as [`process`](Self::process); [`Argument`](ArenaErrorKind::Argument) for a `capacity` (bytes) below 256
+    /// KiB.
     pub fn private(name: &str, capacity: usize, clock: Clock) -> Result<Arc<Self>, ArenaError> {
         Self::check_name("name", name)?;
         options::check_capacity(capacity)?;
@@ -230,8 +235,8 @@ impl Arena {
         self.mapping.size()
     }
 
-    /// Takes the space of `at..end` from the filesystem, before anything there is touched: a page that it cannot give when it is touched
-    /// ends the process (SIGBUS).
+    /// Takes the space of `at..end` from the filesystem, before anything there is touched: a page that it cannot give
+    /// when it is touched ends the process (SIGBUS).
     ///
     /// Of a file that can only be read, copies these bytes as they are now.
     ///
@@ -275,7 +280,8 @@ impl Arena {
         self.host.as_ref().map_or(Ok(()), file::HostFile::check_linked)
     }
 
-    /// Whether it is a copy of a file that this process can only read: what changes there does not show here, and the other way.
+    /// Whether it is a copy of a file that this process can only read: what changes there does not show here, and the
+    /// other way.
     pub fn is_read_only(&self) -> bool {
         self.host.as_ref().is_some_and(file::HostFile::is_read_only)
     }

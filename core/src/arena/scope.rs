@@ -56,10 +56,11 @@ impl Scope {
         }
     }
 
-    /// What a door needs to make one object: `scope` as its user gave it (`None`: as the environment says) and the object's name.
-    /// `None`: in memory of its own.
+    /// What a door needs to make one object: `scope` as its user gave it (`None`: as the environment says) and the
+    /// object's name. `None`: in memory of its own.
     ///
-    /// Errors: [`Argument`](ArenaErrorKind::Argument) when `scope` is none, when a named scope meets no name, or a name that is none.
+    /// Errors: [`Argument`](ArenaErrorKind::Argument) when `scope` is none, when a named scope meets no name, or a name
+    /// that is none.
     pub fn place<'a>(scope: Option<&str>, name: Option<&'a str>) -> Result<Option<(Arc<Arena>, &'a str)>, ArenaError> {
         let parsed = scope.map_or_else(Self::from_env, Self::parse)?;
         if parsed == Self::Process {

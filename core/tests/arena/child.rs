@@ -28,8 +28,8 @@ impl Other {
         Self::spawn(command, options, None)
     }
 
-    /// Starts it as in a container: with mounts (made by `mounts`, lines of sh) and process ids of its own. `None`, and says why, where
-    /// this process may not do that.
+    /// Starts it as in a container: with mounts (made by `mounts`, lines of sh) and process ids of its own. `None`, and
+    /// says why, where this process may not do that.
     pub(crate) fn contain(options: &HostOptions, mounts: &str) -> Option<Self> {
         let own = ["--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"];
         let possible = Command::new("unshare").args(own).arg("true").output();
@@ -42,7 +42,8 @@ impl Other {
         Some(Self::spawn(command, options, None))
     }
 
-    /// Starts it in a time namespace whose `CLOCK_MONOTONIC` is this much ahead. `None`, and says why, where this process may not do that.
+    /// Starts it in a time namespace whose `CLOCK_MONOTONIC` is this much ahead. `None`, and says why, where this
+    /// process may not do that.
     pub(crate) fn ahead(options: &HostOptions, seconds: u32) -> Option<Self> {
         let mut command = Command::new("unshare");
         command.args(["--time", "--monotonic", &seconds.to_string(), "--fork", "--kill-child"]);

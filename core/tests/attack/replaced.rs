@@ -1,5 +1,5 @@
-//! Invariant: whatever the names of an arena's file and directory come to stand for while it is opened, each opening ends, in an arena or
-//! an error; nothing that a link leads to is written; and what could be opened works.
+//! Invariant: whatever the names of an arena's file and directory come to stand for while it is opened, each opening
+//! ends, in an arena or an error; nothing that a link leads to is written; and what could be opened works.
 
 use crate::support::{Place, bucket};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -70,7 +70,8 @@ fn exchange(one: &Path, two: &Path) {
     renameat2(AT_FDCWD, one, AT_FDCWD, two, RenameFlags::RENAME_EXCHANGE).expect("both are there");
 }
 
-/// Puts what the round says in the place of `path`, and takes it away again. `beside`: a place of its own on the same filesystem.
+/// Puts what the round says in the place of `path`, and takes it away again. `beside`: a place of its own on the same
+/// filesystem.
 fn replace(path: &Path, beside: &Path, round: usize, impostors: &[&dyn Fn(&Path)]) {
     let Some(impostor) = impostors.get(round % (impostors.len() + 1)) else {
         // Not there for a moment: somebody may make another.

@@ -17,8 +17,8 @@ use tg_status::{TG_EMPTY, TG_OK};
 use tidegate_core::arena::HostOptions;
 use tidegate_core::{Arena, Scope};
 
-/// Memory in which named objects live: of the machine for all its processes, or of this process for its threads. The same
-/// name in the same arena is the same object, whoever opens it.
+/// Memory in which named objects live: of the machine for all its processes, or of this process for its threads. The
+/// same name in the same arena is the same object, whoever opens it.
 #[derive(Debug)]
 pub struct tg_arena(pub(crate) Arc<Arena>);
 
@@ -34,11 +34,11 @@ pub struct tg_arena_config {
     pub name: In<c_char>,
     /// The directory of its file; NULL: TIDEGATE_DIR, else /dev/shm/tidegate-UID, which is made with mode 0700.
     pub path: In<c_char>,
-    /// The group that may use the file as well (mode 0660), by name or number: for containers that run as different users.
-    /// NULL: only its owner may (mode 0600).
+    /// The group that may use the file as well (mode 0660), by name or number: for containers that run as different
+    /// users. NULL: only its owner may (mode 0600).
     pub group: In<c_char>,
-    /// The most bytes it can take; it never grows. 0: what the file has; a new one gets what TIDEGATE_CAPACITY says in the
-    /// environment, else 256 MiB. Asking an existing arena for another is an error.
+    /// The most bytes it can take; it never grows. 0: what the file has; a new one gets what TIDEGATE_CAPACITY says in
+    /// the environment, else 256 MiB. Asking an existing arena for another is an error.
     pub capacity: usize,
 }
 
@@ -70,8 +70,8 @@ impl tg_arena_config {
 ///
 /// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows config and all it points to.
 /// Thread safety: any thread.
-/// Errors: TG_NULL (config, its name, arena), TG_STRUCT_SIZE, TG_UTF8; TG_INVALID (a name that is none, a capacity that is
-/// none or another than the file's); TG_ARENA_* (what stands in the way). *arena is then not written.
+/// Errors: TG_NULL (config, its name, arena), TG_STRUCT_SIZE, TG_UTF8; TG_INVALID (a name that is none, a capacity that
+/// is none or another than the file's); TG_ARENA_* (what stands in the way). *arena is then not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_open(config: In<tg_arena_config>, arena: Out<*mut tg_arena>) -> tg_status {
@@ -83,9 +83,9 @@ pub extern "C" fn tg_arena_open(config: In<tg_arena_config>, arena: Out<*mut tg_
     })
 }
 
-/// Opens an arena of this process, or makes it: threads that share no pointers share its objects by name. After fork() the
-/// child has a copy of its own. A new one has as many bytes as TIDEGATE_CAPACITY says in the environment, else 256 MiB of
-/// address space.
+/// Opens an arena of this process, or makes it: threads that share no pointers share its objects by name. After fork()
+/// the child has a copy of its own. A new one has as many bytes as TIDEGATE_CAPACITY says in the environment, else 256
+/// MiB of address space.
 ///
 /// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
 /// Thread safety: any thread.
@@ -123,13 +123,13 @@ pub extern "C" fn tg_arena_process_with_capacity(
 }
 
 /// Opens what one text says, the same in every language: "host:orders" (tg_arena_open()), "process:orders"
-/// (tg_arena_process()), or "process" (private: *arena is NULL, which a config takes for memory of the object's own). NULL:
-/// what TIDEGATE_SCOPE says in the environment, "process" where it says nothing.
+/// (tg_arena_process()), or "process" (private: *arena is NULL, which a config takes for memory of the object's own).
+/// NULL: what TIDEGATE_SCOPE says in the environment, "process" where it says nothing.
 ///
 /// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows scope.
 /// Thread safety: any thread.
-/// Errors: TG_NULL (arena), TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open(). *arena is then not
-/// written.
+/// Errors: TG_NULL (arena), TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open(). *arena is then
+/// not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_from_scope(scope: In<c_char>, arena: Out<*mut tg_arena>) -> tg_status {
@@ -175,9 +175,9 @@ pub extern "C" fn tg_arena_clock(arena: In<tg_arena>, clock: Out<*mut tg_clock>)
     })
 }
 
-/// Writes what is worth saying once of this arena (another layout of it is in use by older programs, ...) and a NUL into the
-/// size bytes of buffer: a line each, ended by \n; "" when there is nothing. *length (may be NULL): without the NUL.
-/// `fputs(buffer, stderr);`
+/// Writes what is worth saying once of this arena (another layout of it is in use by older programs, ...) and a NUL
+/// into the size bytes of buffer: a line each, ended by \n; "" when there is nothing. *length (may be NULL): without
+/// the NUL. `fputs(buffer, stderr);`
 ///
 /// Ownership: borrows all. buffer may be NULL when size is 0, to ask for the length.
 /// Thread safety: any thread, at any time.
@@ -196,8 +196,8 @@ pub extern "C" fn tg_arena_notices(
     })
 }
 
-/// Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are not
-/// given out again. TG_OK, or TG_EMPTY when there is no such name.
+/// Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are
+/// not given out again. TG_OK, or TG_EMPTY when there is no such name.
 ///
 /// Ownership: borrows both.
 /// Thread safety: any thread, at any time; may wait for who opens an object, in any process.

@@ -58,9 +58,9 @@ pub extern "C" fn tg_limiter_stats(limiter: In<tg_limiter>, snapshot: Out<tg_lim
     })
 }
 
-/// Tells how many keys are live (not idle) now and have a cell of their own; those in the sketch do not count. May exceed
-/// max_keys: the table has nearly four cells for each of these, because keys do not spread evenly, and turns nobody away who
-/// finds one free. Takes time in proportion to max_keys.
+/// Tells how many keys are live (not idle) now and have a cell of their own; those in the sketch do not count. May
+/// exceed max_keys: the table has nearly four cells for each of these, because keys do not spread evenly, and turns
+/// nobody away who finds one free. Takes time in proportion to max_keys.
 ///
 /// Ownership: borrows both.
 /// Thread safety: any thread, at any time; never blocks.

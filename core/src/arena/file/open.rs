@@ -84,8 +84,8 @@ pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Res
     }))
 }
 
-/// The same file once more: a mapping, of which a child of fork has a copy, keeps the description that it was made from open,
-/// and its locks with it.
+/// The same file once more: a mapping, of which a child of fork has a copy, keeps the description that it was made from
+/// open, and its locks with it.
 fn open_for_locks(folder: &Folder, host: &HostFile) -> Result<OwnedFd, ArenaError> {
     let access = if host.read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR };
     // Its name may stand for anything by now, and to open a pipe waits for who writes to it.

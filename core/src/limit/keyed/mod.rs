@@ -37,8 +37,9 @@ use units::Units;
 /// A limit for each key (user, address, API key): any [`Algorithm`], in a flat lock-free table of fixed size.
 ///
 /// Keys are bytes of any length; the table keeps a hash under a random secret and 24 bits to tell the keys of a line apart, so
-/// that two of a million keys share a level with a probability of some 5 % (which only denies early). The table is laid out
-/// for [`max_keys`](LimiterConfig::max_keys) live keys. An idle key and an unknown one are the same thing, so idle cells are reused and live ones never are; keys that find no room share a sketch, which may deny early and
+/// that two of a million keys share a level with a probability of some 5 % (which only denies early). The table is laid
+/// out for [`max_keys`](LimiterConfig::max_keys) live keys. An idle key and an unknown one are the same thing, so idle
+/// cells are reused and live ones never are; keys that find no room share a sketch, which may deny early and
 /// never admits more. 40 bytes a key for a token bucket, taken from the system as keys come.
 ///
 /// Every operation has an `_at` form that takes the time in nanoseconds of this limiter's clock. A clock that steps back
@@ -396,8 +397,9 @@ impl RateLimiter {
         })
     }
 
-    /// Live (not idle) keys with a cell of their own; those in the sketch do not count. May exceed [`max_keys`](Self::max_keys): the
-    /// table has nearly four cells for each of these, because keys do not spread evenly, and turns nobody away who finds one free.
+    /// Live (not idle) keys with a cell of their own; those in the sketch do not count. May exceed
+    /// [`max_keys`](Self::max_keys): the table has nearly four cells for each of these, because keys do not spread
+    /// evenly, and turns nobody away who finds one free.
     /// Takes time in proportion to the table.
     pub fn len(&self) -> usize {
         self.len_at(self.clock.now())
