@@ -51,7 +51,10 @@ export interface HostScopeOptions {
   group?: string | number;
 }
 
-/** An arena of this machine with options, as a value for `scope`; `'host:orders'` is the one without. Opens nothing by itself. */
+/**
+ * An arena of this machine with options, as a value for `scope`; `'host:orders'` is the one without. Opens nothing by
+ * itself.
+ */
 export class HostScope {
   /** @param name 1 to 63 of A-Z a-z 0-9 . _ - that do not begin with a dot or a dash */
   constructor(name: string, options?: HostScopeOptions);
@@ -67,8 +70,8 @@ export interface ProcessScopeOptions {
 }
 
 /**
- * An arena of this process with options, as a value for `scope`; `'process:orders'` is the one without. Makes nothing by
- * itself.
+ * An arena of this process with options, as a value for `scope`; `'process:orders'` is the one without. Makes nothing
+ * by itself.
  */
 export class ProcessScope {
   /** @param name 1 to 63 of A-Z a-z 0-9 . _ - that do not begin with a dot or a dash */

@@ -374,8 +374,8 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
     }
 
     /// Keys that are live (not idle) now and have a cell of their own; those in the sketch do not count. May exceed
-    /// `max_keys`: the table has nearly four cells for each of these, because keys do not spread evenly, and turns nobody
-    /// away who finds one free.
+    /// `max_keys`: the table has nearly four cells for each of these, because keys do not spread evenly, and turns
+    /// nobody away who finds one free.
     /// Takes time in proportion to `max_keys`.
     fn __len__(&self, py: Python<'_>) -> usize {
         py.detach(|| self.core.len())
