@@ -122,7 +122,7 @@ class RateLimiter {
     writeBlock(block);
     writeWarmUp(warmUp, AT.warmUp);
     writeMode(given, AT.mode);
-    const fastestText = fastest && writeQuota(SETTINGS.limiter, fastest, AT.fastest);
+    const fastestText = fastest && writeQuota({ ...FIELDS, rate: FIELDS.fastest }, fastest, AT.fastest);
     this.#home = create(limiter.create, this, given, writeQuota(SETTINGS.limiter, quota), fastestText);
     this.#id = this.#home.id;
     this.#algorithm = algorithm;

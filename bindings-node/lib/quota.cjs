@@ -32,6 +32,7 @@ function writeQuota(settings, { rate, perMs, burst }, at = 0) {
 /** A copy of a keyed limit's quota, given as an object or as its rate alone. */
 function quotaOptions(value, where) {
   if (typeof value === 'string' || typeof value === 'number') return { rate: value };
+  if (where === 'fastest' && (value === null || typeof value !== 'object')) throw wrong(SETTINGS.limiter.fastest, value);
   return check.options(value, where, [...QUOTA, 'queue']);
 }
 

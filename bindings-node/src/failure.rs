@@ -28,6 +28,16 @@ pub(crate) enum Failure {
     Internal(String),
 }
 
+impl Failure {
+    /// The same of an argument that is a part of this one.
+    pub(crate) fn within(self, argument: &str) -> Self {
+        match self {
+            Self::Argument { code, message } => Self::Argument { code, message: format!("{argument}: {message}") },
+            other => other,
+        }
+    }
+}
+
 impl From<napi::Error> for Failure {
     fn from(error: napi::Error) -> Self {
         Self::Node(error)

@@ -45,7 +45,11 @@ fn config(io: Io, call: Call) -> Result<LimiterConfig, Failure> {
     let has_fastest = io.get(HAS_FASTEST) != 0.0;
     Ok(LimiterConfig {
         max_keys: whole(io, MAX_KEYS, LIMITER_SETTINGS.field("max_keys"))? as usize,
-        fastest: if has_fastest { Some(quota(&LIMITER_SETTINGS, io, FASTEST, fastest)?) } else { None },
+        fastest: if has_fastest {
+            Some(quota(&LIMITER_SETTINGS, io, FASTEST, fastest).map_err(|error| error.within("fastest"))?)
+        } else {
+            None
+        },
         block: block(io)?,
         warm_up: warm_up(io, WARM_UP)?,
         mode: mode(io, MODE),

@@ -1,9 +1,11 @@
 //! `cargo xtask notices write|check`: writes what every package that users install says of the third parties inside it,
-//! or checks that the committed files are current.
+//! or checks that the committed files are current. `cargo xtask gen write|check`: the same of what follows from core's
+//! descriptions of settings.
 
 mod crates;
 mod notices;
 mod sbom;
+mod settings;
 
 use std::error::Error;
 use std::path::Path;
@@ -15,18 +17,20 @@ const PACKAGES: [(&str, &str); 3] =
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let check = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["notices", "write"] => false,
-        ["notices", "check"] => true,
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["notices", "write"] => run(false),
+        ["notices", "check"] => run(true),
+        ["gen", "write"] => generate(false),
+        ["gen", "check"] => generate(true),
         _ => {
-            eprintln!("usage: cargo xtask notices write|check");
+            eprintln!("usage: cargo xtask notices|gen write|check");
             return ExitCode::from(2);
         }
     };
-    match run(check) {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("not what the lock file says: run `make gen` and commit what it writes");
+            eprintln!("not what it should be: run `make gen` and commit what it writes");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -48,16 +52,27 @@ fn run(check: bool) -> Result<bool, Box<dyn Error>> {
             ("sbom.cdx.json", sbom::text(package, &inside)?),
         ];
         for (name, text) in files {
-            let path = root.join(folder).join(name);
-            if std::fs::read_to_string(&path).is_ok_and(|committed| committed == text) {
-                continue;
-            }
-            println!("{} {}", if check { "differs:" } else { "written:" }, path.display());
-            current = false;
-            if !check {
-                std::fs::write(path, text)?;
-            }
+            current &= write(&root.join(folder).join(name), &text, check)?;
         }
     }
     Ok(current || !check)
+}
+
+/// What follows from core's descriptions of settings.
+fn generate(check: bool) -> Result<bool, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
+    let (path, text) = settings::file(root)?;
+    Ok(write(&path, &text, check)? || !check)
+}
+
+/// Whether a file holds this already; writes it unless that is only to be checked.
+fn write(path: &Path, text: &str, check: bool) -> Result<bool, Box<dyn Error>> {
+    if std::fs::read_to_string(path).is_ok_and(|committed| committed == text) {
+        return Ok(true);
+    }
+    println!("{} {}", if check { "differs:" } else { "written:" }, path.display());
+    if !check {
+        std::fs::write(path, text)?;
+    }
+    Ok(false)
 }

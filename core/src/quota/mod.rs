@@ -63,6 +63,9 @@ impl PartialEq for Quota {
     }
 }
 
+/// What a number of seconds is rounded up to, so that less is told as a rate that is too fast.
+const LEAST: Duration = Duration::from_nanos(1);
+
 impl Eq for Quota {}
 
 impl Hash for Quota {
@@ -90,6 +93,7 @@ impl Quota {
     pub fn from_f64(count: f64, period_secs: f64) -> Result<Self, ConfigError> {
         let count = Decimal::from_f64(&RATE, count)?;
         let period = Decimal::from_f64(&PERIOD, period_secs)?;
+        PERIOD.check_span(Duration::try_from_secs_f64(period_secs).unwrap_or(Duration::MAX).max(LEAST), "")?;
         Self::of_decimals(count, period, NS_PER_S)
     }
 

@@ -1,0 +1,35 @@
+// tests/settings.json: whatever a setting refuses, the error names it as it was written here, with its whole range.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, RateLimiter, TokenBucket } from '../../index.mjs';
+
+const CASES = JSON.parse(readFileSync(new URL('../../../tests/settings.json', import.meta.url), 'utf8'));
+/** Settings that this language does not have. */
+const NOT_HERE = ['bucket.stripes'];
+
+function make(object, field, name, value) {
+  const Limit = object === 'bucket' ? TokenBucket : RateLimiter;
+  const last = name.split('.').at(-1);
+  if (object === 'queue') return new BoundedQueue({ capacity: 10, [name]: value });
+  if (object === 'concurrency') return new ConcurrencyLimiter({ limit: 4, [name]: value });
+  if (object === 'breaker') return new CircuitBreaker('it', { [name]: value });
+  if (field === 'rate') return new Limit({ rate: value });
+  if (field === 'period') return new Limit({ rate: 5, perMs: value });
+  if (name.startsWith('block.')) return new Limit({ rate: '5/s', block: { after: 3, withinMs: 1, durationMs: 1, [last]: value } });
+  if (name.startsWith('warmUp.')) return new Limit({ rate: '5/s', warmUp: { periodMs: 1, [last]: value } });
+  return new Limit({ rate: '5/s', ...(field === 'queue' ? { algorithm: 'leaky_bucket' } : {}), [name]: value });
+}
+
+for (const { object, field, kind, outside, names, ranges } of CASES) {
+  const called = `${object}.${field}`;
+  test(called, { skip: NOT_HERE.includes(called) && 'not a setting of Node' }, () => {
+    const [name, range] = [names.node, ranges.node];
+    const says = (type) => (error) => error.name === type && error.message.startsWith(name) && error.message.includes(range);
+    for (const value of outside) {
+      assert.throws(() => make(object, field, name, kind === 'span' ? value / 1e6 : value), says('RangeError'), String(value));
+    }
+    const wrong = ['rate', 'choice'].includes(kind) ? true : 'much';
+    assert.throws(() => make(object, field, name, wrong), says('TypeError'));
+  });
+}

@@ -1,0 +1,49 @@
+"""tests/settings.json: whatever a setting refuses, the error names it as it was written here, with its whole range."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tidegate import Block, BoundedQueue, CircuitBreaker, ConcurrencyLimiter, ConfigError, RateLimiter, TokenBucket
+
+CASES = json.loads((Path(__file__).parents[2] / "tests" / "settings.json").read_text())
+# Settings that this language does not have.
+NOT_HERE = {("bucket", "stripes")}
+
+
+def make(object_: str, field: str, name: str, value: Any) -> Any:
+    kind: Callable[..., Any] = TokenBucket if object_ == "bucket" else RateLimiter
+    if object_ == "queue":
+        return BoundedQueue(**{"capacity": 10, name: value})
+    if object_ == "concurrency":
+        return ConcurrencyLimiter(**{"limit": 4, name: value})
+    if object_ == "breaker":
+        return CircuitBreaker(**{name: value})
+    if field.startswith("block_"):
+        return Block(**{"after": 3, "within": 1, "duration": 1, name: value})
+    if field == "rate":
+        return kind(value)
+    if field == "period":
+        return kind(5, per=value)
+    more = {"warm_up_from": {"warm_up": 1}, "queue": {"algorithm": "leaky_bucket"}}.get(field, {})
+    return kind("5/s", **more, **{name: value})
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['object']}.{case['field']}")
+def test_what_is_refused(case: dict[str, Any]) -> None:
+    object_, field, kind = case["object"], case["field"], case["kind"]
+    if (object_, field) in NOT_HERE:
+        pytest.skip("not a setting of Python")
+    name, range_ = case["names"]["python"], case["ranges"]["python"]
+    for value in case["outside"]:
+        with pytest.raises(ConfigError, match=rf"^{name}: .*{re.escape(range_)}"):
+            make(object_, field, name, value / 1e9 if kind == "span" else value)
+    wrong = "much" if kind in ("count", "real", "span", "flag") else 5j
+    said = "True or False" if kind == "flag" else re.escape(range_)
+    with pytest.raises(TypeError, match=rf"^{name}: .*expected .*{said}.*got {type(wrong).__name__}$"):
+        make(object_, field, name, wrong)

@@ -1,0 +1,126 @@
+//! `tests/settings.json`: whatever a setting refuses, the error names it with its whole range.
+
+use serde_json::Value;
+use std::time::Duration;
+use tidegate::breaker::Window;
+use tidegate::limit::{Block, BucketOptions, LimiterConfig, WarmUp};
+use tidegate::{
+    Algorithm, BoundedQueue, BreakerConfig, CircuitBreaker, Clock, ConcurrencyConfig, ConcurrencyLimiter, ConfigError,
+    QueueConfig, Quota, RateLimiter, TokenBucket,
+};
+
+/// What making the object says, as `null` where a language's types leave nothing to refuse.
+fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
+    let count = value.as_u64().unwrap_or_default();
+    let (small, real, span) = (count as u32, value.as_f64().unwrap_or_default(), Duration::from_nanos(count));
+    let second = Duration::from_secs(1);
+    let clock = Clock::monotonic;
+    let rate = |text: &str| text.parse::<Quota>().expect("a rate");
+    if matches!(field, "min_calls" | "consecutive_failures") && count > u64::from(u32::MAX) {
+        return None;
+    }
+    match field {
+        "rate" => return Quota::from_f64(real, 1.0).err(),
+        "period" => return Quota::new(5, span).err(),
+        "warm_up" => return WarmUp::new(span, 0.5).err(),
+        "warm_up_from" => return WarmUp::new(second, real).err(),
+        "block_after" => return Block::new(small, second, second, 1.0, None).err(),
+        "block_within" => return Block::new(1, span, second, 1.0, None).err(),
+        "block_duration" => return Block::new(1, second, span, 1.0, None).err(),
+        "block_growth" => return Block::new(1, second, second, real, None).err(),
+        "block_max" => return Block::new(1, second, second, 1.0, Some(span)).err(),
+        "algorithm" => return value.as_str()?.parse::<Algorithm>().err(),
+        "on_full" => return value.as_str()?.parse::<tidegate::queue::OnFull>().err(),
+        _ => {}
+    }
+    match object {
+        "bucket" => match field {
+            "burst" => rate("5/s").with_burst(count).err(),
+            "stripes" => {
+                let options = BucketOptions { stripes: small, ..BucketOptions::default() };
+                TokenBucket::with_options(rate("500/s"), options, clock()).err()
+            }
+            _ => panic!("{object}.{field} is new: refuse its values here"),
+        },
+        "limiter" => {
+            let mut config = LimiterConfig::new(Algorithm::TokenBucket, rate("1000/s"));
+            match field {
+                "burst" => match config.quota.with_burst(count) {
+                    Ok(quota) => config.quota = quota,
+                    // A quota by itself takes what a bucket takes.
+                    Err(_) => return None,
+                },
+                // Rust says it with the burst, and the fastest as a quota that is one already.
+                "queue" | "fastest" | "huge_pages" => return None,
+                "max_keys" => config.max_keys = count as usize,
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            RateLimiter::with_config(config, clock()).err()
+        }
+        "breaker" => {
+            let mut config = BreakerConfig::default();
+            match field {
+                "window_calls" => config.window = Window::Calls(small),
+                "window_duration" => config.window = Window::Duration(span),
+                "failure_rate_threshold" => config.failure_rate_threshold = real,
+                "slow_call_duration" => config.slow_call_duration = Some(span),
+                "slow_call_rate_threshold" => config.slow_call_rate_threshold = real,
+                "consecutive_failures" => config.consecutive_failures = Some(small),
+                "min_calls" => config.min_calls = small,
+                "cooldown" => config.cooldown = span,
+                "cooldown_backoff" => config.cooldown_backoff = real,
+                "max_cooldown" => config.max_cooldown = Some(span),
+                "cooldown_jitter" => config.cooldown_jitter = real,
+                "probes" => config.probes = small,
+                "probe_timeout" => config.probe_timeout = span,
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            CircuitBreaker::new("it", config).err()
+        }
+        "queue" => {
+            let mut config = QueueConfig::new(10);
+            match field {
+                "capacity" => config.capacity = count as usize,
+                "high_watermark" => config.high_watermark = real,
+                "low_watermark" => config.low_watermark = real,
+                "sojourn" => return None,
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            BoundedQueue::<u8>::new(config).err()
+        }
+        "concurrency" => {
+            let mut config = ConcurrencyConfig::new(4);
+            match field {
+                "limit" => config = ConcurrencyConfig::new(small),
+                "max_limit" => config.max_limit = small,
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            ConcurrencyLimiter::with_config(config, clock()).err()
+        }
+        _ => panic!("{object} is new: refuse its values here"),
+    }
+}
+
+#[test]
+fn whatever_is_refused_is_named_with_its_whole_range() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/settings.json");
+    let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("the table")).expect("JSON");
+    let mut refused = 0;
+    for case in cases.as_array().expect("cases") {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let (object, field) = (text(&case["object"]), text(&case["field"]));
+        let (name, range) = (text(&case["names"]["rust"]), text(&case["ranges"]["rust"]));
+        for value in case["outside"].as_array().expect("values") {
+            if let Some(error) = refusal(&object, &field, value) {
+                let said = error.to_string();
+                assert!(
+                    said.starts_with(&format!("{name}: ")) && said.contains(&range),
+                    "{object}.{field} = {value}: {said}"
+                );
+                assert_eq!(error.field(), field);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused >= 55, "{refused}");
+}
