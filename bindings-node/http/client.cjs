@@ -14,6 +14,10 @@ class Clients {
     this.#lists = allow === undefined && deny === undefined ? undefined : new AccessList({ allow, deny });
   }
 
+  get readsHeaders() {
+    return this.#addresses.header !== undefined;
+  }
+
   /** The client's address as a key; `peer` stands for the socket where there is none. */
   key(request, peer) {
     const socket = (request?.raw ?? request)?.socket;

@@ -39,6 +39,11 @@ class Gate {
     return new Exchange(this.#clients, request, response, context, identity, peer);
   }
 
+  /** Whether a trusted proxy's word counts, which stands in a request's headers. */
+  get readsHeaders() {
+    return this.#clients.readsHeaders;
+  }
+
   /** The client of a request, as the key `ip` has it. */
   clientKey(request, peer) {
     return this.#clients.key(request, peer);

@@ -2,6 +2,7 @@
 // A guarded call as an exchange, whatever brought it: HTTP, GraphQL, a microservice's message, a WebSocket's.
 
 const check = require('../lib/check.cjs');
+const { upgradeOf } = require('./upgrades.cjs');
 
 /**
  * A GraphQL field: its HTTP request stands in the context that the driver made, or, of a subscription, that which opened
@@ -35,9 +36,12 @@ function grpcPeer(call) {
 /** Socket.IO keeps the request that opened the socket, `ws` only the socket below. */
 function ws(gate, context) {
   const client = context.switchToWs().getClient();
-  const request = client?.request ?? client?.upgradeReq;
-  const peer = client?.handshake?.address ?? socketOf(client)?.remoteAddress;
-  return addressed(gate.exchange(request, undefined, context, context.getArgs(), peer), 'this kind of socket');
+  const socket = socketOf(client);
+  const request = client?.request ?? client?.upgradeReq ?? upgradeOf(socket);
+  const peer = client?.handshake?.address ?? socket?.remoteAddress;
+  const exchange = gate.exchange(request, undefined, context, context.getArgs(), peer);
+  if (request !== undefined || !gate.readsHeaders) return addressed(exchange, 'this kind of socket');
+  return unaddressed(exchange, 'a gateway on a port of its own does not tell which client a trusted proxy stands for');
 }
 
 function http(gate, context) {
@@ -51,20 +55,23 @@ const socketOf = (socket) => [socket?._socket, socket?.socket, socket?.netSocket
 /** Without an address all clients would share one key, and the first to use it up would shut out everybody. */
 function addressed(exchange, where) {
   const { request, peer } = exchange;
-  if (peer === undefined && (request?.raw ?? request)?.socket === undefined) {
-    Object.defineProperty(exchange, 'clientKey', {
-      get() {
-        throw check.valueError(
-          `key: ${where} does not tell the client's address; give the limit a key function that finds somebody, or ` +
-            'override getTracker of TidegateGuard',
-        );
-      },
-      set(value) {
-        Object.defineProperty(exchange, 'clientKey', { value });
-      },
-      configurable: true,
-    });
-  }
+  if (peer !== undefined || (request?.raw ?? request)?.socket !== undefined) return exchange;
+  return unaddressed(exchange, `${where} does not tell the client's address`);
+}
+
+/** Whoever wants the address learns `why` there is none. */
+function unaddressed(exchange, why) {
+  Object.defineProperty(exchange, 'clientKey', {
+    get() {
+      throw check.valueError(
+        `key: ${why}; give the limit a key function that finds somebody, or override getTracker of TidegateGuard`,
+      );
+    },
+    set(value) {
+      Object.defineProperty(exchange, 'clientKey', { value });
+    },
+    configurable: true,
+  });
   return exchange;
 }
 

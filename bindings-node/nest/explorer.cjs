@@ -1,15 +1,18 @@
 'use strict';
 
 const { hasOwnLimits } = require('./decorators.cjs');
+const { rememberUpgrades } = require('./upgrades.cjs');
 
 /** Makes the limits of all routes when the application starts, so that what cannot be made stops it then, and not a request. */
 class TidegateExplorer {
   #modules;
   #registry;
   #settle;
+  #host;
 
-  constructor(modules, registry, settle) {
+  constructor(modules, registry, settle, host) {
     this.#settle = settle;
+    this.#host = host;
     this.#modules = modules;
     this.#registry = registry;
   }
@@ -21,6 +24,11 @@ class TidegateExplorer {
         if (typeof metatype?.prototype === 'object' && metatype.prototype !== null) this.#explore(metatype);
       }
     }
+  }
+
+  /** All who take upgrades of the application's server have told it by now. */
+  onApplicationBootstrap() {
+    rememberUpgrades(this.#host?.httpAdapter?.getHttpServer?.());
   }
 
   /** Its methods and those that it inherits, as far as a decorator of ours stands there. */
@@ -35,4 +43,5 @@ class TidegateExplorer {
     }
   }
 }
+
 module.exports = { TidegateExplorer };

@@ -1,7 +1,7 @@
 'use strict';
 
 const { Module, Scope } = require('@nestjs/common');
-const { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, ModulesContainer } = require('@nestjs/core');
+const { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, HttpAdapterHost, ModulesContainer } = require('@nestjs/core');
 const { entries } = require('../http/options.cjs');
 const check = require('../lib/check.cjs');
 const { TidegateExplorer } = require('./explorer.cjs');
@@ -125,8 +125,8 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
     registry,
     {
       provide: TidegateExplorer,
-      useFactory: (modules, made) => new TidegateExplorer(modules, made, () => settleNames(made, modules)),
-      inject: [ModulesContainer, TidegateRegistry],
+      useFactory: (modules, made, host) => new TidegateExplorer(modules, made, () => settleNames(made, modules), host),
+      inject: [ModulesContainer, TidegateRegistry, HttpAdapterHost],
     },
     TidegateInterceptor,
     GuardPlace,
