@@ -67,7 +67,7 @@ impl Key {
     }
 }
 
-/// Lone surrogates become U+FFFD, as in every door.
+/// Lone surrogates become U+FFFD, as in every binding.
 #[cold]
 fn utf8(units: &[u16]) -> Vec<u8> {
     String::from_utf16_lossy(units).into_bytes()

@@ -8,7 +8,7 @@ use tidegate::arena::HostOptions;
 /// Look into the arenas that processes of this machine share, and put a hand in where one must.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, max_term_width = 100)]
-pub(crate) struct Said {
+pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(subcommand)]

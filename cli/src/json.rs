@@ -1,7 +1,7 @@
-//! A picture for programs. Times are seconds, null is never.
+//! A snapshot for programs. Times are seconds, null is never.
 
-use crate::pace::{self, Pace};
-use crate::picture::{Face, Picture, Seen};
+use crate::rates::{self, Rates};
+use crate::snapshot::{ObjectView, Seen, Snapshot};
 use crate::units::{seconds, seconds_or_never};
 use serde_json::{Map, Value, json};
 use tidegate::Quota;
@@ -9,22 +9,22 @@ use tidegate::arena::LAYOUT_VERSION as LAYOUT;
 use tidegate::arena::{MemberInfo, ObjectKind};
 
 /// `before`: the last one, for what happened since.
-pub(crate) fn picture(picture: &Picture, before: Option<&Picture>) -> Value {
-    let objects: Vec<Value> = picture.objects.iter().map(|seen| object(seen, picture, before)).collect();
-    let processes: Vec<Value> = picture.members.iter().map(process).collect();
+pub(crate) fn snapshot(snapshot: &Snapshot, before: Option<&Snapshot>) -> Value {
+    let objects: Vec<Value> = snapshot.objects.iter().map(|seen| object(seen, snapshot, before)).collect();
+    let processes: Vec<Value> = snapshot.members.iter().map(process).collect();
     json!({
-        "arena": picture.arena,
-        "path": picture.path.to_string_lossy(),
+        "arena": snapshot.arena,
+        "path": snapshot.path.to_string_lossy(),
         "layout": LAYOUT,
-        "bytes": picture.bytes,
-        "used_bytes": picture.used,
-        "created_s": seconds(picture.created_ns),
+        "bytes": snapshot.bytes,
+        "used_bytes": snapshot.used,
+        "created_s": seconds(snapshot.created_ns),
         "objects": objects,
         "processes": processes,
     })
 }
 
-fn object(seen: &Seen, picture: &Picture, before: Option<&Picture>) -> Value {
+fn object(seen: &Seen, snapshot: &Snapshot, before: Option<&Snapshot>) -> Value {
     let mut value = json!({
         "name": seen.info.name,
         "kind": kind_name(seen.info.kind),
@@ -32,25 +32,25 @@ fn object(seen: &Seen, picture: &Picture, before: Option<&Picture>) -> Value {
         "declared": seen.info.declared,
         "bytes": seen.info.bytes,
     });
-    let more = match &seen.face {
-        Ok(face) => self::face(face, picture),
+    let more = match &seen.view {
+        Ok(view) => self::view(view, snapshot),
         Err(error) => json!({ "error": error.to_string() }),
     };
     add(&mut value, more);
-    if let Some(pace) = before.and_then(|before| Pace::of(seen, picture, before)) {
-        let denial_rate = pace.denial_rate();
-        let pace = match &seen.face {
-            Ok(Face::Breaker { .. }) => json!({ "rejected_per_s": pace.denied }),
-            _ => json!({ "admitted_per_s": pace.admitted, "denied_per_s": pace.denied, "denial_rate": denial_rate }),
+    if let Some(rates) = before.and_then(|before| Rates::of(seen, snapshot, before)) {
+        let denial_rate = rates.denial_rate();
+        let rates = match &seen.view {
+            Ok(ObjectView::Breaker { .. }) => json!({ "rejected_per_s": rates.denied }),
+            _ => json!({ "admitted_per_s": rates.admitted, "denied_per_s": rates.denied, "denial_rate": denial_rate }),
         };
-        add(&mut value, json!({ "since_last": pace }));
+        add(&mut value, json!({ "since_last": rates }));
     }
     value
 }
 
-fn face(face: &Face, picture: &Picture) -> Value {
-    match face {
-        Face::Bucket { quota, now, stats } => json!({
+fn view(view: &ObjectView, snapshot: &Snapshot) -> Value {
+    match view {
+        ObjectView::Bucket { quota, now, stats } => json!({
             "quota": self::quota(quota),
             "remaining": now.remaining,
             "limit": now.limit,
@@ -59,9 +59,9 @@ fn face(face: &Face, picture: &Picture) -> Value {
             "admitted": stats.admitted,
             "denied": stats.denied,
             "would_deny": stats.would_deny,
-            "denial_rate": pace::denial_rate(face),
+            "denial_rate": rates::denial_rate(view),
         }),
-        Face::Limiter { algorithm, quota, keys, max_keys, memory, stats } => json!({
+        ObjectView::Limiter { algorithm, quota, keys, max_keys, memory, stats } => json!({
             "algorithm": algorithm.name(),
             "quota": self::quota(quota),
             "keys": keys,
@@ -73,14 +73,14 @@ fn face(face: &Face, picture: &Picture) -> Value {
             "admitted": stats.admitted,
             "denied": stats.denied,
             "would_deny": stats.would_deny,
-            "denial_rate": pace::denial_rate(face),
+            "denial_rate": rates::denial_rate(view),
         }),
-        Face::Breaker { stats, events } => {
+        ObjectView::Breaker { stats, events } => {
             let event = |event: &tidegate::breaker::Event| {
                 json!({
                     "number": event.seq,
                     "event": event.kind.name(),
-                    "ago_s": seconds(picture.taken_ns.saturating_sub(event.at_ns)),
+                    "ago_s": seconds(snapshot.taken_ns.saturating_sub(event.at_ns)),
                 })
             };
             json!({
@@ -96,9 +96,9 @@ fn face(face: &Face, picture: &Picture) -> Value {
                 "events": events.iter().map(event).collect::<Vec<_>>(),
             })
         }
-        Face::Concurrency { stats, holders } => {
+        ObjectView::Concurrency { stats, holders } => {
             let holder = |holder: &tidegate::concurrency::ConcurrencyHolder| {
-                let member = picture.member(holder.slot, holder.incarnation);
+                let member = snapshot.member(holder.slot, holder.incarnation);
                 json!({
                     "slot": holder.slot,
                     "incarnation": holder.incarnation,
@@ -113,7 +113,7 @@ fn face(face: &Face, picture: &Picture) -> Value {
                 "admitted": stats.admitted,
                 "denied": stats.denied,
                 "would_deny": stats.would_deny,
-                "denial_rate": pace::denial_rate(face),
+                "denial_rate": rates::denial_rate(view),
                 "reclaimed": stats.reclaimed,
                 "refused": stats.refused,
                 "timed_out": stats.timed_out,

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `args.rs` | what may be said |
 //! | `ls.rs`, `show.rs`, `top.rs`, `operate.rs`, `rm.rs` | the commands |
-//! | `picture.rs`, `pace.rs` | an arena at one moment, and what happened since another |
+//! | `snapshot.rs`, `rates.rs` | an arena at one moment, and what happened since another |
 //! | `text.rs`, `json.rs` | a picture for people, and for programs |
 //! | `table.rs`, `units.rs`, `paint.rs` | columns; bytes, times and numbers for people; colours |
 //! | `terminal.rs`, `signals.rs` | keys and the size of the screen; what ends or stops a program that has one |
@@ -17,13 +17,13 @@ mod args;
 mod json;
 mod ls;
 mod operate;
-mod pace;
 mod paint;
-mod picture;
+mod rates;
 mod rm;
 mod show;
 #[cfg(target_os = "linux")]
 mod signals;
+mod snapshot;
 mod table;
 #[cfg(target_os = "linux")]
 mod terminal;
@@ -43,29 +43,29 @@ use tidegate::arena::ArenaError;
 
 /// Why a command failed.
 #[derive(Debug)]
-enum Trouble {
+enum CliError {
     /// In one sentence.
-    Said(String),
+    Message(String),
     /// Nobody reads any more, or the disk is full.
     Output(io::Error),
 }
 
-impl From<ArenaError> for Trouble {
+impl From<ArenaError> for CliError {
     fn from(error: ArenaError) -> Self {
-        Self::Said(error.message().to_owned())
+        Self::Message(error.message().to_owned())
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Said(why) => f.write_str(why),
+            Self::Message(why) => f.write_str(why),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
     }
@@ -100,8 +100,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &
 }
 
 fn execute(args: impl IntoIterator<Item = OsString>, to: &mut Output<'_>) -> i32 {
-    let said = match args::Said::try_parse_from(args) {
-        Ok(said) => said,
+    let cli = match args::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
         Err(answer) => {
             // Help and the version are asked for, and no error.
             let to = if answer.use_stderr() { &mut *to.err } else { &mut *to.out };
@@ -109,22 +109,22 @@ fn execute(args: impl IntoIterator<Item = OsString>, to: &mut Output<'_>) -> i32
             return answer.exit_code();
         }
     };
-    let done = command(&said, to).and_then(|()| Ok(to.out.flush()?));
+    let done = command(&cli, to).and_then(|()| Ok(to.out.flush()?));
     match done {
         Ok(()) => 0,
         // `tidegate ls | head`: who has seen enough is no trouble.
-        Err(Trouble::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-        Err(trouble) => {
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
             let _ = to.out.flush();
-            let _ = writeln!(to.err, "tidegate: {trouble}");
+            let _ = writeln!(to.err, "tidegate: {error}");
             1
         }
     }
 }
 
-fn command(said: &args::Said, to: &mut Output<'_>) -> Result<(), Trouble> {
-    let place = &said.place;
-    match &said.command {
+fn command(cli: &args::Cli, to: &mut Output<'_>) -> Result<(), CliError> {
+    let place = &cli.place;
+    match &cli.command {
         Command::Ls => ls::ls(place, to),
         Command::Show { arena, object } => show::show(place, arena, object.as_deref(), to),
         Command::Top { arena, interval, count } => top::top(place, arena, *interval, *count, to),

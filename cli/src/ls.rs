@@ -4,7 +4,7 @@ use crate::args::Place;
 use crate::json::add;
 use crate::table::Column::{Left, Right};
 use crate::table::Table;
-use crate::{Output, Trouble, units};
+use crate::{CliError, Output, units};
 use serde_json::{Value, json};
 use tidegate::Arena;
 use tidegate::arena::LAYOUT_VERSION as LAYOUT;
@@ -22,7 +22,7 @@ enum State {
     OtherLayout,
     /// What is in it means nothing any more.
     OtherBoot,
-    Trouble(ArenaError),
+    Error(ArenaError),
 }
 
 struct Inside {
@@ -32,7 +32,7 @@ struct Inside {
     created_ns: u64,
 }
 
-pub(crate) fn ls(place: &Place, to: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn ls(place: &Place, to: &mut Output<'_>) -> Result<(), CliError> {
     let files = Arena::list_where(&place.options("any"))?;
     let entries: Vec<Entry> = files.into_iter().map(|file| Entry { state: look(place, &file), file }).collect();
     if place.json {
@@ -68,7 +68,7 @@ fn look(place: &Place, file: &ArenaFile) -> State {
         }),
         // The file is there, so it is not of this boot.
         Err(error) if error.kind() == ArenaErrorKind::Removed => State::OtherBoot,
-        Err(error) => State::Trouble(error),
+        Err(error) => State::Error(error),
     }
 }
 
@@ -91,7 +91,7 @@ impl Entry {
             State::Fine(_) => {}
             State::OtherLayout => table.note("of another version of tidegate: look at it with that one's command"),
             State::OtherBoot => table.note("of another boot of the machine: replaced as soon as it is opened"),
-            State::Trouble(error) => table.note(error.message()),
+            State::Error(error) => table.note(error.message()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Entry {
             }),
             State::OtherLayout => json!({ "state": "other_layout" }),
             State::OtherBoot => json!({ "state": "other_boot" }),
-            State::Trouble(error) => json!({ "state": error.kind().name(), "error": error.message() }),
+            State::Error(error) => json!({ "state": error.kind().name(), "error": error.message() }),
         };
         add(&mut value, more);
         value

@@ -1,8 +1,8 @@
 //! `tidegate open`, `close` and `reset`: an operator's hand on what is shared.
 
 use crate::args::Place;
-use crate::picture::{self, no_object};
-use crate::{Output, Trouble, units};
+use crate::snapshot::{self, no_object};
+use crate::{CliError, Output, units};
 use serde_json::json;
 use std::sync::Arc;
 use tidegate::arena::ObjectKind;
@@ -18,7 +18,7 @@ struct Done {
 }
 
 /// Refuses every call until closed or reset.
-pub(crate) fn open(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn open(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), CliError> {
     let breaker = breaker(place, arena, name)?;
     let was = breaker.state();
     if was != State::ForcedOpen {
@@ -28,14 +28,14 @@ pub(crate) fn open(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) 
 }
 
 /// Ends an open or half-open state. What its operator switched off stays off, and a closed one keeps its window.
-pub(crate) fn close(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn close(place: &Place, arena: &str, name: &str, to: &mut Output<'_>) -> Result<(), CliError> {
     let breaker = breaker(place, arena, name)?;
     let was = breaker.state();
     match was {
         State::Open | State::HalfOpen | State::ForcedOpen => breaker.reset(),
         State::Closed => {}
         _ => {
-            return Err(Trouble::Said(format!(
+            return Err(CliError::Message(format!(
                 "{name:?} is not open, it was switched to {}: `tidegate reset {arena} {name}` ends that",
                 spoken(was)
             )));
@@ -51,7 +51,7 @@ pub(crate) fn reset(
     name: &str,
     key: Option<&str>,
     to: &mut Output<'_>,
-) -> Result<(), Trouble> {
+) -> Result<(), CliError> {
     let object = find(place, arena, name)?;
     let words = |words: String| Done { was: None, now: None, words };
     let what = match (&object, key) {
@@ -67,7 +67,7 @@ pub(crate) fn reset(
             limiter.reset(key.as_bytes());
             words(format!("the key {key:?} is as new"))
         }
-        (_, Some(_)) => return Err(Trouble::Said(format!("{name:?} is a {}: it has no keys", kind(&object)))),
+        (_, Some(_)) => return Err(CliError::Message(format!("{name:?} is a {}: it has no keys", kind(&object)))),
         (Object::Bucket(bucket), None) => {
             bucket.reset();
             words("the bucket is full".to_owned())
@@ -78,7 +78,7 @@ pub(crate) fn reset(
             Done::of(was, breaker)
         }
         (Object::Concurrency(_), None) => {
-            return Err(Trouble::Said(format!(
+            return Err(CliError::Message(format!(
                 "{name:?} is a concurrency limiter: its permits belong to who holds them, and come back when they are given \
                  back or their process dies"
             )));
@@ -104,7 +104,7 @@ impl Done {
     }
 }
 
-fn done(place: &Place, arena: &str, name: &str, done: Done, to: &mut Output<'_>) -> Result<(), Trouble> {
+fn done(place: &Place, arena: &str, name: &str, done: Done, to: &mut Output<'_>) -> Result<(), CliError> {
     if place.json {
         let value = json!({
             "arena": arena,
@@ -117,19 +117,19 @@ fn done(place: &Place, arena: &str, name: &str, done: Done, to: &mut Output<'_>)
     Ok(writeln!(to.out, "{name}: {}", done.words)?)
 }
 
-fn breaker(place: &Place, arena: &str, name: &str) -> Result<CircuitBreaker, Trouble> {
+fn breaker(place: &Place, arena: &str, name: &str) -> Result<CircuitBreaker, CliError> {
     match find(place, arena, name)? {
         Object::Breaker(breaker) => Ok(breaker),
-        other => Err(Trouble::Said(format!("{name:?} is a {}: only breakers open and close", kind(&other)))),
+        other => Err(CliError::Message(format!("{name:?} is a {}: only breakers open and close", kind(&other)))),
     }
 }
 
-fn find(place: &Place, arena: &str, name: &str) -> Result<Object, Trouble> {
-    let arena: Arc<Arena> = picture::open(&place.options(arena))?;
+fn find(place: &Place, arena: &str, name: &str) -> Result<Object, CliError> {
+    let arena: Arc<Arena> = snapshot::open(&place.options(arena))?;
     arena.check_writable()?;
     match arena.to_look(name) {
-        Some(object) => object.map_err(|error| Trouble::Said(format!("{name:?} is damaged: {error}"))),
-        None => Err(Trouble::Said(no_object(&arena, name, &arena.objects()))),
+        Some(object) => object.map_err(|error| CliError::Message(format!("{name:?} is damaged: {error}"))),
+        None => Err(CliError::Message(no_object(&arena, name, &arena.objects()))),
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct Paint(bool);
 impl Paint {
     /// On a terminal, unless its user wants none (<https://no-color.org>).
     pub(crate) fn of(to: &Output<'_>) -> Self {
-        Self(to.terminal && std::env::var_os("NO_COLOR").is_none_or(|said| said.is_empty()))
+        Self(to.terminal && std::env::var_os("NO_COLOR").is_none_or(|cli| cli.is_empty()))
     }
 
     fn with(self, style: Style, text: &str) -> String {

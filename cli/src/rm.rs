@@ -1,8 +1,8 @@
 //! `tidegate rm`: away with an arena, or with a name in one.
 
 use crate::args::Place;
-use crate::picture::{self, no_object};
-use crate::{Output, Trouble, units};
+use crate::snapshot::{self, no_object};
+use crate::{CliError, Output, units};
 use serde_json::json;
 use tidegate::Arena;
 use tidegate::arena::LAYOUT_VERSION as LAYOUT;
@@ -14,19 +14,19 @@ pub(crate) fn rm(
     object: Option<&str>,
     force: bool,
     to: &mut Output<'_>,
-) -> Result<(), Trouble> {
+) -> Result<(), CliError> {
     match object {
         None => file(place, arena, force, to),
         Some(object) => name(place, arena, object, force, to),
     }
 }
 
-fn file(place: &Place, arena: &str, force: bool, to: &mut Output<'_>) -> Result<(), Trouble> {
+fn file(place: &Place, arena: &str, force: bool, to: &mut Output<'_>) -> Result<(), CliError> {
     let options = place.options(arena);
     let file = find(&options)?;
     let holders = Holders::of(&options, &file);
     if let (Some(holders), false) = (&holders, force) {
-        return Err(Trouble::Said(format!(
+        return Err(CliError::Message(format!(
             "the arena {arena:?} is in use by {}; stop them first, or say --force: they go on in what was removed, by \
              themselves, and whoever opens it from then on (a restarted worker as well) begins a new one",
             holders.shown()
@@ -34,7 +34,7 @@ fn file(place: &Place, arena: &str, force: bool, to: &mut Output<'_>) -> Result<
     }
     let removed = Arena::unlink(&options)?;
     let Some(removed) = removed else {
-        return Err(Trouble::Said(format!("the arena {arena:?} was removed by somebody else meanwhile")));
+        return Err(CliError::Message(format!("the arena {arena:?} was removed by somebody else meanwhile")));
     };
     if place.json {
         let value = json!({ "arena": arena, "path": removed.path.to_string_lossy(), "was_in_use": removed.in_use });
@@ -48,23 +48,23 @@ fn file(place: &Place, arena: &str, force: bool, to: &mut Output<'_>) -> Result<
     Ok(())
 }
 
-fn name(place: &Place, arena: &str, name: &str, force: bool, to: &mut Output<'_>) -> Result<(), Trouble> {
+fn name(place: &Place, arena: &str, name: &str, force: bool, to: &mut Output<'_>) -> Result<(), CliError> {
     let options = place.options(arena);
-    let opened = picture::open(&options)?;
+    let opened = snapshot::open(&options)?;
     let objects = opened.objects();
     if objects.iter().all(|object| object.name != name) {
-        return Err(Trouble::Said(no_object(&opened, name, &objects)));
+        return Err(CliError::Message(no_object(&opened, name, &objects)));
     }
     let alive: Vec<MemberInfo> = opened.members().into_iter().filter(|member| member.alive).collect();
     if !alive.is_empty() && !force {
-        return Err(Trouble::Said(format!(
+        return Err(CliError::Message(format!(
             "the arena {arena:?}, and so perhaps {name:?}, is in use by {}; stop them first, or say --force: who has {name:?} \
              open goes on with it, and whoever opens that name from then on begins a new one",
             Holders::Known(alive).shown()
         )));
     }
     if !opened.remove(name)? {
-        return Err(Trouble::Said(format!("{name:?} was removed by somebody else meanwhile")));
+        return Err(CliError::Message(format!("{name:?} was removed by somebody else meanwhile")));
     }
     if place.json {
         let value = json!({ "arena": arena, "name": name, "was_in_use": !alive.is_empty() });
@@ -74,12 +74,12 @@ fn name(place: &Place, arena: &str, name: &str, force: bool, to: &mut Output<'_>
 }
 
 /// The file of this layout.
-fn find(options: &HostOptions) -> Result<ArenaFile, Trouble> {
+fn find(options: &HostOptions) -> Result<ArenaFile, CliError> {
     let mut files = Arena::list_where(options)?;
     files.retain(|file| file.name == options.name);
     match files.iter().position(|file| file.version == LAYOUT) {
         Some(found) => Ok(files.swap_remove(found)),
-        None => Err(Trouble::Said(picture::missing(options))),
+        None => Err(CliError::Message(snapshot::missing(options))),
     }
 }
 

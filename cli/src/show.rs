@@ -2,19 +2,19 @@
 
 use crate::args::Place;
 use crate::paint::Paint;
-use crate::picture::{self, Picture};
-use crate::{Output, Trouble, json, text};
+use crate::snapshot::{self, Snapshot};
+use crate::{CliError, Output, json, text};
 
-pub(crate) fn show(place: &Place, arena: &str, object: Option<&str>, to: &mut Output<'_>) -> Result<(), Trouble> {
-    let picture = Picture::take(&picture::open(&place.options(arena))?, object)?;
+pub(crate) fn show(place: &Place, arena: &str, object: Option<&str>, to: &mut Output<'_>) -> Result<(), CliError> {
+    let snapshot = Snapshot::take(&snapshot::open(&place.options(arena))?, object)?;
     if place.json {
-        writeln!(to.out, "{:#}", json::picture(&picture, None))?;
+        writeln!(to.out, "{:#}", json::snapshot(&snapshot, None))?;
     } else {
-        text::picture(&picture, None, Paint::of(to), to.out)?;
+        text::snapshot(&snapshot, None, Paint::of(to), to.out)?;
     }
-    let damaged = picture.objects.iter().find_map(|seen| Some((&seen.info.name, seen.face.as_ref().err()?)));
+    let damaged = snapshot.objects.iter().find_map(|seen| Some((&seen.info.name, seen.view.as_ref().err()?)));
     match damaged {
         None => Ok(()),
-        Some((name, error)) => Err(Trouble::Said(format!("{name:?} is damaged: {error}"))),
+        Some((name, error)) => Err(CliError::Message(format!("{name:?} is damaged: {error}"))),
     }
 }

@@ -1,8 +1,8 @@
-//! A picture for people.
+//! A snapshot for people.
 
-use crate::pace::{self, Pace};
 use crate::paint::Paint;
-use crate::picture::{Face, Picture, Seen};
+use crate::rates::{self, Rates};
+use crate::snapshot::{ObjectView, Seen, Snapshot};
 use crate::table::Column::{Left, Right};
 use crate::table::{Column, Table};
 use crate::units;
@@ -14,18 +14,18 @@ use tidegate::concurrency::ConcurrencyHolder;
 use tidegate::decision::NEVER;
 
 /// `before`: the last one, for what happened since.
-pub(crate) fn picture(
-    picture: &Picture,
-    before: Option<&Picture>,
+pub(crate) fn snapshot(
+    snapshot: &Snapshot,
+    before: Option<&Snapshot>,
     paint: Paint,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    head(picture, paint, out)?;
-    let writer = Writer { picture, before, paint };
+    head(snapshot, paint, out)?;
+    let writer = Writer { snapshot, before, paint };
     for kind in
         [ObjectKind::TokenBucket, ObjectKind::RateLimiter, ObjectKind::CircuitBreaker, ObjectKind::ConcurrencyLimiter]
     {
-        let mut seen = picture.objects.iter().filter(|seen| seen.info.kind == kind).peekable();
+        let mut seen = snapshot.objects.iter().filter(|seen| seen.info.kind == kind).peekable();
         if seen.peek().is_some() {
             writeln!(out)?;
             writer.table(kind, seen).write(out)?;
@@ -35,16 +35,16 @@ pub(crate) fn picture(
     writer.processes().write(out)
 }
 
-fn head(picture: &Picture, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}  {}", paint.bold(&picture.arena), picture.path.display())?;
+fn head(snapshot: &Snapshot, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}  {}", paint.bold(&snapshot.arena), snapshot.path.display())?;
     writeln!(
         out,
         "layout {LAYOUT}, made {}, {} of {} used, {} of {MOST_OBJECTS} names taken, {} alive",
-        units::ago(picture.created_ns),
-        units::bytes(picture.used),
-        units::bytes(picture.bytes),
-        picture.names,
-        match picture.alive() {
+        units::ago(snapshot.created_ns),
+        units::bytes(snapshot.used),
+        units::bytes(snapshot.bytes),
+        snapshot.names,
+        match snapshot.alive() {
             1 => "1 process".to_owned(),
             more => format!("{more} processes"),
         }
@@ -52,8 +52,8 @@ fn head(picture: &Picture, paint: Paint, out: &mut dyn Write) -> io::Result<()> 
 }
 
 struct Writer<'a> {
-    picture: &'a Picture,
-    before: Option<&'a Picture>,
+    snapshot: &'a Snapshot,
+    before: Option<&'a Snapshot>,
     paint: Paint,
 }
 
@@ -92,8 +92,8 @@ impl Writer<'_> {
         };
         let mut table = Table::new(&[own, counts].concat());
         for seen in objects {
-            match &seen.face {
-                Ok(face) => self.object(seen, face, &mut table),
+            match &seen.view {
+                Ok(view) => self.object(seen, view, &mut table),
                 Err(error) => {
                     table.row([seen.info.name.clone()]);
                     table.note(self.paint.bad(&format!("damaged: {error}")));
@@ -103,14 +103,14 @@ impl Writer<'_> {
         table
     }
 
-    fn object(&self, seen: &Seen, face: &Face, table: &mut Table) {
+    fn object(&self, seen: &Seen, view: &ObjectView, table: &mut Table) {
         let mut cells = vec![seen.info.name.clone()];
-        match face {
-            Face::Bucket { quota, now, .. } => {
+        match view {
+            ObjectView::Bucket { quota, now, .. } => {
                 let next = if now.allowed { "now".to_owned() } else { wait(now.retry_after_ns) };
                 cells.extend([quota.to_string(), of(now.remaining.into(), now.limit.into()), next]);
             }
-            Face::Limiter { algorithm, quota, keys, max_keys, memory, stats } => cells.extend([
+            ObjectView::Limiter { algorithm, quota, keys, max_keys, memory, stats } => cells.extend([
                 algorithm.name().replace('_', " "),
                 quota.to_string(),
                 of(*keys as u64, *max_keys as u64),
@@ -118,7 +118,7 @@ impl Writer<'_> {
                 units::count(stats.evictions),
                 units::count(stats.overflowed),
             ]),
-            Face::Breaker { stats, .. } => {
+            ObjectView::Breaker { stats, .. } => {
                 let part = |part: u32, rate: f64| match stats.calls {
                     0 => "-".to_owned(),
                     _ => format!("{} = {}", units::count(part.into()), units::percent(rate)),
@@ -138,64 +138,64 @@ impl Writer<'_> {
                     units::count(stats.rejected),
                 ]);
             }
-            Face::Concurrency { stats, .. } => {
+            ObjectView::Concurrency { stats, .. } => {
                 cells.extend([of(stats.in_use.into(), stats.limit.into()), units::count(stats.reclaimed)]);
             }
         }
-        cells.extend(self.counts(seen, face));
+        cells.extend(self.counts(seen, view));
         table.row(cells);
-        self.notes(seen, face).into_iter().for_each(|note| table.note(note));
+        self.notes(seen, view).into_iter().for_each(|note| table.note(note));
     }
 
     /// The last columns, as [`table`](Self::table) has them.
-    fn counts(&self, seen: &Seen, face: &Face) -> Vec<String> {
+    fn counts(&self, seen: &Seen, view: &ObjectView) -> Vec<String> {
         let percent = |rate: Option<f64>| rate.map_or("-".to_owned(), units::percent);
         let Some(before) = self.before else {
-            let (admitted, denied) = face.decided();
-            return match face {
-                Face::Breaker { .. } => Vec::new(),
-                _ => vec![units::count(admitted), units::count(denied), percent(pace::denial_rate(face))],
+            let (admitted, denied) = view.decided();
+            return match view {
+                ObjectView::Breaker { .. } => Vec::new(),
+                _ => vec![units::count(admitted), units::count(denied), percent(rates::denial_rate(view))],
             };
         };
-        let pace = Pace::of(seen, self.picture, before);
-        let each_second = |number: fn(Pace) -> f64| pace.map_or("-".to_owned(), |pace| units::rate(number(pace)));
-        let [admitted, denied] = [each_second(|pace| pace.admitted), each_second(|pace| pace.denied)];
-        match face {
-            Face::Breaker { .. } => vec![denied],
-            _ => vec![admitted, denied, percent(pace.and_then(Pace::denial_rate))],
+        let rates = Rates::of(seen, self.snapshot, before);
+        let each_second = |number: fn(Rates) -> f64| rates.map_or("-".to_owned(), |rates| units::rate(number(rates)));
+        let [admitted, denied] = [each_second(|rates| rates.admitted), each_second(|rates| rates.denied)];
+        match view {
+            ObjectView::Breaker { .. } => vec![denied],
+            _ => vec![admitted, denied, percent(rates.and_then(Rates::denial_rate))],
         }
     }
 
     /// What has no column.
-    fn notes(&self, seen: &Seen, face: &Face) -> Vec<String> {
+    fn notes(&self, seen: &Seen, view: &ObjectView) -> Vec<String> {
         let mut notes = Vec::new();
         let declared = &seen.info.declared;
-        if face.in_force().is_some_and(|in_force| in_force != *declared) {
+        if view.in_force().is_some_and(|in_force| in_force != *declared) {
             notes.push(self.paint.warning(&format!("changed at run time: declared as {declared}")));
         }
-        let would_deny = match face {
-            Face::Bucket { stats, .. } => stats.would_deny,
-            Face::Limiter { stats, .. } => stats.would_deny,
-            Face::Concurrency { stats, .. } => stats.would_deny,
-            Face::Breaker { .. } => 0,
+        let would_deny = match view {
+            ObjectView::Bucket { stats, .. } => stats.would_deny,
+            ObjectView::Limiter { stats, .. } => stats.would_deny,
+            ObjectView::Concurrency { stats, .. } => stats.would_deny,
+            ObjectView::Breaker { .. } => 0,
         };
         if would_deny > 0 {
             notes.push(format!("would have denied {} more, but for dry runs", units::count(would_deny)));
         }
-        match face {
-            Face::Bucket { .. } if seen.info.shape == "1 stripe" => {}
-            Face::Bucket { .. } => notes.push(seen.info.shape.clone()),
-            Face::Limiter { stats, .. } if stats.blocked > 0 => {
+        match view {
+            ObjectView::Bucket { .. } if seen.info.shape == "1 stripe" => {}
+            ObjectView::Bucket { .. } => notes.push(seen.info.shape.clone()),
+            ObjectView::Limiter { stats, .. } if stats.blocked > 0 => {
                 notes.push(format!("keys blocked {} times", units::count(stats.blocked)));
             }
-            Face::Limiter { .. } => {}
-            Face::Breaker { events, .. } => {
+            ObjectView::Limiter { .. } => {}
+            ObjectView::Breaker { events, .. } => {
                 notes.push(format!("over {}: {declared}", seen.info.shape));
                 if !events.is_empty() {
                     notes.push(format!("last {}", self.events(events)));
                 }
             }
-            Face::Concurrency { stats, holders } => {
+            ObjectView::Concurrency { stats, holders } => {
                 if stats.waiting > 0 || stats.timed_out > 0 || stats.cancelled > 0 {
                     let [waiting, refused, timed_out, cancelled] =
                         [stats.waiting, stats.refused, stats.timed_out, stats.cancelled].map(units::count);
@@ -214,7 +214,7 @@ impl Writer<'_> {
 
     fn events(&self, events: &[Event]) -> String {
         let event = |event: &Event| {
-            let age = self.picture.taken_ns.saturating_sub(event.at_ns);
+            let age = self.snapshot.taken_ns.saturating_sub(event.at_ns);
             format!("{} {} ago", event.kind.name().replace('_', " "), units::span(age))
         };
         events.iter().map(event).collect::<Vec<_>>().join(", ")
@@ -222,7 +222,7 @@ impl Writer<'_> {
 
     fn holders(&self, holders: &[ConcurrencyHolder]) -> String {
         let holder = |holder: &ConcurrencyHolder| {
-            let who = match self.picture.member(holder.slot, holder.incarnation) {
+            let who = match self.snapshot.member(holder.slot, holder.incarnation) {
                 Some(member) if member.alive => format!("pid {}", member.pid),
                 Some(member) => self.paint.bad(&format!("pid {}, dead", member.pid)),
                 None => self.paint.bad("a dead process"),
@@ -238,7 +238,7 @@ impl Writer<'_> {
             true => self.paint.good("alive"),
             false => self.paint.bad("dead"),
         };
-        for member in &self.picture.members {
+        for member in &self.snapshot.members {
             table.row([
                 member.slot.to_string(),
                 member.pid.to_string(),

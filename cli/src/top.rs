@@ -2,9 +2,9 @@
 
 use crate::args::Place;
 use crate::paint::Paint;
-use crate::picture::{self, Picture};
+use crate::snapshot::{self, Snapshot};
 use crate::terminal::Screen;
-use crate::{Output, Trouble, json, text};
+use crate::{CliError, Output, json, text};
 use std::time::Duration;
 
 pub(crate) fn top(
@@ -13,26 +13,26 @@ pub(crate) fn top(
     interval: Duration,
     count: Option<u64>,
     to: &mut Output<'_>,
-) -> Result<(), Trouble> {
+) -> Result<(), CliError> {
     let options = place.options(name);
-    let mut arena = picture::open(&options)?;
-    let mut before: Option<Picture> = None;
+    let mut arena = snapshot::open(&options)?;
+    let mut before: Option<Snapshot> = None;
     let mut screen = (to.terminal && !place.json).then(Screen::open).flatten();
     let paint = Paint::of(to);
     for number in 1.. {
         let linked = arena.is_linked();
         if !linked || (arena.is_read_only() && number > 1) {
             // Removed and made anew: its users went on to the new one. Or a copy, to which nothing happens.
-            arena = picture::open(&options)?;
+            arena = snapshot::open(&options)?;
             before = before.filter(|_| linked);
         }
-        let picture = Picture::take(&arena, None)?;
-        let last = before.as_ref().unwrap_or(&picture);
+        let snapshot = Snapshot::take(&arena, None)?;
+        let last = before.as_ref().unwrap_or(&snapshot);
         if place.json {
-            writeln!(to.out, "{}", json::picture(&picture, Some(last)))?;
+            writeln!(to.out, "{}", json::snapshot(&snapshot, Some(last)))?;
         } else {
             let mut page = Vec::new();
-            text::picture(&picture, Some(last), paint, &mut page)?;
+            text::snapshot(&snapshot, Some(last), paint, &mut page)?;
             match &screen {
                 Some(screen) => screen.draw(&String::from_utf8_lossy(&page), interval, to.out)?,
                 None if number > 1 => write!(to.out, "\n{}", String::from_utf8_lossy(&page))?,
@@ -40,7 +40,7 @@ pub(crate) fn top(
             }
         }
         to.out.flush()?;
-        before = Some(picture);
+        before = Some(snapshot);
         if count == Some(number) {
             break;
         }

@@ -29,7 +29,7 @@ impl Mode {
         }
     }
 
-    /// From the two switches that the doors offer; `enabled` is `None` where the caller said nothing.
+    /// From the two switches that the bindings offer; `enabled` is `None` where the caller said nothing.
     pub fn of(enabled: Option<bool>, dry_run: bool) -> Self {
         match (enabled, Self::from_env()) {
             (Some(false), _) | (_, Self::Disabled) => Self::Disabled,

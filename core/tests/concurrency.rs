@@ -1,8 +1,8 @@
 //! What the concurrency limiter promises, rule by rule.
 
-mod bell;
+mod counting_waker;
 
-use bell::Bell;
+use counting_waker::CountingWaker;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -146,7 +146,7 @@ fn first_come_first_served() {
         let held = exhaust(&limiter);
         let mut line: Vec<_> = (0..3)
             .map(|_| {
-                let (bell, waker) = Bell::new();
+                let (bell, waker) = CountingWaker::new();
                 (bell, limiter.listen(&waker))
             })
             .collect();
@@ -171,7 +171,8 @@ fn first_come_first_served() {
 fn who_gives_up_passes_the_grant_on() {
     for limiter in limiters(config(1, 1)) {
         let held = limiter.try_acquire().unwrap();
-        let ((one, waker_one), (two, waker_two), (three, waker_three)) = (Bell::new(), Bell::new(), Bell::new());
+        let ((one, waker_one), (two, waker_two), (three, waker_three)) =
+            (CountingWaker::new(), CountingWaker::new(), CountingWaker::new());
         let (first, second) = (limiter.listen(&waker_one), limiter.listen(&waker_two));
         let mut third = limiter.listen(&waker_three);
         drop(second);
@@ -200,7 +201,7 @@ fn a_raised_limit_lets_waiters_in() {
 fn futures_wait_and_finish() {
     for limiter in limiters(config(1, 1)) {
         let held = limiter.try_acquire().unwrap();
-        let (bell, waker) = Bell::new();
+        let (bell, waker) = CountingWaker::new();
         let mut context = Context::from_waker(&waker);
         let mut cancelled = Box::pin(limiter.acquire_async());
         let mut waits = pin!(limiter.acquire_async());
@@ -295,7 +296,7 @@ fn who_does_not_look_by_itself_gets_what_its_own_process_frees() {
     let held = here.try_acquire().unwrap();
     let mut theirs = there.listen(Waker::noop());
     clock.advance(Duration::from_millis(20));
-    let (bell, waker) = Bell::new();
+    let (bell, waker) = CountingWaker::new();
     let mut context = Context::from_waker(&waker);
     let mut ours = pin!(here.acquire_async());
     assert!(ours.as_mut().poll(&mut context).is_pending() && theirs.take().is_none());

@@ -1,8 +1,8 @@
 //! The circuit breaker against its model, under random calls that overlap.
 
-#[path = "subject/breaker.rs"]
+#[path = "adapters/breaker.rs"]
 mod breaker;
-#[path = "subject/pair.rs"]
+#[path = "adapters/pair.rs"]
 mod pair;
 
 use breaker::CoreBreaker;

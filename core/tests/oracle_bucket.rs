@@ -1,8 +1,8 @@
 //! The token bucket against its model, under random operations and clocks.
 
-#[path = "subject/bucket.rs"]
+#[path = "adapters/bucket.rs"]
 mod bucket;
-#[path = "subject/pair.rs"]
+#[path = "adapters/pair.rs"]
 mod pair;
 
 use bucket::CoreBucket;

@@ -1,13 +1,13 @@
 //! The concurrency limiter against its model, under random operations, those of waiters too.
 
-mod bell;
-#[path = "subject/concurrency.rs"]
+#[path = "adapters/concurrency.rs"]
 mod concurrency;
-#[path = "subject/pair.rs"]
+mod counting_waker;
+#[path = "adapters/pair.rs"]
 mod pair;
 
-use bell::Bell;
 use concurrency::{CoreLimiter, InArena};
+use counting_waker::CountingWaker;
 use pair::Pair;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ proptest! {
         };
         let mut model = Model::new(limit as usize, ModelMode::Enforce);
         let mut permits: Vec<(u64, ConcurrencyPermit)> = Vec::new();
-        let mut line: Vec<(Waiter, ConcurrencyListener, Arc<Bell>)> = Vec::new();
+        let mut line: Vec<(Waiter, ConcurrencyListener, Arc<CountingWaker>)> = Vec::new();
         for (choice, pick) in steps {
             let pick = pick as usize;
             match choice {
@@ -97,7 +97,7 @@ proptest! {
                     prop_assert!(model.release(ours) && core.release(theirs));
                 }
                 4 => {
-                    let (bell, waker) = Bell::new();
+                    let (bell, waker) = CountingWaker::new();
                     // Whoever is there at once is served before the waker is needed, if nobody waits.
                     let listener = core.listen(&waker);
                     line.push((model.wait(), listener, bell));

@@ -1,10 +1,10 @@
 //! Limits per key against their model, under random operations.
 
-#[path = "subject/limiter.rs"]
+#[path = "adapters/limiter.rs"]
 mod limiter;
-#[path = "subject/pair.rs"]
+#[path = "adapters/pair.rs"]
 mod pair;
-#[path = "subject/settings.rs"]
+#[path = "adapters/settings.rs"]
 mod settings;
 
 use limiter::CoreLimiter;

@@ -1,8 +1,8 @@
 //! The bounded queue against its model, under random operations.
 
-#[path = "subject/pair.rs"]
+#[path = "adapters/pair.rs"]
 mod pair;
-#[path = "subject/queue.rs"]
+#[path = "adapters/queue.rs"]
 mod queue;
 
 use pair::Pair;

@@ -1,10 +1,10 @@
 //! Limits combined against their model, under random operations of one thread.
 
-#[path = "subject/pair.rs"]
+#[path = "adapters/pair.rs"]
 mod pair;
-#[path = "subject/set.rs"]
+#[path = "adapters/set.rs"]
 mod set;
-#[path = "subject/settings.rs"]
+#[path = "adapters/settings.rs"]
 mod settings;
 
 use pair::Pair;

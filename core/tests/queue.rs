@@ -1,8 +1,8 @@
 //! What the bounded queue promises, rule by rule.
 
-mod bell;
+mod counting_waker;
 
-use bell::Bell;
+use counting_waker::CountingWaker;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -266,7 +266,7 @@ fn close_wakes_all_who_wait() {
 #[test]
 fn a_listener_is_woken_once_and_at_once_if_there_is_nothing_to_wait_for() {
     let q = queue(plain(1));
-    let (bell, waker) = Bell::new();
+    let (bell, waker) = CountingWaker::new();
     let listener = q.listen(Interest::Push, &waker);
     assert!(listener.is_notified());
     assert_eq!(bell.rung(), 1);
@@ -299,7 +299,7 @@ fn drop_oldest_never_waits_to_push() {
 #[test]
 fn a_notified_listener_that_goes_passes_the_wake_up_on() {
     let q = queue(plain(4));
-    let bells: Vec<_> = (0..3).map(|_| Bell::new()).collect();
+    let bells: Vec<_> = (0..3).map(|_| CountingWaker::new()).collect();
     let rung = || bells.iter().map(|(bell, _)| bell.rung()).collect::<Vec<_>>();
     let mut listeners: Vec<_> = bells.iter().map(|(_, waker)| Some(q.listen(Interest::Pop, waker))).collect();
     q.try_push(1).unwrap();
@@ -317,7 +317,7 @@ fn a_notified_listener_that_goes_passes_the_wake_up_on() {
 fn a_listener_that_goes_before_its_turn_takes_its_place_with_it() {
     let q = queue(plain(1));
     q.try_push(1).unwrap();
-    let (first, second) = (Bell::new(), Bell::new());
+    let (first, second) = (CountingWaker::new(), CountingWaker::new());
     let early = q.listen(Interest::Push, &first.1);
     let late = q.listen(Interest::Push, &second.1);
     drop(early);
@@ -330,7 +330,7 @@ fn a_listener_that_goes_before_its_turn_takes_its_place_with_it() {
 fn opening_wakes_as_many_as_there_is_room_for() {
     let q = queue(QueueConfig::new(10));
     (0..8).for_each(|n| assert!(q.try_push(n).is_ok()));
-    let (bell, waker) = Bell::new();
+    let (bell, waker) = CountingWaker::new();
     let listeners: Vec<Listener> = (0..6).map(|_| q.listen(Interest::Push, &waker)).collect();
     for depth in (5..8).rev() {
         q.try_pop().unwrap();
@@ -354,7 +354,7 @@ fn a_listener_may_outlive_its_queue() {
 #[test]
 fn futures_wait_and_finish() {
     let q = queue(plain(1));
-    let (bell, waker) = Bell::new();
+    let (bell, waker) = CountingWaker::new();
     let mut context = Context::from_waker(&waker);
     let mut pop = pin!(q.pop_async());
     assert_eq!(pop.as_mut().poll(&mut context), Poll::Pending);
@@ -375,7 +375,7 @@ fn futures_wait_and_finish() {
 #[test]
 fn a_future_wakes_the_waker_of_its_last_poll() {
     let q = queue::<u8>(plain(1));
-    let (first, second) = (Bell::new(), Bell::new());
+    let (first, second) = (CountingWaker::new(), CountingWaker::new());
     let mut pop = pin!(q.pop_async());
     assert!(pop.as_mut().poll(&mut Context::from_waker(&first.1)).is_pending());
     assert!(pop.as_mut().poll(&mut Context::from_waker(&second.1)).is_pending());
@@ -388,7 +388,7 @@ fn a_cancelled_future_loses_neither_items_nor_wake_ups() {
     let q = queue(plain(1));
     let item = Arc::new(());
     q.try_push(item.clone()).unwrap();
-    let (bell, waker) = Bell::new();
+    let (bell, waker) = CountingWaker::new();
     {
         let mut push = pin!(q.push_async(item.clone()));
         assert!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

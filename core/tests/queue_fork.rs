@@ -9,16 +9,16 @@ use tidegate::QueueConfig;
 use tidegate::queue::{BoundedQueue, Interest};
 
 #[derive(Default)]
-struct Bell(AtomicUsize);
+struct CountingWaker(AtomicUsize);
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, SeqCst);
     }
 }
 
-fn counting() -> (Arc<Bell>, Waker) {
-    let bell = Arc::new(Bell::default());
+fn counting() -> (Arc<CountingWaker>, Waker) {
+    let bell = Arc::new(CountingWaker::default());
     (bell.clone(), bell.into())
 }
 

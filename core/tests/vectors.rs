@@ -1,18 +1,18 @@
-//! Plays `tests/vectors/*.json`, which every door plays. See the README there.
+//! Plays `tests/vectors/*.json`, which every binding plays. See the README there.
 
-#[path = "subject/breaker.rs"]
+#[path = "adapters/breaker.rs"]
 mod breaker;
-#[path = "subject/bucket.rs"]
+#[path = "adapters/bucket.rs"]
 mod bucket;
-#[path = "subject/concurrency.rs"]
+#[path = "adapters/concurrency.rs"]
 mod concurrency;
-#[path = "subject/limiter.rs"]
+#[path = "adapters/limiter.rs"]
 mod limiter;
-#[path = "subject/queue.rs"]
+#[path = "adapters/queue.rs"]
 mod queue;
-#[path = "subject/set.rs"]
+#[path = "adapters/set.rs"]
 mod set;
-#[path = "subject/settings.rs"]
+#[path = "adapters/settings.rs"]
 mod settings;
 
 use serde_json::Value;
@@ -50,7 +50,7 @@ fn limit_set() {
     play::<set::CoreSet>("limit_set");
 }
 
-/// Plays every case of a file and fails with all that went wrong. This door skips nothing: what it cannot read is an
+/// Plays every case of a file and fails with all that went wrong. This binding skips nothing: what it cannot read is an
 /// error.
 fn play<S: Subject>(primitive: &str)
 where

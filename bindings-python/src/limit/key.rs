@@ -34,7 +34,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// UTF-8 with U+FFFD for each surrogate, as every door writes it.
+/// UTF-8 with U+FFFD for each surrogate, as every binding writes it.
 #[cold]
 fn without_surrogates<'a>(text: &Bound<'_, PyString>, error: PyErr) -> PyResult<Key<'a>> {
     // The hot methods come here without PyO3 knowing that this thread is attached.

@@ -3,11 +3,11 @@
 
 mod damage;
 mod looking;
+#[path = "../../../core/tests/arena/messages.rs"]
+mod messages;
 mod operating;
 mod read_only;
 mod removing;
-#[path = "../../../core/tests/arena/speaking.rs"]
-mod speaking;
 #[path = "../../../core/tests/arena/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod support;

@@ -1,6 +1,6 @@
 //! Another process with objects in an arena: this test binary again, told what to do by its standard input.
 
-use crate::speaking::{Speaking, say};
+use crate::messages::{Messages, say};
 use crate::support::Place;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tidegate::{
 
 const TOLD: &str = "TIDEGATE_TEST_WORKER";
 
-pub(crate) struct Worker(Speaking);
+pub(crate) struct Worker(Messages);
 
 impl Worker {
     /// In the arena "orders", with one object of each kind.
     pub(crate) fn start(place: &Place) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.env(TOLD, place.path());
-        Self(Speaking::start(command, "worker::another_process"))
+        Self(Messages::start(command, "worker::another_process"))
     }
 
     /// Has it do one thing, and waits until it is done.

@@ -1,7 +1,7 @@
 //! One who waits.
 
 use super::ConcurrencyPermit;
-use super::line::{ADMITTED, CANCELLED, Shared, TIMED_OUT, Ticket};
+use super::wait_queue::{ADMITTED, CANCELLED, Shared, TIMED_OUT, Ticket};
 use crate::sync::Arc;
 use std::fmt;
 use std::task::Waker;

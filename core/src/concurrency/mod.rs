@@ -5,13 +5,12 @@
 //! | `places.rs` | one word a permit: taken and given back by one exchange; the limit |
 //! | `hint.rs` | where a thread looks first |
 //! | `owners.rs` | whose permits are whose, and who is gone |
-//! | `line.rs` | who waits, and who is served |
+//! | `wait_queue.rs` | who waits, and who is served |
 //! | `turns.rs` | whose turn it is among the lines of all processes |
 //! | `listener.rs`, `waiting.rs` | one who waits, and the forms that do |
 
 mod config;
 mod hint;
-mod line;
 mod listener;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -20,6 +19,7 @@ mod permit;
 mod places;
 mod report;
 mod turns;
+mod wait_queue;
 mod waiting;
 
 pub use config::{ConcurrencyConfig, SETTINGS};
@@ -32,10 +32,10 @@ use crate::memory::Room;
 use crate::mode::Mode;
 use crate::sync::Arc;
 use crate::{Clock, ConfigError};
-use line::{ADMITTED, NOTES, Parts, REFUSED, Shared, WOULD_DENY};
 use owners::Owners;
 use places::Places;
 use turns::Turns;
+use wait_queue::{ADMITTED, NOTES, Parts, REFUSED, Shared, WOULD_DENY};
 
 /// At most so many calls at once: each holds a permit while it runs.
 ///

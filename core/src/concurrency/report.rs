@@ -1,7 +1,7 @@
 //! What a limiter tells of itself.
 
 use super::ConcurrencyLimiter;
-use super::line::{ADMITTED, CANCELLED, REFUSED, TIMED_OUT, WOULD_DENY};
+use super::wait_queue::{ADMITTED, CANCELLED, REFUSED, TIMED_OUT, WOULD_DENY};
 use std::time::Duration;
 
 /// Counts since the limiter was made.

@@ -1,6 +1,6 @@
 //! Other processes: this test binary again, told what to do by its environment and its standard input.
 
-use crate::speaking::{Speaking, say};
+use crate::messages::{Messages, say};
 use crate::support::bucket;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use tidegate::arena::HostOptions;
 const TOLD: &str = "TIDEGATE_TEST_TOLD";
 
 /// A process that opens an arena.
-pub(crate) struct Other(Speaking);
+pub(crate) struct Other(Messages);
 
 impl Other {
     /// Starts it. `user`: the user and group to become. It waits for a line before it does anything.
@@ -62,7 +62,7 @@ impl Other {
         let group = options.group.as_deref().unwrap_or("");
         let capacity = options.capacity.unwrap_or(0);
         command.env(TOLD, format!("{uid}|{gid}|{path}|{}|{group}|{capacity}", options.name));
-        Self(Speaking::start(command, "child::another_process"))
+        Self(Messages::start(command, "child::another_process"))
     }
 
     /// Starts it and has it open the arena; what it says of that.

@@ -5,9 +5,9 @@
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod child;
 mod crowd;
+#[path = "../arena/messages.rs"]
+mod messages;
 mod replaced;
-#[path = "../arena/speaking.rs"]
-mod speaking;
 #[path = "../arena/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod support;

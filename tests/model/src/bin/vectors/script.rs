@@ -8,7 +8,7 @@ pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const S: u64 = 1_000 * MS;
 pub(crate) const MIN: u64 = 60 * S;
 
-/// When every case starts: not 0, so that a door that mixes up its epochs is caught.
+/// When every case starts: not 0, so that a binding that mixes up its epochs is caught.
 pub(crate) const START: u64 = 5_000 * S;
 
 /// A case in the making.

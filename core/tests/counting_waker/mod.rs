@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 
 #[derive(Default)]
-pub(crate) struct Bell(AtomicUsize);
+pub(crate) struct CountingWaker(AtomicUsize);
 
-impl Bell {
+impl CountingWaker {
     pub(crate) fn new() -> (Arc<Self>, Waker) {
         let bell = Arc::new(Self::default());
         (bell.clone(), bell.into())
@@ -18,7 +18,7 @@ impl Bell {
     }
 }
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, SeqCst);
     }

@@ -7,13 +7,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 const SAYS: &str = "child: ";
 
 /// The process; it ends with this.
-pub(crate) struct Speaking {
+pub(crate) struct Messages {
     child: Child,
     said: Lines<BufReader<ChildStdout>>,
     input: ChildStdin,
 }
 
-impl Speaking {
+impl Messages {
     /// Starts it, and waits until it says that it is ready. `command`: a test binary, perhaps within something else; it
     /// runs the one test `test`.
     pub(crate) fn start(mut command: Command, test: &str) -> Self {
@@ -63,7 +63,7 @@ impl Speaking {
     }
 }
 
-impl Drop for Speaking {
+impl Drop for Messages {
     fn drop(&mut self) {
         self.end();
     }

@@ -1,11 +1,11 @@
-//! What a limiter and its listeners share: the places, and the line of those who wait for one.
+//! What a limiter and its listeners share: the places, and the queue of those who wait for one.
 //!
-//! Whoever frees a place and finds somebody waiting takes it, or another, for the first in the line: the line's lock
-//! makes that the order of arrival. A waiter announces itself, then has the line served once; a release frees its
+//! Whoever frees a place and finds somebody waiting takes it, or another, for the first in the queue: the queue's lock
+//! makes that the order of arrival. A waiter announces itself, then has the queue served once; a release frees its
 //! place, then looks for the announcement. In the one order of both, one of them comes second and finds the other.
 //!
-//! In a named scope a line takes a place only when it is its turn, see `turns.rs`; a place that is left to others wakes
-//! nobody here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a line with such a
+//! In a named scope a queue takes a place only when it is its turn, see `turns.rs`; a place that is left to others wakes
+//! nobody here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a queue with such a
 //! one takes what it frees, as it would sleep for ever otherwise.
 
 use super::ConcurrencyPermit;
@@ -32,7 +32,7 @@ pub(super) const TIMED_OUT: usize = 3;
 pub(super) const CANCELLED: usize = 4;
 pub(super) const COUNTS: usize = 5;
 
-/// A line's word of its own among the notes; see [`Shared::notes`].
+/// A queue's word of its own among the notes; see [`Shared::notes`].
 pub(super) const NOTES: usize = 8;
 const LONGEST_WAIT: usize = 0;
 /// How often another's longer wait may upset the note of one's own.
@@ -47,15 +47,15 @@ pub(super) struct Shared {
     pub(super) counts: Striped<COUNTS>,
     /// The longest wait that has ended, ns.
     pub(super) notes: Cells<AtomicU64>,
-    /// In a named scope: the order among lines.
+    /// In a named scope: the order among queues.
     pub(super) turns: Option<Turns>,
     /// 1 while somebody waits.
     waiting: AtomicU64,
-    line: PerProcess<Mutex<Line>>,
+    queue: PerProcess<Mutex<WaitQueue>>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct WaitQueue {
     waiting: WaitList,
     /// When those who wait came.
     since: BTreeMap<u64, u64>,
@@ -68,7 +68,7 @@ struct Line {
     seat: Option<Seat>,
 }
 
-impl Line {
+impl WaitQueue {
     fn forget(&mut self, id: u64) {
         self.since.remove(&id);
         self.deaf.remove(&id);
@@ -80,7 +80,7 @@ impl Line {
     }
 }
 
-/// A place in the line.
+/// A place in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket {
     pub(super) id: u64,
@@ -101,8 +101,8 @@ pub(super) struct Parts {
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { places, owners, mode, clock, counts, notes, turns } = parts;
-        let (waiting, line) = (AtomicU64::new(0), PerProcess::new());
-        Self { places, owners, mode, clock, counts, notes, turns, waiting, line }
+        let (waiting, queue) = (AtomicU64::new(0), PerProcess::new());
+        Self { places, owners, mode, clock, counts, notes, turns, waiting, queue }
     }
 
     /// A permit that is to be had at once. Counts nothing.
@@ -148,7 +148,7 @@ impl Shared {
         in_order(&self.waiting) != 0
     }
 
-    /// Whether what is free is for lines of others, as far as somebody is concerned who comes now and has no line.
+    /// Whether what is free is for queues of others, as far as somebody is concerned who comes now and has no queue.
     #[inline(always)]
     pub(super) fn is_others_turn(&self) -> bool {
         self.turns.as_ref().is_some_and(|turns| {
@@ -159,7 +159,7 @@ impl Shared {
         })
     }
 
-    /// Whether a place is free, beside one for each line that comes before.
+    /// Whether a place is free, beside one for each queue that comes before.
     #[inline(never)]
     fn is_turn(&self, turns: &Turns, seat: Option<Seat>, since: u64, now: u64) -> bool {
         match turns.ahead(seat, since, now) {
@@ -183,42 +183,42 @@ impl Shared {
         }
     }
 
-    /// Gives one free place to the first in the line, if it is the line's turn: whom to wake.
+    /// Gives one free place to the first in the queue, if it is the queue's turn: whom to wake.
     fn grant(&self) -> Option<Waker> {
-        let mut line = self.lock();
-        let served = self.grant_in(&mut line);
-        self.settle(&mut line);
+        let mut queue = self.lock();
+        let served = self.grant_in(&mut queue);
+        self.settle(&mut queue);
         served
     }
 
-    fn grant_in(&self, line: &mut Line) -> Option<Waker> {
+    fn grant_in(&self, queue: &mut WaitQueue) -> Option<Waker> {
         // Only a fork's parent may have waited.
-        let since = line.first_since()?;
-        if let Some(turns) = self.turns.as_ref().filter(|_| line.deaf.is_empty())
-            && !self.is_turn(turns, line.seat, since, self.clock.now())
+        let since = queue.first_since()?;
+        if let Some(turns) = self.turns.as_ref().filter(|_| queue.deaf.is_empty())
+            && !self.is_turn(turns, queue.seat, since, self.clock.now())
         {
             return None;
         }
         let permit = self.places.take(self.owners.join()?).ok()?;
-        let (id, waker) = line.waiting.next()?;
-        line.forget(id);
-        line.grants.insert(id, permit);
-        line.moved = self.clock.now();
+        let (id, waker) = queue.waiting.next()?;
+        queue.forget(id);
+        queue.grants.insert(id, permit);
+        queue.moved = self.clock.now();
         Some(waker)
     }
 
-    /// Joins the line. `deaf`: waits for its waker alone.
+    /// Joins the queue. `deaf`: waits for its waker alone.
     pub(super) fn enqueue(&self, waker: Waker, deaf: bool) -> Ticket {
         let since = self.clock.now();
         let id = {
-            let mut line = self.lock();
-            if line.waiting.is_empty() {
-                line.moved = since;
+            let mut queue = self.lock();
+            if queue.waiting.is_empty() {
+                queue.moved = since;
             }
-            let id = line.waiting.add(waker);
-            line.since.insert(id, since);
+            let id = queue.waiting.add(waker);
+            queue.since.insert(id, since);
             if deaf {
-                line.deaf.insert(id);
+                queue.deaf.insert(id);
             }
             // SeqCst: before the look for free places below; see the top.
             self.waiting.swap(1, Ordering::SeqCst);
@@ -242,17 +242,17 @@ impl Shared {
 
     /// When this waiter is to look again.
     pub(super) fn pause(&self, id: u64) -> Duration {
-        let line = self.lock();
-        turns::pause(line.waiting.position(id, 5), self.clock.now().saturating_sub(line.moved))
+        let queue = self.lock();
+        turns::pause(queue.waiting.position(id, 5), self.clock.now().saturating_sub(queue.moved))
     }
 
-    /// Leaves the line; a permit that was given meanwhile goes to the next.
+    /// Leaves the queue; a permit that was given meanwhile goes to the next.
     pub(super) fn withdraw(&self, id: u64) {
         let (waker, grant) = {
-            let mut line = self.lock();
-            let left = (line.waiting.remove(id), line.grants.remove(&id));
-            line.forget(id);
-            self.settle(&mut line);
+            let mut queue = self.lock();
+            let left = (queue.waiting.remove(id), queue.grants.remove(&id));
+            queue.forget(id);
+            self.settle(&mut queue);
             left
         };
         // Outside the lock: it may run foreign code.
@@ -267,11 +267,11 @@ impl Shared {
         // Relaxed: a statistic orders nothing.
         let ended = self.notes.first().map_or(0, |longest| longest.load(Ordering::Relaxed));
         let now = self.clock.now();
-        let line = self.lock();
+        let queue = self.lock();
         let (mut count, mut longest) = self.turns.as_ref().map_or_else(Default::default, |turns| turns.waiting(now));
-        if line.seat.is_none() {
-            count += line.waiting.len() as u64;
-            let since = line.first_since().unwrap_or(now);
+        if queue.seat.is_none() {
+            count += queue.waiting.len() as u64;
+            let since = queue.first_since().unwrap_or(now);
             longest = longest.max(Duration::from_nanos(now.saturating_sub(since)));
         }
         (count, longest.max(Duration::from_nanos(ended)))
@@ -295,25 +295,25 @@ impl Shared {
     }
 
     /// Takes the announcement back when nobody is left, under the lock, so that it never hides a waiter; tells the
-    /// other lines.
-    fn settle(&self, line: &mut Line) {
-        if line.waiting.is_empty() {
-            // Relaxed: it only says that the line is worth a look, and the line has its lock.
+    /// other queues.
+    fn settle(&self, queue: &mut WaitQueue) {
+        if queue.waiting.is_empty() {
+            // Relaxed: it only says that the queue is worth a look, and the queue has its lock.
             self.waiting.store(0, Ordering::Relaxed);
         }
         let Some(turns) = &self.turns else { return };
         // Who does not look must not keep others from a place.
-        match line.first_since().filter(|_| line.deaf.is_empty()) {
+        match queue.first_since().filter(|_| queue.deaf.is_empty()) {
             Some(since) => {
-                let waiting = Waiting { since, count: line.waiting.len() as u64 };
-                line.seat = turns.announce(line.seat, waiting, self.clock.now());
+                let waiting = Waiting { since, count: queue.waiting.len() as u64 };
+                queue.seat = turns.announce(queue.seat, waiting, self.clock.now());
             }
-            None => line.seat.take().into_iter().for_each(|seat| turns.vacate(seat)),
+            None => queue.seat.take().into_iter().for_each(|seat| turns.vacate(seat)),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line> {
-        // A waker's panic cannot leave the line half changed: wakers are cloned, called and dropped outside the lock.
-        self.line.get().lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, WaitQueue> {
+        // A waker's panic cannot leave the queue half changed: wakers are cloned, called and dropped outside the lock.
+        self.queue.get().lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,23 +1,23 @@
 //! How fast counters move between two pictures.
 
-use crate::picture::{Face, Picture, Seen};
+use crate::snapshot::{ObjectView, Seen, Snapshot};
 
 /// Of one object, each second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Pace {
+pub(crate) struct Rates {
     pub(crate) admitted: f64,
     pub(crate) denied: f64,
 }
 
-impl Pace {
+impl Rates {
     /// `None`: it was not there before, was made anew, or no time has passed.
-    pub(crate) fn of(seen: &Seen, now: &Picture, before: &Picture) -> Option<Self> {
+    pub(crate) fn of(seen: &Seen, now: &Snapshot, before: &Snapshot) -> Option<Self> {
         let then = before.objects.iter().find(|then| then.info.name == seen.info.name)?;
-        let (face, then) = (seen.face.as_ref().ok()?, then.face.as_ref().ok()?);
-        Self::between(face, then, now.taken_ns.checked_sub(before.taken_ns)?)
+        let (view, then) = (seen.view.as_ref().ok()?, then.view.as_ref().ok()?);
+        Self::between(view, then, now.taken_ns.checked_sub(before.taken_ns)?)
     }
 
-    fn between(now: &Face, before: &Face, ns: u64) -> Option<Self> {
+    fn between(now: &ObjectView, before: &ObjectView, ns: u64) -> Option<Self> {
         if std::mem::discriminant(now) != std::mem::discriminant(before) || ns == 0 {
             return None;
         }
@@ -34,7 +34,7 @@ impl Pace {
 }
 
 /// The denied part of all calls there ever were.
-pub(crate) fn denial_rate(face: &Face) -> Option<f64> {
-    let (admitted, denied) = face.decided();
-    Pace { admitted: admitted as f64, denied: denied as f64 }.denial_rate()
+pub(crate) fn denial_rate(view: &ObjectView) -> Option<f64> {
+    let (admitted, denied) = view.decided();
+    Rates { admitted: admitted as f64, denied: denied as f64 }.denial_rate()
 }

@@ -1,7 +1,7 @@
 //! An arena at one moment: what is in it and who has it open. Taken without a lock, so its parts are not of one
 //! instant.
 
-use crate::Trouble;
+use crate::CliError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate::arena::LAYOUT_VERSION as LAYOUT;
@@ -12,7 +12,7 @@ use tidegate::inspect::Object;
 use tidegate::limit::{BucketStats, LimiterStats};
 use tidegate::{Algorithm, Arena, ConfigError, Decision, Quota};
 
-pub(crate) struct Picture {
+pub(crate) struct Snapshot {
     pub(crate) arena: String,
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
@@ -30,10 +30,10 @@ pub(crate) struct Picture {
 pub(crate) struct Seen {
     pub(crate) info: ObjectInfo,
     /// `Err`: its record is damaged.
-    pub(crate) face: Result<Face, ConfigError>,
+    pub(crate) view: Result<ObjectView, ConfigError>,
 }
 
-pub(crate) enum Face {
+pub(crate) enum ObjectView {
     Bucket { quota: Quota, now: Decision, stats: BucketStats },
     Limiter { algorithm: Algorithm, quota: Quota, keys: usize, max_keys: usize, memory: usize, stats: LimiterStats },
     Breaker { stats: BreakerStats, events: Vec<Event> },
@@ -44,9 +44,9 @@ pub(crate) enum Face {
 const EVENTS: usize = 4;
 
 /// Opens an arena to look at it.
-pub(crate) fn open(options: &HostOptions) -> Result<Arc<Arena>, Trouble> {
+pub(crate) fn open(options: &HostOptions) -> Result<Arc<Arena>, CliError> {
     Arena::inspect(options).map_err(|error| match error.kind() {
-        ArenaErrorKind::Removed => Trouble::Said(missing(options)),
+        ArenaErrorKind::Removed => CliError::Message(missing(options)),
         _ => error.into(),
     })
 }
@@ -71,16 +71,16 @@ pub(crate) fn missing(options: &HostOptions) -> String {
     format!("no arena {name:?} in {}; {there}", place.display())
 }
 
-impl Picture {
+impl Snapshot {
     /// `only`: of one object, if not all are wanted.
-    pub(crate) fn take(arena: &Arc<Arena>, only: Option<&str>) -> Result<Self, Trouble> {
+    pub(crate) fn take(arena: &Arc<Arena>, only: Option<&str>) -> Result<Self, CliError> {
         let mut infos = arena.objects();
         let names = infos.len();
         if let Some(name) = only {
             let all = infos.clone();
             infos.retain(|info| info.name == name);
             if infos.is_empty() {
-                return Err(Trouble::Said(no_object(arena, name, &all)));
+                return Err(CliError::Message(no_object(arena, name, &all)));
             }
         }
         Ok(Self {
@@ -116,12 +116,12 @@ pub(crate) fn no_object(arena: &Arena, name: &str, all: &[ObjectInfo]) -> String
 impl Seen {
     /// `None`: removed meanwhile.
     fn of(arena: &Arc<Arena>, info: ObjectInfo) -> Option<Self> {
-        let face = arena.to_look(&info.name)?.map(|object| Face::of(&object));
-        Some(Self { info, face })
+        let view = arena.to_look(&info.name)?.map(|object| ObjectView::of(&object));
+        Some(Self { info, view })
     }
 }
 
-impl Face {
+impl ObjectView {
     fn of(object: &Object) -> Self {
         match object {
             Object::Bucket(bucket) => Self::Bucket { quota: bucket.quota(), now: bucket.peek(), stats: bucket.stats() },
