@@ -193,9 +193,24 @@ def test_the_readme_s_other_samples() -> None:
     assert isinstance(names["answer"], Decision) and names["answer"].allowed
 
 
+def root_blocks() -> list[str]:
+    found: list[str] = re.findall(r"```python\n(.*?)```", (DOCS.parents[1] / "README.md").read_text(), re.DOTALL)
+    return found
+
+
+@pytest.mark.usefixtures("host")
+def test_the_root_readme_s_other_samples() -> None:
+    blocks = [block for block in root_blocks() if "FastAPI(" not in block]
+    assert blocks
+    names: dict[str, Any] = {}
+    exec("from tidegate import *", names)
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["limit"].scope == "host:orders"
+
+
 def test_the_root_readme_s_application() -> None:
-    page = (DOCS.parents[1] / "README.md").read_text()
-    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "FastAPI(" in block)
+    (code,) = (block for block in root_blocks() if "FastAPI(" in block)
     module = ModuleType("root_readme")
     sys.modules["root_readme"] = module
     exec(compile(code, "README.md", "exec"), module.__dict__)
