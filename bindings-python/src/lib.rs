@@ -17,6 +17,7 @@ mod permit;
 mod python;
 mod queue;
 mod scope;
+mod stats;
 mod views;
 mod waker;
 

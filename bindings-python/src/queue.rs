@@ -4,6 +4,7 @@ use crate::args::{choice, finite, flag, object, real, seconds, whole};
 use crate::clock::{self, ManualClock};
 use crate::errors::{config, from_core, queue_closed, wrong_type};
 use crate::python::Function;
+use crate::stats::stats;
 use crate::waker::{self, Listener};
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
@@ -276,31 +277,20 @@ impl BoundedQueue {
     }
 }
 
-/// Counts since a queue was made.
-#[pyclass(frozen, eq, get_all, module = "tidegate")]
-#[derive(Debug, PartialEq)]
-pub(crate) struct QueueStats {
-    /// Items held now.
-    depth: usize,
-    /// Whether pushes are accepted now.
-    accepting: bool,
-    /// Items accepted.
-    pushed: u64,
-    /// Items popped or drained.
-    popped: u64,
-    /// Pushes refused.
-    rejected: u64,
-    /// Items dropped by `on_full="drop_oldest"`.
-    dropped: u64,
-}
-
-#[pymethods]
-impl QueueStats {
-    fn __repr__(&self) -> String {
-        let accepting = if self.accepting { "True" } else { "False" };
-        format!(
-            "QueueStats(depth={}, accepting={accepting}, pushed={}, popped={}, rejected={}, dropped={})",
-            self.depth, self.pushed, self.popped, self.rejected, self.dropped
-        )
+stats! {
+    /// Counts since a queue was made.
+    QueueStats {
+        /// Items held now.
+        depth: usize,
+        /// Whether pushes are accepted now.
+        accepting: bool,
+        /// Items accepted.
+        pushed: u64,
+        /// Items popped or drained.
+        popped: u64,
+        /// Pushes refused.
+        rejected: u64,
+        /// Items dropped by `on_full="drop_oldest"`.
+        dropped: u64,
     }
 }

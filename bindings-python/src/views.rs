@@ -1,38 +1,39 @@
 //! What a breaker shows of itself: state, statistics, events.
 
 use crate::args::seconds;
+use crate::stats::stats;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use tidegate::breaker as core;
 
-/// A look at a breaker.
-#[pyclass(frozen, eq, get_all, module = "tidegate")]
-#[derive(Debug, PartialEq)]
-pub(crate) struct BreakerStats {
-    /// As `CircuitBreaker.state`.
-    state: &'static str,
-    /// Calls in the window.
-    calls: u32,
-    /// Failed calls in the window.
-    failed: u32,
-    /// Slow calls in the window.
-    slow: u32,
-    /// `failed / calls`, 0 without calls.
-    failure_rate: f64,
-    /// `slow / calls`, 0 without calls.
-    slow_call_rate: f64,
-    /// Calls refused since the breaker was made.
-    rejected: u64,
-    /// How often it opened since it was made.
-    opened: u64,
-    /// Seconds until a probe may be tried; 0 when not open.
-    retry_after: f64,
-    /// What last opened it by itself, a `Trip`; None: it never did.
-    last_trip: Option<Trip>,
+stats! {
+    /// A look at a breaker.
+    BreakerStats {
+        /// As `CircuitBreaker.state`.
+        state: String,
+        /// Calls in the window.
+        calls: u32,
+        /// Failed calls in the window.
+        failed: u32,
+        /// Slow calls in the window.
+        slow: u32,
+        /// `failed / calls`, 0 without calls.
+        failure_rate: f64,
+        /// `slow / calls`, 0 without calls.
+        slow_call_rate: f64,
+        /// Calls refused since the breaker was made.
+        rejected: u64,
+        /// How often it opened since it was made.
+        opened: u64,
+        /// Seconds until a probe may be tried; 0 when not open.
+        retry_after: f64,
+        /// What last opened it by itself, a `Trip`; None: it never did.
+        last_trip: Option<Trip>,
+    }
 }
 
 /// The calls by which a circuit opened: its window as of the call that opened it, or the probes that did.
-#[pyclass(frozen, eq, hash, get_all, module = "tidegate")]
+#[pyclass(frozen, eq, hash, get_all, from_py_object, module = "tidegate")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Trip {
     /// Calls in the window.
@@ -83,58 +84,25 @@ impl From<core::Trip> for Trip {
     }
 }
 
-#[pymethods]
-impl BreakerStats {
-    fn __repr__(&self) -> String {
-        format!(
-            "BreakerStats(state={:?}, calls={}, failed={}, slow={}, failure_rate={:?}, slow_call_rate={:?}, \
-             rejected={}, opened={}, retry_after={:?}, last_trip={})",
-            self.state,
-            self.calls,
-            self.failed,
-            self.slow,
-            self.failure_rate,
-            self.slow_call_rate,
-            self.rejected,
-            self.opened,
-            self.retry_after,
-            shown(self.last_trip)
-        )
-    }
-}
-
-/// One entry of a breaker's event ring.
-#[pyclass(frozen, eq, get_all, module = "tidegate")]
-#[derive(Debug, PartialEq)]
-pub(crate) struct Event {
-    /// Running number from 0; a gap means that entries were overwritten before they were read.
-    seq: u64,
-    /// "closed", "opened", "half_opened", "forced_open", "disabled", "metrics_only", "probe_succeeded", "probe_failed"
-    /// or "probe_lost".
-    kind: &'static str,
-    /// Seconds on the breaker's clock.
-    at: f64,
-    /// Of "opened": what opened it, a `Trip`.
-    trip: Option<Trip>,
-}
-
-/// As Python shows it.
-fn shown(trip: Option<Trip>) -> String {
-    trip.map_or_else(|| "None".to_owned(), |trip| trip.__repr__())
-}
-
-#[pymethods]
-impl Event {
-    fn __repr__(&self) -> String {
-        let trip = shown(self.trip);
-        format!("Event(seq={}, kind={:?}, at={:?}, trip={trip})", self.seq, self.kind, self.at)
+stats! {
+    /// One entry of a breaker's event ring.
+    Event {
+        /// Running number from 0; a gap means that entries were overwritten before they were read.
+        seq: u64,
+        /// "closed", "opened", "half_opened", "forced_open", "disabled", "metrics_only", "probe_succeeded", "probe_failed"
+        /// or "probe_lost".
+        kind: String,
+        /// Seconds on the breaker's clock.
+        at: f64,
+        /// Of "opened": what opened it, a `Trip`.
+        trip: Option<Trip>,
     }
 }
 
 impl From<core::BreakerStats> for BreakerStats {
     fn from(core: core::BreakerStats) -> Self {
         Self {
-            state: core.state.name(),
+            state: core.state.name().to_owned(),
             calls: core.calls,
             failed: core.failed,
             slow: core.slow,
@@ -150,6 +118,11 @@ impl From<core::BreakerStats> for BreakerStats {
 
 impl From<core::Event> for Event {
     fn from(core: core::Event) -> Self {
-        Self { seq: core.seq, kind: core.kind.name(), at: seconds(core.at_ns), trip: core.trip.map(Trip::from) }
+        Self {
+            seq: core.seq,
+            kind: core.kind.name().to_owned(),
+            at: seconds(core.at_ns),
+            trip: core.trip.map(Trip::from),
+        }
     }
 }
