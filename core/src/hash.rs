@@ -149,7 +149,6 @@ mod tests {
     #[test]
     fn keys_of_an_object_hash_alike_in_all_builds() {
         let secret = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
-        assert_eq!(crate::arena::LAYOUT_VERSION, 3);
         assert_eq!(SipHash::derived(secret, 0), SipHash::new([0x401f_a950_95db_6124, 0xc49e_3f45_6a04_a345]));
         let expected = [
             (0, "", 0x4f40_0250_c4ac_73af),
