@@ -19,11 +19,11 @@ use crate::queue::{tg_queue_config, tg_queue_snapshot};
 use crate::quota::tg_quota;
 use crate::set::tg_limit_member;
 use std::fmt::Write;
-use std::mem::{offset_of, size_of};
+use std::mem::size_of;
 use std::path::Path;
 
 /// A value as C writes it.
-trait Literal {
+pub(crate) trait Literal {
     fn literal(&self) -> String;
 }
 
@@ -53,22 +53,28 @@ impl<T> Literal for In<T> {
     }
 }
 
+/// A struct that starts with its size, as `versioned!` lists it.
+pub(crate) trait InC {
+    const NAME: &'static str;
+    /// Its fields after the size, in order.
+    const FIELDS: &'static [&'static str];
+    /// Their initial values.
+    fn values() -> Vec<String>;
+}
+
 /// The INIT macro from the struct's own default, and what must hold of its layout.
-macro_rules! versioned_in_c {
-    ($out:ident, $name:ident { $($field:ident),* }) => {{
-        // Fails to compile when a field is missing here.
-        let $name { struct_size: _, $($field),* } = $name::default();
-        let values = [$($field.literal()),*].join(", ");
-        let offsets = [0, $(offset_of!($name, $field)),*];
-        assert!(offsets.is_sorted(), "{}: fields stand in the order of the struct", stringify!($name));
-        let (name, last) = (stringify!($name), [$(stringify!($field)),*].into_iter().last().unwrap());
-        let upper = name.to_uppercase();
-        writeln!($out, "#define {upper}_INIT {{ sizeof({name}), {values} }}").unwrap();
-        writeln!($out, "TG_ASSERT(offsetof({name}, struct_size) == 0, {name}_starts_with_its_size);").unwrap();
-        writeln!($out, "TG_ASSERT(offsetof({name}, {last}) + sizeof((({name} *)0)->{last}) == sizeof({name}), {name}_has_no_padding_at_its_end);").unwrap();
-        size_in_c!($out, $name);
-        writeln!($out).unwrap();
-    }};
+fn in_c<T: InC>(out: &mut String) {
+    let (name, size) = (T::NAME, size_of::<T>());
+    let (upper, values) = (name.to_uppercase(), T::values().join(", "));
+    let last = T::FIELDS.last().expect("a field");
+    writeln!(out, "#define {upper}_INIT {{ sizeof({name}), {values} }}").unwrap();
+    writeln!(out, "TG_ASSERT(offsetof({name}, struct_size) == 0, {name}_starts_with_its_size);").unwrap();
+    writeln!(
+        out,
+        "TG_ASSERT(offsetof({name}, {last}) + sizeof((({name} *)0)->{last}) == sizeof({name}), {name}_has_no_padding_at_its_end);"
+    )
+    .unwrap();
+    writeln!(out, "TG_ASSERT(sizeof(void *) != 8 || sizeof({name}) == {size}, {name}_has_its_size);\n").unwrap();
 }
 
 macro_rules! size_in_c {
@@ -86,118 +92,26 @@ fn trailer() -> String {
          #define TG_ASSERT(what, name) _Static_assert(what, #name)\n\
          #else\n#define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]\n#endif\n\n",
     );
-    versioned_in_c!(out, tg_arena_config { name, path, group, capacity });
-    versioned_in_c!(
-        out,
-        tg_bucket_config {
-            rate,
-            clock,
-            count,
-            period_ns,
-            burst,
-            stripes,
-            warm_up_ns,
-            warm_up_from,
-            mode,
-            on_conflict,
-            arena,
-            name
-        }
-    );
-    versioned_in_c!(out, tg_quota { rate, count, period_ns, burst });
-    versioned_in_c!(out, tg_decision { allowed, limit, remaining, retry_after_ns, reset_after_ns, delay_ns });
-    versioned_in_c!(out, tg_bucket_snapshot { admitted, denied, would_deny });
-    versioned_in_c!(
-        out,
-        tg_limiter_config {
-            rate,
-            clock,
-            fastest,
-            count,
-            period_ns,
-            burst,
-            queue,
-            max_keys,
-            block_within_ns,
-            block_duration_ns,
-            block_max_ns,
-            block_growth,
-            warm_up_ns,
-            warm_up_from,
-            algorithm,
-            mode,
-            block_after,
-            huge_pages,
-            arena,
-            name,
-            on_conflict,
-            reserved
-        }
-    );
-    versioned_in_c!(out, tg_limiter_snapshot { admitted, denied, would_deny, evictions, overflowed, blocked });
-    versioned_in_c!(
-        out,
-        tg_breaker_config {
-            name,
-            clock,
-            window_duration_ns,
-            slow_call_duration_ns,
-            cooldown_ns,
-            max_cooldown_ns,
-            probe_timeout_ns,
-            failure_rate_threshold,
-            slow_call_rate_threshold,
-            cooldown_backoff,
-            cooldown_jitter,
-            window_calls,
-            min_calls,
-            consecutive_failures,
-            probes,
-            arena,
-            on_conflict,
-            reserved
-        }
-    );
-    versioned_in_c!(
-        out,
-        tg_breaker_snapshot {
-            state,
-            calls,
-            failed,
-            slow,
-            failure_rate,
-            slow_call_rate,
-            rejected,
-            opened,
-            retry_after_ns,
-            has_trip,
-            trip_calls,
-            trip_failed,
-            trip_slow
-        }
-    );
-    versioned_in_c!(out, tg_event { kind, seq, at_ns, has_trip, trip_calls, trip_failed, trip_slow });
-    versioned_in_c!(out, tg_queue_config { clock, capacity, high_watermark, low_watermark, on_full, sojourn });
-    versioned_in_c!(out, tg_queue_snapshot { depth, accepting, pushed, popped, rejected, dropped });
-    versioned_in_c!(out, tg_concurrency_config { clock, arena, name, limit, max_limit, mode, on_conflict });
-    versioned_in_c!(
-        out,
-        tg_concurrency_snapshot {
-            limit,
-            in_use,
-            admitted,
-            denied,
-            would_deny,
-            reclaimed,
-            refused,
-            timed_out,
-            cancelled,
-            waiting,
-            longest_wait_ns
-        }
-    );
-    versioned_in_c!(out, tg_client_address_config { trusted, trusted_count, header, ipv4_prefix, ipv6_prefix });
-    versioned_in_c!(out, tg_told { reset_s, retry_after_s, limit, remaining });
+    for write in [
+        in_c::<tg_arena_config>,
+        in_c::<tg_bucket_config>,
+        in_c::<tg_quota>,
+        in_c::<tg_decision>,
+        in_c::<tg_bucket_snapshot>,
+        in_c::<tg_limiter_config>,
+        in_c::<tg_limiter_snapshot>,
+        in_c::<tg_breaker_config>,
+        in_c::<tg_breaker_snapshot>,
+        in_c::<tg_event>,
+        in_c::<tg_queue_config>,
+        in_c::<tg_queue_snapshot>,
+        in_c::<tg_concurrency_config>,
+        in_c::<tg_concurrency_snapshot>,
+        in_c::<tg_client_address_config>,
+        in_c::<tg_told>,
+    ] {
+        write(&mut out);
+    }
     size_in_c!(out, tg_ticket);
     size_in_c!(out, tg_tier);
     size_in_c!(out, tg_bytes);

@@ -59,10 +59,21 @@ pub(crate) const fn field_size<T, F>(_: fn(&T) -> &F) -> usize {
 }
 
 /// `versioned!(tg_x, first = 40, fields = [a, b])`: every field after `struct_size`, in order; checks what [`Versioned`] asks for
-/// while compiling. `name`: what C calls it.
+/// while compiling, and gives the header its INIT macro and assertions. `name`: what C calls it, for a twin that is not in the header.
 macro_rules! versioned {
     ($name:ident, first = $first:expr, fields = [$($field:ident),+ $(,)?]) => {
         versioned!($name, first = $first, fields = [$($field),+], name = stringify!($name));
+
+        #[cfg(test)]
+        impl $crate::header::InC for $name {
+            const NAME: &'static str = stringify!($name);
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
+
+            fn values() -> Vec<String> {
+                let value = Self::default();
+                vec![$($crate::header::Literal::literal(&value.$field)),+]
+            }
+        }
     };
     ($name:ident, first = $first:expr, fields = [$($field:ident),+ $(,)?], name = $c_name:expr) => {
         const _: () = {
