@@ -228,11 +228,15 @@ async def _answer(
     connection: HTTPConnection, problem: Problem, retry_after: float, extra: HeaderList, said: Any = None
 ) -> Response | None:
     if isinstance(connection, WebSocket):
+        answer = getattr(connection, "send_denial_response", None)
         can_answer = "websocket.http.response" in (connection.scope.get("extensions") or ())
-        if connection.application_state is not WebSocketState.CONNECTING or not can_answer:
+        if connection.application_state is not WebSocketState.CONNECTING or not can_answer or answer is None:
             await connection.close(code=1013, reason="try again later")
-            return None
-    assert isinstance(connection, (Request, WebSocket))
+        else:
+            # Here, for what a handler gives for a WebSocket is not sent by every Starlette.
+            await answer(_Refused(problem, retry_after, extra, said))
+        return None
+    assert isinstance(connection, Request)
     return _Refused(problem, retry_after, extra, said)
 
 
