@@ -62,6 +62,14 @@ expect_failure "violation, overflow" heap-buffer-overflow "$out/violation" overf
 expect_failure "violation, undefined" "signed integer overflow" "$out/violation" undefined
 expect_failure "violation, leak" "detected memory leaks" "$out/violation" leak
 
+# What every setting refuses, from core's descriptions.
+python3 tests/c/settings_to_c.py tests/settings.json >"$out/settings.c" || not_ok "settings become C"
+if compile "$out/dev" "$out/settings.c" "$out/settings" -Itests/c $sanitize -O0 2>"$out/gcc.log"; then
+    program settings "$out/settings"
+else
+    not_ok "settings compile" "$out/gcc.log"
+fi
+
 # The shared test vectors.
 python3 tests/c/vectors_to_c.py tests/vectors >"$out/vectors.c" || not_ok "vectors become C"
 if compile "$out/dev" "$out/vectors.c" "$out/vectors" -Itests/c $sanitize -O0 2>"$out/gcc.log"; then

@@ -15,7 +15,7 @@ use std::ffi::c_char;
 use std::mem::size_of;
 use std::time::Duration;
 use tidegate_core::Quota;
-use tidegate_core::limit::{Algorithm, Block, LimiterConfig};
+use tidegate_core::limit::{Algorithm, Block, LIMITER_SETTINGS, LimiterConfig};
 
 /// How a keyed limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,13 +171,17 @@ impl tg_limiter_config {
         unused(self.reserved)?;
         let algorithm = algorithm(self.algorithm)?;
         let mut burst = self.burst;
+        if algorithm == Algorithm::TokenBucket && burst != TG_BURST_OF_RATE {
+            LIMITER_SETTINGS.field("burst").check_count(burst, "")?;
+        }
         if self.queue != TG_QUEUE_OF_RATE {
             if algorithm != Algorithm::LeakyBucket || burst != TG_BURST_OF_RATE {
                 let message =
                     "queue: for TG_ALGORITHM_LEAKY_BUCKET only, and instead of burst; leave it TG_QUEUE_OF_RATE";
                 return Err(Failure::new(TG_CONFLICT, message));
             }
-            burst = self.queue.saturating_add(1);
+            LIMITER_SETTINGS.field("queue").check_count(self.queue, "")?;
+            burst = self.queue + 1;
         }
         let (rate, count, period_ns) = (self.rate, self.count, self.period_ns);
         let quota = tg_quota { rate, count, period_ns, burst, ..Default::default() };

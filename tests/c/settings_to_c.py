@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""tests/settings.json as a C program: whatever a setting refuses, the error names its field, with the whole range."""
+
+import json
+import sys
+from pathlib import Path
+
+# A value of C that stands for "left out" is refused nowhere.
+UNSET = {
+    "window_calls", "window_duration", "consecutive_failures", "max_cooldown", "max_limit", "block_after", "block_max", "warm_up",
+    "warm_up_from", "queue",
+}  # fmt: skip
+# Fields of fewer bits than 64.
+LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32}
+# What else must be set for a field to be looked at.
+WITH = {
+    "block_": "config.block_after = 3; config.block_within_ns = config.block_duration_ns = 1000;",
+    "warm_up": "config.warm_up_ns = 1; config.warm_up_from = 0.5;",
+    "period": "config.rate = NULL; config.count = 5;",
+}
+# Settings that C writes in another way: texts, numbers of an enum, 0 and not 0.
+NOT_HERE = {"rate", "fastest", "algorithm", "on_full", "sojourn", "huge_pages"}
+BASE = {
+    "bucket": 'config.rate = "500/s";',
+    "limiter": 'config.rate = "500/s";',
+    "breaker": "",
+    "queue": "config.capacity = 10;",
+    "concurrency": "config.limit = 4;",
+}
+
+
+def checks(case):
+    """The lines that check one setting."""
+    thing, field, kind = case["object"], case["field"], case["kind"]
+    name, reach = case["names"]["c"], case["ranges"]["c"]
+    more = next((text for start, text in WITH.items() if field.startswith(start)), "")
+    if field == "queue":
+        more = "config.algorithm = TG_ALGORITHM_LEAKY_BUCKET;"
+    for value in case["outside"]:
+        if (value == 0 and field in UNSET) or value >= 2 ** LARGEST.get(field, 64):
+            continue
+        number = value if kind == "real" else f"UINT64_C({value})"
+        yield (
+            f"    {{ tg_{thing}_config config = TG_{thing.upper()}_CONFIG_INIT; tg_{thing} *it = NULL;\n"
+            f"      {BASE[thing]} {more} config.{name} = {number};\n"
+            f'      CHECK_ERROR(tg_{thing}_new(&config, &it), TG_OUT_OF_RANGE, "{name}: ");\n'
+            f'      CHECK_ERROR(tg_{thing}_new(&config, &it), TG_OUT_OF_RANGE, "{reach}"); }}'
+        )
+
+
+def main():
+    """Writes the program."""
+    cases = [case for case in json.loads(Path(sys.argv[1]).read_text()) if case["field"] not in NOT_HERE]
+    lines = [line for case in cases for line in checks(case)]
+    print('#include <tidegate.h>\n#include "check.h"\n\nstatic void what_is_refused(void) {')
+    print("\n".join(lines))
+    print("}\n\nint main(void) {\n    RUN(what_is_refused);\n    return check_failed != 0;\n}")
+
+
+if __name__ == "__main__":
+    main()
