@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 import aiohttp
@@ -23,7 +24,7 @@ from tidegate import (
     TokenBucket,
 )
 from tidegate.asgi import TidegateMiddleware
-from tidegate.fastapi import RateLimit, RouteLimitedError, breaker, install_exception_handlers
+from tidegate.fastapi import RateLimit, RouteLimitedError, breaker, install_exception_handlers, limit
 
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
@@ -259,3 +260,12 @@ def test_route_errors_pickle() -> None:
     assert (twin.retry_after, twin.headers, twin.status_code) == (12.5, error.headers, 429)
     assert isinstance(twin, RateLimitedError) and str(twin) == "rate limited (retry in 12.500 s)"
     assert not isinstance(twin, QueueFullError)
+
+
+def test_dependencies_have_types_for_annotations() -> None:
+    """FastAPI before 0.121 reads no texts at an object that it calls: the connection would be a parameter of the query."""
+    limited = inspect.signature(limit("1/s")(lambda: "ok")).parameters["tidegate_limit"]
+    (stacked,) = (known.dependency for known in limited.annotation.__metadata__)
+    for dependency in (RateLimit("1/s"), stacked, breaker("typed")):
+        for parameter in inspect.signature(dependency).parameters.values():
+            assert not isinstance(parameter.annotation, str), (dependency, parameter)
