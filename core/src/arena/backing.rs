@@ -2,7 +2,7 @@
 
 use super::layout::{OWNERS_AT, STRIPES};
 use super::{Arena, Mapping, Member};
-use crate::memory::{Backing, Room, StripeOwners};
+use crate::memory::{Backing, ObjectAllocator, StripeOwners};
 use crate::sync::AtomicU64;
 use crate::{ConfigError, ConfigErrorKind};
 use std::any::Any;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 impl Arena {
     /// In which the room's object lies; `None`: in memory of the process.
-    pub(crate) fn of(room: &Room) -> Option<Arc<Self>> {
+    pub(crate) fn of(room: &ObjectAllocator) -> Option<Arc<Self>> {
         let backing: Arc<dyn Any + Send + Sync> = room.backing()?.clone();
         backing.downcast().ok()
     }

@@ -4,7 +4,7 @@ use super::error::{ArenaError, ArenaErrorKind};
 use super::layout::{BASIS, NAME_BYTES, OBJECTS, OBJECTS_AT, Record, SETTINGS};
 use super::{Arena, text};
 use crate::ConfigError;
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 use crate::setting::setting;
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
@@ -106,7 +106,7 @@ pub(crate) struct Request<'a> {
 
 /// What an object is built from.
 pub(crate) struct Plan {
-    pub(crate) room: Room,
+    pub(crate) room: ObjectAllocator,
     /// The settings that hold: mine, or those of who declared before. From shared memory: to be checked as any argument.
     pub(crate) settings: Settings,
     /// The basis of who made it. From shared memory as well.
@@ -208,7 +208,7 @@ impl Arena {
         let (at, end) = self.extent(record).ok_or_else(|| self.foreign("a record points outside the file"))?;
         self.reserve(at, end)?;
         let mut plan = Plan {
-            room: Room::within(self.clone(), at, end, false),
+            room: ObjectAllocator::within(self.clone(), at, end, false),
             settings: if apply { request.settings.clone() } else { declared },
             basis: std::array::from_fn(|i| load(&record.basis[i])),
             born_ns: load(&record.born_ns).min(self.clock().now()),
@@ -244,7 +244,7 @@ impl Arena {
         let taken = self.records().iter().filter(|record| load(&record.state) != FREE);
         let at = taken.filter_map(|record| self.extent(record)).map(|(_, end)| end).max().unwrap_or(OBJECTS_AT);
         let born_ns = self.clock().now();
-        let room = Room::within(self.clone(), at.next_multiple_of(128), self.mapping().size(), true);
+        let room = ObjectAllocator::within(self.clone(), at.next_multiple_of(128), self.mapping().size(), true);
         let mut plan = Plan { room, settings: request.settings.clone(), basis: request.basis, born_ns, apply: false };
         let built = build(&mut plan);
         let object = built.map_err(|error| refusal(&mut plan.room).unwrap_or_else(|| error.into()))?;
@@ -311,7 +311,7 @@ impl Arena {
         let (at, end) = self.extent(record)?;
         self.reserve(at, end).ok()?;
         let plan = Plan {
-            room: Room::within(self.clone(), at, end, false),
+            room: ObjectAllocator::within(self.clone(), at, end, false),
             settings: read_settings(record),
             basis: std::array::from_fn(|i| load(&record.basis[i])),
             born_ns: load(&record.born_ns).min(self.clock().now()),
@@ -322,7 +322,7 @@ impl Arena {
 }
 
 /// Why the filesystem gave no space, if that is why a part could not be had.
-fn refusal(room: &mut Room) -> Option<ArenaError> {
+fn refusal(room: &mut ObjectAllocator) -> Option<ArenaError> {
     Some(*room.take_refusal()?.downcast().ok()?)
 }
 

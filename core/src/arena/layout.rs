@@ -2,9 +2,9 @@
 //!
 //! `header | process slots | stripe owners | directory | objects`. Integers are atomics in the machine's own byte
 //! order.
-#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+#![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
-use crate::memory::Blank;
+use crate::memory::Zeroable;
 use crate::sync::AtomicU64;
 
 /// The layout's number; part of the file's name.
@@ -114,8 +114,8 @@ pub(crate) struct SettingsRecord {
 }
 
 // SAFETY: atomics only.
-unsafe impl Blank for Header {}
+unsafe impl Zeroable for Header {}
 // SAFETY: atomics only.
-unsafe impl Blank for ProcessSlot {}
+unsafe impl Zeroable for ProcessSlot {}
 // SAFETY: atomics only.
-unsafe impl Blank for Record {}
+unsafe impl Zeroable for Record {}

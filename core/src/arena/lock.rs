@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Held while names or quotas change: a turn among the threads of the process, then the file's byte among processes
 /// (whose lock is one for all threads).
 #[derive(Debug)]
-pub(crate) struct Held<'a> {
+pub(crate) struct ArenaGuard<'a> {
     // Dropped first: the next thread of this process finds the byte free.
     _processes: Option<Byte<'a>>,
     _threads: ForkGuard<'a, ()>,
@@ -39,18 +39,18 @@ impl Arena {
     /// killed. Not for decisions, and not twice in a thread.
     ///
     /// Errors: [`System`](ArenaErrorKind::System) where the kernel refuses it, and when the wait was in vain.
-    pub(crate) fn lock(&self) -> Result<Held<'_>, ArenaError> {
+    pub(crate) fn lock(&self) -> Result<ArenaGuard<'_>, ArenaError> {
         self.lock_within(PATIENCE)
     }
 
-    pub(super) fn lock_within(&self, patience: Duration) -> Result<Held<'_>, ArenaError> {
+    pub(super) fn lock_within(&self, patience: Duration) -> Result<ArenaGuard<'_>, ArenaError> {
         self.check_writable()?;
         let deadline = Instant::now() + patience;
         let Some(threads) = wait(deadline, || Ok(self.lock.threads.try_lock()))? else {
             return Err(self.in_vain("a thread of this process", patience));
         };
         let Some(file) = self.members.file() else {
-            return Ok(Held { _processes: None, _threads: threads });
+            return Ok(ArenaGuard { _processes: None, _threads: threads });
         };
         if !file.is_whole() {
             return Err(self.lost_descriptor());
@@ -63,7 +63,7 @@ impl Arena {
             }
         })?;
         match taken {
-            Some(byte) => Ok(Held { _processes: Some(byte), _threads: threads }),
+            Some(byte) => Ok(ArenaGuard { _processes: Some(byte), _threads: threads }),
             None => Err(self.in_vain("another process", patience)),
         }
     }

@@ -1,10 +1,10 @@
 //! What a breaker shares: atomics only, no pointers, on the heap or in an arena. Sizes stand in private memory and are
 //! never read from here.
-#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+#![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::events::EventRing;
 use crate::ConfigError;
-use crate::memory::{Blank, Cells, Room, Watch};
+use crate::memory::{ObjectAllocator, SharedSlice, Watch, Zeroable};
 use crate::sync::AtomicU64;
 
 /// The fixed part. The control word is read by every call and rarely written, so it has its cache lines for itself.
@@ -32,7 +32,7 @@ pub(super) struct ControlLine {
 }
 
 // SAFETY: atomics only.
-unsafe impl Blank for Head {
+unsafe impl Zeroable for Head {
     #[cfg(loom)]
     fn blank() -> Self {
         Self {
@@ -51,10 +51,10 @@ unsafe impl Blank for Head {
 
 /// The part whose size is known at run time: zeroed words.
 #[derive(Debug)]
-pub(super) struct Words(Cells<AtomicU64>);
+pub(super) struct Words(SharedSlice<AtomicU64>);
 
 impl Words {
-    pub(super) fn in_room(room: &mut Room, len: usize) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(room: &mut ObjectAllocator, len: usize) -> Result<Self, ConfigError> {
         room.cells(len).map(Self)
     }
 

@@ -49,7 +49,7 @@ pub use state::{BreakerStats, State};
 pub use trip::Trip;
 
 use crate::counters::Striped;
-use crate::memory::{One, Room};
+use crate::memory::{ObjectAllocator, One};
 use crate::sync::Ordering;
 use crate::{Clock, ConfigError};
 use control::Control;
@@ -113,11 +113,11 @@ impl CircuitBreaker {
             let message = "is empty; name what the breaker guards (\"payments\"): the name stands in errors and events";
             return Err(ConfigError::syntax("name", message));
         }
-        Self::in_room(&mut Room::of_process(false), name, config, made_ns, clock)
+        Self::in_room(&mut ObjectAllocator::of_process(false), name, config, made_ns, clock)
     }
 
     fn in_room(
-        room: &mut Room,
+        room: &mut ObjectAllocator,
         name: String,
         config: BreakerConfig,
         epoch_ns: u64,

@@ -1,6 +1,6 @@
 //! Which process holds a probe: a dead one's come back before their time.
 
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 
 #[cfg(not(loom))]
 use crate::arena::Arena;
@@ -21,7 +21,7 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    pub(super) fn of(room: &Room) -> Self {
+    pub(super) fn of(room: &ObjectAllocator) -> Self {
         #[cfg(loom)]
         let _ = room;
         Self {

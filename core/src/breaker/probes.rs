@@ -21,14 +21,14 @@ use super::memory::Words;
 use super::owners::Owner;
 use super::tally::{Tally, Thresholds};
 use crate::ConfigError;
-use crate::memory::{Cells, Room, Watch};
+use crate::memory::{ObjectAllocator, SharedSlice, Watch};
 use crate::sync::{AtomicU64, Ordering, fence};
 
 #[derive(Debug)]
 pub(super) struct Probes {
     words: Words,
     /// Of the end of each slot's lease.
-    watches: Cells<Watch>,
+    watches: SharedSlice<Watch>,
     slots: u32,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Survey {
 
 impl Probes {
     /// The next part of `room`.
-    pub(super) fn in_room(room: &mut Room, slots: u32) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(room: &mut ObjectAllocator, slots: u32) -> Result<Self, ConfigError> {
         let words = Words::in_room(room, 2 * slots as usize)?;
         Ok(Self { words, watches: room.cells(slots as usize)?, slots })
     }
@@ -380,7 +380,7 @@ mod tests {
     const END: Deadline = Deadline(9);
 
     fn one() -> Probes {
-        Probes::in_room(&mut Room::of_process(false), 1).expect("memory")
+        Probes::in_room(&mut ObjectAllocator::of_process(false), 1).expect("memory")
     }
 
     fn lease(probes: &Probes) -> u64 {

@@ -16,7 +16,7 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
 }
 
 fn probes(slots: u32) -> Arc<Probes> {
-    Arc::new(Probes::in_room(&mut Room::of_process(false), slots).expect("memory"))
+    Arc::new(Probes::in_room(&mut ObjectAllocator::of_process(false), slots).expect("memory"))
 }
 
 fn lease(probes: &Probes, owner: Owner) -> Option<u64> {

@@ -28,7 +28,7 @@ pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
 pub use report::{ConcurrencyHolder, ConcurrencyStats};
 
 use crate::counters::Striped;
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 use crate::mode::Mode;
 use crate::sync::Arc;
 use crate::{Clock, ConfigError};
@@ -80,7 +80,7 @@ impl ConcurrencyLimiter {
     /// Errors: as [`new`](Self::new); `limit` above `max_limit`.
     pub fn with_config(config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.check()?;
-        Self::in_room(&mut Room::of_process(false), config, clock)
+        Self::in_room(&mut ObjectAllocator::of_process(false), config, clock)
     }
 
     /// The limiter `name` of an arena, opened or made: one limit for all who share the arena. A limit set at run time stays
@@ -129,7 +129,7 @@ impl ConcurrencyLimiter {
         Self::in_room(&mut plan.room, config, arena.clock().clone())
     }
 
-    fn in_room(room: &mut Room, config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
+    fn in_room(room: &mut ObjectAllocator, config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
         let places = Places::lay_out(room, config.limit, config.places())?;
         let counts = Striped::in_room(room)?;
         let notes = room.cells(NOTES)?;

@@ -1,7 +1,7 @@
 //! Whose permits are whose: this process's word for itself, and those who are gone.
 
 use super::places::owner_in;
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::generation;
 
@@ -36,7 +36,7 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    pub(super) fn of(room: &Room) -> Self {
+    pub(super) fn of(room: &ObjectAllocator) -> Self {
         #[cfg(loom)]
         let _ = room;
         Self {

@@ -12,7 +12,7 @@
 use super::ConcurrencyPermit;
 use super::hint;
 use crate::ConfigError;
-use crate::memory::{Cells, One, Room};
+use crate::memory::{ObjectAllocator, One, SharedSlice};
 use crate::sync::{AtomicU64, Ordering, in_order};
 
 const NONCE: u64 = (1 << 32) - 1;
@@ -39,7 +39,7 @@ const RECLAIMED: usize = 1;
 #[derive(Debug)]
 pub(super) struct Places {
     head: One<[AtomicU64; HEAD]>,
-    words: Cells<AtomicU64>,
+    words: SharedSlice<AtomicU64>,
 }
 
 /// Why a taking gave nothing.
@@ -53,7 +53,7 @@ pub(super) enum Full {
 
 impl Places {
     /// `most`: how many there can ever be.
-    pub(super) fn lay_out(room: &mut Room, limit: u32, most: usize) -> Result<Self, ConfigError> {
+    pub(super) fn lay_out(room: &mut ObjectAllocator, limit: u32, most: usize) -> Result<Self, ConfigError> {
         let places = Self { head: room.one()?, words: room.cells(most)? };
         if room.is_fresh() {
             // Relaxed: published with the object.
@@ -237,7 +237,7 @@ mod tests {
     /// A permit given back again, 2^24 and 2^32 - 1 takings later.
     #[test]
     fn an_old_permit_frees_nobodys_place() {
-        let places = Places::lay_out(&mut Room::of_process(false), 1, 1).unwrap();
+        let places = Places::lay_out(&mut ObjectAllocator::of_process(false), 1, 1).unwrap();
         let owner = 1 << 32;
         let old = places.take(owner).unwrap();
         assert!(places.give_back(old));

@@ -10,7 +10,7 @@
 //! and written Relaxed, because an old value costs an early or a late turn.
 
 use crate::ConfigError;
-use crate::memory::{Cells, Room};
+use crate::memory::{ObjectAllocator, SharedSlice};
 use crate::sync::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -47,8 +47,8 @@ const LONGEST_BEHIND: u64 = 20_000_000;
 #[derive(Debug)]
 pub(super) struct Turns {
     /// When a line last looked; 0: not for a while.
-    recent: Cells<AtomicU64>,
-    seats: Cells<AtomicU64>,
+    recent: SharedSlice<AtomicU64>,
+    seats: SharedSlice<AtomicU64>,
 }
 
 /// A line's seat: which, and the claim that it wrote there.
@@ -67,7 +67,7 @@ pub(super) struct Waiting {
 }
 
 impl Turns {
-    pub(super) fn lay_out(room: &mut Room) -> Result<Self, ConfigError> {
+    pub(super) fn lay_out(room: &mut ObjectAllocator) -> Result<Self, ConfigError> {
         Ok(Self { recent: room.cells(1)?, seats: room.cells(SEATS * WORDS)? })
     }
 
@@ -172,7 +172,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn turns() -> Turns {
-        Turns::lay_out(&mut Room::of_process(false)).unwrap()
+        Turns::lay_out(&mut ObjectAllocator::of_process(false)).unwrap()
     }
 
     fn one(since: u64) -> Waiting {

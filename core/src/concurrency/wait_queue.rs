@@ -14,7 +14,7 @@ use super::places::{Full, Places, owner_in};
 use super::turns::{self, Seat, Turns, Waiting};
 use crate::Clock;
 use crate::counters::Striped;
-use crate::memory::Cells;
+use crate::memory::SharedSlice;
 use crate::mode::Mode;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, in_order};
 use crate::sys::PerProcess;
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) counts: Striped<COUNTS>,
     /// The longest wait that has ended, ns.
-    pub(super) notes: Cells<AtomicU64>,
+    pub(super) notes: SharedSlice<AtomicU64>,
     /// In a named scope: the order among queues.
     pub(super) turns: Option<Turns>,
     /// 1 while somebody waits.
@@ -94,7 +94,7 @@ pub(super) struct Parts {
     pub(super) mode: Mode,
     pub(super) clock: Clock,
     pub(super) counts: Striped<COUNTS>,
-    pub(super) notes: Cells<AtomicU64>,
+    pub(super) notes: SharedSlice<AtomicU64>,
     pub(super) turns: Option<Turns>,
 }
 

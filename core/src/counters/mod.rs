@@ -1,5 +1,5 @@
 //! Counters that cost a decision about a nanosecond: each thread adds to a stripe that it alone writes.
-#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+#![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 mod lease;
 #[cfg(not(loom))]
@@ -9,7 +9,7 @@ mod threads;
 pub(crate) use threads::{MOST_OWNED, next_number, thread_hint};
 
 use crate::ConfigError;
-use crate::memory::{Blank, Cells, Room};
+use crate::memory::{ObjectAllocator, SharedSlice, Zeroable};
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 #[cfg(not(loom))]
@@ -22,8 +22,8 @@ const SHARED: usize = 16;
 
 /// A set of `LANES` event counters, spread over stripes so that counting threads do not share cache lines.
 pub(crate) struct Striped<const LANES: usize> {
-    owned: Cells<Stripe<LANES>>,
-    shared: Cells<Stripe<LANES>>,
+    owned: SharedSlice<Stripe<LANES>>,
+    shared: SharedSlice<Stripe<LANES>>,
     home: Home,
 }
 
@@ -31,16 +31,16 @@ pub(crate) struct Striped<const LANES: usize> {
 struct Stripe<const LANES: usize>([AtomicU64; LANES]);
 
 // SAFETY: atomics only.
-unsafe impl<const LANES: usize> Blank for Stripe<LANES> {
+unsafe impl<const LANES: usize> Zeroable for Stripe<LANES> {
     #[cfg(loom)]
     fn blank() -> Self {
-        Self(Blank::blank())
+        Self(Zeroable::blank())
     }
 }
 
 impl<const LANES: usize> Striped<LANES> {
     /// Where the room is. Two parts.
-    pub(crate) fn in_room(room: &mut Room) -> Result<Self, ConfigError> {
+    pub(crate) fn in_room(room: &mut ObjectAllocator) -> Result<Self, ConfigError> {
         #[cfg(not(loom))]
         if let Some(backing) = room.backing() {
             let (home, stripes) = (Home::shared(backing), backing.stripe_owners().words().len());
@@ -52,7 +52,7 @@ impl<const LANES: usize> Striped<LANES> {
 
     /// In this process.
     pub(crate) fn new() -> Self {
-        Self::in_room(&mut Room::of_process(false)).expect("memory for counters")
+        Self::in_room(&mut ObjectAllocator::of_process(false)).expect("memory for counters")
     }
 
     /// Adds `n` to counter `lane` in the calling thread's stripe.
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn counter(arena: &Arc<Arena>) -> Striped<2> {
-        let mut room = Room::within(arena.clone(), OBJECTS_AT, arena.capacity(), true);
+        let mut room = ObjectAllocator::within(arena.clone(), OBJECTS_AT, arena.capacity(), true);
         Striped::in_room(&mut room).unwrap()
     }
 

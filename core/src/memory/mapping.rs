@@ -2,7 +2,7 @@
 //! memory.
 #![allow(unsafe_code)] // Mapped bytes are read as atomics.
 
-use super::Blank;
+use super::Zeroable;
 use crate::sync::{AtomicU64, Ordering};
 use memmap2::{MmapMut, MmapRaw};
 use std::io;
@@ -33,18 +33,18 @@ impl Mapping {
     }
 
     /// The value at `offset`. `None`: not within the mapping, or not aligned.
-    pub(crate) fn value<T: Blank>(&self, offset: usize) -> Option<&T> {
+    pub(crate) fn value<T: Zeroable>(&self, offset: usize) -> Option<&T> {
         self.slice(offset, 1)?.first()
     }
 
     /// `len` values at `offset`. `None`: not within the mapping, or not aligned.
-    pub(crate) fn slice<T: Blank>(&self, offset: usize, len: usize) -> Option<&[T]> {
+    pub(crate) fn slice<T: Zeroable>(&self, offset: usize, len: usize) -> Option<&[T]> {
         let end = len.checked_mul(size_of::<T>())?.checked_add(offset)?;
         if end > self.size() || !offset.is_multiple_of(align_of::<T>()) {
             return None;
         }
         // SAFETY: within the mapping, which starts on a page and lives as long as `self`; any bytes are a value of `T`,
-        // and are only ever reached through atomics (`Blank`), by this process and by others.
+        // and are only ever reached through atomics (`Zeroable`), by this process and by others.
         Some(unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(offset).cast(), len) })
     }
 

@@ -1,25 +1,30 @@
-//! Where state lives: in this process, or in memory shared with others. A primitive asks a [`Room`] for its parts,
+//! Where state lives: in this process, or in memory shared with others. A primitive asks a [`ObjectAllocator`] for its parts,
 //! always in the same order.
 
 #[cfg(not(loom))]
 mod backing;
-mod cells;
-mod changes;
-mod latest;
+mod change_lock;
 #[cfg(not(loom))]
 mod mapping;
-mod room;
+mod object_allocator;
+mod seq_lock;
+mod shared_slice;
 mod watch;
 
 #[cfg(not(loom))]
 pub(crate) use backing::{Backing, StripeOwners};
-pub(crate) use cells::{Blank, Cells};
-pub(crate) use changes::Changes;
-pub(crate) use latest::Latest;
+pub(crate) use change_lock::ChangeLock;
 #[cfg(not(loom))]
 pub(crate) use mapping::Mapping;
-pub(crate) use room::{One, Room};
+pub(crate) use object_allocator::{ObjectAllocator, One};
+pub(crate) use seq_lock::SeqLock;
+pub(crate) use shared_slice::{SharedSlice, Zeroable};
 pub(crate) use watch::Watch;
+
+/// As limits call them until they are renamed as well.
+pub(crate) use {
+    ChangeLock as Changes, ObjectAllocator as Room, SeqLock as Latest, SharedSlice as Cells, Zeroable as Blank,
+};
 
 /// Lost races after which an operation gives up and denies: a hostile process must not keep anybody for ever, and no
 /// honest thread loses so many in a row.

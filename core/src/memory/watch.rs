@@ -6,7 +6,7 @@
 //! note away. Only when readings have gone on for [`HEAL_AFTER_NS`] from the note, and none was plausible, the clock has
 //! stepped back, and the word is rewritten at the present reading, which is later than all of them: it heals forwards.
 
-use super::Blank;
+use super::Zeroable;
 use crate::sync::{AtomicU64, Ordering};
 
 /// How long readings must go on behind a word that is impossibly far ahead before it is taken for a bad reading.
@@ -17,9 +17,9 @@ const HEAL_AFTER_NS: u64 = 60_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Watch(AtomicU64);
 
-#[allow(unsafe_code)] // `unsafe impl Blank` for an atomic.
+#[allow(unsafe_code)] // `unsafe impl Zeroable` for an atomic.
 // SAFETY: one atomic.
-unsafe impl Blank for Watch {
+unsafe impl Zeroable for Watch {
     #[cfg(loom)]
     fn blank() -> Self {
         Self(AtomicU64::new(0))

@@ -20,7 +20,7 @@ use crate::breaker::control::Control;
 use crate::breaker::memory::Words;
 use crate::breaker::ring::{Place, Ring};
 use crate::breaker::tally::{Recorded, Tally, Thresholds};
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 use crate::sync::{AtomicU64, Ordering};
 use chunk::Chunk;
 
@@ -46,7 +46,7 @@ pub(super) struct CountWindow {
 
 impl CountWindow {
     /// The next part of `room`.
-    pub(super) fn in_room(room: &mut Room, calls: u32, thresholds: Thresholds) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(room: &mut ObjectAllocator, calls: u32, thresholds: Thresholds) -> Result<Self, ConfigError> {
         // The tail, the older chunks of a full window, and one to claim while somebody still reads those.
         let ring = Ring::new((calls.div_ceil(CHUNK) as usize + 2).next_power_of_two(), ROUND_BITS);
         let reaches_min = (thresholds.min_calls - 1) % CHUNK + 1;

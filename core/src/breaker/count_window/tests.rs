@@ -6,7 +6,10 @@ const SEEN: Control = Control::FIRST;
 
 fn window(calls: u32) -> (CountWindow, AtomicU64) {
     let thresholds = Thresholds { failure_rate: 0.5, slow_rate: 1.0, min_calls: calls };
-    (CountWindow::in_room(&mut Room::of_process(false), calls, thresholds).expect("memory"), AtomicU64::new(SEEN.0))
+    (
+        CountWindow::in_room(&mut ObjectAllocator::of_process(false), calls, thresholds).expect("memory"),
+        AtomicU64::new(SEEN.0),
+    )
 }
 
 /// What a reporter leaves that is killed right after its outcome stands in the log.

@@ -26,7 +26,7 @@ use crate::breaker::memory::{ControlLine, Words};
 use crate::breaker::ring::{Place, Ring};
 use crate::breaker::rules::SLACK_NS;
 use crate::breaker::tally::{Recorded, Tally, Thresholds};
-use crate::memory::{Room, Watch};
+use crate::memory::{ObjectAllocator, Watch};
 use crate::sync::{AtomicU64, Ordering};
 use chunk::{Counts, What};
 
@@ -55,7 +55,11 @@ pub(super) struct TimeWindow {
 
 impl TimeWindow {
     /// The next part of `room`.
-    pub(super) fn in_room(room: &mut Room, duration_ns: u64, thresholds: Thresholds) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(
+        room: &mut ObjectAllocator,
+        duration_ns: u64,
+        thresholds: Thresholds,
+    ) -> Result<Self, ConfigError> {
         let words = Words::in_room(room, FIRST_CHUNK + 2 * CHUNKS)?;
         let slice_ns = duration_ns.div_ceil(u64::from(SLICES));
         let slack = SLACK_NS.div_ceil(slice_ns);

@@ -8,7 +8,7 @@ const SEEN: Control = Control::FIRST;
 
 fn window() -> (TimeWindow, One<Head>) {
     let thresholds = Thresholds { failure_rate: 0.5, slow_rate: 1.0, min_calls: 2 };
-    let room = &mut Room::of_process(false);
+    let room = &mut ObjectAllocator::of_process(false);
     let head = room.one::<Head>().expect("memory");
     // Relaxed: nobody else has it.
     head.control.word.store(SEEN.0, Ordering::Relaxed);

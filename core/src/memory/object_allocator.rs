@@ -2,7 +2,7 @@
 
 #[cfg(not(loom))]
 use super::{Backing, Mapping};
-use super::{Blank, Cells};
+use super::{SharedSlice, Zeroable};
 use crate::ConfigError;
 #[cfg(not(loom))]
 use std::error::Error;
@@ -11,15 +11,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 /// Memory for one object. Whoever opens an object that stands in shared memory asks for the same parts in the same order as who made it.
-pub(crate) struct Room {
+pub(crate) struct ObjectAllocator {
     huge_pages: bool,
     #[cfg(not(loom))]
-    plot: Option<Plot>,
+    extent: Option<Extent>,
 }
 
 /// A piece of shared memory: `at..end`, taken up to `next`.
 #[cfg(not(loom))]
-struct Plot {
+struct Extent {
     backing: Arc<dyn Backing>,
     next: usize,
     end: usize,
@@ -32,41 +32,41 @@ struct Plot {
 #[cfg(not(loom))]
 const ALIGN: usize = 128;
 
-impl Room {
+impl ObjectAllocator {
     /// In this process.
     pub(crate) fn of_process(huge_pages: bool) -> Self {
         Self {
             huge_pages,
             #[cfg(not(loom))]
-            plot: None,
+            extent: None,
         }
     }
 
     /// In shared memory, at `at..end`; `fresh` when the object is being made, by the only one who knows the place.
     #[cfg(not(loom))]
     pub(crate) fn within(backing: Arc<dyn Backing>, at: usize, end: usize, fresh: bool) -> Self {
-        Self { huge_pages: false, plot: Some(Plot { backing, next: at, end, fresh, refusal: None }) }
+        Self { huge_pages: false, extent: Some(Extent { backing, next: at, end, fresh, refusal: None }) }
     }
 
     /// `len` zeroed values; where the object stands already, as they are.
-    pub(crate) fn cells<T: Blank>(&mut self, len: usize) -> Result<Cells<T>, ConfigError> {
+    pub(crate) fn cells<T: Zeroable>(&mut self, len: usize) -> Result<SharedSlice<T>, ConfigError> {
         #[cfg(not(loom))]
-        if let Some(plot) = &mut self.plot {
-            return plot.cells(len);
+        if let Some(extent) = &mut self.extent {
+            return extent.cells(len);
         }
-        Cells::of_process(len, self.huge_pages)
+        SharedSlice::of_process(len, self.huge_pages)
     }
 
     /// One zeroed value.
-    pub(crate) fn one<T: Blank>(&mut self) -> Result<One<T>, ConfigError> {
+    pub(crate) fn one<T: Zeroable>(&mut self) -> Result<One<T>, ConfigError> {
         Ok(One(self.cells(1)?))
     }
 
     /// Whether the object is new, and its first values are to be written.
     pub(crate) fn is_fresh(&self) -> bool {
         #[cfg(not(loom))]
-        if let Some(plot) = &self.plot {
-            return plot.fresh;
+        if let Some(extent) = &self.extent {
+            return extent.fresh;
         }
         true
     }
@@ -74,25 +74,25 @@ impl Room {
     /// The shared memory, if it lies in one.
     #[cfg(not(loom))]
     pub(crate) fn backing(&self) -> Option<&Arc<dyn Backing>> {
-        self.plot.as_ref().map(|plot| &plot.backing)
+        self.extent.as_ref().map(|extent| &extent.backing)
     }
 
     /// Why the filesystem gave no space, if that is why a part could not be had.
     #[cfg(not(loom))]
     pub(crate) fn take_refusal(&mut self) -> Option<Box<dyn Error + Send + Sync>> {
-        self.plot.as_mut()?.refusal.take()
+        self.extent.as_mut()?.refusal.take()
     }
 
     /// Where the next part would begin.
     #[cfg(not(loom))]
     pub(crate) fn next(&self) -> usize {
-        self.plot.as_ref().map_or(0, |plot| plot.next)
+        self.extent.as_ref().map_or(0, |extent| extent.next)
     }
 }
 
 #[cfg(not(loom))]
-impl Plot {
-    fn cells<T: Blank>(&mut self, len: usize) -> Result<Cells<T>, ConfigError> {
+impl Extent {
+    fn cells<T: Zeroable>(&mut self, len: usize) -> Result<SharedSlice<T>, ConfigError> {
         let at = self.next.next_multiple_of(ALIGN);
         let end = len.checked_mul(size_of::<T>()).and_then(|size| at.checked_add(size));
         let Some(end) = end.filter(|&end| end <= self.end) else {
@@ -107,7 +107,7 @@ impl Plot {
             }
             mapping.clear(at, end);
         }
-        let cells = Cells::shared(mapping, at, len).ok_or_else(|| self.full(end - at))?;
+        let cells = SharedSlice::shared(mapping, at, len).ok_or_else(|| self.full(end - at))?;
         self.next = end;
         Ok(cells)
     }
@@ -120,17 +120,17 @@ impl Plot {
 
 /// A single value of state.
 #[derive(Debug)]
-pub(crate) struct One<T>(Cells<T>);
+pub(crate) struct One<T>(SharedSlice<T>);
 
 #[cfg(not(loom))]
-impl<T: Blank> One<T> {
+impl<T: Zeroable> One<T> {
     /// The value at `offset` of a mapping. `None`: not within it, or not aligned.
     pub(crate) fn at(mapping: &Arc<Mapping>, offset: usize) -> Option<Self> {
-        Cells::shared(mapping, offset, 1).map(Self)
+        SharedSlice::shared(mapping, offset, 1).map(Self)
     }
 }
 
-impl<T: Blank> Deref for One<T> {
+impl<T: Zeroable> Deref for One<T> {
     type Target = T;
 
     #[inline]

@@ -9,14 +9,14 @@ use crate::sync::{AtomicU32, AtomicU64};
 /// # Safety
 /// Every bit pattern must be a valid value, every field an atomic (or never accessed), and dropping one must do
 /// nothing.
-pub(crate) unsafe trait Blank: Sync {
+pub(crate) unsafe trait Zeroable: Sync {
     /// A zeroed value, where memory cannot be had as bytes.
     #[cfg(loom)]
     fn blank() -> Self;
 }
 
 // SAFETY: an atomic integer has the representation of the integer.
-unsafe impl Blank for AtomicU64 {
+unsafe impl Zeroable for AtomicU64 {
     #[cfg(loom)]
     fn blank() -> Self {
         Self::new(0)
@@ -24,7 +24,7 @@ unsafe impl Blank for AtomicU64 {
 }
 
 // SAFETY: as above.
-unsafe impl Blank for AtomicU32 {
+unsafe impl Zeroable for AtomicU32 {
     #[cfg(loom)]
     fn blank() -> Self {
         Self::new(0)
@@ -32,7 +32,7 @@ unsafe impl Blank for AtomicU32 {
 }
 
 // SAFETY: an array of such values is one.
-unsafe impl<T: Blank, const N: usize> Blank for [T; N] {
+unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {
     #[cfg(loom)]
     fn blank() -> Self {
         std::array::from_fn(|_| T::blank())
@@ -40,14 +40,14 @@ unsafe impl<T: Blank, const N: usize> Blank for [T; N] {
 }
 
 #[cfg(loom)]
-pub(crate) use modelled::Cells;
+pub(crate) use modelled::SharedSlice;
 #[cfg(not(loom))]
-pub(crate) use real::Cells;
+pub(crate) use real::SharedSlice;
 
 #[cfg(not(loom))]
 mod real {
     use super::super::Mapping;
-    use super::Blank;
+    use super::Zeroable;
     use crate::ConfigError;
     use memmap2::MmapMut;
     use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -61,7 +61,7 @@ mod real {
     const LINE: usize = 64;
 
     /// A slice of state, and what keeps its memory.
-    pub(crate) struct Cells<T> {
+    pub(crate) struct SharedSlice<T> {
         first: NonNull<T>,
         len: usize,
         keep: Keep,
@@ -73,13 +73,13 @@ mod real {
         Mapped(#[allow(dead_code, reason = "held for its drop")] Arc<Mapping>),
     }
 
-    // SAFETY: a `Cells` hands out shared references only, and `Blank` is `Sync`; dropping it frees memory, on any
+    // SAFETY: a `SharedSlice` hands out shared references only, and `Zeroable` is `Sync`; dropping it frees memory, on any
     // thread.
-    unsafe impl<T: Blank> Send for Cells<T> {}
+    unsafe impl<T: Zeroable> Send for SharedSlice<T> {}
     // SAFETY: as above.
-    unsafe impl<T: Blank> Sync for Cells<T> {}
+    unsafe impl<T: Zeroable> Sync for SharedSlice<T> {}
 
-    impl<T: Blank> Cells<T> {
+    impl<T: Zeroable> SharedSlice<T> {
         /// `len` zeroed values of this process; a child of fork has its own copy.
         pub(in super::super) fn of_process(len: usize, huge_pages: bool) -> Result<Self, ConfigError> {
             let size = len.max(1).checked_mul(size_of::<T>()).ok_or_else(|| no_memory::<T>(len, "too large"))?;
@@ -109,7 +109,7 @@ mod real {
         }
     }
 
-    impl<T: Blank> Cells<T> {
+    impl<T: Zeroable> SharedSlice<T> {
         /// The first; there is at least one.
         #[inline]
         pub(in super::super) fn first(&self) -> &T {
@@ -122,26 +122,26 @@ mod real {
         ConfigError::no_memory("max_keys", len, size_of::<T>(), why)
     }
 
-    impl<T> Drop for Cells<T> {
+    impl<T> Drop for SharedSlice<T> {
         fn drop(&mut self) {
             if let Keep::Heap(layout) = self.keep {
-                // SAFETY: allocated with this layout; a `Blank` needs no drop.
+                // SAFETY: allocated with this layout; a `Zeroable` needs no drop.
                 unsafe { dealloc(self.first.as_ptr().cast(), layout) }
             }
         }
     }
 
-    impl<T: Blank> Deref for Cells<T> {
+    impl<T: Zeroable> Deref for SharedSlice<T> {
         type Target = [T];
 
         #[inline]
         fn deref(&self) -> &[T] {
-            // SAFETY: `first` points to `len` values for as long as `keep` is held, and any bytes are values (`Blank`).
+            // SAFETY: `first` points to `len` values for as long as `keep` is held, and any bytes are values (`Zeroable`).
             unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
         }
     }
 
-    impl<T> fmt::Debug for Cells<T> {
+    impl<T> fmt::Debug for SharedSlice<T> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let place = match self.keep {
                 Keep::Heap(_) => "heap",
@@ -156,14 +156,14 @@ mod real {
 /// loom's atomics are objects of its own, made one by one.
 #[cfg(loom)]
 mod modelled {
-    use super::Blank;
+    use super::Zeroable;
     use crate::ConfigError;
     use std::ops::Deref;
 
     #[derive(Debug)]
-    pub(crate) struct Cells<T>(Vec<T>);
+    pub(crate) struct SharedSlice<T>(Vec<T>);
 
-    impl<T: Blank> Cells<T> {
+    impl<T: Zeroable> SharedSlice<T> {
         pub(in super::super) fn of_process(len: usize, _huge_pages: bool) -> Result<Self, ConfigError> {
             Ok(Self((0..len).map(|_| T::blank()).collect()))
         }
@@ -173,7 +173,7 @@ mod modelled {
         }
     }
 
-    impl<T> Deref for Cells<T> {
+    impl<T> Deref for SharedSlice<T> {
         type Target = [T];
 
         fn deref(&self) -> &[T] {

@@ -1,7 +1,7 @@
 //! A few words that change together: written under a lock, read without one.
-#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+#![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
-use super::Blank;
+use super::Zeroable;
 use crate::sync::{AtomicU64, Ordering, fence};
 
 const SETS: usize = 4;
@@ -12,21 +12,21 @@ const PATIENCE: usize = 100;
 /// has changed nothing.
 #[repr(C, align(64))]
 #[derive(Debug)]
-pub(crate) struct Latest<const N: usize> {
+pub(crate) struct SeqLock<const N: usize> {
     /// How many were written; the present one is at this number modulo `SETS`.
     written: AtomicU64,
     sets: [[AtomicU64; N]; SETS],
 }
 
 // SAFETY: atomics only.
-unsafe impl<const N: usize> Blank for Latest<N> {
+unsafe impl<const N: usize> Zeroable for SeqLock<N> {
     #[cfg(loom)]
     fn blank() -> Self {
         Self { written: AtomicU64::new(0), sets: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))) }
     }
 }
 
-impl<const N: usize> Latest<N> {
+impl<const N: usize> SeqLock<N> {
     /// Only under the lock of what it belongs to.
     pub(crate) fn write(&self, words: [u64; N]) {
         // Relaxed: only who holds the lock writes it.
@@ -64,11 +64,11 @@ impl<const N: usize> Latest<N> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::memory::Room;
+    use crate::memory::ObjectAllocator;
 
     #[test]
     fn readers_see_words_of_one_write() {
-        let latest = Room::of_process(false).one::<Latest<3>>().unwrap();
+        let latest = ObjectAllocator::of_process(false).one::<SeqLock<3>>().unwrap();
         assert_eq!(latest.read(), [0; 3]);
         std::thread::scope(|scope| {
             scope.spawn(|| (1..20_000_u64).for_each(|i| latest.write([i, i * 2, i * 3])));
