@@ -120,6 +120,7 @@ pub(crate) fn time(ns: u64) -> String {
 }
 
 /// An argument with a value within a message; `"…"` is whichever the caller likes.
+#[cfg(not(loom))]
 pub(crate) fn setting(name: &str, value: &str) -> String {
     format!("{NAME}{name}{VALUE}{value}{END}")
 }

@@ -3,8 +3,10 @@
 
 mod dialect;
 
+#[cfg(not(loom))]
+pub(crate) use dialect::setting;
 pub use dialect::{C, Dialect, NODE, PYTHON, RUST};
-pub(crate) use dialect::{of_name, setting, time};
+pub(crate) use dialect::{of_name, time};
 
 use crate::{ConfigError, ConfigErrorKind};
 use std::fmt::Display;
