@@ -293,7 +293,9 @@ export class Reservation {
   /** Not booked: the wait in ms that it would have taken; `Infinity` when the cost exceeds the burst. */
   readonly retryAfterMs: number;
   /**
-   * Gives the booking back: nothing once its time has come, else what was not booked after it (x/time/rate's rule).
+   * Gives the booking back: nothing once its time has come, else its cost less what was booked behind it and is still
+   * out (those were told their times). So the last booking comes back whole, then the one before it. Of the latest 256
+   * that had to wait.
    * @returns whether anything came back
    */
   cancel(): boolean;

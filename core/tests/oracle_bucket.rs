@@ -9,6 +9,7 @@ use bucket::CoreBucket;
 use pair::Pair;
 use proptest::prelude::*;
 use std::time::Duration;
+use tidegate::limit::Reservation;
 use tidegate::{ManualClock, Quota, TokenBucket};
 use tidegate_model::bucket::Bucket;
 use tidegate_model::format::Ns;
@@ -166,6 +167,51 @@ proptest! {
             }
             // Sees what the operation left, without changing it.
             pair.step(now, Op::Peek {})?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is cancelled, in whatever order: of those who did not give their booking back, none of whom was told
+    /// another time since, no span of time holds more than burst + rate x time. Counted, not as the model has it.
+    #[test]
+    fn cancels_mint_nothing(
+        burst in 1..12_u32,
+        steps in prop::collection::vec((0..1_500_u64, 0..10_u32, 1..12_u32, any::<usize>()), 1..80),
+    ) {
+        const INTERVAL: u64 = 1_000;
+        let core = core_bucket(1, INTERVAL, burst);
+        let (mut now, mut uses, mut open) = (START, Vec::new(), Vec::new());
+        for (pause, choice, n, which) in steps {
+            now += if choice % 2 == 0 { 0 } else { pause };
+            let n = n.min(burst);
+            match choice {
+                0..=4 => if let Reservation::Booked { wait_ns, ticket } = core.reserve_at(now, n, None) {
+                    open.push(((now + wait_ns, n), ticket));
+                },
+                5..=7 if !open.is_empty() => {
+                    // Half of them from the last one back.
+                    let at = if which % 2 == 0 { open.len() - 1 } else { which / 2 % open.len() };
+                    let (used, ticket) = open.remove(at);
+                    if !core.cancel_at(now, ticket) {
+                        uses.push(used);
+                    }
+                }
+                _ => if core.try_acquire_at(now, n) {
+                    uses.push((now, n));
+                },
+            }
+        }
+        uses.extend(open.into_iter().map(|(used, _)| used));
+        uses.sort_unstable();
+        for (first, &(from, _)) in uses.iter().enumerate() {
+            let mut sum = 0;
+            for &(to, n) in &uses[first..] {
+                sum += u64::from(n);
+                prop_assert!(sum <= u64::from(burst) + (to - from) / INTERVAL, "{sum} in {} ns of {uses:?}", to - from);
+            }
         }
     }
 }

@@ -254,7 +254,9 @@ impl Reservation {
         self.ticket.map(|ticket| (ticket.word, ticket.booking))
     }
 
-    /// Gives the booking back: nothing once its time has come, else `n` less what was booked after it.
+    /// Gives the booking back: nothing once its time has come, else `n` less what was booked behind it and is still out
+    /// (those were told their times). So the last booking comes back whole, then the one before it. Of the latest 256
+    /// that had to wait.
     /// Returns whether anything came back; a second call does nothing.
     fn cancel(&self) -> bool {
         let Some(ticket) = self.ticket else { return false };

@@ -81,7 +81,9 @@ fn booked(reservation: Reservation, ticket: &Out<tg_ticket>, wait: &Out<u64>) ->
     }
 }
 
-/// Gives a booking back: nothing once its time to act has come, else its tokens minus what was booked after it.
+/// Gives a booking back: nothing once its time to act has come, else its tokens minus what was booked behind it and is
+/// still out (those were told their times). So the last booking comes back whole, then the one before it. A ticket
+/// counts once, and as long as it is among the latest 256 that had to wait.
 /// *returned (may be NULL) tells whether anything came back. Always TG_OK with a live bucket.
 ///
 /// Ownership: borrows both; a ticket may be dropped without cancelling.

@@ -1,10 +1,14 @@
 //! Token bucket as the theoretical arrival time of GCRA (ITU-T I.371), in exact integers.
 
+use std::collections::HashSet;
+
 /// Nanoseconds that mean "never".
 pub const NEVER: u64 = u64::MAX;
 
 /// Slack beyond burst and the longest wait before a word may be the reading of a broken clock: one minute.
 const SLACK_NS: i128 = 60_000_000_000;
+/// How many bookings that had to wait can be cancelled.
+const KEPT: u64 = 256;
 /// How long readings must go on behind such a word before it is one.
 const HEAL_AFTER_NS: u64 = 60_000_000_000;
 
@@ -74,16 +78,16 @@ pub struct Bucket {
     /// The instant, in units, at which the bucket is full if nobody takes anything.
     tat: i128,
     penalty: bool,
-    /// The furthest instant that any booking of this era has moved `tat` to.
-    furthest: i128,
+    /// The furthest instant from which `tat` was lowered below bookings of this era that are still out.
+    overhang: i128,
     /// The longest wait or penalty that ever moved `tat`.
     longest_ns: u64,
     /// Tickets of an earlier era are void.
     era: u64,
     /// Bookings that had to wait.
     booked: u64,
-    /// Tickets with these numbers are void: from the first to the last that was cancelled in this era.
-    void: Option<(u64, u64)>,
+    /// The numbers that were cancelled.
+    cancelled: HashSet<u64>,
     /// The earliest reading since which each has found the word impossibly far ahead.
     behind: Option<u64>,
 }
@@ -96,11 +100,11 @@ impl Bucket {
             rate,
             tat: rate.units(now),
             penalty: false,
-            furthest: 0,
+            overhang: 0,
             longest_ns: 0,
             era: 0,
             booked: 0,
-            void: None,
+            cancelled: HashSet::new(),
             behind: None,
         }
     }
@@ -155,29 +159,32 @@ impl Bucket {
         self.longest_ns = self.longest_ns.max(wait);
         let mut number = None;
         if wait > 0 && n > 0 {
-            self.furthest = self.furthest.max(self.tat);
             self.booked += 1;
             number = Some(self.booked);
         }
         Ok((wait, Ticket { cost_units: self.cost(n), tat: self.tat, era: self.era, number }))
     }
 
-    /// Gives a booking back, less what was booked after it (the rule of Go's x/time/rate).
+    /// Gives a booking back, less what was booked behind it and is still out (the rule of Go's x/time/rate).
     pub fn cancel(&mut self, now: u64, ticket: Ticket) -> bool {
         self.heal(now);
         // Its time has come when what it booked is covered.
         let due = ticket.tat - self.rate.burst_units() <= self.rate.units(now);
         let Some(number) = ticket.number else { return false };
-        let cancelled = self.void.is_some_and(|(first, last)| (first..=last).contains(&number));
+        let cancelled = self.cancelled.contains(&number) || number + KEPT <= self.booked;
         // A level better than the booking left it was given back before: by a refund, or by another ticket.
         let void = due || cancelled || ticket.era != self.era || self.tat < ticket.tat;
         // An earlier cancel may have moved the level back before bookings that are still out: they count as booked
         // after.
-        let restore = ticket.cost_units - (self.tat.max(self.furthest) - ticket.tat);
+        let restore = ticket.cost_units - (self.tat.max(self.overhang) - ticket.tat);
         if void || self.penalty_in_force(now) || restore <= 0 {
             return false;
         }
-        self.void = Some(self.void.map_or((number, number), |(first, last)| (first.min(number), last.max(number))));
+        self.cancelled.insert(number);
+        // The last booking leaves as if it had never been made.
+        if self.tat != ticket.tat || restore != ticket.cost_units {
+            self.overhang = self.overhang.max(self.tat);
+        }
         self.store(now, self.tat - restore);
         true
     }
@@ -187,6 +194,7 @@ impl Bucket {
         self.heal(now);
         let full = self.tat <= self.rate.units(now);
         if n > 0 && !full && !self.penalty_in_force(now) {
+            self.overhang = self.overhang.max(self.tat);
             self.store(now, (self.tat - self.cost(n)).max(self.rate.units(now)));
         }
     }
@@ -239,9 +247,8 @@ impl Bucket {
     }
 
     fn void_tickets(&mut self) {
-        self.furthest = 0;
+        self.overhang = 0;
         self.era += 1;
-        self.void = None;
     }
 
     fn cost(&self, n: u32) -> i128 {

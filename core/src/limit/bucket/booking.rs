@@ -33,12 +33,7 @@ impl BucketState {
             }
             self.note_wait(wait);
             // What needs no wait is due at once, however the clock steps: its ticket is one of nothing.
-            let booking = if wait > 0 && n > 0 {
-                self.note_booking(tat);
-                self.bookings().number() << 32 | u64::from(n)
-            } else {
-                0
-            };
+            let booking = if wait > 0 && n > 0 { self.bookings().number() << 32 | u64::from(n) } else { 0 };
             // A penalty goes on to the end of what is booked behind it.
             let new = Word { tat, penalty: view.word.penalty && view.in_penalty(), ..view.word };
             let ticket = Ticket { word: new.pack(), booking };
@@ -47,15 +42,19 @@ impl BucketState {
         .unwrap_or(Err(GAVE_UP_NS))
     }
 
-    /// Gives back of a booking what was not booked over since (the rule of Go's x/time/rate). Once: the ticket is void before
-    /// the exchange that gives back.
+    /// Gives back of a booking what was not booked behind it and is still out (the rule of Go's x/time/rate). Once: the
+    /// ticket is void before the exchange that gives back.
+    ///
+    /// Who booked behind it was told a time, and keeps it: to give back all would book others at that time as well,
+    /// together more than the burst. So the last booking comes back whole, and leaves no trace: then the one before it
+    /// does. Any other may leave bookings beyond the lowered word, and the next cancel must see them.
     pub(super) fn cancel(&self, now_ns: u64, ticket: Ticket) -> bool {
         let (booked, n, number) = (Word::unpack(ticket.word), ticket.booking as u32, ticket.booking >> 32);
         let claimed = Cell::new(false);
         self.update(now_ns, |view| {
-            // Never lowered, unlike x/time/rate's last event: with that a chain of cancels can put more than the burst on one
-            // instant. The price is that some cancels give back less.
-            let furthest = self.furthest().max(view.word.tat);
+            // Not x/time/rate's last event, which forgets bookings beyond a lowered level: a chain of cancels could put
+            // more than the burst on one instant.
+            let furthest = self.overhang().max(view.word.tat);
             // The slot: a booking may take its number while the quota changes.
             let current = booked.slot == view.word.slot && (claimed.get() || !self.bookings().is_void(number));
             let due = booked.tat.saturating_sub(view.scale.capacity) <= view.now.units;
@@ -72,6 +71,9 @@ impl BucketState {
             }
             claimed.set(true);
             self.note_giving_back();
+            if view.word.tat != booked.tat || back < view.scale.cost(n) {
+                self.note_overhang(view.word.tat);
+            }
             Ok((Word { tat: view.word.tat.saturating_sub(back), ..view.word }, true))
         })
         .unwrap_or(false)

@@ -1,108 +1,92 @@
 //! The numbers of bookings, so that a ticket gives back once.
 //!
-//! Nothing is kept of a single booking. What is void is one span of numbers, from the least to the greatest that were cancelled:
-//! a ticket in between was cancelled, or is void because others around it were. Newer ones stay good, and so do older ones, so
-//! that bookings can be cancelled from the last one back.
+//! A booking that has to wait takes the next number. Of the latest [`KEPT`] it is known which were cancelled, in any
+//! order; what is older is void.
 //!
-//! A ticket holds the low [`TICKET_BITS`] of its number: one that is kept for 2^26 later bookings which had to wait is taken for
-//! another.
+//! A ticket holds the low [`TICKET_BITS`] of its number: one that is kept for 2^26 later bookings which had to wait is
+//! taken for another.
 
-use crate::memory::PATIENCE;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Bits of a number that a ticket has room for.
 pub(super) const TICKET_BITS: u32 = 26;
 const TICKET: u64 = (1 << TICKET_BITS) - 1;
+/// How many bookings can be cancelled. loom's atomics are costly.
+const KEPT: usize = if cfg!(loom) { 2 } else { 256 };
 
 #[repr(C)]
 #[derive(Debug)]
 pub(super) struct Bookings {
     /// How many there have been: the number of the last.
     last: AtomicU64,
-    /// `least:32 | greatest:32` of the numbers that were cancelled since the last change of quota or reset; 0 is none.
-    void: AtomicU64,
     /// The last number before the last change of quota or reset: all up to it are void.
     before: AtomicU32,
     _reserved: AtomicU32,
+    /// Of the numbers with the same remainder, the last that was cancelled.
+    cancelled: [AtomicU32; KEPT],
 }
 
 impl Bookings {
-    #[cfg(loom)]
+    #[cfg(any(loom, test))]
     pub(super) fn blank() -> Self {
-        Self {
-            last: AtomicU64::new(0),
-            void: AtomicU64::new(0),
-            before: AtomicU32::new(0),
-            _reserved: AtomicU32::new(0),
-        }
+        let zero = || AtomicU32::new(0);
+        Self { last: AtomicU64::new(0), before: zero(), _reserved: zero(), cancelled: std::array::from_fn(|_| zero()) }
     }
 
     /// A number for a new booking, as its ticket holds it. Between the load of a word and the exchange that books.
     pub(super) fn number(&self) -> u64 {
-        // Relaxed: the exchange that follows publishes it, and the load of the word before it ordered it after a change.
+        // Relaxed: the exchange that follows publishes it, and the load of the word before it ordered it after a
+        // change.
         self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1) & TICKET
     }
 
-    /// Before the exchange of a change of quota or reset. A booking of the old quota that takes its number later has the old
-    /// slot in its ticket.
+    /// Before the exchange of a change of quota or reset, which publishes it: who has read a later word knows of it. A
+    /// booking of the old quota that takes its number later has the old slot in its ticket.
     pub(super) fn void_all(&self) {
         // Relaxed: whatever was booked by the present word is at least as old as that word, which was acquired.
         let last = self.last.load(Ordering::Relaxed);
-        // Relaxed: published by the release that follows.
+        // Relaxed: published by the exchange that follows.
         self.before.store(last as u32, Ordering::Relaxed);
-        // Release: whoever finds nothing cancelled finds all of before void.
-        self.void.store(0, Ordering::Release);
     }
 
     /// Whether nothing can be given back by this ticket any more.
     pub(super) fn is_void(&self, ticket: u64) -> bool {
-        self.with(ticket).is_none()
+        self.open(ticket).is_none()
     }
 
     /// Voids the ticket, before what it booked is given back: of all who try, one succeeds.
     pub(super) fn claim(&self, ticket: u64) -> bool {
-        for _ in 0..PATIENCE {
-            let Some((void, with)) = self.with(ticket) else { break };
-            // AcqRel: after what is read of it, before the exchange that gives back. Relaxed on failure: look again.
-            if self.void.compare_exchange(void, with, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return true;
-            }
-        }
-        false
+        self.open(ticket).is_some_and(|(place, found, number)| {
+            // AcqRel: after what is read of it, before the exchange that gives back. A failure: somebody else has
+            // claimed it, or a number so much later that this one is void.
+            place.compare_exchange(found, number, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
     }
 
-    /// What is void now and with this ticket, if it is not void yet.
-    fn with(&self, ticket: u64) -> Option<(u64, u64)> {
-        // Acquire: pairs with the release of `void_all`, so that `before` is no older.
-        let void = self.void.load(Ordering::Acquire);
+    /// Where the number of a ticket is noted, what stands there, and the number; `None` when it is void.
+    fn open(&self, ticket: u64) -> Option<(&AtomicU32, u32, u32)> {
+        // Acquire: if a later number was noted here, the last number that is read next is no older than that.
+        let place = &self.cancelled[ticket as usize % KEPT];
+        let found = place.load(Ordering::Acquire);
         // Relaxed, both: ordered by the load above and that of the word.
         let (last, before) = (self.last.load(Ordering::Relaxed), self.before.load(Ordering::Relaxed));
         // How long ago each was: the smaller the newer.
         let age = |number: u32| (last as u32).wrapping_sub(number);
         let number = last.wrapping_sub(last.wrapping_sub(ticket) & TICKET) as u32;
         // A zero is a ticket of nothing, and once in 2^26 bookings one that had to wait: that cannot be cancelled.
-        if ticket == 0 || age(number) >= age(before) {
-            return None;
-        }
-        let (least, greatest) = ((void >> 32) as u32, void as u32);
-        let pack = |least: u32, greatest: u32| u64::from(least) << 32 | u64::from(greatest);
-        if void == 0 {
-            return Some((void, pack(number, number)));
-        }
-        if age(number) < age(greatest) {
-            return Some((void, pack(least, number)));
-        }
-        (age(number) > age(least)).then(|| (void, pack(number, greatest)))
+        let void = ticket == 0 || age(number) >= age(before) || age(number) >= KEPT as u32;
+        (!void && found != number).then_some((place, found, number))
     }
 }
+
+const _: () = assert!(KEPT.is_power_of_two() && KEPT as u64 <= TICKET);
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     fn bookings(last: u64) -> Bookings {
-        let zero = || AtomicU32::new(0);
-        Bookings { last: AtomicU64::new(last), void: AtomicU64::new(0), before: zero(), _reserved: zero() }
+        Bookings { last: AtomicU64::new(last), ..Bookings::blank() }
     }
 
     #[test]
@@ -110,12 +94,25 @@ mod tests {
         for start in [0, 5, (1 << 26) - 1, (1 << 26) - 2, (1 << 32) - 2] {
             let bookings = bookings(start);
             bookings.void_all();
-            let tickets: Vec<_> = (0..8).map(|_| bookings.number()).collect();
-            let cancelled: Vec<_> = [6, 5, 6, 7, 5, 3, 4, 2, 7, 3].map(|at| bookings.claim(tickets[at])).into();
-            assert_eq!(cancelled, [true, true, false, true, false, true, false, true, false, false], "{start}");
+            let tickets: Vec<_> = (0..8).map(|_| bookings.number()).filter(|&ticket| ticket != 0).collect();
+            for &at in &[4, 2, 5, 0, 3, 1, 6] {
+                assert!(bookings.claim(tickets[at]) && !bookings.claim(tickets[at]) && bookings.is_void(tickets[at]));
+            }
             let next = bookings.number();
             assert!(bookings.claim(next) && !bookings.claim(next) && bookings.is_void(tickets[3]));
         }
+    }
+
+    #[test]
+    fn an_old_ticket_is_void_and_stays_so() {
+        let bookings = bookings(0);
+        let old = bookings.number();
+        for later in 1..3 * KEPT {
+            let ticket = bookings.number();
+            assert_eq!(bookings.is_void(old), later >= KEPT, "{later} later");
+            assert!(later % 3 > 0 || bookings.claim(ticket) && !bookings.claim(ticket));
+        }
+        assert!(!bookings.claim(old));
     }
 
     #[test]

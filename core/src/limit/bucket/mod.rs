@@ -29,8 +29,9 @@ use std::time::Duration;
 /// exact. Every operation has an `_at` form that takes the time in nanoseconds of this bucket's clock; the plain form
 /// reads the clock. A clock that steps back never mints tokens: until it catches up the bucket may deny early.
 ///
-/// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system call;
-/// `set_quota` and `reset` take one among themselves. Over any span of time no more than burst + rate × time is admitted.
+/// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system
+/// call; `set_quota` and `reset` take one among themselves. Over any span of time no more than burst + rate × time is
+/// admitted.
 ///
 /// ```
 /// use tidegate::{ManualClock, TokenBucket};
@@ -79,8 +80,8 @@ impl TokenBucket {
 
     /// A full bucket as `options` say, on `clock`.
     ///
-    /// Errors: `stripes` when it is 0 or above 64, or so many that a warm-up would start a stripe with less than a token;
-    /// `burst` when it is smaller than `stripes`.
+    /// Errors: `stripes` when it is 0 or above 64, or so many that a warm-up would start a stripe with less than a
+    /// token; `burst` when it is smaller than `stripes`.
     pub fn with_options(quota: Quota, options: BucketOptions, clock: Clock) -> Result<Self, ConfigError> {
         let shares = stripes::shares(&quota, options.stripes, options.warm_up)?;
         Self::of_shares(&mut Room::of_process(false), quota, &shares, options, clock.now(), clock)
@@ -177,8 +178,8 @@ impl TokenBucket {
         self.mode.answer(self.probe(now, 1))
     }
 
-    /// Books `n` tokens ahead, if the wait is at most `max_wait` (`None`: as long as it takes). Wait that long, then act;
-    /// the booking is already paid.
+    /// Books `n` tokens ahead, if the wait is at most `max_wait` (`None`: as long as it takes). Wait that long, then
+    /// act; the booking is already paid.
     pub fn reserve(&self, n: u32, max_wait: Option<Duration>) -> Reservation {
         self.reserve_at(self.clock.now(), n, max_wait)
     }
@@ -203,10 +204,13 @@ impl TokenBucket {
         }
     }
 
-    /// Gives a booking back: nothing once its time has come, else its cost minus what was booked after it (the rule of
-    /// Go's x/time/rate; a full refund would let burst + rate be exceeded). Nothing during a penalty, and nothing after
-    /// `reset` or `set_quota`, which void tickets. A ticket counts once, and a cancel voids the tickets between its own and those
-    /// cancelled before; tell tickets apart by 2^26 bookings that had to wait, and do not keep one for longer. Returns whether
+    /// Gives a booking back: nothing once its time has come, else its cost minus what was booked behind it and is still
+    /// out (the rule of Go's x/time/rate). So the last booking comes back whole, then the one before it. One from the
+    /// middle does not, for those behind it were told their times: with a burst of 10 in use, and 10 booked for 1 s and
+    /// 10 for 2 s from now, to give all of the first back would book the next 10 for 2 s as well.
+    ///
+    /// Nothing during a penalty, and nothing after `reset` or `set_quota`, which void tickets. A ticket counts once,
+    /// and as long as it is among the latest 256 that had to wait; do not keep one for 2^26 more. Returns whether
     /// anything came back.
     pub fn cancel(&self, ticket: Ticket) -> bool {
         self.cancel_at(self.clock.now(), ticket)
@@ -260,12 +264,12 @@ impl TokenBucket {
     }
 
     /// Changes the quota. The level at `now` is kept, rounded towards fewer tokens and clipped to the new burst; it is
-    /// one exchange of the word, so an acquisition comes wholly before or wholly after it. Voids tickets; a penalty keeps
-    /// its end.
+    /// one exchange of the word, so an acquisition comes wholly before or wholly after it. Voids tickets; a penalty
+    /// keeps its end.
     ///
-    /// Errors: for a striped bucket, when the new burst is too small for the number of stripes; in an arena, `arena` when the
-    /// system refuses its lock; kind [`Busy`](crate::ConfigErrorKind::Busy) when too many others change the bucket at the same
-    /// time, and the old quota is in force (of a striped bucket in some stripes): try again.
+    /// Errors: for a striped bucket, when the new burst is too small for the number of stripes; in an arena, `arena`
+    /// when the system refuses its lock; kind [`Busy`](crate::ConfigErrorKind::Busy) when too many others change the
+    /// bucket at the same time, and the old quota is in force (of a striped bucket in some stripes): try again.
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
         self.set_quota_at(self.clock.now(), quota)
     }

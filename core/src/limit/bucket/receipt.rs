@@ -51,13 +51,13 @@ impl BucketState {
         (decision, charge.map(receipt))
     }
 
-    /// Takes back at most what the charge still holds; a plain `tat - cost` would give tokens that were never taken when the
-    /// bucket has filled, wholly or nearly, in between.
+    /// Takes back at most what the charge still holds; a plain `tat - cost` would give tokens that were never taken
+    /// when the bucket has filled, wholly or nearly, in between.
     ///
     /// As long as nothing else has given tokens back since, that is the part of the charge's own units (the last `cost`
     /// before the `tat` that it left) which is still ahead of now: a queue that serves in order. Else those units have
-    /// moved, and what is certain is the cost less the time that has passed. Nothing after a change of quota, a reset or
-    /// a penalty: each has set a level of its own.
+    /// moved, and what is certain is the cost less the time that has passed. Nothing after a change of quota, a reset
+    /// or a penalty: each has set a level of its own.
     fn undo(&self, now_ns: impl Fn() -> u64, receipt: Receipt) {
         let Charge { word: charged, cost, at } = receipt.charge;
         self.update_by(now_ns, |view| {
@@ -73,6 +73,7 @@ impl BucketState {
                 return Err(());
             }
             self.note_giving_back();
+            self.note_overhang(word.tat);
             Ok((Word { tat: word.tat.saturating_sub(held).max(now.units), ..word }, ()))
         });
     }

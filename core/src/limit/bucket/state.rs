@@ -12,8 +12,8 @@ use crate::memory::{Blank, One, PATIENCE, Room, Watch};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
 use crate::{Clock, ConfigError, Decision, Quota};
 
-/// How much further ahead of now than any burst, wait or penalty a word must be before it can be a bad clock reading. Until
-/// then a reader with an old clock reading just denies.
+/// How much further ahead of now than any burst, wait or penalty a word must be before it can be a bad clock reading.
+/// Until then a reader with an old clock reading just denies.
 const BAD_READING_NS: u64 = 60_000_000_000;
 
 /// What changes, on the heap or in an arena: atomics only.
@@ -21,16 +21,16 @@ const BAD_READING_NS: u64 = 60_000_000_000;
 #[derive(Debug)]
 pub(super) struct Shared {
     word: AtomicU64,
-    /// In the word's line, where a decision has it at hand. Written by readings that find the word impossibly far ahead, once
-    /// for a step of the clock, and by the next that does not.
+    /// In the word's line, where a decision has it at hand. Written by readings that find the word impossibly far
+    /// ahead, once for a step of the clock, and by the next that does not.
     watch: Watch,
     // The word's line is written by every admission; what follows is only read by most.
     _line: [AtomicU64; 6],
     /// The longest wait or penalty ever put on this bucket, in nanoseconds.
     longest_wait_ns: AtomicU64,
-    /// The furthest `tat` that any booking has put: a cancel lowers the word below bookings made after its own, and
-    /// the next cancel must see them.
-    furthest: AtomicU64,
+    /// The furthest `tat` from which the word was lowered below bookings that are still out: no booking that is out
+    /// lies beyond the word and this.
+    overhang: AtomicU64,
     /// Counts changes of the quota and resets; receipts of an earlier one are void.
     generation: AtomicU32,
     /// Counts what has given tokens back (and, where exchanges failed, a little more).
@@ -50,7 +50,7 @@ unsafe impl Blank for Shared {
             watch: Blank::blank(),
             _line: std::array::from_fn(|_| zero()),
             longest_wait_ns: zero(),
-            furthest: zero(),
+            overhang: zero(),
             generation: AtomicU32::new(0),
             given_back: AtomicU32::new(0),
             bookings: Bookings::blank(),
@@ -208,6 +208,7 @@ impl BucketState {
             }
             let tat = view.word.tat.saturating_sub(view.scale.cost(n)).max(view.now.units);
             self.note_giving_back();
+            self.note_overhang(view.word.tat);
             Ok((Word { tat, penalty: false, ..view.word }, ()))
         });
     }
@@ -245,8 +246,8 @@ impl BucketState {
             let (old, new) = (i128::from(view.scale.token.max(1)), i128::from(scale.token));
             let (old_burst, burst) = (i128::from(view.burst), i128::from(next.burst));
             let deficit = gcra::deficit(view.word.tat, view.now);
-            // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back. It stays time:
-            // as tokens of a fast rate it would be years at a slow one. Relaxed: as in `heal`.
+            // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back. It stays
+            // time: as tokens of a fast rate it would be years at a slow one. Relaxed: as in `heal`.
             let longest = view.scale.units(self.shared.longest_wait_ns.load(Ordering::Relaxed));
             let skew = deficit.saturating_sub(view.scale.capacity.saturating_add(longest));
             let deficit = i128::from(deficit - skew);
@@ -277,8 +278,9 @@ impl BucketState {
         // Release: before the word, see `generation`.
         self.shared.generation.fetch_add(1, Ordering::Release);
         self.shared.bookings.void_all();
-        // Release: after the generation, see `cancel`. No ticket of before is valid, and those of after raise it again.
-        self.shared.furthest.store(0, Ordering::Release);
+        // Release: after the generation, see `cancel`. No ticket of before is valid, and who lowers the word after
+        // raises it again.
+        self.shared.overhang.store(0, Ordering::Release);
         let new = self.view(Word { tat: 0, penalty: false, slot: next }.pack(), now_ns);
         self.update(now_ns, |view| {
             let (tat, penalty) = level(view, &new);
@@ -350,12 +352,13 @@ impl BucketState {
     /// To be read before a charge, and again before it is taken back.
     #[inline]
     pub(super) fn given_back(&self) -> u32 {
-        // Acquire: before a charge, so that it is read before the word; later, so that it is no older than the word read before.
+        // Acquire: before a charge, so that it is read before the word; later, so that it is no older than the word
+        // read before.
         self.shared.given_back.load(Ordering::Acquire)
     }
 
-    /// Between the load of a word and the exchange that lowers it, at each attempt: whoever charged before that load has
-    /// read a smaller count, and whoever sees the lowered word sees this one.
+    /// Between the load of a word and the exchange that lowers it, at each attempt: whoever charged before that load
+    /// has read a smaller count, and whoever sees the lowered word sees this one.
     #[inline]
     pub(super) fn note_giving_back(&self) {
         // Relaxed: the acquire of the word before it and the release of the exchange after it order it.
@@ -368,16 +371,19 @@ impl BucketState {
         self.shared.longest_wait_ns.fetch_max(wait_ns, Ordering::Relaxed);
     }
 
-    /// As [`note_wait`](Self::note_wait), of a booking's `tat`; too high only gives less back.
-    pub(super) fn note_booking(&self, tat: u64) {
-        // Relaxed: raised before the exchange that publishes the booking (release).
-        self.shared.furthest.fetch_max(tat, Ordering::Relaxed);
+    /// To be called before an exchange that lowers the word from `tat`, unless that takes out nothing but the last
+    /// booking. Too high only gives less back.
+    pub(super) fn note_overhang(&self, tat: u64) {
+        // Relaxed, both: raised before the exchange that publishes it (release).
+        if self.shared.overhang.load(Ordering::Relaxed) < tat {
+            self.shared.overhang.fetch_max(tat, Ordering::Relaxed);
+        }
     }
 
-    /// The furthest booking since the last change of quota or reset.
-    pub(super) fn furthest(&self) -> u64 {
+    /// What [`note_overhang`](Self::note_overhang) was told since the last change of quota or reset.
+    pub(super) fn overhang(&self) -> u64 {
         // Acquire: pairs with the release in `change`, so that whoever sees it cleared sees the new generation.
-        self.shared.furthest.load(Ordering::Acquire)
+        self.shared.overhang.load(Ordering::Acquire)
     }
 
     #[inline]
@@ -394,8 +400,8 @@ impl BucketState {
         let (now, whole) = (self.moment(&scale, now_ns), scale.capacity);
         let since = now_ns.saturating_sub(self.epoch_ns);
         if !self.warm_up.is_over(since) {
-            // Both the burst and the rate are the ramp's part of the whole: fewer, dearer tokens fill the bucket in the same
-            // time. Rounded up to whole tokens, or the last of a burst would be missing.
+            // Both the burst and the rate are the ramp's part of the whole: fewer, dearer tokens fill the bucket in the
+            // same time. Rounded up to whole tokens, or the last of a burst would be missing.
             burst = self.warm_up.burst(since, burst);
             scale.token = whole.div_ceil(u64::from(burst)).max(1);
             scale.capacity = scale.token.saturating_mul(u64::from(burst));
@@ -406,11 +412,12 @@ impl BucketState {
         View { raw, word, scale, burst, whole, now, behind }
     }
 
-    /// A word further ahead than anything could have put it is taken for a bad reading, but not by this reading alone, which may
-    /// be a late thread's: see [`Watch`]. Until then it stands, and the reading is answered, to be noted. A word that heals reads
-    /// as an empty bucket; one that a penalty was put on keeps the longest there has been.
+    /// A word further ahead than anything could have put it is taken for a bad reading, but not by this reading alone,
+    /// which may be a late thread's: see [`Watch`]. Until then it stands, and the reading is answered, to be noted. A
+    /// word that heals reads as an empty bucket; one that a penalty was put on keeps the longest there has been.
     ///
-    /// The clock is read again, after the word: a late thread of this clock finds the word plausible then, however late it is.
+    /// The clock is read again, after the word: a late thread of this clock finds the word plausible then, however late
+    /// it is.
     #[cold]
     fn heal(&self, word: Word, scale: &Scale, now_ns: u64) -> (Word, Option<u64>) {
         // Relaxed: raised before the word that needs it was published (release), and that word was acquired.

@@ -108,6 +108,46 @@ fn a_cancel_sees_bookings_that_an_earlier_cancel_moved_behind() {
 }
 
 #[test]
+fn bookings_come_back_whole_from_the_last_one_back() {
+    let bucket = bucket("10/s", 10);
+    let book = |n| match bucket.reserve_at(0, n, None) {
+        Reservation::Booked { ticket, .. } => ticket,
+        Reservation::Denied { .. } => panic!("denied"),
+    };
+    book(10);
+    let empty = bucket.peek_at(0);
+    let mut line: Vec<Ticket> = (0..50).map(|n| book(n % 7 + 1)).collect();
+    for _ in 0..20 {
+        // Some leave and others come meanwhile.
+        for _ in 0..7 {
+            assert!(bucket.cancel_at(0, line.pop().expect("a ticket")));
+        }
+        line.extend((0..5).map(|n| book(n % 3 + 1)));
+    }
+    while let Some(ticket) = line.pop() {
+        assert!(bucket.cancel_at(0, ticket));
+    }
+    assert_eq!(bucket.peek_at(0), empty);
+}
+
+/// Why a booking from the middle of the line does not come back whole: who was booked behind it keeps its time.
+#[test]
+fn a_booking_from_the_middle_makes_no_room_at_the_time_of_another() {
+    let bucket = bucket("10/s", 10);
+    let book = || match bucket.reserve_at(0, 10, None) {
+        Reservation::Booked { wait_ns, ticket } => (wait_ns / S, ticket),
+        Reservation::Denied { .. } => panic!("denied"),
+    };
+    assert_eq!(book().0, 0);
+    let ((_, middle), (two, last)) = (book(), book());
+    assert_eq!(two, 2);
+    // With all 10 back, the next would be told 2 s as well: 20 at once, of a burst of 10.
+    assert!(!bucket.cancel_at(0, middle));
+    assert_eq!(book().0, 3);
+    let _ = last;
+}
+
+#[test]
 fn refund_stops_at_full() {
     let bucket = bucket("10/s", 10);
     assert!(bucket.try_acquire_at(0, 4));

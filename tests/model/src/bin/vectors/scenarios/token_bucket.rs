@@ -314,6 +314,20 @@ fn booking() -> Cases {
         .then(cancel("b"))
         .then(peek())
         .end(),
+        bucket("cancel_from_the_last_one_back", "each is the last by then, so all of each comes back", 10, S, 5)
+            .then(check(5))
+            .then(reserve("a", 2, None))
+            .then(reserve("b", 3, None))
+            .then(reserve("c", 1, None))
+            .then(cancel("c"))
+            .then(cancel("b"))
+            .then(reserve("d", 2, None))
+            .then(cancel("d"))
+            .then(cancel("a"))
+            .then(peek())
+            .then(cancel("b"))
+            .then(peek())
+            .end(),
         bucket(
             "cancel_with_as_much_booked_behind",
             "nothing comes back: those behind were told to wait for it",
