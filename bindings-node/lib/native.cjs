@@ -4,6 +4,13 @@
 const { platform } = require('./platform.cjs');
 const { version } = require('../package.json');
 
+const BUNDLED =
+  "It looks as if a bundler has packed this file, and none can pack the binary: leave tidegate out of the bundle " +
+  "(esbuild: external: ['tidegate', 'tidegate/*'], webpack: externals: [/^tidegate(\\/|$)/]) and install it beside.";
+
+/** A bundle is another file, or an ES module, which has no `__filename`. */
+const isBundled = () => typeof __filename !== 'string' || !/[\\/]native\.cjs$/.test(__filename);
+
 function load() {
   const { triple, libc } = platform();
   const name = `tidegate-${triple}`;
@@ -22,6 +29,7 @@ function load() {
     `tidegate has no native binary for ${on}: the package ${name} is missing or does not load. ` +
       `Install it with "npm install ${name}@${version}" (an install with --omit=optional, or a lock file or node_modules ` +
       `made on another platform or libc, leaves it out), or build from source: cd bindings-node && npm ci && npm run build.\n` +
+      (isBundled() ? `${BUNDLED}\n` : '') +
       failures.map((line) => `  tried ${line.split('\n')[0]}`).join('\n'),
   );
   error.code = 'ERR_TIDEGATE_BINARY_MISSING';
