@@ -11,9 +11,12 @@ use limiter::CoreLimiter;
 use pair::Pair;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-use tidegate::ManualClock;
+use std::collections::BTreeSet;
+use tidegate::decision::NEVER;
+use tidegate::limit::{RateLimiter, Tier};
+use tidegate::{Decision, ManualClock};
 use tidegate_model::format::{Ns, Subject};
-use tidegate_model::keyed::{Limiter, Settings};
+use tidegate_model::keyed::{self, Limiter, Settings};
 use tidegate_model::script::key::Key;
 use tidegate_model::script::limiter::{
     AlgorithmName, Answer, BlockConfig, Config, ModeName, ModelLimiter, Op, QuotaConfig, WarmUpConfig,
@@ -168,7 +171,7 @@ fn told(answer: &Answer) -> Option<(u64, u64)> {
 }
 
 /// The settings where model and core agree that there is no such limiter; both must.
-fn both_make(config: &Config) -> Result<Option<tidegate::limit::RateLimiter>, TestCaseError> {
+fn both_make(config: &Config) -> Result<Option<RateLimiter>, TestCaseError> {
     let fastest = config.fastest.map(settings::quota).transpose().is_ok();
     let model = fastest && Limiter::new(Settings::from(config), START).is_some();
     let core = settings::limiter(config, &ManualClock::new(START));
@@ -232,6 +235,210 @@ proptest! {
                 Plan::Stats => Op::Stats {},
             };
             last = told(&pair.step(now, op)?).unwrap_or(last);
+        }
+    }
+}
+
+/// How the clock of a late thread moves, in thousandths of what the limit takes to come back as a whole.
+#[derive(Clone, Copy, Debug)]
+enum Late {
+    Stay,
+    Forward(u64),
+    /// Up to two and a half periods.
+    Back(u64),
+    /// By many epochs of the table.
+    FarBack(u64),
+    FarForward(u64),
+    /// To the latest reading there was: what late threads did must have minted nothing there.
+    Latest,
+}
+
+fn late() -> impl Strategy<Value = Late> {
+    prop_oneof![
+        8 => Just(Late::Stay),
+        8 => (0..2_500_u64).prop_map(Late::Forward),
+        6 => (0..2_500_u64).prop_map(Late::Back),
+        2 => (0..2_000_u64).prop_map(Late::FarBack),
+        2 => (0..2_000_u64).prop_map(Late::FarForward),
+        3 => Just(Late::Latest),
+    ]
+}
+
+/// The readings of threads of which some are late, by less than what tells that the clock has stepped back: a minute of readings,
+/// all of them more than a minute behind.
+struct Readings {
+    now: u64,
+    latest: u64,
+    /// The first that was so far behind.
+    doubt: Option<u64>,
+}
+
+impl Readings {
+    fn next(&mut self, unit: u64, late: Late) -> u64 {
+        let part = |thousandths: u64| (u128::from(unit) * u128::from(thousandths) / 1_000) as u64;
+        let next = match late {
+            Late::Stay => self.now,
+            Late::Forward(thousandths) => self.now + part(thousandths),
+            Late::Back(thousandths) => self.now.saturating_sub(part(thousandths)),
+            Late::FarBack(units) => self.now.saturating_sub(units.saturating_mul(unit)),
+            Late::FarForward(units) => self.now.saturating_add(units.saturating_mul(unit)),
+            Late::Latest => self.latest,
+        };
+        let next = next.max(START);
+        self.latest = self.latest.max(next);
+        self.now = if self.latest - next <= 60 * S {
+            next
+        } else {
+            let doubt = self.doubt.map_or(next, |first| first.min(next));
+            self.doubt = Some(doubt);
+            doubt + (next - doubt) % (60 * S)
+        };
+        self.now
+    }
+}
+
+fn model_quota(config: QuotaConfig) -> keyed::Quota {
+    keyed::Quota { count: config.count, period_ns: config.period_ns.0, burst: config.burst }
+}
+
+/// The core, and a model that is charged with what the core admits.
+struct Followed {
+    core: RateLimiter,
+    model: Limiter,
+    quotas: Vec<Option<QuotaConfig>>,
+    /// Keys that have a cell in the core.
+    charged: BTreeSet<&'static str>,
+}
+
+impl Followed {
+    /// Asks the core, which never admits what the model denies.
+    fn take(
+        &mut self,
+        now: u64,
+        name: &'static str,
+        n: u32,
+        tier: usize,
+        at_once: bool,
+    ) -> Result<Decision, TestCaseError> {
+        let (key, quota) = (name.as_bytes(), self.quotas[tier % self.quotas.len()]);
+        let tier = self.tier(tier);
+        let quota = quota.map(model_quota);
+        let wanted = self.model.look(now, key, n, quota);
+        let seen = match (&tier, at_once) {
+            (None, true) => taken(self.core.try_acquire(key, n)),
+            (Some(tier), true) => taken(self.core.try_acquire_tier(key, n, tier)),
+            (None, false) => self.core.check(key, n),
+            (Some(tier), false) => self.core.check_tier(key, n, tier),
+        };
+        if seen.allowed && n > 0 {
+            self.charged.insert(name);
+        }
+        if seen.allowed || !wanted.allowed {
+            // None at all, after a penalty that is over and forgotten, is nothing.
+            let fair = wanted.allowed && !(at_once && wanted.delay_ns > 0);
+            prop_assert!(
+                fair || !seen.allowed || n == 0,
+                "{} of {:?} at {}: the model says {:?}",
+                n,
+                name,
+                now,
+                wanted
+            );
+            // A denial by both: it leaves a level that is cut to fit another quota.
+            let _ = self.model.check(now, key, n, quota);
+        }
+        Ok(seen)
+    }
+
+    fn tier(&self, tier: usize) -> Option<Tier> {
+        let quota = self.quotas[tier % self.quotas.len()]?;
+        Some(self.core.tier(settings::quota(quota).expect("sound")).expect("it fits"))
+    }
+}
+
+fn taken(allowed: bool) -> Decision {
+    Decision { allowed, limit: 0, remaining: 0, retry_after_ns: NEVER, reset_after_ns: 0, delay_ns: 0 }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the order of readings, nothing is admitted that a model with times in full width denies; and who waits for as long
+    /// as told is admitted.
+    #[test]
+    fn late_threads_mint_nothing(
+        (config, tiers) in tables(),
+        steps in prop::collection::vec((late(), plan(), 0..KEYS.len(), any::<usize>()), 1..150),
+    ) {
+        // A log is a table of its own.
+        prop_assume!(config.algorithm != AlgorithmName::SlidingLog);
+        let config = Config { block: None, mode: ModeName::Enforce, ..config };
+        let Some(_) = both_make(&config)? else { return Ok(()) };
+        let clock = ManualClock::new(START);
+        let core = settings::limiter(&config, &clock).expect("it was made before");
+        let fits = |tier: &QuotaConfig| settings::quota(*tier).is_ok_and(|quota| core.tier(quota).is_ok());
+        let quotas = std::iter::once(None).chain(tiers.into_iter().filter(fits).map(Some)).collect();
+        let model = Limiter::new(Settings::from(&config), START).expect("it was made before");
+        let mut both = Followed { core, model, quotas, charged: BTreeSet::new() };
+        let whole = u128::from(config.period_ns.0) * u128::from(config.burst) / u128::from(config.count);
+        let unit = if is_window(config.algorithm) { config.period_ns.0 } else { whole.clamp(1, YEAR.into()) as u64 };
+        let mut readings = Readings { now: START, latest: START, doubt: None };
+        for (late, plan, key, tier) in steps {
+            let now = readings.next(unit, late);
+            if now > 15 * YEAR {
+                break;
+            }
+            clock.set(now);
+            let name = KEYS[key];
+            let key = name.as_bytes();
+            match plan {
+                Plan::Take(n) => drop(both.take(now, name, n, tier, true)?),
+                Plan::Check(n) => {
+                    let seen = both.take(now, name, n, tier, false)?;
+                    let known = both.charged.contains(name);
+                    let then = now.saturating_add(seen.retry_after_ns);
+                    let heals = readings.latest.saturating_sub(then) > 60 * S;
+                    // What a ramp opens meanwhile is no matter of waiting. A key that has no cell is told of its line's epoch.
+                    if n > 0 && !seen.allowed && then < u64::MAX && config.warm_up.is_none() && known && !heals {
+                        clock.set(then);
+                        readings.latest = readings.latest.max(then);
+                        let again = both.take(then, name, n, tier, false)?;
+                        prop_assert!(again.allowed, "{:?}, after waiting from {} to {} {:?}", seen, now, then, again);
+                    }
+                }
+                Plan::Peek => {
+                    let seen = both.core.peek(key, None);
+                    let wanted = both.model.peek(now, key, None);
+                    prop_assert!(seen.remaining <= wanted.remaining, "{:?}, the model {:?}", seen, wanted);
+                    prop_assert!(!seen.allowed || wanted.allowed, "{:?}, the model {:?}", seen, wanted);
+                }
+                // What was under a penalty long ago is told no more from what was charged.
+                Plan::Refund(_) if !both.model.look(now, key, 0, None).allowed => {}
+                Plan::Refund(n) => {
+                    both.core.refund(key, n, None);
+                    both.model.refund(now, key, n, None);
+                }
+                Plan::Penalize(thousandths) => {
+                    let wait = (u128::from(unit) * u128::from(thousandths) / 1_000) as u64;
+                    prop_assert!(both.core.penalize(key, std::time::Duration::from_nanos(wait)), "there is room");
+                    both.model.penalize(now, key, wait);
+                    both.charged.insert(name);
+                }
+                Plan::Reset => {
+                    both.core.reset(key);
+                    both.model.reset(key);
+                }
+                Plan::ResetAll => {
+                    both.core.reset_all();
+                    both.model.reset_all();
+                }
+                Plan::SetQuota(which) => {
+                    let Some(quota) = both.quotas[which % both.quotas.len()] else { continue };
+                    both.core.set_quota(settings::quota(quota).expect("sound")).expect("it fits");
+                    both.model.set_quota(model_quota(quota));
+                }
+                Plan::Stats => {}
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `tag:24 | state:40`, and of the state the top bit says that a penalty is in force: then the rest is its end.
 
-use super::time::unwrap;
+use super::time::{Now, unwrap};
 
 /// Bits of a state.
 pub(super) const STATE_BITS: u32 = 40;
@@ -12,6 +12,9 @@ pub(super) const PENALTY: u64 = 1 << (STATE_BITS - 1);
 /// Bits that an algorithm has for itself.
 pub(super) const OWN_BITS: u32 = STATE_BITS - 1;
 const OWN: u64 = PENALTY - 1;
+
+/// So late, in units of a penalty's end, a reading may be: three eighths of what can be told apart, which is six times the longest.
+const LATE: u64 = 3 << (OWN_BITS - 3);
 
 /// The longest penalty: a year.
 pub(super) const LONGEST_PENALTY_NS: u64 = 365 * 86_400 * 1_000_000_000;
@@ -59,24 +62,25 @@ impl Penalty {
 
     /// When the penalty in `state` ends, if it is one: nanoseconds since the epoch.
     #[inline]
-    pub(super) fn end(self, state: u64, now_ns: u64) -> Option<u64> {
-        (state & PENALTY != 0).then(|| self.end_near(state, now_ns))
+    pub(super) fn end(self, state: u64, now: Now) -> Option<u64> {
+        (state & PENALTY != 0).then(|| self.end_near(state, now))
     }
 
     /// Nanoseconds until the penalty in `state` ends, if one is in force.
     #[inline]
-    pub(super) fn left(self, state: u64, now_ns: u64) -> Option<u64> {
-        let end = self.end(state, now_ns)?;
-        (end > now_ns).then(|| end - now_ns)
+    pub(super) fn left(self, state: u64, now: Now) -> Option<u64> {
+        let end = self.end(state, now)?;
+        (end > now.ns).then(|| end - now.ns)
     }
 
     #[cold]
-    fn end_near(self, state: u64, now_ns: u64) -> u64 {
-        let now = now_ns >> self.shift;
-        let end = unwrap(state & OWN, OWN_BITS, now);
+    fn end_near(self, state: u64, now: Now) -> u64 {
+        let (own, latest) = (now.ns >> self.shift, now.latest_ns.max(now.ns) >> self.shift);
+        // What others put as of the latest moment, and what was put as of a late reading as far as that may be behind it.
+        let end = unwrap(state & OWN, OWN_BITS, latest.min(own + LATE));
         // Before the epoch, or further ahead than a penalty and a clock that stepped back can have put it: read so long after
         // that its bits have come round.
-        if end >> 63 == 1 || end.saturating_sub(now) > 2 * self.longest {
+        if end >> 63 == 1 || end.saturating_sub(latest) > 2 * self.longest {
             return 0;
         }
         end.saturating_mul(1 << self.shift)

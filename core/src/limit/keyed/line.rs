@@ -39,22 +39,10 @@ impl Line {
 }
 
 /// `busy:1 | index:3 | tag:24 | epoch:16 | spill:2 | seq:18`. While busy, the cell `index` is being given to `tag`. `spill` is 3 where
-/// a key of this line had to go to the sketch in this epoch, 2 in the one before, 1 in that before it: else the sketch knows nothing
-/// of its keys.
+/// a key of this line had to go to the sketch, 2 a [life](super::kind::Layout::life_bits) of a state later, then 1: else the sketch
+/// knows nothing of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header(pub(super) u64);
-
-/// How many epochs `now` is after `then`; below zero for an old clock reading.
-///
-/// A clock steps back a little, a key stays away for long: of the 65,536 that can be told apart 64 are for the former.
-#[inline]
-pub(super) fn epochs_since(then: u16, now: u16) -> i32 {
-    let ahead = i32::from(now.wrapping_sub(then));
-    if ahead < 0xFFC0 { ahead } else { ahead - 0x1_0000 }
-}
-
-/// A state that was put so many epochs ago may still be live.
-pub(super) const LIVE_EPOCHS: i32 = 2;
 
 const SEQ: u64 = (1 << 18) - 1;
 const SPILL_AT: u32 = 18;
@@ -80,10 +68,10 @@ impl Header {
         (self.0 >> 60 & 7).min(CELLS as u64 - 1) as usize
     }
 
-    /// How many epochs `now` is ahead of the line's last sweep.
+    /// The number of the epoch that the line was swept for.
     #[inline]
-    pub(super) fn epochs_behind(self, now: u16) -> i32 {
-        epochs_since((self.0 >> 20) as u16, now)
+    pub(super) fn epoch(self) -> u16 {
+        (self.0 >> 20) as u16
     }
 
     pub(super) fn claimed(self, index: usize, tag: u64) -> Self {
@@ -94,9 +82,9 @@ impl Header {
         Self(self.0 & KEPT | self.next_seq())
     }
 
-    pub(super) fn swept(self, epoch: u16) -> Self {
-        let spill = i32::try_from(self.0 >> SPILL_AT & 3).unwrap_or(0) - self.epochs_behind(epoch).max(0);
-        let spill = u64::try_from(spill).unwrap_or(0);
+    /// Swept for an epoch that is so many lives of a state after the one before.
+    pub(super) fn swept(self, epoch: u16, lives: u64) -> Self {
+        let spill = (self.0 >> SPILL_AT & 3).saturating_sub(lives);
         Self(self.0 & !KEPT | u64::from(epoch) << 20 | spill << SPILL_AT)
     }
 

@@ -4,14 +4,20 @@
 use super::kind::{Gcra, Layout};
 use super::ops::Acquire;
 use super::table::{OVERFLOWED, Op, Spot, Step, Table};
-use super::time::{Now, later, unwrap};
+use super::time::{Now, Present, later, unwrap};
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{KeyHash, Quota};
+use crate::ManualClock;
 use crate::memory::Room;
 use loom::sync::Arc;
 use loom::thread;
 
 const S: u64 = 1_000_000_000;
+
+/// Of a clock that stands: only readings count.
+fn present() -> Present {
+    Present::new(ManualClock::new(0).into(), 0)
+}
 
 /// One line, one word of the sketch; one token a second, burst 1.
 struct Rig {
@@ -26,9 +32,9 @@ impl Rig {
         let ticks = bucket_ticks(&[quota]).unwrap();
         let units = bucket_units(ticks, &quota).unwrap();
         let room = &mut Room::of_process(false);
-        let kind = Gcra::in_room(room, ticks, units.span, false).unwrap();
+        let kind = Gcra::in_room(room, ticks, units.span, false, present()).unwrap();
         kind.admit(&units);
-        Arc::new(Self { table: Table::in_room(room, 1).unwrap(), kind, units })
+        Arc::new(Self { table: Table::in_room(room, 1, present()).unwrap(), kind, units })
     }
 
     /// With seven keys (1 to 7) that are live until one second after `at`.
@@ -137,7 +143,7 @@ fn loom_a_sweep_forgets_nobody_who_is_live() {
     model(|| {
         let rig = Rig::new();
         // Just before and just after an epoch of the line ends.
-        let end = 1 << 34;
+        let end = rig.kind.ticks().ns(1 << rig.kind.epoch_bits());
         assert!(rig.take(1, end - 10));
         assert_eq!(Rig::race(&rig, (1, end + 10), (1, end + 20)), [false, false]);
         assert!(rig.take(1, end - 10 + S));
@@ -164,37 +170,46 @@ fn loom_two_insertions_and_the_owner_of_the_only_idle_cell() {
 fn loom_who_sweeps_late_frees_nobody_who_was_charged_meanwhile() {
     model(|| {
         let rig = Rig::new();
-        // Five epochs after its only charge the line is swept by both; one token is there.
-        let now = 5 * rig.kind.ticks().ns(1 << (rig.kind.time_bits() - 3));
+        // Long after its only charge the line is swept by both, which dates it; one token is there.
+        let now = 100 * rig.kind.ticks().ns(1 << rig.kind.epoch_bits());
         assert!(rig.take(1, S));
         assert_eq!(admitted(Rig::race(&rig, (1, now), (1, now))), 1);
         assert!(!rig.take(1, now));
     });
 }
 
-/// The smallest epochs: 8 ticks of a nanosecond. A charge is free four ticks later, and denied until then.
-#[derive(Debug)]
-struct Tiny;
+/// The smallest epochs: 8 ticks of 2^`0` nanoseconds. A charge is free four ticks later, and denied until then.
+#[derive(Clone, Copy, Debug)]
+struct Tiny(u32);
 
 impl Tiny {
     const BITS: u32 = 6;
+
+    fn table() -> Arc<Table> {
+        Arc::new(Table::in_room(&mut Room::of_process(false), 1, present()).unwrap())
+    }
+
+    /// Whether a key is admitted at a tick.
+    fn once(self, table: &Table, key: u64, tick: u64) -> bool {
+        table.apply(&self, KeyHash::of_bits(key), self.now(tick << self.0), &Once(self))
+    }
 }
 
 impl Layout for Tiny {
     fn now(&self, ns: u64) -> Now {
-        Now { ns, tick: ns }
+        Now::new(ns, ns >> self.0)
     }
 
     fn time_bits(&self) -> u32 {
         Self::BITS
     }
 
-    fn grain(&self) -> u32 {
-        0
+    fn coarse(&self, now: Now) -> u64 {
+        now.tick << self.0
     }
 
     fn free_at(&self, state: u64, now: Now) -> u64 {
-        unwrap(state & ((1 << Self::BITS) - 1), Self::BITS, now.tick)
+        unwrap(state & ((1 << Self::BITS) - 1), Self::BITS, now.near)
     }
 
     fn fresh(&self, at: u64) -> u64 {
@@ -206,7 +221,7 @@ impl Layout for Tiny {
     }
 }
 
-struct Once;
+struct Once(Tiny);
 
 impl Op for Once {
     type Answer = bool;
@@ -216,38 +231,89 @@ impl Op for Once {
     }
 
     fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<bool> {
-        if later(Tiny.free_at(state, now), now.tick) {
-            Step::Keep(false)
-        } else {
-            Step::Put(Tiny.fresh(now.tick + 4), true)
-        }
+        let free = self.0.free_at(state, now);
+        if later(free, now.tick) { Step::Keep(false) } else { Step::Put(self.0.fresh(now.tick + 4), true) }
     }
 }
 
-/// Two threads at the same moment, after `idle` ticks, on keys that may share a line: each key is admitted once.
-fn tiny(idle: u64, keys: [u64; 2]) {
+/// Two threads, each with a key and a tick, after key 1 was charged at tick 9.
+fn tiny(here: (u64, u64), there: (u64, u64), check: impl Fn(&Table, [bool; 2]) + Sync + Send + 'static) {
     model(move || {
-        let table = Arc::new(Table::in_room(&mut Room::of_process(false), 1).unwrap());
-        let once = |table: &Table, key: u64, at: u64| table.apply(&Tiny, KeyHash::of_bits(key), Tiny.now(at), &Once);
-        assert!(once(&table, 1, 9));
-        let there = table.clone();
-        let other = thread::spawn(move || once(&there, keys[0], 9 + idle));
-        let here = once(&table, keys[1], 9 + idle);
-        let both = [other.join().unwrap(), here];
+        let table = Tiny::table();
+        assert!(Tiny(0).once(&table, 1, 9));
+        let shared = table.clone();
+        let other = thread::spawn(move || Tiny(0).once(&shared, there.0, there.1));
+        let here = Tiny(0).once(&table, here.0, here.1);
+        check(&table, [here, other.join().unwrap()]);
+    });
+}
+
+/// At the same moment, after `idle` ticks, on keys that may share a line: each key is admitted once.
+fn each_once(idle: u64, keys: [u64; 2]) {
+    let now = 9 + idle;
+    tiny((keys[0], now), (keys[1], now), move |table, both| {
         assert_eq!(admitted(both), if keys[0] == keys[1] { 1 } else { 2 });
-        assert!(!once(&table, keys[0], 9 + idle) && !once(&table, keys[1], 9 + idle));
+        assert!(keys.iter().all(|&key| !Tiny(0).once(table, key, now)));
     });
 }
 
 #[test]
 fn loom_small_epochs_sweep_and_charge() {
-    for idle in [8, 24, 40] {
-        tiny(idle, [1, 1]);
+    for idle in [8, 24, 40, 64] {
+        each_once(idle, [1, 1]);
     }
 }
 
 #[test]
 fn loom_small_epochs_sweep_and_insert() {
-    tiny(40, [1, 2]);
-    tiny(24, [2, 2]);
+    each_once(40, [1, 2]);
+    each_once(24, [2, 2]);
+}
+
+/// The late one comes while the charge of tick 9 still counts: at once, and where ticks have come round since.
+#[test]
+fn loom_who_is_late_by_epochs_meets_a_charge() {
+    for after in [16, 40, 64] {
+        tiny((1, 9 + after), (1, 10), |_, both| assert_eq!(both, [true, false]));
+    }
+}
+
+#[test]
+fn loom_who_is_late_by_epochs_meets_an_insertion() {
+    for after in [40, 64] {
+        tiny((2, 9 + after), (1, 10), |_, both| assert_eq!(both, [true, false]));
+    }
+}
+
+#[test]
+fn loom_who_is_late_charges_while_the_line_is_swept() {
+    for after in [16, 64] {
+        // At tick 14 the charge is over, and at the later one that of tick 14 is.
+        tiny((2, 9 + after), (1, 14), move |table, both| {
+            assert!(both[0]);
+            assert!(!Tiny(0).once(table, 1, 14), "{both:?}");
+            assert!(Tiny(0).once(table, 1, 9 + after) && !Tiny(0).once(table, 1, 9 + after));
+        });
+    }
+}
+
+/// A second is about 2^30 nanoseconds.
+#[test]
+fn loom_a_bad_reading_heals_while_others_come() {
+    model(|| {
+        let (table, kind) = (Tiny::table(), Tiny(30));
+        assert!(kind.once(&table, 1, 9));
+        // The clock goes back; a minute of readings says so.
+        assert!(kind.once(&table, 1, 1_000));
+        assert!(!kind.once(&table, 2, 10));
+        let shared = table.clone();
+        let other = thread::spawn(move || kind.once(&shared, 2, 70));
+        let here = kind.once(&table, 1, 70);
+        // What the bad reading touched is used up, what it did not is new; who comes first finds the old moment still.
+        assert!(!here);
+        let there = other.join().unwrap();
+        assert!(there || kind.once(&table, 2, 70));
+        assert!(!kind.once(&table, 1, 71) && !kind.once(&table, 2, 71));
+        assert!(kind.once(&table, 1, 70 + 16));
+    });
 }

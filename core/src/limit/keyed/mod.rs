@@ -32,6 +32,7 @@ use rule::Rule;
 use std::time::Duration;
 use strikes::Strikes;
 use table::Table;
+use time::Present;
 use units::Units;
 
 /// A limit for each key (user, address, API key): any [`Algorithm`], in a flat lock-free table of fixed size.
@@ -109,8 +110,8 @@ impl Tier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Hits {
-    /// Hits of the key in its present window, these included. It stops at the largest count that the limiter's largest quota
-    /// needs bits for (2^20 - 1 for a limit of 1,048,575), which stands for that many or more.
+    /// Hits of the key in its present window, these included. It stops at the largest count that the limiter has bits for, which is
+    /// more than its largest quota (2^21 - 1 for a limit of 1,048,575), and stands for that many or more.
     pub count: u32,
     /// Nanoseconds until the window ends.
     pub reset_after_ns: u64,
@@ -169,14 +170,15 @@ impl RateLimiter {
         config::MAX_KEYS.check_count(max_keys as u64, "")?;
         let hasher = KeyHasher::of(room);
         let declared: Vec<Quota> = std::iter::once(quota).chain(config.fastest).collect();
-        let rule = Rule::in_room(room, algorithm, &declared, Table::places(max_keys))?;
+        let present = Present::new(clock.clone(), epoch_ns);
+        let rule = Rule::in_room(room, algorithm, &declared, Table::places(max_keys), &present)?;
         declared.iter().try_for_each(|quota| rule.units(quota).map(|_| ()))?;
         Ok(Self {
             quotas: Quotas::in_room(room, quota, rule.units(&quota)?)?,
-            table: Table::in_room(room, max_keys)?,
+            table: Table::in_room(room, max_keys, present.clone())?,
             counts: Striped::in_room(room)?,
             // Last: who looks inside does without it.
-            strikes: config.block.map(|block| Strikes::in_room(room, block, max_keys)).transpose()?,
+            strikes: config.block.map(|block| Strikes::in_room(room, block, max_keys, present)).transpose()?,
             identity: hasher.identity(),
             hasher,
             rule,
@@ -215,7 +217,7 @@ impl RateLimiter {
     }
 
     /// A quota of its own for some keys or calls. A bucket keeps a key's time to full when its quota changes, clipped to the new
-    /// burst; a window keeps its count. Up to eight different quotas of one limiter are told apart; with more, a key that
+    /// burst; a window keeps its count. Up to seven different quotas of one limiter are told apart; with more, a key that
     /// changes between two of them may stay denied for longer than its new burst.
     ///
     /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a sliding

@@ -50,7 +50,7 @@ impl<K: Kind> Op for Acquire<'_, K> {
     #[inline]
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
         if self.n == 0 {
-            return Step::Keep(self.kind.penalties().left(state, now.ns).is_none());
+            return Step::Keep(self.kind.penalties().left(state, now).is_none());
         }
         match self.kind.judge(self.units, spot.place(), state, now, self.n) {
             Verdict::Admit { state: new, delay_ns: 0 } => Step::Put(new, true),
@@ -79,7 +79,7 @@ pub(super) struct Take<'a, K> {
 
 impl<K: Kind> Take<'_, K> {
     fn level(&self, place: Place, state: u64, now: Now, taken: u32) -> Level {
-        match self.kind.penalties().left(state, now.ns) {
+        match self.kind.penalties().left(state, now) {
             // From the end of a penalty on the state says when it is free.
             Some(left) => Level {
                 remaining: 0,
@@ -105,7 +105,7 @@ impl<K: Kind> Op for Take<'_, K> {
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Taken> {
         let place = spot.place();
         if self.n == 0 {
-            return Step::Keep(match self.kind.penalties().left(state, now.ns) {
+            return Step::Keep(match self.kind.penalties().left(state, now) {
                 Some(left) => self.denied(place, state, now, left),
                 None => Taken { allowed: true, ..self.denied(place, state, now, 0) },
             });
@@ -153,7 +153,7 @@ impl<K: Kind> Op for Refund<'_, K> {
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
         let own = matches!(spot, Spot::Own(_));
-        if !own || self.n == 0 || self.kind.penalties().left(state, now.ns).is_some() {
+        if !own || self.n == 0 || self.kind.penalties().left(state, now).is_some() {
             return Step::Keep(());
         }
         match self.kind.refund(self.units, state, now, self.n) {
@@ -176,7 +176,7 @@ impl<K: Kind> Op for Undo<'_, K> {
     fn give_up(&self) {}
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
-        if !matches!(spot, Spot::Own(_)) || self.kind.penalties().left(state, now.ns).is_some() {
+        if !matches!(spot, Spot::Own(_)) || self.kind.penalties().left(state, now).is_some() {
             return Step::Keep(());
         }
         match self.kind.undo(self.units, state, now, self.charge) {
@@ -203,7 +203,7 @@ impl<K: Kind> Op for Penalize<'_, K> {
         if matches!(spot, Spot::Shared(_)) {
             return Step::Keep(false);
         }
-        let left = self.kind.penalties().left(state, now.ns).unwrap_or(0);
+        let left = self.kind.penalties().left(state, now).unwrap_or(0);
         if now.ns.saturating_add(left) >= self.end_ns {
             return Step::Keep(true);
         }

@@ -6,9 +6,9 @@ use crate::memory::{Blank, Changes, One, Room};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::{ConfigError, Quota};
 
-/// How many quotas have a number; a state has room for eight of them.
+/// How many quotas have a number; a state has room for seven of them, and for none.
 const KNOWN: usize = 64;
-const NUMBERS: usize = 8;
+const NUMBERS: usize = 7;
 /// Changes of the default quota before one's words are written over.
 const DEFAULTS: usize = Units::SPARES as usize;
 /// Lost races after which a reader takes what it has.
@@ -134,7 +134,7 @@ impl Quotas {
 }
 
 fn number_of(place: usize) -> u64 {
-    (place % NUMBERS) as u64
+    1 + (place % NUMBERS) as u64
 }
 
 fn write(words: &Words, quota: &Quota) {
@@ -185,7 +185,7 @@ mod tests {
             // Who comes next finds all in order.
             quotas.put(&quota(count), Units { id: quotas.add(&quota(count)), ..units(count) });
             assert_eq!((quotas.default(), quotas.units().burst), (quota(count), count as u32));
-            assert_eq!(quotas.number(&quota(count)), Some((count - 1) % 8));
+            assert_eq!(quotas.number(&quota(count)), Some(1 + (count - 1) % 7));
         }
     }
 
@@ -193,8 +193,8 @@ mod tests {
     fn more_quotas_than_there_are_numbers_share_the_last() {
         let quotas = Quotas::in_room(&mut Room::of_process(false), quota(1), units(1)).unwrap();
         let numbers: Vec<_> = (1..100).map(|count| quotas.add(&quota(count))).collect();
-        assert!(numbers[..KNOWN].iter().enumerate().all(|(place, number)| *number == place as u64 % 8));
-        assert!(numbers[KNOWN..].iter().all(|number| *number == 7));
-        assert_eq!((quotas.number(&quota(64)), quotas.number(&quota(65))), (Some(7), None));
+        assert!(numbers[..KNOWN].iter().enumerate().all(|(place, number)| *number == 1 + place as u64 % 7));
+        assert!(numbers[KNOWN..].iter().all(|number| *number == 1));
+        assert_eq!((quotas.number(&quota(64)), quotas.number(&quota(65))), (Some(1), None));
     }
 }

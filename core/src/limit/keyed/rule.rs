@@ -5,7 +5,7 @@ use super::hash::KeyHash;
 use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Log, MAX_LOG, Sliding};
 use super::ops::{Acquire, Locate, Penalize, Refund, Reset, Take, Taken, Undo};
 use super::table::{Op, Spot, Step, Table};
-use super::time::Now;
+use super::time::{Now, Present};
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{Hits, Windows};
 use crate::limit::Algorithm;
@@ -43,6 +43,7 @@ impl Rule {
         algorithm: Algorithm,
         quotas: &[Quota],
         places: usize,
+        present: &Present,
     ) -> Result<Self, ConfigError> {
         let limit = quotas.iter().map(Quota::burst).max().unwrap_or(1);
         let period = quotas.iter().map(period_ns).max().unwrap_or(1);
@@ -51,7 +52,7 @@ impl Rule {
                 let ticks = bucket_ticks(quotas)?;
                 let tokens = quotas.iter().map(|quota| bucket_units(ticks, quota).map(|units| units.span));
                 let fastest = tokens.collect::<Result<Vec<_>, _>>()?.into_iter().min().unwrap_or(1);
-                Self::Bucket(Gcra::in_room(room, ticks, fastest, algorithm == Algorithm::LeakyBucket)?)
+                Self::Bucket(Gcra::in_room(room, ticks, fastest, algorithm == Algorithm::LeakyBucket, present.clone())?)
             }
             Algorithm::FixedWindow => {
                 within(limit, MAX_FIXED, algorithm)?;
@@ -158,7 +159,7 @@ impl Rule {
     pub(super) fn is_penalised(&self, table: &Table, key: KeyHash, ns: u64) -> bool {
         with_kind!(self, kind => {
             let found = table.apply(kind, key, kind.now(ns), &Locate);
-            found.is_some_and(|(_, state)| kind.penalties().left(state, ns).is_some())
+            found.is_some_and(|(_, state)| kind.penalties().left(state, kind.now(ns)).is_some())
         })
     }
 
@@ -200,7 +201,7 @@ impl Rule {
 fn elsewhere<K: Kind>(kind: &K, table: &Table, key: KeyHash, now: Now, then: impl Fn(super::kind::Place)) {
     if K::ELSEWHERE
         && let Some((place, state)) = table.apply(kind, key, now, &Locate)
-        && kind.penalties().left(state, now.ns).is_none()
+        && kind.penalties().left(state, now).is_none()
     {
         then(place);
     }
@@ -217,7 +218,7 @@ impl Op for Hit<'_> {
     type Answer = Hits;
 
     fn give_up(&self) -> Hits {
-        Hits { count: self.kind.bounds().1, reset_after_ns: 0 }
+        Hits { count: self.kind.bounds().1 + 1, reset_after_ns: 0 }
     }
 
     fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<Hits> {

@@ -5,7 +5,7 @@ use super::config::Block;
 use super::hash::KeyHash;
 use super::kind::Layout;
 use super::table::{Op, Spot, Step, Table};
-use super::time::{Now, Ticks, later, unwrap};
+use super::time::{Now, Present, Ticks, later, unwrap};
 use crate::ConfigError;
 use crate::memory::Room;
 
@@ -37,12 +37,17 @@ struct Record {
 
 impl Strikes {
     /// The parts of its table.
-    pub(super) fn in_room(room: &mut Room, block: Block, max_keys: usize) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(
+        room: &mut Room,
+        block: Block,
+        max_keys: usize,
+        present: Present,
+    ) -> Result<Self, ConfigError> {
         let longest = u128::from(block.within_ns.max(block.max_ns)) * 3;
         let shift = (20..63).find(|&shift| longest <= 1 << (TIME_BITS - 2 + shift)).unwrap_or(63);
         let ticks = Ticks::new(shift as i32);
         let layout = Denials { ticks, block, within: ticks.count(block.within_ns.into(), 1) };
-        Ok(Self { table: Table::in_room(room, max_keys)?, layout })
+        Ok(Self { table: Table::in_room(room, max_keys, present)?, layout })
     }
 
     /// One more denial; the nanoseconds to block the key for, if it was one too many.
@@ -66,8 +71,10 @@ impl Strikes {
 
 impl Denials {
     fn unpack(&self, state: u64, now: Now) -> Record {
+        // It is forgotten up to two epochs after `t`, and looked for as long before what can be read.
+        let near = now.near.wrapping_sub(2 << self.epoch_bits());
         Record {
-            t: unwrap(state & ((1 << TIME_BITS) - 1), TIME_BITS, now.tick),
+            t: unwrap(state & ((1 << TIME_BITS) - 1), TIME_BITS, near),
             count: state >> TIME_BITS & ((1 << COUNT_BITS) - 1),
             strikes: state >> (TIME_BITS + COUNT_BITS) & MAX_STRIKES,
         }
@@ -95,15 +102,21 @@ impl Denials {
 
 impl Layout for Denials {
     fn now(&self, ns: u64) -> Now {
-        Now { ns, tick: self.ticks.at(ns) }
+        let tick = self.ticks.at(ns);
+        Now::new(ns, tick)
     }
 
     fn time_bits(&self) -> u32 {
         TIME_BITS
     }
 
-    fn grain(&self) -> u32 {
-        (self.within / 16).max(1).ilog2()
+    fn coarse(&self, now: Now) -> u64 {
+        self.ticks.coarse(now, (self.within / 16).max(1).ilog2())
+    }
+
+    fn used_up(&self, at: u64) -> u64 {
+        // What is not known is not held against a key.
+        self.fresh(at)
     }
 
     fn free_at(&self, state: u64, now: Now) -> u64 {

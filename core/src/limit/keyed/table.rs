@@ -17,9 +17,9 @@
 use super::cell::{self, PENALTY};
 use super::hash::KeyHash;
 use super::kind::{Layout, Place};
-use super::line::{CELLS, Header, LIVE_EPOCHS, Line, epochs_since};
-use super::reclaim::{Reclaim, epoch, is_free, victim};
-use super::time::{Now, later, latest};
+use super::line::{CELLS, Header, Line};
+use super::reclaim::{Latest, Reclaim, is_free, victim};
+use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
 use crate::counters::Striped;
 use crate::memory::{Cells, PATIENCE, Room};
@@ -89,12 +89,12 @@ pub(super) enum Step<T> {
 
 impl Table {
     /// Three parts, and those of its counters.
-    pub(super) fn in_room(room: &mut Room, max_keys: usize) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(room: &mut Room, max_keys: usize, present: Present) -> Result<Self, ConfigError> {
         let lines = (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>());
         Ok(Self {
             lines: room.cells(lines)?,
             sketch: room.cells(max_keys.div_ceil(KEYS_PER_WORD))?,
-            reclaim: Reclaim::in_room(room)?,
+            reclaim: Reclaim::in_room(room, present)?,
             counts: Striped::in_room(room)?,
         })
     }
@@ -127,18 +127,12 @@ impl Table {
         let tag = key.tag();
         let at = key.line(self.lines.len());
         let line = &self.lines[at];
-        // Acquire: the search below sees every insertion that this header has seen.
+        let Some((index, found)) = line.find(tag) else { return self.absent(kind, at, tag, now, op) };
+        // Acquire: read after the cell, so that an insertion which is not finished is seen here, and a sweep before it was charged.
         let header = Header(line.header.load(Ordering::Acquire));
-        if header.epochs_behind(epoch(kind, now)) > 0 {
-            self.reclaim.sweep(kind, line, header, now);
-            return None;
-        }
-        let Some((index, found)) = line.find(tag) else { return self.absent(kind, at, tag, header, now, op) };
-        // Acquire: read after the cell, so that an insertion which is not finished is seen here.
-        let header = Header(line.header.load(Ordering::Acquire));
-        if header.is_busy() && header.tag() == tag {
-            self.help(kind, at, header, now);
-            return None;
+        if header.epoch() != Epoch::of(now.tick, kind.epoch_bits()).number() || header.is_busy() && header.tag() == tag
+        {
+            return self.aside(kind, Seen { at, tag, index, found, header }, now, op);
         }
         let place = Place(at * CELLS + index);
         let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
@@ -166,27 +160,79 @@ impl Table {
         }
     }
 
+    /// The key's line is in another epoch than the reading, or its cell is being given to it. `None`: look again.
+    #[cold]
+    #[inline(never)]
+    fn aside<K: Layout, O: Op>(&self, kind: &K, seen: Seen, now: Now, op: &O) -> Option<O::Answer> {
+        let Seen { at, tag, index, found, header } = seen;
+        let (epoch, latest) = self.settle(kind, at, header, now)?;
+        if header.is_busy() && header.tag() == tag {
+            self.help(kind, at, header, epoch, now);
+            return None;
+        }
+        // A late reading: what is put must be within reach of the line's epoch.
+        let now = Now { near: epoch.start, ..latest.reading(kind, now) };
+        let (place, floor) = (Place(at * CELLS + index), epoch.back(kind.back()).start);
+        let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
+        let word = &self.lines[at].cells[index];
+        match op.judge(Spot::Own(place), cell::state(found), now) {
+            Step::Keep(answer) => {
+                // Acquire: as in `attempt`.
+                let same = !K::ELSEWHERE || word.load(Ordering::Acquire) == found;
+                same.then_some(answer)
+            }
+            Step::Put(state, answer) => {
+                if K::ELSEWHERE && !op.claim(place, now) {
+                    return None;
+                }
+                let within = state & PENALTY != 0 || !later(floor, kind.free_at(state, now));
+                let new = cell::pack(tag, if within { state } else { kind.raise(state, floor) });
+                // AcqRel and Relaxed: as in `attempt`.
+                if word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                    return Some(answer);
+                }
+                if K::ELSEWHERE {
+                    op.unclaim(place, now);
+                }
+                None
+            }
+        }
+    }
+
+    /// The epoch of a line, which is the reading's or a later one. `None`: it had to be swept; look again.
+    fn settle<K: Layout>(&self, kind: &K, at: usize, header: Header, now: Now) -> Option<(Epoch, Latest)> {
+        let (line, latest) = (&self.lines[at], self.reclaim.witness(kind, now));
+        let Some(epoch) = latest.epoch(header.epoch()) else {
+            self.reclaim.sweep_back(kind, line, header);
+            return None;
+        };
+        if later(latest.reading(kind, now).tick, epoch.end()) {
+            self.reclaim.sweep(kind, line, header, epoch, now);
+            return None;
+        }
+        Some((epoch, latest))
+    }
+
     /// The key has no cell. `None`: look again.
     #[cold]
     #[inline(never)]
-    fn absent<K: Layout, O: Op>(
-        &self,
-        kind: &K,
-        at: usize,
-        tag: u64,
-        header: Header,
-        now: Now,
-        op: &O,
-    ) -> Option<O::Answer> {
+    fn absent<K: Layout, O: Op>(&self, kind: &K, at: usize, tag: u64, now: Now, op: &O) -> Option<O::Answer> {
         let line = &self.lines[at];
-        if header.is_busy() {
-            self.help(kind, at, header, now);
+        // Acquire: the search sees every insertion that this header has seen.
+        let header = Header(line.header.load(Ordering::Acquire));
+        if line.find(tag).is_some() {
             return None;
         }
-        let evict = self.reclaim.advance(kind, now);
+        let (epoch, latest) = self.settle(kind, at, header, now)?;
+        if header.is_busy() {
+            self.help(kind, at, header, epoch, now);
+            return None;
+        }
+        let evict = latest.evicting(epoch);
+        let now = Now { near: epoch.start, ..latest.reading(kind, now) };
         let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
         let shared = self.shared_place(at, tag);
-        let start = self.start(kind, header, shared, now, evict);
+        let start = self.start(kind, header, shared, epoch, evict, now)?;
         // What stores nothing needs no cell.
         if let Step::Keep(answer) = op.judge(Spot::New(self.sketch_place(shared)), start, now) {
             if start != kind.fresh(evict) {
@@ -196,7 +242,7 @@ impl Table {
         }
         let victim = victim(kind, line, evict, now);
         let Some(index) = victim else {
-            let Some(spilled) = header.spilled() else { return self.overflow(kind, at, tag, now, op) };
+            let Some(spilled) = header.spilled() else { return self.overflow(kind, at, tag, (epoch, evict), now, op) };
             // AcqRel: before anything is charged to the sketch, so that insertions know. Either way, look again.
             let _ = line.header.compare_exchange(header.0, spilled.0, Ordering::AcqRel, Ordering::Relaxed);
             return None;
@@ -205,15 +251,15 @@ impl Table {
         // AcqRel: the claim is of the line as it was searched. Relaxed on failure: look again.
         let claim = line.header.compare_exchange(header.0, claimed.0, Ordering::AcqRel, Ordering::Relaxed);
         if claim.is_ok() {
-            self.help(kind, at, claimed, now);
+            self.help(kind, at, claimed, epoch, now);
         }
         None
     }
 
     /// Finishes the insertion that `header` announces, whoever began it.
     #[cold]
-    fn help<K: Layout>(&self, kind: &K, at: usize, header: Header, now: Now) {
-        let line = &self.lines[at];
+    fn help<K: Layout>(&self, kind: &K, at: usize, header: Header, epoch: Epoch, now: Now) {
+        let (line, now) = (&self.lines[at], Now { near: epoch.start, ..now });
         let (index, tag) = (header.index(), header.tag());
         let (word, place) = (&line.cells[index], Place(at * CELLS + index));
         let shared = self.shared_place(at, tag);
@@ -231,14 +277,14 @@ impl Table {
                 return;
             }
             // At least what the claimer raised it to.
-            let evict = self.reclaim.moment();
+            let evict = self.reclaim.latest(kind).evicting(epoch);
             if !is_free(kind, found, evict, now) {
                 // The cell's own key came back first. AcqRel: as the claim. Relaxed on failure: somebody else settled it.
                 let settled = header.settled().0;
                 let _ = line.header.compare_exchange(header.0, settled, Ordering::AcqRel, Ordering::Relaxed);
                 return;
             }
-            let state = self.start(kind, header, shared, now, evict);
+            let Some(state) = self.start(kind, header, shared, epoch, evict, now) else { return };
             if header.has_spilled() {
                 kind.carry(self.sketch_place(shared), place, now);
             }
@@ -248,7 +294,7 @@ impl Table {
                 self.counts.add(EVICTIONS, 1);
             }
         }
-        if header.has_spilled() && !self.raise(kind, at, tag, index, now) {
+        if header.has_spilled() && !self.raise(kind, at, header, epoch, now) {
             return;
         }
         // AcqRel: whoever sees the line at rest sees the raised cell. Relaxed on failure: somebody else settled it.
@@ -257,23 +303,27 @@ impl Table {
     }
 
     /// Raises a cell that can be seen by now to what the sketch knows of its key; false if that has still to be done.
-    fn raise<K: Layout>(&self, kind: &K, at: usize, tag: u64, index: usize, now: Now) -> bool {
-        let (word, place) = (&self.lines[at].cells[index], Place(at * CELLS + index));
+    fn raise<K: Layout>(&self, kind: &K, at: usize, header: Header, epoch: Epoch, now: Now) -> bool {
+        let (line, index, tag) = (&self.lines[at], header.index(), header.tag());
         let shared = self.shared_place(at, tag);
         // SeqCst: between making the cell visible and reading the sketch again, see the module's fourth point.
         fence(Ordering::SeqCst);
-        let evict = self.reclaim.moment();
-        let state = self.shared_state(kind, shared, now, evict);
-        kind.carry(self.sketch_place(shared), place, now);
+        let evict = self.reclaim.latest(kind).evicting(epoch);
+        let Some(state) = self.shared_state(kind, shared, epoch, evict, now) else { return false };
+        kind.carry(self.sketch_place(shared), Place(at * CELLS + index), now);
         for _ in 0..TRIES {
             // Acquire: see `Line::find`.
-            let found = word.load(Ordering::Acquire);
+            let found = line.cells[index].load(Ordering::Acquire);
+            // Acquire: read after the cell, which so is within reach of this epoch.
+            if line.header.load(Ordering::Acquire) != header.0 {
+                return false;
+            }
             let raised = cell::pack(tag, kind.merge(cell::state(found), state, now));
             if cell::tag(found) != tag || raised == found {
                 return true;
             }
             // AcqRel: as any exchange of a cell. Relaxed on failure: look again.
-            if word.compare_exchange(found, raised, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if line.cells[index].compare_exchange(found, raised, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return true;
             }
         }
@@ -282,13 +332,40 @@ impl Table {
 
     /// No room in the line: the key is decided by a word that it shares.
     #[cold]
-    fn overflow<K: Layout, O: Op>(&self, kind: &K, at: usize, tag: u64, now: Now, op: &O) -> Option<O::Answer> {
+    fn overflow<K: Layout, O: Op>(
+        &self,
+        kind: &K,
+        at: usize,
+        tag: u64,
+        (epoch, evict): (Epoch, u64),
+        now: Now,
+        op: &O,
+    ) -> Option<O::Answer> {
         let index = self.shared_place(at, tag);
         let (word, place) = (&self.sketch[index], self.sketch_place(index));
         for _ in 0..PATIENCE {
             // Acquire: as any state.
-            let (found, evict) = (word.load(Ordering::Acquire), self.reclaim.moment());
-            let state = unpack_shared(kind, found, now, evict);
+            let found = word.load(Ordering::Acquire);
+            let (epoch, state) = match self.put_in(kind, found) {
+                None => (epoch, kind.fresh(evict)),
+                Some(None) => {
+                    self.use_up(kind, word, found);
+                    continue;
+                }
+                // The word is of all keys that come to it: of the later epoch of the two.
+                Some(Some(put)) => {
+                    let epoch = if later(put.start, epoch.start) { put } else { epoch };
+                    let least = latest(evict, epoch.back(kind.back()).start);
+                    let free = kind.free_at(cell::state(found), Now { near: put.start, ..now });
+                    let now = Now { near: epoch.start, ..now };
+                    let over = later(evict, free);
+                    (
+                        epoch,
+                        if over { kind.fresh(least) } else { kind.merge(cell::state(found), kind.fresh(least), now) },
+                    )
+                }
+            };
+            let now = Now { near: epoch.start, ..now };
             match op.judge(Spot::Shared(place), state, now) {
                 Step::Keep(answer) => {
                     self.counts.add(OVERFLOWED, 1);
@@ -298,7 +375,7 @@ impl Table {
                     if K::ELSEWHERE && !op.claim(place, now) {
                         continue;
                     }
-                    let new = SHARED_USED | u64::from(epoch(kind, now)) << cell::STATE_BITS | state;
+                    let new = shared(epoch, state);
                     // AcqRel: as any exchange of a cell. Relaxed on failure: look again.
                     if word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                         // SeqCst: between the charge and the second search, see the module's fourth point.
@@ -324,21 +401,31 @@ impl Table {
 
     /// Every key as new.
     pub(super) fn clear<K: Layout>(&self, kind: &K, now: Now) {
-        let evict = self.reclaim.advance(kind, now);
-        let at = latest(now.tick, evict);
-        for (place, word) in self.lines.iter().flat_map(|line| &line.cells).enumerate() {
-            // Acquire: see `Line::find`.
-            let mut found = word.load(Ordering::Acquire);
-            for _ in 0..PATIENCE {
-                if found == 0 {
-                    break;
-                }
-                kind.wipe(Place(place));
-                let new = cell::pack(cell::tag(found), kind.renew(cell::state(found), at));
-                // AcqRel and Acquire: as any exchange of a cell.
-                match word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => break,
-                    Err(current) => found = current,
+        self.reclaim.witness(kind, now);
+        for (place, line) in self.lines.iter().enumerate() {
+            // Acquire: as in `attempt`. What is put is within reach of the line's epoch, whatever that means now.
+            let header = Header(line.header.load(Ordering::Acquire));
+            let latest = self.reclaim.latest(kind);
+            let epoch = latest.epoch(header.epoch());
+            let tick = latest.reading(kind, now).tick;
+            let at = epoch.map_or(tick, |epoch| {
+                let last = if later(tick, epoch.end()) { epoch.end() } else { tick };
+                super::time::latest(last, epoch.back(kind.back()).start)
+            });
+            for (index, word) in line.cells.iter().enumerate() {
+                // Acquire: see `Line::find`.
+                let mut found = word.load(Ordering::Acquire);
+                for _ in 0..PATIENCE {
+                    if found == 0 {
+                        break;
+                    }
+                    kind.wipe(Place(place * CELLS + index));
+                    let new = cell::pack(cell::tag(found), kind.renew(cell::state(found), at));
+                    // AcqRel and Acquire: as any exchange of a cell.
+                    match word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
+                        Ok(_) => break,
+                        Err(current) => found = current,
+                    }
                 }
             }
         }
@@ -352,15 +439,15 @@ impl Table {
     /// Keys with a cell of their own that are not free.
     pub(super) fn len<K: Layout>(&self, kind: &K, now: Now) -> usize {
         let live = |line: &Line| {
-            // Acquire: as in `apply`.
-            let behind = Header(line.header.load(Ordering::Acquire)).epochs_behind(epoch(kind, now));
+            // Acquire: a word that is swept or charged meanwhile may be counted or not.
+            let header = Header(line.header.load(Ordering::Acquire));
+            let latest = self.reclaim.latest(kind);
+            let Some(epoch) = latest.epoch(header.epoch()) else { return 0 };
+            let now = Now { near: epoch.start, ..latest.reading(kind, now) };
             let live = |word: &&AtomicU64| {
                 // Acquire: see `Line::find`.
                 let found = word.load(Ordering::Acquire);
-                let state = cell::state(found);
-                // What a sweep would find to be long free cannot be read any more.
-                let readable = behind <= LIVE_EPOCHS || state & PENALTY != 0;
-                found != 0 && readable && later(kind.free_at(state, now), now.tick)
+                found != 0 && later(kind.free_at(cell::state(found), now), now.tick)
             };
             line.cells.iter().filter(live).count()
         };
@@ -370,8 +457,8 @@ impl Table {
     /// No moment before the latest eviction: what is elsewhere may already be another key's as of then.
     fn no_earlier<K: Layout>(&self, kind: &K, now: Now) -> Now {
         // Read after the cell, so at least as late as the eviction that gave it to its key.
-        let evict = self.reclaim.moment();
-        if later(evict, now.tick) { kind.begin(evict, now) } else { now }
+        let evict = self.reclaim.latest(kind).tick;
+        if later(evict, now.tick) { Now { near: now.near, ..kind.begin(evict, now) } } else { now }
     }
 
     /// The word of the sketch for keys of this line and tag: known to whoever helps.
@@ -385,28 +472,75 @@ impl Table {
         Place(self.lines.len() * CELLS + index)
     }
 
-    /// What a key without a cell starts from.
-    fn start<K: Layout>(&self, kind: &K, header: Header, index: usize, now: Now, evict: u64) -> u64 {
-        if header.has_spilled() { self.shared_state(kind, index, now, evict) } else { kind.fresh(evict) }
+    /// What a key without a cell starts from. `None`: the sketch had to be put in order; look again.
+    fn start<K: Layout>(
+        &self,
+        kind: &K,
+        header: Header,
+        index: usize,
+        epoch: Epoch,
+        evict: u64,
+        now: Now,
+    ) -> Option<u64> {
+        if !header.has_spilled() {
+            return Some(kind.fresh(evict));
+        }
+        self.shared_state(kind, index, epoch, evict, now)
     }
 
-    fn shared_state<K: Layout>(&self, kind: &K, index: usize, now: Now, evict: u64) -> u64 {
+    /// What the sketch says of a key whose line is in `epoch`, for a cell of that line.
+    fn shared_state<K: Layout>(&self, kind: &K, index: usize, epoch: Epoch, evict: u64, now: Now) -> Option<u64> {
+        let (word, fresh) = (&self.sketch[index], kind.fresh(evict));
         // Acquire: as any state.
-        unpack_shared(kind, self.sketch[index].load(Ordering::Acquire), now, evict)
+        let found = word.load(Ordering::Acquire);
+        let Some(put) = self.put_in(kind, found) else { return Some(fresh) };
+        let Some(put) = put else {
+            self.use_up(kind, word, found);
+            return None;
+        };
+        let (state, most) = (cell::state(found), epoch.end().wrapping_add(kind.refill()));
+        let free = kind.free_at(state, Now { near: put.start, ..now });
+        Some(if later(evict, free) {
+            // As good as never used, and `fresh` says since when.
+            fresh
+        } else if later(free, most) {
+            // Beyond what a key of this line can have been charged there: that was another's.
+            kind.fresh(most)
+        } else {
+            kind.merge(state, fresh, Now { near: epoch.start, ..now })
+        })
+    }
+
+    /// The epoch as of which a word of the sketch was put: the first `None` is one that never was, the second a bad reading's.
+    fn put_in<K: Layout>(&self, kind: &K, word: u64) -> Option<Option<Epoch>> {
+        let used = word & SHARED_USED != 0;
+        used.then(|| self.reclaim.latest(kind).epoch((word >> cell::STATE_BITS) as u16))
+    }
+
+    /// What a bad reading left in a word of the sketch is lost: it is used up.
+    #[cold]
+    fn use_up<K: Layout>(&self, kind: &K, word: &AtomicU64, found: u64) {
+        let (epoch, state) = self.reclaim.used_up(kind);
+        // AcqRel: as any exchange of a cell. Relaxed on failure: somebody else was faster.
+        let _ = word.compare_exchange(found, shared(epoch, state), Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
 const SHARED_USED: u64 = 1 << 63;
 /// Lost races after which a step is left to the next round of the operation, of which there are [`PATIENCE`].
 const TRIES: usize = 16;
-/// The state in a word of the sketch; free from `evict` on where nobody used it lately.
-fn unpack_shared<K: Layout>(kind: &K, word: u64, now: Now, evict: u64) -> u64 {
-    let fresh = kind.fresh(evict);
-    let epochs = epochs_since((word >> cell::STATE_BITS) as u16, epoch(kind, now));
-    if word & SHARED_USED == 0 || epochs > LIVE_EPOCHS {
-        return fresh;
-    }
-    let state = cell::state(word);
-    // Free before `evict`: as good as never used, and `fresh` says since when.
-    if later(evict, kind.free_at(state, now)) { fresh } else { kind.merge(state, fresh, now) }
+
+/// A word of the sketch.
+fn shared(epoch: Epoch, state: u64) -> u64 {
+    SHARED_USED | u64::from(epoch.number()) << cell::STATE_BITS | cell::state(state)
+}
+
+/// Where `attempt` found a key's cell.
+struct Seen {
+    at: usize,
+    tag: u64,
+    index: usize,
+    found: u64,
+    /// As it was after that.
+    header: Header,
 }

@@ -2,6 +2,8 @@
 //!
 //! Ticks are compared by their difference, so that they may wrap.
 
+use crate::Clock;
+
 /// A moment, read once per decision.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
@@ -9,6 +11,19 @@ pub(super) struct Now {
     pub(super) ns: u64,
     /// The last tick (or window) that has begun.
     pub(super) tick: u64,
+    /// The tick next to which the bits of a state are read: one of the epoch that the state's line is in. For who comes in that epoch
+    /// it is the reading itself; for who comes late the states are ahead, and read next to the reading they would be taken for past.
+    pub(super) near: u64,
+    /// The latest moment that the table knows of, where it had to look; 0 where it had not.
+    pub(super) latest_ns: u64,
+}
+
+impl Now {
+    /// Read next to itself.
+    #[inline]
+    pub(super) fn new(ns: u64, tick: u64) -> Self {
+        Self { ns, tick, near: tick, latest_ns: 0 }
+    }
 }
 
 /// Whether `a` comes after `b`.
@@ -28,6 +43,74 @@ pub(super) fn latest(a: u64, b: u64) -> u64 {
 pub(super) fn unwrap(low: u64, bits: u32, near: u64) -> u64 {
     let away = low.wrapping_sub(near) << (64 - bits);
     near.wrapping_add((away as i64 >> (64 - bits)) as u64)
+}
+
+/// The tick from `from` on whose low `bits` are `low`.
+#[inline]
+pub(super) fn unwrap_from(low: u64, bits: u32, from: u64) -> u64 {
+    from.wrapping_add(low.wrapping_sub(from) & ((1 << bits) - 1))
+}
+
+/// The present, for who must know whether a reading is an old one: the clock is read again, and a thread of this clock that comes
+/// late finds what others put with it behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Present {
+    clock: Clock,
+    epoch_ns: u64,
+}
+
+impl Present {
+    pub(super) fn new(clock: Clock, epoch_ns: u64) -> Self {
+        Self { clock, epoch_ns }
+    }
+
+    /// The clock's time, or a reading after it.
+    #[cold]
+    pub(super) fn ns(&self, reading: u64) -> u64 {
+        self.clock.now().saturating_sub(self.epoch_ns).max(reading)
+    }
+}
+
+/// A stretch of ticks in which a line is swept once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Epoch {
+    /// Its first tick.
+    pub(super) start: u64,
+    bits: u32,
+}
+
+impl Epoch {
+    /// That of a tick: 2^`bits` ticks long.
+    #[inline]
+    pub(super) fn of(tick: u64, bits: u32) -> Self {
+        Self { start: tick >> bits << bits, bits }
+    }
+
+    /// Its number as far as a word has room for it.
+    #[inline]
+    pub(super) fn number(self) -> u16 {
+        (self.start >> self.bits) as u16
+    }
+
+    /// The last one of this number that is no later than this.
+    pub(super) fn back_to(self, number: u16) -> Self {
+        self.back(self.number().wrapping_sub(number).into())
+    }
+
+    /// So many epochs before.
+    pub(super) fn back(self, epochs: u64) -> Self {
+        Self { start: self.start.wrapping_sub(epochs << self.bits), ..self }
+    }
+
+    /// Its last tick.
+    pub(super) fn end(self) -> u64 {
+        self.start.wrapping_add((1 << self.bits) - 1)
+    }
+
+    /// How many epochs it is after `other`, which it is not before.
+    pub(super) fn since(self, other: Self) -> u64 {
+        self.start.wrapping_sub(other.start) >> self.bits
+    }
 }
 
 /// How long a tick is: 2^shift nanoseconds; below zero where a nanosecond is too coarse.
@@ -55,6 +138,17 @@ impl Ticks {
     #[inline]
     pub(super) fn is_within(self, now: Now) -> bool {
         self.shift > 0 && now.ns & ((1 << self.shift) - 1) != 0
+    }
+
+    /// A reading down to a multiple of 2^`grain` ticks.
+    pub(super) fn coarse(self, now: Now, grain: u32) -> u64 {
+        let bits = (self.shift + grain as i32).clamp(0, 63);
+        now.ns >> bits << bits
+    }
+
+    /// Half the nanoseconds in which ticks come round.
+    pub(super) fn most_ns(self) -> u64 {
+        1 << (62 + self.shift.min(0))
     }
 
     /// The tick that `ns` falls into, which may be years from `now`: so far away that ticks would come round, one far away on
@@ -120,11 +214,31 @@ mod tests {
     }
 
     #[test]
+    fn low_bits_are_read_from_a_tick_on() {
+        for from in [0_u64, 5, (1 << 36) - 1, u64::MAX - 3] {
+            for ahead in [0_u64, 1, 1 << 35, (1 << 36) - 1] {
+                let tick = from.wrapping_add(ahead);
+                assert_eq!(unwrap_from(tick & ((1 << 36) - 1), 36, from), tick, "{from} {ahead}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_known_by_its_number_next_to_a_later_one() {
+        let latest = Epoch::of(70_000 << 4 | 3, 4);
+        for back in [0_u64, 1, 65_535] {
+            let epoch = latest.back(back);
+            assert_eq!((latest.back_to(epoch.number()), latest.since(epoch)), (epoch, back));
+            assert_eq!(epoch.end() - epoch.start, 15);
+        }
+    }
+
+    #[test]
     fn waiting_as_long_as_told_reaches_the_tick_and_no_longer() {
         for shift in [-11, -1, 0, 4, 20] {
             let ticks = Ticks::new(shift);
             for ns in [0, 1, 1_000_003, 1 << 40] {
-                let now = Now { ns, tick: ticks.at(ns) };
+                let now = Now::new(ns, ticks.at(ns));
                 for ahead in [1, 2, 16_384] {
                     let tick = now.tick + ahead;
                     let wait = ticks.until(tick, now);

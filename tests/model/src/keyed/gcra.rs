@@ -2,9 +2,6 @@
 
 use super::{Level, Limit, Quota};
 
-/// How much further ahead than its capacity a level must be to be taken for a bad clock reading: one minute.
-const BAD_READING_NS: u64 = 60_000_000_000;
-
 #[derive(Clone, Debug)]
 pub(super) struct Gcra {
     /// The tick at which the key is as new if nobody takes anything.
@@ -70,12 +67,10 @@ impl Level for Gcra {
         back > 0
     }
 
-    /// A deficit above the capacity of another quota becomes that capacity; so does one that only a bad clock reading can
-    /// have made.
+    /// A deficit above the capacity of another quota becomes that capacity.
     fn fit(&mut self, now: u64, limit: &Limit) {
         let most = limit.ticks.tick(now) + limit.capacity;
-        let bad_reading = self.tat > most + limit.ticks.ticks(BAD_READING_NS);
-        if (self.quota != limit.quota && self.tat > most) || bad_reading {
+        if self.quota != limit.quota && self.tat > most {
             *self = Self { tat: most, quota: limit.quota, ..*self };
         }
     }

@@ -23,6 +23,11 @@ impl SlidingWindow {
         };
         (Self { number, previous, current }, gone)
     }
+
+    /// How far a clock that stepped back is from the latest window: waits are told from its own time on.
+    fn ahead(&self, now: u64, limit: &Limit) -> u64 {
+        (self.number * limit.period_ns).saturating_sub(now)
+    }
 }
 
 impl Level for SlidingWindow {
@@ -44,7 +49,7 @@ impl Level for SlidingWindow {
             // In the next, where this one fades.
             window - gone + (window - (most - n) * window / current).max(0)
         };
-        u64::try_from(wait).expect("within two windows")
+        u64::try_from(wait).expect("within two windows") + self.ahead(now, limit)
     }
 
     fn charge(&mut self, now: u64, n: u32, limit: &Limit) {
@@ -61,15 +66,10 @@ impl Level for SlidingWindow {
 
     fn reset_after(&self, now: u64, limit: &Limit) -> u64 {
         match self.at(now, limit) {
-            (Self { current: 1.., .. }, gone) => 2 * limit.period_ns - gone,
-            (Self { previous: 1.., .. }, gone) => limit.period_ns - gone,
+            (Self { current: 1.., .. }, gone) => 2 * limit.period_ns - gone + self.ahead(now, limit),
+            (Self { previous: 1.., .. }, gone) => limit.period_ns - gone + self.ahead(now, limit),
             _ => 0,
         }
-    }
-
-    fn counted_for(&self, now: u64, limit: &Limit) -> u64 {
-        // `reset_after` is told as of the start of the latest window.
-        self.reset_after(now, limit) + (self.number * limit.period_ns).saturating_sub(now)
     }
 
     fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool {

@@ -6,7 +6,7 @@ use super::{Algorithm, Quota, Settings, WarmUp, YEAR_NS};
 const TOKEN_BITS: i32 = 14;
 /// A whole burst fits 2^34 ticks.
 const FILL_BITS: i32 = 34;
-/// A fixed window's end and count share 39 bits.
+/// A fixed window's end and count share 39 bits; there is one count more than the limit.
 const WINDOW_BITS: i32 = 39;
 
 /// The quota of one decision, in the units of the limiter and after the warm-up.
@@ -48,7 +48,7 @@ impl Ticks {
                 fine.max(0).min(coarse)
             }
             Algorithm::FixedWindow => {
-                let end_bits = WINDOW_BITS - bits(largest);
+                let end_bits = WINDOW_BITS - bits(largest + 1);
                 (0..64).find(|s| u128::from(period_ns) <= 1 << (end_bits - 2 + s))?
             }
             Algorithm::SlidingWindow | Algorithm::SlidingLog => 0,
@@ -65,9 +65,9 @@ impl Ticks {
                 quota.burst <= 1 << 20 && token >= 1 << TOKEN_BITS && token * i128::from(quota.burst) <= 1 << FILL_BITS
             }
             Algorithm::FixedWindow => {
-                let end_bits = WINDOW_BITS - bits(self.largest);
+                let end_bits = WINDOW_BITS - bits(self.largest + 1);
                 quota.burst < 1 << 20
-                    && bits(quota.burst) <= bits(self.largest)
+                    && bits(quota.burst + 1) <= bits(self.largest + 1)
                     && self.ticks(quota.period_ns) <= 1 << (end_bits - 2)
             }
             Algorithm::SlidingWindow => {

@@ -12,6 +12,8 @@ pub(crate) struct Fixed {
     penalty: Penalty,
     count_bits: u32,
     grain: u32,
+    /// Ticks of the longest window that was declared.
+    window: u64,
 }
 
 /// A window that may still run, or `None` for one that is over.
@@ -24,23 +26,25 @@ struct Window {
 impl Fixed {
     /// For counts of up to `limit` (at most 2^20 - 1) in windows of up to `period_ns`.
     pub(crate) fn new(limit: u32, period_ns: u64) -> Self {
-        let count_bits = limit.max(1).ilog2() + 1;
+        // One more than the limit: the count of who is not known.
+        let count_bits = (limit.max(1) + 1).ilog2() + 1;
         let room = OWN_BITS - count_bits - 2;
         let shift = (0..63).find(|&shift| u128::from(period_ns) <= 1 << (room + shift)).unwrap_or(63);
         let ticks = Ticks::new(shift as i32);
         let window = ticks.count(period_ns.into(), 1);
-        Self { ticks, penalty: Penalty::new(0, period_ns), count_bits, grain: (window / 16).max(1).ilog2() }
+        Self { ticks, penalty: Penalty::new(0, period_ns), count_bits, window, grain: (window / 16).max(1).ilog2() }
     }
 
     pub(crate) fn ticks(&self) -> Ticks {
         self.ticks
     }
 
-    /// The longest window that fits, in ticks, and the largest count.
+    /// The longest window that fits, in ticks, and the largest limit.
     pub(crate) fn bounds(&self) -> (u64, u32) {
-        (1 << (self.time_bits() - 2), self.most() as u32)
+        (1 << (self.time_bits() - 2), self.most() as u32 - 1)
     }
 
+    /// So many or more, or nobody knows.
     fn most(&self) -> u64 {
         (1 << self.count_bits) - 1
     }
@@ -49,7 +53,7 @@ impl Fixed {
         if state & PENALTY != 0 {
             return None;
         }
-        let end = unwrap(state >> self.count_bits & ((1 << self.time_bits()) - 1), self.time_bits(), now.tick);
+        let end = unwrap(state >> self.count_bits & ((1 << self.time_bits()) - 1), self.time_bits(), now.near);
         // However wrong a clock reading was, its window ends within a few periods: further ahead a state cannot say.
         later(end, now.tick).then_some(Window { end, count: state & self.most() })
     }
@@ -78,21 +82,31 @@ impl Fixed {
 impl Layout for Fixed {
     #[inline]
     fn now(&self, ns: u64) -> Now {
-        Now { ns, tick: self.ticks.at(ns) }
+        let tick = self.ticks.at(ns);
+        Now::new(ns, tick)
     }
 
     fn time_bits(&self) -> u32 {
         OWN_BITS - self.count_bits
     }
 
-    fn grain(&self) -> u32 {
-        self.grain
+    fn refill(&self) -> u64 {
+        // The longest that is taken, from within a tick.
+        self.bounds().0 + 1
+    }
+
+    fn used_up(&self, at: u64) -> u64 {
+        self.fresh(at.wrapping_add(self.window + 1))
+    }
+
+    fn coarse(&self, now: Now) -> u64 {
+        self.ticks.coarse(now, self.grain)
     }
 
     fn free_at(&self, state: u64, now: Now) -> u64 {
-        match self.penalty.end(state, now.ns) {
+        match self.penalty.end(state, now) {
             Some(end) => self.ticks.at(end),
-            None => unwrap(state >> self.count_bits & ((1 << self.time_bits()) - 1), self.time_bits(), now.tick),
+            None => unwrap(state >> self.count_bits & ((1 << self.time_bits()) - 1), self.time_bits(), now.near),
         }
     }
 
@@ -122,7 +136,7 @@ impl Kind for Fixed {
         if n > units.burst {
             return Verdict::NEVER;
         }
-        if let Some(left) = self.penalty.left(state, now.ns) {
+        if let Some(left) = self.penalty.left(state, now) {
             return Verdict::Deny { retry_after_ns: left, heal: None };
         }
         let window = self.window(state, now);
@@ -145,7 +159,9 @@ impl Kind for Fixed {
     }
 
     fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
-        let window = self.window(state, now).filter(|window| window.count > 0 && n > 0)?;
+        // Nothing of a count that is not known: its window is not one of a period, and would end too soon for what is charged.
+        let known = |window: &Window| (1..self.most()).contains(&window.count);
+        let window = self.window(state, now).filter(|window| known(window) && n > 0)?;
         Some(self.pack(Window { count: window.count.saturating_sub(n.into()), ..window }))
     }
 

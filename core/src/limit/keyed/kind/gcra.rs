@@ -1,7 +1,7 @@
 //! Token and leaky bucket: `id:3 | tat:36`, the generic cell rate algorithm (ITU-T I.371) on a table's ticks.
 
 use super::super::cell::{PENALTY, Penalty};
-use super::super::time::{Now, Ticks, latest, unwrap};
+use super::super::time::{Epoch, Now, Present, Ticks, later, latest, unwrap_from};
 use super::super::units::{MAX_CAPACITY_BITS, Units};
 use super::{Charge, Kind, Layout, Level, Place, Verdict};
 use crate::ConfigError;
@@ -12,8 +12,15 @@ use crate::sync::{AtomicU64, Ordering};
 const TAT_BITS: u32 = 36;
 const TAT: u64 = (1 << TAT_BITS) - 1;
 
-/// How much further ahead of now than its burst a key must be before that is taken for a bad clock reading.
-const BAD_READING_NS: u64 = 60_000_000_000;
+/// A 64th of what a time can tell apart: about what the slowest declared quota takes to come back, which bounds for how long a
+/// reading that is ahead by less than an epoch is believed.
+const EPOCH_BITS: u32 = TAT_BITS - 6;
+/// A state is read from so many epochs before a line's own up to 40 after its start: what a charge can put, a full bucket after the
+/// epoch's end, lies within.
+const BEHIND: u64 = 24;
+
+/// The number of no quota: of a state that nobody charged.
+const NOBODYS: u64 = 0;
 
 /// A token bucket, or as a queue a leaky one: the same numbers, but whoever is admitted beyond the rate must wait.
 #[derive(Debug)]
@@ -21,7 +28,7 @@ pub(crate) struct Gcra {
     ticks: Ticks,
     penalty: Penalty,
     grain: u32,
-    bad_reading: u64,
+    present: Present,
     /// The longest that any quota of this table takes to fill, in whatever part of its warm-up.
     longest: One<AtomicU64>,
     paced: bool,
@@ -29,13 +36,19 @@ pub(crate) struct Gcra {
 
 impl Gcra {
     /// One part.
-    pub(crate) fn in_room(room: &mut Room, ticks: Ticks, fastest_token: u64, paced: bool) -> Result<Self, ConfigError> {
+    pub(crate) fn in_room(
+        room: &mut Room,
+        ticks: Ticks,
+        fastest_token: u64,
+        paced: bool,
+        present: Present,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             ticks,
             penalty: Penalty::new(ticks.shift(), ticks.ns(1 << MAX_CAPACITY_BITS)),
             // A quarter of a token: a key waits that much longer for its cell to be reused.
             grain: fastest_token.max(4).ilog2() - 2,
-            bad_reading: ticks.count(BAD_READING_NS.into(), 1),
+            present,
             longest: room.one()?,
             paced,
         })
@@ -61,7 +74,7 @@ impl Gcra {
         if state & PENALTY != 0 {
             return (self.after_penalty(state, now, units.capacity), false);
         }
-        let tat = unwrap(state & TAT, TAT_BITS, now.tick);
+        let tat = time(state, now);
         let ahead = tat.wrapping_sub(now.tick) as i64;
         if ahead <= units.capacity as i64 {
             return (tat, false);
@@ -69,22 +82,28 @@ impl Gcra {
         self.clip(units, state, tat, now)
     }
 
-    /// A key that is further from full than its burst: it had a larger quota, or a clock went wrong.
+    /// A key that is further from full than its burst: it had a larger quota, and keeps no more than fills the present one, or the
+    /// reading is an old one, which must lower nothing. Which of the two, the clock says: it is read again, after the state, and so
+    /// after whoever put the state read it.
     #[cold]
     fn clip(&self, units: &Units, state: u64, tat: u64, now: Now) -> (u64, bool) {
-        let other_quota = state >> TAT_BITS & 7 != units.id;
-        let ahead = tat.wrapping_sub(now.tick);
-        if other_quota || ahead > units.capacity.saturating_add(self.bad_reading) {
-            (now.tick.wrapping_add(units.capacity), true)
-        } else {
-            (tat, false)
+        let id = state >> TAT_BITS & 7;
+        // Nobody in this epoch or before puts such a state: foreign bytes do.
+        let epoch = Epoch::of(now.near, EPOCH_BITS);
+        let last = epoch.end().wrapping_add(self.refill());
+        if id == units.id && !later(tat, last) || id == NOBODYS {
+            return (tat, false);
         }
+        // Nor less than what can be put there.
+        let most = self.ticks.at(self.present.ns(now.ns)).wrapping_add(units.capacity);
+        let most = latest(most, epoch.back(self.back()).start);
+        if later(tat, most) { (most, true) } else { (tat, false) }
     }
 
     /// From the end of a penalty on a bucket refills from empty, a queue is empty.
     #[cold]
     fn after_penalty(&self, state: u64, now: Now, capacity: u64) -> u64 {
-        let end = self.ticks.near(self.penalty.end(state, now.ns).unwrap_or(0), now);
+        let end = self.ticks.near(self.penalty.end(state, now).unwrap_or(0), now);
         if self.paced { end } else { end.wrapping_add(capacity) }
     }
 
@@ -93,18 +112,47 @@ impl Gcra {
     }
 }
 
+/// The theoretical arrival time in a state.
+#[inline]
+fn time(state: u64, now: Now) -> u64 {
+    unwrap_from(state & TAT, TAT_BITS, now.near.wrapping_sub(BEHIND << EPOCH_BITS))
+}
+
 impl Layout for Gcra {
     #[inline]
     fn now(&self, ns: u64) -> Now {
-        Now { ns, tick: self.ticks.at(ns) }
+        let tick = self.ticks.at(ns);
+        Now::new(ns, tick)
     }
 
     fn time_bits(&self) -> u32 {
         TAT_BITS
     }
 
-    fn grain(&self) -> u32 {
-        self.grain
+    #[inline]
+    fn epoch_bits(&self) -> u32 {
+        EPOCH_BITS
+    }
+
+    fn back(&self) -> u64 {
+        BEHIND - 2
+    }
+
+    fn life_bits(&self) -> u32 {
+        MAX_CAPACITY_BITS
+    }
+
+    fn refill(&self) -> u64 {
+        // Relaxed: see `admit`.
+        self.longest.load(Ordering::Relaxed).min(1 << (MAX_CAPACITY_BITS + 1))
+    }
+
+    fn coarse(&self, now: Now) -> u64 {
+        self.ticks.coarse(now, self.grain)
+    }
+
+    fn most_ns(&self) -> u64 {
+        self.ticks.most_ns()
     }
 
     #[inline]
@@ -113,8 +161,12 @@ impl Layout for Gcra {
             // Relaxed: see `admit`.
             self.after_penalty(state, now, self.longest.load(Ordering::Relaxed))
         } else {
-            unwrap(state & TAT, TAT_BITS, now.tick)
+            time(state, now)
         }
+    }
+
+    fn raise(&self, state: u64, at: u64) -> u64 {
+        if state & PENALTY != 0 { self.fresh(at) } else { state & !TAT | at & TAT }
     }
 
     fn fresh(&self, at: u64) -> u64 {
@@ -125,7 +177,7 @@ impl Layout for Gcra {
         if a & PENALTY != 0 {
             return a;
         }
-        let (at, bt) = (unwrap(a & TAT, TAT_BITS, now.tick), unwrap(b & TAT, TAT_BITS, now.tick));
+        let (at, bt) = (time(a, now), time(b, now));
         if latest(at, bt) == at { a } else { a & !TAT | b & TAT }
     }
 }
@@ -135,7 +187,7 @@ impl Kind for Gcra {
     fn judge(&self, units: &Units, _place: Place, state: u64, now: Now, n: u32) -> Verdict {
         // A bucket under a penalty is one that is empty at its end; a queue opens then.
         if self.paced
-            && let Some(left) = self.penalty.left(state, now.ns)
+            && let Some(left) = self.penalty.left(state, now)
         {
             return if n > units.burst { Verdict::NEVER } else { Verdict::Deny { retry_after_ns: left, heal: None } };
         }
@@ -153,7 +205,7 @@ impl Kind for Gcra {
     }
 
     fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
-        if let Some(left) = self.penalty.left(state, now.ns) {
+        if let Some(left) = self.penalty.left(state, now) {
             let fill = if self.paced { 0 } else { self.ticks.ns(units.capacity) };
             return Level { remaining: 0, reset_after_ns: left.saturating_add(fill) };
         }
@@ -190,12 +242,14 @@ impl Kind for Gcra {
     }
 
     fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
-        // After a penalty a bucket refills from empty; a queue has nobody in it.
-        if self.paced && state & PENALTY == 0 {
-            self.ticks.until(unwrap(state & TAT, TAT_BITS, now.tick), now)
-        } else {
-            0
+        if state & PENALTY != 0 {
+            return 0;
         }
+        // After a penalty a bucket refills from empty, which is no more than it holds, but for a late reading; a queue has nobody
+        // in it.
+        let tat = time(state, now);
+        let held = !self.paced && tat.wrapping_sub(now.tick) as i64 <= self.refill() as i64;
+        if held { 0 } else { self.ticks.until(tat, now) }
     }
 
     #[inline]
@@ -204,4 +258,4 @@ impl Kind for Gcra {
     }
 }
 
-const _: () = assert!(MAX_CAPACITY_BITS + 2 <= TAT_BITS);
+const _: () = assert!(1 << MAX_CAPACITY_BITS <= (64 - BEHIND - 2) << EPOCH_BITS);

@@ -95,7 +95,7 @@ impl Log {
     }
 
     fn free(&self, state: u64, now: Now) -> u64 {
-        unwrap(state & FREE, FREE_BITS, now.tick)
+        unwrap(state & FREE, FREE_BITS, now.near)
     }
 }
 
@@ -104,7 +104,8 @@ impl Layout for Log {
 
     fn now(&self, ns: u64) -> Now {
         // A stamp is one more than its time.
-        Now { ns: ns.min(u64::MAX - 1), tick: self.ticks.at(ns) }
+        let tick = self.ticks.at(ns);
+        Now::new(ns.min(u64::MAX - 1), tick)
     }
 
     fn begin(&self, tick: u64, now: Now) -> Now {
@@ -115,12 +116,12 @@ impl Layout for Log {
         FREE_BITS
     }
 
-    fn grain(&self) -> u32 {
-        (self.ticks.count(self.period.into(), 1) / 16).max(1).ilog2()
+    fn coarse(&self, now: Now) -> u64 {
+        self.ticks.coarse(now, (self.ticks.count(self.period.into(), 1) / 16).max(1).ilog2())
     }
 
     fn free_at(&self, state: u64, now: Now) -> u64 {
-        match self.penalty.end(state, now.ns) {
+        match self.penalty.end(state, now) {
             Some(end) => self.ticks.at(end).wrapping_add(1),
             None => self.free(state, now),
         }
@@ -165,7 +166,7 @@ impl Kind for Log {
         if n as usize > burst {
             return Verdict::NEVER;
         }
-        if let Some(left) = self.penalty.left(state, now.ns) {
+        if let Some(left) = self.penalty.left(state, now) {
             return Verdict::Deny { retry_after_ns: left, heal: None };
         }
         let live = self.live(place, now).count();

@@ -58,14 +58,50 @@ pub(super) trait Layout {
     /// Bits of a time in a state: what is free reaches at most a quarter of their range ahead of now.
     fn time_bits(&self) -> u32;
 
-    /// The step, in ticks as a power of two, in which the table moves the moment that evicts.
-    fn grain(&self) -> u32;
+    /// Ticks of an epoch, as a power of two: in a line of one epoch, what is from [`back`](Self::back) epochs before it to
+    /// [`refill`](Self::refill) after it can be read.
+    fn epoch_bits(&self) -> u32 {
+        self.time_bits() - 3
+    }
+
+    /// How many epochs before a line's own can be read.
+    fn back(&self) -> u64 {
+        3
+    }
+
+    /// Whole epochs, as a power of two ticks: nothing that was put in one of these is live in the third after it.
+    fn life_bits(&self) -> u32 {
+        self.epoch_bits()
+    }
+
+    /// Ticks that a state is free ahead of the reading that put it, at most.
+    fn refill(&self) -> u64 {
+        1 << (self.time_bits() - 2)
+    }
+
+    /// A reading as far as the table moves the moment that evicts: in the same epoch, and no later.
+    fn coarse(&self, now: Now) -> u64;
+
+    /// Nanoseconds by which readings may lie apart before their ticks have come round.
+    fn most_ns(&self) -> u64 {
+        1 << 62
+    }
 
     /// The tick from which the state is as good as none.
     fn free_at(&self, state: u64, now: Now) -> u64;
 
     /// The state of a key that nothing is known of since tick `at`: free from then on, empty before.
     fn fresh(&self, at: u64) -> u64;
+
+    /// The state of a key that nothing is known of, and that may have used up everything at tick `at`.
+    fn used_up(&self, at: u64) -> u64 {
+        self.fresh(at.wrapping_add(self.refill()))
+    }
+
+    /// `state`, which is over, free from tick `at` on.
+    fn raise(&self, _state: u64, at: u64) -> u64 {
+        self.fresh(at)
+    }
 
     /// [`fresh`](Self::fresh) in the place of `state`.
     fn renew(&self, _state: u64, at: u64) -> u64 {

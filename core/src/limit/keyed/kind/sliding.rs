@@ -46,7 +46,7 @@ impl Sliding {
     fn as_of(&self, state: u64, now: Now) -> Now {
         let window = self.window(state, now);
         if state & PENALTY == 0 && later(window, now.tick) {
-            Now { ns: window.wrapping_mul(self.period), tick: window }
+            Now { ns: window.wrapping_mul(self.period), tick: window, ..now }
         } else {
             now
         }
@@ -68,7 +68,7 @@ impl Sliding {
     fn window(&self, state: u64, now: Now) -> u64 {
         // The largest limits leave three bits: windows are looked for from six before now to one after it.
         let ahead = 1 << (self.time_bits() - 2);
-        unwrap(state >> (2 * self.count_bits), self.time_bits(), now.tick.wrapping_sub(ahead))
+        unwrap(state >> (2 * self.count_bits), self.time_bits(), now.near.wrapping_sub(ahead))
     }
 
     fn pack(&self, window: u64, counts: Counts) -> u64 {
@@ -120,22 +120,37 @@ impl Sliding {
     }
 }
 
+/// How far an older reading is from the moment that it is judged by: a caller waits from its own reading on.
+fn ahead(then: Now, now: Now) -> u64 {
+    then.ns.saturating_sub(now.ns)
+}
+
 impl Layout for Sliding {
     #[inline]
     fn now(&self, ns: u64) -> Now {
-        Now { ns, tick: ns / self.period }
+        let tick = ns / self.period;
+        Now::new(ns, tick)
     }
 
     fn time_bits(&self) -> u32 {
         OWN_BITS - 2 * self.count_bits
     }
 
-    fn grain(&self) -> u32 {
-        0
+    fn epoch_bits(&self) -> u32 {
+        // A reading that is ahead by less than an epoch is believed: no more than four windows.
+        (self.time_bits() - 3).min(2)
+    }
+
+    fn refill(&self) -> u64 {
+        2
+    }
+
+    fn coarse(&self, now: Now) -> u64 {
+        now.tick.wrapping_mul(self.period)
     }
 
     fn free_at(&self, state: u64, now: Now) -> u64 {
-        match self.penalty.end(state, now.ns) {
+        match self.penalty.end(state, now) {
             Some(end) => end.div_ceil(self.period),
             None => self.window(state, now).wrapping_add(2),
         }
@@ -145,13 +160,18 @@ impl Layout for Sliding {
         self.pack(at.wrapping_sub(2), Counts { prev: self.most(), cur: self.most() })
     }
 
+    fn raise(&self, state: u64, at: u64) -> u64 {
+        // Not even the last window of a penalty fades.
+        self.fresh(if state & PENALTY != 0 { at.wrapping_add(1) } else { at })
+    }
+
     fn merge(&self, a: u64, b: u64, now: Now) -> u64 {
         if a & PENALTY != 0 {
             return a;
         }
         let (wa, wb) = (self.window(a, now), self.window(b, now));
         let window = if later(wa, wb) { wa } else { wb };
-        let at = Now { tick: window, ns: window.wrapping_mul(self.period) };
+        let at = Now { tick: window, ns: window.wrapping_mul(self.period), ..now };
         let (ca, cb) = (self.counts(a, at), self.counts(b, at));
         self.pack(window, Counts { prev: ca.prev.max(cb.prev), cur: ca.cur.max(cb.cur) })
     }
@@ -162,24 +182,29 @@ impl Kind for Sliding {
         if n > units.burst {
             return Verdict::NEVER;
         }
-        if let Some(left) = self.penalty.left(state, now.ns) {
+        if let Some(left) = self.penalty.left(state, now) {
             return Verdict::Deny { retry_after_ns: left, heal: None };
         }
-        let now = self.as_of(state, now);
-        let counts = self.counts(state, now);
+        let then = self.as_of(state, now);
+        let counts = self.counts(state, then);
         let taken = Counts { cur: counts.cur + u64::from(n), ..counts };
-        if self.used(taken, now) <= u128::from(units.burst) * u128::from(self.period) {
-            return Verdict::Admit { state: self.pack(now.tick, taken), delay_ns: 0 };
+        if self.used(taken, then) <= u128::from(units.burst) * u128::from(self.period) {
+            return Verdict::Admit { state: self.pack(then.tick, taken), delay_ns: 0 };
         }
-        Verdict::Deny { retry_after_ns: self.retry(counts, units.burst.into(), n.into(), now), heal: None }
+        let wait = self.retry(counts, units.burst.into(), n.into(), then);
+        Verdict::Deny { retry_after_ns: wait.saturating_add(ahead(then, now)), heal: None }
     }
 
     fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
-        let now = self.as_of(state, now);
-        let counts = self.counts(state, now);
+        let then = self.as_of(state, now);
+        let counts = self.counts(state, then);
         let whole = u128::from(units.burst) * u128::from(self.period);
-        let remaining = whole.saturating_sub(self.used(counts, now)) / u128::from(self.period);
-        Level { remaining: remaining as u32, reset_after_ns: self.over_in(counts, now) }
+        let remaining = whole.saturating_sub(self.used(counts, then)) / u128::from(self.period);
+        let reset_after_ns = match self.over_in(counts, then) {
+            0 => 0,
+            over => over.saturating_add(ahead(then, now)),
+        };
+        Level { remaining: remaining as u32, reset_after_ns }
     }
 
     fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
@@ -190,7 +215,7 @@ impl Kind for Sliding {
     }
 
     fn undo(&self, _units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
-        let charged = self.window(charge.own, now);
+        let charged = self.window(charge.own, charge.at);
         let now = self.as_of(state, now);
         let Counts { prev, cur } = self.counts(state, now);
         let less = |count: u64| count.saturating_sub(charge.n.into());
@@ -203,9 +228,8 @@ impl Kind for Sliding {
     }
 
     fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
-        // From the reading on: what a penalty is put by, see `Penalize`.
         let then = self.as_of(state, now);
-        self.over_in(self.counts(state, then), then).saturating_add(then.ns.saturating_sub(now.ns))
+        self.over_in(self.counts(state, then), then).saturating_add(ahead(then, now))
     }
 
     #[inline]
