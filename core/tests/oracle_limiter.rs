@@ -1,5 +1,7 @@
 //! Limits per key against their model, under random operations.
 
+#[path = "adapters/late.rs"]
+mod late;
 #[path = "adapters/limiter.rs"]
 mod limiter;
 #[path = "adapters/pair.rs"]
@@ -7,6 +9,7 @@ mod pair;
 #[path = "adapters/settings.rs"]
 mod settings;
 
+use late::{Readings, late};
 use limiter::CoreLimiter;
 use pair::Pair;
 use proptest::prelude::*;
@@ -239,64 +242,6 @@ proptest! {
     }
 }
 
-/// How the clock of a late thread moves, in thousandths of what the limit takes to come back as a whole.
-#[derive(Clone, Copy, Debug)]
-enum Late {
-    Stay,
-    Forward(u64),
-    /// Up to two and a half periods.
-    Back(u64),
-    /// By many epochs of the table.
-    FarBack(u64),
-    FarForward(u64),
-    /// To the latest reading there was: what late threads did must have minted nothing there.
-    Latest,
-}
-
-fn late() -> impl Strategy<Value = Late> {
-    prop_oneof![
-        8 => Just(Late::Stay),
-        8 => (0..2_500_u64).prop_map(Late::Forward),
-        6 => (0..2_500_u64).prop_map(Late::Back),
-        2 => (0..2_000_u64).prop_map(Late::FarBack),
-        2 => (0..2_000_u64).prop_map(Late::FarForward),
-        3 => Just(Late::Latest),
-    ]
-}
-
-/// The readings of threads of which some are late, by less than what tells that the clock has stepped back: a minute of readings,
-/// all of them more than a minute behind.
-struct Readings {
-    now: u64,
-    latest: u64,
-    /// The first that was so far behind.
-    doubt: Option<u64>,
-}
-
-impl Readings {
-    fn next(&mut self, unit: u64, late: Late) -> u64 {
-        let part = |thousandths: u64| (u128::from(unit) * u128::from(thousandths) / 1_000) as u64;
-        let next = match late {
-            Late::Stay => self.now,
-            Late::Forward(thousandths) => self.now + part(thousandths),
-            Late::Back(thousandths) => self.now.saturating_sub(part(thousandths)),
-            Late::FarBack(units) => self.now.saturating_sub(units.saturating_mul(unit)),
-            Late::FarForward(units) => self.now.saturating_add(units.saturating_mul(unit)),
-            Late::Latest => self.latest,
-        };
-        let next = next.max(START);
-        self.latest = self.latest.max(next);
-        self.now = if self.latest - next <= 60 * S {
-            next
-        } else {
-            let doubt = self.doubt.map_or(next, |first| first.min(next));
-            self.doubt = Some(doubt);
-            doubt + (next - doubt) % (60 * S)
-        };
-        self.now
-    }
-}
-
 fn model_quota(config: QuotaConfig) -> keyed::Quota {
     keyed::Quota { count: config.count, period_ns: config.period_ns.0, burst: config.burst }
 }
@@ -361,7 +306,7 @@ fn taken(allowed: bool) -> Decision {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever the order of readings, nothing is admitted that a model with times in full width denies; and who waits for as long
     /// as told is admitted.
@@ -382,7 +327,7 @@ proptest! {
         let mut both = Followed { core, model, quotas, charged: BTreeSet::new() };
         let whole = u128::from(config.period_ns.0) * u128::from(config.burst) / u128::from(config.count);
         let unit = if is_window(config.algorithm) { config.period_ns.0 } else { whole.clamp(1, YEAR.into()) as u64 };
-        let mut readings = Readings { now: START, latest: START, doubt: None };
+        let mut readings = Readings::from(START);
         for (late, plan, key, tier) in steps {
             let now = readings.next(unit, late);
             if now > 15 * YEAR {

@@ -1,5 +1,7 @@
 //! Limits combined against their model, under random operations of one thread.
 
+#[path = "adapters/late.rs"]
+mod late;
 #[path = "adapters/pair.rs"]
 mod pair;
 #[path = "adapters/set.rs"]
@@ -7,11 +9,13 @@ mod set;
 #[path = "adapters/settings.rs"]
 mod settings;
 
+use late::{Readings, late};
 use pair::Pair;
 use proptest::prelude::*;
-use set::CoreSet;
+use set::{CoreSet, Side};
 use std::collections::BTreeMap;
-use tidegate_model::format::Ns;
+use tidegate::ManualClock;
+use tidegate_model::format::{Ns, Subject};
 use tidegate_model::script::key::Key;
 use tidegate_model::script::limiter::AlgorithmName::{
     self, FixedWindow, LeakyBucket, SlidingLog, SlidingWindow, TokenBucket,
@@ -133,6 +137,66 @@ proptest! {
             };
             if let Answer::Verdict { decision, .. } = pair.step(now, op)? {
                 wait = if decision.retry_after_ns.0 == u64::MAX { 0 } else { decision.retry_after_ns.0 };
+            }
+        }
+    }
+}
+
+/// What a set of limits per key answers to a check, or would.
+fn allows(answer: &Answer) -> bool {
+    matches!(answer, Answer::Verdict { decision, .. } if decision.allowed)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the order of readings, nothing is admitted that a model with times in full width denies.
+    #[test]
+    fn late_threads_mint_nothing(
+        limits in prop::collection::vec(keyed(), 1..NAMES.len()),
+        steps in prop::collection::vec((late(), plan(), prop::array::uniform4(0..KEYS.len())), 1..120),
+    ) {
+        let plain = |limit| match limit {
+            LimitConfig::Limiter(config) => LimitConfig::Limiter(LimiterConfig { block: None, ..config }),
+            other => other,
+        };
+        // A log is a table of its own.
+        let is_log = |limit: &LimitConfig| matches!(limit, LimitConfig::Limiter(config) if config.algorithm == SlidingLog);
+        prop_assume!(!limits.iter().any(is_log));
+        let members = NAMES.iter().zip(limits.into_iter().map(plain));
+        let members = members.map(|(name, limit)| MemberConfig { name: (*name).into(), limit });
+        let config = Config { members: members.collect() };
+        let clock = ManualClock::new(START);
+        let (core, mut model) = (Side::new(&config, &clock, None), ModelSet::make(&config, START));
+        let mut readings = Readings::from(START);
+        for (late, plan, picks) in steps {
+            let now = readings.next(3 * S, late);
+            clock.set(now);
+            let named = config.members.iter().zip(picks).map(|(member, pick)| (member.name.clone(), Key::from(KEYS[pick])));
+            let keys: Keys = named.collect();
+            match plan {
+                Plan::Check(n) => {
+                    let wanted = allows(&model.apply(now, &Op::Peek { keys: keys.clone(), n }));
+                    if allows(&core.apply(&Op::Check { keys: keys.clone(), n })) {
+                        // None at all, after a penalty that is over and forgotten, is nothing.
+                        prop_assert!(wanted || n == 0, "{} of {:?} at {} in {:?}", n, keys, now, config);
+                        let _ = model.apply(now, &Op::Check { keys, n });
+                    }
+                }
+                Plan::Peek(n) => {
+                    let op = Op::Peek { keys, n };
+                    let seen = allows(&core.apply(&op));
+                    prop_assert!(!seen || allows(&model.apply(now, &op)) || n == 0, "{:?} at {} in {:?}", op, now, config);
+                }
+                Plan::Penalize(member, ms) => {
+                    let member = config.members[member % config.members.len()].name.clone();
+                    let key = keys.get(&member).cloned();
+                    let op = Op::PenalizeMember { member, key, wait_ns: Ns(ms * MS) };
+                    core.apply(&op);
+                    model.apply(now, &op);
+                }
+                // What a penalty of long ago leaves to give back, the tests of one limit say.
+                Plan::Refund(_) | Plan::PeekMember(_) => {}
             }
         }
     }

@@ -17,12 +17,13 @@ pub(crate) struct CoreSet {
     clock: ManualClock,
 }
 
+/// One set.
 #[derive(Debug)]
-struct Side(LimitSet);
+pub(crate) struct Side(LimitSet);
 
 impl Side {
     /// The members of `config` on the clock, or in the arena.
-    fn new(config: &Config, clock: &ManualClock, arena: Option<&Arc<Arena>>) -> Self {
+    pub(crate) fn new(config: &Config, clock: &ManualClock, arena: Option<&Arc<Arena>>) -> Self {
         let mut members: Vec<(String, Member)> = Vec::new();
         for MemberConfig { name, limit } in &config.members {
             let limit = match limit {
@@ -65,7 +66,7 @@ impl Side {
         Answer::Verdict { decision: answer(decision), denied_by }
     }
 
-    fn apply(&self, op: &Op) -> Answer {
+    pub(crate) fn apply(&self, op: &Op) -> Answer {
         match op {
             Op::Check { keys, n } => {
                 let keys = self.keys(keys);

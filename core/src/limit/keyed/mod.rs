@@ -43,9 +43,22 @@ use units::Units;
 /// cells are reused and live ones never are; keys that find no room share a sketch, which may deny early and
 /// never admits more. 40 bytes a key for a token bucket, taken from the system as keys come.
 ///
-/// Every operation has an `_at` form that takes the time in nanoseconds of this limiter's clock. A clock that steps back
-/// never mints: until it catches up the limit may deny early. Time passes in ticks, chosen so that the rate is exact to
-/// 0.01 % at least and a common one wholly.
+/// Every operation has an `_at` form that takes the time in nanoseconds of this limiter's clock. Time passes in ticks, chosen so
+/// that the rate is exact to 0.01 % at least and a common one wholly.
+///
+/// # Late threads and bad readings
+///
+/// A thread may come with a reading that is behind those of others, by however much: it is admitted no more than it would have been
+/// by a limit that remembers every time in full, and may be denied early. A key that has no cell is as new from the latest reading
+/// on that any line was swept or any cell given away for, so that such a thread may find it used.
+///
+/// A reading that is ahead, of a clock that goes back afterwards, is believed for a bounded time. Its key waits until the clock is
+/// there again if that is less than an epoch (for buckets what the slowest declared quota takes to come back, at most twice that or
+/// a second; for fixed windows a window or 34 s; for sliding ones four windows). Further ahead it may deny keys that have no cell, and
+/// beyond 65,536 epochs others, for a minute: when readings have gone on for a minute from the first that was more than a minute
+/// behind, none of them with the clock less behind, the limit goes back to the present. (What counts are readings that meet a key
+/// without a cell or a line of another epoch.) The keys that it shared a line with, seven at most, then count as used up, for what
+/// the slowest quota takes to come back. In a process whose threads all read one monotonic clock there is no such reading.
 ///
 /// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system call;
 /// `set_quota`, and `tier` for a quota that it has not met, take one among themselves.
@@ -110,8 +123,8 @@ impl Tier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Hits {
-    /// Hits of the key in its present window, these included. It stops at the largest count that the limiter has bits for, which is
-    /// more than its largest quota (2^21 - 1 for a limit of 1,048,575), and stands for that many or more.
+    /// Hits of the key in its present window, these included. It stops at the largest count that the limiter has bits for, no less
+    /// than its largest quota and at most 1,048,575, which stands for that many or more.
     pub count: u32,
     /// Nanoseconds until the window ends.
     pub reset_after_ns: u64,

@@ -218,7 +218,7 @@ impl Op for Hit<'_> {
     type Answer = Hits;
 
     fn give_up(&self) -> Hits {
-        Hits { count: self.kind.bounds().1 + 1, reset_after_ns: 0 }
+        Hits { count: self.kind.most_hits(), reset_after_ns: 0 }
     }
 
     fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<Hits> {

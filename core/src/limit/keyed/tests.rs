@@ -179,3 +179,118 @@ fn a_fixed_window_never_ends_before_its_period() {
         }
     }
 }
+
+const ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::TokenBucket, Algorithm::LeakyBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow];
+
+/// A limiter of one line, so that whatever sweeps it sweeps the key.
+fn line(algorithm: Algorithm, quota: Quota) -> RateLimiter {
+    let config = LimiterConfig { max_keys: 1, ..LimiterConfig::new(algorithm, quota) };
+    RateLimiter::with_config(config, ManualClock::new(0).into()).unwrap()
+}
+
+/// Takes all that there is at once, however late each call is told to be.
+fn drain(limiter: &RateLimiter, at: u64, key: &[u8]) -> usize {
+    (0..3_000).take_while(|_| limiter.check_at(at, key, 1).allowed).count()
+}
+
+#[test]
+fn a_late_thread_mints_nothing_however_late() {
+    let s = 1_000 * MS;
+    for algorithm in ALGORITHMS {
+        for (rate, burst) in [("10/s", 10), ("1000000/s", 2_000), ("10000000/s", 1_000), ("10/min", 10), ("5/day", 5)] {
+            let quota = rate.parse::<Quota>().unwrap().with_burst(burst).unwrap();
+            let limiter = line(algorithm, quota);
+            let at = 40 * 365 * 86_400 * s + 77;
+            assert_eq!(drain(&limiter, at, b"key"), burst as usize, "{algorithm} {rate}");
+            for late in [0, 1, 200 * MS, 1_500 * MS, 40 * s, 61 * s, 62 * s, 600 * s, 9_000 * s, 86_400 * s] {
+                assert_eq!(drain(&limiter, at - late, b"key"), 0, "{algorithm} {rate} {late} late");
+                assert_eq!(drain(&limiter, at, b"key"), 0, "{algorithm} {rate} after one {late} late");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_is_not_swept_for_a_thread_that_is_many_epochs_late() {
+    let s = 1_000 * MS;
+    for algorithm in ALGORITHMS {
+        let limiter = line(algorithm, "10/s".parse().unwrap());
+        let at = 1_000_000 * s;
+        assert_eq!(drain(&limiter, at, b"key"), 10);
+        for late in (1..200).map(|epochs| epochs * 17 * s / 4) {
+            assert!(!limiter.try_acquire_at(at - late, b"key", 1), "{algorithm} {late} late");
+            assert!(!limiter.try_acquire_at(at, b"key", 1), "{algorithm} after one {late} late");
+        }
+    }
+}
+
+#[test]
+fn a_late_penalty_is_no_pardon() {
+    let s = 1_000 * MS;
+    for algorithm in ALGORITHMS {
+        let limiter = line(algorithm, "10/min".parse().unwrap());
+        let at = 100_000 * s;
+        assert_eq!(drain(&limiter, at, b"key"), 10);
+        assert!(limiter.penalize_at(at - 5_000 * s, b"key", Duration::from_millis(1)));
+        assert_eq!(drain(&limiter, at - 4_000 * s, b"key"), 0, "{algorithm}");
+        assert_eq!(drain(&limiter, at, b"key"), 0, "{algorithm}");
+    }
+}
+
+#[test]
+fn a_bad_reading_heals_in_a_minute_and_what_it_touched_in_a_refill_more() {
+    let s = 1_000 * MS;
+    for algorithm in ALGORITHMS {
+        for ahead in [3_600 * s, 86_400 * s] {
+            let limiter = limiter(algorithm, "10/min");
+            let old: Vec<_> = (0_u32..50).map(|key| key.to_le_bytes()).collect();
+            let start = 100_000 * s;
+            let all = |at: u64| old.iter().filter(|key| limiter.check_at(at, *key, 10).allowed).count();
+            assert_eq!(all(start), 50);
+            assert_eq!(drain(&limiter, start + ahead, b"bad"), 10);
+            // New keys may have to wait, and can be penalised; old ones go on, but for those of the line that was touched.
+            let _ = limiter.check_at(start + s, b"new", 11);
+            assert!(limiter.penalize_at(start + s, b"penalised", Duration::from_secs(70)));
+            let going_on = old.iter().filter(|key| limiter.check_at(start + 50 * s, *key, 5).allowed).count();
+            let wanted = if matches!(algorithm, Algorithm::TokenBucket | Algorithm::LeakyBucket) { 43 } else { 0 };
+            assert!(going_on >= wanted, "{algorithm} {going_on}");
+            let healed = start + 62 * s;
+            assert_eq!(drain(&limiter, healed, b"new"), 10, "{algorithm}");
+            assert_eq!(drain(&limiter, healed, b"penalised"), 0, "{algorithm}");
+            // Used up, for two windows at most.
+            assert_eq!(drain(&limiter, healed, b"bad"), 0, "{algorithm}");
+            assert_eq!(drain(&limiter, healed + 121 * s, b"bad"), 10, "{algorithm}");
+            assert_eq!(all(healed + 200 * s), 50, "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn readings_that_go_on_beside_a_late_thread_heal_nothing() {
+    let s = 1_000 * MS;
+    for algorithm in ALGORITHMS {
+        let limiter = line(algorithm, "10/h".parse().unwrap());
+        let start = 1_000_000 * s;
+        assert_eq!(drain(&limiter, start, b"key"), 10);
+        for step in (1..200).map(|step| step * s) {
+            // New keys all the time, of a thread that is late and of one that is not.
+            let _ = limiter.check_at(start - 3_000 * s + step, &(step + 1).to_le_bytes(), 1);
+            let _ = limiter.check_at(start + step, &step.to_le_bytes(), 1);
+            assert!(!limiter.check_at(start - 3_000 * s + step, b"key", 1).allowed, "{algorithm}");
+            assert!(!limiter.check_at(start + step, b"key", 1).allowed, "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn a_sliding_window_tells_a_late_thread_a_wait_that_is_enough() {
+    let (s, limiter) = (1_000 * MS, limiter(Algorithm::SlidingWindow, "100/s"));
+    assert_eq!(admitted(&limiter, 5 * s, 100), 100);
+    for late in [1, 300 * MS, s, 2 * s + 7] {
+        let denied = limiter.check_at(5 * s - late, b"key", 1);
+        assert!(!denied.allowed && denied.reset_after_ns >= late + s, "{denied:?}");
+        let then = 5 * s - late + denied.retry_after_ns;
+        assert!(!limiter.peek_at(then - 1, b"key", None).allowed && limiter.peek_at(then, b"key", None).allowed);
+    }
+}

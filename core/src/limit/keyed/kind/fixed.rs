@@ -5,6 +5,9 @@ use super::super::time::{Now, Ticks, later, unwrap};
 use super::super::units::Units;
 use super::{Charge, Kind, Layout, Level, Place, Verdict};
 
+/// The largest limit that a table is made for.
+const MOST_HITS: u32 = (1 << 20) - 1;
+
 /// At most `burst` in a window of `span` ticks.
 #[derive(Debug)]
 pub(crate) struct Fixed {
@@ -44,6 +47,11 @@ impl Fixed {
         (1 << (self.time_bits() - 2), self.most() as u32 - 1)
     }
 
+    /// Where a count of hits stops.
+    pub(crate) fn most_hits(&self) -> u32 {
+        (self.most() as u32).min(MOST_HITS)
+    }
+
     /// So many or more, or nobody knows.
     fn most(&self) -> u64 {
         (1 << self.count_bits) - 1
@@ -74,7 +82,7 @@ impl Fixed {
     pub(crate) fn hit(&self, units: &Units, state: u64, now: Now, n: u32) -> (u64, u32, u64) {
         let window = self.window(state, now);
         let window = window.unwrap_or_else(|| self.begin(units, now));
-        let count = window.count.saturating_add(n.into()).min(self.most());
+        let count = window.count.saturating_add(n.into()).min(self.most_hits().into());
         (self.pack(Window { count, ..window }), count as u32, self.ticks.until(window.end, now))
     }
 }
