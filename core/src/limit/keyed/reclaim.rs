@@ -8,6 +8,8 @@
 //! - *What a line holds is within reach of its epoch*, or reads as later than it is: who comes in a later epoch sweeps first, and
 //!   dates what is over to the earliest moment that can be read. Who comes in an earlier epoch reads next to the line's. So whatever
 //!   a reading, the time of a state is known in full width, or taken for later: a late thread may be denied early and mints nothing.
+//!   Still open: a sweep dates cells before the header says so. Between the two, a thread that is late by more than the reach (62
+//!   epochs for buckets, 7 for windows) and comes in the very epoch of the line's last sweep reads what was dated as past.
 //! - *A cell is as old as the header says only if the header still says so after the cell was read*: another thread may have swept
 //!   the line and charged the cell in between.
 //! - *A key that gives its cell away is over as of the evicting moment*: the latest one, or the end of the line's epoch if that is
