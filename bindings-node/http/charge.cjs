@@ -39,7 +39,9 @@ class Charge {
     this.#taken = taken;
   }
 
-  /** Gives back what is taken, once: refunds come from several sides, and a second one would be a token from nowhere. */
+  /**
+   * Gives back what is taken, once: refunds come from several sides, and a second one would be a token from nowhere.
+   */
   giveBack() {
     if (!this.#taken) return;
     this.#taken = false;

@@ -1,5 +1,6 @@
 'use strict';
-// What is asked and answered, whatever the framework: Express's and Node's own objects, Fastify's, or a call without HTTP.
+// What is asked and answered, whatever the framework: Express's and Node's own objects, Fastify's, or a call without
+// HTTP.
 
 const { keyOf } = require('../lib/key.cjs');
 const { giveBackAll } = require('./charge.cjs');

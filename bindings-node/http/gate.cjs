@@ -13,7 +13,10 @@ const { refundLater } = require('./refund.cjs');
 
 const OPTIONS = ['headers', 'legacyHeaders', 'jitter', 'client', 'allow', 'deny'];
 
-/** Why a request is refused. `policies` are the names of the limits that refused it; none where a deny list or an overload did. */
+/**
+ * Why a request is refused. `policies` are the names of the limits that refused it; none where a deny list or an
+ * overload did.
+ */
 class Refusal {
   constructor(policies, retryAfterMs, retryAfter, overloaded = false) {
     this.policies = policies;
@@ -134,7 +137,10 @@ class Gate {
   }
 }
 
-/** What the limits of a plan have asked for: one that is skipped asks for nothing, one with a rate function perhaps for several. */
+/**
+ * What the limits of a plan have asked for: one that is skipped asks for nothing, one with a rate function perhaps for
+ * several.
+ */
 const charged = (asked) => (asked.every((one) => one instanceof Charge) ? asked : asked.flat().filter(Boolean));
 
 /** For limits that no LimitSet can hold: a thread's JavaScript lets nothing come between taking and giving back. */

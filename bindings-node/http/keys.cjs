@@ -1,5 +1,6 @@
 'use strict';
-// Whose quota a request uses. A key function gets (request, context) and gives a key, a promise of one, or undefined for
+// Whose quota a request uses. A key function gets (request, context) and gives a key, a promise of one, or undefined
+// for
 // "nobody": then the client's address stands in, behind a NUL, which no header can hold, so that nobody can name it.
 
 const check = require('../lib/check.cjs');
@@ -11,7 +12,8 @@ const clientIp = Object.freeze(() => {
 });
 
 /**
- * What the framework's router treats as one route: Nest's class and method, Fastify's pattern, Express's pattern or, where
+ * What the framework's router treats as one route: Nest's class and method, Fastify's pattern, Express's pattern or,
+ * where
  * none is matched yet, the path as its router compares it; the path itself where no router is known. A HEAD is its GET.
  */
 function route(request, context) {
@@ -40,7 +42,10 @@ function asRouted(path, app) {
 /** The user whom authentication, which must run before, has put at `request.user`. */
 const user = (request) => [request?.user?.id, request?.user?.sub].find((id) => !isNobody(id));
 
-/** A header's value. A client chooses it: use it as a key only where something has checked it, or behind a limit by address. */
+/**
+ * A header's value. A client chooses it: use it as a key only where something has checked it, or behind a limit by
+ * address.
+ */
 function header(name) {
   if (typeof name !== 'string' || name === '') throw check.typeError(`header takes a field name, got ${check.show(name)}`);
   const field = name.toLowerCase();

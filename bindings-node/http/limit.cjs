@@ -34,7 +34,8 @@ class Limit {
 
   /**
    * @param rate '5/minute', or a limit that exists: `check(n)`, or `check(key, n)` where it says `keyed: true`
-   * @param options also `objectName`, its name in a named scope where that is not the limit's own, and `policyName`, what
+   * @param options also `objectName`, its name in a named scope where that is not the limit's own, and `policyName`,
+   *   what
    *   clients are told where that is not
    */
   constructor(rate, options = {}) {
@@ -63,7 +64,9 @@ class Limit {
     this.tier = this.#tierFunction(tier);
   }
 
-  /** All limits that one description means: a LimitSet is several. `place`: where one is made that says nothing of it. */
+  /**
+   * All limits that one description means: a LimitSet is several. `place`: where one is made that says nothing of it.
+   */
   static all(rate, options = {}, place = {}) {
     check.options(options, 'RateLimit', [...MEETING, ...source.OPTIONS]);
     if (typeof rate === 'function') return [new ChosenLimit(rate, { ...place, ...options })];
@@ -119,7 +122,8 @@ class Limit {
   #charge(key, cost, tier, exchange) {
     if (typeof this.cost === 'function') check.whole(cost, 'what a cost function returns');
     if (!this.keyed) return new Charge(this, undefined, cost, undefined);
-    // A client without the key that is asked for is known by its address; the NUL keeps that apart from all keys of others.
+    // A client without the key that is asked for is known by its address; the NUL keeps that apart from all keys of
+    // others.
     const known = typeof key === 'string' && key !== '' ? key : (Exchange.key(key) ?? `\0${exchange.clientKey}`);
     return new Charge(this, known, cost, tier === undefined || tier === null ? undefined : this.#tierNamed(tier));
   }
@@ -169,7 +173,10 @@ class Limit {
 /** The most rates that a rate function may name: each has a limit, and its memory, of its own. */
 const MOST_RATES = 64;
 
-/** A limit whose rate is a function of the request: each rate that it names is a limit of its own, made when it is first named. */
+/**
+ * A limit whose rate is a function of the request: each rate that it names is a limit of its own, made when it is first
+ * named.
+ */
 class ChosenLimit {
   #choose;
   #options;

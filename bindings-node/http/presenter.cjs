@@ -1,5 +1,6 @@
 'use strict';
-// What a client is told: RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10), X-RateLimit-*, Retry-After.
+// What a client is told: RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10), X-RateLimit-*,
+// Retry-After.
 
 const check = require('../lib/check.cjs');
 const { retryAfterSeconds } = require('./problem.cjs');
@@ -66,7 +67,10 @@ class Presenter {
   }
 }
 
-/** As the core tells it with an admission: rounded up, but for less than the millisecond by which a window's ticks make it late. */
+/**
+ * As the core tells it with an admission: rounded up, but for less than the millisecond by which a window's ticks make
+ * it late.
+ */
 function resetSeconds(ms) {
   return ms > 0 ? Math.max(1, Math.ceil((ms - 0.999999) / 1000)) : 0;
 }

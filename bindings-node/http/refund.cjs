@@ -4,7 +4,8 @@ const { complain, isPromise } = require('../lib/promise.cjs');
 
 /**
  * Gives back, once the answer is out, what its status says was not meant to count (a login that worked). An answer that
- * is cut off keeps its charge, and so does one whose `refundOn` fails: the answer is out, so nobody but the log can be told.
+ * is cut off keeps its charge, and so does one whose `refundOn` fails: the answer is out, so nobody but the log can be
+ * told.
  */
 function refundLater(charges, exchange) {
   const back = charges.filter(({ limit }) => limit.refundOn !== undefined);
