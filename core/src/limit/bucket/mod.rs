@@ -18,7 +18,7 @@ pub use types::{BucketOptions, BucketStats, Reservation, SETTINGS, Ticket};
 
 use crate::counters::Striped;
 use crate::limit::{Mode, WarmUp};
-use crate::memory::{Changes, Latest, One, Room};
+use crate::memory::{ChangeLock, ObjectAllocator, One, SeqLock};
 use crate::{Clock, ConfigError, ConfigErrorKind, Decision, Quota};
 use state::{BucketState, GaveUp, Setting};
 use std::time::Duration;
@@ -56,9 +56,9 @@ pub struct TokenBucket {
     warm_up: Option<WarmUp>,
     counts: Striped<3>,
     /// The quota of the whole bucket: count, period in nanoseconds, burst.
-    quota: One<Latest<3>>,
+    quota: One<SeqLock<3>>,
     /// Held by `set_quota` and `reset`.
-    changes: Changes,
+    changes: ChangeLock,
 }
 
 const ADMITTED: usize = 0;
@@ -73,7 +73,7 @@ impl TokenBucket {
 
     /// [`new`](Self::new) on `clock`.
     pub fn with_clock(quota: Quota, clock: Clock) -> Self {
-        let room = &mut Room::of_process(false);
+        let room = &mut ObjectAllocator::of_process(false);
         let made = Self::of_shares(room, quota, &[quota], BucketOptions::default(), clock.now(), clock);
         made.expect("a few hundred bytes of memory")
     }
@@ -84,12 +84,12 @@ impl TokenBucket {
     /// token; `burst` when it is smaller than `stripes`.
     pub fn with_options(quota: Quota, options: BucketOptions, clock: Clock) -> Result<Self, ConfigError> {
         let shares = stripes::shares(&quota, options.stripes, options.warm_up)?;
-        Self::of_shares(&mut Room::of_process(false), quota, &shares, options, clock.now(), clock)
+        Self::of_shares(&mut ObjectAllocator::of_process(false), quota, &shares, options, clock.now(), clock)
     }
 
     /// `shares`: the quota of each stripe, at least one.
     fn of_shares(
-        room: &mut Room,
+        room: &mut ObjectAllocator,
         quota: Quota,
         shares: &[Quota],
         options: BucketOptions,
@@ -101,11 +101,11 @@ impl TokenBucket {
         let mut stripe = |share: &Quota| BucketState::in_room(room, share, &setting);
         let state = stripe(&shares[0])?;
         let others = shares[1..].iter().map(stripe).collect::<Result<_, _>>()?;
-        let latest = room.one::<Latest<3>>()?;
+        let latest = room.one::<SeqLock<3>>()?;
         if room.is_fresh() {
             latest.write(words(&quota));
         }
-        let (counts, changes) = (Striped::in_room(room)?, Changes::of(room));
+        let (counts, changes) = (Striped::in_room(room)?, ChangeLock::of(room));
         Ok(Self { state, others, clock, mode, warm_up, counts, quota: latest, changes })
     }
 

@@ -1,5 +1,5 @@
 //! A bucket's shared state: one word that decides, and what the word refers to.
-#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+#![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::super::gcra::{self, Moment};
 use super::super::scale::{MAX_UNITS, Scale};
@@ -8,7 +8,7 @@ use super::slot::Slot;
 use super::view::{Charge, View};
 use super::word::Word;
 use crate::limit::WarmUp;
-use crate::memory::{Blank, One, PATIENCE, Room, Watch};
+use crate::memory::{ObjectAllocator, One, PATIENCE, Watch, Zeroable};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
 use crate::{Clock, ConfigError, Decision, Quota};
 
@@ -41,13 +41,13 @@ pub(super) struct Shared {
 }
 
 // SAFETY: atomics only.
-unsafe impl Blank for Shared {
+unsafe impl Zeroable for Shared {
     #[cfg(loom)]
     fn blank() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             word: zero(),
-            watch: Blank::blank(),
+            watch: Zeroable::blank(),
             _line: std::array::from_fn(|_| zero()),
             longest_wait_ns: zero(),
             overhang: zero(),
@@ -99,7 +99,11 @@ const WARM_MARGIN_NS: u64 = 1_000;
 
 impl BucketState {
     /// The next part of `room`: full with `quota` if it is new, else as it stands.
-    pub(super) fn in_room(room: &mut Room, quota: &Quota, setting: &Setting<'_>) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(
+        room: &mut ObjectAllocator,
+        quota: &Quota,
+        setting: &Setting<'_>,
+    ) -> Result<Self, ConfigError> {
         let &Setting { epoch_ns, clock, warm_up, enforced } = setting;
         let tsc = clock.tsc();
         let ticks_at = |ns| tsc.map_or(0, |tsc| tsc.ticks_at(ns));
