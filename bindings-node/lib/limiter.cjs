@@ -51,9 +51,10 @@ function writeBlock(given) {
   }
   const { after, withinMs, durationMs, growth = 1, maxMs } = given;
   const values = [after, withinMs, durationMs, growth, maxMs];
-  const fields = [FIELDS.block_after, FIELDS.block_within, FIELDS.block_duration, FIELDS.block_growth, FIELDS.block_max];
+  const { block_after, block_within, block_duration, block_growth, block_max } = FIELDS;
+  const fields = [block_after, block_within, block_duration, block_growth, block_max];
   fields.forEach((field, index) => {
-    if (values[index] === undefined && field !== FIELDS.block_max) throw wrong(field, undefined);
+    if (values[index] === undefined && field !== block_max) throw wrong(field, undefined);
     numbers[AT.block + index] = number(field, values[index]);
   });
 }

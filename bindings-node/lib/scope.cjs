@@ -109,7 +109,8 @@ function checkPlace(scope, clock) {
   if (clock !== undefined && scope !== 'process') {
     const kind = hostOf(scope) ? 'host:' : processOf(scope) && 'process:';
     const shown = kind === undefined ? scope : kind + scope.name;
-    throw check.valueError(`clock: the scope ${check.show(shown)} has a clock of its own, which everybody in it reads; leave clock out`);
+    const why = 'has a clock of its own, which everybody in it reads; leave clock out';
+    throw check.valueError(`clock: the scope ${check.show(shown)} ${why}`);
   }
 }
 

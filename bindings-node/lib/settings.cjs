@@ -1,5 +1,5 @@
 'use strict';
-// Settings as the core describes them: their names, what they must be, their defaults. Ranges are checked and told by the core.
+// Settings as the core describes them: their names, what they must be, their defaults. Ranges are checked by the core.
 
 const { addon } = require('./native.cjs');
 const check = require('./check.cjs');
@@ -21,8 +21,8 @@ function number(field, value) {
 function whole(field, value) {
   const given = number(field, value);
   const { name, range, min, max } = field;
-  if (!Number.isInteger(given) || given < min || given > max) throw check.rangeError(`${name}: ${given} is not within ${range}`);
-  return given;
+  if (Number.isInteger(given) && given >= min && given <= max) return given;
+  throw check.rangeError(`${name}: ${given} is not within ${range}`);
 }
 
 /** Which of its texts was given. */

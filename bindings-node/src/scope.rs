@@ -55,8 +55,8 @@ fn unsaid(arena: &Arena) -> Vec<String> {
     arena.notices().into_iter().filter(|notice| said.insert(notice.clone())).collect()
 }
 
-/// Exports `check`: whether the second argument is a scope, or else the third the name and number 22 the capacity of a `HostScope`
-/// or `ProcessScope`.
+/// Exports `check`: whether the second argument is a scope, or else the third the name and number 22 the capacity of a
+/// `HostScope` or `ProcessScope`.
 pub(crate) fn export(kind: &Kind<()>) -> napi::Result<()> {
     kind.operation("check", |_, io, call| {
         let [scope, host] = call.texts(1)?;

@@ -1,5 +1,5 @@
-//! The settings of every object, as core describes them: told to `lib/settings.cjs` at load, and read from the block by their
-//! descriptions.
+//! The settings of every object, as core describes them: told to `lib/settings.cjs` at load, and read from the block
+//! by their descriptions.
 
 use crate::convert::duration;
 use crate::io::Io;
@@ -34,8 +34,8 @@ pub(crate) fn export(kind: &Exports<()>) -> napi::Result<()> {
     Ok(())
 }
 
-/// `{"queue":{"capacity":{"name":"capacity","wanted":"…","range":"…","default":…,"texts":[…]},…},…}`: `default` is null where
-/// there is none, and left out where the setting must be given.
+/// `{"queue":{"capacity":{"name":"capacity","wanted":"…","range":"…","default":…,"texts":[…]},…},…}`: `default` is
+/// null where there is none, and left out where the setting must be given.
 fn described() -> String {
     let tables = TABLES.iter().map(|table| {
         let fields = table.fields.iter().map(|field| format!("{:?}:{}", field.name, one(field)));

@@ -29,7 +29,8 @@ macro_rules! stats {
 
             fn __repr__(slf: &pyo3::Bound<'_, Self>) -> pyo3::PyResult<String> {
                 use pyo3::prelude::*;
-                let fields = [$(format!(concat!(stringify!($field), "={}"), slf.getattr(stringify!($field))?.repr()?)),+];
+                let shown = |name| PyResult::Ok(format!("{name}={}", slf.getattr(name)?.repr()?));
+                let fields = [$(shown(stringify!($field))?),+];
                 Ok(format!(concat!(stringify!($name), "({})"), fields.join(", ")))
             }
         }

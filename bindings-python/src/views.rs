@@ -89,8 +89,8 @@ stats! {
     Event {
         /// Running number from 0; a gap means that entries were overwritten before they were read.
         seq: u64,
-        /// "closed", "opened", "half_opened", "forced_open", "disabled", "metrics_only", "probe_succeeded", "probe_failed"
-        /// or "probe_lost".
+        /// "closed", "opened", "half_opened", "forced_open", "disabled", "metrics_only", "probe_succeeded",
+        /// "probe_failed" or "probe_lost".
         kind: String,
         /// Seconds on the breaker's clock.
         at: f64,

@@ -100,7 +100,7 @@ def test_wrong_calls_say_what_would_do(call: Any, message: str) -> None:
     [
         (("5/s;100/min",), {}, ConfigError, "rate: .* holds 2 rates and a limit has one.*LimitSet"),
         (("often",), {}, ConfigError, "rate: "),
-        (("5/s",), {"algorithm": "gcra"}, ConfigError, 'algorithm: "gcra" is not "token_bucket", "fixed_window", "sliding_window"'),
+        (("5/s",), {"algorithm": "gcra"}, ConfigError, 'algorithm: "gcra" is not "token_bucket", "fixed_window"'),
         (("5/s",), {"algorithm": "fixed_window", "burst": 9}, ConfigError, "burst: a fixed_window .* has no burst"),
         (("5/s",), {"algorithm": "leaky_bucket", "burst": 9}, ConfigError, "burst: .*queue="),
         (("5/s",), {"queue": 9}, ConfigError, "queue: only a leaky bucket makes calls wait"),

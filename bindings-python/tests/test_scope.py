@@ -129,7 +129,7 @@ def test_wrong_places_say_what_would_do(make: Any, host: str, tmp_path: Path) ->
     for name in ("", "two words", "-x", "ä", "x" * 64):
         with pytest.raises(ConfigError, match="name: .* is not an object's name: 1 to 63"):
             make(scope=host, name=name)
-    with pytest.raises(ConfigError, match='name: .*needs a name for each object in it: say name="…", or scope="process"'):
+    with pytest.raises(ConfigError, match='name: .*needs a name for each .*: say name="…", or scope="process"'):
         make(scope=host)
     with pytest.raises(TypeError, match=r'scope: expected "process", .* a HostScope or a ProcessScope, got int'):
         make(scope=1, name="x")

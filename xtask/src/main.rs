@@ -61,8 +61,11 @@ fn run(check: bool) -> Result<bool, Box<dyn Error>> {
 /// What follows from core's descriptions of settings.
 fn generate(check: bool) -> Result<bool, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
-    let (path, text) = settings::file(root)?;
-    Ok(write(&path, &text, check)? || !check)
+    let mut current = true;
+    for (path, text) in [settings::file(root)?, settings::page(root)] {
+        current &= write(&path, &text, check)?;
+    }
+    Ok(current || !check)
 }
 
 /// Whether a file holds this already; writes it unless that is only to be checked.

@@ -1,16 +1,42 @@
-//! `tests/settings.json`: what every setting refuses, and how each language calls it, from core's own descriptions. Every
-//! binding's tests play it.
+//! `docs/settings.md`, the reference, and `tests/settings.json`: what every setting refuses, and how each language
+//! calls it, from core's own descriptions. Every binding's tests play it.
 
 use serde_json::{Value, json};
 use std::error::Error;
 use std::path::Path;
-use tidegate::config::{C, Field, Kind, NODE, PYTHON, RUST, TABLES};
+use tidegate::config::{C, Dialect, Field, Kind, NODE, PYTHON, RUST, TABLES};
+
+/// Settings that a language does not have, or has as another.
+const NOT_IN: [(&str, &str); 3] = [("stripes", "python"), ("stripes", "node"), ("queue", "rust")];
 
 /// The file, and what it has to hold.
 pub(crate) fn file(root: &Path) -> Result<(std::path::PathBuf, String), Box<dyn Error>> {
     let cases = TABLES.iter().flat_map(|table| table.fields.iter().map(|field| case(table.object, field)));
     let lines = cases.map(|case| serde_json::to_string(&case)).collect::<Result<Vec<_>, _>>()?;
     Ok((root.join("tests/settings.json"), format!("[\n{}\n]\n", lines.join(",\n"))))
+}
+
+/// The reference page, and what it has to hold.
+pub(crate) fn page(root: &Path) -> (std::path::PathBuf, String) {
+    let mut text = String::from(
+        "# Settings\n\n\
+         Every setting of every object: its name in each language, what it may be, and what holds where it is left\n\
+         out. Times are `Duration`s in Rust, nanoseconds in C, seconds in Python and milliseconds in Node. Written by\n\
+         `cargo xtask gen write` from core's descriptions, by which every binding checks its arguments.\n",
+    );
+    for table in TABLES {
+        let object = table.object;
+        text += &format!("\n## {}{}\n\n", object[..1].to_uppercase(), &object[1..]);
+        text += "| Rust | C | Python | Node | range | default | |\n|---|---|---|---|---|---|---|\n";
+        for field in table.fields {
+            let has = |dialect: &Dialect| !NOT_IN.contains(&(field.name, dialect.language));
+            let name = |dialect| if has(&dialect) { format!("`{}`", field.name(&dialect)) } else { "–".to_owned() };
+            let [rust, c, python, node] = [RUST, C, PYTHON, NODE].map(name);
+            let (range, default, doc) = (field.range(&RUST), field.default_in(&RUST), field.doc);
+            text += &format!("| {rust} | {c} | {python} | {node} | {range} | {default} | {doc} |\n");
+        }
+    }
+    (root.join("docs/settings.md"), text)
 }
 
 fn case(object: &str, field: &Field) -> Value {

@@ -16,7 +16,9 @@ function make(object, field, name, value) {
   if (object === 'breaker') return new CircuitBreaker('it', { [name]: value });
   if (field === 'rate') return new Limit({ rate: value });
   if (field === 'period') return new Limit({ rate: 5, perMs: value });
-  if (name.startsWith('block.')) return new Limit({ rate: '5/s', block: { after: 3, withinMs: 1, durationMs: 1, [last]: value } });
+  if (name.startsWith('block.')) {
+    return new Limit({ rate: '5/s', block: { after: 3, withinMs: 1, durationMs: 1, [last]: value } });
+  }
   if (name.startsWith('warmUp.')) return new Limit({ rate: '5/s', warmUp: { periodMs: 1, [last]: value } });
   return new Limit({ rate: '5/s', ...(field === 'queue' ? { algorithm: 'leaky_bucket' } : {}), [name]: value });
 }
@@ -25,9 +27,11 @@ for (const { object, field, kind, outside, names, ranges } of CASES) {
   const called = `${object}.${field}`;
   test(called, { skip: NOT_HERE.includes(called) && 'not a setting of Node' }, () => {
     const [name, range] = [names.node, ranges.node];
-    const says = (type) => (error) => error.name === type && error.message.startsWith(name) && error.message.includes(range);
+    const says = (type) => (error) =>
+      error.name === type && error.message.startsWith(name) && error.message.includes(range);
     for (const value of outside) {
-      assert.throws(() => make(object, field, name, kind === 'span' ? value / 1e6 : value), says('RangeError'), String(value));
+      const given = kind === 'span' ? value / 1e6 : value;
+      assert.throws(() => make(object, field, name, given), says('RangeError'), String(value));
     }
     const wrong = ['rate', 'choice'].includes(kind) ? true : 'much';
     assert.throws(() => make(object, field, name, wrong), says('TypeError'));

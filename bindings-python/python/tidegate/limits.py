@@ -70,7 +70,8 @@ class _Tables:
             clock = ManualClock(max(0, round(time.time() * 1e9)))
         self._clock = clock
         if clock is not None and self.place != "process":
-            raise ConfigurationError(f"tidegate: clock: the scope {self.place!r} has a clock of its own; leave clock out")
+            message = f"clock: the scope {self.place!r} has a clock of its own; leave clock out"
+            raise ConfigurationError(f"tidegate: {message}")
         try:
             # What is wrong with the options shows here, not at the first request.
             RateLimiter("1/s", max_keys=self._max_keys, clock=clock, scope="process")

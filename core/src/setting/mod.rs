@@ -1,5 +1,5 @@
-//! A setting described once: ranges, defaults, error texts and what is generated come from its description, and each binding
-//! says names and times as its callers write them.
+//! A setting described once: ranges, defaults, error texts and what is generated come from its description, and each
+//! binding says names and times as its callers write them.
 
 mod dialect;
 
@@ -141,6 +141,19 @@ impl Field {
     /// Its range as a caller writes it: `"1 to 4096"`.
     pub fn range(&self, dialect: &Dialect) -> String {
         dialect.say(&self.marked_range())
+    }
+
+    /// What holds where it is left out, as a caller writes it; nothing where its line says.
+    pub fn default_in(&self, dialect: &Dialect) -> String {
+        match self.default {
+            Preset::Required => "must be given".to_owned(),
+            Preset::Unset => String::new(),
+            Preset::Count(count) => count.to_string(),
+            Preset::Real(real) => real.to_string(),
+            Preset::Span(ns) => dialect.say(&time(ns)),
+            Preset::Flag(flag) => flag.to_string(),
+            Preset::Choice(text) => format!("{text:?}"),
+        }
     }
 
     /// What it must be, for who has given something of another type: `"a whole number, 1 to 4096"`.

@@ -59,7 +59,8 @@ pub(crate) const fn field_size<T, F>(_: fn(&T) -> &F) -> usize {
 }
 
 /// `versioned!(tg_x, first = 40, fields = [a, b])`: every field after `struct_size`, in order; checks what [`Versioned`] asks for
-/// while compiling, and gives the header its INIT macro and assertions. `name`: what C calls it, for a twin that is not in the header.
+/// while compiling, and gives the header its INIT macro and assertions. `name`: what C calls it, for a twin that is not
+/// in the header.
 macro_rules! versioned {
     ($name:ident, first = $first:expr, fields = [$($field:ident),+ $(,)?]) => {
         versioned!($name, first = $first, fields = [$($field),+], name = stringify!($name));
