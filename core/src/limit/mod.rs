@@ -4,6 +4,7 @@ mod algorithm;
 mod bucket;
 mod gcra;
 mod keyed;
+mod log;
 mod scale;
 mod set;
 mod warm_up;

@@ -27,6 +27,14 @@ unsafe impl Zeroable for Watch {
 }
 
 impl Watch {
+    /// A word of a larger state as a watch.
+    #[allow(unsafe_code)] // A cast to the word's wrapper.
+    #[inline]
+    pub(crate) fn of(word: &AtomicU64) -> &Self {
+        // SAFETY: `repr(transparent)`.
+        unsafe { &*std::ptr::from_ref(word).cast() }
+    }
+
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         // Relaxed: whoever began after a note was made and does not see it comes before it.

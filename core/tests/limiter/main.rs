@@ -2,6 +2,7 @@
 
 mod idle;
 mod keys;
+mod log_replaced;
 mod periods;
 mod rates;
 mod set_stress;

@@ -20,6 +20,11 @@ impl KeyHash {
         ((u128::from(self.0) * count as u128) >> 64) as usize
     }
 
+    /// All of it.
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
     #[cfg(all(test, loom))]
     pub(super) fn of_bits(bits: u64) -> Self {
         Self(bits)

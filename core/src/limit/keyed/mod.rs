@@ -31,7 +31,6 @@ use quotas::Quotas;
 use rule::Rule;
 use std::time::Duration;
 use strikes::Strikes;
-use table::Table;
 use time::Present;
 use units::Units;
 
@@ -41,7 +40,8 @@ use units::Units;
 /// that two of a million keys share a level with a probability of some 5 % (which only denies early). The table is laid
 /// out for [`max_keys`](LimiterConfig::max_keys) live keys. An idle key and an unknown one are the same thing, so idle
 /// cells are reused and live ones never are; keys that find no room share a sketch, which may deny early and
-/// never admits more. 40 bytes a key for a token bucket, taken from the system as keys come.
+/// never admits more. 40 bytes a key for a token bucket (a sliding log: 128, and 32 for each unit of its limit), taken from
+/// the system as keys come.
 ///
 /// Every operation has an `_at` form that takes the time in nanoseconds of this limiter's clock. Time passes in ticks, chosen so
 /// that the rate is exact to 0.01 % at least and a common one wholly.
@@ -59,6 +59,9 @@ use units::Units;
 /// behind, none of them with the clock less behind, the limit goes back to the present. (What counts are readings that meet a key
 /// without a cell or a line of another epoch.) The keys that it shared a line with, seven at most, then count as used up, for what
 /// the slowest quota takes to come back. In a process whose threads all read one monotonic clock there is no such reading.
+///
+/// A sliding log counts in nanoseconds (for 146 years). There a reading that is more than a minute ahead of others denies the
+/// key that it charged, and keys that are new, until readings have gone on for a minute; then what it put is dated to the present.
 ///
 /// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system call;
 /// `set_quota`, and `tier` for a quota that it has not met, take one among themselves.
@@ -82,7 +85,6 @@ use units::Units;
 pub struct RateLimiter {
     hasher: KeyHasher,
     identity: u64,
-    table: Table,
     rule: Rule,
     quotas: Quotas,
     epoch_ns: u64,
@@ -184,11 +186,10 @@ impl RateLimiter {
         let hasher = KeyHasher::of(room);
         let declared: Vec<Quota> = std::iter::once(quota).chain(config.fastest).collect();
         let present = Present::new(clock.clone(), epoch_ns);
-        let rule = Rule::in_room(room, algorithm, &declared, Table::places(max_keys), &present)?;
+        let rule = Rule::in_room(room, algorithm, &declared, max_keys, &present)?;
         declared.iter().try_for_each(|quota| rule.units(quota).map(|_| ()))?;
         Ok(Self {
             quotas: Quotas::in_room(room, quota, rule.units(&quota)?)?,
-            table: Table::in_room(room, max_keys, present.clone())?,
             counts: Striped::in_room(room)?,
             // Last: who looks inside does without it.
             strikes: config.block.map(|block| Strikes::in_room(room, block, max_keys, present)).transpose()?,
@@ -302,7 +303,7 @@ impl RateLimiter {
             return self.untouched(&units);
         }
         let (ns, units) = self.moment(now, units);
-        let taken = self.rule.look(&self.table, self.hash(key), ns, &units, 1);
+        let taken = self.rule.look(self.hash(key), ns, &units, 1);
         self.mode.answer(taken.decision(&units))
     }
 
@@ -318,7 +319,7 @@ impl RateLimiter {
             return;
         }
         let (ns, units) = self.moment(now, self.tier_units(tier));
-        self.rule.refund(&self.table, self.hash(key), ns, &units, n);
+        self.rule.refund(self.hash(key), ns, &units, n);
     }
 
     /// Nothing for the key before `now + wait` (at most a year, rounded up to about a millisecond, or a tick where that is longer);
@@ -335,7 +336,7 @@ impl RateLimiter {
             return true;
         }
         let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-        self.rule.penalize(&self.table, self.hash(key), self.since(now), wait)
+        self.rule.penalize(self.hash(key), self.since(now), wait)
     }
 
     /// The key as new: ends a penalty and forgets its blocks.
@@ -346,7 +347,7 @@ impl RateLimiter {
     /// [`reset`](Self::reset) at `now`.
     pub fn reset_at(&self, now: u64, key: &[u8]) {
         let (key, ns) = (self.hash(key), self.since(now));
-        self.rule.reset(&self.table, key, ns);
+        self.rule.reset(key, ns);
         if let Some(strikes) = &self.strikes {
             strikes.forget(key, ns);
         }
@@ -361,7 +362,7 @@ impl RateLimiter {
     /// [`reset_all`](Self::reset_all) at `now`.
     pub fn reset_all_at(&self, now: u64) {
         let ns = self.since(now);
-        self.rule.clear(&self.table, ns);
+        self.rule.clear(ns);
         if let Some(strikes) = &self.strikes {
             strikes.clear(ns);
         }
@@ -391,7 +392,7 @@ impl RateLimiter {
     /// [`hit`](Self::hit) at `now`.
     pub fn hit_at(&self, now: u64, key: &[u8], n: u32) -> Result<Hits, ConfigError> {
         let units = self.default_units();
-        self.rule.hit(&self.table, self.hash(key), self.since(now), &units, n).ok_or_else(|| {
+        self.rule.hit(self.hash(key), self.since(now), &units, n).ok_or_else(|| {
             let message = format!("only a fixed_window counts hits, this is a {}", self.algorithm);
             ConfigError::new(crate::ConfigErrorKind::Conflict, "algorithm", message)
         })
@@ -406,7 +407,7 @@ impl RateLimiter {
 
     /// [`windows`](Self::windows) at `now`.
     pub fn windows_at(&self, now: u64, key: &[u8]) -> Result<Windows, ConfigError> {
-        self.rule.windows(&self.table, self.hash(key), self.since(now)).ok_or_else(|| {
+        self.rule.windows(self.hash(key), self.since(now)).ok_or_else(|| {
             let message = format!("only a sliding_window has two windows, this is a {}", self.algorithm);
             ConfigError::new(crate::ConfigErrorKind::Conflict, "algorithm", message)
         })
@@ -422,7 +423,7 @@ impl RateLimiter {
 
     /// [`len`](Self::len) at `now`.
     pub fn len_at(&self, now: u64) -> usize {
-        self.rule.len(&self.table, self.since(now))
+        self.rule.len(self.since(now))
     }
 
     /// Whether no key is live.
@@ -432,7 +433,7 @@ impl RateLimiter {
 
     /// Bytes of the table and all else that grows with `max_keys`, whether touched yet or not.
     pub fn memory(&self) -> usize {
-        self.table.memory() + self.rule.memory() + self.strikes.as_ref().map_or(0, Strikes::memory)
+        self.rule.memory() + self.strikes.as_ref().map_or(0, Strikes::memory)
     }
 
     /// Counts since the limiter was made.
@@ -442,8 +443,8 @@ impl RateLimiter {
             denied: self.counts.sum(DENIED),
             would_deny: self.counts.sum(WOULD_DENY),
             blocked: self.counts.sum(BLOCKED),
-            evictions: self.table.counts.sum(table::EVICTIONS),
-            overflowed: self.table.counts.sum(table::OVERFLOWED),
+            evictions: self.rule.evictions(),
+            overflowed: self.rule.overflowed(),
         }
     }
 
@@ -454,7 +455,7 @@ impl RateLimiter {
         }
         let key = self.hash(key);
         let (ns, units) = self.moment(now, units);
-        if self.rule.acquire(&self.table, key, ns, &units, n) {
+        if self.rule.acquire(key, ns, &units, n) {
             self.counts.add(ADMITTED, 1);
             return true;
         }
@@ -468,12 +469,12 @@ impl RateLimiter {
         }
         let key = self.hash(key);
         let (ns, units) = self.moment(now, units);
-        let taken = self.rule.take(&self.table, key, ns, &units, n);
+        let taken = self.rule.take(key, ns, &units, n);
         if taken.allowed {
             self.counts.add(ADMITTED, 1);
         } else if self.refused(key, ns) {
             // It may have been one denial too many: the wait is the block's.
-            let blocked = self.rule.look(&self.table, key, ns, &units, n);
+            let blocked = self.rule.look(key, ns, &units, n);
             return self.mode.answer(Taken { allowed: false, ..blocked }.decision(&units));
         }
         self.mode.answer(taken.decision(&units))
@@ -499,12 +500,12 @@ impl RateLimiter {
     #[cold]
     fn strike(&self, strikes: &Strikes, key: KeyHash, ns: u64) -> bool {
         // A key that is already blocked has had its verdict.
-        if self.rule.is_penalised(&self.table, key, ns) {
+        if self.rule.is_penalised(key, ns) {
             return true;
         }
         let Some(length) = strikes.denied(key, ns) else { return false };
         self.counts.add(BLOCKED, 1);
-        self.rule.penalize(&self.table, key, ns, length)
+        self.rule.penalize(key, ns, length)
     }
 
     #[inline]

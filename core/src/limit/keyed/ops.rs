@@ -5,6 +5,7 @@ use super::table::{Op, Spot, Step};
 use super::time::Now;
 use super::units::Units;
 use crate::Decision;
+use crate::limit::log;
 
 /// When to try again after too many lost races.
 const GAVE_UP_NS: u64 = 1_000_000;
@@ -16,8 +17,16 @@ pub(super) struct Taken {
     pub(super) retry_after_ns: u64,
     pub(super) delay_ns: u64,
     pub(super) level: Level,
-    /// The state that the charge put, if it charged a cell of the key's own.
-    pub(super) own: Option<u64>,
+    /// What the charge put, if it charged what is the key's own.
+    pub(super) own: Option<Own>,
+}
+
+/// What a charge put, by which it may be taken back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Own {
+    /// The state of a cell.
+    Cell(u64),
+    Log(log::Charge),
 }
 
 impl Taken {
@@ -113,11 +122,11 @@ impl<K: Kind> Op for Take<'_, K> {
         match self.kind.judge(self.units, place, state, now, self.n) {
             Verdict::Admit { state: new, delay_ns } if self.look => {
                 let (allowed, level) = (true, self.level(place, state, now, 0));
-                Step::Keep(Taken { allowed, retry_after_ns: 0, delay_ns, level, own: Some(new) })
+                Step::Keep(Taken { allowed, retry_after_ns: 0, delay_ns, level, own: Some(Own::Cell(new)) })
             }
             Verdict::Admit { state: new, delay_ns } => {
                 let level = self.level(place, new, now, if K::ELSEWHERE { self.n } else { 0 });
-                let own = matches!(spot, Spot::Own(_)).then_some(new);
+                let own = matches!(spot, Spot::Own(_)).then_some(Own::Cell(new));
                 Step::Put(new, Taken { allowed: true, retry_after_ns: 0, delay_ns, level, own })
             }
             Verdict::Deny { retry_after_ns, heal } => {

@@ -1,14 +1,15 @@
-//! The algorithm of one limiter, chosen when it is made: each call goes to the table with the right kind.
+//! The algorithm of one limiter, chosen when it is made, with the state of its keys: each call goes to the right kind.
 
 use super::cell::LONGEST_PENALTY_NS;
 use super::hash::KeyHash;
-use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Log, MAX_LOG, Sliding};
-use super::ops::{Acquire, Locate, Penalize, Refund, Reset, Take, Taken, Undo};
-use super::table::{Op, Spot, Step, Table};
+use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, Sliding};
+use super::ops::{Acquire, Locate, Own, Penalize, Refund, Reset, Take, Taken, Undo};
+use super::table::{EVICTIONS, OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present};
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{Hits, Windows};
 use crate::limit::Algorithm;
+use crate::limit::log::{self, Log, MAX_LOG};
 use crate::memory::Room;
 use crate::quota::{BURST, PERIOD};
 use crate::setting::time;
@@ -19,30 +20,44 @@ const MAX_SLIDING: u32 = (1 << 18) - 1;
 
 #[derive(Debug)]
 pub(super) enum Rule {
-    Bucket(Gcra),
-    Fixed(Fixed),
-    Sliding(Sliding),
+    Bucket(InCells<Gcra>),
+    Fixed(InCells<Fixed>),
+    Sliding(InCells<Sliding>),
     Log(Log),
 }
 
-macro_rules! with_kind {
-    ($rule:expr, $kind:ident => $do:expr) => {
+/// An algorithm over a table of cells.
+#[derive(Debug)]
+pub(super) struct InCells<K> {
+    kind: K,
+    table: Table,
+}
+
+impl<K> InCells<K> {
+    /// The parts of the table.
+    fn in_room(room: &mut Room, kind: K, max_keys: usize, present: &Present) -> Result<Self, ConfigError> {
+        Ok(Self { kind, table: Table::in_room(room, max_keys, present.clone())? })
+    }
+}
+
+macro_rules! by_kind {
+    ($rule:expr, $kind:ident, $table:ident => $do:expr, $log:ident => $log_does:expr) => {
         match $rule {
-            Rule::Bucket($kind) => $do,
-            Rule::Fixed($kind) => $do,
-            Rule::Sliding($kind) => $do,
-            Rule::Log($kind) => $do,
+            Rule::Bucket(InCells { kind: $kind, table: $table }) => $do,
+            Rule::Fixed(InCells { kind: $kind, table: $table }) => $do,
+            Rule::Sliding(InCells { kind: $kind, table: $table }) => $do,
+            Rule::Log($log) => $log_does,
         }
     };
 }
 
 impl Rule {
-    /// For these quotas: the default, and the fastest if it was declared. One part or none.
+    /// For these quotas: the default, and the fastest if it was declared. Always the same parts for one algorithm.
     pub(super) fn in_room(
         room: &mut Room,
         algorithm: Algorithm,
         quotas: &[Quota],
-        places: usize,
+        max_keys: usize,
         present: &Present,
     ) -> Result<Self, ConfigError> {
         let limit = quotas.iter().map(Quota::burst).max().unwrap_or(1);
@@ -52,19 +67,21 @@ impl Rule {
                 let ticks = bucket_ticks(quotas)?;
                 let tokens = quotas.iter().map(|quota| bucket_units(ticks, quota).map(|units| units.span));
                 let fastest = tokens.collect::<Result<Vec<_>, _>>()?.into_iter().min().unwrap_or(1);
-                Self::Bucket(Gcra::in_room(room, ticks, fastest, algorithm == Algorithm::LeakyBucket, present.clone())?)
+                let paced = algorithm == Algorithm::LeakyBucket;
+                let kind = Gcra::in_room(room, ticks, fastest, paced, present.clone())?;
+                Self::Bucket(InCells::in_room(room, kind, max_keys, present)?)
             }
             Algorithm::FixedWindow => {
                 within(limit, MAX_FIXED, algorithm)?;
-                Self::Fixed(Fixed::new(limit, period))
+                Self::Fixed(InCells::in_room(room, Fixed::new(limit, period), max_keys, present)?)
             }
             Algorithm::SlidingWindow => {
                 within(limit, MAX_SLIDING, algorithm)?;
-                Self::Sliding(Sliding::new(limit, period))
+                Self::Sliding(InCells::in_room(room, Sliding::new(limit, period), max_keys, present)?)
             }
             Algorithm::SlidingLog => {
                 within(limit, MAX_LOG, algorithm)?;
-                Self::Log(Log::in_room(room, limit, period, places)?)
+                Self::Log(Log::in_room(room, limit, period, max_keys)?)
             }
         })
     }
@@ -72,12 +89,12 @@ impl Rule {
     /// The quota in the table's units.
     pub(super) fn units(&self, quota: &Quota) -> Result<Units, ConfigError> {
         match self {
-            Self::Bucket(kind) => {
+            Self::Bucket(InCells { kind, .. }) => {
                 let units = bucket_units(kind.ticks(), quota)?;
                 kind.admit(&units);
                 Ok(units)
             }
-            Self::Fixed(kind) => {
+            Self::Fixed(InCells { kind, .. }) => {
                 let (longest, most) = kind.bounds();
                 within(quota.burst(), most, Algorithm::FixedWindow)?;
                 let window = kind.ticks().count(period_ns(quota).into(), 1);
@@ -87,14 +104,14 @@ impl Rule {
                 }
                 Ok(Units::new(window, quota.burst()))
             }
-            Self::Sliding(kind) => {
+            Self::Sliding(InCells { kind, .. }) => {
                 within(quota.burst(), kind.most() as u32, Algorithm::SlidingWindow)?;
                 one_period(quota, kind.period())?;
                 Ok(Units::new(0, quota.burst()))
             }
-            Self::Log(kind) => {
-                within(quota.burst(), kind.limit(), Algorithm::SlidingLog)?;
-                one_period(quota, kind.period())?;
+            Self::Log(log) => {
+                within(quota.burst(), log.limit(), Algorithm::SlidingLog)?;
+                one_period(quota, log.period())?;
                 Ok(Units::new(0, quota.burst()))
             }
         }
@@ -110,101 +127,117 @@ impl Rule {
 
     /// Takes `n` that can be used at once, or nothing.
     #[inline]
-    pub(super) fn acquire(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
+    pub(super) fn acquire(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
         match self {
-            Self::Bucket(kind) => table.apply(kind, key, kind.now(ns), &Acquire { kind, units, n }),
-            _ => self.acquire_other(table, key, ns, units, n),
+            Self::Bucket(InCells { kind, table }) => table.apply(kind, key, kind.now(ns), &Acquire { kind, units, n }),
+            _ => self.acquire_other(key, ns, units, n),
         }
     }
 
     #[inline(never)]
-    fn acquire_other(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
-        with_kind!(self, kind => table.apply(kind, key, kind.now(ns), &Acquire { kind, units, n }))
+    fn acquire_other(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
+        by_kind!(self,
+            kind, table => table.apply(kind, key, kind.now(ns), &Acquire { kind, units, n }),
+            log => log.take(key.bits(), ns, units.burst, n, false).allowed)
     }
 
     /// Takes `n`, or nothing, and tells what is left.
-    pub(super) fn take(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> Taken {
-        with_kind!(self, kind => table.apply(kind, key, kind.now(ns), &Take { kind, units, n, look: false }))
+    pub(super) fn take(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> Taken {
+        self.ask(key, ns, units, n, false)
     }
 
     /// What [`take`](Self::take) would answer, with what is left now.
-    pub(super) fn look(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> Taken {
-        with_kind!(self, kind => table.apply(kind, key, kind.now(ns), &Take { kind, units, n, look: true }))
+    pub(super) fn look(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> Taken {
+        self.ask(key, ns, units, n, true)
     }
 
-    pub(super) fn refund(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) {
-        with_kind!(self, kind => {
-            let now = kind.now(ns);
-            table.apply(kind, key, now, &Refund { kind, units, n });
-            elsewhere(kind, table, key, now, |place| kind.forget(place, now, n));
+    fn ask(&self, key: KeyHash, ns: u64, units: &Units, n: u32, look: bool) -> Taken {
+        by_kind!(self,
+            kind, table => table.apply(kind, key, kind.now(ns), &Take { kind, units, n, look }),
+            log => of_log(log.take(key.bits(), ns, units.burst, n, look)))
+    }
+
+    pub(super) fn refund(&self, key: KeyHash, ns: u64, units: &Units, n: u32) {
+        by_kind!(self,
+            kind, table => table.apply(kind, key, kind.now(ns), &Refund { kind, units, n }),
+            log => log.refund(key.bits(), ns, n));
+    }
+
+    /// Takes back what was charged at `charged_ns`: at most what it still holds.
+    pub(super) fn undo(&self, key: KeyHash, ns: u64, units: &Units, (n, own, charged_ns): (u32, Own, u64)) {
+        by_kind!(self,
+        kind, table => if let Own::Cell(own) = own {
+            let charge = Charge { n, own, at: kind.now(charged_ns) };
+            table.apply(kind, key, kind.now(ns), &Undo { kind, units, charge });
+        },
+        log => if let Own::Log(charge) = own {
+            log.undo(key.bits(), charge, n);
         });
     }
 
-    #[allow(clippy::too_many_arguments)] // A receipt, field by field.
-    /// `charge`: how much, the state that it put, and when.
-    pub(super) fn undo(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, charge: (u32, u64, u64)) {
-        let (n, own, charged_ns) = charge;
-        with_kind!(self, kind => {
-            let (now, at) = (kind.now(ns), kind.now(charged_ns));
-            table.apply(kind, key, now, &Undo { kind, units, charge: Charge { n, own, at } });
-            elsewhere(kind, table, key, now, |place| kind.unclaim(place, at, n));
-        });
-    }
-
-    pub(super) fn penalize(&self, table: &Table, key: KeyHash, ns: u64, wait_ns: u64) -> bool {
+    pub(super) fn penalize(&self, key: KeyHash, ns: u64, wait_ns: u64) -> bool {
         let end_ns = ns.saturating_add(wait_ns.min(LONGEST_PENALTY_NS));
-        with_kind!(self, kind => table.apply(kind, key, kind.now(ns), &Penalize { kind, end_ns }))
+        by_kind!(self,
+            kind, table => table.apply(kind, key, kind.now(ns), &Penalize { kind, end_ns }),
+            log => log.penalize(key.bits(), ns, end_ns))
     }
 
-    pub(super) fn is_penalised(&self, table: &Table, key: KeyHash, ns: u64) -> bool {
-        with_kind!(self, kind => {
-            let found = table.apply(kind, key, kind.now(ns), &Locate);
-            found.is_some_and(|(_, state)| kind.penalties().left(state, kind.now(ns)).is_some())
-        })
+    pub(super) fn is_penalised(&self, key: KeyHash, ns: u64) -> bool {
+        by_kind!(self,
+            kind, table => {
+                let found = table.apply(kind, key, kind.now(ns), &Locate);
+                found.is_some_and(|(_, state)| kind.penalties().left(state, kind.now(ns)).is_some())
+            },
+            log => log.is_penalised(key.bits(), ns))
     }
 
-    pub(super) fn reset(&self, table: &Table, key: KeyHash, ns: u64) {
-        with_kind!(self, kind => table.apply(kind, key, kind.now(ns), &Reset { kind }));
+    pub(super) fn reset(&self, key: KeyHash, ns: u64) {
+        by_kind!(self,
+            kind, table => table.apply(kind, key, kind.now(ns), &Reset { kind }),
+            log => log.reset(key.bits(), ns));
     }
 
-    pub(super) fn clear(&self, table: &Table, ns: u64) {
-        with_kind!(self, kind => table.clear(kind, kind.now(ns)));
+    pub(super) fn clear(&self, ns: u64) {
+        by_kind!(self, kind, table => table.clear(kind, kind.now(ns)), log => log.clear(ns));
     }
 
-    pub(super) fn hit(&self, table: &Table, key: KeyHash, ns: u64, units: &Units, n: u32) -> Option<Hits> {
+    pub(super) fn hit(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> Option<Hits> {
         match self {
-            Self::Fixed(kind) => Some(table.apply(kind, key, kind.now(ns), &Hit { kind, units, n })),
+            Self::Fixed(InCells { kind, table }) => Some(table.apply(kind, key, kind.now(ns), &Hit { kind, units, n })),
             _ => None,
         }
     }
 
-    pub(super) fn windows(&self, table: &Table, key: KeyHash, ns: u64) -> Option<Windows> {
+    pub(super) fn windows(&self, key: KeyHash, ns: u64) -> Option<Windows> {
         match self {
-            Self::Sliding(kind) => Some(table.apply(kind, key, kind.now(ns), &Both { kind })),
+            Self::Sliding(InCells { kind, table }) => Some(table.apply(kind, key, kind.now(ns), &Both { kind })),
             _ => None,
         }
     }
 
-    pub(super) fn len(&self, table: &Table, ns: u64) -> usize {
-        with_kind!(self, kind => table.len(kind, kind.now(ns)))
+    pub(super) fn len(&self, ns: u64) -> usize {
+        by_kind!(self, kind, table => table.len(kind, kind.now(ns)), log => log.len(ns))
     }
 
     pub(super) fn memory(&self) -> usize {
-        match self {
-            Self::Log(kind) => kind.memory(),
-            _ => 0,
-        }
+        by_kind!(self, _kind, table => table.memory(), log => log.memory())
+    }
+
+    /// Idle keys that made room for others.
+    pub(super) fn evictions(&self) -> u64 {
+        by_kind!(self, _kind, table => table.counts.sum(EVICTIONS), log => log.evictions())
+    }
+
+    /// Calls decided by what keys without room share.
+    pub(super) fn overflowed(&self) -> u64 {
+        by_kind!(self, _kind, table => table.counts.sum(OVERFLOWED), log => log.overflowed())
     }
 }
 
-/// Does `then` at the key's own place, where there is more to a key than its state. A live key keeps its place.
-fn elsewhere<K: Kind>(kind: &K, table: &Table, key: KeyHash, now: Now, then: impl Fn(super::kind::Place)) {
-    if K::ELSEWHERE
-        && let Some((place, state)) = table.apply(kind, key, now, &Locate)
-        && kind.penalties().left(state, now).is_none()
-    {
-        then(place);
-    }
+fn of_log(taken: log::Taken) -> Taken {
+    let log::Taken { allowed, retry_after_ns, remaining, reset_after_ns, charge } = taken;
+    let level = Level { remaining, reset_after_ns };
+    Taken { allowed, retry_after_ns, delay_ns: 0, level, own: charge.map(Own::Log) }
 }
 
 /// Counts whatever the limit.

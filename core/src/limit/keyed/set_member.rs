@@ -1,5 +1,6 @@
 //! What a [`LimitSet`](crate::limit::LimitSet) needs of a keyed limit: to look, to charge and to take a charge back.
 
+use super::ops::Own;
 use super::units::Units;
 use super::{ADMITTED, KeyHash, RateLimiter};
 use crate::Decision;
@@ -9,8 +10,8 @@ use crate::limit::Mode;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Receipt {
     key: KeyHash,
-    /// The state that the charge put into the key's own cell; what the sketch was charged stays.
-    own: Option<u64>,
+    /// What the charge put where it is the key's own; what keys share that find no room stays.
+    own: Option<Own>,
     units: Units,
     charged_ns: u64,
     n: u32,
@@ -32,7 +33,7 @@ impl RateLimiter {
             return self.untouched(&self.default_units());
         }
         let (ns, units) = self.moment(now, self.default_units());
-        self.rule.look(&self.table, key, ns, &units, n).decision(&units)
+        self.rule.look(key, ns, &units, n).decision(&units)
     }
 
     /// Charges `n`, enforced or not. Counts nothing.
@@ -42,7 +43,7 @@ impl RateLimiter {
             let nothing = Receipt { key, own: None, units, charged_ns: ns, n };
             return Ok((self.untouched(&self.default_units()), nothing));
         }
-        let taken = self.rule.take(&self.table, key, ns, &units, n);
+        let taken = self.rule.take(key, ns, &units, n);
         let decision = taken.decision(&units);
         if !decision.allowed {
             return Err(decision);
@@ -55,7 +56,7 @@ impl RateLimiter {
         if let Some(own) = receipt.own {
             let ns = self.since(self.clock.now().max(now));
             let charge = (receipt.n, own, receipt.charged_ns);
-            self.rule.undo(&self.table, receipt.key, ns, &receipt.units, charge);
+            self.rule.undo(receipt.key, ns, &receipt.units, charge);
         }
     }
 

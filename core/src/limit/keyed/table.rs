@@ -99,11 +99,6 @@ impl Table {
         })
     }
 
-    /// How many [`Place`]s a table for so many keys has.
-    pub(super) fn places(max_keys: usize) -> usize {
-        (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>()) * CELLS + max_keys.div_ceil(KEYS_PER_WORD)
-    }
-
     pub(super) fn memory(&self) -> usize {
         size_of_val(&*self.lines) + size_of_val(&*self.sketch)
     }

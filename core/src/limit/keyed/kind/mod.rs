@@ -2,12 +2,10 @@
 
 mod fixed;
 mod gcra;
-mod log;
 mod sliding;
 
 pub(super) use fixed::Fixed;
 pub(super) use gcra::Gcra;
-pub(super) use log::{Log, MAX_LOG};
 pub(super) use sliding::Sliding;
 
 use super::cell::Penalty;
@@ -148,9 +146,6 @@ pub(super) trait Kind: Layout {
 
     /// The state with a charge taken back: at most what it certainly still holds. No penalty is in force.
     fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64>;
-
-    /// Takes back `n` of what is recorded elsewhere, the newest first.
-    fn forget(&self, _place: Place, _now: Now, _n: u32) {}
 
     /// Nanoseconds until what is counted in `state` is over, where a penalty ends with nothing counted: so long it lasts at least,
     /// or it would be a pardon.

@@ -1,0 +1,83 @@
+//! The evicting moment: the latest as of which a block was given away.
+//!
+//! Whatever a key had when it lost its block was dead as of that moment, so a key without a block is judged no earlier,
+//! however old the reading of the clock: it cannot come back as fresh for a thread that is late.
+//!
+//! One bad reading puts it far ahead. Readings that are more than [`AHEAD_NS`] behind are denied, and once they have
+//! gone on for a minute without one that was not, the moment is set to the present one (see [`Watch`]): so long, at
+//! most, are new keys denied. What was given away as of the bad reading stays given away.
+
+use super::stamp::LAST_NS;
+use crate::ConfigError;
+use crate::memory::{ObjectAllocator, One, Watch};
+use crate::sync::{AtomicU64, Ordering};
+
+/// So far at most is one reading older than another: what lies further ahead of one is a bad reading's, or the reader
+/// is late.
+pub(super) const AHEAD_NS: u64 = 60_000_000_000;
+/// Lost races after which a step is left to the next round of the operation.
+pub(super) const TRIES: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Moment {
+    ns: One<AtomicU64>,
+    watch: One<Watch>,
+    /// It moves in steps of 2^grain, so that not every insertion writes it.
+    grain: u32,
+}
+
+/// It lies too far ahead: wait so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ahead(pub(super) u64);
+
+impl Moment {
+    /// Two parts.
+    pub(super) fn in_room(room: &mut ObjectAllocator, period: u64) -> Result<Self, ConfigError> {
+        Ok(Self { ns: room.one()?, watch: room.one()?, grain: (period / 16).max(1).ilog2() })
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.word().min(LAST_NS)
+    }
+
+    fn word(&self) -> u64 {
+        // Acquire: at least what whoever evicted what was read before raised it to.
+        self.ns.load(Ordering::Acquire)
+    }
+
+    /// Moves it to `now`, a step at a time, and says what it is: not after `now` unless somebody's reading was.
+    pub(super) fn advance(&self, now: u64) -> Result<u64, Ahead> {
+        let coarse = now & !((1 << self.grain) - 1);
+        for _ in 0..TRIES {
+            let moment = self.word();
+            if moment > now.saturating_add(AHEAD_NS) {
+                if !self.watch.has_lasted(now) {
+                    self.watch.note(now);
+                    return Err(Ahead(self.watch.wait(now)));
+                }
+            } else {
+                if self.watch.is_set() {
+                    self.watch.clear();
+                }
+                if moment >= coarse {
+                    return Ok(moment.min(LAST_NS));
+                }
+            }
+            // AcqRel: raised before the claim that uses it. Relaxed on failure: look again.
+            if self.ns.compare_exchange(moment, coarse, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Ok(coarse);
+            }
+        }
+        Ok(self.get())
+    }
+
+    /// An operator's wish: all is forgotten as of `now`.
+    pub(super) fn forget(&self, now: u64) {
+        let moment = self.word();
+        if moment > now.saturating_add(AHEAD_NS) {
+            // AcqRel, Relaxed: as above. Lost: somebody else has moved it.
+            let _ = self.ns.compare_exchange(moment, now, Ordering::AcqRel, Ordering::Relaxed);
+        }
+        self.watch.clear();
+    }
+}

@@ -1,0 +1,271 @@
+//! Decisions.
+
+use super::block::{Block, Seen, nth_oldest};
+use super::insert::Found;
+use super::line::Header;
+use super::moment::Ahead;
+use super::stamp::{self, IN_HAND};
+use super::{Log, OVERFLOWED, Spot};
+use crate::decision::NEVER;
+use crate::sync::{Ordering, fence};
+
+/// When to try again after too many lost races.
+const GAVE_UP_NS: u64 = 1_000_000;
+
+/// The answer to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) allowed: bool,
+    pub(crate) retry_after_ns: u64,
+    pub(crate) remaining: u32,
+    pub(crate) reset_after_ns: u64,
+    /// What a block of the key's own was charged.
+    pub(crate) charge: Option<Charge>,
+}
+
+impl Taken {
+    fn denied(retry_after_ns: u64) -> Self {
+        Self { allowed: false, retry_after_ns, remaining: 0, reset_after_ns: 0, charge: None }
+    }
+}
+
+/// A charge that may be taken back: under which owner of the block, and as of when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Charge {
+    pub(super) owner: u64,
+    pub(super) ns: u64,
+}
+
+/// One question.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    reading: u64,
+    burst: u32,
+    n: u32,
+    look: bool,
+}
+
+/// What is counted for a key: its own block, and the shared one where that may hold charges of it.
+#[derive(Clone, Copy, Debug)]
+struct Counted<'a> {
+    own: Option<Block<'a>>,
+    shared: Option<Block<'a>>,
+    /// As of when it is judged: not before the reading.
+    now: u64,
+    penalty_left: Option<u64>,
+}
+
+impl Counted<'_> {
+    fn look(&self, horizon: u64) -> Seen {
+        let mut seen = self.own.map(|block| block.look(horizon)).unwrap_or_default();
+        if let Some(shared) = self.shared {
+            let others = shared.look(horizon);
+            seen.live = seen.live.saturating_add(others.live);
+            seen.newest = seen.newest.max(others.newest);
+        }
+        seen
+    }
+}
+
+impl Log {
+    /// Takes `n`, or nothing, and tells what is left. `look`: only says what it would.
+    pub(crate) fn take(&self, key: u64, ns: u64, burst: u32, n: u32, look: bool) -> Taken {
+        // No more than there are slots, whatever a quota's word says.
+        let ask = Ask { reading: ns.min(stamp::LAST_NS), burst: burst.min(self.limit), n, look };
+        let (line, tag) = self.place(key);
+        let taken = Self::insist(|| match self.find(line, tag)? {
+            Found::Own(spot) => self.take_own(spot, &ask),
+            Found::Absent(header) => self.take_absent(line, tag, header, &ask),
+        });
+        taken.unwrap_or(Taken::denied(GAVE_UP_NS))
+    }
+
+    fn take_own(&self, spot: Spot, ask: &Ask) -> Option<Taken> {
+        let block = self.block(spot.line, spot.index);
+        let floor = block.floor();
+        if Self::is_far(ask.reading, floor.ns()) {
+            return self.far_floor(block, spot, ask);
+        }
+        let now = ask.reading.max(floor.ns());
+        // Acquire: as the stamps.
+        let penalty_left = self.penalties.left(block.penalty.load(Ordering::Acquire), spot.owner.tag(), now);
+        // A key was charged there before the floor, give or take a step of it.
+        let shares = floor.shares() && now < floor.ns().saturating_add(self.period.saturating_mul(2));
+        let counted = Counted { own: Some(block), shared: shares.then(|| self.shared(spot.line)), now, penalty_left };
+        let seen = counted.look(self.horizon(now));
+        match self.judge(&counted, &seen, ask) {
+            Ok(taken) if ask.look || ask.n == 0 => self.is_still(spot).then_some(taken),
+            Ok(taken) => {
+                self.charge(block, &counted, &seen, ask, || self.is_still(spot))?;
+                if block.watch.is_set() && !Self::is_far(ask.reading, stamp::ns(seen.newest)) {
+                    block.watch.clear();
+                }
+                Some(Taken { charge: Some(Charge { owner: spot.owner.0, ns: now }), ..taken })
+            }
+            Err(taken) => {
+                if !self.is_still(spot) {
+                    return None;
+                }
+                self.told(block, Some(spot), &seen, ask, taken)
+            }
+        }
+    }
+
+    /// What would be answered: an admission, or a denial.
+    fn judge(&self, counted: &Counted<'_>, seen: &Seen, ask: &Ask) -> Result<Taken, Taken> {
+        let Ask { burst, n, reading, look } = *ask;
+        let horizon = self.horizon(counted.now);
+        if counted.penalty_left.is_none() && (n == 0 || seen.live.saturating_add(n) <= burst) {
+            let taken = if look { 0 } else { n };
+            let newest = if taken > 0 { seen.newest.max(stamp::at(counted.now)) } else { seen.newest };
+            return Ok(Taken {
+                allowed: true,
+                retry_after_ns: 0,
+                remaining: burst.saturating_sub(seen.live.saturating_add(taken)),
+                reset_after_ns: self.until_dead(newest, horizon, reading),
+                charge: None,
+            });
+        }
+        let left = counted.penalty_left.map(|left| left.saturating_add(counted.now - reading));
+        let retry_after_ns = match left {
+            _ if n > burst => NEVER,
+            Some(left) => left,
+            None => {
+                // So many of the oldest must go first.
+                let must_go = seen.live.saturating_add(n).saturating_sub(burst).min(seen.live);
+                let last = nth_oldest(&[counted.own, counted.shared], horizon + 1, must_go);
+                last.map_or(0, |last| self.until_dead(last, horizon, reading))
+            }
+        };
+        Err(Taken {
+            allowed: false,
+            retry_after_ns,
+            remaining: if left.is_some() { 0 } else { burst.saturating_sub(seen.live) },
+            reset_after_ns: self.until_dead(seen.newest, horizon, reading).max(left.unwrap_or(0)),
+            charge: None,
+        })
+    }
+
+    fn until_dead(&self, stamp: u64, horizon: u64, reading: u64) -> u64 {
+        if stamp > horizon { stamp::ns(stamp).saturating_add(self.period).saturating_sub(reading) } else { 0 }
+    }
+
+    /// Claims, looks again, and confirms. `None`: it was taken back, look again.
+    fn charge(
+        &self,
+        block: Block<'_>,
+        counted: &Counted<'_>,
+        seen: &Seen,
+        ask: &Ask,
+        is_right: impl FnOnce() -> bool,
+    ) -> Option<()> {
+        let (horizon, stamp) = (self.horizon(counted.now), stamp::at(counted.now));
+        let first = block.claim(seen, horizon, ask.n, stamp | IN_HAND, self.period)?;
+        // SeqCst: between the claim and what is read after it, see the module.
+        fence(Ordering::SeqCst);
+        // Where all slots may be used, and nothing else counts, to have them is enough.
+        let slots_are_all = ask.burst == self.limit && counted.shared.is_none();
+        let holds = is_right() && (slots_are_all || counted.look(horizon).live <= ask.burst);
+        let put = if holds { stamp } else { stamp::ghost(stamp, self.period) };
+        block.put_down(first, ask.n, stamp | IN_HAND, put);
+        holds.then_some(())
+    }
+
+    /// The denial, after what a bad reading put has been seen to. `spot`: of the key's own block. `None`: look again.
+    fn told(&self, block: Block<'_>, spot: Option<Spot>, seen: &Seen, ask: &Ask, taken: Taken) -> Option<Taken> {
+        if seen.newest == 0 || !Self::is_far(ask.reading, stamp::ns(seen.newest)) {
+            if block.watch.is_set() {
+                block.watch.clear();
+            }
+            return Some(taken);
+        }
+        if ask.look || taken.retry_after_ns == NEVER {
+            return Some(taken);
+        }
+        if block.watch.has_lasted(ask.reading) {
+            block.watch.clear();
+            self.date_to(block, spot, ask.reading);
+            return None;
+        }
+        block.watch.note(ask.reading);
+        // Then what is far ahead is dated to the present.
+        let healed = block.watch.wait(ask.reading).saturating_add(self.period);
+        Some(Taken { retry_after_ns: taken.retry_after_ns.min(healed), ..taken })
+    }
+
+    /// The floor is a bad reading's, or this one is late: denied, as stamps that are far ahead.
+    #[cold]
+    fn far_floor(&self, block: Block<'_>, spot: Spot, ask: &Ask) -> Option<Taken> {
+        let floor = block.floor();
+        let mut taken = Taken::denied(block.watch.wait(ask.reading));
+        if ask.n > ask.burst {
+            taken.retry_after_ns = NEVER;
+        } else if ask.n == 0 {
+            // Acquire: as the stamps.
+            let penalty = block.penalty.load(Ordering::Acquire);
+            taken.retry_after_ns = self.penalties.left(penalty, spot.owner.tag(), ask.reading).unwrap_or(0);
+            taken.allowed = taken.retry_after_ns == 0;
+        } else if !ask.look && block.watch.has_lasted(ask.reading) {
+            block.watch.clear();
+            self.date_to(block, Some(spot), ask.reading);
+            block.heal_floor(floor, ask.reading);
+            return None;
+        } else if !ask.look {
+            block.watch.note(ask.reading);
+            taken.retry_after_ns = block.watch.wait(ask.reading).max(1);
+        }
+        self.is_still(spot).then_some(taken)
+    }
+
+    /// The key has no block: it is new, but for what the shared block may hold of it.
+    #[cold]
+    fn take_absent(&self, line: usize, tag: u64, header: Header, ask: &Ask) -> Option<Taken> {
+        let shared = self.shared(line);
+        let moment = match self.moment.advance(ask.reading) {
+            Ok(moment) => moment,
+            Err(_) if ask.n == 0 => return Some(Taken { allowed: true, ..Taken::denied(0) }),
+            Err(_) if ask.n > ask.burst => return Some(Taken::denied(NEVER)),
+            Err(Ahead(wait)) => return Some(Taken::denied(wait.max(1))),
+        };
+        let now = ask.reading.max(moment);
+        // Acquire: as the stamps, which are charged after it.
+        let in_use = shared.penalty.load(Ordering::Acquire) > now;
+        let counted = Counted { own: in_use.then_some(shared), shared: None, now, penalty_left: None };
+        let seen = counted.look(self.horizon(now));
+        match self.judge(&counted, &seen, ask) {
+            // What stores nothing needs no block.
+            Ok(taken) if ask.look || ask.n == 0 => {
+                self.counts.add(OVERFLOWED, in_use.into());
+                Some(taken)
+            }
+            Ok(taken) => {
+                if self.insert(line, tag, header, moment) {
+                    return None;
+                }
+                self.take_shared(line, tag, ask, now)?;
+                self.counts.add(OVERFLOWED, 1);
+                Some(taken)
+            }
+            Err(taken) => {
+                self.counts.add(OVERFLOWED, in_use.into());
+                self.told(shared, None, &seen, ask, taken)
+            }
+        }
+    }
+
+    /// Charges the shared block. `None`: look again.
+    #[cold]
+    fn take_shared(&self, line: usize, tag: u64, ask: &Ask, now: u64) -> Option<()> {
+        let shared = self.shared(line);
+        let counted = Counted { own: Some(shared), shared: None, now, penalty_left: None };
+        let seen = counted.look(self.horizon(now));
+        self.judge(&counted, &seen, ask).ok()?;
+        // Release: before the claim.
+        shared.penalty.fetch_max(now.saturating_add(self.period), Ordering::AcqRel);
+        self.charge(shared, &counted, &seen, ask, || {
+            // The header first: an insertion that had not begun by then looks at the shared block after it has.
+            let header = self.header(line);
+            !(header.is_busy() && header.tag() == tag) && self.search(line, tag).is_none()
+        })
+    }
+}
