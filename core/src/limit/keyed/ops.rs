@@ -1,6 +1,6 @@
 //! What a limiter does to a key, as steps of its table.
 
-use super::kind::{Charge, Kind, Level, Place, Verdict};
+use super::kind::{Charge, Kind, Level, Verdict};
 use super::table::{Op, Spot, Step};
 use super::time::Now;
 use super::units::Units;
@@ -57,23 +57,15 @@ impl<K: Kind> Op for Acquire<'_, K> {
     }
 
     #[inline]
-    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
+    fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<bool> {
         if self.n == 0 {
             return Step::Keep(self.kind.penalties().left(state, now).is_none());
         }
-        match self.kind.judge(self.units, spot.place(), state, now, self.n) {
+        match self.kind.judge(self.units, state, now, self.n) {
             Verdict::Admit { state: new, delay_ns: 0 } => Step::Put(new, true),
             Verdict::Deny { heal: Some(healed), .. } => Step::Put(healed, false),
             Verdict::Admit { .. } | Verdict::Deny { .. } => Step::Keep(false),
         }
-    }
-
-    fn claim(&self, place: Place, now: Now) -> bool {
-        self.kind.claim(place, now, self.n)
-    }
-
-    fn unclaim(&self, place: Place, now: Now) {
-        self.kind.unclaim(place, now, self.n);
     }
 }
 
@@ -87,19 +79,18 @@ pub(super) struct Take<'a, K> {
 }
 
 impl<K: Kind> Take<'_, K> {
-    fn level(&self, place: Place, state: u64, now: Now, taken: u32) -> Level {
+    fn level(&self, state: u64, now: Now) -> Level {
         match self.kind.penalties().left(state, now) {
             // From the end of a penalty on the state says when it is free.
-            Some(left) => Level {
-                remaining: 0,
-                reset_after_ns: self.kind.level(self.units, place, state, now, 0).reset_after_ns.max(left),
-            },
-            None => self.kind.level(self.units, place, state, now, taken),
+            Some(left) => {
+                Level { remaining: 0, reset_after_ns: self.kind.level(self.units, state, now).reset_after_ns.max(left) }
+            }
+            None => self.kind.level(self.units, state, now),
         }
     }
 
-    fn denied(&self, place: Place, state: u64, now: Now, retry_after_ns: u64) -> Taken {
-        Taken { allowed: false, retry_after_ns, delay_ns: 0, level: self.level(place, state, now, 0), own: None }
+    fn denied(&self, state: u64, now: Now, retry_after_ns: u64) -> Taken {
+        Taken { allowed: false, retry_after_ns, delay_ns: 0, level: self.level(state, now), own: None }
     }
 }
 
@@ -112,39 +103,30 @@ impl<K: Kind> Op for Take<'_, K> {
     }
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Taken> {
-        let place = spot.place();
         if self.n == 0 {
             return Step::Keep(match self.kind.penalties().left(state, now) {
-                Some(left) => self.denied(place, state, now, left),
-                None => Taken { allowed: true, ..self.denied(place, state, now, 0) },
+                Some(left) => self.denied(state, now, left),
+                None => Taken { allowed: true, ..self.denied(state, now, 0) },
             });
         }
-        match self.kind.judge(self.units, place, state, now, self.n) {
+        match self.kind.judge(self.units, state, now, self.n) {
             Verdict::Admit { state: new, delay_ns } if self.look => {
-                let (allowed, level) = (true, self.level(place, state, now, 0));
+                let (allowed, level) = (true, self.level(state, now));
                 Step::Keep(Taken { allowed, retry_after_ns: 0, delay_ns, level, own: Some(Own::Cell(new)) })
             }
             Verdict::Admit { state: new, delay_ns } => {
-                let level = self.level(place, new, now, if K::ELSEWHERE { self.n } else { 0 });
-                let own = matches!(spot, Spot::Own(_)).then_some(Own::Cell(new));
+                let level = self.level(new, now);
+                let own = (spot == Spot::Own).then_some(Own::Cell(new));
                 Step::Put(new, Taken { allowed: true, retry_after_ns: 0, delay_ns, level, own })
             }
             Verdict::Deny { retry_after_ns, heal } => {
-                let answer = self.denied(place, state, now, retry_after_ns);
+                let answer = self.denied(state, now, retry_after_ns);
                 match heal {
                     Some(healed) if !self.look => Step::Put(healed, answer),
                     _ => Step::Keep(answer),
                 }
             }
         }
-    }
-
-    fn claim(&self, place: Place, now: Now) -> bool {
-        self.kind.claim(place, now, self.n)
-    }
-
-    fn unclaim(&self, place: Place, now: Now) {
-        self.kind.unclaim(place, now, self.n);
     }
 }
 
@@ -161,7 +143,7 @@ impl<K: Kind> Op for Refund<'_, K> {
     fn give_up(&self) {}
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
-        let own = matches!(spot, Spot::Own(_));
+        let own = spot == Spot::Own;
         if !own || self.n == 0 || self.kind.penalties().left(state, now).is_some() {
             return Step::Keep(());
         }
@@ -185,7 +167,7 @@ impl<K: Kind> Op for Undo<'_, K> {
     fn give_up(&self) {}
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
-        if !matches!(spot, Spot::Own(_)) || self.kind.penalties().left(state, now).is_some() {
+        if spot != Spot::Own || self.kind.penalties().left(state, now).is_some() {
             return Step::Keep(());
         }
         match self.kind.undo(self.units, state, now, self.charge) {
@@ -209,22 +191,16 @@ impl<K: Kind> Op for Penalize<'_, K> {
     }
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
-        if matches!(spot, Spot::Shared(_)) {
+        if spot == Spot::Shared {
             return Step::Keep(false);
         }
         let left = self.kind.penalties().left(state, now).unwrap_or(0);
         if now.ns.saturating_add(left) >= self.end_ns {
             return Step::Keep(true);
         }
-        let counted = if left > 0 { 0 } else { self.kind.counted_for(spot.place(), state, now) };
+        let counted = if left > 0 { 0 } else { self.kind.counted_for(state, now) };
         let end_ns = self.end_ns.max(now.ns.saturating_add(counted));
         Step::Put(self.kind.penalties().until(end_ns), true)
-    }
-
-    fn claim(&self, place: Place, _now: Now) -> bool {
-        // What counts after a penalty comes after it.
-        self.kind.wipe(place);
-        true
     }
 }
 
@@ -240,35 +216,27 @@ impl<K: Kind> Op for Reset<'_, K> {
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
         // A key that shares a word cannot be told from the others there; one that has no cell is new.
-        if !matches!(spot, Spot::Own(_)) {
+        if spot != Spot::Own {
             return Step::Keep(());
         }
-        if self.kind.free_at(state, now) == now.tick && !K::ELSEWHERE {
+        if self.kind.free_at(state, now) == now.tick {
             return Step::Keep(());
         }
-        Step::Put(self.kind.renew(state, now.tick), ())
-    }
-
-    fn claim(&self, place: Place, _now: Now) -> bool {
-        self.kind.wipe(place);
-        true
+        Step::Put(self.kind.fresh(now.tick), ())
     }
 }
 
-/// Where the key's own cell is, if it has one.
-pub(super) struct Locate;
+/// The state in the key's own cell, if it has one.
+pub(super) struct Peek;
 
-impl Op for Locate {
-    type Answer = Option<(Place, u64)>;
+impl Op for Peek {
+    type Answer = Option<u64>;
 
     fn give_up(&self) -> Self::Answer {
         None
     }
 
     fn judge(&self, spot: Spot, state: u64, _now: Now) -> Step<Self::Answer> {
-        Step::Keep(match spot {
-            Spot::Own(place) => Some((place, state)),
-            _ => None,
-        })
+        Step::Keep((spot == Spot::Own).then_some(state))
     }
 }

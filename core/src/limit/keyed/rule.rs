@@ -3,7 +3,7 @@
 use super::cell::LONGEST_PENALTY_NS;
 use super::hash::KeyHash;
 use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, Sliding};
-use super::ops::{Acquire, Locate, Own, Penalize, Refund, Reset, Take, Taken, Undo};
+use super::ops::{Acquire, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo};
 use super::table::{EVICTIONS, OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present};
 use super::units::{Units, bucket_ticks, bucket_units};
@@ -185,8 +185,8 @@ impl Rule {
     pub(super) fn is_penalised(&self, key: KeyHash, ns: u64) -> bool {
         by_kind!(self,
             kind, table => {
-                let found = table.apply(kind, key, kind.now(ns), &Locate);
-                found.is_some_and(|(_, state)| kind.penalties().left(state, kind.now(ns)).is_some())
+                let found = table.apply(kind, key, kind.now(ns), &Peek);
+                found.is_some_and(|state| kind.penalties().left(state, kind.now(ns)).is_some())
             },
             log => log.is_penalised(key.bits(), ns))
     }

@@ -144,7 +144,7 @@ impl Op for Strike<'_> {
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Option<u64>> {
         // Nobody is blocked for what others did.
         let layout = self.0;
-        if matches!(spot, Spot::Shared(_)) {
+        if spot == Spot::Shared {
             return Step::Keep(None);
         }
         let mut record = layout.unpack(state, now);
@@ -174,7 +174,7 @@ impl Op for Forget<'_> {
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
         let at_rest = !later(self.0.free_at(state, now), now.tick);
         match spot {
-            Spot::Own(_) if !at_rest => Step::Put(self.0.fresh(now.tick), ()),
+            Spot::Own if !at_rest => Step::Put(self.0.fresh(now.tick), ()),
             _ => Step::Keep(()),
         }
     }

@@ -16,8 +16,8 @@
 
 use super::cell::{self, PENALTY};
 use super::hash::KeyHash;
-use super::kind::{Layout, Place};
-use super::line::{CELLS, Header, Line};
+use super::kind::Layout;
+use super::line::{Header, Line};
 use super::reclaim::{Latest, Reclaim, is_free, victim};
 use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
@@ -51,33 +51,17 @@ pub(super) trait Op {
 
     /// Looks at a state. Must not change anything.
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Self::Answer>;
-
-    /// Before the exchange: records elsewhere; false to judge again.
-    fn claim(&self, _place: Place, _now: Now) -> bool {
-        true
-    }
-
-    /// The exchange was lost after [`claim`](Self::claim).
-    fn unclaim(&self, _place: Place, _now: Now) {}
 }
 
 /// Where a state was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spot {
     /// In the key's own cell.
-    Own(Place),
-    /// Nowhere yet: it starts from what the sketch says at this place.
-    New(Place),
+    Own,
+    /// Nowhere yet: it starts from what the sketch says.
+    New,
     /// In the sketch, because there is no room.
-    Shared(Place),
-}
-
-impl Spot {
-    pub(super) fn place(self) -> Place {
-        match self {
-            Self::Own(place) | Self::New(place) | Self::Shared(place) => place,
-        }
-    }
+    Shared,
 }
 
 pub(super) enum Step<T> {
@@ -129,28 +113,14 @@ impl Table {
         {
             return self.aside(kind, Seen { at, tag, index, found, header }, now, op);
         }
-        let place = Place(at * CELLS + index);
-        let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
-        match op.judge(Spot::Own(place), cell::state(found), now) {
-            Step::Keep(answer) => {
-                // What is elsewhere belonged to the key only if the cell still does. Acquire: read after it.
-                let same = !K::ELSEWHERE || line.cells[index].load(Ordering::Acquire) == found;
-                same.then_some(answer)
-            }
+        match op.judge(Spot::Own, cell::state(found), now) {
+            Step::Keep(answer) => Some(answer),
             Step::Put(state, answer) => {
-                if K::ELSEWHERE && !op.claim(place, now) {
-                    return None;
-                }
                 // AcqRel: releases what this operation did to whoever reads the cell next, and its predecessor's to this one.
                 // Relaxed on failure: the cell is searched for again.
                 let new = cell::pack(tag, state);
-                if line.cells[index].compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                    return Some(answer);
-                }
-                if K::ELSEWHERE {
-                    op.unclaim(place, now);
-                }
-                None
+                let put = line.cells[index].compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed);
+                put.is_ok().then_some(answer)
             }
         }
     }
@@ -167,29 +137,15 @@ impl Table {
         }
         // A late reading: what is put must be within reach of the line's epoch.
         let now = Now { near: epoch.start, ..latest.reading(kind, now) };
-        let (place, floor) = (Place(at * CELLS + index), epoch.back(kind.back()).start);
-        let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
+        let floor = epoch.back(kind.back()).start;
         let word = &self.lines[at].cells[index];
-        match op.judge(Spot::Own(place), cell::state(found), now) {
-            Step::Keep(answer) => {
-                // Acquire: as in `attempt`.
-                let same = !K::ELSEWHERE || word.load(Ordering::Acquire) == found;
-                same.then_some(answer)
-            }
+        match op.judge(Spot::Own, cell::state(found), now) {
+            Step::Keep(answer) => Some(answer),
             Step::Put(state, answer) => {
-                if K::ELSEWHERE && !op.claim(place, now) {
-                    return None;
-                }
                 let within = state & PENALTY != 0 || !later(floor, kind.free_at(state, now));
                 let new = cell::pack(tag, if within { state } else { kind.raise(state, floor) });
                 // AcqRel and Relaxed: as in `attempt`.
-                if word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                    return Some(answer);
-                }
-                if K::ELSEWHERE {
-                    op.unclaim(place, now);
-                }
-                None
+                word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok().then_some(answer)
             }
         }
     }
@@ -225,11 +181,10 @@ impl Table {
         }
         let evict = latest.evicting(epoch);
         let now = Now { near: epoch.start, ..latest.reading(kind, now) };
-        let now = if K::ELSEWHERE { self.no_earlier(kind, now) } else { now };
         let shared = self.shared_place(at, tag);
         let start = self.start(kind, header, shared, epoch, evict, now)?;
         // What stores nothing needs no cell.
-        if let Step::Keep(answer) = op.judge(Spot::New(self.sketch_place(shared)), start, now) {
+        if let Step::Keep(answer) = op.judge(Spot::New, start, now) {
             if start != kind.fresh(evict) {
                 self.counts.add(OVERFLOWED, 1);
             }
@@ -256,7 +211,7 @@ impl Table {
     fn help<K: Layout>(&self, kind: &K, at: usize, header: Header, epoch: Epoch, now: Now) {
         let (line, now) = (&self.lines[at], Now { near: epoch.start, ..now });
         let (index, tag) = (header.index(), header.tag());
-        let (word, place) = (&line.cells[index], Place(at * CELLS + index));
+        let word = &line.cells[index];
         let shared = self.shared_place(at, tag);
         for attempt in 0.. {
             // Acquire: see `Line::find`.
@@ -280,9 +235,6 @@ impl Table {
                 return;
             }
             let Some(state) = self.start(kind, header, shared, epoch, evict, now) else { return };
-            if header.has_spilled() {
-                kind.carry(self.sketch_place(shared), place, now);
-            }
             // AcqRel: publishes the cell with the claim before it. Relaxed on failure: look again.
             let put = word.compare_exchange(found, cell::pack(tag, state), Ordering::AcqRel, Ordering::Relaxed);
             if put.is_ok() && found != 0 {
@@ -305,7 +257,6 @@ impl Table {
         fence(Ordering::SeqCst);
         let evict = self.reclaim.latest(kind).evicting(epoch);
         let Some(state) = self.shared_state(kind, shared, epoch, evict, now) else { return false };
-        kind.carry(self.sketch_place(shared), Place(at * CELLS + index), now);
         for _ in 0..TRIES {
             // Acquire: see `Line::find`.
             let found = line.cells[index].load(Ordering::Acquire);
@@ -337,7 +288,7 @@ impl Table {
         op: &O,
     ) -> Option<O::Answer> {
         let index = self.shared_place(at, tag);
-        let (word, place) = (&self.sketch[index], self.sketch_place(index));
+        let word = &self.sketch[index];
         for _ in 0..PATIENCE {
             // Acquire: as any state.
             let found = word.load(Ordering::Acquire);
@@ -361,15 +312,12 @@ impl Table {
                 }
             };
             let now = Now { near: epoch.start, ..now };
-            match op.judge(Spot::Shared(place), state, now) {
+            match op.judge(Spot::Shared, state, now) {
                 Step::Keep(answer) => {
                     self.counts.add(OVERFLOWED, 1);
                     return Some(answer);
                 }
                 Step::Put(state, answer) => {
-                    if K::ELSEWHERE && !op.claim(place, now) {
-                        continue;
-                    }
                     let new = shared(epoch, state);
                     // AcqRel: as any exchange of a cell. Relaxed on failure: look again.
                     if word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
@@ -385,9 +333,6 @@ impl Table {
                         self.counts.add(OVERFLOWED, 1);
                         return Some(answer);
                     }
-                    if K::ELSEWHERE {
-                        op.unclaim(place, now);
-                    }
                 }
             }
         }
@@ -397,7 +342,7 @@ impl Table {
     /// Every key as new.
     pub(super) fn clear<K: Layout>(&self, kind: &K, now: Now) {
         self.reclaim.witness(kind, now);
-        for (place, line) in self.lines.iter().enumerate() {
+        for line in self.lines.iter() {
             // Acquire: as in `attempt`. What is put is within reach of the line's epoch, whatever that means now.
             let header = Header(line.header.load(Ordering::Acquire));
             let latest = self.reclaim.latest(kind);
@@ -407,15 +352,14 @@ impl Table {
                 let last = if later(tick, epoch.end()) { epoch.end() } else { tick };
                 super::time::latest(last, epoch.back(kind.back()).start)
             });
-            for (index, word) in line.cells.iter().enumerate() {
+            for word in &line.cells {
                 // Acquire: see `Line::find`.
                 let mut found = word.load(Ordering::Acquire);
                 for _ in 0..PATIENCE {
                     if found == 0 {
                         break;
                     }
-                    kind.wipe(Place(place * CELLS + index));
-                    let new = cell::pack(cell::tag(found), kind.renew(cell::state(found), at));
+                    let new = cell::pack(cell::tag(found), kind.fresh(at));
                     // AcqRel and Acquire: as any exchange of a cell.
                     match word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
                         Ok(_) => break,
@@ -424,10 +368,9 @@ impl Table {
                 }
             }
         }
-        for (index, word) in self.sketch.iter().enumerate() {
-            kind.wipe(self.sketch_place(index));
-            // Release: after the stamps.
-            word.store(0, Ordering::Release);
+        for word in self.sketch.iter() {
+            // Relaxed: zero says nothing that rests on what was written before it.
+            word.store(0, Ordering::Relaxed);
         }
     }
 
@@ -449,22 +392,11 @@ impl Table {
         self.lines.iter().map(live).sum()
     }
 
-    /// No moment before the latest eviction: what is elsewhere may already be another key's as of then.
-    fn no_earlier<K: Layout>(&self, kind: &K, now: Now) -> Now {
-        // Read after the cell, so at least as late as the eviction that gave it to its key.
-        let evict = self.reclaim.latest(kind).tick;
-        if later(evict, now.tick) { Now { near: now.near, ..kind.begin(evict, now) } } else { now }
-    }
-
     /// The word of the sketch for keys of this line and tag: known to whoever helps.
     fn shared_place(&self, at: usize, tag: u64) -> usize {
         // Fibonacci hashing (Knuth, 6.4) of what is already keyed by the secret.
         let mixed = ((at as u64) << 24 | tag).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         ((u128::from(mixed) * self.sketch.len() as u128) >> 64) as usize
-    }
-
-    fn sketch_place(&self, index: usize) -> Place {
-        Place(self.lines.len() * CELLS + index)
     }
 
     /// What a key without a cell starts from. `None`: the sketch had to be put in order; look again.

@@ -3,7 +3,7 @@
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
 use super::super::time::{Now, Ticks, later, unwrap};
 use super::super::units::Units;
-use super::{Charge, Kind, Layout, Level, Place, Verdict};
+use super::{Charge, Kind, Layout, Level, Verdict};
 
 /// The largest limit that a table is made for.
 const MOST_HITS: u32 = (1 << 20) - 1;
@@ -140,7 +140,7 @@ impl Layout for Fixed {
 }
 
 impl Kind for Fixed {
-    fn judge(&self, units: &Units, _place: Place, state: u64, now: Now, n: u32) -> Verdict {
+    fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict {
         if n > units.burst {
             return Verdict::NEVER;
         }
@@ -156,7 +156,7 @@ impl Kind for Fixed {
         Verdict::Deny { retry_after_ns: self.ticks.until(window.end, now), heal: None }
     }
 
-    fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
+    fn level(&self, units: &Units, state: u64, now: Now) -> Level {
         match self.window(state, now) {
             Some(Window { end, count }) if count > 0 => Level {
                 remaining: units.burst.saturating_sub(count as u32),
@@ -178,7 +178,7 @@ impl Kind for Fixed {
         if same { self.refund(units, state, now, charge.n) } else { None }
     }
 
-    fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
+    fn counted_for(&self, state: u64, now: Now) -> u64 {
         let window = self.window(state, now).filter(|window| window.count > 0);
         window.map_or(0, |window| self.ticks.until(window.end, now))
     }

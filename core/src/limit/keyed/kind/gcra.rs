@@ -3,7 +3,7 @@
 use super::super::cell::{PENALTY, Penalty};
 use super::super::time::{Epoch, Now, Present, Ticks, later, latest, unwrap_from};
 use super::super::units::{MAX_CAPACITY_BITS, Units};
-use super::{Charge, Kind, Layout, Level, Place, Verdict};
+use super::{Charge, Kind, Layout, Level, Verdict};
 use crate::ConfigError;
 use crate::decision::NEVER;
 use crate::memory::{One, Room};
@@ -184,7 +184,7 @@ impl Layout for Gcra {
 
 impl Kind for Gcra {
     #[inline]
-    fn judge(&self, units: &Units, _place: Place, state: u64, now: Now, n: u32) -> Verdict {
+    fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict {
         // A bucket under a penalty is one that is empty at its end; a queue opens then.
         if self.paced
             && let Some(left) = self.penalty.left(state, now)
@@ -204,7 +204,7 @@ impl Kind for Gcra {
         Verdict::Deny { retry_after_ns, heal }
     }
 
-    fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
+    fn level(&self, units: &Units, state: u64, now: Now) -> Level {
         if let Some(left) = self.penalty.left(state, now) {
             let fill = if self.paced { 0 } else { self.ticks.ns(units.capacity) };
             return Level { remaining: 0, reset_after_ns: left.saturating_add(fill) };
@@ -241,7 +241,7 @@ impl Kind for Gcra {
         (back > 0).then(|| self.pack(units, tat.wrapping_sub(back)))
     }
 
-    fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
+    fn counted_for(&self, state: u64, now: Now) -> u64 {
         if state & PENALTY != 0 {
             return 0;
         }

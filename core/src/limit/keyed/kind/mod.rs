@@ -13,10 +13,6 @@ use super::time::Now;
 use super::units::Units;
 use crate::decision::NEVER;
 
-/// Where a state stands: the cells in order, then the words of the sketch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(pub(super) usize);
-
 /// What a decision on `n` comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -42,16 +38,8 @@ pub(super) struct Level {
 /// `tick` numbers are in the kind's own time ([`Layout::now`]). A state is *free* from some tick on: no better than none, so
 /// that its cell may go to another key.
 pub(super) trait Layout {
-    /// Whether there is more to a key than its state. Then no moment before the latest eviction may be used with it.
-    const ELSEWHERE: bool = false;
-
     /// The moment `ns` nanoseconds after the epoch.
     fn now(&self, ns: u64) -> Now;
-
-    /// The moment at which `tick` begins, which is after `now`.
-    fn begin(&self, _tick: u64, now: Now) -> Now {
-        now
-    }
 
     /// Bits of a time in a state: what is free reaches at most a quarter of their range ahead of now.
     fn time_bits(&self) -> u32;
@@ -101,19 +89,8 @@ pub(super) trait Layout {
         self.fresh(at)
     }
 
-    /// [`fresh`](Self::fresh) in the place of `state`.
-    fn renew(&self, _state: u64, at: u64) -> u64 {
-        self.fresh(at)
-    }
-
     /// Of two states of one key the one that admits less.
     fn merge(&self, a: u64, b: u64, now: Now) -> u64;
-
-    /// Forgets what is recorded elsewhere.
-    fn wipe(&self, _place: Place) {}
-
-    /// Brings what is recorded elsewhere from the sketch's place to a key's own.
-    fn carry(&self, _from: Place, _to: Place, _now: Now) {}
 }
 
 /// A charge of a cell that may be taken back.
@@ -128,18 +105,10 @@ pub(super) struct Charge {
 /// One algorithm over 40 bits of state.
 pub(super) trait Kind: Layout {
     /// Decides on `n` (at least 1) without changing anything.
-    fn judge(&self, units: &Units, place: Place, state: u64, now: Now, n: u32) -> Verdict;
+    fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict;
 
-    /// What is left in `state`, with `taken` more about to be recorded elsewhere.
-    fn level(&self, units: &Units, place: Place, state: u64, now: Now, taken: u32) -> Level;
-
-    /// Records `n` elsewhere; false if somebody else was faster.
-    fn claim(&self, _place: Place, _now: Now, _n: u32) -> bool {
-        true
-    }
-
-    /// Takes back what [`claim`](Self::claim) recorded, as far as it is still there.
-    fn unclaim(&self, _place: Place, _stamp: Now, _n: u32) {}
+    /// What is left in `state`.
+    fn level(&self, units: &Units, state: u64, now: Now) -> Level;
 
     /// The state with `n` given back, if that changes it. No penalty is in force.
     fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64>;
@@ -149,7 +118,7 @@ pub(super) trait Kind: Layout {
 
     /// Nanoseconds until what is counted in `state` is over, where a penalty ends with nothing counted: so long it lasts at least,
     /// or it would be a pardon.
-    fn counted_for(&self, place: Place, state: u64, now: Now) -> u64;
+    fn counted_for(&self, state: u64, now: Now) -> u64;
 
     /// How penalties are kept.
     fn penalties(&self) -> Penalty;

@@ -5,7 +5,7 @@ use super::super::Windows;
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
 use super::super::time::{Now, later, unwrap};
 use super::super::units::Units;
-use super::{Charge, Kind, Layout, Level, Place, Verdict};
+use super::{Charge, Kind, Layout, Level, Verdict};
 
 /// At most `burst` in any window, by the weighted estimate. A tick is a window here, aligned to the epoch.
 #[derive(Debug)]
@@ -178,7 +178,7 @@ impl Layout for Sliding {
 }
 
 impl Kind for Sliding {
-    fn judge(&self, units: &Units, _place: Place, state: u64, now: Now, n: u32) -> Verdict {
+    fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict {
         if n > units.burst {
             return Verdict::NEVER;
         }
@@ -195,7 +195,7 @@ impl Kind for Sliding {
         Verdict::Deny { retry_after_ns: wait.saturating_add(ahead(then, now)), heal: None }
     }
 
-    fn level(&self, units: &Units, _place: Place, state: u64, now: Now, _taken: u32) -> Level {
+    fn level(&self, units: &Units, state: u64, now: Now) -> Level {
         let then = self.as_of(state, now);
         let counts = self.counts(state, then);
         let whole = u128::from(units.burst) * u128::from(self.period);
@@ -227,7 +227,7 @@ impl Kind for Sliding {
         Some(self.pack(now.tick, back))
     }
 
-    fn counted_for(&self, _place: Place, state: u64, now: Now) -> u64 {
+    fn counted_for(&self, state: u64, now: Now) -> u64 {
         let then = self.as_of(state, now);
         self.over_in(self.counts(state, then), then).saturating_add(ahead(then, now))
     }
