@@ -74,8 +74,12 @@ class TokenBucket {
     signal?.throwIfAborted();
     const reservation = book(this, n, timeoutMs);
     if (!reservation.booked) {
-      const limit = reservation.retryAfterMs === Infinity ? 'the burst' : `timeoutMs = ${timeoutMs}`;
-      throw new RateLimitedError(`rate limited: ${n} tokens are beyond ${limit}`, reservation.retryAfterMs);
+      const { retryAfterMs } = reservation;
+      select(this, 'acquire');
+      words[1] = n;
+      numbers[0] = retryAfterMs;
+      numbers[1] = timeoutMs;
+      throw new RateLimitedError(bucket.refused(undefined, this.#home.name), retryAfterMs);
     }
     if (reservation.waitMs === 0) return;
     try {

@@ -67,13 +67,19 @@ class ConcurrencyLimiter {
     waiting.signal?.throwIfAborted();
     if (waiting.timeoutMs === 0) {
       const permit = this.tryAcquire();
-      if (permit === null) throw this.#refusal();
+      if (permit === null) throw this.#refusal(0);
       return permit;
     }
     select(this, 'acquire');
     concurrency.join();
     if (words[1] === 1) return new ConcurrencyPermit(this);
-    const granted = join(this.#waiters, { number: words[2] }, waiting, () => this.#refusal(), (waiter, isTimeout) => this.#leave(waiter, isTimeout));
+    const granted = join(
+      this.#waiters,
+      { number: words[2] },
+      waiting,
+      () => this.#refusal(waiting.timeoutMs),
+      (waiter, isTimeout) => this.#leave(waiter, isTimeout),
+    );
     this.#handOn();
     return granted;
   }
@@ -116,8 +122,11 @@ class ConcurrencyLimiter {
     return { limit, inUse, admitted, denied, wouldDeny, reclaimed, refused, timedOut, cancelled, waiting, longestWaitMs };
   }
 
-  #refusal() {
-    return refusalOf(this, new ConcurrencyLimitError(undefined, this.#retryAfterMs));
+  #refusal(timeoutMs) {
+    select(this, 'acquire');
+    numbers[0] = this.#retryAfterMs;
+    numbers[1] = timeoutMs;
+    return refusalOf(this, new ConcurrencyLimitError(concurrency.refused(undefined, this.#name), this.#retryAfterMs));
   }
 
   #leave({ number }, isTimeout) {

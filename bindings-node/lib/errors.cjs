@@ -1,5 +1,7 @@
 'use strict';
 
+const { addon, numbers } = require('./native.cjs');
+
 /** On each prototype: what it is, in names that every copy of the package and every framework's own exception can carry. */
 const KINDS = Symbol.for('tidegate.kinds');
 /** On a guarded object, where a framework owns it: makes of its refusal the framework's own exception. */
@@ -25,18 +27,30 @@ class RefusedError extends TidegateError {
   }
 }
 
-const when = (ms) => (ms === Infinity ? 'never' : `in ${Math.ceil(ms)} ms`);
+/** "limiter (100/s) refused 1 token" → with ": try again in 0.5 s". */
+function withWait(message, retryAfterMs) {
+  numbers[0] = retryAfterMs;
+  return `${message}: ${addon.refusal.tryAgain()}`;
+}
+
+function circuitText(breaker, retryAfterMs, trip) {
+  const { calls, failed, slow } = trip ?? { calls: 0, failed: 0, slow: 0 };
+  numbers[0] = retryAfterMs;
+  numbers[1] = calls;
+  numbers[2] = failed;
+  numbers[3] = slow;
+  return addon.refusal.circuit(undefined, String(breaker));
+}
 
 class RateLimitedError extends RefusedError {
   constructor(message = 'rate limited', retryAfterMs = 0) {
-    super(`${message} (retry ${when(retryAfterMs)})`, 'ERR_TIDEGATE_RATE_LIMITED', retryAfterMs);
+    super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_RATE_LIMITED', retryAfterMs);
   }
 }
 
 class CircuitOpenError extends RefusedError {
   constructor(breaker, retryAfterMs, trip = null) {
-    const again = retryAfterMs === Infinity ? 'once it is reset' : when(retryAfterMs);
-    super(`circuit '${breaker}' is open (retry ${again})`, 'ERR_TIDEGATE_CIRCUIT_OPEN', retryAfterMs);
+    super(circuitText(breaker, retryAfterMs, trip), 'ERR_TIDEGATE_CIRCUIT_OPEN', retryAfterMs);
     this.breaker = breaker;
     this.trip = trip;
   }
@@ -44,7 +58,7 @@ class CircuitOpenError extends RefusedError {
 
 class QueueFullError extends RefusedError {
   constructor(message = 'queue is full', retryAfterMs = 1000) {
-    super(`${message} (retry ${when(retryAfterMs)})`, 'ERR_TIDEGATE_QUEUE_FULL', retryAfterMs);
+    super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_QUEUE_FULL', retryAfterMs);
   }
 }
 
@@ -62,7 +76,7 @@ class QueueEmptyError extends TidegateError {
 
 class ConcurrencyLimitError extends RefusedError {
   constructor(message = 'too many at once', retryAfterMs = 1000) {
-    super(`${message} (retry ${when(retryAfterMs)})`, 'ERR_TIDEGATE_CONCURRENCY_LIMIT', retryAfterMs);
+    super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_CONCURRENCY_LIMIT', retryAfterMs);
   }
 }
 

@@ -1,6 +1,6 @@
 'use strict';
 
-const { addon, words, each } = require('./native.cjs');
+const { addon, words, numbers, each } = require('./native.cjs');
 const { TokenBucket, bucketHome, bucketPlace } = require('./bucket.cjs');
 const check = require('./check.cjs');
 const { asKey } = require('./key.cjs');
@@ -125,6 +125,14 @@ class LimitSet {
       () => this.refund(keys, n),
       this.#clock,
       waiting,
+      (waitMs, { deniedBy }) => {
+        select(this, 'acquire');
+        words[1] = n;
+        words[2] = deniedBy === undefined ? NOBODY : this.#names.indexOf(deniedBy);
+        numbers[0] = waitMs;
+        numbers[1] = waiting.timeoutMs;
+        return limitSet.refused();
+      },
     );
   }
 

@@ -163,6 +163,14 @@ class RateLimiter {
       () => this.refund(key, n, tier),
       this.#home.clock,
       waiting,
+      (waitMs) => {
+        select(this, 'acquire');
+        words[1] = n;
+        words[2] = tier === undefined ? NO_TIER : tierPlace(tier, this);
+        numbers[0] = waitMs;
+        numbers[1] = waiting.timeoutMs;
+        return limiter.refused(undefined, this.#home.name);
+      },
     );
   }
 

@@ -158,7 +158,8 @@ class BoundedQueue {
   #lastLook(pusher) {
     this.#pushers.delete(pusher);
     if (this.#offer(pusher.item, 'push') > OK_DROPPED_OLDEST) {
-      return refusalOf(this, new QueueFullError(undefined, this.#retryAfterMs));
+      select(this, 'push');
+      return refusalOf(this, new QueueFullError(queue.refused(), this.#retryAfterMs));
     }
     pusher.grant();
     return undefined;

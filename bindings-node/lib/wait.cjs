@@ -10,9 +10,10 @@ const { RateLimitedError } = require('./errors.cjs');
  * @param {() => Decision} take takes the cost, or nothing
  * @param {() => void} giveBack undoes it, for a wait that ends before its delay
  * @param clock the ManualClock, undefined for the machine's
+ * @param {(waitMs: number, decision: Decision) => string} refused makes the text of the refusal
  * @throws RateLimitedError at once, with nothing taken, when the wait would exceed `timeoutMs`; the signal's reason
  */
-async function waitFor(take, giveBack, clock, { timeoutMs, signal }) {
+async function waitFor(take, giveBack, clock, { timeoutMs, signal }, refused) {
   signal?.throwIfAborted();
   const now = () => (clock === undefined ? performance.now() : Number(clock.nowNs) / 1e6);
   const deadline = timeoutMs === Infinity ? Infinity : now() + timeoutMs;
@@ -22,8 +23,7 @@ async function waitFor(take, giveBack, clock, { timeoutMs, signal }) {
     if (decision.allowed && waitMs === 0) return decision;
     if (waitMs === Infinity || now() + waitMs > deadline) {
       if (decision.allowed) giveBack();
-      const limit = waitMs === Infinity ? 'the cost is beyond the limit' : `the wait is beyond timeoutMs = ${timeoutMs}`;
-      throw new RateLimitedError(`rate limited: ${limit}`, waitMs);
+      throw new RateLimitedError(refused(waitMs, decision), waitMs);
     }
     try {
       await sleep(waitMs, clock, signal);

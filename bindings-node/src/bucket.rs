@@ -4,12 +4,14 @@ use crate::clock::Entry;
 use crate::convert::{answer, duration, ms};
 use crate::quota::{mode, quota, warm_up};
 use crate::raw::{Kind, Reply};
+use crate::refusal::refused;
 use crate::scope;
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate::TokenBucket;
 use tidegate::limit::{BUCKET_SETTINGS, BucketOptions, Reservation, Ticket};
+use tidegate::refusal::Refusal;
 
 /// Where the settings stand among the numbers; `lib/bucket.cjs` has the same list.
 const MODE: usize = 3;
@@ -58,6 +60,12 @@ pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) ->
             }
         }
         Ok(Reply::Nothing)
+    })?
+    // What RateLimitedError says: word 1 tokens, wait and timeout as numbers 0 and 1, the name as text.
+    .operation("refused", |buckets, io, call| {
+        let [name] = call.texts(1)?;
+        let quota = buckets.with(io, |bucket| bucket.quota())?;
+        refused(call, io, Refusal::of_bucket(quota, io.word(1)).named(name.as_deref()))
     })?
     .operation("cancel", |buckets, io, _| {
         let [word, booking] = io.bits();

@@ -5,6 +5,7 @@ use crate::convert::ms;
 use crate::io::Io;
 use crate::quota::mode;
 use crate::raw::{Kind, Reply};
+use crate::refusal::refused;
 use crate::scope;
 use crate::settings::whole;
 use crate::table::Table;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Waker;
 use tidegate::concurrency::{ConcurrencyListener, ConcurrencyPermit, SETTINGS};
+use tidegate::refusal::Refusal;
 use tidegate::{ConcurrencyConfig, ConcurrencyLimiter};
 
 /// Where the settings stand among the numbers; `lib/concurrency.cjs` has the same.
@@ -143,6 +145,12 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         let [word, cell] = io.bits();
         limiters.with(io, |handle| io.answer(handle.take_back(ConcurrencyPermit { word, cell })))?;
         Ok(Reply::Nothing)
+    })?
+    // What ConcurrencyLimitError says; number 1 is the timeout, the name a text.
+    .operation("refused", |limiters, io, call| {
+        let [name] = call.texts(1)?;
+        let limit = limiters.with(io, |handle| handle.limiter.limit())?;
+        refused(call, io, Refusal::of_concurrency(limit).named(name.as_deref()))
     })?
     .operation("setLimit", |limiters, io, _| {
         let limit = whole(io, 0, SETTINGS.field("limit"))? as u32;

@@ -19,6 +19,7 @@ mod limiter;
 mod queue;
 mod quota;
 mod raw;
+mod refusal;
 mod scope;
 mod settings;
 mod table;
@@ -40,6 +41,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
 
     settings::export(&Kind::new(env, exports, "settings", Rc::new(Table::new()), io)?)?;
     scope::export(&Kind::new(env, exports, "scope", Rc::new(Table::new()), io)?)?;
+    refusal::export(&Kind::new(env, exports, "refusal", Rc::new(Table::new()), io)?)?;
     let clocks = Rc::new(clock::table());
     let (buckets, breakers, queues) = (Rc::new(Table::new()), Rc::new(Table::new()), Rc::new(Table::new()));
     clock::export(&Kind::new(env, exports, "clock", Rc::clone(&clocks), io)?)?;

@@ -3,10 +3,12 @@
 use crate::convert::{answer, numbers};
 use crate::io::{Io, MEMBERS};
 use crate::raw::{Kind, Reply};
+use crate::refusal::refused;
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate::limit::{Member, SetDecision};
+use tidegate::refusal::Refusal;
 use tidegate::{Decision, LimitSet, RateLimiter, TokenBucket};
 
 /// Word 2 where no member denied.
@@ -58,6 +60,22 @@ pub(crate) fn export(
         let decided = call.with_keys(|keys| Ok(sets.with(io, |set| set.peek(keys, io.word(1)))??))?;
         verdict(io, &decided);
         Ok(Reply::Nothing)
+    })?
+    // As `refused` of a bucket; word 2 is the member that denied.
+    .operation("refused", |sets, io, call| {
+        sets.with(io, |set| {
+            let n = io.word(1);
+            let names: Vec<&str> = set.names().collect();
+            refused(
+                call,
+                io,
+                match set.members().nth(io.word(2) as usize) {
+                    Some((name, Member::Keyed(limiter))) => Refusal::of_limiter(limiter.quota(), n).named(Some(name)),
+                    Some((name, Member::Bucket(bucket))) => Refusal::of_bucket(bucket.quota(), n).named(Some(name)),
+                    None => Refusal::of_limits(&names, n),
+                },
+            )
+        })?
     })?
     .operation("refund", |sets, io, call| {
         call.with_keys(|keys| Ok(sets.with(io, |set| set.refund(keys, io.word(1)))??))?;

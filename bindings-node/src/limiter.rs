@@ -6,12 +6,14 @@ use crate::failure::Failure;
 use crate::io::Io;
 use crate::quota::{mode, quota, warm_up};
 use crate::raw::{Call, Kind, Reply};
+use crate::refusal::refused;
 use crate::scope;
 use crate::settings::{span, whole};
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate::limit::{Block, LIMITER_SETTINGS, LimiterConfig, Tier};
+use tidegate::refusal::Refusal;
 use tidegate::{Algorithm, RateLimiter};
 
 /// Word 2 where the default quota is meant; else the place of a tier.
@@ -138,6 +140,16 @@ pub(crate) fn export(
 
 /// Those that a request waits for.
 fn decisions(kind: &Kind<Arc<RateLimiter>>, tiers: &Rc<Table<Tier>>) -> napi::Result<()> {
+    let mine = Rc::clone(tiers);
+    // As `refused` of a bucket, for the tier that word 2 names.
+    kind.operation("refused", move |limiters, io, call| {
+        let [name] = call.texts(1)?;
+        let quota = match tier(&mine, io)? {
+            Some(tier) => tier.quota(),
+            None => limiters.with(io, |limiter| limiter.quota())?,
+        };
+        refused(call, io, Refusal::of_limiter(quota, io.word(1)).named(name.as_deref()))
+    })?;
     let mine = Rc::clone(tiers);
     kind.keyed("tryAcquire", move |limiters, io, call| {
         let tier = tier(&mine, io)?;

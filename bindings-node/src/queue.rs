@@ -9,6 +9,7 @@ use crate::settings::whole;
 use crate::table::Table;
 use std::rc::Rc;
 use tidegate::queue::{OnFull, PopError, PushError, PushErrorKind, SETTINGS};
+use tidegate::refusal::Refusal;
 use tidegate::{BoundedQueue, QueueConfig};
 
 /// What a push or pop came to; the numbers stand in `lib/queue.cjs` too.
@@ -52,6 +53,11 @@ pub(crate) fn export(kind: &Kind<BoundedQueue<()>>, clocks: Rc<Table<Entry>>) ->
         };
         io.set_word(1, outcome);
         Ok(Reply::Nothing)
+    })?
+    // What QueueFullError says.
+    .operation("refused", |queues, io, call| {
+        let (depth, capacity) = queues.with(io, |queue| (queue.depth(), queue.config().capacity))?;
+        call.string(&Refusal::of_queue(depth, capacity).subject().to_string())
     })?
     .operation("close", |queues, io, _| {
         queues.with(io, BoundedQueue::close)?;

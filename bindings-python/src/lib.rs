@@ -16,6 +16,7 @@ mod limit;
 mod permit;
 mod python;
 mod queue;
+mod refusal;
 mod scope;
 mod stats;
 mod views;
@@ -68,6 +69,8 @@ mod _tidegate {
     use crate::permit::Permit;
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
+    #[pymodule_export]
+    use crate::refusal::{circuit_refused, try_again};
     #[pymodule_export]
     use crate::scope::{HostScope, ProcessScope};
     #[pymodule_export]

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use tidegate::QueueConfig;
 use tidegate::queue::{self, Interest, OnFull, PopError, PushError, PushErrorKind, SETTINGS};
+use tidegate::refusal::Refusal;
 
 static PUSH: Function = Function::new("tidegate._waiting", "push");
 static POP: Function = Function::new("tidegate._waiting", "pop");
@@ -168,6 +169,11 @@ impl BoundedQueue {
     /// Pops until the queue is closed and empty.
     fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         ITERATE.get(slf.py())?.call1((slf,))
+    }
+
+    /// What QueueFullError says.
+    fn _refused(&self) -> String {
+        Refusal::of_queue(self.core.depth(), self.core.config().capacity).subject().to_string()
     }
 
     /// Calls `callback` once, from any thread, when a push may succeed; at once if it may already.

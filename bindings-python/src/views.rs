@@ -44,6 +44,12 @@ pub(crate) struct Trip {
     slow: u32,
 }
 
+impl Trip {
+    pub(crate) fn counts(&self) -> (u32, u32, u32) {
+        (self.calls, self.failed, self.slow)
+    }
+}
+
 #[pymethods]
 impl Trip {
     #[new]

@@ -38,8 +38,8 @@ def test_refusals_tell_when_to_come_back(error: Exception) -> None:
 
 
 def test_texts() -> None:
-    assert str(REFUSALS[0]) == "slow down (retry in 1.500 s)"
-    assert str(REFUSALS[1]) == "circuit 'payment' is open (retry once it is reset)"
+    assert str(REFUSALS[0]) == "slow down: try again in 1.5 s"
+    assert str(REFUSALS[1]) == 'circuit "payment" is open until it is reset'
     assert str(OTHERS[0]) == "queue is closed" and str(OTHERS[-1]) == "the arena is full"
 
 

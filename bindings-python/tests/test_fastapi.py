@@ -258,7 +258,7 @@ def test_route_errors_pickle() -> None:
     error = RouteLimitedError(12.5, [(b"ratelimit", b'"x";r=0;t=1')], "x")
     twin = pickle.loads(pickle.dumps(error))
     assert (twin.retry_after, twin.headers, twin.status_code) == (12.5, error.headers, 429)
-    assert isinstance(twin, RateLimitedError) and str(twin) == "rate limited (retry in 12.500 s)"
+    assert isinstance(twin, RateLimitedError) and str(twin) == 'limit "x" refused the request: try again in 12.5 s'
     assert not isinstance(twin, QueueFullError)
 
 

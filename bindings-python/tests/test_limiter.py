@@ -174,7 +174,7 @@ def test_a_leaky_bucket_paces(clock: ManualClock) -> None:
         return served
 
     assert run(scene()) == [0, 1]
-    with pytest.raises(RateLimitedError, match="beyond the timeout"):
+    with pytest.raises(RateLimitedError, match=r"\(10/s, burst \d+\) refused 1 token: try again in"):
         limiter.acquire("third", timeout=0) or limiter.acquire("third", timeout=0)
     assert limiter.peek("third").delay == pytest.approx(0.1), "what did not wait took nothing"
 
@@ -185,7 +185,7 @@ def test_waiting_by_key(clock: ManualClock) -> None:
     with pytest.raises(RateLimitedError) as caught:
         limiter.acquire("ann", timeout=59)
     assert caught.value.retry_after == 60.0 and limiter.peek("ann").remaining == 0
-    with pytest.raises(RateLimitedError, match="beyond the limit of 1") as caught:
+    with pytest.raises(RateLimitedError, match=r"^limiter \(1/min\) refused 2 tokens, and never gives more than 1 at once: do not try again$") as caught:
         limiter.acquire("ann", 2)
     assert math.isinf(caught.value.retry_after)
     waiting = Thread(lambda: limiter.acquire("ann", timeout=60))
@@ -254,12 +254,25 @@ def test_a_set_is_all_or_nothing(clock: ManualClock) -> None:
     assert "denied_by=\"user\"" in repr(denied) and Decision(True, 1, 1, 0.0, 0.0).denied_by is None
 
 
+def test_refusals_name_the_limiter_and_the_quota_that_refused(clock: ManualClock) -> None:
+    orders = RateLimiter("2/s", name="orders", clock=clock)
+    orders.acquire("ann", 2)
+    with pytest.raises(RateLimitedError) as caught:
+        orders.acquire("ann", timeout=0)
+    assert str(caught.value) == 'limiter "orders" (2/s) refused 1 token: try again in 0.5 s'
+    with pytest.raises(RateLimitedError) as caught:
+        run(orders.acquire_async("bob", 9, tier=orders.tier("1/s", burst=4)))
+    text = 'limiter "orders" (1/s, burst 4) refused 9 tokens, and never gives more than 4 at once: do not try again'
+    assert str(caught.value) == text
+
+
 def test_a_set_waits_for_all(clock: ManualClock) -> None:
     limits = everything(clock)
     limits.acquire(user="u1", ip="a", n=3)
     with pytest.raises(RateLimitedError) as caught:
         limits.acquire({"user": "u1", "ip": "a"}, timeout=5)
     assert (caught.value.denied_by, caught.value.retry_after) == ("user", 20.0)
+    assert str(caught.value) == 'limiter "user" (3/min) refused 1 token within 5 s: try again in 20 s'
     twin = pickle.loads(pickle.dumps(caught.value))
     assert (twin.denied_by, twin.retry_after, str(twin)) == ("user", 20.0, str(caught.value))
 

@@ -77,6 +77,7 @@ def test_timeouts() -> None:
         with pytest.raises(QueueFullError) as caught:
             push()
         assert caught.value.retry_after == 2.5
+        assert str(caught.value) == "queue refused an item with 1 of 1 places taken: try again in 2.5 s"
     assert queue.drain() == ["a"], "a push that timed out put nothing in"
 
 

@@ -25,6 +25,7 @@ pub mod inspect;
 pub mod limit;
 pub mod queue;
 mod quota;
+pub mod refusal;
 
 #[cfg(not(loom))]
 pub use arena::{Arena, OnConflict, Scope};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings
 /// are one thing.
 const FLOORS: [(&str, &[&str]); 8] = [
-    ("ground", &["sync", "error", "setting", "decision", "mode", "hash", "quota", "cancellation"]),
+    ("ground", &["sync", "error", "setting", "decision", "mode", "hash", "quota", "refusal", "cancellation"]),
     ("system", &["sys"]),
     ("memory", &["memory"]),
     ("time, counts, waiting", &["clock", "counters", "wait"]),

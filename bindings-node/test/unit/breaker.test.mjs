@@ -25,6 +25,7 @@ describe('CircuitBreaker', () => {
     assert.throws(() => breaker.acquire(), (error) => {
       assert.ok(error instanceof CircuitOpenError);
       assert.deepEqual([error.code, error.breaker, error.retryAfterMs], ['ERR_TIDEGATE_CIRCUIT_OPEN', 'payment', 600]);
+      assert.match(error.message, /^circuit "payment" is open \(\d of \d calls failed\): try again in 0.6 s$/);
       return true;
     });
     clock.advance(600);

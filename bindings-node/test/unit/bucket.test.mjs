@@ -105,9 +105,14 @@ describe('acquire', () => {
       assert.ok(error instanceof RateLimitedError);
       assert.equal(error.code, 'ERR_TIDEGATE_RATE_LIMITED');
       assert.equal(error.retryAfterMs, 300);
+      assert.match(error.message, /^bucket \(10\/s, burst 5\) refused 3 tokens within 0.299 s: try again in 0.3 s$/);
       return true;
     });
-    await assert.rejects(bucket.acquire(6), { name: 'RateLimitedError', retryAfterMs: Infinity });
+    await assert.rejects(bucket.acquire(6), {
+      name: 'RateLimitedError',
+      retryAfterMs: Infinity,
+      message: 'bucket (10/s, burst 5) refused 6 tokens, and never gives more than 5 at once: do not try again',
+    });
     clock.advance(100);
     assert.equal(bucket.tryAcquire(), true);
   });

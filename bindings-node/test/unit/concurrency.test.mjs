@@ -90,6 +90,7 @@ describe('waiting for a permit', () => {
     await assert.rejects(limiter.acquire(), (error) => {
       assert.ok(error instanceof ConcurrencyLimitError && error instanceof TidegateError);
       assert.deepEqual([error.name, error.code, error.retryAfterMs], ['ConcurrencyLimitError', 'ERR_TIDEGATE_CONCURRENCY_LIMIT', 250]);
+      assert.equal(error.message, 'concurrency limiter (1 at once) refused a call: try again in 0.25 s');
       return true;
     });
     const patient = full({ maxWaitMs: 60_000 });

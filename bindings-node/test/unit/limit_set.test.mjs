@@ -38,7 +38,10 @@ describe('LimitSet', () => {
   it('waits for all of them', async () => {
     const all = make();
     all.set.check(keys, 3);
-    await assert.rejects(all.set.acquire(keys, 1, { timeoutMs: 100 }), RateLimitedError);
+    await assert.rejects(all.set.acquire(keys, 1, { timeoutMs: 100 }), (error) => {
+      assert.match(error.message, /^(limiter|bucket) "\w+" \(.*\) refused 1 token within 0.1 s: try again in .* s$/);
+      return error instanceof RateLimitedError;
+    });
     assert.deepEqual(left(all), [0, 2, 7]);
     const waiting = all.set.acquire(keys);
     all.clock.advance(20_001);

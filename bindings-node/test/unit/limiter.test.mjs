@@ -207,6 +207,17 @@ describe('acquire', () => {
     assert.equal(limiter.tryAcquire('ann'), true);
   });
 
+  it('names itself and the quota that refused', async () => {
+    const orders = new RateLimiter({ rate: '2/s', name: 'orders', clock: new ManualClock() });
+    orders.tryAcquire('ann', 2);
+    await assert.rejects(orders.acquire('ann', 1, { timeoutMs: 0 }), {
+      message: 'limiter "orders" (2/s) refused 1 token: try again in 0.5 s',
+    });
+    await assert.rejects(orders.acquire('bob', 9, { tier: orders.tier({ rate: '1/s', burst: 4 }) }), {
+      message: 'limiter "orders" (1/s, burst 4) refused 9 tokens, and never gives more than 4 at once: do not try again',
+    });
+  });
+
   it('gives a booked place of a leaky bucket back', async () => {
     const { limiter } = make({ algorithm: 'leaky_bucket', queue: 1 });
     limiter.tryAcquire('ann');

@@ -114,6 +114,7 @@ describe('waiting', () => {
     await assert.rejects(queue.pop({ timeoutMs: 5 }), { name: 'QueueEmptyError', code: 'ERR_TIDEGATE_QUEUE_EMPTY' });
     queue.tryPush('a');
     const full = { name: 'QueueFullError', code: 'ERR_TIDEGATE_QUEUE_FULL', retryAfterMs: 250 };
+    full.message = 'queue refused an item with 1 of 1 places taken: try again in 0.25 s';
     await assert.rejects(queue.push('b', { timeoutMs: 5 }), full);
     await assert.rejects(queue.push('b', { timeoutMs: 0 }), full);
     assert.deepEqual(queue.drain(), ['a']);

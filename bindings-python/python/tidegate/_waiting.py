@@ -64,17 +64,17 @@ def _book(bucket: TokenBucket, n: int | None, timeout: Timeout) -> Reservation:
     seconds = timeout_seconds(timeout)
     booking = bucket.reserve(n, seconds)
     if not booking:
-        limit = f"the burst of {bucket.burst}" if math.isinf(booking.retry_after) else f"the timeout of {seconds} s"
-        raise RateLimitedError(f"rate limited: {n} tokens are beyond {limit}", booking.retry_after)
+        raise RateLimitedError(bucket._refused(n, booking.retry_after, seconds), booking.retry_after)
     return booking
 
 
 def acquire_keyed(limiter: RateLimiter, key: Key, n: int | None, timeout: Timeout, tier: Tier | None) -> None:
     """RateLimiter.acquire."""
     n = 1 if n is None else n
-    _until_admitted(
-        lambda: limiter.check(key, n, tier), lambda: limiter.refund(key, n, tier), n, timeout, limiter.clock
+    patience = _Patience(
+        timeout, limiter.clock, lambda decision, wait, seconds: limiter._refused(n, wait, seconds, tier)
     )
+    _until_admitted(lambda: limiter.check(key, n, tier), lambda: limiter.refund(key, n, tier), patience)
 
 
 async def acquire_keyed_async(
@@ -82,12 +82,13 @@ async def acquire_keyed_async(
 ) -> None:
     """RateLimiter.acquire_async."""
     n = 1 if n is None else n
+    patience = _Patience(
+        timeout, limiter.clock, lambda decision, wait, seconds: limiter._refused(n, wait, seconds, tier)
+    )
     await _until_admitted_async(
         lambda: limiter.check(key, n, tier),
         lambda: limiter.refund(key, n, tier),
-        n,
-        timeout,
-        limiter.clock,
+        patience,
         (id(limiter), key, n, id(tier)),
     )
 
@@ -95,7 +96,8 @@ async def acquire_keyed_async(
 def acquire_set(limits: LimitSet, keys: Keys, n: int | None, timeout: Timeout, named: Keys) -> None:
     """LimitSet.acquire."""
     keys, n = {**(keys or {}), **(named or {})}, 1 if n is None else n
-    _until_admitted(lambda: limits.check(keys, n), lambda: limits.refund(keys, n), n, timeout, limits.clock)
+    patience = _set_patience(limits, n, timeout)
+    _until_admitted(lambda: limits.check(keys, n), lambda: limits.refund(keys, n), patience)
 
 
 async def acquire_set_async(limits: LimitSet, keys: Keys, n: int | None, timeout: Timeout, named: Keys) -> None:
@@ -104,10 +106,16 @@ async def acquire_set_async(limits: LimitSet, keys: Keys, n: int | None, timeout
     await _until_admitted_async(
         lambda: limits.check(keys, n),
         lambda: limits.refund(keys, n),
-        n,
+        _set_patience(limits, n, timeout),
+        (id(limits), tuple(sorted(keys.items())), n),
+    )
+
+
+def _set_patience(limits: LimitSet, n: int, timeout: Timeout) -> _Patience:
+    return _Patience(
         timeout,
         limits.clock,
-        (id(limits), tuple(sorted(keys.items())), n),
+        lambda decision, wait, seconds: limits._refused(n, wait, seconds, decision.denied_by),
     )
 
 
@@ -115,15 +123,12 @@ async def acquire_set_async(limits: LimitSet, keys: Keys, n: int | None, timeout
 # (a leaky bucket) is taken already, and given back when the wait for its turn is broken off.
 
 
-def _until_admitted(
-    check: Callable[[], Decision], refund: Callable[[], None], n: int, timeout: Timeout, clock: ManualClock | None
-) -> None:
-    patience = _Patience(timeout, clock)
+def _until_admitted(check: Callable[[], Decision], refund: Callable[[], None], patience: _Patience) -> None:
     while not (decision := check()):
-        sleep(patience.for_denied(decision, n), clock)
+        sleep(patience.for_denied(decision), patience.clock)
     if decision.delay:
         try:
-            sleep(patience.for_delay(decision, n), clock)
+            sleep(patience.for_delay(decision), patience.clock)
         except BaseException:
             refund()
             raise
@@ -132,64 +137,58 @@ def _until_admitted(
 async def _until_admitted_async(
     check: Callable[[], Decision],
     refund: Callable[[], None],
-    n: int,
-    timeout: Timeout,
-    clock: ManualClock | None,
+    patience: _Patience,
     tokens: Hashable,
 ) -> None:
-    patience = _Patience(timeout, clock)
+    clock = patience.clock
     decision = check()
     if not decision:
         # Who cannot be served in time learns it at once, and who can stands in line.
-        patience.for_denied(decision, n)
+        patience.for_denied(decision)
         with Line(tokens) as line:
             # A ManualClock wakes nobody, so that each of its tasks looks for itself.
             if clock is None:
                 await line.until_first(patience.left())
             while not (decision := check()):
-                await sleep_async(patience.for_denied(decision, n), clock)
+                await sleep_async(patience.for_denied(decision), clock)
     if decision.delay:
         try:
-            await sleep_async(patience.for_delay(decision, n), clock)
+            await sleep_async(patience.for_delay(decision), clock)
         except BaseException:
             refund()
             raise
 
 
 class _Patience:
-    """What is left of a timeout, on the limit's own clock."""
+    """What is left of a timeout, on the limit's own clock. ``refused`` makes the text of a refusal, when there is one."""
 
-    __slots__ = ("_clock", "_end", "_timeout")
+    __slots__ = ("_end", "_refused", "_timeout", "clock")
 
-    def __init__(self, timeout: Timeout, clock: ManualClock | None) -> None:
-        self._timeout, self._clock = timeout_seconds(timeout), clock
+    def __init__(
+        self, timeout: Timeout, clock: ManualClock | None, refused: Callable[[Decision, float, float | None], str]
+    ) -> None:
+        self._timeout, self.clock, self._refused = timeout_seconds(timeout), clock, refused
         self._end = None if self._timeout is None else self._now() + self._timeout
 
     def _now(self) -> float:
-        return time.monotonic() if self._clock is None else self._clock.now_ns / 1e9
+        return time.monotonic() if self.clock is None else self.clock.now_ns / 1e9
 
     def left(self) -> float | None:
         """The seconds that are left; None: for ever."""
         return None if self._end is None else max(self._end - self._now(), 0.0)
 
-    def for_denied(self, decision: Decision, n: int) -> float:
+    def for_denied(self, decision: Decision) -> float:
         """The seconds to wait before another try, if they are in time."""
-        if math.isinf(decision.retry_after):
-            raise self._refusal(f"{n} tokens are beyond the limit of {decision.limit}", decision, math.inf)
-        return self._in_time(decision.retry_after, decision, n)
+        return self._in_time(decision.retry_after, decision)
 
-    def for_delay(self, decision: Decision, n: int) -> float:
+    def for_delay(self, decision: Decision) -> float:
         """The seconds until an admission's turn, if they are in time."""
-        return self._in_time(decision.delay, decision, n)
+        return self._in_time(decision.delay, decision)
 
-    def _in_time(self, wait: float, decision: Decision, n: int) -> float:
-        if self._end is not None and wait > self._end - self._now() + 1e-9:
-            raise self._refusal(f"{n} tokens are beyond the timeout of {self._timeout} s", decision, wait)
+    def _in_time(self, wait: float, decision: Decision) -> float:
+        if math.isinf(wait) or (self._end is not None and wait > self._end - self._now() + 1e-9):
+            raise RateLimitedError(self._refused(decision, wait, self._timeout), wait, decision.denied_by)
         return wait
-
-    @staticmethod
-    def _refusal(why: str, decision: Decision, wait: float) -> RateLimitedError:
-        return RateLimitedError(f"rate limited: {why}", wait, decision.denied_by)
 
 
 def push(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
@@ -204,7 +203,7 @@ def push(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
             # A last look: room may have come with the deadline. The one that counts a refusal.
             if queue.try_push(item):
                 return
-            raise QueueFullError(retry_after=queue.retry_after)
+            raise QueueFullError(queue._refused(), queue.retry_after)
 
 
 def pop(queue: BoundedQueue[T], timeout: Timeout) -> T:
@@ -235,7 +234,7 @@ async def push_async(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
         if not in_time:
             if queue.try_push(item):
                 return
-            raise QueueFullError(retry_after=queue.retry_after)
+            raise QueueFullError(queue._refused(), queue.retry_after)
 
 
 async def pop_async(queue: BoundedQueue[T], timeout: Timeout) -> T:
@@ -277,7 +276,7 @@ def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> Concur
                 return permit
             if deadline.passed():
                 parked.listener.time_out()
-                raise _no_permit(limiter)
+                raise _no_permit(limiter, timeout)
             parked.wait(deadline, pause)
 
 
@@ -296,7 +295,7 @@ async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | Non
                 return permit
             if deadline.passed():
                 suspended.listener.time_out()
-                raise _no_permit(limiter)
+                raise _no_permit(limiter, timeout)
             await suspended.wait(deadline, pause)
 
 
@@ -308,8 +307,8 @@ def _without_wait(limiter: ConcurrencyLimiter) -> ConcurrencyPermit:
     return permit
 
 
-def _no_permit(limiter: ConcurrencyLimiter) -> ConcurrencyLimitError:
-    return ConcurrencyLimitError(f"concurrency limit of {limiter.limit} reached")
+def _no_permit(limiter: ConcurrencyLimiter, timeout: float | None = None) -> ConcurrencyLimitError:
+    return ConcurrencyLimitError(limiter._refused(timeout))
 
 
 async def enter_permit(permit: ConcurrencyPermit) -> ConcurrencyPermit:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
+
+from ._tidegate import circuit_refused, try_again
 
 if TYPE_CHECKING:
     from ._tidegate import Trip
@@ -59,8 +60,7 @@ class _Refusal(TidegateError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        when = "never" if math.isinf(self.retry_after) else f"in {self.retry_after:.3f} s"
-        return f"{self.args[0]} (retry {when})"
+        return f"{self.args[0]}: {try_again(self.retry_after)}"
 
 
 class RateLimitedError(_Refusal):
@@ -90,15 +90,15 @@ class CircuitOpenError(_Refusal):
     trip: Trip | None
 
     def __init__(self, breaker: str, retry_after: float, trip: Trip | None = None) -> None:
-        super().__init__(f"circuit {breaker!r} is open", retry_after)
+        super().__init__(breaker, retry_after)
         # What pickle calls the class with.
         self.args = (breaker, retry_after, trip)
         self.breaker = breaker
         self.trip = trip
 
     def __str__(self) -> str:
-        when = "once it is reset" if math.isinf(self.retry_after) else f"in {self.retry_after:.3f} s"
-        return f"circuit {self.breaker!r} is open (retry {when})"
+        # Made when it is read: a circuit refuses many, and few are printed.
+        return circuit_refused(self.breaker, self.retry_after, self.trip)
 
 
 class QueueFullError(_Refusal):

@@ -22,6 +22,7 @@ from ._functions import endpoint as checked
 from ._functions import is_async, known_options
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._stack import Charges, Stack
+from ._tidegate import try_again
 from .asgi import FIELDS
 from .errors import (
     CircuitOpenError,
@@ -68,6 +69,7 @@ class RouteLimitedError(RateLimitedError, HTTPException):
     ) -> None:
         RateLimitedError.__init__(self, retry_after=retry_after, denied_by=denied_by)
         self.args = (retry_after, headers, policy, denied_by, answer)
+        self.policy = policy
         self.problem = Problem.limited(policy)
         self.extra = headers or []
         self.answer = answer
@@ -80,7 +82,7 @@ class RouteLimitedError(RateLimitedError, HTTPException):
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in shown}
 
     def __str__(self) -> str:
-        return f"rate limited (retry in {self.retry_after:.3f} s)"
+        return f'limit "{self.policy}" refused the request: {try_again(self.retry_after)}'
 
 
 async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:

@@ -8,6 +8,7 @@ use crate::args::{span, whole32};
 use crate::errors::from_core;
 use crate::limit::quota::mode;
 use crate::python::Function;
+use crate::refusal::refused;
 use crate::scope::{Asked, Place};
 use permit::ConcurrencyPermit;
 use pyo3::prelude::*;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate::ConcurrencyConfig;
 use tidegate::concurrency::SETTINGS;
+use tidegate::refusal::Refusal;
 use waiter::Waiter;
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_permit");
@@ -173,6 +175,11 @@ enabled=None, dry_run=False)")]
     /// Joins those who wait; `callback` is called once, from any thread, when there is a permit to take.
     fn _wait(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> Waiter {
         Waiter::new(slf, callback)
+    }
+
+    /// What ConcurrencyLimitError says.
+    fn _refused(&self, timeout: Option<f64>) -> String {
+        refused(Refusal::of_concurrency(self.core.limit()).named(self.name()), 0.0, timeout)
     }
 
     /// Permits held now, in all processes of its scope.

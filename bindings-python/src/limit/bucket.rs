@@ -7,11 +7,13 @@ use crate::args::{Cost, finite, seconds, span};
 use crate::clock::ManualClock;
 use crate::errors::from_core;
 use crate::python::Function;
+use crate::refusal::refused;
 use crate::scope::{Asked, Place};
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate::limit::{self, BUCKET_SETTINGS, BucketOptions, Ticket};
+use tidegate::refusal::Refusal;
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire");
 static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_async");
@@ -144,6 +146,11 @@ clock=None, scope=None, name=None, on_conflict='error')")]
         timeout: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         ACQUIRE_ASYNC.get(slf.py())?.call1((slf, n, timeout))
+    }
+
+    /// What RateLimitedError says of `n` tokens that were refused.
+    fn _refused(&self, n: u32, retry_after: f64, timeout: Option<f64>) -> String {
+        refused(Refusal::of_bucket(self.core.quota(), n).named(self.name()), retry_after, timeout)
     }
 
     /// Gives `n` tokens back, never above full; does not shorten a penalty.

@@ -9,6 +9,7 @@ use crate::args::{Cost, choice, finite, flag, object, seconds, whole};
 use crate::clock::ManualClock;
 use crate::errors::{config, from_core};
 use crate::python::Function;
+use crate::refusal::refused;
 use crate::scope::{Asked, Place};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -16,6 +17,7 @@ use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Arc;
 use tidegate::limit::{self, LIMITER_SETTINGS, LimiterConfig};
+use tidegate::refusal::Refusal;
 use tidegate::{Algorithm, Quota};
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_keyed");
@@ -229,6 +231,13 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         tier: Option<Bound<'py, Tier>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         ACQUIRE_ASYNC.get(slf.py())?.call1((slf, key, n, timeout, tier))
+    }
+
+    /// What RateLimitedError says of `n` tokens that were refused.
+    #[pyo3(signature = (n, retry_after, timeout, tier = None))]
+    fn _refused(&self, n: u32, retry_after: f64, timeout: Option<f64>, tier: Option<&Bound<'_, Tier>>) -> String {
+        let quota = tier.map_or_else(|| self.core.quota(), |tier| tier.get().quota);
+        refused(Refusal::of_limiter(quota, n).named(self.name()), retry_after, timeout)
     }
 
     /// Gives `n` of the key's tokens back, never above full; does not shorten a penalty.

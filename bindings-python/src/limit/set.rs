@@ -8,12 +8,14 @@ use crate::args::Cost;
 use crate::clock::ManualClock;
 use crate::errors::{config, from_core, wrong_type};
 use crate::python::Function;
+use crate::refusal::refused;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Arc;
 use tidegate::limit::{self, Member, SetDecision};
+use tidegate::refusal::Refusal;
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_set");
 static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_set_async");
@@ -276,6 +278,18 @@ impl LimitSet {
         named: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         ACQUIRE_ASYNC.get(slf.py())?.call1((slf, keys, n, timeout, named))
+    }
+
+    /// What RateLimitedError says of `n` tokens that were refused, by the limit of that name if it was one alone.
+    fn _refused(&self, n: u32, retry_after: f64, timeout: Option<f64>, denied_by: Option<&str>) -> String {
+        let denied_by = self.core.members().find(|(name, _)| Some(*name) == denied_by);
+        let names: Vec<&str> = self.core.names().collect();
+        let refusal = match denied_by {
+            Some((name, Member::Keyed(limiter))) => Refusal::of_limiter(limiter.quota(), n).named(Some(name)),
+            Some((name, Member::Bucket(bucket))) => Refusal::of_bucket(bucket.quota(), n).named(Some(name)),
+            None => Refusal::of_limits(&names, n),
+        };
+        refused(refusal, retry_after, timeout)
     }
 
     /// The limits by name, in order.

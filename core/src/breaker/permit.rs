@@ -1,6 +1,7 @@
 //! What `acquire` gives out, and what comes back.
 
 use super::trip::Trip;
+use crate::refusal::Refusal;
 use std::fmt;
 use std::time::Duration;
 
@@ -38,14 +39,17 @@ impl Rejected {
     pub fn retry_after(&self) -> Option<Duration> {
         (self.retry_after_ns != u64::MAX).then(|| Duration::from_nanos(self.retry_after_ns))
     }
+
+    /// As a text that names the circuit; it alone says the same without a name.
+    pub fn refusal<'a>(&self, name: impl Into<Option<&'a str>>) -> Refusal<'a> {
+        let (calls, failed, slow) = self.trip.map_or((0, 0, 0), |trip| (trip.calls, trip.failed, trip.slow));
+        Refusal::of_circuit(calls, failed, slow).named(name.into()).retry_after_ns(self.retry_after_ns)
+    }
 }
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.retry_after() {
-            Some(wait) => write!(f, "the circuit is open; a probe may be tried in {wait:?}"),
-            None => write!(f, "the circuit was opened by hand and stays open until it is reset"),
-        }
+        write!(f, "{}", self.refusal(None))
     }
 }
 

@@ -126,6 +126,11 @@ impl Quota {
         self.burst
     }
 
+    /// The rate as it is written, `"100/s"` or `"5 per 15 min"`, with the burst where it is another number.
+    pub fn brief(&self) -> impl fmt::Display {
+        Brief(*self)
+    }
+
     /// The time in which an empty bucket fills up, rounded up to nanoseconds.
     pub fn fill_time(&self) -> Duration {
         let ns = (u128::from(self.burst) * u128::from(self.period_ns)).div_ceil(self.count.into());
@@ -202,6 +207,28 @@ impl FromStr for Quota {
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} per {:?}, burst {}", self.count, self.period(), self.burst)
+    }
+}
+
+struct Brief(Quota);
+
+/// Longest first; a day is 86,400 s.
+const UNITS: [(&str, u64); 6] =
+    [("year", 31_536_000), ("week", 604_800), ("day", 86_400), ("hour", 3_600), ("min", 60), ("s", 1)];
+
+impl fmt::Display for Brief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Quota { count, period_ns, burst, .. } = self.0;
+        let unit = UNITS.iter().map(|&(name, secs)| (name, secs * NS_PER_S)).find(|(_, ns)| period_ns % ns == 0);
+        match unit {
+            Some((name, ns)) if period_ns == ns => write!(f, "{count}/{name}")?,
+            Some((name, ns)) => write!(f, "{count} per {} {name}", period_ns / ns)?,
+            None => {
+                let secs = format!("{}.{:09}", period_ns / NS_PER_S, period_ns % NS_PER_S);
+                write!(f, "{count} per {} s", secs.trim_end_matches('0'))?;
+            }
+        }
+        if u64::from(burst) == count { Ok(()) } else { write!(f, ", burst {burst}") }
     }
 }
 

@@ -17,7 +17,7 @@ fn call_reports_what_the_closure_returns() {
     let refused = breaker.call(|| -> Result<(), &str> { panic!("must not run") });
     let Err(CallError::Rejected(rejected)) = refused else { panic!("{refused:?}") };
     assert_eq!(rejected.retry_after(), Some(Duration::from_secs(30)));
-    assert_eq!(refused.unwrap_err().to_string(), "the circuit is open; a probe may be tried in 30s");
+    assert_eq!(refused.unwrap_err().to_string(), "circuit is open (2 of 3 calls failed): try again in 30 s");
 }
 
 #[test]
