@@ -9,7 +9,7 @@ mod pair;
 #[path = "adapters/settings.rs"]
 mod settings;
 
-use late::{Readings, late};
+use late::{Late, Readings, late};
 use limiter::CoreLimiter;
 use pair::Pair;
 use proptest::prelude::*;
@@ -291,6 +291,9 @@ impl Followed {
             );
             // A denial by both: it leaves a level that is cut to fit another quota.
             let _ = self.model.check(now, key, n, quota);
+        } else if n > 0 {
+            // A denial by the core alone is one by that quota too.
+            let _ = self.model.refuse(now, key, n, quota, wanted);
         }
         Ok(seen)
     }
@@ -305,6 +308,80 @@ fn taken(allowed: bool) -> Decision {
     Decision { allowed, limit: 0, remaining: 0, retry_after_ns: NEVER, reset_after_ns: 0, delay_ns: 0 }
 }
 
+type Step = (Late, Plan, usize, usize);
+
+fn no_mint(config: &Config, tiers: &[QuotaConfig], steps: &[Step]) -> Result<(), TestCaseError> {
+    let config = Config { block: None, mode: ModeName::Enforce, ..*config };
+    let Some(_) = both_make(&config)? else { return Ok(()) };
+    let clock = ManualClock::new(START);
+    let core = settings::limiter(&config, &clock).expect("it was made before");
+    let fits = |tier: &QuotaConfig| settings::quota(*tier).is_ok_and(|quota| core.tier(quota).is_ok());
+    let quotas = std::iter::once(None).chain(tiers.iter().copied().filter(fits).map(Some)).collect();
+    let model = Limiter::new(Settings::from(&config), START).expect("it was made before");
+    let mut both = Followed { core, model, quotas, charged: BTreeSet::new() };
+    let whole = u128::from(config.period_ns.0) * u128::from(config.burst) / u128::from(config.count);
+    let unit = if is_window(config.algorithm) { config.period_ns.0 } else { whole.clamp(1, YEAR.into()) as u64 };
+    let mut readings = Readings::from(START);
+    for &(late, ref plan, key, tier) in steps {
+        let now = readings.next(unit, late);
+        if now > 15 * YEAR {
+            break;
+        }
+        clock.set(now);
+        let name = KEYS[key];
+        let key = name.as_bytes();
+        match *plan {
+            Plan::Take(n) => drop(both.take(now, name, n, tier, true)?),
+            Plan::Check(n) => {
+                let seen = both.take(now, name, n, tier, false)?;
+                let known = both.charged.contains(name);
+                let then = now.saturating_add(seen.retry_after_ns);
+                let heals = readings.latest.saturating_sub(then) > 60 * S;
+                // What a ramp opens meanwhile is no matter of waiting. A key that has no cell is told of its line's epoch.
+                if n > 0 && !seen.allowed && then < u64::MAX && config.warm_up.is_none() && known && !heals {
+                    clock.set(then);
+                    readings.latest = readings.latest.max(then);
+                    let again = both.take(then, name, n, tier, false)?;
+                    prop_assert!(again.allowed, "{:?}, after waiting from {} to {} {:?}", seen, now, then, again);
+                }
+            }
+            Plan::Peek => {
+                let seen = both.core.peek(key, None);
+                let wanted = both.model.peek(now, key, None);
+                prop_assert!(seen.remaining <= wanted.remaining, "{:?}, the model {:?}", seen, wanted);
+                prop_assert!(!seen.allowed || wanted.allowed, "{:?}, the model {:?}", seen, wanted);
+            }
+            // What was under a penalty long ago is told no more from what was charged.
+            Plan::Refund(_) if !both.model.look(now, key, 0, None).allowed => {}
+            Plan::Refund(n) => {
+                both.core.refund(key, n, None);
+                both.model.refund(now, key, n, None);
+            }
+            Plan::Penalize(thousandths) => {
+                let wait = (u128::from(unit) * u128::from(thousandths) / 1_000) as u64;
+                prop_assert!(both.core.penalize(key, std::time::Duration::from_nanos(wait)), "there is room");
+                both.model.penalize(now, key, wait);
+                both.charged.insert(name);
+            }
+            Plan::Reset => {
+                both.core.reset(key);
+                both.model.reset(key);
+            }
+            Plan::ResetAll => {
+                both.core.reset_all();
+                both.model.reset_all();
+            }
+            Plan::SetQuota(which) => {
+                let Some(quota) = both.quotas[which % both.quotas.len()] else { continue };
+                both.core.set_quota(settings::quota(quota).expect("sound")).expect("it fits");
+                both.model.set_quota(model_quota(quota));
+            }
+            Plan::Stats => {}
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -317,73 +394,42 @@ proptest! {
     ) {
         // A log is a table of its own.
         prop_assume!(config.algorithm != AlgorithmName::SlidingLog);
-        let config = Config { block: None, mode: ModeName::Enforce, ..config };
-        let Some(_) = both_make(&config)? else { return Ok(()) };
-        let clock = ManualClock::new(START);
-        let core = settings::limiter(&config, &clock).expect("it was made before");
-        let fits = |tier: &QuotaConfig| settings::quota(*tier).is_ok_and(|quota| core.tier(quota).is_ok());
-        let quotas = std::iter::once(None).chain(tiers.into_iter().filter(fits).map(Some)).collect();
-        let model = Limiter::new(Settings::from(&config), START).expect("it was made before");
-        let mut both = Followed { core, model, quotas, charged: BTreeSet::new() };
-        let whole = u128::from(config.period_ns.0) * u128::from(config.burst) / u128::from(config.count);
-        let unit = if is_window(config.algorithm) { config.period_ns.0 } else { whole.clamp(1, YEAR.into()) as u64 };
-        let mut readings = Readings::from(START);
-        for (late, plan, key, tier) in steps {
-            let now = readings.next(unit, late);
-            if now > 15 * YEAR {
-                break;
-            }
-            clock.set(now);
-            let name = KEYS[key];
-            let key = name.as_bytes();
-            match plan {
-                Plan::Take(n) => drop(both.take(now, name, n, tier, true)?),
-                Plan::Check(n) => {
-                    let seen = both.take(now, name, n, tier, false)?;
-                    let known = both.charged.contains(name);
-                    let then = now.saturating_add(seen.retry_after_ns);
-                    let heals = readings.latest.saturating_sub(then) > 60 * S;
-                    // What a ramp opens meanwhile is no matter of waiting. A key that has no cell is told of its line's epoch.
-                    if n > 0 && !seen.allowed && then < u64::MAX && config.warm_up.is_none() && known && !heals {
-                        clock.set(then);
-                        readings.latest = readings.latest.max(then);
-                        let again = both.take(then, name, n, tier, false)?;
-                        prop_assert!(again.allowed, "{:?}, after waiting from {} to {} {:?}", seen, now, then, again);
-                    }
-                }
-                Plan::Peek => {
-                    let seen = both.core.peek(key, None);
-                    let wanted = both.model.peek(now, key, None);
-                    prop_assert!(seen.remaining <= wanted.remaining, "{:?}, the model {:?}", seen, wanted);
-                    prop_assert!(!seen.allowed || wanted.allowed, "{:?}, the model {:?}", seen, wanted);
-                }
-                // What was under a penalty long ago is told no more from what was charged.
-                Plan::Refund(_) if !both.model.look(now, key, 0, None).allowed => {}
-                Plan::Refund(n) => {
-                    both.core.refund(key, n, None);
-                    both.model.refund(now, key, n, None);
-                }
-                Plan::Penalize(thousandths) => {
-                    let wait = (u128::from(unit) * u128::from(thousandths) / 1_000) as u64;
-                    prop_assert!(both.core.penalize(key, std::time::Duration::from_nanos(wait)), "there is room");
-                    both.model.penalize(now, key, wait);
-                    both.charged.insert(name);
-                }
-                Plan::Reset => {
-                    both.core.reset(key);
-                    both.model.reset(key);
-                }
-                Plan::ResetAll => {
-                    both.core.reset_all();
-                    both.model.reset_all();
-                }
-                Plan::SetQuota(which) => {
-                    let Some(quota) = both.quotas[which % both.quotas.len()] else { continue };
-                    both.core.set_quota(settings::quota(quota).expect("sound")).expect("it fits");
-                    both.model.set_quota(model_quota(quota));
-                }
-                Plan::Stats => {}
-            }
-        }
+        no_mint(&config, &tiers, &steps)?;
     }
+}
+
+fn bucket(count: u64, period_ns: u64, burst: u32) -> QuotaConfig {
+    QuotaConfig { count, period_ns: Ns(period_ns), burst }
+}
+
+/// Found by `late_threads_mint_nothing`.
+#[test]
+fn who_is_denied_by_one_quota_is_not_clipped_again_by_the_one_before() {
+    use {Late::*, Plan::*};
+    let (count, period_ns) = (197, Ns(MS));
+    let config = Config {
+        algorithm: AlgorithmName::LeakyBucket,
+        count,
+        period_ns,
+        burst: 1,
+        max_keys: 500,
+        fastest: Some(bucket(985, MS, 5)),
+        block: None,
+        warm_up: None,
+        mode: ModeName::Enforce,
+    };
+    let steps = [
+        (FarForward(4), Plan::Take(0), 0, 0),
+        (Back(812), Check(2), 4, 9835769635488284185),
+        (Forward(1433), Plan::Take(0), 0, 0),
+        (Back(1352), Plan::Take(1), 4, 6529149914691686366),
+        (Latest, Plan::Take(0), 0, 0),
+        (Stay, Plan::Take(0), 0, 0),
+        (Back(608), Plan::Take(0), 0, 4598420308680382),
+        (Back(1619), Plan::Take(0), 2, 9745744729105553787),
+        (Forward(1242), SetQuota(6161489784772735810), 3, 9739723419300418447),
+        (Back(2020), Refund(2), 4, 12057601047399588657),
+        (Stay, Check(3), 4, 6323288804216123163),
+    ];
+    no_mint(&config, &[bucket(1_379, MS, 13), bucket(197, MS, 1)], &steps).unwrap();
 }

@@ -114,7 +114,7 @@ impl Limit {
     fn refuse(&mut self, now: u64, key: &[u8], n: u32, answer: Decision) -> Decision {
         match self {
             Self::Bucket(_) => answer,
-            Self::Keyed(limiter) => limiter.refuse(now, key, n, answer),
+            Self::Keyed(limiter) => limiter.refuse(now, key, n, None, answer),
         }
     }
 

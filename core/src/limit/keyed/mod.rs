@@ -231,7 +231,7 @@ impl RateLimiter {
     }
 
     /// A quota of its own for some keys or calls. A bucket keeps a key's time to full when its quota changes, clipped to the new
-    /// burst; a window keeps its count. Up to seven different quotas of one limiter are told apart; with more, a key that
+    /// burst by the first decision (or refund) that the new one takes part in; a window keeps its count. Up to seven different quotas of one limiter are told apart; with more, a key that
     /// changes between two of them may stay denied for longer than its new burst.
     ///
     /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a sliding

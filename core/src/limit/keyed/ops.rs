@@ -64,7 +64,11 @@ impl<K: Kind> Op for Acquire<'_, K> {
         match self.kind.judge(self.units, state, now, self.n) {
             Verdict::Admit { state: new, delay_ns: 0 } => Step::Put(new, true),
             Verdict::Deny { heal: Some(healed), .. } => Step::Put(healed, false),
-            Verdict::Admit { .. } | Verdict::Deny { .. } => Step::Keep(false),
+            Verdict::Admit { .. } => match self.kind.claimed_by(self.units, state) {
+                Some(state) => Step::Put(state, false),
+                None => Step::Keep(false),
+            },
+            Verdict::Deny { .. } => Step::Keep(false),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Level, Limit, Quota};
 pub(super) struct Gcra {
     /// The tick at which the key is as new if nobody takes anything.
     tat: i128,
-    /// What wrote it.
+    /// That of the last decision or refund.
     quota: Option<Quota>,
     /// A leaky bucket: what is taken early waits.
     pub(super) paced: bool,
@@ -62,16 +62,20 @@ impl Level for Gcra {
         let owed = self.base(now, limit) - limit.ticks.tick(now);
         let back = owed.min(i128::from(n) * limit.token);
         if back > 0 {
-            *self = Self { tat: self.tat - back, quota: limit.quota, ..*self };
+            self.tat -= back;
         }
         back > 0
     }
 
-    /// A deficit above the capacity of another quota becomes that capacity.
+    fn knows_quota(&self) -> bool {
+        true
+    }
+
+    /// The first decision by another quota cuts the deficit to its capacity; later ones by the same, as of whatever reading, do not.
     fn fit(&mut self, now: u64, limit: &Limit) {
-        let most = limit.ticks.tick(now) + limit.capacity;
-        if self.quota != limit.quota && self.tat > most {
-            *self = Self { tat: most, quota: limit.quota, ..*self };
+        if self.quota != limit.quota {
+            let most = limit.ticks.tick(now) + limit.capacity;
+            *self = Self { tat: self.tat.min(most), quota: limit.quota, ..*self };
         }
     }
 }

@@ -74,6 +74,10 @@ trait Level: std::fmt::Debug + Send {
     }
     /// Whether anything came back.
     fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool;
+    /// Whether it matters by which quota it was last decided.
+    fn knows_quota(&self) -> bool {
+        false
+    }
     /// Drops what another quota leaves no place for.
     fn fit(&mut self, _now: u64, _limit: &Limit) {}
 }
@@ -133,8 +137,13 @@ impl Limiter {
     pub fn refund(&mut self, now: u64, name: &[u8], n: u32, tier: Option<Quota>) {
         let now = now.saturating_sub(self.epoch);
         let limit = self.limit(now, tier);
+        if self.settings.mode == Mode::Disabled || n == 0 {
+            return;
+        }
         let mut key = self.key(name);
-        if self.settings.mode != Mode::Disabled && key.settle(now, &limit) && key.level.refund(now, n, &limit) {
+        // A bucket is of this quota from now on, even if nothing came back; a penalty that is over stays until something does.
+        let stays = key.has_level() && key.level.knows_quota();
+        if key.settle(now, &limit) && (key.level.refund(now, n, &limit) || stays) {
             self.keys.insert(name.into(), key);
         }
     }
@@ -202,10 +211,10 @@ impl Limiter {
         self.in_mode(answer)
     }
 
-    /// Counts a denial of the default quota that the caller has worked out; its answer, or the block's.
-    pub(crate) fn refuse(&mut self, now: u64, name: &[u8], n: u32, answer: Decision) -> Decision {
+    /// Counts a denial that the caller has worked out; its answer, or the block's.
+    pub fn refuse(&mut self, now: u64, name: &[u8], n: u32, tier: Option<Quota>, answer: Decision) -> Decision {
         let now = now.saturating_sub(self.epoch);
-        let limit = self.limit(now, None);
+        let limit = self.limit(now, tier);
         let free = self.key(name).settle(now, &limit);
         self.refused(now, name, n, &limit, free, answer)
     }

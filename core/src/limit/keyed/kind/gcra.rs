@@ -198,7 +198,7 @@ impl Kind for Gcra {
             let delay_ns = if self.paced { self.ticks.until(base, now) } else { 0 };
             return Verdict::Admit { state: self.pack(units, new), delay_ns };
         }
-        let heal = clipped.then(|| self.pack(units, tat));
+        let heal = if clipped { Some(self.pack(units, tat)) } else { self.claimed_by(units, state) };
         let retry_after_ns =
             if n > units.burst { NEVER } else { self.ticks.until(new.wrapping_sub(units.capacity), now) };
         Verdict::Deny { retry_after_ns, heal }
@@ -222,7 +222,13 @@ impl Kind for Gcra {
         let (tat, _) = self.tat(units, state, now);
         let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
         let back = units.span.saturating_mul(n.into()).min(deficit);
-        (back > 0).then(|| self.pack(units, tat.wrapping_sub(back)))
+        if back > 0 { Some(self.pack(units, tat.wrapping_sub(back))) } else { self.claimed_by(units, state) }
+    }
+
+    fn claimed_by(&self, units: &Units, state: u64) -> Option<u64> {
+        let id = state >> TAT_BITS & 7;
+        let others = state & PENALTY == 0 && id != units.id && id != NOBODYS;
+        others.then(|| self.pack(units, state))
     }
 
     fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
