@@ -13,7 +13,7 @@ fn forced_open_refuses_for_ever() {
     assert_eq!(breaker.retry_after_ns(), u64::MAX);
     let rejected = breaker.acquire().expect_err("forced open");
     assert_eq!(rejected.retry_after(), None);
-    assert!(rejected.to_string().contains("by hand"), "{rejected}");
+    assert!(rejected.to_string().contains("until it is reset"), "{rejected}");
     breaker.reset();
     permit(&breaker);
 }
