@@ -63,10 +63,26 @@ class Charge {
   }
 }
 
+const isCount = (value) => Number.isInteger(value) && value >= 0;
+const isSpan = (value) => typeof value === 'number' && value >= 0;
+
+/** What of an own limit's decision stands in headers, or is waited for; `delayMs` may be left out. */
+const TOLD = {
+  limit: isCount,
+  remaining: isCount,
+  retryAfterMs: isSpan,
+  resetAfterMs: isSpan,
+  delayMs: (value = 0) => isSpan(value) && value < Infinity,
+};
+
 /** The answer of an application's own limit. */
 function verify(decision) {
   if (isPromise(decision)) abandon([decision]);
-  else if (typeof decision?.allowed === 'boolean') return;
+  else if (typeof decision?.allowed === 'boolean') {
+    const wrong = Object.keys(TOLD).find((name) => !TOLD[name](decision[name]));
+    if (wrong === undefined) return;
+    throw check.typeError(`check() of a limit gave a decision whose ${wrong} is ${check.show(decision[wrong])}`);
+  }
   throw check.typeError(`check() of a limit must return a decision ({ allowed, limit, … }), got ${check.show(decision)}`);
 }
 

@@ -42,12 +42,17 @@ function asRouted(path, app) {
 /** The user whom authentication, which must run before, has put at `request.user`. */
 const user = (request) => [request?.user?.id, request?.user?.sub].find((id) => !isNobody(id));
 
+/** What can be one (RFC 9110, 5.1): no request has another, and everybody would be counted by address. */
+const FIELD_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+
 /**
  * A header's value. A client chooses it: use it as a key only where something has checked it, or behind a limit by
  * address.
  */
 function header(name) {
-  if (typeof name !== 'string' || name === '') throw check.typeError(`header takes a field name, got ${check.show(name)}`);
+  if (typeof name !== 'string' || !FIELD_NAME.test(name)) {
+    throw check.typeError(`header takes a field name such as 'x-api-key', got ${check.show(name)}`);
+  }
   const field = name.toLowerCase();
   return (request) => {
     const value = (request?.raw ?? request)?.headers?.[field];
@@ -55,8 +60,8 @@ function header(name) {
   };
 }
 
-/** What a key function gives where it has found nobody. */
-const isNobody = (key) => key === undefined || key === null || key === '';
+/** What a key function gives where it has found nobody; NaN is what `Number` makes of no number. */
+const isNobody = (key) => key === undefined || key === null || key === '' || Number.isNaN(key);
 
 /** The first that names somebody. */
 function firstOf(...keys) {

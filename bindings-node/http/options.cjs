@@ -12,7 +12,7 @@ function entries(value, option) {
   if (value === null || typeof value !== 'object') {
     throw check.typeError(`${option} must be an object of settings by name, or an array of settings with a name`);
   }
-  const pairs = Array.isArray(value) ? value.map(({ name, ...settings }) => [name, settings]) : Object.entries(value);
+  const pairs = Array.isArray(value) ? value.map((one) => named(one, option)) : Object.entries(value);
   const names = new Set();
   for (const [name] of pairs) {
     if (typeof name !== 'string') throw check.typeError(`each of ${option} needs a name, got ${check.show(name)}`);
@@ -20,6 +20,14 @@ function entries(value, option) {
     names.add(name);
   }
   return pairs;
+}
+
+function named(settings, option) {
+  if (settings === null || typeof settings !== 'object') {
+    throw check.typeError(`each of ${option} must be an object of settings with a name, got ${check.show(settings)}`);
+  }
+  const { name, ...rest } = settings;
+  return [name, rest];
 }
 
 /** One of `limits`: a rate or a limit that exists, or settings with a rate. */

@@ -19,6 +19,7 @@ function ratesOf(rate, settings) {
   const { objectName = settings.name } = settings;
   return rate.split(';').map((part, index) => {
     const own = part.trim();
+    if (own === '') throw check.valueError(`rate: '${rate}' holds an empty one; write '2/second;3/minute'`);
     const names = { policyName: own, objectName: objectName === undefined ? undefined : `${objectName}:${index + 1}` };
     return [own, { ...settings, ...names }];
   });

@@ -3,7 +3,15 @@
 
 const { inspect } = require('node:util');
 
-const show = (value) => inspect(value, { depth: 0, breakLength: Infinity });
+/** An error's text must not depend on what the value does when it is looked at. */
+function show(value) {
+  try {
+    return inspect(value, { depth: 0, breakLength: Infinity });
+  } catch {
+    return `a ${typeof value} that cannot be shown`;
+  }
+}
+
 const typeError = (message) => Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' });
 const rangeError = (message) => Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
 /** A value of the right type that is not one of those allowed, or does not go with another. */

@@ -20,6 +20,8 @@ const MODE = 2;
 
 let select;
 let handOn;
+/** `acquire()`, asking `signalOf` for a signal only where there is a wait. */
+let acquireUnless;
 
 class ConcurrencyLimiter {
   /** Its place in the addon's table. */
@@ -41,6 +43,7 @@ class ConcurrencyLimiter {
     handOn = (self) => {
       if (self.#waiters.size > 0) self.#handOn();
     };
+    acquireUnless = (self, signalOf) => self.#acquire({ timeoutMs: self.#maxWaitMs, signal: undefined }, signalOf);
   }
 
   constructor(options) {
@@ -65,6 +68,11 @@ class ConcurrencyLimiter {
     select(this, 'acquire');
     const waiting = check.waiting(options, 'acquire', this.#maxWaitMs);
     waiting.signal?.throwIfAborted();
+    return this.#acquire(waiting, undefined);
+  }
+
+  /** A permit, or a promise of one. */
+  #acquire(waiting, signalOf) {
     if (waiting.timeoutMs === 0) {
       const permit = this.tryAcquire();
       if (permit === null) throw this.#refusal(0);
@@ -73,13 +81,11 @@ class ConcurrencyLimiter {
     select(this, 'acquire');
     concurrency.join();
     if (words[1] === 1) return new ConcurrencyPermit(this);
-    const granted = join(
-      this.#waiters,
-      { number: words[2] },
-      waiting,
-      () => this.#refusal(waiting.timeoutMs),
-      (waiter, isTimeout) => this.#leave(waiter, isTimeout),
-    );
+    const own = { number: words[2] };
+    const { timeoutMs, signal = signalOf?.() } = waiting;
+    const timedOut = () => this.#refusal(timeoutMs);
+    const left = (waiter, isTimeout) => this.#leave(waiter, isTimeout);
+    const granted = join(this.#waiters, own, { timeoutMs, signal }, timedOut, left);
     this.#handOn();
     return granted;
   }
@@ -196,4 +202,4 @@ disposable(ConcurrencyPermit);
 
 shown(ConcurrencyLimiter, (limiter) => ({ name: limiter.name, ...limiter.stats() }));
 
-module.exports = { ConcurrencyLimiter, ConcurrencyPermit };
+module.exports = { ConcurrencyLimiter, ConcurrencyPermit, acquireUnless: (...given) => acquireUnless(...given) };

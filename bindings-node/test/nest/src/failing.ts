@@ -1,7 +1,9 @@
 // A program: every function of an application fails in every way, on every framework, and the process must live. Prints what
 // came of it as JSON.
+import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import express from 'express';
 import Fastify from 'fastify';
 import { TokenBucket } from 'tidegate';
@@ -23,6 +25,9 @@ const FAILURES: Record<string, () => any> = {
   },
   'rejects with undefined': () => Promise.reject(undefined),
   'returns rubbish': () => Object.create(null),
+  'throws what cannot be shown': () => {
+    throw { [inspect.custom]: () => assert.fail('looked at') };
+  },
 };
 
 interface Served {

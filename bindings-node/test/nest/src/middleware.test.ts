@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, describe, it } from 'node:test';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import express from 'express';
 import Fastify from 'fastify';
 import { ConcurrencyLimiter, LimitSet, ManualClock, RateLimiter, TokenBucket } from 'tidegate';
@@ -32,7 +33,57 @@ const overFastify: Serve = async (t, options) => {
   return requester(await app.listen({ port: 0, host: '127.0.0.1' }));
 };
 
-for (const [name, serve] of Object.entries({ Express: overExpress, Fastify: overFastify })) {
+const until = async (holds: () => boolean) => {
+  while (!holds()) await setImmediate();
+};
+
+/** A server of one slow route that counts what reaches it, and the connections that were cut off. */
+type Count = (t: TestContext, options: RateLimitOptions & TidegateFastifyOptions) => Promise<{
+  url: string;
+  served(): { requests: number; most: number };
+  closed(): number;
+}>;
+
+function counting() {
+  const served = { requests: 0, most: 0 };
+  let underWay = 0;
+  let closed = 0;
+  const work = async () => {
+    served.requests += 1;
+    served.most = Math.max(served.most, (underWay += 1));
+    await setTimeout(5);
+    underWay -= 1;
+  };
+  const watch = (response: any) => response.on('close', () => (closed += response.writableFinished ? 0 : 1));
+  return { work, watch, served: () => served, closed: () => closed };
+}
+
+const countExpress: Count = async (t, options) => {
+  const app = express();
+  const { work, watch, ...counts } = counting();
+  app.use((_request, response, next) => (watch(response), next()));
+  app.use(rateLimit(options));
+  app.get('/', async (_request, response) => (await work(), void response.end()));
+  const server = app.listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, ...counts };
+};
+
+const countFastify: Count = async (t, options) => {
+  const app = Fastify();
+  const { work, watch, ...counts } = counting();
+  app.addHook('onRequest', async (_request, reply) => void watch(reply.raw));
+  await app.register(tidegate, options as TidegateFastifyOptions);
+  app.get('/', async () => (await work(), 'ok'));
+  t.after(() => app.close());
+  return { url: await app.listen({ port: 0, host: '127.0.0.1' }), ...counts };
+};
+
+for (const [name, serve, count] of [
+  ['Express', overExpress, countExpress],
+  ['Fastify', overFastify, countFastify],
+] as const) {
   describe(`middleware for ${name}`, () => {
     it('refuses with 429, headers and a problem body', async (t) => {
       const request = await serve(t, { rate: '2/hour', key: 'ip', name: 'client' });
@@ -64,6 +115,44 @@ for (const [name, serve] of Object.entries({ Express: overExpress, Fastify: over
       const waiting = await serve(t, { concurrency: { limit: 1, maxWaitMs: 60_000 } });
       const answers = await Promise.all(Array.from({ length: 5 }, () => waiting('/')));
       assert.ok(answers.every(({ status }) => status === 200));
+    });
+
+    it('serves nobody without a permit who left while waiting for one', async (t) => {
+      const concurrency = new ConcurrencyLimiter({ limit: 1, maxWaitMs: 60_000 });
+      const everyone = new TokenBucket({ rate: '100/hour' });
+      const { url, served } = await count(t, { rate: everyone, concurrency });
+      const permit = concurrency.tryAcquire();
+      const leaving = new AbortController();
+      const gone = Array.from({ length: 5 }, () => fetch(url, { signal: leaving.signal }).catch(() => undefined));
+      await until(() => concurrency.stats().waiting === 5);
+      leaving.abort();
+      await Promise.all(gone);
+      await until(() => concurrency.stats().waiting === 0);
+      assert.deepEqual([concurrency.stats().cancelled, everyone.peek().remaining], [5, 100]);
+      permit?.release();
+      // Whoever stays is served, one after the other.
+      const statuses = await Promise.all(Array.from({ length: 3 }, async () => (await fetch(url)).status));
+      assert.deepEqual([statuses, served()], [[200, 200, 200], { requests: 3, most: 1 }]);
+      await until(() => concurrency.stats().inUse === 0);
+    });
+
+    it('serves nobody without a permit who left while a key was looked up', async (t) => {
+      const concurrency = new ConcurrencyLimiter({ limit: 1 });
+      let asked = 0;
+      let found = (_key: string) => {};
+      const key = () => (asked++ === 0 ? new Promise<string>((resolve) => (found = resolve)) : 'k');
+      const { url, served, closed } = await count(t, { rate: '100/hour', key, concurrency });
+      const leaving = new AbortController();
+      const gone = fetch(url, { signal: leaving.signal }).catch(() => undefined);
+      await until(() => asked === 1);
+      leaving.abort();
+      await gone;
+      await until(() => closed() === 1);
+      found('k');
+      await until(() => concurrency.stats().inUse === 0);
+      assert.equal((await fetch(url)).status, 200);
+      assert.deepEqual(served(), { requests: 1, most: 1 });
+      await until(() => concurrency.stats().inUse === 0);
     });
 
     it('takes several limits, all or nothing', async (t) => {
@@ -159,6 +248,37 @@ describe('middleware for Express', () => {
     assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), key: 'ip' }), { name: 'RangeError', message: /one for everybody/ });
     assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), burst: 5 }), { name: 'RangeError', message: /leave burst out/ });
     assert.throws(() => rateLimit({ rate: '1/s', key: 'ip', tier: () => 'pro' }), { name: 'RangeError', message: /'tiers'/ });
+    assert.throws(() => rateLimit({ limits: [null] } as any), { name: 'TypeError', message: /each of limits must be.*got null/ });
+    assert.throws(() => rateLimit({ rate: '5/s;' }), { name: 'RangeError', message: /'5\/s;' holds an empty one/ });
+    for (const name of ['', 'x y', 'x-key:', 'schlüssel']) {
+      assert.throws(() => rateLimit({ rate: '1/s', key: `header:${name}` }), { name: 'TypeError', message: /a field name such as/ });
+    }
+    for (const concurrency of [5, null, 'many'] as any[]) {
+      assert.throws(() => rateLimit({ concurrency }), { name: 'TypeError', message: /^concurrency must be a ConcurrencyLimiter or its settings/ });
+    }
+  });
+
+  it('counts by address where the number of a user is none', async (t) => {
+    const app = express();
+    app.use(rateLimit({ rate: '1/hour', key: (asked: any) => Number(asked.headers['x-user']), client: { trusted: ['loopback'] } }));
+    app.get('/', (_request, response) => void response.end());
+    const server = app.listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await new Promise((resolve) => server.once('listening', resolve));
+    const request = requester(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const from = (address: string) => statuses(request, '/', 2, 'GET', { 'x-forwarded-for': address, 'x-user': 'ann' });
+    assert.deepEqual([await from('192.0.2.1'), await from('192.0.2.2')], [[200, 429], [200, 429]]);
+  });
+
+  it('takes only a whole decision from a limit of its own', async (t) => {
+    const whole = { allowed: true, limit: 5, remaining: 4, retryAfterMs: 0, resetAfterMs: 1000 };
+    for (const [wrong, value] of Object.entries({ limit: undefined, remaining: -1, retryAfterMs: NaN, resetAfterMs: '5', delayMs: Infinity })) {
+      const limit = rateLimit({ rate: { check: () => ({ ...whole, [wrong]: value }) } as any });
+      const failed = await new Promise<any>((resolve) => limit({ method: 'GET' } as any, {} as any, resolve));
+      assert.match(failed.message, new RegExp(`a decision whose ${wrong} is`), wrong);
+    }
+    const serve = (options: any) => overExpress(t, options);
+    assert.equal((await (await serve({ rate: { check: () => whole } as any }))('/')).status, 200);
   });
 });
 
