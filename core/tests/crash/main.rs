@@ -9,7 +9,10 @@ mod objects;
 mod support;
 mod worker;
 
-use objects::{BURST, COOLDOWN, KEY_BURST, KEY_RATE, KEYS, Objects, PERMITS, RATE, pulse, quota};
+use objects::{
+    BURST, COOLDOWN, KEY_BURST, KEY_RATE, KEYS, LOG_EACH, LOG_KEYS, LOG_LIMIT, LOG_PERIOD, Objects, PERMITS, RATE,
+    pulse, quota,
+};
 use std::process::Child;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -37,7 +40,7 @@ struct Scene {
     /// Of the arena's clock, before the first bucket.
     born_ns: u64,
     /// The counts at the last look: none ever goes back.
-    admitted: [u64; 2],
+    admitted: [u64; 3],
 }
 
 impl Scene {
@@ -47,7 +50,7 @@ impl Scene {
         let objects = Objects::open(&options);
         let pulses = std::array::from_fn(|index| pulse(&arena, index));
         let workers = (0..WORKERS).map(|_| None).collect();
-        Self { options, random: fastrand::Rng::with_seed(seed), objects, pulses, workers, born_ns, admitted: [0; 2] }
+        Self { options, random: fastrand::Rng::with_seed(seed), objects, pulses, workers, born_ns, admitted: [0; 3] }
     }
 
     fn start(&mut self, index: usize) {
@@ -84,14 +87,21 @@ impl Scene {
     }
 
     fn nothing_is_over_admitted(&mut self) {
-        let admitted = [self.objects.bucket.stats().admitted, self.objects.limiter.stats().admitted];
+        let Objects { bucket, limiter, log, .. } = &self.objects;
+        let admitted = [bucket.stats().admitted, limiter.stats().admitted, log.stats().admitted];
         // Read after the counts: what was admitted since may not be in them, but its time is not either.
         let passed = u128::from(self.objects.arena.clock().now() - self.born_ns);
         let most = |burst: u64, rate: u64| u128::from(burst) + u128::from(rate) * passed / 1_000_000_000 + 1;
         let keys = KEYS.len() as u128;
+        let periods = passed / LOG_PERIOD.as_nanos() + 1;
         for (now, before, most) in [
             (admitted[0], self.admitted[0], most(BURST, RATE)),
             (admitted[1], self.admitted[1], keys * most(KEY_BURST, KEY_RATE)),
+            (
+                admitted[2],
+                self.admitted[2],
+                LOG_KEYS.len() as u128 * u128::from(LOG_LIMIT / u64::from(LOG_EACH)) * periods,
+            ),
         ] {
             assert!(u128::from(now) <= most, "{now} admitted, {most} allowed");
             assert!(now >= before, "a count went back from {before} to {now}");
@@ -108,6 +118,13 @@ impl Scene {
         assert_eq!(held.len(), PERMITS as usize, "permits came back");
         assert!(held.into_iter().all(|permit| permits.release(permit)));
         assert_eq!(permits.in_use(), 0);
+
+        // What a dead one had in hand counts for a period; then each key that finds a block has all of its limit.
+        std::thread::sleep(LOG_PERIOD * 2);
+        for key in &LOG_KEYS[..7] {
+            let taken = objects.log.check(key, LOG_LIMIT as u32);
+            assert!(taken.allowed, "{taken:?}");
+        }
 
         // The first call may be what finds all probes lost, and opens the circuit for a cooldown again.
         for _ in 0..20 {
@@ -166,7 +183,7 @@ fn kill_at_random(kills: u64, seed: u64) {
         scene.all_comes_back();
         killed += 8 + WORKERS as u64;
     }
-    assert!(scene.admitted[0] > kills && scene.admitted[1] > kills, "{:?}", scene.admitted);
+    assert!(scene.admitted.iter().all(|&admitted| admitted > kills), "{:?}", scene.admitted);
     counts_add_up(&scene);
 }
 

@@ -15,6 +15,12 @@ pub(crate) const BURST: u64 = 100;
 pub(crate) const KEYS: [&[u8]; 4] = [b"ada", b"bob", b"eve", b"joe"];
 pub(crate) const KEY_RATE: u64 = 1_000;
 pub(crate) const KEY_BURST: u64 = 10;
+/// More than the blocks of the log's only line, so that they take each other's and share one.
+pub(crate) const LOG_KEYS: [&[u8]; 9] = [b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
+pub(crate) const LOG_LIMIT: u64 = 10;
+/// What each call takes of the log; stats count calls.
+pub(crate) const LOG_EACH: u32 = 2;
+pub(crate) const LOG_PERIOD: Duration = Duration::from_millis(20);
 pub(crate) const PERMITS: u32 = 5;
 pub(crate) const COOLDOWN: Duration = Duration::from_millis(1);
 
@@ -22,6 +28,7 @@ pub(crate) struct Objects {
     pub(crate) arena: Arc<Arena>,
     pub(crate) bucket: TokenBucket,
     pub(crate) limiter: RateLimiter,
+    pub(crate) log: RateLimiter,
     pub(crate) breaker: CircuitBreaker,
     pub(crate) permits: ConcurrencyLimiter,
     /// Its quota changes all the time.
@@ -45,10 +52,13 @@ pub(crate) fn pulse(arena: &Arc<Arena>, worker: usize) -> TokenBucket {
 impl Objects {
     pub(crate) fn open(options: &HostOptions) -> Self {
         let arena = Arena::open(options).expect("an arena");
-        let mut limits = LimiterConfig::new(Algorithm::TokenBucket, quota(KEY_RATE, KEY_BURST));
-        limits.mode = Mode::Enforce;
-        limits.max_keys = 100;
-        let limiter = RateLimiter::in_arena(&arena, "limiter", limits, OnConflict::Error).expect("a limiter");
+        let limiter = |name, algorithm, quota, max_keys| {
+            let limits = LimiterConfig { mode: Mode::Enforce, max_keys, ..LimiterConfig::new(algorithm, quota) };
+            RateLimiter::in_arena(&arena, name, limits, OnConflict::Error).expect("a limiter")
+        };
+        let in_log = Quota::new(LOG_LIMIT, LOG_PERIOD).expect("a quota");
+        let log = limiter("log", Algorithm::SlidingLog, in_log, 1);
+        let limiter = limiter("limiter", Algorithm::TokenBucket, quota(KEY_RATE, KEY_BURST), 100);
         let rules = BreakerConfig {
             window: Window::Calls(20),
             cooldown: COOLDOWN,
@@ -65,6 +75,7 @@ impl Objects {
             changing: bucket(&arena, "changing", quota(10, 10), OnConflict::Keep),
             arena,
             limiter,
+            log,
             breaker,
             permits,
         }
@@ -77,6 +88,11 @@ impl Objects {
         for _ in 0..random.u32(1..20) {
             self.bucket.try_acquire(1);
             self.limiter.try_acquire(KEYS[random.usize(..KEYS.len())], 1);
+            let key = LOG_KEYS[random.usize(..LOG_KEYS.len())];
+            self.log.try_acquire(key, LOG_EACH);
+        }
+        if random.u32(..64) == 0 {
+            self.log.penalize(LOG_KEYS[random.usize(..LOG_KEYS.len())], LOG_PERIOD);
         }
         if random.u32(..8) == 0 {
             let count = random.u64(1..100);
