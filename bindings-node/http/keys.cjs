@@ -12,12 +12,12 @@ const clientIp = Object.freeze(() => {
 });
 
 /**
- * What the framework's router treats as one route: Nest's class and method, Fastify's pattern, Express's pattern or,
- * where
- * none is matched yet, the path as its router compares it; the path itself where no router is known. A HEAD is its GET.
+ * What the framework's router treats as one route: Nest's controller and method, Fastify's pattern, Express's pattern
+ * or, where none is matched yet, the path as its router compares it; the path itself where no router is known. A HEAD is
+ * its GET.
  */
 function route(request, context) {
-  if (typeof context?.getHandler === 'function') return `${context.getClass().name}.${context.getHandler().name}`;
+  if (typeof context?.getHandler === 'function') return nestRoute(context.getClass(), context.getHandler());
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   if (request.routeOptions !== undefined) return `${method} ${request.routeOptions.url ?? pathOf(request)}`;
   if (typeof request.app?.enabled !== 'function') return `${method} ${pathOf(request)}`;
@@ -25,6 +25,36 @@ function route(request, context) {
   const pattern = request.route?.path;
   if (pattern === undefined) return `${method} ${asRouted(`${request.baseUrl ?? ''}${request.path}`, request.app)}`;
   return `${method} ${asRouted(request.baseUrl ?? '', request.app)}${pattern}`;
+}
+
+/** Handler → controller → name. */
+const nestRoutes = new WeakMap();
+
+/**
+ * A route's name, the same in every process. The names of class and function do not tell it alone: each version may have
+ * a controller of the same name, and what other decorators put in a method's place has often none.
+ */
+function nestRoute(controller, handler) {
+  let names = nestRoutes.get(handler);
+  if (names === undefined) nestRoutes.set(handler, (names = new WeakMap()));
+  let name = names.get(controller);
+  if (name === undefined) names.set(controller, (name = nestName(controller, handler)));
+  return name;
+}
+
+function nestName(controller, handler) {
+  const told = [controller, handler].flatMap((one) =>
+    ['host', 'path', '__version__'].map((key) => [Reflect.getMetadata?.(key, one) ?? []].flat().map(String).join()),
+  );
+  return [`${controller.name}.${methodName(controller, handler)}`, ...told].join(' ').trimEnd();
+}
+
+function methodName(controller, handler) {
+  for (let type = controller.prototype; type !== null && type !== undefined; type = Object.getPrototypeOf(type)) {
+    const own = Object.entries(Object.getOwnPropertyDescriptors(type)).find(([, { value }]) => value === handler);
+    if (own !== undefined) return own[0];
+  }
+  return handler.name;
 }
 
 /** The target's path: of `/a?b`, and of `http://host/a?b`, which a server has to take as well. */

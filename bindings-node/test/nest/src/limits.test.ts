@@ -42,6 +42,39 @@ class FreeController {
   }
 }
 
+/** What a decorator for tracing does: a function without a name in the method's place. */
+const Traced = (): MethodDecorator => (_target, _property, descriptor: PropertyDescriptor) => {
+  const method = descriptor.value;
+  descriptor.value = (...given: unknown[]) => method(...given);
+  for (const key of Reflect.getMetadataKeys(method)) {
+    Reflect.defineMetadata(key, Reflect.getMetadata(key, method), descriptor.value);
+  }
+};
+
+/** One version of a controller: all are called alike. */
+function namesake(path: string) {
+  @Controller(path)
+  class OrdersController {
+    @Get(['', 'alias'])
+    list() {
+      return path;
+    }
+
+    @Traced()
+    @Get('a')
+    a() {
+      return 'a';
+    }
+
+    @Traced()
+    @Get('b')
+    b() {
+      return 'b';
+    }
+  }
+  return OrdersController;
+}
+
 const clock = () => new ManualClock();
 
 for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
@@ -52,6 +85,16 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
   };
 
   describe(`limits per key on ${adapter}`, () => {
+    it('know a route, whatever its controller and method are called', async (t) => {
+      const controllers = ['v1', 'v2'].map((path) => namesake(path));
+      const request = await serve(t, { limits: { each: { rate: '1/hour', key: 'route' } } }, controllers);
+      const paths = ['/v1', '/v1/alias', '/v1/a', '/v1/b', '/v2', '/v2/alias', '/v2/a', '/v2/b'];
+      const seen: number[] = [];
+      for (const path of paths) seen.push((await request(path)).status);
+      // Two paths of one method are one route.
+      assert.deepEqual(seen, [200, 429, 200, 200, 200, 429, 200, 200]);
+    });
+
     it('know a client by its address', async (t) => {
       const request = await serve(t, { limits: { client: { rate: '2/hour', key: 'ip' } } });
       assert.deepEqual(await statuses(request, '/free', 3), [200, 200, 429]);
