@@ -94,6 +94,10 @@ class Gate {
     if (listed === 'allow' || charges.length === 0) return undefined;
     const denied = this.#charge(plan, charges);
     try {
+      for (const { limit, cost, tier, decision } of denied) {
+        // A fixed cost that setQuota has left above the burst.
+        if (decision.retryAfterMs === Infinity && limit.native) limit.checkPossible(cost, tier);
+      }
       const all = before === undefined ? charges : [...before, ...charges];
       if (all.length > 1) nameApart(all);
       if (denied.length > 0) {

@@ -31,6 +31,9 @@ class Limit {
   #policyTier;
   #policy;
   #tiers;
+  #isDryRun;
+  /** Whether the cost is a function's, and is checked at each request. */
+  #isChecked;
 
   /**
    * @param rate '5/minute', or a limit that exists: `check(n)`, or `check(key, n)` where it says `keyed: true`
@@ -58,7 +61,9 @@ class Limit {
       throw check.valueError('key: the limit that was passed in is one for everybody; a key needs one per key (a RateLimiter)');
     }
     this.key = key === undefined ? undefined : keyFunction(key);
-    this.cost = typeof cost === 'function' ? cost : this.#wholeCost(cost);
+    this.#isDryRun = making.dryRun === true;
+    this.#isChecked = typeof cost === 'function';
+    this.cost = this.#isChecked ? cost : this.#wholeCost(cost);
     this.skip = skip === undefined ? undefined : check.callable(skip, 'skip');
     this.refundOn = refundOn === undefined ? undefined : check.callable(refundOn, 'refundOn');
     this.tier = this.#tierFunction(tier);
@@ -120,12 +125,32 @@ class Limit {
   }
 
   #charge(key, cost, tier, exchange) {
-    if (typeof this.cost === 'function') check.whole(cost, 'what a cost function returns');
-    if (!this.keyed) return new Charge(this, undefined, cost, undefined);
+    if (this.#isChecked) check.whole(cost, 'what a cost function returns');
+    if (!this.keyed) {
+      if (this.#isChecked) this.checkPossible(cost);
+      return new Charge(this, undefined, cost, undefined);
+    }
     // A client without the key that is asked for is known by its address; the NUL keeps that apart from all keys of
     // others.
     const known = typeof key === 'string' && key !== '' ? key : (Exchange.key(key) ?? `\0${exchange.clientKey}`);
-    return new Charge(this, known, cost, tier === undefined || tier === null ? undefined : this.#tierNamed(tier));
+    const own = tier === undefined || tier === null ? undefined : this.#tierNamed(tier);
+    if (this.#isChecked || own !== undefined) this.checkPossible(cost, own);
+    return new Charge(this, known, cost, own);
+  }
+
+  /**
+   * A cost that no request could ever pay is the application's mistake, not a refusal, which would be told to wait.
+   * Asked before anything is taken, by the quota of this request.
+   */
+  checkPossible(cost, tier) {
+    if (this.#isDryRun) return;
+    const most = (tier ?? this.source).quota?.burst;
+    if (cost > most) {
+      throw check.rangeError(
+        `cost: ${cost} is above the burst of limit ${check.show(this.policyName)} (${most}), ` +
+          'so no such request could ever pass; lower the cost or raise the burst',
+      );
+    }
   }
 
   #wholeCost(cost) {

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from test_http import cases
-from tidegate import RateLimiter, fastapi, starlette
+from tidegate import ConfigError, RateLimiter, fastapi, starlette
 from tidegate.asgi import TidegateMiddleware
 from tidegate.keys import client_ip, header
 
@@ -28,6 +28,11 @@ def limit_of(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     kind, _, text = given.get("key", "").partition(":")
     if kind:
         options["key"] = {"ip": client_ip, "header": header(text or "x"), "constant": lambda scope: text}[kind]
+    if isinstance(options.get("cost"), str):
+        asked = header(options["cost"].removeprefix("header:"))
+        options["cost"] = lambda scope: int(asked(scope) or 1)
+    if given["rate"].startswith("header:"):
+        return header(given["rate"].removeprefix("header:")), options
     if "keyed" in given:
         return RateLimiter(given["rate"], algorithm=given.get("algorithm")), options
     return given["rate"], options
@@ -88,5 +93,9 @@ def test_situations(case: Any, make: Callable[[list[Any]], Any]) -> None:
                 assert wait is not None and least <= int(wait) <= most, (at, wait)
         await asyncio.sleep(0)
 
+    if "error" in case:
+        with pytest.raises(ConfigError, match=f"^{case['error']}: must be 1 to the burst \\(3\\), .*; got 4$"):
+            make([limit_of(limit) for limit in case["config"]["limits"]])
+        return
     with served(make([limit_of(limit) for limit in case["config"]["limits"]])) as url:
         run(scene(url))

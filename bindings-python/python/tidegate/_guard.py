@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
@@ -152,6 +153,7 @@ class Guard:
         "_client",
         "_headers",
         "_jitter",
+        "_members",
         "_numbered",
         "_paces",
         "_policies",
@@ -241,6 +243,8 @@ class Guard:
             self.tier, limit = limit, limit.limiter
         self.limit = make_limit(limit, keyed=key is not None, **place)
         members = tuple(self.limit.limits.values()) if isinstance(self.limit, LimitSet) else (self.tier or self.limit,)
+        names = self.limit.limits if isinstance(self.limit, LimitSet) else (self.name,)
+        self._members = tuple(zip(names, members, strict=True))
         self.cost = check_cost(cost, members)
         self.key = _keys(key, self.limit, client)
         _notices.keyless(self.name, isinstance(limit, str) and key is None)
@@ -257,7 +261,6 @@ class Guard:
         if simple and skip is None and isinstance(cost, int):
             spare = client.peer_only if type(client) is ClientIP else None
             self.serve = partial(self._policies.serve, cost, source, spare, headers)
-        names = self.limit.limits if isinstance(self.limit, LimitSet) else (self.name,)
         self._problems = {name: Problem.limited(name) for name in names}
 
     def _is_ours(self) -> bool:
@@ -283,7 +286,26 @@ class Guard:
                 raise TypeError(f"cost: expected a function that gives an int, got {type(n).__name__}")
             if not 0 <= n <= MOST_COST:
                 raise ConfigError(f"cost: expected a function that gives 0 to {MOST_COST}, got {n}")
+            if not self.dry_run:
+                self._check_burst(n)
         return Ask(self, keys, n)
+
+    def _check_burst(self, n: int) -> None:
+        """A cost that no request could ever pay is the application's mistake, and not a refusal.
+
+        Asked before anything is taken, by the quota of this request.
+        """
+        most, name = min(((getattr(member, "burst", MOST_COST), name) for name, member in self._members), key=_first)
+        if n > most:
+            raise ConfigError(
+                f"cost: {n} is above the burst of limit {name!r} ({most}), so no such request could ever pass; lower "
+                "the cost or raise the burst"
+            )
+
+    def check_possible(self, taken: Taken) -> None:
+        """As ``ask`` checks a function's cost, for a fixed one that ``set_quota`` has left above the burst."""
+        if math.isinf(taken.decision.retry_after) and type(self.limit) in (RateLimiter, TokenBucket, LimitSet):
+            self._check_burst(taken.n)
 
     async def _keys_of(self, scope: Scope) -> Any:
         key = self.key
@@ -417,6 +439,10 @@ class Guard:
         refusal = Refusal(problem.status, wait, (self.violated(taken),), taken.decision, problem.body)
         said = self.on_refused(scope, refusal)
         return await said if inspect.isawaitable(said) else said
+
+
+def _first(pair: tuple[Any, Any]) -> Any:
+    return pair[0]
 
 
 def default_names() -> Any:

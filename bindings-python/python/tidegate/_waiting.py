@@ -160,7 +160,7 @@ async def _until_admitted_async(
 
 
 class _Patience:
-    """What is left of a timeout, on the limit's own clock. ``refused`` makes the text of a refusal, when there is one."""
+    """What is left of a timeout, on the limit's own clock. ``refused`` makes the text of a refusal."""
 
     __slots__ = ("_end", "_refused", "_timeout", "clock")
 

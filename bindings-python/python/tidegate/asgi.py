@@ -246,6 +246,7 @@ class TidegateMiddleware:
         else:
             fields = taken.fields
         if taken is not None and guard is not None and taken.retry_after and not guard.dry_run:
+            guard.check_possible(taken)
             said = None if guard.on_refused is None else await guard.answer(scope, taken)
             return await refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields, said)
         queue = self._queue

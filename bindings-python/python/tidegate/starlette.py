@@ -97,6 +97,7 @@ async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
     refused = charge.refused
     if refused is not None:
         guard, taken = refused
+        guard.check_possible(taken)
         answer = None if guard.on_refused is None else await guard.answer(scope, taken)
         raise RouteLimitedError(
             guard.retry_after(taken), charge.fields, guard.violated(taken), taken.decision.denied_by, answer

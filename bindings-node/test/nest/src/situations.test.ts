@@ -21,9 +21,16 @@ const { cases } = existsSync(FILE) ? JSON.parse(readFileSync(FILE, 'utf8')) : { 
 
 const key = (text?: string): any => (text?.startsWith('constant:') ? () => text.slice('constant:'.length) : text);
 
+/** What a header says. */
+const said = (text: string) => (request: any) => request.headers[text.slice('header:'.length)];
+
 /** A limit of a case, as our options. */
 function optionsOf({ rate, keyed, algorithm, ...rest }: any) {
-  const made = keyed ? new RateLimiter({ rate, algorithm }) : rate;
+  const made = keyed ? new RateLimiter({ rate, algorithm }) : rate.startsWith('header:') ? said(rate) : rate;
+  if (typeof rest.cost === 'string') {
+    const asked = said(rest.cost);
+    rest.cost = (request: any) => Number(asked(request));
+  }
   return { rate: made, ...rest, ...(rest.key === undefined ? {} : { key: key(rest.key) }) };
 }
 
@@ -61,7 +68,13 @@ const SERVERS: Record<string, Serve> = {
   'node:http': (t, limits) => {
     const [first, ...others] = limits.map((limit) => rateLimit(limit));
     const through = (rest: any[], asked: any, response: any): void =>
-      rest.length === 0 ? response.end() : rest[0](asked, response, () => through(rest.slice(1), asked, response));
+      rest.length === 0
+        ? response.end()
+        : rest[0](asked, response, (error?: Error) => {
+            if (error === undefined) return through(rest.slice(1), asked, response);
+            response.statusCode = 500;
+            response.end(error.message);
+          });
     return portOf(t, createServer((asked, response) => through([first, ...others], asked, response)));
   },
   express: (t, limits) => {
@@ -94,8 +107,12 @@ const answer = (port: number, { method, path, headers, remote }: any) =>
 for (const [name, serve] of Object.entries(SERVERS)) {
   describe(`situations over ${name}`, () => {
     it('there are some', () => assert.ok(cases.length > 10));
-    for (const { name: what, config, asks } of cases) {
+    for (const { name: what, config, asks, error } of cases) {
       it(what, async (t) => {
+        if (error !== undefined) {
+          const message = new RegExp(`^${error} .*from 1 to 3, got 4$`);
+          return assert.rejects(async () => serve(t, config.limits.map(optionsOf)), { message });
+        }
         const port = await serve(t, config.limits.map(optionsOf));
         for (const [index, expected] of asks.entries()) {
           const { statusCode, headers } = await answer(port, expected);
