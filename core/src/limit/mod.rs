@@ -5,6 +5,7 @@ mod bucket;
 mod gcra;
 mod keyed;
 mod log;
+mod present;
 mod scale;
 mod set;
 mod warm_up;

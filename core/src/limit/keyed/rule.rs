@@ -81,7 +81,7 @@ impl Rule {
             }
             Algorithm::SlidingLog => {
                 within(limit, MAX_LOG, algorithm)?;
-                Self::Log(Log::in_room(room, limit, period, max_keys)?)
+                Self::Log(Log::in_room(room, limit, period, max_keys, present.clone())?)
             }
         })
     }

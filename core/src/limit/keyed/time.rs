@@ -2,7 +2,7 @@
 //!
 //! Ticks are compared by their difference, so that they may wrap.
 
-use crate::Clock;
+pub(super) use crate::limit::present::Present;
 
 /// A moment, read once per decision.
 #[derive(Clone, Copy, Debug)]
@@ -49,26 +49,6 @@ pub(super) fn unwrap(low: u64, bits: u32, near: u64) -> u64 {
 #[inline]
 pub(super) fn unwrap_from(low: u64, bits: u32, from: u64) -> u64 {
     from.wrapping_add(low.wrapping_sub(from) & ((1 << bits) - 1))
-}
-
-/// The present, for who must know whether a reading is an old one: the clock is read again, and a thread of this clock that comes
-/// late finds what others put with it behind it.
-#[derive(Clone, Debug)]
-pub(super) struct Present {
-    clock: Clock,
-    epoch_ns: u64,
-}
-
-impl Present {
-    pub(super) fn new(clock: Clock, epoch_ns: u64) -> Self {
-        Self { clock, epoch_ns }
-    }
-
-    /// The clock's time, or a reading after it.
-    #[cold]
-    pub(super) fn ns(&self, reading: u64) -> u64 {
-        self.clock.now().saturating_sub(self.epoch_ns).max(reading)
-    }
 }
 
 /// A stretch of ticks in which a line is swept once.

@@ -4,6 +4,7 @@
 use super::line::OWN;
 use super::take::Taken;
 use super::*;
+use crate::ManualClock;
 use crate::memory::ObjectAllocator;
 use loom::sync::Arc;
 use loom::thread;
@@ -12,7 +13,10 @@ const P: u64 = 1_000;
 
 /// One line; a period of [`P`] ns.
 fn log(limit: u32) -> Arc<Log> {
-    Arc::new(Log::in_room(&mut ObjectAllocator::of_process(false), limit, P, 1).unwrap())
+    Arc::new(
+        Log::in_room(&mut ObjectAllocator::of_process(false), limit, P, 1, Present::new(ManualClock::new(0).into(), 0))
+            .unwrap(),
+    )
 }
 
 /// With all blocks of the line but one taken by others, who are live at `at`.
@@ -210,5 +214,16 @@ fn loom_two_insertions_and_the_owner_of_the_only_idle_block() {
             assert!(!(taken.allowed && take(&log, key, now, 1, 1).allowed));
             assert!(blocks_of(&log, key) <= 1);
         }
+    });
+}
+
+#[test]
+fn loom_a_reset_gives_back_no_more_than_it_found() {
+    model(|| {
+        // More slots than the quota may use: a claim goes to one that the reset has not come to.
+        let log = log(3);
+        assert!(take(&log, 1, 10, 1, 1).allowed);
+        let (taken, ()) = together(&log, |log| u32::from(take(log, 1, 10, 1, 1).allowed), |log| log.reset(1, 10));
+        assert!(1 + taken + u32::from(take(&log, 1, 10, 1, 1).allowed) <= 2, "once before the reset, once after");
     });
 }

@@ -22,27 +22,30 @@
 //!   holds anything live. Then the key counts the shared block's stamps besides its own, until what was there is dead
 //!   for sure.
 //!
-//! A bad reading puts stamps far ahead. They count until readings that were more than [`AHEAD_NS`] behind have gone on
-//! for a minute without one that was not; then they are dated to the present (`memory/watch.rs`).
+//! A bad reading puts stamps far ahead. They count until readings that were more than [`moment::AHEAD_NS`] behind have gone on
+//! for a minute without one that was not; then they are dated to the present (`memory/watch.rs`). A late thread's is
+//! none of these: who finds something far ahead reads the clock again.
 
 mod block;
 mod insert;
 mod line;
 mod moment;
 mod penalty;
+mod reset;
 mod stamp;
 mod take;
 mod undo;
 
 pub(crate) use take::{Charge, Taken};
 
+use super::present::Present;
 use crate::ConfigError;
 use crate::counters::Striped;
 use crate::memory::{ObjectAllocator, PATIENCE, SharedSlice};
 use crate::sync::{AtomicU64, Ordering};
 use block::{Block, HEAD};
 use line::{BLOCKS, Line, OWN, Owner, SHARED};
-use moment::{AHEAD_NS, Moment};
+use moment::Moment;
 use penalty::Penalties;
 
 /// The largest limit: a decision looks at every stamp.
@@ -59,6 +62,7 @@ pub(crate) struct Log {
     lines: SharedSlice<Line>,
     words: SharedSlice<AtomicU64>,
     moment: Moment,
+    present: Present,
     counts: Striped<2>,
     penalties: Penalties,
     period: u64,
@@ -80,6 +84,7 @@ impl Log {
         limit: u32,
         period_ns: u64,
         max_keys: usize,
+        present: Present,
     ) -> Result<Self, ConfigError> {
         let lines = max_keys.div_ceil(KEYS_PER_LINE);
         let (limit, period) = (limit.clamp(1, MAX_LOG), period_ns.max(1));
@@ -87,6 +92,7 @@ impl Log {
             lines: room.cells(lines)?,
             words: room.cells(lines.saturating_mul(BLOCKS * (HEAD + limit as usize)))?,
             moment: Moment::in_room(room, period)?,
+            present,
             counts: Striped::in_room(room)?,
             penalties: Penalties::new(period),
             period,
@@ -171,8 +177,10 @@ impl Log {
         stamp::horizon(now, self.period)
     }
 
-    fn is_far(reading: u64, ns: u64) -> bool {
-        ns > reading.saturating_add(AHEAD_NS)
+    /// Whether `ns` is a bad reading's, as far as can be seen at `reading` and at the clock's time, which is read only
+    /// where the reading alone does not tell.
+    fn is_far(&self, reading: u64, ns: u64) -> bool {
+        moment::is_far(reading, ns) && moment::is_far(self.present.ns(reading), ns)
     }
 
     /// `attempt` until it has an answer. After too many lost races there is none: a hostile process must not keep

@@ -4,11 +4,12 @@
 //! however old the reading of the clock: it cannot come back as fresh for a thread that is late.
 //!
 //! One bad reading puts it far ahead. Readings that are more than [`AHEAD_NS`] behind are denied, and once they have
-//! gone on for a minute without one that was not, the moment is set to the present one (see [`Watch`]): so long, at
+//! gone on for a minute without one that was not (the clock is read again to tell), the moment is set to the present one (see [`Watch`]): so long, at
 //! most, are new keys denied. What was given away as of the bad reading stays given away.
 
 use super::stamp::LAST_NS;
 use crate::ConfigError;
+use crate::limit::present::Present;
 use crate::memory::{ObjectAllocator, One, Watch};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -17,6 +18,10 @@ use crate::sync::{AtomicU64, Ordering};
 pub(super) const AHEAD_NS: u64 = 60_000_000_000;
 /// Lost races after which a step is left to the next round of the operation.
 pub(super) const TRIES: usize = 16;
+
+pub(super) fn is_far(reading: u64, ns: u64) -> bool {
+    ns > reading.saturating_add(AHEAD_NS)
+}
 
 #[derive(Debug)]
 pub(super) struct Moment {
@@ -45,15 +50,22 @@ impl Moment {
         self.ns.load(Ordering::Acquire)
     }
 
+    fn coarse(&self, now: u64) -> u64 {
+        now & !((1 << self.grain) - 1)
+    }
+
     /// Moves it to `now`, a step at a time, and says what it is: not after `now` unless somebody's reading was.
-    pub(super) fn advance(&self, now: u64) -> Result<u64, Ahead> {
-        let coarse = now & !((1 << self.grain) - 1);
+    pub(super) fn advance(&self, now: u64, present: &Present) -> Result<u64, Ahead> {
         for _ in 0..TRIES {
             let moment = self.word();
-            if moment > now.saturating_add(AHEAD_NS) {
-                if !self.watch.has_lasted(now) {
-                    self.watch.note(now);
-                    return Err(Ahead(self.watch.wait(now)));
+            let late = is_far(now, moment);
+            // A late thread's clock says that it is late.
+            let at = if late { present.ns(now) } else { now };
+            let coarse = self.coarse(at);
+            if late && is_far(at, moment) {
+                if !self.watch.has_lasted(at) {
+                    self.watch.note(at);
+                    return Err(Ahead(self.watch.wait(at).saturating_add(at - now)));
                 }
             } else {
                 if self.watch.is_set() {
@@ -71,10 +83,10 @@ impl Moment {
         Ok(self.get())
     }
 
-    /// An operator's wish: all is forgotten as of `now`.
+    /// An operator's wish: all is forgotten as of the present.
     pub(super) fn forget(&self, now: u64) {
         let moment = self.word();
-        if moment > now.saturating_add(AHEAD_NS) {
+        if is_far(now, moment) {
             // AcqRel, Relaxed: as above. Lost: somebody else has moved it.
             let _ = self.ns.compare_exchange(moment, now, Ordering::AcqRel, Ordering::Relaxed);
         }

@@ -83,7 +83,7 @@ impl Log {
     fn take_own(&self, spot: Spot, ask: &Ask) -> Option<Taken> {
         let block = self.block(spot.line, spot.index);
         let floor = block.floor();
-        if Self::is_far(ask.reading, floor.ns()) {
+        if self.is_far(ask.reading, floor.ns()) {
             return self.far_floor(block, spot, ask);
         }
         let now = ask.reading.max(floor.ns());
@@ -97,7 +97,7 @@ impl Log {
             Ok(taken) if ask.look || ask.n == 0 => self.is_still(spot).then_some(taken),
             Ok(taken) => {
                 self.charge(block, &counted, &seen, ask, || self.is_still(spot))?;
-                if block.watch.is_set() && !Self::is_far(ask.reading, stamp::ns(seen.newest)) {
+                if block.watch.is_set() && !self.is_far(ask.reading, stamp::ns(seen.newest)) {
                     block.watch.clear();
                 }
                 Some(Taken { charge: Some(Charge { owner: spot.owner.0, ns: now }), ..taken })
@@ -173,7 +173,7 @@ impl Log {
 
     /// The denial, after what a bad reading put has been seen to. `spot`: of the key's own block. `None`: look again.
     fn told(&self, block: Block<'_>, spot: Option<Spot>, seen: &Seen, ask: &Ask, taken: Taken) -> Option<Taken> {
-        if seen.newest == 0 || !Self::is_far(ask.reading, stamp::ns(seen.newest)) {
+        if seen.newest == 0 || !self.is_far(ask.reading, stamp::ns(seen.newest)) {
             if block.watch.is_set() {
                 block.watch.clear();
             }
@@ -182,22 +182,25 @@ impl Log {
         if ask.look || taken.retry_after_ns == NEVER {
             return Some(taken);
         }
-        if block.watch.has_lasted(ask.reading) {
+        let at = self.present.ns(ask.reading);
+        if block.watch.has_lasted(at) {
             block.watch.clear();
-            self.date_to(block, spot, ask.reading);
+            self.date_to(block, spot, at);
             return None;
         }
-        block.watch.note(ask.reading);
+        block.watch.note(at);
         // Then what is far ahead is dated to the present.
-        let healed = block.watch.wait(ask.reading).saturating_add(self.period);
+        let healed = block.watch.wait(at).saturating_add(at - ask.reading).saturating_add(self.period);
         Some(Taken { retry_after_ns: taken.retry_after_ns.min(healed), ..taken })
     }
 
-    /// The floor is a bad reading's, or this one is late: denied, as stamps that are far ahead.
+    /// The floor is a bad reading's: denied, as stamps that are far ahead.
     #[cold]
     fn far_floor(&self, block: Block<'_>, spot: Spot, ask: &Ask) -> Option<Taken> {
         let floor = block.floor();
-        let mut taken = Taken::denied(block.watch.wait(ask.reading));
+        let at = self.present.ns(ask.reading);
+        let wait = || block.watch.wait(at).saturating_add(at - ask.reading);
+        let mut taken = Taken::denied(wait());
         if ask.n > ask.burst {
             taken.retry_after_ns = NEVER;
         } else if ask.n == 0 {
@@ -205,14 +208,14 @@ impl Log {
             let penalty = block.penalty.load(Ordering::Acquire);
             taken.retry_after_ns = self.penalties.left(penalty, spot.owner.tag(), ask.reading).unwrap_or(0);
             taken.allowed = taken.retry_after_ns == 0;
-        } else if !ask.look && block.watch.has_lasted(ask.reading) {
+        } else if !ask.look && block.watch.has_lasted(at) {
             block.watch.clear();
-            self.date_to(block, Some(spot), ask.reading);
-            block.heal_floor(floor, ask.reading);
+            self.date_to(block, Some(spot), at);
+            block.heal_floor(floor, at);
             return None;
         } else if !ask.look {
-            block.watch.note(ask.reading);
-            taken.retry_after_ns = block.watch.wait(ask.reading).max(1);
+            block.watch.note(at);
+            taken.retry_after_ns = wait().max(1);
         }
         self.is_still(spot).then_some(taken)
     }
@@ -221,7 +224,7 @@ impl Log {
     #[cold]
     fn take_absent(&self, line: usize, tag: u64, header: Header, ask: &Ask) -> Option<Taken> {
         let shared = self.shared(line);
-        let moment = match self.moment.advance(ask.reading) {
+        let moment = match self.moment.advance(ask.reading, &self.present) {
             Ok(moment) => moment,
             Err(_) if ask.n == 0 => return Some(Taken { allowed: true, ..Taken::denied(0) }),
             Err(_) if ask.n > ask.burst => return Some(Taken::denied(NEVER)),

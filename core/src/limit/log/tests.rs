@@ -2,6 +2,7 @@
 
 use super::stamp::IN_HAND;
 use super::*;
+use crate::ManualClock;
 use crate::limit::log::insert::Found;
 use crate::memory::ObjectAllocator;
 use proptest::prelude::*;
@@ -9,7 +10,14 @@ use proptest::prelude::*;
 const S: u64 = 1_000_000_000;
 
 fn log(limit: u32, period: u64, max_keys: usize) -> Log {
-    Log::in_room(&mut ObjectAllocator::of_process(false), limit, period, max_keys).unwrap()
+    Log::in_room(
+        &mut ObjectAllocator::of_process(false),
+        limit,
+        period,
+        max_keys,
+        Present::new(ManualClock::new(0).into(), 0),
+    )
+    .unwrap()
 }
 
 fn takes(log: &Log, of: u64, at: u64, n: u32) -> bool {
@@ -304,4 +312,28 @@ impl Exact {
             self.ghosts.push(self.stamps.remove(found) - PERIOD);
         }
     }
+}
+
+#[test]
+fn late_threads_of_a_sound_clock_heal_nothing() {
+    let clock = ManualClock::new(0);
+    let log = Log::in_room(&mut ObjectAllocator::of_process(false), 3, S, 1, Present::new((&clock).into(), 0)).unwrap();
+    for other in 0..OWN as u64 {
+        assert!(takes(&log, 10 + other, 0, 1));
+    }
+    let now = 100_000 * S;
+    clock.set(now);
+    assert!(takes(&log, 10, now, 3) && takes(&log, 1, now, 3));
+    // Further apart than a bad reading heals in, and as far behind.
+    for late in [3_000, 2_000, 1_000] {
+        assert!(!takes(&log, 1, now - late * S, 1) && !takes(&log, 10, now - late * S, 1), "{late}");
+        assert!(takes(&log, late, now - late * S, 1), "a new key, as of the moment");
+        assert!(!takes(&log, 10, now, 1) && !takes(&log, 1, now, 1));
+    }
+    assert!(log.moment.get() >= now - S / 16);
+    // A clock that has stepped back heals all the same.
+    clock.set(50_000 * S);
+    assert!(!takes(&log, 10, 50_000 * S, 1));
+    clock.set(50_060 * S);
+    assert!(!takes(&log, 10, 50_060 * S, 1) && takes(&log, 10, 50_061 * S, 3));
 }

@@ -3,9 +3,10 @@
 use super::block::Block;
 use super::insert::Found;
 use super::penalty::Penalties;
+use super::reset::Reset;
 use super::stamp::{self, IN_HAND};
 use super::take::Charge;
-use super::{Log, OWN, Spot};
+use super::{Log, OWN, SHARED, Spot};
 use crate::memory::PATIENCE;
 use crate::sync::{Ordering, fence};
 
@@ -68,12 +69,12 @@ impl Log {
         }
     }
 
-    /// Dates to `reading` what a bad one put far ahead of it.
-    pub(super) fn date_to(&self, block: Block<'_>, spot: Option<Spot>, reading: u64) {
+    /// Dates to `at`, the present, what a bad reading put far ahead of it.
+    pub(super) fn date_to(&self, block: Block<'_>, spot: Option<Spot>, at: u64) {
         for (slot, found) in block.all() {
             if found != 0
-                && Self::is_far(reading, stamp::ns(found))
-                && !self.take_away(block, spot, slot, found, stamp::dated(found, reading))
+                && self.is_far(at, stamp::ns(found))
+                && !self.take_away(block, spot, slot, found, stamp::dated(found, at))
             {
                 return;
             }
@@ -89,7 +90,7 @@ impl Log {
             Found::Own(spot) => self.penalize_own(spot, reading, end_ns),
             Found::Absent(header) => {
                 // Far ahead or not: the block's floor is its moment.
-                let moment = self.moment.advance(reading).unwrap_or_else(|_| self.moment.get());
+                let moment = self.moment.advance(reading, &self.present).unwrap_or_else(|_| self.moment.get());
                 if reading.max(moment) >= end_ns {
                     return Some(true);
                 }
@@ -137,20 +138,27 @@ impl Log {
     /// The key as new. One that shares a block cannot be told from the others there.
     pub(crate) fn reset(&self, key: u64, ns: u64) {
         let (line, tag) = self.place(key);
+        let mut reset = Reset::default();
         let _ = Self::insist(|| match self.find(line, tag)? {
-            Found::Own(spot) => self.reset_own(spot, ns.min(stamp::LAST_NS)).then_some(()),
+            Found::Own(spot) => self.reset_own(spot, ns.min(stamp::LAST_NS), &mut reset).then_some(()),
             Found::Absent(_) => Some(()),
         });
     }
 
     /// False if somebody else changed the owner meanwhile.
-    fn reset_own(&self, spot: Spot, reading: u64) -> bool {
+    fn reset_own(&self, spot: Spot, reading: u64, reset: &mut Reset) -> bool {
+        let block = self.block(spot.line, spot.index);
+        if !reset.begins(spot.index, block, self.horizon(reading)) {
+            // The block that it began with was dead, and the key new since.
+            return true;
+        }
         // Another generation: who has claimed and not looked again takes the claim back.
         let owner = spot.owner.open(spot.owner.tag());
         if !self.exchange_owner(spot, owner) {
             return false;
         }
-        let (spot, block) = (Spot { owner, ..spot }, self.block(spot.line, spot.index));
+        reset.begun = true;
+        let spot = Spot { owner, ..spot };
         // Acquire: as the stamps.
         let penalty = block.penalty.load(Ordering::Acquire);
         if penalty != 0 && Penalties::is_of(penalty, owner.tag()) {
@@ -158,37 +166,43 @@ impl Log {
             let _ = block.penalty.compare_exchange(penalty, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
         let floor = block.floor();
-        if Self::is_far(reading, floor.ns()) {
-            block.heal_floor(floor, reading);
+        if self.is_far(reading, floor.ns()) {
+            block.heal_floor(floor, self.present.ns(reading));
         }
         block.watch.clear();
-        self.clear_stamps(block, Some(spot), reading)
+        self.clear_stamps(block, Some(spot), reading, reset)
     }
 
-    /// All that is live as of the reading and in nobody's hand.
-    fn clear_stamps(&self, block: Block<'_>, spot: Option<Spot>, reading: u64) -> bool {
+    /// What was live as of the reading when the reset began, and is in nobody's hand.
+    fn clear_stamps(&self, block: Block<'_>, spot: Option<Spot>, reading: u64, reset: &mut Reset) -> bool {
         // Ghosts as well: what was live before them is over.
         let (horizon, put) = (self.horizon(reading), stamp::ghost(stamp::at(reading), self.period));
-        let mut live = block.all().filter(|&(_, stamp)| stamp > horizon);
-        live.all(|(slot, found)| self.take_away(block, spot, slot, found, put))
+        for (slot, found) in block.all() {
+            if found > horizon && reset.takes(slot, found) && !self.take_away(block, spot, slot, found, put) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Every key as new.
     pub(crate) fn clear(&self, ns: u64) {
         let reading = ns.min(stamp::LAST_NS);
-        self.moment.forget(reading);
+        self.moment.forget(self.present.ns(reading));
         for line in 0..self.lines.len() {
             for index in 0..OWN {
+                let mut reset = Reset::default();
                 for _ in 0..PATIENCE {
                     let spot = Spot { line, index, owner: self.owner(line, index) };
-                    if spot.owner.tag() == 0 || self.reset_own(spot, reading) {
+                    if spot.owner.tag() == 0 || self.reset_own(spot, reading, &mut reset) {
                         break;
                     }
                 }
             }
-            let shared = self.shared(line);
+            let (shared, mut reset) = (self.shared(line), Reset::default());
             shared.watch.clear();
-            self.clear_stamps(shared, None, reading);
+            reset.begins(SHARED, shared, self.horizon(reading));
+            self.clear_stamps(shared, None, reading, &mut reset);
         }
     }
 }
