@@ -339,6 +339,10 @@ impl BucketState {
         self.shared.generation.load(Ordering::Acquire)
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     pub(super) fn bookings(&self) -> &Bookings {
         &self.shared.bookings
     }

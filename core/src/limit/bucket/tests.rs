@@ -346,3 +346,20 @@ fn any_bytes_give_an_answer() {
         bucket.cancel_at(now, Ticket { word: ticket.word ^ seed, booking: ticket.booking });
     }
 }
+
+#[test]
+fn a_late_cancel_of_what_is_due_gives_nothing_back() {
+    let clock = ManualClock::new(0);
+    let bucket = TokenBucket::with_clock(quota("1/s", 3), (&clock).into());
+    assert!(bucket.try_acquire_at(10 * S, 3));
+    let Reservation::Booked { ticket, wait_ns } = bucket.reserve_at(10 * S, 2, None) else { panic!("booked") };
+    assert_eq!(wait_ns, 2 * S);
+    // Full since 15 s: the word stands half a second further than what was booked and taken comes to.
+    let now = 15 * S + S / 2;
+    clock.set(now);
+    assert!(bucket.try_acquire_at(now, 1));
+    assert!(!bucket.cancel_at(11 * S, ticket), "a late thread's reading");
+    assert!(
+        bucket.try_acquire_at(now, 2) && !bucket.try_acquire_at(16 * S, 1) && bucket.try_acquire_at(16 * S + S / 2, 1)
+    );
+}

@@ -337,3 +337,24 @@ fn late_threads_of_a_sound_clock_heal_nothing() {
     clock.set(50_060 * S);
     assert!(!takes(&log, 10, 50_060 * S, 1) && takes(&log, 10, 50_061 * S, 3));
 }
+
+#[test]
+fn a_reset_gives_back_no_more_than_it_found() {
+    // More slots than the quota may use: a claim goes to one that the reset has not come to.
+    let (log, now) = (log(3, S, 1), 9 * S);
+    let takes_one_of_one = || log.take(1, now, 1, 1, false).allowed;
+    assert!(takes_one_of_one());
+    let found = spot(&log, 1).expect("a block");
+    let (block, mut reset) = (log.block(0, found.index), reset::Reset::default());
+    assert!(reset.begins(found.index, block, log.horizon(now)));
+    assert!(log.exchange_owner(found, found.owner.open(found.owner.tag())));
+    reset.begun = true;
+    // The reset has come to the first slot.
+    assert!(reset.takes(0, block.stamp(0)));
+    block.put_down(0, 1, block.stamp(0), stamp::ghost(stamp::at(now), S));
+    assert!(takes_one_of_one());
+    assert!(log.clear_stamps(block, spot(&log, 1), now, &mut reset));
+    assert!(!takes_one_of_one(), "what came after it was taken away as well");
+    log.reset(1, now);
+    assert!(takes_one_of_one() && !takes_one_of_one());
+}

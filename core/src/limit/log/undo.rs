@@ -174,7 +174,7 @@ impl Log {
     }
 
     /// What was live as of the reading when the reset began, and is in nobody's hand.
-    fn clear_stamps(&self, block: Block<'_>, spot: Option<Spot>, reading: u64, reset: &mut Reset) -> bool {
+    pub(super) fn clear_stamps(&self, block: Block<'_>, spot: Option<Spot>, reading: u64, reset: &mut Reset) -> bool {
         // Ghosts as well: what was live before them is over.
         let (horizon, put) = (self.horizon(reading), stamp::ghost(stamp::at(reading), self.period));
         for (slot, found) in block.all() {
