@@ -22,7 +22,7 @@ pub(crate) use shared_slice::{SharedSlice, Zeroable};
 pub(crate) use watch::Watch;
 
 /// As limits call them until they are renamed as well.
-pub(crate) use {ChangeLock as Changes, ObjectAllocator as Room, SharedSlice as Cells, Zeroable as Blank};
+pub(crate) use {ObjectAllocator as Room, SharedSlice as Cells, Zeroable as Blank};
 
 /// Lost races after which an operation gives up and denies: a hostile process must not keep anybody for ever, and no
 /// honest thread loses so many in a row.

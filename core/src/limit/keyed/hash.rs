@@ -1,7 +1,7 @@
 //! Keys as 64 bits under a secret.
 
 use crate::hash::{SipHash, random_secret};
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 
 /// A key's place in a table: nobody can choose keys that collide without the secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) struct KeyHasher(SipHash);
 
 impl KeyHasher {
     /// For the object that is about to be laid out in this room: in an arena the same in all processes, and another for each place.
-    pub(super) fn of(room: &Room) -> Self {
+    pub(super) fn of(room: &ObjectAllocator) -> Self {
         #[cfg(not(loom))]
         if let Some(arena) = crate::Arena::of(room) {
             return Self(SipHash::derived(arena.secret(), room.next() as u64));

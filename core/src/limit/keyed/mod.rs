@@ -23,7 +23,7 @@ pub(crate) use set_member::Receipt;
 
 use crate::counters::Striped;
 use crate::limit::{Algorithm, Mode, WarmUp};
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 use crate::{Clock, ConfigError, Decision, Quota};
 use hash::KeyHasher;
 use ops::Taken;
@@ -176,11 +176,16 @@ impl RateLimiter {
     /// fastest, is beyond what the algorithm can hold (a bucket's burst: 524,288 at any rate; a fixed window: 1,048,575; a sliding
     /// window: 262,143; a sliding log: 4,096).
     pub fn with_config(config: LimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
-        Self::in_room(&mut Room::of_process(config.huge_pages), &config.resolved()?, clock.now(), clock)
+        Self::in_room(&mut ObjectAllocator::of_process(config.huge_pages), &config.resolved()?, clock.now(), clock)
     }
 
     /// Its parts in their order. `config`: what it was made with, by whom it was made first.
-    fn in_room(room: &mut Room, config: &LimiterConfig, epoch_ns: u64, clock: Clock) -> Result<Self, ConfigError> {
+    fn in_room(
+        room: &mut ObjectAllocator,
+        config: &LimiterConfig,
+        epoch_ns: u64,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
         let LimiterConfig { algorithm, quota, max_keys, .. } = *config;
         config::MAX_KEYS.check_count(max_keys as u64, "")?;
         let hasher = KeyHasher::of(room);

@@ -1,8 +1,8 @@
 //! The default quota, and the numbers by which quotas are told apart: for all who have the limiter open.
-#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+#![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::units::Units;
-use crate::memory::{Blank, Changes, One, Room};
+use crate::memory::{ChangeLock, ObjectAllocator, One, Zeroable};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::{ConfigError, Quota};
 
@@ -32,16 +32,16 @@ struct Shared {
 type Words = [AtomicU64; 3];
 
 // SAFETY: atomics only.
-unsafe impl Blank for Shared {
+unsafe impl Zeroable for Shared {
     #[cfg(loom)]
     fn blank() -> Self {
         Self {
-            units: Blank::blank(),
-            _line: Blank::blank(),
-            defaults: Blank::blank(),
-            count: Blank::blank(),
-            _reserved: Blank::blank(),
-            known: Blank::blank(),
+            units: Zeroable::blank(),
+            _line: Zeroable::blank(),
+            defaults: Zeroable::blank(),
+            count: Zeroable::blank(),
+            _reserved: Zeroable::blank(),
+            known: Zeroable::blank(),
         }
     }
 }
@@ -49,15 +49,15 @@ unsafe impl Blank for Shared {
 #[derive(Debug)]
 pub(super) struct Quotas {
     shared: One<Shared>,
-    changes: Changes,
+    changes: ChangeLock,
     /// What the limiter was made with: read where foreign bytes are no quota.
     first: Quota,
 }
 
 impl Quotas {
     /// One part. `first`: the default quota that the limiter is or was made with, and its units.
-    pub(super) fn in_room(room: &mut Room, first: Quota, units: Units) -> Result<Self, ConfigError> {
-        let quotas = Self { shared: room.one()?, changes: Changes::of(room), first };
+    pub(super) fn in_room(room: &mut ObjectAllocator, first: Quota, units: Units) -> Result<Self, ConfigError> {
+        let quotas = Self { shared: room.one()?, changes: ChangeLock::of(room), first };
         if room.is_fresh() {
             let number = quotas.add(&first);
             quotas.put(&first, Units { id: number, ..units });
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn who_dies_while_changing_has_changed_nothing() {
-        let quotas = Quotas::in_room(&mut Room::of_process(false), quota(1), units(1)).unwrap();
+        let quotas = Quotas::in_room(&mut ObjectAllocator::of_process(false), quota(1), units(1)).unwrap();
         for count in 2..20 {
             // Killed before the store that names them: in the words of the next default, of the next number.
             let present = Units::spare(quotas.shared.units.load(Ordering::Relaxed));
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn more_quotas_than_there_are_numbers_share_the_last() {
-        let quotas = Quotas::in_room(&mut Room::of_process(false), quota(1), units(1)).unwrap();
+        let quotas = Quotas::in_room(&mut ObjectAllocator::of_process(false), quota(1), units(1)).unwrap();
         let numbers: Vec<_> = (1..100).map(|count| quotas.add(&quota(count))).collect();
         assert!(numbers[..KNOWN].iter().enumerate().all(|(place, number)| *number == 1 + place as u64 % 7));
         assert!(numbers[KNOWN..].iter().all(|number| *number == 1));

@@ -10,7 +10,7 @@ use super::units::{Units, bucket_ticks, bucket_units};
 use super::{Hits, Windows};
 use crate::limit::Algorithm;
 use crate::limit::log::{self, Log, MAX_LOG};
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 use crate::quota::{BURST, PERIOD};
 use crate::setting::time;
 use crate::{ConfigError, ConfigErrorKind, Quota};
@@ -35,7 +35,7 @@ pub(super) struct InCells<K> {
 
 impl<K> InCells<K> {
     /// The parts of the table.
-    fn in_room(room: &mut Room, kind: K, max_keys: usize, present: &Present) -> Result<Self, ConfigError> {
+    fn in_room(room: &mut ObjectAllocator, kind: K, max_keys: usize, present: &Present) -> Result<Self, ConfigError> {
         Ok(Self { kind, table: Table::in_room(room, max_keys, present.clone())? })
     }
 }
@@ -54,7 +54,7 @@ macro_rules! by_kind {
 impl Rule {
     /// For these quotas: the default, and the fastest if it was declared. Always the same parts for one algorithm.
     pub(super) fn in_room(
-        room: &mut Room,
+        room: &mut ObjectAllocator,
         algorithm: Algorithm,
         quotas: &[Quota],
         max_keys: usize,

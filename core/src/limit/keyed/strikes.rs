@@ -7,7 +7,7 @@ use super::kind::Layout;
 use super::table::{Op, Spot, Step, Table};
 use super::time::{Now, Present, Ticks, later, unwrap};
 use crate::ConfigError;
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 
 const TIME_BITS: u32 = 26;
 const COUNT_BITS: u32 = 8;
@@ -38,7 +38,7 @@ struct Record {
 impl Strikes {
     /// The parts of its table.
     pub(super) fn in_room(
-        room: &mut Room,
+        room: &mut ObjectAllocator,
         block: Block,
         max_keys: usize,
         present: Present,

@@ -6,7 +6,7 @@ use super::super::units::{MAX_CAPACITY_BITS, Units};
 use super::{Charge, Kind, Layout, Level, Verdict};
 use crate::ConfigError;
 use crate::decision::NEVER;
-use crate::memory::{One, Room};
+use crate::memory::{ObjectAllocator, One};
 use crate::sync::{AtomicU64, Ordering};
 
 const TAT_BITS: u32 = 36;
@@ -37,7 +37,7 @@ pub(crate) struct Gcra {
 impl Gcra {
     /// One part.
     pub(crate) fn in_room(
-        room: &mut Room,
+        room: &mut ObjectAllocator,
         ticks: Ticks,
         fastest_token: u64,
         paced: bool,
