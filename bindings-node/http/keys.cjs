@@ -13,8 +13,8 @@ const clientIp = Object.freeze(() => {
 
 /**
  * What the framework's router treats as one route: Nest's controller and method, Fastify's pattern, Express's pattern
- * or, where none is matched yet, the path as its router compares it; the path itself where no router is known. A HEAD is
- * its GET.
+ * or, where none is matched yet, the path as its router compares it; the path itself where no router is known. A HEAD
+ * is its GET.
  */
 function route(request, context) {
   if (typeof context?.getHandler === 'function') return nestRoute(context.getClass(), context.getHandler());
@@ -31,8 +31,8 @@ function route(request, context) {
 const nestRoutes = new WeakMap();
 
 /**
- * A route's name, the same in every process. The names of class and function do not tell it alone: each version may have
- * a controller of the same name, and what other decorators put in a method's place has often none.
+ * A route's name, the same in every process. The names of class and function do not tell it alone: each version may
+ * have a controller of the same name, and what other decorators put in a method's place has often none.
  */
 function nestRoute(controller, handler) {
   let names = nestRoutes.get(handler);
