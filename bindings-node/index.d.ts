@@ -107,7 +107,8 @@ export interface Quota {
 /** A new limit starts with the fraction `from` (above 0, at most 1) of itself and is whole after `periodMs`. */
 export interface WarmUp {
   periodMs: number;
-  from: number;
+  /** The fraction of the limit to start from, default 0.1. */
+  from?: number;
 }
 
 /** What the operator may say of every limit. `TIDEGATE_DISABLED=1` in the environment is `enabled: false` for all. */
@@ -177,7 +178,7 @@ export interface RateLimiterOptions extends KeyedQuota, LimitSwitches, Place {
   /** The fastest or largest quota that any tier or `setQuota` will ever ask for; it decides the table's resolution. */
   fastest?: KeyedQuota | string | number;
   /**
-   * The `after`-th denial of a key within `withinMs` blocks it for `durationMs`, times `growth` (default 1) for each
+   * The `after`-th denial of a key within `withinMs` blocks it for `durationMs`, times `growth` (default 2) for each
    * block before that is not yet forgotten, at most `maxMs` (default 64 × `durationMs`).
    */
   block?: { after: number; withinMs: number; durationMs: number; growth?: number; maxMs?: number };

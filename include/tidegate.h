@@ -1195,7 +1195,7 @@ typedef struct {
      */
     uint64_t block_max_ns;
     /**
-     * Each block that is not yet forgotten multiplies the next by this, >= 1.
+     * Each block that is not yet forgotten multiplies the next by this, >= 1; 2 by TG_LIMITER_CONFIG_INIT.
      */
     double block_growth;
     /**
@@ -3172,7 +3172,7 @@ TG_ASSERT(offsetof(tg_bucket_snapshot, struct_size) == 0, tg_bucket_snapshot_sta
 TG_ASSERT(offsetof(tg_bucket_snapshot, would_deny) + sizeof(((tg_bucket_snapshot *)0)->would_deny) == sizeof(tg_bucket_snapshot), tg_bucket_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_snapshot) == 32, tg_bucket_snapshot_has_its_size);
 
-#define TG_LIMITER_CONFIG_INIT { sizeof(tg_limiter_config), NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_MAX, 100000, UINT64_C(0), UINT64_C(0), UINT64_C(0), 1.0, UINT64_C(0), 0.0, 0, 0, 0, 0, NULL, NULL, 0, 0 }
+#define TG_LIMITER_CONFIG_INIT { sizeof(tg_limiter_config), NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_MAX, 100000, UINT64_C(0), UINT64_C(0), UINT64_C(0), 2.0, UINT64_C(0), 0.0, 0, 0, 0, 0, NULL, NULL, 0, 0 }
 TG_ASSERT(offsetof(tg_limiter_config, struct_size) == 0, tg_limiter_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_limiter_config, reserved) + sizeof(((tg_limiter_config *)0)->reserved) == sizeof(tg_limiter_config), tg_limiter_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_config) == 160, tg_limiter_config_has_its_size);

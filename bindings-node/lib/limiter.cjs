@@ -49,7 +49,7 @@ function writeBlock(given) {
     numbers[AT.block] = NaN;
     return;
   }
-  const { after, withinMs, durationMs, growth = 1, maxMs } = given;
+  const { after, withinMs, durationMs, growth = FIELDS.block_growth.default, maxMs } = given;
   const values = [after, withinMs, durationMs, growth, maxMs];
   const { block_after, block_within, block_duration, block_growth, block_max } = FIELDS;
   const fields = [block_after, block_within, block_duration, block_growth, block_max];

@@ -1,10 +1,10 @@
 //! Arguments as Python passes them: seconds, counts and costs, each with a sentence for what is wrong.
 
 use crate::errors::{config, from_core, wrong_type};
-use pyo3::exceptions::PyOverflowError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::type_object::PyTypeCheck;
-use pyo3::types::{PyBool, PyDelta, PyDeltaAccess, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt, PyString, PyType};
 use std::str::FromStr;
 use std::time::Duration;
 use tidegate::ConfigError;
@@ -194,4 +194,22 @@ impl<'py> FromPyObject<'_, 'py> for Cost {
         }
         count("n", &value, u64::from(u32::MAX)).map(|n| Self(n as u32))
     }
+}
+
+/// What a constructor does not know. Python hands the arguments of a subclass to `__new__` before its `__init__`, and a
+/// class that cannot be changed once it is made, so that no call has to ask, takes everything there.
+pub(crate) fn known(cls: &Bound<'_, PyType>, unknown: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    let Some((name, _)) = unknown.and_then(|unknown| unknown.iter().next()) else { return Ok(()) };
+    let is_ours = |class: &Bound<'_, PyAny>| class.getattr("__module__").and_then(|module| module.eq("tidegate"));
+    let base = cls.mro().iter().find(|class| is_ours(class).unwrap_or(false)).map(|base| base.cast_into::<PyType>());
+    let base = base.transpose()?.unwrap_or_else(|| cls.clone());
+    let text = format!("{}() got an unexpected keyword argument {}", cls.name()?, name.repr()?);
+    if cls.is(&base) {
+        return Err(PyTypeError::new_err(text));
+    }
+    Err(PyTypeError::new_err(format!(
+        "{text}: {} is made in __new__, which gets the arguments before __init__; take them there as well: \
+         def __new__(cls, {name}, *args, **kwargs): return super().__new__(cls, *args, **kwargs)",
+        base.name()?
+    )))
 }

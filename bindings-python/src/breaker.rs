@@ -1,6 +1,6 @@
 //! `CircuitBreaker`: acquire, call, report.
 
-use crate::args::{real, seconds, span_of, whole32};
+use crate::args::{self, real, seconds, span_of, whole32};
 use crate::clock::ManualClock;
 use crate::errors::{self, circuit_open, config, wrong_type};
 use crate::permit::Permit;
@@ -212,17 +212,19 @@ fn filter(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<P
 #[pymethods]
 impl CircuitBreaker {
     #[new]
+    #[classmethod]
     #[pyo3(signature = (
         name = None, *, failure_rate_threshold = None, window_calls = None, window_duration = None, min_calls = None,
         slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
         cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
-        failure_on = None, ignore = None, clock = None, scope = None, on_conflict = None
+        failure_on = None, ignore = None, clock = None, scope = None, on_conflict = None, **unknown
     ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, min_calls=10, \
         slow_call_duration=None, slow_call_rate_threshold=1.0, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, failure_on=None, \
         ignore=None, clock=None, scope=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]
     fn new(
+        cls: &Bound<'_, PyType>,
         name: Option<&Bound<'_, PyAny>>,
         failure_rate_threshold: Option<&Bound<'_, PyAny>>,
         window_calls: Option<&Bound<'_, PyAny>>,
@@ -243,7 +245,9 @@ impl CircuitBreaker {
         scope: Option<&Bound<'_, PyAny>>,
         on_conflict: Option<&Bound<'_, PyAny>>,
         py: Python<'_>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        args::known(cls, unknown)?;
         let mut cfg = tidegate::BreakerConfig::default();
         let field = |name| core::SETTINGS.field(name);
         let whole = |name, value| whole32(field(name), value);

@@ -1,12 +1,13 @@
 //! `BoundedQueue`: the parts that do not wait, and the registration on which the waiting forms are built.
 
-use crate::args::{choice, finite, flag, object, real, seconds, whole};
+use crate::args::{self, choice, finite, flag, object, real, seconds, whole};
 use crate::clock::{self, ManualClock};
 use crate::errors::{config, from_core, queue_closed, wrong_type};
 use crate::python::Function;
 use crate::stats::stats;
 use crate::waker::{self, Listener};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use tidegate::QueueConfig;
 use tidegate::queue::{self, Interest, OnFull, PopError, PushError, PushErrorKind, SETTINGS};
@@ -47,13 +48,15 @@ pub(crate) struct BoundedQueue {
 #[pymethods]
 impl BoundedQueue {
     #[new]
+    #[classmethod]
     #[pyo3(signature = (
         capacity, *, high_watermark = None, low_watermark = None, on_full = None, on_drop = None, sojourn = None,
-        retry_after = None, clock = None
+        retry_after = None, clock = None, **unknown
     ), text_signature = "(capacity, *, high_watermark=0.8, low_watermark=0.5, on_full='reject', on_drop=None, \
         sojourn=False, retry_after=1.0, clock=None)")]
     #[allow(clippy::too_many_arguments)]
     fn new(
+        cls: &Bound<'_, PyType>,
         capacity: &Bound<'_, PyAny>,
         high_watermark: Option<&Bound<'_, PyAny>>,
         low_watermark: Option<&Bound<'_, PyAny>>,
@@ -62,7 +65,9 @@ impl BoundedQueue {
         sojourn: Option<&Bound<'_, PyAny>>,
         retry_after: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        args::known(cls, unknown)?;
         let py = capacity.py();
         let field = |name| SETTINGS.field(name);
         let mut cfg = QueueConfig::new(whole(field("capacity"), capacity)? as usize);

@@ -52,6 +52,34 @@ def test_others(make: Any, name: str) -> None:
         make()
 
 
+class OfTenant(TokenBucket):
+    """The pattern of the README for a subclass with arguments of its own."""
+
+    def __new__(cls, tenant: str, rate: str) -> OfTenant:
+        return super().__new__(cls, rate)  # type: ignore[return-value]
+
+    def __init__(self, tenant: str, rate: str) -> None:
+        self.tenant = tenant
+
+
+@pytest.mark.parametrize("base", [TokenBucket, RateLimiter, CircuitBreaker, BoundedQueue, ConcurrencyLimiter])
+def test_a_subclass_with_arguments_of_its_own_is_told_where_to_take_them(base: Any) -> None:
+    class Mine(base):
+        def __init__(self, tenant: str, first: Any) -> None:
+            super().__init__()
+
+    first = {RateLimiter: "5/s", TokenBucket: "5/s", CircuitBreaker: "bank"}.get(base, 5)
+    with pytest.raises(TypeError, match=rf"^Mine\(\) got .* 'tenant': {base.__name__} is .*__new__"):
+        Mine(first, tenant="acme")
+    with pytest.raises(TypeError, match=rf"^{base.__name__}\(\) got an unexpected keyword argument 'tenant'$"):
+        base(first, tenant="acme")
+
+
+def test_a_subclass_that_takes_its_arguments_in_new() -> None:
+    bucket = OfTenant("acme", "5/s")
+    assert (bucket.tenant, bucket.burst, bucket.try_acquire()) == ("acme", 5, True)
+
+
 def test_another_process_declared_other_settings() -> None:
     first = tidegate.TokenBucket("5/s", scope="process:arguments", name="x")
     with pytest.raises(tidegate.ArenaError, match='on_conflict="keep" .* or on_conflict="apply"'):

@@ -4,7 +4,7 @@ pub(crate) mod permit;
 pub(crate) mod stats;
 pub(crate) mod waiter;
 
-use crate::args::{span, whole32};
+use crate::args::{self, span, whole32};
 use crate::errors::from_core;
 use crate::limit::quota::mode;
 use crate::python::Function;
@@ -12,6 +12,7 @@ use crate::refusal::refused;
 use crate::scope::{Asked, Place};
 use permit::ConcurrencyPermit;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
 use stats::ConcurrencyStats;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -95,12 +96,14 @@ impl Timeout {
 #[pymethods]
 impl ConcurrencyLimiter {
     #[new]
+    #[classmethod]
     #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, scope = None, name = None, on_conflict = None,
-                        enabled = None, dry_run = None),
+                        enabled = None, dry_run = None, **unknown),
            text_signature = "(limit, max_wait=0, *, max_limit=None, scope=None, name=None, on_conflict='error', \
 enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
+        cls: &Bound<'_, PyType>,
         limit: &Bound<'_, PyAny>,
         max_wait: Timeout,
         max_limit: Option<&Bound<'_, PyAny>>,
@@ -109,7 +112,9 @@ enabled=None, dry_run=False)")]
         on_conflict: Option<&Bound<'_, PyAny>>,
         enabled: Option<&Bound<'_, PyAny>>,
         dry_run: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        args::known(cls, unknown)?;
         let py = limit.py();
         let mut config = ConcurrencyConfig::new(whole("limit", limit)?);
         if let Some(most) = max_limit {

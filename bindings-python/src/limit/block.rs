@@ -54,7 +54,7 @@ impl Block {
         let field = |name| LIMITER_SETTINGS.field(name);
         let after = whole32(field("block_after"), after)?;
         let (within, duration) = (span_of(field("block_within"), within)?, span_of(field("block_duration"), duration)?);
-        let growth = growth.map_or(Ok(2.0), |growth| real(field("block_growth"), growth))?;
+        let growth = growth.map_or(Ok(limit::Block::GROWTH), |growth| real(field("block_growth"), growth))?;
         let max = max.map(|max| span_of(field("block_max"), max)).transpose()?;
         let core = limit::Block::new(after, within, duration, growth, max).map_err(|error| from_core(py, &error))?;
         let (within, duration) = (within.as_secs_f64(), duration.as_secs_f64());

@@ -3,13 +3,14 @@
 use super::decision::Decision;
 use super::quota::{mode, quota, warm_up};
 use super::stats::BucketStats;
-use crate::args::{Cost, finite, seconds, span};
+use crate::args::{self, Cost, finite, seconds, span};
 use crate::clock::ManualClock;
 use crate::errors::from_core;
 use crate::python::Function;
 use crate::refusal::refused;
 use crate::scope::{Asked, Place};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate::limit::{self, BUCKET_SETTINGS, BucketOptions, Ticket};
@@ -53,12 +54,14 @@ pub(crate) struct TokenBucket {
 #[pymethods]
 impl TokenBucket {
     #[new]
+    #[classmethod]
     #[pyo3(signature = (rate, per = None, burst = None, *, warm_up = None, warm_up_from = None, enabled = None,
-                        dry_run = None, clock = None, scope = None, name = None, on_conflict = None),
+                        dry_run = None, clock = None, scope = None, name = None, on_conflict = None, **unknown),
            text_signature = "(rate, per=None, burst=None, *, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, \
 clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
+        cls: &Bound<'_, PyType>,
         rate: &Bound<'_, PyAny>,
         per: Option<&Bound<'_, PyAny>>,
         burst: Option<&Bound<'_, PyAny>>,
@@ -70,7 +73,9 @@ clock=None, scope=None, name=None, on_conflict='error')")]
         scope: Option<&Bound<'_, PyAny>>,
         name: Option<&Bound<'_, PyAny>>,
         on_conflict: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        args::known(cls, unknown)?;
         let py = rate.py();
         let quota = quota(&BUCKET_SETTINGS, rate, per, burst)?;
         let warm_up = self::warm_up(py, warm_up, warm_up_from)?;

@@ -5,7 +5,7 @@ use super::decision::Decision;
 use super::key::Key;
 use super::quota;
 use super::stats::LimiterStats;
-use crate::args::{Cost, choice, finite, flag, object, seconds, whole};
+use crate::args::{self, Cost, choice, finite, flag, object, seconds, whole};
 use crate::clock::ManualClock;
 use crate::errors::{config, from_core};
 use crate::python::Function;
@@ -13,7 +13,7 @@ use crate::refusal::refused;
 use crate::scope::{Asked, Place};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Arc;
 use tidegate::limit::{self, LIMITER_SETTINGS, LimiterConfig};
@@ -147,13 +147,15 @@ impl RateLimiter {
     const keyed: bool = true;
 
     #[new]
+    #[classmethod]
     #[pyo3(signature = (rate, per = None, burst = None, *, max_keys = None, algorithm = None, fastest = None, queue = None,
                         block = None, warm_up = None, warm_up_from = None, enabled = None, dry_run = None,
-                        huge_pages = None, clock = None, scope = None, name = None, on_conflict = None),
+                        huge_pages = None, clock = None, scope = None, name = None, on_conflict = None, **unknown),
            text_signature = "(rate, per=None, burst=None, *, max_keys=100_000, algorithm='token_bucket', fastest=None, \
 queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, huge_pages=False, clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
+        cls: &Bound<'_, PyType>,
         rate: &Bound<'_, PyAny>,
         per: Option<&Bound<'_, PyAny>>,
         burst: Option<&Bound<'_, PyAny>>,
@@ -171,7 +173,9 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         scope: Option<&Bound<'_, PyAny>>,
         name: Option<&Bound<'_, PyAny>>,
         on_conflict: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        args::known(cls, unknown)?;
         let py = rate.py();
         let field = |name| LIMITER_SETTINGS.field(name);
         let algorithm =

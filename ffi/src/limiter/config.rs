@@ -81,7 +81,7 @@ pub struct tg_limiter_config {
     pub block_duration_ns: u64,
     /// Blocks grow up to this; 0: 64 times block_duration_ns, a year at most.
     pub block_max_ns: u64,
-    /// Each block that is not yet forgotten multiplies the next by this, >= 1.
+    /// Each block that is not yet forgotten multiplies the next by this, >= 1; 2 by TG_LIMITER_CONFIG_INIT.
     pub block_growth: f64,
     /// A new limiter's ramp: grows to its full limit over this time. 0: no ramp.
     pub warm_up_ns: u64,
@@ -151,7 +151,7 @@ impl Default for tg_limiter_config {
             block_within_ns: 0,
             block_duration_ns: 0,
             block_max_ns: 0,
-            block_growth: 1.0,
+            block_growth: Block::GROWTH,
             warm_up_ns: 0,
             warm_up_from: 0.0,
             algorithm: tg_algorithm::TG_ALGORITHM_TOKEN_BUCKET as i32,

@@ -40,7 +40,7 @@ const DURATION: Field = Field::new("block_duration", SPAN, Preset::Unset, "how l
 const GROWTH: Field = Field::new(
     "block_growth",
     Kind::Real { min: 1.0, from_min: true, max: f64::MAX },
-    Preset::Unset,
+    Preset::Real(2.0),
     "the factor from one block of a key to its next",
 );
 const MAX: Field = Field::new(
@@ -137,6 +137,9 @@ pub struct Block {
 }
 
 impl Block {
+    /// Its growth where a binding's caller says none: each block of a key is twice as long as the one before.
+    pub const GROWTH: f64 = GROWTH.real();
+
     /// The `after`-th denial of a key `within` that time (from the first of them) blocks it for `duration`, times `growth`
     /// for each block before that is not yet forgotten, at most `max`. A key is forgotten when it has been neither
     /// blocked nor denied for the longer of `within` and twice its last block. Denials during a block do not count.
