@@ -54,9 +54,11 @@ __all__ = [
     "Trip",
     "Waiter",
     "__version__",
+    "circuit_refused",
     "problem_body",
     "retry_after_seconds",
     "run_command",
+    "try_again",
 ]
 
 __version__: Final[str]
