@@ -248,19 +248,23 @@ describe('middleware for Express', () => {
     assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), key: 'ip' }), { name: 'RangeError', message: /one for everybody/ });
     assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), burst: 5 }), { name: 'RangeError', message: /leave burst out/ });
     assert.throws(() => rateLimit({ rate: '1/s', key: 'ip', tier: () => 'pro' }), { name: 'RangeError', message: /'tiers'/ });
-    assert.throws(() => rateLimit({ limits: [null] } as any), { name: 'TypeError', message: /each of limits must be.*got null/ });
+    const none = { limits: [null] } as any;
+    assert.throws(() => rateLimit(none), { name: 'TypeError', message: /each of limits must be.*got null/ });
     assert.throws(() => rateLimit({ rate: '5/s;' }), { name: 'RangeError', message: /'5\/s;' holds an empty one/ });
     for (const name of ['', 'x y', 'x-key:', 'schlüssel']) {
-      assert.throws(() => rateLimit({ rate: '1/s', key: `header:${name}` }), { name: 'TypeError', message: /a field name such as/ });
+      const wrong = { name: 'TypeError', message: /a field name such as/ };
+      assert.throws(() => rateLimit({ rate: '1/s', key: `header:${name}` }), wrong);
     }
     for (const concurrency of [5, null, 'many'] as any[]) {
-      assert.throws(() => rateLimit({ concurrency }), { name: 'TypeError', message: /^concurrency must be a ConcurrencyLimiter or its settings/ });
+      const wrong = { name: 'TypeError', message: /^concurrency must be a ConcurrencyLimiter or its settings/ };
+      assert.throws(() => rateLimit({ concurrency }), wrong);
     }
   });
 
   it('counts by address where the number of a user is none', async (t) => {
     const app = express();
-    app.use(rateLimit({ rate: '1/hour', key: (asked: any) => Number(asked.headers['x-user']), client: { trusted: ['loopback'] } }));
+    const key = (asked: any) => Number(asked.headers['x-user']);
+    app.use(rateLimit({ rate: '1/hour', key, client: { trusted: ['loopback'] } }));
     app.get('/', (_request, response) => void response.end());
     const server = app.listen(0, '127.0.0.1');
     t.after(() => server.close());
@@ -272,7 +276,8 @@ describe('middleware for Express', () => {
 
   it('takes only a whole decision from a limit of its own', async (t) => {
     const whole = { allowed: true, limit: 5, remaining: 4, retryAfterMs: 0, resetAfterMs: 1000 };
-    for (const [wrong, value] of Object.entries({ limit: undefined, remaining: -1, retryAfterMs: NaN, resetAfterMs: '5', delayMs: Infinity })) {
+    const rubbish = { limit: undefined, remaining: -1, retryAfterMs: NaN, resetAfterMs: '5', delayMs: Infinity };
+    for (const [wrong, value] of Object.entries(rubbish)) {
       const limit = rateLimit({ rate: { check: () => ({ ...whole, [wrong]: value }) } as any });
       const failed = await new Promise<any>((resolve) => limit({ method: 'GET' } as any, {} as any, resolve));
       assert.match(failed.message, new RegExp(`a decision whose ${wrong} is`), wrong);
