@@ -73,7 +73,7 @@ def test_one_name_is_one_breaker(scope: str) -> None:
     for breaker in (first, second):
         breaker.acquire().failure()
     assert first.state == second.state == "open" and first.scope == scope
-    with pytest.raises(CircuitOpenError, match="'bank' is open"):
+    with pytest.raises(CircuitOpenError, match='"bank" is open'):
         first.acquire()
     second.reset()
     assert first.state == "closed"
