@@ -85,22 +85,22 @@ impl<'a> Block<'a> {
         self.stamps[slot].load(Ordering::Acquire)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (usize, u64)> {
-        let block = *self;
-        (0..self.stamps.len()).map(move |slot| (slot, block.stamp(slot)))
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, u64)> + use<'a> {
+        // Acquire: as `stamp`.
+        self.stamps.iter().map(|stamp| stamp.load(Ordering::Acquire)).enumerate()
     }
 
     #[inline]
     pub(super) fn look(&self, horizon: u64) -> Seen {
-        let mut seen = Seen { oldest: u64::MAX, ..Seen::default() };
-        for (slot, stamp) in self.all() {
-            seen.live += u32::from(stamp > horizon);
-            seen.newest = seen.newest.max(stamp);
-            if stamp < seen.oldest {
-                (seen.oldest, seen.slot) = (stamp, slot);
+        let (mut live, mut newest, mut oldest, mut slot) = (0, 0, u64::MAX, 0);
+        for (at, stamp) in self.all() {
+            live += u32::from(stamp > horizon);
+            newest = newest.max(stamp);
+            if stamp < oldest {
+                (oldest, slot) = (stamp, at);
             }
         }
-        seen
+        Seen { live, newest, oldest, slot }
     }
 
     pub(super) fn is_dead(&self, horizon: u64) -> bool {
