@@ -12,7 +12,9 @@ macro_rules! stats {
 
         #[pyo3::pymethods]
         impl $name {
+            // Without a signature: pickle calls it, nobody else.
             #[new]
+            #[pyo3(text_signature = None)]
             #[allow(clippy::too_many_arguments)] // Its fields, in order.
             fn new($($field: $type),+) -> Self {
                 Self { $($field),+ }

@@ -49,14 +49,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CHARGE = "tidegate_limit"
 
 
-def _typed(method: F) -> F:
-    """With annotations that are types: FastAPI before 0.121 cannot read texts at an object that it calls, and takes what they name for
-    parameters of the query.
-    """
-    method.__annotations__ = get_type_hints(method)
-    return method
-
-
 class RateLimit:
     """``Depends(RateLimit("5/minute", key=client_ip))``: a limit for the routes that share this object.
 
@@ -87,7 +79,6 @@ class RateLimit:
     def __repr__(self) -> str:
         return f"RateLimit({self.limit!r}, name={self._guard.name!r})"
 
-    @_typed
     async def __call__(self, connection: HTTPConnection, response: Response) -> Charge:
         """Takes the cost or raises. (A Python ``async def``: FastAPI would run anything else in a thread pool.)"""
         charge = await charge_route(self._guard, connection)
@@ -103,11 +94,16 @@ class _Stacked:
     def __init__(self, charges: Charges) -> None:
         self._charges = charges
 
-    @_typed
     async def __call__(self, connection: HTTPConnection, response: Response) -> Charge:
         charge = await charge_route(self._charges, connection)
         tell(charge, connection, response.raw_headers)
         return charge
+
+
+# FastAPI before 0.121 cannot read annotations that are texts at an object that it calls, and takes what they name for parameters
+# of the query. (Not a decorator: under one, type checkers no longer see an `async def`.)
+for _called in (RateLimit.__call__, _Stacked.__call__):
+    _called.__annotations__ = get_type_hints(_called)
 
 
 def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
