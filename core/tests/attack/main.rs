@@ -2,13 +2,23 @@
 #![cfg(target_os = "linux")]
 
 mod bookings;
+mod bytes;
 #[path = "../arena/child.rs"]
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod child;
+#[path = "../children/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests of forks")]
+mod children;
 mod crowd;
+#[path = "../arena/everything.rs"]
+#[allow(dead_code, reason = "shared with the tests of arenas")]
+mod everything;
+mod items;
 mod late;
 #[path = "../arena/messages.rs"]
 mod messages;
+mod permits;
+mod quotas;
 mod replaced;
 #[path = "../arena/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of arenas")]

@@ -239,6 +239,9 @@ impl RateLimiter {
     /// burst by the first decision (or refund) that the new one takes part in; a window keeps its count. Up to seven different quotas of one limiter are told apart; with more, a key that
     /// changes between two of them may stay denied for longer than its new burst.
     ///
+    /// Calls of one key by turns with two quotas of a bucket that take different times to fill are limited by
+    /// neither: the one that fills sooner clips what the other was charged. Such calls need limiters of their own.
+    ///
     /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a sliding
     /// algorithm has another; in an arena, `arena` when the system refuses its lock.
     pub fn tier(&self, quota: Quota) -> Result<Tier, ConfigError> {

@@ -153,6 +153,13 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// Puts another stamp in the place of one that somebody has had in hand for long, or left so when it was killed. If
+    /// he comes after all, what stands there counts in its place, as with [`put_down`](Self::put_down).
+    pub(super) fn take_over(&self, slot: usize, in_hand: u64, put: u64) {
+        // AcqRel: as the claim. Relaxed on failure: he has put it down.
+        let _ = self.stamps[slot].compare_exchange(in_hand, put, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
     /// Takes a stamp that was put down in hand again.
     pub(super) fn pick_up(&self, slot: usize, stamp: u64) -> bool {
         let exchange = |slot: &AtomicU64| {

@@ -22,9 +22,10 @@
 //!   holds anything live. Then the key counts the shared block's stamps besides its own, until what was there is dead
 //!   for sure.
 //!
-//! A bad reading puts stamps far ahead. They count until readings that were more than [`moment::AHEAD_NS`] behind have gone on
-//! for a minute without one that was not; then they are dated to the present (`memory/watch.rs`). A late thread's is
-//! none of these: who finds something far ahead reads the clock again.
+//! A bad reading puts stamps far ahead. They count until readings that were more than [`moment::AHEAD_NS`] behind have
+//! gone on for a minute without one that was not; then they are dated to the present (`memory/watch.rs`), also those
+//! that somebody left in hand when he was killed. A late thread's is none of these: who finds something far ahead reads
+//! the clock again.
 //! Two things of a bad reading stay: a key that was evicted as of it has lost its log, and may be admitted its limit
 //! once more within a period; and a penalty that it put lasts until its end, or a reset.
 

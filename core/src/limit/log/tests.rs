@@ -358,3 +358,26 @@ fn a_reset_gives_back_no_more_than_it_found() {
     log.reset(1, now);
     assert!(takes_one_of_one() && !takes_one_of_one());
 }
+
+/// Who took them in hand by a bad reading was killed.
+#[test]
+fn stamps_in_hand_of_a_bad_reading_heal_as_any() {
+    let clock = ManualClock::new(0);
+    let log = Log::in_room(&mut ObjectAllocator::of_process(false), 3, S, 1, Present::new((&clock).into(), 0)).unwrap();
+    assert!(takes(&log, 1, S, 1));
+    let block = log.block(0, spot(&log, 1).expect("a block").index);
+    let bad = stamp::at(1_000_000 * S) | IN_HAND;
+    let seen = block.look(log.horizon(9 * S));
+    block.claim(&seen, log.horizon(9 * S), 3, bad, S).expect("free");
+    for second in 9..80 {
+        clock.set(second * S);
+        assert!(second > 68 || !takes(&log, 1, second * S, 1), "before a minute has passed");
+        log.take(1, second * S, 3, 1, false);
+    }
+    clock.set(80 * S);
+    assert!(takes(&log, 1, 80 * S, 1), "denied for ever");
+    // Who comes after all finds nothing of his.
+    block.put_down(0, 3, bad, bad & !IN_HAND);
+    clock.set(82 * S);
+    assert!(takes(&log, 1, 82 * S, 3) && !takes(&log, 1, 82 * S, 1));
+}

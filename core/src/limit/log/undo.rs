@@ -71,11 +71,11 @@ impl Log {
 
     /// Dates to `at`, the present, what a bad reading put far ahead of it.
     pub(super) fn date_to(&self, block: Block<'_>, spot: Option<Spot>, at: u64) {
-        for (slot, found) in block.all() {
-            if found != 0
-                && self.is_far(at, stamp::ns(found))
-                && !self.take_away(block, spot, slot, found, stamp::dated(found, at))
-            {
+        for (slot, found) in block.all().filter(|&(_, found)| found != 0 && self.is_far(at, stamp::ns(found))) {
+            let dated = stamp::dated(found, at);
+            if found & IN_HAND != 0 {
+                block.take_over(slot, found, dated);
+            } else if !self.take_away(block, spot, slot, found, dated) {
                 return;
             }
         }
