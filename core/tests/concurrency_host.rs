@@ -65,6 +65,23 @@ fn a_child_has_its_own_copy_of_what_has_no_scope() {
     assert!(permits.into_iter().all(|permit| limiter.release(permit)));
 }
 
+/// The parent had one who waited, so that who comes to the child's copy is in a line at once.
+#[test]
+fn a_child_waits_for_nothing_of_its_parents() {
+    let limiter = ConcurrencyLimiter::with_config(config(2), Clock::monotonic()).unwrap();
+    let permits = exhaust(&limiter);
+    let mut waits = limiter.listen(std::task::Waker::noop());
+    for poll in [false, true] {
+        let status = wait(child(|| {
+            let one = if poll { limiter.poll() } else { limiter.acquire(Some(GENEROUS / 12)) };
+            let mut other = limiter.listen(std::task::Waker::noop());
+            one.is_some() && other.take().is_some() && limiter.try_acquire().is_none() && limiter.in_use() == 2
+        }));
+        assert_eq!(status, 0, "exit status of the child");
+    }
+    assert!(waits.take().is_none() && limiter.release(permits[0]) && waits.take().is_some());
+}
+
 #[test]
 fn what_a_killed_process_held_comes_back() {
     let place = Place::new();

@@ -17,7 +17,7 @@ use crate::counters::Striped;
 use crate::memory::SharedSlice;
 use crate::mode::Mode;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, in_order};
-use crate::sys::PerProcess;
+use crate::sys::{PerProcess, generation};
 use crate::wait::WaitList;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
@@ -49,7 +49,8 @@ pub(super) struct Shared {
     pub(super) notes: SharedSlice<AtomicU64>,
     /// In a named scope: the order among queues.
     pub(super) turns: Option<Turns>,
-    /// 1 while somebody waits.
+    /// This process's generation while somebody waits in it, or 0. A child of fork finds its parent's: who waits there
+    /// is none of its own, and nothing that is given back here would ever end that wait.
     waiting: AtomicU64,
     queue: PerProcess<Mutex<WaitQueue>>,
 }
@@ -145,7 +146,8 @@ impl Shared {
     /// Whether somebody waits.
     #[inline(always)]
     pub(super) fn is_waited_for(&self) -> bool {
-        in_order(&self.waiting) != 0
+        let waiting = in_order(&self.waiting);
+        waiting != 0 && waiting == u64::from(generation())
     }
 
     /// Whether what is free is for queues of others, as far as somebody is concerned who comes now and has no queue.
@@ -221,7 +223,7 @@ impl Shared {
                 queue.deaf.insert(id);
             }
             // SeqCst: before the look for free places below; see the top.
-            self.waiting.swap(1, Ordering::SeqCst);
+            self.waiting.swap(generation().into(), Ordering::SeqCst);
             id
         };
         self.serve();

@@ -14,6 +14,7 @@ mod crowd;
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod everything;
 mod items;
+mod killed;
 mod late;
 #[path = "../arena/messages.rs"]
 mod messages;
