@@ -1,13 +1,15 @@
 //! Which process holds a probe: a dead one's come back before their time.
 
 use crate::memory::ObjectAllocator;
+use crate::sys::{generation, watch};
 
 #[cfg(not(loom))]
 use crate::arena::Arena;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-/// A process, as far as a probe's word has room for it: `slot:8 | incarnation:8`. 0: there is only one.
+/// A process, as far as a probe's word has room for it: `slot:8 | incarnation:8`; without an arena which one of a line
+/// of forks.
 ///
 /// A slot that has changed hands 256 times looks the same again; then the lease's own end frees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,7 @@ impl Owners {
     pub(super) fn of(room: &ObjectAllocator) -> Self {
         #[cfg(loom)]
         let _ = room;
+        watch();
         Self {
             #[cfg(not(loom))]
             arena: Arena::of(room),
@@ -37,7 +40,7 @@ impl Owners {
             let member = arena.member().ok()?;
             return Some(of(member.slot, member.incarnation));
         }
-        Some(Owner(0))
+        Some(of_line())
     }
 
     /// Whether a probe of `owner` may be ended here: not by a child of fork with its parent's permit.
@@ -46,8 +49,7 @@ impl Owners {
         if let Some(arena) = &self.arena {
             return arena.registered().is_some_and(|member| of(member.slot, member.incarnation) == owner);
         }
-        let _ = owner;
-        true
+        owner == of_line()
     }
 
     /// Looks, at most once in 10 ms, which processes have died.
@@ -66,9 +68,13 @@ impl Owners {
             let slot = owner.0 >> 8;
             return arena.incarnation(slot).is_none_or(|incarnation| of(slot, incarnation) != owner);
         }
-        let _ = owner;
-        false
+        owner != of_line()
     }
+}
+
+/// This process in its line of forks: a child has a copy of its parent's probes, and nobody in it who would end them.
+fn of_line() -> Owner {
+    Owner(generation() as u16)
 }
 
 #[cfg(not(loom))]

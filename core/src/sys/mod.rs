@@ -19,7 +19,7 @@ mod lock_file;
 mod per_process;
 
 #[cfg(not(loom))]
-pub(crate) use fork::{ChildHook, generation};
+pub(crate) use fork::{ChildHook, generation, watch};
 #[cfg(not(loom))]
 pub(crate) use fork_lock::{ForkGuard, ForkLock};
 #[cfg(not(loom))]
@@ -28,4 +28,4 @@ pub(crate) use lock_file::LockFile;
 pub(crate) use lock_file::{ENTRIES, Kept, reserve};
 pub(crate) use per_process::PerProcess;
 #[cfg(loom)]
-pub(crate) use per_process::generation;
+pub(crate) use per_process::{generation, watch};

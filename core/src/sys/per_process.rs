@@ -42,4 +42,4 @@ pub(crate) fn generation() -> u32 {
 }
 
 #[cfg(loom)]
-fn watch() {}
+pub(crate) fn watch() {}

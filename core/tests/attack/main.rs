@@ -13,6 +13,7 @@ mod crowd;
 #[path = "../arena/everything.rs"]
 #[allow(dead_code, reason = "shared with the tests of arenas")]
 mod everything;
+mod forked;
 mod items;
 mod killed;
 mod late;
