@@ -1,4 +1,4 @@
-"""A cost that no request could ever pay is the application's mistake: an error, not a refusal that says when to come back."""
+"""A cost that no request could ever pay is the application's mistake: an error, not a refusal that says when to try."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def test_a_quota_that_was_lowered_below_a_fixed_cost() -> None:
 
 @pytest.mark.parametrize("make", [Guard, lambda limit, **options: Rule("GET", "/", limit=limit, **options).guard()])
 def test_a_fixed_cost_is_an_error_where_it_is_made(make: Any) -> None:
-    for limit in ("3/hour", "9/hour; 3/day", TokenBucket("3/hour"), LimitSet(a=TokenBucket("9/s"), b=TokenBucket("3/s"))):
+    both = LimitSet(a=TokenBucket("9/s"), b=TokenBucket("3/s"))
+    for limit in ("3/hour", "9/hour; 3/day", TokenBucket("3/hour"), both):
         with pytest.raises(ConfigError, match=r"^cost: must be 1 to the burst \(3\), or no call could pass; got 4$"):
             make(limit, cost=4)

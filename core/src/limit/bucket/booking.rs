@@ -49,8 +49,8 @@ impl BucketState {
     /// together more than the burst. So the last booking comes back whole, and leaves no trace: then the one before it
     /// does. Any other may leave bookings beyond the lowered word, and the next cancel must see them.
     ///
-    /// The clock is read after the word: by the reading of a late thread, what is due may seem not to be, and to give it
-    /// back would lower the word of a bucket that has been full since.
+    /// The clock is read after the word: by the reading of a late thread, what is due may seem not to be, and to give
+    /// it back would lower the word of a bucket that has been full since.
     pub(super) fn cancel(&self, now_ns: u64, ticket: Ticket) -> bool {
         let (booked, n, number) = (Word::unpack(ticket.word), ticket.booking as u32, ticket.booking >> 32);
         let claimed = Cell::new(false);

@@ -36,35 +36,38 @@ use units::Units;
 
 /// A limit for each key (user, address, API key): any [`Algorithm`], in a flat lock-free table of fixed size.
 ///
-/// Keys are bytes of any length; the table keeps a hash under a random secret and 24 bits to tell the keys of a line apart, so
-/// that two of a million keys share a level with a probability of some 5 % (which only denies early). The table is laid
-/// out for [`max_keys`](LimiterConfig::max_keys) live keys. An idle key and an unknown one are the same thing, so idle
-/// cells are reused and live ones never are; keys that find no room share a sketch, which may deny early and
-/// never admits more. 40 bytes a key for a token bucket (a sliding log: 128, and 32 for each unit of its limit), taken from
-/// the system as keys come.
+/// Keys are bytes of any length; the table keeps a hash under a random secret and 24 bits to tell the keys of a line
+/// apart, so that two of a million keys share a level with a probability of some 5 % (which only denies early). The
+/// table is laid out for [`max_keys`](LimiterConfig::max_keys) live keys. An idle key and an unknown one are the same
+/// thing, so idle cells are reused and live ones never are; keys that find no room share a sketch, which may deny
+/// early and never admits more. 40 bytes a key for a token bucket (a sliding log: 128, and 32 for each unit of its
+/// limit), taken from the system as keys come.
 ///
-/// Every operation has an `_at` form that takes the time in nanoseconds of this limiter's clock. Time passes in ticks, chosen so
-/// that the rate is exact to 0.01 % at least and a common one wholly.
+/// Every operation has an `_at` form that takes the time in nanoseconds of this limiter's clock. Time passes in
+/// ticks, chosen so that the rate is exact to 0.01 % at least and a common one wholly.
 ///
 /// # Late threads and bad readings
 ///
-/// A thread may come with a reading that is behind those of others, by however much: it is admitted no more than it would have been
-/// by a limit that remembers every time in full, and may be denied early. A key that has no cell is as new from the latest reading
-/// on that any line was swept or any cell given away for, so that such a thread may find it used.
+/// A thread may come with a reading that is behind those of others, by however much: it is admitted no more than it
+/// would have been by a limit that remembers every time in full, and may be denied early. A key that has no cell is
+/// as new from the latest reading on that any line was swept or any cell given away for, so that such a thread may
+/// find it used.
 ///
-/// A reading that is ahead, of a clock that goes back afterwards, is believed for a bounded time. Its key waits until the clock is
-/// there again if that is less than an epoch (for buckets what the slowest declared quota takes to come back, at most twice that or
-/// a second; for fixed windows a window or 34 s; for sliding ones four windows). Further ahead it may deny keys that have no cell, and
-/// beyond 65,536 epochs others, for a minute: when readings have gone on for a minute from the first that was more than a minute
-/// behind, none of them with the clock less behind, the limit goes back to the present. (What counts are readings that meet a key
-/// without a cell or a line of another epoch.) The keys that it shared a line with, seven at most, then count as used up, for what
-/// the slowest quota takes to come back. In a process whose threads all read one monotonic clock there is no such reading.
+/// A reading that is ahead, of a clock that goes back afterwards, is believed for a bounded time. Its key waits until
+/// the clock is there again if that is less than an epoch (for buckets what the slowest declared quota takes to come
+/// back, at most twice that or a second; for fixed windows a window or 34 s; for sliding ones four windows). Further
+/// ahead it may deny keys that have no cell, and beyond 65,536 epochs others, for a minute: when readings have gone
+/// on for a minute from the first that was more than a minute behind, none of them with the clock less behind, the
+/// limit goes back to the present. (What counts are readings that meet a key without a cell or a line of another
+/// epoch.) The keys that it shared a line with, seven at most, then count as used up, for what the slowest quota
+/// takes to come back. In a process whose threads all read one monotonic clock there is no such reading.
 ///
-/// A sliding log counts in nanoseconds (for 146 years). There a reading that is more than a minute ahead of others denies the
-/// key that it charged, and keys that are new, until readings have gone on for a minute; then what it put is dated to the present.
+/// A sliding log counts in nanoseconds (for 146 years). There a reading that is more than a minute ahead of others
+/// denies the key that it charged, and keys that are new, until readings have gone on for a minute; then what it put
+/// is dated to the present.
 ///
-/// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system call;
-/// `set_quota`, and `tier` for a quota that it has not met, take one among themselves.
+/// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system
+/// call; `set_quota`, and `tier` for a quota that it has not met, take one among themselves.
 ///
 /// ```
 /// use std::time::Duration;
@@ -125,8 +128,8 @@ impl Tier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Hits {
-    /// Hits of the key in its present window, these included. It stops at the largest count that the limiter has bits for, no less
-    /// than its largest quota and at most 1,048,575, which stands for that many or more.
+    /// Hits of the key in its present window, these included. It stops at the largest count that the limiter has bits
+    /// for, no less than its largest quota and at most 1,048,575, which stands for that many or more.
     pub count: u32,
     /// Nanoseconds until the window ends.
     pub reset_after_ns: u64,
@@ -172,9 +175,9 @@ impl RateLimiter {
 
     /// As `config` says, on `clock`.
     ///
-    /// Errors: `max_keys` outside 1 to 100 million, or more than there is memory for; `rate` and `burst` when the quota, or the
-    /// fastest, is beyond what the algorithm can hold (a bucket's burst: 524,288 at any rate; a fixed window: 1,048,575; a sliding
-    /// window: 262,143; a sliding log: 4,096).
+    /// Errors: `max_keys` outside 1 to 100 million, or more than there is memory for; `rate` and `burst` when the
+    /// quota, or the fastest, is beyond what the algorithm can hold (a bucket's burst: 524,288 at any rate; a fixed
+    /// window: 1,048,575; a sliding window: 262,143; a sliding log: 4,096).
     pub fn with_config(config: LimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
         Self::in_room(&mut ObjectAllocator::of_process(config.huge_pages), &config.resolved()?, clock.now(), clock)
     }
@@ -235,15 +238,16 @@ impl RateLimiter {
         self.mode
     }
 
-    /// A quota of its own for some keys or calls. A bucket keeps a key's time to full when its quota changes, clipped to the new
-    /// burst by the first decision (or refund) that the new one takes part in; a window keeps its count. Up to seven different quotas of one limiter are told apart; with more, a key that
-    /// changes between two of them may stay denied for longer than its new burst.
+    /// A quota of its own for some keys or calls. A bucket keeps a key's time to full when its quota changes, clipped
+    /// to the new burst by the first decision (or refund) that the new one takes part in; a window keeps its count.
+    /// Up to seven different quotas of one limiter are told apart; with more, a key that changes between two of them
+    /// may stay denied for longer than its new burst.
     ///
     /// Calls of one key by turns with two quotas of a bucket that take different times to fill are limited by
     /// neither: the one that fills sooner clips what the other was charged. Such calls need limiters of their own.
     ///
-    /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a sliding
-    /// algorithm has another; in an arena, `arena` when the system refuses its lock.
+    /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a
+    /// sliding algorithm has another; in an arena, `arena` when the system refuses its lock.
     pub fn tier(&self, quota: Quota) -> Result<Tier, ConfigError> {
         let quota = config::counted(self.algorithm, quota)?;
         let units = self.rule.units(&quota)?;
@@ -254,8 +258,8 @@ impl RateLimiter {
         Ok(Tier { quota, units: Units { id, ..units }.pack(), limiter: self.identity })
     }
 
-    /// Takes `n` from the key's limit, or nothing. `n` = 0 takes nothing and is denied only under a penalty. A leaky bucket
-    /// admits here only what needs no delay.
+    /// Takes `n` from the key's limit, or nothing. `n` = 0 takes nothing and is denied only under a penalty. A leaky
+    /// bucket admits here only what needs no delay.
     #[inline]
     pub fn try_acquire(&self, key: &[u8], n: u32) -> bool {
         self.try_acquire_at(self.clock.now(), key, n)
@@ -315,8 +319,8 @@ impl RateLimiter {
         self.mode.answer(taken.decision(&units))
     }
 
-    /// Gives `n` back, never above full; does not shorten a penalty. Of a log the newest go. A key without a cell of its own
-    /// gets nothing back.
+    /// Gives `n` back, never above full; does not shorten a penalty. Of a log the newest go. A key without a cell of
+    /// its own gets nothing back.
     pub fn refund(&self, key: &[u8], n: u32, tier: Option<&Tier>) {
         self.refund_at(self.clock.now(), key, n, tier);
     }
@@ -330,9 +334,9 @@ impl RateLimiter {
         self.rule.refund(self.hash(key), ns, &units, n);
     }
 
-    /// Nothing for the key before `now + wait` (at most a year, rounded up to about a millisecond, or a tick where that is longer);
-    /// a penalty in force is only lengthened. From its end on a token bucket refills from empty; the others start anew, so
-    /// that there it lasts until what was counted before it is over.
+    /// Nothing for the key before `now + wait` (at most a year, rounded up to about a millisecond, or a tick where
+    /// that is longer); a penalty in force is only lengthened. From its end on a token bucket refills from empty; the
+    /// others start anew, so that there it lasts until what was counted before it is over.
     /// Returns whether there was room to note it: a key without a cell is not penalised, for others share its word.
     pub fn penalize(&self, key: &[u8], wait: Duration) -> bool {
         self.penalize_at(self.clock.now(), key, wait)
@@ -361,8 +365,8 @@ impl RateLimiter {
         }
     }
 
-    /// All keys as new, for tests and operators; counters stay. Takes time in proportion to the table, and is not one moment
-    /// for keys that are in use meanwhile.
+    /// All keys as new, for tests and operators; counters stay. Takes time in proportion to the table, and is not one
+    /// moment for keys that are in use meanwhile.
     pub fn reset_all(&self) {
         self.reset_all_at(self.clock.now());
     }
@@ -376,7 +380,8 @@ impl RateLimiter {
         }
     }
 
-    /// Changes the default quota: every key keeps its time to full, clipped to the new burst, or the count of its window.
+    /// Changes the default quota: every key keeps its time to full, clipped to the new burst, or the count of its
+    /// window.
     ///
     /// Errors: as [`tier`](Self::tier).
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {

@@ -4,8 +4,9 @@
 //! however old the reading of the clock: it cannot come back as fresh for a thread that is late.
 //!
 //! One bad reading puts it far ahead. Readings that are more than [`AHEAD_NS`] behind are denied, and once they have
-//! gone on for a minute without one that was not (the clock is read again to tell), the moment is set to the present one (see [`Watch`]): so long, at
-//! most, are new keys denied. What was given away as of the bad reading stays given away.
+//! gone on for a minute without one that was not (the clock is read again to tell), the moment is set to the present
+//! one (see [`Watch`]): so long, at most, are new keys denied. What was given away as of the bad reading stays given
+//! away.
 
 use super::stamp::LAST_NS;
 use crate::ConfigError;

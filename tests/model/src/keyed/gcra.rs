@@ -71,7 +71,8 @@ impl Level for Gcra {
         true
     }
 
-    /// The first decision by another quota cuts the deficit to its capacity; later ones by the same, as of whatever reading, do not.
+    /// The first decision by another quota cuts the deficit to its capacity; later ones by the same, as of whatever
+    /// reading, do not.
     fn fit(&mut self, now: u64, limit: &Limit) {
         if self.quota != limit.quota {
             let most = limit.ticks.tick(now) + limit.capacity;

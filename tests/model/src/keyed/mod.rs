@@ -141,7 +141,8 @@ impl Limiter {
             return;
         }
         let mut key = self.key(name);
-        // A bucket is of this quota from now on, even if nothing came back; a penalty that is over stays until something does.
+        // A bucket is of this quota from now on, even if nothing came back; a penalty that is over stays until
+        // something does.
         let stays = key.has_level() && key.level.knows_quota();
         if key.settle(now, &limit) && (key.level.refund(now, n, &limit) || stays) {
             self.keys.insert(name.into(), key);

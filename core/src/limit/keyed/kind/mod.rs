@@ -35,8 +35,8 @@ pub(super) struct Level {
 
 /// What a table must know of the states in it.
 ///
-/// `tick` numbers are in the kind's own time ([`Layout::now`]). A state is *free* from some tick on: no better than none, so
-/// that its cell may go to another key.
+/// `tick` numbers are in the kind's own time ([`Layout::now`]). A state is *free* from some tick on: no better than
+/// none, so that its cell may go to another key.
 pub(super) trait Layout {
     /// The moment `ns` nanoseconds after the epoch.
     fn now(&self, ns: u64) -> Now;
@@ -44,8 +44,8 @@ pub(super) trait Layout {
     /// Bits of a time in a state: what is free reaches at most a quarter of their range ahead of now.
     fn time_bits(&self) -> u32;
 
-    /// Ticks of an epoch, as a power of two: in a line of one epoch, what is from [`back`](Self::back) epochs before it to
-    /// [`refill`](Self::refill) after it can be read.
+    /// Ticks of an epoch, as a power of two: in a line of one epoch, what is from [`back`](Self::back) epochs before
+    /// it to [`refill`](Self::refill) after it can be read.
     fn epoch_bits(&self) -> u32 {
         self.time_bits() - 3
     }
@@ -113,8 +113,9 @@ pub(super) trait Kind: Layout {
     /// The state with `n` given back, if that changes it. No penalty is in force.
     fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64>;
 
-    /// A state that another quota put, as one of this quota, which has decided on it: what is clipped when the quota changes is
-    /// clipped once. Else a later decision by the quota before, as of an older reading, would clip what that quota was charged.
+    /// A state that another quota put, as one of this quota, which has decided on it: what is clipped when the quota
+    /// changes is clipped once. Else a later decision by the quota before, as of an older reading, would clip what
+    /// that quota was charged.
     fn claimed_by(&self, _units: &Units, _state: u64) -> Option<u64> {
         None
     }
@@ -122,8 +123,8 @@ pub(super) trait Kind: Layout {
     /// The state with a charge taken back: at most what it certainly still holds. No penalty is in force.
     fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64>;
 
-    /// Nanoseconds until what is counted in `state` is over, where a penalty ends with nothing counted: so long it lasts at least,
-    /// or it would be a pardon.
+    /// Nanoseconds until what is counted in `state` is over, where a penalty ends with nothing counted: so long it
+    /// lasts at least, or it would be a pardon.
     fn counted_for(&self, state: u64, now: Now) -> u64;
 
     /// How penalties are kept.
