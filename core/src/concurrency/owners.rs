@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 const SLOT: u32 = 56;
 const INCARNATION: u32 = 32;
+/// Places are swept so often at least, if there are denials.
+const SWEEP_EVERY_NS: u64 = 1_000_000_000;
 
 #[cfg(not(loom))]
 const _: () = assert!(crate::arena::layout::PROCESSES <= 1 << (64 - SLOT), "a slot's number fits");
@@ -31,8 +33,9 @@ pub(super) fn member(owner: u64) -> (u16, u32) {
 pub(super) struct Owners {
     #[cfg(not(loom))]
     arena: Option<Arc<Arena>>,
-    /// What [`changes`](Self::changes) said when places were last swept.
+    /// What [`changes`](Self::changes) said when places were last swept, and when that was.
     swept: AtomicU64,
+    swept_ns: AtomicU64,
 }
 
 impl Owners {
@@ -43,6 +46,7 @@ impl Owners {
             #[cfg(not(loom))]
             arena: Arena::of(room),
             swept: AtomicU64::new(u64::MAX),
+            swept_ns: AtomicU64::new(0),
         }
     }
 
@@ -77,26 +81,39 @@ impl Owners {
         self.present()
     }
 
-    /// Looks for owners that are gone, and has the places swept if there are new ones; whether that freed one. On the
-    /// path of a denial.
+    /// Looks for owners that are gone, and has the places swept if there are new ones, or after a second: foreign bytes
+    /// may say that a place is somebody's who never was. Whether that freed one. On the path of a denial.
     pub(super) fn reclaim(&self, sweep: impl FnOnce(&dyn Fn(u64) -> bool) -> u64) -> bool {
-        let changes = self.changes();
-        // Relaxed: an older number costs a sweep.
-        if self.swept.load(Ordering::Relaxed) == changes {
+        let now = self.now();
+        let changes = self.changes(now);
+        // Relaxed, both: an older number costs a sweep.
+        let recent = now.abs_diff(self.swept_ns.load(Ordering::Relaxed)) < SWEEP_EVERY_NS;
+        if recent && self.swept.load(Ordering::Relaxed) == changes {
             return false;
         }
         let freed = sweep(&|owner| self.is_gone(owner));
-        // Relaxed: as above. After the sweep, so that none who died before is left.
+        // Relaxed, both: as above. After the sweep, so that none who died before is left.
         self.swept.store(changes, Ordering::Relaxed);
+        self.swept_ns.store(now, Ordering::Relaxed);
         freed > 0
     }
 
-    /// A number that changes when somebody may be gone.
-    fn changes(&self) -> u64 {
+    /// Of the arena's clock. Without one there is nobody else.
+    fn now(&self) -> u64 {
         #[cfg(not(loom))]
         if let Some(arena) = &self.arena {
-            return arena.reap(arena.clock().now());
+            return arena.clock().now();
         }
+        0
+    }
+
+    /// A number that changes when somebody may be gone.
+    fn changes(&self, now: u64) -> u64 {
+        #[cfg(not(loom))]
+        if let Some(arena) = &self.arena {
+            return arena.reap(now);
+        }
+        let _ = now;
         generation().into()
     }
 

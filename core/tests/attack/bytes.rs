@@ -5,11 +5,16 @@ use crate::everything::{CAPACITY, Everything};
 use crate::support::Place;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 use tidegate::arena::HostOptions;
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter};
+use tidegate::limit::Mode;
 use tidegate::{Arena, OnConflict};
 
 /// Behind the header.
 const FROM: usize = 144;
+/// Longer than a place of nobody's is taken for somebody's.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn options(place: &Place) -> HostOptions {
     let mut options = place.options("bytes");
@@ -63,4 +68,33 @@ fn patterns_and_swapped_objects_amid_use() {
         let (again, _) = Everything::open(&arena, OnConflict::Apply);
         again.operate(&mut || fastrand::u64(..));
     }
+}
+
+/// Places that foreign bytes say are those of processes which never were come back, and who waits gets them.
+#[test]
+fn places_of_nobody_come_back() {
+    let place = Place::new();
+    let arena = Arena::open(&options(&place)).expect("made");
+    let config = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(2) };
+    let limiter = ConcurrencyLimiter::in_arena(&arena, "places", config, OnConflict::Error).expect("a limiter");
+    let words = || {
+        let bytes = std::fs::read(place.file("bytes")).expect("a file");
+        bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8"))).collect::<Vec<_>>()
+    };
+    assert!(limiter.release(limiter.try_acquire().expect("free")));
+    let free = words();
+    let held = [limiter.try_acquire().expect("free"), limiter.try_acquire().expect("free")];
+    let taken = words();
+    // Whoever is gone has been looked for.
+    assert!(limiter.try_acquire().is_none());
+    assert!(held.into_iter().all(|permit| limiter.release(permit)));
+    let file = File::options().write(true).open(place.file("bytes")).expect("a file");
+    for (at, (before, after)) in free.into_iter().zip(taken).enumerate() {
+        if before != after && after >> 32 != 0 {
+            file.write_all_at(&(after | u64::MAX << 32).to_ne_bytes(), at as u64 * 8).expect("written");
+        }
+    }
+    assert!(limiter.try_acquire().is_none(), "nothing was written over");
+    let all = [limiter.acquire(Some(PATIENCE)), limiter.acquire(Some(PATIENCE))];
+    assert!(all.iter().all(Option::is_some));
 }
