@@ -236,7 +236,11 @@ export class RateLimiter {
   resetAll(): void;
   /** Fixed windows only: counts `n` hits whatever the limit, for stores that judge by themselves. */
   hit(key: Key, n?: number): { count: number; resetAfterMs: number };
-  /** A quota of its own for some keys or calls. @throws RangeError when it is faster or larger than `fastest` */
+  /**
+   * A quota of its own for some keys or calls. A key has one quota at a time: calls of one key by turns with two quotas are
+   * held by neither, for the one that refills sooner forgets what the other counted; such calls need limiters of their own.
+   * @throws RangeError when it is faster or larger than `fastest`
+   */
   tier(quota: KeyedQuota | string | number): Tier;
   /** Changes the default quota; each key keeps its time to full, clipped to the new burst; windows keep their counts. */
   setQuota(quota: KeyedQuota | string | number): void;

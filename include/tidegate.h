@@ -2590,7 +2590,8 @@ tg_status tg_limiter_windows_at(const tg_limiter *limiter,
 
 /**
  * Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it once, use
- * it for every call.
+ * it for every call. A key has one quota at a time: calls of one key by turns with two quotas are held by neither, for the
+ * one that refills sooner forgets what the other counted; such calls need limiters of their own.
  *
  * Ownership: borrows all; the tier is a value, good until limiter is freed.
  * Thread safety: any thread, at any time.
