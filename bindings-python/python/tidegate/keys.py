@@ -202,9 +202,11 @@ def first_of(*functions: KeyFunction) -> KeyFunction:
 
     async def rest(scope: Scope, waiting: Awaitable[Key | None], at: int) -> Key | None:
         key = await waiting
-        if key is not None and key not in _EMPTY:
-            return key
-        return await resolve(first_of(*functions[at:]), scope) if functions[at:] else None
+        for function in functions[at:]:
+            if key is not None and key not in _EMPTY:
+                return key
+            key = await resolve(function, scope)
+        return None if key in _EMPTY else key
 
     return first
 
