@@ -307,6 +307,17 @@ def test_wrong_sets_say_what_would_do(call: Any, error: Any, message: str, clock
         call(everything(clock))
 
 
+@pytest.mark.parametrize("keys", ["u", ["user"], {"user": "u"}, {"user": "u", 5: "i"}, {"user": "u", "ip": ["i"]}])
+def test_what_waits_takes_the_keys_of_what_does_not(keys: Any, clock: ManualClock) -> None:
+    limits = everything(clock)
+    said = []
+    for call in (limits.check, limits.acquire, lambda keys: run(limits.acquire_async(keys))):
+        with pytest.raises(TypeError) as caught:
+            call(keys)
+        said.append(str(caught.value))
+    assert said == said[:1] * 3 and said[0].startswith("key")
+
+
 def test_a_set_with_a_leaky_bucket_says_no_where_it_would_wait(clock: ManualClock) -> None:
     limits = LimitSet(paced=RateLimiter("10/s", algorithm="leaky_bucket", clock=clock), all=TokenBucket("9/s", clock=clock))
     assert limits.try_acquire(paced="k") and not limits.try_acquire(paced="k")

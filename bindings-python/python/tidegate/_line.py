@@ -24,13 +24,13 @@ class Line:
         self._at = (asyncio.get_running_loop(), tokens)
         self._is_first = False
 
-    async def until_first(self, seconds: float | None) -> bool:
-        """Waits until those before have what they came for; False when the time is up first."""
+    async def until_first(self, seconds: float | None) -> None:
+        """Waits until those before have what they came for, or the time is up."""
         line = _lines.get(self._at)
         if line is None:
             _lines[self._at] = deque()
             self._is_first = True
-            return True
+            return
         woken: asyncio.Future[None] = self._at[0].create_future()
         line.append(woken)
         try:
@@ -40,7 +40,6 @@ class Line:
             self._is_first = woken.done()
             if not self._is_first and woken in line:
                 line.remove(woken)
-        return self._is_first
 
     def __enter__(self) -> Line:
         return self

@@ -89,26 +89,33 @@ async def acquire_keyed_async(
         lambda: limiter.check(key, n, tier),
         lambda: limiter.refund(key, n, tier),
         patience,
-        (id(limiter), key, n, id(tier)),
+        lambda: (id(limiter), key, n, id(tier)),
     )
 
 
 def acquire_set(limits: LimitSet, keys: Keys, n: int | None, timeout: Timeout, named: Keys) -> None:
     """LimitSet.acquire."""
-    keys, n = {**(keys or {}), **(named or {})}, 1 if n is None else n
+    keys, n = _all_keys(keys, named), 1 if n is None else n
     patience = _set_patience(limits, n, timeout)
     _until_admitted(lambda: limits.check(keys, n), lambda: limits.refund(keys, n), patience)
 
 
 async def acquire_set_async(limits: LimitSet, keys: Keys, n: int | None, timeout: Timeout, named: Keys) -> None:
     """LimitSet.acquire_async."""
-    keys, n = {**(keys or {}), **(named or {})}, 1 if n is None else n
+    keys, n = _all_keys(keys, named), 1 if n is None else n
     await _until_admitted_async(
         lambda: limits.check(keys, n),
         lambda: limits.refund(keys, n),
         _set_patience(limits, n, timeout),
-        (id(limits), tuple(sorted(keys.items())), n),
+        lambda: (id(limits), frozenset(keys.items()), n),
     )
+
+
+def _all_keys(keys: Keys, named: Keys) -> dict[str, Key]:
+    """A copy: the caller may change its own while this waits."""
+    if keys is not None and not isinstance(keys, Mapping):
+        raise TypeError(f"keys: expected a mapping of names to keys, or keywords, got {type(keys).__name__}")
+    return {**(keys or {}), **(named or {})}
 
 
 def _set_patience(limits: LimitSet, n: int, timeout: Timeout) -> _Patience:
@@ -138,14 +145,15 @@ async def _until_admitted_async(
     check: Callable[[], Decision],
     refund: Callable[[], None],
     patience: _Patience,
-    tokens: Hashable,
+    tokens: Callable[[], Hashable],
 ) -> None:
     clock = patience.clock
     decision = check()
     if not decision:
         # Who cannot be served in time learns it at once, and who can stands in line.
         patience.for_denied(decision)
-        with Line(tokens) as line:
+        # Not before: what `check` did not refuse can be hashed.
+        with Line(tokens()) as line:
             # A ManualClock wakes nobody, so that each of its tasks looks for itself.
             if clock is None:
                 await line.until_first(patience.left())
