@@ -111,7 +111,7 @@ class TidegateMiddleware:
 
     __slots__ = (
         "_access",
-                "_client",
+        "_client",
         "_concurrency",
         "_denied",
         "_exempt",
