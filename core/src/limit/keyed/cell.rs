@@ -63,7 +63,7 @@ impl Penalty {
     /// When the penalty in `state` ends, if it is one: nanoseconds since the epoch.
     #[inline]
     pub(super) fn end(self, state: u64, now: Now) -> Option<u64> {
-        (state & PENALTY != 0).then(|| self.end_near(state, now))
+        (state & PENALTY != 0).then(|| self.end_near(state, now.ns, now.latest_ns))
     }
 
     /// Nanoseconds until the penalty in `state` ends, if one is in force.
@@ -74,8 +74,8 @@ impl Penalty {
     }
 
     #[cold]
-    fn end_near(self, state: u64, now: Now) -> u64 {
-        let (own, latest) = (now.ns >> self.shift, now.latest_ns.max(now.ns) >> self.shift);
+    fn end_near(self, state: u64, ns: u64, latest_ns: u64) -> u64 {
+        let (own, latest) = (ns >> self.shift, latest_ns.max(ns) >> self.shift);
         // What others put as of the latest moment, and what was put as of a late reading as far as that may be behind it.
         let end = unwrap(state & OWN, OWN_BITS, latest.min(own + LATE));
         // Before the epoch, or further ahead than a penalty and a clock that stepped back can have put it: read so long after

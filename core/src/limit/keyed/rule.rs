@@ -129,7 +129,7 @@ impl Rule {
     #[inline]
     pub(super) fn acquire(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
         match self {
-            Self::Bucket(InCells { kind, table }) => table.apply(kind, key, kind.now(ns), &Acquire { kind, units, n }),
+            Self::Bucket(InCells { kind, table }) => table.apply(kind, key, ns, &Acquire { kind, units, n }),
             _ => self.acquire_other(key, ns, units, n),
         }
     }
@@ -137,7 +137,7 @@ impl Rule {
     #[inline(never)]
     fn acquire_other(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
         by_kind!(self,
-            kind, table => table.apply(kind, key, kind.now(ns), &Acquire { kind, units, n }),
+            kind, table => table.apply(kind, key, ns, &Acquire { kind, units, n }),
             log => log.take(key.bits(), ns, units.burst, n, false).allowed)
     }
 
@@ -153,13 +153,13 @@ impl Rule {
 
     fn ask(&self, key: KeyHash, ns: u64, units: &Units, n: u32, look: bool) -> Taken {
         by_kind!(self,
-            kind, table => table.apply(kind, key, kind.now(ns), &Take { kind, units, n, look }),
+            kind, table => table.apply(kind, key, ns, &Take { kind, units, n, look }),
             log => of_log(log.take(key.bits(), ns, units.burst, n, look)))
     }
 
     pub(super) fn refund(&self, key: KeyHash, ns: u64, units: &Units, n: u32) {
         by_kind!(self,
-            kind, table => table.apply(kind, key, kind.now(ns), &Refund { kind, units, n }),
+            kind, table => table.apply(kind, key, ns, &Refund { kind, units, n }),
             log => log.refund(key.bits(), ns, n));
     }
 
@@ -168,7 +168,7 @@ impl Rule {
         by_kind!(self,
         kind, table => if let Own::Cell(own) = own {
             let charge = Charge { n, own, at: kind.now(charged_ns) };
-            table.apply(kind, key, kind.now(ns), &Undo { kind, units, charge });
+            table.apply(kind, key, ns, &Undo { kind, units, charge });
         },
         log => if let Own::Log(charge) = own {
             log.undo(key.bits(), charge, n);
@@ -178,14 +178,14 @@ impl Rule {
     pub(super) fn penalize(&self, key: KeyHash, ns: u64, wait_ns: u64) -> bool {
         let end_ns = ns.saturating_add(wait_ns.min(LONGEST_PENALTY_NS));
         by_kind!(self,
-            kind, table => table.apply(kind, key, kind.now(ns), &Penalize { kind, end_ns }),
+            kind, table => table.apply(kind, key, ns, &Penalize { kind, end_ns }),
             log => log.penalize(key.bits(), ns, end_ns))
     }
 
     pub(super) fn is_penalised(&self, key: KeyHash, ns: u64) -> bool {
         by_kind!(self,
             kind, table => {
-                let found = table.apply(kind, key, kind.now(ns), &Peek);
+                let found = table.apply(kind, key, ns, &Peek);
                 found.is_some_and(|state| kind.penalties().left(state, kind.now(ns)).is_some())
             },
             log => log.is_penalised(key.bits(), ns))
@@ -193,30 +193,30 @@ impl Rule {
 
     pub(super) fn reset(&self, key: KeyHash, ns: u64) {
         by_kind!(self,
-            kind, table => table.apply(kind, key, kind.now(ns), &Reset { kind }),
+            kind, table => table.apply(kind, key, ns, &Reset { kind }),
             log => log.reset(key.bits(), ns));
     }
 
     pub(super) fn clear(&self, ns: u64) {
-        by_kind!(self, kind, table => table.clear(kind, kind.now(ns)), log => log.clear(ns));
+        by_kind!(self, kind, table => table.clear(kind, ns), log => log.clear(ns));
     }
 
     pub(super) fn hit(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> Option<Hits> {
         match self {
-            Self::Fixed(InCells { kind, table }) => Some(table.apply(kind, key, kind.now(ns), &Hit { kind, units, n })),
+            Self::Fixed(InCells { kind, table }) => Some(table.apply(kind, key, ns, &Hit { kind, units, n })),
             _ => None,
         }
     }
 
     pub(super) fn windows(&self, key: KeyHash, ns: u64) -> Option<Windows> {
         match self {
-            Self::Sliding(InCells { kind, table }) => Some(table.apply(kind, key, kind.now(ns), &Both { kind })),
+            Self::Sliding(InCells { kind, table }) => Some(table.apply(kind, key, ns, &Both { kind })),
             _ => None,
         }
     }
 
     pub(super) fn len(&self, ns: u64) -> usize {
-        by_kind!(self, kind, table => table.len(kind, kind.now(ns)), log => log.len(ns))
+        by_kind!(self, kind, table => table.len(kind, ns), log => log.len(ns))
     }
 
     pub(super) fn memory(&self) -> usize {

@@ -52,16 +52,15 @@ impl Strikes {
 
     /// One more denial; the nanoseconds to block the key for, if it was one too many.
     pub(super) fn denied(&self, key: KeyHash, ns: u64) -> Option<u64> {
-        let now = self.layout.now(ns);
-        self.table.apply(&self.layout, key, now, &Strike(&self.layout))
+        self.table.apply(&self.layout, key, ns, &Strike(&self.layout))
     }
 
     pub(super) fn forget(&self, key: KeyHash, ns: u64) {
-        self.table.apply(&self.layout, key, self.layout.now(ns), &Forget(&self.layout));
+        self.table.apply(&self.layout, key, ns, &Forget(&self.layout));
     }
 
     pub(super) fn clear(&self, ns: u64) {
-        self.table.clear(&self.layout, self.layout.now(ns));
+        self.table.clear(&self.layout, ns);
     }
 
     pub(super) fn memory(&self) -> usize {

@@ -87,31 +87,35 @@ impl Table {
         size_of_val(&*self.lines) + size_of_val(&*self.sketch)
     }
 
-    /// Applies `op` to the key's state: one exchange, or nothing.
+    /// Applies `op` to the key's state at `ns` nanoseconds since the epoch: one exchange, or nothing.
+    ///
+    /// What is cold is given `ns`, and makes its own [`Now`] of it: one that is handed to a function that is not
+    /// inlined lies in memory, for every decision.
     #[inline]
-    pub(super) fn apply<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, now: Now, op: &O) -> O::Answer {
+    pub(super) fn apply<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, ns: u64, op: &O) -> O::Answer {
         // Straight on: a loop here would cost every decision the compiler's preparations for its second round.
-        self.attempt(kind, key, now, op).unwrap_or_else(|| self.persist(kind, key, now, op))
+        self.attempt(kind, key, ns, op).unwrap_or_else(|| self.persist(kind, key, ns, op))
     }
 
     #[cold]
     #[inline(never)]
-    fn persist<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, now: Now, op: &O) -> O::Answer {
-        (0..PATIENCE).find_map(|_| self.attempt(kind, key, now, op)).unwrap_or_else(|| op.give_up())
+    fn persist<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, ns: u64, op: &O) -> O::Answer {
+        (0..PATIENCE).find_map(|_| self.attempt(kind, key, ns, op)).unwrap_or_else(|| op.give_up())
     }
 
     /// `None`: somebody else was faster, or had to be helped; look again.
     #[inline(always)]
-    fn attempt<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, now: Now, op: &O) -> Option<O::Answer> {
+    fn attempt<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, ns: u64, op: &O) -> Option<O::Answer> {
         let tag = key.tag();
         let at = key.line(self.lines.len());
         let line = &self.lines[at];
-        let Some((index, found)) = line.find(tag) else { return self.absent(kind, at, tag, now, op) };
+        let Some((index, found)) = line.find(tag) else { return self.absent(kind, at, tag, ns, op) };
+        let now = kind.now(ns);
         // Acquire: read after the cell, so that an insertion which is not finished is seen here, and a sweep before it was charged.
         let header = Header(line.header.load(Ordering::Acquire));
         if header.epoch() != Epoch::of(now.tick, kind.epoch_bits()).number() || header.is_busy() && header.tag() == tag
         {
-            return self.aside(kind, Seen { at, tag, index, found, header }, now, op);
+            return self.aside(kind, Seen { at, tag, index, found, header }, ns, op);
         }
         match op.judge(Spot::Own, cell::state(found), now) {
             Step::Keep(answer) => Some(answer),
@@ -128,8 +132,8 @@ impl Table {
     /// The key's line is in another epoch than the reading, or its cell is being given to it. `None`: look again.
     #[cold]
     #[inline(never)]
-    fn aside<K: Layout, O: Op>(&self, kind: &K, seen: Seen, now: Now, op: &O) -> Option<O::Answer> {
-        let Seen { at, tag, index, found, header } = seen;
+    fn aside<K: Layout, O: Op>(&self, kind: &K, seen: Seen, ns: u64, op: &O) -> Option<O::Answer> {
+        let (Seen { at, tag, index, found, header }, now) = (seen, kind.now(ns));
         let (epoch, latest) = self.settle(kind, at, header, now)?;
         if header.is_busy() && header.tag() == tag {
             self.help(kind, at, header, epoch, now);
@@ -167,8 +171,8 @@ impl Table {
     /// The key has no cell. `None`: look again.
     #[cold]
     #[inline(never)]
-    fn absent<K: Layout, O: Op>(&self, kind: &K, at: usize, tag: u64, now: Now, op: &O) -> Option<O::Answer> {
-        let line = &self.lines[at];
+    fn absent<K: Layout, O: Op>(&self, kind: &K, at: usize, tag: u64, ns: u64, op: &O) -> Option<O::Answer> {
+        let (line, now) = (&self.lines[at], kind.now(ns));
         // Acquire: the search sees every insertion that this header has seen.
         let header = Header(line.header.load(Ordering::Acquire));
         if line.find(tag).is_some() {
@@ -340,7 +344,8 @@ impl Table {
     }
 
     /// Every key as new.
-    pub(super) fn clear<K: Layout>(&self, kind: &K, now: Now) {
+    pub(super) fn clear<K: Layout>(&self, kind: &K, ns: u64) {
+        let now = kind.now(ns);
         self.reclaim.witness(kind, now);
         for line in self.lines.iter() {
             // Acquire: as in `attempt`. What is put is within reach of the line's epoch, whatever that means now.
@@ -375,7 +380,8 @@ impl Table {
     }
 
     /// Keys with a cell of their own that are not free.
-    pub(super) fn len<K: Layout>(&self, kind: &K, now: Now) -> usize {
+    pub(super) fn len<K: Layout>(&self, kind: &K, ns: u64) -> usize {
+        let now = kind.now(ns);
         let live = |line: &Line| {
             // Acquire: a word that is swept or charged meanwhile may be counted or not.
             let header = Header(line.header.load(Ordering::Acquire));

@@ -131,14 +131,14 @@ impl Ticks {
         1 << (62 + self.shift.min(0))
     }
 
-    /// The tick that `ns` falls into, which may be years from `now`: so far away that ticks would come round, one far away on
-    /// the same side.
-    pub(super) fn near(self, ns: u64, now: Now) -> u64 {
+    /// The tick that `ns` falls into, which may be years from `now_ns` in `tick`: so far away that ticks would come
+    /// round, one far away on the same side.
+    pub(super) fn near(self, ns: u64, now_ns: u64, tick: u64) -> u64 {
         const FAR: i128 = 1 << 62;
-        let away = i128::from(ns) - i128::from(now.ns);
+        let away = i128::from(ns) - i128::from(now_ns);
         if self.shift < 0 {
             let ticks = (away << self.shift.unsigned_abs()).clamp(-FAR, FAR);
-            now.tick.wrapping_add(ticks as u64)
+            tick.wrapping_add(ticks as u64)
         } else {
             self.at(ns)
         }

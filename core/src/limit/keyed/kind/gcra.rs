@@ -71,39 +71,39 @@ impl Gcra {
     /// The theoretical arrival time, and whether it was clipped and should be stored so.
     #[inline]
     fn tat(&self, units: &Units, state: u64, now: Now) -> (u64, bool) {
-        if state & PENALTY != 0 {
-            return (self.after_penalty(state, now, units.capacity), false);
+        if let Some(end_ns) = self.penalty.end(state, now) {
+            return (self.after_penalty(end_ns, now.ns, now.tick, units.capacity), false);
         }
         let tat = time(state, now);
         let ahead = tat.wrapping_sub(now.tick) as i64;
         if ahead <= units.capacity as i64 {
             return (tat, false);
         }
-        self.clip(units, state, tat, now)
+        self.clip(units, state, tat, now.ns, now.near)
     }
 
     /// A key that is further from full than its burst: it had a larger quota, and keeps no more than fills the present one, or the
     /// reading is an old one, which must lower nothing. Which of the two, the clock says: it is read again, after the state, and so
     /// after whoever put the state read it.
     #[cold]
-    fn clip(&self, units: &Units, state: u64, tat: u64, now: Now) -> (u64, bool) {
+    fn clip(&self, units: &Units, state: u64, tat: u64, ns: u64, near: u64) -> (u64, bool) {
         let id = state >> TAT_BITS & 7;
         // Nobody in this epoch or before puts such a state: foreign bytes do.
-        let epoch = Epoch::of(now.near, EPOCH_BITS);
+        let epoch = Epoch::of(near, EPOCH_BITS);
         let last = epoch.end().wrapping_add(self.refill());
         if id == units.id && !later(tat, last) || id == NOBODYS {
             return (tat, false);
         }
         // Nor less than what can be put there.
-        let most = self.ticks.at(self.present.ns(now.ns)).wrapping_add(units.capacity);
+        let most = self.ticks.at(self.present.ns(ns)).wrapping_add(units.capacity);
         let most = latest(most, epoch.back(self.back()).start);
         if later(tat, most) { (most, true) } else { (tat, false) }
     }
 
     /// From the end of a penalty on a bucket refills from empty, a queue is empty.
     #[cold]
-    fn after_penalty(&self, state: u64, now: Now, capacity: u64) -> u64 {
-        let end = self.ticks.near(self.penalty.end(state, now).unwrap_or(0), now);
+    fn after_penalty(&self, end_ns: u64, ns: u64, tick: u64, capacity: u64) -> u64 {
+        let end = self.ticks.near(end_ns, ns, tick);
         if self.paced { end } else { end.wrapping_add(capacity) }
     }
 
@@ -157,11 +157,10 @@ impl Layout for Gcra {
 
     #[inline]
     fn free_at(&self, state: u64, now: Now) -> u64 {
-        if state & PENALTY != 0 {
+        match self.penalty.end(state, now) {
             // Relaxed: see `admit`.
-            self.after_penalty(state, now, self.longest.load(Ordering::Relaxed))
-        } else {
-            time(state, now)
+            Some(end_ns) => self.after_penalty(end_ns, now.ns, now.tick, self.longest.load(Ordering::Relaxed)),
+            None => time(state, now),
         }
     }
 
