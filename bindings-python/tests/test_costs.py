@@ -44,6 +44,24 @@ def test_a_dry_run_refuses_nothing() -> None:
     assert charge(guard).admitted and guard.would_deny == 1
 
 
+@pytest.mark.parametrize("off", [{"dry_run": True}, {"enabled": False}])
+def test_a_limit_that_is_switched_off_refuses_nothing(off: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    tiered = RateLimiter("3/hour", fastest="9/hour", **off)
+    limits = (
+        RateLimiter("3/hour", **off),
+        TokenBucket("3/hour", **off),
+        tiered.tier("9/hour"),
+        LimitSet(a=RateLimiter("3/hour", **off), b=TokenBucket("99/hour")),
+    )
+    for limit in limits:
+        assert charge(Guard(limit, cost=lambda scope: 10)).admitted
+    mixed = LimitSet(off=RateLimiter("3/hour", **off), on=TokenBucket("5/hour"))
+    with pytest.raises(ConfigError, match=r"cost: 10 is above the burst of limit 'on' \(5\)"):
+        charge(Guard(mixed, cost=lambda scope: 10))
+    monkeypatch.setenv("TIDEGATE_DISABLED", "1")
+    assert charge(Guard("3/hour", cost=lambda scope: 10)).admitted
+
+
 def test_a_quota_that_was_lowered_below_a_fixed_cost() -> None:
     bucket = TokenBucket("9/hour")
     guard = Guard(bucket, cost=4)

@@ -295,7 +295,7 @@ class Guard:
 
         Asked before anything is taken, by the quota of this request.
         """
-        most, name = min(((getattr(member, "burst", MOST_COST), name) for name, member in self._members), key=_first)
+        most, name = min(((_most_of(member), name) for name, member in self._members), key=_first)
         if n > most:
             raise ConfigError(
                 f"cost: {n} is above the burst of limit {name!r} ({most}), so no such request could ever pass; lower "
@@ -439,6 +439,12 @@ class Guard:
         refusal = Refusal(problem.status, wait, (self.violated(taken),), taken.decision, problem.body)
         said = self.on_refused(scope, refusal)
         return await said if inspect.isawaitable(said) else said
+
+
+def _most_of(member: Any) -> int:
+    """The most at once that the limit or tier admits: anything where it is switched off or a dry run."""
+    refuses = getattr(getattr(member, "limiter", member), "_refuses", True)
+    return getattr(member, "burst", MOST_COST) if refuses else MOST_COST
 
 
 def _first(pair: tuple[Any, Any]) -> Any:

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate::limit::{self, BUCKET_SETTINGS, BucketOptions, Ticket};
+use tidegate::limit::{self, BUCKET_SETTINGS, BucketOptions, Mode, Ticket};
 use tidegate::refusal::Refusal;
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire");
@@ -201,6 +201,12 @@ clock=None, scope=None, name=None, on_conflict='error')")]
     #[getter]
     fn period(&self) -> f64 {
         seconds(self.core.quota().period().as_nanos() as u64)
+    }
+
+    /// Whether it refuses what is too much: it is neither switched off nor a dry run.
+    #[getter]
+    fn _refuses(&self) -> bool {
+        self.core.mode() == Mode::Enforce
     }
 
     /// The most tokens that can be taken at once.

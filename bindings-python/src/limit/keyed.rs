@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Arc;
-use tidegate::limit::{self, LIMITER_SETTINGS, LimiterConfig};
+use tidegate::limit::{self, LIMITER_SETTINGS, LimiterConfig, Mode};
 use tidegate::refusal::Refusal;
 use tidegate::{Algorithm, Quota};
 
@@ -363,6 +363,12 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
     #[getter]
     fn period(&self) -> f64 {
         seconds(self.core.quota().period().as_nanos() as u64)
+    }
+
+    /// Whether it refuses what is too much: it is neither switched off nor a dry run.
+    #[getter]
+    fn _refuses(&self) -> bool {
+        self.core.mode() == Mode::Enforce
     }
 
     /// The most a key can take at once: the burst, or the limit of a window.
