@@ -2,7 +2,7 @@
 //! than its limit, by every algorithm and by sets; and what no dead one took, the living get.
 #![allow(unsafe_code)] // a page shared with children of fork
 
-use crate::children::{child, kill};
+use crate::children::{child, kill, page};
 use crate::support::Place;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -29,16 +29,6 @@ const ALGORITHMS: [(Algorithm, usize); 8] = [
 
 /// By limiter, the sets last.
 type Taken = [[AtomicU64; KEYS]; ALGORITHMS.len() + 1];
-
-fn shared() -> &'static Taken {
-    // SAFETY: fresh zeroed memory of its own, never unmapped, of atomics only.
-    unsafe {
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-        let at = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
-        assert!(at != libc::MAP_FAILED);
-        &*at.cast::<Taken>()
-    }
-}
 
 struct All {
     limiters: Vec<Arc<RateLimiter>>,
@@ -83,7 +73,9 @@ impl All {
 fn each_key_of_killed_processes_has_its_limit_once() {
     let place = Place::new();
     let arena = Arena::open(&place.options("keys")).expect("an arena");
-    let (all, taken) = (open(&arena), shared());
+    let all = open(&arena);
+    // SAFETY: atomics only.
+    let taken: &Taken = unsafe { page() };
     let start = || {
         child(|| {
             fastrand::seed(u64::from(std::process::id()));

@@ -2,7 +2,7 @@
 //! more than the limit, everybody goes on, and in the end every place is free again.
 #![allow(unsafe_code)] // a page shared with children of fork
 
-use crate::children::{GENEROUS, child, kill, until};
+use crate::children::{GENEROUS, child, kill, page, until};
 use crate::support::Place;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::Waker;
@@ -22,17 +22,12 @@ struct Seen {
     rounds: [AtomicU64; CHILDREN + 1],
 }
 
-fn shared() -> &'static Seen {
-    // SAFETY: fresh zeroed memory of its own, never unmapped, of atomics only.
-    unsafe {
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-        let at = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
-        assert!(at != libc::MAP_FAILED);
-        &*at.cast::<Seen>()
-    }
-}
-
 impl Seen {
+    fn shared() -> &'static Self {
+        // SAFETY: atomics only.
+        unsafe { page() }
+    }
+
     fn hold(&self, who: usize) {
         let held = self.held.fetch_add(1 << (8 * who), SeqCst) + (1 << (8 * who));
         // After the look: whose places are others' by now had been marked before.
@@ -99,7 +94,7 @@ fn permits_of_processes_forked_amid_waiting_and_killed() {
     let arena = Arena::open(&place.options("pool")).expect("an arena");
     let config = ConcurrencyConfig { limit: LIMIT, max_limit: LIMIT, mode: Mode::Enforce };
     let limiter = ConcurrencyLimiter::in_arena(&arena, "places", config, OnConflict::Error).expect("a limiter");
-    let (seen, stop) = (shared(), AtomicBool::new(false));
+    let (seen, stop) = (Seen::shared(), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -156,7 +151,7 @@ fn a_killed_parent_s_permits_come_back_though_its_child_lives() {
     let config = ConcurrencyConfig { limit: LIMIT, max_limit: LIMIT, mode: Mode::Enforce };
     let limiter = ConcurrencyLimiter::in_arena(&arena, "places", config, OnConflict::Error).expect("a limiter");
     for uses in [false, true] {
-        let seen = shared();
+        let seen = Seen::shared();
         let parent = child(|| {
             let _held: Vec<_> = (0..LIMIT).map_while(|_| limiter.try_acquire()).collect();
             let grandchild = child(|| {

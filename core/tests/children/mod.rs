@@ -1,5 +1,5 @@
 //! Children of fork, for tests.
-#![allow(unsafe_code)] // fork, kill, waitpid and _exit
+#![allow(unsafe_code)] // fork, kill, waitpid, _exit and mmap
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,22 @@ pub(crate) fn child(body: impl FnOnce() -> bool) -> libc::pid_t {
         unsafe { libc::_exit(if right { 0 } else { 1 }) };
     }
     pid
+}
+
+/// A zeroed page that parent and children see alike, for ever.
+///
+/// # Safety
+/// All of `T` is atomics, which zero is good for.
+#[allow(dead_code, reason = "not every test shares memory with its children")]
+pub(crate) unsafe fn page<T>() -> &'static T {
+    const { assert!(size_of::<T>() <= 4096) };
+    // SAFETY: fresh zeroed memory of its own, never unmapped; the rest is the caller's promise.
+    unsafe {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let at = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+        assert!(at != libc::MAP_FAILED);
+        &*at.cast()
+    }
 }
 
 /// Its exit status, once it has ended.
