@@ -15,14 +15,6 @@ use tidegate::{
 /// The bytes that the objects fit into.
 pub(crate) const CAPACITY: usize = 1 << 20;
 
-const ALGORITHMS: [Algorithm; 5] = [
-    Algorithm::TokenBucket,
-    Algorithm::FixedWindow,
-    Algorithm::SlidingWindow,
-    Algorithm::SlidingLog,
-    Algorithm::LeakyBucket,
-];
-
 /// What could be opened.
 pub(crate) struct Everything {
     arena: Arc<Arena>,
@@ -51,7 +43,7 @@ impl Everything {
                 Err(error) => errors.push(error),
             }
         }
-        for algorithm in ALGORITHMS {
+        for algorithm in Algorithm::ALL {
             for blocks in [false, true] {
                 let name = format!("{algorithm:?}-{blocks}");
                 match RateLimiter::in_arena(arena, &name, limiter(algorithm, blocks), on_conflict) {

@@ -9,8 +9,7 @@ const S: u64 = 1_000_000_000;
 
 #[test]
 fn late_threads_mint_nothing() {
-    use Algorithm::{FixedWindow, LeakyBucket, SlidingLog, SlidingWindow, TokenBucket};
-    for algorithm in [FixedWindow, LeakyBucket, SlidingLog, SlidingWindow, TokenBucket] {
+    for algorithm in Algorithm::ALL {
         let clock = ManualClock::new(0);
         let quota = Quota::new(10, Duration::from_secs(1)).expect("a quota");
         let config = LimiterConfig { max_keys: 1, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };

@@ -6,14 +6,6 @@ use std::time::Duration;
 use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode, RateLimiter, Reservation, WarmUp};
 use tidegate::{ManualClock, Quota, TokenBucket};
 
-const ALGORITHMS: [Algorithm; 5] = [
-    Algorithm::TokenBucket,
-    Algorithm::FixedWindow,
-    Algorithm::SlidingWindow,
-    Algorithm::SlidingLog,
-    Algorithm::LeakyBucket,
-];
-
 fn quota(count: u64, seconds: u64) -> Quota {
     Quota::new(count, Duration::from_secs(seconds)).expect("a quota")
 }
@@ -29,7 +21,7 @@ fn limiter(algorithm: Algorithm, warm_up: Option<WarmUp>, clock: &ManualClock) -
 
 #[test]
 fn tiers_and_changes_amid_traffic() {
-    for algorithm in ALGORITHMS {
+    for algorithm in Algorithm::ALL {
         for round in 0..25 {
             let clock = ManualClock::new(1_000_000_000_000);
             let limiter = limiter(algorithm, None, &clock);
@@ -68,7 +60,7 @@ fn tiers_and_changes_amid_traffic() {
 
 #[test]
 fn tiers_over_time() {
-    for algorithm in ALGORITHMS {
+    for algorithm in Algorithm::ALL {
         for round in 0..4 {
             let clock = ManualClock::new(1_000_000_000_000);
             let limiter = limiter(algorithm, None, &clock);
@@ -96,11 +88,8 @@ fn tiers_over_time() {
                 for (upto, &to) in times.iter().enumerate().skip(at) {
                     let most = match algorithm {
                         Algorithm::TokenBucket | Algorithm::LeakyBucket => 60 + (to - from) * 60 / 1_000_000_000 + 1,
-                        _ => 60 * ((to - from) / 1_000_000_000 + 2),
-                    };
-                    let most = match algorithm {
                         Algorithm::SlidingLog => 60 * ((to - from) / 1_000_000_000 + 1),
-                        _ => most,
+                        _ => 60 * ((to - from) / 1_000_000_000 + 2),
                     };
                     let count = (upto - at + 1) as u64;
                     assert!(count <= most, "{algorithm:?}: {count} of {most} within {} in round {round}", to - from);
@@ -112,7 +101,7 @@ fn tiers_over_time() {
 
 #[test]
 fn a_warming_limit_amid_threads() {
-    for algorithm in ALGORITHMS {
+    for algorithm in Algorithm::ALL {
         for _ in 0..25 {
             let clock = ManualClock::new(1_000_000_000_000);
             let limiter = limiter(algorithm, WarmUp::new(Duration::from_secs(100), 0.2).ok(), &clock);
