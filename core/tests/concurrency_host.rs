@@ -6,7 +6,7 @@ mod children;
 #[allow(dead_code, reason = "shared with the arena's tests")]
 mod support;
 
-use children::{GENEROUS, child, kill, send, until, wait};
+use children::{GENEROUS, child, ends_well, kill, send, until, wait};
 use std::time::Duration;
 use support::Place;
 use tidegate::OnConflict;
@@ -33,7 +33,7 @@ fn a_child_owns_nothing_of_its_parents() {
     let place = Place::new();
     let limiter = host(&place, 3);
     let permits: Vec<_> = (0..2).map(|_| limiter.try_acquire().unwrap()).collect();
-    let status = wait(child(|| {
+    ends_well(child(|| {
         // The third is to be had, the parent's two cannot be given back from here.
         let own = limiter.try_acquire().expect("a third");
         permits.iter().all(|permit| !limiter.release(*permit))
@@ -42,7 +42,6 @@ fn a_child_owns_nothing_of_its_parents() {
             && limiter.holders().iter().map(|holder| holder.permits).eq([2, 1])
             && limiter.release(own)
     }));
-    assert_eq!(status, 0, "exit status of the child");
     assert_eq!(limiter.in_use(), 2);
     assert!(permits.into_iter().all(|permit| limiter.release(permit)));
 }
@@ -52,14 +51,13 @@ fn a_child_has_its_own_copy_of_what_has_no_scope() {
     let limiter = ConcurrencyLimiter::with_config(config(2), Clock::monotonic()).unwrap();
     let permits = exhaust(&limiter);
     let waits = limiter.listen(std::task::Waker::noop());
-    let status = wait(child(|| {
+    ends_well(child(|| {
         let none = permits.iter().all(|permit| !limiter.release(*permit));
         let own = exhaust(&limiter);
         // Those who wait here are not behind those who wait there.
         let mut here = limiter.listen(std::task::Waker::noop());
         none && own.len() == 2 && limiter.release(own[0]) && here.take().is_some() && limiter.in_use() == 2
     }));
-    assert_eq!(status, 0, "exit status of the child");
     assert_eq!(limiter.in_use(), 2);
     drop(waits);
     assert!(permits.into_iter().all(|permit| limiter.release(permit)));
@@ -72,12 +70,11 @@ fn a_child_waits_for_nothing_of_its_parents() {
     let permits = exhaust(&limiter);
     let mut waits = limiter.listen(std::task::Waker::noop());
     for poll in [false, true] {
-        let status = wait(child(|| {
+        ends_well(child(|| {
             let one = if poll { limiter.poll() } else { limiter.acquire(Some(GENEROUS / 12)) };
             let mut other = limiter.listen(std::task::Waker::noop());
             one.is_some() && other.take().is_some() && limiter.try_acquire().is_none() && limiter.in_use() == 2
         }));
-        assert_eq!(status, 0, "exit status of the child");
     }
     assert!(waits.take().is_none() && limiter.release(permits[0]) && waits.take().is_some());
 }
@@ -135,7 +132,7 @@ fn another_process_waits_and_is_let_in() {
     let waiter = child(|| limiter.acquire(Some(GENEROUS)).is_some_and(|permit| limiter.release(permit)));
     std::thread::sleep(Duration::from_millis(5));
     assert!(limiter.release(held));
-    assert_eq!(wait(waiter), 0, "exit status of the child");
+    ends_well(waiter);
 }
 
 /// Whose turn it is may be killed or stopped: the place is kept for it no longer than a claim holds.
