@@ -27,15 +27,11 @@ pub use listener::ConcurrencyListener;
 pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
 pub use report::{ConcurrencyHolder, ConcurrencyStats};
 
-use crate::counters::Striped;
 use crate::memory::ObjectAllocator;
 use crate::mode::Mode;
 use crate::sync::Arc;
 use crate::{Clock, ConfigError};
-use owners::Owners;
-use places::Places;
-use turns::Turns;
-use wait_queue::{ADMITTED, NOTES, Parts, REFUSED, Shared, WOULD_DENY};
+use wait_queue::{ADMITTED, REFUSED, Shared, WOULD_DENY};
 
 /// At most so many calls at once: each holds a permit while it runs.
 ///
@@ -130,14 +126,7 @@ impl ConcurrencyLimiter {
     }
 
     fn in_room(room: &mut ObjectAllocator, config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let places = Places::lay_out(room, config.limit, config.places())?;
-        let counts = Striped::in_room(room)?;
-        let notes = room.cells(NOTES)?;
-        let owners = Owners::of(room);
-        let turns = owners.is_shared().then(|| Turns::lay_out(room)).transpose()?;
-        let mode = config.mode;
-        let parts = Parts { places, owners, mode, clock: clock.clone(), counts, notes, turns };
-        let shared = Arc::new(Shared::new(parts));
+        let shared = Arc::new(Shared::in_room(room, &config, clock.clone())?);
         Ok(Self { shared, config, clock })
     }
 

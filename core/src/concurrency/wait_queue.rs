@@ -8,17 +8,17 @@
 //! nobody here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a queue with such a
 //! one takes what it frees, as it would sleep for ever otherwise.
 
-use super::ConcurrencyPermit;
 use super::owners::Owners;
 use super::places::{Full, Places, owner_in};
 use super::turns::{self, Seat, Turns, Waiting};
-use crate::Clock;
+use super::{ConcurrencyConfig, ConcurrencyPermit};
 use crate::counters::Striped;
-use crate::memory::SharedSlice;
+use crate::memory::{ObjectAllocator, SharedSlice};
 use crate::mode::Mode;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, in_order};
 use crate::sys::{PerProcess, generation};
 use crate::wait::WaitList;
+use crate::{Clock, ConfigError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use std::task::Waker;
@@ -30,10 +30,10 @@ pub(super) const REFUSED: usize = 1;
 pub(super) const WOULD_DENY: usize = 2;
 pub(super) const TIMED_OUT: usize = 3;
 pub(super) const CANCELLED: usize = 4;
-pub(super) const COUNTS: usize = 5;
+const COUNTS: usize = 5;
 
 /// A queue's word of its own among the notes; see [`Shared::notes`].
-pub(super) const NOTES: usize = 8;
+const NOTES: usize = 8;
 const LONGEST_WAIT: usize = 0;
 /// How often another's longer wait may upset the note of one's own.
 const PATIENCE: usize = 100;
@@ -46,9 +46,9 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) counts: Striped<COUNTS>,
     /// The longest wait that has ended, ns.
-    pub(super) notes: SharedSlice<AtomicU64>,
+    notes: SharedSlice<AtomicU64>,
     /// In a named scope: the order among queues.
-    pub(super) turns: Option<Turns>,
+    turns: Option<Turns>,
     /// This process's generation while somebody waits in it, or 0. A child of fork finds its parent's: who waits there
     /// is none of its own, and nothing that is given back here would ever end that wait.
     waiting: AtomicU64,
@@ -88,22 +88,25 @@ pub(super) struct Ticket {
     since: u64,
 }
 
-/// The parts of a [`Shared`].
-pub(super) struct Parts {
-    pub(super) places: Places,
-    pub(super) owners: Owners,
-    pub(super) mode: Mode,
-    pub(super) clock: Clock,
-    pub(super) counts: Striped<COUNTS>,
-    pub(super) notes: SharedSlice<AtomicU64>,
-    pub(super) turns: Option<Turns>,
-}
-
 impl Shared {
-    pub(super) fn new(parts: Parts) -> Self {
-        let Parts { places, owners, mode, clock, counts, notes, turns } = parts;
-        let (waiting, queue) = (AtomicU64::new(0), PerProcess::new());
-        Self { places, owners, mode, clock, counts, notes, turns, waiting, queue }
+    /// The next parts of `room`.
+    pub(super) fn in_room(
+        room: &mut ObjectAllocator,
+        config: &ConcurrencyConfig,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
+        let owners = Owners::of(room);
+        Ok(Self {
+            places: Places::lay_out(room, config.limit, config.places())?,
+            counts: Striped::in_room(room)?,
+            notes: room.cells(NOTES)?,
+            turns: owners.is_shared().then(|| Turns::lay_out(room)).transpose()?,
+            owners,
+            mode: config.mode,
+            clock,
+            waiting: AtomicU64::new(0),
+            queue: PerProcess::new(),
+        })
     }
 
     /// A permit that is to be had at once. Counts nothing.
