@@ -208,7 +208,9 @@ impl CircuitBreaker {
                         now = clock();
                     }
                     let left = self.wait(seen, now);
-                    self.watch(seen, now, left);
+                    // One reading alone never ends a cooldown that lies impossibly far ahead: it may be a late
+                    // thread's.
+                    self.head.control.watch.judge(self.rules.cooldown_left(seen, now).is_some(), now);
                     if left > 0 {
                         return Err(self.reject(seen, left));
                     }
@@ -268,19 +270,6 @@ impl CircuitBreaker {
                 let left = self.rules.cooldown_left(seen, now);
                 left.unwrap_or_else(|| self.head.control.watch.wait(now))
             }
-        }
-    }
-
-    /// Notes what a reading of an open circuit finds. One reading alone never ends a cooldown that lies impossibly far
-    /// ahead, for it may be a late thread's: see [`Watch`](crate::memory::Watch).
-    fn watch(&self, seen: Control, now: u64, left: u64) {
-        let watch = &self.head.control.watch;
-        if self.rules.cooldown_left(seen, now).is_some() {
-            if watch.is_set() {
-                watch.clear();
-            }
-        } else if left > 0 {
-            watch.note(now);
         }
     }
 

@@ -214,18 +214,8 @@ impl Probes {
     /// Whether a lease that `left` says so much of is over as of `now`. One impossibly far ahead is once no reading of a
     /// minute found it plausible.
     fn is_over(&self, slot: u32, left: Option<u64>, now: u64) -> bool {
-        let watch = &self.watches[slot as usize];
-        if let Some(left) = left {
-            if watch.is_set() {
-                watch.clear();
-            }
-            return left == 0;
-        }
-        let over = watch.has_lasted(now);
-        if !over {
-            watch.note(now);
-        }
-        over
+        let bad = self.watches[slot as usize].judge(left.is_some(), now);
+        left.map_or(bad, |left| left == 0)
     }
 
     /// Nanoseconds from `now` until each of the leases in force ends. `left` and `deadline` as for [`reap`](Self::reap).

@@ -35,6 +35,22 @@ impl Watch {
         unsafe { &*std::ptr::from_ref(word).cast() }
     }
 
+    /// What a reading at `ns` finds: the word plausible, or impossibly far ahead. Whether the word is a bad reading's.
+    #[inline]
+    pub(crate) fn judge(&self, plausible: bool, ns: u64) -> bool {
+        if plausible {
+            if self.is_set() {
+                self.clear();
+            }
+            return false;
+        }
+        let lasted = self.has_lasted(ns);
+        if !lasted {
+            self.note(ns);
+        }
+        lasted
+    }
+
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         // Relaxed: whoever began after a note was made and does not see it comes before it.

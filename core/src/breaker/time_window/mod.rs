@@ -163,18 +163,10 @@ impl TimeWindow {
     /// and not in one that a bad reading began.
     fn takes(&self, watch: &Watch, what: What, ns: u64) -> bool {
         let ahead = i64::from(what.ahead_of(self.slice(ns)));
-        if ahead <= self.slack.cast_signed() {
-            // After the claim that healed, if one did: who comes late goes on behind that, not behind what was healed.
-            if watch.is_set() {
-                watch.clear();
-            }
-            return ahead >= 0;
-        }
-        let lasted = watch.has_lasted(ns);
-        if !lasted {
-            watch.note(ns);
-        }
-        !lasted
+        // A note goes after the claim that healed, if one did: who comes late goes on behind that, not behind what was
+        // healed.
+        let bad = watch.judge(ahead <= self.slack.cast_signed(), ns);
+        ahead >= 0 && !bad
     }
 
     /// The slot after a closed chunk, claimed for `generation` and `slice` unless somebody has claimed it already.
