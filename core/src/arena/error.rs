@@ -37,7 +37,7 @@ pub enum ArenaErrorKind {
 }
 
 impl ArenaErrorKind {
-    /// Its name, as the doors spell it: `"no_space"`.
+    /// Its name, as the bindings spell it: `"no_space"`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unsupported => "unsupported",

@@ -56,7 +56,7 @@ impl Scope {
         }
     }
 
-    /// What a door needs to make one object: `scope` as its user gave it (`None`: as the environment says) and the
+    /// What a binding needs to make one object: `scope` as its user gave it (`None`: as the environment says) and the
     /// object's name. `None`: in memory of its own.
     ///
     /// Errors: [`Argument`](ArenaErrorKind::Argument) when `scope` is none, when a named scope meets no name, or a name
