@@ -5,8 +5,7 @@ use crate::snapshot::{ObjectView, Seen, Snapshot};
 use crate::units::{seconds, seconds_or_never};
 use serde_json::{Map, Value, json};
 use tidegate::Quota;
-use tidegate::arena::LAYOUT_VERSION as LAYOUT;
-use tidegate::arena::{MemberInfo, ObjectKind};
+use tidegate::arena::{LAYOUT_VERSION, MemberInfo, ObjectKind};
 
 /// `before`: the last one, for what happened since.
 pub(crate) fn snapshot(snapshot: &Snapshot, before: Option<&Snapshot>) -> Value {
@@ -15,7 +14,7 @@ pub(crate) fn snapshot(snapshot: &Snapshot, before: Option<&Snapshot>) -> Value 
     json!({
         "arena": snapshot.arena,
         "path": snapshot.path.to_string_lossy(),
-        "layout": LAYOUT,
+        "layout": LAYOUT_VERSION,
         "bytes": snapshot.bytes,
         "used_bytes": snapshot.used,
         "created_s": seconds(snapshot.created_ns),

@@ -7,8 +7,7 @@ use crate::table::Table;
 use crate::{CliError, Output, units};
 use serde_json::{Value, json};
 use tidegate::Arena;
-use tidegate::arena::LAYOUT_VERSION as LAYOUT;
-use tidegate::arena::{ArenaError, ArenaErrorKind, ArenaFile};
+use tidegate::arena::{ArenaError, ArenaErrorKind, ArenaFile, LAYOUT_VERSION};
 
 /// What can be said of a file.
 struct Entry {
@@ -56,7 +55,7 @@ pub(crate) fn ls(place: &Place, to: &mut Output<'_>) -> Result<(), CliError> {
 }
 
 fn look(place: &Place, file: &ArenaFile) -> State {
-    if file.version != LAYOUT {
+    if file.version != LAYOUT_VERSION {
         return State::OtherLayout;
     }
     match Arena::inspect(&place.options(&file.name)) {

@@ -5,8 +5,7 @@ use crate::snapshot::{self, no_object};
 use crate::{CliError, Output, units};
 use serde_json::json;
 use tidegate::Arena;
-use tidegate::arena::LAYOUT_VERSION as LAYOUT;
-use tidegate::arena::{ArenaErrorKind, ArenaFile, HostOptions, MemberInfo};
+use tidegate::arena::{ArenaErrorKind, ArenaFile, HostOptions, LAYOUT_VERSION, MemberInfo};
 
 pub(crate) fn rm(
     place: &Place,
@@ -77,7 +76,7 @@ fn name(place: &Place, arena: &str, name: &str, force: bool, to: &mut Output<'_>
 fn find(options: &HostOptions) -> Result<ArenaFile, CliError> {
     let mut files = Arena::list_where(options)?;
     files.retain(|file| file.name == options.name);
-    match files.iter().position(|file| file.version == LAYOUT) {
+    match files.iter().position(|file| file.version == LAYOUT_VERSION) {
         Some(found) => Ok(files.swap_remove(found)),
         None => Err(CliError::Message(snapshot::missing(options))),
     }

@@ -4,8 +4,7 @@
 use crate::CliError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidegate::arena::LAYOUT_VERSION as LAYOUT;
-use tidegate::arena::{ArenaErrorKind, HostOptions, MemberInfo, ObjectInfo};
+use tidegate::arena::{ArenaErrorKind, HostOptions, LAYOUT_VERSION, MemberInfo, ObjectInfo};
 use tidegate::breaker::{BreakerStats, Event};
 use tidegate::concurrency::{ConcurrencyHolder, ConcurrencyStats};
 use tidegate::inspect::Object;
@@ -57,7 +56,9 @@ pub(crate) fn missing(options: &HostOptions) -> String {
     let mut others = Arena::list_where(options).unwrap_or_default();
     if let Some(same) = others.iter().find(|file| file.name == *name) {
         return match same.version {
-            LAYOUT => format!("the arena {name:?} is of another boot of the machine: replaced as soon as it is opened"),
+            LAYOUT_VERSION => {
+                format!("the arena {name:?} is of another boot of the machine: replaced as soon as it is opened")
+            }
             other => format!(
                 "the arena {name:?} has layout {other}, of another version of tidegate: use that one's command ({})",
                 same.path.display()

@@ -7,8 +7,7 @@ use crate::table::Column::{Left, Right};
 use crate::table::{Column, Table};
 use crate::units;
 use std::io::{self, Write};
-use tidegate::arena::{LAYOUT_VERSION as LAYOUT, MOST_OBJECTS};
-use tidegate::arena::{MemberInfo, ObjectKind};
+use tidegate::arena::{LAYOUT_VERSION, MOST_OBJECTS, MemberInfo, ObjectKind};
 use tidegate::breaker::{Event, State};
 use tidegate::concurrency::ConcurrencyHolder;
 use tidegate::decision::NEVER;
@@ -39,7 +38,7 @@ fn head(snapshot: &Snapshot, paint: Paint, out: &mut dyn Write) -> io::Result<()
     writeln!(out, "{}  {}", paint.bold(&snapshot.arena), snapshot.path.display())?;
     writeln!(
         out,
-        "layout {LAYOUT}, made {}, {} of {} used, {} of {MOST_OBJECTS} names taken, {} alive",
+        "layout {LAYOUT_VERSION}, made {}, {} of {} used, {} of {MOST_OBJECTS} names taken, {} alive",
         units::ago(snapshot.created_ns),
         units::bytes(snapshot.used),
         units::bytes(snapshot.bytes),
