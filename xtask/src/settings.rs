@@ -6,6 +6,8 @@ use std::error::Error;
 use std::path::Path;
 use tidegate::config::{C, Dialect, Field, Kind, NODE, PYTHON, RUST, TABLES};
 
+const LANGUAGES: [Dialect; 4] = [RUST, C, PYTHON, NODE];
+
 /// Settings that a language does not have, or has as another.
 const NOT_IN: [(&str, &str); 3] = [("stripes", "python"), ("stripes", "node"), ("queue", "rust")];
 
@@ -31,7 +33,7 @@ pub(crate) fn page(root: &Path) -> (std::path::PathBuf, String) {
         for field in table.fields {
             let has = |dialect: &Dialect| !NOT_IN.contains(&(field.name, dialect.language));
             let name = |dialect| if has(&dialect) { format!("`{}`", field.name(&dialect)) } else { "–".to_owned() };
-            let [rust, c, python, node] = [RUST, C, PYTHON, NODE].map(name);
+            let [rust, c, python, node] = LANGUAGES.map(name);
             let (range, default, doc) = (field.range(&RUST), field.default_in(&RUST), field.doc);
             text += &format!("| {rust} | {c} | {python} | {node} | {range} | {default} | {doc} |\n");
         }
@@ -40,8 +42,6 @@ pub(crate) fn page(root: &Path) -> (std::path::PathBuf, String) {
 }
 
 fn case(object: &str, field: &Field) -> Value {
-    let names: Vec<_> = [RUST, C, PYTHON, NODE].iter().map(|dialect| field.name(dialect)).collect();
-    let ranges: Vec<_> = [RUST, C, PYTHON, NODE].iter().map(|dialect| field.range(dialect)).collect();
     let (kind, outside) = match field.kind {
         Kind::Count { min, max } => ("count", json!([min.checked_sub(1), max + 1])),
         Kind::Real { min, from_min, max } => {
@@ -56,12 +56,11 @@ fn case(object: &str, field: &Field) -> Value {
         _ => ("other", json!([])),
     };
     let outside: Vec<_> = outside.as_array().into_iter().flatten().filter(|value| !value.is_null()).cloned().collect();
-    let by_language = |texts: Vec<String>| {
-        let [rust, c, python, node] = <[String; 4]>::try_from(texts).expect("four languages");
-        json!({ "rust": rust, "c": c, "python": python, "node": node })
+    let by_language = |say: fn(&Field, &Dialect) -> String| -> Value {
+        LANGUAGES.iter().map(|dialect| (dialect.language, say(field, dialect))).collect()
     };
     json!({
         "object": object, "field": field.name, "kind": kind, "outside": outside,
-        "names": by_language(names), "ranges": by_language(ranges),
+        "names": by_language(Field::name), "ranges": by_language(Field::range),
     })
 }
