@@ -1241,8 +1241,8 @@ typedef struct {
 } tg_limiter_config;
 
 /**
- * A quota made ready for one keyed limit by tg_limiter_tier(), by value: copy it, keep it, nothing needs to be freed. What
- * is in it is tidegate's; all zero is no tier.
+ * A quota made ready for one keyed limit by tg_limiter_tier(), by value: copy it, keep it, nothing needs to be freed.
+ * What is in it is tidegate's; all zero is no tier.
  */
 typedef struct {
     /**
@@ -2589,19 +2589,17 @@ tg_status tg_limiter_windows_at(const tg_limiter *limiter,
                                 uint64_t *left_ns);
 
 /**
- * Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it once, use
- * it for every call. A key has one quota at a time: calls of one key by turns with two quotas are held by neither, for the
- * one that refills sooner forgets what the other counted; such calls need limiters of their own.
+ * Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it
+ * once, use it for every call. A key has one quota at a time: calls of one key by turns with two quotas are held by
+ * neither, for the one that refills sooner forgets what the other counted; such calls need limiters of their own.
  *
  * Ownership: borrows all; the tier is a value, good until limiter is freed.
  * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is
- * faster or larger than the table was made for (fastest). *tier is then not written.
+ * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it
+ * is faster or larger than the table was made for (fastest). *tier is then not written.
  * Since: 0.1
  */
-tg_status tg_limiter_tier(const tg_limiter *limiter,
-                          const tg_quota *quota,
-                          tg_tier *tier);
+tg_status tg_limiter_tier(const tg_limiter *limiter, const tg_quota *quota, tg_tier *tier);
 
 /**
  * tg_limiter_try_acquire() by the quota of a tier. The key keeps one level, whatever tier it is asked by.

@@ -17,8 +17,8 @@ use tg_status::{TG_INVALID, TG_OK};
 use tidegate_core::RateLimiter;
 use tidegate_core::limit::Tier;
 
-/// A quota made ready for one keyed limit by tg_limiter_tier(), by value: copy it, keep it, nothing needs to be freed. What
-/// is in it is tidegate's; all zero is no tier.
+/// A quota made ready for one keyed limit by tg_limiter_tier(), by value: copy it, keep it, nothing needs to be freed.
+/// What is in it is tidegate's; all zero is no tier.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct tg_tier {
@@ -58,14 +58,14 @@ fn mark(owner: &Arc<RateLimiter>) -> u64 {
     Arc::as_ptr(owner) as usize as u64
 }
 
-/// Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it once, use
-/// it for every call. A key has one quota at a time: calls of one key by turns with two quotas are held by neither, for the
-/// one that refills sooner forgets what the other counted; such calls need limiters of their own.
+/// Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it
+/// once, use it for every call. A key has one quota at a time: calls of one key by turns with two quotas are held by
+/// neither, for the one that refills sooner forgets what the other counted; such calls need limiters of their own.
 ///
 /// Ownership: borrows all; the tier is a value, good until limiter is freed.
 /// Thread safety: any thread, at any time.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is
-/// faster or larger than the table was made for (fastest). *tier is then not written.
+/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it
+/// is faster or larger than the table was made for (fastest). *tier is then not written.
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_tier(limiter: In<tg_limiter>, quota: In<tg_quota>, tier: Out<tg_tier>) -> tg_status {
