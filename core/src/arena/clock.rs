@@ -71,7 +71,6 @@ impl Origin {
     ///
     /// Errors: [`Clock`](ArenaErrorKind::Clock) when this process cannot read the same time.
     pub(super) fn open(&self, mapping: &Arc<Mapping>, name: &str) -> Result<Clock, ArenaError> {
-        let origin = self;
         let refuse = |why: String| {
             let message = format!(
                 "{why}; open the arena {name:?} from one time namespace, or stop who uses it and remove it with `tidegate rm \
@@ -83,23 +82,23 @@ impl Origin {
         // By the counter as well: it may be left for CLOCK_MONOTONIC at any moment (`move_all`), which is then another
         // one here. How far the two stand apart says nothing: an old arena's clocks may differ by as much as a
         // namespace's offset.
-        if origin.time_namespace != 0 && here != 0 && origin.time_namespace != here {
+        if self.time_namespace != 0 && here != 0 && self.time_namespace != here {
             return Err(refuse(format!(
                 "the arena {name:?} goes by CLOCK_MONOTONIC of the time namespace {}, this process is in {here}",
-                origin.time_namespace
+                self.time_namespace
             )));
         }
-        if origin.kind == BY_OS {
+        if self.kind == BY_OS {
             return Ok(Clock::of_system());
         }
-        let tsc = Tsc::of_parts(origin.ticks0, origin.ns0, origin.mult)
-            .filter(|_| origin.kind == BY_COUNTER && cfg!(target_arch = "x86_64"))
+        let tsc = Tsc::of_parts(self.ticks0, self.ns0, self.mult)
+            .filter(|_| self.kind == BY_COUNTER && cfg!(target_arch = "x86_64"))
             .ok_or_else(|| refuse(format!("the arena {name:?} goes by a clock that this program does not know")))?;
         let moved = One::at(mapping, HEADER_AT + offset_of!(Header, clock_moved))
             .ok_or_else(|| refuse(format!("the arena {name:?} is too short for a clock")))?;
         let now = Pair::read();
         let clock = SharedClock::new(tsc, moved, now, EVERY_NS);
-        let since = since(&tsc, origin, &now);
+        let since = since(&tsc, self, &now);
         if clock.tsc().is_some() && !since.agree() {
             return Err(refuse(format!(
                 "since the arena {name:?} was made {} s passed by its clock and {} s by this process's CLOCK_MONOTONIC: is \
