@@ -43,13 +43,8 @@ fn a_full_queue_with_waiters() {
     let queue = BoundedQueue::new(QueueConfig { high_watermark: 1.0, ..QueueConfig::new(2) }).expect("a queue");
     assert!(queue.try_push(1).is_ok() && queue.try_push(2).is_ok());
     std::thread::scope(|scope| {
-        let pushers: Vec<_> = (3..6).map(|item| scope.spawn(move || item)).collect();
         let queue = &queue;
-        let waiting: Vec<_> = pushers
-            .into_iter()
-            .map(|item| item.join().expect("a number"))
-            .map(|item| scope.spawn(move || queue.push(item, Some(GENEROUS))))
-            .collect();
+        let waiting: Vec<_> = (3..6).map(|item| scope.spawn(move || queue.push(item, Some(GENEROUS)))).collect();
         std::thread::sleep(Duration::from_millis(10));
         ends_well(child(|| {
             let popped = [queue.pop(Some(GENEROUS / 12)), queue.pop(Some(GENEROUS / 12))];
