@@ -237,8 +237,9 @@ export class RateLimiter {
   /** Fixed windows only: counts `n` hits whatever the limit, for stores that judge by themselves. */
   hit(key: Key, n?: number): { count: number; resetAfterMs: number };
   /**
-   * A quota of its own for some keys or calls. A key has one quota at a time: calls of one key by turns with two quotas are
-   * held by neither, for the one that refills sooner forgets what the other counted; such calls need limiters of their own.
+   * A quota of its own for some keys or calls. A key has one quota at a time: calls of one key by turns with two quotas
+   * are held by neither, for the one that refills sooner forgets what the other counted; such calls need limiters of
+   * their own.
    * @throws RangeError when it is faster or larger than `fastest`
    */
   tier(quota: KeyedQuota | string | number): Tier;

@@ -285,8 +285,8 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
 
     /// Another rate for some keys or calls (free, pro, internal): pass the Tier to their calls. Make it once and keep it.
     ///
-    /// A key has one rate at a time. Calls of one key by turns at two rates are held by neither, for the one that refills
-    /// sooner forgets what the other counted: such calls need limiters of their own.
+    /// A key has one rate at a time. Calls of one key by turns at two rates are held by neither, for the one that
+    /// refills sooner forgets what the other counted: such calls need limiters of their own.
     ///
     /// Raises ConfigError for a rate that is faster or larger than the table was made for (`fastest=`).
     #[pyo3(signature = (rate, per = None, burst = None, *, queue = None))]
