@@ -193,6 +193,27 @@ def test_a_route_s_path_as_a_key_has_the_prefix_that_it_is_reached_by() -> None:
         run(scene())
 
 
+def test_no_way_to_write_a_mount_s_parameter_is_a_key_of_its_own() -> None:
+    app, outer, sub = FastAPI(), FastAPI(), FastAPI()
+    each = Depends(RateLimit("1/hour", key=path))
+    sub.get("/items/{id}", dependencies=[each])(lambda: "ok")
+    same = {
+        "/t/{tenant}": ["/t/ann", "/t/t", "/t/ben", "/t/{tenant}", "/t/items"],
+        "/n/{tenant:int}": ["/n/7", "/n/007", "/n/8"],
+        "/f/{tenant:float}": ["/f/1.5", "/f/01.50", "/f/7"],
+        "/u/{tenant:uuid}": ["/u/" + text for text in ("0" * 8 + "-0000" * 3 + "-00000000000a", "0" * 31 + "a", "0" * 31 + "B")],
+        "/p/{tenant:path}/v1": ["/p/a/v1", "/p/a/b/v1", "/p/v1/v1", "/p/p/p/v1"],
+        "/o/{tenant}/v1": ["/o/ann/v1", "/o/o/v1", "/o/v1/v1"],
+    }
+    for prefix in same:
+        app.mount(prefix, sub)
+    outer.mount("/{region}", app)
+    with served(outer) as url:
+        for prefix, prefixes in same.items():
+            asked = [f"/{region}{written}/items/{number}" for number, written in enumerate(prefixes) for region in ("eu", "v1", "t")]
+            assert statuses(ask(url, *asked)) == [200] + [429] * (len(asked) - 1), prefix
+
+
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING and record.name == "tidegate"]
 

@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from ._functions import function, makes_keys
 from ._tidegate import ClientAddress
@@ -159,7 +160,7 @@ def user(scope: Scope) -> str | None:
 
 def path(scope: Scope) -> str:
     """The route's path as it was declared (``/users/{id}``), with the prefix of a mount or an included router, where routing has found
-    it, else the request's.
+    it, else the request's. Of a mount's prefix that has parameters the names come last, after all that is fixed in it.
     """
     route: Any = scope.get("route")
     # FastAPI tells the path of an included router's route here; below a mount it is still the mount's.
@@ -171,15 +172,38 @@ def path(scope: Scope) -> str:
 
 
 def _mount(scope: Scope, declared: str) -> str:
-    """The prefix of the mounts on the way. What a client may choose of it stands as ``{name}``, or any name would be a new key."""
+    """The prefix of the mounts on the way. Where parts of it are a client's choice, what is left of it without them, and their names.
+
+    The invariant: no choice gives a key of its own. So what is left is sorted: of equal parts (``/t/t`` is a ``/t/{tenant}``, or
+    a ``/{tenant}/t``) nothing says which is the chosen one.
+    """
     outermost, prefix = scope.get("app_root_path"), str(scope.get("root_path") or "")
     if not isinstance(outermost, str) or not prefix.startswith(outermost):
         return ""
-    prefix = prefix[len(outermost) :] + "/"
+    prefix, names = prefix[len(outermost) :], ""
+    parts = prefix.split("/")[1:]
     for name, value in (scope.get("path_params") or {}).items():
-        if f"{{{name}}}" not in declared and f"{{{name}:" not in declared:
-            prefix = prefix.replace(f"/{value}/", f"/{{{name}}}/", 1)
-    return prefix[:-1]
+        if f"{{{name}}}" in declared or f"{{{name}:" in declared:
+            continue
+        names += f"/{{{name}}}"
+        for chosen in value.split("/") if isinstance(value, str) else (value,):
+            written = max((part for part in parts if _reads(part, chosen)), key=len, default=None)
+            if written is None:
+                # A convertor of the application's own has changed it: all of it may be chosen.
+                parts.clear()
+            else:
+                parts.remove(written)
+    return "".join(f"/{part}" for part in sorted(parts, reverse=True)) + names if names else prefix
+
+
+def _reads(part: str, value: Any) -> bool:
+    """Whether Starlette's convertors make the value of this part; of several texts the same: 7 of 007."""
+    if not isinstance(value, (int, float, UUID)):
+        return bool(part == value)
+    try:
+        return bool(type(value)(part) == value)
+    except ValueError:
+        return False
 
 
 @makes_keys('first_of(user, client_ip)')
