@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -201,7 +202,7 @@ def test_no_way_to_write_a_mount_s_parameter_is_a_key_of_its_own() -> None:
         "/t/{tenant}": ["/t/ann", "/t/t", "/t/ben", "/t/{tenant}", "/t/items"],
         "/n/{tenant:int}": ["/n/7", "/n/007", "/n/8"],
         "/f/{tenant:float}": ["/f/1.5", "/f/01.50", "/f/7"],
-        "/u/{tenant:uuid}": ["/u/" + text for text in ("0" * 8 + "-0000" * 3 + "-00000000000a", "0" * 31 + "a", "0" * 31 + "B")],
+        "/u/{tenant:uuid}": [f"/u/{UUID(int=10)}", f"/u/{10:032x}", f"/u/{10:032X}", f"/u/{11:032x}"],
         "/p/{tenant:path}/v1": ["/p/a/v1", "/p/a/b/v1", "/p/v1/v1", "/p/p/p/v1"],
         "/o/{tenant}/v1": ["/o/ann/v1", "/o/o/v1", "/o/v1/v1"],
     }
@@ -210,7 +211,7 @@ def test_no_way_to_write_a_mount_s_parameter_is_a_key_of_its_own() -> None:
     outer.mount("/{region}", app)
     with served(outer) as url:
         for prefix, prefixes in same.items():
-            asked = [f"/{region}{written}/items/{number}" for number, written in enumerate(prefixes) for region in ("eu", "v1", "t")]
+            asked = [f"/{region}{written}/items/1" for written in prefixes for region in ("eu", "v1", "t")]
             assert statuses(ask(url, *asked)) == [200] + [429] * (len(asked) - 1), prefix
 
 

@@ -172,10 +172,11 @@ def path(scope: Scope) -> str:
 
 
 def _mount(scope: Scope, declared: str) -> str:
-    """The prefix of the mounts on the way. Where parts of it are a client's choice, what is left of it without them, and their names.
+    """The prefix of the mounts on the way. Where parts of it are a client's choice, what is left of it without them, and
+    their names.
 
-    The invariant: no choice gives a key of its own. So what is left is sorted: of equal parts (``/t/t`` is a ``/t/{tenant}``, or
-    a ``/{tenant}/t``) nothing says which is the chosen one.
+    The invariant: no choice gives a key of its own. So what is left is sorted: of equal parts (``/t/t`` is a
+    ``/t/{tenant}``, or a ``/{tenant}/t``) nothing says which is the chosen one.
     """
     outermost, prefix = scope.get("app_root_path"), str(scope.get("root_path") or "")
     if not isinstance(outermost, str) or not prefix.startswith(outermost):
