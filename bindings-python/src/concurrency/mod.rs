@@ -39,8 +39,8 @@ static DECORATE: Function = Function::new("tidegate._decorate", "decorate_limite
 ///     limit: the most at once, 1 to `max_limit`.
 ///     max_wait: seconds (float or timedelta) for which the waiting forms wait; None or `math.inf`: as long as it takes.
 ///     max_limit: what `set_limit` may raise it to, at most 4,096; default: the limit.
-///     scope: where its permits live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine) or a
-///         HostScope; default: what TIDEGATE_SCOPE says, else private.
+///     scope: where its permits live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is; the same name is the same limit.
 ///     on_conflict: when it was last declared there with another limit: "error", "keep" or "apply".
 ///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.

@@ -31,8 +31,8 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 ///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
 ///     dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
 ///     clock: a ManualClock for tests; default: the machine's monotonic clock, or that of the scope.
-///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine) or a
-///         HostScope; default: what TIDEGATE_SCOPE says, else private.
+///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is; the same name is the same bucket.
 ///     on_conflict: when it was last declared there with another rate or burst: "error", "keep" or "apply".
 ///

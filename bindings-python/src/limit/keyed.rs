@@ -44,8 +44,8 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_key
 ///     dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
 ///     huge_pages: ask the kernel for huge pages under the table; with millions of keys they save time.
 ///     clock: a ManualClock for tests; default: the machine's monotonic clock, or that of the scope.
-///     scope: where its keys live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine) or a
-///         HostScope; default: what TIDEGATE_SCOPE says, else private.
+///     scope: where its keys live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is; the same name is the same keys and levels.
 ///     on_conflict: when it was last declared there with another rate or burst: "error", "keep" or "apply".
 ///
