@@ -42,7 +42,8 @@ static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
 ///     ignore: exceptions that count neither way, given like `failure_on`; it wins over it.
 ///     clock: a ManualClock for tests.
 ///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
-///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private. There the same `name` is the same breaker.
+///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private. There the same
+///         `name` is the same breaker.
 ///     on_conflict: when it was last declared there with other thresholds: "error", "keep" or "apply".
 ///
 /// Raises:

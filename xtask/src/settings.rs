@@ -22,11 +22,11 @@ pub(crate) fn file(root: &Path) -> Result<(std::path::PathBuf, String), Box<dyn 
 pub(crate) fn page(root: &Path) -> (std::path::PathBuf, String) {
     let mut text = String::from(
         "# Settings\n\n\
-         The settings of each object: their names in each language, what they may be, and what holds where one is left\n\
-         out. Functions, and what all objects have alike (where they live, by which clock, whether they are in force),\n\
-         are described with the classes. Times are `Duration`s in Rust, nanoseconds in C, seconds in Python and\n\
-         milliseconds in Node. Written by `cargo xtask gen write` from core's descriptions, by which every binding checks\n\
-         its arguments.\n",
+         The settings of each object: their names in each language, what they may be, and what holds where\n\
+         one is left out. Functions, and what all objects have alike (where they live, by which clock,\n\
+         whether they are in force), are described with the classes. Times are `Duration`s in Rust,\n\
+         nanoseconds in C, seconds in Python and milliseconds in Node. Written by `cargo xtask gen write`\n\
+         from core's descriptions, by which every binding checks its arguments.\n",
     );
     for table in TABLES {
         let object = table.object;
