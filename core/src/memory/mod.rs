@@ -1,5 +1,5 @@
-//! Where state lives: in this process, or in memory shared with others. A primitive asks a [`ObjectAllocator`] for its parts,
-//! always in the same order.
+//! Where state lives: in this process, or in memory shared with others. A primitive asks an [`ObjectAllocator`] for its
+//! parts, always in the same order.
 
 #[cfg(not(loom))]
 mod backing;
@@ -20,9 +20,6 @@ pub(crate) use object_allocator::{ObjectAllocator, One};
 pub(crate) use seq_lock::SeqLock;
 pub(crate) use shared_slice::{SharedSlice, Zeroable};
 pub(crate) use watch::Watch;
-
-/// As limits call them until they are renamed as well.
-pub(crate) use {ObjectAllocator as Room, SharedSlice as Cells, Zeroable as Blank};
 
 /// Lost races after which an operation gives up and denies: a hostile process must not keep anybody for ever, and no
 /// honest thread loses so many in a row.

@@ -1,8 +1,8 @@
 //! One cache line: seven cells, and a header by which insertions take their turns.
-#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+#![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::cell;
-use crate::memory::Blank;
+use crate::memory::Zeroable;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Keys in a line.
@@ -16,10 +16,10 @@ pub(super) struct Line {
 }
 
 // SAFETY: atomics only.
-unsafe impl Blank for Line {
+unsafe impl Zeroable for Line {
     #[cfg(loom)]
     fn blank() -> Self {
-        Self { header: Blank::blank(), cells: Blank::blank() }
+        Self { header: Zeroable::blank(), cells: Zeroable::blank() }
     }
 }
 

@@ -8,7 +8,7 @@ use super::time::{Now, Present, later, unwrap};
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{KeyHash, Quota};
 use crate::ManualClock;
-use crate::memory::Room;
+use crate::memory::ObjectAllocator;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -31,7 +31,7 @@ impl Rig {
         let quota: Quota = "1/s".parse().unwrap();
         let ticks = bucket_ticks(&[quota]).unwrap();
         let units = bucket_units(ticks, &quota).unwrap();
-        let room = &mut Room::of_process(false);
+        let room = &mut ObjectAllocator::of_process(false);
         let kind = Gcra::in_room(room, ticks, units.span, false, present()).unwrap();
         kind.admit(&units);
         Arc::new(Self { table: Table::in_room(room, 1, present()).unwrap(), kind, units })
@@ -192,7 +192,7 @@ impl Tiny {
     const BITS: u32 = 6;
 
     fn table() -> Arc<Table> {
-        Arc::new(Table::in_room(&mut Room::of_process(false), 1, present()).unwrap())
+        Arc::new(Table::in_room(&mut ObjectAllocator::of_process(false), 1, present()).unwrap())
     }
 
     /// Whether a key is admitted at a tick.

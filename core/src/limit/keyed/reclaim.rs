@@ -23,14 +23,14 @@
 //! swept back: what their cells held is lost, so they read as used up, for as long as the slowest quota takes to come back. (Beyond
 //! 32,767 epochs they cannot be told from lines of long ago, and read as such: as new.) A reading of the same epoch is ahead by
 //! less than that: its key waits until the clock is there again.
-#![allow(unsafe_code)] // `unsafe impl Blank` for atomics.
+#![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::cell::{self, PENALTY};
 use super::kind::Layout;
 use super::line::{Header, Line};
 use super::time::{Epoch, Now, Present, later};
 use crate::ConfigError;
-use crate::memory::{Blank, One, Room, Watch};
+use crate::memory::{ObjectAllocator, One, Watch, Zeroable};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Lost races after which a step is left to the next round of the operation.
@@ -53,10 +53,10 @@ struct Moments {
 }
 
 // SAFETY: atomics only.
-unsafe impl Blank for Moments {
+unsafe impl Zeroable for Moments {
     #[cfg(loom)]
     fn blank() -> Self {
-        Self { latest: Blank::blank(), ceiling: Blank::blank(), watch: Blank::blank() }
+        Self { latest: Zeroable::blank(), ceiling: Zeroable::blank(), watch: Zeroable::blank() }
     }
 }
 
@@ -100,7 +100,7 @@ impl Latest {
 
 impl Reclaim {
     /// One part.
-    pub(super) fn in_room(room: &mut Room, present: Present) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(room: &mut ObjectAllocator, present: Present) -> Result<Self, ConfigError> {
         Ok(Self { moments: room.one()?, present })
     }
 

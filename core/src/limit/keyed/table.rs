@@ -22,7 +22,7 @@ use super::reclaim::{Latest, Reclaim, is_free, victim};
 use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
 use crate::counters::Striped;
-use crate::memory::{Cells, PATIENCE, Room};
+use crate::memory::{ObjectAllocator, PATIENCE, SharedSlice};
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Bytes of lines for each key: with 1.8 keys to a line of 7, fewer than 0.04 % find theirs full.
@@ -35,9 +35,9 @@ pub(super) const OVERFLOWED: usize = 1;
 
 #[derive(Debug)]
 pub(super) struct Table {
-    lines: Cells<Line>,
+    lines: SharedSlice<Line>,
     /// `used:1 | epoch:16 | state:40`, shared by all keys that come to a word.
-    sketch: Cells<AtomicU64>,
+    sketch: SharedSlice<AtomicU64>,
     reclaim: Reclaim,
     pub(super) counts: Striped<2>,
 }
@@ -73,7 +73,7 @@ pub(super) enum Step<T> {
 
 impl Table {
     /// Three parts, and those of its counters.
-    pub(super) fn in_room(room: &mut Room, max_keys: usize, present: Present) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(room: &mut ObjectAllocator, max_keys: usize, present: Present) -> Result<Self, ConfigError> {
         let lines = (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>());
         Ok(Self {
             lines: room.cells(lines)?,
