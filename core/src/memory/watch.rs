@@ -39,9 +39,7 @@ impl Watch {
     #[inline]
     pub(crate) fn judge(&self, plausible: bool, ns: u64) -> bool {
         if plausible {
-            if self.is_set() {
-                self.clear();
-            }
+            self.clear();
             return false;
         }
         let lasted = self.has_lasted(ns);
@@ -57,9 +55,16 @@ impl Watch {
         self.0.load(Ordering::Relaxed) != 0
     }
 
-    /// A reading found the word plausible.
-    #[cold]
+    /// A reading found the word plausible. Nothing is written where there is no note.
+    #[inline]
     pub(crate) fn clear(&self) {
+        if self.is_set() {
+            self.take_away();
+        }
+    }
+
+    #[cold]
+    fn take_away(&self) {
         // Relaxed: nothing is published by it. A note that is lost here is made again, and healing comes later.
         self.0.store(0, Ordering::Relaxed);
     }

@@ -352,7 +352,7 @@ impl BucketState {
     fn watch(&self, view: &View, healed: bool) {
         if let Some(ns) = view.behind {
             self.shared.watch.note(ns);
-        } else if self.shared.watch.is_set() && !healed {
+        } else if !healed {
             self.shared.watch.clear();
         }
     }

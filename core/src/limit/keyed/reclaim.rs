@@ -134,7 +134,7 @@ impl Reclaim {
         }
         if latest.saturating_sub(now.ns) > BAD_READING_NS {
             self.doubt(now, latest);
-        } else if self.moments.watch.is_set() {
+        } else {
             self.moments.watch.clear();
         }
         self.latest(kind)

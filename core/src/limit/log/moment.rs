@@ -69,9 +69,7 @@ impl Moment {
                     return Err(Ahead(self.watch.wait(at).saturating_add(at - now)));
                 }
             } else {
-                if self.watch.is_set() {
-                    self.watch.clear();
-                }
+                self.watch.clear();
                 if moment >= coarse {
                     return Ok(moment.min(LAST_NS));
                 }

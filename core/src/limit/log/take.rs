@@ -174,9 +174,7 @@ impl Log {
     /// The denial, after what a bad reading put has been seen to. `spot`: of the key's own block. `None`: look again.
     fn told(&self, block: Block<'_>, spot: Option<Spot>, seen: &Seen, ask: &Ask, taken: Taken) -> Option<Taken> {
         if seen.newest == 0 || !self.is_far(ask.reading, stamp::ns(seen.newest)) {
-            if block.watch.is_set() {
-                block.watch.clear();
-            }
+            block.watch.clear();
             return Some(taken);
         }
         if ask.look || taken.retry_after_ns == NEVER {
