@@ -16,3 +16,8 @@ pub use bucket::{BucketOptions, BucketStats, Reservation, SETTINGS as BUCKET_SET
 pub use keyed::{Block, Hits, LimiterConfig, LimiterStats, RateLimiter, SETTINGS as LIMITER_SETTINGS, Tier, Windows};
 pub use set::{LimitSet, Member, SetDecision};
 pub use warm_up::WarmUp;
+
+/// When to try again after too many lost races.
+const GAVE_UP_NS: u64 = 1_000_000;
+/// The longest penalty.
+const LONGEST_PENALTY_NS: u64 = crate::quota::YEAR_NS;

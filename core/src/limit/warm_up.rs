@@ -1,10 +1,9 @@
 //! A new instance starts with a part of its limit and grows into the whole (the idea of Guava's `SmoothWarmingUp`).
 
 use crate::ConfigError;
+use crate::quota::YEAR_NS;
 use crate::setting::{Field, Kind, Preset};
 use std::time::Duration;
-
-const YEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
 
 pub(super) const PERIOD: Field = Field::new(
     "warm_up",

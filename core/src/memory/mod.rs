@@ -24,3 +24,5 @@ pub(crate) use watch::Watch;
 /// Lost races after which an operation gives up and denies: a hostile process must not keep anybody for ever, and no
 /// honest thread loses so many in a row.
 pub(crate) const PATIENCE: usize = 10_000;
+/// Lost races after which a step is left to the next round of the operation, of which there are [`PATIENCE`].
+pub(crate) const TRIES: usize = 16;

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 const NS_PER_S: u64 = 1_000_000_000;
-const YEAR_NS: u64 = 365 * 86_400 * NS_PER_S;
+pub(crate) const YEAR_NS: u64 = 365 * 86_400 * NS_PER_S;
 /// The longest time a full bucket may take to fill.
 const MAX_FILL_NS: u128 = 36 * YEAR_NS as u128;
 /// The shortest interval between tokens: 100 million a second.

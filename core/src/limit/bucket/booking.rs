@@ -3,9 +3,10 @@
 use super::super::gcra;
 use super::super::scale::MAX_UNITS;
 use super::Ticket;
-use super::state::{BucketState, GAVE_UP_NS};
+use super::state::BucketState;
 use super::word::Word;
 use crate::decision::NEVER;
+use crate::limit::GAVE_UP_NS;
 use std::cell::Cell;
 
 impl BucketState {

@@ -7,7 +7,7 @@ use super::bookings::Bookings;
 use super::slot::Slot;
 use super::view::{Charge, View};
 use super::word::Word;
-use crate::limit::WarmUp;
+use crate::limit::{GAVE_UP_NS, WarmUp};
 use crate::memory::{ObjectAllocator, One, PATIENCE, Watch, Zeroable};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
 use crate::{Clock, ConfigError, Decision, Quota};
@@ -90,9 +90,6 @@ pub(super) struct Setting<'a> {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct GaveUp;
-
-/// The wait that is told after too many lost races.
-pub(super) const GAVE_UP_NS: u64 = 1_000_000;
 
 /// Ticks take over this long after the end of a ramp, so that no rounding lets them decide before it.
 const WARM_MARGIN_NS: u64 = 1_000;

@@ -3,6 +3,7 @@
 //! `tag:24 | state:40`, and of the state the top bit says that a penalty is in force: then the rest is its end.
 
 use super::time::{Now, unwrap};
+use crate::limit::LONGEST_PENALTY_NS;
 
 /// Bits of a state.
 pub(super) const STATE_BITS: u32 = 40;
@@ -15,9 +16,6 @@ const OWN: u64 = PENALTY - 1;
 
 /// So late, in units of a penalty's end, a reading may be: three eighths of what can be told apart, which is six times the longest.
 const LATE: u64 = 3 << (OWN_BITS - 3);
-
-/// The longest penalty: a year.
-pub(super) const LONGEST_PENALTY_NS: u64 = 365 * 86_400 * 1_000_000_000;
 
 #[inline]
 pub(super) fn pack(tag: u64, state: u64) -> u64 {

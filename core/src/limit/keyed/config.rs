@@ -2,12 +2,11 @@
 
 use super::units::MAX_BURST;
 use crate::limit::{Algorithm, Mode, WarmUp, algorithm, warm_up};
-use crate::quota::{BURST, PERIOD, RATE};
+use crate::quota::{BURST, PERIOD, RATE, YEAR_NS};
 use crate::setting::{Field, Kind, Preset, Table, of_name};
 use crate::{ConfigError, ConfigErrorKind, Quota};
 use std::time::Duration;
 
-const YEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
 const SPAN: Kind = Kind::Span { min_ns: 1, max_ns: YEAR_NS };
 
 const QUEUE: Field = Field::new(

@@ -5,10 +5,7 @@ use super::table::{Op, Spot, Step};
 use super::time::Now;
 use super::units::Units;
 use crate::Decision;
-use crate::limit::log;
-
-/// When to try again after too many lost races.
-const GAVE_UP_NS: u64 = 1_000_000;
+use crate::limit::{GAVE_UP_NS, log};
 
 /// The answer to a [`Take`].
 #[derive(Clone, Copy, Debug)]

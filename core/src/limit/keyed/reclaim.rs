@@ -30,11 +30,9 @@ use super::kind::Layout;
 use super::line::{Header, Line};
 use super::time::{Epoch, Now, Present, later};
 use crate::ConfigError;
-use crate::memory::{ObjectAllocator, One, Watch, Zeroable};
+use crate::memory::{ObjectAllocator, One, TRIES, Watch, Zeroable};
 use crate::sync::{AtomicU64, Ordering};
 
-/// Lost races after which a step is left to the next round of the operation.
-const TRIES: usize = 16;
 /// So far behind the latest moment a reading speaks against it.
 const BAD_READING_NS: u64 = 60_000_000_000;
 /// An epoch that is ahead of the latest moment by less than this was put by a bad reading; else it is one of long ago.

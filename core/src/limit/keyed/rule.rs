@@ -1,6 +1,5 @@
 //! The algorithm of one limiter, chosen when it is made, with the state of its keys: each call goes to the right kind.
 
-use super::cell::LONGEST_PENALTY_NS;
 use super::hash::KeyHash;
 use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, Sliding};
 use super::ops::{Acquire, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo};
@@ -8,8 +7,8 @@ use super::table::{EVICTIONS, OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present};
 use super::units::{Units, bucket_ticks, bucket_units};
 use super::{Hits, Windows};
-use crate::limit::Algorithm;
 use crate::limit::log::{self, Log, MAX_LOG};
+use crate::limit::{Algorithm, LONGEST_PENALTY_NS};
 use crate::memory::ObjectAllocator;
 use crate::quota::{BURST, PERIOD};
 use crate::setting::time;

@@ -1,12 +1,12 @@
 //! Who goes on after being denied: `strikes:5 | count:8 | t:26`, in a table of its own beside the limiter's.
 
-use super::cell::LONGEST_PENALTY_NS;
 use super::config::Block;
 use super::hash::KeyHash;
 use super::kind::Layout;
 use super::table::{Op, Spot, Step, Table};
 use super::time::{Now, Present, Ticks, later, unwrap};
 use crate::ConfigError;
+use crate::limit::LONGEST_PENALTY_NS;
 use crate::memory::ObjectAllocator;
 
 const TIME_BITS: u32 = 26;

@@ -22,7 +22,7 @@ use super::reclaim::{Latest, Reclaim, is_free, victim};
 use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
 use crate::counters::Striped;
-use crate::memory::{ObjectAllocator, PATIENCE, SharedSlice};
+use crate::memory::{ObjectAllocator, PATIENCE, SharedSlice, TRIES};
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Bytes of lines for each key: with 1.8 keys to a line of 7, fewer than 0.04 % find theirs full.
@@ -460,8 +460,6 @@ impl Table {
 }
 
 const SHARED_USED: u64 = 1 << 63;
-/// Lost races after which a step is left to the next round of the operation, of which there are [`PATIENCE`].
-const TRIES: usize = 16;
 
 /// A word of the sketch.
 fn shared(epoch: Epoch, state: u64) -> u64 {

@@ -1,7 +1,7 @@
 //! The words of one block: `floor | penalty | watch | stamps`, as many stamps as the largest limit.
 
 use super::stamp::{IN_HAND, LAST_NS, ghost};
-use crate::memory::Watch;
+use crate::memory::{TRIES, Watch};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Words of a block before its stamps.
@@ -60,8 +60,8 @@ impl<'a> Block<'a> {
 
     /// The floor at `ns` at least; false if too many races were lost. An earlier owner's may be left, and one that is
     /// later only denies.
-    pub(super) fn raise_floor(&self, ns: u64, shares: bool, tries: usize) -> bool {
-        (0..tries).any(|_| {
+    pub(super) fn raise_floor(&self, ns: u64, shares: bool) -> bool {
+        (0..TRIES).any(|_| {
             let old = self.floor();
             let new = Floor::new(old.ns().max(ns), shares || old.ns() >= ns && old.shares());
             // Relaxed: published by the exchange of the owner.

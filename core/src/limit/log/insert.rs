@@ -14,8 +14,8 @@
 //! Each exchange of an owner is another generation, so a late helper's fails.
 
 use super::line::{Header, OWN};
-use super::moment::TRIES;
 use super::{EVICTIONS, Log, Spot};
+use crate::memory::TRIES;
 use crate::sync::{Ordering, fence};
 
 /// What a search of a line found.
@@ -138,8 +138,7 @@ impl Log {
         let (block, shared) = (self.block(spot.line, spot.index), self.shared(spot.line));
         // Acquire: what was put into the shared block before; after the fence.
         let shares = shared.penalty.load(Ordering::Acquire) > moment;
-        let give =
-            self.header(spot.line) == header && self.is_dead(spot, moment) && block.raise_floor(moment, shares, TRIES);
+        let give = self.header(spot.line) == header && self.is_dead(spot, moment) && block.raise_floor(moment, shares);
         let to = if give { header.tag() } else { spot.owner.tag() };
         if self.exchange_owner(spot, spot.owner.open(to)) && give && spot.owner.tag() != 0 {
             self.counts.add(EVICTIONS, 1);

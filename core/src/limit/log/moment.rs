@@ -11,14 +11,12 @@
 use super::stamp::LAST_NS;
 use crate::ConfigError;
 use crate::limit::present::Present;
-use crate::memory::{ObjectAllocator, One, Watch};
+use crate::memory::{ObjectAllocator, One, TRIES, Watch};
 use crate::sync::{AtomicU64, Ordering};
 
 /// So far at most is one reading older than another: what lies further ahead of one is a bad reading's, or the reader
 /// is late.
 pub(super) const AHEAD_NS: u64 = 60_000_000_000;
-/// Lost races after which a step is left to the next round of the operation.
-pub(super) const TRIES: usize = 16;
 
 pub(super) fn is_far(reading: u64, ns: u64) -> bool {
     ns > reading.saturating_add(AHEAD_NS)

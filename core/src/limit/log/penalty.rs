@@ -3,9 +3,10 @@
 //! It says whose it is, so that one which is put down late, when the block has gone to another key, is not that key's.
 //! (Of keys that share 24 bits of their tags, one in 16 million, the other may be denied early.)
 
+use crate::limit::LONGEST_PENALTY_NS;
+
 const END_BITS: u32 = 40;
 const END: u64 = (1 << END_BITS) - 1;
-const YEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
 
 /// Ends are about a millisecond apart, or more where what is counted lasts for years: 32 times the longest penalty can
 /// be told.
@@ -16,7 +17,7 @@ pub(super) struct Penalties {
 
 impl Penalties {
     pub(super) fn new(period: u64) -> Self {
-        let longest = period.max(YEAR_NS);
+        let longest = period.max(LONGEST_PENALTY_NS);
         Self { shift: (20..30).find(|&shift| longest >> shift < 1 << (END_BITS - 5)).unwrap_or(30) }
     }
 

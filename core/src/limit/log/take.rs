@@ -7,10 +7,8 @@ use super::moment::Ahead;
 use super::stamp::{self, IN_HAND};
 use super::{Log, OVERFLOWED, Spot};
 use crate::decision::NEVER;
+use crate::limit::GAVE_UP_NS;
 use crate::sync::{Ordering, fence};
-
-/// When to try again after too many lost races.
-const GAVE_UP_NS: u64 = 1_000_000;
 
 /// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
