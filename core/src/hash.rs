@@ -21,6 +21,12 @@ pub(crate) fn random_secret() -> Secret {
     })
 }
 
+/// A place among `count`, by the high bits of a hash (D. Lemire's multiply-shift reduction).
+#[inline]
+pub(crate) fn place(hash: u64, count: usize) -> usize {
+    ((u128::from(hash) * count as u128) >> 64) as usize
+}
+
 /// SipHash-1-3 under one secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SipHash {

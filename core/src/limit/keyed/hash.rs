@@ -1,6 +1,6 @@
 //! Keys as 64 bits under a secret.
 
-use crate::hash::{SipHash, random_secret};
+use crate::hash::{SipHash, place, random_secret};
 use crate::memory::ObjectAllocator;
 
 /// A key's place in a table: nobody can choose keys that collide without the secret.
@@ -14,10 +14,10 @@ impl KeyHash {
         (self.0 & 0xFF_FFFF).max(1)
     }
 
-    /// A place among `count`, by the high bits (D. Lemire's multiply-shift reduction).
+    /// A line among `count`.
     #[inline]
     pub(super) fn line(self, count: usize) -> usize {
-        ((u128::from(self.0) * count as u128) >> 64) as usize
+        place(self.0, count)
     }
 
     /// All of it.

@@ -22,6 +22,7 @@ use super::reclaim::{Latest, Reclaim, is_free, victim};
 use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
 use crate::counters::Striped;
+use crate::hash::place;
 use crate::memory::{ObjectAllocator, PATIENCE, SharedSlice, TRIES};
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -402,7 +403,7 @@ impl Table {
     fn shared_place(&self, at: usize, tag: u64) -> usize {
         // Fibonacci hashing (Knuth, 6.4) of what is already keyed by the secret.
         let mixed = ((at as u64) << 24 | tag).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        ((u128::from(mixed) * self.sketch.len() as u128) >> 64) as usize
+        place(mixed, self.sketch.len())
     }
 
     /// What a key without a cell starts from. `None`: the sketch had to be put in order; look again.

@@ -44,6 +44,7 @@ pub(crate) use take::{Charge, Taken};
 use super::present::Present;
 use crate::ConfigError;
 use crate::counters::Striped;
+use crate::hash::place;
 use crate::memory::{ObjectAllocator, PATIENCE, SharedSlice};
 use crate::sync::{AtomicU64, Ordering};
 use block::{Block, HEAD};
@@ -146,9 +147,7 @@ impl Log {
 
     /// The line of a key, by the high bits of its hash under a secret, and what tells it apart there, by the low ones.
     fn place(&self, key: u64) -> (usize, u64) {
-        // D. Lemire's multiply-shift reduction.
-        let line = (u128::from(key) * self.lines.len() as u128) >> 64;
-        (line as usize, line::tag(key))
+        (place(key, self.lines.len()), line::tag(key))
     }
 
     fn owner(&self, line: usize, index: usize) -> Owner {
