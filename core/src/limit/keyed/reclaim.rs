@@ -142,16 +142,12 @@ impl Reclaim {
     #[cold]
     fn doubt(&self, now: Now, latest: u64) {
         let ns = self.present.ns(now.ns);
-        if latest.saturating_sub(ns) <= BAD_READING_NS {
-            self.moments.watch.clear();
-        } else if self.moments.watch.has_lasted(ns) {
+        if self.moments.watch.judge(latest.saturating_sub(ns) <= BAD_READING_NS, ns) {
             // AcqRel: before the latest moment is set back, so that who sees that sees how far.
             self.moments.ceiling.fetch_max(latest, Ordering::AcqRel);
             // AcqRel: as above. Relaxed on failure: somebody else was faster.
             let _ = self.moments.latest.compare_exchange(latest, ns, Ordering::AcqRel, Ordering::Relaxed);
             self.moments.watch.clear();
-        } else {
-            self.moments.watch.note(ns);
         }
     }
 

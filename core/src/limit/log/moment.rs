@@ -61,16 +61,13 @@ impl Moment {
             // A late thread's clock says that it is late.
             let at = if late { present.ns(now) } else { now };
             let coarse = self.coarse(at);
-            if late && is_far(at, moment) {
-                if !self.watch.has_lasted(at) {
-                    self.watch.note(at);
-                    return Err(Ahead(self.watch.wait(at).saturating_add(at - now)));
-                }
-            } else {
-                self.watch.clear();
-                if moment >= coarse {
-                    return Ok(moment.min(LAST_NS));
-                }
+            let plausible = !late || !is_far(at, moment);
+            let bad = self.watch.judge(plausible, at);
+            if !plausible && !bad {
+                return Err(Ahead(self.watch.wait(at).saturating_add(at - now)));
+            }
+            if plausible && moment >= coarse {
+                return Ok(moment.min(LAST_NS));
             }
             // AcqRel: raised before the claim that uses it. Relaxed on failure: look again.
             if self.ns.compare_exchange(moment, coarse, Ordering::AcqRel, Ordering::Relaxed).is_ok() {

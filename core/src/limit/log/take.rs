@@ -179,12 +179,11 @@ impl Log {
             return Some(taken);
         }
         let at = self.present.ns(ask.reading);
-        if block.watch.has_lasted(at) {
+        if block.watch.judge(false, at) {
             block.watch.clear();
             self.date_to(block, spot, at);
             return None;
         }
-        block.watch.note(at);
         // Then what is far ahead is dated to the present.
         let healed = block.watch.wait(at).saturating_add(at - ask.reading).saturating_add(self.period);
         Some(Taken { retry_after_ns: taken.retry_after_ns.min(healed), ..taken })
@@ -204,13 +203,13 @@ impl Log {
             let penalty = block.penalty.load(Ordering::Acquire);
             taken.retry_after_ns = self.penalties.left(penalty, spot.owner.tag(), ask.reading).unwrap_or(0);
             taken.allowed = taken.retry_after_ns == 0;
-        } else if !ask.look && block.watch.has_lasted(at) {
-            block.watch.clear();
-            self.date_to(block, Some(spot), at);
-            block.heal_floor(floor, at);
-            return None;
         } else if !ask.look {
-            block.watch.note(at);
+            if block.watch.judge(false, at) {
+                block.watch.clear();
+                self.date_to(block, Some(spot), at);
+                block.heal_floor(floor, at);
+                return None;
+            }
             taken.retry_after_ns = wait().max(1);
         }
         self.is_still(spot).then_some(taken)
