@@ -1,8 +1,9 @@
 'use strict';
 // A Fastify plugin. Its options hold for every route; a route's own stand in `config.tidegate`.
 
+const { inspect } = require('node:util');
 const check = require('../lib/check.cjs');
-const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
+const { CONSTRAINTS, clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions } = require('../http/middleware.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
 const { asError, isPromise } = require('../lib/promise.cjs');
@@ -26,17 +27,26 @@ class Plans {
     this.#everywhere = new Plan(common);
   }
 
+  /** Before a route is made: what Fastify keeps of it gets to know its constraints, and a mistake shows at once. */
+  declare(routeOptions) {
+    const constraints = constraintsOf(routeOptions);
+    // A config that several routes have in common stays as it is.
+    if (constraints !== '') routeOptions.config = { ...routeOptions.config, [CONSTRAINTS]: constraints };
+    const { config, method, url } = routeOptions;
+    if (config?.tidegate !== undefined) this.#shared(config, method, url);
+  }
+
   of({ config, method, url }) {
-    const own = config?.tidegate;
-    if (own === undefined) return this.#everywhere;
+    if (config?.tidegate === undefined) return this.#everywhere;
     let plan = this.#known.get(config);
-    if (plan === undefined) this.#known.set(config, (plan = this.#shared(own, method, url)));
+    if (plan === undefined) this.#known.set(config, (plan = this.#shared(config, method, url)));
     return plan;
   }
 
-  #shared(own, method, url) {
+  /** Version, host and custom constraints are part of what is one route, as method and URL are. */
+  #shared({ tidegate: own, [CONSTRAINTS]: constraints = '' }, method, url) {
     const methods = [...new Set([method].flat().map((one) => (one === 'HEAD' ? 'GET' : one)))].sort().join();
-    const key = `${methods} ${url}`;
+    const key = `${methods} ${url} ${constraints}`;
     const made = this.#byRoute.get(key) ?? [];
     this.#byRoute.set(key, made);
     let known = made.find((one) => one.own === own);
@@ -54,6 +64,12 @@ class Plans {
     const names = limits.map(({ name }) => name);
     return new Plan([...limits, ...this.#common.filter(({ name }) => !names.includes(name))]);
   }
+}
+
+/** Version, host and custom constraints as one text, the same in every process; '' for none. */
+function constraintsOf({ constraints = {} }) {
+  if (Object.keys(constraints).length === 0) return '';
+  return inspect(constraints, { sorted: true, depth: null, breakLength: Infinity });
 }
 
 function answer(reply, refusal) {
@@ -97,7 +113,7 @@ async function tidegateFastify(fastify, options = {}) {
   const gate = new Gate(settings);
   const plans = new Plans(limits);
 
-  fastify.addHook('onRoute', (routeOptions) => void plans.of(routeOptions));
+  fastify.addHook('onRoute', (routeOptions) => void plans.declare(routeOptions));
 
   function decide(request, reply, done) {
     // A refused preflight looks like a broken site.

@@ -22,8 +22,9 @@ declare module 'fastify' {
 
 /**
  * `app.register(tidegate, { rate: '100/minute', key: 'ip' })`: refuses what is above the limits, on every route of the
- * instance: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457). Register it before the routes, with `await`
- * for mistakes in a route's config to show at once: without it they are a 500 of that route.
+ * instance: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457). Register it before the routes, with
+ * `await`: without it the plugin does not hear of them. Then a mistake in a route's config is a 500 of that route, and
+ * routes that differ only in their constraints (version, host, …) are one, in `config.tidegate` and for `key: 'route'`.
  */
 declare const tidegate: FastifyPluginAsync<TidegateFastifyOptions>;
 export default tidegate;

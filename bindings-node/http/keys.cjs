@@ -6,25 +6,34 @@
 const check = require('../lib/check.cjs');
 const { isPromise, whenReady } = require('../lib/promise.cjs');
 
+/** In the config of a Fastify route: its constraints as a text, of which Fastify tells a request nothing. */
+const CONSTRAINTS = Symbol('tidegate.constraints');
+
 /** Marks the key function that stands for the client's address, which only the gate knows. */
 const clientIp = Object.freeze(() => {
   throw new Error("clientIp is a mark for the 'key' option; it is not called");
 });
 
 /**
- * What the framework's router treats as one route: Nest's controller and method, Fastify's pattern, Express's pattern
- * or, where none is matched yet, the path as its router compares it; the path itself where no router is known. A HEAD
- * is its GET.
+ * What the framework's router treats as one route: Nest's controller and method, Fastify's pattern with the constraints
+ * that its plugin was told of, Express's pattern or, where none is matched yet, the path as its router compares it; the
+ * path itself where no router is known. A HEAD is its GET.
  */
 function route(request, context) {
   if (typeof context?.getHandler === 'function') return nestRoute(context.getClass(), context.getHandler());
   const method = request.method === 'HEAD' ? 'GET' : request.method;
-  if (request.routeOptions !== undefined) return `${method} ${request.routeOptions.url ?? pathOf(request)}`;
+  if (request.routeOptions !== undefined) return fastifyRoute(method, request);
   if (typeof request.app?.enabled !== 'function') return `${method} ${pathOf(request)}`;
   // Where a router is mounted a client's spelling stands, and so does it in a path that no route has matched.
   const pattern = request.route?.path;
   if (pattern === undefined) return `${method} ${asRouted(`${request.baseUrl ?? ''}${request.path}`, request.app)}`;
   return `${method} ${asRouted(request.baseUrl ?? '', request.app)}${pattern}`;
+}
+
+function fastifyRoute(method, request) {
+  const { url = pathOf(request), config } = request.routeOptions;
+  const constraints = config?.[CONSTRAINTS];
+  return constraints === undefined ? `${method} ${url}` : `${method} ${url} ${constraints}`;
 }
 
 /** Handler → controller → name. */
@@ -123,4 +132,4 @@ function keyFunction(key) {
   throw check.typeError(`key must be a function, 'ip', 'user', 'route' or 'header:<name>', got ${check.show(key)}`);
 }
 
-module.exports = { NAMED, clientIp, firstOf, header, isNobody, keyFunction, route, user };
+module.exports = { CONSTRAINTS, NAMED, clientIp, firstOf, header, isNobody, keyFunction, route, user };
