@@ -2,9 +2,11 @@
 // Middleware for Express and everything that calls (request, response, next): Connect, Polka, Node's own http.
 
 const check = require('../lib/check.cjs');
+const { isOver } = require('../http/concurrency.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions, refuse, respond } = require('../http/middleware.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
+const { answerLater, begun, sendValue, silence } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
 function rateLimit(options) {
@@ -22,6 +24,7 @@ function rateLimit(options) {
     const exchange = gate.exchange(request, response, response);
     const decided = (refusal) => {
       if (refusal === undefined) go();
+      else if (exchange.answered) tooLate(response, go, refusal);
       else if (onRefused === undefined) refuse(exchange, refusal);
       else refuseBy(onRefused, exchange, go, refusal);
     };
@@ -39,7 +42,7 @@ function handOver(next, request, response) {
   const broken = (thrown) => {
     complain(`${request.method} ${request.url}: the handler failed`, thrown);
     if (response.headersSent) response.destroy();
-    else respond({ answered: false, rawResponse: response }, failed());
+    else respond(response, failed());
   };
   return (error) => {
     if (called) {
@@ -56,19 +59,43 @@ function handOver(next, request, response) {
   };
 }
 
-/** Lets the application answer; the status is set, as the headers are. */
+/** Nothing can be told any more: an answer that has ended stays, one that is half out the framework cuts off. */
+function tooLate(response, go, refusal) {
+  if (!response.writableEnded) go(begun(refusal));
+}
+
+/**
+ * Lets the application answer as a handler does, or by what it returns; the status is set, as the headers are. The
+ * request does not stay open: unless `onRefused` waits for a promise, it is answered or handed to `next`.
+ */
 function refuseBy(onRefused, { request, response }, go, refusal) {
-  const { status } = problemOf(refusal);
-  if (!response.headersSent) response.statusCode = status;
+  const problem = problemOf(refusal);
+  const { status } = problem;
+  let handedOn = false;
+  let answeredFor = false;
+  response.statusCode = status;
   // Whoever goes on after all, or fails, does not answer with the refusal's status.
   const next = (error) => {
+    if (answeredFor) return;
+    handedOn = true;
     if (!response.headersSent && response.statusCode === status) response.statusCode = 200;
     go(error);
   };
   const broken = (thrown) => next(asError(thrown));
+  const isDone = () => handedOn || response.headersSent || response.writableEnded || isOver(response);
+  const finish = (value) => {
+    if (isDone()) return;
+    if (value !== undefined && value !== response) return void sendValue(response, value);
+    answerLater('express', isDone, () => {
+      answeredFor = true;
+      silence(response);
+      respond(response, problem);
+    });
+  };
   try {
     const result = onRefused(request, response, next, refusal);
-    if (isPromise(result)) Promise.resolve(result).then(undefined, broken);
+    if (isPromise(result)) Promise.resolve(result).then(finish).catch(broken);
+    else finish(result);
   } catch (thrown) {
     broken(thrown);
   }

@@ -3,10 +3,12 @@
 
 const { inspect } = require('node:util');
 const check = require('../lib/check.cjs');
+const { isOver } = require('../http/concurrency.cjs');
 const { CONSTRAINTS, clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions } = require('../http/middleware.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
-const { asError, isPromise } = require('../lib/promise.cjs');
+const { answerFor, answerLater, begun } = require('../http/refused.cjs');
+const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'];
 
@@ -73,26 +75,49 @@ function constraintsOf({ constraints = {} }) {
 }
 
 function answer(reply, refusal) {
-  if (isAnswered(reply)) return;
   const problem = problemOf(refusal);
   reply.code(problem.status).header('Content-Type', CONTENT_TYPE).send(JSON.stringify(problem));
 }
 
 const isAnswered = ({ sent, raw }) => sent || raw.headersSent || raw.writableEnded;
 
-/** Lets the application answer as a handler does: by the reply, or by what it returns; the status is set, as the headers are. */
-function refuseBy(onRefused, request, reply, refusal, done) {
+/**
+ * Something has written behind Fastify's back, which can send no error then: logged, and the answer cut off. One that
+ * has ended, or that somebody has taken over, is theirs.
+ */
+function cutOff(request, reply, error) {
+  if (reply.sent || reply.raw.writableEnded) return;
+  complain(`${request.method} ${request.routeOptions.url ?? '*'}`, error);
+  reply.raw.destroy();
+}
+
+/**
+ * Lets the application answer as a handler does: by the reply, or by what it returns; the status is set, as the headers
+ * are.
+ */
+function refuseBy(onRefused, request, reply, refusal, fail) {
   const { status } = problemOf(refusal);
   const failed = (thrown) => {
     // An error does not answer with the refusal's status.
     if (!isAnswered(reply) && reply.statusCode === status) reply.code(200);
-    done(asError(thrown));
+    fail(asError(thrown));
   };
+  // While hooks work on what is sent, nothing of the reply tells of it.
+  let isSending = false;
+  const { send } = reply;
+  reply.send = (payload) => {
+    isSending = true;
+    return send.call(reply, payload);
+  };
+  const isDone = () => isSending || isAnswered(reply) || isOver(reply.raw);
+  const plainly = () => answer(reply, refusal);
   const finish = (value, isAsync) => {
-    // Without a promise there is nothing to tell whether it will answer later; with one Fastify wants `return reply` then.
-    if (isAnswered(reply) || value === reply || (value === undefined && !isAsync)) return;
-    if (value === undefined) answer(reply, refusal);
-    else reply.send(value);
+    // A reply is the sign of an answer to come.
+    if (isDone() || value === reply) return;
+    if (value !== undefined) reply.send(value);
+    // A promise of nothing is to Fastify a handler that has forgotten to answer.
+    else if (isAsync) answerFor('fastify', plainly);
+    else answerLater('fastify', isDone, plainly);
   };
   try {
     reply.code(status);
@@ -127,10 +152,12 @@ async function tidegateFastify(fastify, options = {}) {
     const exchange = gate.exchange(request, reply, reply);
     const decided = (refusal) => {
       if (refusal === undefined) done();
+      else if (isAnswered(reply)) cutOff(request, reply, begun(refusal));
       else if (onRefused === undefined) answer(reply, refusal);
-      else refuseBy(onRefused, request, reply, refusal, done);
+      else refuseBy(onRefused, request, reply, refusal, fail);
     };
-    return void ask(gate, plan, exchange, concurrency, decided, done);
+    const fail = (error) => (isAnswered(reply) ? cutOff(request, reply, error) : done(error));
+    return void ask(gate, plan, exchange, concurrency, decided, fail);
   }
   // Fastify gives preParsing the body's stream as well, and counts the arguments.
   if (hook === 'preParsing') fastify.addHook(hook, function tidegate(request, reply, _payload, done) { decide(request, reply, done); });

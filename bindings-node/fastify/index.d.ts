@@ -9,7 +9,12 @@ export type RouteLimits = false | Rate | ({ rate: Rate } & LimitOptions) | { lim
 export type TidegateFastifyOptions = GateOptions & RequestsOptions & {
   /** When it decides, default `'onRequest'`; `'preHandler'` to key by a user whom an earlier hook has authenticated. */
   hook?: 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler';
-  /** Answers a refused request by `reply` or by what it returns, in place of the problem body; status and headers are already set. */
+  /**
+   * Answers a refused request by `reply` or by what it returns, in place of the problem body; status and headers are
+   * already set. What answers later returns `reply`, as a handler does. A request without an answer gets the problem
+   * body, and the log an error: at once after a promise of nothing, a second after nothing was returned. Not called
+   * where the answer has begun, which is cut off.
+   */
   onRefused?: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
 } & (({ rate?: Rate } & LimitOptions) | { limits: Limits });
 

@@ -56,4 +56,4 @@ async function enter(limiter, exchange) {
   }
 }
 
-module.exports = { concurrencyOf, enter };
+module.exports = { concurrencyOf, enter, isOver };

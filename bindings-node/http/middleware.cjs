@@ -56,12 +56,13 @@ function ask(gate, plan, exchange, concurrency, decided, failed) {
   return undefined;
 }
 
-/** Answers a refusal with 429 (a deny list's with 403, an overload's with 503) and a problem body. */
-const refuse = (exchange, refusal) => respond(exchange, problemOf(refusal));
+/**
+ * Answers a refusal with 429 (a deny list's with 403, an overload's with 503) and a problem body. The answer must not
+ * have begun.
+ */
+const refuse = (exchange, refusal) => respond(exchange.rawResponse, problemOf(refusal));
 
-function respond(exchange, problem) {
-  if (exchange.answered) return;
-  const response = exchange.rawResponse;
+function respond(response, problem) {
   response.statusCode = problem.status;
   response.setHeader('Content-Type', CONTENT_TYPE);
   response.end(JSON.stringify(problem));
