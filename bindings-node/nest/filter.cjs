@@ -33,8 +33,8 @@ function answer(exception, host) {
   const response = host.switchToHttp().getResponse();
   const raw = response.raw ?? response;
   if (raw.headersSent) {
-    // Too late for a status: cut the answer off, so that it cannot pass for a whole one.
-    raw.destroy(exception);
+    // Too late for a status: cut the answer off, so that it cannot pass for a whole one. One that has ended is whole.
+    if (!raw.writableEnded) raw.destroy(exception);
     return;
   }
   tellWhen(host, exception);

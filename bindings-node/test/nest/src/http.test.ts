@@ -1,8 +1,8 @@
 // Real HTTP against real applications on both adapters.
 import assert from 'node:assert/strict';
 import { type TestContext, describe, it } from 'node:test';
-import { Controller, type ExecutionContext, Get, Injectable, Module, UseGuards } from '@nestjs/common';
-import { BoundedQueue, CircuitBreaker, type Decision, ManualClock, TokenBucket } from 'tidegate';
+import { Controller, type ExecutionContext, Get, Injectable, Module, Req, UseGuards } from '@nestjs/common';
+import { BoundedQueue, CircuitBreaker, type Decision, ManualClock, QueueFullError, TokenBucket } from 'tidegate';
 import {
   InjectBreaker,
   type KeyedLimit,
@@ -204,6 +204,22 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       const { request } = await serve(t, adapter, [TidegateModule.forRoot(options())]);
       await assert.rejects(request('/pay/late'));
       assert.equal((await request('/class/open')).status, 200);
+    });
+
+    it('leaves an answer whole that has ended', async (t) => {
+      const body = 'x'.repeat(2 ** 24);
+      @Controller('whole')
+      class WholeController {
+        @Get()
+        whole(@Req() request: any) {
+          request.socket._httpMessage.end(body);
+          throw new QueueFullError();
+        }
+      }
+      @Module({ controllers: [WholeController] })
+      class Whole {}
+      const { request } = await serve(t, adapter, [TidegateModule.forRoot(options()), Whole]);
+      assert.equal((await request('/whole')).text.length, body.length);
     });
 
     it('can stay silent about its limits', async (t) => {
