@@ -13,7 +13,7 @@ import { firstValueFrom } from 'rxjs';
 import { TokenBucket } from 'tidegate';
 import { RateLimit, TidegateGuard, TidegateModule } from 'tidegate/nest';
 import { WebSocket } from 'ws';
-import { requester } from './request.js';
+import { graphql, requester } from './request.js';
 
 async function listen(t: TestContext, module: any, before: (app: any) => unknown = () => {}) {
   const app = await NestFactory.create(module, new FastifyAdapter() as any, { logger: false, abortOnError: false });
@@ -51,10 +51,7 @@ describe('a GraphQL resolver', () => {
     class GraphqlApp {}
     const { port } = await listen(t, GraphqlApp);
     const request = requester(`http://127.0.0.1:${port}`);
-    const ask = async (query: string) => {
-      const answer = await request('/graphql', 'POST', { 'content-type': 'application/json' }, JSON.stringify({ query }));
-      return { ...answer, body: answer.json() };
-    };
+    const ask = (query: string) => graphql(request, query);
     const first = await ask('{ hello }');
     assert.deepEqual(first.body.data, { hello: 'hello' });
     assert.match(first.get('ratelimit') ?? '', /^"hello";r=2;/);

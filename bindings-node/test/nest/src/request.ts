@@ -21,3 +21,10 @@ export async function statuses(request: Request, path: string, count: number, ..
   for (let i = 0; i < count; i += 1) seen.push((await request(path, ...rest)).status);
   return seen;
 }
+
+/** A GraphQL query over HTTP: the answer, and its body. */
+export async function graphql(request: Request, query: string, headers: Record<string, string> = {}) {
+  const types = { 'content-type': 'application/json' };
+  const answer = await request('/graphql', 'POST', { ...types, ...headers }, JSON.stringify({ query }));
+  return { ...answer, body: answer.json() };
+}

@@ -14,7 +14,7 @@ import { createClient } from 'graphql-ws';
 import { RateLimit, TidegateGuard, TidegateModule } from 'tidegate/nest';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
-import { requester } from './request.js';
+import { graphql, requester } from './request.js';
 
 /** Stands behind a proxy on this machine, whose word about the client counts. */
 const behindProxy = () => TidegateModule.forRoot({ client: { trusted: ['loopback'] } });
@@ -180,11 +180,7 @@ describe('GraphQL by Apollo', () => {
   it('limits each client and each root field over HTTP, and tells in the answer', async (t) => {
     const port = await listen(t, appOf());
     const request = requester(`http://127.0.0.1:${port}`);
-    const ask = async (query: string, client: string) => {
-      const headers = { 'content-type': 'application/json', ...from(client) };
-      const answer = await request('/graphql', 'POST', headers, JSON.stringify({ query }));
-      return { ...answer, body: answer.json() };
-    };
+    const ask = (query: string, client: string) => graphql(request, query, from(client));
     const first = await ask('{ hello }', '192.0.2.1');
     assert.deepEqual([first.body.data, first.get('ratelimit')?.split(';t=')[0]], [{ hello: 'hello' }, '"hello";r=1']);
     const guesses = await ask('mutation { a: login b: login c: login }', '192.0.2.1');
@@ -221,9 +217,8 @@ describe('GraphQL by Apollo', () => {
   it('finds the client where the context is the application\'s own', async (t) => {
     const port = await listen(t, appOf({ context: () => ({ tenant: 'a' }) }));
     const ask = async (client: string) => {
-      const headers = { 'content-type': 'application/json', ...from(client) };
-      const answer = await requester(`http://127.0.0.1:${port}`)('/graphql', 'POST', headers, JSON.stringify({ query: '{ hello }' }));
-      return answer.json().data?.hello ?? answer.json().errors[0].extensions.code;
+      const { body } = await graphql(requester(`http://127.0.0.1:${port}`), '{ hello }', from(client));
+      return body.data?.hello ?? body.errors[0].extensions.code;
     };
     const seen = [];
     for (const client of ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2']) seen.push(await ask(client));
