@@ -1,7 +1,7 @@
 'use strict';
 // Whose quota a request uses. A key function gets (request, context) and gives a key, a promise of one, or undefined
-// for
-// "nobody": then the client's address stands in, behind a NUL, which no header can hold, so that nobody can name it.
+// for "nobody": then the client's address stands in, behind a NUL, which no header can hold, so that nobody can name
+// it.
 
 const check = require('../lib/check.cjs');
 const { isPromise, whenReady } = require('../lib/promise.cjs');
@@ -22,7 +22,9 @@ const clientIp = Object.freeze(() => {
 function route(request, context) {
   if (typeof context?.getHandler === 'function') return nestRoute(context.getClass(), context.getHandler());
   const method = request.method === 'HEAD' ? 'GET' : request.method;
-  if (request.routeOptions !== undefined) return fastifyRoute(method, request);
+  // Fastify makes the object anew each time it is asked.
+  const { routeOptions } = request;
+  if (routeOptions !== undefined) return fastifyRoute(method, request, routeOptions);
   if (typeof request.app?.enabled !== 'function') return `${method} ${pathOf(request)}`;
   // Where a router is mounted a client's spelling stands, and so does it in a path that no route has matched.
   const pattern = request.route?.path;
@@ -30,8 +32,7 @@ function route(request, context) {
   return `${method} ${asRouted(request.baseUrl ?? '', request.app)}${pattern}`;
 }
 
-function fastifyRoute(method, request) {
-  const { url = pathOf(request), config } = request.routeOptions;
+function fastifyRoute(method, request, { url = pathOf(request), config }) {
   const constraints = config?.[CONSTRAINTS];
   return constraints === undefined ? `${method} ${url}` : `${method} ${url} ${constraints}`;
 }
