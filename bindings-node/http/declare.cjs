@@ -14,10 +14,8 @@ const HOLD = {
  * Makes an object that an application's options declare (`what`: a limit, a circuit breaker) where they say.
  *
  * A deploy that changes a rate or a threshold must start: where nothing is said of a conflict, the new settings hold
- * for
- * everybody, and the log says so once. What has no name cannot be found by anybody else, so that TIDEGATE_SCOPE leaves
- * it
- * to this process.
+ * for everybody, and the log says so once. What has no name cannot be found by anybody else, so that TIDEGATE_SCOPE
+ * leaves it to this process.
  */
 function declare(make, options, what = 'limit') {
   const { scope, name, onConflict } = options;

@@ -38,8 +38,7 @@ class Limit {
   /**
    * @param rate '5/minute', or a limit that exists: `check(n)`, or `check(key, n)` where it says `keyed: true`
    * @param options also `objectName`, its name in a named scope where that is not the limit's own, and `policyName`,
-   *   what
-   *   clients are told where that is not
+   *   what clients are told where that is not
    */
   constructor(rate, options = {}) {
     const { name = 'default', objectName = options.name, policyName = name, key, cost = 1, tier, skip, refundOn, ...making } = options;

@@ -4,8 +4,7 @@ const check = require('../lib/check.cjs');
 
 /**
  * `'2/second;3/minute'` are two limits that hold together, each called by its own text where clients are told of it; in
- * a
- * named scope the first is `name:1`, the next `name:2`.
+ * a named scope the first is `name:1`, the next `name:2`.
  *
  * @returns pairs of a rate and its settings
  */
