@@ -24,6 +24,7 @@ from tidegate import (
     ConcurrencyPermit,
     ConcurrencyStats,
     ConfigError,
+    _parking,
 )
 from tidegate.asgi import TidegateMiddleware
 
@@ -240,6 +241,21 @@ def test_stats_tell_how_threads_waited(place: Any) -> None:
     stats = limiter.stats()
     assert (stats.refused, stats.timed_out, stats.cancelled, stats.denied) == (2, 2, 0, 4)
     assert (stats.waiting, stats.admitted) == (0, 4) and stats.longest_wait >= known
+
+
+@pytest.mark.parametrize("kind", [_parking.Parked, _parking.Suspended])
+def test_a_timeout_begins_where_the_wait_is_counted(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = ConcurrencyLimiter(1)
+    enter = kind.__enter__
+
+    def late(waiter: Any) -> Any:
+        time.sleep(0.02)
+        return enter(waiter)
+
+    monkeypatch.setattr(kind, "__enter__", late)
+    with limiter.acquire(), pytest.raises(ConcurrencyLimitError):
+        limiter.acquire(0.03) if kind is _parking.Parked else run(limiter.acquire_async(0.03))
+    assert limiter.stats().longest_wait >= 0.03
 
 
 def test_stats_tell_how_tasks_waited(place: Any) -> None:

@@ -276,8 +276,9 @@ def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> Concur
     """ConcurrencyLimiter.acquire, where there is none at once."""
     if timeout == 0:
         return _without_wait(limiter)
-    deadline = Deadline(timeout)
     with Parked(limiter._wait) as parked:
+        # From here on, as the limiter's own count of the wait.
+        deadline = Deadline(timeout)
         while True:
             permit, pause = parked.listener.poll()
             if permit is not None:
@@ -295,8 +296,9 @@ async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | Non
     permit = limiter._at_once()
     if permit is not None:
         return permit
-    deadline = Deadline(timeout)
     with Suspended(limiter._wait) as suspended:
+        # From here on, as the limiter's own count of the wait.
+        deadline = Deadline(timeout)
         while True:
             permit, pause = suspended.listener.poll()
             if permit is not None:
