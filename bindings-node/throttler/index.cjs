@@ -4,7 +4,7 @@
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { follow } = require('../lib/clock.cjs');
-const { SETTINGS, whole: wholeOf } = require('../lib/settings.cjs');
+const { SETTINGS, whole } = require('../lib/settings.cjs');
 
 /** The most hits that a log holds; above it a sliding window counts, and above that a fixed one. */
 const LOG = 4096;
@@ -23,7 +23,7 @@ function algorithmFor(limit) {
 }
 
 /** A limit: its text too, as a setting from the environment is one. */
-function whole(limit) {
+function hitsOf(limit) {
   const hits = typeof limit === 'string' && limit.trim() !== '' ? Number(limit) : limit;
   if (typeof hits === 'number' && !Number.isNaN(hits)) return Math.floor(hits);
   throw check.typeError(`limit must be a number of hits, got ${check.show(limit)}`);
@@ -49,7 +49,7 @@ class TidegateThrottlerStorage {
     const known = ['maxKeys', 'scope', 'name', 'clock'];
     const { maxKeys = 10_000, scope, name = 'throttler', clock } = check.options(options, 'new TidegateThrottlerStorage', known);
     this.#name = check.text(name, 'name');
-    this.#options = { maxKeys: wholeOf(SETTINGS.limiter.max_keys, maxKeys), scope, clock };
+    this.#options = { maxKeys: whole(SETTINGS.limiter.max_keys, maxKeys), scope, clock };
     // A mistake in the options shows here, not at the first request.
     this.#record(60_000);
   }
@@ -57,7 +57,7 @@ class TidegateThrottlerStorage {
   async increment(key, ttl, limit, blockDuration, throttlerName) {
     follow(this.#options.clock);
     const own = `${throttlerName}\0${key}`;
-    const hits = whole(limit);
+    const hits = hitsOf(limit);
     check.period(ttl, 'ttl');
     if (blockDuration > 0) check.period(blockDuration, 'blockDuration');
     // The table's windows end on its ticks, up to a millisecond late.
