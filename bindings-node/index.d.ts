@@ -94,21 +94,29 @@ export interface Place {
   onConflict?: 'error' | 'keep' | 'apply';
 }
 
-/** A rate and the burst above it. */
+/**
+ * A rate and the burst above it. A `rate` that is a number is so many tokens per `perMs`, default 1000; one that is not whole
+ * makes that longer: 2.5 per s is 5 per 2 s.
+ */
 export interface Quota {
-  /** `'400/s'`, `'100/minute'`, `'5 per 15 minutes'`; or a number of tokens per `perMs`. */
+  // <settings bucket rate period burst>
+  /** How many tokens come back in which time, such as "100/min" (1 token in 36 years to 100,000,000 per second). */
   rate: string | number;
-  /** ms in which a numeric `rate` comes back, default 1000. Stays as given; a `rate` that is not whole makes it longer: 2.5 per s is 5 per 2 s. */
+  /** The time of a rate that is a number of tokens (above 0 to 36 years). */
   perMs?: number;
-  /** The most tokens at once, 1 to 2^32 - 1; default: the count in the rate, rounded up. */
+  /** The most tokens at once; left out, the rate's count (1 to 4294967295). */
   burst?: number;
+  // </settings>
 }
 
 /** A new limit starts with the fraction `from` (above 0, at most 1) of itself and is whole after `periodMs`. */
 export interface WarmUp {
+  // <settings bucket warm_up! warm_up_from>
+  /** The time in which a new limit grows to all of itself; left out, it is whole at once (above 0 to a year). */
   periodMs: number;
-  /** The fraction of the limit to start from, default 0.1. */
+  /** The fraction of the limit that a warm-up starts from (above 0 and up to 1; default 0.1). */
   from?: number;
+  // </settings>
 }
 
 /** What the operator may say of every limit. `TIDEGATE_DISABLED=1` in the environment is `enabled: false` for all. */
@@ -167,23 +175,50 @@ export type Algorithm = 'token_bucket' | 'fixed_window' | 'sliding_window' | 'sl
 
 /** The quota of a keyed limit. Windows have no `burst`: their limit is the count in the rate. */
 export interface KeyedQuota extends Quota {
-  /** Leaky bucket only, in place of `burst`: how many may wait behind the one that acts; default: the rate's count - 1. */
+  // <settings limiter queue>
+  /** Of a leaky bucket: how many calls may wait; left out, the rate's count less one (0 to 1048575). */
   queue?: number;
+  // </settings>
 }
 
 export interface RateLimiterOptions extends KeyedQuota, LimitSwitches, Place {
+  // <settings limiter algorithm max_keys fastest huge_pages>
+  /** How it counts (default 'token_bucket'). */
   algorithm?: Algorithm;
-  /** Live keys with a cell of their own, 1 to 100 million, default 100 000; more share a sketch that may deny early. */
-  maxKeys?: number;
-  /** The fastest or largest quota that any tier or `setQuota` will ever ask for; it decides the table's resolution. */
-  fastest?: KeyedQuota | string | number;
   /**
-   * The `after`-th denial of a key within `withinMs` blocks it for `durationMs`, times `growth` (default 2) for each
-   * block before that is not yet forgotten, at most `maxMs` (default 64 × `durationMs`).
+   * How many live keys have a cell of their own; more share a sketch, which may deny early and never admits extra (1 to
+   * 100000000; default 100000).
    */
-  block?: { after: number; withinMs: number; durationMs: number; growth?: number; maxMs?: number };
-  /** Asks the kernel for huge pages under the table. */
+  maxKeys?: number;
+  /**
+   * The fastest (or largest) quota that any key will ever have; left out, the rate (1 token in 36 years to 100,000,000
+   * per second).
+   */
+  fastest?: KeyedQuota | string | number;
+  /** Asks the kernel for huge pages under the table: fewer misses with millions of keys (default false). */
   hugePages?: boolean;
+  // </settings>
+  /** Blocks a key for a time after repeated denials. */
+  block?: Block;
+}
+
+/**
+ * The `after`-th denial of a key within `withinMs` blocks it for `durationMs`, times `growth` for each block before that is
+ * not yet forgotten, at most `maxMs`.
+ */
+export interface Block {
+  // <settings limiter block_after! block_within! block_duration! block_growth block_max>
+  /** Which denial of a key blocks it; left out, none does (1 to 255). */
+  after: number;
+  /** The time, from the first of them, in which denials count (above 0 to a year). */
+  withinMs: number;
+  /** How long the first block lasts (above 0 to a year). */
+  durationMs: number;
+  /** The factor from one block of a key to its next (1 or more; default 2). */
+  growth?: number;
+  /** No block is longer; at least the first; left out, 64 times that and at most a year (above 0 to a year). */
+  maxMs?: number;
+  // </settings>
 }
 
 export interface RateLimiterStats {
@@ -311,32 +346,34 @@ export class Reservation {
 export type ErrorMatcher = (abstract new (...args: any[]) => Error) | ((error: any) => boolean) | ErrorMatcher[];
 
 export interface CircuitBreakerOptions {
-  /** The window: the last N calls (default 20) … */
+  // <settings breaker>
+  /** Rates are taken over the last N calls (1 to 65536; default 20). */
   windowCalls?: number;
-  /** … or the calls of the last T ms; not both. */
+  /** Rates are taken over the calls of the last T instead (1 ms to a year). */
   windowDurationMs?: number;
-  /** Opens when failed / calls reaches this, 0 < rate ≤ 1, default 0.5. */
+  /** Opens when failed / calls reaches this (above 0 and up to 1; default 0.5). */
   failureRateThreshold?: number;
-  /** A call of at least this many ms is slow; default: none is. */
+  /** A call that takes this long is slow; left out, none is (above 0). */
   slowCallDurationMs?: number;
-  /** Opens when slow / calls reaches this, 0 < rate ≤ 1, default 1. */
+  /** Opens when slow / calls reaches this (above 0 and up to 1; default 1). */
   slowCallRateThreshold?: number;
-  /** Opens at this many failures in a row, whatever the rates and `minCalls`; default: off. */
+  /** Opens at this many failures in a row, whatever the rates; left out, at none (1 to 4294967295). */
   consecutiveFailures?: number;
-  /** The rates say nothing below this many calls, default 10. */
+  /** The rates say nothing below; at most the window's calls (1 to 4294967295; default 10). */
   minCalls?: number;
-  /** ms it stays open, default 30 000. */
+  /** How long it stays open (1 ms to a year; default 30000 ms). */
   cooldownMs?: number;
-  /** Each opening from half-open multiplies the cooldown by this, ≥ 1, default 1. */
+  /** Each opening from half-open multiplies the cooldown by this (1 or more; default 1). */
   cooldownBackoff?: number;
-  /** No cooldown is longer, default 64 × `cooldownMs`. */
+  /** No cooldown is longer; at least the cooldown; left out, 64 times that (1 ms to a year). */
   maxCooldownMs?: number;
-  /** Lengthens the cooldown by a random part of up to this fraction, 0 to 1, default 0. */
+  /** Lengthens the cooldown by a random part of up to this fraction (0 to 1; default 0). */
   cooldownJitter?: number;
-  /** Successful probes needed to close, and the most at once; default 1. */
+  /** How many probes a half-open cycle takes, and the most at once (1 to 1024; default 1). */
   probes?: number;
-  /** ms until a probe without a report is lost, default 60 000. */
+  /** A probe that has not reported by then is lost (1 ms to a year; default 60000 ms). */
   probeTimeoutMs?: number;
+  // </settings>
   /**
    * Which errors are failures, default all; the others count as successes, since the dependency did answer. A predicate
    * answers at once; what it throws reaches the caller, with the dependency's error as `cause`, and the call is a failure.
@@ -457,10 +494,12 @@ export class Permit {
 }
 
 export interface ConcurrencyLimiterOptions extends Place {
-  /** The most at once, 1 to `maxLimit`. */
+  // <settings concurrency>
+  /** The most at once; at most what it may be raised to (1 to 4096). */
   limit: number;
-  /** What `setLimit` may raise it to, at most 4,096: a place for each is kept. Default: `limit`. */
+  /** What the limit may be raised to: a place for each is kept; left out, the limit (1 to 4096). */
   maxLimit?: number;
+  // </settings>
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;
   /** ms to tell who is refused (ConcurrencyLimitError, Retry-After), default 1000. */
@@ -535,18 +574,23 @@ export class ConcurrencyPermit {
 }
 
 export interface BoundedQueueOptions<T = unknown> {
-  /** The most items held, 1 to 2^24. */
+  // <settings queue>
+  /** The most items held (1 to 16777216). */
   capacity: number;
-  /** Pushes are refused from this fraction of the capacity on, default 0.8; 1 turns watermarks off … */
+  /**
+   * The fraction of the capacity at which pushes start to be refused; 1 turns watermarks off (above 0 and up to 1;
+   * default 0.8).
+   */
   highWatermark?: number;
-  /** … until the queue is below this one, default 0.5. */
+  /** The fraction below which pushes are accepted again; below the high one (0 to 1; default 0.5). */
   lowWatermark?: number;
-  /** `'reject'` the new item (default), or `'drop_oldest'` (watermarks then only steer `isAccepting`). */
+  /** What a push onto a full queue does: is refused, or takes the place of the oldest item (default 'reject'). */
   onFull?: 'reject' | 'drop_oldest';
+  /** Items carry the time of their push, so that a pop can tell how long they waited (default false). */
+  sojourn?: boolean;
+  // </settings>
   /** Gets each item dropped. What it throws reaches the pusher, whose item is in; a rejection is said in the log. */
   onDrop?: (item: T) => void;
-  /** Stamps items, so that `tryPopTimed` tells how long they waited; default false. */
-  sojourn?: boolean;
   /** ms to tell refused producers (QueueFullError, Retry-After), default 1000. */
   retryAfterMs?: number;
   /** For tests of sojourn times; waiting uses the machine's clock. */

@@ -220,7 +220,7 @@ impl CircuitBreaker {
         cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
         failure_on = None, ignore = None, clock = None, scope = None, on_conflict = None, **unknown
     ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, min_calls=10, \
-        slow_call_duration=None, slow_call_rate_threshold=1.0, consecutive_failures=None, cooldown=30, \
+        slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, failure_on=None, \
         ignore=None, clock=None, scope=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]

@@ -1,7 +1,8 @@
-"""tests/settings.json: whatever a setting refuses, the error names it as it was written here, with its whole range."""
+"""tests/settings.json: an error names a setting as it was written here, with its whole range; signatures hold the defaults."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -47,3 +48,25 @@ def test_what_is_refused(case: dict[str, Any]) -> None:
     said = "True or False" if kind == "flag" else re.escape(range_)
     with pytest.raises(TypeError, match=rf"^{name}: .*expected .*{said}.*got {type(wrong).__name__}$"):
         make(object_, field, name, wrong)
+
+
+def test_signatures_hold_the_defaults() -> None:
+    kinds: dict[str, Callable[..., Any]] = {
+        "bucket": TokenBucket,
+        "limiter": RateLimiter,
+        "breaker": CircuitBreaker,
+        "queue": BoundedQueue,
+        "concurrency": ConcurrencyLimiter,
+    }
+    for case in CASES:
+        object_, field, default = case["object"], case["field"], case["default"]
+        if (object_, field) in NOT_HERE:
+            continue
+        kind = Block if field.startswith("block_") else kinds[object_]
+        shown = inspect.signature(kind).parameters[case["names"]["python"]].default
+        if field == "warm_up_from":
+            default = None  # It is one only beside warm_up.
+        if default is None:
+            assert shown in (None, inspect.Parameter.empty), field
+        else:
+            assert shown == (default / 1e9 if case["kind"] == "span" else default), field

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tests/settings.json as a C program: whatever a setting refuses, the error names its field, with the whole range."""
+"""tests/settings.json as a C program: the INIT macros hold the defaults, and an error names its field, with the whole range."""
 
 import json
 import sys
@@ -29,6 +29,26 @@ BASE = {
 }
 
 
+# What INIT holds for a setting without a default, and in place of a default that another field may exclude.
+NOTHING = {"rate": "NULL", "fastest": "NULL", "slow_call_duration": "TG_NEVER", "burst": "TG_BURST_OF_RATE",
+           "queue": "TG_QUEUE_OF_RATE"}  # fmt: skip
+INSTEAD = {"window_calls": "0", "warm_up_from": "0"}
+# Enums by how C writes them.
+ENUMS = {"algorithm": "TG_ALGORITHM_{}", "on_full": "TG_{}"}
+
+
+def init(case):
+    """The line that checks what INIT holds."""
+    thing, field, default = case["object"], case["field"], case["default"]
+    if default is None or field in INSTEAD:
+        value = INSTEAD.get(field) or NOTHING.get(field, "0")
+    elif field in ENUMS:
+        value = ENUMS[field].format(default.upper())
+    else:
+        value = int(default) if isinstance(default, bool) else default
+    return f"    CHECK({thing}.{case['names']['c']} == {value});"
+
+
 def checks(case):
     """The lines that check one setting."""
     thing, field, kind = case["object"], case["field"], case["kind"]
@@ -50,11 +70,19 @@ def checks(case):
 
 def main():
     """Writes the program."""
-    cases = [case for case in json.loads(Path(sys.argv[1]).read_text()) if case["field"] not in NOT_HERE]
+    cases = json.loads(Path(sys.argv[1]).read_text())
+    inits = [init(case) for case in cases]
+    objects = dict.fromkeys(case["object"] for case in cases)
+    cases = [case for case in cases if case["field"] not in NOT_HERE]
     lines = [line for case in cases for line in checks(case)]
     print('#include <tidegate.h>\n#include "check.h"\n\nstatic void what_is_refused(void) {')
     print("\n".join(lines))
-    print("}\n\nint main(void) {\n    RUN(what_is_refused);\n    return check_failed != 0;\n}")
+    print("}\n\nstatic void init_holds_the_defaults(void) {")
+    for thing in objects:
+        print(f"    tg_{thing}_config {thing} = TG_{thing.upper()}_CONFIG_INIT;")
+        print(f"    CHECK({thing}.struct_size == sizeof {thing});")
+    print("\n".join(inits))
+    print("}\n\nint main(void) {\n    RUN(init_holds_the_defaults);\n    RUN(what_is_refused);\n    return check_failed != 0;\n}")
 
 
 if __name__ == "__main__":

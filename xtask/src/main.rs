@@ -4,6 +4,7 @@
 
 mod crates;
 mod notices;
+mod options;
 mod sbom;
 mod settings;
 
@@ -62,7 +63,9 @@ fn run(check: bool) -> Result<bool, Box<dyn Error>> {
 fn generate(check: bool) -> Result<bool, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
     let mut current = true;
-    for (path, text) in [settings::file(root)?, settings::page(root)] {
+    let mut files = options::files(root)?;
+    files.extend([settings::file(root)?, settings::page(root)]);
+    for (path, text) in files {
         current &= write(&path, &text, check)?;
     }
     Ok(current || !check)

@@ -1,10 +1,10 @@
-//! `docs/settings.md`, the reference, and `tests/settings.json`: what every setting refuses, and how each language
-//! calls it, from core's own descriptions. Every binding's tests play it.
+//! `docs/settings.md`, the reference, and `tests/settings.json`: what every setting refuses, what holds where it is
+//! left out, and how each language calls it, from core's own descriptions. Every binding's tests play it.
 
 use serde_json::{Value, json};
 use std::error::Error;
 use std::path::Path;
-use tidegate::config::{C, Dialect, Field, Kind, NODE, PYTHON, RUST, TABLES};
+use tidegate::config::{C, Dialect, Field, Kind, NODE, PYTHON, Preset, RUST, TABLES};
 
 const LANGUAGES: [Dialect; 4] = [RUST, C, PYTHON, NODE];
 
@@ -58,11 +58,19 @@ fn case(object: &str, field: &Field) -> Value {
         _ => ("other", json!([])),
     };
     let outside: Vec<_> = outside.as_array().into_iter().flatten().filter(|value| !value.is_null()).cloned().collect();
+    let default = match field.default {
+        Preset::Count(count) => json!(count),
+        Preset::Real(real) => json!(real),
+        Preset::Span(ns) => json!(ns),
+        Preset::Flag(flag) => json!(flag),
+        Preset::Choice(text) => json!(text),
+        _ => Value::Null,
+    };
     let by_language = |say: fn(&Field, &Dialect) -> String| -> Value {
         LANGUAGES.iter().map(|dialect| (dialect.language, say(field, dialect))).collect()
     };
     json!({
-        "object": object, "field": field.name, "kind": kind, "outside": outside,
+        "object": object, "field": field.name, "kind": kind, "outside": outside, "default": default,
         "names": by_language(Field::name), "ranges": by_language(Field::range),
     })
 }

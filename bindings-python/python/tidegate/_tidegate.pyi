@@ -161,12 +161,21 @@ class BucketStats:
 class TokenBucket:
     def __new__(
         cls,
+        # <settings bucket rate period burst>
+        # How many tokens come back in which time, such as "100/min" (1 token in 36 years to 100,000,000 per second).
         rate: str | float,
+        # The time of a rate that is a number of tokens (above 0 to 36 years).
         per: _Seconds | None = None,
+        # The most tokens at once; left out, the rate's count (1 to 4294967295).
         burst: int | None = None,
+        # </settings>
         *,
+        # <settings bucket warm_up warm_up_from?>
+        # The time in which a new limit grows to all of itself; left out, it is whole at once (above 0 to a year).
         warm_up: _Seconds | None = None,
+        # The fraction of the limit that a warm-up starts from (above 0 and up to 1; default 0.1).
         warm_up_from: float | None = None,
+        # </settings>
         enabled: bool | None = None,
         dry_run: bool = False,
         clock: ManualClock | None = None,
@@ -205,11 +214,18 @@ class TokenBucket:
 class Block:
     def __new__(
         cls,
+        # <settings limiter block_after! block_within! block_duration! block_growth block_max>
+        # Which denial of a key blocks it; left out, none does (1 to 255).
         after: int,
+        # The time, from the first of them, in which denials count (above 0 to a year).
         within: _Seconds,
+        # How long the first block lasts (above 0 to a year).
         duration: _Seconds,
+        # The factor from one block of a key to its next (1 or more).
         growth: float | None = 2,
+        # No block is longer; at least the first; left out, 64 times that and at most a year (above 0 to a year).
         max: _Seconds | None = None,
+        # </settings>
     ) -> Block: ...
     @property
     def after(self) -> int: ...
@@ -257,20 +273,40 @@ class RateLimiter:
     keyed: Final = True
     def __new__(
         cls,
+        # <settings limiter rate period burst>
+        # How many tokens come back in which time, such as "100/min" (1 token in 36 years to 100,000,000 per second).
         rate: str | float,
+        # The time of a rate that is a number of tokens (above 0 to 36 years).
         per: _Seconds | None = None,
+        # The most tokens at once; left out, the rate's count (1 to 1048576).
         burst: int | None = None,
+        # </settings>
         *,
-        max_keys: int | None = 100_000,
+        # <settings limiter max_keys algorithm fastest queue>
+        # How many live keys have a cell of their own; more share a sketch, which may deny early and never admits extra
+        # (1 to 100000000).
+        max_keys: int | None = 100000,
+        # How it counts.
         algorithm: _Algorithm | None = "token_bucket",
+        # The fastest (or largest) quota that any key will ever have; left out, the rate (1 token in 36 years to
+        # 100,000,000 per second).
         fastest: str | float | tuple[str | float, int] | None = None,
+        # Of a leaky bucket: how many calls may wait; left out, the rate's count less one (0 to 1048575).
         queue: int | None = None,
+        # </settings>
         block: Block | None = None,
+        # <settings limiter warm_up warm_up_from?>
+        # The time in which a new limit grows to all of itself; left out, it is whole at once (above 0 to a year).
         warm_up: _Seconds | None = None,
+        # The fraction of the limit that a warm-up starts from (above 0 and up to 1; default 0.1).
         warm_up_from: float | None = None,
+        # </settings>
         enabled: bool | None = None,
         dry_run: bool = False,
+        # <settings limiter huge_pages>
+        # Asks the kernel for huge pages under the table: fewer misses with millions of keys.
         huge_pages: bool = False,
+        # </settings>
         clock: ManualClock | None = None,
         scope: _Scope | None = None,
         name: str | None = None,
@@ -513,19 +549,34 @@ class CircuitBreaker:
         cls,
         name: str | None = "default",
         *,
-        failure_rate_threshold: float | None = 0.5,
+        # <settings breaker>
+        # Rates are taken over the last N calls (1 to 65536).
         window_calls: int | None = 20,
+        # Rates are taken over the calls of the last T instead (0.001 s to a year).
         window_duration: _Seconds | None = None,
-        min_calls: int | None = 10,
+        # Opens when failed / calls reaches this (above 0 and up to 1).
+        failure_rate_threshold: float | None = 0.5,
+        # A call that takes this long is slow; left out, none is (above 0).
         slow_call_duration: _Seconds | None = None,
-        slow_call_rate_threshold: float | None = 1.0,
+        # Opens when slow / calls reaches this (above 0 and up to 1).
+        slow_call_rate_threshold: float | None = 1,
+        # Opens at this many failures in a row, whatever the rates; left out, at none (1 to 4294967295).
         consecutive_failures: int | None = None,
+        # The rates say nothing below; at most the window's calls (1 to 4294967295).
+        min_calls: int | None = 10,
+        # How long it stays open (0.001 s to a year).
         cooldown: _Seconds | None = 30,
+        # Each opening from half-open multiplies the cooldown by this (1 or more).
         cooldown_backoff: float | None = 1,
+        # No cooldown is longer; at least the cooldown; left out, 64 times that (0.001 s to a year).
         max_cooldown: _Seconds | None = None,
+        # Lengthens the cooldown by a random part of up to this fraction (0 to 1).
         cooldown_jitter: float | None = 0,
+        # How many probes a half-open cycle takes, and the most at once (1 to 1024).
         probes: int | None = 1,
+        # A probe that has not reported by then is lost (0.001 s to a year).
         probe_timeout: _Seconds | None = 60,
+        # </settings>
         failure_on: _ExceptionFilter | None = None,
         ignore: _ExceptionFilter | None = None,
         clock: ManualClock | None = None,
@@ -613,10 +664,16 @@ class ConcurrencyPermit:
 class ConcurrencyLimiter:
     def __new__(
         cls,
+        # <settings concurrency limit>
+        # The most at once; at most what it may be raised to (1 to 4096).
         limit: int,
+        # </settings>
         max_wait: _Seconds | None = 0,
         *,
+        # <settings concurrency max_limit>
+        # What the limit may be raised to: a place for each is kept; left out, the limit (1 to 4096).
         max_limit: int | None = None,
+        # </settings>
         scope: _Scope | None = None,
         name: str | None = None,
         on_conflict: _OnConflict | None = "error",
@@ -674,13 +731,25 @@ class QueueStats:
 class BoundedQueue(Generic[_T]):
     def __new__(
         cls,
+        # <settings queue capacity>
+        # The most items held (1 to 16777216).
         capacity: int,
+        # </settings>
         *,
+        # <settings queue high_watermark low_watermark on_full>
+        # The fraction of the capacity at which pushes start to be refused; 1 turns watermarks off (above 0 and up to
+        # 1).
         high_watermark: float | None = 0.8,
+        # The fraction below which pushes are accepted again; below the high one (0 to 1).
         low_watermark: float | None = 0.5,
+        # What a push onto a full queue does: is refused, or takes the place of the oldest item.
         on_full: Literal["reject", "drop_oldest"] | None = "reject",
+        # </settings>
         on_drop: Callable[[_T], object] | None = None,
+        # <settings queue sojourn>
+        # Items carry the time of their push, so that a pop can tell how long they waited.
         sojourn: bool = False,
+        # </settings>
         retry_after: _Seconds | None = 1.0,
         clock: ManualClock | None = None,
     ) -> BoundedQueue[_T]: ...

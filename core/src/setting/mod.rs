@@ -107,7 +107,10 @@ impl Field {
     }
 
     /// Its default where that is a whole number; for the configs' own defaults, which are constants.
-    pub(crate) const fn count(&self) -> u64 {
+    ///
+    /// # Panics
+    /// It is something else.
+    pub const fn count(&self) -> u64 {
         match self.default {
             Preset::Count(count) => count,
             _ => panic!("no count by default"),

@@ -78,7 +78,7 @@ impl Default for tg_bucket_config {
             count: 0,
             period_ns: 0,
             burst: TG_BURST_OF_RATE,
-            stripes: 1,
+            stripes: BucketOptions::default().stripes.into(),
             warm_up_ns: 0,
             warm_up_from: 0.0,
             mode: 0,

@@ -147,7 +147,7 @@ impl Default for tg_limiter_config {
             period_ns: 0,
             burst: TG_BURST_OF_RATE,
             queue: TG_QUEUE_OF_RATE,
-            max_keys: 100_000,
+            max_keys: LIMITER_SETTINGS.field("max_keys").count() as usize,
             block_within_ns: 0,
             block_duration_ns: 0,
             block_max_ns: 0,
