@@ -23,12 +23,12 @@ impl Arena {
     ///
     /// `None`: there is none, or of a kind that is not known here. Errors: the record is damaged.
     pub fn to_look(self: &Arc<Self>, name: &str) -> Option<Result<Object, ConfigError>> {
-        let (kind, _, mut plan) = self.plan_to_look(name)?;
+        let (kind, mut context) = self.context_to_look(name)?;
         Some(match kind {
-            ObjectKind::TokenBucket => TokenBucket::of_record(self, &mut plan).map(Object::Bucket),
-            ObjectKind::RateLimiter => RateLimiter::of_record(self, &mut plan).map(Object::Limiter),
-            ObjectKind::CircuitBreaker => CircuitBreaker::of_record(self, name, &mut plan).map(Object::Breaker),
-            ObjectKind::ConcurrencyLimiter => ConcurrencyLimiter::of_record(self, &mut plan).map(Object::Concurrency),
+            ObjectKind::TokenBucket => context.look().map(Object::Bucket),
+            ObjectKind::RateLimiter => context.look().map(Object::Limiter),
+            ObjectKind::CircuitBreaker => context.look().map(Object::Breaker),
+            ObjectKind::ConcurrencyLimiter => context.look().map(Object::Concurrency),
         })
     }
 }

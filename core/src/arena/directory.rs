@@ -1,7 +1,8 @@
 //! Names and what stands behind them.
 
 use super::error::{ArenaError, ArenaErrorKind};
-use super::layout::{BASIS, NAME_BYTES, OBJECTS, OBJECTS_AT, Record, SETTINGS};
+use super::layout::{NAME_BYTES, OBJECTS, OBJECTS_AT, Record};
+use super::object::{ObjectSpec, OpenContext, Settings};
 use super::{Arena, text};
 use crate::ConfigError;
 use crate::memory::ObjectAllocator;
@@ -76,47 +77,6 @@ impl std::str::FromStr for OnConflict {
     }
 }
 
-/// Settings as an object declares them: numbers that it reads back, and a text for people.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Settings {
-    pub(crate) words: [u64; SETTINGS],
-    pub(crate) text: String,
-}
-
-impl Settings {
-    /// `words`: at most `SETTINGS` of them.
-    pub(crate) fn new(words: &[u64], text: String) -> Self {
-        let mut all = [0; SETTINGS];
-        all[..words.len()].copy_from_slice(words);
-        Self { words: all, text }
-    }
-}
-
-/// What is asked of [`Arena::object`].
-pub(crate) struct Request<'a> {
-    pub(crate) kind: ObjectKind,
-    pub(crate) name: &'a str,
-    /// Everything that decides the sizes and meaning of its parts. Another shape under the same name is an error.
-    pub(crate) shape: String,
-    pub(crate) settings: Settings,
-    /// Kept for later openers if the object is new.
-    pub(crate) basis: [u64; BASIS],
-    pub(crate) on_conflict: OnConflict,
-}
-
-/// What an object is built from.
-pub(crate) struct Plan {
-    pub(crate) room: ObjectAllocator,
-    /// The settings that hold: mine, or those of who declared before. From shared memory: to be checked as any argument.
-    pub(crate) settings: Settings,
-    /// The basis of who made it. From shared memory as well.
-    pub(crate) basis: [u64; BASIS],
-    /// Time of the arena's clock at which it was made, at most now.
-    pub(crate) born_ns: u64,
-    /// The object stands already, and its settings are to become these.
-    pub(crate) apply: bool,
-}
-
 /// A name in an arena, as `tidegate ls` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -142,19 +102,19 @@ impl Arena {
         self.mapping().slice(super::layout::DIRECTORY_AT, OBJECTS).unwrap_or_default()
     }
 
-    /// Opens the object `request.name`, or makes it: `build` lays out its parts in the plan's room, and writes first values where
-    /// that is fresh. Under the arena's lock.
-    pub(crate) fn object<T>(
+    /// Opens the object `spec.name`, or makes it: `build` lays out its parts in the context's room, and writes first
+    /// values where that is fresh. Under the arena's lock.
+    pub(super) fn open_or_make<T>(
         self: &Arc<Self>,
-        request: &Request<'_>,
-        build: impl FnOnce(&mut Plan) -> Result<T, ConfigError>,
+        spec: &ObjectSpec<'_>,
+        build: impl FnOnce(&mut OpenContext) -> Result<T, ConfigError>,
     ) -> Result<T, ArenaError> {
-        check_name("name", request.name, "an object's name")?;
+        check_name("name", spec.name, "an object's name")?;
         let _held = self.lock()?;
         self.check_linked()?;
-        match self.find(request.name) {
-            Some(record) => self.open_object(record, request, build),
-            None => self.make_object(request, build),
+        match self.find(spec.name) {
+            Some(record) => self.open_object(record, spec, build),
+            None => self.make_object(spec, build),
         }
     }
 
@@ -166,72 +126,67 @@ impl Arena {
     fn open_object<T>(
         self: &Arc<Self>,
         record: &Record,
-        request: &Request<'_>,
-        build: impl FnOnce(&mut Plan) -> Result<T, ConfigError>,
+        spec: &ObjectSpec<'_>,
+        build: impl FnOnce(&mut OpenContext) -> Result<T, ConfigError>,
     ) -> Result<T, ArenaError> {
-        let shape_hash = text::fingerprint(request.shape.as_bytes());
-        if load(&record.kind) != request.kind as u64 || load(&record.shape_hash) != shape_hash {
+        let shape_hash = text::fingerprint(spec.shape.as_bytes());
+        if load(&record.kind) != spec.kind as u64 || load(&record.shape_hash) != shape_hash {
             let kind = ObjectKind::of(load(&record.kind)).map_or("unknown object".to_owned(), |kind| kind.to_string());
             return Err(ArenaError::new(
                 ArenaErrorKind::Shape,
                 format!(
                     "{:?} in the arena {:?} is a {kind} ({}), here it is declared as a {} ({}); declare the same, use another \
                      name, or remove it with `tidegate rm {} {}`",
-                    request.name,
+                    spec.name,
                     self.name(),
                     text::read(&record.shape),
-                    request.kind,
-                    request.shape,
+                    spec.kind,
+                    spec.shape,
                     self.name(),
-                    request.name
+                    spec.name
                 ),
             ));
         }
         let declared = read_settings(record);
-        let differs = declared.words != request.settings.words;
-        if differs && request.on_conflict == OnConflict::Error {
+        let differs = declared.words != spec.settings.words;
+        if differs && spec.on_conflict == OnConflict::Error {
             return Err(ArenaError::new(
                 ArenaErrorKind::Settings,
                 format!(
                     "{:?} in the arena {:?} was declared as {}, here as {}; declare the same, or say {} (take it as it is) \
                      or {} (change it for everybody)",
-                    request.name,
+                    spec.name,
                     self.name(),
                     declared.text,
-                    request.settings.text,
+                    spec.settings.text,
                     setting("on_conflict", "keep"),
                     setting("on_conflict", "apply")
                 ),
             ));
         }
-        let apply = differs && request.on_conflict == OnConflict::Apply;
+        let apply = differs && spec.on_conflict == OnConflict::Apply;
         let (at, end) = self.extent(record).ok_or_else(|| self.foreign("a record points outside the file"))?;
         self.reserve(at, end)?;
-        let mut plan = Plan {
-            room: ObjectAllocator::within(self.clone(), at, end, false),
-            settings: if apply { request.settings.clone() } else { declared },
-            basis: std::array::from_fn(|i| load(&record.basis[i])),
-            born_ns: load(&record.born_ns).min(self.clock().now()),
-            apply,
-        };
-        let object = build(&mut plan).map_err(|error| match error.field() {
+        let settings = if apply { spec.settings.clone() } else { declared };
+        let mut context = OpenContext { settings, apply, ..self.context(record, spec.name, at, end) };
+        let object = build(&mut context).map_err(|error| match error.field() {
             // Its room is the record's: it is as large as the object, or the record is wrong.
             "capacity" => self.foreign("a record has not the size of its object"),
             _ => error.into(),
         })?;
-        if plan.room.next() != end {
+        if context.room.next() != end {
             return Err(self.foreign("a record has not the size of its object"));
         }
         if apply {
-            declare(record, &request.settings);
+            declare(record, &spec.settings);
         }
         Ok(object)
     }
 
     fn make_object<T>(
         self: &Arc<Self>,
-        request: &Request<'_>,
-        build: impl FnOnce(&mut Plan) -> Result<T, ConfigError>,
+        spec: &ObjectSpec<'_>,
+        build: impl FnOnce(&mut OpenContext) -> Result<T, ConfigError>,
     ) -> Result<T, ArenaError> {
         let Some(record) = self.records().iter().find(|record| load(&record.state) == FREE) else {
             let message = format!(
@@ -245,27 +200,28 @@ impl Arena {
         let at = taken.filter_map(|record| self.extent(record)).map(|(_, end)| end).max().unwrap_or(OBJECTS_AT);
         let born_ns = self.clock().now();
         let room = ObjectAllocator::within(self.clone(), at.next_multiple_of(128), self.mapping().size(), true);
-        let mut plan = Plan { room, settings: request.settings.clone(), basis: request.basis, born_ns, apply: false };
-        let built = build(&mut plan);
-        let object = built.map_err(|error| refusal(&mut plan.room).unwrap_or_else(|| error.into()))?;
-        let shape_hash = text::fingerprint(request.shape.as_bytes());
+        let (arena, name, settings) = (self.clone(), spec.name.to_owned(), spec.settings.clone());
+        let mut context = OpenContext { arena, name, room, settings, basis: spec.basis, born_ns, apply: false };
+        let built = build(&mut context);
+        let object = built.map_err(|error| refusal(&mut context.room).unwrap_or_else(|| error.into()))?;
+        let shape_hash = text::fingerprint(spec.shape.as_bytes());
         for (word, value) in [
-            (&record.kind, request.kind as u64),
+            (&record.kind, spec.kind as u64),
             (&record.shape_hash, shape_hash),
             (&record.at, at.next_multiple_of(128) as u64),
-            (&record.end, plan.room.next() as u64),
+            (&record.end, context.room.next() as u64),
             (&record.born_ns, born_ns),
         ] {
             // Relaxed: published by `state`.
             word.store(value, Ordering::Relaxed);
         }
-        for (word, value) in record.basis.iter().zip(request.basis) {
+        for (word, value) in record.basis.iter().zip(spec.basis) {
             // Relaxed: published by `state`.
             word.store(value, Ordering::Relaxed);
         }
-        text::write(&record.name, request.name);
-        text::write(&record.shape, &request.shape);
-        declare(record, &request.settings);
+        text::write(&record.name, spec.name);
+        text::write(&record.shape, &spec.shape);
+        declare(record, &spec.settings);
         // Release: who finds the record in use sees all of it, and the object's first values.
         record.state.store(IN_USE, Ordering::Release);
         Ok(object)
@@ -305,19 +261,25 @@ impl Arena {
         Ok(true)
     }
 
-    /// What `declared` holds, and how to build it, for those who look inside. Not under the lock.
-    pub(crate) fn plan_to_look(self: &Arc<Self>, name: &str) -> Option<(ObjectKind, String, Plan)> {
+    /// What it is, and with what to open it, for who looks inside. Not under the lock.
+    pub(crate) fn context_to_look(self: &Arc<Self>, name: &str) -> Option<(ObjectKind, OpenContext)> {
         let record = self.find(name)?;
         let (at, end) = self.extent(record)?;
         self.reserve(at, end).ok()?;
-        let plan = Plan {
+        Some((ObjectKind::of(load(&record.kind))?, self.context(record, name, at, end)))
+    }
+
+    /// With what an object that stands there is opened.
+    fn context(self: &Arc<Self>, record: &Record, name: &str, at: usize, end: usize) -> OpenContext {
+        OpenContext {
+            arena: self.clone(),
+            name: name.to_owned(),
             room: ObjectAllocator::within(self.clone(), at, end, false),
             settings: read_settings(record),
             basis: std::array::from_fn(|i| load(&record.basis[i])),
             born_ns: load(&record.born_ns).min(self.clock().now()),
             apply: false,
-        };
-        Some((ObjectKind::of(load(&record.kind))?, text::read(&record.shape), plan))
+        }
     }
 }
 

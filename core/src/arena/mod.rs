@@ -29,6 +29,7 @@ mod inspect;
 pub(crate) mod layout;
 mod lock;
 mod members;
+mod object;
 mod options;
 mod presence;
 mod scope;
@@ -36,7 +37,6 @@ mod text;
 
 pub use arena_file::ArenaFile;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
-pub(crate) use directory::{Plan, Request, Settings};
 pub use error::{ArenaError, ArenaErrorKind};
 /// Names that an arena has room for.
 pub use layout::OBJECTS as MOST_OBJECTS;
@@ -45,6 +45,7 @@ pub use layout::OBJECTS as MOST_OBJECTS;
 pub use layout::VERSION as LAYOUT_VERSION;
 pub(crate) use members::Member;
 pub use members::MemberInfo;
+pub(crate) use object::{ArenaObject, OpenContext, Settings, damaged};
 pub use options::HostOptions;
 pub use scope::Scope;
 

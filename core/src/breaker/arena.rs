@@ -3,7 +3,7 @@
 use super::CircuitBreaker;
 use super::config::{BreakerConfig, Window};
 use super::rules::{lease_shift, nanos};
-use crate::arena::{ArenaError, ObjectKind, Plan, Request, Settings};
+use crate::arena::{ArenaError, ArenaObject, ObjectKind, OpenContext, Settings};
 use crate::{Arena, ConfigError, OnConflict};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,21 +34,38 @@ impl CircuitBreaker {
         on_conflict: OnConflict,
     ) -> Result<Self, ArenaError> {
         config.validate()?;
-        let request = Request {
-            kind: ObjectKind::CircuitBreaker,
-            name,
-            shape: shape(&config),
-            settings: Settings::new(&words(&config), text(&config)),
-            basis: [0; 8],
-            on_conflict,
-        };
-        arena.object(&request, |plan| Self::of_record(arena, name, plan))
+        arena.object(name, &config, on_conflict)
+    }
+}
+
+impl ArenaObject for CircuitBreaker {
+    const KIND: ObjectKind = ObjectKind::CircuitBreaker;
+    type Config = BreakerConfig;
+
+    fn shape(config: &BreakerConfig) -> String {
+        shape(config)
     }
 
-    /// The breaker behind a record.
-    pub(crate) fn of_record(arena: &Arc<Arena>, name: &str, plan: &mut Plan) -> Result<Self, ConfigError> {
-        let config = config(&plan.settings.words)?;
-        Self::in_room(&mut plan.room, name.to_owned(), config, plan.born_ns, arena.clock().clone())
+    fn settings(config: &BreakerConfig) -> Settings {
+        Settings::new(&words(config), text(config))
+    }
+
+    fn basis(_: &BreakerConfig) -> [u64; 8] {
+        [0; 8]
+    }
+
+    fn config(context: &OpenContext, _: Option<&BreakerConfig>) -> Result<BreakerConfig, ConfigError> {
+        config(&context.settings.words)
+    }
+
+    fn open(context: &mut OpenContext, config: &BreakerConfig) -> Result<Self, ConfigError> {
+        let (name, clock) = (context.name.clone(), context.arena.clock().clone());
+        Self::in_room(&mut context.room, name, config.clone(), context.born_ns, clock)
+    }
+
+    /// Thresholds are each handle's own, and this one has been opened with the new ones.
+    fn apply(&self, _: &OpenContext, _: &BreakerConfig, _: &BreakerConfig) -> Result<(), ConfigError> {
+        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@
 //! | `turns.rs` | whose turn it is among the lines of all processes |
 //! | `listener.rs`, `waiting.rs` | one who waits, and the forms that do |
 
+#[cfg(not(loom))]
+mod arena;
 mod config;
 mod hint;
 mod listener;
@@ -77,52 +79,6 @@ impl ConcurrencyLimiter {
     pub fn with_config(config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.check()?;
         Self::in_room(&mut ObjectAllocator::of_process(false), config, clock)
-    }
-
-    /// The limiter `name` of an arena, opened or made: one limit for all who share the arena. A limit set at run time stays
-    /// when a process that declares what it did before opens it again.
-    ///
-    /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (`max_limit`, in steps of 64) or other
-    /// settings (`limit`) under the name.
-    #[cfg(not(loom))]
-    pub fn in_arena(
-        arena: &std::sync::Arc<crate::Arena>,
-        name: &str,
-        config: ConcurrencyConfig,
-        on_conflict: crate::OnConflict,
-    ) -> Result<Self, crate::arena::ArenaError> {
-        use crate::arena::{ObjectKind, Request, Settings};
-
-        config.check()?;
-        // Permits name their process: a process without a slot could take none.
-        arena.member()?;
-        let request = Request {
-            kind: ObjectKind::ConcurrencyLimiter,
-            name,
-            shape: format!("{} places", config.places()),
-            settings: Settings::new(&[config.limit.into()], format!("limit {}", config.limit)),
-            // For who looks inside: it has no config.
-            basis: [config.places() as u64, 0, 0, 0, 0, 0, 0, 0],
-            on_conflict,
-        };
-        arena.object(&request, |plan| {
-            let limiter = Self::in_room(&mut plan.room, config, arena.clock().clone())?;
-            if plan.apply {
-                limiter.change_limit(config.limit);
-            }
-            Ok(limiter)
-        })
-    }
-
-    /// The limiter behind a record, for who looks inside.
-    #[cfg(not(loom))]
-    pub(crate) fn of_record(arena: &crate::Arena, plan: &mut crate::arena::Plan) -> Result<Self, ConfigError> {
-        let [places, ..] = plan.basis;
-        let [limit, ..] = plan.settings.words;
-        let [max_limit, limit] = [places, limit].map(|word| u32::try_from(word).unwrap_or(u32::MAX));
-        let config = ConcurrencyConfig { limit, max_limit, mode: Mode::Enforce };
-        config.check()?;
-        Self::in_room(&mut plan.room, config, arena.clock().clone())
     }
 
     fn in_room(room: &mut ObjectAllocator, config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {

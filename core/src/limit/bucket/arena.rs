@@ -1,7 +1,7 @@
 //! A bucket that processes share.
 
 use super::{BucketOptions, TokenBucket, stripes, words};
-use crate::arena::{ArenaError, ObjectKind, Plan, Request, Settings};
+use crate::arena::{ArenaError, ArenaObject, ObjectKind, OpenContext, Settings, damaged};
 use crate::limit::{Mode, WarmUp};
 use crate::{Arena, ConfigError, OnConflict, Quota};
 use std::sync::Arc;
@@ -34,46 +34,52 @@ impl TokenBucket {
         on_conflict: OnConflict,
     ) -> Result<Self, ArenaError> {
         stripes::shares(&quota, options.stripes, options.warm_up)?;
-        let request = Request {
-            kind: ObjectKind::TokenBucket,
-            name,
-            shape: shape(&options),
-            settings: Settings::new(&words(&quota), quota.to_string()),
-            // For who looks inside: it has no options to compare.
-            basis: basis(&options),
-            on_conflict,
-        };
-        arena.object(&request, |plan| Self::of_plan(arena, plan, options))
+        arena.object(name, &(quota, options), on_conflict)
+    }
+}
+
+impl ArenaObject for TokenBucket {
+    const KIND: ObjectKind = ObjectKind::TokenBucket;
+    type Config = (Quota, BucketOptions);
+
+    fn shape((_, options): &Self::Config) -> String {
+        shape(options)
     }
 
-    /// The bucket behind a record, for who looks inside.
-    pub(crate) fn of_record(arena: &Arc<Arena>, plan: &mut Plan) -> Result<Self, ConfigError> {
-        let [stripes, period_ns, from, ..] = plan.basis;
+    fn settings((quota, _): &Self::Config) -> Settings {
+        Settings::new(&words(quota), quota.to_string())
+    }
+
+    fn basis((_, options): &Self::Config) -> [u64; 8] {
+        let (period_ns, from) = options.warm_up.map_or((0, 0), |ramp| (ramp.period_ns(), ramp.from().to_bits()));
+        [options.stripes.into(), period_ns, from, 0, 0, 0, 0, 0]
+    }
+
+    fn config(context: &OpenContext, own: Option<&Self::Config>) -> Result<Self::Config, ConfigError> {
+        let [count, period_ns, burst, ..] = context.settings.words;
+        let quota = u32::try_from(burst).ok().and_then(|burst| Quota::from_parts(count, period_ns, burst));
+        let quota = quota.ok_or_else(|| damaged("rate"))?;
+        if let Some((_, options)) = own {
+            return Ok((quota, *options));
+        }
+        let [stripes, period_ns, from, ..] = context.basis;
         let warm_up = match period_ns {
             0 => None,
             ns => Some(WarmUp::new(Duration::from_nanos(ns), f64::from_bits(from))?),
         };
         let stripes = u32::try_from(stripes).unwrap_or(0);
-        Self::of_plan(arena, plan, BucketOptions { stripes, warm_up, mode: Mode::Enforce })
+        Ok((quota, BucketOptions { stripes, warm_up, mode: Mode::Enforce }))
     }
 
-    fn of_plan(arena: &Arc<Arena>, plan: &mut Plan, options: BucketOptions) -> Result<Self, ConfigError> {
-        let [count, period_ns, burst, ..] = plan.settings.words;
-        let quota = u32::try_from(burst).ok().and_then(|burst| Quota::from_parts(count, period_ns, burst));
-        let quota =
-            quota.ok_or_else(|| ConfigError::out_of_range("rate", "the arena's own record of it is damaged"))?;
-        let shares = stripes::shares(&quota, options.stripes, options.warm_up)?;
-        let bucket = Self::of_shares(&mut plan.room, quota, &shares, options, plan.born_ns, arena.clock().clone())?;
-        if plan.apply {
-            bucket.change_quota(arena.clock().now(), &quota)?;
-        }
-        Ok(bucket)
+    fn open(context: &mut OpenContext, (quota, options): &Self::Config) -> Result<Self, ConfigError> {
+        let shares = stripes::shares(quota, options.stripes, options.warm_up)?;
+        let clock = context.arena.clock().clone();
+        Self::of_shares(&mut context.room, *quota, &shares, *options, context.born_ns, clock)
     }
-}
 
-fn basis(options: &BucketOptions) -> [u64; 8] {
-    let (period_ns, from) = options.warm_up.map_or((0, 0), |ramp| (ramp.period_ns(), ramp.from().to_bits()));
-    [options.stripes.into(), period_ns, from, 0, 0, 0, 0, 0]
+    fn apply(&self, _: &OpenContext, _: &Self::Config, (quota, _): &Self::Config) -> Result<(), ConfigError> {
+        self.change_quota(self.clock.now(), quota)
+    }
 }
 
 fn shape(options: &BucketOptions) -> String {

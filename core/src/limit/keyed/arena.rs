@@ -2,9 +2,8 @@
 
 use super::quotas::{quota_of, words_of};
 use super::{Block, LimiterConfig, RateLimiter};
-use crate::arena::{ArenaError, ObjectKind, Plan, Request, Settings};
-use crate::limit::Algorithm;
-use crate::limit::Mode;
+use crate::arena::{ArenaError, ArenaObject, ObjectKind, OpenContext, Settings, damaged};
+use crate::limit::{Algorithm, Mode};
 use crate::{Arena, ConfigError, ConfigErrorKind, OnConflict, Quota};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,73 +35,67 @@ impl RateLimiter {
         on_conflict: OnConflict,
     ) -> Result<Self, ArenaError> {
         let config = config.resolved()?;
-        let request = Request {
-            kind: ObjectKind::RateLimiter,
-            name,
-            shape: shape(&config),
-            settings: Settings::new(&words_of(&config.quota), config.quota.to_string()),
-            basis: basis(&config),
-            on_conflict,
-        };
-        arena.object(&request, |plan| {
-            let (quota, fastest) = made_for(plan)?;
-            let made = LimiterConfig { quota, fastest, ..config };
-            let limiter = Self::in_room(&mut plan.room, &made, plan.born_ns, arena.clock().clone())?;
-            if plan.apply {
-                limiter.apply(&config.quota).map_err(|error| needs_another(error, arena, name, &quota))?;
-            }
-            Ok(limiter)
-        })
+        arena.object(name, &config, on_conflict)
+    }
+}
+
+impl ArenaObject for RateLimiter {
+    const KIND: ObjectKind = ObjectKind::RateLimiter;
+    type Config = LimiterConfig;
+
+    fn shape(config: &LimiterConfig) -> String {
+        shape(config)
     }
 
-    /// The limiter behind a record, for who looks inside: its counts, size and quota.
-    pub(crate) fn of_record(arena: &Arc<Arena>, plan: &mut Plan) -> Result<Self, ConfigError> {
-        let (quota, fastest) = made_for(plan)?;
-        let [.., algorithm, max_keys] = plan.basis;
+    fn settings(config: &LimiterConfig) -> Settings {
+        Settings::new(&words_of(&config.quota), config.quota.to_string())
+    }
+
+    /// The quotas that it is made for, and what those must know who only look inside.
+    fn basis(config: &LimiterConfig) -> [u64; 8] {
+        let [count, period_ns, burst] = words_of(&config.quota);
+        let [fast_count, fast_period_ns, fast_burst] = config.fastest.as_ref().map_or([0; 3], words_of);
+        let algorithm = Algorithm::ALL.iter().position(|algorithm| *algorithm == config.algorithm).unwrap_or(0);
+        [count, period_ns, burst, fast_count, fast_period_ns, fast_burst, algorithm as u64, config.max_keys as u64]
+    }
+
+    /// With the quotas of who made it: they decide the resolution. The one in force lies in the object.
+    fn config(context: &OpenContext, own: Option<&LimiterConfig>) -> Result<LimiterConfig, ConfigError> {
+        let [count, period_ns, burst, fast_count, fast_period_ns, fast_burst, algorithm, max_keys] = context.basis;
+        let quota = quota_of([count, period_ns, burst]).ok_or_else(|| damaged("rate"))?;
+        let fastest = match [fast_count, fast_period_ns, fast_burst] {
+            [0, 0, 0] => None,
+            words => Some(quota_of(words).ok_or_else(|| damaged("fastest"))?),
+        };
+        if let Some(own) = own {
+            return Ok(LimiterConfig { quota, fastest, ..*own });
+        }
         let algorithm = usize::try_from(algorithm).ok().and_then(|place| Algorithm::ALL.get(place));
         let algorithm = *algorithm.ok_or_else(|| damaged("algorithm"))?;
         let max_keys = usize::try_from(max_keys).map_err(|_| damaged("max_keys"))?;
-        let config = LimiterConfig { fastest, max_keys, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
-        Self::in_room(&mut plan.room, &config, plan.born_ns, arena.clock().clone())
+        Ok(LimiterConfig { fastest, max_keys, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) })
     }
 
-    /// `set_quota` by who holds the arena's lock already.
-    fn apply(&self, quota: &Quota) -> Result<(), ConfigError> {
-        self.put_quota(quota, self.rule.units(quota)?);
+    fn open(context: &mut OpenContext, config: &LimiterConfig) -> Result<Self, ConfigError> {
+        let clock = context.arena.clock().clone();
+        Self::in_room(&mut context.room, config, context.born_ns, clock)
+    }
+
+    /// As `set_quota`.
+    fn apply(&self, context: &OpenContext, made: &LimiterConfig, own: &LimiterConfig) -> Result<(), ConfigError> {
+        let units = self.rule.units(&own.quota).map_err(|error| needs_another(error, context, &made.quota))?;
+        self.put_quota(&own.quota, units);
         Ok(())
     }
 }
 
-/// What later openers must know: the quotas it is made for; and what those must who only look inside.
-fn basis(config: &LimiterConfig) -> [u64; 8] {
-    let [count, period_ns, burst] = words_of(&config.quota);
-    let [fast_count, fast_period_ns, fast_burst] = config.fastest.as_ref().map_or([0; 3], words_of);
-    let algorithm = Algorithm::ALL.iter().position(|algorithm| *algorithm == config.algorithm).unwrap_or(0);
-    [count, period_ns, burst, fast_count, fast_period_ns, fast_burst, algorithm as u64, config.max_keys as u64]
-}
-
-/// The default quota and the fastest of who made it.
-fn made_for(plan: &Plan) -> Result<(Quota, Option<Quota>), ConfigError> {
-    let [count, period_ns, burst, fast_count, fast_period_ns, fast_burst, ..] = plan.basis;
-    let quota = quota_of([count, period_ns, burst]).ok_or_else(|| damaged("rate"))?;
-    let fastest = match [fast_count, fast_period_ns, fast_burst] {
-        [0, 0, 0] => None,
-        words => Some(quota_of(words).ok_or_else(|| damaged("fastest"))?),
-    };
-    Ok((quota, fastest))
-}
-
-fn damaged(field: &'static str) -> ConfigError {
-    ConfigError::out_of_range(field, "the arena's own record of it is damaged")
-}
-
 #[cold]
-fn needs_another(error: ConfigError, arena: &Arena, name: &str, made: &Quota) -> ConfigError {
+fn needs_another(error: ConfigError, context: &OpenContext, made: &Quota) -> ConfigError {
+    let (arena, name) = (context.arena.name(), &context.name);
     let message = format!(
-        "{}; {name:?} was made for {made}: remove it with `tidegate rm {} {name}` and make it anew, with the fastest quota \
-         that it will ever have as `fastest`",
+        "{}; {name:?} was made for {made}: remove it with `tidegate rm {arena} {name}` and make it anew, with the fastest \
+         quota that it will ever have as `fastest`",
         error.message(),
-        arena.name()
     );
     ConfigError::new(ConfigErrorKind::Conflict, error.field(), message)
 }

@@ -176,8 +176,8 @@ fn who_looks_inside_sees_it_without_its_options() {
         let limiter = RateLimiter::in_arena(&arena, name, config, OnConflict::Error).unwrap();
         limiter.set_quota(quota("25/min")).unwrap();
         assert!(limiter.try_acquire(b"ada", 1) && !limiter.try_acquire(b"ada", 26));
-        let (kind, _, mut plan) = arena.plan_to_look(name).unwrap();
-        let seen = RateLimiter::of_record(&arena, &mut plan).unwrap();
+        let (kind, mut context) = arena.context_to_look(name).unwrap();
+        let seen: RateLimiter = context.look().unwrap();
         assert_eq!(
             (kind, seen.algorithm(), seen.quota()),
             (crate::arena::ObjectKind::RateLimiter, algorithm, quota("25/min"))
