@@ -3,7 +3,7 @@
 
 const check = require('../lib/check.cjs');
 const { isOver } = require('../http/concurrency.cjs');
-const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
+const { clientIp, firstOf, header, pathOf, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions, refuse, respond } = require('../http/middleware.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
 const { answerLater, begun, sendValue, silence } = require('../http/refused.cjs');
@@ -33,6 +33,9 @@ function rateLimit(options) {
   };
 }
 
+/** For the log: without the query, which may hold what nobody else may know, and no longer than a line. */
+const placeOf = (request) => `${request.method} ${pathOf(request).slice(0, 200).replace(/[^\x21-\x7e]/g, '?')}`;
+
 /**
  * `next`, to be called once. What is thrown behind it is the framework's to handle. Node's own http handles nothing, and
  * would end the process: then it is a 500, or the answer is cut off where it has begun.
@@ -40,13 +43,13 @@ function rateLimit(options) {
 function handOver(next, request, response) {
   let called = false;
   const broken = (thrown) => {
-    complain(`${request.method} ${request.url}: the handler failed`, thrown);
+    complain('the handler failed', thrown, placeOf(request));
     if (response.headersSent) response.destroy();
     else respond(response, failed());
   };
   return (error) => {
     if (called) {
-      if (error !== undefined) complain(`${request.method} ${request.url}: failed after it was handed on`, error);
+      if (error !== undefined) complain('failed after it was handed on', error, placeOf(request));
       return;
     }
     called = true;

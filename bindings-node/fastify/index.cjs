@@ -87,7 +87,7 @@ const isAnswered = ({ sent, raw }) => sent || raw.headersSent || raw.writableEnd
  */
 function cutOff(request, reply, error) {
   if (reply.sent || reply.raw.writableEnded) return;
-  complain(`${request.method} ${request.routeOptions.url ?? '*'}`, error);
+  complain('the answer is cut off', error, `${request.method} ${request.routeOptions.url ?? '*'}`);
   reply.raw.destroy();
 }
 

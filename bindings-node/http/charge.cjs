@@ -23,6 +23,11 @@ class Charge {
     return this.called ?? this.limit.policyName;
   }
 
+  /** Who refused how much, by which quota. */
+  get refusal() {
+    return this.limit.refusal(this.policyName, this);
+  }
+
   /** Takes the cost, or tells why not. */
   take() {
     const { source, keyed, native } = this.limit;

@@ -50,7 +50,7 @@ async function enter(limiter, exchange) {
     if (!(error instanceof ConcurrencyLimitError)) throw error;
     const retryAfter = retryAfterSeconds(error.retryAfterMs);
     exchange.setHeader('Retry-After', String(retryAfter));
-    return new Refusal([], error.retryAfterMs, retryAfter, true);
+    return new Refusal([], error.retryAfterMs, retryAfter, error.message, { overloaded: true });
   } finally {
     if (leave !== undefined) response.off('close', leave);
   }

@@ -18,7 +18,16 @@ const OPTIONS = ['headers', 'legacyHeaders', 'jitter', 'client', 'allow', 'deny'
  * overload did.
  */
 class Refusal {
-  constructor(policies, retryAfterMs, retryAfter, overloaded = false) {
+  #message;
+  #isTold;
+
+  /**
+   * @param message who refused what, or what makes that text once somebody reads it
+   * @param isTold whether the client may read it: not where no headers tell it the quota
+   */
+  constructor(policies, retryAfterMs, retryAfter, message, { overloaded = false, isTold = false } = {}) {
+    this.#message = message;
+    this.#isTold = isTold;
     this.policies = policies;
     /** ms until the same request could pass, `Infinity` for never. */
     this.retryAfterMs = retryAfterMs;
@@ -26,6 +35,16 @@ class Refusal {
     this.retryAfter = retryAfter;
     /** Whether too many requests are under way. */
     this.overloaded = overloaded;
+  }
+
+  /** Who refused what, by which quota: 'limiter "client" (100/min) refused 1 token'. */
+  get message() {
+    return typeof this.#message === 'string' ? this.#message : (this.#message = this.#message());
+  }
+
+  /** The same for the problem body; undefined where it is the service's own business. */
+  get detail() {
+    return this.#isTold ? this.message : undefined;
   }
 }
 
@@ -89,7 +108,7 @@ class Gate {
     const listed = this.#clients.verdict(exchange, charges);
     if (listed === 'deny') {
       exchange.uncharge();
-      return new Refusal([], Infinity, undefined);
+      return new Refusal([], Infinity, undefined, 'a deny list refused the client');
     }
     if (listed === 'allow' || charges.length === 0) return undefined;
     const denied = this.#charge(plan, charges);
@@ -104,8 +123,10 @@ class Gate {
         exchange.uncharge();
         before?.forEach((charge) => charge.lookAgain());
         const retryAfter = this.#presenter.present(all, denied, exchange);
-        const { retryAfterMs } = longest(denied).decision;
-        return new Refusal(denied.map(({ policyName }) => policyName), retryAfterMs, retryAfter);
+        const by = longest(denied);
+        const policies = denied.map(({ policyName }) => policyName);
+        const isTold = this.#presenter.tellsQuotas;
+        return new Refusal(policies, by.decision.retryAfterMs, retryAfter, () => by.refusal, { isTold });
       }
       this.#presenter.present(all, denied, exchange);
       exchange.charged = all;

@@ -2,7 +2,7 @@
 
 const { LimitSet, RateLimiter, TokenBucket } = require('../index.cjs');
 const check = require('../lib/check.cjs');
-const { homeOf } = require('../lib/limit_set.cjs');
+const { homeOf, refusalText, refuses } = require('../lib/limit_set.cjs');
 const { checkScope } = require('../lib/scope.cjs');
 const { Charge } = require('./charge.cjs');
 const { Exchange } = require('./exchange.cjs');
@@ -24,14 +24,22 @@ function quoted(name) {
   return `"${name.replace(/["\\]/g, '\\$&')}"`;
 }
 
+/** The time in which a whole burst comes back; a limit of the application's own may have no quota. */
+const windowOf = (quota) => (quota === undefined ? undefined : (quota.burst * quota.periodMs) / quota.count);
+
+function policyText(item, limit, windowMs) {
+  return `${item};q=${limit}${windowMs === undefined ? '' : `;w=${Math.max(1, Math.ceil(windowMs / 1000))}`}`;
+}
+
 /** One limit of a route or of the application: what it asks, with which cost and key, and how it presents itself. */
 class Limit {
   #item;
   #policyLimit = NaN;
-  #policyTier;
+  #policyWindow;
   #policy;
   #tiers;
-  #isDryRun;
+  /** Whether too much is refused: not where it is switched off, or a dry run. */
+  #refuses;
   /** Whether the cost is a function's, and is checked at each request. */
   #isChecked;
 
@@ -41,7 +49,8 @@ class Limit {
    *   what clients are told where that is not
    */
   constructor(rate, options = {}) {
-    const { name = 'default', objectName = options.name, policyName = name, key, cost = 1, tier, skip, refundOn, ...making } = options;
+    const { name = 'default', objectName = options.name, policyName = name, ...rest } = options;
+    const { key, cost = 1, tier, skip, refundOn, ...making } = rest;
     this.#item = quoted(name);
     if (policyName !== name) this.#item = quoted(policyName);
     /** What replaces it and leaves it out in a route. */
@@ -60,7 +69,7 @@ class Limit {
       throw check.valueError('key: the limit that was passed in is one for everybody; a key needs one per key (a RateLimiter)');
     }
     this.key = key === undefined ? undefined : keyFunction(key);
-    this.#isDryRun = making.dryRun === true;
+    this.#refuses = !this.native || refuses(this.source);
     this.#isChecked = typeof cost === 'function';
     this.cost = this.#isChecked ? cost : this.#wholeCost(cost);
     this.skip = skip === undefined ? undefined : check.callable(skip, 'skip');
@@ -142,7 +151,7 @@ class Limit {
    * Asked before anything is taken, by the quota of this request.
    */
   checkPossible(cost, tier) {
-    if (this.#isDryRun) return;
+    if (!this.#refuses) return;
     const most = (tier ?? this.source).quota?.burst;
     if (cost > most) {
       throw check.rangeError(
@@ -150,6 +159,12 @@ class Limit {
           'so no such request could ever pass; lower the cost or raise the burst',
       );
     }
+  }
+
+  /** Who refused how much, by which quota. `name` is what clients are told of it. */
+  refusal(name, { cost, tier, decision }) {
+    if (this.native) return refusalText(this.source, cost, decision.retryAfterMs, { tier: tier?.tier, name });
+    return `limit ${JSON.stringify(name)} refused ${cost} token${cost === 1 ? '' : 's'}`;
   }
 
   #wholeCost(cost) {
@@ -171,21 +186,19 @@ class Limit {
     return tier;
   }
 
-  /** RateLimit-Policy: `q` tokens at once, all back within `w` seconds. Made anew when limit or tier has changed. */
+  /**
+   * RateLimit-Policy: `q` tokens at once, all back within `w` seconds. Made anew when either has changed: setQuota, here or
+   * in another process, and tiers change them.
+   */
   policy({ decision: { limit }, tier, called }) {
-    if (called !== undefined) return `${quoted(called)};q=${limit}${this.#window(tier)}`;
-    if (limit !== this.#policyLimit || tier !== this.#policyTier) {
+    const windowMs = windowOf(tier === undefined ? this.source.quota : tier.quota);
+    if (called !== undefined) return policyText(quoted(called), limit, windowMs);
+    if (limit !== this.#policyLimit || windowMs !== this.#policyWindow) {
       this.#policyLimit = limit;
-      this.#policyTier = tier;
-      this.#policy = `${this.#item};q=${limit}${this.#window(tier)}`;
+      this.#policyWindow = windowMs;
+      this.#policy = policyText(this.#item, limit, windowMs);
     }
     return this.#policy;
-  }
-
-  #window(tier) {
-    const quota = tier === undefined ? this.source.quota : tier.quota;
-    const windowMs = quota === undefined ? undefined : (quota.burst * quota.periodMs) / quota.count;
-    return windowMs === undefined ? '' : `;w=${Math.max(1, Math.ceil(windowMs / 1000))}`;
   }
 
   /** RateLimit: what remains, and the seconds until all is back. */
@@ -220,6 +233,11 @@ class ChosenLimit {
     Limit.check(1, typeof cost === 'function' ? { ...checked, cost } : checked);
     this.#choose = choose;
     this.#options = rest;
+    // Which burst it must fit is known when a rate is named, and that is a request.
+    if (cost !== undefined && typeof cost !== 'function') {
+      check.whole(cost, 'cost', 1);
+      this.#options.cost = () => cost;
+    }
     this.#skip = skip === undefined ? undefined : check.callable(skip, 'skip');
     this.name = rest.name ?? 'default';
     this.policyName = this.name;

@@ -17,6 +17,11 @@ class Presenter {
     if (jitter < 0 || jitter > 1) throw check.rangeError(`jitter must be a fraction from 0 to 1, got ${jitter}`);
   }
 
+  /** Whether clients are told of quotas. */
+  get tellsQuotas() {
+    return this.#headers;
+  }
+
   /**
    * Writes the fields of all limits that were asked.
    * @returns the whole seconds of Retry-After where some denied, else undefined

@@ -10,12 +10,14 @@ const CONTENT_TYPE = 'application/problem+json';
 /** Whole seconds, rounded up, at least 1. */
 const retryAfterSeconds = (ms) => (ms < Infinity ? Math.max(1, Math.ceil(ms / 1000)) : LONGEST_RETRY_AFTER);
 
-/** 429: a quota is used up. */
-const limited = (policies) => ({
+const WHEN = 'Retry-After tells when to come back.';
+
+/** 429: a quota is used up. `who` refused what, by which quota, where the client may know. */
+const limited = (policies, who = undefined) => ({
   type: `${TYPES}quota-exceeded`,
   title: 'Request cannot be satisfied as assigned quota has been exceeded',
   status: 429,
-  detail: 'Too many requests; Retry-After tells when to come back.',
+  detail: `${who ?? 'Too many requests'}; ${WHEN}`,
   'violated-policies': policies,
 });
 
@@ -27,16 +29,16 @@ const overloaded = (status) => ({
   type: `${TYPES}temporary-reduced-capacity`,
   title: 'Request cannot be satisfied due to temporary server capacity constraints',
   status,
-  detail: 'The service is protecting itself; Retry-After tells when to come back.',
+  detail: `The service is protecting itself; ${WHEN}`,
 });
 
 /** 500: a mistake of ours or of the application, of which a client needs to know no more. */
 const failed = () => ({ type: 'about:blank', title: 'Internal Server Error', status: 500 });
 
 /** The body of a Refusal. */
-function problemOf({ policies, overloaded: isOverloaded }) {
+function problemOf({ policies, overloaded: isOverloaded, detail }) {
   if (isOverloaded) return overloaded(503);
-  return policies.length === 0 ? forbidden() : limited(policies);
+  return policies.length === 0 ? forbidden() : limited(policies, detail);
 }
 
 module.exports = { CONTENT_TYPE, failed, limited, overloaded, problemOf, retryAfterSeconds };

@@ -130,6 +130,8 @@ export interface Refusal {
   readonly retryAfter: number | undefined;
   /** Whether too many requests are under way. */
   readonly overloaded: boolean;
+  /** Who refused what, by which quota: `'limiter "client" (100/min) refused 1 token'`. */
+  readonly message: string;
 }
 
 /** The client's address, as the option `client` says. A mark for the option `key`, not to be called. */

@@ -19,6 +19,8 @@ const AT = { mode: 3, warmUp: 5 };
 let select;
 let placeOf;
 let homeOf;
+let refuses;
+let refusalOf;
 
 class TokenBucket {
   /** Its place in the addon's table. */
@@ -33,6 +35,18 @@ class TokenBucket {
     };
     placeOf = (value) => (has(value) ? value.#id : undefined);
     homeOf = (self) => self.#home;
+    refuses = (self) => {
+      select(self, 'check');
+      bucket.refuses();
+      return words[1] === 1;
+    };
+    refusalOf = (self, n, waitMs, { timeoutMs = NaN, name = self.#home.name }) => {
+      select(self, 'acquire');
+      words[1] = n;
+      numbers[0] = waitMs;
+      numbers[1] = timeoutMs;
+      return bucket.refused(undefined, name);
+    };
   }
 
   constructor(options) {
@@ -75,11 +89,7 @@ class TokenBucket {
     const reservation = book(this, n, timeoutMs);
     if (!reservation.booked) {
       const { retryAfterMs } = reservation;
-      select(this, 'acquire');
-      words[1] = n;
-      numbers[0] = retryAfterMs;
-      numbers[1] = timeoutMs;
-      throw new RateLimitedError(bucket.refused(undefined, this.#home.name), retryAfterMs);
+      throw new RateLimitedError(refusalOf(this, n, retryAfterMs, { timeoutMs }), retryAfterMs);
     }
     if (reservation.waitMs === 0) return;
     try {
@@ -171,4 +181,6 @@ module.exports = {
   TokenBucket,
   bucketHome: (self) => homeOf(self),
   bucketPlace: (value) => placeOf(value),
+  bucketRefusal: (...given) => refusalOf(...given),
+  bucketRefuses: (self) => refuses(self),
 };

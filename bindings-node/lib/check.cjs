@@ -3,10 +3,14 @@
 
 const { inspect } = require('node:util');
 
-/** An error's text must not depend on what the value does when it is looked at. */
+/**
+ * Errors are logged. So a text must not depend on what the value does when it is looked at, and of an object it tells
+ * the kind alone: what a request's functions return may be a user's whole record.
+ */
+const SHOWN = { depth: -1, customInspect: false, breakLength: Infinity, maxStringLength: 100 };
 function show(value) {
   try {
-    return inspect(value, { depth: 0, breakLength: Infinity });
+    return inspect(value, SHOWN);
   } catch {
     return `a ${typeof value} that cannot be shown`;
   }

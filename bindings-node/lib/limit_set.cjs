@@ -1,10 +1,10 @@
 'use strict';
 
 const { addon, words, numbers, each } = require('./native.cjs');
-const { TokenBucket, bucketHome, bucketPlace } = require('./bucket.cjs');
+const { TokenBucket, bucketHome, bucketPlace, bucketRefusal, bucketRefuses } = require('./bucket.cjs');
 const check = require('./check.cjs');
 const { asKey } = require('./key.cjs');
-const { RateLimiter, limiterHome, limiterPlace } = require('./limiter.cjs');
+const { RateLimiter, limiterHome, limiterPlace, limiterRefusal, limiterRefuses } = require('./limiter.cjs');
 const { count, decision } = require('./quota.cjs');
 const { shown } = require('./show.cjs');
 const { waitFor } = require('./wait.cjs');
@@ -39,6 +39,17 @@ function membersOf(members) {
 
 /** Where a limit lives; its `clock` is a ManualClock, undefined for any other. */
 const homeOf = (limit) => (limit instanceof RateLimiter ? limiterHome(limit) : bucketHome(limit));
+
+/** Whether it refuses what is too much: it is neither switched off (`enabled`, TIDEGATE_DISABLED) nor a dry run. */
+const refuses = (limit) => (limit instanceof RateLimiter ? limiterRefuses(limit) : bucketRefuses(limit));
+
+/**
+ * Who refused how much, by which quota, as RateLimitedError says it: 'limiter "orders" (100/s) refused 1 token'.
+ *
+ * @param options `{ timeoutMs, tier, name }`, each where it is not the limit's own
+ */
+const refusalText = (limit, n, waitMs, options) =>
+  limit instanceof RateLimiter ? limiterRefusal(limit, n, waitMs, options) : bucketRefusal(limit, n, waitMs, options);
 
 class LimitSet {
   /** Its place in the addon's table. */
@@ -174,4 +185,4 @@ const decideEach = (set, keys, n) => eachOf(set, keys, n);
 
 shown(LimitSet, (set) => ({ members: set.members }));
 
-module.exports = { LimitSet, decideEach, homeOf };
+module.exports = { LimitSet, decideEach, homeOf, refusalText, refuses };

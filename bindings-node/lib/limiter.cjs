@@ -27,6 +27,8 @@ const NO_TIER = 0xffff_ffff;
 let select;
 let placeOf;
 let homeOf;
+let refuses;
+let refusalOf;
 let tierPlace;
 
 /** `queue` of a leaky bucket is its burst less the one that acts at once; a window's limit is all there is. */
@@ -104,6 +106,19 @@ class RateLimiter {
     };
     placeOf = (value) => (has(value) ? value.#id : undefined);
     homeOf = (self) => self.#home;
+    refuses = (self) => {
+      select(self, 'check');
+      limiter.refuses();
+      return words[1] === 1;
+    };
+    refusalOf = (self, n, waitMs, { timeoutMs = NaN, tier, name = self.#home.name }) => {
+      select(self, 'acquire');
+      words[1] = n;
+      words[2] = tier === undefined ? NO_TIER : tierPlace(tier, self);
+      numbers[0] = waitMs;
+      numbers[1] = timeoutMs;
+      return limiter.refused(undefined, name);
+    };
   }
 
   constructor(options) {
@@ -163,14 +178,7 @@ class RateLimiter {
       () => this.refund(key, n, tier),
       this.#home.clock,
       waiting,
-      (waitMs) => {
-        select(this, 'acquire');
-        words[1] = n;
-        words[2] = tier === undefined ? NO_TIER : tierPlace(tier, this);
-        numbers[0] = waitMs;
-        numbers[1] = waiting.timeoutMs;
-        return limiter.refused(undefined, this.#home.name);
-      },
+      (waitMs) => refusalOf(this, n, waitMs, { timeoutMs: waiting.timeoutMs, tier }),
     );
   }
 
@@ -262,4 +270,12 @@ shown(RateLimiter, (limiter) => ({
   stats: limiter.stats(),
 }));
 
-module.exports = { ALGORITHMS, RateLimiter, Tier, limiterPlace: (value) => placeOf(value), limiterHome: (self) => homeOf(self) };
+module.exports = {
+  ALGORITHMS,
+  RateLimiter,
+  Tier,
+  limiterHome: (self) => homeOf(self),
+  limiterPlace: (value) => placeOf(value),
+  limiterRefusal: (...given) => refusalOf(...given),
+  limiterRefuses: (self) => refuses(self),
+};

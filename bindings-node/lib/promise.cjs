@@ -25,15 +25,19 @@ function asError(thrown) {
   return new Error(`what a request's functions throw must be an Error, got ${check.show(thrown)}`, { cause: thrown });
 }
 
-/** Says once what no framework can be told any more, because the answer is out. */
+/**
+ * Says once what no framework can be told any more, because the answer is out. `where` it first happened tells no two
+ * apart: a client chooses it.
+ */
 const complaints = new Set();
 const MOST_COMPLAINTS = 100;
-function complain(what, thrown) {
+function complain(what, thrown, where = undefined) {
   const error = asError(thrown);
   const text = `${what}: ${error.message}`;
   if (complaints.has(text) || complaints.size >= MOST_COMPLAINTS) return;
   complaints.add(text);
-  process.emitWarning(text, { type: 'TidegateWarning', detail: error.stack });
+  const said = where === undefined ? text : `${where}: ${text}`;
+  process.emitWarning(said, { type: 'TidegateWarning', detail: error.stack });
 }
 
 module.exports = { abandon, asError, complain, isPromise, whenReady };

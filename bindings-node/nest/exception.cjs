@@ -28,15 +28,28 @@ const extensionsOf = ({ code, retryAfter = null, retryAfterMs }, status, policie
   ...(policies === undefined ? {} : { violatedPolicies: policies }),
 });
 
+/** Of a RateLimitException: what its cause says. */
+const MESSAGE = {
+  get() {
+    return this.cause.message;
+  },
+  set(value) {
+    Object.defineProperty(this, 'message', { value, writable: true, configurable: true });
+  },
+  configurable: true,
+};
+
 /** The guard's refusal. `instanceof RateLimitedError` as well, unless a deny list refused. */
 class RateLimitException extends HttpException {
-  #policies;
+  #refusal;
   #cause;
 
   constructor(refusal) {
     const problem = problemOf(refusal);
     super(problem, problem.status);
-    this.#policies = refusal.policies;
+    this.#refusal = refusal;
+    // Written when somebody reads it, as its cause is made.
+    Object.defineProperty(this, 'message', MESSAGE);
     this.code = problem.status === 403 ? 'ERR_TIDEGATE_FORBIDDEN' : 'ERR_TIDEGATE_RATE_LIMITED';
     this.retryAfterMs = refusal.retryAfterMs;
     this.retryAfter = refusal.retryAfter;
@@ -44,12 +57,11 @@ class RateLimitException extends HttpException {
 
   /** Made when somebody asks: a second stack trace would cost every refusal as much as the first. */
   get cause() {
-    const names = this.#policies.map((name) => `'${name}'`).join(', ') || 'a deny list';
-    return (this.#cause ??= new RateLimitedError(`refused by ${names}`, this.retryAfterMs));
+    return (this.#cause ??= new RateLimitedError(this.#refusal.message, this.retryAfterMs));
   }
 
   get extensions() {
-    return extensionsOf(this, this.getStatus(), this.#policies);
+    return extensionsOf(this, this.getStatus(), this.#refusal.policies);
   }
 
   get [KINDS]() {

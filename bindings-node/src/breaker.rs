@@ -7,9 +7,73 @@ use crate::raw::{Kind, Reply};
 use crate::scope;
 use crate::settings::{span, whole};
 use crate::table::Table;
+use std::cell::RefCell;
 use std::rc::Rc;
-use tidegate::breaker::{Outcome, Permit, SETTINGS, Trip, Window};
+use tidegate::breaker::{Outcome, Permit, Rejected, SETTINGS, Trip, Window};
 use tidegate::{BreakerConfig, CircuitBreaker, ConfigError};
+
+/// A breaker as one JavaScript instance has it.
+pub(crate) struct Handle {
+    breaker: CircuitBreaker,
+    /// In an arena: the probes that this instance gave out and nobody has reported, by their slot. A slot has one.
+    probes: Option<RefCell<Vec<Option<Permit>>>>,
+}
+
+impl Handle {
+    fn new(breaker: CircuitBreaker, is_shared: bool) -> Self {
+        Self { breaker, probes: is_shared.then(RefCell::default) }
+    }
+
+    #[inline]
+    fn acquire(&self) -> Result<Permit, Rejected> {
+        let permit = self.breaker.acquire()?;
+        if let Some(slot) = permit.probe() {
+            self.note(slot, Some(permit));
+        }
+        Ok(permit)
+    }
+
+    /// Reports what became of the permit that the block names.
+    #[inline]
+    fn report(&self, io: Io, report: impl FnOnce(&CircuitBreaker, Permit)) {
+        let [word, started_ns] = io.bits();
+        let permit = Permit { word, started_ns };
+        if let Some(slot) = permit.probe() {
+            self.settled(slot, permit);
+        }
+        report(&self.breaker, permit);
+    }
+
+    #[cold]
+    fn note(&self, slot: u32, permit: Option<Permit>) {
+        let Some(probes) = &self.probes else { return };
+        let (mut probes, slot) = (probes.borrow_mut(), slot as usize);
+        if slot >= probes.len() {
+            probes.resize(slot + 1, None);
+        }
+        probes[slot] = permit;
+    }
+
+    #[cold]
+    fn settled(&self, slot: u32, permit: Permit) {
+        let Some(probes) = &self.probes else { return };
+        if let Some(held) = probes.borrow_mut().get_mut(slot as usize)
+            && *held == Some(permit)
+        {
+            *held = None;
+        }
+    }
+}
+
+/// A worker thread that ends, or an instance that is collected with its permits, gives back the probes that it held:
+/// the kernel speaks for a process that dies, nobody else for a thread, and the circuit would wait for their timeout.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        for permit in self.probes.take().map(RefCell::into_inner).unwrap_or_default().into_iter().flatten() {
+            self.breaker.release(permit);
+        }
+    }
+}
 
 /// Every setting is given; NaN where "none" is one. The core's table and `lib/breaker.cjs` have the same order.
 fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
@@ -40,13 +104,8 @@ fn trip(trip: Option<Trip>) -> [f64; 4] {
     trip.map_or([0.0; 4], |trip| [1, trip.calls, trip.failed, trip.slow].map(f64::from))
 }
 
-fn permit(io: Io) -> Permit {
-    let [word, started_ns] = io.bits();
-    Permit { word, started_ns }
-}
-
 /// Exports the operations; a report's duration is number 0, NaN for "since it was acquired".
-pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
+pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |breakers, io, call| {
         let [name] = call.texts(scope::OWN)?;
         let config = config(io)?;
@@ -54,14 +113,16 @@ pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> n
             &clocks,
             io,
             call,
-            |at| CircuitBreaker::in_arena(at.arena, at.name, config.clone(), at.on_conflict),
-            |clock| Ok(CircuitBreaker::with_clock(name.unwrap_or_default(), config.clone(), clock)?),
+            |at| Ok(Handle::new(CircuitBreaker::in_arena(at.arena, at.name, config.clone(), at.on_conflict)?, true)),
+            |clock| {
+                Ok(Handle::new(CircuitBreaker::with_clock(name.unwrap_or_default(), config.clone(), clock)?, false))
+            },
         )?;
         call.adopt(breakers, io, breaker, 0)?;
         lives.told(call)
     })?
     .operation("acquire", |breakers, io, _| {
-        match breakers.with(io, CircuitBreaker::acquire)? {
+        match breakers.with(io, Handle::acquire)? {
             Ok(permit) => {
                 io.set_bits([permit.word, permit.started_ns]);
                 io.answer(true);
@@ -76,36 +137,43 @@ pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> n
     })?
     .operation("success", |breakers, io, _| {
         let duration = io.option(0).map(duration);
-        breakers.with(io, |breaker| breaker.report(permit(io), Outcome::Success, duration))?;
+        breakers.with(io, |handle| {
+            handle.report(io, |breaker, permit| breaker.report(permit, Outcome::Success, duration))
+        })?;
         Ok(Reply::Nothing)
     })?
     .operation("failure", |breakers, io, _| {
         let duration = io.option(0).map(duration);
-        breakers.with(io, |breaker| breaker.report(permit(io), Outcome::Failure, duration))?;
+        breakers.with(io, |handle| {
+            handle.report(io, |breaker, permit| breaker.report(permit, Outcome::Failure, duration))
+        })?;
         Ok(Reply::Nothing)
     })?
     .operation("failureRetryAfter", |breakers, io, _| {
-        breakers.with(io, |breaker| breaker.report_retry_after(permit(io), duration(io.get(0))))?;
+        breakers.with(io, |handle| {
+            handle.report(io, |breaker, permit| breaker.report_retry_after(permit, duration(io.get(0))))
+        })?;
         Ok(Reply::Nothing)
     })?
     .operation("ignore", |breakers, io, _| {
-        breakers.with(io, |breaker| breaker.report(permit(io), Outcome::Ignore, None))?;
+        breakers
+            .with(io, |handle| handle.report(io, |breaker, permit| breaker.report(permit, Outcome::Ignore, None)))?;
         Ok(Reply::Nothing)
     })?
     .operation("release", |breakers, io, _| {
-        breakers.with(io, |breaker| breaker.release(permit(io)))?;
+        breakers.with(io, |handle| handle.report(io, |breaker, permit| breaker.release(permit)))?;
         Ok(Reply::Nothing)
     })?
     .operation("state", |breakers, io, _| {
-        breakers.with(io, |breaker| io.set_word(1, breaker.state() as u32))?;
+        breakers.with(io, |handle| io.set_word(1, handle.breaker.state() as u32))?;
         Ok(Reply::Nothing)
     })?
     .operation("retryAfter", |breakers, io, _| {
-        breakers.with(io, |breaker| io.set([ms(breaker.retry_after_ns())]))?;
+        breakers.with(io, |handle| io.set([ms(handle.breaker.retry_after_ns())]))?;
         Ok(Reply::Nothing)
     })?
     .operation("stats", |breakers, io, _| {
-        let stats = breakers.with(io, CircuitBreaker::stats)?;
+        let stats = breakers.with(io, |handle| handle.breaker.stats())?;
         io.set_word(1, stats.state as u32);
         let [calls, failed, slow] = [stats.calls, stats.failed, stats.slow].map(f64::from);
         let (rejected, opened) = (stats.rejected as f64, stats.opened as f64);
@@ -129,23 +197,23 @@ pub(crate) fn export(kind: &Kind<CircuitBreaker>, clocks: Rc<Table<Entry>>) -> n
         Ok(Reply::Nothing)
     })?
     .operation("forceOpen", |breakers, io, _| {
-        breakers.with(io, CircuitBreaker::force_open)?;
+        breakers.with(io, |handle| handle.breaker.force_open())?;
         Ok(Reply::Nothing)
     })?
     .operation("disable", |breakers, io, _| {
-        breakers.with(io, CircuitBreaker::disable)?;
+        breakers.with(io, |handle| handle.breaker.disable())?;
         Ok(Reply::Nothing)
     })?
     .operation("metricsOnly", |breakers, io, _| {
-        breakers.with(io, CircuitBreaker::metrics_only)?;
+        breakers.with(io, |handle| handle.breaker.metrics_only())?;
         Ok(Reply::Nothing)
     })?
     .operation("reset", |breakers, io, _| {
-        breakers.with(io, CircuitBreaker::reset)?;
+        breakers.with(io, |handle| handle.breaker.reset())?;
         Ok(Reply::Nothing)
     })?
     .operation("events", |breakers, io, call| {
-        let events = breakers.with(io, |breaker| breaker.events_since(io.get(0) as u64))?;
+        let events = breakers.with(io, |handle| handle.breaker.events_since(io.get(0) as u64))?;
         let numbers = |event: &tidegate::breaker::Event| {
             let [has_trip, calls, failed, slow] = trip(event.trip);
             [event.seq as f64, event.kind as u8 as f64, ms(event.at_ns), has_trip, calls, failed, slow]

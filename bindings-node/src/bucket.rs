@@ -10,7 +10,7 @@ use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate::TokenBucket;
-use tidegate::limit::{BUCKET_SETTINGS, BucketOptions, Reservation, Ticket};
+use tidegate::limit::{BUCKET_SETTINGS, BucketOptions, Mode, Reservation, Ticket};
 use tidegate::refusal::Refusal;
 
 /// Where the settings stand among the numbers; `lib/bucket.cjs` has the same list.
@@ -87,6 +87,11 @@ pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) ->
     .operation("setQuota", |buckets, io, call| {
         let quota = quota(&BUCKET_SETTINGS, io, 0, call.text()?)?;
         buckets.with(io, |bucket| bucket.set_quota(quota))??;
+        Ok(Reply::Nothing)
+    })?
+    // Whether it refuses what is too much: it is neither switched off nor a dry run.
+    .operation("refuses", |buckets, io, _| {
+        buckets.with(io, |bucket| io.answer(bucket.mode() == Mode::Enforce))?;
         Ok(Reply::Nothing)
     })?
     .operation("quota", |buckets, io, _| {

@@ -12,7 +12,7 @@ use crate::settings::{span, whole};
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
-use tidegate::limit::{Block, LIMITER_SETTINGS, LimiterConfig, Tier};
+use tidegate::limit::{Block, LIMITER_SETTINGS, LimiterConfig, Mode, Tier};
 use tidegate::refusal::Refusal;
 use tidegate::{Algorithm, RateLimiter};
 
@@ -116,6 +116,11 @@ pub(crate) fn export(
         let quota = quota(&LIMITER_SETTINGS, io, RATE, call.text()?)?;
         let tier = limiters.with(io, |limiter| limiter.tier(quota))??;
         call.adopt(&tiers, io, tier, 0)
+    })?
+    // Whether it refuses what is too much: it is neither switched off nor a dry run.
+    .operation("refuses", |limiters, io, _| {
+        limiters.with(io, |limiter| io.answer(limiter.mode() == Mode::Enforce))?;
+        Ok(Reply::Nothing)
     })?
     .operation("quota", |limiters, io, _| {
         let quota = limiters.with(io, |limiter| limiter.quota())?;

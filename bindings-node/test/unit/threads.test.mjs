@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { ConcurrencyLimiter, TokenBucket } from 'tidegate';
+import { CircuitBreaker, ConcurrencyLimiter, TokenBucket } from 'tidegate';
 import { fresh, ownDirectory, skip, until } from './arenas.mjs';
 
 ownDirectory();
@@ -12,6 +12,9 @@ ownDirectory();
 /** A thread that runs `code` with `tidegate` and `parentPort`. */
 const thread = (code) =>
   new Worker(`const tidegate = require('tidegate'); const { parentPort } = require('node:worker_threads'); ${code}`, { eval: true });
+
+/** A probe that is not given back is missed for longer than any test lasts. */
+const PROBES = { consecutiveFailures: 1, cooldownMs: 1, probes: 2, probeTimeoutMs: 86_400_000 };
 
 for (const kind of ['process', 'host']) {
   describe(`worker threads in ${kind} scope`, { skip: kind === 'host' && skip }, () => {
@@ -65,6 +68,66 @@ for (const kind of ['process', 'host']) {
         assert.equal(limiter.inUse, 1, how);
       }
       assert.equal(own.release(), true);
+    });
+
+    it('give back their probes when they end, however they do', async () => {
+      const options = { ...PROBES, scope: `${kind}:${fresh()}` };
+      const breaker = new CircuitBreaker('a', options);
+      const hold = (then) =>
+        thread(`
+          const breaker = new tidegate.CircuitBreaker('a', ${JSON.stringify(options)});
+          const took = () => {
+            globalThis.kept = [breaker.tryAcquire(), breaker.tryAcquire()];
+            parentPort.postMessage(globalThis.kept.filter(Boolean).length);
+          };
+          const look = () => (breaker.retryAfterMs > 0 ? setTimeout(look, 1) : took());
+          look();
+          ${then}`);
+      const endings = {
+        terminate: () => hold('setInterval(() => {}, 1000);'),
+        exit: () => hold(`parentPort.once('message', () => process.exit());`),
+        throw: () => hold(`parentPort.once('message', () => { throw new Error('on purpose'); });`),
+        end: () => hold(`parentPort.once('message', () => parentPort.close());`),
+      };
+      for (const [how, begin] of Object.entries(endings)) {
+        breaker.reset();
+        breaker.acquire().failure();
+        const worker = begin();
+        worker.on('error', () => {});
+        // `once` would take an error for the end.
+        const exited = new Promise((resolve) => worker.once('exit', resolve));
+        assert.deepEqual(await once(worker, 'message'), [2], how);
+        assert.deepEqual([breaker.state, breaker.tryAcquire()], ['half_open', null], how);
+        if (how === 'terminate') await worker.terminate();
+        else worker.postMessage('now');
+        await exited;
+        // Neutral: nobody knows what became of those calls, and the slots are free at once.
+        const probes = [breaker.acquire(), breaker.acquire()];
+        probes.forEach((probe) => probe.success());
+        assert.equal(breaker.state, 'closed', how);
+        assert.deepEqual(breaker.events().filter((event) => event.kind === 'probe_lost'), [], how);
+      }
+    });
+
+    it('give back no probe of another, and none twice', async () => {
+      const options = { ...PROBES, scope: `${kind}:${fresh()}` };
+      const breaker = new CircuitBreaker('a', options);
+      breaker.acquire().failure();
+      await until(() => breaker.retryAfterMs === 0);
+      const mine = breaker.acquire();
+      const worker = thread(`
+        const breaker = new tidegate.CircuitBreaker('a', ${JSON.stringify(options)});
+        breaker.acquire().release();
+        const one = breaker.acquire();
+        one.success();
+        globalThis.kept = one;
+        parentPort.postMessage(breaker.tryAcquire() === null);`);
+      const exited = once(worker, 'exit');
+      assert.deepEqual(await once(worker, 'message'), [true]);
+      await exited;
+      assert.deepEqual([breaker.state, breaker.tryAcquire()], ['half_open', null]);
+      mine.success();
+      assert.equal(breaker.state, 'closed');
     });
 
     it('give back to one another', async () => {

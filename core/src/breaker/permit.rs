@@ -1,5 +1,8 @@
 //! What `acquire` gives out, and what comes back.
 
+use super::control::Control;
+use super::probes;
+use super::state::State;
 use super::trip::Trip;
 use crate::refusal::Refusal;
 use std::fmt;
@@ -23,6 +26,16 @@ pub struct Permit {
     pub word: u64,
     /// Clock nanoseconds at which it was acquired; 0 where nothing needs it.
     pub started_ns: u64,
+}
+
+impl Permit {
+    /// The slot of the probe that it holds, below [`probes`](super::BreakerConfig::probes); `None` for a permit of
+    /// another state. A slot has one lease at a time: a later permit of the same slot makes this one void.
+    #[inline]
+    pub fn probe(self) -> Option<u32> {
+        let is_probe = Control(self.word).state() == State::HalfOpen;
+        is_probe.then(|| probes::slot_of(Control::payload(self.word)))
+    }
 }
 
 /// A refusal by an open circuit (or by a half-open one whose probes are all taken).
@@ -64,4 +77,26 @@ pub enum Outcome {
     /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
     /// back.
     Ignore,
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::breaker::{BreakerConfig, CircuitBreaker, Permit};
+    use crate::{Clock, ManualClock};
+    use std::time::Duration;
+
+    #[test]
+    fn a_probes_permit_names_its_slot() {
+        let clock = ManualClock::new(0);
+        let config = BreakerConfig { consecutive_failures: Some(1), probes: 3, ..BreakerConfig::default() };
+        let breaker = CircuitBreaker::with_clock("a", config, Clock::from(&clock)).expect("a breaker");
+        let closed = breaker.acquire().expect("closed");
+        assert_eq!([closed.probe(), Permit { word: 0, started_ns: 0 }.probe()], [None, None]);
+        breaker.report(closed, crate::breaker::Outcome::Failure, None);
+        clock.advance(Duration::from_secs(30));
+        let probes = [0, 1, 2].map(|_| breaker.acquire().expect("a probe"));
+        assert_eq!(probes.map(Permit::probe), [Some(0), Some(1), Some(2)]);
+        breaker.release(probes[1]);
+        assert_eq!(breaker.acquire().expect("the slot again").probe(), Some(1));
+    }
 }

@@ -171,11 +171,10 @@ impl Probes {
     }
 
     fn end_lease(&self, payload: u64, generation: u16, is_me: impl Fn(Owner) -> bool, end: Status) -> bool {
-        let (slot, number) = (payload >> NUMBER_BITS, payload & NUMBER_MASK);
-        if slot >= u64::from(self.slots) {
+        let (slot, number) = (slot_of(payload), payload & NUMBER_MASK);
+        if slot >= self.slots {
             return false;
         }
-        let slot = slot as u32;
         let word = self.load(slot);
         // Acquire: as in `latest`. No permit was given out before its number stood here.
         let is_its = || Lease(self.lease_word(slot).load(Ordering::Acquire)).number() == number;
@@ -232,6 +231,11 @@ impl Probes {
             Some(left(lease.deadline()).unwrap_or_else(|| self.watches[slot as usize].wait(now)))
         })
     }
+}
+
+/// The slot that a permit's payload names.
+pub(super) fn slot_of(payload: u64) -> u32 {
+    (payload >> NUMBER_BITS) as u32
 }
 
 /// Bits of a deadline.

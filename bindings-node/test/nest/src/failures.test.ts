@@ -58,6 +58,31 @@ describe('functions of an application that fail', () => {
     }
   });
 
+  it('are logged without what a request or a user keeps to itself', async (t) => {
+    const warnings: Error[] = [];
+    const hear = (warning: Error) => void warnings.push(warning);
+    process.on('warning', hear);
+    t.after(() => process.off('warning', hear));
+    const record = { id: 1, password: 'hunter2' };
+    const key: any = (asked: any) => (asked.url.startsWith('/record') ? record : 'k');
+    const limit = rateLimit({ rate: '99/hour', key });
+    const request = await serve(t, (asked: any, response: any) =>
+      limit(asked, response, (error) => {
+        throw error ?? new Error('this handler failed');
+      }),
+    );
+    for (const path of ['/reset?token=hunter2', '/other?token=hunter2', '/record?token=hunter2']) {
+      assert.equal((await request(path)).status, 500);
+    }
+    // They come with the next turns.
+    while (warnings.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    const [first, second] = warnings.map((warning) => `${warning.message} ${(warning as any).detail}`);
+    // One mistake is one line, whatever a client writes into its URL.
+    assert.match(first ?? '', /^GET \/reset: the handler failed: this handler failed /);
+    assert.match(second ?? '', /^GET \/record: the handler failed: .* a string or a Uint8Array, got \[Object\]/);
+    assert.doesNotMatch(`${first} ${second}`, /hunter2/);
+  });
+
   it('a key that never answers holds up nobody else', async (t) => {
     const limit = rateLimit({ rate: '1/hour', key: (asked: any) => (asked.url === '/hangs' ? new Promise<string>(() => {}) : 'k') });
     const request = await serve(t, (asked: any, response: any) => limit(asked, response, () => response.end()));
@@ -119,6 +144,7 @@ describe('a rate of the request', () => {
     assert.deepEqual(await statuses(request, '/', 2, 'GET', { 'x-user': 'ann' }), [200, 429]);
     assert.deepEqual(await statuses(request, '/', 4, 'GET', { 'x-user': 'ben', 'x-plan': 'pro' }), [200, 200, 200, 429]);
     assert.throws(() => rateLimit({ rate, tiers: { pro: '1/s' } }), { name: 'RangeError', message: /leave tiers out/ });
+    assert.throws(() => rateLimit({ rate, cost: 1.5 }), { name: 'RangeError', message: /^cost must be a whole/ });
     assert.throws(() => rateLimit({ rate, name: 'ä' }), { name: 'TypeError', message: /printable ASCII/ });
   });
 });

@@ -98,6 +98,53 @@ for (const [name, serve, count] of [
       assert.notEqual((await request('/', 'OPTIONS')).status, 429);
     });
 
+    it('tells who refused, and by which quota', async (t) => {
+      const messages: string[] = [];
+      const onRefused = (_request: any, response: any, ...rest: any[]) => {
+        messages.push(rest[rest.length - 1].message);
+        (response.raw ?? response).writeHead(418).end();
+      };
+      const pro = { tiers: { pro: '1 per 2 hours' }, tier: () => 'pro' };
+      const refused = { allowed: false, limit: 1, remaining: 0, retryAfterMs: 1000, resetAfterMs: 1000, delayMs: 0 };
+      const own = { check: () => refused };
+      const concurrency = new ConcurrencyLimiter({ limit: 1, name: 'work', scope: 'process' });
+      concurrency.tryAcquire();
+      const cases: [any, string][] = [
+        [{ rate: '1/hour', burst: 2, cost: 2 }, 'bucket "default" (1/hour, burst 2) refused 2 tokens'],
+        [{ rate: '1/hour', name: 'client', key: 'ip' }, 'limiter "client" (1/hour) refused 1 token'],
+        [{ rate: '9/hour', key: 'ip', ...pro }, 'limiter "default" (1 per 2 hour) refused 1 token'],
+        [{ rate: '9/s;1/day' }, 'bucket "1/day" (1/day) refused 1 token'],
+        [{ rate: () => '1/week', name: 'plan' }, 'bucket "plan" (1/week) refused 1 token'],
+        [{ limits: { a: '1/hour', b: '1/day' } }, 'bucket "b" (1/day) refused 1 token'],
+        [{ rate: own, name: 'own' }, 'limit "own" refused 1 token'],
+      ];
+      for (const [options, message] of cases) {
+        const told = await serve(t, options);
+        await told('/');
+        assert.equal((await told('/')).json().detail, `${message}; Retry-After tells when to come back.`);
+        const request = await serve(t, { ...options, onRefused });
+        await request('/');
+        await request('/');
+        assert.equal(messages.splice(0).pop(), message);
+      }
+      // Who tells no quotas in headers tells none in bodies.
+      const silent = await serve(t, { rate: '1/hour', headers: false });
+      await silent('/');
+      assert.equal((await silent('/')).json().detail, 'Too many requests; Retry-After tells when to come back.');
+      await (await serve(t, { rate: '1/hour', deny: ['127.0.0.1'], onRefused }))('/');
+      await (await serve(t, { concurrency, onRefused }))('/');
+      assert.equal(messages.shift(), 'a deny list refused the client');
+      assert.match(messages.shift() ?? '', /^concurrency limiter "work" \(1 at once\) refused a call/);
+    });
+
+    it('tells the quota as it is now', async (t) => {
+      const limit = new RateLimiter({ rate: '5/hour' });
+      const request = await serve(t, { rate: limit, key: 'ip' });
+      assert.equal((await request('/')).get('ratelimit-policy'), '"default";q=5;w=3600');
+      limit.setQuota({ rate: '5/minute' });
+      assert.equal((await request('/')).get('ratelimit-policy'), '"default";q=5;w=60');
+    });
+
     it('caps the requests under way, and charges none that it does not serve', async (t) => {
       const concurrency = new ConcurrencyLimiter({ limit: 1 });
       const everyone = new TokenBucket({ rate: '10/hour' });

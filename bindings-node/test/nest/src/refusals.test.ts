@@ -18,12 +18,21 @@ import {
 } from '@nestjs/common';
 import { APP_GUARD, HttpAdapterHost, NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
-import { ArenaError, type BoundedQueue, CircuitBreaker, CircuitOpenError, type ConcurrencyLimiter, TidegateError } from 'tidegate';
+import {
+  ArenaError,
+  type BoundedQueue,
+  CircuitBreaker,
+  CircuitOpenError,
+  type ConcurrencyLimiter,
+  RateLimitedError,
+  TidegateError,
+} from 'tidegate';
 import {
   InjectBoundedQueue,
   InjectBreaker,
   InjectConcurrencyLimiter,
   RateLimit,
+  RateLimitException,
   TidegateGuard,
   TidegateModule,
   TidegateRegistry,
@@ -152,6 +161,17 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       assert.equal((await request('/mail')).status, 200);
       assert.ok(filter.seen.every((error) => error instanceof HttpException && error instanceof TidegateError));
       assert.equal((await request('/arena')).status, 500);
+    });
+
+    it('name the limit and its quota', async (t) => {
+      const limits = { client: { rate: '1/hour', key: 'ip' as const } };
+      const root = TidegateModule.forRoot({ ...options(), limits });
+      const { filter, request } = await serve(t, adapter, root, [CallsController], true);
+      assert.deepEqual(await statuses(request, '/mail', 2), [200, 429]);
+      const [error] = filter.seen as RateLimitException[];
+      assert.ok(error instanceof RateLimitException && error.cause instanceof RateLimitedError);
+      assert.match(error.message, /^limiter "client" \(1\/hour\) refused 1 token: try again in 3\d{3}(\.\d+)? s$/);
+      assert.equal((error.cause as Error).message, error.message);
     });
 
     it('leave a mistake a 500, logged once with its text', async (t) => {
