@@ -38,7 +38,7 @@ pub(crate) struct Header {
     pub(crate) version: AtomicU64,
     /// Bytes of the file.
     pub(crate) size: AtomicU64,
-    /// Of the hash of keys (`hash.rs`).
+    /// Of the hash of keys (`hash`).
     pub(crate) secret: [AtomicU64; 2],
     /// Which boot of the machine wrote it.
     pub(crate) boot_id: [AtomicU64; 2],

@@ -2,7 +2,7 @@
 
 #[cfg(not(test))]
 use crate::hash::random_secret as secret;
-use crate::hash::{SipHash, place};
+use crate::hash::{HashOfKeys, place};
 use crate::memory::ObjectAllocator;
 
 /// A key's place in a table: nobody can choose keys that collide without the secret.
@@ -35,17 +35,17 @@ impl KeyHash {
 
 /// The hash under the secret of one limiter.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct KeyHasher(SipHash);
+pub(super) struct KeyHasher(HashOfKeys);
 
 impl KeyHasher {
     /// For the object that is about to be laid out in this room: in an arena the same in all processes, and another for each place.
     pub(super) fn of(room: &ObjectAllocator) -> Self {
         #[cfg(not(loom))]
         if let Some(arena) = crate::Arena::of(room) {
-            return Self(SipHash::derived(arena.secret(), room.next() as u64));
+            return Self(HashOfKeys::derived(arena.secret(), room.next() as u64));
         }
         let _ = room;
-        Self(SipHash::new(secret()))
+        Self(HashOfKeys::derived(secret(), 0))
     }
 
     /// Tells limiters apart: two that hash alike are the same object of an arena.

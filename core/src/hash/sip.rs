@@ -1,41 +1,17 @@
-//! The hash of keys: SipHash-1-3 (J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012, with one
-//! round a word and three at the end), as Rust's and Python's own dictionaries have it.
-//!
-//! It stands in the format of arenas: all builds, machines and versions that share one must find a key in the same
-//! place. So nothing in this file may change what comes out without a new number of the arena's layout.
-//!
-//! A pseudo-random function, because keys are chosen by strangers who see answers (a level that two keys share): who
-//! finds collisions of a merely universal hash learns of its secret and makes more.
+//! SipHash-1-3 (J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012, with one round a word and
+//! three at the end), as Rust's and Python's own dictionaries have it.
 
-/// 128 bits that nobody else knows.
-pub(crate) type Secret = [u64; 2];
-
-/// A secret from the operating system.
-pub(crate) fn random_secret() -> Secret {
-    use std::hash::{BuildHasher, Hasher};
-    // std's seeds come from the system's generator, and differ for each object.
-    std::array::from_fn(|lane| {
-        let mut hasher = std::hash::RandomState::new().build_hasher();
-        hasher.write_usize(lane);
-        hasher.finish()
-    })
-}
-
-/// A place among `count`, by the high bits of a hash (D. Lemire's multiply-shift reduction).
-#[inline]
-pub(crate) fn place(hash: u64, count: usize) -> usize {
-    ((u128::from(hash) * count as u128) >> 64) as usize
-}
+use super::Secret;
 
 /// SipHash-1-3 under one secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SipHash {
+pub(super) struct SipHash {
     /// The four words of state before the first word of input.
     start: [u64; 4],
 }
 
 impl SipHash {
-    pub(crate) const fn new([k0, k1]: Secret) -> Self {
+    pub(super) const fn new([k0, k1]: Secret) -> Self {
         Self {
             start: [
                 k0 ^ 0x736f_6d65_7073_6575,
@@ -46,21 +22,8 @@ impl SipHash {
         }
     }
 
-    /// Under the secret of one object: its two words are the hashes, under the secret of all, of `place` and 0 and of
-    /// `place` and 1, each as eight bytes, the least first.
-    #[cfg_attr(loom, allow(dead_code, reason = "models have no arenas"))]
-    pub(crate) fn derived(secret: Secret, place: u64) -> Self {
-        let of_all = Self::new(secret);
-        Self::new([0_u64, 1].map(|lane| {
-            let mut text = [0; 16];
-            text[..8].copy_from_slice(&place.to_le_bytes());
-            text[8..].copy_from_slice(&lane.to_le_bytes());
-            of_all.hash(&text)
-        }))
-    }
-
-    #[inline]
-    pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
+    #[inline(never)]
+    pub(super) fn hash(&self, bytes: &[u8]) -> u64 {
         let mut state = self.start;
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
@@ -148,30 +111,5 @@ mod tests {
         for (length, expected) in OF_THE_AUTHORS.into_iter().enumerate() {
             assert_eq!(hash.hash(&text[..length]), expected, "{length} bytes");
         }
-    }
-
-    /// From the reference implementation as well. What follows is the format of arenas: whoever has to change it gives
-    /// the layout a new number.
-    #[test]
-    fn keys_of_an_object_hash_alike_in_all_builds() {
-        let secret = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
-        assert_eq!(SipHash::derived(secret, 0), SipHash::new([0x401f_a950_95db_6124, 0xc49e_3f45_6a04_a345]));
-        let expected = [
-            (0, "", 0x4f40_0250_c4ac_73af),
-            (0, "user:1", 0xa0e7_0d7b_5f18_ba48),
-            (202_752, "user:1", 0x68a6_7413_f6f1_a904),
-            (202_752, "2001:db8:1:2::/64", 0x43f6_b7e1_4272_a054),
-            (1_048_576, "über", 0x964a_db3f_c097_dbdc),
-            (1_099_511_627_776, "0123456789abcdef0123456789abcdef", 0xc4e3_4795_82cf_68c1),
-        ];
-        for (place, key, expected) in expected {
-            assert_eq!(SipHash::derived(secret, place).hash(key.as_bytes()), expected, "{key:?} at {place}");
-        }
-    }
-
-    #[test]
-    fn secrets_differ() {
-        let secrets: std::collections::BTreeSet<_> = (0..100).flat_map(|_| random_secret()).collect();
-        assert_eq!(secrets.len(), 200);
     }
 }
