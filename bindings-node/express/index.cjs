@@ -2,9 +2,9 @@
 // Middleware for Express and everything that calls (request, response, next): Connect, Polka, Node's own http.
 
 const check = require('../lib/check.cjs');
-const { isOver } = require('../http/concurrency.cjs');
 const { clientIp, firstOf, header, pathOf, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions, refuse, respond } = require('../http/middleware.cjs');
+const { isOver } = require('../http/over.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
 const { answerLater, begun, sendValue, silence } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
@@ -85,7 +85,7 @@ function refuseBy(onRefused, { request, response }, go, refusal) {
     go(error);
   };
   const broken = (thrown) => next(asError(thrown));
-  const isDone = () => handedOn || response.headersSent || response.writableEnded || isOver(response);
+  const isDone = () => handedOn || response.headersSent || response.writableEnded || isOver(request, response);
   const finish = (value) => {
     if (isDone()) return;
     if (value !== undefined && value !== response) return void sendValue(response, value);

@@ -3,12 +3,13 @@
 
 const { inspect } = require('node:util');
 const check = require('../lib/check.cjs');
-const { isOver } = require('../http/concurrency.cjs');
 const { CONSTRAINTS, clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions } = require('../http/middleware.cjs');
+const { isOver } = require('../http/over.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
 const { answerFor, answerLater, begun } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
+const { unheard } = require('./unheard.cjs');
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'];
 
@@ -23,10 +24,16 @@ class Plans {
   #known = new WeakMap();
   /** … and by route, because the HEAD that Fastify adds to a GET has a config of its own. */
   #byRoute = new Map();
+  /** `GET /orders` of each route that a hook has told of … */
+  #heard = new Set();
+  /** … and of those that are several by their constraints, of which none did: they have one plan, and one key 'route'. */
+  #unheard = new Set();
+  #isByRoute;
 
   constructor(common) {
     this.#common = common;
     this.#everywhere = new Plan(common);
+    this.#isByRoute = common.some(({ key }) => key === route);
   }
 
   /** Before a route is made: what Fastify keeps of it gets to know its constraints, and a mistake shows at once. */
@@ -35,14 +42,37 @@ class Plans {
     // A config that several routes have in common stays as it is.
     if (constraints !== '') routeOptions.config = { ...routeOptions.config, [CONSTRAINTS]: constraints };
     const { config, method, url } = routeOptions;
+    for (const one of [method].flat()) this.#heard.add(`${one} ${url}`);
     if (config?.tidegate !== undefined) this.#shared(config, method, url);
   }
 
+  /** All routes are made. */
+  complete(fastify) {
+    this.#unheard = unheard(fastify, this.#heard);
+  }
+
   of({ config, method, url }) {
-    if (config?.tidegate === undefined) return this.#everywhere;
+    if (config?.tidegate === undefined) {
+      if (this.#isByRoute && this.#unheard.size > 0) this.#warn(method, url);
+      return this.#everywhere;
+    }
     let plan = this.#known.get(config);
-    if (plan === undefined) this.#known.set(config, (plan = this.#shared(config, method, url)));
+    if (plan === undefined) {
+      this.#known.set(config, (plan = this.#shared(config, method, url)));
+      this.#warn(method, url);
+    }
     return plan;
+  }
+
+  /** Says once, where it matters, that routes are taken for one. */
+  #warn(method, url) {
+    if (![method].flat().some((one) => this.#unheard.has(`${one} ${url}`))) return;
+    this.#unheard.clear();
+    process.emitWarning(
+      `the routes ${[method].flat()} ${url} differ only in their constraints and have one limit in common: tidegate/fastify ` +
+        'did not hear of them, because it was registered without await; write await app.register(…) before the routes',
+      { type: 'TidegateWarning' },
+    );
   }
 
   /** Version, host and custom constraints are part of what is one route, as method and URL are. */
@@ -109,7 +139,7 @@ function refuseBy(onRefused, request, reply, refusal, fail) {
     isSending = true;
     return send.call(reply, payload);
   };
-  const isDone = () => isSending || isAnswered(reply) || isOver(reply.raw);
+  const isDone = () => isSending || isAnswered(reply) || isOver(request.raw, reply.raw);
   const plainly = () => answer(reply, refusal);
   const finish = (value, isAsync) => {
     // A reply is the sign of an answer to come.
@@ -139,6 +169,7 @@ async function tidegateFastify(fastify, options = {}) {
   const plans = new Plans(limits);
 
   fastify.addHook('onRoute', (routeOptions) => void plans.declare(routeOptions));
+  fastify.addHook('onReady', async () => plans.complete(fastify));
 
   function decide(request, reply, done) {
     // A refused preflight looks like a broken site.

@@ -6,6 +6,7 @@ const check = require('../lib/check.cjs');
 const { acquireUnless } = require('../lib/concurrency.cjs');
 const { Refusal } = require('./gate.cjs');
 const { declare } = require('./declare.cjs');
+const { isOver, whenOver } = require('./over.cjs');
 const { retryAfterSeconds } = require('./problem.cjs');
 
 /** The option `concurrency`: a limiter, or the settings of one. */
@@ -18,9 +19,6 @@ function concurrencyOf(value, place) {
   return declare((options) => new ConcurrencyLimiter(options), { ...place, ...value }, 'concurrency limiter');
 }
 
-/** Whether nobody waits for the answer any more; HTTP/2's responses tell it by their stream only. */
-const isOver = ({ destroyed, stream }) => destroyed === true || stream?.destroyed === true;
-
 /**
  * Waits as long as the limiter does, and no longer than the connection lasts. What is admitted holds a permit until its
  * answer is out: a request whose client has gone by then is refused like one that waited in vain, because it would be
@@ -29,19 +27,18 @@ const isOver = ({ destroyed, stream }) => destroyed === true || stream?.destroye
  * @returns {Promise<Refusal | undefined>} `undefined`: admitted
  */
 async function enter(limiter, exchange) {
-  const response = exchange.rawResponse;
-  let leave;
+  const { rawRequest: request, rawResponse: response } = exchange;
+  let stay;
   let permit;
   try {
-    if (isOver(response)) throw new ConcurrencyLimitError();
+    if (isOver(request, response)) throw new ConcurrencyLimitError();
     permit = await acquireUnless(limiter, () => {
       const gone = new AbortController();
-      leave = () => gone.abort(new ConcurrencyLimitError());
-      response.once('close', leave);
+      stay = whenOver(request, response, () => gone.abort(new ConcurrencyLimitError()));
       return gone.signal;
     });
-    if (isOver(response)) throw new ConcurrencyLimitError();
-    response.once('close', () => permit.release());
+    if (isOver(request, response)) throw new ConcurrencyLimitError();
+    whenOver(request, response, () => permit.release());
     return undefined;
   } catch (error) {
     permit?.release();
@@ -52,8 +49,8 @@ async function enter(limiter, exchange) {
     exchange.setHeader('Retry-After', String(retryAfter));
     return new Refusal([], error.retryAfterMs, retryAfter, error.message, { overloaded: true });
   } finally {
-    if (leave !== undefined) response.off('close', leave);
+    stay?.();
   }
 }
 
-module.exports = { concurrencyOf, enter, isOver };
+module.exports = { concurrencyOf, enter };

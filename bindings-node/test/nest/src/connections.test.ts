@@ -1,0 +1,158 @@
+// Permits of `concurrency` come back however a connection ends, whatever the handler does.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { connect as connect2 } from 'node:http2';
+import { type AddressInfo, type Socket, connect } from 'node:net';
+import { type TestContext, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import express from 'express';
+import Fastify from 'fastify';
+import { ConcurrencyLimiter } from 'tidegate';
+import { rateLimit } from 'tidegate/express';
+import tidegate from 'tidegate/fastify';
+
+const until = async (holds: () => boolean) => {
+  const deadline = performance.now() + 60_000;
+  while (!holds()) {
+    assert.ok(performance.now() < deadline, `not within a minute: ${holds}`);
+    await setImmediate();
+  }
+};
+
+type Serve = (t: TestContext, concurrency: ConcurrencyLimiter, hang: () => void) => Promise<number>;
+
+async function listen(t: TestContext, server: any) {
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+async function listenFastify(t: TestContext, app: any, concurrency: ConcurrencyLimiter, hang: () => void) {
+  await app.register(tidegate, { concurrency });
+  app.get('/answers', async () => 'ok');
+  // A reply that is returned and never sent.
+  app.get('/hangs', (_request: any, reply: any) => (hang(), reply));
+  t.after(() => app.close());
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  return (app.server.address() as AddressInfo).port;
+}
+
+/** Each answers `/answers` and never answers `/hangs`. */
+const SERVERS: Record<string, Serve> = {
+  'node:http'(t, concurrency, hang) {
+    const limit = rateLimit({ concurrency });
+    return listen(
+      t,
+      createServer((request, response) =>
+        limit(request, response, () => (request.url === '/answers' ? void response.end('ok') : hang())),
+      ),
+    );
+  },
+  express(t, concurrency, hang) {
+    const app = express();
+    app.use(rateLimit({ concurrency }));
+    app.get('/answers', (_request, response) => void response.end('ok'));
+    app.get('/hangs', () => hang());
+    return listen(t, createServer(app));
+  },
+  fastify: (t, concurrency, hang) => listenFastify(t, Fastify({ forceCloseConnections: true }), concurrency, hang),
+};
+
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`;
+
+async function open(t: TestContext, port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.on('error', () => {});
+  await new Promise((resolve) => socket.once('connect', resolve));
+  return socket;
+}
+
+for (const [name, serve] of Object.entries(SERVERS)) {
+  describe(`permits over ${name}`, () => {
+    it('of requests that nobody answers are held as long as their connection', async (t) => {
+      const concurrency = new ConcurrencyLimiter({ limit: 3 });
+      const port = await serve(t, concurrency, () => {});
+      for (const end of ['destroy', 'resetAndDestroy', 'end'] as const) {
+        const socket = await open(t, port);
+        socket.write(get('/hangs'));
+        await until(() => concurrency.inUse === 1);
+        socket[end]();
+        await until(() => concurrency.inUse === 0);
+      }
+    });
+
+    it('of pipelined requests come back with the connection, answered or not', async (t) => {
+      const concurrency = new ConcurrencyLimiter({ limit: 9 });
+      let hanging = 0;
+      const port = await serve(t, concurrency, () => (hanging += 1));
+      for (const others of [['/hangs'], ['/answers', '/answers'], ['/answers', '/hangs', '/answers']]) {
+        const socket = await open(t, port);
+        // Those behind the first have an answer that waits for its own, or none; Node tells neither of the end.
+        socket.write(['/hangs', ...others].map(get).join(''));
+        await until(() => concurrency.inUse === others.length + 1);
+        socket.destroy();
+        await until(() => concurrency.inUse === 0);
+      }
+      assert.equal(hanging, 5);
+    });
+
+    it('of pipelined requests that wait in line are not given out when the connection is gone', async (t) => {
+      const concurrency = new ConcurrencyLimiter({ limit: 1, maxWaitMs: 60_000 });
+      let hanging = 0;
+      const port = await serve(t, concurrency, () => (hanging += 1));
+      const socket = await open(t, port);
+      socket.write(get('/hangs') + get('/hangs') + get('/hangs'));
+      await until(() => concurrency.stats().waiting === 2);
+      socket.destroy();
+      await until(() => concurrency.inUse === 0 && concurrency.stats().waiting === 0);
+      assert.equal(hanging, 1);
+    });
+
+    it('of pipelined requests come back one by one as they are answered, without a listener each', async (t) => {
+      const concurrency = new ConcurrencyLimiter({ limit: 50 });
+      const warnings: Error[] = [];
+      const hear = (warning: Error) => void warnings.push(warning);
+      process.on('warning', hear);
+      t.after(() => process.off('warning', hear));
+      const port = await serve(t, concurrency, () => {});
+      const socket = await open(t, port);
+      let text = '';
+      socket.on('data', (data) => (text += data));
+      socket.write(get('/answers').repeat(30));
+      await until(() => text.split('200 OK').length === 31);
+      await until(() => concurrency.inUse === 0);
+      assert.deepEqual([warnings, concurrency.stats().admitted], [[], 30]);
+    });
+  });
+}
+
+describe('permits over fastify', () => {
+  it('come back when its own timeout ends a connection', async (t) => {
+    const concurrency = new ConcurrencyLimiter({ limit: 1 });
+    const app = Fastify({ connectionTimeout: 50, forceCloseConnections: true });
+    const port = await listenFastify(t, app, concurrency, () => {});
+    const socket = await open(t, port);
+    socket.write(get('/hangs'));
+    await until(() => concurrency.inUse === 1);
+    await until(() => concurrency.inUse === 0);
+  });
+
+  it('come back when a stream of HTTP/2 is reset, or its session goes', async (t) => {
+    const concurrency = new ConcurrencyLimiter({ limit: 3 });
+    const port = await listenFastify(t, Fastify({ http2: true }), concurrency, () => {});
+    const session = connect2(`http://127.0.0.1:${port}`);
+    session.on('error', () => {});
+    t.after(() => session.destroy());
+    const ask = () => session.request({ ':path': '/hangs' }).on('error', () => {});
+    const [first] = [ask(), ask()];
+    await until(() => concurrency.inUse === 2);
+    first.close(8);
+    await until(() => concurrency.inUse === 1);
+    session.destroy();
+    await until(() => concurrency.inUse === 0);
+  });
+});
