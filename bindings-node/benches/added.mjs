@@ -33,5 +33,5 @@ for (const { kind, names, targets } of ROWS) {
   bare.sort((a, b) => a - b);
   const notes = [`injected, no socket; without it: ${(bare[bare.length >> 1] / 1000).toFixed(1)} µs a request`];
   const floor = names.at(-1);
-  console.log(JSON.stringify({ door: 'node', work, tidegate: 'tidegate', floor, floors: [floor], targets, ns, notes }));
+  console.log(JSON.stringify({ binding: 'node', work, tidegate: 'tidegate', floor, floors: [floor], targets, ns, notes }));
 }

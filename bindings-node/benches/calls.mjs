@@ -25,5 +25,5 @@ for (const [index, { work, floor, targets, contenders }] of ROWS.entries()) {
     }
   }
   for (const child of children.values()) child.disconnect();
-  console.log(JSON.stringify({ door: 'node', work, tidegate: 'tidegate', floor, targets, ns }));
+  console.log(JSON.stringify({ binding: 'node', work, tidegate: 'tidegate', floor, targets, ns }));
 }

@@ -87,5 +87,5 @@ for (const [row, settings] of Object.entries(ROWS)) {
   });
   // Where there is none, added.mjs judges: here it is the small difference of two large numbers.
   const targets = most === undefined ? [] : [{ of: floor, most }];
-  console.log(JSON.stringify({ door: 'node', work, tidegate: 'tidegate', floor, targets, ns, notes }));
+  console.log(JSON.stringify({ binding: 'node', work, tidegate: 'tidegate', floor, targets, ns, notes }));
 }

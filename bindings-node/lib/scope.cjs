@@ -16,6 +16,15 @@ const CODE = 'TIDEGATE_ARENA/';
 
 let hostOf, processOf;
 
+const bytesOf = (capacity) =>
+  capacity === undefined ? undefined : check.whole(capacity, 'capacity', 1, Number.MAX_SAFE_INTEGER);
+
+/** Checks the name and the capacity of an arena as the core would on opening it. */
+function checkNamed(name, capacity) {
+  numbers[AT.capacity] = capacity ?? NaN;
+  addon.scope.check(undefined, undefined, name);
+}
+
 /** An arena of this machine with options, as a value for `scope`. Opens nothing by itself. */
 class HostScope {
   #name;
@@ -35,11 +44,10 @@ class HostScope {
     const { path, capacity, group } = given;
     this.#name = check.text(name, 'name');
     this.#path = path === undefined ? undefined : check.text(path, 'path');
-    this.#capacity = capacity === undefined ? undefined : check.whole(capacity, 'capacity', 1, Number.MAX_SAFE_INTEGER);
+    this.#capacity = bytesOf(capacity);
     const number = typeof group === 'number' ? String(check.whole(group, 'group')) : group;
     this.#group = number === undefined ? undefined : check.text(number, 'group (a name or a number)');
-    numbers[AT.capacity] = this.#capacity ?? NaN;
-    addon.scope.check(undefined, undefined, name);
+    checkNamed(name, this.#capacity);
   }
 
   get name() {
@@ -76,9 +84,8 @@ class ProcessScope {
   constructor(name, options = {}) {
     const { capacity } = check.options(options, 'new ProcessScope', ['capacity']);
     this.#name = check.text(name, 'name');
-    this.#capacity = capacity === undefined ? undefined : check.whole(capacity, 'capacity', 1, Number.MAX_SAFE_INTEGER);
-    numbers[AT.capacity] = this.#capacity ?? NaN;
-    addon.scope.check(undefined, undefined, name);
+    this.#capacity = bytesOf(capacity);
+    checkNamed(name, this.#capacity);
   }
 
   get name() {

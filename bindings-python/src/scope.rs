@@ -59,7 +59,7 @@ impl HostScope {
             path.extract::<PathBuf>().map_err(|_| wrong_type("path", "a str or an os.PathLike", path))
         };
         let path = path.map(path_of).transpose()?;
-        let capacity = capacity.map(|bytes| count("capacity", bytes, usize::MAX as u64)).transpose()?;
+        let capacity = capacity.map(bytes_of).transpose()?;
         let group = match group {
             Some(group) if group.is_instance_of::<PyString>() || group.is_instance_of::<PyInt>() => {
                 Some(group.str()?.to_string())
@@ -67,7 +67,7 @@ impl HostScope {
             Some(group) => return Err(wrong_type("group", "a group's name or number", group)),
             None => None,
         };
-        let scope = Self { name, path, capacity: capacity.map(|bytes| bytes as usize), group };
+        let scope = Self { name, path, capacity, group };
         scope.options().check().map_err(|error| errors::arena(py, &error))?;
         Ok(scope)
     }
@@ -103,6 +103,11 @@ impl HostScope {
     }
 }
 
+/// A scope's capacity; the core knows its range.
+fn bytes_of(capacity: &Bound<'_, PyAny>) -> PyResult<usize> {
+    count("capacity", capacity, usize::MAX as u64).map(|bytes| bytes as usize)
+}
+
 /// An arena of this process with options, as a value for `scope=`; `"process:orders"` is the one without.
 ///
 /// Args:
@@ -131,8 +136,7 @@ impl ProcessScope {
     fn new(name: &Bound<'_, PyAny>, capacity: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let py = name.py();
         let mut options = HostOptions::new(text("name", Some(name))?.unwrap_or_default());
-        let capacity = capacity.map(|bytes| count("capacity", bytes, usize::MAX as u64)).transpose()?;
-        options.capacity = capacity.map(|bytes| bytes as usize);
+        options.capacity = capacity.map(bytes_of).transpose()?;
         options.check().map_err(|error| errors::arena(py, &error))?;
         Ok(Self { name: options.name, capacity: options.capacity })
     }

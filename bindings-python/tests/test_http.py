@@ -1,4 +1,4 @@
-"""The HTTP manners: the vectors that every door plays, and what is Python's own about them."""
+"""The HTTP manners: the vectors that every binding plays, and what is Python's own about them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_ratelimit_fields(case: Any) -> None:
             seconds(given["retry_after_ns"]), seconds(given["reset_after_ns"]),
         )  # fmt: skip
         fields, retry_after = Policies(limit, **config).tell(decision)
-        # Partition keys are not for this door, which knows no key that a client may see.
+        # Partition keys are not for this binding, which knows no key that a client may see.
         policy, state = (ask[name].split(";pk=")[0].encode() for name in ("policy", "limit"))
         expected = [] if limit is None else [(b"ratelimit-policy", policy)]
         assert fields == [*expected, (b"ratelimit", state)]

@@ -1,4 +1,4 @@
-"""The shared vectors: the same steps, on injected time, that every door of tidegate is held to."""
+"""The shared vectors: the same steps, on injected time, that every binding of tidegate is held to."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings
 /// are one thing.
-const FLOORS: [(&str, &[&str]); 8] = [
+const FLOORS: [(&str, &[&str]); 7] = [
     ("ground", &["sync", "error", "setting", "decision", "mode", "hash", "quota", "refusal", "cancellation"]),
     ("system", &["sys"]),
     ("memory", &["memory"]),
@@ -16,7 +16,6 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("arena", &["arena"]),
     ("primitives", &["limit", "breaker", "queue", "concurrency", "http"]),
     ("tools", &["inspect", "config"]),
-    ("top", &["gate"]),
 ];
 
 fn floor(module: &str) -> usize {

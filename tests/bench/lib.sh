@@ -5,10 +5,10 @@ export BENCH_OUT
 # say TEXT: progress, to standard error; standard output carries rows.
 say() { echo "== bench: $*" >&2; }
 
-# skip DOOR WORK WHY: a row that was not measured.
-skip() { printf '{"door":"%s","work":"%s","skipped":"%s"}\n' "$1" "$2" "$3"; }
+# skip BINDING WORK WHY: a row that was not measured.
+skip() { printf '{"binding":"%s","work":"%s","skipped":"%s"}\n' "$1" "$2" "$3"; }
 
-# need DOOR TOOL PACKAGE: ends the part, with a row that says so, where a tool is missing.
+# need BINDING TOOL PACKAGE: ends the part, with a row that says so, where a tool is missing.
 need() {
     command -v "$2" >/dev/null && return
     skip "$1" "all rows" "$2 is not installed (Debian: apt-get install $3)"

@@ -1,8 +1,8 @@
 """Prints the table of a benchmark run and writes its results: report.py ROWS.jsonl... RESULTS.json
 
-A row is a line of JSON: {"door", "work", "tidegate": name of our contender, "floor": name or null, "floors": [names],
+A row is a line of JSON: {"binding", "work", "tidegate": name of our contender, "floor": name or null, "floors": [names],
 "targets": [{"of": contender, "most": times its time}], "ns": {contender: [nanoseconds, one a round]}, "notes": [text], "unit": "B" where they are bytes}
-or {"door", "work", "skipped": why}. Times are medians; a ratio is the median of those taken round by round, with
+or {"binding", "work", "skipped": why}. Times are medians; a ratio is the median of those taken round by round, with
 their quartiles beside it.
 """
 
@@ -21,7 +21,7 @@ def main() -> int:
     table(measured)
     for row in rows:
         if "skipped" in row:
-            print(f"skipped  {row['door']}: {row['work']}: {row['skipped']}")
+            print(f"skipped  {row['binding']}: {row['work']}: {row['skipped']}")
     met = [verdict(row, target) for row in measured for target in row["targets"]]
     print(
         f"\n{len(measured)} rows measured, {met.count('pass')} targets met, {met.count('MISS')} missed, "
@@ -83,7 +83,7 @@ def entries(row: dict) -> list[dict]:
         return []
     common = {
         "work": row["work"],
-        "door": row["door"],
+        "binding": row["binding"],
         "tidegate_ns": statistics.median(ours(row)),
         "floor_ns": floor and statistics.median(row["ns"][floor]),
         "ratio_floor": floor and ratio(row, floor),
@@ -103,7 +103,7 @@ def table(rows: list[dict]) -> None:
     head = ("contender", "time", "tidegate is", "quartiles", "target", "")
     print(("{:<44}{:>12}{:>14}{:>14}{:>10}  {}").format(*head))
     for row in rows:
-        print(f"\n{row['door']}: {row['work']}")
+        print(f"\n{row['binding']}: {row['work']}")
         targets = {target["of"]: target for target in row["targets"]}
         for name, times in row["ns"].items():
             line = f"  {name + (' (floor)' if name == row['floor'] else ''):<42}{shown(statistics.median(times), row):>12}"

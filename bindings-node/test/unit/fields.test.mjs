@@ -1,4 +1,4 @@
-// The fields and bodies that Nest, Express and Fastify send, against the vectors that every door plays.
+// The fields and bodies that Nest, Express and Fastify send, against the vectors that every binding plays.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -36,7 +36,7 @@ function told(name, question) {
 
 describe('vectors: ratelimit_fields', () => {
   for (const { name, config, asks, error } of vectors.cases) {
-    const units = config.unit !== undefined && 'this door has no units of cost';
+    const units = config.unit !== undefined && 'this binding has no units of cost';
     it(name, { skip: units }, () => {
       if (error !== undefined) {
         assert.throws(() => new Limit('1/s', { name: config.name }), (thrown) => thrown.message.startsWith(error));
@@ -53,7 +53,7 @@ describe('vectors: ratelimit_fields', () => {
     403: () => problemOf({ policies: [] }),
   };
   for (const { type, status, violated, body } of vectors.problems) {
-    const skip = type === 'abnormal_usage_detected' && 'this door does not send it';
+    const skip = type === 'abnormal_usage_detected' && 'this binding does not send it';
     it(`problem ${type} ${status}`, { skip }, () => {
       const problem = (bodies[status] ?? (() => overloaded(status)))(violated);
       if (violated.length === 0) delete problem['violated-policies'];

@@ -1,4 +1,4 @@
-// The HTTP manners against the vectors that every door plays, and what is Node's own about them.
+// The HTTP manners against the vectors that every binding plays, and what is Node's own about them.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,4 +1,4 @@
-// What a client is told, which JavaScript writes faster than a native call could: held to the vectors of every door.
+// What a client is told, which JavaScript writes faster than a native call could: held to the vectors of every binding.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -31,7 +31,7 @@ function told({ name }, { decision: given, window_ns: windowNs }, options = {}) 
 
 describe('ratelimit_fields', () => {
   for (const { name, config, asks, error } of cases) {
-    const skip = config.unit === undefined ? false : 'this door tells of requests only: no units, no partition keys';
+    const skip = config.unit === undefined ? false : 'this binding tells of requests only: no units, no partition keys';
     it(name, { skip }, () => {
       if (error !== undefined) {
         assert.throws(() => limitOf(config.name, 1, null), new RegExp(`^TypeError.*${error} must be`));
@@ -72,7 +72,7 @@ describe('problems', () => {
   };
   for (const problem of problems) {
     const body = bodies[problem.type];
-    it(problem.type, { skip: body === undefined && 'this door answers a blocked key as one whose quota is exceeded' }, () => {
+    it(problem.type, { skip: body === undefined && 'this binding answers a blocked key as one whose quota is exceeded' }, () => {
       assert.equal(JSON.stringify(body(problem)), problem.body);
     });
   }

@@ -1,4 +1,4 @@
-// The shared vectors: what every door must answer (tests/vectors/README.md). What cannot be played is skipped with the
+// The shared vectors: what every binding must answer (tests/vectors/README.md). What cannot be played is skipped with the
 // reason, never passed.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ const DIRECTORY = new URL('../../../tests/vectors/', import.meta.url);
 
 /** An argument: nanoseconds as text → ms; null → undefined. */
 const ms = (ns) => (ns === null || ns === undefined ? undefined : Number(ns) / 1e6);
-/** An expected value, as this door gives it. */
+/** An expected value, as this binding gives it. */
 const expectedMs = (ns) => (ns === 'never' ? Infinity : Number(ns) / 1e6);
 
 /** A decision of a vector, in our names. */
@@ -148,7 +148,7 @@ for (const [primitive, { make, ops, file = primitive }] of Object.entries({ ...P
   describe(`vectors: ${primitive}`, () => {
     for (const { name, start_ns, config, steps } of cases) {
       const unknown = [...new Set(steps.map(({ op }) => op))].filter((op) => !(op in ops));
-      const skip = unknown.length > 0 && `this door has no ${unknown.join(', ')}`;
+      const skip = unknown.length > 0 && `this binding has no ${unknown.join(', ')}`;
       it(name, { skip }, () => {
         const clock = new ManualClock(BigInt(start_ns));
         const object = make(config, clock);

@@ -30,6 +30,7 @@ use xxh3::{WORDS, Xxh3};
 pub(crate) type Secret = [u64; 2];
 
 /// A secret from the operating system.
+#[cfg(not(all(loom, test)))] // Models take a fixed one.
 pub(crate) fn random_secret() -> Secret {
     use std::hash::{BuildHasher, Hasher};
     // std's seeds come from the system's generator, and differ for each object.

@@ -91,7 +91,7 @@ func measure(r row, rounds int) {
 	}
 	floor := r.contenders[len(r.contenders)-1].name
 	out, err := json.Marshal(map[string]any{
-		"door": "go", "work": r.work, "tidegate": r.contenders[0].name, "floor": floor, "floors": []string{floor}, "targets": r.targets, "ns": ns,
+		"binding": "go", "work": r.work, "tidegate": r.contenders[0].name, "floor": floor, "floors": []string{floor}, "targets": r.targets, "ns": ns,
 	})
 	must(err == nil, "rows are plain values")
 	fmt.Println(string(out))

@@ -91,7 +91,7 @@ def row(work, contenders, requests, note):
     took = asyncio.run(measure(contenders, requests))
     bare = took.pop("bare")
     load.emit(
-        door="fastapi",
+        binding="fastapi",
         work=work,
         floor="constant headers",
         targets=[{"of": "constant headers", "most": 2}],

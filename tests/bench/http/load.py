@@ -129,7 +129,7 @@ def share(rate, name, base):
     return f"{name} {middle:.2f} ({low:.2f}–{high:.2f})"
 
 
-def added_row(door, work, cpu, rate, *, bare, floor, peers):
+def added_row(binding, work, cpu, rate, *, bare, floor, peers):
     """Time added per request: processor time of the server with the layer, less that of the bare one in the same round.
 
     Shown, and judged where it is measured without a server (in_process_rows.py): here it is the small difference of two large
@@ -138,7 +138,7 @@ def added_row(door, work, cpu, rate, *, bare, floor, peers):
     names = ["tidegate", *peers, floor]
     ns = {name: [a - b for a, b in zip(cpu[name], cpu[bare])] for name in names}
     emit(
-        door=door,
+        binding=binding,
         work=work,
         floor=floor,
         targets=[],
@@ -151,11 +151,11 @@ def added_row(door, work, cpu, rate, *, bare, floor, peers):
     )
 
 
-def refused_row(door, work, cpu, rate, *, ours, floor, peers, least):
+def refused_row(binding, work, cpu, rate, *, ours, floor, peers, least):
     """Refusals: processor time each; their rate is its inverse, so a rate of at least x is a time of at most 1/x."""
     names = [ours, *peers, floor]
     emit(
-        door=door,
+        binding=binding,
         work=work,
         tidegate=ours,
         floor=floor,
@@ -168,7 +168,7 @@ def refused_row(door, work, cpu, rate, *, ours, floor, peers, least):
     )
 
 
-def emit(*, door, work, floor, targets, ns, notes, tidegate="tidegate"):
-    row = {"door": door, "work": work, "tidegate": tidegate, "floor": floor, "floors": [floor], "targets": targets}
+def emit(*, binding, work, floor, targets, ns, notes, tidegate="tidegate"):
+    row = {"binding": binding, "work": work, "tidegate": tidegate, "floor": floor, "floors": [floor], "targets": targets}
     rounded = {name: [round(value, 1) for value in values] for name, values in ns.items()}
     print(json.dumps({**row, "ns": rounded, "notes": notes}, ensure_ascii=False), flush=True)

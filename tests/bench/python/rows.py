@@ -183,7 +183,7 @@ def measure(row):
             # The fastest of three: a measurement in which the kernel ran something else is no measurement.
             ns[name].append(round(min(clock.repeat(3, times)) / times * 1e9, 2))
     rest = {key: row[key] for key in ("work", "floor", "floors", "targets")}
-    print(json.dumps({"door": "python", **rest, "tidegate": names[0], "ns": ns}), flush=True)
+    print(json.dumps({"binding": "python", **rest, "tidegate": names[0], "ns": ns}), flush=True)
 
 
 if __name__ == "__main__":

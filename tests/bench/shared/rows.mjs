@@ -85,7 +85,7 @@ if (cluster.isPrimary) {
     }
   }
   const row = {
-    door: 'node',
+    binding: 'node',
     work: 'one bucket, 2 processes at once',
     tidegate: 'tidegate, host scope',
     floor: 'tidegate, one each',

@@ -85,7 +85,7 @@ def main():
     for pipe in pipes:
         pipe.send(None)
     row = {
-        "door": "python",
+        "binding": "python",
         "work": "one bucket, 2 processes at once",
         "tidegate": "tidegate, host scope",
         "floor": "tidegate, one each",

@@ -25,7 +25,7 @@ pub fn rows(plan: &Plan) {
     let options = HostOptions::new(format!("bench-{}", std::process::id()));
     if let Err(error) = in_arena(plan, &options) {
         let why = error.to_string().replace('\\', "/").replace('"', "'");
-        println!("{{\"door\":\"rust\",\"work\":\"host scope\",\"skipped\":\"{why}\"}}");
+        println!("{{\"binding\":\"rust\",\"work\":\"host scope\",\"skipped\":\"{why}\"}}");
     }
     // Whether it was made or not.
     let _ = Arena::unlink(&options);

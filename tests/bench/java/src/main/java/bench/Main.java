@@ -71,7 +71,7 @@ public final class Main {
         }
         System.out.printf(
                 Locale.ROOT,
-                "{\"door\":\"java\",\"work\":\"%s\",\"tidegate\":\"tidegate\",\"floor\":null,\"targets\":[{\"of\":\"%s\",\"most\":%s}],\"ns\":{%s}}%n",
+                "{\"binding\":\"java\",\"work\":\"%s\",\"tidegate\":\"tidegate\",\"floor\":null,\"targets\":[{\"of\":\"%s\",\"most\":%s}],\"ns\":{%s}}%n",
                 work, peer, most, samples);
     }
 

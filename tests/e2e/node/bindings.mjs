@@ -1,8 +1,8 @@
-// Uses what Python has made, and says a line for each thing that it sees: node doors.mjs
+// Uses what Python has made, and says a line for each thing that it sees: node bindings.mjs
 import { createInterface } from 'node:readline';
 import { CircuitBreaker, ConcurrencyLimiter, RateLimiter, TokenBucket } from 'tidegate';
 
-const scope = 'host:doors';
+const scope = 'host:bindings';
 const attempt = (make) => {
   try {
     return make();

@@ -11,7 +11,7 @@ from pathlib import Path
 from conftest import expect, say
 from tidegate import CircuitBreaker, ConcurrencyLimiter, RateLimiter, TokenBucket
 
-SCOPE = "host:doors"
+SCOPE = "host:bindings"
 SAME_KEY = Path(os.environ["TIDEGATE_E2E_RUST"])
 
 
@@ -35,7 +35,7 @@ def test_node_uses_what_python_made(start: Callable[..., subprocess.Popen[str]])
     limiter = RateLimiter("3/hour", scope=SCOPE, name="limiter", max_keys=1000)
     breaker = CircuitBreaker("breaker", scope=SCOPE)
     permits = ConcurrencyLimiter(2, scope=SCOPE, name="permits")
-    node = start("doors.mjs")
+    node = start("bindings.mjs")
     expect(node, "ready")
 
     def ask(command: str) -> str:
