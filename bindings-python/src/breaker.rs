@@ -4,7 +4,7 @@ use crate::args::{self, real, seconds, span_of, whole32};
 use crate::clock::ManualClock;
 use crate::errors::{self, circuit_open, config, wrong_type};
 use crate::permit::Permit;
-use crate::python::Function;
+use crate::python::{self, Function};
 use crate::scope::{Asked, Place};
 use crate::views::{BreakerStats, Event, Trip};
 use pyo3::PyTraverseError;
@@ -92,7 +92,7 @@ impl CircuitBreaker {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = func.py();
         let permit = self.admit(py)?;
-        match func.call(args, kwargs) {
+        match python::call(func, args, kwargs) {
             Ok(result) => self.returned(permit, result),
             // Attached for PyO3's books as well: `hot.rs` comes here without them, and here references are dropped.
             Err(error) => Python::attach(|py| {
@@ -181,7 +181,7 @@ fn matches(filter: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<bool
     if filter.is_instance_of::<PyType>() {
         return error.is_instance(filter);
     }
-    let answer = filter.call1((error,))?;
+    let answer = python::call1(filter, (error,))?;
     if is_coroutine(&answer)? {
         answer.call_method0("close")?;
         return Err(PyTypeError::new_err("failure_on, ignore: a function of the exception cannot be async"));
@@ -323,13 +323,13 @@ impl CircuitBreaker {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        CALL_ASYNC.get(slf.py())?.call1((slf, func, args, kwargs))
+        CALL_ASYNC.call(slf.py(), (slf, func, args, kwargs))
     }
 
     /// Decorates a function; an `async def` stays one. Raises TypeError for generators and what is no function.
     #[pyo3(signature = (func, /))]
     fn __call__<'py>(slf: &Bound<'py, Self>, func: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        DECORATE.get(slf.py())?.call1((slf, func))
+        DECORATE.call(slf.py(), (slf, func))
     }
 
     /// Its name, as errors show it.

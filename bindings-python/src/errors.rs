@@ -1,10 +1,12 @@
 //! The Python exception classes, which live in `tidegate/errors.py` so that they pickle and subclass like any other.
 
+use crate::python::call1;
 use crate::views::Trip;
+use pyo3::IntoPyObject;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyTuple, PyType};
 use tidegate::arena::{ArenaError, ArenaErrorKind};
 use tidegate::config::PYTHON;
 
@@ -16,6 +18,18 @@ static ARENA: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static CIRCUIT_OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static QUEUE_CLOSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
+/// `class(*args)`, made at once: its `__init__` is Python's, and not to be run by whoever raises it.
+fn made<'py, A>(class: PyResult<&Bound<'py, PyType>>, args: A) -> PyErr
+where
+    A: IntoPyObject<'py, Target = PyTuple>,
+    PyErr: From<A::Error>,
+{
+    match class.and_then(|class| call1(class, args)) {
+        Ok(error) => PyErr::from_value(error),
+        Err(error) => error,
+    }
+}
+
 /// `TidegateError`: what a breaker never counts as a failure.
 pub(crate) fn base(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     BASE.import(py, MODULE, "TidegateError")
@@ -23,10 +37,7 @@ pub(crate) fn base(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 
 /// A value outside what is allowed: `ConfigError`, which is a `ValueError`.
 pub(crate) fn config(py: Python<'_>, message: impl AsRef<str>) -> PyErr {
-    match CONFIG.import(py, MODULE, "ConfigError") {
-        Ok(class) => PyErr::from_type(class.clone(), (message.as_ref().to_owned(),)),
-        Err(error) => error,
-    }
+    made(CONFIG.import(py, MODULE, "ConfigError"), (message.as_ref(),))
 }
 
 /// The core's own sentence about a wrong argument.
@@ -39,10 +50,7 @@ pub(crate) fn arena(py: Python<'_>, error: &ArenaError) -> PyErr {
     if error.kind() == ArenaErrorKind::Argument {
         return config(py, error.said(&PYTHON));
     }
-    match ARENA.import(py, MODULE, "ArenaError") {
-        Ok(class) => PyErr::from_type(class.clone(), (error.said(&PYTHON), error.kind().name())),
-        Err(error) => error,
-    }
+    made(ARENA.import(py, MODULE, "ArenaError"), (error.said(&PYTHON), error.kind().name()))
 }
 
 /// An argument of the wrong type, named like Python names it.
@@ -53,16 +61,10 @@ pub(crate) fn wrong_type(field: &str, expected: &str, got: &Bound<'_, PyAny>) ->
 
 /// `CircuitOpenError(name, retry_after, trip)`.
 pub(crate) fn circuit_open(py: Python<'_>, name: &str, retry_after: f64, trip: Option<Trip>) -> PyErr {
-    match CIRCUIT_OPEN.import(py, MODULE, "CircuitOpenError") {
-        Ok(class) => PyErr::from_type(class.clone(), (name.to_owned(), retry_after, trip)),
-        Err(error) => error,
-    }
+    made(CIRCUIT_OPEN.import(py, MODULE, "CircuitOpenError"), (name, retry_after, trip))
 }
 
 /// `QueueClosedError()`.
 pub(crate) fn queue_closed(py: Python<'_>) -> PyErr {
-    match QUEUE_CLOSED.import(py, MODULE, "QueueClosedError") {
-        Ok(class) => PyErr::from_type(class.clone(), ()),
-        Err(error) => error,
-    }
+    made(QUEUE_CLOSED.import(py, MODULE, "QueueClosedError"), ())
 }

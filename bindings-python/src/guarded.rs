@@ -6,7 +6,7 @@
 
 use crate::breaker::CircuitBreaker;
 use crate::permit::Permit;
-use crate::python::Function;
+use crate::python::{self, Function};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -49,10 +49,10 @@ impl Guarded {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, breaker) = (args.py(), self.breaker.get());
         let permit = breaker.admit(py)?;
-        match self.func.bind(py).call(args, kwargs) {
+        match python::call(self.func.bind(py), args, kwargs) {
             Ok(result) if streams(&result)? => {
                 let permit = Permit::new(self.breaker.clone_ref(py), permit);
-                HOLD.get(py)?.call1((permit, &result))?;
+                HOLD.call(py, (permit, &result))?;
                 Ok(result)
             }
             Ok(result) => breaker.returned(permit, result),

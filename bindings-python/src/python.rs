@@ -1,10 +1,66 @@
-//! The forms that wait or wrap are written in Python (`tidegate/_waiting.py`, `_decorate.py`) and reached from here: a Python
-//! subclass could hold them as well, but the type check of every hot call would then cost more than the call.
+//! Calls from Rust into Python: whatever may block, give way to another thread or run a function of the user's is
+//! called here.
+//!
+//! Before CPython 3.14 a daemon thread that gets the GIL back while the interpreter ends is ended by `pthread_exit`,
+//! whose unwinding aborts the process at the first Rust frame. Such a thread stops here for ever instead, as it does in
+//! CPython since 3.14. It holds no lock of ours: none is held over a call.
+#![allow(unsafe_code)] // The call must be one that may unwind; each step says why it is sound.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple};
+use pyo3::{BoundObject, IntoPyObject, ffi};
+use std::hint::black_box;
+use std::mem::{forget, transmute};
 
-/// A Python function of this package, looked up once.
+type Object = *mut ffi::PyObject;
+
+/// Ends no frame below it: what unwinds as far as this stops.
+struct Stop;
+
+impl Drop for Stop {
+    #[cold]
+    fn drop(&mut self) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// `function(*args, **kwargs)`.
+#[inline]
+pub(crate) fn call<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let named = kwargs.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    // Black box: known to be PyObject_Call, it would be taken for one that never unwinds, and `stop` for dead code.
+    let known: unsafe extern "C" fn(Object, Object, Object) -> Object = black_box(ffi::PyObject_Call);
+    // SAFETY: the same convention, but for what an unwinding does.
+    let unwinding: unsafe extern "C-unwind" fn(Object, Object, Object) -> Object = unsafe { transmute(known) };
+    let stop = Stop;
+    // SAFETY: this thread is attached and all three are alive.
+    let result = unsafe { unwinding(function.as_ptr(), args.as_ptr(), named) };
+    forget(stop);
+    // SAFETY: a new reference, or NULL with the error set.
+    unsafe { Bound::from_owned_ptr_or_err(function.py(), result) }
+}
+
+/// `function(*args)`.
+#[inline]
+pub(crate) fn call1<'py, A>(function: &Bound<'py, PyAny>, args: A) -> PyResult<Bound<'py, PyAny>>
+where
+    A: IntoPyObject<'py, Target = PyTuple>,
+    PyErr: From<A::Error>,
+{
+    let args = args.into_pyobject(function.py())?.into_bound();
+    call(function, &args, None)
+}
+
+/// A Python function that is not written here, looked up once: the forms that wait or wrap (`tidegate/_waiting.py`,
+/// `_decorate.py`), for one. A Python subclass could hold those as well, but the type check of every hot call would
+/// then cost more than the call.
 pub(crate) struct Function {
     module: &'static str,
     name: &'static str,
@@ -16,7 +72,15 @@ impl Function {
         Self { module, name, cell: PyOnceLock::new() }
     }
 
-    pub(crate) fn get<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<&'a Bound<'py, PyAny>> {
-        self.cell.get_or_try_init(py, || Ok(py.import(self.module)?.getattr(self.name)?.unbind())).map(|f| f.bind(py))
+    /// Calls it with `args`.
+    #[inline]
+    pub(crate) fn call<'py, A>(&self, py: Python<'py>, args: A) -> PyResult<Bound<'py, PyAny>>
+    where
+        A: IntoPyObject<'py, Target = PyTuple>,
+        PyErr: From<A::Error>,
+    {
+        // All of these modules were loaded with the package, so that nothing is waited for.
+        let look_up = || Ok::<_, PyErr>(py.import(self.module)?.getattr(self.name)?.unbind());
+        call1(self.cell.get_or_try_init(py, look_up)?.bind(py), args)
     }
 }

@@ -3,7 +3,7 @@
 use crate::args::{self, choice, finite, flag, object, real, seconds, whole};
 use crate::clock::{self, ManualClock};
 use crate::errors::{config, from_core, queue_closed, wrong_type};
-use crate::python::Function;
+use crate::python::{Function, call1};
 use crate::stats::stats;
 use crate::waker::{self, Listener};
 use pyo3::prelude::*;
@@ -18,6 +18,7 @@ static POP: Function = Function::new("tidegate._waiting", "pop");
 static PUSH_ASYNC: Function = Function::new("tidegate._waiting", "push_async");
 static POP_ASYNC: Function = Function::new("tidegate._waiting", "pop_async");
 static ITERATE: Function = Function::new("tidegate._waiting", "iterate");
+static IS_ASYNC: Function = Function::new("tidegate._functions", "is_async");
 
 /// A bounded FIFO with watermarks, usable from threads and from several event loops at once.
 ///
@@ -90,8 +91,7 @@ impl BoundedQueue {
                 return Err(config(py, "on_drop: only on_full=\"drop_oldest\" drops items"));
             }
             // A push is not async, so that nobody would await it.
-            let functions = py.import("tidegate._functions")?;
-            if functions.call_method1("is_async", (on_drop,))?.is_truthy()? {
+            if IS_ASYNC.call(py, (on_drop,))?.is_truthy()? {
                 return Err(wrong_type("on_drop", "a function that is not async", on_drop));
             }
         }
@@ -146,13 +146,13 @@ impl BoundedQueue {
         item: &Bound<'py, PyAny>,
         timeout: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        PUSH.get(slf.py())?.call1((slf, item, timeout))
+        PUSH.call(slf.py(), (slf, item, timeout))
     }
 
     /// Takes the oldest item, blocking this thread. Raises QueueEmptyError at the timeout, QueueClosedError.
     #[pyo3(signature = (timeout = None))]
     fn pop<'py>(slf: &Bound<'py, Self>, timeout: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        POP.get(slf.py())?.call1((slf, timeout))
+        POP.call(slf.py(), (slf, timeout))
     }
 
     /// Puts `item` in, suspending this task for room. A cancelled push has put nothing in.
@@ -162,18 +162,18 @@ impl BoundedQueue {
         item: &Bound<'py, PyAny>,
         timeout: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        PUSH_ASYNC.get(slf.py())?.call1((slf, item, timeout))
+        PUSH_ASYNC.call(slf.py(), (slf, item, timeout))
     }
 
     /// Takes the oldest item, suspending this task. A cancelled pop has taken nothing out.
     #[pyo3(signature = (timeout = None))]
     fn pop_async<'py>(slf: &Bound<'py, Self>, timeout: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        POP_ASYNC.get(slf.py())?.call1((slf, timeout))
+        POP_ASYNC.call(slf.py(), (slf, timeout))
     }
 
     /// Pops until the queue is closed and empty.
     fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        ITERATE.get(slf.py())?.call1((slf,))
+        ITERATE.call(slf.py(), (slf,))
     }
 
     /// What QueueFullError says.
@@ -272,7 +272,7 @@ impl BoundedQueue {
             Ok(None) => Ok(true),
             Ok(Some(oldest)) => {
                 if let Some(on_drop) = &self.on_drop {
-                    on_drop.bind(py).call1((oldest,))?;
+                    call1(on_drop.bind(py), (oldest,))?;
                 }
                 Ok(true)
             }

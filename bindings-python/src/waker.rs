@@ -1,5 +1,6 @@
 //! A core waker that calls a Python function, and the registration it belongs to.
 
+use crate::python::call1;
 use pyo3::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
@@ -15,7 +16,7 @@ impl Wake for PyWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         // None while the interpreter shuts down: nobody is left to be woken.
         let _ = Python::try_attach(|py| {
-            if let Err(error) = self.0.call0(py) {
+            if let Err(error) = call1(self.0.bind(py), ()) {
                 error.write_unraisable(py, Some(self.0.bind(py)));
             }
         });

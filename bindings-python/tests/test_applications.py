@@ -26,7 +26,7 @@ from tidegate import (
     HostScope,
     RateLimiter,
     TokenBucket,
-    _notices,
+    _log,
     starlette,
 )
 from tidegate.asgi import Rule, TidegateMiddleware
@@ -39,7 +39,7 @@ async def nothing(scope: Any, receive: Any, send: Any) -> None: ...
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_notices, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
 
 
 class Hex(Convertor[int]):

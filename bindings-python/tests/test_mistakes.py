@@ -25,7 +25,7 @@ from tidegate import (
     RateLimiter,
     TidegateError,
     TokenBucket,
-    _notices,
+    _log,
     starlette,
 )
 from tidegate.asgi import Rule, TidegateMiddleware
@@ -173,7 +173,7 @@ def test_call_async_of_what_is_not_async_is_no_failure() -> None:
 def test_a_wait_that_blocks_an_event_loop_is_said_once_with_its_place(
     kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_notices, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
     bucket, limiter = TokenBucket("100/s", burst=1), RateLimiter("100/s", burst=1)
     queue: BoundedQueue[int] = BoundedQueue(1, high_watermark=1.0)
     full: BoundedQueue[int] = BoundedQueue(1, high_watermark=1.0)

@@ -16,7 +16,7 @@ from fastapi.responses import PlainTextResponse
 from served import ask, served, statuses
 from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Router
-from tidegate import BoundedQueue, CircuitBreaker, QueueFullError, _notices, starlette
+from tidegate import BoundedQueue, CircuitBreaker, QueueFullError, _log, starlette
 from tidegate.asgi import TidegateMiddleware
 from tidegate.fastapi import RateLimit, install_exception_handlers, limit
 from tidegate.keys import path
@@ -24,7 +24,7 @@ from tidegate.keys import path
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_notices, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
 
 
 def refuses(url: str, prefix: str, **headers: str) -> None:

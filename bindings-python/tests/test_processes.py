@@ -233,7 +233,7 @@ def test_a_killed_process_leaves_its_limits_usable(host: str) -> None:
             worker.run("u = RateLimiter('5/hour', max_keys=1_000, scope=scope, name='users'); n = 0")
             worker.run("l = ConcurrencyLimiter(4, scope=scope, name='database')")
             assert worker.ask("l.limit") == 4
-            worker.run("while True: n += 1; permit = l.try_acquire(); u.try_acquire(f'user-{n % 2000}'); permit and permit.release()")
+            worker.run("while True: n += 1; permit = l.try_acquire(); u.try_acquire(f'user-{n % 100}'); permit and permit.release()")
             seen = users.stats().denied
             wait_until(lambda seen=seen: users.stats().denied > seen + 1_000)  # type: ignore[misc]
             worker.kill()

@@ -4,6 +4,9 @@ Times are seconds (floats; a ``timedelta`` is accepted), "never" is ``math.inf``
 forms (``False``, ``None``, ``Decision.allowed``) and an exception of the waiting ones.
 """
 
+# Loaded before any thread waits: a fork in the middle of an import would leave the child a half-made module for ever.
+from . import _decorate as _decorate
+from . import _waiting as _waiting
 from ._tidegate import (
     Block,
     BoundedQueue,

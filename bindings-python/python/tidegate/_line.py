@@ -6,11 +6,13 @@ Who comes while there is a token takes it, and stands in no line.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 # The lines of each event loop; one that is empty is not here. Only tasks of the loop itself touch it.
 _lines: dict[tuple[Any, Hashable], deque[asyncio.Future[None]]] = {}
@@ -22,6 +24,8 @@ class Line:
     __slots__ = ("_at", "_is_first")
 
     def __init__(self, tokens: Hashable) -> None:
+        import asyncio
+
         self._at = (asyncio.get_running_loop(), tokens)
         self._is_first = False
 
@@ -32,6 +36,8 @@ class Line:
             _lines[self._at] = deque()
             self._is_first = True
             return
+        import asyncio
+
         woken: asyncio.Future[None] = self._at[0].create_future()
         line.append(woken)
         try:

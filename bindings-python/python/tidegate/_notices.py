@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import logging
 import os
 import sys
-import threading
 import weakref
 from typing import Any
 
+from ._log import say
 from .keys import ClientIP
-
-log = logging.getLogger("tidegate")
-
-_said: set[str] = set()
-_lock = threading.Lock()
-
-
-def say(about: str, text: str, *args: object, stack_info: bool = False) -> None:
-    """Logs a warning, unless it was said ``about`` the same before."""
-    with _lock:
-        fresh = about not in _said
-        _said.add(about)
-    if fresh:
-        log.warning(text, *args, stack_info=stack_info)
-
-
-def blocks() -> None:
-    """A thread is about to wait. If it is one that runs an event loop, all tasks of the loop wait as well, perhaps those that it waits
-    for among them.
-    """
-    if asyncio._get_running_loop() is not None:
-        text = (
-            "a waiting call without `_async` blocks the event loop, and with it every task, perhaps the one that would end the wait; "
-            "write `await ….acquire_async(…)` (`push_async`, `pop_async`). It was called here:"
-        )
-        say("blocks", text, stack_info=True)
 
 
 def applied(name: str, rate: str, conflict: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from . import _notices
+from ._log import blocks
 from ._time import LONGEST_WAIT, timeout_seconds
 
 
@@ -57,7 +56,7 @@ class Parked(Generic[L]):
         """False once the deadline has passed, True when it is worth another try."""
         left = min(deadline.left(), at_most)
         if left > 0:
-            _notices.blocks()
+            blocks()
         return (left > 0 and self._lock.acquire(timeout=left)) or not deadline.passed()
 
     def __exit__(self, *exc: object) -> None:
@@ -76,6 +75,8 @@ class Suspended(Generic[L]):
     __slots__ = ("__weakref__", "_future", "_listen", "_loop", "listener")
 
     def __init__(self, listen: _Listen[L]) -> None:
+        import asyncio
+
         self._listen = listen
         self._loop = asyncio.get_running_loop()
         self._future = self._loop.create_future()

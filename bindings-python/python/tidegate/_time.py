@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from . import _notices
+from ._log import blocks
 from ._tidegate import ManualClock
 from .errors import ConfigError
 
@@ -47,12 +46,14 @@ def _naps(seconds: float, clock: ManualClock | None) -> Iterator[float]:
 
 def sleep(seconds: float, clock: ManualClock | None) -> None:
     """Blocks this thread (and nothing else: ``time.sleep`` detaches, and Ctrl-C ends it)."""
-    _notices.blocks()
+    blocks()
     for nap in _naps(seconds, clock):
         time.sleep(nap)
 
 
 async def sleep_async(seconds: float, clock: ManualClock | None) -> None:
     """Suspends this task."""
+    import asyncio
+
     for nap in _naps(seconds, clock):
         await asyncio.sleep(nap)

@@ -1,6 +1,7 @@
 """The waiting forms of the native classes: threads wait on a lock, tasks on a future, both woken by the core.
 
-They are Python because that is where waiting can be interrupted (Ctrl-C) and cancelled (asyncio).
+They are Python because that is where waiting can be interrupted (Ctrl-C) and cancelled (asyncio). asyncio is imported
+where a loop runs, and so is there: at the start it would take longer than all of tidegate.
 """
 
 from __future__ import annotations

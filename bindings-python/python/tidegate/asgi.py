@@ -18,6 +18,7 @@ from ._answer import refuse
 from ._fields import one_told
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
+from ._log import log
 from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, ProcessScope, Taken
 from .errors import ConcurrencyLimitError, ConfigError
 from .headers import HeaderList, Problem
@@ -323,7 +324,7 @@ async def _with_refund(
                 await judge(500)
             except Exception:
                 # The request has its error already.
-                _notices.log.exception("refund_on failed for a request that had failed; its charge is kept")
+                log.exception("refund_on failed for a request that had failed; its charge is kept")
         raise
 
 

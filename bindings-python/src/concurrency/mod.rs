@@ -151,7 +151,7 @@ enabled=None, dry_run=False)")]
         let timeout = timeout.or(py, slf.get().max_wait)?;
         match Self::_at_once(slf) {
             Some(permit) => Ok(Bound::new(py, permit)?.into_any()),
-            None => ACQUIRE.get(py)?.call1((slf, timeout)),
+            None => ACQUIRE.call(py, (slf, timeout)),
         }
     }
 
@@ -161,14 +161,14 @@ enabled=None, dry_run=False)")]
     #[pyo3(signature = (timeout = Timeout::Own), text_signature = "($self, timeout=...)")]
     fn acquire_async<'py>(slf: &Bound<'py, Self>, timeout: Timeout) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        ACQUIRE_ASYNC.get(py)?.call1((slf, timeout.or(py, slf.get().max_wait)?))
+        ACQUIRE_ASYNC.call(py, (slf, timeout.or(py, slf.get().max_wait)?))
     }
 
     /// Decorates a function, which then runs under a permit; an `async def` stays one. Raises TypeError for generators and what
     /// is no function.
     #[pyo3(signature = (func, /))]
     fn __call__<'py>(slf: &Bound<'py, Self>, func: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        DECORATE.get(slf.py())?.call1((slf, func))
+        DECORATE.call(slf.py(), (slf, func))
     }
 
     /// A permit, unless the limit is reached or others wait; not counted as a denial.

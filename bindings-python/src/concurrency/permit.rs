@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate::concurrency;
 
 static ENTER: Function = Function::new("tidegate._waiting", "enter_permit");
+static WARN: Function = Function::new("warnings", "warn");
 static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
 
 /// The right to run one call: `with` and `async with` give it back at their end. One that is dropped gives itself back, with a
@@ -55,7 +56,7 @@ impl ConcurrencyPermit {
     }
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        ENTER.get(slf.py())?.call1((slf,))
+        ENTER.call(slf.py(), (slf,))
     }
 
     fn __aexit__<'py>(
@@ -64,7 +65,7 @@ impl ConcurrencyPermit {
         _exc_value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        EXIT.get(slf.py())?.call1((slf,))
+        EXIT.call(slf.py(), (slf,))
     }
 
     fn __repr__(&self) -> String {
@@ -87,9 +88,8 @@ impl Drop for ConcurrencyPermit {
         let _ = Python::try_attach(|py| {
             // Whoever drops it may be on the way out with an exception of its own.
             let pending = PyErr::take(py);
-            let message = c"a permit of a ConcurrencyLimiter was dropped without release(); it is given back";
-            let warned = PyErr::warn(py, py.get_type::<PyResourceWarning>().as_any(), message, 1);
-            if let Err(error) = warned {
+            let message = "a permit of a ConcurrencyLimiter was dropped without release(); it is given back";
+            if let Err(error) = WARN.call(py, (message, py.get_type::<PyResourceWarning>())) {
                 error.write_unraisable(py, None);
             }
             if let Some(error) = pending {

@@ -138,7 +138,7 @@ clock=None, scope=None, name=None, on_conflict='error')")]
         n: Option<Bound<'py, PyAny>>,
         timeout: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        ACQUIRE.get(slf.py())?.call1((slf, n, timeout))
+        ACQUIRE.call(slf.py(), (slf, n, timeout))
     }
 
     /// Takes `n` tokens, suspending this task until they are there; cancelling it gives the booking back.
@@ -150,7 +150,7 @@ clock=None, scope=None, name=None, on_conflict='error')")]
         n: Option<Bound<'py, PyAny>>,
         timeout: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        ACQUIRE_ASYNC.get(slf.py())?.call1((slf, n, timeout))
+        ACQUIRE_ASYNC.call(slf.py(), (slf, n, timeout))
     }
 
     /// What RateLimitedError says of `n` tokens that were refused.

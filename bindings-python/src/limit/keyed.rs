@@ -220,7 +220,7 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         timeout: Option<Bound<'py, PyAny>>,
         tier: Option<Bound<'py, Tier>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        ACQUIRE.get(slf.py())?.call1((slf, key, n, timeout, tier))
+        ACQUIRE.call(slf.py(), (slf, key, n, timeout, tier))
     }
 
     /// Takes `n` of the key's tokens, suspending this task until they are there; cancelling it leaves nothing taken.
@@ -234,7 +234,7 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         timeout: Option<Bound<'py, PyAny>>,
         tier: Option<Bound<'py, Tier>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        ACQUIRE_ASYNC.get(slf.py())?.call1((slf, key, n, timeout, tier))
+        ACQUIRE_ASYNC.call(slf.py(), (slf, key, n, timeout, tier))
     }
 
     /// What RateLimitedError says of `n` tokens that were refused.

@@ -262,7 +262,7 @@ impl LimitSet {
         timeout: Option<Bound<'py, PyAny>>,
         named: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        ACQUIRE.get(slf.py())?.call1((slf, keys, n, timeout, named))
+        ACQUIRE.call(slf.py(), (slf, keys, n, timeout, named))
     }
 
     /// Takes `n` from every limit, suspending this task until all have it; cancelling it leaves nothing taken.
@@ -277,7 +277,7 @@ impl LimitSet {
         timeout: Option<Bound<'py, PyAny>>,
         named: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        ACQUIRE_ASYNC.get(slf.py())?.call1((slf, keys, n, timeout, named))
+        ACQUIRE_ASYNC.call(slf.py(), (slf, keys, n, timeout, named))
     }
 
     /// What RateLimitedError says of `n` tokens that were refused, by the limit of that name if it was one alone.
