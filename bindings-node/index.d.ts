@@ -272,13 +272,14 @@ export class RateLimiter {
   /** Fixed windows only: counts `n` hits whatever the limit, for stores that judge by themselves. */
   hit(key: Key, n?: number): { count: number; resetAfterMs: number };
   /**
-   * A quota of its own for some keys or calls. A key has one quota at a time: calls of one key by turns with two quotas
-   * are held by neither, for the one that refills sooner forgets what the other counted; such calls need limiters of
-   * their own.
+   * A quota of its own for some keys or calls. A key whose quota changes keeps the part that it has used. In any order,
+   * quotas on one key admit at one moment at most the largest of their bursts, and over time at most that for each of
+   * the shortest of their times to fill. A limiter tells seven times to fill apart; a quota with an eighth gets a
+   * smaller burst.
    * @throws RangeError when it is faster or larger than `fastest`
    */
   tier(quota: KeyedQuota | string | number): Tier;
-  /** Changes the default quota; each key keeps its time to full, clipped to the new burst; windows keep their counts. */
+  /** Changes the default quota; each key keeps the part that it has used; windows keep their counts. */
   setQuota(quota: KeyedQuota | string | number): void;
   readonly quota: { count: number; periodMs: number; burst: number };
   readonly algorithm: Algorithm;

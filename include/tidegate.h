@@ -2512,8 +2512,7 @@ tg_status tg_limiter_reset_all(const tg_limiter *limiter);
 tg_status tg_limiter_reset_all_at(const tg_limiter *limiter, uint64_t now_ns);
 
 /**
- * Changes the quota of the keys that have no tier. Each keeps its time to full, clipped to the new burst; windows keep
- * their counts.
+ * Changes the quota of the keys that have no tier. Each keeps the part that it has used; windows keep their counts.
  *
  * Ownership: borrows both, and the text of quota.
  * Thread safety: any thread, at any time, while others decide; may wait for another tg_limiter_set_quota().
@@ -2590,8 +2589,9 @@ tg_status tg_limiter_windows_at(const tg_limiter *limiter,
 
 /**
  * Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it
- * once, use it for every call. A key has one quota at a time: calls of one key by turns with two quotas are held by
- * neither, for the one that refills sooner forgets what the other counted; such calls need limiters of their own.
+ * once, use it for every call. A key whose quota changes keeps the part that it has used. In any order, quotas on one
+ * key admit at one moment at most the largest of their bursts, and over time at most that for each of the shortest of
+ * their times to fill. A limiter tells seven times to fill apart; a quota with an eighth gets a smaller burst.
  *
  * Ownership: borrows all; the tier is a value, good until limiter is freed.
  * Thread safety: any thread, at any time.

@@ -289,7 +289,7 @@ impl Followed {
                 now,
                 wanted
             );
-            // A denial by both: it leaves a level that is cut to fit another quota.
+            // A denial by both: it may leave a level in the measure of another quota.
             let _ = self.model.check(now, key, n, quota);
         } else if n > 0 {
             // A denial by the core alone is one by that quota too.
@@ -404,7 +404,7 @@ fn bucket(count: u64, period_ns: u64, burst: u32) -> QuotaConfig {
 
 /// Found by `late_threads_mint_nothing`.
 #[test]
-fn who_is_denied_by_one_quota_is_not_clipped_again_by_the_one_before() {
+fn a_change_of_quota_as_of_an_older_reading_mints_nothing() {
     use {Late::*, Plan::*};
     let (count, period_ns) = (197, Ns(MS));
     let config = Config {

@@ -270,7 +270,7 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         py.detach(|| self.core.reset_all());
     }
 
-    /// Changes the rate of all keys that have no tier; each keeps its time to full, clipped to the new burst.
+    /// Changes the rate of all keys that have no tier; each keeps the part that it has used.
     #[pyo3(signature = (rate, per = None, burst = None, *, queue = None))]
     fn set_quota(
         &self,
@@ -285,8 +285,9 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
 
     /// Another rate for some keys or calls (free, pro, internal): pass the Tier to their calls. Make it once and keep it.
     ///
-    /// A key has one rate at a time. Calls of one key by turns at two rates are held by neither, for the one that
-    /// refills sooner forgets what the other counted: such calls need limiters of their own.
+    /// A key whose rate changes keeps the part that it has used. In any order, rates on one key admit at one moment at
+    /// most the largest of their bursts, and over time at most that for each of the shortest of their times to refill.
+    /// A limiter tells seven times to refill apart; a rate with an eighth gets a smaller burst.
     ///
     /// Raises ConfigError for a rate that is faster or larger than the table was made for (`fastest=`).
     #[pyo3(signature = (rate, per = None, burst = None, *, queue = None))]

@@ -9,6 +9,7 @@ mod set_stress;
 mod stress;
 mod sweep;
 mod table;
+mod tiers;
 mod warm;
 
 use std::time::Duration;

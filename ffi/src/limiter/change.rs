@@ -153,8 +153,7 @@ pub extern "C" fn tg_limiter_reset_all_at(limiter: In<tg_limiter>, now_ns: u64) 
     })
 }
 
-/// Changes the quota of the keys that have no tier. Each keeps its time to full, clipped to the new burst; windows keep
-/// their counts.
+/// Changes the quota of the keys that have no tier. Each keeps the part that it has used; windows keep their counts.
 ///
 /// Ownership: borrows both, and the text of quota.
 /// Thread safety: any thread, at any time, while others decide; may wait for another tg_limiter_set_quota().

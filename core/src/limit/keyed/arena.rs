@@ -83,9 +83,8 @@ impl ArenaObject for RateLimiter {
 
     /// As `set_quota`.
     fn apply(&self, context: &OpenContext, made: &LimiterConfig, own: &LimiterConfig) -> Result<(), ConfigError> {
-        let units = self.rule.units(&own.quota).map_err(|error| needs_another(error, context, &made.quota))?;
-        self.put_quota(&own.quota, units);
-        Ok(())
+        let put = self.rule.units(&own.quota).and_then(|units| self.put_quota(&own.quota, units));
+        put.map_err(|error| needs_another(error, context, &made.quota))
     }
 }
 

@@ -103,7 +103,7 @@ fn another_default_quota_is_an_error_or_kept_or_applied() {
     assert_eq!((kept.quota(), kept.check(b"ada", 4).limit), (quota("10/min"), 10));
     let applied = open(&arena, config("20/min"), OnConflict::Apply);
     assert_eq!((first.quota(), applied.quota(), kept.quota()), (quota("20/min"), quota("20/min"), quota("20/min")));
-    // A key keeps its time to full, clipped to the new burst.
+    // A key keeps the part that is used.
     assert_eq!(first.check(b"ben", 1).limit, 20);
     // From now on that is what was declared.
     open(&arena, config("20/min"), OnConflict::Error);
@@ -158,7 +158,7 @@ fn handles_of_one_limiter_take_each_others_tiers_and_agree_on_their_numbers() {
     let (pro, free) = (one.tier(quota("50/min")).unwrap(), other.tier(quota("5/min")).unwrap());
     assert_eq!((other.tier(quota("50/min")), one.tier(quota("5/min"))), (Ok(pro), Ok(free)));
     assert!(other.check_tier(b"ada", 50, &pro).allowed && !one.check_tier(b"ada", 1, &pro).allowed);
-    // Another quota on the same key is clipped to its burst, in any handle: the numbers in the states agree.
+    // A key of which all is used is used up for another quota too, in any handle: the numbers in the states agree.
     assert_eq!(one.check_tier(b"ada", 1, &free).retry_after_ns, 12 * S);
     // Of another limiter the quota counts.
     let stranger = RateLimiter::in_arena(&arena, "others", config("100/min"), OnConflict::Error).unwrap();

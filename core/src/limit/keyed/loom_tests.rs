@@ -33,7 +33,7 @@ impl Rig {
         let units = bucket_units(ticks, &quota).unwrap();
         let room = &mut ObjectAllocator::of_process(false);
         let kind = Gcra::in_room(room, ticks, units.span, false, present()).unwrap();
-        kind.admit(&units);
+        kind.fills().raise(&units);
         Arc::new(Self { table: Table::in_room(room, 1, present()).unwrap(), kind, units })
     }
 

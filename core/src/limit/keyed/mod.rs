@@ -196,8 +196,13 @@ impl RateLimiter {
         let present = Present::new(clock.clone(), epoch_ns);
         let rule = Rule::in_room(room, algorithm, &declared, max_keys, &present)?;
         declared.iter().try_for_each(|quota| rule.units(quota).map(|_| ()))?;
+        let quotas = Quotas::in_room(room, quota)?;
+        if room.is_fresh() {
+            let (quota, units) = rule.number(&quota, &rule.units(&quota)?)?;
+            quotas.put(&quota, units);
+        }
         Ok(Self {
-            quotas: Quotas::in_room(room, quota, rule.units(&quota)?)?,
+            quotas,
             counts: Striped::in_room(room)?,
             // Last: who looks inside does without it.
             strikes: config.block.map(|block| Strikes::in_room(room, block, max_keys, present)).transpose()?,
@@ -238,24 +243,31 @@ impl RateLimiter {
         self.mode
     }
 
-    /// A quota of its own for some keys or calls. A bucket keeps a key's time to full when its quota changes, clipped
-    /// to the new burst by the first decision (or refund) that the new one takes part in; a window keeps its count.
-    /// Up to seven different quotas of one limiter are told apart; with more, a key that changes between two of them
-    /// may stay denied for longer than its new burst.
+    /// A quota of its own for some keys or calls. A key whose quota changes keeps the part that is used: of a bucket
+    /// the part of the burst, rounded up; of a window the count.
     ///
-    /// Calls of one key by turns with two quotas of a bucket that take different times to fill are limited by
-    /// neither: the one that fills sooner clips what the other was charged. Such calls need limiters of their own.
+    /// **Any quotas, in any order, on one key** admit at one moment at most the largest of their bursts, and over time
+    /// at most that for each of the shortest of their times to fill (of windows: in each of the shortest period): in a
+    /// stretch of `t` at most `burst * (1 + t / fill)`. So where one of them has the largest burst and the shortest
+    /// time to fill, they admit together no more than it alone. What is used comes back by the quota that it was
+    /// charged by, or from its first call on by one that fills sooner. In a leaky bucket it does so by the one that it
+    /// was charged by: times that were told stand. (A clock that goes back between two quotas of a key passes the same
+    /// time twice, and so does what comes back in it; one that goes back under one quota mints nothing.)
     ///
-    /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `period` when a
-    /// sliding algorithm has another; in an arena, `arena` when the system refuses its lock.
+    /// A bucket tells seven times to fill apart, of all quotas that the limiter has ever had, in whichever processes. A
+    /// quota with an eighth gets a smaller [burst](Tier::quota), one that fills in the next shorter of the seven.
+    ///
+    /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `burst` when it is an
+    /// eighth that fills sooner than all seven; `period` when a sliding algorithm has another; in an arena, `arena`
+    /// when the system refuses its lock.
     pub fn tier(&self, quota: Quota) -> Result<Tier, ConfigError> {
         let quota = config::counted(self.algorithm, quota)?;
         let units = self.rule.units(&quota)?;
-        let id = match self.quotas.number(&quota) {
-            Some(number) => number,
-            None => self.quotas.locked(|| self.quotas.add(&quota))?,
+        let (quota, units) = match self.rule.numbered(&quota, &units) {
+            Some(known) => known,
+            None => self.quotas.locked(|| self.rule.number(&quota, &units))??,
         };
-        Ok(Tier { quota, units: Units { id, ..units }.pack(), limiter: self.identity })
+        Ok(Tier { quota, units: units.pack(), limiter: self.identity })
     }
 
     /// Takes `n` from the key's limit, or nothing. `n` = 0 takes nothing and is denied only under a penalty. A leaky
@@ -380,19 +392,21 @@ impl RateLimiter {
         }
     }
 
-    /// Changes the default quota: every key keeps its time to full, clipped to the new burst, or the count of its
-    /// window.
+    /// Changes the default quota: every key keeps the part that it has used of a bucket, or the count of its window.
+    /// What is told of [tiers](Self::tier) holds for quotas by turns here too.
     ///
     /// Errors: as [`tier`](Self::tier).
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
         let quota = config::counted(self.algorithm, quota)?;
         let units = self.rule.units(&quota)?;
-        self.quotas.locked(|| self.put_quota(&quota, units))
+        self.quotas.locked(|| self.put_quota(&quota, units))?
     }
 
     /// Under the lock.
-    fn put_quota(&self, quota: &Quota, units: Units) {
-        self.quotas.put(quota, Units { id: self.quotas.add(quota), ..units });
+    fn put_quota(&self, quota: &Quota, units: Units) -> Result<(), ConfigError> {
+        let (quota, units) = self.rule.number(quota, &units)?;
+        self.quotas.put(&quota, units);
+        Ok(())
     }
 
     /// Fixed windows only: counts `n` hits of the key whatever the limit, for stores that judge by themselves.

@@ -61,11 +61,7 @@ impl<K: Kind> Op for Acquire<'_, K> {
         match self.kind.judge(self.units, state, now, self.n) {
             Verdict::Admit { state: new, delay_ns: 0 } => Step::Put(new, true),
             Verdict::Deny { heal: Some(healed), .. } => Step::Put(healed, false),
-            Verdict::Admit { .. } => match self.kind.claimed_by(self.units, state) {
-                Some(state) => Step::Put(state, false),
-                None => Step::Keep(false),
-            },
-            Verdict::Deny { .. } => Step::Keep(false),
+            Verdict::Admit { .. } | Verdict::Deny { .. } => Step::Keep(false),
         }
     }
 }
@@ -127,6 +123,25 @@ impl<K: Kind> Op for Take<'_, K> {
                     _ => Step::Keep(answer),
                 }
             }
+        }
+    }
+}
+
+/// What a denial stores of a change of quota, for who has only looked.
+pub(super) struct Claim<'a, K> {
+    pub(super) kind: &'a K,
+    pub(super) units: &'a Units,
+}
+
+impl<K: Kind> Op for Claim<'_, K> {
+    type Answer = ();
+
+    fn give_up(&self) {}
+
+    fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<()> {
+        match self.kind.claim(self.units, state, now) {
+            Some(new) => Step::Put(new, ()),
+            None => Step::Keep(()),
         }
     }
 }

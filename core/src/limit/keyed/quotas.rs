@@ -1,4 +1,4 @@
-//! The default quota, and the numbers by which quotas are told apart: for all who have the limiter open.
+//! The default quota: for all who have the limiter open.
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::units::Units;
@@ -6,9 +6,6 @@ use crate::memory::{ChangeLock, ObjectAllocator, One, Zeroable};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::{ConfigError, Quota};
 
-/// How many quotas have a number; a state has room for seven of them, and for none.
-const KNOWN: usize = 64;
-const NUMBERS: usize = 7;
 /// Changes of the default quota before one's words are written over.
 const DEFAULTS: usize = Units::SPARES as usize;
 /// Lost races after which a reader takes what it has.
@@ -22,10 +19,6 @@ struct Shared {
     units: AtomicU64,
     _line: [AtomicU64; 7],
     defaults: [Words; DEFAULTS],
-    /// How many of `known` are written.
-    count: AtomicU64,
-    _reserved: [AtomicU64; 7],
-    known: [Words; KNOWN],
 }
 
 /// Count, period in nanoseconds, burst.
@@ -35,14 +28,7 @@ type Words = [AtomicU64; 3];
 unsafe impl Zeroable for Shared {
     #[cfg(loom)]
     fn blank() -> Self {
-        Self {
-            units: Zeroable::blank(),
-            _line: Zeroable::blank(),
-            defaults: Zeroable::blank(),
-            count: Zeroable::blank(),
-            _reserved: Zeroable::blank(),
-            known: Zeroable::blank(),
-        }
+        Self { units: Zeroable::blank(), _line: Zeroable::blank(), defaults: Zeroable::blank() }
     }
 }
 
@@ -55,14 +41,9 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
-    /// One part. `first`: the default quota that the limiter is or was made with, and its units.
-    pub(super) fn in_room(room: &mut ObjectAllocator, first: Quota, units: Units) -> Result<Self, ConfigError> {
-        let quotas = Self { shared: room.one()?, changes: ChangeLock::of(room), first };
-        if room.is_fresh() {
-            let number = quotas.add(&first);
-            quotas.put(&first, Units { id: number, ..units });
-        }
-        Ok(quotas)
+    /// One part. `first`: the default quota that the limiter is or was made with.
+    pub(super) fn in_room(room: &mut ObjectAllocator, first: Quota) -> Result<Self, ConfigError> {
+        Ok(Self { shared: room.one()?, changes: ChangeLock::of(room), first })
     }
 
     /// The default quota in force, in the table's units.
@@ -97,26 +78,8 @@ impl Quotas {
         Ok(change())
     }
 
-    /// The number of a quota that is known already.
-    pub(super) fn number(&self, quota: &Quota) -> Option<u64> {
-        let (known, wanted) = (&self.shared.known[..self.known()], words_of(quota));
-        known.iter().position(|words| load(words) == wanted).map(number_of)
-    }
-
-    /// The number of a quota. Only under the lock, or by who makes the limiter.
-    pub(super) fn add(&self, quota: &Quota) -> u64 {
-        self.number(quota).unwrap_or_else(|| {
-            let count = self.known();
-            if let Some(words) = self.shared.known.get(count) {
-                write(words, quota);
-                // Release: who reads the number sees the words.
-                self.shared.count.store(count as u64 + 1, Ordering::Release);
-            }
-            number_of(count.min(KNOWN - 1))
-        })
-    }
-
-    /// Makes `quota` the default: its words, then one store that names them. Only under the lock, or by who makes the limiter.
+    /// Makes `quota` the default: its words, then one store that names them. Only under the lock, or by who makes the
+    /// limiter.
     pub(super) fn put(&self, quota: &Quota, units: Units) {
         // Relaxed: only who holds the lock writes it.
         let next = (Units::spare(self.shared.units.load(Ordering::Relaxed)) + 1) % DEFAULTS;
@@ -126,15 +89,6 @@ impl Quotas {
         // Release: after the words, and after what the rule was told of the quota.
         self.shared.units.store(units.pack_with(next), Ordering::Release);
     }
-
-    fn known(&self) -> usize {
-        // Acquire: pairs with the release of `add`. From shared memory: no more than there is room for.
-        (self.shared.count.load(Ordering::Acquire) as usize).min(KNOWN)
-    }
-}
-
-fn number_of(place: usize) -> u64 {
-    1 + (place % NUMBERS) as u64
 }
 
 fn write(words: &Words, quota: &Quota) {
@@ -173,28 +127,17 @@ mod tests {
 
     #[test]
     fn who_dies_while_changing_has_changed_nothing() {
-        let quotas = Quotas::in_room(&mut ObjectAllocator::of_process(false), quota(1), units(1)).unwrap();
+        let quotas = Quotas::in_room(&mut ObjectAllocator::of_process(false), quota(1)).unwrap();
+        quotas.put(&quota(1), units(1));
         for count in 2..20 {
-            // Killed before the store that names them: in the words of the next default, of the next number.
+            // Killed before the store that names them: in the words of the next default.
             let present = Units::spare(quotas.shared.units.load(Ordering::Relaxed));
             write(&quotas.shared.defaults[(present + 1) % DEFAULTS], &quota(99));
             quotas.shared.defaults[(present + 1) % DEFAULTS][1].store(0, Ordering::Relaxed);
-            write(&quotas.shared.known[quotas.known()], &quota(99));
             assert_eq!((quotas.default(), quotas.units().burst), (quota(count - 1), count as u32 - 1));
-            assert_eq!(quotas.number(&quota(99)), None);
             // Who comes next finds all in order.
-            quotas.put(&quota(count), Units { id: quotas.add(&quota(count)), ..units(count) });
+            quotas.put(&quota(count), units(count));
             assert_eq!((quotas.default(), quotas.units().burst), (quota(count), count as u32));
-            assert_eq!(quotas.number(&quota(count)), Some(1 + (count - 1) % 7));
         }
-    }
-
-    #[test]
-    fn more_quotas_than_there_are_numbers_share_the_last() {
-        let quotas = Quotas::in_room(&mut ObjectAllocator::of_process(false), quota(1), units(1)).unwrap();
-        let numbers: Vec<_> = (1..100).map(|count| quotas.add(&quota(count))).collect();
-        assert!(numbers[..KNOWN].iter().enumerate().all(|(place, number)| *number == 1 + place as u64 % 7));
-        assert!(numbers[KNOWN..].iter().all(|number| *number == 1));
-        assert_eq!((quotas.number(&quota(64)), quotas.number(&quota(65))), (Some(1), None));
     }
 }

@@ -1,8 +1,8 @@
 //! The algorithm of one limiter, chosen when it is made, with the state of its keys: each call goes to the right kind.
 
 use super::hash::KeyHash;
-use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, Sliding};
-use super::ops::{Acquire, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo};
+use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, NUMBERS, Sliding};
+use super::ops::{Acquire, Claim, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo};
 use super::table::{EVICTIONS, OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present};
 use super::units::{Units, bucket_ticks, bucket_units};
@@ -90,7 +90,7 @@ impl Rule {
         match self {
             Self::Bucket(InCells { kind, .. }) => {
                 let units = bucket_units(kind.ticks(), quota)?;
-                kind.admit(&units);
+                kind.fills().raise(&units);
                 Ok(units)
             }
             Self::Fixed(InCells { kind, .. }) => {
@@ -114,6 +114,26 @@ impl Rule {
                 Ok(Units::new(0, quota.burst()))
             }
         }
+    }
+
+    /// A quota with the number that states of it carry, if it has one already.
+    pub(super) fn numbered(&self, quota: &Quota, units: &Units) -> Option<(Quota, Units)> {
+        match self {
+            Self::Bucket(InCells { kind, .. }) => kind.fills().numbered(units).map(|units| (*quota, units)),
+            _ => Some((*quota, *units)),
+        }
+    }
+
+    /// A quota with the number that states of it carry: the seven that were first have one each, by how long they take
+    /// to fill, and what comes later may have to do with a smaller burst. Only under the lock, or by who makes the
+    /// limiter.
+    ///
+    /// Errors: `burst` where there is none.
+    pub(super) fn number(&self, quota: &Quota, units: &Units) -> Result<(Quota, Units), ConfigError> {
+        let Self::Bucket(InCells { kind, .. }) = self else { return Ok((*quota, *units)) };
+        let units = kind.fills().add(units).ok_or_else(|| too_many(quota))?;
+        let whole = units.burst == quota.burst();
+        Ok((if whole { *quota } else { quota.with_burst(units.burst.into())? }, units))
     }
 
     /// The same quota while only `burst` of it is open.
@@ -154,6 +174,15 @@ impl Rule {
         by_kind!(self,
             kind, table => table.apply(kind, key, ns, &Take { kind, units, n, look }),
             log => of_log(log.take(key.bits(), ns, units.burst, n, look)))
+    }
+
+    /// What a denial by the quota leaves behind, for who has only looked.
+    pub(super) fn claim(&self, key: KeyHash, ns: u64, units: &Units) {
+        if let Self::Bucket(InCells { kind, table }) = self
+            && kind.fills().differ()
+        {
+            table.apply(kind, key, ns, &Claim { kind, units });
+        }
     }
 
     pub(super) fn refund(&self, key: KeyHash, ns: u64, units: &Units, n: u32) {
@@ -280,6 +309,16 @@ impl Op for Both<'_> {
 
 fn period_ns(quota: &Quota) -> u64 {
     quota.period().as_nanos() as u64
+}
+
+#[cold]
+fn too_many(quota: &Quota) -> ConfigError {
+    let message = format!(
+        "{quota} fills in {}, sooner than each of the {NUMBERS} times that this limiter tells apart; give it a burst \
+         that fills as one of the quotas before it does, or a limiter of its own",
+        time(u64::try_from(quota.fill_time().as_nanos()).unwrap_or(u64::MAX))
+    );
+    BURST.error(ConfigErrorKind::Conflict, message)
 }
 
 fn within(limit: u32, most: u32, algorithm: Algorithm) -> Result<(), ConfigError> {

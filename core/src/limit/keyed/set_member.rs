@@ -69,6 +69,8 @@ impl RateLimiter {
 
     /// Counts a call that this limit denied; true if the key is blocked by now.
     pub(crate) fn note_denied(&self, now: u64, key: KeyHash) -> bool {
-        self.refused(key, self.since(now))
+        let (ns, units) = self.moment(now, self.default_units());
+        self.rule.claim(key, ns, &units);
+        self.refused(key, ns)
     }
 }

@@ -60,8 +60,8 @@ impl Units {
         Self { id, ..Self::new(span, burst) }
     }
 
-    /// The same quota while only `burst` of it is open: fewer and dearer tokens in the same time, but for what rounding a
-    /// token up adds, so that as many fit as are told.
+    /// The same quota while only `burst` of it is open: fewer and dearer tokens in the same time, but for what rounding
+    /// a token up adds, so that as many fit as are told.
     pub(super) fn warming(self, burst: u32) -> Self {
         Self { id: self.id, ..Self::new(self.capacity.div_ceil(burst.into()), burst) }
     }

@@ -44,11 +44,6 @@ impl Key {
         true
     }
 
-    /// Whether what is known is a level rather than a penalty.
-    pub(super) fn has_level(&self) -> bool {
-        self.penalty_end.is_none()
-    }
-
     /// Fits the level to the quota, nothing else.
     pub(super) fn fit(&mut self, now: u64, limit: &Limit) {
         if self.penalty_end.is_none() {

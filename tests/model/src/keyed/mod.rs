@@ -74,11 +74,7 @@ trait Level: std::fmt::Debug + Send {
     }
     /// Whether anything came back.
     fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool;
-    /// Whether it matters by which quota it was last decided.
-    fn knows_quota(&self) -> bool {
-        false
-    }
-    /// Drops what another quota leaves no place for.
+    /// What a denial stores of a change of quota.
     fn fit(&mut self, _now: u64, _limit: &Limit) {}
 }
 
@@ -141,10 +137,8 @@ impl Limiter {
             return;
         }
         let mut key = self.key(name);
-        // A bucket is of this quota from now on, even if nothing came back; a penalty that is over stays until
-        // something does.
-        let stays = key.has_level() && key.level.knows_quota();
-        if key.settle(now, &limit) && (key.level.refund(now, n, &limit) || stays) {
+        // What nothing came back of stays as it is, a penalty that is over too.
+        if key.settle(now, &limit) && key.level.refund(now, n, &limit) {
             self.keys.insert(name.into(), key);
         }
     }
@@ -235,7 +229,8 @@ impl Limiter {
         self.in_mode(answer)
     }
 
-    /// What a denial leaves behind: a level cut to fit another quota, and a step towards a block; true if it is one.
+    /// What a denial leaves behind: a level in the measure of another quota, and a step towards a block; true if it is
+    /// one.
     fn denied(&mut self, now: u64, name: &[u8], limit: &Limit) -> bool {
         let mut key = self.key(name);
         key.fit(now, limit);

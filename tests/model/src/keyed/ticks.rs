@@ -34,6 +34,13 @@ pub(super) struct Ticks {
     period_ns: u64,
 }
 
+impl Limit {
+    /// How long the whole quota takes to fill, whatever part of its warm-up it is in.
+    pub(super) fn fill(&self) -> i128 {
+        self.quota.map_or(self.capacity, |quota| self.ticks.limit(&quota, None, 0).capacity)
+    }
+}
+
 impl Ticks {
     /// `None` where no unit fits.
     pub(super) fn of(settings: &Settings) -> Option<Self> {

@@ -3,20 +3,20 @@
 use super::super::cell::{PENALTY, Penalty};
 use super::super::time::{Epoch, Now, Present, Ticks, later, latest, unwrap_from};
 use super::super::units::{MAX_CAPACITY_BITS, Units};
+use super::fills::{Fills, part_down, part_up};
 use super::{Charge, Kind, Layout, Level, Verdict};
 use crate::ConfigError;
 use crate::decision::NEVER;
-use crate::memory::{ObjectAllocator, One};
-use crate::sync::{AtomicU64, Ordering};
+use crate::memory::ObjectAllocator;
 
 const TAT_BITS: u32 = 36;
 const TAT: u64 = (1 << TAT_BITS) - 1;
 
-/// A 64th of what a time can tell apart: about what the slowest declared quota takes to come back, which bounds for how long a
-/// reading that is ahead by less than an epoch is believed.
+/// A 64th of what a time can tell apart: about what the slowest declared quota takes to come back, which bounds for how
+/// long a reading that is ahead by less than an epoch is believed.
 const EPOCH_BITS: u32 = TAT_BITS - 6;
-/// A state is read from so many epochs before a line's own up to 40 after its start: what a charge can put, a full bucket after the
-/// epoch's end, lies within.
+/// A state is read from so many epochs before a line's own up to 40 after its start: what a charge can put, a full
+/// bucket after the epoch's end, lies within.
 const BEHIND: u64 = 24;
 
 /// The number of no quota: of a state that nobody charged.
@@ -29,13 +29,31 @@ pub(crate) struct Gcra {
     penalty: Penalty,
     grain: u32,
     present: Present,
-    /// The longest that any quota of this table takes to fill, in whatever part of its warm-up.
-    longest: One<AtomicU64>,
+    fills: Fills,
     paced: bool,
 }
 
+/// What a state says to a quota.
+struct Seen {
+    /// The tick at which the key is as new.
+    full: u64,
+    /// That tick in the measure of this quota, which is judged by it.
+    tat: u64,
+    /// How long the quota takes to fill that put it, where that is less: the key comes back by that one until this
+    /// admits.
+    by: Option<u64>,
+    /// Whether a denial stores it so: from then on the key comes back by this quota.
+    heal: bool,
+}
+
+impl Seen {
+    fn plain(tat: u64) -> Self {
+        Self { full: tat, tat, by: None, heal: false }
+    }
+}
+
 impl Gcra {
-    /// One part.
+    /// Two parts.
     pub(crate) fn in_room(
         room: &mut ObjectAllocator,
         ticks: Ticks,
@@ -49,7 +67,7 @@ impl Gcra {
             // A quarter of a token: a key waits that much longer for its cell to be reused.
             grain: fastest_token.max(4).ilog2() - 2,
             present,
-            longest: room.one()?,
+            fills: Fills::in_room(room)?,
             paced,
         })
     }
@@ -58,46 +76,146 @@ impl Gcra {
         self.ticks
     }
 
-    /// To be told of every quota before it is used.
-    pub(crate) fn admit(&self, units: &Units) {
-        // A token is rounded up while the quota warms up, so that a burst may take a tick more for each of its tokens.
-        let most = units.capacity.saturating_add(units.burst.into());
-        // Relaxed, both: it only decides how long a penalised cell is kept, and was raised before any state that needs it.
-        if self.longest.load(Ordering::Relaxed) < most {
-            self.longest.fetch_max(most, Ordering::Relaxed);
-        }
+    /// How long its quotas take to fill: to be told of every one before it is used.
+    pub(crate) fn fills(&self) -> &Fills {
+        &self.fills
     }
 
-    /// The theoretical arrival time, and whether it was clipped and should be stored so.
+    /// What `state` says to a quota, whoever put it.
+    ///
+    /// A key that changes its quota keeps the *part that is used*: who has used half of five a minute has used half of
+    /// sixty a second. (The time to full, clipped to the new burst, is no measure for it: what two quotas take by turns
+    /// would be clipped each time, and neither would limit anything.) Of that part `u`, and of the shortest time `F` in
+    /// which a quota of the key fills: an admission of `n` by a quota of burst `b` adds `n / b` and leaves `u` at most
+    /// 1; a change of quota never lowers `u`; time lowers it by at most its length / `F`. So no order of quotas admits
+    /// more at one moment than the largest burst, or over time more than the largest burst per `F`.
+    ///
+    /// A change to a quota that fills sooner is stored by the first decision, for the caller's sake: what is used comes
+    /// back as fast from then on. One to a quota that fills later is stored by an admission only: it is rounded up by a
+    /// tick, and calls that are denied in turns must not round a key up faster than it comes back.
     #[inline]
-    fn tat(&self, units: &Units, state: u64, now: Now) -> (u64, bool) {
-        if let Some(end_ns) = self.penalty.end(state, now) {
-            return (self.after_penalty(end_ns, now.ns, now.tick, units.capacity), false);
+    fn seen(&self, units: &Units, state: u64, now: Now) -> Seen {
+        match self.own(units, state, now) {
+            Some(tat) => Seen::plain(tat),
+            None => self.seen_other(units, state, [now.ns, now.tick, now.near, now.latest_ns]),
         }
-        let tat = time(state, now);
-        let ahead = tat.wrapping_sub(now.tick) as i64;
-        if ahead <= units.capacity as i64 {
-            return (tat, false);
-        }
-        self.clip(units, state, tat, now.ns, now.near)
     }
 
-    /// A key that is further from full than its burst: it had a larger quota, and keeps no more than fills the present one, or the
-    /// reading is an old one, which must lower nothing. Which of the two, the clock says: it is read again, after the state, and so
-    /// after whoever put the state read it.
+    /// The theoretical arrival time in a state that this quota put, or one that fills in the same time; a penalty is
+    /// nobody's. `None`: another, or further ahead than this quota puts it.
+    #[inline]
+    fn own(&self, units: &Units, state: u64, now: Now) -> Option<u64> {
+        let tat = time(state, now);
+        (state >> TAT_BITS == units.id && tat.wrapping_sub(now.tick) as i64 <= units.capacity as i64).then_some(tat)
+    }
+
+    /// Of a moment only its numbers: one that is handed on as such lies in memory, for every decision.
     #[cold]
-    fn clip(&self, units: &Units, state: u64, tat: u64, ns: u64, near: u64) -> (u64, bool) {
-        let id = state >> TAT_BITS & 7;
-        // Nobody in this epoch or before puts such a state: foreign bytes do.
-        let epoch = Epoch::of(near, EPOCH_BITS);
-        let last = epoch.end().wrapping_add(self.refill());
-        if id == units.id && !later(tat, last) || id == NOBODYS {
-            return (tat, false);
+    #[inline(never)]
+    fn seen_other(&self, units: &Units, state: u64, [ns, tick, near, latest_ns]: [u64; 4]) -> Seen {
+        let now = Now { ns, tick, near, latest_ns };
+        if let Some(end_ns) = self.penalty.end(state, now) {
+            return Seen::plain(self.after_penalty(end_ns, now.ns, now.tick, units.capacity));
         }
+        let (id, tat) = (state >> TAT_BITS, time(state, now));
+        if id == NOBODYS {
+            return Seen::plain(tat);
+        }
+        // Nobody in this epoch or before puts one beyond it, nor one of a quota that is not known: foreign bytes do.
+        let last = Epoch::of(now.near, EPOCH_BITS).end().wrapping_add(self.refill());
+        match self.fills.of(id) {
+            Some(_) if id == units.id && !later(tat, last) => Seen::plain(tat),
+            Some(fill) if !later(tat, last) => self.converted(units, tat, fill, now),
+            _ => self.used_up_by(units, tat, now),
+        }
+    }
+
+    /// What another quota put, which takes `fill` to fill.
+    fn converted(&self, units: &Units, tat: u64, fill: u64, now: Now) -> Seen {
+        let own = self.fill(units);
+        let sooner = own < fill;
+        // In a queue a time that was told to one is not told to another: it gets no shorter.
+        if sooner && self.paced {
+            return Seen::plain(tat);
+        }
+        // The part is that of the moment of the change, never before it was charged: so an old reading finds no more
+        // than all of it used. What comes back sooner from now on does so from the present on, which is after whoever
+        // put the state read the clock; what comes back later was used as of this reading at the latest.
+        let mut moment = latest(now.tick, tat.wrapping_sub(fill));
+        if sooner {
+            moment = latest(moment, self.ticks.at(self.present.ns(now.ns)));
+        }
+        let left = tat.wrapping_sub(moment);
+        if left as i64 <= 0 {
+            return Seen::plain(tat);
+        }
+        let fitted = moment.wrapping_add(part_up(left, own, fill));
+        if sooner {
+            Seen { full: fitted, tat: fitted, by: None, heal: true }
+        } else {
+            Seen { full: tat, tat: fitted, by: Some(fill), heal: false }
+        }
+    }
+
+    /// What foreign bytes say: all is used as of the present, unless they say less.
+    fn used_up_by(&self, units: &Units, tat: u64, now: Now) -> Seen {
+        let most = self.ticks.at(self.present.ns(now.ns)).wrapping_add(units.capacity);
         // Nor less than what can be put there.
-        let most = self.ticks.at(self.present.ns(ns)).wrapping_add(units.capacity);
-        let most = latest(most, epoch.back(self.back()).start);
-        if later(tat, most) { (most, true) } else { (tat, false) }
+        let most = latest(most, Epoch::of(now.near, EPOCH_BITS).back(self.back()).start);
+        if later(tat, most) { Seen { heal: true, ..Seen::plain(most) } } else { Seen::plain(tat) }
+    }
+
+    /// [`judge`](Kind::judge) where the state is not this quota's [own](Self::own).
+    #[cold]
+    #[inline(never)]
+    fn judge_other(&self, units: &Units, state: u64, n: u32, [ns, tick, near, latest_ns]: [u64; 4]) -> Verdict {
+        let now = Now { ns, tick, near, latest_ns };
+        // A bucket under a penalty is one that is empty at its end; a queue opens then.
+        if self.paced
+            && let Some(left) = self.penalty.left(state, now)
+        {
+            return if n > units.burst { Verdict::NEVER } else { Verdict::Deny { retry_after_ns: left, heal: None } };
+        }
+        let seen = self.seen(units, state, now);
+        let cost = units.span.wrapping_mul(n.into());
+        let new = latest(seen.tat, now.tick).wrapping_add(cost);
+        if n <= units.burst && new.wrapping_sub(now.tick) <= units.capacity {
+            return self.admit(units, new, latest(seen.full, now.tick), now);
+        }
+        let retry_after_ns = match seen.by {
+            _ if n > units.burst => NEVER,
+            None => self.ticks.until(new.wrapping_sub(units.capacity), now),
+            Some(fill) => {
+                let room = part_down(units.capacity - cost, fill, self.fill(units));
+                self.ticks.until(seen.full.wrapping_sub(room), now)
+            }
+        };
+        Verdict::Deny { retry_after_ns, heal: seen.heal.then(|| self.pack(units, seen.tat)) }
+    }
+
+    /// `from`: when what was there before is over.
+    #[inline]
+    fn admit(&self, units: &Units, tat: u64, from: u64, now: Now) -> Verdict {
+        let delay_ns = if self.paced { self.ticks.until(from, now) } else { 0 };
+        Verdict::Admit { state: self.pack(units, tat), delay_ns }
+    }
+
+    /// How long the number of this quota stands for, whatever part of its warm-up it is in.
+    fn fill(&self, units: &Units) -> u64 {
+        self.fills.of(units.id).unwrap_or(units.capacity)
+    }
+
+    /// What comes back to a key in so many ticks at most, whichever quotas it has meanwhile.
+    fn back_at_most(&self, units: &Units, ticks: u64) -> u64 {
+        let own = self.fill(units);
+        part_up(ticks, own, self.fills.shortest(own))
+    }
+
+    /// What is used, in ticks of this quota.
+    fn deficit(&self, units: &Units, state: u64, now: Now) -> (Seen, u64) {
+        let seen = self.seen(units, state, now);
+        let deficit = latest(seen.tat, now.tick).wrapping_sub(now.tick);
+        (seen, deficit)
     }
 
     /// From the end of a penalty on a bucket refills from empty, a queue is empty.
@@ -143,8 +261,7 @@ impl Layout for Gcra {
     }
 
     fn refill(&self) -> u64 {
-        // Relaxed: see `admit`.
-        self.longest.load(Ordering::Relaxed).min(1 << (MAX_CAPACITY_BITS + 1))
+        self.fills.longest()
     }
 
     fn coarse(&self, now: Now) -> u64 {
@@ -158,8 +275,7 @@ impl Layout for Gcra {
     #[inline]
     fn free_at(&self, state: u64, now: Now) -> u64 {
         match self.penalty.end(state, now) {
-            // Relaxed: see `admit`.
-            Some(end_ns) => self.after_penalty(end_ns, now.ns, now.tick, self.longest.load(Ordering::Relaxed)),
+            Some(end_ns) => self.after_penalty(end_ns, now.ns, now.tick, self.fills.longest()),
             None => time(state, now),
         }
     }
@@ -177,30 +293,30 @@ impl Layout for Gcra {
             return a;
         }
         let (at, bt) = (time(a, now), time(b, now));
-        if latest(at, bt) == at { a } else { a & !TAT | b & TAT }
+        if !later(at, now.tick) || !later(bt, now.tick) {
+            return if latest(at, bt) == at { a } else { b };
+        }
+        // Of what two quotas put, the later time in the measure of the one that fills sooner: in that it is most.
+        let fill = |state: u64| self.fills.of(state >> TAT_BITS).unwrap_or(u64::MAX);
+        let by = if fill(a) <= fill(b) { a } else { b };
+        by & !TAT | latest(at, bt) & TAT
     }
 }
 
 impl Kind for Gcra {
     #[inline]
     fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict {
-        // A bucket under a penalty is one that is empty at its end; a queue opens then.
-        if self.paced
-            && let Some(left) = self.penalty.left(state, now)
-        {
-            return if n > units.burst { Verdict::NEVER } else { Verdict::Deny { retry_after_ns: left, heal: None } };
-        }
-        let (tat, clipped) = self.tat(units, state, now);
+        let Some(tat) = self.own(units, state, now) else {
+            return self.judge_other(units, state, n, [now.ns, now.tick, now.near, now.latest_ns]);
+        };
         let base = latest(tat, now.tick);
         let new = base.wrapping_add(units.span.wrapping_mul(n.into()));
         if n <= units.burst && new.wrapping_sub(now.tick) <= units.capacity {
-            let delay_ns = if self.paced { self.ticks.until(base, now) } else { 0 };
-            return Verdict::Admit { state: self.pack(units, new), delay_ns };
+            return self.admit(units, new, base, now);
         }
-        let heal = if clipped { Some(self.pack(units, tat)) } else { self.claimed_by(units, state) };
         let retry_after_ns =
             if n > units.burst { NEVER } else { self.ticks.until(new.wrapping_sub(units.capacity), now) };
-        Verdict::Deny { retry_after_ns, heal }
+        Verdict::Deny { retry_after_ns, heal: None }
     }
 
     fn level(&self, units: &Units, state: u64, now: Now) -> Level {
@@ -208,50 +324,47 @@ impl Kind for Gcra {
             let fill = if self.paced { 0 } else { self.ticks.ns(units.capacity) };
             return Level { remaining: 0, reset_after_ns: left.saturating_add(fill) };
         }
-        let (tat, _) = self.tat(units, state, now);
-        let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
+        let (seen, deficit) = self.deficit(units, state, now);
         let tokens = units.capacity.saturating_sub(deficit) / units.span.max(1);
         Level {
             remaining: u32::try_from(tokens).unwrap_or(u32::MAX).min(units.burst),
-            reset_after_ns: self.ticks.until(tat, now),
+            reset_after_ns: self.ticks.until(seen.full, now),
         }
     }
 
     fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
-        let (tat, _) = self.tat(units, state, now);
-        let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
+        let (seen, deficit) = self.deficit(units, state, now);
         let back = units.span.saturating_mul(n.into()).min(deficit);
-        if back > 0 { Some(self.pack(units, tat.wrapping_sub(back))) } else { self.claimed_by(units, state) }
+        (back > 0).then(|| self.pack(units, seen.tat.wrapping_sub(back)))
     }
 
-    fn claimed_by(&self, units: &Units, state: u64) -> Option<u64> {
-        let id = state >> TAT_BITS & 7;
-        let others = state & PENALTY == 0 && id != units.id && id != NOBODYS;
-        others.then(|| self.pack(units, state))
+    fn claim(&self, units: &Units, state: u64, now: Now) -> Option<u64> {
+        let Seen { tat, heal, .. } = self.seen(units, state, now);
+        heal.then(|| self.pack(units, tat))
     }
 
     fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
-        // Who booked in a queue after this charge was told to wait behind it: only the last in it may step out, as in Go's
-        // x/time/rate. Else its place stays empty, or two would be told the same one.
+        // Who booked in a queue after this charge was told to wait behind it: only the last in it may step out, as in
+        // Go's x/time/rate. Else its place stays empty, or two would be told the same one.
         if self.paced && state != charge.own {
             return None;
         }
         // Its own `tat - now` is too much where others were given something back since: their units lay before its own.
-        // What has refilled since the charge is the most that it can have lost.
+        // What has come back since the charge is the most that it can have lost, by whichever quota.
         let since = latest(now.tick, charge.at.tick).wrapping_sub(charge.at.tick);
-        let held = units.span.saturating_mul(charge.n.into()).saturating_sub(since);
-        let (tat, _) = self.tat(units, state, now);
-        let deficit = latest(tat, now.tick).wrapping_sub(now.tick);
+        let lost = if state == charge.own { since } else { self.back_at_most(units, since) };
+        let held = units.span.saturating_mul(charge.n.into()).saturating_sub(lost);
+        let (seen, deficit) = self.deficit(units, state, now);
         let back = held.min(deficit);
-        (back > 0).then(|| self.pack(units, tat.wrapping_sub(back)))
+        (back > 0).then(|| self.pack(units, seen.tat.wrapping_sub(back)))
     }
 
     fn counted_for(&self, state: u64, now: Now) -> u64 {
         if state & PENALTY != 0 {
             return 0;
         }
-        // After a penalty a bucket refills from empty, which is no more than it holds, but for a late reading; a queue has nobody
-        // in it.
+        // After a penalty a bucket refills from empty, which is no more than it holds, but for a late reading; a queue
+        // has nobody in it.
         let tat = time(state, now);
         let held = !self.paced && tat.wrapping_sub(now.tick) as i64 <= self.refill() as i64;
         if held { 0 } else { self.ticks.until(tat, now) }

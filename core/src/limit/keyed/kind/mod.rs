@@ -1,9 +1,11 @@
 //! The algorithms over a cell's state: neither the table nor the clock.
 
+mod fills;
 mod fixed;
 mod gcra;
 mod sliding;
 
+pub(super) use fills::NUMBERS;
 pub(super) use fixed::Fixed;
 pub(super) use gcra::Gcra;
 pub(super) use sliding::Sliding;
@@ -18,7 +20,7 @@ use crate::decision::NEVER;
 pub(super) enum Verdict {
     /// Admitted: put this state, and act after so many nanoseconds.
     Admit { state: u64, delay_ns: u64 },
-    /// Denied. Sometimes a state is to be put all the same: one that another quota put, clipped to this.
+    /// Denied. Sometimes a state is to be put all the same: one that another quota put, as one of this.
     Deny { retry_after_ns: u64, heal: Option<u64> },
 }
 
@@ -113,10 +115,8 @@ pub(super) trait Kind: Layout {
     /// The state with `n` given back, if that changes it. No penalty is in force.
     fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64>;
 
-    /// A state that another quota put, as one of this quota, which has decided on it: what is clipped when the quota
-    /// changes is clipped once. Else a later decision by the quota before, as of an older reading, would clip what
-    /// that quota was charged.
-    fn claimed_by(&self, _units: &Units, _state: u64) -> Option<u64> {
+    /// A state that another quota put, as one of this quota, if a denial by it stores that.
+    fn claim(&self, _units: &Units, _state: u64, _now: Now) -> Option<u64> {
         None
     }
 

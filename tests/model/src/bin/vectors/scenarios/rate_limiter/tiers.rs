@@ -25,7 +25,54 @@ pub(super) fn cases() -> Cases {
         ("log", SlidingLog),
         ("leaky", LeakyBucket),
     ];
-    all.into_iter().flat_map(|(name, algorithm)| of(name, algorithm)).collect()
+    let by_turns = [("token", TokenBucket), ("fixed", FixedWindow), ("leaky", LeakyBucket)];
+    let each = all.into_iter().flat_map(|(name, algorithm)| of(name, algorithm));
+    each.chain(by_turns.into_iter().flat_map(|(name, algorithm)| turns(name, algorithm))).collect()
+}
+
+/// Five a minute and sixty a second: what one has used of a key, the other finds used.
+fn turns(name: &str, algorithm: AlgorithmName) -> Cases {
+    let (slow, fast) = (quota(5, MIN, 5), quota(60, S, 60));
+    let settings = match algorithm {
+        // Of windows the table is made for the longest and the largest.
+        FixedWindow => Config { fastest: Some(quota(60, MIN, 60)), ..config(algorithm, 5, MIN, 5) },
+        _ => Config { fastest: Some(fast), ..config(algorithm, 5, MIN, 5) },
+    };
+    let case = |what: &str, why: &str| limiter(&format!("tier_{name}_{what}"), why, settings);
+    let peek_tier = |tier| Op::Peek { key: "ann".into(), tier };
+    let mut by_tier = case("by_turns", "no order of two quotas on one key admits more than the larger burst");
+    let mut by_default = case("default_by_turns", "nor do two defaults by turns");
+    for at in [0, 0, 0, S / 2, 2 * S] {
+        by_tier = by_tier.at(at);
+        by_default = by_default.at(at);
+        for _ in 0..3 {
+            by_tier = by_tier.then(check("ann", 2)).then(peek_tier(Some(fast))).then(check_tier("ann", 20, fast));
+            by_tier = by_tier.then(peek_tier(None)).then(check("ann", 1)).then(check_tier("ann", 1, fast));
+            by_default = by_default.then(check("ann", 2)).then(set_quota(fast)).then(check("ann", 20));
+            by_default = by_default.then(set_quota(slow)).then(take("ann", 1)).then(peek("ann"));
+        }
+    }
+    vec![
+        by_tier.end(),
+        by_default.end(),
+        case("keeps_its_part", "half of one quota is half of another, either way, and comes back with it")
+            .then(check("ann", 2))
+            .then(peek_tier(Some(fast)))
+            .then(check_tier("ann", 6, fast))
+            .then(peek_tier(None))
+            .at(S / 4)
+            .then(peek_tier(Some(fast)))
+            .then(check("ann", 1))
+            .then(Op::Refund { key: "ann".into(), n: 10, tier: Some(fast) })
+            .then(peek_tier(None))
+            .at(S)
+            .then(check("ann", 5))
+            .then(check_tier("ann", 60, fast))
+            .at(2 * MIN)
+            .then(check_tier("ann", 60, fast))
+            .then(check("ann", 1))
+            .end(),
+    ]
 }
 
 fn of(name: &str, algorithm: AlgorithmName) -> Cases {
