@@ -12,7 +12,8 @@ import pytest
 from conftest import PATIENCE, Thread, wait_until
 from served import ask
 
-# Each thread of this program is in one of CALLS when the interpreter ends, comes back from its wait then, and finds that it may not go on.
+# Each thread of this program is in one of CALLS when the interpreter ends, comes back from its wait then, and finds that
+# it may not go on.
 PROGRAM = """
 import os, sys, threading, time, warnings
 from tidegate import *
@@ -98,8 +99,8 @@ def program(code: str) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    ["pop", "push", "permit", "limited", "bucket", "keyed", "set", "call", "guarded", "judged", "guarded and judged", "on_drop",
-     "refused", "dropped"],
+    ["pop", "push", "permit", "limited", "bucket", "keyed", "set", "call", "guarded", "judged", "guarded and judged",
+     "on_drop", "refused", "dropped"],
 )  # fmt: skip
 def test_threads_that_wait_do_not_crash_the_end(call: str) -> None:
     program(f"start([{call!r}] * 3)")

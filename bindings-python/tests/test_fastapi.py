@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import run
-from fastapi import Depends, FastAPI, HTTPException, WebSocket
+from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
 from served import Answer, ask, served, statuses
 from tidegate import (
@@ -17,14 +17,18 @@ from tidegate import (
     CircuitBreaker,
     ConcurrencyLimitError,
     ConfigError,
+    Decision,
+    LimitSet,
     OverloadedError,
     Permit,
     QueueFullError,
     RateLimitedError,
+    RateLimiter,
     TokenBucket,
 )
 from tidegate.asgi import TidegateMiddleware
 from tidegate.fastapi import RateLimit, RouteLimitedError, breaker, install_exception_handlers, limit
+from tidegate.keys import client_ip
 
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
@@ -104,7 +108,8 @@ def test_route_limits_without_handlers_are_429_too() -> None:
             assert refused.json()["violated-policies"] == ["login"]
             assert refused.headers["content-type"] == "application/problem+json"
         else:
-            assert refused.json() == {"detail": "Too many requests"}
+            detail = refused.json()["detail"]
+            assert detail.startswith('bucket "login" (2/hour) refused 1 token: try again in 17')
 
 
 @pytest.mark.parametrize("overload_status", [503, 429])
@@ -241,7 +246,7 @@ def test_one_name_is_one_breaker() -> None:
         (lambda: RateLimit(TokenBucket("5/s"), key=lambda scope: "x"), ConfigError, "key: this limit is one for everybody"),
         (lambda: RateLimit("5/minute", cost=6), ConfigError, "cost: must be 1 to the burst"),
         (lambda: RateLimit("5/minute", cost=0), ConfigError, "cost: must be 1"),
-        (lambda: RateLimit("5/minute", cost=True), TypeError, "cost: expected an int or a function of the ASGI scope, got bool"),
+        (lambda: RateLimit("5/minute", cost=True), TypeError, "cost: expected an int or a function of the ASGI scope, got"),
         (lambda: RateLimit("often"), ConfigError, "rate: "),
         (lambda: RateLimit(5), TypeError, "limit: expected a rate"),
         (lambda: RateLimit(TokenBucket("5/s"), burst=3), ConfigError, "burst: the TokenBucket already has one"),
@@ -260,6 +265,54 @@ def test_route_errors_pickle() -> None:
     assert (twin.retry_after, twin.headers, twin.status_code) == (12.5, error.headers, 429)
     assert isinstance(twin, RateLimitedError) and str(twin) == 'limit "x" refused the request: try again in 12.5 s'
     assert not isinstance(twin, QueueFullError)
+    told = RouteLimitedError(1.5, policy="x", refusal='limiter "x" (2/s) refused 1 token')
+    assert str(pickle.loads(pickle.dumps(told))) == 'limiter "x" (2/s) refused 1 token: try again in 1.5 s'
+    assert told.detail == "Too many requests", "a client that is told no policy is told none here"
+
+
+class Foreign:
+    """A limit of somebody else's, of which nothing is known but its answers."""
+
+    def __init__(self) -> None:
+        self._bucket = TokenBucket("2/hour")
+
+    def check(self, n: int = 1) -> Decision:
+        return self._bucket.check(n)
+
+
+plans = RateLimiter("2/hour", fastest="9/hour")
+
+
+async def two(scope: Any) -> int:
+    return 2
+
+
+@pytest.mark.parametrize(
+    ("limited", "options", "text"),
+    [
+        ("2/hour", {"name": "login"}, 'bucket "login" (2/hour) refused 2 tokens'),
+        ("2/hour", {"key": client_ip}, 'limiter "default" (2/hour) refused 2 tokens'),
+        (plans.tier("1/hour", burst=3), {}, 'limiter "default" (1/hour, burst 3) refused 2 tokens'),
+        (LimitSet(all=TokenBucket("2/hour"), each=RateLimiter("9/s")), {}, 'bucket "all" (2/hour) refused 2 tokens'),
+        (Foreign(), {"name": "own"}, 'limit "own" refused the request'),
+    ],
+)
+def test_refusals_of_routes_name_the_limit_and_its_quota(limited: Any, options: Any, text: str) -> None:
+    seen: list[str] = []
+    app = FastAPI()
+
+    @app.exception_handler(RouteLimitedError)
+    async def remember(request: Request, error: Exception) -> Response:
+        seen.append(str(error))
+        return Response(status_code=429)
+
+    @app.get("/")
+    @limit(limited, cost=two, **options)
+    async def route() -> None: ...
+
+    with served(app) as url:
+        assert statuses(ask(url, "/", "/")) == [200, 429]
+    assert seen[0].startswith(text + ": try again in "), seen
 
 
 def test_dependencies_have_types_for_annotations() -> None:

@@ -1,4 +1,4 @@
-"""tests/settings.json: an error names a setting as it was written here, with its whole range; signatures hold the defaults."""
+"""tests/settings.json: errors name a setting as it was written here, with its range; signatures hold the defaults."""
 
 from __future__ import annotations
 

@@ -426,6 +426,17 @@ class Guard:
         """The policy that refused."""
         return taken.decision.denied_by or taken.policy or self.name
 
+    def refusal(self, taken: Taken) -> str:
+        """Which limit refused what, as the limit's own errors say it, under the policy's name."""
+        wait, name = taken.decision.retry_after, self.violated(taken)
+        if isinstance(self.limit, LimitSet):
+            return self.limit._refused(taken.n, wait, None, taken.decision.denied_by)
+        if isinstance(self.limit, RateLimiter):
+            return self.limit._refused(taken.n, wait, None, self.tier, name)
+        if isinstance(self.limit, TokenBucket):
+            return self.limit._refused(taken.n, wait, None, name)
+        return f'limit "{name}" refused the request'
+
     def problem(self, taken: Taken) -> Problem:
         """The answer to a refused client."""
         violated = self.violated(taken)

@@ -19,14 +19,14 @@ def say(about: str, text: str, *args: object, stack_info: bool = False) -> None:
 
 
 def blocks() -> None:
-    """A thread is about to wait. If it is one that runs an event loop, all tasks of the loop wait as well, perhaps those that it waits
-    for among them.
+    """A thread is about to wait. If it is one that runs an event loop, all tasks of the loop wait as well, perhaps
+    those that it waits for among them.
     """
     # Not imported for this: where a loop runs, it is there.
     running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
     if running is not None and running() is not None:
         text = (
-            "a waiting call without `_async` blocks the event loop, and with it every task, perhaps the one that would end the wait; "
-            "write `await ….acquire_async(…)` (`push_async`, `pop_async`). It was called here:"
+            "a waiting call without `_async` blocks the event loop, and with it every task, perhaps the one that would "
+            "end the wait; write `await ….acquire_async(…)` (`push_async`, `pop_async`). It was called here:"
         )
         say("blocks", text, stack_info=True)

@@ -57,6 +57,7 @@ class RouteLimitedError(RateLimitedError, HTTPException):
     """A route's limit refused. Also an HTTPException, so that it is a 429 even without exception handlers.
 
     ``answer`` is what ``on_refused`` gave; without the exception handlers a Response stays unused, anything else is the ``detail``.
+    ``refusal`` says which limit refused what; it is the ``detail`` where there is no other, and the client may know.
     """
 
     def __init__(
@@ -66,23 +67,29 @@ class RouteLimitedError(RateLimitedError, HTTPException):
         policy: str = "default",
         denied_by: str | None = None,
         answer: Any = None,
+        refusal: str | None = None,
     ) -> None:
         RateLimitedError.__init__(self, retry_after=retry_after, denied_by=denied_by)
-        self.args = (retry_after, headers, policy, denied_by, answer)
+        self.args = (retry_after, headers, policy, denied_by, answer, refusal)
         self.policy = policy
         self.problem = Problem.limited(policy)
         self.extra = headers or []
         self.answer = answer
+        self.refusal = f'limit "{policy}" refused the request' if refusal is None else refusal
         if answer is not None and not callable(answer):
             # What cannot be sent is this call's error, not the handler's.
             encoded(answer)
         shown = self.problem.headers(retry_after)[2:] + self.extra
         self.status_code = 429
-        self.detail = "Too many requests" if answer is None or callable(answer) or isinstance(answer, bytes) else answer
+        if answer is None or callable(answer) or isinstance(answer, (bytes, bytearray, memoryview)):
+            # Who is told no policy in the fields is not told one here.
+            self.detail = str(self) if self.extra else "Too many requests"
+        else:
+            self.detail = answer
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in shown}
 
     def __str__(self) -> str:
-        return f'limit "{self.policy}" refused the request: {try_again(self.retry_after)}'
+        return f"{self.refusal}: {try_again(self.retry_after)}"
 
 
 async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
@@ -100,7 +107,12 @@ async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
         guard.check_possible(taken)
         answer = None if guard.on_refused is None else await guard.answer(scope, taken)
         raise RouteLimitedError(
-            guard.retry_after(taken), charge.fields, guard.violated(taken), taken.decision.denied_by, answer
+            guard.retry_after(taken),
+            charge.fields,
+            guard.violated(taken),
+            taken.decision.denied_by,
+            answer,
+            guard.refusal(taken),
         )
     return charge
 

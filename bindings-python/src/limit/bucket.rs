@@ -154,8 +154,9 @@ clock=None, scope=None, name=None, on_conflict='error')")]
     }
 
     /// What RateLimitedError says of `n` tokens that were refused.
-    fn _refused(&self, n: u32, retry_after: f64, timeout: Option<f64>) -> String {
-        refused(Refusal::of_bucket(self.core.quota(), n).named(self.name()), retry_after, timeout)
+    #[pyo3(signature = (n, retry_after, timeout, name = None))]
+    fn _refused(&self, n: u32, retry_after: f64, timeout: Option<f64>, name: Option<&str>) -> String {
+        refused(Refusal::of_bucket(self.core.quota(), n).named(name.or(self.name())), retry_after, timeout)
     }
 
     /// Gives `n` tokens back, never above full; does not shorten a penalty.

@@ -238,10 +238,17 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
     }
 
     /// What RateLimitedError says of `n` tokens that were refused.
-    #[pyo3(signature = (n, retry_after, timeout, tier = None))]
-    fn _refused(&self, n: u32, retry_after: f64, timeout: Option<f64>, tier: Option<&Bound<'_, Tier>>) -> String {
+    #[pyo3(signature = (n, retry_after, timeout, tier = None, name = None))]
+    fn _refused(
+        &self,
+        n: u32,
+        retry_after: f64,
+        timeout: Option<f64>,
+        tier: Option<&Bound<'_, Tier>>,
+        name: Option<&str>,
+    ) -> String {
         let quota = tier.map_or_else(|| self.core.quota(), |tier| tier.get().quota);
-        refused(Refusal::of_limiter(quota, n).named(self.name()), retry_after, timeout)
+        refused(Refusal::of_limiter(quota, n).named(name.or(self.name())), retry_after, timeout)
     }
 
     /// Gives `n` of the key's tokens back, never above full; does not shorten a penalty.
