@@ -5,7 +5,7 @@
  * Times are milliseconds (fractions count), and the names say so; "never" is `Infinity`. Wrong arguments throw a
  * `TypeError` (`ERR_INVALID_ARG_TYPE`) or a `RangeError` (`ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_VALUE`). Each object
  * belongs to the thread that made it; a worker thread, or another process, makes its own, and in a named `scope` that is the
- * same limit (docs/host-scope.md).
+ * same limit (https://github.com/tidegate/tidegate/blob/main/docs/host-scope.md).
  */
 
 /** The version of this package and of its binary. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 import subprocess
 import sys
@@ -24,9 +25,10 @@ from slowapi.errors import RateLimitExceeded
 from tidegate import Decision
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), *sorted((DOCS.parents[1] / "docs").glob("*.md"))]
 SAMPLES = {
     found["name"]: found["code"]
-    for page in sorted(DOCS.glob("*.md"))
+    for page in PAGES
     for found in re.finditer(r"```python\n# (?P<name>\w+)\.py\n(?P<code>.*?)```", page.read_text(), re.DOTALL)
 }
 RUN: set[str] = set()
@@ -110,12 +112,12 @@ def test_limits_on_tidegate_and_after() -> None:
 
 
 def test_samples_for_tests(tmp_path: Path) -> None:
-    for name in ("test_limiter_sample", "test_fastapi_sample", "test_frozen_sample"):
+    for name in ("test_limiter_sample", "test_fastapi_sample", "test_frozen_sample", "test_clock_sample"):
         RUN.add(name)
         (tmp_path / f"{name}.py").write_text(SAMPLES[name])
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0 and "5 passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "7 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_host_scope(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,8 +142,37 @@ def test_concurrency() -> None:
     assert statuses(refused) == [503, 503] and refused[0].headers["retry-after"] == "1"
 
 
+def test_rate_limits() -> None:
+    module = sample("rate_limits")
+    assert [module.admit("ann") for _ in range(100)] == [None] * 100 and 0 < module.admit("ann") <= 0.6
+    assert module.admit("ben", paying=True) is None
+
+
+def test_queue() -> None:
+    module = sample("accepted")
+    assert [module.accept({"n": n}) for n in range(801)] == [202] * 800 + [503]
+
+    async def scene() -> list[dict[str, int]]:
+        done: list[dict[str, int]] = []
+        worker = asyncio.create_task(module.worker(done))
+        assert await module.accept_or_wait({"n": 800}) == 202
+        module.orders.close()
+        await worker
+        return done
+
+    assert [order["n"] for order in run(scene())] == list(range(801))
+
+
+def test_circuit_breaker() -> None:
+    module = sample("payment")
+    assert module.checkout({}) == "paid" and module.by_hand({})
+    assert [module.checkout({"bank": "down"}) for _ in range(6)] == ["failed"] * 5 + ["again in 30 s"]
+    module.payment.reset()
+    assert module.by_hand({"status": 503}) and module.payment.stats().failed == 1
+
+
 def test_every_sample_was_run() -> None:
-    code = "".join(page.read_text() for page in DOCS.glob("*.md"))
+    code = "".join(page.read_text() for page in PAGES)
     assert code.count("```python") == len(SAMPLES), "a sample begins with its file's name"
     if not RUN:
         pytest.skip("the other tests of this file were not selected")

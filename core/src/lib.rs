@@ -41,10 +41,21 @@ pub use quota::Quota;
 /// The version of this crate, and of every package built from this workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What the page shows runs.
+/// What the pages show runs.
 #[cfg(doctest)]
-#[doc = include_str!("../docs/coming-from-governor.md")]
-mod coming_from_governor {}
-#[cfg(doctest)]
-#[doc = include_str!("../docs/host-scope.md")]
-mod host_scope {}
+mod pages {
+    #[doc = include_str!("../docs/coming-from-governor.md")]
+    mod coming_from_governor {}
+    #[doc = include_str!("../../docs/circuit-breaker.md")]
+    mod circuit_breaker {}
+    #[doc = include_str!("../../docs/clocks.md")]
+    mod clocks {}
+    #[doc = include_str!("../../docs/concurrency.md")]
+    mod concurrency {}
+    #[doc = include_str!("../../docs/host-scope.md")]
+    mod host_scope {}
+    #[doc = include_str!("../../docs/queue.md")]
+    mod queue {}
+    #[doc = include_str!("../../docs/rate-limiting.md")]
+    mod rate_limiting {}
+}

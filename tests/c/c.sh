@@ -78,6 +78,14 @@ else
     not_ok "vectors compile" "$out/gcc.log"
 fi
 
+# What the pages show compiles.
+for page in docs/*.md; do
+    grep -q '^```c$' "$page" || continue
+    name=$(basename "$page" .md)
+    { printf '#include <stdio.h>\n#include <string.h>\n#include <tidegate.h>\n'; awk '/^```$/ {on = 0} on; /^```c$/ {on = 1}' "$page"; } >"$out/page-$name.c"
+    expect "docs/$name.md compiles" gcc -std=c11 -Wall -Wextra -Werror -Wno-unused-function -Iinclude -fsyntax-only "$out/page-$name.c"
+done
+
 # A consumer through pkg-config and through CMake, shared and static; one version everywhere.
 version=$(cargo pkgid -p tidegate-ffi | sed 's/.*[#@]//')
 export PKG_CONFIG_PATH=$out/release/lib/pkgconfig

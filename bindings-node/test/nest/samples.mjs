@@ -7,7 +7,6 @@ const [directory, ...files] = process.argv.slice(2);
 mkdirSync(directory, { recursive: true });
 for (const file of files) {
   const blocks = [...readFileSync(file, 'utf8').matchAll(/^```(ts|js)\n([\s\S]*?)^```$/gm)];
-  if (blocks.length === 0) throw new Error(`${file} has no samples`);
   blocks.forEach(([, language, code], index) => {
     const name = `${basename(file, '.md').toLowerCase()}-${index}.${language === 'ts' ? 'ts' : 'txt'}`;
     writeFileSync(join(directory, name), language === 'ts' && !/^(import|export) /m.test(code) ? `${code}export {};\n` : code);

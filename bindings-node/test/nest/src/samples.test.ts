@@ -27,10 +27,23 @@ describe('the samples', () => {
   });
 
   it('run so many at once', async () => {
-    const source = named('.ts').find((name) => name.startsWith('concurrency-'));
-    const { chart, page, thumbnail } = await import(`./samples/${source?.replace(/\.ts$/, '.js')}`);
+    const { chart, page, thumbnail } = await import('./samples/concurrency-0.js');
     assert.deepEqual([await chart(), await page(), thumbnail()], ['drawn', 'drawn', 'drawn']);
     assert.deepEqual(await Promise.all([chart(), page(), chart(), page()]), Array(4).fill('drawn'));
+  });
+
+  it('of a bucket, a breaker, a queue and a clock do what they say', async () => {
+    const { admit } = await import('./samples/rate-limiting-0.js');
+    assert.deepEqual(Array.from({ length: 100 }, () => admit('ann')), Array(100).fill(undefined));
+    assert.ok((admit('ann') ?? Infinity) <= 600);
+    assert.equal(admit('ben', true), undefined);
+    const { checkout } = await import('./samples/circuit-breaker-0.js');
+    for (let i = 0; i < 5; i += 1) assert.equal(await checkout({ bank: 'down' }), 'failed');
+    assert.equal(await checkout({}), 'again in 30 s');
+    const { accept } = await import('./samples/queue-0.js');
+    assert.equal(Array.from({ length: 801 }, (_, id) => accept({ id: `${id}` })).indexOf(503), 800);
+    const { aTokenComesBack } = await import('./samples/clocks-0.js');
+    assert.deepEqual(aTokenComesBack(), [true, false, true]);
   });
 
   it('refuse logins before and after rate-limiter-flexible', async () => {
