@@ -1,7 +1,6 @@
 //! The Python exception classes, which live in `tidegate/errors.py` so that they pickle and subclass like any other.
 
 use crate::python::call1;
-use crate::views::Trip;
 use pyo3::IntoPyObject;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -10,16 +9,15 @@ use pyo3::types::{PyTuple, PyType};
 use tidegate::arena::{ArenaError, ArenaErrorKind};
 use tidegate::config::PYTHON;
 
-const MODULE: &str = "tidegate.errors";
+pub(crate) const MODULE: &str = "tidegate.errors";
 
 static BASE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static CONFIG: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ARENA: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static CIRCUIT_OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static QUEUE_CLOSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// `class(*args)`, made at once: its `__init__` is Python's, and not to be run by whoever raises it.
-fn made<'py, A>(class: PyResult<&Bound<'py, PyType>>, args: A) -> PyErr
+pub(crate) fn made<'py, A>(class: PyResult<&Bound<'py, PyType>>, args: A) -> PyErr
 where
     A: IntoPyObject<'py, Target = PyTuple>,
     PyErr: From<A::Error>,
@@ -57,11 +55,6 @@ pub(crate) fn arena(py: Python<'_>, error: &ArenaError) -> PyErr {
 pub(crate) fn wrong_type(field: &str, expected: &str, got: &Bound<'_, PyAny>) -> PyErr {
     let found = got.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
     PyTypeError::new_err(format!("{field}: expected {expected}, got {found}"))
-}
-
-/// `CircuitOpenError(name, retry_after, trip)`.
-pub(crate) fn circuit_open(py: Python<'_>, name: &str, retry_after: f64, trip: Option<Trip>) -> PyErr {
-    made(CIRCUIT_OPEN.import(py, MODULE, "CircuitOpenError"), (name, retry_after, trip))
 }
 
 /// `QueueClosedError()`.

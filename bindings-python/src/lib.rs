@@ -9,17 +9,14 @@ mod clock;
 mod command;
 mod concurrency;
 mod errors;
-mod guarded;
 mod hot;
 mod http;
 mod limit;
-mod permit;
 mod python;
 mod queue;
 mod refusal;
 mod scope;
 mod stats;
-mod views;
 mod waker;
 
 use pyo3::prelude::*;
@@ -29,6 +26,12 @@ use pyo3::prelude::*;
 mod _tidegate {
     #[pymodule_export]
     use crate::breaker::CircuitBreaker;
+    #[pymodule_export]
+    use crate::breaker::guarded::Guarded;
+    #[pymodule_export]
+    use crate::breaker::permit::Permit;
+    #[pymodule_export]
+    use crate::breaker::views::{BreakerStats, Event, Trip};
     #[pymodule_export]
     use crate::clock::ManualClock;
     #[pymodule_export]
@@ -41,8 +44,6 @@ mod _tidegate {
     use crate::concurrency::stats::ConcurrencyStats;
     #[pymodule_export]
     use crate::concurrency::waiter::Waiter;
-    #[pymodule_export]
-    use crate::guarded::Guarded;
     #[pymodule_export]
     use crate::http::access::AccessList;
     #[pymodule_export]
@@ -66,15 +67,11 @@ mod _tidegate {
     #[pymodule_export]
     use crate::limit::stats::{BucketStats, LimiterStats};
     #[pymodule_export]
-    use crate::permit::Permit;
-    #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
     #[pymodule_export]
     use crate::refusal::{circuit_refused, try_again};
     #[pymodule_export]
     use crate::scope::{HostScope, ProcessScope};
-    #[pymodule_export]
-    use crate::views::{BreakerStats, Event, Trip};
     #[pymodule_export]
     use crate::waker::Listener;
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import PATIENCE, Thread, wait_until
 from served import ask
 
-# Each thread of this program is in one of CALLS when the interpreter ends, comes back from its wait then, and finds that
-# it may not go on.
+# Each thread of this program is in one of CALLS when the interpreter ends, comes back from its wait then, and learns
+# that it may not go on.
 PROGRAM = """
 import os, sys, threading, time, warnings
 from tidegate import *

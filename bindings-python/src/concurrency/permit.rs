@@ -1,6 +1,6 @@
 //! `ConcurrencyPermit`: the right to run one call, and the context manager that gives it back.
 
-use super::ConcurrencyLimiter;
+use super::limiter::ConcurrencyLimiter;
 use crate::python::Function;
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;

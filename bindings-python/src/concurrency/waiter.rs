@@ -1,6 +1,6 @@
 //! A place in the line for a permit.
 
-use super::ConcurrencyLimiter;
+use super::limiter::ConcurrencyLimiter;
 use super::permit::ConcurrencyPermit;
 use crate::waker::waker;
 use pyo3::prelude::*;

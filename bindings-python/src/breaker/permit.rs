@@ -1,7 +1,7 @@
 //! `Permit`: the right to make one call, and the context manager that reports it.
 
+use super::circuit::CircuitBreaker;
 use crate::args::{finite, optional};
-use crate::breaker::CircuitBreaker;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,8 +4,8 @@
 //! object that `functools.lru_cache` makes, this one binds as a method, carries what `functools.wraps` copies, and pickles by
 //! its name.
 
-use crate::breaker::CircuitBreaker;
-use crate::permit::Permit;
+use super::circuit::CircuitBreaker;
+use super::permit::Permit;
 use crate::python::{self, Function};
 use pyo3::intern;
 use pyo3::prelude::*;

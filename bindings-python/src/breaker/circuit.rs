@@ -1,0 +1,220 @@
+//! `CircuitBreaker`: the object, and what the end of a call under it means.
+
+use super::views::Trip;
+use crate::args::seconds;
+use crate::clock::ManualClock;
+use crate::errors::{self, wrong_type};
+use crate::python;
+use crate::scope::Place;
+use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use tidegate::breaker::{self as core, Outcome};
+
+/// A circuit breaker: closed, open after too many failures, half-open with a few probes after the cooldown.
+///
+/// As a decorator it guards sync and async functions alike:
+///
+///     payment = CircuitBreaker("payment", consecutive_failures=5)
+///
+///     @payment
+///     async def pay(order): ...
+///
+/// Args:
+///     name: stands in errors.
+///     failure_rate_threshold: opens when failed / calls in the window reaches this, 0 < rate <= 1.
+///     window_calls, window_duration: the last N calls (default 20), or the calls of the last T seconds; not both.
+///     min_calls: the rates say nothing below this many calls.
+///     slow_call_duration, slow_call_rate_threshold: a call this long is slow; opens at this share of slow calls.
+///     consecutive_failures: opens at this many failures in a row, whatever the rates.
+///     cooldown, cooldown_backoff, max_cooldown, cooldown_jitter: seconds it stays open; each opening from half-open
+///         multiplies it, up to `max_cooldown` (default 64 x), and jitter lengthens it by up to that fraction.
+///     probes, probe_timeout: successful probes needed to close, and the most at once; seconds until one is lost.
+///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these (default: every
+///         Exception). What it does not name counts as a success: the dependency did answer.
+///     ignore: exceptions that count neither way, given like `failure_on`; it wins over it.
+///     clock: a ManualClock for tests.
+///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private. There the same
+///         `name` is the same breaker.
+///     on_conflict: when it was last declared there with other thresholds: "error", "keep" or "apply".
+///
+/// Raises:
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///         used, or holds another object of that name.
+///
+/// Never a failure: tidegate's own refusals (ignored), and what is no Exception, such as a cancelled task, Ctrl-C or a
+/// closed generator (released). Windows, slow calls and half-open follow Resilience4j.
+///
+/// All methods may be called from any thread and any event loop at the same time; none blocks.
+#[pyclass(frozen, subclass, weakref, module = "tidegate")]
+#[derive(Debug)]
+pub(crate) struct CircuitBreaker {
+    pub(crate) core: core::CircuitBreaker,
+    pub(super) clock: Option<Py<ManualClock>>,
+    /// Exceptions that count as failures: a class, a predicate, or a tuple of these. None: every `Exception`.
+    pub(super) failure_on: Option<Py<PyAny>>,
+    /// Exceptions that say nothing about the dependency.
+    pub(super) ignore: Option<Py<PyAny>>,
+    pub(super) place: Place,
+}
+
+/// What an exception that left the guarded call means.
+pub(crate) enum Verdict {
+    Report(Outcome),
+    Release,
+}
+
+impl CircuitBreaker {
+    /// The core's permit, or `CircuitOpenError`.
+    #[inline]
+    pub(crate) fn admit(&self, py: Python<'_>) -> PyResult<core::Permit> {
+        self.core.acquire().map_err(|rejected| {
+            let trip = rejected.trip.map(Trip::from);
+            circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns), trip)
+        })
+    }
+
+    /// One guarded call: `CircuitBreaker.call` (in `hot/breaker.rs`).
+    #[inline]
+    pub(crate) fn run<'py>(
+        &self,
+        func: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = func.py();
+        let permit = self.admit(py)?;
+        match python::call(func, args, kwargs) {
+            Ok(result) => self.returned(permit, result),
+            // Attached for PyO3's books as well: `hot.rs` comes here without them, and here references are dropped.
+            Err(error) => Python::attach(|py| {
+                self.report_error(permit, error.value(py).as_any())?;
+                Err(error)
+            }),
+        }
+    }
+
+    /// A guarded call has returned `result`.
+    #[inline]
+    pub(crate) fn returned<'py>(&self, permit: core::Permit, result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if is_coroutine(&result)? {
+            self.core.release(permit);
+            result.call_method0("close")?;
+            return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
+        }
+        self.core.report(permit, Outcome::Success, None);
+        Ok(result)
+    }
+
+    /// Tidegate's own refusals and `ignore=` are ignored; what is no `Exception` (a cancelled task, Ctrl-C, an exit) is
+    /// neutral; what `failure_on=` does not name is a success, for the dependency did answer.
+    pub(crate) fn judge(&self, error: &Bound<'_, PyAny>) -> PyResult<Verdict> {
+        let py = error.py();
+        if !error.is_instance_of::<PyException>() {
+            return Ok(Verdict::Release);
+        }
+        if error.is_instance(errors::base(py)?)? {
+            return Ok(Verdict::Report(Outcome::Ignore));
+        }
+        if let Some(ignore) = &self.ignore
+            && matches(ignore.bind(py), error)?
+        {
+            return Ok(Verdict::Report(Outcome::Ignore));
+        }
+        Ok(Verdict::Report(match &self.failure_on {
+            Some(filter) if !matches(filter.bind(py), error)? => Outcome::Success,
+            _ => Outcome::Failure,
+        }))
+    }
+
+    /// Reports what `error` means. A predicate that itself raises counts as a failure, and its error is raised.
+    pub(crate) fn report_error(&self, permit: core::Permit, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        let verdict = self.judge(error);
+        match &verdict {
+            Ok(Verdict::Report(outcome)) => self.core.report(permit, *outcome, None),
+            Ok(Verdict::Release) => self.core.release(permit),
+            Err(raised) => {
+                self.core.report(permit, Outcome::Failure, None);
+                add_context(raised.value(error.py()).as_any(), error)?;
+            }
+        }
+        verdict.map(drop)
+    }
+}
+
+static CIRCUIT_OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// `CircuitOpenError(name, retry_after, trip)`.
+fn circuit_open(py: Python<'_>, name: &str, retry_after: f64, trip: Option<Trip>) -> PyErr {
+    errors::made(CIRCUIT_OPEN.import(py, errors::MODULE, "CircuitOpenError"), (name, retry_after, trip))
+}
+
+/// Makes `error` what `raised` came after, as Python does in an `except` block: at the end of its own chain, unless it is there already.
+fn add_context(raised: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    // Chains that anybody can write may be circular; who has one this long keeps it.
+    const MOST: usize = 100;
+    let mut last = raised.clone();
+    for _ in 0..MOST {
+        if last.is(error) {
+            return Ok(());
+        }
+        let next = last.getattr("__context__")?;
+        if next.is_none() {
+            return last.setattr("__context__", error);
+        }
+        last = next;
+    }
+    Ok(())
+}
+
+/// Whether a filter (classes or a predicate, checked by [`filter`]) names this exception.
+fn matches(filter: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if let Ok(several) = filter.cast::<PyTuple>() {
+        for one in several.iter() {
+            if matches(&one, error)? {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
+    if filter.is_instance_of::<PyType>() {
+        return error.is_instance(filter);
+    }
+    let answer = python::call1(filter, (error,))?;
+    if is_coroutine(&answer)? {
+        answer.call_method0("close")?;
+        return Err(PyTypeError::new_err("failure_on, ignore: a function of the exception cannot be async"));
+    }
+    answer.is_truthy()
+}
+
+/// Checks a `failure_on=` or `ignore=` argument.
+pub(super) fn filter(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<PyAny>>> {
+    const EXPECTED: &str = "an exception class, a function of the exception, or a tuple or list of these";
+    let Some(value) = value else { return Ok(None) };
+    let fits = |one: &Bound<'_, PyAny>| match one.cast::<PyType>() {
+        Ok(class) => class.is_subclass_of::<pyo3::exceptions::PyBaseException>(),
+        Err(_) => Ok(one.is_callable()),
+    };
+    if !value.is_instance_of::<PyTuple>() && !value.is_instance_of::<PyList>() {
+        return if fits(value)? { Ok(Some(value.clone().unbind())) } else { Err(wrong_type(field, EXPECTED, value)) };
+    }
+    // A tuple of its own: a list may change later.
+    let several = value.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    for one in &several {
+        if !fits(one)? {
+            return Err(wrong_type(field, EXPECTED, one));
+        }
+    }
+    Ok(Some(PyTuple::new(value.py(), several)?.into_any().unbind()))
+}
+
+/// Whether `result` is the coroutine of an `async def` (its exact type, so the check is one comparison).
+#[inline]
+fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = COROUTINE.import(result.py(), "types", "CoroutineType")?;
+    Ok(result.get_type_ptr() == class.as_type_ptr())
+}

@@ -1,0 +1,213 @@
+//! `CircuitBreaker`: acquire, call, report.
+
+use super::circuit::{CircuitBreaker, filter};
+use super::permit::Permit;
+use super::views::{BreakerStats, Event};
+use crate::args::{self, real, seconds, span_of, whole32};
+use crate::clock::ManualClock;
+use crate::errors::config;
+use crate::python::Function;
+use crate::scope::{Asked, Place};
+use pyo3::PyTraverseError;
+use pyo3::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use tidegate::breaker::{self as core, Window};
+
+static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
+static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
+
+#[pymethods]
+impl CircuitBreaker {
+    #[new]
+    #[classmethod]
+    #[pyo3(signature = (
+        name = None, *, failure_rate_threshold = None, window_calls = None, window_duration = None, min_calls = None,
+        slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
+        cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
+        failure_on = None, ignore = None, clock = None, scope = None, on_conflict = None, **unknown
+    ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, min_calls=10, \
+        slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
+        cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, failure_on=None, \
+        ignore=None, clock=None, scope=None, on_conflict='error')")]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        cls: &Bound<'_, PyType>,
+        name: Option<&Bound<'_, PyAny>>,
+        failure_rate_threshold: Option<&Bound<'_, PyAny>>,
+        window_calls: Option<&Bound<'_, PyAny>>,
+        window_duration: Option<&Bound<'_, PyAny>>,
+        min_calls: Option<&Bound<'_, PyAny>>,
+        slow_call_duration: Option<&Bound<'_, PyAny>>,
+        slow_call_rate_threshold: Option<&Bound<'_, PyAny>>,
+        consecutive_failures: Option<&Bound<'_, PyAny>>,
+        cooldown: Option<&Bound<'_, PyAny>>,
+        cooldown_backoff: Option<&Bound<'_, PyAny>>,
+        max_cooldown: Option<&Bound<'_, PyAny>>,
+        cooldown_jitter: Option<&Bound<'_, PyAny>>,
+        probes: Option<&Bound<'_, PyAny>>,
+        probe_timeout: Option<&Bound<'_, PyAny>>,
+        failure_on: Option<&Bound<'_, PyAny>>,
+        ignore: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
+        scope: Option<&Bound<'_, PyAny>>,
+        on_conflict: Option<&Bound<'_, PyAny>>,
+        py: Python<'_>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        args::known(cls, unknown)?;
+        let mut cfg = tidegate::BreakerConfig::default();
+        let field = |name| core::SETTINGS.field(name);
+        let whole = |name, value| whole32(field(name), value);
+        let span = |name, value: Option<&Bound<'_, PyAny>>| value.map(|value| span_of(field(name), value)).transpose();
+        let real = |name, value| real(field(name), value);
+        match (window_calls, window_duration) {
+            (Some(_), Some(_)) => {
+                let message = "window_calls, window_duration: give one of the two windows, not both";
+                return Err(config(py, message));
+            }
+            (Some(calls), None) => cfg.window = Window::Calls(whole("window_calls", calls)?),
+            (None, Some(span)) => cfg.window = Window::Duration(span_of(field("window_duration"), span)?),
+            (None, None) => {}
+        }
+        if let Some(rate) = failure_rate_threshold {
+            cfg.failure_rate_threshold = real("failure_rate_threshold", rate)?;
+        }
+        if let Some(rate) = slow_call_rate_threshold {
+            cfg.slow_call_rate_threshold = real("slow_call_rate_threshold", rate)?;
+        }
+        if let Some(n) = min_calls {
+            cfg.min_calls = whole("min_calls", n)?;
+        }
+        if let Some(n) = probes {
+            cfg.probes = whole("probes", n)?;
+        }
+        if let Some(factor) = cooldown_backoff {
+            cfg.cooldown_backoff = real("cooldown_backoff", factor)?;
+        }
+        if let Some(fraction) = cooldown_jitter {
+            cfg.cooldown_jitter = real("cooldown_jitter", fraction)?;
+        }
+        if let Some(span) = span("cooldown", cooldown)? {
+            cfg.cooldown = span;
+        }
+        if let Some(span) = span("probe_timeout", probe_timeout)? {
+            cfg.probe_timeout = span;
+        }
+        cfg.consecutive_failures = consecutive_failures.map(|n| whole("consecutive_failures", n)).transpose()?;
+        cfg.slow_call_duration = span("slow_call_duration", slow_call_duration)?;
+        cfg.max_cooldown = span("max_cooldown", max_cooldown)?;
+        let (failure_on, ignore) = (filter("failure_on", failure_on)?, filter("ignore", ignore)?);
+        let asked = Asked::of(py, scope, name, on_conflict, clock)?;
+        let (called, clock) = (asked.name.clone(), asked.clock());
+        let (core, place) = Place::make(
+            py,
+            asked,
+            |arena, name, on_conflict| core::CircuitBreaker::in_arena(arena, name, cfg.clone(), on_conflict),
+            |clock| core::CircuitBreaker::with_clock(called.unwrap_or("default".into()), cfg.clone(), clock),
+        )?;
+        Ok(Self { core, clock, failure_on, ignore, place })
+    }
+
+    /// Asks for one call; raises `CircuitOpenError` when refused.
+    #[inline]
+    fn acquire(slf: &Bound<'_, Self>) -> PyResult<Permit> {
+        let permit = slf.get().admit(slf.py())?;
+        Ok(Permit::new(slf.clone().unbind(), permit))
+    }
+
+    /// Asks for one call; None when refused.
+    #[inline]
+    fn try_acquire(slf: &Bound<'_, Self>) -> Option<Permit> {
+        slf.get().core.acquire().ok().map(|permit| Permit::new(slf.clone().unbind(), permit))
+    }
+
+    /// Awaits `func(*args, **kwargs)` under a permit; raises `CircuitOpenError` when refused.
+    #[pyo3(signature = (func, /, *args, **kwargs))]
+    fn call_async<'py>(
+        slf: &Bound<'py, Self>,
+        func: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        CALL_ASYNC.call(slf.py(), (slf, func, args, kwargs))
+    }
+
+    /// Decorates a function; an `async def` stays one. Raises TypeError for generators and what is no function.
+    #[pyo3(signature = (func, /))]
+    fn __call__<'py>(slf: &Bound<'py, Self>, func: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        DECORATE.call(slf.py(), (slf, func))
+    }
+
+    /// Its name, as errors show it.
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, self.core.name())
+    }
+
+    /// Where its state lives: "process", "process:NAME" or "host:NAME".
+    #[getter]
+    fn scope(&self) -> String {
+        self.place.scope()
+    }
+
+    /// "closed", "open", "half_open", "forced_open", "disabled" or "metrics_only".
+    #[getter]
+    fn state(&self) -> &'static str {
+        self.core.state().name()
+    }
+
+    /// Seconds until a probe may be tried: 0 when calls pass, `math.inf` while forced open.
+    #[getter]
+    fn retry_after(&self) -> f64 {
+        seconds(self.core.retry_after_ns())
+    }
+
+    /// The `ManualClock` it was made with, or None.
+    #[getter]
+    fn clock(&self, py: Python<'_>) -> Option<Py<ManualClock>> {
+        self.clock.as_ref().map(|clock| clock.clone_ref(py))
+    }
+
+    /// The window and counters.
+    fn stats(&self) -> BreakerStats {
+        self.core.stats().into()
+    }
+
+    /// Transitions and probe outcomes from number `since` on, oldest first, as many as the ring still holds.
+    #[pyo3(signature = (since = 0))]
+    fn events(&self, since: u64) -> Vec<Event> {
+        self.core.events_since(since).into_iter().map(Event::from).collect()
+    }
+
+    /// Refuses every call until `reset`.
+    fn force_open(&self) {
+        self.core.force_open();
+    }
+
+    /// Lets every call pass and counts nothing, until `reset`.
+    fn disable(&self) {
+        self.core.disable();
+    }
+
+    /// Counts and never opens, until `reset`.
+    fn metrics_only(&self) {
+        self.core.metrics_only();
+    }
+
+    /// Closed, with an empty window and the first cooldown.
+    fn reset(&self) {
+        self.core.reset();
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let core = &slf.get().core;
+        Ok(format!("{}({:?}, state={:?})", slf.get_type().name()?, core.name(), core.state().name()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // No `__clear__`: a frozen object cannot let go, and any cycle through a predicate passes its closure, which can.
+        visit.call(&self.failure_on)?;
+        visit.call(&self.ignore)
+    }
+}
