@@ -32,9 +32,9 @@ static IS_ASYNC: Function = Function::new("tidegate._functions", "is_async");
 ///     retry_after: seconds to tell refused producers (QueueFullError, Retry-After).
 ///     clock: a ManualClock for tests of sojourn times; waiting uses the machine's time.
 ///
-/// What was accepted is never lost: a push that races `close` is either refused or comes out of `drain`, and a cancelled
-/// `pop_async` takes nothing with it. Items are not visible to the cycle collector: `drain` a queue that you abandon with
-/// items that refer back to it.
+/// What was accepted is never lost: a push that races `close` is either refused or comes out of `drain`, and a
+/// cancelled `pop_async` takes nothing with it. Items are not visible to the cycle collector: `drain` a queue that you
+/// abandon with items that refer back to it.
 #[pyclass(frozen, subclass, weakref, generic, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct BoundedQueue {

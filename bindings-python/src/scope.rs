@@ -17,7 +17,8 @@ use tidegate::{Arena, Clock, ConfigError, OnConflict, Scope};
 ///
 /// Args:
 ///     name: the arena's name.
-///     path: the directory of its file, on memory that the processes share; default: TIDEGATE_DIR in the environment, else
+///     path: the directory of its file, on memory that the processes share; default: TIDEGATE_DIR in the environment,
+///     else
 ///         /dev/shm/tidegate-UID.
 ///     capacity: the most bytes that it can take (default TIDEGATE_CAPACITY, else 256 MiB); it never grows.
 ///     group: a group, by name or number, that may use the file as well: for containers that run as different users.
@@ -204,7 +205,8 @@ impl Place {
         let fail = |error: ArenaError| errors::arena(py, &error);
         let Asked { scope: given, name, on_conflict, clock } = asked;
         let private = || private(clock::source(clock.as_ref())).map_err(|error| from_core(py, &error));
-        // TIDEGATE_SCOPE moves what has a name; what has none could not be found there by anybody else, and stays private.
+        // TIDEGATE_SCOPE moves what has a name; what has none could not be found there by anybody else, and stays
+        // private.
         let given =
             if matches!(given, Given::Nothing) && name.is_none() { Given::Text("process".to_owned()) } else { given };
         let place = Self { scope: given.read().map_err(fail)?, name };

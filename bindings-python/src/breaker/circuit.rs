@@ -31,17 +31,20 @@ use tidegate::breaker::{self as core, Outcome};
 ///     cooldown, cooldown_backoff, max_cooldown, cooldown_jitter: seconds it stays open; each opening from half-open
 ///         multiplies it, up to `max_cooldown` (default 64 x), and jitter lengthens it by up to that fraction.
 ///     probes, probe_timeout: successful probes needed to close, and the most at once; seconds until one is lost.
-///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these (default: every
+///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these
+///     (default: every
 ///         Exception). What it does not name counts as a success: the dependency did answer.
 ///     ignore: exceptions that count neither way, given like `failure_on`; it wins over it.
 ///     clock: a ManualClock for tests.
-///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
+///     a
 ///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private. There the same
 ///         `name` is the same breaker.
 ///     on_conflict: when it was last declared there with other thresholds: "error", "keep" or "apply".
 ///
 /// Raises:
-///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
+///     cannot be
 ///         used, or holds another object of that name.
 ///
 /// Never a failure: tidegate's own refusals (ignored), and what is no Exception, such as a cancelled task, Ctrl-C or a
@@ -151,7 +154,8 @@ fn circuit_open(py: Python<'_>, name: &str, retry_after: f64, trip: Option<Trip>
     errors::made(CIRCUIT_OPEN.import(py, errors::MODULE, "CircuitOpenError"), (name, retry_after, trip))
 }
 
-/// Makes `error` what `raised` came after, as Python does in an `except` block: at the end of its own chain, unless it is there already.
+/// Makes `error` what `raised` came after, as Python does in an `except` block: at the end of its own chain, unless it
+/// is there already.
 fn add_context(raised: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     // Chains that anybody can write may be circular; who has one this long keeps it.
     const MOST: usize = 100;

@@ -1,8 +1,8 @@
 //! A function under a breaker, as a native callable: the decorator's wrapper for plain functions.
 //!
 //! A Python wrapper of the same meaning spends twice the whole call on packing and unpacking its arguments. Like the
-//! object that `functools.lru_cache` makes, this one binds as a method, carries what `functools.wraps` copies, and pickles by
-//! its name.
+//! object that `functools.lru_cache` makes, this one binds as a method, carries what `functools.wraps` copies, and
+//! pickles by its name.
 
 use super::circuit::CircuitBreaker;
 use super::permit::Permit;
@@ -15,8 +15,8 @@ use pyo3::{PyTraverseError, PyVisit};
 
 static HOLD: Function = Function::new("tidegate._decorate", "hold");
 
-/// Whether the work goes on in a body that somebody will iterate over (Starlette's StreamingResponse). What most functions return
-/// has a class of the interpreter's own, and no attribute has to be looked for.
+/// Whether the work goes on in a body that somebody will iterate over (Starlette's StreamingResponse). What most
+/// functions return has a class of the interpreter's own, and no attribute has to be looked for.
 fn streams(result: &Bound<'_, PyAny>) -> PyResult<bool> {
     // SAFETY: a type is alive as long as its instance, and flags are plain bits.
     #[allow(unsafe_code)]

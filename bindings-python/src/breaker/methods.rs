@@ -26,8 +26,8 @@ impl CircuitBreaker {
         slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
         cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
         failure_on = None, ignore = None, clock = None, scope = None, on_conflict = None, **unknown
-    ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, min_calls=10, \
-        slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
+    ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
+        min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, failure_on=None, \
         ignore=None, clock=None, scope=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]
@@ -206,7 +206,8 @@ impl CircuitBreaker {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // No `__clear__`: a frozen object cannot let go, and any cycle through a predicate passes its closure, which can.
+        // No `__clear__`: a frozen object cannot let go, and any cycle through a predicate passes its closure, which
+        // can.
         visit.call(&self.failure_on)?;
         visit.call(&self.ignore)
     }

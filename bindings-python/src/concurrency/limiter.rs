@@ -16,21 +16,23 @@ use std::time::Duration;
 ///
 /// Args:
 ///     limit: the most at once, 1 to `max_limit`.
-///     pub(super) max_wait: seconds (float or timedelta) for which the waiting forms wait; None or `math.inf`: as long as it takes.
-///     max_limit: what `set_limit` may raise it to, at most 4,096; default: the limit.
-///     scope: where its permits live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///     pub(super) max_wait: seconds (float or timedelta) for which the waiting forms wait; None or `math.inf`: as long
+///     as it takes. max_limit: what `set_limit` may raise it to, at most 4,096; default: the limit.
+///     scope: where its permits live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
+///     a
 ///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is; the same name is the same limit.
 ///     on_conflict: when it was last declared there with another limit: "error", "keep" or "apply".
 ///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
 ///     dry_run: count (`stats().would_deny`) and refuse nothing.
 ///
-/// Who waits is served in the order of arrival within the process. In a scope that processes share, a place goes to the process
-/// whose first has waited longest, 10 ms give or take; each looks every 1 to 10 ms, for others' releases cannot wake it. Permits of a process that
-/// dies come back at the first denial 10 ms later.
+/// Who waits is served in the order of arrival within the process. In a scope that processes share, a place goes to the
+/// process whose first has waited longest, 10 ms give or take; each looks every 1 to 10 ms, for others' releases cannot
+/// wake it. Permits of a process that dies come back at the first denial 10 ms later.
 ///
 /// Raises:
-///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
+///     cannot be
 ///         used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.

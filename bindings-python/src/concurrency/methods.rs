@@ -55,8 +55,8 @@ impl Timeout {
 impl ConcurrencyLimiter {
     #[new]
     #[classmethod]
-    #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, scope = None, name = None, on_conflict = None,
-                        enabled = None, dry_run = None, **unknown),
+    #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, scope = None, name = None,
+                        on_conflict = None, enabled = None, dry_run = None, **unknown),
            text_signature = "(limit, max_wait=0, *, max_limit=None, scope=None, name=None, on_conflict='error', \
 enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
@@ -122,8 +122,8 @@ enabled=None, dry_run=False)")]
         ACQUIRE_ASYNC.call(py, (slf, timeout.or(py, slf.get().max_wait)?))
     }
 
-    /// Decorates a function, which then runs under a permit; an `async def` stays one. Raises TypeError for generators and what
-    /// is no function.
+    /// Decorates a function, which then runs under a permit; an `async def` stays one. Raises TypeError for generators
+    /// and what is no function.
     #[pyo3(signature = (func, /))]
     fn __call__<'py>(slf: &Bound<'py, Self>, func: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         DECORATE.call(slf.py(), (slf, func))

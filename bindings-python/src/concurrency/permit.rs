@@ -12,8 +12,8 @@ static ENTER: Function = Function::new("tidegate._waiting", "enter_permit");
 static WARN: Function = Function::new("warnings", "warn");
 static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
 
-/// The right to run one call: `with` and `async with` give it back at their end. One that is dropped gives itself back, with a
-/// ResourceWarning. In a child of fork its parent's permits do nothing.
+/// The right to run one call: `with` and `async with` give it back at their end. One that is dropped gives itself back,
+/// with a ResourceWarning. In a child of fork its parent's permits do nothing.
 ///
 /// May be given back on any thread, and more than once: only the first counts.
 #[pyclass(frozen, module = "tidegate")]
@@ -33,8 +33,8 @@ impl ConcurrencyPermit {
 
 #[pymethods]
 impl ConcurrencyPermit {
-    /// Gives it back. False where nothing was: it is back already, was taken back from a process that died, belongs to the parent
-    /// of this process, or comes from a limiter that is switched off or only watching.
+    /// Gives it back. False where nothing was: it is back already, was taken back from a process that died, belongs to
+    /// the parent of this process, or comes from a limiter that is switched off or only watching.
     #[inline]
     fn release(&self) -> bool {
         // Relaxed: the swap alone decides who is first; the core orders the release itself.

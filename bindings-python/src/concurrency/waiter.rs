@@ -18,7 +18,8 @@ pub(crate) struct Waiter {
 
 #[derive(Debug)]
 struct Seat {
-    /// None while it is looked at, and at the end. The core is never called under the lock: it may call Python functions of others.
+    /// None while it is looked at, and at the end. The core is never called under the lock: it may call Python
+    /// functions of others.
     listener: Option<ConcurrencyListener>,
     is_cancelled: bool,
 }

@@ -9,15 +9,16 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-/// `METH_FASTCALL | METH_KEYWORDS`: `slf` is a `TokenBucket` (the descriptor checks that), `args` holds `nargs` arguments.
+/// `METH_FASTCALL | METH_KEYWORDS`: `slf` is a `TokenBucket` (the descriptor checks that), `args` holds `nargs`
+/// arguments.
 pub(super) unsafe extern "C" fn try_acquire(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     nargs: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: Python calls methods attached; the descriptor has checked the type of `slf`, which the caller keeps alive; as
-    // the calling convention has it, `args` points to `nargs` arguments and those that `names` names.
+    // SAFETY: Python calls methods attached; the descriptor has checked the type of `slf`, which the caller keeps
+    // alive; as the calling convention has it, `args` points to `nargs` arguments and those that `names` names.
     unsafe {
         guarded("try_acquire", |py| {
             let bucket = Borrowed::from_ptr(py, slf).cast_unchecked::<TokenBucket>();

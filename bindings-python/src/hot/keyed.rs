@@ -17,7 +17,8 @@ type Given = [*mut ffi::PyObject; 3];
 
 const NAMES: [&str; 3] = ["key", "n", "tier"];
 
-/// `METH_FASTCALL | METH_KEYWORDS`: `slf` is a `RateLimiter` (the descriptor checks that), `args` holds `nargs` arguments.
+/// `METH_FASTCALL | METH_KEYWORDS`: `slf` is a `RateLimiter` (the descriptor checks that), `args` holds `nargs`
+/// arguments.
 pub(super) unsafe extern "C" fn try_acquire(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -69,8 +70,8 @@ struct Call<'a, 'py> {
 
 impl<'a, 'py> Call<'a, 'py> {
     /// # Safety
-    /// `slf` is a `RateLimiter`; `args` points to `nargs` arguments, followed by one for each name in `names`; all of them
-    /// live as long as `'a`.
+    /// `slf` is a `RateLimiter`; `args` points to `nargs` arguments, followed by one for each name in `names`; all of
+    /// them live as long as `'a`.
     #[inline]
     unsafe fn read(
         py: Python<'py>,

@@ -1,5 +1,5 @@
-//! The hottest methods without PyO3's trampoline, whose bookkeeping and argument parsing would cost as much as the decision;
-//! `CircuitBreaker.call` would pack its arguments twice.
+//! The hottest methods without PyO3's trampoline, whose bookkeeping and argument parsing would cost as much as the
+//! decision; `CircuitBreaker.call` would pack its arguments twice.
 //!
 //! No `Py<T>` is dropped here outside of `Python::attach`: PyO3 would not know that this thread is attached, and wait.
 #![allow(unsafe_code)] // A C method table entry is raw pointers by nature; each step says why it is sound.
@@ -19,17 +19,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Puts the methods into their classes.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
-    let doc = c"try_acquire($self, n=1)\n--\n\nTakes `n` tokens, or nothing. `n` = 0 takes nothing and is refused only in debt or \
-under a penalty.";
+    let doc =
+        c"try_acquire($self, n=1)\n--\n\nTakes `n` tokens, or nothing. `n` = 0 takes nothing and is refused only in \
+debt or under a penalty.";
     method::<TokenBucket>(py, c"try_acquire", bucket::try_acquire, doc)?;
-    let doc = c"try_acquire($self, key, n=1, tier=None)\n--\n\nTakes `n` of the key's tokens, or nothing; of a leaky bucket only \
-what needs no delay.";
+    let doc =
+        c"try_acquire($self, key, n=1, tier=None)\n--\n\nTakes `n` of the key's tokens, or nothing; of a leaky bucket \
+only what needs no delay.";
     method::<RateLimiter>(py, c"try_acquire", keyed::try_acquire, doc)?;
     let doc =
         c"check($self, key, n=1, tier=None)\n--\n\nTakes `n` of the key's tokens, or nothing, and tells what is left.";
     method::<RateLimiter>(py, c"check", keyed::check, doc)?;
-    let doc = c"call($self, func, /, *args, **kwargs)\n--\n\nRuns `func(*args, **kwargs)` under a permit and returns its result; \
-raises CircuitOpenError when refused.";
+    let doc =
+        c"call($self, func, /, *args, **kwargs)\n--\n\nRuns `func(*args, **kwargs)` under a permit and returns its \
+result; raises CircuitOpenError when refused.";
     method::<CircuitBreaker>(py, c"call", breaker::call, doc)
 }
 

@@ -7,8 +7,9 @@ use tidegate::http::{self, Verdict, parse_address};
 
 /// Entries that allow and entries that deny: addresses, networks, and exact keys written `"key:…"`.
 ///
-/// The most specific entry that fits decides: a key before any network, a longer prefix before a shorter one; where both
-/// lists have the same, deny. Raises ConfigError for an entry that is none of these. Immutable, so safe on any thread.
+/// The most specific entry that fits decides: a key before any network, a longer prefix before a shorter one; where
+/// both lists have the same, deny. Raises ConfigError for an entry that is none of these. Immutable, so safe on any
+/// thread.
 #[pyclass(frozen, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct AccessList {

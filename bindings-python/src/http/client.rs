@@ -14,8 +14,9 @@ use tidegate::http;
 ///         addresses separated by commas.
 ///     ipv4_prefix, ipv6_prefix: how many leading bits of an address make a key.
 ///
-/// The header is read from the right up to the first address that is not trusted, at most 64 entries. An entry that is no
-/// address ends the walk at the last proxy that could be read. IPv4 mapped into IPv6 is IPv4; ports and zones are dropped.
+/// The header is read from the right up to the first address that is not trusted, at most 64 entries. An entry that is
+/// no address ends the walk at the last proxy that could be read. IPv4 mapped into IPv6 is IPv4; ports and zones are
+/// dropped.
 ///
 /// Raises ConfigError for a wrong network, header or prefix. Immutable, so safe on any thread.
 #[pyclass(frozen, module = "tidegate")]
@@ -52,8 +53,8 @@ impl ClientAddress {
         self.core.header()
     }
 
-    /// The client's key: `192.0.2.1`, `2001:db8::/64`. A peer without an address is its own key, an absent one (`""`) the
-    /// empty key. `lines` are the values of the header's lines, in the order in which they came.
+    /// The client's key: `192.0.2.1`, `2001:db8::/64`. A peer without an address is its own key, an absent one (`""`)
+    /// the empty key. `lines` are the values of the header's lines, in the order in which they came.
     #[pyo3(signature = (peer, lines = Vec::new()), text_signature = "($self, peer, lines=())")]
     fn key<'py>(&self, peer: &Bound<'py, PyString>, lines: Vec<Bound<'py, PyBytes>>) -> Bound<'py, PyString> {
         let text = peer.to_string_lossy();

@@ -1,5 +1,5 @@
-//! What a client is told of a limit: RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10. Every answer
-//! carries them, and here they cost a tenth of what they cost in Python.
+//! What a client is told of a limit: RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10. Every
+//! answer carries them, and here they cost a tenth of what they cost in Python.
 
 use super::client::ClientAddress;
 use super::taken::Taken;
@@ -32,15 +32,16 @@ macro_rules! name {
 /// How a limit presents itself to clients.
 ///
 /// Args:
-///     limit: a TokenBucket, a RateLimiter, a Tier of one or a LimitSet, whose quotas RateLimit-Policy tells; of another limit, or
+///     limit: a TokenBucket, a RateLimiter, a Tier of one or a LimitSet, whose quotas RateLimit-Policy tells; of
+///     another limit, or
 ///         None, there is only RateLimit.
 ///     name: the policy's name; the limits of a LimitSet have their own.
 ///     legacy: X-RateLimit-Limit, -Remaining and -Reset (seconds from now, as Retry-After) as well.
 ///     unit: what costs are counted in, such as `"content-bytes"`; default: requests.
 ///     jitter: up to this fraction longer are the times that clients are told, so that they do not return together.
 ///
-/// Raises ConfigError for a name or unit that is not printable ASCII or longer than 128 characters, or a jitter outside 0 to 1.
-/// Immutable, so safe on any thread.
+/// Raises ConfigError for a name or unit that is not printable ASCII or longer than 128 characters, or a jitter outside
+/// 0 to 1. Immutable, so safe on any thread.
 #[pyclass(frozen, module = "tidegate.headers")]
 #[derive(Debug)]
 pub(crate) struct Policies {
@@ -165,8 +166,8 @@ impl Policies {
 
     /// The fields of an answer, and the seconds of its Retry-After (0 when admitted: it has none).
     ///
-    /// `decision` is the answer of the limit; for a LimitSet `each` are the answers of its limits by name, as `check_each` gives
-    /// them. Without them only the limit that denied is told of.
+    /// `decision` is the answer of the limit; for a LimitSet `each` are the answers of its limits by name, as
+    /// `check_each` gives them. Without them only the limit that denied is told of.
     #[pyo3(signature = (decision, each = None))]
     fn tell<'py>(
         &self,
@@ -197,8 +198,8 @@ impl Policies {
         Ok((self.fields(py, quota, &state, &told)?, told.retry_after))
     }
 
-    /// Takes `n` of the bucket, or of the key's in the limiter, and tells of it: `check` and `tell` in one. The limit must be one of the
-    /// two; with `show` False the client is told nothing but when to come back.
+    /// Takes `n` of the bucket, or of the key's in the limiter, and tells of it: `check` and `tell` in one. The limit
+    /// must be one of the two; with `show` False the client is told nothing but when to come back.
     #[pyo3(signature = (keys, n, show = true))]
     fn take(&self, py: Python<'_>, keys: Option<&Bound<'_, PyAny>>, n: Cost, show: bool) -> PyResult<Taken> {
         let decision = match (&*self.members, keys) {
@@ -216,10 +217,10 @@ impl Policies {
         self.taken(py, keys, n.0, &decision, show)
     }
 
-    /// [`take`](Self::take) for a request that nothing has been counted for yet, in one call: finds the key, which is the
-    /// socket's peer as a ClientAddress reads it, or the header of that name (None where the limit is not keyed), and leaves in
-    /// the scope what was taken and what the client is told. `client` reads the peer of a request without that header; without it,
-    /// and where something was counted before, the answer is None and nothing is done.
+    /// [`take`](Self::take) for a request that nothing has been counted for yet, in one call: finds the key, which is
+    /// the socket's peer as a ClientAddress reads it, or the header of that name (None where the limit is not keyed),
+    /// and leaves in the scope what was taken and what the client is told. `client` reads the peer of a request without
+    /// that header; without it, and where something was counted before, the answer is None and nothing is done.
     fn serve<'py>(
         &self,
         n: Cost,
@@ -248,8 +249,8 @@ impl Policies {
     }
 }
 
-/// The key of a request: the peer's, or the header's value. Who has none is known by the peer's address behind a NUL, which no
-/// header can hold, so that nobody can name it; None where only somebody else can read that address.
+/// The key of a request: the peer's, or the header's value. Who has none is known by the peer's address behind a NUL,
+/// which no header can hold, so that nobody can name it; None where only somebody else can read that address.
 fn key_of<'py>(
     scope: &Bound<'py, PyDict>,
     source: &Bound<'py, PyAny>,

@@ -5,7 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What one request took of one limit: kept with the request for each that is served, so nothing here is made before somebody asks.
+/// What one request took of one limit: kept with the request for each that is served, so nothing here is made before
+/// somebody asks.
 #[pyclass(frozen, module = "tidegate._tidegate")]
 #[derive(Debug)]
 pub(crate) struct Taken {

@@ -27,17 +27,19 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 ///     rate: a text such as `"100/minute"`, or how many tokens come back per `per`.
 ///     per: seconds (float or timedelta) for a rate given as a number; default 1.
 ///     burst: the most tokens that can be taken at once; default: the count in the rate, rounded up.
-///     warm_up: seconds in which a new bucket grows from the fraction `warm_up_from` (default 0.1) of its rate and burst to all.
-///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
-///     dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
+///     warm_up: seconds in which a new bucket grows from the fraction `warm_up_from` (default 0.1) of its rate and
+///     burst to all. enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the
+///     environment. dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
 ///     clock: a ManualClock for tests; default: the machine's monotonic clock, or that of the scope.
-///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
+///     a
 ///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is; the same name is the same bucket.
 ///     on_conflict: when it was last declared there with another rate or burst: "error", "keep" or "apply".
 ///
 /// Raises:
-///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
+///     cannot be
 ///         used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
@@ -57,8 +59,8 @@ impl TokenBucket {
     #[classmethod]
     #[pyo3(signature = (rate, per = None, burst = None, *, warm_up = None, warm_up_from = None, enabled = None,
                         dry_run = None, clock = None, scope = None, name = None, on_conflict = None, **unknown),
-           text_signature = "(rate, per=None, burst=None, *, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, \
-clock=None, scope=None, name=None, on_conflict='error')")]
+           text_signature = "(rate, per=None, burst=None, *, warm_up=None, warm_up_from=None, enabled=None, \
+dry_run=False, clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         cls: &Bound<'_, PyType>,
@@ -130,8 +132,8 @@ clock=None, scope=None, name=None, on_conflict='error')")]
 
     /// Takes `n` tokens, blocking this thread until they are there. Ctrl-C gives the booking back.
     ///
-    /// A bucket knows the wait beforehand: when it would exceed `timeout` seconds this raises RateLimitedError at once and
-    /// takes nothing (`retry_after` is the wait, `math.inf` when `n` exceeds the burst).
+    /// A bucket knows the wait beforehand: when it would exceed `timeout` seconds this raises RateLimitedError at once
+    /// and takes nothing (`retry_after` is the wait, `math.inf` when `n` exceeds the burst).
     #[pyo3(signature = (n = None, timeout = None), text_signature = "($self, n=1, timeout=None)")]
     fn acquire<'py>(
         slf: &Bound<'py, Self>,

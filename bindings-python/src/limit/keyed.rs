@@ -39,8 +39,8 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_key
 ///     fastest: the fastest rate that `tier` or `set_quota` will ask for, as a rate or a `(rate, burst)`.
 ///     queue: of a leaky bucket, how many calls may wait; default: the count in the rate less one.
 ///     block: a `Block`, for keys that go on after being denied.
-///     warm_up: seconds in which a new limiter grows from the fraction `warm_up_from` (default 0.1) of its limit to all.
-///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
+///     warm_up: seconds in which a new limiter grows from the fraction `warm_up_from` (default 0.1) of its limit to
+///     all. enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
 ///     dry_run: decide, charge and count (`stats().would_deny`), and refuse nothing.
 ///     huge_pages: ask the kernel for huge pages under the table; with millions of keys they save time.
 ///     clock: a ManualClock for tests; default: the machine's monotonic clock, or that of the scope.
@@ -52,7 +52,8 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_key
 /// Keys are bytes or text, which means its UTF-8 (with U+FFFD for lone surrogates); of any length, the empty one too.
 ///
 /// Raises:
-///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot be
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
+///     cannot be
 ///         used, has no room for `max_keys`, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
@@ -148,11 +149,12 @@ impl RateLimiter {
 
     #[new]
     #[classmethod]
-    #[pyo3(signature = (rate, per = None, burst = None, *, max_keys = None, algorithm = None, fastest = None, queue = None,
-                        block = None, warm_up = None, warm_up_from = None, enabled = None, dry_run = None,
+    #[pyo3(signature = (rate, per = None, burst = None, *, max_keys = None, algorithm = None, fastest = None,
+                        queue = None, block = None, warm_up = None, warm_up_from = None, enabled = None, dry_run = None,
                         huge_pages = None, clock = None, scope = None, name = None, on_conflict = None, **unknown),
            text_signature = "(rate, per=None, burst=None, *, max_keys=100_000, algorithm='token_bucket', fastest=None, \
-queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, huge_pages=False, clock=None, scope=None, name=None, on_conflict='error')")]
+queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=False, huge_pages=False, \
+clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         cls: &Bound<'_, PyType>,
@@ -208,11 +210,13 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         Ok(slf.get().core.peek(Key::of(key)?.bytes(), tier).into())
     }
 
-    /// Takes `n` of the key's tokens, blocking this thread until they are there; of a leaky bucket, until it is its turn.
+    /// Takes `n` of the key's tokens, blocking this thread until they are there; of a leaky bucket, until it is its
+    /// turn.
     ///
     /// Raises RateLimitedError at once, with the wait as `retry_after`, when it would exceed `timeout` seconds; Ctrl-C
     /// leaves nothing taken. Who waits is not in a queue: a later call may be served first.
-    #[pyo3(signature = (key, n = None, timeout = None, tier = None), text_signature = "($self, key, n=1, timeout=None, tier=None)")]
+    #[pyo3(signature = (key, n = None, timeout = None, tier = None),
+           text_signature = "($self, key, n=1, timeout=None, tier=None)")]
     fn acquire<'py>(
         slf: &Bound<'py, Self>,
         key: Bound<'py, PyAny>,
@@ -226,7 +230,8 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
     /// Takes `n` of the key's tokens, suspending this task until they are there; cancelling it leaves nothing taken.
     ///
     /// Raises RateLimitedError at once when the wait would exceed `timeout` seconds, as `acquire` does.
-    #[pyo3(signature = (key, n = None, timeout = None, tier = None), text_signature = "($self, key, n=1, timeout=None, tier=None)")]
+    #[pyo3(signature = (key, n = None, timeout = None, tier = None),
+           text_signature = "($self, key, n=1, timeout=None, tier=None)")]
     fn acquire_async<'py>(
         slf: &Bound<'py, Self>,
         key: Bound<'py, PyAny>,
@@ -259,9 +264,10 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         Ok(())
     }
 
-    /// Admits nothing of the key for `wait` seconds (at most a year); a penalty in force is only lengthened. After it a token bucket
-    /// refills from empty; the others start anew, and are held until what they counted before is over. False when there was
-    /// no room to note it: a key in the shared sketch is not penalised, for others share its place.
+    /// Admits nothing of the key for `wait` seconds (at most a year); a penalty in force is only lengthened. After it a
+    /// token bucket refills from empty; the others start anew, and are held until what they counted before is over.
+    /// False when there was no room to note it: a key in the shared sketch is not penalised, for others share its
+    /// place.
     fn penalize(&self, key: &Bound<'_, PyAny>, wait: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(self.core.penalize(Key::of(key)?.bytes(), finite("wait", wait)?))
     }
@@ -290,7 +296,8 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         self.core.set_quota(quota).map_err(|error| from_core(rate.py(), &error))
     }
 
-    /// Another rate for some keys or calls (free, pro, internal): pass the Tier to their calls. Make it once and keep it.
+    /// Another rate for some keys or calls (free, pro, internal): pass the Tier to their calls. Make it once and keep
+    /// it.
     ///
     /// A key whose rate changes keeps the part that it has used. In any order, rates on one key admit at one moment at
     /// most the largest of their bursts, and over time at most that for each of the shortest of their times to refill.
@@ -311,16 +318,16 @@ queue=None, block=None, warm_up=None, warm_up_from=None, enabled=None, dry_run=F
         Ok(Tier { core, limiter: slf.clone().unbind(), quota })
     }
 
-    /// Counts `n` hits of the key whatever the limit, for stores that judge by themselves; fixed windows only. Returns the
-    /// hits in the key's window (1,048,575: that many or more) and the seconds until it ends.
+    /// Counts `n` hits of the key whatever the limit, for stores that judge by themselves; fixed windows only. Returns
+    /// the hits in the key's window (1,048,575: that many or more) and the seconds until it ends.
     #[pyo3(signature = (key, n = Cost(1)), text_signature = "($self, key, n=1)")]
     fn hit(&self, key: &Bound<'_, PyAny>, n: Cost) -> PyResult<(u32, f64)> {
         let hits = self.core.hit(Key::of(key)?.bytes(), n.0).map_err(|error| from_core(key.py(), &error))?;
         Ok((hits.count, seconds(hits.reset_after_ns)))
     }
 
-    /// The two counts behind a key's estimate, for stores that judge by themselves; sliding windows only: of the window before,
-    /// of the present one, and the seconds that are left of that.
+    /// The two counts behind a key's estimate, for stores that judge by themselves; sliding windows only: of the window
+    /// before, of the present one, and the seconds that are left of that.
     fn windows(&self, key: &Bound<'_, PyAny>) -> PyResult<(u32, u32, f64)> {
         let seen = self.core.windows(Key::of(key)?.bytes()).map_err(|error| from_core(key.py(), &error))?;
         Ok((seen.previous, seen.current, seconds(seen.left_ns)))

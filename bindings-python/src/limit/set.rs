@@ -30,11 +30,11 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_set
 ///         TokenBucket none. All on one clock. `n` is the cost and cannot be a name.
 ///
 /// Raises:
-///     ConfigError: no limit, too many, `n` as a name, or different clocks. TypeError: a limit of another kind; at a call, a
-///     key that is missing, unknown or of a wrong type.
+///     ConfigError: no limit, too many, `n` as a name, or different clocks. TypeError: a limit of another kind; at a
+///     call, a key that is missing, unknown or of a wrong type.
 ///
-/// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks. While calls race
-/// for the last tokens one of them may be denied that could have passed; never is one admitted too many.
+/// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks. While
+/// calls race for the last tokens one of them may be denied that could have passed; never is one admitted too many.
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct LimitSet {
@@ -153,8 +153,8 @@ impl LimitSet {
         Ok(Self { core, members: members.into(), keyed, clock: clock.flatten() })
     }
 
-    /// Takes `n` from every limit, or nothing from any, and tells what is left: allowed, of the limit with the fewest left;
-    /// denied, of the one with the longest wait, whose name is `denied_by`.
+    /// Takes `n` from every limit, or nothing from any, and tells what is left: allowed, of the limit with the fewest
+    /// left; denied, of the one with the longest wait, whose name is `denied_by`.
     #[pyo3(signature = (keys = None, /, n = Cost(1), **named), text_signature = "($self, keys=None, /, n=1, **named)")]
     fn check(
         &self,
@@ -251,8 +251,8 @@ impl LimitSet {
 
     /// Takes `n` from every limit, blocking this thread until all have it.
     ///
-    /// Raises RateLimitedError at once, with `retry_after` and `denied_by`, when the wait would exceed `timeout` seconds; Ctrl-C
-    /// leaves nothing taken. `timeout` is no name for a limit whose keys come as keywords here.
+    /// Raises RateLimitedError at once, with `retry_after` and `denied_by`, when the wait would exceed `timeout`
+    /// seconds; Ctrl-C leaves nothing taken. `timeout` is no name for a limit whose keys come as keywords here.
     #[pyo3(signature = (keys = None, /, n = None, timeout = None, **named),
            text_signature = "($self, keys=None, /, n=1, timeout=None, **named)")]
     fn acquire<'py>(
