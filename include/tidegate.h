@@ -3,43 +3,67 @@
  *
  * Generated from ffi/src: edit there and run ffi/gen-header.sh.
  *
- * The law of this interface:
+ * The rules of this interface. A function's own comment tells what it does, and only what differs from them.
  *
  * - Names. Everything begins with tg_ or TG_, and the library exports nothing else.
  * - Answers. tg_status: 0 = done, > 0 = refused (an answer, not an error), < 0 = error. Values are fixed.
- *   tg_status_message() has a fixed text for each, tg_last_error_message() says what this thread's last error was about.
- * - Handles. tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_queue, tg_concurrency,
- *   tg_client_address and tg_access_list are opaque, made by *_new() (an arena by tg_arena_open() and its like) and given
- *   back to *_free(). A call that takes a const handle may run on any thread, together with any other such call. *_free()
- *   is the exception: it must be the last call on its handle.
+ *   tg_status_message() has a fixed text for each, tg_last_error_message() says what this thread's last error was
+ *   about.
+ * - Errors. A function that takes a pointer gives TG_NULL where it must not be NULL, one that takes a struct with its
+ *   size TG_STRUCT_SIZE; what else it can give stands with it ("Errors:"). Any can give TG_PANIC: a bug inside, never
+ *   an abort or an unwinding through your frames. After an error nothing was done, and nothing is written but what is
+ *   said.
+ * - Threads. Any call may run on any thread at any time, together with any other, on the same handle too, and does not
+ *   block. What may wait says so ("Thread safety:"); making and freeing take memory and may wait for the system.
+ *   *_free() must be the last call on its handle: no other call may be using it or waiting on it, then or later.
+ * - Ownership. Arguments are borrowed during the call, with all that they point to. A handle that *_new(),
+ *   tg_arena_open() or their like give is the caller's, to be freed with the *_free() of its kind, once; *_free(NULL)
+ *   does nothing. An object shares its arena and its clock, a limit set its members: their handles may be freed before
+ *   or after it. What is otherwise says so ("Ownership:").
+ * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_queue, tg_concurrency,
+ *   tg_client_address, tg_access_list.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
- *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding is zero.
- * - Values. Permits and tickets are two uint64_t passed by value, a tier is a few more; nothing needs to be freed. A permit is
- *   used up once it was reported or given back, and void once its object was reset or reclaimed it: either way it does nothing
- *   any more, and a call says so (TG_NOT_HELD) or ignores it, as told there.
- * - Keys. A pointer to any bytes and how many: empty, long, with NUL, all are keys. NULL with length 0 is the empty key.
+ *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding
+ *   is zero.
+ * - Values. Permits and tickets are two uint64_t passed by value, a tier is a few more; nothing needs to be freed. A
+ *   permit is used up once it was reported or given back, and void once its object was reset or reclaimed it: either
+ *   way it does nothing any more, and a call says so (TG_NOT_HELD) or ignores it, as told there.
+ * - Keys. A pointer to any bytes and how many: empty, long, with NUL, all are keys. NULL with length 0 is the empty
+ *   key.
+ * - Pointers. One that is not NULL must be good, and a text must end with NUL: no library can check that.
  * - Enums. They are passed in as int32_t, and an unknown value is an error.
- * - Time. Nanoseconds in uint64_t; UINT64_MAX (TG_NEVER) is "never", or as a timeout "for ever". Each operation that looks
- *   at the clock has a form ending in _at that takes the time instead: any epoch, but one clock per object.
- * - NULL. An argument that must not be NULL gives TG_NULL, never a crash; *_free(NULL) does nothing. A pointer that is not
- *   NULL must be good, and a text must end with NUL: no library can check that.
- * - Memory. A size that a caller sets and the system cannot give is TG_NO_MEMORY, and nothing was made. Small allocations that
- *   every program needs (a handle, an error's text) end the process when they fail, as Rust's do.
- * - Cancellation. No call is a cancellation point: a thread cancelled with pthread_cancel() inside one, a waiting one too, goes
- *   on to its end, and the request stays pending. Threads of PTHREAD_CANCEL_ASYNCHRONOUS must not call anything here.
+ * - Time. Nanoseconds in uint64_t; UINT64_MAX (TG_NEVER) is "never", or as a timeout "for ever". Each operation that
+ *   looks at the clock has a form ending in _at that takes the time instead, and is otherwise the same: any epoch, but
+ *   one clock per object.
+ * - Memory. A size that a caller sets and the system cannot give is TG_NO_MEMORY, and nothing was made. Small
+ *   allocations that every program needs (a handle, an error's text) end the process when they fail, as Rust's do.
+ * - Cancellation. No call is a cancellation point: a thread cancelled with pthread_cancel() inside one, a waiting one
+ *   too, goes on to its end, and the request stays pending. Threads of PTHREAD_CANCEL_ASYNCHRONOUS must not call
+ *   anything here.
  * - Signals. No call is async-signal-safe, none installs a handler, blocks a signal or ends early because of one.
  * - errno. Calls may change it and never report by it.
- * - Panics. A bug inside becomes TG_PANIC, never an abort or an unwinding through your frames.
- * - Scope. An object lives in memory of its own, or under a name in an arena (the arena of its config): threads and processes
- *   that open the same name in the same arena share it.
- * - Fork. After fork() the objects of the child are copies of their own; those in an arena of the machine stay shared, and
- *   permits belong to the process that acquired them.
- * - Change. A function never changes its meaning; a new meaning gets a new name. The soname carries MAJOR.MINOR while MAJOR is
- *   0, then MAJOR: under one soname functions, values and fields are only added.
+ * - Scope. An object lives in memory of its own, or under a name in an arena (the arena of its config): threads and
+ *   processes that open the same name in the same arena share it.
+ * - Fork. After fork() the objects of the child are copies of their own; those in an arena of the machine stay shared,
+ *   and permits belong to the process that acquired them.
+ * - Change. A function never changes its meaning; a new meaning gets a new name. What came after version 0.1 says so
+ *   ("Since:"). The soname carries MAJOR.MINOR while MAJOR is 0, then MAJOR: under one soname functions, values and
+ *   fields are only added.
  *
- * Each function says who owns what (Ownership), what threads may do (Thread safety), which errors it gives (Errors, status
- * < 0) and since which version it exists (Since). TG_PANIC can come from every call and is not listed.
+ * Contents:
+ *   1. Answers
+ *   2. Clocks
+ *   3. Arenas
+ *   4. Rates, keys and decisions
+ *   5. Token buckets
+ *   6. Limits per key
+ *   7. Several limits at once
+ *   8. Circuit breakers
+ *   9. Concurrency limits
+ *   10. Queues
+ *   11. HTTP
+ *   12. Layout
  */
 #ifndef TIDEGATE_H
 #define TIDEGATE_H
@@ -54,20 +78,18 @@
 #define TG_VERSION_MINOR 1
 #define TG_VERSION_PATCH 0
 
-/**
- * Nanoseconds that mean "never", or as a timeout "for ever".
- */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ==================================================================================================================
+ * 1. Answers
+ *
+ * What every call gives back, what its errors say, and which library it is.
+ * ================================================================================================================== */
+
+/** Nanoseconds that mean "never", or as a timeout "for ever". */
 #define TG_NEVER UINT64_MAX
-
-/**
- * As a burst: the count of the rate.
- */
-#define TG_BURST_OF_RATE UINT64_MAX
-
-/**
- * As the queue of a leaky bucket: one less than the count of the rate.
- */
-#define TG_QUEUE_OF_RATE UINT64_MAX
 
 /**
  * What a call answered: 0 = done, > 0 = refused (an answer, not an error), < 0 = error (wrong arguments, or a bug).
@@ -78,26 +100,18 @@ enum tg_status
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    /**
-     * Done, admitted.
-     */
+    /** Done, admitted. */
     TG_OK = 0,
     /**
      * Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from a
      * waiting form: still so at the deadline).
      */
     TG_DENIED = 1,
-    /**
-     * Refused: the circuit is open, or half-open with every probe taken.
-     */
+    /** Refused: the circuit is open, or half-open with every probe taken. */
     TG_OPEN = 2,
-    /**
-     * Refused: the queue is full or above its high watermark; from a waiting form: still so at the deadline.
-     */
+    /** Refused: the queue is full or above its high watermark; from a waiting form: still so at the deadline. */
     TG_FULL = 3,
-    /**
-     * Refused: the queue is closed; from a pop: closed and everything accepted has been taken out.
-     */
+    /** Refused: the queue is closed; from a pop: closed and everything accepted has been taken out. */
     TG_CLOSED = 4,
     /**
      * Nothing there: the queue is empty (from a waiting form: still so at the deadline), no event is left to read, or an
@@ -108,105 +122,57 @@ enum tg_status
      * Nothing given back: the permit was given back before, taken back from a dead process, another process's, or nobody's.
      */
     TG_NOT_HELD = 6,
-    /**
-     * Error: an argument that must not be NULL is NULL.
-     */
+    /** Error: an argument that must not be NULL is NULL. */
     TG_NULL = -1,
-    /**
-     * Error: tidegate panicked. That is a bug in tidegate; the process goes on.
-     */
+    /** Error: tidegate panicked. That is a bug in tidegate; the process goes on. */
     TG_PANIC = -2,
-    /**
-     * Error: a number outside what is allowed.
-     */
+    /** Error: a number outside what is allowed. */
     TG_OUT_OF_RANGE = -3,
-    /**
-     * Error: a text that does not have the form it should.
-     */
+    /** Error: a text that does not have the form it should. */
     TG_SYNTAX = -4,
-    /**
-     * Error: two settings that exclude each other, or one that needs another.
-     */
+    /** Error: two settings that exclude each other, or one that needs another. */
     TG_CONFLICT = -5,
-    /**
-     * Error: struct_size does not fit: start from the struct's INIT macro.
-     */
+    /** Error: struct_size does not fit: start from the struct's INIT macro. */
     TG_STRUCT_SIZE = -6,
-    /**
-     * Error: a text that is not UTF-8.
-     */
+    /** Error: a text that is not UTF-8. */
     TG_UTF8 = -7,
-    /**
-     * Error: an int32_t that is none of its enum's values.
-     */
+    /** Error: an int32_t that is none of its enum's values. */
     TG_UNKNOWN_VALUE = -8,
-    /**
-     * Error: only a manual clock can be moved.
-     */
+    /** Error: only a manual clock can be moved. */
     TG_NOT_MANUAL = -9,
-    /**
-     * Error: a permit that no acquire has filled in.
-     */
+    /** Error: a permit that no acquire has filled in. */
     TG_NO_PERMIT = -10,
-    /**
-     * Error: an argument that is wrong in another way; see tg_last_error_message().
-     */
+    /** Error: an argument that is wrong in another way; see tg_last_error_message(). */
     TG_INVALID = -11,
-    /**
-     * Error: the buffer is too small; *length tells what the text needs, without its NUL.
-     */
+    /** Error: the buffer is too small; *length tells what the text needs, without its NUL. */
     TG_BUFFER = -12,
-    /**
-     * Error: the memory that a size asks for cannot be had.
-     */
+    /** Error: the memory that a size asks for cannot be had. */
     TG_NO_MEMORY = -13,
-    /**
-     * Error: this system has no arenas that processes share (Linux has).
-     */
+    /** Error: this system has no arenas that processes share (Linux has). */
     TG_ARENA_UNSUPPORTED = -20,
     /**
      * Error: the arena's directory or file is somebody else's, a link, open to others, or may not be read or written.
      */
     TG_ARENA_PERMISSION = -21,
-    /**
-     * Error: the directory lies on a filesystem that machines share, or that keeps no memory in common.
-     */
+    /** Error: the directory lies on a filesystem that machines share, or that keeps no memory in common. */
     TG_ARENA_FILESYSTEM = -22,
-    /**
-     * Error: no room for the arena, on the filesystem or in memory.
-     */
+    /** Error: no room for the arena, on the filesystem or in memory. */
     TG_ARENA_NO_SPACE = -23,
-    /**
-     * Error: the file is not an arena, or not whole: short, resized, or written by something else.
-     */
+    /** Error: the file is not an arena, or not whole: short, resized, or written by something else. */
     TG_ARENA_FOREIGN = -24,
-    /**
-     * Error: the file has another layout than its name says.
-     */
+    /** Error: the file has another layout than its name says. */
     TG_ARENA_VERSION = -25,
-    /**
-     * Error: this process's clock and the arena's differ.
-     */
+    /** Error: this process's clock and the arena's differ. */
     TG_ARENA_CLOCK = -26,
-    /**
-     * Error: an object of this name exists and is of another shape.
-     */
+    /** Error: an object of this name exists and is of another shape. */
     TG_ARENA_SHAPE = -27,
-    /**
-     * Error: an object of this name exists and was declared with other settings; see tg_on_conflict.
-     */
+    /** Error: an object of this name exists and was declared with other settings; see tg_on_conflict. */
     TG_ARENA_SETTINGS = -28,
-    /**
-     * Error: the arena is full: its bytes, its names or its places for processes.
-     */
+    /** Error: the arena is full: its bytes, its names or its places for processes. */
     TG_ARENA_FULL = -29,
-    /**
-     * Error: the arena's file was removed or replaced while in use.
-     */
+    /** Error: the arena's file was removed or replaced while in use. */
     TG_ARENA_REMOVED = -30,
-    /**
-     * Error: the system refused for another reason.
-     */
+    /** Error: the system refused for another reason. */
     TG_ARENA_SYSTEM = -31,
 };
 #ifndef __cplusplus
@@ -218,282 +184,79 @@ typedef int32_t tg_status;
 #endif // __cplusplus
 
 /**
- * How a keyed limit counts.
+ * A short, fixed text for `status` (any number: an unknown one is told as such). Not the place for details: see
+ * tg_last_error_message().
+ *
+ * Ownership: static; never free it. Never NULL.
  */
-enum tg_algorithm
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * Refills continuously, holds at most the burst.
-     */
-    TG_ALGORITHM_TOKEN_BUCKET = 0,
-    /**
-     * At most the rate's count in a window that starts at the first hit.
-     */
-    TG_ALGORITHM_FIXED_WINDOW = 1,
-    /**
-     * Two windows, the earlier one weighted by how much of it still counts.
-     */
-    TG_ALGORITHM_SLIDING_WINDOW = 2,
-    /**
-     * Remembers every admission: exact, for small limits such as logins (at most 4096).
-     */
-    TG_ALGORITHM_SLIDING_LOG = 3,
-    /**
-     * Paces: admits with a delay (delay_ns of the decision), with a bounded number waiting.
-     */
-    TG_ALGORITHM_LEAKY_BUCKET = 4,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_algorithm tg_algorithm;
-#else
-typedef int32_t tg_algorithm;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+const char *tg_status_message(int32_t status);
 
 /**
- * What a limit does with its decisions.
+ * What the latest failed call (status < 0) of this thread had to say: which argument was wrong, how, what is allowed.
+ * Calls that succeed or are refused leave it as it is.
+ *
+ * Ownership: tidegate's; copy it before the next failing call on this thread. Never NULL, "" before any failure.
+ * Thread safety: each thread has its own.
  */
-enum tg_mode
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * Decides; off where the environment says TIDEGATE_DISABLED=1 (or true, yes, on) when the limit is made.
-     */
-    TG_MODE_ENFORCE = 0,
-    /**
-     * Decides, charges and counts, but refuses nothing: what it would have denied is in the snapshot's would_deny.
-     * TIDEGATE_DISABLED switches it off as well.
-     */
-    TG_MODE_DRY_RUN = 1,
-    /**
-     * Admits everything and touches nothing.
-     */
-    TG_MODE_DISABLED = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_mode tg_mode;
-#else
-typedef int32_t tg_mode;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+const char *tg_last_error_message(void);
 
 /**
- * What an access list says of a client.
+ * The version of the library in use, as "major.minor.patch"; TG_VERSION is that of the header.
+ *
+ * Ownership: static; never free it. Never NULL.
  */
-enum tg_verdict
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * It is on no list: the limits decide.
-     */
-    TG_VERDICT_LIMIT = 0,
-    /**
-     * It passes without being counted.
-     */
-    TG_VERDICT_ALLOW = 1,
-    /**
-     * It is refused without being counted.
-     */
-    TG_VERDICT_DENY = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_verdict tg_verdict;
-#else
-typedef int32_t tg_verdict;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+const char *tg_version(void);
+
+/* ==================================================================================================================
+ * 2. Clocks
+ *
+ * An object without a clock of its own reads the machine's. A manual one moves only when told to: for tests.
+ * ================================================================================================================== */
+
+/** A source of monotonic nanoseconds. */
+typedef struct tg_clock tg_clock;
 
 /**
- * Why a request was refused: the problem types of draft-ietf-httpapi-ratelimit-headers-10.
+ * Makes a handle to the machine's monotonic clock (what every object uses that is given no clock).
+ *
+ * Ownership: objects made with it keep what they need.
  */
-enum tg_problem
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * A quota is used up: 429.
-     */
-    TG_PROBLEM_QUOTA_EXCEEDED = 0,
-    /**
-     * The service protects itself (a full queue, an open circuit): 503.
-     */
-    TG_PROBLEM_TEMPORARY_REDUCED_CAPACITY = 1,
-    /**
-     * The client is blocked for a while: 429.
-     */
-    TG_PROBLEM_ABNORMAL_USAGE_DETECTED = 2,
-    /**
-     * The client is on a deny list: 403.
-     */
-    TG_PROBLEM_FORBIDDEN = 3,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_problem tg_problem;
-#else
-typedef int32_t tg_problem;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+tg_status tg_clock_monotonic_new(tg_clock **clock);
 
 /**
- * What became of a call.
+ * Makes a clock that stands at start_ns nanoseconds and moves only through tg_clock_advance() and tg_clock_set(): for
+ * tests.
+ *
+ * Ownership: objects made with it keep what they need.
  */
-enum tg_outcome
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * It worked. Slow when its duration reached slow_call_duration_ns.
-     */
-    TG_SUCCESS = 0,
-    /**
-     * It failed.
-     */
-    TG_FAILURE = 1,
-    /**
-     * It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
-     * back.
-     */
-    TG_IGNORE = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_outcome tg_outcome;
-#else
-typedef int32_t tg_outcome;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+tg_status tg_clock_manual_new(uint64_t start_ns, tg_clock **clock);
+
+/** Frees a clock; NULL is fine. Objects that were made with it go on. */
+void tg_clock_free(tg_clock *clock);
+
+/** Reads the clock: nanoseconds since an arbitrary, fixed moment. */
+tg_status tg_clock_now(const tg_clock *clock, uint64_t *now_ns);
 
 /**
- * Where a breaker stands. Later versions may add values.
+ * Moves a manual clock forward; stops at the end of time (UINT64_MAX).
+ *
+ * Errors: TG_NOT_MANUAL.
  */
-enum tg_state
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * Calls pass and are counted.
-     */
-    TG_STATE_CLOSED = 0,
-    /**
-     * Calls are refused until the cooldown ends.
-     */
-    TG_STATE_OPEN = 1,
-    /**
-     * A few probes pass.
-     */
-    TG_STATE_HALF_OPEN = 2,
-    /**
-     * Open by hand, until reset.
-     */
-    TG_STATE_FORCED_OPEN = 3,
-    /**
-     * Switched off: calls pass and are not counted.
-     */
-    TG_STATE_DISABLED = 4,
-    /**
-     * Calls pass and are counted, the circuit never opens.
-     */
-    TG_STATE_METRICS_ONLY = 5,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_state tg_state;
-#else
-typedef int32_t tg_state;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+tg_status tg_clock_advance(const tg_clock *clock, uint64_t by_ns);
 
 /**
- * What an event tells. Later versions may add values.
+ * Sets a manual clock to now_ns, backwards too.
+ *
+ * Errors: TG_NOT_MANUAL.
  */
-enum tg_event_kind
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * Now closed.
-     */
-    TG_EVENT_CLOSED = 0,
-    /**
-     * Now open.
-     */
-    TG_EVENT_OPENED = 1,
-    /**
-     * Now half-open.
-     */
-    TG_EVENT_HALF_OPENED = 2,
-    /**
-     * Opened by hand.
-     */
-    TG_EVENT_FORCED_OPEN = 3,
-    /**
-     * Switched off.
-     */
-    TG_EVENT_DISABLED = 4,
-    /**
-     * Metrics only.
-     */
-    TG_EVENT_METRICS_ONLY = 5,
-    /**
-     * A probe succeeded.
-     */
-    TG_EVENT_PROBE_SUCCEEDED = 6,
-    /**
-     * A probe failed.
-     */
-    TG_EVENT_PROBE_FAILED = 7,
-    /**
-     * A probe did not report within probe_timeout_ns.
-     */
-    TG_EVENT_PROBE_LOST = 8,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_event_kind tg_event_kind;
-#else
-typedef int32_t tg_event_kind;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+tg_status tg_clock_set(const tg_clock *clock, uint64_t now_ns);
 
-/**
- * What a push onto a full queue does.
- */
-enum tg_on_full
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * Refuses the new item; also from the high watermark on, until the depth falls below the low one.
-     */
-    TG_REJECT = 0,
-    /**
-     * Takes the new item and hands the oldest back; watermarks then only steer tg_queue_is_accepting().
-     */
-    TG_DROP_OLDEST = 1,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_on_full tg_on_full;
-#else
-typedef int32_t tg_on_full;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+/* ==================================================================================================================
+ * 3. Arenas
+ *
+ * Memory that objects live in under names, so that the threads of a process, or all processes of the machine,
+ * share them.
+ * ================================================================================================================== */
 
 /**
  * What to do when an arena has an object of this name that was last declared with other settings (rate, burst, thresholds)
@@ -505,13 +268,9 @@ enum tg_on_conflict
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    /**
-     * TG_ARENA_SETTINGS, with a sentence that names both.
-     */
+    /** TG_ARENA_SETTINGS, with a sentence that names both. */
     TG_ON_CONFLICT_ERROR = 0,
-    /**
-     * Take the object as it is.
-     */
+    /** Take the object as it is. */
     TG_ON_CONFLICT_KEEP = 1,
     /**
      * Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it open
@@ -528,71 +287,18 @@ typedef int32_t tg_on_conflict;
 #endif // __cplusplus
 
 /**
- * Addresses, networks and keys that are allowed or denied without being counted.
- */
-typedef struct tg_access_list tg_access_list;
-
-/**
  * Memory in which named objects live: of the machine for all its processes, or of this process for its threads. The
  * same name in the same arena is the same object, whoever opens it.
  */
 typedef struct tg_arena tg_arena;
 
-/**
- * A circuit breaker: closed, open, half-open.
- */
-typedef struct tg_breaker tg_breaker;
-
-/**
- * A token bucket: starts full, refills at its rate, holds at most its burst.
- */
-typedef struct tg_bucket tg_bucket;
-
-/**
- * Finds the client of a request: the socket's peer, unless that is a proxy you trust.
- */
-typedef struct tg_client_address tg_client_address;
-
-/**
- * A source of monotonic nanoseconds.
- */
-typedef struct tg_clock tg_clock;
-
-/**
- * At most so many calls at once: each holds a permit while it runs.
- */
-typedef struct tg_concurrency tg_concurrency;
-
-/**
- * Several limits over different keys (user, address, endpoint, everybody), decided all or nothing.
- */
-typedef struct tg_limit_set tg_limit_set;
-
-/**
- * A limit for each key (user, address, API key), in a table of fixed size.
- */
-typedef struct tg_limiter tg_limiter;
-
-/**
- * A bounded first-in-first-out queue of pointers, for any number of producers and consumers, with watermarks.
- */
-typedef struct tg_queue tg_queue;
-
-/**
- * Which arena of this machine to open. Start from TG_ARENA_CONFIG_INIT and set name.
- */
+/** Which arena of this machine to open. Start from TG_ARENA_CONFIG_INIT and set name. */
 typedef struct {
-    /**
-     * sizeof(tg_arena_config)
-     */
+    /** sizeof(tg_arena_config) */
     size_t struct_size;
-    /**
-     * 1 to 63 of A-Z a-z 0-9 . _ -. Must be set. Borrowed during the call, as all texts here.
-     */
+    /** 1 to 63 of A-Z a-z 0-9 . _ -. Must be set. Borrowed during the call, as all texts here. */
     const char *name;
-    /**
-     * The directory of its file; NULL: TIDEGATE_DIR, else /dev/shm/tidegate-UID, which is made with mode 0700.
-     */
+    /** The directory of its file; NULL: TIDEGATE_DIR, else /dev/shm/tidegate-UID, which is made with mode 0700. */
     const char *path;
     /**
      * The group that may use the file as well (mode 0660), by name or number: for containers that run as different
@@ -606,789 +312,18 @@ typedef struct {
     size_t capacity;
 } tg_arena_config;
 
-/**
- * Settings of a circuit breaker. Start from TG_BREAKER_CONFIG_INIT, which holds the defaults.
- */
-typedef struct {
-    /**
-     * sizeof(tg_breaker_config)
-     */
-    size_t struct_size;
-    /**
-     * For people, and its name in the arena; NULL: "default"; not "". Copied.
-     */
-    const char *name;
-    /**
-     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
-     */
-    const tg_clock *clock;
-    /**
-     * Rates are taken over the calls of the last so many nanoseconds; 0: over window_calls.
-     */
-    uint64_t window_duration_ns;
-    /**
-     * A call that takes at least this long is slow; TG_NEVER: none is.
-     */
-    uint64_t slow_call_duration_ns;
-    /**
-     * How long it stays open.
-     */
-    uint64_t cooldown_ns;
-    /**
-     * No cooldown is longer than this; 0: 64 times cooldown_ns.
-     */
-    uint64_t max_cooldown_ns;
-    /**
-     * A probe that has not reported by then is lost and its slot free again.
-     */
-    uint64_t probe_timeout_ns;
-    /**
-     * Opens when failed / calls reaches this, 0 < rate <= 1.
-     */
-    double failure_rate_threshold;
-    /**
-     * Opens when slow / calls reaches this, 0 < rate <= 1.
-     */
-    double slow_call_rate_threshold;
-    /**
-     * Each opening from half-open multiplies the cooldown by this, >= 1.
-     */
-    double cooldown_backoff;
-    /**
-     * The cooldown is lengthened by a random part of up to this fraction, 0 .. 1.
-     */
-    double cooldown_jitter;
-    /**
-     * Rates are taken over the last so many calls; 0: see window_duration_ns. Both 0: the last 20 calls.
-     */
-    uint32_t window_calls;
-    /**
-     * The rates say nothing below this many calls.
-     */
-    uint32_t min_calls;
-    /**
-     * Opens at this many failures in a row, whatever the rates and min_calls; 0: off.
-     */
-    uint32_t consecutive_failures;
-    /**
-     * Successful probes needed to close, and the most at once.
-     */
-    uint32_t probes;
-    /**
-     * Where its state lives; NULL: in memory of its own. Shared.
-     */
-    const tg_arena *arena;
-    /**
-     * One of tg_on_conflict; without an arena it says nothing.
-     */
-    int32_t on_conflict;
-    /**
-     * 0.
-     */
-    uint32_t reserved;
-} tg_breaker_config;
-
-/**
- * The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once: it is then
- * used up. It is void once the circuit has changed its state or its breaker is freed, a probe's also once it is lost:
- * a report is then dropped. A probe's permit that is used up or void stays so. Any other that is reported again counts
- * again, and means something again when the circuit is in the same state 65535 transitions later: forget it once it is
- * reported.
- */
-typedef struct {
-    /**
-     * Opaque.
-     */
-    uint64_t word;
-    /**
-     * Opaque.
-     */
-    uint64_t started_ns;
-} tg_permit;
-
-/**
- * A look at a breaker. Start from TG_BREAKER_SNAPSHOT_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_breaker_snapshot)
-     */
-    size_t struct_size;
-    /**
-     * One of tg_state.
-     */
-    int32_t state;
-    /**
-     * Calls in the window.
-     */
-    uint32_t calls;
-    /**
-     * Failed calls in the window.
-     */
-    uint32_t failed;
-    /**
-     * Slow calls in the window.
-     */
-    uint32_t slow;
-    /**
-     * failed / calls, 0 without calls.
-     */
-    double failure_rate;
-    /**
-     * slow / calls, 0 without calls.
-     */
-    double slow_call_rate;
-    /**
-     * Calls refused since the breaker was made.
-     */
-    uint64_t rejected;
-    /**
-     * How often it opened since it was made.
-     */
-    uint64_t opened;
-    /**
-     * Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open.
-     */
-    uint64_t retry_after_ns;
-    /**
-     * 1 once it has opened by itself: the window above begins empty with every state, the trip_ fields keep what last
-     * opened it.
-     */
-    uint32_t has_trip;
-    /**
-     * The calls by which it last opened: its window as of the call that opened it, or the probes that did.
-     */
-    uint32_t trip_calls;
-    /**
-     * Those of them that failed.
-     */
-    uint32_t trip_failed;
-    /**
-     * Those of them that were slow.
-     */
-    uint32_t trip_slow;
-} tg_breaker_snapshot;
-
-/**
- * A transition, or the outcome of a probe. Start from TG_EVENT_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_event)
-     */
-    size_t struct_size;
-    /**
-     * One of tg_event_kind.
-     */
-    int32_t kind;
-    /**
-     * Running number from 0; a gap means that events were overwritten before they were read.
-     */
-    uint64_t seq;
-    /**
-     * Clock nanoseconds (millisecond resolution).
-     */
-    uint64_t at_ns;
-    /**
-     * Of TG_EVENT_OPENED: 1, and the calls by which it opened. Otherwise 0.
-     */
-    uint32_t has_trip;
-    /**
-     * Those calls.
-     */
-    uint32_t trip_calls;
-    /**
-     * Those of them that failed.
-     */
-    uint32_t trip_failed;
-    /**
-     * Those of them that were slow.
-     */
-    uint32_t trip_slow;
-} tg_event;
-
-/**
- * Settings of a token bucket. Start from TG_BUCKET_CONFIG_INIT; set rate, or count and period_ns.
- */
-typedef struct {
-    /**
-     * sizeof(tg_bucket_config)
-     */
-    size_t struct_size;
-    /**
-     * "400/s", "100 per minute", "5 per 15 minutes"; NULL: see count. Borrowed during the call.
-     */
-    const char *rate;
-    /**
-     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
-     */
-    const tg_clock *clock;
-    /**
-     * Tokens ...
-     */
-    uint64_t count;
-    /**
-     * ... per this many nanoseconds. 0 both when rate is set.
-     */
-    uint64_t period_ns;
-    /**
-     * The most tokens at once, 1 .. 2^32 - 1; TG_BURST_OF_RATE: the count of the rate.
-     */
-    uint64_t burst;
-    /**
-     * 1: one word of state. k > 1: rate and burst are split over k words, so that many threads get in each other's way
-     * less; a cost above burst / k is then never admitted.
-     */
-    uint64_t stripes;
-    /**
-     * A new bucket's ramp: grows to its full limit over this time. 0: no ramp.
-     */
-    uint64_t warm_up_ns;
-    /**
-     * The fraction of the limit that the ramp starts from, above 0 up to 1. 0: no ramp.
-     */
-    double warm_up_from;
-    /**
-     * One of tg_mode.
-     */
-    int32_t mode;
-    /**
-     * One of tg_on_conflict; without an arena it says nothing.
-     */
-    int32_t on_conflict;
-    /**
-     * Where its state lives; NULL: in memory of its own. Shared.
-     */
-    const tg_arena *arena;
-    /**
-     * Its name in the arena; without an arena it says nothing. Borrowed during the call.
-     */
-    const char *name;
-} tg_bucket_config;
-
-/**
- * What a limit decided. Start from TG_DECISION_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_decision)
-     */
-    size_t struct_size;
-    /**
-     * Whether the cost was taken (from a peek: would be).
-     */
-    bool allowed;
-    /**
-     * The most tokens that can be taken at once (the burst).
-     */
-    uint32_t limit;
-    /**
-     * Whole tokens left; 0 in debt or under a penalty.
-     */
-    uint32_t remaining;
-    /**
-     * Nanoseconds until the same cost could be admitted: 0 when allowed, TG_NEVER when it exceeds the burst.
-     */
-    uint64_t retry_after_ns;
-    /**
-     * Nanoseconds until the limit is back at its full burst.
-     */
-    uint64_t reset_after_ns;
-    /**
-     * Nanoseconds to wait before acting on an admission: 0 for every algorithm but the leaky bucket.
-     */
-    uint64_t delay_ns;
-} tg_decision;
-
-/**
- * Counts since a bucket was made. Start from TG_BUCKET_SNAPSHOT_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_bucket_snapshot)
-     */
-    size_t struct_size;
-    /**
-     * Calls admitted.
-     */
-    uint64_t admitted;
-    /**
-     * Calls denied.
-     */
-    uint64_t denied;
-    /**
-     * Calls that a dry run admitted and would have denied.
-     */
-    uint64_t would_deny;
-} tg_bucket_snapshot;
-
-/**
- * A rate and a burst. Start from TG_QUOTA_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_quota)
-     */
-    size_t struct_size;
-    /**
-     * As in tg_bucket_config; NULL when read from tg_bucket_quota() or tg_limiter_quota().
-     */
-    const char *rate;
-    /**
-     * Tokens ...
-     */
-    uint64_t count;
-    /**
-     * ... per this many nanoseconds. 0 both when rate is set.
-     */
-    uint64_t period_ns;
-    /**
-     * The most tokens at once; TG_BURST_OF_RATE: the count of the rate. Of a leaky bucket: one more than may wait. Windows
-     * and logs have none.
-     */
-    uint64_t burst;
-} tg_quota;
-
-/**
- * A booking made by tg_bucket_reserve(), by value. What is in it is tidegate's; all zero is no booking.
- */
-typedef struct {
-    /**
-     * Opaque.
-     */
-    uint64_t word;
-    /**
-     * Opaque.
-     */
-    uint64_t booking;
-} tg_ticket;
-
-/**
- * Settings of a concurrency limit. Start from TG_CONCURRENCY_CONFIG_INIT and set limit.
- */
-typedef struct {
-    /**
-     * sizeof(tg_concurrency_config)
-     */
-    size_t struct_size;
-    /**
-     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Waiting always uses the
-     * machine's. Borrowed during the call.
-     */
-    const tg_clock *clock;
-    /**
-     * Where its state lives; NULL: in memory of its own. Shared.
-     */
-    const tg_arena *arena;
-    /**
-     * Its name in the arena; without an arena it says nothing. Borrowed during the call.
-     */
-    const char *name;
-    /**
-     * The most at once, 1 .. max_limit. Must be set.
-     */
-    uint32_t limit;
-    /**
-     * What tg_concurrency_set_limit() may raise it to, at most 4096: a place for each is kept. 0: the limit.
-     */
-    uint32_t max_limit;
-    /**
-     * One of tg_mode.
-     */
-    int32_t mode;
-    /**
-     * One of tg_on_conflict; without an arena it says nothing.
-     */
-    int32_t on_conflict;
-} tg_concurrency_config;
-
-/**
- * The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once.
- */
-typedef struct {
-    /**
-     * Opaque.
-     */
-    uint64_t word;
-    /**
-     * Opaque.
-     */
-    uint64_t cell;
-} tg_concurrency_permit;
-
-/**
- * A look at a concurrency limit. Start from TG_CONCURRENCY_SNAPSHOT_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_concurrency_snapshot)
-     */
-    size_t struct_size;
-    /**
-     * The limit in force.
-     */
-    uint32_t limit;
-    /**
-     * Permits held now.
-     */
-    uint32_t in_use;
-    /**
-     * Calls admitted.
-     */
-    uint64_t admitted;
-    /**
-     * Calls that got no permit: refused, timed_out and cancelled together.
-     */
-    uint64_t denied;
-    /**
-     * Calls that a dry run admitted and would have denied.
-     */
-    uint64_t would_deny;
-    /**
-     * Permits taken back from processes that died.
-     */
-    uint64_t reclaimed;
-    /**
-     * Calls refused without a wait.
-     */
-    uint64_t refused;
-    /**
-     * Waits that ended at their deadline.
-     */
-    uint64_t timed_out;
-    /**
-     * Waits that were given up before, by callers in other languages: in C a wait cannot be.
-     */
-    uint64_t cancelled;
-    /**
-     * Calls that wait now, in all processes that share the limit.
-     */
-    uint64_t waiting;
-    /**
-     * The longest wait so far, of those that have ended and of those who wait now, in nanoseconds.
-     */
-    uint64_t longest_wait_ns;
-} tg_concurrency_snapshot;
-
-/**
- * Whose word is taken for a client's address. Start from TG_CLIENT_ADDRESS_CONFIG_INIT: nobody's, only the socket's.
- */
-typedef struct {
-    /**
-     * sizeof(tg_client_address_config)
-     */
-    size_t struct_size;
-    /**
-     * The proxies: networks ("10.0.0.0/8"), addresses, "loopback", "private", or "unix" (a peer without an address).
-     */
-    const char *const *trusted;
-    /**
-     * How many.
-     */
-    size_t trusted_count;
-    /**
-     * The one header that they write: "forwarded", "x-real-ip", ...; NULL: "x-forwarded-for".
-     */
-    const char *header;
-    /**
-     * How many leading bits of an IPv4 address make the key, 1 .. 32.
-     */
-    uint32_t ipv4_prefix;
-    /**
-     * How many of an IPv6 address, 1 .. 128; a site has a /64 of them at least.
-     */
-    uint32_t ipv6_prefix;
-} tg_client_address_config;
-
-/**
- * len bytes of any value, such as a key; NULL with length 0 is the empty text.
- */
-typedef struct {
-    /**
-     * The bytes. Borrowed during the call.
-     */
-    const void *data;
-    /**
-     * How many.
-     */
-    size_t len;
-} tg_bytes;
-
-/**
- * What a client is told of a decision. Start from TG_TOLD_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_told)
-     */
-    size_t struct_size;
-    /**
-     * Seconds until the limit is full again, but after a refusal not more than retry_after_s (X-RateLimit-Reset).
-     */
-    uint64_t reset_s;
-    /**
-     * Seconds for Retry-After, at least 1; 0 when admitted: no such field is sent.
-     */
-    uint64_t retry_after_s;
-    /**
-     * The most that can be taken at once (X-RateLimit-Limit).
-     */
-    uint32_t limit;
-    /**
-     * What is left (X-RateLimit-Remaining).
-     */
-    uint32_t remaining;
-} tg_told;
-
-/**
- * Settings of a keyed limit. Start from TG_LIMITER_CONFIG_INIT; set rate, or count and period_ns.
- */
-typedef struct {
-    /**
-     * sizeof(tg_limiter_config)
-     */
-    size_t struct_size;
-    /**
-     * "100/min" for each key, as in tg_bucket_config; NULL: see count. Borrowed during the call.
-     */
-    const char *rate;
-    /**
-     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
-     */
-    const tg_clock *clock;
-    /**
-     * The fastest and largest quota that any key will ever have (a tier, tg_limiter_set_quota()): it decides the
-     * resolution of time. NULL: the rate above. Borrowed during the call.
-     */
-    const tg_quota *fastest;
-    /**
-     * Tokens ...
-     */
-    uint64_t count;
-    /**
-     * ... per this many nanoseconds. 0 both when rate is set.
-     */
-    uint64_t period_ns;
-    /**
-     * The most tokens at once, 1 .. 1,048,576; TG_BURST_OF_RATE: the count of the rate. Windows and logs have none.
-     */
-    uint64_t burst;
-    /**
-     * Leaky bucket only: the most that may wait; TG_QUEUE_OF_RATE: one less than the count of the rate.
-     */
-    uint64_t queue;
-    /**
-     * How many live keys have a cell of their own, 1 .. 100 million; more share an overflow sketch, which may deny early
-     * and never admits extra. Memory is fixed by it, whatever keys come.
-     */
-    size_t max_keys;
-    /**
-     * The block_after-th denial of a key within this time (from the first of them) blocks the key.
-     */
-    uint64_t block_within_ns;
-    /**
-     * For so long.
-     */
-    uint64_t block_duration_ns;
-    /**
-     * Blocks grow up to this; 0: 64 times block_duration_ns, a year at most.
-     */
-    uint64_t block_max_ns;
-    /**
-     * Each block that is not yet forgotten multiplies the next by this, >= 1; 2 by TG_LIMITER_CONFIG_INIT.
-     */
-    double block_growth;
-    /**
-     * A new limiter's ramp: grows to its full limit over this time. 0: no ramp.
-     */
-    uint64_t warm_up_ns;
-    /**
-     * The fraction of the limit that the ramp starts from, above 0 up to 1. 0: no ramp.
-     */
-    double warm_up_from;
-    /**
-     * One of tg_algorithm.
-     */
-    int32_t algorithm;
-    /**
-     * One of tg_mode.
-     */
-    int32_t mode;
-    /**
-     * 0: keys are never blocked.
-     */
-    uint32_t block_after;
-    /**
-     * Not 0: asks the kernel for huge pages under the table, for millions of keys.
-     */
-    uint32_t huge_pages;
-    /**
-     * Where its state lives; NULL: in memory of its own. Shared.
-     */
-    const tg_arena *arena;
-    /**
-     * Its name in the arena; without an arena it says nothing. Borrowed during the call.
-     */
-    const char *name;
-    /**
-     * One of tg_on_conflict; without an arena it says nothing.
-     */
-    int32_t on_conflict;
-    /**
-     * 0.
-     */
-    uint32_t reserved;
-} tg_limiter_config;
-
-/**
- * A quota made ready for one keyed limit by tg_limiter_tier(), by value: copy it, keep it, nothing needs to be freed.
- * What is in it is tidegate's; all zero is no tier.
- */
-typedef struct {
-    /**
-     * Opaque.
-     */
-    uint64_t owner;
-    /**
-     * Opaque.
-     */
-    uint64_t word[7];
-} tg_tier;
-
-/**
- * Counts since a keyed limit was made. Start from TG_LIMITER_SNAPSHOT_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_limiter_snapshot)
-     */
-    size_t struct_size;
-    /**
-     * Calls admitted.
-     */
-    uint64_t admitted;
-    /**
-     * Calls denied.
-     */
-    uint64_t denied;
-    /**
-     * Calls that a dry run admitted and would have denied.
-     */
-    uint64_t would_deny;
-    /**
-     * Idle keys that made room for others.
-     */
-    uint64_t evictions;
-    /**
-     * Calls that the shared sketch decided, because their key found no room.
-     */
-    uint64_t overflowed;
-    /**
-     * Keys blocked.
-     */
-    uint64_t blocked;
-} tg_limiter_snapshot;
-
-/**
- * Settings of a queue. Start from TG_QUEUE_CONFIG_INIT and set capacity.
- */
-typedef struct {
-    /**
-     * sizeof(tg_queue_config)
-     */
-    size_t struct_size;
-    /**
-     * For sojourn times; NULL: the machine's monotonic clock. Waiting always uses the machine's. Borrowed during the call.
-     */
-    const tg_clock *clock;
-    /**
-     * The most items held, 1 .. 2^24. Must be set.
-     */
-    size_t capacity;
-    /**
-     * Fraction of the capacity at which pushes start to be refused, low < high <= 1; 1.0 turns watermarks off.
-     */
-    double high_watermark;
-    /**
-     * Fraction below which pushes are accepted again.
-     */
-    double low_watermark;
-    /**
-     * One of tg_on_full.
-     */
-    int32_t on_full;
-    /**
-     * Not 0: items carry the time of their push, so that tg_queue_try_pop_timed() can tell how long they waited.
-     */
-    uint32_t sojourn;
-} tg_queue_config;
-
-/**
- * A look at a queue. Start from TG_QUEUE_SNAPSHOT_INIT.
- */
-typedef struct {
-    /**
-     * sizeof(tg_queue_snapshot)
-     */
-    size_t struct_size;
-    /**
-     * Items held now.
-     */
-    size_t depth;
-    /**
-     * Whether pushes are accepted now.
-     */
-    bool accepting;
-    /**
-     * Items accepted.
-     */
-    uint64_t pushed;
-    /**
-     * Items popped or drained.
-     */
-    uint64_t popped;
-    /**
-     * Pushes refused.
-     */
-    uint64_t rejected;
-    /**
-     * Items handed back by TG_DROP_OLDEST.
-     */
-    uint64_t dropped;
-} tg_queue_snapshot;
-
-/**
- * One limit of a set: a name, and either a bucket (one for everybody: takes no key) or a limiter (one per key).
- */
-typedef struct {
-    /**
-     * Not empty, and no other member's. Copied.
-     */
-    const char *name;
-    /**
-     * NULL when limiter is set. Shared.
-     */
-    const tg_bucket *bucket;
-    /**
-     * NULL when bucket is set. Shared.
-     */
-    const tg_limiter *limiter;
-} tg_limit_member;
-
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
+/** Initial values of tg_arena_config: its size, and the defaults. */
+#define TG_ARENA_CONFIG_INIT \
+    { sizeof(tg_arena_config), \
+      NULL, NULL, NULL, 0 }
 
 /**
  * Opens an arena of this machine, or makes it: every process that opens the same name in the same directory shares the
  * objects in it. It lives in a mapped file and outlasts its processes until the machine boots or the file is removed
  * (`tidegate rm`). Opened twice in a process it is one. Say what tg_arena_notices() has to say.
  *
- * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows config and all it points to.
- * Thread safety: any thread.
- * Errors: TG_NULL (config, its name, arena), TG_STRUCT_SIZE, TG_UTF8; TG_INVALID (a name that is none, a capacity that
- * is none or another than the file's); TG_ARENA_* (what stands in the way). *arena is then not written.
- * Since: 0.1
+ * Errors: TG_UTF8; TG_INVALID (a name that is none, a capacity that is none or another than the file's); TG_ARENA_*
+ * (what stands in the way).
  */
 tg_status tg_arena_open(const tg_arena_config *config, tg_arena **arena);
 
@@ -1397,21 +332,15 @@ tg_status tg_arena_open(const tg_arena_config *config, tg_arena **arena);
  * the child has a copy of its own. A new one has as many bytes as TIDEGATE_CAPACITY says in the environment, else 256
  * MiB of address space.
  *
- * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_UTF8, TG_INVALID (a name that is none), TG_ARENA_NO_SPACE. *arena is then not written.
- * Since: 0.1
+ * Errors: TG_UTF8, TG_INVALID (a name that is none), TG_ARENA_NO_SPACE.
  */
 tg_status tg_arena_process(const char *name, tg_arena **arena);
 
 /**
  * tg_arena_process() with this many bytes of address space, whatever the environment says. It never grows.
  *
- * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_UTF8, TG_INVALID (a name that is none, a capacity below 256 KiB or another than the arena has),
- * TG_ARENA_NO_SPACE. *arena is then not written.
- * Since: 0.1
+ * Errors: TG_UTF8, TG_INVALID (a name that is none, a capacity below 256 KiB or another than the arena has),
+ * TG_ARENA_NO_SPACE.
  */
 tg_status tg_arena_process_with_capacity(const char *name, size_t capacity, tg_arena **arena);
 
@@ -1420,32 +349,18 @@ tg_status tg_arena_process_with_capacity(const char *name, size_t capacity, tg_a
  * (tg_arena_process()), or "process" (private: *arena is NULL, which a config takes for memory of the object's own).
  * NULL: what TIDEGATE_SCOPE says in the environment, "process" where it says nothing.
  *
- * Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows scope.
- * Thread safety: any thread.
- * Errors: TG_NULL (arena), TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open(). *arena is then
- * not written.
- * Since: 0.1
+ * Errors: TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open().
  */
 tg_status tg_arena_from_scope(const char *scope, tg_arena **arena);
 
-/**
- * Frees the handle; NULL is fine. The arena stays open as long as an object in it does.
- *
- * Ownership: takes arena.
- * Thread safety: no other call may be using arena, now or later.
- * Errors: none.
- * Since: 0.1
- */
+/** Frees the handle; NULL is fine. The arena stays open as long as an object in it does. */
 void tg_arena_free(tg_arena *arena);
 
 /**
  * Makes a handle to the arena's clock, which its creator chose and everything in it lives by: what the `_at` forms of
  * objects in it take, and what an object outside needs to stand in one set with them.
  *
- * Ownership: *clock is the caller's, to be freed with tg_clock_free(), before or after the arena.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL.
- * Since: 0.1
+ * Ownership: to be freed with tg_clock_free(), before or after the arena.
  */
 tg_status tg_arena_clock(const tg_arena *arena, tg_clock **clock);
 
@@ -1454,10 +369,8 @@ tg_status tg_arena_clock(const tg_arena *arena, tg_clock **clock);
  * into the size bytes of buffer: a line each, ended by \n; "" when there is nothing. *length (may be NULL): without
  * the NUL. `fputs(buffer, stderr);`
  *
- * Ownership: borrows all. buffer may be NULL when size is 0, to ask for the length.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL (arena; buffer with a size), TG_BUFFER (too few bytes; nothing is written but *length).
- * Since: 0.1
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
  */
 tg_status tg_arena_notices(const tg_arena *arena, char *buffer, size_t size, size_t *length);
 
@@ -1465,458 +378,256 @@ tg_status tg_arena_notices(const tg_arena *arena, char *buffer, size_t size, siz
  * Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are
  * not given out again. TG_OK, or TG_EMPTY when there is no such name.
  *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; may wait for who opens an object, in any process.
- * Errors: TG_NULL, TG_UTF8, TG_ARENA_SYSTEM (the lock of the arena).
- * Since: 0.1
+ * Thread safety: may wait for who opens an object, in any process.
+ * Errors: TG_UTF8, TG_ARENA_SYSTEM (the lock of the arena).
  */
 tg_status tg_arena_remove(const tg_arena *arena, const char *name);
 
-/**
- * Makes a closed circuit breaker, or opens the one of that name in an arena.
+/* ==================================================================================================================
+ * 4. Rates, keys and decisions
  *
- * Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares
- * the arena, whose handle may be freed before or after.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
- * TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
- * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
- * TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
- * Since: 0.1
- */
-tg_status tg_breaker_new(const tg_breaker_config *config,
-                         tg_breaker **breaker);
+ * What buckets and limiters take and give.
+ * ================================================================================================================== */
 
-/**
- * Frees a breaker; NULL is fine. Permits still out are void.
- *
- * Ownership: takes breaker.
- * Thread safety: no other call may be using breaker, now or later.
- * Errors: none.
- * Since: 0.1
- */
-void tg_breaker_free(tg_breaker *breaker);
+/** As a burst: the count of the rate. */
+#define TG_BURST_OF_RATE UINT64_MAX
 
-/**
- * Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
- * (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the
- * fields after it of tg_breaker_stats() tell what opened it.
- *
- * Ownership: borrows all; the permit is a value.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (breaker, permit); nothing is acquired then.
- * Since: 0.1
- */
-tg_status tg_breaker_acquire(const tg_breaker *breaker, tg_permit *permit, uint64_t *retry_after_ns);
+/** As the queue of a leaky bucket: one less than the count of the rate. */
+#define TG_QUEUE_OF_RATE UINT64_MAX
 
-/**
- * tg_breaker_acquire() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows all; the permit is a value.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (breaker, permit); nothing is acquired then.
- * Since: 0.1
- */
-tg_status tg_breaker_acquire_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit *permit, uint64_t *retry_after_ns);
+/** What a limit does with its decisions. */
+enum tg_mode
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Decides; off where the environment says TIDEGATE_DISABLED=1 (or true, yes, on) when the limit is made. */
+    TG_MODE_ENFORCE = 0,
+    /**
+     * Decides, charges and counts, but refuses nothing: what it would have denied is in the snapshot's would_deny.
+     * TIDEGATE_DISABLED switches it off as well.
+     */
+    TG_MODE_DRY_RUN = 1,
+    /** Admits everything and touches nothing. */
+    TG_MODE_DISABLED = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_mode tg_mode;
+#else
+typedef int32_t tg_mode;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
-/**
- * Tells where the breaker stands: one of tg_state. It still reads TG_STATE_OPEN after the cooldown, until somebody
- * acquires a probe.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_state(const tg_breaker *breaker, int32_t *state);
+/** What a limit decided. Start from TG_DECISION_INIT. */
+typedef struct {
+    /** sizeof(tg_decision) */
+    size_t struct_size;
+    /** Whether the cost was taken (from a peek: would be). */
+    bool allowed;
+    /** The most tokens that can be taken at once (the burst). */
+    uint32_t limit;
+    /** Whole tokens left; 0 in debt or under a penalty. */
+    uint32_t remaining;
+    /** Nanoseconds until the same cost could be admitted: 0 when allowed, TG_NEVER when it exceeds the burst. */
+    uint64_t retry_after_ns;
+    /** Nanoseconds until the limit is back at its full burst. */
+    uint64_t reset_after_ns;
+    /** Nanoseconds to wait before acting on an admission: 0 for every algorithm but the leaky bucket. */
+    uint64_t delay_ns;
+} tg_decision;
 
-/**
- * Tells the nanoseconds until a probe may be tried: 0 when calls pass, TG_NEVER while forced open.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_retry_after(const tg_breaker *breaker, uint64_t *retry_after_ns);
+/** Initial values of tg_decision: its size, and the defaults. */
+#define TG_DECISION_INIT \
+    { sizeof(tg_decision), \
+      false, 0, 0, UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 
-/**
- * tg_breaker_retry_after() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_retry_after_at(const tg_breaker *breaker, uint64_t now_ns, uint64_t *retry_after_ns);
+/** A rate and a burst. Start from TG_QUOTA_INIT. */
+typedef struct {
+    /** sizeof(tg_quota) */
+    size_t struct_size;
+    /** As in tg_bucket_config; NULL when read from tg_bucket_quota() or tg_limiter_quota(). */
+    const char *rate;
+    /** Tokens ... */
+    uint64_t count;
+    /** ... per this many nanoseconds. 0 both when rate is set. */
+    uint64_t period_ns;
+    /**
+     * The most tokens at once; TG_BURST_OF_RATE: the count of the rate. Of a leaky bucket: one more than may wait. Windows
+     * and logs have none.
+     */
+    uint64_t burst;
+} tg_quota;
 
-/**
- * Tells the window's counts and the totals.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
-tg_status tg_breaker_stats(const tg_breaker *breaker, tg_breaker_snapshot *snapshot);
+/** Initial values of tg_quota: its size, and the defaults. */
+#define TG_QUOTA_INIT \
+    { sizeof(tg_quota), \
+      NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX }
 
-/**
- * tg_breaker_stats() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
-tg_status tg_breaker_stats_at(const tg_breaker *breaker, uint64_t now_ns, tg_breaker_snapshot *snapshot);
+/** len bytes of any value, such as a key; NULL with length 0 is the empty text. */
+typedef struct {
+    /** The bytes. Borrowed during the call. */
+    const void *data;
+    /** How many. */
+    size_t len;
+} tg_bytes;
 
-/**
- * Reads the oldest event whose number is at least from: TG_OK, or TG_EMPTY when there is none. To follow a breaker:
- * `while (tg_breaker_next_event(breaker, next, &event) == TG_OK) next = event.seq + 1;`
+/* ==================================================================================================================
+ * 5. Token buckets
  *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; each follower keeps its own number.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
-tg_status tg_breaker_next_event(const tg_breaker *breaker, uint64_t from, tg_event *event);
+ * One limit for everybody.
+ * ================================================================================================================== */
 
-/**
- * Opens the circuit until tg_breaker_reset(). Permits still out are void.
- *
- * Ownership: borrows breaker.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_force_open(const tg_breaker *breaker);
+/** A token bucket: starts full, refills at its rate, holds at most its burst. */
+typedef struct tg_bucket tg_bucket;
 
-/**
- * tg_breaker_force_open() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_force_open_at(const tg_breaker *breaker, uint64_t now_ns);
+/** Settings of a token bucket. Start from TG_BUCKET_CONFIG_INIT; set rate, or count and period_ns. */
+typedef struct {
+    /** sizeof(tg_bucket_config) */
+    size_t struct_size;
+    /** "400/s", "100 per minute", "5 per 15 minutes"; NULL: see count. Borrowed during the call. */
+    const char *rate;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** Tokens ... */
+    uint64_t count;
+    /** ... per this many nanoseconds. 0 both when rate is set. */
+    uint64_t period_ns;
+    /** The most tokens at once, 1 .. 2^32 - 1; TG_BURST_OF_RATE: the count of the rate. */
+    uint64_t burst;
+    /**
+     * 1: one word of state. k > 1: rate and burst are split over k words, so that many threads get in each other's way
+     * less; a cost above burst / k is then never admitted.
+     */
+    uint64_t stripes;
+    /** A new bucket's ramp: grows to its full limit over this time. 0: no ramp. */
+    uint64_t warm_up_ns;
+    /** The fraction of the limit that the ramp starts from, above 0 up to 1. 0: no ramp. */
+    double warm_up_from;
+    /** One of tg_mode. */
+    int32_t mode;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** Its name in the arena; without an arena it says nothing. Borrowed during the call. */
+    const char *name;
+} tg_bucket_config;
 
-/**
- * Lets every call pass and counts nothing, until tg_breaker_reset(). Permits still out are void.
- *
- * Ownership: borrows breaker.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_disable(const tg_breaker *breaker);
+/** Initial values of tg_bucket_config: its size, and the defaults. */
+#define TG_BUCKET_CONFIG_INIT \
+    { sizeof(tg_bucket_config), \
+      NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_C(1), UINT64_C(0), 0.0, 0, 0, NULL, NULL }
 
-/**
- * tg_breaker_disable() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_disable_at(const tg_breaker *breaker, uint64_t now_ns);
+/** Counts since a bucket was made. Start from TG_BUCKET_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_bucket_snapshot) */
+    size_t struct_size;
+    /** Calls admitted. */
+    uint64_t admitted;
+    /** Calls denied. */
+    uint64_t denied;
+    /** Calls that a dry run admitted and would have denied. */
+    uint64_t would_deny;
+} tg_bucket_snapshot;
 
-/**
- * Counts and never opens, until tg_breaker_reset(). Permits still out are void.
- *
- * Ownership: borrows breaker.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_metrics_only(const tg_breaker *breaker);
+/** Initial values of tg_bucket_snapshot: its size, and the defaults. */
+#define TG_BUCKET_SNAPSHOT_INIT \
+    { sizeof(tg_bucket_snapshot), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 
-/**
- * tg_breaker_metrics_only() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_metrics_only_at(const tg_breaker *breaker, uint64_t now_ns);
-
-/**
- * Closes the circuit, with an empty window and the first cooldown. Permits still out are void.
- *
- * Ownership: borrows breaker.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_reset(const tg_breaker *breaker);
-
-/**
- * tg_breaker_reset() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_breaker_reset_at(const tg_breaker *breaker, uint64_t now_ns);
-
-/**
- * Reports what became of a call: one of tg_outcome, and how long it took (TG_NEVER: the time since it was acquired).
- * A report that comes too late (the circuit has changed meanwhile) is dropped.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
- * Since: 0.1
- */
-tg_status tg_breaker_report(const tg_breaker *breaker, tg_permit permit, int32_t outcome, uint64_t duration_ns);
-
-/**
- * tg_breaker_report() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
- * Since: 0.1
- */
-tg_status tg_breaker_report_at(const tg_breaker *breaker,
-                               uint64_t now_ns,
-                               tg_permit permit,
-                               int32_t outcome,
-                               uint64_t duration_ns);
-
-/**
- * Reports a failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
- * (at least cooldown_ns, at most max_cooldown_ns).
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
- * Since: 0.1
- */
-tg_status tg_breaker_report_retry_after(const tg_breaker *breaker, tg_permit permit, uint64_t retry_after_ns);
-
-/**
- * tg_breaker_report_retry_after() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
- * Since: 0.1
- */
-tg_status tg_breaker_report_retry_after_at(const tg_breaker *breaker,
-                                           uint64_t now_ns,
-                                           tg_permit permit,
-                                           uint64_t retry_after_ns);
-
-/**
- * Gives a permit back without an outcome (the call was cancelled, or never made): neutral, a probe slot returns.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT.
- * Since: 0.1
- */
-tg_status tg_breaker_release(const tg_breaker *breaker, tg_permit permit);
-
-/**
- * tg_breaker_release() at now_ns nanoseconds of the breaker's clock.
- *
- * Ownership: borrows breaker; uses the permit up.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_NO_PERMIT.
- * Since: 0.1
- */
-tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit permit);
+/** A booking made by tg_bucket_reserve(), by value. What is in it is tidegate's; all zero is no booking. */
+typedef struct {
+    /** Opaque. */
+    uint64_t word;
+    /** Opaque. */
+    uint64_t booking;
+} tg_ticket;
 
 /**
  * Makes a full token bucket, or opens the one of that name in an arena.
  *
- * Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to; shares the
- * arena, whose handle may be freed before or after.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had);
- * TG_CONFLICT (neither or both of rate and count, half a ramp, a clock beside an arena, an arena without a name);
- * TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (other stripes or another ramp under
- * the name), TG_ARENA_SETTINGS (another rate or burst), TG_ARENA_FULL, TG_ARENA_*. *bucket is then not written.
- * Since: 0.1
+ * Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had); TG_CONFLICT (neither or
+ * both of rate and count, half a ramp, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (mode,
+ * on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (other stripes or another ramp under the name),
+ * TG_ARENA_SETTINGS (another rate or burst), TG_ARENA_FULL, TG_ARENA_*.
  */
-tg_status tg_bucket_new(const tg_bucket_config *config,
-                        tg_bucket **bucket);
+tg_status tg_bucket_new(const tg_bucket_config *config, tg_bucket **bucket);
 
-/**
- * Frees a bucket; NULL is fine.
- *
- * Ownership: takes bucket.
- * Thread safety: no other call may be using bucket, now or later.
- * Errors: none.
- * Since: 0.1
- */
+/** Frees a bucket; NULL is fine. */
 void tg_bucket_free(tg_bucket *bucket);
 
 /**
  * Takes n tokens, or nothing: TG_OK or TG_DENIED. n = 0 takes nothing and is denied only in debt or under a penalty.
- *
- * Ownership: borrows bucket.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
  */
 tg_status tg_bucket_try_acquire(const tg_bucket *bucket, uint32_t n);
 
-/**
- * tg_bucket_try_acquire() at now_ns nanoseconds of the bucket's clock.
- *
- * Ownership: borrows bucket.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
+/** tg_bucket_try_acquire() at now_ns nanoseconds of the bucket's clock. */
 tg_status tg_bucket_try_acquire_at(const tg_bucket *bucket, uint64_t now_ns, uint32_t n);
 
-/**
- * Takes n tokens, or nothing, and tells what is left: TG_OK or TG_DENIED.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE; nothing is taken then.
- * Since: 0.1
- */
+/** Takes n tokens, or nothing, and tells what is left: TG_OK or TG_DENIED. */
 tg_status tg_bucket_check(const tg_bucket *bucket, uint32_t n, tg_decision *decision);
 
-/**
- * tg_bucket_check() at now_ns nanoseconds of the bucket's clock.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE; nothing is taken then.
- * Since: 0.1
- */
+/** tg_bucket_check() at now_ns nanoseconds of the bucket's clock. */
 tg_status tg_bucket_check_at(const tg_bucket *bucket, uint64_t now_ns, uint32_t n, tg_decision *decision);
 
 /**
  * Tells what tg_bucket_check() for one token would say, and takes nothing (so remaining is what is there now):
  * TG_OK or TG_DENIED.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
  */
 tg_status tg_bucket_peek(const tg_bucket *bucket, tg_decision *decision);
 
-/**
- * tg_bucket_peek() at now_ns nanoseconds of the bucket's clock.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
+/** tg_bucket_peek() at now_ns nanoseconds of the bucket's clock. */
 tg_status tg_bucket_peek_at(const tg_bucket *bucket, uint64_t now_ns, tg_decision *decision);
 
-/**
- * Tells how many calls were admitted and denied since the bucket was made.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
+/** Tells how many calls were admitted and denied since the bucket was made. */
 tg_status tg_bucket_stats(const tg_bucket *bucket, tg_bucket_snapshot *snapshot);
 
-/**
- * Gives n tokens back, never above full; does not shorten a penalty.
- *
- * Ownership: borrows bucket.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
+/** Gives n tokens back, never above full; does not shorten a penalty. */
 tg_status tg_bucket_refund(const tg_bucket *bucket, uint32_t n);
 
-/**
- * tg_bucket_refund() at now_ns nanoseconds of the bucket's clock.
- *
- * Ownership: borrows bucket.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
+/** tg_bucket_refund() at now_ns nanoseconds of the bucket's clock. */
 tg_status tg_bucket_refund_at(const tg_bucket *bucket, uint64_t now_ns, uint32_t n);
 
-/**
- * Admits nothing before now + wait_ns; then the bucket refills from empty.
- *
- * Ownership: borrows bucket.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
+/** Admits nothing before now + wait_ns; then the bucket refills from empty. */
 tg_status tg_bucket_penalize(const tg_bucket *bucket, uint64_t wait_ns);
 
-/**
- * tg_bucket_penalize() at now_ns nanoseconds of the bucket's clock.
- *
- * Ownership: borrows bucket.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
+/** tg_bucket_penalize() at now_ns nanoseconds of the bucket's clock. */
 tg_status tg_bucket_penalize_at(const tg_bucket *bucket, uint64_t now_ns, uint64_t wait_ns);
 
 /**
  * Makes the bucket full again: ends a penalty, voids tickets.
  *
- * Ownership: borrows bucket.
- * Thread safety: any thread, at any time, while others acquire; may wait for a tg_bucket_set_quota().
- * Errors: TG_NULL.
- * Since: 0.1
+ * Thread safety: may wait for a tg_bucket_set_quota().
  */
 tg_status tg_bucket_reset(const tg_bucket *bucket);
 
 /**
  * tg_bucket_reset() at now_ns nanoseconds of the bucket's clock.
  *
- * Ownership: borrows bucket.
- * Thread safety: any thread, at any time, while others acquire; may wait for a tg_bucket_set_quota().
- * Errors: TG_NULL.
- * Since: 0.1
+ * Thread safety: may wait for a tg_bucket_set_quota().
  */
 tg_status tg_bucket_reset_at(const tg_bucket *bucket, uint64_t now_ns);
 
 /**
  * Changes rate and burst; the level is kept (rounded towards fewer tokens, clipped to the new burst), tickets are void.
  *
- * Ownership: borrows both, and the text of quota.
- * Thread safety: any thread, at any time, while others acquire; may wait for another tg_bucket_set_quota(), in an arena of
- * the machine for one of another process.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); TG_CONFLICT also
- * when the system refuses an arena's lock. The quota is then unchanged.
- * Since: 0.1
+ * Thread safety: may wait for another tg_bucket_set_quota(), in an arena of the machine for one of another process.
+ * Errors: TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); TG_CONFLICT also when the system
+ * refuses an arena's lock. The quota is then unchanged.
  */
-tg_status tg_bucket_set_quota(const tg_bucket *bucket,
-                              const tg_quota *quota);
+tg_status tg_bucket_set_quota(const tg_bucket *bucket, const tg_quota *quota);
 
 /**
  * tg_bucket_set_quota() at now_ns nanoseconds of the bucket's clock.
  *
- * Ownership: borrows both, and the text of quota.
- * Thread safety: any thread, at any time, while others acquire; may wait for another tg_bucket_set_quota().
- * Errors: as tg_bucket_set_quota().
- * Since: 0.1
+ * Thread safety: may wait for another tg_bucket_set_quota().
  */
 tg_status tg_bucket_set_quota_at(const tg_bucket *bucket, uint64_t now_ns, const tg_quota *quota);
 
-/**
- * Tells the quota in force: count per period_ns in lowest terms, and burst.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
+/** Tells the quota in force: count per period_ns in lowest terms, and burst. */
 tg_status tg_bucket_quota(const tg_bucket *bucket, tg_quota *quota);
 
 /**
@@ -1924,10 +635,7 @@ tg_status tg_bucket_quota(const tg_bucket *bucket, tg_quota *quota);
  * *wait_ns nanoseconds. TG_DENIED: nothing booked, *wait_ns is the wait it would have taken (TG_NEVER: n exceeds the
  * burst) and *ticket is all zero.
  *
- * Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
- * Since: 0.1
+ * Ownership: ticket may be NULL if it will never be cancelled.
  */
 tg_status tg_bucket_reserve(const tg_bucket *bucket,
                             uint32_t n,
@@ -1938,10 +646,7 @@ tg_status tg_bucket_reserve(const tg_bucket *bucket,
 /**
  * tg_bucket_reserve() at now_ns nanoseconds of the bucket's clock.
  *
- * Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
- * Since: 0.1
+ * Ownership: ticket may be NULL if it will never be cancelled.
  */
 tg_status tg_bucket_reserve_at(const tg_bucket *bucket,
                                uint64_t now_ns,
@@ -1956,106 +661,998 @@ tg_status tg_bucket_reserve_at(const tg_bucket *bucket,
  * counts once, and as long as it is among the latest 256 that had to wait.
  * *returned (may be NULL) tells whether anything came back. Always TG_OK with a live bucket.
  *
- * Ownership: borrows both; a ticket may be dropped without cancelling.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (bucket).
- * Since: 0.1
+ * Ownership: a ticket may be dropped without cancelling.
  */
 tg_status tg_bucket_cancel(const tg_bucket *bucket, tg_ticket ticket, bool *returned);
 
 /**
  * tg_bucket_cancel() at now_ns nanoseconds of the bucket's clock.
  *
- * Ownership: borrows both; a ticket may be dropped without cancelling.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (bucket).
- * Since: 0.1
+ * Ownership: a ticket may be dropped without cancelling.
  */
 tg_status tg_bucket_cancel_at(const tg_bucket *bucket, uint64_t now_ns, tg_ticket ticket, bool *returned);
 
-/**
- * Makes a handle to the machine's monotonic clock (what every object uses that is given no clock).
+/* ==================================================================================================================
+ * 6. Limits per key
  *
- * Ownership: *clock is the caller's, to be freed with tg_clock_free(); objects made with it keep what they need.
- * Thread safety: any thread.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_clock_monotonic_new(tg_clock **clock);
+ * One limit for each user, address or API key, in a table of fixed size.
+ * ================================================================================================================== */
+
+/** How a keyed limit counts. */
+enum tg_algorithm
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Refills continuously, holds at most the burst. */
+    TG_ALGORITHM_TOKEN_BUCKET = 0,
+    /** At most the rate's count in a window that starts at the first hit. */
+    TG_ALGORITHM_FIXED_WINDOW = 1,
+    /** Two windows, the earlier one weighted by how much of it still counts. */
+    TG_ALGORITHM_SLIDING_WINDOW = 2,
+    /** Remembers every admission: exact, for small limits such as logins (at most 4096). */
+    TG_ALGORITHM_SLIDING_LOG = 3,
+    /** Paces: admits with a delay (delay_ns of the decision), with a bounded number waiting. */
+    TG_ALGORITHM_LEAKY_BUCKET = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_algorithm tg_algorithm;
+#else
+typedef int32_t tg_algorithm;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** A limit for each key (user, address, API key), in a table of fixed size. */
+typedef struct tg_limiter tg_limiter;
+
+/** Settings of a keyed limit. Start from TG_LIMITER_CONFIG_INIT; set rate, or count and period_ns. */
+typedef struct {
+    /** sizeof(tg_limiter_config) */
+    size_t struct_size;
+    /** "100/min" for each key, as in tg_bucket_config; NULL: see count. Borrowed during the call. */
+    const char *rate;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /**
+     * The fastest and largest quota that any key will ever have (a tier, tg_limiter_set_quota()): it decides the
+     * resolution of time. NULL: the rate above. Borrowed during the call.
+     */
+    const tg_quota *fastest;
+    /** Tokens ... */
+    uint64_t count;
+    /** ... per this many nanoseconds. 0 both when rate is set. */
+    uint64_t period_ns;
+    /** The most tokens at once, 1 .. 1,048,576; TG_BURST_OF_RATE: the count of the rate. Windows and logs have none. */
+    uint64_t burst;
+    /** Leaky bucket only: the most that may wait; TG_QUEUE_OF_RATE: one less than the count of the rate. */
+    uint64_t queue;
+    /**
+     * How many live keys have a cell of their own, 1 .. 100 million; more share an overflow sketch, which may deny early
+     * and never admits extra. Memory is fixed by it, whatever keys come.
+     */
+    size_t max_keys;
+    /** The block_after-th denial of a key within this time (from the first of them) blocks the key. */
+    uint64_t block_within_ns;
+    /** For so long. */
+    uint64_t block_duration_ns;
+    /** Blocks grow up to this; 0: 64 times block_duration_ns, a year at most. */
+    uint64_t block_max_ns;
+    /** Each block that is not yet forgotten multiplies the next by this, >= 1; 2 by TG_LIMITER_CONFIG_INIT. */
+    double block_growth;
+    /** A new limiter's ramp: grows to its full limit over this time. 0: no ramp. */
+    uint64_t warm_up_ns;
+    /** The fraction of the limit that the ramp starts from, above 0 up to 1. 0: no ramp. */
+    double warm_up_from;
+    /** One of tg_algorithm. */
+    int32_t algorithm;
+    /** One of tg_mode. */
+    int32_t mode;
+    /** 0: keys are never blocked. */
+    uint32_t block_after;
+    /** Not 0: asks the kernel for huge pages under the table, for millions of keys. */
+    uint32_t huge_pages;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** Its name in the arena; without an arena it says nothing. Borrowed during the call. */
+    const char *name;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+    /** 0. */
+    uint32_t reserved;
+} tg_limiter_config;
+
+/** Initial values of tg_limiter_config: its size, and the defaults. */
+#define TG_LIMITER_CONFIG_INIT \
+    { sizeof(tg_limiter_config), \
+      NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_MAX, 100000, UINT64_C(0), UINT64_C(0), \
+      UINT64_C(0), 2.0, UINT64_C(0), 0.0, 0, 0, 0, 0, NULL, NULL, 0, 0 }
 
 /**
- * Makes a clock that stands at start_ns nanoseconds and moves only through tg_clock_advance() and tg_clock_set(): for
- * tests.
- *
- * Ownership: *clock is the caller's, to be freed with tg_clock_free(); objects made with it keep what they need.
- * Thread safety: any thread.
- * Errors: TG_NULL.
- * Since: 0.1
+ * A quota made ready for one keyed limit by tg_limiter_tier(), by value: copy it, keep it, nothing needs to be freed.
+ * What is in it is tidegate's; all zero is no tier.
  */
-tg_status tg_clock_manual_new(uint64_t start_ns, tg_clock **clock);
+typedef struct {
+    /** Opaque. */
+    uint64_t owner;
+    /** Opaque. */
+    uint64_t word[7];
+} tg_tier;
+
+/** Counts since a keyed limit was made. Start from TG_LIMITER_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_limiter_snapshot) */
+    size_t struct_size;
+    /** Calls admitted. */
+    uint64_t admitted;
+    /** Calls denied. */
+    uint64_t denied;
+    /** Calls that a dry run admitted and would have denied. */
+    uint64_t would_deny;
+    /** Idle keys that made room for others. */
+    uint64_t evictions;
+    /** Calls that the shared sketch decided, because their key found no room. */
+    uint64_t overflowed;
+    /** Keys blocked. */
+    uint64_t blocked;
+} tg_limiter_snapshot;
+
+/** Initial values of tg_limiter_snapshot: its size, and the defaults. */
+#define TG_LIMITER_SNAPSHOT_INIT \
+    { sizeof(tg_limiter_snapshot), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 
 /**
- * Frees a clock; NULL is fine. Objects that were made with it go on.
+ * Makes a keyed limit in which no key has used anything yet, or opens the one of that name in an arena.
  *
- * Ownership: takes clock.
- * Thread safety: no other call may be using clock, now or later.
- * Errors: none.
- * Since: 0.1
+ * Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT (neither or both of
+ * rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or ramp, a clock beside
+ * an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name that is
+ * none); TG_ARENA_SHAPE (another algorithm, max_keys, fastest, block or ramp under the name), TG_ARENA_SETTINGS
+ * (another rate or burst), TG_ARENA_FULL, TG_ARENA_*.
  */
-void tg_clock_free(tg_clock *clock);
+tg_status tg_limiter_new(const tg_limiter_config *config, tg_limiter **limiter);
+
+/** Frees a keyed limit; NULL is fine. A set made with it goes on. */
+void tg_limiter_free(tg_limiter *limiter);
 
 /**
- * Reads the clock: nanoseconds since an arbitrary, fixed moment.
+ * Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no delay.
+ * A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
  *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL.
- * Since: 0.1
+ * Errors: TG_OUT_OF_RANGE (key_len).
  */
-tg_status tg_clock_now(const tg_clock *clock, uint64_t *now_ns);
+tg_status tg_limiter_try_acquire(const tg_limiter *limiter,
+                                 const void *key,
+                                 size_t key_len,
+                                 uint32_t n);
+
+/** tg_limiter_try_acquire() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_try_acquire_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
 
 /**
- * Moves a manual clock forward; stops at the end of time (UINT64_MAX).
+ * Takes n from the limit of the key, or nothing, and tells what is left: TG_OK or TG_DENIED. With a leaky bucket, wait
+ * decision->delay_ns before acting on TG_OK.
  *
- * Ownership: borrows clock.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_NOT_MANUAL.
- * Since: 0.1
+ * Errors: TG_OUT_OF_RANGE (key_len).
  */
-tg_status tg_clock_advance(const tg_clock *clock, uint64_t by_ns);
+tg_status tg_limiter_check(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n, tg_decision *decision);
+
+/** tg_limiter_check() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_check_at(const tg_limiter *limiter,
+                              uint64_t now_ns,
+                              const void *key,
+                              size_t key_len,
+                              uint32_t n,
+                              tg_decision *decision);
 
 /**
- * Sets a manual clock to now_ns, backwards too.
+ * Tells what tg_limiter_check() of one would say, and takes nothing (so remaining is what is there now): TG_OK or
+ * TG_DENIED.
  *
- * Ownership: borrows clock.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_NOT_MANUAL.
- * Since: 0.1
+ * Errors: TG_OUT_OF_RANGE (key_len).
  */
-tg_status tg_clock_set(const tg_clock *clock, uint64_t now_ns);
+tg_status tg_limiter_peek(const tg_limiter *limiter, const void *key, size_t key_len, tg_decision *decision);
+
+/** tg_limiter_peek() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_peek_at(const tg_limiter *limiter,
+                             uint64_t now_ns,
+                             const void *key,
+                             size_t key_len,
+                             tg_decision *decision);
+
+/**
+ * Gives n back to the key, never above full; does not shorten a penalty. For what should not have counted: a login that
+ * succeeded, a request that was answered from a cache.
+ *
+ * Errors: TG_OUT_OF_RANGE (key_len).
+ */
+tg_status tg_limiter_refund(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n);
+
+/**
+ * tg_limiter_refund() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Errors: TG_OUT_OF_RANGE (key_len).
+ */
+tg_status tg_limiter_refund_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
+
+/**
+ * Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a token
+ * bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
+ *
+ * Errors: TG_OUT_OF_RANGE (key_len).
+ */
+tg_status tg_limiter_penalize(const tg_limiter *limiter,
+                              const void *key,
+                              size_t key_len,
+                              uint64_t wait_ns,
+                              bool *noted);
+
+/** tg_limiter_penalize() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_penalize_at(const tg_limiter *limiter,
+                                 uint64_t now_ns,
+                                 const void *key,
+                                 size_t key_len,
+                                 uint64_t wait_ns,
+                                 bool *noted);
+
+/**
+ * Makes the key as new: full again, no penalty, its blocks forgotten.
+ *
+ * Errors: TG_OUT_OF_RANGE (key_len).
+ */
+tg_status tg_limiter_reset(const tg_limiter *limiter, const void *key, size_t key_len);
+
+/**
+ * tg_limiter_reset() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Errors: TG_OUT_OF_RANGE (key_len).
+ */
+tg_status tg_limiter_reset_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len);
+
+/** Makes all keys as new; the counters stay. Takes time in proportion to max_keys. */
+tg_status tg_limiter_reset_all(const tg_limiter *limiter);
+
+/** tg_limiter_reset_all() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_reset_all_at(const tg_limiter *limiter, uint64_t now_ns);
+
+/**
+ * Changes the quota of the keys that have no tier. Each keeps the part that it has used; windows keep their counts.
+ *
+ * Thread safety: may wait for another tg_limiter_set_quota().
+ * Errors: TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is faster or larger than
+ * the table was made for (fastest). The quota is then unchanged.
+ */
+tg_status tg_limiter_set_quota(const tg_limiter *limiter, const tg_quota *quota);
+
+/**
+ * TG_ALGORITHM_FIXED_WINDOW only: counts n hits of the key whatever the limit, for stores that judge by themselves.
+ * *hits: those of the present window, these included; *reset_after_ns: until it ends. Counts as far as the bits of the
+ * limit go (7 with a limit of 4 .. 7), and that number stands for more; declare a larger fastest to count further.
+ *
+ * Ownership: hits and reset_after_ns may be NULL.
+ * Errors: TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
+ */
+tg_status tg_limiter_hit(const tg_limiter *limiter,
+                         const void *key,
+                         size_t key_len,
+                         uint32_t n,
+                         uint32_t *hits,
+                         uint64_t *reset_after_ns);
+
+/**
+ * tg_limiter_hit() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: hits and reset_after_ns may be NULL.
+ */
+tg_status tg_limiter_hit_at(const tg_limiter *limiter,
+                            uint64_t now_ns,
+                            const void *key,
+                            size_t key_len,
+                            uint32_t n,
+                            uint32_t *hits,
+                            uint64_t *reset_after_ns);
+
+/**
+ * TG_ALGORITHM_SLIDING_WINDOW only: the two counts behind a key's estimate, for stores that judge by themselves. *previous
+ * and *current: of the window before and of this one; *left_ns: until this one ends. Takes nothing.
+ *
+ * Ownership: previous, current and left_ns may be NULL.
+ * Errors: TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
+ */
+tg_status tg_limiter_windows(const tg_limiter *limiter,
+                             const void *key,
+                             size_t key_len,
+                             uint32_t *previous,
+                             uint32_t *current,
+                             uint64_t *left_ns);
+
+/**
+ * tg_limiter_windows() at now_ns nanoseconds of the limiter's clock.
+ *
+ * Ownership: previous, current and left_ns may be NULL.
+ */
+tg_status tg_limiter_windows_at(const tg_limiter *limiter,
+                                uint64_t now_ns,
+                                const void *key,
+                                size_t key_len,
+                                uint32_t *previous,
+                                uint32_t *current,
+                                uint64_t *left_ns);
+
+/**
+ * Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it
+ * once, use it for every call. A key whose quota changes keeps the part that it has used. In any order, quotas on one
+ * key admit at one moment at most the largest of their bursts, and over time at most that for each of the shortest of
+ * their times to fill. A limiter tells seven times to fill apart; a quota with an eighth gets a smaller burst.
+ *
+ * Ownership: the tier is a value, good until limiter is freed.
+ * Errors: TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is faster or larger than
+ * the table was made for (fastest).
+ */
+tg_status tg_limiter_tier(const tg_limiter *limiter, const tg_quota *quota, tg_tier *tier);
+
+/**
+ * tg_limiter_try_acquire() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
+ *
+ * Errors: as tg_limiter_try_acquire(); TG_INVALID (a tier of another limiter, or none).
+ */
+tg_status tg_limiter_try_acquire_tier(const tg_limiter *limiter,
+                                      const void *key,
+                                      size_t key_len,
+                                      uint32_t n,
+                                      const tg_tier *tier);
+
+/** tg_limiter_try_acquire_tier() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_try_acquire_tier_at(const tg_limiter *limiter,
+                                         uint64_t now_ns,
+                                         const void *key,
+                                         size_t key_len,
+                                         uint32_t n,
+                                         const tg_tier *tier);
+
+/**
+ * tg_limiter_check() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
+ *
+ * Errors: as tg_limiter_check(); TG_INVALID (a tier of another limiter, or none).
+ */
+tg_status tg_limiter_check_tier(const tg_limiter *limiter,
+                                const void *key,
+                                size_t key_len,
+                                uint32_t n,
+                                const tg_tier *tier,
+                                tg_decision *decision);
+
+/** tg_limiter_check_tier() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_check_tier_at(const tg_limiter *limiter,
+                                   uint64_t now_ns,
+                                   const void *key,
+                                   size_t key_len,
+                                   uint32_t n,
+                                   const tg_tier *tier,
+                                   tg_decision *decision);
+
+/**
+ * tg_limiter_peek() by the quota of a tier.
+ *
+ * Errors: as tg_limiter_peek(); TG_INVALID (a tier of another limiter, or none).
+ */
+tg_status tg_limiter_peek_tier(const tg_limiter *limiter,
+                               const void *key,
+                               size_t key_len,
+                               const tg_tier *tier,
+                               tg_decision *decision);
+
+/** tg_limiter_peek_tier() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_peek_tier_at(const tg_limiter *limiter,
+                                  uint64_t now_ns,
+                                  const void *key,
+                                  size_t key_len,
+                                  const tg_tier *tier,
+                                  tg_decision *decision);
+
+/**
+ * tg_limiter_refund() by the quota of a tier, the one that the key was charged by.
+ *
+ * Errors: as tg_limiter_refund(); TG_INVALID (a tier of another limiter, or none).
+ */
+tg_status tg_limiter_refund_tier(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n, const tg_tier *tier);
+
+/** tg_limiter_refund_tier() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_refund_tier_at(const tg_limiter *limiter,
+                                    uint64_t now_ns,
+                                    const void *key,
+                                    size_t key_len,
+                                    uint32_t n,
+                                    const tg_tier *tier);
+
+/** Tells the counts since the limiter was made. */
+tg_status tg_limiter_stats(const tg_limiter *limiter, tg_limiter_snapshot *snapshot);
+
+/**
+ * Tells how many keys are live (not idle) now and have a cell of their own; those in the sketch do not count. May
+ * exceed max_keys: the table has nearly four cells for each of these, because keys do not spread evenly, and turns
+ * nobody away who finds one free. Takes time in proportion to max_keys.
+ */
+tg_status tg_limiter_len(const tg_limiter *limiter, size_t *keys);
+
+/** tg_limiter_len() at now_ns nanoseconds of the limiter's clock. */
+tg_status tg_limiter_len_at(const tg_limiter *limiter, uint64_t now_ns, size_t *keys);
+
+/** Tells how many bytes it holds: the table, the sketch, and all else that grows with max_keys. It never changes. */
+tg_status tg_limiter_memory(const tg_limiter *limiter, size_t *bytes);
+
+/** Tells the quota of the keys that have no tier. */
+tg_status tg_limiter_quota(const tg_limiter *limiter, tg_quota *quota);
+
+/* ==================================================================================================================
+ * 7. Several limits at once
+ *
+ * All or nothing: what one of them denies is taken from none.
+ * ================================================================================================================== */
+
+/** Several limits over different keys (user, address, endpoint, everybody), decided all or nothing. */
+typedef struct tg_limit_set tg_limit_set;
+
+/** One limit of a set: a name, and either a bucket (one for everybody: takes no key) or a limiter (one per key). */
+typedef struct {
+    /** Not empty, and no other member's. Copied. */
+    const char *name;
+    /** NULL when limiter is set. Shared. */
+    const tg_bucket *bucket;
+    /** NULL when bucket is set. Shared. */
+    const tg_limiter *limiter;
+} tg_limit_member;
+
+/**
+ * Makes one decision of several limits, in this order. Bucket and limiter stay in use by themselves: what they admit
+ * alone and what the set admits is charged to one and the same state.
+ *
+ * Errors: TG_UTF8 (a name), TG_CONFLICT (no member, or more than 16; both or neither of bucket and limiter; a name
+ * twice, or an empty one; different clocks).
+ */
+tg_status tg_limit_set_new(const tg_limit_member *members, size_t member_count, tg_limit_set **set);
+
+/** Frees a set; NULL is fine. Its buckets and limiters go on. */
+void tg_limit_set_free(tg_limit_set *set);
+
+/** Tells how many members it has. */
+tg_status tg_limit_set_len(const tg_limit_set *set, size_t *members);
+
+/**
+ * Tells the name of the member at place (from 0, in the order of tg_limit_set_new()), such as a denied_by.
+ *
+ * Ownership: *name is the set's, good until tg_limit_set_free().
+ * Errors: TG_OUT_OF_RANGE (place).
+ */
+tg_status tg_limit_set_name(const tg_limit_set *set, int32_t place, const char **name);
+
+/**
+ * Takes n from every member, or nothing from any: TG_OK or TG_DENIED. keys: one for each limiter of the set, in order;
+ * buckets take none. Allowed: decision is that of the member with the fewest left, with the longest delay_ns. Denied: that
+ * of the member with the longest wait, and *denied_by (may be NULL) is its place, for tg_limit_set_name(); -1 otherwise.
+ *
+ * Thread safety: while one call is being denied it may make another deny; never does it let one more through.
+ * Errors: TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length).
+ */
+tg_status tg_limit_set_check(const tg_limit_set *set,
+                             const tg_bytes *keys,
+                             size_t key_count,
+                             uint32_t n,
+                             tg_decision *decision,
+                             int32_t *denied_by);
+
+/** tg_limit_set_check() at now_ns nanoseconds of the members' clock. */
+tg_status tg_limit_set_check_at(const tg_limit_set *set,
+                                uint64_t now_ns,
+                                const tg_bytes *keys,
+                                size_t key_count,
+                                uint32_t n,
+                                tg_decision *decision,
+                                int32_t *denied_by);
+
+/**
+ * tg_limit_set_check() that also tells each member's own decision, in order: an array of each_count structs, every one
+ * started from TG_DECISION_INIT; with fewer than members, the first of them.
+ *
+ * Errors: as tg_limit_set_check(); TG_STRUCT_SIZE also for one of each.
+ */
+tg_status tg_limit_set_check_each(const tg_limit_set *set,
+                                  const tg_bytes *keys,
+                                  size_t key_count,
+                                  uint32_t n,
+                                  tg_decision *decision,
+                                  int32_t *denied_by,
+                                  tg_decision *each,
+                                  size_t each_count);
+
+/** tg_limit_set_check_each() at now_ns nanoseconds of the members' clock. */
+tg_status tg_limit_set_check_each_at(const tg_limit_set *set,
+                                     uint64_t now_ns,
+                                     const tg_bytes *keys,
+                                     size_t key_count,
+                                     uint32_t n,
+                                     tg_decision *decision,
+                                     int32_t *denied_by,
+                                     tg_decision *each,
+                                     size_t each_count);
+
+/**
+ * Tells what tg_limit_set_check() would say, and takes nothing: TG_OK or TG_DENIED.
+ *
+ * Errors: as tg_limit_set_check().
+ */
+tg_status tg_limit_set_peek(const tg_limit_set *set,
+                            const tg_bytes *keys,
+                            size_t key_count,
+                            uint32_t n,
+                            tg_decision *decision,
+                            int32_t *denied_by);
+
+/** tg_limit_set_peek() at now_ns nanoseconds of the members' clock. */
+tg_status tg_limit_set_peek_at(const tg_limit_set *set,
+                               uint64_t now_ns,
+                               const tg_bytes *keys,
+                               size_t key_count,
+                               uint32_t n,
+                               tg_decision *decision,
+                               int32_t *denied_by);
+
+/**
+ * Gives n back to every member, never above full.
+ *
+ * Errors: TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length).
+ */
+tg_status tg_limit_set_refund(const tg_limit_set *set, const tg_bytes *keys, size_t key_count, uint32_t n);
+
+/** tg_limit_set_refund() at now_ns nanoseconds of the members' clock. */
+tg_status tg_limit_set_refund_at(const tg_limit_set *set, uint64_t now_ns, const tg_bytes *keys, size_t key_count, uint32_t n);
+
+/* ==================================================================================================================
+ * 8. Circuit breakers
+ *
+ * A dependency that fails or crawls: acquire a permit, call, report how it ended.
+ * ================================================================================================================== */
+
+/** What became of a call. */
+enum tg_outcome
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** It worked. Slow when its duration reached slow_call_duration_ns. */
+    TG_SUCCESS = 0,
+    /** It failed. */
+    TG_FAILURE = 1,
+    /**
+     * It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
+     * back.
+     */
+    TG_IGNORE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_outcome tg_outcome;
+#else
+typedef int32_t tg_outcome;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Where a breaker stands. Later versions may add values. */
+enum tg_state
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Calls pass and are counted. */
+    TG_STATE_CLOSED = 0,
+    /** Calls are refused until the cooldown ends. */
+    TG_STATE_OPEN = 1,
+    /** A few probes pass. */
+    TG_STATE_HALF_OPEN = 2,
+    /** Open by hand, until reset. */
+    TG_STATE_FORCED_OPEN = 3,
+    /** Switched off: calls pass and are not counted. */
+    TG_STATE_DISABLED = 4,
+    /** Calls pass and are counted, the circuit never opens. */
+    TG_STATE_METRICS_ONLY = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_state tg_state;
+#else
+typedef int32_t tg_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** What an event tells. Later versions may add values. */
+enum tg_event_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Now closed. */
+    TG_EVENT_CLOSED = 0,
+    /** Now open. */
+    TG_EVENT_OPENED = 1,
+    /** Now half-open. */
+    TG_EVENT_HALF_OPENED = 2,
+    /** Opened by hand. */
+    TG_EVENT_FORCED_OPEN = 3,
+    /** Switched off. */
+    TG_EVENT_DISABLED = 4,
+    /** Metrics only. */
+    TG_EVENT_METRICS_ONLY = 5,
+    /** A probe succeeded. */
+    TG_EVENT_PROBE_SUCCEEDED = 6,
+    /** A probe failed. */
+    TG_EVENT_PROBE_FAILED = 7,
+    /** A probe did not report within probe_timeout_ns. */
+    TG_EVENT_PROBE_LOST = 8,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_event_kind tg_event_kind;
+#else
+typedef int32_t tg_event_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** A circuit breaker: closed, open, half-open. */
+typedef struct tg_breaker tg_breaker;
+
+/** Settings of a circuit breaker. Start from TG_BREAKER_CONFIG_INIT, which holds the defaults. */
+typedef struct {
+    /** sizeof(tg_breaker_config) */
+    size_t struct_size;
+    /** For people, and its name in the arena; NULL: "default"; not "". Copied. */
+    const char *name;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** Rates are taken over the calls of the last so many nanoseconds; 0: over window_calls. */
+    uint64_t window_duration_ns;
+    /** A call that takes at least this long is slow; TG_NEVER: none is. */
+    uint64_t slow_call_duration_ns;
+    /** How long it stays open. */
+    uint64_t cooldown_ns;
+    /** No cooldown is longer than this; 0: 64 times cooldown_ns. */
+    uint64_t max_cooldown_ns;
+    /** A probe that has not reported by then is lost and its slot free again. */
+    uint64_t probe_timeout_ns;
+    /** Opens when failed / calls reaches this, 0 < rate <= 1. */
+    double failure_rate_threshold;
+    /** Opens when slow / calls reaches this, 0 < rate <= 1. */
+    double slow_call_rate_threshold;
+    /** Each opening from half-open multiplies the cooldown by this, >= 1. */
+    double cooldown_backoff;
+    /** The cooldown is lengthened by a random part of up to this fraction, 0 .. 1. */
+    double cooldown_jitter;
+    /** Rates are taken over the last so many calls; 0: see window_duration_ns. Both 0: the last 20 calls. */
+    uint32_t window_calls;
+    /** The rates say nothing below this many calls. */
+    uint32_t min_calls;
+    /** Opens at this many failures in a row, whatever the rates and min_calls; 0: off. */
+    uint32_t consecutive_failures;
+    /** Successful probes needed to close, and the most at once. */
+    uint32_t probes;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+    /** 0. */
+    uint32_t reserved;
+} tg_breaker_config;
+
+/** Initial values of tg_breaker_config: its size, and the defaults. */
+#define TG_BREAKER_CONFIG_INIT \
+    { sizeof(tg_breaker_config), \
+      NULL, NULL, UINT64_C(0), UINT64_MAX, UINT64_C(30000000000), UINT64_C(0), UINT64_C(60000000000), 0.5, \
+      1.0, 1.0, 0.0, 0, 10, 0, 1, NULL, 0, 0 }
+
+/**
+ * The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once: it is then
+ * used up. It is void once the circuit has changed its state or its breaker is freed, a probe's also once it is lost:
+ * a report is then dropped. A probe's permit that is used up or void stays so. Any other that is reported again counts
+ * again, and means something again when the circuit is in the same state 65535 transitions later: forget it once it is
+ * reported.
+ */
+typedef struct {
+    /** Opaque. */
+    uint64_t word;
+    /** Opaque. */
+    uint64_t started_ns;
+} tg_permit;
+
+/** A look at a breaker. Start from TG_BREAKER_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_breaker_snapshot) */
+    size_t struct_size;
+    /** One of tg_state. */
+    int32_t state;
+    /** Calls in the window. */
+    uint32_t calls;
+    /** Failed calls in the window. */
+    uint32_t failed;
+    /** Slow calls in the window. */
+    uint32_t slow;
+    /** failed / calls, 0 without calls. */
+    double failure_rate;
+    /** slow / calls, 0 without calls. */
+    double slow_call_rate;
+    /** Calls refused since the breaker was made. */
+    uint64_t rejected;
+    /** How often it opened since it was made. */
+    uint64_t opened;
+    /** Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open. */
+    uint64_t retry_after_ns;
+    /**
+     * 1 once it has opened by itself: the window above begins empty with every state, the trip_ fields keep what last
+     * opened it.
+     */
+    uint32_t has_trip;
+    /** The calls by which it last opened: its window as of the call that opened it, or the probes that did. */
+    uint32_t trip_calls;
+    /** Those of them that failed. */
+    uint32_t trip_failed;
+    /** Those of them that were slow. */
+    uint32_t trip_slow;
+} tg_breaker_snapshot;
+
+/** Initial values of tg_breaker_snapshot: its size, and the defaults. */
+#define TG_BREAKER_SNAPSHOT_INIT \
+    { sizeof(tg_breaker_snapshot), \
+      0, 0, 0, 0, 0.0, 0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
+
+/** A transition, or the outcome of a probe. Start from TG_EVENT_INIT. */
+typedef struct {
+    /** sizeof(tg_event) */
+    size_t struct_size;
+    /** One of tg_event_kind. */
+    int32_t kind;
+    /** Running number from 0; a gap means that events were overwritten before they were read. */
+    uint64_t seq;
+    /** Clock nanoseconds (millisecond resolution). */
+    uint64_t at_ns;
+    /** Of TG_EVENT_OPENED: 1, and the calls by which it opened. Otherwise 0. */
+    uint32_t has_trip;
+    /** Those calls. */
+    uint32_t trip_calls;
+    /** Those of them that failed. */
+    uint32_t trip_failed;
+    /** Those of them that were slow. */
+    uint32_t trip_slow;
+} tg_event;
+
+/** Initial values of tg_event: its size, and the defaults. */
+#define TG_EVENT_INIT \
+    { sizeof(tg_event), \
+      0, UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
+
+/**
+ * Makes a closed circuit breaker, or opens the one of that name in an arena.
+ *
+ * Errors: TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
+ * TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
+ * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
+ * TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*.
+ */
+tg_status tg_breaker_new(const tg_breaker_config *config, tg_breaker **breaker);
+
+/** Frees a breaker; NULL is fine. Permits still out are void. */
+void tg_breaker_free(tg_breaker *breaker);
+
+/**
+ * Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
+ * (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the
+ * fields after it of tg_breaker_stats() tell what opened it.
+ */
+tg_status tg_breaker_acquire(const tg_breaker *breaker, tg_permit *permit, uint64_t *retry_after_ns);
+
+/** tg_breaker_acquire() at now_ns nanoseconds of the breaker's clock. */
+tg_status tg_breaker_acquire_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit *permit, uint64_t *retry_after_ns);
+
+/**
+ * Tells where the breaker stands: one of tg_state. It still reads TG_STATE_OPEN after the cooldown, until somebody
+ * acquires a probe.
+ */
+tg_status tg_breaker_state(const tg_breaker *breaker, int32_t *state);
+
+/** Tells the nanoseconds until a probe may be tried: 0 when calls pass, TG_NEVER while forced open. */
+tg_status tg_breaker_retry_after(const tg_breaker *breaker, uint64_t *retry_after_ns);
+
+/** tg_breaker_retry_after() at now_ns nanoseconds of the breaker's clock. */
+tg_status tg_breaker_retry_after_at(const tg_breaker *breaker, uint64_t now_ns, uint64_t *retry_after_ns);
+
+/** Tells the window's counts and the totals. */
+tg_status tg_breaker_stats(const tg_breaker *breaker, tg_breaker_snapshot *snapshot);
+
+/** tg_breaker_stats() at now_ns nanoseconds of the breaker's clock. */
+tg_status tg_breaker_stats_at(const tg_breaker *breaker, uint64_t now_ns, tg_breaker_snapshot *snapshot);
+
+/**
+ * Reads the oldest event whose number is at least from: TG_OK, or TG_EMPTY when there is none. To follow a breaker:
+ * `while (tg_breaker_next_event(breaker, next, &event) == TG_OK) next = event.seq + 1;`
+ *
+ * Thread safety: each follower keeps its own number.
+ */
+tg_status tg_breaker_next_event(const tg_breaker *breaker, uint64_t from, tg_event *event);
+
+/** Opens the circuit until tg_breaker_reset(). Permits still out are void. */
+tg_status tg_breaker_force_open(const tg_breaker *breaker);
+
+/** tg_breaker_force_open() at now_ns nanoseconds of the breaker's clock. */
+tg_status tg_breaker_force_open_at(const tg_breaker *breaker, uint64_t now_ns);
+
+/** Lets every call pass and counts nothing, until tg_breaker_reset(). Permits still out are void. */
+tg_status tg_breaker_disable(const tg_breaker *breaker);
+
+/** tg_breaker_disable() at now_ns nanoseconds of the breaker's clock. */
+tg_status tg_breaker_disable_at(const tg_breaker *breaker, uint64_t now_ns);
+
+/** Counts and never opens, until tg_breaker_reset(). Permits still out are void. */
+tg_status tg_breaker_metrics_only(const tg_breaker *breaker);
+
+/** tg_breaker_metrics_only() at now_ns nanoseconds of the breaker's clock. */
+tg_status tg_breaker_metrics_only_at(const tg_breaker *breaker, uint64_t now_ns);
+
+/** Closes the circuit, with an empty window and the first cooldown. Permits still out are void. */
+tg_status tg_breaker_reset(const tg_breaker *breaker);
+
+/** tg_breaker_reset() at now_ns nanoseconds of the breaker's clock. */
+tg_status tg_breaker_reset_at(const tg_breaker *breaker, uint64_t now_ns);
+
+/**
+ * Reports what became of a call: one of tg_outcome, and how long it took (TG_NEVER: the time since it was acquired).
+ * A report that comes too late (the circuit has changed meanwhile) is dropped.
+ *
+ * Ownership: uses the permit up.
+ * Errors: TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome).
+ */
+tg_status tg_breaker_report(const tg_breaker *breaker, tg_permit permit, int32_t outcome, uint64_t duration_ns);
+
+/**
+ * tg_breaker_report() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: uses the permit up.
+ * Errors: TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome).
+ */
+tg_status tg_breaker_report_at(const tg_breaker *breaker,
+                               uint64_t now_ns,
+                               tg_permit permit,
+                               int32_t outcome,
+                               uint64_t duration_ns);
+
+/**
+ * Reports a failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
+ * (at least cooldown_ns, at most max_cooldown_ns).
+ *
+ * Ownership: uses the permit up.
+ * Errors: TG_NO_PERMIT.
+ */
+tg_status tg_breaker_report_retry_after(const tg_breaker *breaker, tg_permit permit, uint64_t retry_after_ns);
+
+/**
+ * tg_breaker_report_retry_after() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: uses the permit up.
+ * Errors: TG_NO_PERMIT.
+ */
+tg_status tg_breaker_report_retry_after_at(const tg_breaker *breaker,
+                                           uint64_t now_ns,
+                                           tg_permit permit,
+                                           uint64_t retry_after_ns);
+
+/**
+ * Gives a permit back without an outcome (the call was cancelled, or never made): neutral, a probe slot returns.
+ *
+ * Ownership: uses the permit up.
+ * Errors: TG_NO_PERMIT.
+ */
+tg_status tg_breaker_release(const tg_breaker *breaker, tg_permit permit);
+
+/**
+ * tg_breaker_release() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: uses the permit up.
+ * Errors: TG_NO_PERMIT.
+ */
+tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit permit);
+
+/* ==================================================================================================================
+ * 9. Concurrency limits
+ *
+ * At most so many calls at once: acquire a permit, call, release it.
+ * ================================================================================================================== */
+
+/** At most so many calls at once: each holds a permit while it runs. */
+typedef struct tg_concurrency tg_concurrency;
+
+/** Settings of a concurrency limit. Start from TG_CONCURRENCY_CONFIG_INIT and set limit. */
+typedef struct {
+    /** sizeof(tg_concurrency_config) */
+    size_t struct_size;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Waiting always uses the
+     * machine's. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** Its name in the arena; without an arena it says nothing. Borrowed during the call. */
+    const char *name;
+    /** The most at once, 1 .. max_limit. Must be set. */
+    uint32_t limit;
+    /** What tg_concurrency_set_limit() may raise it to, at most 4096: a place for each is kept. 0: the limit. */
+    uint32_t max_limit;
+    /** One of tg_mode. */
+    int32_t mode;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+} tg_concurrency_config;
+
+/** Initial values of tg_concurrency_config: its size, and the defaults. */
+#define TG_CONCURRENCY_CONFIG_INIT \
+    { sizeof(tg_concurrency_config), \
+      NULL, NULL, NULL, 0, 0, 0, 0 }
+
+/** The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once. */
+typedef struct {
+    /** Opaque. */
+    uint64_t word;
+    /** Opaque. */
+    uint64_t cell;
+} tg_concurrency_permit;
+
+/** A look at a concurrency limit. Start from TG_CONCURRENCY_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_concurrency_snapshot) */
+    size_t struct_size;
+    /** The limit in force. */
+    uint32_t limit;
+    /** Permits held now. */
+    uint32_t in_use;
+    /** Calls admitted. */
+    uint64_t admitted;
+    /** Calls that got no permit: refused, timed_out and cancelled together. */
+    uint64_t denied;
+    /** Calls that a dry run admitted and would have denied. */
+    uint64_t would_deny;
+    /** Permits taken back from processes that died. */
+    uint64_t reclaimed;
+    /** Calls refused without a wait. */
+    uint64_t refused;
+    /** Waits that ended at their deadline. */
+    uint64_t timed_out;
+    /** Waits that were given up before, by callers in other languages: in C a wait cannot be. */
+    uint64_t cancelled;
+    /** Calls that wait now, in all processes that share the limit. */
+    uint64_t waiting;
+    /** The longest wait so far, of those that have ended and of those who wait now, in nanoseconds. */
+    uint64_t longest_wait_ns;
+} tg_concurrency_snapshot;
+
+/** Initial values of tg_concurrency_snapshot: its size, and the defaults. */
+#define TG_CONCURRENCY_SNAPSHOT_INIT \
+    { sizeof(tg_concurrency_snapshot), \
+      0, 0, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), \
+      UINT64_C(0), UINT64_C(0) }
 
 /**
  * Makes a concurrency limit, or opens the one of that name in an arena.
  *
- * Ownership: *concurrency is the caller's, to be freed with tg_concurrency_free(). Borrows config and all it points to;
- * shares the arena, whose handle may be freed before or after.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit); TG_CONFLICT (a clock beside an arena, an
- * arena without a name); TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another
- * max_limit under the name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*. *concurrency is then not written.
- * Since: 0.1
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit); TG_CONFLICT (a clock beside an arena, an arena without a name);
+ * TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit under the
+ * name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*.
  */
-tg_status tg_concurrency_new(const tg_concurrency_config *config,
-                             tg_concurrency **concurrency);
+tg_status tg_concurrency_new(const tg_concurrency_config *config, tg_concurrency **concurrency);
 
 /**
  * Frees a concurrency limit; NULL is fine. Permits still out are void with it; those of an arena stay
  * held until they are given back through another handle of this process, or the process ends.
- *
- * Ownership: takes concurrency.
- * Thread safety: no other call may be using or waiting on concurrency, now or later.
- * Errors: none.
- * Since: 0.1
  */
 void tg_concurrency_free(tg_concurrency *concurrency);
 
@@ -2063,10 +1660,7 @@ void tg_concurrency_free(tg_concurrency *concurrency);
  * Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release(). TG_DENIED:
  * as many calls are under way as may be, and *permit is all zero.
  *
- * Ownership: borrows concurrency; the permit is a value.
- * Thread safety: any thread, at any time; does not wait for a permit.
- * Errors: TG_NULL; nothing is taken then.
- * Since: 0.1
+ * Thread safety: does not wait for a permit.
  */
 tg_status tg_concurrency_try_acquire(const tg_concurrency *concurrency,
                                      tg_concurrency_permit *permit);
@@ -2076,10 +1670,7 @@ tg_status tg_concurrency_try_acquire(const tg_concurrency *concurrency,
  * milliseconds: a look in vain does not count as denied, and those who wait in tg_concurrency_acquire() come first. When you
  * give up, let tg_concurrency_try_acquire() look last, so that the wait counts once.
  *
- * Ownership: borrows concurrency; the permit is a value.
- * Thread safety: any thread, at any time; does not wait for a permit.
- * Errors: TG_NULL; nothing is taken then.
- * Since: 0.1
+ * Thread safety: does not wait for a permit.
  */
 tg_status tg_concurrency_poll(const tg_concurrency *concurrency,
                               tg_concurrency_permit *permit);
@@ -2088,10 +1679,7 @@ tg_status tg_concurrency_poll(const tg_concurrency *concurrency,
  * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
  * threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
  *
- * Ownership: borrows concurrency; the permit is a value.
- * Thread safety: any thread, at any time; blocks up to timeout_ns.
- * Errors: TG_NULL; nothing is taken then.
- * Since: 0.1
+ * Thread safety: blocks up to timeout_ns.
  */
 tg_status tg_concurrency_acquire(const tg_concurrency *concurrency,
                                  uint64_t timeout_ns,
@@ -2102,64 +1690,314 @@ tg_status tg_concurrency_acquire(const tg_concurrency *concurrency,
  * process, belongs to another process (the parent of a fork), or is nobody's: all zero, as a disabled limit and a dry run
  * beyond its limit give them out.
  *
- * Ownership: borrows concurrency; the permit is a value.
- * Thread safety: any thread, at any time, not only the one that took it.
- * Errors: TG_NULL (concurrency).
- * Since: 0.1
+ * Thread safety: not only the one that took it.
  */
 tg_status tg_concurrency_release(const tg_concurrency *concurrency,
                                  tg_concurrency_permit permit);
 
-/**
- * Tells the limit in force.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
+/** Tells the limit in force. */
 tg_status tg_concurrency_limit(const tg_concurrency *concurrency, uint32_t *limit);
 
 /**
  * Changes the limit, for all who share it: 1 up to the config's max_limit. Permits above a lower one stay until they are
  * given back.
  *
- * Ownership: borrows concurrency.
- * Thread safety: any thread, at any time, while others acquire; may wait for another tg_concurrency_set_limit().
- * Errors: TG_NULL, TG_OUT_OF_RANGE; the limit is then unchanged.
- * Since: 0.1
+ * Thread safety: may wait for another tg_concurrency_set_limit().
+ * Errors: TG_OUT_OF_RANGE.
  */
 tg_status tg_concurrency_set_limit(const tg_concurrency *concurrency,
                                    uint32_t limit);
 
-/**
- * Tells how many permits are held now.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
+/** Tells how many permits are held now. */
 tg_status tg_concurrency_in_use(const tg_concurrency *concurrency, uint32_t *permits);
 
-/**
- * Tells the permits held now and the counts since the limit was made.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
+/** Tells the permits held now and the counts since the limit was made. */
 tg_status tg_concurrency_stats(const tg_concurrency *concurrency, tg_concurrency_snapshot *snapshot);
+
+/* ==================================================================================================================
+ * 10. Queues
+ *
+ * Work that is accepted and not yet done: bounded, with watermarks.
+ * ================================================================================================================== */
+
+/** What a push onto a full queue does. */
+enum tg_on_full
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Refuses the new item; also from the high watermark on, until the depth falls below the low one. */
+    TG_REJECT = 0,
+    /** Takes the new item and hands the oldest back; watermarks then only steer tg_queue_is_accepting(). */
+    TG_DROP_OLDEST = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_on_full tg_on_full;
+#else
+typedef int32_t tg_on_full;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** A bounded first-in-first-out queue of pointers, for any number of producers and consumers, with watermarks. */
+typedef struct tg_queue tg_queue;
+
+/** Settings of a queue. Start from TG_QUEUE_CONFIG_INIT and set capacity. */
+typedef struct {
+    /** sizeof(tg_queue_config) */
+    size_t struct_size;
+    /**
+     * For sojourn times; NULL: the machine's monotonic clock. Waiting always uses the machine's. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** The most items held, 1 .. 2^24. Must be set. */
+    size_t capacity;
+    /** Fraction of the capacity at which pushes start to be refused, low < high <= 1; 1.0 turns watermarks off. */
+    double high_watermark;
+    /** Fraction below which pushes are accepted again. */
+    double low_watermark;
+    /** One of tg_on_full. */
+    int32_t on_full;
+    /** Not 0: items carry the time of their push, so that tg_queue_try_pop_timed() can tell how long they waited. */
+    uint32_t sojourn;
+} tg_queue_config;
+
+/** Initial values of tg_queue_config: its size, and the defaults. */
+#define TG_QUEUE_CONFIG_INIT \
+    { sizeof(tg_queue_config), \
+      NULL, 0, 0.8, 0.5, 0, 0 }
+
+/** A look at a queue. Start from TG_QUEUE_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_queue_snapshot) */
+    size_t struct_size;
+    /** Items held now. */
+    size_t depth;
+    /** Whether pushes are accepted now. */
+    bool accepting;
+    /** Items accepted. */
+    uint64_t pushed;
+    /** Items popped or drained. */
+    uint64_t popped;
+    /** Pushes refused. */
+    uint64_t rejected;
+    /** Items handed back by TG_DROP_OLDEST. */
+    uint64_t dropped;
+} tg_queue_snapshot;
+
+/** Initial values of tg_queue_snapshot: its size, and the defaults. */
+#define TG_QUEUE_SNAPSHOT_INIT \
+    { sizeof(tg_queue_snapshot), \
+      0, false, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+
+/**
+ * Makes an empty queue.
+ *
+ * Errors: TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low not below
+ * high), TG_UNKNOWN_VALUE (on_full).
+ */
+tg_status tg_queue_new(const tg_queue_config *config, tg_queue **queue);
+
+/**
+ * Frees a queue; NULL is fine. Close it, join whoever waits on it and tg_queue_drain() it first: items still inside are
+ * forgotten, for tidegate does not know how to free them.
+ *
+ * Ownership: takes queue, not the items.
+ */
+void tg_queue_free(tg_queue *queue);
+
+/** Refuses pushes from now on and wakes all who wait; what was accepted can still be popped. Closing twice is fine. */
+tg_status tg_queue_close(const tg_queue *queue);
+
+/** Tells whether the queue was closed. */
+tg_status tg_queue_is_closed(const tg_queue *queue, bool *closed);
+
+/** Tells whether a push would be accepted: not closed, not full, not above the watermark. */
+tg_status tg_queue_is_accepting(const tg_queue *queue, bool *accepting);
+
+/** Tells how many items it holds now. */
+tg_status tg_queue_depth(const tg_queue *queue, size_t *depth);
+
+/** Tells the depth and the counts since the queue was made. */
+tg_status tg_queue_stats(const tg_queue *queue, tg_queue_snapshot *snapshot);
+
+/**
+ * Puts an item in without waiting: TG_OK, TG_FULL or TG_CLOSED. With TG_DROP_OLDEST, *dropped is the item that had to
+ * go, or NULL; otherwise dropped may be NULL.
+ *
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+ * Thread safety: does not wait for room.
+ * Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item.
+ */
+tg_status tg_queue_try_push(const tg_queue *queue, void *item, void **dropped);
+
+/**
+ * tg_queue_try_push() at now_ns nanoseconds of the queue's clock.
+ *
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+ * Thread safety: does not wait for room.
+ * Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item.
+ */
+tg_status tg_queue_try_push_at(const tg_queue *queue, uint64_t now_ns, void *item, void **dropped);
+
+/**
+ * Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full at
+ * the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
+ *
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+ * Thread safety: blocks up to timeout_ns.
+ * Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item.
+ */
+tg_status tg_queue_push(const tg_queue *queue, void *item, uint64_t timeout_ns, void **dropped);
+
+/**
+ * Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything accepted
+ * has been taken out.
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Thread safety: does not wait for an item.
+ */
+tg_status tg_queue_try_pop(const tg_queue *queue, void **item);
+
+/**
+ * tg_queue_try_pop() that also tells how many nanoseconds the item waited (0 unless sojourn is on).
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Thread safety: does not wait for an item.
+ */
+tg_status tg_queue_try_pop_timed(const tg_queue *queue, void **item, uint64_t *sojourn_ns);
+
+/**
+ * tg_queue_try_pop_timed() at now_ns nanoseconds of the queue's clock.
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Thread safety: does not wait for an item.
+ */
+tg_status tg_queue_try_pop_timed_at(const tg_queue *queue, uint64_t now_ns, void **item, uint64_t *sojourn_ns);
+
+/**
+ * Takes the oldest item, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever): TG_OK, TG_EMPTY (still
+ * empty at the deadline), or TG_CLOSED when the queue is closed and everything accepted has been taken out.
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Thread safety: blocks up to timeout_ns.
+ */
+tg_status tg_queue_pop(const tg_queue *queue, uint64_t timeout_ns, void **item);
+
+/**
+ * Closes the queue and takes the oldest item out: TG_OK, or TG_CLOSED when nothing is left. Loop until TG_CLOSED:
+ * `while (tg_queue_drain(queue, &item) == TG_OK) free(item);`
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Thread safety: waits only for a push that is half done.
+ */
+tg_status tg_queue_drain(const tg_queue *queue, void **item);
+
+/* ==================================================================================================================
+ * 11. HTTP
+ *
+ * Who a client is behind proxies, who is never limited or always refused, and what a client is told.
+ * ================================================================================================================== */
+
+/** What an access list says of a client. */
+enum tg_verdict
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** It is on no list: the limits decide. */
+    TG_VERDICT_LIMIT = 0,
+    /** It passes without being counted. */
+    TG_VERDICT_ALLOW = 1,
+    /** It is refused without being counted. */
+    TG_VERDICT_DENY = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_verdict tg_verdict;
+#else
+typedef int32_t tg_verdict;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Why a request was refused: the problem types of draft-ietf-httpapi-ratelimit-headers-10. */
+enum tg_problem
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** A quota is used up: 429. */
+    TG_PROBLEM_QUOTA_EXCEEDED = 0,
+    /** The service protects itself (a full queue, an open circuit): 503. */
+    TG_PROBLEM_TEMPORARY_REDUCED_CAPACITY = 1,
+    /** The client is blocked for a while: 429. */
+    TG_PROBLEM_ABNORMAL_USAGE_DETECTED = 2,
+    /** The client is on a deny list: 403. */
+    TG_PROBLEM_FORBIDDEN = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_problem tg_problem;
+#else
+typedef int32_t tg_problem;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Addresses, networks and keys that are allowed or denied without being counted. */
+typedef struct tg_access_list tg_access_list;
+
+/** Finds the client of a request: the socket's peer, unless that is a proxy you trust. */
+typedef struct tg_client_address tg_client_address;
+
+/**
+ * Whose word is taken for a client's address. Start from TG_CLIENT_ADDRESS_CONFIG_INIT: nobody's, only the socket's.
+ */
+typedef struct {
+    /** sizeof(tg_client_address_config) */
+    size_t struct_size;
+    /**
+     * The proxies: networks ("10.0.0.0/8"), addresses, "loopback", "private", or "unix" (a peer without an address).
+     */
+    const char *const *trusted;
+    /** How many. */
+    size_t trusted_count;
+    /** The one header that they write: "forwarded", "x-real-ip", ...; NULL: "x-forwarded-for". */
+    const char *header;
+    /** How many leading bits of an IPv4 address make the key, 1 .. 32. */
+    uint32_t ipv4_prefix;
+    /** How many of an IPv6 address, 1 .. 128; a site has a /64 of them at least. */
+    uint32_t ipv6_prefix;
+} tg_client_address_config;
+
+/** Initial values of tg_client_address_config: its size, and the defaults. */
+#define TG_CLIENT_ADDRESS_CONFIG_INIT \
+    { sizeof(tg_client_address_config), \
+      NULL, 0, NULL, 32, 64 }
+
+/** What a client is told of a decision. Start from TG_TOLD_INIT. */
+typedef struct {
+    /** sizeof(tg_told) */
+    size_t struct_size;
+    /** Seconds until the limit is full again, but after a refusal not more than retry_after_s (X-RateLimit-Reset). */
+    uint64_t reset_s;
+    /** Seconds for Retry-After, at least 1; 0 when admitted: no such field is sent. */
+    uint64_t retry_after_s;
+    /** The most that can be taken at once (X-RateLimit-Limit). */
+    uint32_t limit;
+    /** What is left (X-RateLimit-Remaining). */
+    uint32_t remaining;
+} tg_told;
+
+/** Initial values of tg_told: its size, and the defaults. */
+#define TG_TOLD_INIT \
+    { sizeof(tg_told), \
+      UINT64_C(0), UINT64_C(0), 0, 0 }
 
 /**
  * Makes an access list. An entry is an address, a network ("203.0.113.0/24"), or "key:" and an exact key. The most specific
  * entry that fits decides (a key before any network, a longer prefix before a shorter); on both lists: denied.
  *
- * Ownership: *list is the caller's, to be freed with tg_access_list_free(). Borrows the texts.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_UTF8, TG_SYNTAX (an entry). *list is then not written.
- * Since: 0.1
+ * Errors: TG_UTF8, TG_SYNTAX (an entry).
  */
 tg_status tg_access_list_new(const char *const *allow,
                              size_t allow_count,
@@ -2167,24 +2005,14 @@ tg_status tg_access_list_new(const char *const *allow,
                              size_t deny_count,
                              tg_access_list **list);
 
-/**
- * Frees an access list; NULL is fine.
- *
- * Ownership: takes list.
- * Thread safety: no other call may be using list, now or later.
- * Errors: none.
- * Since: 0.1
- */
+/** Frees an access list; NULL is fine. */
 void tg_access_list_free(tg_access_list *list);
 
 /**
  * Tells what is said of a client: *verdict is one of tg_verdict. address: as a text; NULL or no address: no network fits.
  * key: one that the client cannot make up; NULL with length 0: none.
  *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_UTF8 (address), TG_OUT_OF_RANGE (key_len).
- * Since: 0.1
+ * Errors: TG_UTF8 (address), TG_OUT_OF_RANGE (key_len).
  */
 tg_status tg_access_list_verdict(const tg_access_list *list,
                                  const char *address,
@@ -2195,32 +2023,17 @@ tg_status tg_access_list_verdict(const tg_access_list *list,
 /**
  * Makes a resolver of client addresses.
  *
- * Ownership: *clients is the caller's, to be freed with tg_client_address_free(). Borrows config and all it points to.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (trusted, header); TG_OUT_OF_RANGE (a prefix). *clients is then not
- * written.
- * Since: 0.1
+ * Errors: TG_UTF8; TG_SYNTAX (trusted, header); TG_OUT_OF_RANGE (a prefix).
  */
-tg_status tg_client_address_new(const tg_client_address_config *config,
-                                tg_client_address **clients);
+tg_status tg_client_address_new(const tg_client_address_config *config, tg_client_address **clients);
 
-/**
- * Frees a resolver; NULL is fine.
- *
- * Ownership: takes clients.
- * Thread safety: no other call may be using clients, now or later.
- * Errors: none.
- * Since: 0.1
- */
+/** Frees a resolver; NULL is fine. */
 void tg_client_address_free(tg_client_address *clients);
 
 /**
  * Tells which header's lines tg_client_address_key() wants, in lower case; NULL when nobody is trusted and none is read.
  *
  * Ownership: *name is the resolver's, good until tg_client_address_free().
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
  */
 tg_status tg_client_address_header(const tg_client_address *clients,
                                    const char **name);
@@ -2233,10 +2046,8 @@ tg_status tg_client_address_header(const tg_client_address *clients,
  * peer: the socket's, as a text, with or without a port; NULL: none. lines: the values of the header's lines as they came,
  * in order. *length (may be NULL) is the key's, without its NUL; 64 bytes of buffer hold every address.
  *
- * Ownership: borrows all; the key is written to the caller's buffer of buffer_size bytes.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_UTF8 (peer), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but *length).
- * Since: 0.1
+ * Ownership: the key is written to the caller's buffer of buffer_size bytes.
+ * Errors: TG_UTF8 (peer), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but *length).
  */
 tg_status tg_client_address_key(const tg_client_address *clients,
                                 const char *peer,
@@ -2254,11 +2065,9 @@ tg_status tg_client_address_key(const tg_client_address *clients,
  * the quota is counted per, NULL where clients shall not see it; left out when longer than 64 bytes. *length (may be NULL)
  * is the text's, without its NUL.
  *
- * Ownership: borrows all; the text is written to the caller's buffer of buffer_size bytes.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (name), TG_UTF8, TG_SYNTAX (name, unit), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is
- * written but *length).
- * Since: 0.1
+ * Ownership: the text is written to the caller's buffer of buffer_size bytes.
+ * Errors: TG_UTF8, TG_SYNTAX (name, unit), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but
+ * *length).
  */
 tg_status tg_http_rate_limit_policy(const char *name,
                                     const char *unit,
@@ -2273,11 +2082,9 @@ tg_status tg_http_rate_limit_policy(const char *name,
  * The value of one policy's state in a RateLimit field: "per-user";r=12;t=30. Several are joined by ", ". name, partition_key
  * and *length as in tg_http_rate_limit_policy().
  *
- * Ownership: borrows all; the text is written to the caller's buffer of buffer_size bytes.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (name, told), TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX (name), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small:
- * nothing is written but *length).
- * Since: 0.1
+ * Ownership: the text is written to the caller's buffer of buffer_size bytes.
+ * Errors: TG_UTF8, TG_SYNTAX (name), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but
+ * *length).
  */
 tg_status tg_http_rate_limit(const char *name,
                              const tg_told *told,
@@ -2291,11 +2098,9 @@ tg_status tg_http_rate_limit(const char *name,
  * is sent with, 0: the problem's own. detail: for people; NULL: the problem's own. violated: the names of the policies that
  * refused (a denied_by's); none: not told. Every text is escaped. *length (may be NULL) is the body's, without its NUL.
  *
- * Ownership: borrows all; the body is written to the caller's buffer of buffer_size bytes.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_UTF8, TG_UNKNOWN_VALUE (problem), TG_OUT_OF_RANGE (status above 999); TG_BUFFER (too small: nothing is
+ * Ownership: the body is written to the caller's buffer of buffer_size bytes.
+ * Errors: TG_UTF8, TG_UNKNOWN_VALUE (problem), TG_OUT_OF_RANGE (status above 999); TG_BUFFER (too small: nothing is
  * written but *length).
- * Since: 0.1
  */
 tg_status tg_http_problem(int32_t problem,
                           uint32_t status,
@@ -2310,834 +2115,22 @@ tg_status tg_http_problem(int32_t problem,
  * Puts a decision into whole seconds, rounded up. TG_NEVER becomes an hour: a number must be said. jitter: 0, or the
  * fraction (up to 1) that times are lengthened by at most, drawn anew each time, so that clients do not return together.
  *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (jitter); *told is then not written.
- * Since: 0.1
+ * Errors: TG_OUT_OF_RANGE (jitter).
  */
 tg_status tg_http_tell(const tg_decision *decision,
                        double jitter,
                        tg_told *told);
 
-/**
- * Makes a keyed limit in which no key has used anything yet, or opens the one of that name in an arena.
- *
- * Ownership: *limiter is the caller's, to be freed with tg_limiter_free(). Borrows config and all it points to; shares the
- * arena, whose handle may be freed before or after.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT
- * (neither or both of rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or
- * ramp, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name
- * that is none); TG_ARENA_SHAPE (another algorithm, max_keys, fastest, block or ramp under the name), TG_ARENA_SETTINGS
- * (another rate or burst), TG_ARENA_FULL, TG_ARENA_*. *limiter is then not written.
- * Since: 0.1
- */
-tg_status tg_limiter_new(const tg_limiter_config *config,
-                         tg_limiter **limiter);
-
-/**
- * Frees a keyed limit; NULL is fine. A set made with it goes on.
- *
- * Ownership: takes limiter.
- * Thread safety: no other call may be using limiter, now or later.
- * Errors: none.
- * Since: 0.1
- */
-void tg_limiter_free(tg_limiter *limiter);
-
-/**
- * Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no delay.
- * A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len); nothing is taken then.
- * Since: 0.1
- */
-tg_status tg_limiter_try_acquire(const tg_limiter *limiter,
-                                 const void *key,
-                                 size_t key_len,
-                                 uint32_t n);
-
-/**
- * tg_limiter_try_acquire() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_try_acquire().
- * Since: 0.1
- */
-tg_status tg_limiter_try_acquire_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
-
-/**
- * Takes n from the limit of the key, or nothing, and tells what is left: TG_OK or TG_DENIED. With a leaky bucket, wait
- * decision->delay_ns before acting on TG_OK.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len), TG_STRUCT_SIZE; nothing is taken then.
- * Since: 0.1
- */
-tg_status tg_limiter_check(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n, tg_decision *decision);
-
-/**
- * tg_limiter_check() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_check().
- * Since: 0.1
- */
-tg_status tg_limiter_check_at(const tg_limiter *limiter,
-                              uint64_t now_ns,
-                              const void *key,
-                              size_t key_len,
-                              uint32_t n,
-                              tg_decision *decision);
-
-/**
- * Tells what tg_limiter_check() of one would say, and takes nothing (so remaining is what is there now): TG_OK or
- * TG_DENIED.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len), TG_STRUCT_SIZE.
- * Since: 0.1
- */
-tg_status tg_limiter_peek(const tg_limiter *limiter, const void *key, size_t key_len, tg_decision *decision);
-
-/**
- * tg_limiter_peek() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_peek().
- * Since: 0.1
- */
-tg_status tg_limiter_peek_at(const tg_limiter *limiter,
-                             uint64_t now_ns,
-                             const void *key,
-                             size_t key_len,
-                             tg_decision *decision);
-
-/**
- * Gives n back to the key, never above full; does not shorten a penalty. For what should not have counted: a login that
- * succeeded, a request that was answered from a cache.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
- * Since: 0.1
- */
-tg_status tg_limiter_refund(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n);
-
-/**
- * tg_limiter_refund() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
- * Since: 0.1
- */
-tg_status tg_limiter_refund_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
-
-/**
- * Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a token
- * bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len).
- * Since: 0.1
- */
-tg_status tg_limiter_penalize(const tg_limiter *limiter,
-                              const void *key,
-                              size_t key_len,
-                              uint64_t wait_ns,
-                              bool *noted);
-
-/**
- * tg_limiter_penalize() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_penalize().
- * Since: 0.1
- */
-tg_status tg_limiter_penalize_at(const tg_limiter *limiter,
-                                 uint64_t now_ns,
-                                 const void *key,
-                                 size_t key_len,
-                                 uint64_t wait_ns,
-                                 bool *noted);
-
-/**
- * Makes the key as new: full again, no penalty, its blocks forgotten.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
- * Since: 0.1
- */
-tg_status tg_limiter_reset(const tg_limiter *limiter, const void *key, size_t key_len);
-
-/**
- * tg_limiter_reset() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
- * Since: 0.1
- */
-tg_status tg_limiter_reset_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len);
-
-/**
- * Makes all keys as new; the counters stay. Takes time in proportion to max_keys.
- *
- * Ownership: borrows limiter.
- * Thread safety: any thread, at any time, while others decide.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_limiter_reset_all(const tg_limiter *limiter);
-
-/**
- * tg_limiter_reset_all() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows limiter.
- * Thread safety: any thread, at any time, while others decide.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_limiter_reset_all_at(const tg_limiter *limiter, uint64_t now_ns);
-
-/**
- * Changes the quota of the keys that have no tier. Each keeps the part that it has used; windows keep their counts.
- *
- * Ownership: borrows both, and the text of quota.
- * Thread safety: any thread, at any time, while others decide; may wait for another tg_limiter_set_quota().
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is
- * faster or larger than the table was made for (fastest). The quota is then unchanged.
- * Since: 0.1
- */
-tg_status tg_limiter_set_quota(const tg_limiter *limiter, const tg_quota *quota);
-
-/**
- * TG_ALGORITHM_FIXED_WINDOW only: counts n hits of the key whatever the limit, for stores that judge by themselves.
- * *hits: those of the present window, these included; *reset_after_ns: until it ends. Counts as far as the bits of the
- * limit go (7 with a limit of 4 .. 7), and that number stands for more; declare a larger fastest to count further.
- *
- * Ownership: borrows all. hits and reset_after_ns may be NULL.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
- * Since: 0.1
- */
-tg_status tg_limiter_hit(const tg_limiter *limiter,
-                         const void *key,
-                         size_t key_len,
-                         uint32_t n,
-                         uint32_t *hits,
-                         uint64_t *reset_after_ns);
-
-/**
- * tg_limiter_hit() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all. hits and reset_after_ns may be NULL.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_hit().
- * Since: 0.1
- */
-tg_status tg_limiter_hit_at(const tg_limiter *limiter,
-                            uint64_t now_ns,
-                            const void *key,
-                            size_t key_len,
-                            uint32_t n,
-                            uint32_t *hits,
-                            uint64_t *reset_after_ns);
-
-/**
- * TG_ALGORITHM_SLIDING_WINDOW only: the two counts behind a key's estimate, for stores that judge by themselves. *previous
- * and *current: of the window before and of this one; *left_ns: until this one ends. Takes nothing.
- *
- * Ownership: borrows all. previous, current and left_ns may be NULL.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
- * Since: 0.1
- */
-tg_status tg_limiter_windows(const tg_limiter *limiter,
-                             const void *key,
-                             size_t key_len,
-                             uint32_t *previous,
-                             uint32_t *current,
-                             uint64_t *left_ns);
-
-/**
- * tg_limiter_windows() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all. previous, current and left_ns may be NULL.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_windows().
- * Since: 0.1
- */
-tg_status tg_limiter_windows_at(const tg_limiter *limiter,
-                                uint64_t now_ns,
-                                const void *key,
-                                size_t key_len,
-                                uint32_t *previous,
-                                uint32_t *current,
-                                uint64_t *left_ns);
-
-/**
- * Makes a quota ready for keys or calls that have their own (free, pro, internal). Takes a few divisions: make it
- * once, use it for every call. A key whose quota changes keeps the part that it has used. In any order, quotas on one
- * key admit at one moment at most the largest of their bursts, and over time at most that for each of the shortest of
- * their times to fill. A limiter tells seven times to fill apart; a quota with an eighth gets a smaller burst.
- *
- * Ownership: borrows all; the tier is a value, good until limiter is freed.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it
- * is faster or larger than the table was made for (fastest). *tier is then not written.
- * Since: 0.1
- */
-tg_status tg_limiter_tier(const tg_limiter *limiter, const tg_quota *quota, tg_tier *tier);
-
-/**
- * tg_limiter_try_acquire() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_try_acquire(); TG_INVALID (a tier of another limiter, or none).
- * Since: 0.1
- */
-tg_status tg_limiter_try_acquire_tier(const tg_limiter *limiter,
-                                      const void *key,
-                                      size_t key_len,
-                                      uint32_t n,
-                                      const tg_tier *tier);
-
-/**
- * tg_limiter_try_acquire_tier() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_try_acquire_tier().
- * Since: 0.1
- */
-tg_status tg_limiter_try_acquire_tier_at(const tg_limiter *limiter,
-                                         uint64_t now_ns,
-                                         const void *key,
-                                         size_t key_len,
-                                         uint32_t n,
-                                         const tg_tier *tier);
-
-/**
- * tg_limiter_check() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_check(); TG_INVALID (a tier of another limiter, or none).
- * Since: 0.1
- */
-tg_status tg_limiter_check_tier(const tg_limiter *limiter,
-                                const void *key,
-                                size_t key_len,
-                                uint32_t n,
-                                const tg_tier *tier,
-                                tg_decision *decision);
-
-/**
- * tg_limiter_check_tier() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_check_tier().
- * Since: 0.1
- */
-tg_status tg_limiter_check_tier_at(const tg_limiter *limiter,
-                                   uint64_t now_ns,
-                                   const void *key,
-                                   size_t key_len,
-                                   uint32_t n,
-                                   const tg_tier *tier,
-                                   tg_decision *decision);
-
-/**
- * tg_limiter_peek() by the quota of a tier.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_peek(); TG_INVALID (a tier of another limiter, or none).
- * Since: 0.1
- */
-tg_status tg_limiter_peek_tier(const tg_limiter *limiter,
-                               const void *key,
-                               size_t key_len,
-                               const tg_tier *tier,
-                               tg_decision *decision);
-
-/**
- * tg_limiter_peek_tier() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_peek_tier().
- * Since: 0.1
- */
-tg_status tg_limiter_peek_tier_at(const tg_limiter *limiter,
-                                  uint64_t now_ns,
-                                  const void *key,
-                                  size_t key_len,
-                                  const tg_tier *tier,
-                                  tg_decision *decision);
-
-/**
- * tg_limiter_refund() by the quota of a tier, the one that the key was charged by.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_refund(); TG_INVALID (a tier of another limiter, or none).
- * Since: 0.1
- */
-tg_status tg_limiter_refund_tier(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n, const tg_tier *tier);
-
-/**
- * tg_limiter_refund_tier() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limiter_refund_tier().
- * Since: 0.1
- */
-tg_status tg_limiter_refund_tier_at(const tg_limiter *limiter,
-                                    uint64_t now_ns,
-                                    const void *key,
-                                    size_t key_len,
-                                    uint32_t n,
-                                    const tg_tier *tier);
-
-/**
- * Tells the counts since the limiter was made.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
-tg_status tg_limiter_stats(const tg_limiter *limiter, tg_limiter_snapshot *snapshot);
-
-/**
- * Tells how many keys are live (not idle) now and have a cell of their own; those in the sketch do not count. May
- * exceed max_keys: the table has nearly four cells for each of these, because keys do not spread evenly, and turns
- * nobody away who finds one free. Takes time in proportion to max_keys.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_limiter_len(const tg_limiter *limiter, size_t *keys);
-
-/**
- * tg_limiter_len() at now_ns nanoseconds of the limiter's clock.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_limiter_len_at(const tg_limiter *limiter, uint64_t now_ns, size_t *keys);
-
-/**
- * Tells how many bytes it holds: the table, the sketch, and all else that grows with max_keys. It never changes.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_limiter_memory(const tg_limiter *limiter, size_t *bytes);
-
-/**
- * Tells the quota of the keys that have no tier.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
-tg_status tg_limiter_quota(const tg_limiter *limiter, tg_quota *quota);
-
-/**
- * Makes an empty queue.
- *
- * Ownership: *queue is the caller's, to be freed with tg_queue_free(). Borrows config and all it points to.
- * Thread safety: any thread.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low
- * not below high), TG_UNKNOWN_VALUE (on_full). *queue is then not written.
- * Since: 0.1
- */
-tg_status tg_queue_new(const tg_queue_config *config,
-                       tg_queue **queue);
-
-/**
- * Frees a queue; NULL is fine. Close it, join whoever waits on it and tg_queue_drain() it first: items still inside are
- * forgotten, for tidegate does not know how to free them.
- *
- * Ownership: takes queue, not the items.
- * Thread safety: no other call may be using or waiting on queue, now or later.
- * Errors: none.
- * Since: 0.1
- */
-void tg_queue_free(tg_queue *queue);
-
-/**
- * Refuses pushes from now on and wakes all who wait; what was accepted can still be popped. Closing twice is fine.
- *
- * Ownership: borrows queue.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_queue_close(const tg_queue *queue);
-
-/**
- * Tells whether the queue was closed.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_queue_is_closed(const tg_queue *queue, bool *closed);
-
-/**
- * Tells whether a push would be accepted: not closed, not full, not above the watermark.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_queue_is_accepting(const tg_queue *queue, bool *accepting);
-
-/**
- * Tells how many items it holds now.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_queue_depth(const tg_queue *queue, size_t *depth);
-
-/**
- * Tells the depth and the counts since the queue was made.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_STRUCT_SIZE.
- * Since: 0.1
- */
-tg_status tg_queue_stats(const tg_queue *queue, tg_queue_snapshot *snapshot);
-
-/**
- * Puts an item in without waiting: TG_OK, TG_FULL or TG_CLOSED. With TG_DROP_OLDEST, *dropped is the item that had to
- * go, or NULL; otherwise dropped may be NULL.
- *
- * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
- * Thread safety: any thread, at any time; does not wait for room.
- * Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
- * Since: 0.1
- */
-tg_status tg_queue_try_push(const tg_queue *queue,
-                            void *item,
-                            void **dropped);
-
-/**
- * tg_queue_try_push() at now_ns nanoseconds of the queue's clock.
- *
- * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
- * Thread safety: any thread, at any time; does not wait for room.
- * Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
- * Since: 0.1
- */
-tg_status tg_queue_try_push_at(const tg_queue *queue,
-                               uint64_t now_ns,
-                               void *item,
-                               void **dropped);
-
-/**
- * Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full at
- * the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
- *
- * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
- * Thread safety: any thread, at any time; blocks up to timeout_ns.
- * Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
- * Since: 0.1
- */
-tg_status tg_queue_push(const tg_queue *queue,
-                        void *item,
-                        uint64_t timeout_ns,
-                        void **dropped);
-
-/**
- * Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything accepted
- * has been taken out.
- *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
- * Thread safety: any thread, at any time; does not wait for an item.
- * Errors: TG_NULL; nothing is taken then.
- * Since: 0.1
- */
-tg_status tg_queue_try_pop(const tg_queue *queue, void **item);
-
-/**
- * tg_queue_try_pop() that also tells how many nanoseconds the item waited (0 unless sojourn is on).
- *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
- * Thread safety: any thread, at any time; does not wait for an item.
- * Errors: TG_NULL; nothing is taken then.
- * Since: 0.1
- */
-tg_status tg_queue_try_pop_timed(const tg_queue *queue, void **item, uint64_t *sojourn_ns);
-
-/**
- * tg_queue_try_pop_timed() at now_ns nanoseconds of the queue's clock.
- *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
- * Thread safety: any thread, at any time; does not wait for an item.
- * Errors: TG_NULL; nothing is taken then.
- * Since: 0.1
- */
-tg_status tg_queue_try_pop_timed_at(const tg_queue *queue, uint64_t now_ns, void **item, uint64_t *sojourn_ns);
-
-/**
- * Takes the oldest item, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever): TG_OK, TG_EMPTY (still
- * empty at the deadline), or TG_CLOSED when the queue is closed and everything accepted has been taken out.
- *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
- * Thread safety: any thread, at any time; blocks up to timeout_ns.
- * Errors: TG_NULL; nothing is taken then.
- * Since: 0.1
- */
-tg_status tg_queue_pop(const tg_queue *queue, uint64_t timeout_ns, void **item);
-
-/**
- * Closes the queue and takes the oldest item out: TG_OK, or TG_CLOSED when nothing is left. Loop until TG_CLOSED:
- * `while (tg_queue_drain(queue, &item) == TG_OK) free(item);`
- *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
- * Thread safety: any thread, at any time; waits only for a push that is half done.
- * Errors: TG_NULL; nothing is taken then.
- * Since: 0.1
- */
-tg_status tg_queue_drain(const tg_queue *queue, void **item);
-
-/**
- * Makes one decision of several limits, in this order. Bucket and limiter stay in use by themselves: what they admit
- * alone and what the set admits is charged to one and the same state.
- *
- * Ownership: *set is the caller's, to be freed with tg_limit_set_free(). Borrows members and names; shares buckets and
- * limiters, whose handles may be freed before or after the set.
- * Thread safety: any thread.
- * Errors: TG_NULL (members, a name, set), TG_UTF8 (a name), TG_CONFLICT (no member, or more than 16; both or neither of
- * bucket and limiter; a name twice, or an empty one; different clocks). *set is then not written.
- * Since: 0.1
- */
-tg_status tg_limit_set_new(const tg_limit_member *members, size_t member_count, tg_limit_set **set);
-
-/**
- * Frees a set; NULL is fine. Its buckets and limiters go on.
- *
- * Ownership: takes set.
- * Thread safety: no other call may be using set, now or later.
- * Errors: none.
- * Since: 0.1
- */
-void tg_limit_set_free(tg_limit_set *set);
-
-/**
- * Tells how many members it has.
- *
- * Ownership: borrows both.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL.
- * Since: 0.1
- */
-tg_status tg_limit_set_len(const tg_limit_set *set, size_t *members);
-
-/**
- * Tells the name of the member at place (from 0, in the order of tg_limit_set_new()), such as a denied_by.
- *
- * Ownership: *name is the set's, good until tg_limit_set_free().
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_OUT_OF_RANGE (place); *name is then not written.
- * Since: 0.1
- */
-tg_status tg_limit_set_name(const tg_limit_set *set, int32_t place, const char **name);
-
-/**
- * Takes n from every member, or nothing from any: TG_OK or TG_DENIED. keys: one for each limiter of the set, in order;
- * buckets take none. Allowed: decision is that of the member with the fewest left, with the longest delay_ns. Denied: that
- * of the member with the longest wait, and *denied_by (may be NULL) is its place, for tg_limit_set_name(); -1 otherwise.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks. While one call is being denied it may make another deny; never
- * does it let one more through.
- * Errors: TG_NULL, TG_STRUCT_SIZE, TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length); nothing is taken then.
- * Since: 0.1
- */
-tg_status tg_limit_set_check(const tg_limit_set *set,
-                             const tg_bytes *keys,
-                             size_t key_count,
-                             uint32_t n,
-                             tg_decision *decision,
-                             int32_t *denied_by);
-
-/**
- * tg_limit_set_check() at now_ns nanoseconds of the members' clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limit_set_check().
- * Since: 0.1
- */
-tg_status tg_limit_set_check_at(const tg_limit_set *set,
-                                uint64_t now_ns,
-                                const tg_bytes *keys,
-                                size_t key_count,
-                                uint32_t n,
-                                tg_decision *decision,
-                                int32_t *denied_by);
-
-/**
- * tg_limit_set_check() that also tells each member's own decision, in order: an array of each_count structs, every one
- * started from TG_DECISION_INIT; with fewer than members, the first of them.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limit_set_check(); TG_STRUCT_SIZE also for one of each.
- * Since: 0.1
- */
-tg_status tg_limit_set_check_each(const tg_limit_set *set,
-                                  const tg_bytes *keys,
-                                  size_t key_count,
-                                  uint32_t n,
-                                  tg_decision *decision,
-                                  int32_t *denied_by,
-                                  tg_decision *each,
-                                  size_t each_count);
-
-/**
- * tg_limit_set_check_each() at now_ns nanoseconds of the members' clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limit_set_check_each().
- * Since: 0.1
- */
-tg_status tg_limit_set_check_each_at(const tg_limit_set *set,
-                                     uint64_t now_ns,
-                                     const tg_bytes *keys,
-                                     size_t key_count,
-                                     uint32_t n,
-                                     tg_decision *decision,
-                                     int32_t *denied_by,
-                                     tg_decision *each,
-                                     size_t each_count);
-
-/**
- * Tells what tg_limit_set_check() would say, and takes nothing: TG_OK or TG_DENIED.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limit_set_check().
- * Since: 0.1
- */
-tg_status tg_limit_set_peek(const tg_limit_set *set,
-                            const tg_bytes *keys,
-                            size_t key_count,
-                            uint32_t n,
-                            tg_decision *decision,
-                            int32_t *denied_by);
-
-/**
- * tg_limit_set_peek() at now_ns nanoseconds of the members' clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limit_set_check().
- * Since: 0.1
- */
-tg_status tg_limit_set_peek_at(const tg_limit_set *set,
-                               uint64_t now_ns,
-                               const tg_bytes *keys,
-                               size_t key_count,
-                               uint32_t n,
-                               tg_decision *decision,
-                               int32_t *denied_by);
-
-/**
- * Gives n back to every member, never above full.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: TG_NULL, TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length); nothing is given back then.
- * Since: 0.1
- */
-tg_status tg_limit_set_refund(const tg_limit_set *set,
-                              const tg_bytes *keys,
-                              size_t key_count,
-                              uint32_t n);
-
-/**
- * tg_limit_set_refund() at now_ns nanoseconds of the members' clock.
- *
- * Ownership: borrows all.
- * Thread safety: any thread, at any time; never blocks.
- * Errors: as tg_limit_set_refund().
- * Since: 0.1
- */
-tg_status tg_limit_set_refund_at(const tg_limit_set *set, uint64_t now_ns, const tg_bytes *keys, size_t key_count, uint32_t n);
-
-/**
- * A short, fixed text for `status` (any number: an unknown one is told as such). Not the place for details: see
- * tg_last_error_message().
- *
- * Ownership: static; never free it. Never NULL.
- * Thread safety: any thread, at any time.
- * Errors: none.
- * Since: 0.1
- */
-const char *tg_status_message(int32_t status);
-
-/**
- * What the latest failed call (status < 0) of this thread had to say: which argument was wrong, how, what is allowed.
- * Calls that succeed or are refused leave it as it is.
- *
- * Ownership: tidegate's; copy it before the next failing call on this thread. Never NULL, "" before any failure.
- * Thread safety: each thread has its own.
- * Errors: none.
- * Since: 0.1
- */
-const char *tg_last_error_message(void);
-
-/**
- * The version of the library in use, as "major.minor.patch"; TG_VERSION is that of the header.
- *
- * Ownership: static; never free it. Never NULL.
- * Thread safety: any thread, at any time.
- * Errors: none.
- * Since: 0.1
- */
-const char *tg_version(void);
-
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}
+#endif
 
+/* ==================================================================================================================
+ * 12. Layout
+ *
+ * Compiles where the compiler lays structs out as the library does.
+ * ================================================================================================================== */
 
-/* Initial values: the struct's size, and the defaults. The assertions hold a compiler to the library's layout. */
 #if defined(__cplusplus)
 #define TG_ASSERT(what, name) static_assert(what, #name)
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
@@ -3146,86 +2139,86 @@ const char *tg_version(void);
 #define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]
 #endif
 
-#define TG_ARENA_CONFIG_INIT { sizeof(tg_arena_config), NULL, NULL, NULL, 0 }
 TG_ASSERT(offsetof(tg_arena_config, struct_size) == 0, tg_arena_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_arena_config, capacity) + sizeof(((tg_arena_config *)0)->capacity) == sizeof(tg_arena_config), tg_arena_config_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_arena_config, capacity) + sizeof(((tg_arena_config *)0)->capacity)
+        == sizeof(tg_arena_config),
+    tg_arena_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_arena_config) == 40, tg_arena_config_has_its_size);
-
-#define TG_BUCKET_CONFIG_INIT { sizeof(tg_bucket_config), NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_C(1), UINT64_C(0), 0.0, 0, 0, NULL, NULL }
 TG_ASSERT(offsetof(tg_bucket_config, struct_size) == 0, tg_bucket_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_bucket_config, name) + sizeof(((tg_bucket_config *)0)->name) == sizeof(tg_bucket_config), tg_bucket_config_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_bucket_config, name) + sizeof(((tg_bucket_config *)0)->name)
+        == sizeof(tg_bucket_config),
+    tg_bucket_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_config) == 96, tg_bucket_config_has_its_size);
-
-#define TG_QUOTA_INIT { sizeof(tg_quota), NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX }
 TG_ASSERT(offsetof(tg_quota, struct_size) == 0, tg_quota_starts_with_its_size);
-TG_ASSERT(offsetof(tg_quota, burst) + sizeof(((tg_quota *)0)->burst) == sizeof(tg_quota), tg_quota_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_quota, burst) + sizeof(((tg_quota *)0)->burst)
+        == sizeof(tg_quota),
+    tg_quota_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_quota) == 40, tg_quota_has_its_size);
-
-#define TG_DECISION_INIT { sizeof(tg_decision), false, 0, 0, UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_decision, struct_size) == 0, tg_decision_starts_with_its_size);
-TG_ASSERT(offsetof(tg_decision, delay_ns) + sizeof(((tg_decision *)0)->delay_ns) == sizeof(tg_decision), tg_decision_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_decision, delay_ns) + sizeof(((tg_decision *)0)->delay_ns)
+        == sizeof(tg_decision),
+    tg_decision_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_decision) == 48, tg_decision_has_its_size);
-
-#define TG_BUCKET_SNAPSHOT_INIT { sizeof(tg_bucket_snapshot), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_bucket_snapshot, struct_size) == 0, tg_bucket_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_bucket_snapshot, would_deny) + sizeof(((tg_bucket_snapshot *)0)->would_deny) == sizeof(tg_bucket_snapshot), tg_bucket_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_bucket_snapshot, would_deny) + sizeof(((tg_bucket_snapshot *)0)->would_deny)
+        == sizeof(tg_bucket_snapshot),
+    tg_bucket_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bucket_snapshot) == 32, tg_bucket_snapshot_has_its_size);
-
-#define TG_LIMITER_CONFIG_INIT { sizeof(tg_limiter_config), NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, UINT64_MAX, 100000, UINT64_C(0), UINT64_C(0), UINT64_C(0), 2.0, UINT64_C(0), 0.0, 0, 0, 0, 0, NULL, NULL, 0, 0 }
 TG_ASSERT(offsetof(tg_limiter_config, struct_size) == 0, tg_limiter_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_limiter_config, reserved) + sizeof(((tg_limiter_config *)0)->reserved) == sizeof(tg_limiter_config), tg_limiter_config_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_limiter_config, reserved) + sizeof(((tg_limiter_config *)0)->reserved)
+        == sizeof(tg_limiter_config),
+    tg_limiter_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_config) == 160, tg_limiter_config_has_its_size);
-
-#define TG_LIMITER_SNAPSHOT_INIT { sizeof(tg_limiter_snapshot), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_limiter_snapshot, struct_size) == 0, tg_limiter_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_limiter_snapshot, blocked) + sizeof(((tg_limiter_snapshot *)0)->blocked) == sizeof(tg_limiter_snapshot), tg_limiter_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_limiter_snapshot, blocked) + sizeof(((tg_limiter_snapshot *)0)->blocked)
+        == sizeof(tg_limiter_snapshot),
+    tg_limiter_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_snapshot) == 56, tg_limiter_snapshot_has_its_size);
-
-#define TG_BREAKER_CONFIG_INIT { sizeof(tg_breaker_config), NULL, NULL, UINT64_C(0), UINT64_MAX, UINT64_C(30000000000), UINT64_C(0), UINT64_C(60000000000), 0.5, 1.0, 1.0, 0.0, 0, 10, 0, 1, NULL, 0, 0 }
 TG_ASSERT(offsetof(tg_breaker_config, struct_size) == 0, tg_breaker_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_breaker_config, reserved) + sizeof(((tg_breaker_config *)0)->reserved) == sizeof(tg_breaker_config), tg_breaker_config_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_breaker_config, reserved) + sizeof(((tg_breaker_config *)0)->reserved)
+        == sizeof(tg_breaker_config),
+    tg_breaker_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_config) == 128, tg_breaker_config_has_its_size);
-
-#define TG_BREAKER_SNAPSHOT_INIT { sizeof(tg_breaker_snapshot), 0, 0, 0, 0, 0.0, 0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
 TG_ASSERT(offsetof(tg_breaker_snapshot, struct_size) == 0, tg_breaker_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_breaker_snapshot, trip_slow) + sizeof(((tg_breaker_snapshot *)0)->trip_slow) == sizeof(tg_breaker_snapshot), tg_breaker_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_breaker_snapshot, trip_slow) + sizeof(((tg_breaker_snapshot *)0)->trip_slow)
+        == sizeof(tg_breaker_snapshot),
+    tg_breaker_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_snapshot) == 80, tg_breaker_snapshot_has_its_size);
-
-#define TG_EVENT_INIT { sizeof(tg_event), 0, UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
 TG_ASSERT(offsetof(tg_event, struct_size) == 0, tg_event_starts_with_its_size);
-TG_ASSERT(offsetof(tg_event, trip_slow) + sizeof(((tg_event *)0)->trip_slow) == sizeof(tg_event), tg_event_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_event, trip_slow) + sizeof(((tg_event *)0)->trip_slow)
+        == sizeof(tg_event),
+    tg_event_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_event) == 48, tg_event_has_its_size);
-
-#define TG_QUEUE_CONFIG_INIT { sizeof(tg_queue_config), NULL, 0, 0.8, 0.5, 0, 0 }
 TG_ASSERT(offsetof(tg_queue_config, struct_size) == 0, tg_queue_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_queue_config, sojourn) + sizeof(((tg_queue_config *)0)->sojourn) == sizeof(tg_queue_config), tg_queue_config_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_queue_config, sojourn) + sizeof(((tg_queue_config *)0)->sojourn)
+        == sizeof(tg_queue_config),
+    tg_queue_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_config) == 48, tg_queue_config_has_its_size);
-
-#define TG_QUEUE_SNAPSHOT_INIT { sizeof(tg_queue_snapshot), 0, false, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_queue_snapshot, struct_size) == 0, tg_queue_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_queue_snapshot, dropped) + sizeof(((tg_queue_snapshot *)0)->dropped) == sizeof(tg_queue_snapshot), tg_queue_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_queue_snapshot, dropped) + sizeof(((tg_queue_snapshot *)0)->dropped)
+        == sizeof(tg_queue_snapshot),
+    tg_queue_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 56, tg_queue_snapshot_has_its_size);
-
-#define TG_CONCURRENCY_CONFIG_INIT { sizeof(tg_concurrency_config), NULL, NULL, NULL, 0, 0, 0, 0 }
 TG_ASSERT(offsetof(tg_concurrency_config, struct_size) == 0, tg_concurrency_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_concurrency_config, on_conflict) + sizeof(((tg_concurrency_config *)0)->on_conflict) == sizeof(tg_concurrency_config), tg_concurrency_config_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_concurrency_config, on_conflict) + sizeof(((tg_concurrency_config *)0)->on_conflict)
+        == sizeof(tg_concurrency_config),
+    tg_concurrency_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 48, tg_concurrency_config_has_its_size);
-
-#define TG_CONCURRENCY_SNAPSHOT_INIT { sizeof(tg_concurrency_snapshot), 0, 0, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 TG_ASSERT(offsetof(tg_concurrency_snapshot, struct_size) == 0, tg_concurrency_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_concurrency_snapshot, longest_wait_ns) + sizeof(((tg_concurrency_snapshot *)0)->longest_wait_ns) == sizeof(tg_concurrency_snapshot), tg_concurrency_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_concurrency_snapshot, longest_wait_ns) + sizeof(((tg_concurrency_snapshot *)0)->longest_wait_ns)
+        == sizeof(tg_concurrency_snapshot),
+    tg_concurrency_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_snapshot) == 88, tg_concurrency_snapshot_has_its_size);
-
-#define TG_CLIENT_ADDRESS_CONFIG_INIT { sizeof(tg_client_address_config), NULL, 0, NULL, 32, 64 }
 TG_ASSERT(offsetof(tg_client_address_config, struct_size) == 0, tg_client_address_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_client_address_config, ipv6_prefix) + sizeof(((tg_client_address_config *)0)->ipv6_prefix) == sizeof(tg_client_address_config), tg_client_address_config_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_client_address_config, ipv6_prefix) + sizeof(((tg_client_address_config *)0)->ipv6_prefix)
+        == sizeof(tg_client_address_config),
+    tg_client_address_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_client_address_config) == 40, tg_client_address_config_has_its_size);
-
-#define TG_TOLD_INIT { sizeof(tg_told), UINT64_C(0), UINT64_C(0), 0, 0 }
 TG_ASSERT(offsetof(tg_told, struct_size) == 0, tg_told_starts_with_its_size);
-TG_ASSERT(offsetof(tg_told, remaining) + sizeof(((tg_told *)0)->remaining) == sizeof(tg_told), tg_told_has_no_padding_at_its_end);
+TG_ASSERT(offsetof(tg_told, remaining) + sizeof(((tg_told *)0)->remaining)
+        == sizeof(tg_told),
+    tg_told_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_told) == 32, tg_told_has_its_size);
-
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ticket) == 16, tg_ticket_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_tier) == 64, tg_tier_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bytes) == 16, tg_bytes_has_its_size);

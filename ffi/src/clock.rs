@@ -42,10 +42,7 @@ pub(crate) fn clock_or_monotonic(clock: &In<tg_clock>) -> Clock {
 
 /// Makes a handle to the machine's monotonic clock (what every object uses that is given no clock).
 ///
-/// Ownership: *clock is the caller's, to be freed with tg_clock_free(); objects made with it keep what they need.
-/// Thread safety: any thread.
-/// Errors: TG_NULL.
-/// Since: 0.1
+/// Ownership: objects made with it keep what they need.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_monotonic_new(clock: Out<*mut tg_clock>) -> tg_status {
     guard_system(|| {
@@ -58,10 +55,7 @@ pub extern "C" fn tg_clock_monotonic_new(clock: Out<*mut tg_clock>) -> tg_status
 /// Makes a clock that stands at start_ns nanoseconds and moves only through tg_clock_advance() and tg_clock_set(): for
 /// tests.
 ///
-/// Ownership: *clock is the caller's, to be freed with tg_clock_free(); objects made with it keep what they need.
-/// Thread safety: any thread.
-/// Errors: TG_NULL.
-/// Since: 0.1
+/// Ownership: objects made with it keep what they need.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_manual_new(start_ns: u64, clock: Out<*mut tg_clock>) -> tg_status {
     guard_system(|| {
@@ -73,11 +67,6 @@ pub extern "C" fn tg_clock_manual_new(start_ns: u64, clock: Out<*mut tg_clock>) 
 }
 
 /// Frees a clock; NULL is fine. Objects that were made with it go on.
-///
-/// Ownership: takes clock.
-/// Thread safety: no other call may be using clock, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_free(clock: Out<tg_clock>) {
     guard_system(|| {
@@ -87,11 +76,6 @@ pub extern "C" fn tg_clock_free(clock: Out<tg_clock>) {
 }
 
 /// Reads the clock: nanoseconds since an arbitrary, fixed moment.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_now(clock: In<tg_clock>, now_ns: Out<u64>) -> tg_status {
     guard(|| {
@@ -104,10 +88,7 @@ pub extern "C" fn tg_clock_now(clock: In<tg_clock>, now_ns: Out<u64>) -> tg_stat
 
 /// Moves a manual clock forward; stops at the end of time (UINT64_MAX).
 ///
-/// Ownership: borrows clock.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL, TG_NOT_MANUAL.
-/// Since: 0.1
+/// Errors: TG_NOT_MANUAL.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_advance(clock: In<tg_clock>, by_ns: u64) -> tg_status {
     guard(|| {
@@ -118,10 +99,7 @@ pub extern "C" fn tg_clock_advance(clock: In<tg_clock>, by_ns: u64) -> tg_status
 
 /// Sets a manual clock to now_ns, backwards too.
 ///
-/// Ownership: borrows clock.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL, TG_NOT_MANUAL.
-/// Since: 0.1
+/// Errors: TG_NOT_MANUAL.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_clock_set(clock: In<tg_clock>, now_ns: u64) -> tg_status {
     guard(|| {

@@ -62,19 +62,52 @@ pub(crate) trait InC {
     fn values() -> Vec<String>;
 }
 
-/// The INIT macro from the struct's own default, and what must hold of its layout.
-fn in_c<T: InC>(out: &mut String) {
+/// A struct of the header: its name, its INIT macro from its own default, and what must hold of its layout.
+struct Versioned {
+    name: &'static str,
+    init: String,
+    layout: String,
+}
+
+fn in_c<T: InC>() -> Versioned {
     let (name, size) = (T::NAME, size_of::<T>());
-    let (upper, values) = (name.to_uppercase(), T::values().join(", "));
     let last = T::FIELDS.last().expect("a field");
-    writeln!(out, "#define {upper}_INIT {{ sizeof({name}), {values} }}").unwrap();
-    writeln!(out, "TG_ASSERT(offsetof({name}, struct_size) == 0, {name}_starts_with_its_size);").unwrap();
-    writeln!(
-        out,
-        "TG_ASSERT(offsetof({name}, {last}) + sizeof((({name} *)0)->{last}) == sizeof({name}), {name}_has_no_padding_at_its_end);"
-    )
-    .unwrap();
-    writeln!(out, "TG_ASSERT(sizeof(void *) != 8 || sizeof({name}) == {size}, {name}_has_its_size);\n").unwrap();
+    let mut init = format!("#define {}_INIT \\\n    {{ sizeof({name})", name.to_uppercase());
+    let mut width = 100; // The first value begins a line.
+    for value in T::values() {
+        let fits = width + value.len() < 100;
+        init += &if fits { format!(", {value}") } else { format!(", \\\n      {value}") };
+        width = if fits { width + value.len() + 2 } else { value.len() };
+    }
+    init += " }";
+    let layout = format!(
+        "TG_ASSERT(offsetof({name}, struct_size) == 0, {name}_starts_with_its_size);\n\
+         TG_ASSERT(offsetof({name}, {last}) + sizeof((({name} *)0)->{last})\n        == sizeof({name}),\n    \
+         {name}_has_no_padding_at_its_end);\n\
+         TG_ASSERT(sizeof(void *) != 8 || sizeof({name}) == {size}, {name}_has_its_size);\n"
+    );
+    Versioned { name, init, layout }
+}
+
+fn versioned() -> [Versioned; 16] {
+    [
+        in_c::<tg_arena_config>(),
+        in_c::<tg_bucket_config>(),
+        in_c::<tg_quota>(),
+        in_c::<tg_decision>(),
+        in_c::<tg_bucket_snapshot>(),
+        in_c::<tg_limiter_config>(),
+        in_c::<tg_limiter_snapshot>(),
+        in_c::<tg_breaker_config>(),
+        in_c::<tg_breaker_snapshot>(),
+        in_c::<tg_event>(),
+        in_c::<tg_queue_config>(),
+        in_c::<tg_queue_snapshot>(),
+        in_c::<tg_concurrency_config>(),
+        in_c::<tg_concurrency_snapshot>(),
+        in_c::<tg_client_address_config>(),
+        in_c::<tg_told>(),
+    ]
 }
 
 macro_rules! size_in_c {
@@ -84,42 +117,22 @@ macro_rules! size_in_c {
     };
 }
 
-fn trailer() -> String {
+/// What holds a compiler to the library's layout.
+fn layout() -> String {
     let mut out = String::from(
-        "\n/* Initial values: the struct's size, and the defaults. The assertions hold a compiler to the library's layout. */\n\
-         #if defined(__cplusplus)\n#define TG_ASSERT(what, name) static_assert(what, #name)\n\
+        "#if defined(__cplusplus)\n#define TG_ASSERT(what, name) static_assert(what, #name)\n\
          #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L\n\
          #define TG_ASSERT(what, name) _Static_assert(what, #name)\n\
          #else\n#define TG_ASSERT(what, name) typedef char tg_assert_##name[(what) ? 1 : -1]\n#endif\n\n",
     );
-    for write in [
-        in_c::<tg_arena_config>,
-        in_c::<tg_bucket_config>,
-        in_c::<tg_quota>,
-        in_c::<tg_decision>,
-        in_c::<tg_bucket_snapshot>,
-        in_c::<tg_limiter_config>,
-        in_c::<tg_limiter_snapshot>,
-        in_c::<tg_breaker_config>,
-        in_c::<tg_breaker_snapshot>,
-        in_c::<tg_event>,
-        in_c::<tg_queue_config>,
-        in_c::<tg_queue_snapshot>,
-        in_c::<tg_concurrency_config>,
-        in_c::<tg_concurrency_snapshot>,
-        in_c::<tg_client_address_config>,
-        in_c::<tg_told>,
-    ] {
-        write(&mut out);
-    }
+    versioned().iter().for_each(|a_struct| out += &a_struct.layout);
     size_in_c!(out, tg_ticket);
     size_in_c!(out, tg_tier);
     size_in_c!(out, tg_bytes);
     size_in_c!(out, tg_limit_member);
     size_in_c!(out, tg_permit);
     size_in_c!(out, tg_concurrency_permit);
-    out.push_str("\n#undef TG_ASSERT\n\n#endif /* TIDEGATE_H */\n");
-    out
+    out + "\n#undef TG_ASSERT\n"
 }
 
 fn version() -> String {
@@ -156,15 +169,140 @@ fn without_pointer_typedefs(header: &str) -> String {
     text
 }
 
+/// The sections: title, a word about it, and how the names begin that stand in it; the longest beginning decides.
+const SECTIONS: [(&str, &str, &[&str]); 11] = [
+    (
+        "Answers",
+        "What every call gives back, what its errors say, and which library it is.",
+        &["tg_status", "tg_last_error", "tg_version", "TG_NEVER"],
+    ),
+    (
+        "Clocks",
+        "An object without a clock of its own reads the machine's. A manual one moves only when told to: for tests.",
+        &["tg_clock"],
+    ),
+    (
+        "Arenas",
+        "Memory that objects live in under names, so that the threads of a process, or all processes of the machine,\n \
+         * share them.",
+        &["tg_arena", "tg_on_conflict"],
+    ),
+    (
+        "Rates, keys and decisions",
+        "What buckets and limiters take and give.",
+        &["tg_quota", "tg_decision", "tg_mode", "tg_bytes", "TG_BURST_OF_RATE", "TG_QUEUE_OF_RATE"],
+    ),
+    ("Token buckets", "One limit for everybody.", &["tg_bucket", "tg_ticket"]),
+    (
+        "Limits per key",
+        "One limit for each user, address or API key, in a table of fixed size.",
+        &["tg_limiter", "tg_algorithm", "tg_tier"],
+    ),
+    ("Several limits at once", "All or nothing: what one of them denies is taken from none.", &["tg_limit_"]),
+    (
+        "Circuit breakers",
+        "A dependency that fails or crawls: acquire a permit, call, report how it ended.",
+        &["tg_breaker", "tg_outcome", "tg_state", "tg_event", "tg_permit"],
+    ),
+    ("Concurrency limits", "At most so many calls at once: acquire a permit, call, release it.", &["tg_concurrency"]),
+    ("Queues", "Work that is accepted and not yet done: bounded, with watermarks.", &["tg_queue", "tg_on_full"]),
+    (
+        "HTTP",
+        "Who a client is behind proxies, who is never limited or always refused, and what a client is told.",
+        &["tg_client_address", "tg_access_list", "tg_verdict", "tg_problem", "tg_told", "tg_http"],
+    ),
+];
+
+/// The name of what a block of the header declares: of a constant, an enum, a type or a function.
+fn name_of(block: &str) -> Option<&str> {
+    let code = if block.starts_with("/**") { block.split_once("*/\n")?.1 } else { block };
+    let is_end = |c: char| !c.is_alphanumeric() && c != '_';
+    let first = |rest: &'static str| code.strip_prefix(rest).and_then(|rest| rest.split(is_end).next());
+    let last = |text| str::rsplit(text, is_end).next();
+    first("#define ").or_else(|| first("enum ")).or_else(|| match code.strip_prefix("typedef ") {
+        Some(_) => last(code.strip_suffix(';')?),
+        None => last(code.split_once('(')?.0),
+    })
+}
+
+fn section_of(name: &str) -> usize {
+    let longest = |section: &(&str, &str, &[&str])| {
+        section.2.iter().filter(|begin| name.starts_with(**begin)).map(|begin| begin.len()).max()
+    };
+    let lengths = SECTIONS.iter().map(longest).enumerate();
+    let found = lengths.max_by_key(|(place, length)| (*length, std::cmp::Reverse(*place)));
+    match found {
+        Some((place, Some(_))) => place,
+        _ => panic!("{name} stands in no section: enter it in SECTIONS of ffi/src/header.rs"),
+    }
+}
+
+/// The header as cbindgen gives it, in sections to be read from above.
+fn in_sections(header: &str) -> String {
+    let heading = |title: &str, about: &str| {
+        let rule = "=".repeat(114);
+        format!("/* {rule}\n * {title}\n *\n * {about}\n * {rule} */\n\n")
+    };
+    let titles = SECTIONS.iter().map(|(title, ..)| *title).chain(["Layout"]);
+    let titles: Vec<_> = titles.enumerate().map(|(place, title)| format!("{}. {title}", place + 1)).collect();
+    let (preamble, items) = header.split_once("\n\n/**\n * Nanoseconds that mean").expect("TG_NEVER comes first");
+    let items = format!("/**\n * Nanoseconds that mean{items}");
+    let structs = versioned();
+    let mut sections: Vec<String> =
+        titles.iter().zip(SECTIONS).map(|(title, (_, about, _))| heading(title, about)).collect();
+    for block in items.split("\n\n").map(|block| block.trim_matches('\n')) {
+        if block.starts_with("#ifdef __cplusplus") || block.is_empty() {
+            continue;
+        }
+        let name = name_of(block).unwrap_or_else(|| panic!("no name in {block:?}"));
+        let section = &mut sections[section_of(name)];
+        *section += &format!("{block}\n\n");
+        if let Some(of) = structs.iter().find(|of| of.name == name) {
+            *section += &format!("/** Initial values of tg_: its size, and the defaults. */\n{}\n\n", of.init)
+                .replace("tg_:", &format!("{name}:"));
+        }
+    }
+    let contents = titles.iter().fold(" * Contents:\n".to_owned(), |text, title| text + &format!(" *   {title}\n"));
+    let preamble = preamble.replace(" * CONTENTS\n", &contents);
+    let layout =
+        heading(titles.last().expect("a title"), "Compiles where the compiler lays structs out as the library does.");
+    format!(
+        "{preamble}\n\n#ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n{}#ifdef __cplusplus\n}}\n#endif\n\n{layout}{}\n\
+         #endif /* TIDEGATE_H */\n",
+        sections.concat(),
+        self::layout()
+    )
+}
+
+/// Comments of one line stand on one.
+fn short_comments(header: &str) -> String {
+    let lines: Vec<&str> = header.lines().collect();
+    let (mut out, mut at) = (String::new(), 0);
+    while at < lines.len() {
+        let indent = &lines[at][..lines[at].len() - lines[at].trim_start().len()];
+        let one = match lines[at..] {
+            [open, text, close, ..] if open.trim_start() == "/**" && close.trim_start() == "*/" => {
+                text.trim_start().strip_prefix("* ").filter(|text| indent.len() + text.len() + 7 <= 120)
+            }
+            _ => None,
+        };
+        match one {
+            Some(text) => out += &format!("{indent}/** {text} */\n"),
+            None => out += &format!("{}\n", lines[at]),
+        }
+        at += if one.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
 fn generate() -> String {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut config = cbindgen::Config::from_file(crate_dir.join("cbindgen.toml")).unwrap();
     config.after_includes = Some(version());
-    config.trailer = Some(trailer());
     let sources = cbindgen::Builder::new().with_config(config).with_src(crate_dir.join("src/lib.rs"));
     let mut text = Vec::new();
     sources.generate().unwrap().write(&mut text);
-    without_pointer_typedefs(&String::from_utf8(text).unwrap())
+    short_comments(&in_sections(&without_pointer_typedefs(&String::from_utf8(text).unwrap())))
 }
 
 #[test]

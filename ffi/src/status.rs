@@ -194,9 +194,6 @@ thread_local! {
 /// tg_last_error_message().
 ///
 /// Ownership: static; never free it. Never NULL.
-/// Thread safety: any thread, at any time.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_status_message(status: i32) -> *const c_char {
     let found = ALL.iter().find(|(value, _)| *value as i32 == status);
@@ -208,8 +205,6 @@ pub extern "C" fn tg_status_message(status: i32) -> *const c_char {
 ///
 /// Ownership: tidegate's; copy it before the next failing call on this thread. Never NULL, "" before any failure.
 /// Thread safety: each thread has its own.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_last_error_message() -> *const c_char {
     // The text lives in the cell until the next `record` on this thread replaces it.

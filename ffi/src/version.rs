@@ -8,9 +8,6 @@ use std::ffi::c_char;
 /// The version of the library in use, as "major.minor.patch"; TG_VERSION is that of the header.
 ///
 /// Ownership: static; never free it. Never NULL.
-/// Thread safety: any thread, at any time.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()

@@ -68,11 +68,8 @@ impl tg_arena_config {
 /// objects in it. It lives in a mapped file and outlasts its processes until the machine boots or the file is removed
 /// (`tidegate rm`). Opened twice in a process it is one. Say what tg_arena_notices() has to say.
 ///
-/// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows config and all it points to.
-/// Thread safety: any thread.
-/// Errors: TG_NULL (config, its name, arena), TG_STRUCT_SIZE, TG_UTF8; TG_INVALID (a name that is none, a capacity that
-/// is none or another than the file's); TG_ARENA_* (what stands in the way). *arena is then not written.
-/// Since: 0.1
+/// Errors: TG_UTF8; TG_INVALID (a name that is none, a capacity that is none or another than the file's); TG_ARENA_*
+/// (what stands in the way).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_open(config: In<tg_arena_config>, arena: Out<*mut tg_arena>) -> tg_status {
     guard_system(|| {
@@ -87,10 +84,7 @@ pub extern "C" fn tg_arena_open(config: In<tg_arena_config>, arena: Out<*mut tg_
 /// the child has a copy of its own. A new one has as many bytes as TIDEGATE_CAPACITY says in the environment, else 256
 /// MiB of address space.
 ///
-/// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_UTF8, TG_INVALID (a name that is none), TG_ARENA_NO_SPACE. *arena is then not written.
-/// Since: 0.1
+/// Errors: TG_UTF8, TG_INVALID (a name that is none), TG_ARENA_NO_SPACE.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_process(name: In<c_char>, arena: Out<*mut tg_arena>) -> tg_status {
     guard_system(|| {
@@ -103,11 +97,8 @@ pub extern "C" fn tg_arena_process(name: In<c_char>, arena: Out<*mut tg_arena>) 
 
 /// tg_arena_process() with this many bytes of address space, whatever the environment says. It never grows.
 ///
-/// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows name.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_UTF8, TG_INVALID (a name that is none, a capacity below 256 KiB or another than the arena has),
-/// TG_ARENA_NO_SPACE. *arena is then not written.
-/// Since: 0.1
+/// Errors: TG_UTF8, TG_INVALID (a name that is none, a capacity below 256 KiB or another than the arena has),
+/// TG_ARENA_NO_SPACE.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_process_with_capacity(
     name: In<c_char>,
@@ -126,11 +117,7 @@ pub extern "C" fn tg_arena_process_with_capacity(
 /// (tg_arena_process()), or "process" (private: *arena is NULL, which a config takes for memory of the object's own).
 /// NULL: what TIDEGATE_SCOPE says in the environment, "process" where it says nothing.
 ///
-/// Ownership: *arena is the caller's, to be freed with tg_arena_free(). Borrows scope.
-/// Thread safety: any thread.
-/// Errors: TG_NULL (arena), TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open(). *arena is then
-/// not written.
-/// Since: 0.1
+/// Errors: TG_UTF8; TG_INVALID (none of these forms); TG_ARENA_* as tg_arena_open().
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_from_scope(scope: In<c_char>, arena: Out<*mut tg_arena>) -> tg_status {
     guard_system(|| {
@@ -145,11 +132,6 @@ pub extern "C" fn tg_arena_from_scope(scope: In<c_char>, arena: Out<*mut tg_aren
 }
 
 /// Frees the handle; NULL is fine. The arena stays open as long as an object in it does.
-///
-/// Ownership: takes arena.
-/// Thread safety: no other call may be using arena, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_free(arena: Out<tg_arena>) {
     guard_system(|| {
@@ -161,10 +143,7 @@ pub extern "C" fn tg_arena_free(arena: Out<tg_arena>) {
 /// Makes a handle to the arena's clock, which its creator chose and everything in it lives by: what the `_at` forms of
 /// objects in it take, and what an object outside needs to stand in one set with them.
 ///
-/// Ownership: *clock is the caller's, to be freed with tg_clock_free(), before or after the arena.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL.
-/// Since: 0.1
+/// Ownership: to be freed with tg_clock_free(), before or after the arena.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_clock(arena: In<tg_arena>, clock: Out<*mut tg_clock>) -> tg_status {
     guard_system(|| {
@@ -179,10 +158,8 @@ pub extern "C" fn tg_arena_clock(arena: In<tg_arena>, clock: Out<*mut tg_clock>)
 /// into the size bytes of buffer: a line each, ended by \n; "" when there is nothing. *length (may be NULL): without
 /// the NUL. `fputs(buffer, stderr);`
 ///
-/// Ownership: borrows all. buffer may be NULL when size is 0, to ask for the length.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL (arena; buffer with a size), TG_BUFFER (too few bytes; nothing is written but *length).
-/// Since: 0.1
+/// Ownership: buffer may be NULL when size is 0, to ask for the length.
+/// Errors: TG_BUFFER (too few bytes; nothing is written but *length).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_notices(
     arena: In<tg_arena>,
@@ -199,10 +176,8 @@ pub extern "C" fn tg_arena_notices(
 /// Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are
 /// not given out again. TG_OK, or TG_EMPTY when there is no such name.
 ///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; may wait for who opens an object, in any process.
-/// Errors: TG_NULL, TG_UTF8, TG_ARENA_SYSTEM (the lock of the arena).
-/// Since: 0.1
+/// Thread safety: may wait for who opens an object, in any process.
+/// Errors: TG_UTF8, TG_ARENA_SYSTEM (the lock of the arena).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_arena_remove(arena: In<tg_arena>, name: In<c_char>) -> tg_status {
     guard_system(|| {

@@ -29,14 +29,10 @@ impl Handle for tg_breaker {}
 
 /// Makes a closed circuit breaker, or opens the one of that name in an arena.
 ///
-/// Ownership: *breaker is the caller's, to be freed with tg_breaker_free(). Borrows config and all it points to; shares
-/// the arena, whose handle may be freed before or after.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
+/// Errors: TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
 /// TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
 /// TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
-/// TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*. *breaker is then not written.
-/// Since: 0.1
+/// TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mut tg_breaker>) -> tg_status {
     guard_system(|| {
@@ -55,11 +51,6 @@ pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mu
 }
 
 /// Frees a breaker; NULL is fine. Permits still out are void.
-///
-/// Ownership: takes breaker.
-/// Thread safety: no other call may be using breaker, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_free(breaker: Out<tg_breaker>) {
     guard_system(|| {
@@ -71,11 +62,6 @@ pub extern "C" fn tg_breaker_free(breaker: Out<tg_breaker>) {
 /// Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
 /// (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the
 /// fields after it of tg_breaker_stats() tell what opened it.
-///
-/// Ownership: borrows all; the permit is a value.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (breaker, permit); nothing is acquired then.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_acquire(
     breaker: In<tg_breaker>,
@@ -90,11 +76,6 @@ pub extern "C" fn tg_breaker_acquire(
 }
 
 /// tg_breaker_acquire() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows all; the permit is a value.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (breaker, permit); nothing is acquired then.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_acquire_at(
     breaker: In<tg_breaker>,
@@ -126,11 +107,6 @@ fn granted(answer: Result<Permit, Rejected>, permit: &Out<tg_permit>, retry_afte
 
 /// Tells where the breaker stands: one of tg_state. It still reads TG_STATE_OPEN after the cooldown, until somebody
 /// acquires a probe.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_state(breaker: In<tg_breaker>, state: Out<i32>) -> tg_status {
     guard(|| {
@@ -142,11 +118,6 @@ pub extern "C" fn tg_breaker_state(breaker: In<tg_breaker>, state: Out<i32>) -> 
 }
 
 /// Tells the nanoseconds until a probe may be tried: 0 when calls pass, TG_NEVER while forced open.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_retry_after(breaker: In<tg_breaker>, retry_after_ns: Out<u64>) -> tg_status {
     guard(|| {
@@ -158,11 +129,6 @@ pub extern "C" fn tg_breaker_retry_after(breaker: In<tg_breaker>, retry_after_ns
 }
 
 /// tg_breaker_retry_after() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_retry_after_at(
     breaker: In<tg_breaker>,
@@ -178,11 +144,6 @@ pub extern "C" fn tg_breaker_retry_after_at(
 }
 
 /// Tells the window's counts and the totals.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_stats(breaker: In<tg_breaker>, snapshot: Out<tg_breaker_snapshot>) -> tg_status {
     guard(|| {
@@ -194,11 +155,6 @@ pub extern "C" fn tg_breaker_stats(breaker: In<tg_breaker>, snapshot: Out<tg_bre
 }
 
 /// tg_breaker_stats() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_stats_at(
     breaker: In<tg_breaker>,
@@ -216,10 +172,7 @@ pub extern "C" fn tg_breaker_stats_at(
 /// Reads the oldest event whose number is at least from: TG_OK, or TG_EMPTY when there is none. To follow a breaker:
 /// `while (tg_breaker_next_event(breaker, next, &event) == TG_OK) next = event.seq + 1;`
 ///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; each follower keeps its own number.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
+/// Thread safety: each follower keeps its own number.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_next_event(breaker: In<tg_breaker>, from: u64, event: Out<tg_event>) -> tg_status {
     guard(|| {

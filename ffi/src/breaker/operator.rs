@@ -10,11 +10,6 @@ use crate::status::tg_status;
 use tg_status::TG_OK;
 
 /// Opens the circuit until tg_breaker_reset(). Permits still out are void.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_force_open(breaker: In<tg_breaker>) -> tg_status {
     guard_system(|| {
@@ -24,11 +19,6 @@ pub extern "C" fn tg_breaker_force_open(breaker: In<tg_breaker>) -> tg_status {
 }
 
 /// tg_breaker_force_open() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_force_open_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
     guard_system(|| {
@@ -38,11 +28,6 @@ pub extern "C" fn tg_breaker_force_open_at(breaker: In<tg_breaker>, now_ns: u64)
 }
 
 /// Lets every call pass and counts nothing, until tg_breaker_reset(). Permits still out are void.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_disable(breaker: In<tg_breaker>) -> tg_status {
     guard_system(|| {
@@ -52,11 +37,6 @@ pub extern "C" fn tg_breaker_disable(breaker: In<tg_breaker>) -> tg_status {
 }
 
 /// tg_breaker_disable() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_disable_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
     guard_system(|| {
@@ -66,11 +46,6 @@ pub extern "C" fn tg_breaker_disable_at(breaker: In<tg_breaker>, now_ns: u64) ->
 }
 
 /// Counts and never opens, until tg_breaker_reset(). Permits still out are void.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_metrics_only(breaker: In<tg_breaker>) -> tg_status {
     guard_system(|| {
@@ -80,11 +55,6 @@ pub extern "C" fn tg_breaker_metrics_only(breaker: In<tg_breaker>) -> tg_status 
 }
 
 /// tg_breaker_metrics_only() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_metrics_only_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
     guard_system(|| {
@@ -94,11 +64,6 @@ pub extern "C" fn tg_breaker_metrics_only_at(breaker: In<tg_breaker>, now_ns: u6
 }
 
 /// Closes the circuit, with an empty window and the first cooldown. Permits still out are void.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_reset(breaker: In<tg_breaker>) -> tg_status {
     guard_system(|| {
@@ -108,11 +73,6 @@ pub extern "C" fn tg_breaker_reset(breaker: In<tg_breaker>) -> tg_status {
 }
 
 /// tg_breaker_reset() at now_ns nanoseconds of the breaker's clock.
-///
-/// Ownership: borrows breaker.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_reset_at(breaker: In<tg_breaker>, now_ns: u64) -> tg_status {
     guard_system(|| {

@@ -15,10 +15,8 @@ use tg_status::TG_OK;
 /// Reports what became of a call: one of tg_outcome, and how long it took (TG_NEVER: the time since it was acquired).
 /// A report that comes too late (the circuit has changed meanwhile) is dropped.
 ///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
-/// Since: 0.1
+/// Ownership: uses the permit up.
+/// Errors: TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_report(
     breaker: In<tg_breaker>,
@@ -36,10 +34,8 @@ pub extern "C" fn tg_breaker_report(
 
 /// tg_breaker_report() at now_ns nanoseconds of the breaker's clock.
 ///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome); nothing is reported then.
-/// Since: 0.1
+/// Ownership: uses the permit up.
+/// Errors: TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_report_at(
     breaker: In<tg_breaker>,
@@ -59,10 +55,8 @@ pub extern "C" fn tg_breaker_report_at(
 /// Reports a failure that came with the server's own Retry-After: if it opens the circuit, the cooldown lasts that long
 /// (at least cooldown_ns, at most max_cooldown_ns).
 ///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
-/// Since: 0.1
+/// Ownership: uses the permit up.
+/// Errors: TG_NO_PERMIT.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_report_retry_after(
     breaker: In<tg_breaker>,
@@ -79,10 +73,8 @@ pub extern "C" fn tg_breaker_report_retry_after(
 
 /// tg_breaker_report_retry_after() at now_ns nanoseconds of the breaker's clock.
 ///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT; nothing is reported then.
-/// Since: 0.1
+/// Ownership: uses the permit up.
+/// Errors: TG_NO_PERMIT.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_report_retry_after_at(
     breaker: In<tg_breaker>,
@@ -100,10 +92,8 @@ pub extern "C" fn tg_breaker_report_retry_after_at(
 
 /// Gives a permit back without an outcome (the call was cancelled, or never made): neutral, a probe slot returns.
 ///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT.
-/// Since: 0.1
+/// Ownership: uses the permit up.
+/// Errors: TG_NO_PERMIT.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_release(breaker: In<tg_breaker>, permit: tg_permit) -> tg_status {
     guard(|| {
@@ -114,10 +104,8 @@ pub extern "C" fn tg_breaker_release(breaker: In<tg_breaker>, permit: tg_permit)
 
 /// tg_breaker_release() at now_ns nanoseconds of the breaker's clock.
 ///
-/// Ownership: borrows breaker; uses the permit up.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_NO_PERMIT.
-/// Since: 0.1
+/// Ownership: uses the permit up.
+/// Errors: TG_NO_PERMIT.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_release_at(breaker: In<tg_breaker>, now_ns: u64, permit: tg_permit) -> tg_status {
     guard(|| {

@@ -12,11 +12,6 @@ use std::time::Duration;
 use tg_status::TG_OK;
 
 /// Gives n tokens back, never above full; does not shorten a penalty.
-///
-/// Ownership: borrows bucket.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_refund(bucket: In<tg_bucket>, n: u32) -> tg_status {
     guard(|| {
@@ -26,11 +21,6 @@ pub extern "C" fn tg_bucket_refund(bucket: In<tg_bucket>, n: u32) -> tg_status {
 }
 
 /// tg_bucket_refund() at now_ns nanoseconds of the bucket's clock.
-///
-/// Ownership: borrows bucket.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_refund_at(bucket: In<tg_bucket>, now_ns: u64, n: u32) -> tg_status {
     guard(|| {
@@ -40,11 +30,6 @@ pub extern "C" fn tg_bucket_refund_at(bucket: In<tg_bucket>, now_ns: u64, n: u32
 }
 
 /// Admits nothing before now + wait_ns; then the bucket refills from empty.
-///
-/// Ownership: borrows bucket.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_penalize(bucket: In<tg_bucket>, wait_ns: u64) -> tg_status {
     guard(|| {
@@ -54,11 +39,6 @@ pub extern "C" fn tg_bucket_penalize(bucket: In<tg_bucket>, wait_ns: u64) -> tg_
 }
 
 /// tg_bucket_penalize() at now_ns nanoseconds of the bucket's clock.
-///
-/// Ownership: borrows bucket.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_penalize_at(bucket: In<tg_bucket>, now_ns: u64, wait_ns: u64) -> tg_status {
     guard(|| {
@@ -69,10 +49,7 @@ pub extern "C" fn tg_bucket_penalize_at(bucket: In<tg_bucket>, now_ns: u64, wait
 
 /// Makes the bucket full again: ends a penalty, voids tickets.
 ///
-/// Ownership: borrows bucket.
-/// Thread safety: any thread, at any time, while others acquire; may wait for a tg_bucket_set_quota().
-/// Errors: TG_NULL.
-/// Since: 0.1
+/// Thread safety: may wait for a tg_bucket_set_quota().
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_reset(bucket: In<tg_bucket>) -> tg_status {
     guard_system(|| {
@@ -83,10 +60,7 @@ pub extern "C" fn tg_bucket_reset(bucket: In<tg_bucket>) -> tg_status {
 
 /// tg_bucket_reset() at now_ns nanoseconds of the bucket's clock.
 ///
-/// Ownership: borrows bucket.
-/// Thread safety: any thread, at any time, while others acquire; may wait for a tg_bucket_set_quota().
-/// Errors: TG_NULL.
-/// Since: 0.1
+/// Thread safety: may wait for a tg_bucket_set_quota().
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_reset_at(bucket: In<tg_bucket>, now_ns: u64) -> tg_status {
     guard_system(|| {
@@ -97,12 +71,9 @@ pub extern "C" fn tg_bucket_reset_at(bucket: In<tg_bucket>, now_ns: u64) -> tg_s
 
 /// Changes rate and burst; the level is kept (rounded towards fewer tokens, clipped to the new burst), tickets are void.
 ///
-/// Ownership: borrows both, and the text of quota.
-/// Thread safety: any thread, at any time, while others acquire; may wait for another tg_bucket_set_quota(), in an arena of
-/// the machine for one of another process.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); TG_CONFLICT also
-/// when the system refuses an arena's lock. The quota is then unchanged.
-/// Since: 0.1
+/// Thread safety: may wait for another tg_bucket_set_quota(), in an arena of the machine for one of another process.
+/// Errors: TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); TG_CONFLICT also when the system
+/// refuses an arena's lock. The quota is then unchanged.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_set_quota(bucket: In<tg_bucket>, quota: In<tg_quota>) -> tg_status {
     guard_system(|| {
@@ -113,10 +84,7 @@ pub extern "C" fn tg_bucket_set_quota(bucket: In<tg_bucket>, quota: In<tg_quota>
 
 /// tg_bucket_set_quota() at now_ns nanoseconds of the bucket's clock.
 ///
-/// Ownership: borrows both, and the text of quota.
-/// Thread safety: any thread, at any time, while others acquire; may wait for another tg_bucket_set_quota().
-/// Errors: as tg_bucket_set_quota().
-/// Since: 0.1
+/// Thread safety: may wait for another tg_bucket_set_quota().
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_set_quota_at(bucket: In<tg_bucket>, now_ns: u64, quota: In<tg_quota>) -> tg_status {
     guard_system(|| {
@@ -126,11 +94,6 @@ pub extern "C" fn tg_bucket_set_quota_at(bucket: In<tg_bucket>, now_ns: u64, quo
 }
 
 /// Tells the quota in force: count per period_ns in lowest terms, and burst.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_quota(bucket: In<tg_bucket>, quota: Out<tg_quota>) -> tg_status {
     guard(|| {

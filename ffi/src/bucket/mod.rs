@@ -119,14 +119,10 @@ impl tg_bucket_config {
 
 /// Makes a full token bucket, or opens the one of that name in an arena.
 ///
-/// Ownership: *bucket is the caller's, to be freed with tg_bucket_free(). Borrows config and all it points to; shares the
-/// arena, whose handle may be freed before or after.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had);
-/// TG_CONFLICT (neither or both of rate and count, half a ramp, a clock beside an arena, an arena without a name);
-/// TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (other stripes or another ramp under
-/// the name), TG_ARENA_SETTINGS (another rate or burst), TG_ARENA_FULL, TG_ARENA_*. *bucket is then not written.
-/// Since: 0.1
+/// Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had); TG_CONFLICT (neither or
+/// both of rate and count, half a ramp, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (mode,
+/// on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (other stripes or another ramp under the name),
+/// TG_ARENA_SETTINGS (another rate or burst), TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut tg_bucket>) -> tg_status {
     guard_system(|| {
@@ -143,11 +139,6 @@ pub extern "C" fn tg_bucket_new(config: In<tg_bucket_config>, bucket: Out<*mut t
 }
 
 /// Frees a bucket; NULL is fine.
-///
-/// Ownership: takes bucket.
-/// Thread safety: no other call may be using bucket, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_free(bucket: Out<tg_bucket>) {
     guard_system(|| {
@@ -157,33 +148,18 @@ pub extern "C" fn tg_bucket_free(bucket: Out<tg_bucket>) {
 }
 
 /// Takes n tokens, or nothing: TG_OK or TG_DENIED. n = 0 takes nothing and is denied only in debt or under a penalty.
-///
-/// Ownership: borrows bucket.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_try_acquire(bucket: In<tg_bucket>, n: u32) -> tg_status {
     guard(|| Ok(allowed(bucket.get("bucket")?.0.try_acquire(n))))
 }
 
 /// tg_bucket_try_acquire() at now_ns nanoseconds of the bucket's clock.
-///
-/// Ownership: borrows bucket.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_try_acquire_at(bucket: In<tg_bucket>, now_ns: u64, n: u32) -> tg_status {
     guard(|| Ok(allowed(bucket.get("bucket")?.0.try_acquire_at(now_ns, n))))
 }
 
 /// Takes n tokens, or nothing, and tells what is left: TG_OK or TG_DENIED.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE; nothing is taken then.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_check(bucket: In<tg_bucket>, n: u32, decision: Out<tg_decision>) -> tg_status {
     guard(|| {
@@ -193,11 +169,6 @@ pub extern "C" fn tg_bucket_check(bucket: In<tg_bucket>, n: u32, decision: Out<t
 }
 
 /// tg_bucket_check() at now_ns nanoseconds of the bucket's clock.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE; nothing is taken then.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_check_at(
     bucket: In<tg_bucket>,
@@ -213,11 +184,6 @@ pub extern "C" fn tg_bucket_check_at(
 
 /// Tells what tg_bucket_check() for one token would say, and takes nothing (so remaining is what is there now):
 /// TG_OK or TG_DENIED.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_peek(bucket: In<tg_bucket>, decision: Out<tg_decision>) -> tg_status {
     guard(|| {
@@ -227,11 +193,6 @@ pub extern "C" fn tg_bucket_peek(bucket: In<tg_bucket>, decision: Out<tg_decisio
 }
 
 /// tg_bucket_peek() at now_ns nanoseconds of the bucket's clock.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_peek_at(bucket: In<tg_bucket>, now_ns: u64, decision: Out<tg_decision>) -> tg_status {
     guard(|| {
@@ -241,11 +202,6 @@ pub extern "C" fn tg_bucket_peek_at(bucket: In<tg_bucket>, now_ns: u64, decision
 }
 
 /// Tells how many calls were admitted and denied since the bucket was made.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_stats(bucket: In<tg_bucket>, snapshot: Out<tg_bucket_snapshot>) -> tg_status {
     guard(|| {

@@ -25,10 +25,7 @@ pub struct tg_ticket {
 /// *wait_ns nanoseconds. TG_DENIED: nothing booked, *wait_ns is the wait it would have taken (TG_NEVER: n exceeds the
 /// burst) and *ticket is all zero.
 ///
-/// Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
-/// Since: 0.1
+/// Ownership: ticket may be NULL if it will never be cancelled.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_reserve(
     bucket: In<tg_bucket>,
@@ -46,10 +43,7 @@ pub extern "C" fn tg_bucket_reserve(
 
 /// tg_bucket_reserve() at now_ns nanoseconds of the bucket's clock.
 ///
-/// Ownership: borrows all; the ticket is a value. ticket may be NULL if it will never be cancelled.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (bucket, wait_ns); nothing is booked then.
-/// Since: 0.1
+/// Ownership: ticket may be NULL if it will never be cancelled.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_reserve_at(
     bucket: In<tg_bucket>,
@@ -86,10 +80,7 @@ fn booked(reservation: Reservation, ticket: &Out<tg_ticket>, wait: &Out<u64>) ->
 /// counts once, and as long as it is among the latest 256 that had to wait.
 /// *returned (may be NULL) tells whether anything came back. Always TG_OK with a live bucket.
 ///
-/// Ownership: borrows both; a ticket may be dropped without cancelling.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (bucket).
-/// Since: 0.1
+/// Ownership: a ticket may be dropped without cancelling.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_cancel(bucket: In<tg_bucket>, ticket: tg_ticket, returned: Out<bool>) -> tg_status {
     guard(|| {
@@ -101,10 +92,7 @@ pub extern "C" fn tg_bucket_cancel(bucket: In<tg_bucket>, ticket: tg_ticket, ret
 
 /// tg_bucket_cancel() at now_ns nanoseconds of the bucket's clock.
 ///
-/// Ownership: borrows both; a ticket may be dropped without cancelling.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (bucket).
-/// Since: 0.1
+/// Ownership: a ticket may be dropped without cancelling.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_bucket_cancel_at(
     bucket: In<tg_bucket>,

@@ -25,13 +25,9 @@ impl Handle for tg_concurrency {}
 
 /// Makes a concurrency limit, or opens the one of that name in an arena.
 ///
-/// Ownership: *concurrency is the caller's, to be freed with tg_concurrency_free(). Borrows config and all it points to;
-/// shares the arena, whose handle may be freed before or after.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit); TG_CONFLICT (a clock beside an arena, an
-/// arena without a name); TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another
-/// max_limit under the name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*. *concurrency is then not written.
-/// Since: 0.1
+/// Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit); TG_CONFLICT (a clock beside an arena, an arena without a name);
+/// TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit under the
+/// name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_new(
     config: In<tg_concurrency_config>,
@@ -52,11 +48,6 @@ pub extern "C" fn tg_concurrency_new(
 
 /// Frees a concurrency limit; NULL is fine. Permits still out are void with it; those of an arena stay
 /// held until they are given back through another handle of this process, or the process ends.
-///
-/// Ownership: takes concurrency.
-/// Thread safety: no other call may be using or waiting on concurrency, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_free(concurrency: Out<tg_concurrency>) {
     guard_system(|| {

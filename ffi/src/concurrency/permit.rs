@@ -24,10 +24,7 @@ pub struct tg_concurrency_permit {
 /// Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release(). TG_DENIED:
 /// as many calls are under way as may be, and *permit is all zero.
 ///
-/// Ownership: borrows concurrency; the permit is a value.
-/// Thread safety: any thread, at any time; does not wait for a permit.
-/// Errors: TG_NULL; nothing is taken then.
-/// Since: 0.1
+/// Thread safety: does not wait for a permit.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_try_acquire(
     concurrency: In<tg_concurrency>,
@@ -44,10 +41,7 @@ pub extern "C" fn tg_concurrency_try_acquire(
 /// milliseconds: a look in vain does not count as denied, and those who wait in tg_concurrency_acquire() come first. When you
 /// give up, let tg_concurrency_try_acquire() look last, so that the wait counts once.
 ///
-/// Ownership: borrows concurrency; the permit is a value.
-/// Thread safety: any thread, at any time; does not wait for a permit.
-/// Errors: TG_NULL; nothing is taken then.
-/// Since: 0.1
+/// Thread safety: does not wait for a permit.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_poll(
     concurrency: In<tg_concurrency>,
@@ -63,10 +57,7 @@ pub extern "C" fn tg_concurrency_poll(
 /// Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
 /// threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
 ///
-/// Ownership: borrows concurrency; the permit is a value.
-/// Thread safety: any thread, at any time; blocks up to timeout_ns.
-/// Errors: TG_NULL; nothing is taken then.
-/// Since: 0.1
+/// Thread safety: blocks up to timeout_ns.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_acquire(
     concurrency: In<tg_concurrency>,
@@ -90,10 +81,7 @@ fn granted(answer: Option<ConcurrencyPermit>, permit: &Out<tg_concurrency_permit
 /// process, belongs to another process (the parent of a fork), or is nobody's: all zero, as a disabled limit and a dry run
 /// beyond its limit give them out.
 ///
-/// Ownership: borrows concurrency; the permit is a value.
-/// Thread safety: any thread, at any time, not only the one that took it.
-/// Errors: TG_NULL (concurrency).
-/// Since: 0.1
+/// Thread safety: not only the one that took it.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_release(concurrency: In<tg_concurrency>, permit: tg_concurrency_permit) -> tg_status {
     guard(|| {

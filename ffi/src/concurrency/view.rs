@@ -58,11 +58,6 @@ versioned!(
 );
 
 /// Tells the limit in force.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_limit(concurrency: In<tg_concurrency>, limit: Out<u32>) -> tg_status {
     guard(|| {
@@ -76,10 +71,8 @@ pub extern "C" fn tg_concurrency_limit(concurrency: In<tg_concurrency>, limit: O
 /// Changes the limit, for all who share it: 1 up to the config's max_limit. Permits above a lower one stay until they are
 /// given back.
 ///
-/// Ownership: borrows concurrency.
-/// Thread safety: any thread, at any time, while others acquire; may wait for another tg_concurrency_set_limit().
-/// Errors: TG_NULL, TG_OUT_OF_RANGE; the limit is then unchanged.
-/// Since: 0.1
+/// Thread safety: may wait for another tg_concurrency_set_limit().
+/// Errors: TG_OUT_OF_RANGE.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_set_limit(concurrency: In<tg_concurrency>, limit: u32) -> tg_status {
     guard_system(|| {
@@ -89,11 +82,6 @@ pub extern "C" fn tg_concurrency_set_limit(concurrency: In<tg_concurrency>, limi
 }
 
 /// Tells how many permits are held now.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_in_use(concurrency: In<tg_concurrency>, permits: Out<u32>) -> tg_status {
     guard(|| {
@@ -105,11 +93,6 @@ pub extern "C" fn tg_concurrency_in_use(concurrency: In<tg_concurrency>, permits
 }
 
 /// Tells the permits held now and the counts since the limit was made.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_stats(
     concurrency: In<tg_concurrency>,

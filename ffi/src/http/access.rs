@@ -31,10 +31,7 @@ pub enum tg_verdict {
 /// Makes an access list. An entry is an address, a network ("203.0.113.0/24"), or "key:" and an exact key. The most specific
 /// entry that fits decides (a key before any network, a longer prefix before a shorter); on both lists: denied.
 ///
-/// Ownership: *list is the caller's, to be freed with tg_access_list_free(). Borrows the texts.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_UTF8, TG_SYNTAX (an entry). *list is then not written.
-/// Since: 0.1
+/// Errors: TG_UTF8, TG_SYNTAX (an entry).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_access_list_new(
     allow: In<In<c_char>>,
@@ -52,11 +49,6 @@ pub extern "C" fn tg_access_list_new(
 }
 
 /// Frees an access list; NULL is fine.
-///
-/// Ownership: takes list.
-/// Thread safety: no other call may be using list, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_access_list_free(list: Out<tg_access_list>) {
     guard_system(|| {
@@ -68,10 +60,7 @@ pub extern "C" fn tg_access_list_free(list: Out<tg_access_list>) {
 /// Tells what is said of a client: *verdict is one of tg_verdict. address: as a text; NULL or no address: no network fits.
 /// key: one that the client cannot make up; NULL with length 0: none.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_UTF8 (address), TG_OUT_OF_RANGE (key_len).
-/// Since: 0.1
+/// Errors: TG_UTF8 (address), TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_access_list_verdict(
     list: In<tg_access_list>,

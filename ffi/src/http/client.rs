@@ -71,11 +71,7 @@ impl tg_client_address_config {
 
 /// Makes a resolver of client addresses.
 ///
-/// Ownership: *clients is the caller's, to be freed with tg_client_address_free(). Borrows config and all it points to.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (trusted, header); TG_OUT_OF_RANGE (a prefix). *clients is then not
-/// written.
-/// Since: 0.1
+/// Errors: TG_UTF8; TG_SYNTAX (trusted, header); TG_OUT_OF_RANGE (a prefix).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_client_address_new(
     config: In<tg_client_address_config>,
@@ -92,11 +88,6 @@ pub extern "C" fn tg_client_address_new(
 }
 
 /// Frees a resolver; NULL is fine.
-///
-/// Ownership: takes clients.
-/// Thread safety: no other call may be using clients, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_client_address_free(clients: Out<tg_client_address>) {
     guard_system(|| {
@@ -108,9 +99,6 @@ pub extern "C" fn tg_client_address_free(clients: Out<tg_client_address>) {
 /// Tells which header's lines tg_client_address_key() wants, in lower case; NULL when nobody is trusted and none is read.
 ///
 /// Ownership: *name is the resolver's, good until tg_client_address_free().
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_client_address_header(clients: In<tg_client_address>, name: Out<*const c_char>) -> tg_status {
     guard(|| {
@@ -128,10 +116,8 @@ pub extern "C" fn tg_client_address_header(clients: In<tg_client_address>, name:
 /// peer: the socket's, as a text, with or without a port; NULL: none. lines: the values of the header's lines as they came,
 /// in order. *length (may be NULL) is the key's, without its NUL; 64 bytes of buffer hold every address.
 ///
-/// Ownership: borrows all; the key is written to the caller's buffer of buffer_size bytes.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_UTF8 (peer), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but *length).
-/// Since: 0.1
+/// Ownership: the key is written to the caller's buffer of buffer_size bytes.
+/// Errors: TG_UTF8 (peer), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but *length).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_client_address_key(
     clients: In<tg_client_address>,

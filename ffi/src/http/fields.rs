@@ -19,11 +19,9 @@ use tidegate_core::http::fields::Policy;
 /// the quota is counted per, NULL where clients shall not see it; left out when longer than 64 bytes. *length (may be NULL)
 /// is the text's, without its NUL.
 ///
-/// Ownership: borrows all; the text is written to the caller's buffer of buffer_size bytes.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (name), TG_UTF8, TG_SYNTAX (name, unit), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is
-/// written but *length).
-/// Since: 0.1
+/// Ownership: the text is written to the caller's buffer of buffer_size bytes.
+/// Errors: TG_UTF8, TG_SYNTAX (name, unit), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but
+/// *length).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_http_rate_limit_policy(
     name: In<c_char>,
@@ -49,11 +47,9 @@ pub extern "C" fn tg_http_rate_limit_policy(
 /// The value of one policy's state in a RateLimit field: "per-user";r=12;t=30. Several are joined by ", ". name, partition_key
 /// and *length as in tg_http_rate_limit_policy().
 ///
-/// Ownership: borrows all; the text is written to the caller's buffer of buffer_size bytes.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (name, told), TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX (name), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small:
-/// nothing is written but *length).
-/// Since: 0.1
+/// Ownership: the text is written to the caller's buffer of buffer_size bytes.
+/// Errors: TG_UTF8, TG_SYNTAX (name), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but
+/// *length).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_http_rate_limit(
     name: In<c_char>,

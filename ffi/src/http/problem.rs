@@ -43,11 +43,9 @@ fn problem(value: i32) -> Result<ProblemType, Failure> {
 /// is sent with, 0: the problem's own. detail: for people; NULL: the problem's own. violated: the names of the policies that
 /// refused (a denied_by's); none: not told. Every text is escaped. *length (may be NULL) is the body's, without its NUL.
 ///
-/// Ownership: borrows all; the body is written to the caller's buffer of buffer_size bytes.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_UTF8, TG_UNKNOWN_VALUE (problem), TG_OUT_OF_RANGE (status above 999); TG_BUFFER (too small: nothing is
+/// Ownership: the body is written to the caller's buffer of buffer_size bytes.
+/// Errors: TG_UTF8, TG_UNKNOWN_VALUE (problem), TG_OUT_OF_RANGE (status above 999); TG_BUFFER (too small: nothing is
 /// written but *length).
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_http_problem(
     problem: i32,

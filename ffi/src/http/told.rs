@@ -64,10 +64,7 @@ impl From<tg_told> for Told {
 /// Puts a decision into whole seconds, rounded up. TG_NEVER becomes an hour: a number must be said. jitter: 0, or the
 /// fraction (up to 1) that times are lengthened by at most, drawn anew each time, so that clients do not return together.
 ///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (jitter); *told is then not written.
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (jitter).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_http_tell(decision: In<tg_decision>, jitter: f64, told: Out<tg_told>) -> tg_status {
     guard(|| {

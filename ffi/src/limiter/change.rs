@@ -16,10 +16,7 @@ use tg_status::TG_OK;
 /// Gives n back to the key, never above full; does not shorten a penalty. For what should not have counted: a login that
 /// succeeded, a request that was answered from a cache.
 ///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_refund(limiter: In<tg_limiter>, key: In<c_void>, key_len: usize, n: u32) -> tg_status {
     guard(|| {
@@ -30,10 +27,7 @@ pub extern "C" fn tg_limiter_refund(limiter: In<tg_limiter>, key: In<c_void>, ke
 
 /// tg_limiter_refund() at now_ns nanoseconds of the limiter's clock.
 ///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_refund_at(
     limiter: In<tg_limiter>,
@@ -51,10 +45,7 @@ pub extern "C" fn tg_limiter_refund_at(
 /// Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a token
 /// bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len).
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_penalize(
     limiter: In<tg_limiter>,
@@ -71,11 +62,6 @@ pub extern "C" fn tg_limiter_penalize(
 }
 
 /// tg_limiter_penalize() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_penalize().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_penalize_at(
     limiter: In<tg_limiter>,
@@ -94,10 +80,7 @@ pub extern "C" fn tg_limiter_penalize_at(
 
 /// Makes the key as new: full again, no penalty, its blocks forgotten.
 ///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_reset(limiter: In<tg_limiter>, key: In<c_void>, key_len: usize) -> tg_status {
     guard(|| {
@@ -108,10 +91,7 @@ pub extern "C" fn tg_limiter_reset(limiter: In<tg_limiter>, key: In<c_void>, key
 
 /// tg_limiter_reset() at now_ns nanoseconds of the limiter's clock.
 ///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_OUT_OF_RANGE (key_len).
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_reset_at(
     limiter: In<tg_limiter>,
@@ -126,11 +106,6 @@ pub extern "C" fn tg_limiter_reset_at(
 }
 
 /// Makes all keys as new; the counters stay. Takes time in proportion to max_keys.
-///
-/// Ownership: borrows limiter.
-/// Thread safety: any thread, at any time, while others decide.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_reset_all(limiter: In<tg_limiter>) -> tg_status {
     guard_system(|| {
@@ -140,11 +115,6 @@ pub extern "C" fn tg_limiter_reset_all(limiter: In<tg_limiter>) -> tg_status {
 }
 
 /// tg_limiter_reset_all() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows limiter.
-/// Thread safety: any thread, at any time, while others decide.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_reset_all_at(limiter: In<tg_limiter>, now_ns: u64) -> tg_status {
     guard_system(|| {
@@ -155,11 +125,9 @@ pub extern "C" fn tg_limiter_reset_all_at(limiter: In<tg_limiter>, now_ns: u64) 
 
 /// Changes the quota of the keys that have no tier. Each keeps the part that it has used; windows keep their counts.
 ///
-/// Ownership: borrows both, and the text of quota.
-/// Thread safety: any thread, at any time, while others decide; may wait for another tg_limiter_set_quota().
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is
-/// faster or larger than the table was made for (fastest). The quota is then unchanged.
-/// Since: 0.1
+/// Thread safety: may wait for another tg_limiter_set_quota().
+/// Errors: TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is faster or larger than
+/// the table was made for (fastest). The quota is then unchanged.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_set_quota(limiter: In<tg_limiter>, quota: In<tg_quota>) -> tg_status {
     guard_system(|| {

@@ -15,10 +15,8 @@ use tidegate_core::limit::{Hits, Windows};
 /// *hits: those of the present window, these included; *reset_after_ns: until it ends. Counts as far as the bits of the
 /// limit go (7 with a limit of 4 .. 7), and that number stands for more; declare a larger fastest to count further.
 ///
-/// Ownership: borrows all. hits and reset_after_ns may be NULL.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
-/// Since: 0.1
+/// Ownership: hits and reset_after_ns may be NULL.
+/// Errors: TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_hit(
     limiter: In<tg_limiter>,
@@ -36,10 +34,7 @@ pub extern "C" fn tg_limiter_hit(
 
 /// tg_limiter_hit() at now_ns nanoseconds of the limiter's clock.
 ///
-/// Ownership: borrows all. hits and reset_after_ns may be NULL.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_hit().
-/// Since: 0.1
+/// Ownership: hits and reset_after_ns may be NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_hit_at(
     limiter: In<tg_limiter>,
@@ -65,10 +60,8 @@ fn tell(counted: Hits, hits: &Out<u32>, reset_after_ns: &Out<u64>) -> tg_status 
 /// TG_ALGORITHM_SLIDING_WINDOW only: the two counts behind a key's estimate, for stores that judge by themselves. *previous
 /// and *current: of the window before and of this one; *left_ns: until this one ends. Takes nothing.
 ///
-/// Ownership: borrows all. previous, current and left_ns may be NULL.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
-/// Since: 0.1
+/// Ownership: previous, current and left_ns may be NULL.
+/// Errors: TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_windows(
     limiter: In<tg_limiter>,
@@ -86,10 +79,7 @@ pub extern "C" fn tg_limiter_windows(
 
 /// tg_limiter_windows() at now_ns nanoseconds of the limiter's clock.
 ///
-/// Ownership: borrows all. previous, current and left_ns may be NULL.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_windows().
-/// Since: 0.1
+/// Ownership: previous, current and left_ns may be NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_windows_at(
     limiter: In<tg_limiter>,

@@ -28,15 +28,11 @@ impl Handle for tg_limiter {}
 
 /// Makes a keyed limit in which no key has used anything yet, or opens the one of that name in an arena.
 ///
-/// Ownership: *limiter is the caller's, to be freed with tg_limiter_free(). Borrows config and all it points to; shares the
-/// arena, whose handle may be freed before or after.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT
-/// (neither or both of rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or
-/// ramp, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name
-/// that is none); TG_ARENA_SHAPE (another algorithm, max_keys, fastest, block or ramp under the name), TG_ARENA_SETTINGS
-/// (another rate or burst), TG_ARENA_FULL, TG_ARENA_*. *limiter is then not written.
-/// Since: 0.1
+/// Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT (neither or both of
+/// rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or ramp, a clock beside
+/// an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name that is
+/// none); TG_ARENA_SHAPE (another algorithm, max_keys, fastest, block or ramp under the name), TG_ARENA_SETTINGS
+/// (another rate or burst), TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_new(config: In<tg_limiter_config>, limiter: Out<*mut tg_limiter>) -> tg_status {
     guard_system(|| {
@@ -53,11 +49,6 @@ pub extern "C" fn tg_limiter_new(config: In<tg_limiter_config>, limiter: Out<*mu
 }
 
 /// Frees a keyed limit; NULL is fine. A set made with it goes on.
-///
-/// Ownership: takes limiter.
-/// Thread safety: no other call may be using limiter, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_free(limiter: Out<tg_limiter>) {
     guard_system(|| {
@@ -69,10 +60,7 @@ pub extern "C" fn tg_limiter_free(limiter: Out<tg_limiter>) {
 /// Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no delay.
 /// A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
 ///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL (limiter; key with a length), TG_OUT_OF_RANGE (key_len); nothing is taken then.
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_try_acquire(
     limiter: In<tg_limiter>,
@@ -84,11 +72,6 @@ pub extern "C" fn tg_limiter_try_acquire(
 }
 
 /// tg_limiter_try_acquire() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_try_acquire().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_try_acquire_at(
     limiter: In<tg_limiter>,
@@ -103,10 +86,7 @@ pub extern "C" fn tg_limiter_try_acquire_at(
 /// Takes n from the limit of the key, or nothing, and tells what is left: TG_OK or TG_DENIED. With a leaky bucket, wait
 /// decision->delay_ns before acting on TG_OK.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_OUT_OF_RANGE (key_len), TG_STRUCT_SIZE; nothing is taken then.
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_check(
     limiter: In<tg_limiter>,
@@ -122,11 +102,6 @@ pub extern "C" fn tg_limiter_check(
 }
 
 /// tg_limiter_check() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_check().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_check_at(
     limiter: In<tg_limiter>,
@@ -145,10 +120,7 @@ pub extern "C" fn tg_limiter_check_at(
 /// Tells what tg_limiter_check() of one would say, and takes nothing (so remaining is what is there now): TG_OK or
 /// TG_DENIED.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_OUT_OF_RANGE (key_len), TG_STRUCT_SIZE.
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_peek(
     limiter: In<tg_limiter>,
@@ -163,11 +135,6 @@ pub extern "C" fn tg_limiter_peek(
 }
 
 /// tg_limiter_peek() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_peek().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_peek_at(
     limiter: In<tg_limiter>,

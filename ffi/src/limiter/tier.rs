@@ -63,11 +63,9 @@ fn mark(owner: &Arc<RateLimiter>) -> u64 {
 /// key admit at one moment at most the largest of their bursts, and over time at most that for each of the shortest of
 /// their times to fill. A limiter tells seven times to fill apart; a quota with an eighth gets a smaller burst.
 ///
-/// Ownership: borrows all; the tier is a value, good until limiter is freed.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it
-/// is faster or larger than the table was made for (fastest). *tier is then not written.
-/// Since: 0.1
+/// Ownership: the tier is a value, good until limiter is freed.
+/// Errors: TG_UTF8, TG_SYNTAX, TG_CONFLICT as tg_limiter_new(); TG_OUT_OF_RANGE also when it is faster or larger than
+/// the table was made for (fastest).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_tier(limiter: In<tg_limiter>, quota: In<tg_quota>, tier: Out<tg_tier>) -> tg_status {
     guard_system(|| {
@@ -95,10 +93,7 @@ fn with_tier(
 
 /// tg_limiter_try_acquire() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
 /// Errors: as tg_limiter_try_acquire(); TG_INVALID (a tier of another limiter, or none).
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_try_acquire_tier(
     limiter: In<tg_limiter>,
@@ -111,11 +106,6 @@ pub extern "C" fn tg_limiter_try_acquire_tier(
 }
 
 /// tg_limiter_try_acquire_tier() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_try_acquire_tier().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_try_acquire_tier_at(
     limiter: In<tg_limiter>,
@@ -132,10 +122,7 @@ pub extern "C" fn tg_limiter_try_acquire_tier_at(
 
 /// tg_limiter_check() by the quota of a tier. The key keeps one level, whatever tier it is asked by.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
 /// Errors: as tg_limiter_check(); TG_INVALID (a tier of another limiter, or none).
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_check_tier(
     limiter: In<tg_limiter>,
@@ -151,11 +138,6 @@ pub extern "C" fn tg_limiter_check_tier(
 }
 
 /// tg_limiter_check_tier() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_check_tier().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_check_tier_at(
     limiter: In<tg_limiter>,
@@ -173,10 +155,7 @@ pub extern "C" fn tg_limiter_check_tier_at(
 
 /// tg_limiter_peek() by the quota of a tier.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
 /// Errors: as tg_limiter_peek(); TG_INVALID (a tier of another limiter, or none).
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_peek_tier(
     limiter: In<tg_limiter>,
@@ -189,11 +168,6 @@ pub extern "C" fn tg_limiter_peek_tier(
 }
 
 /// tg_limiter_peek_tier() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_peek_tier().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_peek_tier_at(
     limiter: In<tg_limiter>,
@@ -210,10 +184,7 @@ pub extern "C" fn tg_limiter_peek_tier_at(
 
 /// tg_limiter_refund() by the quota of a tier, the one that the key was charged by.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
 /// Errors: as tg_limiter_refund(); TG_INVALID (a tier of another limiter, or none).
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_refund_tier(
     limiter: In<tg_limiter>,
@@ -229,11 +200,6 @@ pub extern "C" fn tg_limiter_refund_tier(
 }
 
 /// tg_limiter_refund_tier() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limiter_refund_tier().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_refund_tier_at(
     limiter: In<tg_limiter>,

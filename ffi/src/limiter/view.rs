@@ -33,11 +33,6 @@ pub struct tg_limiter_snapshot {
 versioned!(tg_limiter_snapshot, first = 56, fields = [admitted, denied, would_deny, evictions, overflowed, blocked]);
 
 /// Tells the counts since the limiter was made.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_stats(limiter: In<tg_limiter>, snapshot: Out<tg_limiter_snapshot>) -> tg_status {
     guard(|| {
@@ -61,11 +56,6 @@ pub extern "C" fn tg_limiter_stats(limiter: In<tg_limiter>, snapshot: Out<tg_lim
 /// Tells how many keys are live (not idle) now and have a cell of their own; those in the sketch do not count. May
 /// exceed max_keys: the table has nearly four cells for each of these, because keys do not spread evenly, and turns
 /// nobody away who finds one free. Takes time in proportion to max_keys.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_len(limiter: In<tg_limiter>, keys: Out<usize>) -> tg_status {
     guard(|| {
@@ -77,11 +67,6 @@ pub extern "C" fn tg_limiter_len(limiter: In<tg_limiter>, keys: Out<usize>) -> t
 }
 
 /// tg_limiter_len() at now_ns nanoseconds of the limiter's clock.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_len_at(limiter: In<tg_limiter>, now_ns: u64, keys: Out<usize>) -> tg_status {
     guard(|| {
@@ -93,11 +78,6 @@ pub extern "C" fn tg_limiter_len_at(limiter: In<tg_limiter>, now_ns: u64, keys: 
 }
 
 /// Tells how many bytes it holds: the table, the sketch, and all else that grows with max_keys. It never changes.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_memory(limiter: In<tg_limiter>, bytes: Out<usize>) -> tg_status {
     guard(|| {
@@ -109,11 +89,6 @@ pub extern "C" fn tg_limiter_memory(limiter: In<tg_limiter>, bytes: Out<usize>) 
 }
 
 /// Tells the quota of the keys that have no tier.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_quota(limiter: In<tg_limiter>, quota: Out<tg_quota>) -> tg_status {
     guard(|| {

@@ -125,11 +125,8 @@ versioned!(tg_queue_snapshot, first = 56, fields = [depth, accepting, pushed, po
 
 /// Makes an empty queue.
 ///
-/// Ownership: *queue is the caller's, to be freed with tg_queue_free(). Borrows config and all it points to.
-/// Thread safety: any thread.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low
-/// not below high), TG_UNKNOWN_VALUE (on_full). *queue is then not written.
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low not below
+/// high), TG_UNKNOWN_VALUE (on_full).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_queue>) -> tg_status {
     guard_system(|| {
@@ -145,9 +142,6 @@ pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_q
 /// forgotten, for tidegate does not know how to free them.
 ///
 /// Ownership: takes queue, not the items.
-/// Thread safety: no other call may be using or waiting on queue, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_free(queue: Out<tg_queue>) {
     guard_system(|| {
@@ -157,11 +151,6 @@ pub extern "C" fn tg_queue_free(queue: Out<tg_queue>) {
 }
 
 /// Refuses pushes from now on and wakes all who wait; what was accepted can still be popped. Closing twice is fine.
-///
-/// Ownership: borrows queue.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_close(queue: In<tg_queue>) -> tg_status {
     guard_system(|| {
@@ -171,11 +160,6 @@ pub extern "C" fn tg_queue_close(queue: In<tg_queue>) -> tg_status {
 }
 
 /// Tells whether the queue was closed.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_is_closed(queue: In<tg_queue>, closed: Out<bool>) -> tg_status {
     guard(|| {
@@ -187,11 +171,6 @@ pub extern "C" fn tg_queue_is_closed(queue: In<tg_queue>, closed: Out<bool>) -> 
 }
 
 /// Tells whether a push would be accepted: not closed, not full, not above the watermark.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_is_accepting(queue: In<tg_queue>, accepting: Out<bool>) -> tg_status {
     guard(|| {
@@ -203,11 +182,6 @@ pub extern "C" fn tg_queue_is_accepting(queue: In<tg_queue>, accepting: Out<bool
 }
 
 /// Tells how many items it holds now.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_depth(queue: In<tg_queue>, depth: Out<usize>) -> tg_status {
     guard(|| {
@@ -219,11 +193,6 @@ pub extern "C" fn tg_queue_depth(queue: In<tg_queue>, depth: Out<usize>) -> tg_s
 }
 
 /// Tells the depth and the counts since the queue was made.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_STRUCT_SIZE.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_stats(queue: In<tg_queue>, snapshot: Out<tg_queue_snapshot>) -> tg_status {
     guard(|| {

@@ -16,10 +16,9 @@ use tidegate_core::queue::{OnFull, PopError, PushError, PushErrorKind};
 /// Puts an item in without waiting: TG_OK, TG_FULL or TG_CLOSED. With TG_DROP_OLDEST, *dropped is the item that had to
 /// go, or NULL; otherwise dropped may be NULL.
 ///
-/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
-/// Thread safety: any thread, at any time; does not wait for room.
-/// Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
-/// Since: 0.1
+/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+/// Thread safety: does not wait for room.
+/// Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_try_push(queue: In<tg_queue>, item: Out<c_void>, dropped: Out<*mut c_void>) -> tg_status {
     guard(|| {
@@ -30,10 +29,9 @@ pub extern "C" fn tg_queue_try_push(queue: In<tg_queue>, item: Out<c_void>, drop
 
 /// tg_queue_try_push() at now_ns nanoseconds of the queue's clock.
 ///
-/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
-/// Thread safety: any thread, at any time; does not wait for room.
-/// Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
-/// Since: 0.1
+/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+/// Thread safety: does not wait for room.
+/// Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_try_push_at(
     queue: In<tg_queue>,
@@ -50,10 +48,9 @@ pub extern "C" fn tg_queue_try_push_at(
 /// Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full at
 /// the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
 ///
-/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's. Borrows the rest.
-/// Thread safety: any thread, at any time; blocks up to timeout_ns.
-/// Errors: TG_NULL (queue, item; dropped with TG_DROP_OLDEST, where it would lose an item); nothing is pushed then.
-/// Since: 0.1
+/// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+/// Thread safety: blocks up to timeout_ns.
+/// Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_push(
     queue: In<tg_queue>,
@@ -93,10 +90,8 @@ fn pushed(answer: Result<Option<Item>, PushError<Item>>, dropped: &Out<*mut c_vo
 /// Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything accepted
 /// has been taken out.
 ///
-/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
-/// Thread safety: any thread, at any time; does not wait for an item.
-/// Errors: TG_NULL; nothing is taken then.
-/// Since: 0.1
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+/// Thread safety: does not wait for an item.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_try_pop(queue: In<tg_queue>, item: Out<*mut c_void>) -> tg_status {
     guard(|| {
@@ -108,10 +103,8 @@ pub extern "C" fn tg_queue_try_pop(queue: In<tg_queue>, item: Out<*mut c_void>) 
 
 /// tg_queue_try_pop() that also tells how many nanoseconds the item waited (0 unless sojourn is on).
 ///
-/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
-/// Thread safety: any thread, at any time; does not wait for an item.
-/// Errors: TG_NULL; nothing is taken then.
-/// Since: 0.1
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+/// Thread safety: does not wait for an item.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_try_pop_timed(
     queue: In<tg_queue>,
@@ -130,10 +123,8 @@ pub extern "C" fn tg_queue_try_pop_timed(
 
 /// tg_queue_try_pop_timed() at now_ns nanoseconds of the queue's clock.
 ///
-/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
-/// Thread safety: any thread, at any time; does not wait for an item.
-/// Errors: TG_NULL; nothing is taken then.
-/// Since: 0.1
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+/// Thread safety: does not wait for an item.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_try_pop_timed_at(
     queue: In<tg_queue>,
@@ -154,10 +145,8 @@ pub extern "C" fn tg_queue_try_pop_timed_at(
 /// Takes the oldest item, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever): TG_OK, TG_EMPTY (still
 /// empty at the deadline), or TG_CLOSED when the queue is closed and everything accepted has been taken out.
 ///
-/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
-/// Thread safety: any thread, at any time; blocks up to timeout_ns.
-/// Errors: TG_NULL; nothing is taken then.
-/// Since: 0.1
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+/// Thread safety: blocks up to timeout_ns.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_pop(queue: In<tg_queue>, timeout_ns: u64, item: Out<*mut c_void>) -> tg_status {
     guard_system(|| {
@@ -170,10 +159,8 @@ pub extern "C" fn tg_queue_pop(queue: In<tg_queue>, timeout_ns: u64, item: Out<*
 /// Closes the queue and takes the oldest item out: TG_OK, or TG_CLOSED when nothing is left. Loop until TG_CLOSED:
 /// `while (tg_queue_drain(queue, &item) == TG_OK) free(item);`
 ///
-/// Ownership: *item is the caller's after TG_OK, and NULL otherwise. Borrows the rest.
-/// Thread safety: any thread, at any time; waits only for a push that is half done.
-/// Errors: TG_NULL; nothing is taken then.
-/// Since: 0.1
+/// Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+/// Thread safety: waits only for a push that is half done.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_drain(queue: In<tg_queue>, item: Out<*mut c_void>) -> tg_status {
     guard_system(|| {

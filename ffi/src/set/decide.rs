@@ -71,11 +71,8 @@ fn answer_each(
 /// buckets take none. Allowed: decision is that of the member with the fewest left, with the longest delay_ns. Denied: that
 /// of the member with the longest wait, and *denied_by (may be NULL) is its place, for tg_limit_set_name(); -1 otherwise.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks. While one call is being denied it may make another deny; never
-/// does it let one more through.
-/// Errors: TG_NULL, TG_STRUCT_SIZE, TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length); nothing is taken then.
-/// Since: 0.1
+/// Thread safety: while one call is being denied it may make another deny; never does it let one more through.
+/// Errors: TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_check(
     set: In<tg_limit_set>,
@@ -92,11 +89,6 @@ pub extern "C" fn tg_limit_set_check(
 }
 
 /// tg_limit_set_check() at now_ns nanoseconds of the members' clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limit_set_check().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_check_at(
     set: In<tg_limit_set>,
@@ -116,10 +108,7 @@ pub extern "C" fn tg_limit_set_check_at(
 /// tg_limit_set_check() that also tells each member's own decision, in order: an array of each_count structs, every one
 /// started from TG_DECISION_INIT; with fewer than members, the first of them.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
 /// Errors: as tg_limit_set_check(); TG_STRUCT_SIZE also for one of each.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_check_each(
     set: In<tg_limit_set>,
@@ -140,11 +129,6 @@ pub extern "C" fn tg_limit_set_check_each(
 }
 
 /// tg_limit_set_check_each() at now_ns nanoseconds of the members' clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limit_set_check_each().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_check_each_at(
     set: In<tg_limit_set>,
@@ -167,10 +151,7 @@ pub extern "C" fn tg_limit_set_check_each_at(
 
 /// Tells what tg_limit_set_check() would say, and takes nothing: TG_OK or TG_DENIED.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
 /// Errors: as tg_limit_set_check().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_peek(
     set: In<tg_limit_set>,
@@ -187,11 +168,6 @@ pub extern "C" fn tg_limit_set_peek(
 }
 
 /// tg_limit_set_peek() at now_ns nanoseconds of the members' clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limit_set_check().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_peek_at(
     set: In<tg_limit_set>,
@@ -210,10 +186,7 @@ pub extern "C" fn tg_limit_set_peek_at(
 
 /// Gives n back to every member, never above full.
 ///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length); nothing is given back then.
-/// Since: 0.1
+/// Errors: TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_refund(
     set: In<tg_limit_set>,
@@ -229,11 +202,6 @@ pub extern "C" fn tg_limit_set_refund(
 }
 
 /// tg_limit_set_refund() at now_ns nanoseconds of the members' clock.
-///
-/// Ownership: borrows all.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: as tg_limit_set_refund().
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_refund_at(
     set: In<tg_limit_set>,

@@ -66,12 +66,8 @@ impl tg_limit_member {
 /// Makes one decision of several limits, in this order. Bucket and limiter stay in use by themselves: what they admit
 /// alone and what the set admits is charged to one and the same state.
 ///
-/// Ownership: *set is the caller's, to be freed with tg_limit_set_free(). Borrows members and names; shares buckets and
-/// limiters, whose handles may be freed before or after the set.
-/// Thread safety: any thread.
-/// Errors: TG_NULL (members, a name, set), TG_UTF8 (a name), TG_CONFLICT (no member, or more than 16; both or neither of
-/// bucket and limiter; a name twice, or an empty one; different clocks). *set is then not written.
-/// Since: 0.1
+/// Errors: TG_UTF8 (a name), TG_CONFLICT (no member, or more than 16; both or neither of bucket and limiter; a name
+/// twice, or an empty one; different clocks).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_new(
     members: In<tg_limit_member>,
@@ -89,11 +85,6 @@ pub extern "C" fn tg_limit_set_new(
 }
 
 /// Frees a set; NULL is fine. Its buckets and limiters go on.
-///
-/// Ownership: takes set.
-/// Thread safety: no other call may be using set, now or later.
-/// Errors: none.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_free(set: Out<tg_limit_set>) {
     guard_system(|| {
@@ -103,11 +94,6 @@ pub extern "C" fn tg_limit_set_free(set: Out<tg_limit_set>) {
 }
 
 /// Tells how many members it has.
-///
-/// Ownership: borrows both.
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL.
-/// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_len(set: In<tg_limit_set>, members: Out<usize>) -> tg_status {
     guard(|| {
@@ -121,9 +107,7 @@ pub extern "C" fn tg_limit_set_len(set: In<tg_limit_set>, members: Out<usize>) -
 /// Tells the name of the member at place (from 0, in the order of tg_limit_set_new()), such as a denied_by.
 ///
 /// Ownership: *name is the set's, good until tg_limit_set_free().
-/// Thread safety: any thread, at any time; never blocks.
-/// Errors: TG_NULL, TG_OUT_OF_RANGE (place); *name is then not written.
-/// Since: 0.1
+/// Errors: TG_OUT_OF_RANGE (place).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limit_set_name(set: In<tg_limit_set>, place: i32, name: Out<*const c_char>) -> tg_status {
     guard(|| {
