@@ -95,6 +95,26 @@ fn view(view: &ObjectView, snapshot: &Snapshot) -> Value {
                 "events": events.iter().map(event).collect::<Vec<_>>(),
             })
         }
+        ObjectView::RetryBudget { stats } => json!({
+            "balance": stats.balance,
+            "deposited": stats.deposited,
+            "admitted": stats.withdrawn,
+            "denied": stats.denied,
+            "would_deny": stats.would_deny,
+            "denial_rate": rates::denial_rate(view),
+        }),
+        ObjectView::Throttle { stats } => json!({
+            "probability": stats.probability,
+            "window_requests": stats.window_requests,
+            "window_accepts": stats.window_accepts,
+            "accepted": stats.accepted,
+            "refused": stats.refused,
+            "forced": stats.forced,
+            "admitted": stats.accepted + stats.refused,
+            "denied": stats.rejected,
+            "would_deny": stats.would_reject,
+            "denial_rate": rates::denial_rate(view),
+        }),
         ObjectView::Concurrency { stats, holders } => {
             let holder = |holder: &tidegate::concurrency::ConcurrencyHolder| {
                 let member = snapshot.member(holder.slot, holder.incarnation);

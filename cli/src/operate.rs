@@ -83,6 +83,12 @@ pub(crate) fn reset(
                  back or their process dies"
             )));
         }
+        (Object::RetryBudget(_) | Object::Throttle(_), None) => {
+            return Err(CliError::Message(format!(
+                "{name:?} is a {}: it forgets by itself; `tidegate rm` removes it",
+                kind(&object)
+            )));
+        }
     };
     done(place, arena, name, what, to)
 }
@@ -139,6 +145,8 @@ fn kind(object: &Object) -> ObjectKind {
         Object::Limiter(_) => ObjectKind::RateLimiter,
         Object::Breaker(_) => ObjectKind::CircuitBreaker,
         Object::Concurrency(_) => ObjectKind::ConcurrencyLimiter,
+        Object::RetryBudget(_) => ObjectKind::RetryBudget,
+        Object::Throttle(_) => ObjectKind::ClientThrottle,
     }
 }
 

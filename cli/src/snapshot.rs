@@ -9,6 +9,8 @@ use tidegate::breaker::{BreakerStats, Event};
 use tidegate::concurrency::{ConcurrencyHolder, ConcurrencyStats};
 use tidegate::inspect::Object;
 use tidegate::limit::{BucketStats, LimiterStats};
+use tidegate::retry::RetryBudgetStats;
+use tidegate::throttle::ClientThrottleStats;
 use tidegate::{Algorithm, Arena, ConfigError, Decision, Quota};
 
 pub(crate) struct Snapshot {
@@ -37,6 +39,8 @@ pub(crate) enum ObjectView {
     Limiter { algorithm: Algorithm, quota: Quota, keys: usize, max_keys: usize, memory: usize, stats: LimiterStats },
     Breaker { stats: BreakerStats, events: Vec<Event> },
     Concurrency { stats: ConcurrencyStats, holders: Vec<ConcurrencyHolder> },
+    RetryBudget { stats: RetryBudgetStats },
+    Throttle { stats: ClientThrottleStats },
 }
 
 /// Events of a breaker that people want to see.
@@ -141,6 +145,8 @@ impl ObjectView {
                 Self::Breaker { stats: breaker.stats(), events }
             }
             Object::Concurrency(limiter) => Self::Concurrency { stats: limiter.stats(), holders: limiter.holders() },
+            Object::RetryBudget(budget) => Self::RetryBudget { stats: budget.stats() },
+            Object::Throttle(throttle) => Self::Throttle { stats: throttle.stats() },
         }
     }
 
@@ -151,6 +157,9 @@ impl ObjectView {
             Self::Limiter { stats, .. } => (stats.admitted, stats.denied),
             Self::Concurrency { stats, .. } => (stats.admitted, stats.denied),
             Self::Breaker { stats, .. } => (0, stats.rejected),
+            Self::RetryBudget { stats } => (stats.withdrawn, stats.denied),
+            // What passed and has reported.
+            Self::Throttle { stats } => (stats.accepted + stats.refused, stats.rejected),
         }
     }
 
@@ -159,7 +168,7 @@ impl ObjectView {
         match self {
             Self::Bucket { quota, .. } | Self::Limiter { quota, .. } => Some(quota.to_string()),
             Self::Concurrency { stats, .. } => Some(format!("limit {}", stats.limit)),
-            Self::Breaker { .. } => None,
+            Self::Breaker { .. } | Self::RetryBudget { .. } | Self::Throttle { .. } => None,
         }
     }
 }

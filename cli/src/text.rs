@@ -21,9 +21,7 @@ pub(crate) fn snapshot(
 ) -> io::Result<()> {
     head(snapshot, paint, out)?;
     let writer = Writer { snapshot, before, paint };
-    for kind in
-        [ObjectKind::TokenBucket, ObjectKind::RateLimiter, ObjectKind::CircuitBreaker, ObjectKind::ConcurrencyLimiter]
-    {
+    for kind in ObjectKind::ALL {
         let mut seen = snapshot.objects.iter().filter(|seen| seen.info.kind == kind).peekable();
         if seen.peek().is_some() {
             writeln!(out)?;
@@ -87,6 +85,10 @@ impl Writer<'_> {
                 Right("REJECTED"),
             ],
             ObjectKind::ConcurrencyLimiter => &[Left("CONCURRENCY"), Right("IN USE"), Right("RECLAIMED")],
+            ObjectKind::RetryBudget => &[Left("RETRY BUDGET"), Right("BALANCE"), Right("CALLS")],
+            ObjectKind::ClientThrottle => {
+                &[Left("CLIENT THROTTLE"), Right("REJECTS"), Right("REQUESTS"), Right("ACCEPTED"), Right("FORCED")]
+            }
             _ => &[Left("OTHER")],
         };
         let mut table = Table::new(&[own, counts].concat());
@@ -140,6 +142,11 @@ impl Writer<'_> {
             ObjectView::Concurrency { stats, .. } => {
                 cells.extend([of(stats.in_use.into(), stats.limit.into()), units::count(stats.reclaimed)]);
             }
+            ObjectView::RetryBudget { stats } => cells.extend([stats.balance, stats.deposited].map(units::count)),
+            ObjectView::Throttle { stats } => {
+                cells.push(units::percent(stats.probability));
+                cells.extend([stats.window_requests, stats.window_accepts, stats.forced].map(units::count));
+            }
         }
         cells.extend(self.counts(seen, view));
         table.row(cells);
@@ -176,6 +183,8 @@ impl Writer<'_> {
             ObjectView::Bucket { stats, .. } => stats.would_deny,
             ObjectView::Limiter { stats, .. } => stats.would_deny,
             ObjectView::Concurrency { stats, .. } => stats.would_deny,
+            ObjectView::RetryBudget { stats } => stats.would_deny,
+            ObjectView::Throttle { stats } => stats.would_reject,
             ObjectView::Breaker { .. } => 0,
         };
         if would_deny > 0 {
@@ -194,6 +203,8 @@ impl Writer<'_> {
                     notes.push(format!("last {}", self.events(events)));
                 }
             }
+            ObjectView::RetryBudget { .. } => notes.push(declared.clone()),
+            ObjectView::Throttle { .. } => notes.push(format!("over {}: {declared}", seen.info.shape)),
             ObjectView::Concurrency { stats, holders } => {
                 if stats.waiting > 0 || stats.timed_out > 0 || stats.cancelled > 0 {
                     let [waiting, refused, timed_out, cancelled] =

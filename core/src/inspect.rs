@@ -1,7 +1,9 @@
 //! For tools that look after arenas, as the `tidegate` command does: objects known only by their records.
 
 use crate::arena::ObjectKind;
-use crate::{Arena, CircuitBreaker, ConcurrencyLimiter, ConfigError, RateLimiter, TokenBucket};
+use crate::{
+    Arena, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, ConfigError, RateLimiter, RetryBudget, TokenBucket,
+};
 use std::sync::Arc;
 
 /// An object opened by its record.
@@ -16,6 +18,10 @@ pub enum Object {
     Breaker(CircuitBreaker),
     /// See [`ConcurrencyLimiter`].
     Concurrency(ConcurrencyLimiter),
+    /// See [`RetryBudget`].
+    RetryBudget(RetryBudget),
+    /// See [`ClientThrottle`].
+    Throttle(ClientThrottle),
 }
 
 impl Arena {
@@ -29,6 +35,8 @@ impl Arena {
             ObjectKind::RateLimiter => context.look().map(Object::Limiter),
             ObjectKind::CircuitBreaker => context.look().map(Object::Breaker),
             ObjectKind::ConcurrencyLimiter => context.look().map(Object::Concurrency),
+            ObjectKind::RetryBudget => context.look().map(Object::RetryBudget),
+            ObjectKind::ClientThrottle => context.look().map(Object::Throttle),
         })
     }
 }

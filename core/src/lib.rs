@@ -26,6 +26,8 @@ pub mod limit;
 pub mod queue;
 mod quota;
 pub mod refusal;
+pub mod retry;
+pub mod throttle;
 
 #[cfg(not(loom))]
 pub use arena::{Arena, OnConflict, Scope};
@@ -37,6 +39,8 @@ pub use error::{ConfigError, ConfigErrorKind};
 pub use limit::{Algorithm, LimitSet, RateLimiter, TokenBucket};
 pub use queue::{BoundedQueue, QueueConfig};
 pub use quota::Quota;
+pub use retry::{RetryBudget, RetryBudgetConfig, RetryConfig, RetryPolicy};
+pub use throttle::{ClientThrottle, ClientThrottleConfig};
 
 /// The version of this crate, and of every package built from this workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

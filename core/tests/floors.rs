@@ -14,7 +14,7 @@ const FLOORS: [(&str, &[&str]); 7] = [
     ("memory", &["memory"]),
     ("time, counts, waiting", &["clock", "counters", "wait"]),
     ("arena", &["arena"]),
-    ("primitives", &["limit", "breaker", "queue", "concurrency", "http"]),
+    ("primitives", &["limit", "breaker", "queue", "concurrency", "http", "retry", "throttle"]),
     ("tools", &["inspect", "config"]),
 ];
 

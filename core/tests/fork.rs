@@ -14,7 +14,8 @@ use children::{GENEROUS, child, ends_well, kill, until};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::Place;
-use tidegate::{Arena, TokenBucket};
+use tidegate::limit::Mode;
+use tidegate::{Arena, ClientThrottle, ClientThrottleConfig, OnConflict, RetryBudget, RetryBudgetConfig, TokenBucket};
 
 #[test]
 fn a_child_has_a_slot_of_its_own_and_the_same_level() {
@@ -191,4 +192,39 @@ fn a_descriptor_that_was_closed_is_not_touched() {
         }));
         true
     }));
+}
+
+/// One budget and one throttle for parent and child in host scope; copies that part in process scope.
+#[test]
+fn a_child_spends_of_the_shared_budget_and_of_its_own_copy() {
+    let place = Place::new();
+    let arena = Arena::open(&place.options("retries")).expect("an arena");
+    let config = RetryBudgetConfig { min_per_second: 0.001, mode: Mode::Enforce, ..RetryBudgetConfig::default() };
+    let shared = RetryBudget::in_arena(&arena, "bank", config, OnConflict::Error).expect("a budget");
+    let own = RetryBudget::new(config).expect("a budget");
+    let odds = ClientThrottleConfig { mode: Mode::Enforce, ..ClientThrottleConfig::default() };
+    let throttle = ClientThrottle::in_arena(&arena, "search", odds, OnConflict::Error).expect("a throttle");
+    let pay = |budget: &RetryBudget| (0..6).for_each(|_| budget.deposit());
+    pay(&shared);
+    pay(&own);
+    ends_well(child(|| {
+        (0..20).for_each(|_| throttle.refused());
+        shared.try_withdraw() && own.try_withdraw() && !shared.try_withdraw() && !own.try_withdraw()
+    }));
+    assert!(!shared.try_withdraw(), "the child has spent it");
+    assert!(own.try_withdraw(), "the child has spent its copy");
+    assert_eq!(throttle.stats().window_requests, 20);
+    // One that is killed with a retry in hand has made one retry less, and nobody waits for it.
+    pay(&shared);
+    let dying = child(|| {
+        assert!(shared.try_withdraw());
+        loop {
+            std::thread::sleep(GENEROUS);
+        }
+    });
+    until("the child has withdrawn", || shared.stats().withdrawn == 2);
+    kill(dying);
+    assert!(!shared.try_withdraw());
+    pay(&shared);
+    assert!(shared.try_withdraw());
 }

@@ -4,9 +4,10 @@ use serde_json::Value;
 use std::time::Duration;
 use tidegate::breaker::Window;
 use tidegate::limit::{Block, BucketOptions, LimiterConfig, WarmUp};
+use tidegate::retry::{Jitter, RetryBudgetConfig, RetryConfig, RetryPolicy};
 use tidegate::{
-    Algorithm, BoundedQueue, BreakerConfig, CircuitBreaker, Clock, ConcurrencyConfig, ConcurrencyLimiter, ConfigError,
-    QueueConfig, Quota, RateLimiter, TokenBucket,
+    Algorithm, BoundedQueue, BreakerConfig, CircuitBreaker, ClientThrottle, ClientThrottleConfig, Clock,
+    ConcurrencyConfig, ConcurrencyLimiter, ConfigError, QueueConfig, Quota, RateLimiter, RetryBudget, TokenBucket,
 };
 
 /// What making the object says, as `null` where a language's types leave nothing to refuse.
@@ -97,6 +98,42 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
             }
             ConcurrencyLimiter::with_config(config, clock()).err()
         }
+        "retry" => {
+            let mut config = RetryConfig::default();
+            match field {
+                "attempts" => config.attempts = u32::try_from(count).ok()?,
+                "base" => config.base = span,
+                "factor" => config.factor = real,
+                "max_delay" => config.max_delay = span,
+                "jitter" => return value.as_str()?.parse::<Jitter>().err(),
+                "deadline" => config.deadline = Some(span),
+                "max_retry_after" => config.max_retry_after = span,
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            RetryPolicy::new(config).err()
+        }
+        "retry_budget" => {
+            let mut config = RetryBudgetConfig::default();
+            match field {
+                "ratio" => config.ratio = real,
+                "min_per_second" => config.min_per_second = real,
+                "ttl" => config.ttl = span,
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            RetryBudget::new(config).err()
+        }
+        "throttle" => {
+            let mut config = ClientThrottleConfig::default();
+            match field {
+                "k" => config.k = real,
+                "window" => config.window = span,
+                "min_calls" => config.min_calls = small,
+                "max_rejection" => config.max_rejection = real,
+                "force_pass" => config.force_pass = span,
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            ClientThrottle::new(config).err()
+        }
         _ => panic!("{object} is new: refuse its values here"),
     }
 }
@@ -122,5 +159,5 @@ fn whatever_is_refused_is_named_with_its_whole_range() {
             }
         }
     }
-    assert!(refused >= 55, "{refused}");
+    assert!(refused >= 80, "{refused}");
 }

@@ -4,16 +4,22 @@
 mod breaker;
 #[path = "adapters/bucket.rs"]
 mod bucket;
+#[path = "adapters/budget.rs"]
+mod budget;
 #[path = "adapters/concurrency.rs"]
 mod concurrency;
 #[path = "adapters/limiter.rs"]
 mod limiter;
 #[path = "adapters/queue.rs"]
 mod queue;
+#[path = "adapters/retry.rs"]
+mod retry;
 #[path = "adapters/set.rs"]
 mod set;
 #[path = "adapters/settings.rs"]
 mod settings;
+#[path = "adapters/throttle.rs"]
+mod throttle;
 
 use serde_json::Value;
 use std::fmt::Write;
@@ -48,6 +54,21 @@ fn rate_limiter() {
 #[test]
 fn limit_set() {
     play::<set::CoreSet>("limit_set");
+}
+
+#[test]
+fn retry_policy() {
+    play::<retry::CoreRetry>("retry_policy");
+}
+
+#[test]
+fn retry_budget() {
+    play::<budget::CoreBudget>("retry_budget");
+}
+
+#[test]
+fn client_throttle() {
+    play::<throttle::CoreThrottle>("client_throttle");
 }
 
 /// Plays every case of a file and fails with all that went wrong. This binding skips nothing: what it cannot read is an

@@ -51,7 +51,7 @@ fn case(object: &str, field: &Field) -> Value {
             ("real", json!([below, (max < f64::MAX).then_some(max + 0.5)]))
         }
         // Far outside, for a number of seconds does not tell nanoseconds of years apart.
-        Kind::Span { min_ns, max_ns } => ("span", json!([min_ns / 2, max_ns.checked_mul(2)])),
+        Kind::Span { min_ns, max_ns } => ("span", json!([(min_ns > 0).then_some(min_ns / 2), max_ns.checked_mul(2)])),
         Kind::Rate => ("rate", json!([0, 200_000_000])),
         Kind::Choice(_) => ("choice", json!(["nonsense"])),
         Kind::Flag => ("flag", json!([])),

@@ -69,7 +69,7 @@ fn template() -> &'static Template {
         options.capacity = Some(CAPACITY);
         let arena = Arena::open(&options).expect("a new arena");
         let (all, errors) = Everything::open(&arena, OnConflict::Error);
-        assert!(errors.is_empty() && all.len() == 15, "{errors:?}");
+        assert!(errors.is_empty() && all.len() == 18, "{errors:?}");
         let mut numbers = numbers(1);
         (0..20).for_each(|_| all.operate(&mut numbers));
         let path = arena.path().expect("a file").to_owned();

@@ -24,13 +24,25 @@ pub enum ObjectKind {
     CircuitBreaker = 3,
     /// A [`ConcurrencyLimiter`](crate::ConcurrencyLimiter).
     ConcurrencyLimiter = 4,
+    /// A [`RetryBudget`](crate::RetryBudget).
+    RetryBudget = 5,
+    /// A [`ClientThrottle`](crate::ClientThrottle).
+    ClientThrottle = 6,
 }
 
 impl ObjectKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::TokenBucket,
+        Self::RateLimiter,
+        Self::CircuitBreaker,
+        Self::ConcurrencyLimiter,
+        Self::RetryBudget,
+        Self::ClientThrottle,
+    ];
+
     pub(super) fn of(number: u64) -> Option<Self> {
-        [Self::TokenBucket, Self::RateLimiter, Self::CircuitBreaker, Self::ConcurrencyLimiter]
-            .into_iter()
-            .find(|&kind| kind as u64 == number)
+        Self::ALL.into_iter().find(|&kind| kind as u64 == number)
     }
 }
 
@@ -41,6 +53,8 @@ impl fmt::Display for ObjectKind {
             Self::RateLimiter => "rate limiter",
             Self::CircuitBreaker => "circuit breaker",
             Self::ConcurrencyLimiter => "concurrency limiter",
+            Self::RetryBudget => "retry budget",
+            Self::ClientThrottle => "client throttle",
         })
     }
 }

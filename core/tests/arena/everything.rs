@@ -8,8 +8,8 @@ use tidegate::limit::{
     Algorithm, Block, BucketOptions, LimiterConfig, Member, Mode, RateLimiter, Reservation, Tier, WarmUp,
 };
 use tidegate::{
-    Arena, BreakerConfig, CircuitBreaker, ConcurrencyConfig, ConcurrencyLimiter, LimitSet, OnConflict, Quota,
-    TokenBucket,
+    Arena, BreakerConfig, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig, ConcurrencyLimiter,
+    LimitSet, OnConflict, Quota, RetryBudget, RetryBudgetConfig, TokenBucket,
 };
 
 /// The bytes that the objects fit into.
@@ -22,6 +22,8 @@ pub(crate) struct Everything {
     limiters: Vec<(Arc<RateLimiter>, Option<Tier>)>,
     breakers: Vec<CircuitBreaker>,
     permits: Vec<ConcurrencyLimiter>,
+    budgets: Vec<RetryBudget>,
+    throttles: Vec<ClientThrottle>,
     set: Option<LimitSet>,
 }
 
@@ -35,6 +37,8 @@ impl Everything {
             limiters: Vec::new(),
             breakers: Vec::new(),
             permits: Vec::new(),
+            budgets: Vec::new(),
+            throttles: Vec::new(),
             set: None,
         };
         for (name, options) in [("bucket", plain()), ("striped", striped())] {
@@ -65,6 +69,16 @@ impl Everything {
             Ok(permits) => all.permits.push(permits),
             Err(error) => errors.push(error),
         }
+        for (name, min_per_second) in [("budget", 10.0), ("timeless-budget", 0.0)] {
+            match RetryBudget::in_arena(arena, name, budget(min_per_second), on_conflict) {
+                Ok(budget) => all.budgets.push(budget),
+                Err(error) => errors.push(error),
+            }
+        }
+        match ClientThrottle::in_arena(arena, "throttle", throttle(), on_conflict) {
+            Ok(throttle) => all.throttles.push(throttle),
+            Err(error) => errors.push(error),
+        }
         let mut members: Vec<(String, Member)> = Vec::new();
         members.extend(all.buckets.first().map(|bucket| ("bucket".to_owned(), bucket.clone().into())));
         members.extend(
@@ -77,7 +91,8 @@ impl Everything {
 
     /// How many objects could be opened.
     pub(crate) fn len(&self) -> usize {
-        self.buckets.len() + self.limiters.len() + self.breakers.len() + self.permits.len()
+        let (limits, calls) = (self.buckets.len() + self.limiters.len(), self.breakers.len() + self.permits.len());
+        limits + calls + self.budgets.len() + self.throttles.len()
     }
 
     /// Every operation of every object once, with numbers that `next` gives.
@@ -86,6 +101,8 @@ impl Everything {
         self.limiters.iter().for_each(|(limiter, tier)| use_limiter(limiter, tier.as_ref(), next));
         self.breakers.iter().for_each(|breaker| use_breaker(breaker, next));
         self.permits.iter().for_each(|permits| use_permits(permits, next));
+        self.budgets.iter().for_each(|budget| use_budget(budget, next));
+        self.throttles.iter().for_each(|throttle| use_throttle(throttle, next));
         if let Some(set) = &self.set {
             let key = key(next);
             let keyed = set.members().filter(|(_, member)| matches!(member, Member::Keyed(_))).count();
@@ -135,6 +152,14 @@ fn breaker(window: Window) -> BreakerConfig {
 
 fn permits() -> ConcurrencyConfig {
     ConcurrencyConfig { limit: 3, max_limit: 70, mode: Mode::Enforce }
+}
+
+fn budget(min_per_second: f64) -> RetryBudgetConfig {
+    RetryBudgetConfig { min_per_second, mode: Mode::Enforce, ..RetryBudgetConfig::default() }
+}
+
+fn throttle() -> ClientThrottleConfig {
+    ClientThrottleConfig { mode: Mode::Enforce, ..ClientThrottleConfig::default() }
 }
 
 fn cost(next: &mut dyn FnMut() -> u64) -> u32 {
@@ -225,5 +250,24 @@ fn use_permits(permits: &ConcurrencyLimiter, next: &mut dyn FnMut() -> u64) {
             let _ = permit.map(|permit| permits.release(permit));
         }
         _ => {}
+    }
+}
+
+fn use_budget(budget: &RetryBudget, next: &mut dyn FnMut() -> u64) {
+    for _ in 0..next() % 8 {
+        budget.deposit();
+        budget.deposit_at(next());
+    }
+    let _ = (budget.try_withdraw(), budget.try_withdraw_at(next()), budget.balance(), budget.balance_at(next()));
+    let _ = (budget.retry_after_ns(), budget.retry_after_ns_at(next()), budget.stats());
+}
+
+fn use_throttle(throttle: &ClientThrottle, next: &mut dyn FnMut() -> u64) {
+    for _ in 0..next() % 8 {
+        let now = next();
+        throttle.report_at(now, next().is_multiple_of(2));
+        throttle.refused();
+        let _ = (throttle.try_acquire(0.5), throttle.try_acquire_at(now, f64::from_bits(next())));
+        let _ = (throttle.probability_at(now), throttle.retry_after_ns_at(now), throttle.stats());
     }
 }

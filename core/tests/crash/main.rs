@@ -10,8 +10,8 @@ mod support;
 mod worker;
 
 use objects::{
-    BURST, COOLDOWN, KEY_BURST, KEY_RATE, KEYS, LOG_EACH, LOG_KEYS, LOG_LIMIT, LOG_PERIOD, Objects, PERMITS, RATE,
-    pulse, quota,
+    BUDGET_RATE, BUDGET_SPAN, BURST, CALLS_A_RETRY, COOLDOWN, KEY_BURST, KEY_RATE, KEYS, LOG_EACH, LOG_KEYS, LOG_LIMIT,
+    LOG_PERIOD, Objects, PERMITS, RATE, pulse, quota,
 };
 use std::process::Child;
 use std::sync::mpsc;
@@ -41,6 +41,7 @@ struct Scene {
     born_ns: u64,
     /// The counts at the last look: none ever goes back.
     admitted: [u64; 3],
+    killed: u64,
 }
 
 impl Scene {
@@ -50,7 +51,16 @@ impl Scene {
         let objects = Objects::open(&options);
         let pulses = std::array::from_fn(|index| pulse(&arena, index));
         let workers = (0..WORKERS).map(|_| None).collect();
-        Self { options, random: fastrand::Rng::with_seed(seed), objects, pulses, workers, born_ns, admitted: [0; 3] }
+        Self {
+            options,
+            random: fastrand::Rng::with_seed(seed),
+            objects,
+            pulses,
+            workers,
+            born_ns,
+            admitted: [0; 3],
+            killed: 0,
+        }
     }
 
     fn start(&mut self, index: usize) {
@@ -62,6 +72,7 @@ impl Scene {
         assert!(worker.try_wait().expect("its state").is_none(), "worker {index} ended by itself");
         worker.kill().expect("killed");
         worker.wait().expect("its end");
+        self.killed += 1;
     }
 
     fn pulse(&self, index: usize) -> u64 {
@@ -107,6 +118,13 @@ impl Scene {
             assert!(now >= before, "a count went back from {before} to {now}");
         }
         assert!(self.objects.permits.in_use() <= PERMITS);
+        // The payments after the withdrawals: one that is counted later was made later. A worker may be between its payment and
+        // its count, and a killed one stays there.
+        let retries = self.objects.budget.stats().withdrawn;
+        let (calls, passed) = (self.objects.budget.stats().deposited, self.objects.arena.clock().now() - self.born_ns);
+        let saved = BUDGET_RATE as u128 * (BUDGET_SPAN.as_nanos() + u128::from(passed)) / 1_000_000_000;
+        let most = saved + u128::from((calls + self.killed + WORKERS as u64) / CALLS_A_RETRY) + 1;
+        assert!(u128::from(retries) <= most, "{retries} retries, {most} affordable");
         self.admitted = admitted;
     }
 

@@ -6,8 +6,8 @@ use tidegate::arena::HostOptions;
 use tidegate::breaker::Window;
 use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode};
 use tidegate::{
-    Arena, BreakerConfig, CircuitBreaker, ConcurrencyConfig, ConcurrencyLimiter, OnConflict, Quota, RateLimiter,
-    TokenBucket,
+    Arena, BreakerConfig, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig, ConcurrencyLimiter,
+    OnConflict, Quota, RateLimiter, RetryBudget, RetryBudgetConfig, TokenBucket,
 };
 
 pub(crate) const RATE: u64 = 20_000;
@@ -22,6 +22,10 @@ pub(crate) const LOG_LIMIT: u64 = 10;
 pub(crate) const LOG_EACH: u32 = 2;
 pub(crate) const LOG_PERIOD: Duration = Duration::from_millis(20);
 pub(crate) const PERMITS: u32 = 5;
+pub(crate) const BUDGET_RATE: u64 = 1_000;
+pub(crate) const BUDGET_SPAN: Duration = Duration::from_millis(20);
+/// Calls that pay for a retry.
+pub(crate) const CALLS_A_RETRY: u64 = 5;
 pub(crate) const COOLDOWN: Duration = Duration::from_millis(1);
 
 pub(crate) struct Objects {
@@ -31,6 +35,8 @@ pub(crate) struct Objects {
     pub(crate) log: RateLimiter,
     pub(crate) breaker: CircuitBreaker,
     pub(crate) permits: ConcurrencyLimiter,
+    pub(crate) budget: RetryBudget,
+    pub(crate) throttle: ClientThrottle,
     /// Its quota changes all the time.
     pub(crate) changing: TokenBucket,
 }
@@ -70,7 +76,18 @@ impl Objects {
         let breaker = CircuitBreaker::in_arena(&arena, "breaker", rules, OnConflict::Error).expect("a breaker");
         let places = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(PERMITS) };
         let permits = ConcurrencyLimiter::in_arena(&arena, "permits", places, OnConflict::Error).expect("permits");
+        let savings = RetryBudgetConfig {
+            ratio: 1.0 / CALLS_A_RETRY as f64,
+            min_per_second: BUDGET_RATE as f64,
+            ttl: BUDGET_SPAN,
+            mode: Mode::Enforce,
+        };
+        let budget = RetryBudget::in_arena(&arena, "budget", savings, OnConflict::Error).expect("a budget");
+        let odds = ClientThrottleConfig { mode: Mode::Enforce, ..ClientThrottleConfig::default() };
+        let throttle = ClientThrottle::in_arena(&arena, "throttle", odds, OnConflict::Error).expect("a throttle");
         Self {
+            budget,
+            throttle,
             bucket: bucket(&arena, "bucket", quota(RATE, BURST), OnConflict::Error),
             changing: bucket(&arena, "changing", quota(10, 10), OnConflict::Keep),
             arena,
@@ -90,6 +107,11 @@ impl Objects {
             self.limiter.try_acquire(KEYS[random.usize(..KEYS.len())], 1);
             let key = LOG_KEYS[random.usize(..LOG_KEYS.len())];
             self.log.try_acquire(key, LOG_EACH);
+            self.budget.deposit();
+            self.budget.try_withdraw();
+            if self.throttle.try_acquire(random.f64()) {
+                self.throttle.report_at(self.throttle.clock().now(), random.bool());
+            }
         }
         if random.u32(..64) == 0 {
             self.log.penalize(LOG_KEYS[random.usize(..LOG_KEYS.len())], LOG_PERIOD);

@@ -6,10 +6,13 @@
 
 pub mod breaker;
 pub mod bucket;
+pub mod budget;
 pub mod concurrency;
 pub mod format;
 pub mod keyed;
 pub mod queue;
+pub mod retry;
 pub mod script;
 pub mod set;
+pub mod throttle;
 mod watch;

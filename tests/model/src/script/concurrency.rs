@@ -1,6 +1,6 @@
 //! Concurrency limit.
 
-use crate::concurrency::{Limiter, Mode, Permit};
+use crate::concurrency::{Limiter, Permit};
 use crate::format::Subject;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -60,11 +60,7 @@ impl Subject for ModelLimiter {
     type Answer = Answer;
 
     fn make(config: &Config, _start: u64) -> Self {
-        let mode = match config {
-            Config { enabled: false, .. } => Mode::Disabled,
-            Config { dry_run: true, .. } => Mode::DryRun,
-            _ => Mode::Enforce,
-        };
+        let mode = super::mode(config.enabled, config.dry_run);
         Self { limiter: Limiter::new(config.limit as usize, mode), permits: HashMap::new() }
     }
 

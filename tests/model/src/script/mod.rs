@@ -2,8 +2,22 @@
 
 pub mod breaker;
 pub mod bucket;
+pub mod budget;
 pub mod concurrency;
 pub mod key;
 pub mod limiter;
 pub mod queue;
+pub mod retry;
 pub mod set;
+pub mod throttle;
+
+use crate::concurrency::Mode;
+
+/// The two switches as a mode.
+fn mode(enabled: bool, dry_run: bool) -> Mode {
+    match (enabled, dry_run) {
+        (false, _) => Mode::Disabled,
+        (true, true) => Mode::DryRun,
+        (true, false) => Mode::Enforce,
+    }
+}

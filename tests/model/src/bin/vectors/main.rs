@@ -17,6 +17,9 @@ fn main() -> ExitCode {
         ("concurrency_limiter.json", scenarios::concurrency_limiter::file().render()),
         ("rate_limiter.json", scenarios::rate_limiter::file().render()),
         ("limit_set.json", scenarios::limit_set::file().render()),
+        ("retry_policy.json", scenarios::retry_policy::file().render()),
+        ("retry_budget.json", scenarios::retry_budget::file().render()),
+        ("client_throttle.json", scenarios::client_throttle::file().render()),
     ];
     match mode.as_deref() {
         Some("write") => {

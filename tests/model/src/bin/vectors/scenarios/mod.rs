@@ -2,7 +2,10 @@
 
 pub(crate) mod bounded_queue;
 pub(crate) mod circuit_breaker;
+pub(crate) mod client_throttle;
 pub(crate) mod concurrency_limiter;
 pub(crate) mod limit_set;
 pub(crate) mod rate_limiter;
+pub(crate) mod retry_budget;
+pub(crate) mod retry_policy;
 pub(crate) mod token_bucket;
