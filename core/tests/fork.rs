@@ -194,6 +194,26 @@ fn a_descriptor_that_was_closed_is_not_touched() {
     }));
 }
 
+/// Children that a server forks must not all wait for the same time before a retry.
+#[test]
+fn children_draw_other_numbers() {
+    use std::sync::atomic::AtomicU64;
+    use tidegate::retry::draw;
+    // SAFETY: atomics, which zero is good for.
+    let drawn: &[AtomicU64; 4] = unsafe { children::page() };
+    let _ = draw();
+    for place in &drawn[1..] {
+        // Relaxed: the child has ended when it is read.
+        ends_well(child(|| (place.store(draw().to_bits(), Ordering::Relaxed), true).1));
+    }
+    drawn[0].store(draw().to_bits(), Ordering::Relaxed);
+    let numbers = drawn.each_ref().map(|place| f64::from_bits(place.load(Ordering::Relaxed)));
+    assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
+    for (index, number) in numbers.iter().enumerate() {
+        assert!(!numbers[..index].contains(number), "{numbers:?}");
+    }
+}
+
 /// One budget and one throttle for parent and child in host scope; copies that part in process scope.
 #[test]
 fn a_child_spends_of_the_shared_budget_and_of_its_own_copy() {

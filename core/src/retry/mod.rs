@@ -14,6 +14,7 @@ mod budget;
 mod policy;
 mod settings;
 
+pub use crate::sys::draw;
 pub use backoff::{Backoff, Jitter};
 pub use budget::{BUDGET_SETTINGS, RetryBudget, RetryBudgetConfig, RetryBudgetStats};
 pub use policy::{Next, RetryPolicy};

@@ -14,7 +14,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use tidegate::retry::{Next, RetryBudget, RetryBudgetConfig, RetryConfig, RetryPolicy};
+/// use tidegate::retry::{Next, draw, RetryBudget, RetryBudgetConfig, RetryConfig, RetryPolicy};
 ///
 /// let policy = RetryPolicy::new(RetryConfig { base: Duration::from_millis(1), ..RetryConfig::default() })?;
 /// let budget = RetryBudget::new(RetryBudgetConfig::default())?;
@@ -26,14 +26,13 @@ use std::time::Duration;
 ///     attempts += 1;
 ///     match ask() {
 ///         Ok(answer) => break Ok(answer),
-///         Err(error) => match policy.next(attempts, rand(), &mut previous, None, start.elapsed()) {
+///         Err(error) => match policy.next(attempts, draw(), &mut previous, None, start.elapsed()) {
 ///             Next::Wait(wait) if budget.try_withdraw() => std::thread::sleep(wait),
 ///             _ => break Err(error),
 ///         },
 ///     }
 /// };
 /// assert_eq!(answer, Ok(3));
-/// # fn rand() -> f64 { 0.5 }
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,8 +5,10 @@
 //! | `fork.rs` | forks are counted; what runs in a child first |
 //! | `fork_lock.rs` | a lock that forks cannot leave held |
 //! | `per_process.rs` | a value for each process of a line of forks |
+//! | `draw.rs` | random numbers that no child of fork has from its parent |
 //! | `lock_file.rs` | locks that the kernel releases at death |
 
+mod draw;
 #[cfg(not(loom))]
 mod fork;
 #[cfg(not(loom))]
@@ -18,6 +20,7 @@ mod lock_file;
 mod lock_file;
 mod per_process;
 
+pub use draw::draw;
 #[cfg(not(loom))]
 pub(crate) use fork::{ChildHook, generation, watch};
 #[cfg(not(loom))]
