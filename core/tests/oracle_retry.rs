@@ -184,8 +184,8 @@ proptest! {
     }
 }
 
-/// Of all operations in a row, between whatever readings they lie: no more retries than was saved up, than the calls among
-/// them paid in, and than the time between their earliest and their latest reading did.
+/// Of all operations in a row, between whatever readings they lie: no more retries than was saved up, than the calls
+/// among them paid in, and than the time between their earliest and their latest reading did.
 fn assert_promise(config: &RetryBudgetConfig, history: &[(u64, bool)], from: usize) {
     let saved = (config.min_per_second * config.ttl.as_secs_f64()).max(1.0);
     let (mut earliest, mut latest, mut calls, mut retries) = (u64::MAX, 0, 0_u32, 0_u32);

@@ -57,7 +57,8 @@ impl FromStr for Jitter {
     }
 }
 
-/// The wait before another attempt. Made by [`RetryConfig::backoff`](super::RetryConfig::backoff), which checks its numbers.
+/// The wait before another attempt. Made by [`RetryConfig::backoff`](super::RetryConfig::backoff), which checks its
+/// numbers.
 ///
 /// No draw, number or state overflows or panics: what grows beyond all numbers is `max_delay`.
 ///
@@ -85,8 +86,8 @@ const SMOOTH_SCALE: f64 = 1.0 / 1.4;
 impl Backoff {
     /// The wait before retry `n`, the first of which is 0.
     ///
-    /// `draw` is a random number from 0 up to, but not including, 1; anything else counts as 1. `previous` is what the delay
-    /// before has left there, 0 before the first: two kinds of jitter go on from it, the others leave it alone.
+    /// `draw` is a random number from 0 up to, but not including, 1; anything else counts as 1. `previous` is what the
+    /// delay before has left there, 0 before the first: two kinds of jitter go on from it, the others leave it alone.
     pub fn delay(&self, n: u64, draw: f64, previous: &mut f64) -> std::time::Duration {
         std::time::Duration::from_nanos(self.delay_ns(n, draw, previous))
     }
@@ -198,7 +199,10 @@ mod tests {
             base in 0..10_000_000_000_u64,
             max in 0..10_000_000_000_u64,
             factor in prop_oneof![1.0..10.0, Just(1.0), Just(f64::MAX)],
-            steps in prop::collection::vec((any::<u64>(), any::<f64>(), prop::option::weighted(0.1, any::<f64>())), 1..20),
+            steps in prop::collection::vec(
+                (any::<u64>(), any::<f64>(), prop::option::weighted(0.1, any::<f64>())),
+                1..20,
+            ),
         ) {
             let config = RetryConfig {
                 jitter,

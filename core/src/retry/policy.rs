@@ -8,9 +8,9 @@ use std::time::Duration;
 /// What follows a failed attempt, by numbers alone: whether the failure is one to retry, and a
 /// [`RetryBudget`](super::RetryBudget), are asked by whoever runs the loop.
 ///
-/// The order for every loop: the failure is one to retry; [`next`](Self::next) says to wait; the budget is charged; then the
-/// wait, which a cancellation ends; then the attempt. Charged before the wait, because what is counted after it comes too
-/// late for all who wait at that time.
+/// The order for every loop: the failure is one to retry; [`next`](Self::next) says to wait; the budget is charged;
+/// then the wait, which a cancellation ends; then the attempt. Charged before the wait, because what is counted after
+/// it comes too late for all who wait at that time.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -71,9 +71,9 @@ impl RetryPolicy {
         &self.backoff
     }
 
-    /// What follows attempt number `attempts` (the first is 1), which failed `elapsed` after the first began; `retry_after`
-    /// is what the server told: it wins when it is longer than the wait, as far as `max_retry_after`. `draw` and `previous`
-    /// are those of [`Backoff::delay`].
+    /// What follows attempt number `attempts` (the first is 1), which failed `elapsed` after the first began;
+    /// `retry_after` is what the server told: it wins when it is longer than the wait, as far as `max_retry_after`.
+    /// `draw` and `previous` are those of [`Backoff::delay`].
     pub fn next(
         &self,
         attempts: u64,

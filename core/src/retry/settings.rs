@@ -8,7 +8,8 @@ use std::time::Duration;
 /// Settings of a [`RetryPolicy`](super::RetryPolicy).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryConfig {
-    /// How often the call is made at most, the first time included. Default 3; `u32::MAX` for as often as the deadline lets.
+    /// How often the call is made at most, the first time included. Default 3; `u32::MAX` for as often as the deadline
+    /// lets.
     pub attempts: u32,
     /// The wait that grows, up to 365 days. Default 100 ms.
     pub base: Duration,

@@ -4,12 +4,14 @@ use super::{generation, watch};
 use std::cell::RefCell;
 
 thread_local! {
-    /// Of which process it is: a child of fork has the same bytes as its parent and its siblings, and would draw the same.
+    /// Of which process it is: a child of fork has the same bytes as its parent and its siblings, and would draw the
+    /// same.
     static DRAWS: RefCell<(u32, fastrand::Rng)> =
         const { RefCell::new((0, fastrand::Rng::with_seed(0))) };
 }
 
-/// Another number from 0 up to, but not including, 1, from a generator of the calling thread. Not cryptographic: who guesses it learns when a retry comes.
+/// Another number from 0 up to, but not including, 1, from a generator of the calling thread. Not cryptographic: who
+/// guesses it learns when a retry comes.
 pub fn draw() -> f64 {
     let draw = DRAWS.try_with(|draws| {
         let (process, random) = &mut *draws.borrow_mut();

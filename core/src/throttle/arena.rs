@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl ClientThrottle {
-    /// The throttle `name` of an arena, opened or made: one window for all who share the arena, on its clock. Name it after the
-    /// dependency. The mode is each opener's own; with [`OnConflict::Apply`] processes that have it open go on by their settings.
+    /// The throttle `name` of an arena, opened or made: one window for all who share the arena, on its clock. Name it
+    /// after the dependency. The mode is each opener's own; with [`OnConflict::Apply`] processes that have it open go
+    /// on by their settings.
     ///
-    /// Errors: as [`new`](Self::new), and those of the arena: another window or, unless `on_conflict` says otherwise, other
-    /// settings under the name.
+    /// Errors: as [`new`](Self::new), and those of the arena: another window or, unless `on_conflict` says otherwise,
+    /// other settings under the name.
     ///
     /// ```
     /// use tidegate::throttle::{ClientThrottle, ClientThrottleConfig};

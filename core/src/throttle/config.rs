@@ -10,7 +10,8 @@ use std::time::Duration;
 pub struct ClientThrottleConfig {
     /// How many requests for each accepted one are tolerated, 1 to 1,000: lower rejects sooner. Default 2.
     pub k: f64,
-    /// Over what requests and accepts are counted, 100 ms to 1 day, in ten slices: it forgets a tenth at a time. Default 30 s.
+    /// Over what requests and accepts are counted, 100 ms to 1 day, in ten slices: it forgets a tenth at a time.
+    /// Default 30 s.
     pub window: Duration,
     /// Nothing is rejected below so many requests in the window, at least 1. Default 10.
     pub min_calls: u32,

@@ -54,8 +54,8 @@ impl Forced {
         claimed.is_ok()
     }
 
-    /// Whether it lies impossibly far ahead, and readings have gone on behind it for so long that it is a bad one's. The clock
-    /// is read again, after the word, for a late thread.
+    /// Whether it lies impossibly far ahead, and readings have gone on behind it for so long that it is a bad one's.
+    /// The clock is read again, after the word, for a late thread.
     fn is_bad(&self, next: u64, now_ns: u64, clock: &Clock) -> bool {
         let ns = clock.now().max(now_ns);
         let most = ns.saturating_sub(self.epoch_ns).saturating_add(self.each_ns);

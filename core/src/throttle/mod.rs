@@ -26,19 +26,19 @@ use window::{Tally, Window};
 
 /// Rejects calls by chance, the more of them the fewer the backend accepts: with probability
 /// `(requests − k · accepts) / (requests + 1)` over the last `window`, at most `max_rejection`, and one call each
-/// `force_pass` passes in any case. An alternative to a circuit breaker for a backend that is overloaded and not dead: it
-/// finds the share of calls that the backend can take.
+/// `force_pass` passes in any case. An alternative to a circuit breaker for a backend that is overloaded and not dead:
+/// it finds the share of calls that the backend can take.
 ///
 /// Own rejections count as requests: that is what makes it right for a backend with a capacity. It is also why without
-/// `max_rejection` and a short window it does not come back from an outage: at 200 calls a second against a backend that was
-/// dead for 120 s, the formula alone over 120 s had not come back after 380 s, with the cap after 220 s, and over 30 s after
-/// 55 s.
+/// `max_rejection` and a short window it does not come back from an outage: at 200 calls a second against a backend
+/// that was dead for 120 s, the formula alone over 120 s had not come back after 380 s, with the cap after 220 s, and
+/// over 30 s after 55 s.
 ///
-/// A call that passes reports once, [`accepted`](Self::accepted) or [`refused`](Self::refused) by the backend; a call that was
-/// cancelled or said nothing about the backend reports nothing.
+/// A call that passes reports once, [`accepted`](Self::accepted) or [`refused`](Self::refused) by the backend; a call
+/// that was cancelled or said nothing about the backend reports nothing.
 ///
-/// A clock that steps back by up to a minute is counted on as if it stood; by more, counting begins anew. An own rejection
-/// stores to the window that decisions read, because it counts there.
+/// A clock that steps back by up to a minute is counted on as if it stood; by more, counting begins anew. An own
+/// rejection stores to the window that decisions read, because it counts there.
 ///
 /// Source: "Site Reliability Engineering" (Google), chapter 21, "Client-Side Throttling"; the cap from failsafe-go's
 /// `adaptivethrottler`, the forced pass from go-zero's `googlebreaker`.
@@ -121,8 +121,8 @@ impl ClientThrottle {
         Ok(Self { window, forced, counts: Striped::in_room(room)?, config, clock })
     }
 
-    /// Whether a call may be made. `draw` is a random number from 0 up to, but not including, 1; the call is rejected when it is
-    /// below the probability, or no number.
+    /// Whether a call may be made. `draw` is a random number from 0 up to, but not including, 1; the call is rejected
+    /// when it is below the probability, or no number.
     #[inline]
     pub fn try_acquire(&self, draw: f64) -> bool {
         self.try_acquire_at(self.clock.now(), draw)

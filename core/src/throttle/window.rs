@@ -1,8 +1,8 @@
 //! Requests and accepts of the last span of time, in ten slices.
 //!
-//! A word a slice, `number:24 | requests:20 | accepts:20`, in a ring of sixteen: who comes to a slice that is not yet there
-//! puts it in the place of one long past, in the same exchange that counts, so that no count is lost between two who do. A
-//! full slice halves both counts and keeps their ratio.
+//! A word a slice, `number:24 | requests:20 | accepts:20`, in a ring of sixteen: who comes to a slice that is not yet
+//! there puts it in the place of one long past, in the same exchange that counts, so that no count is lost between two
+//! who do. A full slice halves both counts and keeps their ratio.
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use crate::ConfigError;
@@ -96,7 +96,8 @@ impl Window {
         to.wrapping_sub(from) % NUMBERS
     }
 
-    /// Whether a reading at slice `now` counts what this one holds: of the last ten, or ahead of a clock that stepped back.
+    /// Whether a reading at slice `now` counts what this one holds: of the last ten, or ahead of a clock that stepped
+    /// back.
     #[inline]
     fn holds(&self, slice: Slice, now: u64) -> bool {
         Self::steps(slice.number, now) < SLICES || self.is_ahead(slice, now)

@@ -118,8 +118,8 @@ impl Scene {
             assert!(now >= before, "a count went back from {before} to {now}");
         }
         assert!(self.objects.permits.in_use() <= PERMITS);
-        // The payments after the withdrawals: one that is counted later was made later. A worker may be between its payment and
-        // its count, and a killed one stays there.
+        // The payments after the withdrawals: one that is counted later was made later. A worker may be between its
+        // payment and its count, and a killed one stays there.
         let retries = self.objects.budget.stats().withdrawn;
         let (calls, passed) = (self.objects.budget.stats().deposited, self.objects.arena.clock().now() - self.born_ns);
         let saved = BUDGET_RATE as u128 * (BUDGET_SPAN.as_nanos() + u128::from(passed)) / 1_000_000_000;

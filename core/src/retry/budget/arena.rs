@@ -9,10 +9,11 @@ use std::time::Duration;
 
 impl RetryBudget {
     /// The budget `name` of an arena, opened or made: one for all who share the arena, on its clock. Name it after the
-    /// dependency. The mode is each opener's own; with [`OnConflict::Apply`] processes that have it open go on by their settings.
+    /// dependency. The mode is each opener's own; with [`OnConflict::Apply`] processes that have it open go on by their
+    /// settings.
     ///
-    /// Errors: as [`new`](Self::new), and those of the arena: unless `on_conflict` says otherwise, other settings under the
-    /// name; always, another idea of whether seconds pay in.
+    /// Errors: as [`new`](Self::new), and those of the arena: unless `on_conflict` says otherwise, other settings under
+    /// the name; always, another idea of whether seconds pay in.
     ///
     /// ```
     /// use tidegate::retry::{RetryBudget, RetryBudgetConfig};

@@ -10,11 +10,11 @@ use std::time::Duration;
 pub struct RetryBudgetConfig {
     /// Retries that a call pays in, 0 to 1. Default 0.2: one retry for five calls.
     pub ratio: f64,
-    /// Retries that a second pays in, 0 to 10,000, for services with few calls. Default 10. Less than one in eleven days counts
-    /// as none.
+    /// Retries that a second pays in, 0 to 10,000, for services with few calls. Default 10. Less than one in eleven
+    /// days counts as none.
     pub min_per_second: f64,
-    /// For how long what seconds pay in is saved up at most, 1 ms to 1 day: no more than `min_per_second · ttl` retries (at least
-    /// one) can be there at once. Default 10 s.
+    /// For how long what seconds pay in is saved up at most, 1 ms to 1 day: no more than `min_per_second · ttl` retries
+    /// (at least one) can be there at once. Default 10 s.
     pub ttl: Duration,
     /// Off, or only watching. By default [`Mode::from_env`].
     pub mode: Mode,

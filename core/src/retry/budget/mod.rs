@@ -25,8 +25,8 @@ use crate::{Clock, ConfigError};
 use rates::Rates;
 use state::BudgetState;
 
-/// Retries that the callers of one dependency can afford: each call pays in a fraction of a retry, time pays in a little,
-/// and each retry takes a whole one out. When most calls fail, retries stop long before they multiply the load.
+/// Retries that the callers of one dependency can afford: each call pays in a fraction of a retry, time pays in a
+/// little, and each retry takes a whole one out. When most calls fail, retries stop long before they multiply the load.
 ///
 /// The invariant, over any span of `t` seconds, `calls` and `retries` being those within it:
 ///
@@ -35,15 +35,16 @@ use state::BudgetState;
 /// ```
 ///
 /// under any interleaving and any order of clock readings; a clock that steps back mints nothing. At most
-/// `min_per_second · ttl` (at least one) can be saved up, and a new budget has `min_per_second · ttl`. One that a bad reading
-/// put more than a minute too far ahead denies until readings have gone on for a minute behind it, and starts from empty.
+/// `min_per_second · ttl` (at least one) can be saved up, and a new budget has `min_per_second · ttl`. One that a bad
+/// reading put more than a minute too far ahead denies until readings have gone on for a minute behind it, and starts
+/// from empty.
 ///
-/// Source: Finagle's `RetryBudget` and tower's `TpsBudget` have the ratio, the floor and the span; here the savings are one
-/// word of the generic cell rate algorithm, so that processes can share it, and no call of an earlier span can be spent in
-/// this one.
+/// Source: Finagle's `RetryBudget` and tower's `TpsBudget` have the ratio, the floor and the span; here the savings are
+/// one word of the generic cell rate algorithm, so that processes can share it, and no call of an earlier span can be
+/// spent in this one.
 ///
-/// Thread safety: all methods may be called from any thread at any time; no lock, no system call. A withdrawal is not given
-/// back: a process that dies between it and its retry has made one retry less.
+/// Thread safety: all methods may be called from any thread at any time; no lock, no system call. A withdrawal is not
+/// given back: a process that dies between it and its retry has made one retry less.
 ///
 /// ```
 /// use tidegate::retry::{RetryBudget, RetryBudgetConfig};
@@ -111,7 +112,8 @@ impl RetryBudget {
         Ok(Self { state, counts: Striped::in_room(room)?, config })
     }
 
-    /// A call is made: pays in its fraction of a retry. Once a call, whatever becomes of it and however often it is tried.
+    /// A call is made: pays in its fraction of a retry. Once a call, whatever becomes of it and however often it is
+    /// tried.
     #[inline]
     pub fn deposit(&self) {
         self.deposit_at(self.state.now());
@@ -156,7 +158,8 @@ impl RetryBudget {
         self.state.balance(now)
     }
 
-    /// Nanoseconds until a retry could be withdrawn if no call paid in before; 0: now; [`NEVER`] where time pays nothing in.
+    /// Nanoseconds until a retry could be withdrawn if no call paid in before; 0: now; [`NEVER`] where time pays
+    /// nothing in.
     pub fn retry_after_ns(&self) -> u64 {
         self.retry_after_ns_at(self.state.now())
     }

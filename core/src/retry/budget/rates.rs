@@ -2,7 +2,8 @@
 
 use super::config::RetryBudgetConfig;
 
-/// Units of a nanosecond, whatever the settings: processes that share a budget may differ in them. 2^62 of them are 18 years.
+/// Units of a nanosecond, whatever the settings: processes that share a budget may differ in them. 2^62 of them are 18
+/// years.
 pub(super) const PER_NS: u64 = 8;
 const PER_SECOND: f64 = 1e9 * PER_NS as f64;
 /// A retry where time pays nothing in: the word has no unit of time then. Tenths of it are whole.

@@ -1,9 +1,10 @@
 //! The word of a budget: the generic cell rate algorithm, in which deposits move it back.
 //!
-//! The word is the moment, in units since the budget was made, at which all that can be saved up will be there; a retry moves
-//! it ahead, a call back, and what lies ahead of now is what is missing. A withdrawal that is granted leaves it at most `most`
-//! ahead of its reading, and a deposit never puts it behind its reading: so of operations in a row, whatever their readings
-//! between the earliest `a` and the latest `b`, `retry · withdrawals ≤ most + (b − a) + call · deposits`.
+//! The word is the moment, in units since the budget was made, at which all that can be saved up will be there; a retry
+//! moves it ahead, a call back, and what lies ahead of now is what is missing. A withdrawal that is granted leaves it
+//! at most `most` ahead of its reading, and a deposit never puts it behind its reading: so of operations in a row,
+//! whatever their readings between the earliest `a` and the latest `b`, `retry · withdrawals ≤ most + (b − a) + call ·
+//! deposits`.
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::rates::{PER_NS, Rates};
