@@ -51,6 +51,20 @@ impl WarmUp {
         ((f64::from(burst) * factor) as u32).min(burst).max(1)
     }
 
+    /// Nanoseconds from `since` until `n` of a burst are open. `None`: more than the whole.
+    #[cold]
+    pub(crate) fn opens_in(&self, since: u64, burst: u32, n: u32) -> Option<u64> {
+        if n > burst {
+            return None;
+        }
+        let (mut least, mut most) = (since, since.max(self.period_ns));
+        while least < most {
+            let middle = least + (most - least) / 2;
+            if self.burst(middle, burst) < n { least = middle + 1 } else { most = middle }
+        }
+        Some(most - since)
+    }
+
     /// Whether a share of this burst would read 1 although its part is less.
     pub(crate) fn starts_below_one(&self, burst: u32) -> bool {
         f64::from(burst) * self.from < 1.0

@@ -33,3 +33,40 @@ fn a_penalised_key_is_kept_until_its_warming_bucket_is_full() {
     assert!(!limiter.check_at(full - 1_000, b"penalised", burst).allowed, "it came back full");
     assert!(limiter.check_at(full, b"penalised", burst).allowed);
 }
+
+/// Never is for what is more than the whole limit: what is not open yet can be had once it is, and the key is as new.
+#[test]
+fn what_is_not_open_yet_can_be_had_once_it_is() {
+    const HOUR: u64 = 3_600 * S;
+    for algorithm in Algorithm::ALL {
+        let quota = Quota::new(3, Duration::from_secs(3_600)).expect("a quota");
+        let config = LimiterConfig {
+            max_keys: 10,
+            mode: Mode::Enforce,
+            warm_up: Some(WarmUp::new(Duration::from_nanos(10 * HOUR), 0.1).expect("a ramp")),
+            ..LimiterConfig::new(algorithm, quota)
+        };
+        let new = || std::sync::Arc::new(RateLimiter::with_config(config, ManualClock::new(0).into()).expect("made"));
+        let limiter = new();
+        let set = tidegate::LimitSet::new([("it", limiter.clone().into())]).expect("a set");
+        let in_a_set = |now: u64, n: u32| set.check_at(now, &[b"set"], n).expect("its key");
+        assert_eq!(limiter.check_at(0, b"fresh", 4).retry_after_ns, tidegate::decision::NEVER);
+        for n in [2, 3] {
+            let told = limiter.check_at(0, b"fresh", n).retry_after_ns;
+            assert!((1..=10 * HOUR).contains(&told), "{algorithm}: {told}");
+            assert_eq!(in_a_set(0, n).decision.retry_after_ns, told, "{algorithm}");
+            assert!(!limiter.check_at(told - 1, b"fresh", n).allowed, "{algorithm}: {n}");
+        }
+        assert!(limiter.check_at(10 * HOUR, b"fresh", 3).allowed, "{algorithm}");
+        let limiter = new();
+        // Of a key that is used up, and of one under a penalty.
+        assert!(limiter.check_at(9 * HOUR, b"used", 1).allowed);
+        let used = limiter.check_at(9 * HOUR, b"used", 3).retry_after_ns;
+        assert!(limiter.penalize_at(9 * HOUR, b"penalised", Duration::from_secs(2 * 3_600)));
+        let penalised = limiter.check_at(9 * HOUR, b"penalised", 3).retry_after_ns;
+        for (key, wait) in [(b"used".as_slice(), used), (b"penalised", penalised)] {
+            assert!((1..4 * HOUR).contains(&wait), "{algorithm}: {wait}");
+            assert!(limiter.check_at(9 * HOUR + wait, key, 3).allowed, "{algorithm}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use super::super::gcra;
 use super::super::scale::MAX_UNITS;
 use super::Ticket;
 use super::state::BucketState;
+use super::view::View;
 use super::word::Word;
 use crate::decision::NEVER;
 use crate::limit::GAVE_UP_NS;
@@ -12,23 +13,22 @@ use std::cell::Cell;
 impl BucketState {
     /// How long `n` tokens would have to wait at `now_ns`, in nanoseconds.
     pub(super) fn wait(&self, now_ns: u64, n: u32) -> u64 {
-        let view = self.view(self.load(), now_ns);
+        self.booked(&self.view(self.load(), now_ns), now_ns, n).map_or(NEVER, |(_, wait)| wait)
+    }
+
+    /// The word's time and the wait of a booking of `n`. Of more than is open: not before it is. `None`: it is more than the
+    /// burst.
+    fn booked(&self, view: &View, now_ns: u64, n: u32) -> Option<(u64, u64)> {
         let cost = view.scale.cost(n);
-        if cost > view.scale.capacity {
-            return NEVER;
-        }
-        view.scale.ns(gcra::book(view.word.tat, view.now, cost, view.scale.capacity).1)
+        let opens_in = if cost > view.scale.capacity { self.opens_in(now_ns, n)? } else { 0 };
+        let (tat, short) = gcra::book(view.word.tat, view.now, cost, view.scale.capacity);
+        Some((tat, view.scale.ns(short).max(opens_in)))
     }
 
     /// Books `n` tokens; `Ok` is the wait and the ticket, `Err` the wait it would have taken.
     pub(super) fn reserve(&self, now_ns: u64, n: u32, max_wait_ns: u64) -> Result<(u64, Ticket), u64> {
         self.update(now_ns, |view| {
-            let cost = view.scale.cost(n);
-            if cost > view.scale.capacity {
-                return Err(Err(NEVER));
-            }
-            let (tat, short) = gcra::book(view.word.tat, view.now, cost, view.scale.capacity);
-            let wait = view.scale.ns(short);
+            let Some((tat, wait)) = self.booked(view, now_ns, n) else { return Err(Err(NEVER)) };
             if wait > max_wait_ns || tat > MAX_UNITS {
                 return Err(Err(wait));
             }

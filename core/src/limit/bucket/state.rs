@@ -7,6 +7,7 @@ use super::bookings::Bookings;
 use super::slot::Slot;
 use super::view::{Charge, View};
 use super::word::Word;
+use crate::decision::NEVER;
 use crate::limit::{GAVE_UP_NS, WarmUp};
 use crate::memory::{ObjectAllocator, One, PATIENCE, Watch, Zeroable};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
@@ -177,7 +178,7 @@ impl BucketState {
         self.update(now_ns, |view| {
             let cost = view.scale.cost(n);
             let charged = gcra::charge(view.word.tat, view.now, cost, view.scale.capacity);
-            let decision = view.decision(charged, n);
+            let decision = self.told(view, charged, n, now_ns);
             match charged {
                 Some(tat) if n > 0 => {
                     let word = Word { tat, penalty: false, ..view.word };
@@ -193,7 +194,25 @@ impl BucketState {
     pub(super) fn look(&self, now_ns: u64, n: u32) -> Decision {
         let view = self.view(self.load(), now_ns);
         let charged = gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity);
-        Decision { remaining: view.remaining(view.word.tat), ..view.decision(charged.map(|_| view.word.tat), n) }
+        let decision = self.told(&view, charged.map(|_| view.word.tat), n, now_ns);
+        Decision { remaining: view.remaining(view.word.tat), ..decision }
+    }
+
+    fn told(&self, view: &View, charged: Option<u64>, n: u32, now_ns: u64) -> Decision {
+        let decision = view.decision(charged, n);
+        // `n` is more than is open. What is not open yet can be had once it is, and the bucket is full.
+        if decision.retry_after_ns == NEVER {
+            let opens_in = self.opens_in(now_ns, n);
+            let retry_after_ns = opens_in.map_or(NEVER, |opens_in| opens_in.max(decision.reset_after_ns));
+            return Decision { retry_after_ns, ..decision };
+        }
+        decision
+    }
+
+    /// Nanoseconds until `n` tokens of the burst are open. `None`: more than the whole.
+    #[cold]
+    pub(super) fn opens_in(&self, now_ns: u64, n: u32) -> Option<u64> {
+        self.warm_up.opens_in(now_ns.saturating_sub(self.epoch_ns), self.burst(), n)
     }
 
     /// The burst of the quota in force.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ManualClock;
+use crate::decision::NEVER;
 
 const S: u64 = 1_000_000_000;
 
@@ -104,6 +105,45 @@ fn waiting_as_long_as_told_is_enough_while_it_warms() {
         assert!(told.allowed || bucket.check_at(now, n).allowed, "{n} at {now}: {told:?}");
     }
     assert!(now > 10 * S);
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Never is for what is more than the whole burst.
+#[test]
+fn what_is_not_open_yet_can_be_had_once_it_is() {
+    for stripes in [1, 2] {
+        let new = || {
+            let warm_up = WarmUp::new(10 * HOUR, 0.5).ok();
+            bucket("8/h", BucketOptions { stripes, mode: Mode::Enforce, warm_up })
+        };
+        let (most, half) = (8 / stripes, 4 / stripes);
+        for n in half + 1..=most {
+            let bucket = new();
+            let told = bucket.check_at(0, n);
+            assert!(!told.allowed && told.retry_after_ns <= 10 * 3_600 * S, "{told:?}");
+            assert!(!bucket.check_at(told.retry_after_ns - 1, n).allowed, "{n}");
+            assert!(bucket.check_at(told.retry_after_ns, n).allowed, "{n}");
+        }
+        let bucket = new();
+        assert_eq!(bucket.check_at(0, most + 1).retry_after_ns, NEVER);
+        assert_eq!(drained(&bucket, 9 * 3_600 * S), if stripes == 1 { 7 } else { 6 });
+        let told = bucket.check_at(9 * 3_600 * S, most);
+        assert!(bucket.check_at(9 * 3_600 * S + told.retry_after_ns, most).allowed, "{told:?}");
+    }
+}
+
+/// A booking of more than is open waits until it is, and for what its tokens cost now.
+#[test]
+fn more_than_is_open_is_booked_for_when_it_is() {
+    let options = BucketOptions { mode: Mode::Enforce, stripes: 1, warm_up: WarmUp::new(HOUR, 0.5).ok() };
+    let (bucket, hour) = (bucket("4/h", options), 3_600 * S);
+    assert_eq!(bucket.reserve_at(0, 5, None), Reservation::Denied { retry_after_ns: NEVER });
+    let denied = bucket.reserve_at(0, 4, Some(Duration::from_nanos(hour - 1)));
+    assert_eq!(denied, Reservation::Denied { retry_after_ns: hour });
+    // Two are open, and two an hour come back.
+    assert!(matches!(bucket.reserve_at(0, 4, None), Reservation::Booked { wait_ns, .. } if wait_ns == hour));
+    assert!(!bucket.try_acquire_at(hour, 1) && bucket.try_acquire_at(hour + hour / 4, 1));
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(crate) use hash::KeyHash;
 pub(crate) use set_member::Receipt;
 
 use crate::counters::Striped;
+use crate::decision::NEVER;
 use crate::limit::{Algorithm, Mode, WarmUp};
 use crate::memory::ObjectAllocator;
 use crate::{Clock, ConfigError, Decision, Quota};
@@ -495,16 +496,31 @@ impl RateLimiter {
             return self.untouched(&units);
         }
         let key = self.hash(key);
-        let (ns, units) = self.moment(now, units);
-        let taken = self.rule.take(key, ns, &units, n);
+        let (ns, open) = self.moment(now, units);
+        let taken = self.rule.take(key, ns, &open, n);
         if taken.allowed {
             self.counts.add(ADMITTED, 1);
         } else if self.refused(key, ns) {
             // It may have been one denial too many: the wait is the block's.
-            let blocked = self.rule.look(key, ns, &units, n);
-            return self.mode.answer(Taken { allowed: false, ..blocked }.decision(&units));
+            let blocked = self.rule.look(key, ns, &open, n);
+            return self.mode.answer(self.told(&Taken { allowed: false, ..blocked }, ns, n, (&units, &open)));
         }
-        self.mode.answer(taken.decision(&units))
+        self.mode.answer(self.told(&taken, ns, n, (&units, &open)))
+    }
+
+    /// A decision on `n` by a quota of which so much was open.
+    fn told(&self, taken: &Taken, ns: u64, n: u32, (units, open): (&Units, &Units)) -> Decision {
+        let decision = taken.decision(open);
+        // `n` is more than is open.
+        if decision.retry_after_ns == NEVER { self.until_open(decision, ns, n, units) } else { decision }
+    }
+
+    /// What is not open yet can be had once it is, and the key is as new: so as much is left then, whatever a token costs.
+    #[cold]
+    fn until_open(&self, decision: Decision, ns: u64, n: u32, units: &Units) -> Decision {
+        let opens_in = self.warm_up.and_then(|warm_up| warm_up.opens_in(ns, units.burst, n));
+        let retry_after_ns = opens_in.map_or(NEVER, |opens_in| opens_in.max(decision.reset_after_ns));
+        Decision { retry_after_ns, ..decision }
     }
 
     fn untouched(&self, units: &Units) -> Decision {

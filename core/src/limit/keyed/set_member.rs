@@ -29,22 +29,24 @@ impl RateLimiter {
 
     /// What `check(n)` would say, enforced or not. Stores and counts nothing.
     pub(crate) fn probe_at(&self, now: u64, key: KeyHash, n: u32) -> Decision {
+        let units = self.default_units();
         if self.mode == Mode::Disabled {
-            return self.untouched(&self.default_units());
+            return self.untouched(&units);
         }
-        let (ns, units) = self.moment(now, self.default_units());
-        self.rule.look(key, ns, &units, n).decision(&units)
+        let (ns, open) = self.moment(now, units);
+        self.told(&self.rule.look(key, ns, &open, n), ns, n, (&units, &open))
     }
 
     /// Charges `n`, enforced or not. Counts nothing.
     pub(crate) fn charge_at(&self, now: u64, key: KeyHash, n: u32) -> Result<(Decision, Receipt), Decision> {
-        let (ns, units) = self.moment(now, self.default_units());
+        let whole = self.default_units();
+        let (ns, units) = self.moment(now, whole);
         if self.mode == Mode::Disabled {
             let nothing = Receipt { key, own: None, units, charged_ns: ns, n };
-            return Ok((self.untouched(&self.default_units()), nothing));
+            return Ok((self.untouched(&whole), nothing));
         }
         let taken = self.rule.take(key, ns, &units, n);
-        let decision = taken.decision(&units);
+        let decision = self.told(&taken, ns, n, (&whole, &units));
         if !decision.allowed {
             return Err(decision);
         }

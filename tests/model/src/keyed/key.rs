@@ -67,7 +67,12 @@ impl Key {
     /// Nanoseconds until `n` would pass. The key is settled.
     pub(super) fn wait(&self, now: u64, n: u32, limit: &Limit) -> u64 {
         match self.penalty_end {
-            _ if n > limit.burst => NEVER,
+            // More than is open: once it is, and the key is as new.
+            _ if n > limit.burst => {
+                let opens_in =
+                    limit.quota.zip(limit.warm_up).and_then(|(quota, ramp)| ramp.opens_in(now, quota.burst, n));
+                opens_in.map_or(NEVER, |opens_in| opens_in.max(self.reset_after(now, limit)))
+            }
             Some(end) if self.algorithm == Algorithm::TokenBucket && n > 0 => {
                 Gcra::empty(limit.ticks.tick(end), limit).wait(now, n, limit)
             }
@@ -81,15 +86,23 @@ impl Key {
         self.level.delay(now, limit)
     }
 
+    /// Nanoseconds until it is as new. The key is settled.
+    fn reset_after(&self, now: u64, limit: &Limit) -> u64 {
+        match (self.penalty_end, self.algorithm) {
+            (None, _) => self.level.reset_after(now, limit),
+            (Some(end), Algorithm::TokenBucket) => Gcra::empty(limit.ticks.tick(end), limit).reset_after(now, limit),
+            (Some(end), _) => end - now,
+        }
+    }
+
+    fn has_level(&self) -> bool {
+        self.penalty_end.is_none()
+    }
+
     /// The answer as of this state. The key is settled.
     pub(super) fn decision(&self, now: u64, allowed: bool, wait: u64, delay: u64, limit: &Limit) -> Decision {
-        let (remaining, reset_after_ns) = match (self.penalty_end, self.algorithm) {
-            (None, _) => (self.level.remaining(now, limit), self.level.reset_after(now, limit)),
-            (Some(end), Algorithm::TokenBucket) => {
-                (0, Gcra::empty(limit.ticks.tick(end), limit).reset_after(now, limit))
-            }
-            (Some(end), _) => (0, end - now),
-        };
+        let remaining = if self.has_level() { self.level.remaining(now, limit) } else { 0 };
+        let reset_after_ns = self.reset_after(now, limit);
         let (retry_after_ns, delay_ns) = if allowed { (0, delay) } else { (wait, 0) };
         Decision { allowed, limit: limit.burst, remaining, retry_after_ns, reset_after_ns, delay_ns }
     }

@@ -55,6 +55,20 @@ pub struct WarmUp {
 }
 
 impl WarmUp {
+    /// Nanoseconds from `now` until `n` of the burst are in force. `None`: it has no more than that.
+    pub(super) fn opens_in(&self, now: u64, burst: u32, n: u32) -> Option<u64> {
+        let open = |ns: u64| self.burst(ns, burst) >= n;
+        let (mut shut, mut most) = (now, self.period_ns.max(now));
+        if n > burst {
+            return None;
+        }
+        while most - shut > 1 {
+            let middle = shut.midpoint(most);
+            if open(middle) { most = middle } else { shut = middle }
+        }
+        Some(if open(shut) { 0 } else { most - now })
+    }
+
     /// The burst in force `now` nanoseconds after the start.
     pub(super) fn burst(&self, now: u64, burst: u32) -> u32 {
         if now >= self.period_ns {

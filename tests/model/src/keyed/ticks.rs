@@ -23,6 +23,7 @@ pub(super) struct Limit {
     pub(super) period_ns: u64,
     /// Tells one quota from another.
     pub(super) quota: Option<Quota>,
+    pub(super) warm_up: Option<WarmUp>,
     pub(super) ticks: Ticks,
 }
 
@@ -120,6 +121,7 @@ impl Ticks {
             window: self.ticks(quota.period_ns),
             period_ns: quota.period_ns,
             quota: Some(*quota),
+            warm_up,
             ticks: *self,
         }
     }

@@ -101,12 +101,13 @@ impl Gcra {
         }
     }
 
-    /// The theoretical arrival time in a state that this quota put, or one that fills in the same time; a penalty is
-    /// nobody's. `None`: another, or further ahead than this quota puts it.
+    /// The theoretical arrival time in a state that this quota put, or one that fills in the same time, or nobody.
+    /// `None`: another, a penalty, or further ahead than this quota puts it.
     #[inline]
     fn own(&self, units: &Units, state: u64, now: Now) -> Option<u64> {
-        let tat = time(state, now);
-        (state >> TAT_BITS == units.id && tat.wrapping_sub(now.tick) as i64 <= units.capacity as i64).then_some(tat)
+        let (id, tat) = (state >> TAT_BITS, time(state, now));
+        let own = id == units.id || id == NOBODYS;
+        (own && tat.wrapping_sub(now.tick) as i64 <= units.capacity as i64).then_some(tat)
     }
 
     /// Of a moment only its numbers: one that is handed on as such lies in memory, for every decision.

@@ -64,6 +64,25 @@ pub(super) fn cases() -> Cases {
                 .then(check("cay", 1))
                 .end(),
         );
+        // Six of eight are open once two thirds of the ramp are over: at 66.6 s, and a nanosecond more for what is rounded.
+        cases.push(
+            limiter(&format!("warm_up_{name}_waits"), "what is not open yet can be had once it is", settings)
+                .then(check("ann", 6))
+                .then(check("ann", 9))
+                .then(check("ben", 1))
+                .then(check("ben", 6))
+                .then(Op::Penalize { key: "cay".into(), wait_ns: Ns(90 * S) })
+                .then(check("cay", 6))
+                .at(60 * S)
+                .then(check("dan", 1))
+                .then(check("dan", 6))
+                .at(200 * S / 3)
+                .then(check("ann", 6))
+                .at(200 * S / 3 + 1)
+                .then(check("ann", 6))
+                .then(check("ben", 6))
+                .end(),
+        );
     }
     cases
 }
