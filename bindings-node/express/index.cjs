@@ -10,8 +10,8 @@ const { answerLater, begun, sendValue, silence } = require('../http/refused.cjs'
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
 function rateLimit(options) {
-  const { gate: settings, limits, concurrency, onRefused } = readOptions(options, 'rateLimit');
-  if (limits.length === 0 && concurrency === undefined) {
+  const { gate: settings, limits, entrance, onRefused } = readOptions(options, 'rateLimit');
+  if (limits.length === 0 && entrance === undefined) {
     throw check.valueError("rateLimit needs a rate such as '100/minute', or limits, or concurrency");
   }
   const gate = new Gate(settings);
@@ -28,7 +28,7 @@ function rateLimit(options) {
       else if (onRefused === undefined) refuse(exchange, refusal);
       else refuseBy(onRefused, exchange, go, refusal);
     };
-    ask(gate, plan, exchange, concurrency, decided, go);
+    ask(gate, plan, exchange, entrance, decided, go);
     return undefined;
   };
 }

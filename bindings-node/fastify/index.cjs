@@ -89,8 +89,8 @@ class Plans {
   /** A route's limits come first and take the place of those of the same name; `false`: none at all. */
   #plan(own) {
     if (own === false) return new Plan([]);
-    const { limits, concurrency } = readOptions(own, 'config.tidegate');
-    if (concurrency !== undefined) {
+    const { limits, entrance } = readOptions(own, 'config.tidegate');
+    if (entrance !== undefined) {
       throw check.valueError('concurrency: it is one for all routes; give it where the plugin is registered');
     }
     const names = limits.map(({ name }) => name);
@@ -164,11 +164,12 @@ async function tidegateFastify(fastify, options = {}) {
   if (!HOOKS.includes(hook)) throw check.valueError(`hook must be one of ${HOOKS.join(', ')}, got ${check.show(hook)}`);
   // Fastify hands its own registration options (prefix, logLevel) through.
   const { prefix: _prefix, logLevel: _logLevel, logSerializers: _logSerializers, ...own } = rest;
-  const { gate: settings, limits, concurrency, onRefused } = readOptions(own, 'tidegate/fastify');
+  const { gate: settings, limits, entrance, onRefused } = readOptions(own, 'tidegate/fastify');
   const gate = new Gate(settings);
   const plans = new Plans(limits);
 
   fastify.addHook('onRoute', (routeOptions) => void plans.declare(routeOptions));
+  fastify.addHook('preClose', async () => entrance?.close());
   fastify.addHook('onReady', async () => plans.complete(fastify));
 
   function decide(request, reply, done) {
@@ -188,7 +189,7 @@ async function tidegateFastify(fastify, options = {}) {
       else refuseBy(onRefused, request, reply, refusal, fail);
     };
     const fail = (error) => (isAnswered(reply) ? cutOff(request, reply, error) : done(error));
-    return void ask(gate, plan, exchange, concurrency, decided, fail);
+    return void ask(gate, plan, exchange, entrance, decided, fail);
   }
   // Fastify gives preParsing the body's stream as well, and counts the arguments.
   if (hook === 'preParsing') fastify.addHook(hook, function tidegate(request, reply, _payload, done) { decide(request, reply, done); });

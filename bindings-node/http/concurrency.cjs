@@ -4,53 +4,87 @@
 const { ConcurrencyLimitError, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { acquireUnless } = require('../lib/concurrency.cjs');
+const { isPromise } = require('../lib/promise.cjs');
 const { Refusal } = require('./gate.cjs');
 const { declare } = require('./declare.cjs');
 const { isOver, whenOver } = require('./over.cjs');
 const { retryAfterSeconds } = require('./problem.cjs');
 
+/** The requests of one server that ask for a permit of a limiter, which others may have as well. */
+class Entrance {
+  #limiter;
+  /** What refuses those who wait. */
+  #waiting = new Set();
+  #isClosed = false;
+
+  constructor(limiter) {
+    this.#limiter = limiter;
+  }
+
+  /**
+   * Waits as long as the limiter does, and no longer than the connection lasts and the server is open. What is admitted
+   * holds a permit until its answer is out: a request whose client has gone by then is refused like one that waited in
+   * vain, because it would be served without one.
+   *
+   * @returns {Promise<Refusal | undefined>} `undefined`: admitted
+   */
+  async enter(exchange) {
+    const { rawRequest: request, rawResponse: response } = exchange;
+    let permit;
+    try {
+      if (isOver(request, response)) throw new ConcurrencyLimitError();
+      permit = await this.#acquire(request, response);
+      if (permit === null || isOver(request, response)) throw new ConcurrencyLimitError();
+      whenOver(request, response, () => permit.release());
+      return undefined;
+    } catch (error) {
+      permit?.release();
+      // It was not served, so it is not charged.
+      exchange.uncharge();
+      if (!(error instanceof ConcurrencyLimitError)) throw error;
+      const retryAfter = retryAfterSeconds(error.retryAfterMs);
+      exchange.setHeader('Retry-After', String(retryAfter));
+      // A server that ends waits for idle connections as well. HTTP/2 has no such field.
+      if (this.#isClosed && request.httpVersionMajor < 2) exchange.setHeader('Connection', 'close');
+      return new Refusal([], error.retryAfterMs, retryAfter, error.message, { overloaded: true });
+    }
+  }
+
+  /** The server ends, and would wait for its requests: those in line are refused, and who would wait from now on. */
+  close() {
+    this.#isClosed = true;
+    this.#waiting.forEach((leave) => leave());
+  }
+
+  /** A permit or null, or a promise of one where there is a wait. */
+  #acquire(request, response) {
+    if (this.#isClosed) return this.#limiter.tryAcquire();
+    let end = () => {};
+    const permit = acquireUnless(this.#limiter, () => {
+      const gone = new AbortController();
+      const leave = () => gone.abort(new ConcurrencyLimitError());
+      const stay = whenOver(request, response, leave);
+      this.#waiting.add(leave);
+      end = () => {
+        stay();
+        this.#waiting.delete(leave);
+      };
+      return gone.signal;
+    });
+    return isPromise(permit) ? permit.finally(() => end()) : permit;
+  }
+}
+
 /** The option `concurrency`: a limiter, or the settings of one. */
-function concurrencyOf(value, place) {
-  if (value === undefined || value instanceof ConcurrencyLimiter) return value;
+function entranceOf(value, place) {
+  if (value === undefined) return undefined;
+  if (value instanceof ConcurrencyLimiter) return new Entrance(value);
   if (value === null || typeof value !== 'object') {
     const allowed = 'a ConcurrencyLimiter or its settings ({ limit: 50 })';
     throw check.typeError(`concurrency must be ${allowed}, got ${check.show(value)}`);
   }
-  return declare((options) => new ConcurrencyLimiter(options), { ...place, ...value }, 'concurrency limiter');
+  const make = (options) => new ConcurrencyLimiter(options);
+  return new Entrance(declare(make, { ...place, ...value }, 'concurrency limiter'));
 }
 
-/**
- * Waits as long as the limiter does, and no longer than the connection lasts. What is admitted holds a permit until its
- * answer is out: a request whose client has gone by then is refused like one that waited in vain, because it would be
- * served without one.
- *
- * @returns {Promise<Refusal | undefined>} `undefined`: admitted
- */
-async function enter(limiter, exchange) {
-  const { rawRequest: request, rawResponse: response } = exchange;
-  let stay;
-  let permit;
-  try {
-    if (isOver(request, response)) throw new ConcurrencyLimitError();
-    permit = await acquireUnless(limiter, () => {
-      const gone = new AbortController();
-      stay = whenOver(request, response, () => gone.abort(new ConcurrencyLimitError()));
-      return gone.signal;
-    });
-    if (isOver(request, response)) throw new ConcurrencyLimitError();
-    whenOver(request, response, () => permit.release());
-    return undefined;
-  } catch (error) {
-    permit?.release();
-    // It was not served, so it is not charged.
-    exchange.uncharge();
-    if (!(error instanceof ConcurrencyLimitError)) throw error;
-    const retryAfter = retryAfterSeconds(error.retryAfterMs);
-    exchange.setHeader('Retry-After', String(retryAfter));
-    return new Refusal([], error.retryAfterMs, retryAfter, error.message, { overloaded: true });
-  } finally {
-    stay?.();
-  }
-}
-
-module.exports = { concurrencyOf, enter };
+module.exports = { entranceOf };

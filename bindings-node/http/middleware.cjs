@@ -2,7 +2,7 @@
 // What the plain middlewares share: their options, and the answer to a refused request.
 
 const check = require('../lib/check.cjs');
-const { concurrencyOf, enter } = require('./concurrency.cjs');
+const { entranceOf } = require('./concurrency.cjs');
 const { Gate, OPTIONS: GATE, gateOptions } = require('./gate.cjs');
 const { Limit, MEETING } = require('./limit.cjs');
 const { limitsFrom, placeOf } = require('./options.cjs');
@@ -30,24 +30,24 @@ function readOptions(given, where) {
     gate,
     onRefused,
     limits: limits === undefined ? limitsOfOne(rate, single) : limitsFrom(limits, place),
-    concurrency: concurrencyOf(concurrency, place),
+    entrance: entranceOf(concurrency, place),
   };
 }
 
 const limitsOfOne = (rate, single) => (rate === undefined ? [] : Limit.all(rate, single));
 
-/** Asks the gate, then for a permit of `concurrency`. */
-function admit(gate, plan, exchange, concurrency) {
+/** Asks the gate, then for a permit at the entrance. */
+function admit(gate, plan, exchange, entrance) {
   return whenReady(gate.admit(plan, exchange), (refusal) =>
-    refusal !== undefined || concurrency === undefined ? refusal : enter(concurrency, exchange),
+    refusal !== undefined || entrance === undefined ? refusal : entrance.enter(exchange),
   );
 }
 
 /** Asks, and calls exactly one of `decided(refusal)` and `failed(error)`, once. Neither may throw. */
-function ask(gate, plan, exchange, concurrency, decided, failed) {
+function ask(gate, plan, exchange, entrance, decided, failed) {
   let outcome;
   try {
-    outcome = admit(gate, plan, exchange, concurrency);
+    outcome = admit(gate, plan, exchange, entrance);
   } catch (error) {
     return void failed(asError(error));
   }

@@ -22,6 +22,7 @@ let select;
 let handOn;
 /** `acquire()`, asking `signalOf` for a signal only where there is a wait. */
 let acquireUnless;
+let refuseWaiting;
 
 class ConcurrencyLimiter {
   /** Its place in the addon's table. */
@@ -34,6 +35,8 @@ class ConcurrencyLimiter {
   /** Until the next look for what other threads and processes have given back, and when that is due. */
   #pause;
   #due = Infinity;
+  /** Whether nobody may wait here any more. */
+  #refusesWaiting = false;
 
   static {
     select = (self, method) => {
@@ -44,6 +47,13 @@ class ConcurrencyLimiter {
       if (self.#waiters.size > 0) self.#handOn();
     };
     acquireUnless = (self, signalOf) => self.#acquire({ timeoutMs: self.#maxWaitMs, signal: undefined }, signalOf);
+    refuseWaiting = (self) => {
+      self.#refusesWaiting = true;
+      for (const waiter of self.#waiters) {
+        waiter.refuse(self.#refusal(0));
+        self.#leave(waiter, false);
+      }
+    };
   }
 
   constructor(options) {
@@ -73,7 +83,7 @@ class ConcurrencyLimiter {
 
   /** A permit, or a promise of one. */
   #acquire(waiting, signalOf) {
-    if (waiting.timeoutMs === 0) {
+    if (waiting.timeoutMs === 0 || this.#refusesWaiting) {
       const permit = this.tryAcquire();
       if (permit === null) throw this.#refusal(0);
       return permit;
@@ -202,4 +212,10 @@ disposable(ConcurrencyPermit);
 
 shown(ConcurrencyLimiter, (limiter) => ({ name: limiter.name, ...limiter.stats() }));
 
-module.exports = { ConcurrencyLimiter, ConcurrencyPermit, acquireUnless: (...given) => acquireUnless(...given) };
+module.exports = {
+  ConcurrencyLimiter,
+  ConcurrencyPermit,
+  acquireUnless: (...given) => acquireUnless(...given),
+  /** The service ends: those who wait through this object are refused, and whoever would wait from now on. */
+  refuseWaiting: (self) => refuseWaiting(self),
+};

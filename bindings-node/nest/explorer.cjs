@@ -31,6 +31,11 @@ class TidegateExplorer {
     rememberUpgrades(this.#host?.httpAdapter?.getHttpServer?.());
   }
 
+  /** What the application does at its end (onModuleDestroy) is done, and its servers still listen. */
+  beforeApplicationShutdown() {
+    this.#registry.close();
+  }
+
   /** Its methods and those that it inherits, as far as a decorator of ours stands there. */
   #explore(metatype) {
     const seen = new Set(['constructor']);

@@ -47,9 +47,9 @@ export interface TidegateOptions extends GateOptions, Pick<Place, 'scope'> {
   limits?: Limits;
   /** Circuit breakers, for `@InjectBreaker(name)`. */
   breakers?: Named<CircuitBreakerOptions, CircuitBreaker>;
-  /** Queues, for `@InjectBoundedQueue(name)`. */
+  /** Queues, for `@InjectBoundedQueue(name)`. Those made here are closed when the application ends. */
   queues?: Named<BoundedQueueOptions<any>, BoundedQueue<any>>;
-  /** Concurrency limiters, for `@InjectConcurrencyLimiter(name)`. */
+  /** Concurrency limiters, for `@InjectConcurrencyLimiter(name)`. In those made here nobody waits at the end. */
   concurrency?: Named<Omit<ConcurrencyLimiterOptions, 'name'>, ConcurrencyLimiter>;
   /** Status for open circuits, full queues and used-up concurrency, 400 to 599, default 503. */
   overloadStatus?: number;

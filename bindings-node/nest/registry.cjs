@@ -2,6 +2,7 @@
 
 const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
+const { refuseWaiting } = require('../lib/concurrency.cjs');
 const { REFUSAL } = require('../lib/errors.cjs');
 const { declare } = require('../http/declare.cjs');
 const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
@@ -30,6 +31,8 @@ class TidegateRegistry {
   #decorated = new Map();
   /** Who has which name in a named scope. */
   #owners = new Map();
+  /** What was made from settings, so that nobody else has it. */
+  #made = new Set();
 
   constructor(options) {
     const given = check.options(options ?? {}, 'TidegateModule', OPTIONS);
@@ -68,6 +71,14 @@ class TidegateRegistry {
   /** `error` as an HttpException where it is a refusal of tidegate, else as it is. */
   httpException(error) {
     return httpException(error, this.#overloadStatus);
+  }
+
+  /** The application ends: whoever waits in a line of its own gets an answer, or its server would wait for them. */
+  close() {
+    for (const object of this.#made) {
+      if (object instanceof ConcurrencyLimiter) refuseWaiting(object);
+      else if (object instanceof BoundedQueue) object.close();
+    }
   }
 
   planOf(controller, handler) {
@@ -124,6 +135,7 @@ class TidegateRegistry {
           throw check.typeError(`${option}: '${name}' must be an object of settings or a ${kind.name}, got ${check.show(value)}`);
         }
         const object = value instanceof kind ? value : make(value, name);
+        if (object !== value) this.#made.add(object);
         if (!(REFUSAL in object)) Object.defineProperty(object, REFUSAL, { value: (error) => this.httpException(error) });
         return [name, object];
       }),
