@@ -103,8 +103,8 @@ enum tg_status
     /** Done, admitted. */
     TG_OK = 0,
     /**
-     * Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from a
-     * waiting form: still so at the deadline).
+     * Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from
+     * a waiting form: still so at the deadline).
      */
     TG_DENIED = 1,
     /** Refused: the circuit is open, or half-open with every probe taken. */
@@ -114,12 +114,13 @@ enum tg_status
     /** Refused: the queue is closed; from a pop: closed and everything accepted has been taken out. */
     TG_CLOSED = 4,
     /**
-     * Nothing there: the queue is empty (from a waiting form: still so at the deadline), no event is left to read, or an
-     * arena has no object of that name.
+     * Nothing there: the queue is empty (from a waiting form: still so at the deadline), no event is left to read, or
+     * an arena has no object of that name.
      */
     TG_EMPTY = 5,
     /**
-     * Nothing given back: the permit was given back before, taken back from a dead process, another process's, or nobody's.
+     * Nothing given back: the permit was given back before, taken back from a dead process, another process's, or
+     * nobody's.
      */
     TG_NOT_HELD = 6,
     /** Error: an argument that must not be NULL is NULL. */
@@ -259,9 +260,9 @@ tg_status tg_clock_set(const tg_clock *clock, uint64_t now_ns);
  * ================================================================================================================== */
 
 /**
- * What to do when an arena has an object of this name that was last declared with other settings (rate, burst, thresholds)
- * than mine. What tg_bucket_set_quota() and its like changed is not compared: it survives the restart of a process that
- * declares what it did before.
+ * What to do when an arena has an object of this name that was last declared with other settings (rate, burst,
+ * thresholds) than mine. What tg_bucket_set_quota() and its like changed is not compared: it survives the restart of a
+ * process that declares what it did before.
  */
 enum tg_on_conflict
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -273,8 +274,8 @@ enum tg_on_conflict
     /** Take the object as it is. */
     TG_ON_CONFLICT_KEEP = 1,
     /**
-     * Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it open
-     * go on with theirs.
+     * Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it
+     * open go on with theirs.
      */
     TG_ON_CONFLICT_APPLY = 2,
 };
@@ -453,8 +454,8 @@ typedef struct {
     /** ... per this many nanoseconds. 0 both when rate is set. */
     uint64_t period_ns;
     /**
-     * The most tokens at once; TG_BURST_OF_RATE: the count of the rate. Of a leaky bucket: one more than may wait. Windows
-     * and logs have none.
+     * The most tokens at once; TG_BURST_OF_RATE: the count of the rate. Of a leaky bucket: one more than may wait.
+     * Windows and logs have none.
      */
     uint64_t burst;
 } tg_quota;
@@ -612,7 +613,8 @@ tg_status tg_bucket_reset(const tg_bucket *bucket);
 tg_status tg_bucket_reset_at(const tg_bucket *bucket, uint64_t now_ns);
 
 /**
- * Changes rate and burst; the level is kept (rounded towards fewer tokens, clipped to the new burst), tickets are void.
+ * Changes rate and burst; the level is kept (rounded towards fewer tokens, clipped to the new burst), tickets are
+ * void.
  *
  * Thread safety: may wait for another tg_bucket_set_quota(), in an arena of the machine for one of another process.
  * Errors: TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); TG_CONFLICT also when the system
@@ -730,8 +732,8 @@ typedef struct {
     /** Leaky bucket only: the most that may wait; TG_QUEUE_OF_RATE: one less than the count of the rate. */
     uint64_t queue;
     /**
-     * How many live keys have a cell of their own, 1 .. 100 million; more share an overflow sketch, which may deny early
-     * and never admits extra. Memory is fixed by it, whatever keys come.
+     * How many live keys have a cell of their own, 1 .. 100 million; more share an overflow sketch, which may deny
+     * early and never admits extra. Memory is fixed by it, whatever keys come.
      */
     size_t max_keys;
     /** The block_after-th denial of a key within this time (from the first of them) blocks the key. */
@@ -819,15 +821,12 @@ tg_status tg_limiter_new(const tg_limiter_config *config, tg_limiter **limiter);
 void tg_limiter_free(tg_limiter *limiter);
 
 /**
- * Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no delay.
- * A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
+ * Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no
+ * delay. A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
  *
  * Errors: TG_OUT_OF_RANGE (key_len).
  */
-tg_status tg_limiter_try_acquire(const tg_limiter *limiter,
-                                 const void *key,
-                                 size_t key_len,
-                                 uint32_t n);
+tg_status tg_limiter_try_acquire(const tg_limiter *limiter, const void *key, size_t key_len, uint32_t n);
 
 /** tg_limiter_try_acquire() at now_ns nanoseconds of the limiter's clock. */
 tg_status tg_limiter_try_acquire_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
@@ -864,8 +863,8 @@ tg_status tg_limiter_peek_at(const tg_limiter *limiter,
                              tg_decision *decision);
 
 /**
- * Gives n back to the key, never above full; does not shorten a penalty. For what should not have counted: a login that
- * succeeded, a request that was answered from a cache.
+ * Gives n back to the key, never above full; does not shorten a penalty. For what should not have counted: a login
+ * that succeeded, a request that was answered from a cache.
  *
  * Errors: TG_OUT_OF_RANGE (key_len).
  */
@@ -879,16 +878,14 @@ tg_status tg_limiter_refund(const tg_limiter *limiter, const void *key, size_t k
 tg_status tg_limiter_refund_at(const tg_limiter *limiter, uint64_t now_ns, const void *key, size_t key_len, uint32_t n);
 
 /**
- * Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a token
- * bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
+ * Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a
+ * token bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted
+ * (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its
+ * sketch.
  *
  * Errors: TG_OUT_OF_RANGE (key_len).
  */
-tg_status tg_limiter_penalize(const tg_limiter *limiter,
-                              const void *key,
-                              size_t key_len,
-                              uint64_t wait_ns,
-                              bool *noted);
+tg_status tg_limiter_penalize(const tg_limiter *limiter, const void *key, size_t key_len, uint64_t wait_ns, bool *noted);
 
 /** tg_limiter_penalize() at now_ns nanoseconds of the limiter's clock. */
 tg_status tg_limiter_penalize_at(const tg_limiter *limiter,
@@ -956,8 +953,8 @@ tg_status tg_limiter_hit_at(const tg_limiter *limiter,
                             uint64_t *reset_after_ns);
 
 /**
- * TG_ALGORITHM_SLIDING_WINDOW only: the two counts behind a key's estimate, for stores that judge by themselves. *previous
- * and *current: of the window before and of this one; *left_ns: until this one ends. Takes nothing.
+ * TG_ALGORITHM_SLIDING_WINDOW only: the two counts behind a key's estimate, for stores that judge by themselves.
+ * *previous and *current: of the window before and of this one; *left_ns: until this one ends. Takes nothing.
  *
  * Ownership: previous, current and left_ns may be NULL.
  * Errors: TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).
@@ -1131,8 +1128,9 @@ tg_status tg_limit_set_name(const tg_limit_set *set, int32_t place, const char *
 
 /**
  * Takes n from every member, or nothing from any: TG_OK or TG_DENIED. keys: one for each limiter of the set, in order;
- * buckets take none. Allowed: decision is that of the member with the fewest left, with the longest delay_ns. Denied: that
- * of the member with the longest wait, and *denied_by (may be NULL) is its place, for tg_limit_set_name(); -1 otherwise.
+ * buckets take none. Allowed: decision is that of the member with the fewest left, with the longest delay_ns. Denied:
+ * that of the member with the longest wait, and *denied_by (may be NULL) is its place, for tg_limit_set_name(); -1
+ * otherwise.
  *
  * Thread safety: while one call is being denied it may make another deny; never does it let one more through.
  * Errors: TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length).
@@ -1657,56 +1655,51 @@ tg_status tg_concurrency_new(const tg_concurrency_config *config, tg_concurrency
 void tg_concurrency_free(tg_concurrency *concurrency);
 
 /**
- * Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release(). TG_DENIED:
- * as many calls are under way as may be, and *permit is all zero.
+ * Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release().
+ * TG_DENIED: as many calls are under way as may be, and *permit is all zero.
  *
  * Thread safety: does not wait for a permit.
  */
-tg_status tg_concurrency_try_acquire(const tg_concurrency *concurrency,
-                                     tg_concurrency_permit *permit);
+tg_status tg_concurrency_try_acquire(const tg_concurrency *concurrency, tg_concurrency_permit *permit);
 
 /**
- * tg_concurrency_try_acquire() for who waits without holding a thread (an event loop, a coroutine) and looks again after some
- * milliseconds: a look in vain does not count as denied, and those who wait in tg_concurrency_acquire() come first. When you
- * give up, let tg_concurrency_try_acquire() look last, so that the wait counts once.
+ * tg_concurrency_try_acquire() for who waits without holding a thread (an event loop, a coroutine) and looks again
+ * after some milliseconds: a look in vain does not count as denied, and those who wait in tg_concurrency_acquire()
+ * come first. When you give up, let tg_concurrency_try_acquire() look last, so that the wait counts once.
  *
  * Thread safety: does not wait for a permit.
  */
-tg_status tg_concurrency_poll(const tg_concurrency *concurrency,
-                              tg_concurrency_permit *permit);
+tg_status tg_concurrency_poll(const tg_concurrency *concurrency, tg_concurrency_permit *permit);
 
 /**
- * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
- * threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
+ * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among
+ * the threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED
+ * (none at the deadline) and *permit is all zero.
  *
  * Thread safety: blocks up to timeout_ns.
  */
-tg_status tg_concurrency_acquire(const tg_concurrency *concurrency,
-                                 uint64_t timeout_ns,
-                                 tg_concurrency_permit *permit);
+tg_status tg_concurrency_acquire(const tg_concurrency *concurrency, uint64_t timeout_ns, tg_concurrency_permit *permit);
 
 /**
- * Gives a permit back: TG_OK, or TG_NOT_HELD and nothing happens when it was given back before, was taken back from a dead
- * process, belongs to another process (the parent of a fork), or is nobody's: all zero, as a disabled limit and a dry run
- * beyond its limit give them out.
+ * Gives a permit back: TG_OK, or TG_NOT_HELD and nothing happens when it was given back before, was taken back from a
+ * dead process, belongs to another process (the parent of a fork), or is nobody's: all zero, as a disabled limit and a
+ * dry run beyond its limit give them out.
  *
  * Thread safety: not only the one that took it.
  */
-tg_status tg_concurrency_release(const tg_concurrency *concurrency,
-                                 tg_concurrency_permit permit);
+tg_status tg_concurrency_release(const tg_concurrency *concurrency, tg_concurrency_permit permit);
 
 /** Tells the limit in force. */
 tg_status tg_concurrency_limit(const tg_concurrency *concurrency, uint32_t *limit);
 
 /**
- * Changes the limit, for all who share it: 1 up to the config's max_limit. Permits above a lower one stay until they are
- * given back.
+ * Changes the limit, for all who share it: 1 up to the config's max_limit. Permits above a lower one stay until they
+ * are given back.
  *
  * Thread safety: may wait for another tg_concurrency_set_limit().
  * Errors: TG_OUT_OF_RANGE.
  */
-tg_status tg_concurrency_set_limit(const tg_concurrency *concurrency,
-                                   uint32_t limit);
+tg_status tg_concurrency_set_limit(const tg_concurrency *concurrency, uint32_t limit);
 
 /** Tells how many permits are held now. */
 tg_status tg_concurrency_in_use(const tg_concurrency *concurrency, uint32_t *permits);
@@ -1747,7 +1740,8 @@ typedef struct {
     /** sizeof(tg_queue_config) */
     size_t struct_size;
     /**
-     * For sojourn times; NULL: the machine's monotonic clock. Waiting always uses the machine's. Borrowed during the call.
+     * For sojourn times; NULL: the machine's monotonic clock. Waiting always uses the machine's. Borrowed during the
+     * call.
      */
     const tg_clock *clock;
     /** The most items held, 1 .. 2^24. Must be set. */
@@ -1799,8 +1793,8 @@ typedef struct {
 tg_status tg_queue_new(const tg_queue_config *config, tg_queue **queue);
 
 /**
- * Frees a queue; NULL is fine. Close it, join whoever waits on it and tg_queue_drain() it first: items still inside are
- * forgotten, for tidegate does not know how to free them.
+ * Frees a queue; NULL is fine. Close it, join whoever waits on it and tg_queue_drain() it first: items still inside
+ * are forgotten, for tidegate does not know how to free them.
  *
  * Ownership: takes queue, not the items.
  */
@@ -1841,8 +1835,8 @@ tg_status tg_queue_try_push(const tg_queue *queue, void *item, void **dropped);
 tg_status tg_queue_try_push_at(const tg_queue *queue, uint64_t now_ns, void *item, void **dropped);
 
 /**
- * Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full at
- * the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
+ * Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full
+ * at the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
  *
  * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
  * Thread safety: blocks up to timeout_ns.
@@ -1851,8 +1845,8 @@ tg_status tg_queue_try_push_at(const tg_queue *queue, uint64_t now_ns, void *ite
 tg_status tg_queue_push(const tg_queue *queue, void *item, uint64_t timeout_ns, void **dropped);
 
 /**
- * Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything accepted
- * has been taken out.
+ * Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything
+ * accepted has been taken out.
  *
  * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
  * Thread safety: does not wait for an item.
@@ -1994,8 +1988,9 @@ typedef struct {
       UINT64_C(0), UINT64_C(0), 0, 0 }
 
 /**
- * Makes an access list. An entry is an address, a network ("203.0.113.0/24"), or "key:" and an exact key. The most specific
- * entry that fits decides (a key before any network, a longer prefix before a shorter); on both lists: denied.
+ * Makes an access list. An entry is an address, a network ("203.0.113.0/24"), or "key:" and an exact key. The most
+ * specific entry that fits decides (a key before any network, a longer prefix before a shorter); on both lists:
+ * denied.
  *
  * Errors: TG_UTF8, TG_SYNTAX (an entry).
  */
@@ -2009,8 +2004,8 @@ tg_status tg_access_list_new(const char *const *allow,
 void tg_access_list_free(tg_access_list *list);
 
 /**
- * Tells what is said of a client: *verdict is one of tg_verdict. address: as a text; NULL or no address: no network fits.
- * key: one that the client cannot make up; NULL with length 0: none.
+ * Tells what is said of a client: *verdict is one of tg_verdict. address: as a text; NULL or no address: no network
+ * fits. key: one that the client cannot make up; NULL with length 0: none.
  *
  * Errors: TG_UTF8 (address), TG_OUT_OF_RANGE (key_len).
  */
@@ -2031,20 +2026,20 @@ tg_status tg_client_address_new(const tg_client_address_config *config, tg_clien
 void tg_client_address_free(tg_client_address *clients);
 
 /**
- * Tells which header's lines tg_client_address_key() wants, in lower case; NULL when nobody is trusted and none is read.
+ * Tells which header's lines tg_client_address_key() wants, in lower case; NULL when nobody is trusted and none is
+ * read.
  *
  * Ownership: *name is the resolver's, good until tg_client_address_free().
  */
-tg_status tg_client_address_header(const tg_client_address *clients,
-                                   const char **name);
+tg_status tg_client_address_header(const tg_client_address *clients, const char **name);
 
 /**
- * Names the client of a request by a key for a limiter: "192.0.2.1", "2001:db8::/64". From a trusted peer on, the lines
- * are walked from the right, and the first address that is not trusted itself is the client; what a client wrote itself
- * is never believed, and what cannot be read ends the walk. A peer that is no address is its own key.
+ * Names the client of a request by a key for a limiter: "192.0.2.1", "2001:db8::/64". From a trusted peer on, the
+ * lines are walked from the right, and the first address that is not trusted itself is the client; what a client wrote
+ * itself is never believed, and what cannot be read ends the walk. A peer that is no address is its own key.
  *
- * peer: the socket's, as a text, with or without a port; NULL: none. lines: the values of the header's lines as they came,
- * in order. *length (may be NULL) is the key's, without its NUL; 64 bytes of buffer hold every address.
+ * peer: the socket's, as a text, with or without a port; NULL: none. lines: the values of the header's lines as they
+ * came, in order. *length (may be NULL) is the key's, without its NUL; 64 bytes of buffer hold every address.
  *
  * Ownership: the key is written to the caller's buffer of buffer_size bytes.
  * Errors: TG_UTF8 (peer), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but *length).
@@ -2060,10 +2055,10 @@ tg_status tg_client_address_key(const tg_client_address *clients,
 /**
  * The value of one policy of a RateLimit-Policy field: "per-user";q=100;w=60. Several are joined by ", ".
  *
- * name: printable ASCII, 1 .. 128 characters. unit: that of costs ("content-bytes"); NULL: requests. quota: the most at
- * once (the decision's limit). window_ns: the time in which all of it comes back; TG_NEVER: not told. partition_key: what
- * the quota is counted per, NULL where clients shall not see it; left out when longer than 64 bytes. *length (may be NULL)
- * is the text's, without its NUL.
+ * name: printable ASCII, 1 .. 128 characters. unit: that of costs ("content-bytes"); NULL: requests. quota: the most
+ * at once (the decision's limit). window_ns: the time in which all of it comes back; TG_NEVER: not told.
+ * partition_key: what the quota is counted per, NULL where clients shall not see it; left out when longer than 64
+ * bytes. *length (may be NULL) is the text's, without its NUL.
  *
  * Ownership: the text is written to the caller's buffer of buffer_size bytes.
  * Errors: TG_UTF8, TG_SYNTAX (name, unit), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but
@@ -2079,8 +2074,8 @@ tg_status tg_http_rate_limit_policy(const char *name,
                                     size_t *length);
 
 /**
- * The value of one policy's state in a RateLimit field: "per-user";r=12;t=30. Several are joined by ", ". name, partition_key
- * and *length as in tg_http_rate_limit_policy().
+ * The value of one policy's state in a RateLimit field: "per-user";r=12;t=30. Several are joined by ", ". name,
+ * partition_key and *length as in tg_http_rate_limit_policy().
  *
  * Ownership: the text is written to the caller's buffer of buffer_size bytes.
  * Errors: TG_UTF8, TG_SYNTAX (name), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but
@@ -2094,9 +2089,10 @@ tg_status tg_http_rate_limit(const char *name,
                              size_t *length);
 
 /**
- * The body of a refusal, to be sent as application/problem+json (RFC 9457). problem: one of tg_problem. status: the one it
- * is sent with, 0: the problem's own. detail: for people; NULL: the problem's own. violated: the names of the policies that
- * refused (a denied_by's); none: not told. Every text is escaped. *length (may be NULL) is the body's, without its NUL.
+ * The body of a refusal, to be sent as application/problem+json (RFC 9457). problem: one of tg_problem. status: the
+ * one it is sent with, 0: the problem's own. detail: for people; NULL: the problem's own. violated: the names of the
+ * policies that refused (a denied_by's); none: not told. Every text is escaped. *length (may be NULL) is the body's,
+ * without its NUL.
  *
  * Ownership: the body is written to the caller's buffer of buffer_size bytes.
  * Errors: TG_UTF8, TG_UNKNOWN_VALUE (problem), TG_OUT_OF_RANGE (status above 999); TG_BUFFER (too small: nothing is
@@ -2113,13 +2109,12 @@ tg_status tg_http_problem(int32_t problem,
 
 /**
  * Puts a decision into whole seconds, rounded up. TG_NEVER becomes an hour: a number must be said. jitter: 0, or the
- * fraction (up to 1) that times are lengthened by at most, drawn anew each time, so that clients do not return together.
+ * fraction (up to 1) that times are lengthened by at most, drawn anew each time, so that clients do not return
+ * together.
  *
  * Errors: TG_OUT_OF_RANGE (jitter).
  */
-tg_status tg_http_tell(const tg_decision *decision,
-                       double jitter,
-                       tg_told *told);
+tg_status tg_http_tell(const tg_decision *decision, double jitter, tg_told *told);
 
 #ifdef __cplusplus
 }

@@ -79,8 +79,8 @@ pub(crate) fn reset(
         }
         (Object::Concurrency(_), None) => {
             return Err(CliError::Message(format!(
-                "{name:?} is a concurrency limiter: its permits belong to who holds them, and come back when they are given \
-                 back or their process dies"
+                "{name:?} is a concurrency limiter: its permits belong to who holds them, and come back when they are \
+                 given back or their process dies"
             )));
         }
         (Object::RetryBudget(_) | Object::Throttle(_), None) => {

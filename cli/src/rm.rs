@@ -57,8 +57,8 @@ fn name(place: &Place, arena: &str, name: &str, force: bool, to: &mut Output<'_>
     let alive: Vec<MemberInfo> = opened.members().into_iter().filter(|member| member.alive).collect();
     if !alive.is_empty() && !force {
         return Err(CliError::Message(format!(
-            "the arena {arena:?}, and so perhaps {name:?}, is in use by {}; stop them first, or say --force: who has {name:?} \
-             open goes on with it, and whoever opens that name from then on begins a new one",
+            "the arena {arena:?}, and so perhaps {name:?}, is in use by {}; stop them first, or say --force: who has \
+             {name:?} open goes on with it, and whoever opens that name from then on begins a new one",
             Holders::Known(alive).shown()
         )));
     }

@@ -211,7 +211,8 @@ impl Writer<'_> {
                         [stats.waiting, stats.refused, stats.timed_out, stats.cancelled].map(units::count);
                     let longest = units::span(u64::try_from(stats.longest_wait.as_nanos()).unwrap_or(u64::MAX));
                     notes.push(format!(
-                        "{waiting} waiting, longest wait {longest}; {refused} refused, {timed_out} timed out, {cancelled} cancelled"
+                        "{waiting} waiting, longest wait {longest}; {refused} refused, {timed_out} timed out, \
+                         {cancelled} cancelled"
                     ));
                 }
                 if !holders.is_empty() {

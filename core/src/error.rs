@@ -15,8 +15,8 @@ pub enum ConfigErrorKind {
     Conflict,
     /// The memory that a size asks for cannot be had.
     NoMemory,
-    /// Nothing was wrong with the argument, but too many others changed the object at the same time: nothing was changed, try
-    /// again.
+    /// Nothing was wrong with the argument, but too many others changed the object at the same time: nothing was
+    /// changed, try again.
     Busy,
 }
 

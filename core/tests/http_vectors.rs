@@ -1,4 +1,5 @@
-//! Plays the HTTP vectors, which every binding plays: `tests/vectors/{client_address,access_list,ratelimit_fields}.json`.
+//! Plays the HTTP vectors, which every binding plays:
+//! `tests/vectors/{client_address,access_list,ratelimit_fields}.json`.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -128,7 +128,8 @@ fn stretch() -> impl Strategy<Value = Vec<(Pause, Reading, Plan)>> {
         let switch = prop::sample::select(vec![Op::ForceOpen {}, Op::Disable {}, Op::MetricsOnly {}, Op::Reset {}]);
         let plan = prop_oneof![
             100 => Just(Plan::Acquire),
-            80 => (any::<usize>(), outcome(), took).prop_map(|(which, outcome, took)| Plan::Report(which, outcome, took)),
+            80 => (any::<usize>(), outcome(), took)
+                .prop_map(|(which, outcome, took)| Plan::Report(which, outcome, took)),
             6 => (any::<usize>(), 0..2_000_u64).prop_map(|(which, ms)| Plan::RetryAfter(which, ms * MS)),
             6 => any::<usize>().prop_map(Plan::Release),
             6 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Plan::Again(which, outcome)),

@@ -337,7 +337,8 @@ fn no_mint(config: &Config, tiers: &[QuotaConfig], steps: &[Step]) -> Result<(),
                 let known = both.charged.contains(name);
                 let then = now.saturating_add(seen.retry_after_ns);
                 let heals = readings.latest.saturating_sub(then) > 60 * S;
-                // What a ramp opens meanwhile is no matter of waiting. A key that has no cell is told of its line's epoch.
+                // What a ramp opens meanwhile is no matter of waiting. A key that has no cell is told of its line's
+                // epoch.
                 if n > 0 && !seen.allowed && then < u64::MAX && config.warm_up.is_none() && known && !heals {
                     clock.set(then);
                     readings.latest = readings.latest.max(then);
@@ -385,8 +386,8 @@ fn no_mint(config: &Config, tiers: &[QuotaConfig], steps: &[Step]) -> Result<(),
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the order of readings, nothing is admitted that a model with times in full width denies; and who waits for as long
-    /// as told is admitted.
+    /// Whatever the order of readings, nothing is admitted that a model with times in full width denies; and who waits
+    /// for as long as told is admitted.
     #[test]
     fn late_threads_mint_nothing(
         (config, tiers) in tables(),

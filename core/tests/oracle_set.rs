@@ -97,7 +97,12 @@ fn plan() -> impl Strategy<Value = Plan> {
 
 /// Milliseconds to go on, or to where the last answer says that the wait is over.
 fn pause() -> impl Strategy<Value = Option<u64>> {
-    prop_oneof![4 => Just(Some(0)), 4 => (0..900_u64).prop_map(Some), 1 => (0..60_000_u64).prop_map(Some), 2 => Just(None)]
+    prop_oneof![
+        4 => Just(Some(0)),
+        4 => (0..900_u64).prop_map(Some),
+        1 => (0..60_000_u64).prop_map(Some),
+        2 => Just(None),
+    ]
 }
 
 proptest! {
@@ -161,7 +166,8 @@ proptest! {
             other => other,
         };
         // A log is a table of its own.
-        let is_log = |limit: &LimitConfig| matches!(limit, LimitConfig::Limiter(config) if config.algorithm == SlidingLog);
+        let is_log =
+            |limit: &LimitConfig| matches!(limit, LimitConfig::Limiter(it) if it.algorithm == SlidingLog);
         prop_assume!(!limits.iter().any(is_log));
         let members = NAMES.iter().zip(limits.into_iter().map(plain));
         let members = members.map(|(name, limit)| MemberConfig { name: (*name).into(), limit });
@@ -172,7 +178,8 @@ proptest! {
         for (late, plan, picks) in steps {
             let now = readings.next(3 * S, late);
             clock.set(now);
-            let named = config.members.iter().zip(picks).map(|(member, pick)| (member.name.clone(), Key::from(KEYS[pick])));
+            let members = config.members.iter().zip(picks);
+            let named = members.map(|(member, pick)| (member.name.clone(), Key::from(KEYS[pick])));
             let keys: Keys = named.collect();
             match plan {
                 Plan::Check(n) => {
@@ -186,7 +193,8 @@ proptest! {
                 Plan::Peek(n) => {
                     let op = Op::Peek { keys, n };
                     let seen = allows(&core.apply(&op));
-                    prop_assert!(!seen || allows(&model.apply(now, &op)) || n == 0, "{:?} at {} in {:?}", op, now, config);
+                    let fine = !seen || allows(&model.apply(now, &op)) || n == 0;
+                    prop_assert!(fine, "{:?} at {} in {:?}", op, now, config);
                 }
                 Plan::Penalize(member, ms) => {
                     let member = config.members[member % config.members.len()].name.clone();

@@ -32,8 +32,8 @@ pub struct tg_quota {
     pub count: u64,
     /// ... per this many nanoseconds. 0 both when rate is set.
     pub period_ns: u64,
-    /// The most tokens at once; TG_BURST_OF_RATE: the count of the rate. Of a leaky bucket: one more than may wait. Windows
-    /// and logs have none.
+    /// The most tokens at once; TG_BURST_OF_RATE: the count of the rate. Of a leaky bucket: one more than may wait.
+    /// Windows and logs have none.
     pub burst: u64,
 }
 

@@ -16,8 +16,8 @@ use tidegate_core::{ConfigError, ConfigErrorKind};
 pub enum tg_status {
     /// Done, admitted.
     TG_OK = 0,
-    /// Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from a
-    /// waiting form: still so at the deadline).
+    /// Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from
+    /// a waiting form: still so at the deadline).
     TG_DENIED = 1,
     /// Refused: the circuit is open, or half-open with every probe taken.
     TG_OPEN = 2,
@@ -25,10 +25,11 @@ pub enum tg_status {
     TG_FULL = 3,
     /// Refused: the queue is closed; from a pop: closed and everything accepted has been taken out.
     TG_CLOSED = 4,
-    /// Nothing there: the queue is empty (from a waiting form: still so at the deadline), no event is left to read, or an
-    /// arena has no object of that name.
+    /// Nothing there: the queue is empty (from a waiting form: still so at the deadline), no event is left to read, or
+    /// an arena has no object of that name.
     TG_EMPTY = 5,
-    /// Nothing given back: the permit was given back before, taken back from a dead process, another process's, or nobody's.
+    /// Nothing given back: the permit was given back before, taken back from a dead process, another process's, or
+    /// nobody's.
     TG_NOT_HELD = 6,
     /// Error: an argument that must not be NULL is NULL.
     TG_NULL = -1,

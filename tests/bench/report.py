@@ -1,9 +1,9 @@
 """Prints the table of a benchmark run and writes its results: report.py ROWS.jsonl... RESULTS.json
 
-A row is a line of JSON: {"binding", "work", "tidegate": name of our contender, "floor": name or null, "floors": [names],
-"targets": [{"of": contender, "most": times its time}], "ns": {contender: [nanoseconds, one a round]}, "notes": [text], "unit": "B" where they are bytes}
-or {"binding", "work", "skipped": why}. Times are medians; a ratio is the median of those taken round by round, with
-their quartiles beside it.
+A row is a line of JSON: {"binding", "work", "tidegate": name of our contender, "floor": name or null,
+"floors": [names], "targets": [{"of": contender, "most": times its time}], "ns": {contender: [nanoseconds, one a round]},
+"notes": [text], "unit": "B" where they are bytes} or {"binding", "work", "skipped": why}. Times are medians; a ratio is
+the median of those taken round by round, with their quartiles beside it.
 """
 
 import json
@@ -106,7 +106,8 @@ def table(rows: list[dict]) -> None:
         print(f"\n{row['binding']}: {row['work']}")
         targets = {target["of"]: target for target in row["targets"]}
         for name, times in row["ns"].items():
-            line = f"  {name + (' (floor)' if name == row['floor'] else ''):<42}{shown(statistics.median(times), row):>12}"
+            label = name + (" (floor)" if name == row["floor"] else "")
+            line = f"  {label:<42}{shown(statistics.median(times), row):>12}"
             if name != row["tidegate"]:
                 measured = ratio(row, name)
                 line += f"{'–' if measured is None else f'{measured:.2f} ×':>14}{spread(row, name):>14}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tests/settings.json as a C program: the INIT macros hold the defaults, and an error names its field, with the whole range."""
+"""tests/settings.json as a C program: INIT macros hold the defaults, errors name their field, with the whole range."""
 
 import json
 import sys
@@ -83,7 +83,8 @@ def main():
         print(f"    tg_{thing}_config {thing} = TG_{thing.upper()}_CONFIG_INIT;")
         print(f"    CHECK({thing}.struct_size == sizeof {thing});")
     print("\n".join(inits))
-    print("}\n\nint main(void) {\n    RUN(init_holds_the_defaults);\n    RUN(what_is_refused);\n    return check_failed != 0;\n}")
+    print("}\n\nint main(void) {\n    RUN(init_holds_the_defaults);\n    RUN(what_is_refused);")
+    print("    return check_failed != 0;\n}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ def lines(values):
 def client_address(case):
     c = case["config"]
     prefixes = f"{c.get('ipv4_prefix', 32)}, {c.get('ipv6_prefix', 64)}"
-    made = f"new_clients({texts(c.get('trusted', []))}, {string(c.get('header'))}, {prefixes}, {string(case.get('error'))});"
+    trusted, header = texts(c.get("trusted", [])), string(c.get("header"))
+    made = f"new_clients({trusted}, {header}, {prefixes}, {string(case.get('error'))});"
     asked = [
         f"client_key({string(a['peer'])}, {lines(a['lines'])}, {string(a['key'])});" for a in case.get("asks", [])
     ]

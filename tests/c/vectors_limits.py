@@ -1,4 +1,4 @@
-"""Cases of limits per key and of limits combined, for vectors_to_c.py; the functions they call stand in vectors_limits.h."""
+"""Cases of limits per key and of limits combined, for vectors_to_c.py; what they call stands in vectors_limits.h."""
 
 from literals import NotInC, decision, flag, key, ns, text
 
@@ -70,7 +70,9 @@ class LimitSet:
         self.names = [m["name"] for m in self.members]
 
     def keyed(self, member):
-        return self.keyed(self.members[self.names.index(member["same_as"])]) if "same_as" in member else "limiter" in member
+        if "same_as" in member:
+            return self.keyed(self.members[self.names.index(member["same_as"])])
+        return "limiter" in member
 
     def keys(self, args):
         keys = [key(args["keys"][m["name"]]) for m in self.members if self.keyed(m)]

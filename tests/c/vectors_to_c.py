@@ -193,7 +193,8 @@ def main():
                 continue
             # What HTTP is told knows no time, and so no second way.
             modes = "MODES" if "primitive" in document else "1"
-            run.append(f'for (mode = 0; mode < {modes}; mode++) {{ {kind}_{name}(); finish(); }} check_done("{label}");')
+            loop = f"for (mode = 0; mode < {modes}; mode++) {{ {kind}_{name}(); finish(); }}"
+            run.append(f'{loop} check_done("{label}");')
     if not run:
         sys.exit(f"{sys.argv[1]}: no vectors")
     print("int main(void) {\n    " + "\n    ".join(run) + "\n    forget();\n    return check_failed != 0;\n}")

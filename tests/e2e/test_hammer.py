@@ -76,7 +76,8 @@ def test_twelve_processes_obey_one_limit(
     times = np.concatenate([*own, np.array(over_http, np.int64).reshape(-1, 2)])
     span = (times[:, 1].max() - first) / 1e9
     allowed = BURST + RATE * span
-    print(f"{len(times)} admitted in {span:.2f} s, {len(times) / allowed:.2%} of {allowed:.0f}; {[len(t) for t in own]} direct, {len(over_http)} by HTTP")
+    part, direct = f"{len(times) / allowed:.2%} of {allowed:.0f}", [len(t) for t in own]
+    print(f"{len(times)} admitted in {span:.2f} s, {part}; {direct} direct, {len(over_http)} by HTTP")
     assert all(len(each) for each in own) and over_http, "everybody has a share"
     assert len(times) >= 0.99 * (BURST + RATE * SECONDS)
     assert np.max(excess(times)) <= 0, "more than burst + rate x time"

@@ -1,4 +1,4 @@
-"""Processes of two languages, killed with -9 wherever they are: nobody is stuck, nothing is minted, everything comes back."""
+"""Processes of two languages, killed with -9 wherever they are: nobody is stuck, nothing is minted, all comes back."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ def test_each_copy_holds_its_own_permits_and_takes_the_other_for_alive(arenas: P
 
     child = os.fork()
     if child == 0:
-        os._exit(0 if library.tg_concurrency_release(calls, permit) == NOT_HELD and limiter.try_acquire() is None else 1)
+        released = library.tg_concurrency_release(calls, permit)
+        os._exit(0 if released == NOT_HELD and limiter.try_acquire() is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert library.tg_concurrency_release(calls, permit) == OK
     assert limiter.stats().in_use == 1

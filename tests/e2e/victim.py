@@ -1,5 +1,5 @@
-"""Works on every object of an arena until it is killed. `victim.py` starts such processes by fork, one a line of its input
-(the line is the victim's number), and says their pids: an interpreter a victim would take most of the test's time.
+"""Works on every object of an arena until it is killed. `victim.py` starts such processes by fork, one a line of its
+input (the line is the victim's number), and says their pids: an interpreter each would take most of the test's time.
 
 A victim counts its admissions in a file of its own, right after each: what it did not come to count is at most one.
 """

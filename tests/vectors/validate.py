@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Checks the vector files against schema.json and http.schema.json, and that the schema refuses what it should. Needs the package jsonschema."""
+"""Checks the vector files against schema.json and http.schema.json, and that the schema refuses what it should.
+
+Needs the package jsonschema.
+"""
 
 import copy
 import json
@@ -59,7 +62,8 @@ def main() -> int:
             if rules(file).is_valid(spoiled):
                 bad += 1
                 print(f"{path.name}: the schema accepts a spoiled file", file=sys.stderr)
-        print(f"{path.name}: {len(names)} cases, {sum(len(case.get('steps') or case.get('asks') or '!') for case in file['cases'])} steps")
+        steps = sum(len(case.get("steps") or case.get("asks") or "!") for case in file["cases"])
+        print(f"{path.name}: {len(names)} cases, {steps} steps")
     return 1 if bad else 0
 
 

@@ -9,8 +9,8 @@ use std::fs;
 pub(crate) fn text(package: &str, crates: &[Crate]) -> Result<String, Box<dyn Error>> {
     let others: Vec<&Crate> = crates.iter().filter(|entry| !entry.own).collect();
     let mut out = format!(
-        "Third parties inside {package}\n\nGenerated from Cargo.lock by `cargo xtask notices write`. tidegate itself is MIT OR Apache-2.0,\n\
-         and so is Rust's standard library inside it (https://github.com/rust-lang/rust).\n\n"
+        "Third parties inside {package}\n\nGenerated from Cargo.lock by `cargo xtask notices write`. tidegate itself \
+         is MIT OR Apache-2.0,\nand so is Rust's standard library inside it (https://github.com/rust-lang/rust).\n\n"
     );
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for entry in &others {

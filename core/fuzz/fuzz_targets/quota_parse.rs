@@ -10,8 +10,8 @@ const LONGEST: Duration = Duration::from_secs(36 * 365 * 86_400);
 
 fuzz_target!(|text: &str| {
     match text.parse::<Quota>() {
-        // A count with a fraction may become more, in more time, than `Quota::new` takes with the burst that it gives: 31.11
-        // per year are 3,111 per century, with a burst of 32.
+        // A count with a fraction may become more, in more time, than `Quota::new` takes with the burst that it gives:
+        // 31.11 per year are 3,111 per century, with a burst of 32.
         Ok(quota) if quota.period() > LONGEST || quota.count() > u32::MAX.into() => {
             assert!(quota.fill_time() <= LONGEST, "{text:?}");
         }

@@ -36,8 +36,8 @@ impl Backing for Arena {
             None => "make it larger where it is first opened (capacity, TIDEGATE_CAPACITY)",
         };
         let message = format!(
-            "{needs} bytes do not fit into the {left} that are left of the arena {:?}; it never grows: {mend}, or use another \
-             arena",
+            "{needs} bytes do not fit into the {left} that are left of the arena {:?}; it never grows: {mend}, or use \
+             another arena",
             self.name()
         );
         ConfigError::out_of_range("capacity", message)

@@ -73,8 +73,8 @@ impl Origin {
     pub(super) fn open(&self, mapping: &Arc<Mapping>, name: &str) -> Result<Clock, ArenaError> {
         let refuse = |why: String| {
             let message = format!(
-                "{why}; open the arena {name:?} from one time namespace, or stop who uses it and remove it with `tidegate rm \
-                 {name}`"
+                "{why}; open the arena {name:?} from one time namespace, or stop who uses it and remove it with \
+                 `tidegate rm {name}`"
             );
             ArenaError::new(ArenaErrorKind::Clock, message)
         };
@@ -101,8 +101,9 @@ impl Origin {
         let since = since(&tsc, self, &now);
         if clock.tsc().is_some() && !since.agree() {
             return Err(refuse(format!(
-                "since the arena {name:?} was made {} s passed by its clock and {} s by this process's CLOCK_MONOTONIC: is \
-                 this process in a time namespace of its own, or was this virtual machine restored?",
+                "since the arena {name:?} was made {} s passed by its clock and {} s by this process's \
+                 CLOCK_MONOTONIC: is this process in a time namespace of its own, or was this virtual machine \
+                 restored?",
                 seconds(since.arena),
                 seconds(since.system)
             )));

@@ -60,7 +60,8 @@ impl fmt::Display for ObjectKind {
 }
 
 /// What to do when an object exists and was last declared with other settings (rate, burst, thresholds) than mine.
-/// Settings changed at run time are not compared: `set_quota` survives the restart of a worker that declares what it did before.
+/// Settings changed at run time are not compared: `set_quota` survives the restart of a worker that declares what it
+/// did before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {
     /// An error that names both.
@@ -68,8 +69,8 @@ pub enum OnConflict {
     Error,
     /// Take the object as it is.
     Keep,
-    /// Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it open go
-    /// on with theirs.
+    /// Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it
+    /// open go on with theirs.
     Apply,
 }
 
@@ -83,7 +84,8 @@ impl std::str::FromStr for OnConflict {
             "apply" => Ok(Self::Apply),
             _ => {
                 let message = format!(
-                    "{text:?} is not \"error\", \"keep\" (take the object as it is) or \"apply\" (change it for everybody)"
+                    "{text:?} is not \"error\", \"keep\" (take the object as it is) or \"apply\" (change it for \
+                     everybody)"
                 );
                 Err(ConfigError::syntax("on_conflict", message))
             }
@@ -149,8 +151,8 @@ impl Arena {
             return Err(ArenaError::new(
                 ArenaErrorKind::Shape,
                 format!(
-                    "{:?} in the arena {:?} is a {kind} ({}), here it is declared as a {} ({}); declare the same, use another \
-                     name, or remove it with `tidegate rm {} {}`",
+                    "{:?} in the arena {:?} is a {kind} ({}), here it is declared as a {} ({}); declare the same, use \
+                     another name, or remove it with `tidegate rm {} {}`",
                     spec.name,
                     self.name(),
                     text::read(&record.shape),
@@ -167,8 +169,8 @@ impl Arena {
             return Err(ArenaError::new(
                 ArenaErrorKind::Settings,
                 format!(
-                    "{:?} in the arena {:?} was declared as {}, here as {}; declare the same, or say {} (take it as it is) \
-                     or {} (change it for everybody)",
+                    "{:?} in the arena {:?} was declared as {}, here as {}; declare the same, or say {} (take it as it \
+                     is) or {} (change it for everybody)",
                     spec.name,
                     self.name(),
                     declared.text,
@@ -263,8 +265,8 @@ impl Arena {
         self.records().iter().filter_map(info).collect()
     }
 
-    /// Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes are
-    /// not given out again. Returns whether there was one.
+    /// Takes a name away: who has the object open goes on with it, who opens the name afresh makes a new one. Its bytes
+    /// are not given out again. Returns whether there was one.
     ///
     /// Errors: only those of the arena's lock.
     pub fn remove(self: &Arc<Self>, name: &str) -> Result<bool, ArenaError> {

@@ -70,8 +70,8 @@ impl Arena {
 
     fn in_vain(&self, who: &str, patience: Duration) -> ArenaError {
         let message = format!(
-            "{who} has held the lock of the arena {:?} for {} s, under which names and quotas change: is it stopped (SIGSTOP, a \
-             debugger, a frozen cgroup)? Continue or end it; decisions go on",
+            "{who} has held the lock of the arena {:?} for {} s, under which names and quotas change: is it stopped \
+             (SIGSTOP, a debugger, a frozen cgroup)? Continue or end it; decisions go on",
             self.name(),
             patience.as_secs_f64()
         );

@@ -184,8 +184,8 @@ impl Arena {
                 Some(asked) => Err(ArenaError::new(
                     ArenaErrorKind::Argument,
                     format!(
-                        "capacity: the arena {name:?} of this process was made with {} bytes, here {asked} are asked for; it never \
-                         changes: ask for the same, or for none",
+                        "capacity: the arena {name:?} of this process was made with {} bytes, here {asked} are asked \
+                         for; it never changes: ask for the same, or for none",
                         arena.capacity()
                     ),
                 )),
@@ -257,9 +257,9 @@ impl Arena {
         }
         file.reserve(at, end).map_err(|error| {
             let message = format!(
-                "no room for {} bytes of the arena {:?}: {error}; make the filesystem larger (Docker: --shm-size; Kubernetes: \
-                 sizeLimit of a memory emptyDir), give objects less room (max_keys), or choose another directory (TIDEGATE_DIR \
-                 or path)",
+                "no room for {} bytes of the arena {:?}: {error}; make the filesystem larger (Docker: --shm-size; \
+                 Kubernetes: sizeLimit of a memory emptyDir), give objects less room (max_keys), or choose another \
+                 directory (TIDEGATE_DIR or path)",
                 end.saturating_sub(at),
                 self.name
             );
@@ -293,8 +293,8 @@ impl Arena {
             return Ok(());
         }
         let message = format!(
-            "the arena {:?} can be looked at here and not changed: {} may only be read by this process (a read-only mount, or its \
-             permissions); do this where it is mounted read-write",
+            "the arena {:?} can be looked at here and not changed: {} may only be read by this process (a read-only \
+             mount, or its permissions); do this where it is mounted read-write",
             self.name,
             self.path().unwrap_or(Path::new("")).display()
         );

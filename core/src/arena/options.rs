@@ -9,14 +9,15 @@ use std::path::PathBuf;
 pub struct HostOptions {
     /// The arena's name: 1 to 63 of A-Z a-z 0-9 . _ -.
     pub name: String,
-    /// The directory of the file. By default `TIDEGATE_DIR`, else `/dev/shm/tidegate-UID`, which is made with mode 0700.
+    /// The directory of the file. By default `TIDEGATE_DIR`, else `/dev/shm/tidegate-UID`, which is made with mode
+    /// 0700.
     pub path: Option<PathBuf>,
-    /// Bytes of address space, and the most that the file can take: objects take theirs when they are made. It never grows. By
-    /// default what the file has; a new one gets what `TIDEGATE_CAPACITY` says, else 256 MiB. Asking an existing arena for another is
-    /// an error.
+    /// Bytes of address space, and the most that the file can take: objects take theirs when they are made. It never
+    /// grows. By default what the file has; a new one gets what `TIDEGATE_CAPACITY` says, else 256 MiB. Asking an
+    /// existing arena for another is an error.
     pub capacity: Option<usize>,
-    /// The group that may use the file as well (mode 0660), by name or number: for containers that run as different users.
-    /// By default only its owner may (mode 0600).
+    /// The group that may use the file as well (mode 0660), by name or number: for containers that run as different
+    /// users. By default only its owner may (mode 0600).
     pub group: Option<String>,
 }
 

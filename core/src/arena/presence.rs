@@ -16,7 +16,8 @@ impl Arena {
         self.members.member().map_err(|why| match why {
             NoSlot::Full => {
                 let message = format!(
-                    "{PROCESSES} processes have the arena {:?} open, and no more can join it; close some, or use another arena",
+                    "{PROCESSES} processes have the arena {:?} open, and no more can join it; close some, or use \
+                     another arena",
                     self.name()
                 );
                 ArenaError::new(ArenaErrorKind::Full, message)
@@ -31,9 +32,10 @@ impl Arena {
 
     pub(super) fn lost_descriptor(&self) -> ArenaError {
         let message = format!(
-            "the descriptor of the arena {:?} is gone: something closed all descriptors of this process, or it is a child of \
-             fork that could not open the file anew (no descriptor was free, /proc is not there, or its user may not); it owns \
-             no permits and takes none: open the arena after that (in the child), or raise `ulimit -n`",
+            "the descriptor of the arena {:?} is gone: something closed all descriptors of this process, or it is a \
+             child of fork that could not open the file anew (no descriptor was free, /proc is not there, or its user \
+             may not); it owns no permits and takes none: open the arena after that (in the child), or raise `ulimit \
+             -n`",
             self.name()
         );
         ArenaError::new(ArenaErrorKind::System, message)

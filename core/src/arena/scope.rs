@@ -26,8 +26,8 @@ impl Scope {
             Some(("host", name)) => Self::Host(name.to_owned()),
             _ => {
                 let message = format!(
-                    "scope: {text:?} is not a scope; allowed are \"process\" (private), \"process:NAME\" (the threads of this process) \
-                     and \"host:NAME\" (every process of this machine)"
+                    "scope: {text:?} is not a scope; allowed are \"process\" (private), \"process:NAME\" (the threads \
+                     of this process) and \"host:NAME\" (every process of this machine)"
                 );
                 return Err(ArenaError::new(ArenaErrorKind::Argument, message));
             }
@@ -94,7 +94,8 @@ impl Scope {
     fn named<'a>(&self, name: Option<&'a str>, said: &str) -> Result<&'a str, ArenaError> {
         let Some(name) = name else {
             let message = format!(
-                "name: the scope {self}{said} needs a name for each object in it: say {}, or {} to keep this one private",
+                "name: the scope {self}{said} needs a name for each object in it: say {}, or {} to keep this one \
+                 private",
                 setting("name", "…"),
                 setting("scope", "process")
             );

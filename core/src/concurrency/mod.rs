@@ -37,9 +37,9 @@ use wait_queue::{ADMITTED, REFUSED, Shared, WOULD_DENY};
 
 /// At most so many calls at once: each holds a permit while it runs.
 ///
-/// A permit is a word that names its owner. In a named scope, what a process held when it died comes back at the first denial 10 ms
-/// or more after its death. A child of fork owns nothing of its parent's permits and has none of its waiters; its copy of a
-/// limiter without a scope counts none of them from the first denial on.
+/// A permit is a word that names its owner. In a named scope, what a process held when it died comes back at the first
+/// denial 10 ms or more after its death. A child of fork owns nothing of its parent's permits and has none of its
+/// waiters; its copy of a limiter without a scope counts none of them from the first denial on.
 ///
 /// Thread safety: all methods may be called from any thread at any time. Decisions take no lock; waiting forms do among
 /// those who wait.
@@ -123,8 +123,8 @@ impl ConcurrencyLimiter {
         ConcurrencyGuard { limiter: self, permit }
     }
 
-    /// Gives a permit back. False, and nothing happens: it was given back before, taken back from a dead process, belongs to
-    /// another process (the parent of a fork), or is nobody's.
+    /// Gives a permit back. False, and nothing happens: it was given back before, taken back from a dead process,
+    /// belongs to another process (the parent of a fork), or is nobody's.
     #[inline]
     pub fn release(&self, permit: ConcurrencyPermit) -> bool {
         self.shared.give_back(permit)
@@ -135,8 +135,8 @@ impl ConcurrencyLimiter {
         self.shared.places.limit()
     }
 
-    /// Changes the limit, at most to the config's `max_limit`. Permits above a lower one stay until they are given back, and
-    /// nobody is admitted before fewer than the new limit are held.
+    /// Changes the limit, at most to the config's `max_limit`. Permits above a lower one stay until they are given
+    /// back, and nobody is admitted before fewer than the new limit are held.
     ///
     /// Errors: `limit` outside 1 to `max_limit`.
     pub fn set_limit(&self, limit: u32) -> Result<(), ConfigError> {

@@ -4,9 +4,9 @@
 //! makes that the order of arrival. A waiter announces itself, then has the queue served once; a release frees its
 //! place, then looks for the announcement. In the one order of both, one of them comes second and finds the other.
 //!
-//! In a named scope a queue takes a place only when it is its turn, see `turns.rs`; a place that is left to others wakes
-//! nobody here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a queue with such a
-//! one takes what it frees, as it would sleep for ever otherwise.
+//! In a named scope a queue takes a place only when it is its turn, see `turns.rs`; a place that is left to others
+//! wakes nobody here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a queue with
+//! such a one takes what it frees, as it would sleep for ever otherwise.
 
 use super::owners::Owners;
 use super::places::{Full, Places, owner_in};

@@ -168,17 +168,20 @@ mod tests {
             entries in prop::collection::vec((0..16_u32, 26..=32_u8, any::<bool>()), 0..12),
             asked in 0..16_u32,
         ) {
+            let address_of = |low: u32| IpAddr::from((0x0a00_0000 + low).to_be_bytes());
             let written: Vec<(Network, bool)> = entries
                 .into_iter()
-                .map(|(low, prefix, deny)| (Network::around(IpAddr::from((0x0a00_0000 + low).to_be_bytes()), prefix), deny))
+                .map(|(low, prefix, deny)| (Network::around(address_of(low), prefix), deny))
                 .collect();
             let texts = |wanted: bool| -> Vec<String> {
                 written.iter().filter(|(_, deny)| *deny == wanted).map(|(network, _)| network.to_string()).collect()
             };
             let (allow, deny) = (texts(false), texts(true));
-            let list = AccessList::new(allow.iter().map(String::as_str), deny.iter().map(String::as_str)).expect("entries");
-            let address = IpAddr::from((0x0a00_0000 + asked).to_be_bytes());
-            let best = written.iter().filter(|(network, _)| network.contains(address)).max_by_key(|(n, deny)| (n.prefix(), *deny));
+            let list = AccessList::new(allow.iter().map(String::as_str), deny.iter().map(String::as_str));
+            let list = list.expect("entries");
+            let address = address_of(asked);
+            let fitting = written.iter().filter(|(network, _)| network.contains(address));
+            let best = fitting.max_by_key(|(network, deny)| (network.prefix(), *deny));
             let expected = best.map_or(Verdict::Limit, |(_, deny)| if *deny { Verdict::Deny } else { Verdict::Allow });
             prop_assert_eq!(list.verdict(Some(address), b""), expected);
         }

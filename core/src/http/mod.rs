@@ -1,4 +1,5 @@
-//! The manners of a limit that speaks HTTP, made once for every binding: what a client is told, and whose request it is.
+//! The manners of a limit that speaks HTTP, made once for every binding: what a client is told, and whose request it
+//! is.
 //!
 //! Pure functions of their arguments, no I/O: a framework's adapter hands in the peer and the header lines it has and
 //! sends what it gets. All types are `Send + Sync`, and all of them but [`Jitter`] are deterministic.

@@ -178,7 +178,9 @@ mod tests {
     proptest! {
         /// Our text against the standard library's.
         #[test]
-        fn writes_addresses_as_everybody_does(groups in prop::array::uniform8(prop_oneof![Just(0), 0..=16_u16, any::<u16>()])) {
+        fn writes_addresses_as_everybody_does(
+            groups in prop::array::uniform8(prop_oneof![Just(0), 0..=16_u16, any::<u16>()])
+        ) {
             let v6 = Ipv6Addr::from(groups);
             let v4 = Ipv4Addr::from_bits(v6.to_bits() as u32);
             for address in [IpAddr::V6(v6), IpAddr::V4(v4)] {

@@ -12,9 +12,9 @@ pub enum Algorithm {
     /// Refills continuously, holds at most the burst (GCRA, ITU-T I.371). The default.
     #[default]
     TokenBucket,
-    /// At most `limit` in a window that starts at the first hit. Cheap to explain; passes twice the limit across an edge. A window never
-    /// ends early, and late by at most the period / 2^(35 - bits of the limit): 15 ns of a minute at a limit of 5, 2 ms of an hour at
-    /// 10,000, 0.4 s of a day at 100,000.
+    /// At most `limit` in a window that starts at the first hit. Cheap to explain; passes twice the limit across an
+    /// edge. A window never ends early, and late by at most the period / 2^(35 - bits of the limit): 15 ns of a minute
+    /// at a limit of 5, 2 ms of an hour at 10,000, 0.4 s of a day at 100,000.
     FixedWindow,
     /// Two windows, the earlier weighted by how much of it still counts (Cloudflare's approximation).
     SlidingWindow,

@@ -35,7 +35,8 @@ impl WarmUp {
 
     /// From the fraction `from` (above 0, at most 1) of the limit to all of it over `period`, in a straight line.
     ///
-    /// Errors: `warm_up` when the period is zero or above a year; `warm_up_from` when the fraction is outside its range.
+    /// Errors: `warm_up` when the period is zero or above a year; `warm_up_from` when the fraction is outside its
+    /// range.
     pub fn new(period: Duration, from: f64) -> Result<Self, ConfigError> {
         PERIOD.check_span(period, "")?;
         FROM.check_real(from, "; the fraction of the limit to start from")?;

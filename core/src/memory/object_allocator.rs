@@ -10,7 +10,8 @@ use std::ops::Deref;
 #[cfg(not(loom))]
 use std::sync::Arc;
 
-/// Memory for one object. Whoever opens an object that stands in shared memory asks for the same parts in the same order as who made it.
+/// Memory for one object. Whoever opens an object that stands in shared memory asks for the same parts in the same
+/// order as who made it.
 pub(crate) struct ObjectAllocator {
     huge_pages: bool,
     #[cfg(not(loom))]

@@ -73,8 +73,8 @@ mod real {
         Mapped(#[allow(dead_code, reason = "held for its drop")] Arc<Mapping>),
     }
 
-    // SAFETY: a `SharedSlice` hands out shared references only, and `Zeroable` is `Sync`; dropping it frees memory, on any
-    // thread.
+    // SAFETY: a `SharedSlice` hands out shared references only, and `Zeroable` is `Sync`; dropping it frees memory, on
+    // any thread.
     unsafe impl<T: Zeroable> Send for SharedSlice<T> {}
     // SAFETY: as above.
     unsafe impl<T: Zeroable> Sync for SharedSlice<T> {}
@@ -136,7 +136,8 @@ mod real {
 
         #[inline]
         fn deref(&self) -> &[T] {
-            // SAFETY: `first` points to `len` values for as long as `keep` is held, and any bytes are values (`Zeroable`).
+            // SAFETY: `first` points to `len` values for as long as `keep` is held, and any bytes are values
+            // (`Zeroable`).
             unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
         }
     }

@@ -1,10 +1,11 @@
 //! When a word that lies too far ahead of a reading of the clock may be rewritten.
 //!
-//! Two things look alike: a clock that stepped back (the word was put by a bad reading), and a thread that comes late with an
-//! old reading (the word is right). The first must heal, the second must mint nothing. So no single reading rewrites a word:
-//! the first that finds it impossibly far ahead notes itself and denies. Any reading that finds the word plausible takes the
-//! note away. Only when readings have gone on for [`HEAL_AFTER_NS`] from the note, and none was plausible, the clock has
-//! stepped back, and the word is rewritten at the present reading, which is later than all of them: it heals forwards.
+//! Two things look alike: a clock that stepped back (the word was put by a bad reading), and a thread that comes late
+//! with an old reading (the word is right). The first must heal, the second must mint nothing. So no single reading
+//! rewrites a word: the first that finds it impossibly far ahead notes itself and denies. Any reading that finds the
+//! word plausible takes the note away. Only when readings have gone on for [`HEAL_AFTER_NS`] from the note, and none
+//! was plausible, the clock has stepped back, and the word is rewritten at the present reading, which is later than all
+//! of them: it heals forwards.
 
 use super::Zeroable;
 use crate::sync::{AtomicU64, Ordering};

@@ -38,7 +38,8 @@ pub static SETTINGS: Table = Table { object: "queue", fields: &[CAPACITY, HIGH, 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum OnFull {
-    /// Refuses the new item (also while the queue is above its high watermark and has not yet fallen below the low one).
+    /// Refuses the new item (also while the queue is above its high watermark and has not yet fallen below the low
+    /// one).
     #[default]
     Reject = 0,
     /// Takes the new item and hands back the oldest; watermarks then only steer `is_accepting`.
@@ -62,7 +63,8 @@ impl std::str::FromStr for OnFull {
 pub struct QueueConfig {
     /// The most items held, 1 ..= 2^24.
     pub capacity: usize,
-    /// Fraction of the capacity at which pushes start to be refused, low < high ≤ 1; 1.0 turns watermarks off. Default 0.8.
+    /// Fraction of the capacity at which pushes start to be refused, low < high ≤ 1; 1.0 turns watermarks off. Default
+    /// 0.8.
     pub high_watermark: f64,
     /// Fraction below which pushes are accepted again, 0 ≤ low < high. Default 0.5.
     pub low_watermark: f64,

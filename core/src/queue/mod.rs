@@ -32,7 +32,8 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Counts since the queue was made. Each is exact; taken together while others push and pop, they may be of slightly different moments.
+/// Counts since the queue was made. Each is exact; taken together while others push and pop, they may be of slightly
+/// different moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
@@ -56,13 +57,14 @@ pub struct QueueStats {
 /// the low one. Nothing accepted is ever lost: a push that races a close is either refused or drained.
 ///
 /// Thread safety: every method may be called from any thread at any time. Pushing and popping take no lock and allocate
-/// nothing; they may wait for a peer that is between its claim of a slot and its publish (a few instructions). A lock is
-/// taken only to wait, and to wake somebody who waits. Waiters are woken in the order of their arrival, but a push or
-/// pop that did not wait may come first. After a fork the child has an independent copy of what was in the queue at that moment, without
-/// the parent's waiters; an item that another thread was pushing or popping just then is the parent's alone.
+/// nothing; they may wait for a peer that is between its claim of a slot and its publish (a few instructions). A lock
+/// is taken only to wait, and to wake somebody who waits. Waiters are woken in the order of their arrival, but a push
+/// or pop that did not wait may come first. After a fork the child has an independent copy of what was in the queue at
+/// that moment, without the parent's waiters; an item that another thread was pushing or popping just then is the
+/// parent's alone.
 ///
-/// Source: D. Vyukov's bounded MPMC queue as in crossbeam's `ArrayQueue`; the close, the hysteresis and the announcement of waiters share
-/// its head and tail words.
+/// Source: D. Vyukov's bounded MPMC queue as in crossbeam's `ArrayQueue`; the close, the hysteresis and the
+/// announcement of waiters share its head and tail words.
 ///
 /// ```
 /// use tidegate::queue::{BoundedQueue, PushErrorKind, QueueConfig};
@@ -89,7 +91,8 @@ impl<T> BoundedQueue<T> {
         Self::with_clock(config, Clock::monotonic())
     }
 
-    /// An empty queue on `clock` (read for sojourn times only; waiting uses the machine's time). Errors: as [`new`](Self::new).
+    /// An empty queue on `clock` (read for sojourn times only; waiting uses the machine's time). Errors: as
+    /// [`new`](Self::new).
     pub fn with_clock(config: QueueConfig, clock: Clock) -> Result<Self, ConfigError> {
         let state = Arc::new(QueueState::new(config.marks()?));
         Ok(Self { ring: Ring::new(state, config.sojourn)?, config, clock })
@@ -113,8 +116,8 @@ impl<T> BoundedQueue<T> {
         self.counted(self.ring.push(item, || self.now()))
     }
 
-    /// [`try_push`](Self::try_push) for waiting forms in other runtimes: a push that looks more than once is refused once, so a full
-    /// queue is not counted here.
+    /// [`try_push`](Self::try_push) for waiting forms in other runtimes: a push that looks more than once is refused
+    /// once, so a full queue is not counted here.
     #[doc(hidden)]
     #[inline]
     pub fn look_push(&self, item: T) -> Result<Option<T>, PushError<T>> {
@@ -144,7 +147,8 @@ impl<T> BoundedQueue<T> {
         self.try_pop_timed_at(if self.config.sojourn { self.now() } else { 0 })
     }
 
-    /// [`try_pop_timed`](Self::try_pop_timed) at `now` (nanoseconds of the queue's clock). A `now` before the push gives 0.
+    /// [`try_pop_timed`](Self::try_pop_timed) at `now` (nanoseconds of the queue's clock). A `now` before the push
+    /// gives 0.
     #[inline(always)]
     pub fn try_pop_timed_at(&self, now: u64) -> Result<(T, u64), PopError> {
         let (item, pushed) = self.ring.pop::<true>()?;
@@ -189,7 +193,8 @@ impl<T> BoundedQueue<T> {
 
     /// [`pop`](Self::pop) for any async runtime, without a deadline (put the runtime's own around it).
     ///
-    /// Cancel safe: dropped before it is ready, it has taken nothing, and a wake-up that was meant for it goes to the next.
+    /// Cancel safe: dropped before it is ready, it has taken nothing, and a wake-up that was meant for it goes to the
+    /// next.
     ///
     /// Errors: [`PopError::Closed`] once it is closed and everything is out.
     pub async fn pop_async(&self) -> Result<T, PopError> {
@@ -207,13 +212,14 @@ impl<T> BoundedQueue<T> {
         listener
     }
 
-    /// Refuses pushes from now on and wakes all waiters; what was accepted can still be popped. A second close does nothing.
+    /// Refuses pushes from now on and wakes all waiters; what was accepted can still be popped. A second close does
+    /// nothing.
     pub fn close(&self) {
         self.ring.state().close();
     }
 
-    /// Closes, and takes out everything that was accepted and not popped, oldest first. Waits for pushes that are between their claim
-    /// and their publish.
+    /// Closes, and takes out everything that was accepted and not popped, oldest first. Waits for pushes that are
+    /// between their claim and their publish.
     pub fn drain(&self) -> Vec<T> {
         self.close();
         std::iter::from_fn(|| self.try_pop().ok()).collect()

@@ -54,8 +54,8 @@ impl Decimal {
         Some((self.digits.checked_mul(unit_ns.into())? + self.scale() / 2) / self.scale())
     }
 
-    /// As the fraction with the smallest denominator that it can stand for, in lowest terms: 0.5 is 1/2, and 1/3600 as a float
-    /// is 1/3600.
+    /// As the fraction with the smallest denominator that it can stand for, in lowest terms: 0.5 is 1/2, and 1/3600 as
+    /// a float is 1/3600.
     pub(super) fn fraction(self) -> (u128, u128) {
         let divisor = gcd(self.digits, self.scale()).max(1);
         let (exact, den) = (self.digits / divisor, self.scale() / divisor);

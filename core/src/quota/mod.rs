@@ -35,9 +35,9 @@ pub(crate) const BURST: Field = Field::new(
 
 /// A rate and the burst above it: `count` tokens every `period`, at most `burst` at once.
 ///
-/// The period is the one that was written: 10 per 1.5 s stays that, for every algorithm and in every field that is sent. Only a
-/// count that is not whole makes it longer, until the count is: 0.5/s is 1 per 2 s and 2.5/s is 5 per 2 s, which is what a
-/// window counts; a bucket's burst is the count as written, rounded up.
+/// The period is the one that was written: 10 per 1.5 s stays that, for every algorithm and in every field that is
+/// sent. Only a count that is not whole makes it longer, until the count is: 0.5/s is 1 per 2 s and 2.5/s is 5 per 2 s,
+/// which is what a window counts; a bucket's burst is the count as written, rounded up.
 ///
 /// Any rate from 1 per year (slower with a small burst: the burst must come back within 36 years) to 100 million per
 /// second; month is 30 days, year 365. Written as text it is a superset of what Python's `limits` and slowapi accept.
@@ -53,7 +53,8 @@ pub struct Quota {
     count: u64,
     period_ns: u64,
     burst: u32,
-    /// The burst was left to the rate: then a window holds `count`, where a bucket may hold less of a count that was not whole.
+    /// The burst was left to the rate: then a window holds `count`, where a bucket may hold less of a count that was
+    /// not whole.
     of_rate: bool,
 }
 
@@ -86,8 +87,8 @@ impl Quota {
         Self::of_ratio(count.into(), period.as_nanos(), None)
     }
 
-    /// A rate as numbers: `count` tokens (any positive number, taken at its shortest decimal form, so that 0.1 is a tenth)
-    /// per `period_secs` seconds (to the nearest nanosecond); the burst is `count` rounded up.
+    /// A rate as numbers: `count` tokens (any positive number, taken at its shortest decimal form, so that 0.1 is a
+    /// tenth) per `period_secs` seconds (to the nearest nanosecond); the burst is `count` rounded up.
     ///
     /// Errors: `rate` or `period` when a number is not finite or not positive, or the rate is outside the range above.
     pub fn from_f64(count: f64, period_secs: f64) -> Result<Self, ConfigError> {
@@ -156,7 +157,8 @@ impl Quota {
         (self.count, self.period_ns, self.burst)
     }
 
-    /// `count` per `period` units of `unit_ns` nanoseconds. A fraction of the count makes the period longer; nothing else does.
+    /// `count` per `period` units of `unit_ns` nanoseconds. A fraction of the count makes the period longer; nothing
+    /// else does.
     fn of_decimals(count: Decimal, period: Decimal, unit_ns: u64) -> Result<Self, ConfigError> {
         let burst = count.ceil().max(1);
         let (tokens, periods) = count.fraction();

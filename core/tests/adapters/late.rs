@@ -29,8 +29,8 @@ pub(crate) fn late() -> impl Strategy<Value = Late> {
     ]
 }
 
-/// The readings of threads of which some are late, by less than what tells that the clock has stepped back: a minute of readings,
-/// all of them more than a minute behind.
+/// The readings of threads of which some are late, by less than what tells that the clock has stepped back: a minute of
+/// readings, all of them more than a minute behind.
 pub(crate) struct Readings {
     now: u64,
     start: u64,

@@ -38,7 +38,8 @@ where
         }
         let story: Vec<_> = self.story.iter().map(|step| serde_json::to_string(step).expect("plain data")).collect();
         Err(TestCaseError::fail(format!(
-            "the implementation answers {from_core:?}\nto the last step of\n\"start_ns\": \"{}\", \"config\": {}, \"steps\": [\n{}]",
+            "the implementation answers {from_core:?}\nto the last step of\n\"start_ns\": \"{}\", \"config\": {}, \
+             \"steps\": [\n{}]",
             self.start,
             self.config,
             story.join(",\n"),

@@ -125,7 +125,8 @@ fn another_process() {
             },
             "take" => {
                 let arena = arena.as_ref().expect("opened");
-                say(&bucket(arena, "shared").map_or_else(|error| error.to_string(), |it| it.try_acquire(1).to_string()));
+                let bucket = bucket(arena, "shared");
+                say(&bucket.map_or_else(|error| error.to_string(), |it| it.try_acquire(1).to_string()));
             }
             mask if mask.starts_with("umask ") => {
                 let mask = u32::from_str_radix(&mask[6..], 8).expect("octal");

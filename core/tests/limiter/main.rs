@@ -1,4 +1,5 @@
-//! What a limit per key promises beyond its answers: keys of all kinds, the table's size, exact rates, and many threads.
+//! What a limit per key promises beyond its answers: keys of all kinds, the table's size, exact rates, and many
+//! threads.
 
 mod idle;
 mod keys;
@@ -19,7 +20,8 @@ use tidegate::{Clock, ManualClock, Quota};
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;
 
-/// `count` every `period_ns`, `burst` at once (of a window: in all), on a clock at 0 that nobody moves: times are arguments.
+/// `count` every `period_ns`, `burst` at once (of a window: in all), on a clock at 0 that nobody moves: times are
+/// arguments.
 fn limiter(algorithm: Algorithm, count: u64, period_ns: u64, burst: u64, max_keys: usize) -> RateLimiter {
     let quota = Quota::new(count, Duration::from_nanos(period_ns)).and_then(|quota| quota.with_burst(burst));
     let config =

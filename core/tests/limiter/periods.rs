@@ -43,11 +43,16 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_algorithm_counts_by_the_period_that_was_written(count in 1..40_u64, ms in 20..20_000_u64, calls in 2..6_u64) {
+    fn every_algorithm_counts_by_the_period_that_was_written(
+        count in 1..40_u64,
+        ms in 20..20_000_u64,
+        calls in 2..6_u64,
+    ) {
         let period = ms * MS;
         let step = (period / (count * calls)).max(1);
         for quota in spellings(count, ms) {
-            prop_assert_eq!((quota.count(), quota.period(), quota.burst()), (count, Duration::from_millis(ms), count as u32));
+            let read = (quota.count(), quota.period(), quota.burst());
+            prop_assert_eq!(read, (count, Duration::from_millis(ms), count as u32));
             for algorithm in Algorithm::ALL {
                 let limiter = limiter(algorithm, quota);
                 prop_assert_eq!(limiter.quota(), quota);

@@ -9,9 +9,9 @@ use std::ffi::c_char;
 use std::sync::Arc;
 use tidegate_core::{Arena, Clock, OnConflict};
 
-/// What to do when an arena has an object of this name that was last declared with other settings (rate, burst, thresholds)
-/// than mine. What tg_bucket_set_quota() and its like changed is not compared: it survives the restart of a process that
-/// declares what it did before.
+/// What to do when an arena has an object of this name that was last declared with other settings (rate, burst,
+/// thresholds) than mine. What tg_bucket_set_quota() and its like changed is not compared: it survives the restart of a
+/// process that declares what it did before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum tg_on_conflict {
@@ -19,8 +19,8 @@ pub enum tg_on_conflict {
     TG_ON_CONFLICT_ERROR = 0,
     /// Take the object as it is.
     TG_ON_CONFLICT_KEEP = 1,
-    /// Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it open
-    /// go on with theirs.
+    /// Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it
+    /// open go on with theirs.
     TG_ON_CONFLICT_APPLY = 2,
 }
 

@@ -69,7 +69,8 @@ pub extern "C" fn tg_bucket_reset_at(bucket: In<tg_bucket>, now_ns: u64) -> tg_s
     })
 }
 
-/// Changes rate and burst; the level is kept (rounded towards fewer tokens, clipped to the new burst), tickets are void.
+/// Changes rate and burst; the level is kept (rounded towards fewer tokens, clipped to the new burst), tickets are
+/// void.
 ///
 /// Thread safety: may wait for another tg_bucket_set_quota(), in an arena of the machine for one of another process.
 /// Errors: TG_UTF8, TG_SYNTAX, TG_OUT_OF_RANGE, TG_CONFLICT, as tg_bucket_new(); TG_CONFLICT also when the system

@@ -21,8 +21,8 @@ pub struct tg_concurrency_permit {
     pub cell: u64,
 }
 
-/// Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release(). TG_DENIED:
-/// as many calls are under way as may be, and *permit is all zero.
+/// Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release().
+/// TG_DENIED: as many calls are under way as may be, and *permit is all zero.
 ///
 /// Thread safety: does not wait for a permit.
 #[unsafe(no_mangle)]
@@ -37,9 +37,9 @@ pub extern "C" fn tg_concurrency_try_acquire(
     })
 }
 
-/// tg_concurrency_try_acquire() for who waits without holding a thread (an event loop, a coroutine) and looks again after some
-/// milliseconds: a look in vain does not count as denied, and those who wait in tg_concurrency_acquire() come first. When you
-/// give up, let tg_concurrency_try_acquire() look last, so that the wait counts once.
+/// tg_concurrency_try_acquire() for who waits without holding a thread (an event loop, a coroutine) and looks again
+/// after some milliseconds: a look in vain does not count as denied, and those who wait in tg_concurrency_acquire()
+/// come first. When you give up, let tg_concurrency_try_acquire() look last, so that the wait counts once.
 ///
 /// Thread safety: does not wait for a permit.
 #[unsafe(no_mangle)]
@@ -54,8 +54,9 @@ pub extern "C" fn tg_concurrency_poll(
     })
 }
 
-/// Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among the
-/// threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED (none at the deadline) and *permit is all zero.
+/// Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among
+/// the threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED
+/// (none at the deadline) and *permit is all zero.
 ///
 /// Thread safety: blocks up to timeout_ns.
 #[unsafe(no_mangle)]
@@ -77,9 +78,9 @@ fn granted(answer: Option<ConcurrencyPermit>, permit: &Out<tg_concurrency_permit
     if given.is_some() { TG_OK } else { TG_DENIED }
 }
 
-/// Gives a permit back: TG_OK, or TG_NOT_HELD and nothing happens when it was given back before, was taken back from a dead
-/// process, belongs to another process (the parent of a fork), or is nobody's: all zero, as a disabled limit and a dry run
-/// beyond its limit give them out.
+/// Gives a permit back: TG_OK, or TG_NOT_HELD and nothing happens when it was given back before, was taken back from a
+/// dead process, belongs to another process (the parent of a fork), or is nobody's: all zero, as a disabled limit and a
+/// dry run beyond its limit give them out.
 ///
 /// Thread safety: not only the one that took it.
 #[unsafe(no_mangle)]

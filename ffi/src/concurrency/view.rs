@@ -68,8 +68,8 @@ pub extern "C" fn tg_concurrency_limit(concurrency: In<tg_concurrency>, limit: O
     })
 }
 
-/// Changes the limit, for all who share it: 1 up to the config's max_limit. Permits above a lower one stay until they are
-/// given back.
+/// Changes the limit, for all who share it: 1 up to the config's max_limit. Permits above a lower one stay until they
+/// are given back.
 ///
 /// Thread safety: may wait for another tg_concurrency_set_limit().
 /// Errors: TG_OUT_OF_RANGE.

@@ -58,7 +58,7 @@ fn items<'a, T: Plain>(first: *const T, len: usize, argument: &'static str) -> R
         let message = format!("{argument}: a length of {len} is more than any object has; was it negative?");
         return Err(Failure::new(tg_status::TG_OUT_OF_RANGE, message));
     }
-    // SAFETY: not NULL and of a possible length, so by the header's law an array of that many that nobody writes to during
-    // the call; the callers above bind it to the borrow of their pointer, which does not outlive the call.
+    // SAFETY: not NULL and of a possible length, so by the header's law an array of that many that nobody writes to
+    // during the call; the callers above bind it to the borrow of their pointer, which does not outlive the call.
     Ok(unsafe { slice::from_raw_parts(first, len) })
 }

@@ -30,8 +30,8 @@ impl Out<c_char> {
             let message = format!("buffer: {size} bytes are too few, the text needs {needed} with its NUL");
             return Err(Failure::new(tg_status::TG_BUFFER, message));
         }
-        // SAFETY: not NULL, so by the header's law room for `size` bytes that only this call uses meanwhile; the text and
-        // its NUL are no more than that.
+        // SAFETY: not NULL, so by the header's law room for `size` bytes that only this call uses meanwhile; the text
+        // and its NUL are no more than that.
         unsafe {
             ptr::copy_nonoverlapping(text.as_ptr(), self.0.cast::<u8>(), text.len());
             self.0.add(text.len()).write(0);

@@ -28,8 +28,8 @@ pub unsafe trait Versioned: Copy {
     #[doc(hidden)]
     unsafe fn write(self, to: *mut Self, room: usize);
 
-    /// Whether a size is that of this struct in some version up to this one, or of a later one. A size that ends inside a
-    /// field would leave half a number.
+    /// Whether a size is that of this struct in some version up to this one, or of a later one. A size that ends inside
+    /// a field would leave half a number.
     #[doc(hidden)]
     fn fits(size: usize) -> bool {
         size >= Self::FIRST && size <= LARGEST && (size >= size_of::<Self>() || Self::ENDS.contains(&size))
@@ -58,9 +58,9 @@ pub(crate) const fn field_size<T, F>(_: fn(&T) -> &F) -> usize {
     size_of::<F>()
 }
 
-/// `versioned!(tg_x, first = 40, fields = [a, b])`: every field after `struct_size`, in order; checks what [`Versioned`] asks for
-/// while compiling, and gives the header its INIT macro and assertions. `name`: what C calls it, for a twin that is not
-/// in the header.
+/// `versioned!(tg_x, first = 40, fields = [a, b])`: every field after `struct_size`, in order; checks what
+/// [`Versioned`] asks for while compiling, and gives the header its INIT macro and assertions. `name`: what C calls it,
+/// for a twin that is not in the header.
 macro_rules! versioned {
     ($name:ident, first = $first:expr, fields = [$($field:ident),+ $(,)?]) => {
         versioned!($name, first = $first, fields = [$($field),+], name = stringify!($name));
@@ -100,8 +100,8 @@ macro_rules! versioned {
             assert!(found, "the first version ended with a field");
         };
 
-        // SAFETY: struct_size is first, ENDS holds the end of every field and nothing is padded at the end, asserted above;
-        // `write` writes fields only; repr(C) stands on the struct.
+        // SAFETY: struct_size is first, ENDS holds the end of every field and nothing is padded at the end, asserted
+        // above; `write` writes fields only; repr(C) stands on the struct.
         #[allow(unsafe_code)]
         unsafe impl $crate::handle::Versioned for $name {
             const NAME: &'static str = $c_name;
@@ -192,13 +192,13 @@ impl<T: Versioned> Out<T> {
         Ok(room)
     }
 
-    /// Writes as much of `value` as the caller's header knows, `room` bytes; `struct_size` stays the caller's. Padding becomes
-    /// zero: it would carry bytes of this library's stack.
+    /// Writes as much of `value` as the caller's header knows, `room` bytes; `struct_size` stays the caller's. Padding
+    /// becomes zero: it would carry bytes of this library's stack.
     pub(crate) fn fill(&self, room: usize, value: T) {
         let room = room.min(size_of::<T>());
         let after = size_of::<usize>();
-        // SAFETY: `room` came from `room` of this pointer, so the caller has that many bytes and it is a size that fits; the
-        // fields' own types make them valid.
+        // SAFETY: `room` came from `room` of this pointer, so the caller has that many bytes and it is a size that
+        // fits; the fields' own types make them valid.
         unsafe {
             self.0.cast::<u8>().add(after).write_bytes(0, room - after);
             value.write(self.0, room);

@@ -28,8 +28,9 @@ pub enum tg_verdict {
     TG_VERDICT_DENY = 2,
 }
 
-/// Makes an access list. An entry is an address, a network ("203.0.113.0/24"), or "key:" and an exact key. The most specific
-/// entry that fits decides (a key before any network, a longer prefix before a shorter); on both lists: denied.
+/// Makes an access list. An entry is an address, a network ("203.0.113.0/24"), or "key:" and an exact key. The most
+/// specific entry that fits decides (a key before any network, a longer prefix before a shorter); on both lists:
+/// denied.
 ///
 /// Errors: TG_UTF8, TG_SYNTAX (an entry).
 #[unsafe(no_mangle)]
@@ -57,8 +58,8 @@ pub extern "C" fn tg_access_list_free(list: Out<tg_access_list>) {
     });
 }
 
-/// Tells what is said of a client: *verdict is one of tg_verdict. address: as a text; NULL or no address: no network fits.
-/// key: one that the client cannot make up; NULL with length 0: none.
+/// Tells what is said of a client: *verdict is one of tg_verdict. address: as a text; NULL or no address: no network
+/// fits. key: one that the client cannot make up; NULL with length 0: none.
 ///
 /// Errors: TG_UTF8 (address), TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]

@@ -96,7 +96,8 @@ pub extern "C" fn tg_client_address_free(clients: Out<tg_client_address>) {
     });
 }
 
-/// Tells which header's lines tg_client_address_key() wants, in lower case; NULL when nobody is trusted and none is read.
+/// Tells which header's lines tg_client_address_key() wants, in lower case; NULL when nobody is trusted and none is
+/// read.
 ///
 /// Ownership: *name is the resolver's, good until tg_client_address_free().
 #[unsafe(no_mangle)]
@@ -109,12 +110,12 @@ pub extern "C" fn tg_client_address_header(clients: In<tg_client_address>, name:
     })
 }
 
-/// Names the client of a request by a key for a limiter: "192.0.2.1", "2001:db8::/64". From a trusted peer on, the lines
-/// are walked from the right, and the first address that is not trusted itself is the client; what a client wrote itself
-/// is never believed, and what cannot be read ends the walk. A peer that is no address is its own key.
+/// Names the client of a request by a key for a limiter: "192.0.2.1", "2001:db8::/64". From a trusted peer on, the
+/// lines are walked from the right, and the first address that is not trusted itself is the client; what a client wrote
+/// itself is never believed, and what cannot be read ends the walk. A peer that is no address is its own key.
 ///
-/// peer: the socket's, as a text, with or without a port; NULL: none. lines: the values of the header's lines as they came,
-/// in order. *length (may be NULL) is the key's, without its NUL; 64 bytes of buffer hold every address.
+/// peer: the socket's, as a text, with or without a port; NULL: none. lines: the values of the header's lines as they
+/// came, in order. *length (may be NULL) is the key's, without its NUL; 64 bytes of buffer hold every address.
 ///
 /// Ownership: the key is written to the caller's buffer of buffer_size bytes.
 /// Errors: TG_UTF8 (peer), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but *length).

@@ -14,10 +14,10 @@ use tidegate_core::http::fields::Policy;
 
 /// The value of one policy of a RateLimit-Policy field: "per-user";q=100;w=60. Several are joined by ", ".
 ///
-/// name: printable ASCII, 1 .. 128 characters. unit: that of costs ("content-bytes"); NULL: requests. quota: the most at
-/// once (the decision's limit). window_ns: the time in which all of it comes back; TG_NEVER: not told. partition_key: what
-/// the quota is counted per, NULL where clients shall not see it; left out when longer than 64 bytes. *length (may be NULL)
-/// is the text's, without its NUL.
+/// name: printable ASCII, 1 .. 128 characters. unit: that of costs ("content-bytes"); NULL: requests. quota: the most
+/// at once (the decision's limit). window_ns: the time in which all of it comes back; TG_NEVER: not told.
+/// partition_key: what the quota is counted per, NULL where clients shall not see it; left out when longer than 64
+/// bytes. *length (may be NULL) is the text's, without its NUL.
 ///
 /// Ownership: the text is written to the caller's buffer of buffer_size bytes.
 /// Errors: TG_UTF8, TG_SYNTAX (name, unit), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but
@@ -44,8 +44,8 @@ pub extern "C" fn tg_http_rate_limit_policy(
     })
 }
 
-/// The value of one policy's state in a RateLimit field: "per-user";r=12;t=30. Several are joined by ", ". name, partition_key
-/// and *length as in tg_http_rate_limit_policy().
+/// The value of one policy's state in a RateLimit field: "per-user";r=12;t=30. Several are joined by ", ". name,
+/// partition_key and *length as in tg_http_rate_limit_policy().
 ///
 /// Ownership: the text is written to the caller's buffer of buffer_size bytes.
 /// Errors: TG_UTF8, TG_SYNTAX (name), TG_OUT_OF_RANGE (a length); TG_BUFFER (too small: nothing is written but

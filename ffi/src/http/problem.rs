@@ -39,9 +39,10 @@ fn problem(value: i32) -> Result<ProblemType, Failure> {
     })
 }
 
-/// The body of a refusal, to be sent as application/problem+json (RFC 9457). problem: one of tg_problem. status: the one it
-/// is sent with, 0: the problem's own. detail: for people; NULL: the problem's own. violated: the names of the policies that
-/// refused (a denied_by's); none: not told. Every text is escaped. *length (may be NULL) is the body's, without its NUL.
+/// The body of a refusal, to be sent as application/problem+json (RFC 9457). problem: one of tg_problem. status: the
+/// one it is sent with, 0: the problem's own. detail: for people; NULL: the problem's own. violated: the names of the
+/// policies that refused (a denied_by's); none: not told. Every text is escaped. *length (may be NULL) is the body's,
+/// without its NUL.
 ///
 /// Ownership: the body is written to the caller's buffer of buffer_size bytes.
 /// Errors: TG_UTF8, TG_UNKNOWN_VALUE (problem), TG_OUT_OF_RANGE (status above 999); TG_BUFFER (too small: nothing is

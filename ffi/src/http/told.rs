@@ -62,7 +62,8 @@ impl From<tg_told> for Told {
 }
 
 /// Puts a decision into whole seconds, rounded up. TG_NEVER becomes an hour: a number must be said. jitter: 0, or the
-/// fraction (up to 1) that times are lengthened by at most, drawn anew each time, so that clients do not return together.
+/// fraction (up to 1) that times are lengthened by at most, drawn anew each time, so that clients do not return
+/// together.
 ///
 /// Errors: TG_OUT_OF_RANGE (jitter).
 #[unsafe(no_mangle)]

@@ -13,8 +13,8 @@ use std::ffi::c_void;
 use std::time::Duration;
 use tg_status::TG_OK;
 
-/// Gives n back to the key, never above full; does not shorten a penalty. For what should not have counted: a login that
-/// succeeded, a request that was answered from a cache.
+/// Gives n back to the key, never above full; does not shorten a penalty. For what should not have counted: a login
+/// that succeeded, a request that was answered from a cache.
 ///
 /// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]
@@ -42,8 +42,10 @@ pub extern "C" fn tg_limiter_refund_at(
     })
 }
 
-/// Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a token
-/// bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its sketch.
+/// Admits nothing of the key before now + wait_ns (a year at most); a penalty in force is only lengthened. After it a
+/// token bucket refills from empty; the others start anew, and are held until what they counted before is over. *noted
+/// (may be NULL) tells whether there was room: a key without a cell of its own is not penalised, for others share its
+/// sketch.
 ///
 /// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]

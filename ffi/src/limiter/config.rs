@@ -72,8 +72,8 @@ pub struct tg_limiter_config {
     pub burst: u64,
     /// Leaky bucket only: the most that may wait; TG_QUEUE_OF_RATE: one less than the count of the rate.
     pub queue: u64,
-    /// How many live keys have a cell of their own, 1 .. 100 million; more share an overflow sketch, which may deny early
-    /// and never admits extra. Memory is fixed by it, whatever keys come.
+    /// How many live keys have a cell of their own, 1 .. 100 million; more share an overflow sketch, which may deny
+    /// early and never admits extra. Memory is fixed by it, whatever keys come.
     pub max_keys: usize,
     /// The block_after-th denial of a key within this time (from the first of them) blocks the key.
     pub block_within_ns: u64,
@@ -200,8 +200,8 @@ impl tg_limiter_config {
     fn block(&self) -> Result<Option<Block>, Failure> {
         if self.block_after == 0 {
             if self.block_within_ns != 0 || self.block_duration_ns != 0 || self.block_max_ns != 0 {
-                let message = "block_after: 0 blocks nobody, but block_within_ns, block_duration_ns or block_max_ns is set; \
-                               set the number of denials as well";
+                let message = "block_after: 0 blocks nobody, but block_within_ns, block_duration_ns or block_max_ns is \
+                               set; set the number of denials as well";
                 return Err(Failure::new(TG_CONFLICT, message));
             }
             return Ok(None);

@@ -57,8 +57,8 @@ fn tell(counted: Hits, hits: &Out<u32>, reset_after_ns: &Out<u64>) -> tg_status 
     TG_OK
 }
 
-/// TG_ALGORITHM_SLIDING_WINDOW only: the two counts behind a key's estimate, for stores that judge by themselves. *previous
-/// and *current: of the window before and of this one; *left_ns: until this one ends. Takes nothing.
+/// TG_ALGORITHM_SLIDING_WINDOW only: the two counts behind a key's estimate, for stores that judge by themselves.
+/// *previous and *current: of the window before and of this one; *left_ns: until this one ends. Takes nothing.
 ///
 /// Ownership: previous, current and left_ns may be NULL.
 /// Errors: TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).

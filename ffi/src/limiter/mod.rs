@@ -57,8 +57,8 @@ pub extern "C" fn tg_limiter_free(limiter: Out<tg_limiter>) {
     });
 }
 
-/// Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no delay.
-/// A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
+/// Takes n from the limit of the key, or nothing: TG_OK or TG_DENIED. A leaky bucket admits here only what needs no
+/// delay. A key is key_len bytes of any value; NULL with length 0 is the empty key, a key like any other.
 ///
 /// Errors: TG_OUT_OF_RANGE (key_len).
 #[unsafe(no_mangle)]

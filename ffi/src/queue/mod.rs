@@ -1,6 +1,7 @@
 //! Bounded queue of pointers.
 
-// `#[unsafe(no_mangle)]`, `unsafe impl Settings` for a struct of plain numbers, `unsafe impl Send` and `Sync` for an item.
+// `#[unsafe(no_mangle)]`, `unsafe impl Settings` for a struct of plain numbers, `unsafe impl Send` and `Sync` for an
+// item.
 #![allow(unsafe_code)]
 
 pub mod transfer;
@@ -52,7 +53,8 @@ const _: () = {
 pub struct tg_queue_config {
     /// sizeof(tg_queue_config)
     pub struct_size: usize,
-    /// For sojourn times; NULL: the machine's monotonic clock. Waiting always uses the machine's. Borrowed during the call.
+    /// For sojourn times; NULL: the machine's monotonic clock. Waiting always uses the machine's. Borrowed during the
+    /// call.
     pub clock: In<tg_clock>,
     /// The most items held, 1 .. 2^24. Must be set.
     pub capacity: usize,
@@ -138,8 +140,8 @@ pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_q
     })
 }
 
-/// Frees a queue; NULL is fine. Close it, join whoever waits on it and tg_queue_drain() it first: items still inside are
-/// forgotten, for tidegate does not know how to free them.
+/// Frees a queue; NULL is fine. Close it, join whoever waits on it and tg_queue_drain() it first: items still inside
+/// are forgotten, for tidegate does not know how to free them.
 ///
 /// Ownership: takes queue, not the items.
 #[unsafe(no_mangle)]

@@ -45,8 +45,8 @@ pub extern "C" fn tg_queue_try_push_at(
     })
 }
 
-/// Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full at
-/// the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
+/// Puts an item in, waiting up to timeout_ns for room (0: not at all, TG_NEVER: for ever): TG_OK, TG_FULL (still full
+/// at the deadline) or TG_CLOSED. dropped as in tg_queue_try_push().
 ///
 /// Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
 /// Thread safety: blocks up to timeout_ns.
@@ -87,8 +87,8 @@ fn pushed(answer: Result<Option<Item>, PushError<Item>>, dropped: &Out<*mut c_vo
     status
 }
 
-/// Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything accepted
-/// has been taken out.
+/// Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything
+/// accepted has been taken out.
 ///
 /// Ownership: *item is the caller's after TG_OK, and NULL otherwise.
 /// Thread safety: does not wait for an item.

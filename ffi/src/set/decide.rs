@@ -68,8 +68,9 @@ fn answer_each(
 }
 
 /// Takes n from every member, or nothing from any: TG_OK or TG_DENIED. keys: one for each limiter of the set, in order;
-/// buckets take none. Allowed: decision is that of the member with the fewest left, with the longest delay_ns. Denied: that
-/// of the member with the longest wait, and *denied_by (may be NULL) is its place, for tg_limit_set_name(); -1 otherwise.
+/// buckets take none. Allowed: decision is that of the member with the fewest left, with the longest delay_ns. Denied:
+/// that of the member with the longest wait, and *denied_by (may be NULL) is its place, for tg_limit_set_name(); -1
+/// otherwise.
 ///
 /// Thread safety: while one call is being denied it may make another deny; never does it let one more through.
 /// Errors: TG_CONFLICT (more or fewer keys than limiters), TG_OUT_OF_RANGE (a length).

@@ -132,8 +132,8 @@ def share(rate, name, base):
 def added_row(binding, work, cpu, rate, *, bare, floor, peers):
     """Time added per request: processor time of the server with the layer, less that of the bare one in the same round.
 
-    Shown, and judged where it is measured without a server (in_process_rows.py): here it is the small difference of two large
-    numbers that vary by more.
+    Shown, and judged where it is measured without a server (in_process_rows.py): here it is the small difference of two
+    large numbers that vary by more.
     """
     names = ["tidegate", *peers, floor]
     ns = {name: [a - b for a, b in zip(cpu[name], cpu[bare])] for name in names}
@@ -169,6 +169,7 @@ def refused_row(binding, work, cpu, rate, *, ours, floor, peers, least):
 
 
 def emit(*, binding, work, floor, targets, ns, notes, tidegate="tidegate"):
-    row = {"binding": binding, "work": work, "tidegate": tidegate, "floor": floor, "floors": [floor], "targets": targets}
+    row = {"binding": binding, "work": work, "tidegate": tidegate}
+    row |= {"floor": floor, "floors": [floor], "targets": targets}
     rounded = {name: [round(value, 1) for value in values] for name, values in ns.items()}
     print(json.dumps({**row, "ns": rounded, "notes": notes}, ensure_ascii=False), flush=True)

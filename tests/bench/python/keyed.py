@@ -40,7 +40,7 @@ def limits_storage():
 
 
 class PyrateBuckets(pyrate_limiter.BucketFactory):
-    """A bucket for each key, as its documentation has it; leaked by hand, for a task of its own would visit ten thousand."""
+    """A bucket for each key, as its documentation has it; leaked by hand: a task would visit ten thousand."""
 
     def __init__(self):
         self.buckets = {}
@@ -78,4 +78,5 @@ def slow_api():
     def route(request):
         return True
 
-    return lambda key: route(request=Request({"type": "http", "method": "GET", "path": "/", "headers": [], "user": key}))
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    return lambda key: route(request=Request({**scope, "user": key}))

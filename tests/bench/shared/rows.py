@@ -1,4 +1,4 @@
-"""One bucket for two Python processes that call at once: the time from the first call to the last over the calls of both."""
+"""One bucket for two Python processes that call at once: the time from the first call to the last, over all calls."""
 
 import json
 import multiprocessing
@@ -43,7 +43,9 @@ def redis_limits(_):
 
 
 CONTENDERS = {
-    "tidegate, host scope": lambda _: TokenBucket(RATE, per=1.0, burst=BURST, scope="host:bench", name="it").try_acquire,
+    "tidegate, host scope": lambda _: (
+        TokenBucket(RATE, per=1.0, burst=BURST, scope="host:bench", name="it").try_acquire
+    ),
     "tidegate, one each": lambda _: TokenBucket(RATE, per=1.0, burst=BURST).try_acquire,
     "multiprocessing.Lock and Array": lambda shared: LockedBucket(shared).try_acquire,
 }

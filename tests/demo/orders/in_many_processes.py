@@ -1,6 +1,7 @@
 """The door of the order service in several processes at once: `uvicorn --workers 4`, and a Nest service beside it.
 
-The one word that makes them one is `scope`: every process of the machine that says `host:sale` and `orders` means this limit.
+The one word that makes them one is `scope`: every process of the machine that says `host:sale` and `orders` means this
+limit.
 """
 
 import os

@@ -26,7 +26,7 @@ seen = {"deepest": 0, "paid": 0, "retries": 0}
 
 
 async def pay(payments: aiohttp.ClientSession, order: dict) -> None:
-    """Tries until it is paid: an order that was accepted is never dropped. Payment books an id once, so retries are safe."""
+    """Tries until it is paid: what was accepted is never dropped. Payment books an id once: retries are safe."""
     while True:
         try:
             with breaker.acquire():

@@ -1,4 +1,4 @@
-"""The numbers of the story. What the services are configured with stands in their own files, and is repeated here to be checked."""
+"""The numbers of the story. Those that services are configured with stand in their own files; here they are checked."""
 
 from dataclasses import dataclass
 from pathlib import Path

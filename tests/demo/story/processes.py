@@ -16,7 +16,7 @@ class Failed(Exception):
 
 
 def start(command: list, log: Path, *, cwd: Path | None = None, env: dict | None = None, pipe: bool = False):
-    """Starts a command in a session of its own. Output goes to the log file; with `pipe`, standard output to the caller."""
+    """Starts a command in a session of its own. Output goes to the log; with `pipe`, standard output to the caller."""
     with open(log, "ab") as file:
         process = subprocess.Popen(
             [str(part) for part in [*_WITH_US, *command]],

@@ -17,8 +17,9 @@ _SUMS = ("offered", "accepted", "limited", "unavailable", "failed", "timeouts", 
 def share(screen: Screen, loads: dict[str, Load]) -> None:
     rate = sum(phase.rate for phase in SHARED)
     screen.say(
-        f"\n4. One limit, six processes: 4 uvicorn workers and 2 Nest processes, each of which says {RATE}/s, burst {BURST},"
-        f"\n   scope host:sale. {rate:,} orders a second reach them; without a shared limit they would let through six times as many."
+        f"\n4. One limit, six processes: 4 uvicorn workers and 2 Nest processes, each of which says {RATE}/s, burst"
+        f" {BURST},\n   scope host:sale. {rate:,} orders a second reach them; without a shared limit they would let"
+        " through six times as many."
     )
     screen.say(HEADER)
     shutil.rmtree(OUT / "arenas", ignore_errors=True)
@@ -98,5 +99,6 @@ def shares(loads: dict[str, Load]) -> str:
     total = sum(count for _, count in rows)
     allowed = BURST + RATE * (last_sent(loads) - first_sent(loads))
     lines = [f"{name:<28} {count:>7,}   {count / max(1, total):>6.1%}" for name, count in rows]
-    lines += ["-" * 46, f"{'together':<28} {total:>7,}   {total / allowed:>6.1%} of {BURST} + {RATE}/s × time = {allowed:,.0f}"]
+    share_of = f"{total / allowed:>6.1%} of {BURST} + {RATE}/s × time = {allowed:,.0f}"
+    lines += ["-" * 46, f"{'together':<28} {total:>7,}   {share_of}"]
     return "\n".join(lines)

@@ -18,7 +18,8 @@ def text(x: float, y: float, words: str, *, size=12, anchor="start", colour=INK,
 
 def line(x1: float, y1: float, x2: float, y2: float, *, colour=GRID, width=1.0, dash="") -> str:
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"{dashes}/>'
+    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="{colour}" stroke-width="{width}"{dashes}/>'
 
 
 def box(x: float, y: float, width: float, height: float, *, fill: str, radius=0) -> str:

@@ -63,8 +63,8 @@ fn capacity(options: &HostOptions) -> Result<usize, ArenaError> {
 /// The kernel would not only refuse it, but end the process (SIGXFSZ).
 fn too_large(needs: usize, most: usize) -> ArenaError {
     let message = format!(
-        "an arena of {needs} bytes is larger than the {most} bytes that this process may give a file: raise `ulimit -f` \
-         (RLIMIT_FSIZE; systemd: LimitFSIZE), or ask for a smaller capacity"
+        "an arena of {needs} bytes is larger than the {most} bytes that this process may give a file: raise `ulimit \
+         -f` (RLIMIT_FSIZE; systemd: LimitFSIZE), or ask for a smaller capacity"
     );
     ArenaError::new(ArenaErrorKind::NoSpace, message)
 }
@@ -85,9 +85,9 @@ fn make_room(folder: &Folder, temporary: &Temporary<'_>, capacity: usize) -> Res
         Err(Errno::ENOSPC | Errno::EDQUOT | Errno::ENOMEM) => {
             let free = filesystem::free_bytes(folder)?;
             let message = format!(
-                "no room for {}: it needs {OBJECTS_AT} bytes and those of its objects, {free} are free; make the filesystem \
-                 larger (Docker: --shm-size; Kubernetes: sizeLimit of a memory emptyDir), or choose another directory \
-                 (TIDEGATE_DIR or path)",
+                "no room for {}: it needs {OBJECTS_AT} bytes and those of its objects, {free} are free; make the \
+                 filesystem larger (Docker: --shm-size; Kubernetes: sizeLimit of a memory emptyDir), or choose another \
+                 directory (TIDEGATE_DIR or path)",
                 temporary.path().display()
             );
             Err(ArenaError::new(ArenaErrorKind::NoSpace, message))

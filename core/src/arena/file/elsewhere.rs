@@ -52,8 +52,8 @@ pub(super) fn directory(options: &HostOptions) -> PathBuf {
 
 fn unsupported(name: &str) -> ArenaError {
     let message = format!(
-        "the scope \"host:{name}\" needs Linux; this system has \"process\" and \"process:{name}\", which other processes do \
-         not share"
+        "the scope \"host:{name}\" needs Linux; this system has \"process\" and \"process:{name}\", which other \
+         processes do not share"
     );
     ArenaError::new(ArenaErrorKind::Unsupported, message)
 }

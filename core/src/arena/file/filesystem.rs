@@ -35,8 +35,8 @@ pub(super) fn check(folder: &Folder) -> Result<(), ArenaError> {
         None => Ok(()),
         Some(name) => {
             let message = format!(
-                "{} lies on {name}, which machines share or a program serves: an arena is memory of one machine; choose a \
-                 directory in /dev/shm or on a local disk (TIDEGATE_DIR or path)",
+                "{} lies on {name}, which machines share or a program serves: an arena is memory of one machine; \
+                 choose a directory in /dev/shm or on a local disk (TIDEGATE_DIR or path)",
                 folder.path().display()
             );
             Err(ArenaError::new(ArenaErrorKind::Filesystem, message))

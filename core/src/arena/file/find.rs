@@ -74,8 +74,8 @@ fn find_as(folder: &Folder, options: &HostOptions, to_look: bool) -> Result<Opti
     }
     if let Some(asked) = options.capacity.filter(|&asked| asked != size) {
         let why = format!(
-            "was made with a capacity of {size} bytes, here {asked} are asked for; it never changes: ask for the same or \
-             for none, or stop who uses it and remove it with `tidegate rm {}`",
+            "was made with a capacity of {size} bytes, here {asked} are asked for; it never changes: ask for the same \
+             or for none, or stop who uses it and remove it with `tidegate rm {}`",
             options.name
         );
         return Err(refuse(ArenaErrorKind::Argument, &why));
@@ -113,7 +113,8 @@ fn check_owner(folder: &Folder, stat: &FileStat) -> Result<(), String> {
             stat.st_uid
         )),
         None if others & 0o077 != 0 => Err(format!(
-            "has the mode {others:o}, an arena of one user has 600; open it with group={}, if that group is to share it",
+            "has the mode {others:o}, an arena of one user has 600; open it with group={}, if that group is to share \
+             it",
             stat.st_gid
         )),
         Some(group) if stat.st_gid != group.as_raw() => {

@@ -125,8 +125,8 @@ fn checked_group(options: &HostOptions) -> Result<Option<Gid>, ArenaError> {
     let Some(group) = &options.group else { return Ok(None) };
     if said(options).is_none() {
         let message = format!(
-            "group: {group:?} shares an arena between users, and the default directory is one user's: say which directory \
-             all use (TIDEGATE_DIR or path)"
+            "group: {group:?} shares an arena between users, and the default directory is one user's: say which \
+             directory all use (TIDEGATE_DIR or path)"
         );
         return Err(ArenaError::new(ArenaErrorKind::Argument, message));
     }
@@ -212,8 +212,8 @@ fn check(path: &Path, stat: &FileStat, group: Option<Gid>) -> Result<(), ArenaEr
     let of_group = group.is_some_and(|group| group.as_raw() == stat.st_gid);
     if stat.st_uid != me.as_raw() && !of_group {
         return refuse(format!(
-            "belongs to the user {}, this process runs as {me}; choose a directory of your own (TIDEGATE_DIR or path), or a \
-             group that shares it",
+            "belongs to the user {}, this process runs as {me}; choose a directory of your own (TIDEGATE_DIR or path), \
+             or a group that shares it",
             stat.st_uid
         ));
     }

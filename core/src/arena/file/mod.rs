@@ -71,8 +71,8 @@ impl HostFile {
 
     fn removed(&self) -> ArenaError {
         let message = format!(
-            "{} was removed or replaced while this process had it open; what is open goes on in the old one, alone: restart \
-             the processes that use it",
+            "{} was removed or replaced while this process had it open; what is open goes on in the old one, alone: \
+             restart the processes that use it",
             self.path.display()
         );
         ArenaError::new(ArenaErrorKind::Removed, message)

@@ -90,8 +90,8 @@ impl ClientAddress {
                 "*" => {
                     return Err(ConfigError::syntax(
                         "trusted",
-                        "\"*\" would let every client choose whose limit it uses; name the networks of your proxies, such \
-                         as 10.0.0.0/8, or \"private\", \"loopback\", \"unix\"",
+                        "\"*\" would let every client choose whose limit it uses; name the networks of your proxies, \
+                         such as 10.0.0.0/8, or \"private\", \"loopback\", \"unix\"",
                     ));
                 }
                 "loopback" => &["127.0.0.0/8", "::1"],

@@ -10,17 +10,18 @@ use std::time::Duration;
 impl TokenBucket {
     /// The bucket `name` of an arena, opened or made: one level for all who share the arena, on the arena's clock.
     ///
-    /// The mode is each opener's own. A quota changed by [`set_quota`](Self::set_quota) stays when a worker that declares the same
-    /// as before opens it again.
+    /// The mode is each opener's own. A quota changed by [`set_quota`](Self::set_quota) stays when a worker that
+    /// declares the same as before opens it again.
     ///
-    /// Errors: as [`with_options`](Self::with_options), and those of the arena: another shape (stripes, warm-up) or, unless
-    /// `on_conflict` says otherwise, another quota under the name.
+    /// Errors: as [`with_options`](Self::with_options), and those of the arena: another shape (stripes, warm-up) or,
+    /// unless `on_conflict` says otherwise, another quota under the name.
     ///
     /// ```
     /// use tidegate::{Arena, OnConflict, TokenBucket, limit::BucketOptions};
     ///
     /// let arena = Arena::process("orders")?;
-    /// let open = || TokenBucket::in_arena(&arena, "everyone", "2/hour".parse()?, BucketOptions::default(), OnConflict::Error);
+    /// let options = BucketOptions::default();
+    /// let open = || TokenBucket::in_arena(&arena, "everyone", "2/hour".parse()?, options, OnConflict::Error);
     /// assert!(open()?.try_acquire(1));
     /// assert!(open()?.try_acquire(1));
     /// assert!(!open()?.try_acquire(1));

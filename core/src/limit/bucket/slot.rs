@@ -6,8 +6,9 @@ use crate::Quota;
 use crate::clock::Tsc;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// One cache line. All accesses are Relaxed: a slot is written before the word that names it is published (Release), and
-/// read after that word was loaded (Acquire); a reader that is overtaken by a rewrite fails its exchange on the word.
+/// One cache line. All accesses are Relaxed: a slot is written before the word that names it is published (Release),
+/// and read after that word was loaded (Acquire); a reader that is overtaken by a rewrite fails its exchange on the
+/// word.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -106,8 +107,8 @@ pub(super) struct ByTicks {
 }
 
 impl ByTicks {
-    /// The moment `ticks` after the epoch: the clock's multiplication and the scale's in one. At 8 units a nanosecond it
-    /// wraps after 73 years.
+    /// The moment `ticks` after the epoch: the clock's multiplication and the scale's in one. At 8 units a nanosecond
+    /// it wraps after 73 years.
     #[inline]
     pub(super) fn moment(&self, ticks: u64) -> Moment {
         let units = (u128::from(ticks) * u128::from(self.mult)) >> TICK_SHIFT;

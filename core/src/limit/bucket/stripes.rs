@@ -10,9 +10,9 @@ use crate::limit::WarmUp;
 use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
 
 impl TokenBucket {
-    /// A full bucket whose rate and burst are split over `stripes` words (1 to 64). Good for many threads on one hot limit;
-    /// costs a little accuracy: a call may be denied while the tokens it needs lie spread over several stripes, and a cost
-    /// above `burst / stripes` (rounded down) is "never".
+    /// A full bucket whose rate and burst are split over `stripes` words (1 to 64). Good for many threads on one hot
+    /// limit; costs a little accuracy: a call may be denied while the tokens it needs lie spread over several stripes,
+    /// and a cost above `burst / stripes` (rounded down) is "never".
     ///
     /// Errors: `stripes` when it is 0 or above 64; `burst` when it is smaller than `stripes`.
     pub fn striped(quota: Quota, stripes: u32, clock: Clock) -> Result<Self, ConfigError> {
@@ -131,8 +131,8 @@ pub(super) fn shares(quota: &Quota, stripes: u32, warm_up: Option<WarmUp>) -> Re
     let (each, more) = (quota.burst() / stripes, quota.burst() % stripes);
     if stripes > 1 && warm_up.is_some_and(|ramp| ramp.starts_below_one(each)) {
         let message = format!(
-            "a warm-up would start each of {stripes} stripes with less than one token of its burst of {each}; use fewer \
-             stripes, a larger burst or a larger fraction to start from"
+            "a warm-up would start each of {stripes} stripes with less than one token of its burst of {each}; use \
+             fewer stripes, a larger burst or a larger fraction to start from"
         );
         return Err(ConfigError::new(ConfigErrorKind::Conflict, "stripes", message));
     }

@@ -29,7 +29,8 @@ pub static SETTINGS: Table =
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BucketOptions {
-    /// Words that rate and burst are split over, 1 to 64; 1 by default. See [`TokenBucket::striped`](super::TokenBucket::striped).
+    /// Words that rate and burst are split over, 1 to 64; 1 by default. See
+    /// [`TokenBucket::striped`](super::TokenBucket::striped).
     pub stripes: u32,
     /// Off, or only watching. By default [`Mode::from_env`].
     pub mode: Mode,
@@ -67,7 +68,8 @@ pub enum Reservation {
     },
     /// Nothing was booked: the wait would have been longer than `max_wait`.
     Denied {
-        /// The wait it would have taken, in nanoseconds; [`NEVER`](crate::decision::NEVER) when the cost exceeds the burst.
+        /// The wait it would have taken, in nanoseconds; [`NEVER`](crate::decision::NEVER) when the cost exceeds the
+        /// burst.
         retry_after_ns: u64,
     },
 }

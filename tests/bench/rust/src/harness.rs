@@ -237,7 +237,8 @@ fn json(row: &Row, samples: &[Vec<f64>]) -> String {
     let floors = list(floors.map(|contender| format!("\"{}\"", contender.name)).collect());
     let floor = row.floor.map_or("null".to_owned(), |name| format!("\"{name}\""));
     format!(
-        "{{\"binding\":\"rust\",\"work\":\"{}\",\"tidegate\":\"{}\",\"floor\":{floor},\"floors\":[{floors}],\"targets\":[{targets}],\"ns\":{{{contenders}}}}}",
+        "{{\"binding\":\"rust\",\"work\":\"{}\",\"tidegate\":\"{}\",\"floor\":{floor},\"floors\":[{floors}],\
+         \"targets\":[{targets}],\"ns\":{{{contenders}}}}}",
         row.work, row.contenders[0].name
     )
 }

@@ -23,8 +23,9 @@ pub fn rows(plan: &Plan) {
     let told = limiter.memory() as f64 / KEYS as f64;
     let (tidegate, governor) = (resident("tidegate"), resident("governor"));
     println!(
-        "{{\"binding\":\"rust\",\"work\":\"{WORK}\",\"unit\":\"B\",\"tidegate\":\"tidegate, memory()\",\"floor\":null,\"floors\":[\"allowed\"],\
-         \"targets\":[{{\"of\":\"allowed\",\"most\":1}}],\"ns\":{{\"tidegate, memory()\":[{told:.1}],\"tidegate, resident\":[{tidegate:.1}],\
+        "{{\"binding\":\"rust\",\"work\":\"{WORK}\",\"unit\":\"B\",\"tidegate\":\"tidegate, memory()\",\
+         \"floor\":null,\"floors\":[\"allowed\"],\"targets\":[{{\"of\":\"allowed\",\"most\":1}}],\
+         \"ns\":{{\"tidegate, memory()\":[{told:.1}],\"tidegate, resident\":[{tidegate:.1}],\
          \"governor\":[{governor:.1}],\"allowed\":[{MOST}]}}}}"
     );
 }

@@ -95,8 +95,8 @@ impl Ticks {
         u64::try_from(-shifted(-tick, self.s)).unwrap_or(u64::MAX)
     }
 
-    /// When a penalty from `now` ends: a whole number of about milliseconds, or of more where what is counted lasts longer than
-    /// a year.
+    /// When a penalty from `now` ends: a whole number of about milliseconds, or of more where what is counted lasts
+    /// longer than a year.
     pub(super) fn penalty_end(&self, now: u64, wait_ns: u64) -> u64 {
         let (least, counted) = match self.algorithm {
             Algorithm::TokenBucket | Algorithm::LeakyBucket => (self.s.max(20), shifted(1 << FILL_BITS, self.s)),

@@ -5,7 +5,7 @@ import { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify
 import { TokenBucket } from 'tidegate';
 import { SkipRateLimit, TidegateModule } from 'tidegate/nest';
 
-/** The limit that uvicorn's workers have as well: the same scope and name mean the same limit, in every process of the machine. */
+/** The limit that uvicorn's workers have as well: scope and name mean one limit in every process of the machine. */
 const orders = new TokenBucket({ rate: '400/s', burst: 800, scope: 'host:sale', name: 'orders' });
 
 @Controller()

@@ -631,7 +631,8 @@ fn bad_clocks() -> Cases {
             .end(),
         bucket(
             "far_ahead_heals_after_a_minute",
-            "a word that only a broken clock can have written reads as empty once readings have gone on for a minute, and refills",
+            "a word that only a broken clock can have written reads as empty once readings have gone on for a minute, \
+             and refills",
             10,
             S,
             5,
