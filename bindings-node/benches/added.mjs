@@ -1,4 +1,5 @@
-// The time that a guard adds to a request, without a server: handlers.mjs says how. Processes stand side by side and take turns.
+// The time that a guard adds to a request, without a server: handlers.mjs says how. Processes stand side by side and
+// take turns.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 

@@ -192,8 +192,15 @@ async function tidegateFastify(fastify, options = {}) {
     return void ask(gate, plan, exchange, entrance, decided, fail);
   }
   // Fastify gives preParsing the body's stream as well, and counts the arguments.
-  if (hook === 'preParsing') fastify.addHook(hook, function tidegate(request, reply, _payload, done) { decide(request, reply, done); });
-  else fastify.addHook(hook, function tidegate(request, reply, done) { decide(request, reply, done); });
+  if (hook === 'preParsing') {
+    fastify.addHook(hook, function tidegate(request, reply, _payload, done) {
+      decide(request, reply, done);
+    });
+  } else {
+    fastify.addHook(hook, function tidegate(request, reply, done) {
+      decide(request, reply, done);
+    });
+  }
 }
 
 // What fastify-plugin does: the hooks belong to whoever registers this, not to a scope of its own.

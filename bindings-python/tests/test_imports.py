@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def in_rust(folder: Path) -> Mapping[str, set[str]]:
-    """Which file knows which: paths after ``crate``, ``super`` and ``self``, and what a folder's own file re-exports."""
+    """Which file knows which: paths after ``crate``, ``super``, ``self``, and what a folder's own file re-exports."""
     paths = {path: path.relative_to(folder).with_suffix("") for path in folder.rglob("*.rs")}
     names = {path: "::".join(part for part in name.parts if part != "mod") for path, name in paths.items()}
     known = set(names.values())

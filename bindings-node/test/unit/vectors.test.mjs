@@ -1,5 +1,5 @@
-// The shared vectors: what every binding must answer (tests/vectors/README.md). What cannot be played is skipped with the
-// reason, never passed.
+// The shared vectors: what every binding must answer (tests/vectors/README.md). What cannot be played is skipped with
+// the reason, never passed.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';

@@ -40,7 +40,8 @@ pub(crate) struct OpenContext {
     pub(crate) arena: Arc<Arena>,
     pub(crate) name: String,
     pub(crate) room: ObjectAllocator,
-    /// The settings that hold: mine, or those of who declared before. From shared memory: to be checked as any argument.
+    /// The settings that hold: mine, or those of who declared before. From shared memory: to be checked as any
+    /// argument.
     pub(crate) settings: Settings,
     /// The basis of who made it. From shared memory as well.
     pub(crate) basis: [u64; BASIS],
@@ -67,11 +68,12 @@ pub(crate) trait ArenaObject: Sized {
     /// Kept for later openers by who makes it.
     fn basis(config: &Self::Config) -> [u64; BASIS];
 
-    /// The config to open with: what is shared from the record, the rest `own`. Without one (a look by its record) as far as
-    /// the record has it, and in force. What comes from the record is to be checked as any argument.
+    /// The config to open with: what is shared from the record, the rest `own`. Without one (a look by its record) as
+    /// far as the record has it, and in force. What comes from the record is to be checked as any argument.
     fn config(context: &OpenContext, own: Option<&Self::Config>) -> Result<Self::Config, ConfigError>;
 
-    /// Lays out its parts in the context's room, always the same for one shape, and writes first values where that is fresh.
+    /// Lays out its parts in the context's room, always the same for one shape, and writes first values where that is
+    /// fresh.
     fn open(context: &mut OpenContext, config: &Self::Config) -> Result<Self, ConfigError>;
 
     /// Changes it from `opened` to what `own` declares, for everybody. Under the arena's lock.

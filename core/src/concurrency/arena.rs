@@ -7,11 +7,11 @@ use crate::{Arena, ConfigError, OnConflict};
 use std::sync::Arc;
 
 impl ConcurrencyLimiter {
-    /// The limiter `name` of an arena, opened or made: one limit for all who share the arena. A limit set at run time stays
-    /// when a process that declares what it did before opens it again.
+    /// The limiter `name` of an arena, opened or made: one limit for all who share the arena. A limit set at run time
+    /// stays when a process that declares what it did before opens it again.
     ///
-    /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (`max_limit`, in steps of 64) or other
-    /// settings (`limit`) under the name.
+    /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (`max_limit`, in steps of
+    /// 64) or other settings (`limit`) under the name.
     pub fn in_arena(
         arena: &Arc<Arena>,
         name: &str,

@@ -16,8 +16,8 @@ impl BucketState {
         self.booked(&self.view(self.load(), now_ns), now_ns, n).map_or(NEVER, |(_, wait)| wait)
     }
 
-    /// The word's time and the wait of a booking of `n`. Of more than is open: not before it is. `None`: it is more than the
-    /// burst.
+    /// The word's time and the wait of a booking of `n`. Of more than is open: not before it is. `None`: it is more
+    /// than the burst.
     fn booked(&self, view: &View, now_ns: u64, n: u32) -> Option<(u64, u64)> {
         let cost = view.scale.cost(n);
         let opens_in = if cost > view.scale.capacity { self.opens_in(now_ns, n)? } else { 0 };

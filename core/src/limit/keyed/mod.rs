@@ -515,7 +515,8 @@ impl RateLimiter {
         if decision.retry_after_ns == NEVER { self.until_open(decision, ns, n, units) } else { decision }
     }
 
-    /// What is not open yet can be had once it is, and the key is as new: so as much is left then, whatever a token costs.
+    /// What is not open yet can be had once it is, and the key is as new: so as much is left then, whatever a token
+    /// costs.
     #[cold]
     fn until_open(&self, decision: Decision, ns: u64, n: u32, units: &Units) -> Decision {
         let opens_in = self.warm_up.and_then(|warm_up| warm_up.opens_in(ns, units.burst, n));

@@ -64,7 +64,8 @@ pub(super) fn cases() -> Cases {
                 .then(check("cay", 1))
                 .end(),
         );
-        // Six of eight are open once two thirds of the ramp are over: at 66.6 s, and a nanosecond more for what is rounded.
+        // Six of eight are open once two thirds of the ramp are over: at 66.6 s, and a nanosecond more for what is
+        // rounded.
         cases.push(
             limiter(&format!("warm_up_{name}_waits"), "what is not open yet can be had once it is", settings)
                 .then(check("ann", 6))
