@@ -14,6 +14,9 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Router
 
+from ._fields import FIELDS, telling
+from .headers import HeaderList
+
 _lock = threading.Lock()
 # How many wrappers may stand round a mounted application.
 _MOST_WRAPPERS = 20
@@ -46,6 +49,11 @@ class Handlers:
                 # The application's own come first.
                 own[0].setdefault(refusal, handler)
             self._filled = own[0]
+        if self._on_change is not None and scope["type"] == "http" and FIELDS not in scope:
+            # No middleware of ours does it: without this, answers of errors would not tell what routes have charged.
+            fields: HeaderList = []
+            scope[FIELDS] = fields
+            send = telling(send, fields)
         return self._inner(scope, receive, send)
 
     def _look(self) -> None:

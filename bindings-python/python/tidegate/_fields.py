@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
 
 from .headers import HeaderList
 
+# Where routes leave the fields of their limits, for who stands outside of them and writes the answer's head.
+FIELDS = "tidegate.fields"
 _LEGACY = b"x-ratelimit-"
+_Message = MutableMapping[str, Any]
+
+
+def telling(send: Callable[[_Message], Awaitable[None]], fields: HeaderList) -> Callable[[_Message], Awaitable[None]]:
+    """``send`` with the fields in the head of an answer: those that are there by then."""
+
+    # A plain function that hands on what send gives to await: a coroutine of its own would cost more than its work.
+    def send_with_fields(message: _Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start" and fields:
+            # A new message: the application may keep and reuse its own.
+            headers = [*message.get("headers", ()), *fields]
+            # More than the two of one limit: several limits, or X-RateLimit-* as well.
+            if len(fields) > 2:
+                headers = one_told(headers, message["status"] == 429)
+            message = {**message, "headers": headers}
+        return send(message)
+
+    return send_with_fields
 
 
 def joined(fields: Sequence[HeaderList], refuser: HeaderList | None = None) -> HeaderList:

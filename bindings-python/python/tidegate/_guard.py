@@ -319,6 +319,8 @@ class Guard:
             return found
         # Who has no key is known by the address, behind a NUL, which no header can hold: nobody can name another's.
         address = await resolve(self._client, scope) or ""
+        if not address and isinstance(self._client, ClientIP):
+            _notices.no_address()
         return f"\0{address}" if isinstance(address, str) else b"\0" + address
 
     def take(self, scope: Scope, ask: Ask) -> Taken:

@@ -41,9 +41,19 @@ def check_limit(limit: Any) -> None:
     """TypeError for what would be an error at every request."""
     if isinstance(limit, type):
         raise TypeError(f"limit: expected a limit, got the class {limit.__name__}; make one of it")
-    for kind, advice in _NO_LIMITS.items():
-        if isinstance(limit, kind):
+    for other, advice in _NO_LIMITS.items():
+        if isinstance(limit, other):
             raise TypeError(f"limit: expected a rate or a limit, got {type(limit).__name__}; {advice}")
+    kind = type(limit).__name__
+    if isinstance(limit, (list, tuple, set, frozenset)):
+        raise TypeError(
+            f'limit: several rates are one text, as in "2/second;30/minute", and several limits a LimitSet; got {kind}'
+        )
+    if not isinstance(limit, (str, Tier)) and not callable(limit) and not callable(getattr(limit, "check", None)):
+        raise TypeError(
+            "limit: expected a rate, a TokenBucket, a RateLimiter, a LimitSet or an object with check(), or a function of the "
+            f"ASGI scope that gives one, got {kind}"
+        )
 
 
 def make_limit(
@@ -68,15 +78,8 @@ def make_limit(
         made = {rate: _make(keyed, rate, None, scope, own, on_conflict) for rate, own in zip(rates, names, strict=True)}
         return LimitSet(made)
     kind = type(limit).__name__
-    if isinstance(limit, (list, tuple, set, frozenset)):
-        raise TypeError(f'limit: several rates are one text, as in "2/second;30/minute", and several limits a LimitSet; got {kind}')
     if scope is not None:
         raise ConfigError(f"scope: the {kind} already has its place; pass scope and name to its constructor")
-    if not callable(getattr(limit, "check", None)):
-        raise TypeError(
-            "limit: expected a rate, a TokenBucket, a RateLimiter, a LimitSet or an object with check(), or a function of the ASGI "
-            f"scope that gives one, got {kind}"
-        )
     if burst is not None:
         raise ConfigError(f"burst: the {kind} already has one; leave burst out")
     if on_conflict is not None:

@@ -38,6 +38,15 @@ def forwarded(key: Any) -> None:
         say("forwarded", text)
 
 
+def no_address() -> None:
+    """A server on a socket of the file system knows no addresses, and everybody without a key is one client."""
+    text = (
+        "requests come without an address, as on a unix socket, so all clients that have no key share one limit: "
+        "give it client=ClientIP(trusted=['unix']) if the proxy in front writes X-Forwarded-For, or another key"
+    )
+    say("no address", text)
+
+
 def believes_everybody() -> bool:
     """Whether uvicorn or gunicorn was told so, where that can be seen: in the environment or on the command line."""
     values = [os.environ.get("FORWARDED_ALLOW_IPS", "")]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from . import _notices
 from ._answer import refuse
-from ._fields import one_told
+from ._fields import FIELDS, telling
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
@@ -36,8 +36,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where routes behind the middleware leave the fields of their own limits.
-FIELDS = "tidegate.fields"
 
 
 class Limit(Protocol):
@@ -263,20 +261,12 @@ class TidegateMiddleware:
             except ConcurrencyLimitError as refusal:
                 return await refuse(scope, receive, send, self._overloaded, refusal.retry_after, fields)
 
-        # A plain function that hands on what send gives to await: a coroutine of its own would cost more than its work.
-        def send_with_fields(message: Message) -> Awaitable[None]:
-            # Those of the limit, and what routes have added by now.
-            if message["type"] == "http.response.start" and fields:
-                # A new message: the application may keep and reuse its own.
-                headers = [*message.get("headers", ()), *fields]
-                # More than the two of one limit: several limits, or X-RateLimit-* as well.
-                message = {**message, "headers": one_told(headers, message["status"] == 429) if len(fields) > 2 else headers}
-            return send(message)
-
+        # Those of the limit, and what routes add.
+        told = telling(send, fields)
         try:
             if chosen is not None and chosen[0].refund_on is not None and guard is not None and taken is not None:
-                return await _with_refund(self.app, scope, receive, send_with_fields, guard, taken, chosen[0].refund_on)
-            await self.app(scope, receive, send_with_fields)
+                return await _with_refund(self.app, scope, receive, told, guard, taken, chosen[0].refund_on)
+            await self.app(scope, receive, told)
         finally:
             if permit is not None:
                 permit.release()

@@ -79,7 +79,8 @@ class Rule:
         self.path, self.limit, self.when, self.refund_on = path, limit, when, refund_on
         if not isinstance(method, (str, Iterable)):
             raise ConfigError(f'method: expected "POST", several as a tuple such as ("PUT", "PATCH"), or "*"; got {method!r}')
-        check_limit(limit)
+        if limit is not None:
+            check_limit(limit)
         self.method = method if isinstance(method, str) else tuple(method)
         self._methods = _methods(self.method)
         self._exact, self._pattern = _path("path", path)

@@ -17,13 +17,12 @@ from starlette.websockets import WebSocket, WebSocketState
 from . import _notices
 from ._answer import encoded, refuse
 from ._below import Handlers
-from ._fields import one_told
+from ._fields import FIELDS, one_told
 from ._functions import endpoint as checked
 from ._functions import is_async, known_options
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._stack import Charges, Stack
 from ._tidegate import try_again
-from .asgi import FIELDS
 from .errors import (
     CircuitOpenError,
     ConcurrencyLimitError,

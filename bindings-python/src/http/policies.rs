@@ -10,6 +10,7 @@ use crate::limit::decision::Decision;
 use crate::limit::key::Key;
 use crate::limit::keyed::{RateLimiter, Tier};
 use crate::limit::set::LimitSet;
+use crate::python::Function;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -259,13 +260,22 @@ fn key_of<'py>(
     let py = scope.py();
     if let Ok(client) = source.cast::<ClientAddress>() {
         let key = peer_of(scope, client)?;
-        return Ok(Some(if key.is_truthy()? { key } else { intern!(py, "\0").clone() }));
+        return Ok(Some(if key.is_truthy()? { key } else { nobody(py)? }));
     }
     if let Some(key) = header_of(scope, source.cast::<PyBytes>()?.as_bytes())? {
         return Ok(Some(key));
     }
     let Some(client) = client else { return Ok(None) };
-    Ok(Some(PyString::new(py, &format!("\0{}", peer_of(scope, client)?.to_string_lossy()))))
+    let peer = peer_of(scope, client)?;
+    Ok(Some(if peer.is_truthy()? { PyString::new(py, &format!("\0{}", peer.to_string_lossy())) } else { nobody(py)? }))
+}
+
+/// The key of who has neither a key nor an address; the log says once that these are one client.
+#[cold]
+fn nobody(py: Python<'_>) -> PyResult<Bound<'_, PyString>> {
+    static NO_ADDRESS: Function = Function::new("tidegate._notices", "no_address");
+    NO_ADDRESS.call(py, ())?;
+    Ok(intern!(py, "\0").clone())
 }
 
 fn peer_of<'py>(scope: &Bound<'py, PyDict>, client: &Bound<'py, ClientAddress>) -> PyResult<Bound<'py, PyString>> {
