@@ -4,8 +4,8 @@
  *
  * Times are milliseconds (fractions count), and the names say so; "never" is `Infinity`. Wrong arguments throw a
  * `TypeError` (`ERR_INVALID_ARG_TYPE`) or a `RangeError` (`ERR_OUT_OF_RANGE`, `ERR_INVALID_ARG_VALUE`). Each object
- * belongs to the thread that made it; a worker thread, or another process, makes its own, and in a named `scope` that is the
- * same limit (https://github.com/tidegate/tidegate/blob/main/docs/host-scope.md).
+ * belongs to the thread that made it; a worker thread, or another process, makes its own, and in a named `scope` that
+ * is the same limit (https://github.com/tidegate/tidegate/blob/main/docs/host-scope.md).
  */
 
 /** The version of this package and of its binary. */
@@ -36,14 +36,17 @@ export interface Decision {
 }
 
 /**
- * Where state lives: `'process'` (private to the object, the default), `'process:NAME'` (an arena of this process: its worker
- * threads share it) or `'host:NAME'` (an arena of this machine, a mapped file: all its processes share it; Linux). Without a
- * `scope` the environment's `TIDEGATE_SCOPE` says.
+ * Where state lives: `'process'` (private to the object, the default), `'process:NAME'` (an arena of this process: its
+ * worker threads share it) or `'host:NAME'` (an arena of this machine, a mapped file: all its processes share it;
+ * Linux). Without a `scope` the environment's `TIDEGATE_SCOPE` says.
  */
 export type ScopeSpec = 'process' | `process:${string}` | `host:${string}` | (string & {}) | HostScope | ProcessScope;
 
 export interface HostScopeOptions {
-  /** The directory of the arena's file, on memory that the processes share; default: `TIDEGATE_DIR`, else `/dev/shm/tidegate-UID`. */
+  /**
+   * The directory of the arena's file, on memory that the processes share; default: `TIDEGATE_DIR`, else
+   * `/dev/shm/tidegate-UID`.
+   */
   path?: string;
   /** The most bytes that it can take; it never grows. Default what the file has, TIDEGATE_CAPACITY or 256 MiB. */
   capacity?: number;
@@ -87,16 +90,17 @@ export interface Place {
   /** Which object it is; needed in a named scope, a label elsewhere. 1 to 63 of A-Z a-z 0-9 . _ - : / */
   name?: string;
   /**
-   * When the object was last declared with other settings (rate, burst, thresholds, limit) than mine: `'error'` (default) throws
-   * an ArenaError that names both, `'keep'` takes it as it is, `'apply'` changes it for everybody. Another shape (algorithm,
-   * sizes, windows) is always an error. Settings changed at run time are not compared; `enabled` and `dryRun` are each one's own.
+   * When the object was last declared with other settings (rate, burst, thresholds, limit) than mine: `'error'`
+   * (default) throws an ArenaError that names both, `'keep'` takes it as it is, `'apply'` changes it for everybody.
+   * Another shape (algorithm, sizes, windows) is always an error. Settings changed at run time are not compared;
+   * `enabled` and `dryRun` are each one's own.
    */
   onConflict?: 'error' | 'keep' | 'apply';
 }
 
 /**
- * A rate and the burst above it. A `rate` that is a number is so many tokens per `perMs`, default 1000; one that is not whole
- * makes that longer: 2.5 per s is 5 per 2 s.
+ * A rate and the burst above it. A `rate` that is a number is so many tokens per `perMs`, default 1000; one that is not
+ * whole makes that longer: 2.5 per s is 5 per 2 s.
  */
 export interface Quota {
   // <settings bucket rate period burst>
@@ -203,8 +207,8 @@ export interface RateLimiterOptions extends KeyedQuota, LimitSwitches, Place {
 }
 
 /**
- * The `after`-th denial of a key within `withinMs` blocks it for `durationMs`, times `growth` for each block before that is
- * not yet forgotten, at most `maxMs`.
+ * The `after`-th denial of a key within `withinMs` blocks it for `durationMs`, times `growth` for each block before
+ * that is not yet forgotten, at most `maxMs`.
  */
 export interface Block {
   // <settings limiter block_after! block_within! block_duration! block_growth block_max>
@@ -260,8 +264,8 @@ export class RateLimiter {
   /** Gives `n` back, never above full; does not shorten a penalty. */
   refund(key: Key, n?: number, tier?: Tier): void;
   /**
-   * Admits nothing of the key for `waitMs` (at most a year); a penalty in force is only lengthened. After it a token bucket
-   * refills from empty; the others start anew, and are held until what they counted before is over.
+   * Admits nothing of the key for `waitMs` (at most a year); a penalty in force is only lengthened. After it a token
+   * bucket refills from empty; the others start anew, and are held until what they counted before is over.
    * @returns false where the table had no room to note it
    */
   penalize(key: Key, waitMs: number): boolean;
@@ -286,9 +290,9 @@ export class RateLimiter {
   /** Its methods take a key; a TokenBucket's do not. */
   readonly keyed: true;
   /**
-   * Live (not idle) keys with a cell of their own; those in the sketch do not count. May exceed `maxKeys`: the table has
-   * nearly four cells for each of these, because keys do not spread evenly, and turns nobody away who finds one free.
-   * Takes time in proportion to `maxKeys`.
+   * Live (not idle) keys with a cell of their own; those in the sketch do not count. May exceed `maxKeys`: the table
+   * has nearly four cells for each of these, because keys do not spread evenly, and turns nobody away who finds one
+   * free. Takes time in proportion to `maxKeys`.
    */
   readonly size: number;
   /** Counts since it was made. */
@@ -306,12 +310,18 @@ export type SetKeys<Members> = { [Name in keyof Members as Members[Name] extends
 
 /**
  * Up to 16 limits over different keys, all or nothing: what one of them denies is charged to none. All on the same
- * clock, so all in the same arena or in none. Members with names that are whole numbers come first, as in every object of JavaScript.
+ * clock, so all in the same arena or in none. Members with names that are whole numbers come first, as in every object
+ * of JavaScript.
  */
-export class LimitSet<Members extends Record<string, TokenBucket | RateLimiter> = Record<string, TokenBucket | RateLimiter>> {
+export class LimitSet<
+  Members extends Record<string, TokenBucket | RateLimiter> = Record<string, TokenBucket | RateLimiter>,
+> {
   /** By name; not `''` and not `'n'`. A TokenBucket is one for everybody, a RateLimiter takes a key. */
   constructor(members: Members);
-  /** Takes `n` from every member, or nothing from any. Denied: what the limit with the longest wait says; allowed: the fewest left. */
+  /**
+   * Takes `n` from every member, or nothing from any. Denied: what the limit with the longest wait says; allowed: the
+   * fewest left.
+   */
   check(keys?: SetKeys<Members>, n?: number): SetDecision;
   tryAcquire(keys?: SetKeys<Members>, n?: number): boolean;
   /** What `check(keys, n)` would answer; takes nothing. */
@@ -377,7 +387,8 @@ export interface CircuitBreakerOptions {
   // </settings>
   /**
    * Which errors are failures, default all; the others count as successes, since the dependency did answer. A predicate
-   * answers at once; what it throws reaches the caller, with the dependency's error as `cause`, and the call is a failure.
+   * answers at once; what it throws reaches the caller, with the dependency's error as `cause`, and the call is a
+   * failure.
    */
   failureOn?: ErrorMatcher;
   /** Which errors count neither way; wins over `failureOn`. */
@@ -439,8 +450,8 @@ export interface BreakerEvent {
 }
 
 /**
- * A circuit breaker: closed, open after too many failures, half-open with a few probes after the cooldown. Windows, slow
- * calls and half-open follow Resilience4j.
+ * A circuit breaker: closed, open after too many failures, half-open with a few probes after the cooldown. Windows,
+ * slow calls and half-open follow Resilience4j.
  *
  * Never a failure: an `AbortError` (released: the caller cancelled), and tidegate's own refusals (ignored).
  */
@@ -457,7 +468,9 @@ export class CircuitBreaker {
    */
   call<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): R;
   /** A function that is `call(fn, …)`, with `this` passed on; an `async` function stays one. */
-  wrap<F extends (...args: any[]) => unknown>(fn: F): (this: ThisParameterType<F>, ...args: Parameters<F>) => ReturnType<F>;
+  wrap<F extends (...args: any[]) => unknown>(
+    fn: F,
+  ): (this: ThisParameterType<F>, ...args: Parameters<F>) => ReturnType<F>;
   /** An open breaker whose cooldown has ended is `'open'` until somebody acquires. */
   readonly state: BreakerState;
   /** ms until a probe may be tried; 0 when calls pass, `Infinity` while forced open. */
@@ -536,18 +549,19 @@ export interface ConcurrencyStats {
 }
 
 /**
- * At most so many calls at once: each holds a permit while it runs. In a named scope so many of all threads and processes
- * together; a permit of a process that dies, or of a worker thread that ends, comes back.
+ * At most so many calls at once: each holds a permit while it runs. In a named scope so many of all threads and
+ * processes together; a permit of a process that dies, or of a worker thread that ends, comes back.
  */
 export class ConcurrencyLimiter {
   constructor(options: ConcurrencyLimiterOptions);
   /** A permit, or null when the limit is reached. */
   tryAcquire(): ConcurrencyPermit | null;
   /**
-   * Waits for a permit, first come first served among those who wait on this object; among threads and processes a place goes to
-   * the object whose first has waited longest, 10 ms give or take.
-   * Rejects with ConcurrencyLimitError after `timeoutMs` (default: `maxWaitMs`), and with the signal's reason when it aborts. Who
-   * leaves takes no permit along. In a named scope it looks every 1 to 10 ms for what others have given back.
+   * Waits for a permit, first come first served among those who wait on this object; among threads and processes a
+   * place goes to the object whose first has waited longest, 10 ms give or take.
+   * Rejects with ConcurrencyLimitError after `timeoutMs` (default: `maxWaitMs`), and with the signal's reason when it
+   * aborts. Who leaves takes no permit along. In a named scope it looks every 1 to 10 ms for what others have given
+   * back.
    */
   acquire(options?: WaitOptions): Promise<ConcurrencyPermit>;
   /** Calls `fn` while it holds a permit; waits for it as `acquire` does. */
@@ -562,8 +576,8 @@ export class ConcurrencyLimiter {
 }
 
 /**
- * The right to run one call: `using permit = await limiter.acquire()`, or `release()` in a `finally`. One that is forgotten is
- * lost until its limiter is collected, its thread ends or its process dies.
+ * The right to run one call: `using permit = await limiter.acquire()`, or `release()` in a `finally`. One that is
+ * forgotten is lost until its limiter is collected, its thread ends or its process dies.
  */
 export class ConcurrencyPermit {
   private constructor();
@@ -608,8 +622,8 @@ export interface QueueStats {
 }
 
 /**
- * A bounded first-in-first-out queue with watermarks. An item may be anything but `undefined`. Nothing accepted is lost:
- * an aborted or timed-out `pop` takes nothing with it.
+ * A bounded first-in-first-out queue with watermarks. An item may be anything but `undefined`. Nothing accepted is
+ * lost: an aborted or timed-out `pop` takes nothing with it.
  */
 export class BoundedQueue<T = unknown> implements AsyncIterable<T> {
   constructor(options: BoundedQueueOptions<T>);
@@ -650,9 +664,9 @@ export class ManualClock {
 }
 
 /**
- * A manual clock that stands where `Date` stands, for tests under the fake timers of jest, vitest, sinon or node:test: they move
- * `Date`, and no clock of a native library. `TidegateStore` and `TidegateThrottlerStorage` follow it by themselves; with other
- * objects call `follow()` after moving `Date`.
+ * A manual clock that stands where `Date` stands, for tests under the fake timers of jest, vitest, sinon or node:test:
+ * they move `Date`, and no clock of a native library. `TidegateStore` and `TidegateThrottlerStorage` follow it by
+ * themselves; with other objects call `follow()` after moving `Date`.
  */
 export class DateClock extends ManualClock {
   constructor();
@@ -704,7 +718,10 @@ export type ArenaErrorKind =
   | 'removed'
   | 'system';
 
-/** An arena, or an object in it, could not be opened (`ERR_TIDEGATE_ARENA`): the message says what is wrong and how to mend it. */
+/**
+ * An arena, or an object in it, could not be opened (`ERR_TIDEGATE_ARENA`): the message says what is wrong and how to
+ * mend it.
+ */
 export class ArenaError extends TidegateError {
   constructor(message?: string, kind?: ArenaErrorKind);
   readonly kind: ArenaErrorKind;

@@ -5,7 +5,11 @@ import { once } from 'node:events';
 
 const rounds = process.env.BENCH_QUICK ? 7 : 31;
 const ROWS = [
-  { kind: 'Nest + Fastify', names: ['tidegate', 'ThrottlerGuard', 'no-op guard'], targets: [{ of: 'no-op guard', most: 2 }] },
+  {
+    kind: 'Nest + Fastify',
+    names: ['tidegate', 'ThrottlerGuard', 'no-op guard'],
+    targets: [{ of: 'no-op guard', most: 2 }],
+  },
   { kind: 'Express', names: ['tidegate', 'express-rate-limit', 'no-op middleware'], targets: [] },
 ];
 
@@ -34,5 +38,6 @@ for (const { kind, names, targets } of ROWS) {
   bare.sort((a, b) => a - b);
   const notes = [`injected, no socket; without it: ${(bare[bare.length >> 1] / 1000).toFixed(1)} µs a request`];
   const floor = names.at(-1);
-  console.log(JSON.stringify({ binding: 'node', work, tidegate: 'tidegate', floor, floors: [floor], targets, ns, notes }));
+  const row = { binding: 'node', work, tidegate: 'tidegate', floor, floors: [floor], targets, ns, notes };
+  console.log(JSON.stringify(row));
 }

@@ -218,7 +218,12 @@ export const ROWS = [
     targets: [],
     contenders: { tidegate: tidegateCall, opossum, 'the call alone': bareCall },
   },
-  { work: 'breaker, acquire + success', floor: 'raw N-API call', targets: [], contenders: { tidegate: tidegatePermit, 'raw N-API call': rawCall } },
+  {
+    work: 'breaker, acquire + success',
+    floor: 'raw N-API call',
+    targets: [],
+    contenders: { tidegate: tidegatePermit, 'raw N-API call': rawCall },
+  },
   {
     work: 'token bucket in host scope',
     floor: 'raw N-API call',
@@ -239,5 +244,10 @@ export const ROWS = [
       'raw N-API call': rawCall,
     },
   },
-  { work: 'queue, tryPush + tryPop', floor: 'raw N-API call', targets: [], contenders: { tidegate: tidegateQueue, 'raw N-API call': rawCall } },
+  {
+    work: 'queue, tryPush + tryPop',
+    floor: 'raw N-API call',
+    targets: [],
+    contenders: { tidegate: tidegateQueue, 'raw N-API call': rawCall },
+  },
 ];

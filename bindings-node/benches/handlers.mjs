@@ -1,6 +1,7 @@
 // Applications in one process, each with a bare route and one behind what is measured: handlers.mjs <see VARIANTS>
-// Requests are injected, without a socket. Each message 'round' is answered with the processor nanoseconds that the guarded route
-// takes longer than the bare one beside it: the median of many short blocks in turn, in the same machine code.
+// Requests are injected, without a socket. Each message 'round' is answered with the processor nanoseconds that the
+// guarded route takes longer than the bare one beside it: the median of many short blocks in turn, in the same machine
+// code.
 import 'reflect-metadata';
 import { Controller, Get, Module, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -50,14 +51,22 @@ const VARIANTS = {
   'Nest + Fastify': {
     tidegate: () => nest(TidegateGuard, [TidegateModule.forRoot({ guard: false, limits: { default: LIMIT } })]),
     ThrottlerGuard: () =>
-      nest(ThrottlerGuard, [ThrottlerModule.forRoot({ throttlers: [{ ttl: 60_000, limit: 100 }], getTracker: tracker })]),
+      nest(ThrottlerGuard, [
+        ThrottlerModule.forRoot({ throttlers: [{ ttl: 60_000, limit: 100 }], getTracker: tracker }),
+      ]),
     'no-op guard': () => nest(NoOpGuard),
   },
   Express: {
     tidegate: () => plainExpress(rateLimit(LIMIT)),
     'express-rate-limit': () =>
       plainExpress(
-        expressRateLimit({ windowMs: 60_000, limit: 100, standardHeaders: 'draft-8', legacyHeaders: false, keyGenerator: tracker }),
+        expressRateLimit({
+          windowMs: 60_000,
+          limit: 100,
+          standardHeaders: 'draft-8',
+          legacyHeaders: false,
+          keyGenerator: tracker,
+        }),
       ),
     'no-op middleware': () =>
       plainExpress((request, response, next) => {

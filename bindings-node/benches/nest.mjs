@@ -17,8 +17,17 @@ const asUser = (request) => {
 /** `refuses`: the answers are 429, but for those of the server without a guard and the first of a limit. */
 const ROWS = {
   one: { work: 'Nest + Fastify, time added a request over HTTP', floor: 'no-op guard' },
-  users: { work: 'Nest + Fastify, 100/min for each of 10,000 users, time added a request over HTTP', floor: 'no-op guard', setupRequest: asUser },
-  refused: { work: 'Nest + Fastify, refused, time added a request', floor: 'guard that refuses', most: 2, refuses: true },
+  users: {
+    work: 'Nest + Fastify, 100/min for each of 10,000 users, time added a request over HTTP',
+    floor: 'no-op guard',
+    setupRequest: asUser,
+  },
+  refused: {
+    work: 'Nest + Fastify, refused, time added a request',
+    floor: 'guard that refuses',
+    most: 2,
+    refuses: true,
+  },
 };
 
 async function cpu({ child }) {
@@ -40,7 +49,9 @@ async function load(server, { refuses = false, setupRequest }) {
   };
   const result = await autocannon({ url: server.url, connections: 20, amount, requests, setupClient });
   const expected = refuses && server.name !== 'bare' ? '4xx' : '2xx';
-  if (result[expected] < amount - 1) throw new Error(`${server.name}: ${result[expected]} of ${amount} answers were ${expected}`);
+  if (result[expected] < amount - 1) {
+    throw new Error(`${server.name}: ${result[expected]} of ${amount} answers were ${expected}`);
+  }
   const perRequest = ((await cpu(server)) - before) / amount;
   return { perRequest, perSecond: (amount / (ended - began)) * 1000 };
 }

@@ -1,9 +1,10 @@
 """Prints the table of a benchmark run and writes its results: report.py ROWS.jsonl... RESULTS.json
 
 A row is a line of JSON: {"binding", "work", "tidegate": name of our contender, "floor": name or null,
-"floors": [names], "targets": [{"of": contender, "most": times its time}], "ns": {contender: [nanoseconds, one a round]},
-"notes": [text], "unit": "B" where they are bytes} or {"binding", "work", "skipped": why}. Times are medians; a ratio is
-the median of those taken round by round, with their quartiles beside it.
+"floors": [names], "targets": [{"of": contender, "most": times its time}],
+"ns": {contender: [nanoseconds, one a round]}, "notes": [text], "unit": "B" where they are bytes}
+or {"binding", "work", "skipped": why}. Times are medians; a ratio is the median of those taken round by round, with
+their quartiles beside it.
 """
 
 import json
