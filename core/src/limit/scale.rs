@@ -9,6 +9,9 @@
 //!   and each moment is rounded against the caller by less than a nanosecond.
 //!
 //! Time is converted absolutely, never added up, so nothing drifts.
+//!
+//! Whole units let a burst drain one by one at any instant, and the next token come at its nanosecond and not one
+//! before: a fixed power of two for every token loses the last one of a burst that is drained at a fractional moment.
 
 use super::gcra::Moment;
 use crate::Quota;
