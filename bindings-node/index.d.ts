@@ -380,10 +380,22 @@ export interface CircuitBreakerOptions {
   maxCooldownMs?: number;
   /** Lengthens the cooldown by a random part of up to this fraction (0 to 1; default 0). */
   cooldownJitter?: number;
-  /** How many probes a half-open cycle takes, and the most at once (1 to 1024; default 1). */
+  /** How many probes a half-open cycle takes (1 to 1024; default 1). */
   probes?: number;
   /** A probe that has not reported by then is lost (1 ms to a year; default 60000 ms). */
   probeTimeoutMs?: number;
+  /** Opens again when this share of a cycle's probes failed; left out, the failure rate above (above 0 and up to 1). */
+  probeFailureRateThreshold?: number;
+  /** How many probes may be under way together, at most all of them; left out, all (1 to 1024). */
+  probesAtOnce?: number;
+  /** The backoff starts again after so long without a trip; left out, after the last cooldown (1 ms to a year). */
+  healthyAfterMs?: number;
+  /**
+   * The time after closing in which a call's chance to pass grows to 1; left out, all pass at once (1 ms to a year).
+   */
+  rampMs?: number;
+  /** The chance of a call to pass right after closing (above 0 and up to 1; default 0.1). */
+  rampFrom?: number;
   // </settings>
   /**
    * Which errors are failures, default all; the others count as successes, since the dependency did answer. A predicate
@@ -404,6 +416,8 @@ export type BreakerState = 'closed' | 'open' | 'half_open' | 'forced_open' | 'di
 
 export interface BreakerStats {
   state: BreakerState;
+  /** Closed, and calls come back by degrees: until somebody asks for one after the ramp's end. */
+  ramping: boolean;
   /** Calls in the window, and how many of them failed or were slow. */
   calls: number;
   failed: number;
@@ -442,7 +456,9 @@ export interface BreakerEvent {
     | 'metrics_only'
     | 'probe_succeeded'
     | 'probe_failed'
-    | 'probe_lost';
+    | 'probe_lost'
+    | 'ramp_started'
+    | 'ramp_ended';
   /** ms on the breaker's clock. */
   atMs: number;
   /** Of 'opened': the calls by which it opened. */
@@ -462,6 +478,12 @@ export class CircuitBreaker {
   tryAcquire(): Permit | null;
   /** @throws CircuitOpenError while the circuit refuses */
   acquire(): Permit;
+  /**
+   * `acquire()` by a draw of one's own, 0 to 1: in a ramp the call passes where the draw is below the chance. Otherwise
+   * it plays no part.
+   * @throws CircuitOpenError while the circuit refuses
+   */
+  acquireWith(draw: number): Permit;
   /**
    * Calls `fn` under a permit and reports how it ended; a promise is followed to its end. While the circuit refuses:
    * throws CircuitOpenError, or rejects with it where `fn` is an `async` function.
@@ -688,11 +710,13 @@ export class RateLimitedError extends TidegateError {
 
 /** A circuit breaker refused (`ERR_TIDEGATE_CIRCUIT_OPEN`). */
 export class CircuitOpenError extends TidegateError {
-  constructor(breaker: string, retryAfterMs: number, trip?: BreakerTrip | null);
+  constructor(breaker: string, retryAfterMs: number, trip?: BreakerTrip | null, ramping?: boolean);
   /** Its name. */
   readonly breaker: string;
   /** The calls by which it opened; null: opened by hand. */
   readonly trip: BreakerTrip | null;
+  /** It has closed and lets calls back by degrees; this one was not among them. */
+  readonly ramping: boolean;
   /** ms until a probe may be tried, `Infinity` while forced open. */
   readonly retryAfterMs: number;
 }

@@ -1289,6 +1289,13 @@ enum tg_event_kind
     TG_EVENT_PROBE_FAILED = 7,
     /** A probe did not report within probe_timeout_ns. */
     TG_EVENT_PROBE_LOST = 8,
+    /** Closed, and calls come back by degrees. */
+    TG_EVENT_RAMP_STARTED = 9,
+    /**
+     * All calls pass again: the ramp's time is over, or it was ended by a reset. A trip or another switch tells of
+     * itself.
+     */
+    TG_EVENT_RAMP_ENDED = 10,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -1335,7 +1342,7 @@ typedef struct {
     uint32_t min_calls;
     /** Opens at this many failures in a row, whatever the rates and min_calls; 0: off. */
     uint32_t consecutive_failures;
-    /** Successful probes needed to close, and the most at once. */
+    /** How many probes a half-open cycle takes. */
     uint32_t probes;
     /** Where its state lives; NULL: in memory of its own. Shared. */
     const tg_arena *arena;
@@ -1343,13 +1350,25 @@ typedef struct {
     int32_t on_conflict;
     /** 0. */
     uint32_t reserved;
+    /** A trip within this time of closing counts as another opening in a row for the backoff; 0: the last cooldown. */
+    uint64_t healthy_after_ns;
+    /** After closing, calls come back by degrees over this time; 0: all pass at once. */
+    uint64_t ramp_ns;
+    /** Opens again when this share of a cycle's probes failed, 0 < rate <= 1; 0: failure_rate_threshold. */
+    double probe_failure_rate_threshold;
+    /** The chance of a call to pass right after closing, 0 < chance <= 1. */
+    double ramp_from;
+    /** How many probes may be under way together, at most probes; 0: all. */
+    uint32_t probes_at_once;
+    /** 0. */
+    uint32_t reserved_too;
 } tg_breaker_config;
 
 /** Initial values of tg_breaker_config: its size, and the defaults. */
 #define TG_BREAKER_CONFIG_INIT \
     { sizeof(tg_breaker_config), \
       NULL, NULL, UINT64_C(0), UINT64_MAX, UINT64_C(30000000000), UINT64_C(0), UINT64_C(60000000000), 0.5, \
-      1.0, 1.0, 0.0, 0, 10, 0, 1, NULL, 0, 0 }
+      1.0, 1.0, 0.0, 0, 10, 0, 1, NULL, 0, 0, UINT64_C(0), UINT64_C(0), 0.0, 0.1, 0, 0 }
 
 /**
  * The right to make one call, by value. What is in it is tidegate's; all zero is no permit. Report it once: it is then
@@ -1398,12 +1417,16 @@ typedef struct {
     uint32_t trip_failed;
     /** Those of them that were slow. */
     uint32_t trip_slow;
+    /** 1 while it is closed and calls come back by degrees: until somebody asks for one after the ramp's end. */
+    uint32_t ramping;
+    /** 0. */
+    uint32_t reserved;
 } tg_breaker_snapshot;
 
 /** Initial values of tg_breaker_snapshot: its size, and the defaults. */
 #define TG_BREAKER_SNAPSHOT_INIT \
     { sizeof(tg_breaker_snapshot), \
-      0, 0, 0, 0, 0.0, 0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
+      0, 0, 0, 0, 0.0, 0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0), 0, 0, 0, 0, 0, 0 }
 
 /** A transition, or the outcome of a probe. Start from TG_EVENT_INIT. */
 typedef struct {
@@ -1446,12 +1469,22 @@ void tg_breaker_free(tg_breaker *breaker);
 /**
  * Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
  * (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the
- * fields after it of tg_breaker_stats() tell what opened it.
+ * fields after it of tg_breaker_stats() tell what opened it, and ramping that it
+ * is closed and lets calls back by degrees.
  */
 tg_status tg_breaker_acquire(const tg_breaker *breaker, tg_permit *permit, uint64_t *retry_after_ns);
 
-/** tg_breaker_acquire() at now_ns nanoseconds of the breaker's clock. */
-tg_status tg_breaker_acquire_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit *permit, uint64_t *retry_after_ns);
+/**
+ * tg_breaker_acquire() at now_ns nanoseconds of the breaker's clock, by a draw of 0 to below 1: in a ramp the call
+ * passes where it is below the chance. Otherwise it plays no part.
+ *
+ * Errors: TG_OUT_OF_RANGE (draw); nothing is acquired then.
+ */
+tg_status tg_breaker_acquire_at(const tg_breaker *breaker,
+                                uint64_t now_ns,
+                                double draw,
+                                tg_permit *permit,
+                                uint64_t *retry_after_ns);
 
 /**
  * Tells where the breaker stands: one of tg_state. It still reads TG_STATE_OPEN after the cooldown, until somebody
@@ -2170,15 +2203,15 @@ TG_ASSERT(offsetof(tg_limiter_snapshot, blocked) + sizeof(((tg_limiter_snapshot 
     tg_limiter_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limiter_snapshot) == 56, tg_limiter_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_breaker_config, struct_size) == 0, tg_breaker_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_breaker_config, reserved) + sizeof(((tg_breaker_config *)0)->reserved)
+TG_ASSERT(offsetof(tg_breaker_config, reserved_too) + sizeof(((tg_breaker_config *)0)->reserved_too)
         == sizeof(tg_breaker_config),
     tg_breaker_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_config) == 128, tg_breaker_config_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_config) == 168, tg_breaker_config_has_its_size);
 TG_ASSERT(offsetof(tg_breaker_snapshot, struct_size) == 0, tg_breaker_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_breaker_snapshot, trip_slow) + sizeof(((tg_breaker_snapshot *)0)->trip_slow)
+TG_ASSERT(offsetof(tg_breaker_snapshot, reserved) + sizeof(((tg_breaker_snapshot *)0)->reserved)
         == sizeof(tg_breaker_snapshot),
     tg_breaker_snapshot_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_snapshot) == 80, tg_breaker_snapshot_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_breaker_snapshot) == 88, tg_breaker_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_event, struct_size) == 0, tg_event_starts_with_its_size);
 TG_ASSERT(offsetof(tg_event, trip_slow) + sizeof(((tg_event *)0)->trip_slow)
         == sizeof(tg_event),

@@ -25,6 +25,8 @@ const EVENTS = [
   'probe_succeeded',
   'probe_failed',
   'probe_lost',
+  'ramp_started',
+  'ramp_ended',
 ];
 
 /** In the core's order, which is that of `config` in src/breaker.rs. */
@@ -142,7 +144,20 @@ class CircuitBreaker {
     select(this, 'acquire');
     acquire();
     if (words[1] === 1) return new Permit(this);
-    throw refusalOf(this, new CircuitOpenError(this.#name, numbers[0], tripAt(numbers, 1)));
+    throw this.#refused();
+  }
+
+  acquireWith(draw) {
+    select(this, 'acquireWith');
+    numbers[0] = check.fraction(draw, 'draw');
+    breaker.acquireWith();
+    if (words[1] === 1) return new Permit(this);
+    throw this.#refused();
+  }
+
+  #refused() {
+    const [retryAfterMs, ramping] = [numbers[0], numbers[5] === 1];
+    return refusalOf(this, new CircuitOpenError(this.#name, retryAfterMs, tripAt(numbers, 1), ramping));
   }
 
   call(fn, ...args) {
@@ -184,6 +199,7 @@ class CircuitBreaker {
     breaker.stats();
     return {
       state: STATES[words[1]],
+      ramping: numbers[12] === 1,
       calls: numbers[0],
       failed: numbers[1],
       slow: numbers[2],

@@ -62,6 +62,14 @@ function whole(value, name, min = 0, max = 0xffff_ffff) {
   return value;
 }
 
+/** A number of 0 to 1. */
+function fraction(value, name) {
+  const allowed = 'a number from 0 to 1';
+  number(value, name, allowed);
+  if (!(value >= 0 && value <= 1)) throw rangeError(`${name} must be ${allowed}, got ${value}`);
+  return value;
+}
+
 /** The longest time the core can express in nanoseconds: 2^64 of them. */
 const LONGEST_MS = 1.8e13;
 
@@ -127,6 +135,7 @@ module.exports = {
   callable,
   detached,
   finite,
+  fraction,
   options,
   patience,
   period,

@@ -33,12 +33,13 @@ function withWait(message, retryAfterMs) {
   return `${message}: ${addon.refusal.tryAgain()}`;
 }
 
-function circuitText(breaker, retryAfterMs, trip) {
+function circuitText(breaker, retryAfterMs, trip, ramping) {
   const { calls, failed, slow } = trip ?? { calls: 0, failed: 0, slow: 0 };
   numbers[0] = retryAfterMs;
   numbers[1] = calls;
   numbers[2] = failed;
   numbers[3] = slow;
+  numbers[4] = ramping ? 1 : 0;
   return addon.refusal.circuit(undefined, String(breaker));
 }
 
@@ -49,10 +50,11 @@ class RateLimitedError extends RefusedError {
 }
 
 class CircuitOpenError extends RefusedError {
-  constructor(breaker, retryAfterMs, trip = null) {
-    super(circuitText(breaker, retryAfterMs, trip), 'ERR_TIDEGATE_CIRCUIT_OPEN', retryAfterMs);
+  constructor(breaker, retryAfterMs, trip = null, ramping = false) {
+    super(circuitText(breaker, retryAfterMs, trip, ramping), 'ERR_TIDEGATE_CIRCUIT_OPEN', retryAfterMs);
     this.breaker = breaker;
     this.trip = trip;
+    this.ramping = ramping;
   }
 }
 

@@ -26,7 +26,12 @@ impl Handle {
 
     #[inline]
     fn acquire(&self) -> Result<Permit, Rejected> {
-        let permit = self.breaker.acquire()?;
+        self.noted(self.breaker.acquire())
+    }
+
+    #[inline]
+    fn noted(&self, answer: Result<Permit, Rejected>) -> Result<Permit, Rejected> {
+        let permit = answer?;
         if let Some(slot) = permit.probe() {
             self.note(slot, Some(permit));
         }
@@ -96,12 +101,33 @@ fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
         cooldown_jitter: io.get(10),
         probes: count(11)?,
         probe_timeout: time(12)?,
+        probe_failure_rate_threshold: io.option(13),
+        probes_at_once: given(14).map(count).transpose()?,
+        healthy_after: given(15).map(time).transpose()?,
+        ramp: given(16).map(time).transpose()?,
+        ramp_from: io.get(17),
     })
 }
 
 /// Whether there is one, and its calls; `tripAt` in `lib/breaker.cjs` reads them.
 fn trip(trip: Option<Trip>) -> [f64; 4] {
     trip.map_or([0.0; 4], |trip| [1, trip.calls, trip.failed, trip.slow].map(f64::from))
+}
+
+/// What was acquired: a permit, or the refusal.
+#[inline]
+fn granted(io: Io, answer: Result<Permit, Rejected>) {
+    match answer {
+        Ok(permit) => {
+            io.set_bits([permit.word, permit.started_ns]);
+            io.answer(true);
+        }
+        Err(rejected) => {
+            let [has, calls, failed, slow] = trip(rejected.trip);
+            io.set([ms(rejected.retry_after_ns), has, calls, failed, slow, f64::from(rejected.ramping)]);
+            io.answer(false);
+        }
+    }
 }
 
 /// Exports the operations; a report's duration is number 0, NaN for "since it was acquired".
@@ -122,17 +148,12 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         lives.told(call)
     })?
     .operation("acquire", |breakers, io, _| {
-        match breakers.with(io, Handle::acquire)? {
-            Ok(permit) => {
-                io.set_bits([permit.word, permit.started_ns]);
-                io.answer(true);
-            }
-            Err(rejected) => {
-                let [has, calls, failed, slow] = trip(rejected.trip);
-                io.set([ms(rejected.retry_after_ns), has, calls, failed, slow]);
-                io.answer(false);
-            }
-        }
+        granted(io, breakers.with(io, Handle::acquire)?);
+        Ok(Reply::Nothing)
+    })?
+    .operation("acquireWith", |breakers, io, _| {
+        let draw = io.get(0);
+        granted(io, breakers.with(io, |handle| handle.noted(handle.breaker.acquire_with(draw)))?);
         Ok(Reply::Nothing)
     })?
     .operation("success", |breakers, io, _| {
@@ -193,6 +214,7 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
             trip_calls,
             trip_failed,
             trip_slow,
+            f64::from(stats.ramping),
         ]);
         Ok(Reply::Nothing)
     })?

@@ -22,11 +22,11 @@ pub(crate) fn refused(call: Call, io: Io, refusal: Refusal<'_>) -> Answer {
 /// Exports the texts that no object makes. Number 0 is the wait in milliseconds.
 pub(crate) fn export(kind: &Kind<()>) -> napi::Result<()> {
     kind.operation("tryAgain", |_, io, call| call.string(&Again(nanoseconds(io.get(0))).to_string()))?
-        // The calls, the failed and the slow ones are numbers 1 to 3, the circuit's name a text.
+        // The calls, the failed and the slow ones are numbers 1 to 3, whether it ramps number 4, its name a text.
         .operation("circuit", |_, io, call| {
             let [name] = call.texts(1)?;
             let [calls, failed, slow] = [1, 2, 3].map(|at| io.get(at) as u32);
-            let refusal = Refusal::of_circuit(calls, failed, slow).named(name.as_deref());
+            let refusal = Refusal::of_circuit(calls, failed, slow).ramping(io.get(4) != 0.0).named(name.as_deref());
             call.string(&refusal.retry_after_ns(nanoseconds(io.get(0))).to_string())
         })?;
     Ok(())

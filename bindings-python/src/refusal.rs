@@ -21,8 +21,14 @@ pub(crate) fn try_again(retry_after: f64) -> String {
 
 /// What CircuitOpenError says.
 #[pyfunction]
-pub(crate) fn circuit_refused(breaker: &str, retry_after: f64, trip: Option<&Bound<'_, Trip>>) -> String {
+#[pyo3(signature = (breaker, retry_after, trip, ramping = false))]
+pub(crate) fn circuit_refused(
+    breaker: &str,
+    retry_after: f64,
+    trip: Option<&Bound<'_, Trip>>,
+    ramping: bool,
+) -> String {
     let (calls, failed, slow) = trip.map_or((0, 0, 0), |trip| trip.get().counts());
-    let refusal = Refusal::of_circuit(calls, failed, slow).named(Some(breaker));
+    let refusal = Refusal::of_circuit(calls, failed, slow).ramping(ramping).named(Some(breaker));
     refusal.retry_after_ns(nanoseconds(retry_after)).to_string()
 }

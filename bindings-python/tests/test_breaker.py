@@ -480,3 +480,64 @@ def test_a_filter_that_raises_does_not_hide_the_dependency_s_error() -> None:
         with pytest.raises(OSError) as itself:
             CircuitBreaker("bank", **options).call(dependency)
         assert itself.value.__context__ is None
+
+
+def test_after_closing_calls_come_back_by_degrees(clock: ManualClock) -> None:
+    breaker = trips_after(1, clock, cooldown=1, ramp=10, ramp_from=0.5)
+    with pytest.raises(OSError):
+        breaker.call(fail)
+    clock.advance(1)
+    breaker.call(int)
+    assert (breaker.state, breaker.stats().ramping) == ("closed", True)
+    with breaker.acquire_with(0.49):
+        pass
+    with pytest.raises(CircuitOpenError) as caught:
+        breaker.acquire_with(0.51)
+    assert (caught.value.ramping, caught.value.retry_after, caught.value.trip) == (True, 1.0, Trip(1, 1, 0))
+    assert str(caught.value) == 'circuit "payment" has closed and lets calls back by degrees: try again in 1 s'
+    clock.advance(10)
+    breaker.acquire_with(1.0)
+    assert not breaker.stats().ramping
+    assert [event.kind for event in breaker.events()][-2:] == ["ramp_started", "ramp_ended"]
+
+
+def test_a_plain_call_in_a_ramp_draws_for_itself(clock: ManualClock) -> None:
+    breaker = trips_after(1, clock, cooldown=1, ramp=10, ramp_from=0.5)
+    with pytest.raises(OSError):
+        breaker.call(fail)
+    clock.advance(1)
+    breaker.call(int)
+    passed = sum(breaker.try_acquire() is not None for _ in range(1000))
+    # Thirteen standard deviations around a half.
+    assert 300 < passed < 700
+
+
+@pytest.mark.parametrize("draw", [-0.1, 1.1, math.nan])
+def test_a_draw_is_within_0_to_1(draw: float) -> None:
+    with pytest.raises(ConfigError, match="draw: .* is not within 0 to 1"):
+        CircuitBreaker().acquire_with(draw)
+
+
+def test_probes_one_at_a_time(clock: ManualClock) -> None:
+    breaker = trips_after(1, clock, cooldown=1, probes=2, probes_at_once=1)
+    with pytest.raises(OSError):
+        breaker.call(fail)
+    clock.advance(1)
+    for _ in range(2):
+        probe = breaker.acquire()
+        assert breaker.try_acquire() is None
+        probe.success()
+    assert breaker.state == "closed"
+    with pytest.raises(ConfigError, match=r"probes_at_once: 3 is more than probes \(2\)"):
+        CircuitBreaker(probes=2, probes_at_once=3)
+
+
+def test_a_trip_soon_after_closing_goes_on_with_the_backoff(clock: ManualClock) -> None:
+    breaker = trips_after(1, clock, cooldown=1, cooldown_backoff=2, healthy_after=5)
+    for healthy, cooldown in [(0, 1), (4.999, 2), (5, 1)]:
+        clock.advance(healthy)
+        with pytest.raises(OSError):
+            breaker.call(fail)
+        assert breaker.retry_after == cooldown
+        clock.advance(cooldown)
+        breaker.call(int)

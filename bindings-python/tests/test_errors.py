@@ -13,6 +13,7 @@ from tidegate import errors
 REFUSALS = [
     errors.RateLimitedError("slow down", 1.5),
     errors.CircuitOpenError("payment", math.inf),
+    errors.CircuitOpenError("payment", 1.0, tidegate.Trip(4, 2, 0), True),
     errors.QueueFullError(retry_after=2.0),
     errors.ConcurrencyLimitError(),
     errors.OverloadedError("busy"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tidegate import (
     ConcurrencyLimiter,
     LimitSet,
     ManualClock,
+    Permit,
     QueueClosedError,
     RateLimiter,
     TokenBucket,
@@ -222,10 +224,17 @@ class BreakerOps:
         self.kept: list[Any] = []
 
     def acquire(self, into: str) -> dict[str, Any]:
+        return self.granted(into, self.breaker.acquire)
+
+    def acquire_with(self, into: str, draw: float) -> dict[str, Any]:
+        return self.granted(into, lambda: self.breaker.acquire_with(draw))
+
+    def granted(self, into: str, acquire: Callable[[], Permit]) -> dict[str, Any]:
         try:
-            permit = self.breaker.acquire()
+            permit = acquire()
         except CircuitOpenError as refusal:
-            return {"permit": False, "retry_after_ns": refusal.retry_after, "trip": trip(refusal.trip)}
+            ramping = {"ramping": True} if refusal.ramping else {}
+            return {"permit": False, "retry_after_ns": refusal.retry_after, "trip": trip(refusal.trip), **ramping}
         self.kept.append(permit)
         self.permits[into] = permit
         return {"permit": True}
@@ -248,7 +257,8 @@ class BreakerOps:
     def stats(self) -> dict[str, Any]:
         stats = self.breaker.stats()
         last = trip(stats.last_trip)
-        return {"calls": stats.calls, "failed": stats.failed, "slow": stats.slow, "last_trip": last}
+        ramping = {"ramping": True} if stats.ramping else {}
+        return {"calls": stats.calls, "failed": stats.failed, "slow": stats.slow, "last_trip": last, **ramping}
 
     def retry_after(self) -> dict[str, Any]:
         return {"retry_after_ns": self.breaker.retry_after}

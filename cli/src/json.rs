@@ -84,6 +84,7 @@ fn view(view: &ObjectView, snapshot: &Snapshot) -> Value {
             };
             json!({
                 "state": stats.state.name(),
+                "ramping": stats.ramping,
                 "calls": stats.calls,
                 "failed": stats.failed,
                 "slow": stats.slow,

@@ -33,7 +33,7 @@ pub struct Refusal<'a> {
 enum By<'a> {
     Limit { kind: &'static str, quota: Quota, n: u32 },
     Limits { names: &'a [&'a str], n: u32 },
-    Circuit { calls: u32, failed: u32, slow: u32 },
+    Circuit { calls: u32, failed: u32, slow: u32, ramping: bool },
     Queue { depth: usize, capacity: usize },
     Concurrency { limit: u32 },
 }
@@ -60,7 +60,17 @@ impl<'a> Refusal<'a> {
 
     /// A circuit that these calls opened refused a call; without calls, nothing is told of them.
     pub fn of_circuit(calls: u32, failed: u32, slow: u32) -> Self {
-        Self::new(By::Circuit { calls, failed, slow })
+        Self::new(By::Circuit { calls, failed, slow, ramping: false })
+    }
+
+    /// Of a circuit: whether it has closed and lets calls back by degrees.
+    pub fn ramping(self, is_ramping: bool) -> Self {
+        match self.by {
+            By::Circuit { calls, failed, slow, .. } => {
+                Self { by: By::Circuit { calls, failed, slow, ramping: is_ramping }, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// A [`BoundedQueue`](crate::BoundedQueue) took no item.
@@ -136,9 +146,10 @@ impl fmt::Display for Subject<'_> {
                 }
                 write!(f, " refused {}", Tokens(n))?;
             }
+            By::Circuit { ramping: true, .. } => return f.write_str(" has closed and lets calls back by degrees"),
             By::Circuit { .. } if never => return f.write_str(" is open until it is reset"),
             By::Circuit { calls: 0, .. } => return f.write_str(" is open"),
-            By::Circuit { calls, failed, slow } => {
+            By::Circuit { calls, failed, slow, .. } => {
                 let slow = if slow == 0 { String::new() } else { format!(", {slow} slow") };
                 return write!(f, " is open ({failed} of {calls} calls failed{slow})");
             }
@@ -224,6 +235,8 @@ mod tests {
         let unknown = Refusal::of_circuit(0, 0, 0).named(Some("bank"));
         assert_eq!(unknown.to_string(), "circuit \"bank\" is open: try again now");
         assert_eq!(unknown.retry_after_ns(NEVER).to_string(), "circuit \"bank\" is open until it is reset");
+        let ramping = open.ramping(true).retry_after_ns(1_000_000_000);
+        assert_eq!(ramping.to_string(), "circuit \"bank\" has closed and lets calls back by degrees: try again in 1 s");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use breaker::CoreBreaker;
 use pair::Pair;
 use proptest::prelude::*;
 use tidegate_model::format::Ns;
-use tidegate_model::script::breaker::{Answer, Config, ModelBreaker, Op, Outcome};
+use tidegate_model::script::breaker::{Answer, Config, Draw, ModelBreaker, Op, Outcome};
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;
@@ -22,7 +22,13 @@ fn config() -> impl Strategy<Value = Config> {
     ];
     let rate = || prop::sample::select(&[0.1, 0.25, 1.0 / 3.0, 0.5, 0.6, 0.99, 1.0][..]);
     let limits = (rate(), prop::option::of(prop::sample::select(&[MS, 20 * MS, 200 * MS][..])), rate());
-    let counts = (prop::option::of(1..=6_u32), 1..=12_u32, 1..=5_u32);
+    let counts = (prop::option::of(1..=6_u32), 1..=12_u32, 1..=5_u32, prop::option::of(1..=5_u32));
+    let back = (
+        prop::option::of(rate()),
+        prop::option::of(prop_oneof![1..=20_u64, 1..=2_000_u64]),
+        prop::option::of(prop_oneof![1..=20_u64, 1..=2_000_u64]),
+        prop::option::of(prop::sample::select(&[0.01, 0.1, 0.5, 1.0][..])),
+    );
     let cooldown = prop::sample::select(&[1, 30, 500][..]);
     let rest = (
         cooldown,
@@ -30,20 +36,27 @@ fn config() -> impl Strategy<Value = Config> {
         prop::option::of(1..=20_u64),
         prop_oneof![1..=20_u64, 1..=800_u64],
     );
-    (window, limits, counts, rest).prop_map(|(window, limits, counts, (cooldown, backoff, most, timeout))| Config {
-        window_calls: window.0,
-        window_duration_ns: window.1,
-        failure_rate_threshold: limits.0,
-        slow_call_duration_ns: limits.1.map(Ns),
-        slow_call_rate_threshold: limits.2,
-        consecutive_failures: counts.0,
-        min_calls: counts.1.min(window.0.unwrap_or(u32::MAX)),
-        cooldown_ns: Ns(cooldown * MS),
-        cooldown_backoff: backoff,
-        max_cooldown_ns: most.map(|times| Ns(times * cooldown * MS)),
-        probes: counts.2,
-        probe_timeout_ns: Ns(timeout * MS),
-    })
+    (window, limits, counts, rest, back).prop_map(
+        |(window, limits, counts, (cooldown, backoff, most, timeout), back)| Config {
+            window_calls: window.0,
+            window_duration_ns: window.1,
+            failure_rate_threshold: limits.0,
+            slow_call_duration_ns: limits.1.map(Ns),
+            slow_call_rate_threshold: limits.2,
+            consecutive_failures: counts.0,
+            min_calls: counts.1.min(window.0.unwrap_or(u32::MAX)),
+            cooldown_ns: Ns(cooldown * MS),
+            cooldown_backoff: backoff,
+            max_cooldown_ns: most.map(|times| Ns(times * cooldown * MS)),
+            probes: counts.2,
+            probe_timeout_ns: Ns(timeout * MS),
+            probe_failure_rate_threshold: back.0,
+            probes_at_once: counts.3.map(|n| n.min(counts.2)),
+            healthy_after_ns: back.1.map(|ms| Ns(ms * MS)),
+            ramp_ns: back.2.map(|ms| Ns(ms * MS)),
+            ramp_from: back.3,
+        },
+    )
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +93,10 @@ fn reading() -> impl Strategy<Value = Reading> {
 }
 
 /// What a reading can be late for.
-fn spans(config: &Config) -> [u64; 3] {
+fn spans(config: &Config) -> [u64; 4] {
     let window = config.window_duration_ns.unwrap_or(config.cooldown_ns);
-    [window.0, config.cooldown_ns.0, config.probe_timeout_ns.0]
+    let back = config.ramp_ns.or(config.healthy_after_ns).unwrap_or(config.cooldown_ns);
+    [window.0, config.cooldown_ns.0, config.probe_timeout_ns.0, back.0]
 }
 
 fn read(now: u64, span: u64, reading: Reading) -> u64 {
@@ -98,7 +112,8 @@ fn read(now: u64, span: u64, reading: Reading) -> u64 {
 
 #[derive(Clone, Debug)]
 enum Plan {
-    Acquire,
+    /// By a draw.
+    Acquire(f64),
     /// Which of the permits that are out, what became of it, how long it took.
     Report(usize, Outcome, Option<u64>),
     RetryAfter(usize, u64),
@@ -127,7 +142,7 @@ fn stretch() -> impl Strategy<Value = Vec<(Pause, Reading, Plan)>> {
         let took = prop::option::of((0..=400_u64).prop_map(|ms| ms * MS));
         let switch = prop::sample::select(vec![Op::ForceOpen {}, Op::Disable {}, Op::MetricsOnly {}, Op::Reset {}]);
         let plan = prop_oneof![
-            100 => Just(Plan::Acquire),
+            100 => (0..100_u32).prop_map(|draw| Plan::Acquire(f64::from(draw) / 100.0)),
             80 => (any::<usize>(), outcome(), took)
                 .prop_map(|(which, outcome, took)| Plan::Report(which, outcome, took)),
             6 => (any::<usize>(), 0..2_000_u64).prop_map(|(which, ms)| Plan::RetryAfter(which, ms * MS)),
@@ -155,7 +170,7 @@ proptest! {
                 Pause::UntilWhole(ns) => START + (clock + ns - START).next_multiple_of(MS),
                 Pause::Long(seconds) => clock + seconds * S,
             };
-            let now = read(clock, spans(&config)[number % 3], reading);
+            let now = read(clock, spans(&config)[number % 4], reading);
             let idle = out.is_empty();
             let mut take = |which: usize| {
                 let permit = out.swap_remove(which % out.len());
@@ -163,7 +178,7 @@ proptest! {
                 permit
             };
             let op = match plan {
-                Plan::Acquire => Op::Acquire { name: format!("p{number}") },
+                Plan::Acquire(draw) => Op::AcquireWith { name: format!("p{number}"), draw: Draw(draw) },
                 Plan::Switch(op) => op,
                 Plan::Again(which, outcome) => {
                     // While it is closed a permit has no identity: reported twice it counts twice, by design.

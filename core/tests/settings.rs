@@ -74,6 +74,11 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
                 "cooldown_jitter" => config.cooldown_jitter = real,
                 "probes" => config.probes = small,
                 "probe_timeout" => config.probe_timeout = span,
+                "probe_failure_rate_threshold" => config.probe_failure_rate_threshold = Some(real),
+                "probes_at_once" => config.probes_at_once = Some(small),
+                "healthy_after" => config.healthy_after = Some(span),
+                "ramp" => config.ramp = Some(span),
+                "ramp_from" => config.ramp_from = real,
                 _ => panic!("{object}.{field} is new: refuse its values here"),
             }
             CircuitBreaker::new("it", config).err()

@@ -157,15 +157,60 @@ static void events_are_followed_by_their_number(void) {
     tg_breaker_free(breaker);
 }
 
+static void after_closing_calls_come_back_by_degrees(void) {
+    tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
+    tg_breaker *breaker = NULL;
+    tg_breaker_snapshot snapshot = TG_BREAKER_SNAPSHOT_INIT;
+    tg_event event = TG_EVENT_INIT;
+    tg_permit permit;
+    uint64_t retry_after = 0, now = 0;
+    config.clock = clock_;
+    config.consecutive_failures = 1;
+    config.cooldown_ns = SECOND;
+    config.ramp_ns = 10 * SECOND;
+    config.ramp_from = 0.5;
+    CHECK_EQ(tg_breaker_new(&config, &breaker), TG_OK);
+    CHECK_EQ(tg_clock_now(clock_, &now), TG_OK);
+    call(breaker, TG_FAILURE);
+    now += SECOND;
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now, 0, &permit, NULL), TG_OK);
+    CHECK_EQ(tg_breaker_report_at(breaker, now, permit, TG_SUCCESS, 0), TG_OK);
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now, 0.49, &permit, NULL), TG_OK);
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now, 0.51, &permit, &retry_after), TG_OPEN);
+    CHECK_EQ(retry_after, SECOND);
+    CHECK_EQ(tg_breaker_stats_at(breaker, now, &snapshot), TG_OK);
+    CHECK_EQ(snapshot.state, TG_STATE_CLOSED);
+    CHECK_EQ(snapshot.ramping, 1);
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now + 10 * SECOND, 1, &permit, NULL), TG_OK);
+    CHECK_EQ(tg_breaker_stats_at(breaker, now, &snapshot), TG_OK);
+    CHECK_EQ(snapshot.ramping, 0);
+    CHECK_EQ(tg_breaker_next_event(breaker, 4, &event), TG_OK);
+    CHECK_EQ(event.kind, TG_EVENT_RAMP_STARTED);
+    CHECK_EQ(tg_breaker_next_event(breaker, 5, &event), TG_OK);
+    CHECK_EQ(event.kind, TG_EVENT_RAMP_ENDED);
+    CHECK_ERROR(tg_breaker_acquire_at(breaker, now, 1.5, &permit, NULL), TG_OUT_OF_RANGE, "draw: 1.5");
+    CHECK_ERROR(tg_breaker_acquire_at(breaker, now, 0.0 / 0.0, &permit, NULL), TG_OUT_OF_RANGE, "draw: NaN");
+    tg_breaker_free(breaker);
+
+    /* A caller whose header knows no ramp has none. */
+    config.struct_size = offsetof(tg_breaker_config, healthy_after_ns);
+    CHECK_EQ(tg_breaker_new(&config, &breaker), TG_OK);
+    call(breaker, TG_FAILURE);
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now, 0, &permit, NULL), TG_OK);
+    CHECK_EQ(tg_breaker_report_at(breaker, now, permit, TG_SUCCESS, 0), TG_OK);
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now, 1, &permit, NULL), TG_OK);
+    tg_breaker_free(breaker);
+}
+
 static void every_at_form_takes_its_time_from_the_caller(void) {
     tg_breaker *breaker = fragile();
     tg_breaker_snapshot snapshot = TG_BREAKER_SNAPSHOT_INIT;
     tg_permit permit;
     uint64_t retry_after = 0, now = 0;
     CHECK_EQ(tg_clock_now(clock_, &now), TG_OK);
-    CHECK_EQ(tg_breaker_acquire_at(breaker, now, &permit, NULL), TG_OK);
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now, 0, &permit, NULL), TG_OK);
     CHECK_EQ(tg_breaker_report_at(breaker, now, permit, TG_FAILURE, 0), TG_OK);
-    CHECK_EQ(tg_breaker_acquire_at(breaker, now, &permit, NULL), TG_OK);
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now, 0, &permit, NULL), TG_OK);
     CHECK_EQ(tg_breaker_report_retry_after_at(breaker, now, permit, 9 * SECOND), TG_OK);
     CHECK_EQ(tg_breaker_retry_after_at(breaker, now + 4 * SECOND, &retry_after), TG_OK);
     CHECK_EQ(retry_after, 5 * SECOND);
@@ -173,7 +218,7 @@ static void every_at_form_takes_its_time_from_the_caller(void) {
     CHECK_EQ(snapshot.state, TG_STATE_OPEN);
     CHECK_EQ(snapshot.retry_after_ns, 9 * SECOND);
     CHECK_EQ(snapshot.opened, 1);
-    CHECK_EQ(tg_breaker_acquire_at(breaker, now + 9 * SECOND, &permit, NULL), TG_OK);
+    CHECK_EQ(tg_breaker_acquire_at(breaker, now + 9 * SECOND, 0, &permit, NULL), TG_OK);
     CHECK_EQ(tg_breaker_release_at(breaker, now + 9 * SECOND, permit), TG_OK);
     tg_breaker_free(breaker);
 }
@@ -222,8 +267,8 @@ static void null_and_unknown_values_are_errors(void) {
     CHECK_ERROR(tg_breaker_new(&config, NULL), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_acquire(NULL, &permit, &out), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_acquire(breaker, NULL, &out), TG_NULL, "permit:");
-    CHECK_ERROR(tg_breaker_acquire_at(NULL, 0, &permit, &out), TG_NULL, "breaker:");
-    CHECK_ERROR(tg_breaker_acquire_at(breaker, 0, NULL, &out), TG_NULL, "permit:");
+    CHECK_ERROR(tg_breaker_acquire_at(NULL, 0, 0, &permit, &out), TG_NULL, "breaker:");
+    CHECK_ERROR(tg_breaker_acquire_at(breaker, 0, 0, NULL, &out), TG_NULL, "permit:");
     CHECK_EQ(tg_breaker_acquire(breaker, &permit, NULL), TG_OK);
     CHECK_ERROR(tg_breaker_report(NULL, permit, TG_SUCCESS, 0), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_report(breaker, permit, 3, 0), TG_UNKNOWN_VALUE, "outcome: 3");
@@ -281,6 +326,7 @@ int main(void) {
     RUN(switches_work);
     RUN(stats_tell_the_window_and_the_totals);
     RUN(events_are_followed_by_their_number);
+    RUN(after_closing_calls_come_back_by_degrees);
     RUN(every_at_form_takes_its_time_from_the_caller);
     RUN(wrong_settings_are_told);
     RUN(null_and_unknown_values_are_errors);

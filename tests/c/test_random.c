@@ -209,7 +209,7 @@ static void breakers(void) {
         if (known(tg_breaker_new(&config, &breaker)) != TG_OK) continue;
         made_++;
         for (int j = 0; j < 30; j++) {
-            if (known(tg_breaker_acquire_at(breaker, number(), &permit, NULL)) == TG_OK) {
+            if (known(tg_breaker_acquire_at(breaker, number(), 0, &permit, NULL)) == TG_OK) {
                 known(any() % 8 ? tg_breaker_report_at(breaker, number(), permit, (int32_t)(any() % 4), number())
                                 : tg_breaker_report_retry_after_at(breaker, number(), permit, number()));
             }

@@ -75,7 +75,7 @@ static void arenas(void) {
                 breaker_config.min_calls = (uint32_t)(1 + any() % 20);
                 breaker_config.window_calls = (uint32_t)(any() % 3 ? 20 : number() % 100000);
                 made_ += known(tg_breaker_new(&breaker_config, &breaker)) == TG_OK;
-                if (breaker) known(tg_breaker_acquire_at(breaker, number(), &(tg_permit){0, 0}, NULL));
+                if (breaker) known(tg_breaker_acquire_at(breaker, number(), 0, &(tg_permit){0, 0}, NULL));
                 tg_breaker_free(breaker);
                 break;
             default:

@@ -153,8 +153,18 @@ static inline void new_breaker(tg_breaker_config config) {
 static inline void acquire(uint64_t now, tg_permit *permit, bool granted, uint64_t retry_after_ns) {
     uint64_t retry = 0;
     tg_permit p;
-    STEP(CHECK_EQ(CALL(now, tg_breaker_acquire(breaker, &p, &retry), tg_breaker_acquire_at(breaker, now, &p, &retry)), granted ? TG_OK : TG_OPEN);
+    STEP(CHECK_EQ(CALL(now, tg_breaker_acquire(breaker, &p, &retry), tg_breaker_acquire_at(breaker, now, 0, &p, &retry)), granted ? TG_OK : TG_OPEN);
          CHECK_EQ(retry, retry_after_ns); if (granted) *permit = p);
+}
+
+/* Only the form with a time takes a draw. */
+static inline void acquire_with(uint64_t now, double draw, tg_permit *permit, bool granted, uint64_t retry_after_ns, uint32_t ramping) {
+    uint64_t retry = 0;
+    tg_permit p;
+    tg_breaker_snapshot s = TG_BREAKER_SNAPSHOT_INIT;
+    STEP(at(now); CHECK_EQ(tg_breaker_acquire_at(breaker, now, draw, &p, &retry), granted ? TG_OK : TG_OPEN);
+         CHECK_EQ(retry, retry_after_ns); CHECK_EQ(tg_breaker_stats_at(breaker, now, &s), TG_OK);
+         if (granted) *permit = p; else CHECK_EQ(s.ramping, ramping));
 }
 
 static inline void report(uint64_t now, tg_permit permit, int32_t outcome, uint64_t duration) {
@@ -175,12 +185,12 @@ static inline void state(uint64_t now, int32_t expected) {
 }
 
 static inline void stats(uint64_t now, uint32_t calls, uint32_t failed, uint32_t slow, uint32_t has_trip,
-                         uint32_t trip_calls, uint32_t trip_failed, uint32_t trip_slow) {
+                         uint32_t trip_calls, uint32_t trip_failed, uint32_t trip_slow, uint32_t ramping) {
     tg_breaker_snapshot s = TG_BREAKER_SNAPSHOT_INIT;
     STEP(CHECK_EQ(CALL(now, tg_breaker_stats(breaker, &s), tg_breaker_stats_at(breaker, now, &s)), TG_OK);
          CHECK_EQ(s.calls, calls); CHECK_EQ(s.failed, failed); CHECK_EQ(s.slow, slow);
          CHECK_EQ(s.has_trip, has_trip); CHECK_EQ(s.trip_calls, trip_calls);
-         CHECK_EQ(s.trip_failed, trip_failed); CHECK_EQ(s.trip_slow, trip_slow));
+         CHECK_EQ(s.trip_failed, trip_failed); CHECK_EQ(s.trip_slow, trip_slow); CHECK_EQ(s.ramping, ramping));
 }
 
 static inline void retry_after(uint64_t now, uint64_t expected) {

@@ -40,11 +40,16 @@ def trip(it):
 # A refusal carries its reason in no argument of C: the snapshot that follows has it.
 BREAKER = {
     "acquire": lambda t, a, e: f"acquire({t}, &v_{a['as']}, {flag(e['permit'])}, {ns(e.get('retry_after_ns', 0))})",
+    "acquire_with": lambda t, a, e: (
+        f"acquire_with({t}, {a['draw']}, &v_{a['as']}, {flag(e['permit'])}, {ns(e.get('retry_after_ns', 0))}, "
+        f"{int(e.get('ramping', False))})"
+    ),
     "report": lambda t, a, e: f"report({t}, v_{a['permit']}, TG_{a['outcome'].upper()}, {ns(a['duration_ns'])})",
     "report_retry_after": lambda t, a, e: f"report_retry_after({t}, v_{a['permit']}, {ns(a['retry_after_ns'])})",
     "release": lambda t, a, e: f"release({t}, v_{a['permit']})",
     "state": lambda t, a, e: f"state({t}, TG_STATE_{e['state'].upper()})",
-    "stats": lambda t, a, e: f"stats({t}, {e['calls']}, {e['failed']}, {e['slow']}, {trip(e['last_trip'])})",
+    "stats": lambda t, a, e: f"stats({t}, {e['calls']}, {e['failed']}, {e['slow']}, {trip(e['last_trip'])}, "
+    f"{int(e.get('ramping', False))})",
     "retry_after": lambda t, a, e: f"retry_after({t}, {ns(e['retry_after_ns'])})",
     "force_open": lambda t, a, e: f"breaker_force_open({t})",
     "disable": lambda t, a, e: f"breaker_disable({t})",
@@ -104,7 +109,8 @@ def hasattr_in_c(name):
     return name in {
         "window_calls", "window_duration_ns", "failure_rate_threshold", "slow_call_duration_ns",
         "slow_call_rate_threshold", "consecutive_failures", "min_calls", "cooldown_ns", "cooldown_backoff",
-        "max_cooldown_ns", "probes", "probe_timeout_ns", "cooldown_jitter",
+        "max_cooldown_ns", "probes", "probe_timeout_ns", "cooldown_jitter", "probe_failure_rate_threshold",
+        "probes_at_once", "healthy_after_ns", "ramp_ns", "ramp_from",
     }  # fmt: skip
 
 

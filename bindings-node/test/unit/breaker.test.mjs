@@ -49,6 +49,7 @@ describe('CircuitBreaker', () => {
     breaker.acquire().release();
     assert.deepEqual(breaker.stats(), {
       state: 'closed',
+      ramping: false,
       calls: 3,
       failed: 1,
       slow: 1,
@@ -233,5 +234,70 @@ describe('call and wrap', () => {
     await assert.rejects(breaker.call(() => Promise.reject(new DOMException('cancelled', 'AbortError'))));
     assert.equal(await breaker.call(async () => 'probe'), 'probe');
     assert.equal(breaker.state, 'closed');
+  });
+
+  describe('after closing', () => {
+    const closed = async (options) => {
+      const { clock, breaker } = make(options);
+      await trip(breaker);
+      clock.advance(1000);
+      breaker.call(() => {});
+      assert.equal(breaker.state, 'closed');
+      return { clock, breaker };
+    };
+
+    it('lets calls back by degrees', async () => {
+      const { clock, breaker } = await closed({ rampMs: 10_000, rampFrom: 0.5 });
+      assert.equal(breaker.stats().ramping, true);
+      breaker.acquireWith(0.49).success();
+      assert.throws(() => breaker.acquireWith(0.51), (error) => {
+        assert.ok(error instanceof CircuitOpenError);
+        assert.deepEqual([error.ramping, error.retryAfterMs, error.trip.failed], [true, 1000, 2]);
+        assert.equal(error.message, 'circuit "payment" has closed and lets calls back by degrees: try again in 1 s');
+        return true;
+      });
+      clock.advance(10_000);
+      breaker.acquireWith(1).success();
+      assert.equal(breaker.stats().ramping, false);
+      assert.deepEqual(breaker.events().slice(-2).map(({ kind }) => kind), ['ramp_started', 'ramp_ended']);
+    });
+
+    it('draws for itself', async () => {
+      const { breaker } = await closed({ rampMs: 10_000, rampFrom: 0.5 });
+      const passed = Array.from({ length: 1000 }, () => breaker.tryAcquire()).filter((permit) => permit !== null);
+      // Thirteen standard deviations around a half.
+      assert.ok(passed.length > 300 && passed.length < 700, String(passed.length));
+    });
+
+    it('takes a draw of 0 to 1', () => {
+      for (const draw of [-0.1, 1.1, NaN]) {
+        assert.throws(() => make().breaker.acquireWith(draw), { code: 'ERR_OUT_OF_RANGE', message: /^draw must be/ });
+      }
+      assert.throws(() => make().breaker.acquireWith(), { code: 'ERR_INVALID_ARG_TYPE' });
+    });
+
+    it('goes on with the backoff when it trips soon', async () => {
+      const { clock, breaker } = make({ cooldownBackoff: 2, healthyAfterMs: 5000 });
+      for (const [healthy, cooldown] of [[0, 1000], [4999, 2000], [5000, 1000]]) {
+        clock.advance(healthy);
+        await trip(breaker);
+        assert.equal(breaker.retryAfterMs, cooldown);
+        clock.advance(cooldown);
+        breaker.call(() => {});
+      }
+    });
+  });
+
+  it('probes one at a time where it is told to', async () => {
+    const { clock, breaker } = make({ probes: 2, probesAtOnce: 1 });
+    await trip(breaker);
+    clock.advance(1000);
+    for (let i = 0; i < 2; i++) {
+      const probe = breaker.acquire();
+      assert.equal(breaker.tryAcquire(), null);
+      probe.success();
+    }
+    assert.equal(breaker.state, 'closed');
+    assert.throws(() => make({ probes: 2, probesAtOnce: 3 }), /probesAtOnce: 3 is more than probes \(2\)/);
   });
 });

@@ -26,6 +26,18 @@ const asDecision = ({ retry_after_ns, reset_after_ns, delay_ns, ...rest }) => ({
 /** What opened a circuit, as the vectors tell it. */
 const trip = (it) => it && { calls: it.calls, failed: it.failed, slow: it.slow };
 
+/** A permit by that name, or the refusal as the vectors tell it. */
+function acquired(names, as, acquire) {
+  try {
+    names.set(as, acquire());
+    return { permit: true };
+  } catch (error) {
+    assert.ok(error instanceof CircuitOpenError);
+    const { retryAfterMs, ramping } = error;
+    return { permit: false, retryAfterMs, trip: trip(error.trip), ...(ramping && { ramping }) };
+  }
+}
+
 const quota = ({ count, period_ns, burst }) => ({ rate: count, perMs: ms(period_ns), burst });
 
 const PRIMITIVES = {
@@ -63,18 +75,16 @@ const PRIMITIVES = {
         maxCooldownMs: ms(config.max_cooldown_ns),
         probes: config.probes,
         probeTimeoutMs: ms(config.probe_timeout_ns),
+        probeFailureRateThreshold: config.probe_failure_rate_threshold,
+        probesAtOnce: config.probes_at_once,
+        healthyAfterMs: ms(config.healthy_after_ns),
+        rampMs: ms(config.ramp_ns),
+        rampFrom: config.ramp_from,
         clock,
       }),
     ops: {
-      acquire(breaker, { as }, names) {
-        try {
-          names.set(as, breaker.acquire());
-          return { permit: true };
-        } catch (error) {
-          assert.ok(error instanceof CircuitOpenError);
-          return { permit: false, retryAfterMs: error.retryAfterMs, trip: trip(error.trip) };
-        }
-      },
+      acquire: (breaker, { as }, names) => acquired(names, as, () => breaker.acquire()),
+      acquire_with: (breaker, { as, draw }, names) => acquired(names, as, () => breaker.acquireWith(draw)),
       report(_breaker, { permit, outcome, duration_ns }, names) {
         names.get(permit)[outcome](ms(duration_ns));
         return {};
@@ -86,8 +96,8 @@ const PRIMITIVES = {
       release: (_breaker, { permit }, names) => names.get(permit).release() ?? {},
       state: (breaker) => ({ state: breaker.state }),
       stats(breaker) {
-        const { calls, failed, slow, lastTrip } = breaker.stats();
-        return { calls, failed, slow, last_trip: trip(lastTrip) };
+        const { calls, failed, slow, lastTrip, ramping } = breaker.stats();
+        return { calls, failed, slow, last_trip: trip(lastTrip), ...(ramping && { ramping }) };
       },
       retry_after: (breaker) => ({ retryAfterMs: breaker.retryAfterMs }),
       force_open: (breaker) => breaker.forceOpen() ?? {},

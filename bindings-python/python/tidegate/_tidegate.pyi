@@ -477,13 +477,17 @@ class Taken:
 def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...
 def retry_after_seconds(seconds: float) -> int: ...
 def try_again(retry_after: float) -> str: ...
-def circuit_refused(breaker: str, retry_after: float, trip: Trip | None) -> str: ...
+def circuit_refused(
+    breaker: str, retry_after: float, trip: Trip | None, ramping: bool = False
+) -> str: ...
 def run_command(argv: list[str]) -> int: ...
 
 @final
 class BreakerStats:
     @property
     def state(self) -> _State: ...
+    @property
+    def ramping(self) -> bool: ...
     @property
     def calls(self) -> int: ...
     @property
@@ -539,6 +543,8 @@ class Event:
         "probe_succeeded",
         "probe_failed",
         "probe_lost",
+        "ramp_started",
+        "ramp_ended",
     ]: ...
     @property
     def at(self) -> float: ...
@@ -576,10 +582,22 @@ class CircuitBreaker:
         max_cooldown: _Seconds | None = None,
         # Lengthens the cooldown by a random part of up to this fraction (0 to 1).
         cooldown_jitter: float | None = 0,
-        # How many probes a half-open cycle takes, and the most at once (1 to 1024).
+        # How many probes a half-open cycle takes (1 to 1024).
         probes: int | None = 1,
         # A probe that has not reported by then is lost (0.001 s to a year).
         probe_timeout: _Seconds | None = 60,
+        # Opens again when this share of a cycle's probes failed; left out, the failure rate above (above 0 and up to
+        # 1).
+        probe_failure_rate_threshold: float | None = None,
+        # How many probes may be under way together, at most all of them; left out, all (1 to 1024).
+        probes_at_once: int | None = None,
+        # The backoff starts again after so long without a trip; left out, after the last cooldown (0.001 s to a year).
+        healthy_after: _Seconds | None = None,
+        # The time after closing in which a call's chance to pass grows to 1; left out, all pass at once (0.001 s to a
+        # year).
+        ramp: _Seconds | None = None,
+        # The chance of a call to pass right after closing (above 0 and up to 1).
+        ramp_from: float | None = 0.1,
         # </settings>
         failure_on: _ExceptionFilter | None = None,
         ignore: _ExceptionFilter | None = None,
@@ -588,6 +606,7 @@ class CircuitBreaker:
         on_conflict: _OnConflict | None = "error",
     ) -> CircuitBreaker: ...
     def acquire(self) -> Permit: ...
+    def acquire_with(self, draw: float) -> Permit: ...
     def try_acquire(self) -> Permit | None: ...
     def call(self, func: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
     def call_async(

@@ -81,24 +81,29 @@ class RateLimitedError(_Refusal):
 
 
 class CircuitOpenError(_Refusal):
-    """A circuit breaker is open, or half-open with all probes taken.
+    """A circuit breaker is open, or half-open with all probes taken, or has closed and lets calls back by degrees.
 
-    ``breaker`` is its name, ``trip`` the calls by which it opened (None: opened by hand).
+    ``breaker`` is its name, ``trip`` the calls by which it opened (None: opened by hand), ``ramping`` whether it has
+    closed.
     """
 
     breaker: str
     trip: Trip | None
+    ramping: bool
 
-    def __init__(self, breaker: str, retry_after: float, trip: Trip | None = None) -> None:
+    def __init__(
+        self, breaker: str, retry_after: float, trip: Trip | None = None, ramping: bool = False
+    ) -> None:
         super().__init__(breaker, retry_after)
         # What pickle calls the class with.
-        self.args = (breaker, retry_after, trip)
+        self.args = (breaker, retry_after, trip, ramping)
         self.breaker = breaker
         self.trip = trip
+        self.ramping = ramping
 
     def __str__(self) -> str:
         # Made when it is read: a circuit refuses many, and few are printed.
-        return circuit_refused(self.breaker, self.retry_after, self.trip)
+        return circuit_refused(self.breaker, self.retry_after, self.trip, self.ramping)
 
 
 class QueueFullError(_Refusal):

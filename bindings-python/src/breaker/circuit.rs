@@ -30,7 +30,14 @@ use tidegate::breaker::{self as core, Outcome};
 ///     consecutive_failures: opens at this many failures in a row, whatever the rates.
 ///     cooldown, cooldown_backoff, max_cooldown, cooldown_jitter: seconds it stays open; each opening from half-open
 ///         multiplies it, up to `max_cooldown` (default 64 x), and jitter lengthens it by up to that fraction.
-///     probes, probe_timeout: successful probes needed to close, and the most at once; seconds until one is lost.
+///     probes, probes_at_once: how many probes a half-open cycle takes, and how many may be under way together
+///         (default: all).
+///     probe_timeout, probe_failure_rate_threshold: seconds until a probe is lost; opens again when this share of a
+///         cycle's probes failed (default: `failure_rate_threshold`).
+///     healthy_after: a trip within so many seconds of closing counts as another opening in a row for the backoff
+///         (default: the last cooldown).
+///     ramp, ramp_from: seconds after closing in which a call's chance to pass grows from `ramp_from` to 1
+///         (default: all pass at once).
 ///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these
 ///     (default: every
 ///         Exception). What it does not name counts as a success: the dependency did answer.
@@ -73,9 +80,18 @@ impl CircuitBreaker {
     /// The core's permit, or `CircuitOpenError`.
     #[inline]
     pub(crate) fn admit(&self, py: Python<'_>) -> PyResult<core::Permit> {
-        self.core.acquire().map_err(|rejected| {
+        self.granted(py, self.core.acquire())
+    }
+
+    #[inline]
+    pub(super) fn granted(
+        &self,
+        py: Python<'_>,
+        answer: Result<core::Permit, core::Rejected>,
+    ) -> PyResult<core::Permit> {
+        answer.map_err(|rejected| {
             let trip = rejected.trip.map(Trip::from);
-            circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns), trip)
+            circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns), trip, rejected.ramping)
         })
     }
 
@@ -149,9 +165,9 @@ impl CircuitBreaker {
 
 static CIRCUIT_OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
-/// `CircuitOpenError(name, retry_after, trip)`.
-fn circuit_open(py: Python<'_>, name: &str, retry_after: f64, trip: Option<Trip>) -> PyErr {
-    errors::made(CIRCUIT_OPEN.import(py, errors::MODULE, "CircuitOpenError"), (name, retry_after, trip))
+/// `CircuitOpenError(name, retry_after, trip, ramping)`.
+fn circuit_open(py: Python<'_>, name: &str, retry_after: f64, trip: Option<Trip>, ramping: bool) -> PyErr {
+    errors::made(CIRCUIT_OPEN.import(py, errors::MODULE, "CircuitOpenError"), (name, retry_after, trip, ramping))
 }
 
 /// Makes `error` what `raised` came after, as Python does in an `except` block: at the end of its own chain, unless it

@@ -25,11 +25,13 @@ impl CircuitBreaker {
         name = None, *, failure_rate_threshold = None, window_calls = None, window_duration = None, min_calls = None,
         slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
         cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
+        probe_failure_rate_threshold = None, probes_at_once = None, healthy_after = None, ramp = None, ramp_from = None,
         failure_on = None, ignore = None, clock = None, scope = None, on_conflict = None, **unknown
     ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
         min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
-        cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, failure_on=None, \
-        ignore=None, clock=None, scope=None, on_conflict='error')")]
+        cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, \
+        probe_failure_rate_threshold=None, probes_at_once=None, healthy_after=None, ramp=None, ramp_from=0.1, \
+        failure_on=None, ignore=None, clock=None, scope=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]
     fn new(
         cls: &Bound<'_, PyType>,
@@ -47,6 +49,11 @@ impl CircuitBreaker {
         cooldown_jitter: Option<&Bound<'_, PyAny>>,
         probes: Option<&Bound<'_, PyAny>>,
         probe_timeout: Option<&Bound<'_, PyAny>>,
+        probe_failure_rate_threshold: Option<&Bound<'_, PyAny>>,
+        probes_at_once: Option<&Bound<'_, PyAny>>,
+        healthy_after: Option<&Bound<'_, PyAny>>,
+        ramp: Option<&Bound<'_, PyAny>>,
+        ramp_from: Option<&Bound<'_, PyAny>>,
         failure_on: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
@@ -97,6 +104,14 @@ impl CircuitBreaker {
         cfg.consecutive_failures = consecutive_failures.map(|n| whole("consecutive_failures", n)).transpose()?;
         cfg.slow_call_duration = span("slow_call_duration", slow_call_duration)?;
         cfg.max_cooldown = span("max_cooldown", max_cooldown)?;
+        cfg.probe_failure_rate_threshold =
+            probe_failure_rate_threshold.map(|rate| real("probe_failure_rate_threshold", rate)).transpose()?;
+        cfg.probes_at_once = probes_at_once.map(|n| whole("probes_at_once", n)).transpose()?;
+        cfg.healthy_after = span("healthy_after", healthy_after)?;
+        cfg.ramp = span("ramp", ramp)?;
+        if let Some(chance) = ramp_from {
+            cfg.ramp_from = real("ramp_from", chance)?;
+        }
         let (failure_on, ignore) = (filter("failure_on", failure_on)?, filter("ignore", ignore)?);
         let asked = Asked::of(py, scope, name, on_conflict, clock)?;
         let (called, clock) = (asked.name.clone(), asked.clock());
@@ -113,6 +128,17 @@ impl CircuitBreaker {
     #[inline]
     fn acquire(slf: &Bound<'_, Self>) -> PyResult<Permit> {
         let permit = slf.get().admit(slf.py())?;
+        Ok(Permit::new(slf.clone().unbind(), permit))
+    }
+
+    /// Asks for one call by a draw of one's own, 0 <= draw <= 1: in a ramp it passes where the draw is below the
+    /// chance. Otherwise the draw plays no part. Raises `CircuitOpenError` when refused.
+    fn acquire_with(slf: &Bound<'_, Self>, draw: f64) -> PyResult<Permit> {
+        if !(0.0..=1.0).contains(&draw) {
+            return Err(config(slf.py(), format!("draw: {draw} is not within 0 to 1")));
+        }
+        let breaker = slf.get();
+        let permit = breaker.granted(slf.py(), breaker.core.acquire_with(draw))?;
         Ok(Permit::new(slf.clone().unbind(), permit))
     }
 

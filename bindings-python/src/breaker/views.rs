@@ -11,6 +11,8 @@ stats! {
     BreakerStats {
         /// As `CircuitBreaker.state`.
         state: String,
+        /// Closed, and calls come back by degrees: until somebody asks for one after the ramp's end.
+        ramping: bool,
         /// Calls in the window.
         calls: u32,
         /// Failed calls in the window.
@@ -96,7 +98,7 @@ stats! {
         /// Running number from 0; a gap means that entries were overwritten before they were read.
         seq: u64,
         /// "closed", "opened", "half_opened", "forced_open", "disabled", "metrics_only", "probe_succeeded",
-        /// "probe_failed" or "probe_lost".
+        /// "probe_failed", "probe_lost", "ramp_started" or "ramp_ended".
         kind: String,
         /// Seconds on the breaker's clock.
         at: f64,
@@ -109,6 +111,7 @@ impl From<core::BreakerStats> for BreakerStats {
     fn from(core: core::BreakerStats) -> Self {
         Self {
             state: core.state.name().to_owned(),
+            ramping: core.ramping,
             calls: core.calls,
             failed: core.failed,
             slow: core.slow,

@@ -16,7 +16,7 @@ enum Verdict {
 
 #[derive(Arbitrary, Debug)]
 enum Call {
-    Acquire(u64),
+    Acquire(u64, f64),
     Report(u64, u8, Verdict, Option<Duration>),
     ReportAnything(u64, u64, u64, Verdict),
     RetryAfter(u64, u8, Duration),
@@ -40,6 +40,10 @@ struct Case {
     jitter: f64,
     probes: u8,
     probe_timeout: Duration,
+    probe_rate: Option<f64>,
+    at_once: Option<u16>,
+    healthy_after: Option<Duration>,
+    ramp: Option<(Duration, f64)>,
     start: u64,
     calls: Vec<Call>,
 }
@@ -70,6 +74,11 @@ fuzz_target!(|case: Case| {
         cooldown_jitter: case.jitter,
         probes: case.probes.into(),
         probe_timeout: case.probe_timeout,
+        probe_failure_rate_threshold: case.probe_rate,
+        probes_at_once: case.at_once.map(u32::from),
+        healthy_after: case.healthy_after,
+        ramp: case.ramp.map(|(span, _)| span),
+        ramp_from: case.ramp.map_or(0.1, |(_, from)| from),
     };
     let clock = ManualClock::new(case.start);
     let breaker = match CircuitBreaker::with_clock("fuzzed", config, (&clock).into()) {
@@ -80,7 +89,7 @@ fuzz_target!(|case: Case| {
     let pick = |permits: &[Permit], which: u8| permits.get(usize::from(which) % permits.len().max(1)).copied();
     for call in case.calls {
         match call {
-            Call::Acquire(now) => match breaker.acquire_at(now) {
+            Call::Acquire(now, draw) => match breaker.acquire_at(now, draw) {
                 Ok(permit) => permits.push(permit),
                 Err(refusal) => assert!(refusal.retry_after_ns > 0),
             },

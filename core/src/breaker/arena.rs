@@ -83,7 +83,7 @@ fn shape(config: &BreakerConfig) -> String {
     format!("{window}, {probes}{leases}")
 }
 
-fn words(config: &BreakerConfig) -> [u64; 13] {
+fn words(config: &BreakerConfig) -> [u64; 18] {
     let (kind, window) = match config.window {
         Window::Calls(calls) => (0, calls.into()),
         Window::Duration(span) => (1, nanos(span)),
@@ -102,6 +102,11 @@ fn words(config: &BreakerConfig) -> [u64; 13] {
         config.cooldown_jitter.to_bits(),
         config.probes.into(),
         nanos(config.probe_timeout),
+        config.probe_failure_rate_threshold.map_or(0, f64::to_bits),
+        config.probes_at_once.unwrap_or(0).into(),
+        config.healthy_after.map_or(0, nanos),
+        config.ramp.map_or(0, nanos),
+        config.ramp_from.to_bits(),
     ]
 }
 
@@ -126,6 +131,11 @@ fn config(words: &[u64]) -> Result<BreakerConfig, ConfigError> {
         cooldown_jitter: f64::from_bits(words[10]),
         probes: small(words[11]),
         probe_timeout: Duration::from_nanos(words[12]),
+        probe_failure_rate_threshold: some(words[13]).map(f64::from_bits),
+        probes_at_once: some(words[14]).map(small),
+        healthy_after: some(words[15]).map(Duration::from_nanos),
+        ramp: some(words[16]).map(Duration::from_nanos),
+        ramp_from: f64::from_bits(words[17]),
     };
     config.validate()?;
     Ok(config)
@@ -157,6 +167,18 @@ fn text(config: &BreakerConfig) -> String {
     if config.probe_timeout != usual.probe_timeout {
         add(format!(", probes time out after {:?}", config.probe_timeout));
     }
+    if let Some(rate) = config.probe_failure_rate_threshold {
+        add(format!(", probes at {rate}"));
+    }
+    if let Some(at_once) = config.probes_at_once {
+        add(format!(", {at_once} at once"));
+    }
+    if let Some(healthy) = config.healthy_after {
+        add(format!(", healthy after {healthy:?}"));
+    }
+    if let Some(ramp) = config.ramp {
+        add(format!(", ramp {ramp:?} from {}", config.ramp_from));
+    }
     text
 }
 
@@ -177,6 +199,12 @@ mod tests {
             consecutive_failures: Some(4),
             max_cooldown: Some(Duration::from_secs(90)),
             cooldown_jitter: 0.25,
+            probes: 5,
+            probe_failure_rate_threshold: Some(0.75),
+            probes_at_once: Some(2),
+            healthy_after: Some(Duration::from_secs(11)),
+            ramp: Some(Duration::from_secs(13)),
+            ramp_from: 0.3,
             ..BreakerConfig::default()
         };
         for config in [BreakerConfig::default(), odd] {

@@ -48,11 +48,27 @@ pub struct BreakerConfig {
     pub max_cooldown: Option<Duration>,
     /// The cooldown is lengthened by a random part of up to this fraction, fixed when it opens, 0 ≤ j ≤ 1. Default 0.
     pub cooldown_jitter: f64,
-    /// How many probes a half-open cycle takes, and the most at once, 1 to 1 024. Default 1.
+    /// How many probes a half-open cycle takes, 1 to 1 024. Default 1.
     pub probes: u32,
     /// A probe that has not reported by then is lost: half-open cannot stick. Default 60 s. Where a bad reading of the clock
     /// put the end more than a minute too far ahead, it is lost when readings have gone on for a minute behind it.
     pub probe_timeout: Duration,
+    /// Opens again when this share of a cycle's probes failed, 0 < rate ≤ 1. Default: `failure_rate_threshold`.
+    pub probe_failure_rate_threshold: Option<f64>,
+    /// How many probes may be under way together, 1 to `probes`. Default: all.
+    pub probes_at_once: Option<u32>,
+    /// A trip within this time of closing counts as another opening in a row for the backoff: the cooldown starts small
+    /// again only after so long without one. Default: the cooldown that went before, without its jitter and without
+    /// what a server asked for. A closing that a bad reading of the clock dated more than a minute ahead counts as long
+    /// ago.
+    pub healthy_after: Option<Duration>,
+    /// After closing, calls come back by degrees: in this time the chance of one to pass grows from `ramp_from` to 1. A
+    /// trip in it counts as another opening in a row. Where a bad reading of the clock put the closing more than a
+    /// minute too far ahead, the ramp is over when readings have gone on for a minute behind it. Default: all pass at
+    /// once.
+    pub ramp: Option<Duration>,
+    /// The chance of a call to pass right after closing, 0 < chance ≤ 1. Default 0.1.
+    pub ramp_from: f64,
 }
 
 impl Default for BreakerConfig {
@@ -70,6 +86,11 @@ impl Default for BreakerConfig {
             cooldown_jitter: JITTER.real(),
             probes: PROBES.count() as u32,
             probe_timeout: PROBE_TIMEOUT.span(),
+            probe_failure_rate_threshold: None,
+            probes_at_once: None,
+            healthy_after: None,
+            ramp: None,
+            ramp_from: RAMP_FROM.real(),
         }
     }
 }
@@ -120,7 +141,25 @@ impl BreakerConfig {
         }
         JITTER.check_real(self.cooldown_jitter, "; 0.1 lengthens by up to a tenth")?;
         PROBES.check_count(self.probes.into(), "")?;
-        PROBE_TIMEOUT.check_span(self.probe_timeout, "")
+        PROBE_TIMEOUT.check_span(self.probe_timeout, "")?;
+        if let Some(rate) = self.probe_failure_rate_threshold {
+            check_rate(&PROBE_RATE, rate)?;
+        }
+        if let Some(at_once) = self.probes_at_once {
+            AT_ONCE.check_count(at_once.into(), "; leave it out to let all go together")?;
+            if at_once > self.probes {
+                let (all, probes) = (self.probes, of_name(&PROBES));
+                let message = format!("{at_once} is more than {probes} ({all}); give 1 to {all}, or leave it out");
+                return Err(AT_ONCE.error(ConfigErrorKind::Conflict, message));
+            }
+        }
+        if let Some(span) = self.healthy_after {
+            HEALTHY.check_span(span, "")?;
+        }
+        if let Some(span) = self.ramp {
+            RAMP.check_span(span, "; leave it out to let all calls pass at once")?;
+        }
+        RAMP_FROM.check_real(self.ramp_from, "; 0.1 begins with every tenth call")
     }
 }
 
@@ -188,10 +227,36 @@ const PROBES: Field = Field::new(
     "probes",
     Kind::Count { min: 1, max: MAX_PROBES },
     Preset::Count(1),
-    "how many probes a half-open cycle takes, and the most at once",
+    "how many probes a half-open cycle takes",
 );
 const PROBE_TIMEOUT: Field =
     Field::new("probe_timeout", SPAN, Preset::Span(60 * SECOND), "a probe that has not reported by then is lost");
+const PROBE_RATE: Field = Field::new(
+    "probe_failure_rate_threshold",
+    RATE,
+    Preset::Unset,
+    "opens again when this share of a cycle's probes failed; left out, the failure rate above",
+);
+const AT_ONCE: Field = Field::new(
+    "probes_at_once",
+    Kind::Count { min: 1, max: MAX_PROBES },
+    Preset::Unset,
+    "how many probes may be under way together, at most all of them; left out, all",
+);
+const HEALTHY: Field = Field::new(
+    "healthy_after",
+    SPAN,
+    Preset::Unset,
+    "the backoff starts again after so long without a trip; left out, after the last cooldown",
+);
+const RAMP: Field = Field::new(
+    "ramp",
+    SPAN,
+    Preset::Unset,
+    "the time after closing in which a call's chance to pass grows to 1; left out, all pass at once",
+);
+const RAMP_FROM: Field =
+    Field::new("ramp_from", RATE, Preset::Real(0.1), "the chance of a call to pass right after closing");
 
 /// The settings of a breaker.
 pub static SETTINGS: Table = Table {
@@ -210,5 +275,10 @@ pub static SETTINGS: Table = Table {
         JITTER,
         PROBES,
         PROBE_TIMEOUT,
+        PROBE_RATE,
+        AT_ONCE,
+        HEALTHY,
+        RAMP,
+        RAMP_FROM,
     ],
 };

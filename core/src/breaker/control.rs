@@ -2,6 +2,10 @@
 //!
 //! `kind:3 | backoff:6 | generation:16 | until_ms:39`, high to low. Every transition is one compare-and-swap of this
 //! word.
+//!
+//! A circuit that has closed by itself keeps when it did (`until_ms`) and its backoff for as long as the next trip may
+//! ask for them; in its ramp it has a kind of its own, so that the calls of others need no look at it. The ramp's end
+//! alone changes the word within a generation.
 
 use super::State;
 
@@ -15,6 +19,8 @@ const KIND_SHIFT: u32 = BACKOFF_SHIFT + BACKOFF_BITS;
 /// The most openings in a row that the word can count; the cooldown stops growing there.
 pub(super) const MAX_BACKOFF: u32 = (1 << BACKOFF_BITS) - 1;
 const MAX_UNTIL: u64 = (1 << UNTIL_BITS) - 1;
+/// Closed, and calls come back by degrees. Permits are those of the closed state.
+const RAMPING: u64 = 6;
 /// State and generation: where a permit must agree with the control word.
 const IDENTITY: u64 = 0b111 << KIND_SHIFT | ((1 << GENERATION_BITS) - 1) << GENERATION_SHIFT;
 /// Bits of a permit's payload: it stands where the control word has the end of the cooldown, and where it has the
@@ -33,9 +39,19 @@ impl Control {
         self.0 >> KIND_SHIFT == State::Closed as u64
     }
 
+    /// Closed, in its ramp or after it.
+    pub(super) fn can_trip(self) -> bool {
+        self.state() == State::Closed
+    }
+
+    /// Closed, and in its ramp.
+    pub(super) fn is_ramping(self) -> bool {
+        self.0 >> KIND_SHIFT == RAMPING
+    }
+
     pub(super) fn state(self) -> State {
         match self.0 >> KIND_SHIFT {
-            0 => State::Closed,
+            0 | RAMPING => State::Closed,
             1 => State::Open,
             2 => State::HalfOpen,
             4 => State::Disabled,
@@ -55,7 +71,8 @@ impl Control {
         (self.0 >> BACKOFF_SHIFT) as u32 & MAX_BACKOFF
     }
 
-    /// Milliseconds since the breaker was made at which an open circuit lets the first probe pass.
+    /// Milliseconds since the breaker was made at which an open circuit lets the first probe pass, or at which a closed
+    /// one has closed by itself (0: it has not).
     pub(super) fn until_ms(self) -> u64 {
         self.0 & MAX_UNTIL
     }
@@ -71,11 +88,27 @@ impl Control {
         )
     }
 
+    /// The word of the next generation: closed, in its ramp.
+    pub(super) fn next_ramping(self, backoff: u32, closed_ms: u64) -> Self {
+        Self(self.next(State::Closed, backoff, closed_ms).0 | RAMPING << KIND_SHIFT)
+    }
+
+    /// Closed, with the ramp over: of the same generation.
+    pub(super) fn ramped(self) -> Self {
+        if self.is_ramping() { Self(self.0 & !(0b111 << KIND_SHIFT)) } else { self }
+    }
+
+    /// Whether the generation of this word has ended, as of `word`, which was loaded later.
+    #[inline]
+    pub(super) fn has_ended(self, word: u64) -> bool {
+        self.generation() != Self(word).generation()
+    }
+
     /// A permit's word: this state and generation, and the probe it holds. A closed breaker's is the control word
     /// itself.
     pub(super) fn permit(self, payload: u64) -> u64 {
         let (low, high) = (payload & MAX_UNTIL, payload >> UNTIL_BITS & u64::from(MAX_BACKOFF));
-        self.0 & IDENTITY | high << BACKOFF_SHIFT | low
+        self.ramped().0 & IDENTITY | high << BACKOFF_SHIFT | low
     }
 
     /// What a permit's word carries beside state and generation.
@@ -83,7 +116,8 @@ impl Control {
         (permit >> BACKOFF_SHIFT & u64::from(MAX_BACKOFF)) << UNTIL_BITS | permit & MAX_UNTIL
     }
 
-    /// Whether a permit was given out in this state and generation.
+    /// Whether a permit was given out in this state and generation; not for a word that
+    /// [`is_ramping`](Self::is_ramping).
     #[inline]
     pub(super) fn issued(self, permit: u64) -> bool {
         (self.0 ^ permit) & IDENTITY == 0
@@ -111,10 +145,21 @@ mod tests {
     #[test]
     fn a_permit_of_the_closed_state_is_the_control_word() {
         let word = Control::FIRST.next(State::Open, 3, 99).next(State::Closed, 0, 0);
-        assert_eq!(word.permit(0), word.0);
+        assert_eq!(word.permit(0), word.0 & IDENTITY);
         assert!(word.issued(word.0));
         assert!(!word.next(State::Closed, 0, 0).issued(word.0));
         assert!(!Control::FIRST.issued(0));
+    }
+
+    #[test]
+    fn a_ramp_is_closed_and_ends_within_its_generation() {
+        let ramp = Control::FIRST.next(State::HalfOpen, 3, 0).next_ramping(5, 77);
+        assert_eq!((ramp.state(), ramp.is_closed(), ramp.is_ramping()), (State::Closed, false, true));
+        let whole = ramp.ramped();
+        assert_eq!((whole.state(), whole.is_closed(), whole.is_ramping()), (State::Closed, true, false));
+        assert_eq!((whole.backoff(), whole.until_ms(), whole.generation()), (5, 77, ramp.generation()));
+        assert!(!ramp.has_ended(whole.0) && ramp.has_ended(ramp.next(State::Open, 0, 0).0));
+        assert!(whole.issued(ramp.permit(0)) && whole.issued(whole.permit(0)) && !ramp.issued(ramp.permit(0)));
     }
 
     #[test]

@@ -48,6 +48,11 @@ pub enum EventKind {
     ProbeFailed = 7,
     /// A probe did not report within `probe_timeout`.
     ProbeLost = 8,
+    /// Closed, and calls come back by degrees.
+    RampStarted = 9,
+    /// All calls pass again: the ramp's time is over, or it was ended by a reset. A trip or another switch tells of
+    /// itself.
+    RampEnded = 10,
 }
 
 impl EventKind {
@@ -63,11 +68,13 @@ impl EventKind {
             Self::ProbeSucceeded => "probe_succeeded",
             Self::ProbeFailed => "probe_failed",
             Self::ProbeLost => "probe_lost",
+            Self::RampStarted => "ramp_started",
+            Self::RampEnded => "ramp_ended",
         }
     }
 }
 
-const KINDS: [EventKind; 9] = [
+const KINDS: [EventKind; 11] = [
     EventKind::Closed,
     EventKind::Opened,
     EventKind::HalfOpened,
@@ -77,6 +84,8 @@ const KINDS: [EventKind; 9] = [
     EventKind::ProbeSucceeded,
     EventKind::ProbeFailed,
     EventKind::ProbeLost,
+    EventKind::RampStarted,
+    EventKind::RampEnded,
 ];
 
 /// Events that the ring holds.

@@ -5,7 +5,6 @@ use super::control::Control;
 use super::events::EventKind;
 use super::permit::{Outcome, Permit, Rejected};
 use super::probes::Verdict;
-use super::state::State;
 use super::tally::Tally;
 use crate::sync::Ordering;
 
@@ -14,12 +13,12 @@ impl CircuitBreaker {
     pub(super) fn acquire_probe(&self, seen: Control, now: u64) -> Option<Result<Permit, Rejected>> {
         let generation = seen.generation();
         let survey = self.probes.survey(generation);
-        if let Some(verdict) = self.probes.verdict(&survey, &self.rules.thresholds) {
+        if let Some(verdict) = self.probes.verdict(&survey, &self.rules.probe_thresholds) {
             // Its reporter has not come this far, or a lost probe left the last word to us.
             self.conclude(seen, verdict, now, 0, survey.done);
             return None;
         }
-        if let Some(free) = survey.free {
+        if let Some(free) = survey.free.filter(|_| survey.leased < self.rules.probes_at_once) {
             // Acquire, after the slot's load: a slot of a later generation was written by one who had seen that
             // generation in the control word, so it is seen here too. Otherwise another generation is an older one, and
             // the slot free.
@@ -27,7 +26,8 @@ impl CircuitBreaker {
                 return None;
             }
             let Some(owner) = self.owners.me() else { return Some(Err(self.reject(seen, self.rules.cooldown_ns))) };
-            let payload = self.probes.lease(free, generation, owner, self.rules.probe_deadline(now))?;
+            let (deadline, at_once) = (self.rules.probe_deadline(now), self.rules.probes_at_once);
+            let payload = self.probes.lease(free, generation, owner, deadline, at_once)?;
             let started_ns = if self.rules.times_calls() { now } else { 0 };
             return Some(Ok(Permit { word: seen.permit(payload), started_ns }));
         }
@@ -40,7 +40,7 @@ impl CircuitBreaker {
         if lost > 0 {
             return None;
         }
-        // None: every lease ended since the survey, so there is a slot or a verdict now.
+        // None: every lease ended since the survey, so one can be had or there is a verdict now.
         Some(Err(self.reject(seen, self.probe_wait(generation, now)?)))
     }
 
@@ -75,14 +75,14 @@ impl CircuitBreaker {
         }
         self.emit(if failed { EventKind::ProbeFailed } else { EventKind::ProbeSucceeded }, now);
         let survey = self.probes.survey(generation);
-        if let Some(verdict) = self.probes.verdict(&survey, &self.rules.thresholds) {
+        if let Some(verdict) = self.probes.verdict(&survey, &self.rules.probe_thresholds) {
             self.conclude(seen, verdict, now, retry_after_ns, survey.done);
         }
     }
 
     fn conclude(&self, seen: Control, verdict: Verdict, now: u64, retry_after_ns: u64, probes: Tally) {
         match verdict {
-            Verdict::Close => self.transition(seen, seen.next(State::Closed, 0, 0), now),
+            Verdict::Close => self.close(seen, now),
             Verdict::Reopen => self.open(seen, now, retry_after_ns, probes),
         }
     }

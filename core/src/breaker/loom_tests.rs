@@ -34,7 +34,7 @@ fn all_of(calls: u32) -> BreakerConfig {
 }
 
 fn permit(breaker: &CircuitBreaker) -> Permit {
-    breaker.acquire_at(0).expect("a permit")
+    breaker.acquire_at(0, 0.0).expect("a permit")
 }
 
 fn report(breaker: &CircuitBreaker, outcome: Outcome) {
@@ -220,9 +220,9 @@ fn loom_one_slot_is_leased_once() {
         report(&breaker, Outcome::Failure);
         let other = {
             let breaker = breaker.clone();
-            thread::spawn(move || breaker.acquire_at(MS).is_ok())
+            thread::spawn(move || breaker.acquire_at(MS, 0.0).is_ok())
         };
-        let mine = breaker.acquire_at(MS).is_ok();
+        let mine = breaker.acquire_at(MS, 0.0).is_ok();
         let theirs = other.join().unwrap();
         assert!(mine ^ theirs, "mine {mine}, theirs {theirs}");
         assert_eq!(breaker.state(), State::HalfOpen);
@@ -235,17 +235,17 @@ fn loom_a_late_acquirer_leaves_the_next_cycle_alone() {
     explore_bounded(2, || {
         let breaker = breaker(all_of(1));
         report(&breaker, Outcome::Failure);
-        let first = breaker.acquire_at(MS).expect("a probe");
+        let first = breaker.acquire_at(MS, 0.0).expect("a probe");
         breaker.release_at(MS, first);
         let other = {
             let breaker = breaker.clone();
             thread::spawn(move || {
-                let _ = breaker.acquire_at(MS);
+                let _ = breaker.acquire_at(MS, 0.0);
             })
         };
-        if let Ok(probe) = breaker.acquire_at(MS) {
+        if let Ok(probe) = breaker.acquire_at(MS, 0.0) {
             breaker.report_at(MS, probe, Outcome::Failure, None);
-            if let Ok(probe) = breaker.acquire_at(5 * MS) {
+            if let Ok(probe) = breaker.acquire_at(5 * MS, 0.0) {
                 breaker.report_at(5 * MS, probe, Outcome::Success, None);
                 assert_eq!(breaker.state(), State::Closed);
             }
@@ -261,7 +261,8 @@ fn loom_two_probes_conclude_once() {
         explore(move || {
             let breaker = breaker(BreakerConfig { probes: 2, ..all_of(1) });
             report(&breaker, Outcome::Failure);
-            let probes = [breaker.acquire_at(MS), breaker.acquire_at(MS)].map(|probe| probe.expect("a probe"));
+            let probes =
+                [breaker.acquire_at(MS, 0.0), breaker.acquire_at(MS, 0.0)].map(|probe| probe.expect("a probe"));
             let other = {
                 let breaker = breaker.clone();
                 thread::spawn(move || breaker.report_at(MS, probes[0], outcome, None))
@@ -286,15 +287,15 @@ fn loom_a_report_races_with_the_timeout() {
         let timeout = Duration::from_millis(5);
         let breaker = breaker(BreakerConfig { probe_timeout: timeout, ..all_of(1) });
         report(&breaker, Outcome::Failure);
-        let once = breaker.acquire_at(MS).expect("a probe");
+        let once = breaker.acquire_at(MS, 0.0).expect("a probe");
         // The first loss gives the slot to the next caller.
-        let probe = breaker.acquire_at(6 * MS).expect("its slot again");
+        let probe = breaker.acquire_at(6 * MS, 0.0).expect("its slot again");
         breaker.report_at(6 * MS, once, Outcome::Failure, None);
         let other = {
             let breaker = breaker.clone();
             thread::spawn(move || breaker.report_at(11 * MS, probe, Outcome::Success, None))
         };
-        let answer = breaker.acquire_at(11 * MS);
+        let answer = breaker.acquire_at(11 * MS, 0.0);
         other.join().unwrap();
         let lost = kinds(&breaker).iter().filter(|&&kind| kind == EventKind::ProbeLost).count() == 2;
         let expected = if lost { State::Open } else { State::Closed };
@@ -309,17 +310,17 @@ fn loom_a_release_races_with_an_acquire() {
     explore(|| {
         let breaker = breaker(all_of(1));
         report(&breaker, Outcome::Failure);
-        let probe = breaker.acquire_at(MS).expect("a probe");
+        let probe = breaker.acquire_at(MS, 0.0).expect("a probe");
         let other = {
             let breaker = breaker.clone();
             thread::spawn(move || breaker.release_at(MS, probe))
         };
-        let mine = breaker.acquire_at(MS);
+        let mine = breaker.acquire_at(MS, 0.0);
         other.join().unwrap();
         // The old permit says nothing any more; mine, if I got one, decides.
         breaker.report_at(MS, probe, Outcome::Failure, None);
         assert_eq!(breaker.state(), State::HalfOpen);
-        let mine = mine.or_else(|_| breaker.acquire_at(MS)).expect("the slot is free again");
+        let mine = mine.or_else(|_| breaker.acquire_at(MS, 0.0)).expect("the slot is free again");
         breaker.report_at(MS, mine, Outcome::Success, None);
         assert_eq!(breaker.state(), State::Closed);
     });
@@ -346,5 +347,68 @@ fn loom_events_leave_no_holes() {
         let mut times: Vec<_> = ring.since(0, |ms| ms).iter().map(|event| event.at_ns).collect();
         times.sort_unstable();
         assert_eq!(times, [0, 1, 2, 3]);
+    });
+}
+
+/// One slot more than may be under way: two who ask at once never both get one, and one of them does.
+#[test]
+fn loom_no_more_probes_than_at_once() {
+    explore_bounded(3, || {
+        let breaker = breaker(BreakerConfig { probes: 2, probes_at_once: Some(1), ..all_of(1) });
+        report(&breaker, Outcome::Failure);
+        let first = breaker.acquire_at(MS, 0.0).expect("a probe");
+        breaker.release_at(MS, first);
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.acquire_at(MS, 0.0).is_ok())
+        };
+        let mine = breaker.acquire_at(MS, 0.0).is_ok();
+        let theirs = other.join().unwrap();
+        assert!(mine ^ theirs, "mine {mine}, theirs {theirs}");
+    });
+}
+
+/// Closed at 2 ms, in a ramp that ends at 3.
+fn ramping() -> crate::sync::Arc<CircuitBreaker> {
+    let breaker = breaker(BreakerConfig { ramp: Some(Duration::from_millis(1)), ..all_of(2) });
+    report(&breaker, Outcome::Failure);
+    report(&breaker, Outcome::Failure);
+    let probe = breaker.acquire_at(2 * MS, 0.0).expect("a probe");
+    breaker.report_at(2 * MS, probe, Outcome::Success, None);
+    breaker
+}
+
+/// The ramp's end is no reason for an outcome to be lost, nor for a trip.
+#[test]
+fn loom_the_ramp_ends_while_a_report_trips() {
+    explore(|| {
+        let breaker = ramping();
+        let permits =
+            [breaker.acquire_at(2 * MS, 0.0), breaker.acquire_at(2 * MS, 0.0)].map(|permit| permit.expect("low"));
+        breaker.report_at(2 * MS, permits[0], Outcome::Failure, None);
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.acquire_at(3 * MS, 0.99).is_ok())
+        };
+        breaker.report_at(3 * MS, permits[1], Outcome::Failure, None);
+        // Passed by the whole circuit, or refused by the open one.
+        other.join().unwrap();
+        assert_eq!((breaker.state(), breaker.stats_at(3 * MS).opened), (State::Open, 2));
+    });
+}
+
+/// Whoever ends it, it ends once.
+#[test]
+fn loom_a_ramp_ends_once() {
+    explore(|| {
+        let breaker = ramping();
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.acquire_at(3 * MS, 0.99).is_ok())
+        };
+        let mine = breaker.acquire_at(3 * MS, 0.99).is_ok();
+        assert!(mine && other.join().unwrap());
+        let ended = breaker.events_since(0).iter().filter(|event| event.kind == EventKind::RampEnded).count();
+        assert_eq!(ended, 1);
     });
 }

@@ -10,6 +10,7 @@
 //! | `count_window`, `time_window` | outcomes as a log of chunks, each judged as of its own place in it |
 //! | `run.rs` | failures in a row |
 //! | `probes.rs`, `half_open.rs` | the slots of the half-open state and their verdict |
+//! | `ramp.rs` | after closing, calls come back by degrees |
 //! | `owners.rs` | which process holds a probe |
 //! | `events.rs` | the ring of transitions |
 //! | `trip.rs` | what opened it |
@@ -32,6 +33,7 @@ mod operator;
 mod owners;
 mod permit;
 mod probes;
+mod ramp;
 mod report;
 mod ring;
 mod rules;
@@ -51,6 +53,7 @@ pub use trip::Trip;
 use crate::counters::Striped;
 use crate::memory::{ObjectAllocator, One};
 use crate::sync::Ordering;
+use crate::sys;
 use crate::{Clock, ConfigError};
 use control::Control;
 use count_window::CountWindow;
@@ -167,27 +170,39 @@ impl CircuitBreaker {
     /// Result: a permit to report, or the refusal with the time until a probe may be tried.
     #[inline]
     pub fn acquire(&self) -> Result<Permit, Rejected> {
-        self.acquire_when(|| self.clock.now())
+        self.acquire_when(|| self.clock.now(), sys::draw)
     }
 
-    /// [`acquire`](Self::acquire) at `now` nanoseconds of this breaker's clock.
+    /// [`acquire`](Self::acquire) at `now` nanoseconds of this breaker's clock, by a `draw` of 0 to below 1: in a ramp
+    /// a call passes where it is below the chance. Otherwise it plays no part.
     #[inline]
-    pub fn acquire_at(&self, now: u64) -> Result<Permit, Rejected> {
-        self.acquire_when(|| now)
+    pub fn acquire_at(&self, now: u64, draw: f64) -> Result<Permit, Rejected> {
+        self.acquire_when(|| now, || draw)
+    }
+
+    /// [`acquire`](Self::acquire) by a draw of one's own.
+    #[inline]
+    pub fn acquire_with(&self, draw: f64) -> Result<Permit, Rejected> {
+        self.acquire_when(|| self.clock.now(), || draw)
     }
 
     #[inline]
-    fn acquire_when(&self, now: impl Fn() -> u64) -> Result<Permit, Rejected> {
+    fn acquire_when(&self, now: impl Fn() -> u64, draw: impl Fn() -> f64) -> Result<Permit, Rejected> {
         let seen = self.control();
         if seen.is_closed() {
             let started_ns = if self.rules.times_calls() { now() } else { 0 };
             return Ok(Permit { word: seen.0, started_ns });
         }
-        self.acquire_unless_closed(seen, now)
+        self.acquire_unless_closed(seen, now, draw)
     }
 
     #[cold]
-    fn acquire_unless_closed(&self, mut seen: Control, clock: impl Fn() -> u64) -> Result<Permit, Rejected> {
+    fn acquire_unless_closed(
+        &self,
+        mut seen: Control,
+        clock: impl Fn() -> u64,
+        draw: impl Fn() -> f64,
+    ) -> Result<Permit, Rejected> {
         // Forced open and disabled need no time.
         match seen.state() {
             State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
@@ -197,6 +212,11 @@ impl CircuitBreaker {
         let mut now = clock();
         for _ in 0..PATIENCE {
             match seen.state() {
+                State::Closed if seen.is_ramping() => {
+                    if let Some(answer) = self.acquire_in_ramp(seen, now, &clock, &draw) {
+                        return answer;
+                    }
+                }
                 State::Closed | State::Disabled | State::MetricsOnly => {
                     let started_ns = if self.rules.times_calls() { now } else { 0 };
                     return Ok(Permit { word: seen.permit(0), started_ns });
@@ -229,8 +249,9 @@ impl CircuitBreaker {
 
     fn reject(&self, seen: Control, retry_after_ns: u64) -> Rejected {
         self.rejected.add(0, 1);
-        let tripped = matches!(seen.state(), State::Open | State::HalfOpen);
-        Rejected { retry_after_ns, trip: if tripped { self.last_trip() } else { None } }
+        let ramping = seen.is_ramping();
+        let tripped = ramping || matches!(seen.state(), State::Open | State::HalfOpen);
+        Rejected { retry_after_ns, trip: if tripped { self.last_trip() } else { None }, ramping }
     }
 
     /// What last opened it by itself.
@@ -284,6 +305,7 @@ impl CircuitBreaker {
         let window = self.window(seen.generation(), now);
         BreakerStats {
             state: seen.state(),
+            ramping: seen.is_ramping(),
             calls: window.calls,
             failed: window.failed,
             slow: window.slow,
@@ -324,24 +346,29 @@ impl CircuitBreaker {
     }
 
     fn open(&self, seen: Control, now: u64, retry_after_ns: u64, by: Tally) {
-        // Before the exchange, so that no refusal comes without it; by anyone who is about to open, for each of them
-        // has seen a reason. Not by one who comes late: the word was loaded before the state was found unchanged, so a
-        // later trip is not undone.
         let trip = &self.head.control.trip;
-        // Acquire: the load of the state is not before it.
-        let before = trip.load(Ordering::Acquire);
-        if self.control() != seen {
-            return;
-        }
-        // Release: who loads it sees the state that it belongs to, see above. A failure: somebody else has seen a
-        // reason too.
-        let _ = trip.compare_exchange(before, trip::word(by, IS_TRIP), Ordering::Release, Ordering::Relaxed);
-        // Before the exchange: a note is of one cooldown.
-        self.head.control.watch.clear();
-        if self.replace(seen, self.rules.opened(seen, now, retry_after_ns)) {
-            // Relaxed: a statistic.
-            self.head.opened.fetch_add(1, Ordering::Relaxed);
-            self.head.events.push_trip(by, self.rules.ms(now));
+        // More than once where the ramp ends in between: the word changes then, and its generation stays.
+        for _ in 0..PATIENCE {
+            // Before the exchange, so that no refusal comes without it; by anyone who is about to open, for each of
+            // them has seen a reason. Not by one who comes late: the word was loaded before the state was found
+            // unchanged, so a later trip is not undone.
+            // Acquire: the load of the state is not before it.
+            let before = trip.load(Ordering::Acquire);
+            let found = self.control();
+            if seen.has_ended(found.0) {
+                return;
+            }
+            // Release: who loads it sees the state that it belongs to, see above. A failure: somebody else has seen a
+            // reason too.
+            let _ = trip.compare_exchange(before, trip::word(by, IS_TRIP), Ordering::Release, Ordering::Relaxed);
+            // Before the exchange: a note is of one cooldown.
+            self.head.control.watch.clear();
+            if self.replace(found, self.rules.opened(found, now, retry_after_ns)) {
+                // Relaxed: a statistic.
+                self.head.opened.fetch_add(1, Ordering::Relaxed);
+                self.head.events.push_trip(by, self.rules.ms(now));
+                return;
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::CircuitBreaker;
 use super::control::Control;
+use super::events::EventKind;
 use super::state::State;
 use crate::sync::Ordering;
 
@@ -59,6 +60,8 @@ impl CircuitBreaker {
             if self.replace(seen, seen.next(to, 0, 0)) {
                 if seen.state() != to {
                     self.emit_state(to, now);
+                } else if seen.is_ramping() {
+                    self.emit(EventKind::RampEnded, now);
                 }
                 return;
             }

@@ -38,13 +38,16 @@ impl Permit {
     }
 }
 
-/// A refusal by an open circuit (or by a half-open one whose probes are all taken).
+/// A refusal by an open circuit (or by a half-open one whose probes are all taken, or by one that has closed and lets
+/// calls back by degrees).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Nanoseconds until a probe may be tried; `u64::MAX` while forced open.
+    /// Nanoseconds until a probe may be tried; `u64::MAX` while forced open; a tenth of the ramp while ramping.
     pub retry_after_ns: u64,
     /// What opened it; `None` while forced open.
     pub trip: Option<Trip>,
+    /// It is closed again, and this call was not among those that its ramp lets pass.
+    pub ramping: bool,
 }
 
 impl Rejected {
@@ -56,7 +59,8 @@ impl Rejected {
     /// As a text that names the circuit; it alone says the same without a name.
     pub fn refusal<'a>(&self, name: impl Into<Option<&'a str>>) -> Refusal<'a> {
         let (calls, failed, slow) = self.trip.map_or((0, 0, 0), |trip| (trip.calls, trip.failed, trip.slow));
-        Refusal::of_circuit(calls, failed, slow).named(name.into()).retry_after_ns(self.retry_after_ns)
+        let refusal = Refusal::of_circuit(calls, failed, slow).ramping(self.ramping);
+        refusal.named(name.into()).retry_after_ns(self.retry_after_ns)
     }
 }
 

@@ -45,7 +45,8 @@ pub(super) struct Survey {
     pub(super) done: Tally,
     /// A slot that can be leased, and its word.
     pub(super) free: Option<(u32, u64)>,
-    pub(super) leased: bool,
+    /// Leases in force.
+    pub(super) leased: u32,
 }
 
 impl Probes {
@@ -96,7 +97,7 @@ impl Probes {
             let word = self.load(slot);
             match word.status(generation) {
                 Status::Free | Status::FreeAgain => survey.free = survey.free.or(Some((slot, word.0))),
-                Status::Leased | Status::LeasedAgain => survey.leased = true,
+                Status::Leased | Status::LeasedAgain => survey.leased += 1,
                 Status::Done { failed, slow } => {
                     survey.done.add(Tally { calls: 1, failed: u32::from(failed), slow: u32::from(slow) });
                 }
@@ -112,20 +113,23 @@ impl Probes {
         if thresholds.reached(Tally { calls: self.slots, ..survey.done }) {
             return Some(Verdict::Reopen);
         }
-        if survey.leased || survey.free.is_some() {
+        if survey.leased > 0 || survey.free.is_some() {
             return None;
         }
         let reopen = survey.done.calls == 0 || thresholds.reached(survey.done);
         Some(if reopen { Verdict::Reopen } else { Verdict::Close })
     }
 
-    /// Leases a slot that a survey found free; returns the permit's payload.
+    /// Leases a slot that a survey found free; returns the permit's payload. `at_once`: how many leases may be in
+    /// force; where that is not all slots, one is in force before it is known whether it may be, and is taken back
+    /// where it may not.
     pub(super) fn lease(
         &self,
         (slot, word): (u32, u64),
         generation: u16,
         owner: Owner,
         deadline: Deadline,
+        at_once: u32,
     ) -> Option<u64> {
         let found = Slot(word);
         // The lease before this one must be whole first, or a third would be two behind.
@@ -145,6 +149,15 @@ impl Probes {
             // A late thread wrote the end for us, by which the lease may be over at once: nobody has the permit yet.
             self.swap(slot, leased, leased.ended(free));
             return None;
+        }
+        if at_once < self.slots {
+            // SeqCst: between one's own lease and the survey that follows. Of leases that are in force together, the
+            // last one's leaser finds all the others, so that no more than `at_once` of them give a permit.
+            fence(Ordering::SeqCst);
+            if self.survey(generation).leased > at_once {
+                self.swap(slot, leased, leased.ended(free));
+                return None;
+            }
         }
         Some(u64::from(slot) << NUMBER_BITS | lease.number())
     }
@@ -379,7 +392,7 @@ mod tests {
 
     fn lease(probes: &Probes) -> u64 {
         let free = probes.survey(GENERATION).free.expect("a free slot");
-        probes.lease(free, GENERATION, Owner(3), END).expect("nobody else leases")
+        probes.lease(free, GENERATION, Owner(3), END, 1).expect("nobody else leases")
     }
 
     fn free(probes: &Probes, permit: u64) -> bool {
@@ -450,7 +463,7 @@ mod tests {
         }
         assert_eq!(reap_all(&probes), 1);
         let survey = probes.survey(GENERATION);
-        assert!(survey.free.is_none() && !survey.leased && survey.done.calls == 0);
+        assert!(survey.free.is_none() && survey.leased == 0 && survey.done.calls == 0);
         assert!(probes.survey(GENERATION + 1).free.is_some(), "the next cycle begins afresh");
     }
 }

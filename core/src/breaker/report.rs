@@ -59,6 +59,10 @@ impl CircuitBreaker {
     ) {
         let seen = self.control();
         if !seen.issued(permit.word) {
+            // A ramp's permits are those of the closed state.
+            if seen.is_ramping() && seen.ramped().issued(permit.word) {
+                self.report_any(seen, &now, permit, outcome, duration, retry_after_ns);
+            }
             return;
         }
         if let (Outcome::Success, true, Some(window)) = (outcome, seen.is_closed(), self.plain_window())
@@ -117,10 +121,10 @@ impl CircuitBreaker {
             Recorded::Counted => {
                 let runs = self.rules.counts_runs();
                 let trips = runs && run::record(&self.head.run, control, seen, failed) >= self.rules.run_length;
-                (trips && seen.is_closed()).then(|| self.window(seen.generation(), now()))
+                (trips && seen.can_trip()).then(|| self.window(seen.generation(), now()))
             }
         };
-        if let (Some(by), true) = (by, seen.is_closed()) {
+        if let (Some(by), true) = (by, seen.can_trip()) {
             self.open(seen, now(), retry_after_ns, by);
         }
     }

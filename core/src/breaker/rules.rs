@@ -25,6 +25,14 @@ pub(super) struct Rules {
     backoff: f64,
     jitter: f64,
     pub(super) probes: u32,
+    pub(super) probes_at_once: u32,
+    /// By which probes are judged.
+    pub(super) probe_thresholds: Thresholds,
+    /// `None`: the last cooldown.
+    healthy_after_ns: Option<u64>,
+    /// 0: no ramp.
+    pub(super) ramp_ns: u64,
+    ramp_from: f64,
     probe_timeout_ns: u64,
     /// Leases of probes end at multiples of 2^this milliseconds.
     lease_shift: u32,
@@ -54,6 +62,15 @@ impl Rules {
             backoff: config.cooldown_backoff,
             jitter: config.cooldown_jitter,
             probes: config.probes,
+            probes_at_once: config.probes_at_once.unwrap_or(config.probes),
+            probe_thresholds: Thresholds {
+                failure_rate: config.probe_failure_rate_threshold.unwrap_or(config.failure_rate_threshold),
+                slow_rate: config.slow_call_rate_threshold,
+                min_calls: 1,
+            },
+            healthy_after_ns: config.healthy_after.map(nanos),
+            ramp_ns: config.ramp.map_or(0, nanos),
+            ramp_from: config.ramp_from,
             probe_timeout_ns: nanos(config.probe_timeout),
             lease_shift: lease_shift(config.probe_timeout),
             epoch_ns,
@@ -88,13 +105,53 @@ impl Rules {
         self.since_epoch(now).saturating_add(wait_ns) / MS
     }
 
-    /// The control word that opens the circuit at `now`: for the cooldown of this many openings in a row from
-    /// half-open, lengthened by its jitter and by the server's own wish.
-    pub(super) fn opened(&self, seen: Control, now: u64, retry_after_ns: u64) -> Control {
-        let again = if seen.state() == State::HalfOpen { (seen.backoff() + 1).min(MAX_BACKOFF) } else { 0 };
+    /// The cooldown of this many openings in a row.
+    fn cooldown(&self, again: u32) -> u64 {
         let grown = self.cooldown_ns as f64 * self.backoff.powi(again as i32);
         // The `as` saturates, infinity included.
-        let mut cooldown = (grown as u64).min(self.max_cooldown_ns);
+        (grown as u64).min(self.max_cooldown_ns)
+    }
+
+    /// The control word that closes the circuit at `now` by itself, in its ramp where there is one.
+    pub(super) fn closed(&self, seen: Control, now: u64) -> Control {
+        // Not before it closed: nothing of a ramp or a healthy time is over early. 0 would be "not by itself".
+        let at = self.since_epoch(now).div_ceil(MS).max(1);
+        if self.ramp_ns > 0 {
+            seen.next_ramping(seen.backoff(), at)
+        } else {
+            seen.next(State::Closed, seen.backoff(), at)
+        }
+    }
+
+    /// Whether a trip of the closed circuit at `now` is another opening in a row.
+    fn is_recovering(&self, seen: Control, now: u64) -> bool {
+        let (closed_ns, now) = (seen.until_ms().saturating_mul(MS), self.since_epoch(now));
+        let healthy = self.healthy_after_ns.unwrap_or_else(|| self.cooldown(seen.backoff()));
+        let lasts = if seen.is_ramping() { healthy.max(self.ramp_ns) } else { healthy };
+        // One that closed far ahead was closed by a bad reading.
+        closed_ns != 0 && now < closed_ns.saturating_add(lasts) && closed_ns <= now.saturating_add(SLACK_NS)
+    }
+
+    /// Whether a ramp can have begun by `now`.
+    pub(super) fn ramp_is_plausible(&self, seen: Control, now: u64) -> bool {
+        seen.until_ms().saturating_mul(MS) <= self.since_epoch(now).saturating_add(SLACK_NS)
+    }
+
+    /// The chance of a call to pass at `now` in a ramp, below 1; `None`: it is over.
+    pub(super) fn chance(&self, seen: Control, now: u64) -> Option<f64> {
+        let gone = self.since_epoch(now).saturating_sub(seen.until_ms().saturating_mul(MS));
+        (gone < self.ramp_ns).then(|| self.ramp_from + (1.0 - self.ramp_from) * (gone as f64 / self.ramp_ns as f64))
+    }
+
+    /// The control word that opens the circuit at `now`: for the cooldown of this many openings in a row,
+    /// lengthened by its jitter and by the server's own wish.
+    pub(super) fn opened(&self, seen: Control, now: u64, retry_after_ns: u64) -> Control {
+        let again = match seen.state() {
+            State::HalfOpen => (seen.backoff() + 1).min(MAX_BACKOFF),
+            State::Closed if self.is_recovering(seen, now) => (seen.backoff() + 1).min(MAX_BACKOFF),
+            _ => 0,
+        };
+        let mut cooldown = self.cooldown(again);
         if self.jitter > 0.0 {
             let random = split_mix(self.seed ^ seen.0 ^ now.rotate_left(32)) >> 11;
             let fraction = random as f64 / (1_u64 << 53) as f64;

@@ -18,7 +18,7 @@ pub(super) fn record(run: &AtomicU64, control: &AtomicU64, seen: Control, failed
         let (of, length) = (word >> 48, word & LENGTH_MASK);
         if of != generation {
             // Acquire: a later generation in `word` is then seen here as well (see above), and the outcome is late.
-            if !failed || control.load(Ordering::Acquire) != seen.0 {
+            if !failed || seen.has_ended(control.load(Ordering::Acquire)) {
                 return 0;
             }
         } else if !failed && length == 0 {

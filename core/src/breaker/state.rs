@@ -41,6 +41,8 @@ impl State {
 pub struct BreakerStats {
     /// Where it stands.
     pub state: State,
+    /// Closed, and calls come back by degrees: until somebody asks for one after the ramp's end.
+    pub ramping: bool,
     /// Calls in the window.
     pub calls: u32,
     /// Failed calls in the window.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::time::Duration;
-use tidegate::breaker::{Outcome, Permit, State, Window};
+use tidegate::breaker::{Outcome, Permit, Rejected, State, Window};
 use tidegate::{Arena, BreakerConfig, CircuitBreaker, Clock, ManualClock, OnConflict};
 use tidegate_model::format::{Ns, Subject};
 use tidegate_model::script::breaker::{self as script, Answer, Config, Op};
@@ -47,6 +47,11 @@ impl Subject for CoreBreaker {
             cooldown_jitter: 0.0,
             probes: config.probes,
             probe_timeout: duration(config.probe_timeout_ns),
+            probe_failure_rate_threshold: config.probe_failure_rate_threshold,
+            probes_at_once: config.probes_at_once,
+            healthy_after: config.healthy_after_ns.map(duration),
+            ramp: config.ramp_ns.map(duration),
+            ramp_from: config.ramp_from.unwrap_or(0.1),
         };
         let arena = Arena::private("subject", 1 << 20, Clock::from(&clock)).expect("an arena");
         let open = || CircuitBreaker::in_arena(&arena, "subject", settings.clone(), OnConflict::Error);
@@ -72,16 +77,8 @@ impl Side {
         self.handles.rotate_left(1);
         let breaker = &self.handles[0];
         match op {
-            Op::Acquire { name } => match breaker.acquire() {
-                Ok(permit) => {
-                    self.permits.insert(name.clone(), permit);
-                    return Answer::Permit { permit: true };
-                }
-                Err(refusal) => {
-                    let trip = refusal.trip.map(trip);
-                    return Answer::Rejected { permit: false, retry_after_ns: Ns(refusal.retry_after_ns), trip };
-                }
-            },
+            Op::Acquire { name } => return granted(&mut self.permits, name, breaker.acquire()),
+            Op::AcquireWith { name, draw } => return granted(&mut self.permits, name, breaker.acquire_with(draw.0)),
             Op::Report { permit, outcome, duration_ns } => {
                 let outcome = match outcome {
                     script::Outcome::Success => Outcome::Success,
@@ -99,7 +96,7 @@ impl Side {
                 let stats = breaker.stats();
                 let (calls, failed, slow, last_trip) =
                     (stats.calls, stats.failed, stats.slow, stats.last_trip.map(trip));
-                return Answer::Stats { calls, failed, slow, last_trip };
+                return Answer::Stats { calls, failed, slow, last_trip, ramping: stats.ramping };
             }
             Op::RetryAfter {} => return Answer::RetryAfter { retry_after_ns: Ns(breaker.retry_after_ns()) },
             Op::ForceOpen {} => breaker.force_open(),
@@ -108,6 +105,18 @@ impl Side {
             Op::Reset {} => breaker.reset(),
         }
         Answer::Nothing {}
+    }
+}
+
+fn granted(permits: &mut HashMap<String, Permit>, name: &str, answer: Result<Permit, Rejected>) -> Answer {
+    match answer {
+        Ok(permit) => {
+            permits.insert(name.to_owned(), permit);
+            Answer::Permit { permit: true }
+        }
+        Err(Rejected { retry_after_ns, trip: by, ramping }) => {
+            Answer::Rejected { permit: false, retry_after_ns: Ns(retry_after_ns), trip: by.map(trip), ramping }
+        }
     }
 }
 

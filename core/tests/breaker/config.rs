@@ -61,6 +61,17 @@ fn every_setting_has_its_bounds() {
         ("probes", BreakerConfig { probes: 0, ..defaults() }),
         ("probes", BreakerConfig { probes: 1_025, ..defaults() }),
         ("probe_timeout", BreakerConfig { probe_timeout: zero, ..defaults() }),
+        ("probe_failure_rate_threshold", BreakerConfig { probe_failure_rate_threshold: Some(0.0), ..defaults() }),
+        ("probe_failure_rate_threshold", BreakerConfig { probe_failure_rate_threshold: Some(f64::NAN), ..defaults() }),
+        ("probes_at_once", BreakerConfig { probes_at_once: Some(0), ..defaults() }),
+        ("probes_at_once", BreakerConfig { probes_at_once: Some(3), probes: 2, ..defaults() }),
+        ("healthy_after", BreakerConfig { healthy_after: Some(zero), ..defaults() }),
+        ("healthy_after", BreakerConfig { healthy_after: Some(Duration::MAX), ..defaults() }),
+        ("ramp", BreakerConfig { ramp: Some(zero), ..defaults() }),
+        ("ramp", BreakerConfig { ramp: Some(year + ms(1)), ..defaults() }),
+        ("ramp_from", BreakerConfig { ramp_from: 0.0, ..defaults() }),
+        ("ramp_from", BreakerConfig { ramp_from: 1.1, ..defaults() }),
+        ("ramp_from", BreakerConfig { ramp_from: f64::NAN, ..defaults() }),
     ];
     for (field, config) in wrong {
         let error = refuse(config);
@@ -93,11 +104,21 @@ fn the_bounds_themselves_are_allowed() {
         cooldown_jitter: 1.0,
         probes: 1_024,
         probe_timeout: year,
+        probe_failure_rate_threshold: Some(1.0),
+        probes_at_once: Some(1_024),
+        healthy_after: Some(year),
+        ramp: Some(year),
+        ramp_from: 1.0,
     };
     let narrowest = BreakerConfig {
         window: Window::Duration(ms(1)),
         cooldown: ms(1),
         probe_timeout: ms(1),
+        probe_failure_rate_threshold: Some(f64::MIN_POSITIVE),
+        probes_at_once: Some(1),
+        healthy_after: Some(ms(1)),
+        ramp: Some(ms(1)),
+        ramp_from: f64::MIN_POSITIVE,
         min_calls: 1,
         consecutive_failures: Some(1),
         ..BreakerConfig::default()

@@ -219,3 +219,61 @@ fn a_lease_that_a_bad_reading_put_far_ahead_ends_when_readings_have_gone_on_for_
     permit(&breaker);
     assert_eq!(breaker.events_since(0).last().map(|event| event.kind), Some(EventKind::ProbeLost));
 }
+
+/// Three successes, one at a time.
+#[test]
+fn no_more_probes_at_once_than_allowed() {
+    let config = || BreakerConfig { min_calls: 2, probes: 3, cooldown: ms(1_000), probe_timeout: ms(5_000), ..last(2) };
+    let (breaker, clock) = breaker(BreakerConfig { probes_at_once: Some(1), ..config() });
+    open_and_cool(&breaker, &clock);
+    for left in (0..3).rev() {
+        let probe = permit(&breaker);
+        assert_eq!(refused(&breaker), SECOND);
+        report(&breaker, probe, 'i');
+        let probe = permit(&breaker);
+        refused(&breaker);
+        report(&breaker, probe, 's');
+        assert_eq!(breaker.state(), if left == 0 { State::Closed } else { State::HalfOpen });
+    }
+}
+
+#[test]
+fn one_that_is_lost_makes_room_for_the_next() {
+    let config = BreakerConfig { min_calls: 2, probes: 3, probes_at_once: Some(2), probe_timeout: ms(500), ..last(2) };
+    let (breaker, clock) = breaker(config);
+    open_and_cool(&breaker, &clock);
+    let lost = permit(&breaker);
+    clock.advance(ms(100));
+    let kept = permit(&breaker);
+    assert_eq!(refused(&breaker), 400 * MS);
+    clock.advance(ms(400));
+    let next = permit(&breaker);
+    assert_eq!(refused(&breaker), 100 * MS);
+    [lost, kept, next].into_iter().for_each(|probe| report(&breaker, probe, 's'));
+    assert_eq!(breaker.state(), State::HalfOpen, "the lost one's report says nothing");
+    run(&breaker, "s");
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn probes_have_a_failure_rate_of_their_own() {
+    for (rate, letters, state) in [
+        (None, "sf", State::Open),
+        (Some(0.75), "sff", State::HalfOpen),
+        (Some(0.75), "sffs", State::Closed),
+        (Some(0.75), "fff", State::Open),
+        (Some(0.01), "f", State::Open),
+    ] {
+        let config = BreakerConfig {
+            probe_failure_rate_threshold: rate,
+            failure_rate_threshold: 0.25,
+            min_calls: 2,
+            probes: 4,
+            ..last(2)
+        };
+        let (breaker, clock) = breaker(config);
+        open_and_cool(&breaker, &clock);
+        run(&breaker, letters);
+        assert_eq!(breaker.state(), state, "{letters} at {rate:?}");
+    }
+}

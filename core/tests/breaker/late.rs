@@ -66,12 +66,12 @@ fn durations_and_times_of_any_size_are_fine() {
     let stats = breaker.stats();
     assert_eq!((stats.calls, stats.slow), (2, 1), "a clock that stepped back makes no call slow");
     for now in [0, 1, u64::MAX - 1, u64::MAX] {
-        let permit = breaker.acquire_at(now).expect("closed");
+        let permit = breaker.acquire_at(now, 0.0).expect("closed");
         breaker.report_at(now, permit, Outcome::Success, None);
         breaker.stats_at(now);
         breaker.retry_after_ns_at(now);
     }
-    breaker.report_retry_after_at(u64::MAX, breaker.acquire_at(u64::MAX).expect("closed"), Duration::MAX);
+    breaker.report_retry_after_at(u64::MAX, breaker.acquire_at(u64::MAX, 0.0).expect("closed"), Duration::MAX);
     breaker.force_open_at(u64::MAX);
     assert_eq!(breaker.state_at(0), State::ForcedOpen);
 }

@@ -8,6 +8,7 @@ mod half_open;
 mod late;
 mod open;
 mod operator;
+mod ramp;
 mod stress;
 mod time_window;
 

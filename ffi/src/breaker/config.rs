@@ -50,7 +50,7 @@ pub struct tg_breaker_config {
     pub min_calls: u32,
     /// Opens at this many failures in a row, whatever the rates and min_calls; 0: off.
     pub consecutive_failures: u32,
-    /// Successful probes needed to close, and the most at once.
+    /// How many probes a half-open cycle takes.
     pub probes: u32,
     /// Where its state lives; NULL: in memory of its own. Shared.
     pub arena: In<tg_arena>,
@@ -58,6 +58,18 @@ pub struct tg_breaker_config {
     pub on_conflict: i32,
     /// 0.
     pub reserved: u32,
+    /// A trip within this time of closing counts as another opening in a row for the backoff; 0: the last cooldown.
+    pub healthy_after_ns: u64,
+    /// After closing, calls come back by degrees over this time; 0: all pass at once.
+    pub ramp_ns: u64,
+    /// Opens again when this share of a cycle's probes failed, 0 < rate <= 1; 0: failure_rate_threshold.
+    pub probe_failure_rate_threshold: f64,
+    /// The chance of a call to pass right after closing, 0 < chance <= 1.
+    pub ramp_from: f64,
+    /// How many probes may be under way together, at most probes; 0: all.
+    pub probes_at_once: u32,
+    /// 0.
+    pub reserved_too: u32,
 }
 
 versioned!(
@@ -81,7 +93,13 @@ versioned!(
         probes,
         arena,
         on_conflict,
-        reserved
+        reserved,
+        healthy_after_ns,
+        ramp_ns,
+        probe_failure_rate_threshold,
+        ramp_from,
+        probes_at_once,
+        reserved_too
     ]
 );
 // SAFETY: pointers and numbers only.
@@ -110,6 +128,12 @@ impl Default for tg_breaker_config {
             arena: In::default(),
             on_conflict: 0,
             reserved: 0,
+            healthy_after_ns: core.healthy_after.map_or(0, ns),
+            ramp_ns: core.ramp.map_or(0, ns),
+            probe_failure_rate_threshold: core.probe_failure_rate_threshold.unwrap_or(0.0),
+            ramp_from: core.ramp_from,
+            probes_at_once: core.probes_at_once.unwrap_or(0),
+            reserved_too: 0,
         }
     }
 }
@@ -121,6 +145,7 @@ fn ns(duration: Duration) -> u64 {
 impl tg_breaker_config {
     pub(crate) fn checked(&self) -> Result<BreakerConfig, Failure> {
         unused(self.reserved)?;
+        unused(self.reserved_too)?;
         let default = BreakerConfig::default();
         let window = match (self.window_calls, self.window_duration_ns) {
             (0, 0) => default.window,
@@ -144,6 +169,12 @@ impl tg_breaker_config {
             cooldown_jitter: self.cooldown_jitter,
             probes: self.probes,
             probe_timeout: Duration::from_nanos(self.probe_timeout_ns),
+            probe_failure_rate_threshold: (self.probe_failure_rate_threshold != 0.0)
+                .then_some(self.probe_failure_rate_threshold),
+            probes_at_once: (self.probes_at_once != 0).then_some(self.probes_at_once),
+            healthy_after: (self.healthy_after_ns != 0).then(|| Duration::from_nanos(self.healthy_after_ns)),
+            ramp: (self.ramp_ns != 0).then(|| Duration::from_nanos(self.ramp_ns)),
+            ramp_from: self.ramp_from,
         })
     }
 }

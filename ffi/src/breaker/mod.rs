@@ -16,8 +16,8 @@ pub use view::{tg_breaker_snapshot, tg_event, tg_event_kind, tg_state};
 use crate::arena::place::{Place, place};
 use crate::handle::{Handle, In, Out};
 use crate::panic::{guard, guard_system};
-use crate::status::tg_status;
-use tg_status::{TG_EMPTY, TG_OK, TG_OPEN};
+use crate::status::{Failure, tg_status};
+use tg_status::{TG_EMPTY, TG_OK, TG_OPEN, TG_OUT_OF_RANGE};
 use tidegate_core::CircuitBreaker;
 use tidegate_core::breaker::{Permit, Rejected};
 
@@ -61,7 +61,8 @@ pub extern "C" fn tg_breaker_free(breaker: Out<tg_breaker>) {
 
 /// Asks for one call. TG_OK: *permit is filled in, make the call and report it. TG_OPEN: do not call; *retry_after_ns
 /// (may be NULL) tells when a probe may be tried (TG_NEVER: forced open), and *permit is all zero; trip_calls and the
-/// fields after it of tg_breaker_stats() tell what opened it.
+/// fields after it of tg_breaker_stats() tell what opened it, and ramping that it
+/// is closed and lets calls back by degrees.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_acquire(
     breaker: In<tg_breaker>,
@@ -75,18 +76,25 @@ pub extern "C" fn tg_breaker_acquire(
     })
 }
 
-/// tg_breaker_acquire() at now_ns nanoseconds of the breaker's clock.
+/// tg_breaker_acquire() at now_ns nanoseconds of the breaker's clock, by a draw of 0 to below 1: in a ramp the call
+/// passes where it is below the chance. Otherwise it plays no part.
+///
+/// Errors: TG_OUT_OF_RANGE (draw); nothing is acquired then.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_acquire_at(
     breaker: In<tg_breaker>,
     now_ns: u64,
+    draw: f64,
     permit: Out<tg_permit>,
     retry_after_ns: Out<u64>,
 ) -> tg_status {
     guard(|| {
         let breaker = &breaker.get("breaker")?.0;
         permit.require("permit")?;
-        Ok(granted(breaker.acquire_at(now_ns), &permit, &retry_after_ns))
+        if !(0.0..=1.0).contains(&draw) {
+            return Err(Failure::new(TG_OUT_OF_RANGE, format!("draw: {draw} is not within 0 to 1")));
+        }
+        Ok(granted(breaker.acquire_at(now_ns, draw), &permit, &retry_after_ns))
     })
 }
 

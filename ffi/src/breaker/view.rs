@@ -54,6 +54,11 @@ pub enum tg_event_kind {
     TG_EVENT_PROBE_FAILED = 7,
     /// A probe did not report within probe_timeout_ns.
     TG_EVENT_PROBE_LOST = 8,
+    /// Closed, and calls come back by degrees.
+    TG_EVENT_RAMP_STARTED = 9,
+    /// All calls pass again: the ramp's time is over, or it was ended by a reset. A trip or another switch tells of
+    /// itself.
+    TG_EVENT_RAMP_ENDED = 10,
 }
 
 const _: () = {
@@ -66,6 +71,8 @@ const _: () = {
     assert!(tg_event_kind::TG_EVENT_PROBE_SUCCEEDED as i32 == EventKind::ProbeSucceeded as i32);
     assert!(tg_event_kind::TG_EVENT_PROBE_FAILED as i32 == EventKind::ProbeFailed as i32);
     assert!(tg_event_kind::TG_EVENT_PROBE_LOST as i32 == EventKind::ProbeLost as i32);
+    assert!(tg_event_kind::TG_EVENT_RAMP_STARTED as i32 == EventKind::RampStarted as i32);
+    assert!(tg_event_kind::TG_EVENT_RAMP_ENDED as i32 == EventKind::RampEnded as i32);
 };
 
 /// A transition, or the outcome of a probe. Start from TG_EVENT_INIT.
@@ -125,6 +132,10 @@ pub struct tg_breaker_snapshot {
     pub trip_failed: u32,
     /// Those of them that were slow.
     pub trip_slow: u32,
+    /// 1 while it is closed and calls come back by degrees: until somebody asks for one after the ramp's end.
+    pub ramping: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 versioned!(
@@ -143,7 +154,9 @@ versioned!(
         has_trip,
         trip_calls,
         trip_failed,
-        trip_slow
+        trip_slow,
+        ramping,
+        reserved
     ]
 );
 
@@ -170,6 +183,8 @@ impl From<BreakerStats> for tg_breaker_snapshot {
             trip_calls,
             trip_failed,
             trip_slow,
+            ramping: stats.ramping.into(),
+            reserved: 0,
         }
     }
 }

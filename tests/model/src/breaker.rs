@@ -35,6 +35,11 @@ pub struct Config {
     pub max_cooldown: Option<u64>,
     pub probes: usize,
     pub probe_timeout: u64,
+    pub probe_failure_rate_threshold: Option<f64>,
+    pub probes_at_once: Option<usize>,
+    pub healthy_after: Option<u64>,
+    pub ramp: Option<u64>,
+    pub ramp_from: f64,
 }
 
 /// Where a breaker stands.
@@ -110,8 +115,13 @@ pub struct Breaker {
     failures_in_a_row: u32,
     until: u64,
     until_watch: Watch,
-    /// Openings from half-open since it was last closed.
+    /// Openings in a row, less one: without a healthy time between them.
     reopened: i32,
+    /// When it closed by itself, while it is closed.
+    closed: Option<u64>,
+    /// Calls come back by degrees.
+    ramping: bool,
+    ramp_watch: Watch,
     slots: Vec<Slot>,
     leases: u64,
     /// Calls, failed and slow ones, of what last opened it.
@@ -133,20 +143,39 @@ impl Breaker {
             until: 0,
             until_watch: Watch::default(),
             reopened: 0,
+            closed: None,
+            ramping: false,
+            ramp_watch: Watch::default(),
             slots: Vec::new(),
             leases: 0,
             last_trip: None,
         }
     }
 
-    /// Asks for one call; the error is the nanoseconds until it is worth asking again.
-    pub fn acquire(&mut self, now: u64) -> Result<Permit, u64> {
+    /// Asks for one call; the error is the nanoseconds until it is worth asking again. In a ramp the call passes where
+    /// `draw` is below the chance.
+    pub fn acquire(&mut self, now: u64, draw: f64) -> Result<Permit, u64> {
+        if let (true, Some(ramp), Some(closed)) = (self.ramping, self.config.ramp, self.closed) {
+            let gone = now.saturating_sub(closed);
+            let is_over = if self.is_far(closed, now, 0) {
+                self.ramp_watch.lasted(now)
+            } else {
+                self.ramp_watch.clear();
+                gone >= ramp
+            };
+            let from = self.config.ramp_from;
+            if is_over {
+                self.ramping = false;
+            } else if draw >= from + (1.0 - from) * (gone as f64 / ramp as f64) {
+                return Err(ramp / 10);
+            }
+        }
         if self.state == State::Open && self.has_cooled(now) {
             self.enter(State::HalfOpen);
             self.slots = vec![Slot::Free { again: false }; self.config.probes];
         }
         match self.state {
-            State::HalfOpen => self.acquire_probe(now),
+            State::HalfOpen => self.acquire_probe(now, draw),
             State::Open => Err(self.retry_after(now)),
             State::ForcedOpen => Err(u64::MAX),
             State::Closed | State::Disabled | State::MetricsOnly => Ok(self.permit(now, None)),
@@ -199,6 +228,11 @@ impl Breaker {
         self.last_trip
     }
 
+    /// Whether it is closed and calls come back by degrees, as of the latest call that asked.
+    pub fn is_ramping(&self) -> bool {
+        self.ramping
+    }
+
     /// What a refusal names as its reason.
     pub fn trip(&self) -> Option<Trip> {
         if self.state == State::ForcedOpen { None } else { self.last_trip }
@@ -213,6 +247,8 @@ impl Breaker {
     fn enter(&mut self, state: State) {
         self.state = state;
         self.generation += 1;
+        self.closed = None;
+        self.ramping = false;
         self.calls.clear();
         self.newest = None;
         self.failures_in_a_row = 0;
@@ -240,9 +276,10 @@ impl Breaker {
         Permit { generation: self.generation, started: now, lease }
     }
 
-    fn acquire_probe(&mut self, now: u64) -> Result<Permit, u64> {
+    fn acquire_probe(&mut self, now: u64, draw: f64) -> Result<Permit, u64> {
+        let leased = self.slots.iter().filter(|slot| matches!(slot, Slot::Leased { .. })).count();
         let free = self.slots.iter().enumerate().find_map(|(place, slot)| match slot {
-            Slot::Free { again } => Some((place, *again)),
+            Slot::Free { again } if leased < self.config.probes_at_once.unwrap_or(usize::MAX) => Some((place, *again)),
             _ => None,
         });
         if let Some((place, again)) = free {
@@ -269,7 +306,7 @@ impl Breaker {
         }
         self.judge_probes(now, 0);
         if lost {
-            return self.acquire(now);
+            return self.acquire(now, draw);
         }
         let waits = self.slots.iter().filter_map(|slot| match slot {
             Slot::Leased { deadline, watch, .. } if self.is_far(*deadline, now, longest) => Some(watch.wait(now)),
@@ -329,7 +366,16 @@ impl Breaker {
     }
 
     fn too_many(&self, failed: u32, slow: u32, of: u32) -> bool {
-        f64::from(failed) / f64::from(of) >= self.config.failure_rate_threshold
+        self.reaches(self.config.failure_rate_threshold, failed, slow, of)
+    }
+
+    fn too_many_probes(&self, failed: u32, slow: u32, of: u32) -> bool {
+        let threshold = self.config.probe_failure_rate_threshold.unwrap_or(self.config.failure_rate_threshold);
+        self.reaches(threshold, failed, slow, of)
+    }
+
+    fn reaches(&self, threshold: f64, failed: u32, slow: u32, of: u32) -> bool {
+        f64::from(failed) / f64::from(of) >= threshold
             || f64::from(slow) / f64::from(of) >= self.config.slow_call_rate_threshold
     }
 
@@ -347,20 +393,40 @@ impl Breaker {
                 Slot::Lost => {}
             }
         }
-        let certain = self.too_many(failed, slow, all);
-        if certain || (pending == 0 && (done == 0 || self.too_many(failed, slow, done))) {
-            self.reopened += 1;
+        let certain = self.too_many_probes(failed, slow, all);
+        if certain || (pending == 0 && (done == 0 || self.too_many_probes(failed, slow, done))) {
             self.open(now, retry_after, (done, failed, slow));
         } else if pending == 0 {
             self.enter(State::Closed);
-            self.reopened = 0;
+            // The first whole millisecond since creation that is not before, and not the very first.
+            self.closed = Some(self.start + (now - self.start).div_ceil(MS).max(1) * MS);
+            self.ramping = self.config.ramp.is_some();
+            self.ramp_watch.clear();
+        }
+    }
+
+    fn cooldown(&self) -> u64 {
+        let grown = self.config.cooldown as f64 * self.config.cooldown_backoff.powi(self.reopened.min(63));
+        (grown as u64).min(self.longest_cooldown())
+    }
+
+    /// Whether an opening now is one in a row with those before.
+    fn is_in_a_row(&self, now: u64) -> bool {
+        match (self.state, self.closed) {
+            (State::HalfOpen, _) => true,
+            // One that closed far ahead was closed by a bad reading.
+            (State::Closed, Some(closed)) if !self.is_far(closed, now, 0) => {
+                let healthy = self.config.healthy_after.unwrap_or(self.cooldown());
+                let ramp = self.config.ramp.filter(|_| self.ramping).unwrap_or(0);
+                now < closed + healthy.max(ramp)
+            }
+            _ => false,
         }
     }
 
     fn open(&mut self, now: u64, retry_after: u64, by: Trip) {
-        let most = self.longest_cooldown();
-        let grown = self.config.cooldown as f64 * self.config.cooldown_backoff.powi(self.reopened);
-        let cooldown = (grown as u64).max(retry_after).min(most);
+        self.reopened = if self.is_in_a_row(now) { self.reopened + 1 } else { 0 };
+        let cooldown = self.cooldown().max(retry_after.min(self.longest_cooldown()));
         self.enter(State::Open);
         self.last_trip = Some(by);
         self.until = self.whole_ms(now + cooldown);

@@ -106,7 +106,7 @@ impl CountWindow {
             let chunk = self.chunk(slot);
             // Acquire, after the chunk's: a chunk of a later generation was written by one who had seen that generation in
             // the control word, so this load sees it too, and the outcome is late. Otherwise another generation is an older one.
-            if control.load(Ordering::Acquire) != seen.0 {
+            if seen.has_ended(control.load(Ordering::Acquire)) {
                 return Recorded::Late;
             }
             if chunk.len() < CHUNK {
@@ -133,7 +133,7 @@ impl CountWindow {
                 slot = self.hint();
                 continue;
             }
-            if seen.is_closed()
+            if seen.can_trip()
                 && chunk.generation() == generation
                 && let Some(by) = self.judge_all(slot, chunk)
             {
@@ -151,7 +151,7 @@ impl CountWindow {
     /// Judges the window as of the last outcome of `chunk`. A fast success cannot raise a rate, only complete `min_calls`.
     fn judge_last(&self, seen: Control, slot: usize, chunk: Chunk) -> Recorded {
         let len = chunk.len();
-        let looks = self.critical(chunk) >> (len - 1) & 1 == 1 && seen.is_closed();
+        let looks = self.critical(chunk) >> (len - 1) & 1 == 1 && seen.can_trip();
         looks.then(|| self.judge(slot, chunk, len)).flatten().map_or(Recorded::Counted, Recorded::Trips)
     }
 

@@ -187,7 +187,7 @@ impl TimeWindow {
 
     fn judge(&self, seen: Control, slot: usize, what: What, counts: Counts, troubled: bool) -> Recorded {
         // A fast success cannot raise a rate, only complete `min_calls`; not so when this chunk alone holds more.
-        if !seen.is_closed() || (!troubled && counts.tally().calls > self.thresholds.min_calls) {
+        if !seen.can_trip() || (!troubled && counts.tally().calls > self.thresholds.min_calls) {
             return Recorded::Counted;
         }
         match self.window(slot, what, counts, what.slice()) {
@@ -249,5 +249,5 @@ impl TimeWindow {
 /// one who had seen that generation in the control word, so it is seen here too; another generation is then an older one.
 fn is_late(control: &AtomicU64, seen: Control) -> bool {
     // Acquire: stays after the load of the chunk's word in this thread's view of the control word.
-    control.load(Ordering::Acquire) != seen.0
+    seen.has_ended(control.load(Ordering::Acquire))
 }

@@ -24,6 +24,16 @@ pub struct Config {
     pub max_cooldown_ns: Option<Ns>,
     pub probes: u32,
     pub probe_timeout_ns: Ns,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub probe_failure_rate_threshold: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub probes_at_once: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub healthy_after_ns: Option<Ns>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ramp_ns: Option<Ns>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ramp_from: Option<f64>,
 }
 
 impl Default for Config {
@@ -42,6 +52,11 @@ impl Default for Config {
             max_cooldown_ns: None,
             probes: 1,
             probe_timeout_ns: Ns(60_000_000_000),
+            probe_failure_rate_threshold: None,
+            probes_at_once: None,
+            healthy_after_ns: None,
+            ramp_ns: None,
+            ramp_from: None,
         }
     }
 }
@@ -56,6 +71,12 @@ pub enum Outcome {
     Ignore,
 }
 
+/// What a ramp draws: 0 to below 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Draw(pub f64);
+
+impl Eq for Draw {}
+
 /// An operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", content = "args", rename_all = "snake_case", deny_unknown_fields)]
@@ -64,6 +85,12 @@ pub enum Op {
     Acquire {
         #[serde(rename = "as")]
         name: String,
+    },
+    /// By a draw, 0 to below 1.
+    AcquireWith {
+        #[serde(rename = "as")]
+        name: String,
+        draw: Draw,
     },
     Report {
         permit: String,
@@ -91,11 +118,32 @@ pub enum Op {
 #[serde(untagged)]
 #[expect(missing_docs, reason = "the format's README documents the answers")]
 pub enum Answer {
-    Permit { permit: bool },
-    Rejected { permit: bool, retry_after_ns: Ns, trip: Option<Trip> },
-    State { state: &'static str },
-    Stats { calls: u32, failed: u32, slow: u32, last_trip: Option<Trip> },
-    RetryAfter { retry_after_ns: Ns },
+    Permit {
+        permit: bool,
+    },
+    Rejected {
+        permit: bool,
+        retry_after_ns: Ns,
+        trip: Option<Trip>,
+        /// Left out where it is not.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        ramping: bool,
+    },
+    State {
+        state: &'static str,
+    },
+    Stats {
+        calls: u32,
+        failed: u32,
+        slow: u32,
+        last_trip: Option<Trip>,
+        /// Left out where it is not.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        ramping: bool,
+    },
+    RetryAfter {
+        retry_after_ns: Ns,
+    },
     Nothing {},
 }
 
@@ -143,6 +191,11 @@ impl Subject for ModelBreaker {
             max_cooldown: ns(config.max_cooldown_ns),
             probes: config.probes as usize,
             probe_timeout: config.probe_timeout_ns.0,
+            probe_failure_rate_threshold: config.probe_failure_rate_threshold,
+            probes_at_once: config.probes_at_once.map(|n| n as usize),
+            healthy_after: ns(config.healthy_after_ns),
+            ramp: ns(config.ramp_ns),
+            ramp_from: config.ramp_from.unwrap_or(0.1),
         };
         Self { breaker: Breaker::new(config, start), permits: HashMap::new() }
     }
@@ -150,16 +203,12 @@ impl Subject for ModelBreaker {
     fn apply(&mut self, now: u64, op: &Op) -> Answer {
         let breaker = &mut self.breaker;
         match op {
-            Op::Acquire { name } => match breaker.acquire(now) {
-                Ok(permit) => {
-                    self.permits.insert(name.clone(), permit);
-                    return Answer::Permit { permit: true };
-                }
-                Err(wait) => {
-                    let trip = breaker.trip().map(trip);
-                    return Answer::Rejected { permit: false, retry_after_ns: Ns(wait), trip };
-                }
-            },
+            Op::Acquire { name } => {
+                let answer = self.acquire(now, name, 0.0);
+                assert!(!self.breaker.is_ramping(), "in a ramp the answer depends on a draw");
+                return answer;
+            }
+            Op::AcquireWith { name, draw } => return self.acquire(now, name, draw.0),
             Op::Report { permit, outcome, duration_ns } => {
                 let outcome = match outcome {
                     Outcome::Success => breaker::Outcome::Success,
@@ -175,7 +224,8 @@ impl Subject for ModelBreaker {
             Op::State {} => return Answer::State { state: word(breaker.state()) },
             Op::Stats {} => {
                 let (calls, failed, slow) = breaker.stats(now);
-                return Answer::Stats { calls, failed, slow, last_trip: breaker.last_trip().map(trip) };
+                let (last_trip, ramping) = (breaker.last_trip().map(trip), breaker.is_ramping());
+                return Answer::Stats { calls, failed, slow, last_trip, ramping };
             }
             Op::RetryAfter {} => return Answer::RetryAfter { retry_after_ns: Ns(breaker.retry_after(now)) },
             Op::ForceOpen {} => breaker.switch(State::ForcedOpen),
@@ -184,6 +234,21 @@ impl Subject for ModelBreaker {
             Op::Reset {} => breaker.switch(State::Closed),
         }
         Answer::Nothing {}
+    }
+}
+
+impl ModelBreaker {
+    fn acquire(&mut self, now: u64, name: &str, draw: f64) -> Answer {
+        match self.breaker.acquire(now, draw) {
+            Ok(permit) => {
+                self.permits.insert(name.to_owned(), permit);
+                Answer::Permit { permit: true }
+            }
+            Err(wait) => {
+                let (trip, ramping) = (self.breaker.trip().map(trip), self.breaker.is_ramping());
+                Answer::Rejected { permit: false, retry_after_ns: Ns(wait), trip, ramping }
+            }
+        }
     }
 }
 

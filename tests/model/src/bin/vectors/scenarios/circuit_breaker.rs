@@ -3,7 +3,7 @@
 use crate::random::Random;
 use crate::script::{self, MS, S, Script};
 use tidegate_model::format::{Case, File, Ns};
-use tidegate_model::script::breaker::{Config, ModelBreaker, Op, Outcome};
+use tidegate_model::script::breaker::{Config, Draw, ModelBreaker, Op, Outcome};
 
 type Breaker = Script<ModelBreaker>;
 type Cases = Vec<Case<Config, Op>>;
@@ -11,8 +11,17 @@ type Cases = Vec<Case<Config, Op>>;
 use Outcome::{Failure, Ignore, Success};
 
 pub(crate) fn file() -> File<Config, Op> {
-    let groups =
-        [tripping(), slow_calls(), time_window(), probing(), cooling_down(), late_results(), switches(), random()];
+    let groups = [
+        tripping(),
+        slow_calls(),
+        time_window(),
+        probing(),
+        cooling_down(),
+        coming_back(),
+        late_results(),
+        switches(),
+        random(),
+    ];
     script::file("circuit_breaker", groups.into_iter().flatten().collect())
 }
 
@@ -27,6 +36,10 @@ fn quick() -> Config {
 
 fn acquire(name: &str) -> Op {
     Op::Acquire { name: name.into() }
+}
+
+fn draw(name: &str, draw: f64) -> Op {
+    Op::AcquireWith { name: name.into(), draw: Draw(draw) }
 }
 
 fn report(permit: &str, outcome: Outcome) -> Op {
@@ -570,6 +583,7 @@ fn cooling_down() -> Cases {
             .after(10 * S)
             .then(acquire("p"))
             .then(report("p", Success))
+            .after(10 * S)
             .each(0..2, |script, _| call(script, Failure))
             .then(retry_after())
             .end(),
@@ -633,6 +647,168 @@ fn cooling_down() -> Cases {
             .then(asks(7 * S))
             .then(retry_after())
             .end(),
+    ]
+}
+
+/// After closing: a ramp, and how long the backoff is remembered.
+fn coming_back() -> Cases {
+    let ramp = |config: Config| Config { ramp_ns: Some(Ns(10 * S)), ..config };
+    let backoff = |healthy: Option<u64>| Config { cooldown_backoff: 2.0, healthy_after_ns: healthy.map(Ns), ..quick() };
+    let close = |script: Breaker| trip(script).after(S).then(acquire("p")).then(report("p", Success)).then(state());
+    let trips = |script: Breaker| {
+        script.each(0..2, |script, i| {
+            let name = format!("t{i}");
+            script.then(draw(&name, 0.0)).then(report(&name, Failure))
+        })
+    };
+    vec![
+        close(breaker(
+            "ramp",
+            "after closing the chance to pass grows from a tenth to all, in ten seconds",
+            ramp(quick()),
+        ))
+        .then(stats())
+        .then(draw("a", 0.09))
+        .then(draw("refused", 0.11))
+        .then(retry_after())
+        .after(5 * S)
+        .then(draw("b", 0.54))
+        .then(draw("refused", 0.56))
+        .after(5 * S - MS)
+        .then(draw("refused", 0.99995))
+        .then(stats())
+        .after(MS)
+        .then(stats())
+        .then(draw("c", 0.9999))
+        .then(stats())
+        .then(acquire("d"))
+        .end(),
+        close(breaker("ramp_from", "the chance that it begins with", Config { ramp_from: Some(0.5), ..ramp(quick()) }))
+            .then(draw("a", 0.49))
+            .then(draw("refused", 0.51))
+            .after(5 * S)
+            .then(draw("b", 0.74))
+            .then(draw("refused", 0.76))
+            .end(),
+        close(breaker(
+            "ramp_counts_calls",
+            "calls of the ramp stand in the window, and permits of the ramp outlive it",
+            Config { window_calls: Some(4), min_calls: 4, ..ramp(quick()) },
+        ))
+        .then(draw("a", 0.01))
+        .then(draw("b", 0.02))
+        .then(draw("c", 0.03))
+        .then(report("a", Success))
+        .then(stats())
+        .after(10 * S)
+        .then(draw("d", 0.9999))
+        .then(report("b", Failure))
+        .then(report("c", Success))
+        .then(stats())
+        .then(report("d", Failure))
+        .then(state())
+        .end(),
+        trips(
+            close(breaker(
+                "trip_in_the_ramp",
+                "counts as a failed probe for the backoff, however short the healthy time",
+                Config { ramp_ns: Some(Ns(10 * S)), ..backoff(Some(MS)) },
+            ))
+            .after(9 * S),
+        )
+        .then(state())
+        .then(retry_after())
+        .after(2 * S)
+        .then(acquire("q"))
+        .then(report("q", Success))
+        .then(draw("refused", 0.5))
+        .end(),
+        close(breaker("reset_ends_the_ramp", "an operator's reset lets all pass at once", ramp(quick())))
+            .then(draw("refused", 0.5))
+            .then(Op::Reset {})
+            .then(stats())
+            .then(draw("a", 0.9999))
+            .end(),
+        breaker("no_ramp_at_first", "nor after a reset of what was opened by hand", ramp(quick()))
+            .then(draw("a", 0.9999))
+            .then(Op::ForceOpen {})
+            .then(Op::Reset {})
+            .then(draw("b", 0.9999))
+            .end(),
+        trips(
+            close(breaker(
+                "backoff_is_remembered",
+                "a trip within the last cooldown after closing is another in a row",
+                backoff(None),
+            ))
+            .after(S - MS),
+        )
+        .then(retry_after())
+        .end(),
+        trips(
+            close(breaker(
+                "backoff_is_forgotten",
+                "after as long as the last cooldown without a trip the first one holds again",
+                backoff(None),
+            ))
+            .after(S),
+        )
+        .then(retry_after())
+        .end(),
+        trips(close(breaker("healthy_after", "is how long it remembers", backoff(Some(5 * S)))).after(5 * S - MS))
+            .then(retry_after())
+            .after(2 * S)
+            .then(acquire("q"))
+            .then(report("q", Success))
+            .after(5 * S)
+            .each(0..2, |script, _| call(script, Failure))
+            .then(retry_after())
+            .end(),
+        trip(breaker(
+            "probes_at_once",
+            "three successes, one at a time",
+            Config { probes: 3, probes_at_once: Some(1), ..quick() },
+        ))
+        .after(S)
+        .each(0..3, |script, i| {
+            let name = format!("p{i}");
+            script.then(acquire(&name)).then(acquire("refused")).then(report(&name, Success)).then(state())
+        })
+        .end(),
+        trip(breaker(
+            "probes_at_once_of_which_one_is_lost",
+            "its end makes room",
+            Config { probes: 3, probes_at_once: Some(2), ..quick() },
+        ))
+        .after(S)
+        .then(acquire("p"))
+        .after(500 * MS)
+        .then(acquire("q"))
+        .then(acquire("refused"))
+        .after(1_500 * MS)
+        .then(acquire("r"))
+        .then(acquire("refused"))
+        .then(report("q", Success))
+        .then(report("r", Success))
+        .then(acquire("s"))
+        .then(report("p", Failure))
+        .then(report("s", Success))
+        .then(state())
+        .end(),
+        trip(breaker(
+            "probe_failure_rate",
+            "three of four probes must fail, though half of the calls are enough while closed",
+            Config { probes: 4, probe_failure_rate_threshold: Some(0.75), ..quick() },
+        ))
+        .after(S)
+        .each(0..4, |script, i| script.then(acquire(&format!("p{i}"))))
+        .then(report("p0", Failure))
+        .then(report("p1", Failure))
+        .then(state())
+        .then(report("p2", Success))
+        .then(report("p3", Success))
+        .then(state())
+        .end(),
     ]
 }
 
@@ -751,6 +927,20 @@ fn random() -> Cases {
             max_cooldown_ns: random.chance(50).then_some(Ns(2 * S)),
             probes: random.pick(&[1, 2, 3]),
             probe_timeout_ns: Ns(400 * MS),
+            ..Config::default()
+        };
+        let config = if seed <= 10 {
+            config
+        } else {
+            Config {
+                cooldown_backoff: 2.0,
+                probe_failure_rate_threshold: random.chance(50).then_some(0.75),
+                probes_at_once: random.chance(50).then_some(1),
+                healthy_after_ns: random.chance(50).then_some(Ns(random.pick(&[300, 3_000]) * MS)),
+                ramp_ns: Some(Ns(random.pick(&[500, 2_000, 5_000]) * MS)),
+                ramp_from: random.pick(&[None, Some(0.25)]),
+                ..config
+            }
         };
         let mut script = breaker(&format!("random_{seed}"), "overlapping calls, most answers late, some lost", config);
         let mut out: Vec<String> = Vec::new();
@@ -759,7 +949,11 @@ fn random() -> Cases {
             script = match random.below(20) {
                 0..=8 => {
                     let name = format!("p{i}");
-                    let (next, granted) = script.acquires(&name);
+                    let (next, granted) = if seed <= 10 {
+                        script.acquires(&name)
+                    } else {
+                        script.asks(draw(&name, random.below(100) as f64 / 100.0))
+                    };
                     out.extend(granted.then_some(name));
                     next
                 }
@@ -781,13 +975,17 @@ fn random() -> Cases {
         }
         script.end()
     };
-    (1..=10).map(case).collect()
+    (1..=16).map(case).collect()
 }
 
 impl Breaker {
     /// Acquires, and tells whether there is a permit to report.
     fn acquires(self, name: &str) -> (Self, bool) {
-        let script = self.then(acquire(name));
+        self.asks(acquire(name))
+    }
+
+    fn asks(self, op: Op) -> (Self, bool) {
+        let script = self.then(op);
         let granted = script.last_answer()["permit"] == true;
         (script, granted)
     }
