@@ -30,7 +30,7 @@ pub(crate) fn page(root: &Path) -> (std::path::PathBuf, String) {
     );
     for table in TABLES {
         let object = table.object;
-        text += &format!("\n## {}{}\n\n", object[..1].to_uppercase(), &object[1..]);
+        text += &format!("\n## {}{}\n\n", object[..1].to_uppercase(), object[1..].replace('_', " "));
         text += "| Rust | C | Python | Node | range | default | |\n|---|---|---|---|---|---|---|\n";
         for field in table.fields {
             let has = |dialect: &Dialect| !NOT_IN.contains(&(field.name, dialect.language));
