@@ -21,7 +21,7 @@
  *   does nothing. An object shares its arena and its clock, a limit set its members: their handles may be freed before
  *   or after it. What is otherwise says so ("Ownership:").
  * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_queue, tg_concurrency,
- *   tg_client_address, tg_access_list.
+ *   tg_retry_budget, tg_throttle, tg_client_address, tg_access_list.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
  *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding
@@ -61,9 +61,10 @@
  *   7. Several limits at once
  *   8. Circuit breakers
  *   9. Concurrency limits
- *   10. Queues
- *   11. HTTP
- *   12. Layout
+ *   10. Retries
+ *   11. Queues
+ *   12. HTTP
+ *   13. Layout
  */
 #ifndef TIDEGATE_H
 #define TIDEGATE_H
@@ -103,8 +104,8 @@ enum tg_status
     /** Done, admitted. */
     TG_OK = 0,
     /**
-     * Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from
-     * a waiting form: still so at the deadline).
+     * Refused: a rate limit has not enough tokens, a retry budget is empty, a client throttle rejects, or as many
+     * calls are under way as a concurrency limit allows (from a waiting form: still so at the deadline).
      */
     TG_DENIED = 1,
     /** Refused: the circuit is open, or half-open with every probe taken. */
@@ -123,6 +124,10 @@ enum tg_status
      * nobody's.
      */
     TG_NOT_HELD = 6,
+    /** Refused: that was the last attempt of a call. */
+    TG_EXHAUSTED = 7,
+    /** Refused: the wait for another attempt would reach the deadline. */
+    TG_LATE = 8,
     /** Error: an argument that must not be NULL is NULL. */
     TG_NULL = -1,
     /** Error: tidegate panicked. That is a bug in tidegate; the process goes on. */
@@ -1741,7 +1746,346 @@ tg_status tg_concurrency_in_use(const tg_concurrency *concurrency, uint32_t *per
 tg_status tg_concurrency_stats(const tg_concurrency *concurrency, tg_concurrency_snapshot *snapshot);
 
 /* ==================================================================================================================
- * 10. Queues
+ * 10. Retries
+ *
+ * The wait between attempts, how many retries are affordable, and rejecting by chance what the backend refuses.
+ * ================================================================================================================== */
+
+/**
+ * How waits are spread, so that clients that failed together do not come back together; tg_backoff_delay() has the
+ * formulas.
+ */
+enum tg_jitter
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Not at all. */
+    TG_JITTER_NONE = 0,
+    /** From nothing up to the whole wait. The default. */
+    TG_JITTER_FULL = 1,
+    /** Half of the wait, and up to the other half. */
+    TG_JITTER_EQUAL = 2,
+    /** From the base up to three times the wait before. */
+    TG_JITTER_DECORRELATED = 3,
+    /** A smooth spread without peaks. */
+    TG_JITTER_SMOOTH = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_jitter tg_jitter;
+#else
+typedef int32_t tg_jitter;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Retries that the callers of one dependency can afford: each call pays in a fraction of one, time pays in a little,
+ * each retry takes a whole one out. Over any span of t seconds, calls and retries being those within it,
+ *
+ *     retries <= max(1, min_per_second * ttl) + ratio * calls + min_per_second * t
+ *
+ * under any interleaving of threads and processes, and any order of clock readings.
+ */
+typedef struct tg_retry_budget tg_retry_budget;
+
+/**
+ * Rejects calls by chance, the more of them the fewer the backend accepts: with probability
+ * (requests - k * accepts) / (requests + 1) over the last window_ns, at most max_rejection, and one call each
+ * force_pass_ns passes in any case (Google, "Site Reliability Engineering", chapter 21). Its own rejections count as
+ * requests.
+ */
+typedef struct tg_throttle tg_throttle;
+
+/**
+ * Settings of retries: plain numbers, kept by the program. Start from TG_RETRY_CONFIG_INIT, which holds the defaults.
+ */
+typedef struct {
+    /** sizeof(tg_retry_config) */
+    size_t struct_size;
+    /** The wait that grows. */
+    uint64_t base_ns;
+    /** No wait is longer, but for a server's own word. */
+    uint64_t max_delay_ns;
+    /** All attempts and waits together: a wait that would reach its end is not begun. 0: none. */
+    uint64_t deadline_ns;
+    /** A server's Retry-After counts up to so much. */
+    uint64_t max_retry_after_ns;
+    /** What each retry multiplies the wait by, >= 1. */
+    double factor;
+    /** How often the call is made at most, the first time included. */
+    uint32_t attempts;
+    /** One of tg_jitter. */
+    int32_t jitter;
+} tg_retry_config;
+
+/** Initial values of tg_retry_config: its size, and the defaults. */
+#define TG_RETRY_CONFIG_INIT \
+    { sizeof(tg_retry_config), \
+      UINT64_C(100000000), UINT64_C(5000000000), UINT64_C(0), UINT64_C(60000000000), 2.0, 3, 1 }
+
+/** Settings of a retry budget. Start from TG_RETRY_BUDGET_CONFIG_INIT, which holds the defaults. */
+typedef struct {
+    /** sizeof(tg_retry_budget_config) */
+    size_t struct_size;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** Its name in the arena, that of the dependency; without an arena it says nothing. Borrowed during the call. */
+    const char *name;
+    /** Retries that each call pays in, 0 .. 1. */
+    double ratio;
+    /** Retries that each second pays in, 0 .. 10000, for programs with few calls. */
+    double min_per_second;
+    /** No more than what seconds pay in for so long is saved up, but always one retry. */
+    uint64_t ttl_ns;
+    /** One of tg_mode. */
+    int32_t mode;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+} tg_retry_budget_config;
+
+/** Initial values of tg_retry_budget_config: its size, and the defaults. */
+#define TG_RETRY_BUDGET_CONFIG_INIT \
+    { sizeof(tg_retry_budget_config), \
+      NULL, NULL, NULL, 0.2, 10.0, UINT64_C(10000000000), 0, 0 }
+
+/** A look at a retry budget. Start from TG_RETRY_BUDGET_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_retry_budget_snapshot) */
+    size_t struct_size;
+    /** Whole retries that could be withdrawn now. */
+    uint64_t balance;
+    /** Calls paid in. */
+    uint64_t deposited;
+    /** Retries paid for, without those of would_deny. */
+    uint64_t withdrawn;
+    /** Retries refused. */
+    uint64_t denied;
+    /** Retries that a dry run let through and would have refused. */
+    uint64_t would_deny;
+} tg_retry_budget_snapshot;
+
+/** Initial values of tg_retry_budget_snapshot: its size, and the defaults. */
+#define TG_RETRY_BUDGET_SNAPSHOT_INIT \
+    { sizeof(tg_retry_budget_snapshot), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+
+/** Settings of a client throttle. Start from TG_THROTTLE_CONFIG_INIT, which holds the defaults. */
+typedef struct {
+    /** sizeof(tg_throttle_config) */
+    size_t struct_size;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** Its name in the arena, that of the dependency; without an arena it says nothing. Borrowed during the call. */
+    const char *name;
+    /** How many requests for each accepted one are tolerated, 1 .. 1000: lower rejects sooner. */
+    double k;
+    /** No probability is higher, 0 < p <= 1. */
+    double max_rejection;
+    /** Over what requests and accepts are counted, in ten slices. */
+    uint64_t window_ns;
+    /** One call each so long passes in any case. */
+    uint64_t force_pass_ns;
+    /** Nothing is rejected below so many requests in the window. */
+    uint32_t min_calls;
+    /** One of tg_mode. */
+    int32_t mode;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+    /** 0. */
+    uint32_t reserved;
+} tg_throttle_config;
+
+/** Initial values of tg_throttle_config: its size, and the defaults. */
+#define TG_THROTTLE_CONFIG_INIT \
+    { sizeof(tg_throttle_config), \
+      NULL, NULL, NULL, 2.0, 0.9, UINT64_C(30000000000), UINT64_C(1000000000), 10, 0, 0, 0 }
+
+/** A look at a client throttle. Start from TG_THROTTLE_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_throttle_snapshot) */
+    size_t struct_size;
+    /** Calls that the backend accepted. */
+    uint64_t accepted;
+    /** Calls that the backend refused. */
+    uint64_t refused;
+    /** Calls rejected here. */
+    uint64_t rejected;
+    /** Calls that a dry run let through and would have rejected. */
+    uint64_t would_reject;
+    /** Calls that passed because one each force_pass_ns does. */
+    uint64_t forced;
+    /** Requests in the window, own rejections among them. */
+    uint64_t window_requests;
+    /** Of these, accepted. */
+    uint64_t window_accepts;
+    /** The probability of a rejection now. */
+    double probability;
+} tg_throttle_snapshot;
+
+/** Initial values of tg_throttle_snapshot: its size, and the defaults. */
+#define TG_THROTTLE_SNAPSHOT_INIT \
+    { sizeof(tg_throttle_snapshot), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), 0.0 }
+
+/**
+ * Tells the wait before retry n (the first is 0) in *ns, by these formulas; d is base_ns * factor^n, at most
+ * max_delay_ns:
+ *
+ * | TG_JITTER_NONE         | d                                                                             |
+ * | TG_JITTER_FULL         | draw * d                                                                      |
+ * | TG_JITTER_EQUAL        | d / 2 + draw * d / 2                                                          |
+ * | TG_JITTER_DECORRELATED | base_ns + draw * (3 * the wait before - base_ns), at most max_delay_ns (AWS)  |
+ * | TG_JITTER_SMOOTH       | (f(t) - f(t before)) * base_ns / 1.4, t = n + draw,                           |
+ * |                        | f(t) = 2^t * tanh(sqrt(4 * t)), at most max_delay_ns (Polly)                  |
+ *
+ * draw is a random number from 0 up to, but not including, 1, another one for each call; anything else counts as 1.
+ * previous is what TG_JITTER_DECORRELATED and TG_JITTER_SMOOTH go on from: set it to 0 before the first wait of a call
+ * and leave it alone then. No n overflows.
+ *
+ * Errors: TG_OUT_OF_RANGE, TG_UNKNOWN_VALUE (jitter).
+ */
+tg_status tg_backoff_delay(const tg_retry_config *config, uint64_t n, double draw, double *previous, uint64_t *ns);
+
+/**
+ * Tells what follows a failed attempt, the attempts-th of its call (the first is 1), elapsed_ns after the first began.
+ * TG_OK: another one after *wait_ns. TG_EXHAUSTED: that was the last. TG_LATE: the wait would reach the deadline. Both
+ * leave
+ * *wait_ns alone: give up, with the error that there is.
+ *
+ * retry_after_ns is what the server told (Retry-After), 0 for nothing; it wins when it is longer than the wait, as far
+ * as max_retry_after_ns. draw and previous are those of tg_backoff_delay().
+ *
+ * Whether the failure is one to retry is yours to say: never a cancellation, wrong arguments, an open circuit
+ * (TG_OPEN), or what cannot be sent twice. With a budget ask tg_retry_budget_try_withdraw() after a TG_OK and before
+ * the wait:
+ *
+ *     while (!(ok = call(&error, &told_ns)) && may_be_retried(error)
+ *            && tg_retry_next(&config, ++attempts, draw(), &previous, told_ns, now() - start, &wait) == TG_OK
+ *            && tg_retry_budget_try_withdraw(budget) == TG_OK) sleep_ns(wait);
+ *
+ * Errors: TG_OUT_OF_RANGE, TG_UNKNOWN_VALUE (jitter).
+ */
+tg_status tg_retry_next(const tg_retry_config *config,
+                        uint64_t attempts,
+                        double draw,
+                        double *previous,
+                        uint64_t retry_after_ns,
+                        uint64_t elapsed_ns,
+                        uint64_t *wait_ns);
+
+/**
+ * Makes a retry budget, or opens the one of that name in an arena.
+ *
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE (ratio, min_per_second, ttl_ns); TG_CONFLICT (a clock
+ * beside an arena, an arena without a name); TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none);
+ * TG_ARENA_SHAPE (one of 0 and one of more per second under the name), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
+ */
+tg_status tg_retry_budget_new(const tg_retry_budget_config *config, tg_retry_budget **budget);
+
+/** Frees a retry budget; NULL is fine. */
+void tg_retry_budget_free(tg_retry_budget *budget);
+
+/**
+ * A call is made: pays in its fraction of a retry. Once a call, whatever becomes of it and however often it is tried.
+ */
+tg_status tg_retry_budget_deposit(const tg_retry_budget *budget);
+
+/** tg_retry_budget_deposit() at now_ns of its clock. */
+tg_status tg_retry_budget_deposit_at(const tg_retry_budget *budget, uint64_t now_ns);
+
+/**
+ * Takes a whole retry out: TG_OK, or TG_DENIED and nothing is taken. When the retry is decided, before the wait for
+ * it.
+ */
+tg_status tg_retry_budget_try_withdraw(const tg_retry_budget *budget);
+
+/** tg_retry_budget_try_withdraw() at now_ns of its clock. */
+tg_status tg_retry_budget_try_withdraw_at(const tg_retry_budget *budget, uint64_t now_ns);
+
+/** Tells how many whole retries could be withdrawn now. */
+tg_status tg_retry_budget_balance(const tg_retry_budget *budget, uint64_t *retries);
+
+/** tg_retry_budget_balance() at now_ns of its clock. */
+tg_status tg_retry_budget_balance_at(const tg_retry_budget *budget, uint64_t now_ns, uint64_t *retries);
+
+/**
+ * Tells how long it takes until a retry could be withdrawn if no call paid in before: 0 now, TG_NEVER where time pays
+ * nothing in.
+ */
+tg_status tg_retry_budget_retry_after(const tg_retry_budget *budget, uint64_t *ns);
+
+/** tg_retry_budget_retry_after() at now_ns of its clock. */
+tg_status tg_retry_budget_retry_after_at(const tg_retry_budget *budget, uint64_t now_ns, uint64_t *ns);
+
+/** Tells the balance and the counts since the budget was made. */
+tg_status tg_retry_budget_stats(const tg_retry_budget *budget, tg_retry_budget_snapshot *snapshot);
+
+/** tg_retry_budget_stats() at now_ns of its clock. */
+tg_status tg_retry_budget_stats_at(const tg_retry_budget *budget, uint64_t now_ns, tg_retry_budget_snapshot *snapshot);
+
+/**
+ * Makes a client throttle, or opens the one of that name in an arena.
+ *
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE (k, max_rejection, window_ns, force_pass_ns, min_calls,
+ * reserved); TG_CONFLICT (a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (mode, on_conflict);
+ * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window_ns under the name), TG_ARENA_SETTINGS,
+ * TG_ARENA_FULL, TG_ARENA_*.
+ */
+tg_status tg_throttle_new(const tg_throttle_config *config, tg_throttle **throttle);
+
+/** Frees a client throttle; NULL is fine. */
+void tg_throttle_free(tg_throttle *throttle);
+
+/**
+ * Asks whether a call may be made: TG_OK, and it reports once with tg_throttle_report(); TG_DENIED, and it does not.
+ */
+tg_status tg_throttle_try_acquire(const tg_throttle *throttle);
+
+/**
+ * tg_throttle_try_acquire() at now_ns of its clock, by a random number from 0 up to, but not including, 1:
+ * the call is rejected when that is below the probability, or no number.
+ */
+tg_status tg_throttle_try_acquire_at(const tg_throttle *throttle, uint64_t now_ns, double draw);
+
+/**
+ * Reports a call that passed: accepted is 0 where the backend refused it (overloaded, out of time, not there), else it
+ * did not. A call that
+ * was cancelled or said nothing about the backend reports nothing.
+ */
+tg_status tg_throttle_report(const tg_throttle *throttle, int32_t accepted);
+
+/** tg_throttle_report() at now_ns of its clock. */
+tg_status tg_throttle_report_at(const tg_throttle *throttle, uint64_t now_ns, int32_t accepted);
+
+/** Tells the probability with which a call would be rejected now. */
+tg_status tg_throttle_probability(const tg_throttle *throttle, double *probability);
+
+/** tg_throttle_probability() at now_ns of its clock. */
+tg_status tg_throttle_probability_at(const tg_throttle *throttle, uint64_t now_ns, double *probability);
+
+/** Tells how long it takes until the next call that passes in any case. */
+tg_status tg_throttle_retry_after(const tg_throttle *throttle, uint64_t *ns);
+
+/** tg_throttle_retry_after() at now_ns of its clock. */
+tg_status tg_throttle_retry_after_at(const tg_throttle *throttle, uint64_t now_ns, uint64_t *ns);
+
+/** Tells the counts since the throttle was made, and what its window holds. */
+tg_status tg_throttle_stats(const tg_throttle *throttle, tg_throttle_snapshot *snapshot);
+
+/** tg_throttle_stats() at now_ns of its clock. */
+tg_status tg_throttle_stats_at(const tg_throttle *throttle, uint64_t now_ns, tg_throttle_snapshot *snapshot);
+
+/* ==================================================================================================================
+ * 11. Queues
  *
  * Work that is accepted and not yet done: bounded, with watermarks.
  * ================================================================================================================== */
@@ -1921,7 +2265,7 @@ tg_status tg_queue_pop(const tg_queue *queue, uint64_t timeout_ns, void **item);
 tg_status tg_queue_drain(const tg_queue *queue, void **item);
 
 /* ==================================================================================================================
- * 11. HTTP
+ * 12. HTTP
  *
  * Who a client is behind proxies, who is never limited or always refused, and what a client is told.
  * ================================================================================================================== */
@@ -2154,7 +2498,7 @@ tg_status tg_http_tell(const tg_decision *decision, double jitter, tg_told *told
 #endif
 
 /* ==================================================================================================================
- * 12. Layout
+ * 13. Layout
  *
  * Compiles where the compiler lays structs out as the library does.
  * ================================================================================================================== */
@@ -2237,6 +2581,31 @@ TG_ASSERT(offsetof(tg_concurrency_snapshot, longest_wait_ns) + sizeof(((tg_concu
         == sizeof(tg_concurrency_snapshot),
     tg_concurrency_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_snapshot) == 88, tg_concurrency_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_retry_config, struct_size) == 0, tg_retry_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_retry_config, jitter) + sizeof(((tg_retry_config *)0)->jitter)
+        == sizeof(tg_retry_config),
+    tg_retry_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_retry_config) == 56, tg_retry_config_has_its_size);
+TG_ASSERT(offsetof(tg_retry_budget_config, struct_size) == 0, tg_retry_budget_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_retry_budget_config, on_conflict) + sizeof(((tg_retry_budget_config *)0)->on_conflict)
+        == sizeof(tg_retry_budget_config),
+    tg_retry_budget_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_retry_budget_config) == 64, tg_retry_budget_config_has_its_size);
+TG_ASSERT(offsetof(tg_retry_budget_snapshot, struct_size) == 0, tg_retry_budget_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_retry_budget_snapshot, would_deny) + sizeof(((tg_retry_budget_snapshot *)0)->would_deny)
+        == sizeof(tg_retry_budget_snapshot),
+    tg_retry_budget_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_retry_budget_snapshot) == 48, tg_retry_budget_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_throttle_config, struct_size) == 0, tg_throttle_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_throttle_config, reserved) + sizeof(((tg_throttle_config *)0)->reserved)
+        == sizeof(tg_throttle_config),
+    tg_throttle_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_throttle_config) == 80, tg_throttle_config_has_its_size);
+TG_ASSERT(offsetof(tg_throttle_snapshot, struct_size) == 0, tg_throttle_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_throttle_snapshot, probability) + sizeof(((tg_throttle_snapshot *)0)->probability)
+        == sizeof(tg_throttle_snapshot),
+    tg_throttle_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_throttle_snapshot) == 72, tg_throttle_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_client_address_config, struct_size) == 0, tg_client_address_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_client_address_config, ipv6_prefix) + sizeof(((tg_client_address_config *)0)->ipv6_prefix)
         == sizeof(tg_client_address_config),

@@ -17,7 +17,10 @@ use crate::limiter::tier::tg_tier;
 use crate::limiter::view::tg_limiter_snapshot;
 use crate::queue::{tg_queue_config, tg_queue_snapshot};
 use crate::quota::tg_quota;
+use crate::retry::budget::{tg_retry_budget_config, tg_retry_budget_snapshot};
+use crate::retry::tg_retry_config;
 use crate::set::tg_limit_member;
+use crate::throttle::{tg_throttle_config, tg_throttle_snapshot};
 use std::fmt::Write;
 use std::mem::size_of;
 use std::path::Path;
@@ -89,7 +92,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 16] {
+fn versioned() -> [Versioned; 21] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -105,6 +108,11 @@ fn versioned() -> [Versioned; 16] {
         in_c::<tg_queue_snapshot>(),
         in_c::<tg_concurrency_config>(),
         in_c::<tg_concurrency_snapshot>(),
+        in_c::<tg_retry_config>(),
+        in_c::<tg_retry_budget_config>(),
+        in_c::<tg_retry_budget_snapshot>(),
+        in_c::<tg_throttle_config>(),
+        in_c::<tg_throttle_snapshot>(),
         in_c::<tg_client_address_config>(),
         in_c::<tg_told>(),
     ]
@@ -170,7 +178,7 @@ fn without_pointer_typedefs(header: &str) -> String {
 }
 
 /// The sections: title, a word about it, and how the names begin that stand in it; the longest beginning decides.
-const SECTIONS: [(&str, &str, &[&str]); 11] = [
+const SECTIONS: [(&str, &str, &[&str]); 12] = [
     (
         "Answers",
         "What every call gives back, what its errors say, and which library it is.",
@@ -205,6 +213,11 @@ const SECTIONS: [(&str, &str, &[&str]); 11] = [
         &["tg_breaker", "tg_outcome", "tg_state", "tg_event", "tg_permit"],
     ),
     ("Concurrency limits", "At most so many calls at once: acquire a permit, call, release it.", &["tg_concurrency"]),
+    (
+        "Retries",
+        "The wait between attempts, how many retries are affordable, and rejecting by chance what the backend refuses.",
+        &["tg_backoff", "tg_jitter", "tg_retry", "tg_throttle"],
+    ),
     ("Queues", "Work that is accepted and not yet done: bounded, with watermarks.", &["tg_queue", "tg_on_full"]),
     (
         "HTTP",

@@ -19,8 +19,10 @@ pub mod mode;
 pub mod panic;
 pub mod queue;
 pub mod quota;
+pub mod retry;
 pub mod set;
 pub mod status;
+pub mod throttle;
 pub mod version;
 
 #[cfg(test)]

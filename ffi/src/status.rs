@@ -16,8 +16,8 @@ use tidegate_core::{ConfigError, ConfigErrorKind};
 pub enum tg_status {
     /// Done, admitted.
     TG_OK = 0,
-    /// Refused: a rate limit has not enough tokens, or as many calls are under way as a concurrency limit allows (from
-    /// a waiting form: still so at the deadline).
+    /// Refused: a rate limit has not enough tokens, a retry budget is empty, a client throttle rejects, or as many
+    /// calls are under way as a concurrency limit allows (from a waiting form: still so at the deadline).
     TG_DENIED = 1,
     /// Refused: the circuit is open, or half-open with every probe taken.
     TG_OPEN = 2,
@@ -31,6 +31,10 @@ pub enum tg_status {
     /// Nothing given back: the permit was given back before, taken back from a dead process, another process's, or
     /// nobody's.
     TG_NOT_HELD = 6,
+    /// Refused: that was the last attempt of a call.
+    TG_EXHAUSTED = 7,
+    /// Refused: the wait for another attempt would reach the deadline.
+    TG_LATE = 8,
     /// Error: an argument that must not be NULL is NULL.
     TG_NULL = -1,
     /// Error: tidegate panicked. That is a bug in tidegate; the process goes on.
@@ -85,7 +89,7 @@ pub enum tg_status {
 
 use tg_status::*;
 
-const ALL: [(tg_status, &CStr); 32] = [
+const ALL: [(tg_status, &CStr); 34] = [
     (TG_OK, c"done"),
     (TG_DENIED, c"refused: limit reached"),
     (TG_OPEN, c"refused: circuit open"),
@@ -93,6 +97,8 @@ const ALL: [(tg_status, &CStr); 32] = [
     (TG_CLOSED, c"refused: queue closed"),
     (TG_EMPTY, c"nothing there"),
     (TG_NOT_HELD, c"nothing given back"),
+    (TG_EXHAUSTED, c"refused: no attempt is left"),
+    (TG_LATE, c"refused: the deadline would pass"),
     (TG_NULL, c"error: an argument is NULL"),
     (TG_PANIC, c"error: tidegate panicked, which is a bug in tidegate"),
     (TG_OUT_OF_RANGE, c"error: a number is out of range"),

@@ -17,6 +17,8 @@ static tg_queue *queue;
 static tg_limiter *limiter;
 static tg_limit_set *set;
 static tg_concurrency *concurrency;
+static tg_retry_budget *budget;
+static tg_throttle *throttle;
 static tg_limit_member members[16]; /* of the set */
 static size_t member_count;
 
@@ -57,6 +59,8 @@ static void finish(void) {
     tg_limiter_free(limiter);
     tg_limit_set_free(set);
     tg_concurrency_free(concurrency);
+    tg_retry_budget_free(budget);
+    tg_throttle_free(throttle);
     while (member_count > 0) free_member(--member_count);
     tg_clock_free(clock_);
     bucket = NULL;
@@ -65,6 +69,8 @@ static void finish(void) {
     limiter = NULL;
     set = NULL;
     concurrency = NULL;
+    budget = NULL;
+    throttle = NULL;
     clock_ = NULL;
 }
 

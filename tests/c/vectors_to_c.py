@@ -121,9 +121,7 @@ def new_queue(c):
 
 
 def new_concurrency(c):
-    dry_run, enabled = c.pop("dry_run"), c.pop("enabled")
-    mode = ("TG_MODE_DRY_RUN" if dry_run else "TG_MODE_ENFORCE") if enabled else "TG_MODE_DISABLED"
-    return f"new_concurrency({c.pop('limit')}, {c.pop('max_limit')}, {mode});"
+    return f"new_concurrency({c.pop('limit')}, {c.pop('max_limit')}, {mode(c)});"
 
 
 CONCURRENCY = {
@@ -135,6 +133,61 @@ CONCURRENCY = {
     f"{e['limit']}, {e['in_use']}, {e['admitted']}, {e['denied']}, {e['would_deny']})",
 }
 
+
+def mode(c):
+    dry_run, enabled = c.pop("dry_run"), c.pop("enabled")
+    return ("TG_MODE_DRY_RUN" if dry_run else "TG_MODE_ENFORCE") if enabled else "TG_MODE_DISABLED"
+
+
+def fields(c, thing, made, **special):
+    """A config of those fields, and the call that makes the object of it."""
+    lines = [f"tg_{thing}_config config = TG_{thing.upper()}_CONFIG_INIT;"]
+    for name in list(c):
+        value = c.pop(name)
+        if name in special:
+            value = special[name](value)
+        elif name.endswith("_ns"):
+            value = 0 if value is None else ns(value)
+        lines.append(f"config.{name} = {value};")
+    return "\n    ".join([*lines, made])
+
+
+def new_retry(c):
+    return fields(c, "retry", "new_retry(config);", jitter=lambda name: f"TG_JITTER_{name.upper()}")
+
+
+def new_budget(c):
+    c["mode"] = mode(c)
+    return fields(c, "retry_budget", "new_budget(config);", mode=str)
+
+
+def new_throttle(c):
+    c["mode"] = mode(c)
+    return fields(c, "throttle", "new_throttle(config);", mode=str)
+
+
+GAVE_UP = {"attempts": "TG_EXHAUSTED", "deadline": "TG_LATE"}
+RETRY = {
+    "delay": lambda t, a, e: f"backoff_delay(UINT64_C({a['n']}), {a['draw']}, {ns(e['delay_ns'])})",
+    "failed": lambda t, a, e: f"retry_next(UINT64_C({a['attempts']}), {a['draw']}, {ns(a['retry_after_ns'] or 0)}, "
+    f"{ns(a['elapsed_ns'])}, {GAVE_UP[e['gave_up']] if 'gave_up' in e else 'TG_OK'}, {ns(e.get('wait_ns', 0))})",
+}
+BUDGET = {
+    "deposit": lambda t, a, e: f"budget_deposit({t})",
+    "try_withdraw": lambda t, a, e: f"budget_try_withdraw({t}, {flag(e['ok'])})",
+    "balance": lambda t, a, e: f"budget_balance({t}, {e['balance']})",
+    "retry_after": lambda t, a, e: f"budget_retry_after({t}, {ns(e['retry_after_ns'])})",
+    "stats": lambda t, a, e: f"budget_stats({t}, {e['deposited']}, {e['withdrawn']}, {e['denied']}, {e['would_deny']})",
+}
+THROTTLE = {
+    "try_acquire": lambda t, a, e: f"throttle_try_acquire({t}, {a['draw']}, {flag(e['ok'])})",
+    "report": lambda t, a, e: f"throttle_report({t}, {flag(a['accepted'])})",
+    "probability": lambda t, a, e: f"throttle_probability({t}, {e['probability']!r})",
+    "retry_after": lambda t, a, e: f"throttle_retry_after({t}, {ns(e['retry_after_ns'])})",
+    "stats": lambda t, a, e: f"throttle_stats({t}, {e['accepted']}, {e['refused']}, {e['rejected']}, "
+    f"{e['would_reject']}, {e['forced']}, {e['window_requests']}, {e['window_accepts']})",
+}
+
 PRIMITIVES = {
     "token_bucket": (new_bucket, table(BUCKET), "tg_ticket"),
     "circuit_breaker": (new_breaker, table(BREAKER), "tg_permit"),
@@ -142,6 +195,9 @@ PRIMITIVES = {
     "concurrency_limiter": (new_concurrency, table(CONCURRENCY), "tg_concurrency_permit"),
     "rate_limiter": (new_limiter, Limiter, None),
     "limit_set": (new_set, LimitSet, None),
+    "retry_policy": (new_retry, table(RETRY), None),
+    "retry_budget": (new_budget, table(BUDGET), None),
+    "client_throttle": (new_throttle, table(THROTTLE), None),
 }
 
 

@@ -1,6 +1,6 @@
 //! Values and arrays.
 
-use super::In;
+use super::{In, Out};
 use crate::status::{Failure, tg_status};
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -11,6 +11,18 @@ use std::slice;
 /// # Safety
 /// Any bytes are a valid value: no bool, no enum, no reference.
 pub unsafe trait Plain: Copy {}
+
+// SAFETY: a number, whatever its bits.
+unsafe impl Plain for f64 {}
+
+impl<T: Plain> Out<T> {
+    /// The value of what is read and then written, or TG_NULL.
+    #[inline]
+    pub(crate) fn value(&self, argument: &'static str) -> Result<T, Failure> {
+        // SAFETY: as in `In::value`; this call alone uses it meanwhile.
+        unsafe { self.address().as_ref() }.copied().ok_or_else(|| Failure::null(argument))
+    }
+}
 
 impl<T: Plain> In<T> {
     /// The value, or TG_NULL.
