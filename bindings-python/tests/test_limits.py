@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import random
 import subprocess
 import sys
@@ -38,6 +39,14 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
 
 def ours(clock: ManualClock, uri: str = "tidegate://", **options: Any) -> Any:
     return storage_from_string(uri, clock=clock, **options)
+
+
+def test_a_storage_is_pickled_where_its_counts_are_shared(host: str) -> None:
+    here = storage_from_string(f"tidegate://{host}?max_keys=500")
+    there = pickle.loads(pickle.dumps(here))
+    assert [here.incr("k", 60), there.incr("k", 60), here.incr("k", 60)] == [1, 2, 3]
+    with pytest.raises(TypeError, match="the scope 'process' counts in one process, and cannot be pickled for another"):
+        pickle.dumps(storage_from_string("async+tidegate://"))
 
 
 def test_one_import_registers_both_schemes() -> None:

@@ -1,4 +1,4 @@
-"""Faults that users of other libraries have reported in public, played against this one. Each test names its reports."""
+"""Faults that users of other libraries reported in public, played against this one. Each test names its reports."""
 
 from __future__ import annotations
 
@@ -103,22 +103,24 @@ def test_routers_and_mounted_applications_are_limited() -> None:
     app.add_middleware(
         TidegateMiddleware,
         limit=RateLimiter("100/hour"),
-        rules=[Rule("GET", "/outer/inner/plain", limit="2/hour"), Rule("GET", "/mounted/*", limit="3/hour", name="below")],
+        rules=[Rule("GET", "/outer/inner/plain", limit="2/hour"), Rule("GET", "/mounted/*", limit="3/hour")],
     )
     install_exception_handlers(app)
     with served(app) as url:
         assert statuses(ask(url, *["/outer/inner/plain"] * 3)) == [200, 200, 429]
         assert statuses(ask(url, *["/outer/inner/own"] * 2)) == [200, 429]
         # The mounted one has the same route and so the same limit, which is used up.
-        assert statuses(ask(url, "/mounted/outer/inner/own", *["/mounted/outer/inner/plain"] * 3)) == [429, 200, 200, 429]
+        paths = ["own", *["plain"] * 3]
+        assert statuses(ask(url, *(f"/mounted/outer/inner/{path}" for path in paths))) == [429, 200, 200, 429]
 
 
 @pytest.mark.parametrize("wrong", [["1/second"], ("1/second",), {"rate": "1/s"}, 5, b"1/s"])
 def test_a_list_of_rates_is_an_error_at_once(wrong: Any) -> None:
     """slowapi #239: a wrong type of limit was found by the request that it should have refused."""
-    for make in (lambda: limit(wrong), lambda: TidegateMiddleware(FastAPI(), limit=wrong), lambda: Rule("*", "/", limit=wrong)):
+    made_of = (limit, lambda wrong: TidegateMiddleware(FastAPI(), limit=wrong), lambda wrong: Rule("*", "/", limit=wrong))
+    for make in made_of:
         with pytest.raises(TypeError, match="limit: (expected a rate|several rates are one text)"):
-            make()
+            make(wrong)
 
 
 def test_several_limits_of_a_route_count_each_request_once() -> None:
@@ -134,7 +136,7 @@ def test_several_limits_of_a_route_count_each_request_once() -> None:
 
 
 def test_answers_of_errors_tell_the_limit() -> None:
-    """crudauth #51: an error after the charge, such as a 401 of a later dependency or a 422, lost the limit's fields."""
+    """crudauth #51: an error after the charge, such as a later dependency's 401 or a 422, lost the limit's fields."""
 
     def nobody() -> None:
         raise HTTPException(401, headers={"www-authenticate": "Basic"})
@@ -222,7 +224,7 @@ async def gone(url: str, path: str) -> None:
 
 @pytest.mark.parametrize("where", ["outside", "inside"])
 def test_middleware_of_starlette_beside_ours(where: str) -> None:
-    """starlette #919, #1438, #1678: with BaseHTTPMiddleware background tasks are cancelled, and so is what follows the call."""
+    """starlette #919, #1438, #1678: BaseHTTPMiddleware cancelled background tasks, and what follows the call."""
     app, done = FastAPI(), threading.Event()
     limiter = ConcurrencyLimiter(1)
 
@@ -271,7 +273,7 @@ async def settle() -> None:
 
 
 def test_a_cancelled_waiter_takes_no_wake_up_along() -> None:
-    """asyncio #270, cpython #90155, anyio #947, #1145: who was woken and cancelled in one step left the others asleep."""
+    """asyncio #270, cpython #90155, anyio #947, #1145: who was woken and cancelled at once left the others asleep."""
 
     async def scene() -> None:
         limiter = ConcurrencyLimiter(1, max_wait=None)
@@ -315,7 +317,8 @@ def test_one_object_outlives_its_event_loops() -> None:
         await settle()
 
     async def scene() -> None:
-        await asyncio.gather(*(bucket.acquire_async() for _ in range(3)), *(limiter.acquire_async("k") for _ in range(3)))
+        await asyncio.gather(*(bucket.acquire_async() for _ in range(3)))
+        await asyncio.gather(*(limiter.acquire_async("k") for _ in range(3)))
         with await permits.acquire_async():
             queue.try_push(1)
             assert await queue.pop_async() == 1
@@ -346,7 +349,7 @@ def test_who_waits_is_admitted_when_there_is_room_and_not_later(clock: ManualClo
 
 
 def test_the_storage_of_limits(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """limits #277: concurrent hits lost entries. #200: the reset was the newest entry's. #151: a cost above all passed."""
+    """limits #277: concurrent hits lost entries. #200: the newest entry's reset was told. #151: any high cost passed."""
     day, two = limits.parse("4/day"), limits.parse("2/minute")
 
     async def scene() -> None:
@@ -391,7 +394,7 @@ def open_circuit(clock: ManualClock, **options: Any) -> CircuitBreaker:
 
 
 def test_half_open_admits_one_probe_and_one_failure_opens(clock: ManualClock) -> None:
-    """opossum #119, #276, agri #1405, AirMCP #249: more than one probe passed, or a failed one left it half-open for ever."""
+    """opossum #119, #276, agri #1405, AirMCP #249: several probes passed, or a failed one left it half-open for ever."""
     bank = open_circuit(clock, min_calls=10)
     for _ in range(3):
         clock.advance(10)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -77,7 +76,6 @@ class _Tables:
             RateLimiter("1/s", max_keys=self._max_keys, clock=clock, scope="process")
         except ConfigError as error:
             raise ConfigurationError(f"tidegate: {error}") from error
-        self._lock = threading.Lock()
         self._tables: dict[Any, Any] = {}
 
     def _follow(self) -> None:
@@ -89,12 +87,8 @@ class _Tables:
         self._follow()
         table: T | None = self._tables.get(at)
         if table is None:
-            with self._lock:
-                table = self._tables.get(at)
-                if table is None:
-                    table = make()
-                    # A new dict: others may be iterating over the old one.
-                    self._tables = {**self._tables, at: table}
+            # No lock, which a child of fork might find taken: two threads may make one, and the first is everybody's.
+            table = self._tables.setdefault(at, make())
         return table
 
     def _limiter(self, algorithm: Any, limit: int, expiry: float, max_keys: int) -> RateLimiter:
@@ -145,13 +139,13 @@ class _Tables:
 
     def counters(self) -> list[RateLimiter]:
         self._follow()
-        return [table for at, table in self._tables.items() if at[0] == "counter"]
+        return [table for at, table in [*self._tables.items()] if at[0] == "counter"]
 
     def logs(self) -> list[RateLimiter]:
-        return [table.limiter for at, table in self._tables.items() if at[0] == "log"]
+        return [table.limiter for at, table in [*self._tables.items()] if at[0] == "log"]
 
     def windows(self) -> list[RateLimiter]:
-        return [table for at, table in self._tables.items() if at[0] == "window"]
+        return [table for at, table in [*self._tables.items()] if at[0] == "window"]
 
 
 class _Operations:
@@ -218,6 +212,11 @@ class _Operations:
         self._tables.window(expiry).reset(key)
 
 
+def _again(storage: Any, uri: str | None, wrap_exceptions: bool, max_keys: Any, max_entries: Any) -> Any:
+    """What unpickling calls."""
+    return storage(uri, wrap_exceptions, max_keys=max_keys, max_entries=max_entries)
+
+
 class _Made:
     """What both storages are made of."""
 
@@ -232,6 +231,16 @@ class _Made:
     ) -> None:
         super().__init__(uri, wrap_exceptions)  # type: ignore[call-arg]  # Of the storage beside it.
         self._do = _Operations(_Tables(uri, max_keys, max_entries, clock))
+        self._given = (uri, wrap_exceptions, max_keys, max_entries)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self._do.place.startswith("host:"):
+            # The twin would admit everything once more.
+            raise TypeError(
+                f"tidegate: the scope {self._do.place!r} counts in one process, and cannot be pickled for another; "
+                "tidegate://host:NAME is one for all processes of the machine"
+            )
+        return _again, (type(self), *self._given)
 
     @property
     def storage(self) -> str:
