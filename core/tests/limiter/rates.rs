@@ -65,7 +65,7 @@ fn buckets_keep_the_rate() {
                 else {
                     continue;
                 };
-                let Some(limiter) = limiter(algorithm, quota, None) else { continue };
+                let limiter = limiter(algorithm, quota, None).expect("any burst that can be counted, at any rate");
                 made += 1;
                 // Fewer of the slowest: their years are counted in nanoseconds too.
                 let tokens = if period / count > DAY { 20 } else { 3_000 };
@@ -74,6 +74,62 @@ fn buckets_keep_the_rate() {
         }
     }
     assert!(made > 80, "{made}: most quotas can be had");
+}
+
+/// Who writes a large count says its burst with it.
+#[test]
+fn large_counts_are_had_or_told_how() {
+    let new = |algorithm, text: &str| {
+        let quota = text.parse().expect("a rate");
+        RateLimiter::with_config(LimiterConfig::new(algorithm, quota), Clock::from(ManualClock::new(0)))
+    };
+    for algorithm in [Algorithm::TokenBucket, Algorithm::LeakyBucket] {
+        for text in ["1000000/month", "1000000/s", "1048576/day", "1048576/year", "1000000/week", "1048576/ms"] {
+            let Ok(quota) = text.parse::<Quota>() else { continue };
+            let limiter = new(algorithm, text).unwrap_or_else(|error| panic!("{algorithm} {text}: {error}"));
+            let (count, period) = (quota.count(), quota.period().as_nanos() as u64);
+            follow(&limiter, period, count, 2_000, &format!("{algorithm} {text}"));
+        }
+    }
+    for (algorithm, text, told) in [
+        (
+            Algorithm::TokenBucket,
+            "5000000/day",
+            "burst: 5000000 is not within 1 to 1048576: no key holds more at once; with a burst of 1048576 or less the \
+             rate of 5000000/day can be had",
+        ),
+        (
+            Algorithm::LeakyBucket,
+            "5000000/day",
+            "queue: 4999999 is not within 0 to 1048575: no more calls wait for a key; with a queue of 1048575 or less \
+             the rate of 5000000/day can be had",
+        ),
+        (
+            Algorithm::FixedWindow,
+            "5000000/day",
+            "rate: 5000000/day is more than the 1048575 that a fixed_window counts; take fewer in a shorter period, or \
+             a token_bucket with a burst of 1048576 or less",
+        ),
+        (
+            Algorithm::SlidingWindow,
+            "1000000/month",
+            "rate: 1000000 per 30 day is more than the 262143 that a sliding_window counts; take fewer in a shorter \
+             period, or a token_bucket with a burst of 1048576 or less",
+        ),
+        (
+            Algorithm::SlidingLog,
+            "5000/s",
+            "rate: 5000/s is more than the 4096 that a sliding_log counts; take fewer in a shorter period, or a \
+             token_bucket with a burst of 1048576 or less",
+        ),
+    ] {
+        assert_eq!(new(algorithm, text).map(|_| ()).expect_err("too large").to_string(), told);
+    }
+    // As the text says.
+    let near = "5000000/day".parse::<Quota>().and_then(|quota| quota.with_burst(1_048_576)).expect("a quota");
+    assert!(
+        limiter(Algorithm::TokenBucket, near, None).is_some() && limiter(Algorithm::LeakyBucket, near, None).is_some()
+    );
 }
 
 #[test]
@@ -121,17 +177,18 @@ fn what_cannot_be_had_is_refused_with_the_reason() {
         RateLimiter::with_config(config, Clock::from(ManualClock::new(0))).map(|_| ())
     };
     let most = [
-        (Algorithm::TokenBucket, 1 << 20),
-        (Algorithm::LeakyBucket, 1 << 20),
-        (Algorithm::FixedWindow, (1 << 20) - 1),
-        (Algorithm::SlidingWindow, (1 << 18) - 1),
-        (Algorithm::SlidingLog, 4_096),
+        (Algorithm::TokenBucket, 1 << 20, "burst"),
+        (Algorithm::LeakyBucket, 1 << 20, "queue"),
+        (Algorithm::FixedWindow, (1 << 20) - 1, "rate"),
+        (Algorithm::SlidingWindow, (1 << 18) - 1, "rate"),
+        (Algorithm::SlidingLog, 4_096, "rate"),
     ];
-    for (algorithm, most) in most {
+    for (algorithm, most, field) in most {
         assert!(make(algorithm, most, None).is_ok(), "{algorithm} {most}");
         let error = make(algorithm, most + 1, None).expect_err("one more");
-        assert_eq!(error.field(), "burst");
-        assert!(error.message().contains(&(most + 1).to_string()), "{error}");
+        assert_eq!(error.field(), field);
+        let wrong = if algorithm == Algorithm::LeakyBucket { most } else { most + 1 };
+        assert!(error.message().contains(&wrong.to_string()), "{error}");
     }
     for max_keys in [0, 100_000_001] {
         let quota = Quota::new(1, Duration::from_secs(1)).expect("a quota");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const SPAN: Kind = Kind::Span { min_ns: 1, max_ns: YEAR_NS };
 
-const QUEUE: Field = Field::new(
+pub(super) const QUEUE: Field = Field::new(
     "queue",
     Kind::Count { min: 0, max: MAX_BURST as u64 - 1 },
     Preset::Unset,

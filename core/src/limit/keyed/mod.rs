@@ -177,7 +177,7 @@ impl RateLimiter {
     /// As `config` says, on `clock`.
     ///
     /// Errors: `max_keys` outside 1 to 100 million, or more than there is memory for; `rate` and `burst` when the
-    /// quota, or the fastest, is beyond what the algorithm can hold (a bucket's burst: 524,288 at any rate; a fixed
+    /// quota, or the fastest, is beyond what the algorithm can hold (a bucket's burst: 1,048,576; a fixed
     /// window: 1,048,575; a sliding window: 262,143; a sliding log: 4,096).
     pub fn with_config(config: LimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
         Self::in_room(&mut ObjectAllocator::of_process(config.huge_pages), &config.resolved()?, clock.now(), clock)

@@ -1,16 +1,17 @@
 //! The algorithm of one limiter, chosen when it is made, with the state of its keys: each call goes to the right kind.
 
+use super::config::QUEUE;
 use super::hash::KeyHash;
 use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, NUMBERS, Sliding};
 use super::ops::{Acquire, Claim, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo};
 use super::table::{EVICTIONS, OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present};
-use super::units::{Units, bucket_ticks, bucket_units};
+use super::units::{MAX_BURST, Units, bucket_ticks, bucket_units};
 use super::{Hits, Windows};
 use crate::limit::log::{self, Log, MAX_LOG};
 use crate::limit::{Algorithm, LONGEST_PENALTY_NS};
 use crate::memory::ObjectAllocator;
-use crate::quota::{BURST, PERIOD};
+use crate::quota::{BURST, PERIOD, RATE};
 use crate::setting::time;
 use crate::{ConfigError, ConfigErrorKind, Quota};
 
@@ -61,6 +62,7 @@ impl Rule {
     ) -> Result<Self, ConfigError> {
         let limit = quotas.iter().map(Quota::burst).max().unwrap_or(1);
         let period = quotas.iter().map(period_ns).max().unwrap_or(1);
+        quotas.iter().try_for_each(|quota| countable(quota, algorithm))?;
         Ok(match algorithm {
             Algorithm::TokenBucket | Algorithm::LeakyBucket => {
                 let ticks = bucket_ticks(quotas)?;
@@ -71,17 +73,12 @@ impl Rule {
                 Self::Bucket(InCells::in_room(room, kind, max_keys, present)?)
             }
             Algorithm::FixedWindow => {
-                within(limit, MAX_FIXED, algorithm)?;
                 Self::Fixed(InCells::in_room(room, Fixed::new(limit, period), max_keys, present)?)
             }
             Algorithm::SlidingWindow => {
-                within(limit, MAX_SLIDING, algorithm)?;
                 Self::Sliding(InCells::in_room(room, Sliding::new(limit, period), max_keys, present)?)
             }
-            Algorithm::SlidingLog => {
-                within(limit, MAX_LOG, algorithm)?;
-                Self::Log(Log::in_room(room, limit, period, max_keys, present.clone())?)
-            }
+            Algorithm::SlidingLog => Self::Log(Log::in_room(room, limit, period, max_keys, present.clone())?),
         })
     }
 
@@ -89,13 +86,14 @@ impl Rule {
     pub(super) fn units(&self, quota: &Quota) -> Result<Units, ConfigError> {
         match self {
             Self::Bucket(InCells { kind, .. }) => {
+                countable(quota, kind.algorithm())?;
                 let units = bucket_units(kind.ticks(), quota)?;
                 kind.fills().raise(&units);
                 Ok(units)
             }
             Self::Fixed(InCells { kind, .. }) => {
                 let (longest, most) = kind.bounds();
-                within(quota.burst(), most, Algorithm::FixedWindow)?;
+                within(quota, most, Algorithm::FixedWindow)?;
                 let window = kind.ticks().count(period_ns(quota).into(), 1);
                 if window > longest {
                     let message = "is longer than this table was made for; declare the longest as `fastest`";
@@ -104,12 +102,12 @@ impl Rule {
                 Ok(Units::new(window, quota.burst()))
             }
             Self::Sliding(InCells { kind, .. }) => {
-                within(quota.burst(), kind.most() as u32, Algorithm::SlidingWindow)?;
+                within(quota, kind.most() as u32, Algorithm::SlidingWindow)?;
                 one_period(quota, kind.period())?;
                 Ok(Units::new(0, quota.burst()))
             }
             Self::Log(log) => {
-                within(quota.burst(), log.limit(), Algorithm::SlidingLog)?;
+                within(quota, log.limit(), Algorithm::SlidingLog)?;
                 one_period(quota, log.period())?;
                 Ok(Units::new(0, quota.burst()))
             }
@@ -131,7 +129,7 @@ impl Rule {
     /// Errors: `burst` where there is none.
     pub(super) fn number(&self, quota: &Quota, units: &Units) -> Result<(Quota, Units), ConfigError> {
         let Self::Bucket(InCells { kind, .. }) = self else { return Ok((*quota, *units)) };
-        let units = kind.fills().add(units).ok_or_else(|| too_many(quota))?;
+        let units = kind.fills().add(units).ok_or_else(|| too_many(quota, kind.algorithm()))?;
         let whole = units.burst == quota.burst();
         Ok((if whole { *quota } else { quota.with_burst(units.burst.into())? }, units))
     }
@@ -312,20 +310,73 @@ fn period_ns(quota: &Quota) -> u64 {
 }
 
 #[cold]
-fn too_many(quota: &Quota) -> ConfigError {
+fn too_many(quota: &Quota, algorithm: Algorithm) -> ConfigError {
+    let leaky = algorithm == Algorithm::LeakyBucket;
     let message = format!(
-        "{quota} fills in {}, sooner than each of the {NUMBERS} times that this limiter tells apart; give it a burst \
-         that fills as one of the quotas before it does, or a limiter of its own",
-        time(u64::try_from(quota.fill_time().as_nanos()).unwrap_or(u64::MAX))
+        "{} fills in {}, sooner than each of the {NUMBERS} times that this limiter tells apart; give it a \
+         {} that fills as one of the quotas before it does, or a limiter of its own",
+        quota.brief(),
+        time(u64::try_from(quota.fill_time().as_nanos()).unwrap_or(u64::MAX)),
+        if leaky { "queue" } else { "burst" }
     );
-    BURST.error(ConfigErrorKind::Conflict, message)
+    if leaky { &QUEUE } else { &BURST }.error(ConfigErrorKind::Conflict, message)
 }
 
-fn within(limit: u32, most: u32, algorithm: Algorithm) -> Result<(), ConfigError> {
-    if limit <= most {
+/// What an algorithm can count at most.
+fn most(algorithm: Algorithm) -> u32 {
+    match algorithm {
+        Algorithm::TokenBucket | Algorithm::LeakyBucket => MAX_BURST,
+        Algorithm::FixedWindow => MAX_FIXED,
+        Algorithm::SlidingWindow => MAX_SLIDING,
+        Algorithm::SlidingLog => MAX_LOG,
+    }
+}
+
+fn countable(quota: &Quota, algorithm: Algorithm) -> Result<(), ConfigError> {
+    let (burst, most) = (quota.burst(), most(algorithm));
+    if burst <= most { Ok(()) } else { Err(too_large(quota, most, algorithm)) }
+}
+
+/// How the rate can be had nearly.
+#[cold]
+fn too_large(quota: &Quota, most: u32, algorithm: Algorithm) -> ConfigError {
+    let (burst, brief) = (quota.burst(), quota.brief());
+    match algorithm {
+        Algorithm::TokenBucket => {
+            let why =
+                format!(": no key holds more at once; with a burst of {most} or less the rate of {brief} can be had");
+            BURST.outside_of(burst.into(), most.into(), &why)
+        }
+        Algorithm::LeakyBucket => {
+            let (queue, most) = (burst - 1, most - 1);
+            let message = format!(
+                "{queue} is not within 0 to {most}: no more calls wait for a key; with a queue of {most} or less the \
+                 rate of {brief} can be had"
+            );
+            QUEUE.error(ConfigErrorKind::OutOfRange, message)
+        }
+        _ => {
+            let message = format!(
+                "{brief} is more than the {most} that a {algorithm} counts; take fewer in a shorter period, or a \
+                 token_bucket with a burst of {MAX_BURST} or less"
+            );
+            RATE.error(ConfigErrorKind::OutOfRange, message)
+        }
+    }
+}
+
+/// Of a table that was made to count to `most`.
+fn within(quota: &Quota, most: u32, algorithm: Algorithm) -> Result<(), ConfigError> {
+    countable(quota, algorithm)?;
+    if quota.burst() <= most {
         return Ok(());
     }
-    Err(BURST.outside_of(limit.into(), most.into(), &format!(": this {algorithm} can count no more")))
+    let message = format!(
+        "{} is more than the {most} that this limiter was made to count; declare the largest quota that any key will \
+         ever have as `fastest` when it is made",
+        quota.brief()
+    );
+    Err(RATE.error(ConfigErrorKind::OutOfRange, message))
 }
 
 fn one_period(quota: &Quota, period: u64) -> Result<(), ConfigError> {

@@ -211,6 +211,33 @@ fn a_late_thread_mints_nothing_however_late() {
     }
 }
 
+/// The largest capacity that a state can say: 32 epochs ahead, swept in each.
+#[test]
+fn the_largest_burst_comes_back_exactly_and_mints_nothing() {
+    for algorithm in [Algorithm::TokenBucket, Algorithm::LeakyBucket] {
+        for rate in ["1048576/s", "1048576/month", "1048576/year", "65537/ms"] {
+            let quota = rate.parse::<Quota>().unwrap().with_burst(1 << 20).unwrap();
+            let limiter = line(algorithm, quota);
+            let (at, fill) = (1_000_000_000_000_000_077, quota.fill_time().as_nanos() as u64);
+            let left = |at: u64| limiter.peek_at(at, b"key", None).remaining;
+            assert!(limiter.check_at(at, b"key", 1 << 20).allowed, "{algorithm} {rate}");
+            assert_eq!(left(at), 0);
+            for late in (0..100).map(|step| fill / 40 * step) {
+                assert!(!limiter.check_at(at - late, b"key", 1 << 16).allowed, "{algorithm} {rate} {late} late");
+                assert_eq!(left(at), 0, "{algorithm} {rate} after one {late} late");
+            }
+            for step in 1..=64 {
+                let part = f64::from(left(at + fill / 64 * step)) / f64::from(1 << 20);
+                let wanted = step as f64 / 64.0;
+                assert!(part <= wanted && part > wanted * 0.999, "{algorithm} {rate} {step}: {part}");
+                // Another key sweeps the line.
+                assert!(limiter.check_at(at + fill / 64 * step, &(step as u64).to_le_bytes(), 1).allowed);
+            }
+            assert!(limiter.check_at(at + fill + fill / 1_000, b"key", 1 << 20).allowed, "{algorithm} {rate}");
+        }
+    }
+}
+
 #[test]
 fn a_line_is_not_swept_for_a_thread_that_is_many_epochs_late() {
     let s = 1_000 * MS;

@@ -1,8 +1,9 @@
 //! A quota in a table's own units: one word, so that a change of the default quota is one store.
 
 use super::time::Ticks;
-use crate::quota::{BURST, gcd};
-use crate::{ConfigError, Quota};
+use crate::quota::{BURST, RATE, gcd};
+use crate::setting::time;
+use crate::{ConfigError, ConfigErrorKind, Quota};
 
 /// `spare:3 | id:3 | burst - 1:20 | span:38`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +21,15 @@ pub(super) struct Units {
 const SPAN_BITS: u32 = 38;
 const BURST_BITS: u32 = 20;
 
-/// Ticks that a full bucket may hold; time in a cell wraps at four times that.
-pub(super) const MAX_CAPACITY_BITS: u32 = 34;
+/// Ticks that a full bucket may hold: the most tokens at once that take the shortest time each, and what rounding it to
+/// a tick of a power of two adds. So any burst that can be counted can be had at any rate.
+pub(super) const MAX_CAPACITY_BITS: u32 = BURST_BITS + MIN_TOKEN_BITS as u32 + 1;
 /// Ticks of a token, at least: rounding up costs less than 0.01 %.
 pub(super) const MIN_TOKEN_BITS: i32 = 14;
 /// The most at once.
 pub(super) const MAX_BURST: u32 = 1 << BURST_BITS;
-/// Headroom for quotas that fill more slowly than those that were declared.
-const HEADROOM: u128 = 16;
+/// Ticks in which the slowest of the declared quotas fills, where their tokens are not too short for that: an epoch.
+const DECLARED_BITS: i32 = 30;
 
 impl Units {
     pub(super) fn new(span: u64, burst: u32) -> Self {
@@ -76,15 +78,15 @@ fn interval(quota: &Quota) -> (u128, u128) {
 
 /// The tick of a table of buckets: fine enough for its fastest quota, coarse enough for its slowest.
 pub(super) fn bucket_ticks(quotas: &[Quota]) -> Result<Ticks, ConfigError> {
-    // The largest shift with 2^(14 + shift) <= the interval, and the smallest with 16 * fill <= 2^(34 + shift).
+    // The largest shift with 2^(14 + shift) <= the interval, and the smallest with fill <= 2^(30 + shift).
     let coarse = quotas.iter().map(|quota| {
         let (num, den) = interval(quota);
         (-32..=49).rev().find(|&shift| at_least(num, den, MIN_TOKEN_BITS + shift)).unwrap_or(-32)
     });
     let fine = quotas.iter().map(|quota| {
         let (num, den) = interval(quota);
-        let fill = num * u128::from(quota.burst()) * HEADROOM;
-        (-32..=49).find(|&shift| !more_than(fill, den, MAX_CAPACITY_BITS as i32 + shift)).unwrap_or(49)
+        let fill = num * u128::from(quota.burst());
+        (-32..=49).find(|&shift| !more_than(fill, den, DECLARED_BITS + shift)).unwrap_or(49)
     });
     let (coarse, fine) = (coarse.min().unwrap_or(0), fine.max().unwrap_or(0));
     let ticks = Ticks::new(fine.max(0).min(coarse));
@@ -104,31 +106,31 @@ fn more_than(num: u128, den: u128, exponent: i32) -> bool {
     if exponent >= 0 { num > den << shift } else { num << shift > den }
 }
 
-/// A quota of a table of buckets.
+/// A quota of a table of buckets, of at most [`MAX_BURST`].
 pub(super) fn bucket_units(ticks: Ticks, quota: &Quota) -> Result<Units, ConfigError> {
     let (num, den) = interval(quota);
     let token = ticks.count(num, den);
-    if quota.burst() > MAX_BURST {
-        return Err(BURST.outside_of(quota.burst().into(), MAX_BURST.into(), ": a limit per key can hold no more"));
-    }
     if token < 1 << MIN_TOKEN_BITS {
-        return Err(ConfigError::out_of_range(
-            "rate",
+        return Err(RATE.error(
+            ConfigErrorKind::OutOfRange,
             format!(
-                "{quota} is faster than this table can resolve (its tick is 2^{} ns); declare the fastest quota as \
-                 `fastest` when the limiter is made",
-                ticks.shift()
+                "{} is faster than this limiter was made for; declare the fastest quota that any key will ever have as \
+                 `fastest` when it is made",
+                quota.brief()
             ),
         ));
     }
     let capacity = u128::from(token) * u128::from(quota.burst());
     if capacity > 1 << MAX_CAPACITY_BITS {
-        let longest = ticks.ns(1 << MAX_CAPACITY_BITS) / 1_000_000;
-        return Err(ConfigError::out_of_range(
-            "burst",
+        let fill = u64::try_from(quota.fill_time().as_nanos()).unwrap_or(u64::MAX);
+        return Err(BURST.error(
+            ConfigErrorKind::OutOfRange,
             format!(
-                "{quota} takes longer to come back than this table can hold ({longest} ms at the resolution of its \
-                 fastest quota); use a smaller burst, or a limiter of its own"
+                "{} fills in {}, and beside its fastest quota this limiter can hold {}; use a smaller burst, or a \
+                 limiter of its own",
+                quota.brief(),
+                time(fill),
+                time(ticks.ns(1 << MAX_CAPACITY_BITS))
             ),
         ));
     }

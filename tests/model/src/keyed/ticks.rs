@@ -4,8 +4,10 @@ use super::{Algorithm, Quota, Settings, WarmUp, YEAR_NS};
 
 /// A token takes at least 2^14 ticks, so that rounding one up makes a rate slower by less than 0.01 %.
 const TOKEN_BITS: i32 = 14;
-/// A whole burst fits 2^34 ticks.
-const FILL_BITS: i32 = 34;
+/// A whole burst fits 2^35 ticks.
+const FILL_BITS: i32 = 35;
+/// One of a quota that is declared fits 2^30, where a token can.
+const DECLARED_BITS: i32 = 30;
 /// A fixed window's end and count share 39 bits; there is one count more than the limit.
 const WINDOW_BITS: i32 = 39;
 
@@ -52,7 +54,7 @@ impl Ticks {
         let s = match algorithm {
             Algorithm::TokenBucket | Algorithm::LeakyBucket => {
                 let coarse = (-30..64).rev().find(|s| quotas().all(|quota| spans(&quota, TOKEN_BITS + s)))?;
-                let fine = (-30..64).find(|s| quotas().all(|quota| !exceeds(&quota, FILL_BITS + s - 4)))?;
+                let fine = (-30..64).find(|s| quotas().all(|quota| !exceeds(&quota, DECLARED_BITS + s)))?;
                 fine.max(0).min(coarse)
             }
             Algorithm::FixedWindow => {
@@ -99,7 +101,9 @@ impl Ticks {
     /// longer than a year.
     pub(super) fn penalty_end(&self, now: u64, wait_ns: u64) -> u64 {
         let (least, counted) = match self.algorithm {
-            Algorithm::TokenBucket | Algorithm::LeakyBucket => (self.s.max(20), shifted(1 << FILL_BITS, self.s)),
+            Algorithm::TokenBucket | Algorithm::LeakyBucket => {
+                (self.s.max(20), shifted(1 << FILL_BITS, self.s).min(1 << 60))
+            }
             Algorithm::SlidingWindow => (20, i128::from(self.period_ns) * 2),
             _ => (20, self.period_ns.into()),
         };

@@ -2,7 +2,7 @@
 //! have the limiter open.
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
-use super::super::units::{MAX_CAPACITY_BITS, Units};
+use super::super::units::{MAX_BURST, MAX_CAPACITY_BITS, Units};
 use crate::ConfigError;
 use crate::memory::{ObjectAllocator, One, Zeroable};
 use crate::sync::{AtomicU64, Ordering};
@@ -111,7 +111,7 @@ impl Fills {
 }
 
 /// More than any quota takes, even while it warms up.
-const MOST: u64 = 1 << (MAX_CAPACITY_BITS + 1);
+const MOST: u64 = (1 << MAX_CAPACITY_BITS) + 2 * MAX_BURST as u64;
 
 /// `ticks * to / of`, rounded up.
 pub(super) fn part_up(ticks: u64, to: u64, of: u64) -> u64 {

@@ -7,6 +7,7 @@ use super::fills::{Fills, part_down, part_up};
 use super::{Charge, Kind, Layout, Level, Verdict};
 use crate::ConfigError;
 use crate::decision::NEVER;
+use crate::limit::Algorithm;
 use crate::memory::ObjectAllocator;
 
 const TAT_BITS: u32 = 36;
@@ -18,6 +19,9 @@ const EPOCH_BITS: u32 = TAT_BITS - 6;
 /// A state is read from so many epochs before a line's own up to 40 after its start: what a charge can put, a full
 /// bucket after the epoch's end, lies within.
 const BEHIND: u64 = 24;
+
+/// No quota takes longer to fill: 36 years, and what rounding adds.
+const LONGEST_NS: u64 = 1 << 60;
 
 /// The number of no quota: of a state that nobody charged.
 const NOBODYS: u64 = 0;
@@ -63,7 +67,7 @@ impl Gcra {
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             ticks,
-            penalty: Penalty::new(ticks.shift(), ticks.ns(1 << MAX_CAPACITY_BITS)),
+            penalty: Penalty::new(ticks.shift(), ticks.ns(1 << MAX_CAPACITY_BITS).min(LONGEST_NS)),
             // A quarter of a token: a key waits that much longer for its cell to be reused.
             grain: fastest_token.max(4).ilog2() - 2,
             present,
@@ -74,6 +78,10 @@ impl Gcra {
 
     pub(crate) fn ticks(&self) -> Ticks {
         self.ticks
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        if self.paced { Algorithm::LeakyBucket } else { Algorithm::TokenBucket }
     }
 
     /// How long its quotas take to fill: to be told of every one before it is used.
@@ -377,4 +385,5 @@ impl Kind for Gcra {
     }
 }
 
-const _: () = assert!(1 << MAX_CAPACITY_BITS <= (64 - BEHIND - 2) << EPOCH_BITS);
+// From the end of an epoch on, with what a warm-up rounds up.
+const _: () = assert!((1 << MAX_CAPACITY_BITS) + (1 << EPOCH_BITS) <= (64 - BEHIND - 2) << EPOCH_BITS);

@@ -43,7 +43,7 @@ pub(super) trait Layout {
     /// The moment `ns` nanoseconds after the epoch.
     fn now(&self, ns: u64) -> Now;
 
-    /// Bits of a time in a state: what is free reaches at most a quarter of their range ahead of now.
+    /// Bits of a time in a state.
     fn time_bits(&self) -> u32;
 
     /// Ticks of an epoch, as a power of two: in a line of one epoch, what is from [`back`](Self::back) epochs before
