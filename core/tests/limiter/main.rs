@@ -4,6 +4,7 @@
 mod idle;
 mod keys;
 mod log_replaced;
+mod looks;
 mod periods;
 mod rates;
 mod set_stress;

@@ -38,7 +38,8 @@ impl KeyHash {
 pub(super) struct KeyHasher(HashOfKeys);
 
 impl KeyHasher {
-    /// For the object that is about to be laid out in this room: in an arena the same in all processes, and another for each place.
+    /// For the object that is about to be laid out in this room: in an arena the same in all processes, and another for
+    /// each place.
     pub(super) fn of(room: &ObjectAllocator) -> Self {
         #[cfg(not(loom))]
         if let Some(arena) = crate::Arena::of(room) {

@@ -2,6 +2,8 @@
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::cell;
+use super::kind::Layout;
+use super::time::Epoch;
 use crate::memory::Zeroable;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -38,18 +40,34 @@ impl Line {
     }
 }
 
-/// `busy:1 | index:3 | tag:24 | epoch:16 | spill:2 | seq:18`. While busy, the cell `index` is being given to `tag`. `spill` is 3 where
-/// a key of this line had to go to the sketch, 2 a [life](super::kind::Layout::life_bits) of a state later, then 1: else the sketch
-/// knows nothing of its keys.
+/// `busy:1 | index:3 | tag:24 | epoch:16 | spill:2 | mark:1 | seq:17`. While busy, the cell `index` is being given to
+/// `tag`. `spill` is 3 where a key of this line had to go to the sketch, 2 a [life](Layout::life_bits) of a state
+/// later, then 1: else the sketch knows nothing of its keys.
+///
+/// While marked, the line is being swept, and `seq` is `back:1 | target:16`: the epoch for which, and whether that is
+/// one before its own. It goes on from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header(pub(super) u64);
 
-const SEQ: u64 = (1 << 18) - 1;
+const SEQ: u64 = (1 << 17) - 1;
+const BACK: u64 = 1 << 16;
+const MARK: u64 = 1 << 17;
 const SPILL_AT: u32 = 18;
 const SPILL: u64 = 3 << SPILL_AT;
+const EPOCH_AT: u32 = 20;
+const EPOCH: u64 = 0xFFFF << EPOCH_AT;
 /// What an insertion leaves as it is.
-const KEPT: u64 = 0xFFFF << 20 | SPILL;
+const KEPT: u64 = EPOCH | SPILL;
 const BUSY: u64 = 1 << 63;
+
+/// What is to be done to a line before its cells mean what they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sweep {
+    /// The number of the epoch that it is swept for.
+    pub(super) target: u16,
+    /// That is one before its own, which was a bad reading's.
+    pub(super) back: bool,
+}
 
 impl Header {
     #[inline]
@@ -68,10 +86,26 @@ impl Header {
         (self.0 >> 60 & 7).min(CELLS as u64 - 1) as usize
     }
 
-    /// The number of the epoch that the line was swept for.
+    /// The number of the epoch that the line was swept for last.
     #[inline]
     pub(super) fn epoch(self) -> u16 {
-        (self.0 >> 20) as u16
+        (self.0 >> EPOCH_AT) as u16
+    }
+
+    /// Whether the line was swept for the epoch of this number, and nothing is being done to it.
+    #[inline]
+    pub(super) fn rests_in(self, epoch: u16) -> bool {
+        self.0 & (BUSY | MARK | EPOCH) == u64::from(epoch) << EPOCH_AT
+    }
+
+    /// While it is being swept.
+    pub(super) fn sweeping(self) -> Option<Sweep> {
+        (self.0 & MARK != 0).then_some(Sweep { target: self.0 as u16, back: self.0 & BACK != 0 })
+    }
+
+    /// To be swept.
+    pub(super) fn marked(self, sweep: Sweep) -> Self {
+        Self(self.0 & !SEQ | MARK | if sweep.back { BACK } else { 0 } | u64::from(sweep.target))
     }
 
     pub(super) fn claimed(self, index: usize, tag: u64) -> Self {
@@ -82,10 +116,11 @@ impl Header {
         Self(self.0 & KEPT | self.next_seq())
     }
 
-    /// Swept for an epoch that is so many lives of a state after the one before.
-    pub(super) fn swept(self, epoch: u16, lives: u64) -> Self {
+    /// Swept from one epoch to another.
+    pub(super) fn swept<K: Layout>(self, kind: &K, from: Epoch, target: Epoch) -> Self {
+        let lives = (target.start >> kind.life_bits()).wrapping_sub(from.start >> kind.life_bits());
         let spill = (self.0 >> SPILL_AT & 3).saturating_sub(lives);
-        Self(self.0 & !KEPT | u64::from(epoch) << 20 | spill << SPILL_AT)
+        Self(self.0 & !(MARK | KEPT) | u64::from(target.number()) << EPOCH_AT | spill << SPILL_AT)
     }
 
     /// Whether the sketch may know of keys of this line.

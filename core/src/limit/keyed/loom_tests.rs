@@ -1,5 +1,5 @@
-//! Every interleaving of a few threads on one line. Run: `RUSTFLAGS="--cfg loom" cargo test -p tidegate --lib --profile loom
-//! loom_`.
+//! Every interleaving of a few threads on one line. Run: `RUSTFLAGS="--cfg loom" cargo test -p tidegate --lib --profile
+//! loom loom_`.
 
 use super::kind::{Gcra, Layout};
 use super::ops::Acquire;
@@ -254,18 +254,24 @@ fn tiny(here: (u64, u64), there: (u64, u64), check: impl Fn(&Table, [bool; 2]) +
     });
 }
 
-/// At the same moment, after `idle` ticks, on keys that may share a line: each key is admitted once.
+/// At the same moment, after `idle` ticks, on keys that may share a line: each key is admitted once. Who read its cell
+/// before a sweep dated it and the header after that may be denied early, and asks again.
 fn each_once(idle: u64, keys: [u64; 2]) {
     let now = 9 + idle;
     tiny((keys[0], now), (keys[1], now), move |table, both| {
-        assert_eq!(admitted(both), if keys[0] == keys[1] { 1 } else { 2 }, "{idle}");
-        assert!(keys.iter().all(|&key| !Tiny(0).once(table, key, now)));
+        let again = keys.map(|key| Tiny(0).once(table, key, now));
+        for key in keys {
+            let of_key = |answers: [bool; 2]| (0..2).filter(|&at| keys[at] == key && answers[at]).count();
+            assert_eq!(of_key(both) + of_key(again), 1, "{idle} {both:?} {again:?}");
+        }
     });
 }
 
 #[test]
 fn loom_small_epochs_sweep_and_charge() {
-    for idle in [8, 24, 40] {
+    // (After 64 ticks a charge has the bits of the one at tick 9: a thread that held its dating up for so long would
+    // take one for the other, as [`super::reclaim`] says.)
+    for idle in [8, 24, 40, 65] {
         each_once(idle, [1, 1]);
     }
 }
@@ -279,21 +285,21 @@ fn loom_small_epochs_sweep_and_insert() {
 /// The late one comes while the charge of tick 9 still counts: at once, and where ticks have come round since.
 #[test]
 fn loom_who_is_late_by_epochs_meets_a_charge() {
-    for after in [16, 40] {
+    for after in [16, 40, 64] {
         tiny((1, 9 + after), (1, 10), move |_, both| assert_eq!(both, [true, false], "{after}"));
     }
 }
 
 #[test]
 fn loom_who_is_late_by_epochs_meets_an_insertion() {
-    for after in [40] {
+    for after in [40, 64] {
         tiny((2, 9 + after), (1, 10), move |_, both| assert_eq!(both, [true, false], "{after}"));
     }
 }
 
 #[test]
 fn loom_who_is_late_charges_while_the_line_is_swept() {
-    for after in [16, 40] {
+    for after in [16, 40, 64] {
         // At tick 14 the charge is over, and at the later one that of tick 14 is.
         tiny((2, 9 + after), (1, 14), move |table, both| {
             assert!(both[0]);

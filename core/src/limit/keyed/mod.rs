@@ -316,7 +316,7 @@ impl RateLimiter {
     }
 
     /// Looks without taking: `allowed` and `retry_after` as `check(key, 1)` would say, `remaining` what is there now.
-    /// `tier`: `None` is the default quota.
+    /// `tier`: `None` is the default quota. Whatever its reading, a look changes nobody's answer.
     pub fn peek(&self, key: &[u8], tier: Option<&Tier>) -> Decision {
         self.peek_at(self.clock.now(), key, tier)
     }
@@ -592,6 +592,8 @@ impl RateLimiter {
 mod arena_tests;
 #[cfg(all(test, not(loom)))]
 mod hostile_tests;
+#[cfg(all(test, not(loom)))]
+mod sweep_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

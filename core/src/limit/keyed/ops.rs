@@ -39,7 +39,7 @@ impl Taken {
     }
 }
 
-/// Takes `n` that can be used at once, or nothing: yes or no, and nothing else is worked out.
+/// Takes `n` (at least 1) that can be used at once, or nothing: yes or no, and nothing else is worked out.
 pub(super) struct Acquire<'a, K> {
     pub(super) kind: &'a K,
     pub(super) units: &'a Units,
@@ -55,9 +55,6 @@ impl<K: Kind> Op for Acquire<'_, K> {
 
     #[inline]
     fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<bool> {
-        if self.n == 0 {
-            return Step::Keep(self.kind.penalties().left(state, now).is_none());
-        }
         match self.kind.judge(self.units, state, now, self.n) {
             Verdict::Admit { state: new, delay_ns: 0 } => Step::Put(new, true),
             Verdict::Deny { heal: Some(healed), .. } => Step::Put(healed, false),

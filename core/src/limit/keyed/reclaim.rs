@@ -1,34 +1,47 @@
 //! Which cells of a table may be used again, and since when: evictions and sweeps.
 //!
-//! A cell has room for the last bits of a time only. What they mean is known by the epoch that its line was swept for last, and
-//! that by the *latest moment*, a reading of the clock in full width. The invariants:
-//! - *The latest moment is no earlier than any line's epoch*: it is raised first. So the 16 bits that a header has for its epoch
-//!   say which one it is: the last of that number up to the latest moment. (A line that was left alone for 65,536 epochs reads as
-//!   one of later. All that it holds is over, and what is taken for live denies for no longer than a state lasts.)
-//! - *What a line holds is within reach of its epoch*, or reads as later than it is: who comes in a later epoch sweeps first, and
-//!   dates what is over to the earliest moment that can be read. Who comes in an earlier epoch reads next to the line's. So whatever
-//!   a reading, the time of a state is known in full width, or taken for later: a late thread may be denied early and mints nothing.
-//!   Still open: a sweep dates cells before the header says so. Between the two, a thread that is late by more than the reach (62
-//!   epochs for buckets, 7 for windows) and comes in the very epoch of the line's last sweep reads what was dated as past.
-//! - *A cell is as old as the header says only if the header still says so after the cell was read*: another thread may have swept
-//!   the line and charged the cell in between.
-//! - *A key that gives its cell away is over as of the evicting moment*: the latest one, or the end of the line's epoch if that is
-//!   earlier. It only moves forward in a line, and a key without a cell starts free from it on and empty before: no thread, however
-//!   late, sees a key that was evicted as fresher than it was.
+//! A cell has room for the last bits of a time only. What they mean is known by the epoch that its line was swept for
+//! last, and that by the *latest moment*, a reading of the clock in full width. The invariants:
+//! - *The latest moment is no earlier than any line's epoch*: it is raised first. So the 16 bits that a header has for
+//!   its epoch say which one it is: the last of that number up to the latest moment. (A line that was left alone for
+//!   65,536 epochs reads as one of later. All that it holds is over, and what is taken for live denies for no longer
+//!   than a state lasts.)
+//! - *What a line holds is within reach of its epoch*, or reads as later than it is: who comes in a later epoch sweeps
+//!   first, and dates what is over to the earliest moment that can be read. Who comes in an earlier epoch reads next to
+//!   the line's. So whatever a reading, the time of a state is known in full width, or taken for later: a late thread
+//!   may be denied early and mints nothing.
+//! - *Nobody judges a line that is being swept*: its cells are of two epochs. So a sweep marks the header first, with
+//!   the epoch that it is for; dates the cells; then one exchange says the new epoch and takes the mark away. Whoever
+//!   meets the mark, however late its own reading, finishes the sweep for that epoch, so that a sweeper that was killed
+//!   stops nobody. All date to one moment: what is dated reads, next to the epoch before, as that moment or as past,
+//!   and is left or dated again as it is. What is exchanged meanwhile was judged while the line was at rest in the
+//!   epoch before, by a cell that was not dated yet (one that was is another); it is over in the new epoch, or within
+//!   its reach, and reads as that or as later.
+//!   (Left: a thread that is stopped between reading a cell and dating it, to the tick for as long as ticks take to come
+//!   round, may take a new charge of the same bits for the old one.)
+//! - *A cell is as old as the header says only if the header still says so after the cell was read*: another thread may
+//!   have swept the line and charged the cell in between.
+//! - *Who only looks stores nothing*: a look with a reading that is ahead takes the line as swept for it, and the
+//!   latest moment as raised. It finishes what others have begun, and tells against a latest moment that is too late:
+//!   what is only ever looked at (a member of a set, as long as it denies) would not heal otherwise.
+//! - *A key that gives its cell away is over as of the evicting moment*: the latest one, or the end of the line's epoch
+//!   if that is earlier. It only moves forward in a line, and a key without a cell starts free from it on and empty
+//!   before: no thread, however late, sees a key that was evicted as fresher than it was.
 //!
-//! **A bad reading**, of a clock that goes back afterwards, leaves a latest moment that is too late. Then keys without a cell are
-//! denied; lines that it did not touch go on as before, for their epoch says when they were swept (where it was further ahead than
-//! 65,536 epochs, they are denied when an epoch ends). When readings that needed the latest moment have gone on for a minute, all of
-//! them more than a minute behind it, it is set to the present ([`Watch`]). Lines that were swept for an epoch between the two are
-//! swept back: what their cells held is lost, so they read as used up, for as long as the slowest quota takes to come back. (Beyond
-//! 32,767 epochs they cannot be told from lines of long ago, and read as such: as new.) A reading of the same epoch is ahead by
-//! less than that: its key waits until the clock is there again.
+//! **A bad reading**, of a clock that goes back afterwards, leaves a latest moment that is too late. Then keys without
+//! a cell are denied; lines that it did not touch go on as before, for their epoch says when they were swept (where it
+//! was further ahead than 65,536 epochs, they are denied when an epoch ends). When readings that needed the latest
+//! moment have gone on for a minute, all of them more than a minute behind it, it is set to the present ([`Watch`]).
+//! Lines that were swept for an epoch between the two are swept back, marked likewise: what their cells held is lost,
+//! so they are used up, for as long as the slowest quota takes. (Beyond 32,767 epochs they cannot be told from lines of
+//! long ago, and read as such: as new.) A reading of the same epoch is ahead by less than that: its key waits until the
+//! clock is there again.
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::cell::{self, PENALTY};
 use super::kind::Layout;
-use super::line::{Header, Line};
-use super::time::{Epoch, Now, Present, later};
+use super::line::{Header, Line, Sweep};
+use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
 use crate::memory::{ObjectAllocator, One, TRIES, Watch, Zeroable};
 use crate::sync::{AtomicU64, Ordering};
@@ -75,11 +88,22 @@ pub(super) struct Latest {
 }
 
 impl Latest {
-    /// Which epoch a word means that was put by who saw a latest moment no later than this; `None`: it was put by a bad reading.
+    /// Which epoch a word means that was put by who saw a latest moment no later than this; `None`: it was put by a bad
+    /// reading.
     pub(super) fn epoch(&self, number: u16) -> Option<Epoch> {
         let ahead = u64::from(number.wrapping_sub(self.epoch.number()));
         let bad = ahead != 0 && ahead <= self.set_back.min(MOST_AHEAD);
-        (!bad).then(|| self.epoch.back_to(number))
+        (!bad).then(|| self.back_to(number))
+    }
+
+    /// The same of a word that is known not to be a bad reading's.
+    pub(super) fn back_to(&self, number: u16) -> Epoch {
+        self.epoch.back_to(number)
+    }
+
+    /// It as a reading.
+    fn now<K: Layout>(&self, kind: &K) -> Now {
+        Now { latest_ns: self.ns, ..kind.now(self.ns) }
     }
 
     /// The evicting moment of a line in `epoch`.
@@ -87,8 +111,8 @@ impl Latest {
         if later(self.tick, epoch.end()) { epoch.end() } else { self.tick }
     }
 
-    /// A reading as it compares with what was put as of this moment. One that is so far behind that ticks have come round is far
-    /// behind.
+    /// A reading as it compares with what was put as of this moment. One that is so far behind that ticks have come
+    /// round is far behind.
     pub(super) fn reading<K: Layout>(&self, kind: &K, now: Now) -> Now {
         let far = self.ns.saturating_sub(now.ns) > kind.most_ns();
         let tick = if far { self.tick.wrapping_sub(FAR) } else { now.tick };
@@ -104,14 +128,27 @@ impl Reclaim {
 
     /// The latest moment. To be loaded after the header or word whose epoch it is to tell.
     pub(super) fn latest<K: Layout>(&self, kind: &K) -> Latest {
+        self.no_earlier(kind, 0)
+    }
+
+    /// The latest moment as it would be once it was raised to `least`.
+    fn no_earlier<K: Layout>(&self, kind: &K, least: u64) -> Latest {
         // Acquire: at least what whoever put what was read before raised it to.
-        let ns = self.moments.latest.load(Ordering::Acquire);
+        let ns = self.moments.latest.load(Ordering::Acquire).max(least);
         // Acquire: raised before the latest moment was set back.
         let ceiling = self.moments.ceiling.load(Ordering::Acquire);
         let tick = kind.now(ns).tick;
         let epoch = Epoch::of(tick, kind.epoch_bits());
         let set_back = if ceiling > ns { Epoch::of(kind.now(ceiling).tick, kind.epoch_bits()).since(epoch) } else { 0 };
         Latest { ns, tick, epoch, set_back }
+    }
+
+    /// The latest moment as `now` would [raise](Self::witness) it, for who only looks.
+    #[cold]
+    pub(super) fn seen_from<K: Layout>(&self, kind: &K, now: Now) -> Latest {
+        // Acquire: see `latest`.
+        self.weigh(now, self.moments.latest.load(Ordering::Acquire));
+        self.no_earlier(kind, kind.coarse(now))
     }
 
     /// Raises the latest moment to `now`, a grain at a time, or lets a reading that is far behind it speak against it.
@@ -130,12 +167,16 @@ impl Reclaim {
                 Err(current) => latest = current,
             }
         }
+        self.weigh(now, latest);
+        self.latest(kind)
+    }
+
+    fn weigh(&self, now: Now, latest: u64) {
         if latest.saturating_sub(now.ns) > BAD_READING_NS {
             self.doubt(now, latest);
         } else {
             self.moments.watch.clear();
         }
-        self.latest(kind)
     }
 
     /// A reading is far behind the latest moment, which so is a bad one, or the reading an old one: see [`Watch`].
@@ -151,62 +192,87 @@ impl Reclaim {
         }
     }
 
-    /// Brings a line from `epoch` to that of `now`, which is later. `header`: as it was read by who found the line to be behind;
-    /// whatever happens to the line meanwhile ends the sweep.
+    /// The epoch of a line, which is the reading's or a later one. `None`: it had to be swept; look again.
+    ///
+    /// `header`: as it was loaded. What was loaded from a cell before is of this epoch.
     #[cold]
-    pub(super) fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, epoch: Epoch, now: Now) {
-        let present = Epoch::of(now.tick, kind.epoch_bits());
-        // Not raised as far, for races lost: look again.
-        if later(present.start, self.latest(kind).epoch.start) {
-            return;
-        }
-        let (floor, then) = (present.back(kind.back()).start, Now { near: epoch.start, ..now });
-        for word in &line.cells {
-            // Acquire: see `Line::find`.
-            let found = word.load(Ordering::Acquire);
-            // Acquire: read after the cell, which so is one of before the line's next sweep: what was charged after it is
-            // published with it.
-            if line.header.load(Ordering::Acquire) != header.0 {
-                return;
+    pub(super) fn settle<K: Layout>(&self, kind: &K, line: &Line, header: Header, now: Now) -> Option<(Epoch, Latest)> {
+        let latest = self.witness(kind, now);
+        let epoch = self.put_in_order(kind, line, header, latest)?;
+        if later(latest.reading(kind, now).tick, epoch.end()) {
+            let present = Epoch::of(now.tick, kind.epoch_bits());
+            // Not raised as far, for races lost: look again.
+            if !later(present.start, latest.epoch.start) {
+                self.sweep(kind, line, header, Sweep { target: present.number(), back: false });
             }
-            let state = cell::state(found);
-            // A penalty's end has a longer reach, but not for ever.
-            if found != 0 && later(floor, kind.free_at(state, then)) {
-                let dated = cell::pack(cell::tag(found), kind.raise(state, floor));
-                // AcqRel: as any exchange of a cell. Relaxed on failure: its key came back.
-                let _ = word.compare_exchange(found, dated, Ordering::AcqRel, Ordering::Relaxed);
-            }
+            return None;
         }
-        let lives = (present.start >> kind.life_bits()).wrapping_sub(epoch.start >> kind.life_bits());
-        let swept = header.swept(present.number(), lives).0;
-        // AcqRel: whoever sees the line in this epoch sees it swept. Relaxed on failure: look again.
-        let _ = line.header.compare_exchange(header.0, swept, Ordering::AcqRel, Ordering::Relaxed);
+        Some((epoch, latest))
     }
 
-    /// Brings a line that a bad reading swept back to the latest moment. What its cells held is lost: they are used up.
+    /// The epoch of a line that nothing need be done to but a sweep for a later one. `None`: it was done, look again.
+    pub(super) fn put_in_order<K: Layout>(
+        &self,
+        kind: &K,
+        line: &Line,
+        header: Header,
+        latest: Latest,
+    ) -> Option<Epoch> {
+        if header.sweeping().is_some() {
+            self.finish(kind, line, header);
+            return None;
+        }
+        let epoch = latest.epoch(header.epoch());
+        if epoch.is_none() {
+            self.sweep(kind, line, header, Sweep { target: latest.epoch.number(), back: true });
+        }
+        epoch
+    }
+
+    /// Marks a line and sweeps it. `header`: as it was read by who found the line to be of another epoch.
+    fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, sweep: Sweep) {
+        if mark(line, header, sweep) {
+            self.finish(kind, line, header.marked(sweep));
+        }
+    }
+
+    /// Goes on with the sweep of a line that is marked, whoever began it, until it is over or the line's header
+    /// another; look again.
     #[cold]
-    pub(super) fn sweep_back<K: Layout>(&self, kind: &K, line: &Line, header: Header) {
+    pub(super) fn finish<K: Layout>(&self, kind: &K, line: &Line, marked: Header) {
+        let Some(sweep) = marked.sweeping() else { return };
         let latest = self.latest(kind);
-        for word in &line.cells {
-            // Acquire: see `Line::find`.
-            let found = word.load(Ordering::Acquire);
-            // Acquire: read after the cell.
-            if line.header.load(Ordering::Acquire) != header.0 {
-                return;
-            }
-            if found != 0 && cell::state(found) & PENALTY == 0 {
-                let dated = cell::pack(cell::tag(found), kind.used_up(latest.tick));
-                // AcqRel: as any exchange of a cell. Relaxed on failure: what was put is of the bad epoch too; look again.
-                if word.compare_exchange(found, dated, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-                    return;
-                }
+        match latest.epoch(sweep.target) {
+            Some(target) if sweep.back => self.sweep_back(kind, line, marked, target),
+            Some(target) => self.sweep_on(kind, line, marked, target),
+            // The epoch was a bad reading's, and the latest moment was set back since.
+            None => {
+                mark(line, marked, Sweep { target: latest.epoch.number(), back: true });
             }
         }
-        // Which keys of the line went to the sketch, a bad epoch's sweep has forgotten.
-        let swept = header.swept(latest.epoch.number(), 0);
-        let swept = swept.spilled().unwrap_or(swept).0;
-        // AcqRel and Relaxed: as in `sweep`.
-        let _ = line.header.compare_exchange(header.0, swept, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Brings a line to a later epoch.
+    fn sweep_on<K: Layout>(&self, kind: &K, line: &Line, marked: Header, target: Epoch) {
+        // Penalties end as of the latest moment, whoever sweeps.
+        let (from, now) = (target.back_to(marked.epoch()), self.latest(kind).now(kind));
+        if put_all(line, marked, |state| dated(kind, state, (from, target), now)) {
+            let swept = marked.swept(kind, from, target).0;
+            // AcqRel: whoever sees the line in this epoch sees it swept. Relaxed on failure: look again.
+            let _ = line.header.compare_exchange(marked.0, swept, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
+    /// Brings a line that a bad reading swept to an earlier epoch. What its cells held is lost: they are used up.
+    fn sweep_back<K: Layout>(&self, kind: &K, line: &Line, marked: Header, target: Epoch) {
+        let at = latest(target.start, self.latest(kind).evicting(target));
+        if put_all(line, marked, |state| (state & PENALTY == 0).then(|| kind.used_up(at))) {
+            // Which keys of the line went to the sketch, a bad epoch's sweep has forgotten.
+            let swept = marked.swept(kind, target, target);
+            let swept = swept.spilled().unwrap_or(swept).0;
+            // AcqRel and Relaxed: as in `sweep_on`.
+            let _ = line.header.compare_exchange(marked.0, swept, Ordering::AcqRel, Ordering::Relaxed);
+        }
     }
 
     /// A state that is used up as of the latest moment, in the sketch or a cell: what a bad reading left there is lost.
@@ -214,6 +280,47 @@ impl Reclaim {
         let latest = self.latest(kind);
         (latest.epoch, kind.used_up(latest.tick))
     }
+}
+
+/// Marks a line that is to be swept. False: somebody else was faster, or an insertion; look again.
+fn mark(line: &Line, header: Header, sweep: Sweep) -> bool {
+    let marked = header.marked(sweep).0;
+    // AcqRel: before any cell is dated. Relaxed on failure: nothing was done.
+    line.header.compare_exchange(header.0, marked, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
+/// Puts what `to` makes of each state of a marked line, where it makes anything of it. False: the line is no longer
+/// marked so, or too many races were lost; look again.
+fn put_all(line: &Line, marked: Header, to: impl Fn(u64) -> Option<u64>) -> bool {
+    line.cells.iter().all(|word| {
+        for _ in 0..TRIES {
+            #[cfg(all(test, not(loom)))]
+            halfway::call();
+            // Acquire: see `Line::find`.
+            let found = word.load(Ordering::Acquire);
+            // Acquire: read after the cell, which so is one of before the sweep's end: what is charged after it is
+            // published with it.
+            if line.header.load(Ordering::Acquire) != marked.0 {
+                return false;
+            }
+            let Some(state) = to(cell::state(found)).filter(|_| found != 0) else { return true };
+            let put = cell::pack(cell::tag(found), state);
+            // AcqRel: after the mark; as any exchange of a cell. Relaxed on failure: its key came back, or somebody
+            // helped.
+            if put == found || word.compare_exchange(found, put, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return true;
+            }
+        }
+        false
+    })
+}
+
+/// What a state of a line is once the line was swept from one epoch to another; `None` is the same. A penalty's end has
+/// a longer reach than others, but not for ever.
+pub(super) fn dated<K: Layout>(kind: &K, state: u64, (from, target): (Epoch, Epoch), now: Now) -> Option<u64> {
+    let floor = target.back(kind.back()).start;
+    let over = later(floor, kind.free_at(state, Now { near: from.start, ..now }));
+    over.then(|| kind.raise(state, floor))
 }
 
 /// The cell to give away: an empty one, else the one that has been free for longest.
@@ -236,4 +343,31 @@ pub(super) fn victim<K: Layout>(kind: &K, line: &Line, evict: u64, now: Now) -> 
 /// Whether the cell may go to another key.
 pub(super) fn is_free<K: Layout>(kind: &K, found: u64, evict: u64, now: Now) -> bool {
     found == 0 || later(evict, kind.free_at(cell::state(found), now))
+}
+
+/// What a test does in the middle of a sweep, in the thread that sweeps: as others would that come between, or its
+/// death.
+#[cfg(all(test, not(loom)))]
+pub(super) mod halfway {
+    use std::cell::RefCell;
+
+    type Act = Box<dyn FnMut()>;
+    std::thread_local!(static ACT: RefCell<Option<Act>> = const { RefCell::new(None) });
+
+    /// From now on, at every step of a sweep of this thread.
+    pub(in super::super) fn set(act: impl FnMut() + 'static) {
+        ACT.with(|own| own.replace(Some(Box::new(act))));
+    }
+
+    pub(in super::super) fn clear() {
+        ACT.with(RefCell::take);
+    }
+
+    /// Not within itself, and no more once it has panicked.
+    pub(super) fn call() {
+        if let Some(mut act) = ACT.with(RefCell::take) {
+            act();
+            ACT.with(|own| own.replace(Some(act)));
+        }
+    }
 }

@@ -145,6 +145,9 @@ impl Rule {
     /// Takes `n` that can be used at once, or nothing.
     #[inline]
     pub(super) fn acquire(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> bool {
+        if n == 0 {
+            return self.look(key, ns, units, 0).allowed;
+        }
         match self {
             Self::Bucket(InCells { kind, table }) => table.apply(kind, key, ns, &Acquire { kind, units, n }),
             _ => self.acquire_other(key, ns, units, n),
@@ -160,18 +163,19 @@ impl Rule {
 
     /// Takes `n`, or nothing, and tells what is left.
     pub(super) fn take(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> Taken {
-        self.ask(key, ns, units, n, false)
+        if n == 0 {
+            return self.look(key, ns, units, 0);
+        }
+        by_kind!(self,
+            kind, table => table.apply(kind, key, ns, &Take { kind, units, n, look: false }),
+            log => of_log(log.take(key.bits(), ns, units.burst, n, false)))
     }
 
     /// What [`take`](Self::take) would answer, with what is left now.
     pub(super) fn look(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> Taken {
-        self.ask(key, ns, units, n, true)
-    }
-
-    fn ask(&self, key: KeyHash, ns: u64, units: &Units, n: u32, look: bool) -> Taken {
         by_kind!(self,
-            kind, table => table.apply(kind, key, ns, &Take { kind, units, n, look }),
-            log => of_log(log.take(key.bits(), ns, units.burst, n, look)))
+            kind, table => table.look(kind, key, ns, &Take { kind, units, n, look: true }),
+            log => of_log(log.take(key.bits(), ns, units.burst, n, true)))
     }
 
     /// What a denial by the quota leaves behind, for who has only looked.
@@ -211,7 +215,7 @@ impl Rule {
     pub(super) fn is_penalised(&self, key: KeyHash, ns: u64) -> bool {
         by_kind!(self,
             kind, table => {
-                let found = table.apply(kind, key, ns, &Peek);
+                let found = table.look(kind, key, ns, &Peek);
                 found.is_some_and(|state| kind.penalties().left(state, kind.now(ns)).is_some())
             },
             log => log.is_penalised(key.bits(), ns))
@@ -229,14 +233,17 @@ impl Rule {
 
     pub(super) fn hit(&self, key: KeyHash, ns: u64, units: &Units, n: u32) -> Option<Hits> {
         match self {
-            Self::Fixed(InCells { kind, table }) => Some(table.apply(kind, key, ns, &Hit { kind, units, n })),
+            Self::Fixed(InCells { kind, table }) => {
+                let hit = Hit { kind, units, n };
+                Some(if n == 0 { table.look(kind, key, ns, &hit) } else { table.apply(kind, key, ns, &hit) })
+            }
             _ => None,
         }
     }
 
     pub(super) fn windows(&self, key: KeyHash, ns: u64) -> Option<Windows> {
         match self {
-            Self::Sliding(InCells { kind, table }) => Some(table.apply(kind, key, ns, &Both { kind })),
+            Self::Sliding(InCells { kind, table }) => Some(table.look(kind, key, ns, &Both { kind })),
             _ => None,
         }
     }
@@ -282,8 +289,7 @@ impl Op for Hit<'_> {
 
     fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<Hits> {
         let (state, count, reset_after_ns) = self.kind.hit(self.units, state, now, self.n);
-        let answer = Hits { count, reset_after_ns };
-        if self.n == 0 { Step::Keep(answer) } else { Step::Put(state, answer) }
+        Step::Put(state, Hits { count, reset_after_ns })
     }
 }
 

@@ -1,24 +1,25 @@
 //! A fixed table of cells, one cache line a lookup, and a sketch for keys that find no room.
 //!
-//! A key that is idle and one that was never seen are the same thing, so a cell that was claimed but not yet charged has no
-//! window in which a crash could hurt. What must never happen:
-//! - *One key in two cells.* Insertions into a line take turns by its header: a claim names the cell and the key, and anyone
-//!   who meets it finishes it first, so a dead inserter stops nobody. A claim is an exchange of the header as it was before the
-//!   line was searched, so the key cannot have come in since.
+//! A key that is idle and one that was never seen are the same thing, so a cell that was claimed but not yet charged
+//! has no window in which a crash could hurt. What must never happen:
+//! - *One key in two cells.* Insertions into a line take turns by its header: a claim names the cell and the key, and
+//!   anyone who meets it finishes it first, so a dead inserter stops nobody. A claim is an exchange of the header as it
+//!   was before the line was searched, so the key cannot have come in since.
 //! - *A live key loses its cell*, or *an evicted key comes back as fresh for a thread with an old clock reading*: see
 //!   [`reclaim`](super::reclaim).
-//! - *A key has charges in the sketch and a cell without them.* A line says when keys of it have spilled. Whoever charged the sketch searches the line again and charges
-//!   the cell too if there is one; whoever inserts raises the cell to the sketch's level after it can be seen. Each writes,
-//!   passes a SeqCst fence and reads, so one of them sees the other (S. Dekker's argument).
+//! - *A key has charges in the sketch and a cell without them.* A line says when keys of it have spilled. Whoever
+//!   charged the sketch searches the line again and charges the cell too if there is one; whoever inserts raises the
+//!   cell to the sketch's level after it can be seen. Each writes, passes a SeqCst fence and reads, so one of them sees
+//!   the other (S. Dekker's argument).
 //!
-//! A late helper cannot give away a cell twice: free states of one key only ever move forward in time (what is put is never
-//! before the evicting moment, what is given away always), so an exchange from a stale one fails.
+//! A late helper cannot give away a cell twice: free states of one key only ever move forward in time (what is put is
+//! never before the evicting moment, what is given away always), so an exchange from a stale one fails.
 
 use super::cell::{self, PENALTY};
 use super::hash::KeyHash;
 use super::kind::Layout;
 use super::line::{Header, Line};
-use super::reclaim::{Latest, Reclaim, is_free, victim};
+use super::reclaim::{Latest, Reclaim, dated, is_free, victim};
 use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
 use crate::counters::Striped;
@@ -72,6 +73,14 @@ pub(super) enum Step<T> {
     Put(u64, T),
 }
 
+impl<T> Step<T> {
+    /// The answer, and nothing is stored.
+    fn answer(self) -> T {
+        let (Self::Keep(answer) | Self::Put(_, answer)) = self;
+        answer
+    }
+}
+
 impl Table {
     /// Three parts, and those of its counters.
     pub(super) fn in_room(room: &mut ObjectAllocator, max_keys: usize, present: Present) -> Result<Self, ConfigError> {
@@ -112,17 +121,17 @@ impl Table {
         let line = &self.lines[at];
         let Some((index, found)) = line.find(tag) else { return self.absent(kind, at, tag, ns, op) };
         let now = kind.now(ns);
-        // Acquire: read after the cell, so that an insertion which is not finished is seen here, and a sweep before it was charged.
+        // Acquire: read after the cell, so that an insertion or sweep which is not finished is seen here, and a sweep
+        // before it was charged.
         let header = Header(line.header.load(Ordering::Acquire));
-        if header.epoch() != Epoch::of(now.tick, kind.epoch_bits()).number() || header.is_busy() && header.tag() == tag
-        {
+        if !header.rests_in(Epoch::of(now.tick, kind.epoch_bits()).number()) {
             return self.aside(kind, Seen { at, tag, index, found, header }, ns, op);
         }
         match op.judge(Spot::Own, cell::state(found), now) {
             Step::Keep(answer) => Some(answer),
             Step::Put(state, answer) => {
-                // AcqRel: releases what this operation did to whoever reads the cell next, and its predecessor's to this one.
-                // Relaxed on failure: the cell is searched for again.
+                // AcqRel: releases what this operation did to whoever reads the cell next, and its predecessor's to
+                // this one. Relaxed on failure: the cell is searched for again.
                 let new = cell::pack(tag, state);
                 let put = line.cells[index].compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed);
                 put.is_ok().then_some(answer)
@@ -130,16 +139,12 @@ impl Table {
         }
     }
 
-    /// The key's line is in another epoch than the reading, or its cell is being given to it. `None`: look again.
+    /// The key's line is in another epoch than the reading, or something is being done to it. `None`: look again.
     #[cold]
     #[inline(never)]
     fn aside<K: Layout, O: Op>(&self, kind: &K, seen: Seen, ns: u64, op: &O) -> Option<O::Answer> {
         let (Seen { at, tag, index, found, header }, now) = (seen, kind.now(ns));
         let (epoch, latest) = self.settle(kind, at, header, now)?;
-        if header.is_busy() && header.tag() == tag {
-            self.help(kind, at, header, epoch, now);
-            return None;
-        }
         // A late reading: what is put must be within reach of the line's epoch.
         let now = Now { near: epoch.start, ..latest.reading(kind, now) };
         let floor = epoch.back(kind.back()).start;
@@ -155,18 +160,66 @@ impl Table {
         }
     }
 
-    /// The epoch of a line, which is the reading's or a later one. `None`: it had to be swept; look again.
+    /// The epoch of a line at rest, which is the reading's or a later one. `None`: something had to be done; look
+    /// again.
     fn settle<K: Layout>(&self, kind: &K, at: usize, header: Header, now: Now) -> Option<(Epoch, Latest)> {
-        let (line, latest) = (&self.lines[at], self.reclaim.witness(kind, now));
-        let Some(epoch) = latest.epoch(header.epoch()) else {
-            self.reclaim.sweep_back(kind, line, header);
-            return None;
-        };
-        if later(latest.reading(kind, now).tick, epoch.end()) {
-            self.reclaim.sweep(kind, line, header, epoch, now);
+        let (epoch, latest) = self.reclaim.settle(kind, &self.lines[at], header, now)?;
+        if header.is_busy() {
+            self.help(kind, at, header, epoch, now);
             return None;
         }
         Some((epoch, latest))
+    }
+
+    /// What `op`, which only looks, says to the key's state at `ns`. Nothing is stored but what others have begun.
+    #[inline]
+    pub(super) fn look<K: Layout, O: Op>(&self, kind: &K, key: KeyHash, ns: u64, op: &O) -> O::Answer {
+        let tag = key.tag();
+        let at = key.line(self.lines.len());
+        let line = &self.lines[at];
+        if let Some((_, found)) = line.find(tag) {
+            let now = kind.now(ns);
+            // Acquire: as in `attempt`.
+            let header = Header(line.header.load(Ordering::Acquire));
+            if header.rests_in(Epoch::of(now.tick, kind.epoch_bits()).number()) {
+                return op.judge(Spot::Own, cell::state(found), now).answer();
+            }
+        }
+        (0..PATIENCE).find_map(|_| self.look_aside(kind, at, tag, ns, op)).unwrap_or_else(|| op.give_up())
+    }
+
+    /// The key has no cell, or its line is in another epoch than the reading. `None`: look again.
+    #[cold]
+    #[inline(never)]
+    fn look_aside<K: Layout, O: Op>(&self, kind: &K, at: usize, tag: u64, ns: u64, op: &O) -> Option<O::Answer> {
+        let (line, now) = (&self.lines[at], kind.now(ns));
+        // Acquire: the search sees every insertion that this header has seen.
+        let header = Header(line.header.load(Ordering::Acquire));
+        let found = line.find(tag);
+        // Acquire: read after the cell, as in `attempt`.
+        if line.header.load(Ordering::Acquire) != header.0 {
+            return None;
+        }
+        self.reclaim.put_in_order(kind, line, header, self.reclaim.latest(kind))?;
+        let latest = self.reclaim.seen_from(kind, now);
+        let (from, reading) = (latest.back_to(header.epoch()), latest.reading(kind, now));
+        let epoch = if later(reading.tick, from.end()) { Epoch::of(now.tick, kind.epoch_bits()) } else { from };
+        let header = header.swept(kind, from, epoch);
+        let (evict, now) = (latest.evicting(epoch), Now { near: epoch.start, ..reading });
+        let shared = || self.start(kind, header, self.shared_place(at, tag), epoch, evict, now);
+        let (spot, state) = match found.map(|(_, found)| cell::state(found)) {
+            None => (Spot::New, shared()?),
+            Some(state) => {
+                let state = if epoch == from { None } else { dated(kind, state, (from, epoch), now) }.unwrap_or(state);
+                // Of an insertion that is not finished.
+                let raised = header.is_busy() && header.tag() == tag && header.has_spilled();
+                (Spot::Own, if raised { kind.merge(state, shared()?, now) } else { state })
+            }
+        };
+        if spot == Spot::New && state != kind.fresh(evict) {
+            self.counts.add(OVERFLOWED, 1);
+        }
+        Some(op.judge(spot, state, now).answer())
     }
 
     /// The key has no cell. `None`: look again.
@@ -180,10 +233,6 @@ impl Table {
             return None;
         }
         let (epoch, latest) = self.settle(kind, at, header, now)?;
-        if header.is_busy() {
-            self.help(kind, at, header, epoch, now);
-            return None;
-        }
         let evict = latest.evicting(epoch);
         let now = Now { near: epoch.start, ..latest.reading(kind, now) };
         let shared = self.shared_place(at, tag);
@@ -234,7 +283,8 @@ impl Table {
             // At least what the claimer raised it to.
             let evict = self.reclaim.latest(kind).evicting(epoch);
             if !is_free(kind, found, evict, now) {
-                // The cell's own key came back first. AcqRel: as the claim. Relaxed on failure: somebody else settled it.
+                // The cell's own key came back first. AcqRel: as the claim. Relaxed on failure: somebody else settled
+                // it.
                 let settled = header.settled().0;
                 let _ = line.header.compare_exchange(header.0, settled, Ordering::AcqRel, Ordering::Relaxed);
                 return;
@@ -329,7 +379,8 @@ impl Table {
                         // SeqCst: between the charge and the second search, see the module's fourth point.
                         fence(Ordering::SeqCst);
                         let line = &self.lines[at];
-                        // Acquire: after the fence. An epoch has passed where the line no longer says that it has spilled.
+                        // Acquire: after the fence. An epoch has passed where the line no longer says that it has
+                        // spilled.
                         let known = Header(line.header.load(Ordering::Acquire)).has_spilled();
                         if !known || line.find(tag).is_some() {
                             // Charged here and, in the caller's next round, once more: it may deny early.
@@ -349,8 +400,8 @@ impl Table {
         let now = kind.now(ns);
         self.reclaim.witness(kind, now);
         for line in self.lines.iter() {
-            // Acquire: as in `attempt`. What is put is within reach of the line's epoch, whatever that means now.
-            let header = Header(line.header.load(Ordering::Acquire));
+            // What is put is within reach of the line's epoch, whatever that means now.
+            let header = self.unmarked(kind, line);
             let latest = self.reclaim.latest(kind);
             let epoch = latest.epoch(header.epoch());
             let tick = latest.reading(kind, now).tick;
@@ -378,6 +429,21 @@ impl Table {
             // Relaxed: zero says nothing that rests on what was written before it.
             word.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// The header of a line that nobody is sweeping, as far as patience goes.
+    fn unmarked<K: Layout>(&self, kind: &K, line: &Line) -> Header {
+        // Acquire: as in `attempt`.
+        let load = || Header(line.header.load(Ordering::Acquire));
+        let mut header = load();
+        for _ in 0..TRIES {
+            if header.sweeping().is_none() {
+                break;
+            }
+            self.reclaim.finish(kind, line, header);
+            header = load();
+        }
+        header
     }
 
     /// Keys with a cell of their own that are not free.
@@ -445,7 +511,8 @@ impl Table {
         })
     }
 
-    /// The epoch as of which a word of the sketch was put: the first `None` is one that never was, the second a bad reading's.
+    /// The epoch as of which a word of the sketch was put: the first `None` is one that never was, the second a bad
+    /// reading's.
     fn put_in<K: Layout>(&self, kind: &K, word: u64) -> Option<Option<Epoch>> {
         let used = word & SHARED_USED != 0;
         used.then(|| self.reclaim.latest(kind).epoch((word >> cell::STATE_BITS) as u16))

@@ -57,24 +57,41 @@ impl Moment {
     pub(super) fn advance(&self, now: u64, present: &Present) -> Result<u64, Ahead> {
         for _ in 0..TRIES {
             let moment = self.word();
-            let late = is_far(now, moment);
-            // A late thread's clock says that it is late.
-            let at = if late { present.ns(now) } else { now };
+            let (at, bad) = self.weigh(now, moment, present)?;
             let coarse = self.coarse(at);
-            let plausible = !late || !is_far(at, moment);
-            let bad = self.watch.judge(plausible, at);
-            if !plausible && !bad {
-                return Err(Ahead(self.watch.wait(at).saturating_add(at - now)));
-            }
-            if plausible && moment >= coarse {
+            if !bad && moment >= coarse {
                 return Ok(moment.min(LAST_NS));
             }
-            // AcqRel: raised before the claim that uses it. Relaxed on failure: look again.
-            if self.ns.compare_exchange(moment, coarse, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if self.exchange(moment, coarse) {
                 return Ok(coarse);
             }
         }
         Ok(self.get())
+    }
+
+    /// What [`advance`](Self::advance) would say, for who only looks: it is moved only where it is a bad reading's.
+    pub(super) fn seen_from(&self, now: u64, present: &Present) -> Result<u64, Ahead> {
+        let moment = self.word();
+        let (at, bad) = self.weigh(now, moment, present)?;
+        let coarse = self.coarse(at);
+        if bad {
+            self.exchange(moment, coarse);
+        }
+        Ok(if bad { coarse } else { coarse.max(moment) }.min(LAST_NS))
+    }
+
+    /// When `now` is, as its clock says it if it is late; and whether `moment` has been shown to be a bad reading's.
+    fn weigh(&self, now: u64, moment: u64, present: &Present) -> Result<(u64, bool), Ahead> {
+        let late = is_far(now, moment);
+        let at = if late { present.ns(now) } else { now };
+        let plausible = !late || !is_far(at, moment);
+        let bad = self.watch.judge(plausible, at);
+        if plausible || bad { Ok((at, bad)) } else { Err(Ahead(self.watch.wait(at).saturating_add(at - now))) }
+    }
+
+    fn exchange(&self, moment: u64, to: u64) -> bool {
+        // AcqRel: raised before the claim that uses it. Relaxed on failure: look again.
+        self.ns.compare_exchange(moment, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// An operator's wish: all is forgotten as of the present.

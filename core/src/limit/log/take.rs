@@ -68,6 +68,7 @@ impl Counted<'_> {
 impl Log {
     /// Takes `n`, or nothing, and tells what is left. `look`: only says what it would.
     pub(crate) fn take(&self, key: u64, ns: u64, burst: u32, n: u32, look: bool) -> Taken {
+        let look = look || n == 0;
         // No more than there are slots, whatever a quota's word says.
         let ask = Ask { reading: ns.min(stamp::LAST_NS), burst: burst.min(self.limit), n, look };
         let (line, tag) = self.place(key);
@@ -92,7 +93,7 @@ impl Log {
         let counted = Counted { own: Some(block), shared: shares.then(|| self.shared(spot.line)), now, penalty_left };
         let seen = counted.look(self.horizon(now));
         match self.judge(&counted, &seen, ask) {
-            Ok(taken) if ask.look || ask.n == 0 => self.is_still(spot).then_some(taken),
+            Ok(taken) if ask.look => self.is_still(spot).then_some(taken),
             Ok(taken) => {
                 self.charge(block, &counted, &seen, ask, || self.is_still(spot))?;
                 if block.watch.is_set() && !self.is_far(ask.reading, stamp::ns(seen.newest)) {
@@ -172,7 +173,9 @@ impl Log {
     /// The denial, after what a bad reading put has been seen to. `spot`: of the key's own block. `None`: look again.
     fn told(&self, block: Block<'_>, spot: Option<Spot>, seen: &Seen, ask: &Ask, taken: Taken) -> Option<Taken> {
         if seen.newest == 0 || !self.is_far(ask.reading, stamp::ns(seen.newest)) {
-            block.watch.clear();
+            if !ask.look {
+                block.watch.clear();
+            }
             return Some(taken);
         }
         if ask.look || taken.retry_after_ns == NEVER {
@@ -219,7 +222,12 @@ impl Log {
     #[cold]
     fn take_absent(&self, line: usize, tag: u64, header: Header, ask: &Ask) -> Option<Taken> {
         let shared = self.shared(line);
-        let moment = match self.moment.advance(ask.reading, &self.present) {
+        let moment = if ask.look {
+            self.moment.seen_from(ask.reading, &self.present)
+        } else {
+            self.moment.advance(ask.reading, &self.present)
+        };
+        let moment = match moment {
             Ok(moment) => moment,
             Err(_) if ask.n == 0 => return Some(Taken { allowed: true, ..Taken::denied(0) }),
             Err(_) if ask.n > ask.burst => return Some(Taken::denied(NEVER)),
@@ -232,7 +240,7 @@ impl Log {
         let seen = counted.look(self.horizon(now));
         match self.judge(&counted, &seen, ask) {
             // What stores nothing needs no block.
-            Ok(taken) if ask.look || ask.n == 0 => {
+            Ok(taken) if ask.look => {
                 self.counts.add(OVERFLOWED, in_use.into());
                 Some(taken)
             }
