@@ -175,7 +175,9 @@ export type Key = string | Uint8Array;
  * How a keyed limit counts: `token_bucket` (default), `fixed_window` (from a key's first hit), `sliding_window` (two
  * windows, the earlier weighted), `sliding_log` (exact, up to 4,096), `leaky_bucket` (paces: admits with a delay).
  */
+// <names algorithms Algorithm>
 export type Algorithm = 'token_bucket' | 'fixed_window' | 'sliding_window' | 'sliding_log' | 'leaky_bucket';
+// </names>
 
 /** The quota of a keyed limit. Windows have no `burst`: their limit is the count in the rate. */
 export interface KeyedQuota extends Quota {
@@ -412,7 +414,25 @@ export interface CircuitBreakerOptions {
   clock?: ManualClock;
 }
 
+// <names states BreakerState>
 export type BreakerState = 'closed' | 'open' | 'half_open' | 'forced_open' | 'disabled' | 'metrics_only';
+// </names>
+
+/** A transition, or the outcome of a probe. */
+// <names events BreakerEventKind>
+export type BreakerEventKind =
+  | 'closed'
+  | 'opened'
+  | 'half_opened'
+  | 'forced_open'
+  | 'disabled'
+  | 'metrics_only'
+  | 'probe_succeeded'
+  | 'probe_failed'
+  | 'probe_lost'
+  | 'ramp_started'
+  | 'ramp_ended';
+// </names>
 
 export interface BreakerStats {
   state: BreakerState;
@@ -447,18 +467,7 @@ export interface BreakerTrip {
 export interface BreakerEvent {
   /** Running number from 0; a gap means that entries were overwritten before they were read. */
   seq: number;
-  kind:
-    | 'closed'
-    | 'opened'
-    | 'half_opened'
-    | 'forced_open'
-    | 'disabled'
-    | 'metrics_only'
-    | 'probe_succeeded'
-    | 'probe_failed'
-    | 'probe_lost'
-    | 'ramp_started'
-    | 'ramp_ended';
+  kind: BreakerEventKind;
   /** ms on the breaker's clock. */
   atMs: number;
   /** Of 'opened': the calls by which it opened. */
@@ -728,6 +737,7 @@ export class ConcurrencyLimitError extends TidegateError {
 }
 
 /** What can be wrong with memory that processes share. */
+// <names arena_errors ArenaErrorKind>
 export type ArenaErrorKind =
   | 'unsupported'
   | 'permission'
@@ -741,6 +751,7 @@ export type ArenaErrorKind =
   | 'full'
   | 'removed'
   | 'system';
+// </names>
 
 /**
  * An arena, or an object in it, could not be opened (`ERR_TIDEGATE_ARENA`): the message says what is wrong and how to

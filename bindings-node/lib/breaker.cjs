@@ -8,26 +8,12 @@ const { disposable } = require('./dispose.cjs');
 const { abandon, isPromise } = require('./promise.cjs');
 const { CircuitOpenError, TidegateError, refusalOf } = require('./errors.cjs');
 const { create } = require('./scope.cjs');
-const { SETTINGS, number } = require('./settings.cjs');
+const { NAMES, SETTINGS, number } = require('./settings.cjs');
 
 const { breaker } = addon;
 const { acquire } = breaker;
 
-/** By the core's numbers. */
-const STATES = ['closed', 'open', 'half_open', 'forced_open', 'disabled', 'metrics_only'];
-const EVENTS = [
-  'closed',
-  'opened',
-  'half_opened',
-  'forced_open',
-  'disabled',
-  'metrics_only',
-  'probe_succeeded',
-  'probe_failed',
-  'probe_lost',
-  'ramp_started',
-  'ramp_ended',
-];
+const { states: STATES, events: EVENTS } = NAMES;
 
 /** In the core's order, which is that of `config` in src/breaker.rs. */
 const FIELDS = Object.values(SETTINGS.breaker);

@@ -6,7 +6,7 @@ const { asKey } = require('./key.cjs');
 const { QUOTA, SWITCHES, count, decision, quotaOptions, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
   require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
-const { SETTINGS, choice, number, whole, wrong } = require('./settings.cjs');
+const { NAMES, SETTINGS, choice, number, whole, wrong } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
 const { waitFor } = require('./wait.cjs');
 
@@ -15,7 +15,6 @@ const { tryAcquire, check: checkKey } = limiter;
 
 const FIELDS = SETTINGS.limiter;
 const ALGORITHMS = FIELDS.algorithm.texts;
-const WINDOWS = ['fixed_window', 'sliding_window', 'sliding_log'];
 const OPTIONS = [...QUOTA, 'algorithm', 'maxKeys', 'fastest', 'queue', 'block', ...SWITCHES, 'hugePages', ...PLACE, 'clock'];
 const BLOCK = ['after', 'withinMs', 'durationMs', 'growth', 'maxMs'];
 
@@ -40,7 +39,7 @@ function withBurst({ queue, ...quota }, algorithm) {
     return queue === undefined ? quota : { ...quota, burst: whole(FIELDS.queue, queue) + 1 };
   }
   if (queue !== undefined) throw check.valueError(`queue: only a leaky_bucket has one, not a ${algorithm}`);
-  if (quota.burst !== undefined && WINDOWS.includes(algorithm)) {
+  if (quota.burst !== undefined && NAMES.windows.includes(algorithm)) {
     throw check.valueError(`burst: a ${algorithm} has none, its limit is the count in the rate; leave burst out`);
   }
   return quota;

@@ -7,6 +7,9 @@ const check = require('./check.cjs');
 /** By object and the core's name of the setting: `{ name, wanted, range, default, texts }`. */
 const SETTINGS = JSON.parse(addon.settings.describe());
 
+/** The texts of states, events, algorithms and errors of arenas, by the core's numbers. */
+const NAMES = JSON.parse(addon.settings.names());
+
 const wrong = ({ name, wanted }, value) => check.typeError(`${name} must be ${wanted}, got ${check.show(value)}`);
 
 /** What was given, or the default: NaN where there is none. */
@@ -32,4 +35,4 @@ function choice(field, value = field.default) {
   return value;
 }
 
-module.exports = { SETTINGS, choice, number, whole, wrong };
+module.exports = { NAMES, SETTINGS, choice, number, whole, wrong };

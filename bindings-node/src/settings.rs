@@ -7,7 +7,7 @@ use crate::raw::Kind as Exports;
 use std::fmt::Write;
 use std::time::Duration;
 use tidegate::ConfigError;
-use tidegate::config::{Field, Kind, NODE, Preset, TABLES};
+use tidegate::config::{Field, Kind, NODE, Preset, TABLES, names};
 
 /// The longest time in nanoseconds that the core can express: 2^64 of them.
 const LONGEST_MS: f64 = 1.8e13;
@@ -28,9 +28,10 @@ pub(crate) fn span(io: Io, at: usize, field: &Field) -> Result<Duration, ConfigE
     if (0.0..=LONGEST_MS).contains(&ms) { Ok(duration(ms)) } else { Err(field.outside(format!("{ms} ms"), "")) }
 }
 
-/// Exports `describe`: all tables as JSON.
+/// Exports `describe`, all tables as JSON, and `names`, the texts of states, events and their like.
 pub(crate) fn export(kind: &Exports<()>) -> napi::Result<()> {
     kind.operation("describe", |_, _, call| call.string(&described()))?;
+    kind.operation("names", |_, _, call| call.string(&named()))?;
     Ok(())
 }
 
@@ -42,6 +43,12 @@ fn described() -> String {
         format!("{:?}:{{{}}}", table.object, fields.collect::<Vec<_>>().join(","))
     });
     format!("{{{}}}", tables.collect::<Vec<_>>().join(","))
+}
+
+/// `{"states":["closed",…],…}`
+fn named() -> String {
+    let lists = names().map(|(what, texts)| format!("{what:?}:{texts:?}"));
+    format!("{{{}}}", lists.join(","))
 }
 
 /// Debug's quotes are JSON's for what these tables hold, plain ASCII.
@@ -71,6 +78,6 @@ fn one(field: &Field) -> String {
 mod tests {
     #[test]
     fn what_is_told_is_ascii() {
-        assert!(super::described().is_ascii());
+        assert!(super::described().is_ascii() && super::named().is_ascii());
     }
 }

@@ -13,3 +13,21 @@ pub static TABLES: [&Table; 8] = [
     &crate::retry::BUDGET_SETTINGS,
     &crate::throttle::SETTINGS,
 ];
+
+/// The texts that stand for values of the core in every language: `("states", ["closed", "open", …])`.
+#[cfg(not(loom))]
+pub fn names() -> [(&'static str, Vec<&'static str>); 5] {
+    use crate::arena::ArenaErrorKind;
+    use crate::breaker::{EventKind, State};
+    use crate::limit::Algorithm;
+
+    // A wrong argument is each language's own error.
+    let arena_errors = ArenaErrorKind::ALL.into_iter().filter(|kind| *kind != ArenaErrorKind::Argument);
+    [
+        ("states", State::ALL.map(State::name).to_vec()),
+        ("events", EventKind::ALL.map(EventKind::name).to_vec()),
+        ("algorithms", Algorithm::ALL.map(Algorithm::name).to_vec()),
+        ("windows", Algorithm::ALL.into_iter().filter(|it| it.is_window()).map(Algorithm::name).collect()),
+        ("arena_errors", arena_errors.map(ArenaErrorKind::name).collect()),
+    ]
+}

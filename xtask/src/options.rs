@@ -1,10 +1,11 @@
-//! The settings within `index.d.ts` and `_tidegate.pyi`: their names, types, defaults and a line about each, between a
+//! The settings and names within `index.d.ts` and `_tidegate.pyi`: their names, types, defaults and a line about each, between a
 //! line `<settings TABLE NAME …>` and a line `</settings>`. Names are the table's own, all of it where there are none;
 //! `NAME!` must be given there although the table does not ask for it, and `NAME?` has its default only beside another.
+//! `<names LIST TYPE>` … `</names>` is the type of a list of core's texts.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use tidegate::config::{Dialect, Field, Kind, NODE, PYTHON, Preset, TABLES};
+use tidegate::config::{Dialect, Field, Kind, NODE, PYTHON, Preset, TABLES, names};
 
 /// No line is longer.
 const MOST: usize = 120;
@@ -18,6 +19,8 @@ struct Language {
     dialect: Dialect,
     /// Settings whose type has a name, or is more than a number: the type, and whether it may be nothing.
     types: &'static [(&'static str, &'static str)],
+    /// A type of one of these texts.
+    texts: fn(&str, &[&str]) -> String,
     /// One setting.
     write: fn(&Language, &Field, Need, &str) -> Vec<String>,
 }
@@ -37,6 +40,7 @@ const LANGUAGES: [Language; 2] = [
         comment: "//",
         dialect: NODE,
         types: &[("algorithm", "Algorithm"), ("fastest", "KeyedQuota | string | number")],
+        texts: union,
         write: property,
     },
     Language {
@@ -44,6 +48,7 @@ const LANGUAGES: [Language; 2] = [
         comment: "#",
         dialect: PYTHON,
         types: &[("algorithm", "_Algorithm"), ("fastest", "str | float | tuple[str | float, int]")],
+        texts: literal,
         write: parameter,
     },
 ];
@@ -54,25 +59,53 @@ pub(crate) fn files(root: &Path) -> Result<Vec<(PathBuf, String)>, Box<dyn Error
 }
 
 fn file(path: &Path, language: &Language) -> Result<(PathBuf, String), Box<dyn Error>> {
-    let (begin, end) = (format!("{} <settings ", language.comment), format!("{} </settings>", language.comment));
     let mut text = String::new();
     let committed = std::fs::read_to_string(path)?;
     let mut lines = committed.lines();
     while let Some(line) = lines.next() {
         text += &format!("{line}\n");
-        let Some(what) = line.trim_start().strip_prefix(&begin).and_then(|rest| rest.strip_suffix('>')) else {
-            continue;
-        };
         let indent = &line[..line.len() - line.trim_start().len()];
-        for (field, need) in chosen(what)? {
-            for line in (language.write)(language, field, need, indent) {
-                text += &format!("{indent}{line}\n");
-            }
+        let marker = line.trim_start().strip_prefix(language.comment).and_then(|rest| rest.trim().strip_prefix('<'));
+        let Some((kind, what)) = marker.and_then(|rest| rest.strip_suffix('>')?.split_once(' ')) else { continue };
+        for line in generated(language, kind, what, indent)? {
+            text += &format!("{indent}{line}\n");
         }
+        let end = format!("{} </{kind}>", language.comment);
         let close = lines.by_ref().find(|line| line.trim_start() == end);
         text += &format!("{}\n", close.ok_or_else(|| format!("{}: `{line}` does not end", path.display()))?);
     }
     Ok((path.to_owned(), text))
+}
+
+/// What stands between a marker and its end.
+fn generated(language: &Language, kind: &str, what: &str, indent: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    match kind {
+        "settings" => {
+            let fields = chosen(what)?.into_iter();
+            Ok(fields.flat_map(|(field, need)| (language.write)(language, field, need, indent)).collect())
+        }
+        "names" => {
+            let (list, name) = what.split_once(' ').ok_or("a list of names without its type")?;
+            let lists = names();
+            let (_, texts) = lists.iter().find(|(of, _)| *of == list).ok_or_else(|| format!("no names {list}"))?;
+            Ok((language.texts)(name, texts).lines().map(str::to_owned).collect())
+        }
+        _ => Err(format!("{kind} is neither settings nor names").into()),
+    }
+}
+
+/// `export type State = 'closed' | …;`
+fn union(name: &str, texts: &[&str]) -> String {
+    let quoted: Vec<_> = texts.iter().map(|text| format!("'{text}'")).collect();
+    let line = format!("export type {name} = {};", quoted.join(" | "));
+    if line.len() <= MOST { line } else { format!("export type {name} =\n  | {};", quoted.join("\n  | ")) }
+}
+
+/// `_State: TypeAlias = Literal["closed", …]`
+fn literal(name: &str, texts: &[&str]) -> String {
+    let quoted: Vec<_> = texts.iter().map(|text| format!("\"{text}\"")).collect();
+    let line = format!("{name}: TypeAlias = Literal[{}]", quoted.join(", "));
+    if line.len() <= MOST { line } else { format!("{name}: TypeAlias = Literal[\n    {},\n]", quoted.join(",\n    ")) }
 }
 
 /// The settings that a marker names, and whether each must be given.

@@ -16,10 +16,29 @@ _R = TypeVar("_R")
 
 _Seconds: TypeAlias = float | timedelta
 _Key: TypeAlias = str | bytes
+# <names algorithms _Algorithm>
 _Algorithm: TypeAlias = Literal["token_bucket", "fixed_window", "sliding_window", "sliding_log", "leaky_bucket"]
+# </names>
 _Scope: TypeAlias = str | HostScope | ProcessScope
 _OnConflict: TypeAlias = Literal["error", "keep", "apply"]
+# <names states _State>
 _State: TypeAlias = Literal["closed", "open", "half_open", "forced_open", "disabled", "metrics_only"]
+# </names>
+# <names events _EventKind>
+_EventKind: TypeAlias = Literal[
+    "closed",
+    "opened",
+    "half_opened",
+    "forced_open",
+    "disabled",
+    "metrics_only",
+    "probe_succeeded",
+    "probe_failed",
+    "probe_lost",
+    "ramp_started",
+    "ramp_ended",
+]
+# </names>
 _Filter: TypeAlias = type[BaseException] | Callable[[Exception], bool]
 _ExceptionFilter: TypeAlias = _Filter | tuple[_Filter, ...] | list[_Filter] | list[type[BaseException]]
 
@@ -531,21 +550,7 @@ class Event:
     @property
     def seq(self) -> int: ...
     @property
-    def kind(
-        self,
-    ) -> Literal[
-        "closed",
-        "opened",
-        "half_opened",
-        "forced_open",
-        "disabled",
-        "metrics_only",
-        "probe_succeeded",
-        "probe_failed",
-        "probe_lost",
-        "ramp_started",
-        "ramp_ended",
-    ]: ...
+    def kind(self) -> _EventKind: ...
     @property
     def at(self) -> float: ...
     @property

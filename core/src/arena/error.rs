@@ -37,6 +37,23 @@ pub enum ArenaErrorKind {
 }
 
 impl ArenaErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Unsupported,
+        Self::Argument,
+        Self::Permission,
+        Self::Filesystem,
+        Self::NoSpace,
+        Self::Foreign,
+        Self::Version,
+        Self::Clock,
+        Self::Shape,
+        Self::Settings,
+        Self::Full,
+        Self::Removed,
+        Self::System,
+    ];
+
     /// Its name, as the bindings spell it: `"no_space"`.
     pub fn name(self) -> &'static str {
         match self {

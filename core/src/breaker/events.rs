@@ -56,6 +56,21 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All of them, by number.
+    pub const ALL: [Self; 11] = [
+        Self::Closed,
+        Self::Opened,
+        Self::HalfOpened,
+        Self::ForcedOpen,
+        Self::Disabled,
+        Self::MetricsOnly,
+        Self::ProbeSucceeded,
+        Self::ProbeFailed,
+        Self::ProbeLost,
+        Self::RampStarted,
+        Self::RampEnded,
+    ];
+
     /// The name in every language: `"opened"`, `"probe_failed"`.
     pub fn name(self) -> &'static str {
         match self {
@@ -73,20 +88,6 @@ impl EventKind {
         }
     }
 }
-
-const KINDS: [EventKind; 11] = [
-    EventKind::Closed,
-    EventKind::Opened,
-    EventKind::HalfOpened,
-    EventKind::ForcedOpen,
-    EventKind::Disabled,
-    EventKind::MetricsOnly,
-    EventKind::ProbeSucceeded,
-    EventKind::ProbeFailed,
-    EventKind::ProbeLost,
-    EventKind::RampStarted,
-    EventKind::RampEnded,
-];
 
 /// Events that the ring holds.
 pub(super) const EVENTS: usize = if cfg!(loom) { 4 } else { 64 };
@@ -171,7 +172,7 @@ impl EventRing {
                 if !holds(word, seq) {
                     return None;
                 }
-                let kind = *KINDS.get((word >> 40 & 0xf) as usize - 1)?;
+                let kind = *EventKind::ALL.get((word >> 40 & 0xf) as usize - 1)?;
                 // Relaxed: ordered by the load above. One that a later opening has replaced since is left out.
                 let opened = kind == EventKind::Opened;
                 let trip = opened.then(|| trip::of(self.trip(seq).load(Ordering::Relaxed), lap(seq))).flatten();

@@ -22,6 +22,10 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, by number.
+    pub const ALL: [Self; 6] =
+        [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::Disabled, Self::MetricsOnly];
+
     /// The name in every language: `"closed"`, `"half_open"`.
     pub fn name(self) -> &'static str {
         match self {

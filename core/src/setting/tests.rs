@@ -52,3 +52,14 @@ fn defaults_lie_in_their_ranges() {
         assert!(fits, "{field:?}");
     }
 }
+
+#[test]
+fn names_stand_by_number() {
+    use crate::breaker::{EventKind, State};
+    assert!(State::ALL.iter().enumerate().all(|(number, state)| *state as usize == number));
+    assert!(EventKind::ALL.iter().enumerate().all(|(number, kind)| *kind as usize == number));
+    for (list, texts) in crate::config::names() {
+        let different: std::collections::BTreeSet<_> = texts.iter().collect();
+        assert_eq!(different.len(), texts.len(), "{list}");
+    }
+}
