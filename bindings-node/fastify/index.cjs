@@ -26,7 +26,7 @@ class Plans {
   #byRoute = new Map();
   /** `GET /orders` of each route that a hook has told of … */
   #heard = new Set();
-  /** … and of those that are several by their constraints, of which none did: they have one plan, one key 'route'. */
+  /** … and of those that are several by constraints and that none told of: they have one plan, and one key 'route'. */
   #unheard = new Set();
   #isByRoute;
 
@@ -70,7 +70,8 @@ class Plans {
     this.#unheard.clear();
     process.emitWarning(
       `the routes ${[method].flat()} ${url} differ only in their constraints and have one limit in common: ` +
-        'tidegate/fastify did not hear of them, because it was registered without await; write await app.register(…) before the routes',
+        'tidegate/fastify did not hear of them, because it was registered without await; ' +
+        'write await app.register(…) before the routes',
       { type: 'TidegateWarning' },
     );
   }

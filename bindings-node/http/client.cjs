@@ -8,6 +8,7 @@ class Clients {
   #lists;
   /** Where a socket keeps its key, as long as no header can change it. */
   #cached = Symbol('tidegate.client');
+  #isTold = false;
 
   constructor({ client = {}, allow, deny }) {
     this.#addresses = new ClientAddress(client);
@@ -22,9 +23,22 @@ class Clients {
   key(request, peer) {
     const socket = (request?.raw ?? request)?.socket;
     if (peer !== undefined || socket === undefined || this.#addresses.header !== undefined) {
-      return this.#addresses.key(...this.#seen(request, peer));
+      return this.#told(this.#addresses.key(...this.#seen(request, peer)), socket);
     }
-    return (socket[this.#cached] ??= this.#addresses.key(socket.remoteAddress));
+    return (socket[this.#cached] ??= this.#told(this.#addresses.key(socket.remoteAddress), socket));
+  }
+
+  /** Who has no address shares a key with all who have none: said once. A client that is gone has none either. */
+  #told(key, socket) {
+    if (key === '' && socket?.destroyed === false && !this.#isTold) {
+      this.#isTold = true;
+      process.emitWarning(
+        "the server's clients have no address, as on a Unix socket, and share one key; where a proxy stands in front " +
+          "of it say client: { trusted: ['unix'] }, else give a key function",
+        { type: 'TidegateWarning' },
+      );
+    }
+    return key;
   }
 
   /** What the lists say: 'limit', 'allow' or 'deny'. A key that is listed counts for more than any address. */

@@ -2,6 +2,7 @@
 // Clocks: the machine's, and one that moves only when told to.
 
 const { addon, words, numbers, bigints } = require('./native.cjs');
+const { onAbort } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 
@@ -109,13 +110,12 @@ function sleep(waitMs, manual, signal) {
   return new Promise((resolve, reject) => {
     const settle = (how, value) => {
       cancel();
-      signal?.removeEventListener('abort', abort);
+      stay();
       how(value);
     };
-    const abort = () => settle(reject, signal.reason);
     const wake = () => settle(resolve);
     const cancel = manual === undefined ? after(waitMs, wake) : sleepOn(manual, waitMs, wake);
-    signal?.addEventListener('abort', abort);
+    const stay = onAbort(signal, () => settle(reject, signal.reason));
   });
 }
 

@@ -1,5 +1,6 @@
 'use strict';
 
+const { onAbort } = require('./abort.cjs');
 const { after } = require('./clock.cjs');
 
 /**
@@ -16,20 +17,19 @@ function join(waiters, own, { timeoutMs, signal }, timedOut, left = () => {}) {
     const leave = (how, value) => {
       waiters.delete(waiter);
       cancel();
-      signal?.removeEventListener('abort', abort);
+      stay();
       how(value);
     };
     const giveUp = (error, isTimeout) => {
       leave(reject, error);
       left(waiter, isTimeout);
     };
-    const abort = () => giveUp(signal.reason, false);
     const waiter = { ...own, grant: (value) => leave(resolve, value), refuse: (error) => leave(reject, error) };
     const cancel = after(timeoutMs, () => {
       const error = timedOut(waiter);
       if (error !== undefined) giveUp(error, true);
     });
-    signal?.addEventListener('abort', abort);
+    const stay = onAbort(signal, () => giveUp(signal.reason, false));
     waiters.add(waiter);
   });
 }

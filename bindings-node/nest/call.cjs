@@ -5,8 +5,8 @@ const check = require('../lib/check.cjs');
 const { upgradeOf } = require('./upgrades.cjs');
 
 /**
- * A GraphQL field: its HTTP request stands in the context that the driver made, or, of a subscription, that which opened
- * its socket. One exchange for each root field.
+ * A GraphQL field: its HTTP request stands in the context that the driver made, or, of a subscription, that which
+ * opened its socket. One exchange for each root field.
  */
 function graphql(gate, context) {
   const [, , shared, info] = context.getArgs();
@@ -77,6 +77,12 @@ function unaddressed(exchange, why) {
 
 const KINDS = { http, graphql, rpc, ws };
 
+/**
+ * A GraphQL field below a root field, which Nest guards where it is told to (fieldResolverEnhancers): the root field
+ * has been charged for it.
+ */
+const isField = (context) => context.getType() === 'graphql' && context.getArgs()[3]?.path?.prev !== undefined;
+
 /** @returns an exchange, undefined for a kind of call that nothing is known of */
 const exchangeOf = (gate, context) => KINDS[context.getType()]?.(gate, context);
 
@@ -90,4 +96,4 @@ function refusalFor(type, exception) {
   return new Exception({ ...exception.getResponse(), code, message, retryAfterMs });
 }
 
-module.exports = { exchangeOf, refusalFor };
+module.exports = { exchangeOf, isField, refusalFor };

@@ -3,9 +3,23 @@
 const { Inject, Injectable } = require('@nestjs/common');
 const { Exchange } = require('../http/exchange.cjs');
 const { whenReady } = require('../lib/promise.cjs');
-const { exchangeOf, refusalFor } = require('./call.cjs');
+const { exchangeOf, isField, refusalFor } = require('./call.cjs');
 const { RateLimitException } = require('./exception.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
+
+const unknown = new Set();
+
+/** A kind of call of which nothing is known but its name: said once where it has limits. */
+function unlimited(context, { limits }) {
+  const type = context.getType();
+  if (limits.length > 0 && !unknown.has(type)) {
+    unknown.add(type);
+    process.emitWarning(`calls of the kind '${type}' are not limited: TidegateGuard knows http, graphql, rpc and ws`, {
+      type: 'TidegateWarning',
+    });
+  }
+  return true;
+}
 
 /** Refuses a call above one of its route's limits: over HTTP with 429. */
 class TidegateGuard {
@@ -27,10 +41,11 @@ class TidegateGuard {
 
   canActivate(context) {
     const registry = this.#registry;
-    const plan = registry.planOf(context.getClass(), context.getHandler());
+    const plan = registry.planOf(context.getClass(), context.getHandler(), isField(context));
     const exchange = exchangeOf(registry.gate, context);
+    if (exchange === undefined) return unlimited(context, plan);
     // A refused preflight looks like a broken site.
-    if (exchange === undefined || exchange.request?.method === 'OPTIONS') return true;
+    if (exchange.request?.method === 'OPTIONS') return true;
     return whenReady(this.shouldSkip(context), (skip) => skip || this.#identify(plan, exchange, context));
   }
 

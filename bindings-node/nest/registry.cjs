@@ -25,6 +25,8 @@ class TidegateRegistry {
   #place;
   /** The limits of each route: handler → controller → plan, innermost first. */
   #plans = new WeakMap();
+  /** The limits of each field: handler → plan. */
+  #fields = new WeakMap();
   /** Of routes that say nothing of their own. */
   #common;
   /** A decorator's limit, made once for all the routes that it stands over. */
@@ -81,11 +83,23 @@ class TidegateRegistry {
     }
   }
 
-  planOf(controller, handler) {
+  /** `isField`: of a GraphQL field that is no root field only its own limits count, which stand on its method. */
+  planOf(controller, handler, isField = false) {
+    if (isField) return this.#fieldPlanOf(handler);
     let byController = this.#plans.get(handler);
     if (byController === undefined) this.#plans.set(handler, (byController = new Map()));
     let plan = byController.get(controller);
     if (plan === undefined) byController.set(controller, (plan = this.#plan(controller, handler)));
+    return plan;
+  }
+
+  #fieldPlanOf(handler) {
+    let plan = this.#fields.get(handler);
+    if (plan === undefined) {
+      const skips = skipsOn(handler);
+      const limits = skips.includes(undefined) ? [] : limitsOn(handler).flatMap((one) => this.#make(one));
+      this.#fields.set(handler, (plan = new Plan(limits.filter(({ name }) => !skips.includes(name)))));
+    }
     return plan;
   }
 

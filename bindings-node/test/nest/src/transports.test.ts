@@ -5,7 +5,16 @@ import { type TestContext, describe, it } from 'node:test';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Controller, Get, Module, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { GraphQLModule, Mutation, Query, Resolver, Subscription } from '@nestjs/graphql';
+import {
+  Field,
+  GraphQLModule,
+  Mutation,
+  ObjectType,
+  Query,
+  ResolveField,
+  Resolver,
+  Subscription,
+} from '@nestjs/graphql';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import { WsAdapter } from '@nestjs/platform-ws';
@@ -223,5 +232,56 @@ describe('GraphQL by Apollo', () => {
     const seen = [];
     for (const client of ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2']) seen.push(await ask(client));
     assert.deepEqual(seen, ['hello', 'hello', 'ERR_TIDEGATE_RATE_LIMITED', 'hello']);
+  });
+});
+
+describe('a GraphQL field below a root field', () => {
+  @ObjectType()
+  class Author {
+    @Field(() => String)
+    name!: string;
+  }
+  @Resolver(() => Author)
+  class AuthorResolver {
+    @Query(() => [Author])
+    @RateLimit('3/hour', { name: 'authors', key: 'ip' })
+    authors() {
+      return Array.from({ length: 20 }, () => ({}));
+    }
+
+    @ResolveField(() => String)
+    name() {
+      return 'ann';
+    }
+
+    @ResolveField(() => String)
+    @RateLimit('25/hour', { name: 'costly', key: 'ip' })
+    costly() {
+      return 'costly';
+    }
+  }
+  const driver: ApolloDriverConfig = {
+    driver: ApolloDriver,
+    autoSchemaFile: true,
+    fieldResolverEnhancers: ['guards'],
+  };
+  @Module({
+    imports: [
+      GraphQLModule.forRoot<ApolloDriverConfig>(driver),
+      TidegateModule.forRoot({ limits: { everyone: { rate: '9/hour' } } }),
+    ],
+    providers: [AuthorResolver],
+  })
+  class AuthorApp {}
+
+  it('that is guarded is charged with it, and by its own limit alone', async (t) => {
+    const request = requester(`http://127.0.0.1:${await listen(t, AuthorApp)}`);
+    const refusals = async (query: string) => {
+      const { body } = await graphql(request, query);
+      return new Set(body.errors?.map(({ extensions, path }: any) => `${extensions.code} ${path.length}`));
+    };
+    for (const field of ['name', 'costly']) assert.deepEqual(await refusals(`{ authors { ${field} } }`), new Set());
+    assert.deepEqual(await refusals('{ authors { costly } }'), new Set(['ERR_TIDEGATE_RATE_LIMITED 3']));
+    assert.deepEqual(await refusals('{ authors { name } }'), new Set(['ERR_TIDEGATE_RATE_LIMITED 1']));
   });
 });
