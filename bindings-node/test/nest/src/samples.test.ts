@@ -1,17 +1,18 @@
 // What README and the pages show: compiled with these tests, and run here.
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 const load = createRequire(join(process.cwd(), 'package.json'));
-const directory = join(process.cwd(), 'src/samples');
-const named = (end: string) => readdirSync(directory).filter((name) => name.endsWith(end));
+const samples = join(process.cwd(), 'src/samples');
+const named = (end: string) => readdirSync(samples).filter((name) => name.endsWith(end));
 
 /** Runs a CommonJS sample and gives the values of `names`. */
 function run(file: string, ...names: string[]): any[] {
-  const code = readFileSync(join(directory, file), 'utf8');
+  const code = readFileSync(join(samples, file), 'utf8');
   return new Function('require', `${code}\nreturn [${names.join(', ')}];`)(load);
 }
 
@@ -21,7 +22,7 @@ describe('the samples', () => {
   }
 
   it('show a test that does not wait', async () => {
-    const source = named('.ts').find((name) => readFileSync(join(directory, name), 'utf8').includes('export async function test'));
+    const source = named('.ts').find((name) => readFileSync(join(samples, name), 'utf8').includes('export async function test'));
     const sample = await import(`./samples/${source?.replace(/\.ts$/, '.js')}`);
     assert.deepEqual(await sample.test(), [200, 200, 429, 200]);
   });
@@ -44,6 +45,28 @@ describe('the samples', () => {
     assert.equal(Array.from({ length: 801 }, (_, id) => accept({ id: `${id}` })).indexOf(503), 800);
     const { aTokenComesBack } = await import('./samples/clocks-0.js');
     assert.deepEqual(aTokenComesBack(), [true, false, true]);
+  });
+
+  it('without a framework run from top to bottom', async (t) => {
+    const tidegate = load('tidegate');
+    const { BoundedQueue } = tidegate;
+    // The sample serves its queue until it is closed.
+    class Closing extends BoundedQueue {
+      tryPush(given: unknown) {
+        setImmediate(() => this.close());
+        return super.tryPush(given);
+      }
+    }
+    const directory = mkdtempSync(join(tmpdir(), 'tidegate-test-'));
+    process.env.TIDEGATE_DIR = directory;
+    t.after(() => rmSync(directory, { recursive: true, force: true }));
+    const [file] = named('.txt').filter((name) => name.startsWith('readme-'));
+    const code = readFileSync(join(samples, file ?? ''), 'utf8');
+    const lent = { require: () => ({ ...tidegate, BoundedQueue: Closing }), signal: undefined, item: 1, query: async () => 1 };
+    const AsyncFunction: any = (async () => {}).constructor;
+    const made = 'return [booking.booked, permit !== null, await pay({}), shared.tryAcquire()]';
+    const seen = await new AsyncFunction(...Object.keys(lent), `${code}${made}`)(...Object.values(lent));
+    assert.deepEqual(seen, [true, true, undefined, true]);
   });
 
   it('refuse logins before and after rate-limiter-flexible', async () => {
