@@ -1,5 +1,6 @@
-//! A provider that fails one call in ten, then all of them: retries with backoff and jitter make up for the one and, held
-//! by a budget, do not multiply the other. Run several at once with `TIDEGATE_SCOPE=host:demo`, and they share the budget.
+//! A provider that fails one call in ten, then all of them: retries with backoff and jitter make up for the one and,
+//! held by a budget, do not multiply the other. Run several at once with `TIDEGATE_SCOPE=host:demo`, and they share the
+//! budget.
 
 use std::time::{Duration, Instant};
 use tidegate::retry::{Next, draw};

@@ -1,7 +1,8 @@
 //! `cargo xtask notices write|check`: writes what every package that users install says of the third parties inside it,
 //! or checks that the committed files are current. `cargo xtask gen write|check`: the same of what follows from core's
-//! descriptions of settings.
+//! descriptions of settings, and of the header as a page.
 
+mod c_page;
 mod crates;
 mod notices;
 mod options;
@@ -64,7 +65,7 @@ fn generate(check: bool) -> Result<bool, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
     let mut current = true;
     let mut files = options::files(root)?;
-    files.extend([settings::file(root)?, settings::page(root)]);
+    files.extend([settings::file(root)?, settings::page(root), c_page::page(root)?]);
     for (path, text) in files {
         current &= write(&path, &text, check)?;
     }

@@ -1,7 +1,7 @@
-//! The settings and names within `index.d.ts` and `_tidegate.pyi`: their names, types, defaults and a line about each, between a
-//! line `<settings TABLE NAME …>` and a line `</settings>`. Names are the table's own, all of it where there are none;
-//! `NAME!` must be given there although the table does not ask for it, and `NAME?` has its default only beside another.
-//! `<names LIST TYPE>` … `</names>` is the type of a list of core's texts.
+//! The settings and names within `index.d.ts` and `_tidegate.pyi`: names, types, defaults and a line about each,
+//! between a line `<settings TABLE NAME …>` and a line `</settings>`. Names are the table's own, all of it where there
+//! are none; `NAME!` must be given there although the table does not ask for it, and `NAME?` has its default only
+//! beside another. `<names LIST TYPE>` … `</names>` is the type of a list of core's texts.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
