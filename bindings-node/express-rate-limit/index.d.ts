@@ -1,14 +1,17 @@
 import type { ManualClock, ScopeSpec } from '../index.js';
 
 /**
- * A Store for express-rate-limit: `rateLimit({ windowMs, limit, store: new TidegateStore() })`. One for each middleware.
+ * A Store for express-rate-limit: `rateLimit({ windowMs, limit, store: new TidegateStore() })`. One for each
+ * middleware.
  *
- * As the library's MemoryStore it counts a key's hits in a window from the first of them; unlike it, memory has a bound.
- * A count stops at 1,048,575.
+ * As the library's MemoryStore it counts a key's hits in a window from the first of them; unlike it, memory has a
+ * bound. A count stops at 1,048,575.
  */
 export class TidegateStore {
   constructor(options?: {
-    /** Live keys with a place of their own, default 100 000; more share a sketch that may count too many, never too few. */
+    /**
+     * Live keys with a place of their own, default 100 000; more share a sketch that may count too many, never too few.
+     */
     maxKeys?: number;
     /** Where the counts live: `'host:orders'` for all processes of the machine. */
     scope?: ScopeSpec;

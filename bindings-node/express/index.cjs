@@ -37,8 +37,8 @@ function rateLimit(options) {
 const placeOf = (request) => `${request.method} ${pathOf(request).slice(0, 200).replace(/[^\x21-\x7e]/g, '?')}`;
 
 /**
- * `next`, to be called once. What is thrown behind it is the framework's to handle. Node's own http handles nothing, and
- * would end the process: then it is a 500, or the answer is cut off where it has begun.
+ * `next`, to be called once. What is thrown behind it is the framework's to handle. Node's own http handles nothing,
+ * and would end the process: then it is a 500, or the answer is cut off where it has begun.
  */
 function handOver(next, request, response) {
   let called = false;

@@ -187,8 +187,8 @@ class Limit {
   }
 
   /**
-   * RateLimit-Policy: `q` tokens at once, all back within `w` seconds. Made anew when either has changed: setQuota, here or
-   * in another process, and tiers change them.
+   * RateLimit-Policy: `q` tokens at once, all back within `w` seconds. Made anew when either has changed: setQuota,
+   * here or in another process, and tiers change them.
    */
   policy({ decision: { limit }, tier, called }) {
     const windowMs = windowOf(tier === undefined ? this.source.quota : tier.quota);

@@ -31,8 +31,8 @@ export interface KeyedLimit {
 }
 
 /**
- * `'5/minute'`, `'400 per second'`, `'2/second;3/minute'` (all hold), …; a number of tokens per second; a function of the
- * request that gives one of these; or a limit that already exists.
+ * `'5/minute'`, `'400 per second'`, `'2/second;3/minute'` (all hold), …; a number of tokens per second; a function of
+ * the request that gives one of these; or a limit that already exists.
  */
 export type Rate = string | number | RateFunction | TokenBucket | RateLimiter | LimitSet<any> | SharedLimit | KeyedLimit;
 
@@ -58,9 +58,14 @@ export interface LimitOptions
     Pick<Place, 'scope'> {
   /** Default `'apply'`: see `onConflict` of the application. */
   onConflict?: Place['onConflict'];
-  /** Stands in the RateLimit headers: printable ASCII, default `'default'`. In a named scope it is the object's name as well. */
+  /**
+   * Stands in the RateLimit headers: printable ASCII, default `'default'`. In a named scope it is the object's name as
+   * well.
+   */
   name?: string;
-  /** Makes it a limit per key; without a key it is one for everybody. For a LimitSet: keys by the names of its members. */
+  /**
+   * Makes it a limit per key; without a key it is one for everybody. For a LimitSet: keys by the names of its members.
+   */
   key?: KeySpec | Record<string, KeySpec>;
   /** Tokens a request takes, default 1. */
   cost?: number | ((request: any, context: any) => number | Promise<number>);
@@ -81,7 +86,10 @@ export type Limits =
   | LimitSet<any>;
 
 export interface ClientOptions {
-  /** Proxies whose forwarding header is believed: addresses, networks, `'loopback'`, `'private'`, `'unix'`; default: none. */
+  /**
+   * Proxies whose forwarding header is believed: addresses, networks, `'loopback'`, `'private'`, `'unix'`; default:
+   * none.
+   */
   trusted?: string[];
   /** The one header that they write, default `'x-forwarded-for'`; `'forwarded'` is RFC 7239's. */
   header?: string;
@@ -109,13 +117,14 @@ export interface GateOptions {
 /** What Express's and Fastify's middleware take beside limits. */
 export interface RequestsOptions extends Pick<Place, 'scope'> {
   /**
-   * When a limit was last declared with other settings: `'apply'` (default, so that a deploy starts; said once in the log)
-   * changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to start.
+   * When a limit was last declared with other settings: `'apply'` (default, so that a deploy starts; said once in the
+   * log) changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to start.
    */
   onConflict?: Place['onConflict'];
   /**
-   * The most requests under way, as a limiter or its settings: one more waits `maxWaitMs`, then gets 503 with Retry-After, and its
-   * charge by the limits comes back. A permit is held until the answer is out or the connection gone.
+   * The most requests under way, as a limiter or its settings: one more waits `maxWaitMs`, then gets 503 with
+   * Retry-After, and its charge by the limits comes back. A permit is held until the answer is out or the connection
+   * gone.
    */
   concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
 }

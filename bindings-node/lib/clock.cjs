@@ -119,7 +119,10 @@ function sleep(waitMs, manual, signal) {
   });
 }
 
-/** A manual clock that stands where Date stands: for tests under fake timers, which move Date and no clock of a native library. */
+/**
+ * A manual clock that stands where Date stands: for tests under fake timers, which move Date and no clock of a native
+ * library.
+ */
 class DateClock extends ManualClock {
   constructor() {
     super(BigInt(Date.now()) * 1_000_000n);

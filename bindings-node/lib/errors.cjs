@@ -2,7 +2,9 @@
 
 const { addon, numbers } = require('./native.cjs');
 
-/** On each prototype: what it is, in names that every copy of the package and every framework's own exception can carry. */
+/**
+ * On each prototype: what it is, in names that every copy of the package and every framework's own exception can carry.
+ */
 const KINDS = Symbol.for('tidegate.kinds');
 /** On a guarded object, where a framework owns it: makes of its refusal the framework's own exception. */
 const REFUSAL = Symbol('tidegate.refusal');

@@ -72,7 +72,10 @@ class ClientAddress {
   }
 }
 
-/** Entries that allow and entries that deny: addresses, networks, and exact keys written 'key:…'; the most specific decides. */
+/**
+ * Entries that allow and entries that deny: addresses, networks, and exact keys written 'key:…'; the most specific
+ * decides.
+ */
 class AccessList {
   #place;
 

@@ -180,7 +180,10 @@ class LimitSet {
   }
 }
 
-/** Decides for keys in the order of the keyed members: the place of the member that denied or -1, and each one's decision. */
+/**
+ * Decides for keys in the order of the keyed members: the place of the member that denied or -1, and each one's
+ * decision.
+ */
 const decideEach = (set, keys, n) => eachOf(set, keys, n);
 
 shown(LimitSet, (set) => ({ members: set.members }));

@@ -43,8 +43,9 @@ function asOwn(error) {
 }
 
 /**
- * The addon makes its errors in the realm in which Node loaded it. Where this file runs in another (jest and vitest's vm pools give
- * each test file one), they are made anew here, or `instanceof Error` is false for them. Elsewhere nothing is put between.
+ * The addon makes its errors in the realm in which Node loaded it. Where this file runs in another (jest and vitest's
+ * vm pools give each test file one), they are made anew here, or `instanceof Error` is false for them. Elsewhere
+ * nothing is put between.
  */
 function ofThisRealm(loaded) {
   try {

@@ -17,8 +17,8 @@ function abandon(values) {
 }
 
 /**
- * What was thrown as an Error: a framework takes `undefined` for no error at all, and Express takes 'route' for "the next
- * route, please"; either would let a request pass.
+ * What was thrown as an Error: a framework takes `undefined` for no error at all, and Express takes 'route' for "the
+ * next route, please"; either would let a request pass.
  */
 function asError(thrown) {
   if (types.isNativeError(thrown) || thrown instanceof Error) return thrown;

@@ -6,8 +6,8 @@ const check = require('./check.cjs');
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
 /**
- * Defines both on `Class`. `look(self)` gives the fields; those that are undefined are left out. Inspecting never throws: what is
- * no instance (the prototype, as a debugger meets it) has no fields.
+ * Defines both on `Class`. `look(self)` gives the fields; those that are undefined are left out. Inspecting never
+ * throws: what is no instance (the prototype, as a debugger meets it) has no fields.
  */
 function shown(Class, look) {
   const fields = (self) => Object.fromEntries(Object.entries(look(self)).filter(([, value]) => value !== undefined));

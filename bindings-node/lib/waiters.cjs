@@ -9,8 +9,8 @@ const { after } = require('./clock.cjs');
  *
  * @param waiters a Set, longest wait first
  * @param own what others see on the object beside that
- * @param timedOut makes the error of a wait in vain; it gets the object, and gives `undefined` where it granted it after all
- * @param left called when it ends by time or signal, with the object and whether it was time
+ * @param timedOut makes the error of a wait in vain; it gets the object, and gives `undefined` where it granted it
+ * after all @param left called when it ends by time or signal, with the object and whether it was time
  */
 function join(waiters, own, { timeoutMs, signal }, timedOut, left = () => {}) {
   return new Promise((resolve, reject) => {

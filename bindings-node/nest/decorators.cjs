@@ -9,7 +9,10 @@ const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = re
 const LIMITS = 'tidegate:limits';
 const SKIPS = 'tidegate:skips';
 
-/** Adds to a list on the method, or on the class where the decorator stands there. `make` gets the place, and which of its own it is. */
+/**
+ * Adds to a list on the method, or on the class where the decorator stands there. `make` gets the place, and which of
+ * its own it is.
+ */
 function add(metadata, make) {
   return (target, property, descriptor) => {
     const on = descriptor === undefined ? target : descriptor.value;

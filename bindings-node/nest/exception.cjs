@@ -69,7 +69,10 @@ class RateLimitException extends HttpException {
   }
 }
 
-/** A refusal of a breaker, queue, concurrency limiter or limiter, and still `instanceof` its own error, which is its `cause`. */
+/**
+ * A refusal of a breaker, queue, concurrency limiter or limiter, and still `instanceof` its own error, which is its
+ * `cause`.
+ */
 class RefusedException extends HttpException {
   constructor(error, problem) {
     super(problem, problem.status, { cause: error });

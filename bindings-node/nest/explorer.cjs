@@ -3,7 +3,10 @@
 const { hasOwnLimits } = require('./decorators.cjs');
 const { rememberUpgrades } = require('./upgrades.cjs');
 
-/** Makes the limits of all routes when the application starts, so that what cannot be made stops it then, and not a request. */
+/**
+ * Makes the limits of all routes when the application starts, so that what cannot be made stops it then, and not a
+ * request.
+ */
 class TidegateExplorer {
   #modules;
   #registry;

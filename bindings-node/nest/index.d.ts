@@ -28,9 +28,9 @@ import type { GateOptions, KeyValue, LimitOptions, Limits, Rate, Refusal } from 
 export * from '../http/types.js';
 
 /**
- * What `@RateLimit` takes beside the rate. `name` is `'default'` by default; one that is given replaces the limits of that name
- * further out, of the controller and the module. In a named scope each is an object of its own, called after its place:
- * `'name/Controller.method'`, without a name `'Controller.method'`.
+ * What `@RateLimit` takes beside the rate. `name` is `'default'` by default; one that is given replaces the limits of
+ * that name further out, of the controller and the module. In a named scope each is an object of its own, called after
+ * its place: `'name/Controller.method'`, without a name `'Controller.method'`.
  */
 export type RateLimitOptions = LimitOptions;
 
@@ -39,8 +39,9 @@ export type Named<Settings, Ready> = Record<string, Settings | Ready> | (Setting
 
 export interface TidegateOptions extends GateOptions, Pick<Place, 'scope'> {
   /**
-   * When a limit, breaker or concurrency limiter was last declared with other settings: `'apply'` (default, so that a deploy
-   * starts; said once in the log) changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to start.
+   * When a limit, breaker or concurrency limiter was last declared with other settings: `'apply'` (default, so that a
+   * deploy starts; said once in the log) changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to
+   * start.
    */
   onConflict?: Place['onConflict'];
   /** Limits over every route: together with the route's own, all or nothing. */
@@ -56,7 +57,9 @@ export interface TidegateOptions extends GateOptions, Pick<Place, 'scope'> {
 }
 
 export interface TidegateGlobals {
-  /** Guard every route: true (default), your subclass of TidegateGuard, or false (then use `@UseGuards(TidegateGuard)`). */
+  /**
+   * Guard every route: true (default), your subclass of TidegateGuard, or false (then use `@UseGuards(TidegateGuard)`).
+   */
   guard?: boolean | Type<TidegateGuard>;
   /** Turn refusals into answers everywhere: true (default), your own filter, or false (no interceptor either). */
   filter?: boolean | Type<ExceptionFilter>;
@@ -76,8 +79,8 @@ export interface TidegateAsyncOptions extends TidegateGlobals {
 }
 
 /**
- * Limits, circuit breakers, queues and concurrency limiters for a Nest application, on Express or Fastify. Global: import it once.
- * With `scope` all but the queues live there under their names, unless they say another place.
+ * Limits, circuit breakers, queues and concurrency limiters for a Nest application, on Express or Fastify. Global:
+ * import it once. With `scope` all but the queues live there under their names, unless they say another place.
  */
 export class TidegateModule {
   static forRoot(options?: TidegateOptions & TidegateGlobals): DynamicModule;
@@ -106,8 +109,9 @@ export class TidegateGuard implements CanActivate {
   constructor(registry: TidegateRegistry);
   canActivate(context: ExecutionContext): boolean | Promise<boolean>;
   /**
-   * Who the client is, wherever a limit wants to know: for the key `'ip'`, for keyed limits without a `key`, and where a key
-   * finds nobody. `request` is undefined where the call has none. Default, also for nothing: the address, as `client` says.
+   * Who the client is, wherever a limit wants to know: for the key `'ip'`, for keyed limits without a `key`, and where
+   * a key finds nobody. `request` is undefined where the call has none. Default, also for nothing: the address, as
+   * `client` says.
    */
   getTracker(request: any, context: ExecutionContext): KeyValue | Promise<KeyValue>;
   /** Whether this call is not limited at all; default false. */
@@ -127,8 +131,8 @@ export class RateLimitException extends HttpException {
 }
 
 /**
- * A refusal of a circuit breaker, queue, concurrency limiter or limiter as an HttpException: 503 (or `overloadStatus`), of a
- * limiter 429. It is `instanceof` the refusal's own error as well, with its `code`; that is its `cause`.
+ * A refusal of a circuit breaker, queue, concurrency limiter or limiter as an HttpException: 503 (or `overloadStatus`),
+ * of a limiter 429. It is `instanceof` the refusal's own error as well, with its `code`; that is its `cause`.
  */
 export class RefusedException extends HttpException {
   private constructor();
@@ -152,13 +156,19 @@ export interface RefusalExtensions {
   violatedPolicies?: string[];
 }
 
-/** Makes HttpExceptions of the refusals that leave a handler and sets Retry-After, before any filter. In every route unless `filter: false`. */
+/**
+ * Makes HttpExceptions of the refusals that leave a handler and sets Retry-After, before any filter. In every route
+ * unless `filter: false`.
+ */
 export class TidegateInterceptor implements NestInterceptor {
   constructor(registry: TidegateRegistry);
   intercept(context: ExecutionContext, next: CallHandler): Observable<any>;
 }
 
-/** Answers refusals of tidegate, 429 for limits, 503 for all others, with Retry-After. Mistakes, an ArenaError too, stay a 500. */
+/**
+ * Answers refusals of tidegate, 429 for limits, 503 for all others, with Retry-After. Mistakes, an ArenaError too, stay
+ * a 500.
+ */
 export class TidegateExceptionFilter implements ExceptionFilter {
   constructor(registry: TidegateRegistry);
   catch(error: TidegateError | RateLimitException | RefusedException, host: ArgumentsHost): any;

@@ -59,8 +59,9 @@ function finder(kind, find, name) {
 }
 
 /**
- * Providers of the breakers, queues and concurrency limiters that the options name, and of those that some class asks for. The latter are
- * transient: made when they are injected, so that a name which only another application knows does no harm here.
+ * Providers of the breakers, queues and concurrency limiters that the options name, and of those that some class asks
+ * for. The latter are transient: made when they are injected, so that a name which only another application knows does
+ * no harm here.
  */
 function named(configured) {
   return KINDS.flatMap(([kind, token, find]) =>
@@ -74,8 +75,8 @@ function named(configured) {
 }
 
 /**
- * Once a factory has told the options: gives each name the provider that it would have had, for `app.get` as well. What a
- * test has put in its place stays.
+ * Once a factory has told the options: gives each name the provider that it would have had, for `app.get` as well. What
+ * a test has put in its place stays.
  */
 function provideNames(registry, modules) {
   const { names } = registry;
@@ -93,7 +94,10 @@ function provideNames(registry, modules) {
   }
 }
 
-/** Those that some class has asked for were transient until all classes were made; now they are what they are for everybody. */
+/**
+ * Those that some class has asked for were transient until all classes were made; now they are what they are for
+ * everybody.
+ */
 function settleNames(registry, modules) {
   for (const module of modules.values()) {
     if (module.metatype !== TidegateModule) continue;

@@ -5,8 +5,8 @@ const { Injectable, UseGuards } = require('@nestjs/common');
 const { TidegateGuard } = require('./guard.cjs');
 
 /**
- * overrideGuard replaces a guard only where it stands by @UseGuards, and not as a provider, which a global guard is. Here it
- * stands so, in the module that gives the global one.
+ * overrideGuard replaces a guard only where it stands by @UseGuards, and not as a provider, which a global guard is.
+ * Here it stands so, in the module that gives the global one.
  */
 class GuardPlace {}
 Injectable()(GuardPlace);

@@ -103,7 +103,9 @@ class TidegateRegistry {
     return plan;
   }
 
-  /** Innermost first; a limit takes the place of those of the same name further out. One without a name replaces none. */
+  /**
+   * Innermost first; a limit takes the place of those of the same name further out. One without a name replaces none.
+   */
   #plan(controller, handler) {
     const skips = [...skipsOn(handler), ...skipsOn(controller)];
     if (skips.includes(undefined)) return new Plan([]);
@@ -129,7 +131,10 @@ class TidegateRegistry {
     return limits;
   }
 
-  /** In a named scope two limits of one name are one object: the second would take the first one's rate, or the first its. */
+  /**
+   * In a named scope two limits of one name are one object: the second would take the first one's rate, or the first
+   * its.
+   */
   #own(name, place) {
     const owner = this.#owners.get(name);
     if (owner !== undefined) {

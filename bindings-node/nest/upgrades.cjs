@@ -4,8 +4,8 @@
 const requests = new WeakMap();
 
 /**
- * Remembers them from now on. A server without a listener answers such requests as any other, and one of ours would hang
- * them; so only where somebody listens.
+ * Remembers them from now on. A server without a listener answers such requests as any other, and one of ours would
+ * hang them; so only where somebody listens.
  */
 function rememberUpgrades(server) {
   if (!(server?.listenerCount?.('upgrade') > 0)) return;

@@ -2,7 +2,8 @@
 
 use napi_derive::napi;
 
-/// Runs the command on the standard streams of the process; `argv` begins with the program's name. The result is the exit code.
+/// Runs the command on the standard streams of the process; `argv` begins with the program's name. The result is the
+/// exit code.
 #[napi(catch_unwind)]
 #[cfg_attr(test, allow(dead_code))] // napi's macro registers nothing in the crate's own tests.
 pub(crate) fn run_command(argv: Vec<String>) -> i32 {

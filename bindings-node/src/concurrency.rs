@@ -25,8 +25,8 @@ pub(crate) struct Handle {
     limiter: ConcurrencyLimiter,
     /// In an arena: the words of permits that this instance gave out, by their cell; 0 where there is none.
     held: Option<RefCell<Vec<u64>>>,
-    /// Those who wait here, by number. JavaScript asks for them after every release of its own and from time to time: nobody else
-    /// can wake them, so their wakers do nothing.
+    /// Those who wait here, by number. JavaScript asks for them after every release of its own and from time to time:
+    /// nobody else can wake them, so their wakers do nothing.
     waiting: RefCell<BTreeMap<u32, ConcurrencyListener>>,
 }
 
@@ -96,8 +96,8 @@ impl Handle {
     }
 }
 
-/// A worker thread that ends, or an instance that is collected with its permits, gives back what it held: the kernel speaks
-/// for a process that dies, nobody else for a thread.
+/// A worker thread that ends, or an instance that is collected with its permits, gives back what it held: the kernel
+/// speaks for a process that dies, nobody else for a thread.
 impl Drop for Handle {
     fn drop(&mut self) {
         for (cell, word) in (0..).zip(self.held.take().map(RefCell::into_inner).unwrap_or_default()) {

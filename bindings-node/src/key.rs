@@ -1,7 +1,7 @@
 //! Keys of keyed limits: a string or a `Uint8Array` of JavaScript → bytes.
 //!
-//! Strings are read as UTF-16, which is exact and was measured to cost less than Node-API's UTF-8 (latin1 would make keys
-//! collide), and narrowed here: a key of ASCII, as nearly all are, only has its upper bytes dropped.
+//! Strings are read as UTF-16, which is exact and was measured to cost less than Node-API's UTF-8 (latin1 would make
+//! keys collide), and narrowed here: a key of ASCII, as nearly all are, only has its upper bytes dropped.
 #![allow(unsafe_code)] // Node-API is a C interface.
 
 use crate::failure::Failure;

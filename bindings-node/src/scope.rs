@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tidegate::arena::{ArenaError, HostOptions};
 use tidegate::{Arena, Clock, OnConflict, Scope};
 
-/// Arguments of every creation after the instance: scope, name, on conflict, path, group; `lib/scope.cjs` has the same list.
+/// Arguments of every creation after the instance: scope, name, on conflict, path, group; `lib/scope.cjs` has the same
+/// list.
 const TEXTS: usize = 5;
 /// The first argument after them: an object's own text.
 pub(crate) const OWN: usize = 1 + TEXTS;

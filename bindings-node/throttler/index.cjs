@@ -1,5 +1,6 @@
 'use strict';
-// A ThrottlerStorage for @nestjs/throttler: `ThrottlerModule.forRoot({ throttlers, storage: new TidegateThrottlerStorage() })`.
+// A ThrottlerStorage for @nestjs/throttler: `ThrottlerModule.forRoot({ throttlers, storage: new
+// TidegateThrottlerStorage() })`.
 
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
@@ -12,7 +13,10 @@ const WINDOW = 2 ** 18 - 1;
 const MOST = 2 ** 20 - 1;
 /** No limit is faster than 100,000 a millisecond. */
 const mostIn = (ms) => Math.max(1, Math.min(MOST, Math.floor(ms * 100_000)));
-/** Tables of a kind that one storage makes: one for each ttl and limit, and for each block duration, that it is asked for. */
+/**
+ * Tables of a kind that one storage makes: one for each ttl and limit, and for each block duration, that it is asked
+ * for.
+ */
 const TABLES = 64;
 
 const seconds = (ms) => Math.ceil(ms / 1000);

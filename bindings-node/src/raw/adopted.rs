@@ -1,5 +1,5 @@
-//! How a native object follows its JavaScript instance to the grave: when the instance is collected, or its environment (the main
-//! thread, a worker) goes.
+//! How a native object follows its JavaScript instance to the grave: when the instance is collected, or its environment
+//! (the main thread, a worker) goes.
 #![allow(unsafe_code)] // Node-API is a C interface.
 
 use super::call::{Answer, Call, Reply};

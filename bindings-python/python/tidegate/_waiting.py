@@ -127,8 +127,8 @@ def _set_patience(limits: LimitSet, n: int, timeout: Timeout) -> _Patience:
     )
 
 
-# Buckets book ahead; these limits cannot, so who waits comes back when it may be admitted. What is admitted with a delay
-# (a leaky bucket) is taken already, and given back when the wait for its turn is broken off.
+# Buckets book ahead; these limits cannot, so who waits comes back when it may be admitted. What is admitted with a
+# delay (a leaky bucket) is taken already, and given back when the wait for its turn is broken off.
 
 
 def _until_admitted(check: Callable[[], Decision], refund: Callable[[], None], patience: _Patience) -> None:

@@ -300,7 +300,8 @@ async def _with_refund(
     async def send_and_judge(message: Message) -> None:
         nonlocal started
         if message["type"] == "http.response.start" and not started:
-            # Before the answer is out: where this raises, the framework can still say 500, of which it is not asked again.
+            # Before the answer is out: where this raises, the framework can still say 500, of which it is not asked
+            # again.
             started = True
             await judge(message["status"])
         await send(message)

@@ -202,8 +202,8 @@ class _Operations:
         table = self._tables.window(expiry)
         previous, current, left = table.windows(key)
         if previous:
-            # The library rounds the share of the window before down, and the table up: what it asks here must not promise what a hit
-            # is then refused.
+            # The library rounds the share of the window before down, and the table up: what it asks here must not
+            # promise what a hit is then refused.
             seen = table.peek(key)
             current = max(current, seen.limit - seen.remaining - math.floor(previous * left / expiry))
         return previous, left if previous else 0.0, current, left + expiry

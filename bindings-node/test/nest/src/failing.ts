@@ -1,5 +1,5 @@
-// A program: every function of an application fails in every way, on every framework, and the process must live. Prints what
-// came of it as JSON.
+// A program: every function of an application fails in every way, on every framework, and the process must live. Prints
+// what came of it as JSON.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,5 @@
-// Several applications under one limit: what two Nest processes do with a host scope, here two applications of one process.
+// Several applications under one limit: what two Nest processes do with a host scope, here two applications of one
+// process.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

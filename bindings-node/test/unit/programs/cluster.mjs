@@ -1,4 +1,5 @@
-// cluster.mjs SCOPE: four workers behind one port, one limit. Prints the port; tells at SIGTERM how many each worker has served.
+// cluster.mjs SCOPE: four workers behind one port, one limit. Prints the port; tells at SIGTERM how many each worker
+// has served.
 import cluster from 'node:cluster';
 import { createServer } from 'node:http';
 import { TokenBucket } from 'tidegate';
