@@ -15,6 +15,7 @@ mod limit;
 mod python;
 mod queue;
 mod refusal;
+mod retry;
 mod scope;
 mod stats;
 mod waker;
@@ -70,6 +71,12 @@ mod _tidegate {
     use crate::queue::{BoundedQueue, QueueStats};
     #[pymodule_export]
     use crate::refusal::{circuit_refused, try_again};
+    #[pymodule_export]
+    use crate::retry::budget::{RetryBudget, RetryBudgetStats};
+    #[pymodule_export]
+    use crate::retry::schedule::Schedule;
+    #[pymodule_export]
+    use crate::retry::throttle::{ClientThrottle, ClientThrottleStats};
     #[pymodule_export]
     use crate::scope::{HostScope, ProcessScope};
     #[pymodule_export]

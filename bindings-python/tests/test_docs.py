@@ -171,6 +171,23 @@ def test_circuit_breaker() -> None:
     assert module.by_hand({"status": 503}) and module.payment.stats().failed == 1
 
 
+def test_retry() -> None:
+    module = sample("charging")
+    answers = iter([ConnectionError(), "paid", ConnectionError(), "paid"])
+
+    def send(order: str) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def send_async(order: str) -> str:
+        return send(order)
+
+    assert module.charge("7", send) == run(module.charge_async("7", send_async)) == "paid"
+    assert (module.bank.stats().withdrawn, module.bank.stats().deposited) == (2, 2)
+
+
 def test_every_sample_was_run() -> None:
     code = "".join(page.read_text() for page in PAGES)
     assert code.count("```python") == len(SAMPLES), "a sample begins with its file's name"

@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tidegate import Block, BoundedQueue, CircuitBreaker, ConcurrencyLimiter, ConfigError, RateLimiter, TokenBucket
+from tidegate import (
+    Block,
+    BoundedQueue,
+    CircuitBreaker,
+    ClientThrottle,
+    ConcurrencyLimiter,
+    ConfigError,
+    RateLimiter,
+    RetryBudget,
+    RetryPolicy,
+    TokenBucket,
+)
 
 CASES = json.loads((Path(__file__).parents[2] / "tests" / "settings.json").read_text())
 # Settings that this language does not have.
@@ -19,12 +30,18 @@ NOT_HERE = {("bucket", "stripes")}
 
 def make(object_: str, field: str, name: str, value: Any) -> Any:
     kind: Callable[..., Any] = TokenBucket if object_ == "bucket" else RateLimiter
+    plain: dict[str, Callable[..., Any]] = {
+        "breaker": CircuitBreaker,
+        "retry": RetryPolicy,
+        "retry_budget": RetryBudget,
+        "throttle": ClientThrottle,
+    }
+    if object_ in plain:
+        return plain[object_](**{name: value})
     if object_ == "queue":
         return BoundedQueue(**{"capacity": 10, name: value})
     if object_ == "concurrency":
         return ConcurrencyLimiter(**{"limit": 4, name: value})
-    if object_ == "breaker":
-        return CircuitBreaker(**{name: value})
     if field.startswith("block_"):
         return Block(**{"after": 3, "within": 1, "duration": 1, name: value})
     if field == "rate":
@@ -38,7 +55,7 @@ def make(object_: str, field: str, name: str, value: Any) -> Any:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['object']}.{case['field']}")
 def test_what_is_refused(case: dict[str, Any]) -> None:
     object_, field, kind = case["object"], case["field"], case["kind"]
-    if (object_, field) in NOT_HERE or object_ in ("retry", "retry_budget", "throttle"):
+    if (object_, field) in NOT_HERE:
         pytest.skip("not a setting of Python")
     name, range_ = case["names"]["python"], case["ranges"]["python"]
     for value in case["outside"]:
@@ -57,10 +74,13 @@ def test_signatures_hold_the_defaults() -> None:
         "breaker": CircuitBreaker,
         "queue": BoundedQueue,
         "concurrency": ConcurrencyLimiter,
+        "retry": RetryPolicy,
+        "retry_budget": RetryBudget,
+        "throttle": ClientThrottle,
     }
     for case in CASES:
         object_, field, default = case["object"], case["field"], case["default"]
-        if (object_, field) in NOT_HERE or object_ in ("retry", "retry_budget", "throttle"):
+        if (object_, field) in NOT_HERE:
             continue
         kind = Block if field.startswith("block_") else kinds[object_]
         shown = inspect.signature(kind).parameters[case["names"]["python"]].default

@@ -14,14 +14,17 @@ from tidegate import (
     BoundedQueue,
     CircuitBreaker,
     CircuitOpenError,
+    ClientThrottle,
     ConcurrencyLimiter,
     LimitSet,
     ManualClock,
     Permit,
     QueueClosedError,
     RateLimiter,
+    RetryBudget,
     TokenBucket,
 )
+from tidegate._tidegate import Schedule
 
 VECTORS = Path(__file__).resolve().parents[2] / "tests" / "vectors"
 
@@ -384,3 +387,99 @@ def test_rate_limiter(case: dict[str, Any]) -> None:
 def test_limit_set(case: dict[str, Any]) -> None:
     clock = start(case)
     check_steps(case, clock, SetOps(case["config"], clock))
+
+
+def in_seconds(config: dict[str, Any]) -> dict[str, Any]:
+    """Settings under their names in Python."""
+    return {
+        name.removesuffix("_ns"): seconds(value) if name.endswith("_ns") else value for name, value in config.items()
+    }
+
+
+class RetryOps:
+    def __init__(self, config: dict[str, Any]) -> None:
+        settings = in_seconds(config)
+        self.schedule = Schedule(**settings)
+        self.previous = 0.0
+
+    def delay(self, n: int, draw: float) -> dict[str, Any]:
+        wait, self.previous = self.schedule.delay(n, self.previous, draw)
+        return {"delay_ns": wait}
+
+    def failed(
+        self, attempts: int, draw: float, retry_after_ns: str | None, elapsed_ns: str
+    ) -> dict[str, Any]:
+        told, elapsed = seconds(retry_after_ns) or 0.0, seconds(elapsed_ns)
+        assert elapsed is not None
+        wait, self.previous = self.schedule.next(attempts, self.previous, told, elapsed, draw)
+        if wait is not None:
+            return {"wait_ns": wait}
+        last = self.schedule.attempts
+        return {"gave_up": "attempts" if attempts >= (2**32 - 1 if last is None else last) else "deadline"}
+
+
+@pytest.mark.parametrize("case", cases("retry_policy"))
+def test_retry_policy(case: dict[str, Any]) -> None:
+    check_steps(case, start(case), RetryOps(case["config"]))
+
+
+class BudgetOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        self.budget = RetryBudget(
+            config["ratio"],
+            config["min_per_second"],
+            seconds(config["ttl_ns"]),
+            enabled=config["enabled"],
+            dry_run=config["dry_run"],
+            clock=clock,
+        )
+
+    def deposit(self) -> None:
+        self.budget.deposit()
+
+    def try_withdraw(self) -> dict[str, Any]:
+        return {"ok": self.budget.try_withdraw()}
+
+    def balance(self) -> dict[str, Any]:
+        return {"balance": self.budget.balance}
+
+    def retry_after(self) -> dict[str, Any]:
+        return {"retry_after_ns": self.budget.retry_after}
+
+    def stats(self) -> dict[str, Any]:
+        stats = self.budget.stats()
+        return {name: getattr(stats, name) for name in ("deposited", "withdrawn", "denied", "would_deny")}
+
+
+@pytest.mark.parametrize("case", cases("retry_budget"))
+def test_retry_budget(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, BudgetOps(case["config"], clock))
+
+
+class ThrottleOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        self.throttle = ClientThrottle(**in_seconds(config), clock=clock)
+
+    def try_acquire(self, draw: float) -> dict[str, Any]:
+        return {"ok": self.throttle._try_acquire(draw)}
+
+    def report(self, accepted: bool) -> None:
+        (self.throttle.accepted if accepted else self.throttle.refused)()
+
+    def probability(self) -> dict[str, Any]:
+        return {"probability": self.throttle.probability}
+
+    def retry_after(self) -> dict[str, Any]:
+        return {"retry_after_ns": self.throttle.retry_after}
+
+    def stats(self) -> dict[str, Any]:
+        stats = self.throttle.stats()
+        names = ("accepted", "refused", "rejected", "would_reject", "forced", "window_requests", "window_accepts")
+        return {name: getattr(stats, name) for name in names}
+
+
+@pytest.mark.parametrize("case", cases("client_throttle"))
+def test_client_throttle(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, ThrottleOps(case["config"], clock))

@@ -11,6 +11,7 @@ from tidegate import (
     BoundedQueue,
     CircuitBreaker,
     CircuitOpenError,
+    ClientThrottle,
     ConcurrencyLimiter,
     ConcurrencyPermit,
     Decision,
@@ -19,6 +20,8 @@ from tidegate import (
     ManualClock,
     Permit,
     RateLimiter,
+    RetryBudget,
+    RetryPolicy,
     Tier,
     TokenBucket,
 )
@@ -136,3 +139,25 @@ def endpoint(request: object) -> str:
 
 
 text: str = endpoint(None)
+
+budget = RetryBudget(0.2, name="bank")
+retry = RetryPolicy(attempts=None, base=timedelta(seconds=1), jitter="equal", budget=budget, retry_on=[OSError])
+
+
+@retry
+def charge(order: str, *, amount: int) -> int:
+    return amount
+
+
+@ClientThrottle(k=2)
+async def find(words: str) -> list[str]:
+    return [words]
+
+
+paid: int = charge("7", amount=3) + retry.call(charge, "7", amount=3) + next(retry.delays()).__floor__()
+retry.call(charge, "7", amount="3")  # type: ignore[arg-type]
+RetryPolicy(jitter="fuller")  # type: ignore[arg-type]
+
+
+async def search() -> list[str]:
+    return await retry.call_async(find, "it")

@@ -13,6 +13,8 @@ from ._tidegate import (
     BreakerStats,
     BucketStats,
     CircuitBreaker,
+    ClientThrottle,
+    ClientThrottleStats,
     ConcurrencyLimiter,
     ConcurrencyPermit,
     ConcurrencyStats,
@@ -27,11 +29,14 @@ from ._tidegate import (
     QueueStats,
     RateLimiter,
     Reservation,
+    RetryBudget,
+    RetryBudgetStats,
     Tier,
     TokenBucket,
     Trip,
     __version__,
 )
+from ._retry import RetryPolicy
 from .errors import (
     ArenaError,
     CircuitOpenError,
@@ -42,6 +47,8 @@ from .errors import (
     QueueEmptyError,
     QueueFullError,
     RateLimitedError,
+    RetryBudgetExceededError,
+    ThrottledError,
     TidegateError,
 )
 
@@ -53,6 +60,8 @@ __all__ = [
     "BucketStats",
     "CircuitBreaker",
     "CircuitOpenError",
+    "ClientThrottle",
+    "ClientThrottleStats",
     "ConcurrencyLimitError",
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
@@ -74,6 +83,11 @@ __all__ = [
     "RateLimitedError",
     "RateLimiter",
     "Reservation",
+    "RetryBudget",
+    "RetryBudgetExceededError",
+    "RetryBudgetStats",
+    "RetryPolicy",
+    "ThrottledError",
     "TidegateError",
     "Tier",
     "TokenBucket",

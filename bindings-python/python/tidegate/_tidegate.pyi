@@ -50,6 +50,8 @@ __all__ = [
     "BucketStats",
     "CircuitBreaker",
     "ClientAddress",
+    "ClientThrottle",
+    "ClientThrottleStats",
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
     "ConcurrencyStats",
@@ -67,6 +69,9 @@ __all__ = [
     "QueueStats",
     "RateLimiter",
     "Reservation",
+    "RetryBudget",
+    "RetryBudgetStats",
+    "Schedule",
     "Taken",
     "Tier",
     "TokenBucket",
@@ -727,6 +732,153 @@ class ConcurrencyLimiter:
     def scope(self) -> str: ...
     @property
     def name(self) -> str | None: ...
+
+@disjoint_base
+class RetryBudget:
+    def __new__(
+        cls,
+        # <settings retry_budget>
+        # Retries that each call pays in (0 to 1).
+        ratio: float | None = 0.2,
+        # Retries that each second pays in (0 to 10000).
+        min_per_second: float | None = 10,
+        # At most what seconds pay in for so long is saved up, and at least one retry (0.001 s to 86400 s).
+        ttl: _Seconds | None = 10,
+        # </settings>
+        *,
+        clock: ManualClock | None = None,
+        scope: _Scope | None = None,
+        name: str | None = None,
+        on_conflict: _OnConflict | None = "error",
+        enabled: bool | None = None,
+        dry_run: bool = False,
+    ) -> RetryBudget: ...
+    def deposit(self) -> None: ...
+    def try_withdraw(self) -> bool: ...
+    def stats(self) -> RetryBudgetStats: ...
+    @property
+    def balance(self) -> int: ...
+    @property
+    def retry_after(self) -> float: ...
+    @property
+    def ratio(self) -> float: ...
+    @property
+    def clock(self) -> ManualClock | None: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+
+@final
+class RetryBudgetStats:
+    @property
+    def balance(self) -> int: ...
+    @property
+    def deposited(self) -> int: ...
+    @property
+    def withdrawn(self) -> int: ...
+    @property
+    def denied(self) -> int: ...
+    @property
+    def would_deny(self) -> int: ...
+
+@final
+class Schedule:
+    def __new__(
+        cls,
+        attempts: int | float | None,
+        base: _Seconds,
+        factor: float,
+        max_delay: _Seconds,
+        jitter: str,
+        deadline: _Seconds | None,
+        max_retry_after: _Seconds,
+    ) -> Schedule: ...
+    def next(
+        self, attempts: int, previous: float, retry_after: float, elapsed: float, random: float | None = None
+    ) -> tuple[float | None, float]: ...
+    def delay(self, n: int, previous: float, random: float | None = None) -> tuple[float, float]: ...
+    @property
+    def attempts(self) -> int | None: ...
+    @property
+    def base(self) -> float: ...
+    @property
+    def factor(self) -> float: ...
+    @property
+    def max_delay(self) -> float: ...
+    @property
+    def jitter(self) -> str: ...
+    @property
+    def deadline(self) -> float | None: ...
+    @property
+    def max_retry_after(self) -> float: ...
+
+@disjoint_base
+class ClientThrottle:
+    def __new__(
+        cls,
+        # <settings throttle>
+        # How many requests for each accepted one are tolerated; lower rejects sooner (1 to 1000).
+        k: float | None = 2,
+        # Over what requests and accepts are counted (0.1 s to 86400 s).
+        window: _Seconds | None = 30,
+        # Nothing is rejected below so many requests in the window (1 to 4294967295).
+        min_calls: int | None = 10,
+        # No probability of a rejection is higher (above 0 and up to 1).
+        max_rejection: float | None = 0.9,
+        # One call each so long passes in any case (0.001 s to 86400 s).
+        force_pass: _Seconds | None = 1,
+        # </settings>
+        *,
+        failure_on: _ExceptionFilter | None = None,
+        clock: ManualClock | None = None,
+        scope: _Scope | None = None,
+        name: str | None = None,
+        on_conflict: _OnConflict | None = "error",
+        enabled: bool | None = None,
+        dry_run: bool = False,
+    ) -> ClientThrottle: ...
+    def try_acquire(self) -> bool: ...
+    def _try_acquire(self, random: float) -> bool: ...
+    def accepted(self) -> None: ...
+    def refused(self) -> None: ...
+    def call(self, func: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
+    def call_async(
+        self, func: Callable[_P, Awaitable[_R]], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Coroutine[Any, Any, _R]: ...
+    def __call__(self, func: Callable[_P, _R], /) -> Callable[_P, _R]: ...
+    def stats(self) -> ClientThrottleStats: ...
+    @property
+    def _failure_on(self) -> Any: ...
+    @property
+    def probability(self) -> float: ...
+    @property
+    def retry_after(self) -> float: ...
+    @property
+    def clock(self) -> ManualClock | None: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+
+@final
+class ClientThrottleStats:
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def rejected(self) -> int: ...
+    @property
+    def would_reject(self) -> int: ...
+    @property
+    def forced(self) -> int: ...
+    @property
+    def window_requests(self) -> int: ...
+    @property
+    def window_accepts(self) -> int: ...
+    @property
+    def probability(self) -> float: ...
 
 @final
 class Waiter:

@@ -19,6 +19,8 @@ __all__ = [
     "QueueEmptyError",
     "QueueFullError",
     "RateLimitedError",
+    "RetryBudgetExceededError",
+    "ThrottledError",
     "TidegateError",
 ]
 
@@ -139,3 +141,25 @@ class OverloadedError(_Refusal):
 
     def __init__(self, message: str = "overloaded", retry_after: float = 1.0) -> None:
         super().__init__(message, retry_after)
+
+
+class ThrottledError(_Refusal):
+    """A client throttle rejected a call: the backend refuses too many of them."""
+
+    def __init__(self, message: str = "throttled", retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+
+
+class RetryBudgetExceededError(_Refusal):
+    """A call failed, and another attempt is not affordable.
+
+    Its cause is the last error; ``attempts`` is how many there were.
+    """
+
+    attempts: int
+
+    def __init__(self, message: str = "retry budget exceeded", retry_after: float = 0.0, attempts: int = 1) -> None:
+        super().__init__(message, retry_after)
+        # What pickle calls the class with.
+        self.args = (message, retry_after, attempts)
+        self.attempts = attempts

@@ -1,0 +1,313 @@
+"""Retry policies: the loops, for threads and for asyncio, and the calls of a client throttle."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import timedelta
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
+
+from ._functions import is_async
+from ._retryable import Filter, filter_of, is_retried, is_transient, matches, retry_after
+from ._tidegate import ManualClock, RetryBudget, Schedule
+from ._time import sleep, sleep_async
+from .errors import RetryBudgetExceededError, ThrottledError, TidegateError
+
+if TYPE_CHECKING:
+    from ._tidegate import ClientThrottle
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What is no result but work to come.
+_LAZY = frozenset((CoroutineType, GeneratorType, AsyncGeneratorType))
+
+
+class RetryPolicy:
+    """Calls again what failed, after a wait that grows and differs between clients, as long as it is affordable.
+
+        retry = RetryPolicy(attempts=3, budget=RetryBudget(name="bank"))
+
+        retry.call(charge, order)               # in a thread
+        await retry.call_async(charge, order)   # in a task
+
+        @retry                                  # or round a function, sync or async
+        async def charge(order): ...
+
+    Args:
+        attempts: how often the call is made at most, the first time included; None: as often as it takes.
+        base, factor, max_delay: the wait before retry n (from 0) grows as ``min(max_delay, base * factor**n)`` seconds.
+        jitter: how it is spread: "none", "full" (anything up to it), "equal" (half of it and anything up to the other),
+            "decorrelated" (AWS), "smooth" (Polly).
+        budget: a RetryBudget that all calls to the dependency share.
+        retry_on: the errors that are retried: a class, a function of the exception, or several of these. Default: an HTTP
+            status of 429 or from 500 on, timeouts, lost connections and unknown errors; not other statuses, not errors
+            that a mistake in the program raises (TypeError, ValueError, LookupError, …), not tidegate's own refusals.
+        deadline: seconds for all attempts and waits together: a wait that would reach its end is not slept.
+        max_retry_after: a server's Retry-After, which wins when it is longer than the wait, counts up to so many seconds.
+        clock: a ManualClock for tests.
+
+    Never retried: a cancelled task, Ctrl-C, exits, an open circuit, a throttled call, an empty budget, wrong arguments.
+    The last error is raised as it is, with ``attempts`` and ``retry_after``; where the budget is empty,
+    RetryBudgetExceededError with the last error as its cause. What ``retry_on`` itself raises is raised.
+
+    Raises:
+        ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type.
+
+    Immutable; may be used from any thread and any event loop at the same time. Every attempt runs in the caller's context.
+    """
+
+    __slots__ = ("__weakref__", "_budget", "_clock", "_retry_on", "_schedule")
+
+    def __init__(
+        self,
+        attempts: int | float | None = 3,
+        base: float | timedelta = 0.1,
+        factor: float = 2,
+        max_delay: float | timedelta = 5,
+        jitter: Literal["none", "full", "equal", "decorrelated", "smooth"] = "full",
+        budget: RetryBudget | None = None,
+        retry_on: Filter | list[Filter] | None = None,
+        deadline: float | timedelta | None = None,
+        max_retry_after: float | timedelta = 60,
+        *,
+        clock: ManualClock | None = None,
+    ) -> None:
+        self._schedule = Schedule(attempts, base, factor, max_delay, jitter, deadline, max_retry_after)
+        if budget is not None and not isinstance(budget, RetryBudget):
+            raise TypeError(f"budget: expected a RetryBudget, got {type(budget).__name__}")
+        if clock is not None and not isinstance(clock, ManualClock):
+            raise TypeError(f"clock: expected a ManualClock, got {type(clock).__name__}")
+        self._budget = budget
+        self._retry_on = None if retry_on is None else filter_of("retry_on", retry_on)
+        self._clock = clock
+
+    @classmethod
+    def stamina(cls, **more: Any) -> RetryPolicy:
+        """The defaults of the library stamina: 10 attempts within 45 seconds; ``more`` replaces any setting."""
+        return cls(**{"attempts": 10, "deadline": 45.0, **more})
+
+    def call(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Calls ``func``, blocking this thread between attempts. Ctrl-C ends the wait."""
+        if self._budget is not None:
+            self._budget.deposit()
+        attempts, previous, start = 0, 0.0, self._now()
+        while True:
+            attempts += 1
+            try:
+                result = func(*args, **kwargs)
+            except Exception as error:
+                wait, previous = self._after(error, attempts, previous, start)
+                if wait is None:
+                    raise
+            else:
+                if result.__class__ in _LAZY:
+                    _refuse_lazy(result)
+                return result
+            # Outside of the handler: the next error has nothing to do with this one.
+            if wait > 0:
+                sleep(wait, self._clock)
+
+    async def call_async(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Calls an async function, suspending this task between attempts. A cancelled task ends at once."""
+        if self._budget is not None:
+            self._budget.deposit()
+        attempts, previous, start = 0, 0.0, self._now()
+        while True:
+            attempts += 1
+            try:
+                made = func(*args, **kwargs)
+                if not inspect.isawaitable(made):
+                    what = type(made).__name__
+                    raise _NotAsync(f"call_async: the function is not async, it gave {what}; use `policy.call(…)`")
+                return await made
+            except _NotAsync as mistake:
+                raise TypeError(str(mistake)) from None
+            except Exception as error:
+                wait, previous = self._after(error, attempts, previous, start)
+                if wait is None:
+                    raise
+            if wait > 0:
+                await sleep_async(wait, self._clock)
+
+    def wrap(self, func: Callable[P, R], /) -> Callable[P, R]:
+        """``func`` under this policy; an ``async def`` stays one. TypeError for generators and what is no function."""
+        if isinstance(func, type):
+            raise TypeError(f"a retry policy decorates a function, got the class {func.__name__}")
+        if not callable(func):
+            raise TypeError(f"a retry policy decorates a function, got {type(func).__name__}")
+        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError(
+                f"{func.__name__}: a generator runs while it is iterated, not when it is called, and what it has given "
+                "out cannot be taken back; retry the part that does the work"
+            )
+        if is_async(func):
+            call_async = self.call_async
+
+            @functools.wraps(func)
+            async def retried_async(*args: Any, **kwargs: Any) -> Any:
+                return await call_async(cast(Any, func), *args, **kwargs)
+
+            return cast(Callable[P, R], retried_async)
+        call = self.call
+
+        @functools.wraps(func)
+        def retried(*args: P.args, **kwargs: P.kwargs) -> R:
+            return call(func, *args, **kwargs)
+
+        return retried
+
+    def __call__(self, func: Callable[P, R], /) -> Callable[P, R]:
+        return self.wrap(func)
+
+    def delays(self) -> Iterator[float]:
+        """Waits as they could come between the attempts of one call, in seconds."""
+        n, previous, attempts = 0, 0.0, self._schedule.attempts
+        while attempts is None or n < attempts - 1:
+            wait, previous = self._schedule.delay(n, previous)
+            yield wait
+            n += 1
+
+    def _now(self) -> float:
+        if self._clock is not None:
+            return self._clock.now_ns / 1e9
+        return time.monotonic()
+
+    def _after(
+        self, error: Exception, attempts: int, previous: float, start: float
+    ) -> tuple[float | None, float]:
+        """The wait before another attempt, None for none; what the next one takes as ``previous``."""
+        retried = is_retried(self._retry_on, error)
+        told = retry_after(error)
+        wait = None
+        if retried:
+            wait, previous = self._schedule.next(attempts, previous, told or 0.0, self._now() - start)
+        budget = self._budget
+        # Before the wait: what is counted after it comes too late for all who wait now.
+        if wait is not None and budget is not None and not budget.try_withdraw():
+            raise _exceeded(budget, attempts, told) from error
+        if wait is None:
+            # Some errors take no attributes.
+            with contextlib.suppress(Exception):
+                error.attempts = attempts  # type: ignore[attr-defined]
+                if getattr(error, "retry_after", None) is None:
+                    error.retry_after = told or 0.0  # type: ignore[attr-defined]
+        return wait, previous
+
+    @property
+    def attempts(self) -> int | None:
+        """How often the call is made at most; None: as often as it takes."""
+        return self._schedule.attempts
+
+    @property
+    def budget(self) -> RetryBudget | None:
+        """The budget that it was given."""
+        return self._budget
+
+    def __repr__(self) -> str:
+        own = self._schedule
+        shown = f"{type(self).__name__}({own.attempts}, base={own.base}, factor={own.factor}, max_delay={own.max_delay}, "
+        shown += f"jitter={own.jitter!r}"
+        if own.deadline is not None:
+            shown += f", deadline={own.deadline}"
+        if self._budget is not None:
+            shown += f", budget={self._budget!r}"
+        return shown + ")"
+
+
+class _NotAsync(Exception):
+    """A mistake of the caller, and no failure."""
+
+
+def _exceeded(budget: RetryBudget, attempts: int, told: float | None) -> RetryBudgetExceededError:
+    name = "" if budget.name is None else f' "{budget.name}"'
+    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    message = f"retry budget{name} is empty after {times} of a call"
+    return RetryBudgetExceededError(message, max(told or 0.0, budget.retry_after), attempts)
+
+
+def _refuse_lazy(result: Any) -> None:
+    if isinstance(result, CoroutineType):
+        result.close()
+        raise TypeError("call: the function is async; use `await ….call_async(…)`")
+    if isinstance(result, GeneratorType):
+        result.close()
+    raise TypeError("call: the function gave a generator, whose work is done while it is iterated, not in the call")
+
+
+def call_throttled(
+    throttle: ClientThrottle, func: Callable[..., R], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+) -> R:
+    """ClientThrottle.call."""
+    _admit(throttle)
+    try:
+        result = func(*args, **(kwargs or {}))
+        if result.__class__ in _LAZY:
+            _refuse_lazy(result)
+    except Exception as error:
+        _report(throttle, error)
+        raise
+    throttle.accepted()
+    return result
+
+
+async def call_throttled_async(
+    throttle: ClientThrottle, func: Callable[..., Awaitable[R]], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+) -> R:
+    """ClientThrottle.call_async."""
+    _admit(throttle)
+    try:
+        result = await func(*args, **(kwargs or {}))
+    except Exception as error:
+        _report(throttle, error)
+        raise
+    throttle.accepted()
+    return result
+
+
+def decorate_throttled(throttle: ClientThrottle, func: Callable[..., Any]) -> Callable[..., Any]:
+    """ClientThrottle.__call__."""
+    if isinstance(func, type) or not callable(func):
+        what = f"the class {func.__name__}" if isinstance(func, type) else type(func).__name__
+        raise TypeError(f"a throttle decorates a function, got {what}")
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        raise TypeError(f"{func.__name__}: a generator runs while it is iterated, not when it is called")
+    if is_async(func):
+
+        @functools.wraps(func)
+        async def throttled_async(*args: Any, **kwargs: Any) -> Any:
+            return await call_throttled_async(throttle, func, args, kwargs)
+
+        return throttled_async
+
+    @functools.wraps(func)
+    def throttled(*args: Any, **kwargs: Any) -> Any:
+        return call_throttled(throttle, func, args, kwargs)
+
+    return throttled
+
+
+def _admit(throttle: ClientThrottle) -> None:
+    if not throttle.try_acquire():
+        name = "" if throttle.name is None else f' "{throttle.name}"'
+        raise ThrottledError(f"client throttle{name} rejected a call", throttle.retry_after)
+
+
+def _report(throttle: ClientThrottle, error: Exception) -> None:
+    """What an error says of the backend. A predicate that itself raises counts as a refusal, and its error is raised."""
+    if isinstance(error, TidegateError):
+        return
+    chosen = throttle._failure_on
+    try:
+        refused = is_transient(error) if chosen is None else matches("failure_on", chosen, error)
+    except BaseException:
+        throttle.refused()
+        raise
+    if refused:
+        throttle.refused()
+    else:
+        throttle.accepted()

@@ -1,0 +1,571 @@
+"""RetryPolicy, RetryBudget and ClientThrottle: what is retried, when, and at whose cost."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import http.server
+import itertools
+import math
+import os
+import pickle
+import signal
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from conftest import Script, Thread, run, wait_until
+from tidegate import (
+    CircuitBreaker,
+    CircuitOpenError,
+    ClientThrottle,
+    ConfigError,
+    ManualClock,
+    RateLimitedError,
+    RetryBudget,
+    RetryBudgetExceededError,
+    RetryPolicy,
+    ThrottledError,
+    TidegateError,
+)
+from tidegate._retryable import is_transient, retry_after
+
+QUICK: dict[str, Any] = {"base": 0, "max_delay": 0}
+
+
+class Flaky:
+    """Fails so often, then gives the number of the call."""
+
+    def __init__(self, failures: float, error: BaseException | type[BaseException] = ConnectionError) -> None:
+        self.failures, self.error, self.calls = failures, error, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> int:
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise self.error
+        return self.calls
+
+    async def async_(self, *args: Any, **kwargs: Any) -> int:
+        await asyncio.sleep(0)
+        return self(*args, **kwargs)
+
+
+def both(policy: RetryPolicy, flaky: Flaky) -> Iterator[Callable[[], Any]]:
+    """The call in a thread, and in a task."""
+
+    def fresh() -> None:
+        flaky.calls = 0
+
+    yield lambda: (fresh(), policy.call(flaky))[1]
+    yield lambda: (fresh(), run(policy.call_async(flaky.async_)))[1]
+
+
+def test_a_call_that_failed_is_made_again() -> None:
+    flaky = Flaky(2)
+    for call in both(RetryPolicy(**QUICK), flaky):
+        assert call() == 3
+
+
+def test_the_last_error_tells_how_often() -> None:
+    flaky = Flaky(math.inf, TimeoutError("late"))
+    for call in both(RetryPolicy(**QUICK), flaky):
+        with pytest.raises(TimeoutError, match="late") as raised:
+            call()
+        assert flaky.calls == 3
+        assert (raised.value.attempts, raised.value.retry_after) == (3, 0.0)  # type: ignore[attr-defined]
+        flaky.error = TimeoutError("late")
+
+
+def test_arguments_and_results_pass_through() -> None:
+    policy = RetryPolicy(**QUICK)
+
+    def add(one: int, *, two: int) -> int:
+        return one + two
+
+    async def add_async(one: int, *, two: int) -> int:
+        return one + two
+
+    assert policy.call(add, 1, two=2) == policy.wrap(add)(1, two=2) == policy(add)(1, two=2) == 3
+    assert run(policy.call_async(add_async, 1, two=2)) == run(policy(add_async)(1, two=2)) == 3
+    assert policy(add).__name__ == "add" and asyncio.iscoroutinefunction(policy(add_async))
+
+
+def test_methods_are_decorated() -> None:
+    class Bank:
+        calls = 0
+
+        @RetryPolicy(**QUICK)
+        def charge(self, amount: int) -> int:
+            self.calls += 1
+            if self.calls < 3:
+                raise ConnectionError
+            return amount
+
+    bank = Bank()
+    detached = bank.charge
+    assert detached(7) == 7 and bank.calls == 3
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_what_is_no_failure_is_not_retried(error: type[BaseException]) -> None:
+    flaky = Flaky(math.inf, error)
+    with pytest.raises(error):
+        RetryPolicy(retry_on=Exception, **QUICK).call(flaky)
+    assert flaky.calls == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CircuitOpenError("bank", 3.0),
+        ThrottledError(),
+        RetryBudgetExceededError(),
+        ConfigError("burst: too much"),
+        concurrent.futures.CancelledError(),
+    ],
+)
+def test_what_another_call_cannot_mend_is_never_retried(error: Exception) -> None:
+    flaky = Flaky(math.inf, error)
+    with pytest.raises(type(error)):
+        RetryPolicy(retry_on=Exception, **QUICK).call(flaky)
+    assert flaky.calls == 1
+
+
+def test_wrong_arguments_are_not_retried() -> None:
+    budget = RetryBudget()
+
+    def charge(order: str) -> None:
+        raise AssertionError("is not called")
+
+    with pytest.raises(TypeError, match="missing 1 required"):
+        RetryPolicy(retry_on=Exception, budget=budget, **QUICK).call(charge)  # type: ignore[call-arg]
+    assert budget.stats().withdrawn == 0
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError("within"), KeyError, RateLimitedError(), AttributeError])
+def test_a_mistake_and_a_refusal_are_retried_only_when_named(error: Any) -> None:
+    flaky = Flaky(2, error)
+    with pytest.raises(Exception):  # noqa: B017  (whichever it is)
+        RetryPolicy(**QUICK).call(flaky)
+    assert flaky.calls == 1
+    flaky.calls = 0
+    kind = error if isinstance(error, type) else type(error)
+    assert RetryPolicy(retry_on=(OSError, kind), **QUICK).call(flaky) == 3
+
+
+class Response(Exception):
+    def __init__(self, status: int, **headers: str) -> None:
+        self.response = type("R", (), {"status_code": status, "headers": {k.replace("_", "-"): v for k, v in headers.items()}})()
+
+
+@pytest.mark.parametrize(
+    ("status", "transient"),
+    [(200, False), (400, False), (404, False), (409, False), (429, True), (500, True), (502, True), (503, True)],
+)
+def test_http_statuses(status: int, transient: bool) -> None:
+    assert is_transient(Response(status)) is transient
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ({"Retry_After": "7"}, 7.0),
+        ({"retry_after": "7"}, 7.0),
+        ({"Retry_After": "1.5"}, 1.5),
+        ({"Retry_After_Ms": "250", "Retry_After": "7"}, 0.25),
+        ({"Retry_After": "soon"}, None),
+        ({"Retry_After": "-5"}, None),
+        ({"Retry_After": "nan"}, None),
+        ({"Retry_After": "1000000000"}, 1e9),
+        ({"Retry_After": "9" * 400}, 1e12),
+        ({"Retry_After": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"Retry_After": "Thu, 99 Foo 1970 00:00:00 GMT"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read(told: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(Response(503, **told)) == seconds
+
+
+def test_retry_after_as_a_date_and_as_an_attribute() -> None:
+    date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=90), usegmt=True)
+    told = retry_after(Response(503, Retry_After=date))
+    assert told is not None and 85 < told <= 90
+    error = Exception()
+    for value, seconds in [(3, 3.0), (timedelta(seconds=2), 2.0), (-1, 0.0), (math.nan, None), ("3", None), (True, None)]:
+        error.retry_after = value  # type: ignore[attr-defined]
+        assert retry_after(error) == seconds
+
+    class Hostile(Exception):
+        @property
+        def headers(self) -> Any:
+            class Headers:
+                def get(self, name: str) -> str:
+                    raise RuntimeError("no")
+
+            return Headers()
+
+    assert retry_after(Hostile()) is None
+
+
+def in_steps(clock: ManualClock, work: Callable[[], Any], step: float = 0.05) -> tuple[Any, float]:
+    """Runs work in a thread while the clock moves; what it gives, and how long it took by that clock."""
+    begun, thread = clock.now_ns, Thread(work)
+    while thread.is_alive():
+        clock.advance(step)
+        time.sleep(0.0005)
+    return thread, (clock.now_ns - begun) / 1e9
+
+
+def test_the_server_is_obeyed_as_far_as_allowed(clock: ManualClock) -> None:
+    flaky = Flaky(1, Response(503, Retry_After="7"))
+    thread, took = in_steps(clock, lambda: RetryPolicy(clock=clock).call(flaky))
+    assert thread.finish() == 2 and took >= 7
+    flaky = Flaky(1, Response(503, Retry_After="100000"))
+    thread, took = in_steps(clock, lambda: RetryPolicy(max_retry_after=2, clock=clock).call(flaky))
+    assert thread.finish() == 2 and 2 <= took < 100
+
+
+def test_a_wait_that_would_pass_the_deadline_is_not_slept() -> None:
+    clock = ManualClock()
+    flaky = Flaky(math.inf, Response(503, Retry_After="7"))
+    policy = RetryPolicy(deadline=5, clock=clock)
+    for call in both(policy, flaky):
+        with pytest.raises(Response) as raised:
+            call()
+        assert flaky.calls == 1
+        assert (raised.value.attempts, raised.value.retry_after) == (1, 7.0)  # type: ignore[attr-defined]
+
+
+def test_an_empty_budget_ends_a_call() -> None:
+    budget = RetryBudget(ratio=0.5, min_per_second=0, name="bank", scope="process")
+    flaky = Flaky(math.inf, ConnectionError("reset"))
+    for call in both(RetryPolicy(attempts=9, budget=budget, **QUICK), flaky):
+        for _ in range(2 - budget.stats().deposited % 2):
+            budget.deposit()
+        with pytest.raises(RetryBudgetExceededError, match='"bank" is empty after 2 attempts') as raised:
+            call()
+        assert isinstance(raised.value.__cause__, ConnectionError) and raised.value.attempts == 2
+        assert raised.value.retry_after == math.inf
+        copy = pickle.loads(pickle.dumps(raised.value))
+        assert (str(copy), copy.attempts, copy.retry_after) == (str(raised.value), 2, math.inf)
+
+
+def test_the_budget_is_charged_before_the_wait(clock: ManualClock) -> None:
+    budget = RetryBudget(min_per_second=0.1, clock=clock)
+    policy = RetryPolicy(base=10, max_delay=10, jitter="none", budget=budget, clock=clock)
+    waiting = Thread(lambda: policy.call(Flaky(1)))
+    wait_until(lambda: budget.stats().withdrawn == 1)
+    with pytest.raises(RetryBudgetExceededError):
+        policy.call(Flaky(1))
+    clock.advance(10)
+    assert waiting.finish() == 2
+
+
+def test_a_call_that_succeeds_pays_in_once() -> None:
+    budget = RetryBudget()
+    policy = RetryPolicy(budget=budget, **QUICK)
+    policy.call(Flaky(0))
+    run(policy.call_async(Flaky(2).async_))
+    stats = budget.stats()
+    assert (stats.deposited, stats.withdrawn) == (2, 2)
+    assert pickle.loads(pickle.dumps(stats)) == stats
+
+
+def test_predicates_may_throw_and_choose() -> None:
+    def odd(error: Exception) -> bool:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine") as raised:
+        RetryPolicy(retry_on=odd, **QUICK).call(Flaky(1))
+    assert isinstance(raised.value.__context__, ConnectionError)
+    flaky = Flaky(2, ConnectionError("again"))
+    assert RetryPolicy(retry_on=[KeyError, lambda error: "again" in str(error)], **QUICK).call(flaky) == 3
+
+    async def later(error: Exception) -> bool:
+        return True
+
+    with pytest.raises(TypeError, match="cannot be async"):
+        RetryPolicy(retry_on=later, **QUICK).call(Flaky(1))
+
+
+@pytest.mark.parametrize("wrong", [5, "ConnectionError", int, (ConnectionError, 3)])
+def test_a_filter_is_checked_when_it_is_given(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="^retry_on: expected an exception class"):
+        RetryPolicy(retry_on=wrong)
+
+
+def test_bad_arguments() -> None:
+    for wrong in ({"budget": 5}, {"clock": 5}, {"jitter": 5}, {"base": "1"}):
+        with pytest.raises(TypeError, match=f"^{next(iter(wrong))}: expected"):
+            RetryPolicy(**wrong)  # type: ignore[arg-type]
+    for number in ({"attempts": 0}, {"attempts": 2**100}, {"factor": 0.5}, {"factor": math.nan}, {"base": -1}, {"base": math.inf}):
+        with pytest.raises(ConfigError, match=f"^{next(iter(number))}: "):
+            RetryPolicy(**number)
+    with pytest.raises(ConfigError, match=r"^jitter: .*\"none\", \"full\""):
+        RetryPolicy(jitter="fuller")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="did you mean 0.2"):
+        RetryBudget(ratio=20)
+
+
+def test_generators_and_what_is_no_function_are_refused() -> None:
+    policy = RetryPolicy()
+
+    def rows() -> Iterator[int]:
+        yield 1
+
+    async def rows_async() -> AsyncIterator[int]:
+        yield 1
+
+    async def one() -> int:
+        return 1
+
+    for wrong, says in [(rows, "generator"), (rows_async, "generator"), (int, "the class int"), (5, "a function, got int")]:
+        for wrapper in (policy, ClientThrottle()):
+            with pytest.raises(TypeError, match=says):
+                wrapper(wrong)  # type: ignore[arg-type]
+    for call in (policy.call, ClientThrottle().call):
+        with pytest.raises(TypeError, match="generator"):
+            call(rows)
+        with pytest.raises(TypeError, match="call_async"):
+            call(one)
+    with pytest.raises(TypeError, match="is not async"):
+        run(policy.call_async(lambda: 5))  # type: ignore[arg-type, return-value]
+
+
+def test_contexts_reach_every_attempt() -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request")
+    seen: list[str] = []
+
+    def note() -> None:
+        seen.append(request.get())
+        raise ConnectionError
+
+    async def note_async() -> None:
+        await asyncio.sleep(0)
+        note()
+
+    async def task(name: str) -> None:
+        request.set(name)
+        with pytest.raises(ConnectionError):
+            await RetryPolicy(base=0.001, max_delay=0.001).call_async(note_async)
+
+    async def main() -> None:
+        await asyncio.gather(task("a"), task("b"))
+
+    run(main())
+    assert sorted(seen) == ["a"] * 3 + ["b"] * 3
+
+
+def test_a_cancelled_task_ends_in_its_wait() -> None:
+    budget = RetryBudget()
+
+    async def main() -> None:
+        flaky = Flaky(math.inf)
+        task = asyncio.create_task(RetryPolicy(base=3600, max_delay=3600, jitter="none", budget=budget).call_async(flaky.async_))
+        while not budget.stats().withdrawn:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert flaky.calls == 1
+
+    run(main())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of a thread")
+def test_ctrl_c_ends_a_wait(ctrl_c: None) -> None:
+    budget = RetryBudget()
+
+    def interrupt() -> None:
+        wait_until(lambda: budget.stats().withdrawn == 1)
+        time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    flaky = Flaky(math.inf)
+    thread = Thread(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        RetryPolicy(base=3600, max_delay=3600, jitter="none", budget=budget).call(flaky)
+    thread.finish()
+    assert flaky.calls == 1
+
+
+def test_errors_of_earlier_attempts_are_not_dragged_along() -> None:
+    errors = [ConnectionError(number) for number in range(3)]
+    remaining = iter(errors)
+
+    def fail() -> None:
+        raise next(remaining)
+
+    with pytest.raises(ConnectionError) as raised:
+        RetryPolicy(**QUICK).call(fail)
+    assert raised.value is errors[-1] and raised.value.__context__ is None
+
+
+def test_an_error_that_takes_no_attributes_is_raised_as_it_is() -> None:
+    class Sealed(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise RuntimeError("sealed")
+
+    with pytest.raises(Sealed):
+        RetryPolicy(retry_on=Sealed, **QUICK).call(Flaky(math.inf, Sealed))
+
+
+def test_each_attempt_is_a_call_of_the_breaker() -> None:
+    breaker = CircuitBreaker("bank", consecutive_failures=2)
+    flaky = Flaky(math.inf)
+    with pytest.raises(CircuitOpenError):
+        RetryPolicy(attempts=5, **QUICK).call(breaker.call, flaky)
+    assert flaky.calls == 2
+
+
+def test_delays() -> None:
+    policy = RetryPolicy(attempts=5, base=1, factor=3, max_delay=20, jitter="none")
+    assert list(policy.delays()) == [1.0, 3.0, 9.0, 20.0]
+    assert all(0 <= wait < 0.1 * 2**n for n, wait in enumerate(RetryPolicy(attempts=6).delays()))
+    endless = RetryPolicy(attempts=None, jitter="equal").delays()
+    assert all(2.5 <= wait <= 5 for wait in itertools.islice(endless, 6, 3000))
+    assert list(RetryPolicy(attempts=1).delays()) == []
+    assert RetryPolicy(attempts=math.inf).attempts is None and RetryPolicy().attempts == 3
+
+
+def test_the_preset_of_stamina() -> None:
+    policy = RetryPolicy.stamina(base=0.5)
+    assert policy.attempts == 10 and "deadline=45.0" in repr(policy) and "base=0.5" in repr(policy)
+
+
+def test_threads_share_a_budget_and_a_policy() -> None:
+    budget = RetryBudget(ratio=0.2, min_per_second=0.0)
+    policy = RetryPolicy(attempts=4, budget=budget, **QUICK)
+    calls = itertools.count()
+
+    def fail() -> None:
+        next(calls)
+        raise ConnectionError
+
+    def work() -> None:
+        for _ in range(200):
+            with pytest.raises((ConnectionError, RetryBudgetExceededError)):
+                policy.call(fail)
+
+    for thread in [Thread(work) for _ in range(8)]:
+        thread.finish()
+    attempts, stats = next(calls), budget.stats()
+    assert attempts == 1600 + stats.withdrawn and stats.deposited == 1600
+    assert 100 <= stats.withdrawn <= 320 + 1
+
+
+def test_processes_share_a_budget_and_a_throttle(host: str) -> None:
+    budget = RetryBudget(min_per_second=0.001, ttl=3000, name="bank", scope=host)
+    throttle = ClientThrottle(name="search", scope=host)
+    lines = f"budget = RetryBudget(min_per_second=0.001, ttl=3000, name='bank', scope={host!r})\n"
+    lines += f"throttle = ClientThrottle(name='search', scope={host!r})"
+    with Script() as other:
+        other.run(lines)
+        assert other.ask("[budget.try_withdraw() for _ in range(3)]") == [True, True, True]
+        other.run("for _ in range(30): throttle.refused()")
+        assert other.ask("throttle.probability") == throttle.probability == 0.9
+        assert not budget.try_withdraw() and budget.stats().withdrawn == 3
+    with pytest.raises(TidegateError, match="declared as 0.2 retries a call"):
+        RetryBudget(name="bank", scope=host)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Fails two of three requests: with a 503 that says when, and by closing the connection."""
+
+    asked = itertools.count()
+
+    def do_GET(self) -> None:
+        number = next(self.asked)
+        if number % 3 == 1:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+            return
+        self.send_response(503 if number % 3 == 0 else 200)
+        if number % 3 == 0:
+            self.send_header("Retry-After", "0.01")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_flaky_server_over_http() -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/"
+
+        @RetryPolicy(attempts=3, base=0.001, budget=RetryBudget())
+        def ask(path: str) -> int:
+            with urllib.request.urlopen(url + path, timeout=10) as response:
+                return int(response.status)
+
+        assert [ask("") for _ in range(4)] == [200] * 4
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            RetryPolicy(attempts=1).call(urllib.request.urlopen, url)
+        raised.value.close()
+        assert raised.value.code == 503 and raised.value.retry_after == 0.01  # type: ignore[attr-defined]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_throttle_rejects_by_chance(clock: ManualClock) -> None:
+    throttle = ClientThrottle(max_rejection=1, name="search", scope="process", clock=clock)
+    for _ in range(400):
+        with pytest.raises((ConnectionError, ThrottledError)):
+            throttle.call(Flaky(math.inf))
+    stats = throttle.stats()
+    assert stats.forced == 1 and stats.rejected > 300 and throttle.probability > 0.9
+    with pytest.raises(ThrottledError, match='"search" rejected a call: try again in 1 s') as raised:
+        for _ in range(1000):
+            throttle.call(Flaky(0))
+    assert 0 < raised.value.retry_after <= 1
+    clock.advance(1)
+    before = throttle.stats().forced
+    while throttle.stats().forced == before:
+        if throttle.try_acquire():
+            throttle.accepted()
+    clock.advance(31)
+    assert throttle.probability == 0.0 and pickle.loads(pickle.dumps(stats)) == stats
+
+
+def test_what_a_throttle_takes_for_a_refusal() -> None:
+    def counts(error: BaseException | None, **settings: Any) -> tuple[int, int]:
+        throttle = ClientThrottle(**settings)
+        flaky = Flaky(0 if error is None else math.inf, error or Exception)
+        for call in (lambda: throttle.call(flaky), lambda: run(throttle.call_async(flaky.async_)), lambda: throttle(flaky)()):
+            try:
+                call()
+            except BaseException as raised:
+                assert raised is error
+        stats = throttle.stats()
+        return stats.accepted, stats.refused
+
+    assert counts(None) == (3, 0)
+    assert counts(TimeoutError()) == counts(Response(429)) == (0, 3)
+    assert counts(Response(404)) == counts(ValueError()) == (3, 0)
+    assert counts(RateLimitedError()) == counts(CircuitOpenError("it", 1.0)) == (0, 0)
+    assert counts(ValueError(), failure_on=ValueError) == (0, 3)
+    assert counts(TimeoutError(), failure_on=ValueError) == (3, 0)
+
+
+def test_switches() -> None:
+    off = RetryBudget(min_per_second=0, enabled=False)
+    assert all(off.try_withdraw() for _ in range(10)) and off.stats().withdrawn == 0
+    dry = RetryBudget(min_per_second=0, dry_run=True)
+    assert dry.try_withdraw() and dry.stats().would_deny == 1
+    throttle = ClientThrottle(min_calls=1, dry_run=True)
+    for _ in range(50):
+        throttle.refused()
+    assert all(throttle.try_acquire() for _ in range(50)) and throttle.stats().would_reject > 0
