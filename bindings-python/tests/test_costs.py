@@ -25,6 +25,12 @@ def test_nothing_is_taken_and_nobody_blocked() -> None:
     assert limiter.stats().denied == 0
 
 
+def test_what_a_warm_up_does_not_open_yet_is_refused_for_so_long() -> None:
+    for limit in (RateLimiter("3/hour", warm_up=600), TokenBucket("3/hour", warm_up=600)):
+        refused = charge(Guard(limit, cost=3))
+        assert not refused.admitted and 599 < refused.decision.retry_after <= 600
+
+
 def test_the_narrowest_of_a_set_is_named() -> None:
     limits = LimitSet(wide=TokenBucket("9/hour"), narrow=TokenBucket("2/hour"))
     with pytest.raises(ConfigError, match=TEXT.format("narrow", 2)):

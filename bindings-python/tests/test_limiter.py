@@ -110,7 +110,9 @@ def test_wrong_calls_say_what_would_do(call: Any, message: str) -> None:
         (("5/s",), {"warm_up": 5, "warm_up_from": 0}, ConfigError, "warm_up_from: "),
         (("5/s",), {"fastest": "x"}, ConfigError, "fastest: rate: "),
         (("5/s",), {"block": 5}, TypeError, "block"),
-        (("5000/s",), {"algorithm": "sliding_log"}, ConfigError, "burst: 5000 is not within 1 to 4096"),
+        (("5000/s",), {"algorithm": "sliding_log"}, ConfigError, "rate: 5000/s is more than the 4096 that"),
+        (("5000000/day",), {}, ConfigError, "burst: 5000000 is not within 1 to 1048576: .* can be had"),
+        (("5000000/day",), {"algorithm": "leaky_bucket"}, ConfigError, "queue: 4999999 is not within 0 to 1048575: "),
     ],
 )
 def test_wrong_settings_say_what_would_do(arguments: Any, options: Any, error: Any, message: str) -> None:
@@ -132,6 +134,23 @@ def test_tiers(clock: ManualClock) -> None:
         RateLimiter("1/hour").tier("100000/s")
     limiter.set_quota("20/minute")
     assert limiter.burst == 20 and limiter.peek("new").limit == 20
+
+
+def test_quotas_by_turns_on_one_key_are_one_limit(clock: ManualClock) -> None:
+    limiter = RateLimiter("5/minute", fastest="60/s", clock=clock)
+    fast = limiter.tier("60/s")
+    admitted = sum(limiter.try_acquire("key") + limiter.try_acquire("key", 1, fast) for _ in range(500))
+    assert 5 <= admitted <= 60
+    assert not limiter.check("key") and limiter.peek("key", fast).remaining == 0
+    clock.advance(0.5)
+    # Half of sixty is half of five; a change of quota is rounded up.
+    assert limiter.peek("key", fast).remaining in (29, 30) and limiter.peek("key").remaining == 2
+
+
+def test_an_eighth_time_to_fill_has_a_smaller_burst() -> None:
+    limiter = RateLimiter(10, fastest="100/s")
+    tiers = [limiter.tier(10, 1, burst) for burst in range(20, 90, 10)]
+    assert [tier.burst for tier in tiers] == [20, 30, 40, 50, 60, 70, 70]
 
 
 def test_blocks(clock: ManualClock) -> None:

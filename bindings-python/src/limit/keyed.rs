@@ -315,7 +315,8 @@ clock=None, scope=None, name=None, on_conflict='error')")]
         let limiter = &slf.get().core;
         let quota = quota::keyed(limiter.algorithm(), rate, per, burst, queue)?;
         let core = limiter.tier(quota).map_err(|error| from_core(rate.py(), &error))?;
-        Ok(Tier { core, limiter: slf.clone().unbind(), quota })
+        // As it is held: an eighth time to fill has a smaller burst.
+        Ok(Tier { core, limiter: slf.clone().unbind(), quota: core.quota() })
     }
 
     /// Counts `n` hits of the key whatever the limit, for stores that judge by themselves; fixed windows only. Returns
