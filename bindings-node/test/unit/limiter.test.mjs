@@ -103,6 +103,36 @@ describe('RateLimiter', () => {
     assert.equal(limiter.check('cay', 5).remaining, 0);
   });
 
+  it('is one limit for quotas by turns on one key', () => {
+    const { clock, limiter } = make({ rate: '5/minute', fastest: '60/s' });
+    const fast = limiter.tier('60/s');
+    let admitted = 0;
+    for (let turn = 0; turn < 500; turn++) {
+      admitted += limiter.tryAcquire('key') + limiter.tryAcquire('key', 1, fast);
+    }
+    assert.ok(admitted >= 5 && admitted <= 60, String(admitted));
+    clock.advance(500);
+    // Half of sixty is half of five; a change of quota is rounded up.
+    const [ofFast, ofDefault] = [limiter.peek('key', fast).remaining, limiter.peek('key').remaining];
+    assert.ok(ofFast >= 29 && ofFast <= 30 && ofDefault === 2, `${ofFast} ${ofDefault}`);
+  });
+
+  it('takes large counts, or says what can be had', () => {
+    for (const rate of ['1000000/month', '1000000/s']) assert.equal(make({ rate }).limiter.quota.burst, 1_000_000);
+    const told = (options, message) => assert.throws(() => make(options), { name: 'RangeError', message });
+    told({ rate: '5000000/day' }, /^burst: 5000000 is not within 1 to 1048576: .* can be had$/);
+    told({ rate: '5000000/day', algorithm: 'leaky_bucket' }, /^queue: 4999999 is not within 0 to 1048575: /);
+    told({ rate: '5000/s', algorithm: 'sliding_log' }, /^rate: 5000\/s is more than the 4096 that a sliding_log /);
+  });
+
+  it('tells how long a warm-up keeps a cost shut', () => {
+    const { clock, limiter } = make({ rate: '3/hour', warmUp: { periodMs: 60_000, from: 0.1 } });
+    assert.equal(limiter.check('ann', 4).retryAfterMs, Infinity);
+    assert.equal(limiter.check('ann', 3).retryAfterMs, 60_000);
+    clock.advance(60_000);
+    assert.equal(limiter.check('ann', 3).allowed, true);
+  });
+
   it('counts hits whatever the limit', () => {
     const { clock, limiter } = make({ algorithm: 'fixed_window', rate: '4/s' });
     assert.deepEqual([1, 1, 5].map((n) => limiter.hit('ann', n).count), [1, 2, 7]);
