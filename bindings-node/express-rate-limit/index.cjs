@@ -34,7 +34,12 @@ class TidegateStore {
   /** express-rate-limit calls it with its options, once for each middleware that the store is given to. */
   init({ windowMs }) {
     check.period(windowMs, 'windowMs');
-    this.#limiter = new RateLimiter({ ...this.#options, algorithm: 'fixed_window', rate: mostIn(windowMs), perMs: windowMs });
+    this.#limiter = new RateLimiter({
+      ...this.#options,
+      algorithm: 'fixed_window',
+      rate: mostIn(windowMs),
+      perMs: windowMs,
+    });
     this.windowMs = windowMs;
     this.#lateMs = 0;
   }

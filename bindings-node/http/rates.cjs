@@ -12,7 +12,9 @@ function ratesOf(rate, settings) {
   if (typeof rate !== 'string' || !rate.includes(';')) return [[rate, settings]];
   for (const option of ['burst', 'queue', 'fastest', 'tiers']) {
     if (settings[option] !== undefined) {
-      throw check.valueError(`${option}: which of the rates in '${rate}' would it belong to? Give each as a limit of its own`);
+      throw check.valueError(
+        `${option}: which of the rates in '${rate}' would it belong to? Give each as a limit of its own`,
+      );
     }
   }
   const { objectName = settings.name } = settings;

@@ -21,7 +21,10 @@ function refund(charge, status, request) {
   try {
     const answer = charge.limit.refundOn(status, request);
     if (answer === true) charge.giveBack();
-    else if (isPromise(answer)) Promise.resolve(answer).then((later) => later === true && charge.giveBack()).catch(failed);
+    else if (isPromise(answer))
+      Promise.resolve(answer)
+        .then((later) => later === true && charge.giveBack())
+        .catch(failed);
   } catch (error) {
     failed(error);
   }

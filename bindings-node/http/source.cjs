@@ -36,7 +36,9 @@ function fastest(rate, { perMs, burst, queue, algorithm = 'token_bucket' }, tier
 function source(rate, settings, name, perKey) {
   if (!isRate(rate)) {
     if (typeof rate?.check !== 'function') {
-      throw check.typeError(`rate must be a text such as '5/minute', a TokenBucket or a RateLimiter, got ${check.show(rate)}`);
+      throw check.typeError(
+        `rate must be a text such as '5/minute', a TokenBucket or a RateLimiter, got ${check.show(rate)}`,
+      );
     }
     const [extra] = Object.keys(settings).filter((name) => name !== 'tiers' && settings[name] !== undefined);
     if (extra !== undefined) {

@@ -15,7 +15,8 @@ function texts(value, name) {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw check.typeError(`${name} must be an array of texts, got ${check.show(value)}`);
   return value.map((entry) => {
-    if (typeof entry !== 'string') throw check.typeError(`${name} must be an array of texts, and holds ${check.show(entry)}`);
+    if (typeof entry !== 'string')
+      throw check.typeError(`${name} must be an array of texts, and holds ${check.show(entry)}`);
     return entry;
   });
 }
@@ -35,7 +36,12 @@ class ClientAddress {
 
   constructor(options = {}) {
     const known = ['trusted', 'header', 'ipv4Prefix', 'ipv6Prefix'];
-    const { trusted, header = 'x-forwarded-for', ipv4Prefix = 32, ipv6Prefix = 64 } = check.options(options, 'ClientAddress', known);
+    const {
+      trusted,
+      header = 'x-forwarded-for',
+      ipv4Prefix = 32,
+      ipv6Prefix = 64,
+    } = check.options(options, 'ClientAddress', known);
     const proxies = texts(trusted, 'trusted');
     text(header, 'header');
     numbers[0] = check.whole(ipv4Prefix, 'ipv4Prefix', 1, 32);

@@ -15,6 +15,7 @@ function bytes(key, name) {
 const asKey = (key, name = 'key') => (typeof key === 'string' ? key : bytes(key, name));
 
 /** The same of what an application's function gave: the number of a user is as good a key as its text. */
-const keyOf = (value, name) => (typeof value === 'number' || typeof value === 'bigint' ? String(value) : asKey(value, name));
+const keyOf = (value, name) =>
+  typeof value === 'number' || typeof value === 'bigint' ? String(value) : asKey(value, name);
 
 module.exports = { asKey, keyOf };

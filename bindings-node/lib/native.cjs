@@ -5,7 +5,7 @@ const { platform } = require('./platform.cjs');
 const { version } = require('../package.json');
 
 const BUNDLED =
-  "It looks as if a bundler has packed this file, and none can pack the binary: leave tidegate out of the bundle " +
+  'It looks as if a bundler has packed this file, and none can pack the binary: leave tidegate out of the bundle ' +
   "(esbuild: external: ['tidegate', 'tidegate/*'], webpack: externals: [/^tidegate(\\/|$)/]) and install it beside.";
 
 /** A bundle is another file, or an ES module, which has no `__filename`. */
@@ -53,14 +53,17 @@ function ofThisRealm(loaded) {
   } catch (error) {
     if (error instanceof Error) return loaded;
   }
-  const wrap = (operation) => (...args) => {
-    try {
-      return operation(...args);
-    } catch (error) {
-      throw error instanceof Error ? error : asOwn(error);
-    }
-  };
-  const entries = (object, make) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, make(value)]));
+  const wrap =
+    (operation) =>
+    (...args) => {
+      try {
+        return operation(...args);
+      } catch (error) {
+        throw error instanceof Error ? error : asOwn(error);
+      }
+    };
+  const entries = (object, make) =>
+    Object.fromEntries(Object.entries(object).map(([key, value]) => [key, make(value)]));
   const wrapped = (value) => {
     if (typeof value === 'function') return wrap(value);
     return Object.prototype.toString.call(value) === '[object Object]' ? entries(value, wrapped) : value;
@@ -72,7 +75,9 @@ const { addon: loaded, from } = load();
 const addon = ofThisRealm(loaded);
 if (addon.version !== version) {
   throw Object.assign(
-    new Error(`tidegate ${version} found version ${addon.version} of its binary in ${from}: install the same version of both`),
+    new Error(
+      `tidegate ${version} found version ${addon.version} of its binary in ${from}: install the same version of both`,
+    ),
     { code: 'ERR_TIDEGATE_BINARY_VERSION' },
   );
 }

@@ -32,7 +32,8 @@ function writeQuota(settings, { rate, perMs, burst }, at = 0) {
 /** A copy of a keyed limit's quota, given as an object or as its rate alone. */
 function quotaOptions(value, where) {
   if (typeof value === 'string' || typeof value === 'number') return { rate: value };
-  if (where === 'fastest' && (value === null || typeof value !== 'object')) throw wrong(SETTINGS.limiter.fastest, value);
+  if (where === 'fastest' && (value === null || typeof value !== 'object'))
+    throw wrong(SETTINGS.limiter.fastest, value);
   return check.options(value, where, [...QUOTA, 'queue']);
 }
 
@@ -43,7 +44,8 @@ function writeMode({ enabled, dryRun }, at) {
 }
 
 /** A copy of `warmUp`. */
-const warmUpOptions = (value) => (value === undefined ? undefined : check.options(value, 'warmUp', ['periodMs', 'from']));
+const warmUpOptions = (value) =>
+  value === undefined ? undefined : check.options(value, 'warmUp', ['periodMs', 'from']);
 
 /** Writes a copy of `warmUp` from number `at` on. */
 function writeWarmUp(given, at) {

@@ -11,7 +11,8 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom');
  */
 function shown(Class, look) {
   const fields = (self) => Object.fromEntries(Object.entries(look(self)).filter(([, value]) => value !== undefined));
-  const define = (key, value) => Object.defineProperty(Class.prototype, key, { value, writable: true, configurable: true });
+  const define = (key, value) =>
+    Object.defineProperty(Class.prototype, key, { value, writable: true, configurable: true });
   define('toJSON', function toJSON() {
     if (!(this instanceof Class)) throw check.detached(Class.name, 'toJSON');
     return fields(this);

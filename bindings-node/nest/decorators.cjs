@@ -16,7 +16,8 @@ const SKIPS = 'tidegate:skips';
 function add(metadata, make) {
   return (target, property, descriptor) => {
     const on = descriptor === undefined ? target : descriptor.value;
-    if (typeof on !== 'function') throw check.typeError('RateLimit and SkipRateLimit belong on a controller or its methods');
+    if (typeof on !== 'function')
+      throw check.typeError('RateLimit and SkipRateLimit belong on a controller or its methods');
     const before = Reflect.getOwnMetadata(metadata, on) ?? [];
     const place = descriptor === undefined ? target.name : `${target.constructor.name}.${String(property)}`;
     Reflect.defineMetadata(metadata, [make(place, before.length + 1), ...before], on);
@@ -62,4 +63,13 @@ const skipsOn = (target) => Reflect.getMetadata(SKIPS, target) ?? [];
 
 const hasOwnLimits = (controller, handler) => limitsOn(handler).length + limitsOn(controller).length > 0;
 
-module.exports = { InjectBoundedQueue, InjectBreaker, InjectConcurrencyLimiter, RateLimit, SkipRateLimit, hasOwnLimits, limitsOn, skipsOn };
+module.exports = {
+  InjectBoundedQueue,
+  InjectBreaker,
+  InjectConcurrencyLimiter,
+  RateLimit,
+  SkipRateLimit,
+  hasOwnLimits,
+  limitsOn,
+  skipsOn,
+};

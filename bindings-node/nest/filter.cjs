@@ -22,8 +22,10 @@ class TidegateExceptionFilter {
     const exception = this.#registry.httpException(error);
     const type = host.getType();
     if (type === 'http') return answer(exception, host);
-    if (type === 'rpc') return base('@nestjs/microservices', 'BaseRpcExceptionFilter').catch(refusalFor(type, exception), host);
-    if (type === 'ws') return base('@nestjs/websockets', 'BaseWsExceptionFilter').catch(refusalFor(type, exception), host);
+    if (type === 'rpc')
+      return base('@nestjs/microservices', 'BaseRpcExceptionFilter').catch(refusalFor(type, exception), host);
+    if (type === 'ws')
+      return base('@nestjs/websockets', 'BaseWsExceptionFilter').catch(refusalFor(type, exception), host);
     return exception;
   }
 }

@@ -1,7 +1,13 @@
 'use strict';
 
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
-const { InjectBoundedQueue, InjectBreaker, InjectConcurrencyLimiter, RateLimit, SkipRateLimit } = require('./decorators.cjs');
+const {
+  InjectBoundedQueue,
+  InjectBreaker,
+  InjectConcurrencyLimiter,
+  RateLimit,
+  SkipRateLimit,
+} = require('./decorators.cjs');
 const { RateLimitException, RefusedException } = require('./exception.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');

@@ -10,7 +10,13 @@ const { TidegateGuard } = require('./guard.cjs');
 const { GuardPlace, guardOf } = require('./override.cjs');
 const { TidegateInterceptor } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
-const { TIDEGATE_OPTIONS, asked, getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
+const {
+  TIDEGATE_OPTIONS,
+  asked,
+  getBoundedQueueToken,
+  getBreakerToken,
+  getConcurrencyLimiterToken,
+} = require('./tokens.cjs');
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'];
 
@@ -42,7 +48,8 @@ function globalFilter(value) {
 
 /** A class that Nest makes for each request cannot stand behind another token. */
 const isPerRequest = (value, option) =>
-  Reflect.getMetadata('scope:options', check.callable(value, `${option} (a class, true or false)`))?.scope === Scope.REQUEST;
+  Reflect.getMetadata('scope:options', check.callable(value, `${option} (a class, true or false)`))?.scope ===
+  Scope.REQUEST;
 
 const KINDS = [
   ['breakers', getBreakerToken, 'breaker'],

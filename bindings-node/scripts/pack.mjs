@@ -22,7 +22,10 @@ function pack(name, json, files) {
   mkdirSync(dir, { recursive: true });
   for (const [from, to] of files) cpSync(from, join(dir, to), { recursive: true });
   writeFileSync(join(dir, 'package.json'), `${JSON.stringify(json, null, 2)}\n`);
-  execFileSync('npm', ['pack', '--silent', '--pack-destination', out], { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('npm', ['pack', '--silent', '--pack-destination', out], {
+    cwd: dir,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   console.log(join(out, `${name}-${version}.tgz`));
 }
 
@@ -40,7 +43,14 @@ for (const binary of binaries) {
   const libc = { gnu: 'glibc', musl: 'musl' }[abi];
   const description = `The ${triple} binary of tidegate`;
   const fits = { os: [os], cpu: [cpu], ...(libc === undefined ? {} : { libc: [libc] }) };
-  const json = { name, description, ...common, main: binary, files: [binary, ...names(legal), ...names(inside)], ...fits };
+  const json = {
+    name,
+    description,
+    ...common,
+    main: binary,
+    files: [binary, ...names(legal), ...names(inside)],
+    ...fits,
+  };
   pack(name, json, [[join(nativeDir, binary), binary], ...legal, ...inside]);
   optionalDependencies[name] = version;
 }

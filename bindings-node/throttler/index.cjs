@@ -51,7 +51,12 @@ class TidegateThrottlerStorage {
 
   constructor(options = {}) {
     const known = ['maxKeys', 'scope', 'name', 'clock'];
-    const { maxKeys = 10_000, scope, name = 'throttler', clock } = check.options(options, 'new TidegateThrottlerStorage', known);
+    const {
+      maxKeys = 10_000,
+      scope,
+      name = 'throttler',
+      clock,
+    } = check.options(options, 'new TidegateThrottlerStorage', known);
     this.#name = check.text(name, 'name');
     this.#options = { maxKeys: whole(SETTINGS.limiter.max_keys, maxKeys), scope, clock };
     // A mistake in the options shows here, not at the first request.
@@ -69,7 +74,12 @@ class TidegateThrottlerStorage {
     const timeToExpire = seconds(Math.min(ttl, record.resetAfterMs));
     if (hits === Infinity) return { totalHits: record.count, timeToExpire, isBlocked: false, timeToBlockExpire: 0 };
     if (hits < 1) {
-      return { totalHits: 1, timeToExpire, isBlocked: true, timeToBlockExpire: seconds(blockDuration > 0 ? blockDuration : ttl) };
+      return {
+        totalHits: 1,
+        timeToExpire,
+        isBlocked: true,
+        timeToBlockExpire: seconds(blockDuration > 0 ? blockDuration : ttl),
+      };
     }
     const blocks = blockDuration > 0 ? this.#blocks(blockDuration) : undefined;
     const blocked = blocks?.peek(own);
@@ -94,11 +104,19 @@ class TidegateThrottlerStorage {
   }
 
   #record(ttl) {
-    return this.#made(this.#records, `records/${ttl}`, () => ({ algorithm: 'fixed_window', rate: mostIn(ttl), perMs: ttl }));
+    return this.#made(this.#records, `records/${ttl}`, () => ({
+      algorithm: 'fixed_window',
+      rate: mostIn(ttl),
+      perMs: ttl,
+    }));
   }
 
   #blocks(duration) {
-    return this.#made(this.#blocking, `blocks/${duration}`, () => ({ algorithm: 'fixed_window', rate: 1, perMs: duration }));
+    return this.#made(this.#blocking, `blocks/${duration}`, () => ({
+      algorithm: 'fixed_window',
+      rate: 1,
+      perMs: duration,
+    }));
   }
 
   #table(ttl, limit) {

@@ -9,6 +9,9 @@ for (const file of files) {
   const blocks = [...readFileSync(file, 'utf8').matchAll(/^```(ts|js)\n([\s\S]*?)^```$/gm)];
   blocks.forEach(([, language, code], index) => {
     const name = `${basename(file, '.md').toLowerCase()}-${index}.${language === 'ts' ? 'ts' : 'txt'}`;
-    writeFileSync(join(directory, name), language === 'ts' && !/^(import|export) /m.test(code) ? `${code}export {};\n` : code);
+    writeFileSync(
+      join(directory, name),
+      language === 'ts' && !/^(import|export) /m.test(code) ? `${code}export {};\n` : code,
+    );
   });
 }

@@ -35,7 +35,12 @@ bucket.tryAcquire('1');
 // @ts-expect-error what was decided stays so
 bucket.quota = { count: 1, periodMs: 1, burst: 1 };
 
-const limiter = new RateLimiter({ rate: '100/min', maxKeys: 10, algorithm: 'token_bucket', block: { after: 3, withinMs: 1, durationMs: 1 } });
+const limiter = new RateLimiter({
+  rate: '100/min',
+  maxKeys: 10,
+  algorithm: 'token_bucket',
+  block: { after: 3, withinMs: 1, durationMs: 1 },
+});
 same<ReturnType<typeof limiter.check>, Decision>(true);
 const pro: Tier = limiter.tier({ rate: '1000/min' });
 limiter.tryAcquire(Buffer.from('k'), 1, pro);
@@ -54,11 +59,17 @@ set.check({});
 // @ts-expect-error one for everybody takes no key
 set.check({ user: 'ann', everyone: 'x' });
 
-const breaker = new CircuitBreaker('payment', { cooldownMs: 5000, failureOn: [TypeError, (error) => error.status >= 500] });
+const breaker = new CircuitBreaker('payment', {
+  cooldownMs: 5000,
+  failureOn: [TypeError, (error) => error.status >= 500],
+});
 same<typeof breaker.state, BreakerState>(true);
 same<ReturnType<typeof breaker.tryAcquire>, Permit | null>(true);
 const pay = breaker.wrap(async (order: string, cents: number) => ({ order, cents }));
-same<typeof pay extends (order: string, cents: number) => Promise<{ order: string; cents: number }> ? true : false, true>(true);
+same<
+  typeof pay extends (order: string, cents: number) => Promise<{ order: string; cents: number }> ? true : false,
+  true
+>(true);
 const sum: number = breaker.call((a: number, b: number) => a + b, 1, 2);
 // @ts-expect-error the argument's type is known
 breaker.call((a: number) => a, 'one');
@@ -89,7 +100,12 @@ export async function query(): Promise<number> {
   other.release();
   return database.run(async () => 5, { timeoutMs: 5 });
 }
-new TokenBucket({ rate: '1/s', scope: new HostScope('orders', { capacity: 2 ** 20, group: 'www' }), name: 'all', onConflict: 'keep' });
+new TokenBucket({
+  rate: '1/s',
+  scope: new HostScope('orders', { capacity: 2 ** 20, group: 'www' }),
+  name: 'all',
+  onConflict: 'keep',
+});
 new CircuitBreaker('payment', { scope: 'process:orders' });
 new CircuitBreaker('payment', { scope: new ProcessScope('orders', { capacity: 2 ** 20 }) });
 const fromSettings: string = 'host:orders';

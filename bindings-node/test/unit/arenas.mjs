@@ -53,7 +53,10 @@ export async function start() {
 }
 
 async function answer(child, exited) {
-  const [message] = await Promise.race([once(child, 'message'), exited.then((how) => [{ error: `it has ended: ${how}` }])]);
+  const [message] = await Promise.race([
+    once(child, 'message'),
+    exited.then((how) => [{ error: `it has ended: ${how}` }]),
+  ]);
   if (message.error !== undefined) throw Object.assign(new Error(message.error), message);
   return message.value;
 }

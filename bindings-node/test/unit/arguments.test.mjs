@@ -1,7 +1,16 @@
 // Wrong arguments, subclasses, detached methods: a typed error or a defined answer, never a crash.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { BoundedQueue, CircuitBreaker, LimitSet, ManualClock, Permit, RateLimiter, Reservation, TokenBucket } from 'tidegate';
+import {
+  BoundedQueue,
+  CircuitBreaker,
+  LimitSet,
+  ManualClock,
+  Permit,
+  RateLimiter,
+  Reservation,
+  TokenBucket,
+} from 'tidegate';
 
 const TYPE = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
 const RANGE = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' };
@@ -48,36 +57,72 @@ const WRONG = {
   'a misspelt timeout': [() => bucket().acquire(1, { timeout: 5 }), VALUE],
 
   'a switch of another type': [() => new TokenBucket({ rate: 1, enabled: 'no' }), TYPE],
-  'a warm-up from nothing': [() => new TokenBucket({ rate: 1, warmUp: { periodMs: 5, from: 0 } }), { ...RANGE, message: /^warmUp\.from/ }],
-  'a warm-up of no time': [() => new TokenBucket({ rate: 1, warmUp: { periodMs: 0, from: 0.5 } }), { ...RANGE, message: /^warmUp\.periodMs/ }],
+  'a warm-up from nothing': [
+    () => new TokenBucket({ rate: 1, warmUp: { periodMs: 5, from: 0 } }),
+    { ...RANGE, message: /^warmUp\.from/ },
+  ],
+  'a warm-up of no time': [
+    () => new TokenBucket({ rate: 1, warmUp: { periodMs: 0, from: 0.5 } }),
+    { ...RANGE, message: /^warmUp\.periodMs/ },
+  ],
   'a misspelt warm-up': [() => new TokenBucket({ rate: 1, warmUp: { period: 5, from: 0.5 } }), VALUE],
 
   'a limiter without a rate': [() => new RateLimiter({}), TYPE],
-  'an unknown algorithm': [() => limiter({ algorithm: 'gcra' }), { ...VALUE, message: /^algorithm: .*"token_bucket", "fixed_window"/ }],
+  'an unknown algorithm': [
+    () => limiter({ algorithm: 'gcra' }),
+    { ...VALUE, message: /^algorithm: .*"token_bucket", "fixed_window"/ },
+  ],
   'no keys': [() => limiter({ maxKeys: 0 }), RANGE],
   'too many keys': [() => limiter({ maxKeys: 1e9 }), { ...RANGE, message: /maxKeys/ }],
-  'a burst of a window': [() => limiter({ algorithm: 'fixed_window', burst: 5 }), { ...VALUE, message: /burst: a fixed_window has none/ }],
-  'a burst of a leaky bucket': [() => limiter({ algorithm: 'leaky_bucket', burst: 5 }), { ...VALUE, message: /queue: 9/ }],
+  'a burst of a window': [
+    () => limiter({ algorithm: 'fixed_window', burst: 5 }),
+    { ...VALUE, message: /burst: a fixed_window has none/ },
+  ],
+  'a burst of a leaky bucket': [
+    () => limiter({ algorithm: 'leaky_bucket', burst: 5 }),
+    { ...VALUE, message: /queue: 9/ },
+  ],
   'a queue of a token bucket': [() => limiter({ queue: 5 }), { ...VALUE, message: /only a leaky_bucket/ }],
-  'a log beyond its limit': [() => limiter({ algorithm: 'sliding_log', rate: '5000/s' }), { ...RANGE, message: /4,?096/ }],
-  'a block after nothing': [() => limiter({ block: { after: 0, withinMs: 1, durationMs: 1 } }), { ...RANGE, message: /block\.after/ }],
-  'a block of no time': [() => limiter({ block: { after: 1, withinMs: 1, durationMs: 0 } }), { ...RANGE, message: /^block\.durationMs/ }],
-  'a block that shrinks': [() => limiter({ block: { after: 1, withinMs: 1, durationMs: 1, growth: 0.5 } }), { ...RANGE, message: /^block\.growth/ }],
+  'a log beyond its limit': [
+    () => limiter({ algorithm: 'sliding_log', rate: '5000/s' }),
+    { ...RANGE, message: /4,?096/ },
+  ],
+  'a block after nothing': [
+    () => limiter({ block: { after: 0, withinMs: 1, durationMs: 1 } }),
+    { ...RANGE, message: /block\.after/ },
+  ],
+  'a block of no time': [
+    () => limiter({ block: { after: 1, withinMs: 1, durationMs: 0 } }),
+    { ...RANGE, message: /^block\.durationMs/ },
+  ],
+  'a block that shrinks': [
+    () => limiter({ block: { after: 1, withinMs: 1, durationMs: 1, growth: 0.5 } }),
+    { ...RANGE, message: /^block\.growth/ },
+  ],
   'a misspelt block': [() => limiter({ block: { after: 1, within: 1, durationMs: 1 } }), VALUE],
-  'a tier beyond the fastest': [() => limiter({ rate: '10/day' }).tier({ rate: '100000/s', burst: 5 }), { name: 'RangeError', message: /fastest/ }],
+  'a tier beyond the fastest': [
+    () => limiter({ rate: '10/day' }).tier({ rate: '100000/s', burst: 5 }),
+    { name: 'RangeError', message: /fastest/ },
+  ],
   'an infinite penalty of a key': [() => limiter({}).penalize('k', Infinity), RANGE],
   'a misspelt wait': [() => limiter({}).acquire('k', 1, { timeout: 5 }), VALUE],
 
   'a breaker without a name': [() => new CircuitBreaker(), TYPE],
   'both windows': [() => breaker({ windowCalls: 5, windowDurationMs: 5 }), VALUE],
   'a window of no calls': [() => breaker({ windowCalls: 0 }), RANGE],
-  'a rate in percent': [() => breaker({ failureRateThreshold: 50 }), { name: 'RangeError', message: /did you mean 0\.5/ }],
+  'a rate in percent': [
+    () => breaker({ failureRateThreshold: 50 }),
+    { name: 'RangeError', message: /did you mean 0\.5/ },
+  ],
   'a threshold of zero': [() => breaker({ failureRateThreshold: 0 }), { name: 'RangeError' }],
   'a NaN threshold': [() => breaker({ slowCallRateThreshold: NaN }), RANGE],
   'a negative cooldown': [() => breaker({ cooldownMs: -1 }), RANGE],
   'an infinite cooldown': [() => breaker({ cooldownMs: Infinity }), RANGE],
   'a backoff below one': [() => breaker({ cooldownBackoff: 0.5 }), { name: 'RangeError' }],
-  'a cap below the cooldown': [() => breaker({ cooldownMs: 1000, maxCooldownMs: 10 }), { name: 'RangeError', message: /maxCooldownMs/ }],
+  'a cap below the cooldown': [
+    () => breaker({ cooldownMs: 1000, maxCooldownMs: 10 }),
+    { name: 'RangeError', message: /maxCooldownMs/ },
+  ],
   'no probes': [() => breaker({ probes: 0 }), RANGE],
   'a predicate that is none': [() => breaker({ ignore: 'all' }), TYPE],
   'a duration of another type': [() => breaker().acquire().success('1'), TYPE],
@@ -104,13 +149,23 @@ describe('a wrong argument', () => {
   }
 
   it('keeps its own error when an option is a getter that throws', () => {
-    const options = { get rate() { throw new EvalError('mine'); } };
+    const options = {
+      get rate() {
+        throw new EvalError('mine');
+      },
+    };
     assert.throws(() => new TokenBucket(options), EvalError);
   });
 
   it('does not disturb another object when a getter uses the library', () => {
     const other = new TokenBucket({ rate: '3/s' });
-    const options = { rate: 7, get burst() { other.check(2); return 9; } };
+    const options = {
+      rate: 7,
+      get burst() {
+        other.check(2);
+        return 9;
+      },
+    };
     assert.deepEqual(new TokenBucket(options).quota, { count: 7, periodMs: 1000, burst: 9 });
   });
 });

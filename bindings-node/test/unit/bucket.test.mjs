@@ -10,7 +10,10 @@ const make = (quota = {}) => {
 describe('TokenBucket', () => {
   it('starts full, denies when empty, refills', () => {
     const { clock, bucket } = make();
-    assert.deepEqual([1, 2, 3, 4, 5, 6].map(() => bucket.tryAcquire()), [true, true, true, true, true, false]);
+    assert.deepEqual(
+      [1, 2, 3, 4, 5, 6].map(() => bucket.tryAcquire()),
+      [true, true, true, true, true, false],
+    );
     clock.advance(99.999);
     assert.equal(bucket.tryAcquire(), false);
     clock.advance(0.001);
@@ -23,14 +26,25 @@ describe('TokenBucket', () => {
     const full = { allowed: true, limit: 5, remaining: 5, retryAfterMs: 0, resetAfterMs: 0, delayMs: 0 };
     assert.deepEqual(bucket.peek(), full);
     assert.deepEqual(bucket.check(3), { ...full, remaining: 2, resetAfterMs: 300 });
-    assert.deepEqual(bucket.check(3), { allowed: false, limit: 5, remaining: 2, retryAfterMs: 100, resetAfterMs: 300, delayMs: 0 });
+    assert.deepEqual(bucket.check(3), {
+      allowed: false,
+      limit: 5,
+      remaining: 2,
+      retryAfterMs: 100,
+      resetAfterMs: 300,
+      delayMs: 0,
+    });
     assert.equal(bucket.check(6).retryAfterMs, Infinity);
   });
 
   it('takes rates as text and as numbers', () => {
     assert.deepEqual(new TokenBucket({ rate: '5 per 15 minutes' }).quota, { count: 5, periodMs: 900_000, burst: 5 });
     assert.deepEqual(new TokenBucket({ rate: 2.5 }).quota, { count: 5, periodMs: 2000, burst: 3 });
-    assert.deepEqual(new TokenBucket({ rate: 30, perMs: 60_000, burst: 7 }).quota, { count: 30, periodMs: 60_000, burst: 7 });
+    assert.deepEqual(new TokenBucket({ rate: 30, perMs: 60_000, burst: 7 }).quota, {
+      count: 30,
+      periodMs: 60_000,
+      burst: 7,
+    });
   });
 
   it('books ahead and cancels', () => {

@@ -14,8 +14,13 @@ after(() => rmSync(path, { recursive: true }));
 const here = (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const installed = here('../target/node-apps/plain/node_modules/.bin/tidegate');
 
-for (const [what, command] of [['bin/tidegate.cjs', here('bin/tidegate.cjs')], ['the installed command', installed]]) {
-  const skip = (process.platform !== 'linux' && 'host scope needs Linux') || (!existsSync(command) && 'run-tests installs the tarballs first');
+for (const [what, command] of [
+  ['bin/tidegate.cjs', here('bin/tidegate.cjs')],
+  ['the installed command', installed],
+]) {
+  const skip =
+    (process.platform !== 'linux' && 'host scope needs Linux') ||
+    (!existsSync(command) && 'run-tests installs the tarballs first');
   describe(what, { skip }, () => {
     const tidegate = (...words) => spawnSync(command, ['--path', path, ...words], { encoding: 'utf8' });
 
@@ -27,8 +32,14 @@ for (const [what, command] of [['bin/tidegate.cjs', here('bin/tidegate.cjs')], [
       const shown = tidegate('--json', 'show', 'orders');
       assert.deepEqual([shown.status, shown.stderr], [0, '']);
       const { objects, processes } = JSON.parse(shown.stdout);
-      assert.deepEqual(objects.map(({ name, remaining }) => [name, remaining]), [['everyone', 3]]);
-      assert.deepEqual(processes.map(({ pid, alive }) => [pid, alive]), [[process.pid, true]]);
+      assert.deepEqual(
+        objects.map(({ name, remaining }) => [name, remaining]),
+        [['everyone', 3]],
+      );
+      assert.deepEqual(
+        processes.map(({ pid, alive }) => [pid, alive]),
+        [[process.pid, true]],
+      );
       const refused = tidegate('rm', 'orders');
       assert.equal(refused.status, 1);
       assert.match(refused.stderr, new RegExp(`pid ${process.pid}`));

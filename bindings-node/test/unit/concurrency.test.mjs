@@ -21,7 +21,15 @@ describe('ConcurrencyLimiter', () => {
     assert.equal(limiter.inUse, 1);
     assert.notEqual(limiter.tryAcquire(), null);
     const waits = { refused: 1, timedOut: 0, cancelled: 0, waiting: 0, longestWaitMs: 0 };
-    assert.deepEqual(limiter.stats(), { limit: 2, inUse: 2, admitted: 3, denied: 1, wouldDeny: 0, reclaimed: 0, ...waits });
+    assert.deepEqual(limiter.stats(), {
+      limit: 2,
+      inUse: 2,
+      admitted: 3,
+      denied: 1,
+      wouldDeny: 0,
+      reclaimed: 0,
+      ...waits,
+    });
   });
 
   it('gives a permit back at the end of its block', async () => {
@@ -59,7 +67,11 @@ describe('ConcurrencyLimiter', () => {
     const make = (options) => () => new ConcurrencyLimiter(options);
     assert.throws(make({ limit: 0 }), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' });
     assert.throws(make({ limit: 4097 }), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE', message: /4096|4,096/ });
-    assert.throws(make({ limit: 5, maxLimit: 4 }), { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE', message: /limit/ });
+    assert.throws(make({ limit: 5, maxLimit: 4 }), {
+      name: 'RangeError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: /limit/,
+    });
     assert.throws(make({}), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: /limit/ });
     assert.throws(make({ limit: 1, max: 2 }), { code: 'ERR_INVALID_ARG_VALUE', message: /no option 'max'/ });
     assert.throws(make({ limit: 1, maxWaitMs: -1 }), { name: 'RangeError', message: /maxWaitMs/ });
@@ -89,7 +101,10 @@ describe('waiting for a permit', () => {
     const { limiter } = full({ retryAfterMs: 250 });
     await assert.rejects(limiter.acquire(), (error) => {
       assert.ok(error instanceof ConcurrencyLimitError && error instanceof TidegateError);
-      assert.deepEqual([error.name, error.code, error.retryAfterMs], ['ConcurrencyLimitError', 'ERR_TIDEGATE_CONCURRENCY_LIMIT', 250]);
+      assert.deepEqual(
+        [error.name, error.code, error.retryAfterMs],
+        ['ConcurrencyLimitError', 'ERR_TIDEGATE_CONCURRENCY_LIMIT', 250],
+      );
       assert.equal(error.message, 'concurrency limiter (1 at once) refused a call: try again in 0.25 s');
       return true;
     });
@@ -216,8 +231,14 @@ describe('run', () => {
   it('gives its function a permit and takes it back, whatever comes', async () => {
     const limiter = new ConcurrencyLimiter({ limit: 1 });
     assert.equal(await limiter.run(() => limiter.inUse), 1);
-    await assert.rejects(limiter.run(() => Promise.reject(new Error('failed'))), /failed/);
-    await assert.rejects(limiter.run(() => JSON.parse('{')), SyntaxError);
+    await assert.rejects(
+      limiter.run(() => Promise.reject(new Error('failed'))),
+      /failed/,
+    );
+    await assert.rejects(
+      limiter.run(() => JSON.parse('{')),
+      SyntaxError,
+    );
     assert.equal(limiter.inUse, 0);
     await assert.rejects(limiter.run(5), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
   });
@@ -226,7 +247,10 @@ describe('run', () => {
     const { limiter } = full();
     const breaker = new CircuitBreaker('below', { windowCalls: 4, minCalls: 1 });
     let called = false;
-    await assert.rejects(breaker.call(() => limiter.run(() => (called = true))), ConcurrencyLimitError);
+    await assert.rejects(
+      breaker.call(() => limiter.run(() => (called = true))),
+      ConcurrencyLimitError,
+    );
     assert.deepEqual([called, breaker.stats().calls], [false, 0]);
   });
 });

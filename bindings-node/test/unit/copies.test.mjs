@@ -15,7 +15,8 @@ const here = fileURLToPath(new URL('../..', import.meta.url));
 test('two copies of the package know the refusals of each other', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tidegate-copy-'));
   t.after(() => rmSync(folder, { recursive: true }));
-  for (const name of ['index.cjs', 'package.json', 'lib', 'native']) cpSync(join(here, name), join(folder, name), { recursive: true });
+  for (const name of ['index.cjs', 'package.json', 'lib', 'native'])
+    cpSync(join(here, name), join(folder, name), { recursive: true });
   assert.ok(readdirSync(folder).includes('native'));
   const other = require(join(folder, 'index.cjs'));
   assert.notEqual(other.RateLimitedError, own.RateLimitedError);
@@ -38,7 +39,11 @@ test('errors of the addon are Errors of the realm that loaded the package', () =
   // As jest does: the modules run in a context of their own, the addon is loaded by the main one.
   const Module = require('node:module');
   const cache = new Map();
-  const realm = { Error: runInNewContext('Error'), RangeError: runInNewContext('RangeError'), TypeError: runInNewContext('TypeError') };
+  const realm = {
+    Error: runInNewContext('Error'),
+    RangeError: runInNewContext('RangeError'),
+    TypeError: runInNewContext('TypeError'),
+  };
   const context = runInNewContext('globalThis');
   Object.assign(context, { process, performance, setTimeout, clearTimeout, AbortSignal, Symbol });
   const load = (file) => {

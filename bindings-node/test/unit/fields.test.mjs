@@ -9,7 +9,9 @@ const { Limit } = require('../../http/limit.cjs');
 const { Presenter } = require('../../http/presenter.cjs');
 const { limited, overloaded, problemOf } = require('../../http/problem.cjs');
 
-const vectors = JSON.parse(readFileSync(new URL('../../../tests/vectors/ratelimit_fields.json', import.meta.url), 'utf8'));
+const vectors = JSON.parse(
+  readFileSync(new URL('../../../tests/vectors/ratelimit_fields.json', import.meta.url), 'utf8'),
+);
 const ms = (ns) => (ns === 'never' ? Infinity : Number(ns) / 1e6);
 
 /** A limit of one's own that answers as the vector says. */
@@ -39,7 +41,10 @@ describe('vectors: ratelimit_fields', () => {
     const units = config.unit !== undefined && 'this binding has no units of cost';
     it(name, { skip: units }, () => {
       if (error !== undefined) {
-        assert.throws(() => new Limit('1/s', { name: config.name }), (thrown) => thrown.message.startsWith(error));
+        assert.throws(
+          () => new Limit('1/s', { name: config.name }),
+          (thrown) => thrown.message.startsWith(error),
+        );
         return;
       }
       for (const question of asks.filter(({ partition_key }) => partition_key === undefined)) {

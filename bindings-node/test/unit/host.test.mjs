@@ -26,7 +26,10 @@ describe('host scope', { skip }, () => {
     await once(primary, 'exit');
     assert.deepEqual(statuses, { 200: 100, 429: 100 });
     assert.equal(Object.keys(served).length, 4, `each worker had some: ${JSON.stringify(served)}`);
-    assert.ok(Object.values(served).every((count) => count < 100), 'and none had all');
+    assert.ok(
+      Object.values(served).every((count) => count < 100),
+      'and none had all',
+    );
   });
 
   it('is one limit for processes that are started one by one', async () => {
@@ -82,7 +85,9 @@ describe('host scope', { skip }, () => {
     const options = { limit: 1, scope: `host:${fresh()}`, name: 'a' };
     const mine = new ConcurrencyLimiter(options);
     const other = await start();
-    await other.run(`kept.limiter = new tidegate.ConcurrencyLimiter(${JSON.stringify(options)}); kept.permit = kept.limiter.tryAcquire();`);
+    await other.run(
+      `kept.limiter = new tidegate.ConcurrencyLimiter(${JSON.stringify(options)}); kept.permit = kept.limiter.tryAcquire();`,
+    );
     const waiting = mine.acquire({ timeoutMs: 60_000 });
     assert.equal(await other.run('return kept.permit.release()'), true);
     assert.equal((await waiting).release(), true);
@@ -101,10 +106,18 @@ describe('host scope', { skip }, () => {
       return [bucket.tryAcquire(), bucket.tryAcquire()]`);
     assert.deepEqual(answers, [true, false]);
     await other.stop();
-    assert.throws(() => new TokenBucket({ rate: '2/hour', scope: new HostScope(scope.name, { path: directory, capacity: 2 ** 21 }), name: 'a' }), {
-      name: 'RangeError',
-      message: /2097152|capacity/,
-    });
+    assert.throws(
+      () =>
+        new TokenBucket({
+          rate: '2/hour',
+          scope: new HostScope(scope.name, { path: directory, capacity: 2 ** 21 }),
+          name: 'a',
+        }),
+      {
+        name: 'RangeError',
+        message: /2097152|capacity/,
+      },
+    );
     assert.ok(readdirSync(directory).some((file) => file.startsWith(scope.name)));
   });
 

@@ -9,7 +9,9 @@ const { Limit } = require('../../http/limit.cjs');
 const { Presenter } = require('../../http/presenter.cjs');
 const { CONTENT_TYPE, limited, overloaded, problemOf } = require('../../http/problem.cjs');
 
-const { cases, problems } = JSON.parse(readFileSync(new URL('../../../tests/vectors/ratelimit_fields.json', import.meta.url), 'utf8'));
+const { cases, problems } = JSON.parse(
+  readFileSync(new URL('../../../tests/vectors/ratelimit_fields.json', import.meta.url), 'utf8'),
+);
 const ms = (ns) => (ns === 'never' ? Infinity : Number(ns) / 1e6);
 
 /** A limit whose quota comes back in `windowNs`, as the options of a middleware make one. */
@@ -21,7 +23,13 @@ function limitOf(name, most, windowNs) {
 /** The fields that are set for one decision. */
 function told({ name }, { decision: given, window_ns: windowNs }, options = {}) {
   const { allowed, limit, remaining } = given;
-  const decision = { allowed, limit, remaining, retryAfterMs: ms(given.retry_after_ns), resetAfterMs: ms(given.reset_after_ns) };
+  const decision = {
+    allowed,
+    limit,
+    remaining,
+    retryAfterMs: ms(given.retry_after_ns),
+    resetAfterMs: ms(given.reset_after_ns),
+  };
   const charge = { limit: limitOf(name, limit, windowNs), decision };
   const fields = {};
   const exchange = { setHeader: (field, value) => (fields[field] = value) };
@@ -72,9 +80,13 @@ describe('problems', () => {
   };
   for (const problem of problems) {
     const body = bodies[problem.type];
-    it(problem.type, { skip: body === undefined && 'this binding answers a blocked key as one whose quota is exceeded' }, () => {
-      assert.equal(JSON.stringify(body(problem)), problem.body);
-    });
+    it(
+      problem.type,
+      { skip: body === undefined && 'this binding answers a blocked key as one whose quota is exceeded' },
+      () => {
+        assert.equal(JSON.stringify(body(problem)), problem.body);
+      },
+    );
   }
 
   it('have a type of their own', () => assert.equal(CONTENT_TYPE, 'application/problem+json'));

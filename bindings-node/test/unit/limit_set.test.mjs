@@ -9,7 +9,11 @@ const make = () => {
   const everyone = new TokenBucket({ rate: '10/minute', clock });
   return { clock, user, ip, everyone, set: new LimitSet({ user, ip, everyone }) };
 };
-const left = ({ user, ip, everyone }) => [user.peek('ann').remaining, ip.peek('home').remaining, everyone.peek().remaining];
+const left = ({ user, ip, everyone }) => [
+  user.peek('ann').remaining,
+  ip.peek('home').remaining,
+  everyone.peek().remaining,
+];
 const keys = { user: 'ann', ip: 'home' };
 
 describe('LimitSet', () => {
@@ -57,7 +61,10 @@ describe('LimitSet', () => {
     assert.throws(() => set.check(), { ...type, message: /key of 'user' is missing/ });
     assert.throws(() => set.check({ user: 'ann', ip: 5 }), { ...type, message: /key of 'ip' must be a string/ });
     assert.throws(() => set.check('ann'), type);
-    assert.throws(() => set.check({ ...keys, everyone: 'x' }), { ...value, message: /one for everybody and takes no key/ });
+    assert.throws(() => set.check({ ...keys, everyone: 'x' }), {
+      ...value,
+      message: /one for everybody and takes no key/,
+    });
     assert.throws(() => set.check({ ...keys, ipp: 'x' }), { ...value, message: /no limit 'ipp'/ });
     assert.throws(() => set.check(keys, -1), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' });
   });
@@ -66,10 +73,19 @@ describe('LimitSet', () => {
     const { user, everyone } = make();
     assert.throws(() => new LimitSet(), TypeError);
     assert.throws(() => new LimitSet({}), { name: 'RangeError', message: /1 to 16/ });
-    assert.throws(() => new LimitSet(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, everyone]))), RangeError);
+    assert.throws(
+      () => new LimitSet(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, everyone]))),
+      RangeError,
+    );
     assert.throws(() => new LimitSet({ n: user }), { name: 'RangeError', message: /'n'/ });
-    assert.throws(() => new LimitSet({ user: { check() {} } }), { name: 'TypeError', message: /TokenBucket or a RateLimiter/ });
-    assert.throws(() => new LimitSet({ user, other: new TokenBucket({ rate: 1 }) }), { name: 'RangeError', message: /clock/ });
+    assert.throws(() => new LimitSet({ user: { check() {} } }), {
+      name: 'TypeError',
+      message: /TokenBucket or a RateLimiter/,
+    });
+    assert.throws(() => new LimitSet({ user, other: new TokenBucket({ rate: 1 }) }), {
+      name: 'RangeError',
+      message: /clock/,
+    });
     const sixteen = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`l${i}`, everyone]));
     assert.equal(new LimitSet(sixteen).check(undefined, 0).allowed, true);
   });
@@ -77,7 +93,16 @@ describe('LimitSet', () => {
   it('is not disturbed by a getter that uses the library', () => {
     const all = make();
     const other = new TokenBucket({ rate: 1 });
-    const decided = all.set.check({ user: 'ann', get ip() { other.check(); return 'home'; } }, 2);
+    const decided = all.set.check(
+      {
+        user: 'ann',
+        get ip() {
+          other.check();
+          return 'home';
+        },
+      },
+      2,
+    );
     assert.deepEqual([decided.allowed, decided.remaining], [true, 1]);
   });
 });

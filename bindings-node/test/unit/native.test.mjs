@@ -18,7 +18,12 @@ const alive = () => {
 describe('the border', () => {
   it('has one class identity for import and require', () => {
     const cjs = require('tidegate');
-    assert.deepEqual(Object.keys(esm).filter((key) => key in cjs).sort(), Object.keys(cjs).sort());
+    assert.deepEqual(
+      Object.keys(esm)
+        .filter((key) => key in cjs)
+        .sort(),
+      Object.keys(cjs).sort(),
+    );
     for (const key of Object.keys(cjs)) assert.equal(esm[key], cjs[key]);
   });
 

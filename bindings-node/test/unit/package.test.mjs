@@ -24,26 +24,38 @@ describe('the installed package', { skip }, () => {
     const required = node(plain, '-e', code);
     assert.equal(required.status, 0, required.stderr);
     assert.match(required.stdout, /^true .*node_modules/);
-    const imported = node(plain, '--input-type=module', '-e', "import { version } from 'tidegate'; console.log(version)");
+    const imported = node(
+      plain,
+      '--input-type=module',
+      '-e',
+      "import { version } from 'tidegate'; console.log(version)",
+    );
     assert.equal(imported.stdout.trim(), version, imported.stderr);
   });
 
   it('has one version: Cargo workspace, main package, platform package, binary', () => {
-    execFileSync(process.execPath, ['scripts/version.mjs', '--check'], { cwd: fileURLToPath(new URL('../..', import.meta.url)) });
+    execFileSync(process.execPath, ['scripts/version.mjs', '--check'], {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    });
     const read = (name) => JSON.parse(readFileSync(join(plain, 'node_modules', name, 'package.json'), 'utf8'));
     const main = read('tidegate');
     const binary = read(`tidegate-${triple}`);
-    assert.deepEqual([main.version, binary.version, main.optionalDependencies[binary.name]], [version, version, version]);
+    assert.deepEqual(
+      [main.version, binary.version, main.optionalDependencies[binary.name]],
+      [version, version, version],
+    );
     assert.deepEqual([binary.os, binary.cpu], [[process.platform], [process.arch]]);
   });
 
   it('carries no tests, sources or development settings', () => {
     const main = JSON.parse(readFileSync(join(plain, 'node_modules/tidegate/package.json'), 'utf8'));
     assert.deepEqual([main.scripts, main.devDependencies], [undefined, undefined]);
-    for (const name of ['test', 'src', 'scripts', 'native']) assert.equal(existsSync(join(plain, 'node_modules/tidegate', name)), false, name);
+    for (const name of ['test', 'src', 'scripts', 'native'])
+      assert.equal(existsSync(join(plain, 'node_modules/tidegate', name)), false, name);
     const entries = ['nest', 'express', 'fastify', 'throttler', 'express-rate-limit'];
     const needed = entries.flatMap((entry) => ['cjs', 'mjs', 'd.ts', 'd.mts'].map((end) => `${entry}/index.${end}`));
-    for (const name of ['README.md', 'index.d.ts', 'http/types.d.ts', ...needed]) assert.ok(existsSync(join(plain, 'node_modules/tidegate', name)), name);
+    for (const name of ['README.md', 'index.d.ts', 'http/types.d.ts', ...needed])
+      assert.ok(existsSync(join(plain, 'node_modules/tidegate', name)), name);
   });
 
   it('does not need Nest', () => {

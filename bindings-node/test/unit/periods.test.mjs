@@ -28,7 +28,11 @@ describe('a quota has one period, the one that was written', () => {
     it(`of any number of milliseconds: ${algorithm}`, () => {
       for (let round = 0; round < 20; round += 1) {
         const [rate, perMs] = [random(1, 20), random(20, 20_000)];
-        for (const given of [{ rate, perMs }, { rate: `${rate} per ${perMs} ms` }, { rate: `${rate} per ${perMs / 1000} s` }]) {
+        for (const given of [
+          { rate, perMs },
+          { rate: `${rate} per ${perMs} ms` },
+          { rate: `${rate} per ${perMs / 1000} s` },
+        ]) {
           const clock = new ManualClock();
           const limiter = new RateLimiter({ algorithm, clock, ...given });
           const { count, periodMs } = limiter.quota;

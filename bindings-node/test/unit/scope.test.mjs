@@ -91,12 +91,15 @@ describe('a conflict', () => {
   it('of settings is an error, or kept, or applied', () => {
     const where = place();
     const first = new TokenBucket({ rate: '5/hour', ...where });
-    assert.throws(() => new TokenBucket({ rate: '6/hour', ...where }), (error) => {
-      assert.ok(error instanceof ArenaError && error instanceof TidegateError);
-      assert.deepEqual([error.name, error.kind, error.code], ['ArenaError', 'settings', 'ERR_TIDEGATE_ARENA']);
-      assert.match(error.message, /"a".*5.*6/s);
-      return true;
-    });
+    assert.throws(
+      () => new TokenBucket({ rate: '6/hour', ...where }),
+      (error) => {
+        assert.ok(error instanceof ArenaError && error instanceof TidegateError);
+        assert.deepEqual([error.name, error.kind, error.code], ['ArenaError', 'settings', 'ERR_TIDEGATE_ARENA']);
+        assert.match(error.message, /"a".*5.*6/s);
+        return true;
+      },
+    );
     assert.equal(new TokenBucket({ rate: '6/hour', onConflict: 'keep', ...where }).quota.count, 5);
     new TokenBucket({ rate: '6/hour', onConflict: 'apply', ...where });
     assert.equal(first.quota.count, 6);
@@ -107,8 +110,13 @@ describe('a conflict', () => {
     const where = place();
     const limiter = new ConcurrencyLimiter({ limit: 1, ...where });
     for (const onConflict of ['error', 'keep', 'apply']) {
-      assert.throws(() => new TokenBucket({ rate: '1/s', onConflict, ...where }), { name: 'ArenaError', kind: 'shape' });
-      assert.throws(() => new ConcurrencyLimiter({ limit: 1, maxLimit: 1000, onConflict, ...where }), { kind: 'shape' });
+      assert.throws(() => new TokenBucket({ rate: '1/s', onConflict, ...where }), {
+        name: 'ArenaError',
+        kind: 'shape',
+      });
+      assert.throws(() => new ConcurrencyLimiter({ limit: 1, maxLimit: 1000, onConflict, ...where }), {
+        kind: 'shape',
+      });
     }
     assert.equal(limiter.limit, 1);
   });
@@ -132,15 +140,24 @@ describe('a wrong place', () => {
       }
       assert.throws(() => make({ scope: 5, name: 'a' }), { ...type, message: /scope must be/ });
       assert.throws(() => make({ scope: `process:${fresh()}`, name: 'no spaces' }), value);
-      assert.throws(() => make({ scope: `process:${fresh()}`, name: 'a', onConflict: 'win' }), { ...value, message: /onConflict.*keep/ });
+      assert.throws(() => make({ scope: `process:${fresh()}`, name: 'a', onConflict: 'win' }), {
+        ...value,
+        message: /onConflict.*keep/,
+      });
       assert.throws(() => make({ scope: `process:${fresh()}`, name: 'a', onConflict: 1 }), type);
       if (primitive !== 'CircuitBreaker') {
-        assert.throws(() => make({ scope: `process:${fresh()}` }), { ...value, message: /needs a name .*say name: '…', or scope: 'process'/ });
+        assert.throws(() => make({ scope: `process:${fresh()}` }), {
+          ...value,
+          message: /needs a name .*say name: '…', or scope: 'process'/,
+        });
         assert.throws(() => make({ scope: `process:${fresh()}`, name: 5 }), type);
       }
       if (primitive !== 'ConcurrencyLimiter') {
         const clock = new ManualClock();
-        assert.throws(() => make({ scope: `process:${fresh()}`, name: 'a', clock }), { ...value, message: /clock of its own/ });
+        assert.throws(() => make({ scope: `process:${fresh()}`, name: 'a', clock }), {
+          ...value,
+          message: /clock of its own/,
+        });
       }
     });
   }
@@ -178,14 +195,21 @@ describe('a wrong place', () => {
 
   it('is found by the core where only it can know', { skip }, () => {
     const bucket = (scope) => () => new TokenBucket({ rate: '1/s', name: 'a', scope });
-    assert.throws(() => new HostScope(fresh(), { capacity: 5 }), { ...value, message: /^capacity: 5 is not within 262144 to/ });
-    assert.throws(bucket(new HostScope(fresh(), { path: '/proc' })), { name: 'ArenaError', code: 'ERR_TIDEGATE_ARENA' });
+    assert.throws(() => new HostScope(fresh(), { capacity: 5 }), {
+      ...value,
+      message: /^capacity: 5 is not within 262144 to/,
+    });
+    assert.throws(bucket(new HostScope(fresh(), { path: '/proc' })), {
+      name: 'ArenaError',
+      code: 'ERR_TIDEGATE_ARENA',
+    });
     assert.throws(bucket(new HostScope(fresh(), { group: 'no-such-group-here' })), /no-such-group-here/);
     const full = new HostScope(fresh(), { capacity: 2 ** 20 });
-    assert.throws(
-      () => new RateLimiter({ rate: '1/s', maxKeys: 1_000_000, scope: full, name: 'a' }),
-      { name: 'ArenaError', kind: 'full', message: /capacity/ },
-    );
+    assert.throws(() => new RateLimiter({ rate: '1/s', maxKeys: 1_000_000, scope: full, name: 'a' }), {
+      name: 'ArenaError',
+      kind: 'full',
+      message: /capacity/,
+    });
   });
 });
 
@@ -193,7 +217,11 @@ describe('TIDEGATE_SCOPE', () => {
   const run = (scope, code) => {
     const env = { ...process.env, TIDEGATE_SCOPE: scope };
     const text = `import { TokenBucket } from 'tidegate'; ${code}`;
-    return spawnSync(process.execPath, ['--input-type=module', '-e', text], { env, encoding: 'utf8', cwd: import.meta.dirname });
+    return spawnSync(process.execPath, ['--input-type=module', '-e', text], {
+      env,
+      encoding: 'utf8',
+      cwd: import.meta.dirname,
+    });
   };
   const take = "console.log(new TokenBucket({ rate: '1/hour', name: 'a' }).tryAcquire())";
 
@@ -206,7 +234,10 @@ describe('TIDEGATE_SCOPE', () => {
   });
 
   it('needs a name for each object, and a scope that is one', () => {
-    assert.match(run('process:a', "new TokenBucket({ rate: '1/hour' })").stderr, /RangeError.*TIDEGATE_SCOPE.*needs a name/);
+    assert.match(
+      run('process:a', "new TokenBucket({ rate: '1/hour' })").stderr,
+      /RangeError.*TIDEGATE_SCOPE.*needs a name/,
+    );
     assert.match(run('hosts:a', take).stderr, /RangeError.*TIDEGATE_SCOPE: .*hosts:a/);
   });
 });

@@ -4,8 +4,18 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import tidegate from '../../index.cjs';
 
-const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, DateClock, HostScope, LimitSet, ManualClock, ProcessScope, RateLimiter, TokenBucket } =
-  tidegate;
+const {
+  BoundedQueue,
+  CircuitBreaker,
+  ConcurrencyLimiter,
+  DateClock,
+  HostScope,
+  LimitSet,
+  ManualClock,
+  ProcessScope,
+  RateLimiter,
+  TokenBucket,
+} = tidegate;
 const scope = `process:shown-${process.pid}`;
 const bucket = new TokenBucket({ rate: '400/s', burst: 800, scope, name: 'door' });
 const limiter = new RateLimiter({ rate: '5/min', name: 'login', scope });

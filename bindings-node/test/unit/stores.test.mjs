@@ -23,7 +23,10 @@ test('a window that is no whole number of seconds is one window', () => {
     counts.push(store.increment('a').totalHits);
     clock.advance(100);
   }
-  assert.deepEqual(counts, counts.map((_, index) => index + 1));
+  assert.deepEqual(
+    counts,
+    counts.map((_, index) => index + 1),
+  );
   clock.advance(10);
   assert.equal(store.increment('a').totalHits, 1);
 });
@@ -42,7 +45,10 @@ test('resetTime never lies beyond the window', (t) => {
       t.mock.timers.tick(step);
       for (const { resetTime } of [store.increment(name), store.get(name)]) {
         assert.ok(resetTime.getTime() <= end, `${windowMs}: ${resetTime.getTime() - end} ms late`);
-        assert.ok(resetTime.getTime() >= end - Math.max(2, windowMs / 2 ** 15), `${windowMs}: ${resetTime.getTime() - end} ms`);
+        assert.ok(
+          resetTime.getTime() >= end - Math.max(2, windowMs / 2 ** 15),
+          `${windowMs}: ${resetTime.getTime() - end} ms`,
+        );
       }
       clock.advance(windowMs + 12_345.678);
       t.mock.timers.tick(Math.ceil(windowMs + 12_345.678));
@@ -98,13 +104,17 @@ test('both follow fake timers by a DateClock', async (t) => {
 test('what is wrong is called as its caller wrote it', async () => {
   const store = new TidegateStore();
   for (const windowMs of [0, -1, NaN, Infinity, 2 ** 50]) {
-    assert.throws(() => store.init({ windowMs }), { name: 'RangeError', message: /^windowMs must be milliseconds above 0/ });
+    assert.throws(() => store.init({ windowMs }), {
+      name: 'RangeError',
+      message: /^windowMs must be milliseconds above 0/,
+    });
   }
   assert.throws(() => store.init({ windowMs: '60000' }), { name: 'TypeError', message: /^windowMs / });
   for (const call of ['increment', 'decrement', 'resetKey', 'get']) {
     assert.throws(() => store[call](undefined), { name: 'TypeError', message: /^what keyGenerator returns / });
   }
-  const hit = (ttl, limit, blockDuration) => new TidegateThrottlerStorage().increment('k', ttl, limit, blockDuration, 'default');
+  const hit = (ttl, limit, blockDuration) =>
+    new TidegateThrottlerStorage().increment('k', ttl, limit, blockDuration, 'default');
   await assert.rejects(hit(0, 1, 0), { name: 'RangeError', message: /^ttl must be milliseconds above 0/ });
   await assert.rejects(hit('1000', 1, 0), { name: 'TypeError', message: /^ttl / });
   await assert.rejects(hit(1000, 1, Infinity), { name: 'RangeError', message: /^blockDuration / });
@@ -115,7 +125,10 @@ test('what is wrong is called as its caller wrote it', async () => {
 
 test('a number is a key, and a limit of Infinity counts and blocks nobody', async () => {
   const store = new TidegateStore();
-  assert.deepEqual([store.increment(7), store.increment('7'), store.increment(8)].map(({ totalHits }) => totalHits), [1, 2, 1]);
+  assert.deepEqual(
+    [store.increment(7), store.increment('7'), store.increment(8)].map(({ totalHits }) => totalHits),
+    [1, 2, 1],
+  );
   store.decrement(7);
   assert.equal(store.get(7).totalHits, 1);
   store.resetKey(7);
@@ -126,7 +139,10 @@ test('a number is a key, and a limit of Infinity counts and blocks nobody', asyn
     const { totalHits, isBlocked, timeToBlockExpire } = await hit(Infinity);
     assert.deepEqual([totalHits, isBlocked, timeToBlockExpire], [nth, false, 0]);
   }
-  assert.deepEqual([await hit('2'), await hit('2'), await hit('2')].map(({ isBlocked }) => isBlocked), [false, false, true]);
+  assert.deepEqual(
+    [await hit('2'), await hit('2'), await hit('2')].map(({ isBlocked }) => isBlocked),
+    [false, false, true],
+  );
 });
 
 test('what is wrong with its options is told at once, not at the first hit', () => {
@@ -135,6 +151,9 @@ test('what is wrong with its options is told at once, not at the first hit', () 
     const range = { name: 'RangeError', message: /^maxKeys: 1000000000 is not within 1 to 100000000$/ };
     assert.throws(() => new Store({ maxKeys: 1e9 }), range);
     assert.throws(() => new Store({ maxKeys: 1e9, scope, name: 'large' }), range);
-    assert.throws(() => new Store({ scope, name: 'clocked', clock: new ManualClock() }), /^RangeError.*clock: .*clock of its own/);
+    assert.throws(
+      () => new Store({ scope, name: 'clocked', clock: new ManualClock() }),
+      /^RangeError.*clock: .*clock of its own/,
+    );
   }
 });

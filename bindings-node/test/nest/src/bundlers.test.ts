@@ -8,7 +8,8 @@ import { after, describe, it } from 'node:test';
 
 const load = createRequire(join(process.cwd(), 'package.json'));
 /** What a bundle holds does not depend on Nest: one of the applications has them. */
-const skip = !['esbuild', 'webpack', 'jest'].every((name) => existsSync(join('node_modules', name))) && 'tried beside Nest 11';
+const skip =
+  !['esbuild', 'webpack', 'jest'].every((name) => existsSync(join('node_modules', name))) && 'tried beside Nest 11';
 /** In the application, so that what is left out of a bundle is found. */
 const directory = mkdtempSync(join(process.cwd(), 'bundles-'));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -30,7 +31,8 @@ const run = (bundle: string) => execFileSync(process.execPath, [bundle], { encod
 const failure = (bundle: string) => spawnSync(process.execPath, [bundle], { encoding: 'utf8' }).stderr;
 
 describe('a bundle', { skip }, () => {
-  const esbuild = (options: object) => load('esbuild').build({ entryPoints: [entry], bundle: true, platform: 'node', ...options });
+  const esbuild = (options: object) =>
+    load('esbuild').build({ entryPoints: [entry], bundle: true, platform: 'node', ...options });
 
   for (const format of ['esm', 'cjs']) {
     it(`by esbuild, ${format}`, async () => {
@@ -44,7 +46,11 @@ describe('a bundle', { skip }, () => {
       await esbuild({ format, outfile });
       // CommonJS finds the installed binary from where the bundle stands; without it, it is told the same.
       if (format === 'cjs') assert.equal(run(outfile), 'true false 1 true');
-      else assert.match(failure(outfile), /leave tidegate out of the bundle \(esbuild: external: \['tidegate', 'tidegate\/\*'\]/);
+      else
+        assert.match(
+          failure(outfile),
+          /leave tidegate out of the bundle \(esbuild: external: \['tidegate', 'tidegate\/\*'\]/,
+        );
     });
   }
 
@@ -85,7 +91,11 @@ test('limits', async () => {
 });
 `,
     );
-    const config = JSON.stringify({ rootDir: directory, testRegex: 'limit\\.test\\.cjs$', moduleFileExtensions: ['cjs', 'js', 'json', 'node'] });
+    const config = JSON.stringify({
+      rootDir: directory,
+      testRegex: 'limit\\.test\\.cjs$',
+      moduleFileExtensions: ['cjs', 'js', 'json', 'node'],
+    });
     const jest = join(process.cwd(), 'node_modules/jest/bin/jest.js');
     const { status, stderr } = spawnSync(process.execPath, [jest, '--ci', '--config', config], { encoding: 'utf8' });
     assert.equal(status, 0, stderr);

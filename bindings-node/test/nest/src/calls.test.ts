@@ -79,7 +79,11 @@ describe('a microservice over TCP', () => {
   it('is refused in its own way', async (t) => {
     @Module({ imports: [TidegateModule.forRoot({ limits: { everyone: '100/hour' } })], controllers: [SumController] })
     class SumApp {}
-    const server = await NestFactory.createMicroservice(SumApp, { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 }, logger: false } as any);
+    const server = await NestFactory.createMicroservice(SumApp, {
+      transport: Transport.TCP,
+      options: { host: '127.0.0.1', port: 0 },
+      logger: false,
+    } as any);
     await server.listen();
     t.after(() => server.close());
     const { port } = (server as any).serverInstance.server.address();
@@ -131,7 +135,13 @@ describe('a WebSocket', () => {
         socket.once('message', (message: Buffer) => resolve(JSON.parse(message.toString())));
         socket.send(JSON.stringify({ event: 'echo', data: 'hi' }));
       });
-    assert.deepEqual([await say(), await say()], [{ event: 'echo', data: 'hi' }, { event: 'echo', data: 'hi' }]);
+    assert.deepEqual(
+      [await say(), await say()],
+      [
+        { event: 'echo', data: 'hi' },
+        { event: 'echo', data: 'hi' },
+      ],
+    );
     const refused = await say();
     assert.equal(refused.event, 'exception');
     assert.deepEqual([refused.data.status, refused.data['violated-policies']], [429, ['echo']]);

@@ -12,7 +12,11 @@ async function serve(t: TestContext, options: Partial<Options>) {
   const app = express();
   const limit = rateLimit({ standardHeaders: 'draft-8', ...options });
   app.use(limit);
-  app.get('/', (request, response) => void response.status(request.query.fail === 'yes' ? 500 : 200).json((request as any).rateLimit));
+  app.get(
+    '/',
+    (request, response) =>
+      void response.status(request.query.fail === 'yes' ? 500 : 200).json((request as any).rateLimit),
+  );
   const server = app.listen(0, '127.0.0.1');
   t.after(() => server.close());
   await new Promise((resolve) => server.once('listening', resolve));
@@ -22,7 +26,10 @@ async function serve(t: TestContext, options: Partial<Options>) {
 describe('TidegateStore', () => {
   it('is one for all that share a scope and a name', async (t) => {
     const store = () => new TidegateStore({ scope: `process:express-${process.pid}`, name: 'client' });
-    const [one, other] = await Promise.all([serve(t, { limit: 3, store: store() }), serve(t, { limit: 3, store: store() })]);
+    const [one, other] = await Promise.all([
+      serve(t, { limit: 3, store: store() }),
+      serve(t, { limit: 3, store: store() }),
+    ]);
     assert.deepEqual(await statuses(one.request, '/', 2), [200, 200]);
     assert.deepEqual(await statuses(other.request, '/', 2), [200, 429]);
     assert.throws(() => new TidegateStore({ scope: 'hosts:a' as any }), { name: 'RangeError' });
@@ -83,13 +90,23 @@ describe('TidegateStore', () => {
   it('uncounts what is skipped', async (t) => {
     const failed = await serve(t, { windowMs: 60_000, limit: 2, skipFailedRequests: true, store: new TidegateStore() });
     assert.deepEqual(await statuses(failed.request, '/?fail=yes', 4), [500, 500, 500, 500]);
-    const worked = await serve(t, { windowMs: 60_000, limit: 2, skipSuccessfulRequests: true, store: new TidegateStore() });
+    const worked = await serve(t, {
+      windowMs: 60_000,
+      limit: 2,
+      skipSuccessfulRequests: true,
+      store: new TidegateStore(),
+    });
     assert.deepEqual(await statuses(worked.request, '/', 4), [200, 200, 200, 200]);
     assert.deepEqual(await statuses(worked.request, '/?fail=yes', 3), [500, 500, 429]);
   });
 
   it('resets and tells single keys through the middleware', async (t) => {
-    const { limit, request } = await serve(t, { windowMs: 60_000, limit: 1, keyGenerator: () => 'one', store: new TidegateStore() });
+    const { limit, request } = await serve(t, {
+      windowMs: 60_000,
+      limit: 1,
+      keyGenerator: () => 'one',
+      store: new TidegateStore(),
+    });
     assert.deepEqual(await statuses(request, '/', 2), [200, 429]);
     assert.equal((await limit.getKey('one'))?.totalHits, 2);
     limit.resetKey('one');
@@ -98,8 +115,14 @@ describe('TidegateStore', () => {
   });
 
   it('keeps the stores of two middlewares apart', async (t) => {
-    const [one, two] = [await serve(t, { limit: 1, store: new TidegateStore() }), await serve(t, { limit: 1, store: new TidegateStore() })];
-    assert.deepEqual([...(await statuses(one.request, '/', 2)), ...(await statuses(two.request, '/', 2))], [200, 429, 200, 429]);
+    const [one, two] = [
+      await serve(t, { limit: 1, store: new TidegateStore() }),
+      await serve(t, { limit: 1, store: new TidegateStore() }),
+    ];
+    assert.deepEqual(
+      [...(await statuses(one.request, '/', 2)), ...(await statuses(two.request, '/', 2))],
+      [200, 429, 200, 429],
+    );
   });
 
   it('begins a new window when the old one ends', async (t) => {

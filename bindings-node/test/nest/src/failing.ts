@@ -85,7 +85,11 @@ const PLACES: Record<string, (fail: () => any, bucket: TokenBucket) => any> = {
   key: (fail) => ({ rate: '9/hour', key: fail }),
   cost: (fail, bucket) => ({ rate: bucket, cost: fail }),
   rate: (fail) => ({ rate: fail }),
-  'cost beside a key that rejects': (fail) => ({ rate: '9/hour', key: () => Promise.reject(new Error('key')), cost: fail }),
+  'cost beside a key that rejects': (fail) => ({
+    rate: '9/hour',
+    key: () => Promise.reject(new Error('key')),
+    cost: fail,
+  }),
   'key of the second limit, after one that rejects': (fail, bucket) => ({
     limits: { a: { rate: bucket, cost: () => Promise.reject(new Error('cost')) }, b: { rate: '9/hour', key: fail } },
   }),

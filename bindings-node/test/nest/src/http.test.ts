@@ -38,7 +38,12 @@ async function serve(t: TestContext, adapter: Adapter, imports: Imports, ...rest
   return { app, request };
 }
 
-function assertRefusal(answer: Awaited<ReturnType<Awaited<ReturnType<typeof serve>>['request']>>, status: number, retryAfter: string, kind: string) {
+function assertRefusal(
+  answer: Awaited<ReturnType<Awaited<ReturnType<typeof serve>>['request']>>,
+  status: number,
+  retryAfter: string,
+  kind: string,
+) {
   assert.equal(answer.status, status, answer.text);
   assert.equal(answer.get('retry-after'), retryAfter);
   assert.match(answer.get('content-type') ?? '', /^application\/problem\+json/);
@@ -58,7 +63,8 @@ class PerKey implements KeyedLimit {
   check(key: string, n: number): Decision {
     this.seen.push(key);
     let bucket = this.#buckets.get(key);
-    if (bucket === undefined) this.#buckets.set(key, (bucket = new TokenBucket({ rate: '2/hour', clock: this.#clock })));
+    if (bucket === undefined)
+      this.#buckets.set(key, (bucket = new TokenBucket({ rate: '2/hour', clock: this.#clock })));
     return bucket.check(n);
   }
 }
@@ -107,9 +113,13 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
     });
 
     it("shares a controller's limit between its routes, and skips by name or wholly", async (t) => {
-      const { request } = await serve(t, adapter, [TidegateModule.forRoot({ ...options(), limits: { all: '100/hour' } })]);
+      const { request } = await serve(t, adapter, [
+        TidegateModule.forRoot({ ...options(), limits: { all: '100/hour' } }),
+      ]);
       assert.deepEqual(
-        await Promise.all(['a', 'b', 'a', 'b'].map(async (path) => (await request(`/class/${path}`)).status)).then((s) => s.sort()),
+        await Promise.all(['a', 'b', 'a', 'b'].map(async (path) => (await request(`/class/${path}`)).status)).then(
+          (s) => s.sort(),
+        ),
         [200, 200, 200, 429],
       );
       const free = await request('/class/free');
@@ -120,8 +130,10 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       assert.equal(open.get('ratelimit'), null);
     });
 
-    it('puts a limit of the same name in the place of the module\'s', async (t) => {
-      const { request } = await serve(t, adapter, [TidegateModule.forRoot({ ...options(), limits: { class: '1/hour' } })]);
+    it("puts a limit of the same name in the place of the module's", async (t) => {
+      const { request } = await serve(t, adapter, [
+        TidegateModule.forRoot({ ...options(), limits: { class: '1/hour' } }),
+      ]);
       assert.equal((await request('/class/a')).get('ratelimit-policy'), '"class";q=3;w=3600');
     });
 
@@ -152,7 +164,10 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       const root = TidegateModule.forRoot({ ...options(), limits: { user: perKey }, guard: MyGuard });
       const { request } = await serve(t, adapter, [root]);
       const as = async (headers: Record<string, string>) => (await request('/limited/named', 'GET', headers)).status;
-      assert.deepEqual([await as({ 'x-user': 'a' }), await as({ 'x-user': 'a' }), await as({ 'x-user': 'a' })], [200, 200, 429]);
+      assert.deepEqual(
+        [await as({ 'x-user': 'a' }), await as({ 'x-user': 'a' }), await as({ 'x-user': 'a' })],
+        [200, 200, 429],
+      );
       assert.equal(await as({ 'x-user': 'b' }), 200);
       assert.equal(await as({ 'x-user': 'a', 'x-admin': 'yes' }), 200);
       assert.deepEqual(perKey.seen, ['a', 'a', 'a', 'b']);
@@ -306,7 +321,10 @@ describe('mistakes', () => {
       constructor(@InjectBreaker('paymnt') readonly breaker: CircuitBreaker) {}
     }
     for (const root of [TidegateModule.forRoot(options()), TidegateModule.forRootAsync({ useFactory: options })]) {
-      await assert.rejects(start('express', [root], [], [Typo]), /no circuit breaker 'paymnt'.*configured there: 'payment'/);
+      await assert.rejects(
+        start('express', [root], [], [Typo]),
+        /no circuit breaker 'paymnt'.*configured there: 'payment'/,
+      );
     }
   });
 
@@ -315,10 +333,19 @@ describe('mistakes', () => {
     assert.throws(() => RateLimit('5/minute', { burst: 0 }), { name: 'RangeError' });
     assert.throws(() => RateLimit('5/minute', { cost: 6 }), { name: 'RangeError', message: /cost/ });
     assert.throws(() => RateLimit('5/minute', { name: 'é' }), { name: 'TypeError', message: /ASCII/ });
-    assert.throws(() => RateLimit(new TokenBucket({ rate: 1 }), { key: 'ip' }), { name: 'RangeError', message: /one for everybody/ });
-    assert.throws(() => RateLimit('5/minute', { coast: 1 } as any), { name: 'RangeError', message: /no option 'coast'/ });
+    assert.throws(() => RateLimit(new TokenBucket({ rate: 1 }), { key: 'ip' }), {
+      name: 'RangeError',
+      message: /one for everybody/,
+    });
+    assert.throws(() => RateLimit('5/minute', { coast: 1 } as any), {
+      name: 'RangeError',
+      message: /no option 'coast'/,
+    });
     assert.throws(() => RateLimit({} as any), { name: 'TypeError' });
-    assert.throws(() => TidegateModule.forRoot({ breakers: [{ name: 'a' }, { name: 'a' }] }), { name: 'RangeError', message: /'a' stands there twice/ });
+    assert.throws(() => TidegateModule.forRoot({ breakers: [{ name: 'a' }, { name: 'a' }] }), {
+      name: 'RangeError',
+      message: /'a' stands there twice/,
+    });
     assert.throws(() => TidegateModule.forRootAsync({}), { name: 'RangeError', message: /exactly one of/ });
   });
 

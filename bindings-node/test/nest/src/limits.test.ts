@@ -14,7 +14,15 @@ import {
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { LimitSet, ManualClock, RateLimiter, TokenBucket } from 'tidegate';
-import { RateLimit, SkipRateLimit, TidegateGuard, TidegateModule, type TidegateOptions, firstOf, header } from 'tidegate/nest';
+import {
+  RateLimit,
+  SkipRateLimit,
+  TidegateGuard,
+  TidegateModule,
+  type TidegateOptions,
+  firstOf,
+  header,
+} from 'tidegate/nest';
 import { ADAPTERS, type Adapter, start } from './app.js';
 import { requester, statuses } from './request.js';
 
@@ -78,7 +86,12 @@ function namesake(path: string) {
 const clock = () => new ManualClock();
 
 for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
-  const serve = async (t: TestContext, options: Parameters<typeof TidegateModule.forRoot>[0], controllers: any[] = [FreeController], providers: any[] = []) => {
+  const serve = async (
+    t: TestContext,
+    options: Parameters<typeof TidegateModule.forRoot>[0],
+    controllers: any[] = [FreeController],
+    providers: any[] = [],
+  ) => {
     const { app, url } = await start(adapter, [TidegateModule.forRoot(options)], controllers, providers);
     t.after(() => app.close());
     return requester(url);
@@ -104,13 +117,23 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
     });
 
     it('know a client behind a trusted proxy', async (t) => {
-      const request = await serve(t, { limits: { client: { rate: '1/hour', key: 'ip' } }, client: { trusted: ['loopback'] } });
-      const from = (forwarded: string) => statuses(request, '/free', 1, 'GET', { 'x-forwarded-for': forwarded }).then(([one]) => one);
-      assert.deepEqual([await from('203.0.113.9'), await from('203.0.113.9'), await from('203.0.113.10')], [200, 429, 200]);
+      const request = await serve(t, {
+        limits: { client: { rate: '1/hour', key: 'ip' } },
+        client: { trusted: ['loopback'] },
+      });
+      const from = (forwarded: string) =>
+        statuses(request, '/free', 1, 'GET', { 'x-forwarded-for': forwarded }).then(([one]) => one);
+      assert.deepEqual(
+        [await from('203.0.113.9'), await from('203.0.113.9'), await from('203.0.113.10')],
+        [200, 429, 200],
+      );
       // What the client wrote stands to the left of what the proxy saw.
       assert.equal(await from('198.51.100.1, 203.0.113.9'), 429);
       assert.equal(await from('::ffff:203.0.113.9'), 429);
-      assert.deepEqual([await from('2001:db8::1'), await from('2001:db8::2'), await from('2001:db8:0:1::2')], [200, 429, 200]);
+      assert.deepEqual(
+        [await from('2001:db8::1'), await from('2001:db8::2'), await from('2001:db8:0:1::2')],
+        [200, 429, 200],
+      );
       // Thousands of entries, and rubbish: an answer, and no key of another.
       const long = Array.from({ length: 500 }, () => '203.0.113.77').join(',');
       assert.equal(await from(`${long}, nonsense`), 200);
@@ -118,10 +141,19 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
 
     it('know a user, where authentication has run before', async (t) => {
       const limits = { user: { rate: '2/hour', key: 'user' } } as const;
-      const providers = [{ provide: APP_GUARD, useClass: Auth }, { provide: APP_GUARD, useExisting: TidegateGuard }];
+      const providers = [
+        { provide: APP_GUARD, useClass: Auth },
+        { provide: APP_GUARD, useExisting: TidegateGuard },
+      ];
       const request = await serve(t, { limits, guard: false }, [FreeController], providers);
       const as = (user: string) => statuses(request, '/free', 3, 'GET', { 'x-auth': user });
-      assert.deepEqual([await as('ann'), await as('ben')], [[200, 200, 429], [200, 200, 429]]);
+      assert.deepEqual(
+        [await as('ann'), await as('ben')],
+        [
+          [200, 200, 429],
+          [200, 200, 429],
+        ],
+      );
       // Nobody in particular: by address, which no user can be called.
       assert.deepEqual(await statuses(request, '/free', 3), [200, 200, 429]);
       assert.deepEqual(await as('127.0.0.1'), [200, 200, 429]);
@@ -158,7 +190,13 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       }
       const request = await serve(t, {}, [KeysController]);
       const key = (value: string) => statuses(request, '/keys/header', 2, 'GET', { 'x-api-key': value });
-      assert.deepEqual([await key('a'), await key('b')], [[200, 429], [200, 429]]);
+      assert.deepEqual(
+        [await key('a'), await key('b')],
+        [
+          [200, 429],
+          [200, 429],
+        ],
+      );
       assert.deepEqual(await statuses(request, '/keys/header', 2), [200, 429]);
       assert.deepEqual(await statuses(request, '/keys/async?who=a', 2), [200, 429]);
       assert.deepEqual(await statuses(request, '/keys/async?who=b', 2), [200, 429]);
@@ -194,14 +232,18 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       const refused = await request('/free', 'GET', { 'x-user': 'ann' });
       assert.deepEqual([refused.status, refused.json()['violated-policies']], [429, ['user']]);
       assert.equal(everyone.peek().remaining, 3);
-      for (const who of ['ben', 'ben', 'cay']) assert.equal((await request('/free', 'GET', { 'x-user': who })).status, 200);
+      for (const who of ['ben', 'ben', 'cay'])
+        assert.equal((await request('/free', 'GET', { 'x-user': who })).status, 200);
       const full = await request('/free', 'GET', { 'x-user': 'cay' });
       assert.deepEqual(full.json()['violated-policies'], ['everyone']);
       assert.equal(user.peek('cay').remaining, 1, 'the refused request cost cay nothing');
     });
 
     it('take a LimitSet as it is', async (t) => {
-      const set = new LimitSet({ user: new RateLimiter({ rate: '2/hour' }), everyone: new TokenBucket({ rate: '3/hour' }) });
+      const set = new LimitSet({
+        user: new RateLimiter({ rate: '2/hour' }),
+        everyone: new TokenBucket({ rate: '3/hour' }),
+      });
       @Controller('set')
       class SetController {
         @Get()
@@ -212,7 +254,13 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       }
       const request = await serve(t, {}, [SetController]);
       const as = (user: string, count: number) => statuses(request, '/set', count, 'GET', { 'x-user': user });
-      assert.deepEqual([await as('ann', 3), await as('ben', 2)], [[200, 200, 429], [200, 429]]);
+      assert.deepEqual(
+        [await as('ann', 3), await as('ben', 2)],
+        [
+          [200, 200, 429],
+          [200, 429],
+        ],
+      );
     });
 
     it('cost what a limit of their own says, and give all back when one refuses', async (t) => {
@@ -280,7 +328,8 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
         }
       }
       const request = await serve(t, {}, [LoginController]);
-      const login = (password: string, count: number) => statuses(request, `/login?password=${password}`, count, 'POST');
+      const login = (password: string, count: number) =>
+        statuses(request, `/login?password=${password}`, count, 'POST');
       assert.deepEqual(await login('right', 4), [200, 200, 200, 200]);
       assert.deepEqual(await login('wrong', 3), [401, 401, 429]);
       assert.deepEqual(await login('right', 1), [429]);
@@ -314,14 +363,19 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       const denied = await request('/free', 'GET', from('10.9.9.9'));
       assert.equal(denied.status, 403);
       assert.match(denied.get('content-type') ?? '', /^application\/problem\+json/);
-      assert.deepEqual([denied.json().title, denied.json().type, denied.get('retry-after')], ['Forbidden', 'about:blank', null]);
+      assert.deepEqual(
+        [denied.json().title, denied.json().type, denied.get('retry-after')],
+        ['Forbidden', 'about:blank', null],
+      );
       assert.deepEqual(await statuses(request, '/free', 2, 'GET', from('10.9.9.9', 'monitoring')), [200, 200]);
       assert.deepEqual(await statuses(request, '/free', 2, 'GET', from('192.0.2.1')), [200, 429]);
     });
 
     it('can only watch', async (t) => {
       const watched = new RateLimiter({ rate: '1/hour', dryRun: true });
-      const request = await serve(t, { limits: { a: { rate: watched, key: 'ip' }, b: { rate: '1/hour', dryRun: true } } });
+      const request = await serve(t, {
+        limits: { a: { rate: watched, key: 'ip' }, b: { rate: '1/hour', dryRun: true } },
+      });
       assert.deepEqual(await statuses(request, '/free', 3), [200, 200, 200]);
       assert.equal(watched.stats().wouldDeny, 2);
     });
@@ -334,7 +388,9 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
     });
 
     it('pace with a leaky bucket', async (t) => {
-      const request = await serve(t, { limits: { paced: { rate: '20/s', algorithm: 'leaky_bucket', queue: 2, key: 'ip' } } });
+      const request = await serve(t, {
+        limits: { paced: { rate: '20/s', algorithm: 'leaky_bucket', queue: 2, key: 'ip' } },
+      });
       const begin = performance.now();
       const answers = await Promise.all(Array.from({ length: 8 }, () => request('/free')));
       assert.ok(performance.now() - begin >= 99, 'two waited their turn');
@@ -344,10 +400,16 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
 
     it('say it in the old fields too, and with some jitter', async (t) => {
       const manual = clock();
-      const limits = { wide: { rate: '100/hour', clock: manual }, narrow: { rate: '2/hour', key: 'ip', clock: manual } } as const;
+      const limits = {
+        wide: { rate: '100/hour', clock: manual },
+        narrow: { rate: '2/hour', key: 'ip', clock: manual },
+      } as const;
       const request = await serve(t, { limits, legacyHeaders: true, headers: false, jitter: 0.5 });
       const first = await request('/free');
-      assert.deepEqual([first.get('x-ratelimit-limit'), first.get('x-ratelimit-remaining'), first.get('ratelimit')], ['2', '1', null]);
+      assert.deepEqual(
+        [first.get('x-ratelimit-limit'), first.get('x-ratelimit-remaining'), first.get('ratelimit')],
+        ['2', '1', null],
+      );
       assert.deepEqual(await statuses(request, '/free', 2), [200, 429]);
       const told = new Set<number>();
       for (let i = 0; i < 20; i += 1) {

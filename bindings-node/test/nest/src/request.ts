@@ -5,7 +5,12 @@ export interface Answer {
   get(name: string): string | null;
   json(): any;
 }
-export type Request = (path: string, method?: string, headers?: Record<string, string>, body?: string) => Promise<Answer>;
+export type Request = (
+  path: string,
+  method?: string,
+  headers?: Record<string, string>,
+  body?: string,
+) => Promise<Answer>;
 
 export const requester =
   (url: string): Request =>
@@ -16,7 +21,12 @@ export const requester =
   };
 
 /** The statuses of `count` requests, one after the other. */
-export async function statuses(request: Request, path: string, count: number, ...rest: [string?, Record<string, string>?]) {
+export async function statuses(
+  request: Request,
+  path: string,
+  count: number,
+  ...rest: [string?, Record<string, string>?]
+) {
   const seen: number[] = [];
   for (let i = 0; i < count; i += 1) seen.push((await request(path, ...rest)).status);
   return seen;

@@ -111,7 +111,10 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
     });
 
     it('tells what is wrong when the application starts', async (t) => {
-      assert.throws(() => RateLimit('5/minute', { scope: 'hosts:a' as any }), { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE' });
+      assert.throws(() => RateLimit('5/minute', { scope: 'hosts:a' as any }), {
+        name: 'RangeError',
+        code: 'ERR_INVALID_ARG_VALUE',
+      });
       const wrong = { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE' };
       await assert.rejects(app(t, { ...settings, scope: 'hosts:a' as any }), wrong);
       const scope = `host:${fresh()}` as const;
@@ -144,7 +147,10 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
         { ...settings, concurrency },
       ];
       for (const change of changes) {
-        await assert.rejects(app(t, { ...change, scope, onConflict: 'error' }), { name: 'ArenaError', kind: 'settings' });
+        await assert.rejects(app(t, { ...change, scope, onConflict: 'error' }), {
+          name: 'ArenaError',
+          kind: 'settings',
+        });
         await app(t, { ...change, scope, onConflict: 'keep' });
       }
       assert.match((await old.request('/orders')).get('ratelimit-policy') ?? '', /"everyone";q=5;/);
@@ -172,7 +178,12 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
             return 'found';
           }
         }
-        const { app: nest, url } = await start(adapter, [TidegateModule.forRoot({ scope, onConflict })], [SearchController], []);
+        const { app: nest, url } = await start(
+          adapter,
+          [TidegateModule.forRoot({ scope, onConflict })],
+          [SearchController],
+          [],
+        );
         t.after(() => nest.close());
         return requester(url);
       };
@@ -190,7 +201,10 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       const { app: nest } = await app(t, settings);
       const limiter = nest.get(TidegateRegistry).concurrencyLimiter('database');
       assert.equal(nest.get(getConcurrencyLimiterToken('database')), limiter);
-      assert.throws(() => nest.get(TidegateRegistry).concurrencyLimiter('none'), { name: 'RangeError', message: /'database'/ });
+      assert.throws(() => nest.get(TidegateRegistry).concurrencyLimiter('none'), {
+        name: 'RangeError',
+        message: /'database'/,
+      });
     });
   });
 }

@@ -16,12 +16,42 @@ const times = (count: number, step: Step): Step[] => Array.from({ length: count 
 const SCRIPTS: Record<string, Step[]> = {
   'counts hits up to the limit and blocks above it': times(8, [0, 'a', 60_000, 5, 60_000]),
   'counts each key by itself': [...times(3, [0, 'a', 60_000, 2, 60_000]), ...times(3, [0, 'b', 60_000, 2, 60_000])],
-  'lets a hit expire after its ttl': [...times(2, [400, 'a', 1000, 2, 0]), [700, 'a', 1000, 2, 0], [100, 'a', 1000, 2, 0], [2000, 'a', 1000, 2, 0]],
-  'begins anew when the block ends': [...times(4, [0, 'a', 1000, 2, 5000]), [4000, 'a', 1000, 2, 5000], [1010, 'a', 1000, 2, 5000], [10, 'a', 1000, 2, 5000]],
-  'blocks for less than its ttl': [...times(3, [0, 'a', 60_000, 2, 5000]), [4000, 'a', 60_000, 2, 5000], [1010, 'a', 60_000, 2, 5000], ...times(2, [10, 'a', 60_000, 2, 5000])],
-  'is not blocked for longer by going on': [...times(3, [0, 'a', 1000, 2, 3000]), ...times(5, [500, 'a', 1000, 2, 3000]), [600, 'a', 1000, 2, 3000]],
-  'tells how long a record lives': [[0, 'a', 10_000, 5, 10_000], [4000, 'a', 10_000, 5, 10_000], [5000, 'a', 10_000, 5, 10_000], [2000, 'a', 10_000, 5, 10_000]],
-  'lets hits go one by one without a block': [[0, 'a', 1000, 2, 0], [500, 'a', 1000, 2, 0], [300, 'a', 1000, 2, 0], [250, 'a', 1000, 2, 0], [10, 'a', 1000, 2, 0]],
+  'lets a hit expire after its ttl': [
+    ...times(2, [400, 'a', 1000, 2, 0]),
+    [700, 'a', 1000, 2, 0],
+    [100, 'a', 1000, 2, 0],
+    [2000, 'a', 1000, 2, 0],
+  ],
+  'begins anew when the block ends': [
+    ...times(4, [0, 'a', 1000, 2, 5000]),
+    [4000, 'a', 1000, 2, 5000],
+    [1010, 'a', 1000, 2, 5000],
+    [10, 'a', 1000, 2, 5000],
+  ],
+  'blocks for less than its ttl': [
+    ...times(3, [0, 'a', 60_000, 2, 5000]),
+    [4000, 'a', 60_000, 2, 5000],
+    [1010, 'a', 60_000, 2, 5000],
+    ...times(2, [10, 'a', 60_000, 2, 5000]),
+  ],
+  'is not blocked for longer by going on': [
+    ...times(3, [0, 'a', 1000, 2, 3000]),
+    ...times(5, [500, 'a', 1000, 2, 3000]),
+    [600, 'a', 1000, 2, 3000],
+  ],
+  'tells how long a record lives': [
+    [0, 'a', 10_000, 5, 10_000],
+    [4000, 'a', 10_000, 5, 10_000],
+    [5000, 'a', 10_000, 5, 10_000],
+    [2000, 'a', 10_000, 5, 10_000],
+  ],
+  'lets hits go one by one without a block': [
+    [0, 'a', 1000, 2, 0],
+    [500, 'a', 1000, 2, 0],
+    [300, 'a', 1000, 2, 0],
+    [250, 'a', 1000, 2, 0],
+    [10, 'a', 1000, 2, 0],
+  ],
   'counts large limits': times(7, [0, 'a', 60_000, 5000, 60_000]),
 };
 
@@ -29,8 +59,12 @@ describe('TidegateThrottlerStorage', () => {
   it('is one for all that share a scope', async () => {
     const scope = `process:throttler-${process.pid}` as const;
     const [one, other] = [new TidegateThrottlerStorage({ scope }), new TidegateThrottlerStorage({ scope })];
-    const hits = async (storage: TidegateThrottlerStorage) => (await storage.increment('a', 60_000, 2, 60_000, 'default')).isBlocked;
-    assert.deepEqual([await hits(one), await hits(other), await hits(one), await hits(other)], [false, false, true, true]);
+    const hits = async (storage: TidegateThrottlerStorage) =>
+      (await storage.increment('a', 60_000, 2, 60_000, 'default')).isBlocked;
+    assert.deepEqual(
+      [await hits(one), await hits(other), await hits(one), await hits(other)],
+      [false, false, true, true],
+    );
     assert.equal(await hits(new TidegateThrottlerStorage({ scope, name: 'another' })), false);
   });
 
@@ -52,7 +86,10 @@ describe('TidegateThrottlerStorage', () => {
         // During a block theirs counts down to zero, as hits that were counted before it expire.
         if (expected.isBlocked) assert.ok(answer.totalHits > call[2], where);
         else assert.equal(answer.totalHits, expected.totalHits, where);
-        assert.ok(Math.abs(answer.timeToExpire - expected.timeToExpire) <= 1, `${where}: ${answer.timeToExpire} for ${expected.timeToExpire}`);
+        assert.ok(
+          Math.abs(answer.timeToExpire - expected.timeToExpire) <= 1,
+          `${where}: ${answer.timeToExpire} for ${expected.timeToExpire}`,
+        );
         // Without a block theirs tells the age of the clock.
         const wait = expected.isBlocked ? expected.timeToBlockExpire : 0;
         assert.ok(Math.abs(answer.timeToBlockExpire - wait) <= 1, `${where}: ${answer.timeToBlockExpire} for ${wait}`);
@@ -75,7 +112,10 @@ describe('TidegateThrottlerStorage', () => {
 
   it('shows at once where an option is wrong', async () => {
     assert.throws(() => new TidegateThrottlerStorage({ maxKeys: 0 }), { name: 'RangeError', message: /maxKeys/ });
-    await assert.rejects(new TidegateThrottlerStorage().increment('k', 1000, 2 ** 20, 0, 'x'), { name: 'RangeError', message: /give Infinity/ });
+    await assert.rejects(new TidegateThrottlerStorage().increment('k', 1000, 2 ** 20, 0, 'x'), {
+      name: 'RangeError',
+      message: /give Infinity/,
+    });
   });
 
   for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
@@ -100,7 +140,12 @@ describe('TidegateThrottlerStorage', () => {
       const storage = new TidegateThrottlerStorage();
       const throttlers = [{ name: 'default', ttl: 60_000, limit: 3 }];
       const module = ThrottlerModule.forRoot({ throttlers, storage });
-      const { app, url } = await start(adapter, [module], [ThrottledController], [{ provide: APP_GUARD, useClass: ThrottlerGuard }]);
+      const { app, url } = await start(
+        adapter,
+        [module],
+        [ThrottledController],
+        [{ provide: APP_GUARD, useClass: ThrottlerGuard }],
+      );
       t.after(() => app.close());
       const request = requester(url);
       const first = await request('/common');
