@@ -4,7 +4,7 @@ use crate::errors::{config, from_core, wrong_type};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::type_object::PyTypeCheck;
-use pyo3::types::{PyBool, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt, PyString, PyType};
+use pyo3::types::{PyBool, PyBytes, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt, PyString, PyType};
 use std::str::FromStr;
 use std::time::Duration;
 use tidegate::ConfigError;
@@ -192,6 +192,11 @@ impl<'py> FromPyObject<'_, 'py> for Cost {
         {
             return Ok(Self(n));
         }
+        if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
+            // A key for a limit that has none, or behind another argument.
+            let expected = "an int (one limit for each key is a RateLimiter, which takes the key first)";
+            return Err(wrong_type("n", expected, &value));
+        }
         count("n", &value, u64::from(u32::MAX)).map(|n| Self(n as u32))
     }
 }
@@ -205,11 +210,18 @@ pub(crate) fn known(cls: &Bound<'_, PyType>, unknown: Option<&Bound<'_, PyDict>>
     let base = base.transpose()?.unwrap_or_else(|| cls.clone());
     let text = format!("{}() got an unexpected keyword argument {}", cls.name()?, name.repr()?);
     if cls.is(&base) {
-        return Err(PyTypeError::new_err(text));
+        return Err(PyTypeError::new_err(format!("{text}; it takes {}", parameters(&base)?)));
     }
     Err(PyTypeError::new_err(format!(
         "{text}: {} is made in __new__, which gets the arguments before __init__; take them there as well: \
          def __new__(cls, {name}, *args, **kwargs): return super().__new__(cls, *args, **kwargs)",
         base.name()?
     )))
+}
+
+/// The names of what a class is made with, as its signature has them.
+fn parameters(class: &Bound<'_, PyType>) -> PyResult<String> {
+    let signature: String = class.getattr("__text_signature__")?.extract()?;
+    let names = signature.trim_matches(['(', ')']).split(',').map(|one| one.split('=').next().unwrap_or("").trim());
+    Ok(names.filter(|name| !name.is_empty() && *name != "*").collect::<Vec<_>>().join(", "))
 }

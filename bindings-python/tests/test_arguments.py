@@ -71,7 +71,8 @@ def test_a_subclass_with_arguments_of_its_own_is_told_where_to_take_them(base: A
     first = {RateLimiter: "5/s", TokenBucket: "5/s", CircuitBreaker: "bank"}.get(base, 5)
     with pytest.raises(TypeError, match=rf"^Mine\(\) got .* 'tenant': {base.__name__} is .*__new__"):
         Mine(first, tenant="acme")
-    with pytest.raises(TypeError, match=rf"^{base.__name__}\(\) got an unexpected keyword argument 'tenant'$"):
+    text = rf"^{base.__name__}\(\) got an unexpected keyword argument 'tenant'; it takes \w+, \w+"
+    with pytest.raises(TypeError, match=text):
         base(first, tenant="acme")
 
 

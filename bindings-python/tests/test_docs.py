@@ -16,13 +16,13 @@ import aiohttp
 import flask
 import pytest
 import tidegate.limits  # noqa: F401  (registers tidegate://)
-from conftest import run
+from conftest import run, wait_until
 from fastapi import FastAPI, Request
 from flask_limiter import Limiter as FlaskLimiter
 from served import ask, served, served_wsgi, statuses
 from slowapi import Limiter, _rate_limit_exceeded_handler
 from slowapi.errors import RateLimitExceeded
-from tidegate import Decision
+from tidegate import BoundedQueue, Decision
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted((DOCS.parents[1] / "docs").glob("*.md"))]
@@ -214,7 +214,25 @@ def test_the_readme_s_application() -> None:
     assert orders[0].status == 202 and "RateLimit" in orders[0].headers["access-control-expose-headers"]
     assert orders[0].headers["ratelimit-policy"] == '"default";q=800;w=2'
     assert statuses(reports) == [404] * 20 + [429]
+    workers_outlive_failures(module)
     del sys.modules["readme"]
+
+
+def workers_outlive_failures(module: Any) -> None:
+    """An application's workers, after more failures of the provider than there are workers."""
+    tried: list[int] = []
+
+    async def pay(order: dict[str, int]) -> None:
+        tried.append(order["n"])
+        raise OSError
+
+    module.orders = BoundedQueue(1_000)
+    module.pay = pay
+    with served(module.app):
+        for n in range(30):
+            assert module.orders.try_push({"n": n})
+        wait_until(lambda: len(tried) == 30)
+    assert sorted(tried) == [*range(30)]
 
 
 @pytest.mark.usefixtures("host")
@@ -266,6 +284,7 @@ def test_the_root_readme_s_application() -> None:
         answers = [logins(url, address) for address in ("127.0.0.5", "127.0.0.6")]
         assert ask(url, "/orders", method="POST", json={"n": 1})[0].status == 202
     assert answers == [[200] * 5 + [429]] * 2, "nobody can lock another out"
+    workers_outlive_failures(module)
     del sys.modules["root_readme"]
 
 

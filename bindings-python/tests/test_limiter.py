@@ -82,7 +82,7 @@ def test_keys_are_bytes_or_the_utf8_of_text(one: Any, other: Any, same: bool) ->
         (lambda limiter: limiter.peek(bytearray(b"x")), "key: expected a str or bytes, got bytearray"),
         (lambda limiter: limiter.try_acquire(), "missing 1 required argument: 'key'"),
         (lambda limiter: limiter.try_acquire("k", 1, None, 4), "takes 1 to 3 arguments"),
-        (lambda limiter: limiter.try_acquire("k", "1"), "n: expected an int, got str"),
+        (lambda limiter: limiter.try_acquire("k", "1"), "n: expected an int .*, got str"),
         (lambda limiter: limiter.try_acquire("k", True), "n: expected an int, got bool"),
         (lambda limiter: limiter.check("k", m=1), "unexpected keyword argument \"m\""),
         (lambda limiter: limiter.check("k", key="k"), "more than one value for argument \"key\""),

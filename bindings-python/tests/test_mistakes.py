@@ -29,7 +29,7 @@ from tidegate import (
     starlette,
 )
 from tidegate.asgi import Rule, TidegateMiddleware
-from tidegate.fastapi import RateLimit, limit
+from tidegate.fastapi import RateLimit, breaker, limit
 from tidegate.keys import ClientIP, api_key, client_ip, each_of, first_of, header
 
 
@@ -64,7 +64,7 @@ middleware: Any = functools.partial(TidegateMiddleware, app)
         (lambda: keyed(key=by_request), "key: .*by_request.*; make a request of it there"),
         (lambda: keyed(key=by_text), "key: .*by_text.*; make a request of it there"),
         (lambda: RateLimit(lambda scope, more: None), "limit: expected a function of the ASGI scope, got"),
-        (lambda: limit(route), r"limit: expected a function of the ASGI scope, got route\(\)"),
+        (lambda: limit(route), r"limit: expected a function .*, got route\(.*\. A decorator takes its limit first"),
         (lambda: keyed(cost=lambda: 1), "cost: expected a function of the ASGI scope, got"),
         (lambda: keyed(skip=lambda: True), "skip: expected a function of the ASGI scope, got"),
         (lambda: keyed(on_refused=lambda scope: "no"), "on_refused: expected a function of the ASGI scope and a Refusal, got"),
@@ -101,6 +101,8 @@ def test_a_wrong_type_names_the_argument(make: Callable[[], object], text: str) 
     ("make", "text"),
     [
         (lambda: first_of(), "first_of: give it at least one key function"),
+        (lambda: Rule("GET", "/", limit="often"), 'rate: "often" is not a rate'),
+        (lambda: Rule("GET", "/", limit="1/s;often"), 'rate: "often" is not a rate'),
         (lambda: each_of(), "each_of: give it at least one key function"),
         (lambda: header(""), "name: expected a header's name"),
         (lambda: header("x user"), "name: expected a header's name"),
@@ -205,3 +207,22 @@ def test_a_wait_that_blocks_an_event_loop_is_said_once_with_its_place(
     (record,) = caplog.records
     assert "blocks the event loop" in record.getMessage() and "in route" in str(record.stack_info)
     held.release()
+
+
+@pytest.mark.parametrize("dependency", [RateLimit("1/s"), breaker("undepended")])
+def test_a_dependency_without_depends_is_told_so(dependency: Any) -> None:
+    with pytest.raises(AttributeError, match=r"a dependency stands in Depends, as in dependencies=\[Depends\("):
+        FastAPI().get("/", dependencies=[dependency])(lambda: None)
+    with pytest.raises(AttributeError, match="object has no attribute 'limits'"):
+        dependency.limits
+
+
+def test_a_function_that_wants_a_request_is_said(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_log, "_said", {})
+    for _ in range(2):
+        keyed(key=lambda request: request.client.host)
+        keyed(key=lambda scope: scope["client"][0])
+    (record,) = caplog.records
+    assert "<lambda>(request) is called with the ASGI scope, a dict" in record.getMessage()

@@ -117,10 +117,14 @@ def test_routers_and_mounted_applications_are_limited() -> None:
 @pytest.mark.parametrize("wrong", [["1/second"], ("1/second",), {"rate": "1/s"}, 5, b"1/s"])
 def test_a_list_of_rates_is_an_error_at_once(wrong: Any) -> None:
     """slowapi #239: a wrong type of limit was found by the request that it should have refused."""
-    made_of = (limit, lambda wrong: TidegateMiddleware(FastAPI(), limit=wrong), lambda wrong: Rule("*", "/", limit=wrong))
-    for make in made_of:
+    made: list[Any] = [
+        lambda: limit(wrong),
+        lambda: TidegateMiddleware(FastAPI(), limit=wrong),
+        lambda: Rule("*", "/", limit=wrong),
+    ]
+    for make in made:
         with pytest.raises(TypeError, match="limit: (expected a rate|several rates are one text)"):
-            make(wrong)
+            make()
 
 
 def test_several_limits_of_a_route_count_each_request_once() -> None:
@@ -349,7 +353,7 @@ def test_who_waits_is_admitted_when_there_is_room_and_not_later(clock: ManualClo
 
 
 def test_the_storage_of_limits(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """limits #277: concurrent hits lost entries. #200: the newest entry's reset was told. #151: any high cost passed."""
+    """limits #277: concurrent hits lost entries. #200: the newest entry's reset was told. #151: a high cost passed."""
     day, two = limits.parse("4/day"), limits.parse("2/minute")
 
     async def scene() -> None:
@@ -394,7 +398,7 @@ def open_circuit(clock: ManualClock, **options: Any) -> CircuitBreaker:
 
 
 def test_half_open_admits_one_probe_and_one_failure_opens(clock: ManualClock) -> None:
-    """opossum #119, #276, agri #1405, AirMCP #249: several probes passed, or a failed one left it half-open for ever."""
+    """opossum #119, #276, agri #1405, AirMCP #249: several probes passed, or a failed one left it half-open."""
     bank = open_circuit(clock, min_calls=10)
     for _ in range(3):
         clock.advance(10)

@@ -7,10 +7,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from ._log import say
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # What makes a function and is none itself.
 _FACTORIES: dict[Any, str] = {}
+_REQUEST_NAMES = frozenset(("request", "req", "websocket"))
 _REQUESTS = frozenset(("HTTPConnection", "Request", "WebSocket"))
 
 
@@ -45,6 +48,12 @@ def function(name: str, value: Any, takes: str = "the ASGI scope", number: int =
     annotation = None if first is None else first.annotation
     if (annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")).rpartition(".")[2] in _REQUESTS:
         raise TypeError(f"{name}: expected a function of {takes}, got {called(value)}{signature}; make a request of it there")
+    if first is not None and first.name in _REQUEST_NAMES and takes == "the ASGI scope":
+        text = (
+            "%s: the function %s%s is called with %s, a dict such as {'type': 'http', 'client': …}, and with no "
+            "request; make one of it there, or name its parameter scope"
+        )
+        say(f"request {name} {called(value)}", text, name, called(value), signature, takes)
     return value
 
 

@@ -228,7 +228,11 @@ class Guard:
                 raise ConfigError("burst: a function gives the limit; leave burst out, and let it give one that has the burst")
             if key is not None and not isinstance(key, Mapping):
                 function("key", key)
-            self._chooser: Chooser[Guard] | None = Chooser(function("limit", limit), make)
+            try:
+                function("limit", limit)
+            except TypeError as error:
+                raise TypeError(f'{error}. A decorator takes its limit first, as in @limit("5/minute")') from None
+            self._chooser: Chooser[Guard] | None = Chooser(limit, make)
             self.limit, self.cost = limit, check_cost(cost, ())
             self.key: Any = key
             return

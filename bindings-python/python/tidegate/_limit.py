@@ -56,6 +56,12 @@ def check_limit(limit: Any) -> None:
         )
 
 
+def check_rate(limit: str, burst: int | None) -> None:
+    """ConfigError for a text that is no rate, before anything is made of it."""
+    for rate in limit.split(";"):
+        TokenBucket(rate.strip(), burst=burst, scope="process")
+
+
 def make_limit(
     limit: Any,
     *,

@@ -76,6 +76,9 @@ class RateLimit:
         self._guard = Guard(limit, **options)
         self.limit = self._guard.limit
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(_not_here(name, 'Depends(RateLimit("5/minute"))', self))
+
     def __repr__(self) -> str:
         return f"RateLimit({self.limit!r}, name={self._guard.name!r})"
 
@@ -84,6 +87,13 @@ class RateLimit:
         charge = await charge_route(self._guard, connection)
         tell(charge, connection, response.raw_headers)
         return charge
+
+
+def _not_here(name: str, example: str, dependency: object) -> str:
+    """What AttributeError says; FastAPI asks what stands in ``dependencies`` for a ``dependency``."""
+    if name == "dependency":
+        return f"a dependency stands in Depends, as in dependencies=[{example}]; got one without"
+    return f"{type(dependency).__name__!r} object has no attribute {name!r}"
 
 
 class _Stacked:
@@ -204,6 +214,9 @@ class BreakerDependency:
             annotation=Annotated[Permit, Depends(self._held, **_ENDS_WITH_ROUTE)],
         )
         self.__signature__ = inspect.Signature([held])
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(_not_here(name, 'Depends(breaker("payment"))', self))
 
     def __repr__(self) -> str:
         return f"BreakerDependency({self.breaker!r})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused
-from ._limit import check_limit
+from ._limit import check_limit, check_rate
 from ._tidegate import HostScope, ProcessScope
 from .errors import ConfigError
 
@@ -81,6 +81,8 @@ class Rule:
             raise ConfigError(f'method: expected "POST", several as a tuple such as ("PUT", "PATCH"), or "*"; got {method!r}')
         if limit is not None:
             check_limit(limit)
+        if isinstance(limit, str):
+            check_rate(limit, burst)
         self.method = method if isinstance(method, str) else tuple(method)
         self._methods = _methods(self.method)
         self._exact, self._pattern = _path("path", path)
