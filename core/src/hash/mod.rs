@@ -79,11 +79,19 @@ impl HashOfKeys {
     #[inline]
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
         let length = bytes.len() as u64;
-        if let (17..=32, Some(first), Some(last)) = (length, bytes.first_chunk(), bytes.last_chunk()) {
-            return self.common.two_pairs(length, first, last);
-        }
-        if let (9..=16, Some(first), Some(last)) = (length, bytes.first_chunk(), bytes.last_chunk()) {
-            return self.common.two_words(length, first, last);
+        // One range after the other: so each is one comparison, and the chunks are there without another.
+        match bytes.len() {
+            17..=32 => {
+                if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+                    return self.common.two_pairs(length, first, last);
+                }
+            }
+            9..=16 => {
+                if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+                    return self.common.two_words(length, first, last);
+                }
+            }
+            _ => {}
         }
         self.hash_other(bytes)
     }

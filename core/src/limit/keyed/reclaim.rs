@@ -134,7 +134,12 @@ impl Reclaim {
     /// The latest moment as it would be once it was raised to `least`.
     fn no_earlier<K: Layout>(&self, kind: &K, least: u64) -> Latest {
         // Acquire: at least what whoever put what was read before raised it to.
-        let ns = self.moments.latest.load(Ordering::Acquire).max(least);
+        self.that_is(kind, self.moments.latest.load(Ordering::Acquire).max(least))
+    }
+
+    /// The latest moment as it was just loaded.
+    #[inline]
+    fn that_is<K: Layout>(&self, kind: &K, ns: u64) -> Latest {
         // Acquire: raised before the latest moment was set back.
         let ceiling = self.moments.ceiling.load(Ordering::Acquire);
         let tick = kind.now(ns).tick;
@@ -152,7 +157,7 @@ impl Reclaim {
     }
 
     /// Raises the latest moment to `now`, a grain at a time, or lets a reading that is far behind it speak against it.
-    #[cold]
+    #[inline(always)]
     pub(super) fn witness<K: Layout>(&self, kind: &K, now: Now) -> Latest {
         let coarse = kind.coarse(now);
         // Acquire: see `latest`.
@@ -167,16 +172,19 @@ impl Reclaim {
                 Err(current) => latest = current,
             }
         }
-        self.weigh(now, latest);
-        self.latest(kind)
+        if self.weigh(now, latest) { self.that_is(kind, latest) } else { self.latest(kind) }
     }
 
-    fn weigh(&self, now: Now, latest: u64) {
-        if latest.saturating_sub(now.ns) > BAD_READING_NS {
-            self.doubt(now, latest);
-        } else {
+    /// Whether the reading finds the latest moment plausible.
+    #[inline]
+    fn weigh(&self, now: Now, latest: u64) -> bool {
+        let plausible = latest.saturating_sub(now.ns) <= BAD_READING_NS;
+        if plausible {
             self.moments.watch.clear();
+        } else {
+            self.doubt(now, latest);
         }
+        plausible
     }
 
     /// A reading is far behind the latest moment, which so is a bad one, or the reading an old one: see [`Watch`].
@@ -195,7 +203,7 @@ impl Reclaim {
     /// The epoch of a line, which is the reading's or a later one. `None`: it had to be swept; look again.
     ///
     /// `header`: as it was loaded. What was loaded from a cell before is of this epoch.
-    #[cold]
+    #[inline(always)]
     pub(super) fn settle<K: Layout>(&self, kind: &K, line: &Line, header: Header, now: Now) -> Option<(Epoch, Latest)> {
         let latest = self.witness(kind, now);
         let epoch = self.put_in_order(kind, line, header, latest)?;
@@ -211,6 +219,7 @@ impl Reclaim {
     }
 
     /// The epoch of a line that nothing need be done to but a sweep for a later one. `None`: it was done, look again.
+    #[inline(always)]
     pub(super) fn put_in_order<K: Layout>(
         &self,
         kind: &K,
@@ -230,6 +239,7 @@ impl Reclaim {
     }
 
     /// Marks a line and sweeps it. `header`: as it was read by who found the line to be of another epoch.
+    #[cold]
     fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, sweep: Sweep) {
         if mark(line, header, sweep) {
             self.finish(kind, line, header.marked(sweep));

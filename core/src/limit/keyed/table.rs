@@ -119,7 +119,9 @@ impl Table {
         let tag = key.tag();
         let at = key.line(self.lines.len());
         let line = &self.lines[at];
-        let Some((index, found)) = line.find(tag) else { return self.absent(kind, at, tag, ns, op) };
+        // Acquire: the search sees every insertion that this header has seen.
+        let before = Header(line.header.load(Ordering::Acquire));
+        let Some((index, found)) = line.find(tag) else { return self.absent(kind, (at, tag, before), ns, op) };
         let now = kind.now(ns);
         // Acquire: read after the cell, so that an insertion or sweep which is not finished is seen here, and a sweep
         // before it was charged.
@@ -162,6 +164,7 @@ impl Table {
 
     /// The epoch of a line at rest, which is the reading's or a later one. `None`: something had to be done; look
     /// again.
+    #[inline(always)]
     fn settle<K: Layout>(&self, kind: &K, at: usize, header: Header, now: Now) -> Option<(Epoch, Latest)> {
         let (epoch, latest) = self.reclaim.settle(kind, &self.lines[at], header, now)?;
         if header.is_busy() {
@@ -206,7 +209,7 @@ impl Table {
         let epoch = if later(reading.tick, from.end()) { Epoch::of(now.tick, kind.epoch_bits()) } else { from };
         let header = header.swept(kind, from, epoch);
         let (evict, now) = (latest.evicting(epoch), Now { near: epoch.start, ..reading });
-        let shared = || self.start(kind, header, self.shared_place(at, tag), epoch, evict, now);
+        let shared = || self.start(kind, (at, tag), header, (epoch, evict), now);
         let (spot, state) = match found.map(|(_, found)| cell::state(found)) {
             None => (Spot::New, shared()?),
             Some(state) => {
@@ -222,21 +225,27 @@ impl Table {
         Some(op.judge(spot, state, now).answer())
     }
 
-    /// The key has no cell. `None`: look again.
-    #[cold]
+    /// The key has no cell. `header`: as it was before it was searched for. `None`: look again.
+    ///
+    /// Not marked as cold, which would be smaller and slower: in a flood of new keys this is most of a decision.
     #[inline(never)]
-    fn absent<K: Layout, O: Op>(&self, kind: &K, at: usize, tag: u64, ns: u64, op: &O) -> Option<O::Answer> {
-        let (line, now) = (&self.lines[at], kind.now(ns));
-        // Acquire: the search sees every insertion that this header has seen.
-        let header = Header(line.header.load(Ordering::Acquire));
-        if line.find(tag).is_some() {
-            return None;
-        }
+    fn absent<K: Layout, O: Op>(
+        &self,
+        kind: &K,
+        (at, tag, header): (usize, u64, Header),
+        ns: u64,
+        op: &O,
+    ) -> Option<O::Answer> {
+        let now = kind.now(ns);
+        // Acquire: as any state. Before the latest moment, which says of which epoch it is.
+        let charged = header.has_spilled().then(|| self.shared(at, tag).load(Ordering::Acquire));
         let (epoch, latest) = self.settle(kind, at, header, now)?;
         let evict = latest.evicting(epoch);
         let now = Now { near: epoch.start, ..latest.reading(kind, now) };
-        let shared = self.shared_place(at, tag);
-        let start = self.start(kind, header, shared, epoch, evict, now)?;
+        let start = match charged {
+            None => kind.fresh(evict),
+            Some(found) => self.state_in(kind, (self.shared(at, tag), found), latest, (epoch, evict), now)?,
+        };
         // What stores nothing needs no cell.
         if let Step::Keep(answer) = op.judge(Spot::New, start, now) {
             if start != kind.fresh(evict) {
@@ -244,6 +253,21 @@ impl Table {
             }
             return Some(answer);
         }
+        self.find_room(kind, (at, tag, header), (epoch, evict), now, op)
+    }
+
+    /// Makes room for a key that has no cell, or decides it by the sketch. `None`: look again.
+    #[cold]
+    #[inline(never)]
+    fn find_room<K: Layout, O: Op>(
+        &self,
+        kind: &K,
+        (at, tag, header): (usize, u64, Header),
+        (epoch, evict): (Epoch, u64),
+        now: Now,
+        op: &O,
+    ) -> Option<O::Answer> {
+        let line = &self.lines[at];
         let victim = victim(kind, line, evict, now);
         let Some(index) = victim else {
             let Some(spilled) = header.spilled() else { return self.overflow(kind, at, tag, (epoch, evict), now, op) };
@@ -266,7 +290,6 @@ impl Table {
         let (line, now) = (&self.lines[at], Now { near: epoch.start, ..now });
         let (index, tag) = (header.index(), header.tag());
         let word = &line.cells[index];
-        let shared = self.shared_place(at, tag);
         for attempt in 0.. {
             // Acquire: see `Line::find`.
             let found = word.load(Ordering::Acquire);
@@ -289,7 +312,7 @@ impl Table {
                 let _ = line.header.compare_exchange(header.0, settled, Ordering::AcqRel, Ordering::Relaxed);
                 return;
             }
-            let Some(state) = self.start(kind, header, shared, epoch, evict, now) else { return };
+            let Some(state) = self.start(kind, (at, tag), header, (epoch, evict), now) else { return };
             // AcqRel: publishes the cell with the claim before it. Relaxed on failure: look again.
             let put = word.compare_exchange(found, cell::pack(tag, state), Ordering::AcqRel, Ordering::Relaxed);
             if put.is_ok() && found != 0 {
@@ -307,11 +330,10 @@ impl Table {
     /// Raises a cell that can be seen by now to what the sketch knows of its key; false if that has still to be done.
     fn raise<K: Layout>(&self, kind: &K, at: usize, header: Header, epoch: Epoch, now: Now) -> bool {
         let (line, index, tag) = (&self.lines[at], header.index(), header.tag());
-        let shared = self.shared_place(at, tag);
         // SeqCst: between making the cell visible and reading the sketch again, see the module's fourth point.
         fence(Ordering::SeqCst);
         let evict = self.reclaim.latest(kind).evicting(epoch);
-        let Some(state) = self.shared_state(kind, shared, epoch, evict, now) else { return false };
+        let Some(state) = self.shared_state(kind, (at, tag), (epoch, evict), now) else { return false };
         for _ in 0..TRIES {
             // Acquire: see `Line::find`.
             let found = line.cells[index].load(Ordering::Acquire);
@@ -342,12 +364,11 @@ impl Table {
         now: Now,
         op: &O,
     ) -> Option<O::Answer> {
-        let index = self.shared_place(at, tag);
-        let word = &self.sketch[index];
+        let word = self.shared(at, tag);
         for _ in 0..PATIENCE {
             // Acquire: as any state.
             let found = word.load(Ordering::Acquire);
-            let (epoch, state) = match self.put_in(kind, found) {
+            let (epoch, state) = match put_in(self.reclaim.latest(kind), found) {
                 None => (epoch, kind.fresh(evict)),
                 Some(None) => {
                     self.use_up(kind, word, found);
@@ -466,34 +487,53 @@ impl Table {
     }
 
     /// The word of the sketch for keys of this line and tag: known to whoever helps.
-    fn shared_place(&self, at: usize, tag: u64) -> usize {
+    fn shared(&self, at: usize, tag: u64) -> &AtomicU64 {
         // Fibonacci hashing (Knuth, 6.4) of what is already keyed by the secret.
         let mixed = ((at as u64) << 24 | tag).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        place(mixed, self.sketch.len())
+        &self.sketch[place(mixed, self.sketch.len())]
     }
 
     /// What a key without a cell starts from. `None`: the sketch had to be put in order; look again.
     fn start<K: Layout>(
         &self,
         kind: &K,
+        (at, tag): (usize, u64),
         header: Header,
-        index: usize,
-        epoch: Epoch,
-        evict: u64,
+        (epoch, evict): (Epoch, u64),
         now: Now,
     ) -> Option<u64> {
         if !header.has_spilled() {
             return Some(kind.fresh(evict));
         }
-        self.shared_state(kind, index, epoch, evict, now)
+        self.shared_state(kind, (at, tag), (epoch, evict), now)
     }
 
     /// What the sketch says of a key whose line is in `epoch`, for a cell of that line.
-    fn shared_state<K: Layout>(&self, kind: &K, index: usize, epoch: Epoch, evict: u64, now: Now) -> Option<u64> {
-        let (word, fresh) = (&self.sketch[index], kind.fresh(evict));
+    fn shared_state<K: Layout>(
+        &self,
+        kind: &K,
+        (at, tag): (usize, u64),
+        moments: (Epoch, u64),
+        now: Now,
+    ) -> Option<u64> {
+        let word = self.shared(at, tag);
         // Acquire: as any state.
         let found = word.load(Ordering::Acquire);
-        let Some(put) = self.put_in(kind, found) else { return Some(fresh) };
+        self.state_in(kind, (word, found), self.reclaim.latest(kind), moments, now)
+    }
+
+    /// The same, of a word as it was loaded before the latest moment.
+    #[inline(always)]
+    fn state_in<K: Layout>(
+        &self,
+        kind: &K,
+        (word, found): (&AtomicU64, u64),
+        latest: Latest,
+        (epoch, evict): (Epoch, u64),
+        now: Now,
+    ) -> Option<u64> {
+        let fresh = kind.fresh(evict);
+        let Some(put) = put_in(latest, found) else { return Some(fresh) };
         let Some(put) = put else {
             self.use_up(kind, word, found);
             return None;
@@ -511,13 +551,6 @@ impl Table {
         })
     }
 
-    /// The epoch as of which a word of the sketch was put: the first `None` is one that never was, the second a bad
-    /// reading's.
-    fn put_in<K: Layout>(&self, kind: &K, word: u64) -> Option<Option<Epoch>> {
-        let used = word & SHARED_USED != 0;
-        used.then(|| self.reclaim.latest(kind).epoch((word >> cell::STATE_BITS) as u16))
-    }
-
     /// What a bad reading left in a word of the sketch is lost: it is used up.
     #[cold]
     fn use_up<K: Layout>(&self, kind: &K, word: &AtomicU64, found: u64) {
@@ -528,6 +561,14 @@ impl Table {
 }
 
 const SHARED_USED: u64 = 1 << 63;
+
+/// The epoch as of which a word of the sketch was put: the first `None` is one that never was, the second a bad reading's.
+/// `latest`: as it was loaded after the word.
+#[inline]
+fn put_in(latest: Latest, word: u64) -> Option<Option<Epoch>> {
+    let used = word & SHARED_USED != 0;
+    used.then(|| latest.epoch((word >> cell::STATE_BITS) as u16))
+}
 
 /// A word of the sketch.
 fn shared(epoch: Epoch, state: u64) -> u64 {

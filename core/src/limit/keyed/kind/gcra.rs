@@ -179,6 +179,9 @@ impl Gcra {
     #[inline(never)]
     fn judge_other(&self, units: &Units, state: u64, n: u32, [ns, tick, near, latest_ns]: [u64; 4]) -> Verdict {
         let now = Now { ns, tick, near, latest_ns };
+        if state >> TAT_BITS == NOBODYS {
+            return self.judge_plain(units, time(state, now), now, n);
+        }
         // A bucket under a penalty is one that is empty at its end; a queue opens then.
         if self.paced
             && let Some(left) = self.penalty.left(state, now)
@@ -200,6 +203,19 @@ impl Gcra {
             }
         };
         Verdict::Deny { retry_after_ns, heal: seen.heal.then(|| self.pack(units, seen.tat)) }
+    }
+
+    /// The verdict where what was there before is counted as this quota counts it.
+    #[inline]
+    fn judge_plain(&self, units: &Units, tat: u64, now: Now, n: u32) -> Verdict {
+        let base = latest(tat, now.tick);
+        let new = base.wrapping_add(units.span.wrapping_mul(n.into()));
+        if n <= units.burst && new.wrapping_sub(now.tick) <= units.capacity {
+            return self.admit(units, new, base, now);
+        }
+        let retry_after_ns =
+            if n > units.burst { NEVER } else { self.ticks.until(new.wrapping_sub(units.capacity), now) };
+        Verdict::Deny { retry_after_ns, heal: None }
     }
 
     /// `from`: when what was there before is over.
@@ -318,14 +334,7 @@ impl Kind for Gcra {
         let Some(tat) = self.own(units, state, now) else {
             return self.judge_other(units, state, n, [now.ns, now.tick, now.near, now.latest_ns]);
         };
-        let base = latest(tat, now.tick);
-        let new = base.wrapping_add(units.span.wrapping_mul(n.into()));
-        if n <= units.burst && new.wrapping_sub(now.tick) <= units.capacity {
-            return self.admit(units, new, base, now);
-        }
-        let retry_after_ns =
-            if n > units.burst { NEVER } else { self.ticks.until(new.wrapping_sub(units.capacity), now) };
-        Verdict::Deny { retry_after_ns, heal: None }
+        self.judge_plain(units, tat, now, n)
     }
 
     fn level(&self, units: &Units, state: u64, now: Now) -> Level {
