@@ -1,4 +1,6 @@
-"""Whether who gets only the source distribution can build it: core, licences and sources are inside, and Cargo resolves them."""
+"""Whether who gets only the source distribution can build it: core, licences and sources are inside, and Cargo resolves
+them.
+"""
 
 from __future__ import annotations
 

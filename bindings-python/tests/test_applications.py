@@ -1,4 +1,6 @@
-"""Real applications: mounts, prefixes, path convertors, shared and streaming responses, background tasks, the order of decorators."""
+"""Real applications: mounts, prefixes, path convertors, shared and streaming responses, background tasks, the order of
+decorators.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,11 @@ class Hex(Convertor[int]):
         ("/x/{p:path}/raw", ["/x/a/b/raw"], ["/x/a/b"]),
         ("/n/{n:int}", ["/n/5", "/n/007"], ["/n/5.5", "/n/a"]),
         ("/f/{f:float}", ["/f/5", "/f/5.25"], ["/f/.5"]),
-        ("/u/{u:uuid}", ["/u/8c5e2d7e-1c67-4c2c-9f6f-0a3a0b6a3c11", "/u/8c5e2d7e1c674c2c9f6f0a3a0b6a3c11"], ["/u/8c5e"]),
+        (
+            "/u/{u:uuid}",
+            ["/u/8c5e2d7e-1c67-4c2c-9f6f-0a3a0b6a3c11", "/u/8c5e2d7e1c674c2c9f6f0a3a0b6a3c11"],
+            ["/u/8c5e"],
+        ),
         ("/s/{s:str}", ["/s/a%20b", "/s/a%0A"], ["/s/a/b"]),
         ("/h/{h:hex}", ["/h/0x1f"], ["/h/1f"]),
         ("/{a}-{b:int}", ["/x-5"], ["/x-y"]),
@@ -92,7 +98,9 @@ def test_a_rule_fits_whatever_the_router_routes(
     assert answers == [200] + [429] * len(fits) + [404] * len(not_fits)
 
 
-@pytest.mark.parametrize("path", ["/a/{p:glob}", "/a/{p:}}", "/a/{p:int:str}", "/a/{}", "/a/{1}", "/a/{b*}", "/*/b", "/{a}*"])
+@pytest.mark.parametrize(
+    "path", ["/a/{p:glob}", "/a/{p:}}", "/a/{p:int:str}", "/a/{}", "/a/{1}", "/a/{b*}", "/*/b", "/{a}*"]
+)
 def test_a_path_that_no_router_would_take_is_refused(path: str) -> None:
     with pytest.raises(ConfigError, match="path: "):
         Rule("GET", path, limit="5/s")
@@ -208,7 +216,9 @@ def test_a_shared_response_stays_as_it_is() -> None:
     for served_app in (app, plain):
         with served(served_app) as url:
             answers = ask(url, *["/"] * 50)
-        assert all(len(answer.headers.getall("ratelimit")) == 1 and answer.headers["x-own"] == "1" for answer in answers)
+        assert all(
+            len(answer.headers.getall("ratelimit")) == 1 and answer.headers["x-own"] == "1" for answer in answers
+        )
     assert len(shared.raw_headers) == 3 and "ratelimit" not in shared.headers
 
 

@@ -1,4 +1,6 @@
-"""CircuitBreaker: permits, decorators, filters, and what it says to wrong arguments. (The vectors hold it to the model.)"""
+"""CircuitBreaker: permits, decorators, filters, and what it says to wrong arguments. (The vectors hold it to the
+model.)
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,9 @@ def test_permits_up_to_the_limit(place: Any) -> None:
     assert limiter.in_use == 1
     with limiter.acquire() as third:
         assert isinstance(third, ConcurrencyPermit) and limiter.in_use == 2
-        with pytest.raises(ConcurrencyLimitError, match=r"^concurrency limiter.* \(2 at once\) refused a call: try again in 1 s$") as error:
+        with pytest.raises(
+            ConcurrencyLimitError, match=r"^concurrency limiter.* \(2 at once\) refused a call: try again in 1 s$"
+        ) as error:
             limiter.acquire()
         assert error.value.retry_after == 1
     assert second.release() and limiter.in_use == 0

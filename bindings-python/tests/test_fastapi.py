@@ -243,10 +243,18 @@ def test_one_name_is_one_breaker() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: RateLimit(TokenBucket("5/s"), key=lambda scope: "x"), ConfigError, "key: this limit is one for everybody"),
+        (
+            lambda: RateLimit(TokenBucket("5/s"), key=lambda scope: "x"),
+            ConfigError,
+            "key: this limit is one for everybody",
+        ),
         (lambda: RateLimit("5/minute", cost=6), ConfigError, "cost: must be 1 to the burst"),
         (lambda: RateLimit("5/minute", cost=0), ConfigError, "cost: must be 1"),
-        (lambda: RateLimit("5/minute", cost=True), TypeError, "cost: expected an int or a function of the ASGI scope, got"),
+        (
+            lambda: RateLimit("5/minute", cost=True),
+            TypeError,
+            "cost: expected an int or a function of the ASGI scope, got",
+        ),
         (lambda: RateLimit("often"), ConfigError, "rate: "),
         (lambda: RateLimit(5), TypeError, "limit: expected a rate"),
         (lambda: RateLimit(TokenBucket("5/s"), burst=3), ConfigError, "burst: the TokenBucket already has one"),

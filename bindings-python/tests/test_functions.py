@@ -1,5 +1,6 @@
-"""The user's own functions: key, cost, skip, when, limit, refund_on, on_refused, sync and async, in the middleware and in routes. Each may
-raise, give rubbish or never return: one error to the framework's handler, and no charge left behind.
+"""The user's own functions: key, cost, skip, when, limit, refund_on, on_refused, sync and async, in the middleware and
+in routes. Each may raise, give rubbish or never return: one error to the framework's handler, and no charge left
+behind.
 """
 
 from __future__ import annotations
@@ -238,7 +239,9 @@ def own_answer(admitted: Any, refused: Any, content: str, body: bytes) -> None:
 def test_an_answer_that_fails(make: Any) -> None:
     answers = [broken, broken_later, lambda scope, refusal: {1, 2}, lambda scope, refusal: object()]
     each: list[list[Any]] = [[] for _ in answers]
-    apps = [make(RateLimiter("1/hour"), handled, on_refused=answer) for handled, answer in zip(each, answers, strict=True)]
+    apps = [
+        make(RateLimiter("1/hour"), handled, on_refused=answer) for handled, answer in zip(each, answers, strict=True)
+    ]
     for app in apps:
         install_exception_handlers(app)
     with served(dispatch(apps)) as url:
@@ -349,8 +352,6 @@ def test_stacked_limits_are_all_or_nothing() -> None:
             assert everybody.peek().remaining == 8, "what the inner limit refuses takes nothing of the outer"
             assert answers[3].headers["ratelimit"].startswith('"everybody";r=8;t='), path
             assert ', "each";r=0;t=' in answers[3].headers["ratelimit"], path
-
-
 
 
 @pytest.mark.parametrize("answer", ["no", 1, 0, None, [], "False"])

@@ -1,4 +1,6 @@
-"""The storage for limits: that library's own behaviour, beside its memory storage on one clock, and under real applications."""
+"""The storage for limits: that library's own behaviour, beside its memory storage on one clock, and under real
+applications.
+"""
 
 from __future__ import annotations
 
@@ -182,7 +184,10 @@ def test_a_full_counter_refuses(wall: ManualClock) -> None:
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        (lambda: storage_from_string("tidegate://?max_keys=0"), "max_keys must be a whole number of 1 or more, got '0'"),
+        (
+            lambda: storage_from_string("tidegate://?max_keys=0"),
+            "max_keys must be a whole number of 1 or more, got '0'",
+        ),
         (lambda: storage_from_string("tidegate://?keys=5"), "unknown option keys"),
         (lambda: storage_from_string("tidegate://", max_entries="many"), "max_entries must be a whole number"),
         (lambda: storage_from_string("tidegate://?max_keys="), "max_keys must be a whole number of 1 or more, got ''"),
@@ -200,7 +205,10 @@ def test_a_full_counter_refuses(wall: ManualClock) -> None:
         (lambda: storage_from_string("tidegate://", max_keys=10**9), "max_keys: 1000000000 is not within"),
         (lambda: storage_from_string("tidegate://host:x", clock=tidegate.ManualClock()), "clock of its own"),
         (lambda: storage_from_string("tidegate://").acquire_entry("k", 4097, 60), "take sliding-window-counter"),
-        (lambda: storage_from_string("tidegate://").acquire_sliding_window_entry("k", 300_000, 60), "take fixed-window"),
+        (
+            lambda: storage_from_string("tidegate://").acquire_sliding_window_entry("k", 300_000, 60),
+            "take fixed-window",
+        ),
     ],
 )
 def test_what_it_cannot_hold_is_said(use: Any, message: str) -> None:

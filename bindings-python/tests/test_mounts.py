@@ -30,7 +30,9 @@ def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def refuses(url: str, prefix: str, **headers: str) -> None:
     answers = ask(url, *(prefix + path for path in ("/full", "/open", "/limited", "/limited")), headers=headers)
     assert statuses(answers) == [503, 503, 200, 429], prefix
-    assert {answer.headers["content-type"] for answer in answers if answer.status != 200} == {"application/problem+json"}
+    assert {answer.headers["content-type"] for answer in answers if answer.status != 200} == {
+        "application/problem+json"
+    }
 
 
 @pytest.fixture
@@ -216,7 +218,11 @@ def test_no_way_to_write_a_mount_s_parameter_is_a_key_of_its_own() -> None:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING and record.name == "tidegate"]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno == logging.WARNING and record.name == "tidegate"
+    ]
 
 
 def test_a_limit_above_a_route_of_a_router_and_one_that_comes_later(caplog: pytest.LogCaptureFixture) -> None:

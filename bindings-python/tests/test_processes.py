@@ -19,7 +19,9 @@ def run_script(code: str, **names: Any) -> str:
     """A program of its own, for what forks: the test's process has threads."""
     lines = "import os, signal, sys, time\nfrom tidegate import *\n"
     lines += "".join(f"{name} = {value!r}\n" for name, value in names.items()) + textwrap.dedent(code)
-    done = subprocess.run([sys.executable, "-W", "error", "-c", lines], capture_output=True, text=True, timeout=2 * PATIENCE)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", lines], capture_output=True, text=True, timeout=2 * PATIENCE
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -63,7 +65,9 @@ def test_processes_share_keys(host: str) -> None:
 def test_one_process_trips_the_breaker_and_another_probes(host: str) -> None:
     here = CircuitBreaker("bank", consecutive_failures=3, cooldown=0.05, probe_timeout=PATIENCE, scope=host)
     with Script(scope=host) as there:
-        there.run(f"b = CircuitBreaker('bank', consecutive_failures=3, cooldown=0.05, probe_timeout={PATIENCE}, scope=scope)")
+        there.run(
+            f"b = CircuitBreaker('bank', consecutive_failures=3, cooldown=0.05, probe_timeout={PATIENCE}, scope=scope)"
+        )
         there.run("for _ in range(3): b.acquire().failure()")
         assert there.ask("b.state") == "open"
         assert here.state == "open" and here.stats().opened == 1
@@ -139,7 +143,9 @@ def in_child(work):
 
 
 def test_forked_children_share_limits(host: str) -> None:
-    code = FORK + """
+    code = (
+        FORK
+        + """
     shared = TokenBucket("1/hour", burst=10, scope=scope, name="door")
     users = RateLimiter("2/hour", max_keys=1_000, scope=scope, name="users")
     alone = TokenBucket("1/hour", burst=10, scope="process")
@@ -149,11 +155,14 @@ def test_forked_children_share_limits(host: str) -> None:
     assert [in_child(work) for _ in range(4)] == [(4, True, 9), (4, False, 9), (1, False, 9), (0, False, 9)]
     assert not shared.try_acquire() and alone.peek().remaining == 9
     """
+    )
     run_script(textwrap.dedent(code), scope=host)
 
 
 def test_forked_children_own_nothing_of_their_parent_s(host: str) -> None:
-    code = FORK + """
+    code = (
+        FORK
+        + """
     limiter = ConcurrencyLimiter(2, scope=scope, name="database")
     held = limiter.acquire()
     # The copy does nothing, whether it is given back, dropped or left by `with`; and warns of nothing (-W error).
@@ -174,16 +183,20 @@ def test_forked_children_own_nothing_of_their_parent_s(host: str) -> None:
         assert limiter.in_use == 2
     assert held.release() and limiter.in_use == 0 and limiter.stats().reclaimed == 1
     """
+    )
     run_script(textwrap.dedent(code), scope=host)
 
 
 def test_a_private_limiter_after_a_fork(host: str) -> None:
-    code = FORK + """
+    code = (
+        FORK
+        + """
     limiter = ConcurrencyLimiter(2, scope="process")
     held = limiter.acquire()
     assert in_child(lambda: (limiter.in_use, limiter.try_acquire() is not None, limiter.try_acquire())) == (1, True, None)
     assert limiter.in_use == 1 and held.release()
     """
+    )
     run_script(textwrap.dedent(code))
 
 
@@ -208,7 +221,9 @@ def test_multiprocessing(host: str, method: str, tmp_path: Path) -> None:
     """
     lines = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom tidegate import *\nscope, method = {host!r}, {method!r}\n"
     (tmp_path / "program.py").write_text(lines + textwrap.dedent(code))
-    done = subprocess.run([sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, timeout=2 * PATIENCE)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, timeout=2 * PATIENCE
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -233,7 +248,9 @@ def test_a_killed_process_leaves_its_limits_usable(host: str) -> None:
             worker.run("u = RateLimiter('5/hour', max_keys=1_000, scope=scope, name='users'); n = 0")
             worker.run("l = ConcurrencyLimiter(4, scope=scope, name='database')")
             assert worker.ask("l.limit") == 4
-            worker.run("while True: n += 1; permit = l.try_acquire(); u.try_acquire(f'user-{n % 100}'); permit and permit.release()")
+            worker.run(
+                "while True: n += 1; permit = l.try_acquire(); u.try_acquire(f'user-{n % 100}'); permit and permit.release()"
+            )
             seen = users.stats().denied
             wait_until(lambda seen=seen: users.stats().denied > seen + 1_000)  # type: ignore[misc]
             worker.kill()

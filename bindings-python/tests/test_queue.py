@@ -129,7 +129,11 @@ def test_threads_and_two_loops_share_one_queue_and_lose_nothing() -> None:
         return sum(await asyncio.gather(one(), one()), [])
 
     consumers = [Thread(consume), Thread(lambda: run(consume_async())), Thread(lambda: run(consume_async()))]
-    producers = [Thread(lambda: produce(0)), Thread(lambda: run(produce_async(each))), Thread(lambda: run(produce_async(2 * each)))]
+    producers = [
+        Thread(lambda: produce(0)),
+        Thread(lambda: run(produce_async(each))),
+        Thread(lambda: run(produce_async(2 * each))),
+    ]
     for producer in producers:
         producer.finish()
     queue.close()
@@ -257,7 +261,11 @@ def test_a_forked_child_has_a_copy_of_its_own() -> None:
         (lambda: BoundedQueue(5, on_full=1), TypeError, "on_full: expected"),
         (lambda: BoundedQueue(5, on_drop=print), ConfigError, "on_drop: only"),
         (lambda: BoundedQueue(5, on_full="drop_oldest", on_drop=5), TypeError, "on_drop: expected a function"),
-        (lambda: BoundedQueue(5, on_full="drop_oldest", on_drop=asyncio.sleep), TypeError, "on_drop: expected a function that is not async"),
+        (
+            lambda: BoundedQueue(5, on_full="drop_oldest", on_drop=asyncio.sleep),
+            TypeError,
+            "on_drop: expected a function that is not async",
+        ),
         (lambda: BoundedQueue(5, retry_after=-1), ConfigError, "retry_after: must be 0 or more"),
         (lambda: BoundedQueue(5).push(1, timeout=-1), ConfigError, "timeout: must be 0 or more"),
         (lambda: BoundedQueue(5).pop(timeout="1"), TypeError, "timeout: expected seconds"),

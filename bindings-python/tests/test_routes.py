@@ -1,4 +1,6 @@
-"""Limits of single routes over real HTTP: FastAPI's dependency and decorator, Starlette's decorator, and the middleware."""
+"""Limits of single routes over real HTTP: FastAPI's dependency and decorator, Starlette's decorator, and the
+middleware.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ def test_one_limiter_for_several_routes_and_sets() -> None:
     with served(app) as url:
         answers = ask(url, "/a", "/b", "/a", "/b", **ANN)
     assert statuses(answers) == [200, 200, 429, 429]
-    assert answers[1].headers["ratelimit"].startswith('"user";r=0;t=') and '"everyone";r=99' in answers[1].headers["ratelimit"]
+    assert (
+        answers[1].headers["ratelimit"].startswith('"user";r=0;t=')
+        and '"everyone";r=99' in answers[1].headers["ratelimit"]
+    )
     assert answers[3].json()["violated-policies"] == ["user"]
 
 
@@ -203,7 +208,10 @@ def test_fields_of_a_route_reach_every_answer_through_the_middleware() -> None:
         answers = ask(url, "/stream", "/missing")
     assert statuses(answers) == [200, 404] and answers[0].body == b"012"
     for answer in answers:
-        assert [field[:9] for field in answer.headers.getall("ratelimit")] == ['"default"', '"own";r=4' if answer is answers[0] else '"own";r=3']
+        assert [field[:9] for field in answer.headers.getall("ratelimit")] == [
+            '"default"',
+            '"own";r=4' if answer is answers[0] else '"own";r=3',
+        ]
 
 
 class ByHeader(AuthenticationBackend):
@@ -227,7 +235,9 @@ def test_order_relative_to_authentication(inside: bool) -> None:
         app.add_middleware(middleware, **options)
     with served(app) as url:
         answers = [*ask(url, "/", **ANN), *ask(url, "/", **BEN), *ask(url, "/", **ANN)]
-    assert statuses(answers) == ([200, 200, 429] if inside else [200, 429, 429]), "outside there is no user, only an address"
+    assert statuses(answers) == ([200, 200, 429] if inside else [200, 429, 429]), (
+        "outside there is no user, only an address"
+    )
 
 
 def test_starlette_endpoints() -> None:
@@ -275,7 +285,9 @@ def legacy(answer: Any) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("kind", ["decorator", "dependencies", "response", "stack"])
 def test_old_clients_are_told_of_one_limit(kind: str) -> None:
-    """X-RateLimit-* given twice would be one value, "10, 2", to a client: of several limits the one with the least left is told."""
+    """X-RateLimit-* given twice would be one value, "10, 2", to a client: of several limits the one with the least left
+    is told.
+    """
     old: Any = {"legacy_headers": True}
     app = FastAPI()
     install_exception_handlers(app)
@@ -297,7 +309,9 @@ def test_old_clients_are_told_of_one_limit(kind: str) -> None:
     most, cost = ("4", 2) if kind == "stack" else ("2", 1)
     for answer, left in zip(answers, (cost, 0, 0), strict=True):
         told = legacy(answer)
-        assert len(told) == 3 and ("x-ratelimit-limit", most) in told and ("x-ratelimit-remaining", str(left)) in told, told
+        assert (
+            len(told) == 3 and ("x-ratelimit-limit", most) in told and ("x-ratelimit-remaining", str(left)) in told
+        ), told
 
 
 def test_old_clients_are_told_of_the_limit_that_refused() -> None:

@@ -33,7 +33,9 @@ def test_rules_take_the_place_of_the_limit(clock: ManualClock) -> None:
     assert statuses(guarded, "/users/1/photos", "/users/2/photos", "/users/3/photos") == [200, 200, 429]
     assert statuses(guarded, "/users/1", "/users/2", "/users", method="PATCH") == [200, 429, 429]
     assert statuses(guarded, "/static/a.css", "/static", *["/static/b/c.js"] * 5) == [200] * 7
-    assert statuses(guarded, "/login", "/users/1/x/photos", "/", "/") == [200, 200, 200, 429], "the others share the limit"
+    assert statuses(guarded, "/login", "/users/1/x/photos", "/", "/") == [200, 200, 200, 429], (
+        "the others share the limit"
+    )
     refused = call(guarded, "/login", method="POST")
     assert headers(refused[0])["ratelimit-policy"] == '"login";q=1;w=60'
     assert json.loads(refused[1]["body"])["violated-policies"] == ["login"]
@@ -132,7 +134,9 @@ def test_trusted_proxies(clock: ManualClock) -> None:
     assert key_of(client_ip, headers=forwarded, client=("10.0.0.1", 1)) == "10.0.0.1"
     assert key_of(behind, client=("2001:db8:1:2ff::9", 1)) == "2001:db8:1:200::/56"
     rfc7239 = ClientIP(trusted=["private"], header="forwarded")
-    assert key_of(rfc7239, headers=[(b"forwarded", b'for="[2001:db8::7]:55"')], client=("10.0.0.1", 1)) == "2001:db8::/64"
+    assert (
+        key_of(rfc7239, headers=[(b"forwarded", b'for="[2001:db8::7]:55"')], client=("10.0.0.1", 1)) == "2001:db8::/64"
+    )
     guarded = TidegateMiddleware(app, RateLimiter("1/hour", clock=clock), client=behind)
     for peer in (b"203.0.113.1", b"203.0.113.2"):
         scope = {"headers": [(b"x-forwarded-for", peer)], "client": ("10.0.0.1", 1)}
@@ -263,7 +267,9 @@ def test_costs(clock: ManualClock) -> None:
 
 
 def test_keys_cannot_reach_the_headers(clock: ManualClock) -> None:
-    guarded = TidegateMiddleware(app, RateLimiter("1/hour", clock=clock), key=lambda scope: "x\r\nset-cookie: a=b\x00\ud800")
+    guarded = TidegateMiddleware(
+        app, RateLimiter("1/hour", clock=clock), key=lambda scope: "x\r\nset-cookie: a=b\x00\ud800"
+    )
     for answer in (call(guarded), call(guarded)):
         assert all(b"\r" not in value and b"set-cookie" not in value for _, value in answer[0]["headers"])
         assert "set-cookie" not in headers(answer[0]) and b"cookie" not in answer[1]["body"]
@@ -274,7 +280,10 @@ def test_jitter_spreads_returns(clock: ManualClock) -> None:
     call(guarded)
     told = [headers(call(guarded)[0]) for _ in range(50)]
     assert len({fields["retry-after"] for fields in told}) > 5
-    assert all(3600 <= int(fields["retry-after"]) <= 4320 and fields["ratelimit"].endswith(fields["retry-after"]) for fields in told)
+    assert all(
+        3600 <= int(fields["retry-after"]) <= 4320 and fields["ratelimit"].endswith(fields["retry-after"])
+        for fields in told
+    )
 
 
 @pytest.mark.parametrize(
@@ -296,7 +305,11 @@ def test_jitter_spreads_returns(clock: ManualClock) -> None:
         (lambda: Rule("GET", "/a", limit="5/s", when=True), TypeError, "when: expected a function"),  # type: ignore[arg-type]
         (lambda: Rule("GET", "/a", limit="5/s", refund_on=200), TypeError, "refund_on: "),  # type: ignore[arg-type]
         (lambda: Rule("GET", "/a", limit=5).guard(), TypeError, "limit: expected a rate"),
-        (lambda: Rule("GET", "/a", limit=TokenBucket("5/s"), burst=9).guard(), ConfigError, "burst: the TokenBucket already"),
+        (
+            lambda: Rule("GET", "/a", limit=TokenBucket("5/s"), burst=9).guard(),
+            ConfigError,
+            "burst: the TokenBucket already",
+        ),
     ],
 )
 def test_wrong_rules_say_what_would_do(make: Any, error: Any, message: str) -> None:

@@ -52,7 +52,9 @@ def scope(request: pytest.FixtureRequest, host: str) -> str:
 
 def test_one_name_is_one_bucket(scope: str) -> None:
     first, second = (TokenBucket("3/hour", scope=scope, name="door") for _ in range(2))
-    assert [first.try_acquire(), second.try_acquire(), first.try_acquire(), second.try_acquire()] == [True] * 3 + [False]
+    assert [first.try_acquire(), second.try_acquire(), first.try_acquire(), second.try_acquire()] == [True] * 3 + [
+        False
+    ]
     assert TokenBucket("3/hour", scope=scope, name="other").try_acquire()
     assert (second.stats().admitted, second.stats().denied) == (3, 1)
     first.refund(2)
@@ -287,7 +289,10 @@ def test_middleware_and_rules_make_limits_in_a_scope(host: str) -> None:
         refused = ask(two, "/", "/")
         assert statuses(refused) == [200, 429]
         ann, ben = ({"headers": {"x-user": user}} for user in ("ann", "ben"))
-        assert statuses(ask(one, "/login", method="POST", **ann) + ask(two, "/login", method="POST", **ann)) == [200, 429]
+        assert statuses(ask(one, "/login", method="POST", **ann) + ask(two, "/login", method="POST", **ann)) == [
+            200,
+            429,
+        ]
         again = ask(two, "/login", method="POST", **ben)
         assert statuses(again) == [200] and again[0].headers["ratelimit-policy"].startswith('"login"')
 

@@ -55,8 +55,26 @@ async def app(scope, receive, send):
 """.replace("BURST", str(BURST))
 
 SERVERS = {
-    "uvicorn --workers": ["uvicorn", "--workers", str(WORKERS), "--log-level", "warning", "--port", "{port}", "shop:app"],
-    "gunicorn": ["gunicorn", "-w", str(WORKERS), "-k", "uvicorn_worker.UvicornWorker", "-b", "127.0.0.1:{port}", "shop:app"],
+    "uvicorn --workers": [
+        "uvicorn",
+        "--workers",
+        str(WORKERS),
+        "--log-level",
+        "warning",
+        "--port",
+        "{port}",
+        "shop:app",
+    ],
+    "gunicorn": [
+        "gunicorn",
+        "-w",
+        str(WORKERS),
+        "-k",
+        "uvicorn_worker.UvicornWorker",
+        "-b",
+        "127.0.0.1:{port}",
+        "shop:app",
+    ],
 }
 SERVERS["gunicorn --preload"] = [*SERVERS["gunicorn"][:-1], "--preload", "shop:app"]
 
@@ -71,9 +89,7 @@ def workers_of(server: str, host: str, folder: Path) -> Iterator[str]:
     environment = {**os.environ, "TEST_SCOPE": host, "PYTHONPATH": str(folder)}
     log = folder / "server.log"
     with log.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: process.poll() is not None or len(seen_workers(url)) == WORKERS)

@@ -81,7 +81,9 @@ def test_situations(case: Any, make: Callable[[list[Any]], Any]) -> None:
                 session.request(ask["method"], url + ask["path"], headers=ask["headers"]) as answer,
             ):
                 await answer.read()
-            told = {name: ", ".join(answer.headers.getall(name, [])) or None for name in ("ratelimit-policy", "ratelimit")}
+            told = {
+                name: ", ".join(answer.headers.getall(name, [])) or None for name in ("ratelimit-policy", "ratelimit")
+            }
             state = told["ratelimit"] and re.sub(r";t=\d+", "", told["ratelimit"])
             seen = (answer.status, told["ratelimit-policy"], state)
             assert seen == (ask["status"], ask["policy"], ask["state"]), at

@@ -406,9 +406,7 @@ class RetryOps:
         wait, self.previous = self.schedule.delay(n, self.previous, draw)
         return {"delay_ns": wait}
 
-    def failed(
-        self, attempts: int, draw: float, retry_after_ns: str | None, elapsed_ns: str
-    ) -> dict[str, Any]:
+    def failed(self, attempts: int, draw: float, retry_after_ns: str | None, elapsed_ns: str) -> dict[str, Any]:
         told, elapsed = seconds(retry_after_ns) or 0.0, seconds(elapsed_ns)
         assert elapsed is not None
         wait, self.previous = self.schedule.next(attempts, self.previous, told, elapsed, draw)

@@ -37,7 +37,9 @@ payment = CircuitBreaker("payment", failure_on=(OSError, TimeoutError), cooldown
 orders: BoundedQueue[dict[str, int]] = BoundedQueue(1000, on_full="reject")
 
 
-limiter = RateLimiter("100/min", burst=20, fastest=("1000/min", 50), block=Block(3, 60, timedelta(minutes=5)), clock=clock)
+limiter = RateLimiter(
+    "100/min", burst=20, fastest=("1000/min", 50), block=Block(3, 60, timedelta(minutes=5)), clock=clock
+)
 pro: Tier = limiter.tier("1000/min", burst=50)
 limits = LimitSet(user=limiter, everyone=bucket)
 storage = TidegateStorage("tidegate://?max_keys=5000")
@@ -82,7 +84,12 @@ async def work() -> None:
         wait: float = refusal.retry_after
         print(wait, item, popped)
 
-    for answer in (limiter.check("u1"), limiter.check(b"u1", 2, pro), limits.check(user="u1"), limits.check({"user": b"u"}, n=2)):
+    for answer in (
+        limiter.check("u1"),
+        limiter.check(b"u1", 2, pro),
+        limits.check(user="u1"),
+        limits.check({"user": b"u"}, n=2),
+    ):
         who: str | None = answer.denied_by
         print(answer.delay, who)
     await limiter.acquire_async("u1", timeout=1)
@@ -113,7 +120,9 @@ app.add_middleware(TidegateMiddleware, limit=bucket, queue=orders, exempt=("/hea
 app.add_middleware(TidegateMiddleware, limit="400/s", scope="host:orders", name="http")
 install_exception_handlers(app)
 key = first_of(user, header("x-user-id"), ClientIP(["10.0.0.0/8"]), client_ip)
-app.add_middleware(TidegateMiddleware, limits, key={"user": key}, rules=[Rule("POST", "/login", limit="5/min", key=each_of(key, path))])
+app.add_middleware(
+    TidegateMiddleware, limits, key={"user": key}, rules=[Rule("POST", "/login", limit="5/min", key=each_of(key, path))]
+)
 
 
 @app.get("/pay", dependencies=[Depends(RateLimit("5/minute"))])

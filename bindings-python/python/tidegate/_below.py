@@ -1,8 +1,8 @@
 """Exception handlers for an application and for whatever is mounted below it, whenever that was mounted.
 
-An application of Starlette answers what its own handlers do not know with a 500, before anything outside could answer. So each
-router on the way gets the handlers in front of it. The invariant: the routes are looked at again before a request is routed by ones
-that were not seen.
+An application of Starlette answers what its own handlers do not know with a 500, before anything outside could answer.
+So each router on the way gets the handlers in front of it. The invariant: the routes are looked at again before a
+request is routed by ones that were not seen.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ _MOST_WRAPPERS = 20
 
 
 class Handlers:
-    """What stands in front of a router: its handlers are there, also where the application has started before, and so are those of what
-    is mounted below.
+    """What stands in front of a router: its handlers are there, also where the application has started before, and so
+    are those of what is mounted below.
     """
 
     __slots__ = ("_filled", "_handlers", "_inner", "_known", "_on_change", "_router")
 
-    def __init__(self, router: Router, handlers: dict[type[Exception], Any], on_change: Callable[[], object] | None) -> None:
+    def __init__(
+        self, router: Router, handlers: dict[type[Exception], Any], on_change: Callable[[], object] | None
+    ) -> None:
         self._router, self._handlers, self._on_change = router, handlers, on_change
         # Nothing is known before the first request: until then routes are still being written.
         self._known: list[tuple[Any, list[Any]]] = [] if on_change is None else [(router, [])]

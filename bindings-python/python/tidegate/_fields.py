@@ -31,17 +31,21 @@ def telling(send: Callable[[_Message], Awaitable[None]], fields: HeaderList) -> 
 
 
 def joined(fields: Sequence[HeaderList], refuser: HeaderList | None = None) -> HeaderList:
-    """Several limits' fields as one, each name once; of X-RateLimit-* those of the one that refused, else of the one with the least left."""
+    """Several limits' fields as one, each name once; of X-RateLimit-* those of the one that refused, else of the one
+    with the least left.
+    """
     lines: dict[bytes, bytes] = {}
-    legacy: HeaderList = [line for own in ([refuser] if refuser else fields) for line in own if line[0].startswith(_LEGACY)]
+    legacy: HeaderList = [
+        line for own in ([refuser] if refuser else fields) for line in own if line[0].startswith(_LEGACY)
+    ]
     for name, value in [line for own in fields for line in own if not line[0].startswith(_LEGACY)]:
         lines[name] = lines[name] + b", " + value if name in lines else value
     return [*lines.items(), *one_told(legacy)]
 
 
 def one_told(lines: HeaderList, first: bool = False) -> HeaderList:
-    """The lines of an answer, but of X-RateLimit-*, which can tell of one limit only, those of the limit with the least left; or of the
-    ``first``, which in a refusal is the one that refused.
+    """The lines of an answer, but of X-RateLimit-*, which can tell of one limit only, those of the limit with the least
+    left; or of the ``first``, which in a refusal is the one that refused.
     """
     limits: list[list[int]] = []
     for at, (name, _) in enumerate(lines):

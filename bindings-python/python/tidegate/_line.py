@@ -1,4 +1,5 @@
-"""Tasks that wait for the same tokens stand in a line: the first of them asks the limit, the others are woken one by one.
+"""Tasks that wait for the same tokens stand in a line: the first of them asks the limit, the others are woken one by
+one.
 
 If all of them asked, each would wake for each token, and the loop would be late for the tokens themselves.
 Who comes while there is a token takes it, and stands in no line.

@@ -1,4 +1,6 @@
-"""What looks like a mistake and may not be one: said in the log, each once. A warning could be an error to somebody's tests."""
+"""What looks like a mistake and may not be one: said in the log, each once. A warning could be an error to somebody's
+tests.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ from .keys import ClientIP
 
 def applied(name: str, rate: str, conflict: str) -> None:
     """A limit of a named scope had another rate, and has the new one now."""
-    say(f"applied {name} {rate}", "limit %r is now %s for every process of its scope (on_conflict='apply'). It was: %s", name, rate, conflict)
+    say(
+        f"applied {name} {rate}",
+        "limit %r is now %s for every process of its scope (on_conflict='apply'). It was: %s",
+        name,
+        rate,
+        conflict,
+    )
 
 
 def keyless(name: str, is_keyless: bool) -> None:
@@ -97,8 +105,8 @@ def decorated(route: Any, limited: Any) -> None:
 
 
 def _watch(app: Any) -> None:
-    """Looks at an application's routes when it starts. What is a route already may be limited elsewhere by intent, so that nothing can be
-    said before.
+    """Looks at an application's routes when it starts. What is a route already may be limited elsewhere by intent, so
+    that nothing can be said before.
     """
     _watched.add(app)
     build = app.build_middleware_stack
@@ -111,7 +119,8 @@ def _watch(app: Any) -> None:
 
 
 def check_order(app: Any, again: bool = False) -> None:
-    """Says which routes of a Starlette application stand below their limit, once for each application, and ``again`` when routes were
+    """Says which routes of a Starlette application stand below their limit, once for each application, and ``again``
+    when routes were
     added: the router has taken the function before the decorator saw it, so that nothing limits it.
     """
     if not hasattr(app, "routes") or (app in _checked and not again):

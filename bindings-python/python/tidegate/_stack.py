@@ -22,9 +22,9 @@ class Charges(Protocol):
 class Stack:
     """Guards of one route, from the outermost to the innermost.
 
-    Where they differ in nothing but limit, name and key, they are one LimitSet, whose answer is one step. Else they are asked
-    one after the other, once all of the user's functions have spoken, and what one of them refuses is given back to those before it:
-    meanwhile others may be refused early, and never is one admitted too many.
+    Where they differ in nothing but limit, name and key, they are one LimitSet, whose answer is one step. Else they are
+    asked one after the other, once all of the user's functions have spoken, and what one of them refuses is given back
+    to those before it: meanwhile others may be refused early, and never is one admitted too many.
     """
 
     __slots__ = ("_guards", "_set")
@@ -58,7 +58,9 @@ class Stack:
         return Charge(known, joined([taken.fields for _, taken in fresh]), not fresh)
 
 
-def _refused(asks: list[Ask], known: list[tuple[Guard, Taken]], before: list[Taken], scope: MutableMapping[str, Any]) -> Charge:
+def _refused(
+    asks: list[Ask], known: list[tuple[Guard, Taken]], before: list[Taken], scope: MutableMapping[str, Any]
+) -> Charge:
     """The last of ``known`` has refused: what was taken for this request goes back, and is told as it is then."""
     told = []
     for guard, taken in known[:-1]:

@@ -291,7 +291,9 @@ def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> Concur
 
 
 async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | None) -> ConcurrencyPermit:
-    """ConcurrencyLimiter.acquire_async: nothing is awaited between the permit and the return, so a cancel takes none along."""
+    """ConcurrencyLimiter.acquire_async: nothing is awaited between the permit and the return, so a cancel takes none
+    along.
+    """
     if timeout == 0:
         return _without_wait(limiter)
     permit = limiter._at_once()

@@ -1,11 +1,13 @@
-"""Pure ASGI middleware: 429 above a limit, 503 while a queue takes nothing or too much is under way. Needs no framework.
+"""Pure ASGI middleware: 429 above a limit, 503 while a queue takes nothing or too much is under way. Needs no
+framework.
 
 Put it outside what it protects and inside CORS, so that a browser may read a refusal::
 
     app.add_middleware(TidegateMiddleware, limit=TokenBucket("400/s", burst=800))
     app.add_middleware(CORSMiddleware, allow_origins=[...], expose_headers=["Retry-After", "RateLimit"])
 
-(Starlette and FastAPI put the middleware that was added last outermost.) To limit by user, it stands inside authentication.
+(Starlette and FastAPI put the middleware that was added last outermost.) To limit by user, it stands inside
+authentication.
 """
 
 from __future__ import annotations
@@ -37,7 +39,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-
 class Limit(Protocol):
     """One limit for everybody, such as a TokenBucket."""
 
@@ -67,45 +68,48 @@ class Overload(Protocol):
 
 
 class TidegateMiddleware:
-    """Refuses what is above a limit with 429, and with 503 what comes while ``queue`` is not accepting or ``concurrency`` is reached.
+    """Refuses what is above a limit with 429, and with 503 what comes while ``queue`` is not accepting or
+    ``concurrency`` is reached.
 
     Args:
         app: the ASGI application behind it.
-        limit: a rate such as ``"400/s"`` (with ``key`` one for each key, without it one for everybody; several joined by ``;``
-            hold together), a TokenBucket, RateLimiter, Tier or LimitSet, an object with ``check``, or a function of the scope, sync
-            or async, that chooses one of these for each request (None: no limit).
+        limit: a rate such as ``"400/s"`` (with ``key`` one for each key, without it one for everybody; several joined
+            by ``;`` hold together), a TokenBucket, RateLimiter, Tier or LimitSet, an object with ``check``, or a
+            function of the scope, sync or async, that chooses one of these for each request (None: no limit).
         rules: ``Rule``s for single routes. The first that fits decides, in place of ``limit``.
-        key: whose limit it is, a function of the scope (see ``tidegate.keys``), sync or async; default ``client``. For a
-            LimitSet a mapping of names to functions, or one function for all. Who has no key is counted by ``client``.
+        key: whose limit it is, a function of the scope (see ``tidegate.keys``), sync or async; default ``client``. For
+            a LimitSet a mapping of names to functions, or one function for all. Who has no key is counted by
+            ``client``.
         cost: what a request takes, or a function of its scope, sync or async.
         queue: a BoundedQueue, or an object with ``is_accepting`` and ``retry_after``.
-        concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in vain for its
-            ``max_wait`` gets the answer of an overload. WebSockets hold none.
-        exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. OPTIONS is exempt too: a refused
-            preflight looks like a broken site.
+        concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in
+            vain for its ``max_wait`` gets the answer of an overload. WebSockets hold none.
+        exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. OPTIONS is exempt too:
+            a refused preflight looks like a broken site.
         skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
-        allow, deny: addresses, networks and keys (``"key:monitoring"``) that pass uncounted, or are refused with 403. The most
-            specific one decides.
+        allow, deny: addresses, networks and keys (``"key:monitoring"``) that pass uncounted, or are refused with 403.
+            The most specific one decides.
         client: the address that these lists judge, and the default key: ``ClientIP(trusted=[…])`` behind proxies.
         headers: add RateLimit and RateLimit-Policy to answers; ``legacy_headers`` adds X-RateLimit-* as well.
         jitter: up to this fraction longer are the times that clients are told, so that they do not return together.
         refund_on: given the status of an answer, whether its cost is given back; sync or async.
-        on_refused: answers a request that a limit refuses, in place of the problem body: a function of the scope and a Refusal, sync or
-            async, that gives a text, bytes, what JSON can say, or an ASGI application such as a Starlette Response.
+        on_refused: answers a request that a limit refuses, in place of the problem body: a function of the scope and a
+            Refusal, sync or async, that gives a text, bytes, what JSON can say, or an ASGI application such as a
+            Starlette Response.
         dry_run: charge and count, and refuse nothing over a limit.
         overload_status: the status of an overload.
         burst: the most at once, for a rate given as text.
         name: the limit's name in the RateLimit fields and in its scope; a LimitSet's members have their own.
         scope: where a limit given as a rate keeps its state: ``"host:orders"`` is one for all workers of this machine.
-        on_conflict: when it was last declared there with another rate: "error", "keep" or "apply", which is the default and said in the
-            log.
+        on_conflict: when it was last declared there with another rate: "error", "keep" or "apply", which is the default
+            and said in the log.
 
-    A function of yours that raises is the request's error, and leaves no charge behind; but for ``refund_on``, which comes after the
-    charge and leaves it.
+    A function of yours that raises is the request's error, and leaves no charge behind; but for ``refund_on``, which
+    comes after the charge and leaves it.
 
     A leaky bucket's delay is waited for here. A limit that a route counts too counts once for a request. WebSockets are
-    limited at the handshake: refused with an HTTP answer where the server can, else with close code 1013. Other scopes pass.
-    One object serves any number of event loops.
+    limited at the handshake: refused with an HTTP answer where the server can, else with close code 1013. Other scopes
+    pass. One object serves any number of event loops.
     """
 
     __slots__ = (
@@ -157,7 +161,11 @@ class TidegateMiddleware:
             raise ConfigError('limit, rules, queue, concurrency: give at least one of them, such as limit="400/s"')
         if concurrency is not None and not isinstance(concurrency, ConcurrencyLimiter):
             raise TypeError(f"concurrency: expected a ConcurrencyLimiter, got {type(concurrency).__name__}")
-        if isinstance(queue, type) or queue is not None and not (hasattr(queue, "is_accepting") and hasattr(queue, "retry_after")):
+        if (
+            isinstance(queue, type)
+            or queue is not None
+            and not (hasattr(queue, "is_accepting") and hasattr(queue, "retry_after"))
+        ):
             raise TypeError(f"queue: expected a BoundedQueue, got {type(queue).__name__}")
         if isinstance(overload_status, bool) or not isinstance(overload_status, int):
             raise TypeError(f"overload_status: expected an int, got {type(overload_status).__name__}")
@@ -167,20 +175,28 @@ class TidegateMiddleware:
         if not callable(client) or ((allow or deny) and not callable(getattr(client, "address", None))):
             raise TypeError(f"client: expected a ClientIP, got {type(client).__name__}")
         told: dict[str, Any] = {
-            "headers": headers, "legacy_headers": legacy_headers, "jitter": jitter, "client": client, "on_refused": on_refused
+            "headers": headers,
+            "legacy_headers": legacy_headers,
+            "jitter": jitter,
+            "client": client,
+            "on_refused": on_refused,
         }
-        plain = None if limit is None else Rule(
-            "*",
-            "/*",
-            limit=limit,
-            burst=burst,
-            key=key,
-            cost=cost,
-            name=name,
-            scope=scope,
-            on_conflict=on_conflict,
-            refund_on=refund_on,
-            dry_run=dry_run,
+        plain = (
+            None
+            if limit is None
+            else Rule(
+                "*",
+                "/*",
+                limit=limit,
+                burst=burst,
+                key=key,
+                cost=cost,
+                name=name,
+                scope=scope,
+                on_conflict=on_conflict,
+                refund_on=refund_on,
+                dry_run=dry_run,
+            )
         )
         self.app = app
         self._plain = None if plain is None else (plain, plain.guard("default", **told))

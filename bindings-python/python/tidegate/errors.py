@@ -36,9 +36,10 @@ class ConfigError(TidegateError, ValueError):
 class ArenaError(TidegateError):
     """A named scope could not be used: what was wrong, what is allowed, how to mend it.
 
-    ``kind`` is ``"unsupported"`` (no host scope on this system), ``"permission"``, ``"filesystem"`` (no memory in common there),
-    ``"no_space"``, ``"foreign"`` (the file is no arena), ``"version"``, ``"clock"``, ``"shape"`` (the name is another kind or size of
-    object), ``"settings"`` (it was declared with other settings), ``"full"``, ``"removed"`` or ``"system"``.
+    ``kind`` is ``"unsupported"`` (no host scope on this system), ``"permission"``, ``"filesystem"`` (no memory in
+    common there), ``"no_space"``, ``"foreign"`` (the file is no arena), ``"version"``, ``"clock"``, ``"shape"`` (the
+    name is another kind or size of object), ``"settings"`` (it was declared with other settings), ``"full"``,
+    ``"removed"`` or ``"system"``.
     """
 
     kind: str
@@ -73,9 +74,7 @@ class RateLimitedError(_Refusal):
 
     denied_by: str | None
 
-    def __init__(
-        self, message: str = "rate limited", retry_after: float = 0.0, denied_by: str | None = None
-    ) -> None:
+    def __init__(self, message: str = "rate limited", retry_after: float = 0.0, denied_by: str | None = None) -> None:
         super().__init__(message, retry_after)
         # What pickle calls the class with.
         self.args = (message, retry_after, denied_by)
@@ -93,9 +92,7 @@ class CircuitOpenError(_Refusal):
     trip: Trip | None
     ramping: bool
 
-    def __init__(
-        self, breaker: str, retry_after: float, trip: Trip | None = None, ramping: bool = False
-    ) -> None:
+    def __init__(self, breaker: str, retry_after: float, trip: Trip | None = None, ramping: bool = False) -> None:
         super().__init__(breaker, retry_after)
         # What pickle calls the class with.
         self.args = (breaker, retry_after, trip, ramping)

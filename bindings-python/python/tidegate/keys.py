@@ -1,8 +1,9 @@
 """Who is asking: key functions for keyed limits.
 
-Each takes an ASGI scope and gives a key (text or bytes) or None for "not here", at once or as a coroutine; an empty key is
-none. Whoever has no key is counted by the client's address, apart from all keys. Compose them: ``first_of(header("x-user-id"),
-client_ip)``, ``each_of(user, path)``; or write your own: ``lambda scope: scope["session"]["id"]``.
+Each takes an ASGI scope and gives a key (text or bytes) or None for "not here", at once or as a coroutine; an empty key
+is none. Whoever has no key is counted by the client's address, apart from all keys. Compose them:
+``first_of(header("x-user-id"), client_ip)``, ``each_of(user, path)``; or write your own: ``lambda scope:
+scope["session"]["id"]``.
 """
 
 from __future__ import annotations
@@ -40,16 +41,19 @@ class ClientIP:
     """The client's address: the socket's peer, or what proxies that you trust say of it.
 
     Args:
-        trusted: networks, addresses, "loopback", "private" or "unix" of your proxies. Their header is read from the right up to
-            the first address that is not trusted; what a client wrote into it is never believed. None are trusted by
+        trusted: networks, addresses, "loopback", "private" or "unix" of your proxies. Their header is read from the
+            right up to the first address that is not trusted; what a client wrote into it is never believed. None are
+            trusted by
             default: a header that anyone may send identifies nobody.
         header: the one that the proxies write: "x-forwarded-for", "forwarded" (RFC 7239) or a name of your own.
-        ipv6_prefix: how many leading bits of an IPv6 address make the key; a site has a /64 or more. Mapped IPv4 is IPv4.
+        ipv6_prefix: how many leading bits of an IPv6 address make the key; a site has a /64 or more. Mapped IPv4 is
+            IPv4.
         ipv4_prefix: the same of an IPv4 address.
 
     Raises ConfigError for a wrong network, header or prefix. Immutable: share it between threads and loops.
 
-    Where the server resolves the client already (``uvicorn --proxy-headers --forwarded-allow-ips=…``), trust nobody here.
+    Where the server resolves the client already (``uvicorn --proxy-headers --forwarded-allow-ips=…``), trust nobody
+    here.
     """
 
     __slots__ = ("_address", "_header")
@@ -127,7 +131,7 @@ def header(name: str) -> Header:
     return Header(name)
 
 
-@makes_keys('api_key()')
+@makes_keys("api_key()")
 def api_key(name: str = "x-api-key") -> KeyFunction:
     """An API key from its header, or from ``Authorization: Bearer``.
 
@@ -159,8 +163,9 @@ def user(scope: Scope) -> str | None:
 
 
 def path(scope: Scope) -> str:
-    """The route's path as it was declared (``/users/{id}``), with the prefix of a mount or an included router, where routing has found
-    it, else the request's. Of a mount's prefix that has parameters the names come last, after all that is fixed in it.
+    """The route's path as it was declared (``/users/{id}``), with the prefix of a mount or an included router, where
+    routing has found it, else the request's. Of a mount's prefix that has parameters the names come last, after all
+    that is fixed in it.
     """
     route: Any = scope.get("route")
     # FastAPI tells the path of an included router's route here; below a mount it is still the mount's.
@@ -172,8 +177,8 @@ def path(scope: Scope) -> str:
 
 
 def _mount(scope: Scope, declared: str) -> str:
-    """The prefix of the mounts on the way. Where parts of it are a client's choice, what is left of it without them, and
-    their names.
+    """The prefix of the mounts on the way. Where parts of it are a client's choice, what is left of it without them,
+    and their names.
 
     The invariant: no choice gives a key of its own. So what is left is sorted: of equal parts (``/t/t`` is a
     ``/t/{tenant}``, or a ``/{tenant}/t``) nothing says which is the chosen one.
@@ -207,10 +212,10 @@ def _reads(part: str, value: Any) -> bool:
         return False
 
 
-@makes_keys('first_of(user, client_ip)')
+@makes_keys("first_of(user, client_ip)")
 def first_of(*functions: KeyFunction) -> KeyFunction:
-    """The first key that is there: ``first_of(header("x-user-id"), client_ip)``. An empty one is not there. Awaits what is to be
-    awaited.
+    """The first key that is there: ``first_of(header("x-user-id"), client_ip)``. An empty one is not there. Awaits what
+    is to be awaited.
     """
 
     _all_functions("first_of", functions)
@@ -236,7 +241,7 @@ def first_of(*functions: KeyFunction) -> KeyFunction:
     return first
 
 
-@makes_keys('each_of(user, path)')
+@makes_keys("each_of(user, path)")
 def each_of(*functions: KeyFunction) -> KeyFunction:
     """One key of several: ``each_of(user, path)`` limits each user on each route. What is not there counts as empty."""
 

@@ -1,8 +1,9 @@
-"""A storage for ``limits``, and so for slowapi and flask-limiter: import this module and write ``tidegate://`` as the URI.
+"""A storage for ``limits``, and so for slowapi and flask-limiter: import this module and write ``tidegate://`` as the
+URI.
 
-Counters live in this process, in tables of fixed size, ``tidegate://?max_keys=100000``, or are one for all processes of this machine,
-``tidegate://host:orders``; ``async+tidegate://`` is for ``limits.aio``. The three strategies behave as they do on the library's memory storage, but for two edges that
-docs/coming-from-limits.md names.
+Counters live in this process, in tables of fixed size, ``tidegate://?max_keys=100000``, or are one for all processes of
+this machine, ``tidegate://host:orders``; ``async+tidegate://`` is for ``limits.aio``. The three strategies behave as
+they do on the library's memory storage, but for two edges that docs/coming-from-limits.md names.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ class _Tables:
             raise ConfigurationError(f"tidegate: {error}") from error
 
     def counter(self, expiry: float) -> RateLimiter:
-        """Of fixed windows. A table rounds the length of its windows up, by 1 / 2**16 of it at most, so that none ends early; on a clock
-        that tests move they end in time instead.
+        """Of fixed windows. A table rounds the length of its windows up, by 1 / 2**16 of it at most, so that none ends
+        early; on a clock that tests move they end in time instead.
         """
         length = expiry if self._clock is None else expiry * (1 - 2**-16)
         return self._table(
@@ -196,7 +197,9 @@ class _Operations:
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: float, amount: int) -> bool:
         amount = _whole(amount)
-        return amount <= limit and self._tables.window(expiry).try_acquire(key, amount, self._tables.tier(limit, expiry))
+        return amount <= limit and self._tables.window(expiry).try_acquire(
+            key, amount, self._tables.tier(limit, expiry)
+        )
 
     def get_sliding_window(self, key: str, expiry: float) -> tuple[int, float, int, float]:
         table = self._tables.window(expiry)
@@ -259,19 +262,19 @@ class TidegateStorage(
     """``tidegate://``: limits' storage on tidegate's tables.
 
     Args:
-        uri: ``tidegate://``, with a scope as in ``tidegate://host:orders`` (default: what TIDEGATE_SCOPE says, else private), and
-            options as in ``tidegate://?max_keys=100000&max_entries=1000000``.
+        uri: ``tidegate://``, with a scope as in ``tidegate://host:orders`` (default: what TIDEGATE_SCOPE says, else
+            private), and options as in ``tidegate://?max_keys=100000&max_entries=1000000``.
         wrap_exceptions: as every storage of limits has it.
         max_keys: how many live keys each length of window has room for; more share counts, and are refused early.
-        max_entries: how many hits the tables of each moving-window limit remember for all keys together; default: 1,000,000, and
-            100,000 in a named scope, whose memory is an arena's.
-        clock: for tests: a ManualClock, or "time.time" for one that follows it, as in ``tidegate://?clock=time.time``: freezegun and
-            the like replace that, and move no clock of the machine.
+        max_entries: how many hits the tables of each moving-window limit remember for all keys together; default:
+            1,000,000, and 100,000 in a named scope, whose memory is an arena's.
+        clock: for tests: a ManualClock, or "time.time" for one that follows it, as in ``tidegate://?clock=time.time``:
+            freezegun and the like replace that, and move no clock of the machine.
 
     A cost that is no whole number counts as the next one.
 
-    Safe from any number of threads; nothing blocks. In a scope that processes share, ``get`` knows the windows that this process has
-    asked for.
+    Safe from any number of threads; nothing blocks. In a scope that processes share, ``get`` knows the windows that
+    this process has asked for.
     """
 
     STORAGE_SCHEME = ["tidegate"]
@@ -322,7 +325,10 @@ class TidegateStorage(
 
 
 class AsyncTidegateStorage(
-    _Made, limits.aio.storage.Storage, limits.aio.storage.MovingWindowSupport, limits.aio.storage.SlidingWindowCounterSupport
+    _Made,
+    limits.aio.storage.Storage,
+    limits.aio.storage.MovingWindowSupport,
+    limits.aio.storage.SlidingWindowCounterSupport,
 ):
     """``async+tidegate://``: as TidegateStorage, for ``limits.aio``."""
 

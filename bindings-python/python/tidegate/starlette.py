@@ -55,8 +55,9 @@ _OVERLOAD = (
 class RouteLimitedError(RateLimitedError, HTTPException):
     """A route's limit refused. Also an HTTPException, so that it is a 429 even without exception handlers.
 
-    ``answer`` is what ``on_refused`` gave; without the exception handlers a Response stays unused, anything else is the ``detail``.
-    ``refusal`` says which limit refused what; it is the ``detail`` where there is no other, and the client may know.
+    ``answer`` is what ``on_refused`` gave; without the exception handlers a Response stays unused, anything else is the
+    ``detail``. ``refusal`` says which limit refused what; it is the ``detail`` where there is no other, and the client
+    may know.
     """
 
     def __init__(
@@ -92,7 +93,9 @@ class RouteLimitedError(RateLimitedError, HTTPException):
 
 
 async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
-    """Charges a route's limit, or raises RouteLimitedError. A preflight is not counted: a refused one looks like a broken site."""
+    """Charges a route's limit, or raises RouteLimitedError. A preflight is not counted: a refused one looks like a
+    broken site.
+    """
     scope = connection.scope
     app = scope.get("app")
     if app is not None:
@@ -139,16 +142,17 @@ def with_fields(response: Response, fields: HeaderList) -> Response:
 
 
 def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
-    """``@limit("5/minute", key=client_ip)`` between a Starlette endpoint and its route; sync or async, HTTP or WebSocket.
+    """``@limit("5/minute", key=client_ip)`` between a Starlette endpoint and its route; sync or async, HTTP or
+    WebSocket.
 
     Args:
-        limit: a rate (with ``key`` one for each key, without it one for everybody), a TokenBucket, RateLimiter, Tier or LimitSet, or a
-            function of the scope that gives one.
-        options: ``burst``, ``key``, ``cost``, ``skip``, ``name``, ``scope``, ``on_conflict``, ``on_refused``, ``headers``,
-            ``legacy_headers``, ``jitter``, ``dry_run`` as TidegateMiddleware has them.
+        limit: a rate (with ``key`` one for each key, without it one for everybody), a TokenBucket, RateLimiter, Tier or
+            LimitSet, or a function of the scope that gives one.
+        options: ``burst``, ``key``, ``cost``, ``skip``, ``name``, ``scope``, ``on_conflict``, ``on_refused``,
+            ``headers``, ``legacy_headers``, ``jitter``, ``dry_run`` as TidegateMiddleware has them.
 
-    Several decorators in a row hold together, all or nothing. Raises RouteLimitedError (429) when refused. For FastAPI take
-    ``tidegate.fastapi.limit``.
+    Several decorators in a row hold together, all or nothing. Raises RouteLimitedError (429) when refused. For FastAPI
+    take ``tidegate.fastapi.limit``.
     """
     known_options("limit", options, LimitOptions.__annotations__)
     guard = Guard(limit, **options)
@@ -181,8 +185,8 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
 def stacked(endpoint: Callable[..., Any], guard: Guard) -> tuple[Callable[..., Any], tuple[Guard, ...]]:
     """The route under the limits that stand directly below a new one, and all of these limits.
 
-    The invariant: what stands between two limits, such as a check of who asks, stays between them. It has the attributes of what it
-    decorates, by ``functools.wraps``, so that they say whose they are.
+    The invariant: what stands between two limits, such as a check of who asks, stays between them. It has the
+    attributes of what it decorates, by ``functools.wraps``, so that they say whose they are.
     """
     limited, known = getattr(checked(endpoint), "__tidegate_limits__", (None, ()))
     if limited is not endpoint:
@@ -216,9 +220,9 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
     """Answers tidegate's refusals that leave a route: 429 for limits, ``overload_status`` for open circuits, full or
     closed queues, exhausted concurrency and shedding; all with Retry-After and a problem body, never a 500.
 
-    It holds for the applications that are mounted below as well, also for those that are mounted while requests come, but for
-    refusals that they handle themselves. Other errors, an ArenaError or ConfigError among them, are no refusals: the framework logs
-    them and answers 500.
+    It holds for the applications that are mounted below as well, also for those that are mounted while requests come,
+    but for refusals that they handle themselves. Other errors, an ArenaError or ConfigError among them, are no
+    refusals: the framework logs them and answers 500.
     """
     if not isinstance(app, Starlette):
         raise TypeError(f"app: expected a Starlette or FastAPI application, got {type(app).__name__}")
