@@ -8,8 +8,8 @@ pub(crate) fn page(root: &Path) -> Result<(PathBuf, String), Box<dyn Error>> {
     let header = std::fs::read_to_string(root.join("include/tidegate.h"))?;
     let mut text = String::from(
         "# C reference\n\n\
-         [`tidegate.h`](../include/tidegate.h) as a page, written by `cargo xtask gen write`. How to build, install and\n\
-         begin: [the library's page](../ffi/README.md).\n\n## Rules\n\n",
+         [`tidegate.h`](../include/tidegate.h) as a page, written by `cargo xtask gen write`. How to build, install\n\
+         and begin: [the library's page](../ffi/README.md).\n\n## Rules\n\n",
     );
     let (top, rest) = header.split_once("*/").ok_or("the header begins with its rules")?;
     let rules = top.split_once("\n * - ").ok_or("the rules are a list")?.1;
