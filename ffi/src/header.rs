@@ -319,6 +319,14 @@ fn generate() -> String {
 }
 
 #[test]
+fn functions_do_not_repeat_the_rules() {
+    let header = generate();
+    let said = ["Thread safety: any thread", "Ownership: borrows", "Errors: TG_NULL.", "Errors: none", "Since: 0.1"];
+    let repeated: Vec<_> = header.lines().filter(|line| said.iter().any(|said| line.contains(said))).collect();
+    assert!(repeated.is_empty(), "the rules at the top say that once for all: {repeated:#?}");
+}
+
+#[test]
 fn the_committed_header_is_the_generated_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include/tidegate.h");
     let generated = generate();
