@@ -1,5 +1,5 @@
-//! Invariant: whatever quotas of one period a key is asked with and the limiter is told meanwhile, at one instant it
-//! admits no more than the largest of their bursts; and over time no more than that and the largest rate × time.
+//! Invariant: whatever quotas a key is asked with and the limiter is told meanwhile, at one instant it admits no more
+//! than the largest of their bursts; and over time no more than that for each of the shortest of their times to fill.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,12 +10,23 @@ fn quota(count: u64, seconds: u64) -> Quota {
     Quota::new(count, Duration::from_secs(seconds)).expect("a quota")
 }
 
+/// The first has the largest burst, and fills sooner than any.
+fn quotas(algorithm: Algorithm) -> [Quota; 3] {
+    match algorithm {
+        Algorithm::TokenBucket | Algorithm::LeakyBucket => [quota(60, 1), quota(20, 20), quota(40, 7)],
+        Algorithm::FixedWindow => [quota(60, 1), quota(20, 3), quota(40, 2)],
+        _ => [quota(60, 1), quota(20, 1), quota(40, 1)],
+    }
+}
+
 fn limiter(algorithm: Algorithm, warm_up: Option<WarmUp>, clock: &ManualClock) -> RateLimiter {
     let mut config = LimiterConfig::new(algorithm, quota(60, 1));
     (config.max_keys, config.mode, config.warm_up) = (50, Mode::Enforce, warm_up);
-    if algorithm != Algorithm::SlidingLog {
-        config.fastest = Some(quota(100, 1));
-    }
+    config.fastest = match algorithm {
+        Algorithm::SlidingLog => None,
+        Algorithm::FixedWindow => Some(quota(100, 3)),
+        _ => Some(quota(100, 1)),
+    };
     RateLimiter::with_config(config, clock.into()).expect("a limiter")
 }
 
@@ -25,7 +36,7 @@ fn tiers_and_changes_amid_traffic() {
         for round in 0..25 {
             let clock = ManualClock::new(1_000_000_000_000);
             let limiter = limiter(algorithm, None, &clock);
-            let quotas = [quota(60, 1), quota(20, 1), quota(40, 1)];
+            let quotas = quotas(algorithm);
             let tiers: Vec<_> = quotas.iter().map(|&quota| limiter.tier(quota).expect("a tier")).collect();
             let admitted = AtomicU64::new(0);
             std::thread::scope(|scope| {
@@ -64,7 +75,7 @@ fn tiers_over_time() {
         for round in 0..4 {
             let clock = ManualClock::new(1_000_000_000_000);
             let limiter = limiter(algorithm, None, &clock);
-            let quotas = [quota(60, 1), quota(20, 1), quota(40, 1)];
+            let quotas = quotas(algorithm);
             let tiers: Vec<_> = quotas.iter().map(|&quota| limiter.tier(quota).expect("a tier")).collect();
             let (mut times, mut now) = (Vec::new(), 1_000_000_000_000u64);
             for _ in 0..1_000 {

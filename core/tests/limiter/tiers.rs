@@ -28,6 +28,10 @@ fn limiter(algorithm: Algorithm, quotas: &[Quota], clock: &ManualClock) -> RateL
 }
 
 fn made(algorithm: Algorithm, quotas: &[Quota], clock: &ManualClock) -> Option<RateLimiter> {
+    sized(algorithm, quotas, clock, 50)
+}
+
+fn sized(algorithm: Algorithm, quotas: &[Quota], clock: &ManualClock, max_keys: usize) -> Option<RateLimiter> {
     let slowest =
         *quotas.iter().max_by_key(|quota| if is_bucket(algorithm) { quota.fill_time() } else { quota.period() })?;
     let rate = |quota: &&Quota| quota.period().as_nanos() / u128::from(quota.count());
@@ -35,7 +39,7 @@ fn made(algorithm: Algorithm, quotas: &[Quota], clock: &ManualClock) -> Option<R
     let fastest =
         if is_bucket(algorithm) { fastest } else { quota(largest.into(), slowest.period().as_nanos() as u64, largest) };
     let config = LimiterConfig {
-        max_keys: 50,
+        max_keys,
         mode: Mode::Enforce,
         fastest: Some(fastest),
         ..LimiterConfig::new(algorithm, slowest)
@@ -184,6 +188,40 @@ fn two_quotas_by_turns_are_one_limit() {
         }
         assert!((5..=60).contains(&tiers) && (5..=60).contains(&defaults), "{algorithm}: {tiers}, {defaults}");
         assert!(!by_tier.check(KEY, 1).allowed && !by_default.check(KEY, 1).allowed, "{algorithm}");
+    }
+}
+
+/// The part that is used is that of the present, not of a late thread's reading, from which it would have come back
+/// since.
+#[test]
+fn a_late_thread_changes_the_quota_as_of_the_present() {
+    let quotas = [quota(5, 60 * S, 5), quota(60, S, 60)];
+    let clock = ManualClock::new(START);
+    let limiter = limiter(Algorithm::TokenBucket, &quotas, &clock);
+    let tiers = tiers(&limiter, &quotas);
+    clock.set(START + 90 * S);
+    assert!(limiter.check_tier(KEY, 4, &tiers[0]).allowed);
+    assert!(!limiter.check_tier_at(START + 90 * S - S / 2, KEY, 60, &tiers[1]).allowed);
+    assert_eq!(limiter.peek(KEY, Some(&tiers[1])).remaining, 12);
+}
+
+/// A clock that goes back to before a key was charged finds all of it used, and no more than all of it.
+#[test]
+fn a_clock_that_goes_back_finds_no_more_than_all_used() {
+    let quotas = [quota(5, 60 * S, 5), quota(60, S, 60)];
+    for (first, second) in [(0, 1), (1, 0)] {
+        let clock = ManualClock::new(START);
+        let limiter = limiter(Algorithm::TokenBucket, &quotas, &clock);
+        let tiers = tiers(&limiter, &quotas);
+        clock.set(START + 90 * S);
+        assert!(limiter.check_tier(KEY, quotas[first].burst(), &tiers[first]).allowed);
+        clock.set(START + 80 * S);
+        assert!(!limiter.check_tier(KEY, 1, &tiers[second]).allowed);
+        limiter.refund(KEY, 1, Some(&tiers[second]));
+        clock.set(START + 90 * S);
+        assert_eq!(limiter.peek(KEY, Some(&tiers[second])).remaining, 1, "{first} to {second}");
+        clock.advance(Duration::from_secs(60));
+        assert!(limiter.check_tier(KEY, quotas[second].burst(), &tiers[second]).allowed, "{first} to {second}");
     }
 }
 
@@ -344,4 +382,38 @@ fn a_set_waits_no_longer_than_its_members_tell() {
     assert!(!denied.allowed && denied.retry_after_ns <= S / 9, "{denied:?}");
     clock.advance(Duration::from_nanos(denied.retry_after_ns));
     assert!(set.check(&[KEY], 1).is_ok_and(|verdict| verdict.decision.allowed));
+}
+
+/// Keys that find no room share words with keys of other quotas, and come to cells from there: with the later time, in
+/// the measure in which most of it is used.
+#[test]
+fn who_shares_with_other_quotas_never_gets_more() {
+    let mut rng = fastrand::Rng::with_seed(0x7368_6172);
+    for algorithm in [Algorithm::TokenBucket, Algorithm::LeakyBucket, Algorithm::FixedWindow] {
+        for round in 0..20 {
+            let quotas = some_quotas(algorithm, &mut rng);
+            let clock = ManualClock::new(START);
+            let limiter = sized(algorithm, &quotas, &clock, 1).expect("quotas that fit");
+            let (tiers, unit) = (tiers(&limiter, &quotas), unit(algorithm, &quotas));
+            let mut admitted = vec![Vec::new(); 24];
+            let (mut now, mut shared) = (START, 0);
+            for _ in 0..2_000 {
+                if rng.u8(..10) == 0 {
+                    now += rng.u64(..unit / 4);
+                    clock.set(now);
+                }
+                let (key, which) = (rng.usize(..admitted.len()), rng.usize(..tiers.len()));
+                let n = if rng.bool() { 1 } else { 1 + rng.u32(..quotas[which].burst()) };
+                if limiter.check_tier(&key.to_le_bytes(), n, &tiers[which]).allowed {
+                    admitted[key].push((now, n, f64::from(n) / f64::from(quotas[which].burst())));
+                } else {
+                    shared += 1;
+                }
+            }
+            assert!(shared > 100 && limiter.stats().overflowed > 100, "{algorithm} {round}: {:?}", limiter.stats());
+            for of_key in &admitted {
+                within_bounds(algorithm, &quotas, of_key, &format!("{algorithm}, sharing, round {round}"));
+            }
+        }
+    }
 }

@@ -165,7 +165,8 @@ fn a_penalty_that_lasts_until_years_of_counts_are_over_is_none_less() {
     }
 }
 
-/// A window that ends on an earlier tick puts two windows' counts into one period: at a day and a large limit, a second early.
+/// A window that ends on an earlier tick puts two windows' counts into one period: at a day and a large limit, a second
+/// early.
 #[test]
 fn a_fixed_window_never_ends_before_its_period() {
     for (count, period) in [(5, 86_400_u64), (1_000_000, 86_400), (1_000_000, 3_600), (262_143, 30 * 86_400)] {
@@ -238,6 +239,67 @@ fn the_largest_burst_comes_back_exactly_and_mints_nothing() {
     }
 }
 
+/// A charge that a set takes back may have come back since by a quota that fills sooner than its own.
+#[test]
+fn what_is_taken_back_has_come_back_by_no_quota() {
+    let s = 1_000 * MS;
+    let [slow, fast] = ["5/min", "60/s"].map(|rate| rate.parse::<Quota>().unwrap());
+    let config = LimiterConfig { fastest: Some(fast), ..LimiterConfig::new(Algorithm::TokenBucket, slow) };
+    let limiter = RateLimiter::with_config(config, ManualClock::new(0).into()).unwrap();
+    let (tier, key) = (limiter.tier(fast).unwrap(), limiter.hash(b"key"));
+    let (_, receipt) = limiter.charge_at(s, key, 4).unwrap();
+    // All of it comes back in a second, and all is taken again.
+    assert!(limiter.check_tier_at(s, b"key", 1, &tier).allowed);
+    assert!(limiter.check_tier_at(3 * s, b"key", 60, &tier).allowed);
+    limiter.undo_at(3 * s, receipt);
+    assert!(!limiter.check_tier_at(3 * s, b"key", 1, &tier).allowed);
+    // At once it comes back whole, under another quota too.
+    let (_, receipt) = limiter.charge_at(9 * s, key, 4).unwrap();
+    assert!(limiter.check_tier_at(9 * s, b"key", 6, &tier).allowed);
+    limiter.undo_at(9 * s, receipt);
+    let left = limiter.peek_at(9 * s, b"key", Some(&tier)).remaining;
+    assert!((53..=54).contains(&left), "{left}");
+}
+
+/// Whatever two quotas put of one key, in a cell and in a word of the sketch, the one state of both admits no more than
+/// each.
+#[test]
+fn merged_states_admit_no_more_than_each() {
+    use super::kind::{Gcra, Kind, Layout, Verdict};
+    use super::units::{bucket_ticks, bucket_units};
+    let quotas = ["5/min", "60/s", "7 per 3 s", "100 per 20 s"].map(|rate| rate.parse::<Quota>().unwrap());
+    let ticks = bucket_ticks(&quotas).unwrap();
+    let room = &mut ObjectAllocator::of_process(false);
+    let kind = Gcra::in_room(room, ticks, 1 << 14, false, Present::new(ManualClock::new(0).into(), 0)).unwrap();
+    let units = quotas.map(|quota| {
+        let units = bucket_units(ticks, &quota).unwrap();
+        kind.fills().raise(&units);
+        kind.fills().add(&units).unwrap()
+    });
+    let mut rng = fastrand::Rng::with_seed(0x6d65_7267);
+    let start = 1_000_000_000 * MS;
+    for _ in 0..20_000 {
+        let mut put = || {
+            let (by, at) = (rng.choice(&units).unwrap(), start + rng.u64(..70_000 * MS));
+            let fresh = kind.fresh(kind.now(start - rng.u64(..2_000 * MS)).tick);
+            match kind.judge(by, fresh, kind.now(at), rng.u32(1..=by.burst)) {
+                Verdict::Admit { state, .. } if rng.u8(..8) > 0 => state,
+                _ => fresh,
+            }
+        };
+        let (a, b) = (put(), put());
+        let now = kind.now(start + 70_000 * MS + rng.u64(..2_000 * MS) - rng.u64(..60_000 * MS));
+        let merged = kind.merge(a, b, now);
+        for later in [0, 10, 1_000, 9_000] {
+            let now = kind.now(now.ns + later * MS);
+            for quota in &units {
+                let left = |state| kind.level(quota, state, now).remaining;
+                assert!(left(merged) <= left(a).min(left(b)), "{a:x} {b:x} {now:?} {quota:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_line_is_not_swept_for_a_thread_that_is_many_epochs_late() {
     let s = 1_000 * MS;
@@ -276,7 +338,8 @@ fn a_bad_reading_heals_in_a_minute_and_what_it_touched_in_a_refill_more() {
             let all = |at: u64| old.iter().filter(|key| limiter.check_at(at, *key, 10).allowed).count();
             assert_eq!(all(start), 50);
             assert_eq!(drain(&limiter, start + ahead, b"bad"), 10);
-            // New keys may have to wait, and can be penalised; old ones go on, but for those of the line that was touched.
+            // New keys may have to wait, and can be penalised; old ones go on, but for those of the line that was
+            // touched.
             let _ = limiter.check_at(start + s, b"new", 11);
             assert!(limiter.penalize_at(start + s, b"penalised", Duration::from_secs(70)));
             let going_on = old.iter().filter(|key| limiter.check_at(start + 50 * s, *key, 5).allowed).count();
