@@ -291,6 +291,30 @@ class Foreign:
 plans = RateLimiter("2/hour", fastest="9/hour")
 
 
+@pytest.mark.parametrize("own_first", [False, True])
+def test_the_application_s_own_handlers_stay(own_first: bool) -> None:
+    app = FastAPI()
+
+    async def own(request: Request, error: Exception) -> Response:
+        return Response("own", 429)
+
+    if own_first:
+        app.add_exception_handler(RateLimitedError, own)
+    install_exception_handlers(app, overload_status=500)
+    install_exception_handlers(app, overload_status=502)
+    if not own_first:
+        app.add_exception_handler(RateLimitedError, own)
+    app.get("/", dependencies=[Depends(RateLimit("1/hour"))])(lambda: None)
+
+    @app.get("/full")
+    async def full() -> None:
+        raise QueueFullError
+
+    with served(app) as url:
+        answers = ask(url, "/", "/", "/full")
+    assert statuses(answers) == [200, 429, 502] and answers[1].body == b"own"
+
+
 async def two(scope: Any) -> int:
     return 2
 

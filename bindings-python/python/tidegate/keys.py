@@ -20,7 +20,6 @@ from .errors import ConfigError
 
 __all__ = [
     "ClientIP",
-    "Header",
     "Key",
     "KeyFunction",
     "api_key",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Refusal", "RouteLimitedError", "install_exception_handlers", "limit"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# What install_exception_handlers has put into applications.
+_installed: weakref.WeakSet[Any] = weakref.WeakSet()
 
 # Refusals that mean "later, when there is room again".
 _OVERLOAD = (
@@ -220,9 +224,9 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
     """Answers tidegate's refusals that leave a route: 429 for limits, ``overload_status`` for open circuits, full or
     closed queues, exhausted concurrency and shedding; all with Retry-After and a problem body, never a 500.
 
-    It holds for the applications that are mounted below as well, also for those that are mounted while requests come,
-    but for refusals that they handle themselves. Other errors, an ArenaError or ConfigError among them, are no
-    refusals: the framework logs them and answers 500.
+    Handlers of the application's own for one of these stay. It holds for the applications that are mounted below as
+    well, also for those that are mounted while requests come, but for refusals that they handle themselves. Other
+    errors, an ArenaError or ConfigError among them, are no refusals: the framework logs them and answers 500.
     """
     if not isinstance(app, Starlette):
         raise TypeError(f"app: expected a Starlette or FastAPI application, got {type(app).__name__}")
@@ -238,7 +242,11 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
 
     handlers = {RateLimitedError: on_limited, **dict.fromkeys(_OVERLOAD, on_overload)}
     for refusal, handler in handlers.items():
-        app.add_exception_handler(refusal, handler)  # type: ignore[arg-type]
+        # The application's own stay, and those of an earlier call of this go.
+        known = app.exception_handlers.get(refusal)
+        if known is None or known in _installed:
+            app.add_exception_handler(refusal, handler)  # type: ignore[arg-type]
+    _installed.update(handlers.values())
     Handlers(app.router, handlers, functools.partial(_notices.check_order, app, again=True))
 
 
