@@ -28,15 +28,26 @@ const extensionsOf = ({ code, retryAfter = null, retryAfterMs }, status, policie
   ...(policies === undefined ? {} : { violatedPolicies: policies }),
 });
 
-/** Of a RateLimitException: what its cause says. */
-const MESSAGE = {
+/** A property of an exception that `get` makes of it when somebody asks; it may be set as any other. */
+const lazy = (name, get) => ({
   get() {
-    return this.cause.message;
+    return get(this);
   },
   set(value) {
-    Object.defineProperty(this, 'message', { value, writable: true, configurable: true });
+    Object.defineProperty(this, name, { value, writable: true, configurable: true });
   },
   configurable: true,
+});
+
+let causeOf;
+
+/**
+ * The error that a refusal of the guard stands for, and its text: a second stack trace would cost every refusal as much
+ * as the first. On each exception, because Nest 12's HttpException has fields of its own.
+ */
+const LAZY = {
+  cause: lazy('cause', (exception) => causeOf(exception)),
+  message: lazy('message', (exception) => causeOf(exception).message),
 };
 
 /** The guard's refusal. `instanceof RateLimitedError` as well, unless a deny list refused. */
@@ -48,16 +59,14 @@ class RateLimitException extends HttpException {
     const problem = problemOf(refusal);
     super(problem, problem.status);
     this.#refusal = refusal;
-    // Written when somebody reads it, as its cause is made.
-    Object.defineProperty(this, 'message', MESSAGE);
+    Object.defineProperties(this, LAZY);
     this.code = problem.status === 403 ? 'ERR_TIDEGATE_FORBIDDEN' : 'ERR_TIDEGATE_RATE_LIMITED';
     this.retryAfterMs = refusal.retryAfterMs;
     this.retryAfter = refusal.retryAfter;
   }
 
-  /** Made when somebody asks: a second stack trace would cost every refusal as much as the first. */
-  get cause() {
-    return (this.#cause ??= new RateLimitedError(this.#refusal.message, this.retryAfterMs));
+  static {
+    causeOf = (self) => (self.#cause ??= new RateLimitedError(self.#refusal.message, self.retryAfterMs));
   }
 
   get extensions() {
