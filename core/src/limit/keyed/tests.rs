@@ -232,7 +232,7 @@ fn the_largest_burst_comes_back_exactly_and_mints_nothing() {
                 let wanted = step as f64 / 64.0;
                 assert!(part <= wanted && part > wanted * 0.999, "{algorithm} {rate} {step}: {part}");
                 // Another key sweeps the line.
-                assert!(limiter.check_at(at + fill / 64 * step, &(step as u64).to_le_bytes(), 1).allowed);
+                assert!(limiter.check_at(at + fill / 64 * step, &step.to_le_bytes(), 1).allowed);
             }
             assert!(limiter.check_at(at + fill + fill / 1_000, b"key", 1 << 20).allowed, "{algorithm} {rate}");
         }
