@@ -413,6 +413,7 @@ def test_a_deploy_that_changes_a_rate_just_works(kind: str, host: str, caplog: p
         declare(kind, "4/minute", host)
     said = list(logged(caplog))
     assert len(said) == 1 and said[0].startswith("limit 'login' is now 4/minute for every process of its scope"), said
+    assert said[0].endswith("here as 4 per 60s, burst 4"), said
     assert RateLimiter("4/minute", scope=host, name="login").burst == 4
     with pytest.raises(ArenaError) as caught:
         declare(kind, "3/minute", host, on_conflict="error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -95,6 +96,19 @@ def start(names):
 def program(code: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM + code], capture_output=True, text=True, timeout=2 * PATIENCE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
+def test_rust_calls_python_by_that_one_call_alone() -> None:
+    """The invariant of src/python.rs: any other call may be one out of which a thread unwinds."""
+    sources = [*(Path(__file__).parents[1] / "src").rglob("*.rs")]
+    wrong = [
+        f"{path.name}: {line.strip()}"
+        for path in sources
+        if path.name != "python.rs"
+        for line in path.read_text().splitlines()
+        if re.search(r"\.call[01]\(|(?<!visit)(?<![A-Z])\.call\([^)]", line) and not line.strip().startswith("//")
+    ]
+    assert len(sources) > 20 and wrong == []
 
 
 @pytest.mark.parametrize(

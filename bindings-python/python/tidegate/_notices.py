@@ -18,10 +18,11 @@ def applied(name: str, rate: str, conflict: str) -> None:
     """A limit of a named scope had another rate, and has the new one now."""
     say(
         f"applied {name} {rate}",
-        "limit %r is now %s for every process of its scope (on_conflict='apply'). It was: %s",
+        "limit %r is now %s for every process of its scope (on_conflict='apply'): %s",
         name,
         rate,
-        conflict,
+        # Its advice is for those whom it stops.
+        conflict.partition("; ")[0],
     )
 
 

@@ -71,7 +71,7 @@ impl Guarded {
         static METHOD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         match instance {
             None => Ok(slf.clone().into_any()),
-            Some(instance) => METHOD.import(slf.py(), "types", "MethodType")?.call1((slf, instance)),
+            Some(instance) => python::call1(METHOD.import(slf.py(), "types", "MethodType")?, (slf, instance)),
         }
     }
 
