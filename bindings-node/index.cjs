@@ -9,11 +9,15 @@ const { LimitSet } = require('./lib/limit_set.cjs');
 const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
 const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
+const { RetryBudget, RetryPolicy } = require('./lib/retry.cjs');
+const { ClientThrottle } = require('./lib/throttle.cjs');
 const { HostScope, ProcessScope } = require('./lib/scope.cjs');
 const { DateClock, ManualClock } = require('./lib/clock.cjs');
 const {
   ArenaError,
   ConcurrencyLimitError,
+  RetryBudgetExceededError,
+  ThrottledError,
   TidegateError,
   RateLimitedError,
   CircuitOpenError,
@@ -35,12 +39,17 @@ module.exports = {
   BoundedQueue,
   ConcurrencyLimiter,
   ConcurrencyPermit,
+  RetryPolicy,
+  RetryBudget,
+  ClientThrottle,
   HostScope,
   ProcessScope,
   DateClock,
   ManualClock,
   ArenaError,
   ConcurrencyLimitError,
+  RetryBudgetExceededError,
+  ThrottledError,
   TidegateError,
   RateLimitedError,
   CircuitOpenError,

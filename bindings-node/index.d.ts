@@ -606,6 +606,181 @@ export class ConcurrencyLimiter {
   stats(): ConcurrencyStats;
 }
 
+export interface RetryBudgetOptions extends Place {
+  // <settings retry_budget>
+  /** Retries that each call pays in (0 to 1; default 0.2). */
+  ratio?: number;
+  /** Retries that each second pays in (0 to 10000; default 10). */
+  minPerSecond?: number;
+  /**
+   * At most what seconds pay in for so long is saved up, and at least one retry (1 ms to 86400000 ms; default 10000
+   * ms).
+   */
+  ttlMs?: number;
+  // </settings>
+  /** False affords every retry and counts nothing; so does TIDEGATE_DISABLED=1 in the environment. */
+  enabled?: boolean;
+  /** Counts (`stats().wouldDeny`) and refuses nothing. */
+  dryRun?: boolean;
+  /** For tests. */
+  clock?: ManualClock;
+}
+
+/** The balance of a retry budget, and counts since it was made. */
+export interface RetryBudgetStats {
+  /** Whole retries that could be withdrawn now. */
+  balance: number;
+  /** Calls paid in. */
+  deposited: number;
+  /** Retries paid for, without those of `wouldDeny`. */
+  withdrawn: number;
+  /** Retries refused. */
+  denied: number;
+  /** Retries that a dry run let through and would have refused. */
+  wouldDeny: number;
+}
+
+/**
+ * Retries that the callers of one dependency can afford: each call pays in a fraction of one, time pays in a little,
+ * each retry takes a whole one out. Over any span of t seconds, with the calls and retries in it,
+ * `retries <= max(1, minPerSecond * ttl) + ratio * calls + minPerSecond * t`,
+ * in all threads and processes that share it.
+ */
+export class RetryBudget {
+  constructor(options?: RetryBudgetOptions);
+  /** A call is made: pays in its fraction of a retry. Once a call, whatever becomes of it. */
+  deposit(): void;
+  /** Takes a whole retry out, or nothing. When the retry is decided, before the wait for it. */
+  tryWithdraw(): boolean;
+  readonly name: string | undefined;
+  /** Whole retries that could be withdrawn now. */
+  readonly balance: number;
+  /** Until a retry could be withdrawn if no call paid in before; `Infinity` where seconds pay nothing in. */
+  readonly retryAfterMs: number;
+  stats(): RetryBudgetStats;
+}
+
+export interface RetryPolicyOptions {
+  // <settings retry>
+  /** How often the call is made at most, the first time included (1 to 4294967295; default 3). */
+  attempts?: number;
+  /** The wait that grows (0 ms to a year; default 100 ms). */
+  baseMs?: number;
+  /**
+   * What each retry multiplies the wait by; decorrelated and smooth jitter grow by themselves (1 or more; default 2).
+   */
+  factor?: number;
+  /** No wait is longer, but for a server's own word (0 ms to a year; default 5000 ms). */
+  maxDelayMs?: number;
+  /** How waits are spread (default 'full'). */
+  jitter?: 'none' | 'full' | 'equal' | 'decorrelated' | 'smooth';
+  /**
+   * All attempts and waits together: a wait that would reach its end is not begun; left out, none (above 0 to a year).
+   */
+  deadlineMs?: number;
+  /** A server's Retry-After counts up to so much (0 ms to a year; default 60000 ms). */
+  maxRetryAfterMs?: number;
+  // </settings>
+  /** What all calls to the dependency share. */
+  budget?: RetryBudget;
+  /**
+   * Which errors are retried. Default: an HTTP status of 429 or from 500 on (in `status` or `statusCode` of the error
+   * or its `response`), timeouts, lost connections (fetch's TypeError with a cause too) and unknown errors; not other
+   * statuses, not what a mistake in the program throws (TypeError, RangeError, …), not tidegate's own refusals. A
+   * predicate answers at once; what it throws reaches the caller, with the last error as `cause`.
+   */
+  retryOn?: ErrorMatcher;
+  /** For tests. */
+  clock?: ManualClock;
+}
+
+/**
+ * Calls again what failed, after a wait that grows and differs between clients, as long as it is affordable. A server's
+ * Retry-After wins when it is longer. Never retried: an AbortError, an open circuit, a throttled call, an empty budget,
+ * wrong arguments. The last error is thrown as it is, with `attempts` and `retryAfterMs`; where the budget is empty,
+ * RetryBudgetExceededError.
+ */
+export class RetryPolicy {
+  /** `attempts: Infinity` for as often as it takes. */
+  constructor(options?: RetryPolicyOptions);
+  /** The defaults of Python's stamina: 10 attempts within 45 s. */
+  static stamina(options?: RetryPolicyOptions): RetryPolicy;
+  /** Calls `fn` until it succeeds. The signal ends the wait between attempts, and so the call; hand it to `fn` too. */
+  call<R>(fn: () => R | PromiseLike<R>, options?: { signal?: AbortSignal }): Promise<R>;
+  /** `fn` under this policy; arguments and `this` pass through. Generators are a TypeError. */
+  wrap<T, A extends unknown[], R>(fn: (this: T, ...args: A) => R): (this: T, ...args: A) => Promise<Awaited<R>>;
+  /** Waits as they could come between the attempts of one call, in milliseconds. */
+  delays(): Generator<number, void, unknown>;
+  readonly budget: RetryBudget | undefined;
+}
+
+export interface ClientThrottleOptions extends Place {
+  // <settings throttle>
+  /** How many requests for each accepted one are tolerated; lower rejects sooner (1 to 1000; default 2). */
+  k?: number;
+  /** Over what requests and accepts are counted (100 ms to 86400000 ms; default 30000 ms). */
+  windowMs?: number;
+  /** Nothing is rejected below so many requests in the window (1 to 4294967295; default 10). */
+  minCalls?: number;
+  /** No probability of a rejection is higher (above 0 and up to 1; default 0.9). */
+  maxRejection?: number;
+  /** One call each so long passes in any case (1 ms to 86400000 ms; default 1000 ms). */
+  forcePassMs?: number;
+  // </settings>
+  /**
+   * Which errors mean that the backend refused (default: what a RetryPolicy retries); others mean that it did answer.
+   * An AbortError and tidegate's own refusals mean nothing.
+   */
+  failureOn?: ErrorMatcher;
+  /** False lets every call pass and counts nothing; so does TIDEGATE_DISABLED=1 in the environment. */
+  enabled?: boolean;
+  /** Counts (`stats().wouldReject`) and rejects nothing. */
+  dryRun?: boolean;
+  /** For tests. */
+  clock?: ManualClock;
+}
+
+/** Counts since a client throttle was made, and what its window holds. */
+export interface ClientThrottleStats {
+  accepted: number;
+  refused: number;
+  /** Calls rejected here. */
+  rejected: number;
+  /** Calls that a dry run let through and would have rejected. */
+  wouldReject: number;
+  /** Calls that passed because one each `forcePassMs` does. */
+  forced: number;
+  /** Requests in the window, own rejections among them. */
+  windowRequests: number;
+  /** Of these, accepted. */
+  windowAccepts: number;
+  /** The probability of a rejection now. */
+  probability: number;
+}
+
+/**
+ * Rejects calls by chance, the more of them the fewer the backend accepts: with probability
+ * `(requests - k * accepts) / (requests + 1)`, at most `maxRejection`, and one call each `forcePassMs` passes in any
+ * case. An alternative to a circuit breaker for a backend that is overloaded and not dead.
+ */
+export class ClientThrottle {
+  constructor(options?: ClientThrottleOptions);
+  /** Whether a call may be made. One that may reports once: `accepted()` or `refused()`. */
+  tryAcquire(): boolean;
+  accepted(): void;
+  /** Overloaded, out of time, not there. */
+  refused(): void;
+  /** Calls `fn` and reports. @throws ThrottledError where the call is rejected */
+  call<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): R;
+  /** `fn` under this throttle; arguments and `this` pass through. */
+  wrap<T, A extends unknown[], R>(fn: (this: T, ...args: A) => R): (this: T, ...args: A) => R;
+  readonly name: string | undefined;
+  readonly probability: number;
+  /** Until the next call that passes in any case. */
+  readonly retryAfterMs: number;
+  stats(): ClientThrottleStats;
+}
+
 /**
  * The right to run one call: `using permit = await limiter.acquire()`, or `release()` in a `finally`. One that is
  * forgotten is lost until its limiter is collected, its thread ends or its process dies.
@@ -728,6 +903,23 @@ export class CircuitOpenError extends TidegateError {
   readonly ramping: boolean;
   /** ms until a probe may be tried, `Infinity` while forced open. */
   readonly retryAfterMs: number;
+}
+
+/** A client throttle rejected a call (`ERR_TIDEGATE_THROTTLED`): the backend refuses too many of them. */
+export class ThrottledError extends TidegateError {
+  constructor(message?: string, retryAfterMs?: number);
+  readonly retryAfterMs: number;
+}
+
+/**
+ * A call failed and another attempt is not affordable (`ERR_TIDEGATE_RETRY_BUDGET_EXCEEDED`): `cause` is the last
+ * error, `attempts` how many there were.
+ */
+export class RetryBudgetExceededError extends TidegateError {
+  constructor(message?: string, retryAfterMs?: number, attempts?: number, cause?: unknown);
+  readonly retryAfterMs: number;
+  readonly attempts: number;
+  readonly cause: unknown;
 }
 
 /** A concurrency limiter gave no permit (`ERR_TIDEGATE_CONCURRENCY_LIMIT`). */

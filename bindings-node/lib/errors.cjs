@@ -84,6 +84,20 @@ class ConcurrencyLimitError extends RefusedError {
   }
 }
 
+class ThrottledError extends RefusedError {
+  constructor(message = 'throttled', retryAfterMs = 1000) {
+    super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_THROTTLED', retryAfterMs);
+  }
+}
+
+class RetryBudgetExceededError extends RefusedError {
+  constructor(message = 'retry budget exceeded', retryAfterMs = 0, attempts = 1, cause = undefined) {
+    super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_RETRY_BUDGET_EXCEEDED', retryAfterMs);
+    this.attempts = attempts;
+    Object.defineProperty(this, 'cause', { value: cause, writable: true, configurable: true });
+  }
+}
+
 class ArenaError extends TidegateError {
   constructor(message = 'the arena cannot be opened', kind = 'system') {
     super(message, 'ERR_TIDEGATE_ARENA');
@@ -101,6 +115,8 @@ for (const error of [
   QueueClosedError,
   QueueEmptyError,
   ConcurrencyLimitError,
+  ThrottledError,
+  RetryBudgetExceededError,
   ArenaError,
 ]) {
   Object.defineProperty(error.prototype, 'name', { value: error.name, writable: true, configurable: true });
@@ -117,6 +133,8 @@ module.exports = {
   refusalOf,
   ArenaError,
   ConcurrencyLimitError,
+  RetryBudgetExceededError,
+  ThrottledError,
   TidegateError,
   RateLimitedError,
   CircuitOpenError,

@@ -20,6 +20,7 @@ mod queue;
 mod quota;
 mod raw;
 mod refusal;
+mod retry;
 mod scope;
 mod settings;
 mod table;
@@ -57,7 +58,13 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     breaker::export(&Kind::new(env, exports, "breaker", Rc::clone(&breakers), io)?, Rc::clone(&clocks))?;
     queue::export(&Kind::new(env, exports, "queue", Rc::clone(&queues), io)?, Rc::clone(&clocks))?;
     let limits_at_once = Rc::new(Table::new());
-    concurrency::export(&Kind::new(env, exports, "concurrency", Rc::clone(&limits_at_once), io)?, clocks)?;
+    let kind = Kind::new(env, exports, "concurrency", Rc::clone(&limits_at_once), io)?;
+    concurrency::export(&kind, Rc::clone(&clocks))?;
+    let (policies, budgets, throttles) = (Rc::new(Table::new()), Rc::new(Table::new()), Rc::new(Table::new()));
+    retry::export_policies(&Kind::new(env, exports, "retryPolicy", Rc::clone(&policies), io)?)?;
+    let kind = Kind::new(env, exports, "retryBudget", Rc::clone(&budgets), io)?;
+    retry::export_budgets(&kind, Rc::clone(&clocks))?;
+    retry::export_throttles(&Kind::new(env, exports, "throttle", Rc::clone(&throttles), io)?, clocks)?;
 
     let probe = Kind::new(env, exports, "probe", Rc::new(Table::<()>::new()), io)?;
     probe
@@ -70,7 +77,8 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
             let limits = buckets.len() + limiters.len() + tiers.len() + sets.len();
             let http = clients.len() + lists.len();
             let pressure = queues.len() + limits_at_once.len();
-            io.set([(limits + http + breakers.len() + pressure) as f64]);
+            let retries = policies.len() + budgets.len() + throttles.len();
+            io.set([(limits + http + breakers.len() + pressure + retries) as f64]);
             Ok(Reply::Nothing)
         })?;
     Ok(())

@@ -5,6 +5,7 @@ import {
   type BreakerState,
   CircuitBreaker,
   CircuitOpenError,
+  ClientThrottle,
   ConcurrencyLimiter,
   type ConcurrencyPermit,
   type Decision,
@@ -14,6 +15,8 @@ import {
   ManualClock,
   type Permit,
   RateLimiter,
+  RetryBudget,
+  RetryPolicy,
   type SetDecision,
   type Tier,
   TidegateError,
@@ -100,6 +103,21 @@ export async function query(): Promise<number> {
   other.release();
   return database.run(async () => 5, { timeoutMs: 5 });
 }
+const budget = new RetryBudget({ ratio: 0.1 });
+const retry = new RetryPolicy({ attempts: Infinity, baseMs: 50, jitter: 'smooth', budget });
+same<ReturnType<typeof retry.delays>, Generator<number, void, unknown>>(true);
+const charge = retry.wrap(async (order: string, cents: number) => ({ order, cents }));
+same<ReturnType<typeof charge>, Promise<{ order: string; cents: number }>>(true);
+export const paid: Promise<number> = retry.call(() => 5, { signal: AbortSignal.timeout(50) });
+// @ts-expect-error the argument's type is known
+charge(7, 8);
+// @ts-expect-error units stand in the name
+new RetryPolicy({ base: 50 });
+// @ts-expect-error a jitter has a name
+new RetryPolicy({ jitter: 'fuller' });
+const throttle = new ClientThrottle({ k: 1.5, failureOn: [TypeError], scope: 'host:orders', name: 'search' });
+export const found: Promise<string[]> = throttle.call(async (words: string) => [words], 'it');
+
 new TokenBucket({
   rate: '1/s',
   scope: new HostScope('orders', { capacity: 2 ** 20, group: 'www' }),

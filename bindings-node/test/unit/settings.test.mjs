@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, RateLimiter, TokenBucket } from '../../index.mjs';
+import {
+  BoundedQueue,
+  CircuitBreaker,
+  ClientThrottle,
+  ConcurrencyLimiter,
+  RateLimiter,
+  RetryBudget,
+  RetryPolicy,
+  TokenBucket,
+} from '../../index.mjs';
 
 const CASES = JSON.parse(readFileSync(new URL('../../../tests/settings.json', import.meta.url), 'utf8'));
 /** Settings that this language does not have. */
@@ -11,6 +20,9 @@ const NOT_HERE = ['bucket.stripes'];
 function make(object, field, name, value) {
   const Limit = object === 'bucket' ? TokenBucket : RateLimiter;
   const last = name.split('.').at(-1);
+  if (object === 'retry') return new RetryPolicy({ [name]: value });
+  if (object === 'retry_budget') return new RetryBudget({ [name]: value });
+  if (object === 'throttle') return new ClientThrottle({ [name]: value });
   if (object === 'queue') return new BoundedQueue({ capacity: 10, [name]: value });
   if (object === 'concurrency') return new ConcurrencyLimiter({ limit: 4, [name]: value });
   if (object === 'breaker') return new CircuitBreaker('it', { [name]: value });
@@ -25,8 +37,7 @@ function make(object, field, name, value) {
 
 for (const { object, field, kind, outside, names, ranges } of CASES) {
   const called = `${object}.${field}`;
-  const missing = NOT_HERE.includes(called) || /^(retry|throttle)/.test(object);
-  test(called, { skip: missing && 'not a setting of Node' }, () => {
+  test(called, { skip: NOT_HERE.includes(called) && 'not a setting of Node' }, () => {
     const [name, range] = [names.node, ranges.node];
     const says = (type) => (error) =>
       error.name === type && error.message.startsWith(name) && error.message.includes(range);

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, TokenBucket } from 'tidegate';
 import { CONCURRENCY } from './concurrency_vectors.mjs';
+import { RETRY } from './retry_vectors.mjs';
 import { KEYED } from './keyed_vectors.mjs';
 
 const DIRECTORY = new URL('../../../tests/vectors/', import.meta.url);
@@ -151,7 +152,7 @@ function expectation(expect) {
   return Object.fromEntries(entries);
 }
 
-for (const [primitive, { make, ops, file = primitive }] of Object.entries({ ...PRIMITIVES, ...KEYED, ...CONCURRENCY })) {
+for (const [primitive, { make, ops, file = primitive }] of Object.entries({ ...PRIMITIVES, ...KEYED, ...CONCURRENCY, ...RETRY })) {
   if (!existsSync(new URL(`${file}.json`, DIRECTORY))) continue;
   const { version, cases } = JSON.parse(readFileSync(new URL(`${file}.json`, DIRECTORY), 'utf8'));
   assert.equal(version, 1, 'this runner plays version 1');

@@ -1,0 +1,297 @@
+'use strict';
+
+const { types } = require('node:util');
+const { addon, words, numbers } = require('./native.cjs');
+const check = require('./check.cjs');
+const { sleep } = require('./clock.cjs');
+const { RetryBudgetExceededError } = require('./errors.cjs');
+const { writeMode } = require('./quota.cjs');
+const { filterOf, isRetried, retryAfterMs } = require('./retryable.cjs');
+const { PLACE, create } = require('./scope.cjs');
+const { SETTINGS, choice, number } = require('./settings.cjs');
+const { shown } = require('./show.cjs');
+
+const { retryBudget, retryPolicy } = addon;
+const { deposit, tryWithdraw } = retryBudget;
+
+const BUDGET_FIELDS = Object.values(SETTINGS.retry_budget);
+const BUDGET_OPTIONS = [...BUDGET_FIELDS.map(({ name }) => name), 'enabled', 'dryRun', 'clock', ...PLACE];
+const FIELDS = Object.values(SETTINGS.retry);
+const OPTIONS = [...FIELDS.map(({ name }) => name), 'budget', 'retryOn', 'clock'];
+/** What the core takes for "as often as the deadline lets". */
+const WITHOUT_END = 2 ** 32 - 1;
+
+let selectBudget;
+let isBudget;
+
+class RetryBudget {
+  /** Its place in the addon's table. */
+  #id;
+  #name;
+  #settings;
+
+  static {
+    isBudget = (value) => value !== null && typeof value === 'object' && #id in value;
+    selectBudget = (self, method) => {
+      if (!isBudget(self)) throw check.detached('RetryBudget', method);
+      words[0] = self.#id;
+    };
+  }
+
+  constructor(options = {}) {
+    const given = check.options(options, 'new RetryBudget', BUDGET_OPTIONS);
+    this.#settings = {};
+    BUDGET_FIELDS.forEach((field, index) => {
+      numbers[index] = number(field, given[field.name]);
+      this.#settings[field.name] = numbers[index];
+    });
+    writeMode(given, BUDGET_FIELDS.length);
+    this.#id = create(retryBudget.create, this, given).id;
+    this.#name = given.name;
+  }
+
+  deposit() {
+    selectBudget(this, 'deposit');
+    deposit();
+  }
+
+  tryWithdraw() {
+    selectBudget(this, 'tryWithdraw');
+    tryWithdraw();
+    return words[1] === 1;
+  }
+
+  get name() {
+    selectBudget(this, 'name');
+    return this.#name;
+  }
+
+  get balance() {
+    return this.stats().balance;
+  }
+
+  get retryAfterMs() {
+    selectBudget(this, 'retryAfterMs');
+    retryBudget.retryAfter();
+    return numbers[0];
+  }
+
+  stats() {
+    selectBudget(this, 'stats');
+    retryBudget.stats();
+    const [balance, deposited, withdrawn, denied, wouldDeny] = numbers;
+    return { balance, deposited, withdrawn, denied, wouldDeny };
+  }
+
+  static {
+    shown(this, (budget) => ({ name: budget.#name, ...budget.#settings, ...budget.stats() }));
+  }
+}
+
+let selectPolicy;
+let delayOf;
+let nextOf;
+
+class RetryPolicy {
+  #id;
+  #settings = {};
+  #budget;
+  #retryOn;
+  #clock;
+
+  static {
+    selectPolicy = (self, method) => {
+      if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('RetryPolicy', method);
+      words[0] = self.#id;
+    };
+  }
+
+  constructor(options = {}) {
+    const given = check.options(options, 'new RetryPolicy', OPTIONS);
+    const { budget, retryOn, clock } = given;
+    if (budget !== undefined && !isBudget(budget)) {
+      throw check.typeError(`budget must be a RetryBudget, got ${check.show(budget)}`);
+    }
+    if (retryOn !== undefined) this.#retryOn = filterOf(retryOn, 'retryOn');
+    FIELDS.forEach((field, index) => {
+      const value = given[field.name];
+      if (field.name === 'jitter') {
+        numbers[index] = field.texts.indexOf(choice(field, value));
+        this.#settings.jitter = field.texts[numbers[index]];
+        return;
+      }
+      const isEndless = field.name === 'attempts' && value === Infinity;
+      numbers[index] = isEndless ? WITHOUT_END : number(field, value);
+      this.#settings[field.name] = isEndless ? Infinity : Number.isNaN(numbers[index]) ? undefined : numbers[index];
+    });
+    const [attempts] = numbers;
+    retryPolicy.create(this);
+    this.#id = words[0];
+    this.#settings.attempts = attempts === WITHOUT_END ? Infinity : attempts;
+    this.#budget = budget;
+    this.#clock = clock;
+    // Its first use would find out too late.
+    if (clock !== undefined && typeof clock?.nowNs !== 'bigint') {
+      throw check.typeError(`clock must be a ManualClock (leave it out for the machine's clock), got ${check.show(clock)}`);
+    }
+  }
+
+  /** The defaults of Python's stamina. */
+  static stamina(options = {}) {
+    return new this({ attempts: 10, deadlineMs: 45_000, ...options });
+  }
+
+  get budget() {
+    selectPolicy(this, 'budget');
+    return this.#budget;
+  }
+
+  async call(fn, options = undefined) {
+    selectPolicy(this, 'call');
+    return this.#run(verifyRetried(fn), undefined, [], options === undefined ? undefined : signalOf(options));
+  }
+
+  wrap(fn) {
+    selectPolicy(this, 'wrap');
+    verifyRetried(fn);
+    const self = this;
+    async function wrapped(...args) {
+      return self.#run(fn, this, args, undefined);
+    }
+    for (const key of ['name', 'length']) {
+      Object.defineProperty(wrapped, key, { value: fn[key], configurable: true });
+    }
+    return wrapped;
+  }
+
+  *delays() {
+    selectPolicy(this, 'delays');
+    let previous = 0;
+    for (let n = 0; n < this.#settings.attempts - 1; n += 1) {
+      const [waitMs, next] = delayOf(this, n, previous, NaN);
+      previous = next;
+      yield waitMs;
+    }
+  }
+
+  async #run(fn, receiver, args, signal) {
+    signal?.throwIfAborted();
+    this.#budget?.deposit();
+    const start = this.#settings.deadlineMs === undefined ? 0 : this.#nowMs();
+    let previous = 0;
+    for (let attempts = 1; ; attempts += 1) {
+      let waitMs;
+      try {
+        return await fn.apply(receiver, args);
+      } catch (error) {
+        const next = this.#after(error, attempts, previous, start, signal);
+        if (next === undefined) throw error;
+        [waitMs, previous] = next;
+      }
+      if (waitMs > 0) await sleep(waitMs, this.#clock, signal);
+      else signal?.throwIfAborted();
+    }
+  }
+
+  #nowMs() {
+    return this.#clock === undefined ? performance.now() : Number(this.#clock.nowNs) / 1e6;
+  }
+
+  /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
+  #after(error, attempts, previous, start, signal) {
+    const toldMs = retryAfterMs(error) ?? 0;
+    const elapsed = this.#settings.deadlineMs === undefined ? 0 : Math.max(0, this.#nowMs() - start);
+    const next =
+      signal?.aborted !== true && judged(this.#retryOn, error)
+        ? nextOf(this, attempts, previous, toldMs, elapsed, NaN)
+        : undefined;
+    const budget = this.#budget;
+    // Before the wait: what is counted after it comes too late for all who wait now.
+    if (next !== undefined && budget !== undefined && !budget.tryWithdraw()) throw exceeded(budget, attempts, toldMs, error);
+    if (next === undefined) mark(error, attempts, toldMs);
+    return next;
+  }
+
+  static {
+    /** The wait before retry `n` and what the next call takes as `previous`; `draw`: NaN for a random one. */
+    delayOf = (self, n, previous, draw) => {
+      selectPolicy(self, 'delays');
+      numbers[0] = n;
+      numbers[1] = previous;
+      numbers[2] = draw;
+      retryPolicy.delay();
+      return [numbers[0], numbers[1]];
+    };
+    /** The same for what follows a failed attempt; undefined: no further one. */
+    nextOf = (self, attempts, previous, toldMs, elapsedMs, draw) => {
+      selectPolicy(self, 'call');
+      numbers[0] = attempts;
+      numbers[1] = previous;
+      numbers[2] = toldMs;
+      numbers[3] = Math.min(elapsedMs, 1e13);
+      numbers[4] = draw;
+      retryPolicy.next();
+      return words[1] === 1 ? [numbers[0], numbers[1]] : undefined;
+    };
+    shown(this, (policy) => ({ ...policy.#settings, budget: policy.#budget }));
+  }
+}
+
+/** Whether a filter names the error. What a predicate throws has the error as its cause. */
+function judged(filter, error) {
+  try {
+    return isRetried(filter, error);
+  } catch (thrown) {
+    if (types.isNativeError(thrown) && thrown !== error && thrown.cause === undefined && Object.isExtensible(thrown)) {
+      Object.defineProperty(thrown, 'cause', { value: error, configurable: true, writable: true });
+    }
+    throw thrown;
+  }
+}
+
+function exceeded(budget, attempts, toldMs, error) {
+  const name = budget.name === undefined ? '' : ` ${JSON.stringify(budget.name)}`;
+  const times = attempts === 1 ? '1 attempt' : `${attempts} attempts`;
+  const waitMs = Math.max(toldMs, budget.retryAfterMs);
+  return new RetryBudgetExceededError(`retry budget${name} is empty after ${times} of a call`, waitMs, attempts, error);
+}
+
+/** Tells on the last error how often, where it takes properties. */
+function mark(error, attempts, toldMs) {
+  if (error === null || typeof error !== 'object' || !Object.isExtensible(error)) return;
+  const set = (key, value) => Object.defineProperty(error, key, { value, writable: true, configurable: true });
+  try {
+    set('attempts', attempts);
+    if (error.retryAfterMs === undefined) set('retryAfterMs', toldMs);
+  } catch {
+    // A property of its own that cannot be redefined.
+  }
+}
+
+function signalOf(options) {
+  const { signal } = check.options(options, 'call', ['signal']);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw check.typeError(`call: signal must be an AbortSignal, got ${check.show(signal)}`);
+  }
+  return signal;
+}
+
+function verifyRetried(fn) {
+  check.callable(fn, 'fn');
+  if (types.isGeneratorFunction(fn)) {
+    throw check.typeError(
+      `${fn.name || 'fn'} is a generator: it runs while it is iterated, not when it is called, and what it has given ` +
+        'out cannot be taken back. Retry the part that does the work',
+    );
+  }
+  return fn;
+}
+
+module.exports = {
+  RetryBudget,
+  RetryPolicy,
+  verifyRetried,
+  /** For the vectors, which give the draw. */
+  delayOf: (...given) => delayOf(...given),
+  nextOf: (...given) => nextOf(...given),
+};

@@ -1,0 +1,156 @@
+'use strict';
+
+const { addon, words, numbers } = require('./native.cjs');
+const check = require('./check.cjs');
+const { TidegateError, ThrottledError, refusalOf } = require('./errors.cjs');
+const { isPromise } = require('./promise.cjs');
+const { writeMode } = require('./quota.cjs');
+const { verifyRetried } = require('./retry.cjs');
+const { filterOf, isCancelled, isTransient } = require('./retryable.cjs');
+const { PLACE, create } = require('./scope.cjs');
+const { SETTINGS, number } = require('./settings.cjs');
+const { shown } = require('./show.cjs');
+
+const { throttle } = addon;
+
+const FIELDS = Object.values(SETTINGS.throttle);
+const OPTIONS = [...FIELDS.map(({ name }) => name), 'failureOn', 'enabled', 'dryRun', 'clock', ...PLACE];
+
+let select;
+let acquireWith;
+
+class ClientThrottle {
+  #id;
+  #name;
+  #isFailure = isTransient;
+
+  static {
+    select = (self, method) => {
+      if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('ClientThrottle', method);
+      words[0] = self.#id;
+    };
+    acquireWith = (self, draw) => {
+      select(self, 'tryAcquire');
+      numbers[0] = draw;
+      throttle.tryAcquire();
+      return words[1] === 1;
+    };
+  }
+
+  constructor(options = {}) {
+    const given = check.options(options, 'new ClientThrottle', OPTIONS);
+    if (given.failureOn !== undefined) this.#isFailure = filterOf(given.failureOn, 'failureOn');
+    FIELDS.forEach((field, index) => {
+      numbers[index] = number(field, given[field.name]);
+    });
+    writeMode(given, FIELDS.length);
+    this.#id = create(throttle.create, this, given).id;
+    this.#name = given.name;
+  }
+
+  tryAcquire() {
+    return acquireWith(this, NaN);
+  }
+
+  accepted() {
+    this.#report('accepted', 1);
+  }
+
+  refused() {
+    this.#report('refused', 0);
+  }
+
+  #report(method, accepted) {
+    select(this, method);
+    words[1] = accepted;
+    throttle.report();
+  }
+
+  call(fn, ...args) {
+    select(this, 'call');
+    return this.#run(verifyRetried(fn), undefined, args);
+  }
+
+  wrap(fn) {
+    select(this, 'wrap');
+    verifyRetried(fn);
+    const self = this;
+    const wrapped = function (...args) {
+      return self.#run(fn, this, args);
+    };
+    for (const key of ['name', 'length']) {
+      Object.defineProperty(wrapped, key, { value: fn[key], configurable: true });
+    }
+    return wrapped;
+  }
+
+  #run(fn, receiver, args) {
+    if (!this.tryAcquire()) {
+      const name = this.#name === undefined ? '' : ` ${JSON.stringify(this.#name)}`;
+      throw refusalOf(this, new ThrottledError(`client throttle${name} rejected a call`, this.retryAfterMs));
+    }
+    let result;
+    try {
+      result = fn.apply(receiver, args);
+    } catch (error) {
+      this.#judge(error);
+      throw error;
+    }
+    if (isPromise(result)) return this.#settle(result);
+    this.accepted();
+    return result;
+  }
+
+  async #settle(promise) {
+    let value;
+    try {
+      value = await promise;
+    } catch (error) {
+      this.#judge(error);
+      throw error;
+    }
+    this.accepted();
+    return value;
+  }
+
+  /** A predicate that itself throws counts as a refusal, and its error is thrown. */
+  #judge(error) {
+    if (isCancelled(error) || error instanceof TidegateError) return;
+    let isFailure = true;
+    try {
+      isFailure = this.#isFailure(error);
+    } finally {
+      this.#report('call', isFailure ? 0 : 1);
+    }
+  }
+
+  get name() {
+    select(this, 'name');
+    return this.#name;
+  }
+
+  get probability() {
+    return this.stats().probability;
+  }
+
+  get retryAfterMs() {
+    select(this, 'retryAfterMs');
+    throttle.retryAfter();
+    return numbers[0];
+  }
+
+  stats() {
+    select(this, 'stats');
+    throttle.stats();
+    const [accepted, refused, rejected, wouldReject, forced, windowRequests, windowAccepts, probability] = numbers;
+    return { accepted, refused, rejected, wouldReject, forced, windowRequests, windowAccepts, probability };
+  }
+}
+
+shown(ClientThrottle, (it) => ({ name: it.name, ...it.stats() }));
+
+module.exports = {
+  ClientThrottle,
+  /** For the vectors, which give the draw. */
+  acquireWith: (...given) => acquireWith(...given),
+};
