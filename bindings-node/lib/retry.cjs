@@ -132,7 +132,8 @@ class RetryPolicy {
     this.#clock = clock;
     // Its first use would find out too late.
     if (clock !== undefined && typeof clock?.nowNs !== 'bigint') {
-      throw check.typeError(`clock must be a ManualClock (leave it out for the machine's clock), got ${check.show(clock)}`);
+      const allowed = "a ManualClock (leave it out for the machine's clock)";
+      throw check.typeError(`clock must be ${allowed}, got ${check.show(clock)}`);
     }
   }
 
@@ -207,7 +208,9 @@ class RetryPolicy {
         : undefined;
     const budget = this.#budget;
     // Before the wait: what is counted after it comes too late for all who wait now.
-    if (next !== undefined && budget !== undefined && !budget.tryWithdraw()) throw exceeded(budget, attempts, toldMs, error);
+    if (next !== undefined && budget !== undefined && !budget.tryWithdraw()) {
+      throw exceeded(budget, attempts, toldMs, error);
+    }
     if (next === undefined) mark(error, attempts, toldMs);
     return next;
   }
