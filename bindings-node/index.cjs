@@ -7,6 +7,7 @@ const { Reservation, TokenBucket } = require('./lib/bucket.cjs');
 const { RateLimiter, Tier } = require('./lib/limiter.cjs');
 const { LimitSet } = require('./lib/limit_set.cjs');
 const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
+const { Classifier, http } = require('./lib/classify.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
 const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
 const { RetryBudget, RetryPolicy } = require('./lib/retry.cjs');
@@ -36,6 +37,8 @@ module.exports = {
   LimitSet,
   CircuitBreaker,
   Permit,
+  Classifier,
+  http,
   BoundedQueue,
   ConcurrencyLimiter,
   ConcurrencyPermit,

@@ -358,6 +358,46 @@ export class Reservation {
 /** A class of errors, a predicate, or several of them. */
 export type ErrorMatcher = (abstract new (...args: any[]) => Error) | ((error: any) => boolean) | ErrorMatcher[];
 
+/** A predicate of results, or several of them. */
+export type ResultMatcher = ((result: any) => boolean) | ResultMatcher[];
+
+export interface ClassifierOptions {
+  /** Which errors are failures, default all. */
+  failureOn?: ErrorMatcher;
+  /** Which results are failures, default none. */
+  failureResult?: ResultMatcher;
+  /** Which errors count neither way; wins over the others. */
+  ignore?: ErrorMatcher;
+  /** Which errors say that the call never reached the dependency; wins over `failureOn`. */
+  unreached?: ErrorMatcher;
+  /** The ms that a failed error or result asks for (a server's Retry-After); undefined: it asks for nothing. */
+  retryAfterMs?: (failed: any) => number | undefined;
+}
+
+export interface Classified {
+  /** `'cancelled'`: an `AbortError`, which says nothing, as `'ignore'` does. */
+  outcome: 'success' | 'failure' | 'ignore' | 'unreached' | 'cancelled';
+  /** Of a failure: the ms after which the server wants to be asked again. */
+  retryAfterMs: number | undefined;
+}
+
+/**
+ * What the end of a call says of the dependency. The first that fits: an `AbortError` is cancelled; tidegate's own
+ * refusals and `ignore` count neither way; `unreached`; `failureOn` or `failureResult`; else it is a success.
+ */
+export class Classifier {
+  constructor(options?: ClassifierOptions);
+  error(error: unknown): Classified;
+  result(result: unknown): Classified;
+}
+
+/**
+ * How HTTP calls end, for the responses and errors of fetch, undici, axios, got and node:http: 5xx, 429, timeouts and
+ * connection errors fail, other answers are successes, and a call for which this machine had no socket is unreached.
+ * `Retry-After` and `Retry-After-Ms` of 429 and 503 set the cooldown, up to `maxRetryAfterMs` (default 300 000).
+ */
+export function http(options?: { maxRetryAfterMs?: number }): Classifier;
+
 export interface CircuitBreakerOptions {
   // <settings breaker>
   /** Rates are taken over the last N calls (1 to 65536; default 20). */
@@ -405,8 +445,14 @@ export interface CircuitBreakerOptions {
    * failure.
    */
   failureOn?: ErrorMatcher;
-  /** Which errors count neither way; wins over `failureOn`. */
+  /** Which results are failures: a predicate, or several; default: none. */
+  failureResult?: ResultMatcher;
+  /** Which errors count neither way; wins over the others. */
   ignore?: ErrorMatcher;
+  /** Which errors say that the call never reached the dependency, such as an exhausted pool; wins over `failureOn`. */
+  unreached?: ErrorMatcher;
+  /** In place of the four above: `http()`, or one of your own. */
+  classifier?: Classifier;
   /** Where state and window live; the breaker's name is the object's. */
   scope?: ScopeSpec;
   onConflict?: Place['onConflict'];
@@ -529,6 +575,15 @@ export class Permit {
   success(durationMs?: number): void;
   /** It failed. `retryAfterMs`: the server's Retry-After; should this open the circuit, it stays open that long. */
   failure(durationMs?: number, retryAfterMs?: number): void;
+  /** It returned this: what the breaker's classifier says of it. */
+  result(value: unknown): void;
+  /** It threw this: what the breaker's classifier says of it. */
+  error(error: unknown): void;
+  /**
+   * It never reached the dependency (no connection was free): a failure while the circuit is closed; of a probe it says
+   * nothing, and the slot is given back.
+   */
+  unreached(durationMs?: number): void;
   /** It says nothing about the dependency: not counted. */
   ignore(): void;
   /** It was cancelled: not counted. */

@@ -1234,6 +1234,11 @@ enum tg_outcome
      * back.
      */
     TG_IGNORE = 2,
+    /**
+     * It never reached the dependency (no connection of the pool was free): a failure while closed; of a probe it says
+     * nothing, and the slot is given back.
+     */
+    TG_UNREACHED = 3,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -2391,6 +2396,25 @@ tg_status tg_access_list_verdict(const tg_access_list *list,
                                  const void *key,
                                  size_t key_len,
                                  int32_t *verdict);
+
+/**
+ * Tells what an HTTP answer says of the call: *failed is 1 for 429 and what is not within 100 to 499; *retry_after_ns
+ * is what a 429 or 503 asks for, at most max_retry_after_ns, TG_NEVER where it asks for nothing. Report it with
+ * tg_breaker_report_retry_after().
+ *
+ * retry_after, retry_after_ms and date are the values of Retry-After (seconds or a date), Retry-After-Ms and Date,
+ * NULL for fields that are not there; now_unix_ms is for a date in an answer without a Date.
+ *
+ * Errors: TG_UTF8, TG_OUT_OF_RANGE (status is not within 0 to 65535).
+ */
+tg_status tg_http_answer(int32_t status,
+                         const char *retry_after,
+                         const char *retry_after_ms,
+                         const char *date,
+                         uint64_t now_unix_ms,
+                         uint64_t max_retry_after_ns,
+                         uint32_t *failed,
+                         uint64_t *retry_after_ns);
 
 /**
  * Makes a resolver of client addresses.

@@ -5,8 +5,9 @@ const { addon, words, numbers, bits } = require('./native.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
-const { abandon, isPromise } = require('./promise.cjs');
-const { CircuitOpenError, TidegateError, refusalOf } = require('./errors.cjs');
+const { isPromise } = require('./promise.cjs');
+const { Classifier, isClassifier, readsResults } = require('./classify.cjs');
+const { CircuitOpenError, refusalOf } = require('./errors.cjs');
 const { create } = require('./scope.cjs');
 const { NAMES, SETTINGS, number } = require('./settings.cjs');
 
@@ -17,7 +18,21 @@ const { states: STATES, events: EVENTS } = NAMES;
 
 /** In the core's order, which is that of `config` in src/breaker.rs. */
 const FIELDS = Object.values(SETTINGS.breaker);
-const OPTIONS = [...FIELDS.map(({ name }) => name), 'failureOn', 'ignore', 'scope', 'onConflict', 'clock'];
+/** What makes a classifier of its own, instead of one that is given. */
+const FILTERS = ['failureOn', 'failureResult', 'ignore', 'unreached'];
+const OPTIONS = [...FIELDS.map(({ name }) => name), ...FILTERS, 'classifier', 'scope', 'onConflict', 'clock'];
+
+/** The classifier of a breaker's options. */
+function classifierOf(options) {
+  const { classifier } = options;
+  const given = FILTERS.filter((name) => options[name] !== undefined);
+  if (classifier === undefined) return new Classifier(Object.fromEntries(given.map((name) => [name, options[name]])));
+  if (!isClassifier(classifier)) {
+    throw check.typeError(`classifier must be a Classifier, such as http(), got ${check.show(classifier)}`);
+  }
+  if (given.length > 0) throw check.valueError(`give classifier or ${given[0]}, not both: a Classifier has its own`);
+  return classifier;
+}
 
 function writeSettings(options) {
   const { windowCalls, windowDurationMs } = options;
@@ -29,31 +44,10 @@ function writeSettings(options) {
   });
 }
 
-/** Whatever can be thrown: an error's class, that of another realm too, or a class that is no Error. */
-const isClass = (value) =>
-  value === Error || value.prototype instanceof Error || /^class\b/.test(Function.prototype.toString.call(value));
-
-/** "Which errors": a class, a predicate, or an array of either → one predicate. */
-function matcher(value, name) {
-  if (Array.isArray(value)) {
-    const matchers = value.map((entry) => matcher(entry, name));
-    return (error) => matchers.some((matches) => matches(error));
-  }
-  check.callable(value, `${name} (an error class, a predicate, or an array of them)`);
-  if (isClass(value)) return (error) => error instanceof value;
-  // A promise is a yes, whatever it comes to.
-  if (types.isAsyncFunction(value)) throw check.typeError(`${name} must answer at once, and async functions do not`);
-  return (error) => {
-    const answer = value(error);
-    if (!isPromise(answer)) return Boolean(answer);
-    abandon([answer]);
-    throw check.typeError(`${name} must answer at once, got a promise`);
-  };
-}
-
 /** What the predicate threw, which came after `error`: a caller finds both. */
 function after(error, thrown) {
-  if (thrown !== error && types.isNativeError(thrown) && thrown.cause === undefined && Object.isExtensible(thrown)) {
+  const isNew = error !== undefined && thrown !== error;
+  if (isNew && types.isNativeError(thrown) && thrown.cause === undefined && Object.isExtensible(thrown)) {
     Object.defineProperty(thrown, 'cause', { value: error, configurable: true, writable: true });
   }
   return thrown;
@@ -67,38 +61,41 @@ function tripAt(from, at) {
   return { calls, failed, slow, failureRate: of(failed), slowCallRate: of(slow) };
 }
 
+/** Reports what `classify` says of a call's end. What it throws reaches the caller, and the call is a failure. */
+function report(permit, error, classify) {
+  let classified;
+  try {
+    classified = classify();
+  } catch (thrown) {
+    // Every permit is reported, or a probe stays taken.
+    permit.failure();
+    throw after(error, thrown);
+  }
+  if (classified.outcome === 'cancelled') permit.release();
+  else if (classified.outcome === 'failure') permit.failure(undefined, classified.retryAfterMs);
+  else permit[classified.outcome]();
+}
+
 let select;
 let judge;
+let judgeResult;
 
 class CircuitBreaker {
   /** Its place in the addon's table. */
   #id;
   #name;
-  #isFailure = () => true;
-  #isIgnored = () => false;
+  #classifier;
+  #readsResults;
 
   static {
     select = (self, method) => {
       if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('CircuitBreaker', method);
       words[0] = self.#id;
     };
-    judge = (self, permit, error) => {
-      // Cancelled by the caller: it says nothing about the dependency.
-      if (error?.name === 'AbortError') return permit.release();
-      let isIgnored = error instanceof TidegateError;
-      let isFailure;
-      try {
-        isIgnored ||= self.#isIgnored(error);
-        isFailure = isIgnored || self.#isFailure(error);
-      } catch (thrown) {
-        // Every permit is reported, or a probe stays taken.
-        permit.failure();
-        throw after(error, thrown);
-      }
-      if (isIgnored) permit.ignore();
-      else if (isFailure) permit.failure();
+    judge = (self, permit, error) => report(permit, error, () => self.#classifier.error(error));
+    judgeResult = (self, permit, result) => {
+      if (self.#readsResults) report(permit, undefined, () => self.#classifier.result(result));
       else permit.success();
-      return undefined;
     };
   }
 
@@ -107,9 +104,8 @@ class CircuitBreaker {
       throw check.typeError(`a breaker's name must be a text that is not empty, got ${check.show(name)}`);
     }
     const given = check.options(options, 'new CircuitBreaker', OPTIONS);
-    const { failureOn, ignore } = given;
-    if (failureOn !== undefined) this.#isFailure = matcher(failureOn, 'failureOn');
-    if (ignore !== undefined) this.#isIgnored = matcher(ignore, 'ignore');
+    this.#classifier = classifierOf(given);
+    this.#readsResults = readsResults(this.#classifier);
     writeSettings(given);
     this.#id = create(breaker.create, this, { ...given, name }, name).id;
     this.#name = name;
@@ -252,7 +248,7 @@ function callAny(self, fn, receiver, args) {
     throw error;
   }
   if (isPromise(result)) return settle(self, permit, result);
-  permit.success();
+  judgeResult(self, permit, result);
   return result;
 }
 
@@ -268,7 +264,7 @@ async function settle(self, permit, promise) {
     judge(self, permit, error);
     throw error;
   }
-  permit.success();
+  judgeResult(self, permit, value);
   return value;
 }
 
@@ -315,6 +311,23 @@ class Permit {
       numbers[0] = retryAfter;
       breaker.failureRetryAfter();
     }
+  }
+
+  result(value) {
+    const owner = this.#breaker;
+    if (owner !== null) judgeResult(owner, this, value);
+  }
+
+  error(error) {
+    const owner = this.#breaker;
+    if (owner !== null) judge(owner, this, error);
+  }
+
+  unreached(durationMs = undefined) {
+    const duration = durationMs === undefined ? NaN : check.span(durationMs, 'durationMs');
+    if (!this.#take('unreached')) return;
+    numbers[0] = duration;
+    breaker.unreached();
   }
 
   ignore() {

@@ -181,6 +181,13 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
             .with(io, |handle| handle.report(io, |breaker, permit| breaker.report(permit, Outcome::Ignore, None)))?;
         Ok(Reply::Nothing)
     })?
+    .operation("unreached", |breakers, io, _| {
+        let duration = io.option(0).map(duration);
+        breakers.with(io, |handle| {
+            handle.report(io, |breaker, permit| breaker.report(permit, Outcome::Unreached, duration));
+        })?;
+        Ok(Reply::Nothing)
+    })?
     .operation("release", |breakers, io, _| {
         breakers.with(io, |handle| handle.report(io, |breaker, permit| breaker.release(permit)))?;
         Ok(Reply::Nothing)

@@ -3,7 +3,8 @@
 use crate::failure::Failure;
 use crate::raw::{Call, Kind, Reply};
 use std::borrow::Cow;
-use tidegate::http::{AccessList, ClientAddress, Verdict, parse_address};
+use std::time::{Duration, SystemTime};
+use tidegate::http::{AccessList, Answer, ClientAddress, Verdict, parse_address};
 
 /// Runs `f` on the call's two texts: the peer, and the header's lines joined by line feeds, which no header holds.
 fn with_request<R>(call: Call, f: impl FnOnce(&str, &[u8]) -> R) -> Result<R, Failure> {
@@ -74,6 +75,23 @@ pub(crate) fn export_lists(kind: &Kind<AccessList>) -> napi::Result<()> {
                 Verdict::Deny => 2,
             },
         );
+        Ok(Reply::Nothing)
+    })?;
+    Ok(())
+}
+
+/// Exports `answer`: whether an answer of the status in number 0 failed, and in number 1 the ms that its three fields
+/// ask for, NaN for none; number 1 is the most, number 2 the time of day in ms.
+pub(crate) fn export_answers(kind: &Kind<()>) -> napi::Result<()> {
+    kind.operation("answer", |_, io, call| {
+        let fields: [Option<String>; 3] = call.texts(1)?;
+        let [retry_after, retry_after_ms, date] = fields.each_ref().map(|text| text.as_deref().map(str::as_bytes));
+        let answer = Answer { status: io.get(0) as u16, retry_after, retry_after_ms, date };
+        let span = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
+        let now = SystemTime::UNIX_EPOCH.checked_add(span(io.get(2))).unwrap_or(SystemTime::UNIX_EPOCH);
+        let wait = answer.retry_after(now, span(io.get(1)));
+        io.set([0.0, wait.map_or(f64::NAN, |wait| wait.as_secs_f64() * 1e3)]);
+        io.answer(answer.failed());
         Ok(Reply::Nothing)
     })?;
     Ok(())

@@ -54,6 +54,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     limit_set::export(&kind, Rc::clone(&buckets), Rc::clone(&limiters))?;
     let (clients, lists) = (Rc::new(Table::new()), Rc::new(Table::new()));
     http::export_clients(&Kind::new(env, exports, "clientAddress", Rc::clone(&clients), io)?)?;
+    http::export_answers(&Kind::new(env, exports, "httpAnswer", Rc::new(Table::new()), io)?)?;
     http::export_lists(&Kind::new(env, exports, "accessList", Rc::clone(&lists), io)?)?;
     breaker::export(&Kind::new(env, exports, "breaker", Rc::clone(&breakers), io)?, Rc::clone(&clocks))?;
     queue::export(&Kind::new(env, exports, "queue", Rc::clone(&queues), io)?, Rc::clone(&clocks))?;

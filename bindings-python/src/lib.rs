@@ -28,6 +28,8 @@ mod _tidegate {
     #[pymodule_export]
     use crate::breaker::CircuitBreaker;
     #[pymodule_export]
+    use crate::breaker::classifier::Classifier;
+    #[pymodule_export]
     use crate::breaker::guarded::Guarded;
     #[pymodule_export]
     use crate::breaker::permit::Permit;
@@ -47,6 +49,8 @@ mod _tidegate {
     use crate::concurrency::waiter::Waiter;
     #[pymodule_export]
     use crate::http::access::AccessList;
+    #[pymodule_export]
+    use crate::http::answer::http_answer;
     #[pymodule_export]
     use crate::http::client::ClientAddress;
     #[pymodule_export]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tidegate import ConfigError, Decision, LimitSet, ManualClock, RateLimiter, TokenBucket
-from tidegate._tidegate import AccessList, ClientAddress
+from tidegate._tidegate import AccessList, ClientAddress, http_answer
 from tidegate.headers import Policies, Problem, retry_after_seconds
 
 VECTORS = pathlib.Path(__file__).parents[2] / "tests" / "vectors"
@@ -49,6 +49,17 @@ def test_access_list(case: Any) -> None:
 
 def seconds(ns: str) -> float:
     return math.inf if ns == "never" else int(ns) / 1e9
+
+
+@pytest.mark.parametrize("case", cases("http_answers"))
+def test_http_answers(case: Any) -> None:
+    most = seconds(case["config"]["max_retry_after_ns"])
+    for ask in case["asks"]:
+        fields = (ask.get(name) for name in ("retry_after", "retry_after_ms", "date"))
+        failed, wait = http_answer(ask["status"], *fields, int(ask.get("now_ms", 0)) / 1e3, most)
+        expected = ask["retry_after_ns"]
+        assert failed == ask["failed"], ask
+        assert wait == (expected and pytest.approx(seconds(expected))), ask
 
 
 @pytest.mark.parametrize("case", cases("ratelimit_fields"))

@@ -3,10 +3,10 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tidegate::http::fields::{Policy, QuotaPolicy, ServiceLimit, parse_policies, parse_service_limits};
 use tidegate::http::problem::{self, ProblemType};
-use tidegate::http::{AccessList, ClientAddress, Told, parse_address};
+use tidegate::http::{self, AccessList, ClientAddress, Told, parse_address};
 use tidegate::{ConfigError, Decision, TokenBucket, decision};
 
 #[derive(Deserialize)]
@@ -217,4 +217,39 @@ fn of_policy(policy: QuotaPolicy) -> Member {
 fn of_limit(limit: ServiceLimit) -> Member {
     let ServiceLimit { name, remaining, reset, partition_key } = limit;
     Member { name, r: Some(remaining), t: reset, pk: text(partition_key), ..Member::default() }
+}
+
+#[derive(Deserialize)]
+struct Longest {
+    max_retry_after_ns: String,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    status: u16,
+    retry_after: Option<String>,
+    retry_after_ms: Option<String>,
+    date: Option<String>,
+    now_ms: Option<String>,
+    failed: bool,
+    retry_after_ns: Option<String>,
+}
+
+#[test]
+fn http_answers() {
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    let make = |config: &Longest| Ok(Duration::from_nanos(number(&config.max_retry_after_ns)));
+    play("http_answers", make, |&most, ask: &Answered, case| {
+        let field = |text: &'_ Option<String>| text.clone().map(String::into_bytes);
+        let [retry_after, retry_after_ms, date] = [&ask.retry_after, &ask.retry_after_ms, &ask.date].map(field);
+        let answer = http::Answer {
+            status: ask.status,
+            retry_after: retry_after.as_deref(),
+            retry_after_ms: retry_after_ms.as_deref(),
+            date: date.as_deref(),
+        };
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(ask.now_ms.as_deref().map_or(0, number));
+        let wait = answer.retry_after(now, most).map(|wait| wait.as_nanos().to_string());
+        assert_eq!((answer.failed(), wait), (ask.failed, ask.retry_after_ns.clone()), "{case}: {answer:?}");
+    });
 }

@@ -137,6 +137,7 @@ fn stretch() -> impl Strategy<Value = Vec<(Pause, Reading, Plan)>> {
                 20 - bad => Just(Outcome::Success),
                 bad => Just(Outcome::Failure),
                 1 => Just(Outcome::Ignore),
+                1 => Just(Outcome::Unreached),
             ]
         };
         let took = prop::option::of((0..=400_u64).prop_map(|ms| ms * MS));

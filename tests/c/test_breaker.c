@@ -202,6 +202,24 @@ static void after_closing_calls_come_back_by_degrees(void) {
     tg_breaker_free(breaker);
 }
 
+static void an_unreached_call_fails_and_an_unreached_probe_says_nothing(void) {
+    tg_breaker *breaker = fragile();
+    tg_permit permit;
+    int32_t state = -1;
+    call(breaker, TG_UNREACHED);
+    call(breaker, TG_UNREACHED);
+    CHECK_EQ(tg_breaker_state(breaker, &state), TG_OK);
+    CHECK_EQ(state, TG_STATE_OPEN);
+    CHECK_EQ(tg_clock_advance(clock_, 5 * SECOND), TG_OK);
+    for (int i = 0; i < 5; i++) {
+        CHECK_EQ(tg_breaker_acquire(breaker, &permit, NULL), TG_OK);
+        CHECK_EQ(tg_breaker_report(breaker, permit, TG_UNREACHED, TG_NEVER), TG_OK);
+        CHECK_EQ(tg_breaker_state(breaker, &state), TG_OK);
+        CHECK_EQ(state, TG_STATE_HALF_OPEN);
+    }
+    tg_breaker_free(breaker);
+}
+
 static void every_at_form_takes_its_time_from_the_caller(void) {
     tg_breaker *breaker = fragile();
     tg_breaker_snapshot snapshot = TG_BREAKER_SNAPSHOT_INIT;
@@ -271,7 +289,7 @@ static void null_and_unknown_values_are_errors(void) {
     CHECK_ERROR(tg_breaker_acquire_at(breaker, 0, 0, NULL, &out), TG_NULL, "permit:");
     CHECK_EQ(tg_breaker_acquire(breaker, &permit, NULL), TG_OK);
     CHECK_ERROR(tg_breaker_report(NULL, permit, TG_SUCCESS, 0), TG_NULL, "breaker:");
-    CHECK_ERROR(tg_breaker_report(breaker, permit, 3, 0), TG_UNKNOWN_VALUE, "outcome: 3");
+    CHECK_ERROR(tg_breaker_report(breaker, permit, 4, 0), TG_UNKNOWN_VALUE, "outcome: 4");
     CHECK_ERROR(tg_breaker_report(breaker, permit, -1, 0), TG_UNKNOWN_VALUE, "outcome: -1");
     CHECK_ERROR(tg_breaker_report_at(breaker, 0, permit, INT32_MAX, 0), TG_UNKNOWN_VALUE, "TG_IGNORE");
     CHECK_ERROR(tg_breaker_report_at(NULL, 0, permit, TG_SUCCESS, 0), TG_NULL, "breaker:");
@@ -327,6 +345,7 @@ int main(void) {
     RUN(stats_tell_the_window_and_the_totals);
     RUN(events_are_followed_by_their_number);
     RUN(after_closing_calls_come_back_by_degrees);
+    RUN(an_unreached_call_fails_and_an_unreached_probe_says_nothing);
     RUN(every_at_form_takes_its_time_from_the_caller);
     RUN(wrong_settings_are_told);
     RUN(null_and_unknown_values_are_errors);

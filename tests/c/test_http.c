@@ -231,6 +231,23 @@ static void null_is_an_error(void) {
     tg_client_address_free(NULL);
 }
 
+static void answers_are_read_or_told_apart(void) {
+    uint32_t failed = 7;
+    uint64_t wait = 7;
+    CHECK_EQ(tg_http_answer(503, "20", NULL, NULL, 0, 300 * SECOND, &failed, &wait), TG_OK);
+    CHECK_EQ(failed, 1);
+    CHECK_EQ(wait, 20 * SECOND);
+    CHECK_EQ(tg_http_answer(404, "20", NULL, NULL, 0, 300 * SECOND, &failed, &wait), TG_OK);
+    CHECK_EQ(failed, 0);
+    CHECK_EQ(wait, TG_NEVER);
+    CHECK_EQ(tg_http_answer(503, "Fri, 31 Dec 9999 23:59:59 GMT", NULL, NULL, UINT64_MAX, TG_NEVER, &failed, &wait), TG_OK);
+    CHECK_ERROR(tg_http_answer(-1, NULL, NULL, NULL, 0, 0, &failed, &wait), TG_OUT_OF_RANGE, "status: -1");
+    CHECK_ERROR(tg_http_answer(65536, NULL, NULL, NULL, 0, 0, &failed, &wait), TG_OUT_OF_RANGE, "status: 65536");
+    CHECK_ERROR(tg_http_answer(503, "\xff", NULL, NULL, 0, 0, &failed, &wait), TG_UTF8, "retry_after:");
+    CHECK_ERROR(tg_http_answer(503, NULL, NULL, NULL, 0, 0, NULL, &wait), TG_NULL, "failed:");
+    CHECK_ERROR(tg_http_answer(503, NULL, NULL, NULL, 0, 0, &failed, NULL), TG_NULL, "retry_after_ns:");
+}
+
 int main(void) {
     RUN(names_a_client);
     RUN(hostile_lines_name_nobody);
@@ -241,5 +258,6 @@ int main(void) {
     RUN(writes_a_problem);
     RUN(wrong_settings_are_told);
     RUN(null_is_an_error);
+    RUN(answers_are_read_or_told_apart);
     return check_failed != 0;
 }

@@ -89,4 +89,13 @@ static inline void problem(int32_t type, uint32_t status, const char *const *vio
     same_text(text, length, body);
 }
 
+static inline void http_answer(int32_t status, const char *retry_after, const char *retry_after_ms, const char *date,
+                               uint64_t now, uint64_t most, uint32_t failed, uint64_t wait) {
+    uint32_t has_failed = 2;
+    uint64_t asked = 1;
+    CHECK_EQ(tg_http_answer(status, retry_after, retry_after_ms, date, now, most, &has_failed, &asked), TG_OK);
+    CHECK_EQ(has_failed, failed);
+    CHECK_EQ(asked, wait);
+}
+
 #endif

@@ -53,7 +53,23 @@ def ratelimit_fields(case):
     return "\n    ".join(done)
 
 
-SUBJECTS = {"client_address": client_address, "access_list": access_list, "ratelimit_fields": ratelimit_fields}
+def http_answers(case):
+    most = ns(case["config"]["max_retry_after_ns"])
+    asked = []
+    for a in case["asks"]:
+        fields = ", ".join(string(a.get(name)) for name in ("retry_after", "retry_after_ms", "date"))
+        wait = "TG_NEVER" if a["retry_after_ns"] is None else ns(a["retry_after_ns"])
+        now = ns(a.get("now_ms", "0"))
+        asked.append(f"http_answer({a['status']}, {fields}, {now}, {most}, {int(a['failed'])}, {wait});")
+    return "\n    ".join(asked)
+
+
+SUBJECTS = {
+    "client_address": client_address,
+    "access_list": access_list,
+    "ratelimit_fields": ratelimit_fields,
+    "http_answers": http_answers,
+}
 
 
 def problem(p):

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 
 const require = createRequire(import.meta.url);
 const { AccessList, ClientAddress } = require('../../lib/http.cjs');
+const { told } = require('../../lib/classify.cjs');
 
 const cases = (name) => JSON.parse(readFileSync(new URL(`../../../tests/vectors/${name}.json`, import.meta.url), 'utf8')).cases;
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
@@ -38,6 +39,17 @@ play(
   (list, { address, key, verdict }) => {
     assert.equal(list.verdict(address, key), verdict, `${address} ${key}`);
     assert.equal(list.verdict(address, Buffer.from(key)), verdict);
+  },
+);
+
+play(
+  'http_answers',
+  ({ maxRetryAfterNs }) => Number(maxRetryAfterNs) / 1e6,
+  (most, ask) => {
+    const headers = { 'retry-after': ask.retry_after, 'retry-after-ms': ask.retry_after_ms, date: ask.date };
+    const { failed, retryAfterMs } = told({ status: ask.status, headers }, most, Number(ask.now_ms ?? 0));
+    const wait = ask.retry_after_ns === null ? undefined : Number(ask.retry_after_ns) / 1e6;
+    assert.deepEqual([failed, retryAfterMs], [ask.failed, wait], JSON.stringify(ask));
   },
 );
 

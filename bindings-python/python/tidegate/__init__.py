@@ -7,12 +7,14 @@ forms (``False``, ``None``, ``Decision.allowed``) and an exception of the waitin
 # Loaded before any thread waits: a fork in the middle of an import would leave the child a half-made module for ever.
 from . import _decorate as _decorate
 from . import _waiting as _waiting
+from ._classify import http
 from ._tidegate import (
     Block,
     BoundedQueue,
     BreakerStats,
     BucketStats,
     CircuitBreaker,
+    Classifier,
     ClientThrottle,
     ClientThrottleStats,
     ConcurrencyLimiter,
@@ -60,6 +62,7 @@ __all__ = [
     "BucketStats",
     "CircuitBreaker",
     "CircuitOpenError",
+    "Classifier",
     "ClientThrottle",
     "ClientThrottleStats",
     "ConcurrencyLimitError",
@@ -93,4 +96,5 @@ __all__ = [
     "TokenBucket",
     "Trip",
     "__version__",
+    "http",
 ]

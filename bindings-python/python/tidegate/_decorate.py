@@ -11,7 +11,7 @@ from ._functions import is_async
 from ._tidegate import Guarded
 
 if TYPE_CHECKING:
-    from ._tidegate import CircuitBreaker, ConcurrencyLimiter
+    from ._tidegate import CircuitBreaker, ConcurrencyLimiter, Permit
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,6 +77,14 @@ class Held(Protocol):
         """Reports the end of the call."""
 
 
+def _end_guarded(permit: Permit, result: object) -> None:
+    """As `_end`, by the breaker's classifier."""
+    if result.__class__ not in _PLAIN and hasattr(result, "body_iterator"):
+        hold(permit, result)
+    else:
+        permit.result(result)
+
+
 def hold(permit: Held, response: Any) -> None:
     """Keeps the permit of a route that has returned a Starlette StreamingResponse until the end of its body."""
     response.body_iterator = _Body(permit, response.body_iterator)
@@ -139,7 +147,9 @@ async def call_async(
             # A mistake of the caller, and no failure of the dependency.
             permit.ignore()
             raise TypeError(f"call_async: the function is not async, it gave {type(made).__name__}; use `breaker.call(…)`")
-        return await made
+        result = await made
+        permit.result(result)
+        return result
 
 
 def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
@@ -153,7 +163,7 @@ def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -
         except BaseException as error:
             permit.__exit__(type(error), error, error.__traceback__)
             raise
-        _end(permit, result)
+        _end_guarded(permit, result)
         return result
 
     return guarded

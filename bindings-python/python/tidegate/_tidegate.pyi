@@ -41,6 +41,8 @@ _EventKind: TypeAlias = Literal[
 # </names>
 _Filter: TypeAlias = type[BaseException] | Callable[[Exception], bool]
 _ExceptionFilter: TypeAlias = _Filter | tuple[_Filter, ...] | list[_Filter] | list[type[BaseException]]
+_ResultFilter: TypeAlias = Callable[[Any], bool] | tuple[Callable[[Any], bool], ...] | list[Callable[[Any], bool]]
+_Outcome: TypeAlias = Literal["success", "failure", "ignore", "unreached", "cancelled"]
 
 __all__ = [
     "AccessList",
@@ -49,6 +51,7 @@ __all__ = [
     "BreakerStats",
     "BucketStats",
     "CircuitBreaker",
+    "Classifier",
     "ClientAddress",
     "ClientThrottle",
     "ClientThrottleStats",
@@ -79,6 +82,7 @@ __all__ = [
     "Waiter",
     "__version__",
     "circuit_refused",
+    "http_answer",
     "problem_body",
     "retry_after_seconds",
     "run_command",
@@ -416,6 +420,9 @@ class LimitSet:
 class Permit:
     def success(self, duration: _Seconds | None = None) -> None: ...
     def failure(self, duration: _Seconds | None = None, retry_after: _Seconds | None = None) -> None: ...
+    def result(self, value: object) -> None: ...
+    def error(self, error: BaseException) -> None: ...
+    def unreached(self, duration: _Seconds | None = None) -> None: ...
     def ignore(self) -> None: ...
     def release(self) -> None: ...
     def __enter__(self) -> Permit: ...
@@ -501,6 +508,9 @@ class Taken:
 def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...
 def retry_after_seconds(seconds: float) -> int: ...
 def try_again(retry_after: float) -> str: ...
+def http_answer(
+    status: int, retry_after: str | None, retry_after_ms: str | None, date: str | None, now: float, most: float
+) -> tuple[bool, float | None]: ...
 def circuit_refused(
     breaker: str, retry_after: float, trip: Trip | None, ramping: bool = False
 ) -> str: ...
@@ -563,6 +573,20 @@ class Event:
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
 
+@final
+class Classifier:
+    def __new__(
+        cls,
+        *,
+        failure_on: _ExceptionFilter | None = None,
+        failure_result: _ResultFilter | None = None,
+        ignore: _ExceptionFilter | None = None,
+        unreached: _ExceptionFilter | None = None,
+        retry_after: Callable[[Any], _Seconds | None] | None = None,
+    ) -> Classifier: ...
+    def error(self, error: BaseException) -> tuple[_Outcome, float | None]: ...
+    def result(self, result: object) -> tuple[_Outcome, float | None]: ...
+
 @disjoint_base
 class CircuitBreaker:
     def __new__(
@@ -610,7 +634,10 @@ class CircuitBreaker:
         ramp_from: float | None = 0.1,
         # </settings>
         failure_on: _ExceptionFilter | None = None,
+        failure_result: _ResultFilter | None = None,
         ignore: _ExceptionFilter | None = None,
+        unreached: _ExceptionFilter | None = None,
+        classifier: Classifier | None = None,
         clock: ManualClock | None = None,
         scope: _Scope | None = None,
         on_conflict: _OnConflict | None = "error",

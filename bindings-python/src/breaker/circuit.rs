@@ -1,15 +1,16 @@
 //! `CircuitBreaker`: the object, and what the end of a call under it means.
 
+use super::classifier::{Classifier, Verdict};
 use super::views::Trip;
 use crate::args::seconds;
 use crate::clock::ManualClock;
-use crate::errors::{self, wrong_type};
+use crate::errors;
 use crate::python;
 use crate::scope::Place;
-use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 use tidegate::breaker::{self as core, Outcome};
 
 /// A circuit breaker: closed, open after too many failures, half-open with a few probes after the cooldown.
@@ -41,7 +42,12 @@ use tidegate::breaker::{self as core, Outcome};
 ///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these
 ///     (default: every
 ///         Exception). What it does not name counts as a success: the dependency did answer.
+///     failure_result: the results that are failures: a function of the result, or several (default: none).
 ///     ignore: exceptions that count neither way, given like `failure_on`; it wins over it.
+///     unreached: exceptions that say that the call never reached the dependency, such as an exhausted pool; it wins
+///     over
+///         `failure_on`. A failure while closed, and of a probe it says nothing.
+///     classifier: in place of these four: `http()`, or a Classifier of one's own.
 ///     clock: a ManualClock for tests.
 ///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
 ///     a
@@ -63,17 +69,9 @@ use tidegate::breaker::{self as core, Outcome};
 pub(crate) struct CircuitBreaker {
     pub(crate) core: core::CircuitBreaker,
     pub(super) clock: Option<Py<ManualClock>>,
-    /// Exceptions that count as failures: a class, a predicate, or a tuple of these. None: every `Exception`.
-    pub(super) failure_on: Option<Py<PyAny>>,
-    /// Exceptions that say nothing about the dependency.
-    pub(super) ignore: Option<Py<PyAny>>,
+    /// What the end of a call means.
+    pub(super) classifier: Py<Classifier>,
     pub(super) place: Place,
-}
-
-/// What an exception that left the guarded call means.
-pub(crate) enum Verdict {
-    Report(Outcome),
-    Release,
 }
 
 impl CircuitBreaker {
@@ -123,41 +121,39 @@ impl CircuitBreaker {
             result.call_method0("close")?;
             return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
         }
-        self.core.report(permit, Outcome::Success, None);
+        if self.classifier().reads_results() {
+            self.report_result(permit, &result)?;
+        } else {
+            self.core.report(permit, Outcome::Success, None);
+        }
         Ok(result)
     }
 
-    /// Tidegate's own refusals and `ignore=` are ignored; what is no `Exception` (a cancelled task, Ctrl-C, an exit) is
-    /// neutral; what `failure_on=` does not name is a success, for the dependency did answer.
-    pub(crate) fn judge(&self, error: &Bound<'_, PyAny>) -> PyResult<Verdict> {
-        let py = error.py();
-        if !error.is_instance_of::<PyException>() {
-            return Ok(Verdict::Release);
-        }
-        if error.is_instance(errors::base(py)?)? {
-            return Ok(Verdict::Report(Outcome::Ignore));
-        }
-        if let Some(ignore) = &self.ignore
-            && matches(ignore.bind(py), error)?
-        {
-            return Ok(Verdict::Report(Outcome::Ignore));
-        }
-        Ok(Verdict::Report(match &self.failure_on {
-            Some(filter) if !matches(filter.bind(py), error)? => Outcome::Success,
-            _ => Outcome::Failure,
-        }))
+    /// By which it judges.
+    #[inline]
+    pub(super) fn classifier(&self) -> &Classifier {
+        self.classifier.get()
     }
 
     /// Reports what `error` means. A predicate that itself raises counts as a failure, and its error is raised.
     pub(crate) fn report_error(&self, permit: core::Permit, error: &Bound<'_, PyAny>) -> PyResult<()> {
-        let verdict = self.judge(error);
+        self.settle(permit, self.classifier().of_error(error)).or_else(|raised| {
+            add_context(raised.value(error.py()).as_any(), error)?;
+            Err(raised)
+        })
+    }
+
+    /// Reports what `result` means. A predicate that raises counts as a failure, and its error is raised.
+    pub(super) fn report_result(&self, permit: core::Permit, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.settle(permit, self.classifier().of_result(result))
+    }
+
+    fn settle(&self, permit: core::Permit, verdict: PyResult<Verdict>) -> PyResult<()> {
         match &verdict {
             Ok(Verdict::Report(outcome)) => self.core.report(permit, *outcome, None),
+            Ok(Verdict::RetryAfter(wait)) => self.core.report_retry_after(permit, *wait),
             Ok(Verdict::Release) => self.core.release(permit),
-            Err(raised) => {
-                self.core.report(permit, Outcome::Failure, None);
-                add_context(raised.value(error.py()).as_any(), error)?;
-            }
+            Err(_) => self.core.report(permit, Outcome::Failure, None),
         }
         verdict.map(drop)
     }
@@ -189,51 +185,9 @@ fn add_context(raised: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<
     Ok(())
 }
 
-/// Whether a filter (classes or a predicate, checked by [`filter`]) names this exception.
-fn matches(filter: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if let Ok(several) = filter.cast::<PyTuple>() {
-        for one in several.iter() {
-            if matches(&one, error)? {
-                return Ok(true);
-            }
-        }
-        return Ok(false);
-    }
-    if filter.is_instance_of::<PyType>() {
-        return error.is_instance(filter);
-    }
-    let answer = python::call1(filter, (error,))?;
-    if is_coroutine(&answer)? {
-        answer.call_method0("close")?;
-        return Err(PyTypeError::new_err("failure_on, ignore: a function of the exception cannot be async"));
-    }
-    answer.is_truthy()
-}
-
-/// Checks a `failure_on=` or `ignore=` argument.
-pub(super) fn filter(field: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<PyAny>>> {
-    const EXPECTED: &str = "an exception class, a function of the exception, or a tuple or list of these";
-    let Some(value) = value else { return Ok(None) };
-    let fits = |one: &Bound<'_, PyAny>| match one.cast::<PyType>() {
-        Ok(class) => class.is_subclass_of::<pyo3::exceptions::PyBaseException>(),
-        Err(_) => Ok(one.is_callable()),
-    };
-    if !value.is_instance_of::<PyTuple>() && !value.is_instance_of::<PyList>() {
-        return if fits(value)? { Ok(Some(value.clone().unbind())) } else { Err(wrong_type(field, EXPECTED, value)) };
-    }
-    // A tuple of its own: a list may change later.
-    let several = value.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-    for one in &several {
-        if !fits(one)? {
-            return Err(wrong_type(field, EXPECTED, one));
-        }
-    }
-    Ok(Some(PyTuple::new(value.py(), several)?.into_any().unbind()))
-}
-
 /// Whether `result` is the coroutine of an `async def` (its exact type, so the check is one comparison).
 #[inline]
-fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
+pub(super) fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
     static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let class = COROUTINE.import(result.py(), "types", "CoroutineType")?;
     Ok(result.get_type_ptr() == class.as_type_ptr())

@@ -1,11 +1,12 @@
 //! `CircuitBreaker`: acquire, call, report.
 
-use super::circuit::{CircuitBreaker, filter};
+use super::circuit::CircuitBreaker;
+use super::classifier::Classifier;
 use super::permit::Permit;
 use super::views::{BreakerStats, Event};
 use crate::args::{self, real, seconds, span_of, whole32};
 use crate::clock::ManualClock;
-use crate::errors::config;
+use crate::errors::{config, wrong_type};
 use crate::python::Function;
 use crate::scope::{Asked, Place};
 use pyo3::PyTraverseError;
@@ -26,12 +27,14 @@ impl CircuitBreaker {
         slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
         cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
         probe_failure_rate_threshold = None, probes_at_once = None, healthy_after = None, ramp = None, ramp_from = None,
-        failure_on = None, ignore = None, clock = None, scope = None, on_conflict = None, **unknown
+        failure_on = None, failure_result = None, ignore = None, unreached = None, classifier = None, clock = None,
+        scope = None, on_conflict = None, **unknown
     ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
         min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, \
         probe_failure_rate_threshold=None, probes_at_once=None, healthy_after=None, ramp=None, ramp_from=0.1, \
-        failure_on=None, ignore=None, clock=None, scope=None, on_conflict='error')")]
+        failure_on=None, failure_result=None, ignore=None, unreached=None, classifier=None, clock=None, scope=None, \
+        on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]
     fn new(
         cls: &Bound<'_, PyType>,
@@ -55,7 +58,10 @@ impl CircuitBreaker {
         ramp: Option<&Bound<'_, PyAny>>,
         ramp_from: Option<&Bound<'_, PyAny>>,
         failure_on: Option<&Bound<'_, PyAny>>,
+        failure_result: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
+        unreached: Option<&Bound<'_, PyAny>>,
+        classifier: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
         on_conflict: Option<&Bound<'_, PyAny>>,
@@ -112,7 +118,24 @@ impl CircuitBreaker {
         if let Some(chance) = ramp_from {
             cfg.ramp_from = real("ramp_from", chance)?;
         }
-        let (failure_on, ignore) = (filter("failure_on", failure_on)?, filter("ignore", ignore)?);
+        let filters = [
+            ("failure_on", failure_on),
+            ("failure_result", failure_result),
+            ("ignore", ignore),
+            ("unreached", unreached),
+        ];
+        let classifier = match (classifier, filters.iter().find(|(_, filter)| filter.is_some())) {
+            (None, _) => Py::new(py, Classifier::of(failure_on, failure_result, ignore, unreached, None)?)?,
+            (Some(_), Some((name, _))) => {
+                let message =
+                    format!("classifier, {name}: give one of them, not both; a Classifier has a {name} of its own");
+                return Err(config(py, message));
+            }
+            (Some(given), None) => match given.cast::<Classifier>() {
+                Ok(given) => given.clone().unbind(),
+                Err(_) => return Err(wrong_type("classifier", "a Classifier, such as http()", given)),
+            },
+        };
         let asked = Asked::of(py, scope, name, on_conflict, clock)?;
         let (called, clock) = (asked.name.clone(), asked.clock());
         let (core, place) = Place::make(
@@ -121,7 +144,7 @@ impl CircuitBreaker {
             |arena, name, on_conflict| core::CircuitBreaker::in_arena(arena, name, cfg.clone(), on_conflict),
             |clock| core::CircuitBreaker::with_clock(called.unwrap_or("default".into()), cfg.clone(), clock),
         )?;
-        Ok(Self { core, clock, failure_on, ignore, place })
+        Ok(Self { core, clock, classifier, place })
     }
 
     /// Asks for one call; raises `CircuitOpenError` when refused.
@@ -232,9 +255,6 @@ impl CircuitBreaker {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // No `__clear__`: a frozen object cannot let go, and any cycle through a predicate passes its closure, which
-        // can.
-        visit.call(&self.failure_on)?;
-        visit.call(&self.ignore)
+        visit.call(&self.classifier)
     }
 }

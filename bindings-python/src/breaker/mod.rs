@@ -1,6 +1,7 @@
-//! Circuit breakers, from the ground up: `views`, `circuit`, `permit`, then `methods` and `guarded`.
+//! Circuit breakers, from the ground up: `views`, `classifier`, `circuit`, `permit`, then `methods` and `guarded`.
 
 mod circuit;
+pub(crate) mod classifier;
 pub(crate) mod guarded;
 mod methods;
 pub(crate) mod permit;

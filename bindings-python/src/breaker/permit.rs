@@ -2,6 +2,8 @@
 
 use super::circuit::CircuitBreaker;
 use crate::args::{finite, optional};
+use crate::errors::wrong_type;
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +74,36 @@ impl Permit {
         if self.claim() {
             self.breaker.get().core.report(self.core, Outcome::Ignore, None);
         }
+    }
+
+    /// The call returned `value`: what the breaker's classifier says of it.
+    fn result(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.claim() {
+            self.breaker.get().report_result(self.core, value)?;
+        }
+        Ok(())
+    }
+
+    /// The call raised `error`: what the breaker's classifier says of it.
+    fn error(&self, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        if !error.is_instance_of::<PyBaseException>() {
+            return Err(wrong_type("error", "an exception", error));
+        }
+        if self.claim() {
+            self.breaker.get().report_error(self.core, error)?;
+        }
+        Ok(())
+    }
+
+    /// The call never reached the dependency (no connection was free): a failure while the circuit is closed; of a
+    /// probe it says nothing, and the slot is given back.
+    #[pyo3(signature = (duration = None))]
+    fn unreached(&self, duration: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let duration = optional("duration", duration)?;
+        if self.claim() {
+            self.breaker.get().core.report(self.core, Outcome::Unreached, duration);
+        }
+        Ok(())
     }
 
     /// The call was not made or was cancelled: neutral.

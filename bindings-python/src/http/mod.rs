@@ -1,6 +1,7 @@
 //! The HTTP manners, which are the core's, for ASGI.
 
 pub(crate) mod access;
+pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod policies;
 pub(crate) mod problem;

@@ -5,6 +5,9 @@ use super::permit::{Outcome, Permit, Rejected};
 use std::fmt;
 use std::time::Duration;
 
+/// The longest that a server's Retry-After should be taken for, where the caller has no view of its own.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
 /// A permit bound to its breaker: reported at most once, and released when it is dropped unreported.
 #[derive(Debug)]
 #[must_use = "a guard that is dropped at once is a call that was never made"]
@@ -32,11 +35,24 @@ impl Guard<'_> {
         self.report(Outcome::Ignore, None);
     }
 
+    /// The call never reached the dependency.
+    pub fn unreached(self) {
+        self.report(Outcome::Unreached, None);
+    }
+
     /// Reports with the call's own duration; `None` is the time since it was acquired.
     #[inline]
     pub fn report(self, outcome: Outcome, duration: Option<Duration>) {
         self.breaker.report(self.permit, outcome, duration);
         std::mem::forget(self);
+    }
+
+    /// Reports as a classifier says.
+    pub fn classified(self, classified: Classified) {
+        match classified {
+            Classified { outcome: Outcome::Failure, retry_after: Some(wait) } => self.retry_after(wait),
+            Classified { outcome, .. } => self.report(outcome, None),
+        }
     }
 
     /// The call failed and the server named a Retry-After; see [`CircuitBreaker::report_retry_after`].
@@ -72,6 +88,44 @@ impl CircuitBreaker {
         Ok(Guard { breaker: self, permit, if_dropped: Outcome::Ignore })
     }
 
+    /// Runs `f` under a permit, and reports what `classify` says of its end: a value may be a failure (half of the
+    /// data), and an error none. A panic in `f` or `classify` is a failure and goes on.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tidegate::breaker::{Classified, MAX_RETRY_AFTER, Outcome};
+    /// use tidegate::http::Answer;
+    /// use tidegate::{BreakerConfig, CircuitBreaker};
+    ///
+    /// let breaker = CircuitBreaker::new("payments", BreakerConfig::default())?;
+    /// let fetch = || Ok::<_, std::io::Error>(503);
+    /// let status = breaker.call_as(fetch, |end| match *end {
+    ///     Err(_) => Outcome::Failure.into(),
+    ///     Ok(status) => {
+    ///         let answer = Answer { status, ..Answer::default() };
+    ///         let outcome = if answer.failed() { Outcome::Failure } else { Outcome::Success };
+    ///         Classified { outcome, retry_after: answer.retry_after(SystemTime::now(), MAX_RETRY_AFTER) }
+    ///     }
+    /// });
+    /// assert_eq!(status.ok(), Some(503));
+    /// assert_eq!(breaker.stats().failed, 1);
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn call_as<T, E, C: Into<Classified>>(
+        &self,
+        f: impl FnOnce() -> Result<T, E>,
+        classify: impl FnOnce(&Result<T, E>) -> C,
+    ) -> Result<T, CallError<E>> {
+        let mut guard = match self.enter() {
+            Ok(guard) => guard,
+            Err(rejected) => return Err(CallError::Rejected(rejected)),
+        };
+        guard.if_dropped = Outcome::Failure;
+        let end = f();
+        guard.classified(classify(&end).into());
+        end.map_err(CallError::Failed)
+    }
+
     /// Runs `f` under a permit: `Ok` is a success, `Err` a failure; a panic in `f` is a failure and goes on.
     #[inline]
     pub fn call<T, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
@@ -91,6 +145,21 @@ impl CircuitBreaker {
                 Err(CallError::Failed(error))
             }
         }
+    }
+}
+
+/// What the end of a call says of the dependency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Classified {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Of a failure: how long the server wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<Outcome> for Classified {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, retry_after: None }
     }
 }
 

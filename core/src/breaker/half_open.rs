@@ -63,7 +63,7 @@ impl CircuitBreaker {
     ) {
         let (generation, lease) = (seen.generation(), Control::payload(permit.word));
         let failed = match outcome {
-            Outcome::Ignore => {
+            Outcome::Ignore | Outcome::Unreached => {
                 self.probes.free(lease, generation, |owner| self.owners.is_me(owner));
                 return;
             }

@@ -45,7 +45,7 @@ mod trip;
 
 pub use config::{BreakerConfig, SETTINGS, Window};
 pub use events::{Event, EventKind};
-pub use guard::{CallError, Guard};
+pub use guard::{CallError, Classified, Guard, MAX_RETRY_AFTER};
 pub use permit::{Outcome, Permit, Rejected};
 pub use state::{BreakerStats, State};
 pub use trip::Trip;

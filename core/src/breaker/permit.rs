@@ -81,6 +81,9 @@ pub enum Outcome {
     /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
     /// back.
     Ignore,
+    /// It never reached the dependency (no connection of the pool was free): a failure while closed, for calls do fail.
+    /// Of a probe it says nothing, and the slot is given back.
+    Unreached,
 }
 
 #[cfg(all(test, not(loom)))]

@@ -99,7 +99,7 @@ impl CircuitBreaker {
         };
         match seen.state() {
             State::Closed | State::MetricsOnly if outcome != Outcome::Ignore => {
-                self.count(seen, now, outcome == Outcome::Failure, slow, retry_after_ns);
+                self.count(seen, now, outcome != Outcome::Success, slow, retry_after_ns);
             }
             State::HalfOpen => self.settle_probe(seen, permit, outcome, slow, now(), retry_after_ns),
             // Not an outcome, or nobody counts.

@@ -8,9 +8,11 @@
 //! - [`fields`]: `RateLimit`, `RateLimit-Policy` and `X-RateLimit-*`, written and parsed.
 //! - [`problem`]: the body of a refusal.
 //! - [`ClientAddress`]: the client behind trusted proxies, as a key.
+//! - [`Answer`]: what another server's answer says of a call to it.
 //! - [`AccessList`]: who is never, and who is always refused.
 
 mod access;
+mod answer;
 mod client;
 pub mod fields;
 mod jitter;
@@ -19,6 +21,7 @@ pub mod problem;
 mod told;
 
 pub use access::{AccessList, Verdict};
+pub use answer::Answer;
 pub use client::{ClientAddress, MAX_HOPS, parse_address};
 pub use jitter::Jitter;
 pub use network::Network;

@@ -84,6 +84,7 @@ impl Side {
                     script::Outcome::Success => Outcome::Success,
                     script::Outcome::Failure => Outcome::Failure,
                     script::Outcome::Ignore => Outcome::Ignore,
+                    script::Outcome::Unreached => Outcome::Unreached,
                 };
                 breaker.report(self.permits[permit], outcome, duration_ns.map(duration));
             }

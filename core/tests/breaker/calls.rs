@@ -1,6 +1,6 @@
 use super::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tidegate::breaker::CallError;
+use tidegate::breaker::{CallError, Classified};
 
 fn counts(breaker: &CircuitBreaker) -> (u32, u32) {
     let stats = breaker.stats();
@@ -62,4 +62,37 @@ fn the_permit_is_two_words_by_value() {
     copies::<Permit>();
     fn shares<T: Send + Sync>() {}
     shares::<CircuitBreaker>();
+}
+
+#[test]
+fn a_classifier_says_what_a_call_s_end_means() {
+    let (breaker, clock) = breaker(BreakerConfig { min_calls: 2, ..last(2) });
+    let half =
+        |rows: &Result<usize, ()>| if rows.is_ok_and(|rows| rows < 10) { Outcome::Failure } else { Outcome::Ignore };
+    assert_eq!(breaker.call_as(|| Ok(5), half), Ok(5));
+    assert_eq!(breaker.call_as(|| Err::<usize, _>(()), half), Err(CallError::Failed(())));
+    assert_eq!((breaker.stats().calls, breaker.stats().failed), (1, 1));
+    let asked = |_: &Result<(), ()>| Classified { outcome: Outcome::Failure, retry_after: Some(ms(90_000)) };
+    assert_eq!(breaker.call_as(|| Ok::<_, ()>(()), asked), Ok(()));
+    assert_eq!(breaker.retry_after_ns(), 90 * SECOND);
+    clock.advance(ms(90_000));
+    let panics = || breaker.call_as(|| Ok::<_, ()>(()), |_| -> Outcome { panic!("a classifier") });
+    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    assert_eq!(breaker.state(), State::Open, "its probe failed");
+}
+
+#[test]
+fn unreached_is_a_failure_while_closed_and_nothing_of_a_probe() {
+    let (breaker, clock) = breaker(BreakerConfig { min_calls: 2, ..last(2) });
+    for _ in 0..2 {
+        breaker.enter().expect("a permit").unreached();
+    }
+    assert_eq!(breaker.state(), State::Open);
+    cool(&breaker, &clock);
+    for _ in 0..20 {
+        breaker.enter().expect("the slot is free again").unreached();
+        assert_eq!(breaker.state(), State::HalfOpen);
+    }
+    run(&breaker, "s");
+    assert_eq!(breaker.state(), State::Closed);
 }

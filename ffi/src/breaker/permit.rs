@@ -45,6 +45,9 @@ pub enum tg_outcome {
     /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
     /// back.
     TG_IGNORE = 2,
+    /// It never reached the dependency (no connection of the pool was free): a failure while closed; of a probe it says
+    /// nothing, and the slot is given back.
+    TG_UNREACHED = 3,
 }
 
 pub(crate) fn outcome(value: i32) -> Result<Outcome, Failure> {
@@ -52,8 +55,10 @@ pub(crate) fn outcome(value: i32) -> Result<Outcome, Failure> {
         0 => Ok(Outcome::Success),
         1 => Ok(Outcome::Failure),
         2 => Ok(Outcome::Ignore),
+        3 => Ok(Outcome::Unreached),
         _ => {
-            let message = format!("outcome: {value} is none of TG_SUCCESS (0), TG_FAILURE (1), TG_IGNORE (2)");
+            let message =
+                format!("outcome: {value} is none of TG_SUCCESS (0), TG_FAILURE (1), TG_IGNORE (2), TG_UNREACHED (3)");
             Err(Failure::new(TG_UNKNOWN_VALUE, message))
         }
     }

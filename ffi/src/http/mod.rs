@@ -1,6 +1,7 @@
 //! The manners of a limit that speaks HTTP: whose request it is, and what a client is told.
 
 pub mod access;
+pub mod answer;
 pub mod client;
 pub mod fields;
 pub mod problem;

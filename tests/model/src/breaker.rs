@@ -61,6 +61,8 @@ pub enum Outcome {
     Success,
     Failure,
     Ignore,
+    /// A failure while closed, and neither while half-open.
+    Unreached,
 }
 
 /// Calls, failed calls and slow calls.
@@ -322,12 +324,12 @@ impl Breaker {
         }
         let duration = duration.unwrap_or(now.saturating_sub(permit.started));
         let slow = self.config.slow_call_duration.is_some_and(|limit| duration >= limit);
-        let failed = outcome == Outcome::Failure;
+        let failed = matches!(outcome, Outcome::Failure | Outcome::Unreached);
         match (self.state, permit.lease) {
             (State::HalfOpen, Some(lease)) => {
                 let mine = |slot: &Slot| matches!(slot, Slot::Leased { lease: its, .. } if *its == lease);
                 let Some(slot) = self.slots.iter().position(mine) else { return };
-                let ignored = outcome == Outcome::Ignore;
+                let ignored = matches!(outcome, Outcome::Ignore | Outcome::Unreached);
                 self.slots[slot] = if ignored { Slot::Free { again: false } } else { Slot::Done { failed, slow } };
                 self.judge_probes(now, retry_after);
             }

@@ -69,6 +69,7 @@ pub enum Outcome {
     Success,
     Failure,
     Ignore,
+    Unreached,
 }
 
 /// What a ramp draws: 0 to below 1.
@@ -214,6 +215,7 @@ impl Subject for ModelBreaker {
                     Outcome::Success => breaker::Outcome::Success,
                     Outcome::Failure => breaker::Outcome::Failure,
                     Outcome::Ignore => breaker::Outcome::Ignore,
+                    Outcome::Unreached => breaker::Outcome::Unreached,
                 };
                 breaker.report(now, self.permits[permit], outcome, duration_ns.map(|ns| ns.0));
             }

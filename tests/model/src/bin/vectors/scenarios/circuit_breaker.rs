@@ -8,7 +8,7 @@ use tidegate_model::script::breaker::{Config, Draw, ModelBreaker, Op, Outcome};
 type Breaker = Script<ModelBreaker>;
 type Cases = Vec<Case<Config, Op>>;
 
-use Outcome::{Failure, Ignore, Success};
+use Outcome::{Failure, Ignore, Success, Unreached};
 
 pub(crate) fn file() -> File<Config, Op> {
     let groups = [
@@ -434,6 +434,27 @@ fn probing() -> Cases {
         .then(report("q", Failure))
         .then(state())
         .then(report("r", Success))
+        .then(state())
+        .end(),
+        calls(
+            breaker("unreached_opens", "no connection was free: while it is closed, calls do fail", quick()),
+            2,
+            Unreached,
+        )
+        .then(state())
+        .then(stats())
+        .end(),
+        trip(breaker(
+            "unreached_probe",
+            "a probe that never reached the dependency says nothing about it: the next caller gets its slot",
+            quick(),
+        ))
+        .after(S)
+        .then(acquire("p"))
+        .then(report("p", Unreached))
+        .then(state())
+        .then(acquire("q"))
+        .then(report("q", Success))
         .then(state())
         .end(),
         trip(breaker("lost_probe", "a probe that never reports cannot keep it half-open for ever", quick()))

@@ -1,0 +1,184 @@
+'use strict';
+// What the end of a call says of the dependency: one answer for whoever guards calls to it.
+
+const { types } = require('node:util');
+const { addon, words, numbers } = require('./native.cjs');
+const check = require('./check.cjs');
+const { abandon, isPromise } = require('./promise.cjs');
+const { TidegateError } = require('./errors.cjs');
+
+/** In the order in which they are asked; the first that says yes is the answer. */
+const OPTIONS = ['ignore', 'unreached', 'failureOn', 'failureResult', 'retryAfterMs'];
+
+/** Whatever can be thrown: an error's class, that of another realm too, or a class that is no Error. */
+const isClass = (value) =>
+  value === Error || value.prototype instanceof Error || /^class\b/.test(Function.prototype.toString.call(value));
+
+/** A function of the application, which must answer at once. */
+function asked(value, name) {
+  check.callable(value, name);
+  if (types.isAsyncFunction(value)) throw check.typeError(`${name} must answer at once, and async functions do not`);
+  return (subject) => {
+    const answer = value(subject);
+    if (!isPromise(answer)) return answer;
+    abandon([answer]);
+    throw check.typeError(`${name} must answer at once, got a promise`);
+  };
+}
+
+/** "Which errors": a class, a predicate, or an array of either → one predicate. */
+function errorMatcher(value, name) {
+  if (Array.isArray(value)) {
+    const matchers = value.map((entry) => errorMatcher(entry, name));
+    return (error) => matchers.some((matches) => matches(error));
+  }
+  check.callable(value, `${name} (an error class, a predicate, or an array of them)`);
+  if (isClass(value)) return (error) => error instanceof value;
+  return asked(value, name);
+}
+
+/** "Which results": a predicate, or an array of them. */
+function resultMatcher(value, name) {
+  if (!Array.isArray(value)) return asked(value, name);
+  const matchers = value.map((entry) => asked(entry, name));
+  return (result) => matchers.some((matches) => matches(result));
+}
+
+const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
+
+let isClassifier;
+let readsResults;
+
+/** What a call's end is. The first that fits: cancelled, refused by us, `ignore`, `unreached`, a failure; success. */
+class Classifier {
+  #ignore;
+  #unreached;
+  #failureOn;
+  #failureResult;
+  #retryAfterMs;
+
+  static {
+    isClassifier = (value) => value !== null && typeof value === 'object' && #ignore in value;
+    readsResults = (self) => self.#failureResult !== undefined;
+  }
+
+  constructor(options = {}) {
+    const given = check.options(options, 'new Classifier', OPTIONS);
+    this.#ignore = optional(given.ignore, errorMatcher, 'ignore');
+    this.#unreached = optional(given.unreached, errorMatcher, 'unreached');
+    this.#failureOn = optional(given.failureOn, errorMatcher, 'failureOn');
+    this.#failureResult = optional(given.failureResult, resultMatcher, 'failureResult');
+    this.#retryAfterMs = optional(given.retryAfterMs, asked, 'retryAfterMs');
+  }
+
+  error(error) {
+    // Cancelled by the caller: it says nothing about the dependency.
+    if (error?.name === 'AbortError') return { outcome: 'cancelled', retryAfterMs: undefined };
+    if (error instanceof TidegateError || this.#ignore?.(error)) return { outcome: 'ignore', retryAfterMs: undefined };
+    if (this.#unreached?.(error)) return { outcome: 'unreached', retryAfterMs: undefined };
+    const failed = this.#failureOn === undefined || this.#failureOn(error);
+    if (!failed) return { outcome: 'success', retryAfterMs: undefined };
+    return { outcome: 'failure', retryAfterMs: this.#wait(error) };
+  }
+
+  result(result) {
+    if (!this.#failureResult?.(result)) return { outcome: 'success', retryAfterMs: undefined };
+    return { outcome: 'failure', retryAfterMs: this.#wait(result) };
+  }
+
+  #wait(subject) {
+    const wait = this.#retryAfterMs?.(subject) ?? undefined;
+    return wait === undefined ? undefined : check.span(wait, 'retryAfterMs');
+  }
+}
+
+/** The status and headers of a Response, of what http clients resolve with, or of the error that they throw for one. */
+function answerOf(subject) {
+  for (const one of [subject, subject?.response]) {
+    const status = one?.status ?? one?.statusCode;
+    if (Number.isInteger(status) && status >= 100 && status <= 599) return { status, headers: one.headers };
+  }
+  return undefined;
+}
+
+function field(headers, name) {
+  let value;
+  if (typeof headers?.get === 'function') value = headers.get(name);
+  else if (headers !== null && typeof headers === 'object') {
+    const key = Object.keys(headers).find((key) => key.toLowerCase() === name);
+    value = key === undefined ? undefined : headers[key];
+  }
+  if (Array.isArray(value)) [value] = value;
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+}
+
+/** Whether the answer failed, and the ms that it asks for: the core's word on both. */
+function told({ status, headers }, maxRetryAfterMs, nowMs = Date.now()) {
+  const fields = ['retry-after', 'retry-after-ms', 'date'].map((name) => field(headers, name));
+  numbers[0] = status;
+  numbers[1] = maxRetryAfterMs;
+  numbers[2] = nowMs;
+  addon.httpAnswer.answer(undefined, ...fields);
+  return { failed: words[1] === 1, retryAfterMs: Number.isNaN(numbers[1]) ? undefined : numbers[1] };
+}
+
+/** No socket or port of this machine was free: the call never left it. */
+const UNREACHED = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL']);
+/** The connection, or the wait for an answer, failed. */
+const FAILED = new Set([
+  'EAI_AGAIN',
+  'EAI_FAIL',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ERR_NETWORK',
+  'ERR_SOCKET_CONNECTION_TIMEOUT',
+  'ESOCKETTIMEDOUT',
+  'ETIMEDOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_SOCKET',
+]);
+
+/** The error, and what caused it: `fetch` wraps the connection's own. Causes that anybody can write may be circular. */
+function* causes(error) {
+  for (let depth = 0; depth < 8 && error !== null && typeof error === 'object'; depth++) {
+    yield error;
+    const several = Array.isArray(error.errors) ? error.errors.slice(0, 8) : [];
+    yield* several.filter((one) => typeof one === 'object' && one !== null);
+    error = error.cause;
+  }
+}
+
+const some = (error, fits) => [...causes(error)].some(fits);
+
+/** How an HTTP call ended: 5xx, 429, timeouts and connection errors fail; other answers are successes. */
+function http(options = {}) {
+  const { maxRetryAfterMs = 300_000 } = check.options(options, 'http', ['maxRetryAfterMs']);
+  check.span(maxRetryAfterMs, 'maxRetryAfterMs');
+  return new Classifier({
+    unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => UNREACHED.has(code)),
+    failureOn(error) {
+      const answer = answerOf(error);
+      if (answer !== undefined) return told(answer, maxRetryAfterMs).failed;
+      return some(error, ({ code, name }) => FAILED.has(code) || name === 'TimeoutError');
+    },
+    failureResult(result) {
+      const answer = answerOf(result);
+      return answer !== undefined && told(answer, maxRetryAfterMs).failed;
+    },
+    retryAfterMs(subject) {
+      const answer = answerOf(subject);
+      return answer === undefined ? undefined : told(answer, maxRetryAfterMs).retryAfterMs;
+    },
+  });
+}
+
+module.exports = { Classifier, http, isClassifier, readsResults, told };

@@ -1,0 +1,145 @@
+// What the end of a call says of the dependency.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { describe, it } from 'node:test';
+import { CircuitBreaker, Classifier, ManualClock, QueueFullError, http } from 'tidegate';
+
+const outcome = ({ outcome }) => outcome;
+const coded = (code) => Object.assign(new Error(code), { code });
+const never = () => {
+  throw new Error('asked');
+};
+
+describe('Classifier', () => {
+  it('takes the first that fits', () => {
+    const all = () => true;
+    const classifier = new Classifier({ ignore: RangeError, unreached: [RangeError, TypeError], failureOn: all });
+    assert.equal(outcome(classifier.error(new DOMException('gone', 'AbortError'))), 'cancelled');
+    assert.equal(outcome(classifier.error(new QueueFullError())), 'ignore');
+    assert.equal(outcome(classifier.error(new RangeError())), 'ignore');
+    assert.equal(outcome(classifier.error(new TypeError())), 'unreached');
+    assert.equal(outcome(classifier.error(new Error())), 'failure');
+    assert.equal(outcome(new Classifier({ failureOn: TypeError }).error(new Error())), 'success');
+    assert.equal(outcome(new Classifier().error('a text')), 'failure');
+  });
+
+  it('looks at results', () => {
+    const halved = new Classifier({ failureResult: [({ rows }) => rows < 10, () => false], retryAfterMs: () => 7 });
+    assert.deepEqual(halved.result({ rows: 5 }), { outcome: 'failure', retryAfterMs: 7 });
+    assert.deepEqual(halved.result({ rows: 10 }), { outcome: 'success', retryAfterMs: undefined });
+    assert.equal(outcome(new Classifier().result(undefined)), 'success');
+  });
+
+  it('tells what it cannot use', () => {
+    for (const [options, message] of [
+      [{ failureResult: async () => true }, /failureResult must answer at once/],
+      [{ failureResult: 5 }, /failureResult/],
+      [{ unreached: 'pool' }, /unreached/],
+      [{ retryAfterMs: 5 }, /retryAfterMs/],
+      [{ failureOnResult: never }, /failureOnResult/],
+    ]) {
+      assert.throws(() => new Classifier(options), message);
+    }
+    const wrong = new Classifier({ retryAfterMs: () => -1 });
+    assert.throws(() => wrong.error(new Error()), /retryAfterMs must be milliseconds/);
+    assert.throws(() => new Classifier({ failureResult: () => Promise.resolve(true) }).result(1), /got a promise/);
+    assert.throws(() => new CircuitBreaker('it', { classifier: {} }), /classifier must be a Classifier/);
+    assert.throws(() => new CircuitBreaker('it', { classifier: http(), ignore: Error }), /classifier or ignore/);
+    assert.throws(() => http({ maxRetryAfterMs: -1 }), { code: 'ERR_OUT_OF_RANGE' });
+  });
+});
+
+describe('http', () => {
+  const classifier = http({ maxRetryAfterMs: 60_000 });
+
+  it('knows the responses of clients', () => {
+    const headers = { 'Retry-After': '7' };
+    for (const response of [
+      new Response(null, { status: 503, headers }),
+      { status: 503, headers: { 'retry-after': '7' } },
+      { statusCode: 503, headers: { 'retry-after': '7' } },
+      { statusCode: 503, headers: { 'Retry-After': ['7', '9'] } },
+    ]) {
+      assert.deepEqual(classifier.result(response), { outcome: 'failure', retryAfterMs: 7000 });
+    }
+    assert.deepEqual(classifier.result({ status: 503, headers: { 'retry-after': '3600' } }).retryAfterMs, 60_000);
+    for (const status of [200, 302, 404]) assert.equal(outcome(classifier.result({ status })), 'success');
+    for (const other of [undefined, null, 5, 'text', {}, { status: 'fine' }]) {
+      assert.equal(outcome(classifier.result(other)), 'success');
+    }
+  });
+
+  it('knows the errors of clients', () => {
+    const axios = (status) => Object.assign(new Error(), { response: { status, headers: { 'retry-after': '2' } } });
+    assert.deepEqual(classifier.error(axios(429)), { outcome: 'failure', retryAfterMs: 2000 });
+    assert.equal(outcome(classifier.error(axios(404))), 'success');
+    assert.equal(outcome(classifier.error(new DOMException('late', 'TimeoutError'))), 'failure');
+    assert.equal(outcome(classifier.error(new TypeError('fetch failed', { cause: coded('ECONNREFUSED') }))), 'failure');
+    const both = new AggregateError([coded('ECONNREFUSED'), coded('ECONNREFUSED')]);
+    assert.equal(outcome(classifier.error(new TypeError('fetch failed', { cause: both }))), 'failure');
+    assert.equal(outcome(classifier.error(new TypeError('fetch failed', { cause: coded('EMFILE') }))), 'unreached');
+    assert.equal(outcome(classifier.error(new TypeError('undefined is not a function'))), 'success');
+    const circular = new Error();
+    circular.cause = circular;
+    assert.equal(outcome(classifier.error(circular)), 'success');
+  });
+});
+
+describe('a breaker', () => {
+  const make = (options) => {
+    const settings = { consecutiveFailures: 1, cooldownMs: 1000, clock: new ManualClock() };
+    return new CircuitBreaker('bank', { ...settings, ...options });
+  };
+
+  it('opens by results, of promises too', async () => {
+    const failureResult = (rows) => rows.length === 0;
+    const plain = make({ failureResult });
+    assert.deepEqual(plain.call(() => []), []);
+    assert.equal(plain.state, 'open');
+    const wrapped = make({ failureResult });
+    assert.deepEqual(await wrapped.wrap(async () => [])(), []);
+    assert.equal(wrapped.state, 'open');
+    const permits = make({ failureResult });
+    permits.acquire().result([1]);
+    assert.equal(permits.state, 'closed');
+    permits.acquire().result([]);
+    assert.equal(permits.state, 'open');
+  });
+
+  it('gives an unreached probe back, and counts an unreached call', () => {
+    const clock = new ManualClock();
+    const breaker = make({ unreached: TypeError, clock });
+    const unreached = () => breaker.call(() => { throw new TypeError('no connection'); });
+    assert.throws(unreached, TypeError);
+    assert.equal(breaker.state, 'open');
+    clock.advance(1000);
+    assert.throws(unreached, TypeError);
+    assert.equal(breaker.state, 'half_open');
+    breaker.acquire().error(new TypeError());
+    breaker.acquire().unreached();
+    breaker.call(() => {});
+    assert.equal(breaker.state, 'closed');
+  });
+
+  it('reports the permit where a predicate throws', async () => {
+    const breaker = make({ failureResult: never });
+    await assert.rejects(breaker.call(async () => 5), /asked/);
+    assert.equal(breaker.state, 'open');
+  });
+
+  it('takes the cooldown from a real server', async () => {
+    const server = createServer((request, response) => {
+      response.writeHead(503, { 'Retry-After': '90' }).end();
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const breaker = make({ classifier: http() });
+      const response = await breaker.call(fetch, `http://127.0.0.1:${server.address().port}/`);
+      await response.arrayBuffer();
+      assert.deepEqual([breaker.state, breaker.retryAfterMs], ['open', 64_000]);
+    } finally {
+      server.closeAllConnections?.();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+});

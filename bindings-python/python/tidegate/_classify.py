@@ -1,0 +1,141 @@
+"""How HTTP calls end, for the responses and exceptions of httpx, requests, aiohttp, urllib3 and urllib."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+
+# Loaded with the package, as the classifier asks for it: a fork in the middle of an import would leave the child
+# without.
+from concurrent.futures import CancelledError as CancelledError
+from typing import Any
+
+from ._tidegate import Classifier, http_answer
+
+__all__ = ["http"]
+
+# No socket or port of this machine was free: the call never left it.
+_NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
+_NETWORK = frozenset(
+    getattr(errno, name)
+    for name in ("ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "ETIMEDOUT", "ENOTCONN")
+    if hasattr(errno, name)
+)
+# By the top of their module and their name, so that nothing is imported that the application does not use.
+_UNREACHED = frozenset({("httpx", "PoolTimeout"), ("httpcore", "PoolTimeout"), ("urllib3", "EmptyPoolError")})
+_FAILED = frozenset(
+    {
+        ("httpx", "TransportError"),
+        ("httpcore", "NetworkError"),
+        ("httpcore", "TimeoutException"),
+        ("httpcore", "ProtocolError"),
+        ("requests", "ConnectionError"),
+        ("requests", "Timeout"),
+        ("requests", "ChunkedEncodingError"),
+        ("aiohttp", "ClientConnectionError"),
+        ("aiohttp", "ClientPayloadError"),
+        ("urllib3", "TimeoutError"),
+        ("urllib3", "ProtocolError"),
+        ("urllib3", "ProxyError"),
+        ("urllib3", "SSLError"),
+        ("urllib3", "MaxRetryError"),
+        ("http", "HTTPException"),
+        # Not yet Python's own before 3.11.
+        ("asyncio", "TimeoutError"),
+        ("concurrent", "TimeoutError"),
+    }
+)
+
+
+def _answer(subject: Any) -> tuple[int, Any] | None:
+    """The status and headers of a response, or of the exception that stands for one."""
+    for one in (subject, getattr(subject, "response", None)):
+        for name in ("status_code", "status"):
+            status = getattr(one, name, None)
+            if isinstance(status, int) and 100 <= status <= 599:
+                return status, getattr(one, "headers", None)
+    return None
+
+
+def _field(headers: Any, name: str) -> str | None:
+    get = getattr(headers, "get", None)
+    if not callable(get):
+        return None
+    # Clients' mappings take any case; a plain dict has one of these.
+    value = get(name) or get(name.title())
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return value if isinstance(value, str) else None
+
+
+def _told(answer: tuple[int, Any], most: float) -> tuple[bool, float | None]:
+    status, headers = answer
+    wait, wait_ms, date = (_field(headers, name) for name in ("retry-after", "retry-after-ms", "date"))
+    return http_answer(status, wait, wait_ms, date, time.time(), most)
+
+
+def _is_one_of(error: BaseException, names: frozenset[tuple[str, str]]) -> bool:
+    return any((kind.__module__.partition(".")[0], kind.__name__) in names for kind in type(error).__mro__)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The exception and what led to it, for clients wrap the connection's own. A chain may be circular."""
+    causes: list[BaseException] = []
+    last: BaseException | None = error
+    while last is not None and len(causes) < 8 and last not in causes:
+        causes.append(last)
+        wrapped = next((arg for arg in getattr(last, "args", ()) if isinstance(arg, BaseException)), None)
+        last = last.__cause__ or last.__context__ or wrapped
+    return causes
+
+
+def _unreached(error: BaseException) -> bool:
+    if _answer(error) is not None:
+        return False
+    return any(
+        _is_one_of(cause, _UNREACHED) or (isinstance(cause, OSError) and cause.errno in _NO_SOCKET)
+        for cause in _causes(error)
+    )
+
+
+def _connection_failed(error: BaseException) -> bool:
+    if isinstance(error, (ConnectionError, TimeoutError, socket.gaierror, socket.herror, ssl.SSLError)):
+        return True
+    if isinstance(error, OSError) and error.errno in _NETWORK:
+        return True
+    reason = getattr(error, "reason", None)
+    if _is_one_of(error, frozenset({("urllib", "URLError")})):
+        return not isinstance(reason, BaseException) or _connection_failed(reason)
+    return _is_one_of(error, _FAILED)
+
+
+def http(*, max_retry_after: float = 300.0) -> Classifier:
+    """A classifier of HTTP calls: 5xx, 429, timeouts and connection errors fail, other answers are successes.
+
+    A call for which no connection of the pool, or no socket of this machine, was free is unreached. ``Retry-After``
+    (seconds or a date) and ``Retry-After-Ms`` of 429 and 503 set the cooldown, up to ``max_retry_after`` seconds.
+    """
+    if isinstance(max_retry_after, bool) or not isinstance(max_retry_after, (int, float)):
+        raise TypeError(f"max_retry_after: expected seconds as a float, got {type(max_retry_after).__name__}")
+    if not 0 <= max_retry_after <= 31_536_000:
+        from .errors import ConfigError
+
+        raise ConfigError(f"max_retry_after: {max_retry_after} is not within 0 s to a year")
+
+    def failed_error(error: BaseException) -> bool:
+        answer = _answer(error)
+        return _connection_failed(error) if answer is None else _told(answer, max_retry_after)[0]
+
+    def failed_result(result: object) -> bool:
+        answer = _answer(result)
+        return answer is not None and _told(answer, max_retry_after)[0]
+
+    def retry_after(failed: object) -> float | None:
+        answer = _answer(failed)
+        return None if answer is None else _told(answer, max_retry_after)[1]
+
+    return Classifier(
+        failure_on=failed_error, failure_result=failed_result, unreached=_unreached, retry_after=retry_after
+    )

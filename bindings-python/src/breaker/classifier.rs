@@ -1,0 +1,234 @@
+//! `Classifier`: what the end of a call says of the dependency.
+
+use super::circuit::is_coroutine;
+use crate::args::finite;
+use crate::errors::{self, wrong_type};
+use crate::python;
+use pyo3::exceptions::{PyBaseException, PyException, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+use std::time::Duration;
+use tidegate::breaker::Outcome;
+
+/// What a call's end means.
+pub(crate) enum Verdict {
+    Report(Outcome),
+    /// A failure after which the server wants to be left alone for so long.
+    RetryAfter(Duration),
+    /// It was cancelled.
+    Release,
+}
+
+impl Verdict {
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Report(Outcome::Success) => "success",
+            Self::Report(Outcome::Failure) | Self::RetryAfter(_) => "failure",
+            Self::Report(Outcome::Ignore) => "ignore",
+            Self::Report(Outcome::Unreached) => "unreached",
+            Self::Release => "cancelled",
+        }
+    }
+}
+
+/// What the end of a call says of the dependency, for whoever guards calls to it.
+///
+/// The first that fits: what is no Exception (a cancelled task, Ctrl-C) and a cancelled future are "cancelled";
+/// tidegate's own refusals and `ignore` are "ignore"; `unreached`; `failure_on` or `failure_result` are "failure"; the
+/// rest is a "success", for the dependency did answer.
+///
+/// Args:
+///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these
+///         (default: every Exception).
+///     failure_result: the results that are failures: a function of the result, or several (default: none).
+///     ignore: exceptions that count neither way.
+///     unreached: exceptions that say that the call never reached the dependency, such as an exhausted pool: a failure
+///         while a circuit is closed, and of a probe it says nothing.
+///     retry_after: a function of a failed exception or result that gives the seconds for which the server wants to be
+///         left alone, or None.
+///
+/// Raises:
+///     TypeError: a wrong type.
+#[pyclass(frozen, module = "tidegate")]
+#[derive(Debug, Default)]
+pub(crate) struct Classifier {
+    failure_on: Option<Py<PyAny>>,
+    failure_result: Option<Py<PyAny>>,
+    ignore: Option<Py<PyAny>>,
+    unreached: Option<Py<PyAny>>,
+    retry_after: Option<Py<PyAny>>,
+}
+
+impl Classifier {
+    /// Of arguments as callers give them.
+    pub(super) fn of(
+        failure_on: Option<&Bound<'_, PyAny>>,
+        failure_result: Option<&Bound<'_, PyAny>>,
+        ignore: Option<&Bound<'_, PyAny>>,
+        unreached: Option<&Bound<'_, PyAny>>,
+        retry_after: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            failure_on: filter("failure_on", failure_on, true)?,
+            failure_result: filter("failure_result", failure_result, false)?,
+            ignore: filter("ignore", ignore, true)?,
+            unreached: filter("unreached", unreached, true)?,
+            retry_after: match retry_after {
+                Some(asks) if !asks.is_callable() => {
+                    let expected = "a function of the failed exception or result";
+                    return Err(wrong_type("retry_after", expected, asks));
+                }
+                asks => asks.map(|asks| asks.clone().unbind()),
+            },
+        })
+    }
+
+    /// Whether results are looked at.
+    #[inline]
+    pub(super) fn reads_results(&self) -> bool {
+        self.failure_result.is_some()
+    }
+
+    /// What `error` means, which left a call.
+    pub(super) fn of_error(&self, error: &Bound<'_, PyAny>) -> PyResult<Verdict> {
+        static CANCELLED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let py = error.py();
+        if !error.is_instance_of::<PyException>() {
+            return Ok(Verdict::Release);
+        }
+        if error.is_instance(errors::base(py)?)? || named(self.ignore.as_ref(), error)? {
+            return Ok(Verdict::Report(Outcome::Ignore));
+        }
+        // The only one that is an Exception: what a future of threads raises.
+        if error.is_instance(CANCELLED.import(py, "concurrent.futures", "CancelledError")?)? {
+            return Ok(Verdict::Release);
+        }
+        if named(self.unreached.as_ref(), error)? {
+            return Ok(Verdict::Report(Outcome::Unreached));
+        }
+        match &self.failure_on {
+            Some(filter) if !matches(filter.bind(py), error)? => Ok(Verdict::Report(Outcome::Success)),
+            _ => self.failure(error),
+        }
+    }
+
+    /// What `result` means, which a call returned.
+    pub(super) fn of_result(&self, result: &Bound<'_, PyAny>) -> PyResult<Verdict> {
+        if named(self.failure_result.as_ref(), result)? {
+            self.failure(result)
+        } else {
+            Ok(Verdict::Report(Outcome::Success))
+        }
+    }
+
+    fn failure(&self, failed: &Bound<'_, PyAny>) -> PyResult<Verdict> {
+        let Some(asks) = &self.retry_after else { return Ok(Verdict::Report(Outcome::Failure)) };
+        let wait = python::call1(asks.bind(failed.py()), (failed,))?;
+        if wait.is_none() {
+            return Ok(Verdict::Report(Outcome::Failure));
+        }
+        finite("retry_after", &wait).map(Verdict::RetryAfter)
+    }
+
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // No `__clear__`: a frozen object cannot let go, and any cycle through a predicate passes its closure, which
+        // can.
+        [&self.failure_on, &self.failure_result, &self.ignore, &self.unreached, &self.retry_after]
+            .into_iter()
+            .try_for_each(|filter| visit.call(filter))
+    }
+}
+
+#[pymethods]
+impl Classifier {
+    #[new]
+    #[pyo3(signature = (
+        *, failure_on = None, failure_result = None, ignore = None, unreached = None, retry_after = None
+    ))]
+    fn new(
+        failure_on: Option<&Bound<'_, PyAny>>,
+        failure_result: Option<&Bound<'_, PyAny>>,
+        ignore: Option<&Bound<'_, PyAny>>,
+        unreached: Option<&Bound<'_, PyAny>>,
+        retry_after: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        Self::of(failure_on, failure_result, ignore, unreached, retry_after)
+    }
+
+    /// What an exception means that left a call: "success", "failure", "ignore", "unreached" or "cancelled", and the
+    /// seconds that it asks for, or None.
+    fn error(&self, error: &Bound<'_, PyAny>) -> PyResult<(&'static str, Option<f64>)> {
+        if !error.is_instance_of::<PyBaseException>() {
+            return Err(wrong_type("error", "an exception", error));
+        }
+        self.of_error(error).map(|verdict| told(&verdict))
+    }
+
+    /// What a result means that a call returned: "success" or "failure", and the seconds that it asks for, or None.
+    fn result(&self, result: &Bound<'_, PyAny>) -> PyResult<(&'static str, Option<f64>)> {
+        self.of_result(result).map(|verdict| told(&verdict))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.visit(&visit)
+    }
+}
+
+fn told(verdict: &Verdict) -> (&'static str, Option<f64>) {
+    let wait = if let Verdict::RetryAfter(wait) = verdict { Some(wait.as_secs_f64()) } else { None };
+    (verdict.outcome(), wait)
+}
+
+/// Whether a filter that may be absent names this exception or result.
+fn named(filter: Option<&Py<PyAny>>, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
+    filter.map_or(Ok(false), |filter| matches(filter.bind(subject.py()), subject))
+}
+
+/// Whether a filter (classes or a predicate, checked by [`filter`]) names this exception or result.
+fn matches(filter: &Bound<'_, PyAny>, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if let Ok(several) = filter.cast::<PyTuple>() {
+        for one in several.iter() {
+            if matches(&one, subject)? {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
+    if filter.is_instance_of::<PyType>() {
+        return subject.is_instance(filter);
+    }
+    let answer = python::call1(filter, (subject,))?;
+    if is_coroutine(&answer)? {
+        answer.call_method0("close")?;
+        let message = "failure_on, failure_result, ignore, unreached: a function of the outcome cannot be async";
+        return Err(PyTypeError::new_err(message));
+    }
+    answer.is_truthy()
+}
+
+/// Checks an argument that names exceptions, or results.
+fn filter(field: &str, value: Option<&Bound<'_, PyAny>>, of_errors: bool) -> PyResult<Option<Py<PyAny>>> {
+    let expected = if of_errors {
+        "an exception class, a function of the exception, or a tuple or list of these"
+    } else {
+        "a function of the result, or a tuple or list of these"
+    };
+    let Some(value) = value else { return Ok(None) };
+    let fits = |one: &Bound<'_, PyAny>| match one.cast::<PyType>() {
+        Ok(class) => Ok(of_errors && class.is_subclass_of::<PyBaseException>()?),
+        Err(_) => Ok::<_, PyErr>(one.is_callable()),
+    };
+    if !value.is_instance_of::<PyTuple>() && !value.is_instance_of::<PyList>() {
+        return if fits(value)? { Ok(Some(value.clone().unbind())) } else { Err(wrong_type(field, expected, value)) };
+    }
+    // A tuple of its own: a list may change later.
+    let several = value.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    for one in &several {
+        if !fits(one)? {
+            return Err(wrong_type(field, expected, one));
+        }
+    }
+    Ok(Some(PyTuple::new(value.py(), several)?.into_any().unbind()))
+}

@@ -1,0 +1,229 @@
+"""What the end of a call says of the dependency: Classifier, http(), and breakers by them."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import errno
+import threading
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from conftest import run
+from tidegate import CircuitBreaker, Classifier, ConfigError, ManualClock, QueueFullError, http
+
+
+class PoolError(Exception):
+    """A stand-in."""
+
+
+def outcome(told: tuple[str, float | None]) -> str:
+    return told[0]
+
+
+def test_the_first_that_fits() -> None:
+    classifier = Classifier(
+        ignore=KeyError, unreached=(KeyError, PoolError), failure_on=lambda error: not isinstance(error, ValueError)
+    )
+    for error, expected in [
+        (asyncio.CancelledError(), "cancelled"),
+        (KeyboardInterrupt(), "cancelled"),
+        (concurrent.futures.CancelledError(), "cancelled"),
+        (QueueFullError(), "ignore"),
+        (KeyError(), "ignore"),
+        (PoolError(), "unreached"),
+        (OSError(), "failure"),
+        (ValueError(), "success"),
+    ]:
+        assert outcome(classifier.error(error)) == expected, error
+    assert Classifier().error(OSError()) == ("failure", None)
+
+
+def test_results() -> None:
+    classifier = Classifier(failure_result=[lambda rows: len(rows) < 3, lambda rows: "bad" in rows], retry_after=len)
+    assert classifier.result([1]) == ("failure", 1.0)
+    assert classifier.result(["bad", 2, 3, 4]) == ("failure", 4.0)
+    assert classifier.result([1, 2, 3]) == ("success", None)
+    assert Classifier().result(None) == ("success", None)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"failure_result": OSError}, "failure_result: expected a function of the result"),
+        ({"failure_result": 5}, "failure_result: expected a function"),
+        ({"unreached": "pool"}, "unreached: expected an exception class"),
+        ({"retry_after": 5}, "retry_after: expected a function"),
+    ],
+)
+def test_what_it_cannot_use(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Classifier(**config)
+
+
+def test_a_breaker_takes_filters_or_a_classifier() -> None:
+    with pytest.raises(ConfigError, match="classifier, ignore: give one of them"):
+        CircuitBreaker(classifier=http(), ignore=OSError)
+    with pytest.raises(TypeError, match="classifier: expected a Classifier"):
+        CircuitBreaker(classifier=OSError)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="error: expected an exception"):
+        Classifier().error("text")  # type: ignore[arg-type]
+
+
+def breaker(clock: ManualClock, **config: Any) -> CircuitBreaker:
+    return CircuitBreaker("bank", consecutive_failures=1, cooldown=1, clock=clock, **config)
+
+
+def test_a_breaker_opens_by_results(clock: ManualClock) -> None:
+    def empty(rows: list[int]) -> bool:
+        return not rows
+
+    async def fetch(rows: list[int]) -> list[int]:
+        return rows
+
+    def call(it: CircuitBreaker, rows: list[int]) -> object:
+        return it.call(lambda: rows)
+
+    def decorated(it: CircuitBreaker, rows: list[int]) -> object:
+        return it(lambda: rows)()
+
+    def awaited(it: CircuitBreaker, rows: list[int]) -> object:
+        return run(it.call_async(fetch, rows))
+
+    def decorated_async(it: CircuitBreaker, rows: list[int]) -> object:
+        return run(it(fetch)(rows))
+
+    def reported(it: CircuitBreaker, rows: list[int]) -> object:
+        with it.acquire() as permit:
+            permit.result(rows)
+        return rows
+
+    for way in (call, decorated, awaited, decorated_async, reported):
+        it = breaker(clock, failure_result=empty)
+        assert way(it, [1]) == [1] and it.state == "closed"
+        assert way(it, []) == [] and it.state == "open", way
+
+
+def test_a_predicate_of_results_that_raises_is_a_failure(clock: ManualClock) -> None:
+    it = breaker(clock, failure_result=lambda rows: rows.missing)
+    with pytest.raises(AttributeError):
+        it.call(list)
+    assert it.state == "open"
+
+    async def late(rows: Any) -> bool:
+        return True
+
+    with pytest.raises(TypeError, match="cannot be async"):
+        breaker(clock, failure_result=late).call(list)
+
+
+def test_an_unreached_probe_gives_its_slot_back(clock: ManualClock) -> None:
+    it = breaker(clock, unreached=PoolError)
+
+    def no_connection() -> None:
+        raise PoolError
+
+    with pytest.raises(PoolError):
+        it.call(no_connection)
+    assert it.state == "open"
+    clock.advance(1)
+    for _ in range(3):
+        with pytest.raises(PoolError):
+            it.call(no_connection)
+        it.acquire().unreached()
+        it.acquire().error(PoolError())
+        assert it.state == "half_open"
+    it.call(int)
+    assert it.state == "closed"
+
+
+def answer(status: int, **fields: str) -> SimpleNamespace:
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    return SimpleNamespace(status_code=status, headers=headers)
+
+
+class Answered(Exception):
+    """As requests and httpx raise."""
+
+    def __init__(self, response: object) -> None:
+        super().__init__("an answer")
+        self.response = response
+
+
+def test_http_knows_responses() -> None:
+    classifier = http(max_retry_after=60)
+    assert classifier.result(answer(503, Retry_After="7")) == ("failure", 7.0)
+    assert classifier.result(answer(429, retry_after="3600")) == ("failure", 60.0)
+    assert classifier.result(SimpleNamespace(status=500, headers=None)) == ("failure", None)
+    for fine in (answer(200), answer(404), None, 5, "text", SimpleNamespace(status="fine")):
+        assert classifier.result(fine) == ("success", None)
+
+
+def library(module: str, name: str, *bases: type[Exception]) -> Exception:
+    """An exception as that library would raise it."""
+    return type(name, bases or (Exception,), {"__module__": f"{module}.exceptions"})("it")
+
+
+def test_http_knows_exceptions() -> None:
+    classifier = http()
+    assert classifier.error(Answered(answer(429, Retry_After="2"))) == ("failure", 2.0)
+    assert outcome(classifier.error(Answered(answer(404)))) == "success"
+    pool = library("requests", "ConnectionError", OSError)
+    pool.__cause__ = library("urllib3", "EmptyPoolError")
+    for error, expected in [
+        (ConnectionResetError(), "failure"),
+        (TimeoutError(), "failure"),
+        (asyncio.TimeoutError(), "failure"),
+        (OSError(errno.EHOSTUNREACH, "no route"), "failure"),
+        (urllib.error.URLError(ConnectionRefusedError()), "failure"),
+        (library("httpx", "TransportError"), "failure"),
+        (library("aiohttp", "ClientConnectionError"), "failure"),
+        (library("httpx", "PoolTimeout"), "unreached"),
+        (OSError(errno.EMFILE, "too many files"), "unreached"),
+        (pool, "unreached"),
+        (FileNotFoundError(), "success"),
+        (ValueError(), "success"),
+    ]:
+        assert outcome(classifier.error(error)) == expected, error
+    circular = ValueError()
+    circular.__context__ = other = ValueError()
+    other.__context__ = circular
+    assert outcome(classifier.error(circular)) == "success"
+
+
+@pytest.mark.parametrize("most", [-1, float("nan"), float("inf")])
+def test_http_checks_its_longest_wait(most: float) -> None:
+    with pytest.raises(ConfigError, match="max_retry_after: .* is not within"):
+        http(max_retry_after=most)
+    with pytest.raises(TypeError, match="max_retry_after"):
+        http(max_retry_after="5")  # type: ignore[arg-type]
+
+
+def test_a_real_server_sets_the_cooldown(clock: ManualClock) -> None:
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.send_header("Retry-After", "40")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            it = breaker(clock, classifier=http())
+            # No proxy of the environment.
+            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                it.call(direct.open, f"http://127.0.0.1:{server.server_port}/")
+            caught.value.close()
+            assert (it.state, it.retry_after) == ("open", 40.0)
+        finally:
+            server.shutdown()
+            thread.join()
