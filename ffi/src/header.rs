@@ -321,8 +321,9 @@ fn generate() -> String {
 #[test]
 fn functions_do_not_repeat_the_rules() {
     let header = generate();
-    let said = ["Thread safety: any thread", "Ownership: borrows", "Errors: TG_NULL.", "Errors: none", "Since: 0.1"];
-    let repeated: Vec<_> = header.lines().filter(|line| said.iter().any(|said| line.contains(said))).collect();
+    let said = ["Thread safety: any thread", "Ownership: borrows", "Errors: TG_NULL.", "Errors: none"];
+    let is_said = |line: &&str| said.iter().any(|said| line.contains(said)) || line.ends_with("Since: 0.1");
+    let repeated: Vec<_> = header.lines().filter(is_said).collect();
     assert!(repeated.is_empty(), "the rules at the top say that once for all: {repeated:#?}");
 }
 
