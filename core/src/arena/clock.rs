@@ -15,7 +15,7 @@ const OPENER_NS: u64 = 1_000_000;
 
 /// What the creator of an arena chose, as its header keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(super) struct ClockParameters {
     /// 0: `CLOCK_MONOTONIC`; 1: the counter, by the next three.
     pub(super) kind: u64,
     pub(super) ticks0: u64,
@@ -30,7 +30,7 @@ pub(super) struct Origin {
 const BY_OS: u64 = 0;
 const BY_COUNTER: u64 = 1;
 
-impl Origin {
+impl ClockParameters {
     /// For a new arena. Takes 5 ms where there is a counter and this process did not calibrate it yet.
     pub(super) fn choose() -> Self {
         let time_namespace = time_namespace();
@@ -51,11 +51,11 @@ struct Since {
     system: i128,
 }
 
-fn since(tsc: &Tsc, origin: &Origin, now: &Pair) -> Since {
-    // In whole numbers of either sign: in a time namespace the system's clock may stand before the origin.
+fn since(tsc: &Tsc, parameters: &ClockParameters, now: &Pair) -> Since {
+    // In whole numbers of either sign: in a time namespace the system's clock may stand before the creator's moment.
     Since {
-        arena: i128::from(tsc.ns_of(now.ticks)) - i128::from(origin.ns0),
-        system: i128::from(now.os_ns) - i128::from(origin.os_ns0),
+        arena: i128::from(tsc.ns_of(now.ticks)) - i128::from(parameters.ns0),
+        system: i128::from(now.os_ns) - i128::from(parameters.os_ns0),
     }
 }
 
@@ -66,7 +66,7 @@ impl Since {
     }
 }
 
-impl Origin {
+impl ClockParameters {
     /// The clock of an arena, by what its header said when it was checked.
     ///
     /// Errors: [`Clock`](ArenaErrorKind::Clock) when this process cannot read the same time.

@@ -17,9 +17,10 @@ const AHEAD: u64 = 7 * SECOND;
 
 #[test]
 fn an_opener_may_be_a_millisecond_off_and_200_ppm_of_the_age() {
-    let origin = Origin { kind: BY_COUNTER, ticks0: 3_000, ns0: 1_000, mult: 1, os_ns0: AHEAD, time_namespace: 0 };
+    let parameters =
+        ClockParameters { kind: BY_COUNTER, ticks0: 3_000, ns0: 1_000, mult: 1, os_ns0: AHEAD, time_namespace: 0 };
     let at = |age: u64, off: i64| {
-        since(&three_ghz(), &origin, &pair(3_000 + 3 * age, (AHEAD + age).wrapping_add_signed(off)))
+        since(&three_ghz(), &parameters, &pair(3_000 + 3 * age, (AHEAD + age).wrapping_add_signed(off)))
     };
     for (age, off, fine) in [
         (0, 999_000, true),
@@ -44,32 +45,38 @@ fn a_foreign_clock_is_refused_with_both_readings() {
     let now = Clock::of_system().now();
     let tsc = Tsc::calibrate().unwrap();
     let (ticks0, ns0, mult) = tsc.parts();
-    let origin =
-        Origin { kind: BY_COUNTER, ticks0, ns0, mult, os_ns0: ns0 - 5 * SECOND, time_namespace: time_namespace() };
-    let error = origin.open(&mapping(), "orders").unwrap_err();
+    let parameters = ClockParameters {
+        kind: BY_COUNTER,
+        ticks0,
+        ns0,
+        mult,
+        os_ns0: ns0 - 5 * SECOND,
+        time_namespace: time_namespace(),
+    };
+    let error = parameters.open(&mapping(), "orders").unwrap_err();
     assert_eq!(error.kind(), ArenaErrorKind::Clock);
     let text = error.message();
     assert!(
         text.contains("passed by its clock and 5.") && text.contains("time namespace") && text.contains("orders"),
         "{text}"
     );
-    for wrong in [Origin { kind: 2, ..origin }, Origin { mult: 0, ..origin }] {
+    for wrong in [ClockParameters { kind: 2, ..parameters }, ClockParameters { mult: 0, ..parameters }] {
         assert_eq!(wrong.open(&mapping(), "orders").unwrap_err().kind(), ArenaErrorKind::Clock);
     }
-    let elsewhere = Origin { kind: BY_OS, os_ns0: now, time_namespace: 77, ..origin };
+    let elsewhere = ClockParameters { kind: BY_OS, os_ns0: now, time_namespace: 77, ..parameters };
     let error = elsewhere.open(&mapping(), "orders").unwrap_err();
     assert!(error.message().contains("time namespace 77"), "{error}");
 }
 
 #[test]
 fn the_clock_of_a_new_arena_is_read_by_all() {
-    let (mapping, origin) = (mapping(), Origin::choose());
-    let [one, two] = [(); 2].map(|()| origin.open(&mapping, "orders").unwrap());
+    let (mapping, parameters) = (mapping(), ClockParameters::choose());
+    let [one, two] = [(); 2].map(|()| parameters.open(&mapping, "orders").unwrap());
     assert!(one.is_same(&two));
     let (before, between, after) = (one.now(), two.now(), one.now());
     assert!(before <= between && between <= after, "{before} {between} {after}");
-    assert_eq!(one.ticks().is_some(), origin.kind == BY_COUNTER);
-    if origin.kind == BY_COUNTER {
+    assert_eq!(one.ticks().is_some(), parameters.kind == BY_COUNTER);
+    if parameters.kind == BY_COUNTER {
         assert!(!one.is_same(&Clock::monotonic()));
         assert_eq!(one.tsc().map(Tsc::parts), two.tsc().map(Tsc::parts));
     }

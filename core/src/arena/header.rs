@@ -1,6 +1,6 @@
 //! The first page: written once, checked by every opener, kept in private memory.
 
-use super::clock::Origin;
+use super::clock::ClockParameters;
 use super::error::ArenaErrorKind;
 use super::layout::{HEADER_AT, Header, MAGIC, VERSION};
 use super::text;
@@ -12,22 +12,28 @@ use std::time::SystemTime;
 
 /// What the header says, in memory that nobody else writes.
 #[derive(Clone)]
-pub(super) struct Facts {
+pub(super) struct HeaderData {
     pub(super) size: u64,
     pub(super) secret: Secret,
     pub(super) boot_id: [u64; 2],
     pub(super) created_ns: u64,
-    pub(super) clock: Origin,
+    pub(super) clock: ClockParameters,
 }
 
 /// The words of the header up to the checksum, which covers those before it.
 const WORDS: usize = offset_of!(Header, checksum) / 8 + 1;
 
-impl Facts {
+impl HeaderData {
     /// Of an arena that is being made now.
     pub(super) fn new(size: u64, boot_id: [u64; 2]) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { size, secret: random_secret(), boot_id, created_ns: since.as_nanos() as u64, clock: Origin::choose() }
+        Self {
+            size,
+            secret: random_secret(),
+            boot_id,
+            created_ns: since.as_nanos() as u64,
+            clock: ClockParameters::choose(),
+        }
     }
 
     /// Before the file has its name.
@@ -40,7 +46,7 @@ impl Facts {
         put(offset_of!(Header, secret), &self.secret);
         put(offset_of!(Header, boot_id), &self.boot_id);
         put(offset_of!(Header, created_ns), &[self.created_ns]);
-        let Origin { kind, ticks0, ns0, mult, os_ns0, time_namespace } = self.clock;
+        let ClockParameters { kind, ticks0, ns0, mult, os_ns0, time_namespace } = self.clock;
         put(offset_of!(Header, clock_kind), &[kind, ticks0, ns0, mult, os_ns0, time_namespace]);
         words[WORDS - 1] = checksum(&words);
         for (word, value) in shared_words(mapping).iter().zip(words) {
@@ -84,7 +90,7 @@ impl Facts {
             secret: std::array::from_fn(|i| words[offset_of!(Header, secret) / 8 + i]),
             boot_id: std::array::from_fn(|i| words[offset_of!(Header, boot_id) / 8 + i]),
             created_ns: word(offset_of!(Header, created_ns)),
-            clock: Origin {
+            clock: ClockParameters {
                 kind: word(offset_of!(Header, clock_kind)),
                 ticks0: word(offset_of!(Header, ticks0)),
                 ns0: word(offset_of!(Header, ns0)),

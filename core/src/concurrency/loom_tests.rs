@@ -178,7 +178,7 @@ fn loom_a_sweep_frees_a_place_once() {
             let l = l.clone();
             move || {
                 let freed = l.shared.places.sweep(|_| true);
-                l.shared.attend();
+                l.shared.notify_waiters();
                 freed
             }
         });

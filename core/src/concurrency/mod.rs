@@ -2,7 +2,7 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `places.rs` | one word a permit: taken and given back by one exchange; the limit |
+//! | `permit_slots.rs` | one word a permit: taken and given back by one exchange; the limit |
 //! | `hint.rs` | where a thread looks first |
 //! | `owners.rs` | whose permits are whose, and who is gone |
 //! | `wait_queue.rs` | who waits, and who is served |
@@ -18,7 +18,7 @@ mod listener;
 mod loom_tests;
 mod owners;
 mod permit;
-mod places;
+mod permit_slots;
 mod report;
 mod turns;
 mod wait_queue;
@@ -147,7 +147,7 @@ impl ConcurrencyLimiter {
 
     fn change_limit(&self, limit: u32) {
         self.shared.places.set_limit(limit);
-        self.shared.attend();
+        self.shared.notify_waiters();
     }
 
     /// Off, or only watching.

@@ -1,6 +1,6 @@
 //! Whose permits are whose: this process's word for itself, and those who are gone.
 
-use super::places::owner_in;
+use super::permit_slots::owner_in;
 use crate::memory::ObjectAllocator;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::generation;

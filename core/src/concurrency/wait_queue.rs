@@ -9,7 +9,7 @@
 //! such a one takes what it frees, as it would sleep for ever otherwise.
 
 use super::owners::Owners;
-use super::places::{Full, Places, owner_in};
+use super::permit_slots::{Full, PermitSlots, owner_in};
 use super::turns::{self, Seat, Turns, Waiting};
 use super::{ConcurrencyConfig, ConcurrencyPermit};
 use crate::counters::Striped;
@@ -40,7 +40,7 @@ const PATIENCE: usize = 100;
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) places: Places,
+    pub(super) places: PermitSlots,
     pub(super) owners: Owners,
     pub(super) mode: Mode,
     pub(super) clock: Clock,
@@ -97,7 +97,7 @@ impl Shared {
     ) -> Result<Self, ConfigError> {
         let owners = Owners::of(room);
         Ok(Self {
-            places: Places::lay_out(room, config.limit, config.places())?,
+            places: PermitSlots::lay_out(room, config.limit, config.places())?,
             counts: Striped::in_room(room)?,
             notes: room.cells(NOTES)?,
             turns: owners.is_shared().then(|| Turns::lay_out(room)).transpose()?,
@@ -123,7 +123,7 @@ impl Shared {
     fn attempt_again(&self, owner: u64, full: Full) -> Option<ConcurrencyPermit> {
         if full == Full::Disturbed {
             // Somebody may have found the place taken that was not.
-            self.attend();
+            self.notify_waiters();
         }
         self.reclaim().then(|| self.places.take(owner).ok())?
     }
@@ -133,14 +133,14 @@ impl Shared {
     pub(super) fn give_back(&self, permit: ConcurrencyPermit) -> bool {
         let given = self.owners.present() == Some(owner_in(permit.word)) && self.places.give_back(permit);
         if given {
-            self.attend();
+            self.notify_waiters();
         }
         given
     }
 
     /// After a place has become free.
     #[inline(always)]
-    pub(super) fn attend(&self) {
+    pub(super) fn notify_waiters(&self) {
         if self.is_waited_for() {
             self.serve();
         }

@@ -13,7 +13,7 @@ use crate::memory::{ObjectAllocator, SharedSlice, Zeroable};
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 #[cfg(not(loom))]
-use threads::Home;
+use threads::StripeLookup;
 
 /// Stripes of a process with one writer each; threads beyond them share the other half. Shared memory has more owned
 /// ones.
@@ -24,7 +24,7 @@ const SHARED: usize = 16;
 pub(crate) struct Striped<const LANES: usize> {
     owned: SharedSlice<Stripe<LANES>>,
     shared: SharedSlice<Stripe<LANES>>,
-    home: Home,
+    home: StripeLookup,
 }
 
 #[repr(C, align(64))]
@@ -43,11 +43,11 @@ impl<const LANES: usize> Striped<LANES> {
     pub(crate) fn in_room(room: &mut ObjectAllocator) -> Result<Self, ConfigError> {
         #[cfg(not(loom))]
         if let Some(backing) = room.backing() {
-            let (home, stripes) = (Home::shared(backing), backing.stripe_owners().words().len());
+            let (home, stripes) = (StripeLookup::shared(backing), backing.stripe_owners().words().len());
             let owned = room.cells(stripes)?;
             return Ok(Self { owned, shared: room.cells(SHARED)?, home });
         }
-        Ok(Self { owned: room.cells(OWNED)?, shared: room.cells(SHARED)?, home: Home::process() })
+        Ok(Self { owned: room.cells(OWNED)?, shared: room.cells(SHARED)?, home: StripeLookup::process() })
     }
 
     /// In this process.
@@ -93,10 +93,10 @@ impl<const LANES: usize> fmt::Debug for Striped<LANES> {
 
 /// Under loom every thread shares: the models are about the primitives, and their threads do not outlive an execution.
 #[cfg(loom)]
-struct Home;
+struct StripeLookup;
 
 #[cfg(loom)]
-impl Home {
+impl StripeLookup {
     fn process() -> Self {
         Self
     }

@@ -29,13 +29,13 @@ thread_local! {
 
 /// Where the calling thread's stripe of some memory is to be found.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(super) struct StripeLookup {
     place: usize,
     base: u64,
     backing: Option<Arc<dyn Backing>>,
 }
 
-impl Home {
+impl StripeLookup {
     /// Memory of this process.
     pub(super) fn process() -> Self {
         Self { place: 0, base: 0, backing: None }
@@ -128,7 +128,7 @@ impl OfProcess {
 impl Drop for OfProcess {
     fn drop(&mut self) {
         // What this thread still counts after this goes to a shared stripe.
-        Home::process().remember(OWNED + self.0 % SHARED);
+        StripeLookup::process().remember(OWNED + self.0 % SHARED);
         if self.0 < OWNED {
             // Release: the next owner's first load sees this thread's last store.
             TAKEN.fetch_and(!(1 << self.0), Ordering::Release);
@@ -138,7 +138,7 @@ impl Drop for OfProcess {
 
 /// The thread's stripe in an arena.
 struct OfArena {
-    home: Home,
+    home: StripeLookup,
     backing: Weak<dyn Backing>,
     generation: u32,
     stripe: usize,
@@ -159,7 +159,7 @@ impl OfArena {
             owned.map(|stripe| (stripe, mark))
         });
         let (stripe, mark) = owned.unwrap_or_else(|| (share(owners.words().len(), std::process::id() as usize), 0));
-        let home = Home { backing: None, ..Home::shared(backing) };
+        let home = StripeLookup { backing: None, ..StripeLookup::shared(backing) };
         Self { home, backing: Arc::downgrade(backing), generation: generation(), stripe, mark }
     }
 
@@ -201,7 +201,7 @@ fn forget(_before: u32, _own: u32) {
 /// A small number that differs between threads where it can, for picking a stripe of something else.
 #[inline]
 pub(crate) fn thread_hint() -> usize {
-    Home::process().stripe()
+    StripeLookup::process().stripe()
 }
 
 /// Each arena of this process, also one opened again, has another.

@@ -105,6 +105,6 @@ impl QueueConfig {
         let capacity = capacity as u64;
         let drop_oldest = self.on_full == OnFull::DropOldest;
         let refuse = if drop_oldest { CLOSED } else { CLOSED | REJECTING };
-        Ok(Marks { capacity, high, low: items(low), brake: high.min(capacity + 1), drop_oldest, refuse })
+        Ok(Marks { capacity, high, low: items(low), slow_path_depth: high.min(capacity + 1), drop_oldest, refuse })
     }
 }

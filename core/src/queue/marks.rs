@@ -25,7 +25,7 @@ pub(super) struct Marks {
     /// A pop that brings the depth below this clears it.
     pub(super) low: u64,
     /// The least depth at which a push has more to do than to claim a slot.
-    pub(super) brake: u64,
+    pub(super) slow_path_depth: u64,
     /// Whether a full queue gives its oldest item up instead of refusing the new one.
     pub(super) drop_oldest: bool,
     /// The bits of the tail at which a push stops.

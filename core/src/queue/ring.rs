@@ -126,7 +126,7 @@ impl<T> Ring<T> {
         let tail = guess(&self.state.tail.word);
         let at = sequence(tail);
         if tail & (self.marks.refuse | WAITING) == 0
-            && self.depth_with(at) < self.marks.brake
+            && self.depth_with(at) < self.marks.slow_path_depth
             && self.is_free(at)
             && self.claim(tail, tail + ONE).is_ok()
         {
@@ -162,12 +162,12 @@ impl<T> Ring<T> {
         let state = &*self.state;
         let backoff = Backoff::new();
         let mut tail = guess(&state.tail.word);
-        let (at, braked) = loop {
+        let (at, slow) = loop {
             let at = sequence(tail);
             let mut next = tail + ONE;
-            let braked = tail & self.marks.refuse != 0 || self.depth_with(at) >= self.marks.brake;
-            if braked {
-                match self.brake(tail) {
+            let slow = tail & self.marks.refuse != 0 || self.depth_with(at) >= self.marks.slow_path_depth;
+            if slow {
+                match self.tail_on_slow_path(tail) {
                     Ok(word) => next = word,
                     Err(Some(kind)) => return Err(PushError { item, kind }),
                     Err(None) => {
@@ -184,7 +184,7 @@ impl<T> Ring<T> {
                 continue;
             }
             match self.claim(tail, next) {
-                Ok(_) => break (at, braked),
+                Ok(_) => break (at, slow),
                 Err(current) => {
                     tail = current;
                     backoff.spin();
@@ -192,7 +192,7 @@ impl<T> Ring<T> {
             }
         };
         self.fill(at, item, now);
-        if braked || tail & WAITING != 0 {
+        if slow || tail & WAITING != 0 {
             return Ok(self.claimed(at, tail));
         }
         Ok(None)
@@ -200,7 +200,7 @@ impl<T> Ring<T> {
 
     /// At a mark, maybe: the tail word to set, or why not to (`None`: look again).
     #[cold]
-    fn brake(&self, tail: u64) -> Result<u64, Option<PushErrorKind>> {
+    fn tail_on_slow_path(&self, tail: u64) -> Result<u64, Option<PushErrorKind>> {
         let state = &*self.state;
         if tail & self.marks.refuse != 0 {
             return Err(state.refusal(tail));

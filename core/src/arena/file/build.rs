@@ -1,7 +1,7 @@
 //! A new file: room first, then content, then its name. Whoever dies on the way has published nothing.
 
 use super::super::error::{ArenaError, ArenaErrorKind};
-use super::super::header::Facts;
+use super::super::header::HeaderData;
 use super::super::layout::OBJECTS_AT;
 use super::super::options::{MIN_CAPACITY, said_capacity};
 use super::super::{DEFAULT_CAPACITY, HostOptions};
@@ -40,7 +40,7 @@ pub(super) fn build(folder: &Folder, options: &HostOptions, _locked: &Locked) ->
     opened.map_err(|why| system("set the mode of", &temporary.path(), why))?;
     let mapping =
         Mapping::shared(&temporary.file, capacity).map_err(|error| io_error("map", &temporary.path(), &error))?;
-    Facts::new(capacity as u64, boot::id()?).write(&mapping);
+    HeaderData::new(capacity as u64, boot::id()?).write(&mapping);
     temporary.publish(&file_name(&options.name))
 }
 

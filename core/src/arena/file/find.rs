@@ -2,7 +2,7 @@
 
 use super::super::HostOptions;
 use super::super::error::{ArenaError, ArenaErrorKind};
-use super::super::header::Facts;
+use super::super::header::HeaderData;
 use super::super::layout::OBJECTS_AT;
 use super::super::options::MIN_CAPACITY;
 use super::{Folder, above_streams, boot, file_name, io_error, system};
@@ -18,7 +18,7 @@ use std::fs::File;
 pub(super) struct Found {
     pub(super) stat: FileStat,
     pub(super) mapping: Mapping,
-    pub(super) facts: Facts,
+    pub(super) facts: HeaderData,
     /// It can be read only: the mapping is memory of this process, into which
     /// [`Arena::reserve`](super::super::Arena::reserve) copies what is looked at.
     pub(super) read_only: bool,
@@ -64,7 +64,7 @@ fn find_as(folder: &Folder, options: &HostOptions, to_look: bool) -> Result<Opti
         let why = format!("is no arena: it has {size} bytes, the smallest has {MIN_CAPACITY}; {mend}");
         return Err(refuse(ArenaErrorKind::Foreign, &why));
     }
-    let facts = Facts::read(&file).map_err(|(kind, why)| refuse(kind, &format!("{why}; {mend}")))?;
+    let facts = HeaderData::read(&file).map_err(|(kind, why)| refuse(kind, &format!("{why}; {mend}")))?;
     if facts.size != size as u64 {
         let why = format!("has {size} bytes and was made with {}: it was resized; {mend}", facts.size);
         return Err(refuse(ArenaErrorKind::Foreign, &why));

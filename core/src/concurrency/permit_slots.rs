@@ -37,7 +37,7 @@ const RULE: usize = 0;
 const RECLAIMED: usize = 1;
 
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct PermitSlots {
     head: One<[AtomicU64; HEAD]>,
     words: SharedSlice<AtomicU64>,
 }
@@ -51,7 +51,7 @@ pub(super) enum Full {
     Disturbed,
 }
 
-impl Places {
+impl PermitSlots {
     /// `most`: how many there can ever be.
     pub(super) fn lay_out(room: &mut ObjectAllocator, limit: u32, most: usize) -> Result<Self, ConfigError> {
         let places = Self { head: room.one()?, words: room.cells(most)? };
@@ -237,7 +237,7 @@ mod tests {
     /// A permit given back again, 2^24 and 2^32 - 1 takings later.
     #[test]
     fn an_old_permit_frees_nobodys_place() {
-        let places = Places::lay_out(&mut ObjectAllocator::of_process(false), 1, 1).unwrap();
+        let places = PermitSlots::lay_out(&mut ObjectAllocator::of_process(false), 1, 1).unwrap();
         let owner = 1 << 32;
         let old = places.take(owner).unwrap();
         assert!(places.give_back(old));
