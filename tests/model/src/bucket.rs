@@ -80,6 +80,9 @@ pub struct Bucket {
     penalty: bool,
     /// The furthest instant from which `tat` was lowered below bookings of this era that are still out.
     overhang: i128,
+    /// The furthest instant to which a charge that waited for nothing (or a penalty) moved `tat`: at that charge all that
+    /// was booked up to there was due, and stays so when the clock steps back.
+    was_due: i128,
     /// The longest wait or penalty that ever moved `tat`.
     longest_ns: u64,
     /// Tickets of an earlier era are void.
@@ -101,6 +104,7 @@ impl Bucket {
             tat: rate.units(now),
             penalty: false,
             overhang: 0,
+            was_due: 0,
             longest_ns: 0,
             era: 0,
             booked: 0,
@@ -121,6 +125,7 @@ impl Bucket {
         let allowed = retry_after_ns == 0;
         if allowed && n > 0 {
             self.store(now, self.base(now) + self.cost(n));
+            self.was_due = self.was_due.max(self.tat);
         }
         self.decision(now, allowed, retry_after_ns)
     }
@@ -161,6 +166,8 @@ impl Bucket {
         if wait > 0 && n > 0 {
             self.booked += 1;
             number = Some(self.booked);
+        } else if n > 0 {
+            self.was_due = self.was_due.max(self.tat);
         }
         Ok((wait, Ticket { cost_units: self.cost(n), tat: self.tat, era: self.era, number }))
     }
@@ -169,7 +176,7 @@ impl Bucket {
     pub fn cancel(&mut self, now: u64, ticket: Ticket) -> bool {
         self.heal(now);
         // Its time has come when what it booked is covered.
-        let due = ticket.tat - self.rate.burst_units() <= self.rate.units(now);
+        let due = ticket.tat - self.rate.burst_units() <= self.rate.units(now) || ticket.tat <= self.was_due;
         let Some(number) = ticket.number else { return false };
         let cancelled = self.cancelled.contains(&number) || number + KEPT <= self.booked;
         // A level better than the booking left it was given back before: by a refund, or by another ticket.
@@ -205,7 +212,11 @@ impl Bucket {
         self.longest_ns = self.longest_ns.max(wait_ns);
         self.heal(now);
         let end = self.rate.units(now) + self.rate.units(wait_ns);
-        self.tat = self.tat.max(end + self.rate.burst_units());
+        let from = end + self.rate.burst_units();
+        if from > self.tat {
+            self.tat = from;
+            self.was_due = self.was_due.max(from);
+        }
         self.penalty = true;
     }
 
@@ -248,6 +259,7 @@ impl Bucket {
 
     fn void_tickets(&mut self) {
         self.overhang = 0;
+        self.was_due = 0;
         self.era += 1;
     }
 
@@ -303,6 +315,9 @@ impl Bucket {
                 let penalty = if self.penalty { self.rate.units(self.longest_ns) } else { 0 };
                 self.tat = self.rate.units(now) + self.rate.burst_units() + penalty;
                 self.behind = None;
+                // What is said of bookings rests on the bad reading too.
+                self.void_tickets();
+                self.was_due = self.tat;
             }
             Some(first) if now >= first => {}
             _ => self.behind = Some(now),

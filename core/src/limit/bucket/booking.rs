@@ -27,7 +27,9 @@ impl BucketState {
 
     /// Books `n` tokens; `Ok` is the wait and the ticket, `Err` the wait it would have taken.
     pub(super) fn reserve(&self, now_ns: u64, n: u32, max_wait_ns: u64) -> Result<(u64, Ticket), u64> {
-        self.update(now_ns, |view| {
+        // Read before the word, see `raise_tail`.
+        let given_back = self.given_back();
+        let booked = self.update(now_ns, |view| {
             let Some((tat, wait)) = self.booked(view, now_ns, n) else { return Err(Err(NEVER)) };
             if wait > max_wait_ns || tat > MAX_UNITS {
                 return Err(Err(wait));
@@ -38,9 +40,16 @@ impl BucketState {
             // A penalty goes on to the end of what is booked behind it.
             let new = Word { tat, penalty: view.word.penalty && view.in_penalty(), ..view.word };
             let ticket = Ticket { word: new.pack(), booking };
-            if n == 0 { Err(Ok((wait, ticket))) } else { Ok((new, Ok((wait, ticket)))) }
-        })
-        .unwrap_or(Err(GAVE_UP_NS))
+            if n == 0 {
+                return Err(Ok((wait, ticket)));
+            }
+            self.note_due(view.word.tat);
+            Ok((new, Ok((wait, ticket))))
+        });
+        if let Some(Ok((1.., ticket))) = booked {
+            self.raise_tail(Word::unpack(ticket.word).tat, given_back);
+        }
+        booked.unwrap_or(Err(GAVE_UP_NS))
     }
 
     /// Gives back of a booking what was not booked behind it and is still out (the rule of Go's x/time/rate). Once: the
@@ -51,36 +60,40 @@ impl BucketState {
     /// does. Any other may leave bookings beyond the lowered word, and the next cancel must see them.
     ///
     /// The clock is read after the word: by the reading of a late thread, what is due may seem not to be, and to give
-    /// it back would lower the word of a bucket that has been full since.
+    /// it back would lower the word of a bucket that has been full since. A clock that stepped back says the same wrong
+    /// thing, so what [was due](BucketState::was_due) once stays due.
     pub(super) fn cancel(&self, now_ns: u64, ticket: Ticket) -> bool {
         let (booked, n, number) = (Word::unpack(ticket.word), ticket.booking as u32, ticket.booking >> 32);
         let claimed = Cell::new(false);
         let present = || self.clock().now().max(now_ns);
-        self.update_by(present, |view| {
+        let lowered = self.update_by(present, |view| {
             // Not x/time/rate's last event, which forgets bookings beyond a lowered level: a chain of cancels could put
             // more than the burst on one instant.
             let furthest = self.overhang().max(view.word.tat);
             // The slot: a booking may take its number while the quota changes.
             let current = booked.slot == view.word.slot && (claimed.get() || !self.bookings().is_void(number));
-            let due = booked.tat.saturating_sub(view.scale.capacity) <= view.now.units;
+            let due = booked.tat.saturating_sub(view.scale.capacity) <= view.now.units
+                || !claimed.get() && booked.tat <= self.was_due(view.word.tat);
             if !current || due || view.in_penalty() {
-                return Err(false);
+                return Err(None);
             }
             if view.word.tat < booked.tat {
                 // Given back before: by a refund or another cancel.
-                return Err(false);
+                return Err(None);
             }
             let back = view.scale.cost(n).saturating_sub(furthest - booked.tat);
             if back == 0 || !(claimed.get() || self.bookings().claim(number)) {
-                return Err(false);
+                return Err(None);
             }
             claimed.set(true);
             self.note_giving_back();
             if view.word.tat != booked.tat || back < view.scale.cost(n) {
                 self.note_overhang(view.word.tat);
             }
-            Ok((Word { tat: view.word.tat.saturating_sub(back), ..view.word }, true))
-        })
-        .unwrap_or(false)
+            let tat = view.word.tat.saturating_sub(back);
+            self.note_lower(view.word.tat, tat);
+            Ok((Word { tat, ..view.word }, Some(tat)))
+        });
+        lowered.flatten().map(|tat| self.lower_tail(tat)).is_some()
     }
 }

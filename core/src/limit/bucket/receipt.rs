@@ -74,7 +74,9 @@ impl BucketState {
             }
             self.note_giving_back();
             self.note_overhang(word.tat);
-            Ok((Word { tat: word.tat.saturating_sub(held).max(now.units), ..word }, ()))
+            let tat = word.tat.saturating_sub(held).max(now.units);
+            self.note_lower(word.tat, tat);
+            Ok((Word { tat, ..word }, ()))
         });
     }
 }

@@ -37,7 +37,9 @@ pub(super) struct Shared {
     /// Counts what has given tokens back (and, where exchanges failed, a little more).
     given_back: AtomicU32,
     bookings: Bookings,
-    _reserved: [AtomicU64; 2],
+    /// See [`was_due`](BucketState::was_due).
+    tail: AtomicU64,
+    was_due: AtomicU64,
     slots: [Slot; 4],
 }
 
@@ -55,7 +57,8 @@ unsafe impl Zeroable for Shared {
             generation: AtomicU32::new(0),
             given_back: AtomicU32::new(0),
             bookings: Bookings::blank(),
-            _reserved: std::array::from_fn(|_| zero()),
+            tail: zero(),
+            was_due: zero(),
             slots: std::array::from_fn(|_| Slot::blank()),
         }
     }
@@ -229,6 +232,7 @@ impl BucketState {
             let tat = view.word.tat.saturating_sub(view.scale.cost(n)).max(view.now.units);
             self.note_giving_back();
             self.note_overhang(view.word.tat);
+            self.note_lower(view.word.tat, tat);
             Ok((Word { tat, penalty: false, ..view.word }, ()))
         });
     }
@@ -301,11 +305,14 @@ impl BucketState {
         // Release: after the generation, see `cancel`. No ticket of before is valid, and who lowers the word after
         // raises it again.
         self.shared.overhang.store(0, Ordering::Release);
+        self.forget_due(0);
         let new = self.view(Word { tat: 0, penalty: false, slot: next }.pack(), now_ns);
+        let given_back = self.given_back();
         self.update(now_ns, |view| {
             let (tat, penalty) = level(view, &new);
-            Ok((Word { tat, penalty, slot: next }, ()))
+            Ok((Word { tat, penalty, slot: next }, tat))
         })
+        .map(|tat| self.raise_tail(tat, given_back))
         .ok_or(GaveUp)
     }
 
@@ -329,6 +336,9 @@ impl BucketState {
             // A bad reading is stored as the empty bucket that it reads as, so that it can refill from here.
             let healed = view.word.pack() != raw;
             self.watch(&view, healed);
+            if healed {
+                self.void_behind(view.word.tat);
+            }
             let (word, answer) = match step(&view) {
                 Ok((word, answer)) => (word, answer),
                 Err(answer) if healed => (view.word, answer),
@@ -408,6 +418,70 @@ impl BucketState {
     pub(super) fn overhang(&self) -> u64 {
         // Acquire: pairs with the release in `change`, so that whoever sees it cleared sees the new generation.
         self.shared.overhang.load(Ordering::Acquire)
+    }
+
+    /// The furthest `tat` up to which bookings are known to have been due, at `tat`, which the word has.
+    ///
+    /// A clock may step back, so that what was due once seems not to be. To give it back then would mint: by the reading at
+    /// which it was due, others were charged for what it left them. A charge that waits for nothing and leaves the word
+    /// at some `tat` is made a burst before that at the earliest, when all bookings up to it are due. So what must be
+    /// known is the furthest `tat` that such a charge left.
+    ///
+    /// Decisions note nothing. They are known by `tail`, where the word was when a booking or what lowers it was through:
+    /// whoever finds the word beyond it knows that a charge was made. A booking raises `tail` after its exchange, what
+    /// lowers the word lowers it before its own and after: too low, it only gives less back.
+    pub(super) fn was_due(&self, tat: u64) -> u64 {
+        // Acquire, both: no older than the word, which was read before.
+        let (tail, was_due) = (self.shared.tail.load(Ordering::Acquire), self.shared.was_due.load(Ordering::Acquire));
+        if tat > tail { was_due.max(tat) } else { was_due }
+    }
+
+    /// Notes a charge that waited for nothing, if that is what left the word at `tat`. Between its load and the exchange of
+    /// a booking or of what lowers it.
+    pub(super) fn note_due(&self, tat: u64) {
+        // Relaxed: read after the word, which was acquired.
+        if tat > self.shared.tail.load(Ordering::Relaxed) {
+            // AcqRel: before the exchange that follows publishes it.
+            self.shared.was_due.fetch_max(tat, Ordering::AcqRel);
+        }
+    }
+
+    /// To be called before an exchange that lowers the word, and after it with what it was lowered to.
+    pub(super) fn note_lower(&self, from: u64, to: u64) {
+        self.note_due(from);
+        self.lower_tail(to);
+    }
+
+    pub(super) fn lower_tail(&self, to: u64) {
+        // AcqRel: before the exchange that follows publishes it.
+        self.shared.tail.fetch_min(to, Ordering::AcqRel);
+    }
+
+    /// After an exchange that left the word at `tat` without a charge that waited for nothing. `given_back`: as it was
+    /// before the word was read; where it is another, the word has been lowered since, perhaps.
+    pub(super) fn raise_tail(&self, tat: u64, given_back: u32) {
+        if self.given_back() == given_back {
+            let before = self.shared.tail.fetch_max(tat, Ordering::AcqRel);
+            if self.given_back() != given_back {
+                self.lower_tail(before);
+            }
+        }
+    }
+
+    /// Before an exchange after which no earlier ticket is valid.
+    fn forget_due(&self, was_due: u64) {
+        // Release: after the tickets were made void.
+        self.shared.tail.store(0, Ordering::Release);
+        self.shared.was_due.store(was_due, Ordering::Release);
+    }
+
+    /// The word was a bad reading's, and so is what its tickets and their like say of it.
+    #[cold]
+    fn void_behind(&self, healed: u64) {
+        self.shared.bookings.void_all();
+        // Release: as in `change`.
+        self.shared.overhang.store(0, Ordering::Release);
+        self.forget_due(healed);
     }
 
     #[inline]
