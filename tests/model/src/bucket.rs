@@ -80,8 +80,8 @@ pub struct Bucket {
     penalty: bool,
     /// The furthest instant from which `tat` was lowered below bookings of this era that are still out.
     overhang: i128,
-    /// The furthest instant to which a charge that waited for nothing (or a penalty) moved `tat`: at that charge all that
-    /// was booked up to there was due, and stays so when the clock steps back.
+    /// The furthest instant to which a charge that waited for nothing (or a penalty) moved `tat`: at that charge all
+    /// that was booked up to there was due, and stays so when the clock steps back.
     was_due: i128,
     /// The longest wait or penalty that ever moved `tat`.
     longest_ns: u64,

@@ -422,22 +422,22 @@ impl BucketState {
 
     /// The furthest `tat` up to which bookings are known to have been due, at `tat`, which the word has.
     ///
-    /// A clock may step back, so that what was due once seems not to be. To give it back then would mint: by the reading at
-    /// which it was due, others were charged for what it left them. A charge that waits for nothing and leaves the word
-    /// at some `tat` is made a burst before that at the earliest, when all bookings up to it are due. So what must be
-    /// known is the furthest `tat` that such a charge left.
+    /// A clock may step back, so that what was due once seems not to be. To give it back then would mint: by the
+    /// reading at which it was due, others were charged for what it left them. A charge that waits for nothing and
+    /// leaves the word at some `tat` is made a burst before that at the earliest, when all bookings up to it are due.
+    /// So what must be known is the furthest `tat` that such a charge left.
     ///
-    /// Decisions note nothing. They are known by `tail`, where the word was when a booking or what lowers it was through:
-    /// whoever finds the word beyond it knows that a charge was made. A booking raises `tail` after its exchange, what
-    /// lowers the word lowers it before its own and after: too low, it only gives less back.
+    /// Decisions note nothing. They are known by `tail`, where the word was when a booking or what lowers it was
+    /// through: whoever finds the word beyond it knows that a charge was made. A booking raises `tail` after its
+    /// exchange, what lowers the word lowers it before its own and after: too low, it only gives less back.
     pub(super) fn was_due(&self, tat: u64) -> u64 {
         // Acquire, both: no older than the word, which was read before.
         let (tail, was_due) = (self.shared.tail.load(Ordering::Acquire), self.shared.was_due.load(Ordering::Acquire));
         if tat > tail { was_due.max(tat) } else { was_due }
     }
 
-    /// Notes a charge that waited for nothing, if that is what left the word at `tat`. Between its load and the exchange of
-    /// a booking or of what lowers it.
+    /// Notes a charge that waited for nothing, if that is what left the word at `tat`. Between its load and the
+    /// exchange of a booking or of what lowers it.
     pub(super) fn note_due(&self, tat: u64) {
         // Relaxed: read after the word, which was acquired.
         if tat > self.shared.tail.load(Ordering::Relaxed) {
