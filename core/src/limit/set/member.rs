@@ -90,9 +90,13 @@ impl Entry {
                 return wrong(message);
             }
             entries.push(Self { name, key: keyed, member });
-            keyed += usize::from(matches!(entries[entries.len() - 1].member, Member::Keyed(_)));
+            keyed += usize::from(entries[entries.len() - 1].is_keyed());
         }
         Ok(entries.into())
+    }
+
+    pub(super) fn is_keyed(&self) -> bool {
+        matches!(self.member, Member::Keyed(_))
     }
 
     pub(super) fn hash(&self, keys: &[&[u8]]) -> KeyHash {

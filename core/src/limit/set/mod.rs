@@ -57,6 +57,8 @@ pub struct LimitSet {
     entries: Box<[Entry]>,
     /// The order of charging: narrow first.
     order: Box<[usize]>,
+    /// How many members take a key.
+    keyed: usize,
     clock: Clock,
 }
 
@@ -86,7 +88,8 @@ impl LimitSet {
         let mut order: Box<[usize]> = (0..entries.len()).collect();
         // Stable: equals in the order of declaration.
         order.sort_by_key(|&index| entries[index].member.width());
-        Ok(Self { entries, order, clock })
+        let keyed = entries.iter().filter(|entry| entry.is_keyed()).count();
+        Ok(Self { entries, order, keyed, clock })
     }
 
     /// Names in order.
@@ -163,22 +166,28 @@ impl LimitSet {
 
     fn hashed(&self, keys: &[&[u8]]) -> Result<Keys, ConfigError> {
         self.expect(keys)?;
-        Ok(std::array::from_fn(|index| self.entries.get(index).map(|entry| entry.hash(keys)).unwrap_or_default()))
+        let mut hashed = Keys::default();
+        for (place, entry) in hashed.iter_mut().zip(&self.entries) {
+            *place = entry.hash(keys);
+        }
+        Ok(hashed)
     }
 
     fn expect(&self, keys: &[&[u8]]) -> Result<(), ConfigError> {
-        let keyed = || self.entries.iter().filter(|entry| matches!(entry.member, Member::Keyed(_)));
-        if keys.len() == keyed().count() {
-            return Ok(());
-        }
-        let names: Vec<&str> = keyed().map(|entry| entry.name.as_str()).collect();
+        if keys.len() == self.keyed { Ok(()) } else { Err(self.other_keys(keys)) }
+    }
+
+    #[cold]
+    fn other_keys(&self, keys: &[&[u8]]) -> ConfigError {
+        let keyed = self.entries.iter().filter(|entry| entry.is_keyed());
+        let names: Vec<&str> = keyed.map(|entry| entry.name.as_str()).collect();
         let message = match names.len() {
             0 => format!("{} given, and no limit of this set takes a key; give none", keys.len()),
             more => {
                 format!("{} given for {more} keyed limits; give one each, in order: {}", keys.len(), names.join(", "))
             }
         };
-        Err(ConfigError::new(ConfigErrorKind::Conflict, "keys", message))
+        ConfigError::new(ConfigErrorKind::Conflict, "keys", message)
     }
 }
 

@@ -109,13 +109,12 @@ impl Gcra {
         }
     }
 
-    /// The theoretical arrival time in a state that this quota put, or one that fills in the same time, or nobody.
-    /// `None`: another, a penalty, or further ahead than this quota puts it.
+    /// The theoretical arrival time in a state that this quota put, or one that fills in the same time.
+    /// `None`: another, nobody, a penalty, or further ahead than this quota puts it.
     #[inline]
     fn own(&self, units: &Units, state: u64, now: Now) -> Option<u64> {
-        let (id, tat) = (state >> TAT_BITS, time(state, now));
-        let own = id == units.id || id == NOBODYS;
-        (own && tat.wrapping_sub(now.tick) as i64 <= units.capacity as i64).then_some(tat)
+        let tat = time(state, now);
+        (state >> TAT_BITS == units.id && tat.wrapping_sub(now.tick) as i64 <= units.capacity as i64).then_some(tat)
     }
 
     /// Of a moment only its numbers: one that is handed on as such lies in memory, for every decision.
@@ -206,7 +205,7 @@ impl Gcra {
     }
 
     /// The verdict where what was there before is counted as this quota counts it.
-    #[inline]
+    #[inline(always)]
     fn judge_plain(&self, units: &Units, tat: u64, now: Now, n: u32) -> Verdict {
         let base = latest(tat, now.tick);
         let new = base.wrapping_add(units.span.wrapping_mul(n.into()));
@@ -219,7 +218,7 @@ impl Gcra {
     }
 
     /// `from`: when what was there before is over.
-    #[inline]
+    #[inline(always)]
     fn admit(&self, units: &Units, tat: u64, from: u64, now: Now) -> Verdict {
         let delay_ns = if self.paced { self.ticks.until(from, now) } else { 0 };
         Verdict::Admit { state: self.pack(units, tat), delay_ns }
