@@ -562,8 +562,8 @@ impl Table {
 
 const SHARED_USED: u64 = 1 << 63;
 
-/// The epoch as of which a word of the sketch was put: the first `None` is one that never was, the second a bad reading's.
-/// `latest`: as it was loaded after the word.
+/// The epoch as of which a word of the sketch was put: the first `None` is one that never was, the second a bad
+/// reading's. `latest`: as it was loaded after the word.
 #[inline]
 fn put_in(latest: Latest, word: u64) -> Option<Option<Epoch>> {
     let used = word & SHARED_USED != 0;
