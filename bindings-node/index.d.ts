@@ -744,7 +744,7 @@ export interface RetryPolicyOptions {
    * statuses, not what a mistake in the program throws (TypeError, RangeError, …), not tidegate's own refusals. A
    * predicate answers at once; what it throws reaches the caller, with the last error as `cause`.
    */
-  retryOn?: ErrorMatcher;
+  retryOn?: ErrorMatcher | Classifier;
   /** For tests. */
   clock?: ManualClock;
 }

@@ -181,4 +181,4 @@ function http(options = {}) {
   });
 }
 
-module.exports = { Classifier, http, isClassifier, readsResults, told };
+module.exports = { Classifier, errorMatcher, http, isClassifier, readsResults, told };

@@ -1,30 +1,13 @@
 'use strict';
 // Which errors are worth another attempt, and what they tell about when.
 
-const { types } = require('node:util');
-const check = require('./check.cjs');
-const { abandon, isPromise } = require('./promise.cjs');
+const { errorMatcher, isClassifier } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, TidegateError, ThrottledError } = require('./errors.cjs');
 
-/** Whatever can be thrown: an error's class, that of another realm too, or a class that is no Error. */
-const isClass = (value) =>
-  value === Error || value.prototype instanceof Error || /^class\b/.test(Function.prototype.toString.call(value));
-
-/** "Which errors": a class, a predicate, or an array of either → one predicate. */
+/** "Which errors": a class, a predicate, an array of either, or a Classifier by which the call failed → one predicate. */
 function filterOf(value, name) {
-  if (Array.isArray(value)) {
-    const filters = value.map((entry) => filterOf(entry, name));
-    return (error) => filters.some((matches) => matches(error));
-  }
-  check.callable(value, `${name} (an error class, a predicate, or an array of them)`);
-  if (isClass(value)) return (error) => error instanceof value;
-  if (types.isAsyncFunction(value)) throw check.typeError(`${name} must answer at once, and async functions do not`);
-  return (error) => {
-    const answer = value(error);
-    if (!isPromise(answer)) return Boolean(answer);
-    abandon([answer]);
-    throw check.typeError(`${name} must answer at once, got a promise`);
-  };
+  if (!isClassifier(value)) return errorMatcher(value, name);
+  return (error) => ['failure', 'unreached'].includes(value.error(error).outcome);
 }
 
 /** Errors by which Node and this package say that an argument was wrong. */

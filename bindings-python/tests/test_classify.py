@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import run
-from tidegate import CircuitBreaker, Classifier, ConfigError, ManualClock, QueueFullError, http
+from tidegate import CircuitBreaker, Classifier, ConfigError, ManualClock, QueueFullError, RetryPolicy, http
 
 
 class PoolError(Exception):
@@ -227,3 +227,26 @@ def test_a_real_server_sets_the_cooldown(clock: ManualClock) -> None:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (Answered(answer(503)), 3),
+        (Answered(answer(404)), 1),
+        (ConnectionResetError(), 3),
+        (OSError(errno.EMFILE, "too many files"), 3),
+        (FileNotFoundError(), 1),
+    ],
+    ids=repr,
+)
+def test_a_retry_goes_by_the_same_classifier(error: Exception, attempts: int) -> None:
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        RetryPolicy(attempts=3, base=0, max_delay=0, retry_on=http()).call(fail)
+    assert len(calls) == attempts

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { describe, it } from 'node:test';
-import { CircuitBreaker, Classifier, ManualClock, QueueFullError, http } from 'tidegate';
+import { CircuitBreaker, Classifier, ManualClock, QueueFullError, RetryPolicy, http } from 'tidegate';
 
 const outcome = ({ outcome }) => outcome;
 const coded = (code) => Object.assign(new Error(code), { code });
@@ -141,5 +141,25 @@ describe('a breaker', () => {
       server.closeAllConnections?.();
       await new Promise((resolve) => server.close(resolve));
     }
+  });
+});
+
+describe('a retry', () => {
+  it('goes by the same classifier', async () => {
+    const attempts = async (code) => {
+      let calls = 0;
+      const policy = new RetryPolicy({ attempts: 3, baseMs: 0, maxDelayMs: 0, retryOn: http() });
+      const call = policy.call(async () => {
+        calls += 1;
+        throw Object.assign(new Error(), typeof code === 'number' ? { response: { status: code } } : { code });
+      });
+      await assert.rejects(call);
+      return calls;
+    };
+    assert.equal(await attempts(503), 3);
+    assert.equal(await attempts('ECONNRESET'), 3);
+    assert.equal(await attempts('EMFILE'), 3);
+    assert.equal(await attempts(404), 1);
+    assert.equal(await attempts('ENOENT'), 1);
   });
 });

@@ -10,6 +10,7 @@ from datetime import timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
+from ._tidegate import Classifier
 from .errors import (
     CircuitOpenError,
     ConfigError,
@@ -18,8 +19,8 @@ from .errors import (
     TidegateError,
 )
 
-# A class, a function of the exception, or a tuple of these.
-Filter: TypeAlias = type[BaseException] | Callable[[Exception], object] | tuple[Any, ...]
+# A class, a function of the exception, a classifier, or a tuple of these.
+Filter: TypeAlias = type[BaseException] | Callable[[Exception], object] | Classifier | tuple[Any, ...]
 
 # Refused on this side, by what knows that another call makes no sense now.
 _NEVER = (CircuitOpenError, ConfigError, RetryBudgetExceededError, ThrottledError)
@@ -43,6 +44,8 @@ def filter_of(name: str, value: Any) -> Filter:
     """A checked filter; TypeError for what is none."""
     if isinstance(value, (tuple, list)):
         return tuple(filter_of(name, one) for one in value)
+    if isinstance(value, Classifier):
+        return value
     if issubclass(value, BaseException) if isinstance(value, type) else callable(value):
         return value  # type: ignore[no-any-return]
     raise TypeError(f"{name}: expected {_EXPECTED}, got {value.__name__ if isinstance(value, type) else type(value).__name__}")
@@ -54,6 +57,9 @@ def matches(name: str, chosen: Filter, error: Exception) -> bool:
         return any(matches(name, one, error) for one in chosen)
     if isinstance(chosen, type):
         return isinstance(error, chosen)
+    if isinstance(chosen, Classifier):
+        # Whatever a breaker by the same classifier counts as a failure of the call.
+        return chosen.error(error)[0] in ("failure", "unreached")
     answer = chosen(error)
     if inspect.iscoroutine(answer):
         answer.close()
