@@ -119,8 +119,8 @@ export class TidegateGuard implements CanActivate {
 }
 
 /**
- * The guard's refusal: an HttpException 429 (403 by a deny list) whose `cause` is a RateLimitedError. Its message names the
- * limit and the quota: `limiter "client" (100/min) refused 1 token: try again in 0.6 s`.
+ * The guard's refusal: an HttpException 429 (403 by a deny list) whose `cause` is a RateLimitedError. Its message names
+ * the limit and the quota: `limiter "client" (100/min) refused 1 token: try again in 0.6 s`.
  */
 export class RateLimitException extends HttpException {
   constructor(refusal: Refusal);

@@ -105,8 +105,8 @@ pub(crate) fn make<T>(
     }
     if io.id() != clock::SYSTEM {
         let message = format!(
-            "clock: the scope {scope} has a clock of its own, which everybody in it reads; leave clock out, or say scope: \
-             'process' to test on a ManualClock"
+            "clock: the scope {scope} has a clock of its own, which everybody in it reads; leave clock out, or say \
+             scope: 'process' to test on a ManualClock"
         );
         return Err(Failure::Argument { code: c"ERR_INVALID_ARG_VALUE", message });
     }

@@ -10,8 +10,8 @@ use pyo3::types::{PyDict, PyType};
 use tidegate::retry::BUDGET_SETTINGS;
 use tidegate::{RetryBudgetConfig, retry};
 
-/// Retries that the callers of one dependency can afford: each call pays in a fraction of one, time pays in a little, each
-/// retry takes a whole one out. One budget for a dependency, shared by all that call it:
+/// Retries that the callers of one dependency can afford: each call pays in a fraction of one, time pays in a little,
+/// each retry takes a whole one out. One budget for a dependency, shared by all that call it:
 ///
 ///     bank = RetryBudget(ratio=0.2, name="bank", scope="host:orders")
 ///     retry = RetryPolicy(attempts=3, budget=bank)
@@ -27,7 +27,8 @@ use tidegate::{RetryBudgetConfig, retry};
 ///     min_per_second: retries that each second pays in, 0 to 10,000, for services with few calls.
 ///     ttl: at most what seconds pay in for so long (seconds or a timedelta) is saved up, and at least one retry.
 ///     clock: a ManualClock for tests.
-///     scope: where its savings live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///     scope: where its savings live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
+///     a
 ///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is, that of the dependency; stands in errors.
 ///     on_conflict: when it was last declared there with other settings: "error", "keep" or "apply".
@@ -35,7 +36,8 @@ use tidegate::{RetryBudgetConfig, retry};
 ///     dry_run: count (`stats().would_deny`) and refuse nothing.
 ///
 /// Raises:
-///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
+///     cannot
 ///         be used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none blocks.

@@ -19,9 +19,9 @@ static DECORATE: Function = Function::new("tidegate._retry", "decorate_throttled
 static FILTER: Function = Function::new("tidegate._retryable", "filter_of");
 
 /// Rejects calls by chance, the more of them the fewer the backend accepts: with probability
-/// `(requests - k * accepts) / (requests + 1)` over the last `window` seconds, at most `max_rejection`, and one call each
-/// `force_pass` seconds passes in any case. An alternative to a circuit breaker for a backend that is overloaded and not
-/// dead (Google, "Site Reliability Engineering", chapter 21).
+/// `(requests - k * accepts) / (requests + 1)` over the last `window` seconds, at most `max_rejection`, and one call
+/// each `force_pass` seconds passes in any case. An alternative to a circuit breaker for a backend that is overloaded
+/// and not dead (Google, "Site Reliability Engineering", chapter 21).
 ///
 ///     search = ClientThrottle(k=2)
 ///
@@ -38,7 +38,8 @@ static FILTER: Function = Function::new("tidegate._retryable", "filter_of");
 ///         (default: what a RetryPolicy retries). Others mean that the backend did answer; tidegate's own refusals and
 ///         what is no Exception mean nothing.
 ///     clock: a ManualClock for tests.
-///     scope: where its window lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine), a
+///     scope: where its window lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
+///     a
 ///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is, that of the dependency; stands in errors.
 ///     on_conflict: when it was last declared there with other settings: "error", "keep" or "apply".
@@ -46,7 +47,8 @@ static FILTER: Function = Function::new("tidegate._retryable", "filter_of");
 ///     dry_run: count (`stats().would_reject`) and reject nothing.
 ///
 /// Raises:
-///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope cannot
+///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
+///     cannot
 ///         be used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none blocks.

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl CircuitBreaker {
-    /// The breaker `name` of an arena, opened or made: one state, one window and one set of probes for all who share the arena, on
-    /// its clock. The probes of a process that dies come back at the first denial 10 ms or more after its death.
+    /// The breaker `name` of an arena, opened or made: one state, one window and one set of probes for all who share
+    /// the arena, on its clock. The probes of a process that dies come back at the first denial 10 ms or more after its
+    /// death.
     ///
-    /// Thresholds are read when a breaker is opened: with [`OnConflict::Apply`] processes that have it open go on with theirs.
+    /// Thresholds are read when a breaker is opened: with [`OnConflict::Apply`] processes that have it open go on with
+    /// theirs.
     ///
-    /// Errors: as [`new`](Self::new), and those of the arena: another shape (window, number of probes) or, unless `on_conflict`
-    /// says otherwise, other settings under the name.
+    /// Errors: as [`new`](Self::new), and those of the arena: another shape (window, number of probes) or, unless
+    /// `on_conflict` says otherwise, other settings under the name.
     ///
     /// ```
     /// use tidegate::{Arena, BreakerConfig, CircuitBreaker, OnConflict};

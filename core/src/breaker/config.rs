@@ -17,14 +17,14 @@ const MAX_COOLDOWN_FACTOR: u32 = 64;
 pub enum Window {
     /// The last N calls, 1 to 65 536.
     Calls(u32),
-    /// The calls of the last span of time, 1 ms to 365 days, in ten slices: it forgets a tenth at a time. An outcome that
-    /// is read behind the newest slice counts there; a slice more than a minute ahead of the clock is given up, with what
-    /// counted in it, when readings have gone on for a minute behind it.
+    /// The calls of the last span of time, 1 ms to 365 days, in ten slices: it forgets a tenth at a time. An outcome
+    /// that is read behind the newest slice counts there; a slice more than a minute ahead of the clock is given up,
+    /// with what counted in it, when readings have gone on for a minute behind it.
     Duration(Duration),
 }
 
-/// Settings of a [`CircuitBreaker`](super::CircuitBreaker). Names and meanings are those of Resilience4j's `CircuitBreakerConfig`
-/// where it has them. Every duration is 1 ms to 365 days.
+/// Settings of a [`CircuitBreaker`](super::CircuitBreaker). Names and meanings are those of Resilience4j's
+/// `CircuitBreakerConfig` where it has them. Every duration is 1 ms to 365 days.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerConfig {
     /// The last N calls, or the calls of the last T. Default: 20 calls.
@@ -37,8 +37,8 @@ pub struct BreakerConfig {
     pub slow_call_rate_threshold: f64,
     /// Opens at this many failures in a row, at least 1, whatever the rates and `min_calls`. Default: off.
     pub consecutive_failures: Option<u32>,
-    /// The rates say nothing below this many calls, at least 1 and at most the window's. Default 10, or all calls of a smaller
-    /// window.
+    /// The rates say nothing below this many calls, at least 1 and at most the window's. Default 10, or all calls of a
+    /// smaller window.
     pub min_calls: u32,
     /// How long it stays open. Default 30 s.
     pub cooldown: Duration,
@@ -50,8 +50,9 @@ pub struct BreakerConfig {
     pub cooldown_jitter: f64,
     /// How many probes a half-open cycle takes, 1 to 1 024. Default 1.
     pub probes: u32,
-    /// A probe that has not reported by then is lost: half-open cannot stick. Default 60 s. Where a bad reading of the clock
-    /// put the end more than a minute too far ahead, it is lost when readings have gone on for a minute behind it.
+    /// A probe that has not reported by then is lost: half-open cannot stick. Default 60 s. Where a bad reading of the
+    /// clock put the end more than a minute too far ahead, it is lost when readings have gone on for a minute behind
+    /// it.
     pub probe_timeout: Duration,
     /// Opens again when this share of a cycle's probes failed, 0 < rate ≤ 1. Default: `failure_rate_threshold`.
     pub probe_failure_rate_threshold: Option<f64>,
@@ -110,8 +111,8 @@ impl BreakerConfig {
                 if self.min_calls > calls && u64::from(self.min_calls) != MIN_CALLS.count() {
                     let window = of_name(&WINDOW_CALLS);
                     let message = format!(
-                        "{} is more than the {calls} calls of {window}, so no rate would ever count; give 1 to {calls}, or \
-                         a larger {window}",
+                        "{} is more than the {calls} calls of {window}, so no rate would ever count; give 1 to \
+                         {calls}, or a larger {window}",
                         self.min_calls
                     );
                     return Err(MIN_CALLS.error(ConfigErrorKind::Conflict, message));

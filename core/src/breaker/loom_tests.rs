@@ -1,5 +1,5 @@
-//! Every interleaving of two or three threads, up to a bound on preemptions. Chunks hold two outcomes here, so that they
-//! fill and their slots come round.
+//! Every interleaving of two or three threads, up to a bound on preemptions. Chunks hold two outcomes here, so that
+//! they fill and their slots come round.
 
 use super::*;
 use loom::thread;
@@ -66,7 +66,8 @@ fn loom_two_reporters_race_to_the_trip() {
     }
 }
 
-/// Three at once, over the border between two chunks: the one who claims the next judges for whoever has not come that far.
+/// Three at once, over the border between two chunks: the one who claims the next judges for whoever has not come that
+/// far.
 #[test]
 fn loom_three_reporters_race_to_the_trip() {
     explore_bounded(3, || {

@@ -12,7 +12,8 @@ const PATIENCE: usize = 1_000;
 impl CircuitBreaker {
     /// Opens until [`reset`](Self::reset); refusals then say "never".
     ///
-    /// This and the other switches begin a new generation with an empty window: outcomes of calls under way are dropped.
+    /// This and the other switches begin a new generation with an empty window: outcomes of calls under way are
+    /// dropped.
     /// Thread safety: any thread, any time.
     pub fn force_open(&self) {
         self.force_open_at(self.clock.now());

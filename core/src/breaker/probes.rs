@@ -13,8 +13,8 @@
 //! A lease that is lost says nothing about the dependency: its slot is free again, once. Lost twice running, it stays
 //! lost, so that half-open ends.
 //!
-//! A lease that lies impossibly far ahead of a reading is either a bad reading's, or a live probe's and the reader late. No single
-//! reading frees it: each slot has a [`Watch`].
+//! A lease that lies impossibly far ahead of a reading is either a bad reading's, or a live probe's and the reader
+//! late. No single reading frees it: each slot has a [`Watch`].
 
 use super::control::PAYLOAD_BITS;
 use super::memory::Words;
@@ -172,8 +172,8 @@ impl Probes {
         slow: bool,
     ) -> bool {
         let settled = self.end_lease(payload, generation, is_me, Status::Done { failed, slow });
-        // SeqCst: between one's own outcome and the survey that follows. Of the last two reporters each writes, passes this and reads
-        // the other's slot, so that one of them sees both outcomes and concludes (S. Dekker's argument).
+        // SeqCst: between one's own outcome and the survey that follows. Of the last two reporters each writes, passes
+        // this and reads the other's slot, so that one of them sees both outcomes and concludes (S. Dekker's argument).
         fence(Ordering::SeqCst);
         settled
     }
@@ -197,8 +197,8 @@ impl Probes {
         mine && self.swap(slot, word, word.ended(end))
     }
 
-    /// Ends leases as of `now` that are over by `left`, or whose owner is gone; returns how many. `deadline`: of a lease
-    /// that still has none.
+    /// Ends leases as of `now` that are over by `left`, or whose owner is gone; returns how many. `deadline`: of a
+    /// lease that still has none.
     pub(super) fn reap(
         &self,
         generation: u16,
@@ -223,14 +223,15 @@ impl Probes {
             .count()
     }
 
-    /// Whether a lease that `left` says so much of is over as of `now`. One impossibly far ahead is once no reading of a
-    /// minute found it plausible.
+    /// Whether a lease that `left` says so much of is over as of `now`. One impossibly far ahead is once no reading of
+    /// a minute found it plausible.
     fn is_over(&self, slot: u32, left: Option<u64>, now: u64) -> bool {
         let bad = self.watches[slot as usize].judge(left.is_some(), now);
         left.map_or(bad, |left| left == 0)
     }
 
-    /// Nanoseconds from `now` until each of the leases in force ends. `left` and `deadline` as for [`reap`](Self::reap).
+    /// Nanoseconds from `now` until each of the leases in force ends. `left` and `deadline` as for
+    /// [`reap`](Self::reap).
     pub(super) fn waits(
         &self,
         generation: u16,

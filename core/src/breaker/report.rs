@@ -12,8 +12,8 @@ use std::time::Duration;
 impl CircuitBreaker {
     /// Reports a call; `duration` `None` is the time since the permit was acquired.
     ///
-    /// The clock is read only where the outcome needs it: for a time window, for a duration that decides whether the call was
-    /// slow, and when the state changes. A report of an earlier generation is dropped.
+    /// The clock is read only where the outcome needs it: for a time window, for a duration that decides whether the
+    /// call was slow, and when the state changes. A report of an earlier generation is dropped.
     #[inline]
     pub fn report(&self, permit: Permit, outcome: Outcome, duration: Option<Duration>) {
         self.report_when(|| self.clock.now(), permit, outcome, duration, 0);

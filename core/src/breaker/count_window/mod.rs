@@ -2,9 +2,10 @@
 //!
 //! `generation:16 | round:11 | len:5 | failed:16 | slow:16`, high to low; generation 0 was never written.
 //!
-//! A chunk that is not full is the tail: its successor is claimed only once it is full, and a full chunk does not change
-//! until its slot comes round again. So the word that a reporter wrote and the full chunks before it are the window as of
-//! its own outcome, whatever others do meanwhile, and there is no running total that a killed thread could leave wrong.
+//! A chunk that is not full is the tail: its successor is claimed only once it is full, and a full chunk does not
+//! change until its slot comes round again. So the word that a reporter wrote and the full chunks before it are the
+//! window as of its own outcome, whatever others do meanwhile, and there is no running total that a killed thread could
+//! leave wrong.
 //!
 //! Who claims the successor first judges the full chunk, outcome by outcome. A reporter that was killed or preempted
 //! before it judged its own has thereby been judged for, and one whose window was overwritten need not judge any more.
@@ -63,7 +64,8 @@ impl CountWindow {
     }
 
     fn swap(&self, slot: usize, old: Chunk, new: Chunk) -> bool {
-        // AcqRel: who reads `new` also sees the full chunks that this thread saw before it; a failure is followed by a fresh load.
+        // AcqRel: who reads `new` also sees the full chunks that this thread saw before it; a failure is followed by a
+        // fresh load.
         self.word(slot).compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
@@ -104,8 +106,9 @@ impl CountWindow {
         let mut slot = self.hint();
         for _ in 0..PATIENCE + self.ring.slots() {
             let chunk = self.chunk(slot);
-            // Acquire, after the chunk's: a chunk of a later generation was written by one who had seen that generation in
-            // the control word, so this load sees it too, and the outcome is late. Otherwise another generation is an older one.
+            // Acquire, after the chunk's: a chunk of a later generation was written by one who had seen that generation
+            // in the control word, so this load sees it too, and the outcome is late. Otherwise another generation is
+            // an older one.
             if seen.has_ended(control.load(Ordering::Acquire)) {
                 return Recorded::Late;
             }
@@ -148,7 +151,8 @@ impl CountWindow {
         Recorded::Late
     }
 
-    /// Judges the window as of the last outcome of `chunk`. A fast success cannot raise a rate, only complete `min_calls`.
+    /// Judges the window as of the last outcome of `chunk`. A fast success cannot raise a rate, only complete
+    /// `min_calls`.
     fn judge_last(&self, seen: Control, slot: usize, chunk: Chunk) -> Recorded {
         let len = chunk.len();
         let looks = self.critical(chunk) >> (len - 1) & 1 == 1 && seen.can_trip();

@@ -28,8 +28,8 @@ impl What {
         self.0 as u32
     }
 
-    /// How many slices later than `slice` this is. Half the range of slices (2 days of a window of 1 ms, 6 years of one of 1 s)
-    /// tells later from earlier.
+    /// How many slices later than `slice` this is. Half the range of slices (2 days of a window of 1 ms, 6 years of one
+    /// of 1 s) tells later from earlier.
     pub(super) fn ahead_of(self, slice: u32) -> i32 {
         self.slice().wrapping_sub(slice).cast_signed()
     }

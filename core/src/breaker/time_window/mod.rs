@@ -1,20 +1,20 @@
 //! The calls of the last T as a log of chunks, each of one tenth of T (a slice).
 //!
-//! A chunk is two words. `what: generation:16 | round:16 | slice:32` is written once, by the claim; generation 0 was never
-//! written. `counts: round:16 | sealed:1 | (spare:2) | calls:15 | failed:15 | slow:15` counts; while its round is still the
-//! one before, nothing was counted yet.
+//! A chunk is two words. `what: generation:16 | round:16 | slice:32` is written once, by the claim; generation 0 was
+//! never written. `counts: round:16 | sealed:1 | (spare:2) | calls:15 | failed:15 | slow:15` counts; while its round is
+//! still the one before, nothing was counted yet.
 //!
-//! The tail is sealed before its successor is claimed, when time moves on, when the generation ends or when it is full, and
-//! a sealed chunk does not change until its slot comes round again. So the word that a reporter wrote and the sealed chunks
-//! before it are the window as of its own outcome, as in `count_window`. A thread killed between sealing, claiming and
-//! counting leaves the next step to anyone.
+//! The tail is sealed before its successor is claimed, when time moves on, when the generation ends or when it is full,
+//! and a sealed chunk does not change until its slot comes round again. So the word that a reporter wrote and the
+//! sealed chunks before it are the window as of its own outcome, as in `count_window`. A thread killed between sealing,
+//! claiming and counting leaves the next step to anyone.
 //!
-//! A reading that is behind the tail counts in the tail's slice, so that a late thread ends no window. One that is behind by more than a
-//! minute may mean that the tail is a bad reading's: after readings of a minute, none of which found it plausible, the log goes on
-//! at the present one, with an empty window ([`Watch`]).
+//! A reading that is behind the tail counts in the tail's slice, so that a late thread ends no window. One that is
+//! behind by more than a minute may mean that the tail is a bad reading's: after readings of a minute, none of which
+//! found it plausible, the log goes on at the present one, with an empty window ([`Watch`]).
 //!
-//! Ten slices as in Hystrix's rolling buckets; Resilience4j takes one a second. Full chunks follow one another within a slice, so the window is
-//! exact up to `CHUNKS * MAX_CALLS`, a million calls; beyond, it holds the newest million.
+//! Ten slices as in Hystrix's rolling buckets; Resilience4j takes one a second. Full chunks follow one another within a
+//! slice, so the window is exact up to `CHUNKS * MAX_CALLS`, a million calls; beyond, it holds the newest million.
 
 mod chunk;
 #[cfg(all(test, not(loom)))]
@@ -94,7 +94,8 @@ impl TimeWindow {
     }
 
     fn swap_counts(&self, slot: usize, old: u64, new: Counts) -> bool {
-        // AcqRel: who reads `new` also sees the sealed chunks that this thread saw before it; a failure is followed by a fresh load.
+        // AcqRel: who reads `new` also sees the sealed chunks that this thread saw before it; a failure is followed by
+        // a fresh load.
         self.counts_word(slot).compare_exchange(old, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
@@ -150,8 +151,8 @@ impl TimeWindow {
             if is_late(control, seen) {
                 return Recorded::Late;
             }
-            // Slices never step back within a log: a full chunk goes on in its own, and one that was sealed although it would
-            // have taken this outcome was sealed by a later time than this thread has read.
+            // Slices never step back within a log: a full chunk goes on in its own, and one that was sealed although it
+            // would have taken this outcome was sealed by a later time than this thread has read.
             let moves_on = u32::from(!counts.is_full());
             let next = if takes { what.slice().wrapping_add(moves_on) } else { slice };
             slot = self.next_chunk(slot, what, generation, next);
@@ -159,8 +160,8 @@ impl TimeWindow {
         Recorded::Late
     }
 
-    /// Whether an outcome read at `ns` counts in the slice of `what`, the tail of its generation: not in an earlier one than its own,
-    /// and not in one that a bad reading began.
+    /// Whether an outcome read at `ns` counts in the slice of `what`, the tail of its generation: not in an earlier one
+    /// than its own, and not in one that a bad reading began.
     fn takes(&self, watch: &Watch, what: What, ns: u64) -> bool {
         let ahead = i64::from(what.ahead_of(self.slice(ns)));
         // A note goes after the claim that healed, if one did: who comes late goes on behind that, not behind what was
@@ -175,7 +176,8 @@ impl TimeWindow {
         let head = self.what(next.slot);
         if head.is_blank() || head.round() == self.ring.lap_before(next.round) {
             let claim = What::new(generation, next.round, slice);
-            // Release: who reads the claim sees the chunk before it sealed. A failure means that somebody else has claimed it.
+            // Release: who reads the claim sees the chunk before it sealed. A failure means that somebody else has
+            // claimed it.
             let _ = self.what_word(next.slot).compare_exchange(head.0, claim.0, Ordering::AcqRel, Ordering::Relaxed);
         } else if head.round() != next.round {
             // The log went on by a whole round since `what` was read.
@@ -245,8 +247,9 @@ impl TimeWindow {
     }
 }
 
-/// Whether the generation of `seen` has ended. Called after a chunk was read: a chunk of a later generation was written by
-/// one who had seen that generation in the control word, so it is seen here too; another generation is then an older one.
+/// Whether the generation of `seen` has ended. Called after a chunk was read: a chunk of a later generation was written
+/// by one who had seen that generation in the control word, so it is seen here too; another generation is then an older
+/// one.
 fn is_late(control: &AtomicU64, seen: Control) -> bool {
     // Acquire: stays after the load of the chunk's word in this thread's view of the control word.
     seen.has_ended(control.load(Ordering::Acquire))

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl RateLimiter {
-    /// The limiter `name` of an arena, opened or made: the same keys and levels for all who share the arena, on its clock.
+    /// The limiter `name` of an arena, opened or made: the same keys and levels for all who share the arena, on its
+    /// clock.
     ///
-    /// The mode is each opener's own, and `huge_pages` plays no part. A quota changed by [`set_quota`](Self::set_quota) stays when a
-    /// worker that declares the same as before opens it again. The resolution is that of the quotas it was made with.
+    /// The mode is each opener's own, and `huge_pages` plays no part. A quota changed by [`set_quota`](Self::set_quota)
+    /// stays when a worker that declares the same as before opens it again. The resolution is that of the quotas it was
+    /// made with.
     ///
-    /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (algorithm, `max_keys`, `fastest`,
-    /// block, warm-up) or, unless `on_conflict` says otherwise, another default quota under the name.
+    /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (algorithm, `max_keys`,
+    /// `fastest`, block, warm-up) or, unless `on_conflict` says otherwise, another default quota under the name.
     ///
     /// ```
     /// use tidegate::{Algorithm, Arena, OnConflict, RateLimiter, limit::LimiterConfig};
@@ -92,8 +94,8 @@ impl ArenaObject for RateLimiter {
 fn needs_another(error: ConfigError, context: &OpenContext, made: &Quota) -> ConfigError {
     let (arena, name) = (context.arena.name(), &context.name);
     let message = format!(
-        "{}; {name:?} was made for {made}: remove it with `tidegate rm {arena} {name}` and make it anew, with the fastest \
-         quota that it will ever have as `fastest`",
+        "{}; {name:?} was made for {made}: remove it with `tidegate rm {arena} {name}` and make it anew, with the \
+         fastest quota that it will ever have as `fastest`",
         error.message(),
     );
     ConfigError::new(ConfigErrorKind::Conflict, error.field(), message)

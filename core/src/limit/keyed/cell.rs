@@ -14,7 +14,8 @@ pub(super) const PENALTY: u64 = 1 << (STATE_BITS - 1);
 pub(super) const OWN_BITS: u32 = STATE_BITS - 1;
 const OWN: u64 = PENALTY - 1;
 
-/// So late, in units of a penalty's end, a reading may be: three eighths of what can be told apart, which is six times the longest.
+/// So late, in units of a penalty's end, a reading may be: three eighths of what can be told apart, which is six times
+/// the longest.
 const LATE: u64 = 3 << (OWN_BITS - 3);
 
 #[inline]
@@ -34,9 +35,9 @@ pub(super) fn state(cell: u64) -> u64 {
 
 /// Penalties end on multiples of 2^shift nanoseconds: about a millisecond, or longer where ends lie further away.
 ///
-/// An end that can be put must be read as that end. What is put reaches at most `longest` ahead, and twice that as of a reading
-/// that is as much too old; an end further ahead is one of long ago, whose bits have come round. So the bits must tell apart
-/// sixteen times `longest`.
+/// An end that can be put must be read as that end. What is put reaches at most `longest` ahead, and twice that as of a
+/// reading that is as much too old; an end further ahead is one of long ago, whose bits have come round. So the bits
+/// must tell apart sixteen times `longest`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Penalty {
     shift: u32,
@@ -45,7 +46,8 @@ pub(super) struct Penalty {
 }
 
 impl Penalty {
-    /// `counted_ns`: the longest that anything counts, to whose end penalties are lengthened; at least a tick is told apart.
+    /// `counted_ns`: the longest that anything counts, to whose end penalties are lengthened; at least a tick is told
+    /// apart.
     pub(super) fn new(tick_shift: i32, counted_ns: u64) -> Self {
         let longest = counted_ns.max(LONGEST_PENALTY_NS);
         let least = u32::try_from(tick_shift).unwrap_or(0).max(20);
@@ -74,10 +76,11 @@ impl Penalty {
     #[cold]
     fn end_near(self, state: u64, ns: u64, latest_ns: u64) -> u64 {
         let (own, latest) = (ns >> self.shift, latest_ns.max(ns) >> self.shift);
-        // What others put as of the latest moment, and what was put as of a late reading as far as that may be behind it.
+        // What others put as of the latest moment, and what was put as of a late reading as far as that may be behind
+        // it.
         let end = unwrap(state & OWN, OWN_BITS, latest.min(own + LATE));
-        // Before the epoch, or further ahead than a penalty and a clock that stepped back can have put it: read so long after
-        // that its bits have come round.
+        // Before the epoch, or further ahead than a penalty and a clock that stepped back can have put it: read so long
+        // after that its bits have come round.
         if end >> 63 == 1 || end.saturating_sub(latest) > 2 * self.longest {
             return 0;
         }

@@ -139,9 +139,10 @@ impl Block {
     /// Its growth where a binding's caller says none: each block of a key is twice as long as the one before.
     pub const GROWTH: f64 = GROWTH.real();
 
-    /// The `after`-th denial of a key `within` that time (from the first of them) blocks it for `duration`, times `growth`
-    /// for each block before that is not yet forgotten, at most `max`. A key is forgotten when it has been neither
-    /// blocked nor denied for the longer of `within` and twice its last block. Denials during a block do not count.
+    /// The `after`-th denial of a key `within` that time (from the first of them) blocks it for `duration`, times
+    /// `growth` for each block before that is not yet forgotten, at most `max`. A key is forgotten when it has been
+    /// neither blocked nor denied for the longer of `within` and twice its last block. Denials during a block do not
+    /// count.
     ///
     /// Errors: `block_after` outside 1 to 255; `block_within`, `block_duration`, `block_max` when zero or above a
     /// year, or the most below the first; `block_growth` below 1 or not finite.

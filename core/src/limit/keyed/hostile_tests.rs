@@ -1,5 +1,5 @@
-//! Whatever bytes an arena holds, and whoever writes to it meanwhile: no operation panics, hangs or reads out of bounds.
-//! Debug builds check every shift, index and sum.
+//! Whatever bytes an arena holds, and whoever writes to it meanwhile: no operation panics, hangs or reads out of
+//! bounds. Debug builds check every shift, index and sum.
 
 use super::*;
 use crate::arena::layout::{OBJECTS_AT, Record};

@@ -17,8 +17,8 @@
 //!   and is left or dated again as it is. What is exchanged meanwhile was judged while the line was at rest in the
 //!   epoch before, by a cell that was not dated yet (one that was is another); it is over in the new epoch, or within
 //!   its reach, and reads as that or as later.
-//!   (Left: a thread that is stopped between reading a cell and dating it, to the tick for as long as ticks take to come
-//!   round, may take a new charge of the same bits for the old one.)
+//!   (Left: a thread that is stopped between reading a cell and dating it, to the tick for as long as ticks take to
+//!   come round, may take a new charge of the same bits for the old one.)
 //! - *A cell is as old as the header says only if the header still says so after the cell was read*: another thread may
 //!   have swept the line and charged the cell in between.
 //! - *Who only looks stores nothing*: a look with a reading that is ahead takes the line as swept for it, and the

@@ -11,8 +11,9 @@ pub(super) struct Now {
     pub(super) ns: u64,
     /// The last tick (or window) that has begun.
     pub(super) tick: u64,
-    /// The tick next to which the bits of a state are read: one of the epoch that the state's line is in. For who comes in that epoch
-    /// it is the reading itself; for who comes late the states are ahead, and read next to the reading they would be taken for past.
+    /// The tick next to which the bits of a state are read: one of the epoch that the state's line is in. For who comes
+    /// in that epoch it is the reading itself; for who comes late the states are ahead, and read next to the reading
+    /// they would be taken for past.
     pub(super) near: u64,
     /// The latest moment that the table knows of, where it had to look; 0 where it had not.
     pub(super) latest_ns: u64,

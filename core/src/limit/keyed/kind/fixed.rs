@@ -66,8 +66,8 @@ impl Fixed {
         later(end, now.tick).then_some(Window { end, count: state & self.most() })
     }
 
-    /// A window that starts at `now`. It ends at the first tick that is no earlier than a period from now: an earlier one would
-    /// put two windows' counts into one period.
+    /// A window that starts at `now`. It ends at the first tick that is no earlier than a period from now: an earlier
+    /// one would put two windows' counts into one period.
     #[inline]
     fn begin(&self, units: &Units, now: Now) -> Window {
         let in_tick = u64::from(self.ticks.is_within(now));
@@ -167,7 +167,8 @@ impl Kind for Fixed {
     }
 
     fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
-        // Nothing of a count that is not known: its window is not one of a period, and would end too soon for what is charged.
+        // Nothing of a count that is not known: its window is not one of a period, and would end too soon for what is
+        // charged.
         let known = |window: &Window| (1..self.most()).contains(&window.count);
         let window = self.window(state, now).filter(|window| known(window) && n > 0)?;
         Some(self.pack(Window { count: window.count.saturating_sub(n.into()), ..window }))

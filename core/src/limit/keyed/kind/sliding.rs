@@ -1,5 +1,6 @@
-//! Sliding window counter: `window:b | prev:c | cur:c`, b + 2c = 39. Two windows, the earlier weighted by the part of it
-//! that still counts. Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains" (2017).
+//! Sliding window counter: `window:b | prev:c | cur:c`, b + 2c = 39. Two windows, the earlier weighted by the part of
+//! it that still counts. Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains"
+//! (2017).
 
 use super::super::Windows;
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
@@ -40,9 +41,9 @@ impl Sliding {
         self.period
     }
 
-    /// The moment as of which a state is judged: never before its own window. What an older reading would see of an earlier
-    /// window is lost (that window may have been full), so it is told the start of the state's own, where all that is counted
-    /// still counts: it may deny early, and its charge goes to the window that it was judged by.
+    /// The moment as of which a state is judged: never before its own window. What an older reading would see of an
+    /// earlier window is lost (that window may have been full), so it is told the start of the state's own, where all
+    /// that is counted still counts: it may deny early, and its charge goes to the window that it was judged by.
     fn as_of(&self, state: u64, now: Now) -> Now {
         let window = self.window(state, now);
         if state & PENALTY == 0 && later(window, now.tick) {
@@ -52,7 +53,8 @@ impl Sliding {
         }
     }
 
-    /// The counts of the window of `now` and the one before it, as an older state leaves them. `now`: [`as_of`](Self::as_of).
+    /// The counts of the window of `now` and the one before it, as an older state leaves them. `now`:
+    /// [`as_of`](Self::as_of).
     fn counts(&self, state: u64, now: Now) -> Counts {
         if state & PENALTY != 0 {
             return Counts { prev: 0, cur: 0 };
