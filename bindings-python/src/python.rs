@@ -10,6 +10,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{BoundObject, IntoPyObject, ffi};
+#[cfg(unix)]
+use std::ffi::{c_char, c_int, c_void};
 use std::hint::black_box;
 use std::mem::{forget, transmute};
 
@@ -21,10 +23,43 @@ struct Stop;
 impl Drop for Stop {
     #[cold]
     fn drop(&mut self) {
+        // Anything else that unwinds through Python, such as an exception of C++, is not to be waited for: it may hold
+        // the GIL.
+        if !is_finalizing() {
+            std::process::abort();
+        }
         loop {
             std::thread::park();
         }
     }
+}
+
+/// Whether the interpreter is ending; true where it does not say so. The stable ABI has the question since 3.13 only.
+#[cfg(unix)]
+fn is_finalizing() -> bool {
+    // RTLD_DEFAULT of Linux and of macOS.
+    let everywhere = std::ptr::without_provenance_mut(if cfg!(target_os = "macos") { usize::MAX - 1 } else { 0 });
+    [c"Py_IsFinalizing", c"_Py_IsFinalizing"].iter().all(|name| {
+        // SAFETY: a name that ends in NUL, among all loaded objects.
+        let found = unsafe { dlsym(everywhere, name.as_ptr()) };
+        if found.is_null() {
+            return true;
+        }
+        // SAFETY: CPython's function of that name, which takes nothing and may be called by any thread at any time.
+        let asked = unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(found) };
+        // SAFETY: as above.
+        unsafe { asked() != 0 }
+    })
+}
+
+#[cfg(not(unix))]
+fn is_finalizing() -> bool {
+    true
+}
+
+#[cfg(unix)]
+unsafe extern "C" {
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
 /// `function(*args, **kwargs)`.

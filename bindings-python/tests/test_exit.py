@@ -120,6 +120,12 @@ def test_threads_that_wait_do_not_crash_the_end(call: str) -> None:
     program(f"start([{call!r}] * 3)")
 
 
+def test_a_thread_that_ends_itself_within_a_call_does_not_stop_with_the_gil() -> None:
+    code = "import ctypes\nBREAKER.call(ctypes.PyDLL(None).pthread_exit, None)"
+    done = subprocess.run([sys.executable, "-c", PROGRAM + code], capture_output=True, timeout=PATIENCE)
+    assert done.returncode == -signal.SIGABRT
+
+
 def test_threads_of_a_forked_child_do_not_crash_its_end() -> None:
     program(
         """
