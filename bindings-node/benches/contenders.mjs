@@ -140,6 +140,23 @@ const opossum = async () => {
   };
 };
 
+/** As its users write it, the call in a function. */
+const tidegateRetry = (withBudget) => async () => {
+  const { RetryBudget, RetryPolicy } = await import('tidegate');
+  const policy = new RetryPolicy(withBudget ? { budget: new RetryBudget() } : {});
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) await policy.call(() => work(i));
+  };
+};
+
+const cockatielRetry = async () => {
+  const { ExponentialBackoff, handleAll, retry } = await import('cockatiel');
+  const policy = retry(handleAll, { maxAttempts: 3, backoff: new ExponentialBackoff() });
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) await policy.execute(() => work(i));
+  };
+};
+
 const bareCall = async () => async (n) => {
   for (let i = 0; i < n; i += 1) await work(i);
 };
@@ -217,6 +234,17 @@ export const ROWS = [
     floor: 'the call alone',
     targets: [],
     contenders: { tidegate: tidegateCall, opossum, 'the call alone': bareCall },
+  },
+  {
+    work: 'retry, async call that succeeds',
+    floor: 'the call alone',
+    targets: [{ of: 'cockatiel', most: 1 }],
+    contenders: {
+      tidegate: tidegateRetry(false),
+      'tidegate with a budget': tidegateRetry(true),
+      cockatiel: cockatielRetry,
+      'the call alone': bareCall,
+    },
   },
   {
     work: 'breaker, acquire + success',

@@ -88,6 +88,7 @@ class RetryBudget {
   }
 }
 
+let isPolicy;
 let selectPolicy;
 let delayOf;
 let nextOf;
@@ -95,13 +96,15 @@ let nextOf;
 class RetryPolicy {
   #id;
   #settings = {};
+  #deadlineMs;
   #budget;
   #retryOn;
   #clock;
 
   static {
+    isPolicy = (value) => value !== null && typeof value === 'object' && #id in value;
     selectPolicy = (self, method) => {
-      if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('RetryPolicy', method);
+      if (!isPolicy(self)) throw check.detached('RetryPolicy', method);
       words[0] = self.#id;
     };
   }
@@ -128,6 +131,7 @@ class RetryPolicy {
     retryPolicy.create(this);
     this.#id = words[0];
     this.#settings.attempts = attempts === WITHOUT_END ? Infinity : attempts;
+    this.#deadlineMs = this.#settings.deadlineMs;
     this.#budget = budget;
     this.#clock = clock;
     // Its first use would find out too late.
@@ -148,8 +152,16 @@ class RetryPolicy {
   }
 
   async call(fn, options = undefined) {
-    selectPolicy(this, 'call');
-    return this.#run(verifyRetried(fn), undefined, [], options === undefined ? undefined : signalOf(options));
+    if (!isPolicy(this)) throw check.detached('RetryPolicy', 'call');
+    verifyRetried(fn);
+    const signal = options === undefined ? undefined : signalOf(options);
+    const start = this.#begin(signal);
+    // The first attempt stands here, and in `wrap`: another async function around it would cost what the rest does.
+    try {
+      return await fn();
+    } catch (error) {
+      return this.#again(error, start, signal, fn, undefined, []);
+    }
   }
 
   wrap(fn) {
@@ -157,7 +169,12 @@ class RetryPolicy {
     verifyRetried(fn);
     const self = this;
     async function wrapped(...args) {
-      return self.#run(fn, this, args, undefined);
+      const start = self.#begin(undefined);
+      try {
+        return await fn.apply(this, args);
+      } catch (error) {
+        return self.#again(error, start, undefined, fn, this, args);
+      }
     }
     for (const key of ['name', 'length']) {
       Object.defineProperty(wrapped, key, { value: fn[key], configurable: true });
@@ -175,22 +192,27 @@ class RetryPolicy {
     }
   }
 
-  async #run(fn, receiver, args, signal) {
+  /** A call begins: pays in, and gives the time where it matters. */
+  #begin(signal) {
     signal?.throwIfAborted();
     this.#budget?.deposit();
-    const start = this.#settings.deadlineMs === undefined ? 0 : this.#nowMs();
-    let previous = 0;
+    return this.#deadlineMs === undefined ? 0 : this.#nowMs();
+  }
+
+  /** The first attempt has failed. */
+  async #again(first, start, signal, fn, receiver, args) {
+    let [error, previous] = [first, 0];
     for (let attempts = 1; ; attempts += 1) {
-      let waitMs;
+      const next = this.#after(error, attempts, previous, start, signal);
+      if (next === undefined) throw error;
+      previous = next[1];
+      if (next[0] > 0) await sleep(next[0], this.#clock, signal);
+      else signal?.throwIfAborted();
       try {
         return await fn.apply(receiver, args);
-      } catch (error) {
-        const next = this.#after(error, attempts, previous, start, signal);
-        if (next === undefined) throw error;
-        [waitMs, previous] = next;
+      } catch (thrown) {
+        error = thrown;
       }
-      if (waitMs > 0) await sleep(waitMs, this.#clock, signal);
-      else signal?.throwIfAborted();
     }
   }
 
@@ -201,7 +223,7 @@ class RetryPolicy {
   /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
   #after(error, attempts, previous, start, signal) {
     const toldMs = retryAfterMs(error) ?? 0;
-    const elapsed = this.#settings.deadlineMs === undefined ? 0 : Math.max(0, this.#nowMs() - start);
+    const elapsed = this.#deadlineMs === undefined ? 0 : Math.max(0, this.#nowMs() - start);
     const next =
       signal?.aborted !== true && judged(this.#retryOn, error)
         ? nextOf(this, attempts, previous, toldMs, elapsed, NaN)
@@ -279,9 +301,13 @@ function signalOf(options) {
   return signal;
 }
 
+/** What generators of this realm inherit from: `types.isGeneratorFunction` would cost as much as the call. */
+const GENERATORS = [Object.getPrototypeOf(function* () {}), Object.getPrototypeOf(async function* () {})];
+
 function verifyRetried(fn) {
-  check.callable(fn, 'fn');
-  if (types.isGeneratorFunction(fn)) {
+  if (typeof fn !== 'function') check.callable(fn, 'fn');
+  const kind = Object.getPrototypeOf(fn);
+  if (kind === GENERATORS[0] || kind === GENERATORS[1]) {
     throw check.typeError(
       `${fn.name || 'fn'} is a generator: it runs while it is iterated, not when it is called, and what it has given ` +
         'out cannot be taken back. Retry the part that does the work',

@@ -163,7 +163,8 @@ def test_a_mistake_and_a_refusal_are_retried_only_when_named(error: Any) -> None
 
 class Response(Exception):
     def __init__(self, status: int, **headers: str) -> None:
-        self.response = type("R", (), {"status_code": status, "headers": {k.replace("_", "-"): v for k, v in headers.items()}})()
+        told = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.response = type("R", (), {"status_code": status, "headers": told})()
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,8 @@ def test_retry_after_as_a_date_and_as_an_attribute() -> None:
     told = retry_after(Response(503, Retry_After=date))
     assert told is not None and 85 < told <= 90
     error = Exception()
-    for value, seconds in [(3, 3.0), (timedelta(seconds=2), 2.0), (-1, 0.0), (math.nan, None), ("3", None), (True, None)]:
+    told_by: list[tuple[Any, float | None]] = [(3, 3.0), (timedelta(seconds=2), 2.0), (-1, 0.0), (math.nan, None)]
+    for value, seconds in [*told_by, ("3", None), (True, None)]:
         error.retry_after = value  # type: ignore[attr-defined]
         assert retry_after(error) == seconds
 
@@ -307,7 +309,8 @@ def test_bad_arguments() -> None:
     for wrong in ({"budget": 5}, {"clock": 5}, {"jitter": 5}, {"base": "1"}):
         with pytest.raises(TypeError, match=f"^{next(iter(wrong))}: expected"):
             RetryPolicy(**wrong)  # type: ignore[arg-type]
-    for number in ({"attempts": 0}, {"attempts": 2**100}, {"factor": 0.5}, {"factor": math.nan}, {"base": -1}, {"base": math.inf}):
+    numbers: list[dict[str, Any]] = [{"attempts": 0}, {"attempts": 2**100}, {"factor": 0.5}, {"factor": math.nan}]
+    for number in [*numbers, {"base": -1}, {"base": math.inf}]:
         with pytest.raises(ConfigError, match=f"^{next(iter(number))}: "):
             RetryPolicy(**number)
     with pytest.raises(ConfigError, match=r"^jitter: .*\"none\", \"full\""):
@@ -328,7 +331,8 @@ def test_generators_and_what_is_no_function_are_refused() -> None:
     async def one() -> int:
         return 1
 
-    for wrong, says in [(rows, "generator"), (rows_async, "generator"), (int, "the class int"), (5, "a function, got int")]:
+    generators = [(rows, "generator"), (rows_async, "generator")]
+    for wrong, says in [*generators, (int, "the class int"), (5, "a function, got int")]:
         for wrapper in (policy, ClientThrottle()):
             with pytest.raises(TypeError, match=says):
                 wrapper(wrong)  # type: ignore[arg-type]
@@ -370,7 +374,8 @@ def test_a_cancelled_task_ends_in_its_wait() -> None:
 
     async def main() -> None:
         flaky = Flaky(math.inf)
-        task = asyncio.create_task(RetryPolicy(base=3600, max_delay=3600, jitter="none", budget=budget).call_async(flaky.async_))
+        policy = RetryPolicy(base=3600, max_delay=3600, jitter="none", budget=budget)
+        task = asyncio.create_task(policy.call_async(flaky.async_))
         while not budget.stats().withdrawn:
             await asyncio.sleep(0.001)
         task.cancel()
@@ -544,7 +549,8 @@ def test_what_a_throttle_takes_for_a_refusal() -> None:
     def counts(error: BaseException | None, **settings: Any) -> tuple[int, int]:
         throttle = ClientThrottle(**settings)
         flaky = Flaky(0 if error is None else math.inf, error or Exception)
-        for call in (lambda: throttle.call(flaky), lambda: run(throttle.call_async(flaky.async_)), lambda: throttle(flaky)()):
+        in_task = lambda: run(throttle.call_async(flaky.async_))  # noqa: E731
+        for call in (lambda: throttle.call(flaky), in_task, throttle(flaky)):
             try:
                 call()
             except BaseException as raised:

@@ -44,11 +44,12 @@ class RetryPolicy:
         jitter: how it is spread: "none", "full" (anything up to it), "equal" (half of it and anything up to the other),
             "decorrelated" (AWS), "smooth" (Polly).
         budget: a RetryBudget that all calls to the dependency share.
-        retry_on: the errors that are retried: a class, a function of the exception, or several of these. Default: an HTTP
-            status of 429 or from 500 on, timeouts, lost connections and unknown errors; not other statuses, not errors
-            that a mistake in the program raises (TypeError, ValueError, LookupError, …), not tidegate's own refusals.
+        retry_on: the errors that are retried: a class, a function of the exception, or several of these. Default: an
+            HTTP status of 429 or from 500 on, timeouts, lost connections and unknown errors; not other statuses, not
+            errors that a mistake in the program raises (TypeError, ValueError, LookupError, …), not tidegate's own refusals.
         deadline: seconds for all attempts and waits together: a wait that would reach its end is not slept.
-        max_retry_after: a server's Retry-After, which wins when it is longer than the wait, counts up to so many seconds.
+        max_retry_after: a server's Retry-After, which wins when it is longer than the wait, counts up to so many
+            seconds.
         clock: a ManualClock for tests.
 
     Never retried: a cancelled task, Ctrl-C, exits, an open circuit, a throttled call, an empty budget, wrong arguments.
@@ -58,10 +59,11 @@ class RetryPolicy:
     Raises:
         ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type.
 
-    Immutable; may be used from any thread and any event loop at the same time. Every attempt runs in the caller's context.
+    Immutable; may be used from any thread and any event loop at the same time. Every attempt runs in the caller's
+    context.
     """
 
-    __slots__ = ("__weakref__", "_budget", "_clock", "_retry_on", "_schedule")
+    __slots__ = ("__weakref__", "_budget", "_clock", "_is_timed", "_retry_on", "_schedule")
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class RetryPolicy:
         self._budget = budget
         self._retry_on = None if retry_on is None else filter_of("retry_on", retry_on)
         self._clock = clock
+        self._is_timed = deadline is not None
 
     @classmethod
     def stamina(cls, **more: Any) -> RetryPolicy:
@@ -173,6 +176,8 @@ class RetryPolicy:
             n += 1
 
     def _now(self) -> float:
+        if not self._is_timed:
+            return 0.0
         if self._clock is not None:
             return self._clock.now_ns / 1e9
         return time.monotonic()
@@ -210,8 +215,8 @@ class RetryPolicy:
 
     def __repr__(self) -> str:
         own = self._schedule
-        shown = f"{type(self).__name__}({own.attempts}, base={own.base}, factor={own.factor}, max_delay={own.max_delay}, "
-        shown += f"jitter={own.jitter!r}"
+        shown = f"{type(self).__name__}({own.attempts}, base={own.base}, factor={own.factor}, "
+        shown += f"max_delay={own.max_delay}, jitter={own.jitter!r}"
         if own.deadline is not None:
             shown += f", deadline={own.deadline}"
         if self._budget is not None:
@@ -298,7 +303,7 @@ def _admit(throttle: ClientThrottle) -> None:
 
 
 def _report(throttle: ClientThrottle, error: Exception) -> None:
-    """What an error says of the backend. A predicate that itself raises counts as a refusal, and its error is raised."""
+    """What an error says of the backend. A predicate that itself raises counts as a refusal; its error is raised."""
     if isinstance(error, TidegateError):
         return
     chosen = throttle._failure_on

@@ -48,7 +48,8 @@ def filter_of(name: str, value: Any) -> Filter:
         return value
     if issubclass(value, BaseException) if isinstance(value, type) else callable(value):
         return value  # type: ignore[no-any-return]
-    raise TypeError(f"{name}: expected {_EXPECTED}, got {value.__name__ if isinstance(value, type) else type(value).__name__}")
+    found = value.__name__ if isinstance(value, type) else type(value).__name__
+    raise TypeError(f"{name}: expected {_EXPECTED}, got {found}")
 
 
 def matches(name: str, chosen: Filter, error: Exception) -> bool:

@@ -28,8 +28,7 @@ use tidegate::{RetryBudgetConfig, retry};
 ///     ttl: at most what seconds pay in for so long (seconds or a timedelta) is saved up, and at least one retry.
 ///     clock: a ManualClock for tests.
 ///     scope: where its savings live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
-///     a
-///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
+///         a HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is, that of the dependency; stands in errors.
 ///     on_conflict: when it was last declared there with other settings: "error", "keep" or "apply".
 ///     enabled: False affords every retry and counts nothing; so does TIDEGATE_DISABLED=1 in the environment.
@@ -37,8 +36,7 @@ use tidegate::{RetryBudgetConfig, retry};
 ///
 /// Raises:
 ///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
-///     cannot
-///         be used, or holds another object of that name.
+///         cannot be used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none blocks.
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]

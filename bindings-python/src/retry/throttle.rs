@@ -39,8 +39,7 @@ static FILTER: Function = Function::new("tidegate._retryable", "filter_of");
 ///         what is no Exception mean nothing.
 ///     clock: a ManualClock for tests.
 ///     scope: where its window lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
-///     a
-///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
+///         a HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is, that of the dependency; stands in errors.
 ///     on_conflict: when it was last declared there with other settings: "error", "keep" or "apply".
 ///     enabled: False lets every call pass and counts nothing; so does TIDEGATE_DISABLED=1 in the environment.
@@ -48,8 +47,7 @@ static FILTER: Function = Function::new("tidegate._retryable", "filter_of");
 ///
 /// Raises:
 ///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
-///     cannot
-///         be used, or holds another object of that name.
+///         cannot be used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none blocks.
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]

@@ -13,9 +13,11 @@ import limits
 import pybreaker
 import pyrate_limiter
 import pyresilience
+import stamina
+import tenacity
 from floor import Empty, Governor
 
-from tidegate import CircuitBreaker, RateLimiter, TokenBucket
+from tidegate import CircuitBreaker, RateLimiter, RetryBudget, RetryPolicy, TokenBucket
 
 ROUNDS = 101 if "--quick" in sys.argv else 601
 # Seconds that one measurement takes, about: short, so that most are over before the kernel runs something else.
@@ -79,6 +81,16 @@ def permit(breaker):
     return call
 
 
+def retried_by_tenacity():
+    wait = tenacity.wait_random_exponential(0.1, 5)
+    retrying = tenacity.Retrying(stop=tenacity.stop_after_attempt(3), wait=wait)
+    return lambda: retrying(works)
+
+
+def retried_by_stamina():
+    return stamina.retry(on=Exception)(works)
+
+
 def decorated(breaker):
     return breaker(works)
 
@@ -128,6 +140,20 @@ ROWS = [
             "tidegate permit": lambda: permit(CircuitBreaker("bench")),
             "circuitbreaker": lambda: protected(circuitbreaker.CircuitBreaker()),
             "pybreaker": lambda: protected(pybreaker.CircuitBreaker()),
+            "the function alone": lambda: works,
+        },
+    },
+    {
+        "work": "retry, call that succeeds",
+        "floor": "the function alone",
+        "floors": ["the function alone"],
+        "targets": [{"of": "tenacity", "most": 0.05}, {"of": "stamina", "most": 0.05}],
+        "contenders": {
+            "tidegate": lambda: protected(RetryPolicy()),
+            "tidegate with a budget": lambda: protected(RetryPolicy(budget=RetryBudget())),
+            "tidegate decorator": lambda: decorated(RetryPolicy()),
+            "tenacity": retried_by_tenacity,
+            "stamina": retried_by_stamina,
             "the function alone": lambda: works,
         },
     },

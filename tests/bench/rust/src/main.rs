@@ -10,6 +10,7 @@ mod keys;
 mod memory;
 mod permit;
 mod queue;
+mod retry;
 mod scope;
 mod set;
 
@@ -44,4 +45,5 @@ fn main() {
     queue::rows(&plan);
     scope::rows(&plan);
     permit::rows(&plan);
+    retry::rows(&plan);
 }
