@@ -88,7 +88,9 @@ function verify(decision) {
     if (wrong === undefined) return;
     throw check.typeError(`check() of a limit gave a decision whose ${wrong} is ${check.show(decision[wrong])}`);
   }
-  throw check.typeError(`check() of a limit must return a decision ({ allowed, limit, … }), got ${check.show(decision)}`);
+  throw check.typeError(
+    `check() of a limit must return a decision ({ allowed, limit, … }), got ${check.show(decision)}`,
+  );
 }
 
 const giveBackAll = (charges) => charges?.forEach((charge) => charge.giveBack());

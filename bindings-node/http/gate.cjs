@@ -81,7 +81,9 @@ class Gate {
     const before = exchange.charged;
     // Another guard, or the middleware in front of it, has decided these for the same request.
     const limits =
-      before === undefined ? plan.limits : plan.limits.filter((limit) => !before.some((charge) => charge.limit.origin === limit));
+      before === undefined
+        ? plan.limits
+        : plan.limits.filter((limit) => !before.some((charge) => charge.limit.origin === limit));
     const asked = [];
     try {
       let pending = false;
@@ -138,7 +140,7 @@ class Gate {
     let delayMs = 0;
     let clock;
     for (const { decision, limit } of charges) {
-      if (decision.delayMs > delayMs) ({ delayMs } = decision, { clock } = limit);
+      if (decision.delayMs > delayMs) (({ delayMs } = decision), ({ clock } = limit));
     }
     return delayMs === 0 ? undefined : sleep(delayMs, clock).then(() => undefined);
   }
@@ -180,8 +182,7 @@ function chargeOneByOne(charges) {
   }
 }
 
-const longest = (denied) =>
-  denied.reduce((a, b) => (b.decision.retryAfterMs > a.decision.retryAfterMs ? b : a));
+const longest = (denied) => denied.reduce((a, b) => (b.decision.retryAfterMs > a.decision.retryAfterMs ? b : a));
 
 /** The gate's own part of an options object, and the rest. */
 function gateOptions(options) {

@@ -66,7 +66,9 @@ class Limit {
     /** The clock on which a leaky bucket's delay passes. */
     this.clock = this.native ? homeOf(this.source).clock : undefined;
     if (key !== undefined && !this.keyed) {
-      throw check.valueError('key: the limit that was passed in is one for everybody; a key needs one per key (a RateLimiter)');
+      throw check.valueError(
+        'key: the limit that was passed in is one for everybody; a key needs one per key (a RateLimiter)',
+      );
     }
     this.key = key === undefined ? undefined : keyFunction(key);
     this.#refuses = !this.native || refuses(this.source);
@@ -88,9 +90,12 @@ class Limit {
       return ratesOf(rate, { ...place, ...options }).map(([one, settings]) => new Limit(one, settings));
     }
     const { name, key = {}, ...rest } = options;
-    if (name !== undefined) throw check.valueError('name: the members of a LimitSet have names already; leave name out');
+    if (name !== undefined)
+      throw check.valueError('name: the members of a LimitSet have names already; leave name out');
     const keys = check.options(key, 'key', rate.names);
-    return Object.entries(rate.members).map(([member, limit]) => new Limit(limit, { ...rest, name: member, key: keys[member] }));
+    return Object.entries(rate.members).map(
+      ([member, limit]) => new Limit(limit, { ...rest, name: member, key: keys[member] }),
+    );
   }
 
   /** Throws what `all` would, and leaves nothing behind in any arena. */
@@ -106,7 +111,9 @@ class Limit {
    */
   ask(exchange) {
     if (this.skip === undefined) return this.#charged(exchange);
-    return whenReady(this.skip(exchange.request, exchange.context), (skip) => (skip ? undefined : this.#charged(exchange)));
+    return whenReady(this.skip(exchange.request, exchange.context), (skip) =>
+      skip ? undefined : this.#charged(exchange),
+    );
   }
 
   #charged(exchange) {
@@ -129,7 +136,9 @@ class Limit {
   }
 
   #keyOf(exchange) {
-    return this.key === undefined || this.key === clientIp ? exchange.clientKey : this.key(exchange.request, exchange.context);
+    return this.key === undefined || this.key === clientIp
+      ? exchange.clientKey
+      : this.key(exchange.request, exchange.context);
   }
 
   #charge(key, cost, tier, exchange) {
@@ -223,7 +232,8 @@ class ChosenLimit {
   constructor(choose, options) {
     const { tiers, tier, fastest, skip, ...rest } = options;
     for (const [name, value] of Object.entries({ tiers, tier, fastest })) {
-      if (value !== undefined) throw check.valueError(`${name}: a rate that is a function chooses by itself; leave ${name} out`);
+      if (value !== undefined)
+        throw check.valueError(`${name}: a rate that is a function chooses by itself; leave ${name} out`);
     }
     if (rest.scope !== undefined && rest.scope !== 'process' && (rest.objectName ?? rest.name) === undefined) {
       throw check.valueError(`name: a limit in ${check.show(rest.scope)} needs one, by which others find it`);
@@ -248,7 +258,9 @@ class ChosenLimit {
 
   ask(exchange) {
     if (this.#skip === undefined) return this.#chosen(exchange);
-    return whenReady(this.#skip(exchange.request, exchange.context), (skip) => (skip ? undefined : this.#chosen(exchange)));
+    return whenReady(this.#skip(exchange.request, exchange.context), (skip) =>
+      skip ? undefined : this.#chosen(exchange),
+    );
   }
 
   #chosen(exchange) {
@@ -260,7 +272,9 @@ class ChosenLimit {
 
   #limitsOf(rate) {
     if (!isRate(rate)) {
-      throw check.typeError(`a rate function must return a text such as '5/minute' or a number, got ${check.show(rate)}`);
+      throw check.typeError(
+        `a rate function must return a text such as '5/minute' or a number, got ${check.show(rate)}`,
+      );
     }
     const made = this.#limits.get(rate);
     if (made !== undefined) return made;
@@ -268,8 +282,11 @@ class ChosenLimit {
       throw check.rangeError(`a rate function may name at most ${MOST_RATES} rates: let it take few values`);
     }
     const { name, objectName = name } = this.#options;
-    const own = objectName === undefined ? undefined : `${objectName}:${String(rate).replace(/[^A-Za-z0-9._:/-]+/g, '-')}`;
-    const limits = ratesOf(rate, { ...this.#options, objectName: own }).map(([one, settings]) => new Limit(one, settings));
+    const own =
+      objectName === undefined ? undefined : `${objectName}:${String(rate).replace(/[^A-Za-z0-9._:/-]+/g, '-')}`;
+    const limits = ratesOf(rate, { ...this.#options, objectName: own }).map(
+      ([one, settings]) => new Limit(one, settings),
+    );
     for (const limit of limits) limit.origin = this;
     this.#limits.set(rate, limits);
     return limits;

@@ -17,7 +17,9 @@ const OPTIONS = ['limits', 'concurrency', 'onRefused', ...GATE];
 /** `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate. */
 function readOptions(given, where) {
   const options =
-    ['string', 'number', 'function'].includes(typeof given) || typeof given?.check === 'function' ? { rate: given } : given;
+    ['string', 'number', 'function'].includes(typeof given) || typeof given?.check === 'function'
+      ? { rate: given }
+      : given;
   const [gate, rest] = gateOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
   const { limits, concurrency, onRefused, rate, ...single } = rest;
   const { scope, onConflict, ...others } = single;

@@ -63,7 +63,13 @@ class Presenter {
     // The draft wants Retry-After never earlier than a reset that is told.
     const longer = (seconds) => this.#longer(seconds, draw);
     const rank = allowed ? remaining : -1;
-    return { limit, remaining, reset: longer(allowed ? reset : Math.min(reset, retryAfter)), retryAfter: longer(retryAfter), rank };
+    return {
+      limit,
+      remaining,
+      reset: longer(allowed ? reset : Math.min(reset, retryAfter)),
+      retryAfter: longer(retryAfter),
+      rank,
+    };
   }
 
   #longer(seconds, draw) {

@@ -22,7 +22,12 @@ const limited = (policies, who = undefined) => ({
 });
 
 /** 403: the client is on a deny list. */
-const forbidden = () => ({ type: 'about:blank', title: 'Forbidden', status: 403, detail: 'This client is not served.' });
+const forbidden = () => ({
+  type: 'about:blank',
+  title: 'Forbidden',
+  status: 403,
+  detail: 'This client is not served.',
+});
 
 /** 503 or as configured: an open circuit, a full queue. */
 const overloaded = (status) => ({

@@ -82,7 +82,9 @@ function selectClock(value) {
   } else if (has(value)) {
     select(value, 'clock');
   } else {
-    throw check.typeError(`clock must be a ManualClock (leave it out for the machine's clock), got ${check.show(value)}`);
+    throw check.typeError(
+      `clock must be a ManualClock (leave it out for the machine's clock), got ${check.show(value)}`,
+    );
   }
 }
 

@@ -40,7 +40,8 @@ class ConcurrencyLimiter {
 
   static {
     select = (self, method) => {
-      if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('ConcurrencyLimiter', method);
+      if (self === null || typeof self !== 'object' || !(#id in self))
+        throw check.detached('ConcurrencyLimiter', method);
       words[0] = self.#id;
     };
     handOn = (self) => {
@@ -135,7 +136,19 @@ class ConcurrencyLimiter {
     concurrency.stats();
     const [limit, inUse, admitted, denied, wouldDeny, reclaimed, ...waits] = numbers;
     const [refused, timedOut, cancelled, waiting, longestWaitMs] = waits;
-    return { limit, inUse, admitted, denied, wouldDeny, reclaimed, refused, timedOut, cancelled, waiting, longestWaitMs };
+    return {
+      limit,
+      inUse,
+      admitted,
+      denied,
+      wouldDeny,
+      reclaimed,
+      refused,
+      timedOut,
+      cancelled,
+      waiting,
+      longestWaitMs,
+    };
   }
 
   #refusal(timeoutMs) {

@@ -13,7 +13,11 @@ class TidegateError extends Error {
   /** Also an error of another copy of this package, or an exception that carries the kinds of one. */
   static [Symbol.hasInstance](value) {
     if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
-    return Object.hasOwn(this.prototype, KINDS) && Array.isArray(value?.[KINDS]) && value[KINDS].includes(this.prototype[KINDS][0]);
+    return (
+      Object.hasOwn(this.prototype, KINDS) &&
+      Array.isArray(value?.[KINDS]) &&
+      value[KINDS].includes(this.prototype[KINDS][0])
+    );
   }
 
   constructor(message, code = 'ERR_TIDEGATE') {

@@ -158,7 +158,9 @@ class LimitSet {
 
   #keysOf(keys) {
     if (keys === null || (keys !== undefined && typeof keys !== 'object')) {
-      throw check.typeError(`keys must be an object of keys by limit (${this.#keyed.join(', ')}), got ${check.show(keys)}`);
+      throw check.typeError(
+        `keys must be an object of keys by limit (${this.#keyed.join(', ')}), got ${check.show(keys)}`,
+      );
     }
     let given = 0;
     for (const _name in keys) given += 1;
@@ -169,7 +171,9 @@ class LimitSet {
     });
     if (given !== values.length) {
       const extra = Object.keys(keys).find((name) => !this.#keyed.includes(name));
-      const why = this.#names.includes(extra) ? `'${extra}' is one for everybody and takes no key` : `there is no limit '${extra}'`;
+      const why = this.#names.includes(extra)
+        ? `'${extra}' is one for everybody and takes no key`
+        : `there is no limit '${extra}'`;
       throw check.valueError(`keys: ${why}; keys are for ${this.#keyed.join(', ') || 'none'}`);
     }
     return values;

@@ -3,8 +3,18 @@
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
 const { asKey } = require('./key.cjs');
-const { QUOTA, SWITCHES, count, decision, quotaOptions, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
-  require('./quota.cjs');
+const {
+  QUOTA,
+  SWITCHES,
+  count,
+  decision,
+  quotaOptions,
+  readQuota,
+  warmUpOptions,
+  writeMode,
+  writeQuota,
+  writeWarmUp,
+} = require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { NAMES, SETTINGS, choice, number, whole, wrong } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
@@ -15,7 +25,18 @@ const { tryAcquire, check: checkKey } = limiter;
 
 const FIELDS = SETTINGS.limiter;
 const ALGORITHMS = FIELDS.algorithm.texts;
-const OPTIONS = [...QUOTA, 'algorithm', 'maxKeys', 'fastest', 'queue', 'block', ...SWITCHES, 'hugePages', ...PLACE, 'clock'];
+const OPTIONS = [
+  ...QUOTA,
+  'algorithm',
+  'maxKeys',
+  'fastest',
+  'queue',
+  'block',
+  ...SWITCHES,
+  'hugePages',
+  ...PLACE,
+  'clock',
+];
 const BLOCK = ['after', 'withinMs', 'durationMs', 'growth', 'maxMs'];
 
 /** Where the settings stand among the numbers; src/limiter.rs has the same list. */
@@ -34,7 +55,9 @@ let tierPlace;
 function withBurst({ queue, ...quota }, algorithm) {
   if (algorithm === 'leaky_bucket') {
     if (quota.burst !== undefined) {
-      throw check.valueError("burst: a leaky_bucket has a queue instead: queue: 9 lets nine wait behind the one that acts");
+      throw check.valueError(
+        'burst: a leaky_bucket has a queue instead: queue: 9 lets nine wait behind the one that acts',
+      );
     }
     return queue === undefined ? quota : { ...quota, burst: whole(FIELDS.queue, queue) + 1 };
   }
@@ -126,7 +149,8 @@ class RateLimiter {
     const algorithm = choice(FIELDS.algorithm, given.algorithm);
     // Everything that may run the caller's code (getters) comes before the block is written.
     const quota = withBurst(given, algorithm);
-    const fastest = given.fastest === undefined ? undefined : withBurst(quotaOptions(given.fastest, 'fastest'), algorithm);
+    const fastest =
+      given.fastest === undefined ? undefined : withBurst(quotaOptions(given.fastest, 'fastest'), algorithm);
     const block = given.block === undefined ? undefined : check.options(given.block, 'block', BLOCK);
     const warmUp = warmUpOptions(given.warmUp);
 
@@ -170,7 +194,8 @@ class RateLimiter {
   }
 
   async acquire(key, n = 1, options = undefined) {
-    const { tier, ...rest } = options === undefined ? {} : check.options(options, 'acquire', ['timeoutMs', 'signal', 'tier']);
+    const { tier, ...rest } =
+      options === undefined ? {} : check.options(options, 'acquire', ['timeoutMs', 'signal', 'tier']);
     const waiting = check.waiting(rest, 'acquire');
     return waitFor(
       () => this.check(key, n, tier),

@@ -4,7 +4,9 @@
 const { errorMatcher, isClassifier } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, TidegateError, ThrottledError } = require('./errors.cjs');
 
-/** "Which errors": a class, a predicate, an array of either, or a Classifier by which the call failed → one predicate. */
+/**
+ * "Which errors": a class, a predicate, an array of either, or a Classifier by which the call failed → one predicate.
+ */
 function filterOf(value, name) {
   if (!isClassifier(value)) return errorMatcher(value, name);
   return (error) => ['failure', 'unreached'].includes(value.error(error).outcome);

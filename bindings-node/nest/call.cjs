@@ -50,7 +50,8 @@ function http(gate, context) {
 }
 
 /** The stream below a message socket, whoever made it. */
-const socketOf = (socket) => [socket?._socket, socket?.socket, socket?.netSocket, socket].find((one) => one?.remoteAddress !== undefined);
+const socketOf = (socket) =>
+  [socket?._socket, socket?.socket, socket?.netSocket, socket].find((one) => one?.remoteAddress !== undefined);
 
 /** Without an address all clients would share one key, and the first to use it up would shut out everybody. */
 function addressed(exchange, where) {

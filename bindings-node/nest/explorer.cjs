@@ -42,7 +42,11 @@ class TidegateExplorer {
   /** Its methods and those that it inherits, as far as a decorator of ours stands there. */
   #explore(metatype) {
     const seen = new Set(['constructor']);
-    for (let type = metatype.prototype; type !== null && type !== Object.prototype; type = Object.getPrototypeOf(type)) {
+    for (
+      let type = metatype.prototype;
+      type !== null && type !== Object.prototype;
+      type = Object.getPrototypeOf(type)
+    ) {
       for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(type))) {
         if (seen.has(name)) continue;
         seen.add(name);

@@ -44,11 +44,19 @@ class TidegateRegistry {
     for (const { name } of this.#limits) this.#owners.set(name, `the module's limit '${name}'`);
     this.#common = new Plan(this.#limits);
     this.#breakers = this.#each(given, 'breakers', CircuitBreaker, (settings, name) =>
-      declare(({ name: _name, ...rest }) => new CircuitBreaker(name, rest), { ...this.#place, ...settings, name }, 'circuit breaker'),
+      declare(
+        ({ name: _name, ...rest }) => new CircuitBreaker(name, rest),
+        { ...this.#place, ...settings, name },
+        'circuit breaker',
+      ),
     );
     this.#queues = this.#each(given, 'queues', BoundedQueue, (settings) => new BoundedQueue(settings));
     this.#concurrency = this.#each(given, 'concurrency', ConcurrencyLimiter, (settings, name) =>
-      declare((options) => new ConcurrencyLimiter(options), { ...this.#place, ...settings, name }, 'concurrency limiter'),
+      declare(
+        (options) => new ConcurrencyLimiter(options),
+        { ...this.#place, ...settings, name },
+        'concurrency limiter',
+      ),
     );
     this.gate = new Gate(given);
   }
@@ -67,7 +75,11 @@ class TidegateRegistry {
 
   /** The names that are configured. */
   get names() {
-    return { breakers: [...this.#breakers.keys()], queues: [...this.#queues.keys()], concurrency: [...this.#concurrency.keys()] };
+    return {
+      breakers: [...this.#breakers.keys()],
+      queues: [...this.#queues.keys()],
+      concurrency: [...this.#concurrency.keys()],
+    };
   }
 
   /** `error` as an HttpException where it is a refusal of tidegate, else as it is. */
@@ -109,7 +121,9 @@ class TidegateRegistry {
   #plan(controller, handler) {
     const skips = [...skipsOn(handler), ...skipsOn(controller)];
     if (skips.includes(undefined)) return new Plan([]);
-    const levels = [limitsOn(handler), limitsOn(controller)].map((level) => level.map((one) => [this.#make(one), named(one)]));
+    const levels = [limitsOn(handler), limitsOn(controller)].map((level) =>
+      level.map((one) => [this.#make(one), named(one)]),
+    );
     if (skips.length === 0 && levels.every(({ length }) => length === 0)) return this.#common;
     const limits = [];
     const taken = new Set();
@@ -151,11 +165,14 @@ class TidegateRegistry {
     return new Map(
       entries(given[option], option).map(([name, value]) => {
         if (value === null || typeof value !== 'object') {
-          throw check.typeError(`${option}: '${name}' must be an object of settings or a ${kind.name}, got ${check.show(value)}`);
+          throw check.typeError(
+            `${option}: '${name}' must be an object of settings or a ${kind.name}, got ${check.show(value)}`,
+          );
         }
         const object = value instanceof kind ? value : make(value, name);
         if (object !== value) this.#made.add(object);
-        if (!(REFUSAL in object)) Object.defineProperty(object, REFUSAL, { value: (error) => this.httpException(error) });
+        if (!(REFUSAL in object))
+          Object.defineProperty(object, REFUSAL, { value: (error) => this.httpException(error) });
         return [name, object];
       }),
     );
@@ -173,7 +190,9 @@ function found(map, name, what, option) {
   const value = map.get(name);
   if (value === undefined) {
     const known = [...map.keys()].map((key) => `'${key}'`).join(', ') || 'none';
-    throw check.valueError(`no ${what} '${name}': add it to '${option}' of TidegateModule (configured there: ${known})`);
+    throw check.valueError(
+      `no ${what} '${name}': add it to '${option}' of TidegateModule (configured there: ${known})`,
+    );
   }
   return value;
 }

@@ -183,7 +183,11 @@ def test_ctrl_c_ends_a_blocking_acquire_and_returns_the_booking(ctrl_c: None) ->
         (lambda: TokenBucket(5, per="1"), TypeError, "per: expected seconds .* got str"),
         (lambda: TokenBucket("5/s", clock="now"), TypeError, "ManualClock"),
         (lambda: TokenBucket(), TypeError, "rate"),
-        (lambda: TokenBucket("5/s").try_acquire(-1), ConfigError, "n: must be a whole number from 0 to 4294967295, got -1"),
+        (
+            lambda: TokenBucket("5/s").try_acquire(-1),
+            ConfigError,
+            "n: must be a whole number from 0 to 4294967295, got -1",
+        ),
         (lambda: TokenBucket("5/s").try_acquire(2**32), ConfigError, "n: must be"),
         (lambda: TokenBucket("5/s").try_acquire(10**5000), ConfigError, "n: must be .*more than 40 digits"),
         (lambda: TokenBucket("5/s").try_acquire(1.0), TypeError, "n: expected an int, got float"),
@@ -250,7 +254,11 @@ def test_try_acquire_by_position_and_by_name() -> None:
     bucket = TokenBucket("1/hour", burst=10)
     assert bucket.try_acquire() and bucket.try_acquire(2) and bucket.try_acquire(n=3)
     assert bucket.peek().remaining == 4
-    for wrong in (lambda: bucket.try_acquire(1, 2), lambda: bucket.try_acquire(m=1), lambda: bucket.try_acquire(1, n=1)):
+    for wrong in (
+        lambda: bucket.try_acquire(1, 2),
+        lambda: bucket.try_acquire(m=1),
+        lambda: bucket.try_acquire(1, n=1),
+    ):
         with pytest.raises(TypeError, match=r"TokenBucket.try_acquire\(\)"):
             wrong()
     with pytest.raises(TypeError, match="n: expected an int, got NoneType"):

@@ -348,7 +348,8 @@ def test_refusals_of_routes_name_the_limit_and_its_quota(limited: Any, options: 
 
 
 def test_dependencies_have_types_for_annotations() -> None:
-    """FastAPI before 0.121 reads no texts at an object that it calls: the connection would be a parameter of the query."""
+    """FastAPI before 0.121 reads no texts at an object that it calls: the connection would be a parameter of the query.
+    """
     limited = inspect.signature(limit("1/s")(lambda: "ok")).parameters["tidegate_limit"]
     (stacked,) = (known.dependency for known in limited.annotation.__metadata__)
     for dependency in (RateLimit("1/s"), stacked, breaker("typed")):

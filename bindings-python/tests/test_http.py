@@ -120,7 +120,9 @@ def test_a_set_tells_of_each_of_its_limits(clock: ManualClock) -> None:
     }
     limits.check(user="u2")
     fields, retry_after = policies.tell(limits.check(user="u2"))
-    assert retry_after == 1 and dict(fields)[b"ratelimit"] == b'"everyone";r=0;t=1', "who denied, where that is all that is known"
+    assert retry_after == 1 and dict(fields)[b"ratelimit"] == b'"everyone";r=0;t=1', (
+        "who denied, where that is all that is known"
+    )
     fields, _ = policies.tell(Decision(True, 2, 1, 0.0, 0.5))
     assert b"ratelimit" not in dict(fields), "nobody knows whose numbers these are"
 

@@ -84,9 +84,12 @@ def test_keys_are_bytes_or_the_utf8_of_text(one: Any, other: Any, same: bool) ->
         (lambda limiter: limiter.try_acquire("k", 1, None, 4), "takes 1 to 3 arguments"),
         (lambda limiter: limiter.try_acquire("k", "1"), "n: expected an int .*, got str"),
         (lambda limiter: limiter.try_acquire("k", True), "n: expected an int, got bool"),
-        (lambda limiter: limiter.check("k", m=1), "unexpected keyword argument \"m\""),
-        (lambda limiter: limiter.check("k", key="k"), "more than one value for argument \"key\""),
-        (lambda limiter: limiter.check("k", tier="pro"), "tier: expected what this limiter's tier\\(\\) returned, got str"),
+        (lambda limiter: limiter.check("k", m=1), 'unexpected keyword argument "m"'),
+        (lambda limiter: limiter.check("k", key="k"), 'more than one value for argument "key"'),
+        (
+            lambda limiter: limiter.check("k", tier="pro"),
+            "tier: expected what this limiter's tier\\(\\) returned, got str",
+        ),
         (lambda limiter: RateLimiter.try_acquire(TokenBucket("1/s"), "k"), "RateLimiter"),  # type: ignore[arg-type]
     ],
 )
@@ -204,7 +207,10 @@ def test_waiting_by_key(clock: ManualClock) -> None:
     with pytest.raises(RateLimitedError) as caught:
         limiter.acquire("ann", timeout=59)
     assert caught.value.retry_after == 60.0 and limiter.peek("ann").remaining == 0
-    with pytest.raises(RateLimitedError, match=r"^limiter \(1/min\) refused 2 tokens, and never gives more than 1 at once: do not try again$") as caught:
+    with pytest.raises(
+        RateLimitedError,
+        match=r"^limiter \(1/min\) refused 2 tokens, and never gives more than 1 at once: do not try again$",
+    ) as caught:
         limiter.acquire("ann", 2)
     assert math.isinf(caught.value.retry_after)
     waiting = Thread(lambda: limiter.acquire("ann", timeout=60))
@@ -244,7 +250,9 @@ def test_warm_up_dry_run_and_disabled(clock: ManualClock) -> None:
 @pytest.mark.parametrize(("value", "off"), [("1", True), ("true", True), ("0", False), ("", False)])
 def test_the_environment_disables(value: str, off: bool) -> None:
     code = "import tidegate as t; l = t.RateLimiter('1/hour'); b = t.TokenBucket('1/hour')\n"
-    code += f"assert [l.try_acquire('k') for _ in range(2)][1] is {off} and [b.try_acquire() for _ in range(2)][1] is {off}"
+    code += (
+        f"assert [l.try_acquire('k') for _ in range(2)][1] is {off} and [b.try_acquire() for _ in range(2)][1] is {off}"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, env={"TIDEGATE_DISABLED": value, "PATH": "/usr/bin"})
 
 
@@ -270,7 +278,7 @@ def test_a_set_is_all_or_nothing(clock: ManualClock) -> None:
     assert {name: own.remaining for name, own in each.items()} == {"user": 2, "ip": 4, "everyone": 95}
     assert list(limits.limits) == ["user", "ip", "everyone"] and limits.clock is clock
     assert pickle.loads(pickle.dumps(denied)) == denied
-    assert "denied_by=\"user\"" in repr(denied) and Decision(True, 1, 1, 0.0, 0.0).denied_by is None
+    assert 'denied_by="user"' in repr(denied) and Decision(True, 1, 1, 0.0, 0.0).denied_by is None
 
 
 def test_refusals_name_the_limiter_and_the_quota_that_refused(clock: ManualClock) -> None:
@@ -308,14 +316,14 @@ def test_a_set_waits_for_all(clock: ManualClock) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda s: s.check(user="u"), TypeError, "keys: \"ip\" is missing; this set takes one for each of user, ip"),
+        (lambda s: s.check(user="u"), TypeError, 'keys: "ip" is missing; this set takes one for each of user, ip'),
         (lambda s: s.check(user="u", ip="i", everyone="e"), TypeError, "keys: 3 were given"),
         (lambda s: s.check({"user": "u", "ip": "i", "x": "y"}), TypeError, "keys: 3 were given"),
         (lambda s: s.check("u"), TypeError, "keys: expected a mapping"),
         (lambda s: s.check(user="u", ip=5), TypeError, "key: expected a str or bytes, got int"),
         (lambda s: s.check(user="u", ip="i", n=-1), ConfigError, "n: must be a whole number"),
         (lambda s: LimitSet(), ConfigError, "members"),
-        (lambda s: LimitSet(n=TokenBucket("1/s")), ConfigError, "\"n\" is the cost"),
+        (lambda s: LimitSet(n=TokenBucket("1/s")), ConfigError, '"n" is the cost'),
         (lambda s: LimitSet(a=5), TypeError, "a: expected a RateLimiter or a TokenBucket, got int"),
         (lambda s: LimitSet([1]), TypeError, "limits: expected a mapping"),
         (lambda s: LimitSet(a=TokenBucket("1/s"), b=TokenBucket("1/s", clock=ManualClock())), ConfigError, "clock"),
@@ -338,7 +346,9 @@ def test_what_waits_takes_the_keys_of_what_does_not(keys: Any, clock: ManualCloc
 
 
 def test_a_set_with_a_leaky_bucket_says_no_where_it_would_wait(clock: ManualClock) -> None:
-    limits = LimitSet(paced=RateLimiter("10/s", algorithm="leaky_bucket", clock=clock), all=TokenBucket("9/s", clock=clock))
+    limits = LimitSet(
+        paced=RateLimiter("10/s", algorithm="leaky_bucket", clock=clock), all=TokenBucket("9/s", clock=clock)
+    )
     assert limits.try_acquire(paced="k") and not limits.try_acquire(paced="k")
     assert limits.check(paced="k").delay == pytest.approx(0.1)
     assert limits.limits["all"].peek().remaining == 7, "the refusal took nothing"
@@ -413,5 +423,5 @@ def test_sets_and_tiers_are_collected() -> None:
     del limiter, limits, tier
     gc.collect()
     assert ref() is None, "a cycle through a set and a tier"
-    shown = "Mine(5, per=1.0, burst=5, max_keys=100000, algorithm=\"token_bucket\", admitted=0, denied=0)"
+    shown = 'Mine(5, per=1.0, burst=5, max_keys=100000, algorithm="token_bucket", admitted=0, denied=0)'
     assert repr(Mine("5/s")) == shown

@@ -1,4 +1,6 @@
-"""Mistakes that are easily made: each is an error where it is made, which says what would do, and none switches a limit off."""
+"""Mistakes that are easily made: each is an error where it is made, which says what would do, and none switches a limit
+off.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,10 @@ middleware: Any = functools.partial(TidegateMiddleware, app)
     [
         (lambda: keyed(key="x-api-key"), "key: expected a function of the ASGI scope, got str"),
         (lambda: keyed(key=ClientIP), "key: expected a function of the ASGI scope, got the class ClientIP"),
-        (lambda: keyed(key=header), r'key: header makes a function of the ASGI scope; call it, as in header\("x-user-id"\)'),
+        (
+            lambda: keyed(key=header),
+            r'key: header makes a function of the ASGI scope; call it, as in header\("x-user-id"\)',
+        ),
         (lambda: keyed(key=api_key), r"key: api_key makes a function of the ASGI scope; call it, as in api_key\(\)"),
         (lambda: keyed(key=lambda: "x"), r"key: expected a function of the ASGI scope, got .*<lambda>\(\)"),
         (lambda: keyed(key=by_request), "key: .*by_request.*; make a request of it there"),
@@ -67,10 +72,16 @@ middleware: Any = functools.partial(TidegateMiddleware, app)
         (lambda: limit(route), r"limit: expected a function .*, got route\(.*\. A decorator takes its limit first"),
         (lambda: keyed(cost=lambda: 1), "cost: expected a function of the ASGI scope, got"),
         (lambda: keyed(skip=lambda: True), "skip: expected a function of the ASGI scope, got"),
-        (lambda: keyed(on_refused=lambda scope: "no"), "on_refused: expected a function of the ASGI scope and a Refusal, got"),
+        (
+            lambda: keyed(on_refused=lambda scope: "no"),
+            "on_refused: expected a function of the ASGI scope and a Refusal, got",
+        ),
         (lambda: middleware("1/s", skip=lambda: True), "skip: expected a function of the ASGI scope, got"),
         (lambda: Rule("GET", "/", limit="1/s", when=lambda: True), "when: expected a function of the ASGI scope, got"),
-        (lambda: Rule("GET", "/", limit="1/s", refund_on=lambda: True), "refund_on: expected a function of a status, got"),
+        (
+            lambda: Rule("GET", "/", limit="1/s", refund_on=lambda: True),
+            "refund_on: expected a function of a status, got",
+        ),
         (lambda: RateLimit(LimitSet(a=RateLimiter("1/s")), key={"a": header}), r"key\['a'\]: header makes a function"),
         (lambda: first_of("x-api-key", client_ip), "first_of: expected a function of the ASGI scope, got str"),  # type: ignore[arg-type]
         (lambda: each_of(header), "each_of: header makes a function"),  # type: ignore[arg-type]
@@ -87,7 +98,10 @@ middleware: Any = functools.partial(TidegateMiddleware, app)
         (lambda: middleware(queue=BoundedQueue), "queue: expected a BoundedQueue, got type"),
         (lambda: TidegateMiddleware("1/s", app), "app: expected an ASGI application, got str"),  # type: ignore[arg-type]
         (lambda: TidegateMiddleware(TokenBucket("1/s"), app), "app: expected an ASGI application, got TokenBucket"),  # type: ignore[arg-type]
-        (lambda: limit("1/s")(HTTPEndpoint), "limit: decorates a function, got the class HTTPEndpoint; decorate its methods"),
+        (
+            lambda: limit("1/s")(HTTPEndpoint),
+            "limit: decorates a function, got the class HTTPEndpoint; decorate its methods",
+        ),
         (lambda: starlette.limit("1/s")(HTTPEndpoint), "limit: decorates a function, got the class HTTPEndpoint"),
         (lambda: limit("1/s")(APIRouter()), "limit: decorates a function, got APIRouter"),  # type: ignore[type-var]
     ],
@@ -124,7 +138,13 @@ def test_what_only_looks_like_a_mistake_is_taken() -> None:
         def __call__(self, scope: Any, default: str = "none") -> str:
             return default
 
-    for key in (Tenant(), functools.partial(Tenant.__call__, Tenant()), lambda *scopes: "x", lambda scope, **more: "x", str.lower):
+    for key in (
+        Tenant(),
+        functools.partial(Tenant.__call__, Tenant()),
+        lambda *scopes: "x",
+        lambda scope, **more: "x",
+        str.lower,
+    ):
         keyed(key=key)
     for path in ("/a:b", "/a/b:copy", "/<", "/:1", "/{id}:x", "/a/{b:int}"):
         Rule("GET", path, limit="1/s")

@@ -1,4 +1,5 @@
-"""Where state lives: scopes, names, conflicts, and what is told of trouble. Other processes are in test_processes.py."""
+"""Where state lives: scopes, names, conflicts, and what is told of trouble. Other processes are in test_processes.py.
+"""
 
 from __future__ import annotations
 

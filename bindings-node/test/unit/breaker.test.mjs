@@ -22,12 +22,18 @@ describe('CircuitBreaker', () => {
     clock.advance(400);
     assert.equal(breaker.retryAfterMs, 600);
     assert.equal(breaker.tryAcquire(), null);
-    assert.throws(() => breaker.acquire(), (error) => {
-      assert.ok(error instanceof CircuitOpenError);
-      assert.deepEqual([error.code, error.breaker, error.retryAfterMs], ['ERR_TIDEGATE_CIRCUIT_OPEN', 'payment', 600]);
-      assert.match(error.message, /^circuit "payment" is open \(\d of \d calls failed\): try again in 0.6 s$/);
-      return true;
-    });
+    assert.throws(
+      () => breaker.acquire(),
+      (error) => {
+        assert.ok(error instanceof CircuitOpenError);
+        assert.deepEqual(
+          [error.code, error.breaker, error.retryAfterMs],
+          ['ERR_TIDEGATE_CIRCUIT_OPEN', 'payment', 600],
+        );
+        assert.match(error.message, /^circuit "payment" is open \(\d of \d calls failed\): try again in 0.6 s$/);
+        return true;
+      },
+    );
     clock.advance(600);
     const probe = breaker.acquire();
     assert.equal(breaker.state, 'half_open');
@@ -36,7 +42,10 @@ describe('CircuitBreaker', () => {
     assert.equal(breaker.state, 'closed');
     const kinds = breaker.events().map(({ kind }) => kind);
     assert.deepEqual(kinds, ['opened', 'half_opened', 'probe_succeeded', 'closed']);
-    assert.deepEqual(breaker.events(3).map(({ seq }) => seq), [3]);
+    assert.deepEqual(
+      breaker.events(3).map(({ seq }) => seq),
+      [3],
+    );
     assert.equal(breaker.events(99).length, 0);
   });
 
@@ -97,7 +106,10 @@ describe('CircuitBreaker', () => {
       }
       for (const value of inside) new CircuitBreaker('it', { [name]: value });
     }
-    assert.throws(() => new CircuitBreaker('it', { minCalls: 50 }), /^RangeError.*: minCalls: 50 is more than the 20 calls of windowCalls/);
+    assert.throws(
+      () => new CircuitBreaker('it', { minCalls: 50 }),
+      /^RangeError.*: minCalls: 50 is more than the 20 calls of windowCalls/,
+    );
   });
 
   it('counts one report of a permit', () => {
@@ -141,7 +153,10 @@ describe('CircuitBreaker', () => {
 describe('call and wrap', () => {
   it('follow sync functions and promises', async () => {
     const { breaker } = make({ windowCalls: 20, minCalls: 20 });
-    assert.equal(breaker.call((a, b) => a + b, 1, 2), 3);
+    assert.equal(
+      breaker.call((a, b) => a + b, 1, 2),
+      3,
+    );
     assert.equal(await breaker.call(async (a) => a, 4), 4);
     assert.equal(await breaker.call(() => Promise.resolve(5)), 5);
     assert.throws(() => breaker.call(() => JSON.parse('{')), SyntaxError);
@@ -151,7 +166,12 @@ describe('call and wrap', () => {
 
   it('keep this, name and length; an async function stays one', async () => {
     const { breaker } = make();
-    const client = { base: 10, add: breaker.wrap(function add(n) { return this.base + n; }) };
+    const client = {
+      base: 10,
+      add: breaker.wrap(function add(n) {
+        return this.base + n;
+      }),
+    };
     assert.deepEqual([client.add(5), client.add.name, client.add.length], [15, 'add', 1]);
     breaker.forceOpen();
     assert.throws(() => client.add(1), CircuitOpenError);
@@ -159,12 +179,15 @@ describe('call and wrap', () => {
     const refused = wrapped();
     assert.ok(refused instanceof Promise);
     await assert.rejects(refused, CircuitOpenError);
-    await assert.rejects(breaker.call(async () => 1), CircuitOpenError);
+    await assert.rejects(
+      breaker.call(async () => 1),
+      CircuitOpenError,
+    );
     assert.throws(() => breaker.wrap(function* numbers() {}), { name: 'TypeError', message: /generator/ });
     assert.throws(() => breaker.call(5), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
   });
 
-  it('report every permit, and keep the dependency\'s error, where a predicate fails', async () => {
+  it("report every permit, and keep the dependency's error, where a predicate fails", async () => {
     const down = new Error('provider down');
     const dependency = async () => {
       throw down;
@@ -177,7 +200,11 @@ describe('call and wrap', () => {
     for (const option of ['failureOn', 'ignore']) {
       for (const [how, predicate] of Object.entries(bad)) {
         const { breaker } = make({ windowCalls: 20, minCalls: 20, [option]: predicate });
-        const failed = { name: 'TypeError', cause: down, ...(how === 'answers' ? { message: `${option} must answer at once, got a promise` } : {}) };
+        const failed = {
+          name: 'TypeError',
+          cause: down,
+          ...(how === 'answers' ? { message: `${option} must answer at once, got a promise` } : {}),
+        };
         await assert.rejects(breaker.call(dependency), failed);
         assert.throws(() => breaker.call(sync), failed);
         await assert.rejects(breaker.wrap(dependency)(), failed);
@@ -198,7 +225,10 @@ describe('call and wrap', () => {
     const { breaker } = make({ failureOn: Fault, minCalls: 4 });
     const thrown = [new Fault(), new Error('another')];
     for (const one of thrown) {
-      await assert.rejects(breaker.call(() => Promise.reject(one)), (error) => error === one);
+      await assert.rejects(
+        breaker.call(() => Promise.reject(one)),
+        (error) => error === one,
+      );
     }
     assert.deepEqual([breaker.stats().calls, breaker.stats().failed], [2, 1]);
   });
@@ -214,7 +244,10 @@ describe('call and wrap', () => {
     });
     const outcome = async (error) => {
       const before = breaker.stats();
-      await assert.rejects(breaker.call(() => Promise.reject(error)), (caught) => caught === error);
+      await assert.rejects(
+        breaker.call(() => Promise.reject(error)),
+        (caught) => caught === error,
+      );
       const after = breaker.stats();
       return [after.calls - before.calls, after.failed - before.failed];
     };
@@ -250,16 +283,25 @@ describe('call and wrap', () => {
       const { clock, breaker } = await closed({ rampMs: 10_000, rampFrom: 0.5 });
       assert.equal(breaker.stats().ramping, true);
       breaker.acquireWith(0.49).success();
-      assert.throws(() => breaker.acquireWith(0.51), (error) => {
-        assert.ok(error instanceof CircuitOpenError);
-        assert.deepEqual([error.ramping, error.retryAfterMs, error.trip.failed], [true, 1000, 2]);
-        assert.equal(error.message, 'circuit "payment" has closed and lets calls back by degrees: try again in 1 s');
-        return true;
-      });
+      assert.throws(
+        () => breaker.acquireWith(0.51),
+        (error) => {
+          assert.ok(error instanceof CircuitOpenError);
+          assert.deepEqual([error.ramping, error.retryAfterMs, error.trip.failed], [true, 1000, 2]);
+          assert.equal(error.message, 'circuit "payment" has closed and lets calls back by degrees: try again in 1 s');
+          return true;
+        },
+      );
       clock.advance(10_000);
       breaker.acquireWith(1).success();
       assert.equal(breaker.stats().ramping, false);
-      assert.deepEqual(breaker.events().slice(-2).map(({ kind }) => kind), ['ramp_started', 'ramp_ended']);
+      assert.deepEqual(
+        breaker
+          .events()
+          .slice(-2)
+          .map(({ kind }) => kind),
+        ['ramp_started', 'ramp_ended'],
+      );
     });
 
     it('draws for itself', async () => {
@@ -278,7 +320,11 @@ describe('call and wrap', () => {
 
     it('goes on with the backoff when it trips soon', async () => {
       const { clock, breaker } = make({ cooldownBackoff: 2, healthyAfterMs: 5000 });
-      for (const [healthy, cooldown] of [[0, 1000], [4999, 2000], [5000, 1000]]) {
+      for (const [healthy, cooldown] of [
+        [0, 1000],
+        [4999, 2000],
+        [5000, 1000],
+      ]) {
         clock.advance(healthy);
         await trip(breaker);
         assert.equal(breaker.retryAfterMs, cooldown);

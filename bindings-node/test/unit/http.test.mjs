@@ -8,7 +8,8 @@ const require = createRequire(import.meta.url);
 const { AccessList, ClientAddress } = require('../../lib/http.cjs');
 const { told } = require('../../lib/classify.cjs');
 
-const cases = (name) => JSON.parse(readFileSync(new URL(`../../../tests/vectors/${name}.json`, import.meta.url), 'utf8')).cases;
+const cases = (name) =>
+  JSON.parse(readFileSync(new URL(`../../../tests/vectors/${name}.json`, import.meta.url), 'utf8')).cases;
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
 const options = (config) => Object.fromEntries(Object.entries(config).map(([name, value]) => [camel(name), value]));
 
@@ -17,7 +18,10 @@ function play(name, make, ask) {
     for (const given of cases(name)) {
       it(given.name, () => {
         if (given.error !== undefined) {
-          assert.throws(() => make(options(given.config)), (error) => error instanceof RangeError && error.message.startsWith(camel(given.error)));
+          assert.throws(
+            () => make(options(given.config)),
+            (error) => error instanceof RangeError && error.message.startsWith(camel(given.error)),
+          );
           return;
         }
         const subject = make(options(given.config));

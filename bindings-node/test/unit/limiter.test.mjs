@@ -15,7 +15,14 @@ describe('RateLimiter', () => {
     assert.equal(limiter.tryAcquire('ben', 3), true);
     clock.advance(100);
     assert.deepEqual(take(limiter, 'ann', 2), [true, false]);
-    assert.deepEqual(limiter.stats(), { admitted: 5, denied: 2, wouldDeny: 0, evictions: 0, overflowed: 0, blocked: 0 });
+    assert.deepEqual(limiter.stats(), {
+      admitted: 5,
+      denied: 2,
+      wouldDeny: 0,
+      evictions: 0,
+      overflowed: 0,
+      blocked: 0,
+    });
     assert.equal(limiter.size, 2);
     clock.advance(10_000);
     assert.equal(limiter.size, 0);
@@ -72,12 +79,15 @@ describe('RateLimiter', () => {
 
   it('paces with a leaky bucket', async () => {
     const { clock, limiter } = make({ algorithm: 'leaky_bucket', rate: '10/s', queue: 2 });
-    assert.deepEqual([0, 1, 2, 3].map(() => limiter.check('ann')).map(({ allowed, delayMs }) => [allowed, Math.round(delayMs)]), [
-      [true, 0],
-      [true, 100],
-      [true, 200],
-      [false, 0],
-    ]);
+    assert.deepEqual(
+      [0, 1, 2, 3].map(() => limiter.check('ann')).map(({ allowed, delayMs }) => [allowed, Math.round(delayMs)]),
+      [
+        [true, 0],
+        [true, 100],
+        [true, 200],
+        [false, 0],
+      ],
+    );
     assert.equal(limiter.tryAcquire('ben'), true);
     assert.equal(limiter.tryAcquire('ben'), false, 'tryAcquire takes only what needs no delay');
     const waiting = limiter.acquire('ben');
@@ -96,7 +106,10 @@ describe('RateLimiter', () => {
     assert.equal(limiter.check('ann', 60, pro).allowed, true);
     assert.equal(limiter.check('ann', 60).allowed, false);
     assert.equal(limiter.peek('ben', pro).limit, 100);
-    assert.throws(() => make().limiter.check('ann', 1, pro), { name: 'RangeError', message: /belongs to another RateLimiter/ });
+    assert.throws(() => make().limiter.check('ann', 1, pro), {
+      name: 'RangeError',
+      message: /belongs to another RateLimiter/,
+    });
     assert.throws(() => limiter.check('ann', 1, {}), { name: 'TypeError', message: /limiter\.tier/ });
     limiter.setQuota('5/minute');
     assert.deepEqual(limiter.quota, { count: 5, periodMs: 60_000, burst: 5 });
@@ -135,7 +148,10 @@ describe('RateLimiter', () => {
 
   it('counts hits whatever the limit', () => {
     const { clock, limiter } = make({ algorithm: 'fixed_window', rate: '4/s' });
-    assert.deepEqual([1, 1, 5].map((n) => limiter.hit('ann', n).count), [1, 2, 7]);
+    assert.deepEqual(
+      [1, 1, 5].map((n) => limiter.hit('ann', n).count),
+      [1, 2, 7],
+    );
     assert.equal(limiter.tryAcquire('ann'), false);
     clock.advance(1001);
     assert.equal(limiter.hit('ann').count, 1);
@@ -169,7 +185,20 @@ describe('a key', () => {
   const isNew = (key) => limiter.tryAcquire(key);
 
   it('may be anything a string or bytes can be', () => {
-    const keys = ['', '\0', 'a\0b', 'a', 'é', 'e\u0301', '日本', '😀', 'x'.repeat(126), 'x'.repeat(127), 'x'.repeat(128), 'x'.repeat(1 << 20)];
+    const keys = [
+      '',
+      '\0',
+      'a\0b',
+      'a',
+      'é',
+      'e\u0301',
+      '日本',
+      '😀',
+      'x'.repeat(126),
+      'x'.repeat(127),
+      'x'.repeat(128),
+      'x'.repeat(1 << 20),
+    ];
     const long = [`${'é'.repeat(127)}`, `${'é'.repeat(500)}`, 'line\r\nX-Injected: yes'];
     for (const key of [...keys, ...long]) {
       assert.equal(isNew(key), true, key.slice(0, 20));
@@ -208,8 +237,23 @@ describe('a key', () => {
   });
 
   it('is nothing else', () => {
-    for (const key of [undefined, null, 5, 5n, Symbol('k'), {}, ['a'], new Uint16Array(2), new ArrayBuffer(2), new DataView(new ArrayBuffer(1))]) {
-      assert.throws(() => isNew(key), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: /key must be a string or a Uint8Array/ });
+    for (const key of [
+      undefined,
+      null,
+      5,
+      5n,
+      Symbol('k'),
+      {},
+      ['a'],
+      new Uint16Array(2),
+      new ArrayBuffer(2),
+      new DataView(new ArrayBuffer(1)),
+    ]) {
+      assert.throws(() => isNew(key), {
+        name: 'TypeError',
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: /key must be a string or a Uint8Array/,
+      });
     }
   });
 });

@@ -11,7 +11,9 @@ ownDirectory();
 
 /** A thread that runs `code` with `tidegate` and `parentPort`. */
 const thread = (code) =>
-  new Worker(`const tidegate = require('tidegate'); const { parentPort } = require('node:worker_threads'); ${code}`, { eval: true });
+  new Worker(`const tidegate = require('tidegate'); const { parentPort } = require('node:worker_threads'); ${code}`, {
+    eval: true,
+  });
 
 /** A probe that is not given back is missed for longer than any test lasts. */
 const PROBES = { consecutiveFailures: 1, cooldownMs: 1, probes: 2, probeTimeoutMs: 86_400_000 };
@@ -35,7 +37,11 @@ for (const kind of ['process', 'host']) {
       const answers = workers.map((worker) => once(worker, 'message'));
       workers.forEach((worker) => worker.postMessage('go'));
       const admitted = (await Promise.all(answers)).map(([count]) => count);
-      assert.equal(admitted.reduce((a, b) => a + b), 1000, admitted.join());
+      assert.equal(
+        admitted.reduce((a, b) => a + b),
+        1000,
+        admitted.join(),
+      );
     });
 
     it('give back what they held when they end, however they do', async () => {
@@ -105,7 +111,11 @@ for (const kind of ['process', 'host']) {
         const probes = [breaker.acquire(), breaker.acquire()];
         probes.forEach((probe) => probe.success());
         assert.equal(breaker.state, 'closed', how);
-        assert.deepEqual(breaker.events().filter((event) => event.kind === 'probe_lost'), [], how);
+        assert.deepEqual(
+          breaker.events().filter((event) => event.kind === 'probe_lost'),
+          [],
+          how,
+        );
       }
     });
 

@@ -152,7 +152,12 @@ function expectation(expect) {
   return Object.fromEntries(entries);
 }
 
-for (const [primitive, { make, ops, file = primitive }] of Object.entries({ ...PRIMITIVES, ...KEYED, ...CONCURRENCY, ...RETRY })) {
+for (const [primitive, { make, ops, file = primitive }] of Object.entries({
+  ...PRIMITIVES,
+  ...KEYED,
+  ...CONCURRENCY,
+  ...RETRY,
+})) {
   if (!existsSync(new URL(`${file}.json`, DIRECTORY))) continue;
   const { version, cases } = JSON.parse(readFileSync(new URL(`${file}.json`, DIRECTORY), 'utf8'));
   assert.equal(version, 1, 'this runner plays version 1');

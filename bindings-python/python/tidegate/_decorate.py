@@ -146,7 +146,9 @@ async def call_async(
         if not inspect.isawaitable(made):
             # A mistake of the caller, and no failure of the dependency.
             permit.ignore()
-            raise TypeError(f"call_async: the function is not async, it gave {type(made).__name__}; use `breaker.call(…)`")
+            raise TypeError(
+                f"call_async: the function is not async, it gave {type(made).__name__}; use `breaker.call(…)`"
+            )
         result = await made
         permit.result(result)
         return result

@@ -1,4 +1,5 @@
-"""The user's functions and switches, checked when they are given: at a request a mistake would be that request's error."""
+"""The user's functions and switches, checked when they are given: at a request a mistake would be that request's error.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +47,12 @@ def function(name: str, value: Any, takes: str = "the ASGI scope", number: int =
         raise TypeError(f"{name}: expected a function of {takes}, got {called(value)}{signature}") from None
     first = next(iter(signature.parameters.values()), None)
     annotation = None if first is None else first.annotation
-    if (annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")).rpartition(".")[2] in _REQUESTS:
-        raise TypeError(f"{name}: expected a function of {takes}, got {called(value)}{signature}; make a request of it there")
+    if (annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")).rpartition(".")[
+        2
+    ] in _REQUESTS:
+        raise TypeError(
+            f"{name}: expected a function of {takes}, got {called(value)}{signature}; make a request of it there"
+        )
     if first is not None and first.name in _REQUEST_NAMES and takes == "the ASGI scope":
         text = (
             "%s: the function %s%s is called with %s, a dict such as {'type': 'http', 'client': …}, and with no "
@@ -91,7 +96,9 @@ def is_async(value: Any) -> bool:
 def endpoint(value: Any) -> Any:
     """What ``@limit`` decorates; TypeError for what is no function of a request."""
     if isinstance(value, type):
-        raise TypeError(f"limit: decorates a function, got the class {value.__name__}; decorate its methods, one by one")
+        raise TypeError(
+            f"limit: decorates a function, got the class {value.__name__}; decorate its methods, one by one"
+        )
     if not callable(value) or hasattr(value, "routes"):
         raise TypeError(f"limit: decorates a function, got {type(value).__name__}")
     return value

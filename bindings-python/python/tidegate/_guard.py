@@ -79,9 +79,9 @@ class Ask(NamedTuple):
 class Charge:
     """What one request took.
 
-    ``decision`` is the limit's answer, ``admitted`` whether the request goes on (a dry run admits all), ``keys`` what was
-    counted. A route that got it from its dependency may give it back: ``charge.refund()``. A request that ``skip`` lets pass is
-    not counted: its keys are None, and there is nothing to give back.
+    ``decision`` is the limit's answer, ``admitted`` whether the request goes on (a dry run admits all), ``keys`` what
+    was counted. A route that got it from its dependency may give it back: ``charge.refund()``. A request that ``skip``
+    lets pass is not counted: its keys are None, and there is nothing to give back.
     """
 
     __slots__ = ("_taken", "fields", "shared", "told")
@@ -128,19 +128,20 @@ class Guard:
     """Charges requests to a limit.
 
     Args:
-        limit: a rate such as ``"5/minute"`` (with ``key`` one for each key, without it one for everybody; several joined by
-            ``;`` hold together), a TokenBucket, RateLimiter, Tier or LimitSet, an object with ``check``, or a function of the scope,
-            sync or async, that gives one of these for each request (None: no limit). Such a function chooses among limits that
-            exist, or among a few rates.
+        limit: a rate such as ``"5/minute"`` (with ``key`` one for each key, without it one for everybody; several
+            joined by ``;`` hold together), a TokenBucket, RateLimiter, Tier or LimitSet, an object with ``check``, or a
+            function of the scope, sync or async, that gives one of these for each request (None: no limit). Such a
+            function chooses among limits that exist, or among a few rates.
         burst: the most at once, for a rate given as text.
-        key: for keyed limits, whose it is; default, and where it gives None or an empty key: the client's address. For a LimitSet a
-            mapping from names to functions, or one function for all.
+        key: for keyed limits, whose it is; default, and where it gives None or an empty key: the client's address. For
+            a LimitSet a mapping from names to functions, or one function for all.
         cost: what a request takes, or a function of its scope, sync or async.
         skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
         name: the limit's name in the RateLimit fields and in its scope; a LimitSet has its own.
-        scope: where a limit given as a rate keeps its state, as TokenBucket and RateLimiter have it; of several rates joined by
-            ``;`` the first is ``name:1`` there, the next ``name:2``.
-        on_conflict: as TokenBucket's, when it was declared there with another rate; default: "apply", said once in the log.
+        scope: where a limit given as a rate keeps its state, as TokenBucket and RateLimiter have it; of several rates
+            joined by ``;`` the first is ``name:1`` there, the next ``name:2``.
+        on_conflict: as TokenBucket's, when it was declared there with another rate; default: "apply", said once in the
+            log.
         on_refused: answers in place of the problem body: a function of the scope and a Refusal, sync or async.
         headers, legacy_headers, jitter: what clients are told; see ``tidegate.headers.Policies``.
         dry_run: charge and count (``would_deny``), refuse nothing and tell nobody.
@@ -214,6 +215,7 @@ class Guard:
         self.tier: Tier | None = None
         self.set_options: dict[str, Any] | None = None
         if callable(limit) and not hasattr(limit, "check"):
+
             def make(found: Any) -> Guard:
                 own = {**place, "name": name and f"{name}:{found}"} if isinstance(found, str) else {}
                 inner = Guard(
@@ -225,7 +227,9 @@ class Guard:
                 return inner
 
             if burst is not None:
-                raise ConfigError("burst: a function gives the limit; leave burst out, and let it give one that has the burst")
+                raise ConfigError(
+                    "burst: a function gives the limit; leave burst out, and let it give one that has the burst"
+                )
             if key is not None and not isinstance(key, Mapping):
                 function("key", key)
             try:
@@ -272,8 +276,8 @@ class Guard:
         return type(self.limit) in (RateLimiter, TokenBucket)
 
     async def ask(self, scope: Scope) -> Ask | None:
-        """What the request would take, from all that the user's functions say; None where it passes uncounted. Takes nothing, so
-        that whatever goes wrong in them leaves no charge behind.
+        """What the request would take, from all that the user's functions say; None where it passes uncounted. Takes
+        nothing, so that whatever goes wrong in them leaves no charge behind.
         """
         if self.skip is not None and await holds("skip", self.skip, scope):
             return None
@@ -387,7 +391,9 @@ class Guard:
         return self._policies.tell(decision, each)[0]
 
     def pause(self, taken: Taken) -> Awaitable[None] | None:
-        """What to wait for before the request goes on, where the limit paces; a wait that is broken off gives its place back."""
+        """What to wait for before the request goes on, where the limit paces; a wait that is broken off gives its place
+        back.
+        """
         return self._wait(taken) if self._paces and taken.decision.delay else None
 
     async def _wait(self, taken: Taken) -> None:
@@ -477,7 +483,9 @@ def default_names() -> Any:
 
 
 async def holds(name: str, condition: Callable[[Any], Any], about: Any) -> bool:
-    """What a condition says, awaited if need be. Only a bool counts: what is merely truthy, such as "no", would switch a limit off."""
+    """What a condition says, awaited if need be. Only a bool counts: what is merely truthy, such as "no", would switch
+    a limit off.
+    """
     answer = condition(about)
     if inspect.isawaitable(answer):
         answer = await answer
@@ -503,7 +511,9 @@ def _keys(key: Keys | None, limit: Any, client: KeyFunction) -> Any:
         if not isinstance(key, Mapping):
             return tuple((name, client if key is None else function("key", key)) for name in names)
         if set(key) != set(names):
-            raise ConfigError(f"key: this set takes a function for each of {', '.join(names)}; got {', '.join(key) or 'none'}")
+            raise ConfigError(
+                f"key: this set takes a function for each of {', '.join(names)}; got {', '.join(key) or 'none'}"
+            )
         return tuple((name, function(f"key[{name!r}]", key[name])) for name in names)
     if not getattr(limit, "keyed", False):
         if key is not None:

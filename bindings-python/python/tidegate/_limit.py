@@ -77,7 +77,9 @@ def make_limit(
         if len(rates) == 1:
             return _make(keyed, limit, burst, scope, name, on_conflict)
         if burst is not None:
-            raise ConfigError("burst: which of several rates would it belong to? Make a LimitSet of limits with their bursts")
+            raise ConfigError(
+                "burst: which of several rates would it belong to? Make a LimitSet of limits with their bursts"
+            )
         if len(set(rates)) < len(rates):
             raise ConfigError(f"limit: {limit!r} says a rate twice")
         names = [name and f"{name}:{number}" for number in range(1, len(rates) + 1)]
@@ -94,11 +96,18 @@ def make_limit(
 
 
 def _make(
-    keyed: bool, rate: str, burst: int | None, scope: str | HostScope | ProcessScope | None, name: str | None, on_conflict: Any
+    keyed: bool,
+    rate: str,
+    burst: int | None,
+    scope: str | HostScope | ProcessScope | None,
+    name: str | None,
+    on_conflict: Any,
 ) -> RateLimiter | TokenBucket:
     kind: Any = RateLimiter if keyed else TokenBucket
     try:
-        made: RateLimiter | TokenBucket = kind(rate, burst=burst, scope=scope, name=name, on_conflict=on_conflict or "error")
+        made: RateLimiter | TokenBucket = kind(
+            rate, burst=burst, scope=scope, name=name, on_conflict=on_conflict or "error"
+        )
     except ArenaError as error:
         if on_conflict is not None or error.kind != "settings":
             raise
@@ -123,7 +132,8 @@ def check_cost(cost: Any, members: Iterable[Any]) -> Any:
 class Chooser(Generic[T]):
     """A function of the scope that gives each request its limit; what is made of a limit is kept.
 
-    The invariant: a limit made anew for a request is full, and admits everything. So the choices are few, and one too many is an error.
+    The invariant: a limit made anew for a request is full, and admits everything. So the choices are few, and one too
+        many is an error.
     """
 
     __slots__ = ("_function", "_made", "_make")

@@ -53,20 +53,21 @@ class RateLimit:
     """``Depends(RateLimit("5/minute", key=client_ip))``: a limit for the routes that share this object.
 
     Args:
-        limit: a rate (with ``key`` one for each key, without it one for everybody; several joined by ``;`` hold together), a
-            TokenBucket, RateLimiter, Tier or LimitSet to share, or a function of the ASGI scope, sync or async, that chooses one for each
-            request (None: no limit).
+        limit: a rate (with ``key`` one for each key, without it one for everybody; several joined by ``;`` hold
+            together), a TokenBucket, RateLimiter, Tier or LimitSet to share, or a function of the ASGI scope, sync or
+            async, that chooses one for each request (None: no limit).
         burst: the most at once, for a rate given as text.
-        key: whose limit it is, a function of the ASGI scope (see ``tidegate.keys``), sync or async. A dependency before this
-            one may have left the user there: ``key=lambda scope: scope["state"]["user"]``.
+        key: whose limit it is, a function of the ASGI scope (see ``tidegate.keys``), sync or async. A dependency before
+            this one may have left the user there: ``key=lambda scope: scope["state"]["user"]``.
         cost: tokens a call takes, or a function of the scope, sync or async.
         skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
-        name: the limit's name in the RateLimit fields of answers, and in its scope; ``headers=False`` leaves the fields out.
+        name: the limit's name in the RateLimit fields of answers, and in its scope; ``headers=False`` leaves the fields
+            out.
         scope: where a limit given as a rate keeps its state: ``"host:orders"`` is one for all workers of this machine.
         on_conflict, on_refused, legacy_headers, jitter, dry_run: as TidegateMiddleware's.
 
-    Gives the route a ``Charge``, whose ``refund()`` takes it back. Raises RouteLimitedError (429) when refused. A limit that the
-    middleware counted for this request already is not counted again. Safe on any thread and event loop.
+    Gives the route a ``Charge``, whose ``refund()`` takes it back. Raises RouteLimitedError (429) when refused. A limit
+    that the middleware counted for this request already is not counted again. Safe on any thread and event loop.
     """
 
     __slots__ = ("_guard", "limit")
@@ -119,9 +120,9 @@ for _called in (RateLimit.__call__, _Stacked.__call__):
 def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
     """``@limit("5/minute", key=client_ip)`` under ``@app.get(…)``: the route needs no ``request`` parameter.
 
-    It adds a dependency to the signature that FastAPI sees, so that sync and async routes, WebSockets and async keys all work.
-    The arguments are RateLimit's. Several decorators in a row hold together, all or nothing. The order matters: FastAPI must see
-    the decorated function, so ``@limit`` stands below ``@app.get``; the log
+    It adds a dependency to the signature that FastAPI sees, so that sync and async routes, WebSockets and async keys
+    all work. The arguments are RateLimit's. Several decorators in a row hold together, all or nothing. The order
+    matters: FastAPI must see the decorated function, so ``@limit`` stands below ``@app.get``; the log
     says so at the start of an application in sight where it does not.
     """
     known_options("limit", options, LimitOptions.__annotations__)
@@ -180,7 +181,12 @@ def _with(signature: inspect.Signature, added: inspect.Parameter) -> inspect.Sig
     parameters = list(signature.parameters.values())
     # In front of a limit that stands further in: FastAPI asks dependencies in this order.
     at = next(
-        (at for at, known in enumerate(parameters) if known.kind is known.VAR_KEYWORD or known.name.startswith(_CHARGE)), len(parameters)
+        (
+            at
+            for at, known in enumerate(parameters)
+            if known.kind is known.VAR_KEYWORD or known.name.startswith(_CHARGE)
+        ),
+        len(parameters),
     )
     return signature.replace(parameters=[*parameters[:at], added, *parameters[at:]])
 
@@ -191,18 +197,16 @@ def _told(answer: Any, charge: Charge) -> Any:
 
 
 # FastAPI since 0.121 can end a dependency when the route has returned; before 0.118 it always did.
-_ENDS_WITH_ROUTE: dict[str, Any] = (
-    {"scope": "function"} if "scope" in inspect.signature(Depends).parameters else {}
-)
+_ENDS_WITH_ROUTE: dict[str, Any] = {"scope": "function"} if "scope" in inspect.signature(Depends).parameters else {}
 
 
 class BreakerDependency:
     """Guards a route: no permit, no call (CircuitOpenError). Yields the Permit, for routes that know better.
 
-    What the route raises is judged as the breaker judges it; an HTTPException below 500 and a failed validation say nothing
-    about the dependency and are ignored. A route that answers with an error *response* calls ``permit.failure()``. The report is
-    made when the route has returned: background tasks and a body that streams are none of its. For a body take the breaker as a
-    decorator below ``@app.get``.
+    What the route raises is judged as the breaker judges it; an HTTPException below 500 and a failed validation say
+    nothing about the dependency and are ignored. A route that answers with an error *response* calls
+    ``permit.failure()``. The report is made when the route has returned: background tasks and a body that streams are
+    none of its. For a body take the breaker as a decorator below ``@app.get``.
     """
 
     def __init__(self, breaker: CircuitBreaker) -> None:
@@ -246,8 +250,8 @@ _breakers_lock = threading.Lock()
 def breaker(breaker: str | CircuitBreaker, /, **config: Unpack[BreakerOptions]) -> BreakerDependency:
     """``Depends(breaker("payment", cooldown=5))``: the breaker of that name, made on first use.
 
-    The same name is the same breaker in this process; ``config`` (the arguments of CircuitBreaker) may be left out after
-    the first time, and another one for the same name is a ConfigError. A CircuitBreaker is taken as it is.
+    The same name is the same breaker in this process; ``config`` (the arguments of CircuitBreaker) may be left out
+    after the first time, and another one for the same name is a ConfigError. A CircuitBreaker is taken as it is.
     """
     if isinstance(breaker, CircuitBreaker):
         if config:
@@ -260,5 +264,7 @@ def breaker(breaker: str | CircuitBreaker, /, **config: Unpack[BreakerOptions]) 
         if known is None:
             known = _breakers[breaker] = (CircuitBreaker(breaker, **config), config)
         elif config and config != known[1]:
-            raise ConfigError(f"breaker {breaker!r}: already made with other settings {known[1]}; a name has one configuration")
+            raise ConfigError(
+                f"breaker {breaker!r}: already made with other settings {known[1]}; a name has one configuration"
+            )
     return BreakerDependency(known[0])

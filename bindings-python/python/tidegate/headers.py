@@ -57,7 +57,8 @@ class Problem:
         return cls("forbidden")
 
     def headers(self, retry_after: float | None = None) -> HeaderList:
-        """A new list each time: whoever stands outside may append to it. ``retry_after`` in seconds; None sends none."""
+        """A new list each time: whoever stands outside may append to it. ``retry_after`` in seconds; None sends none.
+        """
         if retry_after is None:
             return [*self._fixed]
         return [*self._fixed, (b"retry-after", b"%d" % retry_after_seconds(retry_after))]

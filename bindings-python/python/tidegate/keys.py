@@ -72,7 +72,8 @@ class ClientIP:
         self._header = None if read is None else read.encode()
 
     def __call__(self, scope: Scope) -> str | None:
-        """The key: ``192.0.2.7``, ``2001:db8:1:2::/64``; None where the server knows no peer and no proxy is trusted."""
+        """The key: ``192.0.2.7``, ``2001:db8:1:2::/64``; None where the server knows no peer and no proxy is trusted.
+        """
         client = scope.get("client")
         peer = client[0] if client else ""
         wanted = self._header

@@ -43,15 +43,18 @@ class Rule:
 
     Args:
         method: "GET" (HEAD is one too, or it would be the way round), several of them, or "*" for all.
-        path: "/login" itself; "/users/{id}" with anything but a slash in place of the braces; "/api/*" and all below. Starlette's
-            convertors say what a part may be: "{id:int}", "{p:path}" (slashes too), those that the application registered before.
+        path: "/login" itself; "/users/{id}" with anything but a slash in place of the braces; "/api/*" and all below.
+            Starlette's convertors say what a part may be: "{id:int}", "{p:path}" (slashes too), those that the
+            application registered before.
         limit: as TidegateMiddleware's; None exempts. To hold the middleware's limit as well, put both into a LimitSet.
-        burst, key, cost, name, scope, on_conflict, on_refused, dry_run: as TidegateMiddleware's; without a name the fields show the
-            path.
-        skip: a function of the scope, sync or async, that gives a bool: what is True passes this rule's limit uncounted.
-        when: a further condition, a function of the scope, sync or async, that gives a bool; where it is False the next rule is asked.
-        refund_on: given the status of an answer, whether its cost is given back: ``lambda status: status < 400`` lets failed
-            logins count alone. An exception that leaves the application is a 500.
+        burst, key, cost, name, scope, on_conflict, on_refused, dry_run: as TidegateMiddleware's; without a name the
+            fields show the path.
+        skip: a function of the scope, sync or async, that gives a bool: what is True passes this rule's limit
+            uncounted.
+        when: a further condition, a function of the scope, sync or async, that gives a bool; where it is False the next
+            rule is asked.
+        refund_on: given the status of an answer, whether its cost is given back: ``lambda status: status < 400`` lets
+            failed logins count alone. An exception that leaves the application is a 500.
 
     ``Rule("POST", "/login", limit="5/minute", key=client_ip)``
     """
@@ -78,7 +81,9 @@ class Rule:
     ) -> None:
         self.path, self.limit, self.when, self.refund_on = path, limit, when, refund_on
         if not isinstance(method, (str, Iterable)):
-            raise ConfigError(f'method: expected "POST", several as a tuple such as ("PUT", "PATCH"), or "*"; got {method!r}')
+            raise ConfigError(
+                f'method: expected "POST", several as a tuple such as ("PUT", "PATCH"), or "*"; got {method!r}'
+            )
         if limit is not None:
             check_limit(limit)
         if isinstance(limit, str):
@@ -124,8 +129,8 @@ class Paths:
         self.patterns = [pattern for _, pattern in read if pattern is not None]
 
     def match(self, scope: Scope) -> bool:
-        """Whether its path, without the prefix of a mount, is one of these; ``exact`` alone is enough where there is neither a pattern nor
-        a prefix.
+        """Whether its path, without the prefix of a mount, is one of these; ``exact`` alone is enough where there is
+        neither a pattern nor a prefix.
         """
         path = route_path(scope)
         return path in self.exact or any(pattern.fullmatch(path) is not None for pattern in self.patterns)
@@ -152,7 +157,9 @@ def _methods(method: str | Iterable[str]) -> frozenset[str] | None:
     for name in names or {""}:
         # A text that is no method fits no request, and its limit would limit nothing.
         if not isinstance(name, str) or (name != "*" and not _METHOD.fullmatch(name)):
-            raise ConfigError(f'method: expected "POST", several as a tuple such as ("PUT", "PATCH"), or "*"; got {name!r}')
+            raise ConfigError(
+                f'method: expected "POST", several as a tuple such as ("PUT", "PATCH"), or "*"; got {name!r}'
+            )
     names = {name.upper() for name in names}
     if "*" in names:
         return None
@@ -187,7 +194,9 @@ def _part(name: str, part: str, path: str) -> str:
     """What may stand in place of braces; ConfigError for what no router of Starlette would take either."""
     parameter, _, convertor = part.partition(":")
     if not _NAME.fullmatch(parameter) or ":" in convertor:
-        raise ConfigError(f'{name}: braces hold a name and perhaps a convertor, as in "/users/{{id:int}}"; got {path!r}')
+        raise ConfigError(
+            f'{name}: braces hold a name and perhaps a convertor, as in "/users/{{id:int}}"; got {path!r}'
+        )
     known = _CONVERTORS.get(convertor)
     if known is None:
         convertors = getattr(sys.modules.get("starlette.convertors"), "CONVERTOR_TYPES", {})

@@ -124,7 +124,8 @@ async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
 
 
 def tell(charge: Charge, connection: HTTPConnection, headers: HeaderList | None) -> None:
-    """Puts a charge's fields where the answer gets them from, once: the middleware, if there is one, else ``headers``."""
+    """Puts a charge's fields where the answer gets them from, once: the middleware, if there is one, else ``headers``.
+    """
     if charge.told:
         return
     shared = connection.scope.get(FIELDS)

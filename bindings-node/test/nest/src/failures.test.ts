@@ -26,7 +26,10 @@ async function serve(t: TestContext, listener: any) {
 
 describe('functions of an application that fail', () => {
   it('are one error of the framework each, charge nothing, and never end the process', async () => {
-    const child = spawn(process.execPath, [join(process.cwd(), 'dist/failing.js')], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+    const child = spawn(process.execPath, [join(process.cwd(), 'dist/failing.js')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 60_000,
+    });
     const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
     assert.equal(code, 0, err);
     const seen: Record<string, { status: number; errors: number; remaining: number }> = JSON.parse(out);
@@ -84,7 +87,10 @@ describe('functions of an application that fail', () => {
   });
 
   it('a key that never answers holds up nobody else', async (t) => {
-    const limit = rateLimit({ rate: '1/hour', key: (asked: any) => (asked.url === '/hangs' ? new Promise<string>(() => {}) : 'k') });
+    const limit = rateLimit({
+      rate: '1/hour',
+      key: (asked: any) => (asked.url === '/hangs' ? new Promise<string>(() => {}) : 'k'),
+    });
     const request = await serve(t, (asked: any, response: any) => limit(asked, response, () => response.end()));
     const hanging = request('/hangs').catch((error) => error);
     assert.deepEqual(await statuses(request, '/', 2), [200, 429]);
@@ -92,7 +98,12 @@ describe('functions of an application that fail', () => {
   });
 
   it('Fastify answers what onRefused returns, with the status of the refusal', async (t) => {
-    for (const onRefused of [() => ({ slow: true }), async () => ({ slow: true }), async () => undefined, async (_request: any, reply: any) => reply.send({ slow: true })]) {
+    for (const onRefused of [
+      () => ({ slow: true }),
+      async () => ({ slow: true }),
+      async () => undefined,
+      async (_request: any, reply: any) => reply.send({ slow: true }),
+    ]) {
       const app = Fastify();
       app.register(tidegate, { rate: '1/hour', onRefused });
       app.get('/', async () => 'ok');
@@ -131,7 +142,13 @@ describe('stacked middlewares', () => {
     bucket.tryAcquire(3);
     const app = express();
     app.use(rateLimit({ rate: bucket, refundOn: (status) => status === 429 }));
-    app.use(rateLimit({ rate: { check: () => ({ allowed: false, limit: 1, remaining: 0, retryAfterMs: 1000, resetAfterMs: 1000, delayMs: 0 }) } }));
+    app.use(
+      rateLimit({
+        rate: {
+          check: () => ({ allowed: false, limit: 1, remaining: 0, retryAfterMs: 1000, resetAfterMs: 1000, delayMs: 0 }),
+        },
+      }),
+    );
     const request = await serve(t, app);
     assert.deepEqual([(await request('/')).status, bucket.peek().remaining], [429, 2]);
   });
@@ -140,9 +157,17 @@ describe('stacked middlewares', () => {
 describe('a rate of the request', () => {
   it('gives each plan its own, in all places', async (t) => {
     const rate = (asked: any) => (asked.headers['x-plan'] === 'pro' ? '3/hour' : '1/hour');
-    const request = await serve(t, express().use(rateLimit({ rate, key: 'header:x-user' })).get('/', (_request: any, response: any) => void response.end()));
+    const request = await serve(
+      t,
+      express()
+        .use(rateLimit({ rate, key: 'header:x-user' }))
+        .get('/', (_request: any, response: any) => void response.end()),
+    );
     assert.deepEqual(await statuses(request, '/', 2, 'GET', { 'x-user': 'ann' }), [200, 429]);
-    assert.deepEqual(await statuses(request, '/', 4, 'GET', { 'x-user': 'ben', 'x-plan': 'pro' }), [200, 200, 200, 429]);
+    assert.deepEqual(
+      await statuses(request, '/', 4, 'GET', { 'x-user': 'ben', 'x-plan': 'pro' }),
+      [200, 200, 200, 429],
+    );
     assert.throws(() => rateLimit({ rate, tiers: { pro: '1/s' } }), { name: 'RangeError', message: /leave tiers out/ });
     assert.throws(() => rateLimit({ rate, cost: 1.5 }), { name: 'RangeError', message: /^cost must be a whole/ });
     assert.throws(() => rateLimit({ rate, name: 'ä' }), { name: 'TypeError', message: /printable ASCII/ });
@@ -181,7 +206,9 @@ describe("the Fastify plugin's order", () => {
     assert.equal((await request('/wrong')).status, 500);
     const eager = Fastify();
     await eager.register(tidegate, { rate: '9/hour' });
-    assert.throws(() => eager.get('/wrong', { config: { tidegate: 'often' } }, async () => 'never'), { name: 'RangeError' });
+    assert.throws(() => eager.get('/wrong', { config: { tidegate: 'often' } }, async () => 'never'), {
+      name: 'RangeError',
+    });
   });
 
   for (const hook of ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const) {
@@ -191,7 +218,8 @@ describe("the Fastify plugin's order", () => {
       app.post('/', async (asked) => asked.body);
       t.after(() => app.close());
       const url = await app.listen({ port: 0, host: '127.0.0.1' });
-      const post = () => fetch(url, { method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } });
+      const post = () =>
+        fetch(url, { method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } });
       const first = await post();
       assert.deepEqual([first.status, await first.json()], [200, { a: 1 }]);
       assert.equal((await post()).status, 429);

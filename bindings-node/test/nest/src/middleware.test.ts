@@ -28,7 +28,9 @@ const overFastify: Serve = async (t, options) => {
   const app = Fastify();
   await app.register(tidegate, options as TidegateFastifyOptions);
   app.get('/', async () => ({ ok: true }));
-  app.post('/login', async (request, reply) => reply.code((request.query as any).password === 'right' ? 200 : 401).send());
+  app.post('/login', async (request, reply) =>
+    reply.code((request.query as any).password === 'right' ? 200 : 401).send(),
+  );
   t.after(() => app.close());
   return requester(await app.listen({ port: 0, host: '127.0.0.1' }));
 };
@@ -38,7 +40,10 @@ const until = async (holds: () => boolean) => {
 };
 
 /** A server of one slow route that counts what reaches it, and the connections that were cut off. */
-type Count = (t: TestContext, options: RateLimitOptions & TidegateFastifyOptions) => Promise<{
+type Count = (
+  t: TestContext,
+  options: RateLimitOptions & TidegateFastifyOptions,
+) => Promise<{
   url: string;
   served(): { requests: number; most: number };
   closed(): number;
@@ -131,8 +136,12 @@ for (const [name, serve, count] of [
       const silent = await serve(t, { rate: '1/hour', headers: false });
       await silent('/');
       assert.equal((await silent('/')).json().detail, 'Too many requests; Retry-After tells when to come back.');
-      await (await serve(t, { rate: '1/hour', deny: ['127.0.0.1'], onRefused }))('/');
-      await (await serve(t, { concurrency, onRefused }))('/');
+      await (
+        await serve(t, { rate: '1/hour', deny: ['127.0.0.1'], onRefused })
+      )('/');
+      await (
+        await serve(t, { concurrency, onRefused })
+      )('/');
       assert.equal(messages.shift(), 'a deny list refused the client');
       assert.match(messages.shift() ?? '', /^concurrency limiter "work" \(1 at once\) refused a call/);
     });
@@ -217,7 +226,8 @@ for (const [name, serve, count] of [
     it('waits for keys and costs that are promises, and passes their errors on', async (t) => {
       const request = await serve(t, {
         rate: '5/hour',
-        key: async (request: any) => (request.headers['x-user'] === 'broken' ? Promise.reject(new Error('no user')) : 'u'),
+        key: async (request: any) =>
+          request.headers['x-user'] === 'broken' ? Promise.reject(new Error('no user')) : 'u',
         cost: async () => 2,
       });
       assert.deepEqual(await statuses(request, '/', 3), [200, 200, 429]);
@@ -226,7 +236,8 @@ for (const [name, serve, count] of [
 
     it('gives back what was not meant to count', async (t) => {
       const request = await serve(t, { rate: '2/hour', key: 'ip', refundOn: (status) => status < 400 });
-      const login = (password: string, count: number) => statuses(request, `/login?password=${password}`, count, 'POST');
+      const login = (password: string, count: number) =>
+        statuses(request, `/login?password=${password}`, count, 'POST');
       assert.deepEqual(await login('right', 4), [200, 200, 200, 200]);
       assert.deepEqual(await login('wrong', 3), [401, 401, 429]);
     });
@@ -286,15 +297,33 @@ describe('middleware for Express', () => {
   it('shows at once where an option is wrong', () => {
     assert.throws(() => rateLimit({} as any), { name: 'RangeError', message: /needs a rate/ });
     assert.throws(() => rateLimit({ rate: 'often' }), { name: 'RangeError', message: /"often" is not a rate/ });
-    assert.throws(() => rateLimit({ rate: '1/s', keys: 'ip' } as any), { name: 'RangeError', message: /no option 'keys'/ });
-    assert.throws(() => rateLimit({ rate: '1/s', key: 'address' } as any), { name: 'TypeError', message: /'ip', 'user', 'route'/ });
+    assert.throws(() => rateLimit({ rate: '1/s', keys: 'ip' } as any), {
+      name: 'RangeError',
+      message: /no option 'keys'/,
+    });
+    assert.throws(() => rateLimit({ rate: '1/s', key: 'address' } as any), {
+      name: 'TypeError',
+      message: /'ip', 'user', 'route'/,
+    });
     assert.throws(() => rateLimit({ rate: '1/s', limits: {} } as any), { name: 'RangeError', message: /not both/ });
     assert.throws(() => rateLimit({ rate: '1/s', jitter: 2 }), { name: 'RangeError', message: /jitter/ });
-    assert.throws(() => rateLimit({ rate: '1/s', client: { trusted: ['proxy.example'] } }), { name: 'RangeError', message: /trusted/ });
+    assert.throws(() => rateLimit({ rate: '1/s', client: { trusted: ['proxy.example'] } }), {
+      name: 'RangeError',
+      message: /trusted/,
+    });
     assert.throws(() => rateLimit({ rate: '1/s', deny: ['10.0.0.1/8'] }), { name: 'RangeError', message: /deny/ });
-    assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), key: 'ip' }), { name: 'RangeError', message: /one for everybody/ });
-    assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), burst: 5 }), { name: 'RangeError', message: /leave burst out/ });
-    assert.throws(() => rateLimit({ rate: '1/s', key: 'ip', tier: () => 'pro' }), { name: 'RangeError', message: /'tiers'/ });
+    assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), key: 'ip' }), {
+      name: 'RangeError',
+      message: /one for everybody/,
+    });
+    assert.throws(() => rateLimit({ rate: new TokenBucket({ rate: 1 }), burst: 5 }), {
+      name: 'RangeError',
+      message: /leave burst out/,
+    });
+    assert.throws(() => rateLimit({ rate: '1/s', key: 'ip', tier: () => 'pro' }), {
+      name: 'RangeError',
+      message: /'tiers'/,
+    });
     const none = { limits: [null] } as any;
     assert.throws(() => rateLimit(none), { name: 'TypeError', message: /each of limits must be.*got null/ });
     assert.throws(() => rateLimit({ rate: '5/s;' }), { name: 'RangeError', message: /'5\/s;' holds an empty one/ });
@@ -318,7 +347,13 @@ describe('middleware for Express', () => {
     await new Promise((resolve) => server.once('listening', resolve));
     const request = requester(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
     const from = (address: string) => statuses(request, '/', 2, 'GET', { 'x-forwarded-for': address, 'x-user': 'ann' });
-    assert.deepEqual([await from('192.0.2.1'), await from('192.0.2.2')], [[200, 429], [200, 429]]);
+    assert.deepEqual(
+      [await from('192.0.2.1'), await from('192.0.2.2')],
+      [
+        [200, 429],
+        [200, 429],
+      ],
+    );
   });
 
   it('takes only a whole decision from a limit of its own', async (t) => {
@@ -360,7 +395,8 @@ describe('the Fastify plugin', () => {
     app.get('/', async () => 'ok');
     t.after(() => app.close());
     const request = requester(await app.listen({ port: 0, host: '127.0.0.1' }));
-    for (const user of ['ann', 'ben']) assert.deepEqual(await statuses(request, '/', 2, 'GET', { 'x-user': user }), [200, 429]);
+    for (const user of ['ann', 'ben'])
+      assert.deepEqual(await statuses(request, '/', 2, 'GET', { 'x-user': user }), [200, 429]);
   });
 
   it('shows at once where an option is wrong', async () => {

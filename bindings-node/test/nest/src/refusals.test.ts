@@ -126,7 +126,14 @@ const options = () => ({
   concurrency: { mail: { limit: 1 } },
 });
 
-async function serve(t: TestContext, adapter: Adapter, root: any, controllers: any[] = [CallsController], catchAll = false, logger: any = false) {
+async function serve(
+  t: TestContext,
+  adapter: Adapter,
+  root: any,
+  controllers: any[] = [CallsController],
+  catchAll = false,
+  logger: any = false,
+) {
   @Module({ imports: [root], controllers })
   class AppModule {}
   const app = await NestFactory.create(AppModule, ADAPTERS[adapter]() as any, { logger, abortOnError: false });
@@ -140,7 +147,13 @@ async function serve(t: TestContext, adapter: Adapter, root: any, controllers: a
 for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
   describe(`refusals on ${adapter}`, () => {
     it('are 503 with Retry-After under a catch-all filter', async (t) => {
-      const { app, filter, request } = await serve(t, adapter, TidegateModule.forRoot(options()), [CallsController], true);
+      const { app, filter, request } = await serve(
+        t,
+        adapter,
+        TidegateModule.forRoot(options()),
+        [CallsController],
+        true,
+      );
       const registry = app.get(TidegateRegistry);
       registry.breaker('payment').acquire().failure();
       foreign.forceOpen();
@@ -185,12 +198,26 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
     it('may not come of a function that throws, rejects or returns rubbish: one 500, and the next request is served', async (t) => {
       const wrong: Record<string, any> = {
         key: { key: (request: any) => (request.query.bad ? Promise.reject(new Error('key')) : 'k') },
-        thrown: { key: (request: any) => { if (request.query.bad) throw new Error('key'); return 'k'; } },
+        thrown: {
+          key: (request: any) => {
+            if (request.query.bad) throw new Error('key');
+            return 'k';
+          },
+        },
         cost: { cost: (request: any) => (request.query.bad ? 'much' : 1) },
-        skip: { skip: (request: any) => { if (request.query.bad) throw new Error('skip'); return false; } },
+        skip: {
+          skip: (request: any) => {
+            if (request.query.bad) throw new Error('skip');
+            return false;
+          },
+        },
       };
       for (const [name, own] of Object.entries(wrong)) {
-        const { request } = await serve(t, adapter, TidegateModule.forRoot({ ...options(), limits: { one: { rate: '2/hour', ...own } } }));
+        const { request } = await serve(
+          t,
+          adapter,
+          TidegateModule.forRoot({ ...options(), limits: { one: { rate: '2/hour', ...own } } }),
+        );
         assert.deepEqual(await statuses(request, '/mail?bad=1', 3), [500, 500, 500], name);
         assert.deepEqual(await statuses(request, '/mail', 3), [200, 200, 429], `${name}: nothing was charged`);
       }
@@ -200,7 +227,11 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
           return request.query.who;
         }
       }
-      const root = TidegateModule.forRoot({ ...options(), guard: Tracking, limits: { one: { rate: '1/hour', key: 'ip' } } });
+      const root = TidegateModule.forRoot({
+        ...options(),
+        guard: Tracking,
+        limits: { one: { rate: '1/hour', key: 'ip' } },
+      });
       const { request } = await serve(t, adapter, root);
       assert.deepEqual(await statuses(request, '/mail?bad=1', 2), [500, 500]);
       // The tracker is who the client is, also for the key 'ip'; nobody is the address.
@@ -210,54 +241,58 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
     });
   });
 
-  describe(`route limits in a scope on ${adapter}`, { skip: process.platform !== 'linux' && 'host scope needs Linux' }, () => {
-    it('are objects of their own, whatever their name', async (t) => {
-      @Controller()
-      class StrictController {
-        @Get('strict')
-        @RateLimit('1/hour', { name: 'client' })
-        strict() {
-          return 1;
-        }
-        @Get('other')
-        @RateLimit('2/hour', { name: 'client' })
-        other() {
-          return 1;
-        }
-        @Get('plain')
-        plain() {
-          return 1;
-        }
-      }
-      for (const onConflict of ['error', 'keep', 'apply'] as const) {
-        const scope = `process:route-${adapter}-${onConflict}-${process.pid}` as const;
-        const root = TidegateModule.forRoot({ scope, onConflict, limits: { client: '4/hour' } });
-        const { request } = await serve(t, adapter, root, [StrictController]);
-        assert.deepEqual(await statuses(request, '/strict', 2), [200, 429], onConflict);
-        assert.deepEqual(await statuses(request, '/other', 3), [200, 200, 429], onConflict);
-        assert.deepEqual(await statuses(request, '/plain', 5), [200, 200, 200, 200, 429], onConflict);
-      }
-    });
-
-    it('fail the start where two would be one', async (t) => {
-      const twin = (rate: string) => {
-        @Controller(rate)
-        class TwinController {
-          @Get()
-          @RateLimit(rate)
-          get() {
+  describe(
+    `route limits in a scope on ${adapter}`,
+    { skip: process.platform !== 'linux' && 'host scope needs Linux' },
+    () => {
+      it('are objects of their own, whatever their name', async (t) => {
+        @Controller()
+        class StrictController {
+          @Get('strict')
+          @RateLimit('1/hour', { name: 'client' })
+          strict() {
+            return 1;
+          }
+          @Get('other')
+          @RateLimit('2/hour', { name: 'client' })
+          other() {
+            return 1;
+          }
+          @Get('plain')
+          plain() {
             return 1;
           }
         }
-        return TwinController;
-      };
-      const scope = `process:twins-${adapter}-${process.pid}` as const;
-      await assert.rejects(
-        serve(t, adapter, TidegateModule.forRoot({ scope }), [twin('1/hour'), twin('2/hour')]),
-        /@RateLimit on TwinController\.get.*'TwinController\.get' in the scope already.*name/,
-      );
-    });
-  });
+        for (const onConflict of ['error', 'keep', 'apply'] as const) {
+          const scope = `process:route-${adapter}-${onConflict}-${process.pid}` as const;
+          const root = TidegateModule.forRoot({ scope, onConflict, limits: { client: '4/hour' } });
+          const { request } = await serve(t, adapter, root, [StrictController]);
+          assert.deepEqual(await statuses(request, '/strict', 2), [200, 429], onConflict);
+          assert.deepEqual(await statuses(request, '/other', 3), [200, 200, 429], onConflict);
+          assert.deepEqual(await statuses(request, '/plain', 5), [200, 200, 200, 200, 429], onConflict);
+        }
+      });
+
+      it('fail the start where two would be one', async (t) => {
+        const twin = (rate: string) => {
+          @Controller(rate)
+          class TwinController {
+            @Get()
+            @RateLimit(rate)
+            get() {
+              return 1;
+            }
+          }
+          return TwinController;
+        };
+        const scope = `process:twins-${adapter}-${process.pid}` as const;
+        await assert.rejects(
+          serve(t, adapter, TidegateModule.forRoot({ scope }), [twin('1/hour'), twin('2/hour')]),
+          /@RateLimit on TwinController\.get.*'TwinController\.get' in the scope already.*name/,
+        );
+      });
+    },
+  );
 }
 
 describe('a testing module', () => {
@@ -312,7 +347,8 @@ describe('a testing module', () => {
   const ways: Record<string, (over: Over) => unknown> = {
     'a value': (over) => over.useValue(fake),
     'a class': (over) => over.useClass(Fake),
-    'a factory': (over) => over.useFactory({ factory: (registry: TidegateRegistry) => new Fake(registry), inject: [TidegateRegistry] }),
+    'a factory': (over) =>
+      over.useFactory({ factory: (registry: TidegateRegistry) => new Fake(registry), inject: [TidegateRegistry] }),
   };
   @Module({ imports: [TidegateModule.forRoot({ ...options(), guard: false })] })
   class GuardedByHand {}

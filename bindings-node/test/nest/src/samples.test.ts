@@ -22,7 +22,9 @@ describe('the samples', () => {
   }
 
   it('show a test that does not wait', async () => {
-    const source = named('.ts').find((name) => readFileSync(join(samples, name), 'utf8').includes('export async function test'));
+    const source = named('.ts').find((name) =>
+      readFileSync(join(samples, name), 'utf8').includes('export async function test'),
+    );
     const sample = await import(`./samples/${source?.replace(/\.ts$/, '.js')}`);
     assert.deepEqual(await sample.test(), [200, 200, 429, 200]);
   });
@@ -35,7 +37,10 @@ describe('the samples', () => {
 
   it('of a bucket, a breaker, a queue and a clock do what they say', async () => {
     const { admit } = await import('./samples/rate-limiting-0.js');
-    assert.deepEqual(Array.from({ length: 100 }, () => admit('ann')), Array(100).fill(undefined));
+    assert.deepEqual(
+      Array.from({ length: 100 }, () => admit('ann')),
+      Array(100).fill(undefined),
+    );
     assert.ok((admit('ann') ?? Infinity) <= 600);
     assert.equal(admit('ben', true), undefined);
     const { checkout } = await import('./samples/circuit-breaker-0.js');
@@ -81,7 +86,11 @@ describe('the samples', () => {
   it('refuse by the second before and after rate-limiter-flexible', async () => {
     for (const file of ['coming-from-rate-limiter-flexible-2.txt', 'coming-from-rate-limiter-flexible-3.txt']) {
       const [may] = run(file, 'may');
-      assert.deepEqual([await may('a'), await may('a'), await may('a'), await may('b')], [true, true, false, true], file);
+      assert.deepEqual(
+        [await may('a'), await may('a'), await may('a'), await may('b')],
+        [true, true, false, true],
+        file,
+      );
     }
   });
 });

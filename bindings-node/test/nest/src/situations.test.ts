@@ -48,10 +48,18 @@ for (const [name, serve] of Object.entries(SERVERS)) {
         for (const [index, expected] of asks.entries()) {
           const { statusCode, headers } = await answer(port, expected);
           const state = headers.ratelimit?.replace(/;t=\d+/g, '') ?? null;
-          assert.deepEqual([statusCode, headers['ratelimit-policy'] ?? null, state], [expected.status, expected.policy, expected.state], `ask ${index}`);
+          assert.deepEqual(
+            [statusCode, headers['ratelimit-policy'] ?? null, state],
+            [expected.status, expected.policy, expected.state],
+            `ask ${index}`,
+          );
           const wait = headers['retry-after'];
           if (expected.retry_after === null) assert.equal(wait, undefined);
-          else assert.ok(expected.retry_after[0] <= Number(wait) && Number(wait) <= expected.retry_after[1], `ask ${index}: ${wait}`);
+          else
+            assert.ok(
+              expected.retry_after[0] <= Number(wait) && Number(wait) <= expected.retry_after[1],
+              `ask ${index}: ${wait}`,
+            );
         }
       });
     }

@@ -42,7 +42,8 @@ async function listen(t: TestContext, module: any, adapter?: (app: any) => any) 
 class EchoGateway {
   handleConnection(client: any) {
     // Socket.IO sends an exception itself.
-    if (client.handshake === undefined) client.on('exception' as any, (data: unknown) => client.send(JSON.stringify({ event: 'exception', data })));
+    if (client.handshake === undefined)
+      client.on('exception' as any, (data: unknown) => client.send(JSON.stringify({ event: 'exception', data })));
   }
 
   @SubscribeMessage('echo')
@@ -82,9 +83,15 @@ function wsSession(t: TestContext, port: number): Session {
 
 function ioSession(t: TestContext, port: number, transport: 'polling' | 'websocket'): Session {
   return async (client) => {
-    const socket = io(`http://127.0.0.1:${port}`, { extraHeaders: from(client), transports: [transport], forceNew: true });
+    const socket = io(`http://127.0.0.1:${port}`, {
+      extraHeaders: from(client),
+      transports: [transport],
+      forceNew: true,
+    });
     t.after(() => socket.close());
-    await new Promise((resolve, reject) => socket.once('connect', () => resolve(undefined)).once('connect_error', reject));
+    await new Promise((resolve, reject) =>
+      socket.once('connect', () => resolve(undefined)).once('connect_error', reject),
+    );
     return () =>
       new Promise((resolve) => {
         socket.onAny((event, data) => {
@@ -193,7 +200,10 @@ describe('GraphQL by Apollo', () => {
     const first = await ask('{ hello }', '192.0.2.1');
     assert.deepEqual([first.body.data, first.get('ratelimit')?.split(';t=')[0]], [{ hello: 'hello' }, '"hello";r=1']);
     const guesses = await ask('mutation { a: login b: login c: login }', '192.0.2.1');
-    assert.deepEqual(guesses.body.errors.map(({ path }: any) => path[0]), ['c']);
+    assert.deepEqual(
+      guesses.body.errors.map(({ path }: any) => path[0]),
+      ['c'],
+    );
     const { code, status, retryAfter } = guesses.body.errors[0].extensions;
     assert.deepEqual([code, status, retryAfter > 1700], ['ERR_TIDEGATE_RATE_LIMITED', 429, true]);
     assert.equal((await ask('mutation { login }', '192.0.2.2')).body.errors, undefined);
@@ -207,7 +217,11 @@ describe('GraphQL by Apollo', () => {
           super(url, protocols, { headers: from(client) });
         }
       }
-      const subscriber = createClient({ url: `ws://127.0.0.1:${port}/graphql`, webSocketImpl: Socket, retryAttempts: 0 });
+      const subscriber = createClient({
+        url: `ws://127.0.0.1:${port}/graphql`,
+        webSocketImpl: Socket,
+        retryAttempts: 0,
+      });
       t.after(() => subscriber.dispose());
       return async (): Promise<any> => {
         for await (const { data, errors } of subscriber.iterate({ query: 'subscription { ticks }' })) {
@@ -218,12 +232,14 @@ describe('GraphQL by Apollo', () => {
     const [alice, bob] = [subscribe('192.0.2.1'), subscribe('192.0.2.2')];
     const seen = [];
     for (const one of [alice, alice, alice, bob]) {
-      seen.push(await one().catch((errors: any) => errors[0]?.extensions?.code ?? errors[0]?.message ?? String(errors)));
+      seen.push(
+        await one().catch((errors: any) => errors[0]?.extensions?.code ?? errors[0]?.message ?? String(errors)),
+      );
     }
     assert.deepEqual(seen, ['tick', 'tick', 'ERR_TIDEGATE_RATE_LIMITED', 'tick']);
   });
 
-  it('finds the client where the context is the application\'s own', async (t) => {
+  it("finds the client where the context is the application's own", async (t) => {
     const port = await listen(t, appOf({ context: () => ({ tenant: 'a' }) }));
     const ask = async (client: string) => {
       const { body } = await graphql(requester(`http://127.0.0.1:${port}`), '{ hello }', from(client));
