@@ -98,3 +98,25 @@ fn looks_at_a_bucket_and_a_set_store_nothing() {
     }
     assert!(bucket.try_acquire_at(100 * S, BURST));
 }
+
+/// A set that denies only looks. It heals from a bad reading all the same.
+#[test]
+fn a_set_that_only_looks_heals_from_a_bad_reading() {
+    let clock = ManualClock::new(0);
+    for algorithm in Algorithm::ALL {
+        let keyed: Arc<RateLimiter> = Arc::new(limiter(algorithm, BURST.into(), S, BURST.into(), 1));
+        let quota = Quota::new(BURST.into(), Duration::from_secs(1)).expect("a quota");
+        let all = Arc::new(TokenBucket::with_clock(quota, (&clock).into()));
+        let sets = [
+            LimitSet::new([("user", keyed.into())]).expect("a set"),
+            LimitSet::new([("all", all.into())]).expect("a set"),
+        ];
+        for (at, (set, keys)) in sets.iter().zip([&[&b"key"[..]][..], &[]]).enumerate() {
+            let take = |now| set.check_at(now, keys, BURST).expect("a key").decision.allowed;
+            let (start, ahead) = (100_000 * S, 3_600 * S);
+            assert!(take(start) && take(start + ahead), "{algorithm}");
+            let healed = (1..200).find(|second| take(start + second * S));
+            assert!(healed.is_some_and(|second| second <= 64), "{algorithm} {at}: {healed:?}");
+        }
+    }
+}

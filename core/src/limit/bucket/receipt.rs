@@ -1,7 +1,7 @@
 //! A charge that can be taken back: what a bucket gives to a set of limits.
 
 use super::TokenBucket;
-use super::state::BucketState;
+use super::state::{BAD_READING_NS, BucketState};
 use super::view::Charge;
 use super::word::Word;
 use crate::Decision;
@@ -33,6 +33,20 @@ impl TokenBucket {
             _ => self.charge_striped(now, n),
         };
         if decision.allowed { Ok((decision, receipt)) } else { Err(decision) }
+    }
+
+    /// Of a set that only looks where it denies: a reading that the word lies impossibly far ahead of tells against it,
+    /// as that of a denied call, or it would not heal.
+    pub(in crate::limit) fn tell_against(&self, now: u64, decision: &Decision) {
+        if decision.allowed {
+            return;
+        }
+        for stripe in self.stripes() {
+            // Once it has been told against for long enough, a look takes the word for healed, which it is not yet.
+            if decision.reset_after_ns > BAD_READING_NS || stripe.is_told_against() {
+                stripe.update(now, |_| Err(()));
+            }
+        }
     }
 
     /// Takes a charge back, as far as it still holds anything at `now` or at the clock's time, whichever is later.

@@ -15,7 +15,7 @@ use crate::{Clock, ConfigError, Decision, Quota};
 
 /// How much further ahead of now than any burst, wait or penalty a word must be before it can be a bad clock reading.
 /// Until then a reader with an old clock reading just denies.
-const BAD_READING_NS: u64 = 60_000_000_000;
+pub(super) const BAD_READING_NS: u64 = 60_000_000_000;
 
 /// What changes, on the heap or in an arena: atomics only.
 #[repr(C, align(64))]
@@ -371,6 +371,11 @@ impl BucketState {
 
     pub(super) fn bookings(&self) -> &Bookings {
         &self.shared.bookings
+    }
+
+    /// Whether a reading has noted that the word lies impossibly far ahead.
+    pub(super) fn is_told_against(&self) -> bool {
+        self.shared.watch.is_set()
     }
 
     /// Notes that the word lies impossibly far ahead, or that it does not.

@@ -187,6 +187,13 @@ impl Rule {
         }
     }
 
+    /// Of who only looked and was denied: see [`Log::tell_against`]. In cells a look does it.
+    pub(super) fn tell_against(&self, key: KeyHash, ns: u64, units: &Units) {
+        if let Self::Log(log) = self {
+            log.tell_against(key.bits(), ns, units.burst);
+        }
+    }
+
     pub(super) fn refund(&self, key: KeyHash, ns: u64, units: &Units, n: u32) {
         by_kind!(self,
             kind, table => table.apply(kind, key, ns, &Refund { kind, units, n }),

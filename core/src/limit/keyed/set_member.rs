@@ -73,6 +73,7 @@ impl RateLimiter {
     pub(crate) fn note_denied(&self, now: u64, key: KeyHash) -> bool {
         let (ns, units) = self.moment(now, self.default_units());
         self.rule.claim(key, ns, &units);
+        self.rule.tell_against(key, ns, &units);
         self.refused(key, ns)
     }
 }

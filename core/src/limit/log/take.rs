@@ -79,6 +79,26 @@ impl Log {
         taken.unwrap_or(Taken::denied(GAVE_UP_NS))
     }
 
+    /// Of who only looked and was denied, a member of a set: a reading that something lies impossibly far ahead of
+    /// tells against it, as that of a denied call, or it would not heal.
+    pub(crate) fn tell_against(&self, key: u64, ns: u64, burst: u32) {
+        let ask = Ask { reading: ns.min(stamp::LAST_NS), burst: burst.min(self.limit), n: 1, look: false };
+        let (line, tag) = self.place(key);
+        let _ = Self::insist(|| match self.find(line, tag)? {
+            Found::Own(spot) => {
+                let block = self.block(spot.line, spot.index);
+                if self.is_far(ask.reading, block.floor().ns()) {
+                    return self.far_floor(block, spot, &ask);
+                }
+                self.told(block, Some(spot), &block.look(0), &ask, Taken::denied(0))
+            }
+            Found::Absent(_) => {
+                let shared = self.shared(line);
+                self.told(shared, None, &shared.look(0), &ask, Taken::denied(0))
+            }
+        });
+    }
+
     fn take_own(&self, spot: Spot, ask: &Ask) -> Option<Taken> {
         let block = self.block(spot.line, spot.index);
         let floor = block.floor();

@@ -148,7 +148,10 @@ impl Entry {
     /// Counts what it decided, and answers as its mode says.
     pub(super) fn settle(&self, now: u64, key: KeyHash, n: u32, mut decision: Decision) -> Decision {
         match &self.member {
-            Member::Bucket(bucket) => return bucket.settle(decision),
+            Member::Bucket(bucket) => {
+                bucket.tell_against(now, &decision);
+                return bucket.settle(decision);
+            }
             Member::Keyed(limiter) if decision.allowed => limiter.note_admitted(),
             Member::Keyed(limiter) => {
                 if limiter.note_denied(now, key) {
