@@ -8,7 +8,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{BoundObject, IntoPyObject, ffi};
 #[cfg(unix)]
 use std::ffi::{c_char, c_int, c_void};
@@ -118,4 +118,12 @@ impl Function {
         let look_up = || Ok::<_, PyErr>(py.import(self.module)?.getattr(self.name)?.unbind());
         call1(self.cell.get_or_try_init(py, look_up)?.bind(py), args)
     }
+}
+
+/// Whether `result` is the coroutine of an `async def` (its exact type, so the check is one comparison).
+#[inline]
+pub(crate) fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = COROUTINE.import(result.py(), "types", "CoroutineType")?;
+    Ok(result.get_type_ptr() == class.as_type_ptr())
 }

@@ -116,7 +116,7 @@ impl CircuitBreaker {
     /// A guarded call has returned `result`.
     #[inline]
     pub(crate) fn returned<'py>(&self, permit: core::Permit, result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        if is_coroutine(&result)? {
+        if python::is_coroutine(&result)? {
             self.core.release(permit);
             result.call_method0("close")?;
             return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
@@ -183,12 +183,4 @@ fn add_context(raised: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<
         last = next;
     }
     Ok(())
-}
-
-/// Whether `result` is the coroutine of an `async def` (its exact type, so the check is one comparison).
-#[inline]
-pub(super) fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
-    static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let class = COROUTINE.import(result.py(), "types", "CoroutineType")?;
-    Ok(result.get_type_ptr() == class.as_type_ptr())
 }

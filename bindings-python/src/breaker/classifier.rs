@@ -1,6 +1,5 @@
 //! `Classifier`: what the end of a call says of the dependency.
 
-use super::circuit::is_coroutine;
 use crate::args::finite;
 use crate::errors::{self, wrong_type};
 use crate::python;
@@ -200,7 +199,7 @@ fn matches(filter: &Bound<'_, PyAny>, subject: &Bound<'_, PyAny>) -> PyResult<bo
         return subject.is_instance(filter);
     }
     let answer = python::call1(filter, (subject,))?;
-    if is_coroutine(&answer)? {
+    if python::is_coroutine(&answer)? {
         answer.call_method0("close")?;
         let message = "failure_on, failure_result, ignore, unreached: a function of the outcome cannot be async";
         return Err(PyTypeError::new_err(message));
