@@ -434,3 +434,29 @@ fn a_change_of_quota_as_of_an_older_reading_mints_nothing() {
     ];
     no_mint(&config, &[bucket(1_379, MS, 13), bucket(197, MS, 1)], &steps).unwrap();
 }
+
+/// Found by `late_threads_mint_nothing`: what a late thread would store of its change of quota lies before what its
+/// line can hold.
+#[test]
+fn a_late_thread_that_changes_the_quota_is_told_what_is_stored() {
+    use {Late::*, Plan::*};
+    let config = Config {
+        algorithm: AlgorithmName::TokenBucket,
+        count: 14_540,
+        period_ns: Ns(3 * MS),
+        burst: 63,
+        max_keys: 500,
+        fastest: Some(bucket(189_020, 3 * MS, 819)),
+        block: None,
+        warm_up: None,
+        mode: ModeName::Enforce,
+    };
+    let steps = [
+        (Stay, Plan::Take(1), 0, 0),
+        (Forward(730), Plan::Take(0), 0, 0),
+        (FarForward(927), Plan::Take(3), 0, 1),
+        (FarBack(888), SetQuota(0), 0, 0),
+        (Stay, Check(1), 0, 1),
+    ];
+    no_mint(&config, &[bucket(14_540, 3 * MS, 2)], &steps).unwrap();
+}

@@ -159,6 +159,8 @@ impl Gcra {
         }
         let fitted = moment.wrapping_add(part_up(left, own, fill));
         if sooner {
+            // No less than what can be put there, or a late thread would be told of another time than is stored.
+            let fitted = latest(fitted, Epoch::of(now.near, EPOCH_BITS).back(self.back()).start);
             Seen { full: fitted, tat: fitted, by: None, heal: true }
         } else {
             Seen { full: tat, tat: fitted, by: Some(fill), heal: false }
