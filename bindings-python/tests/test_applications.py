@@ -459,7 +459,7 @@ def test_filters_of_a_breaker_are_lists_and_mixes() -> None:
         return True
 
     wrong: Any = [later]
-    with pytest.raises(TypeError, match="a function of the exception cannot be async"):
+    with pytest.raises(TypeError, match="a function of the outcome cannot be async"):
         CircuitBreaker(failure_on=wrong).call(fails, OSError())
     for filters in ([5], [int], (OSError, "x")):
         with pytest.raises(TypeError, match="failure_on: expected an exception class, a function"):
