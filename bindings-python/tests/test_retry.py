@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import http.server
 import itertools
@@ -523,6 +524,71 @@ def test_a_flaky_server_over_http() -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class Layer(http.server.ThreadingHTTPServer):
+    """A service that asks the next one, if there is one; the last refuses all."""
+
+    daemon_threads = True
+
+    def __init__(self, policy: RetryPolicy, then: Layer | None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.policy, self.then, self.asked = policy, then, itertools.count()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def ask(self) -> None:
+        """As its callers do, by their policy."""
+        with contextlib.suppress(urllib.error.HTTPError, RetryBudgetExceededError):
+            self.policy.call(fetch, f"http://127.0.0.1:{self.server_port}/")
+
+
+def fetch(url: str) -> None:
+    try:
+        urllib.request.urlopen(url, timeout=20).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Layer
+
+    def do_GET(self) -> None:
+        next(self.server.asked)
+        if self.server.then is not None:
+            self.server.then.ask()
+        self.send_response(503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("budgets", [False, True])
+def test_three_layers_that_retry(budgets: bool) -> None:
+    def policy() -> RetryPolicy:
+        budget = RetryBudget(ratio=0.2, min_per_second=0) if budgets else None
+        return RetryPolicy(attempts=3, budget=budget, **QUICK)
+
+    last = Layer(policy(), None)
+    middle = Layer(policy(), last)
+    first = Layer(policy(), middle)
+    calls = 20
+    for _ in range(calls):
+        first.ask()
+    asked = next(last.asked)
+    for layer in (first, middle, last):
+        layer.shutdown()
+        layer.server_close()
+    if budgets:
+        # A fifth more at each layer, and what each can save up: one retry.
+        most = float(calls)
+        for _ in range(3):
+            most = most * 1.2 + 1
+        assert calls <= asked <= most
+    else:
+        assert asked == 27 * calls
 
 
 def test_a_throttle_rejects_by_chance(clock: ManualClock) -> None:

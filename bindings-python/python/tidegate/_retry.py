@@ -46,7 +46,8 @@ class RetryPolicy:
         budget: a RetryBudget that all calls to the dependency share.
         retry_on: the errors that are retried: a class, a function of the exception, or several of these. Default: an
             HTTP status of 429 or from 500 on, timeouts, lost connections and unknown errors; not other statuses, not
-            errors that a mistake in the program raises (TypeError, ValueError, LookupError, …), not tidegate's own refusals.
+            errors that a mistake in the program raises (TypeError, ValueError, LookupError, …), not tidegate's own
+            refusals.
         deadline: seconds for all attempts and waits together: a wait that would reach its end is not slept.
         max_retry_after: a server's Retry-After, which wins when it is longer than the wait, counts up to so many
             seconds.

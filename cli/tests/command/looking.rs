@@ -192,3 +192,37 @@ fn json_or_lines(place: &Place, words: &[&str]) {
         assert!(picture.expect("JSON").is_object());
     }
 }
+
+#[test]
+fn show_tells_of_budgets_and_throttles() {
+    use tidegate::limit::Mode;
+    use tidegate::{ClientThrottle, ClientThrottleConfig, OnConflict, RetryBudget, RetryBudgetConfig};
+    let place = Place::new();
+    let mut options = tidegate::arena::HostOptions::new("orders");
+    (options.path, options.capacity) = (Some(place.path().into()), Some(16 << 20));
+    let arena = tidegate::Arena::open(&options).expect("an arena");
+    let config = RetryBudgetConfig { min_per_second: 0.001, mode: Mode::Enforce, ..RetryBudgetConfig::default() };
+    let budget = RetryBudget::in_arena(&arena, "bank", config, OnConflict::Error).expect("a budget");
+    (0..6).for_each(|_| budget.deposit());
+    assert!(budget.try_withdraw() && !budget.try_withdraw());
+    let config = ClientThrottleConfig { mode: Mode::Enforce, ..ClientThrottleConfig::default() };
+    let throttle = ClientThrottle::in_arena(&arena, "search", config, OnConflict::Error).expect("a throttle");
+    (0..20).for_each(|_| throttle.refused());
+
+    let picture = json(&place, &["show", "orders"]);
+    let bank = object(&picture, "bank");
+    assert_eq!(
+        json!([bank["kind"], bank["balance"], bank["deposited"], bank["admitted"], bank["denied"]]),
+        json!(["retry_budget", 0, 6, 1, 1])
+    );
+    let search = object(&picture, "search");
+    assert_eq!(
+        json!([search["kind"], search["probability"], search["window_requests"], search["refused"]]),
+        json!(["client_throttle", 0.9, 20, 20])
+    );
+    let text = told(&place, &["show", "orders"]);
+    assert_eq!(row(&text, "bank"), ["bank", "0", "6", "1", "1", "50.0 %"]);
+    assert_eq!(row(&text, "search")[..5], ["search", "90.0 %", "20", "0", "0"]);
+    assert!(text.contains("0.2 retries a call, 0.001 a second for 10s"), "{text}");
+    refused(&place, &["reset", "orders", "bank"], &["it forgets by itself"]);
+}
