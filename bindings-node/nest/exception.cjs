@@ -8,12 +8,21 @@ const {
   QueueClosedError,
   QueueFullError,
   RateLimitedError,
+  RetryBudgetExceededError,
+  ThrottledError,
 } = require('../index.cjs');
 const { KINDS } = require('../lib/errors.cjs');
 const { limited, overloaded, problemOf, retryAfterSeconds } = require('../http/problem.cjs');
 
 /** What is a refusal. All else, an ArenaError too, is a mistake: a 500 that Nest logs. */
-const OVERLOADS = [CircuitOpenError, QueueFullError, QueueClosedError, ConcurrencyLimitError];
+const OVERLOADS = [
+  CircuitOpenError,
+  QueueFullError,
+  QueueClosedError,
+  ConcurrencyLimitError,
+  RetryBudgetExceededError,
+  ThrottledError,
+];
 const REFUSALS = [RateLimitedError, ...OVERLOADS];
 
 /** What a closed queue, which knows no time, tells a client. */

@@ -20,6 +20,8 @@ from tidegate import (
     Decision,
     LimitSet,
     OverloadedError,
+    RetryBudgetExceededError,
+    ThrottledError,
     Permit,
     QueueFullError,
     RateLimitedError,
@@ -141,13 +143,17 @@ def test_what_routes_raise_is_never_a_500(overload_status: int) -> None:
             raise OverloadedError(retry_after=2)
         elif what == "busy":
             raise ConcurrencyLimitError(retry_after=0.2)
+        elif what == "throttled":
+            raise ThrottledError(retry_after=3)
+        elif what == "spent":
+            raise RetryBudgetExceededError(retry_after=4)
 
-    paths = ["/full", "/closed", "/empty", "/open", "/limited", "/shed", "/busy"]
+    paths = ["/full", "/closed", "/empty", "/open", "/limited", "/shed", "/busy", "/throttled", "/spent"]
     with served(app) as url:
         answers = ask(url, *paths)
-    assert statuses(answers) == [overload_status] * 4 + [429] + [overload_status] * 2
+    assert statuses(answers) == [overload_status] * 4 + [429] + [overload_status] * 4
     retry = [int(answer.headers["retry-after"]) for answer in answers]
-    assert retry[0] == 5 and retry[3] == 3600 and 3500 < retry[4] <= 3600 and retry[5:] == [2, 1]
+    assert retry[0] == 5 and retry[3] == 3600 and 3500 < retry[4] <= 3600 and retry[5:] == [2, 1, 3, 4]
     for answer in answers:
         problem = answer.json()
         assert problem["status"] == answer.status and problem["title"] and "Traceback" not in answer.body.decode()

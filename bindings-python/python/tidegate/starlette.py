@@ -32,6 +32,8 @@ from .errors import (
     QueueEmptyError,
     QueueFullError,
     RateLimitedError,
+    RetryBudgetExceededError,
+    ThrottledError,
 )
 from .headers import HeaderList, Problem
 
@@ -53,6 +55,8 @@ _OVERLOAD = (
     QueueClosedError,
     QueueEmptyError,
     QueueFullError,
+    RetryBudgetExceededError,
+    ThrottledError,
 )
 
 
