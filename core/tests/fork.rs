@@ -11,9 +11,10 @@ mod support;
 
 use arenas::{bucket, living};
 use children::{GENEROUS, child, ends_well, kill, until};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::Place;
+use tidegate::http::Jitter;
 use tidegate::limit::Mode;
 use tidegate::{Arena, ClientThrottle, ClientThrottleConfig, OnConflict, RetryBudget, RetryBudgetConfig, TokenBucket};
 
@@ -194,23 +195,25 @@ fn a_descriptor_that_was_closed_is_not_touched() {
     }));
 }
 
-/// Children that a server forks must not all wait for the same time before a retry.
+/// Children that a server forks must not all wait for the same time before a retry, nor tell their clients the same.
 #[test]
 fn children_draw_other_numbers() {
-    use std::sync::atomic::AtomicU64;
-    use tidegate::retry::draw;
-    // SAFETY: atomics, which zero is good for.
-    let drawn: &[AtomicU64; 4] = unsafe { children::page() };
-    let _ = draw();
-    for place in &drawn[1..] {
-        // Relaxed: the child has ended when it is read.
-        ends_well(child(|| (place.store(draw().to_bits(), Ordering::Relaxed), true).1));
-    }
-    drawn[0].store(draw().to_bits(), Ordering::Relaxed);
-    let numbers = drawn.each_ref().map(|place| f64::from_bits(place.load(Ordering::Relaxed)));
-    assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
-    for (index, number) in numbers.iter().enumerate() {
-        assert!(!numbers[..index].contains(number), "{numbers:?}");
+    let jitter = Jitter::new(0.5).expect("a fraction");
+    let sources: [(&str, &dyn Fn() -> f64); 2] = [("a retry", &tidegate::retry::draw), ("jitter", &|| jitter.draw())];
+    for (source, draw) in sources {
+        // SAFETY: atomics, which zero is good for.
+        let drawn: &[AtomicU64; 4] = unsafe { children::page() };
+        let _ = draw();
+        for place in &drawn[1..] {
+            // Relaxed: the child has ended when it is read.
+            ends_well(child(|| (place.store(draw().to_bits(), Ordering::Relaxed), true).1));
+        }
+        drawn[0].store(draw().to_bits(), Ordering::Relaxed);
+        let numbers = drawn.each_ref().map(|place| f64::from_bits(place.load(Ordering::Relaxed)));
+        assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)), "{source}");
+        for (index, number) in numbers.iter().enumerate() {
+            assert!(!numbers[..index].contains(number), "{source}: {numbers:?}");
+        }
     }
 }
 

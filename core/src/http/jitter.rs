@@ -1,6 +1,7 @@
 //! Times told a little longer than they are, each client another one, so that not all of them come back at once.
 
 use super::Told;
+use crate::sys::draw;
 use crate::{ConfigError, Decision};
 
 /// How much longer a client may be told to wait: a fraction of the time, drawn anew for each answer.
@@ -53,7 +54,7 @@ impl Jitter {
     /// A draw for [`lengthen`](Self::lengthen), from 0 up to, but not including, 1. An answer about several limits
     /// takes one for all of them.
     pub fn draw(&self) -> f64 {
-        if self.fraction == 0.0 { 0.0 } else { fastrand::f64() }
+        if self.fraction == 0.0 { 0.0 } else { draw() }
     }
 
     /// The times made longer by as much as the draw says.
