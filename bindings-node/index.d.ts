@@ -742,7 +742,8 @@ export interface RetryPolicyOptions {
    * Which errors are retried. Default: an HTTP status of 429 or from 500 on (in `status` or `statusCode` of the error
    * or its `response`), timeouts, lost connections (fetch's TypeError with a cause too) and unknown errors; not other
    * statuses, not what a mistake in the program throws (TypeError, RangeError, …), not tidegate's own refusals. A
-   * predicate answers at once; what it throws reaches the caller, with the last error as `cause`.
+   * predicate answers at once; what it throws reaches the caller, with the last error as `cause`. A Classifier, such as
+   * `http()`: what it counts as a failure, or as unreached.
    */
   retryOn?: ErrorMatcher | Classifier;
   /** For tests. */
@@ -750,10 +751,10 @@ export interface RetryPolicyOptions {
 }
 
 /**
- * Calls again what failed, after a wait that grows and differs between clients, as long as it is affordable. A server's
- * Retry-After wins when it is longer. Never retried: an AbortError, an open circuit, a throttled call, an empty budget,
- * wrong arguments. The last error is thrown as it is, with `attempts` and `retryAfterMs`; where the budget is empty,
- * RetryBudgetExceededError.
+ * Calls again what failed, after a wait that grows and differs between clients, as long as it is affordable. The
+ * Retry-After of a 429 or 503, or the error's own `retryAfterMs`, wins when it is longer, up to `maxRetryAfterMs`.
+ * Never retried: an AbortError, an open circuit, a throttled call, an empty budget, wrong arguments. The last error is
+ * thrown as it is, with `attempts` and `retryAfterMs`; where the budget is empty, RetryBudgetExceededError.
  */
 export class RetryPolicy {
   /** `attempts: Infinity` for as often as it takes. */

@@ -95,8 +95,16 @@ class Classifier {
 /** The status and headers of a Response, of what http clients resolve with, or of the error that they throw for one. */
 function answerOf(subject) {
   for (const one of [subject, subject?.response]) {
-    const status = one?.status ?? one?.statusCode;
-    if (Number.isInteger(status) && status >= 100 && status <= 599) return { status, headers: one.headers };
+    for (const status of [one?.status, one?.statusCode]) {
+      if (!Number.isInteger(status) || status < 100 || status > 599) continue;
+      return {
+        status,
+        // Some errors repeat the status of their response, and not its headers. Only read when asked: it may throw.
+        get headers() {
+          return one.headers ?? subject.response?.headers;
+        },
+      };
+    }
   }
   return undefined;
 }
@@ -181,4 +189,4 @@ function http(options = {}) {
   });
 }
 
-module.exports = { Classifier, errorMatcher, http, isClassifier, readsResults, told };
+module.exports = { Classifier, answerOf, errorMatcher, http, isClassifier, readsResults, told };

@@ -222,7 +222,7 @@ class RetryPolicy {
 
   /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
   #after(error, attempts, previous, start, signal) {
-    const toldMs = retryAfterMs(error) ?? 0;
+    const toldMs = retryAfterMs(error, this.#settings.maxRetryAfterMs) ?? 0;
     const elapsed = this.#deadlineMs === undefined ? 0 : Math.max(0, this.#nowMs() - start);
     const next =
       signal?.aborted !== true && judged(this.#retryOn, error)

@@ -172,6 +172,10 @@ def test_http_knows_exceptions() -> None:
     classifier = http()
     assert classifier.error(Answered(answer(429, Retry_After="2"))) == ("failure", 2.0)
     assert outcome(classifier.error(Answered(answer(404)))) == "success"
+    # As openai raises it: with the status of its response, and not the headers.
+    repeated = Answered(answer(429, Retry_After="2"))
+    repeated.status_code = 429  # type: ignore[attr-defined]
+    assert classifier.error(repeated) == ("failure", 2.0)
     pool = library("requests", "ConnectionError", OSError)
     pool.__cause__ = library("urllib3", "EmptyPoolError")
     for error, expected in [

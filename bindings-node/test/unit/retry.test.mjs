@@ -134,20 +134,38 @@ describe('RetryPolicy', () => {
       [{ 'retry-after': 'soon' }, undefined],
       [{ 'retry-after': '-5' }, undefined],
       [{ 'retry-after': '' }, undefined],
-      [{ 'retry-after': '1000000000' }, 1e12],
-      [{ 'retry-after': '9'.repeat(400) }, 1e13],
+      [{ 'retry-after': '1e9' }, undefined],
+      [{ 'retry-after': '1000000000' }, 300_000],
+      [{ 'retry-after': '9'.repeat(400) }, 300_000],
       [{ 'retry-after': 'Thu, 01 Jan 1970 00:00:00 GMT' }, 0],
       [{}, undefined],
       [undefined, undefined],
     ];
-    for (const [headers, ms] of cases) assert.equal(retryAfterMs(answered(503, headers)), ms, inspect(headers));
-    const soon = retryAfterMs(answered(503, { 'retry-after': new Date(Date.now() + 90_000).toUTCString() }));
+    const read = (error) => retryAfterMs(error, 300_000);
+    for (const [headers, ms] of cases) assert.equal(read(answered(503, headers)), ms, inspect(headers));
+    const soon = read(answered(503, { 'retry-after': new Date(Date.now() + 90_000).toUTCString() }));
     assert.ok(soon > 85_000 && soon <= 90_000);
-    for (const [own, ms] of [[5, 5], [-5, 0], [NaN, undefined], ['5', undefined]]) {
-      assert.equal(retryAfterMs({ retryAfterMs: own }), ms);
+    for (const [own, ms] of [[5, 5], [-5, 0], [Infinity, 300_000], [NaN, undefined], ['5', undefined]]) {
+      assert.equal(read({ retryAfterMs: own }), ms);
     }
-    const hostile = { get headers() { throw new Error('no'); } };
-    assert.equal(retryAfterMs(hostile), undefined);
+    const hostile = { status: 503, get headers() { throw new Error('no'); } };
+    for (const nothing of [hostile, undefined, null, 'text']) assert.equal(read(nothing), undefined);
+    assert.ok(isTransient(hostile));
+    // As axios throws it.
+    assert.equal(read(Object.assign(answered(429, { 'retry-after': '7' }), { status: 429 })), 7000);
+  });
+
+  it('reads Retry-After as every binding does', () => {
+    const file = new URL('../../../tests/vectors/http_answers.json', import.meta.url);
+    for (const { config, asks } of JSON.parse(readFileSync(file, 'utf8')).cases) {
+      for (const ask of asks) {
+        const headers = { 'Retry-After': ask.retry_after, 'retry-after-ms': ask.retry_after_ms, Date: ask.date };
+        const most = Number(config.max_retry_after_ns) / 1e6;
+        const wait = retryAfterMs(answered(ask.status, headers), most, Number(ask.now_ms ?? 0));
+        const expected = ask.retry_after_ns === null ? undefined : Number(ask.retry_after_ns) / 1e6;
+        assert.equal(wait, expected, JSON.stringify(ask));
+      }
+    }
   });
 
   it('obeys a server as far as allowed', async () => {

@@ -49,13 +49,13 @@ _FAILED = frozenset(
 )
 
 
-def _answer(subject: Any) -> tuple[int, Any] | None:
-    """The status and headers of a response, or of the exception that stands for one."""
+def answer_of(subject: Any, names: tuple[str, ...] = ("status_code", "status")) -> tuple[int, Any] | None:
+    """The status of a response, or of the exception that stands for one, and the object that has it."""
     for one in (subject, getattr(subject, "response", None)):
-        for name in ("status_code", "status"):
+        for name in names:
             status = getattr(one, name, None)
             if isinstance(status, int) and 100 <= status <= 599:
-                return status, getattr(one, "headers", None)
+                return status, one
     return None
 
 
@@ -64,16 +64,23 @@ def _field(headers: Any, name: str) -> str | None:
     if not callable(get):
         return None
     # Clients' mappings take any case; a plain dict has one of these.
-    value = get(name) or get(name.title())
+    value = get(name)
+    if value is None:
+        value = get(name.title())
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    return value if isinstance(value, str) else None
+    return str(value) if isinstance(value, (str, int, float)) else None
 
 
-def _told(answer: tuple[int, Any], most: float) -> tuple[bool, float | None]:
-    status, headers = answer
+def told(answer: tuple[int, Any], most: float, now: float | None = None) -> tuple[bool, float | None]:
+    """Whether the answer failed, and the seconds that it asks for: the core's word on both."""
+    status, owner = answer
+    headers = getattr(owner, "headers", None)
+    if headers is None:
+        # Some exceptions repeat the status of their response, and not its headers.
+        headers = getattr(getattr(owner, "response", None), "headers", None)
     wait, wait_ms, date = (_field(headers, name) for name in ("retry-after", "retry-after-ms", "date"))
-    return http_answer(status, wait, wait_ms, date, time.time(), most)
+    return http_answer(status, wait, wait_ms, date, time.time() if now is None else now, most)
 
 
 def _is_one_of(error: BaseException, names: frozenset[tuple[str, str]]) -> bool:
@@ -92,7 +99,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _unreached(error: BaseException) -> bool:
-    if _answer(error) is not None:
+    if answer_of(error) is not None:
         return False
     return any(
         _is_one_of(cause, _UNREACHED) or (isinstance(cause, OSError) and cause.errno in _NO_SOCKET)
@@ -125,16 +132,16 @@ def http(*, max_retry_after: float = 300.0) -> Classifier:
         raise ConfigError(f"max_retry_after: {max_retry_after} is not within 0 s to a year")
 
     def failed_error(error: BaseException) -> bool:
-        answer = _answer(error)
-        return _connection_failed(error) if answer is None else _told(answer, max_retry_after)[0]
+        answer = answer_of(error)
+        return _connection_failed(error) if answer is None else told(answer, max_retry_after)[0]
 
     def failed_result(result: object) -> bool:
-        answer = _answer(result)
-        return answer is not None and _told(answer, max_retry_after)[0]
+        answer = answer_of(result)
+        return answer is not None and told(answer, max_retry_after)[0]
 
     def retry_after(failed: object) -> float | None:
-        answer = _answer(failed)
-        return None if answer is None else _told(answer, max_retry_after)[1]
+        answer = answer_of(failed)
+        return None if answer is None else told(answer, max_retry_after)[1]
 
     return Classifier(
         failure_on=failed_error, failure_result=failed_result, unreached=_unreached, retry_after=retry_after

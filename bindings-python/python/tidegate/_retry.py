@@ -44,13 +44,13 @@ class RetryPolicy:
         jitter: how it is spread: "none", "full" (anything up to it), "equal" (half of it and anything up to the other),
             "decorrelated" (AWS), "smooth" (Polly).
         budget: a RetryBudget that all calls to the dependency share.
-        retry_on: the errors that are retried: a class, a function of the exception, or several of these. Default: an
-            HTTP status of 429 or from 500 on, timeouts, lost connections and unknown errors; not other statuses, not
-            errors that a mistake in the program raises (TypeError, ValueError, LookupError, …), not tidegate's own
-            refusals.
+        retry_on: the errors that are retried: a class, a function of the exception, a Classifier such as ``http()``,
+            or several of these. Default: an HTTP status of 429 or from 500 on, timeouts, lost connections and unknown
+            errors; not other statuses, not errors that a mistake in the program raises (TypeError, ValueError,
+            LookupError, …), not tidegate's own refusals.
         deadline: seconds for all attempts and waits together: a wait that would reach its end is not slept.
-        max_retry_after: a server's Retry-After, which wins when it is longer than the wait, counts up to so many
-            seconds.
+        max_retry_after: a server's Retry-After (of 429 and 503), or the ``retry_after`` of an error, which wins when it
+            is longer than the wait, counts up to so many seconds.
         clock: a ManualClock for tests.
 
     Never retried: a cancelled task, Ctrl-C, exits, an open circuit, a throttled call, an empty budget, wrong arguments.
@@ -183,12 +183,10 @@ class RetryPolicy:
             return self._clock.now_ns / 1e9
         return time.monotonic()
 
-    def _after(
-        self, error: Exception, attempts: int, previous: float, start: float
-    ) -> tuple[float | None, float]:
+    def _after(self, error: Exception, attempts: int, previous: float, start: float) -> tuple[float | None, float]:
         """The wait before another attempt, None for none; what the next one takes as ``previous``."""
         retried = is_retried(self._retry_on, error)
-        told = retry_after(error)
+        told = retry_after(error, self._schedule.max_retry_after)
         wait = None
         if retried:
             wait, previous = self._schedule.next(attempts, previous, told or 0.0, self._now() - start)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
-import time
-from collections.abc import Callable, Mapping
-from datetime import timedelta, timezone
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeAlias
 
+from ._classify import answer_of, told
 from ._tidegate import Classifier
 from .errors import (
     CircuitOpenError,
@@ -37,7 +36,7 @@ _MISTAKES = (
     TypeError,
     ValueError,
 )
-_EXPECTED = "an exception class, a function of the exception, or a tuple or list of these"
+_EXPECTED = "an exception class, a function of the exception, a Classifier, or a tuple or list of these"
 
 
 def filter_of(name: str, value: Any) -> Filter:
@@ -76,9 +75,9 @@ def is_transient(error: Exception) -> bool:
     """
     if isinstance(error, TidegateError):
         return False
-    status = _status(error)
-    if status is not None:
-        return status == 429 or status >= 500
+    answer = _answer(error)
+    if answer is not None:
+        return answer[0] == 429 or answer[0] >= 500
     return not isinstance(error, _MISTAKES)
 
 
@@ -94,64 +93,24 @@ def is_retried(chosen: Filter | None, error: Exception) -> bool:
     return is_transient(error) if chosen is None else matches("retry_on", chosen, error)
 
 
-def _status(error: Exception) -> int | None:
-    """The HTTP status of an error of httpx, requests, aiohttp, urllib and their like."""
-    for owner in (error, getattr(error, "response", None)):
-        for name in ("status_code", "status", "code"):
-            status = getattr(owner, name, None)
-            if isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599:
-                return status
-    return None
+def _answer(error: Exception) -> tuple[int, Any] | None:
+    """The HTTP status, and the object that has it, for errors of httpx, requests, aiohttp, urllib and their like."""
+    return answer_of(error, ("status_code", "status", "code"))
 
 
-def retry_after(error: Exception) -> float | None:
-    """Seconds until the server, or another part of this program, wants the next call; None where it says nothing."""
-    own = getattr(error, "retry_after", None)
-    if isinstance(own, timedelta):
-        own = own.total_seconds()
-    if isinstance(own, (int, float)) and not isinstance(own, bool):
-        return None if math.isnan(own) else max(0.0, float(min(own, 1e12)))
-    for owner in (error, getattr(error, "response", None)):
-        headers = getattr(owner, "headers", None)
-        if isinstance(headers, Mapping) or hasattr(headers, "get"):
-            told = _told(headers)
-            if told is not None:
-                return told
-    return None
+def retry_after(error: Exception, most: float, now: float | None = None) -> float | None:
+    """Seconds, at most ``most``, until the server, or another part of this program, wants the next call.
 
-
-def _told(headers: Any) -> float | None:
-    """Retry-After-Ms or Retry-After (seconds, HTTP-date); None where there is none, or nonsense in it."""
+    None where it says nothing, or nonsense. ``now`` is the time of day in seconds, for tests.
+    """
     try:
-        for name, unit in (("Retry-After-Ms", 1e-3), ("Retry-After", 1.0)):
-            # A dict of one's own may have it in small letters only.
-            value = headers.get(name) or headers.get(name.lower())
-            if value is None:
-                continue
-            seconds = _number(value)
-            if seconds is not None:
-                return seconds * unit
-            if unit == 1.0:
-                return _until(value)
+        own = getattr(error, "retry_after", None)
+        if isinstance(own, timedelta):
+            own = own.total_seconds()
+        if isinstance(own, (int, float)) and not isinstance(own, bool):
+            return None if math.isnan(own) else float(max(0.0, min(own, most)))
+        answer = _answer(error)
+        return None if answer is None else told(answer, most, now)[1]
     except Exception:
-        # Whatever a headers object does: it tells nothing.
+        # Whatever a property or a headers object does: it tells nothing.
         return None
-    return None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        return None
-    return None if math.isnan(seconds) or seconds < 0 else min(seconds, 1e12)
-
-
-def _until(value: Any) -> float | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=timezone.utc)
-    return max(0.0, date.timestamp() - time.time())
