@@ -63,6 +63,11 @@ use units::Units;
 /// epoch.) The keys that it shared a line with, seven at most, then count as used up, for what the slowest quota
 /// takes to come back. In a process whose threads all read one monotonic clock there is no such reading.
 ///
+/// What is not made good: a key whose cell was given to another as of the bad reading has lost its count, and starts
+/// as new when the limit is back (in a full table any key may be that one); so do the keys of a line that met a
+/// reading more than 32,767 epochs ahead. A window that a key began by a reading ahead does not know what the key
+/// took before.
+///
 /// A sliding log counts in nanoseconds (for 146 years). There a reading that is more than a minute ahead of others
 /// denies the key that it charged, and keys that are new, until readings have gone on for a minute; then what it put
 /// is dated to the present.

@@ -274,9 +274,15 @@ impl Reclaim {
     }
 
     /// Brings a line that a bad reading swept to an earlier epoch. What its cells held is lost: they are used up.
+    ///
+    /// A penalty that is in force stays. One that is over may have been put for as long as the bad reading made a count
+    /// last, and reads as one of long ago: its key is used up as well, or the penalty would be a pardon.
     fn sweep_back<K: Layout>(&self, kind: &K, line: &Line, marked: Header, target: Epoch) {
-        let at = latest(target.start, self.latest(kind).evicting(target));
-        if put_all(line, marked, |state| (state & PENALTY == 0).then(|| kind.used_up(at))) {
+        let latest_moment = self.latest(kind);
+        let at = latest(target.start, latest_moment.evicting(target));
+        let now = Now { near: target.start, ..latest_moment.now(kind) };
+        let stays = |state: u64| state & PENALTY != 0 && later(kind.free_at(state, now), at);
+        if put_all(line, marked, |state| (!stays(state)).then(|| kind.used_up(at))) {
             // Which keys of the line went to the sketch, a bad epoch's sweep has forgotten.
             let swept = marked.swept(kind, target, target);
             let swept = swept.spilled().unwrap_or(swept).0;

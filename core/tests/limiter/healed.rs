@@ -1,0 +1,36 @@
+//! What a reading of a clock that goes back afterwards leaves behind, once the limit is back at the present.
+
+use super::{MS, S};
+use std::time::Duration;
+use tidegate::limit::{Algorithm, LimiterConfig, Mode, RateLimiter};
+use tidegate::{ManualClock, Quota};
+
+const LIMIT: u32 = 100;
+const HOUR: u64 = 3_600 * S;
+
+/// A penalty that is put while a bad reading is believed lasts for as long as that makes a count last; no such penalty
+/// may end as a pardon when the limit heals.
+#[test]
+fn a_penalty_beside_a_bad_reading_is_no_pardon() {
+    for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::SlidingLog] {
+        for ahead in [2 * HOUR, 200 * HOUR, 20_000 * HOUR] {
+            let clock = ManualClock::new(0);
+            let quota = Quota::new(LIMIT.into(), Duration::from_nanos(HOUR)).expect("a sound quota");
+            // One line, in which the two keys meet.
+            let config = LimiterConfig { max_keys: 1, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
+            let limiter = RateLimiter::with_config(config, (&clock).into()).expect("a limiter");
+            let take = |at: u64, key: &[u8]| {
+                clock.set(at);
+                limiter.try_acquire(key, 1)
+            };
+            while take(S, b"victim") {}
+            take(S + ahead, b"other");
+            clock.set(2 * S);
+            limiter.penalize(b"victim", Duration::from_secs(1));
+            // What comes back to a bucket in that time, and no more.
+            let most = if algorithm == Algorithm::TokenBucket { 200 * u64::from(LIMIT) / 3_600 } else { 0 };
+            let admitted = (5..400).filter(|&half| take(half * 500 * MS, b"victim")).count() as u64;
+            assert!(admitted <= most, "{algorithm} {} h ahead: {admitted}", ahead / HOUR);
+        }
+    }
+}
