@@ -47,7 +47,7 @@ use crate::counters::Striped;
 use crate::hash::place;
 use crate::memory::{ObjectAllocator, PATIENCE, SharedSlice};
 use crate::sync::{AtomicU64, Ordering};
-use block::{Block, HEAD};
+use block::{Block, Floor, HEAD};
 use line::{BLOCKS, Line, OWN, Owner, SHARED};
 use moment::Moment;
 use penalty::Penalties;
@@ -173,6 +173,13 @@ impl Log {
 
     fn shared(&self, line: usize) -> Block<'_> {
         self.block(line, SHARED)
+    }
+
+    /// The shared block, while it may hold live charges of the key whose own block has this floor: the key was charged
+    /// there before the floor, give or take a step of it.
+    fn shared_by(&self, line: usize, floor: Floor, now: u64) -> Option<Block<'_>> {
+        let shares = floor.shares() && now < floor.ns().saturating_add(self.period.saturating_mul(2));
+        shares.then(|| self.shared(line))
     }
 
     fn horizon(&self, now: u64) -> u64 {

@@ -108,9 +108,7 @@ impl Log {
         let now = ask.reading.max(floor.ns());
         // Acquire: as the stamps.
         let penalty_left = self.penalties.left(block.penalty.load(Ordering::Acquire), spot.owner.tag(), now);
-        // A key was charged there before the floor, give or take a step of it.
-        let shares = floor.shares() && now < floor.ns().saturating_add(self.period.saturating_mul(2));
-        let counted = Counted { own: Some(block), shared: shares.then(|| self.shared(spot.line)), now, penalty_left };
+        let counted = Counted { own: Some(block), shared: self.shared_by(spot.line, floor, now), now, penalty_left };
         let seen = counted.look(self.horizon(now));
         match self.judge(&counted, &seen, ask) {
             Ok(taken) if ask.look => self.is_still(spot).then_some(taken),

@@ -63,6 +63,40 @@ fn a_key_in_its_own_block_counts_what_the_shared_one_was_charged_before() {
     assert!(takes(&log, 1, S + S / 2, 2) && !takes(&log, 1, S + S / 2, 1));
 }
 
+/// A penalty ends with nothing counted, so it must outlast what the key was charged while it had no block.
+#[test]
+fn a_penalty_lasts_until_what_the_shared_block_was_charged_is_dead() {
+    let log = log(3, S, 1);
+    for other in 0..OWN as u64 {
+        assert!(takes(&log, 10 + other, 0, 1));
+    }
+    assert!(takes(&log, 1, S / 2, 1) && spot(&log, 1).is_none());
+    // The others are idle by now: the key finds room when it is penalised.
+    let free = S + S / 16;
+    assert!(log.penalize(1, free, free + 1) && spot(&log, 1).is_some());
+    assert!(!takes(&log, 1, free + 2_000_000, 1) && !takes(&log, 1, S + S / 2 - 1, 1));
+    let denied = log.take(1, S + S / 4, 3, 1, false);
+    assert!((S / 4..S / 4 + 2_000_000).contains(&denied.retry_after_ns), "{denied:?}");
+    assert!(takes(&log, 1, S + S / 2 + 2_000_000, 3));
+}
+
+/// Whatever others were charged in the shared block since, by a bad reading too.
+#[test]
+fn a_penalty_lasts_no_longer_for_what_others_were_charged_since() {
+    let log = log(3, S, 1);
+    for other in 0..OWN as u64 {
+        assert!(takes(&log, 10 + other, 0, 1));
+    }
+    assert!(takes(&log, 1, S / 2, 1));
+    let free = S + S / 16;
+    assert!(takes(&log, 1, free, 1) && spot(&log, 1).is_some());
+    let shared = log.shared(0);
+    let far = stamp::at(1_000_000 * S) | IN_HAND;
+    assert!(shared.claim(&shared.look(log.horizon(free)), log.horizon(free), 1, far, S).is_some());
+    assert!(log.penalize(1, free, free + 1));
+    assert!(!takes(&log, 1, 2 * S, 1) && takes(&log, 1, 3 * S + S / 16 + 2_000_000, 3));
+}
+
 #[test]
 fn an_evicted_key_that_comes_late_is_judged_as_of_the_eviction() {
     let log = log(2, S, 1);

@@ -102,15 +102,21 @@ impl Log {
 
     fn penalize_own(&self, spot: Spot, reading: u64, end_ns: u64) -> Option<bool> {
         let block = self.block(spot.line, spot.index);
-        let (tag, now) = (spot.owner.tag(), reading.max(block.floor().ns()));
+        let (tag, floor) = (spot.owner.tag(), block.floor());
+        let now = reading.max(floor.ns());
         // Acquire: as the stamps.
         let old = block.penalty.load(Ordering::Acquire);
         let left = self.penalties.left(old, tag, now);
         if now.saturating_add(left.unwrap_or(0)) >= end_ns {
             return self.is_still(spot).then_some(true);
         }
-        let newest = block.look(self.horizon(now)).newest;
-        let live = left.is_none() && newest > self.horizon(now);
+        let horizon = self.horizon(now);
+        // What the key was charged in the shared block counts as well, and is no later than a period after the floor:
+        // what others put there since does not keep the key for longer.
+        let last = stamp::at(floor.ns().saturating_add(self.period).min(stamp::LAST_NS));
+        let shared = self.shared_by(spot.line, floor, now).map_or(0, |shared| shared.look(horizon).newest.min(last));
+        let newest = block.look(horizon).newest.max(shared);
+        let live = left.is_none() && newest > horizon;
         let counted = if live { stamp::ns(newest).saturating_add(self.period) } else { 0 };
         let new = self.penalties.until(tag, end_ns.max(counted));
         // What is there is the key's, or is left of an earlier owner and over.
