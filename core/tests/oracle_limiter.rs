@@ -460,3 +460,67 @@ fn a_late_thread_that_changes_the_quota_is_told_what_is_stored() {
     ];
     no_mint(&config, &[bucket(14_540, 3 * MS, 2)], &steps).unwrap();
 }
+
+/// Found by `late_threads_mint_nothing`: a penalty that a reading of the same epoch put is in force, however many
+/// windows of that epoch lie between.
+#[test]
+fn a_penalty_is_in_force_for_a_thread_that_is_late_by_most_of_an_epoch() {
+    use {Late::*, Plan::*};
+    for period in [YEAR, YEAR / 2, DAY] {
+        let config = Config {
+            algorithm: AlgorithmName::SlidingWindow,
+            count: 1,
+            period_ns: Ns(period),
+            burst: 1,
+            max_keys: 500,
+            fastest: None,
+            block: None,
+            warm_up: None,
+            mode: ModeName::Enforce,
+        };
+        let year = 1_000 * (YEAR / period);
+        for penalty in [1_000, year] {
+            for asked in [Plan::Take(1), Plan::Check(1), Plan::Peek] {
+                let steps = [(Forward(3_999), Penalize(penalty), 4, 0), (FarBack(4), asked, 4, 0)];
+                no_mint(&config, &[], &steps).unwrap();
+            }
+        }
+    }
+}
+
+/// Found by `answers_as_the_model`: a queue's time that a quota put stays of that quota when one that fills sooner
+/// gives something back, of which it is more than all.
+#[test]
+fn a_refund_by_a_quota_that_fills_sooner_leaves_a_queues_time_to_whose_it_is() {
+    let config = Config {
+        algorithm: AlgorithmName::LeakyBucket,
+        count: 100,
+        period_ns: Ns(60 * S),
+        burst: 53_775,
+        max_keys: 500,
+        fastest: Some(bucket(200, 60 * S, 107_550)),
+        block: None,
+        warm_up: None,
+        mode: ModeName::Enforce,
+    };
+    let tier = Some(bucket(100, 60 * S, 3));
+    let key = || Key::from("dän");
+    let mut pair = Pair::<ModelLimiter, CoreLimiter>::new(&config, START);
+    let mut at = |now: u64, op: Op| pair.step(now, op).unwrap();
+    at(START, Op::Check { key: key(), n: 3, tier });
+    let now = START + MS;
+    let remaining = |answer: Answer| match answer {
+        Answer::Decision(decision) => decision.remaining,
+        other => panic!("{other:?}"),
+    };
+    let used = remaining(at(now, Op::Check { key: key(), n: 1, tier: None }));
+    let refund = |tier| Op::Refund { key: key(), n: 1, tier };
+    at(now, refund(tier));
+    // No more is used than before; each gives back a token.
+    assert_eq!(remaining(at(now, Op::Check { key: key(), n: 0, tier: None })), used + 1);
+    at(now, refund(None));
+    assert_eq!(remaining(at(now, Op::Check { key: key(), n: 0, tier: None })), used + 2);
+    at(now, Op::Check { key: key(), n: 2, tier: None });
+    at(now, Op::Check { key: key(), n: 1, tier });
+    at(now, Op::Check { key: key(), n: 60_000, tier: None });
+}

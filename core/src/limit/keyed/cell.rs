@@ -35,14 +35,15 @@ pub(super) fn state(cell: u64) -> u64 {
 
 /// Penalties end on multiples of 2^shift nanoseconds: about a millisecond, or longer where ends lie further away.
 ///
-/// An end that can be put must be read as that end. What is put reaches at most `longest` ahead, and twice that as of a
-/// reading that is as much too old; an end further ahead is one of long ago, whose bits have come round. So the bits
-/// must tell apart sixteen times `longest`.
+/// An end that can be put must be read as that end. What is put reaches at most the longest penalty ahead, and twice
+/// that as of a reading that is as much too old, or an epoch more as of one of the same epoch: of an epoch that is
+/// longer than the longest penalty, [`across`](Self::across) is told. An end further ahead is one of long ago, whose
+/// bits have come round. So the bits must tell apart sixteen times the longest penalty; an epoch is at most twice it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Penalty {
     shift: u32,
-    /// The longest that is ever put, in units of 2^shift.
-    longest: u64,
+    /// So far ahead of a reading an end is one that was put, in units of 2^shift.
+    most: u64,
 }
 
 impl Penalty {
@@ -52,7 +53,15 @@ impl Penalty {
         let longest = counted_ns.max(LONGEST_PENALTY_NS);
         let least = u32::try_from(tick_shift).unwrap_or(0).max(20);
         let shift = (least..63).find(|&shift| longest >> shift < 1 << (OWN_BITS - 4)).unwrap_or(63);
-        Self { shift, longest: (longest >> shift) + 1 }
+        Self { shift, most: 2 * ((longest >> shift) + 1) }
+    }
+
+    /// For readings that lie apart by an epoch of `ns` without a look at the latest moment.
+    pub(super) fn across(self, ns: u64) -> Self {
+        let longest = self.most / 2;
+        let epoch = (ns >> self.shift) + 1;
+        debug_assert!(epoch <= 2 * longest, "an epoch is at most twice the longest penalty");
+        Self { most: self.most.max(longest + epoch), ..self }
     }
 
     /// The state of a key that is penalised until `end_ns`, rounded up.
@@ -81,7 +90,7 @@ impl Penalty {
         let end = unwrap(state & OWN, OWN_BITS, latest.min(own + LATE));
         // Before the epoch, or further ahead than a penalty and a clock that stepped back can have put it: read so long
         // after that its bits have come round.
-        if end >> 63 == 1 || end.saturating_sub(latest) > 2 * self.longest {
+        if end >> 63 == 1 || end.saturating_sub(latest) > self.most {
             return 0;
         }
         end.saturating_mul(1 << self.shift)

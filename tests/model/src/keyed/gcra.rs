@@ -88,7 +88,9 @@ impl Level for Gcra {
         let (fitted, owed) = (self.fitted(now, limit), self.base(now, limit) - limit.ticks.tick(now));
         let back = owed.min(i128::from(n) * limit.token);
         if back > 0 {
-            *self = Self { tat: fitted - back, quota: limit.quota, ..*self };
+            // A time of a queue that this quota left as it is stays the other's part: of this it may be more than all.
+            let kept = self.paced && self.fill(limit).is_some_and(|fill| fill > limit.fill());
+            *self = Self { tat: fitted - back, quota: if kept { self.quota } else { limit.quota }, ..*self };
         }
         back > 0
     }

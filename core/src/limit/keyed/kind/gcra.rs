@@ -43,6 +43,9 @@ struct Seen {
     full: u64,
     /// That tick in the measure of this quota, which is judged by it.
     tat: u64,
+    /// The number of the quota of whose part that is: this one's, but for a time that this one leaves as it is and that
+    /// may be more than it takes to fill.
+    of: u64,
     /// How long the quota takes to fill that put it, where that is less: the key comes back by that one until this
     /// admits.
     by: Option<u64>,
@@ -51,8 +54,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn plain(tat: u64) -> Self {
-        Self { full: tat, tat, by: None, heal: false }
+    fn plain(of: u64, tat: u64) -> Self {
+        Self { full: tat, tat, of, by: None, heal: false }
     }
 }
 
@@ -104,7 +107,7 @@ impl Gcra {
     #[inline]
     fn seen(&self, units: &Units, state: u64, now: Now) -> Seen {
         match self.own(units, state, now) {
-            Some(tat) => Seen::plain(tat),
+            Some(tat) => Seen::plain(units.id, tat),
             None => self.seen_other(units, state, [now.ns, now.tick, now.near, now.latest_ns]),
         }
     }
@@ -123,28 +126,30 @@ impl Gcra {
     fn seen_other(&self, units: &Units, state: u64, [ns, tick, near, latest_ns]: [u64; 4]) -> Seen {
         let now = Now { ns, tick, near, latest_ns };
         if let Some(end_ns) = self.penalty.end(state, now) {
-            return Seen::plain(self.after_penalty(end_ns, now.ns, now.tick, units.capacity));
+            return Seen::plain(units.id, self.after_penalty(end_ns, now.ns, now.tick, units.capacity));
         }
         let (id, tat) = (state >> TAT_BITS, time(state, now));
         if id == NOBODYS {
-            return Seen::plain(tat);
+            let within = tat.wrapping_sub(now.tick) as i64 <= self.fill(units) as i64;
+            return Seen::plain(if within { units.id } else { NOBODYS }, tat);
         }
         // Nobody in this epoch or before puts one beyond it, nor one of a quota that is not known: foreign bytes do.
         let last = Epoch::of(now.near, EPOCH_BITS).end().wrapping_add(self.refill());
         match self.fills.of(id) {
-            Some(_) if id == units.id && !later(tat, last) => Seen::plain(tat),
-            Some(fill) if !later(tat, last) => self.converted(units, tat, fill, now),
+            Some(_) if id == units.id && !later(tat, last) => Seen::plain(id, tat),
+            Some(fill) if !later(tat, last) => self.converted(units, tat, (id, fill), now),
             _ => self.used_up_by(units, tat, now),
         }
     }
 
-    /// What another quota put, which takes `fill` to fill.
-    fn converted(&self, units: &Units, tat: u64, fill: u64, now: Now) -> Seen {
+    /// What another quota put, of this number, which takes `fill` to fill.
+    fn converted(&self, units: &Units, tat: u64, (id, fill): (u64, u64), now: Now) -> Seen {
         let own = self.fill(units);
         let sooner = own < fill;
-        // In a queue a time that was told to one is not told to another: it gets no shorter.
+        // In a queue a time that was told to one is not told to another: it gets no shorter. Who gives something back
+        // leaves it the other's part: of this quota it may be more than all.
         if sooner && self.paced {
-            return Seen::plain(tat);
+            return Seen::plain(id, tat);
         }
         // The part is that of the moment of the change, never before it was charged: so an old reading finds no more
         // than all of it used. What comes back sooner from now on does so from the present on, which is after whoever
@@ -155,15 +160,15 @@ impl Gcra {
         }
         let left = tat.wrapping_sub(moment);
         if left as i64 <= 0 {
-            return Seen::plain(tat);
+            return Seen::plain(units.id, tat);
         }
         let fitted = moment.wrapping_add(part_up(left, own, fill));
         if sooner {
             // No less than what can be put there, or a late thread would be told of another time than is stored.
             let fitted = latest(fitted, Epoch::of(now.near, EPOCH_BITS).back(self.back()).start);
-            Seen { full: fitted, tat: fitted, by: None, heal: true }
+            Seen { heal: true, ..Seen::plain(units.id, fitted) }
         } else {
-            Seen { full: tat, tat: fitted, by: Some(fill), heal: false }
+            Seen { full: tat, by: Some(fill), ..Seen::plain(units.id, fitted) }
         }
     }
 
@@ -172,7 +177,7 @@ impl Gcra {
         let most = self.ticks.at(self.present.ns(now.ns)).wrapping_add(units.capacity);
         // Nor less than what can be put there.
         let most = latest(most, Epoch::of(now.near, EPOCH_BITS).back(self.back()).start);
-        if later(tat, most) { Seen { heal: true, ..Seen::plain(most) } } else { Seen::plain(tat) }
+        if later(tat, most) { Seen { heal: true, ..Seen::plain(units.id, most) } } else { Seen::plain(units.id, tat) }
     }
 
     /// [`judge`](Kind::judge) where the state is not this quota's [own](Self::own).
@@ -203,7 +208,7 @@ impl Gcra {
                 self.ticks.until(seen.full.wrapping_sub(room), now)
             }
         };
-        Verdict::Deny { retry_after_ns, heal: seen.heal.then(|| self.pack(units, seen.tat)) }
+        Verdict::Deny { retry_after_ns, heal: seen.heal.then(|| pack(units.id, seen.tat)) }
     }
 
     /// The verdict where what was there before is counted as this quota counts it.
@@ -223,7 +228,7 @@ impl Gcra {
     #[inline(always)]
     fn admit(&self, units: &Units, tat: u64, from: u64, now: Now) -> Verdict {
         let delay_ns = if self.paced { self.ticks.until(from, now) } else { 0 };
-        Verdict::Admit { state: self.pack(units, tat), delay_ns }
+        Verdict::Admit { state: pack(units.id, tat), delay_ns }
     }
 
     /// How long the number of this quota stands for, whatever part of its warm-up it is in.
@@ -250,10 +255,11 @@ impl Gcra {
         let end = self.ticks.near(end_ns, ns, tick);
         if self.paced { end } else { end.wrapping_add(capacity) }
     }
+}
 
-    fn pack(&self, units: &Units, tat: u64) -> u64 {
-        units.id << TAT_BITS | tat & TAT
-    }
+/// A state of the quota of this number.
+fn pack(id: u64, tat: u64) -> u64 {
+    id << TAT_BITS | tat & TAT
 }
 
 /// The theoretical arrival time in a state.
@@ -354,12 +360,12 @@ impl Kind for Gcra {
     fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
         let (seen, deficit) = self.deficit(units, state, now);
         let back = units.span.saturating_mul(n.into()).min(deficit);
-        (back > 0).then(|| self.pack(units, seen.tat.wrapping_sub(back)))
+        (back > 0).then(|| pack(seen.of, seen.tat.wrapping_sub(back)))
     }
 
     fn claim(&self, units: &Units, state: u64, now: Now) -> Option<u64> {
         let Seen { tat, heal, .. } = self.seen(units, state, now);
-        heal.then(|| self.pack(units, tat))
+        heal.then(|| pack(units.id, tat))
     }
 
     fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
@@ -375,7 +381,7 @@ impl Kind for Gcra {
         let held = units.span.saturating_mul(charge.n.into()).saturating_sub(lost);
         let (seen, deficit) = self.deficit(units, state, now);
         let back = held.min(deficit);
-        (back > 0).then(|| self.pack(units, seen.tat.wrapping_sub(back)))
+        (back > 0).then(|| pack(seen.of, seen.tat.wrapping_sub(back)))
     }
 
     fn counted_for(&self, state: u64, now: Now) -> u64 {

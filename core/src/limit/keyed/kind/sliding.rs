@@ -25,11 +25,13 @@ struct Counts {
 impl Sliding {
     /// For counts of up to `limit` (at most 2^18 - 1) in windows of `period_ns`.
     pub(crate) fn new(limit: u32, period_ns: u64) -> Self {
-        Self {
+        let made = Self {
             period: period_ns.max(1),
             penalty: Penalty::new(0, period_ns.saturating_mul(2)),
             count_bits: limit.max(1).ilog2() + 1,
-        }
+        };
+        // Four windows of one epoch are more than the two that anything counts.
+        Self { penalty: made.penalty.across(period_ns.saturating_mul(1 << made.epoch_bits())), ..made }
     }
 
     /// The largest count.
