@@ -8,6 +8,7 @@ mod pair;
 use bucket::CoreBucket;
 use pair::Pair;
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 use std::time::Duration;
 use tidegate::limit::Reservation;
 use tidegate::{ManualClock, Quota, TokenBucket};
@@ -171,6 +172,52 @@ proptest! {
     }
 }
 
+/// A booking of nothing does not hide that what stands before it was charged at once: what was due by then stays due
+/// when the clock steps back.
+#[test]
+fn a_booking_of_nothing_leaves_what_was_due() {
+    let quota = |burst| Config { count: 1, period_ns: Ns(S), burst };
+    let reserve = |n, name: &str| Op::Reserve { n, max_wait_ns: None, name: name.into() };
+    let cancel = |name: &str| Op::Cancel { ticket: name.into() };
+    let behind_a_charge = vec![
+        (3_000, reserve(1, "at once")),
+        (3_000, reserve(3, "waits")),
+        (5_000, Op::TryAcquire { n: 1 }),
+        (0, reserve(0, "nothing")),
+        (0, cancel("waits")),
+    ];
+    let before_a_refund = vec![
+        (1_000, reserve(2, "at once")),
+        (558, reserve(0, "nothing")),
+        (558, Op::Refund { n: 1 }),
+        (558, reserve(1, "waits")),
+        (558, cancel("waits")),
+    ];
+    for (burst, steps) in [(3, behind_a_charge), (2, before_a_refund)] {
+        let mut pair = Pair::<ModelBucket, CoreBucket>::new(&quota(burst), START);
+        let answers: Vec<_> =
+            steps.into_iter().map(|(ms, op)| pair.step(START + ms * 1_000_000, op).expect("the model's")).collect();
+        assert_eq!(answers.last(), Some(&Answer::Returned { returned: false }));
+    }
+}
+
+/// A word that heals while the quota changes leaves nothing behind in the old quota's units: by those of a slow rate
+/// all bookings at a fast one would have been due for a day.
+#[test]
+fn a_quota_that_changes_a_word_that_heals_leaves_cancels_as_they_were() {
+    const DAY: u64 = 86_400 * S;
+    let mut pair = Pair::<ModelBucket, CoreBucket>::new(&Config { count: 1, period_ns: Ns(DAY), burst: 1 }, START);
+    let steps = [
+        (DAY + 86 * S, Op::TryAcquire { n: 1 }),
+        (0, Op::TryAcquire { n: 0 }),
+        (86 * S, Op::SetQuota { count: 1, period_ns: Ns(S), burst: 3 }),
+        (86 * S, Op::Reserve { n: 1, max_wait_ns: None, name: "waits".into() }),
+        (86 * S, Op::Cancel { ticket: "waits".into() }),
+    ];
+    let answers = steps.map(|(since, op)| pair.step(START + since, op).expect("the model's"));
+    assert_eq!(answers.last(), Some(&Answer::Returned { returned: true }));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -205,15 +252,23 @@ proptest! {
             }
         }
         uses.extend(open.into_iter().map(|(used, _)| used));
-        uses.sort_unstable();
-        for (first, &(from, _)) in uses.iter().enumerate() {
-            let mut sum = 0;
-            for &(to, n) in &uses[first..] {
-                sum += u64::from(n);
-                prop_assert!(sum <= u64::from(burst) + (to - from) / INTERVAL, "{sum} in {} ns of {uses:?}", to - from);
-            }
+        keeps_to_burst_and_rate(&mut uses, (1, INTERVAL, burst))?;
+    }
+}
+
+/// No span of time holds more than burst + rate x time, in whatever order the readings came. Counted, not as the model
+/// has it.
+fn keeps_to_burst_and_rate(uses: &mut [(u64, u32)], (count, period, burst): (u64, u64, u32)) -> TestCaseResult {
+    uses.sort_unstable();
+    for (first, &(from, _)) in uses.iter().enumerate() {
+        let mut sum = 0;
+        for &(to, n) in &uses[first..] {
+            sum += u128::from(n);
+            let beyond = sum.saturating_sub(burst.into()) * u128::from(period);
+            prop_assert!(beyond <= u128::from(to - from) * u128::from(count), "{sum} in {} ns of {uses:?}", to - from);
         }
     }
+    Ok(())
 }
 
 /// Rates whose arithmetic is rounded: more than 8 tokens in lowest terms (or the bucket is exact, which is fine too).
@@ -231,31 +286,12 @@ fn core_bucket(count: u64, period: u64, burst: u32) -> TokenBucket {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is admitted, an exact bucket charged with the same admissions admits too: in no window more than burst
-    /// + rate × time. Whatever is denied, a bucket slower by 1e-4 denies too 2 ns earlier (as long as the clock has not
-    /// stepped back behind a charge: there the slower bucket's longer burst reaches further).
     #[test]
     fn rounding_never_admits_more_and_hardly_less(
-        (count, period, burst) in rounded_quota(),
+        quota in rounded_quota(),
         steps in prop::collection::vec((tick(), prop_oneof![4 => 1..4_u32, 1 => 1..100_000_u32]), 1..200),
     ) {
-        let core = core_bucket(count, period, burst);
-        let mut exact = Bucket::new(count, period, burst, START);
-        let mut slow = Bucket::new(count * 9_999, period * 10_000, burst, START);
-        let (mut now, mut latest) = (START, START);
-        for (tick, n) in steps {
-            // Further back it may take its word for a bad reading and forget it on purpose, in the end: the other
-            // test's part.
-            now = moved(now, latest, (period / count).max(1), tick).max(latest.saturating_sub(50 * S));
-            latest = latest.max(now);
-            if core.try_acquire_at(now, n) {
-                prop_assert!(exact.try_acquire(now, n), "{n} at {now} is more than burst + rate x time");
-                slow.reserve(now, n, None).expect("n is at most the burst");
-            } else if now >= latest {
-                let earlier = now.saturating_sub(2);
-                prop_assert!(!slow.clone().try_acquire(earlier, n), "{n} at {now} is denied without need");
-            }
-        }
+        rounding(quota, &steps)?;
     }
 
     /// Waiting as long as told is enough, and a nanosecond or two less is not, at every rate.
@@ -271,6 +307,45 @@ proptest! {
         prop_assert!(u128::from(wait) <= ideal + ideal / 10_000 + 2, "{wait} > {ideal}");
         prop_assert!(core.try_acquire_at(at + wait, n));
     }
+}
+
+/// In no span of time more than burst + rate x time is admitted, whatever the order of the readings. And an exact
+/// bucket charged with the same admissions admits each of them too, by the latest reading. Whatever is denied by that,
+/// a bucket slower by 1e-4 denies too 2 ns earlier.
+///
+/// By a reading that stepped back behind a charge a bucket with dearer tokens may admit what an exact one denies,
+/// though the tokens are there: how far ahead the charge lies is time, of which its longer burst covers more.
+fn rounding((count, period, burst): (u64, u64, u32), steps: &[(Tick, u32)]) -> TestCaseResult {
+    let core = core_bucket(count, period, burst);
+    let mut exact = Bucket::new(count, period, burst, START);
+    let mut slow = Bucket::new(count * 9_999, period * 10_000, burst, START);
+    let (mut now, mut latest, mut uses) = (START, START, Vec::new());
+    for &(tick, n) in steps {
+        // Further back it may take its word for a bad reading and forget it on purpose, in the end: the other test's
+        // part.
+        now = moved(now, latest, (period / count).max(1), tick).max(latest.saturating_sub(50 * S));
+        latest = latest.max(now);
+        if core.try_acquire_at(now, n) {
+            // An exact bucket by the latest reading admits too what is admitted by an earlier one.
+            prop_assert!(exact.clone().try_acquire(latest, n), "{n} at {now} is more than burst + rate x time");
+            exact.reserve(now, n, None).expect("n is at most the burst");
+            slow.reserve(now, n, None).expect("n is at most the burst");
+            uses.push((now, n));
+        } else if now >= latest {
+            let earlier = now.saturating_sub(2);
+            prop_assert!(!slow.clone().try_acquire(earlier, n), "{n} at {now} is denied without need");
+        }
+    }
+    keeps_to_burst_and_rate(&mut uses, (count, period, burst))
+}
+
+/// Behind a charge dearer tokens reach a part of a nanosecond further than exact ones: no more than the burst is
+/// admitted for that.
+#[test]
+fn readings_that_step_back_behind_a_charge_admit_the_burst_at_most() {
+    rounding((66_400, 60 * S, 4), &[(Tick::Edge(2, 1), 1), (Tick::Back(2_001), 1), (Tick::Stay, 1)])
+        .expect("66400/min");
+    rounding((196, 60 * S, 4), &[(Tick::Edge(1, 1), 1), (Tick::Back(1_001), 2)]).expect("196/min");
 }
 
 /// 0.01 % from one a year to 100 M a second, never fast.

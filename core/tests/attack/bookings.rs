@@ -60,7 +60,7 @@ fn play(plan: Plan, seed: u64) {
         }
         latest = if plan.source == Source::Sound { now.max(latest) } else { now };
         clock.set(latest);
-        let n = 1 + below(state, burst);
+        let n = below(state, burst + 1);
         match below(state, 12) {
             0..5 => {
                 if let Reservation::Booked { wait_ns, ticket } = bucket.reserve_at(now, n as u32, None) {

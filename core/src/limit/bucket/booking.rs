@@ -46,7 +46,10 @@ impl BucketState {
             self.note_due(view.word.tat);
             Ok((new, Ok((wait, ticket))))
         });
-        if let Some(Ok((1.., ticket))) = booked {
+        // Not of 0 tokens: that left the word as it was, perhaps by a charge that waited for nothing.
+        if let Some(Ok((1.., ticket))) = booked
+            && n > 0
+        {
             self.raise_tail(Word::unpack(ticket.word).tat, given_back);
         }
         booked.unwrap_or(Err(GAVE_UP_NS))

@@ -305,7 +305,7 @@ impl BucketState {
         // Release: after the generation, see `cancel`. No ticket of before is valid, and who lowers the word after
         // raises it again.
         self.shared.overhang.store(0, Ordering::Release);
-        self.forget_due(0);
+        self.forget_due();
         let new = self.view(Word { tat: 0, penalty: false, slot: next }.pack(), now_ns);
         let given_back = self.given_back();
         self.update(now_ns, |view| {
@@ -337,7 +337,7 @@ impl BucketState {
             let healed = view.word.pack() != raw;
             self.watch(&view, healed);
             if healed {
-                self.void_behind(view.word.tat);
+                self.void_behind();
             }
             let (word, answer) = match step(&view) {
                 Ok((word, answer)) => (word, answer),
@@ -473,20 +473,21 @@ impl BucketState {
         }
     }
 
-    /// Before an exchange after which no earlier ticket is valid.
-    fn forget_due(&self, was_due: u64) {
+    /// Before an exchange after which no earlier ticket is valid. Whoever finds its word notes that, in the word's own
+    /// units: those of the healed word may be another quota's than those of the word that is exchanged for it.
+    fn forget_due(&self) {
         // Release: after the tickets were made void.
         self.shared.tail.store(0, Ordering::Release);
-        self.shared.was_due.store(was_due, Ordering::Release);
+        self.shared.was_due.store(0, Ordering::Release);
     }
 
     /// The word was a bad reading's, and so is what its tickets and their like say of it.
     #[cold]
-    fn void_behind(&self, healed: u64) {
+    fn void_behind(&self) {
         self.shared.bookings.void_all();
         // Release: as in `change`.
         self.shared.overhang.store(0, Ordering::Release);
-        self.forget_due(healed);
+        self.forget_due();
     }
 
     #[inline]
