@@ -50,6 +50,42 @@ fn model(algorithm: Algorithm, limit: u32, period_ns: u64) -> Model {
     Model::new(Settings::new(algorithm, quota), 0).expect("a quota that fits")
 }
 
+/// Who asks: anybody for some, one key for all there is, or seven keys for one each, a line's cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Any,
+    Drain,
+    Flood,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![4 => Just(Turn::Any), 3 => Just(Turn::Drain), 2 => Just(Turn::Flood)]
+}
+
+/// As [`pause`], more of it about the ends of windows.
+fn edge() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => Just(0), 4 => 0..100_u64, 4 => 850..1_100_u64, 2 => 0..3_000_u64, 1 => 0..200_000_u64]
+}
+
+/// Whether the uses fall into windows of at least a period, each of which begins with one of them and holds no more
+/// than the limit.
+fn windows_exist(uses: &[(u64, u32)], period: u64, limit: u32) -> bool {
+    let mut from = vec![false; uses.len() + 1];
+    from[uses.len()] = true;
+    for (first, &(begin, _)) in uses.iter().enumerate().rev() {
+        let mut sum = 0;
+        for (next, &(_, n)) in uses.iter().enumerate().skip(first) {
+            sum += n;
+            if sum > limit {
+                break;
+            }
+            let over = uses.get(next + 1).is_none_or(|&(at, _)| at >= begin + period);
+            from[first] |= over && from[next + 1];
+        }
+    }
+    from[0]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -96,24 +132,36 @@ proptest! {
         }
     }
 
-    /// A window that is shared begins with the first hit of whoever shares it: a period still holds twice the limit at
-    /// most.
+    /// What a key is admitted falls into windows of a period or longer that begin with an admission of it, whoever it
+    /// shared one with: no window holds more than the limit, so that a period holds twice that at most.
     #[test]
-    fn fixed_windows_hold_twice_their_limit_at_most(
+    fn fixed_windows_hold_their_limit(
         (limit, period) in (1..12_u32, prop::sample::select(vec![10_007, 3 * MS, S])),
         (max_keys, keys) in (1..5_usize, 8..60_u8),
-        steps in prop::collection::vec((pause(), 1..4_u32, any::<u8>()), 1..400),
+        favourite in 0..8_u8,
+        steps in prop::collection::vec((edge(), 1..4_u32, any::<u8>(), turn()), 1..400),
     ) {
         let core = core(Algorithm::FixedWindow, limit, period, max_keys);
         let (mut now, mut uses) = (0, HashMap::<u8, Vec<(u64, u32)>>::new());
-        for (pause, n, key) in steps {
+        for (pause, n, key, turn) in steps {
             now += (u128::from(pause) * u128::from(period) / 1_000) as u64;
-            let key = key % keys;
-            if core.try_acquire_at(now, &[key], n) {
-                let uses = uses.entry(key).or_default();
-                uses.push((now, n));
-                let within: u32 = uses.iter().filter(|(at, _)| at + period > now).map(|(_, n)| n).sum();
-                prop_assert!(within <= 2 * limit, "{key} at {now}: {within} of {limit}");
+            let (key, n, times) = match turn {
+                Turn::Any => (key % keys, n, 1),
+                Turn::Drain => (favourite, 1, limit + 1),
+                Turn::Flood => (key % keys, 1, 7),
+            };
+            for time in 0..times as u8 {
+                let key = if turn == Turn::Flood { (key + time) % keys } else { key };
+                if core.try_acquire_at(now, &[key], n) {
+                    uses.entry(key).or_default().push((now, n));
+                }
+            }
+        }
+        for (key, uses) in uses {
+            prop_assert!(windows_exist(&uses, period, limit), "{key}, {limit} in {period}: {uses:?}");
+            for (first, &(from, _)) in uses.iter().enumerate() {
+                let within: u32 = uses[first..].iter().take_while(|(at, _)| at - from < period).map(|(_, n)| n).sum();
+                prop_assert!(within <= 2 * limit, "{key} from {from}: {within} of {limit}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a limit per key promises beyond its answers: keys of all kinds, the table's size, exact rates, and many
 //! threads.
 
+mod fixed_shared;
 mod healed;
 mod idle;
 mod keys;

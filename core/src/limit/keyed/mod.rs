@@ -417,6 +417,9 @@ impl RateLimiter {
 
     /// Fixed windows only: counts `n` hits of the key whatever the limit, for stores that judge by themselves.
     ///
+    /// A key without room shares a window, which goes on for a period after each hit of whoever shares it that comes to
+    /// this limiter's own limit at most.
+    ///
     /// Errors: `algorithm` when this is not a fixed window.
     pub fn hit(&self, key: &[u8], n: u32) -> Result<Hits, ConfigError> {
         self.hit_at(self.clock.now(), key, n)

@@ -48,18 +48,26 @@ pub(super) struct Acquire<'a, K> {
 
 impl<K: Kind> Op for Acquire<'_, K> {
     type Answer = bool;
+    const HOLDS: bool = K::EXTENDS;
 
     fn give_up(&self) -> bool {
         false
     }
 
     #[inline]
-    fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<bool> {
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
         match self.kind.judge(self.units, state, now, self.n) {
+            Verdict::Admit { state: new, delay_ns: 0 } if spot == Spot::Shared => {
+                Step::Put(self.kind.extend(self.units, new, now), true)
+            }
             Verdict::Admit { state: new, delay_ns: 0 } => Step::Put(new, true),
             Verdict::Deny { heal: Some(healed), .. } => Step::Put(healed, false),
             Verdict::Admit { .. } | Verdict::Deny { .. } => Step::Keep(false),
         }
+    }
+
+    fn hold(&self, state: u64, now: Now) -> Option<u64> {
+        held(self.kind, self.units, state, now)
     }
 }
 
@@ -90,6 +98,7 @@ impl<K: Kind> Take<'_, K> {
 
 impl<K: Kind> Op for Take<'_, K> {
     type Answer = Taken;
+    const HOLDS: bool = K::EXTENDS;
 
     #[cold]
     fn give_up(&self) -> Taken {
@@ -109,6 +118,7 @@ impl<K: Kind> Op for Take<'_, K> {
                 Step::Keep(Taken { allowed, retry_after_ns: 0, delay_ns, level, own: Some(Own::Cell(new)) })
             }
             Verdict::Admit { state: new, delay_ns } => {
+                let new = if spot == Spot::Shared { self.kind.extend(self.units, new, now) } else { new };
                 let level = self.level(new, now);
                 let own = (spot == Spot::Own).then_some(Own::Cell(new));
                 Step::Put(new, Taken { allowed: true, retry_after_ns: 0, delay_ns, level, own })
@@ -122,6 +132,16 @@ impl<K: Kind> Op for Take<'_, K> {
             }
         }
     }
+
+    fn hold(&self, state: u64, now: Now) -> Option<u64> {
+        held(self.kind, self.units, state, now)
+    }
+}
+
+/// See [`Op::hold`].
+pub(super) fn held<K: Kind>(kind: &K, units: &Units, state: u64, now: Now) -> Option<u64> {
+    let held = kind.extend(units, state, now);
+    (held != state).then_some(held)
 }
 
 /// What a denial stores of a change of quota, for who has only looked.

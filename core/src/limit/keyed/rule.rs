@@ -3,7 +3,7 @@
 use super::config::QUEUE;
 use super::hash::KeyHash;
 use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, NUMBERS, Sliding};
-use super::ops::{Acquire, Claim, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo};
+use super::ops::{Acquire, Claim, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo, held};
 use super::table::{EVICTIONS, OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present};
 use super::units::{MAX_BURST, Units, bucket_ticks, bucket_units};
@@ -287,16 +287,34 @@ struct Hit<'a> {
     n: u32,
 }
 
+impl Hit<'_> {
+    /// Whether the caller may admit what came to this count: past the limit nothing has to count longer. Of a caller
+    /// that has limits of its own, and made the limiter with the largest, any hit may be one that it admits.
+    fn may_admit(&self, count: u32) -> bool {
+        count <= self.units.burst
+    }
+}
+
 impl Op for Hit<'_> {
     type Answer = Hits;
+    const HOLDS: bool = true;
 
     fn give_up(&self) -> Hits {
         Hits { count: self.kind.most_hits(), reset_after_ns: 0 }
     }
 
-    fn judge(&self, _spot: Spot, state: u64, now: Now) -> Step<Hits> {
-        let (state, count, reset_after_ns) = self.kind.hit(self.units, state, now, self.n);
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Hits> {
+        let (mut state, count, mut reset_after_ns) = self.kind.hit(self.units, state, now, self.n);
+        if spot == Spot::Shared && self.may_admit(count) {
+            state = self.kind.extend(self.units, state, now);
+            reset_after_ns = self.kind.level(self.units, state, now).reset_after_ns;
+        }
         Step::Put(state, Hits { count, reset_after_ns })
+    }
+
+    fn hold(&self, state: u64, now: Now) -> Option<u64> {
+        let (_, count, _) = self.kind.hit(self.units, state, now, self.n);
+        if self.may_admit(count) { held(self.kind, self.units, state, now) } else { None }
     }
 }
 

@@ -48,11 +48,19 @@ pub(super) struct Table {
 pub(super) trait Op {
     type Answer;
 
+    /// Whether [`hold`](Self::hold) ever says anything.
+    const HOLDS: bool = false;
+
     /// The answer when too many races are lost: that of a denial.
     fn give_up(&self) -> Self::Answer;
 
     /// Looks at a state. Must not change anything.
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Self::Answer>;
+
+    /// The state of a word, from which a key goes on in a cell, if it must count longer for what the operation charges.
+    fn hold(&self, _state: u64, _now: Now) -> Option<u64> {
+        None
+    }
 }
 
 /// Where a state was found.
@@ -275,6 +283,9 @@ impl Table {
             let _ = line.header.compare_exchange(header.0, spilled.0, Ordering::AcqRel, Ordering::Relaxed);
             return None;
         };
+        if O::HOLDS && header.has_spilled() && !self.hold(kind, (at, tag), (epoch, evict), now, op) {
+            return None;
+        }
         let claimed = header.claimed(index, tag);
         // AcqRel: the claim is of the line as it was searched. Relaxed on failure: look again.
         let claim = line.header.compare_exchange(header.0, claimed.0, Ordering::AcqRel, Ordering::Relaxed);
@@ -282,6 +293,21 @@ impl Table {
             self.help(kind, at, claimed, epoch, now);
         }
         None
+    }
+
+    /// Before a key takes its share of a word to a cell: what is charged to the cell from now on must count as long as
+    /// if it were charged to the word. In the word, so that whoever finishes the insertion takes it over. False if that
+    /// has still to be done.
+    fn hold<K: Layout, O: Op>(
+        &self,
+        kind: &K,
+        (at, tag): (usize, u64),
+        moments: (Epoch, u64),
+        now: Now,
+        op: &O,
+    ) -> bool {
+        let hold = |state, now| op.hold(state, now).map_or(Step::Keep(()), |held| Step::Put(held, ()));
+        self.in_word(kind, self.shared(at, tag), moments, now, hold).is_some()
     }
 
     /// Finishes the insertion that `header` announces, whoever began it.
@@ -360,11 +386,38 @@ impl Table {
         kind: &K,
         at: usize,
         tag: u64,
-        (epoch, evict): (Epoch, u64),
+        moments: (Epoch, u64),
         now: Now,
         op: &O,
     ) -> Option<O::Answer> {
-        let word = self.shared(at, tag);
+        let judge = |state, now| op.judge(Spot::Shared, state, now);
+        let Some((answer, put)) = self.in_word(kind, self.shared(at, tag), moments, now, judge) else {
+            return Some(op.give_up());
+        };
+        if put {
+            // SeqCst: between the charge and the second search, see the module's fourth point.
+            fence(Ordering::SeqCst);
+            let line = &self.lines[at];
+            // Acquire: after the fence. An epoch has passed where the line no longer says that it has spilled.
+            let known = Header(line.header.load(Ordering::Acquire)).has_spilled();
+            if !known || line.find(tag).is_some() {
+                // Charged here and, in the caller's next round, once more: it may deny early.
+                return None;
+            }
+        }
+        self.counts.add(OVERFLOWED, 1);
+        Some(answer)
+    }
+
+    /// What `judge` says to a word of the sketch, and whether that stored something. `None`: too many races were lost.
+    fn in_word<K: Layout, T>(
+        &self,
+        kind: &K,
+        word: &AtomicU64,
+        (epoch, evict): (Epoch, u64),
+        now: Now,
+        judge: impl Fn(u64, Now) -> Step<T>,
+    ) -> Option<(T, bool)> {
         for _ in 0..PATIENCE {
             // Acquire: as any state.
             let found = word.load(Ordering::Acquire);
@@ -387,33 +440,18 @@ impl Table {
                     )
                 }
             };
-            let now = Now { near: epoch.start, ..now };
-            match op.judge(Spot::Shared, state, now) {
-                Step::Keep(answer) => {
-                    self.counts.add(OVERFLOWED, 1);
-                    return Some(answer);
-                }
+            match judge(state, Now { near: epoch.start, ..now }) {
+                Step::Keep(answer) => return Some((answer, false)),
                 Step::Put(state, answer) => {
                     let new = shared(epoch, state);
                     // AcqRel: as any exchange of a cell. Relaxed on failure: look again.
                     if word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                        // SeqCst: between the charge and the second search, see the module's fourth point.
-                        fence(Ordering::SeqCst);
-                        let line = &self.lines[at];
-                        // Acquire: after the fence. An epoch has passed where the line no longer says that it has
-                        // spilled.
-                        let known = Header(line.header.load(Ordering::Acquire)).has_spilled();
-                        if !known || line.find(tag).is_some() {
-                            // Charged here and, in the caller's next round, once more: it may deny early.
-                            return None;
-                        }
-                        self.counts.add(OVERFLOWED, 1);
-                        return Some(answer);
+                        return Some((answer, true));
                     }
                 }
             }
         }
-        Some(op.give_up())
+        None
     }
 
     /// Every key as new.

@@ -1,7 +1,12 @@
 //! Fixed window that starts at the first hit: `end:b | count:c`, b + c = 39.
+//!
+//! What a key is admitted falls into windows of its own, each of which lasts a period or longer and holds no more than
+//! the limit: so any period holds twice the limit at most, across one edge. In a word that keys share the first hit may
+//! be another key's. So each admission there moves the end to a period after it: a count is only dropped when nobody was
+//! admitted for a period. At the limit nobody is, so that it ends a period after the last admission.
 
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
-use super::super::time::{Now, Ticks, later, unwrap};
+use super::super::time::{Now, Ticks, later, latest, unwrap};
 use super::super::units::Units;
 use super::{Charge, Kind, Layout, Level, Verdict};
 
@@ -131,15 +136,14 @@ impl Layout for Fixed {
         match runs {
             [_, false] => a,
             [false, true] => b,
-            [true, true] => {
-                let end = if later(ends[0], ends[1]) { ends[0] } else { ends[1] };
-                self.pack(Window { end, count: (a & most).max(b & most) })
-            }
+            [true, true] => self.pack(Window { end: latest(ends[0], ends[1]), count: (a & most).max(b & most) }),
         }
     }
 }
 
 impl Kind for Fixed {
+    const EXTENDS: bool = true;
+
     fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict {
         if n > units.burst {
             return Verdict::NEVER;
@@ -154,6 +158,13 @@ impl Kind for Fixed {
             return Verdict::Admit { state: self.pack(Window { count, ..window }), delay_ns: 0 };
         }
         Verdict::Deny { retry_after_ns: self.ticks.until(window.end, now), heal: None }
+    }
+
+    fn extend(&self, units: &Units, state: u64, now: Now) -> u64 {
+        match self.window(state, now) {
+            Some(Window { end, count }) => self.pack(Window { end: latest(end, self.begin(units, now).end), count }),
+            None => state,
+        }
     }
 
     fn level(&self, units: &Units, state: u64, now: Now) -> Level {

@@ -106,8 +106,17 @@ pub(super) struct Charge {
 
 /// One algorithm over 40 bits of state.
 pub(super) trait Kind: Layout {
+    /// Whether [`extend`](Self::extend) ever changes anything.
+    const EXTENDS: bool = false;
+
     /// Decides on `n` (at least 1) without changing anything.
     fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict;
+
+    /// The state of a word that keys share, to count as long for a charge at `now` as one in a cell of its own would.
+    /// What judges admit says so already, but for windows that began with another key.
+    fn extend(&self, _units: &Units, state: u64, _now: Now) -> u64 {
+        state
+    }
 
     /// What is left in `state`.
     fn level(&self, units: &Units, state: u64, now: Now) -> Level;
