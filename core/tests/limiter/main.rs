@@ -9,6 +9,7 @@ mod log_replaced;
 mod looks;
 mod periods;
 mod rates;
+mod set_denied;
 mod set_stress;
 mod stress;
 mod sweep;

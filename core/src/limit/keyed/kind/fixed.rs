@@ -187,7 +187,9 @@ impl Kind for Fixed {
 
     fn undo(&self, units: &Units, state: u64, now: Now, charge: Charge) -> Option<u64> {
         let same = (state ^ charge.own) >> self.count_bits == 0;
-        if same { self.refund(units, state, now, charge.n) } else { None }
+        let back = if same { self.refund(units, state, now, charge.n)? } else { return None };
+        // A window that only this charge began has never been: who comes next begins a later one.
+        Some(if back & self.most() == 0 { self.fresh(now.tick) } else { back })
     }
 
     fn counted_for(&self, state: u64, now: Now) -> u64 {
