@@ -3,7 +3,7 @@
 const { types } = require('node:util');
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
-const { sleep } = require('./clock.cjs');
+const { selectClock, sleep } = require('./clock.cjs');
 const { RetryBudgetExceededError } = require('./errors.cjs');
 const { writeMode } = require('./quota.cjs');
 const { filterOf, isRetried, retryAfterMs } = require('./retryable.cjs');
@@ -96,7 +96,6 @@ let nextOf;
 class RetryPolicy {
   #id;
   #settings = {};
-  #deadlineMs;
   #budget;
   #retryOn;
   #clock;
@@ -125,20 +124,15 @@ class RetryPolicy {
       }
       const isEndless = field.name === 'attempts' && value === Infinity;
       numbers[index] = isEndless ? WITHOUT_END : number(field, value);
-      this.#settings[field.name] = isEndless ? Infinity : Number.isNaN(numbers[index]) ? undefined : numbers[index];
+      this.#settings[field.name] = Number.isNaN(numbers[index]) ? undefined : numbers[index];
     });
-    const [attempts] = numbers;
+    if (this.#settings.attempts === WITHOUT_END) this.#settings.attempts = Infinity;
+    // A policy has no clock in the addon. Its first wait would find out too late what is none.
+    selectClock(clock);
     retryPolicy.create(this);
     this.#id = words[0];
-    this.#settings.attempts = attempts === WITHOUT_END ? Infinity : attempts;
-    this.#deadlineMs = this.#settings.deadlineMs;
     this.#budget = budget;
     this.#clock = clock;
-    // Its first use would find out too late.
-    if (clock !== undefined && typeof clock?.nowNs !== 'bigint') {
-      const allowed = "a ManualClock (leave it out for the machine's clock)";
-      throw check.typeError(`clock must be ${allowed}, got ${check.show(clock)}`);
-    }
   }
 
   /** The defaults of Python's stamina. */
@@ -196,7 +190,7 @@ class RetryPolicy {
   #begin(signal) {
     signal?.throwIfAborted();
     this.#budget?.deposit();
-    return this.#deadlineMs === undefined ? 0 : this.#nowMs();
+    return this.#settings.deadlineMs === undefined ? 0 : this.#nowMs();
   }
 
   /** The first attempt has failed. */
@@ -223,7 +217,7 @@ class RetryPolicy {
   /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
   #after(error, attempts, previous, start, signal) {
     const toldMs = retryAfterMs(error, this.#settings.maxRetryAfterMs) ?? 0;
-    const elapsed = this.#deadlineMs === undefined ? 0 : Math.max(0, this.#nowMs() - start);
+    const elapsed = this.#settings.deadlineMs === undefined ? 0 : Math.max(0, this.#nowMs() - start);
     const next =
       signal?.aborted !== true && judged(this.#retryOn, error)
         ? nextOf(this, attempts, previous, toldMs, elapsed, NaN)

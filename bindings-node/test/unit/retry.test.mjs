@@ -279,6 +279,7 @@ describe('RetryPolicy', () => {
       [{ jitter: 'fuller' }, /^jitter: 'fuller' is not "none"/],
       [{ budget: {} }, /^budget must be a RetryBudget/],
       [{ clock: 5 }, /^clock must be a ManualClock/],
+      [{ clock: { nowNs: 5n } }, /^clock must be a ManualClock/],
       [{ base: 5 }, /has no option 'base'/],
     ]) {
       assert.throws(() => new RetryPolicy(options), { message: says });
