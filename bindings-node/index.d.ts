@@ -358,6 +358,9 @@ export class Reservation {
 /** A class of errors, a predicate, or several of them. */
 export type ErrorMatcher = (abstract new (...args: any[]) => Error) | ((error: any) => boolean) | ErrorMatcher[];
 
+/** As an ErrorMatcher; a Classifier, such as `http()`, names what it counts as a failure, or as unreached. */
+export type ErrorFilter = ErrorMatcher | Classifier | ErrorFilter[];
+
 /** A predicate of results, or several of them. */
 export type ResultMatcher = ((result: any) => boolean) | ResultMatcher[];
 
@@ -742,10 +745,9 @@ export interface RetryPolicyOptions {
    * Which errors are retried. Default: an HTTP status of 429 or from 500 on (in `status` or `statusCode` of the error
    * or its `response`), timeouts, lost connections (fetch's TypeError with a cause too) and unknown errors; not other
    * statuses, not what a mistake in the program throws (TypeError, RangeError, …), not tidegate's own refusals. A
-   * predicate answers at once; what it throws reaches the caller, with the last error as `cause`. A Classifier, such as
-   * `http()`: what it counts as a failure, or as unreached.
+   * predicate answers at once; what it throws reaches the caller, with the last error as `cause`.
    */
-  retryOn?: ErrorMatcher | Classifier;
+  retryOn?: ErrorFilter;
   /** For tests. */
   clock?: ManualClock;
 }
@@ -787,7 +789,7 @@ export interface ClientThrottleOptions extends Place {
    * Which errors mean that the backend refused (default: what a RetryPolicy retries); others mean that it did answer.
    * An AbortError and tidegate's own refusals mean nothing.
    */
-  failureOn?: ErrorMatcher;
+  failureOn?: ErrorFilter;
   /** False lets every call pass and counts nothing; so does TIDEGATE_DISABLED=1 in the environment. */
   enabled?: boolean;
   /** Counts (`stats().wouldReject`) and rejects nothing. */

@@ -14,9 +14,14 @@ const OPTIONS = ['ignore', 'unreached', 'failureOn', 'failureResult', 'retryAfte
 const isClass = (value) =>
   value === Error || value.prototype instanceof Error || /^class\b/.test(Function.prototype.toString.call(value));
 
-/** A function of the application, which must answer at once. */
-function asked(value, name) {
-  check.callable(value, name);
+/** A function of the application, which must answer at once; `wanted` says what else may stand there. */
+function asked(value, name, wanted = name) {
+  if (value === http) throw check.typeError(`${name}: http makes a Classifier when it is called; write http()`);
+  if (isClassifier(value)) {
+    const taken = 'a CircuitBreaker takes it as classifier, in place of these';
+    throw check.typeError(`${name}: a Classifier is no predicate; ${taken}`);
+  }
+  check.callable(value, wanted);
   if (types.isAsyncFunction(value)) throw check.typeError(`${name} must answer at once, and async functions do not`);
   return (subject) => {
     const answer = value(subject);
@@ -26,23 +31,31 @@ function asked(value, name) {
   };
 }
 
-/** "Which errors": a class, a predicate, or an array of either → one predicate. */
-function errorMatcher(value, name) {
-  if (Array.isArray(value)) {
-    const matchers = value.map((entry) => errorMatcher(entry, name));
-    return (error) => matchers.some((matches) => matches(error));
-  }
-  check.callable(value, `${name} (an error class, a predicate, or an array of them)`);
-  if (isClass(value)) return (error) => error instanceof value;
-  return asked(value, name);
+/** What was given, or an array of such, as one predicate; `single` makes that of one. */
+function anyOf(value, name, single) {
+  if (!Array.isArray(value)) return single(value, name);
+  const predicates = value.map((entry) => anyOf(entry, name, single));
+  return (subject) => predicates.some((fits) => fits(subject));
 }
 
-/** "Which results": a predicate, or an array of them. */
-function resultMatcher(value, name) {
-  if (!Array.isArray(value)) return asked(value, name);
-  const matchers = value.map((entry) => asked(entry, name));
-  return (result) => matchers.some((matches) => matches(result));
+function oneError(value, name, allowed = 'an error class, a predicate') {
+  if (typeof value === 'function' && isClass(value)) return (error) => error instanceof value;
+  return asked(value, name, `${name} (${allowed}, or an array of them)`);
 }
+
+/** "Which errors": a class, a predicate, or an array of either → one predicate. */
+const errorMatcher = (value, name) => anyOf(value, name, (one) => oneError(one, name));
+
+/** "Which results": a predicate, or an array of them. */
+const resultMatcher = (value, name) => anyOf(value, name, asked);
+
+/** As `errorMatcher`; also a Classifier, for what it counts as a failure of the call. */
+const errorFilter = (value, name) =>
+  anyOf(value, name, (one) =>
+    isClassifier(one)
+      ? (error) => ['failure', 'unreached'].includes(one.error(error).outcome)
+      : oneError(one, name, 'an error class, a predicate, a Classifier'),
+  );
 
 const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
 
@@ -189,4 +202,4 @@ function http(options = {}) {
   });
 }
 
-module.exports = { Classifier, answerOf, errorMatcher, http, isClassifier, readsResults, told };
+module.exports = { Classifier, answerOf, errorFilter, http, isClassifier, readsResults, told };

@@ -3,10 +3,11 @@
 const { types } = require('node:util');
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
+const { errorFilter } = require('./classify.cjs');
 const { selectClock, sleep } = require('./clock.cjs');
 const { RetryBudgetExceededError } = require('./errors.cjs');
 const { writeMode } = require('./quota.cjs');
-const { filterOf, isRetried, retryAfterMs } = require('./retryable.cjs');
+const { isRetried, retryAfterMs } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, choice, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
@@ -114,7 +115,7 @@ class RetryPolicy {
     if (budget !== undefined && !isBudget(budget)) {
       throw check.typeError(`budget must be a RetryBudget, got ${check.show(budget)}`);
     }
-    if (retryOn !== undefined) this.#retryOn = filterOf(retryOn, 'retryOn');
+    if (retryOn !== undefined) this.#retryOn = errorFilter(retryOn, 'retryOn');
     FIELDS.forEach((field, index) => {
       const value = given[field.name];
       if (field.name === 'jitter') {

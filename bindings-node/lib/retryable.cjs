@@ -1,16 +1,8 @@
 'use strict';
 // Which errors are worth another attempt, and what they tell about when.
 
-const { answerOf, errorMatcher, isClassifier, told } = require('./classify.cjs');
+const { answerOf, told } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, TidegateError, ThrottledError } = require('./errors.cjs');
-
-/**
- * "Which errors": a class, a predicate, an array of either, or a Classifier by which the call failed → one predicate.
- */
-function filterOf(value, name) {
-  if (!isClassifier(value)) return errorMatcher(value, name);
-  return (error) => ['failure', 'unreached'].includes(value.error(error).outcome);
-}
 
 /** Errors by which Node and this package say that an argument was wrong. */
 const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
@@ -63,4 +55,4 @@ function retryAfterMs(error, mostMs, nowMs = undefined) {
   }
 }
 
-module.exports = { filterOf, isCancelled, isRetried, isTransient, retryAfterMs };
+module.exports = { isCancelled, isRetried, isTransient, retryAfterMs };

@@ -2,11 +2,12 @@
 
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
+const { errorFilter } = require('./classify.cjs');
 const { TidegateError, ThrottledError, refusalOf } = require('./errors.cjs');
 const { isPromise } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
 const { verifyRetried } = require('./retry.cjs');
-const { filterOf, isCancelled, isTransient } = require('./retryable.cjs');
+const { isCancelled, isTransient } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
@@ -39,7 +40,7 @@ class ClientThrottle {
 
   constructor(options = {}) {
     const given = check.options(options, 'new ClientThrottle', OPTIONS);
-    if (given.failureOn !== undefined) this.#isFailure = filterOf(given.failureOn, 'failureOn');
+    if (given.failureOn !== undefined) this.#isFailure = errorFilter(given.failureOn, 'failureOn');
     FIELDS.forEach((field, index) => {
       numbers[index] = number(field, given[field.name]);
     });

@@ -21,6 +21,7 @@ import {
   type Tier,
   TidegateError,
   TokenBucket,
+  http,
 } from 'tidegate';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -115,7 +116,7 @@ charge(7, 8);
 new RetryPolicy({ base: 50 });
 // @ts-expect-error a jitter has a name
 new RetryPolicy({ jitter: 'fuller' });
-const throttle = new ClientThrottle({ k: 1.5, failureOn: [TypeError], scope: 'host:orders', name: 'search' });
+const throttle = new ClientThrottle({ k: 1.5, failureOn: [TypeError, http()], scope: 'host:orders', name: 'search' });
 export const found: Promise<string[]> = throttle.call(async (words: string) => [words], 'it');
 
 new TokenBucket({

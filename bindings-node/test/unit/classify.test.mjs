@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { describe, it } from 'node:test';
-import { CircuitBreaker, Classifier, ManualClock, QueueFullError, RetryPolicy, http } from 'tidegate';
+import { CircuitBreaker, Classifier, ClientThrottle, ManualClock, QueueFullError, RetryPolicy, http } from 'tidegate';
 
 const outcome = ({ outcome }) => outcome;
 const coded = (code) => Object.assign(new Error(code), { code });
@@ -24,7 +24,7 @@ describe('Classifier', () => {
   });
 
   it('looks at results', () => {
-    const halved = new Classifier({ failureResult: [({ rows }) => rows < 10, () => false], retryAfterMs: () => 7 });
+    const halved = new Classifier({ failureResult: [[({ rows }) => rows < 10], () => false], retryAfterMs: () => 7 });
     assert.deepEqual(halved.result({ rows: 5 }), { outcome: 'failure', retryAfterMs: 7 });
     assert.deepEqual(halved.result({ rows: 10 }), { outcome: 'success', retryAfterMs: undefined });
     assert.equal(outcome(new Classifier().result(undefined)), 'success');
@@ -37,6 +37,10 @@ describe('Classifier', () => {
       [{ unreached: 'pool' }, /unreached/],
       [{ retryAfterMs: 5 }, /retryAfterMs/],
       [{ failureOnResult: never }, /failureOnResult/],
+      [{ failureOn: http }, /^TypeError.*failureOn: http makes a Classifier.*write http\(\)/],
+      [{ failureResult: [http] }, /failureResult: .*write http\(\)/],
+      [{ failureOn: [TypeError, http()] }, /failureOn: .*takes it as classifier/],
+      [{ failureResult: http() }, /failureResult: .*takes it as classifier/],
     ]) {
       assert.throws(() => new Classifier(options), message);
     }
@@ -148,13 +152,16 @@ describe('a breaker', () => {
 });
 
 describe('a retry', () => {
+  const thrown = (code) =>
+    Object.assign(new Error(), typeof code === 'number' ? { response: { status: code } } : { code });
+
   it('goes by the same classifier', async () => {
-    const attempts = async (code) => {
+    const attempts = async (code, retryOn = http()) => {
       let calls = 0;
-      const policy = new RetryPolicy({ attempts: 3, baseMs: 0, maxDelayMs: 0, retryOn: http() });
+      const policy = new RetryPolicy({ attempts: 3, baseMs: 0, maxDelayMs: 0, retryOn });
       const call = policy.call(async () => {
         calls += 1;
-        throw Object.assign(new Error(), typeof code === 'number' ? { response: { status: code } } : { code });
+        throw thrown(code);
       });
       await assert.rejects(call);
       return calls;
@@ -164,5 +171,19 @@ describe('a retry', () => {
     assert.equal(await attempts('EMFILE'), 3);
     assert.equal(await attempts(404), 1);
     assert.equal(await attempts('ENOENT'), 1);
+    const several = [[TypeError, http()], ({ code }) => code === 'ENOENT'];
+    assert.deepEqual(await Promise.all([503, 404, 'ENOENT'].map((code) => attempts(code, several))), [3, 1, 3]);
+    assert.throws(() => new RetryPolicy({ retryOn: [http] }), /retryOn: .*write http\(\)/);
+    assert.throws(() => new RetryPolicy({ retryOn: 503 }), /retryOn \(.*a Classifier, or an array of them\) must be/);
+  });
+
+  it('and so does a throttle', () => {
+    const throttle = new ClientThrottle({ failureOn: [TypeError, http()] });
+    for (const code of [503, 404, 'ECONNRESET']) {
+      const fail = () => { throw thrown(code); };
+      assert.throws(() => throttle.call(fail));
+    }
+    const { accepted, refused } = throttle.stats();
+    assert.deepEqual([accepted, refused], [1, 2]);
   });
 });
