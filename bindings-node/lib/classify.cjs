@@ -59,6 +59,9 @@ const errorFilter = (value, name) =>
 
 const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
 
+/** By the caller: it says nothing about the dependency. */
+const isCancelled = (error) => error?.name === 'AbortError';
+
 let isClassifier;
 let readsResults;
 
@@ -85,8 +88,7 @@ class Classifier {
   }
 
   error(error) {
-    // Cancelled by the caller: it says nothing about the dependency.
-    if (error?.name === 'AbortError') return { outcome: 'cancelled', retryAfterMs: undefined };
+    if (isCancelled(error)) return { outcome: 'cancelled', retryAfterMs: undefined };
     if (error instanceof TidegateError || this.#ignore?.(error)) return { outcome: 'ignore', retryAfterMs: undefined };
     if (this.#unreached?.(error)) return { outcome: 'unreached', retryAfterMs: undefined };
     const failed = this.#failureOn === undefined || this.#failureOn(error);
@@ -133,14 +135,21 @@ function field(headers, name) {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
 }
 
-/** Whether the answer failed, and the ms that it asks for: the core's word on both. */
-function told({ status, headers }, maxRetryAfterMs, nowMs = Date.now()) {
+/** Whether the answer failed, by the core's word. Reads no headers: every answer is asked this. */
+function isFailed({ status }) {
+  numbers[0] = status;
+  addon.httpAnswer.failed();
+  return words[1] === 1;
+}
+
+/** The ms that the answer asks for, by the core's word; undefined: it asks for nothing. */
+function askedMs({ status, headers }, maxRetryAfterMs, nowMs = Date.now()) {
   const fields = ['retry-after', 'retry-after-ms', 'date'].map((name) => field(headers, name));
   numbers[0] = status;
   numbers[1] = maxRetryAfterMs;
   numbers[2] = nowMs;
-  addon.httpAnswer.answer(undefined, ...fields);
-  return { failed: words[1] === 1, retryAfterMs: Number.isNaN(numbers[1]) ? undefined : numbers[1] };
+  addon.httpAnswer.retryAfter(undefined, ...fields);
+  return Number.isNaN(numbers[0]) ? undefined : numbers[0];
 }
 
 /** No socket or port of this machine was free: the call never left it. */
@@ -188,18 +197,28 @@ function http(options = {}) {
     unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => UNREACHED.has(code)),
     failureOn(error) {
       const answer = answerOf(error);
-      if (answer !== undefined) return told(answer, maxRetryAfterMs).failed;
+      if (answer !== undefined) return isFailed(answer);
       return some(error, ({ code, name }) => FAILED.has(code) || name === 'TimeoutError');
     },
     failureResult(result) {
       const answer = answerOf(result);
-      return answer !== undefined && told(answer, maxRetryAfterMs).failed;
+      return answer !== undefined && isFailed(answer);
     },
     retryAfterMs(subject) {
       const answer = answerOf(subject);
-      return answer === undefined ? undefined : told(answer, maxRetryAfterMs).retryAfterMs;
+      return answer === undefined ? undefined : askedMs(answer, maxRetryAfterMs);
     },
   });
 }
 
-module.exports = { Classifier, answerOf, errorFilter, http, isClassifier, readsResults, told };
+module.exports = {
+  Classifier,
+  answerOf,
+  askedMs,
+  errorFilter,
+  http,
+  isCancelled,
+  isClassifier,
+  isFailed,
+  readsResults,
+};

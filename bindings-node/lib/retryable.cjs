@@ -1,7 +1,7 @@
 'use strict';
 // Which errors are worth another attempt, and what they tell about when.
 
-const { answerOf, told } = require('./classify.cjs');
+const { answerOf, askedMs, isCancelled, isFailed } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, TidegateError, ThrottledError } = require('./errors.cjs');
 
 /** Errors by which Node and this package say that an argument was wrong. */
@@ -17,16 +17,14 @@ const MISTAKES = new Set([
   'URIError',
 ]);
 
-const isCancelled = (error) => error?.name === 'AbortError';
-
 /**
  * Whether the dependency failed: an HTTP status of 429 or from 500 on, a timeout, a lost connection, and what is not
  * known; not another status, not tidegate's own refusals, not what a program's mistake looks like.
  */
 function isTransient(error) {
   if (isCancelled(error) || error instanceof TidegateError || WRONG_ARGUMENT.test(error?.code)) return false;
-  const status = answerOf(error)?.status;
-  if (status !== undefined) return status === 429 || status >= 500;
+  const answer = answerOf(error);
+  if (answer !== undefined) return isFailed(answer);
   // What fetch throws for a lost connection is a TypeError with the reason as its cause.
   return !MISTAKES.has(error?.name) || (error.name === 'TypeError' && error.cause instanceof Error);
 }
@@ -48,11 +46,11 @@ function retryAfterMs(error, mostMs, nowMs = undefined) {
     const own = error?.retryAfterMs;
     if (typeof own === 'number') return Number.isNaN(own) ? undefined : Math.max(0, Math.min(own, mostMs));
     const answer = answerOf(error);
-    return answer === undefined ? undefined : told(answer, mostMs, nowMs).retryAfterMs;
+    return answer === undefined ? undefined : askedMs(answer, mostMs, nowMs);
   } catch {
     // Whatever a getter does: it tells nothing.
     return undefined;
   }
 }
 
-module.exports = { isCancelled, isRetried, isTransient, retryAfterMs };
+module.exports = { isRetried, isTransient, retryAfterMs };

@@ -2,12 +2,12 @@
 
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
-const { errorFilter } = require('./classify.cjs');
+const { errorFilter, isCancelled } = require('./classify.cjs');
 const { TidegateError, ThrottledError, refusalOf } = require('./errors.cjs');
 const { isPromise } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
 const { verifyRetried } = require('./retry.cjs');
-const { isCancelled, isTransient } = require('./retryable.cjs');
+const { isTransient } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');

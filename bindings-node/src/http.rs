@@ -80,18 +80,21 @@ pub(crate) fn export_lists(kind: &Kind<AccessList>) -> napi::Result<()> {
     Ok(())
 }
 
-/// Exports `answer`: whether an answer of the status in number 0 failed, and in number 1 the ms that its three fields
-/// ask for, NaN for none; number 1 is the most, number 2 the time of day in ms.
+/// Exports `failed`, whether an answer of the status in number 0 is a failure, and `retryAfter`, the ms that its three
+/// fields ask for, NaN for none; number 1 is the most, number 2 the time of day in ms.
 pub(crate) fn export_answers(kind: &Kind<()>) -> napi::Result<()> {
-    kind.operation("answer", |_, io, call| {
+    kind.operation("failed", |_, io, _| {
+        io.answer(Answer { status: io.get(0) as u16, ..Answer::default() }.failed());
+        Ok(Reply::Nothing)
+    })?
+    .operation("retryAfter", |_, io, call| {
         let fields: [Option<String>; 3] = call.texts(1)?;
         let [retry_after, retry_after_ms, date] = fields.each_ref().map(|text| text.as_deref().map(str::as_bytes));
         let answer = Answer { status: io.get(0) as u16, retry_after, retry_after_ms, date };
         let span = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
         let now = SystemTime::UNIX_EPOCH.checked_add(span(io.get(2))).unwrap_or(SystemTime::UNIX_EPOCH);
         let wait = answer.retry_after(now, span(io.get(1)));
-        io.set([0.0, wait.map_or(f64::NAN, |wait| wait.as_secs_f64() * 1e3)]);
-        io.answer(answer.failed());
+        io.set([wait.map_or(f64::NAN, |wait| wait.as_secs_f64() * 1e3)]);
         Ok(Reply::Nothing)
     })?;
     Ok(())

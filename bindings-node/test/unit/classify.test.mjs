@@ -73,6 +73,12 @@ describe('http', () => {
     }
   });
 
+  it('asks no header of an answer that is well', () => {
+    const headers = { get: never };
+    assert.equal(outcome(classifier.result({ status: 200, headers })), 'success');
+    assert.throws(() => classifier.result({ status: 503, headers }), /asked/);
+  });
+
   it('knows the errors of clients', () => {
     const axios = (status) => Object.assign(new Error(), { response: { status, headers: { 'retry-after': '2' } } });
     // Its later versions repeat the status.
