@@ -8,17 +8,46 @@ use tidegate::{ManualClock, Quota};
 const LIMIT: u32 = 100;
 const HOUR: u64 = 3_600 * S;
 
+/// 100 an hour, and one line, in which all keys meet.
+fn one_line(algorithm: Algorithm) -> (ManualClock, RateLimiter) {
+    let clock = ManualClock::new(0);
+    let quota = Quota::new(LIMIT.into(), Duration::from_nanos(HOUR)).expect("a sound quota");
+    let config = LimiterConfig { max_keys: 1, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
+    let limiter = RateLimiter::with_config(config, (&clock).into()).expect("a limiter");
+    (clock, limiter)
+}
+
+/// A key that lost its cell as of a reading ahead, and what others were charged in the word that it shares since.
+#[test]
+fn a_word_of_a_later_window_does_not_pardon() {
+    for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow] {
+        for ahead in [2 * HOUR, 3 * HOUR, 4 * HOUR, 200 * HOUR] {
+            for others in 7..12_u8 {
+                let (clock, limiter) = one_line(algorithm);
+                let take = |at: u64, key: &[u8]| {
+                    clock.set(at);
+                    limiter.try_acquire(key, 1)
+                };
+                while take(S, b"victim") {}
+                for other in 0..others {
+                    let _ = take(S + ahead, &[other]);
+                }
+                clock.set(S);
+                assert!(limiter.peek(b"victim", None).remaining < 2, "{algorithm}");
+                let admitted = (3..60).filter(|&half| take(half * 500 * MS, b"victim")).count();
+                assert!(admitted < 2, "{algorithm} {} h ahead, {others} others: {admitted}", ahead / HOUR);
+            }
+        }
+    }
+}
+
 /// A penalty that is put while a bad reading is believed lasts for as long as that makes a count last; no such penalty
 /// may end as a pardon when the limit heals.
 #[test]
 fn a_penalty_beside_a_bad_reading_is_no_pardon() {
     for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::SlidingLog] {
         for ahead in [2 * HOUR, 200 * HOUR, 20_000 * HOUR] {
-            let clock = ManualClock::new(0);
-            let quota = Quota::new(LIMIT.into(), Duration::from_nanos(HOUR)).expect("a sound quota");
-            // One line, in which the two keys meet.
-            let config = LimiterConfig { max_keys: 1, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
-            let limiter = RateLimiter::with_config(config, (&clock).into()).expect("a limiter");
+            let (clock, limiter) = one_line(algorithm);
             let take = |at: u64, key: &[u8]| {
                 clock.set(at);
                 limiter.try_acquire(key, 1)

@@ -219,6 +219,7 @@ impl Table {
         let (evict, now) = (latest.evicting(epoch), Now { near: epoch.start, ..reading });
         let shared = || self.start(kind, (at, tag), header, (epoch, evict), now);
         let (spot, state) = match found.map(|(_, found)| cell::state(found)) {
+            None if is_long_before(kind, now, evict) => (Spot::New, kind.fresh(evict)),
             None => (Spot::New, shared()?),
             Some(state) => {
                 let state = if epoch == from { None } else { dated(kind, state, (from, epoch), now) }.unwrap_or(state);
@@ -251,8 +252,10 @@ impl Table {
         let evict = latest.evicting(epoch);
         let now = Now { near: epoch.start, ..latest.reading(kind, now) };
         let start = match charged {
-            None => kind.fresh(evict),
-            Some(found) => self.state_in(kind, (self.shared(at, tag), found), latest, (epoch, evict), now)?,
+            Some(found) if !is_long_before(kind, now, evict) => {
+                self.state_in(kind, (self.shared(at, tag), found), latest, (epoch, evict), now)?
+            }
+            _ => kind.fresh(evict),
         };
         // What stores nothing needs no cell.
         if let Step::Keep(answer) = op.judge(Spot::New, start, now) {
@@ -596,6 +599,12 @@ impl Table {
         // AcqRel: as any exchange of a cell. Relaxed on failure: somebody else was faster.
         let _ = word.compare_exchange(found, shared(epoch, state), Ordering::AcqRel, Ordering::Relaxed);
     }
+}
+
+/// Whether a key that is as new from `since` on may have used up everything as of the reading. Then that alone decides:
+/// a word of the sketch may be of a window so much later that it no longer says so.
+fn is_long_before<K: Layout>(kind: &K, now: Now, since: u64) -> bool {
+    since.wrapping_sub(now.tick) as i64 >= kind.refill() as i64
 }
 
 const SHARED_USED: u64 = 1 << 63;
