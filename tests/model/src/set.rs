@@ -60,7 +60,7 @@ impl Set {
                 // A limit that comes twice had room for one. What was taken goes back before the denial counts towards
                 // a block.
                 for (earlier, _) in taken {
-                    self.limit(earlier).refund(now, &keys[earlier], n);
+                    self.limit(earlier).undo(now, &keys[earlier], n);
                 }
                 let decision = self.limit(member).refuse(now, &keys[member], n, look);
                 return Verdict { decision, denied_by: Some(member) };
@@ -115,6 +115,13 @@ impl Limit {
         match self {
             Self::Bucket(_) => answer,
             Self::Keyed(limiter) => limiter.refuse(now, key, n, None, answer),
+        }
+    }
+
+    fn undo(&mut self, now: u64, key: &[u8], n: u32) {
+        match self {
+            Self::Bucket(bucket) => bucket.refund(now, n),
+            Self::Keyed(limiter) => limiter.undo(now, key, n),
         }
     }
 

@@ -51,4 +51,13 @@ impl Level for FixedWindow {
         self.count -= back;
         back > 0
     }
+
+    fn undo(&mut self, now: u64, n: u32, limit: &Limit) -> bool {
+        let back = self.refund(now, n, limit);
+        if self.count == 0 {
+            // A window that only this charge began has never been.
+            self.end = self.end.min(limit.ticks.tick(now));
+        }
+        back
+    }
 }

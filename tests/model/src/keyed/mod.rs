@@ -74,6 +74,10 @@ trait Level: std::fmt::Debug + Send {
     }
     /// Whether anything came back.
     fn refund(&mut self, now: u64, n: u32, limit: &Limit) -> bool;
+    /// Takes back the last charge, as if it had never been.
+    fn undo(&mut self, now: u64, n: u32, limit: &Limit) -> bool {
+        self.refund(now, n, limit)
+    }
     /// What a denial stores of a change of quota.
     fn fit(&mut self, _now: u64, _limit: &Limit) {}
 }
@@ -131,6 +135,22 @@ impl Limiter {
 
     /// Gives `n` back, never above full; nothing during a penalty.
     pub fn refund(&mut self, now: u64, name: &[u8], n: u32, tier: Option<Quota>) {
+        self.give_back(now, name, n, tier, |level, now, limit| level.refund(now, n, limit));
+    }
+
+    /// Takes back a charge of `n` that a set which denies has just made.
+    pub(crate) fn undo(&mut self, now: u64, name: &[u8], n: u32) {
+        self.give_back(now, name, n, None, |level, now, limit| level.undo(now, n, limit));
+    }
+
+    fn give_back(
+        &mut self,
+        now: u64,
+        name: &[u8],
+        n: u32,
+        tier: Option<Quota>,
+        back: impl FnOnce(&mut dyn Level, u64, &Limit) -> bool,
+    ) {
         let now = now.saturating_sub(self.epoch);
         let limit = self.limit(now, tier);
         if self.settings.mode == Mode::Disabled || n == 0 {
@@ -138,7 +158,7 @@ impl Limiter {
         }
         let mut key = self.key(name);
         // What nothing came back of stays as it is, a penalty that is over too.
-        if key.settle(now, &limit) && key.level.refund(now, n, &limit) {
+        if key.settle(now, &limit) && back(&mut *key.level, now, &limit) {
             self.keys.insert(name.into(), key);
         }
     }

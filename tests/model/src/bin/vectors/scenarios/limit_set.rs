@@ -181,6 +181,20 @@ fn twice() -> Cases {
         .then(left("from", "ann"))
         .then(check(&from_to("ann", "ben"), 1))
         .end(),
+        set(
+            "the_same_window_twice",
+            "a window that only a denied call began has never been: the next one starts later",
+            &[("from", keyed(FixedWindow, 3, S, 3)), ("to", LimitConfig::SameAs("from".into()))],
+        )
+        .then(check(&from_to("ann", "ann"), 2))
+        .after(400 * MS)
+        .then(check(&from_to("ann", "ben"), 1))
+        .then(left("from", "ann"))
+        .after(600 * MS)
+        .then(check(&from_to("ann", "ben"), 2))
+        .after(400 * MS)
+        .then(left("from", "ann"))
+        .end(),
     ]
 }
 
