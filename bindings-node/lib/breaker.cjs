@@ -2,6 +2,7 @@
 
 const { types } = require('node:util');
 const { addon, words, numbers, bits } = require('./native.cjs');
+const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
@@ -21,6 +22,9 @@ const FIELDS = Object.values(SETTINGS.breaker);
 /** What makes a classifier of its own, instead of one that is given. */
 const FILTERS = ['failureOn', 'failureResult', 'ignore', 'unreached'];
 const OPTIONS = [...FIELDS.map(({ name }) => name), ...FILTERS, 'classifier', 'scope', 'onConflict', 'clock'];
+
+/** Where a generator is to be guarded. */
+const ADVICE = 'Take a permit with acquire() around the part that calls the dependency';
 
 /** The classifier of a breaker's options. */
 function classifierOf(options) {
@@ -144,24 +148,21 @@ class CircuitBreaker {
 
   call(fn, ...args) {
     select(this, 'call');
-    if (types.isAsyncFunction(verifyGuarded(fn))) return callAsync(this, fn, undefined, args);
+    if (types.isAsyncFunction(verifyCallee(fn, ADVICE))) return callAsync(this, fn, undefined, args);
     return callAny(this, fn, undefined, args);
   }
 
   wrap(fn) {
     select(this, 'wrap');
     const self = this;
-    const wrapped = types.isAsyncFunction(verifyGuarded(fn))
+    const wrapped = types.isAsyncFunction(verifyCallee(fn, ADVICE))
       ? async function (...args) {
           return callAsync(self, fn, this, args);
         }
       : function (...args) {
           return callAny(self, fn, this, args);
         };
-    for (const key of ['name', 'length']) {
-      Object.defineProperty(wrapped, key, { value: fn[key], configurable: true });
-    }
-    return wrapped;
+    return inPlaceOf(fn, wrapped);
   }
 
   get state() {
@@ -224,17 +225,6 @@ class CircuitBreaker {
     select(this, 'reset');
     breaker.reset();
   }
-}
-
-function verifyGuarded(fn) {
-  check.callable(fn, 'fn');
-  if (types.isGeneratorFunction(fn)) {
-    throw check.typeError(
-      `${fn.name || 'fn'} is a generator: it runs while it is iterated, not when it is called. ` +
-        'Take a permit with acquire() around the part that calls the dependency',
-    );
-  }
-  return fn;
 }
 
 /** For a function that may answer with a promise or not. */

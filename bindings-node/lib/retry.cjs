@@ -2,6 +2,7 @@
 
 const { types } = require('node:util');
 const { addon, words, numbers } = require('./native.cjs');
+const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { errorFilter } = require('./classify.cjs');
 const { selectClock, sleep } = require('./clock.cjs');
@@ -19,6 +20,8 @@ const BUDGET_FIELDS = Object.values(SETTINGS.retry_budget);
 const BUDGET_OPTIONS = [...BUDGET_FIELDS.map(({ name }) => name), 'enabled', 'dryRun', 'clock', ...PLACE];
 const FIELDS = Object.values(SETTINGS.retry);
 const OPTIONS = [...FIELDS.map(({ name }) => name), 'budget', 'retryOn', 'clock'];
+/** Where a generator is to be retried. */
+const ADVICE = 'What it has given out cannot be taken back; retry the part that does the work';
 /** What the core takes for "as often as the deadline lets". */
 const WITHOUT_END = 2 ** 32 - 1;
 
@@ -148,7 +151,7 @@ class RetryPolicy {
 
   async call(fn, options = undefined) {
     if (!isPolicy(this)) throw check.detached('RetryPolicy', 'call');
-    verifyRetried(fn);
+    verifyCallee(fn, ADVICE);
     const signal = options === undefined ? undefined : signalOf(options);
     const start = this.#begin(signal);
     // The first attempt stands here, and in `wrap`: another async function around it would cost what the rest does.
@@ -161,7 +164,7 @@ class RetryPolicy {
 
   wrap(fn) {
     selectPolicy(this, 'wrap');
-    verifyRetried(fn);
+    verifyCallee(fn, ADVICE);
     const self = this;
     async function wrapped(...args) {
       const start = self.#begin(undefined);
@@ -171,10 +174,7 @@ class RetryPolicy {
         return self.#again(error, start, undefined, fn, this, args);
       }
     }
-    for (const key of ['name', 'length']) {
-      Object.defineProperty(wrapped, key, { value: fn[key], configurable: true });
-    }
-    return wrapped;
+    return inPlaceOf(fn, wrapped);
   }
 
   *delays() {
@@ -296,25 +296,9 @@ function signalOf(options) {
   return signal;
 }
 
-/** What generators of this realm inherit from: `types.isGeneratorFunction` would cost as much as the call. */
-const GENERATORS = [Object.getPrototypeOf(function* () {}), Object.getPrototypeOf(async function* () {})];
-
-function verifyRetried(fn) {
-  if (typeof fn !== 'function') check.callable(fn, 'fn');
-  const kind = Object.getPrototypeOf(fn);
-  if (kind === GENERATORS[0] || kind === GENERATORS[1]) {
-    throw check.typeError(
-      `${fn.name || 'fn'} is a generator: it runs while it is iterated, not when it is called, and what it has given ` +
-        'out cannot be taken back. Retry the part that does the work',
-    );
-  }
-  return fn;
-}
-
 module.exports = {
   RetryBudget,
   RetryPolicy,
-  verifyRetried,
   /** For the vectors, which give the draw. */
   delayOf: (...given) => delayOf(...given),
   nextOf: (...given) => nextOf(...given),

@@ -1,12 +1,12 @@
 'use strict';
 
 const { addon, words, numbers } = require('./native.cjs');
+const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { errorFilter, isCancelled } = require('./classify.cjs');
 const { TidegateError, ThrottledError, refusalOf } = require('./errors.cjs');
 const { isPromise } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
-const { verifyRetried } = require('./retry.cjs');
 const { isTransient } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number } = require('./settings.cjs');
@@ -14,6 +14,8 @@ const { shown } = require('./show.cjs');
 
 const { throttle } = addon;
 
+/** Where a generator is to be called. */
+const ADVICE = 'Ask with tryAcquire() before the part that calls the backend';
 const FIELDS = Object.values(SETTINGS.throttle);
 const OPTIONS = [...FIELDS.map(({ name }) => name), 'failureOn', 'enabled', 'dryRun', 'clock', ...PLACE];
 
@@ -69,20 +71,16 @@ class ClientThrottle {
 
   call(fn, ...args) {
     select(this, 'call');
-    return this.#run(verifyRetried(fn), undefined, args);
+    return this.#run(verifyCallee(fn, ADVICE), undefined, args);
   }
 
   wrap(fn) {
     select(this, 'wrap');
-    verifyRetried(fn);
+    verifyCallee(fn, ADVICE);
     const self = this;
-    const wrapped = function (...args) {
+    return inPlaceOf(fn, function (...args) {
       return self.#run(fn, this, args);
-    };
-    for (const key of ['name', 'length']) {
-      Object.defineProperty(wrapped, key, { value: fn[key], configurable: true });
-    }
-    return wrapped;
+    });
   }
 
   #run(fn, receiver, args) {

@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import {
   CircuitBreaker,
   CircuitOpenError,
@@ -291,10 +292,11 @@ describe('RetryPolicy', () => {
     const policy = new RetryPolicy();
     function* rows() {}
     async function* later() {}
-    for (const wrong of [rows, later]) {
+    for (const wrong of [rows, later, runInNewContext('(function* rows() {})')]) {
       assert.throws(() => policy.wrap(wrong), /is a generator/);
-      await assert.rejects(policy.call(wrong), /is a generator/);
-      assert.throws(() => new ClientThrottle().call(wrong), /is a generator/);
+      await assert.rejects(policy.call(wrong), /is a generator.*; retry the part that does the work$/);
+      assert.throws(() => new ClientThrottle().call(wrong), /is a generator.*tryAcquire\(\)/);
+      assert.throws(() => new ClientThrottle().wrap(wrong), /is a generator/);
     }
     assert.throws(() => policy.wrap(5), TypeError);
     await assert.rejects(policy.call(() => 1, { signal: 5 }), /AbortSignal/);
