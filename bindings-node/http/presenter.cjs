@@ -13,8 +13,7 @@ class Presenter {
   constructor({ headers = true, legacyHeaders = false, jitter = 0 }) {
     this.#headers = headers;
     this.#legacy = legacyHeaders;
-    this.#jitter = check.finite(jitter, 'jitter', 'a fraction from 0 to 1');
-    if (jitter < 0 || jitter > 1) throw check.rangeError(`jitter must be a fraction from 0 to 1, got ${jitter}`);
+    this.#jitter = check.fraction(jitter, 'jitter');
   }
 
   /** Whether clients are told of quotas. */

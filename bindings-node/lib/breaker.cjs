@@ -6,7 +6,7 @@ const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
-const { isPromise } = require('./promise.cjs');
+const { isPromise, thrownAfter } = require('./promise.cjs');
 const { Classifier, isClassifier, readsResults } = require('./classify.cjs');
 const { CircuitOpenError, refusalOf } = require('./errors.cjs');
 const { create } = require('./scope.cjs');
@@ -48,15 +48,6 @@ function writeSettings(options) {
   });
 }
 
-/** What the predicate threw, which came after `error`: a caller finds both. */
-function after(error, thrown) {
-  const isNew = error !== undefined && thrown !== error;
-  if (isNew && types.isNativeError(thrown) && thrown.cause === undefined && Object.isExtensible(thrown)) {
-    Object.defineProperty(thrown, 'cause', { value: error, configurable: true, writable: true });
-  }
-  return thrown;
-}
-
 /** The calls by which the circuit opened, as `trip` in src/breaker.rs wrote them from `at` on; null: there is none. */
 function tripAt(from, at) {
   if (from[at] === 0) return null;
@@ -73,7 +64,7 @@ function report(permit, error, classify) {
   } catch (thrown) {
     // Every permit is reported, or a probe stays taken.
     permit.failure();
-    throw after(error, thrown);
+    throw thrownAfter(error, thrown);
   }
   if (classified.outcome === 'cancelled') permit.release();
   else if (classified.outcome === 'failure') permit.failure(undefined, classified.retryAfterMs);

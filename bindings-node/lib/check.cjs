@@ -34,14 +34,6 @@ function number(value, name, allowed) {
   return value;
 }
 
-/** A finite number; its bounds are the core's to check. */
-function finite(value, name, allowed = 'a finite number') {
-  if (!Number.isFinite(number(value, name, allowed))) {
-    throw rangeError(`${name} must be ${allowed}, got ${value}`);
-  }
-  return value;
-}
-
 function bool(value, name) {
   if (typeof value !== 'boolean') throw typeError(`${name} must be true or false, got ${show(value)}`);
   return value;
@@ -115,13 +107,17 @@ function options(value, where, known) {
   return copy;
 }
 
+/** An AbortSignal, or undefined. */
+function signalOf(value, where) {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw typeError(`${where}: signal must be an AbortSignal, got ${show(value)}`);
+}
+
 /** `{ timeoutMs, signal }` of a waiting form; `unsaid` is the longest wait where nothing is said of it. */
 function waiting(value, where, unsaid = Infinity) {
   if (value === undefined) return { timeoutMs: unsaid, signal: undefined };
   const { timeoutMs, signal } = options(value, where, ['timeoutMs', 'signal']);
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw typeError(`${where}: signal must be an AbortSignal, got ${show(signal)}`);
-  }
+  signalOf(signal, where);
   return { timeoutMs: timeoutMs === undefined ? unsaid : patience(timeoutMs, 'timeoutMs'), signal };
 }
 
@@ -134,13 +130,13 @@ module.exports = {
   bool,
   callable,
   detached,
-  finite,
   fraction,
   options,
   patience,
   period,
   rangeError,
   show,
+  signal: signalOf,
   span,
   text,
   typeError,

@@ -25,6 +25,15 @@ function asError(thrown) {
   return new Error(`what a request's functions throw must be an Error, got ${check.show(thrown)}`, { cause: thrown });
 }
 
+/** What a predicate threw that was asked about `error`: a caller finds both. */
+function thrownAfter(error, thrown) {
+  const isNew = error !== undefined && thrown !== error;
+  if (isNew && types.isNativeError(thrown) && thrown.cause === undefined && Object.isExtensible(thrown)) {
+    Object.defineProperty(thrown, 'cause', { value: error, configurable: true, writable: true });
+  }
+  return thrown;
+}
+
 /**
  * Says once what no framework can be told any more, because the answer is out. `where` it first happened tells no two
  * apart: a client chooses it.
@@ -40,4 +49,4 @@ function complain(what, thrown, where = undefined) {
   process.emitWarning(said, { type: 'TidegateWarning', detail: error.stack });
 }
 
-module.exports = { abandon, asError, complain, isPromise, whenReady };
+module.exports = { abandon, asError, complain, isPromise, thrownAfter, whenReady };

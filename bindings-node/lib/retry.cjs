@@ -1,12 +1,12 @@
 'use strict';
 
-const { types } = require('node:util');
 const { addon, words, numbers } = require('./native.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { errorFilter } = require('./classify.cjs');
 const { selectClock, sleep } = require('./clock.cjs');
 const { RetryBudgetExceededError } = require('./errors.cjs');
+const { thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
 const { isRetried, retryAfterMs } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
@@ -257,15 +257,12 @@ class RetryPolicy {
   }
 }
 
-/** Whether a filter names the error. What a predicate throws has the error as its cause. */
+/** Whether a filter names the error. */
 function judged(filter, error) {
   try {
     return isRetried(filter, error);
   } catch (thrown) {
-    if (types.isNativeError(thrown) && thrown !== error && thrown.cause === undefined && Object.isExtensible(thrown)) {
-      Object.defineProperty(thrown, 'cause', { value: error, configurable: true, writable: true });
-    }
-    throw thrown;
+    throw thrownAfter(error, thrown);
   }
 }
 
@@ -289,11 +286,7 @@ function mark(error, attempts, toldMs) {
 }
 
 function signalOf(options) {
-  const { signal } = check.options(options, 'call', ['signal']);
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw check.typeError(`call: signal must be an AbortSignal, got ${check.show(signal)}`);
-  }
-  return signal;
+  return check.signal(check.options(options, 'call', ['signal']).signal, 'call');
 }
 
 module.exports = {

@@ -5,7 +5,7 @@ const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { errorFilter, isCancelled } = require('./classify.cjs');
 const { TidegateError, ThrottledError, refusalOf } = require('./errors.cjs');
-const { isPromise } = require('./promise.cjs');
+const { isPromise, thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
 const { isTransient } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
@@ -112,12 +112,14 @@ class ClientThrottle {
     return value;
   }
 
-  /** A predicate that itself throws counts as a refusal, and its error is thrown. */
+  /** A predicate that itself throws counts as a refusal, and its error is thrown, with this one as its cause. */
   #judge(error) {
     if (isCancelled(error) || error instanceof TidegateError) return;
     let isFailure = true;
     try {
       isFailure = this.#isFailure(error);
+    } catch (thrown) {
+      throw thrownAfter(error, thrown);
     } finally {
       this.#report('call', isFailure ? 0 : 1);
     }

@@ -397,6 +397,14 @@ describe('ClientThrottle', () => {
     assert.equal(throttle.stats().accepted, 2);
   });
 
+  it('counts a predicate that throws as a refusal, and tells both errors', async () => {
+    const throttle = new ClientThrottle({ failureOn: () => { throw new Error('mine'); } });
+    const both = ({ message, cause }) => message === 'mine' && cause.code === 'ECONNRESET';
+    assert.throws(() => throttle.call(flaky(1)), both);
+    await assert.rejects(throttle.call(async () => flaky(1)()), both);
+    assert.equal(throttle.stats().refused, 2);
+  });
+
   it('has switches', () => {
     const dry = new ClientThrottle({ minCalls: 1, dryRun: true });
     for (let i = 0; i < 50; i += 1) dry.refused();
