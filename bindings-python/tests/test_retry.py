@@ -39,6 +39,7 @@ from tidegate import (
     ThrottledError,
     TidegateError,
 )
+from tidegate import http as http_calls
 from tidegate._retryable import is_transient, retry_after
 
 QUICK: dict[str, Any] = {"base": 0, "max_delay": 0}
@@ -364,8 +365,16 @@ def test_generators_and_what_is_no_function_are_refused() -> None:
             call(rows)
         with pytest.raises(TypeError, match="call_async"):
             call(one)
-    with pytest.raises(TypeError, match="is not async"):
-        run(policy.call_async(lambda: 5))  # type: ignore[arg-type, return-value]
+    throttle = ClientThrottle(failure_on=Exception)
+    for call_async, says in [(policy.call_async, "policy"), (throttle.call_async, "throttle")]:
+        for wrong in (lambda: 5, rows):
+            with pytest.raises(TypeError, match=rf"^call_async: the function is not async, .* `{says}.call\(…\)`$"):
+                run(call_async(wrong))
+    for wrong in (rows, rows_async, one):
+        with pytest.raises(TypeError):
+            throttle.call(wrong)
+    # Mistakes of the caller say nothing of the backend.
+    assert throttle.stats().accepted == throttle.stats().refused == 0
 
 
 def test_contexts_reach_every_attempt() -> None:
@@ -650,6 +659,9 @@ def test_what_a_throttle_takes_for_a_refusal() -> None:
     assert counts(TimeoutError()) == counts(Response(429)) == (0, 3)
     assert counts(Response(404)) == counts(ValueError()) == (3, 0)
     assert counts(RateLimitedError()) == counts(CircuitOpenError("it", 1.0)) == (0, 0)
+    cancelled = concurrent.futures.CancelledError()
+    for judge in (None, Exception, http_calls()):
+        assert counts(cancelled, failure_on=judge) == counts(asyncio.CancelledError(), failure_on=judge) == (0, 0)
     assert counts(ValueError(), failure_on=ValueError) == (0, 3)
     assert counts(TimeoutError(), failure_on=ValueError) == (3, 0)
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
-from ._functions import is_async
+from ._functions import is_async, not_async
 from ._tidegate import Guarded
 
 if TYPE_CHECKING:
@@ -146,9 +146,7 @@ async def call_async(
         if not inspect.isawaitable(made):
             # A mistake of the caller, and no failure of the dependency.
             permit.ignore()
-            raise TypeError(
-                f"call_async: the function is not async, it gave {type(made).__name__}; use `breaker.call(…)`"
-            )
+            raise not_async(made, "breaker.call(…)")
         result = await made
         permit.result(result)
         return result

@@ -93,6 +93,11 @@ def is_async(value: Any) -> bool:
     return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None))
 
 
+def not_async(made: object, instead: str) -> TypeError:
+    """What an async call raises where the function gave nothing to await: the caller's mistake, no failure of a call."""
+    return TypeError(f"call_async: the function is not async, it gave {type(made).__name__}; use `{instead}`")
+
+
 def endpoint(value: Any) -> Any:
     """What ``@limit`` decorates; TypeError for what is no function of a request."""
     if isinstance(value, type):

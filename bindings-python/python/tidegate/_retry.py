@@ -11,7 +11,8 @@ from datetime import timedelta
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
-from ._functions import is_async
+from ._classify import CancelledError
+from ._functions import is_async, not_async
 from ._retryable import Filter, filter_of, is_retried, is_transient, matches, retry_after
 from ._tidegate import ManualClock, RetryBudget, Schedule
 from ._time import sleep, sleep_async
@@ -125,16 +126,14 @@ class RetryPolicy:
             attempts += 1
             try:
                 made = func(*args, **kwargs)
-                if not inspect.isawaitable(made):
-                    what = type(made).__name__
-                    raise _NotAsync(f"call_async: the function is not async, it gave {what}; use `policy.call(…)`")
-                return await made
-            except _NotAsync as mistake:
-                raise TypeError(str(mistake)) from None
+                if inspect.isawaitable(made):
+                    return await made
             except Exception as error:
                 wait, previous = self._after(error, attempts, previous, start)
                 if wait is None:
                     raise
+            else:
+                raise not_async(made, "policy.call(…)")
             if wait > 0:
                 await sleep_async(wait, self._clock)
 
@@ -223,10 +222,6 @@ class RetryPolicy:
         return shown + ")"
 
 
-class _NotAsync(Exception):
-    """A mistake of the caller, and no failure."""
-
-
 def _exceeded(budget: RetryBudget, attempts: int, told: float | None) -> RetryBudgetExceededError:
     name = "" if budget.name is None else f' "{budget.name}"'
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
@@ -250,11 +245,12 @@ def call_throttled(
     _admit(throttle)
     try:
         result = func(*args, **(kwargs or {}))
-        if result.__class__ in _LAZY:
-            _refuse_lazy(result)
     except Exception as error:
         _report(throttle, error)
         raise
+    if result.__class__ in _LAZY:
+        # The caller's mistake, which says nothing of the backend.
+        _refuse_lazy(result)
     throttle.accepted()
     return result
 
@@ -265,12 +261,15 @@ async def call_throttled_async(
     """ClientThrottle.call_async."""
     _admit(throttle)
     try:
-        result = await func(*args, **(kwargs or {}))
+        made = func(*args, **(kwargs or {}))
+        if inspect.isawaitable(made):
+            result = await made
+            throttle.accepted()
+            return result
     except Exception as error:
         _report(throttle, error)
         raise
-    throttle.accepted()
-    return result
+    raise not_async(made, "throttle.call(…)")
 
 
 def decorate_throttled(throttle: ClientThrottle, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -303,7 +302,7 @@ def _admit(throttle: ClientThrottle) -> None:
 
 def _report(throttle: ClientThrottle, error: Exception) -> None:
     """What an error says of the backend. A predicate that itself raises counts as a refusal; its error is raised."""
-    if isinstance(error, TidegateError):
+    if isinstance(error, (TidegateError, CancelledError)):
         return
     chosen = throttle._failure_on
     try:
