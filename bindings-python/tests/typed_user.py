@@ -24,6 +24,7 @@ from tidegate import (
     RetryPolicy,
     Tier,
     TokenBucket,
+    http,
 )
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.fastapi import Charge, RateLimit, breaker, install_exception_handlers, limit
@@ -156,6 +157,11 @@ retry = RetryPolicy(attempts=None, base=timedelta(seconds=1), jitter="equal", bu
 @retry
 def charge(order: str, *, amount: int) -> int:
     return amount
+
+
+ClientThrottle(failure_on=http(max_retry_after=60))
+ClientThrottle(failure_on=[http(), OSError, lambda error: bool(error.args)])
+ClientThrottle(failure_on=5)  # type: ignore[arg-type]
 
 
 @ClientThrottle(k=2)

@@ -41,6 +41,9 @@ _EventKind: TypeAlias = Literal[
 # </names>
 _Filter: TypeAlias = type[BaseException] | Callable[[Exception], bool]
 _ExceptionFilter: TypeAlias = _Filter | tuple[_Filter, ...] | list[_Filter] | list[type[BaseException]]
+_Judge: TypeAlias = _Filter | Classifier
+# A tuple or list; of several list types mypy would infer none for a list of both kinds.
+_JudgeFilter: TypeAlias = _Judge | Sequence[_Judge]
 _ResultFilter: TypeAlias = Callable[[Any], bool] | tuple[Callable[[Any], bool], ...] | list[Callable[[Any], bool]]
 _Outcome: TypeAlias = Literal["success", "failure", "ignore", "unreached", "cancelled"]
 
@@ -857,7 +860,7 @@ class ClientThrottle:
         force_pass: _Seconds | None = 1,
         # </settings>
         *,
-        failure_on: _ExceptionFilter | None = None,
+        failure_on: _JudgeFilter | None = None,
         clock: ManualClock | None = None,
         scope: _Scope | None = None,
         name: str | None = None,
