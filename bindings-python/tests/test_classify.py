@@ -117,8 +117,20 @@ def test_a_predicate_of_results_that_raises_is_a_failure(clock: ManualClock) -> 
     async def late(rows: Any) -> bool:
         return True
 
-    with pytest.raises(TypeError, match="cannot be async"):
+    with pytest.raises(TypeError, match="^failure_result: a function of the outcome cannot be async"):
         breaker(clock, failure_result=late).call(list)
+    for field in ("failure_on", "ignore", "unreached", "retry_after"):
+        with pytest.raises(TypeError, match=f"^{field}: a function of the outcome cannot be async"):
+            Classifier(**{field: late}).error(OSError())
+    for field, takes in [("failure_result", "the result"), ("retry_after", "the failed exception or result")]:
+        with pytest.raises(TypeError, match=rf"^{field}: expected a function of {takes}, got .*<lambda>\(\)"):
+            Classifier(**{field: lambda: True})
+
+
+def test_a_classifier_is_no_filter_of_a_breaker() -> None:
+    for wrong in (http(), [OSError, http()]):
+        with pytest.raises(TypeError, match=r"^failure_on: .* \(a breaker takes a Classifier as classifier=\), got Cl"):
+            CircuitBreaker(failure_on=wrong)
 
 
 def test_an_unreached_probe_gives_its_slot_back(clock: ManualClock) -> None:

@@ -29,6 +29,7 @@ from conftest import Script, Thread, run, wait_until
 from tidegate import (
     CircuitBreaker,
     CircuitOpenError,
+    Classifier,
     ClientThrottle,
     ConfigError,
     ManualClock,
@@ -327,6 +328,26 @@ def test_predicates_may_throw_and_choose() -> None:
 def test_a_filter_is_checked_when_it_is_given(wrong: Any) -> None:
     with pytest.raises(TypeError, match="^retry_on: expected an exception class"):
         RetryPolicy(retry_on=wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (http_calls, r"http makes a Classifier; call it, as in http\(\)$"),
+        (lambda: True, r"expected a function of the exception, got .*<lambda>\(\)$"),
+        ([OSError, lambda error, more: True], r"expected a function of the exception, got .*\(error, more\)$"),
+    ],
+)
+def test_a_predicate_of_errors_is_checked_when_it_is_given(wrong: Any, says: str) -> None:
+    for field, judge in [
+        ("retry_on", RetryPolicy),
+        ("failure_on", ClientThrottle),
+        ("failure_on", CircuitBreaker),
+        ("ignore", CircuitBreaker),
+        ("unreached", Classifier),
+    ]:
+        with pytest.raises(TypeError, match=f"^{field}: {says}"):
+            judge(**{field: wrong})
 
 
 def test_bad_arguments() -> None:

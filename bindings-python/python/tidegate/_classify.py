@@ -12,6 +12,7 @@ import time
 from concurrent.futures import CancelledError as CancelledError
 from typing import Any
 
+from ._functions import makes
 from ._tidegate import Classifier, http_answer
 
 __all__ = ["http"]
@@ -118,6 +119,7 @@ def _connection_failed(error: BaseException) -> bool:
     return _is_one_of(error, _FAILED)
 
 
+@makes("a Classifier", "http()")
 def http(*, max_retry_after: float = 300.0) -> Classifier:
     """A classifier of HTTP calls: 5xx, 429, timeouts and connection errors fail, other answers are successes.
 

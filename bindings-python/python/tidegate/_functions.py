@@ -12,30 +12,36 @@ from ._log import say
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# What makes a function and is none itself.
-_FACTORIES: dict[Any, str] = {}
+# What makes an argument and is none itself: what it makes, and how that is written.
+_FACTORIES: dict[Any, tuple[str, str]] = {}
+_SCOPE = "the ASGI scope"
 _REQUEST_NAMES = frozenset(("request", "req", "websocket"))
 _REQUESTS = frozenset(("HTTPConnection", "Request", "WebSocket"))
 
 
-def makes_keys(example: str) -> Callable[[F], F]:
-    """Marks what is called to get a key function, with how that is written."""
+def makes(what: str, example: str) -> Callable[[F], F]:
+    """Marks what is called to get an argument, with how that is written."""
 
     def remember(factory: F) -> F:
-        _FACTORIES[factory] = example
+        _FACTORIES[factory] = (what, example)
         return factory
 
     return remember
 
 
-def function(name: str, value: Any, takes: str = "the ASGI scope", number: int = 1) -> Any:
+def makes_keys(example: str) -> Callable[[F], F]:
+    """Marks what is called to get a key function."""
+    return makes(f"a function of {_SCOPE}", example)
+
+
+def function(name: str, value: Any, takes: str = _SCOPE, number: int = 1) -> Any:
     """A function that can be called with so many arguments; TypeError for all else."""
     if isinstance(value, type) or not callable(value):
         what = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         raise TypeError(f"{name}: expected a function of {takes}, got {what}")
-    example = _FACTORIES.get(value) if inspect.isfunction(value) else None
-    if example is not None:
-        raise TypeError(f"{name}: {value.__name__} makes a function of {takes}; call it, as in {example}")
+    made = _FACTORIES.get(value) if inspect.isfunction(value) else None
+    if made is not None:
+        raise TypeError(f"{name}: {value.__name__} makes {made[0]}; call it, as in {made[1]}")
     try:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
@@ -46,14 +52,15 @@ def function(name: str, value: Any, takes: str = "the ASGI scope", number: int =
     except TypeError:
         raise TypeError(f"{name}: expected a function of {takes}, got {called(value)}{signature}") from None
     first = next(iter(signature.parameters.values()), None)
-    annotation = None if first is None else first.annotation
-    if (annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")).rpartition(".")[
-        2
-    ] in _REQUESTS:
+    if first is None or not takes.startswith(_SCOPE):
+        return value
+    annotation = first.annotation
+    kind = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    if kind.rpartition(".")[2] in _REQUESTS:
         raise TypeError(
             f"{name}: expected a function of {takes}, got {called(value)}{signature}; make a request of it there"
         )
-    if first is not None and first.name in _REQUEST_NAMES and takes == "the ASGI scope":
+    if first.name in _REQUEST_NAMES and takes == _SCOPE:
         text = (
             "%s: the function %s%s is called with %s, a dict such as {'type': 'http', 'client': …}, and with no "
             "request; make one of it there, or name its parameter scope"
@@ -62,7 +69,7 @@ def function(name: str, value: Any, takes: str = "the ASGI scope", number: int =
     return value
 
 
-def optional(name: str, value: Any, takes: str = "the ASGI scope", number: int = 1) -> Any:
+def optional(name: str, value: Any, takes: str = _SCOPE, number: int = 1) -> Any:
     """As ``function``; None stays."""
     return None if value is None else function(name, value, takes, number)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ._classify import answer_of, told
+from ._functions import function
 from ._tidegate import Classifier
 from .errors import (
     CircuitOpenError,
@@ -45,8 +46,10 @@ def filter_of(name: str, value: Any) -> Filter:
         return tuple(filter_of(name, one) for one in value)
     if isinstance(value, Classifier):
         return value
-    if issubclass(value, BaseException) if isinstance(value, type) else callable(value):
-        return value  # type: ignore[no-any-return]
+    if not isinstance(value, type) and callable(value):
+        return function(name, value, "the exception")  # type: ignore[no-any-return]
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return value
     found = value.__name__ if isinstance(value, type) else type(value).__name__
     raise TypeError(f"{name}: expected {_EXPECTED}, got {found}")
 

@@ -2,7 +2,7 @@
 
 use crate::args::finite;
 use crate::errors::{self, wrong_type};
-use crate::python;
+use crate::python::{self, Function};
 use pyo3::exceptions::{PyBaseException, PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -10,6 +10,8 @@ use pyo3::types::{PyList, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
 use tidegate::breaker::Outcome;
+
+static FUNCTION: Function = Function::new("tidegate._functions", "function");
 
 /// What a call's end means.
 pub(crate) enum Verdict {
@@ -75,11 +77,11 @@ impl Classifier {
             ignore: filter("ignore", ignore, true)?,
             unreached: filter("unreached", unreached, true)?,
             retry_after: match retry_after {
-                Some(asks) if !asks.is_callable() => {
-                    let expected = "a function of the failed exception or result";
-                    return Err(wrong_type("retry_after", expected, asks));
+                Some(asks) => {
+                    let takes = "the failed exception or result";
+                    Some(FUNCTION.call(asks.py(), ("retry_after", asks, takes))?.unbind())
                 }
-                asks => asks.map(|asks| asks.clone().unbind()),
+                None => None,
             },
         })
     }
@@ -97,25 +99,25 @@ impl Classifier {
         if !error.is_instance_of::<PyException>() {
             return Ok(Verdict::Release);
         }
-        if error.is_instance(errors::base(py)?)? || named(self.ignore.as_ref(), error)? {
+        if error.is_instance(errors::base(py)?)? || named("ignore", self.ignore.as_ref(), error)? {
             return Ok(Verdict::Report(Outcome::Ignore));
         }
         // The only one that is an Exception: what a future of threads raises.
         if error.is_instance(CANCELLED.import(py, "concurrent.futures", "CancelledError")?)? {
             return Ok(Verdict::Release);
         }
-        if named(self.unreached.as_ref(), error)? {
+        if named("unreached", self.unreached.as_ref(), error)? {
             return Ok(Verdict::Report(Outcome::Unreached));
         }
         match &self.failure_on {
-            Some(filter) if !matches(filter.bind(py), error)? => Ok(Verdict::Report(Outcome::Success)),
+            Some(filter) if !matches("failure_on", filter.bind(py), error)? => Ok(Verdict::Report(Outcome::Success)),
             _ => self.failure(error),
         }
     }
 
     /// What `result` means, which a call returned.
     pub(super) fn of_result(&self, result: &Bound<'_, PyAny>) -> PyResult<Verdict> {
-        if named(self.failure_result.as_ref(), result)? {
+        if named("failure_result", self.failure_result.as_ref(), result)? {
             self.failure(result)
         } else {
             Ok(Verdict::Report(Outcome::Success))
@@ -124,7 +126,7 @@ impl Classifier {
 
     fn failure(&self, failed: &Bound<'_, PyAny>) -> PyResult<Verdict> {
         let Some(asks) = &self.retry_after else { return Ok(Verdict::Report(Outcome::Failure)) };
-        let wait = python::call1(asks.bind(failed.py()), (failed,))?;
+        let wait = asked("retry_after", asks.bind(failed.py()), failed)?;
         if wait.is_none() {
             return Ok(Verdict::Report(Outcome::Failure));
         }
@@ -181,15 +183,15 @@ fn told(verdict: &Verdict) -> (&'static str, Option<f64>) {
 }
 
 /// Whether a filter that may be absent names this exception or result.
-fn named(filter: Option<&Py<PyAny>>, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
-    filter.map_or(Ok(false), |filter| matches(filter.bind(subject.py()), subject))
+fn named(field: &str, filter: Option<&Py<PyAny>>, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
+    filter.map_or(Ok(false), |filter| matches(field, filter.bind(subject.py()), subject))
 }
 
 /// Whether a filter (classes or a predicate, checked by [`filter`]) names this exception or result.
-fn matches(filter: &Bound<'_, PyAny>, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn matches(field: &str, filter: &Bound<'_, PyAny>, subject: &Bound<'_, PyAny>) -> PyResult<bool> {
     if let Ok(several) = filter.cast::<PyTuple>() {
         for one in several.iter() {
-            if matches(&one, subject)? {
+            if matches(field, &one, subject)? {
                 return Ok(true);
             }
         }
@@ -198,36 +200,40 @@ fn matches(filter: &Bound<'_, PyAny>, subject: &Bound<'_, PyAny>) -> PyResult<bo
     if filter.is_instance_of::<PyType>() {
         return subject.is_instance(filter);
     }
-    let answer = python::call1(filter, (subject,))?;
+    asked(field, filter, subject)?.is_truthy()
+}
+
+/// What a function of the user's says of this exception or result.
+fn asked<'py>(field: &str, says: &Bound<'py, PyAny>, subject: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let answer = python::call1(says, (subject,))?;
     if python::is_coroutine(&answer)? {
         answer.call_method0("close")?;
-        let message = "failure_on, failure_result, ignore, unreached: a function of the outcome cannot be async";
-        return Err(PyTypeError::new_err(message));
+        return Err(PyTypeError::new_err(format!("{field}: a function of the outcome cannot be async")));
     }
-    answer.is_truthy()
+    Ok(answer)
 }
 
 /// Checks an argument that names exceptions, or results.
 fn filter(field: &str, value: Option<&Bound<'_, PyAny>>, of_errors: bool) -> PyResult<Option<Py<PyAny>>> {
-    let expected = if of_errors {
-        "an exception class, a function of the exception, or a tuple or list of these"
+    let (expected, takes) = if of_errors {
+        ("an exception class, a function of the exception, or a tuple or list of these", "the exception")
     } else {
-        "a function of the result, or a tuple or list of these"
+        ("a function of the result, or a tuple or list of these", "the result")
     };
     let Some(value) = value else { return Ok(None) };
-    let fits = |one: &Bound<'_, PyAny>| match one.cast::<PyType>() {
-        Ok(class) => Ok(of_errors && class.is_subclass_of::<PyBaseException>()?),
-        Err(_) => Ok::<_, PyErr>(one.is_callable()),
+    let check = |one: &Bound<'_, PyAny>| match one.cast::<PyType>() {
+        Ok(class) if of_errors && class.is_subclass_of::<PyBaseException>()? => Ok(()),
+        Err(_) if one.is_callable() => FUNCTION.call(one.py(), (field, one, takes)).map(drop),
+        Err(_) if one.is_instance_of::<Classifier>() => {
+            Err(wrong_type(field, &format!("{expected} (a breaker takes a Classifier as classifier=)"), one))
+        }
+        _ => Err(wrong_type(field, expected, one)),
     };
     if !value.is_instance_of::<PyTuple>() && !value.is_instance_of::<PyList>() {
-        return if fits(value)? { Ok(Some(value.clone().unbind())) } else { Err(wrong_type(field, expected, value)) };
+        return check(value).map(|()| Some(value.clone().unbind()));
     }
     // A tuple of its own: a list may change later.
     let several = value.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-    for one in &several {
-        if !fits(one)? {
-            return Err(wrong_type(field, expected, one));
-        }
-    }
+    several.iter().try_for_each(check)?;
     Ok(Some(PyTuple::new(value.py(), several)?.into_any().unbind()))
 }
