@@ -50,7 +50,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::http::access::AccessList;
     #[pymodule_export]
-    use crate::http::answer::http_answer;
+    use crate::http::answer::{http_answer, max_retry_after_seconds};
     #[pymodule_export]
     use crate::http::client::ClientAddress;
     #[pymodule_export]

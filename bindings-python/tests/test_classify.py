@@ -8,6 +8,7 @@ import errno
 import threading
 import urllib.error
 import urllib.request
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
@@ -217,6 +218,7 @@ def test_http_checks_its_longest_wait(most: float) -> None:
         http(max_retry_after=most)
     with pytest.raises(TypeError, match="max_retry_after"):
         http(max_retry_after="5")  # type: ignore[arg-type]
+    assert http(max_retry_after=timedelta(seconds=2)).result(answer(503, Retry_After="7")) == ("failure", 2.0)
 
 
 def test_a_real_server_sets_the_cooldown(clock: ManualClock) -> None:

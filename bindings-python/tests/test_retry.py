@@ -145,6 +145,11 @@ def test_what_another_call_cannot_mend_is_never_retried(error: Exception) -> Non
     assert flaky.calls == 1
 
 
+def test_an_error_that_is_only_called_like_a_cancellation_is_judged() -> None:
+    own = type("CancelledError", (Exception,), {})
+    assert RetryPolicy(retry_on=own, **QUICK).call(Flaky(1, own)) == 2
+
+
 def test_wrong_arguments_are_not_retried() -> None:
     budget = RetryBudget()
 

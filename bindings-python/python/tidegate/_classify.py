@@ -10,10 +10,11 @@ import time
 # Loaded with the package, as the classifier asks for it: a fork in the middle of an import would leave the child
 # without.
 from concurrent.futures import CancelledError as CancelledError
+from datetime import timedelta
 from typing import Any
 
 from ._functions import makes
-from ._tidegate import Classifier, http_answer
+from ._tidegate import Classifier, http_answer, max_retry_after_seconds
 
 __all__ = ["http"]
 
@@ -73,15 +74,20 @@ def _field(headers: Any, name: str) -> str | None:
     return str(value) if isinstance(value, (str, int, float)) else None
 
 
-def told(answer: tuple[int, Any], most: float, now: float | None = None) -> tuple[bool, float | None]:
-    """Whether the answer failed, and the seconds that it asks for: the core's word on both."""
+def failed(answer: tuple[int, Any]) -> bool:
+    """Whether the server failed, by the core's word on the status: no field has a say, and most answers did not."""
+    return http_answer(answer[0], None, None, None, 0.0, 0.0)[0]
+
+
+def told(answer: tuple[int, Any], most: float, now: float | None = None) -> float | None:
+    """The seconds that the answer asks for, by the core's word on its fields."""
     status, owner = answer
     headers = getattr(owner, "headers", None)
     if headers is None:
         # Some exceptions repeat the status of their response, and not its headers.
         headers = getattr(getattr(owner, "response", None), "headers", None)
     wait, wait_ms, date = (_field(headers, name) for name in ("retry-after", "retry-after-ms", "date"))
-    return http_answer(status, wait, wait_ms, date, time.time() if now is None else now, most)
+    return http_answer(status, wait, wait_ms, date, time.time() if now is None else now, most)[1]
 
 
 def _is_one_of(error: BaseException, names: frozenset[tuple[str, str]]) -> bool:
@@ -120,30 +126,25 @@ def _connection_failed(error: BaseException) -> bool:
 
 
 @makes("a Classifier", "http()")
-def http(*, max_retry_after: float = 300.0) -> Classifier:
+def http(*, max_retry_after: float | timedelta = 300.0) -> Classifier:
     """A classifier of HTTP calls: 5xx, 429, timeouts and connection errors fail, other answers are successes.
 
     A call for which no connection of the pool, or no socket of this machine, was free is unreached. ``Retry-After``
     (seconds or a date) and ``Retry-After-Ms`` of 429 and 503 set the cooldown, up to ``max_retry_after`` seconds.
     """
-    if isinstance(max_retry_after, bool) or not isinstance(max_retry_after, (int, float)):
-        raise TypeError(f"max_retry_after: expected seconds as a float, got {type(max_retry_after).__name__}")
-    if not 0 <= max_retry_after <= 31_536_000:
-        from .errors import ConfigError
-
-        raise ConfigError(f"max_retry_after: {max_retry_after} is not within 0 s to a year")
+    most = max_retry_after_seconds(max_retry_after)
 
     def failed_error(error: BaseException) -> bool:
         answer = answer_of(error)
-        return _connection_failed(error) if answer is None else told(answer, max_retry_after)[0]
+        return _connection_failed(error) if answer is None else failed(answer)
 
     def failed_result(result: object) -> bool:
         answer = answer_of(result)
-        return answer is not None and told(answer, max_retry_after)[0]
+        return answer is not None and failed(answer)
 
-    def retry_after(failed: object) -> float | None:
-        answer = answer_of(failed)
-        return None if answer is None else told(answer, max_retry_after)[1]
+    def retry_after(outcome: object) -> float | None:
+        answer = answer_of(outcome)
+        return None if answer is None else told(answer, most)
 
     return Classifier(
         failure_on=failed_error, failure_result=failed_result, unreached=_unreached, retry_after=retry_after

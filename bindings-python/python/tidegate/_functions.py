@@ -101,7 +101,7 @@ def is_async(value: Any) -> bool:
 
 
 def not_async(made: object, instead: str) -> TypeError:
-    """What an async call raises where the function gave nothing to await: the caller's mistake, no failure of a call."""
+    """What an async call raises where the function gave nothing to await: the caller's mistake, and no failure."""
     return TypeError(f"call_async: the function is not async, it gave {type(made).__name__}; use `{instead}`")
 
 

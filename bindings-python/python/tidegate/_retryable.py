@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from ._classify import answer_of, told
+from ._classify import CancelledError, answer_of, failed, told
 from ._functions import function
 from ._tidegate import Classifier
 from .errors import (
@@ -22,8 +22,8 @@ from .errors import (
 # A class, a function of the exception, a classifier, or a tuple of these.
 Filter: TypeAlias = type[BaseException] | Callable[[Exception], object] | Classifier | tuple[Any, ...]
 
-# Refused on this side, by what knows that another call makes no sense now.
-_NEVER = (CircuitOpenError, ConfigError, RetryBudgetExceededError, ThrottledError)
+# Refused on this side, by what knows that another call makes no sense now; and a cancelled future.
+_NEVER = (CancelledError, CircuitOpenError, ConfigError, RetryBudgetExceededError, ThrottledError)
 # The same call will fail again: a mistake of the program, not of the moment.
 _MISTAKES = (
     ArithmeticError,
@@ -80,14 +80,13 @@ def is_transient(error: Exception) -> bool:
         return False
     answer = _answer(error)
     if answer is not None:
-        return answer[0] == 429 or answer[0] >= 500
+        return failed(answer)
     return not isinstance(error, _MISTAKES)
 
 
 def is_retried(chosen: Filter | None, error: Exception) -> bool:
     """Whether another attempt may follow."""
-    # A future's CancelledError is an Exception in `concurrent.futures`, which need not be imported for this.
-    if isinstance(error, _NEVER) or type(error).__name__ == "CancelledError":
+    if isinstance(error, _NEVER):
         return False
     # A TypeError of the call itself, from no frame but ours: wrong arguments.
     traceback = error.__traceback__
@@ -113,7 +112,7 @@ def retry_after(error: Exception, most: float, now: float | None = None) -> floa
         if isinstance(own, (int, float)) and not isinstance(own, bool):
             return None if math.isnan(own) else float(max(0.0, min(own, most)))
         answer = _answer(error)
-        return None if answer is None else told(answer, most, now)[1]
+        return None if answer is None else told(answer, most, now)
     except Exception:
         # Whatever a property or a headers object does: it tells nothing.
         return None

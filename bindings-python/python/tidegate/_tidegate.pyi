@@ -86,6 +86,7 @@ __all__ = [
     "__version__",
     "circuit_refused",
     "http_answer",
+    "max_retry_after_seconds",
     "problem_body",
     "retry_after_seconds",
     "run_command",
@@ -514,6 +515,7 @@ def try_again(retry_after: float) -> str: ...
 def http_answer(
     status: int, retry_after: str | None, retry_after_ms: str | None, date: str | None, now: float, most: float
 ) -> tuple[bool, float | None]: ...
+def max_retry_after_seconds(value: _Seconds) -> float: ...
 def circuit_refused(
     breaker: str, retry_after: float, trip: Trip | None, ramping: bool = False
 ) -> str: ...

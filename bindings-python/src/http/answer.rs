@@ -1,8 +1,10 @@
 //! What a server's answer says of the call.
 
+use crate::args::span_of;
 use pyo3::prelude::*;
 use std::time::{Duration, SystemTime};
 use tidegate::http::Answer;
+use tidegate::retry::SETTINGS;
 
 /// Whether an answer of this status failed, and the seconds that its fields ask for, at most `most`; `now` is the time
 /// of day in seconds.
@@ -26,4 +28,10 @@ pub(crate) fn http_answer(
     let span = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let now = SystemTime::UNIX_EPOCH.checked_add(span(now)).unwrap_or(SystemTime::UNIX_EPOCH);
     (answer.failed(), answer.retry_after(now, span(most)).map(|wait| wait.as_secs_f64()))
+}
+
+/// The seconds of a `max_retry_after`, which a classifier has as a `RetryPolicy` has.
+#[pyfunction]
+pub(crate) fn max_retry_after_seconds(value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    span_of(SETTINGS.field("max_retry_after"), value).map(|span| span.as_secs_f64())
 }
