@@ -745,7 +745,8 @@ export interface RetryPolicyOptions {
    * Which errors are retried. Default: an HTTP status of 429 or from 500 on (in `status` or `statusCode` of the error
    * or its `response`), timeouts, lost connections (fetch's TypeError with a cause too) and unknown errors; not other
    * statuses, not what a mistake in the program throws (TypeError, RangeError, …), not tidegate's own refusals. A
-   * predicate answers at once; what it throws reaches the caller, with the last error as `cause`.
+   * predicate answers at once; what it throws reaches the caller, with the last error as `cause`. A Classifier that
+   * reads results, such as `http()`, has those retried that it counts as failures; the last one is returned.
    */
   retryOn?: ErrorFilter;
   /** For tests. */

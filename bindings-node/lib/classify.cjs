@@ -35,7 +35,13 @@ function asked(value, name, wanted = name) {
 function anyOf(value, name, single) {
   if (!Array.isArray(value)) return single(value, name);
   const predicates = value.map((entry) => anyOf(entry, name, single));
-  return (subject) => predicates.some((fits) => fits(subject));
+  return (subject) => {
+    for (const fits of predicates) {
+      const answer = fits(subject);
+      if (answer) return answer;
+    }
+    return false;
+  };
 }
 
 function oneError(value, name, allowed = 'an error class, a predicate') {
@@ -49,13 +55,26 @@ const errorMatcher = (value, name) => anyOf(value, name, (one) => oneError(one, 
 /** "Which results": a predicate, or an array of them. */
 const resultMatcher = (value, name) => anyOf(value, name, asked);
 
-/** As `errorMatcher`; also a Classifier, for what it counts as a failure of the call. */
-const errorFilter = (value, name) =>
-  anyOf(value, name, (one) =>
-    isClassifier(one)
-      ? (error) => ['failure', 'unreached'].includes(one.error(error).outcome)
-      : oneError(one, name, 'an error class, a predicate, a Classifier'),
-  );
+/**
+ * As `errorMatcher`; also a Classifier, for what it counts as a failure of the call. Its predicate answers true, false,
+ * or with what a Classifier said.
+ */
+const errorFilter = (value, name) => anyOf(value, name, oneFilter);
+
+function oneFilter(value, name) {
+  if (isClassifier(value)) return (error) => failedOf(value.error(error));
+  const fits = oneError(value, name, 'an error class, a predicate, a Classifier');
+  return (error) => Boolean(fits(error));
+}
+
+/** What an `errorFilter` says of results: what the first Classifier in it says that counts this one as a failure. */
+function resultFilter(value) {
+  const readers = [value].flat(Infinity).filter((one) => isClassifier(one) && readsResults(one));
+  if (readers.length === 0) return undefined;
+  return anyOf(readers, undefined, (one) => (result) => failedOf(one.result(result)));
+}
+
+const failedOf = (classified) => ['failure', 'unreached'].includes(classified.outcome) && classified;
 
 const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
 
@@ -221,4 +240,5 @@ module.exports = {
   isClassifier,
   isFailed,
   readsResults,
+  resultFilter,
 };

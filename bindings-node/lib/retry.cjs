@@ -3,12 +3,12 @@
 const { addon, words, numbers } = require('./native.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
-const { errorFilter } = require('./classify.cjs');
+const { errorFilter, resultFilter } = require('./classify.cjs');
 const { selectClock, sleep } = require('./clock.cjs');
 const { RetryBudgetExceededError } = require('./errors.cjs');
 const { thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
-const { isRetried, retryAfterMs } = require('./retryable.cjs');
+const { discard, isRetried, retryAfterMs } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, choice, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
@@ -102,6 +102,8 @@ class RetryPolicy {
   #settings = {};
   #budget;
   #retryOn;
+  /** Which results are retried; undefined: none. */
+  #retryResult;
   #clock;
 
   static {
@@ -118,7 +120,10 @@ class RetryPolicy {
     if (budget !== undefined && !isBudget(budget)) {
       throw check.typeError(`budget must be a RetryBudget, got ${check.show(budget)}`);
     }
-    if (retryOn !== undefined) this.#retryOn = errorFilter(retryOn, 'retryOn');
+    if (retryOn !== undefined) {
+      this.#retryOn = errorFilter(retryOn, 'retryOn');
+      this.#retryResult = resultFilter(retryOn);
+    }
     FIELDS.forEach((field, index) => {
       const value = given[field.name];
       if (field.name === 'jitter') {
@@ -155,11 +160,14 @@ class RetryPolicy {
     const signal = options === undefined ? undefined : signalOf(options);
     const start = this.#begin(signal);
     // The first attempt stands here, and in `wrap`: another async function around it would cost what the rest does.
+    let result;
     try {
-      return await fn();
+      result = await fn();
     } catch (error) {
-      return this.#again(error, start, signal, fn, undefined, []);
+      return this.#again({ error, failed: undefined }, start, signal, fn, undefined, []);
     }
+    const failed = this.#retryResult?.(result);
+    return failed ? this.#again({ result, failed }, start, signal, fn, undefined, []) : result;
   }
 
   wrap(fn) {
@@ -168,11 +176,14 @@ class RetryPolicy {
     const self = this;
     async function wrapped(...args) {
       const start = self.#begin(undefined);
+      let result;
       try {
-        return await fn.apply(this, args);
+        result = await fn.apply(this, args);
       } catch (error) {
-        return self.#again(error, start, undefined, fn, this, args);
+        return self.#again({ error, failed: undefined }, start, undefined, fn, this, args);
       }
+      const failed = self.#retryResult?.(result);
+      return failed ? self.#again({ result, failed }, start, undefined, fn, this, args) : result;
     }
     return inPlaceOf(fn, wrapped);
   }
@@ -194,20 +205,29 @@ class RetryPolicy {
     return this.#settings.deadlineMs === undefined ? 0 : this.#nowMs();
   }
 
-  /** The first attempt has failed. */
+  /** The first attempt has failed: by an error, or by a result and what a Classifier says of it. */
   async #again(first, start, signal, fn, receiver, args) {
-    let [error, previous] = [first, 0];
+    let [end, previous] = [first, 0];
     for (let attempts = 1; ; attempts += 1) {
-      const next = this.#after(error, attempts, previous, start, signal);
-      if (next === undefined) throw error;
+      const next = this.#after(end, attempts, previous, start, signal);
+      if (next === undefined) {
+        if (end.failed === undefined) throw end.error;
+        return end.result;
+      }
+      if (end.failed !== undefined) discard(end.result);
       previous = next[1];
       if (next[0] > 0) await sleep(next[0], this.#clock, signal);
       else signal?.throwIfAborted();
+      let result;
       try {
-        return await fn.apply(receiver, args);
-      } catch (thrown) {
-        error = thrown;
+        result = await fn.apply(receiver, args);
+      } catch (error) {
+        end = { error, failed: undefined };
+        continue;
       }
+      const failed = this.#retryResult?.(result);
+      if (!failed) return result;
+      end = { result, failed };
     }
   }
 
@@ -216,19 +236,22 @@ class RetryPolicy {
   }
 
   /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
-  #after(error, attempts, previous, start, signal) {
-    const toldMs = retryAfterMs(error, this.#settings.maxRetryAfterMs) ?? 0;
+  #after(end, attempts, previous, start, signal) {
+    const { error, failed = signal?.aborted !== true && judged(this.#retryOn, error) } = end;
+    const mostMs = this.#settings.maxRetryAfterMs;
+    const saidMs = failed?.retryAfterMs;
+    const subject = end.failed === undefined ? error : end.result;
+    const toldMs = (saidMs === undefined ? retryAfterMs(subject, mostMs) : Math.min(saidMs, mostMs)) ?? 0;
     const elapsed = this.#settings.deadlineMs === undefined ? 0 : Math.max(0, this.#nowMs() - start);
     const next =
-      signal?.aborted !== true && judged(this.#retryOn, error)
-        ? nextOf(this, attempts, previous, toldMs, elapsed, NaN)
-        : undefined;
+      failed && signal?.aborted !== true ? nextOf(this, attempts, previous, toldMs, elapsed, NaN) : undefined;
     const budget = this.#budget;
     // Before the wait: what is counted after it comes too late for all who wait now.
     if (next !== undefined && budget !== undefined && !budget.tryWithdraw()) {
+      if (end.failed !== undefined) return undefined;
       throw exceeded(budget, attempts, toldMs, error);
     }
-    if (next === undefined) mark(error, attempts, toldMs);
+    if (next === undefined && end.failed === undefined) mark(error, attempts, toldMs);
     return next;
   }
 

@@ -2,6 +2,7 @@
 // Which errors are worth another attempt, and what they tell about when.
 
 const { answerOf, askedMs, isCancelled, isFailed } = require('./classify.cjs');
+const { abandon } = require('./promise.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, TidegateError, ThrottledError } = require('./errors.cjs');
 
 /** Errors by which Node and this package say that an argument was wrong. */
@@ -29,7 +30,7 @@ function isTransient(error) {
   return !MISTAKES.has(error?.name) || (error.name === 'TypeError' && error.cause instanceof Error);
 }
 
-/** Whether another attempt may follow. */
+/** Whether another attempt may follow: true, false, or what a Classifier in the filter says. */
 function isRetried(filter, error) {
   const isRefused =
     error instanceof CircuitOpenError || error instanceof RetryBudgetExceededError || error instanceof ThrottledError;
@@ -53,4 +54,16 @@ function retryAfterMs(error, mostMs, nowMs = undefined) {
   }
 }
 
-module.exports = { isRetried, isTransient, retryAfterMs };
+/** For an answer that nobody gets, since another attempt follows: what is not read holds its connection. */
+function discard(result) {
+  try {
+    const { body } = result;
+    if (result instanceof Response) body?.cancel().catch(() => {});
+    // Of undici's request().
+    else if (typeof body?.dump === 'function') abandon([body.dump()]);
+  } catch {
+    // No answer, or one that is read already.
+  }
+}
+
+module.exports = { discard, isRetried, isTransient, retryAfterMs };

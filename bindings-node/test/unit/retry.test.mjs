@@ -13,6 +13,7 @@ import { runInNewContext } from 'node:vm';
 import {
   CircuitBreaker,
   CircuitOpenError,
+  Classifier,
   ClientThrottle,
   ManualClock,
   RateLimitedError,
@@ -21,6 +22,7 @@ import {
   RetryPolicy,
   ThrottledError,
   TidegateError,
+  http,
 } from '../../index.mjs';
 
 const { isTransient, retryAfterMs } = createRequire(import.meta.url)('../../lib/retryable.cjs');
@@ -268,6 +270,78 @@ describe('RetryPolicy', () => {
     for (const retryOn of [5, 'Error', [5]]) {
       assert.throws(() => new RetryPolicy({ retryOn }), /^TypeError.*retryOn/);
     }
+  });
+
+  it('retries the results that a Classifier counts as failures, and returns the last', async () => {
+    const statuses = (...given) => async () => new Response('x', { status: given.shift() });
+    for (const retryOn of [http(), [RangeError, [http()]]]) {
+      const policy = new RetryPolicy({ ...QUICK, retryOn });
+      for (const call of [(fn) => policy.call(fn), (fn) => policy.wrap(fn)()]) {
+        assert.equal((await call(statuses(503, 429, 200))).status, 200);
+        assert.equal((await call(statuses(404))).status, 404);
+        const last = await call(statuses(500, 502, 503));
+        assert.deepEqual([last.status, await last.text()], [503, 'x']);
+      }
+    }
+    assert.equal((await new RetryPolicy({ ...QUICK, retryOn: Error }).call(statuses(503, 200))).status, 503);
+    assert.equal((await new RetryPolicy(QUICK).call(statuses(503, 200))).status, 503);
+  });
+
+  it('waits as long as a result asks, and by its Classifier', async () => {
+    const asks = new Classifier({ failureResult: ({ ok }) => !ok, failureOn: RangeError, retryAfterMs: () => 7000 });
+    const answers = [
+      [http(), () => new Response(null, { status: 503, headers: { 'Retry-After': '7' } })],
+      [asks, () => ({ ok: false })],
+      [[SyntaxError, asks], () => { throw new RangeError('x'); }],
+    ];
+    for (const [retryOn, fail] of answers) {
+      for (const [maxRetryAfterMs, least] of [[undefined, 7000], [2000, 2000]]) {
+        const clock = new ManualClock();
+        let calls = 0;
+        const policy = new RetryPolicy({ retryOn, maxRetryAfterMs, clock });
+        await moving(clock, policy.call(() => (++calls === 1 ? fail() : { ok: true, status: 200 })));
+        const took = Number(clock.nowNs) / 1e6;
+        assert.ok(calls === 2 && took >= least && took < least + 200, `${took}`);
+      }
+    }
+  });
+
+  it('returns a failed result where no other attempt is to be had', async () => {
+    const failing = () => ({ status: 503, headers: { 'retry-after': '7' } });
+    const options = { ...QUICK, retryOn: http() };
+    const budget = new RetryBudget({ ratio: 0, minPerSecond: 0 });
+    assert.equal((await new RetryPolicy({ ...options, budget }).call(failing)).status, 503);
+    assert.equal(budget.stats().denied, 1);
+    assert.equal((await new RetryPolicy({ ...options, deadlineMs: 5000 }).call(failing)).status, 503);
+    const gone = new AbortController();
+    const aborting = () => {
+      gone.abort();
+      return failing();
+    };
+    assert.equal((await new RetryPolicy(options).call(aborting, { signal: gone.signal })).status, 503);
+    const retryOn = new Classifier({ failureResult: () => { throw new Error('mine'); } });
+    await assert.rejects(new RetryPolicy({ ...QUICK, retryOn }).call(failing), /mine/);
+    await assert.rejects(new RetryPolicy({ ...QUICK, retryOn }).wrap(failing)(), /mine/);
+  });
+
+  it('lets go of the connection of an answer that it retries', { timeout: 60_000 }, async () => {
+    let asked = 0;
+    const closed = [];
+    const server = createServer((request, response) => {
+      asked += 1;
+      if (asked === 2) return response.end('ok');
+      response.writeHead(503).write('and so on');
+      return closed.push(once(response, 'close'));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${server.address().port}/`;
+    const answer = await new RetryPolicy({ ...QUICK, retryOn: http() }).call(() => fetch(url));
+    assert.equal(await answer.text(), 'ok');
+    await Promise.all(closed);
+    assert.equal(asked, 2);
+    server.closeAllConnections();
+    server.close();
   });
 
   it('names what is wrong with its options', () => {
