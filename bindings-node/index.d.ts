@@ -558,6 +558,14 @@ export class CircuitBreaker {
   stats(): BreakerStats;
   /** Transitions and outcomes of probes from number `since` on, oldest first, as many as are still kept. */
   events(since?: number): BreakerEvent[];
+  /**
+   * Calls `listener` for each event of that kind from now on, within 50 ms of it; in a named scope for those of all
+   * processes. What it throws is a warning of the process and changes nothing. Keeps neither process nor breaker alive.
+   */
+  on(kind: BreakerEventKind, listener: (event: BreakerEvent) => void): this;
+  /** `on`, for the next one only. */
+  once(kind: BreakerEventKind, listener: (event: BreakerEvent) => void): this;
+  off(kind: BreakerEventKind, listener: (event: BreakerEvent) => void): this;
   /** Refuses everything until `reset()`. */
   forceOpen(): void;
   /** Lets everything pass and counts nothing until `reset()`. */

@@ -9,6 +9,7 @@ const { disposable } = require('./dispose.cjs');
 const { isPromise, thrownAfter } = require('./promise.cjs');
 const { Classifier, isClassifier, readsResults } = require('./classify.cjs');
 const { CircuitOpenError, refusalOf } = require('./errors.cjs');
+const { listen, unlisten } = require('./events.cjs');
 const { create } = require('./scope.cjs');
 const { NAMES, SETTINGS, number } = require('./settings.cjs');
 
@@ -46,6 +47,11 @@ function writeSettings(options) {
   FIELDS.forEach((field, index) => {
     numbers[index] = number(field, options[field.name] ?? undefined);
   });
+}
+
+function kindOf(kind) {
+  if (EVENTS.includes(kind)) return kind;
+  throw check.valueError(`kind must be one of ${EVENTS.join(', ')}, got ${check.show(kind)}`);
 }
 
 /** The calls by which the circuit opened, as `trip` in src/breaker.rs wrote them from `at` on; null: there is none. */
@@ -195,6 +201,24 @@ class CircuitBreaker {
       events.push({ seq: flat[i], kind: EVENTS[flat[i + 1]], atMs: flat[i + 2], trip: tripAt(flat, i + 3) });
     }
     return events;
+  }
+
+  on(kind, listener) {
+    select(this, 'on');
+    listen(this, kindOf(kind), check.callable(listener, 'listener'), false);
+    return this;
+  }
+
+  once(kind, listener) {
+    select(this, 'once');
+    listen(this, kindOf(kind), check.callable(listener, 'listener'), true);
+    return this;
+  }
+
+  off(kind, listener) {
+    select(this, 'off');
+    unlisten(this, kindOf(kind), check.callable(listener, 'listener'));
+    return this;
   }
 
   forceOpen() {

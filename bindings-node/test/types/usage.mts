@@ -141,3 +141,7 @@ export const retryAfter = (error: unknown): number | string | undefined => {
   if (error instanceof CircuitOpenError) return error.retryAfterMs;
   return error instanceof TidegateError ? error.code : undefined;
 };
+
+breaker.on('opened', ({ trip }) => trip?.failed).once('closed', ({ atMs }) => atMs.toFixed());
+// @ts-expect-error an event has a name
+breaker.on('open', () => {});
