@@ -67,16 +67,20 @@ impl BucketState {
     /// thing, so what [was due](BucketState::was_due) once stays due.
     pub(super) fn cancel(&self, now_ns: u64, ticket: Ticket) -> bool {
         let (booked, n, number) = (Word::unpack(ticket.word), ticket.booking as u32, ticket.booking >> 32);
-        let claimed = Cell::new(false);
+        // The era in which this call claimed the ticket, and the generation, which has more bits.
+        let claimed = Cell::new(None);
         let present = || self.clock().now().max(now_ns);
         let lowered = self.update_by(present, |view| {
             // Not x/time/rate's last event, which forgets bookings beyond a lowered level: a chain of cancels could put
             // more than the burst on one instant.
             let furthest = self.overhang().max(view.word.tat);
-            // The slot: a booking may take its number while the quota changes.
-            let current = booked.slot == view.word.slot && (claimed.get() || !self.bookings().is_void(number));
             let due = booked.tat.saturating_sub(view.scale.capacity) <= view.now.units
-                || !claimed.get() && booked.tat <= self.was_due(view.word.tat);
+                || claimed.get().is_none() && booked.tat <= self.was_due(view.word.tat);
+            // After what is noted of bookings.
+            let Some(era) = self.bookings().era().map(|era| (era, self.generation())) else { return Err(None) };
+            let valid = claimed.get().map_or_else(|| !self.bookings().is_void(number), |claimed| claimed == era);
+            // The slot: a booking may take its number while the quota changes.
+            let current = booked.slot == view.word.slot && valid;
             if !current || due || view.in_penalty() {
                 return Err(None);
             }
@@ -85,10 +89,10 @@ impl BucketState {
                 return Err(None);
             }
             let back = view.scale.cost(n).saturating_sub(furthest - booked.tat);
-            if back == 0 || !(claimed.get() || self.bookings().claim(number)) {
+            if back == 0 || !(claimed.get().is_some() || self.bookings().claim(number)) {
                 return Err(None);
             }
-            claimed.set(true);
+            claimed.set(Some(era));
             self.note_giving_back();
             if view.word.tat != booked.tat || back < view.scale.cost(n) {
                 self.note_overhang(view.word.tat);

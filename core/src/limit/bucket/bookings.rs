@@ -13,6 +13,10 @@ pub(super) const TICKET_BITS: u32 = 26;
 const TICKET: u64 = (1 << TICKET_BITS) - 1;
 /// How many bookings can be cancelled. loom's atomics are costly.
 const KEPT: usize = if cfg!(loom) { 2 } else { 256 };
+/// One that voided, in `eras`.
+const VOIDED: u32 = 1 << 16;
+/// A change of quota or reset is at it.
+const CHANGING: u32 = 1 << 15;
 
 #[repr(C)]
 #[derive(Debug)]
@@ -21,7 +25,13 @@ pub(super) struct Bookings {
     last: AtomicU64,
     /// The last number before the last change of quota or reset: all up to it are void.
     before: AtomicU32,
-    _reserved: AtomicU32,
+    /// `voided:16 | changing:1 | voiding:15`: how often tickets were made void for what was [forgotten](Self::voiding)
+    /// of them, and who is at it: a change, and so many that heal.
+    ///
+    /// Who dies there leaves a bucket whose bookings cannot be cancelled: after a change until the next, after healing
+    /// (a few exchanges, once a minute behind a bad reading) for good, as who is dead cannot be told from who is slow.
+    /// What wraps needs 32,768 such deaths, or 65,536 voidings while one cancel runs.
+    eras: AtomicU32,
     /// Of the numbers with the same remainder, the last that was cancelled.
     cancelled: [AtomicU32; KEPT],
 }
@@ -30,7 +40,7 @@ impl Bookings {
     #[cfg(any(loom, test))]
     pub(super) fn blank() -> Self {
         let zero = || AtomicU32::new(0);
-        Self { last: AtomicU64::new(0), before: zero(), _reserved: zero(), cancelled: std::array::from_fn(|_| zero()) }
+        Self { last: AtomicU64::new(0), before: zero(), eras: zero(), cancelled: std::array::from_fn(|_| zero()) }
     }
 
     /// A number for a new booking, as its ticket holds it. Between the load of a word and the exchange that books.
@@ -40,13 +50,41 @@ impl Bookings {
         self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1) & TICKET
     }
 
-    /// Before the exchange of a change of quota or reset, which publishes it: who has read a later word knows of it. A
-    /// booking of the old quota that takes its number later has the old slot in its ticket.
-    pub(super) fn void_all(&self) {
-        // Relaxed: whatever was booked by the present word is at least as old as that word, which was acquired.
-        let last = self.last.load(Ordering::Relaxed);
-        // Relaxed: published by the exchange that follows.
-        self.before.store(last as u32, Ordering::Relaxed);
+    /// All that are known to whoever calls are void.
+    fn void_all(&self) {
+        // Relaxed: whatever was booked by the present word is at least as old as that word, which was acquired. AcqRel:
+        // after whoever voided more, so that a thread that was held up in here makes nothing valid again.
+        let last = |_| Some(self.last.load(Ordering::Relaxed) as u32);
+        let _ = self.before.fetch_update(Ordering::AcqRel, Ordering::Acquire, last);
+    }
+
+    /// Does `forget`, which erases what is noted of bookings, and voids all that were made before it is through.
+    pub(super) fn voiding(&self, forget: impl FnOnce()) {
+        // AcqRel: before what `forget` erases.
+        self.eras.fetch_add(1, Ordering::AcqRel);
+        forget();
+        self.void_all();
+        // AcqRel: after the tickets were made void.
+        self.eras.fetch_add(VOIDED - 1, Ordering::AcqRel);
+    }
+
+    /// The same for a change of quota or reset, of which there is one at a time, before the exchange that publishes it:
+    /// who has read a later word knows of it. A booking of the old quota that takes its number later has the old slot
+    /// in its ticket.
+    pub(super) fn changing(&self, forget: impl FnOnce()) {
+        // AcqRel, both: as above.
+        self.eras.fetch_or(CHANGING, Ordering::AcqRel);
+        forget();
+        self.void_all();
+        self.eras.fetch_add(VOIDED - CHANGING, Ordering::AcqRel);
+    }
+
+    /// To be read after what is noted of bookings, and before [`claim`](Self::claim): as long as it is this, what was
+    /// noted of a ticket that is not void has not been erased. `None`: it may have been.
+    pub(super) fn era(&self) -> Option<u32> {
+        // Acquire: whoever read what was left by an erasure sees that it began, and if it is over, what it voided.
+        let eras = self.eras.load(Ordering::Acquire);
+        (eras % VOIDED == 0).then_some(eras)
     }
 
     /// Whether nothing can be given back by this ticket any more.
@@ -122,5 +160,19 @@ mod tests {
         bookings.void_all();
         let new = bookings.number();
         assert!(bookings.is_void(old) && !bookings.is_void(new) && bookings.claim(new) && !bookings.claim(old));
+    }
+
+    /// Also where one before it died in the middle.
+    #[test]
+    fn an_era_ends_with_a_change() {
+        let bookings = bookings(7);
+        let before = bookings.era();
+        // Relaxed: tests only.
+        bookings.eras.fetch_or(CHANGING, Ordering::Relaxed);
+        assert_eq!(bookings.era(), None);
+        bookings.changing(|| assert_eq!(bookings.era(), None));
+        assert!(before.is_some() && bookings.era().is_some() && bookings.era() != before);
+        bookings.voiding(|| assert_eq!(bookings.era(), None));
+        assert!(bookings.era().is_some());
     }
 }

@@ -80,3 +80,95 @@ fn loom_a_penalty_is_never_shortened_by_a_refund() {
         assert!(bucket.try_acquire_at(11_000_000_000, 1));
     });
 }
+
+const S: u64 = 1_000_000_000;
+
+/// A bucket whose word was put by a bad reading: the next reading, of `now`, heals it.
+fn far_ahead(burst: u64, now: u64) -> Arc<TokenBucket> {
+    let bucket = bucket(burst);
+    assert!(bucket.try_acquire_at(1_000_000 * S, burst as u32));
+    assert!(!bucket.try_acquire_at(now - 61 * S, 1));
+    bucket
+}
+
+fn book(bucket: &TokenBucket, now: u64) -> Ticket {
+    let Reservation::Booked { ticket, .. } = bucket.reserve_at(now, 1, None) else { unreachable!() };
+    ticket
+}
+
+/// What is noted of bookings outlasts a thread that heals late a word which another has healed.
+#[test]
+fn loom_who_heals_late_hides_no_booking() {
+    model(|| {
+        let now = 100 * S;
+        let bucket = far_ahead(2, now);
+        let late = {
+            let bucket = bucket.clone();
+            thread::spawn(move || assert!(!bucket.try_acquire_at(now, 1)))
+        };
+        assert!(!bucket.try_acquire_at(now, 1));
+        let (first, _last) = (book(&bucket, now), book(&bucket, now));
+        bucket.refund_at(now, 1);
+        assert!(!bucket.cancel_at(now, first), "the last lies beyond the word");
+        late.join().unwrap();
+        assert!(!bucket.cancel_at(now, first), "the last lies beyond the word");
+    });
+}
+
+/// Nor a change of quota that has erased it and not yet changed anything.
+#[test]
+fn loom_a_change_hides_no_booking() {
+    model(|| {
+        let bucket = bucket(2);
+        assert!(bucket.try_acquire_at(0, 2));
+        let booker = {
+            let bucket = bucket.clone();
+            thread::spawn(move || {
+                let (first, _last) = (book(&bucket, 0), book(&bucket, 0));
+                bucket.refund_at(0, 1);
+                assert!(!bucket.cancel_at(0, first), "the last lies beyond the word");
+                first
+            })
+        };
+        bucket.set_quota_at(0, "1/s".parse::<Quota>().unwrap().with_burst(2).unwrap()).unwrap();
+        let first = booker.join().unwrap();
+        assert!(!bucket.cancel_at(0, first), "the last lies beyond the word");
+    });
+}
+
+#[test]
+fn loom_a_void_ticket_stays_void() {
+    model(|| {
+        let bookings = Arc::new(super::bookings::Bookings::blank());
+        let other = {
+            let bookings = bookings.clone();
+            thread::spawn(move || bookings.voiding(|| {}))
+        };
+        let ticket = bookings.number();
+        bookings.voiding(|| {});
+        assert!(bookings.is_void(ticket));
+        other.join().unwrap();
+        assert!(bookings.is_void(ticket));
+    });
+}
+
+/// Where a booking left the word says nothing of a word that a reset put there.
+#[test]
+fn loom_a_reset_hides_no_charge_behind_a_booking() {
+    model(|| {
+        let bucket = bucket(1);
+        assert!(bucket.try_acquire_at(0, 1));
+        let booker = {
+            let bucket = bucket.clone();
+            thread::spawn(move || {
+                let _ = bucket.reserve_at(0, 1, None);
+            })
+        };
+        bucket.reset_at(0);
+        booker.join().unwrap();
+        if bucket.try_acquire_at(0, 1) {
+            let tat = super::word::Word::unpack(bucket.state.load()).tat;
+            assert!(bucket.state.was_due(tat) >= tat, "a charge that waited for nothing");
+        }
+    });
+}

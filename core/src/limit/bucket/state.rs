@@ -301,18 +301,18 @@ impl BucketState {
         self.shared.slots[next].write(quota, self.clock.tsc());
         // Release: before the word, see `generation`.
         self.shared.generation.fetch_add(1, Ordering::Release);
-        self.shared.bookings.void_all();
-        // Release: after the generation, see `cancel`. No ticket of before is valid, and who lowers the word after
-        // raises it again.
-        self.shared.overhang.store(0, Ordering::Release);
-        self.forget_due();
+        // After the generation, see `cancel`. No ticket of before is valid, and who lowers the word after raises the
+        // overhang again.
+        self.shared.bookings.changing(|| self.forget_bookings());
         let new = self.view(Word { tat: 0, penalty: false, slot: next }.pack(), now_ns);
-        let given_back = self.given_back();
         self.update(now_ns, |view| {
             let (tat, penalty) = level(view, &new);
-            Ok((Word { tat, penalty, slot: next }, tat))
+            // As what lowers the word: where a booking left it before says nothing of the new one, nor in its units.
+            let given_back = self.note_giving_back();
+            self.lower_tail(0);
+            Ok((Word { tat, penalty, slot: next }, (tat, given_back)))
         })
-        .map(|tat| self.raise_tail(tat, given_back))
+        .map(|(tat, given_back)| self.raise_tail(tat, given_back))
         .ok_or(GaveUp)
     }
 
@@ -397,11 +397,11 @@ impl BucketState {
     }
 
     /// Between the load of a word and the exchange that lowers it, at each attempt: whoever charged before that load
-    /// has read a smaller count, and whoever sees the lowered word sees this one.
+    /// has read a smaller count, and whoever sees the lowered word sees this one, which is answered.
     #[inline]
-    pub(super) fn note_giving_back(&self) {
+    pub(super) fn note_giving_back(&self) -> u32 {
         // Relaxed: the acquire of the word before it and the release of the exchange after it order it.
-        self.shared.given_back.fetch_add(1, Ordering::Relaxed);
+        self.shared.given_back.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// To be called before the exchange that puts such a wait.
@@ -413,15 +413,14 @@ impl BucketState {
     /// To be called before an exchange that lowers the word from `tat`, unless that takes out nothing but the last
     /// booking. Too high only gives less back.
     pub(super) fn note_overhang(&self, tat: u64) {
-        // Relaxed, both: raised before the exchange that publishes it (release).
-        if self.shared.overhang.load(Ordering::Relaxed) < tat {
-            self.shared.overhang.fetch_max(tat, Ordering::Relaxed);
-        }
+        // AcqRel: before the exchange that follows publishes it. Even where it raises nothing: what erases it knows of
+        // all bookings that it tells of.
+        self.shared.overhang.fetch_max(tat, Ordering::AcqRel);
     }
 
     /// What [`note_overhang`](Self::note_overhang) was told since the last change of quota or reset.
     pub(super) fn overhang(&self) -> u64 {
-        // Acquire: pairs with the release in `change`, so that whoever sees it cleared sees the new generation.
+        // Acquire: pairs with the release of who erases it, so that whoever sees that sees the era and the generation.
         self.shared.overhang.load(Ordering::Acquire)
     }
 
@@ -473,21 +472,19 @@ impl BucketState {
         }
     }
 
-    /// Before an exchange after which no earlier ticket is valid. Whoever finds its word notes that, in the word's own
-    /// units: those of the healed word may be another quota's than those of the word that is exchanged for it.
-    fn forget_due(&self) {
-        // Release: after the tickets were made void.
-        self.shared.tail.store(0, Ordering::Release);
-        self.shared.was_due.store(0, Ordering::Release);
-    }
-
-    /// The word was a bad reading's, and so is what its tickets and their like say of it.
+    /// The word was a bad reading's, and so is what its tickets and their like say of it. A thread that is held up in
+    /// here may find another word, and what is noted of its bookings: then those are void too.
     #[cold]
     fn void_behind(&self) {
-        self.shared.bookings.void_all();
-        // Release: as in `change`.
-        self.shared.overhang.store(0, Ordering::Release);
-        self.forget_due();
+        self.shared.bookings.voiding(|| self.forget_bookings());
+    }
+
+    fn forget_bookings(&self) {
+        // AcqRel, both: before the tickets are made void, and after the bookings of which anything is erased.
+        self.shared.overhang.swap(0, Ordering::AcqRel);
+        self.shared.was_due.swap(0, Ordering::AcqRel);
+        // Whoever finds the new word notes that, in its own units.
+        self.lower_tail(0);
     }
 
     #[inline]
