@@ -84,7 +84,7 @@ impl Bookings {
     pub(super) fn era(&self) -> Option<u32> {
         // Acquire: whoever read what was left by an erasure sees that it began, and if it is over, what it voided.
         let eras = self.eras.load(Ordering::Acquire);
-        (eras % VOIDED == 0).then_some(eras)
+        eras.is_multiple_of(VOIDED).then_some(eras)
     }
 
     /// Whether nothing can be given back by this ticket any more.
