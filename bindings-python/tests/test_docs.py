@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -186,6 +186,13 @@ def test_retry() -> None:
 
     assert module.charge("7", send) == run(module.charge_async("7", send_async)) == "paid"
     assert (module.bank.stats().withdrawn, module.bank.stats().deposited) == (2, 2)
+
+
+def test_resilience() -> None:
+    module = sample("bank_calls")
+    answers = iter([SimpleNamespace(status_code=503), SimpleNamespace(status_code=200)])
+    assert module.charge(lambda order: next(answers), "7").status_code == 200
+    assert module.breaker.stats().failed == 1
 
 
 def test_every_sample_was_run() -> None:

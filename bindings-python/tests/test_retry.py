@@ -701,3 +701,102 @@ def test_switches() -> None:
     for _ in range(50):
         throttle.refused()
     assert all(throttle.try_acquire() for _ in range(50)) and throttle.stats().would_reject > 0
+
+
+class Answer:
+    """A response that is returned, as httpx, requests and aiohttp do."""
+
+    def __init__(self, status: int, **headers: str) -> None:
+        self.status_code, self.headers, self.closed = status, headers, 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncAnswer(Answer):
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.closed += 1
+
+    def close(self) -> None:
+        raise RuntimeError("for threads alone")
+
+
+def answers(policy: RetryPolicy, *given: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """What a call gives that is answered so, in a thread and in a task, and the answers that were used up."""
+    for is_async in (False, True):
+        used: list[Any] = []
+
+        def ask(used: list[Any] = used) -> Any:
+            used.append(given[len(used)])
+            return used[-1]
+
+        async def ask_async(ask: Callable[[], Any] = ask) -> Any:
+            return ask()
+
+        yield run(policy.call_async(ask_async)) if is_async else policy.call(ask), used
+
+
+def test_results_are_retried_by_a_classifier() -> None:
+    policy = RetryPolicy(retry_on=(ValueError, http_calls()), **QUICK)
+    for result, used in answers(policy, Answer(503), AsyncAnswer(500), Answer(200)):
+        assert result.status_code == 200 and len(used) == 3
+    # Another status, and what is no answer, is a result; without a classifier all are.
+    for result, used in answers(policy, Answer(404)):
+        assert result.status_code == 404 and len(used) == 1
+    for result, used in answers(RetryPolicy(**QUICK), Answer(503)):
+        assert result.status_code == 503 and len(used) == 1
+
+
+def test_the_last_failed_result_is_returned() -> None:
+    budget = RetryBudget(ratio=0, min_per_second=0)
+    for policy, attempts in [
+        (RetryPolicy(retry_on=http_calls(), **QUICK), 3),
+        (RetryPolicy(retry_on=http_calls(), deadline=5, clock=ManualClock()), 1),
+        (RetryPolicy(retry_on=http_calls(), budget=budget, **QUICK), None),
+    ]:
+        given = [AsyncAnswer(503, **{"Retry-After": "7"}) for _ in range(3)]
+        if attempts == 3:
+            given = [AsyncAnswer(503) for _ in range(3)]
+        for result, used in answers(policy, *given):
+            assert result is used[-1] and result.status_code == 503 and len(used) in (attempts, 1, 2)
+            assert result.closed == 0
+            if attempts is not None:
+                assert len(used) == attempts
+    assert budget.stats().denied > 0
+
+
+def test_an_answer_that_is_retried_is_closed() -> None:
+    policy = RetryPolicy(retry_on=http_calls(), **QUICK)
+    first = Answer(503)
+    for result, _ in answers(policy, first, Answer(200)):
+        assert result.closed == 0
+    assert first.closed == 2
+    later = AsyncAnswer(503)
+    for result, used in answers(policy, later, Answer(200)):
+        assert len(used) == 2
+    # In a task alone: a thread cannot await it.
+    assert later.closed == 1
+
+
+def test_what_a_classifier_says_of_the_wait_counts(clock: ManualClock) -> None:
+    asks = Classifier(failure_result=lambda rows: not rows, retry_after=lambda failed: 7)
+    for flaky in (iter([[], [1]]).__next__, Flaky(1, ConnectionError())):
+        thread, took = in_steps(clock, lambda: RetryPolicy(retry_on=asks, clock=clock).call(flaky))
+        thread.finish()
+        assert 7 <= took < 60
+    thread, took = in_steps(
+        clock, lambda: RetryPolicy(retry_on=asks, max_retry_after=1, clock=clock).call(iter([[], [1]]).__next__)
+    )
+    assert thread.finish() == [1] and 1 <= took < 7
+
+
+def test_a_predicate_of_results_that_raises() -> None:
+    def odd(result: Any) -> bool:
+        raise LookupError("mine")
+
+    policy = RetryPolicy(retry_on=Classifier(failure_result=odd), **QUICK)
+    with pytest.raises(LookupError, match="mine"):
+        policy.call(list)
+    with pytest.raises(LookupError, match="mine"):
+        run(policy.call_async(asyncio.sleep, 0, 1))

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from ._classify import CancelledError
 from ._functions import is_async, not_async
-from ._retryable import Filter, filter_of, is_retried, is_transient, matches, retry_after
+from ._retryable import (
+    Filter,
+    Verdict,
+    abandon,
+    abandon_async,
+    failed_result,
+    filter_of,
+    is_retried,
+    is_transient,
+    matches,
+    readers_of,
+    retry_after,
+)
 from ._tidegate import ManualClock, RetryBudget, Schedule
 from ._time import sleep, sleep_async
 from .errors import RetryBudgetExceededError, ThrottledError, TidegateError
@@ -46,7 +58,7 @@ class RetryPolicy:
             "decorrelated" (AWS), "smooth" (Polly).
         budget: a RetryBudget that all calls to the dependency share.
         retry_on: the errors that are retried: a class, a function of the exception, a Classifier such as ``http()``,
-            or several of these. Default: an HTTP status of 429 or from 500 on, timeouts, lost connections and unknown
+            or several of these. A Classifier judges results as well. Default: an HTTP status of 429 or from 500 on, timeouts, lost connections and unknown
             errors; not other statuses, not errors that a mistake in the program raises (TypeError, ValueError,
             LookupError, …), not tidegate's own refusals.
         deadline: seconds for all attempts and waits together: a wait that would reach its end is not slept.
@@ -56,7 +68,8 @@ class RetryPolicy:
 
     Never retried: a cancelled task, Ctrl-C, exits, an open circuit, a throttled call, an empty budget, wrong arguments.
     The last error is raised as it is, with ``attempts`` and ``retry_after``; where the budget is empty,
-    RetryBudgetExceededError with the last error as its cause. What ``retry_on`` itself raises is raised.
+    RetryBudgetExceededError with the last error as its cause. A failed result is returned as it is, in both cases; one
+    that is retried and has a status is closed. What ``retry_on`` itself raises is raised.
 
     Raises:
         ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type.
@@ -65,7 +78,7 @@ class RetryPolicy:
     context.
     """
 
-    __slots__ = ("__weakref__", "_budget", "_clock", "_is_timed", "_retry_on", "_schedule")
+    __slots__ = ("__weakref__", "_budget", "_clock", "_is_timed", "_readers", "_retry_on", "_schedule")
 
     def __init__(
         self,
@@ -88,6 +101,7 @@ class RetryPolicy:
             raise TypeError(f"clock: expected a ManualClock, got {type(clock).__name__}")
         self._budget = budget
         self._retry_on = None if retry_on is None else filter_of("retry_on", retry_on)
+        self._readers = readers_of(self._retry_on)
         self._clock = clock
         self._is_timed = deadline is not None
 
@@ -112,7 +126,15 @@ class RetryPolicy:
             else:
                 if result.__class__ in _LAZY:
                     _refuse_lazy(result)
-                return result
+                verdict = failed_result(self._readers, result) if self._readers else None
+                if verdict is None:
+                    return result
+                wait, previous = self._after_result(result, verdict, attempts, previous, start)
+                if wait is None:
+                    return result
+                abandon(result)
+                # Not held through the wait.
+                del result
             # Outside of the handler: the next error has nothing to do with this one.
             if wait > 0:
                 sleep(wait, self._clock)
@@ -126,14 +148,24 @@ class RetryPolicy:
             attempts += 1
             try:
                 made = func(*args, **kwargs)
-                if inspect.isawaitable(made):
-                    return await made
+                if is_lazy := inspect.isawaitable(made):
+                    result = await made
             except Exception as error:
                 wait, previous = self._after(error, attempts, previous, start)
                 if wait is None:
                     raise
             else:
-                raise not_async(made, "policy.call(…)")
+                if not is_lazy:
+                    raise not_async(made, "policy.call(…)")
+                verdict = failed_result(self._readers, result) if self._readers else None
+                if verdict is None:
+                    return result
+                wait, previous = self._after_result(result, verdict, attempts, previous, start)
+                if wait is None:
+                    return result
+                await abandon_async(result)
+                # Not held through the wait.
+                del result
             if wait > 0:
                 await sleep_async(wait, self._clock)
 
@@ -185,10 +217,10 @@ class RetryPolicy:
     def _after(self, error: Exception, attempts: int, previous: float, start: float) -> tuple[float | None, float]:
         """The wait before another attempt, None for none; what the next one takes as ``previous``."""
         retried = is_retried(self._retry_on, error)
-        told = retry_after(error, self._schedule.max_retry_after)
+        told = self._told(error, retried)
         wait = None
         if retried:
-            wait, previous = self._schedule.next(attempts, previous, told or 0.0, self._now() - start)
+            wait, previous = self._next(attempts, previous, told, start)
         budget = self._budget
         # Before the wait: what is counted after it comes too late for all who wait now.
         if wait is not None and budget is not None and not budget.try_withdraw():
@@ -200,6 +232,24 @@ class RetryPolicy:
                 if getattr(error, "retry_after", None) is None:
                     error.retry_after = told or 0.0  # type: ignore[attr-defined]
         return wait, previous
+
+    def _after_result(
+        self, result: object, verdict: Verdict, attempts: int, previous: float, start: float
+    ) -> tuple[float | None, float]:
+        """As ``_after``, of a result that failed. It is the caller's to read, also where the budget is empty."""
+        wait, previous = self._next(attempts, previous, self._told(result, verdict), start)
+        if wait is not None and self._budget is not None and not self._budget.try_withdraw():
+            wait = None
+        return wait, previous
+
+    def _told(self, end: object, verdict: bool | Verdict) -> float | None:
+        """The seconds that are asked for, by the Classifier that judged, else by the error or answer itself."""
+        most = self._schedule.max_retry_after
+        said = verdict[1] if isinstance(verdict, tuple) else None
+        return retry_after(end, most) if said is None else min(said, most)
+
+    def _next(self, attempts: int, previous: float, told: float | None, start: float) -> tuple[float | None, float]:
+        return self._schedule.next(attempts, previous, told or 0.0, self._now() - start)
 
     @property
     def attempts(self) -> int | None:

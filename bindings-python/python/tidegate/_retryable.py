@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from collections.abc import Callable
@@ -37,6 +38,9 @@ _MISTAKES = (
     TypeError,
     ValueError,
 )
+# What a Classifier says, and by which of it a call has failed.
+Verdict: TypeAlias = tuple[str, float | None]
+_FAILED = ("failure", "unreached")
 _EXPECTED = "an exception class, a function of the exception, a Classifier, or a tuple or list of these"
 
 
@@ -54,20 +58,59 @@ def filter_of(name: str, value: Any) -> Filter:
     raise TypeError(f"{name}: expected {_EXPECTED}, got {found}")
 
 
-def matches(name: str, chosen: Filter, error: Exception) -> bool:
-    """Whether a filter names this error. What a predicate raises is raised."""
+def matches(name: str, chosen: Filter, error: Exception) -> bool | Verdict:
+    """Whether a filter names this error; what a Classifier said of it where one does. What a predicate raises is raised.
+    """
     if isinstance(chosen, tuple):
-        return any(matches(name, one, error) for one in chosen)
+        for one in chosen:
+            if verdict := matches(name, one, error):
+                return verdict
+        return False
     if isinstance(chosen, type):
         return isinstance(error, chosen)
     if isinstance(chosen, Classifier):
         # Whatever a breaker by the same classifier counts as a failure of the call.
-        return chosen.error(error)[0] in ("failure", "unreached")
+        verdict = chosen.error(error)
+        return verdict[0] in _FAILED and verdict
     answer = chosen(error)
     if inspect.iscoroutine(answer):
         answer.close()
         raise TypeError(f"{name}: a function of the exception cannot be async")
     return bool(answer)
+
+
+def readers_of(chosen: Filter | None) -> tuple[Classifier, ...]:
+    """The classifiers of a filter, which judge results as well."""
+    if isinstance(chosen, tuple):
+        return tuple(reader for one in chosen for reader in readers_of(one))
+    return (chosen,) if isinstance(chosen, Classifier) else ()
+
+
+def failed_result(readers: tuple[Classifier, ...], result: object) -> Verdict | None:
+    """What the first classifier says that counts this result as a failure."""
+    for reader in readers:
+        verdict = reader.result(result)
+        if verdict[0] in _FAILED:
+            return verdict
+    return None
+
+
+def abandon(result: object) -> None:
+    """Closes an answer that nobody gets, since another attempt follows: what is not read holds its connection."""
+    if answer_of(result) is not None:
+        with contextlib.suppress(Exception):
+            closing = result.close()  # type: ignore[attr-defined]
+            if inspect.iscoroutine(closing):
+                closing.close()
+
+
+async def abandon_async(result: object) -> None:
+    """As ``abandon``, by the ``aclose`` of httpx where there is one: its ``close`` is for threads alone."""
+    if not callable(getattr(result, "aclose", None)):
+        abandon(result)
+    elif answer_of(result) is not None:
+        with contextlib.suppress(Exception):
+            await result.aclose()  # type: ignore[attr-defined]
 
 
 def is_transient(error: Exception) -> bool:
@@ -84,23 +127,31 @@ def is_transient(error: Exception) -> bool:
     return not isinstance(error, _MISTAKES)
 
 
-def is_retried(chosen: Filter | None, error: Exception) -> bool:
+def is_retried(chosen: Filter | None, error: Exception) -> bool | Verdict:
     """Whether another attempt may follow."""
-    if isinstance(error, _NEVER):
-        return False
-    # A TypeError of the call itself, from no frame but ours: wrong arguments.
-    traceback = error.__traceback__
-    if isinstance(error, TypeError) and (traceback is None or traceback.tb_next is None):
+    if isinstance(error, _NEVER) or is_wrong_call(error):
         return False
     return is_transient(error) if chosen is None else matches("retry_on", chosen, error)
 
 
-def _answer(error: Exception) -> tuple[int, Any] | None:
+def is_wrong_call(error: BaseException) -> bool:
+    """A TypeError of the call itself, from no frame but this package's: wrong arguments."""
+    if not isinstance(error, TypeError):
+        return False
+    traceback = error.__traceback__
+    while traceback is not None:
+        if not str(traceback.tb_frame.f_globals.get("__name__")).startswith("tidegate."):
+            return False
+        traceback = traceback.tb_next
+    return True
+
+
+def _answer(error: object) -> tuple[int, Any] | None:
     """The HTTP status, and the object that has it, for errors of httpx, requests, aiohttp, urllib and their like."""
     return answer_of(error, ("status_code", "status", "code"))
 
 
-def retry_after(error: Exception, most: float, now: float | None = None) -> float | None:
+def retry_after(error: object, most: float, now: float | None = None) -> float | None:
     """Seconds, at most ``most``, until the server, or another part of this program, wants the next call.
 
     None where it says nothing, or nonsense. ``now`` is the time of day in seconds, for tests.
