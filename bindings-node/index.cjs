@@ -12,6 +12,8 @@ const { BoundedQueue } = require('./lib/queue.cjs');
 const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
 const { RetryBudget, RetryPolicy } = require('./lib/retry.cjs');
 const { ClientThrottle } = require('./lib/throttle.cjs');
+const { Deadline } = require('./lib/deadline.cjs');
+const { Timeout } = require('./lib/timeout.cjs');
 const { HostScope, ProcessScope } = require('./lib/scope.cjs');
 const { DateClock, ManualClock } = require('./lib/clock.cjs');
 const {
@@ -20,6 +22,7 @@ const {
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,
+  TimeoutExceededError,
   RateLimitedError,
   CircuitOpenError,
   QueueFullError,
@@ -45,6 +48,8 @@ module.exports = {
   RetryPolicy,
   RetryBudget,
   ClientThrottle,
+  Timeout,
+  Deadline,
   HostScope,
   ProcessScope,
   DateClock,
@@ -54,6 +59,7 @@ module.exports = {
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,
+  TimeoutExceededError,
   RateLimitedError,
   CircuitOpenError,
   QueueFullError,

@@ -781,6 +781,63 @@ export class RetryPolicy {
   readonly budget: RetryBudget | undefined;
 }
 
+export interface TimeoutOptions {
+  /** How long the whole call may take in ms, above 0. */
+  totalMs?: number;
+  /** How long one attempt may take. A call of a Timeout alone is one attempt: the shorter of the two ends it. */
+  attemptMs?: number;
+  /** For tests. */
+  clock?: ManualClock;
+}
+
+/**
+ * A call that ends in time for whoever waits for it: its promise rejects with TimeoutExceededError, and the signal of
+ * this call, and of no other, aborts with the same error. A function that does not obey the signal goes on unheard.
+ * When the caller's own signal aborts, the promise rejects with its reason, which no breaker counts. No call outlasts
+ * the Deadline around it.
+ */
+export class Timeout {
+  constructor(options: TimeoutOptions);
+  readonly totalMs: number | undefined;
+  readonly attemptMs: number | undefined;
+  call<R>(fn: (signal: AbortSignal) => R | PromiseLike<R>, options?: { signal?: AbortSignal }): Promise<R>;
+  /** `fn` in time; arguments and `this` pass through, its signal is `Deadline.current.signal`. */
+  wrap<T, A extends unknown[], R>(fn: (this: T, ...args: A) => R): (this: T, ...args: A) => Promise<Awaited<R>>;
+}
+
+/** A request's headers: those of fetch, of node:http, or an object. */
+export type RequestHeaders = { get(name: string): string | null } | Record<string, unknown>;
+
+/**
+ * Until when a call must have ended. What runs in it, however deep and late, finds it as `Deadline.current`; Timeout
+ * and RetryPolicy keep it by themselves.
+ */
+export class Deadline {
+  private constructor();
+  /** `ms` from now. */
+  static after(ms: number, options?: { clock?: ManualClock }): Deadline;
+  /**
+   * What the client said: `grpc-timeout` and `x-request-timeout-ms`, or the headers of these `names` (milliseconds
+   * where they end in `-ms`, else seconds), the shortest of them and at most `maxMs`. undefined: it said nothing, or
+   * nonsense.
+   */
+  static fromHeaders(
+    headers: RequestHeaders,
+    options?: { names?: string | string[]; maxMs?: number; clock?: ManualClock },
+  ): Deadline | undefined;
+  /** That of the call under way. */
+  static readonly current: Deadline | undefined;
+  /** 0 from its end on. */
+  readonly remainingMs: number;
+  readonly expired: boolean;
+  /** Aborts at its end with TimeoutExceededError. In a call that a Timeout guards: that call's signal. */
+  readonly signal: AbortSignal;
+  /** Calls `fn` with this as `Deadline.current`, or with the one around it where that ends sooner. */
+  run<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): R;
+  /** For a request to a server: what remains, less 5 % for the way, in `x-request-timeout-ms` or the header `name`. */
+  headers(name?: string): Record<string, string>;
+}
+
 export interface ClientThrottleOptions extends Place {
   // <settings throttle>
   /** How many requests for each accepted one are tolerated; lower rejects sooner (1 to 1000; default 2). */
@@ -948,7 +1005,10 @@ export class DateClock extends ManualClock {
   follow(): void;
 }
 
-/** Base of everything tidegate raises about its own state; a circuit breaker never counts one as a failure. */
+/**
+ * Base of everything tidegate raises about its own state; a circuit breaker counts none as a failure but
+ * TimeoutExceededError.
+ */
 export class TidegateError extends Error {
   constructor(message?: string, code?: string);
   readonly code: string;
@@ -988,6 +1048,15 @@ export class RetryBudgetExceededError extends TidegateError {
   readonly retryAfterMs: number;
   readonly attempts: number;
   readonly cause: unknown;
+}
+
+/**
+ * A call took too long (`ERR_TIDEGATE_TIMEOUT_EXCEEDED`): a failure of what was called. Its `name` is `'TimeoutError'`,
+ * as that of the platform's own.
+ */
+export class TimeoutExceededError extends TidegateError {
+  constructor(message?: string, retryAfterMs?: number);
+  readonly retryAfterMs: number;
 }
 
 /** A concurrency limiter gave no permit (`ERR_TIDEGATE_CONCURRENCY_LIMIT`). */

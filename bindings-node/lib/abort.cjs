@@ -1,5 +1,22 @@
 'use strict';
 
+/** What callers gave as their reasons to abort. */
+const reasons = new WeakSet();
+
+/** Whether a caller's signal aborted with this, whatever it is; a timeout stays one (`AbortSignal.timeout()`). */
+const isReason = (error) => reasons.has(error);
+
+function note({ reason }) {
+  const isObject = (typeof reason === 'object' && reason !== null) || typeof reason === 'function';
+  if (isObject && reason.name !== 'TimeoutError') reasons.add(reason);
+}
+
+function throwIfAborted(signal) {
+  if (!signal?.aborted) return;
+  note(signal);
+  throw signal.reason;
+}
+
 /** By signal: whom to call, and the listener that does. */
 const waits = new WeakMap();
 
@@ -14,7 +31,10 @@ function onAbort(signal, then) {
   let wait = waits.get(signal);
   if (wait === undefined) {
     const calls = new Set();
-    const listener = () => calls.forEach((call) => call());
+    const listener = () => {
+      note(signal);
+      calls.forEach((call) => call());
+    };
     waits.set(signal, (wait = { calls, listener }));
     signal.addEventListener('abort', listener);
   }
@@ -28,4 +48,4 @@ function onAbort(signal, then) {
   };
 }
 
-module.exports = { onAbort };
+module.exports = { isReason, onAbort, throwIfAborted };

@@ -1,6 +1,7 @@
 'use strict';
 
 const { addon, words, numbers, bits } = require('./native.cjs');
+const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { sleep } = require('./clock.cjs');
 const { RateLimitedError } = require('./errors.cjs');
@@ -85,7 +86,7 @@ class TokenBucket {
 
   async acquire(n = 1, options = undefined) {
     const { timeoutMs, signal } = check.waiting(options, 'acquire');
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const reservation = book(this, n, timeoutMs);
     if (!reservation.booked) {
       const { retryAfterMs } = reservation;

@@ -3,9 +3,10 @@
 
 const { types } = require('node:util');
 const { addon, words, numbers } = require('./native.cjs');
+const { isReason } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { abandon, isPromise } = require('./promise.cjs');
-const { TidegateError } = require('./errors.cjs');
+const { isRefusal } = require('./errors.cjs');
 
 /** In the order in which they are asked; the first that says yes is the answer. */
 const OPTIONS = ['ignore', 'unreached', 'failureOn', 'failureResult', 'retryAfterMs'];
@@ -79,7 +80,7 @@ const failedOf = (classified) => ['failure', 'unreached'].includes(classified.ou
 const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
 
 /** By the caller: it says nothing about the dependency. */
-const isCancelled = (error) => error?.name === 'AbortError';
+const isCancelled = (error) => error?.name === 'AbortError' || isReason(error);
 
 let isClassifier;
 let readsResults;
@@ -108,7 +109,7 @@ class Classifier {
 
   error(error) {
     if (isCancelled(error)) return { outcome: 'cancelled', retryAfterMs: undefined };
-    if (error instanceof TidegateError || this.#ignore?.(error)) return { outcome: 'ignore', retryAfterMs: undefined };
+    if (isRefusal(error) || this.#ignore?.(error)) return { outcome: 'ignore', retryAfterMs: undefined };
     if (this.#unreached?.(error)) return { outcome: 'unreached', retryAfterMs: undefined };
     const failed = this.#failureOn === undefined || this.#failureOn(error);
     if (!failed) return { outcome: 'success', retryAfterMs: undefined };
@@ -235,6 +236,7 @@ module.exports = {
   answerOf,
   askedMs,
   errorFilter,
+  field,
   http,
   isCancelled,
   isClassifier,

@@ -88,21 +88,30 @@ function selectClock(value) {
   }
 }
 
+/** The time on `manual`, or on the machine's clock without one. */
+const nowMs = (manual) => (manual === undefined ? performance.now() : Number(manual.nowNs) / 1e6);
+
 /**
  * Calls `wake` once `waitMs` have passed on the machine's clock, never early (a timer may fire up to 1 ms early).
+ * @param keepsAlive whether the process waits for it
  * @returns {() => void} takes it back
  */
-function after(waitMs, wake) {
+function after(waitMs, wake, keepsAlive = true) {
   if (waitMs === Infinity) return () => {};
   const due = performance.now() + waitMs;
   let timer;
   const arm = () => {
     timer = setTimeout(fire, Math.min(Math.ceil(due - performance.now()), LONGEST_TIMER_MS));
+    if (!keepsAlive) timer.unref();
   };
   const fire = () => (performance.now() < due ? arm() : wake());
   arm();
   return () => clearTimeout(timer);
 }
+
+/** The same on `manual`, or on the machine's clock without one. */
+const alarm = (waitMs, manual, wake, keepsAlive) =>
+  manual === undefined || waitMs === Infinity ? after(waitMs, wake, keepsAlive) : sleepOn(manual, waitMs, wake);
 
 /**
  * Resolves once `waitMs` have passed on `manual`, or on the machine's clock without one; rejects with the signal's
@@ -115,8 +124,7 @@ function sleep(waitMs, manual, signal) {
       stay();
       how(value);
     };
-    const wake = () => settle(resolve);
-    const cancel = manual === undefined ? after(waitMs, wake) : sleepOn(manual, waitMs, wake);
+    const cancel = alarm(waitMs, manual, () => settle(resolve));
     const stay = onAbort(signal, () => settle(reject, signal.reason));
   });
 }
@@ -144,4 +152,4 @@ const follow = (clock) => {
 
 shown(ManualClock, (clock) => ({ nowNs: String(clock.nowNs) }));
 
-module.exports = { DateClock, ManualClock, follow, after, selectClock, sleep };
+module.exports = { DateClock, ManualClock, alarm, follow, after, nowMs, selectClock, sleep };

@@ -1,6 +1,7 @@
 'use strict';
 
 const { addon, words, numbers, bits } = require('./native.cjs');
+const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
@@ -78,7 +79,7 @@ class ConcurrencyLimiter {
   async acquire(options = undefined) {
     select(this, 'acquire');
     const waiting = check.waiting(options, 'acquire', this.#maxWaitMs);
-    waiting.signal?.throwIfAborted();
+    throwIfAborted(waiting.signal);
     return this.#acquire(waiting, undefined);
   }
 

@@ -94,6 +94,13 @@ class ThrottledError extends RefusedError {
   }
 }
 
+class TimeoutExceededError extends TidegateError {
+  constructor(message = 'call timed out', retryAfterMs = 0) {
+    super(message, 'ERR_TIDEGATE_TIMEOUT_EXCEEDED');
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
 class RetryBudgetExceededError extends RefusedError {
   constructor(message = 'retry budget exceeded', retryAfterMs = 0, attempts = 1, cause = undefined) {
     super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_RETRY_BUDGET_EXCEEDED', retryAfterMs);
@@ -121,6 +128,7 @@ for (const error of [
   ConcurrencyLimitError,
   ThrottledError,
   RetryBudgetExceededError,
+  TimeoutExceededError,
   ArenaError,
 ]) {
   Object.defineProperty(error.prototype, 'name', { value: error.name, writable: true, configurable: true });
@@ -128,18 +136,26 @@ for (const error of [
   Object.defineProperty(error.prototype, KINDS, { value: kinds });
 }
 
+// The name of the platform's own, that of AbortSignal.timeout(): who looks for that finds this one too.
+TimeoutExceededError.prototype.name = 'TimeoutError';
+
+/** Of tidegate's own errors that which is one of the call, and no refusal to make it. */
+const isRefusal = (error) => error instanceof TidegateError && !(error instanceof TimeoutExceededError);
+
 /** What `object` throws for `error`. */
 const refusalOf = (object, error) => object[REFUSAL]?.(error) ?? error;
 
 module.exports = {
   KINDS,
   REFUSAL,
+  isRefusal,
   refusalOf,
   ArenaError,
   ConcurrencyLimitError,
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,
+  TimeoutExceededError,
   RateLimitedError,
   CircuitOpenError,
   QueueFullError,

@@ -1,6 +1,7 @@
 'use strict';
 
 const { addon, words, numbers } = require('./native.cjs');
+const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 const { selectClock } = require('./clock.cjs');
@@ -65,7 +66,7 @@ class BoundedQueue {
   async push(item, options = undefined) {
     select(this, 'push');
     const waiting = check.waiting(options, 'push');
-    waiting.signal?.throwIfAborted();
+    throwIfAborted(waiting.signal);
     const outcome = this.#offer(item, 'push', queue.lookPush);
     if (outcome <= OK_DROPPED_OLDEST) return;
     if (outcome === CLOSED) throw refusalOf(this, new QueueClosedError());
@@ -86,7 +87,7 @@ class BoundedQueue {
   async pop(options = undefined) {
     select(this, 'pop');
     const waiting = check.waiting(options, 'pop');
-    waiting.signal?.throwIfAborted();
+    throwIfAborted(waiting.signal);
     if (this.#take('pop')) return this.#deliver();
     if (words[1] === CLOSED) throw new QueueClosedError();
     return join(this.#poppers, {}, waiting, () => new QueueEmptyError());

@@ -1,10 +1,12 @@
 'use strict';
 
 const { addon, words, numbers } = require('./native.cjs');
+const { throwIfAborted } = require('./abort.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { errorFilter, resultFilter } = require('./classify.cjs');
-const { selectClock, sleep } = require('./clock.cjs');
+const { nowMs, selectClock, sleep } = require('./clock.cjs');
+const { callAround } = require('./deadline.cjs');
 const { RetryBudgetExceededError } = require('./errors.cjs');
 const { thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
@@ -200,24 +202,27 @@ class RetryPolicy {
 
   /** A call begins: pays in, and gives the time where it matters. */
   #begin(signal) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     this.#budget?.deposit();
-    return this.#settings.deadlineMs === undefined ? 0 : this.#nowMs();
+    return this.#settings.deadlineMs === undefined ? 0 : nowMs(this.#clock);
   }
 
   /** The first attempt has failed: by an error, or by a result and what a Classifier says of it. */
   async #again(first, start, signal, fn, receiver, args) {
     let [end, previous] = [first, 0];
+    // Within a call that has a deadline, or a caller that may go away.
+    const { deadline, signal: around } = callAround();
     for (let attempts = 1; ; attempts += 1) {
-      const next = this.#after(end, attempts, previous, start, signal);
+      const next = this.#after(end, attempts, previous, start, deadline, signal ?? around);
       if (next === undefined) {
         if (end.failed === undefined) throw end.error;
         return end.result;
       }
       if (end.failed !== undefined) discard(end.result);
       previous = next[1];
-      if (next[0] > 0) await sleep(next[0], this.#clock, signal);
-      else signal?.throwIfAborted();
+      if (next[0] > 0) await sleep(next[0], this.#clock, signal ?? around);
+      throwIfAborted(signal);
+      throwIfAborted(around);
       let result;
       try {
         result = await fn.apply(receiver, args);
@@ -231,20 +236,17 @@ class RetryPolicy {
     }
   }
 
-  #nowMs() {
-    return this.#clock === undefined ? performance.now() : Number(this.#clock.nowNs) / 1e6;
-  }
-
   /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
-  #after(end, attempts, previous, start, signal) {
+  #after(end, attempts, previous, start, deadline, signal) {
     const { error, failed = signal?.aborted !== true && judged(this.#retryOn, error) } = end;
     const mostMs = this.#settings.maxRetryAfterMs;
     const saidMs = failed?.retryAfterMs;
     const subject = end.failed === undefined ? error : end.result;
     const toldMs = (saidMs === undefined ? retryAfterMs(subject, mostMs) : Math.min(saidMs, mostMs)) ?? 0;
-    const elapsed = this.#settings.deadlineMs === undefined ? 0 : Math.max(0, this.#nowMs() - start);
-    const next =
+    const elapsed = this.#settings.deadlineMs === undefined ? 0 : Math.max(0, nowMs(this.#clock) - start);
+    let next =
       failed && signal?.aborted !== true ? nextOf(this, attempts, previous, toldMs, elapsed, NaN) : undefined;
+    if (next !== undefined && deadline !== undefined && next[0] >= deadline.remainingMs) next = undefined;
     const budget = this.#budget;
     // Before the wait: what is counted after it comes too late for all who wait now.
     if (next !== undefined && budget !== undefined && !budget.tryWithdraw()) {

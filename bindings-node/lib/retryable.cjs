@@ -3,7 +3,7 @@
 
 const { answerOf, askedMs, isCancelled, isFailed } = require('./classify.cjs');
 const { abandon } = require('./promise.cjs');
-const { CircuitOpenError, RetryBudgetExceededError, TidegateError, ThrottledError } = require('./errors.cjs');
+const { CircuitOpenError, RetryBudgetExceededError, ThrottledError, isRefusal } = require('./errors.cjs');
 
 /** Errors by which Node and this package say that an argument was wrong. */
 const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
@@ -23,7 +23,7 @@ const MISTAKES = new Set([
  * known; not another status, not tidegate's own refusals, not what a program's mistake looks like.
  */
 function isTransient(error) {
-  if (isCancelled(error) || error instanceof TidegateError || WRONG_ARGUMENT.test(error?.code)) return false;
+  if (isCancelled(error) || isRefusal(error) || WRONG_ARGUMENT.test(error?.code)) return false;
   const answer = answerOf(error);
   if (answer !== undefined) return isFailed(answer);
   // What fetch throws for a lost connection is a TypeError with the reason as its cause.

@@ -4,7 +4,7 @@ const { addon, words, numbers } = require('./native.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { errorFilter, isCancelled } = require('./classify.cjs');
-const { TidegateError, ThrottledError, refusalOf } = require('./errors.cjs');
+const { ThrottledError, isRefusal, refusalOf } = require('./errors.cjs');
 const { isPromise, thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
 const { isTransient } = require('./retryable.cjs');
@@ -114,7 +114,7 @@ class ClientThrottle {
 
   /** A predicate that itself throws counts as a refusal, and its error is thrown, with this one as its cause. */
   #judge(error) {
-    if (isCancelled(error) || error instanceof TidegateError) return;
+    if (isCancelled(error) || isRefusal(error)) return;
     let isFailure = true;
     try {
       isFailure = this.#isFailure(error);

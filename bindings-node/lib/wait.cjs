@@ -1,7 +1,8 @@
 'use strict';
 // Waiting for a limit that books nothing ahead: ask, sleep as long as it says, ask again.
 
-const { sleep } = require('./clock.cjs');
+const { throwIfAborted } = require('./abort.cjs');
+const { nowMs, sleep } = require('./clock.cjs');
 const { RateLimitedError } = require('./errors.cjs');
 
 /**
@@ -14,8 +15,8 @@ const { RateLimitedError } = require('./errors.cjs');
  * @throws RateLimitedError at once, with nothing taken, when the wait would exceed `timeoutMs`; the signal's reason
  */
 async function waitFor(take, giveBack, clock, { timeoutMs, signal }, refused) {
-  signal?.throwIfAborted();
-  const now = () => (clock === undefined ? performance.now() : Number(clock.nowNs) / 1e6);
+  throwIfAborted(signal);
+  const now = () => nowMs(clock);
   const deadline = timeoutMs === Infinity ? Infinity : now() + timeoutMs;
   for (;;) {
     const decision = take();

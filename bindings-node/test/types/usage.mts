@@ -8,6 +8,7 @@ import {
   ClientThrottle,
   ConcurrencyLimiter,
   type ConcurrencyPermit,
+  Deadline,
   type Decision,
   HostScope,
   ProcessScope,
@@ -20,6 +21,8 @@ import {
   type SetDecision,
   type Tier,
   TidegateError,
+  Timeout,
+  TimeoutExceededError,
   TokenBucket,
   http,
 } from 'tidegate';
@@ -145,3 +148,18 @@ export const retryAfter = (error: unknown): number | string | undefined => {
 breaker.on('opened', ({ trip }) => trip?.failed).once('closed', ({ atMs }) => atMs.toFixed());
 // @ts-expect-error an event has a name
 breaker.on('open', () => {});
+
+const timeout = new Timeout({ totalMs: 5000, attemptMs: 1000 });
+const inTime = timeout.call((signal) => fetch('http://localhost', { signal }), { signal: AbortSignal.timeout(5) });
+same<typeof inTime, Promise<Response>>(true);
+const timedParse = timeout.wrap(async (text: string) => text.length);
+same<typeof timedParse, (this: unknown, text: string) => Promise<number>>(true);
+// @ts-expect-error times have units
+new Timeout({ total: 5 });
+const deadline: Deadline | undefined = Deadline.fromHeaders(new Headers(), { names: 'x-timeout', maxMs: 5000 });
+const both: number = Deadline.after(500).run((a: number, b: number) => a + b, 1, 2);
+void fetch('http://localhost', { headers: deadline?.headers(), signal: deadline?.signal });
+// @ts-expect-error made by after and fromHeaders
+new Deadline();
+const late: TidegateError = new TimeoutExceededError('late');
+void [both, late];

@@ -1,0 +1,146 @@
+'use strict';
+// Until when a call must have ended: known to all that it calls, told to the servers that it asks.
+
+const { AsyncLocalStorage } = require('node:async_hooks');
+const check = require('./check.cjs');
+const { field } = require('./classify.cjs');
+const { alarm, nowMs, selectClock } = require('./clock.cjs');
+const { TimeoutExceededError } = require('./errors.cjs');
+const { shown } = require('./show.cjs');
+
+/** The call under way: its deadline, and the signal that ends it where `Timeout` guards it. */
+const ambient = new AsyncLocalStorage();
+const NONE = { deadline: undefined, signal: undefined };
+const callAround = () => ambient.getStore() ?? NONE;
+
+const GRPC = 'grpc-timeout';
+const MILLISECONDS = 'x-request-timeout-ms';
+const GRPC_UNITS = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+/** What the way to a server takes of the time it is told. */
+const TOLD = 0.95;
+/** Longer than anybody waits; no header asks for more. */
+const LONGEST_MS = 1e13;
+
+/** The milliseconds that a header says; undefined: nonsense. */
+function said(name, text) {
+  if (name === GRPC) {
+    const [, count, unit] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
+    return unit === undefined ? undefined : Number(count) * GRPC_UNITS[unit];
+  }
+  const unitMs = name.endsWith('-ms') ? 1 : 1000;
+  return /^\d+(\.\d+)?$/.test(text) ? Math.min(Number(text) * unitMs, LONGEST_MS) : undefined;
+}
+
+function headerName(value, name) {
+  if (check.text(value, name) === '') throw check.valueError(`${name} must be the name of a header, got ''`);
+  return value.toLowerCase();
+}
+
+/** Makes one; nobody else does. */
+const OWN = Symbol('own');
+let verify;
+let clockOf;
+
+class Deadline {
+  #clock;
+  #dueMs;
+  /** Of `signal`; of a call that `Timeout` guards there is one from the beginning, which that aborts. */
+  #controller;
+  #isCall;
+
+  static {
+    verify = (self, method) => {
+      if (self === null || typeof self !== 'object' || !(#dueMs in self)) throw check.detached('Deadline', method);
+    };
+    clockOf = (self) => self.#clock;
+  }
+
+  constructor(own, afterMs, clock, controller) {
+    if (own !== OWN) throw check.typeError('a Deadline is made by Deadline.after(ms) or Deadline.fromHeaders(headers)');
+    this.#clock = clock;
+    this.#dueMs = nowMs(clock) + afterMs;
+    this.#controller = controller;
+    this.#isCall = controller !== undefined;
+  }
+
+  static after(ms, options = {}) {
+    const { clock } = check.options(options, 'Deadline.after', ['clock']);
+    check.span(ms, 'ms');
+    selectClock(clock);
+    return new Deadline(OWN, ms, clock, undefined);
+  }
+
+  static fromHeaders(headers, options = {}) {
+    const given = check.options(options, 'Deadline.fromHeaders', ['names', 'maxMs', 'clock']);
+    const { names = [GRPC, MILLISECONDS], maxMs = Infinity, clock } = given;
+    if (headers === null || typeof headers !== 'object') {
+      throw check.typeError(`headers must be those of a request, got ${check.show(headers)}`);
+    }
+    const known = [names].flat().map((name) => headerName(name, 'names'));
+    const mostMs = check.patience(maxMs, 'maxMs');
+    selectClock(clock);
+    const waits = known.map((name) => said(name, field(headers, name)?.trim() ?? '')).filter((ms) => ms !== undefined);
+    return waits.length === 0 ? undefined : new Deadline(OWN, Math.min(...waits, mostMs), clock, undefined);
+  }
+
+  static get current() {
+    return callAround().deadline;
+  }
+
+  get remainingMs() {
+    verify(this, 'remainingMs');
+    return Math.max(0, this.#dueMs - nowMs(this.#clock));
+  }
+
+  get expired() {
+    return this.remainingMs === 0;
+  }
+
+  get signal() {
+    const leftMs = this.remainingMs;
+    const end = () => this.#controller.abort(new TimeoutExceededError('deadline has passed'));
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      // Nobody waits for it who has nothing else to wait for.
+      if (leftMs > 0) alarm(leftMs, this.#clock, end, false);
+    }
+    if (leftMs === 0 && !this.#isCall && !this.#controller.signal.aborted) end();
+    return this.#controller.signal;
+  }
+
+  run(fn, ...args) {
+    verify(this, 'run');
+    check.callable(fn, 'fn');
+    const { deadline, signal } = callAround();
+    return ambient.run({ deadline: earlier(this, deadline), signal }, fn, ...args);
+  }
+
+  headers(name = MILLISECONDS) {
+    verify(this, 'headers');
+    const key = headerName(name, 'name');
+    const ms = Math.floor(this.remainingMs * TOLD);
+    if (ms === Infinity) return {};
+    if (key !== GRPC) return { [name]: String(key.endsWith('-ms') ? ms : ms / 1000) };
+    return { [name]: ms < 1e8 ? `${ms}m` : `${Math.min(Math.floor(ms / 1000), 99_999_999)}S` };
+  }
+}
+
+/** A call ends no later than the one that makes it. */
+function earlier(deadline, around) {
+  return around !== undefined && around.remainingMs < deadline.remainingMs ? around : deadline;
+}
+
+/** `fn` as a call that has `leftMs` on this clock and is ended by `controller`. */
+function runCall(leftMs, clock, controller, fn) {
+  const deadline = new Deadline(OWN, leftMs, clock, controller);
+  return ambient.run({ deadline, signal: controller.signal }, fn);
+}
+
+shown(Deadline, ({ remainingMs, expired }) => ({ remainingMs, expired }));
+
+module.exports = {
+  Deadline,
+  callAround,
+  clockOf: (...given) => clockOf(...given),
+  runCall,
+};
