@@ -14,6 +14,7 @@ pub(crate) const MODULE: &str = "tidegate.errors";
 static BASE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static CONFIG: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ARENA: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static TIMEOUT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static QUEUE_CLOSED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// `class(*args)`, made at once: its `__init__` is Python's, and not to be run by whoever raises it.
@@ -28,9 +29,12 @@ where
     }
 }
 
-/// `TidegateError`: what a breaker never counts as a failure.
-pub(crate) fn base(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    BASE.import(py, MODULE, "TidegateError")
+/// Whether it is one of this package's that says nothing of what was called: a `TidegateError`, and no
+/// `TimeoutExceededError`, which ends a call that was under way.
+pub(crate) fn is_own(error: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = error.py();
+    Ok(error.is_instance(BASE.import(py, MODULE, "TidegateError")?)?
+        && !error.is_instance(TIMEOUT.import(py, MODULE, "TimeoutExceededError")?)?)
 }
 
 /// A value outside what is allowed: `ConfigError`, which is a `ValueError`.

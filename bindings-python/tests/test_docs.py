@@ -22,7 +22,7 @@ from flask_limiter import Limiter as FlaskLimiter
 from served import ask, served, served_wsgi, statuses
 from slowapi import Limiter, _rate_limit_exceeded_handler
 from slowapi.errors import RateLimitExceeded
-from tidegate import BoundedQueue, Decision
+from tidegate import BoundedQueue, Deadline, Decision
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted((DOCS.parents[1] / "docs").glob("*.md"))]
@@ -191,8 +191,15 @@ def test_retry() -> None:
 def test_resilience() -> None:
     module = sample("bank_calls")
     answers = iter([SimpleNamespace(status_code=503), SimpleNamespace(status_code=200)])
-    assert module.charge(lambda order: next(answers), "7").status_code == 200
-    assert module.breaker.stats().failed == 1
+    told: list[int] = []
+
+    async def send(order: str) -> Any:
+        told.append(int(Deadline.current().headers()["x-request-timeout-ms"]))
+        return next(answers)
+
+    served = run(module.serve({"x-request-timeout-ms": "1000"}, send, "7"))
+    assert served.status_code == 200 and module.breaker.stats().failed == 1
+    assert 0 < told[1] <= told[0] <= 950
 
 
 def test_every_sample_was_run() -> None:

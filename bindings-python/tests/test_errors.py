@@ -17,6 +17,9 @@ REFUSALS = [
     errors.QueueFullError(retry_after=2.0),
     errors.ConcurrencyLimitError(),
     errors.OverloadedError("busy"),
+    errors.ThrottledError(),
+    errors.RetryBudgetExceededError("empty", 2.0, 3),
+    errors.TimeoutExceededError("call timed out after 2 s"),
 ]
 OTHERS = [
     errors.QueueClosedError(),

@@ -14,6 +14,7 @@ from tidegate import (
     ClientThrottle,
     ConcurrencyLimiter,
     ConcurrencyPermit,
+    Deadline,
     Decision,
     HostScope,
     LimitSet,
@@ -23,6 +24,7 @@ from tidegate import (
     RetryBudget,
     RetryPolicy,
     Tier,
+    Timeout,
     TokenBucket,
     http,
 )
@@ -176,3 +178,15 @@ RetryPolicy(jitter="fuller")  # type: ignore[arg-type]
 
 async def search() -> list[str]:
     return await retry.call_async(find, "it")
+
+
+@Timeout(attempt=0.5)
+async def patient(order: str, *, amount: int) -> int:
+    return amount
+
+
+async def within(headers: dict[str, str]) -> int:
+    deadline = Deadline.from_headers(headers)
+    await patient("7", amount="5")  # type: ignore[arg-type]
+    left: float = 0.0 if deadline is None else deadline.remaining()
+    return await Timeout(left).call_async(patient, "7", amount=5)

@@ -38,7 +38,9 @@ from ._tidegate import (
     Trip,
     __version__,
 )
+from ._deadline import Deadline
 from ._retry import RetryPolicy
+from ._timeout import Timeout
 from .errors import (
     ArenaError,
     CircuitOpenError,
@@ -52,6 +54,7 @@ from .errors import (
     RetryBudgetExceededError,
     ThrottledError,
     TidegateError,
+    TimeoutExceededError,
 )
 
 __all__ = [
@@ -70,6 +73,7 @@ __all__ = [
     "ConcurrencyPermit",
     "ConcurrencyStats",
     "ConfigError",
+    "Deadline",
     "Decision",
     "Event",
     "HostScope",
@@ -93,6 +97,8 @@ __all__ = [
     "ThrottledError",
     "TidegateError",
     "Tier",
+    "Timeout",
+    "TimeoutExceededError",
     "TokenBucket",
     "Trip",
     "__version__",

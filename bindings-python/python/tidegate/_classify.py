@@ -50,6 +50,18 @@ _FAILED = frozenset(
     }
 )
 
+_TIMEOUTS = frozenset(
+    {
+        ("httpx", "TimeoutException"),
+        ("httpcore", "TimeoutException"),
+        ("requests", "Timeout"),
+        ("urllib3", "TimeoutError"),
+        # Not yet Python's own before 3.11.
+        ("asyncio", "TimeoutError"),
+        ("concurrent", "TimeoutError"),
+    }
+)
+
 
 def answer_of(subject: Any, names: tuple[str, ...] = ("status_code", "status")) -> tuple[int, Any] | None:
     """The status of a response, or of the exception that stands for one, and the object that has it."""
@@ -61,7 +73,8 @@ def answer_of(subject: Any, names: tuple[str, ...] = ("status_code", "status")) 
     return None
 
 
-def _field(headers: Any, name: str) -> str | None:
+def field(headers: Any, name: str) -> str | None:
+    """A field of a client's or server's headers, by its name in small letters."""
     get = getattr(headers, "get", None)
     if not callable(get):
         return None
@@ -86,7 +99,7 @@ def told(answer: tuple[int, Any], most: float, now: float | None = None) -> floa
     if headers is None:
         # Some exceptions repeat the status of their response, and not its headers.
         headers = getattr(getattr(owner, "response", None), "headers", None)
-    wait, wait_ms, date = (_field(headers, name) for name in ("retry-after", "retry-after-ms", "date"))
+    wait, wait_ms, date = (field(headers, name) for name in ("retry-after", "retry-after-ms", "date"))
     return http_answer(status, wait, wait_ms, date, time.time() if now is None else now, most)[1]
 
 
@@ -101,7 +114,9 @@ def _causes(error: BaseException) -> list[BaseException]:
     while last is not None and len(causes) < 8 and last not in causes:
         causes.append(last)
         wrapped = next((arg for arg in getattr(last, "args", ()) if isinstance(arg, BaseException)), None)
-        last = last.__cause__ or last.__context__ or wrapped
+        # URLError keeps it there.
+        reason = getattr(last, "reason", None)
+        last = last.__cause__ or last.__context__ or wrapped or (reason if isinstance(reason, BaseException) else None)
     return causes
 
 
@@ -123,6 +138,11 @@ def _connection_failed(error: BaseException) -> bool:
     if _is_one_of(error, frozenset({("urllib", "URLError")})):
         return not isinstance(reason, BaseException) or _connection_failed(reason)
     return _is_one_of(error, _FAILED)
+
+
+def timed_out(error: BaseException) -> bool:
+    """Whether a client gave up waiting."""
+    return any(isinstance(cause, TimeoutError) or _is_one_of(cause, _TIMEOUTS) for cause in _causes(error))
 
 
 @makes("a Classifier", "http()")

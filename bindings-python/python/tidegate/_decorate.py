@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
-from ._functions import is_async, not_async
+from ._functions import decorates, not_async
 from ._tidegate import Guarded
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ R = TypeVar("R")
 
 def decorate(breaker: CircuitBreaker, func: Callable[P, R]) -> Callable[P, R]:
     """CircuitBreaker.__call__."""
-    if _is_async("a breaker", "with breaker.acquire():", func):
+    if decorates("a breaker", "with breaker.acquire():", func):
         return _guard_async(breaker, cast(Any, func))
     return functools.update_wrapper(Guarded(breaker, func), func)
 
 
 def decorate_limited(limiter: ConcurrencyLimiter, func: Callable[..., Any]) -> Callable[..., Any]:
     """ConcurrencyLimiter.__call__."""
-    if _is_async("a concurrency limiter", "with limiter.acquire():", func):
+    if decorates("a concurrency limiter", "with limiter.acquire():", func):
 
         @functools.wraps(func)
         async def limited_async(*args: Any, **kwargs: Any) -> Any:
@@ -121,20 +121,6 @@ class _Body:
     def __del__(self) -> None:
         # Dropped before its end, perhaps before its beginning.
         self._permit.release()
-
-
-def _is_async(who: str, instead: str, func: Any) -> bool:
-    """Whether a function is one of coroutines; TypeError for what cannot be decorated."""
-    if isinstance(func, type):
-        raise TypeError(f"{who} decorates a function, got the class {func.__name__}")
-    if not callable(func):
-        raise TypeError(f"{who} decorates a function, got {type(func).__name__}")
-    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
-        raise TypeError(
-            f"{func.__name__}: a generator runs while it is iterated, not when it is called; "
-            f"use `{instead}` around the part that does the work"
-        )
-    return is_async(func)
 
 
 async def call_async(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, TypeVar
 
 from ._log import say
@@ -17,6 +18,8 @@ _FACTORIES: dict[Any, tuple[str, str]] = {}
 _SCOPE = "the ASGI scope"
 _REQUEST_NAMES = frozenset(("request", "req", "websocket"))
 _REQUESTS = frozenset(("HTTPConnection", "Request", "WebSocket"))
+# What is no result but work to come.
+LAZY = frozenset((CoroutineType, GeneratorType, AsyncGeneratorType))
 
 
 def makes(what: str, example: str) -> Callable[[F], F]:
@@ -103,6 +106,49 @@ def is_async(value: Any) -> bool:
 def not_async(made: object, instead: str) -> TypeError:
     """What an async call raises where the function gave nothing to await: the caller's mistake, and no failure."""
     return TypeError(f"call_async: the function is not async, it gave {type(made).__name__}; use `{instead}`")
+
+
+def refuse_lazy(result: Any) -> None:
+    """TypeError for what a call gave that was to do its work and has not begun it: the caller's mistake, no failure."""
+    if result.__class__ not in LAZY:
+        return
+    if isinstance(result, CoroutineType):
+        result.close()
+        raise TypeError("call: the function is async; use `await ….call_async(…)`")
+    if isinstance(result, GeneratorType):
+        result.close()
+    raise TypeError("call: the function gave a generator, whose work is done while it is iterated, not in the call")
+
+
+def decorates(who: str, instead: str, func: Any) -> bool:
+    """Whether a function that is to be decorated is one of coroutines; TypeError for what cannot be."""
+    if isinstance(func, type):
+        raise TypeError(f"{who} decorates a function, got the class {func.__name__}")
+    if not callable(func):
+        raise TypeError(f"{who} decorates a function, got {type(func).__name__}")
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        raise TypeError(
+            f"{func.__name__}: a generator runs while it is iterated, not when it is called; "
+            f"use `{instead}` around the part that does the work"
+        )
+    return is_async(func)
+
+
+def wrapped(func: Any, is_async: bool, call: Callable[..., Any], call_async: Callable[..., Any]) -> Any:
+    """``func`` called by one of these; an ``async def`` stays one."""
+    if is_async:
+
+        @functools.wraps(func)
+        async def called_async(*args: Any, **kwargs: Any) -> Any:
+            return await call_async(func, *args, **kwargs)
+
+        return called_async
+
+    @functools.wraps(func)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return call(func, *args, **kwargs)
+
+    return called
 
 
 def endpoint(value: Any) -> Any:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from ._classify import CancelledError
-from ._functions import is_async, not_async
+from ._deadline import Deadline
+from ._functions import LAZY, is_async, not_async, refuse_lazy, wrapped
 from ._retryable import (
     Filter,
     Verdict,
@@ -20,6 +18,7 @@ from ._retryable import (
     abandon_async,
     failed_result,
     filter_of,
+    is_own,
     is_retried,
     is_transient,
     matches,
@@ -27,17 +26,14 @@ from ._retryable import (
     retry_after,
 )
 from ._tidegate import ManualClock, RetryBudget, Schedule
-from ._time import sleep, sleep_async
-from .errors import RetryBudgetExceededError, ThrottledError, TidegateError
+from ._time import clock_of, now, sleep, sleep_async
+from .errors import RetryBudgetExceededError, ThrottledError
 
 if TYPE_CHECKING:
     from ._tidegate import ClientThrottle
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# What is no result but work to come.
-_LAZY = frozenset((CoroutineType, GeneratorType, AsyncGeneratorType))
 
 
 class RetryPolicy:
@@ -58,10 +54,11 @@ class RetryPolicy:
             "decorrelated" (AWS), "smooth" (Polly).
         budget: a RetryBudget that all calls to the dependency share.
         retry_on: the errors that are retried: a class, a function of the exception, a Classifier such as ``http()``,
-            or several of these. A Classifier judges results as well. Default: an HTTP status of 429 or from 500 on, timeouts, lost connections and unknown
-            errors; not other statuses, not errors that a mistake in the program raises (TypeError, ValueError,
-            LookupError, …), not tidegate's own refusals.
-        deadline: seconds for all attempts and waits together: a wait that would reach its end is not slept.
+            or several of these; a Classifier judges results as well. Default: an HTTP status of 429 or from 500 on,
+            timeouts, lost connections and unknown errors; not other statuses, not errors that a mistake in the program
+            raises (TypeError, ValueError, LookupError, …), not tidegate's own refusals.
+        deadline: seconds for all attempts and waits together: a wait that would reach its end is not slept, nor one
+            that would reach a ``Deadline`` or the end of a ``Timeout`` round the call.
         max_retry_after: a server's Retry-After (of 429 and 503), or the ``retry_after`` of an error, which wins when it
             is longer than the wait, counts up to so many seconds.
         clock: a ManualClock for tests.
@@ -97,12 +94,10 @@ class RetryPolicy:
         self._schedule = Schedule(attempts, base, factor, max_delay, jitter, deadline, max_retry_after)
         if budget is not None and not isinstance(budget, RetryBudget):
             raise TypeError(f"budget: expected a RetryBudget, got {type(budget).__name__}")
-        if clock is not None and not isinstance(clock, ManualClock):
-            raise TypeError(f"clock: expected a ManualClock, got {type(clock).__name__}")
         self._budget = budget
         self._retry_on = None if retry_on is None else filter_of("retry_on", retry_on)
         self._readers = readers_of(self._retry_on)
-        self._clock = clock
+        self._clock = clock_of(clock)
         self._is_timed = deadline is not None
 
     @classmethod
@@ -124,8 +119,8 @@ class RetryPolicy:
                 if wait is None:
                     raise
             else:
-                if result.__class__ in _LAZY:
-                    _refuse_lazy(result)
+                if result.__class__ in LAZY:
+                    refuse_lazy(result)
                 verdict = failed_result(self._readers, result) if self._readers else None
                 if verdict is None:
                     return result
@@ -180,21 +175,7 @@ class RetryPolicy:
                 f"{func.__name__}: a generator runs while it is iterated, not when it is called, and what it has given "
                 "out cannot be taken back; retry the part that does the work"
             )
-        if is_async(func):
-            call_async = self.call_async
-
-            @functools.wraps(func)
-            async def retried_async(*args: Any, **kwargs: Any) -> Any:
-                return await call_async(cast(Any, func), *args, **kwargs)
-
-            return cast(Callable[P, R], retried_async)
-        call = self.call
-
-        @functools.wraps(func)
-        def retried(*args: P.args, **kwargs: P.kwargs) -> R:
-            return call(func, *args, **kwargs)
-
-        return retried
+        return cast(Callable[P, R], wrapped(func, is_async(func), self.call, self.call_async))
 
     def __call__(self, func: Callable[P, R], /) -> Callable[P, R]:
         return self.wrap(func)
@@ -208,11 +189,7 @@ class RetryPolicy:
             n += 1
 
     def _now(self) -> float:
-        if not self._is_timed:
-            return 0.0
-        if self._clock is not None:
-            return self._clock.now_ns / 1e9
-        return time.monotonic()
+        return now(self._clock) if self._is_timed else 0.0
 
     def _after(self, error: Exception, attempts: int, previous: float, start: float) -> tuple[float | None, float]:
         """The wait before another attempt, None for none; what the next one takes as ``previous``."""
@@ -249,7 +226,11 @@ class RetryPolicy:
         return retry_after(end, most) if said is None else min(said, most)
 
     def _next(self, attempts: int, previous: float, told: float | None, start: float) -> tuple[float | None, float]:
-        return self._schedule.next(attempts, previous, told or 0.0, self._now() - start)
+        wait, previous = self._schedule.next(attempts, previous, told or 0.0, self._now() - start)
+        around = Deadline.current()
+        if around is not None and wait is not None and wait >= around.remaining():
+            wait = None
+        return wait, previous
 
     @property
     def attempts(self) -> int | None:
@@ -279,15 +260,6 @@ def _exceeded(budget: RetryBudget, attempts: int, told: float | None) -> RetryBu
     return RetryBudgetExceededError(message, max(told or 0.0, budget.retry_after), attempts)
 
 
-def _refuse_lazy(result: Any) -> None:
-    if isinstance(result, CoroutineType):
-        result.close()
-        raise TypeError("call: the function is async; use `await ….call_async(…)`")
-    if isinstance(result, GeneratorType):
-        result.close()
-    raise TypeError("call: the function gave a generator, whose work is done while it is iterated, not in the call")
-
-
 def call_throttled(
     throttle: ClientThrottle, func: Callable[..., R], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
 ) -> R:
@@ -298,9 +270,9 @@ def call_throttled(
     except Exception as error:
         _report(throttle, error)
         raise
-    if result.__class__ in _LAZY:
+    if result.__class__ in LAZY:
         # The caller's mistake, which says nothing of the backend.
-        _refuse_lazy(result)
+        refuse_lazy(result)
     throttle.accepted()
     return result
 
@@ -329,19 +301,7 @@ def decorate_throttled(throttle: ClientThrottle, func: Callable[..., Any]) -> Ca
         raise TypeError(f"a throttle decorates a function, got {what}")
     if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
         raise TypeError(f"{func.__name__}: a generator runs while it is iterated, not when it is called")
-    if is_async(func):
-
-        @functools.wraps(func)
-        async def throttled_async(*args: Any, **kwargs: Any) -> Any:
-            return await call_throttled_async(throttle, func, args, kwargs)
-
-        return throttled_async
-
-    @functools.wraps(func)
-    def throttled(*args: Any, **kwargs: Any) -> Any:
-        return call_throttled(throttle, func, args, kwargs)
-
-    return throttled
+    return cast(Callable[..., Any], wrapped(func, is_async(func), throttle.call, throttle.call_async))
 
 
 def _admit(throttle: ClientThrottle) -> None:
@@ -352,7 +312,7 @@ def _admit(throttle: ClientThrottle) -> None:
 
 def _report(throttle: ClientThrottle, error: Exception) -> None:
     """What an error says of the backend. A predicate that itself raises counts as a refusal; its error is raised."""
-    if isinstance(error, (TidegateError, CancelledError)):
+    if is_own(error) or isinstance(error, CancelledError):
         return
     chosen = throttle._failure_on
     try:

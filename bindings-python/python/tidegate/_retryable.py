@@ -18,6 +18,7 @@ from .errors import (
     RetryBudgetExceededError,
     ThrottledError,
     TidegateError,
+    TimeoutExceededError,
 )
 
 # A class, a function of the exception, a classifier, or a tuple of these.
@@ -59,8 +60,7 @@ def filter_of(name: str, value: Any) -> Filter:
 
 
 def matches(name: str, chosen: Filter, error: Exception) -> bool | Verdict:
-    """Whether a filter names this error; what a Classifier said of it where one does. What a predicate raises is raised.
-    """
+    """Whether a filter names this error, by a Classifier what that said of it. What a predicate raises is raised."""
     if isinstance(chosen, tuple):
         for one in chosen:
             if verdict := matches(name, one, error):
@@ -113,13 +113,18 @@ async def abandon_async(result: object) -> None:
             await result.aclose()  # type: ignore[attr-defined]
 
 
+def is_own(error: BaseException) -> bool:
+    """Of this package, and no word on what was called: all but a timeout, which ended a call that was under way."""
+    return isinstance(error, TidegateError) and not isinstance(error, TimeoutExceededError)
+
+
 def is_transient(error: Exception) -> bool:
     """Whether the dependency failed: what is retried unless ``retry_on`` says otherwise.
 
     An HTTP status of 429 or from 500 on, a timeout, a lost connection, and what is not known; not another status, not
     tidegate's own refusals, not what a program's mistake looks like.
     """
-    if isinstance(error, TidegateError):
+    if is_own(error):
         return False
     answer = _answer(error)
     if answer is not None:

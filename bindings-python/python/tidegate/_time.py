@@ -12,24 +12,52 @@ from ._tidegate import ManualClock
 from .errors import ConfigError
 
 # How often a wait looks at a ManualClock, which nobody announces the moves of.
-_POLL = 0.001
+POLL = 0.001
 # time.sleep and Lock.acquire refuse longer spans; an hour at a time does no harm.
 LONGEST_WAIT = 3600.0
 
 
-def timeout_seconds(timeout: float | timedelta | None) -> float | None:
-    """Seconds of a ``timeout`` argument; None waits for ever, as ``math.inf`` does."""
+def timeout_seconds(timeout: float | timedelta | None, name: str = "timeout") -> float | None:
+    """Seconds of an argument; None waits for ever, as ``math.inf`` does."""
     if timeout is None:
         return None
     if isinstance(timeout, timedelta):
         seconds = timeout.total_seconds()
     elif isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
-        seconds = float(timeout)
+        seconds = _float(timeout)
     else:
-        raise TypeError(f"timeout: expected seconds as a float, a timedelta or None, got {type(timeout).__name__}")
+        raise TypeError(f"{name}: expected seconds as a float, a timedelta or None, got {type(timeout).__name__}")
     if math.isnan(seconds) or seconds < 0:
-        raise ConfigError(f"timeout: must be 0 or more seconds, got {seconds}")
+        raise ConfigError(f"{name}: must be 0 or more seconds, got {seconds}")
     return None if math.isinf(seconds) else seconds
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        # An int that no float holds.
+        return math.inf if number > 0 else -math.inf
+
+
+def limit_seconds(name: str, limit: float | timedelta | None) -> float | None:
+    """As ``timeout_seconds``, of a setting: one of 0 would let nothing begin."""
+    seconds = timeout_seconds(limit, name)
+    if seconds == 0:
+        raise ConfigError(f"{name}: must be more than 0 seconds, got {seconds}")
+    return seconds
+
+
+def clock_of(clock: ManualClock | None) -> ManualClock | None:
+    """A ``clock`` argument."""
+    if clock is not None and not isinstance(clock, ManualClock):
+        raise TypeError(f"clock: expected a ManualClock, got {type(clock).__name__}")
+    return clock
+
+
+def now(clock: ManualClock | None) -> float:
+    """Seconds on the machine's monotonic clock, or on a ManualClock."""
+    return time.monotonic() if clock is None else clock.now_ns / 1e9
 
 
 def _naps(seconds: float, clock: ManualClock | None) -> Iterator[float]:
@@ -41,7 +69,7 @@ def _naps(seconds: float, clock: ManualClock | None) -> Iterator[float]:
     else:
         end_ns = clock.now_ns + math.ceil(seconds * 1e9)
         while clock.now_ns < end_ns:
-            yield _POLL
+            yield POLL
 
 
 def sleep(seconds: float, clock: ManualClock | None) -> None:

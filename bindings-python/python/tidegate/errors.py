@@ -22,11 +22,14 @@ __all__ = [
     "RetryBudgetExceededError",
     "ThrottledError",
     "TidegateError",
+    "TimeoutExceededError",
 ]
 
 
 class TidegateError(Exception):
-    """Base of everything tidegate raises about its own state. A circuit breaker never counts one as a failure."""
+    """Base of everything tidegate raises. A circuit breaker counts one as a failure only if it is a
+    TimeoutExceededError: the others say nothing of the dependency.
+    """
 
 
 class ConfigError(TidegateError, ValueError):
@@ -160,3 +163,22 @@ class RetryBudgetExceededError(_Refusal):
         # What pickle calls the class with.
         self.args = (message, retry_after, attempts)
         self.attempts = attempts
+
+
+class TimeoutExceededError(TidegateError, TimeoutError):
+    """A call took too long: a failure of what was called, and not a refusal. Also a TimeoutError."""
+
+    retry_after: float
+
+    def __new__(cls, message: str = "call timed out", retry_after: float = 0.0) -> TimeoutExceededError:
+        # An OSError would take two arguments for an errno and its text.
+        return super().__new__(cls, message)
+
+    def __init__(self, message: str = "call timed out", retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        # What pickle calls the class with.
+        self.args = (message, retry_after)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -99,7 +99,7 @@ impl Classifier {
         if !error.is_instance_of::<PyException>() {
             return Ok(Verdict::Release);
         }
-        if error.is_instance(errors::base(py)?)? || named("ignore", self.ignore.as_ref(), error)? {
+        if errors::is_own(error)? || named("ignore", self.ignore.as_ref(), error)? {
             return Ok(Verdict::Report(Outcome::Ignore));
         }
         // The only one that is an Exception: what a future of threads raises.
