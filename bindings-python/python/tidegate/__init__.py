@@ -38,7 +38,10 @@ from ._tidegate import (
     Trip,
     __version__,
 )
+from ._cached import cached
 from ._deadline import Deadline
+from ._fallback import Alternative, Fallback, FallbackStats, Outcome, QueuedCall
+from ._resilience import Resilience
 from ._retry import RetryPolicy
 from ._timeout import Timeout
 from .errors import (
@@ -58,6 +61,7 @@ from .errors import (
 )
 
 __all__ = [
+    "Alternative",
     "ArenaError",
     "Block",
     "BoundedQueue",
@@ -76,10 +80,13 @@ __all__ = [
     "Deadline",
     "Decision",
     "Event",
+    "Fallback",
+    "FallbackStats",
     "HostScope",
     "LimitSet",
     "LimiterStats",
     "ManualClock",
+    "Outcome",
     "OverloadedError",
     "Permit",
     "ProcessScope",
@@ -87,9 +94,11 @@ __all__ = [
     "QueueEmptyError",
     "QueueFullError",
     "QueueStats",
+    "QueuedCall",
     "RateLimitedError",
     "RateLimiter",
     "Reservation",
+    "Resilience",
     "RetryBudget",
     "RetryBudgetExceededError",
     "RetryBudgetStats",
@@ -102,5 +111,6 @@ __all__ = [
     "TokenBucket",
     "Trip",
     "__version__",
+    "cached",
     "http",
 ]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from ._classify import field
-from ._time import clock_of, now, timeout_seconds
+from ._time import clock_of, now_ns, timeout_seconds
 from ._tidegate import ManualClock
 
 _GRPC = "grpc-timeout"
@@ -37,14 +37,15 @@ class Deadline:
         with Deadline.from_headers(request.headers) or contextlib.nullcontext():
             ...                                   # as long as the caller waits
 
-    It ends nothing by itself: a ``Timeout`` does. Of two, the earlier holds. It travels by context variables: into tasks
-    that are started within it, and into threads that are started with ``contextvars.copy_context().run``.
+    It ends nothing by itself: a ``Timeout`` does. Of two, the earlier holds. It travels by context variables: into
+    tasks that are started within it, and into threads that are started with ``contextvars.copy_context().run``.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_due")
+    __slots__ = ("__weakref__", "_clock", "_due_ns")
 
     _clock: ManualClock | None
-    _due: float
+    # math.inf: no end.
+    _due_ns: float
 
     def __init__(self) -> None:
         raise TypeError("a Deadline is made by Deadline.after(seconds) or Deadline.from_headers(headers)")
@@ -60,7 +61,8 @@ class Deadline:
     def _after(cls, seconds: float | None, clock: ManualClock | None) -> Deadline:
         made = cls.__new__(cls)
         made._clock = clock
-        made._due = math.inf if seconds is None else now(clock) + seconds
+        ns = math.inf if seconds is None else seconds * 1e9
+        made._due_ns = ns if math.isinf(ns) else now_ns(clock) + round(ns)
         return made
 
     @classmethod
@@ -72,7 +74,7 @@ class Deadline:
         max: float | timedelta = math.inf,
         clock: ManualClock | None = None,
     ) -> Deadline | None:
-        """What a request says of how long its caller waits, or None: the shortest that is told, at most ``max`` seconds.
+        """How long a request says that its caller waits, or None: the shortest that is told, at most ``max`` seconds.
 
         ``headers`` is a framework's mapping, a dict, or the pairs of an ASGI scope; ``grpc-timeout`` is read in gRPC's
         format, all other names in milliseconds. Nonsense counts for nothing: it is the client's.
@@ -98,7 +100,7 @@ class Deadline:
 
     def remaining(self) -> float:
         """The seconds that are left: 0 when it has passed, ``math.inf`` for none."""
-        return max(0.0, self._due - now(self._clock))
+        return max(0.0, (self._due_ns - now_ns(self._clock)) / 1e9)
 
     @property
     def expired(self) -> bool:

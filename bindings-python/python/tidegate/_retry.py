@@ -26,7 +26,7 @@ from ._retryable import (
     retry_after,
 )
 from ._tidegate import ManualClock, RetryBudget, Schedule
-from ._time import clock_of, now, sleep, sleep_async
+from ._time import clock_of, now_ns, sleep, sleep_async
 from .errors import RetryBudgetExceededError, ThrottledError
 
 if TYPE_CHECKING:
@@ -188,10 +188,10 @@ class RetryPolicy:
             yield wait
             n += 1
 
-    def _now(self) -> float:
-        return now(self._clock) if self._is_timed else 0.0
+    def _now(self) -> int:
+        return now_ns(self._clock) if self._is_timed else 0
 
-    def _after(self, error: Exception, attempts: int, previous: float, start: float) -> tuple[float | None, float]:
+    def _after(self, error: Exception, attempts: int, previous: float, start: int) -> tuple[float | None, float]:
         """The wait before another attempt, None for none; what the next one takes as ``previous``."""
         retried = is_retried(self._retry_on, error)
         told = self._told(error, retried)
@@ -211,7 +211,7 @@ class RetryPolicy:
         return wait, previous
 
     def _after_result(
-        self, result: object, verdict: Verdict, attempts: int, previous: float, start: float
+        self, result: object, verdict: Verdict, attempts: int, previous: float, start: int
     ) -> tuple[float | None, float]:
         """As ``_after``, of a result that failed. It is the caller's to read, also where the budget is empty."""
         wait, previous = self._next(attempts, previous, self._told(result, verdict), start)
@@ -225,8 +225,8 @@ class RetryPolicy:
         said = verdict[1] if isinstance(verdict, tuple) else None
         return retry_after(end, most) if said is None else min(said, most)
 
-    def _next(self, attempts: int, previous: float, told: float | None, start: float) -> tuple[float | None, float]:
-        wait, previous = self._schedule.next(attempts, previous, told or 0.0, self._now() - start)
+    def _next(self, attempts: int, previous: float, told: float | None, start: int) -> tuple[float | None, float]:
+        wait, previous = self._schedule.next(attempts, previous, told or 0.0, (self._now() - start) / 1e9)
         around = Deadline.current()
         if around is not None and wait is not None and wait >= around.remaining():
             wait = None

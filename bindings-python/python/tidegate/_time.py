@@ -55,9 +55,9 @@ def clock_of(clock: ManualClock | None) -> ManualClock | None:
     return clock
 
 
-def now(clock: ManualClock | None) -> float:
-    """Seconds on the machine's monotonic clock, or on a ManualClock."""
-    return time.monotonic() if clock is None else clock.now_ns / 1e9
+def now_ns(clock: ManualClock | None) -> int:
+    """The machine's monotonic clock, or a ManualClock. Differences of its seconds as floats are not exact."""
+    return time.monotonic_ns() if clock is None else clock.now_ns
 
 
 def _naps(seconds: float, clock: ManualClock | None) -> Iterator[float]:

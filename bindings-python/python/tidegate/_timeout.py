@@ -42,9 +42,9 @@ class Timeout:
     **Async** functions are cancelled in their task. The caller's own cancellation stays one, also when both come at the
     same time, on every version of Python. A function that answers its cancellation with a result has that result.
 
-    **Threads** cannot be stopped, and a call that went on in a thread of its own would hold its connection, its locks
-    and the payment it makes while nobody looks. So ``call`` runs the function here, and returns when it returns; permits
-    around it are held as long. Give its client what is left, ``timeout=Deadline.current().remaining()``: a timeout that
+    **Threads** cannot be stopped, and a call that went on in a thread of its own would hold its connection and its
+    locks while nobody looks. So ``call`` runs the function here, and returns when it returns; permits around it are
+    held as long. Give its client what is left, ``timeout=Deadline.current().remaining()``: a timeout that
     the client raises at the end becomes a TimeoutExceededError. A result that is late is returned: the work is done,
     and who is told otherwise might do it twice.
 
