@@ -62,33 +62,44 @@ function tripAt(from, at) {
   return { calls, failed, slow, failureRate: of(failed), slowCallRate: of(slow) };
 }
 
-/** Reports what `classify` says of a call's end. What it throws reaches the caller, and the call is a failure. */
-function report(permit, error, classify) {
-  let classified;
+/** What `classify` says of a call's end. What it throws reaches the caller, and the call is a failure. */
+function classified(permit, error, classify) {
   try {
-    classified = classify();
+    return classify();
   } catch (thrown) {
     // Every permit is reported, or a probe stays taken.
     permit.failure();
     throw thrownAfter(error, thrown);
   }
-  if (classified.outcome === 'cancelled') permit.release();
-  else if (classified.outcome === 'failure') permit.failure(undefined, classified.retryAfterMs);
-  else permit[classified.outcome]();
 }
+
+/** Reports how the call ended. */
+function settled(permit, { outcome, retryAfterMs }) {
+  if (outcome === 'cancelled') permit.release();
+  else if (outcome === 'failure') permit.failure(undefined, retryAfterMs);
+  else permit[outcome]();
+}
+
+const report = (permit, error, classify) => settled(permit, classified(permit, error, classify));
 
 let select;
 let judge;
 let judgeResult;
+let ownClassifier;
+let outcomeOf;
 
 class CircuitBreaker {
   /** Its place in the addon's table. */
   #id;
   #name;
   #classifier;
+  /** Whether the application chose it. */
+  #isOwn;
   #readsResults;
 
   static {
+    outcomeOf = (self, error) => self.#classifier.error(error).outcome;
+    ownClassifier = (self) => (self.#isOwn ? self.#classifier : undefined);
     select = (self, method) => {
       if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('CircuitBreaker', method);
       words[0] = self.#id;
@@ -106,6 +117,7 @@ class CircuitBreaker {
     }
     const given = check.options(options, 'new CircuitBreaker', OPTIONS);
     this.#classifier = classifierOf(given);
+    this.#isOwn = [...FILTERS, 'classifier'].some((name) => given[name] !== undefined);
     this.#readsResults = readsResults(this.#classifier);
     writeSettings(given);
     this.#id = create(breaker.create, this, { ...given, name }, name).id;
@@ -354,4 +366,12 @@ shown(CircuitBreaker, (circuit) => ({
   stats: circuit.stats(),
 }));
 
-module.exports = { CircuitBreaker, Permit };
+module.exports = {
+  CircuitBreaker,
+  Permit,
+  classified,
+  settled,
+  outcomeOf: (breaker, error) => outcomeOf(breaker, error),
+  /** The classifier that the application chose; undefined: it chose none. */
+  ownClassifier: (breaker) => ownClassifier(breaker),
+};

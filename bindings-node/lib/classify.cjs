@@ -79,8 +79,8 @@ const failedOf = (classified) => ['failure', 'unreached'].includes(classified.ou
 
 const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
 
-/** By the caller: it says nothing about the dependency. */
-const isCancelled = (error) => error?.name === 'AbortError' || isReason(error);
+/** By the caller, as fetch, undici and node, or as axios and got say it: it says nothing about the dependency. */
+const isCancelled = (error) => error?.name === 'AbortError' || error?.code === 'ERR_CANCELED' || isReason(error);
 
 let isClassifier;
 let readsResults;
@@ -172,8 +172,19 @@ function askedMs({ status, headers }, maxRetryAfterMs, nowMs = Date.now()) {
   return Number.isNaN(numbers[0]) ? undefined : numbers[0];
 }
 
-/** No socket or port of this machine was free: the call never left it. */
-const UNREACHED = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL']);
+/**
+ * No socket or port of this machine was free, or its agent is closed, full or knows no upstream: the call never left.
+ * Not a connection that was refused or timed out: of a host that is dead, that is all there is to learn.
+ */
+const UNREACHED = new Set([
+  'EADDRNOTAVAIL',
+  'EMFILE',
+  'ENFILE',
+  'UND_ERR_BPL_MISSING_UPSTREAM',
+  'UND_ERR_CLOSED',
+  'UND_ERR_DESTROYED',
+  'UND_ERR_MAX_ORIGINS_REACHED',
+]);
 /** The connection, or the wait for an answer, failed. */
 const FAILED = new Set([
   'EAI_AGAIN',
@@ -187,15 +198,24 @@ const FAILED = new Set([
   'ENETUNREACH',
   'ENOTFOUND',
   'EPIPE',
+  'EPROTO',
   'ERR_NETWORK',
   'ERR_SOCKET_CONNECTION_TIMEOUT',
+  'ERR_STREAM_PREMATURE_CLOSE',
   'ESOCKETTIMEDOUT',
   'ETIMEDOUT',
   'UND_ERR_BODY_TIMEOUT',
   'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
   'UND_ERR_SOCKET',
 ]);
+
+/** The caller's own mistake, by Node, undici and axios: no request was made that could tell anything. */
+const MISTAKEN = /^(ERR_(INVALID|BAD_OPTION|MISSING_ARGS|OUT_OF_RANGE)|UND_ERR_(INVALID_ARG$|REQ_CONTENT_LENGTH))/;
+
+/** What came is no HTTP (llhttp), or a compressed body that is broken or cut off (zlib). */
+const GARBLED = /^(HPE|Z)_/;
 
 /** The error, and what caused it: `fetch` wraps the connection's own. Causes that anybody can write may be circular. */
 function* causes(error) {
@@ -214,11 +234,12 @@ function http(options = {}) {
   const { maxRetryAfterMs = 300_000 } = check.options(options, 'http', ['maxRetryAfterMs']);
   check.span(maxRetryAfterMs, 'maxRetryAfterMs');
   return new Classifier({
+    ignore: (error) => answerOf(error) === undefined && some(error, ({ code }) => MISTAKEN.test(code)),
     unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => UNREACHED.has(code)),
     failureOn(error) {
       const answer = answerOf(error);
       if (answer !== undefined) return isFailed(answer);
-      return some(error, ({ code, name }) => FAILED.has(code) || name === 'TimeoutError');
+      return some(error, ({ code, name }) => FAILED.has(code) || GARBLED.test(code) || name === 'TimeoutError');
     },
     failureResult(result) {
       const answer = answerOf(result);

@@ -7,10 +7,11 @@ const check = require('./check.cjs');
 const { errorFilter, resultFilter } = require('./classify.cjs');
 const { nowMs, selectClock, sleep } = require('./clock.cjs');
 const { callAround } = require('./deadline.cjs');
+const { discard, discardError } = require('./discard.cjs');
 const { RetryBudgetExceededError } = require('./errors.cjs');
 const { thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
-const { discard, isRetried, retryAfterMs } = require('./retryable.cjs');
+const { isRetried, retryAfterMs } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, choice, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
@@ -98,6 +99,8 @@ let isPolicy;
 let selectPolicy;
 let delayOf;
 let nextOf;
+let retriesResults;
+let withBudget;
 
 class RetryPolicy {
   #id;
@@ -107,6 +110,8 @@ class RetryPolicy {
   /** Which results are retried; undefined: none. */
   #retryResult;
   #clock;
+  /** The policy that has the place in the addon's table, where this is not it. */
+  #origin;
 
   static {
     isPolicy = (value) => value !== null && typeof value === 'object' && #id in value;
@@ -218,7 +223,8 @@ class RetryPolicy {
         if (end.failed === undefined) throw end.error;
         return end.result;
       }
-      if (end.failed !== undefined) discard(end.result);
+      if (end.failed === undefined) discardError(end.error);
+      else discard(end.result);
       previous = next[1];
       if (next[0] > 0) await sleep(next[0], this.#clock, signal ?? around);
       throwIfAborted(signal);
@@ -278,6 +284,19 @@ class RetryPolicy {
       retryPolicy.next();
       return words[1] === 1 ? [numbers[0], numbers[1]] : undefined;
     };
+    retriesResults = (self) => self.#retryResult !== undefined;
+    /** The same policy with a budget. */
+    withBudget = (self, budget) => {
+      const twin = new RetryPolicy();
+      twin.#origin = self;
+      twin.#id = self.#id;
+      twin.#settings = self.#settings;
+      twin.#budget = budget;
+      twin.#retryOn = self.#retryOn;
+      twin.#retryResult = self.#retryResult;
+      twin.#clock = self.#clock;
+      return twin;
+    };
     shown(this, (policy) => ({ ...policy.#settings, budget: policy.#budget }));
   }
 }
@@ -317,6 +336,9 @@ function signalOf(options) {
 module.exports = {
   RetryBudget,
   RetryPolicy,
+  /** Whether it judges what a call returns. */
+  retriesResults: (policy) => retriesResults(policy),
+  withBudget: (policy, budget) => withBudget(policy, budget),
   /** For the vectors, which give the draw. */
   delayOf: (...given) => delayOf(...given),
   nextOf: (...given) => nextOf(...given),

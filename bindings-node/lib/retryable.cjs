@@ -2,7 +2,6 @@
 // Which errors are worth another attempt, and what they tell about when.
 
 const { answerOf, askedMs, isCancelled, isFailed } = require('./classify.cjs');
-const { abandon } = require('./promise.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, ThrottledError, isRefusal } = require('./errors.cjs');
 
 /** Errors by which Node and this package say that an argument was wrong. */
@@ -54,16 +53,4 @@ function retryAfterMs(error, mostMs, nowMs = undefined) {
   }
 }
 
-/** For an answer that nobody gets, since another attempt follows: what is not read holds its connection. */
-function discard(result) {
-  try {
-    const { body } = result;
-    if (result instanceof Response) body?.cancel().catch(() => {});
-    // Of undici's request().
-    else if (typeof body?.dump === 'function') abandon([body.dump()]);
-  } catch {
-    // No answer, or one that is read already.
-  }
-}
-
-module.exports = { discard, isRetried, isTransient, retryAfterMs };
+module.exports = { isRetried, isTransient, retryAfterMs };

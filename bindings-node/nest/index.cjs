@@ -1,6 +1,7 @@
 'use strict';
 
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
+const { CircuitBreaker } = require('./circuit_breaker.cjs');
 const {
   InjectBoundedQueue,
   InjectBreaker,
@@ -26,6 +27,7 @@ module.exports = {
   RefusedException,
   RateLimit,
   SkipRateLimit,
+  CircuitBreaker,
   InjectBreaker,
   InjectBoundedQueue,
   InjectConcurrencyLimiter,

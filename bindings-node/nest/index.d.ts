@@ -186,6 +186,17 @@ export function RateLimit(rate: Rate, options?: RateLimitOptions): MethodDecorat
 /** Takes a route or controller out of the limit called `name`, or of all limits. */
 export function SkipRateLimit(name?: string): MethodDecorator & ClassDecorator;
 
+/** What stands in for a method: called with what ended it, then with the method's arguments; `this` is the instance. */
+export type MethodFallback = (error: any, ...args: any[]) => unknown;
+
+/**
+ * Calls of the method go through the application's circuit breaker of that name, which Nest injects into the instance;
+ * of an Observable each subscription is a call. `fallback`, a function or the name of a method, gives the result where
+ * the call failed or was refused, not where the caller cancelled it or the breaker counts the error as no failure. The
+ * breaker never hears of the fallback; what the fallback throws has the first error as its `cause`.
+ */
+export function CircuitBreaker(name: string, options?: { fallback?: MethodFallback | string }): MethodDecorator;
+
 /** Injects the circuit breaker of that name. */
 export function InjectBreaker(name: string): ParameterDecorator & PropertyDecorator;
 

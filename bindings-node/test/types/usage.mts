@@ -26,6 +26,13 @@ import {
   TokenBucket,
   http,
 } from 'tidegate';
+import { guardedAdapter } from 'tidegate/axios';
+import { asPolicy } from 'tidegate/cockatiel';
+import { guardedFetch } from 'tidegate/fetch';
+import { guardedInterceptor } from 'tidegate/undici';
+import axios from 'axios';
+import { TimeoutStrategy, timeout as within, wrap } from 'cockatiel';
+import { Agent } from 'undici';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_proof: Same<A, B>): void => {};
@@ -163,3 +170,19 @@ void fetch('http://localhost', { headers: deadline?.headers(), signal: deadline?
 new Deadline();
 const late: TidegateError = new TimeoutExceededError('late');
 void [both, late];
+
+const calm = guardedFetch({ breaker: new Map([['bank:443', breaker]]), retry, key: ({ url }) => url?.hostname ?? '' });
+same<ReturnType<typeof calm>, Promise<Response>>(true);
+export const calmly = calm('https://bank/pay', { method: 'POST', idempotent: true });
+const standsIn: typeof fetch = calm;
+standsIn('https://bank/');
+// @ts-expect-error a time has a name
+guardedFetch({ outcomeAt: 'end' });
+const agent = new Agent().compose(guardedInterceptor({ breaker }));
+agent.request({ origin: 'https://bank', path: '/', method: 'GET', idempotent: true });
+const client = axios.create({ adapter: guardedAdapter({ breaker, adapter: 'http' }) });
+client.post('https://bank/', {}, { idempotent: true });
+export const layers = wrap(asPolicy(retry), asPolicy(breaker), within(100, TimeoutStrategy.Cooperative));
+export const answer: Promise<number> = layers.execute(({ signal, attempt }) => (signal.aborted ? 0 : attempt));
+// @ts-expect-error whose limit
+asPolicy(limiter);

@@ -1,0 +1,7 @@
+'use strict';
+
+const { make } = require('./make.cjs');
+
+const { guardedAdapter } = make(require('axios'));
+
+module.exports = { guardedAdapter };

@@ -1,0 +1,4 @@
+import axios from 'axios';
+import { make } from './make.cjs';
+
+export const { guardedAdapter } = make(axios);

@@ -1,0 +1,219 @@
+'use strict';
+// What the HTTP clients share: one call as its breaker, throttle and retry policy see it.
+
+const { CircuitBreaker, ClientThrottle, RetryBudget, RetryPolicy } = require('../index.cjs');
+const { classified, ownClassifier, settled } = require('../lib/breaker.cjs');
+const check = require('../lib/check.cjs');
+const { http, isClassifier } = require('../lib/classify.cjs');
+const { RetryBudgetExceededError } = require('../lib/errors.cjs');
+const { DISCARD, discard } = require('../lib/discard.cjs');
+const { retriesResults, withBudget } = require('../lib/retry.cjs');
+
+const OPTIONS = ['breaker', 'retry', 'budget', 'throttle', 'key', 'outcomeAt', 'classifier'];
+const TIMES = ['headers', 'body'];
+
+/** An answer that says by its status that the call failed, as an error: for predicates that are asked about errors. */
+class Answered extends Error {
+  constructor(answer) {
+    super(`the answer has the status ${answer.status}`);
+    this.name = 'AnsweredError';
+    this.status = answer.status;
+    this.response = answer;
+  }
+
+  [DISCARD]() {
+    discard(this.response);
+  }
+}
+
+/**
+ * The caller's own end of a call, by a signal with whatever reason or by a mistake: says nothing of the dependency. Its
+ * name is what breaker, throttle and retry policy know that by.
+ */
+class Neutral extends Error {
+  constructor(reason) {
+    super('ended by the caller');
+    this.name = 'AbortError';
+    this.reason = reason;
+  }
+}
+
+/** A client's error that does not say by itself that the dependency failed. */
+class Lost extends Error {
+  constructor(reason, code) {
+    super(reason.message);
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+/**
+ * "One for all calls, or something with `get(key)`": a registry, a Map. → a function of the key; undefined where there
+ * is none for it.
+ */
+function oneOrEach(value, name, Class) {
+  if (value === undefined) return () => undefined;
+  if (value instanceof Class) return () => value;
+  const wanted = `a ${Class.name}, or have get(key) that gives one`;
+  if (typeof value?.get !== 'function') throw check.typeError(`${name} must be ${wanted}, got ${check.show(value)}`);
+  return (key) => {
+    const found = value.get(key());
+    if (found === undefined || found === null || found instanceof Class) return found ?? undefined;
+    throw check.typeError(`${name}: get(key) must give a ${Class.name} or undefined, got ${check.show(found)}`);
+  };
+}
+
+function keyText(key) {
+  if (typeof key === 'string' && key !== '') return key;
+  throw check.typeError(`key must give a text that is not empty, got ${check.show(key)}`);
+}
+
+function verify({ retry, budget, key, outcomeAt, classifier }) {
+  if (retry !== undefined && !(retry instanceof RetryPolicy)) {
+    throw check.typeError(`retry must be a RetryPolicy, got ${check.show(retry)}`);
+  }
+  if (budget !== undefined) {
+    if (retry === undefined) throw check.valueError('budget: without retry nothing is retried');
+    if (retry.budget !== undefined) throw check.valueError('give budget here or to the RetryPolicy, not both');
+  }
+  if (key !== undefined) check.callable(key, 'key');
+  if (outcomeAt !== undefined && !TIMES.includes(outcomeAt)) {
+    throw check.valueError(`outcomeAt must be 'headers' or 'body', got ${check.show(outcomeAt)}`);
+  }
+  if (classifier !== undefined && !isClassifier(classifier)) {
+    throw check.typeError(`classifier must be a Classifier, such as http(), got ${check.show(classifier)}`);
+  }
+}
+
+class Guard {
+  #breakerOf;
+  #throttleOf;
+  #budgetOf;
+  #retry;
+  #key;
+  #classifier;
+  #readsBody;
+  /** Of each budget the policy that withdraws from it. */
+  #policies = new WeakMap();
+
+  /** `options` as `check.options` copied them. */
+  constructor(options) {
+    verify(options);
+    this.#breakerOf = oneOrEach(options.breaker, 'breaker', CircuitBreaker);
+    this.#throttleOf = oneOrEach(options.throttle, 'throttle', ClientThrottle);
+    this.#budgetOf = oneOrEach(options.budget, 'budget', RetryBudget);
+    this.#retry = options.retry;
+    this.#key = options.key;
+    this.#classifier = options.classifier;
+    this.#readsBody = options.outcomeAt !== 'headers';
+  }
+
+  /**
+   * Makes a call. `request` is `{ url, method, headers, isRepeatable, signal }`; `client.send()` makes one attempt and
+   * resolves at the headers with an answer that has `status` and `headers`; `client.follow(answer, end)` gives the
+   * answer that tells `end` what becomes of its body; `client.isMistake(error)`, where there is one, says that no request
+   * was made.
+   *
+   * Rejects only with what the attempt or one of ours threw: an answer that is not retried is the result, whatever
+   * ended the retries.
+   */
+  async call(request, client) {
+    let key;
+    const keyOf = () => (key ??= keyText(this.#key === undefined ? request.url?.host : this.#key(request)));
+    const target = { breaker: this.#breakerOf(keyOf), throttle: this.#throttleOf(keyOf) };
+    const policy = this.#policyOf(keyOf);
+    try {
+      return await this.#attempts(request, client, target, policy);
+    } catch (error) {
+      const isEmpty = error instanceof RetryBudgetExceededError;
+      const last = isEmpty ? error.cause : error;
+      if (last instanceof Answered) return last.response;
+      if (!(last instanceof Neutral || last instanceof Lost)) throw error;
+      if (!isEmpty) throw last.reason;
+      error.cause = last.reason;
+      throw error;
+    }
+  }
+
+  #attempts(request, client, target, policy) {
+    if (policy === undefined || !request.isRepeatable) {
+      // Calls pay in, those that are never made twice as well.
+      policy?.budget?.deposit();
+      return this.#attempt(request, client, target);
+    }
+    if (retriesResults(policy)) {
+      const attempt = () => this.#attempt(request, client, target).catch(answerIn);
+      return policy.call(attempt, { signal: request.signal });
+    }
+    return policy.call(() => this.#attempt(request, client, target), { signal: request.signal });
+  }
+
+  #policyOf(keyOf) {
+    const budget = this.#retry === undefined ? undefined : this.#budgetOf(keyOf);
+    if (budget === undefined) return this.#retry;
+    let policy = this.#policies.get(budget);
+    if (policy === undefined) this.#policies.set(budget, (policy = withBudget(this.#retry, budget)));
+    return policy;
+  }
+
+  /** Rejects with Answered for a status from 400 on. */
+  async #attempt({ signal }, client, { breaker, throttle }) {
+    const permit = breaker?.acquire();
+    const classifier = this.#classifier ?? (breaker === undefined ? undefined : (ownClassifier(breaker) ?? http()));
+    const send = async () => {
+      let answer;
+      try {
+        answer = await client.send();
+      } catch (error) {
+        throw isCancelled(signal) || client.isMistake?.(error) ? new Neutral(error) : error;
+      }
+      if (answer.status >= 400) throw new Answered(answer);
+      return answer;
+    };
+    let answer;
+    try {
+      answer = await (throttle === undefined ? send() : throttle.call(send));
+    } catch (error) {
+      if (!(error instanceof Answered)) {
+        if (permit !== undefined) settled(permit, classified(permit, error, () => classifier.error(error)));
+        throw error;
+      }
+      if (permit === undefined) throw error;
+      throw new Answered(this.#judged(permit, classifier, error.response, client, signal));
+    }
+    return permit === undefined ? answer : this.#judged(permit, classifier, answer, client, signal);
+  }
+
+  /** A failure is known by its status; a success has a body to come, which can fail and takes its time. */
+  #judged(permit, classifier, answer, client, signal) {
+    let said;
+    try {
+      said = classified(permit, undefined, () => classifier.result(answer));
+    } catch (thrown) {
+      discard(answer);
+      throw thrown;
+    }
+    if (said.outcome !== 'success' || !this.#readsBody) {
+      settled(permit, said);
+      return answer;
+    }
+    return client.follow(answer, {
+      ended: () => permit.success(),
+      failed(error) {
+        if (isCancelled(signal)) permit.release();
+        else settled(permit, classified(permit, error, () => classifier.error(error)));
+      },
+      abandoned: () => permit.release(),
+    });
+  }
+}
+
+/** A signal's own timeout speaks of the dependency; any other abort is the caller's. */
+const isCancelled = (signal) => signal?.aborted === true && signal.reason?.name !== 'TimeoutError';
+
+const answerIn = (error) => {
+  if (error instanceof Answered) return error.response;
+  throw error;
+};
+
+module.exports = { Guard, Lost, OPTIONS };

@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/cockatiel').
+export * from './index.cjs';

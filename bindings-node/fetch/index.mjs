@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/fetch').
+export * from './index.cjs';

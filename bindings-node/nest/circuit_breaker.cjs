@@ -1,0 +1,155 @@
+'use strict';
+// A method under a breaker of the application, and what stands in for it.
+
+const { types } = require('node:util');
+const { Inject } = require('@nestjs/common');
+const { catchError, defer, finalize, from, isObservable, of, tap } = require('rxjs');
+const { outcomeOf } = require('../lib/breaker.cjs');
+const { inPlaceOf, verifyCallee } = require('../lib/callee.cjs');
+const check = require('../lib/check.cjs');
+const { TidegateError } = require('../lib/errors.cjs');
+const { isPromise, thrownAfter } = require('../lib/promise.cjs');
+const { getBreakerToken } = require('./tokens.cjs');
+
+const ADVICE = 'Put the decorator on the method that calls the dependency';
+
+/** By instance, what Nest has injected. */
+const injected = new WeakMap();
+
+/**
+ * Has Nest inject the breaker called `name` into each instance of the class: so it is the application's own, also where
+ * several run in one process or a test overrides it. Kept beside the instance, which shows and serialises as before.
+ */
+function injectInto(target, name) {
+  const key = `tidegate:breaker:${name}`;
+  if (!(key in target)) {
+    Object.defineProperty(target, key, {
+      set(breaker) {
+        const breakers = injected.get(this) ?? new Map();
+        injected.set(this, breakers.set(name, breaker));
+      },
+    });
+  }
+  Inject(getBreakerToken(name))(target, key);
+}
+
+function breakerOf(instance, name, place) {
+  const breaker = injected.get(instance)?.get(name);
+  if (breaker !== undefined) return breaker;
+  throw check.typeError(
+    `@CircuitBreaker on ${place}: this object has no breaker '${name}'; Nest injects it into what it makes itself ` +
+      '(providers, controllers), and TidegateModule must be imported',
+  );
+}
+
+/** Whether the dependency failed, or one of ours refused; not a caller who went away, nor what counts as no failure. */
+const isFailure = (breaker, error) =>
+  error instanceof TidegateError || ['failure', 'unreached'].includes(outcomeOf(breaker, error));
+
+function fallbackOf(fallback, target, place) {
+  if (fallback === undefined || typeof fallback === 'function') return fallback;
+  if (typeof fallback !== 'string') {
+    throw check.typeError(`fallback must be a function or a method's name, got ${check.show(fallback)}`);
+  }
+  if (typeof target[fallback] !== 'function') {
+    throw check.valueError(`@CircuitBreaker on ${place}: fallback '${fallback}' is no method of the class`);
+  }
+  return function (...args) {
+    return this[fallback](...args);
+  };
+}
+
+/** What the method gives when `error` ended it. What the fallback itself throws has that as its cause. */
+function standIn(breaker, error, fallback, instance, args) {
+  if (fallback === undefined || !isFailure(breaker, error)) throw error;
+  const failed = (thrown) => {
+    throw thrownAfter(error, thrown);
+  };
+  let value;
+  try {
+    value = fallback.call(instance, error, ...args);
+  } catch (thrown) {
+    failed(thrown);
+  }
+  return isPromise(value) ? Promise.resolve(value).then(undefined, failed) : value;
+}
+
+/** An Observable does its work when it is subscribed to, each time; then it is a call. */
+function observed(breaker, source, instead) {
+  return defer(() => {
+    const permit = breaker.acquire();
+    return source.pipe(
+      tap({ error: (error) => permit.error(error), complete: () => permit.success() }),
+      finalize(() => permit.release()),
+    );
+  }).pipe(
+    catchError((error) => {
+      const value = instead(error);
+      return isObservable(value) || isPromise(value) ? from(value) : of(value);
+    }),
+  );
+}
+
+function CircuitBreaker(name, options = {}) {
+  getBreakerToken(name);
+  const { fallback } = check.options(options, '@CircuitBreaker', ['fallback']);
+  return (target, property, descriptor) => {
+    const method = descriptor?.value;
+    if (typeof method !== 'function' || typeof target !== 'object') {
+      throw check.typeError('CircuitBreaker belongs on a method that instances have');
+    }
+    verifyCallee(method, ADVICE);
+    const place = `${target.constructor.name}.${String(property)}`;
+    const stand = fallbackOf(fallback, target, place);
+    injectInto(target, name);
+
+    async function runAsync(...args) {
+      const breaker = breakerOf(this, name, place);
+      try {
+        return await breaker.call(async () => method.apply(this, args));
+      } catch (error) {
+        return standIn(breaker, error, stand, this, args);
+      }
+    }
+
+    function run(...args) {
+      const breaker = breakerOf(this, name, place);
+      const instead = (error) => standIn(breaker, error, stand, this, args);
+      let result;
+      try {
+        const permit = breaker.acquire();
+        try {
+          result = method.apply(this, args);
+        } catch (error) {
+          permit.error(error);
+          throw error;
+        }
+        if (isPromise(result)) {
+          return Promise.resolve(result)
+            .then(
+              (value) => (permit.result(value), value),
+              (error) => {
+                permit.error(error);
+                throw error;
+              },
+            )
+            .catch(instead);
+        }
+        if (isObservable(result)) permit.release();
+        else permit.result(result);
+      } catch (error) {
+        return instead(error);
+      }
+      return isObservable(result) ? observed(breaker, result, instead) : result;
+    }
+
+    const wrapped = inPlaceOf(method, types.isAsyncFunction(method) ? runAsync : run);
+    // What other decorators left on it: routes, guards, limits.
+    for (const key of Reflect.getMetadataKeys(method)) {
+      Reflect.defineMetadata(key, Reflect.getMetadata(key, method), wrapped);
+    }
+    descriptor.value = wrapped;
+  };
+}
+
+module.exports = { CircuitBreaker };

@@ -1,0 +1,146 @@
+'use strict';
+// A request as its caller sees it, which may be several attempts.
+
+const { Attempt } = require('./attempt.cjs');
+const { isRepeatable } = require('../client/repeatable.cjs');
+
+/** Headers come as an object, as a flat array of names and values, or as pairs. */
+function* namesOf(headers) {
+  if (headers === null || headers === undefined) return;
+  if (typeof headers[Symbol.iterator] !== 'function') yield* Object.keys(headers);
+  else if (Array.isArray(headers) && !Array.isArray(headers[0])) for (let i = 0; i < headers.length; i += 2) yield headers[i];
+  else for (const [name] of headers) yield name;
+}
+
+const hasKey = (headers) => [...namesOf(headers)].some((name) => String(name).toLowerCase() === 'idempotency-key');
+
+/** The whole address, where the dispatcher is told one: a Client and a Pool have their own. */
+function urlOf({ origin, path }) {
+  try {
+    return new URL(path ?? '/', origin);
+  } catch {
+    return undefined;
+  }
+}
+
+class Call {
+  request;
+  /** What the caller's handler is given: the controller of the attempt under way, whichever that is. */
+  controller;
+  #dispatch;
+  #opts;
+  #handler;
+  #life = new AbortController();
+  #isStarted = false;
+  /** Whose events reach the handler. */
+  #attempt;
+
+  constructor(dispatch, opts, handler) {
+    this.#dispatch = dispatch;
+    this.#opts = opts;
+    this.#handler = handler;
+    const method = String(opts.method ?? 'GET').toUpperCase();
+    this.request = {
+      url: urlOf(opts),
+      method,
+      headers: opts.headers,
+      // What has been upgraded is a connection, and no answer that could be had again.
+      isRepeatable:
+        !opts.upgrade && isRepeatable(method, opts.body, opts.idempotent, () => hasKey(opts.headers)),
+      signal: this.#life.signal,
+    };
+    this.controller = new Controller(this.#life, () => this.#attempt?.controller);
+  }
+
+  send() {
+    return new Promise((resolve, reject) => {
+      this.#attempt = new Attempt(this, resolve, reject);
+      try {
+        this.#dispatch(this.#opts, this.#attempt);
+      } catch (error) {
+        reject(error);
+      }
+    });
+  }
+
+  follow(answer, end) {
+    answer.end = end;
+    return answer;
+  }
+
+  /** The handler is told of one start, however many attempts there are. */
+  started(context) {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    this.#handler.onRequestStart?.(this.controller, context);
+  }
+
+  upgraded(status, headers, socket) {
+    this.#handler.onRequestUpgrade?.(this.controller, status, headers, socket);
+  }
+
+  head(status, headers, message) {
+    this.#handler.onResponseStart?.(this.controller, status, headers, message);
+  }
+
+  data(chunk) {
+    this.#handler.onResponseData?.(this.controller, chunk);
+  }
+
+  complete(trailers) {
+    this.#handler.onResponseEnd?.(this.controller, trailers);
+  }
+
+  fail(error) {
+    this.#handler.onResponseError?.(this.controller, error);
+  }
+}
+
+/** Outlives the attempts: an abort ends the one under way, or the wait for the next. */
+class Controller {
+  #life;
+  #current;
+  #paused = false;
+
+  constructor(life, current) {
+    this.#life = life;
+    this.#current = current;
+  }
+
+  get paused() {
+    return this.#paused;
+  }
+
+  get aborted() {
+    return this.#life.signal.aborted;
+  }
+
+  get reason() {
+    return this.aborted ? this.#life.signal.reason : null;
+  }
+
+  get rawHeaders() {
+    return this.#current()?.rawHeaders ?? null;
+  }
+
+  get rawTrailers() {
+    return this.#current()?.rawTrailers ?? null;
+  }
+
+  pause() {
+    this.#paused = true;
+    this.#current()?.pause();
+  }
+
+  resume() {
+    this.#paused = false;
+    this.#current()?.resume();
+  }
+
+  abort(reason) {
+    this.#life.abort(reason);
+    this.#current()?.abort(reason);
+  }
+}
+
+module.exports = { Call };

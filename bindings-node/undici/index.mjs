@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/undici').
+export * from './index.cjs';
