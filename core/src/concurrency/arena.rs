@@ -1,6 +1,7 @@
 //! A concurrency limit that processes share.
 
-use super::{ConcurrencyConfig, ConcurrencyLimiter};
+use super::adaptive::CONFIG_WORDS;
+use super::{AdaptiveConfig, ConcurrencyConfig, ConcurrencyLimiter};
 use crate::arena::{ArenaError, ArenaObject, ObjectKind, OpenContext, Settings};
 use crate::mode::Mode;
 use crate::{Arena, ConfigError, OnConflict};
@@ -30,16 +31,30 @@ impl ArenaObject for ConcurrencyLimiter {
     type Config = ConcurrencyConfig;
 
     fn shape(config: &ConcurrencyConfig) -> String {
-        format!("{} places", config.places())
+        let adaptive = if config.adaptive.is_some() { ", adaptive" } else { "" };
+        format!("{} places{adaptive}", config.places())
     }
 
     fn settings(config: &ConcurrencyConfig) -> Settings {
-        Settings::new(&[config.limit.into()], format!("limit {}", config.limit))
+        let Some(adaptive) = config.adaptive else {
+            return Settings::new(&[config.limit.into()], format!("limit {}", config.limit));
+        };
+        let text = format!(
+            "{}, limit {} to {}, from {}",
+            adaptive.algorithm.name(),
+            adaptive.min_limit,
+            adaptive.max_limit,
+            adaptive.initial_limit
+        );
+        let mut words = [0; 1 + CONFIG_WORDS];
+        words[0] = config.limit.into();
+        words[1..].copy_from_slice(&adaptive.to_words());
+        Settings::new(&words, text)
     }
 
     /// For who looks inside.
     fn basis(config: &ConcurrencyConfig) -> [u64; 8] {
-        [config.places() as u64, 0, 0, 0, 0, 0, 0, 0]
+        [config.places() as u64, config.adaptive.is_some().into(), 0, 0, 0, 0, 0, 0]
     }
 
     /// The limit in force lies in the object.
@@ -47,10 +62,13 @@ impl ArenaObject for ConcurrencyLimiter {
         if let Some(own) = own {
             return Ok(*own);
         }
-        let [places, ..] = context.basis;
-        let [limit, ..] = context.settings.words;
+        let [places, is_adaptive, ..] = context.basis;
+        let [limit, rest @ ..] = context.settings.words;
+        let mut words = [0; CONFIG_WORDS];
+        words.iter_mut().zip(rest).for_each(|(word, value)| *word = value);
+        let adaptive = (is_adaptive != 0).then(|| AdaptiveConfig::of_words(words));
         let [max_limit, limit] = [places, limit].map(|word| u32::try_from(word).unwrap_or(u32::MAX));
-        let config = ConcurrencyConfig { limit, max_limit, mode: Mode::Enforce };
+        let config = ConcurrencyConfig { limit, max_limit, adaptive, mode: Mode::Enforce };
         config.check()?;
         Ok(config)
     }
@@ -60,7 +78,10 @@ impl ArenaObject for ConcurrencyLimiter {
     }
 
     fn apply(&self, _: &OpenContext, _: &ConcurrencyConfig, own: &ConcurrencyConfig) -> Result<(), ConfigError> {
-        self.change_limit(own.limit);
+        // An adaptive limit goes on from where it is, by the settings of who ends a window.
+        if own.adaptive.is_none() {
+            self.change_limit(own.limit);
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! A concurrency limiter's settings.
 
+use super::AdaptiveConfig;
 use crate::mode::Mode;
 use crate::setting::{Field, Kind, Preset, Table, of_name};
 use crate::{ConfigError, ConfigErrorKind};
@@ -20,6 +21,8 @@ pub struct ConcurrencyConfig {
     pub limit: u32,
     /// What `set_limit` may raise it to, at most 4,096: a place for each is kept. By default the limit.
     pub max_limit: u32,
+    /// Where the limit follows what calls report of themselves: how. `limit` and `max_limit` are its own then.
+    pub adaptive: Option<AdaptiveConfig>,
     /// Off, or only watching. By default [`Mode::from_env`].
     pub mode: Mode,
 }
@@ -27,10 +30,19 @@ pub struct ConcurrencyConfig {
 impl ConcurrencyConfig {
     /// At most `limit` at once.
     pub fn new(limit: u32) -> Self {
-        Self { limit, max_limit: limit, mode: Mode::default() }
+        Self { limit, max_limit: limit, adaptive: None, mode: Mode::default() }
+    }
+
+    /// A limit that follows what calls report of themselves.
+    pub fn adaptive(adaptive: AdaptiveConfig) -> Self {
+        let AdaptiveConfig { initial_limit: limit, max_limit, .. } = adaptive;
+        Self { limit, max_limit, adaptive: Some(adaptive), mode: Mode::default() }
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if let Some(adaptive) = &self.adaptive {
+            adaptive.check()?;
+        }
         // Where nothing is said of it, it is the limit, and that is what the caller wrote.
         let wrote = if self.limit == self.max_limit { &LIMIT } else { &MAX_LIMIT };
         wrote.check_count(self.max_limit.into(), WHAT)?;
@@ -47,6 +59,10 @@ impl ConcurrencyConfig {
     }
 
     pub(super) fn check_limit(&self, limit: u32) -> Result<(), ConfigError> {
+        if self.adaptive.is_some() {
+            let message = "an adaptive limit moves by itself; give it another min_limit or max_limit when it is made";
+            return Err(LIMIT.error(ConfigErrorKind::Conflict, message));
+        }
         if (1..=self.max_limit).contains(&limit) {
             return Ok(());
         }

@@ -43,7 +43,10 @@ impl ConcurrencyListener {
     pub fn take(&mut self) -> Option<ConcurrencyPermit> {
         let (permit, ticket) = match self.stage {
             Stage::Granted(permit) => (permit, None),
-            Stage::Waiting(ticket) => (self.look(ticket.id)?, Some(ticket)),
+            Stage::Waiting(ticket) => {
+                let permit = self.look(ticket.id)?;
+                (self.shared.stamped(permit, self.shared.asked_at(ticket.since)), Some(ticket))
+            }
             Stage::Done => return None,
         };
         self.stage = Stage::Done;

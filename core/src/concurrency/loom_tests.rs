@@ -2,7 +2,7 @@
 //!
 //! Its SeqCst accesses, which loom takes for AcqRel, are read-modify-writes under loom; see `in_order`.
 
-use super::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
+use super::{AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit, Outcome};
 use crate::ManualClock;
 use crate::mode::Mode;
 use loom::future::block_on;
@@ -10,6 +10,7 @@ use loom::model::Builder;
 use loom::sync::Arc;
 use loom::thread;
 use std::task::Waker;
+use std::time::Duration;
 
 fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
@@ -18,7 +19,7 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 }
 
 fn limiter(limit: u32, max_limit: u32) -> Arc<ConcurrencyLimiter> {
-    let config = ConcurrencyConfig { limit, max_limit, mode: Mode::Enforce };
+    let config = ConcurrencyConfig { limit, max_limit, adaptive: None, mode: Mode::Enforce };
     Arc::new(ConcurrencyLimiter::with_config(config, ManualClock::new(0).into()).unwrap())
 }
 
@@ -190,5 +191,58 @@ fn loom_a_sweep_frees_a_place_once() {
         let left = taken.is_some_and(|permit| l.release(permit));
         assert_eq!(u64::from(given) + u64::from(left) + freed, 1 + u64::from(taken.is_some()));
         assert_eq!(l.in_use(), 0);
+    });
+}
+
+/// An adaptive limit of 2 that a window of slow calls lowers to 1, and two permits of slow calls.
+fn adaptive() -> (Arc<ConcurrencyLimiter>, [ConcurrencyPermit; 2]) {
+    let clock = ManualClock::new(0);
+    // The default's histogram is too large for a model.
+    let adaptive = AdaptiveConfig {
+        samples: 1,
+        timeout: Duration::from_millis(1),
+        ..AdaptiveConfig::new(AdaptiveAlgorithm::Aimd)
+    };
+    let config = ConcurrencyConfig {
+        mode: Mode::Enforce,
+        ..ConcurrencyConfig::adaptive(adaptive.within(Some(1), Some(2), Some(2)))
+    };
+    let l = ConcurrencyLimiter::with_config(config, (&clock).into()).unwrap();
+    let permits = [l.try_acquire().unwrap(), l.try_acquire().unwrap()];
+    clock.set(1_000_000_000);
+    (Arc::new(l), permits)
+}
+
+#[test]
+fn loom_a_window_is_ended_by_one() {
+    explore(2, || {
+        let (l, [one, two]) = adaptive();
+        let other = thread::spawn({
+            let l = l.clone();
+            move || l.report(one, Outcome::Success)
+        });
+        assert!(l.report(two, Outcome::Success) && other.join().unwrap());
+        let (number, limit) = l.shared.estimate.as_ref().unwrap().published();
+        // The other's sample is in the first window or in the next, which is not over.
+        assert_eq!((number, limit, l.limit(), l.in_use()), (1, 1, 1, 0));
+    });
+}
+
+#[test]
+fn loom_an_adaptive_limit_lowered_against_a_release() {
+    explore(2, || {
+        let (l, [one, two]) = adaptive();
+        let lowers = thread::spawn({
+            let l = l.clone();
+            move || assert!(l.report(one, Outcome::Success))
+        });
+        assert!(l.release(two));
+        let early = l.try_acquire();
+        lowers.join().unwrap();
+        // From here on the limit is 1.
+        let late = l.try_acquire();
+        assert_eq!(l.limit(), 1);
+        assert!(early.is_none() || late.is_none(), "two at once after the limit was lowered to one");
+        assert!(early.or(late).is_some_and(|permit| l.release(permit)));
     });
 }

@@ -3,12 +3,14 @@
 //! | file | idea |
 //! |---|---|
 //! | `permit_slots.rs` | one word a permit: taken and given back by one exchange; the limit |
+//! | `adaptive/` | a limit that follows what calls report of themselves |
 //! | `hint.rs` | where a thread looks first |
 //! | `owners.rs` | whose permits are whose, and who is gone |
 //! | `wait_queue.rs` | who waits, and who is served |
 //! | `turns.rs` | whose turn it is among the lines of all processes |
 //! | `listener.rs`, `waiting.rs` | one who waits, and the forms that do |
 
+mod adaptive;
 #[cfg(not(loom))]
 mod arena;
 mod config;
@@ -24,6 +26,7 @@ mod turns;
 mod wait_queue;
 mod waiting;
 
+pub use adaptive::{AdaptiveAlgorithm, AdaptiveConfig, Outcome, SETTINGS as ADAPTIVE_SETTINGS};
 pub use config::{ConcurrencyConfig, SETTINGS};
 pub use listener::ConcurrencyListener;
 pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
@@ -33,6 +36,7 @@ use crate::memory::ObjectAllocator;
 use crate::mode::Mode;
 use crate::sync::Arc;
 use crate::{Clock, ConfigError};
+use std::time::Duration;
 use wait_queue::{ADMITTED, REFUSED, Shared, WOULD_DENY};
 
 /// At most so many calls at once: each holds a permit while it runs.
@@ -73,6 +77,23 @@ impl ConcurrencyLimiter {
         Self::with_config(ConcurrencyConfig::new(limit), Clock::monotonic())
     }
 
+    /// A limit that follows what calls report of themselves; see [`AdaptiveConfig`] and [`report`](Self::report).
+    ///
+    /// Errors: a setting outside its range; limits that contradict each other.
+    ///
+    /// ```
+    /// use tidegate::ConcurrencyLimiter;
+    /// use tidegate::concurrency::AdaptiveConfig;
+    ///
+    /// let service = ConcurrencyLimiter::adaptive(AdaptiveConfig::default())?;
+    /// let permit = service.try_enter().expect("20 to begin with");
+    /// assert!(permit.success());
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn adaptive(config: AdaptiveConfig) -> Result<Self, ConfigError> {
+        Self::with_config(ConcurrencyConfig::adaptive(config), Clock::monotonic())
+    }
+
     /// As `config` says. By `clock` it measures how long calls wait; who does not wait reads none.
     ///
     /// Errors: as [`new`](Self::new); `limit` above `max_limit`.
@@ -92,10 +113,11 @@ impl ConcurrencyLimiter {
         if self.config.mode == Mode::Disabled {
             return Some(ConcurrencyPermit::default());
         }
+        let asked = self.shared.asked();
         match self.shared.attempt() {
             Some(permit) => {
                 self.count_admitted();
-                Some(permit)
+                Some(self.shared.stamped(permit, asked))
             }
             None => self.denied(),
         }
@@ -110,6 +132,7 @@ impl ConcurrencyLimiter {
     fn denied(&self) -> Option<ConcurrencyPermit> {
         let dry_run = self.config.mode == Mode::DryRun;
         self.shared.counts.add(if dry_run { WOULD_DENY } else { REFUSED }, 1);
+        self.shared.saturated();
         dry_run.then(ConcurrencyPermit::default)
     }
 
@@ -130,6 +153,36 @@ impl ConcurrencyLimiter {
         self.shared.give_back(permit)
     }
 
+    /// Gives a permit back and says what became of the call, for an adaptive limit: the latency from asking for the
+    /// permit to now counts, or does not. False, as of [`release`](Self::release), and nothing counts: so a permit
+    /// counts once. A plain release says [`Outcome::Ignore`]; so does a permit that nobody gives back.
+    ///
+    /// A latency that a clock has made negative counts for nothing. Of more than some thousand calls in a window one in
+    /// 2, 4, 8 … is measured.
+    #[inline]
+    pub fn report(&self, permit: ConcurrencyPermit, outcome: Outcome) -> bool {
+        let given = self.release(permit);
+        if given && permit.stamp() != 0 {
+            self.shared.report(permit, outcome, None);
+        }
+        given
+    }
+
+    /// [`report`](Self::report) with the latency as the caller has measured it.
+    pub fn report_latency(&self, permit: ConcurrencyPermit, outcome: Outcome, latency: Duration) -> bool {
+        let given = self.release(permit);
+        if given {
+            let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+            self.shared.report(permit, outcome, Some(ns));
+        }
+        given
+    }
+
+    /// What holds an adaptive limit where it is, a line for each thing; nothing of a fixed one.
+    pub fn explain(&self) -> Vec<String> {
+        self.shared.estimate.as_ref().map(adaptive::Estimate::explain).unwrap_or_default()
+    }
+
     /// The limit in force.
     pub fn limit(&self) -> u32 {
         self.shared.places.limit()
@@ -138,7 +191,7 @@ impl ConcurrencyLimiter {
     /// Changes the limit, at most to the config's `max_limit`. Permits above a lower one stay until they are given
     /// back, and nobody is admitted before fewer than the new limit are held.
     ///
-    /// Errors: `limit` outside 1 to `max_limit`.
+    /// Errors: `limit` outside 1 to `max_limit`; the limit is adaptive.
     pub fn set_limit(&self, limit: u32) -> Result<(), ConfigError> {
         self.config.check_limit(limit)?;
         self.change_limit(limit);

@@ -93,7 +93,7 @@ impl PermitSlots {
             let Some(permit) = self.search(self.limit_by(rule), owner) else { break };
             let fits = rule & LOWERED == 0 || self.fits(rule);
             if fits && in_order(&self.head[RULE]) & !LOWERED == rule & !LOWERED {
-                hint::found(permit.cell as u32);
+                hint::found(permit.place() as u32);
                 return Ok(permit);
             }
             self.give_back(permit);
@@ -112,14 +112,14 @@ impl PermitSlots {
     /// Frees the permit's place. False: it is not its any more.
     #[inline(always)]
     pub(super) fn give_back(&self, permit: ConcurrencyPermit) -> bool {
-        let Some(place) = usize::try_from(permit.cell).ok().and_then(|cell| self.words.get(cell)) else { return false };
+        let Some(place) = self.words.get(permit.place()) else { return false };
         // SeqCst: before the look for waiters that follows; what was done under the permit is seen by who takes the
         // place next.
         // Relaxed: a failure says only that the place is another's.
         let free = permit.word & NONCE;
         let given = place.compare_exchange(permit.word, free, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if given {
-            hint::given_back(permit.cell as u32);
+            hint::given_back(permit.place() as u32);
         }
         given
     }

@@ -8,6 +8,7 @@
 //! wakes nobody here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a queue with
 //! such a one takes what it frees, as it would sleep for ever otherwise.
 
+use super::adaptive::{Estimate, Outcome, stamp};
 use super::owners::Owners;
 use super::permit_slots::{Full, PermitSlots, owner_in};
 use super::turns::{self, Seat, Turns, Waiting};
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub(super) counts: Striped<COUNTS>,
     /// The longest wait that has ended, ns.
     notes: SharedSlice<AtomicU64>,
+    /// Of an adaptive limit.
+    pub(super) estimate: Option<Estimate>,
     /// In a named scope: the order among queues.
     turns: Option<Turns>,
     /// This process's generation while somebody waits in it, or 0. A child of fork finds its parent's: who waits there
@@ -85,7 +88,7 @@ impl WaitQueue {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket {
     pub(super) id: u64,
-    since: u64,
+    pub(super) since: u64,
 }
 
 impl Shared {
@@ -101,6 +104,7 @@ impl Shared {
             counts: Striped::in_room(room)?,
             notes: room.cells(NOTES)?,
             turns: owners.is_shared().then(|| Turns::lay_out(room)).transpose()?,
+            estimate: config.adaptive.map(|adaptive| Estimate::in_room(room, &adaptive, &clock)).transpose()?,
             owners,
             mode: config.mode,
             clock,
@@ -116,6 +120,53 @@ impl Shared {
         match self.places.take(owner) {
             Ok(permit) => Some(permit),
             Err(full) => self.attempt_again(owner, full),
+        }
+    }
+
+    /// When an adaptive limit is asked, if this call is measured; else 0.
+    #[inline(always)]
+    pub(super) fn asked(&self) -> u64 {
+        match &self.estimate {
+            Some(estimate) if estimate.measures() => stamp(self.clock.now()),
+            _ => 0,
+        }
+    }
+
+    /// The same for one who asked before.
+    pub(super) fn asked_at(&self, ns: u64) -> u64 {
+        self.estimate.as_ref().filter(|estimate| estimate.measures()).map_or(0, |_| stamp(ns))
+    }
+
+    /// The permit with the time of its asking.
+    #[inline(always)]
+    pub(super) fn stamped(&self, permit: ConcurrencyPermit, asked: u64) -> ConcurrencyPermit {
+        match &self.estimate {
+            Some(estimate) if asked != 0 => {
+                estimate.admitted(&self.places);
+                permit.stamped(asked)
+            }
+            _ => permit,
+        }
+    }
+
+    /// Somebody is refused, or waits.
+    #[inline(always)]
+    pub(super) fn saturated(&self) {
+        if let Some(estimate) = &self.estimate
+            && estimate.saturated(&self.places, &self.clock)
+        {
+            self.notify_waiters();
+        }
+    }
+
+    /// What became of a call whose permit has been given back.
+    pub(super) fn report(&self, permit: ConcurrencyPermit, outcome: Outcome, latency: Option<u64>) {
+        let Some(estimate) = &self.estimate else { return };
+        if self.is_waited_for() {
+            estimate.mark_saturated();
+        }
+        if estimate.report(&self.places, &self.clock, permit.stamp(), outcome, latency) {
+            self.notify_waiters();
         }
     }
 
@@ -229,6 +280,7 @@ impl Shared {
             self.waiting.swap(generation().into(), Ordering::SeqCst);
             id
         };
+        self.saturated();
         self.serve();
         Ticket { id, since }
     }

@@ -105,7 +105,11 @@ impl ConcurrencyLimiter {
     pub fn poll(&self) -> Option<ConcurrencyPermit> {
         match self.shared.mode {
             Mode::Enforce if self.shared.is_waited_for() => None,
-            Mode::Enforce => self.shared.attempt().inspect(|_| self.count_admitted()),
+            Mode::Enforce => {
+                let asked = self.shared.asked();
+                let permit = self.shared.attempt().inspect(|_| self.count_admitted());
+                permit.map(|permit| self.shared.stamped(permit, asked))
+            }
             Mode::DryRun | Mode::Disabled => self.try_acquire(),
         }
     }

@@ -151,7 +151,7 @@ fn breaker(window: Window) -> BreakerConfig {
 }
 
 fn permits() -> ConcurrencyConfig {
-    ConcurrencyConfig { limit: 3, max_limit: 70, mode: Mode::Enforce }
+    ConcurrencyConfig { limit: 3, max_limit: 70, adaptive: None, mode: Mode::Enforce }
 }
 
 fn budget(min_per_second: f64) -> RetryBudgetConfig {

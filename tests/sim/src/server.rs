@@ -1,0 +1,230 @@
+//! A server with workers and a line before them, behind a concurrency limiter: events in order, no real clock.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use tidegate::concurrency::{AdaptiveConfig, ConcurrencyPermit, Outcome};
+use tidegate::limit::Mode;
+use tidegate::{ConcurrencyConfig, ConcurrencyLimiter, ManualClock};
+
+/// A function of time in seconds.
+pub(crate) type Course<T> = Box<dyn Fn(f64) -> T>;
+
+/// What stands before the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Guard {
+    /// Nothing.
+    Open,
+    /// So many at once.
+    Fixed(u32),
+    /// As many as follows from what calls report.
+    Adaptive(AdaptiveConfig),
+}
+
+/// A server and who calls it.
+pub(crate) struct Scenario {
+    /// How long, in seconds.
+    pub(crate) seconds: f64,
+    /// Calls that arrive in a second.
+    pub(crate) rate: Course<f64>,
+    /// Workers.
+    pub(crate) workers: Course<usize>,
+    /// Time that a call takes without a worker, in seconds.
+    pub(crate) extra: Course<f64>,
+    /// Deviation of a service time, in means.
+    pub(crate) deviation: f64,
+    /// A share of calls that takes so many times as long.
+    pub(crate) tail: Option<(f64, f64)>,
+    /// From when to when latencies are looked at.
+    pub(crate) looked_at: (f64, f64),
+}
+
+/// Mean service time.
+const SERVICE: f64 = 0.02;
+/// A call that takes longer is no use to anybody.
+const DEADLINE: f64 = 0.5;
+
+impl Scenario {
+    /// `rate` for ever, `workers` workers.
+    pub(crate) fn new(seconds: f64, workers: usize, rate: impl Fn(f64) -> f64 + 'static) -> Self {
+        Self {
+            seconds,
+            rate: Box::new(rate),
+            workers: Box::new(move |_| workers),
+            extra: Box::new(|_| 0.0),
+            deviation: 0.5,
+            tail: None,
+            looked_at: (0.0, seconds),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Calls that were done within the deadline, by the second in which they ended.
+    pub(crate) good: Vec<u32>,
+    /// Latencies of calls that began while they were looked at, sorted, in seconds.
+    pub(crate) latencies: Vec<f64>,
+    /// Of those, how many were in time.
+    pub(crate) good_looked_at: u64,
+    /// Calls refused, by second.
+    pub(crate) refused: Vec<u32>,
+    /// At the end.
+    pub(crate) limit: u32,
+    /// By second: limit, calls in flight, median latency of the calls that ended.
+    pub(crate) course: Vec<(u32, u32, f64)>,
+}
+
+impl Report {
+    /// Calls in time of a second between these.
+    pub(crate) fn goodput(&self, from: usize, to: usize) -> f64 {
+        f64::from(self.good.iter().take(to).skip(from).sum::<u32>()) / (to - from) as f64
+    }
+
+    /// Seconds below which the share of latencies lies.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let at = (self.latencies.len() as f64 * share) as usize;
+        self.latencies.get(at).or(self.latencies.last()).copied().unwrap_or(f64::NAN)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Call {
+    asked: f64,
+    permit: ConcurrencyPermit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// A worker is done with a call.
+    Served,
+    /// A call has its answer.
+    Answered,
+}
+
+struct World<'a> {
+    scenario: &'a Scenario,
+    random: fastrand::Rng,
+    /// By time in nanoseconds, then by number.
+    events: BinaryHeap<Reverse<(u64, u64, Step)>>,
+    calls: BTreeMap<u64, Call>,
+    line: VecDeque<u64>,
+    busy: usize,
+    number: u64,
+}
+
+fn ns(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
+}
+
+impl World<'_> {
+    fn exponential(&mut self, rate: f64) -> f64 {
+        -(1.0 - self.random.f64()).ln() / rate
+    }
+
+    fn service(&mut self) -> f64 {
+        let variance = (1.0 + self.scenario.deviation.powi(2)).ln();
+        let normal = (-2.0 * (1.0 - self.random.f64()).ln()).sqrt() * (std::f64::consts::TAU * self.random.f64()).cos();
+        let time = SERVICE * (variance.sqrt() * normal - variance / 2.0).exp();
+        match self.scenario.tail {
+            Some((share, times)) if self.random.f64() < share => time * times,
+            _ => time,
+        }
+    }
+
+    fn begin(&mut self, now: f64, call: u64) {
+        self.busy += 1;
+        let done = now + self.service();
+        self.events.push(Reverse((ns(done), call, Step::Served)));
+    }
+
+    fn begin_waiting(&mut self, now: f64) {
+        while self.busy < (self.scenario.workers)(now) {
+            let Some(call) = self.line.pop_front() else { return };
+            self.begin(now, call);
+        }
+    }
+
+    fn arrive(&mut self, now: f64, permit: ConcurrencyPermit) {
+        self.number += 1;
+        self.calls.insert(self.number, Call { asked: now, permit });
+        self.line.push_back(self.number);
+        self.begin_waiting(now);
+    }
+}
+
+/// Plays a scenario with a seed.
+pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
+    let clock = ManualClock::new(0);
+    let config = match guard {
+        Guard::Open => None,
+        Guard::Fixed(limit) => Some(ConcurrencyConfig::new(limit)),
+        Guard::Adaptive(config) => Some(ConcurrencyConfig::adaptive(config)),
+    };
+    let limiter = config.map(|config| {
+        let config = ConcurrencyConfig { mode: Mode::Enforce, ..config };
+        ConcurrencyLimiter::with_config(config, (&clock).into()).expect("sound settings")
+    });
+    let mut world = World {
+        scenario,
+        random: fastrand::Rng::with_seed(seed),
+        events: BinaryHeap::new(),
+        calls: BTreeMap::new(),
+        line: VecDeque::new(),
+        busy: 0,
+        number: 0,
+    };
+    let seconds = scenario.seconds as usize + 1;
+    let mut report = Report { good: vec![0; seconds], refused: vec![0; seconds], ..Report::default() };
+    let (from, to) = scenario.looked_at;
+    let mut ended = Vec::new();
+    let mut arrival = world.exponential((scenario.rate)(0.0));
+    loop {
+        let event = world.events.peek().map(|Reverse(event)| *event).filter(|event| event.0 <= ns(arrival));
+        let now = event.map_or(arrival, |event| event.0 as f64 / 1e9);
+        if now > scenario.seconds {
+            break;
+        }
+        while report.course.len() < now as usize {
+            ended.sort_by(f64::total_cmp);
+            let median = ended.get(ended.len() / 2).copied().unwrap_or(0.0);
+            let limit = limiter.as_ref().map_or(0, ConcurrencyLimiter::limit);
+            report.course.push((limit, world.calls.len() as u32, median));
+            ended.clear();
+        }
+        clock.set(event.map_or(ns(arrival), |event| event.0));
+        let Some((_, number, step)) = event else {
+            match limiter.as_ref().map_or(Some(ConcurrencyPermit::default()), ConcurrencyLimiter::try_acquire) {
+                Some(permit) => world.arrive(now, permit),
+                None => report.refused[now as usize] += 1,
+            }
+            arrival = now + world.exponential((scenario.rate)(now));
+            continue;
+        };
+        world.events.pop();
+        if step == Step::Served {
+            world.busy -= 1;
+            world.begin_waiting(now);
+            let extra = (scenario.extra)(now);
+            if extra > 0.0 {
+                world.events.push(Reverse((ns(now + extra), number, Step::Answered)));
+                continue;
+            }
+        }
+        let Some(call) = world.calls.remove(&number) else { continue };
+        let latency = now - call.asked;
+        let is_good = latency <= DEADLINE;
+        if let Some(limiter) = &limiter {
+            limiter.report(call.permit, if is_good { Outcome::Success } else { Outcome::Dropped });
+        }
+        report.good[now as usize] += u32::from(is_good);
+        ended.push(latency);
+        if (from..to).contains(&call.asked) {
+            report.latencies.push(latency);
+            report.good_looked_at += u64::from(is_good);
+        }
+    }
+    report.latencies.sort_by(f64::total_cmp);
+    report.limit = limiter.map_or(0, |limiter| limiter.limit());
+    report
+}
