@@ -17,12 +17,13 @@ import flask
 import pytest
 import tidegate.limits  # noqa: F401  (registers tidegate://)
 from conftest import run, wait_until
+from faulty import faulty
 from fastapi import FastAPI, Request
 from flask_limiter import Limiter as FlaskLimiter
 from served import ask, served, served_wsgi, statuses
 from slowapi import Limiter, _rate_limit_exceeded_handler
 from slowapi.errors import RateLimitExceeded
-from tidegate import BoundedQueue, Deadline, Decision
+from tidegate import BoundedQueue, CircuitOpenError, Deadline, Decision
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted((DOCS.parents[1] / "docs").glob("*.md"))]
@@ -202,6 +203,31 @@ def test_resilience() -> None:
     assert 0 < told[1] <= told[0] <= 950
 
 
+def test_clients() -> None:
+    calling, clients = sample("calling"), sample("clients")
+    with faulty() as server:
+        server.script.extend([503, 200, "reset", 404])
+        assert run(calling.prices(server.url)) == "done" and run(calling.prices(server.url)) is None
+        assert len(server.asked) == 4
+        server.script.extend([500, "reset", 200])
+        assert calling.order(server.url, "7") == 200 and set(calling.breakers) == {server.url[7:]}
+        server.script.extend([429, 200, 503, 200])
+        assert clients.session.get(server.url).status_code == 200 and run(clients.fetch(server.url)) == 200
+    answers = iter([ConnectionError(), "paid", ConnectionError(), "refunded"])
+
+    def send(order: str) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def send_async(order: str) -> str:
+        return send(order)
+
+    assert clients.charge(send, "7") == "paid" and run(clients.refund(send_async, "7")) == "refunded"
+    assert (clients.budget.stats().deposited, clients.budget.stats().withdrawn) == (4, 4)
+
+
 def test_every_sample_was_run() -> None:
     code = "".join(page.read_text() for page in PAGES)
     assert code.count("```python") == len(SAMPLES), "a sample begins with its file's name"
@@ -233,11 +259,15 @@ def test_the_readme_s_application() -> None:
 
 
 def workers_outlive_failures(module: Any) -> None:
-    """An application's workers, after more failures of the provider than there are workers."""
+    """An application's workers, after more failures of the provider than there are workers. An order that meets an
+    open circuit waits, and is not lost.
+    """
     tried: list[int] = []
 
     async def pay(order: dict[str, int]) -> None:
         tried.append(order["n"])
+        if order["n"] < 15 and tried.count(order["n"]) < 3:
+            raise CircuitOpenError("payment", 0.001)
         raise OSError
 
     module.orders = BoundedQueue(1_000)
@@ -245,8 +275,8 @@ def workers_outlive_failures(module: Any) -> None:
     with served(module.app):
         for n in range(30):
             assert module.orders.try_push({"n": n})
-        wait_until(lambda: len(tried) == 30)
-    assert sorted(tried) == [*range(30)]
+        wait_until(lambda: len(set(tried)) == 30 and len(tried) == 60)
+    assert sorted(tried) == sorted([*range(15)] * 3 + [*range(15, 30)])
 
 
 @pytest.mark.usefixtures("host")

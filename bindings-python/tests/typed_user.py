@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
+import aiohttp
+import httpx
+import requests
+import tenacity
 from fastapi import Depends, FastAPI
 from tidegate import (
     Block,
@@ -28,11 +32,15 @@ from tidegate import (
     TokenBucket,
     http,
 )
+from tidegate.aiohttp import Middleware
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.fastapi import Charge, RateLimit, breaker, install_exception_handlers, limit
+from tidegate.httpx import AsyncTransport, Transport
 from tidegate.keys import ClientIP, client_ip, each_of, first_of, header, path, user
 from tidegate.limits import TidegateStorage
+from tidegate.requests import Adapter
 from tidegate.starlette import limit as endpoint_limit
+from tidegate.tenacity import by_policy
 
 clock = ManualClock()
 bucket = TokenBucket("400/s", burst=800, clock=clock)
@@ -190,3 +198,22 @@ async def within(headers: dict[str, str]) -> int:
     await patient("7", amount="5")  # type: ignore[arg-type]
     left: float = 0.0 if deadline is None else deadline.remaining()
     return await Timeout(left).call_async(patient, "7", amount=5)
+
+
+async def fetch(shops: dict[str, CircuitBreaker]) -> int:
+    transport = AsyncTransport(breaker=shops, key=lambda request: request.url.host, retry=retry, http2=True)
+    async with httpx.AsyncClient(transport=transport) as client:
+        return (await client.get("https://shop.example")).status_code
+
+
+Transport(breaker=CircuitBreaker("shop"), outcome_at="end")  # type: ignore[arg-type]
+requests.Session().mount("https://", Adapter(throttle=ClientThrottle(), pool_maxsize=20))
+session = aiohttp.ClientSession(middlewares=[Middleware(breaker=lambda key: CircuitBreaker(key), retry=retry)])
+
+
+@tenacity.retry(**by_policy(retry))
+def pay_again(amount: int) -> int:
+    return amount
+
+
+pay_again("7")  # type: ignore[arg-type]

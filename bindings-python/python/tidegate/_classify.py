@@ -27,6 +27,11 @@ _NETWORK = frozenset(
 )
 # By the top of their module and their name, so that nothing is imported that the application does not use.
 _UNREACHED = frozenset({("httpx", "PoolTimeout"), ("httpcore", "PoolTimeout"), ("urllib3", "EmptyPoolError")})
+_CONNECT_TIMEOUT = frozenset({("aiohttp", "ConnectionTimeoutError")})
+# The request broke the protocol before it was sent, by a header for instance: whoever can write one shall open nothing.
+_CALLERS_MISTAKE = frozenset(
+    (module, name) for module in ("httpx", "httpcore") for name in ("LocalProtocolError", "UnsupportedProtocol")
+)
 _FAILED = frozenset(
     {
         ("httpx", "TransportError"),
@@ -123,10 +128,27 @@ def _causes(error: BaseException) -> list[BaseException]:
 def _unreached(error: BaseException) -> bool:
     if answer_of(error) is not None:
         return False
+    causes = _causes(error)
+    if _is_one_of(error, _CONNECT_TIMEOUT) and any(map(_waited_for_slot, causes)):
+        return True
     return any(
         _is_one_of(cause, _UNREACHED) or (isinstance(cause, OSError) and cause.errno in _NO_SOCKET)
-        for cause in _causes(error)
+        for cause in causes
     )
+
+
+def _waited_for_slot(cause: BaseException) -> bool:
+    """Whether aiohttp gave up waiting for a connection of its pool: it raises the same where it gave up connecting."""
+    traceback = cause.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_name == "_wait_for_available_connection":
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def _mistaken(error: BaseException) -> bool:
+    return _is_one_of(error, _CALLERS_MISTAKE)
 
 
 def _connection_failed(error: BaseException) -> bool:
@@ -167,5 +189,9 @@ def http(*, max_retry_after: float | timedelta = 300.0) -> Classifier:
         return None if answer is None else told(answer, most)
 
     return Classifier(
-        failure_on=failed_error, failure_result=failed_result, unreached=_unreached, retry_after=retry_after
+        failure_on=failed_error,
+        failure_result=failed_result,
+        ignore=_mistaken,
+        unreached=_unreached,
+        retry_after=retry_after,
     )

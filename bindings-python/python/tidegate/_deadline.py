@@ -81,7 +81,7 @@ class Deadline:
         """
         known = [names] if isinstance(names, str) else list(names)
         for name in known:
-            _check_name("names", name)
+            check_name("names", name)
         most = timeout_seconds(max, "max")
         clock = clock_of(clock)
         if not callable(getattr(headers, "get", None)):
@@ -109,7 +109,7 @@ class Deadline:
 
     def headers(self, name: str = _MILLISECONDS) -> dict[str, str]:
         """What a client sends on: what is left, less 5 % for the way back. Empty where there is no end."""
-        _check_name("name", name)
+        check_name("name", name)
         left = self.remaining() * _TOLD
         if math.isinf(left):
             return {}
@@ -133,7 +133,8 @@ class Deadline:
         return f"<Deadline in {self.remaining():.6g} s>"
 
 
-def _check_name(argument: str, name: Any) -> None:
+def check_name(argument: str, name: Any) -> None:
+    """What can be the name of a header."""
     if not isinstance(name, str):
         raise TypeError(f"{argument}: expected the name of a header, got {type(name).__name__}")
     if not name:

@@ -201,13 +201,9 @@ class RetryPolicy:
         budget = self._budget
         # Before the wait: what is counted after it comes too late for all who wait now.
         if wait is not None and budget is not None and not budget.try_withdraw():
-            raise _exceeded(budget, attempts, told) from error
+            raise exceeded(budget, attempts, told) from error
         if wait is None:
-            # Some errors take no attributes.
-            with contextlib.suppress(Exception):
-                error.attempts = attempts  # type: ignore[attr-defined]
-                if getattr(error, "retry_after", None) is None:
-                    error.retry_after = told or 0.0  # type: ignore[attr-defined]
+            note(error, attempts, told)
         return wait, previous
 
     def _after_result(
@@ -253,7 +249,17 @@ class RetryPolicy:
         return shown + ")"
 
 
-def _exceeded(budget: RetryBudget, attempts: int, told: float | None) -> RetryBudgetExceededError:
+def note(error: Exception, attempts: int, told: float | None) -> None:
+    """Writes on the last error how many there were."""
+    # Some errors take no attributes.
+    with contextlib.suppress(Exception):
+        error.attempts = attempts  # type: ignore[attr-defined]
+        if getattr(error, "retry_after", None) is None:
+            error.retry_after = told or 0.0  # type: ignore[attr-defined]
+
+
+def exceeded(budget: RetryBudget, attempts: int, told: float | None) -> RetryBudgetExceededError:
+    """What an empty budget raises after so many attempts."""
     name = "" if budget.name is None else f' "{budget.name}"'
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
     message = f"retry budget{name} is empty after {times} of a call"

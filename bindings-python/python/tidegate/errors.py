@@ -62,7 +62,8 @@ class _Refusal(TidegateError):
     retry_after: float
 
     def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message, retry_after)
+        # Not super(): a subclass may be the error of an HTTP client too, which takes other arguments.
+        Exception.__init__(self, message, retry_after)
         self.retry_after = retry_after
 
     def __str__(self) -> str:
