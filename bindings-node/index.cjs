@@ -14,6 +14,9 @@ const { RetryBudget, RetryPolicy } = require('./lib/retry.cjs');
 const { ClientThrottle } = require('./lib/throttle.cjs');
 const { Deadline } = require('./lib/deadline.cjs');
 const { Timeout } = require('./lib/timeout.cjs');
+const { cached } = require('./lib/cached.cjs');
+const { Fallback, Outcome } = require('./lib/fallback.cjs');
+const { Resilience } = require('./lib/resilience.cjs');
 const { HostScope, ProcessScope } = require('./lib/scope.cjs');
 const { DateClock, ManualClock } = require('./lib/clock.cjs');
 const {
@@ -50,6 +53,10 @@ module.exports = {
   ClientThrottle,
   Timeout,
   Deadline,
+  Fallback,
+  Outcome,
+  cached,
+  Resilience,
   HostScope,
   ProcessScope,
   DateClock,

@@ -782,7 +782,7 @@ export class RetryPolicy {
 }
 
 export interface TimeoutOptions {
-  /** How long the whole call may take in ms, above 0. */
+  /** How long the whole call may take in ms, above 0; `Infinity`: as long as it takes. */
   totalMs?: number;
   /** How long one attempt may take. A call of a Timeout alone is one attempt: the shorter of the two ends it. */
   attemptMs?: number;
@@ -814,12 +814,11 @@ export type RequestHeaders = { get(name: string): string | null } | Record<strin
  */
 export class Deadline {
   private constructor();
-  /** `ms` from now. */
+  /** `ms` from now; `Infinity` is none. */
   static after(ms: number, options?: { clock?: ManualClock }): Deadline;
   /**
-   * What the client said: `grpc-timeout` and `x-request-timeout-ms`, or the headers of these `names` (milliseconds
-   * where they end in `-ms`, else seconds), the shortest of them and at most `maxMs`. undefined: it said nothing, or
-   * nonsense.
+   * What the client said: `grpc-timeout` and `x-request-timeout-ms`, or the headers of these `names`, the shortest of
+   * them and at most `maxMs`. All but `grpc-timeout` are milliseconds. undefined: it said nothing, or nonsense.
    */
   static fromHeaders(
     headers: RequestHeaders,
@@ -834,8 +833,142 @@ export class Deadline {
   readonly signal: AbortSignal;
   /** Calls `fn` with this as `Deadline.current`, or with the one around it where that ends sooner. */
   run<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): R;
-  /** For a request to a server: what remains, less 5 % for the way, in `x-request-timeout-ms` or the header `name`. */
+  /**
+   * For a request to a server: what remains, less 5 % for the way, in `x-request-timeout-ms` or the header `name`;
+   * empty where there is no end.
+   */
   headers(name?: string): Record<string, string>;
+}
+
+export interface CachedOptions {
+  /** A value that is older is none, in ms, default 300 000; `Infinity` for never. */
+  maxAgeMs?: number;
+  /** How many values are kept, default 1024; the one that came longest ago makes room. */
+  maxEntries?: number;
+  /**
+   * Of a call's arguments (`this` is the call's): a text or a number. Calls of one key have one value. Default: the
+   * function itself, `this` and arguments that are no objects, so that a new closure each time is another call.
+   */
+  key?: (...args: any[]) => string | number;
+  /** For tests. */
+  clock?: ManualClock;
+}
+
+/** The last good value of each key, for a Fallback; of several calls of one key at a time, one is made. */
+export interface Cached {
+  readonly [cachedBrand]: never;
+}
+declare const cachedBrand: unique symbol;
+/** Whoever shares a key is given the same object: keep values, not a Response that can be read once. */
+export function cached(options?: CachedOptions): Cached;
+
+/** Another function for the same call. */
+export interface Alternative {
+  /** Its outcomes' source. */
+  name: string;
+  /** Gets the arguments of the call. */
+  call: (...args: any[]) => unknown;
+  /** For it alone, default one of its name with the default settings. */
+  breaker?: CircuitBreaker;
+}
+
+/** What a fallback's queue holds. */
+export interface QueuedCall {
+  /** Makes the call. */
+  call(): Promise<unknown>;
+  args: unknown[];
+  /** By what it failed. */
+  error: unknown;
+}
+
+export interface FallbackOptions {
+  /** The last good value of the same call. */
+  cached?: Cached;
+  /** A value, or a function of the primary's error that gives one, or a promise of it. */
+  static?: unknown;
+  /** Functions that get the same arguments, under their own names; each has a circuit breaker of its own. */
+  alternatives?: (Alternative | ((...args: any[]) => unknown))[];
+  /** Takes the call for whoever makes it later. */
+  queue?: BoundedQueue<any>;
+  /** The names of what is given, in the order in which it is tried. Default: as they stand here. */
+  order?: ('cached' | 'static' | 'alternatives' | 'queue')[];
+  /**
+   * The errors for which it is there. A Classifier judges results too, and leaves refusals to be replaced. Default:
+   * failures, as a RetryPolicy judges them, and tidegate's refusals. Never an abort, nor wrong arguments.
+   */
+  fallbackOn?: ErrorFilter;
+}
+
+/** What a call with a fallback gave. */
+export class Outcome<T = unknown> {
+  constructor(value: T, source: string, error?: unknown, ageMs?: number);
+  /** undefined where the source is `'queued'`. */
+  readonly value: T;
+  /** `'primary'`, `'cache'`, `'static'`, `'queued'` or the name of an alternative. */
+  readonly source: string;
+  /** What the primary threw, where something stands in. */
+  readonly error: unknown;
+  /** Since a value of the cache came. */
+  readonly ageMs: number | undefined;
+}
+
+export interface FallbackStats {
+  /** Calls that the primary answered. */
+  primary: number;
+  /** Calls that it failed. */
+  failures: number;
+  /** What stood in for it, by source. */
+  fallback: Record<string, number>;
+  /** Failures for which nothing did. */
+  unserved: number;
+}
+
+/**
+ * Something else for a call that failed. If nothing stands in, the primary's error is thrown, or its failed result is
+ * the outcome. An alternative's error for which there is no fallback (a provider that declines) is thrown.
+ */
+export class Fallback {
+  constructor(options: FallbackOptions);
+  call<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Promise<Outcome<Awaited<R>>>;
+  /** `fn` with a fallback; arguments and `this` pass through, to alternatives too. */
+  wrap<T, A extends unknown[], R>(
+    fn: (this: T, ...args: A) => R,
+  ): (this: T, ...args: A) => Promise<Outcome<Awaited<R>>>;
+  /** Those of the alternatives, by name. */
+  readonly breakers: Record<string, CircuitBreaker>;
+  stats(): FallbackStats;
+}
+
+export interface ResilienceOptions<F extends Fallback | undefined = Fallback | undefined> {
+  /** With one, a call gives an Outcome in place of the function's result. */
+  fallback?: F;
+  /** A Timeout with `totalMs`; its `attemptMs` is then that of each attempt. */
+  totalTimeout?: Timeout;
+  retry?: RetryPolicy;
+  breaker?: CircuitBreaker;
+  concurrency?: ConcurrencyLimiter;
+  attemptTimeout?: Timeout;
+}
+
+/** What a call under `Resilience` gives. */
+export type ResilienceResult<F, R> = F extends Fallback ? Outcome<R> : R;
+
+/**
+ * A call under several policies. From the outside in they are always fallback, totalTimeout, retry, breaker,
+ * concurrency, attemptTimeout, in whatever order they are given; each attempt is one call for the breaker. A permit of
+ * `concurrency` is held until the function itself has ended.
+ */
+export class Resilience<F extends Fallback | undefined = undefined> {
+  constructor(options: ResilienceOptions<F>);
+  /** The signal that `fn` gets is that of its attempt; `args` come after it, and are all that alternatives get. */
+  call<A extends unknown[], R>(
+    fn: (signal: AbortSignal, ...args: A) => R,
+    options?: { signal?: AbortSignal; args?: A },
+  ): Promise<ResilienceResult<F, Awaited<R>>>;
+  /** `fn` under all policies; arguments and `this` pass through, its signal is `Deadline.current.signal`. */
+  wrap<T, A extends unknown[], R>(
+    fn: (this: T, ...args: A) => R,
+  ): (this: T, ...args: A) => Promise<ResilienceResult<F, Awaited<R>>>;
 }
 
 export interface ClientThrottleOptions extends Place {

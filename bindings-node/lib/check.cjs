@@ -90,6 +90,15 @@ function patience(value, name) {
   return Math.min(value, LONGEST_MS);
 }
 
+/** How long something may last at most; Infinity: as long as it takes. */
+function limit(value, name) {
+  if (value === Infinity) return Infinity;
+  const allowed = 'milliseconds above 0, or Infinity';
+  number(value, name, allowed);
+  if (!(value > 0)) throw rangeError(`${name} must be ${allowed}, got ${value}`);
+  return Math.min(value, LONGEST_MS);
+}
+
 /**
  * A copy of an options object, which must have no key but the known ones: a misspelt option must not pass in silence.
  * A copy, because a getter runs the caller's code, and none may run once the shared block is being written.
@@ -131,6 +140,7 @@ module.exports = {
   callable,
   detached,
   fraction,
+  limit,
   options,
   patience,
   period,

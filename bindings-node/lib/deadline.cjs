@@ -8,9 +8,12 @@ const { alarm, nowMs, selectClock } = require('./clock.cjs');
 const { TimeoutExceededError } = require('./errors.cjs');
 const { shown } = require('./show.cjs');
 
-/** The call under way: its deadline, and the signal that ends it where `Timeout` guards it. */
+/**
+ * The call under way: its deadline, the signal that ends it where `Timeout` guards it, and whether that does so at this
+ * deadline.
+ */
 const ambient = new AsyncLocalStorage();
-const NONE = { deadline: undefined, signal: undefined };
+const NONE = { deadline: undefined, signal: undefined, isSignalled: false };
 const callAround = () => ambient.getStore() ?? NONE;
 
 const GRPC = 'grpc-timeout';
@@ -27,8 +30,7 @@ function said(name, text) {
     const [, count, unit] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
     return unit === undefined ? undefined : Number(count) * GRPC_UNITS[unit];
   }
-  const unitMs = name.endsWith('-ms') ? 1 : 1000;
-  return /^\d+(\.\d+)?$/.test(text) ? Math.min(Number(text) * unitMs, LONGEST_MS) : undefined;
+  return /^\d+(\.\d+)?$/.test(text) ? Math.min(Number(text), LONGEST_MS) : undefined;
 }
 
 function headerName(value, name) {
@@ -65,9 +67,9 @@ class Deadline {
 
   static after(ms, options = {}) {
     const { clock } = check.options(options, 'Deadline.after', ['clock']);
-    check.span(ms, 'ms');
+    const leftMs = check.patience(ms ?? null, 'ms');
     selectClock(clock);
-    return new Deadline(OWN, ms, clock, undefined);
+    return new Deadline(OWN, leftMs, clock, undefined);
   }
 
   static fromHeaders(headers, options = {}) {
@@ -111,8 +113,9 @@ class Deadline {
   run(fn, ...args) {
     verify(this, 'run');
     check.callable(fn, 'fn');
-    const { deadline, signal } = callAround();
-    return ambient.run({ deadline: earlier(this, deadline), signal }, fn, ...args);
+    const { deadline: around, signal, isSignalled } = callAround();
+    const deadline = earlier(this, around);
+    return ambient.run({ deadline, signal, isSignalled: isSignalled && deadline === around }, fn, ...args);
   }
 
   headers(name = MILLISECONDS) {
@@ -120,7 +123,7 @@ class Deadline {
     const key = headerName(name, 'name');
     const ms = Math.floor(this.remainingMs * TOLD);
     if (ms === Infinity) return {};
-    if (key !== GRPC) return { [name]: String(key.endsWith('-ms') ? ms : ms / 1000) };
+    if (key !== GRPC) return { [name]: String(ms) };
     return { [name]: ms < 1e8 ? `${ms}m` : `${Math.min(Math.floor(ms / 1000), 99_999_999)}S` };
   }
 }
@@ -133,7 +136,7 @@ function earlier(deadline, around) {
 /** `fn` as a call that has `leftMs` on this clock and is ended by `controller`. */
 function runCall(leftMs, clock, controller, fn) {
   const deadline = new Deadline(OWN, leftMs, clock, controller);
-  return ambient.run({ deadline, signal: controller.signal }, fn);
+  return ambient.run({ deadline, signal: controller.signal, isSignalled: true }, fn);
 }
 
 shown(Deadline, ({ remainingMs, expired }) => ({ remainingMs, expired }));

@@ -6,6 +6,7 @@ const { CircuitOpenError, RetryBudgetExceededError, ThrottledError, isRefusal } 
 
 /** Errors by which Node and this package say that an argument was wrong. */
 const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
+const isMistaken = (error) => WRONG_ARGUMENT.test(error?.code);
 /** The same call will fail again: a mistake of the program, not of the moment. */
 const MISTAKES = new Set([
   'AssertionError',
@@ -22,7 +23,7 @@ const MISTAKES = new Set([
  * known; not another status, not tidegate's own refusals, not what a program's mistake looks like.
  */
 function isTransient(error) {
-  if (isCancelled(error) || isRefusal(error) || WRONG_ARGUMENT.test(error?.code)) return false;
+  if (isCancelled(error) || isRefusal(error) || isMistaken(error)) return false;
   const answer = answerOf(error);
   if (answer !== undefined) return isFailed(answer);
   // What fetch throws for a lost connection is a TypeError with the reason as its cause.
@@ -33,7 +34,7 @@ function isTransient(error) {
 function isRetried(filter, error) {
   const isRefused =
     error instanceof CircuitOpenError || error instanceof RetryBudgetExceededError || error instanceof ThrottledError;
-  if (isRefused || isCancelled(error) || WRONG_ARGUMENT.test(error?.code)) return false;
+  if (isRefused || isCancelled(error) || isMistaken(error)) return false;
   return filter === undefined ? isTransient(error) : filter(error);
 }
 
@@ -53,4 +54,4 @@ function retryAfterMs(error, mostMs, nowMs = undefined) {
   }
 }
 
-module.exports = { isRetried, isTransient, retryAfterMs };
+module.exports = { isMistaken, isRetried, isTransient, retryAfterMs };

@@ -50,7 +50,9 @@ function timed(fn, limitMs, clock, signal, left = () => {}) {
       throwIfAborted(caller);
       if (aroundMs === 0) throw new TimeoutExceededError('call timed out: its deadline had passed before it began');
       stay = onAbort(caller, () => end(caller.reason));
-      stopTimer = alarm(leftMs, on, () => end(new TimeoutExceededError(said(isOwn, limitMs))));
+      // The signal of the call around ends this one with it.
+      const isSignalled = !isOwn && around.isSignalled && caller === around.signal;
+      if (!isSignalled) stopTimer = alarm(leftMs, on, () => end(new TimeoutExceededError(said(isOwn, limitMs))));
       const result = runCall(leftMs, on, controller, () => fn(controller.signal));
       if (!isPromise(result)) return finish(resolve, result);
       // Taken whatever becomes of the call: a rejection that comes too late is nobody's.
@@ -68,15 +70,22 @@ const said = (isOwn, limitMs) =>
   isOwn ? `call timed out after ${limitMs} ms` : 'call timed out: its deadline has passed';
 
 let verify;
+let limitOf;
 
 class Timeout {
   #totalMs;
   #attemptMs;
+  #limitMs;
   #clock;
 
   static {
     verify = (self, method) => {
       if (self === null || typeof self !== 'object' || !(#totalMs in self)) throw check.detached('Timeout', method);
+    };
+    /** The shortest of these of its times, and the clock that measures it. */
+    limitOf = (self, ...names) => {
+      const limits = names.map((name) => self[name] ?? Infinity);
+      return { limitMs: Math.min(...limits), clock: self.#clock };
     };
   }
 
@@ -85,10 +94,11 @@ class Timeout {
     if (totalMs === undefined && attemptMs === undefined) {
       throw check.valueError('new Timeout takes totalMs, attemptMs or both, and got neither');
     }
-    if (totalMs !== undefined) this.#totalMs = check.period(totalMs, 'totalMs');
-    if (attemptMs !== undefined) this.#attemptMs = check.period(attemptMs, 'attemptMs');
+    if (totalMs !== undefined) this.#totalMs = check.limit(totalMs, 'totalMs');
+    if (attemptMs !== undefined) this.#attemptMs = check.limit(attemptMs, 'attemptMs');
     selectClock(clock);
     this.#clock = clock;
+    this.#limitMs = Math.min(totalMs ?? Infinity, attemptMs ?? Infinity);
   }
 
   get totalMs() {
@@ -117,7 +127,7 @@ class Timeout {
   }
 
   #run(fn, signal) {
-    return timed(fn, Math.min(this.#totalMs ?? Infinity, this.#attemptMs ?? Infinity), this.#clock, signal);
+    return timed(fn, this.#limitMs, this.#clock, signal);
   }
 }
 
@@ -125,4 +135,4 @@ const signalOf = (options) => check.signal(check.options(options, 'call', ['sign
 
 shown(Timeout, ({ totalMs, attemptMs }) => ({ totalMs, attemptMs }));
 
-module.exports = { Timeout, timed };
+module.exports = { Timeout, limitOf: (...given) => limitOf(...given), timed };

@@ -10,12 +10,15 @@ import {
   type ConcurrencyPermit,
   Deadline,
   type Decision,
+  Fallback,
   HostScope,
   ProcessScope,
   LimitSet,
   ManualClock,
+  type Outcome,
   type Permit,
   RateLimiter,
+  Resilience,
   RetryBudget,
   RetryPolicy,
   type SetDecision,
@@ -24,6 +27,7 @@ import {
   Timeout,
   TimeoutExceededError,
   TokenBucket,
+  cached,
   http,
 } from 'tidegate';
 import { guardedAdapter } from 'tidegate/axios';
@@ -170,6 +174,32 @@ void fetch('http://localhost', { headers: deadline?.headers(), signal: deadline?
 new Deadline();
 const late: TidegateError = new TimeoutExceededError('late');
 void [both, late];
+
+const fallback = new Fallback({
+  cached: cached({ maxAgeMs: 60_000, key: (id: number) => id }),
+  static: (error: unknown) => String(error),
+  alternatives: [async (id: number) => id, { name: 'other', call: (id: number) => id, breaker }],
+  queue: new BoundedQueue({ capacity: 5 }),
+  order: ['alternatives', 'cached', 'static', 'queue'],
+  fallbackOn: [TypeError, http()],
+});
+const outcome = fallback.call(async (id: number) => [id], 5);
+same<typeof outcome, Promise<Outcome<number[]>>>(true);
+const aged: (outcome: Outcome<string>) => number | undefined = ({ ageMs }) => ageMs;
+// @ts-expect-error a cache is made by cached()
+new Fallback({ cached: { maxAgeMs: 5 } });
+// @ts-expect-error the argument's type is known
+fallback.call((id: number) => id, '5');
+const plain = new Resilience({ retry, breaker, totalTimeout: timeout }).call((signal: AbortSignal) => signal.aborted);
+same<typeof plain, Promise<boolean>>(true);
+const backed = new Resilience({ fallback, attemptTimeout: timeout });
+const standing = backed.call(async (_signal, id: number) => id, { args: [5], signal: AbortSignal.timeout(5) });
+same<typeof standing, Promise<Outcome<number>>>(true);
+same<ReturnType<typeof wrapped>, Promise<Outcome<number>>>(true);
+const wrapped = backed.wrap(async (text: string) => text.length);
+// @ts-expect-error a time alone is no Timeout
+new Resilience({ totalTimeout: 5000 });
+void aged;
 
 const calm = guardedFetch({ breaker: new Map([['bank:443', breaker]]), retry, key: ({ url }) => url?.hostname ?? '' });
 same<ReturnType<typeof calm>, Promise<Response>>(true);

@@ -1,0 +1,670 @@
+// Fallback and Resilience: what stands in for a call, and everything around one call in its order.
+import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { spawnSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+import {
+  BoundedQueue,
+  CircuitBreaker,
+  CircuitOpenError,
+  ConcurrencyLimitError,
+  ConcurrencyLimiter,
+  Deadline,
+  Fallback,
+  ManualClock,
+  Outcome,
+  RateLimitedError,
+  Resilience,
+  RetryBudget,
+  RetryBudgetExceededError,
+  RetryPolicy,
+  Timeout,
+  TimeoutExceededError,
+  cached,
+  http,
+} from '../../index.mjs';
+
+const INDEX = fileURLToPath(new URL('../../index.cjs', import.meta.url));
+const { cases } = JSON.parse(readFileSync(new URL('../../../tests/resilience/policies.json', import.meta.url), 'utf8'));
+const turn = () => new Promise(setImmediate);
+const hang = () => new Promise(() => {});
+const lost = () => Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+const fail = () => {
+  throw lost();
+};
+
+/** A promise that others settle. */
+function deferred() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  return made;
+}
+
+const THROWN = {
+  reset: lost,
+  declined: () => Object.assign(new Error('HTTP 404'), { response: { status: 404 } }),
+  mistake: () => new TypeError('x is not a function'),
+};
+const IS = {
+  reset: (error) => error.code === 'ECONNRESET',
+  declined: (error) => error.response?.status === 404,
+  mistake: (error) => error instanceof TypeError,
+  cancelled: (error) => error.message === 'gone',
+  open: (error) => error instanceof CircuitOpenError,
+  timeout: (error) => error instanceof TimeoutExceededError,
+  budget: (error) => error instanceof RetryBudgetExceededError,
+  full: (error) => error instanceof ConcurrencyLimitError,
+};
+
+/** A function that does one act after the other. */
+function played(acts, clock, caller) {
+  const left = [...acts];
+  const play = async () => {
+    const act = left.shift();
+    if (act.takes_ms !== undefined) {
+      clock.advance(act.takes_ms);
+      await turn();
+    }
+    if (act.raise === 'cancelled') {
+      caller().abort(new Error('gone'));
+      return hang();
+    }
+    if (act.raise !== undefined) throw THROWN[act.raise]();
+    return act.return;
+  };
+  return Object.assign(play, { left });
+}
+
+const FILTERS = { http: () => http(), reset: () => IS.reset };
+
+function resilienceOf(given, clock) {
+  const parts = {};
+  // In an order of no meaning.
+  if (given.attempt_ms !== undefined) parts.attemptTimeout = new Timeout({ attemptMs: given.attempt_ms, clock });
+  if (given.concurrency !== undefined) parts.concurrency = new ConcurrencyLimiter({ limit: given.concurrency });
+  if (given.breaker !== undefined) {
+    const classifier = given.classifier && http();
+    parts.breaker = new CircuitBreaker('it', { consecutiveFailures: given.breaker, classifier });
+  }
+  if (given.attempts !== undefined) {
+    const { ratio, min_per_second: minPerSecond } = given.budget ?? {};
+    const budget = given.budget && new RetryBudget({ ratio, minPerSecond });
+    const retryOn = given.retry_on && http();
+    parts.retry = new RetryPolicy({ attempts: given.attempts, baseMs: 0, maxDelayMs: 0, budget, retryOn });
+  }
+  if (given.total_ms !== undefined) parts.totalTimeout = new Timeout({ totalMs: given.total_ms, clock });
+  const standIn = {};
+  if (given.cached !== undefined) {
+    const { max_age_ms: maxAgeMs, max_entries: maxEntries } = given.cached;
+    standIn.cached = cached({ maxAgeMs, maxEntries, key: (key) => key, clock });
+  }
+  if ('static' in given) standIn.static = given.static;
+  const others = (given.alternatives ?? []).map(({ name, acts }) => ({ name, call: played(acts, clock) }));
+  if (others.length > 0) standIn.alternatives = others;
+  if (given.queue !== undefined) standIn.queue = new BoundedQueue({ capacity: given.queue, highWatermark: 1 });
+  if (given.order !== undefined) standIn.order = given.order;
+  if (given.fallback_on !== undefined) standIn.fallbackOn = FILTERS[given.fallback_on]();
+  if (Object.keys(standIn).length > 0) parts.fallback = new Fallback(standIn);
+  return { resilience: new Resilience(parts), parts, others };
+}
+
+const KNOWN = `attempts retry_on budget breaker classifier concurrency total_ms attempt_ms cached static alternatives
+  queue order fallback_on`.split(/\s+/);
+
+describe('the policies of tests/resilience', () => {
+  for (const { name, with: given, steps } of cases) {
+    it(name, { timeout: 60_000 }, async () => {
+      assert.ok(Object.keys(given).every((key) => KNOWN.includes(key)));
+      const clock = new ManualClock();
+      const { resilience, parts, others } = resilienceOf(given, clock);
+      for (const step of steps) {
+        clock.advance(step.advance_ms ?? 0);
+        const caller = new AbortController();
+        const fn = played(step.acts, clock, () => caller);
+        const ended = resilience.call(fn, { signal: caller.signal, args: [step.key ?? ''] });
+        const end = await ended.then(
+          (value) => ({ value }),
+          (error) => ({ error }),
+        );
+        assert.deepEqual(fn.left, [], inspect(step));
+        if (step.raises !== undefined) {
+          assert.ok(IS[step.raises](end.error), inspect(end));
+          if (step.attempts !== undefined) assert.equal(end.error.attempts, step.attempts);
+        } else if (step.source === undefined) {
+          assert.deepEqual(end.value, step.value);
+        } else {
+          const { value, source, error, ageMs } = end.value;
+          assert.ok(end.value instanceof Outcome);
+          assert.deepEqual([value, source, ageMs], [step.value, step.source, step.age_ms], inspect(end));
+          assert.ok(step.error === undefined ? error === undefined : IS[step.error](error), inspect(end));
+          if (step.attempts !== undefined) assert.equal(error.attempts, step.attempts);
+        }
+        if (step.breaker !== undefined) {
+          const { state, failed } = parts.breaker.stats();
+          assert.equal(state, step.breaker.state);
+          if (step.breaker.failed !== undefined) assert.equal(failed, step.breaker.failed);
+        }
+        assert.equal(getEventListeners(caller.signal, 'abort').length, 0);
+        if (parts.concurrency !== undefined) assert.equal(parts.concurrency.inUse, 0);
+      }
+      assert.ok(others.every(({ call }) => call.left.length === 0));
+    });
+  }
+});
+
+describe('Fallback', () => {
+  it('counts what stood in', async () => {
+    const fallback = new Fallback({ static: (error) => error.code, queue: new BoundedQueue({ capacity: 1 }) });
+    const good = { value: 5, source: 'primary', error: undefined, ageMs: undefined };
+    assert.deepEqual({ ...(await fallback.call(() => 5)) }, good);
+    const { value, source } = await fallback.call(fail);
+    assert.deepEqual([value, source], ['ECONNRESET', 'static']);
+    const stats = { primary: 1, failures: 1, fallback: { static: 1, queued: 0 }, unserved: 0 };
+    assert.deepEqual(fallback.stats(), stats);
+    assert.match(inspect(fallback), /^Fallback {[^]*failures: 1/);
+  });
+
+  it('passes arguments and this, to alternatives as well', async () => {
+    const bank = {
+      fee: 1,
+      charge: new Fallback({
+        alternatives: [
+          function other(cents) {
+            return cents + this.fee;
+          },
+        ],
+      }).wrap(async function charge(cents, _order) {
+        if (cents > 5) throw lost();
+        return cents;
+      }),
+    };
+    assert.equal((await bank.charge(5)).value, 5);
+    const { value, source, error } = await bank.charge(7);
+    assert.deepEqual([value, source, error.code], [8, 'other', 'ECONNRESET']);
+    assert.deepEqual([bank.charge.name, bank.charge.length], ['charge', 2]);
+  });
+
+  it('gives each alternative a breaker of its own, and passes it over while that is open', async () => {
+    let asked = 0;
+    const second = () => {
+      asked += 1;
+      throw lost();
+    };
+    const breaker = new CircuitBreaker('second', { consecutiveFailures: 2 });
+    const alternatives = [{ name: 'second', call: second, breaker }, function third() { return 3; }];
+    for (const fallbackOn of [undefined, IS.reset]) {
+      const fallback = new Fallback({ alternatives, fallbackOn });
+      for (let i = 0; i < 5; i += 1) assert.equal((await fallback.call(fail)).source, 'third');
+      assert.deepEqual(fallback.stats().fallback, { second: 0, third: 5 });
+      assert.equal(fallback.breakers.second, breaker);
+      assert.ok(fallback.breakers.third instanceof CircuitBreaker);
+    }
+    assert.deepEqual([asked, breaker.state], [2, 'open']);
+  });
+
+  it('makes one call of a key at a time, and lets no caller take the others along', async () => {
+    const fallback = new Fallback({ cached: cached({ key: (user) => user }) });
+    const calls = [];
+    const ask = (user) => {
+      calls.push({ user, ...deferred() });
+      return calls.at(-1).promise;
+    };
+    const all = [fallback.call(ask, 'a'), fallback.call(ask, 'a'), fallback.call(ask, 'b')];
+    await turn();
+    assert.deepEqual(calls.map(({ user }) => user), ['a', 'b']);
+    calls[0].resolve(1);
+    calls[1].resolve(2);
+    const outcomes = (await Promise.all(all)).map(({ value, source }) => `${value} ${source}`);
+    assert.deepEqual(outcomes, ['1 primary', '1 primary', '2 primary']);
+    // One that is over is joined by nobody.
+    const again = fallback.call(ask, 'a');
+    await turn();
+    assert.equal(calls.length, 3);
+    calls[2].reject(lost());
+    assert.equal((await again).source, 'cache');
+
+    const guarded = new Resilience({ fallback, totalTimeout: new Timeout({ totalMs: 60_000 }) });
+    const waiting = async (signal, user) => {
+      calls.push({ user, ...deferred() });
+      return calls.at(-1).promise;
+    };
+    const [first, second] = [new AbortController(), new AbortController()];
+    const led = guarded.call(waiting, { signal: first.signal, args: ['c'] });
+    const joined = guarded.call(waiting, { args: ['c'] });
+    const left = guarded.call(waiting, { signal: second.signal, args: ['c'] });
+    await turn();
+    assert.equal(calls.length, 4);
+    second.abort(new Error('second'));
+    await assert.rejects(left, /second/);
+    first.abort('first');
+    await assert.rejects(led, (error) => error === 'first');
+    await turn();
+    assert.equal(calls.length, 5);
+    calls[4].resolve(5);
+    assert.equal((await joined).value, 5);
+    assert.equal(getEventListeners(second.signal, 'abort').length, 0);
+  });
+
+  it('does not wait for itself', async () => {
+    const fallback = new Fallback({ cached: cached({ key: () => 'a' }) });
+    const outer = await fallback.call(async () => {
+      const inner = await fallback.call(async () => 1);
+      return inner.value + 1;
+    });
+    assert.equal(outer.value, 2);
+  });
+
+  it('tells calls apart by function, this and arguments', async () => {
+    const fallback = new Fallback({ cached: cached(), static: 'none' });
+    let isUp = true;
+    class User {
+      constructor(name) {
+        this.name = name;
+      }
+      look(field) {
+        if (!isUp) throw lost();
+        return `${this.name} ${field}`;
+      }
+    }
+    User.prototype.look = fallback.wrap(User.prototype.look);
+    const [ann, bob] = [new User('ann'), new User('bob')];
+    await ann.look('age');
+    await ann.look(5);
+    const key = (n) => (isUp ? n : fail());
+    await fallback.call(key, 5n);
+    isUp = false;
+    const looks = [ann.look('age'), ann.look(5), ann.look('5'), bob.look('age')];
+    const seen = await Promise.all([...looks, fallback.call(key, 5n), fallback.call(key, 5)]);
+    const values = seen.map(({ value }) => value);
+    assert.deepEqual(values, ['ann age', 'ann 5', 'none', 'none', 5n, 'none']);
+    assert.equal((await fallback.call(() => (isUp ? 1 : fail()))).value, 'none');
+    await assert.rejects(fallback.call(key, {}), { name: 'TypeError', message: /^cached: give a key/ });
+    const keys = [[() => ({ a: 1 }), /got \[Object\]/], [async () => 'a', /Promise/], [() => NaN, /NaN/]];
+    for (const [wrong, says] of keys) {
+      await assert.rejects(new Fallback({ cached: cached({ key: wrong }) }).call(key), says);
+    }
+    await assert.rejects(new Fallback({ cached: cached({ key: fail }), static: 1 }).call(key), /ECONNRESET/);
+  });
+
+  it('puts calls in a queue, which makes them later', async () => {
+    const queue = new BoundedQueue({ capacity: 5 });
+    let isUp = false;
+    const bank = {
+      paid: 0,
+      pay: new Fallback({ queue }).wrap(async function pay(cents) {
+        if (!isUp) throw lost();
+        this.paid += cents;
+        return cents;
+      }),
+    };
+    const outcome = await bank.pay(7);
+    assert.deepEqual([outcome.source, outcome.value, bank.paid], ['queued', undefined, 0]);
+    isUp = true;
+    const { call, args, error } = queue.tryPop();
+    assert.deepEqual([args, error.code, await call(), bank.paid], [[7], 'ECONNRESET', 7, 7]);
+    queue.close();
+    isUp = false;
+    await assert.rejects(bank.pay(7), /ECONNRESET/);
+    assert.equal(queue.depth, 0);
+    // Under Resilience a later call has its policies, and no caller that could abort it.
+    const later = new BoundedQueue({ capacity: 5 });
+    const breaker = new CircuitBreaker('bank', { consecutiveFailures: 9 });
+    const gone = new AbortController();
+    let own;
+    const call2 = new Resilience({ fallback: new Fallback({ queue: later }), breaker }).call(
+      (signal) => {
+        own = signal;
+        if (!isUp) throw lost();
+        return 5;
+      },
+      { signal: gone.signal },
+    );
+    assert.equal((await call2).source, 'queued');
+    gone.abort();
+    isUp = true;
+    assert.equal(await later.tryPop().call(), 5);
+    assert.ok(!own.aborted);
+    assert.equal(breaker.stats().calls, 2);
+  });
+
+  it('is not for aborts, mistakes and what is not named', async () => {
+    const fallback = new Fallback({ static: 5 });
+    const wrong = () => Buffer.from(undefined);
+    for (const error of [new DOMException('gone', 'AbortError'), new TypeError('x'), THROWN.declined()]) {
+      await assert.rejects(fallback.call(async () => Promise.reject(error)), (thrown) => thrown === error);
+    }
+    await assert.rejects(fallback.call(wrong), { code: 'ERR_INVALID_ARG_TYPE' });
+    await assert.rejects(new Fallback({ static: 5, fallbackOn: Error }).call(wrong), { code: 'ERR_INVALID_ARG_TYPE' });
+    const refused = [new RateLimitedError(), new CircuitOpenError('b', 1), new TimeoutExceededError()];
+    for (const error of [...refused, 'text', null]) {
+      assert.equal((await fallback.call(async () => Promise.reject(error))).error, error);
+    }
+    const named = new Fallback({ static: 5, fallbackOn: [TypeError, IS.declined] });
+    assert.equal((await named.call(() => Promise.reject(new TypeError('x')))).value, 5);
+    await assert.rejects(named.call(fail), /ECONNRESET/);
+    assert.deepEqual(named.stats().unserved, 0);
+    const odd = new Fallback({ static: 5, fallbackOn: () => { throw new Error('mine'); } });
+    await assert.rejects(odd.call(fail), ({ message, cause }) => message === 'mine' && cause.code === 'ECONNRESET');
+  });
+
+  it('tries what comes after a static function that throws', async () => {
+    const warned = [];
+    const listener = (warning) => warned.push(warning.message);
+    process.on('warning', listener);
+    const order = ['static', 'alternatives'];
+    for (const broken of [() => { throw new Error('no'); }, async () => Promise.reject(new Error('no'))]) {
+      const fallback = new Fallback({ static: broken, alternatives: [function other() { return 7; }], order });
+      assert.equal((await fallback.call(fail)).value, 7);
+    }
+    await turn();
+    process.off('warning', listener);
+    assert.deepEqual(warned, ['static of a Fallback failed: no']);
+  });
+
+  it('keeps as much as it is told to, and no longer', async () => {
+    const clock = new ManualClock(10n ** 12n);
+    const fallback = new Fallback({ cached: cached({ maxAgeMs: 100, maxEntries: 3, key: (n) => n, clock }) });
+    const [good, bad] = [(n) => n, fail];
+    for (let n = 0; n < 5; n += 1) await fallback.call(good, n);
+    for (const n of [0, 1]) await assert.rejects(fallback.call(bad, n));
+    clock.setNs(0n);
+    assert.deepEqual({ ...(await fallback.call(bad, 2)), error: 0 }, { value: 2, source: 'cache', error: 0, ageMs: 0 });
+    const endless = new Fallback({ cached: cached({ maxAgeMs: Infinity, key: (n) => n, clock }) });
+    await endless.call(good, 1);
+    clock.advance(1e12);
+    assert.equal((await endless.call(bad, 1)).ageMs, 1e12);
+  });
+
+  it('names what is wrong', async () => {
+    const other = () => 1;
+    function* rows() {}
+    const wrong = [
+      [{}, 'new Fallback takes one of cached, static, alternatives, queue, and got none'],
+      [{ cache: 5 }, /^new Fallback has no option 'cache'/],
+      [{ cached: {} }, /^cached must be what cached\({ maxAgeMs, key }\) makes/],
+      [{ queue: [] }, /^queue must be a BoundedQueue/],
+      [{ alternatives: other }, /^alternatives must be an array/],
+      [{ alternatives: [5] }, /^alternatives must hold functions/],
+      [{ alternatives: [() => 1] }, /^an alternative must have a name/],
+      [{ alternatives: [{ name: 'a', fn: other }] }, /^an alternative has no option 'fn'/],
+      [{ alternatives: [{ name: 'cache', call: other }] }, /cannot be called 'cache'/],
+      [{ alternatives: [other, other] }, /two are called 'other'/],
+      [{ alternatives: [rows] }, /rows is a generator/],
+      [{ alternatives: [{ name: 'a', call: other, breaker: {} }] }, /^breaker of 'a' must be a CircuitBreaker/],
+      [{ static: 5, order: ['queue'] }, 'order must name each of what is given once (static), got queue'],
+      [{ static: 5, order: 'static' }, /^order must name each/],
+      [{ static: 5, fallbackOn: 5 }, /^fallbackOn .* must be a function/],
+      [{ static: 5, fallbackOn: async () => true }, /must answer at once/],
+    ];
+    for (const [options, message] of wrong) assert.throws(() => new Fallback(options), { message }, inspect(options));
+    for (const [options, message] of [
+      [{ maxAgeMs: 0 }, /^maxAgeMs must be milliseconds above 0/],
+      [{ maxAgeMs: NaN }, /^maxAgeMs/],
+      [{ maxEntries: 0 }, /^maxEntries must be a whole number from 1/],
+      [{ key: 'id' }, /^key must be a function/],
+      [{ ageMs: 5 }, /no option 'ageMs'/],
+      [{ clock: Date }, /^clock must be a ManualClock/],
+    ]) {
+      assert.throws(() => cached(options), { message });
+    }
+    const fallback = new Fallback({ static: 5 });
+    assert.throws(() => fallback.wrap(rows), /is a generator/);
+    await assert.rejects(fallback.call(5), /fn must be a function/);
+    const { call, wrap, stats } = fallback;
+    await assert.rejects(call(other), /without its Fallback/);
+    assert.throws(() => wrap(other), /without its Fallback/);
+    assert.throws(() => stats(), /without its Fallback/);
+  });
+});
+
+describe('Resilience', () => {
+  const everything = (options = {}) =>
+    new Resilience({
+      attemptTimeout: new Timeout({ attemptMs: 60_000 }),
+      breaker: new CircuitBreaker('bank', { consecutiveFailures: 100 }),
+      retry: new RetryPolicy({ baseMs: 0, maxDelayMs: 0 }),
+      concurrency: new ConcurrencyLimiter({ limit: 100 }),
+      totalTimeout: new Timeout({ totalMs: 60_000 }),
+      fallback: new Fallback({ static: 0 }),
+      ...options,
+    });
+
+  it('keeps the context in every attempt and in the fallback', async () => {
+    const request = new AsyncLocalStorage();
+    const seen = [];
+    const see = (answer) => async () => {
+      await turn();
+      seen.push(request.getStore());
+      return answer === undefined ? fail() : answer;
+    };
+    const fallback = new Fallback({ static: see(5), cached: cached({ key: () => request.getStore() }) });
+    const guarded = everything({ fallback });
+    await Promise.all(['a', 'b'].map((name) => request.run(name, () => guarded.call(see()))));
+    assert.deepEqual(seen.sort(), [...Array(4).fill('a'), ...Array(4).fill('b')]);
+    assert.equal(Deadline.current, undefined);
+  });
+
+  it('gives each attempt a signal of its own', async () => {
+    const clock = new ManualClock();
+    const signals = [];
+    const guarded = everything({ attemptTimeout: new Timeout({ attemptMs: 100, clock }) });
+    const outcome = guarded.call((signal) => {
+      signals.push(signal);
+      return signals.length < 3 ? hang() : signals.length;
+    });
+    for (let i = 0; i < 2; i += 1) {
+      await turn();
+      clock.advance(100);
+    }
+    assert.equal((await outcome).value, 3);
+    assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true, false]);
+  });
+
+  it('wraps functions with their arguments, this, name and length', async () => {
+    const bank = {
+      calls: 0,
+      charge: everything().wrap(async function charge(cents, _order) {
+        this.calls += 1;
+        this.signal = Deadline.current.signal;
+        if (this.calls < 3) throw lost();
+        return cents;
+      }),
+    };
+    assert.equal((await bank.charge(7)).value, 7);
+    assert.deepEqual([bank.calls, bank.charge.name, bank.charge.length], [3, 'charge', 2]);
+    assert.ok(bank.signal instanceof AbortSignal);
+    assert.equal(await new Resilience({}).wrap((a, b) => a + b)(1, 2), 3);
+    assert.equal(await new Resilience({}).call((_signal, a, b) => a + b, { args: [1, 2] }), 3);
+  });
+
+  it('is ended by its caller, for whom nothing stands in and whom the breaker does not count', async () => {
+    for (const reason of [undefined, new Error('gone'), 'gone', 5]) {
+      const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1 });
+      const guarded = everything({ breaker });
+      const gone = new AbortController();
+      let calls = 0;
+      const call = guarded.call(
+        () => {
+          calls += 1;
+          return hang();
+        },
+        { signal: gone.signal },
+      );
+      await turn();
+      gone.abort(reason);
+      await assert.rejects(call, (error) => error === gone.signal.reason);
+      assert.deepEqual([calls, breaker.state, breaker.stats().calls], [1, 'closed', 0]);
+      await assert.rejects(guarded.call(hang, { signal: gone.signal }), (error) => error === gone.signal.reason);
+      assert.equal(getEventListeners(gone.signal, 'abort').length, 0);
+    }
+  });
+
+  it('counts for the breaker what ran out of the total time', async () => {
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1 });
+    const guarded = everything({ breaker, fallback: undefined, totalTimeout: new Timeout({ totalMs: 100, clock }) });
+    const call = guarded.call(hang);
+    await turn();
+    clock.advance(100);
+    await assert.rejects(call, /call timed out after 100 ms/);
+    assert.equal(breaker.state, 'open');
+  });
+
+  it('holds a permit as long as the function runs, however long anybody waits for it', async () => {
+    const clock = new ManualClock();
+    const concurrency = new ConcurrencyLimiter({ limit: 1 });
+    const breaker = new CircuitBreaker('bank', { consecutiveFailures: 2 });
+    const attemptTimeout = new Timeout({ attemptMs: 100, clock });
+    const guarded = new Resilience({ concurrency, breaker, attemptTimeout });
+    const deaf = deferred();
+    const call = guarded.call(() => deaf.promise);
+    await turn();
+    clock.advance(100);
+    await assert.rejects(call, TimeoutExceededError);
+    assert.equal(concurrency.inUse, 1);
+    await assert.rejects(guarded.call(() => 5), ConcurrencyLimitError);
+    // Refused here: it says nothing of the dependency.
+    assert.equal(breaker.stats().calls, 1);
+    deaf.reject(lost());
+    await turn();
+    assert.equal(await guarded.call(() => 5), 5);
+    assert.equal(concurrency.inUse, 0);
+  });
+
+  it('leaves the breaker alone when a call waits in vain for its turn', async () => {
+    const clock = new ManualClock();
+    const concurrency = new ConcurrencyLimiter({ limit: 1, maxWaitMs: 60_000 });
+    const permit = concurrency.tryAcquire();
+    const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1 });
+    const guarded = new Resilience({ concurrency, breaker, totalTimeout: new Timeout({ totalMs: 100, clock }) });
+    const call = guarded.call(() => 5);
+    await turn();
+    clock.advance(100);
+    await assert.rejects(call, TimeoutExceededError);
+    assert.deepEqual([breaker.state, breaker.stats().calls], ['closed', 0]);
+    permit.release();
+    assert.equal(await guarded.call(() => 5), 5);
+  });
+
+  it('gives a probe back that did not reach the dependency', async () => {
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1, cooldownMs: 1000, clock });
+    const concurrency = new ConcurrencyLimiter({ limit: 1 });
+    const guarded = new Resilience({ concurrency, breaker });
+    await assert.rejects(guarded.call(fail), /ECONNRESET/);
+    clock.advance(1000);
+    const permit = concurrency.tryAcquire();
+    await assert.rejects(guarded.call(() => 5), ConcurrencyLimitError);
+    permit.release();
+    assert.equal(await guarded.call(() => 5), 5);
+    assert.equal(breaker.state, 'closed');
+  });
+
+  it('takes the times of one Timeout where each belongs', async () => {
+    const clock = new ManualClock();
+    const totalTimeout = new Timeout({ totalMs: 250, attemptMs: 100, clock });
+    const retry = new RetryPolicy({ attempts: 9, baseMs: 0, maxDelayMs: 0 });
+    const guarded = new Resilience({ totalTimeout, retry });
+    let calls = 0;
+    const call = guarded.call(() => {
+      calls += 1;
+      return hang();
+    });
+    call.catch(() => {});
+    for (let i = 0; i < 3; i += 1) {
+      await turn();
+      clock.advance(100);
+    }
+    await assert.rejects(call, /after 250 ms/);
+    assert.equal(calls, 3);
+  });
+
+  it('names what is wrong', async () => {
+    const wrong = [
+      [undefined, /^new Resilience takes an object of options/],
+      [{ timeout: 5 }, /^new Resilience has no option 'timeout'/],
+      [{ totalTimeout: 5 }, 'totalTimeout must be a Timeout, got 5'],
+      [{ totalTimeout: new Timeout({ attemptMs: 5 }) }, 'totalTimeout must be a Timeout with totalMs'],
+      [{ retry: {} }, /^retry must be a RetryPolicy/],
+      [{ breaker: null }, 'breaker must be a CircuitBreaker, got null'],
+      [{ fallback: () => 1 }, /^fallback must be a Fallback/],
+    ];
+    for (const [options, message] of wrong) assert.throws(() => new Resilience(options), { message });
+    const guarded = everything();
+    function* rows() {}
+    await assert.rejects(guarded.call(rows), /is a generator/);
+    assert.throws(() => guarded.wrap(rows), /is a generator/);
+    await assert.rejects(guarded.call(hang, { signal: 5 }), /AbortSignal/);
+    await assert.rejects(guarded.call(hang, { args: 5 }), /args must be an array/);
+    await assert.rejects(guarded.call(hang, { key: 5 }), /no option 'key'/);
+    const { call, wrap } = guarded;
+    await assert.rejects(call(hang), /without its Resilience/);
+    assert.throws(() => wrap(hang), /without its Resilience/);
+    assert.match(inspect(guarded), /^Resilience {[^]*fallback[^]*totalTimeout[^]*retry[^]*breaker/);
+  });
+
+  it('leaves nothing behind', { timeout: 120_000 }, () => {
+    const program = `
+      const t = require(${JSON.stringify(INDEX)});
+      const { getEventListeners } = require('node:events');
+      const guarded = new t.Resilience({
+        totalTimeout: new t.Timeout({ totalMs: 3600000, attemptMs: 1800000 }),
+        retry: new t.RetryPolicy({ baseMs: 0, maxDelayMs: 0 }),
+        breaker: new t.CircuitBreaker('bank'),
+        concurrency: new t.ConcurrencyLimiter({ limit: 50 }),
+        fallback: new t.Fallback({ cached: t.cached({ maxEntries: 10 }), static: 0 }),
+      });
+      const caller = new AbortController();
+      const batch = async (n) => {
+        for (let i = 0; i < n; i += 50) {
+          const one = (_, j) => guarded.call(
+            async (signal) => { signal.addEventListener('abort', () => {}); if (j % 9 === 0) throw new Error('x'); },
+            { signal: caller.signal });
+          await Promise.all(Array.from({ length: 50 }, one));
+        }
+        await new Promise(setImmediate);
+        gc();
+        return process.memoryUsage().heapUsed;
+      };
+      process.on('warning', (warning) => console.log(warning.name));
+      (async () => {
+        await batch(5000);
+        const before = await batch(5000);
+        const after = await batch(10000);
+        const grown = after - before;
+        console.log(getEventListeners(caller.signal, 'abort').length, grown < 1e6 ? 'flat' : grown);
+      })();`;
+    const options = { encoding: 'utf8', timeout: 120_000 };
+    const { stdout, status } = spawnSync(process.execPath, ['--expose-gc', '-e', program], options);
+    assert.deepEqual([stdout, status], ['0 flat\n', 0]);
+  });
+});
+
+describe('docs/resilience.md', () => {
+  it('has an example that runs', async () => {
+    const page = readFileSync(new URL('../../../docs/resilience.md', import.meta.url), 'utf8');
+    const [, code] = /```js\n([^]*?)```/.exec(page);
+    const entry = new URL('../../index.mjs', import.meta.url).href;
+    const source = code.replace("'tidegate'", JSON.stringify(entry));
+    const { pay, backlog, serve } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+    const told = [];
+    const bank = async (order, init) => {
+      told.push(init.headers['x-request-timeout-ms']);
+      return new Response(order, { status: order === 'down' ? 503 : 200 });
+    };
+    const other = async (order) => {
+      if (order === 'down') throw lost();
+      return new Response(order);
+    };
+    const paid = await serve({ 'x-request-timeout-ms': '1000' }, () => pay('7', bank, other));
+    assert.deepEqual([paid.source, await paid.value.text()], ['primary', '7']);
+    assert.ok(told[0] > 0 && told[0] <= 950, told[0]);
+    assert.equal((await pay('down', bank, other)).source, 'queued');
+    assert.equal(told.length, 4);
+    assert.equal(backlog.depth, 1);
+  });
+});
