@@ -48,8 +48,8 @@ class Lost extends Error {
 }
 
 /**
- * "One for all calls, or something with `get(key)`": a registry, a Map. → a function of the key; undefined where there
- * is none for it.
+ * "One for all calls, or something with `get(key)`": a registry, a Map. → a function of the key, undefined where
+ * there is none for it.
  */
 function oneOrEach(value, name, Class) {
   if (value === undefined) return () => undefined;
@@ -111,8 +111,8 @@ class Guard {
   /**
    * Makes a call. `request` is `{ url, method, headers, isRepeatable, signal }`; `client.send()` makes one attempt and
    * resolves at the headers with an answer that has `status` and `headers`; `client.follow(answer, end)` gives the
-   * answer that tells `end` what becomes of its body; `client.isMistake(error)`, where there is one, says that no request
-   * was made.
+   * answer that tells `end` what becomes of its body; `client.isMistake(error)`, where there is one, says that no
+   * request was made.
    *
    * Rejects only with what the attempt or one of ours threw: an answer that is not retried is the result, whatever
    * ended the retries.
@@ -175,7 +175,11 @@ class Guard {
       answer = await (throttle === undefined ? send() : throttle.call(send));
     } catch (error) {
       if (!(error instanceof Answered)) {
-        if (permit !== undefined) settled(permit, classified(permit, error, () => classifier.error(error)));
+        if (permit !== undefined)
+          settled(
+            permit,
+            classified(permit, error, () => classifier.error(error)),
+          );
         throw error;
       }
       if (permit === undefined) throw error;
@@ -201,7 +205,11 @@ class Guard {
       ended: () => permit.success(),
       failed(error) {
         if (isCancelled(signal)) permit.release();
-        else settled(permit, classified(permit, error, () => classifier.error(error)));
+        else
+          settled(
+            permit,
+            classified(permit, error, () => classifier.error(error)),
+          );
       },
       abandoned: () => permit.release(),
     });

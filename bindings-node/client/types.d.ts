@@ -19,8 +19,8 @@ export interface GuardOptions {
   breaker?: CircuitBreaker | Each<CircuitBreaker>;
   /**
    * Makes calls again that failed: those of GET, HEAD, OPTIONS, PUT and DELETE, and others that are `idempotent: true`
-   * or have an `Idempotency-Key`; none whose body is used up once sent (a stream, an iterable). Each attempt is one call
-   * for the breaker. An answer that is not retried again is the result, and no error.
+   * or have an `Idempotency-Key`; none whose body is used up once sent (a stream, an iterable). Each attempt is one
+   * call for the breaker. An answer that is not retried again is the result, and no error.
    */
   retry?: RetryPolicy;
   /** Of the retries, where the policy has none of its own: one for all calls, or one for each key. */

@@ -21,7 +21,7 @@ async function drainWeb(body) {
   const cancel = () => reader.cancel().catch(() => {});
   const done = soon(cancel);
   try {
-    for (let left = MOST_BYTES; ; ) {
+    for (let left = MOST_BYTES; ;) {
       const chunk = await reader.read();
       if (chunk.done) return;
       left -= chunk.value.byteLength;

@@ -8,7 +8,8 @@ const { isRepeatable } = require('../client/repeatable.cjs');
 function* namesOf(headers) {
   if (headers === null || headers === undefined) return;
   if (typeof headers[Symbol.iterator] !== 'function') yield* Object.keys(headers);
-  else if (Array.isArray(headers) && !Array.isArray(headers[0])) for (let i = 0; i < headers.length; i += 2) yield headers[i];
+  else if (Array.isArray(headers) && !Array.isArray(headers[0]))
+    for (let i = 0; i < headers.length; i += 2) yield headers[i];
   else for (const [name] of headers) yield name;
 }
 
@@ -45,8 +46,7 @@ class Call {
       method,
       headers: opts.headers,
       // What has been upgraded is a connection, and no answer that could be had again.
-      isRepeatable:
-        !opts.upgrade && isRepeatable(method, opts.body, opts.idempotent, () => hasKey(opts.headers)),
+      isRepeatable: !opts.upgrade && isRepeatable(method, opts.body, opts.idempotent, () => hasKey(opts.headers)),
       signal: this.#life.signal,
     };
     this.controller = new Controller(this.#life, () => this.#attempt?.controller);

@@ -224,7 +224,8 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       const server = await serve(t, failing(1000));
       const throttle = new ClientThrottle({ minCalls: 1, maxRejection: 1, k: 1, forcePassMs: 86_400_000 });
       const ask = make(t, { throttle });
-      for (let i = 0; i < 20; i += 1) await ask(server.url).catch((error) => assert.ok(error instanceof ThrottledError));
+      for (let i = 0; i < 20; i += 1)
+        await ask(server.url).catch((error) => assert.ok(error instanceof ThrottledError));
       const { accepted, refused, rejected } = throttle.stats();
       assert.deepEqual([accepted, refused + rejected, refused], [0, 20, server.asked.length]);
     });
@@ -303,29 +304,39 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       assert.deepEqual(counts(breaker), { calls: 3, failed: 3 });
     });
 
-    it('leaks nothing in thousands of calls', { skip: globalThis.gc === undefined && 'needs --expose-gc' }, async (t) => {
-      const server = await serve(t, (_request, response, nth) => {
-        server.asked.length = 0;
-        response.writeHead(nth % 5 === 0 ? 503 : 200).end('x');
-      });
-      const ask = make(t, { breaker: circuit(), retry: quick({ attempts: 2, baseMs: 0 }), throttle: new ClientThrottle() });
-      const life = new AbortController();
-      const used = async (calls) => {
-        for (let i = 0; i < calls; i += 20) {
-          const answers = Array.from({ length: 20 }, () => ask(server.url, { signal: life.signal }).then((a) => a.read()));
-          await Promise.all(answers);
-        }
-        for (let i = 0; i < 4; i += 1) {
-          await new Promise((resolve) => setTimeout(resolve, 5));
-          globalThis.gc();
-        }
-        return process.memoryUsage().heapUsed;
-      };
-      const before = await used(1000);
-      const after = await used(2000);
-      // A hundred bytes a call would be 200 kB; what is kept per call is a few kB.
-      assert.ok(after - before < 3_000_000, `${after - before} bytes more after 2000 calls`);
-    });
+    it(
+      'leaks nothing in thousands of calls',
+      { skip: globalThis.gc === undefined && 'needs --expose-gc' },
+      async (t) => {
+        const server = await serve(t, (_request, response, nth) => {
+          server.asked.length = 0;
+          response.writeHead(nth % 5 === 0 ? 503 : 200).end('x');
+        });
+        const ask = make(t, {
+          breaker: circuit(),
+          retry: quick({ attempts: 2, baseMs: 0 }),
+          throttle: new ClientThrottle(),
+        });
+        const life = new AbortController();
+        const used = async (calls) => {
+          for (let i = 0; i < calls; i += 20) {
+            const answers = Array.from({ length: 20 }, () =>
+              ask(server.url, { signal: life.signal }).then((a) => a.read()),
+            );
+            await Promise.all(answers);
+          }
+          for (let i = 0; i < 4; i += 1) {
+            await new Promise((resolve) => setTimeout(resolve, 5));
+            globalThis.gc();
+          }
+          return process.memoryUsage().heapUsed;
+        };
+        const before = await used(1000);
+        const after = await used(2000);
+        // A hundred bytes a call would be 200 kB; what is kept per call is a few kB.
+        assert.ok(after - before < 3_000_000, `${after - before} bytes more after 2000 calls`);
+      },
+    );
   });
 }
 

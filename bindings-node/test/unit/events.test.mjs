@@ -98,10 +98,7 @@ describe('listeners', () => {
     breaker.on('opened', (event) => heard.push(event));
     breaker.acquire().failure();
     await until(() => heard.length === 1 && warnings.length === 2);
-    assert.deepEqual(warnings, [
-      "a listener of 'opened' failed: no pager",
-      "a listener of 'opened' failed: no mail",
-    ]);
+    assert.deepEqual(warnings, ["a listener of 'opened' failed: no pager", "a listener of 'opened' failed: no mail"]);
     assert.equal(breaker.state, 'open');
   });
 
@@ -148,7 +145,10 @@ describe('listeners', () => {
   it('are functions, for kinds that there are', () => {
     const { breaker } = circuit();
     for (const method of ['on', 'once', 'off']) {
-      assert.throws(() => breaker[method]('open', () => {}), { code: 'ERR_INVALID_ARG_VALUE', message: /opened.*'open'/ });
+      assert.throws(() => breaker[method]('open', () => {}), {
+        code: 'ERR_INVALID_ARG_VALUE',
+        message: /opened.*'open'/,
+      });
       assert.throws(() => breaker[method]('opened'), { code: 'ERR_INVALID_ARG_TYPE', message: /listener/ });
       const detached = breaker[method];
       assert.throws(() => detached('opened', () => {}), { message: new RegExp(`CircuitBreaker.prototype.${method}`) });

@@ -40,8 +40,8 @@ export const failing =
   };
 
 /**
- * By client: `make(t, options)` → `ask(url, { method, headers, body, idempotent, signal })`, which resolves at the headers
- * with `{ status, read(), drop() }`.
+ * By client: `make(t, options)` → `ask(url, { method, headers, body, idempotent, signal })`, which resolves at the
+ * headers with `{ status, read(), drop() }`.
  */
 export const CLIENTS = {
   fetch: {
@@ -49,7 +49,10 @@ export const CLIENTS = {
     make(_t, options) {
       const fetch = guardedFetch(options);
       return async (url, init = {}) => {
-        const response = await fetch(url, { ...init, ...(init.body?.getReader === undefined ? {} : { duplex: 'half' }) });
+        const response = await fetch(url, {
+          ...init,
+          ...(init.body?.getReader === undefined ? {} : { duplex: 'half' }),
+        });
         return { status: response.status, read: () => response.text(), drop: () => response.body.cancel() };
       };
     },
