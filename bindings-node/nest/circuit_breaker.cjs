@@ -3,7 +3,7 @@
 
 const { types } = require('node:util');
 const { Inject } = require('@nestjs/common');
-const { catchError, defer, finalize, from, isObservable, of, tap } = require('rxjs');
+const { Observable, catchError, defer, finalize, from, isObservable, of, tap } = require('rxjs');
 const { outcomeOf } = require('../lib/breaker.cjs');
 const { inPlaceOf, verifyCallee } = require('../lib/callee.cjs');
 const check = require('../lib/check.cjs');
@@ -74,20 +74,43 @@ function standIn(breaker, error, fallback, instance, args) {
   return isPromise(value) ? Promise.resolve(value).then(undefined, failed) : value;
 }
 
-/** An Observable does its work when it is subscribed to, each time; then it is a call. */
+/** Reports an error; what a predicate throws takes its place. */
+function reported(permit, error, instead) {
+  let ended = error;
+  try {
+    permit.error(error);
+  } catch (thrown) {
+    ended = thrown;
+  }
+  return instead(ended);
+}
+
+async function settled(permit, promise, instead) {
+  let value;
+  try {
+    value = await promise;
+    permit.result(value);
+  } catch (error) {
+    return reported(permit, error, instead);
+  }
+  return value;
+}
+
+const toObservable = (value) => (isObservable(value) || isPromise(value) ? from(value) : of(value));
+
+/**
+ * An Observable does its work when it is subscribed to, each time; then it is a call. Whoever has a value and wants no
+ * more (`firstValueFrom`) was answered.
+ */
 function observed(breaker, source, instead) {
   return defer(() => {
     const permit = breaker.acquire();
+    let isAnswered = false;
     return source.pipe(
-      tap({ error: (error) => permit.error(error), complete: () => permit.success() }),
-      finalize(() => permit.release()),
+      tap({ next: () => (isAnswered = true), error: (error) => permit.error(error), complete: () => permit.success() }),
+      finalize(() => (isAnswered ? permit.success() : permit.release())),
     );
-  }).pipe(
-    catchError((error) => {
-      const value = instead(error);
-      return isObservable(value) || isPromise(value) ? from(value) : of(value);
-    }),
-  );
+  }).pipe(catchError((error) => toObservable(instead(error))));
 }
 
 function CircuitBreaker(name, options = {}) {
@@ -102,6 +125,8 @@ function CircuitBreaker(name, options = {}) {
     const place = `${target.constructor.name}.${String(property)}`;
     const stand = fallbackOf(fallback, target, place);
     injectInto(target, name);
+    /** Whether what stands in has to be one as well: by what the compiler says, or by what there was before. */
+    let isLazy = Reflect.getMetadata('design:returntype', target, property) === Observable;
 
     async function runAsync(...args) {
       const breaker = breakerOf(this, name, place);
@@ -115,32 +140,24 @@ function CircuitBreaker(name, options = {}) {
     function run(...args) {
       const breaker = breakerOf(this, name, place);
       const instead = (error) => standIn(breaker, error, stand, this, args);
+      let permit;
+      try {
+        permit = breaker.acquire();
+      } catch (error) {
+        return isLazy ? defer(() => toObservable(instead(error))) : instead(error);
+      }
       let result;
       try {
-        const permit = breaker.acquire();
-        try {
-          result = method.apply(this, args);
-        } catch (error) {
-          permit.error(error);
-          throw error;
-        }
-        if (isPromise(result)) {
-          return Promise.resolve(result)
-            .then(
-              (value) => (permit.result(value), value),
-              (error) => {
-                permit.error(error);
-                throw error;
-              },
-            )
-            .catch(instead);
-        }
-        if (isObservable(result)) permit.release();
-        else permit.result(result);
+        result = method.apply(this, args);
+        isLazy = isObservable(result);
+        if (isLazy) permit.release();
+        else if (!isPromise(result)) permit.result(result);
       } catch (error) {
-        return instead(error);
+        // A report that was made stands.
+        return reported(permit, error, instead);
       }
-      return isObservable(result) ? observed(breaker, result, instead) : result;
+      if (isLazy) return observed(breaker, result, instead);
+      return isPromise(result) ? settled(permit, result, instead) : result;
     }
 
     const wrapped = inPlaceOf(method, types.isAsyncFunction(method) ? runAsync : run);

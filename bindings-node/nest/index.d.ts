@@ -16,7 +16,7 @@ import type { Observable } from 'rxjs';
 import type {
   BoundedQueue,
   BoundedQueueOptions,
-  CircuitBreaker,
+  CircuitBreaker as Breaker,
   CircuitBreakerOptions,
   ConcurrencyLimiter,
   ConcurrencyLimiterOptions,
@@ -47,7 +47,7 @@ export interface TidegateOptions extends GateOptions, Pick<Place, 'scope'> {
   /** Limits over every route: together with the route's own, all or nothing. */
   limits?: Limits;
   /** Circuit breakers, for `@InjectBreaker(name)`. */
-  breakers?: Named<CircuitBreakerOptions, CircuitBreaker>;
+  breakers?: Named<CircuitBreakerOptions, Breaker>;
   /** Queues, for `@InjectBoundedQueue(name)`. Those made here are closed when the application ends. */
   queues?: Named<BoundedQueueOptions<any>, BoundedQueue<any>>;
   /** Concurrency limiters, for `@InjectConcurrencyLimiter(name)`. In those made here nobody waits at the end. */
@@ -91,7 +91,7 @@ export class TidegateModule {
 /** What the application has configured. */
 export class TidegateRegistry {
   /** @throws RangeError for a name that is not configured */
-  breaker(name: string): CircuitBreaker;
+  breaker(name: string): Breaker;
   /** @throws RangeError for a name that is not configured */
   concurrencyLimiter(name: string): ConcurrencyLimiter;
   /** @throws RangeError for a name that is not configured */
