@@ -191,16 +191,19 @@ def test_retry() -> None:
 
 def test_resilience() -> None:
     module = sample("bank_calls")
-    answers = iter([SimpleNamespace(status_code=503), SimpleNamespace(status_code=200)])
+    answers = iter([503, 200, *[503] * 3, 200, *[503] * 4])
     told: list[int] = []
 
-    async def send(order: str) -> Any:
+    async def send(order: str, at: str = "first") -> Any:
         told.append(int(Deadline.current().headers()["x-request-timeout-ms"]))
-        return next(answers)
+        return SimpleNamespace(status_code=next(answers))
 
-    served = run(module.serve({"x-request-timeout-ms": "1000"}, send, "7"))
-    assert served.status_code == 200 and module.breaker.stats().failed == 1
-    assert 0 < told[1] <= told[0] <= 950
+    within = {"x-request-timeout-ms": "20000"}
+    ends = [run(module.serve(within, send, "7")) for _ in range(3)]
+    assert ends == ["200 from primary", "200 from second", "later"]
+    assert module.later.try_pop().args == (send, "7") and module.charge.__name__ == "charge"
+    # Two seconds an attempt, and for the fallback what the caller has.
+    assert all(0 < left <= 1900 for left in told[:2]) and 1900 < told[5] <= 19000
 
 
 def test_clients() -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import itertools
 import json
+import math
+import os
 import pathlib
+import signal
+import time
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import run
+from conftest import Thread, run, wait_until
 from tidegate import (
     Alternative,
     BoundedQueue,
@@ -16,6 +24,8 @@ from tidegate import (
     CircuitOpenError,
     ConcurrencyLimiter,
     ConcurrencyLimitError,
+    ConfigError,
+    Deadline,
     Fallback,
     ManualClock,
     Outcome,
@@ -91,7 +101,9 @@ class Played:
         return self.end(act)
 
 
-def resilience_of(policies: dict[str, Any], clock: ManualClock, is_async: bool) -> tuple[Resilience[Any], dict[str, Any]]:
+def resilience_of(
+    policies: dict[str, Any], clock: ManualClock, is_async: bool
+) -> tuple[Resilience[Any], dict[str, Any]]:
     parts: dict[str, Any] = {}
     if "attempts" in policies:
         budget = RetryBudget(**policies["budget"]) if "budget" in policies else None
@@ -171,3 +183,270 @@ def test_policies(case: dict[str, Any], is_async: bool, clock: ManualClock) -> N
     for part in parts.values():
         if isinstance(part, ConcurrencyLimiter):
             assert part.stats().in_use == 0
+
+
+def all_parts() -> dict[str, Any]:
+    return {
+        "fallback": Fallback(static="plain"),
+        "total_timeout": 60,
+        "retry": RetryPolicy(3, base=0, max_delay=0),
+        "breaker": CircuitBreaker("it", consecutive_failures=9),
+        "concurrency": ConcurrencyLimiter(1),
+        "attempt_timeout": timedelta(seconds=5),
+    }
+
+
+def test_the_order_in_which_they_are_given_does_not_count() -> None:
+    for names in itertools.islice(itertools.permutations(all_parts()), 0, 720, 17):
+        parts = all_parts()
+        resilience = Resilience(**{name: parts[name] for name in names})
+        assert list(resilience._parts) == list(parts)
+        seen: list[Any] = []
+
+        def ask(parts: dict[str, Any] = parts, seen: list[Any] = seen) -> None:
+            # Each attempt under its own time and permit.
+            current = Deadline.current()
+            assert current is not None and current.remaining() <= 5 and parts["concurrency"].stats().in_use == 1
+            seen.append(parts["breaker"].stats().failed)
+            raise ConnectionError
+
+        outcome = resilience.call(ask)
+        assert (outcome.source, seen, parts["breaker"].stats().failed) == ("static", [0, 1, 2], 3)
+        assert Deadline.current() is None and parts["concurrency"].stats().in_use == 0
+
+
+def test_a_timeout_with_both_is_used_where_each_belongs(clock: ManualClock) -> None:
+    left: list[float] = []
+
+    def note() -> None:
+        left.append(Deadline.current().remaining())  # type: ignore[union-attr]
+
+    both = Timeout(9, attempt=2, clock=clock)
+    Resilience(total_timeout=both).call(note)
+    Resilience(total_timeout=both, attempt_timeout=Timeout(attempt=1, clock=clock)).call(note)
+    Resilience(total_timeout=Timeout(3, clock=clock), attempt_timeout=5).call(note)
+    assert left == [2, 1, 3]
+    assert Resilience(total_timeout=math.inf, attempt_timeout=math.inf).call(lambda: 1) == 1
+
+
+def test_without_any_policy_it_is_the_function() -> None:
+    assert Resilience().call(lambda one, *, two: one + two, 1, two=2) == 3
+    assert run(Resilience().call_async(asyncio.sleep, 0, 5)) == 5
+
+
+def test_a_refusal_of_the_concurrency_limit_is_not_the_dependencys() -> None:
+    breaker, limiter = CircuitBreaker("it", consecutive_failures=1), ConcurrencyLimiter(1)
+    resilience = Resilience(breaker=breaker, concurrency=limiter)
+    with limiter.acquire(), pytest.raises(ConcurrencyLimitError):
+        resilience.call(lambda: 1)
+    assert breaker.state == "closed" and breaker.stats().calls == 0
+    assert resilience.call(lambda: 1) == 1 and breaker.stats().calls == 1
+
+
+@pytest.mark.parametrize("where", ["attempt", "backoff", "permit", "fallback"])
+def test_a_cancelled_call_gives_everything_back(where: str) -> None:
+    breaker, limiter = CircuitBreaker("it", window_calls=5), ConcurrencyLimiter(1, max_wait=3600)
+    budget = RetryBudget()
+
+    async def ask() -> None:
+        reached.append("attempt")
+        if where == "attempt":
+            await asyncio.sleep(3600)
+        raise ConnectionError
+
+    async def other() -> None:
+        reached.append("fallback")
+        await asyncio.sleep(3600)
+
+    reached: list[str] = []
+    resilience = Resilience(
+        fallback=Fallback(alternatives=[Alternative(other, "other")]),
+        retry=RetryPolicy(2, base=3600 if where == "backoff" else 0, max_delay=3600, jitter="none", budget=budget),
+        breaker=breaker,
+        concurrency=limiter,
+        total_timeout=7200,
+        attempt_timeout=7200,
+    )
+
+    async def main() -> None:
+        permit = limiter.acquire() if where == "permit" else None
+        task = asyncio.create_task(resilience.call_async(ask))
+        for _ in range(200):
+            await asyncio.sleep(0)
+        expected = {"permit": [], "fallback": ["attempt", "attempt", "fallback"]}
+        assert reached == expected.get(where, ["attempt"])
+        assert budget.stats().withdrawn == (where in ("backoff", "fallback"))
+        assert task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        if permit is not None:
+            permit.release()
+        assert Deadline.current() is None and limiter.stats().in_use == 0
+        # A cancelled call says nothing of the dependency.
+        assert breaker.stats().calls == reached.count("attempt") - (where == "attempt")
+
+    run(main())
+
+
+def test_the_total_time_ends_a_wait_for_a_permit(clock: ManualClock) -> None:
+    limiter = ConcurrencyLimiter(1, max_wait=3600)
+    breaker = CircuitBreaker("it", consecutive_failures=1)
+    resilience = Resilience(total_timeout=Timeout(2, clock=clock), breaker=breaker, concurrency=limiter)
+
+    async def main() -> None:
+        with limiter.acquire():
+            task = asyncio.create_task(resilience.call_async(asyncio.sleep, 0))
+            await asyncio.sleep(0.005)
+            clock.advance(2)
+            with pytest.raises(TimeoutExceededError):
+                await task
+        assert limiter.stats().in_use == 0 and breaker.state == "closed"
+
+    run(main())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of a thread")
+@pytest.mark.parametrize("policies", ["retry", "all"])
+def test_ctrl_c_in_a_backoff_is_not_replaced(policies: str, ctrl_c: None) -> None:
+    budget = RetryBudget()
+    retry = RetryPolicy(base=3600, max_delay=3600, jitter="none", budget=budget)
+    parts = {} if policies == "retry" else {**all_parts(), "total_timeout": 86400}
+    resilience: Any = Resilience(**{**parts, "retry": retry})
+
+    def interrupt() -> None:
+        wait_until(lambda: budget.stats().withdrawn == 1)
+        time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def fails() -> None:
+        raise ConnectionError
+
+    thread = Thread(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        resilience.call(fails)
+    thread.finish()
+    assert Deadline.current() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_inside_a_retry_ends_on_both_sides() -> None:
+    parts = all_parts()
+    parts["fallback"] = Fallback(static="plain", cached=cached())
+    resilience: Any = Resilience(**parts)
+    pids: list[int] = []
+
+    def forks() -> str:
+        if not pids:
+            pids.append(os.fork())
+            raise ConnectionError
+        return "child" if pids[0] == 0 else "parent"
+
+    try:
+        outcome = resilience.call(forks)
+        again = resilience.call(lambda: 5)
+    except BaseException:
+        if pids == [0]:
+            os._exit(5)
+        raise
+    if pids == [0]:
+        fine = (outcome.value, again.value, parts["concurrency"].stats().in_use) == ("child", 5, 0)
+        os._exit(0 if fine and parts["breaker"].stats().failed == 1 else 3)
+    assert os.waitpid(pids[0], 0)[1] == 0 and (outcome.value, outcome.source) == ("parent", "primary")
+
+
+def test_contexts_reach_each_attempt_and_the_fallback() -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request")
+    seen: list[str] = []
+
+    async def ask() -> None:
+        await asyncio.sleep(0)
+        seen.append(request.get())
+        raise ConnectionError
+
+    async def task(name: str) -> Any:
+        request.set(name)
+        fallback = Fallback(static=lambda error: "static " + request.get())
+        return (await Resilience(**{**all_parts(), "fallback": fallback}).call_async(ask)).value
+
+    async def main() -> Any:
+        return await asyncio.gather(task("a"), task("b"))
+
+    assert run(main()) == ["static a", "static b"] and sorted(seen) == ["a"] * 3 + ["b"] * 3
+
+
+def test_decorators_and_detached_methods() -> None:
+    class Bank:
+        calls = 0
+
+        @Resilience(retry=RetryPolicy(base=0, max_delay=0), total_timeout=60)
+        def charge(self, amount: int) -> int:
+            self.calls += 1
+            if self.calls < 3:
+                raise ConnectionError
+            return amount
+
+        @Resilience(fallback=Fallback(static=0))
+        async def refund(self, amount: int) -> int:
+            raise ConnectionError
+
+    bank = Bank()
+    detached = bank.charge
+    assert detached(7) == 7 and bank.calls == 3 and bank.charge.__name__ == "charge"
+    assert run(bank.refund(7)).value == 0 and asyncio.iscoroutinefunction(bank.refund)
+    call = Resilience(attempt_timeout=5).call
+    assert call(lambda: 5) == 5
+
+
+def test_mistakes_of_the_call() -> None:
+    def charge(order: str) -> int:
+        return 1
+
+    async def charge_async(order: str) -> int:
+        return 1
+
+    def rows() -> Iterator[int]:
+        yield 1
+
+    retry = RetryPolicy(retry_on=Exception, base=0, max_delay=0)
+    for parts in ({}, {**all_parts(), "retry": retry}):
+        resilience: Any = Resilience(**parts)
+        with pytest.raises(TypeError, match="missing 1 required") as raised:
+            resilience.call(charge)
+        assert getattr(raised.value, "attempts", 1) == 1
+        with pytest.raises(TypeError, match="missing 1 required"):
+            run(resilience.call_async(charge_async))
+        with pytest.raises(TypeError, match="the function is async"):
+            resilience.call(charge_async, "7")
+        with pytest.raises(TypeError, match=r"is not async, it gave int; use `resilience.call\(…\)`"):
+            run(resilience.call_async(charge, "7"))
+        with pytest.raises(TypeError, match="gave a generator"):
+            resilience.call(rows)
+        for wrong, says in [(rows, "a generator runs"), (int, "the class int"), (5, "decorates a function, got int")]:
+            with pytest.raises(TypeError, match=says):
+                resilience(wrong)
+
+
+def test_bad_arguments() -> None:
+    for name, kind in [
+        ("fallback", "Fallback"),
+        ("retry", "RetryPolicy"),
+        ("breaker", "CircuitBreaker"),
+        ("concurrency", "ConcurrencyLimiter"),
+    ]:
+        with pytest.raises(TypeError, match=f"^{name}: expected a {kind}, got int"):
+            Resilience(**{name: 5})  # type: ignore[call-overload]
+    for name in ("total_timeout", "attempt_timeout"):
+        for wrong in (math.nan, -1):
+            with pytest.raises(ConfigError, match=f"^{name}: must be 0 or more seconds, got"):
+                Resilience(**{name: wrong})  # type: ignore[call-overload]
+        with pytest.raises(ConfigError, match=f"^{name}: must be more than 0 seconds, got 0.0"):
+            Resilience(**{name: 0})  # type: ignore[call-overload]
+        for wrong_type in (True, "5", [5]):
+            with pytest.raises(TypeError, match=f"^{name}: expected seconds"):
+                Resilience(**{name: wrong_type})  # type: ignore[call-overload]
+    with pytest.raises(ConfigError, match="^total_timeout: give seconds, or a Timeout with total"):
+        Resilience(total_timeout=Timeout(attempt=5))
+    with pytest.raises(TypeError):
+        Resilience(5)  # type: ignore[call-overload]
+    assert repr(Resilience(attempt_timeout=2)) == "Resilience(attempt_timeout=Timeout(attempt=2.0))"

@@ -677,7 +677,8 @@ def test_what_a_throttle_takes_for_a_refusal() -> None:
             try:
                 call()
             except BaseException as raised:
-                assert raised is error
+                # asyncio of 3.10 makes a CancelledError anew.
+                assert type(raised) is type(error)
         stats = throttle.stats()
         return stats.accepted, stats.refused
 

@@ -11,6 +11,7 @@ import requests
 import tenacity
 from fastapi import Depends, FastAPI
 from tidegate import (
+    Alternative,
     Block,
     BoundedQueue,
     CircuitBreaker,
@@ -20,16 +21,20 @@ from tidegate import (
     ConcurrencyPermit,
     Deadline,
     Decision,
+    Fallback,
     HostScope,
     LimitSet,
     ManualClock,
+    Outcome,
     Permit,
     RateLimiter,
+    Resilience,
     RetryBudget,
     RetryPolicy,
     Tier,
     Timeout,
     TokenBucket,
+    cached,
     http,
 )
 from tidegate.aiohttp import Middleware
@@ -217,3 +222,19 @@ def pay_again(amount: int) -> int:
 
 
 pay_again("7")  # type: ignore[arg-type]
+
+
+async def resilient(order: str) -> None:
+    plain = Resilience(total_timeout=5, retry=RetryPolicy(), attempt_timeout=timedelta(seconds=2))
+    number: int = plain.call(charge, order, amount=5)
+    number = await plain.call_async(patient, order, amount=5)
+    text: str = plain.call(charge, order, amount=5)  # type: ignore[assignment]
+    plain.call(charge, order, amount="5")  # type: ignore[arg-type]
+    Resilience(retry=5)  # type: ignore[call-overload]
+    kept = cached(max_age=60, key=lambda order, amount: order)
+    fallback = Fallback(cached=kept, alternatives=[charge, Alternative(charge, "b")])
+    outcome: Outcome[int] = Resilience(fallback=fallback, total_timeout=Timeout(5)).call(charge, order, amount=5)
+    outcome = await fallback.call_async(patient, order, amount=5)
+    age: float | None = outcome.age
+    text = outcome.source
+    print(number, age, text)

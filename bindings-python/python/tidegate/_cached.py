@@ -60,9 +60,8 @@ class Cache:
             raise TypeError(f"max_entries: expected an int, got {type(max_entries).__name__}")
         if max_entries < 1:
             raise ConfigError(f"max_entries: must be 1 or more, got {max_entries}")
-        if key is not None and (isinstance(key, type) or not callable(key)):
-            what = f"the class {key.__name__}" if isinstance(key, type) else type(key).__name__
-            raise TypeError(f"key: expected a function of the call's arguments, got {what}")
+        if key is not None and not callable(key):
+            raise TypeError(f"key: expected a function of the call's arguments, got {type(key).__name__}")
         self._max_entries, self._key, self._clock = max_entries, key, clock_of(clock)
         self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._flights: dict[Hashable, _Flight] = {}
@@ -138,6 +137,8 @@ class Cache:
             finally:
                 _within.set(within)
                 self._leave(key, flight, end)
+                # The traceback of its error holds this frame.
+                end = flight = None
 
     async def once_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
         """As ``once``. A call that is cancelled takes nobody along: the next one makes it."""
@@ -164,6 +165,8 @@ class Cache:
             finally:
                 _within.set(within)
                 self._leave(key, flight, end)
+                # The traceback of its error holds this frame.
+                end = flight = None
 
     def _join(self, key: Hashable) -> tuple[_Flight | None, bool]:
         """The call of a key that is under way, and whether it is this one; None within itself."""

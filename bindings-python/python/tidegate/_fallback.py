@@ -233,15 +233,16 @@ class Fallback:
             # Outside of the handler: what stands in has nothing to do with the error.
             failed = _Failed(error, func, args, kwargs, key)
             for source in self._fallback:
-                outcome = self._from(source, failed)
+                outcome: Outcome[Any] | None = self._from(source, failed)
                 if outcome is not None:
                     if error is None:
                         abandon(value)
                     return self._served(outcome)
             return self._unserved_by(error, value)
         finally:
-            # Its traceback holds this frame.
-            del error, failed
+            # Its traceback holds this frame, which else would hold it.
+            error = outcome = None
+            del failed
 
     async def _run_async(
         self,
@@ -275,14 +276,15 @@ class Fallback:
         try:
             failed = _Failed(error, func, args, kwargs, key)
             for source in self._fallback:
-                outcome = await self._from_async(source, failed)
+                outcome: Outcome[Any] | None = await self._from_async(source, failed)
                 if outcome is not None:
                     if error is None:
                         await abandon_async(value)
                     return self._served(outcome)
             return self._unserved_by(error, value)
         finally:
-            del error, failed
+            error = outcome = None
+            del failed
 
     def _is_for(self, error: Exception) -> bool:
         if isinstance(error, (CancelledError, ConfigError)) or is_wrong_call(error):
@@ -419,7 +421,7 @@ def _alternatives(given: Any) -> dict[str, tuple[Callable[..., Any], CircuitBrea
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name: expected a str, got {type(name).__name__}")
         if not name or name == "<lambda>":
-            raise ConfigError("alternatives: one has no name, its outcomes' source; write Alternative(function, \"name\")")
+            raise ConfigError('alternatives: one has no name, which is a source; write Alternative(function, "name")')
         if name in _TAKEN:
             raise ConfigError(f"alternatives: one cannot be called {name!r}, which is another source")
         if name in made:

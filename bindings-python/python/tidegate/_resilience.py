@@ -89,10 +89,10 @@ class Resilience(Generic[F]):
         total, attempt = _timeout("total_timeout", total_timeout), None
         if total is not None:
             if total.total is None and total.attempt is not None:
-                raise ConfigError("total_timeout: expected seconds, or a Timeout with total, got one with attempt alone")
+                raise ConfigError("total_timeout: give seconds, or a Timeout with total; this one has attempt alone")
             # Of one that has both, each is used where it belongs.
             attempt = None if total.attempt is None else Timeout(attempt=total.attempt, clock=total._clock)
-            total = Timeout(total.total, clock=total._clock)
+            total = None if total.total is None else Timeout(total.total, clock=total._clock)
         given: dict[str, Any] = {
             "fallback": _part("fallback", fallback, Fallback),
             "total_timeout": total,

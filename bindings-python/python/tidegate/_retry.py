@@ -221,7 +221,7 @@ class RetryPolicy:
         said = verdict[1] if isinstance(verdict, tuple) else None
         return retry_after(end, most) if said is None else min(said, most)
 
-    def _next(self, attempts: int, previous: float, told: float | None, start: int) -> tuple[float | None, float]:
+    def _next(self, attempts: int, previous: float, told: float | None, start: float) -> tuple[float | None, float]:
         wait, previous = self._schedule.next(attempts, previous, told or 0.0, (self._now() - start) / 1e9)
         around = Deadline.current()
         if around is not None and wait is not None and wait >= around.remaining():
