@@ -74,9 +74,10 @@ function stopOf({ signal, cancelToken }) {
   return { signal: life.signal, done };
 }
 
-async function send(adapter, config, signal) {
+async function send(adapter, config, signal, more) {
   // What an adapter does to headers is done for one attempt.
-  const one = { ...config, headers: config.headers.concat?.() ?? { ...config.headers } };
+  const headers = config.headers.concat(more);
+  const one = { ...config, headers };
   try {
     return new Answer(await adapter(one));
   } catch (error) {
@@ -111,7 +112,7 @@ function make(axios) {
         signal,
       };
       try {
-        const answer = await guard.call(request, { send: () => send(through, config, signal), follow });
+        const answer = await guard.call(request, { send: (more) => send(through, config, signal, more), follow });
         if (answer.error !== undefined) throw answer.error;
         return answer.response;
       } catch (error) {

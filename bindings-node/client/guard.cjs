@@ -1,15 +1,15 @@
 'use strict';
 // What the HTTP clients share: one call as its breaker, throttle and retry policy see it.
 
-const { CircuitBreaker, ClientThrottle, RetryBudget, RetryPolicy } = require('../index.cjs');
+const { CircuitBreaker, ClientThrottle, Deadline, RetryBudget, RetryPolicy } = require('../index.cjs');
 const { classified, ownClassifier, settled } = require('../lib/breaker.cjs');
 const check = require('../lib/check.cjs');
 const { http, isClassifier } = require('../lib/classify.cjs');
-const { RetryBudgetExceededError } = require('../lib/errors.cjs');
+const { RetryBudgetExceededError, TimeoutExceededError } = require('../lib/errors.cjs');
 const { DISCARD, discard } = require('../lib/discard.cjs');
-const { retriesResults, withBudget } = require('../lib/retry.cjs');
+const { REFUSES, retriesResults, withBudget } = require('../lib/retry.cjs');
 
-const OPTIONS = ['breaker', 'retry', 'budget', 'throttle', 'key', 'outcomeAt', 'classifier'];
+const OPTIONS = ['breaker', 'retry', 'budget', 'throttle', 'key', 'outcomeAt', 'classifier', 'deadlineHeader'];
 const TIMES = ['headers', 'body'];
 
 /** An answer that says by its status that the call failed, as an error: for predicates that are asked about errors. */
@@ -48,18 +48,21 @@ class Lost extends Error {
 }
 
 /**
- * "One for all calls, or something with `get(key)`": a registry, a Map. → a function of the key, undefined where
+ * "One for all calls, or one for each key": a registry, a Map, a function. → a function of the key, undefined where
  * there is none for it.
  */
 function oneOrEach(value, name, Class) {
   if (value === undefined) return () => undefined;
   if (value instanceof Class) return () => value;
-  const wanted = `a ${Class.name}, or have get(key) that gives one`;
-  if (typeof value?.get !== 'function') throw check.typeError(`${name} must be ${wanted}, got ${check.show(value)}`);
+  const wanted = `a ${Class.name}, or a function of the key or something with get(key) that gives one`;
+  if (typeof value !== 'function' && typeof value?.get !== 'function')
+    throw check.typeError(`${name} must be ${wanted}, got ${check.show(value)}`);
   return (key) => {
-    const found = value.get(key());
+    const found = typeof value === 'function' ? value(key()) : value.get(key());
     if (found === undefined || found === null || found instanceof Class) return found ?? undefined;
-    throw check.typeError(`${name}: get(key) must give a ${Class.name} or undefined, got ${check.show(found)}`);
+    throw check.typeError(
+      `${name}: what is given for a key must be a ${Class.name} or undefined, got ${check.show(found)}`,
+    );
   };
 }
 
@@ -68,7 +71,7 @@ function keyText(key) {
   throw check.typeError(`key must give a text that is not empty, got ${check.show(key)}`);
 }
 
-function verify({ retry, budget, key, outcomeAt, classifier }) {
+function verify({ retry, budget, key, outcomeAt, classifier, deadlineHeader }) {
   if (retry !== undefined && !(retry instanceof RetryPolicy)) {
     throw check.typeError(`retry must be a RetryPolicy, got ${check.show(retry)}`);
   }
@@ -79,6 +82,9 @@ function verify({ retry, budget, key, outcomeAt, classifier }) {
   if (key !== undefined) check.callable(key, 'key');
   if (outcomeAt !== undefined && !TIMES.includes(outcomeAt)) {
     throw check.valueError(`outcomeAt must be 'headers' or 'body', got ${check.show(outcomeAt)}`);
+  }
+  if (deadlineHeader !== undefined && deadlineHeader !== null) {
+    if (check.text(deadlineHeader, 'deadlineHeader') === '') throw check.valueError("deadlineHeader must not be ''");
   }
   if (classifier !== undefined && !isClassifier(classifier)) {
     throw check.typeError(`classifier must be a Classifier, such as http(), got ${check.show(classifier)}`);
@@ -93,6 +99,7 @@ class Guard {
   #key;
   #classifier;
   #readsBody;
+  #deadlineHeader;
   /** Of each budget the policy that withdraws from it. */
   #policies = new WeakMap();
 
@@ -106,11 +113,12 @@ class Guard {
     this.#key = options.key;
     this.#classifier = options.classifier;
     this.#readsBody = options.outcomeAt !== 'headers';
+    this.#deadlineHeader = options.deadlineHeader;
   }
 
   /**
-   * Makes a call. `request` is `{ url, method, headers, isRepeatable, signal }`; `client.send()` makes one attempt and
-   * resolves at the headers with an answer that has `status` and `headers`; `client.follow(answer, end)` gives the
+   * Makes a call. `request` is `{ url, method, headers, isRepeatable, signal }`; `client.send(more)` makes one attempt, with
+   * the headers `more` in place of its own, and resolves at the headers with an answer that has `status` and `headers`; `client.follow(answer, end)` gives the
    * answer that tells `end` what becomes of its body; `client.isMistake(error)`, where there is one, says that no
    * request was made.
    *
@@ -141,11 +149,13 @@ class Guard {
       policy?.budget?.deposit();
       return this.#attempt(request, client, target);
     }
+    const { breaker } = target;
+    const refusesMs = breaker === undefined ? undefined : () => breaker.retryAfterMs;
+    const options = { signal: request.signal, [REFUSES]: refusesMs };
     if (retriesResults(policy)) {
-      const attempt = () => this.#attempt(request, client, target).catch(answerIn);
-      return policy.call(attempt, { signal: request.signal });
+      return policy.call(() => this.#attempt(request, client, target).catch(answerIn), options);
     }
-    return policy.call(() => this.#attempt(request, client, target), { signal: request.signal });
+    return policy.call(() => this.#attempt(request, client, target), options);
   }
 
   #policyOf(keyOf) {
@@ -158,12 +168,13 @@ class Guard {
 
   /** Rejects with Answered for a status from 400 on. */
   async #attempt({ signal }, client, { breaker, throttle }) {
+    const more = this.#deadline();
     const permit = breaker?.acquire();
     const classifier = this.#classifier ?? (breaker === undefined ? undefined : (ownClassifier(breaker) ?? http()));
     const send = async () => {
       let answer;
       try {
-        answer = await client.send();
+        answer = await client.send(more);
       } catch (error) {
         throw isCancelled(signal) || client.isMistake?.(error) ? new Neutral(error) : error;
       }
@@ -186,6 +197,14 @@ class Guard {
       throw new Answered(this.#judged(permit, classifier, error.response, client, signal));
     }
     return permit === undefined ? answer : this.#judged(permit, classifier, answer, client, signal);
+  }
+
+  /** What the server is told of the time that is left; `{}` where there is no end to it. */
+  #deadline() {
+    const deadline = Deadline.current;
+    if (deadline === undefined) return {};
+    if (deadline.expired) throw new TimeoutExceededError('call timed out: its deadline had passed before it was sent');
+    return this.#deadlineHeader === null ? {} : deadline.headers(this.#deadlineHeader);
   }
 
   /** A failure is known by its status; a success has a body to come, which can fail and takes its time. */

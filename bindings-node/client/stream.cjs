@@ -7,20 +7,25 @@ const forgotten = new FinalizationRegistry(({ reader, end }) => {
   reader.cancel().catch(() => {});
 });
 
-/** The chunk as it is, or a copy where its memory is not its own: a stream of bytes takes it over. */
-function enqueue(controller, chunk) {
+/**
+ * Whether it hands the memory of its chunks over. Only what such a stream gave may be put into another: a chunk of any
+ * other may be a part of node's buffer pool, which would be gone for everybody.
+ */
+function ownsMemory(body) {
   try {
-    controller.enqueue(chunk);
+    body.getReader({ mode: 'byob' }).releaseLock();
+    return true;
   } catch {
-    controller.enqueue(new Uint8Array(chunk));
+    return false;
   }
 }
 
 /** `body`, a web stream of bytes, as one that tells `end` once: `ended()`, `failed(error)` or `abandoned()`. */
 function followed(body, end) {
+  const type = ownsMemory(body) ? 'bytes' : undefined;
   const reader = body.getReader();
-  const stream = new ReadableStream({
-    type: 'bytes',
+  const source = {
+    type,
     async pull(controller) {
       for (;;) {
         let chunk;
@@ -36,14 +41,17 @@ function followed(body, end) {
           controller.byobRequest?.respond(0);
           return;
         }
-        if (chunk.value.byteLength > 0) return enqueue(controller, chunk.value);
+        // A stream of bytes takes no empty chunk.
+        if (chunk.value.byteLength !== 0) return controller.enqueue(chunk.value);
       }
     },
     cancel(reason) {
       end.abandoned();
       return reader.cancel(reason);
     },
-  });
+  };
+  // Reads nothing ahead.
+  const stream = new ReadableStream(source, { highWaterMark: 0 });
   forgotten.register(stream, { reader, end });
   return stream;
 }

@@ -59,6 +59,17 @@ function like(response, made) {
   return made;
 }
 
+/** `init` with these headers in place of its own; as it is, where there are none. */
+function withHeaders(input, init, more) {
+  const names = Object.keys(more);
+  // A Request in the place of `init` can only be read by itself.
+  if (names.length === 0 || isRequest(init)) return init;
+  const headers = new Headers(init?.headers ?? (isRequest(input) ? input.headers : undefined));
+  for (const name of names) headers.set(name, more[name]);
+  // Whatever `init` inherits is part of it.
+  return Object.create(init ?? null, { headers: { value: headers, enumerable: true } });
+}
+
 function guardedFetch(options = {}) {
   const given = check.options(options, 'guardedFetch', [...OPTIONS, 'fetch']);
   if (given.fetch !== undefined) check.callable(given.fetch, 'fetch');
@@ -68,7 +79,11 @@ function guardedFetch(options = {}) {
   return async function fetch(input, init = undefined) {
     const request = requestOf(input, init);
     if (request === undefined) return base(input, init);
-    return guard.call(request, { send: async () => base(input, init), follow, isMistake });
+    return guard.call(request, {
+      send: async (more) => base(input, withHeaders(input, init, more)),
+      follow,
+      isMistake,
+    });
   };
 }
 

@@ -173,7 +173,7 @@ function askedMs({ status, headers }, maxRetryAfterMs, nowMs = Date.now()) {
 }
 
 /**
- * No socket or port of this machine was free, or its agent is closed, full or knows no upstream: the call never left.
+ * No socket or port of this machine was free, or its agent is full or knows no upstream: the call never left.
  * Not a connection that was refused or timed out: of a host that is dead, that is all there is to learn.
  */
 const UNREACHED = new Set([
@@ -181,8 +181,6 @@ const UNREACHED = new Set([
   'EMFILE',
   'ENFILE',
   'UND_ERR_BPL_MISSING_UPSTREAM',
-  'UND_ERR_CLOSED',
-  'UND_ERR_DESTROYED',
   'UND_ERR_MAX_ORIGINS_REACHED',
 ]);
 /** The connection, or the wait for an answer, failed. */
@@ -211,11 +209,14 @@ const FAILED = new Set([
   'UND_ERR_SOCKET',
 ]);
 
-/** The caller's own mistake, by Node, undici and axios: no request was made that could tell anything. */
-const MISTAKEN = /^(ERR_(INVALID|BAD_OPTION|MISSING_ARGS|OUT_OF_RANGE)|UND_ERR_(INVALID_ARG$|REQ_CONTENT_LENGTH))/;
+/** The caller's own mistake, or an agent that it has closed, by Node, undici and axios: no request was made. */
+const MISTAKEN =
+  /^(ERR_(INVALID|BAD_OPTION|MISSING_ARGS|OUT_OF_RANGE)|UND_ERR_(INVALID_ARG|CLOSED|DESTROYED)$|UND_ERR_REQ_CONTENT_LENGTH)/;
 
 /** What came is no HTTP (llhttp), or a compressed body that is broken or cut off (zlib). */
 const GARBLED = /^(HPE|Z)_/;
+/** What has a name and not always a code: a signal's timeout, and undici's parser. */
+const UNCODED = new Set(['HTTPParserError', 'TimeoutError']);
 
 /** The error, and what caused it: `fetch` wraps the connection's own. Causes that anybody can write may be circular. */
 function* causes(error) {
@@ -239,7 +240,7 @@ function http(options = {}) {
     failureOn(error) {
       const answer = answerOf(error);
       if (answer !== undefined) return isFailed(answer);
-      return some(error, ({ code, name }) => FAILED.has(code) || GARBLED.test(code) || name === 'TimeoutError');
+      return some(error, ({ code, name }) => FAILED.has(code) || GARBLED.test(code) || UNCODED.has(name));
     },
     failureResult(result) {
       const answer = answerOf(result);

@@ -95,6 +95,9 @@ class RetryBudget {
   }
 }
 
+/** Among the options of `call`: ms in which a further attempt would be refused, as a function. */
+const REFUSES = Symbol('tidegate.refuses');
+
 let isPolicy;
 let selectPolicy;
 let delayOf;
@@ -171,10 +174,10 @@ class RetryPolicy {
     try {
       result = await fn();
     } catch (error) {
-      return this.#again({ error, failed: undefined }, start, signal, fn, undefined, []);
+      return this.#again({ error, failed: undefined }, start, signal, fn, undefined, [], options?.[REFUSES]);
     }
     const failed = this.#retryResult?.(result);
-    return failed ? this.#again({ result, failed }, start, signal, fn, undefined, []) : result;
+    return failed ? this.#again({ result, failed }, start, signal, fn, undefined, [], options?.[REFUSES]) : result;
   }
 
   wrap(fn) {
@@ -213,12 +216,12 @@ class RetryPolicy {
   }
 
   /** The first attempt has failed: by an error, or by a result and what a Classifier says of it. */
-  async #again(first, start, signal, fn, receiver, args) {
+  async #again(first, start, signal, fn, receiver, args, refusesMs = undefined) {
     let [end, previous] = [first, 0];
     // Within a call that has a deadline, or a caller that may go away.
     const { deadline, signal: around } = callAround();
     for (let attempts = 1; ; attempts += 1) {
-      const next = this.#after(end, attempts, previous, start, deadline, signal ?? around);
+      const next = this.#after(end, attempts, previous, start, deadline, signal ?? around, refusesMs);
       if (next === undefined) {
         if (end.failed === undefined) throw end.error;
         return end.result;
@@ -243,7 +246,7 @@ class RetryPolicy {
   }
 
   /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
-  #after(end, attempts, previous, start, deadline, signal) {
+  #after(end, attempts, previous, start, deadline, signal, refusesMs) {
     const { error, failed = signal?.aborted !== true && judged(this.#retryOn, error) } = end;
     const mostMs = this.#settings.maxRetryAfterMs;
     const saidMs = failed?.retryAfterMs;
@@ -253,6 +256,8 @@ class RetryPolicy {
     let next =
       failed && signal?.aborted !== true ? nextOf(this, attempts, previous, toldMs, elapsed, NaN) : undefined;
     if (next !== undefined && deadline !== undefined && next[0] >= deadline.remainingMs) next = undefined;
+    // What there is tells more than the refusal would.
+    if (next !== undefined && refusesMs !== undefined && refusesMs() > next[0]) next = undefined;
     const budget = this.#budget;
     // Before the wait: what is counted after it comes too late for all who wait now.
     if (next !== undefined && budget !== undefined && !budget.tryWithdraw()) {
@@ -335,6 +340,7 @@ function signalOf(options) {
 
 module.exports = {
   RetryBudget,
+  REFUSES,
   RetryPolicy,
   /** Whether it judges what a call returns. */
   retriesResults: (policy) => retriesResults(policy),

@@ -39,8 +39,6 @@ class Attempt {
     this.#isAnswered = this.#isDelivered = true;
     this.#resolve(this);
     this.#call.upgraded(status, headers, socket);
-    // The connection is the caller's from here on.
-    queueMicrotask(() => this.end?.ended());
   }
 
   onResponseStart(controller, status, headers, message) {
@@ -101,7 +99,8 @@ class Attempt {
 
   /** The caller gets it. */
   deliver() {
-    if (this.#isDelivered) return;
+    // Upgraded: the connection is the caller's from here on.
+    if (this.#isDelivered) return this.end?.ended();
     this.#isDelivered = true;
     this.#call.head(this.status, this.headers, this.#message);
     this.#replay();

@@ -15,6 +15,19 @@ function* namesOf(headers) {
 
 const hasKey = (headers) => [...namesOf(headers)].some((name) => String(name).toLowerCase() === 'idempotency-key');
 
+/** These headers in place of the request's own. */
+function withHeaders(opts, more) {
+  const names = Object.keys(more);
+  if (names.length === 0) return opts;
+  const given = opts.headers;
+  const isFlat = Array.isArray(given) && !Array.isArray(given[0]);
+  const pairs = isFlat
+    ? given.flatMap((name, at) => (at % 2 === 0 ? [[name, given[at + 1]]] : []))
+    : [...(typeof given?.[Symbol.iterator] === 'function' ? given : Object.entries(given ?? {}))];
+  const kept = pairs.filter(([name]) => !names.some((one) => one.toLowerCase() === String(name).toLowerCase()));
+  return { ...opts, headers: [...kept, ...Object.entries(more)].flat() };
+}
+
 /** The whole address, where the dispatcher is told one: a Client and a Pool have their own. */
 function urlOf({ origin, path }) {
   try {
@@ -52,11 +65,11 @@ class Call {
     this.controller = new Controller(this.#life, () => this.#attempt?.controller);
   }
 
-  send() {
+  send(more) {
     return new Promise((resolve, reject) => {
       this.#attempt = new Attempt(this, resolve, reject);
       try {
-        this.#dispatch(this.#opts, this.#attempt);
+        this.#dispatch(withHeaders(this.#opts, more), this.#attempt);
       } catch (error) {
         reject(error);
       }

@@ -1,5 +1,6 @@
 // fetch, undici and axios under a breaker, a retry policy and a throttle: the same on real servers, whichever it is.
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -8,11 +9,13 @@ import {
   CircuitOpenError,
   Classifier,
   ClientThrottle,
+  Deadline,
   ManualClock,
   RetryBudget,
   RetryBudgetExceededError,
   RetryPolicy,
   ThrottledError,
+  TimeoutExceededError,
 } from 'tidegate';
 import { CLIENTS, failing, serve } from './web.mjs';
 
@@ -176,7 +179,8 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       const server = await serve(t, failing(9));
       const breaker = circuit({ consecutiveFailures: 2 });
       const ask = make(t, { breaker, retry: quick() });
-      await assert.rejects(ask(server.url), CircuitOpenError);
+      // The second failure opens it: there is an answer, and no further attempt that would be refused.
+      assert.deepEqual([(await ask(server.url)).status, server.asked.length], [503, 2]);
       await assert.rejects(ask(server.url), CircuitOpenError);
       assert.equal(server.asked.length, 2);
     });
@@ -195,8 +199,8 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       assert.equal((await ask(well.url)).status, 200);
       // Each call pays for one retry; once there is none, the last answer is the result.
       assert.deepEqual([(await ask(ill.url)).status, ill.asked.length], [503, 2]);
+      assert.deepEqual([(await ask(ill.url)).status, ill.asked.length], [503, 3]);
       await assert.rejects(ask(ill.url), CircuitOpenError);
-      assert.equal(ill.asked.length, 3);
       assert.deepEqual([...breakers.keys()], [new URL(well.url).host, new URL(ill.url).host]);
       assert.deepEqual([...budgets.keys()], [...breakers.keys()]);
       assert.equal((await ask(well.url)).status, 200);
@@ -206,7 +210,10 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       // A Map that has nothing for a key guards it by nothing.
       assert.equal((await make(t, { breaker: new Map() })(ill.url)).status, 503);
       await assert.rejects(make(t, { ...options, key: () => undefined })(ill.url), { code: 'ERR_INVALID_ARG_TYPE' });
-      await assert.rejects(make(t, { breaker: { get: () => 5 } })(ill.url), /breaker: get\(key\).*5/);
+      const byFunction = make(t, { breaker: (key) => of(breakers, `fn ${key}`, circuit) });
+      await byFunction(well.url);
+      assert.equal([...breakers.keys()].at(-1), `fn ${new URL(well.url).host}`);
+      await assert.rejects(make(t, { breaker: { get: () => 5 } })(ill.url), /breaker: what is given for a key.*5/);
     });
 
     it('says when the budget is empty and there is no answer', async (t) => {
@@ -295,6 +302,34 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       await until(() => [...long.sockets].filter((socket) => !socket.destroyed).length <= 1);
     });
 
+    it('tells the server what is left of the deadline', async (t) => {
+      const server = await serve(t, failing(1));
+      const ask = make(t, { retry: quick() });
+      const told = () => server.asked.map(({ headers }) => Number(headers['x-request-timeout-ms']));
+      await Deadline.after(10_000).run(() => ask(server.url, { headers: { 'X-Request-Timeout-MS': '99999', a: 'b' } }));
+      assert.equal(server.asked[1].headers.a, 'b');
+      assert.ok(told().every((ms) => ms > 8000 && ms <= 9500) && told()[1] <= told()[0], `${told()}`);
+      await ask(server.url);
+      await Deadline.after(10_000).run(() => make(t, { deadlineHeader: null })(server.url));
+      await Deadline.after(10_000).run(() => make(t, { deadlineHeader: 'grpc-timeout' })(server.url));
+      assert.deepEqual(told().slice(2), [NaN, NaN, NaN]);
+      assert.match(server.asked.at(-1).headers['grpc-timeout'], /^9\d{3}m$/);
+      const breaker = circuit();
+      const late = Deadline.after(0).run(() => make(t, { breaker })(server.url));
+      await assert.rejects(late, TimeoutExceededError);
+      assert.deepEqual([server.asked.length, counts(breaker)], [5, { calls: 0, failed: 0 }]);
+    });
+
+    it('reaches every attempt with the context of its caller', async (t) => {
+      const log = new AsyncLocalStorage();
+      const seen = [];
+      const server = await serve(t, failing(2));
+      const classifier = new Classifier({ failureResult: () => void seen.push(log.getStore()) });
+      const ask = make(t, { breaker: circuit(), classifier, retry: quick() });
+      await log.run('request 1', () => ask(server.url));
+      assert.deepEqual(seen, Array(3).fill('request 1'));
+    });
+
     it('knows a server that is not there', async (t) => {
       const server = await serve(t, failing(0));
       server.close();
@@ -346,7 +381,7 @@ describe('what the clients take', () => {
     const retry = quick();
     for (const [options, message] of [
       [{ breakers: circuit() }, /no option 'breakers'/],
-      [{ breaker: 5 }, /breaker must be a CircuitBreaker, or have get\(key\)/],
+      [{ breaker: 5 }, /breaker must be a CircuitBreaker, or a function of the key or something with get\(key\)/],
       [{ throttle: circuit() }, /throttle must be a ClientThrottle/],
       [{ retry: {} }, /retry must be a RetryPolicy/],
       [{ budget: new RetryBudget() }, /without retry/],
@@ -354,6 +389,8 @@ describe('what the clients take', () => {
       [{ retry, key: 'host' }, /key must be a function/],
       [{ outcomeAt: 'end' }, /outcomeAt must be 'headers' or 'body'/],
       [{ classifier: () => true }, /classifier must be a Classifier/],
+      [{ deadlineHeader: 5 }, /deadlineHeader must be a text/],
+      [{ deadlineHeader: '' }, /deadlineHeader must not be ''/],
       [{ fetch: 'node' }, /fetch must be a function/],
     ]) {
       assert.throws(() => guardedFetch(options), { message });

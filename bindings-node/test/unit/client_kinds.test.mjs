@@ -1,0 +1,414 @@
+// What is of one client alone: fetch's Requests and Responses, undici's dispatchers, axios's errors, cockatiel's wrap.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { describe, it } from 'node:test';
+import axios, { AxiosError } from 'axios';
+import { TaskCancelledError, TimeoutStrategy, handleAll, retry as theirs, timeout, wrap } from 'cockatiel';
+import {
+  CircuitBreaker,
+  CircuitOpenError,
+  ClientThrottle,
+  ConcurrencyLimiter,
+  ManualClock,
+  RateLimitedError,
+  RateLimiter,
+  RetryPolicy,
+  TokenBucket,
+  http,
+} from 'tidegate';
+import { guardedAdapter } from 'tidegate/axios';
+import { asPolicy } from 'tidegate/cockatiel';
+import { guardedFetch } from 'tidegate/fetch';
+import { guardedInterceptor } from 'tidegate/undici';
+import { Agent, Client, MockAgent, Pool, fetch as theirFetch, request, upgrade } from 'undici';
+import { failing, serve } from './web.mjs';
+
+const circuit = (options = {}) => new CircuitBreaker('bank', { minCalls: 1000, windowCalls: 1000, ...options });
+const quick = (options = {}) => new RetryPolicy({ baseMs: 1, ...options });
+const counts = (breaker) => {
+  const { calls, failed } = breaker.stats();
+  return { calls, failed };
+};
+const until = async (done) => {
+  const give = performance.now() + 10_000;
+  while (!done()) {
+    assert.ok(performance.now() < give, 'it did not come');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+};
+
+describe('guardedFetch', () => {
+  it('gives Responses as fetch does', async (t) => {
+    const server = await serve(t, (asked, response) => {
+      if (asked.url === '/empty') return response.writeHead(204).end();
+      response.setHeader('set-cookie', ['a=1', 'b=2']);
+      response.end('hello');
+    });
+    const breaker = circuit();
+    const fetch = guardedFetch({ breaker });
+    const response = await fetch(`${server.url}/a`);
+    const { url, ok, redirected, type, statusText } = response;
+    assert.deepEqual([url, ok, redirected, type, statusText], [`${server.url}/a`, true, false, 'basic', 'OK']);
+    assert.ok(response instanceof Response);
+    assert.deepEqual(response.headers.getSetCookie(), ['a=1', 'b=2']);
+    const clone = response.clone();
+    assert.equal(clone.url, url);
+    assert.deepEqual([await clone.text(), await response.text(), response.bodyUsed], ['hello', 'hello', true]);
+    await assert.rejects(response.text(), TypeError);
+    const reader = (await fetch(server.url)).body.getReader({ mode: 'byob' });
+    const { value } = await reader.read(new Uint8Array(16));
+    assert.equal(Buffer.from(value).toString(), 'hello');
+    assert.equal((await reader.read(new Uint8Array(16))).done, true);
+    const empty = await fetch(`${server.url}/empty`);
+    assert.deepEqual([empty.status, empty.body, counts(breaker)], [204, null, { calls: 3, failed: 0 }]);
+  });
+
+  it('sends a Request once that has a body, and again one that has none', async (t) => {
+    for (const [init, times] of [
+      [{ method: 'PUT', body: 'paid' }, 1],
+      [{ method: 'PUT' }, 3],
+      [{ method: 'POST', headers: { 'idempotency-key': 'a' } }, 3],
+      [{ method: 'POST' }, 1],
+    ]) {
+      const server = await serve(t, failing(2));
+      const asked = new Request(server.url, init);
+      const { status } = await guardedFetch({ retry: quick() })(asked);
+      assert.deepEqual([status, server.asked.length], [times === 1 ? 503 : 200, times]);
+      assert.equal(server.asked[0].body, init.body ?? '');
+    }
+  });
+
+  it('leaves mistakes to fetch, and counts them for nothing', async (t) => {
+    const server = await serve(t, failing(0));
+    const breaker = circuit();
+    const fetch = guardedFetch({ breaker, retry: quick() });
+    await assert.rejects(fetch('nonsense'), /Failed to parse URL/);
+    await assert.rejects(fetch(server.url, { body: 'a' }), /GET\/HEAD method cannot have body/);
+    await assert.rejects(fetch(server.url, { headers: { a: 'b\nc' } }), TypeError);
+    await assert.rejects(fetch(), TypeError);
+    assert.deepEqual([counts(breaker), server.asked.length], [{ calls: 0, failed: 0 }, 0]);
+  });
+
+  it('takes the fetch that is given, or the one of the moment', async (t) => {
+    const made = async () => new Response('made', { status: 503 });
+    assert.equal(await (await guardedFetch({ fetch: made, retry: quick() })('http://a/')).text(), 'made');
+    const fetch = guardedFetch({ breaker: circuit() });
+    t.mock.method(globalThis, 'fetch', async () => new Response('mocked'));
+    assert.equal(await (await fetch('http://a/')).text(), 'mocked');
+    // Chunks whose memory belongs to somebody else stay as they are.
+    const chunk = Buffer.from('pooled');
+    globalThis.fetch.mock.mockImplementation(
+      async () =>
+        new Response(
+          new ReadableStream({
+            start(controller) {
+              controller.enqueue(new Uint8Array(0));
+              controller.enqueue(chunk);
+              controller.close();
+            },
+          }),
+        ),
+    );
+    assert.equal(await (await fetch('http://a/')).text(), 'pooled');
+    const other = guardedFetch({ fetch: theirFetch, breaker: circuit() });
+    const server = await serve(t, failing(0));
+    assert.equal(await (await other(server.url)).text(), 'yes');
+  });
+
+  const skip = globalThis.gc === undefined && 'needs --expose-gc';
+  it('gives the probe of a Response that nobody has any more back', { skip }, async (t) => {
+    const server = await serve(t, (_request, response) => response.write('a'));
+    const clock = new ManualClock();
+    const breaker = circuit({ consecutiveFailures: 1, cooldownMs: 1000, clock });
+    breaker.acquire().failure();
+    clock.advance(1000);
+    await (async () => {
+      assert.equal((await guardedFetch({ breaker })(server.url)).status, 200);
+    })();
+    assert.equal(breaker.tryAcquire(), null);
+    let probe = null;
+    await until(() => {
+      globalThis.gc();
+      probe = breaker.tryAcquire();
+      return probe !== null;
+    });
+    await until(() => [...server.sockets].every((socket) => socket.destroyed));
+  });
+});
+
+describe('guardedInterceptor', () => {
+  it('knows an agent that is closed from a server that is down', async (t) => {
+    const server = await serve(t, failing(0));
+    const breaker = circuit();
+    const agent = new Agent();
+    const dispatcher = agent.compose(guardedInterceptor({ breaker, retry: quick() }));
+    assert.equal((await request(server.url, { dispatcher })).statusCode, 200);
+    await agent.destroy();
+    await assert.rejects(request(server.url, { dispatcher }), { code: 'UND_ERR_DESTROYED' });
+    const coded = (code) => http().error(Object.assign(new Error(), { code })).outcome;
+    assert.deepEqual(
+      ['UND_ERR_CLOSED', 'UND_ERR_DESTROYED', 'UND_ERR_INVALID_ARG'].map(coded),
+      Array(3).fill('ignore'),
+    );
+    assert.deepEqual(
+      ['UND_ERR_BPL_MISSING_UPSTREAM', 'UND_ERR_MAX_ORIGINS_REACHED', 'EMFILE'].map(coded),
+      Array(3).fill('unreached'),
+    );
+    // A host that is dead lets connections time out: of a probe that says everything.
+    for (const code of ['UND_ERR_CONNECT_TIMEOUT', 'HPE_INVALID_CONSTANT', 'Z_BUF_ERROR'])
+      assert.equal(coded(code), 'failure');
+    assert.equal(coded('ERR_CANCELED'), 'cancelled');
+    assert.equal(breaker.stats().failed, 0);
+  });
+
+  it('knows what is no HTTP', async (t) => {
+    const server = createServer((socket) => socket.end('this is no HTTP\r\n\r\n')).listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const breaker = circuit();
+    const agent = new Agent();
+    t.after(() => agent.destroy());
+    const dispatcher = agent.compose(guardedInterceptor({ breaker }));
+    await assert.rejects(request(`http://127.0.0.1:${server.address().port}`, { dispatcher }), /HTTP/i);
+    assert.deepEqual(counts(breaker), { calls: 1, failed: 1 });
+  });
+
+  it('stands before Pools and Clients, and takes headers in every form', async (t) => {
+    for (const Dispatcher of [Pool, Client]) {
+      for (const headers of [
+        { 'Idempotency-Key': 'a' },
+        ['idempotency-key', 'a'],
+        new Map([['idempotency-key', 'a']]),
+        new Headers({ 'idempotency-key': 'a' }),
+      ]) {
+        const server = await serve(t, failing(2));
+        const dispatcher = new Dispatcher(server.url);
+        t.after(() => dispatcher.destroy());
+        const guarded = dispatcher.compose(guardedInterceptor({ retry: quick(), breaker: circuit() }));
+        const { statusCode, body } = await guarded.request({ path: '/', method: 'POST', headers });
+        assert.deepEqual([statusCode, await body.text(), server.asked.length], [200, 'yes', 3]);
+      }
+    }
+    const server = await serve(t, failing(0));
+    const pool = new Pool(server.url);
+    t.after(() => pool.destroy());
+    const keyed = pool.compose(guardedInterceptor({ breaker: new Map() }));
+    await assert.rejects(keyed.request({ path: '/', method: 'GET' }), /key must give a text/);
+  });
+
+  it('is what fetch sends through, once where it has a body', async (t) => {
+    const agent = new Agent();
+    t.after(() => agent.destroy());
+    const dispatcher = agent.compose(guardedInterceptor({ retry: quick(), breaker: circuit() }));
+    for (const [init, times] of [
+      [{}, 3],
+      [{ method: 'PUT', body: 'a' }, 1],
+    ]) {
+      const server = await serve(t, failing(2));
+      const response = await theirFetch(server.url, { dispatcher, ...init });
+      assert.deepEqual([response.status, server.asked.length], [times === 1 ? 503 : 200, times]);
+      await response.text();
+    }
+  });
+
+  it('reads a long body at the pace of its reader', async (t) => {
+    const server = await serve(t, (_request, response) => response.end(Buffer.alloc(5_000_000, 'x')));
+    const agent = new Agent();
+    t.after(() => agent.destroy());
+    const { body } = await request(server.url, {
+      dispatcher: agent.compose(guardedInterceptor({ breaker: circuit() })),
+    });
+    let length = 0;
+    for await (const chunk of body) {
+      length += chunk.length;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.equal(length, 5_000_000);
+  });
+
+  it('lets upgrades and mocks through', async (t) => {
+    const server = await serve(t, failing(0));
+    server.server.on('upgrade', (_request, socket) => {
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\n');
+    });
+    const agent = new Agent();
+    t.after(() => agent.destroy());
+    const breaker = circuit();
+    const dispatcher = agent.compose(guardedInterceptor({ breaker, retry: quick() }));
+    const { socket } = await upgrade(server.url, { dispatcher, protocol: 'chat' });
+    socket.destroy();
+    await until(() => breaker.stats().calls === 1);
+    const mocks = new MockAgent();
+    t.after(() => mocks.close());
+    mocks.disableNetConnect();
+    mocks.get('http://bank').intercept({ path: '/' }).reply(503, 'no');
+    mocks.get('http://bank').intercept({ path: '/' }).reply(200, 'yes');
+    const mocked = mocks.compose(guardedInterceptor({ retry: quick(), breaker: circuit() }));
+    assert.equal(await (await request('http://bank/', { dispatcher: mocked })).body.text(), 'yes');
+  });
+});
+
+describe('guardedAdapter', () => {
+  it('leaves axios what is axios', async (t) => {
+    const server = await serve(t, (asked, response) => {
+      if (asked.url === '/cut') {
+        response.writeHead(200, { 'content-length': '100' }).write('half');
+        setTimeout(() => asked.socket.destroy(), 10);
+      } else {
+        response.writeHead(asked.url === '/well' ? 200 : 503, { 'content-type': 'application/json' }).end('{"a":1}');
+      }
+    });
+    const breaker = circuit();
+    const client = axios.create({ baseURL: server.url, adapter: guardedAdapter({ breaker, retry: quick() }) });
+    let passed = 0;
+    client.interceptors.request.use((config) => ((passed += 1), config));
+    assert.deepEqual((await client.post('/well', { b: 2 })).data, { a: 1 });
+    assert.equal(server.asked[0].body, '{"b":2}');
+    const error = await client.get('/ill').then(assert.fail, (thrown) => thrown);
+    assert.ok(error instanceof AxiosError);
+    assert.deepEqual([error.code, error.response.status, error.response.data], ['ERR_BAD_RESPONSE', 503, { a: 1 }]);
+    assert.deepEqual([server.asked.length, passed, counts(breaker)], [4, 2, { calls: 4, failed: 3 }]);
+    assert.equal((await client.get('/ill', { validateStatus: () => true })).status, 503);
+    const cut = await client.get('/cut').then(assert.fail, (thrown) => thrown);
+    assert.ok(cut instanceof AxiosError && cut.message === 'stream has been aborted');
+    assert.deepEqual(counts(breaker), { calls: 10, failed: 9 });
+    await assert.rejects(
+      client.get('/well', { adapter: guardedAdapter({ adapter: 'none' }) }),
+      /Unknown adapter 'none'/,
+    );
+  });
+
+  it('sends forms of the platform again, and streams once', async (t) => {
+    const form = new FormData();
+    form.append('a', 'b');
+    for (const data of [form, new URLSearchParams({ a: 'b' }), { a: 'b' }]) {
+      const server = await serve(t, failing(2));
+      const { status } = await axios.put(server.url, data, { adapter: guardedAdapter({ retry: quick() }) });
+      assert.deepEqual([status, server.asked.length], [200, 3]);
+      for (const { body } of server.asked) assert.match(body, /a.*b/s);
+    }
+  });
+
+  it('ends for its tokens and its own timeout', async (t) => {
+    const server = await serve(t, () => {});
+    const breaker = circuit();
+    const client = axios.create({
+      baseURL: server.url,
+      adapter: guardedAdapter({ breaker, retry: quick({ attempts: 2 }) }),
+    });
+    const source = axios.CancelToken.source();
+    const cancelled = client.get('/', { cancelToken: source.token });
+    await until(() => server.asked.length === 1);
+    source.cancel('the customer left');
+    await assert.rejects(cancelled, (error) => axios.isCancel(error) && error.message === 'the customer left');
+    assert.deepEqual(counts(breaker), { calls: 0, failed: 0 });
+    await assert.rejects(client.get('/', { timeout: 40 }), { code: 'ECONNABORTED' });
+    assert.deepEqual([server.asked.length, counts(breaker)], [3, { calls: 2, failed: 2 }]);
+  });
+
+  it('goes through the fetch of axios as well', async (t) => {
+    const server = await serve(t, failing(2));
+    const breaker = circuit();
+    const client = axios.create({ adapter: guardedAdapter({ breaker, retry: quick(), adapter: 'fetch' }) });
+    const { data } = await client.get(server.url, { responseType: 'stream' });
+    assert.deepEqual(counts(breaker), { calls: 2, failed: 2 });
+    assert.equal(await new Response(data).text(), 'yes');
+    assert.deepEqual(counts(breaker), { calls: 3, failed: 2 });
+  });
+});
+
+describe('asPolicy', () => {
+  it('wraps in the order that it is given', async () => {
+    const breaker = circuit();
+    const limiter = new ConcurrencyLimiter({ limit: 1 });
+    const layers = wrap(
+      asPolicy(quick()),
+      asPolicy(breaker),
+      asPolicy(limiter),
+      timeout(40, TimeoutStrategy.Aggressive),
+    );
+    const seen = [];
+    const result = await layers.execute(async ({ signal, attempt }) => {
+      seen.push([attempt, signal instanceof AbortSignal]);
+      if (seen.length < 3) throw new Error('lost');
+      return 'paid';
+    });
+    assert.deepEqual(
+      [result, seen],
+      [
+        'paid',
+        [
+          [0, true],
+          [1, true],
+          [2, true],
+        ],
+      ],
+    );
+    assert.deepEqual(counts(breaker), { calls: 3, failed: 2 });
+    await assert.rejects(
+      wrap(asPolicy(breaker), timeout(20, TimeoutStrategy.Aggressive)).execute(() => new Promise(() => {})),
+      TaskCancelledError,
+    );
+    assert.deepEqual([counts(breaker), limiter.inUse], [{ calls: 4, failed: 3 }, 0]);
+  });
+
+  it('is retried by theirs, and refuses by its own errors', async () => {
+    const breaker = circuit({ consecutiveFailures: 2 });
+    let asked = 0;
+    const layers = wrap(theirs(handleAll, { maxAttempts: 3 }), asPolicy(breaker));
+    await assert.rejects(
+      layers.execute(() => Promise.reject(new Error(`lost ${(asked += 1)}`))),
+      CircuitOpenError,
+    );
+    assert.equal(asked, 2);
+    const bucket = asPolicy(new TokenBucket({ rate: '1/hour' }));
+    assert.equal(await bucket.execute(() => 5), 5);
+    await assert.rejects(
+      bucket.execute(() => 5),
+      RateLimitedError,
+    );
+    const limiter = new RateLimiter({ rate: '1/hour' });
+    const [ann, ben] = ['ann', 'ben'].map((key) => asPolicy(limiter, { key }));
+    assert.deepEqual([await ann.execute(() => 1), await ben.execute(() => 2)], [1, 2]);
+    await assert.rejects(
+      ann.execute(() => 1),
+      RateLimitedError,
+    );
+    const throttle = new ClientThrottle();
+    await asPolicy(throttle).execute(() => 1);
+    assert.equal(throttle.stats().accepted, 1);
+  });
+
+  it('counts a call that its signal has ended for nothing', async () => {
+    const breaker = circuit();
+    const life = new AbortController();
+    const asked = asPolicy(breaker).execute(
+      ({ signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      life.signal,
+    );
+    life.abort(new Error('the customer left'));
+    await assert.rejects(asked, /the customer left/);
+    assert.deepEqual(counts(breaker), { calls: 0, failed: 0 });
+  });
+
+  it('tells how calls end', async () => {
+    const policy = asPolicy(circuit());
+    const told = [];
+    const listening = [
+      policy.onSuccess(({ duration }) => told.push(duration >= 0)),
+      policy.onFailure(({ reason }) => told.push(reason.error.message)),
+    ];
+    await policy.execute(() => 1);
+    await assert.rejects(policy.execute(() => Promise.reject(new Error('lost'))));
+    for (const one of listening) one.dispose();
+    await policy.execute(() => 1);
+    assert.deepEqual(told, [true, 'lost']);
+  });
+
+  it('takes what it can wrap', () => {
+    assert.throws(() => asPolicy({}), /asPolicy takes a CircuitBreaker, RetryPolicy/);
+    assert.throws(() => asPolicy(new RateLimiter({ rate: '1/s' })), /needs a key/);
+    assert.throws(() => asPolicy(circuit(), { key: 'a' }), /key is for a RateLimiter/);
+  });
+});
