@@ -524,3 +524,79 @@ fn a_refund_by_a_quota_that_fills_sooner_leaves_a_queues_time_to_whose_it_is() {
     at(now, Op::Check { key: key(), n: 1, tier });
     at(now, Op::Check { key: key(), n: 60_000, tier: None });
 }
+
+/// A call, and what the clock does before it.
+#[derive(Clone, Debug)]
+enum Ahead {
+    /// The clock goes on by thousandths of what the limit takes to come back, and a key asks.
+    On(u64, usize, u32),
+    /// By so many milliseconds: what heals does so after a minute.
+    Later(u64, usize, u32),
+    /// A stranger asks with the reading of a clock that is ahead, by thousandths of the same.
+    Stranger(u64, u8),
+}
+
+fn ahead() -> impl Strategy<Value = Ahead> {
+    let leap = || prop_oneof![3 => 0..3_000_u64, 2 => 3_000..40_000_u64, 1 => 40_000..1_000_000_u64];
+    prop_oneof![
+        6 => (0..60_u64, 0..KEYS.len(), 0..30_u32).prop_map(|(on, key, n)| Ahead::On(on, key, n)),
+        3 => (0..70_000_u64, 0..KEYS.len(), 0..30_u32).prop_map(|(on, key, n)| Ahead::Later(on, key, n)),
+        6 => (leap(), 0..20_u8).prop_map(|(leap, who)| Ahead::Stranger(leap, who)),
+    ]
+}
+
+/// Nobody is admitted more by the right clock than a model that forgets nothing admits.
+fn readings_ahead(config: &Config, hours: Option<u64>, steps: &[Ahead]) -> Result<(), TestCaseError> {
+    let burst = config.burst.min(60);
+    let mut config = Config { max_keys: 1, block: None, warm_up: None, fastest: None, burst, ..*config };
+    config.mode = ModeName::Enforce;
+    if let Some(hours) = hours {
+        // What takes longer to come back than to heal.
+        (config.count, config.period_ns, config.burst) = (10, Ns(hours * 3_600 * S), 10);
+    }
+    let Some(_) = both_make(&config)? else { return Ok(()) };
+    let clock = ManualClock::new(START);
+    let core = settings::limiter(&config, &clock).expect("it was made before");
+    let model = Limiter::new(Settings::from(&config), START).expect("it was made before");
+    let mut both = Followed { core, model, quotas: vec![None], charged: BTreeSet::new() };
+    let whole = u128::from(config.period_ns.0) * u128::from(config.burst) / u128::from(config.count);
+    let unit = if is_window(config.algorithm) { config.period_ns.0 } else { whole.clamp(1, YEAR.into()) as u64 };
+    let part = |thousandths: u64| (u128::from(unit) * u128::from(thousandths) / 1_000) as u64;
+    let mut now = START;
+    for step in steps {
+        let (on, key, n) = match *step {
+            Ahead::On(thousandths, key, n) => (part(thousandths), key, n),
+            Ahead::Later(ms, key, n) => (ms * MS, key, n),
+            Ahead::Stranger(leap, who) => {
+                clock.set(now.saturating_add(part(leap)).min(15 * YEAR));
+                let _ = both.core.check(&[b's', who], 1);
+                clock.set(now);
+                continue;
+            }
+        };
+        now += on;
+        if now > 10 * YEAR {
+            break;
+        }
+        clock.set(now);
+        let _ = both.take(now, KEYS[key], n.min(config.burst), 0, n % 2 == 0)?;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// In one line, where cells go from key to key: whatever strangers with readings ahead take away, and however it
+    /// heals, nobody is admitted more by the right clock than a model that forgets nothing admits.
+    #[test]
+    fn readings_ahead_mint_nothing(
+        (config, _) in tables(),
+        hours in prop::option::of(1..100_u64),
+        steps in prop::collection::vec(ahead(), 1..150),
+    ) {
+        // A word of a sliding window that keys share does not know what was taken before a reading ahead.
+        prop_assume!(config.algorithm != AlgorithmName::SlidingWindow);
+        readings_ahead(&config, hours, &steps)?;
+    }
+}

@@ -63,3 +63,65 @@ fn a_penalty_beside_a_bad_reading_is_no_pardon() {
         }
     }
 }
+
+const ALL: [Algorithm; 5] = [
+    Algorithm::TokenBucket,
+    Algorithm::LeakyBucket,
+    Algorithm::FixedWindow,
+    Algorithm::SlidingWindow,
+    Algorithm::SlidingLog,
+];
+
+/// A key whose cell was given away as of a reading ahead has not lost its count when the limit is back.
+#[test]
+fn a_key_that_lost_its_cell_is_no_new_one() {
+    for algorithm in ALL {
+        for ahead in [HOUR, 3 * HOUR / 2, 2 * HOUR, 3 * HOUR, 10 * HOUR, 200 * HOUR, 20_000 * HOUR] {
+            for others in 7..16_u8 {
+                let (clock, limiter) = one_line(algorithm);
+                let take = |at: u64, key: &[u8]| {
+                    clock.set(at);
+                    limiter.check(key, 1).allowed
+                };
+                while take(S, b"victim") {}
+                for other in 0..others {
+                    let _ = take(2 * S + ahead, &[other]);
+                }
+                // Not in windows: one that began as of a reading ahead does not know what was taken before.
+                if others > 11 && !matches!(algorithm, Algorithm::FixedWindow | Algorithm::SlidingWindow) {
+                    let _ = take(2 * S + ahead + 2 * HOUR, b"victim");
+                }
+                // What comes back to a bucket meanwhile, and no more.
+                let bucket = matches!(algorithm, Algorithm::TokenBucket | Algorithm::LeakyBucket);
+                let mut admitted = 0;
+                for at in (2..3_600).step_by(7) {
+                    admitted += u64::from(take(at * S, b"victim"));
+                    let most = if bucket { at * u64::from(LIMIT) / 3_600 } else { 0 };
+                    let hours = ahead as f64 / HOUR as f64;
+                    assert!(admitted <= most, "{algorithm} {hours} h ahead, {others} others: {admitted} at {at} s");
+                }
+            }
+        }
+    }
+}
+
+/// The same of a reading that is ahead by too little to be a bad one.
+#[test]
+fn a_reading_a_little_ahead_makes_no_key_new() {
+    for algorithm in ALL {
+        let clock = ManualClock::new(0);
+        let quota = Quota::new(LIMIT.into(), Duration::from_secs(50)).expect("a sound quota");
+        let config = LimiterConfig { max_keys: 1, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
+        let limiter = RateLimiter::with_config(config, (&clock).into()).expect("a limiter");
+        let take = |at: u64, key: &[u8]| {
+            clock.set(at);
+            limiter.check(key, 1).allowed
+        };
+        while take(S, b"victim") {}
+        for other in 0..8 {
+            let _ = take(60 * S, &[other]);
+        }
+        let admitted = (0..100).filter(|_| take(2 * S, b"victim")).count();
+        assert!(admitted <= 2, "{algorithm}: {admitted}");
+    }
+}

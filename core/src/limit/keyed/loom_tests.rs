@@ -206,6 +206,10 @@ impl Layout for Tiny {
         Now::new(ns, ns >> self.0)
     }
 
+    fn ns(&self, ticks: u64) -> u64 {
+        ticks.saturating_mul(1 << self.0)
+    }
+
     fn time_bits(&self) -> u32 {
         Self::BITS
     }

@@ -63,14 +63,18 @@ use units::Units;
 /// epoch.) The keys that it shared a line with, seven at most, then count as used up, for what the slowest quota
 /// takes to come back. In a process whose threads all read one monotonic clock there is no such reading.
 ///
-/// What is not made good: a key whose cell was given to another as of the bad reading has lost its count, and starts
-/// as new when the limit is back (in a full table any key may be that one); so do the keys of a line that met a
-/// reading more than 32,767 epochs ahead. A window that a key began by a reading ahead does not know what the key
-/// took before.
+/// A key whose cell was given to another as of the bad reading, in a line that was full, has lost its count, and cannot
+/// be told from a new one. So if that count was not over as of the moment which the limit went back to, keys without a
+/// cell start as used up, and as free from when it is over: it takes them what the slowest quota takes to come back,
+/// and an epoch, at most. (A penalty that was lost lasts no longer either.) Where no live count was lost, new keys
+/// start as ever.
+///
+/// What is not made good: the keys of a line that met a reading more than 32,767 epochs ahead start as new. A window
+/// that a key began by a reading ahead does not know what the key took before.
 ///
 /// A sliding log counts in nanoseconds (for 146 years). There a reading that is more than a minute ahead of others
 /// denies the key that it charged, and keys that are new, until readings have gone on for a minute; then what it put
-/// is dated to the present.
+/// is dated to the present, and keys that are new wait for a period at most if a live log was given away.
 ///
 /// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system
 /// call; `set_quota`, and `tier` for a quota that it has not met, take one among themselves.

@@ -27,6 +27,8 @@
 //! - *A key that gives its cell away is over as of the evicting moment*: the latest one, or the end of the line's epoch
 //!   if that is earlier. It only moves forward in a line, and a key without a cell starts free from it on and empty
 //!   before: no thread, however late, sees a key that was evicted as fresher than it was.
+//! - *What was given away is remembered*: the moment until which any of it counted, in full width, raised before the
+//!   cell changes hands. It is no later than the latest moment, until that is set back.
 //!
 //! **A bad reading**, of a clock that goes back afterwards, leaves a latest moment that is too late. Then keys without
 //! a cell are denied; lines that it did not touch go on as before, for their epoch says when they were swept (where it
@@ -35,7 +37,12 @@
 //! Lines that were swept for an epoch between the two are swept back, marked likewise: what their cells held is lost,
 //! so they are used up, for as long as the slowest quota takes. (Beyond 32,767 epochs they cannot be told from lines of
 //! long ago, and read as such: as new.) A reading of the same epoch is ahead by less than that: its key waits until the
-//! clock is there again.
+//! clock is there again. Where a cell was given away as of the bad reading that counted for longer than the moment which
+//! the latest one was set back to, any key without a cell may be the one that lost it: it starts as free from when that
+//! is over, and as used up before, for as long as the slowest quota takes (and an epoch) at most.
+//!
+//! (Not: to give no cell away as of a reading that leaps ahead until others confirm it. The first reading after a quiet
+//! night leaps as well, and would find no room; and what is confirmed may still go back.)
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::cell::{self, PENALTY};
@@ -61,13 +68,16 @@ struct Moments {
     /// What it was at most before it was set back; 0 is never.
     ceiling: AtomicU64,
     watch: Watch,
+    /// Until when what was in cells that were given away counted, in nanoseconds.
+    given: AtomicU64,
 }
 
 // SAFETY: atomics only.
 unsafe impl Zeroable for Moments {
     #[cfg(loom)]
     fn blank() -> Self {
-        Self { latest: Zeroable::blank(), ceiling: Zeroable::blank(), watch: Zeroable::blank() }
+        let [latest, ceiling, given] = Zeroable::blank();
+        Self { latest, ceiling, watch: Zeroable::blank(), given }
     }
 }
 
@@ -85,6 +95,8 @@ pub(super) struct Latest {
     epoch: Epoch,
     /// So many epochs before the present latest moment it was set back from.
     set_back: u64,
+    /// Until when what was given away counts: no later than `ns`, or it was set back.
+    given: u64,
 }
 
 impl Latest {
@@ -109,6 +121,21 @@ impl Latest {
     /// The evicting moment of a line in `epoch`.
     pub(super) fn evicting(&self, epoch: Epoch) -> u64 {
         if later(self.tick, epoch.end()) { epoch.end() } else { self.tick }
+    }
+
+    /// From when on a key without a cell of a line in `epoch` is free: nobody knows whether it had used up everything
+    /// before.
+    #[inline]
+    pub(super) fn starting<K: Layout>(&self, kind: &K, epoch: Epoch) -> u64 {
+        let evict = self.evicting(epoch);
+        if self.given <= self.ns { evict } else { self.starting_late(kind, epoch, evict) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn starting_late<K: Layout>(&self, kind: &K, epoch: Epoch, evict: u64) -> u64 {
+        let (given, most) = (kind.now(self.given).tick, epoch.end().wrapping_add(kind.refill()));
+        latest(evict, if later(given, most) { most } else { given })
     }
 
     /// A reading as it compares with what was put as of this moment. One that is so far behind that ticks have come
@@ -145,7 +172,59 @@ impl Reclaim {
         let tick = kind.now(ns).tick;
         let epoch = Epoch::of(tick, kind.epoch_bits());
         let set_back = if ceiling > ns { Epoch::of(kind.now(ceiling).tick, kind.epoch_bits()).since(epoch) } else { 0 };
-        Latest { ns, tick, epoch, set_back }
+        let latest = Latest { ns, tick, epoch, set_back, given: self.given() };
+        if latest.given <= ns { latest } else { self.bounded(kind, latest) }
+    }
+
+    fn given(&self) -> u64 {
+        // Acquire: raised before the cell changed hands in which a key was not found.
+        self.moments.given.load(Ordering::Acquire)
+    }
+
+    /// The latest moment was set back behind what was given away. A key was charged in this epoch at the latest, or by a
+    /// bad reading: beyond that nothing is held against anybody.
+    #[cold]
+    #[inline(never)]
+    fn bounded<K: Layout>(&self, kind: &K, latest: Latest) -> Latest {
+        let ahead = latest.epoch.end().wrapping_sub(latest.tick).saturating_add(kind.refill());
+        let most = latest.ns.saturating_add(kind.ns(ahead).saturating_add(1));
+        if latest.given > most {
+            // Relaxed, both: it says nothing of other words. Lost: somebody else has put another.
+            let _ = self.moments.given.compare_exchange(latest.given, most, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        Latest { given: latest.given.min(most), ..latest }
+    }
+
+    /// To be called before a cell is given away that is free as of `latest`, with what it holds. False: too many races
+    /// were lost.
+    #[inline]
+    pub(super) fn give<K: Layout>(&self, kind: &K, found: u64, latest: &Latest, now: Now) -> bool {
+        if found == 0 || !K::COUNTS {
+            return true;
+        }
+        let free = kind.free_at(cell::state(found), now);
+        let until = latest.ns.saturating_sub(kind.ns(latest.tick.wrapping_sub(free)));
+        until <= latest.given || self.raise_given(kind, until, latest)
+    }
+
+    /// A sixteenth of the longest that anything counts at a time, so that not every eviction writes it.
+    #[cold]
+    fn raise_given<K: Layout>(&self, kind: &K, until: u64, latest: &Latest) -> bool {
+        let grain = (kind.ns(kind.refill()) >> 4).max(1).ilog2();
+        let until = until.saturating_add((1 << grain) - 1) >> grain << grain;
+        let until = until.min(latest.ns);
+        (0..TRIES).any(|_| {
+            let given = self.given();
+            // AcqRel: before the cell changes hands. Relaxed on failure: look again.
+            given >= until
+                || self.moments.given.compare_exchange(given, until, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
+    }
+
+    /// An operator's wish: nothing of what was given away is held against anybody.
+    pub(super) fn forget(&self) {
+        // Relaxed: it says nothing of other words.
+        self.moments.given.store(0, Ordering::Relaxed);
     }
 
     /// The latest moment as `now` would [raise](Self::witness) it, for who only looks.

@@ -100,9 +100,15 @@ impl Denials {
 }
 
 impl Layout for Denials {
+    const COUNTS: bool = false;
+
     fn now(&self, ns: u64) -> Now {
         let tick = self.ticks.at(ns);
         Now::new(ns, tick)
+    }
+
+    fn ns(&self, ticks: u64) -> u64 {
+        self.ticks.whole_ns(ticks)
     }
 
     fn time_bits(&self) -> u32 {

@@ -216,10 +216,10 @@ impl Table {
         let (from, reading) = (latest.back_to(header.epoch()), latest.reading(kind, now));
         let epoch = if later(reading.tick, from.end()) { Epoch::of(now.tick, kind.epoch_bits()) } else { from };
         let header = header.swept(kind, from, epoch);
-        let (evict, now) = (latest.evicting(epoch), Now { near: epoch.start, ..reading });
-        let shared = || self.start(kind, (at, tag), header, (epoch, evict), now);
+        let (since, now) = (latest.starting(kind, epoch), Now { near: epoch.start, ..reading });
+        let shared = || self.start(kind, (at, tag), header, (epoch, since), now);
         let (spot, state) = match found.map(|(_, found)| cell::state(found)) {
-            None if is_long_before(kind, now, evict) => (Spot::New, kind.fresh(evict)),
+            None if is_long_before(kind, now, since) => (Spot::New, kind.fresh(since)),
             None => (Spot::New, shared()?),
             Some(state) => {
                 let state = if epoch == from { None } else { dated(kind, state, (from, epoch), now) }.unwrap_or(state);
@@ -228,7 +228,7 @@ impl Table {
                 (Spot::Own, if raised { kind.merge(state, shared()?, now) } else { state })
             }
         };
-        if spot == Spot::New && state != kind.fresh(evict) {
+        if spot == Spot::New && state != kind.fresh(since) {
             self.counts.add(OVERFLOWED, 1);
         }
         Some(op.judge(spot, state, now).answer())
@@ -249,22 +249,22 @@ impl Table {
         // Acquire: as any state. Before the latest moment, which says of which epoch it is.
         let charged = header.has_spilled().then(|| self.shared(at, tag).load(Ordering::Acquire));
         let (epoch, latest) = self.settle(kind, at, header, now)?;
-        let evict = latest.evicting(epoch);
+        let (evict, since) = (latest.evicting(epoch), latest.starting(kind, epoch));
         let now = Now { near: epoch.start, ..latest.reading(kind, now) };
         let start = match charged {
-            Some(found) if !is_long_before(kind, now, evict) => {
-                self.state_in(kind, (self.shared(at, tag), found), latest, (epoch, evict), now)?
+            Some(found) if !is_long_before(kind, now, since) => {
+                self.state_in(kind, (self.shared(at, tag), found), latest, (epoch, since), now)?
             }
-            _ => kind.fresh(evict),
+            _ => kind.fresh(since),
         };
         // What stores nothing needs no cell.
         if let Step::Keep(answer) = op.judge(Spot::New, start, now) {
-            if start != kind.fresh(evict) {
+            if start != kind.fresh(since) {
                 self.counts.add(OVERFLOWED, 1);
             }
             return Some(answer);
         }
-        self.find_room(kind, (at, tag, header), (epoch, evict), now, op)
+        self.find_room(kind, (at, tag, header), (epoch, evict, since), now, op)
     }
 
     /// Makes room for a key that has no cell, or decides it by the sketch. `None`: look again.
@@ -274,19 +274,19 @@ impl Table {
         &self,
         kind: &K,
         (at, tag, header): (usize, u64, Header),
-        (epoch, evict): (Epoch, u64),
+        (epoch, evict, since): (Epoch, u64, u64),
         now: Now,
         op: &O,
     ) -> Option<O::Answer> {
         let line = &self.lines[at];
         let victim = victim(kind, line, evict, now);
         let Some(index) = victim else {
-            let Some(spilled) = header.spilled() else { return self.overflow(kind, at, tag, (epoch, evict), now, op) };
+            let Some(spilled) = header.spilled() else { return self.overflow(kind, at, tag, (epoch, since), now, op) };
             // AcqRel: before anything is charged to the sketch, so that insertions know. Either way, look again.
             let _ = line.header.compare_exchange(header.0, spilled.0, Ordering::AcqRel, Ordering::Relaxed);
             return None;
         };
-        if O::HOLDS && header.has_spilled() && !self.hold(kind, (at, tag), (epoch, evict), now, op) {
+        if O::HOLDS && header.has_spilled() && !self.hold(kind, (at, tag), (epoch, since), now, op) {
             return None;
         }
         let claimed = header.claimed(index, tag);
@@ -333,15 +333,19 @@ impl Table {
                 return;
             }
             // At least what the claimer raised it to.
-            let evict = self.reclaim.latest(kind).evicting(epoch);
-            if !is_free(kind, found, evict, now) {
+            let latest = self.reclaim.latest(kind);
+            if !is_free(kind, found, latest.evicting(epoch), now) {
                 // The cell's own key came back first. AcqRel: as the claim. Relaxed on failure: somebody else settled
                 // it.
                 let settled = header.settled().0;
                 let _ = line.header.compare_exchange(header.0, settled, Ordering::AcqRel, Ordering::Relaxed);
                 return;
             }
-            let Some(state) = self.start(kind, (at, tag), header, (epoch, evict), now) else { return };
+            let since = latest.starting(kind, epoch);
+            let Some(state) = self.start(kind, (at, tag), header, (epoch, since), now) else { return };
+            if !self.reclaim.give(kind, found, &latest, now) {
+                return;
+            }
             // AcqRel: publishes the cell with the claim before it. Relaxed on failure: look again.
             let put = word.compare_exchange(found, cell::pack(tag, state), Ordering::AcqRel, Ordering::Relaxed);
             if put.is_ok() && found != 0 {
@@ -361,8 +365,8 @@ impl Table {
         let (line, index, tag) = (&self.lines[at], header.index(), header.tag());
         // SeqCst: between making the cell visible and reading the sketch again, see the module's fourth point.
         fence(Ordering::SeqCst);
-        let evict = self.reclaim.latest(kind).evicting(epoch);
-        let Some(state) = self.shared_state(kind, (at, tag), (epoch, evict), now) else { return false };
+        let since = self.reclaim.latest(kind).starting(kind, epoch);
+        let Some(state) = self.shared_state(kind, (at, tag), (epoch, since), now) else { return false };
         for _ in 0..TRIES {
             // Acquire: see `Line::find`.
             let found = line.cells[index].load(Ordering::Acquire);
@@ -417,7 +421,7 @@ impl Table {
         &self,
         kind: &K,
         word: &AtomicU64,
-        (epoch, evict): (Epoch, u64),
+        (epoch, since): (Epoch, u64),
         now: Now,
         judge: impl Fn(u64, Now) -> Step<T>,
     ) -> Option<(T, bool)> {
@@ -425,7 +429,7 @@ impl Table {
             // Acquire: as any state.
             let found = word.load(Ordering::Acquire);
             let (epoch, state) = match put_in(self.reclaim.latest(kind), found) {
-                None => (epoch, kind.fresh(evict)),
+                None => (epoch, kind.fresh(since)),
                 Some(None) => {
                     self.use_up(kind, word, found);
                     continue;
@@ -433,10 +437,10 @@ impl Table {
                 // The word is of all keys that come to it: of the later epoch of the two.
                 Some(Some(put)) => {
                     let epoch = if later(put.start, epoch.start) { put } else { epoch };
-                    let least = latest(evict, epoch.back(kind.back()).start);
+                    let least = latest(since, epoch.back(kind.back()).start);
                     let free = kind.free_at(cell::state(found), Now { near: put.start, ..now });
                     let now = Now { near: epoch.start, ..now };
-                    let over = later(evict, free);
+                    let over = later(since, free);
                     (
                         epoch,
                         if over { kind.fresh(least) } else { kind.merge(cell::state(found), kind.fresh(least), now) },
@@ -461,6 +465,7 @@ impl Table {
     pub(super) fn clear<K: Layout>(&self, kind: &K, ns: u64) {
         let now = kind.now(ns);
         self.reclaim.witness(kind, now);
+        self.reclaim.forget();
         for line in self.lines.iter() {
             // What is put is within reach of the line's epoch, whatever that means now.
             let header = self.unmarked(kind, line);
@@ -540,13 +545,13 @@ impl Table {
         kind: &K,
         (at, tag): (usize, u64),
         header: Header,
-        (epoch, evict): (Epoch, u64),
+        (epoch, since): (Epoch, u64),
         now: Now,
     ) -> Option<u64> {
         if !header.has_spilled() {
-            return Some(kind.fresh(evict));
+            return Some(kind.fresh(since));
         }
-        self.shared_state(kind, (at, tag), (epoch, evict), now)
+        self.shared_state(kind, (at, tag), (epoch, since), now)
     }
 
     /// What the sketch says of a key whose line is in `epoch`, for a cell of that line.
@@ -570,10 +575,10 @@ impl Table {
         kind: &K,
         (word, found): (&AtomicU64, u64),
         latest: Latest,
-        (epoch, evict): (Epoch, u64),
+        (epoch, since): (Epoch, u64),
         now: Now,
     ) -> Option<u64> {
-        let fresh = kind.fresh(evict);
+        let fresh = kind.fresh(since);
         let Some(put) = put_in(latest, found) else { return Some(fresh) };
         let Some(put) = put else {
             self.use_up(kind, word, found);
@@ -581,7 +586,7 @@ impl Table {
         };
         let (state, most) = (cell::state(found), epoch.end().wrapping_add(kind.refill()));
         let free = kind.free_at(state, Now { near: put.start, ..now });
-        Some(if later(evict, free) {
+        Some(if later(since, free) {
             // As good as never used, and `fresh` says since when.
             fresh
         } else if later(free, most) {

@@ -168,6 +168,12 @@ impl Ticks {
         }
     }
 
+    /// The same rounded down.
+    pub(super) fn whole_ns(self, ticks: u64) -> u64 {
+        let shift = self.shift.unsigned_abs();
+        if self.shift >= 0 { ticks.saturating_mul(1 << shift) } else { ticks >> shift }
+    }
+
     /// Ticks in `num / den` nanoseconds, rounded up.
     pub(super) fn count(self, num: u128, den: u128) -> u64 {
         let shift = self.shift.unsigned_abs();

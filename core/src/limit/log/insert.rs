@@ -13,8 +13,9 @@
 //!
 //! Each exchange of an owner is another generation, so a late helper's fails.
 
+use super::block::Block;
 use super::line::{Header, OWN};
-use super::{EVICTIONS, Log, Spot};
+use super::{EVICTIONS, Log, Spot, stamp};
 use crate::memory::TRIES;
 use crate::sync::{Ordering, fence};
 
@@ -138,10 +139,25 @@ impl Log {
         let (block, shared) = (self.block(spot.line, spot.index), self.shared(spot.line));
         // Acquire: what was put into the shared block before; after the fence.
         let shares = shared.penalty.load(Ordering::Acquire) > moment;
-        let give = self.header(spot.line) == header && self.is_dead(spot, moment) && block.raise_floor(moment, shares);
+        let since = self.moment.starting(moment, moment, &self.present);
+        // What the key was charged in the shared block is no newer than the moment.
+        let floor = if shares { since.max(moment) } else { since };
+        let give = self.header(spot.line) == header && self.is_dead(spot, moment) && block.raise_floor(floor, shares);
+        if give && spot.owner.tag() != 0 {
+            self.moment.give(self.counted_until(block, spot.owner.tag()), moment);
+        }
         let to = if give { header.tag() } else { spot.owner.tag() };
         if self.exchange_owner(spot, spot.owner.open(to)) && give && spot.owner.tag() != 0 {
             self.counts.add(EVICTIONS, 1);
         }
+    }
+
+    /// Until when anything in a block of this tag counts.
+    fn counted_until(&self, block: Block<'_>, tag: u64) -> u64 {
+        let newest = block.look(u64::MAX).newest;
+        let dead = if newest > 0 { stamp::ns(newest).saturating_add(self.period) } else { 0 };
+        // Acquire: as the stamps.
+        let penalty = block.penalty.load(Ordering::Acquire);
+        dead.max(self.penalties.left(penalty, tag, 0).unwrap_or(0))
     }
 }

@@ -14,9 +14,9 @@
 //!   stamp that is taken away is taken in hand first, and put back if the owner is another. Whoever is killed in
 //!   between leaves stamps in hand, which count until they are dead.
 //! - *A live key loses its block*, or *one key has two*: see [`insert`].
-//! - *An evicted key comes back as fresh for an old reading*: a key without a block is judged no earlier than the
-//!   evicting [`moment`], and one with a block no earlier than its floor, which is that moment when the block became
-//!   its own.
+//! - *An evicted key comes back as fresh for an old reading*: a key without a block is judged no earlier than what was
+//!   [given away](moment) counted, and one with a block no earlier than its floor, which is that moment when the block
+//!   became its own: as of then, if the clock has come there and the thread is late; else it is denied.
 //! - *A key's charges in the shared block are forgotten when it finds room*: whoever charges the shared block passes a
 //!   SeqCst fence and looks for the key; whoever inserts announces it, passes one and looks whether the shared block
 //!   holds anything live. Then the key counts the shared block's stamps besides its own, until what was there is dead
@@ -26,8 +26,8 @@
 //! gone on for a minute without one that was not; then they are dated to the present (`memory/watch.rs`), also those
 //! that somebody left in hand when he was killed. A late thread's is none of these: who finds something far ahead reads
 //! the clock again.
-//! Two things of a bad reading stay: a key that was evicted as of it has lost its log, and may be admitted its limit
-//! once more within a period; and a penalty that it put lasts until its end, or a reset.
+//! A key that was evicted as of a bad reading has lost its log: so keys without a block are denied until that is dead
+//! (see [`moment`]). A penalty that a bad reading put lasts until its end, or a reset.
 
 mod block;
 mod insert;
@@ -82,7 +82,7 @@ struct Spot {
 }
 
 impl Log {
-    /// Four parts, and those of its counters.
+    /// Five parts, and those of its counters.
     pub(crate) fn in_room(
         room: &mut ObjectAllocator,
         limit: u32,
@@ -190,6 +190,12 @@ impl Log {
     /// where the reading alone does not tell.
     fn is_far(&self, reading: u64, ns: u64) -> bool {
         moment::is_far(reading, ns) && moment::is_far(self.present.ns(reading), ns)
+    }
+
+    /// Nanoseconds from `reading` until `since`, if the clock has not come there either, which is read only where the
+    /// reading alone does not tell.
+    fn before(&self, reading: u64, since: u64) -> Option<u64> {
+        (reading < since && self.present.ns(reading) < since).then(|| since - reading)
     }
 
     /// `attempt` until it has an answer. After too many lost races there is none: a hostile process must not keep

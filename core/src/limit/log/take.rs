@@ -105,6 +105,9 @@ impl Log {
         if self.is_far(ask.reading, floor.ns()) {
             return self.far_floor(block, spot, ask);
         }
+        if let Some(wait) = self.before(ask.reading, floor.ns()) {
+            return self.is_still(spot).then(|| self.too_early(Some(spot), wait, ask));
+        }
         let now = ask.reading.max(floor.ns());
         // Acquire: as the stamps.
         let penalty_left = self.penalties.left(block.penalty.load(Ordering::Acquire), spot.owner.tag(), now);
@@ -210,30 +213,37 @@ impl Log {
         Some(Taken { retry_after_ns: taken.retry_after_ns.min(healed), ..taken })
     }
 
+    /// The answer to a key that nothing is known of before so long from the reading on. `spot`: of its own block.
+    #[cold]
+    fn too_early(&self, spot: Option<Spot>, wait: u64, ask: &Ask) -> Taken {
+        if ask.n > ask.burst {
+            return Taken::denied(NEVER);
+        }
+        if ask.n > 0 {
+            return Taken { reset_after_ns: wait, ..Taken::denied(wait) };
+        }
+        let left = spot.and_then(|spot| {
+            // Acquire: as the stamps.
+            let penalty = self.block(spot.line, spot.index).penalty.load(Ordering::Acquire);
+            self.penalties.left(penalty, spot.owner.tag(), ask.reading)
+        });
+        Taken { allowed: left.is_none(), ..Taken::denied(left.unwrap_or(0)) }
+    }
+
     /// The floor is a bad reading's: denied, as stamps that are far ahead.
     #[cold]
     fn far_floor(&self, block: Block<'_>, spot: Spot, ask: &Ask) -> Option<Taken> {
         let floor = block.floor();
         let at = self.present.ns(ask.reading);
         let wait = || block.watch.wait(at).saturating_add(at - ask.reading);
-        let mut taken = Taken::denied(wait());
-        if ask.n > ask.burst {
-            taken.retry_after_ns = NEVER;
-        } else if ask.n == 0 {
-            // Acquire: as the stamps.
-            let penalty = block.penalty.load(Ordering::Acquire);
-            taken.retry_after_ns = self.penalties.left(penalty, spot.owner.tag(), ask.reading).unwrap_or(0);
-            taken.allowed = taken.retry_after_ns == 0;
-        } else if !ask.look {
-            if block.watch.judge(false, at) {
-                block.watch.clear();
-                self.date_to(block, Some(spot), at);
-                block.heal_floor(floor, at);
-                return None;
-            }
-            taken.retry_after_ns = wait().max(1);
+        if !ask.look && (1..=ask.burst).contains(&ask.n) && block.watch.judge(false, at) {
+            block.watch.clear();
+            self.date_to(block, Some(spot), at);
+            // As a key without a block: as of the bad reading it may have lost another.
+            block.heal_floor(floor, self.moment.starting(at, at, &self.present));
+            return None;
         }
-        self.is_still(spot).then_some(taken)
+        self.is_still(spot).then(|| self.too_early(Some(spot), wait().max(1), ask))
     }
 
     /// The key has no block: it is new, but for what the shared block may hold of it.
@@ -247,11 +257,13 @@ impl Log {
         };
         let moment = match moment {
             Ok(moment) => moment,
-            Err(_) if ask.n == 0 => return Some(Taken { allowed: true, ..Taken::denied(0) }),
-            Err(_) if ask.n > ask.burst => return Some(Taken::denied(NEVER)),
-            Err(Ahead(wait)) => return Some(Taken::denied(wait.max(1))),
+            Err(Ahead(wait)) => return Some(self.too_early(None, wait.max(1), ask)),
         };
-        let now = ask.reading.max(moment);
+        let since = self.moment.starting(moment, ask.reading, &self.present);
+        if let Some(wait) = self.before(ask.reading, since) {
+            return Some(self.too_early(None, wait, ask));
+        }
+        let now = ask.reading.max(since);
         // Acquire: as the stamps, which are charged after it.
         let in_use = shared.penalty.load(Ordering::Acquire) > now;
         let counted = Counted { own: in_use.then_some(shared), shared: None, now, penalty_left: None };

@@ -89,9 +89,9 @@ impl Log {
         let put = Self::insist(|| match self.find(line, tag)? {
             Found::Own(spot) => self.penalize_own(spot, reading, end_ns),
             Found::Absent(header) => {
-                // Far ahead or not: the block's floor is its moment.
+                // Far ahead or not: that only says which blocks are dead.
                 let moment = self.moment.advance(reading, &self.present).unwrap_or_else(|_| self.moment.get());
-                if reading.max(moment) >= end_ns {
+                if reading.max(self.moment.starting(moment, reading, &self.present)) >= end_ns {
                     return Some(true);
                 }
                 if self.insert(line, tag, header, moment) { None } else { Some(false) }

@@ -99,6 +99,10 @@ impl Layout for Fixed {
         Now::new(ns, tick)
     }
 
+    fn ns(&self, ticks: u64) -> u64 {
+        self.ticks.whole_ns(ticks)
+    }
+
     fn time_bits(&self) -> u32 {
         OWN_BITS - self.count_bits
     }

@@ -275,6 +275,10 @@ impl Layout for Gcra {
         Now::new(ns, tick)
     }
 
+    fn ns(&self, ticks: u64) -> u64 {
+        self.ticks.whole_ns(ticks)
+    }
+
     fn time_bits(&self) -> u32 {
         TAT_BITS
     }

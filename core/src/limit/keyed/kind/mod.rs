@@ -40,8 +40,14 @@ pub(super) struct Level {
 /// `tick` numbers are in the kind's own time ([`Layout::now`]). A state is *free* from some tick on: no better than
 /// none, so that its cell may go to another key.
 pub(super) trait Layout {
+    /// Whether what a key loses with its cell would let it have more.
+    const COUNTS: bool = true;
+
     /// The moment `ns` nanoseconds after the epoch.
     fn now(&self, ns: u64) -> Now;
+
+    /// The length of so many ticks in nanoseconds, rounded down.
+    fn ns(&self, ticks: u64) -> u64;
 
     /// Bits of a time in a state.
     fn time_bits(&self) -> u32;

@@ -136,6 +136,10 @@ impl Layout for Sliding {
         Now::new(ns, tick)
     }
 
+    fn ns(&self, ticks: u64) -> u64 {
+        ticks.saturating_mul(self.period)
+    }
+
     fn time_bits(&self) -> u32 {
         OWN_BITS - 2 * self.count_bits
     }
