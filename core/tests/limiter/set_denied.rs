@@ -6,8 +6,8 @@ use std::time::Duration;
 use tidegate::limit::{Algorithm, LimitSet, LimiterConfig, Mode, RateLimiter};
 use tidegate::{ManualClock, Quota};
 
-/// The charge of a fixed window that is taken back began it, and so must end it: who comes next would have a window that
-/// ends too soon.
+/// The charge of a fixed window that is taken back began it, and so must end it: who comes next would have a window
+/// that ends too soon.
 #[test]
 fn a_window_that_only_a_denied_call_began_is_none() {
     let clock = ManualClock::new(0);

@@ -333,3 +333,20 @@ fn loom_a_bad_reading_heals_while_others_come() {
         assert!(kind.once(&table, 1, 70 + 16));
     });
 }
+
+/// A reading ahead gives a cell away while others find that it is a bad one: what the cell held is not forgotten.
+#[test]
+fn loom_who_loses_a_cell_while_a_bad_reading_heals_is_not_new() {
+    model_of(2, || {
+        // A tick is longer than healing takes; the bad reading is of the same epoch.
+        let (table, kind) = (Tiny::table(), Tiny(36));
+        assert!((1..=7).all(|key| kind.once(&table, key, 8)));
+        let shared = table.clone();
+        let ahead = thread::spawn(move || kind.once(&shared, 8, 14));
+        let early = [9, 10, 11].map(|tick| kind.once(&table, 1, tick));
+        ahead.join().unwrap();
+        let late = [9, 10, 11].map(|tick| kind.once(&table, 1, tick));
+        assert!(!early.contains(&true) && !late.contains(&true), "{early:?} {late:?}");
+        assert!(kind.once(&table, 1, 40));
+    });
+}
