@@ -157,6 +157,29 @@ const cockatielRetry = async () => {
   };
 };
 
+const tidegatePolicies = async () => {
+  const { CircuitBreaker, Resilience, RetryPolicy, Timeout } = await import('tidegate');
+  const attemptTimeout = new Timeout({ attemptMs: 2000 });
+  const guarded = new Resilience({ retry: new RetryPolicy(), breaker: new CircuitBreaker('bench'), attemptTimeout });
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) await guarded.call(() => work(i));
+  };
+};
+
+const cockatielPolicies = async () => {
+  const { CountBreaker, ExponentialBackoff, TimeoutStrategy, circuitBreaker, handleAll, retry, timeout, wrap } =
+    await import('cockatiel');
+  const breaker = new CountBreaker({ threshold: 0.5, size: 20 });
+  const policy = wrap(
+    retry(handleAll, { maxAttempts: 3, backoff: new ExponentialBackoff() }),
+    circuitBreaker(handleAll, { halfOpenAfter: 30_000, breaker }),
+    timeout(2000, TimeoutStrategy.Aggressive),
+  );
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) await policy.execute(() => work(i));
+  };
+};
+
 const bareCall = async () => async (n) => {
   for (let i = 0; i < n; i += 1) await work(i);
 };
@@ -245,6 +268,12 @@ export const ROWS = [
       cockatiel: cockatielRetry,
       'the call alone': bareCall,
     },
+  },
+  {
+    work: 'retry, breaker and timeout, async call that succeeds',
+    floor: 'the call alone',
+    targets: [{ of: 'cockatiel', most: 0.3 }],
+    contenders: { tidegate: tidegatePolicies, cockatiel: cockatielPolicies, 'the call alone': bareCall },
   },
   {
     work: 'breaker, acquire + success',

@@ -18,6 +18,10 @@ function verifyCallee(fn, advice) {
   return fn;
 }
 
+/** Whether a function cannot see what it is given: an arrow function without parameters. */
+const NO_PARAMETERS = /^(async\s*)?\(\)\s*=>/;
+const takesNothing = (fn) => fn.length === 0 && NO_PARAMETERS.test(Function.prototype.toString.call(fn));
+
 /** `wrapped`, which stands in the place of `fn`, with its name and length. */
 function inPlaceOf(fn, wrapped) {
   for (const key of ['name', 'length']) {
@@ -26,4 +30,4 @@ function inPlaceOf(fn, wrapped) {
   return wrapped;
 }
 
-module.exports = { inPlaceOf, verifyCallee };
+module.exports = { inPlaceOf, takesNothing, verifyCallee };

@@ -9,11 +9,10 @@ const { TimeoutExceededError } = require('./errors.cjs');
 const { shown } = require('./show.cjs');
 
 /**
- * The call under way: its deadline, the signal that ends it where `Timeout` guards it, and whether that does so at this
- * deadline.
+ * What is under way: its deadline, and the call that `Timeout` guards. The two are one where that ends at its deadline.
  */
 const ambient = new AsyncLocalStorage();
-const NONE = { deadline: undefined, signal: undefined, isSignalled: false };
+const NONE = { deadline: undefined, call: undefined };
 const callAround = () => ambient.getStore() ?? NONE;
 
 const GRPC = 'grpc-timeout';
@@ -41,35 +40,55 @@ function headerName(value, name) {
 /** Makes one; nobody else does. */
 const OWN = Symbol('own');
 let verify;
+let isDeadline;
 let clockOf;
+let endCall;
+let follow;
+let endOf;
 
 class Deadline {
   #clock;
   #dueMs;
-  /** Of `signal`; of a call that `Timeout` guards there is one from the beginning, which that aborts. */
-  #controller;
+  /** Of a call that `Timeout` guards, which ends before its time too. */
   #isCall;
+  /** Of `signal`: made for who asks, because it costs as much as the rest of a call. */
+  #controller;
+  /** What ended the call: `{ reason }`. */
+  #end;
+  /** What to do then. */
+  #followers;
 
   static {
+    isDeadline = (value) => value !== null && typeof value === 'object' && #dueMs in value;
     verify = (self, method) => {
-      if (self === null || typeof self !== 'object' || !(#dueMs in self)) throw check.detached('Deadline', method);
+      if (!isDeadline(self)) throw check.detached('Deadline', method);
     };
     clockOf = (self) => self.#clock;
+    endOf = (self) => self.#end;
+    endCall = (self, reason) => {
+      self.#end = { reason };
+      self.#followers?.forEach((then) => then(reason));
+      self.#controller?.abort(reason);
+    };
+    follow = (self, then) => {
+      self.#followers ??= new Set();
+      self.#followers.add(then);
+      return () => self.#followers.delete(then);
+    };
   }
 
-  constructor(own, afterMs, clock, controller) {
+  constructor(own, afterMs, clock, isCall = false) {
     if (own !== OWN) throw check.typeError('a Deadline is made by Deadline.after(ms) or Deadline.fromHeaders(headers)');
     this.#clock = clock;
     this.#dueMs = nowMs(clock) + afterMs;
-    this.#controller = controller;
-    this.#isCall = controller !== undefined;
+    this.#isCall = isCall;
   }
 
   static after(ms, options = {}) {
     const { clock } = check.options(options, 'Deadline.after', ['clock']);
     const leftMs = check.patience(ms ?? null, 'ms');
     selectClock(clock);
-    return new Deadline(OWN, leftMs, clock, undefined);
+    return new Deadline(OWN, leftMs, clock);
   }
 
   static fromHeaders(headers, options = {}) {
@@ -82,7 +101,7 @@ class Deadline {
     const mostMs = check.patience(maxMs, 'maxMs');
     selectClock(clock);
     const waits = known.map((name) => said(name, field(headers, name)?.trim() ?? '')).filter((ms) => ms !== undefined);
-    return waits.length === 0 ? undefined : new Deadline(OWN, Math.min(...waits, mostMs), clock, undefined);
+    return waits.length === 0 ? undefined : new Deadline(OWN, Math.min(...waits, mostMs), clock);
   }
 
   static get current() {
@@ -99,23 +118,26 @@ class Deadline {
   }
 
   get signal() {
-    const leftMs = this.remainingMs;
-    const end = () => this.#controller.abort(new TimeoutExceededError('deadline has passed'));
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
+    verify(this, 'signal');
+    const isNew = this.#controller === undefined;
+    this.#controller ??= new AbortController();
+    if (this.#isCall) {
+      if (isNew && this.#end !== undefined) this.#controller.abort(this.#end.reason);
+    } else {
+      const end = () => this.#controller.abort(new TimeoutExceededError('deadline has passed'));
+      const leftMs = this.remainingMs;
+      if (leftMs === 0) end();
       // Nobody waits for it who has nothing else to wait for.
-      if (leftMs > 0) alarm(leftMs, this.#clock, end, false);
+      else if (isNew) alarm(leftMs, this.#clock, end, false);
     }
-    if (leftMs === 0 && !this.#isCall && !this.#controller.signal.aborted) end();
     return this.#controller.signal;
   }
 
   run(fn, ...args) {
     verify(this, 'run');
     check.callable(fn, 'fn');
-    const { deadline: around, signal, isSignalled } = callAround();
-    const deadline = earlier(this, around);
-    return ambient.run({ deadline, signal, isSignalled: isSignalled && deadline === around }, fn, ...args);
+    const { deadline, call } = callAround();
+    return ambient.run({ deadline: earlier(this, deadline), call }, fn, ...args);
   }
 
   headers(name = MILLISECONDS) {
@@ -133,17 +155,21 @@ function earlier(deadline, around) {
   return around !== undefined && around.remainingMs < deadline.remainingMs ? around : deadline;
 }
 
-/** `fn` as a call that has `leftMs` on this clock and is ended by `controller`. */
-function runCall(leftMs, clock, controller, fn) {
-  const deadline = new Deadline(OWN, leftMs, clock, controller);
-  return ambient.run({ deadline, signal: controller.signal, isSignalled: true }, fn);
-}
+/** A call that has `leftMs` on this clock. */
+const beginCall = (leftMs, clock) => new Deadline(OWN, leftMs, clock, true);
+/** Runs `fn(call)` in it. */
+const runCall = (call, fn) => ambient.run({ deadline: call, call }, fn, call);
 
 shown(Deadline, ({ remainingMs, expired }) => ({ remainingMs, expired }));
 
 module.exports = {
   Deadline,
+  beginCall,
   callAround,
   clockOf: (...given) => clockOf(...given),
+  endCall: (...given) => endCall(...given),
+  endOf: (...given) => endOf(...given),
+  follow: (...given) => follow(...given),
+  isDeadline: (...given) => isDeadline(...given),
   runCall,
 };

@@ -4,11 +4,12 @@
 const { CircuitBreaker } = require('./breaker.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
-const { ConcurrencyLimiter } = require('./concurrency.cjs');
+const { ConcurrencyLimiter, acquireUnless } = require('./concurrency.cjs');
 const { Fallback, runFallback } = require('./fallback.cjs');
+const { isDeadline } = require('./deadline.cjs');
 const { RetryPolicy } = require('./retry.cjs');
 const { shown } = require('./show.cjs');
-const { Timeout, limitOf, timed } = require('./timeout.cjs');
+const { Timeout, endOfCaller, limitOf, timed, withSignal } = require('./timeout.cjs');
 
 /** Where a generator is to be guarded. */
 const ADVICE = 'Guard the part that does the work';
@@ -22,9 +23,11 @@ const PARTS = {
   attemptTimeout: Timeout,
 };
 
-/** The caller gave up with this, or the call ran out of time, which is a failure. */
-const isAbandoned = (signal, error) =>
-  signal?.aborted === true && signal.reason === error && error?.name !== 'TimeoutError';
+/** The caller gave up with this, and not because its time was over, which is a failure. */
+function isAbandoned(caller, error) {
+  const end = endOfCaller(caller);
+  return end !== undefined && end.reason === error && error?.name !== 'TimeoutError';
+}
 
 let verify;
 
@@ -40,9 +43,9 @@ class Resilience {
   }
 
   constructor(options) {
-    const given = check.options(options, 'new Resilience', Object.keys(PARTS));
+    const parts = check.options(options, 'new Resilience', Object.keys(PARTS));
     for (const [name, Part] of Object.entries(PARTS)) {
-      const part = given[name];
+      const part = parts[name];
       if (part === undefined) continue;
       if (!(part instanceof Part)) throw check.typeError(`${name} must be a ${Part.name}, got ${check.show(part)}`);
       this.#parts[name] = part;
@@ -56,13 +59,17 @@ class Resilience {
     if (attemptTimeout !== undefined) this.#attempt = limitOf(attemptTimeout, 'totalMs', 'attemptMs');
   }
 
-  async call(fn, options = {}) {
-    verify(this, 'call');
-    verifyCallee(fn, ADVICE);
-    const { signal, args = [] } = check.options(options, 'call', ['signal', 'args']);
-    check.signal(signal, 'call');
-    if (!Array.isArray(args)) throw check.typeError(`call: args must be an array, got ${check.show(args)}`);
-    return this.#run(fn, undefined, args, signal, (own) => fn(own, ...args));
+  call(fn, options = undefined) {
+    let signal;
+    let args = [];
+    try {
+      verify(this, 'call');
+      verifyCallee(fn, ADVICE);
+      if (options !== undefined) ({ signal, args } = given(options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#run(fn, undefined, args, signal, withSignal(fn, args));
   }
 
   wrap(fn) {
@@ -85,52 +92,58 @@ class Resilience {
 
   #inTime(call, signal) {
     if (this.#total === undefined) return this.#retried(call, signal);
-    return timed((own) => this.#retried(call, own), this.#total.limitMs, this.#total.clock, signal);
+    // The whole is a call as well, which its attempts end with.
+    return timed((whole) => this.#retried(call, whole), this.#total.limitMs, this.#total.clock, signal);
   }
 
-  #retried(call, signal) {
+  /** @param caller a signal, or the call that this is a part of */
+  #retried(call, caller) {
     const { retry } = this.#parts;
-    if (retry === undefined) return this.#attempted(call, signal);
-    return retry.call(() => this.#attempted(call, signal), signal === undefined ? undefined : { signal });
+    if (retry === undefined) return this.#attempted(call, caller);
+    // Of a call around it a retry knows by itself.
+    const options = caller instanceof AbortSignal ? { signal: caller } : undefined;
+    return retry.call(() => this.#attempted(call, caller), options);
   }
 
   /** One attempt: one call of the breaker. */
-  async #attempted(call, signal) {
-    const { breaker } = this.#parts;
-    if (breaker === undefined) return this.#limited(call, signal);
-    const permit = breaker.acquire();
+  async #attempted(call, caller) {
+    const { breaker, concurrency } = this.#parts;
+    const { limitMs, clock } = this.#attempt;
+    const permit = breaker?.acquire();
     let hasBegun = false;
     let value;
     try {
-      value = await this.#limited(
-        (own) => {
-          hasBegun = true;
-          return call(own);
-        },
-        signal,
-      );
+      if (concurrency === undefined) {
+        hasBegun = true;
+        value = await timed(call, limitMs, clock, caller);
+      } else {
+        const end = endOfCaller(caller);
+        if (end !== undefined) throw end.reason;
+        const place = await acquireUnless(concurrency, () => (isDeadline(caller) ? caller.signal : caller));
+        hasBegun = true;
+        // Kept for as long as the function runs, which may be longer than anybody waits for it.
+        value = await timed(call, limitMs, clock, caller, () => place.release());
+      }
     } catch (error) {
       // A call that waited in vain for its turn says nothing of the dependency.
-      if (!hasBegun || isAbandoned(signal, error)) permit.release();
-      else permit.error(error);
+      if (!hasBegun || isAbandoned(caller, error)) permit?.release();
+      else permit?.error(error);
       throw error;
     }
-    permit.result(value);
+    permit?.result(value);
     return value;
-  }
-
-  async #limited(call, signal) {
-    const { limitMs, clock } = this.#attempt;
-    const { concurrency } = this.#parts;
-    if (concurrency === undefined) return timed(call, limitMs, clock, signal);
-    const permit = await concurrency.acquire(signal === undefined ? undefined : { signal });
-    // Kept for as long as the function runs, which may be longer than anybody waits for it.
-    return timed(call, limitMs, clock, signal, () => permit.release());
   }
 
   static {
     shown(this, (it) => it.#parts);
   }
+}
+
+function given(options) {
+  const { signal, args = [] } = check.options(options, 'call', ['signal', 'args']);
+  check.signal(signal, 'call');
+  if (!Array.isArray(args)) throw check.typeError(`call: args must be an array, got ${check.show(args)}`);
+  return { signal, args };
 }
 
 module.exports = { Resilience };

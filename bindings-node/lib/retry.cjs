@@ -219,7 +219,8 @@ class RetryPolicy {
   async #again(first, start, signal, fn, receiver, args, refusesMs = undefined) {
     let [end, previous] = [first, 0];
     // Within a call that has a deadline, or a caller that may go away.
-    const { deadline, signal: around } = callAround();
+    const { deadline, call } = callAround();
+    const around = call?.signal;
     for (let attempts = 1; ; attempts += 1) {
       const next = this.#after(end, attempts, previous, start, deadline, signal ?? around, refusesMs);
       if (next === undefined) {

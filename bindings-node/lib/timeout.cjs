@@ -2,35 +2,51 @@
 // A call that ends in time, for whoever waits for it: by a signal of its own, which its function may obey.
 
 const { onAbort, throwIfAborted } = require('./abort.cjs');
-const { inPlaceOf, verifyCallee } = require('./callee.cjs');
+const { inPlaceOf, takesNothing, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { alarm, selectClock } = require('./clock.cjs');
-const { callAround, clockOf, runCall } = require('./deadline.cjs');
+const deadlines = require('./deadline.cjs');
 const { TimeoutExceededError } = require('./errors.cjs');
 const { isPromise } = require('./promise.cjs');
 const { shown } = require('./show.cjs');
 
+const { beginCall, callAround, clockOf, endCall, endOf, follow, isDeadline, runCall } = deadlines;
+
 /** Where a generator is to be timed. */
 const ADVICE = 'Put the timeout around the part that waits';
 
+const nothing = () => {};
+
+function throwIfEnded(call) {
+  const end = endOf(call);
+  if (end !== undefined) throw end.reason;
+}
+
+/** Whether a caller, by its signal or as a call, has ended, and with what: `{ reason }`. */
+function endOfCaller(caller) {
+  if (caller === undefined) return undefined;
+  if (isDeadline(caller)) return endOf(caller);
+  return caller.aborted ? caller : undefined;
+}
+
 /**
- * Calls `fn` with a signal of this call. Settles as `fn` does, at the latest after `limitMs` or at the deadline around
- * it, or when the caller's signal aborts, whatever `fn` does with its own.
+ * Calls `fn` with a call of its own (a Deadline, whose signal it may ask for). Settles as `fn` does, at the latest
+ * after `limitMs` or at the deadline around it, or when its caller ends, whatever `fn` does with the signal.
  *
  * @param limitMs Infinity for none of its own
- * @param signal the caller's; without one that of the call around it
+ * @param given the caller: its signal, or the call that it is; without one the call around it
  * @param left called once `fn` itself has ended, which may be later
  */
-function timed(fn, limitMs, clock, signal, left = () => {}) {
+function timed(fn, limitMs, clock, given, left = nothing) {
   const around = callAround();
-  const caller = signal ?? around.signal;
+  const caller = given ?? around.call;
   return new Promise((resolve, reject) => {
-    const aroundMs = around.deadline?.remainingMs ?? Infinity;
+    const aroundMs = around.deadline === undefined ? Infinity : around.deadline.remainingMs;
     const isOwn = limitMs <= aroundMs;
     const [leftMs, on] = isOwn ? [limitMs, clock] : [aroundMs, clockOf(around.deadline)];
-    const controller = new AbortController();
-    let stopTimer = () => {};
-    let stay = stopTimer;
+    let call;
+    let stopTimer = nothing;
+    let stay = nothing;
     const settle = (how, value) => {
       stopTimer();
       stay();
@@ -44,16 +60,20 @@ function timed(fn, limitMs, clock, signal, left = () => {}) {
     /** Whoever waits is told first: what `fn` makes of the signal then counts for nothing. */
     const end = (reason) => {
       settle(reject, reason);
-      controller.abort(reason);
+      endCall(call, reason);
     };
     try {
-      throwIfAborted(caller);
+      if (isDeadline(caller)) throwIfEnded(caller);
+      else throwIfAborted(caller);
       if (aroundMs === 0) throw new TimeoutExceededError('call timed out: its deadline had passed before it began');
-      stay = onAbort(caller, () => end(caller.reason));
-      // The signal of the call around ends this one with it.
-      const isSignalled = !isOwn && around.isSignalled && caller === around.signal;
-      if (!isSignalled) stopTimer = alarm(leftMs, on, () => end(new TimeoutExceededError(said(isOwn, limitMs))));
-      const result = runCall(leftMs, on, controller, () => fn(controller.signal));
+      if (isDeadline(caller)) stay = follow(caller, end);
+      else if (caller !== undefined) stay = onAbort(caller, () => end(caller.reason));
+      // The call around ends this one with it.
+      if (leftMs !== Infinity && (isOwn || caller !== around.deadline)) {
+        stopTimer = alarm(leftMs, on, () => end(new TimeoutExceededError(said(isOwn, limitMs))));
+      }
+      call = beginCall(leftMs, on);
+      const result = runCall(call, fn);
       if (!isPromise(result)) return finish(resolve, result);
       // Taken whatever becomes of the call: a rejection that comes too late is nobody's.
       return void Promise.resolve(result).then(
@@ -111,10 +131,16 @@ class Timeout {
     return this.#attemptMs;
   }
 
-  async call(fn, options = undefined) {
-    verify(this, 'call');
-    verifyCallee(fn, ADVICE);
-    return this.#run(fn, options === undefined ? undefined : signalOf(options));
+  call(fn, options = undefined) {
+    let signal;
+    try {
+      verify(this, 'call');
+      verifyCallee(fn, ADVICE);
+      if (options !== undefined) signal = signalOf(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return timed(withSignal(fn), this.#limitMs, this.#clock, signal);
   }
 
   wrap(fn) {
@@ -122,17 +148,19 @@ class Timeout {
     verifyCallee(fn, ADVICE);
     const self = this;
     return inPlaceOf(fn, async function (...args) {
-      return self.#run(() => fn.apply(this, args), undefined);
+      return timed(() => fn.apply(this, args), self.#limitMs, self.#clock, undefined);
     });
   }
+}
 
-  #run(fn, signal) {
-    return timed(fn, this.#limitMs, this.#clock, signal);
-  }
+/** `fn(signal, …args)` as a function of its call, which is asked for the signal only by who can see it. */
+function withSignal(fn, args = []) {
+  if (args.length > 0) return (call) => fn(call.signal, ...args);
+  return takesNothing(fn) ? () => fn() : (call) => fn(call.signal);
 }
 
 const signalOf = (options) => check.signal(check.options(options, 'call', ['signal']).signal, 'call');
 
 shown(Timeout, ({ totalMs, attemptMs }) => ({ totalMs, attemptMs }));
 
-module.exports = { Timeout, limitOf: (...given) => limitOf(...given), timed };
+module.exports = { Timeout, endOfCaller, limitOf: (...given) => limitOf(...given), timed, withSignal };

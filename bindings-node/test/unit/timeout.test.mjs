@@ -89,6 +89,35 @@ describe('Timeout', () => {
     await assert.rejects(second, TimeoutExceededError);
   });
 
+  it('gives the signal to whatever can see it', async () => {
+    const timeout = new Timeout({ totalMs: 60_000 });
+    const seers = [
+      (signal) => signal,
+      (...all) => all[0],
+      (signal = 5) => signal,
+      function () {
+        return arguments[0];
+      },
+      ((signal) => signal).bind(undefined),
+      (() => (signal) => signal)(),
+      new Proxy((signal) => signal, {}),
+      { call: (signal) => signal }.call,
+      () => Deadline.current.signal,
+      async () => Deadline.current.signal,
+    ];
+    for (const fn of seers) assert.ok((await timeout.call(fn)) instanceof AbortSignal, String(fn));
+    // Who asks for it when the call is over is told so.
+    const clock = new ManualClock();
+    let late;
+    const kept = new Timeout({ totalMs: 5, clock }).call(() => {
+      late = Deadline.current;
+      return hang();
+    });
+    clock.advance(5);
+    await assert.rejects(kept, TimeoutExceededError);
+    assert.ok(late.signal.aborted && late.signal.reason instanceof TimeoutExceededError);
+  });
+
   it('ends by the shorter of its times', async () => {
     for (const options of [{ totalMs: 5000, attemptMs: 100 }, { totalMs: 100, attemptMs: 5000 }, { attemptMs: 100 }]) {
       const clock = new ManualClock();
