@@ -446,6 +446,7 @@ def test_bad_alternatives() -> None:
     def other() -> int:
         return 1
 
+    wrong_type: Any = 5
     for wrong, kind, says in [
         (other, TypeError, "^alternatives: expected a list of functions or of Alternatives, got the function other"),
         (Alternative(other), TypeError, "^alternatives: expected a list"),
@@ -456,10 +457,10 @@ def test_bad_alternatives() -> None:
         ([lambda: 1], ConfigError, "^alternatives: one has no name"),
         ([functools.partial(other)], ConfigError, "^alternatives: one has no name"),
         ([Alternative(other, "")], ConfigError, "^alternatives: one has no name"),
-        ([Alternative(other, 5)], TypeError, "^name: expected a str, got int"),  # type: ignore[arg-type]
+        ([Alternative(other, wrong_type)], TypeError, "^name: expected a str, got int"),
         ([Alternative(other, "cache")], ConfigError, "^alternatives: one cannot be called 'cache', which is"),
         ([other, other], ConfigError, "^alternatives: two are called 'other'"),
-        ([Alternative(other, breaker=5)], TypeError, "^breaker: expected a CircuitBreaker, got"),  # type: ignore[arg-type]
+        ([Alternative(other, breaker=wrong_type)], TypeError, "^breaker: expected a CircuitBreaker, got int"),
     ]:
         with pytest.raises(kind, match=says):
             Fallback(alternatives=wrong)  # type: ignore[arg-type]
@@ -590,7 +591,7 @@ def test_decorators_and_detached_methods() -> None:
     def rows() -> Iterator[int]:
         yield 1
 
-    for wrong, says in [(rows, "a generator runs"), (int, "the class int"), (5, "a fallback decorates a function, got")]:
+    for wrong, says in [(rows, "a generator runs"), (int, "the class int"), (5, "decorates a function, got int")]:
         with pytest.raises(TypeError, match=says):
             Fallback(static=5)(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="gave a generator"):

@@ -116,66 +116,57 @@ class Cache:
         if _loop_runs():
             # This thread runs the tasks that a wait could be for.
             return call()
-        while True:
-            flight, leads = self._join(key)
-            if flight is None:
-                return call()
-            if not leads:
+        mine, end, within = _Flight(), _ABANDONED, _within.get()
+        flight: Any = None
+        # From before it is known to others, so that no Ctrl-C leaves them waiting.
+        try:
+            while (flight := self._join(key, mine)) is not mine:
+                if flight is None:
+                    return call()
                 if (end := _wait(flight)) is not _ABANDONED:
                     return _given(end)
-                continue
-            end = _ABANDONED
-            within = _within.get()
-            _within.set((*within, flight))
-            try:
-                value = call()
-                end = value, None
-                return value
-            except Exception as error:
-                end = None, error
-                raise
-            finally:
-                _within.set(within)
-                self._leave(key, flight, end)
-                # The traceback of its error holds this frame.
-                end = flight = None
+            _within.set((*within, mine))
+            value = call()
+            end = value, None
+            return value
+        except Exception as error:
+            end = None, error
+            raise
+        finally:
+            _within.set(within)
+            self._leave(key, mine, end)
+            # The traceback of an error holds this frame.
+            end = flight = mine = None  # type: ignore[assignment]
 
     async def once_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
         """As ``once``. A call that is cancelled takes nobody along: the next one makes it."""
         import asyncio
 
-        while True:
-            flight, leads = self._join(key)
-            if flight is None:
-                return await call()
-            if not leads:
+        mine, end, within = _Flight(), _ABANDONED, _within.get()
+        flight: Any = None
+        try:
+            while (flight := self._join(key, mine)) is not mine:
+                if flight is None:
+                    return await call()
                 if (end := await asyncio.wrap_future(flight.end)) is not _ABANDONED:
                     return _given(end)
-                continue
-            end = _ABANDONED
-            within = _within.get()
-            _within.set((*within, flight))
-            try:
-                value = await call()
-                end = value, None
-                return value
-            except Exception as error:
-                end = None, error
-                raise
-            finally:
-                _within.set(within)
-                self._leave(key, flight, end)
-                # The traceback of its error holds this frame.
-                end = flight = None
+            _within.set((*within, mine))
+            value = await call()
+            end = value, None
+            return value
+        except Exception as error:
+            end = None, error
+            raise
+        finally:
+            _within.set(within)
+            self._leave(key, mine, end)
+            end = flight = mine = None  # type: ignore[assignment]
 
-    def _join(self, key: Hashable) -> tuple[_Flight | None, bool]:
-        """The call of a key that is under way, and whether it is this one; None within itself."""
+    def _join(self, key: Hashable, mine: _Flight) -> _Flight | None:
+        """The call of this key that is under way, which is ``mine`` where there was none; None within itself."""
         with self._lock:
-            flight = self._flights.get(key)
-            if flight is None:
-                flight = self._flights[key] = _Flight()
-                return flight, True
-        return (None if flight in _within.get() else flight), False
+            flight = self._flights.setdefault(key, mine)
+        return None if flight in _within.get() else flight
 
     def _leave(self, key: Hashable, flight: _Flight, end: Any) -> None:
         # Before anybody hears of it: whoever calls again then makes a call.
