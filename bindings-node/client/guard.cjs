@@ -117,10 +117,10 @@ class Guard {
   }
 
   /**
-   * Makes a call. `request` is `{ url, method, headers, isRepeatable, signal }`; `client.send(more)` makes one attempt, with
-   * the headers `more` in place of its own, and resolves at the headers with an answer that has `status` and `headers`; `client.follow(answer, end)` gives the
-   * answer that tells `end` what becomes of its body; `client.isMistake(error)`, where there is one, says that no
-   * request was made.
+   * Makes a call. `request` is `{ url, method, headers, isRepeatable, signal }`. `client.send(more)` makes one attempt,
+   * with the headers `more` in place of its own, and resolves at the headers with an answer that has `status` and
+   * `headers`; `client.follow(answer, end)` gives the answer that tells `end` what becomes of its body;
+   * `client.isMistake(error)`, where there is one, says that no request was made.
    *
    * Rejects only with what the attempt or one of ours threw: an answer that is not retried is the result, whatever
    * ended the retries.

@@ -211,7 +211,7 @@ const FAILED = new Set([
 
 /** The caller's own mistake, or an agent that it has closed, by Node, undici and axios: no request was made. */
 const MISTAKEN =
-  /^(ERR_(INVALID|BAD_OPTION|MISSING_ARGS|OUT_OF_RANGE)|UND_ERR_(INVALID_ARG|CLOSED|DESTROYED)$|UND_ERR_REQ_CONTENT_LENGTH)/;
+  /^(ERR_(BAD_OPTION|INVALID|MISSING_ARGS|OUT_OF_RANGE)|UND_ERR_(CLOSED|DESTROYED|INVALID_ARG|REQ_CONTENT_LENGTH))/;
 
 /** What came is no HTTP (llhttp), or a compressed body that is broken or cut off (zlib). */
 const GARBLED = /^(HPE|Z)_/;

@@ -1,5 +1,7 @@
 // What README and the pages show: compiled with these tests, and run here.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -50,6 +52,26 @@ describe('the samples', () => {
     assert.equal(Array.from({ length: 801 }, (_, id) => accept({ id: `${id}` })).indexOf(503), 800);
     const { aTokenComesBack } = await import('./samples/clocks-0.js');
     assert.deepEqual(aTokenComesBack(), [true, false, true]);
+  });
+
+  it('of clients do what they say', async (t) => {
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(`${request.method} ${request.headers['idempotency-key']}`);
+      response.writeHead(asked.length % 3 === 0 ? 200 : 503).end('5 EUR');
+    });
+    t.after(() => (server.close(), server.closeAllConnections()));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { order, prices } = await import('./samples/clients-0.js');
+    assert.equal(await prices(url), '5 EUR');
+    assert.equal(await order(url, 'order-1'), 200);
+    assert.deepEqual(asked, [...Array(3).fill('GET undefined'), ...Array(3).fill('POST order-1')]);
+    const { balance, bank, query } = await import('./samples/clients-1.js');
+    assert.equal(await (await balance(url)).body.text(), '5 EUR');
+    assert.equal((await bank.get(url)).data, '5 EUR');
+    assert.deepEqual(await query(), { rows: 1, aborted: false });
+    assert.equal(asked.length, 12);
   });
 
   it('without a framework run from top to bottom', async (t) => {
