@@ -824,7 +824,9 @@ export class Deadline {
     headers: RequestHeaders,
     options?: { names?: string | string[]; maxMs?: number; clock?: ManualClock },
   ): Deadline | undefined;
-  /** That of the call under way. */
+  /** Calls `fn` without a deadline and a caller: for what outlives the call that happens to begin it. */
+  static detached<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): R;
+  /** That of the call under way; what goes on when a call has ended in time has that call's no more. */
   static readonly current: Deadline | undefined;
   /** 0 from its end on. */
   readonly remainingMs: number;

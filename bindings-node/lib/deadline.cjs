@@ -2,6 +2,7 @@
 // Until when a call must have ended: known to all that it calls, told to the servers that it asks.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
+const { verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { field } = require('./classify.cjs');
 const { alarm, nowMs, selectClock } = require('./clock.cjs');
@@ -9,11 +10,18 @@ const { TimeoutExceededError } = require('./errors.cjs');
 const { shown } = require('./show.cjs');
 
 /**
- * What is under way: its deadline, and the call that `Timeout` guards. The two are one where that ends at its deadline.
+ * What is under way: its deadline, and the call that `Timeout` guards. The two are one where that ends at its deadline;
+ * `own` is what `Deadline.run` was given.
  */
 const ambient = new AsyncLocalStorage();
-const NONE = { deadline: undefined, call: undefined };
-const callAround = () => ambient.getStore() ?? NONE;
+const NONE = { deadline: undefined, call: undefined, own: undefined };
+
+/** What goes on when a call has ended well (a timer, a pool that it was first to need) is no part of it any more. */
+function callAround() {
+  const here = ambient.getStore() ?? NONE;
+  if (here.call === undefined || !isOver(here.call)) return here;
+  return here.own === undefined ? NONE : { deadline: here.own, call: undefined, own: here.own };
+}
 
 const GRPC = 'grpc-timeout';
 const MILLISECONDS = 'x-request-timeout-ms';
@@ -37,6 +45,9 @@ function headerName(value, name) {
   return value.toLowerCase();
 }
 
+/** Where a generator is to have a deadline. */
+const ADVICE = 'Run the part that iterates it';
+
 /** Makes one; nobody else does. */
 const OWN = Symbol('own');
 let verify;
@@ -45,6 +56,8 @@ let clockOf;
 let endCall;
 let follow;
 let endOf;
+let leaveCall;
+let isOver;
 
 class Deadline {
   #clock;
@@ -57,6 +70,8 @@ class Deadline {
   #end;
   /** What to do then. */
   #followers;
+  /** The function of the call has ended, in time. */
+  #isOver = false;
 
   static {
     isDeadline = (value) => value !== null && typeof value === 'object' && #dueMs in value;
@@ -65,6 +80,10 @@ class Deadline {
     };
     clockOf = (self) => self.#clock;
     endOf = (self) => self.#end;
+    isOver = (self) => self.#isOver;
+    leaveCall = (self) => {
+      self.#isOver = self.#end === undefined;
+    };
     endCall = (self, reason) => {
       self.#end = { reason };
       self.#followers?.forEach((then) => then(reason));
@@ -104,6 +123,11 @@ class Deadline {
     return waits.length === 0 ? undefined : new Deadline(OWN, Math.min(...waits, mostMs), clock);
   }
 
+  static detached(fn, ...args) {
+    verifyCallee(fn, ADVICE);
+    return ambient.run(NONE, fn, ...args);
+  }
+
   static get current() {
     return callAround().deadline;
   }
@@ -135,9 +159,9 @@ class Deadline {
 
   run(fn, ...args) {
     verify(this, 'run');
-    check.callable(fn, 'fn');
+    verifyCallee(fn, ADVICE);
     const { deadline, call } = callAround();
-    return ambient.run({ deadline: earlier(this, deadline), call }, fn, ...args);
+    return ambient.run({ deadline: earlier(this, deadline), call, own: this }, fn, ...args);
   }
 
   headers(name = MILLISECONDS) {
@@ -158,7 +182,7 @@ function earlier(deadline, around) {
 /** A call that has `leftMs` on this clock. */
 const beginCall = (leftMs, clock) => new Deadline(OWN, leftMs, clock, true);
 /** Runs `fn(call)` in it. */
-const runCall = (call, fn) => ambient.run({ deadline: call, call }, fn, call);
+const runCall = (call, fn) => ambient.run({ deadline: call, call, own: undefined }, fn, call);
 
 shown(Deadline, ({ remainingMs, expired }) => ({ remainingMs, expired }));
 
@@ -171,5 +195,6 @@ module.exports = {
   endOf: (...given) => endOf(...given),
   follow: (...given) => follow(...given),
   isDeadline: (...given) => isDeadline(...given),
+  leaveCall: (...given) => leaveCall(...given),
   runCall,
 };

@@ -10,7 +10,7 @@ const { TimeoutExceededError } = require('./errors.cjs');
 const { isPromise } = require('./promise.cjs');
 const { shown } = require('./show.cjs');
 
-const { beginCall, callAround, clockOf, endCall, endOf, follow, isDeadline, runCall } = deadlines;
+const { beginCall, callAround, clockOf, endCall, endOf, follow, isDeadline, leaveCall, runCall } = deadlines;
 
 /** Where a generator is to be timed. */
 const ADVICE = 'Put the timeout around the part that waits';
@@ -54,6 +54,7 @@ function timed(fn, limitMs, clock, given, left = nothing) {
     };
     /** `fn` itself has ended, in time or not. */
     const finish = (how, value) => {
+      if (call !== undefined) leaveCall(call);
       settle(how, value);
       left();
     };

@@ -26,6 +26,11 @@ const INDEX = fileURLToPath(new URL('../../index.cjs', import.meta.url));
 const { isTransient } = createRequire(import.meta.url)('../../lib/retryable.cjs');
 const turn = () => new Promise(setImmediate);
 const hang = () => new Promise(() => {});
+function deferred() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  return made;
+}
 const lost = () => Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
 
 /** A timeout of a second, its clock, and a call of it that is under way. */
@@ -433,6 +438,45 @@ describe('Deadline', () => {
     assert.equal(calls, 0);
   });
 
+  it('is not that of what outlives its call', async () => {
+    const clock = new ManualClock();
+    const timeout = new Timeout({ totalMs: 1000, clock });
+    const own = Deadline.after(5000, { clock });
+    const goOn = deferred();
+    const after = async () => {
+      await goOn.promise;
+      return Deadline.current;
+    };
+    let loop;
+    const begin = () => {
+      loop = [after(), own.run(after), Deadline.detached(after), Deadline.after(9000, { clock }).run(after)];
+    };
+    // Ended in time: nothing of it holds any more but what was said within it.
+    await timeout.call(begin);
+    const whole = Deadline.after(100, { clock });
+    const within = whole.run(() => timeout.call(() => [after(), Deadline.current.remainingMs]));
+    const [, left] = await within;
+    assert.equal(left, 100);
+    goOn.resolve();
+    const seen = await Promise.all(loop);
+    assert.deepEqual([seen[0], seen[1], seen[2], seen[3].remainingMs], [undefined, own, undefined, 9000]);
+    // Ended late: what it has left behind has no more time than it had.
+    const [hold, orphan] = [deferred(), {}];
+    const late = timeout.call(() => {
+      orphan.ended = hold.promise.then(() => timeout.call(() => 5));
+      orphan.freed = Deadline.detached(async () => {
+        await hold.promise;
+        return timeout.call(() => 5);
+      });
+      return hang();
+    });
+    clock.advance(1000);
+    await assert.rejects(late, TimeoutExceededError);
+    hold.resolve();
+    await assert.rejects(orphan.ended, TimeoutExceededError);
+    assert.equal(await orphan.freed, 5);
+  });
+
   it('ends retries, whose waits it leaves no room', async () => {
     let calls = 0;
     const failing = () => {
@@ -501,6 +545,8 @@ describe('Deadline', () => {
     assert.throws(() => Deadline.fromHeaders({}, { names: [5] }), /names must be a text/);
     assert.throws(() => Deadline.fromHeaders({}, { maxMs: -5 }), /maxMs/);
     assert.throws(() => Deadline.after(5).run(5), /fn must be a function/);
+    assert.throws(() => Deadline.after(5).run(function* rows() {}), /rows is a generator/);
+    assert.throws(() => Deadline.detached(5), /fn must be a function/);
     const { run, headers } = Deadline.after(5);
     assert.throws(() => run(() => 1), /without its Deadline/);
     assert.throws(() => headers(), /without its Deadline/);
