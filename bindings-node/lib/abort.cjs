@@ -48,4 +48,20 @@ function onAbort(signal, then) {
   };
 }
 
-module.exports = { isReason, onAbort, throwIfAborted };
+/** As the promise, or rejected when the signal aborts first: what comes of the promise then is nobody's. */
+function unlessAborted(promise, signal) {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const settle = (how, value) => {
+      stay();
+      how(value);
+    };
+    const stay = onAbort(signal, () => settle(reject, signal.reason));
+    promise.then(
+      (value) => settle(resolve, value),
+      (error) => settle(reject, error),
+    );
+  });
+}
+
+module.exports = { isReason, onAbort, throwIfAborted, unlessAborted };

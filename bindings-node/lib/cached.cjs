@@ -2,7 +2,7 @@
 // The last good value of each key, for when there is no new one.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
-const { onAbort, throwIfAborted } = require('./abort.cjs');
+const { throwIfAborted, unlessAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { isCancelled } = require('./classify.cjs');
 const { nowMs, selectClock } = require('./clock.cjs');
@@ -116,21 +116,6 @@ class Cached {
     this.#running.set(key, running);
     return (await running.ended).give();
   }
-}
-
-/** The promise never rejects. */
-function unlessAborted(promise, signal) {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const stay = onAbort(signal, () => {
-      stay();
-      reject(signal.reason);
-    });
-    promise.then((value) => {
-      stay();
-      resolve(value);
-    });
-  });
 }
 
 const cached = (options = {}) => new Cached(options);

@@ -174,6 +174,12 @@ class Deadline {
   }
 }
 
+/** For what goes on in a call when that has ended, late or by its caller. */
+function throwIfEnded(call) {
+  const end = call === undefined ? undefined : endOf(call);
+  if (end !== undefined) throw end.reason;
+}
+
 /** A call ends no later than the one that makes it. */
 function earlier(deadline, around) {
   return around !== undefined && around.remainingMs < deadline.remainingMs ? around : deadline;
@@ -197,4 +203,5 @@ module.exports = {
   isDeadline: (...given) => isDeadline(...given),
   leaveCall: (...given) => leaveCall(...given),
   runCall,
+  throwIfEnded,
 };

@@ -1,11 +1,13 @@
 'use strict';
 // What stands in for a call that failed.
 
+const { throwIfAborted, unlessAborted } = require('./abort.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const { CircuitBreaker } = require('./breaker.cjs');
 const { isCached } = require('./cached.cjs');
 const check = require('./check.cjs');
 const { errorFilter, isCancelled, isClassifier, resultFilter } = require('./classify.cjs');
+const { callAround, throwIfEnded } = require('./deadline.cjs');
 const { discard } = require('./discard.cjs');
 const { ArenaError, CircuitOpenError, TidegateError } = require('./errors.cjs');
 const { complain, thrownAfter } = require('./promise.cjs');
@@ -171,8 +173,12 @@ class Fallback {
       return new Outcome(value, 'primary');
     }
     this.#failures += 1;
+    const { call } = callAround();
     for (const kind of this.#order) {
-      const outcome = await this.#from(kind, { error, receiver, args, key, signal, later });
+      // Whoever has been told an end must not find the call made, or queued, all the same.
+      throwIfAborted(signal);
+      throwIfEnded(call);
+      const outcome = await unlessAborted(this.#from(kind, { error, receiver, args, key, signal, later }), signal);
       if (outcome === undefined) continue;
       this.#served[outcome.source] += 1;
       if (!hasFailed) discard(value);

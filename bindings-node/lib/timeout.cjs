@@ -10,17 +10,13 @@ const { TimeoutExceededError } = require('./errors.cjs');
 const { isPromise } = require('./promise.cjs');
 const { shown } = require('./show.cjs');
 
-const { beginCall, callAround, clockOf, endCall, endOf, follow, isDeadline, leaveCall, runCall } = deadlines;
+const { beginCall, callAround, clockOf, endCall, endOf, follow, isDeadline, leaveCall, runCall, throwIfEnded } =
+  deadlines;
 
 /** Where a generator is to be timed. */
 const ADVICE = 'Put the timeout around the part that waits';
 
 const nothing = () => {};
-
-function throwIfEnded(call) {
-  const end = endOf(call);
-  if (end !== undefined) throw end.reason;
-}
 
 /** Whether a caller, by its signal or as a call, has ended, and with what: `{ reason }`. */
 function endOfCaller(caller) {

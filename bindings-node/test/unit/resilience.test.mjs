@@ -503,6 +503,104 @@ describe('Resilience', () => {
     }
   });
 
+  it('tries nothing more for whoever has been told the end', async () => {
+    const gone = new AbortController();
+    const queue = new BoundedQueue({ capacity: 5 });
+    const slow = deferred();
+    const fallback = new Fallback({ alternatives: [function second() { return slow.promise; }], queue });
+    const call = new Resilience({ fallback }).call(fail, { signal: gone.signal });
+    await turn();
+    gone.abort(new Error('gone'));
+    await assert.rejects(call, /gone/);
+    slow.reject(lost());
+    await turn();
+    // The same where the fallback is within a call that is over.
+    const clock = new ManualClock();
+    const timeout = new Timeout({ totalMs: 100, clock });
+    const [first, held] = [new Fallback({ queue }), deferred()];
+    let inner;
+    const late = timeout.call(() => (inner = first.call(() => held.promise)));
+    clock.advance(100);
+    await assert.rejects(late, TimeoutExceededError);
+    held.reject(lost());
+    await assert.rejects(inner, TimeoutExceededError);
+    assert.deepEqual([queue.depth, first.stats().fallback.queued], [0, 0]);
+    assert.equal(getEventListeners(gone.signal, 'abort').length, 0);
+  });
+
+  it('keeps its places, probes and listeners through any order of ends', { timeout: 60_000 }, async () => {
+    let seed = 7;
+    const draw = (n) => {
+      seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+      return Math.floor((seed / 2 ** 31) * n);
+    };
+    const unhandled = [];
+    const listener = (error) => unhandled.push(error);
+    process.on('unhandledRejection', listener);
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker('bank', { windowCalls: 10, minCalls: 5, cooldownMs: 50, probes: 2, clock });
+    const concurrency = new ConcurrencyLimiter({ limit: 5, maxWaitMs: 60_000 });
+    const guarded = new Resilience({
+      fallback: new Fallback({ cached: cached({ key: () => draw(3), maxEntries: 2 }), static: 0 }),
+      totalTimeout: new Timeout({ totalMs: 300, attemptMs: 100, clock }),
+      retry: new RetryPolicy({ baseMs: 20, clock }),
+      breaker,
+      concurrency,
+    });
+    const open = new Set();
+    const act = (signal) => {
+      const kind = draw(6);
+      if (kind === 0) return 1;
+      if (kind === 1) throw lost();
+      if (kind === 2) return Promise.reject(lost());
+      const it = deferred();
+      open.add(it);
+      // Some obey the signal, some do not.
+      if (kind === 3) signal.addEventListener('abort', () => it.reject(signal.reason));
+      return it.promise;
+    };
+    const callers = Array.from({ length: 3 }, () => new AbortController());
+    const calls = [];
+    for (let step = 0; step < 2000; step += 1) {
+      const kind = draw(8);
+      if (kind < 4) calls.push(guarded.call(act, { signal: callers[draw(3)].signal }).catch(() => {}));
+      else if (kind < 6) clock.advance(draw(60));
+      else if (kind === 6 && draw(20) === 0) {
+        const which = draw(3);
+        callers[which].abort(['gone', undefined, new Error('gone')][draw(3)]);
+        assert.equal(getEventListeners(callers[which].signal, 'abort').length, 0);
+        callers[which] = new AbortController();
+      } else {
+        const [it] = open;
+        if (it !== undefined) {
+          open.delete(it);
+          if (draw(2) === 0) it.resolve(2);
+          else it.reject(lost());
+        }
+      }
+      if (draw(4) === 0) await turn();
+      assert.ok(concurrency.inUse <= 5);
+    }
+    // All come to their end.
+    for (let i = 0; i < 400 || open.size > 0; i += 1) {
+      for (const it of open) it.resolve(2);
+      open.clear();
+      clock.advance(100);
+      await turn();
+    }
+    await Promise.all(calls);
+    await turn();
+    process.off('unhandledRejection', listener);
+    assert.deepEqual([concurrency.inUse, concurrency.stats().waiting, unhandled], [0, 0, []]);
+    for (const { signal } of callers) assert.equal(getEventListeners(signal, 'abort').length, 0);
+    assert.ok(breaker.stats().opened > 5 && breaker.stats().rejected > 5);
+    // No probe was lost: it closes as soon as it may be tried.
+    clock.advance(1000);
+    const well = new Resilience({ breaker, concurrency });
+    for (let i = 0; i < 2; i += 1) assert.equal(await well.call(() => 5), 5);
+    assert.equal(breaker.state, 'closed');
+  });
+
   it('counts for the breaker what ran out of the total time', async () => {
     const clock = new ManualClock();
     const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1 });
