@@ -59,6 +59,17 @@ fn config() -> impl Strategy<Value = Config> {
     )
 }
 
+/// Settings that `made`, as it was made, can be changed to: its window's kind, and a time of half to five times.
+fn changed(made: &Config, other: Config) -> Config {
+    let window_calls = made.window_calls.map(|calls| other.window_calls.unwrap_or(calls.max(20)));
+    let window_duration_ns = made.window_duration_ns.map(|Ns(whole)| {
+        let (slice, tenths) = (whole.div_ceil(10), u64::from(other.min_calls) * 4 + u64::from(other.probes));
+        Ns(slice * tenths.clamp(5, 50))
+    });
+    let min_calls = other.min_calls.min(window_calls.unwrap_or(u32::MAX));
+    Config { window_calls, window_duration_ns, min_calls, ..other }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Pause {
     For(u64),
@@ -121,6 +132,8 @@ enum Plan {
     /// A probe that reports again, or a permit of long ago.
     Again(usize, Outcome),
     Switch(Op),
+    /// What the settings become, but for the window's kind.
+    SetConfig(Box<Config>),
 }
 
 /// Calls of one stretch of time, in which a certain share fails.
@@ -150,6 +163,7 @@ fn stretch() -> impl Strategy<Value = Vec<(Pause, Reading, Plan)>> {
             6 => any::<usize>().prop_map(Plan::Release),
             6 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Plan::Again(which, outcome)),
             1 => switch.prop_map(Plan::Switch),
+            4 => config().prop_map(|config| Plan::SetConfig(Box::new(config))),
         ];
         prop::collection::vec((pause, reading, plan), len)
     })
@@ -162,6 +176,8 @@ proptest! {
     #[test]
     fn answers_as_the_model(config in config(), stretches in prop::collection::vec(stretch(), 1..6)) {
         let mut pair = Pair::<ModelBreaker, CoreBreaker>::new(&config, START);
+        let made = config.clone();
+        let mut config = config;
         let mut clock = START;
         // Permits that are out, and probes and permits of earlier states that have reported.
         let (mut out, mut reported): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
@@ -181,6 +197,10 @@ proptest! {
             let op = match plan {
                 Plan::Acquire(draw) => Op::AcquireWith { name: format!("p{number}"), draw: Draw(draw) },
                 Plan::Switch(op) => op,
+                Plan::SetConfig(other) => {
+                    config = changed(&made, *other);
+                    Op::SetConfig(Box::new(config.clone()))
+                }
                 Plan::Again(which, outcome) => {
                     // While it is closed a permit has no identity: reported twice it counts twice, by design.
                     let closed = matches!(

@@ -60,8 +60,8 @@ impl fmt::Display for ObjectKind {
 }
 
 /// What to do when an object exists and was last declared with other settings (rate, burst, thresholds) than mine.
-/// Settings changed at run time are not compared: `set_quota` survives the restart of a worker that declares what it
-/// did before.
+/// Settings changed at run time are not compared: `set_quota` and `set_config` survive the restart of a worker that
+/// declares what it did before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {
     /// An error that names both.
@@ -69,8 +69,7 @@ pub enum OnConflict {
     Error,
     /// Take the object as it is.
     Keep,
-    /// Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it
-    /// open go on with theirs.
+    /// Change it to mine, for everybody.
     Apply,
 }
 

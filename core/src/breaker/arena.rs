@@ -2,22 +2,22 @@
 
 use super::CircuitBreaker;
 use super::config::{BreakerConfig, Window};
-use super::rules::{lease_shift, nanos};
-use crate::arena::{ArenaError, ArenaObject, ObjectKind, OpenContext, Settings};
+use super::layout::Layout;
+use super::words::{self, words};
+use crate::arena::{ArenaError, ArenaObject, ObjectKind, OpenContext, Settings, damaged};
 use crate::{Arena, ConfigError, OnConflict};
 use std::sync::Arc;
-use std::time::Duration;
 
 impl CircuitBreaker {
     /// The breaker `name` of an arena, opened or made: one state, one window and one set of probes for all who share
     /// the arena, on its clock. The probes of a process that dies come back at the first denial 10 ms or more after its
     /// death.
     ///
-    /// Thresholds are read when a breaker is opened: with [`OnConflict::Apply`] processes that have it open go on with
-    /// theirs.
+    /// Settings are shared as well: [`OnConflict::Apply`] and [`set_config`](Self::set_config) change them for all, and
+    /// what was changed at run time stays when a worker that declares the same as before opens it again.
     ///
-    /// Errors: as [`new`](Self::new), and those of the arena: another shape (window, number of probes) or, unless
-    /// `on_conflict` says otherwise, other settings under the name.
+    /// Errors: as [`new`](Self::new), and those of the arena: a window of the other kind or, unless `on_conflict` says
+    /// otherwise, other settings under the name.
     ///
     /// ```
     /// use tidegate::{Arena, BreakerConfig, CircuitBreaker, OnConflict};
@@ -52,102 +52,48 @@ impl ArenaObject for CircuitBreaker {
         Settings::new(&words(config), text(config))
     }
 
-    fn basis(_: &BreakerConfig) -> [u64; 8] {
-        [0; 8]
+    fn basis(config: &BreakerConfig) -> [u64; 8] {
+        let [kind, size, probes, lease_shift] = Layout::of(config).words();
+        [kind, size, probes, lease_shift, 0, 0, 0, 0]
     }
 
     fn config(context: &OpenContext, _: Option<&BreakerConfig>) -> Result<BreakerConfig, ConfigError> {
-        config(&context.settings.words)
+        let words = &context.settings.words;
+        let config = words::config(words.first_chunk().expect("as many words as there are settings"));
+        config.validate()?;
+        Ok(config)
     }
 
     fn open(context: &mut OpenContext, config: &BreakerConfig) -> Result<Self, ConfigError> {
+        let [kind, size, probes, lease_shift, ..] = context.basis;
+        let layout = Layout::from_words([kind, size, probes, lease_shift]).ok_or_else(|| damaged("window_calls"))?;
         let (name, clock) = (context.name.clone(), context.arena.clock().clone());
-        Self::in_room(&mut context.room, name, config.clone(), context.born_ns, clock)
+        Self::in_room(&mut context.room, name, config, layout, context.born_ns, clock)
     }
 
-    /// Thresholds are each handle's own, and this one has been opened with the new ones.
-    fn apply(&self, _: &OpenContext, _: &BreakerConfig, _: &BreakerConfig) -> Result<(), ConfigError> {
-        Ok(())
+    fn apply(&self, _: &OpenContext, _: &BreakerConfig, own: &BreakerConfig) -> Result<(), ConfigError> {
+        self.change(self.clock.now(), own)
     }
 }
 
 fn shape(config: &BreakerConfig) -> String {
     let window = match config.window {
+        Window::Calls(_) => "calls",
+        Window::Duration(_) => "time",
+    };
+    format!("a window of {window}")
+}
+
+/// What differs from the defaults, and what everybody asks for.
+fn text(config: &BreakerConfig) -> String {
+    let usual = BreakerConfig::default();
+    let window = match config.window {
         Window::Calls(calls) => format!("the last {calls} calls"),
         Window::Duration(span) => format!("the calls of the last {span:?}"),
     };
-    // The unit only where it is not the usual one: it is about the timeout of probes.
-    let leases = match lease_shift(config.probe_timeout) {
-        0 => String::new(),
-        shift => format!(", probe leases in units of {} ms", 1_u64 << shift),
-    };
     let probes = if config.probes == 1 { "1 probe".to_owned() } else { format!("{} probes", config.probes) };
-    format!("{window}, {probes}{leases}")
-}
-
-fn words(config: &BreakerConfig) -> [u64; 18] {
-    let (kind, window) = match config.window {
-        Window::Calls(calls) => (0, calls.into()),
-        Window::Duration(span) => (1, nanos(span)),
-    };
-    [
-        kind,
-        window,
-        config.failure_rate_threshold.to_bits(),
-        config.slow_call_duration.map_or(0, nanos),
-        config.slow_call_rate_threshold.to_bits(),
-        config.consecutive_failures.unwrap_or(0).into(),
-        config.min_calls.into(),
-        nanos(config.cooldown),
-        config.cooldown_backoff.to_bits(),
-        config.max_cooldown.map_or(0, nanos),
-        config.cooldown_jitter.to_bits(),
-        config.probes.into(),
-        nanos(config.probe_timeout),
-        config.probe_failure_rate_threshold.map_or(0, f64::to_bits),
-        config.probes_at_once.unwrap_or(0).into(),
-        config.healthy_after.map_or(0, nanos),
-        config.ramp.map_or(0, nanos),
-        config.ramp_from.to_bits(),
-    ]
-}
-
-/// The settings in words from an arena; whatever they are, they are validated as any.
-fn config(words: &[u64]) -> Result<BreakerConfig, ConfigError> {
-    let small = |word: u64| u32::try_from(word).unwrap_or(u32::MAX);
-    let some = |word: u64| (word != 0).then_some(word);
-    let window = match words[0] {
-        0 => Window::Calls(small(words[1])),
-        _ => Window::Duration(Duration::from_nanos(words[1])),
-    };
-    let config = BreakerConfig {
-        window,
-        failure_rate_threshold: f64::from_bits(words[2]),
-        slow_call_duration: some(words[3]).map(Duration::from_nanos),
-        slow_call_rate_threshold: f64::from_bits(words[4]),
-        consecutive_failures: some(words[5]).map(small),
-        min_calls: small(words[6]),
-        cooldown: Duration::from_nanos(words[7]),
-        cooldown_backoff: f64::from_bits(words[8]),
-        max_cooldown: some(words[9]).map(Duration::from_nanos),
-        cooldown_jitter: f64::from_bits(words[10]),
-        probes: small(words[11]),
-        probe_timeout: Duration::from_nanos(words[12]),
-        probe_failure_rate_threshold: some(words[13]).map(f64::from_bits),
-        probes_at_once: some(words[14]).map(small),
-        healthy_after: some(words[15]).map(Duration::from_nanos),
-        ramp: some(words[16]).map(Duration::from_nanos),
-        ramp_from: f64::from_bits(words[17]),
-    };
-    config.validate()?;
-    Ok(config)
-}
-
-/// What differs from the defaults, and the three that everybody asks for.
-fn text(config: &BreakerConfig) -> String {
-    let usual = BreakerConfig::default();
     let mut text = format!(
-        "failure rate {} of at least {} calls, cooldown {:?}",
+        "failure rate {} of at least {} of {window}, cooldown {:?}, {probes}",
         config.failure_rate_threshold, config.min_calls, config.cooldown
     );
     let mut add = |more: String| text.push_str(&more);
@@ -188,6 +134,7 @@ fn text(config: &BreakerConfig) -> String {
 mod tests {
     use super::super::State;
     use super::*;
+    use std::time::Duration;
 
     fn open(arena: &Arc<Arena>, config: BreakerConfig, on_conflict: OnConflict) -> Result<CircuitBreaker, ArenaError> {
         CircuitBreaker::in_arena(arena, "it", config, on_conflict)
@@ -210,7 +157,7 @@ mod tests {
             ..BreakerConfig::default()
         };
         for config in [BreakerConfig::default(), odd] {
-            assert_eq!(super::config(&words(&config)), Ok(config));
+            assert_eq!(words::config(&words(&config)), config);
         }
     }
 
@@ -238,13 +185,13 @@ mod tests {
     fn another_shape_is_refused_and_other_thresholds_as_told() {
         let arena = Arena::private("breaker", 1 << 20, crate::ManualClock::new(0).into()).expect("an arena");
         open(&arena, BreakerConfig::default(), OnConflict::Error).expect("made");
-        let wide = BreakerConfig { window: Window::Calls(50), ..BreakerConfig::default() };
-        let error = open(&arena, wide, OnConflict::Apply).expect_err("another window");
+        let timed = BreakerConfig { window: Window::Duration(Duration::from_secs(10)), ..BreakerConfig::default() };
+        let error = open(&arena, timed, OnConflict::Apply).expect_err("another window");
         assert_eq!(error.kind(), crate::arena::ArenaErrorKind::Shape);
-        assert!(
-            error.message().contains("the last 20 calls") && error.message().contains("the last 50 calls"),
-            "{error}"
-        );
+        assert!(error.message().contains("of calls") && error.message().contains("of time"), "{error}");
+        let huge = BreakerConfig { window: Window::Calls(993), ..BreakerConfig::default() };
+        let error = open(&arena, huge, OnConflict::Apply).expect_err("no room");
+        assert!(error.message().contains("993 is not within 1 to 992"), "{error}");
         let strict = BreakerConfig { failure_rate_threshold: 0.1, ..BreakerConfig::default() };
         let error = open(&arena, strict.clone(), OnConflict::Error).expect_err("another threshold");
         assert_eq!(error.kind(), crate::arena::ArenaErrorKind::Settings);
@@ -253,9 +200,13 @@ mod tests {
             "{error}"
         );
         let kept = open(&arena, strict.clone(), OnConflict::Keep).expect("kept");
-        assert_eq!(*kept.config(), BreakerConfig::default());
+        assert_eq!(kept.config(), BreakerConfig::default());
         let applied = open(&arena, strict.clone(), OnConflict::Apply).expect("applied");
-        assert_eq!(*applied.config(), strict);
-        assert_eq!(*open(&arena, strict.clone(), OnConflict::Error).expect("the same").config(), strict);
+        assert_eq!((applied.config(), kept.config()), (strict.clone(), strict.clone()), "for all who have it open");
+        assert_eq!(open(&arena, strict.clone(), OnConflict::Error).expect("the same").config(), strict);
+        // What is changed at run time is not declared, and stays.
+        let wide = BreakerConfig { window: Window::Calls(50), ..BreakerConfig::default() };
+        kept.set_config(&wide).expect("room");
+        assert_eq!(open(&arena, strict, OnConflict::Error).expect("as declared").config(), wide);
     }
 }

@@ -1,6 +1,6 @@
 //! A breaker's settings and their bounds.
 
-use super::rules::nanos;
+use super::rules::{lease_shift, nanos};
 use crate::setting::{Field, Kind, Preset, Table, of_name, time};
 use crate::{ConfigError, ConfigErrorKind};
 use std::time::Duration;
@@ -10,7 +10,7 @@ const MAX_WINDOW_CALLS: u64 = 65_536;
 const MAX_PROBES: u64 = 1_024;
 const MAX_SPAN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How many cooldowns `max_cooldown` is by default.
-const MAX_COOLDOWN_FACTOR: u32 = 64;
+const MAX_COOLDOWN_FACTOR: u64 = 64;
 
 /// Over what the rates are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +97,6 @@ impl Default for BreakerConfig {
 }
 
 impl BreakerConfig {
-    /// `max_cooldown`, or its default.
-    pub(super) fn longest_cooldown(&self) -> Duration {
-        self.max_cooldown.unwrap_or_else(|| self.cooldown.saturating_mul(MAX_COOLDOWN_FACTOR).min(MAX_SPAN))
-    }
-
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         match self.window {
             Window::Calls(calls) => {
@@ -162,6 +157,60 @@ impl BreakerConfig {
         }
         RAMP_FROM.check_real(self.ramp_from, "; 0.1 begins with every tenth call")
     }
+}
+
+/// Nanoseconds of `max_cooldown` where it is left out.
+pub(super) fn longest_by_default(cooldown_ns: u64) -> u64 {
+    cooldown_ns.saturating_mul(MAX_COOLDOWN_FACTOR).min(nanos(MAX_SPAN))
+}
+
+/// A change asks for a window of the other kind.
+pub(super) fn other_window(has_calls: bool) -> ConfigError {
+    let (given, has, asked) =
+        if has_calls { (&WINDOW_DURATION, "calls", "time") } else { (&WINDOW_CALLS, "time", "calls") };
+    let message = format!(
+        "this breaker's window is one of {has} and its kind stays; for a window of {asked}, make another breaker"
+    );
+    given.error(ConfigErrorKind::Conflict, message)
+}
+
+const FOR_GOOD: &str = ", what this breaker has had room for since it was made; for more, make another breaker";
+
+/// Whether a window that was made for `most` calls can hold them.
+pub(super) fn fits_calls(calls: u32, most: u32) -> Result<(), ConfigError> {
+    if calls <= most { Ok(()) } else { Err(WINDOW_CALLS.outside_of(calls.into(), most.into(), FOR_GOOD)) }
+}
+
+/// Whether a window can be taken over this time with the slices that it was made with.
+pub(super) fn fits_span(span: Duration, (least, most): (u64, u64)) -> Result<(), ConfigError> {
+    if (least..=most).contains(&nanos(span)) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is not within {} to {}, half of and five times what this breaker was made with; for another, make another \
+         breaker",
+        time(nanos(span)),
+        time(least),
+        time(most)
+    );
+    Err(WINDOW_DURATION.error(ConfigErrorKind::OutOfRange, message))
+}
+
+pub(super) fn fits_probes(probes: u32, most: u32) -> Result<(), ConfigError> {
+    if probes <= most { Ok(()) } else { Err(PROBES.outside_of(probes.into(), most.into(), FOR_GOOD)) }
+}
+
+/// Whether leases of this length are counted in the unit that the breaker was made with.
+pub(super) fn fits_leases(probe_timeout: Duration, shift: u32) -> Result<(), ConfigError> {
+    if lease_shift(probe_timeout) == shift {
+        return Ok(());
+    }
+    let message = format!(
+        "{} cannot be told in the unit in which this breaker has counted since it was made ({}); make another breaker",
+        time(nanos(probe_timeout)),
+        time(1_000_000 << shift)
+    );
+    Err(PROBE_TIMEOUT.error(ConfigErrorKind::OutOfRange, message))
 }
 
 fn check_rate(field: &Field, rate: f64) -> Result<(), ConfigError> {

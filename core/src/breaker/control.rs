@@ -72,7 +72,7 @@ impl Control {
     }
 
     /// Milliseconds since the breaker was made at which an open circuit lets the first probe pass, or at which a closed
-    /// one has closed by itself (0: it has not).
+    /// one has closed by itself (0: it has not); of a half-open one how many probes its cycle takes.
     pub(super) fn until_ms(self) -> u64 {
         self.0 & MAX_UNTIL
     }
@@ -86,6 +86,21 @@ impl Control {
                 | generation << GENERATION_SHIFT
                 | until_ms.min(MAX_UNTIL),
         )
+    }
+
+    /// The word of the next generation: half-open, with a cycle of so many probes.
+    pub(super) fn next_half_open(self, probes: u32) -> Self {
+        self.next(State::HalfOpen, self.backoff(), probes.into())
+    }
+
+    /// How many probes the cycle of a half-open circuit takes: at least one, at most `room`, whatever the memory says.
+    pub(super) fn probes(self, room: u32) -> u32 {
+        self.until_ms().clamp(1, room.into()) as u32
+    }
+
+    /// The run of failures of a generation that has had none, see `run.rs`.
+    pub(super) fn no_run(self) -> u64 {
+        u64::from(self.generation()) << 48
     }
 
     /// The word of the next generation: closed, in its ramp.

@@ -1,4 +1,4 @@
-//! The event ring: the latest transitions and probe outcomes, for the host language to poll.
+//! The event ring: the latest transitions, probe outcomes and changes of settings, for the host language to poll.
 //!
 //! A slot's word is `seq:20 | kind + 1:4 | ms:40`, high to low. An event is published by the one compare-and-swap that
 //! puts it into the slot of its number; the head counter only says where to look, and anyone moves it on, so that a
@@ -11,7 +11,7 @@ use super::tally::Tally;
 use super::trip::{self, Trip};
 use crate::sync::{AtomicU64, Ordering};
 
-/// One entry of the event ring: a transition or the outcome of a probe, never a rejection.
+/// One entry of the event ring: a transition, the outcome of a probe or a change of settings, never a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
@@ -53,11 +53,13 @@ pub enum EventKind {
     /// All calls pass again: the ramp's time is over, or it was ended by a reset. A trip or another switch tells of
     /// itself.
     RampEnded = 10,
+    /// Its settings were changed.
+    Configured = 11,
 }
 
 impl EventKind {
     /// All of them, by number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Closed,
         Self::Opened,
         Self::HalfOpened,
@@ -69,6 +71,7 @@ impl EventKind {
         Self::ProbeLost,
         Self::RampStarted,
         Self::RampEnded,
+        Self::Configured,
     ];
 
     /// The name in every language: `"opened"`, `"probe_failed"`.
@@ -85,6 +88,7 @@ impl EventKind {
             Self::ProbeLost => "probe_lost",
             Self::RampStarted => "ramp_started",
             Self::RampEnded => "ramp_ended",
+            Self::Configured => "configured",
         }
     }
 }

@@ -3,37 +3,39 @@
 use super::CircuitBreaker;
 use super::control::Control;
 use super::events::EventKind;
-use super::permit::{Outcome, Permit, Rejected};
-use super::probes::Verdict;
+use super::permit::{Outcome, Permit, Rejected, UNTIMED};
+use super::probes::{Probes, Verdict};
+use super::rules::{Judge, Rules};
 use super::tally::Tally;
 use crate::sync::Ordering;
 
 impl CircuitBreaker {
     /// A probe in the generation of `seen`; `None` when the state changed and must be looked at again.
     pub(super) fn acquire_probe(&self, seen: Control, now: u64) -> Option<Result<Permit, Rejected>> {
-        let generation = seen.generation();
-        let survey = self.probes.survey(generation);
-        if let Some(verdict) = self.probes.verdict(&survey, &self.rules.probe_thresholds) {
+        let (rules, cycle) = (self.rules(), self.cycle(seen));
+        let (generation, slots) = cycle;
+        let survey = self.probes.survey(generation, slots);
+        if let Some(verdict) = Probes::verdict(&survey, &rules.probe_thresholds) {
             // Its reporter has not come this far, or a lost probe left the last word to us.
-            self.conclude(seen, verdict, now, 0, survey.done);
+            self.conclude(seen, verdict, now, 0, survey.done, &rules);
             return None;
         }
-        if let Some(free) = survey.free.filter(|_| survey.leased < self.rules.probes_at_once) {
+        let (deadline, at_once) = (rules.probe_deadline(now), rules.probes_at_once);
+        if let Some(free) = survey.free.filter(|_| survey.leased < at_once) {
             // Acquire, after the slot's load: a slot of a later generation was written by one who had seen that
             // generation in the control word, so it is seen here too. Otherwise another generation is an older one, and
             // the slot free.
             if self.head.control.word.load(Ordering::Acquire) != seen.0 {
                 return None;
             }
-            let Some(owner) = self.owners.me() else { return Some(Err(self.reject(seen, self.rules.cooldown_ns))) };
-            let (deadline, at_once) = (self.rules.probe_deadline(now), self.rules.probes_at_once);
-            let payload = self.probes.lease(free, generation, owner, deadline, at_once)?;
-            let started_ns = if self.rules.times_calls() { now } else { 0 };
+            let Some(owner) = self.owners.me() else { return Some(Err(self.reject(seen, rules.cooldown_ns))) };
+            let payload = self.probes.lease(free, generation, owner, deadline, at_once, slots)?;
+            let started_ns = if rules.judge.times_calls() { now } else { UNTIMED };
             return Some(Ok(Permit { word: seen.permit(payload), started_ns }));
         }
         self.owners.survey(now);
-        let (deadline, left) = (self.rules.probe_deadline(now), |end| self.rules.lease_left(end, now));
-        let lost = self.probes.reap(generation, now, deadline, left, |owner| self.owners.is_gone(owner));
+        let left = |end| rules.lease_left(end, now);
+        let lost = self.probes.reap(cycle, now, deadline, left, |owner| self.owners.is_gone(owner));
         for _ in 0..lost {
             self.emit(EventKind::ProbeLost, now);
         }
@@ -41,25 +43,25 @@ impl CircuitBreaker {
             return None;
         }
         // None: every lease ended since the survey, so one can be had or there is a verdict now.
-        Some(Err(self.reject(seen, self.probe_wait(generation, now)?)))
+        let wait = self.probes.waits(cycle, now, deadline, left).min()?;
+        Some(Err(self.reject(seen, wait.min(rules.cooldown_ns))))
     }
 
-    /// Nanoseconds until the earliest lease ends, at most a cooldown; `None` without a lease.
-    fn probe_wait(&self, generation: u16, now: u64) -> Option<u64> {
-        let (deadline, left) = (self.rules.probe_deadline(now), |end| self.rules.lease_left(end, now));
-        let wait = self.probes.waits(generation, now, deadline, left).min();
-        wait.map(|wait| wait.min(self.rules.cooldown_ns))
+    /// The half-open cycle of `seen`: its generation, and how many probes it takes.
+    fn cycle(&self, seen: Control) -> (u16, u32) {
+        (seen.generation(), seen.probes(self.probes.room()))
     }
 
     /// A probe's outcome.
+    #[cold]
     pub(super) fn settle_probe(
         &self,
         seen: Control,
         permit: Permit,
-        outcome: Outcome,
-        slow: bool,
+        (outcome, slow): (Outcome, bool),
         now: u64,
         retry_after_ns: u64,
+        judge: &Judge,
     ) {
         let (generation, lease) = (seen.generation(), Control::payload(permit.word));
         let failed = match outcome {
@@ -74,16 +76,16 @@ impl CircuitBreaker {
             return;
         }
         self.emit(if failed { EventKind::ProbeFailed } else { EventKind::ProbeSucceeded }, now);
-        let survey = self.probes.survey(generation);
-        if let Some(verdict) = self.probes.verdict(&survey, &self.rules.probe_thresholds) {
-            self.conclude(seen, verdict, now, retry_after_ns, survey.done);
+        let (rules, survey) = (&self.rules_of(judge), self.probes.survey(generation, self.cycle(seen).1));
+        if let Some(verdict) = Probes::verdict(&survey, &rules.probe_thresholds) {
+            self.conclude(seen, verdict, now, retry_after_ns, survey.done, rules);
         }
     }
 
-    fn conclude(&self, seen: Control, verdict: Verdict, now: u64, retry_after_ns: u64, probes: Tally) {
+    fn conclude(&self, seen: Control, verdict: Verdict, now: u64, retry_after_ns: u64, probes: Tally, rules: &Rules) {
         match verdict {
-            Verdict::Close => self.close(seen, now),
-            Verdict::Reopen => self.open(seen, now, retry_after_ns, probes),
+            Verdict::Close => self.close(seen, now, rules),
+            Verdict::Reopen => self.open(seen, now, retry_after_ns, probes, rules),
         }
     }
 }

@@ -413,3 +413,75 @@ fn loom_a_ramp_ends_once() {
         assert_eq!(ended, 1);
     });
 }
+
+fn change(breaker: &CircuitBreaker, calls: u32) {
+    breaker.set_config_at(0, &all_of(calls)).expect("room");
+}
+
+/// A report that races with a change goes by the settings before or by those after, in a full chunk and in one that is
+/// not; nothing is lost, and the first failure after it judges by those after.
+#[test]
+fn loom_a_change_of_settings_races_with_a_report() {
+    for (before, after) in [(2, 3), (3, 2), (1, 3)] {
+        explore_bounded(3, move || {
+            let breaker = breaker(all_of(before));
+            (1..before.min(2)).for_each(|_| report(&breaker, Outcome::Failure));
+            let mine = permit(&breaker);
+            let other = {
+                let breaker = breaker.clone();
+                thread::spawn(move || change(&breaker, after))
+            };
+            breaker.report_at(0, mine, Outcome::Failure, None);
+            let stats = breaker.stats_at(0);
+            let (open, calls) = (stats.state == State::Open, before.min(2));
+            // What neither settings say does not happen; what both say does.
+            assert!(open || stats.calls == calls.min(breaker.config().min_calls), "{stats:?}");
+            other.join().unwrap();
+            assert_eq!(breaker.config(), all_of(after));
+            if !open {
+                (calls..after).for_each(|_| report(&breaker, Outcome::Failure));
+            }
+            if !open && calls >= after {
+                report(&breaker, Outcome::Failure);
+            }
+            assert_eq!((breaker.state(), breaker.stats_at(0).opened), (State::Open, 1));
+            assert_eq!(kinds(&breaker).iter().filter(|&&kind| kind == EventKind::Configured).count(), 1);
+        });
+    }
+}
+
+/// Who claims the next chunk judges nobody by settings that were not theirs: a failure that did not trip when it was
+/// reported does not trip later, for calls that are well.
+#[test]
+fn loom_a_change_of_settings_is_not_for_calls_before_it() {
+    explore_bounded(3, || {
+        let breaker = breaker(all_of(3));
+        report(&breaker, Outcome::Failure);
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || change(&breaker, 1))
+        };
+        // Fills the chunk, and claims the next: by either settings calls that are well trip nothing.
+        report(&breaker, Outcome::Success);
+        report(&breaker, Outcome::Success);
+        other.join().unwrap();
+        report(&breaker, Outcome::Success);
+        assert_eq!((breaker.state(), breaker.stats_at(0).calls), (State::Closed, 1));
+    });
+}
+
+/// Two who change at once: one comes last, whole.
+#[test]
+fn loom_changes_take_turns() {
+    explore_bounded(3, || {
+        let breaker = breaker(all_of(1));
+        let other = {
+            let breaker = breaker.clone();
+            thread::spawn(move || change(&breaker, 2))
+        };
+        change(&breaker, 3);
+        other.join().unwrap();
+        assert!([all_of(2), all_of(3)].contains(&breaker.config()));
+        assert_eq!(kinds(&breaker), [EventKind::Configured; 2]);
+    });
+}

@@ -3,8 +3,9 @@
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use super::events::EventRing;
+use super::settings::SettingSets;
 use crate::ConfigError;
-use crate::memory::{ObjectAllocator, SharedSlice, Watch, Zeroable};
+use crate::memory::{Latest, ObjectAllocator, SharedSlice, Watch, Zeroable};
 use crate::sync::AtomicU64;
 
 /// The fixed part. The control word is read by every call and rarely written, so it has its cache lines for itself.
@@ -17,12 +18,15 @@ pub(super) struct Head {
     /// How often it opened.
     pub(super) opened: AtomicU64,
     pub(super) events: EventRing,
+    pub(super) sets: SettingSets,
 }
 
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub(super) struct ControlLine {
     pub(super) word: AtomicU64,
+    /// Which settings are in force, and what every call asks of them.
+    pub(super) settings: Latest,
     /// What last opened it, see `trip.rs`: refusals tell it, and it changes only together with the word.
     pub(super) trip: AtomicU64,
     /// Of the end of an open circuit's cooldown.
@@ -38,6 +42,7 @@ unsafe impl Zeroable for Head {
         Self {
             control: ControlLine {
                 word: AtomicU64::new(0),
+                settings: Latest(AtomicU64::new(0)),
                 trip: AtomicU64::new(0),
                 watch: Watch::blank(),
                 window_watch: Watch::blank(),
@@ -45,6 +50,7 @@ unsafe impl Zeroable for Head {
             run: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             events: EventRing::blank(),
+            sets: SettingSets::blank(),
         }
     }
 }

@@ -16,7 +16,9 @@
 //! | `trip.rs` | what opened it |
 //! | `memory.rs` | what all of that lives in: atomics without pointers |
 //! | `arena.rs` | a breaker that processes share |
-//! | `config.rs`, `rules.rs` | settings, their bounds, and what follows from them |
+//! | `config.rs` | settings and their bounds |
+//! | `settings.rs`, `words.rs`, `rules.rs` | those in force: shared, changed at run time; and what follows from them |
+//! | `layout.rs` | what stays as it was made: sizes and units |
 
 #[cfg(not(loom))]
 mod arena;
@@ -26,6 +28,7 @@ mod count_window;
 mod events;
 mod guard;
 mod half_open;
+mod layout;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod memory;
@@ -38,10 +41,12 @@ mod report;
 mod ring;
 mod rules;
 mod run;
+mod settings;
 mod state;
 mod tally;
 mod time_window;
 mod trip;
+mod words;
 
 pub use config::{BreakerConfig, SETTINGS, Window};
 pub use events::{Event, EventKind};
@@ -51,14 +56,16 @@ pub use state::{BreakerStats, State};
 pub use trip::Trip;
 
 use crate::counters::Striped;
-use crate::memory::{ObjectAllocator, One};
+use crate::memory::{ChangeLock, ObjectAllocator, One};
 use crate::sync::Ordering;
 use crate::sys;
 use crate::{Clock, ConfigError};
 use control::Control;
 use count_window::CountWindow;
+use layout::{Layout, Origin, WindowRoom};
 use memory::Head;
 use owners::Owners;
+use permit::UNTIMED;
 use probes::Probes;
 use rules::Rules;
 use std::fmt;
@@ -78,13 +85,14 @@ use time_window::TimeWindow;
 pub struct CircuitBreaker {
     name: String,
     clock: Clock,
-    config: BreakerConfig,
-    rules: Rules,
+    origin: Origin,
+    layout: Layout,
     head: One<Head>,
     outcomes: Outcomes,
     probes: Probes,
     owners: Owners,
     rejected: Striped<1>,
+    changes: ChangeLock,
 }
 
 #[derive(Debug)]
@@ -116,41 +124,42 @@ impl CircuitBreaker {
             let message = "is empty; name what the breaker guards (\"payments\"): the name stands in errors and events";
             return Err(ConfigError::syntax("name", message));
         }
-        Self::in_room(&mut ObjectAllocator::of_process(false), name, config, made_ns, clock)
+        config.validate()?;
+        let layout = Layout::of(&config);
+        Self::in_room(&mut ObjectAllocator::of_process(false), name, &config, layout, made_ns, clock)
     }
 
+    /// The next parts of `room`; its settings, which are sound, only where that is fresh.
     fn in_room(
         room: &mut ObjectAllocator,
         name: String,
-        config: BreakerConfig,
+        config: &BreakerConfig,
+        layout: Layout,
         epoch_ns: u64,
         clock: Clock,
     ) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let rules = Rules::new(&config, epoch_ns);
         let head = room.one::<Head>()?;
         if room.is_fresh() {
             // Relaxed: nobody else has it yet.
             head.control.word.store(Control::FIRST.0, Ordering::Relaxed);
         }
-        let outcomes = match config.window {
-            Window::Calls(calls) => Outcomes::Count(CountWindow::in_room(room, calls, rules.thresholds)?),
-            Window::Duration(span) => Outcomes::Time(TimeWindow::in_room(room, rules::nanos(span), rules.thresholds)?),
+        let outcomes = match layout.window {
+            WindowRoom::Calls { chunks } => Outcomes::Count(CountWindow::in_room(room, chunks)?),
+            WindowRoom::Duration { slice_ns } => Outcomes::Time(TimeWindow::in_room(room, slice_ns)?),
         };
-        let probes = Probes::in_room(room, rules.probes)?;
+        let probes = Probes::in_room(room, layout.probes)?;
         let rejected = Striped::in_room(room)?;
-        let owners = Owners::of(room);
-        Ok(Self { name, clock, config, rules, head, outcomes, probes, owners, rejected })
+        let (owners, changes, origin) = (Owners::of(room), ChangeLock::of(room), Origin::new(&layout, epoch_ns));
+        let breaker = Self { name, clock, origin, layout, head, outcomes, probes, owners, rejected, changes };
+        if room.is_fresh() {
+            breaker.put_first(config);
+        }
+        Ok(breaker)
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Its settings, as given.
-    pub fn config(&self) -> &BreakerConfig {
-        &self.config
     }
 
     /// The clock of the plain forms.
@@ -190,7 +199,7 @@ impl CircuitBreaker {
     fn acquire_when(&self, now: impl Fn() -> u64, draw: impl Fn() -> f64) -> Result<Permit, Rejected> {
         let seen = self.control();
         if seen.is_closed() {
-            let started_ns = if self.rules.times_calls() { now() } else { 0 };
+            let started_ns = if self.brief().times_calls() { now() } else { UNTIMED };
             return Ok(Permit { word: seen.0, started_ns });
         }
         self.acquire_unless_closed(seen, now, draw)
@@ -206,7 +215,7 @@ impl CircuitBreaker {
         // Forced open and disabled need no time.
         match seen.state() {
             State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
-            State::Disabled => return Ok(Permit { word: seen.permit(0), started_ns: 0 }),
+            State::Disabled => return Ok(Permit { word: seen.permit(0), started_ns: UNTIMED }),
             _ => {}
         }
         let mut now = clock();
@@ -218,23 +227,24 @@ impl CircuitBreaker {
                     }
                 }
                 State::Closed | State::Disabled | State::MetricsOnly => {
-                    let started_ns = if self.rules.times_calls() { now } else { 0 };
+                    let started_ns = if self.brief().times_calls() { now } else { UNTIMED };
                     return Ok(Permit { word: seen.permit(0), started_ns });
                 }
                 State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
                 State::Open => {
-                    if self.rules.cooldown_left(seen, now).is_none() {
+                    let longest = self.longest_cooldown_ns();
+                    if self.origin.cooldown_left(seen, now, longest).is_none() {
                         // Read after the word: a thread that came late with a sound clock finds it plausible now.
                         now = clock();
                     }
-                    let left = self.wait(seen, now);
+                    let left = self.wait_for(seen, now, longest);
                     // One reading alone never ends a cooldown that lies impossibly far ahead: it may be a late
                     // thread's.
-                    self.head.control.watch.judge(self.rules.cooldown_left(seen, now).is_some(), now);
+                    self.head.control.watch.judge(self.origin.cooldown_left(seen, now, longest).is_some(), now);
                     if left > 0 {
                         return Err(self.reject(seen, left));
                     }
-                    self.transition(seen, seen.next(State::HalfOpen, seen.backoff(), 0), now);
+                    self.transition(seen, seen.next_half_open(self.rules().probes), now);
                 }
                 State::HalfOpen => {
                     if let Some(answer) = self.acquire_probe(seen, now) {
@@ -244,7 +254,7 @@ impl CircuitBreaker {
             }
             seen = self.control();
         }
-        Err(self.reject(seen, self.rules.cooldown_ns))
+        Err(self.reject(seen, self.rules().cooldown_ns))
     }
 
     fn reject(&self, seen: Control, retry_after_ns: u64) -> Rejected {
@@ -284,11 +294,15 @@ impl CircuitBreaker {
     }
 
     fn wait(&self, seen: Control, now: u64) -> u64 {
+        self.wait_for(seen, now, self.longest_cooldown_ns())
+    }
+
+    fn wait_for(&self, seen: Control, now: u64, longest_ns: u64) -> u64 {
         match seen.state() {
             State::Closed | State::HalfOpen | State::Disabled | State::MetricsOnly => 0,
             State::ForcedOpen => u64::MAX,
             State::Open => {
-                let left = self.rules.cooldown_left(seen, now);
+                let left = self.origin.cooldown_left(seen, now, longest_ns);
                 left.unwrap_or_else(|| self.head.control.watch.wait(now))
             }
         }
@@ -302,7 +316,7 @@ impl CircuitBreaker {
     /// [`stats`](Self::stats) at `now`.
     pub fn stats_at(&self, now: u64) -> BreakerStats {
         let seen = self.control();
-        let window = self.window(seen.generation(), now);
+        let window = self.window(seen.generation(), now, self.judge().window);
         BreakerStats {
             state: seen.state(),
             ramping: seen.is_ramping(),
@@ -319,10 +333,11 @@ impl CircuitBreaker {
         }
     }
 
-    fn window(&self, generation: u16, now: u64) -> Tally {
+    /// The calls of a window of so many calls, or slices.
+    fn window(&self, generation: u16, now: u64, size: u32) -> Tally {
         match &self.outcomes {
-            Outcomes::Count(window) => window.tally(generation),
-            Outcomes::Time(window) => window.tally(generation, self.rules.since_epoch(now)),
+            Outcomes::Count(window) => window.tally(generation, size),
+            Outcomes::Time(window) => window.tally(generation, self.origin.since_epoch(now), size),
         }
     }
 
@@ -330,7 +345,7 @@ impl CircuitBreaker {
     ///
     /// Poll with the last number seen + 1. A thread killed right after a transition leaves its event out.
     pub fn events_since(&self, from: u64) -> Vec<Event> {
-        self.head.events.since(from, |ms| self.rules.clock_ns(ms))
+        self.head.events.since(from, |ms| self.origin.clock_ns(ms))
     }
 
     fn replace(&self, seen: Control, next: Control) -> bool {
@@ -345,7 +360,7 @@ impl CircuitBreaker {
         }
     }
 
-    fn open(&self, seen: Control, now: u64, retry_after_ns: u64, by: Tally) {
+    fn open(&self, seen: Control, now: u64, retry_after_ns: u64, by: Tally, rules: &Rules) {
         let trip = &self.head.control.trip;
         // More than once where the ramp ends in between: the word changes then, and its generation stays.
         for _ in 0..PATIENCE {
@@ -363,10 +378,10 @@ impl CircuitBreaker {
             let _ = trip.compare_exchange(before, trip::word(by, IS_TRIP), Ordering::Release, Ordering::Relaxed);
             // Before the exchange: a note is of one cooldown.
             self.head.control.watch.clear();
-            if self.replace(found, self.rules.opened(found, now, retry_after_ns)) {
+            if self.replace(found, rules.opened(found, now, retry_after_ns)) {
                 // Relaxed: a statistic.
                 self.head.opened.fetch_add(1, Ordering::Relaxed);
-                self.head.events.push_trip(by, self.rules.ms(now));
+                self.head.events.push_trip(by, self.origin.ms(now));
                 return;
             }
         }
@@ -385,7 +400,7 @@ impl CircuitBreaker {
     }
 
     fn emit(&self, kind: EventKind, now: u64) {
-        self.head.events.push(kind, self.rules.ms(now));
+        self.head.events.push(kind, self.origin.ms(now));
     }
 }
 
@@ -394,7 +409,7 @@ impl fmt::Debug for CircuitBreaker {
         f.debug_struct("CircuitBreaker")
             .field("name", &self.name)
             .field("state", &self.state())
-            .field("config", &self.config)
+            .field("config", &self.config())
             .finish_non_exhaustive()
     }
 }

@@ -24,9 +24,12 @@ use std::time::Duration;
 pub struct Permit {
     /// Opaque: state, generation, probe slot and nonce.
     pub word: u64,
-    /// Clock nanoseconds at which it was acquired; 0 where nothing needs it.
+    /// Clock nanoseconds at which it was acquired; `u64::MAX` where nothing needed it.
     pub started_ns: u64,
 }
+
+/// When a call began that is not timed: it has taken no time, whatever the settings have become.
+pub(super) const UNTIMED: u64 = u64::MAX;
 
 impl Permit {
     /// The slot of the probe that it holds, below [`probes`](super::BreakerConfig::probes); `None` for a permit of

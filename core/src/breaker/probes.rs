@@ -39,7 +39,7 @@ pub(super) enum Verdict {
     Reopen,
 }
 
-/// A look at all slots.
+/// A look at all slots of a cycle.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Survey {
     pub(super) done: Tally,
@@ -47,6 +47,8 @@ pub(super) struct Survey {
     pub(super) free: Option<(u32, u64)>,
     /// Leases in force.
     pub(super) leased: u32,
+    /// How many probes the cycle takes.
+    slots: u32,
 }
 
 impl Probes {
@@ -91,9 +93,15 @@ impl Probes {
         }
     }
 
-    pub(super) fn survey(&self, generation: u16) -> Survey {
-        let mut survey = Survey::default();
-        for slot in 0..self.slots {
+    /// How many slots there are.
+    pub(super) fn room(&self) -> u32 {
+        self.slots
+    }
+
+    /// Of a cycle that takes `slots` probes, at most as many as there is room for.
+    pub(super) fn survey(&self, generation: u16, slots: u32) -> Survey {
+        let mut survey = Survey { slots, ..Survey::default() };
+        for slot in 0..slots.min(self.slots) {
             let word = self.load(slot);
             match word.status(generation) {
                 Status::Free | Status::FreeAgain => survey.free = survey.free.or(Some((slot, word.0))),
@@ -108,9 +116,9 @@ impl Probes {
     }
 
     /// The verdict as soon as it is certain.
-    pub(super) fn verdict(&self, survey: &Survey, thresholds: &Thresholds) -> Option<Verdict> {
+    pub(super) fn verdict(survey: &Survey, thresholds: &Thresholds) -> Option<Verdict> {
         // Whatever the other slots bring, the final rates are no lower than these.
-        if thresholds.reached(Tally { calls: self.slots, ..survey.done }) {
+        if thresholds.reached(Tally { calls: survey.slots, ..survey.done }) {
             return Some(Verdict::Reopen);
         }
         if survey.leased > 0 || survey.free.is_some() {
@@ -130,6 +138,7 @@ impl Probes {
         owner: Owner,
         deadline: Deadline,
         at_once: u32,
+        slots: u32,
     ) -> Option<u64> {
         let found = Slot(word);
         // The lease before this one must be whole first, or a third would be two behind.
@@ -150,11 +159,11 @@ impl Probes {
             self.swap(slot, leased, leased.ended(free));
             return None;
         }
-        if at_once < self.slots {
+        if at_once < slots {
             // SeqCst: between one's own lease and the survey that follows. Of leases that are in force together, the
             // last one's leaser finds all the others, so that no more than `at_once` of them give a permit.
             fence(Ordering::SeqCst);
-            if self.survey(generation).leased > at_once {
+            if self.survey(generation, slots).leased > at_once {
                 self.swap(slot, leased, leased.ended(free));
                 return None;
             }
@@ -201,13 +210,13 @@ impl Probes {
     /// lease that still has none.
     pub(super) fn reap(
         &self,
-        generation: u16,
+        (generation, slots): (u16, u32),
         now: u64,
         deadline: Deadline,
         left: impl Fn(Deadline) -> Option<u64>,
         is_gone: impl Fn(Owner) -> bool,
     ) -> usize {
-        (0..self.slots)
+        (0..slots.min(self.slots))
             .filter(|&slot| {
                 let word = self.load(slot);
                 let end = match word.status(generation) {
@@ -234,12 +243,12 @@ impl Probes {
     /// [`reap`](Self::reap).
     pub(super) fn waits(
         &self,
-        generation: u16,
+        (generation, slots): (u16, u32),
         now: u64,
         deadline: Deadline,
         left: impl Fn(Deadline) -> Option<u64>,
     ) -> impl Iterator<Item = u64> {
-        (0..self.slots).filter_map(move |slot| {
+        (0..slots.min(self.slots)).filter_map(move |slot| {
             let word = self.load(slot);
             let lease = word.status(generation).is_leased().then(|| self.latest(slot, word, || deadline))??;
             Some(left(lease.deadline()).unwrap_or_else(|| self.watches[slot as usize].wait(now)))
@@ -392,8 +401,8 @@ mod tests {
     }
 
     fn lease(probes: &Probes) -> u64 {
-        let free = probes.survey(GENERATION).free.expect("a free slot");
-        probes.lease(free, GENERATION, Owner(3), END, 1).expect("nobody else leases")
+        let free = probes.survey(GENERATION, 1).free.expect("a free slot");
+        probes.lease(free, GENERATION, Owner(3), END, 1, 1).expect("nobody else leases")
     }
 
     fn free(probes: &Probes, permit: u64) -> bool {
@@ -401,7 +410,7 @@ mod tests {
     }
 
     fn reap_all(probes: &Probes) -> usize {
-        probes.reap(GENERATION, 0, END, |_| Some(0), |_| false)
+        probes.reap((GENERATION, 1), 0, END, |_| Some(0), |_| false)
     }
 
     #[test]
@@ -438,14 +447,14 @@ mod tests {
     #[test]
     fn a_lease_whose_holder_was_killed_before_it_wrote_the_end_gets_one() {
         let probes = one();
-        let (slot, word) = probes.survey(GENERATION).free.expect("a free slot");
+        let (slot, word) = probes.survey(GENERATION, 1).free.expect("a free slot");
         let leased = Slot::new(GENERATION, Status::Leased, Owner(3), Slot(word).nonce() + 1);
         assert!(probes.swap(slot, Slot(word), leased));
-        let waits = |deadline| probes.waits(GENERATION, 0, deadline, |end| Some(end.0.into())).collect::<Vec<_>>();
+        let waits = |deadline| probes.waits((GENERATION, 1), 0, deadline, |end| Some(end.0.into())).collect::<Vec<_>>();
         assert_eq!(waits(Deadline(40)), [40]);
         assert_eq!(waits(Deadline(50)), [40], "once");
         let left = |end: Deadline| Some(u64::from(end.0) - 40);
-        assert_eq!(probes.reap(GENERATION, 0, Deadline(60), left, |_| false), 1);
+        assert_eq!(probes.reap((GENERATION, 1), 0, Deadline(60), left, |_| false), 1);
         let permit = lease(&probes);
         assert_eq!(permit & NUMBER_MASK, 2);
         assert!(free(&probes, permit));
@@ -463,8 +472,8 @@ mod tests {
             }
         }
         assert_eq!(reap_all(&probes), 1);
-        let survey = probes.survey(GENERATION);
+        let survey = probes.survey(GENERATION, 1);
         assert!(survey.free.is_none() && survey.leased == 0 && survey.done.calls == 0);
-        assert!(probes.survey(GENERATION + 1).free.is_some(), "the next cycle begins afresh");
+        assert!(probes.survey(GENERATION + 1, 1).free.is_some(), "the next cycle begins afresh");
     }
 }

@@ -20,8 +20,8 @@ fn probes(slots: u32) -> Arc<Probes> {
 }
 
 fn lease(probes: &Probes, owner: Owner) -> Option<u64> {
-    let free = probes.survey(GENERATION).free?;
-    probes.lease(free, GENERATION, owner, END, u32::MAX)
+    let free = probes.survey(GENERATION, probes.room()).free?;
+    probes.lease(free, GENERATION, owner, END, u32::MAX, probes.room())
 }
 
 fn settle(probes: &Probes, permit: u64) -> bool {
@@ -36,7 +36,7 @@ fn loom_a_leaser_killed_between_its_words_is_finished_once() {
         let first = Slot::new(GENERATION, Status::Leased, KILLED, 1);
         assert!(probes.swap(0, Slot(0), first));
         let take = |probes: &Probes| {
-            let reaped = probes.reap(GENERATION, 0, END, |_| Some(1), |owner| owner == KILLED);
+            let reaped = probes.reap((GENERATION, probes.room()), 0, END, |_| Some(1), |owner| owner == KILLED);
             (reaped, lease(probes, ALIVE))
         };
         let other = {
@@ -61,7 +61,7 @@ fn loom_a_leaser_reaped_between_its_words_holds_nothing() {
             let probes = probes.clone();
             thread::spawn(move || lease(&probes, KILLED))
         };
-        let reaped = probes.reap(GENERATION, 0, END, |_| Some(0), |_| false) == 1;
+        let reaped = probes.reap((GENERATION, probes.room()), 0, END, |_| Some(0), |_| false) == 1;
         let mine = if reaped { lease(&probes, ALIVE) } else { None };
         let theirs = other.join().unwrap();
         assert_eq!(reaped, mine.is_some(), "a slot that was reaped is free");
@@ -78,14 +78,14 @@ fn loom_an_end_that_a_late_thread_wrote_is_no_permits() {
         let late = {
             let probes = probes.clone();
             let left = |end| Some(u64::from(end == END));
-            thread::spawn(move || probes.reap(GENERATION, 0, Deadline(END.0 - 4), left, |_| false))
+            thread::spawn(move || probes.reap((GENERATION, probes.room()), 0, Deadline(END.0 - 4), left, |_| false))
         };
         let permit = lease(&probes, ALIVE);
         late.join().unwrap();
         if let Some(permit) = permit {
             assert!(settle(&probes, permit));
         }
-        let survey = probes.survey(GENERATION);
+        let survey = probes.survey(GENERATION, probes.room());
         assert!(survey.leased == 0 && (survey.free.is_some() || survey.done.calls == 1));
     });
 }
@@ -100,11 +100,11 @@ fn loom_a_stale_permit_leaves_the_next_lease_alone() {
             let probes = probes.clone();
             thread::spawn(move || settle(&probes, stale))
         };
-        let reaped = probes.reap(GENERATION, 0, END, |_| Some(0), |_| false);
+        let reaped = probes.reap((GENERATION, probes.room()), 0, END, |_| Some(0), |_| false);
         let mine = lease(&probes, ALIVE).is_some_and(|permit| settle(&probes, permit));
         let theirs = other.join().unwrap();
         assert_eq!((mine, theirs), (reaped == 1, reaped == 0));
-        assert_eq!(probes.survey(GENERATION).done.calls, 1);
+        assert_eq!(probes.survey(GENERATION, probes.room()).done.calls, 1);
     });
 }
 
@@ -118,7 +118,7 @@ fn loom_two_reporters_of_the_last_probes_come_to_one_verdict() {
             let permits = [lease(&probes, ALIVE), lease(&probes, ALIVE)].map(|permit| permit.expect("a slot"));
             let report = move |probes: &Probes, which: usize| {
                 assert!(probes.settle(permits[which], GENERATION, |_| true, failed[which], false));
-                probes.verdict(&probes.survey(GENERATION), &thresholds)
+                Probes::verdict(&probes.survey(GENERATION, probes.room()), &thresholds)
             };
             let other = {
                 let probes = probes.clone();

@@ -6,15 +6,16 @@
 use super::CircuitBreaker;
 use super::control::Control;
 use super::events::EventKind;
-use super::permit::{Permit, Rejected};
+use super::permit::{Permit, Rejected, UNTIMED};
+use super::rules::Rules;
 
 /// Which part of the ramp a call that it refused should wait for.
 const RETRIES: u64 = 10;
 
 impl CircuitBreaker {
     /// Closes by itself, in a ramp where there is one.
-    pub(super) fn close(&self, seen: Control, now: u64) {
-        let next = self.rules.closed(seen, now);
+    pub(super) fn close(&self, seen: Control, now: u64, rules: &Rules) {
+        let next = rules.closed(seen, now);
         // Before the exchange: a note is of one ramp.
         self.head.control.watch.clear();
         if self.replace(seen, next) {
@@ -33,22 +34,23 @@ impl CircuitBreaker {
         clock: &impl Fn() -> u64,
         draw: &impl Fn() -> f64,
     ) -> Option<Result<Permit, Rejected>> {
-        if !self.rules.ramp_is_plausible(seen, now) {
+        let rules = self.rules();
+        if !rules.ramp_is_plausible(seen, now) {
             // Read after the word: a thread that came late with a sound clock finds it plausible now.
             now = clock();
         }
         // One reading alone never ends a ramp that begins impossibly far ahead: it may be a late thread's.
-        let is_bad = self.head.control.watch.judge(self.rules.ramp_is_plausible(seen, now), now);
-        let Some(chance) = self.rules.chance(seen, now).filter(|_| !is_bad) else {
+        let is_bad = self.head.control.watch.judge(rules.ramp_is_plausible(seen, now), now);
+        let Some(chance) = rules.chance(seen, now).filter(|_| !is_bad) else {
             if self.replace(seen, seen.ramped()) {
                 self.emit(EventKind::RampEnded, now);
             }
             return None;
         };
         if draw() < chance {
-            let started_ns = if self.rules.times_calls() { now } else { 0 };
+            let started_ns = if rules.judge.times_calls() { now } else { UNTIMED };
             return Some(Ok(Permit { word: seen.permit(0), started_ns }));
         }
-        Some(Err(self.reject(seen, self.rules.ramp_ns / RETRIES)))
+        Some(Err(self.reject(seen, rules.ramp_ns / RETRIES)))
     }
 }

@@ -1,12 +1,11 @@
 //! What became of a call.
 
 use super::control::Control;
-use super::count_window::CountWindow;
-use super::permit::{Outcome, Permit};
-use super::rules::nanos;
+use super::permit::{Outcome, Permit, UNTIMED};
+use super::rules::{Judge, nanos};
 use super::state::State;
-use super::tally::Recorded;
-use super::{CircuitBreaker, Outcomes, run};
+use super::tally::{Recorded, Tally};
+use super::{CircuitBreaker, Outcomes, PATIENCE, run};
 use std::time::Duration;
 
 impl CircuitBreaker {
@@ -65,21 +64,14 @@ impl CircuitBreaker {
             }
             return;
         }
-        if let (Outcome::Success, true, Some(window)) = (outcome, seen.is_closed(), self.plain_window())
-            && window.record_quickly(seen)
-        {
-            return;
+        if let (Outcome::Success, true, Outcomes::Count(window)) = (outcome, seen.is_closed(), &self.outcomes) {
+            let brief = self.brief();
+            // A success that is nothing but an entry in the log.
+            if brief.is_plain() && window.record_quickly(seen, brief.min_calls()) {
+                return;
+            }
         }
         self.report_any(seen, &now, permit, outcome, duration, retry_after_ns);
-    }
-
-    /// The window of a breaker for which a success is nothing but an entry in the log.
-    #[inline]
-    fn plain_window(&self) -> Option<&CountWindow> {
-        match &self.outcomes {
-            Outcomes::Count(window) if !self.rules.times_calls() && !self.rules.counts_runs() => Some(window),
-            _ => None,
-        }
     }
 
     // Not inlined, so that the common case stays small at the call site.
@@ -90,42 +82,117 @@ impl CircuitBreaker {
         now: &impl Fn() -> u64,
         permit: Permit,
         outcome: Outcome,
-        duration: Option<Duration>,
+        mut duration: Option<Duration>,
         retry_after_ns: u64,
     ) {
-        let slow = self.rules.times_calls() && outcome != Outcome::Ignore && {
-            let took = duration.map_or_else(|| now().saturating_sub(permit.started_ns), nanos);
-            took >= self.rules.slow_ns
-        };
-        match seen.state() {
-            State::Closed | State::MetricsOnly if outcome != Outcome::Ignore => {
-                self.count(seen, now, outcome != Outcome::Success, slow, retry_after_ns);
+        // A plain one has been tried.
+        let tried = matches!(self.outcomes, Outcomes::Count(_)) && self.brief().is_plain();
+        if outcome == Outcome::Success
+            && seen.is_closed()
+            && !tried
+            && self.count_fast_success(seen, now, permit, &mut duration)
+        {
+            return;
+        }
+        for _ in 0..PATIENCE {
+            // One moment's settings for all that this report leads to.
+            let judge = self.judge();
+            let slow =
+                judge.times_calls() && outcome != Outcome::Ignore && { took(permit, now, duration) >= judge.slow_ns };
+            let counted = match seen.state() {
+                State::Closed | State::MetricsOnly if outcome != Outcome::Ignore => {
+                    self.count(seen, now, outcome != Outcome::Success, slow, retry_after_ns, &judge)
+                }
+                State::HalfOpen => {
+                    self.settle_probe(seen, permit, (outcome, slow), now(), retry_after_ns, &judge);
+                    true
+                }
+                // Not an outcome, or nobody counts.
+                _ => true,
+            };
+            if counted {
+                return;
             }
-            State::HalfOpen => self.settle_probe(seen, permit, outcome, slow, now(), retry_after_ns),
-            // Not an outcome, or nobody counts.
-            _ => {}
         }
     }
 
-    fn count(&self, seen: Control, now: &impl Fn() -> u64, failed: bool, slow: bool, retry_after_ns: u64) {
-        let control = &self.head.control.word;
-        let recorded = match &self.outcomes {
-            Outcomes::Count(window) => window.record(control, seen, failed, slow),
+    /// Counts a success of a closed breaker that is not slow and leads to no judgement; false: nothing is counted yet.
+    /// `duration` is then what it took, where that was looked at.
+    #[inline]
+    fn count_fast_success(
+        &self,
+        seen: Control,
+        now: &impl Fn() -> u64,
+        permit: Permit,
+        duration: &mut Option<Duration>,
+    ) -> bool {
+        let (brief, slow_ns) = self.brief_and_slow_ns();
+        if brief.times_calls() {
+            let took = took(permit, now, *duration);
+            *duration = Some(Duration::from_nanos(took));
+            if took >= slow_ns {
+                return false;
+            }
+        }
+        let counted = match &self.outcomes {
+            Outcomes::Count(window) => window.record_quickly(seen, brief.min_calls()),
             Outcomes::Time(window) => {
-                window.record(&self.head.control, seen, self.rules.since_epoch(now()), failed, slow)
+                let since = self.origin.since_epoch(now());
+                window.record_quickly(&self.head.control, seen, since, brief.min_calls())
             }
         };
+        if counted && brief.counts_runs() {
+            run::record(&self.head.run, &self.head.control.word, seen, false);
+        }
+        counted
+    }
+
+    /// False where it must be tried again, by the settings that are in force now.
+    fn count(
+        &self,
+        seen: Control,
+        now: &impl Fn() -> u64,
+        failed: bool,
+        slow: bool,
+        retry_after_ns: u64,
+        judge: &Judge,
+    ) -> bool {
+        let control = &self.head.control;
+        let recorded = match &self.outcomes {
+            Outcomes::Count(window) => window.record(control, seen, failed, slow, judge),
+            Outcomes::Time(window) => window.record(control, seen, self.origin.since_epoch(now()), failed, slow, judge),
+        };
         let by = match recorded {
+            Recorded::Changed => return false,
             Recorded::Late => None,
             Recorded::Trips(by) => Some(by),
             Recorded::Counted => {
-                let runs = self.rules.counts_runs();
-                let trips = runs && run::record(&self.head.run, control, seen, failed) >= self.rules.run_length;
-                (trips && seen.can_trip()).then(|| self.window(seen.generation(), now()))
+                let runs = judge.counts_runs();
+                let trips = runs && run::record(&self.head.run, &control.word, seen, failed) >= judge.run_length;
+                (trips && seen.can_trip()).then(|| self.window(seen.generation(), now(), judge.window))
             }
         };
         if let (Some(by), true) = (by, seen.can_trip()) {
-            self.open(seen, now(), retry_after_ns, by);
+            self.trip(seen, now(), retry_after_ns, by, judge);
         }
+        true
+    }
+
+    #[cold]
+    fn trip(&self, seen: Control, now: u64, retry_after_ns: u64, by: Tally, judge: &Judge) {
+        let rules = self.rules_of(judge);
+        // Those that judged stand nowhere any more: by those in force, or not at all.
+        if rules.judge.version == judge.version || rules.judge.thresholds.trips(by) {
+            self.open(seen, now, retry_after_ns, by, &rules);
+        }
+    }
+}
+
+/// Nanoseconds that a call took.
+fn took(permit: Permit, now: &impl Fn() -> u64, duration: Option<Duration>) -> u64 {
+    match duration {
+        Some(duration) => nanos(duration),
+        None if permit.started_ns == UNTIMED => 0,
+        None => now().saturating_sub(permit.started_ns),
     }
 }

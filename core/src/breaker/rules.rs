@@ -1,11 +1,13 @@
-//! The settings as numbers ready for use, kept in private memory.
+//! The settings of one moment as numbers ready for use.
 
-use super::config::{BreakerConfig, Window};
+use super::config::longest_by_default;
 use super::control::{Control, MAX_BACKOFF};
+use super::layout::{Layout, Origin};
 use super::probes::{DEADLINE_BITS, Deadline};
+use super::settings::{LEAST, LONGEST_COOLDOWN, LONGEST_LEASE, MARK, SIZE};
 use super::state::State;
 use super::tally::Thresholds;
-use std::hash::{BuildHasher, RandomState};
+use super::words;
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
@@ -13,68 +15,38 @@ const DEADLINE_MASK: u32 = (1 << DEADLINE_BITS) - 1;
 /// How far ahead of the clock a deadline may lie beyond the longest wait before it counts as impossible.
 pub(super) const SLACK_NS: u64 = 60_000 * MS;
 
-#[derive(Debug)]
-pub(super) struct Rules {
+/// What a report asks of the settings of one moment, if it opens nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judge {
+    /// Which settings they are.
+    pub(super) version: u64,
     pub(super) thresholds: Thresholds,
+    /// How many calls, or slices, the window holds.
+    pub(super) window: u32,
+    /// See [`MARK`].
+    pub(super) mark: u64,
     /// `u64::MAX`: no call is slow.
     pub(super) slow_ns: u64,
     /// `u64::MAX`: off.
     pub(super) run_length: u64,
-    pub(super) cooldown_ns: u64,
-    max_cooldown_ns: u64,
-    backoff: f64,
-    jitter: f64,
-    pub(super) probes: u32,
-    pub(super) probes_at_once: u32,
-    /// By which probes are judged.
-    pub(super) probe_thresholds: Thresholds,
-    /// `None`: the last cooldown.
-    healthy_after_ns: Option<u64>,
-    /// 0: no ramp.
-    pub(super) ramp_ns: u64,
-    ramp_from: f64,
-    probe_timeout_ns: u64,
-    /// Leases of probes end at multiples of 2^this milliseconds.
-    lease_shift: u32,
-    /// When the breaker was made; the words count milliseconds from here.
-    epoch_ns: u64,
-    seed: u64,
 }
 
-impl Rules {
-    /// Of settings that have been validated.
-    pub(super) fn new(config: &BreakerConfig, epoch_ns: u64) -> Self {
-        let min_calls = match config.window {
-            // A window of N calls can never hold more (Resilience4j clamps it the same way).
-            Window::Calls(calls) => config.min_calls.min(calls),
-            Window::Duration(_) => config.min_calls,
-        };
+impl Judge {
+    /// Of a set of words. Whatever they say, the window is one that the layout has room for.
+    #[inline]
+    pub(super) fn of(word: impl Fn(usize) -> u64, version: u64, layout: &Layout) -> Self {
+        let real = |at| f64::from_bits(word(at));
+        let window = (word(SIZE) as u32).min(layout.most_window).max(1);
+        // At most the calls of a window that counts them: it can never hold more (Resilience4j clamps it the same way).
+        let min_calls = (word(LEAST) as u32).max(1);
+        let (failure_rate, slow_rate) = (real(words::FAILURE_RATE), real(words::SLOW_RATE));
         Self {
-            thresholds: Thresholds {
-                failure_rate: config.failure_rate_threshold,
-                slow_rate: config.slow_call_rate_threshold,
-                min_calls,
-            },
-            slow_ns: config.slow_call_duration.map_or(u64::MAX, nanos),
-            run_length: config.consecutive_failures.map_or(u64::MAX, u64::from),
-            cooldown_ns: nanos(config.cooldown),
-            max_cooldown_ns: nanos(config.longest_cooldown()),
-            backoff: config.cooldown_backoff,
-            jitter: config.cooldown_jitter,
-            probes: config.probes,
-            probes_at_once: config.probes_at_once.unwrap_or(config.probes),
-            probe_thresholds: Thresholds {
-                failure_rate: config.probe_failure_rate_threshold.unwrap_or(config.failure_rate_threshold),
-                slow_rate: config.slow_call_rate_threshold,
-                min_calls: 1,
-            },
-            healthy_after_ns: config.healthy_after.map(nanos),
-            ramp_ns: config.ramp.map_or(0, nanos),
-            ramp_from: config.ramp_from,
-            probe_timeout_ns: nanos(config.probe_timeout),
-            lease_shift: lease_shift(config.probe_timeout),
-            epoch_ns,
-            seed: RandomState::new().hash_one(epoch_ns),
+            version,
+            thresholds: Thresholds { failure_rate, slow_rate, min_calls },
+            window,
+            mark: word(MARK),
+            slow_ns: words::or_never(word(words::SLOW_CALL)),
+            run_length: words::or_never(word(words::RUN)),
         }
     }
 
@@ -86,7 +58,38 @@ impl Rules {
     pub(super) fn counts_runs(&self) -> bool {
         self.run_length != u64::MAX
     }
+}
 
+fn small(word: u64) -> u32 {
+    u32::try_from(word).unwrap_or(u32::MAX)
+}
+
+/// The settings of one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) judge: Judge,
+    pub(super) cooldown_ns: u64,
+    max_cooldown_ns: u64,
+    pub(super) longest_cooldown_ns: u64,
+    backoff: f64,
+    jitter: f64,
+    pub(super) probes: u32,
+    /// `u32::MAX`: all.
+    pub(super) probes_at_once: u32,
+    /// By which probes are judged.
+    pub(super) probe_thresholds: Thresholds,
+    /// `None`: the last cooldown.
+    healthy_after_ns: Option<u64>,
+    /// 0: no ramp.
+    pub(super) ramp_ns: u64,
+    ramp_from: f64,
+    probe_timeout_ns: u64,
+    pub(super) longest_lease_ns: u64,
+    pub(super) origin: Origin,
+}
+
+impl Origin {
+    #[inline]
     pub(super) fn since_epoch(&self, now: u64) -> u64 {
         now.saturating_sub(self.epoch_ns)
     }
@@ -97,6 +100,55 @@ impl Rules {
 
     pub(super) fn clock_ns(&self, ms: u64) -> u64 {
         self.epoch_ns.saturating_add(ms.saturating_mul(MS))
+    }
+
+    /// Nanoseconds until an open circuit's cooldown ends; `None` when no cooldown that began by `now` lasts so long.
+    pub(super) fn cooldown_left(&self, seen: Control, now: u64, longest_ns: u64) -> Option<u64> {
+        let left = seen.until_ms().saturating_mul(MS).saturating_sub(self.since_epoch(now));
+        (left <= longest_ns.saturating_add(SLACK_NS)).then_some(left)
+    }
+}
+
+impl Rules {
+    /// Of a set of words. Whatever they say, sizes are such as the layout has room for.
+    #[inline]
+    pub(super) fn of(word: impl Fn(usize) -> u64, version: u64, layout: &Layout, origin: Origin) -> Self {
+        let real = |at| f64::from_bits(word(at));
+        let or = |at: usize, other: u64| match word(at) {
+            0 => other,
+            given => given,
+        };
+        let (cooldown_ns, slow_rate) = (word(words::COOLDOWN), real(words::SLOW_RATE));
+        Self {
+            judge: Judge::of(&word, version, layout),
+            cooldown_ns,
+            max_cooldown_ns: or(words::MAX_COOLDOWN, longest_by_default(cooldown_ns)),
+            longest_cooldown_ns: word(LONGEST_COOLDOWN),
+            backoff: real(words::BACKOFF),
+            jitter: real(words::JITTER),
+            probes: small(word(words::PROBES)).clamp(1, layout.probes),
+            probes_at_once: small(or(words::AT_ONCE, u64::MAX)),
+            probe_thresholds: Thresholds {
+                failure_rate: f64::from_bits(or(words::PROBE_RATE, word(words::FAILURE_RATE))),
+                slow_rate,
+                min_calls: 1,
+            },
+            healthy_after_ns: Some(word(words::HEALTHY)).filter(|&ns| ns != 0),
+            ramp_ns: word(words::RAMP),
+            ramp_from: real(words::RAMP_FROM),
+            probe_timeout_ns: word(words::PROBE_TIMEOUT),
+            longest_lease_ns: word(LONGEST_LEASE),
+            origin,
+        }
+    }
+
+    /// The longest cooldown that these settings give, its jitter included.
+    pub(super) fn own_longest_cooldown_ns(&self) -> u64 {
+        self.max_cooldown_ns.saturating_add((self.max_cooldown_ns as f64 * self.jitter) as u64)
+    }
+
+    fn since_epoch(&self, now: u64) -> u64 {
+        self.origin.since_epoch(now)
     }
 
     /// The millisecond that is `wait_ns` after `now`, or up to one before: no wait is longer than was asked for, so
@@ -153,23 +205,16 @@ impl Rules {
         };
         let mut cooldown = self.cooldown(again);
         if self.jitter > 0.0 {
-            let random = split_mix(self.seed ^ seen.0 ^ now.rotate_left(32)) >> 11;
+            let random = split_mix(self.origin.seed ^ seen.0 ^ now.rotate_left(32)) >> 11;
             let fraction = random as f64 / (1_u64 << 53) as f64;
-            cooldown += (cooldown as f64 * self.jitter * fraction) as u64;
+            cooldown = cooldown.saturating_add((cooldown as f64 * self.jitter * fraction) as u64);
         }
         let cooldown = cooldown.max(retry_after_ns.min(self.max_cooldown_ns));
         seen.next(State::Open, again, self.deadline_ms(now, cooldown))
     }
 
-    /// Nanoseconds until an open circuit's cooldown ends; `None` when no cooldown that began by `now` lasts so long.
-    pub(super) fn cooldown_left(&self, seen: Control, now: u64) -> Option<u64> {
-        let longest = self.max_cooldown_ns.saturating_add((self.max_cooldown_ns as f64 * self.jitter) as u64);
-        let left = seen.until_ms().saturating_mul(MS).saturating_sub(self.since_epoch(now));
-        (left <= longest.saturating_add(SLACK_NS)).then_some(left)
-    }
-
     pub(super) fn probe_deadline(&self, now: u64) -> Deadline {
-        let units = self.deadline_ms(now, self.probe_timeout_ns) >> self.lease_shift;
+        let units = self.deadline_ms(now, self.probe_timeout_ns) >> self.origin.lease_shift;
         Deadline(units as u32 & DEADLINE_MASK)
     }
 
@@ -177,14 +222,14 @@ impl Rules {
     /// Units come round after 2^28 of them (3 days of milliseconds): a lease that nobody looked at for half of that may
     /// seem to lie too far ahead, and ends as those do.
     pub(super) fn lease_left(&self, deadline: Deadline, now: u64) -> Option<u64> {
-        let unit = MS << self.lease_shift;
+        let unit = MS << self.origin.lease_shift;
         let now_units = self.since_epoch(now) / unit;
         let ahead = deadline.0.wrapping_sub(now_units as u32) & DEADLINE_MASK;
         if ahead > DEADLINE_MASK / 2 {
             return Some(0);
         }
         let left = u64::from(ahead).saturating_mul(unit).saturating_sub(self.since_epoch(now) % unit);
-        (left <= self.probe_timeout_ns.saturating_add(unit).saturating_add(SLACK_NS)).then_some(left)
+        (left <= self.longest_lease_ns.saturating_add(unit).saturating_add(SLACK_NS)).then_some(left)
     }
 }
 

@@ -52,6 +52,8 @@ impl Thresholds {
 pub(super) enum Recorded {
     /// The generation is over: not counted.
     Late,
+    /// Not counted yet, for the settings have been changed meanwhile: to be reported again, by those in force.
+    Changed,
     /// Counted.
     Counted,
     /// The window reached a threshold: as it was then.

@@ -31,14 +31,16 @@ impl Trip {
     }
 }
 
-/// More than any window holds.
+/// A window that holds more is told in proportion.
 const COUNT_BITS: u32 = 20;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 const LAP_SHIFT: u32 = 3 * COUNT_BITS;
 
 /// A trip of lap `lap`, modulo 16: what tells it from another in the same place.
 pub(super) fn word(tally: Tally, lap: u64) -> u64 {
-    let [calls, failed, slow] = [tally.calls, tally.failed, tally.slow].map(|count| u64::from(count).min(COUNT_MASK));
+    let excess = (u32::BITS - tally.calls.leading_zeros()).saturating_sub(COUNT_BITS);
+    let counts = [tally.calls, tally.failed, tally.slow];
+    let [calls, failed, slow] = counts.map(|count| u64::from(count >> excess).min(COUNT_MASK));
     lap << LAP_SHIFT | calls << (2 * COUNT_BITS) | failed << COUNT_BITS | slow
 }
 

@@ -17,7 +17,7 @@ pub(crate) use change_lock::ChangeLock;
 #[cfg(not(loom))]
 pub(crate) use mapping::Mapping;
 pub(crate) use object_allocator::{ObjectAllocator, One};
-pub(crate) use seq_lock::SeqLock;
+pub(crate) use seq_lock::{Latest, SeqLock, SetWord, Sets};
 pub(crate) use shared_slice::{SharedSlice, Zeroable};
 pub(crate) use watch::Watch;
 

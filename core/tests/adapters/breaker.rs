@@ -29,30 +29,7 @@ impl Subject for CoreBreaker {
 
     fn make(config: &Config, start: u64) -> Self {
         let clock = ManualClock::new(start);
-        let window = match (config.window_calls, config.window_duration_ns) {
-            (Some(calls), None) => Window::Calls(calls),
-            (None, Some(whole)) => Window::Duration(duration(whole)),
-            _ => panic!("exactly one of window_calls and window_duration_ns"),
-        };
-        let settings = BreakerConfig {
-            window,
-            failure_rate_threshold: config.failure_rate_threshold,
-            slow_call_duration: config.slow_call_duration_ns.map(duration),
-            slow_call_rate_threshold: config.slow_call_rate_threshold,
-            consecutive_failures: config.consecutive_failures,
-            min_calls: config.min_calls,
-            cooldown: duration(config.cooldown_ns),
-            cooldown_backoff: config.cooldown_backoff,
-            max_cooldown: config.max_cooldown_ns.map(duration),
-            cooldown_jitter: 0.0,
-            probes: config.probes,
-            probe_timeout: duration(config.probe_timeout_ns),
-            probe_failure_rate_threshold: config.probe_failure_rate_threshold,
-            probes_at_once: config.probes_at_once,
-            healthy_after: config.healthy_after_ns.map(duration),
-            ramp: config.ramp_ns.map(duration),
-            ramp_from: config.ramp_from.unwrap_or(0.1),
-        };
+        let settings = settings(config);
         let arena = Arena::private("subject", 1 << 20, Clock::from(&clock)).expect("an arena");
         let open = || CircuitBreaker::in_arena(&arena, "subject", settings.clone(), OnConflict::Error);
         let shared = vec![open().expect("made"), open().expect("opened")];
@@ -104,6 +81,7 @@ impl Side {
             Op::Disable {} => breaker.disable(),
             Op::MetricsOnly {} => breaker.metrics_only(),
             Op::Reset {} => breaker.reset(),
+            Op::SetConfig(config) => breaker.set_config(&settings(config)).expect("settings that have room"),
         }
         Answer::Nothing {}
     }
@@ -138,5 +116,32 @@ fn word(state: State) -> &'static str {
         State::Disabled => "disabled",
         State::MetricsOnly => "metrics_only",
         _ => "a state that the vectors do not know",
+    }
+}
+
+fn settings(config: &Config) -> BreakerConfig {
+    let window = match (config.window_calls, config.window_duration_ns) {
+        (Some(calls), None) => Window::Calls(calls),
+        (None, Some(whole)) => Window::Duration(duration(whole)),
+        _ => panic!("exactly one of window_calls and window_duration_ns"),
+    };
+    BreakerConfig {
+        window,
+        failure_rate_threshold: config.failure_rate_threshold,
+        slow_call_duration: config.slow_call_duration_ns.map(duration),
+        slow_call_rate_threshold: config.slow_call_rate_threshold,
+        consecutive_failures: config.consecutive_failures,
+        min_calls: config.min_calls,
+        cooldown: duration(config.cooldown_ns),
+        cooldown_backoff: config.cooldown_backoff,
+        max_cooldown: config.max_cooldown_ns.map(duration),
+        cooldown_jitter: 0.0,
+        probes: config.probes,
+        probe_timeout: duration(config.probe_timeout_ns),
+        probe_failure_rate_threshold: config.probe_failure_rate_threshold,
+        probes_at_once: config.probes_at_once,
+        healthy_after: config.healthy_after_ns.map(duration),
+        ramp: config.ramp_ns.map(duration),
+        ramp_from: config.ramp_from.unwrap_or(0.1),
     }
 }

@@ -9,7 +9,7 @@ fn refuse(config: BreakerConfig) -> ConfigError {
 fn the_defaults_are_the_documented_ones() {
     let breaker = CircuitBreaker::with_clock("p", BreakerConfig::default(), ManualClock::new(0).into()).expect("valid");
     assert_eq!(breaker.name(), "p");
-    assert_eq!(breaker.config(), &BreakerConfig::default());
+    assert_eq!(breaker.config(), BreakerConfig::default());
     assert_eq!((breaker.state(), breaker.clock().now()), (State::Closed, 0));
     assert!(format!("{breaker:?}").contains("Closed"));
 }

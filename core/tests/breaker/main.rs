@@ -9,6 +9,7 @@ mod late;
 mod open;
 mod operator;
 mod ramp;
+mod set_config;
 mod stress;
 mod time_window;
 

@@ -11,7 +11,7 @@ mod worker;
 
 use objects::{
     BUDGET_RATE, BUDGET_SPAN, BURST, CALLS_A_RETRY, COOLDOWN, KEY_BURST, KEY_RATE, KEYS, LOG_EACH, LOG_KEYS, LOG_LIMIT,
-    LOG_PERIOD, Objects, PERMITS, RATE, pulse, quota,
+    LOG_PERIOD, Objects, PERMITS, RATE, nth, pulse, quota,
 };
 use std::process::Child;
 use std::sync::mpsc;
@@ -160,6 +160,10 @@ impl Scene {
         let slots: Vec<_> = objects.arena.members().iter().map(|member| (member.pid, member.alive)).collect();
         assert_eq!(slots, [(std::process::id(), true)], "process slots");
         objects.changing.set_quota(quota(10, 10)).expect("nobody holds the lock");
+        let held = objects.configured.config();
+        assert_eq!(held, nth(held.min_calls), "settings of one change");
+        objects.configured.set_config(&nth(1)).expect("nobody holds the lock");
+        assert_eq!(objects.configured.config(), nth(1));
     }
 }
 

@@ -39,6 +39,15 @@ pub(crate) struct Objects {
     pub(crate) throttle: ClientThrottle,
     /// Its quota changes all the time.
     pub(crate) changing: TokenBucket,
+    /// Its settings change all the time; see [`nth`].
+    pub(crate) configured: CircuitBreaker,
+}
+
+/// Settings number `n`: in all of them the number is seen, so that a mixture is none of them.
+pub(crate) fn nth(n: u32) -> BreakerConfig {
+    let span = Duration::from_millis(n.into());
+    let window = Window::Calls(100 + n);
+    BreakerConfig { window, min_calls: n, cooldown: span, probe_timeout: span, ..BreakerConfig::default() }
 }
 
 pub(crate) fn quota(count: u64, burst: u64) -> Quota {
@@ -89,6 +98,7 @@ impl Objects {
             budget,
             throttle,
             bucket: bucket(&arena, "bucket", quota(RATE, BURST), OnConflict::Error),
+            configured: CircuitBreaker::in_arena(&arena, "configured", nth(1), OnConflict::Keep).expect("a breaker"),
             changing: bucket(&arena, "changing", quota(10, 10), OnConflict::Keep),
             arena,
             limiter,
@@ -119,6 +129,14 @@ impl Objects {
         if random.u32(..8) == 0 {
             let count = random.u64(1..100);
             self.changing.set_quota(quota(count, 10)).expect("changed");
+        }
+        if random.u32(..8) == 0 {
+            self.configured.set_config(&nth(random.u32(1..100))).expect("changed");
+            let held = self.configured.config();
+            assert_eq!(held, nth(held.min_calls), "settings of one change");
+        }
+        if let Ok(call) = self.configured.enter() {
+            if random.u32(..4) == 0 { call.failure() } else { call.success() }
         }
         if random.u32(..16) == 0 {
             drop(bucket(&self.arena, "changing", quota(random.u64(1..100), 10), OnConflict::Apply));

@@ -72,7 +72,8 @@ pub type Trip = (u32, u32, u32);
 #[derive(Clone, Copy, Debug)]
 pub struct Permit {
     generation: u64,
-    started: u64,
+    /// Of a call that is timed.
+    started: Option<u64>,
     /// Number of the lease, when it is a probe.
     lease: Option<u64>,
 }
@@ -110,7 +111,13 @@ pub struct Breaker {
     start: u64,
     state: State,
     generation: u64,
+    /// Of the generation, whatever the window holds of them.
     calls: VecDeque<Call>,
+    /// Nanoseconds in a slice: of the window that it was made with.
+    slice_ns: Option<u64>,
+    /// The longest that a cooldown, and a lease, in force can be: also by settings before.
+    longest_cooldown: u64,
+    longest_lease: u64,
     /// The slice in which outcomes count.
     newest: Option<u64>,
     newest_watch: Watch,
@@ -133,8 +140,12 @@ pub struct Breaker {
 impl Breaker {
     /// A closed breaker made at `now`.
     pub fn new(config: Config, now: u64) -> Self {
+        let slice_ns = if let Window::Duration(whole) = config.window { Some(whole.div_ceil(SLICES)) } else { None };
         Self {
             config,
+            slice_ns,
+            longest_cooldown: longest_cooldown(&config),
+            longest_lease: config.probe_timeout,
             start: now,
             state: State::Closed,
             generation: 0,
@@ -157,9 +168,12 @@ impl Breaker {
     /// Asks for one call; the error is the nanoseconds until it is worth asking again. In a ramp the call passes where
     /// `draw` is below the chance.
     pub fn acquire(&mut self, now: u64, draw: f64) -> Result<Permit, u64> {
-        if let (true, Some(ramp), Some(closed)) = (self.ramping, self.config.ramp, self.closed) {
-            let gone = now.saturating_sub(closed);
-            let is_over = if self.is_far(closed, now, 0) {
+        if let (true, Some(closed)) = (self.ramping, self.closed) {
+            let (gone, ramp) = (now.saturating_sub(closed), self.config.ramp.unwrap_or(0));
+            let is_over = if ramp == 0 {
+                // It was taken away.
+                true
+            } else if self.is_far(closed, now, 0) {
                 self.ramp_watch.lasted(now)
             } else {
                 self.ramp_watch.clear();
@@ -207,7 +221,7 @@ impl Breaker {
     /// Nanoseconds until a probe may be tried.
     pub fn retry_after(&self, now: u64) -> u64 {
         match self.state {
-            State::Open if self.is_far(self.until, now, self.longest_cooldown()) => self.until_watch.wait(now),
+            State::Open if self.is_far(self.until, now, self.longest_cooldown) => self.until_watch.wait(now),
             State::Open => self.until.saturating_sub(now),
             State::ForcedOpen => u64::MAX,
             _ => 0,
@@ -216,7 +230,8 @@ impl Breaker {
 
     /// Calls, failed calls and slow calls in the window.
     pub fn stats(&self, now: u64) -> (u32, u32, u32) {
-        let window = || self.calls.iter().filter(|call| self.in_window(now, call));
+        let most = if let Window::Calls(n) = self.config.window { n } else { usize::MAX };
+        let window = || self.calls.iter().rev().take(most).filter(|call| self.in_window(now, call));
         let count = |n: usize| u32::try_from(n).expect("few calls");
         (
             count(window().count()),
@@ -238,6 +253,17 @@ impl Breaker {
     /// What a refusal names as its reason.
     pub fn trip(&self) -> Option<Trip> {
         if self.state == State::ForcedOpen { None } else { self.last_trip }
+    }
+
+    /// Other settings, with a window of the same kind: everything else stays.
+    pub fn set_config(&mut self, config: Config) {
+        let (cooldown, lease) = (longest_cooldown(&config), config.probe_timeout);
+        self.longest_cooldown = if self.state == State::Open { self.longest_cooldown.max(cooldown) } else { cooldown };
+        self.longest_lease = if self.state == State::HalfOpen { self.longest_lease.max(lease) } else { lease };
+        if self.config.consecutive_failures.is_none() {
+            self.failures_in_a_row = 0;
+        }
+        self.config = config;
     }
 
     /// An operator's switch: forced open, disabled, metrics-only, or closed (a reset).
@@ -262,12 +288,8 @@ impl Breaker {
         end.saturating_sub(now) > longest + SLACK_NS
     }
 
-    fn longest_cooldown(&self) -> u64 {
-        self.config.max_cooldown.unwrap_or(64 * self.config.cooldown)
-    }
-
     fn has_cooled(&mut self, now: u64) -> bool {
-        if self.is_far(self.until, now, self.longest_cooldown()) {
+        if self.is_far(self.until, now, self.longest_cooldown) {
             return self.until_watch.lasted(now);
         }
         self.until_watch.clear();
@@ -275,10 +297,16 @@ impl Breaker {
     }
 
     fn permit(&self, now: u64, lease: Option<u64>) -> Permit {
-        Permit { generation: self.generation, started: now, lease }
+        let started = self.config.slow_call_duration.map(|_| now);
+        Permit { generation: self.generation, started, lease }
     }
 
     fn acquire_probe(&mut self, now: u64, draw: f64) -> Result<Permit, u64> {
+        // By other settings than those under which its probes reported, they may have said all there is to say.
+        self.judge_probes(now, 0);
+        if self.state != State::HalfOpen {
+            return self.acquire(now, draw);
+        }
         let leased = self.slots.iter().filter(|slot| matches!(slot, Slot::Leased { .. })).count();
         let free = self.slots.iter().enumerate().find_map(|(place, slot)| match slot {
             Slot::Free { again } if leased < self.config.probes_at_once.unwrap_or(usize::MAX) => Some((place, *again)),
@@ -292,7 +320,7 @@ impl Breaker {
         }
         let mut lost = false;
         // A lease ends at a whole millisecond.
-        let longest = self.config.probe_timeout + MS;
+        let longest = self.longest_lease + MS;
         for slot in &mut self.slots {
             let Slot::Leased { deadline, again, watch, .. } = slot else { continue };
             let over = if deadline.saturating_sub(now) > longest + SLACK_NS {
@@ -322,7 +350,7 @@ impl Breaker {
         if permit.generation != self.generation {
             return;
         }
-        let duration = duration.unwrap_or(now.saturating_sub(permit.started));
+        let duration = duration.or(permit.started.map(|began| now.saturating_sub(began))).unwrap_or(0);
         let slow = self.config.slow_call_duration.is_some_and(|limit| duration >= limit);
         let failed = matches!(outcome, Outcome::Failure | Outcome::Unreached);
         match (self.state, permit.lease) {
@@ -331,7 +359,9 @@ impl Breaker {
                 let Some(slot) = self.slots.iter().position(mine) else { return };
                 let ignored = matches!(outcome, Outcome::Ignore | Outcome::Unreached);
                 self.slots[slot] = if ignored { Slot::Free { again: false } } else { Slot::Done { failed, slow } };
-                self.judge_probes(now, retry_after);
+                if !ignored {
+                    self.judge_probes(now, retry_after);
+                }
             }
             (State::Closed | State::MetricsOnly, None) if outcome != Outcome::Ignore => {
                 self.count(now, failed, slow);
@@ -348,14 +378,10 @@ impl Breaker {
         self.failures_in_a_row = if failed { self.failures_in_a_row + 1 } else { 0 };
         let slice = self.slice_to_count_in(now);
         self.calls.push_back(Call { slice, failed, slow });
-        let most = if let Window::Calls(n) = self.config.window { n } else { usize::MAX };
-        if self.calls.len() > most {
-            self.calls.pop_front();
-        }
     }
 
     fn trips(&self, now: u64, failed: bool, slow: bool) -> bool {
-        if failed && self.config.consecutive_failures == Some(self.failures_in_a_row) {
+        if failed && self.config.consecutive_failures.is_some_and(|run| self.failures_in_a_row >= run) {
             return true;
         }
         let min_calls = match self.config.window {
@@ -363,7 +389,12 @@ impl Breaker {
             Window::Duration(_) => self.config.min_calls,
         };
         let (calls, failures, slow_calls) = self.stats(now);
-        let looks = failed || slow || calls == min_calls;
+        // A success judges only where it is the call with number `min_calls`: of the state, or of a window of time.
+        let counted = match self.config.window {
+            Window::Calls(_) => u32::try_from(self.calls.len()).expect("few calls"),
+            Window::Duration(_) => calls,
+        };
+        let looks = failed || slow || counted == min_calls;
         looks && calls >= min_calls && self.too_many(failures, slow_calls, calls)
     }
 
@@ -409,7 +440,7 @@ impl Breaker {
 
     fn cooldown(&self) -> u64 {
         let grown = self.config.cooldown as f64 * self.config.cooldown_backoff.powi(self.reopened.min(63));
-        (grown as u64).min(self.longest_cooldown())
+        (grown as u64).min(longest_cooldown(&self.config))
     }
 
     /// Whether an opening now is one in a row with those before.
@@ -428,7 +459,7 @@ impl Breaker {
 
     fn open(&mut self, now: u64, retry_after: u64, by: Trip) {
         self.reopened = if self.is_in_a_row(now) { self.reopened + 1 } else { 0 };
-        let cooldown = self.cooldown().max(retry_after.min(self.longest_cooldown()));
+        let cooldown = self.cooldown().max(retry_after.min(longest_cooldown(&self.config)));
         self.enter(State::Open);
         self.last_trip = Some(by);
         self.until = self.whole_ms(now + cooldown);
@@ -440,20 +471,15 @@ impl Breaker {
         self.start + (at - self.start) / MS * MS
     }
 
-    /// Nanoseconds in a slice.
-    fn slice_ns(&self) -> Option<u64> {
-        if let Window::Duration(whole) = self.config.window { Some(whole.div_ceil(SLICES)) } else { None }
-    }
-
     fn slice(&self, now: u64) -> u64 {
-        self.slice_ns().map_or(0, |ns| (now - self.start) / ns)
+        self.slice_ns.map_or(0, |ns| (now - self.start) / ns)
     }
 
     /// The slice of a reading, or the newest when the reading is behind it.
     fn slice_to_count_in(&mut self, now: u64) -> u64 {
         let slice = self.slice(now);
         let newest = self.newest.unwrap_or(slice);
-        let slack = self.slice_ns().map_or(0, |ns| SLACK_NS.div_ceil(ns));
+        let slack = self.slice_ns.map_or(0, |ns| SLACK_NS.div_ceil(ns));
         if newest.saturating_sub(slice) <= slack {
             self.newest_watch.clear();
             self.newest = Some(newest.max(slice));
@@ -467,6 +493,14 @@ impl Breaker {
     }
 
     fn in_window(&self, now: u64, call: &Call) -> bool {
-        call.slice + SLICES > self.slice(now).max(self.newest.unwrap_or(0))
+        let slices = match (self.config.window, self.slice_ns) {
+            (Window::Duration(whole), Some(slice)) => whole.div_ceil(slice),
+            _ => SLICES,
+        };
+        call.slice + slices > self.slice(now).max(self.newest.unwrap_or(0))
     }
+}
+
+fn longest_cooldown(config: &Config) -> u64 {
+    config.max_cooldown.unwrap_or(64 * config.cooldown)
 }

@@ -34,6 +34,16 @@ impl Chunk {
         ((self.0 >> LEN_SHIFT) as u32 & 0b1_1111).min(CHUNK)
     }
 
+    /// Everything but the outcomes: `generation | round | len`.
+    pub(super) fn place(self) -> u64 {
+        self.0 >> LEN_SHIFT
+    }
+
+    /// Outcomes that failed or were slow.
+    pub(super) fn troubled(self) -> u32 {
+        self.failed() | self.slow()
+    }
+
     /// With one outcome more. Only for a chunk that is not full.
     pub(super) fn push(self, failed: bool, slow: bool) -> Self {
         let at = self.len();

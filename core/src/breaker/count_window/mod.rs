@@ -9,6 +9,11 @@
 //!
 //! Who claims the successor first judges the full chunk, outcome by outcome. A reporter that was killed or preempted
 //! before it judged its own has thereby been judged for, and one whose window was overwritten need not judge any more.
+//! By the settings under which the chunk was filled: what stands before their mark belongs to earlier ones, and a
+//! claimer whose own settings are not in force any more begins again.
+//!
+//! How many calls make a window is the judge's to say: the log keeps as many as there is room for, so that a window
+//! that changes its size holds what it would had it always had it.
 //!
 //! The counts are those of Resilience4j's count-based sliding window; the log is this project's.
 
@@ -18,9 +23,10 @@ mod tests;
 
 use crate::ConfigError;
 use crate::breaker::control::Control;
-use crate::breaker::memory::Words;
+use crate::breaker::memory::{ControlLine, Words};
 use crate::breaker::ring::{Place, Ring};
-use crate::breaker::tally::{Recorded, Tally, Thresholds};
+use crate::breaker::rules::Judge;
+use crate::breaker::tally::{Recorded, Tally};
 use crate::memory::ObjectAllocator;
 use crate::sync::{AtomicU64, Ordering};
 use chunk::Chunk;
@@ -28,6 +34,9 @@ use chunk::Chunk;
 /// Outcomes in a chunk. loom gets small ones, to see chunks fill and slots come round.
 const CHUNK: u32 = if cfg!(loom) { 2 } else { 16 };
 const ROUND_BITS: u32 = 11;
+const LEN_BITS: u32 = 5;
+/// Every window has room for some hundred calls, so that it can be made larger.
+const LEAST_CHUNKS: usize = if cfg!(loom) { 4 } else { 64 };
 
 /// Which chunk to start from; a lag costs steps, nothing else.
 const HINT: usize = 0;
@@ -39,19 +48,38 @@ const PATIENCE: usize = 1_000;
 pub(super) struct CountWindow {
     words: Words,
     ring: Ring,
-    calls: u32,
-    /// The length of a chunk at which the generation's calls can be `min_calls`.
-    reaches_min: u32,
-    thresholds: Thresholds,
 }
 
 impl CountWindow {
     /// The next part of `room`.
-    pub(super) fn in_room(room: &mut ObjectAllocator, calls: u32, thresholds: Thresholds) -> Result<Self, ConfigError> {
-        // The tail, the older chunks of a full window, and one to claim while somebody still reads those.
-        let ring = Ring::new((calls.div_ceil(CHUNK) as usize + 2).next_power_of_two(), ROUND_BITS);
-        let reaches_min = (thresholds.min_calls - 1) % CHUNK + 1;
-        Ok(Self { words: Words::in_room(room, CHUNKS + ring.slots())?, ring, calls, reaches_min, thresholds })
+    pub(super) fn in_room(room: &mut ObjectAllocator, chunks: usize) -> Result<Self, ConfigError> {
+        let ring = Ring::new(chunks, ROUND_BITS);
+        Ok(Self { words: Words::in_room(room, CHUNKS + ring.slots())?, ring })
+    }
+
+    /// How many chunks a window made for so many calls has: the tail, the older chunks of a full window, and one to
+    /// claim while somebody still reads those.
+    pub(super) fn chunks(calls: u32) -> usize {
+        (calls.div_ceil(CHUNK) as usize + 2).next_power_of_two().max(LEAST_CHUNKS)
+    }
+
+    /// The largest window that so many chunks hold.
+    pub(super) fn most_calls(chunks: usize) -> u32 {
+        (chunks as u32 - 2) * CHUNK
+    }
+
+    /// Where the log stands, for a change of settings: `generation:16 | round:11 | len:5 | slot:32`.
+    pub(super) fn mark(&self) -> u64 {
+        let slot = self.tail();
+        let chunk = self.chunk(slot);
+        chunk.place() << 32 | slot as u64
+    }
+
+    /// The outcomes of a chunk, as bits, that stand before the mark.
+    fn before_mark(slot: usize, chunk: Chunk, mark: u64) -> u32 {
+        let (of, at) = (mark >> 32, mark & u64::from(u32::MAX));
+        let is_it = at == slot as u64 && of >> LEN_BITS == chunk.place() >> LEN_BITS;
+        if is_it { (1 << (of & ((1 << LEN_BITS) - 1)).min(CHUNK.into())) - 1 } else { 0 }
     }
 
     fn word(&self, slot: usize) -> &AtomicU64 {
@@ -81,27 +109,27 @@ impl CountWindow {
 
     /// The common case of `record`: a fast success that finds the tail at once and needs no judging.
     #[inline]
-    pub(super) fn record_quickly(&self, seen: Control) -> bool {
+    pub(super) fn record_quickly(&self, seen: Control, min_calls: u32) -> bool {
         let slot = self.hint();
         let chunk = self.chunk(slot);
         let len = chunk.len();
         chunk.generation() == seen.generation()
             && len < CHUNK
-            && len + 1 != self.reaches_min
+            // Not where the generation's calls can become `min_calls`.
+            && (len + 1) % CHUNK != min_calls % CHUNK
             && self.swap(slot, chunk, chunk.push(false, false))
     }
 
     /// Appends an outcome in the generation of `seen` and judges the window as of it.
-    #[inline]
-    pub(super) fn record(&self, control: &AtomicU64, seen: Control, failed: bool, slow: bool) -> Recorded {
-        if !failed && !slow && self.record_quickly(seen) {
-            return Recorded::Counted;
-        }
-        self.record_with_care(control, seen, failed, slow)
-    }
-
     #[inline(never)]
-    fn record_with_care(&self, control: &AtomicU64, seen: Control, failed: bool, slow: bool) -> Recorded {
+    pub(super) fn record(
+        &self,
+        ControlLine { word: control, settings, .. }: &ControlLine,
+        seen: Control,
+        failed: bool,
+        slow: bool,
+        by: &Judge,
+    ) -> Recorded {
         let generation = seen.generation();
         let mut slot = self.hint();
         for _ in 0..PATIENCE + self.ring.slots() {
@@ -119,7 +147,7 @@ impl CountWindow {
                     Chunk::start(generation, chunk.round()).push(failed, slow)
                 };
                 if self.swap(slot, chunk, next) {
-                    return self.judge_last(seen, slot, next);
+                    return self.judge_last(seen, slot, next, by);
                 }
                 continue;
             }
@@ -136,16 +164,19 @@ impl CountWindow {
                 slot = self.hint();
                 continue;
             }
-            if seen.can_trip()
-                && chunk.generation() == generation
-                && let Some(by) = self.judge_all(slot, chunk)
-            {
-                return Recorded::Trips(by);
+            if seen.can_trip() && chunk.generation() == generation {
+                // After the chunk's load: these settings were in force when its last outcome had been recorded.
+                if settings.version() != by.version {
+                    return Recorded::Changed;
+                }
+                if let Some(tally) = self.judge_all(slot, chunk, by) {
+                    return Recorded::Trips(tally);
+                }
             }
             let next = Chunk::start(generation, next_place.round).push(failed, slow);
             if self.swap(next_place.slot, head, next) {
                 self.set_hint(next_place.slot);
-                return self.judge_last(seen, next_place.slot, next);
+                return self.judge_last(seen, next_place.slot, next, by);
             }
         }
         Recorded::Late
@@ -153,41 +184,47 @@ impl CountWindow {
 
     /// Judges the window as of the last outcome of `chunk`. A fast success cannot raise a rate, only complete
     /// `min_calls`.
-    fn judge_last(&self, seen: Control, slot: usize, chunk: Chunk) -> Recorded {
+    fn judge_last(&self, seen: Control, slot: usize, chunk: Chunk, by: &Judge) -> Recorded {
         let len = chunk.len();
-        let looks = self.critical(chunk) >> (len - 1) & 1 == 1 && seen.can_trip();
-        looks.then(|| self.judge(slot, chunk, len)).flatten().map_or(Recorded::Counted, Recorded::Trips)
+        let looks = critical(chunk, by) >> (len - 1) & 1 == 1 && seen.can_trip();
+        looks.then(|| self.judge(slot, chunk, len, by)).flatten().map_or(Recorded::Counted, Recorded::Trips)
     }
 
-    /// Judges a full chunk as of each of its outcomes.
-    fn judge_all(&self, slot: usize, chunk: Chunk) -> Option<Tally> {
-        let mut critical = self.critical(chunk);
+    /// Judges a full chunk as of each of its outcomes that these settings are about.
+    fn judge_all(&self, slot: usize, chunk: Chunk, by: &Judge) -> Option<Tally> {
+        let mut critical = critical(chunk, by) & !Self::before_mark(slot, chunk, by.mark);
         while critical != 0 {
-            let by = self.judge(slot, chunk, critical.trailing_zeros() + 1);
-            if by.is_some() {
-                return by;
+            let tally = self.judge(slot, chunk, critical.trailing_zeros() + 1, by);
+            if tally.is_some() {
+                return tally;
             }
             critical &= critical - 1;
         }
         None
     }
 
-    /// The outcomes of a chunk, as bits, as of which the window can reach a threshold.
-    fn critical(&self, chunk: Chunk) -> u32 {
-        chunk.failed() | chunk.slow() | 1 << (self.reaches_min - 1)
-    }
-
-    /// The window as of outcome `len` of `chunk`, if it trips.
-    fn judge(&self, slot: usize, chunk: Chunk, len: u32) -> Option<Tally> {
-        self.window(slot, chunk, len).filter(|&tally| self.thresholds.trips(tally))
+    /// The window as of outcome `len` of `chunk`, if it trips. A success is looked at only where it is the
+    /// generation's call with number `min_calls`: that the rates are high already may be due to a change of settings,
+    /// and the next failure judges them.
+    fn judge(&self, slot: usize, chunk: Chunk, len: u32, by: &Judge) -> Option<Tally> {
+        let tally = self.window(slot, chunk, len, by.window)?;
+        let (least, troubled) = (by.thresholds.min_calls, chunk.troubled() >> (len - 1) & 1 == 1);
+        if !by.thresholds.trips(tally) {
+            return None;
+        }
+        let completes = || {
+            let all = if tally.calls < by.window { tally } else { self.window(slot, chunk, len, least + 1)? };
+            Some(all.calls == least)
+        };
+        (troubled || completes()?).then_some(tally)
     }
 
     /// The last N calls up to outcome `len` of `chunk`; `None` when older chunks were overwritten meanwhile, which
     /// happens only after somebody has judged this one.
-    fn window(&self, slot: usize, chunk: Chunk, len: u32) -> Option<Tally> {
-        let mut tally = chunk.newest(len, self.calls);
+    fn window(&self, slot: usize, chunk: Chunk, len: u32, calls: u32) -> Option<Tally> {
+        let mut tally = chunk.newest(len, calls);
         let mut place = Place { slot, round: chunk.round() };
-        while tally.calls < self.calls {
+        while tally.calls < calls {
             place = self.ring.before(place);
             let older = self.chunk(place.slot);
             if older.is_blank() || (older.round() == place.round && older.generation() != chunk.generation()) {
@@ -196,31 +233,46 @@ impl CountWindow {
             if older.round() != place.round || older.len() < CHUNK {
                 return None;
             }
-            tally.add(older.newest(CHUNK, self.calls - tally.calls));
+            tally.add(older.newest(CHUNK, calls - tally.calls));
         }
         Some(tally)
     }
 
-    /// The window now.
-    pub(super) fn tally(&self, generation: u16) -> Tally {
+    /// The slot of the tail.
+    fn tail(&self) -> usize {
         let mut slot = self.hint();
-        for _ in 0..PATIENCE + self.ring.slots() {
+        for _ in 0..self.ring.slots() {
             let chunk = self.chunk(slot);
             let next = self.ring.after(Place { slot, round: chunk.round() });
-            if chunk.len() >= CHUNK {
-                let head = self.chunk(next.slot);
-                if !head.is_blank() && head.round() == next.round {
-                    slot = next.slot;
-                    continue;
-                }
+            if chunk.len() < CHUNK {
+                break;
             }
+            let head = self.chunk(next.slot);
+            if head.is_blank() || head.round() != next.round {
+                break;
+            }
+            slot = next.slot;
+        }
+        slot
+    }
+
+    /// The window of so many calls now.
+    pub(super) fn tally(&self, generation: u16, calls: u32) -> Tally {
+        for _ in 0..PATIENCE {
+            let slot = self.tail();
+            let chunk = self.chunk(slot);
             if chunk.generation() != generation {
                 return Tally::default();
             }
-            if let Some(tally) = self.window(slot, chunk, chunk.len()) {
+            if let Some(tally) = self.window(slot, chunk, chunk.len(), calls) {
                 return tally;
             }
         }
         Tally::default()
     }
+}
+
+/// The outcomes of a chunk, as bits, as of which the window can reach a threshold.
+fn critical(chunk: Chunk, by: &Judge) -> u32 {
+    chunk.troubled() | 1 << ((by.thresholds.min_calls - 1) % CHUNK)
 }

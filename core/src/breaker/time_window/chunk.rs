@@ -1,6 +1,6 @@
 //! Two words: what a chunk is for, and what it has counted.
 
-use super::{MAX_CALLS, SLICES};
+use super::MAX_CALLS;
 use crate::breaker::tally::Tally;
 
 /// What a chunk is for.
@@ -34,9 +34,9 @@ impl What {
         self.slice().wrapping_sub(slice).cast_signed()
     }
 
-    /// Whether this slice is one of the ten up to `newest`.
-    pub(super) fn within(self, newest: u32) -> bool {
-        newest.wrapping_sub(self.slice()) < SLICES
+    /// Whether this slice is one of so many up to `newest`.
+    pub(super) fn within(self, newest: u32, slices: u32) -> bool {
+        newest.wrapping_sub(self.slice()) < slices
     }
 }
 

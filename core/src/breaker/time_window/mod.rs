@@ -1,4 +1,5 @@
-//! The calls of the last T as a log of chunks, each of one tenth of T (a slice).
+//! The calls of the last T as a log of chunks, each of one tenth (a slice) of the T that the breaker was made with. Over
+//! how many slices the rates are taken is the judge's to say.
 //!
 //! A chunk is two words. `what: generation:16 | round:16 | slice:32` is written once, by the claim; generation 0 was
 //! never written. `counts: round:16 | sealed:1 | (spare:2) | calls:15 | failed:15 | slow:15` counts; while its round is
@@ -14,7 +15,7 @@
 //! found it plausible, the log goes on at the present one, with an empty window ([`Watch`]).
 //!
 //! Ten slices as in Hystrix's rolling buckets; Resilience4j takes one a second. Full chunks follow one another within a
-//! slice, so the window is exact up to `CHUNKS * MAX_CALLS`, a million calls; beyond, it holds the newest million.
+//! slice, so the window is exact up to a million calls in ten slices; beyond, it holds the newest two million.
 
 mod chunk;
 #[cfg(all(test, not(loom)))]
@@ -24,16 +25,18 @@ use crate::ConfigError;
 use crate::breaker::control::Control;
 use crate::breaker::memory::{ControlLine, Words};
 use crate::breaker::ring::{Place, Ring};
-use crate::breaker::rules::SLACK_NS;
-use crate::breaker::tally::{Recorded, Tally, Thresholds};
+use crate::breaker::rules::{Judge, SLACK_NS};
+use crate::breaker::tally::{Recorded, Tally};
 use crate::memory::{ObjectAllocator, Watch};
 use crate::sync::{AtomicU64, Ordering};
 use chunk::{Counts, What};
 
-/// Slices in a window.
+/// Slices in the window that a breaker is made with.
 const SLICES: u32 = 10;
-/// Ten slices, one to claim while others read, and room for crowded ones.
-const CHUNKS: usize = if cfg!(loom) { 4 } else { 32 };
+/// The fewest that a window can be changed to.
+const FEWEST: u32 = 5;
+/// The most slices, one to claim while others read, and room for crowded ones.
+const CHUNKS: usize = if cfg!(loom) { 4 } else { 64 };
 /// Calls in a chunk. loom gets small ones, to see chunks fill.
 const MAX_CALLS: u32 = if cfg!(loom) { 2 } else { (1 << 15) - 1 };
 const ROUND_BITS: u32 = 16;
@@ -50,20 +53,32 @@ pub(super) struct TimeWindow {
     slice_ns: u64,
     /// How many slices the tail can be ahead of a sound reading.
     slack: u64,
-    thresholds: Thresholds,
 }
 
 impl TimeWindow {
     /// The next part of `room`.
-    pub(super) fn in_room(
-        room: &mut ObjectAllocator,
-        duration_ns: u64,
-        thresholds: Thresholds,
-    ) -> Result<Self, ConfigError> {
+    pub(super) fn in_room(room: &mut ObjectAllocator, slice_ns: u64) -> Result<Self, ConfigError> {
         let words = Words::in_room(room, FIRST_CHUNK + 2 * CHUNKS)?;
-        let slice_ns = duration_ns.div_ceil(u64::from(SLICES));
         let slack = SLACK_NS.div_ceil(slice_ns);
-        Ok(Self { words, ring: Ring::new(CHUNKS, ROUND_BITS), slice_ns, slack, thresholds })
+        Ok(Self { words, ring: Ring::new(CHUNKS, ROUND_BITS), slice_ns, slack })
+    }
+
+    /// The most slices that a window can be changed to.
+    pub(super) const MOST: u32 = 50;
+
+    /// The slice of a window made for this time.
+    pub(super) fn slice_ns(duration_ns: u64) -> u64 {
+        duration_ns.div_ceil(u64::from(SLICES))
+    }
+
+    /// The shortest and the longest time that a window with such slices can be changed to.
+    pub(super) fn spans(slice_ns: u64) -> (u64, u64) {
+        (slice_ns.saturating_mul(FEWEST.into()), slice_ns.saturating_mul(Self::MOST.into()))
+    }
+
+    /// How many slices make this time, rounded up; whatever it is, as many as there is room for.
+    pub(super) fn slices(duration_ns: u64, slice_ns: u64) -> u32 {
+        duration_ns.div_ceil(slice_ns).clamp(1, Self::MOST.into()) as u32
     }
 
     fn what_word(&self, slot: usize) -> &AtomicU64 {
@@ -114,6 +129,27 @@ impl TimeWindow {
         (since_epoch_ns / self.slice_ns) as u32
     }
 
+    /// The common case of `record`: a fast success in the slice of the tail, which alone holds enough calls, so that
+    /// there is nothing to judge.
+    #[inline]
+    pub(super) fn record_quickly(
+        &self,
+        control: &ControlLine,
+        seen: Control,
+        since_epoch_ns: u64,
+        min_calls: u32,
+    ) -> bool {
+        let slot = self.hint();
+        let what = self.what(slot);
+        let Some((raw, counts)) = self.counts(slot, what.round()) else { return false };
+        what.generation() == seen.generation()
+            && what.slice() == self.slice(since_epoch_ns)
+            && counts.tally().calls >= min_calls
+            && !counts.is_closed()
+            && !control.window_watch.is_set()
+            && self.swap_counts(slot, raw, counts.push(false, false))
+    }
+
     /// Counts an outcome in the generation of `seen` and judges the window as of it.
     pub(super) fn record(
         &self,
@@ -122,6 +158,7 @@ impl TimeWindow {
         since_epoch_ns: u64,
         failed: bool,
         slow: bool,
+        by: &Judge,
     ) -> Recorded {
         let (generation, slice) = (seen.generation(), self.slice(since_epoch_ns));
         let ControlLine { word: control, window_watch: watch, .. } = control;
@@ -139,7 +176,7 @@ impl TimeWindow {
                     if !self.swap_counts(slot, raw, next) {
                         continue;
                     }
-                    return self.judge(seen, slot, what, next, failed || slow);
+                    return self.judge(seen, slot, what, next, failed || slow, by);
                 }
                 if what.generation() != generation && is_late(control, seen) {
                     return Recorded::Late;
@@ -187,21 +224,21 @@ impl TimeWindow {
         next.slot
     }
 
-    fn judge(&self, seen: Control, slot: usize, what: What, counts: Counts, troubled: bool) -> Recorded {
+    fn judge(&self, seen: Control, slot: usize, what: What, counts: Counts, troubled: bool, by: &Judge) -> Recorded {
         // A fast success cannot raise a rate, only complete `min_calls`; not so when this chunk alone holds more.
-        if !seen.can_trip() || (!troubled && counts.tally().calls > self.thresholds.min_calls) {
+        if !seen.can_trip() || (!troubled && counts.tally().calls > by.thresholds.min_calls) {
             return Recorded::Counted;
         }
-        match self.window(slot, what, counts, what.slice()) {
-            Some(tally) if (troubled || tally.calls == self.thresholds.min_calls) && self.thresholds.trips(tally) => {
+        match self.window(slot, what, counts, what.slice(), by.window) {
+            Some(tally) if (troubled || tally.calls == by.thresholds.min_calls) && by.thresholds.trips(tally) => {
                 Recorded::Trips(tally)
             }
             _ => Recorded::Counted,
         }
     }
 
-    /// The calls of the ten slices up to `slice`, as of `counts`; `None` when older chunks were overwritten meanwhile.
-    fn window(&self, slot: usize, what: What, counts: Counts, slice: u32) -> Option<Tally> {
+    /// The calls of so many slices up to `slice`, as of `counts`; `None` when older chunks were overwritten meanwhile.
+    fn window(&self, slot: usize, what: What, counts: Counts, slice: u32, slices: u32) -> Option<Tally> {
         let mut tally = counts.tally();
         let mut place = Place { slot, round: what.round() };
         // The slot after the tail may be claimed already, so it is not part of any window.
@@ -209,7 +246,9 @@ impl TimeWindow {
             place = self.ring.before(place);
             let older = self.what(place.slot);
             let same_round = older.round() == place.round;
-            if older.is_blank() || (same_round && (older.generation() != what.generation() || !older.within(slice))) {
+            if older.is_blank()
+                || (same_round && (older.generation() != what.generation() || !older.within(slice, slices)))
+            {
                 return Some(tally);
             }
             let (_, older) = same_round.then(|| self.counts(place.slot, place.round))??;
@@ -218,8 +257,8 @@ impl TimeWindow {
         Some(tally)
     }
 
-    /// The window at a time.
-    pub(super) fn tally(&self, generation: u16, since_epoch_ns: u64) -> Tally {
+    /// The window of so many slices at a time.
+    pub(super) fn tally(&self, generation: u16, since_epoch_ns: u64, slices: u32) -> Tally {
         let slice = self.slice(since_epoch_ns);
         let mut slot = self.hint();
         for _ in 0..PATIENCE {
@@ -236,10 +275,10 @@ impl TimeWindow {
             };
             // A reading behind the tail sees the window as of the tail.
             let slice = if what.ahead_of(slice) > 0 { what.slice() } else { slice };
-            if what.generation() != generation || !what.within(slice) {
+            if what.generation() != generation || !what.within(slice, slices) {
                 return Tally::default();
             }
-            if let Some(tally) = self.window(slot, what, counts, slice) {
+            if let Some(tally) = self.window(slot, what, counts, slice, slices) {
                 return tally;
             }
         }

@@ -36,6 +36,8 @@ pub struct Config {
     pub ramp_from: Option<f64>,
 }
 
+impl Eq for Config {}
+
 impl Default for Config {
     /// The library's own.
     fn default() -> Self {
@@ -112,6 +114,8 @@ pub enum Op {
     Disable {},
     MetricsOnly {},
     Reset {},
+    /// Other settings: all of them, with a window of the same kind.
+    SetConfig(Box<Config>),
 }
 
 /// An answer.
@@ -174,31 +178,7 @@ impl Subject for ModelBreaker {
     type Answer = Answer;
 
     fn make(config: &Config, start: u64) -> Self {
-        let ns = |ns: Option<Ns>| ns.map(|ns| ns.0);
-        let window = match (config.window_calls, config.window_duration_ns) {
-            (Some(calls), None) => Window::Calls(calls as usize),
-            (None, Some(duration)) => Window::Duration(duration.0),
-            _ => panic!("exactly one of window_calls and window_duration_ns"),
-        };
-        let config = breaker::Config {
-            window,
-            failure_rate_threshold: config.failure_rate_threshold,
-            slow_call_duration: ns(config.slow_call_duration_ns),
-            slow_call_rate_threshold: config.slow_call_rate_threshold,
-            consecutive_failures: config.consecutive_failures,
-            min_calls: config.min_calls,
-            cooldown: config.cooldown_ns.0,
-            cooldown_backoff: config.cooldown_backoff,
-            max_cooldown: ns(config.max_cooldown_ns),
-            probes: config.probes as usize,
-            probe_timeout: config.probe_timeout_ns.0,
-            probe_failure_rate_threshold: config.probe_failure_rate_threshold,
-            probes_at_once: config.probes_at_once.map(|n| n as usize),
-            healthy_after: ns(config.healthy_after_ns),
-            ramp: ns(config.ramp_ns),
-            ramp_from: config.ramp_from.unwrap_or(0.1),
-        };
-        Self { breaker: Breaker::new(config, start), permits: HashMap::new() }
+        Self { breaker: Breaker::new(settings(config), start), permits: HashMap::new() }
     }
 
     fn apply(&mut self, now: u64, op: &Op) -> Answer {
@@ -234,6 +214,7 @@ impl Subject for ModelBreaker {
             Op::Disable {} => breaker.switch(State::Disabled),
             Op::MetricsOnly {} => breaker.switch(State::MetricsOnly),
             Op::Reset {} => breaker.switch(State::Closed),
+            Op::SetConfig(config) => breaker.set_config(settings(config)),
         }
         Answer::Nothing {}
     }
@@ -262,5 +243,32 @@ fn word(state: State) -> &'static str {
         State::ForcedOpen => "forced_open",
         State::Disabled => "disabled",
         State::MetricsOnly => "metrics_only",
+    }
+}
+
+fn settings(config: &Config) -> breaker::Config {
+    let ns = |ns: Option<Ns>| ns.map(|ns| ns.0);
+    let window = match (config.window_calls, config.window_duration_ns) {
+        (Some(calls), None) => Window::Calls(calls as usize),
+        (None, Some(duration)) => Window::Duration(duration.0),
+        _ => panic!("exactly one of window_calls and window_duration_ns"),
+    };
+    breaker::Config {
+        window,
+        failure_rate_threshold: config.failure_rate_threshold,
+        slow_call_duration: ns(config.slow_call_duration_ns),
+        slow_call_rate_threshold: config.slow_call_rate_threshold,
+        consecutive_failures: config.consecutive_failures,
+        min_calls: config.min_calls,
+        cooldown: config.cooldown_ns.0,
+        cooldown_backoff: config.cooldown_backoff,
+        max_cooldown: ns(config.max_cooldown_ns),
+        probes: config.probes as usize,
+        probe_timeout: config.probe_timeout_ns.0,
+        probe_failure_rate_threshold: config.probe_failure_rate_threshold,
+        probes_at_once: config.probes_at_once.map(|n| n as usize),
+        healthy_after: ns(config.healthy_after_ns),
+        ramp: ns(config.ramp_ns),
+        ramp_from: config.ramp_from.unwrap_or(0.1),
     }
 }
