@@ -108,7 +108,7 @@ def test_a_response_stays_one_and_an_error_stays_the_clients(kind: str, server: 
         assert made.send("GET", server.url).status == 503 and len(server.asked) == 3
         server.mode = "reset"
         with pytest.raises(ERRORS[kind]) as raised:
-            made.send("POST", server.url, b"x", idempotency_key="7")
+            made.send("PUT", server.url, b"x")
         assert raised.value.attempts == 3 and len(server.asked) == 6
     # The empty budget: a response is one, an error is told.
     budget = RetryBudget(min_per_second=0, ratio=0)
@@ -120,7 +120,7 @@ def test_a_response_stays_one_and_an_error_stays_the_clients(kind: str, server: 
         server.mode = "reset"
         for expected in (RetryBudgetExceededError, ERRORS[kind]):
             with pytest.raises(expected) as raised:
-                made.send("POST", server.url, b"x", idempotency_key="7")
+                made.send("PUT", server.url, b"x")
             assert raised.value.attempts == 1 and isinstance(raised.value.__cause__, ERRORS[kind])
     assert len(server.asked) == 9
 
@@ -131,6 +131,23 @@ def chunks() -> Iterator[bytes]:
 
 async def chunks_async() -> AsyncIterator[bytes]:
     yield b"abc"
+
+
+def test_aiohttp_s_own_second_try_is_a_call_of_the_breaker(server: Faulty) -> None:
+    breaker = CircuitBreaker(consecutive_failures=2)
+    server.mode = "reset"
+    with client("aiohttp", breaker=breaker) as made:
+        with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+            made.send("GET", server.url)
+        assert len(server.asked) == 2 and breaker.state == "open"
+        breaker.reset()
+        breaker.acquire().failure()
+        # It opens at the first try: the second is refused, and the caller is not told that nothing was sent.
+        with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+            made.send("GET", server.url)
+        assert len(server.asked) == 3
+        with pytest.raises(CircuitOpenError):
+            made.send("GET", server.url)
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -204,14 +221,49 @@ def test_a_retry_may_be_the_probe(kind: str, server: Faulty) -> None:
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-def test_the_breaker_waits_for_the_body(kind: str, server: Faulty) -> None:
+def test_a_refusal_says_whether_something_was_sent(kind: str, server: Faulty, clock: ManualClock) -> None:
+    # The circuit opens while a retry waits, as by somebody else's failures.
+    policy = RetryPolicy(base=3600, max_delay=3600, jitter="none", clock=clock)
+    for act, expected in (("503", CircuitOpenError), ("reset", ERRORS[kind])):
+        breaker, budget = opening(cooldown=9999), RetryBudget()
+        breaker.disable()
+        server.script.append(act)
+
+        def work(breaker: CircuitBreaker = breaker, budget: RetryBudget = budget) -> None:
+            with client(kind, breaker=breaker, retry=policy, budget=budget) as made:
+                made.send("PUT", server.url)
+
+        thread = Thread(work)
+        wait_until(lambda budget=budget: budget.stats().withdrawn == 1)  # type: ignore[misc]
+        breaker.force_open()
+        while thread.is_alive():
+            clock.advance(600)
+            time.sleep(0.001)
+        with pytest.raises(expected) as raised:
+            thread.finish()
+        assert raised.value.attempts == 1
+        if act == "503":
+            cause: Any = raised.value.__cause__
+            response = getattr(cause, "response", cause)
+            assert getattr(response, "status_code", None) == 503 or response.status == 503
+        else:
+            assert not isinstance(raised.value, CircuitOpenError), "nobody shall believe that nothing was sent"
+    breaker = opening()
+    breaker.force_open()
+    with client(kind, breaker=breaker, retry=policy) as made, pytest.raises(CircuitOpenError) as raised:
+        made.send("PUT", server.url)
+    assert raised.value.attempts == 0 and len(server.asked) == 2
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_the_breaker_waits_for_the_body(kind: str, server: Faulty, clock: ManualClock) -> None:
     for outcome_at, seen in (("body", 0), ("headers", 1)):
-        breaker = CircuitBreaker(slow_call_duration=0.05)
+        breaker = CircuitBreaker(slow_call_duration=5, clock=clock)
         with client(kind, breaker=breaker, outcome_at=outcome_at) as made:
             server.script.append("hang body")
             response = made.opened(server.url)
             assert counts(breaker) == (seen, 0)
-            time.sleep(0.06)
+            clock.advance(6)
             server.go_on()
             assert made.read(response) == b"half-whole"
             assert counts(breaker) == (1, 0) and breaker.stats().slow == 1 - seen

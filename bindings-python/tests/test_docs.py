@@ -21,6 +21,7 @@ from faulty import faulty
 from fastapi import FastAPI, Request
 from flask_limiter import Limiter as FlaskLimiter
 from served import ask, served, served_wsgi, statuses
+from shop import Service
 from slowapi import Limiter, _rate_limit_exceeded_handler
 from slowapi.errors import RateLimitExceeded
 from tidegate import BoundedQueue, CircuitOpenError, Deadline, Decision
@@ -229,6 +230,95 @@ def test_clients() -> None:
 
     assert clients.charge(send, "7") == "paid" and run(clients.refund(send_async, "7")) == "refunded"
     assert (clients.budget.stats().deposited, clients.budget.stats().withdrawn) == (4, 4)
+
+
+def test_payments_go_to_one_provider_and_wait_while_both_are_down() -> None:
+    module, first, second = sample("payments"), Service(), Service()
+
+    async def scene(urls: tuple[str, str]) -> None:
+        providers = [
+            module.Provider(name, url, cooldown=0.1) for name, url in zip(("first", "second"), urls, strict=True)
+        ]
+        for provider in providers:
+            provider.client.timeout = 0.25
+        shop, numbers = module.Payments(*providers), iter(range(10_000))
+        workers = [asyncio.create_task(shop.work()) for _ in range(5)]
+
+        async def orders(count: int = 12) -> list[str]:
+            ends = (shop.accept({"id": f"order {next(numbers)}", "amount": 7}) for _ in range(count))
+            return list(await asyncio.gather(*ends))
+
+        assert set(await orders()) == {"paid by first"} and providers[1].breaker.stats().calls == 0
+        first.mode = "none"
+        assert set(await orders()) == {"declined"} and not second.booked
+        for mode in ("lost", "late", "down"):
+            # Nobody knows what became of the first ones: they wait for the first provider, not for the second.
+            first.mode = mode
+            await orders()
+            while providers[0].breaker.state != "open":
+                await orders(1)
+            providers[0].breaker.force_open()
+            assert set(await orders()) == {"paid by second"}
+            # Then the second as well.
+            second.mode = mode
+            await orders()
+            providers[0].breaker.reset()
+            first.mode = second.mode = "ok"
+            while shop.waiting.depth:
+                await asyncio.sleep(0.01)
+        shop.waiting.close()
+        await asyncio.gather(*workers)
+        declined = {f"order {n}" for n in range(12, 24)}
+        every = {f"order {n}" for n in range(next(numbers))} - declined
+        assert every == set(first.booked) | set(second.booked), "none is lost"
+        assert not set(first.booked) & set(second.booked), "and none is paid by both"
+        for provider in providers:
+            await provider.client.aclose()
+
+    with served(first) as one, served(second) as two:
+        run(scene((one, two)))
+    assert {*first.booked.values(), *second.booked.values()} == {1}, "nor twice by one"
+
+
+def test_a_saga_gives_the_payment_back() -> None:
+    module, payments, inventory = sample("saga"), Service(), Service()
+
+    async def scene(one: str, two: str) -> None:
+        shop = module.Shop(one, two, cooldown=0.1)
+        shop.payments.timeout = shop.inventory.timeout = 0.25
+        workers = [asyncio.create_task(shop.work()) for _ in range(3)]
+        ends: dict[str, str] = {}
+
+        async def orders(count: int = 8) -> set[str]:
+            numbers = [str(len(ends) + n) for n in range(count)]
+            ends.update(zip(numbers, await asyncio.gather(*map(shop.order, numbers)), strict=True))
+            return {ends[number] for number in numbers}
+
+        assert await orders() == {"ordered"}
+        for mode in ("down", "lost", "late", "none"):
+            inventory.mode = mode
+            assert await orders() == {"given back"}
+        # Its circuit is open after payment: nothing is sent there, and the payment is given back all the same.
+        inventory.mode, asked = "down", 0
+        while asked != inventory.asked:
+            asked = inventory.asked
+            assert await orders(1) == {"given back"}
+        # The payments go, too, and with them what would undo them.
+        payments.mode = "lost"
+        assert await orders() <= {"not paid", "given back"}
+        payments.mode = inventory.mode = "ok"
+        while shop.undoing.depth:
+            await asyncio.sleep(0.01)
+        shop.undoing.close()
+        await asyncio.gather(*workers)
+        ordered = {number for number, end in ends.items() if end == "ordered"}
+        assert payments.held == inventory.held == ordered, "both or none"
+        assert len(payments.booked) > len(ordered)
+        await shop.payments.aclose()
+        await shop.inventory.aclose()
+
+    with served(payments) as one, served(inventory) as two:
+        run(scene(one, two))
 
 
 def test_every_sample_was_run() -> None:

@@ -27,7 +27,7 @@ _NO_BODY = frozenset({101, 204, 301, 302, 303, 304, 307, 308})
 class Kind(NamedTuple):
     """What differs between clients."""
 
-    # The refusals, each an error of the client as well.
+    # The refusals, each an error of the client as well, with ``attempts``: how many were sent before.
     circuit_open: type[CircuitOpenError]
     throttled: type[ThrottledError]
     exceeded: type[RetryBudgetExceededError]
@@ -119,14 +119,20 @@ class Sending:
     there is none and the caller gets what there is.
     """
 
-    __slots__ = ("_attempts", "_breaker", "_budget", "_calls", "_idempotent", "_previous", "_request", "_start",
-                 "_throttle")  # fmt: skip
+    __slots__ = ("_attempts", "_breaker", "_budget", "_calls", "_idempotent", "_last", "_previous", "_request",
+                 "_start", "_throttle")  # fmt: skip
 
     def __init__(self, calls: Calls, request: Any, idempotent: bool, key: str | None) -> None:
         self._calls, self._request, self._idempotent = calls, request, idempotent
         self._breaker, self._throttle, self._budget = calls.breaker(key), calls.throttle(key), calls.budget(key)
         self._attempts, self._previous = 0, 0.0
-        self._start = 0.0 if calls.retry is None else calls.retry._now()
+        # By what the last attempt failed, and whether that is an error of the client: until the next one is admitted.
+        self._last: tuple[Exception, bool] | None = None
+        self._start = 0 if calls.retry is None else calls.retry._now()
+
+    def resumes(self, error: Exception) -> None:
+        """It was sent before, by a client that tries again by itself, and failed."""
+        self._attempts, self._last = 1, (error, True)
 
     @property
     def clock(self) -> ManualClock | None:
@@ -134,7 +140,25 @@ class Sending:
         return None if self._calls.retry is None else self._calls.retry._clock
 
     def begin(self) -> Call:
-        """The next attempt; raises the refusal of the breaker or the throttle, and TimeoutExceededError at the end."""
+        """The next attempt; raises the refusal of the breaker or the throttle, and TimeoutExceededError at the end.
+
+        A refusal by itself says that nothing was sent. So where something was, the last error is raised in place of it;
+        of a response, which is closed by now, the refusal has ``attempts`` and the client's status error as its cause.
+        """
+        last, self._last = self._last, None
+        try:
+            return self._admit()
+        except (CircuitOpenError, ThrottledError, TimeoutExceededError) as refusal:
+            if last is None:
+                raise
+            error, is_error = last
+            if is_error:
+                note(error, self._attempts, None)
+                raise error
+            refusal.attempts = self._attempts  # type: ignore[union-attr]
+            raise refusal from error
+
+    def _admit(self) -> Call:
         deadline = Deadline.current()
         if deadline is not None and deadline.expired:
             raise self._calls.kind.timed_out("call timed out: its deadline had passed before it was sent")
@@ -189,7 +213,9 @@ class Sending:
             if error is not None:
                 raise self._calls.kind.exceeded(*exceeded(self._budget, self._attempts, told).args) from error
             wait = None
-        if wait is None and error is not None:
+        if wait is not None:
+            self._last = (self._calls.kind.status_error(subject), False) if error is None else (error, True)
+        elif error is not None:
             note(error, self._attempts, told)
         return wait
 

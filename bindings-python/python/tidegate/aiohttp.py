@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import aiohttp
@@ -23,11 +24,15 @@ __all__ = ["Middleware"]
 
 
 class CircuitOpenError(errors.CircuitOpenError, aiohttp.ClientConnectionError):
-    """The circuit is open: nothing was sent."""
+    """The circuit is open: nothing was sent, or ``attempts`` times something that failed."""
+
+    attempts = 0
 
 
 class ThrottledError(errors.ThrottledError, aiohttp.ClientConnectionError):
     """The throttle rejected the call: nothing was sent."""
+
+    attempts = 0
 
 
 class RetryBudgetExceededError(errors.RetryBudgetExceededError, aiohttp.ClientConnectionError):
@@ -36,6 +41,8 @@ class RetryBudgetExceededError(errors.RetryBudgetExceededError, aiohttp.ClientCo
 
 class TimeoutExceededError(errors.TimeoutExceededError, aiohttp.ServerTimeoutError):
     """The deadline had passed: nothing was sent."""
+
+    attempts = 0
 
 
 def _status_error(response: aiohttp.ClientResponse) -> Exception:
@@ -64,6 +71,10 @@ def _is_kept(body: Any) -> bool:
 def _host(request: aiohttp.ClientRequest) -> str | None:
     return origin(request.url.scheme, request.url.host, request.url.port)
 
+
+# What a request of this task has failed by that aiohttp itself sends a second time, once, and the request's timer.
+_failed: ContextVar[tuple[Any, Exception] | None] = ContextVar("tidegate.aiohttp", default=None)
+_SENT_TWICE = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "TRACE"})
 
 _KIND = Kind(
     CircuitOpenError, ThrottledError, RetryBudgetExceededError, TimeoutExceededError, _status_error, _repeatable, _host
@@ -119,13 +130,24 @@ class Middleware:
     ) -> aiohttp.ClientResponse:
         sending = self._calls.sending(request, request.method, request.headers)
         session = request.session
+        failed = _failed_before(request)
+        if failed is not None and self._calls.retry is not None:
+            # Whether it is sent again has been decided.
+            raise failed
+        if failed is not None:
+            sending.resumes(failed)
         while True:
-            call = sending.begin()
+            try:
+                call = sending.begin()
+            except aiohttp.ClientError as error:
+                _note_failed(request, error)
+                raise
             try:
                 response = await handler(request)
             except BaseException as error:
                 wait = sending.raised(call, error, session.closed)
                 if wait is None:
+                    _note_failed(request, error)
                     raise
             else:
                 # Without a connection all of the body has come.
@@ -144,6 +166,20 @@ class Middleware:
             # Outside of the handler, and with no connection held.
             if wait > 0:
                 await sleep_async(wait, sending.clock)
+
+
+def _note_failed(request: aiohttp.ClientRequest, error: BaseException) -> None:
+    """Knows the next call for the same request by its timer, which is one for all of its hops."""
+    if request.method in _SENT_TWICE and isinstance(error, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+        _failed.set((getattr(request, "_timer", None), error))
+
+
+def _failed_before(request: aiohttp.ClientRequest) -> Exception | None:
+    found = _failed.get()
+    if found is None:
+        return None
+    _failed.set(None)
+    return found[1] if found[0] is not None and found[0] is getattr(request, "_timer", None) else None
 
 
 class _Body:

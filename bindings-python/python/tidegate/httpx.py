@@ -24,14 +24,16 @@ __all__ = ["AsyncTransport", "Transport"]
 
 
 class CircuitOpenError(errors.CircuitOpenError, httpx.TransportError):
-    """The circuit is open: nothing was sent."""
+    """The circuit is open: nothing was sent, or ``attempts`` times something that failed."""
 
+    attempts = 0
     _request = None
 
 
 class ThrottledError(errors.ThrottledError, httpx.TransportError):
     """The throttle rejected the call: nothing was sent."""
 
+    attempts = 0
     _request = None
 
 
@@ -44,6 +46,7 @@ class RetryBudgetExceededError(errors.RetryBudgetExceededError, httpx.TransportE
 class TimeoutExceededError(errors.TimeoutExceededError, httpx.TimeoutException):
     """The deadline had passed: nothing was sent."""
 
+    attempts = 0
     _request = None
 
 

@@ -23,14 +23,16 @@ __all__ = ["Adapter"]
 
 
 class CircuitOpenError(errors.CircuitOpenError, requests.ConnectionError):
-    """The circuit is open: nothing was sent."""
+    """The circuit is open: nothing was sent, or ``attempts`` times something that failed."""
 
+    attempts = 0
     request = response = None
 
 
 class ThrottledError(errors.ThrottledError, requests.ConnectionError):
     """The throttle rejected the call: nothing was sent."""
 
+    attempts = 0
     request = response = None
 
 
@@ -43,6 +45,7 @@ class RetryBudgetExceededError(errors.RetryBudgetExceededError, requests.Connect
 class TimeoutExceededError(errors.TimeoutExceededError, requests.Timeout):
     """The deadline had passed: nothing was sent."""
 
+    attempts = 0
     request = response = None
 
 
