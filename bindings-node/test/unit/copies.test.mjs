@@ -33,6 +33,12 @@ test('two copies of the package know the refusals of each other', (t) => {
   };
   assert.throws(() => breaker.call(refuse), own.RateLimitedError);
   assert.equal(breaker.state, 'closed');
+  // A timeout of its is one.
+  const late = () => {
+    throw new other.TimeoutExceededError();
+  };
+  assert.throws(() => breaker.call(late), own.TimeoutExceededError);
+  assert.equal(breaker.state, 'open');
 });
 
 test('errors of the addon are Errors of the realm that loaded the package', () => {

@@ -27,6 +27,7 @@ import {
   cached,
   http,
 } from '../../index.mjs';
+import { serve } from './web.mjs';
 
 const INDEX = fileURLToPath(new URL('../../index.cjs', import.meta.url));
 const { cases } = JSON.parse(readFileSync(new URL('../../../tests/resilience/policies.json', import.meta.url), 'utf8'));
@@ -679,6 +680,61 @@ describe('Resilience', () => {
     }
     await assert.rejects(call, /after 250 ms/);
     assert.equal(calls, 3);
+  });
+
+  it('spares a server that is ill, and finds out that it is well', { timeout: 60_000 }, async (t) => {
+    const clock = new ManualClock();
+    let mode = 'well';
+    const answers = {
+      well: (response) => response.end('ok'),
+      failing: (response) => response.writeHead(500).end(),
+      resetting: (response) => response.socket.destroy(),
+      stuck: (response) => void response.writeHead(200).flushHeaders(),
+      hanging: () => {},
+    };
+    const { url, asked } = await serve(t, (_request, response) => {
+      answers[mode](response);
+      // Nobody waits for longer.
+      if (mode === 'hanging') clock.advance(100);
+    });
+    const breaker = new CircuitBreaker('bank', { consecutiveFailures: 4, cooldownMs: 1000, classifier: http(), clock });
+    const budget = new RetryBudget({ minPerSecond: 0, ratio: 0.2, clock });
+    const guarded = new Resilience({
+      fallback: new Fallback({ static: 'none', fallbackOn: http() }),
+      totalTimeout: new Timeout({ totalMs: 60_000, attemptMs: 100, clock }),
+      retry: new RetryPolicy({ baseMs: 0, maxDelayMs: 0, retryOn: http(), budget }),
+      breaker,
+      concurrency: new ConcurrencyLimiter({ limit: 3 }),
+    });
+    let calls = 0;
+    const ask = async () => {
+      calls += 1;
+      const { value, source } = await guarded.call(async (signal) => {
+        const response = await fetch(url, { signal });
+        if (mode === 'stuck') clock.advance(100);
+        return { status: response.status, body: await response.text() };
+      });
+      return source === 'primary' ? value.body : value;
+    };
+    for (const ill of ['failing', 'resetting', 'hanging', 'stuck']) {
+      mode = 'well';
+      for (let i = 0; i < 5; i += 1) assert.equal(await ask(), 'ok');
+      mode = ill;
+      while (breaker.state !== 'open') assert.equal(await ask(), 'none');
+      const before = asked.length;
+      for (let i = 0; i < 20; i += 1) assert.equal(await ask(), 'none');
+      assert.equal(asked.length, before);
+      // One cooldown, one probe, and no more than that.
+      clock.advance(1000);
+      for (let i = 0; i < 20; i += 1) assert.equal(await ask(), 'none');
+      assert.equal(asked.length, before + 1);
+      mode = 'well';
+      clock.advance(1000);
+      assert.equal(await ask(), 'ok');
+      assert.equal(breaker.state, 'closed');
+    }
+    const { deposited, withdrawn } = budget.stats();
+    assert.ok(deposited === calls && withdrawn > 0 && withdrawn <= 1 + 0.2 * calls, `${withdrawn} of ${calls}`);
   });
 
   it('names what is wrong', async () => {
