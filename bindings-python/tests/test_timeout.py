@@ -162,7 +162,7 @@ def test_a_cancellation_at_the_same_time_is_not_swallowed(nested: bool) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        for number in range(200):
+        for number in range(60):
             timeout = Timeout(0.001)
             call = timeout.call_async(timeout.call_async, hang) if nested else timeout.call_async(hang)
             task = asyncio.create_task(call)
