@@ -173,7 +173,8 @@ void fetch('http://localhost', { headers: deadline?.headers(), signal: deadline?
 // @ts-expect-error made by after and fromHeaders
 new Deadline();
 const late: TidegateError = new TimeoutExceededError('late');
-void [both, late];
+const loop: NodeJS.Timeout = Deadline.detached(setInterval, () => {}, 5);
+void [both, late, loop, Deadline.current?.remainingMs];
 
 const fallback = new Fallback({
   cached: cached({ maxAgeMs: 60_000, key: (id: number) => id }),
