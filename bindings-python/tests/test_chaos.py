@@ -13,32 +13,53 @@ from conftest import run
 from faulty import Faulty, faulty
 from tidegate import CircuitBreaker, CircuitOpenError, RetryBudget, RetryBudgetExceededError, RetryPolicy
 
-COOLDOWN = 0.2
-PROBES = 2
+COOLDOWN, PROBES = 0.2, 2
+SLOW, TIMEOUT = 0.2, 0.4
 RATIO, FLOOR = 0.2, 5.0
+# A process that stood still for so long made slow what was quick: what it saw says nothing.
+STALL = 0.1
 
 
-def kinds(breaker: CircuitBreaker) -> list[str]:
-    return [event.kind for event in breaker.events()]
+class Pulse:
+    """How long the event loop stood still at most."""
+
+    worst = 0.0
+
+    async def beat(self) -> None:
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(0.01)
+            self.worst = max(self.worst, time.monotonic() - begun - 0.01)
 
 
-@pytest.mark.parametrize("fault", ["slow 0.1", "hang", "reset", 500])
+@pytest.mark.parametrize("fault", ["slow 0.3", "hang", "reset", 500])
 def test_a_fault_that_passes(fault: str | int) -> None:
-    with faulty() as server:
-        run(scene(server, fault))
+    for _ in range(5):
+        pulse = Pulse()
+        try:
+            with faulty() as server:
+                run(scene(server, fault, pulse))
+            return
+        except AssertionError:
+            if pulse.worst < STALL:
+                raise
+    pytest.skip("this machine is too busy: it stood still each time")
 
 
-async def scene(server: Faulty, fault: str | int) -> None:
+async def scene(server: Faulty, fault: str | int, pulse: Pulse) -> None:
+    beat = asyncio.create_task(pulse.beat())
     breaker = CircuitBreaker(
-        "shop", window_calls=20, min_calls=5, consecutive_failures=5, slow_call_duration=0.05,
+        "shop", window_calls=20, min_calls=5, consecutive_failures=5, slow_call_duration=SLOW,
         slow_call_rate_threshold=0.9, cooldown=COOLDOWN, probes=PROBES,
     )  # fmt: skip
     budget = RetryBudget(RATIO, min_per_second=FLOOR, ttl=1)
-    retry = RetryPolicy(attempts=3, base=0.01, budget=budget)
-    transport = tidegate.httpx.AsyncTransport(breaker=breaker, retry=retry)
+    transport = tidegate.httpx.AsyncTransport(breaker=breaker, retry=RetryPolicy(attempts=3, base=0.01, budget=budget))
     begun = time.monotonic()
-    async with httpx.AsyncClient(transport=transport, timeout=0.15) as client:
+    async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT) as client:
         calls = {"answered": 0, "refused": 0, "failed": 0}
+
+        def cycles() -> int:
+            return [event.kind for event in breaker.events()].count("half_opened")
 
         async def call() -> str:
             try:
@@ -57,28 +78,27 @@ async def scene(server: Faulty, fault: str | int) -> None:
         await crowd(call, lambda end: breaker.state == "open")
         assert breaker.stats().opened >= 1
 
-        asked, cycles = len(server.asked), kinds(breaker).count("half_opened")
-        end = time.monotonic() + 3 * COOLDOWN
-        await crowd(call, lambda _: time.monotonic() > end)
-        cycles = kinds(breaker).count("half_opened") - cycles
-        assert 1 <= cycles <= 4, "one for each cooldown"
-        assert len(server.asked) - asked <= PROBES * cycles, "nothing but probes while it is open"
-        assert calls["refused"] > 50
+        asked, before = len(server.asked), cycles()
+        await crowd(call, lambda end: cycles() - before >= 3)
+        assert len(server.asked) - asked <= PROBES * (cycles() - before), "nothing but probes while it is open"
+        assert calls["refused"] > 3 * 8
 
         server.mode = 200
         opened, healed = breaker.stats().opened, time.monotonic()
         await crowd(call, lambda end: end == "answered" and breaker.state == "closed")
         assert breaker.stats().opened - opened <= 1, "by a probe that was under way when the server came back"
-        assert time.monotonic() - healed < COOLDOWN + 2 * 0.15 + 5, "a cooldown and a probe; 5 s for a busy machine"
-    closed = [event for event in breaker.events() if event.kind == "closed"][-1]
-    last = [event for event in breaker.events() if event.kind == "opened"][-1]
+        # That probe, a cooldown, and the probes by which it closes.
+        assert time.monotonic() - healed < TIMEOUT + COOLDOWN + 2 * SLOW + 1
+    events = breaker.events()
+    closed = [event for event in events if event.kind == "closed"][-1]
+    last = [event for event in events if event.kind == "opened"][-1]
     assert closed.at - last.at >= COOLDOWN, "and never before"
 
     stats, seconds = budget.stats(), time.monotonic() - begun
     assert stats.withdrawn <= max(1, FLOOR) + RATIO * stats.deposited + FLOOR * seconds
-    made = calls["answered"] + calls["failed"]
-    # A retry that the circuit refused in the end was paid for and not made.
-    assert len(server.asked) <= made + calls["refused"] and len(server.asked) - stats.deposited <= stats.withdrawn
+    # Each is a call that was admitted, or a retry that was paid for.
+    assert len(server.asked) <= stats.deposited + stats.withdrawn
+    beat.cancel()
 
 
 async def crowd(call: Callable[[], Awaitable[str]], enough: Callable[[str], bool]) -> None:

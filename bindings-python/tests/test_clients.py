@@ -8,6 +8,7 @@ import io
 import math
 import pickle
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -148,6 +149,36 @@ def test_aiohttp_s_own_second_try_is_a_call_of_the_breaker(server: Faulty) -> No
         assert len(server.asked) == 3
         with pytest.raises(CircuitOpenError):
             made.send("GET", server.url)
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_errors_are_in_no_cycle(kind: str, server: Faulty) -> None:
+    server.mode = "reset"
+    known: list[weakref.ref[BaseException]] = []
+    gc.disable()
+    try:
+        for policies in ({}, {"retry": RetryPolicy(**QUICK)}, {"breaker": opening(), "retry": RetryPolicy(**QUICK)}):
+            with client(kind, **policies) as made:
+                # Within one coroutine: what runs it keeps an error that leaves.
+                async def scene(made: Client = made) -> None:
+                    for _ in range(3):
+                        try:
+                            await made.session.get(server.url)
+                        except BROKEN as error:
+                            known.append(weakref.ref(error))
+                        await asyncio.sleep(0)
+
+                if kind in ASYNC:
+                    made.run(scene())
+                    continue
+                for _ in range(3):
+                    try:
+                        made.send("GET", server.url)
+                    except BROKEN as error:
+                        known.append(weakref.ref(error))
+        assert len(known) == 9 and [error() for error in known] == [None] * 9
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

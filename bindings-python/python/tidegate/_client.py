@@ -151,12 +151,14 @@ class Sending:
         except (CircuitOpenError, ThrottledError, TimeoutExceededError) as refusal:
             if last is None:
                 raise
-            error, is_error = last
-            if is_error:
-                note(error, self._attempts, None)
-                raise error
+            if last[1]:
+                note(last[0], self._attempts, None)
+                raise last[0]
             refusal.attempts = self._attempts  # type: ignore[union-attr]
-            raise refusal from error
+            raise refusal from last[0]
+        finally:
+            # An error's traceback holds this frame.
+            del last
 
     def _admit(self) -> Call:
         deadline = Deadline.current()

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp.payload import BytesPayload, IOBasePayload
 
 from . import errors
-from ._client import Call, Calls, Chosen, Kind, ends_at_headers, origin
+from ._client import Call, Calls, Chosen, Kind, Sending, ends_at_headers, origin
 from ._retry import RetryPolicy
 from ._tidegate import Classifier
 from ._time import sleep_async
@@ -130,24 +130,21 @@ class Middleware:
     ) -> aiohttp.ClientResponse:
         sending = self._calls.sending(request, request.method, request.headers)
         session = request.session
-        failed = _failed_before(request)
-        if failed is not None and self._calls.retry is not None:
-            # Whether it is sent again has been decided.
-            raise failed
-        if failed is not None:
-            sending.resumes(failed)
+        is_second = _resume(sending, request, self._calls.retry is not None)
         while True:
             try:
                 call = sending.begin()
             except aiohttp.ClientError as error:
-                _note_failed(request, error)
+                if not is_second:
+                    _note_failed(request, error)
                 raise
             try:
                 response = await handler(request)
             except BaseException as error:
                 wait = sending.raised(call, error, session.closed)
                 if wait is None:
-                    _note_failed(request, error)
+                    if not is_second:
+                        _note_failed(request, error)
                     raise
             else:
                 # Without a connection all of the body has come.
@@ -174,12 +171,22 @@ def _note_failed(request: aiohttp.ClientRequest, error: BaseException) -> None:
         _failed.set((getattr(request, "_timer", None), error))
 
 
-def _failed_before(request: aiohttp.ClientRequest) -> Exception | None:
+def _resume(sending: Sending, request: aiohttp.ClientRequest, retried: bool) -> bool:
+    """Whether aiohttp sends a request a second time. Raises what it failed by where that has been decided."""
     found = _failed.get()
     if found is None:
-        return None
+        return False
     _failed.set(None)
-    return found[1] if found[0] is not None and found[0] is getattr(request, "_timer", None) else None
+    try:
+        if found[0] is None or found[0] is not getattr(request, "_timer", None):
+            return False
+        if retried:
+            raise found[1]
+        sending.resumes(found[1])
+        return True
+    finally:
+        # The error's traceback holds this frame.
+        del found
 
 
 class _Body:
