@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 from conftest import Thread, run, wait_until
+from faulty import faulty
 from tidegate import (
     Alternative,
     BoundedQueue,
@@ -450,3 +452,53 @@ def test_bad_arguments() -> None:
     with pytest.raises(TypeError):
         Resilience(5)  # type: ignore[call-overload]
     assert repr(Resilience(attempt_timeout=2)) == "Resilience(attempt_timeout=Timeout(attempt=2.0))"
+
+
+@pytest.mark.parametrize("ill", ["hang", "slow 20", "reset", 503])
+def test_a_real_server_that_is_ill(ill: str | int, clock: ManualClock) -> None:
+    breaker = CircuitBreaker("it", consecutive_failures=3, cooldown=30, classifier=http(), clock=clock)
+    bank = Resilience(
+        fallback=Fallback(static="plain", fallback_on=http()),
+        total_timeout=Timeout(20, clock=clock),
+        retry=RetryPolicy(2, base=0, max_delay=0, retry_on=http()),
+        breaker=breaker,
+        concurrency=ConcurrencyLimiter(4),
+        attempt_timeout=Timeout(attempt=2, clock=clock),
+    )
+
+    async def main() -> None:
+        async with aiohttp.ClientSession() as session:
+
+            async def ask() -> aiohttp.ClientResponse:
+                # No GET, which aiohttp repeats by itself.
+                async with session.post(server.url) as response:
+                    await response.read()
+                    return response
+
+            async def call() -> Outcome[Any]:
+                task, seen = asyncio.ensure_future(bank.call_async(ask)), len(server.asked)
+                while not task.done():
+                    await asyncio.sleep(0.001)
+                    if server.mode in ("hang", "slow 20") and len(server.asked) > seen:
+                        # It has the request, and nobody waits longer.
+                        seen = len(server.asked)
+                        clock.advance(2)
+                return await task
+
+            server.mode = ill
+            # Two attempts, one more opens the circuit, and none is sent while it is open.
+            for asked, state in [(2, "closed"), (3, "open"), *[(3, "open")] * 20]:
+                outcome = await call()
+                assert (outcome.value, outcome.source) == ("plain", "static")
+                assert (len(server.asked), breaker.state) == (asked, state)
+            # One probe a cooldown; the first that is answered closes it.
+            clock.advance(30)
+            assert (await call()).source == "static" and (len(server.asked), breaker.state) == (4, "open")
+            server.mode = 200
+            clock.advance(30)
+            outcome = await call()
+            assert (outcome.source, outcome.value.status, len(server.asked)) == ("primary", 200, 5)
+            assert breaker.state == "closed" and bank.fallback.stats().primary == 1
+
+    with faulty() as server:
+        run(main())
