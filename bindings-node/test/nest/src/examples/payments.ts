@@ -58,7 +58,7 @@ export class Provider {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'idempotency-key': id },
         body: JSON.stringify({ cents }),
-        signal: AbortSignal.timeout(250),
+        signal: AbortSignal.timeout(1000),
       });
       await answer.text();
       // 503 is these providers' promise that they did nothing; another 5xx is no such promise.

@@ -33,7 +33,7 @@ export class Inventory {
   @Guarded('inventory')
   async reserve({ id, item }: Order): Promise<boolean> {
     const url = `${this.services.inventory}/reservations/${id}`;
-    const answer = await fetch(url, { method: 'PUT', body: item, signal: AbortSignal.timeout(250) });
+    const answer = await fetch(url, { method: 'PUT', body: item, signal: AbortSignal.timeout(5000) });
     await answer.text();
     if (answer.status >= 500) throw new Error(`inventory answered ${answer.status}`);
     return answer.ok;
@@ -79,7 +79,7 @@ export class Orders implements OnApplicationBootstrap, OnModuleDestroy {
   async #call(method: 'PUT' | 'DELETE', path: string): Promise<boolean> {
     const answer = await this.#payment(`${this.services.payment}/${path}`, {
       method,
-      signal: AbortSignal.timeout(500),
+      signal: AbortSignal.timeout(5000),
     });
     await answer.text();
     return answer.ok;
