@@ -480,7 +480,8 @@ export type BreakerEventKind =
   | 'probe_failed'
   | 'probe_lost'
   | 'ramp_started'
-  | 'ramp_ended';
+  | 'ramp_ended'
+  | 'configured';
 // </names>
 
 export interface BreakerStats {
@@ -621,6 +622,62 @@ export interface ConcurrencyLimiterOptions extends Place {
   dryRun?: boolean;
 }
 
+/** Options of a limit that follows what calls report. */
+export interface AdaptiveLimiterOptions extends Place {
+  // <settings adaptive>
+  /**
+   * How the limit moves; the others are Netflix's, for those who migrate, with Netflix's defaults (default 'gradient').
+   */
+  algorithm?: 'gradient' | 'gradient2' | 'vegas' | 'aimd';
+  /** The limit never falls below; 20 by default with gradient2 and aimd (1 to 4096; default 1). */
+  minLimit?: number;
+  /** Where the limit begins (1 to 4096; default 20). */
+  initialLimit?: number;
+  /** The limit never rises above; 200 by default with gradient2 and aimd (1 to 4096; default 1000). */
+  maxLimit?: number;
+  /**
+   * How many times the latency of an unloaded call the median may be; 1.5 by default with gradient2 (1 to 100; default
+   * 2).
+   */
+  tolerance?: number;
+  /** The limit moves once in so long; 1 s by default with Netflix's (10 ms to 3600000 ms; default 500 ms). */
+  windowMs?: number;
+  /** And when a window has so many samples; 10 by default with Netflix's (1 to 1000000; default 20). */
+  samples?: number;
+  /** A window with fewer samples ends after so long (10 ms to 3600000 ms; default 5000 ms). */
+  maxWindowMs?: number;
+  /** A window with fewer samples changes nothing (1 to 1000000; default 5). */
+  minSamples?: number;
+  /** Whether the latency of an unloaded call is probed for (default true). */
+  probe?: boolean;
+  /**
+   * After so long without an unloaded look a saturated limit probes, up to 15 % later (5000 ms to 86400000 ms; default
+   * 60000 ms).
+   */
+  probeEveryMs?: number;
+  /** The least limit of a probe; left out, min_limit (1 to 4096). */
+  probeFloor?: number;
+  /** A median above it always lowers the limit and teaches nothing (1 ms to 3600000 ms). */
+  maxLatencyMs?: number;
+  /** The latency of an unloaded call, where it is known: it is not measured then (0.001 ms to 3600000 ms). */
+  baseMs?: number;
+  /** Aimd: a mean latency above it is a drop (1 ms to 3600000 ms; default 5000 ms). */
+  timeoutMs?: number;
+  /** Aimd: what a drop leaves of the limit (0.5 to 0.999; default 0.9). */
+  backoffRatio?: number;
+  // </settings>
+  /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
+  maxWaitMs?: number;
+  /** ms to tell who is refused (ConcurrencyLimitError, Retry-After), default 1000. */
+  retryAfterMs?: number;
+  /** `false` admits everything and counts nothing. */
+  enabled?: boolean;
+  /** Counts (`stats().wouldDeny`), but refuses nothing. */
+  dryRun?: boolean;
+  /** For tests. */
+  clock?: ManualClock;
+}
+
 export interface ConcurrencyStats {
   /** The limit in force. */
   limit: number;
@@ -651,6 +708,12 @@ export interface ConcurrencyStats {
  */
 export class ConcurrencyLimiter {
   constructor(options: ConcurrencyLimiterOptions);
+  /**
+   * A limit that follows what calls report: it falls while they take longer than `tolerance` times the latency of an
+   * unloaded call, which is probed for, and grows while they do not. `run` reports; so do `success()`, `ignore()` and
+   * `dropped()` of a permit. Threads and processes of a named scope feed one estimate and obey one limit.
+   */
+  static adaptive(options?: AdaptiveLimiterOptions): ConcurrencyLimiter;
   /** A permit, or null when the limit is reached. */
   tryAcquire(): ConcurrencyPermit | null;
   /**
@@ -669,6 +732,8 @@ export class ConcurrencyLimiter {
   readonly limit: number;
   /** Permits held now; those of a process that died count until a denial takes them back. */
   readonly inUse: number;
+  /** What holds an adaptive limit where it is, a line for each thing; empty of a fixed one. */
+  explain(): string[];
   stats(): ConcurrencyStats;
 }
 
@@ -1049,6 +1114,16 @@ export class ConcurrencyPermit {
   private constructor();
   /** @returns whether this gave it back; false the second time, and for the permits of a limiter that is off */
   release(): boolean;
+  /**
+   * Gives it back; of an adaptive limiter the latency from asking for it to now counts, or `latencyMs` as you have
+   * measured it.
+   * @returns as `release()`; where it is false nothing counts
+   */
+  success(latencyMs?: number): boolean;
+  /** Gives it back; the call says nothing of the latency. What `release()` does. */
+  ignore(): boolean;
+  /** Gives it back; the call timed out, or was refused downstream. */
+  dropped(latencyMs?: number): boolean;
   /** `release()`; where this Node has the symbols. */
   [Symbol.dispose](): void;
   [Symbol.asyncDispose](): Promise<void>;

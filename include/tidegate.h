@@ -1609,6 +1609,56 @@ tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_p
  * At most so many calls at once: acquire a permit, call, release it.
  * ================================================================================================================== */
 
+/** How an adaptive limit moves. */
+enum tg_adaptive_algorithm
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** The median against the latency of an unloaded call, which is probed for. The one to take. */
+    TG_ADAPTIVE_GRADIENT = 0,
+    /**
+     * Netflix's Gradient2Limit, for those who migrate; its defaults there: min_limit 20, max_limit 200, tolerance 1.5,
+     * window_ns 1 s, samples 10.
+     */
+    TG_ADAPTIVE_GRADIENT2 = 1,
+    /** Netflix's VegasLimit, for those who migrate; its defaults there: window_ns 1 s, samples 10. */
+    TG_ADAPTIVE_VEGAS = 2,
+    /**
+     * Netflix's AIMDLimit, for those who migrate; its defaults there: min_limit 20, max_limit 200, window_ns 1 s,
+     * samples 10.
+     */
+    TG_ADAPTIVE_AIMD = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_adaptive_algorithm tg_adaptive_algorithm;
+#else
+typedef int32_t tg_adaptive_algorithm;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** What became of a call that held a permit. */
+enum tg_concurrency_outcome
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** It was done; its latency counts. */
+    TG_CONCURRENCY_SUCCESS = 0,
+    /** It says nothing of the latency. */
+    TG_CONCURRENCY_IGNORE = 1,
+    /** It timed out, or was refused downstream. */
+    TG_CONCURRENCY_DROPPED = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_concurrency_outcome tg_concurrency_outcome;
+#else
+typedef int32_t tg_concurrency_outcome;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** At most so many calls at once: each holds a permit while it runs. */
 typedef struct tg_concurrency tg_concurrency;
 
@@ -1639,6 +1689,66 @@ typedef struct {
 #define TG_CONCURRENCY_CONFIG_INIT \
     { sizeof(tg_concurrency_config), \
       NULL, NULL, NULL, 0, 0, 0, 0 }
+
+/**
+ * Settings of an adaptive concurrency limit. Start from TG_ADAPTIVE_CONFIG_INIT, which holds the defaults of
+ * TG_ADAPTIVE_GRADIENT.
+ */
+typedef struct {
+    /** sizeof(tg_adaptive_config) */
+    size_t struct_size;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Waiting always uses the
+     * machine's. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** Its name in the arena; without an arena it says nothing. Borrowed during the call. */
+    const char *name;
+    /** How many times the latency of an unloaded call the median may be. */
+    double tolerance;
+    /** TG_ADAPTIVE_AIMD: what a drop leaves of the limit. */
+    double backoff_ratio;
+    /** The limit moves once in so long. */
+    uint64_t window_ns;
+    /** A window with fewer than samples ends after so long. */
+    uint64_t max_window_ns;
+    /** After so long without an unloaded look a saturated limit probes, up to 15 % later. */
+    uint64_t probe_every_ns;
+    /** A median above it always lowers the limit and teaches nothing; 0: none. */
+    uint64_t max_latency_ns;
+    /** The latency of an unloaded call, where it is known: it is not measured then; 0: it is. */
+    uint64_t base_ns;
+    /** TG_ADAPTIVE_AIMD: a mean latency above it is a drop. */
+    uint64_t timeout_ns;
+    /** The limit never falls below. */
+    uint32_t min_limit;
+    /** Where it begins. */
+    uint32_t initial_limit;
+    /** It never rises above, at most 4096: a place for each is kept. */
+    uint32_t max_limit;
+    /** A window that is long enough ends with so many samples. */
+    uint32_t samples;
+    /** A window with fewer changes nothing. */
+    uint32_t min_samples;
+    /** Whether the latency of an unloaded call is probed for; 0: not. */
+    uint32_t probe;
+    /** The least limit of a probe; 0: min_limit. */
+    uint32_t probe_floor;
+    /** One of tg_adaptive_algorithm. */
+    int32_t algorithm;
+    /** One of tg_mode. */
+    int32_t mode;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+} tg_adaptive_config;
+
+/** Initial values of tg_adaptive_config: its size, and the defaults. */
+#define TG_ADAPTIVE_CONFIG_INIT \
+    { sizeof(tg_adaptive_config), \
+      NULL, NULL, NULL, 2.0, 0.9, UINT64_C(500000000), UINT64_C(5000000000), UINT64_C(60000000000), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(5000000000), 1, 20, 1000, 20, 5, 1, 0, 0, 0, 0 }
 
 /** The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once. */
 typedef struct {
@@ -1696,6 +1806,40 @@ tg_status tg_concurrency_new(const tg_concurrency_config *config, tg_concurrency
  * held until they are given back through another handle of this process, or the process ends.
  */
 void tg_concurrency_free(tg_concurrency *concurrency);
+
+/**
+ * Makes a concurrency limit that follows what calls report, or opens the one of that name in an arena: all processes
+ * feed one estimate and obey one limit. Take and wait for permits as of any other; give each back by
+ * tg_concurrency_report(). tg_concurrency_set_limit() does not change it: TG_CONFLICT.
+ *
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_CONFLICT (limits that contradict each other, a clock beside an arena, an arena
+ * without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE
+ * (another max_limit under the name, or a fixed limit), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
+ */
+tg_status tg_concurrency_new_adaptive(const tg_adaptive_config *config, tg_concurrency **concurrency);
+
+/**
+ * Gives a permit back and says what became of the call, one of tg_concurrency_outcome: TG_OK, or TG_NOT_HELD and
+ * nothing counts, as of tg_concurrency_release(). ns: its latency as you have measured it, waiting for the permit
+ * included; TG_NEVER: from asking for the permit to now (after tg_concurrency_poll(): from the look that gave it). A
+ * plain tg_concurrency_release() says TG_CONCURRENCY_IGNORE. A limit that is not adaptive forgets what it is told.
+ *
+ * Thread safety: not only the one that took it.
+ * Errors: TG_UNKNOWN_VALUE (outcome): the permit is still held.
+ */
+tg_status tg_concurrency_report(const tg_concurrency *concurrency,
+                                tg_concurrency_permit permit,
+                                int32_t outcome,
+                                uint64_t ns);
+
+/**
+ * Writes what holds an adaptive limit where it is and a NUL into the size bytes of buffer: a line for each thing,
+ * ended by \n, for people; "" of a fixed one. *length (may be NULL): without the NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_concurrency_explain(const tg_concurrency *concurrency, char *buffer, size_t size, size_t *length);
 
 /**
  * Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release().
@@ -2600,6 +2744,11 @@ TG_ASSERT(offsetof(tg_concurrency_config, on_conflict) + sizeof(((tg_concurrency
         == sizeof(tg_concurrency_config),
     tg_concurrency_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 48, tg_concurrency_config_has_its_size);
+TG_ASSERT(offsetof(tg_adaptive_config, struct_size) == 0, tg_adaptive_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_adaptive_config, on_conflict) + sizeof(((tg_adaptive_config *)0)->on_conflict)
+        == sizeof(tg_adaptive_config),
+    tg_adaptive_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_adaptive_config) == 136, tg_adaptive_config_has_its_size);
 TG_ASSERT(offsetof(tg_concurrency_snapshot, struct_size) == 0, tg_concurrency_snapshot_starts_with_its_size);
 TG_ASSERT(offsetof(tg_concurrency_snapshot, longest_wait_ns) + sizeof(((tg_concurrency_snapshot *)0)->longest_wait_ns)
         == sizeof(tg_concurrency_snapshot),

@@ -230,6 +230,12 @@ function* causes(error) {
 
 const some = (error, fits) => [...causes(error)].some(fits);
 
+const TIMEOUT = /(^|_)TIMEOUT$|^E(SOCKET)?TIMEDOUT$/;
+
+/** Whether a client gave up waiting. */
+const isTimeout = (error) =>
+  some(error, ({ code, name }) => name === 'TimeoutError' || (typeof code === 'string' && TIMEOUT.test(code)));
+
 /** How an HTTP call ended: 5xx, 429, timeouts and connection errors fail; other answers are successes. */
 function http(options = {}) {
   const { maxRetryAfterMs = 300_000 } = check.options(options, 'http', ['maxRetryAfterMs']);
@@ -263,6 +269,7 @@ module.exports = {
   isCancelled,
   isClassifier,
   isFailed,
+  isTimeout,
   readsResults,
   resultFilter,
 };

@@ -4,20 +4,45 @@ const { addon, words, numbers, bits } = require('./native.cjs');
 const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
+const { isTimeout } = require('./classify.cjs');
 const { disposable } = require('./dispose.cjs');
-const { ConcurrencyLimitError, refusalOf } = require('./errors.cjs');
+const { ConcurrencyLimitError, isRefusal, refusalOf } = require('./errors.cjs');
 const { writeMode } = require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
-const { SETTINGS, number } = require('./settings.cjs');
+const { SETTINGS, choice, number, wrong } = require('./settings.cjs');
 const { join } = require('./waiters.cjs');
 
 const { concurrency } = addon;
-const { tryAcquire, release } = concurrency;
+const { tryAcquire, release, report } = concurrency;
 
 const FIELDS = SETTINGS.concurrency;
 const OPTIONS = ['limit', 'maxLimit', 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
 /** Where enabled and dryRun stand among the numbers; src/concurrency.rs has the same. */
 const MODE = 2;
+const ADAPTIVE = Object.values(SETTINGS.adaptive);
+const ADAPTIVE_OPTIONS = [
+  ...ADAPTIVE.map(({ name }) => name),
+  'maxWaitMs',
+  'retryAfterMs',
+  'enabled',
+  'dryRun',
+  'clock',
+  ...PLACE,
+];
+/** What became of a call, by the core's numbers. */
+const [SUCCESS, IGNORE, DROPPED] = [0, 1, 2];
+
+/** An option of an adaptive limit as a number; NaN: the algorithm's own. */
+function adaptiveNumber(field, value) {
+  if (value === undefined) return NaN;
+  if (field.texts !== undefined) return field.texts.indexOf(choice(field, value));
+  return field === SETTINGS.adaptive.probe ? Number(flag(field, value)) : number(field, value);
+}
+
+function flag(field, value) {
+  if (typeof value !== 'boolean') throw wrong(field, value);
+  return value;
+}
 
 let select;
 let handOn;
@@ -58,16 +83,30 @@ class ConcurrencyLimiter {
     };
   }
 
-  constructor(options) {
-    const given = check.options(options, 'new ConcurrencyLimiter', OPTIONS);
+  constructor(options, kind = undefined) {
+    const isAdaptive = kind === ADAPTIVE;
+    const given = isAdaptive
+      ? check.options(options, 'ConcurrencyLimiter.adaptive', ADAPTIVE_OPTIONS)
+      : check.options(options, 'new ConcurrencyLimiter', OPTIONS);
     const { limit, maxLimit, maxWaitMs = 0, retryAfterMs = 1000 } = given;
-    numbers[0] = number(FIELDS.limit, limit);
-    numbers[1] = number(FIELDS.max_limit, maxLimit);
-    writeMode(given, MODE);
     this.#maxWaitMs = check.patience(maxWaitMs, 'maxWaitMs');
     this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
-    this.#id = create(concurrency.create, this, given).id;
+    if (isAdaptive) {
+      ADAPTIVE.forEach((field, index) => {
+        numbers[index] = adaptiveNumber(field, given[field.name]);
+      });
+      writeMode(given, ADAPTIVE.length);
+    } else {
+      numbers[0] = number(FIELDS.limit, limit);
+      numbers[1] = number(FIELDS.max_limit, maxLimit);
+      writeMode(given, MODE);
+    }
+    this.#id = create(isAdaptive ? concurrency.createAdaptive : concurrency.create, this, given).id;
     this.#name = given.name;
+  }
+
+  static adaptive(options = {}) {
+    return new ConcurrencyLimiter(options, ADAPTIVE);
   }
 
   tryAcquire() {
@@ -105,11 +144,16 @@ class ConcurrencyLimiter {
   async run(fn, options = undefined) {
     check.callable(fn, 'fn');
     const permit = await this.acquire(options);
+    let result;
     try {
-      return await fn();
-    } finally {
-      permit.release();
+      result = await fn();
+    } catch (error) {
+      if (isRefusal(error) || isTimeout(error)) permit.dropped();
+      else permit.ignore();
+      throw error;
     }
+    permit.success();
+    return result;
   }
 
   get name() {
@@ -130,6 +174,11 @@ class ConcurrencyLimiter {
     numbers[0] = number(FIELDS.limit, limit);
     concurrency.setLimit();
     handOn(this);
+  }
+
+  explain() {
+    select(this, 'explain');
+    return concurrency.explain().split('\n').filter(Boolean);
   }
 
   stats() {
@@ -198,10 +247,11 @@ class ConcurrencyLimiter {
 class ConcurrencyPermit {
   /** The limiter, until it is given back. */
   #limiter;
-  /** The permit's word, and its cell. */
+  /** The permit's word, and its cell with the time of asking. */
   #low = bits[0];
   #high = bits[1];
   #cell = bits[2];
+  #asked = bits[3];
 
   constructor(limiter) {
     this.#limiter = limiter;
@@ -215,11 +265,41 @@ class ConcurrencyPermit {
     bits[0] = this.#low;
     bits[1] = this.#high;
     bits[2] = this.#cell;
-    bits[3] = 0;
+    bits[3] = this.#asked;
     release();
     const released = words[1] === 1;
     handOn(limiter);
     return released;
+  }
+
+  success(latencyMs = undefined) {
+    return this.#report(SUCCESS, latencyMs);
+  }
+
+  ignore() {
+    return this.#report(IGNORE, undefined);
+  }
+
+  dropped(latencyMs = undefined) {
+    return this.#report(DROPPED, latencyMs);
+  }
+
+  #report(outcome, latencyMs) {
+    const latency = latencyMs === undefined ? NaN : check.span(latencyMs, 'latencyMs');
+    const limiter = this.#limiter;
+    if (limiter === null) return false;
+    this.#limiter = null;
+    select(limiter, 'release');
+    words[2] = outcome;
+    numbers[0] = latency;
+    bits[0] = this.#low;
+    bits[1] = this.#high;
+    bits[2] = this.#cell;
+    bits[3] = this.#asked;
+    report();
+    const reported = words[1] === 1;
+    handOn(limiter);
+    return reported;
   }
 }
 disposable(ConcurrencyPermit);

@@ -2,23 +2,54 @@
 
 use crate::clock::Entry;
 use crate::convert::ms;
+use crate::failure::Failure;
 use crate::io::Io;
 use crate::quota::mode;
-use crate::raw::{Kind, Reply};
+use crate::raw::{Call, Kind, Reply};
 use crate::refusal::refused;
 use crate::scope;
-use crate::settings::whole;
+use crate::settings::{span, whole};
 use crate::table::Table;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Waker;
-use tidegate::concurrency::{ConcurrencyListener, ConcurrencyPermit, SETTINGS};
+use std::time::Duration;
+use tidegate::concurrency::{
+    ADAPTIVE_SETTINGS, AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyListener, ConcurrencyPermit, Outcome, SETTINGS,
+};
 use tidegate::refusal::Refusal;
-use tidegate::{ConcurrencyConfig, ConcurrencyLimiter};
+use tidegate::{ConcurrencyConfig, ConcurrencyLimiter, ConfigError};
 
 /// Where the settings stand among the numbers; `lib/concurrency.cjs` has the same.
 const MODE: usize = 2;
+
+/// The settings of an adaptive limit: numbers in the order of the core's table, the algorithm as its place among the
+/// texts, NaN for what was left out; then the mode.
+fn adaptive(io: Io) -> Result<ConcurrencyConfig, ConfigError> {
+    let fields = ADAPTIVE_SETTINGS.fields;
+    let count = |at: usize| io.option(at).map(|_| whole(io, at, &fields[at]).map(|n| n as u32)).transpose();
+    let time = |at: usize| io.option(at).map(|_| span(io, at, &fields[at])).transpose();
+    let algorithm = io.option(0).and_then(|place| AdaptiveAlgorithm::ALL.get(place as usize)).copied();
+    let own = AdaptiveConfig::new(algorithm.unwrap_or_default()).within(count(1)?, count(2)?, count(3)?);
+    let or = |given: Option<Duration>, own: Duration| given.unwrap_or(own);
+    let config = AdaptiveConfig {
+        tolerance: io.option(4).unwrap_or(own.tolerance),
+        window: or(time(5)?, own.window),
+        samples: count(6)?.unwrap_or(own.samples),
+        max_window: or(time(7)?, own.max_window),
+        min_samples: count(8)?.unwrap_or(own.min_samples),
+        probe: io.option(9).map_or(own.probe, |probe| probe != 0.0),
+        probe_every: or(time(10)?, own.probe_every),
+        probe_floor: count(11)?,
+        max_latency: time(12)?,
+        base: time(13)?,
+        timeout: or(time(14)?, own.timeout),
+        backoff_ratio: io.option(15).unwrap_or(own.backoff_ratio),
+        ..own
+    };
+    Ok(ConcurrencyConfig { mode: mode(io, fields.len()), ..ConcurrencyConfig::adaptive(config) })
+}
 
 /// A limiter as one JavaScript instance has it.
 pub(crate) struct Handle {
@@ -42,7 +73,7 @@ impl Handle {
         io.set_bits([permit.word, permit.cell]);
         // A limiter that is off gives out permits of nobody.
         if let Some(held) = self.held.as_ref().filter(|_| permit.word != 0) {
-            let (mut held, cell) = (held.borrow_mut(), permit.cell as usize);
+            let (mut held, cell) = (held.borrow_mut(), permit.place());
             if cell >= held.len() {
                 held.resize(cell + 1, 0);
             }
@@ -50,14 +81,19 @@ impl Handle {
         }
     }
 
+    /// Gives a permit back; `outcome`: what became of its call.
     #[inline]
-    fn take_back(&self, permit: ConcurrencyPermit) -> bool {
+    fn take_back(&self, permit: ConcurrencyPermit, outcome: Option<(Outcome, Option<Duration>)>) -> bool {
         if let Some(held) = &self.held
-            && let Some(word) = held.borrow_mut().get_mut(permit.cell as usize).filter(|word| **word == permit.word)
+            && let Some(word) = held.borrow_mut().get_mut(permit.place()).filter(|word| **word == permit.word)
         {
             *word = 0;
         }
-        self.limiter.release(permit)
+        match outcome {
+            None => self.limiter.release(permit),
+            Some((outcome, None)) => self.limiter.report(permit, outcome),
+            Some((outcome, Some(latency))) => self.limiter.report_latency(permit, outcome, latency),
+        }
     }
 
     /// A permit at once, or a number in the line.
@@ -106,8 +142,28 @@ impl Drop for Handle {
     }
 }
 
+/// A limiter of these settings, where the call says.
+fn make(
+    config: ConcurrencyConfig,
+    limiters: &Rc<Table<Handle>>,
+    clocks: &Table<Entry>,
+    io: Io,
+    call: Call,
+) -> Result<Reply, Failure> {
+    let (handle, lives) = scope::make(
+        clocks,
+        io,
+        call,
+        |at| Ok(Handle::new(ConcurrencyLimiter::in_arena(at.arena, at.name, config, at.on_conflict)?, true)),
+        |clock| Ok(Handle::new(ConcurrencyLimiter::with_config(config, clock)?, false)),
+    )?;
+    call.adopt(limiters, io, handle, config.max_limit as usize * 8)?;
+    lives.told(call)
+}
+
 /// Exports the operations. Numbers of a creation: the limit, the most that it may be raised to, the mode.
 pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
+    let adaptive_clocks = clocks.clone();
     kind.operation("create", move |limiters, io, call| {
         let limit = whole(io, 0, SETTINGS.field("limit"))? as u32;
         let max_limit = match io.option(1) {
@@ -115,16 +171,9 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
             None => limit,
         };
         let config = ConcurrencyConfig { max_limit, mode: mode(io, MODE), ..ConcurrencyConfig::new(limit) };
-        let (handle, lives) = scope::make(
-            &clocks,
-            io,
-            call,
-            |at| Ok(Handle::new(ConcurrencyLimiter::in_arena(at.arena, at.name, config, at.on_conflict)?, true)),
-            |clock| Ok(Handle::new(ConcurrencyLimiter::with_config(config, clock)?, false)),
-        )?;
-        call.adopt(limiters, io, handle, max_limit as usize * 8)?;
-        lives.told(call)
+        make(config, limiters, &clocks, io, call)
     })?
+    .operation("createAdaptive", move |limiters, io, call| make(adaptive(io)?, limiters, &adaptive_clocks, io, call))?
     .operation("tryAcquire", |limiters, io, _| {
         limiters.with(io, |handle| handle.give_out(io, handle.limiter.try_acquire()))?;
         Ok(Reply::Nothing)
@@ -143,8 +192,22 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
     })?
     .operation("release", |limiters, io, _| {
         let [word, cell] = io.bits();
-        limiters.with(io, |handle| io.answer(handle.take_back(ConcurrencyPermit { word, cell })))?;
+        limiters.with(io, |handle| io.answer(handle.take_back(ConcurrencyPermit { word, cell }, None)))?;
         Ok(Reply::Nothing)
+    })?
+    // Word 2: what became of the call, by its place among the outcomes; number 0: its latency in ms, NaN: to be
+    // measured.
+    .operation("report", |limiters, io, _| {
+        let [word, cell] = io.bits();
+        let outcome = Outcome::ALL.get(io.word(2) as usize).copied().unwrap_or(Outcome::Ignore);
+        let latency = io.option(0).map(crate::convert::duration);
+        let permit = ConcurrencyPermit { word, cell };
+        limiters.with(io, |handle| io.answer(handle.take_back(permit, Some((outcome, latency)))))?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("explain", |limiters, io, call| {
+        let lines = limiters.with(io, |handle| handle.limiter.explain())?;
+        call.string(&lines.join("\n"))
     })?
     // What ConcurrencyLimitError says; number 1 is the timeout, the name a text.
     .operation("refused", |limiters, io, call| {

@@ -32,6 +32,7 @@ def make(object_: str, field: str, name: str, value: Any) -> Any:
     kind: Callable[..., Any] = TokenBucket if object_ == "bucket" else RateLimiter
     plain: dict[str, Callable[..., Any]] = {
         "breaker": CircuitBreaker,
+        "adaptive": ConcurrencyLimiter.adaptive,
         "retry": RetryPolicy,
         "retry_budget": RetryBudget,
         "throttle": ClientThrottle,
@@ -74,6 +75,7 @@ def test_signatures_hold_the_defaults() -> None:
         "breaker": CircuitBreaker,
         "queue": BoundedQueue,
         "concurrency": ConcurrencyLimiter,
+        "adaptive": ConcurrencyLimiter.adaptive,
         "retry": RetryPolicy,
         "retry_budget": RetryBudget,
         "throttle": ClientThrottle,

@@ -309,6 +309,22 @@ class ConcurrencyOps:
         return {name: getattr(stats, name) for name in ("limit", "in_use", "admitted", "denied", "would_deny")}
 
 
+class AdaptiveOps(ConcurrencyOps):
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        self.limiter = ConcurrencyLimiter.adaptive(**in_seconds(config), clock=clock)
+        self.permits = {}
+
+    def report(self, permit: str, outcome: str, latency_ns: str | None) -> dict[str, Any]:
+        held = self.permits[permit]
+        if outcome == "ignore":
+            return {"released": held.ignore()}
+        report = {"success": held.success, "dropped": held.dropped}[outcome]
+        return {"released": report(latency=seconds(latency_ns))}
+
+    def limit(self) -> dict[str, Any]:
+        return {"limit": self.limiter.limit, "in_use": self.limiter.in_use}
+
+
 class QueueOps:
     def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
         self.dropped: list[int] = []
@@ -372,6 +388,17 @@ def test_concurrency_limiter(case: dict[str, Any]) -> None:
     ops = ConcurrencyOps(case["config"])
     try:
         check_steps(case, start(case), ops)
+    finally:
+        for permit in filter(None, ops.permits.values()):
+            permit.release()
+
+
+@pytest.mark.parametrize("case", cases("adaptive_limiter"))
+def test_adaptive_limiter(case: dict[str, Any]) -> None:
+    clock = start(case)
+    ops = AdaptiveOps(case["config"], clock)
+    try:
+        check_steps(case, clock, ops)
     finally:
         for permit in filter(None, ops.permits.values()):
             permit.release()

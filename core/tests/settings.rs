@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::time::Duration;
 use tidegate::breaker::Window;
+use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig};
 use tidegate::limit::{Block, BucketOptions, LimiterConfig, WarmUp};
 use tidegate::retry::{Jitter, RetryBudgetConfig, RetryConfig, RetryPolicy};
 use tidegate::{
@@ -30,6 +31,7 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
         "block_duration" => return Block::new(1, second, span, 1.0, None).err(),
         "block_growth" => return Block::new(1, second, second, real, None).err(),
         "block_max" => return Block::new(1, second, second, 1.0, Some(span)).err(),
+        "algorithm" if object == "adaptive" => return value.as_str()?.parse::<AdaptiveAlgorithm>().err(),
         "algorithm" => return value.as_str()?.parse::<Algorithm>().err(),
         "on_full" => return value.as_str()?.parse::<tidegate::queue::OnFull>().err(),
         _ => {}
@@ -102,6 +104,28 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
                 _ => panic!("{object}.{field} is new: refuse its values here"),
             }
             ConcurrencyLimiter::with_config(config, clock()).err()
+        }
+        "adaptive" => {
+            let mut config = AdaptiveConfig::default();
+            match field {
+                "min_limit" => config.min_limit = small,
+                "initial_limit" => config.initial_limit = small,
+                "max_limit" => config.max_limit = small,
+                "tolerance" => config.tolerance = real,
+                "window" => config.window = span,
+                "samples" => config.samples = small,
+                "max_window" => config.max_window = span,
+                "min_samples" => config.min_samples = small,
+                "probe" => return None,
+                "probe_every" => config.probe_every = span,
+                "probe_floor" => config.probe_floor = Some(small),
+                "max_latency" => config.max_latency = Some(span),
+                "base" => config.base = Some(span),
+                "timeout" => config.timeout = span,
+                "backoff_ratio" => config.backoff_ratio = real,
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            ConcurrencyLimiter::adaptive(config).err()
         }
         "retry" => {
             let mut config = RetryConfig::default();

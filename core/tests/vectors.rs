@@ -1,5 +1,7 @@
 //! Plays `tests/vectors/*.json`, which every binding plays. See the README there.
 
+#[path = "adapters/adaptive.rs"]
+mod adaptive;
 #[path = "adapters/breaker.rs"]
 mod breaker;
 #[path = "adapters/bucket.rs"]
@@ -44,6 +46,12 @@ fn bounded_queue() {
 fn concurrency_limiter() {
     play::<concurrency::CoreLimiter>("concurrency_limiter");
     play::<concurrency::InArena>("concurrency_limiter");
+}
+
+#[test]
+fn adaptive_limiter() {
+    play::<adaptive::CoreAdaptive>("adaptive_limiter");
+    play::<adaptive::InArena>("adaptive_limiter");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_event, tg_permit
 use crate::bucket::reserve::tg_ticket;
 use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
 use crate::bytes::tg_bytes;
+use crate::concurrency::adaptive::tg_adaptive_config;
 use crate::concurrency::view::tg_concurrency_snapshot;
 use crate::concurrency::{tg_concurrency_config, tg_concurrency_permit};
 use crate::decision::tg_decision;
@@ -92,7 +93,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 21] {
+fn versioned() -> [Versioned; 22] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -107,6 +108,7 @@ fn versioned() -> [Versioned; 21] {
         in_c::<tg_queue_config>(),
         in_c::<tg_queue_snapshot>(),
         in_c::<tg_concurrency_config>(),
+        in_c::<tg_adaptive_config>(),
         in_c::<tg_concurrency_snapshot>(),
         in_c::<tg_retry_config>(),
         in_c::<tg_retry_budget_config>(),
@@ -212,7 +214,11 @@ const SECTIONS: [(&str, &str, &[&str]); 12] = [
         "A dependency that fails or crawls: acquire a permit, call, report how it ended.",
         &["tg_breaker", "tg_outcome", "tg_state", "tg_event", "tg_permit"],
     ),
-    ("Concurrency limits", "At most so many calls at once: acquire a permit, call, release it.", &["tg_concurrency"]),
+    (
+        "Concurrency limits",
+        "At most so many calls at once: acquire a permit, call, release it.",
+        &["tg_concurrency", "tg_adaptive"],
+    ),
     (
         "Retries",
         "The wait between attempts, how many retries are affordable, and rejecting by chance what the backend refuses.",

@@ -9,7 +9,7 @@ from pathlib import Path
 UNSET = {
     "window_calls", "window_duration", "consecutive_failures", "max_cooldown", "max_limit", "block_after", "block_max",
     "warm_up", "warm_up_from", "queue", "probe_failure_rate_threshold", "probes_at_once", "healthy_after", "ramp",
-    "deadline",
+    "deadline", "probe_floor", "max_latency", "base",
 }  # fmt: skip
 # Fields of fewer bits than 64.
 LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32, "attempts": 32}
@@ -20,13 +20,14 @@ WITH = {
     "period": "config.rate = NULL; config.count = 5;",
 }
 # Settings that C writes in another way: texts, numbers of an enum, 0 and not 0.
-NOT_HERE = {"rate", "fastest", "algorithm", "on_full", "sojourn", "huge_pages", "jitter"}
+NOT_HERE = {"rate", "fastest", "algorithm", "on_full", "sojourn", "huge_pages", "jitter", "probe"}
 BASE = {
     "bucket": 'config.rate = "500/s";',
     "limiter": 'config.rate = "500/s";',
     "breaker": "",
     "queue": "config.capacity = 10;",
     "concurrency": "config.limit = 4;",
+    "adaptive": "",
     "retry": "",
     "retry_budget": "",
     "throttle": "",
@@ -38,9 +39,11 @@ NOTHING = {"rate": "NULL", "fastest": "NULL", "slow_call_duration": "TG_NEVER", 
            "queue": "TG_QUEUE_OF_RATE"}  # fmt: skip
 INSTEAD = {"window_calls": "0", "warm_up_from": "0"}
 # Enums by how C writes them.
-ENUMS = {"algorithm": "TG_ALGORITHM_{}", "on_full": "TG_{}", "jitter": "TG_JITTER_{}"}
+ENUMS = {"algorithm": "TG_ALGORITHM_{}", ("adaptive", "algorithm"): "TG_ADAPTIVE_{}", "on_full": "TG_{}", "jitter": "TG_JITTER_{}"}
 # What has no handle: the call that checks its config.
 CHECKED_BY = {"retry": "tg_backoff_delay(&config, 0, 0.5, &previous, &ns)"}
+# What another type is made with.
+MADE_BY = {"adaptive": ("tg_concurrency", "tg_concurrency_new_adaptive(&config, &it)")}
 
 
 def init(case):
@@ -49,7 +52,7 @@ def init(case):
     if default is None or field in INSTEAD:
         value = INSTEAD.get(field) or NOTHING.get(field, "0")
     elif field in ENUMS:
-        value = ENUMS[field].format(default.upper())
+        value = ENUMS.get((thing, field), ENUMS[field]).format(default.upper())
     else:
         value = int(default) if isinstance(default, bool) else default
     return f"    CHECK({thing}.{case['names']['c']} == {value});"
@@ -66,8 +69,9 @@ def checks(case):
         if (value == 0 and field in UNSET) or value >= 2 ** LARGEST.get(field, 64):
             continue
         number = value if kind == "real" else f"UINT64_C({value})"
-        call = CHECKED_BY.get(thing, f"tg_{thing}_new(&config, &it)")
-        it = "double previous = 0; uint64_t ns = 0;" if thing in CHECKED_BY else f"tg_{thing} *it = NULL;"
+        made, call = MADE_BY.get(thing, (f"tg_{thing}", f"tg_{thing}_new(&config, &it)"))
+        call = CHECKED_BY.get(thing, call)
+        it = "double previous = 0; uint64_t ns = 0;" if thing in CHECKED_BY else f"{made} *it = NULL;"
         yield (
             f"    {{ tg_{thing}_config config = TG_{thing.upper()}_CONFIG_INIT; {it}\n"
             f"      {BASE[thing]} {more} config.{name} = {number};\n"

@@ -39,4 +39,26 @@ static inline void concurrency_stats(uint32_t limit, uint32_t in_use, uint64_t a
          CHECK_EQ(s.admitted, admitted); CHECK_EQ(s.denied, denied); CHECK_EQ(s.would_deny, would_deny));
 }
 
+/* Has no _at forms: both runs set the clock, the second through an arena's. */
+static inline void new_adaptive(tg_adaptive_config config) {
+    config.clock = clock_;
+    CHECK_EQ(tg_concurrency_new_adaptive(&config, &concurrency), TG_OK);
+}
+
+static inline void adaptive_try_acquire(uint64_t now, tg_concurrency_permit *permit, bool granted) {
+    at(now);
+    concurrency_try_acquire(permit, granted);
+}
+
+static inline void adaptive_report(uint64_t now, tg_concurrency_permit permit, int32_t outcome, uint64_t ns, bool released) {
+    at(now);
+    STEP(CHECK_EQ(tg_concurrency_report(concurrency, permit, outcome, ns), released ? TG_OK : TG_NOT_HELD));
+}
+
+static inline void adaptive_limit(uint32_t expected, uint32_t in_use) {
+    uint32_t limit = 0;
+    STEP(CHECK_EQ(tg_concurrency_limit(concurrency, &limit), TG_OK); CHECK_EQ(limit, expected));
+    concurrency_in_use(in_use);
+}
+
 #endif

@@ -134,6 +134,24 @@ CONCURRENCY = {
 }
 
 
+def new_adaptive(c):
+    c["probe"], c["probe_floor"] = int(c["probe"]), c["probe_floor"] or 0
+    return fields(c, "adaptive", "new_adaptive(config);", algorithm=lambda name: f"TG_ADAPTIVE_{name.upper()}")
+
+
+def reported(a):
+    latency = "TG_NEVER" if a["latency_ns"] is None else ns(a["latency_ns"])
+    return f"v_{a['permit']}, TG_CONCURRENCY_{a['outcome'].upper()}, {latency}"
+
+
+ADAPTIVE = {
+    "try_acquire": lambda t, a, e: f"adaptive_try_acquire({t}, &v_{a['as']}, {flag(e['permit'])})",
+    "report": lambda t, a, e: f"adaptive_report({t}, {reported(a)}, {flag(e['released'])})",
+    "release": lambda t, a, e: f"concurrency_release(v_{a['permit']}, {flag(e['released'])})",
+    "limit": lambda t, a, e: f"adaptive_limit({e['limit']}, {e['in_use']})",
+}
+
+
 def mode(c):
     dry_run, enabled = c.pop("dry_run"), c.pop("enabled")
     return ("TG_MODE_DRY_RUN" if dry_run else "TG_MODE_ENFORCE") if enabled else "TG_MODE_DISABLED"
@@ -193,6 +211,7 @@ PRIMITIVES = {
     "circuit_breaker": (new_breaker, table(BREAKER), "tg_permit"),
     "bounded_queue": (new_queue, table(QUEUE), None),
     "concurrency_limiter": (new_concurrency, table(CONCURRENCY), "tg_concurrency_permit"),
+    "adaptive_limiter": (new_adaptive, table(ADAPTIVE), "tg_concurrency_permit"),
     "rate_limiter": (new_limiter, Limiter, None),
     "limit_set": (new_set, LimitSet, None),
     "retry_policy": (new_retry, table(RETRY), None),

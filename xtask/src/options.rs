@@ -39,7 +39,7 @@ const LANGUAGES: [Language; 2] = [
         file: "bindings-node/index.d.ts",
         comment: "//",
         dialect: NODE,
-        types: &[("algorithm", "Algorithm"), ("fastest", "KeyedQuota | string | number")],
+        types: &[("algorithm=token_bucket", "Algorithm"), ("fastest", "KeyedQuota | string | number")],
         texts: union,
         write: property,
     },
@@ -47,7 +47,7 @@ const LANGUAGES: [Language; 2] = [
         file: "bindings-python/python/tidegate/_tidegate.pyi",
         comment: "#",
         dialect: PYTHON,
-        types: &[("algorithm", "_Algorithm"), ("fastest", "str | float | tuple[str | float, int]")],
+        types: &[("algorithm=token_bucket", "_Algorithm"), ("fastest", "str | float | tuple[str | float, int]")],
         texts: literal,
         write: parameter,
     },
@@ -135,7 +135,12 @@ fn chosen(what: &str) -> Result<Vec<(&'static Field, Need)>, Box<dyn Error>> {
 impl Language {
     fn type_of(&self, field: &Field, number: [&str; 3], quote: char) -> String {
         let [whole, real, span] = number;
-        if let Some((_, name)) = self.types.iter().find(|(name, _)| *name == field.name) {
+        // Of two settings of one name the default says which is meant.
+        let named = match field.default {
+            Preset::Choice(text) => format!("{}={text}", field.name),
+            _ => field.name.to_owned(),
+        };
+        if let Some((_, name)) = self.types.iter().find(|(name, _)| *name == named) {
             return (*name).to_owned();
         }
         match field.kind {

@@ -24,6 +24,7 @@ function make(object, field, name, value) {
   if (object === 'retry_budget') return new RetryBudget({ [name]: value });
   if (object === 'throttle') return new ClientThrottle({ [name]: value });
   if (object === 'queue') return new BoundedQueue({ capacity: 10, [name]: value });
+  if (object === 'adaptive') return ConcurrencyLimiter.adaptive({ [name]: value });
   if (object === 'concurrency') return new ConcurrencyLimiter({ limit: 4, [name]: value });
   if (object === 'breaker') return new CircuitBreaker('it', { [name]: value });
   if (field === 'rate') return new Limit({ rate: value });

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, TokenBucket } from 'tidegate';
+import { ADAPTIVE } from './adaptive_vectors.mjs';
 import { CONCURRENCY } from './concurrency_vectors.mjs';
 import { RETRY } from './retry_vectors.mjs';
 import { KEYED } from './keyed_vectors.mjs';
@@ -156,6 +157,7 @@ for (const [primitive, { make, ops, file = primitive }] of Object.entries({
   ...PRIMITIVES,
   ...KEYED,
   ...CONCURRENCY,
+  ...ADAPTIVE,
   ...RETRY,
 })) {
   if (!existsSync(new URL(`${file}.json`, DIRECTORY))) continue;

@@ -37,6 +37,7 @@ _EventKind: TypeAlias = Literal[
     "probe_lost",
     "ramp_started",
     "ramp_ended",
+    "configured",
 ]
 # </names>
 _Filter: TypeAlias = type[BaseException] | Callable[[Exception], bool]
@@ -710,6 +711,9 @@ class ConcurrencyStats:
 @final
 class ConcurrencyPermit:
     def release(self) -> bool: ...
+    def success(self, latency: float | timedelta | None = None) -> bool: ...
+    def ignore(self) -> bool: ...
+    def dropped(self, latency: float | timedelta | None = None) -> bool: ...
     def __enter__(self) -> ConcurrencyPermit: ...
     def __exit__(
         self,
@@ -745,7 +749,60 @@ class ConcurrencyLimiter:
         enabled: bool | None = None,
         dry_run: bool = False,
     ) -> ConcurrencyLimiter: ...
+    @classmethod
+    def adaptive(
+        cls,
+        # <settings adaptive algorithm>
+        # How the limit moves; the others are Netflix's, for those who migrate, with Netflix's defaults.
+        algorithm: Literal["gradient", "gradient2", "vegas", "aimd"] | None = "gradient",
+        # </settings>
+        *,
+        # <settings adaptive min_limit initial_limit max_limit>
+        # The limit never falls below; 20 by default with gradient2 and aimd (1 to 4096).
+        min_limit: int | None = 1,
+        # Where the limit begins (1 to 4096).
+        initial_limit: int | None = 20,
+        # The limit never rises above; 200 by default with gradient2 and aimd (1 to 4096).
+        max_limit: int | None = 1000,
+        # </settings>
+        max_wait: _Seconds | None = 0,
+        # <settings adaptive tolerance window samples max_window min_samples>
+        # How many times the latency of an unloaded call the median may be; 1.5 by default with gradient2 (1 to 100).
+        tolerance: float | None = 2,
+        # The limit moves once in so long; 1 s by default with Netflix's (0.01 s to 3600 s).
+        window: _Seconds | None = 0.5,
+        # And when a window has so many samples; 10 by default with Netflix's (1 to 1000000).
+        samples: int | None = 20,
+        # A window with fewer samples ends after so long (0.01 s to 3600 s).
+        max_window: _Seconds | None = 5,
+        # A window with fewer samples changes nothing (1 to 1000000).
+        min_samples: int | None = 5,
+        # </settings>
+        # <settings adaptive probe probe_every probe_floor max_latency base timeout backoff_ratio>
+        # Whether the latency of an unloaded call is probed for.
+        probe: bool = True,
+        # After so long without an unloaded look a saturated limit probes, up to 15 % later (5 s to 86400 s).
+        probe_every: _Seconds | None = 60,
+        # The least limit of a probe; left out, min_limit (1 to 4096).
+        probe_floor: int | None = None,
+        # A median above it always lowers the limit and teaches nothing (0.001 s to 3600 s).
+        max_latency: _Seconds | None = None,
+        # The latency of an unloaded call, where it is known: it is not measured then (0.000001 s to 3600 s).
+        base: _Seconds | None = None,
+        # Aimd: a mean latency above it is a drop (0.001 s to 3600 s).
+        timeout: _Seconds | None = 5,
+        # Aimd: what a drop leaves of the limit (0.5 to 0.999).
+        backoff_ratio: float | None = 0.9,
+        # </settings>
+        clock: ManualClock | None = None,
+        scope: _Scope | None = None,
+        name: str | None = None,
+        on_conflict: _OnConflict | None = "error",
+        enabled: bool | None = None,
+        dry_run: bool = False,
+    ) -> ConcurrencyLimiter: ...
     def try_acquire(self) -> ConcurrencyPermit | None: ...
+    def explain(self) -> list[str]: ...
     def acquire(self, timeout: _Seconds | None = ...) -> ConcurrencyPermit: ...
     def acquire_async(self, timeout: _Seconds | None = ...) -> Coroutine[Any, Any, ConcurrencyPermit]: ...
     def __call__(self, func: Callable[_P, _R], /) -> Callable[_P, _R]: ...

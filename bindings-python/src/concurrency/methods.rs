@@ -1,5 +1,6 @@
 //! `ConcurrencyLimiter`: the parts that do not wait, and the registration on which the waiting forms are built.
 
+use super::adaptive::Settings;
 use super::limiter::ConcurrencyLimiter;
 use super::permit::ConcurrencyPermit;
 use super::stats::ConcurrencyStats;
@@ -40,6 +41,15 @@ impl FromPyObject<'_, '_> for Timeout {
 }
 
 impl Timeout {
+    /// `max_wait=` of a limiter.
+    fn at_first(self, py: Python<'_>) -> PyResult<Option<Duration>> {
+        match self {
+            Self::Own => Ok(Some(Duration::ZERO)),
+            Self::Given(wait) if wait.is_none(py) => Ok(None),
+            Self::Given(wait) => span("max_wait", wait.bind(py)),
+        }
+    }
+
     /// Seconds; None: no end.
     fn or(self, py: Python<'_>, max_wait: Option<Duration>) -> PyResult<Option<f64>> {
         let wait = match self {
@@ -48,6 +58,18 @@ impl Timeout {
             Self::Given(wait) => span("timeout", wait.bind(py))?,
         };
         Ok(wait.map(|wait| wait.as_secs_f64()))
+    }
+}
+
+impl ConcurrencyLimiter {
+    fn make(config: ConcurrencyConfig, max_wait: Option<Duration>, asked: Asked<'_>, py: Python<'_>) -> PyResult<Self> {
+        let (core, place) = Place::make(
+            py,
+            asked,
+            |arena, name, on_conflict| tidegate::ConcurrencyLimiter::in_arena(arena, name, config, on_conflict),
+            |clock| tidegate::ConcurrencyLimiter::with_config(config, clock),
+        )?;
+        Ok(Self { core: Arc::new(core), max_wait, place })
     }
 }
 
@@ -79,18 +101,78 @@ enabled=None, dry_run=False)")]
             config.max_limit = whole("max_limit", most)?;
         }
         config.mode = mode(enabled, dry_run)?;
-        let max_wait = match max_wait {
-            Timeout::Own => Some(Duration::ZERO),
-            Timeout::Given(wait) if wait.is_none(py) => None,
-            Timeout::Given(wait) => span("max_wait", wait.bind(py))?,
+        Self::make(config, max_wait.at_first(py)?, Asked::of(py, scope, name, on_conflict, None)?, py)
+    }
+
+    /// A limit that follows what calls report: it falls while they take longer than `tolerance` times the latency of an
+    /// unloaded call, which is probed for, and grows while they do not. A permit's `with` reports; so do `success()`,
+    /// `ignore()` and `dropped()`. In a scope that processes share they feed one estimate and obey one limit.
+    ///
+    /// Args:
+    ///     algorithm: "gradient"; or "gradient2", "vegas", "aimd", as Netflix has them, for those who migrate.
+    ///     min_limit, initial_limit, max_limit: its bounds, and where it begins.
+    ///     tolerance: how many times the latency of an unloaded call the median may be.
+    ///     window, samples, max_window, min_samples: when it moves, in seconds and calls.
+    ///     probe, probe_every, probe_floor: whether and when an unloaded call is looked for, and with what least limit.
+    ///     max_latency: a median above it always lowers the limit. base: the latency of an unloaded call, if known.
+    ///     timeout, backoff_ratio: of "aimd". clock: a ManualClock for tests. The others as of a fixed limit.
+    #[classmethod]
+    #[pyo3(signature = (algorithm = None, *, min_limit = None, initial_limit = None, max_limit = None,
+                        max_wait = Timeout::Own, tolerance = None, window = None, samples = None,
+                        max_window = None, min_samples = None, probe = None, probe_every = None,
+                        probe_floor = None, max_latency = None, base = None, timeout = None, backoff_ratio = None,
+                        clock = None, scope = None, name = None, on_conflict = None, enabled = None,
+                        dry_run = None, **unknown),
+           text_signature = "($cls, algorithm='gradient', *, min_limit=1, initial_limit=20, max_limit=1000, \
+max_wait=0, tolerance=2, window=0.5, samples=20, max_window=5, min_samples=5, probe=True, probe_every=60, \
+probe_floor=None, \
+max_latency=None, base=None, timeout=5, backoff_ratio=0.9, clock=None, scope=None, name=None, on_conflict='error', \
+enabled=None, dry_run=False)")]
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
+    fn adaptive(
+        cls: &Bound<'_, PyType>,
+        algorithm: Option<&Bound<'_, PyAny>>,
+        min_limit: Option<&Bound<'_, PyAny>>,
+        initial_limit: Option<&Bound<'_, PyAny>>,
+        max_limit: Option<&Bound<'_, PyAny>>,
+        max_wait: Timeout,
+        tolerance: Option<&Bound<'_, PyAny>>,
+        window: Option<&Bound<'_, PyAny>>,
+        samples: Option<&Bound<'_, PyAny>>,
+        max_window: Option<&Bound<'_, PyAny>>,
+        min_samples: Option<&Bound<'_, PyAny>>,
+        probe: Option<&Bound<'_, PyAny>>,
+        probe_every: Option<&Bound<'_, PyAny>>,
+        probe_floor: Option<&Bound<'_, PyAny>>,
+        max_latency: Option<&Bound<'_, PyAny>>,
+        base: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        backoff_ratio: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
+        scope: Option<&Bound<'_, PyAny>>,
+        name: Option<&Bound<'_, PyAny>>,
+        on_conflict: Option<&Bound<'_, PyAny>>,
+        enabled: Option<&Bound<'_, PyAny>>,
+        dry_run: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        args::known(cls, unknown)?;
+        let settings = Settings {
+            algorithm,
+            limits: [min_limit, initial_limit, max_limit],
+            reals: [tolerance, backoff_ratio],
+            spans: [window, max_window, probe_every, max_latency, base, timeout],
+            counts: [samples, min_samples, probe_floor],
+            probe,
         };
-        let (core, place) = Place::make(
-            py,
-            Asked::of(py, scope, name, on_conflict, None)?,
-            |arena, name, on_conflict| tidegate::ConcurrencyLimiter::in_arena(arena, name, config, on_conflict),
-            |clock| tidegate::ConcurrencyLimiter::with_config(config, clock),
-        )?;
-        Ok(Self { core: Arc::new(core), max_wait, place })
+        let config =
+            ConcurrencyConfig { mode: mode(enabled, dry_run)?, ..ConcurrencyConfig::adaptive(settings.config()?) };
+        Self::make(
+            config,
+            max_wait.at_first(cls.py())?,
+            Asked::of(cls.py(), scope, name, on_conflict, clock)?,
+            cls.py(),
+        )
     }
 
     /// A permit, or None when the limit is reached.
@@ -160,6 +242,11 @@ enabled=None, dry_run=False)")]
     /// Changes the limit, at most to `max_limit`; permits above a lower one stay until they are given back.
     fn set_limit(&self, limit: &Bound<'_, PyAny>) -> PyResult<()> {
         self.core.set_limit(whole("limit", limit)?).map_err(|error| from_core(limit.py(), &error))
+    }
+
+    /// What holds an adaptive limit where it is, a line for each thing; empty of a fixed one.
+    fn explain(&self) -> Vec<String> {
+        self.core.explain()
     }
 
     /// Seconds for which the waiting forms wait; `math.inf`: as long as it takes.

@@ -1,5 +1,6 @@
 //! Limits on how many calls run at once, from the ground up: `limiter` and `stats`, `permit`, `waiter`, `methods`.
 
+mod adaptive;
 mod limiter;
 mod methods;
 pub(crate) mod permit;

@@ -1,19 +1,23 @@
 //! `ConcurrencyPermit`: the right to run one call, and the context manager that gives it back.
 
 use super::limiter::ConcurrencyLimiter;
+use crate::args::finite;
 use crate::python::Function;
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate::concurrency;
+use tidegate::concurrency::{self, Outcome};
 
 static ENTER: Function = Function::new("tidegate._waiting", "enter_permit");
 static WARN: Function = Function::new("warnings", "warn");
+static FAILED: Function = Function::new("tidegate._waiting", "report_failure");
 static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
 
 /// The right to run one call: `with` and `async with` give it back at their end. One that is dropped gives itself back,
-/// with a ResourceWarning. In a child of fork its parent's permits do nothing.
+/// with a ResourceWarning. Of an adaptive limiter `with` says what became of the call: `success`, unless it raised; a
+/// timeout and a refusal are `dropped`, any other error is `ignore`. In a child of fork its parent's permits do
+/// nothing.
 ///
 /// May be given back on any thread, and more than once: only the first counts.
 #[pyclass(frozen, module = "tidegate")]
@@ -29,6 +33,19 @@ impl ConcurrencyPermit {
     pub(crate) fn new(limiter: Py<ConcurrencyLimiter>, core: concurrency::ConcurrencyPermit) -> Self {
         Self { limiter, core, released: AtomicBool::new(false) }
     }
+
+    fn report(&self, outcome: Outcome, latency: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let latency = latency.map(|latency| finite("latency", latency)).transpose()?;
+        // Relaxed: as in `release`.
+        if self.released.swap(true, Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let limiter = &self.limiter.get().core;
+        Ok(match latency {
+            Some(latency) => limiter.report_latency(self.core, outcome, latency),
+            None => limiter.report(self.core, outcome),
+        })
+    }
 }
 
 #[pymethods]
@@ -41,18 +58,43 @@ impl ConcurrencyPermit {
         !self.released.swap(true, Ordering::Relaxed) && self.limiter.get().core.release(self.core)
     }
 
+    /// Gives it back; of an adaptive limiter the latency from asking for it to now counts, or `latency` in seconds as
+    /// you have measured it. False as of `release`, and then it does not count.
+    #[pyo3(signature = (latency = None))]
+    fn success(&self, latency: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        self.report(Outcome::Success, latency)
+    }
+
+    /// Gives it back; the call says nothing of the latency. What `release` does.
+    fn ignore(&self) -> PyResult<bool> {
+        self.report(Outcome::Ignore, None)
+    }
+
+    /// Gives it back; the call timed out, or was refused downstream.
+    #[pyo3(signature = (latency = None))]
+    fn dropped(&self, latency: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        self.report(Outcome::Dropped, latency)
+    }
+
     fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
     fn __exit__(
-        &self,
+        slf: &Bound<'_, Self>,
         _exc_type: &Bound<'_, PyAny>,
-        _exc_value: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
-    ) -> bool {
-        self.release();
-        false
+    ) -> PyResult<bool> {
+        let this = slf.get();
+        if exc_value.is_none() {
+            this.report(Outcome::Success, None)?;
+        } else if this.limiter.get().core.config().adaptive.is_some() {
+            FAILED.call(slf.py(), (slf, exc_value))?;
+        } else {
+            this.release();
+        }
+        Ok(false)
     }
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -62,10 +104,10 @@ impl ConcurrencyPermit {
     fn __aexit__<'py>(
         slf: &Bound<'py, Self>,
         _exc_type: &Bound<'_, PyAny>,
-        _exc_value: &Bound<'_, PyAny>,
+        exc_value: &Bound<'py, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        EXIT.call(slf.py(), (slf,))
+        EXIT.call(slf.py(), (slf, exc_value))
     }
 
     fn __repr__(&self) -> String {

@@ -3,6 +3,7 @@
 // `#[unsafe(no_mangle)]` only.
 #![allow(unsafe_code)]
 
+pub mod adaptive;
 mod config;
 pub mod permit;
 pub mod view;

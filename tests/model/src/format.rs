@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for Ns {
 pub struct File<C, O> {
     /// Of the format: 1.
     pub version: u32,
-    /// `token_bucket`, `circuit_breaker`, `bounded_queue`, `concurrency_limiter`, `rate_limiter`, `limit_set`,
+    /// `token_bucket`, `circuit_breaker`, `bounded_queue`, `concurrency_limiter`, `adaptive_limiter`, `rate_limiter`, `limit_set`,
     /// `retry_policy`, `retry_budget` or `client_throttle`.
     pub primitive: String,
     /// Each stands alone.

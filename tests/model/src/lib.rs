@@ -4,6 +4,7 @@
 //! window or a queue, no packing, no atomics. [`script`] gives each a vocabulary of operations and answers; the vector
 //! files, their Rust runner and the property tests all speak it.
 
+pub mod adaptive;
 pub mod breaker;
 pub mod bucket;
 pub mod budget;

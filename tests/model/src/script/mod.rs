@@ -1,5 +1,6 @@
 //! What can be done to each primitive and what it answers, as the vector files spell it.
 
+pub mod adaptive;
 pub mod breaker;
 pub mod bucket;
 pub mod budget;

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         ("circuit_breaker.json", scenarios::circuit_breaker::file().render()),
         ("bounded_queue.json", scenarios::bounded_queue::file().render()),
         ("concurrency_limiter.json", scenarios::concurrency_limiter::file().render()),
+        ("adaptive_limiter.json", scenarios::adaptive_limiter::file().render()),
         ("rate_limiter.json", scenarios::rate_limiter::file().render()),
         ("limit_set.json", scenarios::limit_set::file().render()),
         ("retry_policy.json", scenarios::retry_policy::file().render()),

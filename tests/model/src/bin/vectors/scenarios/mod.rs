@@ -1,5 +1,6 @@
 //! The cases of each file: named scripts, then seeded random schedules.
 
+pub(crate) mod adaptive_limiter;
 pub(crate) mod bounded_queue;
 pub(crate) mod circuit_breaker;
 pub(crate) mod client_throttle;
