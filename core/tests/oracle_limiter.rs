@@ -532,7 +532,7 @@ enum Ahead {
     On(u64, usize, u32),
     /// By so many milliseconds: what heals does so after a minute.
     Later(u64, usize, u32),
-    /// A stranger asks with the reading of a clock that is ahead, by thousandths of the same.
+    /// Somebody asks with the reading of a clock that is ahead, by thousandths of the same.
     Stranger(u64, u8),
 }
 
@@ -569,7 +569,12 @@ fn readings_ahead(config: &Config, hours: Option<u64>, steps: &[Ahead]) -> Resul
             Ahead::Later(ms, key, n) => (ms * MS, key, n),
             Ahead::Stranger(leap, who) => {
                 clock.set(now.saturating_add(part(leap)).min(15 * YEAR));
-                let _ = both.core.check(&[b's', who], 1);
+                // Of few, one of those that are counted; but what it begins is a fixed window, which may end sooner
+                // than one that the model begins.
+                let fixed = config.algorithm == AlgorithmName::FixedWindow;
+                let known = KEYS.get(usize::from(who)).filter(|_| !fixed);
+                let name = known.map_or(vec![b's', who], |name| name.as_bytes().to_vec());
+                let _ = both.core.check(&name, 1);
                 clock.set(now);
                 continue;
             }
@@ -595,8 +600,6 @@ proptest! {
         hours in prop::option::of(1..100_u64),
         steps in prop::collection::vec(ahead(), 1..150),
     ) {
-        // A word of a sliding window that keys share does not know what was taken before a reading ahead.
-        prop_assume!(config.algorithm != AlgorithmName::SlidingWindow);
         readings_ahead(&config, hours, &steps)?;
     }
 }

@@ -69,8 +69,10 @@ use units::Units;
 /// and an epoch, at most. (A penalty that was lost lasts no longer either.) Where no live count was lost, new keys
 /// start as ever.
 ///
-/// What is not made good: the keys of a line that met a reading more than 32,767 epochs ahead start as new. A window
-/// that a key began by a reading ahead does not know what the key took before.
+/// A window that was begun by a reading ahead does not know what was taken before: its key is denied before it, by all
+/// but [`hit`](Self::hit).
+///
+/// What is not made good: the keys of a line that met a reading more than 32,767 epochs ahead start as new.
 ///
 /// A sliding log counts in nanoseconds (for 146 years). There a reading that is more than a minute ahead of others
 /// denies the key that it charged, and keys that are new, until readings have gone on for a minute; then what it put

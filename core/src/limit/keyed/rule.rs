@@ -73,10 +73,12 @@ impl Rule {
                 Self::Bucket(InCells::in_room(room, kind, max_keys, present)?)
             }
             Algorithm::FixedWindow => {
-                Self::Fixed(InCells::in_room(room, Fixed::new(limit, period), max_keys, present)?)
+                let kind = Fixed::in_room(room, limit, period, present.clone())?;
+                Self::Fixed(InCells::in_room(room, kind, max_keys, present)?)
             }
             Algorithm::SlidingWindow => {
-                Self::Sliding(InCells::in_room(room, Sliding::new(limit, period), max_keys, present)?)
+                let kind = Sliding::new(limit, period, present.clone());
+                Self::Sliding(InCells::in_room(room, kind, max_keys, present)?)
             }
             Algorithm::SlidingLog => Self::Log(Log::in_room(room, limit, period, max_keys, present.clone())?),
         })
@@ -99,6 +101,7 @@ impl Rule {
                     let message = "is longer than this table was made for; declare the longest as `fastest`";
                     return Err(PERIOD.error(ConfigErrorKind::OutOfRange, message));
                 }
+                kind.raise_longest(window);
                 Ok(Units::new(window, quota.burst()))
             }
             Self::Sliding(InCells { kind, .. }) => {

@@ -138,13 +138,13 @@ impl Log {
         fence(Ordering::SeqCst);
         let (block, shared) = (self.block(spot.line, spot.index), self.shared(spot.line));
         // Acquire: what was put into the shared block before; after the fence.
-        let shares = shared.penalty.load(Ordering::Acquire) > moment;
+        let shared_until = shared.penalty.load(Ordering::Acquire);
         let since = self.moment.starting(moment, moment, &self.present);
-        // What the key was charged in the shared block is no newer than the moment.
-        let floor = if shares { since.max(moment) } else { since };
+        // What the key was charged in the shared block counts beside its own, or is over from then on.
+        let (floor, shares) = (since.max(shared_until.min(moment)), shared_until > moment);
         let give = self.header(spot.line) == header && self.is_dead(spot, moment) && block.raise_floor(floor, shares);
-        if give && spot.owner.tag() != 0 {
-            self.moment.give(self.counted_until(block, spot.owner.tag()), moment);
+        if give {
+            self.moment.give(self.counted_until(block, spot.owner.tag()).max(shared_until), moment);
         }
         let to = if give { header.tag() } else { spot.owner.tag() };
         if self.exchange_owner(spot, spot.owner.open(to)) && give && spot.owner.tag() != 0 {
@@ -152,8 +152,11 @@ impl Log {
         }
     }
 
-    /// Until when anything in a block of this tag counts.
+    /// Until when anything in a block of this tag counts; 0 is nobody's.
     fn counted_until(&self, block: Block<'_>, tag: u64) -> u64 {
+        if tag == 0 {
+            return 0;
+        }
         let newest = block.look(u64::MAX).newest;
         let dead = if newest > 0 { stamp::ns(newest).saturating_add(self.period) } else { 0 };
         // Acquire: as the stamps.

@@ -9,8 +9,8 @@
 //! one (see [`Watch`]): so long, at most, are new keys denied.
 //!
 //! What was given away as of the bad reading stays given away, and any key without a block may be the one that lost it.
-//! So where any of that counted for longer than until the moment which the evicting one was set back to, a key without a
-//! block is denied until it is over, for a period at most.
+//! So where any of that counted for longer than until the moment which the evicting one was set back to, a key without
+//! a block is denied until it is over, for a period at most.
 
 use super::stamp::LAST_NS;
 use crate::ConfigError;

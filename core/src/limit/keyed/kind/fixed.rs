@@ -4,11 +4,17 @@
 //! the limit: so any period holds twice the limit at most, across one edge. In a word that keys share the first hit may
 //! be another key's. So each admission there moves the end to a period after it: a count is only dropped when nobody was
 //! admitted for a period. At the limit nobody is, so that it ends a period after the last admission.
+//!
+//! A window that no quota can have begun as of a reading, nor of the present, was begun by a reading ahead. It does not
+//! know what was taken before, so it admits nobody before it. (Who is late is counted in the window that has begun.)
 
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
-use super::super::time::{Now, Ticks, later, latest, unwrap};
+use super::super::time::{Now, Present, Ticks, later, latest, unwrap};
 use super::super::units::Units;
 use super::{Charge, Kind, Layout, Level, Verdict};
+use crate::ConfigError;
+use crate::memory::{ObjectAllocator, One};
+use crate::sync::{AtomicU64, Ordering};
 
 /// The largest limit that a table is made for.
 const MOST_HITS: u32 = (1 << 20) - 1;
@@ -22,6 +28,9 @@ pub(crate) struct Fixed {
     grain: u32,
     /// Ticks of the longest window that was declared.
     window: u64,
+    /// And of the longest that any quota has.
+    longest: One<AtomicU64>,
+    present: Present,
 }
 
 /// A window that may still run, or `None` for one that is over.
@@ -33,14 +42,44 @@ struct Window {
 
 impl Fixed {
     /// For counts of up to `limit` (at most 2^20 - 1) in windows of up to `period_ns`.
-    pub(crate) fn new(limit: u32, period_ns: u64) -> Self {
+    /// One part.
+    pub(crate) fn in_room(
+        room: &mut ObjectAllocator,
+        limit: u32,
+        period_ns: u64,
+        present: Present,
+    ) -> Result<Self, ConfigError> {
         // One more than the limit: the count of who is not known.
         let count_bits = (limit.max(1) + 1).ilog2() + 1;
-        let room = OWN_BITS - count_bits - 2;
-        let shift = (0..63).find(|&shift| u128::from(period_ns) <= 1 << (room + shift)).unwrap_or(63);
+        let bits = OWN_BITS - count_bits - 2;
+        let shift = (0..63).find(|&shift| u128::from(period_ns) <= 1 << (bits + shift)).unwrap_or(63);
         let ticks = Ticks::new(shift as i32);
         let window = ticks.count(period_ns.into(), 1);
-        Self { ticks, penalty: Penalty::new(0, period_ns), count_bits, window, grain: (window / 16).max(1).ilog2() }
+        let (penalty, grain) = (Penalty::new(0, period_ns), (window / 16).max(1).ilog2());
+        Ok(Self { ticks, penalty, count_bits, grain, window, longest: room.one()?, present })
+    }
+
+    /// To be told of the window of every quota before it is used.
+    pub(crate) fn raise_longest(&self, window: u64) {
+        // Relaxed: who sees a state of this quota sees what was done before it was put.
+        self.longest.fetch_max(window, Ordering::Relaxed);
+    }
+
+    /// Ticks until a window begins that no quota can have begun as of the reading: it was begun by one ahead, and does
+    /// not know what was taken before. 0 where the clock has come there, and the thread is late.
+    #[cold]
+    #[inline(never)]
+    fn begins_in(&self, end: u64, [ns, tick]: [u64; 2]) -> u64 {
+        // Relaxed: as above.
+        let begun = end.wrapping_sub(self.longest.load(Ordering::Relaxed)).wrapping_sub(1);
+        let present = self.ticks.at(self.present.ns(ns));
+        if later(begun, latest(tick, present)) { begun.wrapping_sub(tick) } else { 0 }
+    }
+
+    /// The same, at once where the quota itself may have begun it.
+    #[inline]
+    fn closed_for(&self, units: &Units, end: u64, now: Now) -> u64 {
+        if end.wrapping_sub(now.tick) <= units.span + 1 { 0 } else { self.begins_in(end, [now.ns, now.tick]) }
     }
 
     pub(crate) fn ticks(&self) -> Ticks {
@@ -159,6 +198,13 @@ impl Kind for Fixed {
         let window = window.unwrap_or_else(|| self.begin(units, now));
         let count = window.count + u64::from(n);
         if count <= units.burst.into() {
+            let closed = self.closed_for(units, window.end, now);
+            if closed > 0 {
+                return Verdict::Deny {
+                    retry_after_ns: self.ticks.until(now.tick.wrapping_add(closed), now),
+                    heal: None,
+                };
+            }
             return Verdict::Admit { state: self.pack(Window { count, ..window }), delay_ns: 0 };
         }
         Verdict::Deny { retry_after_ns: self.ticks.until(window.end, now), heal: None }
@@ -173,10 +219,13 @@ impl Kind for Fixed {
 
     fn level(&self, units: &Units, state: u64, now: Now) -> Level {
         match self.window(state, now) {
-            Some(Window { end, count }) if count > 0 => Level {
-                remaining: units.burst.saturating_sub(count as u32),
-                reset_after_ns: self.ticks.until(end, now),
-            },
+            Some(Window { end, count }) if count > 0 => {
+                let closed = self.closed_for(units, end, now) > 0;
+                Level {
+                    remaining: if closed { 0 } else { units.burst.saturating_sub(count as u32) },
+                    reset_after_ns: self.ticks.until(end, now),
+                }
+            }
             _ => Level { remaining: units.burst, reset_after_ns: 0 },
         }
     }

@@ -4,7 +4,7 @@
 
 use super::super::Windows;
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
-use super::super::time::{Now, later, unwrap};
+use super::super::time::{Now, Present, later, unwrap};
 use super::super::units::Units;
 use super::{Charge, Kind, Layout, Level, Verdict};
 
@@ -14,6 +14,7 @@ pub(crate) struct Sliding {
     period: u64,
     penalty: Penalty,
     count_bits: u32,
+    present: Present,
 }
 
 #[derive(Clone, Copy)]
@@ -24,11 +25,12 @@ struct Counts {
 
 impl Sliding {
     /// For counts of up to `limit` (at most 2^18 - 1) in windows of `period_ns`.
-    pub(crate) fn new(limit: u32, period_ns: u64) -> Self {
+    pub(crate) fn new(limit: u32, period_ns: u64, present: Present) -> Self {
         let made = Self {
             period: period_ns.max(1),
             penalty: Penalty::new(0, period_ns.saturating_mul(2)),
             count_bits: limit.max(1).ilog2() + 1,
+            present,
         };
         // Four windows of one epoch are more than the two that anything counts.
         Self { penalty: made.penalty.across(period_ns.saturating_mul(1 << made.epoch_bits())), ..made }
@@ -45,7 +47,8 @@ impl Sliding {
 
     /// The moment as of which a state is judged: never before its own window. What an older reading would see of an
     /// earlier window is lost (that window may have been full), so it is told the start of the state's own, where all
-    /// that is counted still counts: it may deny early, and its charge goes to the window that it was judged by.
+    /// that is counted still counts: it may deny early, and its charge goes to the window that it was judged by. A
+    /// window that the clock [has not come to](Self::is_ahead) was begun by a reading ahead, and admits nobody.
     fn as_of(&self, state: u64, now: Now) -> Now {
         let window = self.window(state, now);
         if state & PENALTY == 0 && later(window, now.tick) {
@@ -53,6 +56,13 @@ impl Sliding {
         } else {
             now
         }
+    }
+
+    /// Whether the clock has not come to the moment either as of which a state is judged, which is after the reading.
+    #[cold]
+    #[inline(never)]
+    fn is_ahead(&self, then_ns: u64, now_ns: u64) -> bool {
+        self.present.ns(now_ns) < then_ns
     }
 
     /// The counts of the window of `now` and the one before it, as an older state leaves them. `now`:
@@ -197,6 +207,9 @@ impl Kind for Sliding {
         let counts = self.counts(state, then);
         let taken = Counts { cur: counts.cur + u64::from(n), ..counts };
         if self.used(taken, then) <= u128::from(units.burst) * u128::from(self.period) {
+            if then.tick != now.tick && self.is_ahead(then.ns, now.ns) {
+                return Verdict::Deny { retry_after_ns: ahead(then, now), heal: None };
+            }
             return Verdict::Admit { state: self.pack(then.tick, taken), delay_ns: 0 };
         }
         let wait = self.retry(counts, units.burst.into(), n.into(), then);
@@ -207,7 +220,9 @@ impl Kind for Sliding {
         let then = self.as_of(state, now);
         let counts = self.counts(state, then);
         let whole = u128::from(units.burst) * u128::from(self.period);
-        let remaining = whole.saturating_sub(self.used(counts, then)) / u128::from(self.period);
+        let closed = then.tick != now.tick && self.is_ahead(then.ns, now.ns);
+        let remaining =
+            if closed { 0 } else { whole.saturating_sub(self.used(counts, then)) / u128::from(self.period) };
         let reset_after_ns = match self.over_in(counts, then) {
             0 => 0,
             over => over.saturating_add(ahead(then, now)),
