@@ -91,7 +91,7 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
 
       const circuit: CircuitBreaker = app.get(getBreakerToken('first'));
       const waiting: BoundedQueue = app.get(getBoundedQueueToken('waiting'));
-      // On a machine that is busy any order may run out of time, and waits then: so what is asked here is what is never.
+      // On a busy machine any order may run out of time, and waits then: so what is asked here is what is never.
       try {
         assert.ok(!by(await orders(10, ['well', 'well'])).has('second'));
         // It says that it did nothing: the other is asked, and once its circuit is open it is not even asked.

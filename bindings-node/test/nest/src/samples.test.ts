@@ -90,7 +90,8 @@ describe('the samples', () => {
     const [file] = named('.txt').filter((name) => name.startsWith('readme-'));
     const code = readFileSync(join(samples, file ?? ''), 'utf8');
     const ours = () => ({ ...tidegate, BoundedQueue: Closing });
-    const lent = { require: ours, signal: undefined, order: {}, item: 1, query: async () => 1 };
+    const calls = { query: async () => 1, ask: async () => [] };
+    const lent = { require: ours, signal: undefined, order: {}, item: 1, user: { id: 'u1' }, ...calls };
     const AsyncFunction: any = (async () => {}).constructor;
     const made = 'return [booking.booked, permit !== null, await pay({}), shared.tryAcquire()]';
     const seen = await new AsyncFunction(...Object.keys(lent), `${code}${made}`)(...Object.values(lent));
