@@ -67,6 +67,18 @@ pub(crate) fn reset(
             limiter.reset(key.as_bytes());
             words(format!("the key {key:?} is as new"))
         }
+        (Object::BreakerRegistry(registry), Some(key)) => {
+            let Some(breaker) = registry.peek(key.as_bytes()) else {
+                return Err(CliError::Message(format!("the registry {name:?} has no breaker for {key:?}")));
+            };
+            let was = breaker.state();
+            breaker.reset();
+            Done::of(was, &breaker)
+        }
+        (Object::BreakerRegistry(_), None) => {
+            let why = format!("{name:?} has a breaker for each key: say which one is to be as new");
+            return Err(CliError::Message(why));
+        }
         (_, Some(_)) => return Err(CliError::Message(format!("{name:?} is a {}: it has no keys", kind(&object)))),
         (Object::Bucket(bucket), None) => {
             bucket.reset();
@@ -147,6 +159,7 @@ fn kind(object: &Object) -> ObjectKind {
         Object::Concurrency(_) => ObjectKind::ConcurrencyLimiter,
         Object::RetryBudget(_) => ObjectKind::RetryBudget,
         Object::Throttle(_) => ObjectKind::ClientThrottle,
+        Object::BreakerRegistry(_) => ObjectKind::BreakerRegistry,
     }
 }
 

@@ -5,13 +5,14 @@ use crate::CliError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate::arena::{ArenaErrorKind, HostOptions, LAYOUT_VERSION, MemberInfo, ObjectInfo};
-use tidegate::breaker::{BreakerStats, Event};
+use tidegate::breaker::registry::RegistryStats;
+use tidegate::breaker::{BreakerStats, Event, State};
 use tidegate::concurrency::{ConcurrencyHolder, ConcurrencyStats};
 use tidegate::inspect::Object;
 use tidegate::limit::{BucketStats, LimiterStats};
 use tidegate::retry::RetryBudgetStats;
 use tidegate::throttle::ClientThrottleStats;
-use tidegate::{Algorithm, Arena, ConfigError, Decision, Quota};
+use tidegate::{Algorithm, Arena, CircuitBreaker, ConfigError, Decision, Quota};
 
 pub(crate) struct Snapshot {
     pub(crate) arena: String,
@@ -35,12 +36,39 @@ pub(crate) struct Seen {
 }
 
 pub(crate) enum ObjectView {
-    Bucket { quota: Quota, now: Decision, stats: BucketStats },
-    Limiter { algorithm: Algorithm, quota: Quota, keys: usize, max_keys: usize, memory: usize, stats: LimiterStats },
-    Breaker { stats: BreakerStats, events: Vec<Event> },
-    Concurrency { stats: ConcurrencyStats, holders: Vec<ConcurrencyHolder> },
-    RetryBudget { stats: RetryBudgetStats },
-    Throttle { stats: ClientThrottleStats },
+    Bucket {
+        quota: Quota,
+        now: Decision,
+        stats: BucketStats,
+    },
+    Limiter {
+        algorithm: Algorithm,
+        quota: Quota,
+        keys: usize,
+        max_keys: usize,
+        memory: usize,
+        stats: LimiterStats,
+    },
+    Breaker {
+        stats: BreakerStats,
+        events: Vec<Event>,
+    },
+    Concurrency {
+        stats: ConcurrencyStats,
+        holders: Vec<ConcurrencyHolder>,
+    },
+    RetryBudget {
+        stats: RetryBudgetStats,
+    },
+    Throttle {
+        stats: ClientThrottleStats,
+    },
+    /// `open`: the keys whose breaker is not closed.
+    Registry {
+        stats: RegistryStats,
+        rejected: u64,
+        open: Vec<(String, State)>,
+    },
 }
 
 /// Events of a breaker that people want to see.
@@ -147,6 +175,16 @@ impl ObjectView {
             Object::Concurrency(limiter) => Self::Concurrency { stats: limiter.stats(), holders: limiter.holders() },
             Object::RetryBudget(budget) => Self::RetryBudget { stats: budget.stats() },
             Object::Throttle(throttle) => Self::Throttle { stats: throttle.stats() },
+            Object::BreakerRegistry(registry) => {
+                let breakers: Vec<_> = registry.items().into_iter().map(|item| item.breaker).collect();
+                let all = breakers.iter().chain([registry.overflow()]);
+                let stands = |breaker: &Arc<CircuitBreaker>| (breaker.name().to_owned(), breaker.state());
+                Self::Registry {
+                    stats: registry.stats(),
+                    rejected: all.clone().map(|breaker| breaker.stats().rejected).sum(),
+                    open: all.map(stands).filter(|(_, state)| *state != State::Closed).collect(),
+                }
+            }
         }
     }
 
@@ -157,6 +195,7 @@ impl ObjectView {
             Self::Limiter { stats, .. } => (stats.admitted, stats.denied),
             Self::Concurrency { stats, .. } => (stats.admitted, stats.denied),
             Self::Breaker { stats, .. } => (0, stats.rejected),
+            Self::Registry { rejected, .. } => (0, *rejected),
             Self::RetryBudget { stats } => (stats.withdrawn, stats.denied),
             // What passed and has reported.
             Self::Throttle { stats } => (stats.accepted + stats.refused, stats.rejected),
@@ -168,7 +207,7 @@ impl ObjectView {
         match self {
             Self::Bucket { quota, .. } | Self::Limiter { quota, .. } => Some(quota.to_string()),
             Self::Concurrency { stats, .. } => Some(format!("limit {}", stats.limit)),
-            Self::Breaker { .. } | Self::RetryBudget { .. } | Self::Throttle { .. } => None,
+            Self::Breaker { .. } | Self::Registry { .. } | Self::RetryBudget { .. } | Self::Throttle { .. } => None,
         }
     }
 }

@@ -12,6 +12,9 @@ use tidegate::breaker::{Event, State};
 use tidegate::concurrency::ConcurrencyHolder;
 use tidegate::decision::NEVER;
 
+/// Keys of a registry that people want to see.
+const OPEN: usize = 8;
+
 /// `before`: the last one, for what happened since.
 pub(crate) fn snapshot(
     snapshot: &Snapshot,
@@ -58,8 +61,8 @@ impl Writer<'_> {
     /// The objects of one kind.
     fn table<'s>(&self, kind: ObjectKind, objects: impl Iterator<Item = &'s Seen>) -> Table {
         let counts: &[Column] = match (kind, self.before) {
-            (ObjectKind::CircuitBreaker, None) => &[],
-            (ObjectKind::CircuitBreaker, Some(_)) => &[Right("REJECTED/S")],
+            (ObjectKind::CircuitBreaker | ObjectKind::BreakerRegistry, None) => &[],
+            (ObjectKind::CircuitBreaker | ObjectKind::BreakerRegistry, Some(_)) => &[Right("REJECTED/S")],
             (_, None) => &[Right("ADMITTED"), Right("DENIED"), Right("DENIED %")],
             (_, Some(_)) => &[Right("ADMITTED/S"), Right("DENIED/S"), Right("DENIED %")],
         };
@@ -89,6 +92,14 @@ impl Writer<'_> {
             ObjectKind::ClientThrottle => {
                 &[Left("CLIENT THROTTLE"), Right("REJECTS"), Right("REQUESTS"), Right("ACCEPTED"), Right("FORCED")]
             }
+            ObjectKind::BreakerRegistry => &[
+                Left("BREAKER REGISTRY"),
+                Right("BREAKERS"),
+                Right("NOT CLOSED"),
+                Right("EVICTED"),
+                Right("OVERFLOWED"),
+                Right("REJECTED"),
+            ],
             _ => &[Left("OTHER")],
         };
         let mut table = Table::new(&[own, counts].concat());
@@ -143,6 +154,10 @@ impl Writer<'_> {
                 cells.extend([of(stats.in_use.into(), stats.limit.into()), units::count(stats.reclaimed)]);
             }
             ObjectView::RetryBudget { stats } => cells.extend([stats.balance, stats.deposited].map(units::count)),
+            ObjectView::Registry { stats, rejected, open } => {
+                cells.push(of(stats.breakers, stats.max_breakers));
+                cells.extend([open.len() as u64, stats.evicted, stats.overflowed, *rejected].map(units::count));
+            }
             ObjectView::Throttle { stats } => {
                 cells.push(units::percent(stats.probability));
                 cells.extend([stats.window_requests, stats.window_accepts, stats.forced].map(units::count));
@@ -159,7 +174,7 @@ impl Writer<'_> {
         let Some(before) = self.before else {
             let (admitted, denied) = view.decided();
             return match view {
-                ObjectView::Breaker { .. } => Vec::new(),
+                ObjectView::Breaker { .. } | ObjectView::Registry { .. } => Vec::new(),
                 _ => vec![units::count(admitted), units::count(denied), percent(rates::denial_rate(view))],
             };
         };
@@ -167,7 +182,7 @@ impl Writer<'_> {
         let each_second = |number: fn(Rates) -> f64| rates.map_or("-".to_owned(), |rates| units::rate(number(rates)));
         let [admitted, denied] = [each_second(|rates| rates.admitted), each_second(|rates| rates.denied)];
         match view {
-            ObjectView::Breaker { .. } => vec![denied],
+            ObjectView::Breaker { .. } | ObjectView::Registry { .. } => vec![denied],
             _ => vec![admitted, denied, percent(rates.and_then(Rates::denial_rate))],
         }
     }
@@ -185,7 +200,7 @@ impl Writer<'_> {
             ObjectView::Concurrency { stats, .. } => stats.would_deny,
             ObjectView::RetryBudget { stats } => stats.would_deny,
             ObjectView::Throttle { stats } => stats.would_reject,
-            ObjectView::Breaker { .. } => 0,
+            ObjectView::Breaker { .. } | ObjectView::Registry { .. } => 0,
         };
         if would_deny > 0 {
             notes.push(format!("would have denied {} more, but for dry runs", units::count(would_deny)));
@@ -204,6 +219,15 @@ impl Writer<'_> {
                 }
             }
             ObjectView::RetryBudget { .. } => notes.push(declared.clone()),
+            ObjectView::Registry { open, .. } => {
+                notes.push(format!("over {}: {declared}", seen.info.shape));
+                let name = |(key, state): &(String, State)| format!("{key:?} {}", state.name().replace('_', " "));
+                let names: Vec<_> = open.iter().take(OPEN).map(name).collect();
+                let more = if open.len() > OPEN { ", …" } else { "" };
+                if !names.is_empty() {
+                    notes.push(format!("not closed: {}{more}", names.join(", ")));
+                }
+            }
             ObjectView::Throttle { .. } => notes.push(format!("over {}: {declared}", seen.info.shape)),
             ObjectView::Concurrency { stats, holders } => {
                 if stats.waiting > 0 || stats.timed_out > 0 || stats.cancelled > 0 {

@@ -7,6 +7,7 @@ pub static TABLES: [&Table; 9] = [
     &crate::limit::BUCKET_SETTINGS,
     &crate::limit::LIMITER_SETTINGS,
     &crate::breaker::SETTINGS,
+    &crate::breaker::registry::SETTINGS,
     &crate::queue::SETTINGS,
     &crate::concurrency::SETTINGS,
     &crate::concurrency::ADAPTIVE_SETTINGS,

@@ -1,6 +1,7 @@
 //! For tools that look after arenas, as the `tidegate` command does: objects known only by their records.
 
 use crate::arena::ObjectKind;
+use crate::breaker::registry::BreakerRegistry;
 use crate::{
     Arena, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, ConfigError, RateLimiter, RetryBudget, TokenBucket,
 };
@@ -22,6 +23,8 @@ pub enum Object {
     RetryBudget(RetryBudget),
     /// See [`ClientThrottle`].
     Throttle(ClientThrottle),
+    /// See [`BreakerRegistry`].
+    BreakerRegistry(BreakerRegistry),
 }
 
 impl Arena {
@@ -37,6 +40,7 @@ impl Arena {
             ObjectKind::ConcurrencyLimiter => context.look().map(Object::Concurrency),
             ObjectKind::RetryBudget => context.look().map(Object::RetryBudget),
             ObjectKind::ClientThrottle => context.look().map(Object::Throttle),
+            ObjectKind::BreakerRegistry => context.look().map(Object::BreakerRegistry),
         })
     }
 }

@@ -31,6 +31,7 @@ pub mod throttle;
 
 #[cfg(not(loom))]
 pub use arena::{Arena, OnConflict, Scope};
+pub use breaker::registry::{BreakerRegistry, RegistryConfig};
 pub use breaker::{BreakerConfig, CircuitBreaker};
 pub use clock::{Clock, ManualClock};
 pub use concurrency::{ConcurrencyConfig, ConcurrencyLimiter};

@@ -14,6 +14,8 @@ mod concurrency;
 mod limiter;
 #[path = "adapters/queue.rs"]
 mod queue;
+#[path = "adapters/registry.rs"]
+mod registry;
 #[path = "adapters/retry.rs"]
 mod retry;
 #[path = "adapters/set.rs"]
@@ -35,6 +37,11 @@ fn token_bucket() {
 #[test]
 fn circuit_breaker() {
     play::<breaker::CoreBreaker>("circuit_breaker");
+}
+
+#[test]
+fn breaker_registry() {
+    play::<registry::CoreRegistry>("breaker_registry");
 }
 
 #[test]

@@ -28,17 +28,20 @@ pub enum ObjectKind {
     RetryBudget = 5,
     /// A [`ClientThrottle`](crate::ClientThrottle).
     ClientThrottle = 6,
+    /// A [`BreakerRegistry`](crate::breaker::registry::BreakerRegistry).
+    BreakerRegistry = 7,
 }
 
 impl ObjectKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TokenBucket,
         Self::RateLimiter,
         Self::CircuitBreaker,
         Self::ConcurrencyLimiter,
         Self::RetryBudget,
         Self::ClientThrottle,
+        Self::BreakerRegistry,
     ];
 
     pub(super) fn of(number: u64) -> Option<Self> {
@@ -55,6 +58,7 @@ impl fmt::Display for ObjectKind {
             Self::ConcurrencyLimiter => "concurrency limiter",
             Self::RetryBudget => "retry budget",
             Self::ClientThrottle => "client throttle",
+            Self::BreakerRegistry => "breaker registry",
         })
     }
 }

@@ -76,7 +76,7 @@ impl ArenaObject for CircuitBreaker {
     }
 }
 
-fn shape(config: &BreakerConfig) -> String {
+pub(super) fn shape(config: &BreakerConfig) -> String {
     let window = match config.window {
         Window::Calls(_) => "calls",
         Window::Duration(_) => "time",
@@ -85,7 +85,7 @@ fn shape(config: &BreakerConfig) -> String {
 }
 
 /// What differs from the defaults, and what everybody asks for.
-fn text(config: &BreakerConfig) -> String {
+pub(super) fn text(config: &BreakerConfig) -> String {
     let usual = BreakerConfig::default();
     let window = match config.window {
         Window::Calls(calls) => format!("the last {calls} calls"),

@@ -21,6 +21,8 @@ pub(super) const MAX_BACKOFF: u32 = (1 << BACKOFF_BITS) - 1;
 const MAX_UNTIL: u64 = (1 << UNTIL_BITS) - 1;
 /// Closed, and calls come back by degrees. Permits are those of the closed state.
 const RAMPING: u64 = 6;
+/// Nobody's: what stood here in a registry has made room. Reads as shut.
+const RETIRED: u64 = 7;
 /// State and generation: where a permit must agree with the control word.
 const IDENTITY: u64 = 0b111 << KIND_SHIFT | ((1 << GENERATION_BITS) - 1) << GENERATION_SHIFT;
 /// Bits of a permit's payload: it stands where the control word has the end of the cooldown, and where it has the
@@ -33,6 +35,19 @@ pub(super) struct Control(pub(super) u64);
 impl Control {
     /// A new breaker: closed, in generation 1, so that an all-zero permit belongs to no generation.
     pub(super) const FIRST: Self = Self(1 << GENERATION_SHIFT);
+
+    /// What a breaker reads whose place in a registry is another's by now: of no generation, so that nothing agrees with
+    /// it.
+    pub(super) const GONE: Self = Self(RETIRED << KIND_SHIFT);
+
+    /// Nobody's, of the next generation: outcomes and transitions of the one before are late.
+    pub(super) fn retired(self) -> Self {
+        Self(self.next(State::Closed, 0, 0).0 | RETIRED << KIND_SHIFT)
+    }
+
+    pub(super) fn is_retired(self) -> bool {
+        self.0 >> KIND_SHIFT == RETIRED
+    }
 
     #[inline]
     pub(super) fn is_closed(self) -> bool {

@@ -115,6 +115,12 @@ impl EventRing {
         Self { head: AtomicU64::new(0), slots: zeroed(), trips: zeroed() }
     }
 
+    /// The number of the next entry.
+    pub(super) fn next(&self) -> u64 {
+        // Acquire: as in `since`.
+        self.head.load(Ordering::Acquire)
+    }
+
     fn slot(&self, seq: u64) -> &AtomicU64 {
         &self.slots[seq as usize % EVENTS]
     }

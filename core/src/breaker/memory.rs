@@ -7,6 +7,7 @@ use super::settings::SettingSets;
 use crate::ConfigError;
 use crate::memory::{Latest, ObjectAllocator, SharedSlice, Watch, Zeroable};
 use crate::sync::AtomicU64;
+use std::sync::Arc;
 
 /// The fixed part. The control word is read by every call and rarely written, so it has its cache lines for itself.
 #[repr(C)]
@@ -19,6 +20,8 @@ pub(super) struct Head {
     pub(super) opened: AtomicU64,
     pub(super) events: EventRing,
     pub(super) sets: SettingSets,
+    /// The number of the first event of this incarnation.
+    pub(super) first_event: AtomicU64,
 }
 
 #[repr(C, align(128))]
@@ -33,6 +36,8 @@ pub(super) struct ControlLine {
     pub(super) watch: Watch,
     /// Of the newest slice of a window of time: here, where every report has just looked.
     pub(super) window_watch: Watch,
+    /// Which of the breakers that stood here one after the other it is; see `registry/shelf.rs`. Elsewhere 0.
+    pub(super) incarnation: AtomicU64,
 }
 
 // SAFETY: atomics only.
@@ -46,11 +51,13 @@ unsafe impl Zeroable for Head {
                 trip: AtomicU64::new(0),
                 watch: Watch::blank(),
                 window_watch: Watch::blank(),
+                incarnation: AtomicU64::new(0),
             },
             run: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             events: EventRing::blank(),
             sets: SettingSets::blank(),
+            first_event: AtomicU64::new(0),
         }
     }
 }
@@ -62,6 +69,11 @@ pub(super) struct Words(SharedSlice<AtomicU64>);
 impl Words {
     pub(super) fn in_room(room: &mut ObjectAllocator, len: usize) -> Result<Self, ConfigError> {
         room.cells(len).map(Self)
+    }
+
+    /// Those of `all` from `at` on.
+    pub(super) fn of(all: &Arc<SharedSlice<AtomicU64>>, at: usize, len: usize) -> Self {
+        Self(all.part(at, len))
     }
 
     #[inline]

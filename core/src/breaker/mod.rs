@@ -16,6 +16,7 @@
 //! | `trip.rs` | what opened it |
 //! | `memory.rs` | what all of that lives in: atomics without pointers |
 //! | `arena.rs` | a breaker that processes share |
+//! | `registry/` | a breaker for each key, in a fixed number of places |
 //! | `config.rs` | settings and their bounds |
 //! | `settings.rs`, `words.rs`, `rules.rs` | those in force: shared, changed at run time; and what follows from them |
 //! | `layout.rs` | what stays as it was made: sizes and units |
@@ -37,6 +38,7 @@ mod owners;
 mod permit;
 mod probes;
 mod ramp;
+pub mod registry;
 mod report;
 mod ring;
 mod rules;
@@ -63,12 +65,14 @@ use crate::{Clock, ConfigError};
 use control::Control;
 use count_window::CountWindow;
 use layout::{Layout, Origin, WindowRoom};
-use memory::Head;
+use memory::{Head, Words};
 use owners::Owners;
 use permit::UNTIMED;
 use probes::Probes;
+use registry::Place;
 use rules::Rules;
 use std::fmt;
+use std::sync::Arc;
 use tally::Tally;
 use time_window::TimeWindow;
 
@@ -92,7 +96,19 @@ pub struct CircuitBreaker {
     probes: Probes,
     owners: Owners,
     rejected: Striped<1>,
-    changes: ChangeLock,
+    changes: Arc<ChangeLock>,
+    /// Of one that stands in a registry.
+    place: Option<Box<Place>>,
+}
+
+/// What a breaker shares: all of its state, and the lock under which settings change.
+struct Parts {
+    head: One<Head>,
+    window: Words,
+    probes: Probes,
+    owners: Owners,
+    rejected: Striped<1>,
+    changes: Arc<ChangeLock>,
 }
 
 #[derive(Debug)]
@@ -143,18 +159,34 @@ impl CircuitBreaker {
             // Relaxed: nobody else has it yet.
             head.control.word.store(Control::FIRST.0, Ordering::Relaxed);
         }
-        let outcomes = match layout.window {
-            WindowRoom::Calls { chunks } => Outcomes::Count(CountWindow::in_room(room, chunks)?),
-            WindowRoom::Duration { slice_ns } => Outcomes::Time(TimeWindow::in_room(room, slice_ns)?),
-        };
+        let window = Words::in_room(room, Outcomes::words(&layout))?;
         let probes = Probes::in_room(room, layout.probes)?;
         let rejected = Striped::in_room(room)?;
-        let (owners, changes, origin) = (Owners::of(room), ChangeLock::of(room), Origin::new(&layout, epoch_ns));
-        let breaker = Self { name, clock, origin, layout, head, outcomes, probes, owners, rejected, changes };
+        let (owners, changes) = (Owners::of(room), Arc::new(ChangeLock::of(room)));
+        let parts = Parts { head, window, probes, owners, rejected, changes };
+        let breaker = Self::of_parts(parts, name, layout, epoch_ns, clock, None);
         if room.is_fresh() {
             breaker.put_first(config);
         }
         Ok(breaker)
+    }
+
+    /// Of parts that are as large as the layout says.
+    fn of_parts(
+        parts: Parts,
+        name: String,
+        layout: Layout,
+        epoch_ns: u64,
+        clock: Clock,
+        place: Option<Box<Place>>,
+    ) -> Self {
+        let Parts { head, window, probes, owners, rejected, changes } = parts;
+        let origin = Origin::new(&layout, epoch_ns);
+        let outcomes = match layout.window {
+            WindowRoom::Calls { chunks } => Outcomes::Count(CountWindow::over(window, chunks)),
+            WindowRoom::Duration { slice_ns } => Outcomes::Time(TimeWindow::over(window, slice_ns)),
+        };
+        Self { name, clock, origin, layout, head, outcomes, probes, owners, rejected, changes, place }
     }
 
     /// Its name.
@@ -170,7 +202,17 @@ impl CircuitBreaker {
     #[inline]
     fn control(&self) -> Control {
         // Acquire: pairs with the release of the transition, so that what came before it is seen.
-        Control(self.head.control.word.load(Ordering::Acquire))
+        let seen = Control(self.head.control.word.load(Ordering::Acquire));
+        match &self.place {
+            None => seen,
+            // After the word: who made room changed the incarnation before any word of the next one.
+            Some(place) => place.control(seen, &self.head.control),
+        }
+    }
+
+    /// Whether its place in a registry is no more its own, by a look at the control word.
+    fn has_gone(&self, seen: Control) -> bool {
+        self.place.is_some() && seen.is_retired()
     }
 
     /// Asks for one call. The clock is read only where the answer needs it: not in a closed breaker without
@@ -198,39 +240,65 @@ impl CircuitBreaker {
     #[inline]
     fn acquire_when(&self, now: impl Fn() -> u64, draw: impl Fn() -> f64) -> Result<Permit, Rejected> {
         let seen = self.control();
-        if seen.is_closed() {
+        if seen.is_closed() && self.place.is_none() {
             let started_ns = if self.brief().times_calls() { now() } else { UNTIMED };
             return Ok(Permit { word: seen.0, started_ns });
         }
-        self.acquire_unless_closed(seen, now, draw)
+        self.acquire_with_care(seen, now, draw)
     }
 
-    #[cold]
-    fn acquire_unless_closed(
+    // Not inlined, so that the common case stays small at the call site.
+    #[inline(never)]
+    fn acquire_with_care(
         &self,
-        mut seen: Control,
+        seen: Control,
         clock: impl Fn() -> u64,
         draw: impl Fn() -> f64,
     ) -> Result<Permit, Rejected> {
+        match self.acquire_here(seen, &clock, &draw) {
+            Some(answer) => answer,
+            None => self.acquire_elsewhere(clock(), draw()),
+        }
+    }
+
+    /// `None`: its place in a registry is no more its own.
+    fn acquire_here(
+        &self,
+        mut seen: Control,
+        clock: &impl Fn() -> u64,
+        draw: &impl Fn() -> f64,
+    ) -> Option<Result<Permit, Rejected>> {
+        if self.has_gone(seen) {
+            return None;
+        }
         // Forced open and disabled need no time.
-        match seen.state() {
-            State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
-            State::Disabled => return Ok(Permit { word: seen.permit(0), started_ns: UNTIMED }),
-            _ => {}
+        match (seen.state(), &self.place) {
+            (State::ForcedOpen, _) => return Some(Err(self.reject(seen, u64::MAX))),
+            (State::Disabled, _) => return Some(Ok(Permit { word: seen.permit(0), started_ns: UNTIMED })),
+            (_, None) => {}
+            (_, Some(place)) => {
+                let now = clock();
+                place.note_call(now);
+                if seen.is_closed() {
+                    let started_ns = if self.brief().times_calls() { now } else { UNTIMED };
+                    return Some(Ok(Permit { word: seen.0, started_ns }));
+                }
+            }
         }
         let mut now = clock();
         for _ in 0..PATIENCE {
             match seen.state() {
                 State::Closed if seen.is_ramping() => {
-                    if let Some(answer) = self.acquire_in_ramp(seen, now, &clock, &draw) {
-                        return answer;
+                    if let Some(answer) = self.acquire_in_ramp(seen, now, clock, draw) {
+                        return Some(answer);
                     }
                 }
                 State::Closed | State::Disabled | State::MetricsOnly => {
                     let started_ns = if self.brief().times_calls() { now } else { UNTIMED };
-                    return Ok(Permit { word: seen.permit(0), started_ns });
+                    return Some(Ok(Permit { word: seen.permit(0), started_ns }));
                 }
-                State::ForcedOpen => return Err(self.reject(seen, u64::MAX)),
+                State::ForcedOpen if self.has_gone(seen) => return None,
+                State::ForcedOpen => return Some(Err(self.reject(seen, u64::MAX))),
                 State::Open => {
                     let longest = self.longest_cooldown_ns();
                     if self.origin.cooldown_left(seen, now, longest).is_none() {
@@ -242,19 +310,19 @@ impl CircuitBreaker {
                     // thread's.
                     self.head.control.watch.judge(self.origin.cooldown_left(seen, now, longest).is_some(), now);
                     if left > 0 {
-                        return Err(self.reject(seen, left));
+                        return Some(Err(self.reject(seen, left)));
                     }
                     self.transition(seen, seen.next_half_open(self.rules().probes), now);
                 }
                 State::HalfOpen => {
                     if let Some(answer) = self.acquire_probe(seen, now) {
-                        return answer;
+                        return Some(answer);
                     }
                 }
             }
             seen = self.control();
         }
-        Err(self.reject(seen, self.rules().cooldown_ns))
+        Some(Err(self.reject(seen, self.rules().cooldown_ns)))
     }
 
     fn reject(&self, seen: Control, retry_after_ns: u64) -> Rejected {
@@ -268,12 +336,17 @@ impl CircuitBreaker {
     fn last_trip(&self) -> Option<Trip> {
         // Relaxed: written before the control word that the caller has read with Acquire, by an exchange that released
         // it.
-        trip::of(self.head.control.trip.load(Ordering::Relaxed), IS_TRIP)
+        trip::of(self.head.control.trip.load(Ordering::Relaxed), self.lap())
+    }
+
+    /// What marks a trip as its own: not one that somebody late left in its place.
+    fn lap(&self) -> u64 {
+        self.place.as_ref().map_or(IS_TRIP, |place| IS_TRIP + place.incarnation() % 15)
     }
 
     /// Where it stands. An open breaker whose cooldown has ended still reads `Open` until somebody acquires a probe.
     pub fn state(&self) -> State {
-        self.control().state()
+        self.look(|_, seen| seen.state()).unwrap_or(State::Closed)
     }
 
     /// [`state`](Self::state) at `now`: no state ends by itself, so every time gives the same answer.
@@ -290,7 +363,7 @@ impl CircuitBreaker {
 
     /// [`retry_after_ns`](Self::retry_after_ns) at `now`.
     pub fn retry_after_ns_at(&self, now: u64) -> u64 {
-        self.wait(self.control(), now)
+        self.look(|it, seen| it.wait(seen, now)).unwrap_or(0)
     }
 
     fn wait(&self, seen: Control, now: u64) -> u64 {
@@ -315,7 +388,10 @@ impl CircuitBreaker {
 
     /// [`stats`](Self::stats) at `now`.
     pub fn stats_at(&self, now: u64) -> BreakerStats {
-        let seen = self.control();
+        self.look(|it, seen| it.stats_of(seen, now)).unwrap_or(BreakerStats::NEW)
+    }
+
+    fn stats_of(&self, seen: Control, now: u64) -> BreakerStats {
         let window = self.window(seen.generation(), now, self.judge().window);
         BreakerStats {
             state: seen.state(),
@@ -345,7 +421,15 @@ impl CircuitBreaker {
     ///
     /// Poll with the last number seen + 1. A thread killed right after a transition leaves its event out.
     pub fn events_since(&self, from: u64) -> Vec<Event> {
-        self.head.events.since(from, |ms| self.origin.clock_ns(ms))
+        self.look(|it, _| it.events_here(from)).unwrap_or_default()
+    }
+
+    fn events_here(&self, from: u64) -> Vec<Event> {
+        // Relaxed: written before the control word that the caller has read with Acquire.
+        let first = self.head.first_event.load(Ordering::Relaxed);
+        let mut events = self.head.events.since(first.saturating_add(from), |ms| self.origin.clock_ns(ms));
+        events.iter_mut().for_each(|event| event.seq = event.seq.saturating_sub(first));
+        events
     }
 
     fn replace(&self, seen: Control, next: Control) -> bool {
@@ -375,7 +459,7 @@ impl CircuitBreaker {
             }
             // Release: who loads it sees the state that it belongs to, see above. A failure: somebody else has seen a
             // reason too.
-            let _ = trip.compare_exchange(before, trip::word(by, IS_TRIP), Ordering::Release, Ordering::Relaxed);
+            let _ = trip.compare_exchange(before, trip::word(by, self.lap()), Ordering::Release, Ordering::Relaxed);
             // Before the exchange: a note is of one cooldown.
             self.head.control.watch.clear();
             if self.replace(found, rules.opened(found, now, retry_after_ns)) {
@@ -401,6 +485,16 @@ impl CircuitBreaker {
 
     fn emit(&self, kind: EventKind, now: u64) {
         self.head.events.push(kind, self.origin.ms(now));
+    }
+}
+
+impl Outcomes {
+    /// How many words a window needs.
+    fn words(layout: &Layout) -> usize {
+        match layout.window {
+            WindowRoom::Calls { chunks } => CountWindow::words(chunks),
+            WindowRoom::Duration { .. } => TimeWindow::WORDS,
+        }
     }
 }
 

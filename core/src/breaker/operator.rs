@@ -1,10 +1,8 @@
 //! The operator's switches.
 
 use super::CircuitBreaker;
-use super::control::Control;
 use super::events::EventKind;
 use super::state::State;
-use crate::sync::Ordering;
 
 /// Lost races after which a switch gives up: foreign bytes must not keep a caller for ever.
 const PATIENCE: usize = 1_000;
@@ -54,10 +52,13 @@ impl CircuitBreaker {
         self.switch(State::Closed, now);
     }
 
-    fn switch(&self, to: State, now: u64) {
+    pub(super) fn switch(&self, to: State, now: u64) {
         for _ in 0..PATIENCE {
-            // Acquire: the new generation begins after everything that the old one's last transition published.
-            let seen = Control(self.head.control.word.load(Ordering::Acquire));
+            // With Acquire: the new generation begins after everything that the old one's last transition published.
+            let seen = self.control();
+            if self.has_gone(seen) {
+                return self.switch_elsewhere(to, now);
+            }
             if self.replace(seen, seen.next(to, 0, 0)) {
                 if seen.state() != to {
                     self.emit_state(to, now);

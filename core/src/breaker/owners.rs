@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) struct Owner(pub(super) u16);
 
 /// Who can hold probes of this breaker.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Owners {
     #[cfg(not(loom))]
     arena: Option<Arc<Arena>>,

@@ -52,10 +52,21 @@ pub(super) struct Survey {
 }
 
 impl Probes {
-    /// The next part of `room`.
+    /// The next parts of `room`.
     pub(super) fn in_room(room: &mut ObjectAllocator, slots: u32) -> Result<Self, ConfigError> {
-        let words = Words::in_room(room, 2 * slots as usize)?;
+        let words = Words::in_room(room, Self::words(slots))?;
         Ok(Self { words, watches: room.cells(slots as usize)?, slots })
+    }
+
+    /// How many words so many slots need.
+    pub(super) fn words(slots: u32) -> usize {
+        2 * slots as usize
+    }
+
+    /// In memory of its own: [`words`](Self::words), and a watch for each slot.
+    pub(super) fn over(words: Words, watches: SharedSlice<Watch>) -> Self {
+        let slots = watches.len() as u32;
+        Self { words, watches, slots }
     }
 
     fn load(&self, slot: u32) -> Slot {

@@ -48,7 +48,7 @@ impl CircuitBreaker {
     }
 
     #[inline]
-    fn report_when(
+    pub(super) fn report_when(
         &self,
         now: impl Fn() -> u64,
         permit: Permit,
@@ -61,6 +61,8 @@ impl CircuitBreaker {
             // A ramp's permits are those of the closed state.
             if seen.is_ramping() && seen.ramped().issued(permit.word) {
                 self.report_any(seen, &now, permit, outcome, duration, retry_after_ns);
+            } else if self.has_gone(seen) {
+                self.report_elsewhere(now(), permit, outcome, duration, retry_after_ns);
             }
             return;
         }

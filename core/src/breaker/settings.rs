@@ -116,6 +116,11 @@ impl CircuitBreaker {
 
     /// Its settings in force.
     pub fn config(&self) -> BreakerConfig {
+        // Of a key that has no breaker any more: as one was made that stood in its place.
+        self.look(|it, _| it.config_here()).unwrap_or_else(|| self.config_here())
+    }
+
+    fn config_here(&self) -> BreakerConfig {
         let set = self.head.sets.read(self.latest(), |_, _, set| std::array::from_fn(|i| set[i].get()));
         words::config(&set)
     }
@@ -153,13 +158,21 @@ impl CircuitBreaker {
 
     /// [`set_config`](Self::set_config) at `now` nanoseconds of this breaker's clock, which the event carries.
     pub fn set_config_at(&self, now: u64, config: &BreakerConfig) -> Result<(), ConfigError> {
-        let _held = self.changes.lock()?;
+        let held = self.changes.lock()?;
+        if self.has_gone(self.control()) {
+            drop(held);
+            return self.successor(now)?.set_config_at(now, config);
+        }
         self.change(now, config)
     }
 
     /// [`set_config`](Self::set_config) with some of the present settings changed, and nobody else's change in between.
     pub fn update_config(&self, update: impl FnOnce(&mut BreakerConfig)) -> Result<(), ConfigError> {
-        let _held = self.changes.lock()?;
+        let held = self.changes.lock()?;
+        if self.has_gone(self.control()) {
+            drop(held);
+            return self.successor(self.clock.now())?.update_config(update);
+        }
         let mut config = self.config();
         update(&mut config);
         self.change(self.clock.now(), &config)

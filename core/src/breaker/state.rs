@@ -66,3 +66,20 @@ pub struct BreakerStats {
     /// What last opened it by itself: the window above begins empty with every state. `None`: it never did.
     pub last_trip: Option<Trip>,
 }
+
+impl BreakerStats {
+    /// Of a breaker of which nothing is known yet.
+    pub(super) const NEW: Self = Self {
+        state: State::Closed,
+        ramping: false,
+        calls: 0,
+        failed: 0,
+        slow: 0,
+        failure_rate: 0.0,
+        slow_call_rate: 0.0,
+        rejected: 0,
+        opened: 0,
+        retry_after_ns: 0,
+        last_trip: None,
+    };
+}

@@ -12,6 +12,7 @@ use crate::ConfigError;
 use crate::memory::{ObjectAllocator, SharedSlice, Zeroable};
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
+use std::sync::Arc;
 #[cfg(not(loom))]
 use threads::StripeLookup;
 
@@ -19,6 +20,8 @@ use threads::StripeLookup;
 /// ones.
 const OWNED: usize = 16;
 const SHARED: usize = 16;
+/// Stripes of one set of many.
+const FEW: usize = 4;
 
 /// A set of `LANES` event counters, spread over stripes so that counting threads do not share cache lines.
 pub(crate) struct Striped<const LANES: usize> {
@@ -50,6 +53,12 @@ impl<const LANES: usize> Striped<LANES> {
         Ok(Self { owned: room.cells(OWNED)?, shared: room.cells(SHARED)?, home: StripeLookup::process() })
     }
 
+    /// Of many sets: `at` in `all`. Threads share its few stripes. Panics beyond the end of `all`.
+    pub(crate) fn of(all: &StripedRows<LANES>, at: usize) -> Self {
+        let part = |at, len| all.0.part(at, len);
+        Self { owned: part(0, 0), shared: part(at * FEW, FEW), home: StripeLookup::process() }
+    }
+
     /// In this process.
     pub(crate) fn new() -> Self {
         Self::in_room(&mut ObjectAllocator::of_process(false)).expect("memory for counters")
@@ -72,9 +81,17 @@ impl<const LANES: usize> Striped<LANES> {
     #[inline(never)]
     fn add_unowned(&self, lane: usize, n: u64) {
         let stripe = self.home.stripe();
-        let stripe = self.owned.get(stripe).unwrap_or_else(|| &self.shared[(stripe - self.owned.len()) % SHARED]);
+        let stripe =
+            self.owned.get(stripe).unwrap_or_else(|| &self.shared[(stripe - self.owned.len()) % self.shared.len()]);
         // Relaxed: a statistic orders nothing. An atomic add is right for an owned stripe as well.
         stripe.0[lane].fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Starts again at 0; what others add meanwhile may be lost.
+    pub(crate) fn clear(&self) {
+        let stripes = self.owned.iter().chain(self.shared.iter());
+        // Relaxed: a statistic orders nothing.
+        stripes.flat_map(|stripe| &stripe.0).for_each(|counter| counter.store(0, Ordering::Relaxed));
     }
 
     /// The sum over all threads; exact once they are quiet.
@@ -82,6 +99,16 @@ impl<const LANES: usize> Striped<LANES> {
         let stripes = self.owned.iter().chain(self.shared.iter());
         // Relaxed: a statistic orders nothing.
         stripes.fold(0, |sum, stripe| sum.wrapping_add(stripe.0[lane].load(Ordering::Relaxed)))
+    }
+}
+
+/// Room for many sets of counters, each with few stripes.
+pub(crate) struct StripedRows<const LANES: usize>(Arc<SharedSlice<Stripe<LANES>>>);
+
+impl<const LANES: usize> StripedRows<LANES> {
+    /// For `count` sets.
+    pub(crate) fn in_room(room: &mut ObjectAllocator, count: usize) -> Result<Self, ConfigError> {
+        room.cells(count * FEW).map(Arc::new).map(Self)
     }
 }
 

@@ -7,7 +7,6 @@ use crate::ConfigError;
 #[cfg(not(loom))]
 use std::error::Error;
 use std::ops::Deref;
-#[cfg(not(loom))]
 use std::sync::Arc;
 
 /// Memory for one object. Whoever opens an object that stands in shared memory asks for the same parts in the same
@@ -122,6 +121,13 @@ impl Extent {
 /// A single value of state.
 #[derive(Debug)]
 pub(crate) struct One<T>(SharedSlice<T>);
+
+impl<T: Zeroable + 'static> One<T> {
+    /// The value at `at` of `all`. Panics beyond its end.
+    pub(crate) fn of(all: &Arc<SharedSlice<T>>, at: usize) -> Self {
+        Self(all.part(at, 1))
+    }
+}
 
 #[cfg(not(loom))]
 impl<T: Zeroable> One<T> {

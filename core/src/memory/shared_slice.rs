@@ -71,6 +71,8 @@ mod real {
         Heap(Layout),
         Pages(#[allow(dead_code, reason = "held for its drop")] MmapMut),
         Mapped(#[allow(dead_code, reason = "held for its drop")] Arc<Mapping>),
+        /// Memory of another slice, of which this is a part.
+        Part(#[allow(dead_code, reason = "held for its drop")] Arc<dyn Send + Sync>),
     }
 
     // SAFETY: a `SharedSlice` hands out shared references only, and `Zeroable` is `Sync`; dropping it frees memory, on
@@ -106,6 +108,14 @@ mod real {
         pub(in super::super) fn shared(mapping: &Arc<Mapping>, offset: usize, len: usize) -> Option<Self> {
             let first = mapping.slice::<T>(offset, len)?;
             Some(Self { first: NonNull::from(first).cast(), len, keep: Keep::Mapped(mapping.clone()) })
+        }
+    }
+
+    impl<T: Zeroable + 'static> SharedSlice<T> {
+        /// `len` values from `at` on, which keep the whole in memory. Panics beyond its end.
+        pub(crate) fn part(self: &Arc<Self>, at: usize, len: usize) -> Self {
+            let first = NonNull::from(&self[at..at + len]).cast();
+            Self { first, len, keep: Keep::Part(self.clone()) }
         }
     }
 
@@ -148,6 +158,7 @@ mod real {
                 Keep::Heap(_) => "heap",
                 Keep::Pages(_) => "pages",
                 Keep::Mapped(_) => "mapped",
+                Keep::Part(_) => "part",
             };
             write!(f, "{} x {} bytes ({place})", self.len, size_of::<T>())
         }
@@ -159,18 +170,27 @@ mod real {
 mod modelled {
     use super::Zeroable;
     use crate::ConfigError;
-    use std::ops::Deref;
+    use std::ops::{Deref, Range};
+    use std::sync::Arc;
 
     #[derive(Debug)]
-    pub(crate) struct SharedSlice<T>(Vec<T>);
+    pub(crate) struct SharedSlice<T> {
+        all: Arc<Vec<T>>,
+        range: Range<usize>,
+    }
 
     impl<T: Zeroable> SharedSlice<T> {
         pub(in super::super) fn of_process(len: usize, _huge_pages: bool) -> Result<Self, ConfigError> {
-            Ok(Self((0..len).map(|_| T::blank()).collect()))
+            Ok(Self { all: Arc::new((0..len).map(|_| T::blank()).collect()), range: 0..len })
+        }
+
+        pub(crate) fn part(self: &Arc<Self>, at: usize, len: usize) -> Self {
+            let at = self.range.start + at;
+            Self { all: self.all.clone(), range: at..at + len }
         }
 
         pub(in super::super) fn first(&self) -> &T {
-            &self.0[0]
+            &self[0]
         }
     }
 
@@ -178,7 +198,7 @@ mod modelled {
         type Target = [T];
 
         fn deref(&self) -> &[T] {
-            &self.0
+            &self.all[self.range.clone()]
         }
     }
 }

@@ -8,8 +8,8 @@ use tidegate::limit::{
     Algorithm, Block, BucketOptions, LimiterConfig, Member, Mode, RateLimiter, Reservation, Tier, WarmUp,
 };
 use tidegate::{
-    Arena, BreakerConfig, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig, ConcurrencyLimiter,
-    LimitSet, OnConflict, Quota, RetryBudget, RetryBudgetConfig, TokenBucket,
+    Arena, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig,
+    ConcurrencyLimiter, LimitSet, OnConflict, Quota, RegistryConfig, RetryBudget, RetryBudgetConfig, TokenBucket,
 };
 
 /// The bytes that the objects fit into.
@@ -24,6 +24,7 @@ pub(crate) struct Everything {
     permits: Vec<ConcurrencyLimiter>,
     budgets: Vec<RetryBudget>,
     throttles: Vec<ClientThrottle>,
+    registries: Vec<BreakerRegistry>,
     set: Option<LimitSet>,
 }
 
@@ -39,6 +40,7 @@ impl Everything {
             permits: Vec::new(),
             budgets: Vec::new(),
             throttles: Vec::new(),
+            registries: Vec::new(),
             set: None,
         };
         for (name, options) in [("bucket", plain()), ("striped", striped())] {
@@ -75,6 +77,10 @@ impl Everything {
                 Err(error) => errors.push(error),
             }
         }
+        match BreakerRegistry::in_arena(arena, "registry", registry(), on_conflict) {
+            Ok(registry) => all.registries.push(registry),
+            Err(error) => errors.push(error),
+        }
         match ClientThrottle::in_arena(arena, "throttle", throttle(), on_conflict) {
             Ok(throttle) => all.throttles.push(throttle),
             Err(error) => errors.push(error),
@@ -92,7 +98,7 @@ impl Everything {
     /// How many objects could be opened.
     pub(crate) fn len(&self) -> usize {
         let (limits, calls) = (self.buckets.len() + self.limiters.len(), self.breakers.len() + self.permits.len());
-        limits + calls + self.budgets.len() + self.throttles.len()
+        limits + calls + self.budgets.len() + self.throttles.len() + self.registries.len()
     }
 
     /// Every operation of every object once, with numbers that `next` gives.
@@ -103,6 +109,7 @@ impl Everything {
         self.permits.iter().for_each(|permits| use_permits(permits, next));
         self.budgets.iter().for_each(|budget| use_budget(budget, next));
         self.throttles.iter().for_each(|throttle| use_throttle(throttle, next));
+        self.registries.iter().for_each(|registry| use_registry(registry, next));
         if let Some(set) = &self.set {
             let key = key(next);
             let keyed = set.members().filter(|(_, member)| matches!(member, Member::Keyed(_))).count();
@@ -156,6 +163,11 @@ fn permits() -> ConcurrencyConfig {
 
 fn budget(min_per_second: f64) -> RetryBudgetConfig {
     RetryBudgetConfig { min_per_second, mode: Mode::Enforce, ..RetryBudgetConfig::default() }
+}
+
+fn registry() -> RegistryConfig {
+    let defaults = breaker(Window::Calls(20));
+    RegistryConfig { max_breakers: 3, defaults, ..RegistryConfig::default() }
 }
 
 fn throttle() -> ClientThrottleConfig {
@@ -260,6 +272,20 @@ fn use_budget(budget: &RetryBudget, next: &mut dyn FnMut() -> u64) {
     }
     let _ = (budget.try_withdraw(), budget.try_withdraw_at(next()), budget.balance(), budget.balance_at(next()));
     let _ = (budget.retry_after_ns(), budget.retry_after_ns_at(next()), budget.stats());
+}
+
+fn use_registry(registry: &BreakerRegistry, next: &mut dyn FnMut() -> u64) {
+    let held = registry.get(b"held");
+    for _ in 0..next() % 8 {
+        let key = [next() as u8 % 8];
+        let breaker = registry.get_at(next(), &key);
+        use_breaker(&breaker, next);
+        use_breaker(&held, next);
+        let _ = (registry.peek(&key), registry.items().len(), registry.stats());
+        if next().is_multiple_of(4) {
+            let _ = registry.remove(&key);
+        }
+    }
 }
 
 fn use_throttle(throttle: &ClientThrottle, next: &mut dyn FnMut() -> u64) {

@@ -26,7 +26,7 @@ fn options(place: &Place) -> HostOptions {
 fn make(place: &Place) -> u64 {
     let arena = Arena::open(&options(place)).expect("made");
     let (all, errors) = Everything::open(&arena, OnConflict::Error);
-    assert!(errors.is_empty() && all.len() == 18, "{errors:#?}");
+    assert!(errors.is_empty() && all.len() == 19, "{errors:#?}");
     (0..50).for_each(|_| all.operate(&mut || fastrand::u64(..)));
     arena.objects().iter().map(|object| object.bytes as u64).sum()
 }

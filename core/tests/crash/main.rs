@@ -10,8 +10,8 @@ mod support;
 mod worker;
 
 use objects::{
-    BUDGET_RATE, BUDGET_SPAN, BURST, CALLS_A_RETRY, COOLDOWN, KEY_BURST, KEY_RATE, KEYS, LOG_EACH, LOG_KEYS, LOG_LIMIT,
-    LOG_PERIOD, Objects, PERMITS, RATE, nth, pulse, quota,
+    BREAKERS, BUDGET_RATE, BUDGET_SPAN, BURST, CALLS_A_RETRY, COOLDOWN, KEY_BURST, KEY_RATE, KEYS, LOG_EACH, LOG_KEYS,
+    LOG_LIMIT, LOG_PERIOD, OPEN, Objects, PERMITS, RATE, nth, pulse, quota,
 };
 use std::process::Child;
 use std::sync::mpsc;
@@ -49,6 +49,7 @@ impl Scene {
         let arena = Arena::open(&options).expect("an arena");
         let born_ns = arena.clock().now();
         let objects = Objects::open(&options);
+        objects.registry.get(OPEN).force_open();
         let pulses = std::array::from_fn(|index| pulse(&arena, index));
         let workers = (0..WORKERS).map(|_| None).collect();
         Self {
@@ -94,6 +95,21 @@ impl Scene {
         }
         for _ in 0..3 {
             self.objects.round(&mut self.random);
+        }
+    }
+
+    /// Each key has one breaker at most, and the open one its own.
+    fn the_registry_is_whole(&self) {
+        let registry = &self.objects.registry;
+        assert_eq!(registry.peek(OPEN).map(|it| it.state()), Some(State::ForcedOpen));
+        let mut keys: Vec<_> = registry.items().into_iter().map(|item| item.key).collect();
+        assert!(keys.len() <= BREAKERS as usize);
+        // While others remove and make, a look that takes a moment may see one twice.
+        if self.workers.iter().all(Option::is_none) {
+            let all = keys.len();
+            keys.sort();
+            keys.dedup();
+            assert_eq!(keys.len(), all, "each once");
         }
     }
 
@@ -188,6 +204,7 @@ fn kill_at_random(kills: u64, seed: u64) {
             let index = scene.random.usize(..WORKERS);
             scene.kill(index);
             scene.nothing_is_over_admitted();
+            scene.the_registry_is_whole();
             scene.start(index);
             if scene.random.u32(..3) == 0 {
                 // While it opens the arena, registers and counts for the first time.
@@ -201,6 +218,7 @@ fn kill_at_random(kills: u64, seed: u64) {
         for index in 0..WORKERS {
             scene.kill(index);
             scene.nothing_is_over_admitted();
+            scene.the_registry_is_whole();
         }
         scene.all_comes_back();
         killed += 8 + WORKERS as u64;

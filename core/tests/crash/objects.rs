@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate::arena::HostOptions;
-use tidegate::breaker::Window;
+use tidegate::breaker::{Outcome, Window};
 use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode};
 use tidegate::{
-    Arena, BreakerConfig, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig, ConcurrencyLimiter,
-    OnConflict, Quota, RateLimiter, RetryBudget, RetryBudgetConfig, TokenBucket,
+    Arena, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig,
+    ConcurrencyLimiter, OnConflict, Quota, RateLimiter, RegistryConfig, RetryBudget, RetryBudgetConfig, TokenBucket,
 };
 
 pub(crate) const RATE: u64 = 20_000;
@@ -28,6 +28,11 @@ pub(crate) const BUDGET_SPAN: Duration = Duration::from_millis(20);
 pub(crate) const CALLS_A_RETRY: u64 = 5;
 pub(crate) const COOLDOWN: Duration = Duration::from_millis(1);
 
+/// Fewer than there are keys, so that they make room for each other all the time.
+pub(crate) const BREAKERS: u32 = 4;
+/// Open all the while.
+pub(crate) const OPEN: &[u8] = b"open";
+
 pub(crate) struct Objects {
     pub(crate) arena: Arc<Arena>,
     pub(crate) bucket: TokenBucket,
@@ -37,6 +42,7 @@ pub(crate) struct Objects {
     pub(crate) permits: ConcurrencyLimiter,
     pub(crate) budget: RetryBudget,
     pub(crate) throttle: ClientThrottle,
+    pub(crate) registry: BreakerRegistry,
     /// Its quota changes all the time.
     pub(crate) changing: TokenBucket,
     /// Its settings change all the time; see [`nth`].
@@ -82,7 +88,7 @@ impl Objects {
             probe_timeout: Duration::from_secs(3600),
             ..BreakerConfig::default()
         };
-        let breaker = CircuitBreaker::in_arena(&arena, "breaker", rules, OnConflict::Error).expect("a breaker");
+        let breaker = CircuitBreaker::in_arena(&arena, "breaker", rules.clone(), OnConflict::Error).expect("a breaker");
         let places = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(PERMITS) };
         let permits = ConcurrencyLimiter::in_arena(&arena, "permits", places, OnConflict::Error).expect("permits");
         let savings = RetryBudgetConfig {
@@ -94,7 +100,14 @@ impl Objects {
         let budget = RetryBudget::in_arena(&arena, "budget", savings, OnConflict::Error).expect("a budget");
         let odds = ClientThrottleConfig { mode: Mode::Enforce, ..ClientThrottleConfig::default() };
         let throttle = ClientThrottle::in_arena(&arena, "throttle", odds, OnConflict::Error).expect("a throttle");
+        let config = RegistryConfig {
+            max_breakers: BREAKERS,
+            defaults: BreakerConfig { consecutive_failures: Some(1), ..rules },
+            ..RegistryConfig::default()
+        };
+        let registry = BreakerRegistry::in_arena(&arena, "registry", config, OnConflict::Error).expect("a registry");
         Self {
+            registry,
             budget,
             throttle,
             bucket: bucket(&arena, "bucket", quota(RATE, BURST), OnConflict::Error),
@@ -117,6 +130,16 @@ impl Objects {
             self.limiter.try_acquire(KEYS[random.usize(..KEYS.len())], 1);
             let key = LOG_KEYS[random.usize(..LOG_KEYS.len())];
             self.log.try_acquire(key, LOG_EACH);
+            let key = KEYS[random.usize(..KEYS.len())];
+            let call = self.registry.get(key);
+            assert!(call.name().as_bytes() == key || call.name().starts_with('('), "{}", call.name());
+            if let Ok(permit) = call.acquire() {
+                let outcome = if random.u32(..8) == 0 { Outcome::Failure } else { Outcome::Success };
+                call.report(permit, outcome, None);
+            }
+            if random.u32(..32) == 0 {
+                self.registry.remove(key).expect("its lock");
+            }
             self.budget.deposit();
             self.budget.try_withdraw();
             if self.throttle.try_acquire(random.f64()) {

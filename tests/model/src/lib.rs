@@ -12,6 +12,7 @@ pub mod concurrency;
 pub mod format;
 pub mod keyed;
 pub mod queue;
+pub mod registry;
 pub mod retry;
 pub mod script;
 pub mod set;

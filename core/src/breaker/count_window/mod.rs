@@ -21,13 +21,11 @@ mod chunk;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-use crate::ConfigError;
 use crate::breaker::control::Control;
 use crate::breaker::memory::{ControlLine, Words};
 use crate::breaker::ring::{Place, Ring};
 use crate::breaker::rules::Judge;
 use crate::breaker::tally::{Recorded, Tally};
-use crate::memory::ObjectAllocator;
 use crate::sync::{AtomicU64, Ordering};
 use chunk::Chunk;
 
@@ -51,10 +49,14 @@ pub(super) struct CountWindow {
 }
 
 impl CountWindow {
-    /// The next part of `room`.
-    pub(super) fn in_room(room: &mut ObjectAllocator, chunks: usize) -> Result<Self, ConfigError> {
-        let ring = Ring::new(chunks, ROUND_BITS);
-        Ok(Self { words: Words::in_room(room, CHUNKS + ring.slots())?, ring })
+    /// How many words so many chunks need.
+    pub(super) fn words(chunks: usize) -> usize {
+        CHUNKS + chunks
+    }
+
+    /// In [`words`](Self::words) of its own.
+    pub(super) fn over(words: Words, chunks: usize) -> Self {
+        Self { words, ring: Ring::new(chunks, ROUND_BITS) }
     }
 
     /// How many chunks a window made for so many calls has: the tail, the older chunks of a full window, and one to

@@ -6,7 +6,7 @@ use crate::breaker::memory::Head;
 use crate::breaker::settings::first_set;
 use crate::breaker::tally::Thresholds;
 use crate::breaker::{BreakerConfig, Window};
-use crate::memory::One;
+use crate::memory::{ObjectAllocator, One};
 
 const SEEN: Control = Control::FIRST;
 
@@ -20,7 +20,8 @@ fn window(calls: u32) -> (CountWindow, One<Head>, Judge) {
     let layout = Layout { window: WindowRoom::Calls { chunks }, ..Layout::of(&config) };
     let set = first_set(&config, &layout, Origin::new(&layout, 0));
     let rules = Judge::of(|at| set[at], 0, &layout);
-    (CountWindow::in_room(room, chunks).expect("memory"), head, rules)
+    let words = Words::in_room(room, CountWindow::words(chunks)).expect("memory");
+    (CountWindow::over(words, chunks), head, rules)
 }
 
 fn with(rules: &Judge, change: impl FnOnce(&mut Judge)) -> Judge {

@@ -21,13 +21,12 @@ mod chunk;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-use crate::ConfigError;
 use crate::breaker::control::Control;
 use crate::breaker::memory::{ControlLine, Words};
 use crate::breaker::ring::{Place, Ring};
 use crate::breaker::rules::{Judge, SLACK_NS};
 use crate::breaker::tally::{Recorded, Tally};
-use crate::memory::{ObjectAllocator, Watch};
+use crate::memory::Watch;
 use crate::sync::{AtomicU64, Ordering};
 use chunk::{Counts, What};
 
@@ -56,11 +55,13 @@ pub(super) struct TimeWindow {
 }
 
 impl TimeWindow {
-    /// The next part of `room`.
-    pub(super) fn in_room(room: &mut ObjectAllocator, slice_ns: u64) -> Result<Self, ConfigError> {
-        let words = Words::in_room(room, FIRST_CHUNK + 2 * CHUNKS)?;
+    /// How many words a window needs.
+    pub(super) const WORDS: usize = FIRST_CHUNK + 2 * CHUNKS;
+
+    /// In [`WORDS`](Self::WORDS) of its own.
+    pub(super) fn over(words: Words, slice_ns: u64) -> Self {
         let slack = SLACK_NS.div_ceil(slice_ns);
-        Ok(Self { words, ring: Ring::new(CHUNKS, ROUND_BITS), slice_ns, slack })
+        Self { words, ring: Ring::new(CHUNKS, ROUND_BITS), slice_ns, slack }
     }
 
     /// The most slices that a window can be changed to.

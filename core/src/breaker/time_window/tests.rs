@@ -5,7 +5,7 @@ use crate::breaker::layout::{Layout, Origin};
 use crate::breaker::memory::Head;
 use crate::breaker::settings::first_set;
 use crate::breaker::{BreakerConfig, Window};
-use crate::memory::One;
+use crate::memory::{ObjectAllocator, One};
 
 const SEEN: Control = Control::FIRST;
 
@@ -19,7 +19,7 @@ fn window() -> (TimeWindow, One<Head>, Judge) {
     let layout = Layout::of(&config);
     let set = first_set(&config, &layout, Origin::new(&layout, 0));
     let rules = Judge::of(|at| set[at], 0, &layout);
-    (TimeWindow::in_room(room, 10).expect("memory"), head, rules)
+    (TimeWindow::over(Words::in_room(room, TimeWindow::WORDS).expect("memory"), 10), head, rules)
 }
 
 /// A thread may die after each step of going on to the next slice.

@@ -235,7 +235,7 @@ impl ModelBreaker {
     }
 }
 
-fn word(state: State) -> &'static str {
+pub(super) fn word(state: State) -> &'static str {
     match state {
         State::Closed => "closed",
         State::Open => "open",
@@ -246,7 +246,7 @@ fn word(state: State) -> &'static str {
     }
 }
 
-fn settings(config: &Config) -> breaker::Config {
+pub(super) fn settings(config: &Config) -> breaker::Config {
     let ns = |ns: Option<Ns>| ns.map(|ns| ns.0);
     let window = match (config.window_calls, config.window_duration_ns) {
         (Some(calls), None) => Window::Calls(calls as usize),

@@ -8,6 +8,7 @@ pub mod concurrency;
 pub mod key;
 pub mod limiter;
 pub mod queue;
+pub mod registry;
 pub mod retry;
 pub mod set;
 pub mod throttle;

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let files = [
         ("token_bucket.json", scenarios::token_bucket::file().render()),
         ("circuit_breaker.json", scenarios::circuit_breaker::file().render()),
+        ("breaker_registry.json", scenarios::breaker_registry::file().render()),
         ("bounded_queue.json", scenarios::bounded_queue::file().render()),
         ("concurrency_limiter.json", scenarios::concurrency_limiter::file().render()),
         ("adaptive_limiter.json", scenarios::adaptive_limiter::file().render()),

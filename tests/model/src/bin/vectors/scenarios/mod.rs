@@ -2,6 +2,7 @@
 
 pub(crate) mod adaptive_limiter;
 pub(crate) mod bounded_queue;
+pub(crate) mod breaker_registry;
 pub(crate) mod circuit_breaker;
 pub(crate) mod client_throttle;
 pub(crate) mod concurrency_limiter;
