@@ -19,7 +19,7 @@ const INCARNATION_MASK: u64 = (1 << 20) - 1;
 const PLACE_SHIFT: u32 = 44;
 const PLACE_MASK: u64 = (1 << 19) - 1;
 /// How often a reader begins again: foreign bytes must not keep it for ever.
-const PATIENCE: usize = 1_000;
+const PATIENCE: usize = 64;
 
 const _: () = assert!(MAX_PLACES as u64 <= PLACE_MASK);
 
