@@ -573,6 +573,18 @@ export class CircuitBreaker {
   disable(): void;
   /** Counts and never opens until `reset()`. */
   metricsOnly(): void;
+  /**
+   * Changes these settings for all who share the breaker, and leaves the others; null is what holds where one is left
+   * out. State, permits, probes that are out, the present cooldown and the calls in the window stay; the change judges
+   * nothing by itself. Throws a RangeError for a window of the other kind, or larger than what it was made with room
+   * for.
+   */
+  setConfig(
+    changes: Omit<
+      CircuitBreakerOptions,
+      'failureOn' | 'failureResult' | 'ignore' | 'unreached' | 'classifier' | 'scope' | 'onConflict' | 'clock'
+    >,
+  ): void;
   /** Closed, with an empty window and the first cooldown. */
   reset(): void;
 }

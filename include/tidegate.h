@@ -278,10 +278,7 @@ enum tg_on_conflict
     TG_ON_CONFLICT_ERROR = 0,
     /** Take the object as it is. */
     TG_ON_CONFLICT_KEEP = 1,
-    /**
-     * Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it
-     * open go on with theirs.
-     */
+    /** Change it to mine, for everybody. */
     TG_ON_CONFLICT_APPLY = 2,
 };
 #ifndef __cplusplus
@@ -1306,6 +1303,8 @@ enum tg_event_kind
      * itself.
      */
     TG_EVENT_RAMP_ENDED = 10,
+    /** Its settings were changed. */
+    TG_EVENT_CONFIGURED = 11,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -1468,10 +1467,25 @@ typedef struct {
  *
  * Errors: TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
  * TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
- * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
+ * TG_INVALID (a name that is none); TG_ARENA_SHAPE (a window of the other kind under the name),
  * TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_breaker_new(const tg_breaker_config *config, tg_breaker **breaker);
+
+/**
+ * Changes all settings of a breaker, for all who share it: *config as for tg_breaker_new(), of which name, clock, arena
+ * and on_conflict say nothing here. State, permits, probes that are out, the present cooldown and the calls in the
+ * window stay; each report goes by the settings before or by those after. The change judges nothing by itself.
+ *
+ * Errors: as tg_breaker_new(); TG_CONFLICT (a window of the other kind), TG_OUT_OF_RANGE (what it has had no room for
+ * since it was made: more window_calls than it was made with or 992, a window_duration_ns of less than half or more
+ * than five times, more probes than it was made with or 16); TG_ARENA_* (the system refuses the arena's lock). Nothing
+ * is changed then.
+ */
+tg_status tg_breaker_set_config(const tg_breaker *breaker, const tg_breaker_config *config);
+
+/** tg_breaker_set_config() at now_ns nanoseconds of the breaker's clock, which the event carries. */
+tg_status tg_breaker_set_config_at(const tg_breaker *breaker, uint64_t now_ns, const tg_breaker_config *config);
 
 /** Frees a breaker; NULL is fine. Permits still out are void. */
 void tg_breaker_free(tg_breaker *breaker);

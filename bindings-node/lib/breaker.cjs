@@ -22,7 +22,8 @@ const { states: STATES, events: EVENTS } = NAMES;
 const FIELDS = Object.values(SETTINGS.breaker);
 /** What makes a classifier of its own, instead of one that is given. */
 const FILTERS = ['failureOn', 'failureResult', 'ignore', 'unreached'];
-const OPTIONS = [...FIELDS.map(({ name }) => name), ...FILTERS, 'classifier', 'scope', 'onConflict', 'clock'];
+const SETTING_NAMES = FIELDS.map(({ name }) => name);
+const OPTIONS = [...SETTING_NAMES, ...FILTERS, 'classifier', 'scope', 'onConflict', 'clock'];
 
 /** Where a generator is to be guarded. */
 const ADVICE = 'Take a permit with acquire() around the part that calls the dependency';
@@ -241,6 +242,15 @@ class CircuitBreaker {
   disable() {
     select(this, 'disable');
     breaker.disable();
+  }
+
+  setConfig(changes) {
+    const given = check.options(changes, 'setConfig', SETTING_NAMES);
+    writeSettings(given);
+    // Which of them are given, by their bits: the others stay.
+    numbers[FIELDS.length] = SETTING_NAMES.reduce((bits, name, i) => bits | (given[name] === undefined ? 0 : 1 << i), 0);
+    select(this, 'setConfig');
+    breaker.setConfig();
   }
 
   metricsOnly() {

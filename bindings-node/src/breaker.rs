@@ -109,6 +109,34 @@ fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
     })
 }
 
+/// The settings that are given, by their bits, from `changed` to `config`.
+fn change(config: &mut BreakerConfig, changed: BreakerConfig, given: u64) {
+    let is = |at: u32| given >> at & 1 == 1;
+    let set = |at: u32, set: &mut dyn FnMut()| {
+        if is(at) {
+            set();
+        }
+    };
+    set(0, &mut || config.window = changed.window);
+    set(1, &mut || config.window = changed.window);
+    set(2, &mut || config.failure_rate_threshold = changed.failure_rate_threshold);
+    set(3, &mut || config.slow_call_duration = changed.slow_call_duration);
+    set(4, &mut || config.slow_call_rate_threshold = changed.slow_call_rate_threshold);
+    set(5, &mut || config.consecutive_failures = changed.consecutive_failures);
+    set(6, &mut || config.min_calls = changed.min_calls);
+    set(7, &mut || config.cooldown = changed.cooldown);
+    set(8, &mut || config.cooldown_backoff = changed.cooldown_backoff);
+    set(9, &mut || config.max_cooldown = changed.max_cooldown);
+    set(10, &mut || config.cooldown_jitter = changed.cooldown_jitter);
+    set(11, &mut || config.probes = changed.probes);
+    set(12, &mut || config.probe_timeout = changed.probe_timeout);
+    set(13, &mut || config.probe_failure_rate_threshold = changed.probe_failure_rate_threshold);
+    set(14, &mut || config.probes_at_once = changed.probes_at_once);
+    set(15, &mut || config.healthy_after = changed.healthy_after);
+    set(16, &mut || config.ramp = changed.ramp);
+    set(17, &mut || config.ramp_from = changed.ramp_from);
+}
+
 /// Whether there is one, and its calls; `tripAt` in `lib/breaker.cjs` reads them.
 fn trip(trip: Option<Trip>) -> [f64; 4] {
     trip.map_or([0.0; 4], |trip| [1, trip.calls, trip.failed, trip.slow].map(f64::from))
@@ -239,6 +267,11 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
     })?
     .operation("reset", |breakers, io, _| {
         breakers.with(io, |handle| handle.breaker.reset())?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("setConfig", |breakers, io, _| {
+        let (changed, given) = (config(io)?, io.get(SETTINGS.fields.len()) as u64);
+        breakers.with(io, |handle| handle.breaker.update_config(|config| change(config, changed, given)))??;
         Ok(Reply::Nothing)
     })?
     .operation("events", |breakers, io, call| {

@@ -315,6 +315,17 @@ static void null_and_unknown_values_are_errors(void) {
     CHECK_ERROR(tg_breaker_disable_at(NULL, 0), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_metrics_only_at(NULL, 0), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_reset_at(NULL, 0), TG_NULL, "breaker:");
+    tg_breaker_config changed = TG_BREAKER_CONFIG_INIT;
+    CHECK_ERROR(tg_breaker_set_config(NULL, &changed), TG_NULL, "breaker:");
+    CHECK_ERROR(tg_breaker_set_config(breaker, NULL), TG_NULL, "config:");
+    CHECK_ERROR(tg_breaker_set_config_at(NULL, 0, &changed), TG_NULL, "breaker:");
+    changed.window_duration_ns = 10 * 1000000000ull;
+    CHECK_ERROR(tg_breaker_set_config(breaker, &changed), TG_CONFLICT, "window_duration_ns: this breaker's window is one of calls");
+    changed.window_duration_ns = 0;
+    changed.window_calls = 993;
+    CHECK_ERROR(tg_breaker_set_config_at(breaker, 0, &changed), TG_OUT_OF_RANGE, "window_calls: 993 is not within 1 to 992");
+    changed.window_calls = 30;
+    CHECK_EQ(tg_breaker_set_config_at(breaker, 0, &changed), TG_OK);
     CHECK_ERROR(tg_breaker_next_event(NULL, 0, &event), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_next_event(breaker, 0, NULL), TG_NULL, "event:");
     CHECK_EQ(tg_breaker_report(breaker, permit, TG_SUCCESS, 0), TG_OK); /* none of them used the permit up */

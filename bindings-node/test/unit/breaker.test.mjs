@@ -347,3 +347,33 @@ describe('call and wrap', () => {
     assert.throws(() => make({ probes: 2, probesAtOnce: 3 }), /probesAtOnce: 3 is more than probes \(2\)/);
   });
 });
+
+it('settings change at run time, and the others stay', () => {
+  const clock = new ManualClock();
+  const breaker = new CircuitBreaker('payment', { clock, cooldownMs: 7000 });
+  const fail = (times) => Array.from({ length: times }, () => breaker.acquire()).forEach((permit) => permit.failure());
+  fail(4);
+  const early = breaker.acquire();
+  breaker.setConfig({ minCalls: 5, consecutiveFailures: null });
+  assert.deepEqual([breaker.state, breaker.stats().calls], ['closed', 4]);
+  early.failure();
+  assert.deepEqual([breaker.state, breaker.retryAfterMs], ['open', 7000]);
+  assert.deepEqual(breaker.events().map(({ kind }) => kind), ['configured', 'opened']);
+});
+
+it('a change that cannot be changes nothing', () => {
+  const breaker = new CircuitBreaker('payment');
+  for (const [changes, message] of [
+    [{ windowDurationMs: 10000 }, /^windowDurationMs: this breaker's window is one of calls/],
+    [{ windowCalls: 993 }, /^windowCalls: 993 is not within 1 to 992/],
+    [{ windowCalls: 9, windowDurationMs: 9 }, /not both/],
+    [{ minCalls: 1, probes: 17 }, /^probes: 17 is not within 1 to 16/],
+    [{ cooldownMs: 0 }, /cooldownMs/],
+    [{ classifier: null }, /classifier/],
+  ]) {
+    assert.throws(() => breaker.setConfig(changes), { message });
+  }
+  assert.throws(() => CircuitBreaker.prototype.setConfig.call({}, {}), TypeError);
+  breaker.acquire().failure();
+  assert.deepEqual([breaker.state, breaker.events()], ['closed', []]);
+});

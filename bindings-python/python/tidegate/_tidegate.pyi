@@ -668,6 +668,28 @@ class CircuitBreaker:
     def clock(self) -> ManualClock | None: ...
     def stats(self) -> BreakerStats: ...
     def events(self, since: int = 0) -> list[Event]: ...
+    def set_config(
+        self,
+        *,
+        failure_rate_threshold: float | None = ...,
+        window_calls: int | None = ...,
+        window_duration: _Seconds | None = ...,
+        min_calls: int | None = ...,
+        slow_call_duration: _Seconds | None = ...,
+        slow_call_rate_threshold: float | None = ...,
+        consecutive_failures: int | None = ...,
+        cooldown: _Seconds | None = ...,
+        cooldown_backoff: float | None = ...,
+        max_cooldown: _Seconds | None = ...,
+        cooldown_jitter: float | None = ...,
+        probes: int | None = ...,
+        probe_timeout: _Seconds | None = ...,
+        probe_failure_rate_threshold: float | None = ...,
+        probes_at_once: int | None = ...,
+        healthy_after: _Seconds | None = ...,
+        ramp: _Seconds | None = ...,
+        ramp_from: float | None = ...,
+    ) -> None: ...
     def force_open(self) -> None: ...
     def disable(self) -> None: ...
     def metrics_only(self) -> None: ...

@@ -1,12 +1,13 @@
 //! `CircuitBreaker`: acquire, call, report.
 
+use super::changes;
 use super::circuit::CircuitBreaker;
 use super::classifier::Classifier;
 use super::permit::Permit;
 use super::views::{BreakerStats, Event};
 use crate::args::{self, real, seconds, span_of, whole32};
 use crate::clock::ManualClock;
-use crate::errors::{config, wrong_type};
+use crate::errors::{config, from_core, wrong_type};
 use crate::python::Function;
 use crate::scope::{Asked, Place};
 use pyo3::PyTraverseError;
@@ -247,6 +248,27 @@ impl CircuitBreaker {
     /// Closed, with an empty window and the first cooldown.
     fn reset(&self) {
         self.core.reset();
+    }
+
+    /// Changes settings for all who share the breaker, and leaves the others: `set_config(cooldown=5)`. None is what
+    /// holds where a setting is left out. State, permits, probes that are out, the present cooldown and the calls in
+    /// the window stay; the change judges nothing by itself.
+    ///
+    /// Raises ConfigError: a value outside what is allowed; a window of the other kind, or larger than what it has had
+    /// room for since it was made. Nothing is changed then.
+    #[pyo3(signature = (**changes), text_signature = "($self, **changes)")]
+    fn set_config(slf: &Bound<'_, Self>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let Some(changes) = changes else { return Ok(()) };
+        let changes = changes::of(changes)?;
+        let core = &slf.get().core;
+        let changed = slf.py().detach(|| {
+            core.update_config(|config| {
+                for change in changes {
+                    change(config);
+                }
+            })
+        });
+        changed.map_err(|error| from_core(slf.py(), &error))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

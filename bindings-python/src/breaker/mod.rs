@@ -1,5 +1,6 @@
 //! Circuit breakers, from the ground up: `views`, `classifier`, `circuit`, `permit`, then `methods` and `guarded`.
 
+mod changes;
 mod circuit;
 pub(crate) mod classifier;
 pub(crate) mod guarded;

@@ -19,8 +19,7 @@ pub enum tg_on_conflict {
     TG_ON_CONFLICT_ERROR = 0,
     /// Take the object as it is.
     TG_ON_CONFLICT_KEEP = 1,
-    /// Change it to mine, for everybody. Thresholds of a breaker are read when it is opened: processes that have it
-    /// open go on with theirs.
+    /// Change it to mine, for everybody.
     TG_ON_CONFLICT_APPLY = 2,
 }
 

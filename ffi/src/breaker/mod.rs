@@ -31,7 +31,7 @@ impl Handle for tg_breaker {}
 ///
 /// Errors: TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
 /// TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
-/// TG_INVALID (a name that is none); TG_ARENA_SHAPE (another window or number of probes under the name),
+/// TG_INVALID (a name that is none); TG_ARENA_SHAPE (a window of the other kind under the name),
 /// TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mut tg_breaker>) -> tg_status {
@@ -46,6 +46,37 @@ pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mu
             Place::Arena(arena, name, on_conflict) => CircuitBreaker::in_arena(arena, name, settings, on_conflict)?,
         };
         breaker.give(tg_breaker(made));
+        Ok(TG_OK)
+    })
+}
+
+/// Changes all settings of a breaker, for all who share it: *config as for tg_breaker_new(), of which name, clock, arena
+/// and on_conflict say nothing here. State, permits, probes that are out, the present cooldown and the calls in the
+/// window stay; each report goes by the settings before or by those after. The change judges nothing by itself.
+///
+/// Errors: as tg_breaker_new(); TG_CONFLICT (a window of the other kind), TG_OUT_OF_RANGE (what it has had no room for
+/// since it was made: more window_calls than it was made with or 992, a window_duration_ns of less than half or more
+/// than five times, more probes than it was made with or 16); TG_ARENA_* (the system refuses the arena's lock). Nothing
+/// is changed then.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_breaker_set_config(breaker: In<tg_breaker>, config: In<tg_breaker_config>) -> tg_status {
+    guard_system(|| {
+        let breaker = &breaker.get("breaker")?.0;
+        breaker.set_config(&config.read("config")?.checked()?)?;
+        Ok(TG_OK)
+    })
+}
+
+/// tg_breaker_set_config() at now_ns nanoseconds of the breaker's clock, which the event carries.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_breaker_set_config_at(
+    breaker: In<tg_breaker>,
+    now_ns: u64,
+    config: In<tg_breaker_config>,
+) -> tg_status {
+    guard_system(|| {
+        let breaker = &breaker.get("breaker")?.0;
+        breaker.set_config_at(now_ns, &config.read("config")?.checked()?)?;
         Ok(TG_OK)
     })
 }

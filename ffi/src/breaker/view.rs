@@ -59,6 +59,8 @@ pub enum tg_event_kind {
     /// All calls pass again: the ramp's time is over, or it was ended by a reset. A trip or another switch tells of
     /// itself.
     TG_EVENT_RAMP_ENDED = 10,
+    /// Its settings were changed.
+    TG_EVENT_CONFIGURED = 11,
 }
 
 const _: () = {
@@ -73,6 +75,7 @@ const _: () = {
     assert!(tg_event_kind::TG_EVENT_PROBE_LOST as i32 == EventKind::ProbeLost as i32);
     assert!(tg_event_kind::TG_EVENT_RAMP_STARTED as i32 == EventKind::RampStarted as i32);
     assert!(tg_event_kind::TG_EVENT_RAMP_ENDED as i32 == EventKind::RampEnded as i32);
+    assert!(tg_event_kind::TG_EVENT_CONFIGURED as i32 == EventKind::Configured as i32);
 };
 
 /// A transition, or the outcome of a probe. Start from TG_EVENT_INIT.

@@ -1,0 +1,82 @@
+//! `set_config`: settings by name.
+
+use crate::args::{real, span_of, whole32};
+use crate::errors::config;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::time::Duration;
+use tidegate::BreakerConfig;
+use tidegate::breaker::{SETTINGS, Window};
+
+/// One setting that changes.
+pub(super) type Change = Box<dyn FnOnce(&mut BreakerConfig) + Send>;
+
+/// What the keyword arguments ask for. Raises TypeError for names that are none and ConfigError for what is no value.
+pub(super) fn of(changes: &Bound<'_, PyDict>) -> PyResult<Vec<Change>> {
+    if changes.contains("window_calls")? && changes.contains("window_duration")? {
+        let message = "window_calls, window_duration: give one of the two windows, not both";
+        return Err(config(changes.py(), message));
+    }
+    let mut known = Vec::new();
+    for (name, value) in changes.iter() {
+        let text = name.extract::<String>()?;
+        match change(&text, Some(&value).filter(|value| !value.is_none()))? {
+            Some(change) => known.push(change),
+            None => {
+                let names = SETTINGS.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
+                let message = format!("set_config() got an unexpected keyword argument {text:?}; it takes {names}");
+                return Err(PyTypeError::new_err(message));
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// A setting's change; no value is what holds where it is left out. `None`: there is no such setting.
+fn change(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Change>> {
+    let Some(field) = SETTINGS.fields.iter().find(|field| field.name == name) else { return Ok(None) };
+    let usual = BreakerConfig::default();
+    let whole = || value.map(|value| whole32(field, value)).transpose();
+    let span = || value.map(|value| span_of(field, value)).transpose();
+    let fraction = || value.map(|value| real(field, value)).transpose();
+    Ok(Some(match name {
+        "window_calls" => {
+            let window = whole()?.map_or(usual.window, Window::Calls);
+            Box::new(move |config| config.window = window)
+        }
+        "window_duration" => match span()? {
+            Some(span) => Box::new(move |config| config.window = Window::Duration(span)),
+            None => Box::new(move |config| config.window = usual.window),
+        },
+        "min_calls" => set(whole()?.unwrap_or(usual.min_calls), |config| &mut config.min_calls),
+        "probes" => set(whole()?.unwrap_or(usual.probes), |config| &mut config.probes),
+        "consecutive_failures" => set(whole()?, |config| &mut config.consecutive_failures),
+        "probes_at_once" => set(whole()?, |config| &mut config.probes_at_once),
+        "failure_rate_threshold" => {
+            set(fraction()?.unwrap_or(usual.failure_rate_threshold), |config| &mut config.failure_rate_threshold)
+        }
+        "slow_call_rate_threshold" => {
+            set(fraction()?.unwrap_or(usual.slow_call_rate_threshold), |config| &mut config.slow_call_rate_threshold)
+        }
+        "cooldown_backoff" => set(fraction()?.unwrap_or(usual.cooldown_backoff), |config| &mut config.cooldown_backoff),
+        "cooldown_jitter" => set(fraction()?.unwrap_or(usual.cooldown_jitter), |config| &mut config.cooldown_jitter),
+        "probe_failure_rate_threshold" => set(fraction()?, |config| &mut config.probe_failure_rate_threshold),
+        "ramp_from" => set(fraction()?.unwrap_or(usual.ramp_from), |config| &mut config.ramp_from),
+        "cooldown" => set(span()?.unwrap_or(usual.cooldown), |config| &mut config.cooldown),
+        "probe_timeout" => set(span()?.unwrap_or(usual.probe_timeout), |config| &mut config.probe_timeout),
+        "slow_call_duration" => spans(span()?, |config| &mut config.slow_call_duration),
+        "max_cooldown" => spans(span()?, |config| &mut config.max_cooldown),
+        "healthy_after" => spans(span()?, |config| &mut config.healthy_after),
+        "ramp" => spans(span()?, |config| &mut config.ramp),
+        _ => return Ok(None),
+    }))
+}
+
+fn set<T: Send + 'static>(value: T, of: fn(&mut BreakerConfig) -> &mut T) -> Change {
+    Box::new(move |config| *of(config) = value)
+}
+
+fn spans(value: Option<Duration>, of: fn(&mut BreakerConfig) -> &mut Option<Duration>) -> Change {
+    set(value, of)
+}
