@@ -3,7 +3,7 @@
 pub use crate::setting::{C, Dialect, Field, Kind, NODE, PYTHON, Preset, RUST, Table};
 
 /// All objects.
-pub static TABLES: [&Table; 8] = [
+pub static TABLES: [&Table; 9] = [
     &crate::limit::BUCKET_SETTINGS,
     &crate::limit::LIMITER_SETTINGS,
     &crate::breaker::SETTINGS,
