@@ -52,7 +52,17 @@ describe('the installed package', { skip }, () => {
     assert.deepEqual([main.scripts, main.devDependencies], [undefined, undefined]);
     for (const name of ['test', 'src', 'scripts', 'native'])
       assert.equal(existsSync(join(plain, 'node_modules/tidegate', name)), false, name);
-    const entries = ['nest', 'express', 'fastify', 'throttler', 'express-rate-limit'];
+    const entries = [
+      'nest',
+      'express',
+      'fastify',
+      'fetch',
+      'undici',
+      'axios',
+      'cockatiel',
+      'throttler',
+      'express-rate-limit',
+    ];
     const needed = entries.flatMap((entry) => ['cjs', 'mjs', 'd.ts', 'd.mts'].map((end) => `${entry}/index.${end}`));
     for (const name of ['README.md', 'index.d.ts', 'http/types.d.ts', ...needed])
       assert.ok(existsSync(join(plain, 'node_modules/tidegate', name)), name);
