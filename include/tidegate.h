@@ -1473,8 +1473,8 @@ typedef struct {
 tg_status tg_breaker_new(const tg_breaker_config *config, tg_breaker **breaker);
 
 /**
- * Changes all settings of a breaker, for all who share it: *config as for tg_breaker_new(), of which name, clock, arena
- * and on_conflict say nothing here. State, permits, probes that are out, the present cooldown and the calls in the
+ * Changes all settings of a breaker, for all who share it: *config as for tg_breaker_new(), of which name, clock,
+ * arena and on_conflict say nothing here. State, permits, probes that are out, the present cooldown and the calls in the
  * window stay; each report goes by the settings before or by those after. The change judges nothing by itself.
  *
  * Errors: as tg_breaker_new(); TG_CONFLICT (a window of the other kind), TG_OUT_OF_RANGE (what it has had no room for
@@ -1482,7 +1482,8 @@ tg_status tg_breaker_new(const tg_breaker_config *config, tg_breaker **breaker);
  * than five times, more probes than it was made with or 16); TG_ARENA_* (the system refuses the arena's lock). Nothing
  * is changed then.
  */
-tg_status tg_breaker_set_config(const tg_breaker *breaker, const tg_breaker_config *config);
+tg_status tg_breaker_set_config(const tg_breaker *breaker,
+                                const tg_breaker_config *config);
 
 /** tg_breaker_set_config() at now_ns nanoseconds of the breaker's clock, which the event carries. */
 tg_status tg_breaker_set_config_at(const tg_breaker *breaker, uint64_t now_ns, const tg_breaker_config *config);
