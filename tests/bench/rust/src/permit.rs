@@ -2,6 +2,7 @@
 
 use crate::harness::{Contender, Plan, Row};
 use std::hint::black_box;
+use tidegate::concurrency::{AdaptiveConfig, Outcome};
 use tidegate::limit::Mode;
 use tidegate::{Arena, Clock, ConcurrencyConfig, ConcurrencyLimiter, OnConflict};
 use tokio::sync::Semaphore;
@@ -22,6 +23,13 @@ pub fn rows(plan: &Plan) {
         floor: None,
         targets: &[("tokio Semaphore", 0.6)],
         contenders: vec![tidegate(), semaphore(), in_arena()],
+    });
+    plan.measure(Row {
+        work: "permit, adaptive: acquire + success, 1 thread",
+        threads: 1,
+        floor: None,
+        targets: &[("fixed limit", 1.5)],
+        contenders: vec![adaptive(), fixed()],
     });
     plan.measure(Row {
         work: "permit, denied, 1 thread",
@@ -49,6 +57,21 @@ fn taken_and_given_back(limiter: ConcurrencyLimiter) -> impl Fn() -> bool + Send
 
 fn tidegate() -> Contender {
     Contender::new("tidegate", || taken_and_given_back(limiter(LIMIT)))
+}
+
+fn fixed() -> Contender {
+    Contender::new("fixed limit", || taken_and_given_back(limiter(LIMIT)))
+}
+
+fn adaptive() -> Contender {
+    Contender::new("tidegate", || {
+        let config = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::adaptive(AdaptiveConfig::default()) };
+        let limiter = ConcurrencyLimiter::with_config(config, Clock::monotonic()).expect("valid settings");
+        move || {
+            let permit = black_box(&limiter).try_acquire().expect("one is to be had");
+            limiter.report(black_box(permit), Outcome::Success)
+        }
+    })
 }
 
 fn in_arena() -> Contender {
