@@ -219,12 +219,18 @@ def trip(it: Any) -> dict[str, int] | None:
 
 class BreakerOps:
     def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
-        names = {key: key.removesuffix("_ns") for key in config}
-        settings = {names[key]: seconds(v) if key.endswith("_ns") else v for key, v in config.items()}
-        self.breaker = CircuitBreaker("vector", clock=clock, **settings)
+        self.breaker = CircuitBreaker("vector", clock=clock, **self.settings(config))
         self.permits: dict[str, Any] = {}
         # A permit that is dropped is released, which is no step of the vector: all are kept.
         self.kept: list[Any] = []
+
+    @staticmethod
+    def settings(config: dict[str, Any]) -> dict[str, Any]:
+        names = {key: key.removesuffix("_ns") for key in config}
+        return {names[key]: seconds(v) if key.endswith("_ns") else v for key, v in config.items()}
+
+    def set_config(self, **config: Any) -> None:
+        self.breaker.set_config(**self.settings(config))
 
     def acquire(self, into: str) -> dict[str, Any]:
         return self.granted(into, self.breaker.acquire)

@@ -156,6 +156,10 @@ static inline void new_breaker(tg_breaker_config config) {
     CHECK_EQ(tg_breaker_new(&config, &breaker), TG_OK);
 }
 
+static inline void set_config(uint64_t now, tg_breaker_config config) {
+    STEP(CHECK_EQ(CALL(now, tg_breaker_set_config(breaker, &config), tg_breaker_set_config_at(breaker, now, &config)), TG_OK));
+}
+
 static inline void acquire(uint64_t now, tg_permit *permit, bool granted, uint64_t retry_after_ns) {
     uint64_t retry = 0;
     tg_permit p;

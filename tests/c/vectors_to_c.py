@@ -55,6 +55,7 @@ BREAKER = {
     "disable": lambda t, a, e: f"breaker_disable({t})",
     "metrics_only": lambda t, a, e: f"breaker_metrics_only({t})",
     "reset": lambda t, a, e: f"breaker_reset({t})",
+    "set_config": lambda t, a, e: f"{{ {breaker_config(dict(a))} set_config({t}, config); }}",
 }
 
 
@@ -95,14 +96,18 @@ def new_bucket(c):
     return f"new_bucket({c.pop('count')}, {ns(c.pop('period_ns'))}, {c.pop('burst')});"
 
 
-def new_breaker(c):
+def breaker_config(c):
     lines = ["tg_breaker_config config = TG_BREAKER_CONFIG_INIT;"]
     for name in [n for n in c if hasattr_in_c(n)]:
         value = c.pop(name)
         if value is None:
             continue  # the default of C's INIT macro is null's meaning
         lines.append(f"config.{name} = {ns(value) if name.endswith('_ns') else value};")
-    return "\n    ".join([*lines, "new_breaker(config);"])
+    return "\n    ".join(lines)
+
+
+def new_breaker(c):
+    return f"{breaker_config(c)}\n    new_breaker(config);"
 
 
 def hasattr_in_c(name):

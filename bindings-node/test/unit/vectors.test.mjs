@@ -42,6 +42,26 @@ function acquired(names, as, acquire) {
 
 const quota = ({ count, period_ns, burst }) => ({ rate: count, perMs: ms(period_ns), burst });
 
+const breakerSettings = (config) => ({
+  windowCalls: config.window_calls,
+  windowDurationMs: ms(config.window_duration_ns),
+  failureRateThreshold: config.failure_rate_threshold,
+  slowCallDurationMs: ms(config.slow_call_duration_ns),
+  slowCallRateThreshold: config.slow_call_rate_threshold,
+  consecutiveFailures: config.consecutive_failures ?? undefined,
+  minCalls: config.min_calls,
+  cooldownMs: ms(config.cooldown_ns),
+  cooldownBackoff: config.cooldown_backoff,
+  maxCooldownMs: ms(config.max_cooldown_ns),
+  probes: config.probes,
+  probeTimeoutMs: ms(config.probe_timeout_ns),
+  probeFailureRateThreshold: config.probe_failure_rate_threshold,
+  probesAtOnce: config.probes_at_once,
+  healthyAfterMs: ms(config.healthy_after_ns),
+  rampMs: ms(config.ramp_ns),
+  rampFrom: config.ramp_from,
+});
+
 const PRIMITIVES = {
   token_bucket: {
     make: (config, clock) => new TokenBucket({ ...quota(config), clock }),
@@ -64,26 +84,7 @@ const PRIMITIVES = {
   },
   circuit_breaker: {
     make: (config, clock) =>
-      new CircuitBreaker('vector', {
-        windowCalls: config.window_calls,
-        windowDurationMs: ms(config.window_duration_ns),
-        failureRateThreshold: config.failure_rate_threshold,
-        slowCallDurationMs: ms(config.slow_call_duration_ns),
-        slowCallRateThreshold: config.slow_call_rate_threshold,
-        consecutiveFailures: config.consecutive_failures ?? undefined,
-        minCalls: config.min_calls,
-        cooldownMs: ms(config.cooldown_ns),
-        cooldownBackoff: config.cooldown_backoff,
-        maxCooldownMs: ms(config.max_cooldown_ns),
-        probes: config.probes,
-        probeTimeoutMs: ms(config.probe_timeout_ns),
-        probeFailureRateThreshold: config.probe_failure_rate_threshold,
-        probesAtOnce: config.probes_at_once,
-        healthyAfterMs: ms(config.healthy_after_ns),
-        rampMs: ms(config.ramp_ns),
-        rampFrom: config.ramp_from,
-        clock,
-      }),
+      new CircuitBreaker('vector', { ...breakerSettings(config), clock }),
     ops: {
       acquire: (breaker, { as }, names) => acquired(names, as, () => breaker.acquire()),
       acquire_with: (breaker, { as, draw }, names) => acquired(names, as, () => breaker.acquireWith(draw)),
@@ -102,6 +103,16 @@ const PRIMITIVES = {
         return { calls, failed, slow, last_trip: trip(lastTrip), ...(ramping && { ramping }) };
       },
       retry_after: (breaker) => ({ retryAfterMs: breaker.retryAfterMs }),
+      // A vector gives all settings, null for none: what is left out would stay.
+      set_config: (breaker, config) =>
+        breaker.setConfig(
+          Object.fromEntries(
+            Object.entries(breakerSettings(config))
+              .filter(([name]) => !name.startsWith('window'))
+              .map(([name, value]) => [name, value ?? null])
+              .concat(Object.entries(breakerSettings(config)).filter(([name]) => name.startsWith('window'))),
+          ),
+        ) ?? {},
       force_open: (breaker) => breaker.forceOpen() ?? {},
       disable: (breaker) => breaker.disable() ?? {},
       metrics_only: (breaker) => breaker.metricsOnly() ?? {},

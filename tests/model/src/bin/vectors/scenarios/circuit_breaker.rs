@@ -20,6 +20,7 @@ pub(crate) fn file() -> File<Config, Op> {
         coming_back(),
         late_results(),
         switches(),
+        changes(),
         random(),
     ];
     script::file("circuit_breaker", groups.into_iter().flatten().collect())
@@ -873,6 +874,59 @@ fn late_results() -> Cases {
         .then(report("s", Success))
         .then(state())
         .end(),
+    ]
+}
+
+fn set(config: Config) -> Op {
+    Op::SetConfig(Box::new(config))
+}
+
+/// Settings that are changed at run time.
+fn changes() -> Cases {
+    let wide = |calls| Config { window_calls: Some(calls), failure_rate_threshold: 1.0, ..Config::default() };
+    vec![
+        calls(
+            breaker("change_thresholds", "the window stays, and the next failure judges", Config::default()),
+            4,
+            Failure,
+        )
+        .then(acquire("early"))
+        .then(set(Config { min_calls: 5, cooldown_ns: Ns(S), ..Config::default() }))
+        .then(state())
+        .then(stats())
+        .then(report("early", Failure))
+        .then(state())
+        .then(retry_after())
+        .then(set(Config { cooldown_ns: Ns(9 * S), ..Config::default() }))
+        .then(retry_after())
+        .end(),
+        calls(breaker("change_window", "it holds what it would had it always been so large", wide(20)), 4, Failure)
+            .each(0..20, |script, _| call(script, Success))
+            .then(stats())
+            .then(set(wide(22)))
+            .then(stats())
+            .then(set(wide(5)))
+            .then(stats())
+            .end(),
+        breaker("change_probes", "a cycle takes as many probes as it began with", Config { probes: 2, ..quick() })
+            .each(0..2, |script, _| call(script, Failure))
+            .after(S)
+            .then(acquire("one"))
+            .then(acquire("two"))
+            .then(set(Config { probes: 3, probe_timeout_ns: Ns(S), ..quick() }))
+            .then(acquire("three"))
+            .then(report("one", Success))
+            .then(report("two", Success))
+            .then(state())
+            .end(),
+        breaker("change_run", "failures in a row count from the change that asks for them", Config::default())
+            .each(0..3, |script, _| call(script, Failure))
+            .then(set(quick()))
+            .each(0..1, |script, _| call(script, Failure))
+            .then(state())
+            .each(0..1, |script, _| call(script, Failure))
+            .then(state())
+            .end(),
     ]
 }
 
