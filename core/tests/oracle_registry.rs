@@ -44,14 +44,16 @@ proptest! {
         cooldown in 1..2_000_u64,
         steps in prop::collection::vec((op(), pause()), 1..120),
     ) {
-        let config = Config { max_breakers, consecutive_failures, cooldown_ns: Ns(cooldown * MS), overrides: Vec::new() };
+        let cooldown_ns = Ns(cooldown * MS);
+        let config = Config { max_breakers, consecutive_failures, cooldown_ns, overrides: Vec::new() };
         let (mut model, mut core) = (ModelRegistry::make(&config, START), CoreRegistry::make(&config, START));
         let (mut now, mut held) = (START, std::collections::HashSet::new());
         for (step, pause) in steps {
             now = now.saturating_add_signed(pause).max(START);
             match &step {
                 Op::Hold { name, .. } => { held.insert(name.clone()); }
-                Op::CallHeld { held: name, .. } | Op::AcquireHeld { held: name, .. } if !held.contains(name) => continue,
+                Op::CallHeld { held: name, .. } | Op::AcquireHeld { held: name, .. }
+                    if !held.contains(name) => continue,
                 // Of one that has made room a report is dropped, or counts for the same key's next: either is right.
                 Op::Report { permit, .. } if !model.is_alive(permit) => continue,
                 _ => {}

@@ -17,8 +17,8 @@ fn config(max_breakers: u32) -> RegistryConfig {
     RegistryConfig { max_breakers, defaults, ..RegistryConfig::default() }
 }
 
-/// A key's number says whether its calls fail. No key that never fails is ever refused but by the shared breaker, no key
-/// that has tripped ever passes again, and each breaker carries its key's name.
+/// A key's number says whether its calls fail. No key that never fails is ever refused but by the shared breaker, no
+/// key that has tripped ever passes again, and each breaker carries its key's name.
 fn stress(registries: &[&BreakerRegistry], rounds: u64) {
     let barrier = Barrier::new(registries.len());
     let tripped = [const { AtomicU64::new(0) }; 4];

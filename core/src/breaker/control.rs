@@ -36,8 +36,8 @@ impl Control {
     /// A new breaker: closed, in generation 1, so that an all-zero permit belongs to no generation.
     pub(super) const FIRST: Self = Self(1 << GENERATION_SHIFT);
 
-    /// What a breaker reads whose place in a registry is another's by now: of no generation, so that nothing agrees with
-    /// it.
+    /// What a breaker reads whose place in a registry is another's by now: of no generation, so that nothing
+    /// agrees with it.
     pub(super) const GONE: Self = Self(RETIRED << KIND_SHIFT);
 
     /// Nobody's, of the next generation: outcomes and transitions of the one before are late.

@@ -13,11 +13,11 @@ impl BreakerRegistry {
     /// The registry `name` of an arena, opened or made: one object with all of its breakers, for all who share the
     /// arena, on its clock.
     ///
-    /// A breaker has the settings of who made it. With [`OnConflict::Keep`] the defaults are those that were declared, the
-    /// overrides one's own; with [`OnConflict::Apply`] breakers that stand keep theirs.
+    /// A breaker has the settings of who made it. With [`OnConflict::Keep`] the defaults are those that were declared,
+    /// the overrides one's own; with [`OnConflict::Apply`] breakers that stand keep theirs.
     ///
-    /// Errors: as [`new`](Self::new), and those of the arena: another shape (`max_breakers`, a window of the other kind)
-    /// or, unless `on_conflict` says otherwise, other settings under the name.
+    /// Errors: as [`new`](Self::new), and those of the arena: another shape (`max_breakers`, a window of the other
+    /// kind) or, unless `on_conflict` says otherwise, other settings under the name.
     ///
     /// ```
     /// use tidegate::breaker::registry::{BreakerRegistry, RegistryConfig};

@@ -12,13 +12,13 @@ pub(super) const MAX_BREAKERS: u32 = 65_536;
 /// Settings of a [`BreakerRegistry`](super::BreakerRegistry).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RegistryConfig {
-    /// How many keys can have a breaker, 1 to 65 536. Each takes some 4 KiB, taken at once. Default 1 024.
+    /// How many keys can have a breaker, 1 to 65 536. Each takes a few KiB, taken at once. Default 1 024.
     pub max_breakers: u32,
     /// Settings of the breakers.
     pub defaults: BreakerConfig,
-    /// Other settings for some keys: a pattern in which `*` stands for any bytes, and the settings. Of the patterns that
-    /// mean a key the one with the most bytes other than stars holds, of equals the first. A key beyond 256 bytes is
-    /// judged by its first 240. The defaults decide how much room each has, see
+    /// Other settings for some keys: a pattern in which `*` stands for any bytes, and the settings. Of the patterns
+    /// that mean a key the one with the most bytes other than stars holds, of equals the first. A key beyond 256 bytes
+    /// is judged by its first 240. The defaults decide how much room each has, see
     /// [`set_config`](crate::CircuitBreaker::set_config).
     pub overrides: Vec<(Vec<u8>, BreakerConfig)>,
 }
@@ -83,7 +83,7 @@ const MAX: Field = Field::new(
     "max_breakers",
     Kind::Count { min: 1, max: MAX_BREAKERS as u64 },
     Preset::Count(1024),
-    "how many keys can have a breaker; some 4 KiB each, taken at once",
+    "how many keys can have a breaker; a few KiB each, taken at once",
 );
 
 /// The settings of a registry beside those of its breakers.

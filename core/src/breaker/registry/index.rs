@@ -1,9 +1,9 @@
 //! From a key's hash to a place: chains of places, read without a lock, written under one.
 //!
 //! An entry is one word, `used:1 | place:19 | incarnation:20 | tag:24`, high to low; of each place it says which entry
-//! follows. Newcomers come first, and who leaves is passed by with one store, so no step leaves a chain broken. A reader
-//! who stands at a place that has changed hands finds its incarnation changed and begins again; otherwise it misses
-//! nothing that stands in the chain all the while.
+//! follows. Newcomers come first, and who leaves is passed by with one store, so no step leaves a chain broken. A
+//! reader who stands at a place that has changed hands finds its incarnation changed and begins again; otherwise it
+//! misses nothing that stands in the chain all the while.
 
 use super::shelf::MAX_PLACES;
 use crate::ConfigError;

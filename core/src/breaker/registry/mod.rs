@@ -99,8 +99,8 @@ pub struct RegistryStats {
 impl BreakerRegistry {
     /// An empty registry of this process on the monotonic clock.
     ///
-    /// Errors: a setting outside its bounds; a pattern's window or probes for which breakers made with the defaults have
-    /// no room.
+    /// Errors: a setting outside its bounds; a pattern's window or probes for which breakers made with the defaults
+    /// have no room.
     ///
     /// ```
     /// use tidegate::breaker::registry::{BreakerRegistry, RegistryConfig};
