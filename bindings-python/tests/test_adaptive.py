@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tidegate import CircuitOpenError, ConcurrencyLimiter, ConfigError, ManualClock
+from tidegate.asgi import TidegateMiddleware
 
 
 def made(**options: Any) -> tuple[ConcurrencyLimiter, ManualClock]:
@@ -120,3 +121,36 @@ def test_one_name_is_one_estimate() -> None:
     assert [limiter.in_use for limiter in both] == [8, 8]
     assert all(permit is not None and permit.success() for permit in held)
     assert both[0].explain() == both[1].explain()
+
+
+@pytest.mark.parametrize(("error", "limit"), [(None, 20), (TimeoutError(), 9), (ValueError(), 10)], ids=repr)
+def test_the_middleware_reports(error: Exception | None, limit: int) -> None:
+    limiter, clock = made()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await wait.wait()
+        if error is not None:
+            raise error
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        pass
+
+    wait = asyncio.Event()
+
+    async def main() -> None:
+        guarded = TidegateMiddleware(app, concurrency=limiter)
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": ("127.0.0.1", 1), "root_path": ""}
+        calls = [asyncio.create_task(guarded(dict(scope), receive, send)) for _ in range(10)]
+        await asyncio.sleep(0.01)
+        assert (limiter.in_use, limiter.try_acquire()) == (10, None)
+        clock.advance(0.5)
+        wait.set()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    asyncio.run(main())
+    assert (limiter.in_use, limiter.limit) == (0, limit)

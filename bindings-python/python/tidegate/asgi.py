@@ -13,6 +13,7 @@ authentication.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from . import _notices
@@ -37,6 +38,8 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_NO_PERMIT = nullcontext()
 
 
 class Limit(Protocol):
@@ -279,13 +282,11 @@ class TidegateMiddleware:
 
         # Those of the limit, and what routes add.
         told = telling(send, fields)
-        try:
+        # An adaptive limit hears how the application ended.
+        with _NO_PERMIT if permit is None else permit:
             if chosen is not None and chosen[0].refund_on is not None and guard is not None and taken is not None:
                 return await _with_refund(self.app, scope, receive, told, guard, taken, chosen[0].refund_on)
             await self.app(scope, receive, told)
-        finally:
-            if permit is not None:
-                permit.release()
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"

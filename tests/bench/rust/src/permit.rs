@@ -65,7 +65,8 @@ fn fixed() -> Contender {
 
 fn adaptive() -> Contender {
     Contender::new("tidegate", || {
-        let config = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::adaptive(AdaptiveConfig::default()) };
+        let config =
+            ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::adaptive(AdaptiveConfig::default()) };
         let limiter = ConcurrencyLimiter::with_config(config, Clock::monotonic()).expect("valid settings");
         move || {
             let permit = black_box(&limiter).try_acquire().expect("one is to be had");
