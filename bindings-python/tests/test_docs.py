@@ -144,6 +144,12 @@ def test_concurrency() -> None:
     assert statuses(refused) == [503, 503] and refused[0].headers["retry-after"] == "1"
 
 
+def test_an_adaptive_limit() -> None:
+    module = sample("searching")
+    assert asyncio.run(module.find("a")) == ["a"] and module.find_in_thread("b") == ["b"]
+    assert (module.search.in_use, module.search.limit, module.search.stats().admitted) == (0, 20, 2)
+
+
 def test_rate_limits() -> None:
     module = sample("rate_limits")
     assert [module.admit("ann") for _ in range(100)] == [None] * 100 and 0 < module.admit("ann") <= 0.6
