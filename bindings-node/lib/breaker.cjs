@@ -248,7 +248,8 @@ class CircuitBreaker {
     const given = check.options(changes, 'setConfig', SETTING_NAMES);
     writeSettings(given);
     // Which of them are given, by their bits: the others stay.
-    numbers[FIELDS.length] = SETTING_NAMES.reduce((bits, name, i) => bits | (given[name] === undefined ? 0 : 1 << i), 0);
+    const bits = SETTING_NAMES.map((name, i) => (given[name] === undefined ? 0 : 1 << i));
+    numbers[FIELDS.length] = bits.reduce((all, bit) => all | bit, 0);
     select(this, 'setConfig');
     breaker.setConfig();
   }

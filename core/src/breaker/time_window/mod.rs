@@ -1,5 +1,5 @@
-//! The calls of the last T as a log of chunks, each of one tenth (a slice) of the T that the breaker was made with. Over
-//! how many slices the rates are taken is the judge's to say.
+//! The calls of the last T as a log of chunks, each of one tenth (a slice) of the T that the breaker was made with.
+//! Over how many slices the rates are taken is the judge's to say.
 //!
 //! A chunk is two words. `what: generation:16 | round:16 | slice:32` is written once, by the claim; generation 0 was
 //! never written. `counts: round:16 | sealed:1 | (spare:2) | calls:15 | failed:15 | slow:15` counts; while its round is
