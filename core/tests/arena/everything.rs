@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate::arena::ArenaError;
 use tidegate::breaker::{Outcome, Window};
+use tidegate::concurrency::{self, AdaptiveConfig};
 use tidegate::limit::{
     Algorithm, Block, BucketOptions, LimiterConfig, Member, Mode, RateLimiter, Reservation, Tier, WarmUp,
 };
@@ -67,9 +68,11 @@ impl Everything {
                 Err(error) => errors.push(error),
             }
         }
-        match ConcurrencyLimiter::in_arena(arena, "permits", permits(), on_conflict) {
-            Ok(permits) => all.permits.push(permits),
-            Err(error) => errors.push(error),
+        for (name, config) in [("permits", permits()), ("adaptive", adaptive())] {
+            match ConcurrencyLimiter::in_arena(arena, name, config, on_conflict) {
+                Ok(permits) => all.permits.push(permits),
+                Err(error) => errors.push(error),
+            }
         }
         for (name, min_per_second) in [("budget", 10.0), ("timeless-budget", 0.0)] {
             match RetryBudget::in_arena(arena, name, budget(min_per_second), on_conflict) {
@@ -155,6 +158,14 @@ fn breaker(window: Window) -> BreakerConfig {
         probes: 3,
         ..BreakerConfig::default()
     }
+}
+
+fn adaptive() -> ConcurrencyConfig {
+    let quick = Duration::from_millis(10);
+    let adaptive =
+        AdaptiveConfig { window: quick, max_window: quick, samples: 1, min_samples: 1, ..AdaptiveConfig::default() };
+    let adaptive = adaptive.within(Some(1), Some(3), Some(70));
+    ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::adaptive(adaptive) }
 }
 
 fn permits() -> ConcurrencyConfig {
@@ -253,7 +264,13 @@ fn use_permits(permits: &ConcurrencyLimiter, next: &mut dyn FnMut() -> u64) {
     let held: Vec<_> = (0..next() % 6).map_while(|_| permits.try_acquire()).collect();
     let _ = (permits.limit(), permits.in_use(), permits.stats(), permits.holders());
     for permit in held {
-        let _ = (permits.release(permit), permits.release(permit));
+        let outcome = concurrency::Outcome::ALL[(next() % 3) as usize];
+        let _ = match next() % 3 {
+            0 => permits.release(permit),
+            1 => permits.report(permit, outcome),
+            _ => permits.report_latency(permit, outcome, Duration::from_nanos(next())),
+        };
+        let _ = (permits.release(permit), permits.explain());
     }
     match next() % 32 {
         0 => drop(permits.set_limit(1 + (next() % 70) as u32)),
