@@ -23,11 +23,14 @@ pub mod http;
 #[cfg(not(loom))]
 pub mod inspect;
 pub mod limit;
+pub mod outcome;
 pub mod queue;
 mod quota;
 pub mod refusal;
 pub mod retry;
 pub mod throttle;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 #[cfg(not(loom))]
 pub use arena::{Arena, OnConflict, Scope};
@@ -53,6 +56,8 @@ mod pages {
     mod coming_from_governor {}
     #[doc = include_str!("../../docs/circuit-breaker.md")]
     mod circuit_breaker {}
+    #[doc = include_str!("../../docs/clients.md")]
+    mod clients {}
     #[doc = include_str!("../../docs/clocks.md")]
     mod clocks {}
     #[doc = include_str!("../../docs/concurrency.md")]
@@ -63,4 +68,6 @@ mod pages {
     mod queue {}
     #[doc = include_str!("../../docs/rate-limiting.md")]
     mod rate_limiting {}
+    #[doc = include_str!("../../docs/retry.md")]
+    mod retry {}
 }

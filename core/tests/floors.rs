@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 /// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings
 /// are one thing.
 const FLOORS: [(&str, &[&str]); 7] = [
-    ("ground", &["sync", "error", "setting", "decision", "mode", "hash", "quota", "refusal", "cancellation"]),
+    (
+        "ground",
+        &["sync", "error", "setting", "decision", "mode", "hash", "quota", "refusal", "outcome", "cancellation"],
+    ),
     ("system", &["sys"]),
     ("memory", &["memory"]),
     ("time, counts, waiting", &["clock", "counters", "wait"]),
     ("arena", &["arena"]),
     ("primitives", &["limit", "breaker", "queue", "concurrency", "http", "retry", "throttle"]),
-    ("tools", &["inspect", "config"]),
+    ("tools", &["inspect", "config", "tower"]),
 ];
 
 fn floor(module: &str) -> usize {

@@ -1,12 +1,10 @@
 //! Permits that cannot be forgotten, and the form that runs a closure.
 
 use super::CircuitBreaker;
-use super::permit::{Outcome, Permit, Rejected};
+use super::permit::{Permit, Rejected};
+use crate::outcome::{Classified, Outcome};
 use std::fmt;
 use std::time::Duration;
-
-/// The longest that a server's Retry-After should be taken for, where the caller has no view of its own.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// A permit bound to its breaker: reported at most once, and released when it is dropped unreported.
 #[derive(Debug)]
@@ -49,10 +47,8 @@ impl Guard<'_> {
 
     /// Reports as a classifier says.
     pub fn classified(self, classified: Classified) {
-        match classified {
-            Classified { outcome: Outcome::Failure, retry_after: Some(wait) } => self.retry_after(wait),
-            Classified { outcome, .. } => self.report(outcome, None),
-        }
+        self.breaker.report_classified(self.permit, classified);
+        std::mem::forget(self);
     }
 
     /// The call failed and the server named a Retry-After; see [`CircuitBreaker::report_retry_after`].
@@ -93,8 +89,8 @@ impl CircuitBreaker {
     ///
     /// ```
     /// use std::time::SystemTime;
-    /// use tidegate::breaker::{Classified, MAX_RETRY_AFTER, Outcome};
     /// use tidegate::http::Answer;
+    /// use tidegate::outcome::{MAX_RETRY_AFTER, Outcome};
     /// use tidegate::{BreakerConfig, CircuitBreaker};
     ///
     /// let breaker = CircuitBreaker::new("payments", BreakerConfig::default())?;
@@ -102,9 +98,7 @@ impl CircuitBreaker {
     /// let status = breaker.call_as(fetch, |end| match *end {
     ///     Err(_) => Outcome::Failure.into(),
     ///     Ok(status) => {
-    ///         let answer = Answer { status, ..Answer::default() };
-    ///         let outcome = if answer.failed() { Outcome::Failure } else { Outcome::Success };
-    ///         Classified { outcome, retry_after: answer.retry_after(SystemTime::now(), MAX_RETRY_AFTER) }
+    ///         Answer { status, ..Answer::default() }.classified(SystemTime::now(), MAX_RETRY_AFTER)
     ///     }
     /// });
     /// assert_eq!(status.ok(), Some(503));
@@ -148,31 +142,16 @@ impl CircuitBreaker {
     }
 }
 
-/// What the end of a call says of the dependency.
+/// Why [`CircuitBreaker::call`] gave no value; with another `R`, the same of another policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Classified {
-    /// What became of it.
-    pub outcome: Outcome,
-    /// Of a failure: how long the server wants to be left alone.
-    pub retry_after: Option<Duration>,
-}
-
-impl From<Outcome> for Classified {
-    fn from(outcome: Outcome) -> Self {
-        Self { outcome, retry_after: None }
-    }
-}
-
-/// Why [`CircuitBreaker::call`] gave no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallError<E> {
-    /// The circuit refused.
-    Rejected(Rejected),
+pub enum CallError<E, R = Rejected> {
+    /// The circuit, or the policy, refused: nothing was called.
+    Rejected(R),
     /// The call itself failed.
     Failed(E),
 }
 
-impl<E: fmt::Display> fmt::Display for CallError<E> {
+impl<E: fmt::Display, R: fmt::Display> fmt::Display for CallError<E, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(rejected) => rejected.fmt(f),
@@ -181,7 +160,7 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
     }
 }
 
-impl<E: std::error::Error + 'static> std::error::Error for CallError<E> {
+impl<E: std::error::Error + 'static, R: fmt::Debug + fmt::Display> std::error::Error for CallError<E, R> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Rejected(_) => None,

@@ -3,10 +3,11 @@
 use super::CircuitBreaker;
 use super::control::Control;
 use super::events::EventKind;
-use super::permit::{Outcome, Permit, Rejected, UNTIMED};
+use super::permit::{Permit, Rejected, UNTIMED};
 use super::probes::{Probes, Verdict};
 use super::rules::{Judge, Rules};
 use super::tally::Tally;
+use crate::outcome::Outcome;
 use crate::sync::Ordering;
 
 impl CircuitBreaker {

@@ -50,10 +50,11 @@ mod time_window;
 mod trip;
 mod words;
 
+pub use crate::outcome::{Classified, MAX_RETRY_AFTER, Outcome};
 pub use config::{BreakerConfig, SETTINGS, Window};
 pub use events::{Event, EventKind};
-pub use guard::{CallError, Classified, Guard, MAX_RETRY_AFTER};
-pub use permit::{Outcome, Permit, Rejected};
+pub use guard::{CallError, Guard};
+pub use permit::{Permit, Rejected};
 pub use state::{BreakerStats, State};
 pub use trip::Trip;
 

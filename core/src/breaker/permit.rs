@@ -73,22 +73,6 @@ impl fmt::Display for Rejected {
     }
 }
 
-/// What became of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Outcome {
-    /// It worked. Slow when its duration reached `slow_call_duration`.
-    Success,
-    /// It failed. It can be slow as well.
-    Failure,
-    /// It says nothing about the dependency (a wrong argument, a local refusal): not counted; a probe slot is given
-    /// back.
-    Ignore,
-    /// It never reached the dependency (no connection of the pool was free): a failure while closed, for calls do fail.
-    /// Of a probe it says nothing, and the slot is given back.
-    Unreached,
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use crate::breaker::{BreakerConfig, CircuitBreaker, Permit};

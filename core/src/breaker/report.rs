@@ -1,11 +1,12 @@
 //! What became of a call.
 
 use super::control::Control;
-use super::permit::{Outcome, Permit, UNTIMED};
+use super::permit::{Permit, UNTIMED};
 use super::rules::{Judge, nanos};
 use super::state::State;
 use super::tally::{Recorded, Tally};
 use super::{CircuitBreaker, Outcomes, PATIENCE, run};
+use crate::outcome::{Classified, Outcome};
 use std::time::Duration;
 
 impl CircuitBreaker {
@@ -33,6 +34,14 @@ impl CircuitBreaker {
     /// [`report_retry_after`](Self::report_retry_after) at `now`.
     pub fn report_retry_after_at(&self, now: u64, permit: Permit, retry_after: Duration) {
         self.report_when(|| now, permit, Outcome::Failure, None, nanos(retry_after));
+    }
+
+    /// Reports as a classifier says.
+    pub fn report_classified(&self, permit: Permit, classified: Classified) {
+        match classified {
+            Classified { outcome: Outcome::Failure, retry_after: Some(wait) } => self.report_retry_after(permit, wait),
+            Classified { outcome, .. } => self.report(permit, outcome, None),
+        }
     }
 
     /// Gives a permit back without an outcome (the call was cancelled): neutral, a probe slot returns.

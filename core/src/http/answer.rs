@@ -1,5 +1,6 @@
 //! What a server's answer says of the call, for who guards calls to it.
 
+use crate::outcome::{Classified, Outcome};
 use std::time::{Duration, SystemTime};
 
 /// The status and the fields of an answer that tell a breaker or a retry what to make of it.
@@ -29,6 +30,13 @@ impl Answer<'_> {
     /// Whether the server failed: 429, and what is not within 100 to 499. Another 4xx is the caller's own doing.
     pub fn failed(&self) -> bool {
         self.status == 429 || !(100..500).contains(&self.status)
+    }
+
+    /// What a breaker, a retry and a throttle make of it: [`failed`](Self::failed) and
+    /// [`retry_after`](Self::retry_after).
+    pub fn classified(&self, now: SystemTime, most: Duration) -> Classified {
+        let outcome = if self.failed() { Outcome::Failure } else { Outcome::Success };
+        Classified { outcome, retry_after: self.retry_after(now, most) }
     }
 
     /// How long the server asks to be left alone, at most `most`: of 429 and 503, by `Retry-After-Ms` where that is a

@@ -37,9 +37,9 @@
 //! Lines that were swept for an epoch between the two are swept back, marked likewise: what their cells held is lost,
 //! so they are used up, for as long as the slowest quota takes. (Beyond 32,767 epochs they cannot be told from lines of
 //! long ago, and read as such: as new.) A reading of the same epoch is ahead by less than that: its key waits until the
-//! clock is there again. Where a cell was given away as of the bad reading that counted for longer than the moment which
-//! the latest one was set back to, any key without a cell may be the one that lost it: it starts as free from when that
-//! is over, and as used up before, for as long as the slowest quota takes (and an epoch) at most.
+//! clock is there again. Where a cell was given away as of the bad reading that counted for longer than the moment
+//! which the latest one was set back to, any key without a cell may be the one that lost it: it starts as free from
+//! when that is over, and as used up before, for as long as the slowest quota takes (and an epoch) at most.
 //!
 //! (Not: to give no cell away as of a reading that leaps ahead until others confirm it. The first reading after a quiet
 //! night leaps as well, and would find no room; and what is confirmed may still go back.)
@@ -181,8 +181,8 @@ impl Reclaim {
         self.moments.given.load(Ordering::Acquire)
     }
 
-    /// The latest moment was set back behind what was given away. A key was charged in this epoch at the latest, or by a
-    /// bad reading: beyond that nothing is held against anybody.
+    /// The latest moment was set back behind what was given away. A key was charged in this epoch at the latest, or by
+    /// a bad reading: beyond that nothing is held against anybody.
     #[cold]
     #[inline(never)]
     fn bounded<K: Layout>(&self, kind: &K, latest: Latest) -> Latest {
