@@ -144,7 +144,8 @@ def test_the_middleware_reports(error: Exception | None, limit: int) -> None:
 
     async def main() -> None:
         guarded = TidegateMiddleware(app, concurrency=limiter)
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": ("127.0.0.1", 1), "root_path": ""}
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "root_path": ""}
+        scope["client"] = ("127.0.0.1", 1)
         calls = [asyncio.create_task(guarded(dict(scope), receive, send)) for _ in range(10)]
         await asyncio.sleep(0.01)
         assert (limiter.in_use, limiter.try_acquire()) == (10, None)

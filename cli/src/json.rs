@@ -104,14 +104,17 @@ fn view(view: &ObjectView, snapshot: &Snapshot) -> Value {
             "would_deny": stats.would_deny,
             "denial_rate": rates::denial_rate(view),
         }),
-        ObjectView::Registry { stats, rejected, open } => json!({
-            "breakers": stats.breakers,
-            "max_breakers": stats.max_breakers,
-            "evicted": stats.evicted,
-            "overflowed": stats.overflowed,
-            "denied": rejected,
-            "not_closed": open.iter().map(|(key, state)| json!({ "key": key, "state": state.name() })).collect::<Vec<_>>(),
-        }),
+        ObjectView::Registry { stats, rejected, open } => {
+            let open = open.iter().map(|(key, state)| json!({ "key": key, "state": state.name() }));
+            json!({
+                "breakers": stats.breakers,
+                "max_breakers": stats.max_breakers,
+                "evicted": stats.evicted,
+                "overflowed": stats.overflowed,
+                "denied": rejected,
+                "not_closed": open.collect::<Vec<_>>(),
+            })
+        }
         ObjectView::Throttle { stats } => json!({
             "probability": stats.probability,
             "window_requests": stats.window_requests,

@@ -39,7 +39,8 @@ NOTHING = {"rate": "NULL", "fastest": "NULL", "slow_call_duration": "TG_NEVER", 
            "queue": "TG_QUEUE_OF_RATE"}  # fmt: skip
 INSTEAD = {"window_calls": "0", "warm_up_from": "0"}
 # Enums by how C writes them.
-ENUMS = {"algorithm": "TG_ALGORITHM_{}", ("adaptive", "algorithm"): "TG_ADAPTIVE_{}", "on_full": "TG_{}", "jitter": "TG_JITTER_{}"}
+ENUMS = {"algorithm": "TG_ALGORITHM_{}", ("adaptive", "algorithm"): "TG_ADAPTIVE_{}", "on_full": "TG_{}",
+         "jitter": "TG_JITTER_{}"}  # fmt: skip
 # What has no handle: the call that checks its config.
 CHECKED_BY = {"retry": "tg_backoff_delay(&config, 0, 0.5, &previous, &ns)"}
 # What another type is made with.

@@ -10,8 +10,8 @@
 //! **`poll_ready` touches nothing and is always ready; `call` decides.** A refusal comes from `call`, at once. A call
 //! that passes waits for the service below within its own future, on a clone of that service. Whoever would ask below
 //! in `poll_ready` would wait behind a service that is stuck although its circuit is open, and would keep a place of
-//! the service below (of a `ConcurrencyLimit`, a `Buffer`) without a call; and a permit that is taken there is lost when
-//! no call follows.
+//! the service below (of a `ConcurrencyLimit`, a `Buffer`) without a call; and a permit that is taken there is lost
+//! when no call follows.
 //!
 //! **The end of a call** is the end of its future: for HTTP, the headers. A classifier says what it means, once for all
 //! policies ([`Classified`](crate::outcome::Classified)). A future that is dropped earlier was cancelled, which says

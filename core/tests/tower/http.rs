@@ -5,11 +5,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
+use tidegate::breaker::registry::{BreakerRegistry, RegistryConfig};
 use tidegate::breaker::{CallError, State};
 use tidegate::http::Answer;
 use tidegate::outcome::{Classified, MAX_RETRY_AFTER, Outcome};
@@ -60,19 +60,12 @@ async fn hosts_fail_apart_and_come_back() {
     let (ill, asked_ill) = server().await;
     let (well, asked_well) = server().await;
     let config = BreakerConfig { consecutive_failures: Some(3), ..BreakerConfig::default() };
-    let new = {
-        let (clock, config) = (clock.clone(), config.clone());
-        move |host: &str| {
-            let breaker = CircuitBreaker::with_clock(host, config.clone(), Clock::from(&clock));
-            Arc::new(breaker.expect("a breaker"))
-        }
-    };
-    let breakers: Arc<Mutex<HashMap<String, Arc<CircuitBreaker>>>> = Arc::default();
+    let defaults = RegistryConfig { defaults: config.clone(), ..RegistryConfig::default() };
+    let breakers = BreakerRegistry::with_clock(defaults, Clock::from(&clock)).expect("a registry");
+    let breakers = Arc::new(breakers);
     let known = Arc::clone(&breakers);
     let by_host = ForRequest(move |request: &Request<Empty<Bytes>>| {
-        let host = request.uri().authority()?.as_str();
-        let mut known = known.lock().expect("no panic");
-        Some(known.entry(host.to_owned()).or_insert_with(|| new(host)).clone())
+        Some(known.get(request.uri().authority()?.as_str().as_bytes()))
     });
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let client = ServiceBuilder::new().layer(PolicyLayer::new(by_host, classify)).service(client);
@@ -81,7 +74,7 @@ async fn hosts_fail_apart_and_come_back() {
         let call = client.clone().oneshot(request);
         async move { call.await.map(|response| response.status().as_u16()) }
     };
-    let state = |address: SocketAddr| breakers.lock().expect("no panic")[&address.to_string()].state();
+    let state = |address: SocketAddr| breakers.peek(address.to_string().as_bytes()).expect("known").state();
 
     for _ in 0..3 {
         assert_eq!(get(ill, "503").await.ok(), Some(503));

@@ -51,8 +51,8 @@ pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mu
 }
 
 /// Changes all settings of a breaker, for all who share it: *config as for tg_breaker_new(), of which name, clock,
-/// arena and on_conflict say nothing here. State, permits, probes that are out, the present cooldown and the calls in the
-/// window stay; each report goes by the settings before or by those after. The change judges nothing by itself.
+/// arena and on_conflict say nothing here. State, permits, probes that are out, the present cooldown and the calls in
+/// the window stay; each report goes by the settings before or by those after. The change judges nothing by itself.
 ///
 /// Errors: as tg_breaker_new(); TG_CONFLICT (a window of the other kind), TG_OUT_OF_RANGE (what it has had no room for
 /// since it was made: more window_calls than it was made with or 992, a window_duration_ns of less than half or more

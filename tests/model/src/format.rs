@@ -33,8 +33,8 @@ impl<'de> Deserialize<'de> for Ns {
 pub struct File<C, O> {
     /// Of the format: 1.
     pub version: u32,
-    /// `token_bucket`, `circuit_breaker`, `bounded_queue`, `concurrency_limiter`, `adaptive_limiter`, `rate_limiter`, `limit_set`,
-    /// `retry_policy`, `retry_budget` or `client_throttle`.
+    /// `token_bucket`, `circuit_breaker`, `bounded_queue`, `concurrency_limiter`, `adaptive_limiter`, `rate_limiter`,
+    /// `limit_set`, `retry_policy`, `retry_budget` or `client_throttle`.
     pub primitive: String,
     /// Each stands alone.
     pub cases: Vec<Case<C, O>>,

@@ -2,8 +2,8 @@
 //!
 //! What a key is admitted falls into windows of its own, each of which lasts a period or longer and holds no more than
 //! the limit: so any period holds twice the limit at most, across one edge. In a word that keys share the first hit may
-//! be another key's. So each admission there moves the end to a period after it: a count is only dropped when nobody was
-//! admitted for a period. At the limit nobody is, so that it ends a period after the last admission.
+//! be another key's. So each admission there moves the end to a period after it: a count is only dropped when nobody
+//! was admitted for a period. At the limit nobody is, so that it ends a period after the last admission.
 //!
 //! A window that no quota can have begun as of a reading, nor of the present, was begun by a reading ahead. It does not
 //! know what was taken before, so it admits nobody before it. (Who is late is counted in the window that has begun.)
