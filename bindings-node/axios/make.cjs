@@ -3,8 +3,9 @@
 
 const { errorMonitor } = require('node:events');
 const { Guard, Lost, OPTIONS } = require('../client/guard.cjs');
-const { isRepeatable } = require('../client/repeatable.cjs');
+const { isKey, isRepeatable } = require('../client/repeatable.cjs');
 const { followed } = require('../client/stream.cjs');
+const { isTimeUp } = require('../lib/abort.cjs');
 const check = require('../lib/check.cjs');
 const { DISCARD, drainNode, drainWeb } = require('../lib/discard.cjs');
 const { abandon } = require('../lib/promise.cjs');
@@ -83,7 +84,7 @@ async function send(adapter, config, signal, more) {
   } catch (error) {
     const { response } = error ?? {};
     // By a signal's own timeout: for axios that is an abort like any other.
-    if (signal?.reason?.name === 'TimeoutError') throw new Lost(error, 'ETIMEDOUT');
+    if (isTimeUp(signal?.reason)) throw new Lost(error, 'ETIMEDOUT');
     if (response === undefined) throw error;
     // The head of a body that was cut off.
     if (config.validateStatus?.(response.status) !== false) throw new Lost(error, 'ECONNRESET');
@@ -102,7 +103,8 @@ function make(axios) {
     return async function adapter(config) {
       const through = axios.getAdapter(base, config);
       const method = (config.method ?? 'get').toUpperCase();
-      const hasKey = () => Object.keys(config.headers).some((name) => name.toLowerCase() === 'idempotency-key');
+      const hasKey = () =>
+        Object.entries(config.headers).some(([name, value]) => name.toLowerCase() === 'idempotency-key' && isKey(value));
       const { signal, done } = stopOf(config);
       const request = {
         url: urlOf(config),

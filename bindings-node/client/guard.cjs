@@ -2,6 +2,7 @@
 // What the HTTP clients share: one call as its breaker, throttle and retry policy see it.
 
 const { CircuitBreaker, ClientThrottle, Deadline, RetryBudget, RetryPolicy } = require('../index.cjs');
+const { isTimeUp } = require('../lib/abort.cjs');
 const { classified, ownClassifier, settled } = require('../lib/breaker.cjs');
 const check = require('../lib/check.cjs');
 const { http, isClassifier } = require('../lib/classify.cjs');
@@ -220,7 +221,7 @@ class Guard {
       settled(permit, said);
       return answer;
     }
-    return client.follow(answer, {
+    const end = {
       ended: () => permit.success(),
       failed(error) {
         if (isCancelled(signal)) permit.release();
@@ -231,12 +232,19 @@ class Guard {
           );
       },
       abandoned: () => permit.release(),
-    });
+    };
+    try {
+      return client.follow(answer, end);
+    } catch (thrown) {
+      // Every permit is reported, or a probe stays taken.
+      end.abandoned();
+      throw thrown;
+    }
   }
 }
 
 /** A signal's own timeout speaks of the dependency; any other abort is the caller's. */
-const isCancelled = (signal) => signal?.aborted === true && signal.reason?.name !== 'TimeoutError';
+const isCancelled = (signal) => signal?.aborted === true && !isTimeUp(signal.reason);
 
 const answerIn = (error) => {
   if (error instanceof Answered) return error.response;

@@ -17,6 +17,10 @@ function isReadOnce(body) {
   return Symbol.asyncIterator in body || Symbol.iterator in body;
 }
 
+/** The server can tell a repetition by it: a header without a value is none, or is not sent at all. */
+const isKey = (value) =>
+  value !== undefined && value !== null && value !== false && String(value).trim() !== '';
+
 /**
  * Whether a request may be made twice: by its method, or because the caller says so, by `idempotent` or by a key that
  * the server tells repetitions by; and never where its body is used up.
@@ -26,4 +30,4 @@ function isRepeatable(method, body, idempotent, hasKey) {
   return idempotent === true || IDEMPOTENT.has(method) || hasKey();
 }
 
-module.exports = { isRepeatable };
+module.exports = { isKey, isRepeatable };

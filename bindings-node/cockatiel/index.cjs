@@ -8,6 +8,7 @@ const {
   RetryPolicy,
   TokenBucket,
 } = require('../index.cjs');
+const { isTimeUp } = require('../lib/abort.cjs');
 const check = require('../lib/check.cjs');
 const { complain } = require('../lib/promise.cjs');
 
@@ -42,7 +43,7 @@ async function underBreaker(breaker, fn, signal) {
   try {
     result = await fn({ signal });
   } catch (error) {
-    if (signal.aborted && signal.reason?.name !== 'TimeoutError') permit.release();
+    if (signal.aborted && !isTimeUp(signal.reason)) permit.release();
     else permit.error(error);
     throw error;
   }

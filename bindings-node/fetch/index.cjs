@@ -1,7 +1,7 @@
 'use strict';
 
 const { Guard, OPTIONS } = require('../client/guard.cjs');
-const { isRepeatable } = require('../client/repeatable.cjs');
+const { isKey, isRepeatable } = require('../client/repeatable.cjs');
 const { followed } = require('../client/stream.cjs');
 const check = require('../lib/check.cjs');
 
@@ -23,7 +23,7 @@ function requestOf(input, init) {
     get headers() {
       return headersOf();
     },
-    isRepeatable: isRepeatable(method, body, init?.idempotent, () => headersOf().has('idempotency-key')),
+    isRepeatable: isRepeatable(method, body, init?.idempotent, () => isKey(headersOf().get('idempotency-key'))),
     signal: init?.signal ?? given?.signal ?? undefined,
   };
 }
@@ -42,16 +42,23 @@ function parsed(url) {
 /** `response` with a body that tells what becomes of it; one without, and one of a kind that cannot, is at its end. */
 function follow(response, end) {
   const { body, constructor: Own, headers, status, statusText } = response;
-  if (typeof body?.getReader !== 'function' || body.locked || status < 200) {
+  const canTell = kindOf(response) === '[object Response]' && typeof body?.getReader === 'function' && !body.locked;
+  if (!canTell || status < 200) {
     end.ended();
     return response;
   }
-  return like(response, new Own(followed(body, end), { status, statusText, headers }));
+  const init = { status: status > 599 ? 200 : status, statusText: PHRASE.test(statusText) ? statusText : '', headers };
+  return like(response, new Own(followed(body, end), init));
 }
 
-/** What a Response that somebody made does not have. */
+const kindOf = (value) => Object.prototype.toString.call(value);
+/** What a Response that is made may have as statusText; one that was received may have any text, and any status. */
+const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** What a Response that somebody made does not have, or cannot. */
 function like(response, made) {
-  for (const name of ['url', 'redirected', 'type']) {
+  for (const name of ['url', 'redirected', 'type', 'status', 'statusText', 'ok']) {
+    if (made[name] === response[name]) continue;
     Object.defineProperty(made, name, { value: response[name], configurable: true, enumerable: true });
   }
   const clone = () => like(response, Object.getPrototypeOf(made).clone.call(made));

@@ -6,9 +6,19 @@ const reasons = new WeakSet();
 /** Whether a caller's signal aborted with this, whatever it is; a timeout stays one (`AbortSignal.timeout()`). */
 const isReason = (error) => reasons.has(error);
 
+/** Whether a signal aborted because a time was over; never throws, whatever the reason does when it is looked at. */
+function isTimeUp(reason) {
+  try {
+    return reason?.name === 'TimeoutError';
+  } catch {
+    return false;
+  }
+}
+
+/** Never throws: in a listener of a signal that would end the process. */
 function note({ reason }) {
   const isObject = (typeof reason === 'object' && reason !== null) || typeof reason === 'function';
-  if (isObject && reason.name !== 'TimeoutError') reasons.add(reason);
+  if (isObject && !isTimeUp(reason)) reasons.add(reason);
 }
 
 function throwIfAborted(signal) {
@@ -51,6 +61,12 @@ function onAbort(signal, then) {
 /** As the promise, or rejected when the signal aborts first: what comes of the promise then is nobody's. */
 function unlessAborted(promise, signal) {
   if (signal === undefined) return promise;
+  if (signal.aborted) {
+    // By what made the promise: the signal tells nobody any more.
+    promise.then(undefined, () => {});
+    note(signal);
+    return Promise.reject(signal.reason);
+  }
   return new Promise((resolve, reject) => {
     const settle = (how, value) => {
       stay();
@@ -64,4 +80,4 @@ function unlessAborted(promise, signal) {
   });
 }
 
-module.exports = { isReason, onAbort, throwIfAborted, unlessAborted };
+module.exports = { isReason, isTimeUp, onAbort, throwIfAborted, unlessAborted };

@@ -269,13 +269,16 @@ class CircuitBreaker {
 function callAny(self, fn, receiver, args) {
   const permit = self.acquire();
   let result;
+  let isLater;
   try {
     result = fn.apply(receiver, args);
+    // Here: a getter of what was returned may throw.
+    isLater = isPromise(result);
   } catch (error) {
     judge(self, permit, error);
     throw error;
   }
-  if (isPromise(result)) return settle(self, permit, result);
+  if (isLater) return settle(self, permit, result);
   judgeResult(self, permit, result);
   return result;
 }

@@ -99,11 +99,14 @@ class Cached {
   }
 
   async #first(key, fn, signal) {
-    const running = { ended: undefined };
-    const call = within.run([...(within.getStore() ?? []), running], () => Promise.resolve().then(fn));
+    const running = { ended: undefined, isOver: false };
+    // Without those that are over: what a call begins may begin another, and so on for as long as the process lives.
+    const around = (within.getStore() ?? []).filter(({ isOver }) => !isOver);
+    const call = within.run([...around, running], () => Promise.resolve().then(fn));
     const end = (isAbort, give) => {
       // Before anybody hears of it: whoever calls again then makes a call.
       this.#running.delete(key);
+      running.isOver = true;
       return { isCancelled: isAbort, give };
     };
     running.ended = call.then(

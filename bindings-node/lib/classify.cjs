@@ -8,6 +8,18 @@ const check = require('./check.cjs');
 const { abandon, isPromise } = require('./promise.cjs');
 const { isRefusal } = require('./errors.cjs');
 
+/**
+ * What our own rules say of something that anybody may have thrown: where a getter or a Proxy throws when it is looked
+ * at, that it is nothing they know. So whoever holds a permit can ask, and the caller has the error that there was.
+ */
+function quietly(ask, otherwise) {
+  try {
+    return ask();
+  } catch {
+    return otherwise;
+  }
+}
+
 /** In the order in which they are asked; the first that says yes is the answer. */
 const OPTIONS = ['ignore', 'unreached', 'failureOn', 'failureResult', 'retryAfterMs'];
 
@@ -46,7 +58,7 @@ function anyOf(value, name, single) {
 }
 
 function oneError(value, name, allowed = 'an error class, a predicate') {
-  if (typeof value === 'function' && isClass(value)) return (error) => error instanceof value;
+  if (typeof value === 'function' && isClass(value)) return (error) => quietly(() => error instanceof value, false);
   return asked(value, name, `${name} (${allowed}, or an array of them)`);
 }
 
@@ -80,7 +92,8 @@ const failedOf = (classified) => ['failure', 'unreached'].includes(classified.ou
 const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
 
 /** By the caller, as fetch, undici and node, or as axios and got say it: it says nothing about the dependency. */
-const isCancelled = (error) => error?.name === 'AbortError' || error?.code === 'ERR_CANCELED' || isReason(error);
+const isCancelled = (error) =>
+  quietly(() => error?.name === 'AbortError' || error?.code === 'ERR_CANCELED', false) || isReason(error);
 
 let isClassifier;
 let readsResults;
@@ -108,6 +121,7 @@ class Classifier {
   }
 
   error(error) {
+    if (!isClassifier(this)) throw check.detached('Classifier', 'error');
     if (isCancelled(error)) return { outcome: 'cancelled', retryAfterMs: undefined };
     if (isRefusal(error) || this.#ignore?.(error)) return { outcome: 'ignore', retryAfterMs: undefined };
     if (this.#unreached?.(error)) return { outcome: 'unreached', retryAfterMs: undefined };
@@ -117,6 +131,7 @@ class Classifier {
   }
 
   result(result) {
+    if (!isClassifier(this)) throw check.detached('Classifier', 'result');
     if (!this.#failureResult?.(result)) return { outcome: 'success', retryAfterMs: undefined };
     return { outcome: 'failure', retryAfterMs: this.#wait(result) };
   }
@@ -128,7 +143,9 @@ class Classifier {
 }
 
 /** The status and headers of a Response, of what http clients resolve with, or of the error that they throw for one. */
-function answerOf(subject) {
+const answerOf = (subject) => quietly(() => findAnswer(subject), undefined);
+
+function findAnswer(subject) {
   for (const one of [subject, subject?.response]) {
     for (const status of [one?.status, one?.statusCode]) {
       if (!Number.isInteger(status) || status < 100 || status > 599) continue;
@@ -228,25 +245,26 @@ function* causes(error) {
   }
 }
 
-const some = (error, fits) => [...causes(error)].some(fits);
+const some = (error, fits) => quietly(() => [...causes(error)].some(fits), false);
+/** A code may be anything, a Symbol too, which is no text. */
+const matches = (pattern, code) => typeof code === 'string' && pattern.test(code);
 
 const TIMEOUT = /(^|_)TIMEOUT$|^E(SOCKET)?TIMEDOUT$/;
 
 /** Whether a client gave up waiting. */
-const isTimeout = (error) =>
-  some(error, ({ code, name }) => name === 'TimeoutError' || (typeof code === 'string' && TIMEOUT.test(code)));
+const isTimeout = (error) => some(error, ({ code, name }) => name === 'TimeoutError' || matches(TIMEOUT, code));
 
 /** How an HTTP call ended: 5xx, 429, timeouts and connection errors fail; other answers are successes. */
 function http(options = {}) {
   const { maxRetryAfterMs = 300_000 } = check.options(options, 'http', ['maxRetryAfterMs']);
   check.span(maxRetryAfterMs, 'maxRetryAfterMs');
   return new Classifier({
-    ignore: (error) => answerOf(error) === undefined && some(error, ({ code }) => MISTAKEN.test(code)),
+    ignore: (error) => answerOf(error) === undefined && some(error, ({ code }) => matches(MISTAKEN, code)),
     unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => UNREACHED.has(code)),
     failureOn(error) {
       const answer = answerOf(error);
       if (answer !== undefined) return isFailed(answer);
-      return some(error, ({ code, name }) => FAILED.has(code) || GARBLED.test(code) || UNCODED.has(name));
+      return some(error, ({ code, name }) => FAILED.has(code) || matches(GARBLED, code) || UNCODED.has(name));
     },
     failureResult(result) {
       const answer = answerOf(result);
@@ -254,7 +272,7 @@ function http(options = {}) {
     },
     retryAfterMs(subject) {
       const answer = answerOf(subject);
-      return answer === undefined ? undefined : askedMs(answer, maxRetryAfterMs);
+      return answer === undefined ? undefined : quietly(() => askedMs(answer, maxRetryAfterMs), undefined);
     },
   });
 }
@@ -270,6 +288,8 @@ module.exports = {
   isClassifier,
   isFailed,
   isTimeout,
+  matches,
+  quietly,
   readsResults,
   resultFilter,
 };

@@ -114,20 +114,26 @@ const alarm = (waitMs, manual, wake, keepsAlive) =>
   manual === undefined || waitMs === Infinity ? after(waitMs, wake, keepsAlive) : sleepOn(manual, waitMs, wake);
 
 /**
- * Resolves once `waitMs` have passed on `manual`, or on the machine's clock without one; rejects with the signal's
- * reason when it aborts first.
+ * Resolves once `waitMs` have passed on `manual`, or on the machine's clock without one; rejects with the reason of
+ * whichever signal aborts first.
  */
-function sleep(waitMs, manual, signal) {
+function sleep(waitMs, manual, signal, other = undefined) {
   return new Promise((resolve, reject) => {
     const settle = (how, value) => {
       cancel();
       stay();
+      stayToo();
       how(value);
     };
     const cancel = alarm(waitMs, manual, () => settle(resolve));
     const stay = onAbort(signal, () => settle(reject, signal.reason));
+    const stayToo = onAbort(other, () => settle(reject, other.reason));
   });
 }
+
+/** Resolves once the event loop has come round; kept from before a test's fake timers, which would have it wait. */
+const { setImmediate: soon } = globalThis;
+const turn = () => new Promise((resolve) => soon(resolve));
 
 /**
  * A manual clock that stands where Date stands: for tests under fake timers, which move Date and no clock of a native
@@ -152,4 +158,4 @@ const follow = (clock) => {
 
 shown(ManualClock, (clock) => ({ nowNs: String(clock.nowNs) }));
 
-module.exports = { DateClock, ManualClock, alarm, follow, after, nowMs, selectClock, sleep };
+module.exports = { DateClock, ManualClock, alarm, follow, after, nowMs, selectClock, sleep, turn };

@@ -148,11 +148,10 @@ class ConcurrencyLimiter {
     try {
       result = await fn();
     } catch (error) {
-      if (isRefusal(error) || isTimeout(error)) permit.dropped();
-      else permit.ignore();
+      leave(permit, false, error);
       throw error;
     }
-    permit.success();
+    leave(permit, true);
     return result;
   }
 
@@ -304,12 +303,20 @@ class ConcurrencyPermit {
 }
 disposable(ConcurrencyPermit);
 
+/** Gives a permit back with what became of its call, which an adaptive limit learns by. */
+function leave(permit, isWell, error = undefined) {
+  if (isWell) permit.success();
+  else if (isRefusal(error) || isTimeout(error)) permit.dropped();
+  else permit.ignore();
+}
+
 shown(ConcurrencyLimiter, (limiter) => ({ name: limiter.name, ...limiter.stats() }));
 
 module.exports = {
   ConcurrencyLimiter,
   ConcurrencyPermit,
   acquireUnless: (...given) => acquireUnless(...given),
+  leave,
   /** The service ends: those who wait through this object are refused, and whoever would wait from now on. */
   refuseWaiting: (self) => refuseWaiting(self),
 };

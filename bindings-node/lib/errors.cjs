@@ -12,12 +12,17 @@ const REFUSAL = Symbol('tidegate.refusal');
 class TidegateError extends Error {
   /** Also an error of another copy of this package, or an exception that carries the kinds of one. */
   static [Symbol.hasInstance](value) {
-    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
-    return (
-      Object.hasOwn(this.prototype, KINDS) &&
-      Array.isArray(value?.[KINDS]) &&
-      value[KINDS].includes(this.prototype[KINDS][0])
-    );
+    try {
+      if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+      return (
+        Object.hasOwn(this.prototype, KINDS) &&
+        Array.isArray(value?.[KINDS]) &&
+        value[KINDS].includes(this.prototype[KINDS][0])
+      );
+    } catch {
+      // A Proxy or a getter that throws when it is looked at: none of ours.
+      return false;
+    }
   }
 
   constructor(message, code = 'ERR_TIDEGATE') {

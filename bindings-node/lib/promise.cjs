@@ -16,12 +16,21 @@ function abandon(values) {
   }
 }
 
+function isError(thrown) {
+  try {
+    return types.isNativeError(thrown) || thrown instanceof Error;
+  } catch {
+    // A Proxy that is none.
+    return false;
+  }
+}
+
 /**
  * What was thrown as an Error: a framework takes `undefined` for no error at all, and Express takes 'route' for "the
  * next route, please"; either would let a request pass.
  */
 function asError(thrown) {
-  if (types.isNativeError(thrown) || thrown instanceof Error) return thrown;
+  if (isError(thrown)) return thrown;
   return new Error(`what a request's functions throw must be an Error, got ${check.show(thrown)}`, { cause: thrown });
 }
 
@@ -34,6 +43,15 @@ function thrownAfter(error, thrown) {
   return thrown;
 }
 
+/** Message and stack as texts: whoever complains is called where anything thrown would end the process. */
+function told(error) {
+  try {
+    return [String(error.message), String(error.stack)];
+  } catch {
+    return ['its error cannot be shown', undefined];
+  }
+}
+
 /**
  * Says once what no framework can be told any more, because the answer is out. `where` it first happened tells no two
  * apart: a client chooses it.
@@ -41,12 +59,12 @@ function thrownAfter(error, thrown) {
 const complaints = new Set();
 const MOST_COMPLAINTS = 100;
 function complain(what, thrown, where = undefined) {
-  const error = asError(thrown);
-  const text = `${what}: ${error.message}`;
+  const [message, stack] = told(asError(thrown));
+  const text = `${what}: ${message}`;
   if (complaints.has(text) || complaints.size >= MOST_COMPLAINTS) return;
   complaints.add(text);
   const said = where === undefined ? text : `${where}: ${text}`;
-  process.emitWarning(said, { type: 'TidegateWarning', detail: error.stack });
+  process.emitWarning(said, { type: 'TidegateWarning', detail: stack });
 }
 
 module.exports = { abandon, asError, complain, isPromise, thrownAfter, whenReady };

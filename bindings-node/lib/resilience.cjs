@@ -1,10 +1,11 @@
 'use strict';
 // Everything around one call, in the order in which it is right: docs/resilience.md says why.
 
+const { isTimeUp } = require('./abort.cjs');
 const { CircuitBreaker } = require('./breaker.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
-const { ConcurrencyLimiter, acquireUnless } = require('./concurrency.cjs');
+const { ConcurrencyLimiter, acquireUnless, leave } = require('./concurrency.cjs');
 const { Fallback, runFallback } = require('./fallback.cjs');
 const { isDeadline } = require('./deadline.cjs');
 const { RetryPolicy } = require('./retry.cjs');
@@ -26,7 +27,7 @@ const PARTS = {
 /** The caller gave up with this, and not because its time was over, which is a failure. */
 function isAbandoned(caller, error) {
   const end = endOfCaller(caller);
-  return end !== undefined && end.reason === error && error?.name !== 'TimeoutError';
+  return end !== undefined && end.reason === error && !isTimeUp(error);
 }
 
 let verify;
@@ -122,7 +123,7 @@ class Resilience {
         const place = await acquireUnless(concurrency, () => (isDeadline(caller) ? caller.signal : caller));
         hasBegun = true;
         // Kept for as long as the function runs, which may be longer than anybody waits for it.
-        value = await timed(call, limitMs, clock, caller, () => place.release());
+        value = await timed(call, limitMs, clock, caller, (isWell, error) => leave(place, isWell, error));
       }
     } catch (error) {
       // A call that waited in vain for its turn says nothing of the dependency.

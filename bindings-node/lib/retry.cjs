@@ -5,7 +5,7 @@ const { throwIfAborted } = require('./abort.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { errorFilter, resultFilter } = require('./classify.cjs');
-const { nowMs, selectClock, sleep } = require('./clock.cjs');
+const { nowMs, selectClock, sleep, turn } = require('./clock.cjs');
 const { callAround } = require('./deadline.cjs');
 const { discard, discardError } = require('./discard.cjs');
 const { RetryBudgetExceededError } = require('./errors.cjs');
@@ -222,7 +222,8 @@ class RetryPolicy {
     const { deadline, call } = callAround();
     const around = call?.signal;
     for (let attempts = 1; ; attempts += 1) {
-      const next = this.#after(end, attempts, previous, start, deadline, signal ?? around, refusesMs);
+      const isEnded = signal?.aborted === true || around?.aborted === true;
+      const next = this.#after(end, attempts, previous, start, deadline, isEnded, refusesMs);
       if (next === undefined) {
         if (end.failed === undefined) throw end.error;
         return end.result;
@@ -230,7 +231,9 @@ class RetryPolicy {
       if (end.failed === undefined) discardError(end.error);
       else discard(end.result);
       previous = next[1];
-      if (next[0] > 0) await sleep(next[0], this.#clock, signal ?? around);
+      if (next[0] > 0) await sleep(next[0], this.#clock, signal, around === signal ? undefined : around);
+      // Promises alone let nothing else run: no timer, no other request, nor the signal that would end this.
+      else await turn();
       throwIfAborted(signal);
       throwIfAborted(around);
       let result;
@@ -247,15 +250,14 @@ class RetryPolicy {
   }
 
   /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
-  #after(end, attempts, previous, start, deadline, signal, refusesMs) {
-    const { error, failed = signal?.aborted !== true && judged(this.#retryOn, error) } = end;
+  #after(end, attempts, previous, start, deadline, isEnded, refusesMs) {
+    const { error, failed = !isEnded && judged(this.#retryOn, error) } = end;
     const mostMs = this.#settings.maxRetryAfterMs;
     const saidMs = failed?.retryAfterMs;
     const subject = end.failed === undefined ? error : end.result;
     const toldMs = (saidMs === undefined ? retryAfterMs(subject, mostMs) : Math.min(saidMs, mostMs)) ?? 0;
     const elapsed = this.#settings.deadlineMs === undefined ? 0 : Math.max(0, nowMs(this.#clock) - start);
-    let next =
-      failed && signal?.aborted !== true ? nextOf(this, attempts, previous, toldMs, elapsed, NaN) : undefined;
+    let next = failed && !isEnded ? nextOf(this, attempts, previous, toldMs, elapsed, NaN) : undefined;
     if (next !== undefined && deadline !== undefined && next[0] >= deadline.remainingMs) next = undefined;
     // What there is tells more than the refusal would.
     if (next !== undefined && refusesMs !== undefined && refusesMs() > next[0]) next = undefined;
@@ -325,13 +327,14 @@ function exceeded(budget, attempts, toldMs, error) {
 
 /** Tells on the last error how often, where it takes properties. */
 function mark(error, attempts, toldMs) {
-  if (error === null || typeof error !== 'object' || !Object.isExtensible(error)) return;
+  if (error === null || typeof error !== 'object') return;
   const set = (key, value) => Object.defineProperty(error, key, { value, writable: true, configurable: true });
   try {
+    if (!Object.isExtensible(error)) return;
     set('attempts', attempts);
     if (error.retryAfterMs === undefined) set('retryAfterMs', toldMs);
   } catch {
-    // A property of its own that cannot be redefined.
+    // A property of its own that cannot be redefined, or a Proxy.
   }
 }
 

@@ -1,12 +1,12 @@
 'use strict';
 // Which errors are worth another attempt, and what they tell about when.
 
-const { answerOf, askedMs, isCancelled, isFailed } = require('./classify.cjs');
+const { answerOf, askedMs, isCancelled, isFailed, matches, quietly } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, ThrottledError, isRefusal } = require('./errors.cjs');
 
 /** Errors by which Node and this package say that an argument was wrong. */
 const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
-const isMistaken = (error) => WRONG_ARGUMENT.test(error?.code);
+const isMistaken = (error) => quietly(() => matches(WRONG_ARGUMENT, error?.code), false);
 /** The same call will fail again: a mistake of the program, not of the moment. */
 const MISTAKES = new Set([
   'AssertionError',
@@ -27,7 +27,8 @@ function isTransient(error) {
   const answer = answerOf(error);
   if (answer !== undefined) return isFailed(answer);
   // What fetch throws for a lost connection is a TypeError with the reason as its cause.
-  return !MISTAKES.has(error?.name) || (error.name === 'TypeError' && error.cause instanceof Error);
+  const isLost = () => error.name === 'TypeError' && error.cause instanceof Error;
+  return quietly(() => !MISTAKES.has(error?.name) || isLost(), true);
 }
 
 /** Whether another attempt may follow: true, false, or what a Classifier in the filter says. */
@@ -43,15 +44,12 @@ function isRetried(filter, error) {
  * nothing was said, or nonsense. `nowMs` is the time of day, for tests.
  */
 function retryAfterMs(error, mostMs, nowMs = undefined) {
-  try {
+  return quietly(() => {
     const own = error?.retryAfterMs;
     if (typeof own === 'number') return Number.isNaN(own) ? undefined : Math.max(0, Math.min(own, mostMs));
     const answer = answerOf(error);
     return answer === undefined ? undefined : askedMs(answer, mostMs, nowMs);
-  } catch {
-    // Whatever a getter does: it tells nothing.
-    return undefined;
-  }
+  }, undefined);
 }
 
 module.exports = { isMistaken, isRetried, isTransient, retryAfterMs };

@@ -89,13 +89,16 @@ class ClientThrottle {
       throw refusalOf(this, new ThrottledError(`client throttle${name} rejected a call`, this.retryAfterMs));
     }
     let result;
+    let isLater;
     try {
       result = fn.apply(receiver, args);
+      // Here: a getter of what was returned may throw.
+      isLater = isPromise(result);
     } catch (error) {
       this.#judge(error);
       throw error;
     }
-    if (isPromise(result)) return this.#settle(result);
+    if (isLater) return this.#settle(result);
     this.accepted();
     return result;
   }

@@ -31,7 +31,7 @@ function endOfCaller(caller) {
  *
  * @param limitMs Infinity for none of its own
  * @param given the caller: its signal, or the call that it is; without one the call around it
- * @param left called once `fn` itself has ended, which may be later
+ * @param left `(isWell, error)`, called once `fn` itself has ended, which may be later
  */
 function timed(fn, limitMs, clock, given, left = nothing) {
   const around = callAround();
@@ -52,7 +52,8 @@ function timed(fn, limitMs, clock, given, left = nothing) {
     const finish = (how, value) => {
       if (call !== undefined) leaveCall(call);
       settle(how, value);
-      left();
+      const over = call === undefined ? undefined : endOf(call);
+      left(how === resolve && over === undefined, over === undefined ? value : over.reason);
     };
     /** Whoever waits is told first: what `fn` makes of the signal then counts for nothing. */
     const end = (reason) => {

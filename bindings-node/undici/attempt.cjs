@@ -97,14 +97,31 @@ class Attempt {
     else this.end?.abandoned();
   }
 
-  /** The caller gets it. */
+  /**
+   * The caller gets it. Never throws: what its handler throws ends the request, as with undici itself, and says nothing
+   * of the dependency.
+   */
   deliver() {
     // Upgraded: the connection is the caller's from here on.
     if (this.#isDelivered) return this.end?.ended();
     this.#isDelivered = true;
-    this.#call.head(this.status, this.headers, this.#message);
-    this.#replay();
+    try {
+      this.#call.head(this.status, this.headers, this.#message);
+      this.#replay();
+    } catch (error) {
+      return this.#giveUp(error);
+    }
     if (!this.#call.controller.paused) this.controller.resume();
+  }
+
+  #giveUp(error) {
+    this.#held = [];
+    this.#isDelivered = false;
+    // What may still come is nobody's.
+    this.#left = MOST_BYTES;
+    this.end?.abandoned();
+    this.controller.abort(error);
+    this.#call.fail(error);
   }
 
   /** Nobody gets it. As undici's own bodies have it. */

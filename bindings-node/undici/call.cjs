@@ -2,29 +2,24 @@
 // A request as its caller sees it, which may be several attempts.
 
 const { Attempt } = require('./attempt.cjs');
-const { isRepeatable } = require('../client/repeatable.cjs');
+const { isKey, isRepeatable } = require('../client/repeatable.cjs');
 
 /** Headers come as an object, as a flat array of names and values, or as pairs. */
-function* namesOf(headers) {
-  if (headers === null || headers === undefined) return;
-  if (typeof headers[Symbol.iterator] !== 'function') yield* Object.keys(headers);
-  else if (Array.isArray(headers) && !Array.isArray(headers[0]))
-    for (let i = 0; i < headers.length; i += 2) yield headers[i];
-  else for (const [name] of headers) yield name;
+function fieldsOf(headers) {
+  if (headers === null || headers === undefined) return [];
+  if (typeof headers[Symbol.iterator] !== 'function') return Object.entries(headers);
+  if (!Array.isArray(headers) || Array.isArray(headers[0])) return [...headers];
+  return headers.flatMap((name, at) => (at % 2 === 0 ? [[name, headers[at + 1]]] : []));
 }
 
-const hasKey = (headers) => [...namesOf(headers)].some((name) => String(name).toLowerCase() === 'idempotency-key');
+const hasKey = (headers) =>
+  fieldsOf(headers).some(([name, value]) => String(name).toLowerCase() === 'idempotency-key' && isKey(value));
 
 /** These headers in place of the request's own. */
 function withHeaders(opts, more) {
   const names = Object.keys(more);
   if (names.length === 0) return opts;
-  const given = opts.headers;
-  const isFlat = Array.isArray(given) && !Array.isArray(given[0]);
-  const pairs = isFlat
-    ? given.flatMap((name, at) => (at % 2 === 0 ? [[name, given[at + 1]]] : []))
-    : [...(typeof given?.[Symbol.iterator] === 'function' ? given : Object.entries(given ?? {}))];
-  const kept = pairs.filter(([name]) => !names.some((one) => one.toLowerCase() === String(name).toLowerCase()));
+  const kept = fieldsOf(opts.headers).filter(([name]) => !names.some((one) => one.toLowerCase() === String(name).toLowerCase()));
   return { ...opts, headers: [...kept, ...Object.entries(more)].flat() };
 }
 

@@ -21,7 +21,17 @@ import { guardedAdapter } from 'tidegate/axios';
 import { asPolicy } from 'tidegate/cockatiel';
 import { guardedFetch } from 'tidegate/fetch';
 import { guardedInterceptor } from 'tidegate/undici';
-import { Agent, Client, MockAgent, Pool, fetch as theirFetch, request, upgrade } from 'undici';
+import {
+  Agent,
+  Client,
+  MockAgent,
+  Pool,
+  fetch as theirFetch,
+  interceptors,
+  request,
+  stream,
+  upgrade,
+} from 'undici';
 import { failing, serve } from './web.mjs';
 
 const circuit = (options = {}) => new CircuitBreaker('bank', { minCalls: 1000, windowCalls: 1000, ...options });
@@ -38,7 +48,43 @@ const until = async (done) => {
   }
 };
 
+/** A server that answers with these bytes, whatever it is asked. */
+async function answering(t, bytes) {
+  const server = createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end(bytes)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
 describe('guardedFetch', () => {
+  it('gives an answer that no Response could be made with', async (t) => {
+    for (const [line, status, statusText] of [
+      ['999 Request denied', 999, 'Request denied'],
+      ['600 more', 600, 'more'],
+      ['200 Gr\u00f6\u00dfe \u2713', 200, 'Gr\u00f6\u00dfe \u2713'],
+    ]) {
+      const url = await answering(t, `HTTP/1.1 ${line}\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi`);
+      const clock = new ManualClock();
+      const breaker = circuit({ consecutiveFailures: 1, cooldownMs: 1000, probes: 1, clock });
+      breaker.acquire().failure();
+      clock.advance(1000);
+      const response = await guardedFetch({ breaker })(url);
+      const { ok } = response;
+      assert.deepEqual([response.status, response.statusText, ok], [status, statusText, status === 200], line);
+      assert.deepEqual([response.clone().status, response.clone().statusText], [status, statusText]);
+      assert.equal(await response.text(), 'hi');
+      assert.equal(breaker.state, 'closed');
+    }
+  });
+
+  it('leaves alone what a test gives in place of a Response', async () => {
+    const breaker = circuit();
+    const given = { status: 200, ok: true, headers: new Headers(), body: new Response('hi').body, json: async () => 1 };
+    assert.equal(await guardedFetch({ breaker, fetch: async () => given })('http://bank.test/'), given);
+    assert.deepEqual(counts(breaker), { calls: 1, failed: 0 });
+  });
+
   it('gives Responses as fetch does', async (t) => {
     const server = await serve(t, (asked, response) => {
       if (asked.url === '/empty') return response.writeHead(204).end();
@@ -138,6 +184,28 @@ describe('guardedFetch', () => {
 });
 
 describe('guardedInterceptor', () => {
+  it('ends a request whose handler throws as undici does, and gives the probe back', async (t) => {
+    const url = await answering(t, `HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n${'x'.repeat(200)}`);
+    const factory = () => {
+      throw new Error('no file');
+    };
+    const asks = {
+      factory: (dispatcher) => stream(url, { dispatcher, method: 'GET' }, factory),
+      dump: (dispatcher) => request(url, { dispatcher: dispatcher.compose(interceptors.dump({ maxSize: 10 })) }),
+    };
+    for (const [what, ask] of Object.entries(asks)) {
+      const clock = new ManualClock();
+      const breaker = circuit({ consecutiveFailures: 1, cooldownMs: 1000, probes: 1, clock });
+      breaker.acquire().failure();
+      clock.advance(1000);
+      const agent = new Agent();
+      t.after(() => agent.destroy());
+      await assert.rejects(ask(agent.compose(guardedInterceptor({ breaker }))), /no file|larger than maxSize/, what);
+      assert.equal(breaker.state, 'half_open');
+      assert.notEqual(breaker.tryAcquire(), null, what);
+    }
+  });
+
   it('knows an agent that is closed from a server that is down', async (t) => {
     const server = await serve(t, failing(0));
     const breaker = circuit();

@@ -55,6 +55,11 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       for (const method of ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']) {
         assert.deepEqual(await statusOf({ method }), [200, 3], method);
       }
+      // A key without a value is none: nothing tells the server that it is the same order.
+      const keyless = name === 'fetch' ? ['', ' '] : ['', ' ', undefined];
+      for (const key of keyless) {
+        assert.deepEqual(await statusOf({ method: 'POST', headers: { 'Idempotency-Key': key } }), [503, 1], String(key));
+      }
       for (const method of ['POST', 'PATCH']) {
         assert.deepEqual(await statusOf({ method }), [503, 1], method);
         assert.deepEqual(await statusOf({ method, idempotent: true }), [200, 3], method);

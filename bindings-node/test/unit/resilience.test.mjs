@@ -259,6 +259,22 @@ describe('Fallback', () => {
     assert.equal(outer.value, 2);
   });
 
+  it('forgets the calls around that are over', async (t) => {
+    let longest = 0;
+    const { run } = AsyncLocalStorage.prototype;
+    t.mock.method(AsyncLocalStorage.prototype, 'run', function (store, ...rest) {
+      if (Array.isArray(store)) longest = Math.max(longest, store.length);
+      return run.call(this, store, ...rest);
+    });
+    const fallback = new Fallback({ cached: cached({ key: (n) => n }), static: 0 });
+    // Each begins the next, in its own context.
+    await new Promise((resolve) => {
+      const call = async (n) => void (n === 100 ? resolve() : setImmediate(() => fallback.call(call, n + 1)));
+      fallback.call(call, 0);
+    });
+    assert.equal(longest, 1);
+  });
+
   it('tells calls apart by function, this and arguments', async () => {
     const fallback = new Fallback({ cached: cached(), static: 'none' });
     let isUp = true;
@@ -423,6 +439,39 @@ describe('Fallback', () => {
 });
 
 describe('Resilience', () => {
+  it('ends with its caller, also by an alternative that aborts at once', async () => {
+    const life = new AbortController();
+    const gone = new Error('gone');
+    const other = () => {
+      life.abort(gone);
+      return hang();
+    };
+    const guarded = new Resilience({ fallback: new Fallback({ alternatives: [{ name: 'other', call: other }] }) });
+    await assert.rejects(guarded.call(fail, { signal: life.signal }), gone);
+  });
+
+  it('tells an adaptive limit how each call ended', async () => {
+    const clock = new ManualClock(1_000_000_000_000n);
+    const concurrency = ConcurrencyLimiter.adaptive({ algorithm: 'aimd', minLimit: 1, samples: 1, minSamples: 1, clock });
+    const inTime = new Resilience({ concurrency, attemptTimeout: new Timeout({ totalMs: 10, clock }) });
+    /** As many calls as may be, which end so; a window is over with them. */
+    const window = async (end) => {
+      const calls = Array.from({ length: concurrency.limit }, () => inTime.call(() => end));
+      await turn();
+      clock.advance(10);
+      await Promise.allSettled(calls);
+      clock.advance(5000);
+      await Promise.allSettled([inTime.call(() => end)]);
+    };
+    const late = new Promise((_, reject) => void setTimeout(reject, 50, lost()));
+    const before = concurrency.limit;
+    await window(late);
+    await late.catch(() => {});
+    await turn();
+    assert.ok(concurrency.limit < before, `timeouts lower it: ${concurrency.limit}`);
+    assert.equal(concurrency.inUse, 0);
+  });
+
   const everything = (options = {}) =>
     new Resilience({
       attemptTimeout: new Timeout({ attemptMs: 60_000 }),
@@ -458,6 +507,8 @@ describe('Resilience', () => {
       return signals.length < 3 ? hang() : signals.length;
     });
     for (let i = 0; i < 2; i += 1) {
+      // Another attempt begins in a turn of its own.
+      await turn();
       await turn();
       clock.advance(100);
     }
@@ -675,6 +726,8 @@ describe('Resilience', () => {
     });
     call.catch(() => {});
     for (let i = 0; i < 3; i += 1) {
+      // Another attempt begins in a turn of its own.
+      await turn();
       await turn();
       clock.advance(100);
     }

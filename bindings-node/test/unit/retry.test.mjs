@@ -22,6 +22,7 @@ import {
   RetryPolicy,
   ThrottledError,
   TidegateError,
+  Timeout,
   http,
 } from '../../index.mjs';
 
@@ -230,6 +231,29 @@ describe('RetryPolicy', () => {
       throw lost();
     };
     await assert.rejects(new RetryPolicy(QUICK).call(failing, { signal: during.signal }), /ECONNRESET/);
+  });
+
+  it('ends its wait with the call around it, whatever signal it has itself', async () => {
+    const [own, caller] = [new AbortController(), new AbortController()];
+    const policy = new RetryPolicy({ baseMs: 60_000, maxDelayMs: 60_000, jitter: 'none' });
+    let inner;
+    const around = new Timeout({ totalMs: 600_000 }).call(
+      () => (inner = policy.call(() => Promise.reject(lost()), { signal: own.signal })),
+      { signal: caller.signal },
+    );
+    setTimeout(() => caller.abort(new Error('gone')), 10);
+    await assert.rejects(around, /gone/);
+    await assert.rejects(inner, /gone/);
+  });
+
+  it('lets others run between attempts without a wait', async () => {
+    let isWell = false;
+    setTimeout(() => {
+      isWell = true;
+    }, 1);
+    const policy = new RetryPolicy({ ...QUICK, attempts: Infinity });
+    const answer = await policy.call(() => (isWell ? 'well' : Promise.reject(lost())));
+    assert.equal(answer, 'well');
   });
 
   it('keeps the process alive in a wait, and leaves no timer behind', () => {
