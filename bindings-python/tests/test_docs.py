@@ -179,6 +179,27 @@ def test_circuit_breaker() -> None:
     assert module.by_hand({"status": 503}) and module.payment.stats().failed == 1
 
 
+def test_events(caplog: pytest.LogCaptureFixture) -> None:
+    module = sample("watching")
+
+    async def scene() -> int:
+        await module.start()
+        closed = asyncio.create_task(module.until_it_closes())
+        await asyncio.sleep(0)
+        for _ in range(5):
+            module.bank.acquire().failure()
+        module.bank.reset()
+        return await closed
+
+    with caplog.at_level("INFO"):
+        assert run(scene()) == 0
+    assert module.opened == ["bank"]
+    assert [record.getMessage() for record in caplog.records if record.name == "circuits"] == [
+        "circuit 'bank': opened (of 5 calls 5 failed, 0 slow)",
+        "circuit 'bank': closed",
+    ]
+
+
 def test_retry() -> None:
     module = sample("charging")
     answers = iter([ConnectionError(), "paid", ConnectionError(), "paid"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from tidegate import (
     ConcurrencyPermit,
     Deadline,
     Decision,
+    EventStream,
     Fallback,
     HostScope,
     LimitSet,
@@ -31,6 +33,7 @@ from tidegate import (
     Resilience,
     RetryBudget,
     RetryPolicy,
+    Subscription,
     Tier,
     Timeout,
     TokenBucket,
@@ -238,3 +241,15 @@ async def resilient(order: str) -> None:
     age: float | None = outcome.age
     text = outcome.source
     print(number, age, text)
+
+
+async def watch(circuit: CircuitBreaker) -> str:
+    with circuit.on_event(lambda event: print(event.seq), kinds=["opened", "closed"], logger=logging.getLogger("shop")):
+        async for event in circuit.events_async(since=0):
+            return event.kind
+    stream: EventStream = circuit.events_async()
+    await stream.aclose()
+    circuit.on_event(print, kinds="open")  # type: ignore[arg-type]
+    listening: Subscription = circuit.on_event(print)
+    listening.close()
+    return "gone"

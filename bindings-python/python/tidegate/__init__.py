@@ -40,6 +40,7 @@ from ._tidegate import (
 )
 from ._cached import cached
 from ._deadline import Deadline
+from ._events import EventStream, Subscription
 from ._fallback import Alternative, Fallback, FallbackStats, Outcome, QueuedCall
 from ._resilience import Resilience
 from ._retry import RetryPolicy
@@ -80,6 +81,7 @@ __all__ = [
     "Deadline",
     "Decision",
     "Event",
+    "EventStream",
     "Fallback",
     "FallbackStats",
     "HostScope",
@@ -103,6 +105,7 @@ __all__ = [
     "RetryBudgetExceededError",
     "RetryBudgetStats",
     "RetryPolicy",
+    "Subscription",
     "ThrottledError",
     "TidegateError",
     "Tier",

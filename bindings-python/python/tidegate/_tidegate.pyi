@@ -1,13 +1,17 @@
 """The compiled part of tidegate; import ``tidegate`` instead."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from datetime import timedelta
+from logging import Logger, LoggerAdapter
 from os import PathLike
 from pathlib import Path
 from types import GenericAlias, TracebackType
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import disjoint_base
+
+from ._events import EventStream, Subscription
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -668,6 +672,18 @@ class CircuitBreaker:
     def clock(self) -> ManualClock | None: ...
     def stats(self) -> BreakerStats: ...
     def events(self, since: int = 0) -> list[Event]: ...
+    def events_async(self, since: int | None = None) -> EventStream: ...
+    def on_event(
+        self,
+        callback: Callable[[Event], object] | None = None,
+        /,
+        *,
+        kinds: _EventKind | Iterable[_EventKind] | None = None,
+        loop: AbstractEventLoop | None = None,
+        logger: Logger | LoggerAdapter[Any] | None = None,
+    ) -> Subscription: ...
+    @property
+    def _listeners(self) -> list[Subscription]: ...
     def set_config(
         self,
         *,

@@ -1,6 +1,7 @@
 //! `CircuitBreaker`: the object, and what the end of a call under it means.
 
 use super::classifier::{Classifier, Verdict};
+use super::listeners::Listeners;
 use super::views::Trip;
 use crate::args::seconds;
 use crate::clock::ManualClock;
@@ -72,6 +73,7 @@ pub(crate) struct CircuitBreaker {
     /// What the end of a call means.
     pub(super) classifier: Py<Classifier>,
     pub(super) place: Place,
+    pub(super) listeners: Listeners,
 }
 
 impl CircuitBreaker {

@@ -3,6 +3,7 @@
 use super::changes;
 use super::circuit::CircuitBreaker;
 use super::classifier::Classifier;
+use super::listeners::Listeners;
 use super::permit::Permit;
 use super::views::{BreakerStats, Event};
 use crate::args::{self, real, seconds, span_of, whole32};
@@ -13,10 +14,12 @@ use crate::scope::{Asked, Place};
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use tidegate::breaker::{self as core, Window};
 
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
+static EVENTS_ASYNC: Function = Function::new("tidegate._events", "events_async");
+static ON_EVENT: Function = Function::new("tidegate._events", "on_event");
 static CALL_ASYNC: Function = Function::new("tidegate._decorate", "call_async");
 
 #[pymethods]
@@ -145,7 +148,7 @@ impl CircuitBreaker {
             |arena, name, on_conflict| core::CircuitBreaker::in_arena(arena, name, cfg.clone(), on_conflict),
             |clock| core::CircuitBreaker::with_clock(called.unwrap_or("default".into()), cfg.clone(), clock),
         )?;
-        Ok(Self { core, clock, classifier, place })
+        Ok(Self { core, clock, classifier, place, listeners: Listeners::default() })
     }
 
     /// Asks for one call; raises `CircuitOpenError` when refused.
@@ -230,6 +233,46 @@ impl CircuitBreaker {
         self.core.events_since(since).into_iter().map(Event::from).collect()
     }
 
+    /// The events from now on, or from number `since` on, as an async iterator: `async for event in
+    /// breaker.events_async()`. It keeps no breaker alive and ends with it, or by `aclose()`.
+    ///
+    /// A task that falls behind by more than the ring holds (64) misses the oldest: numbers tell.
+    #[pyo3(signature = (since = None))]
+    fn events_async<'py>(slf: &Bound<'py, Self>, since: Option<u64>) -> PyResult<Bound<'py, PyAny>> {
+        EVENTS_ASYNC.call(slf.py(), (slf, since))
+    }
+
+    /// Tells `callback` of each event from now on, in the event loop, at most 50 ms after it; `logger` gets a line for
+    /// each: a warning where it opens, info for other changes of state, debug for the rest. One timer of the loop
+    /// serves all its breakers; no decision waits for it.
+    ///
+    /// Args:
+    ///     callback: a function of the event, or an `async def`, called in the context of this call. What it raises is
+    ///         logged and changes nothing.
+    ///     kinds: one kind or several; None: all.
+    ///     loop: an asyncio loop; None: the one that runs here. From any thread, and before it runs.
+    ///     logger: a logging.Logger.
+    ///
+    /// Returns:
+    ///     Subscription: `close()` ends it, and so does leaving its `with` block. It ends with the breaker or the loop.
+    #[pyo3(signature = (callback = None, /, *, kinds = None, r#loop = None, logger = None))]
+    fn on_event<'py>(
+        slf: &Bound<'py, Self>,
+        callback: Option<&Bound<'py, PyAny>>,
+        kinds: Option<&Bound<'py, PyAny>>,
+        r#loop: Option<&Bound<'py, PyAny>>,
+        logger: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let known = PyTuple::new(slf.py(), core::EventKind::ALL.map(core::EventKind::name))?;
+        ON_EVENT.call(slf.py(), (slf, callback, kinds, r#loop, logger, known))
+    }
+
+    /// Who hears of its events: a list that it owns.
+    #[getter]
+    fn _listeners<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
+        self.listeners.list(py)
+    }
+
     /// Refuses every call until `reset`.
     fn force_open(&self) {
         self.core.force_open();
@@ -277,6 +320,7 @@ impl CircuitBreaker {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.listeners.traverse(&visit)?;
         visit.call(&self.classifier)
     }
 }

@@ -4,6 +4,7 @@ mod changes;
 mod circuit;
 pub(crate) mod classifier;
 pub(crate) mod guarded;
+mod listeners;
 mod methods;
 pub(crate) mod permit;
 pub(crate) mod views;

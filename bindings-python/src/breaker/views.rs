@@ -98,7 +98,7 @@ stats! {
         /// Running number from 0; a gap means that entries were overwritten before they were read.
         seq: u64,
         /// "closed", "opened", "half_opened", "forced_open", "disabled", "metrics_only", "probe_succeeded",
-        /// "probe_failed", "probe_lost", "ramp_started" or "ramp_ended".
+        /// "probe_failed", "probe_lost", "ramp_started", "ramp_ended" or "configured".
         kind: String,
         /// Seconds on the breaker's clock.
         at: f64,
