@@ -20,8 +20,8 @@
  *   tg_arena_open() or their like give is the caller's, to be freed with the *_free() of its kind, once; *_free(NULL)
  *   does nothing. An object shares its arena and its clock, a limit set its members: their handles may be freed before
  *   or after it. What is otherwise says so ("Ownership:").
- * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_queue, tg_concurrency,
- *   tg_retry_budget, tg_throttle, tg_client_address, tg_access_list.
+ * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_registry, tg_queue,
+ *   tg_concurrency, tg_retry_budget, tg_throttle, tg_client_address, tg_access_list.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
  *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding
@@ -422,6 +422,14 @@ typedef int32_t tg_mode;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** len bytes of any value, such as a key; NULL with length 0 is the empty text. */
+typedef struct {
+    /** The bytes. Borrowed during the call. */
+    const void *data;
+    /** How many. */
+    size_t len;
+} tg_bytes;
+
 /** What a limit decided. Start from TG_DECISION_INIT. */
 typedef struct {
     /** sizeof(tg_decision) */
@@ -466,14 +474,6 @@ typedef struct {
 #define TG_QUOTA_INIT \
     { sizeof(tg_quota), \
       NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX }
-
-/** len bytes of any value, such as a key; NULL with length 0 is the empty text. */
-typedef struct {
-    /** The bytes. Borrowed during the call. */
-    const void *data;
-    /** How many. */
-    size_t len;
-} tg_bytes;
 
 /* ==================================================================================================================
  * 5. Token buckets
@@ -1317,6 +1317,13 @@ typedef int32_t tg_event_kind;
 /** A circuit breaker: closed, open, half-open. */
 typedef struct tg_breaker tg_breaker;
 
+/**
+ * Circuit breakers by key: one for each host, tenant or operation, at most max_breakers of them, in memory that is
+ * taken when the registry is made. Full, the closed one whose last call is the oldest makes room; one in any other
+ * state never does. If none can, newcomers share one more breaker.
+ */
+typedef struct tg_registry tg_registry;
+
 /** Settings of a circuit breaker. Start from TG_BREAKER_CONFIG_INIT, which holds the defaults. */
 typedef struct {
     /** sizeof(tg_breaker_config) */
@@ -1462,6 +1469,68 @@ typedef struct {
     { sizeof(tg_event), \
       0, UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
 
+/** Other settings for some keys. */
+typedef struct {
+    /**
+     * Which keys: * stands for any bytes. Of the patterns that mean a key the one with the most bytes other than stars
+     * holds, of equals the first. Copied.
+     */
+    tg_bytes pattern;
+    /** All of their settings, as for tg_registry_config's breakers. Borrowed during the call. */
+    const tg_breaker_config *breakers;
+} tg_registry_override;
+
+/** Settings of a registry. Start from TG_REGISTRY_CONFIG_INIT, which holds the defaults. */
+typedef struct {
+    /** sizeof(tg_registry_config) */
+    size_t struct_size;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** Its name in the arena; without an arena it says nothing. Borrowed during the call. */
+    const char *name;
+    /**
+     * Settings of its breakers, of which name, clock, arena and on_conflict say nothing here; NULL: the defaults. They
+     * decide how much room each has, see tg_breaker_set_config(). Borrowed during the call.
+     */
+    const tg_breaker_config *breakers;
+    /** An array of overrides_len; NULL with 0. Borrowed during the call. */
+    const tg_registry_override *overrides;
+    /** How many. */
+    size_t overrides_len;
+    /** How many keys can have a breaker, 1 .. 65536. */
+    uint32_t max_breakers;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+} tg_registry_config;
+
+/** Initial values of tg_registry_config: its size, and the defaults. */
+#define TG_REGISTRY_CONFIG_INIT \
+    { sizeof(tg_registry_config), \
+      NULL, NULL, NULL, NULL, NULL, 0, 1024, 0 }
+
+/** A look at a registry. Start from TG_REGISTRY_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_registry_snapshot) */
+    size_t struct_size;
+    /** Keys that have a breaker. */
+    uint64_t breakers;
+    /** How many can have one. */
+    uint64_t max_breakers;
+    /** Breakers that made room for others since the registry was made. */
+    uint64_t evicted;
+    /** How often a key found no room and shared the overflow breaker. */
+    uint64_t overflowed;
+} tg_registry_snapshot;
+
+/** Initial values of tg_registry_snapshot: its size, and the defaults. */
+#define TG_REGISTRY_SNAPSHOT_INIT \
+    { sizeof(tg_registry_snapshot), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+
 /**
  * Makes a closed circuit breaker, or opens the one of that name in an arena.
  *
@@ -1488,7 +1557,10 @@ tg_status tg_breaker_set_config(const tg_breaker *breaker,
 /** tg_breaker_set_config() at now_ns nanoseconds of the breaker's clock, which the event carries. */
 tg_status tg_breaker_set_config_at(const tg_breaker *breaker, uint64_t now_ns, const tg_breaker_config *config);
 
-/** Frees a breaker; NULL is fine. Permits still out are void. */
+/**
+ * Frees a breaker; NULL is fine. Permits still out are void. One that a registry gave stays in the registry, and its
+ * permits good: freed is this handle, once for each time that it was given.
+ */
 void tg_breaker_free(tg_breaker *breaker);
 
 /**
@@ -1560,6 +1632,105 @@ tg_status tg_breaker_reset(const tg_breaker *breaker);
 
 /** tg_breaker_reset() at now_ns nanoseconds of the breaker's clock. */
 tg_status tg_breaker_reset_at(const tg_breaker *breaker, uint64_t now_ns);
+
+/**
+ * Makes a registry, or opens the one of that name in an arena: one object with all of its breakers.
+ *
+ * Errors: TG_UTF8 (name); TG_OUT_OF_RANGE (max_breakers, a setting of its breakers or of a pattern's, a pattern's
+ * window or probes for which they have no room); TG_SYNTAX (an empty pattern); TG_CONFLICT (a pattern given twice, both
+ * windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that
+ * is none); TG_ARENA_SHAPE (another max_breakers, a window of the other kind under the name), TG_ARENA_SETTINGS,
+ * TG_ARENA_FULL, TG_ARENA_*.
+ */
+tg_status tg_registry_new(const tg_registry_config *config, tg_registry **registry);
+
+/** Frees a registry; NULL is fine. Breakers that it gave stay good until each is freed. */
+void tg_registry_free(tg_registry *registry);
+
+/**
+ * Gives the breaker of a key, made where it has none; the shared one where there is no room. It goes with all
+ * tg_breaker_*() functions and stands for its key: after it has made room, its next call goes to the key's breaker of
+ * then, made anew where there is none.
+ *
+ * Ownership: *breaker is the caller's, to be freed with tg_breaker_free(), once for each time that it was given.
+ * Thread safety: a key without a breaker waits for others who make or remove one, in an arena in other processes too.
+ */
+tg_status tg_registry_get(const tg_registry *registry, const void *key, size_t key_len, tg_breaker **breaker);
+
+/**
+ * tg_registry_get() at now_ns nanoseconds of the registry's clock: only who makes a breaker needs it.
+ *
+ * Ownership: as there.
+ */
+tg_status tg_registry_get_at(const tg_registry *registry,
+                             uint64_t now_ns,
+                             const void *key,
+                             size_t key_len,
+                             tg_breaker **breaker);
+
+/**
+ * Gives the breaker of a key: TG_EMPTY, and *breaker is left alone, when it has none. Never makes one.
+ *
+ * Ownership: as for tg_registry_get().
+ */
+tg_status tg_registry_peek(const tg_registry *registry, const void *key, size_t key_len, tg_breaker **breaker);
+
+/**
+ * Takes a key's breaker away, whatever its state; TG_EMPTY: it has none. Outcomes of calls that are under way are
+ * dropped; handles of the key begin a new breaker with their next call.
+ *
+ * Errors: TG_ARENA_* (the system refuses the arena's lock).
+ * Thread safety: waits as tg_registry_get() does.
+ */
+tg_status tg_registry_remove(const tg_registry *registry, const void *key, size_t key_len);
+
+/**
+ * Gives the breaker that keys share for which there is no room.
+ *
+ * Ownership: as for tg_registry_get().
+ */
+tg_status tg_registry_overflow(const tg_registry *registry, tg_breaker **breaker);
+
+/**
+ * Tells one key after the other, all but those that share: TG_OK, or TG_EMPTY when there is none any more. *at says
+ * where to go on and is 0 in the beginning; others may come and go meanwhile:
+ * `while (tg_registry_next(registry, &at, key, sizeof key, &key_len, NULL) == TG_OK) ...`
+ *
+ * The first key_size bytes of the key are written to key, without a NUL, and *key_len is how many it has. Keys of up to
+ * 256 bytes are known whole, of longer ones the first 240. key may be NULL with 0; key_len and breaker may be NULL.
+ *
+ * Ownership: *breaker as for tg_registry_get(), if it is not NULL.
+ */
+tg_status tg_registry_next(const tg_registry *registry,
+                           size_t *at,
+                           void *key,
+                           size_t key_size,
+                           size_t *key_len,
+                           tg_breaker **breaker);
+
+/**
+ * Gives the keys that a pattern means other settings, whether they have a breaker or get one: *config as for
+ * tg_breaker_set_config(), pattern as in tg_registry_override; of several the one that says most of a key holds. "*"
+ * changes the shared breaker as well. In an arena breakers that stand change for all; those made later have the settings
+ * of the handle by which they are made, so others who opened the registry have to be told as well.
+ *
+ * Errors: as tg_registry_new(). Nothing is changed then.
+ * Thread safety: waits as tg_registry_get() does.
+ */
+tg_status tg_registry_set_config(const tg_registry *registry,
+                                 const void *pattern,
+                                 size_t pattern_len,
+                                 const tg_breaker_config *config);
+
+/** tg_registry_set_config() at now_ns nanoseconds of the registry's clock, which the events carry. */
+tg_status tg_registry_set_config_at(const tg_registry *registry,
+                                    uint64_t now_ns,
+                                    const void *pattern,
+                                    size_t pattern_len,
+                                    const tg_breaker_config *config);
+
+/** Tells how full it is. */
+tg_status tg_registry_stats(const tg_registry *registry, tg_registry_snapshot *snapshot);
 
 /**
  * Reports what became of a call: one of tg_outcome, and how long it took (TG_NEVER: the time since it was acquired).
@@ -2774,6 +2945,16 @@ TG_ASSERT(offsetof(tg_retry_config, jitter) + sizeof(((tg_retry_config *)0)->jit
         == sizeof(tg_retry_config),
     tg_retry_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_retry_config) == 56, tg_retry_config_has_its_size);
+TG_ASSERT(offsetof(tg_registry_config, struct_size) == 0, tg_registry_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_registry_config, on_conflict) + sizeof(((tg_registry_config *)0)->on_conflict)
+        == sizeof(tg_registry_config),
+    tg_registry_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_registry_config) == 64, tg_registry_config_has_its_size);
+TG_ASSERT(offsetof(tg_registry_snapshot, struct_size) == 0, tg_registry_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_registry_snapshot, overflowed) + sizeof(((tg_registry_snapshot *)0)->overflowed)
+        == sizeof(tg_registry_snapshot),
+    tg_registry_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_registry_snapshot) == 40, tg_registry_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_retry_budget_config, struct_size) == 0, tg_retry_budget_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_retry_budget_config, on_conflict) + sizeof(((tg_retry_budget_config *)0)->on_conflict)
         == sizeof(tg_retry_budget_config),

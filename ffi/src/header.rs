@@ -2,6 +2,7 @@
 //! rewrites it (`ffi/gen-header.sh`).
 
 use crate::arena::tg_arena_config;
+use crate::breaker::registry::{tg_registry_config, tg_registry_snapshot};
 use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_event, tg_permit};
 use crate::bucket::reserve::tg_ticket;
 use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
@@ -93,7 +94,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 22] {
+fn versioned() -> [Versioned; 24] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -111,6 +112,8 @@ fn versioned() -> [Versioned; 22] {
         in_c::<tg_adaptive_config>(),
         in_c::<tg_concurrency_snapshot>(),
         in_c::<tg_retry_config>(),
+        in_c::<tg_registry_config>(),
+        in_c::<tg_registry_snapshot>(),
         in_c::<tg_retry_budget_config>(),
         in_c::<tg_retry_budget_snapshot>(),
         in_c::<tg_throttle_config>(),
@@ -212,7 +215,7 @@ const SECTIONS: [(&str, &str, &[&str]); 12] = [
     (
         "Circuit breakers",
         "A dependency that fails or crawls: acquire a permit, call, report how it ended.",
-        &["tg_breaker", "tg_outcome", "tg_state", "tg_event", "tg_permit"],
+        &["tg_breaker", "tg_registry", "tg_outcome", "tg_state", "tg_event", "tg_permit"],
     ),
     (
         "Concurrency limits",

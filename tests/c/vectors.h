@@ -13,6 +13,7 @@ static int step; /* of the running case, from 0 */
 static tg_clock *clock_;
 static tg_bucket *bucket;
 static tg_breaker *breaker;
+static tg_registry *registry;
 static tg_queue *queue;
 static tg_limiter *limiter;
 static tg_limit_set *set;
@@ -21,6 +22,8 @@ static tg_retry_budget *budget;
 static tg_throttle *throttle;
 static tg_limit_member members[16]; /* of the set */
 static size_t member_count;
+static tg_breaker *held[64]; /* of the registry */
+static size_t held_count;
 
 #define WITH_CONTEXT(failures_before) \
     do { \
@@ -55,6 +58,8 @@ static void free_member(size_t place) {
 static void finish(void) {
     tg_bucket_free(bucket);
     tg_breaker_free(breaker);
+    while (held_count > 0) tg_breaker_free(held[--held_count]);
+    tg_registry_free(registry);
     tg_queue_free(queue);
     tg_limiter_free(limiter);
     tg_limit_set_free(set);
@@ -65,6 +70,7 @@ static void finish(void) {
     tg_clock_free(clock_);
     bucket = NULL;
     breaker = NULL;
+    registry = NULL;
     queue = NULL;
     limiter = NULL;
     set = NULL;

@@ -4,6 +4,7 @@
 
 #include "vectors_concurrency.h"
 #include "vectors_limits.h"
+#include "vectors_registry.h"
 #include "vectors_retry.h"
 
 static tg_client_address *clients;

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from literals import NotInC, decision, flag, ns
+from literals import NotInC, decision, flag, key, ns
 from vectors_http import SUBJECTS, others
 from vectors_limits import Limiter, LimitSet, new_limiter, new_set
 
@@ -57,6 +57,60 @@ BREAKER = {
     "reset": lambda t, a, e: f"breaker_reset({t})",
     "set_config": lambda t, a, e: f"{{ {breaker_config(dict(a))} set_config({t}, config); }}",
 }
+
+
+def new_registry(c):
+    overrides = c.pop("overrides")
+    shared = {name: c.pop(name) for name in list(c) if name != "max_breakers"}
+    lines = [f"tg_breaker_config defaults = {breaker_of(shared)};"]
+    lines += [f"tg_breaker_config config_{i} = {breaker_of({**shared, **it})};" for i, it in enumerate(overrides)]
+    them = ", ".join(f"{{{key(it['pattern'])}, &config_{i}}}" for i, it in enumerate(overrides))
+    lines.append(f"tg_registry_override overrides[] = {{{them or '{{NULL, 0}, NULL}'}}};")
+    lines.append(f"new_registry({c.pop('max_breakers')}, &defaults, overrides, {len(overrides)});")
+    return "\n    ".join(lines)
+
+
+def breaker_of(c):
+    return f"opening({c['consecutive_failures']}, {ns(c['cooldown_ns'])})"
+
+
+def granted(e):
+    return f"{flag(e['permit'])}, {ns(e.get('retry_after_ns', 0))}"
+
+
+class Registry:
+    """Held breakers and permits are places in arrays; each step's handle of a key is freed in it."""
+
+    def __init__(self, config):
+        self.held, self.permits = {}, {}
+
+    def operation(self, op, t, a, e):
+        it = key(a["key"]) if "key" in a else None
+        if op == "call":
+            return f"registry_call({t}, {it}, {flag(a['failed'])}, {granted(e)})"
+        if op == "hold":
+            self.held[a["as"]] = len(self.held)
+            return f"registry_hold({t}, {it}, {self.held[a['as']]}, {flag(e['breaker'] == '(overflow)')})"
+        if op == "call_held":
+            return f"registry_call_held({t}, {self.held[a['held']]}, {flag(a['failed'])}, {granted(e)})"
+        if op == "acquire_held":
+            self.permits[a["as"]] = (self.held[a["held"]], f"v_{a['as']}")
+            return f"registry_acquire_held({t}, {self.held[a['held']]}, &v_{a['as']}, {granted(e)})"
+        if op == "report":
+            place, permit = self.permits[a["permit"]]
+            return f"registry_report({t}, {place}, {permit}, {flag(a['failed'])})"
+        if op == "peek":
+            return f"registry_peek({t}, {it}, {'TG_STATE_' + e['state'].upper() if e['state'] else -1})"
+        if op == "remove":
+            return f"registry_remove({t}, {it}, {flag(e['removed'])})"
+        if op in ("force_open", "reset"):
+            return f"registry_{op}({t}, {it})"
+        if op == "items":
+            them = ", ".join(map(key, e["keys"]))
+            return f"registry_items({t}, (tg_bytes[]){{{them or '{NULL, 0}'}}}, {len(e['keys'])})"
+        if op == "stats":
+            return f"registry_stats({t}, {e['breakers']}, {e['evicted']}, {e['overflowed']})"
+        raise KeyError(op)
 
 
 def drain(t, a, e):
@@ -214,6 +268,7 @@ THROTTLE = {
 PRIMITIVES = {
     "token_bucket": (new_bucket, table(BUCKET), "tg_ticket"),
     "circuit_breaker": (new_breaker, table(BREAKER), "tg_permit"),
+    "breaker_registry": (new_registry, Registry, "tg_permit"),
     "bounded_queue": (new_queue, table(QUEUE), None),
     "concurrency_limiter": (new_concurrency, table(CONCURRENCY), "tg_concurrency_permit"),
     "adaptive_limiter": (new_adaptive, table(ADAPTIVE), "tg_concurrency_permit"),
@@ -232,7 +287,8 @@ def body(primitive, case):
     config = dict(case["config"])
     operations = operations(config)
     lines = []
-    names = {s["args"][k] for s in case["steps"] for k in ("as", "ticket", "permit") if k in s["args"]}
+    steps = [s for s in case["steps"] if s["op"] != "hold"]
+    names = {s["args"][k] for s in steps for k in ("as", "ticket", "permit") if k in s["args"]}
     lines += [f"{named} v_{name} = {{0, 0}};" for name in sorted(names)]
     lines.append(f"start({ns(case['start_ns'])});")
     lines.append(new(config))

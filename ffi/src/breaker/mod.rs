@@ -1,11 +1,12 @@
 //! Circuit breaker.
 
-// `#[unsafe(no_mangle)]` only.
+// `#[unsafe(no_mangle)]`, `unsafe impl Shared` for a transparent struct.
 #![allow(unsafe_code)]
 
 mod config;
 pub mod operator;
 mod permit;
+pub mod registry;
 pub mod report;
 mod view;
 
@@ -14,18 +15,25 @@ pub use permit::{tg_outcome, tg_permit};
 pub use view::{tg_breaker_snapshot, tg_event, tg_event_kind, tg_state};
 
 use crate::arena::place::{Place, place};
-use crate::handle::{Handle, In, Out};
+use crate::handle::{Handle, In, Out, Shared};
 use crate::panic::{guard, guard_system};
 use crate::status::{Failure, tg_status};
+use std::sync::Arc;
 use tg_status::{TG_EMPTY, TG_OK, TG_OPEN, TG_OUT_OF_RANGE};
 use tidegate_core::CircuitBreaker;
 use tidegate_core::breaker::{Permit, Rejected};
 
 /// A circuit breaker: closed, open, half-open.
+// By way of `cfg_attr`, which cbindgen does not follow: it would write an alias of a type that the header does not have.
 #[derive(Debug)]
+#[cfg_attr(all(), repr(transparent))]
 pub struct tg_breaker(CircuitBreaker);
 
 impl Handle for tg_breaker {}
+// SAFETY: repr(transparent).
+unsafe impl Shared for tg_breaker {
+    type Inner = CircuitBreaker;
+}
 
 /// Makes a closed circuit breaker, or opens the one of that name in an arena.
 ///
@@ -45,7 +53,7 @@ pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mu
             }
             Place::Arena(arena, name, on_conflict) => CircuitBreaker::in_arena(arena, name, settings, on_conflict)?,
         };
-        breaker.give(tg_breaker(made));
+        breaker.give_shared(Arc::new(made));
         Ok(TG_OK)
     })
 }
@@ -81,11 +89,12 @@ pub extern "C" fn tg_breaker_set_config_at(
     })
 }
 
-/// Frees a breaker; NULL is fine. Permits still out are void.
+/// Frees a breaker; NULL is fine. Permits still out are void. One that a registry gave stays in the registry, and its
+/// permits good: freed is this handle, once for each time that it was given.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_free(breaker: Out<tg_breaker>) {
     guard_system(|| {
-        breaker.free();
+        breaker.free_shared();
         Ok(TG_OK)
     });
 }

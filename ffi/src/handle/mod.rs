@@ -18,6 +18,7 @@ pub(crate) use versioned::{field_size, versioned};
 use crate::status::Failure;
 use std::fmt;
 use std::ptr;
+use std::sync::Arc;
 
 /// A pointer to read from; the header says `const T *`.
 #[repr(transparent)]
@@ -106,6 +107,34 @@ impl<T: Handle> Out<*mut T> {
     /// Hands a new object to C, which returns it through [`Out::free`].
     pub(crate) fn give(&self, object: T) {
         self.set(Box::into_raw(Box::new(object)));
+    }
+}
+
+/// A [`Handle`] that others may have as well: C's pointer is one of them.
+///
+/// # Safety
+/// `repr(transparent)` over `Inner`.
+pub unsafe trait Shared: Handle {
+    /// What it is.
+    type Inner: Send + Sync;
+}
+
+impl<T: Shared> Out<*mut T> {
+    /// Hands an object to C, which returns it through [`Out::free_shared`], each time that it was given.
+    pub(crate) fn give_shared(&self, object: Arc<T::Inner>) {
+        if !self.0.is_null() {
+            self.set(Arc::into_raw(object).cast::<T>().cast_mut());
+        }
+    }
+}
+
+impl<T: Shared> Out<T> {
+    /// Gives up one of those that [`Out::give_shared`] handed out; nothing when NULL.
+    pub(crate) fn free_shared(self) {
+        if !self.0.is_null() {
+            // SAFETY: from `give_shared`, and by the header's law freed once for each time that it was given.
+            drop(unsafe { Arc::from_raw(self.0.cast_const().cast::<T::Inner>()) });
+        }
     }
 }
 

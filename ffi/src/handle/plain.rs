@@ -50,6 +50,20 @@ impl In<c_void> {
 // SAFETY: any byte is a byte.
 unsafe impl Plain for u8 {}
 
+// SAFETY: a number, whatever its bits.
+unsafe impl Plain for usize {}
+
+impl Out<c_void> {
+    /// Writes bytes; nothing when there are none. The caller has required it and has room for them.
+    pub(crate) fn write_bytes(&self, bytes: &[u8]) {
+        if !bytes.is_empty() && !self.address().is_null() {
+            // SAFETY: not NULL, so by the header's law room for as many bytes as the caller said, of which these are no
+            // more, and which only this call uses meanwhile.
+            unsafe { self.address().cast::<u8>().copy_from(bytes.as_ptr(), bytes.len()) }
+        }
+    }
+}
+
 // SAFETY: a pointer, NULL or good by the header's law.
 unsafe impl Plain for In<c_char> {}
 

@@ -62,14 +62,42 @@ impl RegistryConfig {
 
     /// The settings of a key.
     pub fn of(&self, key: &[u8]) -> &BreakerConfig {
-        let mut found: Option<(usize, &BreakerConfig)> = None;
-        for (pattern, config) in &self.overrides {
-            let weight = pattern::weight(pattern);
-            if found.is_none_or(|(most, _)| weight > most) && pattern::matches(pattern, key) {
-                found = Some((weight, config));
+        self.over(key).map_or(&self.defaults, |(_, config)| config)
+    }
+
+    /// The pattern that holds for a key, and its settings.
+    pub(super) fn over(&self, key: &[u8]) -> Option<(&[u8], &BreakerConfig)> {
+        let mut found: Option<(usize, &(Vec<u8>, BreakerConfig))> = None;
+        for it in &self.overrides {
+            let weight = pattern::weight(&it.0);
+            if found.is_none_or(|(most, _)| weight > most) && pattern::matches(&it.0, key) {
+                found = Some((weight, it));
             }
         }
-        found.map_or(&self.defaults, |(_, config)| config)
+        found.map(|(_, (pattern, config))| (pattern.as_slice(), config))
+    }
+
+    /// With the pattern's settings changed, from the defaults where it had none, for breakers of this layout.
+    pub(super) fn changed(
+        &self,
+        pattern: &[u8],
+        layout: &Layout,
+        update: impl FnOnce(&mut BreakerConfig),
+    ) -> Result<Self, ConfigError> {
+        if pattern.is_empty() {
+            return Err(ConfigError::syntax("pattern", "is empty; \"*\" means every key"));
+        }
+        let mut new = self.clone();
+        let known = new.overrides.iter().position(|(other, _)| other == pattern);
+        let at = known.unwrap_or_else(|| {
+            new.overrides.push((pattern.to_vec(), self.defaults.clone()));
+            new.overrides.len() - 1
+        });
+        let config = &mut new.overrides[at].1;
+        update(config);
+        config.validate()?;
+        layout.check(config)?;
+        Ok(new)
     }
 }
 

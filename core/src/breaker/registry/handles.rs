@@ -9,44 +9,56 @@ use crate::breaker::CircuitBreaker;
 use std::fmt;
 use std::sync::Arc;
 
-/// A handle that changes.
+/// A handle, or another thing, that changes.
 #[cfg(not(loom))]
-#[derive(Default)]
-pub(super) struct HandleCell(arc_swap::ArcSwapOption<CircuitBreaker>);
+pub(super) struct HandleCell<T = CircuitBreaker>(arc_swap::ArcSwapOption<T>);
 
 #[cfg(not(loom))]
-impl HandleCell {
+impl<T> HandleCell<T> {
+    pub(super) fn new(first: Option<Arc<T>>) -> Self {
+        Self(arc_swap::ArcSwapOption::new(first))
+    }
+
     /// The handle, if it is what `is_it` says.
     #[inline]
-    pub(super) fn find(&self, is_it: impl FnOnce(&CircuitBreaker) -> bool) -> Option<Arc<CircuitBreaker>> {
+    pub(super) fn find(&self, is_it: impl FnOnce(&T) -> bool) -> Option<Arc<T>> {
         let handle = self.0.load();
         let found = handle.as_ref()?;
         is_it(found).then(|| found.clone())
     }
 
-    pub(super) fn put(&self, handle: Arc<CircuitBreaker>) {
+    pub(super) fn put(&self, handle: Arc<T>) {
         self.0.store(Some(handle));
     }
 }
 
 /// The library is its own; the models are about what is shared.
 #[cfg(loom)]
-#[derive(Default)]
-pub(super) struct HandleCell(std::sync::Mutex<Option<Arc<CircuitBreaker>>>);
+pub(super) struct HandleCell<T = CircuitBreaker>(std::sync::Mutex<Option<Arc<T>>>);
 
 #[cfg(loom)]
-impl HandleCell {
-    pub(super) fn find(&self, is_it: impl FnOnce(&CircuitBreaker) -> bool) -> Option<Arc<CircuitBreaker>> {
+impl<T> HandleCell<T> {
+    pub(super) fn new(first: Option<Arc<T>>) -> Self {
+        Self(std::sync::Mutex::new(first))
+    }
+
+    pub(super) fn find(&self, is_it: impl FnOnce(&T) -> bool) -> Option<Arc<T>> {
         let handle = self.0.lock().expect("no panic under it").clone();
         handle.filter(|handle| is_it(handle))
     }
 
-    pub(super) fn put(&self, handle: Arc<CircuitBreaker>) {
+    pub(super) fn put(&self, handle: Arc<T>) {
         *self.0.lock().expect("no panic under it") = Some(handle);
     }
 }
 
-impl fmt::Debug for HandleCell {
+impl<T> Default for HandleCell<T> {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl<T> fmt::Debug for HandleCell<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HandleCell")
     }

@@ -41,8 +41,8 @@ mod tests;
 pub use config::{RegistryConfig, SETTINGS};
 pub(super) use place::Place;
 
-use super::CircuitBreaker;
 use super::layout::Layout;
+use super::{BreakerConfig, CircuitBreaker};
 use crate::memory::ObjectAllocator;
 use crate::{Clock, ConfigError};
 use handles::Handles;
@@ -136,9 +136,45 @@ impl BreakerRegistry {
         Ok(Self { handles: Handles::new(shelf.places()), shelf })
     }
 
-    /// Its settings, as given.
-    pub fn config(&self) -> &RegistryConfig {
+    /// Its settings: as given, and changed by [`set_config`](Self::set_config).
+    pub fn config(&self) -> Arc<RegistryConfig> {
         self.shelf.config()
+    }
+
+    /// Gives the keys that a pattern means these settings, whether they have a breaker or get one; as in
+    /// [`overrides`](RegistryConfig::overrides), of several patterns the one that says most holds. `"*"` changes the
+    /// shared breaker as well.
+    ///
+    /// A breaker goes on under other settings as [`CircuitBreaker::set_config`] has it. In an arena those that stand
+    /// change for all. Those made later have the settings of the handle by which they are made: whoever opened the
+    /// registry for itself, in this process or another, has to be told as well.
+    ///
+    /// Errors: as [`new`](Self::new); `arena` where the system refuses the arena's lock. Nothing is changed then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate::{BreakerConfig, BreakerRegistry, RegistryConfig};
+    ///
+    /// let registry = BreakerRegistry::new(RegistryConfig::default())?;
+    /// let known = registry.get(b"db.internal");
+    /// registry.set_config(b"*.internal", &BreakerConfig { cooldown: Duration::from_secs(5), ..known.config() })?;
+    /// assert_eq!(known.config().cooldown, Duration::from_secs(5));
+    /// assert_eq!(registry.get(b"queue.internal").config().cooldown, Duration::from_secs(5));
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn set_config(&self, pattern: &[u8], config: &BreakerConfig) -> Result<(), ConfigError> {
+        self.set_config_at(self.clock().now(), pattern, config)
+    }
+
+    /// [`set_config`](Self::set_config) at `now` nanoseconds of this registry's clock, which the events carry.
+    pub fn set_config_at(&self, now: u64, pattern: &[u8], config: &BreakerConfig) -> Result<(), ConfigError> {
+        self.shelf.change(pattern, now, |it| it.clone_from(config))
+    }
+
+    /// [`set_config`](Self::set_config) with some of the pattern's settings changed; the others are those that it had,
+    /// or the defaults.
+    pub fn update_config(&self, pattern: &[u8], update: impl FnOnce(&mut BreakerConfig)) -> Result<(), ConfigError> {
+        self.shelf.change(pattern, self.clock().now(), update)
     }
 
     /// The clock of the plain forms, and of its breakers.
@@ -194,7 +230,16 @@ impl BreakerRegistry {
 
     /// All breakers but the shared one. Others may come and go meanwhile.
     pub fn items(&self) -> Vec<RegistryItem> {
-        (0..self.shelf.places()).filter_map(|place| self.item(place)).collect()
+        let mut from = 0;
+        std::iter::from_fn(|| self.next_item(&mut from)).collect()
+    }
+
+    /// One after the other: the first breaker from place `from` on, which then says where to go on. 0 is the
+    /// beginning.
+    pub fn next_item(&self, from: &mut usize) -> Option<RegistryItem> {
+        let place = (*from..self.shelf.places()).find_map(|place| Some((place, self.item(place)?)));
+        *from = place.as_ref().map_or(self.shelf.places(), |(place, _)| place + 1);
+        place.map(|(_, item)| item)
     }
 
     fn item(&self, place: usize) -> Option<RegistryItem> {

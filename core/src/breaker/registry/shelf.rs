@@ -3,6 +3,7 @@
 
 use super::OVERFLOW;
 use super::config::RegistryConfig;
+use super::handles::HandleCell;
 use super::index::{Entry, Index};
 use super::key::{self, Hasher, Key, KeyLine};
 use super::place::Place;
@@ -13,7 +14,7 @@ use crate::breaker::memory::{Head, Words};
 use crate::breaker::owners::Owners;
 use crate::breaker::probes::Probes;
 use crate::breaker::state::State;
-use crate::breaker::{CircuitBreaker, Outcomes, Parts};
+use crate::breaker::{BreakerConfig, CircuitBreaker, Outcomes, Parts};
 use crate::counters::{Striped, StripedRows};
 use crate::memory::{ChangeLock, ObjectAllocator, One, SharedSlice, Watch};
 use crate::sync::{AtomicU64, Ordering, fence};
@@ -55,7 +56,8 @@ impl Common {
 }
 
 pub(super) struct Shelf {
-    config: RegistryConfig,
+    /// Changed under the lock.
+    config: HandleCell<RegistryConfig>,
     clock: Clock,
     made_ns: u64,
     hasher: Hasher,
@@ -143,11 +145,35 @@ impl Shelf {
             overflow.put_first(&config.defaults);
         }
         let overflow = Arc::new(overflow);
+        let config = HandleCell::new(Some(Arc::new(config)));
         Ok(Self { config, clock, made_ns, hasher, common, index, calls, keys, rows, lock, overflowed, overflow })
     }
 
-    pub(super) fn config(&self) -> &RegistryConfig {
-        &self.config
+    pub(super) fn config(&self) -> Arc<RegistryConfig> {
+        self.config.find(|_| true).expect("there is one from the beginning")
+    }
+
+    /// Changes the settings of a pattern's keys, those that have a breaker and those that get one.
+    pub(super) fn change(
+        self: &Arc<Self>,
+        pattern: &[u8],
+        now: u64,
+        update: impl FnOnce(&mut BreakerConfig),
+    ) -> Result<(), ConfigError> {
+        let _turn = self.lock.lock()?;
+        let new = Arc::new(self.config().changed(pattern, &self.rows.layout, update)?);
+        // Before the breakers: who makes one takes the lock, so none is made in between.
+        self.config.put(new.clone());
+        for breaker in (0..self.places()).filter_map(|place| self.at(place)) {
+            let key = breaker.place.as_ref().map_or(&[][..], |place| place.key().text());
+            if let Some((_, config)) = new.over(key).filter(|(holds, _)| *holds == pattern) {
+                breaker.change(now, config)?;
+            }
+        }
+        if pattern == b"*" {
+            self.overflow.change(now, new.of(b""))?;
+        }
+        Ok(())
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -403,7 +429,7 @@ impl Shelf {
         parts.rejected.clear();
         let newcomer =
             CircuitBreaker::of_parts(parts, String::new(), self.rows.layout, self.made_ns, self.clock.clone(), None);
-        newcomer.put_first(self.config.of(key.text()));
+        newcomer.put_first(self.config().of(key.text()));
         self.calls[place].store(self.ms(now) + 1, Ordering::Relaxed);
         let next = vacant.wrapping_add(1);
         // Release: who finds it so sees the key.

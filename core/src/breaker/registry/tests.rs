@@ -387,3 +387,51 @@ fn all_who_open_it_in_an_arena_share_all_breakers() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn settings_of_a_pattern_change() {
+    let with = |cooldown| BreakerConfig { cooldown: Duration::from_secs(cooldown), ..brittle() };
+    let overrides = vec![(b"api.*".to_vec(), with(3))];
+    let registry = of(RegistryConfig { overrides, ..config(4) });
+    let cooldown = |key: &str| registry.get(key.as_bytes()).config().cooldown.as_secs();
+    let held = ["api.org", "api.example.com", "www.example.com", "else"].map(|key| registry.get(key.as_bytes()));
+    let of_held = || held.each_ref().map(|breaker| breaker.config().cooldown.as_secs());
+    trip(&registry, 0, "www.example.com");
+    registry.set_config(b"*.example.com", &with(5)).expect("sound");
+    assert_eq!(of_held(), [3, 5, 5, 10]);
+    assert_eq!(held[2].state(), State::Open, "it stays what it is");
+    registry.update_config(b"api.*", |config| config.min_calls = 7).expect("sound");
+    assert_eq!(of_held(), [3, 5, 5, 10]);
+    assert_eq!((held[0].config().min_calls, held[1].config().min_calls), (7, with(5).min_calls));
+    registry.set_config(b"*", &with(1)).expect("sound");
+    assert_eq!(of_held(), [3, 5, 5, 1]);
+    assert_eq!(registry.overflow().config().cooldown.as_secs(), 1);
+    assert_eq!((cooldown("new"), cooldown("api.new"), cooldown("new.example.com")), (1, 3, 5));
+    let wide = crate::breaker::Window::Duration(Duration::from_secs(1));
+    for (pattern, wrong, field) in [
+        ("*", BreakerConfig { failure_rate_threshold: 50.0, ..brittle() }, "failure_rate_threshold"),
+        ("a", BreakerConfig { window: wide, ..brittle() }, "window_duration"),
+        ("", brittle(), "pattern"),
+    ] {
+        let before = registry.config();
+        let error = registry.set_config(pattern.as_bytes(), &wrong).expect_err("wrong");
+        assert_eq!(error.field(), field, "{error}");
+        assert_eq!((registry.config(), cooldown("else")), (before, 1), "nothing is changed");
+    }
+}
+
+#[test]
+fn settings_of_a_pattern_change_for_all_where_a_breaker_stands() {
+    let clock = crate::ManualClock::new(0);
+    let arena = Arena::private("settings", 1 << 20, (&clock).into()).expect("an arena");
+    let open = || BreakerRegistry::in_arena(&arena, "it", config(4), OnConflict::Error).expect("sound");
+    let (one, two) = (open(), open());
+    let cooldown = |registry: &BreakerRegistry, key: &str| registry.get(key.as_bytes()).config().cooldown.as_secs();
+    assert_eq!((cooldown(&one, "a"), cooldown(&two, "b")), (10, 10));
+    one.update_config(b"*", |config| config.cooldown = Duration::from_secs(1)).expect("sound");
+    assert_eq!((cooldown(&two, "a"), cooldown(&two, "b"), cooldown(&one, "b")), (1, 1, 1));
+    assert_eq!(two.overflow().config().cooldown.as_secs(), 1);
+    assert_eq!((cooldown(&one, "c"), cooldown(&two, "d")), (1, 10), "each makes its own");
+    assert_eq!(cooldown(&two, "c"), 1);
+    open();
+}
