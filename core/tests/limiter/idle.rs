@@ -39,6 +39,26 @@ fn any_idle_time_leaves_a_key_as_new() {
     }
 }
 
+/// Invariant: a time of long ago is over. It is known by its own bits and those of its line's epoch, and these must come
+/// round together: a window of sixty weeks ago would be one of next month.
+#[test]
+fn what_was_used_weeks_ago_is_over() {
+    for algorithm in Algorithm::ALL {
+        for (count, period) in [(7, S / 200), (65, S / 100), (121, S), (300, S / 10), (500, S), (1_000, S)] {
+            let limiter = limiter(algorithm, count.into(), period, count.into(), 1);
+            let mut now = 0;
+            for step in 1..1_000_u64 {
+                assert!(limiter.check_at(now, b"ann", count).allowed, "{algorithm} {count} at {now}");
+                // 65,536 epochs of four windows, and half of that.
+                now += step * (1 << 17) * period + 3 * period;
+                if now > 50 * 365 * 86_400 * S {
+                    break;
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_penalty_ends_once() {
     for algorithm in Algorithm::ALL {

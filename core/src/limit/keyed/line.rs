@@ -55,7 +55,9 @@ const MARK: u64 = 1 << 17;
 const SPILL_AT: u32 = 18;
 const SPILL: u64 = 3 << SPILL_AT;
 const EPOCH_AT: u32 = 20;
-const EPOCH: u64 = 0xFFFF << EPOCH_AT;
+/// Bits of an epoch's number, in a header and in a word of the sketch.
+pub(super) const EPOCH_NUMBER_BITS: u32 = 16;
+const EPOCH: u64 = ((1 << EPOCH_NUMBER_BITS) - 1) << EPOCH_AT;
 /// What an insertion leaves as it is.
 const KEPT: u64 = EPOCH | SPILL;
 const BUSY: u64 = 1 << 63;

@@ -49,7 +49,8 @@ pub(super) trait Layout {
     /// The length of so many ticks in nanoseconds, rounded down.
     fn ns(&self, ticks: u64) -> u64;
 
-    /// Bits of a time in a state.
+    /// Bits of a time in a state. Those that are read come round with the numbers of epochs or sooner: see
+    /// [`reclaim`](super::reclaim).
     fn time_bits(&self) -> u32;
 
     /// Ticks of an epoch, as a power of two: in a line of one epoch, what is from [`back`](Self::back) epochs before

@@ -4,6 +4,7 @@
 
 use super::super::Windows;
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
+use super::super::line::EPOCH_NUMBER_BITS;
 use super::super::time::{Now, Present, later, unwrap};
 use super::super::units::Units;
 use super::{Charge, Kind, Layout, Level, Verdict};
@@ -14,6 +15,8 @@ pub(crate) struct Sliding {
     period: u64,
     penalty: Penalty,
     count_bits: u32,
+    /// Bits of a window that are read: no more than come round with the numbers of epochs.
+    read_bits: u32,
     present: Present,
 }
 
@@ -30,10 +33,12 @@ impl Sliding {
             period: period_ns.max(1),
             penalty: Penalty::new(0, period_ns.saturating_mul(2)),
             count_bits: limit.max(1).ilog2() + 1,
+            read_bits: 0,
             present,
         };
         // Four windows of one epoch are more than the two that anything counts.
-        Self { penalty: made.penalty.across(period_ns.saturating_mul(1 << made.epoch_bits())), ..made }
+        let penalty = made.penalty.across(period_ns.saturating_mul(1 << made.epoch_bits()));
+        Self { penalty, read_bits: made.time_bits().min(made.epoch_bits() + EPOCH_NUMBER_BITS), ..made }
     }
 
     /// The largest count.
@@ -81,8 +86,8 @@ impl Sliding {
 
     fn window(&self, state: u64, now: Now) -> u64 {
         // The largest limits leave three bits: windows are looked for from six before now to one after it.
-        let ahead = 1 << (self.time_bits() - 2);
-        unwrap(state >> (2 * self.count_bits), self.time_bits(), now.near.wrapping_sub(ahead))
+        let ahead = 1 << (self.read_bits - 2);
+        unwrap(state >> (2 * self.count_bits), self.read_bits, now.near.wrapping_sub(ahead))
     }
 
     fn pack(&self, window: u64, counts: Counts) -> u64 {
