@@ -4,6 +4,7 @@
 const { ConcurrencyLimitError, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { acquireUnless } = require('../lib/concurrency.cjs');
+const { reportAnswer } = require('../lib/outcome.cjs');
 const { isPromise } = require('../lib/promise.cjs');
 const { Refusal } = require('./gate.cjs');
 const { declare } = require('./declare.cjs');
@@ -35,7 +36,7 @@ class Entrance {
       if (isOver(request, response)) throw new ConcurrencyLimitError();
       permit = await this.#acquire(request, response);
       if (permit === null || isOver(request, response)) throw new ConcurrencyLimitError();
-      whenOver(request, response, () => permit.release());
+      whenOver(request, response, () => reportAnswer(permit, response));
       return undefined;
     } catch (error) {
       permit?.release();

@@ -4,9 +4,9 @@ const { addon, words, numbers, bits } = require('./native.cjs');
 const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
-const { isTimeout } = require('./classify.cjs');
 const { disposable } = require('./dispose.cjs');
-const { ConcurrencyLimitError, isRefusal, refusalOf } = require('./errors.cjs');
+const { ConcurrencyLimitError, refusalOf } = require('./errors.cjs');
+const { reportCall } = require('./outcome.cjs');
 const { writeMode } = require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, choice, number, wrong } = require('./settings.cjs');
@@ -148,10 +148,10 @@ class ConcurrencyLimiter {
     try {
       result = await fn();
     } catch (error) {
-      leave(permit, false, error);
+      reportCall(permit, false, error);
       throw error;
     }
-    leave(permit, true);
+    reportCall(permit, true);
     return result;
   }
 
@@ -303,20 +303,12 @@ class ConcurrencyPermit {
 }
 disposable(ConcurrencyPermit);
 
-/** Gives a permit back with what became of its call, which an adaptive limit learns by. */
-function leave(permit, isWell, error = undefined) {
-  if (isWell) permit.success();
-  else if (isRefusal(error) || isTimeout(error)) permit.dropped();
-  else permit.ignore();
-}
-
 shown(ConcurrencyLimiter, (limiter) => ({ name: limiter.name, ...limiter.stats() }));
 
 module.exports = {
   ConcurrencyLimiter,
   ConcurrencyPermit,
   acquireUnless: (...given) => acquireUnless(...given),
-  leave,
   /** The service ends: those who wait through this object are refused, and whoever would wait from now on. */
   refuseWaiting: (self) => refuseWaiting(self),
 };

@@ -5,9 +5,10 @@ const { isTimeUp } = require('./abort.cjs');
 const { CircuitBreaker } = require('./breaker.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
-const { ConcurrencyLimiter, acquireUnless, leave } = require('./concurrency.cjs');
+const { ConcurrencyLimiter, acquireUnless } = require('./concurrency.cjs');
 const { Fallback, runFallback } = require('./fallback.cjs');
 const { isDeadline } = require('./deadline.cjs');
+const { reportCall } = require('./outcome.cjs');
 const { RetryPolicy } = require('./retry.cjs');
 const { shown } = require('./show.cjs');
 const { Timeout, endOfCaller, limitOf, timed, withSignal } = require('./timeout.cjs');
@@ -123,7 +124,7 @@ class Resilience {
         const place = await acquireUnless(concurrency, () => (isDeadline(caller) ? caller.signal : caller));
         hasBegun = true;
         // Kept for as long as the function runs, which may be longer than anybody waits for it.
-        value = await timed(call, limitMs, clock, caller, (isWell, error) => leave(place, isWell, error));
+        value = await timed(call, limitMs, clock, caller, (isWell, error) => reportCall(place, isWell, error));
       }
     } catch (error) {
       // A call that waited in vain for its turn says nothing of the dependency.

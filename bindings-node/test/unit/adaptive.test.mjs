@@ -1,7 +1,15 @@
 // Adaptive limits: what run reports, what is refused, and what stands in a scope that threads share.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CircuitOpenError, ConcurrencyLimiter, ManualClock } from 'tidegate';
+import {
+  ArenaError,
+  CircuitOpenError,
+  ConcurrencyLimiter,
+  ManualClock,
+  QueueClosedError,
+  Resilience,
+  Timeout,
+} from 'tidegate';
 import { fresh } from './arenas.mjs';
 
 function made(options = {}) {
@@ -42,6 +50,9 @@ test('a timeout and a refusal are drops', async () => {
     Object.assign(new Error(), { code: 'ETIMEDOUT' }),
     Object.assign(new Error(), { cause: { code: 'UND_ERR_HEADERS_TIMEOUT' } }),
     new CircuitOpenError('db', 1000),
+    new QueueClosedError(),
+    Object.assign(new Error(), { status: 503 }),
+    Object.assign(new Error(), { response: { status: 504 } }),
   ];
   for (const error of errors) {
     const [limiter, clock] = made();
@@ -49,11 +60,59 @@ test('a timeout and a refusal are drops', async () => {
   }
 });
 
+const answered = (status) => Object.assign(new Error(), { status });
+
 test('any other error says nothing', async () => {
-  for (const error of [new Error(), new DOMException('gone', 'AbortError'), 'text', undefined, { code: 7 }]) {
+  const gone = new DOMException('gone', 'AbortError');
+  const answers = [answered(500), answered(404)];
+  for (const error of [new Error(), gone, 'text', undefined, { code: 7 }, new ArenaError(), ...answers]) {
     const [limiter, clock] = made();
     assert.equal(await window(limiter, clock, failing(error)), 10);
     assert.equal(limiter.explain()[0], 'algorithm: gradient, after 0 windows');
+  }
+});
+
+test('Resilience reports how its attempts end', async () => {
+  const late = new DOMException('late', 'TimeoutError');
+  for (const [end, expected] of [
+    [() => 1, 20],
+    [failing(new Error()), 10],
+    [failing(late), 9],
+    [failing(new CircuitOpenError('db', 1000)), 9],
+  ]) {
+    const [limiter, clock] = made();
+    const guarded = new Resilience({ concurrency: limiter });
+    limiter.run = (fn) => guarded.call(fn);
+    assert.equal(await window(limiter, clock, end), expected);
+  }
+});
+
+test('an attempt that Resilience cuts is dropped, one that its caller leaves is not', async () => {
+  for (const [part, expected] of [
+    ['attemptTimeout', 9],
+    ['totalTimeout', 9],
+    ['caller', 10],
+  ]) {
+    const [limiter, clock] = made();
+    const timeout = new Timeout({ totalMs: 1000, clock });
+    const guarded = new Resilience({ concurrency: limiter, ...(part === 'caller' ? {} : { [part]: timeout }) });
+    const caller = new AbortController();
+    let open;
+    const gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const calls = Array.from({ length: 10 }, () => guarded.call(() => gate, { signal: caller.signal }));
+    // Each has its permit at once, and its timer a turn later.
+    await new Promise(setImmediate);
+    clock.advance(1500);
+    if (part === 'caller') caller.abort();
+    const ends = await Promise.allSettled(calls);
+    const name = part === 'caller' ? 'AbortError' : 'TimeoutError';
+    assert.deepEqual([...new Set(ends.map(({ reason }) => reason.name))], [name]);
+    assert.equal(limiter.inUse, 10);
+    open();
+    while (limiter.inUse > 0) await new Promise(setImmediate);
+    assert.equal(limiter.limit, expected, part);
   }
 });
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from ._line import Line
 from ._parking import Deadline, Parked, Suspended
 from ._time import sleep, sleep_async, timeout_seconds
-from .errors import _Refusal as Refused
 from .errors import ConcurrencyLimitError, QueueClosedError, QueueEmptyError, QueueFullError, RateLimitedError
 
 if TYPE_CHECKING:
@@ -328,17 +327,6 @@ def _no_permit(limiter: ConcurrencyLimiter, timeout: float | None = None) -> Con
 async def enter_permit(permit: ConcurrencyPermit) -> ConcurrencyPermit:
     """ConcurrencyPermit.__aenter__."""
     return permit
-
-
-def report_failure(permit: ConcurrencyPermit, error: BaseException) -> None:
-    """What an error says of an adaptive limit: a timeout and a refusal that it is too high, any other nothing."""
-    # Where there is an error there is time.
-    from ._classify import timed_out
-
-    if isinstance(error, Refused) or timed_out(error):
-        permit.dropped()
-    else:
-        permit.ignore()
 
 
 async def exit_permit(permit: ConcurrencyPermit, error: BaseException | None) -> None:

@@ -22,6 +22,7 @@ from ._fields import FIELDS, telling
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
+from ._outcome import Answer
 from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, ProcessScope, Taken
 from .errors import ConcurrencyLimitError, ConfigError
 from .headers import HeaderList, Problem
@@ -86,7 +87,8 @@ class TidegateMiddleware:
         cost: what a request takes, or a function of its scope, sync or async.
         queue: a BoundedQueue, or an object with ``is_accepting`` and ``retry_after``.
         concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in
-            vain for its ``max_wait`` gets the answer of an overload. WebSockets hold none.
+            vain for its ``max_wait`` gets the answer of an overload. WebSockets hold none. An adaptive one judges by
+            the status of the answer: 503 and 504 are drops; other 5xx, 429 and a client that has gone say nothing.
         exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. OPTIONS is exempt too:
             a refused preflight looks like a broken site.
         skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
@@ -121,6 +123,7 @@ class TidegateMiddleware:
         "_concurrency",
         "_denied",
         "_exempt",
+        "_learns",
         "_overloaded",
         "_plain",
         "_queue",
@@ -209,6 +212,8 @@ class TidegateMiddleware:
         self._skip = skip
         self._client = client
         self._concurrency = concurrency
+        # An adaptive limit hears how each request ended.
+        self._learns = concurrency is not None and bool(concurrency.explain())
         self._access = AccessList(allow, deny) if allow or deny else None
         # Where nothing else has a say, the limit takes the request in one call.
         alone = not self._rules and skip is None and self._access is None
@@ -282,11 +287,17 @@ class TidegateMiddleware:
 
         # Those of the limit, and what routes add.
         told = telling(send, fields)
-        # An adaptive limit hears how the application ended.
+        answer = None
+        if permit is not None and self._learns:
+            answer = Answer(receive, told)
+            receive, told = answer.receive, answer.send
         with _NO_PERMIT if permit is None else permit:
             if chosen is not None and chosen[0].refund_on is not None and guard is not None and taken is not None:
-                return await _with_refund(self.app, scope, receive, told, guard, taken, chosen[0].refund_on)
-            await self.app(scope, receive, told)
+                await _with_refund(self.app, scope, receive, told, guard, taken, chosen[0].refund_on)
+            else:
+                await self.app(scope, receive, told)
+            if answer is not None and permit is not None:
+                answer.report(permit)
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"

@@ -11,7 +11,7 @@ use tidegate::concurrency::{self, Outcome};
 
 static ENTER: Function = Function::new("tidegate._waiting", "enter_permit");
 static WARN: Function = Function::new("warnings", "warn");
-static FAILED: Function = Function::new("tidegate._waiting", "report_failure");
+static FAILED: Function = Function::new("tidegate._outcome", "report_error");
 static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
 
 /// The right to run one call: `with` and `async with` give it back at their end. One that is dropped gives itself back,

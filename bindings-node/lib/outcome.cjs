@@ -1,0 +1,37 @@
+'use strict';
+// What the end of a call says of a concurrency limit that learns: the call was done, was dropped, or says nothing.
+
+const { answerOf, isTimeout } = require('./classify.cjs');
+const { ArenaError, isRefusal } = require('./errors.cjs');
+
+/** Later, and too late: what a server answers that had no room, or no time. */
+const isDroppedStatus = (status) => status === 503 || status === 504;
+
+/** A refusal, a timeout, or the answer of one. A mistake, of the arena's as well, is none. */
+function isDropped(error) {
+  if (isRefusal(error)) return !(error instanceof ArenaError);
+  const answer = answerOf(error);
+  return answer === undefined ? isTimeout(error) : isDroppedStatus(answer.status);
+}
+
+/** Reports a call that returned, or threw. */
+function reportCall(permit, isWell, error = undefined) {
+  if (isWell) permit.success();
+  else if (isDropped(error)) permit.dropped();
+  else permit.ignore();
+}
+
+/**
+ * Reports an answer that is over. Where it is not out, its client is gone. Other errors of the server, and a limit on
+ * this one client (429), say nothing of how long a call takes.
+ */
+function reportAnswer(permit, response) {
+  const { statusCode: status } = response;
+  const isOut = response.writableFinished ?? response.stream?.writableFinished;
+  if (!isOut) permit.ignore();
+  else if (isDroppedStatus(status)) permit.dropped();
+  else if (status >= 500 || status === 429) permit.ignore();
+  else permit.success();
+}
+
+module.exports = { reportAnswer, reportCall };
