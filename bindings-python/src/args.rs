@@ -21,11 +21,11 @@ pub(crate) fn seconds(ns: u64) -> f64 {
 pub(crate) fn span(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
     let py = value.py();
     if let Ok(delta) = value.cast::<PyDelta>() {
-        let micros = (i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds())) * 1_000_000
-            + i64::from(delta.get_microseconds());
-        return match u64::try_from(micros) {
-            Ok(micros) => Ok(Some(Duration::from_micros(micros))),
-            Err(_) => Err(config(py, format!("{field}: must be 0 or more, got {}", value.str()?))),
+        // The longest are more microseconds than 64 bits hold.
+        let seconds = i64::from(delta.get_days()) * 86_400 + i64::from(delta.get_seconds());
+        return match (u64::try_from(seconds), u32::try_from(delta.get_microseconds())) {
+            (Ok(seconds), Ok(micros)) => Ok(Some(Duration::new(seconds, micros * 1000))),
+            _ => Err(config(py, format!("{field}: must be 0 or more, got {}", value.str()?))),
         };
     }
     let secs = number(field, "seconds as a float or a timedelta", value)?;

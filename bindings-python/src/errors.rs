@@ -3,6 +3,7 @@
 use crate::python::call1;
 use pyo3::IntoPyObject;
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
@@ -29,12 +30,52 @@ where
     }
 }
 
+/// The exception of an error, with its traceback: before CPython 3.12 one that is raised is kept beside it.
+pub(crate) fn raised<'py>(py: Python<'py>, error: &PyErr) -> PyResult<Bound<'py, PyAny>> {
+    let value = error.value(py).clone().into_any();
+    // Of others nobody asks where they come from.
+    if value.is_instance_of::<PyTypeError>() {
+        value.setattr(intern!(py, "__traceback__"), error.traceback(py))?;
+    }
+    Ok(value)
+}
+
 /// Whether it is one of this package's that says nothing of what was called: a `TidegateError`, and no
-/// `TimeoutExceededError`, which ends a call that was under way.
+/// `TimeoutExceededError` that ended a call which was under way.
 pub(crate) fn is_own(error: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = error.py();
-    Ok(error.is_instance(BASE.import(py, MODULE, "TidegateError")?)?
-        && !error.is_instance(TIMEOUT.import(py, MODULE, "TimeoutExceededError")?)?)
+    if !error.is_instance(BASE.import(py, MODULE, "TidegateError")?)? {
+        return Ok(false);
+    }
+    Ok(!error.is_instance(TIMEOUT.import(py, MODULE, "TimeoutExceededError")?)?
+        || !error.getattr(intern!(py, "_begun"))?.is_truthy()?)
+}
+
+/// The members of an exception group, and of the groups in it; None of what is no group.
+pub(crate) fn members<'py>(error: &Bound<'py, PyAny>) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
+    static GROUP: PyOnceLock<Option<Py<PyType>>> = PyOnceLock::new();
+    let py = error.py();
+    // Python 3.10 has none of its own, but a package that anyio brings.
+    let find = || {
+        ["builtins", "exceptiongroup"].iter().find_map(|module| {
+            py.import(*module)
+                .and_then(|found| found.getattr("BaseExceptionGroup")?.extract::<Py<PyType>>().map_err(PyErr::from))
+                .ok()
+        })
+    };
+    let Some(group) = GROUP.get_or_init(py, find) else { return Ok(None) };
+    let group = group.bind(py);
+    if !error.is_instance(group)? {
+        return Ok(None);
+    }
+    let (mut groups, mut members) = (vec![error.clone()], Vec::new());
+    while let Some(one) = groups.pop() {
+        for member in one.getattr(intern!(py, "exceptions"))?.try_iter()? {
+            let member = member?;
+            if member.is_instance(group)? { &mut groups } else { &mut members }.push(member);
+        }
+    }
+    Ok(Some(members))
 }
 
 /// A value outside what is allowed: `ConfigError`, which is a `ValueError`.

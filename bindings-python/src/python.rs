@@ -127,3 +127,13 @@ pub(crate) fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
     let class = COROUTINE.import(result.py(), "types", "CoroutineType")?;
     Ok(result.get_type_ptr() == class.as_type_ptr())
 }
+
+/// Whether `result` is what a generator function gives, async or not.
+#[inline]
+pub(crate) fn is_generator(result: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static GENERATOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static ASYNC_GENERATOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let (py, class) = (result.py(), result.get_type_ptr());
+    Ok(class == GENERATOR.import(py, "types", "GeneratorType")?.as_type_ptr()
+        || class == ASYNC_GENERATOR.import(py, "types", "AsyncGeneratorType")?.as_type_ptr())
+}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import errno
+import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -15,7 +17,17 @@ from typing import Any
 
 import pytest
 from conftest import run
-from tidegate import CircuitBreaker, Classifier, ConfigError, ManualClock, QueueFullError, RetryPolicy, http
+from tidegate import (
+    CircuitBreaker,
+    Classifier,
+    ClientThrottle,
+    ConfigError,
+    ManualClock,
+    QueueFullError,
+    RetryPolicy,
+    http,
+)
+from tidegate._tidegate import Guarded
 
 
 class PoolError(Exception):
@@ -42,6 +54,87 @@ def test_the_first_that_fits() -> None:
     ]:
         assert outcome(classifier.error(error)) == expected, error
     assert Classifier().error(OSError()) == ("failure", None)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no exception groups")
+def test_a_group_is_what_its_members_are() -> None:
+    def group(*members: Exception) -> Exception:
+        return ExceptionGroup("several", [members[0], ExceptionGroup("more", members)])
+
+    lost, answered, own = ConnectionResetError(), KeyError(), QueueFullError()
+    for error, expected in [
+        (group(lost, lost), "failure"),
+        (group(answered, lost), "failure"),
+        (group(own, lost), "failure"),
+        (group(answered, own), "success"),
+        (group(own, own), "ignore"),
+        (group(own, concurrent.futures.CancelledError()), "ignore"),
+        (group(own, OSError(errno.EMFILE, "files")), "unreached"),
+        (BaseExceptionGroup("several", [lost, KeyboardInterrupt()]), "cancelled"),
+    ]:
+        assert outcome(http().error(error)) == expected, error
+    assert outcome(Classifier().error(group(own, own))) == "ignore"
+    assert outcome(Classifier().error(group(answered, own))) == "failure"
+    # A filter of the group itself goes first; of two waits the longer counts.
+    assert outcome(Classifier(ignore=ExceptionGroup).error(group(lost, lost))) == "ignore"
+    waits = Classifier(failure_on=OSError, retry_after=lambda error: error.errno)
+    assert waits.error(group(OSError(3, "a"), OSError(5, "b"))) == ("failure", 5.0)
+
+
+def test_a_wrong_call_says_nothing_of_the_dependency() -> None:
+    def ask(order: str) -> None:
+        raise TypeError(order)
+
+    for call, expected in [(lambda: ask("x"), "failure"), (None, "ignore")]:
+        breaker = CircuitBreaker("bank", consecutive_failures=1)
+        with pytest.raises(TypeError):
+            breaker.call(call or ask)  # type: ignore[arg-type]
+        assert (breaker.state == "open") == (expected == "failure")
+    breaker = CircuitBreaker("bank", consecutive_failures=1, failure_on=TypeError)
+    with pytest.raises(TypeError):
+        breaker.call(ask)
+    assert breaker.state == "open", "but where that is what is asked for"
+
+
+def test_generators_are_no_results() -> None:
+    def give() -> Iterator[int]:
+        yield 1
+
+    async def give_async() -> AsyncIterator[int]:
+        yield 1
+
+    breaker = CircuitBreaker("bank", consecutive_failures=1)
+    for call in (give, give_async, lambda: give()):
+        with pytest.raises(TypeError, match="generator"):
+            breaker.call(call)
+        with pytest.raises(TypeError, match="generator"):
+            Guarded(breaker, call)()
+    assert breaker.stats().calls == 0 and breaker.state == "closed"
+
+
+def test_an_error_that_raises_when_it_is_asked_is_judged() -> None:
+    class Hostile(ConnectionError):
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    class Unset(OSError):
+        @property
+        def response(self) -> Any:
+            raise RuntimeError("not set")
+
+    assert http().error(Hostile()) == ("failure", None) and http().error(Unset()) == ("success", None)
+    for error in (Hostile(), Unset()):
+        calls: list[int] = []
+
+        def ask(error: Exception = error, calls: list[int] = calls) -> None:
+            calls.append(1)
+            raise error
+
+        with pytest.raises(type(error)):
+            RetryPolicy(attempts=2, base=0).call(ask)
+        assert len(calls) == 2
+        with pytest.raises(type(error)):
+            ClientThrottle().call(ask)
 
 
 def test_results() -> None:

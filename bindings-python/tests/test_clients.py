@@ -606,6 +606,13 @@ def test_what_the_transport_does_not_know_goes_to_the_clients_own() -> None:
         tidegate.requests.Adapter(requests.adapters.HTTPAdapter(), pool_maxsize=3)
     with pytest.raises(ConfigError, match="^max_retries"):
         tidegate.requests.Adapter(retry=RetryPolicy(), max_retries=3)
+    for wrong in (5, httpx.HTTPTransport, requests.adapters.HTTPAdapter, httpx.AsyncHTTPTransport()):
+        with pytest.raises(TypeError, match=r"^transport: expected what has handle_request, got"):
+            tidegate.httpx.Transport(wrong)
+        with pytest.raises(TypeError, match=r"^adapter: expected an adapter of requests, got"):
+            tidegate.requests.Adapter(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^transport: expected what has handle_async_request, got HTTPTransport"):
+        tidegate.httpx.AsyncTransport(httpx.HTTPTransport())
 
 
 @pytest.mark.parametrize("make", [tidegate.httpx.Transport, tidegate.requests.Adapter, tidegate.aiohttp.Middleware])

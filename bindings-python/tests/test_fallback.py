@@ -33,6 +33,7 @@ from tidegate import (
     Outcome,
     QueuedCall,
     RateLimitedError,
+    Timeout,
     TimeoutExceededError,
     cached,
     http,
@@ -212,6 +213,67 @@ def test_a_thread_that_waits_keeps_its_deadline(clock: ManualClock) -> None:
         fallback.call(held)
     held.go.set()
     assert leader.finish().value == 1 and held.calls == 1
+
+
+def test_a_task_that_waits_keeps_its_deadline(clock: ManualClock) -> None:
+    fallback, held = Fallback(cached=cached(60, key=lambda: 1)), Held()
+
+    async def late() -> None:
+        with Deadline.after(2, clock=clock):
+            await fallback.call_async(held.async_)
+
+    async def main() -> None:
+        leader = asyncio.create_task(fallback.call_async(held.async_))
+        await asyncio.sleep(0)
+        follower = asyncio.create_task(late())
+        await asyncio.sleep(0)
+        clock.advance(2)
+        with pytest.raises(TimeoutExceededError):
+            await follower
+        held.go.set()
+        assert (await leader).value == 1 and held.calls == 1
+
+    run(main())
+
+
+def test_a_callers_short_time_is_no_matter_of_the_others(clock: ManualClock) -> None:
+    fallback = Fallback(cached=cached(60, key=lambda *given: 1), fallback_on=KeyError)
+    going, calls = asyncio.Event(), []
+
+    async def ask() -> int:
+        calls.append(1)
+        await going.wait()
+        return len(calls)
+
+    async def hurried() -> None:
+        with Deadline.after(2, clock=clock):
+            await fallback.call_async(Timeout(60).call_async, ask)
+
+    async def main() -> None:
+        leader = asyncio.create_task(hurried())
+        await asyncio.sleep(0)
+        followers = [asyncio.create_task(fallback.call_async(ask)) for _ in range(5)]
+        await asyncio.sleep(0)
+        clock.advance(2)
+        with pytest.raises(TimeoutExceededError):
+            await leader
+        # One of them makes the call, and the others wait for it.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        going.set()
+        assert [(await follower).value for follower in followers] == [2] * 5
+
+    run(main())
+
+    def late() -> None:
+        with Deadline.after(0):
+            fallback.call(Timeout(60).call, len, "")
+
+    # The same in threads, where nobody waits.
+    fallback = Fallback(cached=cached(60, key=lambda *given: 1), fallback_on=KeyError)
+    with pytest.raises(TimeoutExceededError):
+        late()
+    assert fallback.call(len, "abc").value == 3
 
 
 def test_a_loops_thread_waits_for_none_of_its_tasks() -> None:
@@ -412,7 +474,7 @@ def test_each_alternative_has_its_own_breaker() -> None:
     assert isinstance(raised.value.__cause__, ConnectionError)
     with pytest.raises(TypeError, match="unexpected keyword"):
         run(fallback.call_async(fail_async, "7", least=1))
-    assert fallback.breakers["third"].stats().failed == 1
+    assert fallback.breakers["third"].stats().failed == 0
 
 
 def test_cancelled_and_interrupted_within_a_fallback() -> None:

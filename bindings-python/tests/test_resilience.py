@@ -231,6 +231,58 @@ def test_a_timeout_with_both_is_used_where_each_belongs(clock: ManualClock) -> N
     assert Resilience(total_timeout=math.inf, attempt_timeout=math.inf).call(lambda: 1) == 1
 
 
+@pytest.mark.parametrize("attempt", [None, 60, 2])
+def test_a_call_that_hangs_opens_the_circuit_by_its_total_time(attempt: int | None, clock: ManualClock) -> None:
+    breaker = CircuitBreaker("bank", consecutive_failures=3)
+    limit = None if attempt is None else Timeout(attempt=attempt, clock=clock)
+    bank = Resilience(total_timeout=Timeout(2, clock=clock), breaker=breaker, attempt_timeout=limit)
+
+    async def hang() -> None:
+        await asyncio.sleep(3600)
+
+    async def main() -> None:
+        for _ in range(3):
+            task = asyncio.create_task(bank.call_async(hang))
+            await asyncio.sleep(0)
+            clock.advance(2)
+            with pytest.raises(TimeoutExceededError):
+                await task
+        assert breaker.state == "open"
+        # The caller's own cancellation counts for nothing.
+        breaker.reset()
+        task = asyncio.create_task(bank.call_async(hang))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert breaker.stats().calls == 0
+
+    run(main())
+
+
+def test_a_wrong_call_is_no_failure_of_the_dependency() -> None:
+    breaker = CircuitBreaker("bank", consecutive_failures=1)
+    bank = Resilience(breaker=breaker, attempt_timeout=60, total_timeout=60)
+
+    def give() -> Iterator[int]:
+        yield 1
+
+    async def later(number: int) -> int:
+        return number
+
+    for call in (lambda: bank.call(give), lambda: bank.call(later, 1), lambda: bank.call(len, 1, 2)):
+        with pytest.raises(TypeError):
+            call()
+    for work in (bank.call_async(len, ""), bank.call_async(give), bank.call_async(later)):  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            run(work)
+    assert breaker.state == "closed" and breaker.stats().calls == 0
+    # One of the function's own is one.
+    with pytest.raises(TypeError):
+        bank.call(lambda: len(5))  # type: ignore[arg-type]
+    assert breaker.state == "open"
+
+
 def test_without_any_policy_it_is_the_function() -> None:
     assert Resilience().call(lambda one, *, two: one + two, 1, two=2) == 3
     assert run(Resilience().call_async(asyncio.sleep, 0, 5)) == 5

@@ -15,6 +15,7 @@ import pathlib
 import pickle
 import signal
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -360,7 +361,9 @@ def test_bad_arguments() -> None:
         with pytest.raises(TypeError, match=f"^{next(iter(wrong))}: expected"):
             RetryPolicy(**wrong)  # type: ignore[arg-type]
     numbers: list[dict[str, Any]] = [{"attempts": 0}, {"attempts": 2**100}, {"factor": 0.5}, {"factor": math.nan}]
-    for number in [*numbers, {"base": -1}, {"base": math.inf}]:
+    # In microseconds, the longest timedelta is more than 64 bits hold.
+    spans: list[dict[str, Any]] = [{name: timedelta.max} for name in ("base", "max_delay", "deadline", "max_retry_after")]
+    for number in [*numbers, *spans, {"base": -1}, {"base": math.inf}]:
         with pytest.raises(ConfigError, match=f"^{next(iter(number))}: "):
             RetryPolicy(**number)
     with pytest.raises(ConfigError, match=r"^jitter: .*\"none\", \"full\""):
@@ -471,6 +474,58 @@ def test_errors_of_earlier_attempts_are_not_dragged_along() -> None:
     with pytest.raises(ConnectionError) as raised:
         RetryPolicy(**QUICK).call(fail)
     assert raised.value is errors[-1] and raised.value.__context__ is None
+
+
+def test_a_refusal_tells_of_the_attempt_before() -> None:
+    """That one may have done its work: an open circuit alone does not say that nothing was sent."""
+    for policy in (RetryPolicy(**QUICK), RetryPolicy(retry_on=Exception, **QUICK)):
+        flaky = Flaky(math.inf, TimeoutError("perhaps paid"))
+        for call in both(policy, flaky):
+            breaker = CircuitBreaker("bank", consecutive_failures=1)
+            guarded = breaker(flaky)
+            with pytest.raises(CircuitOpenError) as raised:
+                policy.call(guarded)
+            assert raised.value.__cause__ is flaky.error and raised.value.attempts == 2  # type: ignore[attr-defined]
+            with pytest.raises(CircuitOpenError) as raised:
+                policy.call(guarded)
+            assert raised.value.__cause__ is None and raised.value.attempts == 1  # type: ignore[attr-defined]
+
+            async def guarded_async(breaker: CircuitBreaker = breaker, flaky: Flaky = flaky) -> int:
+                return await breaker.call_async(flaky.async_)
+
+            breaker.reset()
+            with pytest.raises(CircuitOpenError) as raised:
+                run(policy.call_async(guarded_async))
+            assert raised.value.__cause__ is flaky.error
+            with pytest.raises(TimeoutError):
+                call()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no exception groups")
+def test_groups_of_errors() -> None:
+    def attempts(policy: RetryPolicy, *members: Exception) -> int:
+        error = ExceptionGroup("several", members)
+        flaky = Flaky(math.inf, error)
+        with pytest.raises(ExceptionGroup) as raised:
+            policy.call(flaky)
+        assert raised.value is error
+        return flaky.calls
+
+    lost, mistake, refusal = ConnectionResetError(), KeyError(), CircuitOpenError("bank", 5.0)
+    policy = RetryPolicy(**QUICK)
+    assert attempts(policy, lost, lost) == 3
+    assert attempts(policy, lost, mistake) == 1, "what one fails by will come again"
+    assert attempts(policy, lost, refusal) == attempts(policy, refusal) == 1
+    chosen = RetryPolicy(retry_on=(OSError, KeyError), **QUICK)
+    assert attempts(chosen, lost, mistake) == 3 and attempts(chosen, lost, ValueError()) == 1
+    assert attempts(chosen, lost, refusal) == 1 and attempts(RetryPolicy(retry_on=Exception, **QUICK), refusal) == 1
+    assert attempts(RetryPolicy(retry_on=http_calls(), **QUICK), lost, mistake) == 3
+    assert retry_after(ExceptionGroup("several", [lost, RateLimitedError("no", 7.0), refusal]), 60) == 7.0
+    throttle = ClientThrottle()
+    for members in ((refusal,), (lost, mistake), (mistake,)):
+        with pytest.raises(ExceptionGroup):
+            throttle.call(Flaky(1, ExceptionGroup("several", members)))
+    assert (throttle.stats().refused, throttle.stats().accepted) == (1, 1)
 
 
 def test_an_error_that_takes_no_attributes_is_raised_as_it_is() -> None:

@@ -12,7 +12,9 @@ import tenacity
 from conftest import run
 from tidegate import (
     CircuitOpenError,
+    Classifier,
     ConfigError,
+    Deadline,
     RateLimitedError,
     RetryBudget,
     RetryPolicy,
@@ -91,6 +93,24 @@ def test_the_deadline_ends_it_before_the_wait() -> None:
     with pytest.raises(httpx.HTTPStatusError):
         tenacity.retry(**by_policy(RetryPolicy(deadline=5)), sleep=waits.append)(flaky)()
     assert flaky.calls == 1 and not waits
+
+
+def test_a_deadline_around_ends_it_before_the_wait() -> None:
+    waits: list[float] = []
+    flaky = Flaky(ConnectionError())
+    policy = RetryPolicy(attempts=5, base=3, max_delay=3, jitter="none")
+    with Deadline.after(2), pytest.raises(ConnectionError):
+        tenacity.retry(**by_policy(policy), sleep=waits.append)(flaky)()
+    assert flaky.calls == 1 and not waits
+
+
+def test_what_the_classifier_says_of_the_wait_counts() -> None:
+    waits: list[float] = []
+    classifier = Classifier(failure_result=lambda value: value == 7, retry_after=lambda end: 3)
+    policy = RetryPolicy(attempts=2, base=0, max_delay=0, max_retry_after=10, retry_on=classifier)
+    for flaky in (Flaky(ConnectionError(), 5), Flaky(7, 5)):
+        assert tenacity.retry(**by_policy(policy), sleep=waits.append)(flaky)() == 5
+    assert waits == [3, 3]
 
 
 def test_an_empty_budget_stops() -> None:

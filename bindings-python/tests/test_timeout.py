@@ -182,6 +182,111 @@ def test_a_cancellation_at_the_same_time_is_not_swallowed(nested: bool) -> None:
     run(main())
 
 
+def test_a_time_that_is_over_at_once_cancels_nothing_else() -> None:
+    """A request to cancel that is made within a step would end the next wait of whoever calls."""
+
+    async def at_once() -> int:
+        return 5
+
+    async def fails() -> None:
+        raise ValueError
+
+    async def main() -> None:
+        shortest = Timeout(1e-9)
+        for _ in range(20):
+            assert await shortest.call_async(at_once) == 5
+            await asyncio.sleep(0)
+            with pytest.raises(ValueError):
+                await shortest.call_async(fails)
+            await asyncio.sleep(0)
+            with pytest.raises(TimeoutExceededError):
+                await shortest.call_async(hang)
+            await asyncio.sleep(0)
+        # Many short ones at once, of which none may leak a cancellation.
+        nested = [Timeout(0.0005).call_async(Timeout(0.0004).call_async, hang) for _ in range(200)]
+        ends = await asyncio.gather(*nested, return_exceptions=True)
+        assert {type(end) for end in ends} == {TimeoutExceededError}
+
+    run(main())
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_innermost_of_one_deadline_ends_the_call(depth: int, clock: ManualClock) -> None:
+    """What stands between two timeouts that end together sees a call that took too long, and no cancellation."""
+    breakers = [CircuitBreaker("bank", consecutive_failures=100) for _ in range(depth)]
+
+    async def call(level: int) -> None:
+        if level == depth:
+            await hang()
+        else:
+            await breakers[level].call_async(Timeout(2 + level, clock=clock).call_async, call, level + 1)
+
+    async def main() -> None:
+        for number in range(1, 4):
+            with pytest.raises(TimeoutExceededError):
+                await moved(clock, 2, call(0))
+            assert [breaker.stats().failed for breaker in breakers] == [number] * depth
+            # Nothing is left over.
+            await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_an_outer_timeout_ends_what_goes_on_after_an_inner_one(clock: ManualClock) -> None:
+    went_on: list[bool] = []
+
+    async def goes_on() -> None:
+        try:
+            await Timeout(3, clock=clock).call_async(hang)
+        except TimeoutExceededError:
+            went_on.append(True)
+            await hang()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutExceededError):
+            await moved(clock, 2, Timeout(2, clock=clock).call_async(goes_on))
+        assert went_on == [True]
+        # And one that began later than the inner one had been swallowed.
+        task = asyncio.ensure_future(Timeout(2, clock=clock).call_async(Timeout(1, clock=clock).call_async, sleeps_on))
+        await asyncio.sleep(0)
+        clock.advance(1)
+        while not went_on[1:]:
+            await asyncio.sleep(0)
+        clock.advance(1)
+        with pytest.raises(TimeoutExceededError):
+            await task
+
+    async def sleeps_on() -> None:
+        try:
+            await hang()
+        except asyncio.CancelledError:
+            went_on.append(True)
+            await hang()
+
+    run(main())
+
+
+def test_a_call_that_was_not_made_says_nothing_of_the_dependency(clock: ManualClock) -> None:
+    """Whoever sends a deadline that is over must not open a circuit by it."""
+    breaker, throttle = CircuitBreaker("bank", consecutive_failures=1), ClientThrottle()
+    asked: list[bool] = []
+
+    async def ask() -> None:
+        asked.append(True)
+
+    with Deadline.from_headers({"x-request-timeout-ms": "0"}, clock=clock):  # type: ignore[union-attr]
+        for _ in range(3):
+            with pytest.raises(TimeoutExceededError) as raised:
+                run(RetryPolicy(**QUICK).call_async(breaker.call_async, Timeout(2).call_async, ask))
+            with pytest.raises(TimeoutExceededError):
+                breaker.call(Timeout(2).call, len, "")
+            with pytest.raises(TimeoutExceededError):
+                throttle.call(Timeout(2).call, len, "")
+    assert not asked and breaker.state == "closed" and breaker.stats().calls == 0 and throttle.stats().refused == 0
+    for twin in (pickle.loads(pickle.dumps(raised.value)), copy.copy(raised.value)):
+        assert http().error(twin) == ("ignore", None)
+
+
 def test_a_cancelled_call_that_answers_has_its_answer(clock: ManualClock) -> None:
     async def stubborn() -> str:
         try:

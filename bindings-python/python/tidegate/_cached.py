@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import sys
 import threading
@@ -20,6 +21,7 @@ from ._functions import called, makes
 from ._log import blocks
 from ._time import LONGEST_WAIT, POLL, clock_of, limit_seconds, now_ns
 from ._tidegate import ManualClock
+from ._timeout import Timeout
 from .errors import ConfigError, TimeoutExceededError
 
 # What a call gave, or raised; ABANDONED: it was cancelled, which says nothing to the others.
@@ -39,6 +41,8 @@ class _Flight:
         self.pid = os.getpid()
 
 
+# Has no time of its own.
+_UNTIL_DEADLINE = Timeout(math.inf)
 # The calls that this one is part of. Who makes the same call within it cannot wait for itself.
 _within: ContextVar[tuple[_Flight, ...]] = ContextVar("tidegate.flights", default=())
 
@@ -130,7 +134,7 @@ class Cache:
             end = value, None
             return value
         except Exception as error:
-            end = None, error
+            end = _ended(error)
             raise
         finally:
             _within.set(within)
@@ -140,22 +144,20 @@ class Cache:
 
     async def once_async(self, key: Hashable, call: Callable[[], Awaitable[Any]]) -> Any:
         """As ``once``. A call that is cancelled takes nobody along: the next one makes it."""
-        import asyncio
-
         mine, end, within = _Flight(), _ABANDONED, _within.get()
         flight: Any = None
         try:
             while (flight := self._join(key, mine)) is not mine:
                 if flight is None:
                     return await call()
-                if (end := await asyncio.wrap_future(flight.end)) is not _ABANDONED:
+                if (end := await _wait_async(flight)) is not _ABANDONED:
                     return _given(end)
             _within.set((*within, mine))
             value = await call()
             end = value, None
             return value
         except Exception as error:
-            end = None, error
+            end = _ended(error)
             raise
         finally:
             _within.set(within)
@@ -193,6 +195,14 @@ def _given(end: _End) -> Any:
     return value
 
 
+def _ended(error: Exception) -> Any:
+    """What the others are given of an error. How long this caller would wait is no matter of theirs."""
+    deadline = Deadline.current()
+    if isinstance(error, TimeoutExceededError) and deadline is not None and deadline.expired:
+        return _ABANDONED
+    return None, error
+
+
 def _loop_runs() -> bool:
     # Not imported for this: where a loop runs, it is there.
     running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
@@ -212,6 +222,16 @@ def _wait(flight: _Flight) -> Any:
         except FutureTimeoutError:
             if deadline is not None and deadline.expired:
                 raise TimeoutExceededError("call timed out: its deadline has passed") from None
+
+
+async def _wait_async(flight: _Flight) -> Any:
+    """As ``_wait``, for a task."""
+    import asyncio
+
+    end = asyncio.wrap_future(flight.end)
+    if Deadline.current() is None:
+        return await end
+    return await _UNTIL_DEADLINE.call_async(lambda: end)
 
 
 @makes("the cache of a Fallback", "cached(max_age=60)")

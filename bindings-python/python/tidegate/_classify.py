@@ -70,12 +70,20 @@ _TIMEOUTS = frozenset(
 
 def answer_of(subject: Any, names: tuple[str, ...] = ("status_code", "status")) -> tuple[int, Any] | None:
     """The status of a response, or of the exception that stands for one, and the object that has it."""
-    for one in (subject, getattr(subject, "response", None)):
+    for one in (subject, _attribute(subject, "response")):
         for name in names:
-            status = getattr(one, name, None)
+            status = _attribute(one, name)
             if isinstance(status, int) and 100 <= status <= 599:
                 return status, one
     return None
+
+
+def _attribute(subject: Any, name: str) -> Any:
+    """None where there is none, and where asking for it raises: an error is to be judged, not replaced."""
+    try:
+        return getattr(subject, name, None)
+    except Exception:
+        return None
 
 
 def field(headers: Any, name: str) -> str | None:
@@ -100,10 +108,10 @@ def failed(answer: tuple[int, Any]) -> bool:
 def told(answer: tuple[int, Any], most: float, now: float | None = None) -> float | None:
     """The seconds that the answer asks for, by the core's word on its fields."""
     status, owner = answer
-    headers = getattr(owner, "headers", None)
+    headers = _attribute(owner, "headers")
     if headers is None:
         # Some exceptions repeat the status of their response, and not its headers.
-        headers = getattr(getattr(owner, "response", None), "headers", None)
+        headers = _attribute(_attribute(owner, "response"), "headers")
     wait, wait_ms, date = (field(headers, name) for name in ("retry-after", "retry-after-ms", "date"))
     return http_answer(status, wait, wait_ms, date, time.time() if now is None else now, most)[1]
 
@@ -118,9 +126,10 @@ def _causes(error: BaseException) -> list[BaseException]:
     last: BaseException | None = error
     while last is not None and len(causes) < 8 and last not in causes:
         causes.append(last)
-        wrapped = next((arg for arg in getattr(last, "args", ()) if isinstance(arg, BaseException)), None)
+        args = _attribute(last, "args")
+        wrapped = next((arg for arg in args if isinstance(arg, BaseException)), None) if args else None
         # URLError keeps it there.
-        reason = getattr(last, "reason", None)
+        reason = _attribute(last, "reason")
         last = last.__cause__ or last.__context__ or wrapped or (reason if isinstance(reason, BaseException) else None)
     return causes
 
@@ -147,7 +156,8 @@ def _waited_for_slot(cause: BaseException) -> bool:
     return False
 
 
-def _mistaken(error: BaseException) -> bool:
+def is_mistaken(error: BaseException) -> bool:
+    """Whether it is the caller's own mistake, that no server was told of."""
     return _is_one_of(error, _CALLERS_MISTAKE)
 
 
@@ -156,7 +166,7 @@ def _connection_failed(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _NETWORK:
         return True
-    reason = getattr(error, "reason", None)
+    reason = _attribute(error, "reason")
     if _is_one_of(error, frozenset({("urllib", "URLError")})):
         return not isinstance(reason, BaseException) or _connection_failed(reason)
     return _is_one_of(error, _FAILED)
@@ -191,7 +201,7 @@ def http(*, max_retry_after: float | timedelta = 300.0) -> Classifier:
     return Classifier(
         failure_on=failed_error,
         failure_result=failed_result,
-        ignore=_mistaken,
+        ignore=is_mistaken,
         unreached=_unreached,
         retry_after=retry_after,
     )

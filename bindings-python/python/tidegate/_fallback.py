@@ -25,6 +25,7 @@ from ._retryable import (
     is_transient,
     is_wrong_call,
     matches,
+    members,
     readers_of,
 )
 from ._tidegate import BoundedQueue, CircuitBreaker
@@ -287,7 +288,7 @@ class Fallback:
             del failed
 
     def _is_for(self, error: Exception) -> bool:
-        if isinstance(error, (CancelledError, ConfigError)) or is_wrong_call(error):
+        if any(isinstance(one, (CancelledError, ConfigError)) or is_wrong_call(one) for one in members(error)):
             return False
         chosen = self._fallback_on
         if chosen is None:
@@ -398,7 +399,7 @@ class Fallback:
 
 def _is_refusal(error: Exception) -> bool:
     """By this package, of what another time or another provider would do."""
-    return is_own(error) and not isinstance(error, (ArenaError, ConfigError))
+    return is_own(error) and not any(isinstance(one, (ArenaError, ConfigError)) for one in members(error))
 
 
 def _shown(value: Any) -> str:

@@ -103,7 +103,11 @@ class Resilience(Generic[F]):
         }
         self._parts = {name: part for name, part in given.items() if part is not None}
         self.fallback = fallback
-        self._sync, self._async = _layers(self._parts)
+        within = dict(self._parts)
+        if total is not None:
+            # Else the total time would end a call that hangs by a cancellation, and the breaker count nothing.
+            within.setdefault("attempt_timeout", Timeout(attempt=math.inf, clock=total._clock))
+        self._sync, self._async = _layers(within)
 
     @overload
     def call(self: Resilience[None], func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...

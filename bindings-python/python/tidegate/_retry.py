@@ -22,18 +22,30 @@ from ._retryable import (
     is_retried,
     is_transient,
     matches,
+    members,
     readers_of,
     retry_after,
 )
 from ._tidegate import ManualClock, RetryBudget, Schedule
 from ._time import clock_of, now_ns, sleep, sleep_async
-from .errors import RetryBudgetExceededError, ThrottledError
+from .errors import (
+    CircuitOpenError,
+    ConcurrencyLimitError,
+    OverloadedError,
+    QueueFullError,
+    RateLimitedError,
+    RetryBudgetExceededError,
+    ThrottledError,
+)
 
 if TYPE_CHECKING:
     from ._tidegate import ClientThrottle
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# By which an attempt is not made.
+_REFUSALS = (CircuitOpenError, ConcurrencyLimitError, OverloadedError, QueueFullError, RateLimitedError, ThrottledError)
 
 
 class RetryPolicy:
@@ -64,7 +76,8 @@ class RetryPolicy:
         clock: a ManualClock for tests.
 
     Never retried: a cancelled task, Ctrl-C, exits, an open circuit, a throttled call, an empty budget, wrong arguments.
-    The last error is raised as it is, with ``attempts`` and ``retry_after``; where the budget is empty,
+    The last error is raised as it is, with ``attempts`` and ``retry_after``; that of the attempt before is the cause of
+    a refusal, such as an open circuit's. Where the budget is empty,
     RetryBudgetExceededError with the last error as its cause. A failed result is returned as it is, in both cases; one
     that is retried and has a status is closed. What ``retry_on`` itself raises is raised.
 
@@ -110,14 +123,19 @@ class RetryPolicy:
         if self._budget is not None:
             self._budget.deposit()
         attempts, previous, start = 0, 0.0, self._now()
+        last: Exception | None = None
         while True:
             attempts += 1
             try:
                 result = func(*args, **kwargs)
             except Exception as error:
+                if last is not None:
+                    _follows(error, last)
+                    last = None
                 wait, previous = self._after(error, attempts, previous, start)
                 if wait is None:
                     raise
+                last = error
             else:
                 if result.__class__ in LAZY:
                     refuse_lazy(result)
@@ -139,6 +157,7 @@ class RetryPolicy:
         if self._budget is not None:
             self._budget.deposit()
         attempts, previous, start = 0, 0.0, self._now()
+        last: Exception | None = None
         while True:
             attempts += 1
             try:
@@ -146,9 +165,13 @@ class RetryPolicy:
                 if is_lazy := inspect.isawaitable(made):
                     result = await made
             except Exception as error:
+                if last is not None:
+                    _follows(error, last)
+                    last = None
                 wait, previous = self._after(error, attempts, previous, start)
                 if wait is None:
                     raise
+                last = error
             else:
                 if not is_lazy:
                     raise not_async(made, "policy.call(…)")
@@ -249,6 +272,12 @@ class RetryPolicy:
         return shown + ")"
 
 
+def _follows(refusal: Exception, error: Exception) -> None:
+    """A refusal of a later attempt tells nothing of the attempt before, which may have done its work."""
+    if isinstance(refusal, _REFUSALS) and refusal.__cause__ is None and refusal is not error:
+        refusal.__cause__ = error
+
+
 def note(error: Exception, attempts: int, told: float | None) -> None:
     """Writes on the last error how many there were."""
     # Some errors take no attributes.
@@ -322,7 +351,11 @@ def _report(throttle: ClientThrottle, error: Exception) -> None:
         return
     chosen = throttle._failure_on
     try:
-        refused = is_transient(error) if chosen is None else matches("failure_on", chosen, error)
+        if chosen is None:
+            # One of a group is enough: that is what the backend did not bear.
+            refused = any(map(is_transient, members(error)))
+        else:
+            refused = bool(matches("failure_on", chosen, error))
     except BaseException:
         throttle.refused()
         raise

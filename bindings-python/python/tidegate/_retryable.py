@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import importlib
 import inspect
 import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from ._classify import CancelledError, answer_of, failed, told
+from ._classify import CancelledError, answer_of, failed, is_mistaken, told
 from ._functions import function
 from ._tidegate import Classifier
 from .errors import (
@@ -39,6 +41,11 @@ _MISTAKES = (
     TypeError,
     ValueError,
 )
+# Python 3.10 has none of its own, but a package that anyio brings.
+_GROUP: Any = getattr(builtins, "BaseExceptionGroup", None)
+if _GROUP is None:
+    with contextlib.suppress(ImportError):
+        _GROUP = importlib.import_module("exceptiongroup").BaseExceptionGroup
 # What a Classifier says, and by which of it a call has failed.
 Verdict: TypeAlias = tuple[str, float | None]
 _FAILED = ("failure", "unreached")
@@ -60,10 +67,20 @@ def filter_of(name: str, value: Any) -> Filter:
 
 
 def matches(name: str, chosen: Filter, error: Exception) -> bool | Verdict:
-    """Whether a filter names this error, by a Classifier what that said of it. What a predicate raises is raised."""
+    """Whether a filter names this error, by a Classifier what that said of it. What a predicate raises is raised.
+
+    A group that it does not name is named where all of its members are.
+    """
+    verdict = _matches(name, chosen, error)
+    if verdict or not is_group(error):
+        return verdict
+    return all(_matches(name, chosen, one) for one in members(error))
+
+
+def _matches(name: str, chosen: Filter, error: BaseException) -> bool | Verdict:
     if isinstance(chosen, tuple):
         for one in chosen:
-            if verdict := matches(name, one, error):
+            if verdict := _matches(name, one, error):
                 return verdict
         return False
     if isinstance(chosen, type):
@@ -72,7 +89,7 @@ def matches(name: str, chosen: Filter, error: Exception) -> bool | Verdict:
         # Whatever a breaker by the same classifier counts as a failure of the call.
         verdict = chosen.error(error)
         return verdict[0] in _FAILED and verdict
-    answer = chosen(error)
+    answer = chosen(error)  # type: ignore[arg-type]
     if inspect.iscoroutine(answer):
         answer.close()
         raise TypeError(f"{name}: a function of the exception cannot be async")
@@ -113,18 +130,47 @@ async def abandon_async(result: object) -> None:
             await result.aclose()  # type: ignore[attr-defined]
 
 
+def is_group(error: BaseException) -> bool:
+    """Whether it stands for several."""
+    return _GROUP is not None and isinstance(error, _GROUP)
+
+
+def members(error: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions of a group and of the groups in it, in no order; of what is no group, itself alone."""
+    if not is_group(error):
+        return (error,)
+    found: list[BaseException] = []
+    groups: list[Any] = [error]
+    while groups:
+        for one in groups.pop().exceptions:
+            (groups if isinstance(one, _GROUP) else found).append(one)
+    return tuple(found)
+
+
 def is_own(error: BaseException) -> bool:
-    """Of this package, and no word on what was called: all but a timeout, which ended a call that was under way."""
-    return isinstance(error, TidegateError) and not isinstance(error, TimeoutExceededError)
+    """Of this package, and no word on what was called: all but a timeout that ended a call which was under way.
+
+    A group is that where all of its members are.
+    """
+    return all(map(_is_own, members(error)))
 
 
-def is_transient(error: Exception) -> bool:
+def _is_own(error: BaseException) -> bool:
+    return isinstance(error, TidegateError) and not (isinstance(error, TimeoutExceededError) and error._begun)
+
+
+def is_transient(error: BaseException) -> bool:
     """Whether the dependency failed: what is retried unless ``retry_on`` says otherwise.
 
     An HTTP status of 429 or from 500 on, a timeout, a lost connection, and what is not known; not another status, not
-    tidegate's own refusals, not what a program's mistake looks like.
+    tidegate's own refusals, not what a program's mistake looks like. A group is, where all of its members are: what the
+    others fail by will come again.
     """
-    if is_own(error):
+    return all(map(_is_transient, members(error)))
+
+
+def _is_transient(error: BaseException) -> bool:
+    if _is_own(error) or is_mistaken(error):
         return False
     answer = _answer(error)
     if answer is not None:
@@ -133,8 +179,8 @@ def is_transient(error: Exception) -> bool:
 
 
 def is_retried(chosen: Filter | None, error: Exception) -> bool | Verdict:
-    """Whether another attempt may follow."""
-    if isinstance(error, _NEVER) or is_wrong_call(error):
+    """Whether another attempt may follow. One member of a group that forbids it is enough."""
+    if any(isinstance(one, _NEVER) or is_wrong_call(one) for one in members(error)):
         return False
     return is_transient(error) if chosen is None else matches("retry_on", chosen, error)
 
@@ -161,6 +207,13 @@ def retry_after(error: object, most: float, now: float | None = None) -> float |
 
     None where it says nothing, or nonsense. ``now`` is the time of day in seconds, for tests.
     """
+    if isinstance(error, BaseException):
+        waits = [_retry_after(one, most, now) for one in members(error)]
+        return max((wait for wait in waits if wait is not None), default=None)
+    return _retry_after(error, most, now)
+
+
+def _retry_after(error: object, most: float, now: float | None) -> float | None:
     try:
         own = getattr(error, "retry_after", None)
         if isinstance(own, timedelta):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -12,7 +13,7 @@ from ._deadline import Deadline
 from ._functions import decorates, not_async, refuse_lazy, wrapped
 from ._time import LONGEST_WAIT, POLL, clock_of, limit_seconds
 from ._tidegate import ManualClock
-from .errors import ConfigError, TimeoutExceededError
+from .errors import ConfigError, TimeoutExceededError, not_begun
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,8 +110,9 @@ class Timeout:
         if around is not None:
             left = around.remaining()
             if left == 0:
-                raise TimeoutExceededError("call timed out: its deadline had passed before it began")
-            if self._limit is None or left < self._limit:
+                raise not_begun(TimeoutExceededError("call timed out: its deadline had passed before it began"))
+            # Of two that end together, one is enough: see `_Limit`.
+            if self._limit is None or left <= self._limit:
                 return around, "call timed out: its deadline has passed"
         if self._limit is None:
             return Deadline._after(None, None), ""
@@ -126,19 +128,30 @@ class Timeout:
         return f"{type(self).__name__}({', '.join(given)})"
 
 
+# The limits of this task, the innermost first; where a task has none, it sees those of the task that started it.
+_innermost: ContextVar[_Limit | None] = ContextVar("tidegate.limit", default=None)
+
+
 class _Limit:
     """Cancels the task that has entered it at a deadline, and tells that from the caller's own cancellation.
 
     ``asyncio.wait_for`` of CPython 3.10 and 3.11 swallows the latter where both come together (#86296); this is the
     algorithm of ``asyncio.timeout`` (3.11), which counts the requests to cancel.
+
+    Where several end by the same deadline, the innermost alone cancels: what stands between them, a breaker or a retry,
+    sees a call that took too long, and no cancellation. Those outside follow if the call has not ended by that.
+
+    A task is asked to cancel by its loop alone, where it is suspended: before CPython 3.13 a request that is made
+    within a step outlives ``uncancel``, and would end whatever the task awaits next.
     """
 
-    __slots__ = ("_cancelling", "_deadline", "_expired", "_loop", "_message", "_task", "_timer")
+    __slots__ = ("_cancelling", "_deadline", "_expired", "_inner", "_loop", "_message", "_outer", "_task", "_timer")
 
     def __init__(self, deadline: Deadline, message: str) -> None:
         self._deadline, self._message = deadline, message
         self._expired = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._inner: _Limit | None = None
+        self._timer: asyncio.Handle | None = None
 
     def __enter__(self) -> None:
         # Not at the start of the program: where a loop runs, it is there.
@@ -151,18 +164,26 @@ class _Limit:
         self._loop = asyncio.get_running_loop()
         # Before 3.11 nobody counts.
         self._cancelling = task.cancelling() if hasattr(task, "cancelling") else 0
-        self._look()
+        outer = self._outer = _innermost.get()
+        _innermost.set(self)
+        if outer is not None and outer._task is task:
+            outer._inner = self
+        self._wait()
+
+    def _wait(self) -> None:
+        # A ManualClock announces nothing.
+        nap = min(self._deadline.remaining(), LONGEST_WAIT) if self._deadline._clock is None else POLL
+        self._timer = self._loop.call_later(nap, self._look)
 
     def _look(self) -> None:
         """Ends the call, or looks again when the deadline will have passed."""
-        left = self._deadline.remaining()
-        if left == 0:
-            self._timer = None
-            self._expire()
+        if self._deadline.remaining() > 0:
+            self._wait()
             return
-        # A ManualClock announces nothing.
-        nap = min(left, LONGEST_WAIT) if self._deadline._clock is None else POLL
-        self._timer = self._loop.call_later(nap, self._look)
+        self._timer = None
+        # Else the one within ends it, and says when it has.
+        if self._inner is None or self._inner._deadline is not self._deadline:
+            self._expire()
 
     def _expire(self) -> None:
         task = self._task
@@ -178,11 +199,18 @@ class _Limit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        task, outer = self._task, self._outer
+        _innermost.set(outer)
+        # A task that was started within it may keep it for long.
+        self._task = self._outer = None
+        if outer is not None and outer._inner is self:
+            outer._inner = None
+            if outer._timer is None and not outer._expired:
+                outer._timer = self._loop.call_soon(outer._look)
         if not self._expired:
             return
         from asyncio import CancelledError
 
-        task = self._task
         if hasattr(task, "uncancel"):
             is_ours = task.uncancel() <= self._cancelling
         else:

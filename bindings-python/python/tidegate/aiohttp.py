@@ -43,6 +43,7 @@ class TimeoutExceededError(errors.TimeoutExceededError, aiohttp.ServerTimeoutErr
     """The deadline had passed: nothing was sent."""
 
     attempts = 0
+    _begun = False
 
 
 def _status_error(response: aiohttp.ClientResponse) -> Exception:

@@ -167,9 +167,13 @@ class RetryBudgetExceededError(_Refusal):
 
 
 class TimeoutExceededError(TidegateError, TimeoutError):
-    """A call took too long: a failure of what was called, and not a refusal. Also a TimeoutError."""
+    """A call took too long: a failure of what was called, and not a refusal. Also a TimeoutError.
+
+    One whose time was over before it began was not made, and says nothing of what was to be called.
+    """
 
     retry_after: float
+    _begun = True
 
     def __new__(cls, message: str = "call timed out", retry_after: float = 0.0) -> TimeoutExceededError:
         # An OSError would take two arguments for an errno and its text.
@@ -183,3 +187,9 @@ class TimeoutExceededError(TidegateError, TimeoutError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def not_begun(error: TimeoutExceededError) -> TimeoutExceededError:
+    """Of a call that was not made."""
+    error._begun = False
+    return error

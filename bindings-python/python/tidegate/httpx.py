@@ -47,6 +47,7 @@ class TimeoutExceededError(errors.TimeoutExceededError, httpx.TimeoutException):
     """The deadline had passed: nothing was sent."""
 
     attempts = 0
+    _begun = False
     _request = None
 
 
@@ -114,10 +115,13 @@ class _Guarded:
         )  # fmt: skip
         if transport is not None and options:
             raise TypeError(f"{next(iter(options))}: the transport that is given has its own; give one of them")
-        self._inner = self._plain(**options) if transport is None else transport
+        if transport is not None and (isinstance(transport, type) or not hasattr(transport, self._sends)):
+            raise TypeError(f"transport: expected what has {self._sends}, got {type(transport).__name__}")
+        self._inner: Any = self._plain(**options) if transport is None else transport
         self.closed = False
 
     _plain: Any
+    _sends: str
 
     def _sending(self, request: httpx.Request) -> Sending:
         idempotent = request.extensions.get("idempotent") is True
@@ -128,6 +132,7 @@ class Transport(_Guarded, httpx.BaseTransport):
     __doc__ = _Guarded.__doc__
 
     _plain = httpx.HTTPTransport
+    _sends = "handle_request"
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         sending = self._sending(request)
@@ -163,6 +168,7 @@ class AsyncTransport(_Guarded, httpx.AsyncBaseTransport):
     __doc__ = _Guarded.__doc__
 
     _plain = httpx.AsyncHTTPTransport
+    _sends = "handle_async_request"
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         sending = self._sending(request)

@@ -46,6 +46,7 @@ class TimeoutExceededError(errors.TimeoutExceededError, requests.Timeout):
     """The deadline had passed: nothing was sent."""
 
     attempts = 0
+    _begun = False
     request = response = None
 
 
@@ -121,6 +122,8 @@ class Adapter(BaseAdapter):
             raise TypeError(f"{next(iter(options))}: the adapter that is given has its own; give one of them")
         if retry is not None and options.get("max_retries"):
             raise errors.ConfigError("max_retries: it would multiply with retry; give one of them")
+        if adapter is not None and (isinstance(adapter, type) or not hasattr(adapter, "send")):
+            raise TypeError(f"adapter: expected an adapter of requests, got {type(adapter).__name__}")
         self._inner = HTTPAdapter(**options) if adapter is None else adapter
 
     def send(

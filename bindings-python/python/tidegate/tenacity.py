@@ -15,8 +15,9 @@ from tenacity.retry import retry_base
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base, wait_none
 
+from ._deadline import Deadline
 from ._retry import RetryPolicy
-from ._retryable import failed_result, is_retried, retry_after
+from ._retryable import Verdict, failed_result, is_retried, retry_after
 from ._tidegate import RetryBudget, max_retry_after_seconds
 
 __all__ = ["by_policy", "stop_budget", "wait_policy", "wait_retry_after"]
@@ -59,7 +60,7 @@ class wait_policy(wait_base):
         # Kept with the call, for this object is shared by all.
         wait, previous = self.policy._schedule.delay(n, getattr(retry_state, "tidegate_previous", 0.0))
         retry_state.tidegate_previous = previous  # type: ignore[attr-defined]
-        return max(wait, _told(retry_state, self.policy._schedule.max_retry_after))
+        return max(wait, _told(retry_state, self.policy._schedule.max_retry_after, self.policy))
 
 
 class wait_retry_after(wait_base):
@@ -90,7 +91,7 @@ class Arguments(TypedDict, total=False):
 
 
 def by_policy(policy: RetryPolicy) -> Arguments:
-    """The arguments with which tenacity does what the policy says, budget and deadline included.
+    """The arguments with which tenacity does what the policy says, budget and deadlines included.
 
     What the last attempt gave is given, and what it raised is raised, with no RetryError around it. No task's
     cancellation and no Ctrl-C is retried.
@@ -104,6 +105,9 @@ def by_policy(policy: RetryPolicy) -> Arguments:
         if attempts is not None and retry_state.attempt_number >= attempts:
             return True
         if deadline is not None and (retry_state.seconds_since_start or 0.0) + retry_state.upcoming_sleep >= deadline:
+            return True
+        around = Deadline.current()
+        if around is not None and retry_state.upcoming_sleep >= around.remaining():
             return True
         return budget is not None and budget(retry_state)
 
@@ -131,10 +135,17 @@ def _policy(policy: Any) -> RetryPolicy:
     return policy
 
 
-def _told(retry_state: tenacity.RetryCallState, most: float) -> float:
-    """What the error, or the response, of the last attempt asks for."""
+def _told(retry_state: tenacity.RetryCallState, most: float, policy: RetryPolicy | None = None) -> float:
+    """What the error, or the response, of the last attempt asks for; the policy's Classifier has the first word."""
     outcome = retry_state.outcome
     if outcome is None:
         return 0.0
     error: Any = outcome.exception() if outcome.failed else outcome.result()
-    return retry_after(error, most) or 0.0
+    if policy is None:
+        return retry_after(error, most) or 0.0
+    verdict: bool | Verdict | None = False
+    if not outcome.failed:
+        verdict = failed_result(policy._readers, error)
+    elif isinstance(error, Exception):
+        verdict = is_retried(policy._retry_on, error)
+    return policy._told(error, verdict or False) or 0.0

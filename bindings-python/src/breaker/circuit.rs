@@ -6,7 +6,7 @@ use super::views::Trip;
 use crate::args::seconds;
 use crate::clock::ManualClock;
 use crate::errors;
-use crate::python;
+use crate::python::{self, Function};
 use crate::scope::Place;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -109,7 +109,7 @@ impl CircuitBreaker {
             Ok(result) => self.returned(permit, result),
             // Attached for PyO3's books as well: `hot.rs` comes here without them, and here references are dropped.
             Err(error) => Python::attach(|py| {
-                self.report_error(permit, error.value(py).as_any())?;
+                self.report_error(permit, &errors::raised(py, &error)?)?;
                 Err(error)
             }),
         }
@@ -122,6 +122,11 @@ impl CircuitBreaker {
             self.core.release(permit);
             result.call_method0("close")?;
             return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
+        }
+        if python::is_generator(&result)? {
+            // Its work is yet to come.
+            self.core.release(permit);
+            REFUSE_LAZY.call(result.py(), (&result,))?;
         }
         if self.classifier().reads_results() {
             self.report_result(permit, &result)?;
@@ -161,6 +166,7 @@ impl CircuitBreaker {
     }
 }
 
+static REFUSE_LAZY: Function = Function::new("tidegate._functions", "refuse_lazy");
 static CIRCUIT_OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// `CircuitOpenError(name, retry_after, trip, ramping)`.

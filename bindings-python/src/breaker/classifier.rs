@@ -23,6 +23,21 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    fn is_neutral(&self) -> bool {
+        matches!(self, Self::Report(Outcome::Ignore) | Self::Release)
+    }
+
+    /// The one that says more against the dependency; of two waits the longer.
+    fn or_worse(self, other: Self) -> Self {
+        let bad = |verdict: &Self| match verdict {
+            Self::RetryAfter(wait) => (3, *wait),
+            Self::Report(Outcome::Failure) => (2, Duration::ZERO),
+            Self::Report(Outcome::Unreached) => (1, Duration::ZERO),
+            _ => (0, Duration::ZERO),
+        };
+        if bad(&other) > bad(&self) { other } else { self }
+    }
+
     fn outcome(&self) -> &'static str {
         match self {
             Self::Report(Outcome::Success) => "success",
@@ -38,7 +53,8 @@ impl Verdict {
 ///
 /// The first that fits: what is no Exception (a cancelled task, Ctrl-C) and a cancelled future are "cancelled";
 /// tidegate's own refusals and `ignore` are "ignore"; `unreached`; `failure_on` or `failure_result` are "failure"; the
-/// rest is a "success", for the dependency did answer.
+/// rest is a "success", for the dependency did answer. An ExceptionGroup of which no filter takes notice is what the
+/// worst of its members is.
 ///
 /// Args:
 ///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these
@@ -94,6 +110,28 @@ impl Classifier {
 
     /// What `error` means, which left a call.
     pub(super) fn of_error(&self, error: &Bound<'_, PyAny>) -> PyResult<Verdict> {
+        match errors::members(error)? {
+            Some(members) if error.is_instance_of::<PyException>() => self.of_group(error, &members),
+            _ => self.of_one(error),
+        }
+    }
+
+    /// What a group of exceptions means: neutral where all of them are, else what a filter says of the group itself,
+    /// else what the worst of them means.
+    fn of_group(&self, group: &Bound<'_, PyAny>, members: &[Bound<'_, PyAny>]) -> PyResult<Verdict> {
+        let verdicts = members.iter().map(|member| self.of_one(member)).collect::<PyResult<Vec<_>>>()?;
+        let own = match verdicts.iter().all(Verdict::is_neutral) {
+            true => Verdict::Report(Outcome::Ignore),
+            false => self.of_one(group)?,
+        };
+        Ok(match own {
+            Verdict::Report(Outcome::Success) => verdicts.into_iter().fold(own, Verdict::or_worse),
+            named => named,
+        })
+    }
+
+    /// As `of_error`, of what is no group or is to be taken as a whole.
+    fn of_one(&self, error: &Bound<'_, PyAny>) -> PyResult<Verdict> {
         static CANCELLED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let py = error.py();
         if !error.is_instance_of::<PyException>() {
@@ -110,8 +148,11 @@ impl Classifier {
             return Ok(Verdict::Report(Outcome::Unreached));
         }
         match &self.failure_on {
-            Some(filter) if !matches("failure_on", filter.bind(py), error)? => Ok(Verdict::Report(Outcome::Success)),
-            _ => self.failure(error),
+            Some(filter) if matches("failure_on", filter.bind(py), error)? => self.failure(error),
+            // No call was made that anybody could have answered.
+            _ if is_wrong_call(error)? => Ok(Verdict::Report(Outcome::Ignore)),
+            Some(_) => Ok(Verdict::Report(Outcome::Success)),
+            None => self.failure(error),
         }
     }
 
@@ -175,6 +216,12 @@ impl Classifier {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.visit(&visit)
     }
+}
+
+/// Whether it is the caller's mistake: arguments that the function does not take, or no function to be called so.
+fn is_wrong_call(error: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static IS_WRONG_CALL: Function = Function::new("tidegate._retryable", "is_wrong_call");
+    Ok(error.is_instance_of::<PyTypeError>() && IS_WRONG_CALL.call(error.py(), (error,))?.is_truthy()?)
 }
 
 fn told(verdict: &Verdict) -> (&'static str, Option<f64>) {

@@ -6,6 +6,7 @@
 
 use super::circuit::CircuitBreaker;
 use super::permit::Permit;
+use crate::errors;
 use crate::python::{self, Function};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -57,7 +58,7 @@ impl Guarded {
             }
             Ok(result) => breaker.returned(permit, result),
             Err(error) => {
-                breaker.report_error(permit, error.value(py).as_any())?;
+                breaker.report_error(permit, &errors::raised(py, &error)?)?;
                 Err(error)
             }
         }
