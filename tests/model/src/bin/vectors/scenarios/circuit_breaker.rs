@@ -1,12 +1,13 @@
 //! Circuit breaker.
 
+use super::breaker_tables;
 use crate::random::Random;
 use crate::script::{self, MS, S, Script};
 use tidegate_model::format::{Case, File, Ns};
 use tidegate_model::script::breaker::{Config, Draw, ModelBreaker, Op, Outcome};
 
-type Breaker = Script<ModelBreaker>;
-type Cases = Vec<Case<Config, Op>>;
+pub(super) type Breaker = Script<ModelBreaker>;
+pub(super) type Cases = Vec<Case<Config, Op>>;
 
 use Outcome::{Failure, Ignore, Success, Unreached};
 
@@ -21,12 +22,13 @@ pub(crate) fn file() -> File<Config, Op> {
         late_results(),
         switches(),
         changes(),
+        breaker_tables::all(),
         random(),
     ];
     script::file("circuit_breaker", groups.into_iter().flatten().collect())
 }
 
-fn breaker(name: &str, why: &str, config: Config) -> Breaker {
+pub(super) fn breaker(name: &str, why: &str, config: Config) -> Breaker {
     Script::new(name, why, config)
 }
 
@@ -35,7 +37,7 @@ fn quick() -> Config {
     Config { consecutive_failures: Some(2), cooldown_ns: Ns(S), probe_timeout_ns: Ns(2 * S), ..Config::default() }
 }
 
-fn acquire(name: &str) -> Op {
+pub(super) fn acquire(name: &str) -> Op {
     Op::Acquire { name: name.into() }
 }
 
@@ -43,23 +45,23 @@ fn draw(name: &str, draw: f64) -> Op {
     Op::AcquireWith { name: name.into(), draw: Draw(draw) }
 }
 
-fn report(permit: &str, outcome: Outcome) -> Op {
+pub(super) fn report(permit: &str, outcome: Outcome) -> Op {
     Op::Report { permit: permit.into(), outcome, duration_ns: None }
 }
 
-fn took(permit: &str, outcome: Outcome, duration: u64) -> Op {
+pub(super) fn took(permit: &str, outcome: Outcome, duration: u64) -> Op {
     Op::Report { permit: permit.into(), outcome, duration_ns: Some(Ns(duration)) }
 }
 
-fn release(permit: &str) -> Op {
+pub(super) fn release(permit: &str) -> Op {
     Op::Release { permit: permit.into() }
 }
 
-fn state() -> Op {
+pub(super) fn state() -> Op {
     Op::State {}
 }
 
-fn stats() -> Op {
+pub(super) fn stats() -> Op {
     Op::Stats {}
 }
 

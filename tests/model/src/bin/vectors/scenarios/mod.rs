@@ -3,6 +3,7 @@
 pub(crate) mod adaptive_limiter;
 pub(crate) mod bounded_queue;
 pub(crate) mod breaker_registry;
+mod breaker_tables;
 pub(crate) mod circuit_breaker;
 pub(crate) mod client_throttle;
 pub(crate) mod concurrency_limiter;
