@@ -6,7 +6,7 @@ const { isTimeUp } = require('../lib/abort.cjs');
 const { classified, ownClassifier, settled } = require('../lib/breaker.cjs');
 const check = require('../lib/check.cjs');
 const { http, isClassifier } = require('../lib/classify.cjs');
-const { RetryBudgetExceededError, TimeoutExceededError } = require('../lib/errors.cjs');
+const { RetryBudgetExceededError, unmade } = require('../lib/errors.cjs');
 const { DISCARD, discard } = require('../lib/discard.cjs');
 const { REFUSES, retriesResults, withBudget } = require('../lib/retry.cjs');
 
@@ -204,7 +204,7 @@ class Guard {
   #deadline() {
     const deadline = Deadline.current;
     if (deadline === undefined) return {};
-    if (deadline.expired) throw new TimeoutExceededError('call timed out: its deadline had passed before it was sent');
+    if (deadline.expired) throw unmade('call timed out: its deadline had passed before it was sent');
     return this.#deadlineHeader === null ? {} : deadline.headers(this.#deadlineHeader);
   }
 

@@ -144,8 +144,17 @@ for (const error of [
 // The name of the platform's own, that of AbortSignal.timeout(): who looks for that finds this one too.
 TimeoutExceededError.prototype.name = 'TimeoutError';
 
-/** Of tidegate's own errors that which is one of the call, and no refusal to make it. */
-const isRefusal = (error) => error instanceof TidegateError && !(error instanceof TimeoutExceededError);
+/** On a TimeoutExceededError: the call had no time left and was not made, so it says nothing of the dependency. */
+const UNMADE = Symbol.for('tidegate.unmade');
+
+function unmade(message) {
+  return Object.defineProperty(new TimeoutExceededError(message), UNMADE, { value: true });
+}
+const isUnmade = (error) => error instanceof TimeoutExceededError && error[UNMADE] === true;
+
+/** A refusal to make a call, of which nothing follows for the dependency; every error of ours but what timed out. */
+const isRefusal = (error) =>
+  error instanceof TidegateError && (!(error instanceof TimeoutExceededError) || isUnmade(error));
 
 /** What `object` throws for `error`. */
 const refusalOf = (object, error) => object[REFUSAL]?.(error) ?? error;
@@ -154,7 +163,9 @@ module.exports = {
   KINDS,
   REFUSAL,
   isRefusal,
+  isUnmade,
   refusalOf,
+  unmade,
   ArenaError,
   ConcurrencyLimitError,
   RetryBudgetExceededError,

@@ -2,13 +2,14 @@
 // What the end of a call says of a concurrency limit that learns: the call was done, was dropped, or says nothing.
 
 const { answerOf, isTimeout } = require('./classify.cjs');
-const { ArenaError, isRefusal } = require('./errors.cjs');
+const { ArenaError, isRefusal, isUnmade } = require('./errors.cjs');
 
 /** Later, and too late: what a server answers that had no room, or no time. */
 const isDroppedStatus = (status) => status === 503 || status === 504;
 
-/** A refusal, a timeout, or the answer of one. A mistake, of the arena's as well, is none. */
+/** A refusal, a timeout, or the answer of one. A mistake, of the arena's as well, is none, nor what was not made. */
 function isDropped(error) {
+  if (isUnmade(error)) return false;
   if (isRefusal(error)) return !(error instanceof ArenaError);
   const answer = answerOf(error);
   return answer === undefined ? isTimeout(error) : isDroppedStatus(answer.status);

@@ -6,7 +6,7 @@ const { inPlaceOf, takesNothing, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { alarm, selectClock } = require('./clock.cjs');
 const deadlines = require('./deadline.cjs');
-const { TimeoutExceededError } = require('./errors.cjs');
+const { TimeoutExceededError, unmade } = require('./errors.cjs');
 const { isPromise } = require('./promise.cjs');
 const { shown } = require('./show.cjs');
 
@@ -63,7 +63,7 @@ function timed(fn, limitMs, clock, given, left = nothing) {
     try {
       if (isDeadline(caller)) throwIfEnded(caller);
       else throwIfAborted(caller);
-      if (aroundMs === 0) throw new TimeoutExceededError('call timed out: its deadline had passed before it began');
+      if (aroundMs === 0) throw unmade('call timed out: its deadline had passed before it began');
       if (isDeadline(caller)) stay = follow(caller, end);
       else if (caller !== undefined) stay = onAbort(caller, () => end(caller.reason));
       // The call around ends this one with it.

@@ -27,6 +27,7 @@ import {
   cached,
   http,
 } from '../../index.mjs';
+import { guardedFetch } from 'tidegate/fetch';
 import { serve } from './web.mjs';
 
 const INDEX = fileURLToPath(new URL('../../index.cjs', import.meta.url));
@@ -698,6 +699,39 @@ describe('Resilience', () => {
     assert.deepEqual([breaker.state, breaker.stats().calls], ['closed', 0]);
     permit.release();
     assert.equal(await guarded.call(() => 5), 5);
+  });
+
+  it('says nothing of a dependency that it did not call, its caller having no time left', async () => {
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1, cooldownMs: 1000, probes: 1, clock });
+    const concurrency = ConcurrencyLimiter.adaptive({ algorithm: 'aimd', minLimit: 1, samples: 1, minSamples: 1, clock });
+    const attemptTimeout = new Timeout({ totalMs: 100, clock });
+    const never = () => assert.fail('called');
+    const fetch = guardedFetch({ fetch: never });
+    const calls = {
+      'under Resilience': () => new Resilience({ breaker, attemptTimeout }).call(never),
+      'with a place': () => new Resilience({ breaker, concurrency, attemptTimeout }).call(never),
+      'by hand': () => breaker.call(() => attemptTimeout.call(never)),
+      'of fetch': () => breaker.call(() => fetch('http://bank.test/')),
+    };
+    for (const state of ['closed', 'half_open']) {
+      for (const [how, call] of Object.entries(calls)) {
+        await assert.rejects(Deadline.after(0, { clock }).run(call), TimeoutExceededError);
+        assert.equal(breaker.stats().opened, state === 'closed' ? 0 : 1, how);
+      }
+      if (state === 'closed') {
+        breaker.acquire().failure();
+        clock.advance(1000);
+      }
+    }
+    clock.advance(5000);
+    assert.deepEqual([concurrency.limit, concurrency.inUse], [20, 0]);
+    assert.notEqual(breaker.tryAcquire(), null);
+    // One that had begun is a failure all the same.
+    const begun = new CircuitBreaker('bank', { consecutiveFailures: 1 });
+    const guarded = new Resilience({ breaker: begun, attemptTimeout: new Timeout({ totalMs: 60_000 }) });
+    await assert.rejects(Deadline.after(5).run(() => guarded.call(hang)), TimeoutExceededError);
+    assert.equal(begun.state, 'open');
   });
 
   it('gives a probe back that did not reach the dependency', async () => {
