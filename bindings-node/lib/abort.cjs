@@ -3,8 +3,12 @@
 /** What callers gave as their reasons to abort. */
 const reasons = new WeakSet();
 
+/** Those that are no objects, such as `abort('gone')`: the latest, since nothing says when one is heard of no more. */
+const plainReasons = new Set();
+const MOST_PLAIN = 100;
+
 /** Whether a caller's signal aborted with this, whatever it is; a timeout stays one (`AbortSignal.timeout()`). */
-const isReason = (error) => reasons.has(error);
+const isReason = (error) => reasons.has(error) || plainReasons.has(error);
 
 /** Whether a signal aborted because a time was over; never throws, whatever the reason does when it is looked at. */
 function isTimeUp(reason) {
@@ -18,7 +22,13 @@ function isTimeUp(reason) {
 /** Never throws: in a listener of a signal that would end the process. */
 function note({ reason }) {
   const isObject = (typeof reason === 'object' && reason !== null) || typeof reason === 'function';
-  if (isObject && !isTimeUp(reason)) reasons.add(reason);
+  if (isObject) {
+    if (!isTimeUp(reason)) reasons.add(reason);
+    return;
+  }
+  plainReasons.delete(reason);
+  plainReasons.add(reason);
+  if (plainReasons.size > MOST_PLAIN) plainReasons.delete(plainReasons.values().next().value);
 }
 
 function throwIfAborted(signal) {

@@ -201,15 +201,27 @@ describe('Timeout', () => {
       (signal) => full.acquire({ timeoutMs: 60_000, signal }),
       (signal) => new RetryPolicy({ baseMs: 60_000, jitter: 'none', maxDelayMs: 60_000 }).call(failing, { signal }),
     ];
-    for (const wait of waits) {
-      const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1 });
-      const gone = new AbortController();
-      const call = breaker.call(() => wait(gone.signal));
-      await turn();
-      gone.abort(new Error('gone'));
-      await assert.rejects(call, /gone/);
-      assert.equal(breaker.stats().calls, 0);
+    waits.push((signal) => new Timeout({ totalMs: 60_000 }).call(hang, { signal }));
+    for (const reason of [new Error('gone'), 'gone', null, 0, Symbol('gone')]) {
+      for (const wait of waits) {
+        const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1 });
+        const gone = new AbortController();
+        const call = breaker.call(() => wait(gone.signal));
+        await turn();
+        gone.abort(reason);
+        await assert.rejects(call, (error) => error === reason);
+        assert.deepEqual([breaker.state, breaker.stats().calls], ['closed', 0], String(reason));
+      }
     }
+  });
+
+  it('knows the latest reasons that are no objects, and does not keep them all', async () => {
+    const outcome = (error) => http().error(error).outcome;
+    for (let i = 0; i < 101; i += 1) {
+      const call = new Timeout({ totalMs: 60_000 }).call(hang, { signal: AbortSignal.abort(`gone ${i}`) });
+      await assert.rejects(call, (error) => error === `gone ${i}`);
+    }
+    assert.deepEqual([outcome('gone 0'), outcome('gone 1'), outcome('gone 100')], ['success', 'cancelled', 'cancelled']);
   });
 
   it('counts as a failure', async () => {
