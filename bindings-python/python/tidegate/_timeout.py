@@ -215,7 +215,9 @@ class _Limit:
             is_ours = task.uncancel() <= self._cancelling
         else:
             is_ours = task._cancel_message is self
-            task._cancel_message = None
+            # Else it is that of a limit outside, or of the caller.
+            if is_ours:
+                task._cancel_message = None
         if is_ours and kind is not None and issubclass(kind, CancelledError):
             raise TimeoutExceededError(self._message) from error
 
