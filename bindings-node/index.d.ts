@@ -842,7 +842,8 @@ export interface RetryPolicyOptions {
  * Calls again what failed, after a wait that grows and differs between clients, as long as it is affordable. The
  * Retry-After of a 429 or 503, or the error's own `retryAfterMs`, wins when it is longer, up to `maxRetryAfterMs`.
  * Never retried: an AbortError, an open circuit, a throttled call, an empty budget, wrong arguments. The last error is
- * thrown as it is, with `attempts` and `retryAfterMs`; where the budget is empty, RetryBudgetExceededError.
+ * thrown as it is, with `attempts` and `retryAfterMs`; that of the attempt before is the `cause` of a refusal, such as an
+ * open circuit's. Where the budget is empty, RetryBudgetExceededError.
  */
 export class RetryPolicy {
   /** `attempts: Infinity` for as often as it takes. */

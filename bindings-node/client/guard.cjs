@@ -6,7 +6,7 @@ const { isTimeUp } = require('../lib/abort.cjs');
 const { classified, ownClassifier, settled } = require('../lib/breaker.cjs');
 const check = require('../lib/check.cjs');
 const { http, isClassifier } = require('../lib/classify.cjs');
-const { RetryBudgetExceededError, unmade } = require('../lib/errors.cjs');
+const { RetryBudgetExceededError, isRefusal, unmade } = require('../lib/errors.cjs');
 const { DISCARD, discard } = require('../lib/discard.cjs');
 const { REFUSES, retriesResults, withBudget } = require('../lib/retry.cjs');
 
@@ -137,7 +137,11 @@ class Guard {
       const isEmpty = error instanceof RetryBudgetExceededError;
       const last = isEmpty ? error.cause : error;
       if (last instanceof Answered) return last.response;
-      if (!(last instanceof Neutral || last instanceof Lost)) throw error;
+      if (!(last instanceof Neutral || last instanceof Lost)) {
+        // A refusal of a later attempt: its cause is what the one before ended by.
+        if (isRefusal(error) && error.cause instanceof Lost) error.cause = error.cause.reason;
+        throw error;
+      }
       if (!isEmpty) throw last.reason;
       error.cause = last.reason;
       throw error;

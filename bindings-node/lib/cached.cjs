@@ -6,6 +6,8 @@ const { throwIfAborted, unlessAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { isCancelled } = require('./classify.cjs');
 const { nowMs, selectClock } = require('./clock.cjs');
+const { callAround } = require('./deadline.cjs');
+const { TimeoutExceededError } = require('./errors.cjs');
 const { shown } = require('./show.cjs');
 
 const OPTIONS = ['maxAgeMs', 'maxEntries', 'key', 'clock'];
@@ -31,6 +33,9 @@ function keyOf(fn, receiver, args) {
   const parts = args.map((arg) => `${typeof arg} ${String(arg).length} ${arg}`);
   return [numberOf(fn), isObject(receiver) ? numberOf(receiver) : 0, ...parts].join(' ');
 }
+
+/** How long this caller would wait is no matter of the others'. */
+const isLate = (error) => error instanceof TimeoutExceededError && callAround().deadline?.expired === true;
 
 /** The calls around this one, which it cannot wait for. */
 const within = new AsyncLocalStorage();
@@ -112,7 +117,7 @@ class Cached {
     running.ended = call.then(
       (value) => end(false, () => value),
       (error) =>
-        end(isCancelled(error) || (signal?.aborted === true && signal.reason === error), () => {
+        end(isCancelled(error) || isLate(error) || (signal?.aborted === true && signal.reason === error), () => {
           throw error;
         }),
     );

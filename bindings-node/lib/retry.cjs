@@ -8,7 +8,7 @@ const { errorFilter, resultFilter } = require('./classify.cjs');
 const { nowMs, selectClock, sleep, turn } = require('./clock.cjs');
 const { callAround } = require('./deadline.cjs');
 const { discard, discardError } = require('./discard.cjs');
-const { RetryBudgetExceededError } = require('./errors.cjs');
+const { RetryBudgetExceededError, isRefusal } = require('./errors.cjs');
 const { thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
 const { isRetried, retryAfterMs } = require('./retryable.cjs');
@@ -240,6 +240,8 @@ class RetryPolicy {
       try {
         result = await fn.apply(receiver, args);
       } catch (error) {
+        // A refusal of a later attempt tells nothing of the one before, which may have done its work.
+        if (end.failed === undefined && isRefusal(error)) thrownAfter(end.error, error);
         end = { error, failed: undefined };
         continue;
       }

@@ -260,6 +260,22 @@ describe('Fallback', () => {
     assert.equal(outer.value, 2);
   });
 
+  it('takes nobody along whose caller would wait longer', async () => {
+    const clock = new ManualClock();
+    const fallback = new Fallback({ cached: cached({ key: () => 'k', clock }), static: 'stood in' });
+    let calls = 0;
+    const primary = () => {
+      calls += 1;
+      return calls === 1 ? new Timeout({ totalMs: 60_000, clock }).call(hang) : 'fresh';
+    };
+    const hasty = Deadline.after(10, { clock }).run(() => fallback.call(primary));
+    const patient = fallback.call(primary);
+    await turn();
+    clock.advance(10);
+    assert.equal((await hasty).source, 'static');
+    assert.deepEqual({ ...(await patient) }, { value: 'fresh', source: 'primary', error: undefined, ageMs: undefined });
+  });
+
   it('forgets the calls around that are over', async (t) => {
     let longest = 0;
     const { run } = AsyncLocalStorage.prototype;

@@ -246,6 +246,20 @@ describe('RetryPolicy', () => {
     await assert.rejects(inner, /gone/);
   });
 
+  it('tells with the refusal of a later attempt what the one before ended by', async () => {
+    const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1 });
+    const error = lost();
+    const call = new RetryPolicy(QUICK).call(() => breaker.call(() => Promise.reject(error)));
+    await assert.rejects(call, (refusal) => {
+      assert.ok(refusal instanceof CircuitOpenError);
+      assert.deepEqual([refusal.cause, refusal.attempts], [error, 2]);
+      return true;
+    });
+    // Of a first attempt nothing was made.
+    const first = new RetryPolicy(QUICK).call(() => breaker.call(() => assert.fail('called')));
+    await assert.rejects(first, (refusal) => refusal.cause === undefined && refusal.attempts === 1);
+  });
+
   it('lets others run between attempts without a wait', async () => {
     let isWell = false;
     setTimeout(() => {
