@@ -1551,8 +1551,7 @@ tg_status tg_breaker_new(const tg_breaker_config *config, tg_breaker **breaker);
  * than five times, more probes than it was made with or 16); TG_ARENA_* (the system refuses the arena's lock). Nothing
  * is changed then.
  */
-tg_status tg_breaker_set_config(const tg_breaker *breaker,
-                                const tg_breaker_config *config);
+tg_status tg_breaker_set_config(const tg_breaker *breaker, const tg_breaker_config *config);
 
 /** tg_breaker_set_config() at now_ns nanoseconds of the breaker's clock, which the event carries. */
 tg_status tg_breaker_set_config_at(const tg_breaker *breaker, uint64_t now_ns, const tg_breaker_config *config);
@@ -2640,6 +2639,8 @@ enum tg_problem
     TG_PROBLEM_ABNORMAL_USAGE_DETECTED = 2,
     /** The client is on a deny list: 403. */
     TG_PROBLEM_FORBIDDEN = 3,
+    /** What the request needs did not answer in time: 504. */
+    TG_PROBLEM_TIMEOUT = 4,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

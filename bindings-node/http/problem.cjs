@@ -37,6 +37,14 @@ const overloaded = (status) => ({
   detail: `The service is protecting itself; ${WHEN}`,
 });
 
+/** 504: what the request needs did not answer in time. */
+const timedOut = () => ({
+  type: 'about:blank',
+  title: 'Gateway Timeout',
+  status: 504,
+  detail: 'What this request needs did not answer in time.',
+});
+
 /** 500: a mistake of ours or of the application, of which a client needs to know no more. */
 const failed = () => ({ type: 'about:blank', title: 'Internal Server Error', status: 500 });
 
@@ -46,4 +54,4 @@ function problemOf({ policies, overloaded: isOverloaded, detail }) {
   return policies.length === 0 ? forbidden() : limited(policies, detail);
 }
 
-module.exports = { CONTENT_TYPE, failed, limited, overloaded, problemOf, retryAfterSeconds };
+module.exports = { CONTENT_TYPE, failed, limited, overloaded, problemOf, retryAfterSeconds, timedOut };

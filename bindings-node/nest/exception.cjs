@@ -1,5 +1,6 @@
 'use strict';
-// Refusals as Nest's HttpException: so they are a 429 or 503 under every filter, one's own catch-all included.
+// Refusals and timeouts as Nest's HttpException: so they are a 429, 503 or 504 under every filter, one's own catch-all
+// included.
 
 const { HttpException } = require('@nestjs/common');
 const {
@@ -10,11 +11,12 @@ const {
   RateLimitedError,
   RetryBudgetExceededError,
   ThrottledError,
+  TimeoutExceededError,
 } = require('../index.cjs');
 const { KINDS } = require('../lib/errors.cjs');
-const { limited, overloaded, problemOf, retryAfterSeconds } = require('../http/problem.cjs');
+const { limited, overloaded, problemOf, retryAfterSeconds, timedOut } = require('../http/problem.cjs');
 
-/** What is a refusal. All else, an ArenaError too, is a mistake: a 500 that Nest logs. */
+/** What is answered here. All else, an ArenaError too, is a mistake: a 500 that Nest logs. */
 const OVERLOADS = [
   CircuitOpenError,
   QueueFullError,
@@ -23,7 +25,7 @@ const OVERLOADS = [
   RetryBudgetExceededError,
   ThrottledError,
 ];
-const REFUSALS = [RateLimitedError, ...OVERLOADS];
+const REFUSALS = [RateLimitedError, TimeoutExceededError, ...OVERLOADS];
 
 /** What a closed queue, which knows no time, tells a client. */
 const DEFAULT_RETRY_AFTER_MS = 1000;
@@ -88,8 +90,8 @@ class RateLimitException extends HttpException {
 }
 
 /**
- * A refusal of a breaker, queue, concurrency limiter or limiter, and still `instanceof` its own error, which is its
- * `cause`.
+ * A refusal of a breaker, queue, concurrency limiter or limiter, or a timeout, and still `instanceof` its own error,
+ * which is its `cause`.
  */
 class RefusedException extends HttpException {
   constructor(error, problem) {
@@ -101,7 +103,9 @@ class RefusedException extends HttpException {
     if (error.breaker !== undefined) this.breaker = error.breaker;
     if (error.trip !== undefined) this.trip = error.trip;
     this.retryAfterMs = error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS;
-    this.retryAfter = retryAfterSeconds(this.retryAfterMs);
+    // The 0 of a timeout is "not known", and no "now".
+    const isKnown = this.retryAfterMs > 0 || !(error instanceof TimeoutExceededError);
+    this.retryAfter = isKnown ? retryAfterSeconds(this.retryAfterMs) : undefined;
   }
 
   get extensions() {
@@ -115,10 +119,15 @@ class RefusedException extends HttpException {
 
 const isRefusal = (error) => REFUSALS.some((kind) => error instanceof kind);
 
-/** `error` as an HttpException where it is a refusal, else as it is. */
+function problemFor(error, overloadStatus) {
+  if (error instanceof RateLimitedError) return limited(['default']);
+  return error instanceof TimeoutExceededError ? timedOut() : overloaded(overloadStatus);
+}
+
+/** `error` as an HttpException where it is a refusal or a timeout, else as it is. */
 function httpException(error, overloadStatus) {
   if (error instanceof HttpException || !isRefusal(error)) return error;
-  const problem = error instanceof RateLimitedError ? limited(['default']) : overloaded(overloadStatus);
+  const problem = problemFor(error, overloadStatus);
   const { stackTraceLimit } = Error;
   // It takes over the error's stack.
   Error.stackTraceLimit = 0;

@@ -8,8 +8,8 @@ const { tellWhen } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
 /**
- * Answers tidegate's refusals: 429 for limits, 503 (or `overloadStatus`) for the others. Mistakes are Nest's to answer
- * and log.
+ * Answers tidegate's refusals: 429 for limits, 503 (or `overloadStatus`) for the others; 504 for timeouts. Mistakes are
+ * Nest's to answer and log.
  */
 class TidegateExceptionFilter {
   #registry;

@@ -135,7 +135,8 @@ export class RateLimitException extends HttpException {
 
 /**
  * A refusal of a circuit breaker, queue, concurrency limiter or limiter as an HttpException: 503 (or `overloadStatus`),
- * of a limiter 429. It is `instanceof` the refusal's own error as well, with its `code`; that is its `cause`.
+ * of a limiter 429; or a timeout: 504. It is `instanceof` the refusal's own error as well, with its `code`; that is its
+ * `cause`.
  */
 export class RefusedException extends HttpException {
   private constructor();
@@ -144,8 +145,8 @@ export class RefusedException extends HttpException {
   readonly breaker?: string;
   /** ms until it is worth a try, `Infinity` for never. */
   readonly retryAfterMs: number;
-  /** What Retry-After says, in seconds. */
-  readonly retryAfter: number;
+  /** What Retry-After says, in seconds; undefined for a timeout that knows none. */
+  readonly retryAfter: number | undefined;
   /** What a GraphQL error carries. */
   readonly extensions: RefusalExtensions;
 }
@@ -169,8 +170,8 @@ export class TidegateInterceptor implements NestInterceptor {
 }
 
 /**
- * Answers refusals of tidegate, 429 for limits, 503 for all others, with Retry-After. Mistakes, an ArenaError too, stay
- * a 500.
+ * Answers refusals of tidegate, 429 for limits, 503 for all others, with Retry-After; a TimeoutExceededError with 504.
+ * Mistakes, an ArenaError too, stay a 500.
  */
 export class TidegateExceptionFilter implements ExceptionFilter {
   constructor(registry: TidegateRegistry);

@@ -11,6 +11,7 @@ import pytest
 from conftest import run
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
 from served import Answer, ask, served, statuses
 from tidegate import (
     BoundedQueue,
@@ -26,6 +27,8 @@ from tidegate import (
     QueueFullError,
     RateLimitedError,
     RateLimiter,
+    Timeout,
+    TimeoutExceededError,
     TokenBucket,
 )
 from tidegate.asgi import TidegateMiddleware
@@ -157,6 +160,37 @@ def test_what_routes_raise_is_never_a_500(overload_status: int) -> None:
     for answer in answers:
         problem = answer.json()
         assert problem["status"] == answer.status and problem["title"] and "Traceback" not in answer.body.decode()
+
+
+def test_a_timeout_is_a_gateway_timeout() -> None:
+    app, own, mounted, handling = FastAPI(), FastAPI(), FastAPI(), FastAPI()
+
+    async def handled(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse("own", 599)
+
+    async def slow() -> None:
+        await Timeout(total=0.01).call_async(lambda: asyncio.sleep(60))
+
+    async def told() -> None:
+        raise TimeoutExceededError("later", 2.5)
+
+    own.add_exception_handler(TimeoutError, handled)
+    handling.add_exception_handler(TimeoutError, handled)
+    for one in (app, own, mounted, handling):
+        one.add_api_route("/slow", slow)
+        one.add_api_route("/told", told)
+    app.mount("/mounted", mounted)
+    app.mount("/handling", handling)
+    for one in (app, own):
+        install_exception_handlers(one)
+    with served(app) as url:
+        answers = ask(url, "/slow", "/told", "/mounted/slow", "/handling/slow")
+    assert statuses(answers) == [504, 504, 504, 599]
+    assert [answer.headers.get("retry-after") for answer in answers] == [None, "3", None, None]
+    problem = {"type": "about:blank", "title": "Gateway Timeout", "status": 504}
+    assert problem.items() <= answers[0].json().items()
+    with served(own) as url:
+        assert statuses(ask(url, "/slow")) == [599], "the application answers timeouts by itself"
 
 
 def test_a_breaker_guards_a_route() -> None:

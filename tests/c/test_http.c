@@ -162,10 +162,10 @@ static void writes_a_problem(void) {
     CHECK_EQ(length, strlen(text));
     CHECK_EQ(tg_http_problem(TG_PROBLEM_TEMPORARY_REDUCED_CAPACITY, 529, "full\n", NULL, 0, text, sizeof text, NULL), TG_OK);
     CHECK(strstr(text, "\"status\":529,") && strstr(text, "\"detail\":\"full\\u000a\"}"));
-    for (int32_t problem = TG_PROBLEM_QUOTA_EXCEEDED; problem <= TG_PROBLEM_FORBIDDEN; problem++) {
+    for (int32_t problem = TG_PROBLEM_QUOTA_EXCEEDED; problem <= TG_PROBLEM_TIMEOUT; problem++) {
         CHECK_EQ(tg_http_problem(problem, 0, NULL, NULL, 0, text, sizeof text, NULL), TG_OK);
     }
-    CHECK_ERROR(tg_http_problem(4, 0, NULL, NULL, 0, text, sizeof text, NULL), TG_UNKNOWN_VALUE, "problem:");
+    CHECK_ERROR(tg_http_problem(5, 0, NULL, NULL, 0, text, sizeof text, NULL), TG_UNKNOWN_VALUE, "problem:");
     CHECK_ERROR(tg_http_problem(0, 99, NULL, NULL, 0, text, sizeof text, NULL), TG_OUT_OF_RANGE, "status:");
     CHECK_ERROR(tg_http_problem(0, 1000, NULL, NULL, 0, text, sizeof text, NULL), TG_OUT_OF_RANGE, "status:");
     CHECK_ERROR(tg_http_problem(0, 0, NULL, NULL, 1, text, sizeof text, NULL), TG_NULL, "violated:");

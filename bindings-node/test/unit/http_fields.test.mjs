@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 const require = createRequire(import.meta.url);
 const { Limit } = require('../../http/limit.cjs');
 const { Presenter } = require('../../http/presenter.cjs');
-const { CONTENT_TYPE, limited, overloaded, problemOf } = require('../../http/problem.cjs');
+const { CONTENT_TYPE, limited, overloaded, problemOf, timedOut } = require('../../http/problem.cjs');
 
 const { cases, problems } = JSON.parse(
   readFileSync(new URL('../../../tests/vectors/ratelimit_fields.json', import.meta.url), 'utf8'),
@@ -77,6 +77,7 @@ describe('problems', () => {
     quota_exceeded: ({ violated }) => limited(violated),
     temporary_reduced_capacity: ({ status }) => overloaded(status),
     forbidden: () => problemOf({ policies: [] }),
+    timeout: () => timedOut(),
   };
   for (const problem of problems) {
     const body = bodies[problem.type];

@@ -22,6 +22,11 @@ _lock = threading.Lock()
 _MOST_WRAPPERS = 20
 
 
+def handles(handlers: Any, refusal: type[Exception]) -> bool:
+    """Whether these handlers of an application are meant for a refusal: for a timeout, those for any timeout are."""
+    return refusal in handlers or (issubclass(refusal, TimeoutError) and TimeoutError in handlers)
+
+
 class Handlers:
     """What stands in front of a router: its handlers are there, also where the application has started before, and so
     are those of what is mounted below.
@@ -48,8 +53,8 @@ class Handlers:
         own = scope.get("starlette.exception_handlers")
         if own is not None and own[0] is not self._filled:
             for refusal, handler in self._handlers.items():
-                # The application's own come first.
-                own[0].setdefault(refusal, handler)
+                if not handles(own[0], refusal):
+                    own[0][refusal] = handler
             self._filled = own[0]
         if self._on_change is not None and scope["type"] == "http" and FIELDS not in scope:
             # No middleware of ours does it: without this, answers of errors would not tell what routes have charged.

@@ -29,7 +29,9 @@ class Problem:
 
     def __init__(
         self,
-        kind: Literal["quota_exceeded", "temporary_reduced_capacity", "abnormal_usage_detected", "forbidden"],
+        kind: Literal[
+            "quota_exceeded", "temporary_reduced_capacity", "abnormal_usage_detected", "forbidden", "timeout"
+        ],
         *,
         status: int | None = None,
         detail: str | None = None,
@@ -55,6 +57,11 @@ class Problem:
     def denied(cls) -> Problem:
         """403: on a deny list."""
         return cls("forbidden")
+
+    @classmethod
+    def timed_out(cls) -> Problem:
+        """504: what the request needs did not answer in time."""
+        return cls("timeout")
 
     def headers(self, retry_after: float | None = None) -> HeaderList:
         """A new list each time: whoever stands outside may append to it. ``retry_after`` in seconds; None sends none.

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketState
 
 from . import _notices
 from ._answer import encoded, refuse
-from ._below import Handlers
+from ._below import Handlers, handles
 from ._fields import FIELDS, one_told
 from ._functions import endpoint as checked
 from ._functions import is_async, known_options
@@ -34,6 +34,7 @@ from .errors import (
     RateLimitedError,
     RetryBudgetExceededError,
     ThrottledError,
+    TimeoutExceededError,
 )
 from .headers import HeaderList, Problem
 
@@ -227,15 +228,18 @@ def _told(answer: Any, charge: Charge, connection: HTTPConnection) -> Any:
 
 def install_exception_handlers(app: Starlette, *, overload_status: int = 503) -> None:
     """Answers tidegate's refusals that leave a route: 429 for limits, ``overload_status`` for open circuits, full or
-    closed queues, exhausted concurrency and shedding; all with Retry-After and a problem body, never a 500.
+    closed queues, exhausted concurrency and shedding, 504 for timeouts; all with a problem body, never a 500, and with
+    Retry-After where the error knows when.
 
-    Handlers of the application's own for one of these stay. It holds for the applications that are mounted below as
-    well, also for those that are mounted while requests come, but for refusals that they handle themselves. Other
-    errors, an ArenaError or ConfigError among them, are no refusals: the framework logs them and answers 500.
+    Handlers of the application's own for one of these stay, and one for TimeoutError. It holds for the applications
+    that are mounted below as well, also for those that are mounted while requests come, but for refusals that they
+    handle themselves. Other errors, an ArenaError or ConfigError among them, are no refusals: the framework logs
+    them and answers 500.
     """
     if not isinstance(app, Starlette):
         raise TypeError(f"app: expected a Starlette or FastAPI application, got {type(app).__name__}")
     limited, overloaded = Problem.limited("default"), Problem.overloaded(overload_status)
+    timed_out = Problem.timed_out()
 
     async def on_limited(connection: HTTPConnection, error: Exception) -> Response | None:
         problem, extra = getattr(error, "problem", limited), getattr(error, "extra", [])
@@ -245,18 +249,26 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
     async def on_overload(connection: HTTPConnection, error: Exception) -> Response | None:
         return await _answer(connection, overloaded, getattr(error, "retry_after", 1.0), [])
 
-    handlers = {RateLimitedError: on_limited, **dict.fromkeys(_OVERLOAD, on_overload)}
+    async def on_timeout(connection: HTTPConnection, error: Exception) -> Response | None:
+        # 0 is "not known" and no "now".
+        return await _answer(connection, timed_out, getattr(error, "retry_after", 0.0) or None, [])
+
+    handlers = {
+        RateLimitedError: on_limited,
+        **dict.fromkeys(_OVERLOAD, on_overload),
+        TimeoutExceededError: on_timeout,
+    }
     for refusal, handler in handlers.items():
         # The application's own stay, and those of an earlier call of this go.
-        known = app.exception_handlers.get(refusal)
-        if known is None or known in _installed:
+        known = app.exception_handlers
+        if not handles(known, refusal) or known.get(refusal) in _installed:
             app.add_exception_handler(refusal, handler)  # type: ignore[arg-type]
     _installed.update(handlers.values())
     Handlers(app.router, handlers, functools.partial(_notices.check_order, app, again=True))
 
 
 async def _answer(
-    connection: HTTPConnection, problem: Problem, retry_after: float, extra: HeaderList, said: Any = None
+    connection: HTTPConnection, problem: Problem, retry_after: float | None, extra: HeaderList, said: Any = None
 ) -> Response | None:
     if isinstance(connection, WebSocket):
         answer = getattr(connection, "send_denial_response", None)
@@ -274,7 +286,7 @@ async def _answer(
 class _Refused(Response):
     """A refusal as a response."""
 
-    def __init__(self, problem: Problem, retry_after: float, extra: HeaderList, said: Any) -> None:
+    def __init__(self, problem: Problem, retry_after: float | None, extra: HeaderList, said: Any) -> None:
         super().__init__(problem.body, status_code=problem.status)
         self._problem, self._told, self._said = problem, (retry_after, extra), said
         self.raw_headers = problem.headers(retry_after) + extra

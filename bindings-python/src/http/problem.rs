@@ -7,7 +7,7 @@ use pyo3::types::PyBytes;
 use tidegate::http::problem::{self, ProblemType};
 
 /// The status and the problem+json body of a refusal: `kind` is "quota_exceeded", "temporary_reduced_capacity",
-/// "abnormal_usage_detected" or "forbidden"; a status and a detail of None are that kind's own.
+/// "abnormal_usage_detected", "forbidden" or "timeout"; a status and a detail of None are that kind's own.
 #[pyfunction]
 pub(crate) fn problem_body<'py>(
     py: Python<'py>,

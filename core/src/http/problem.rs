@@ -20,21 +20,29 @@ pub enum ProblemType {
     AbnormalUsageDetected,
     /// The client is on a deny list: 403. No type of its own (`about:blank`), so its title is the status's.
     Forbidden,
+    /// What the request needs did not answer in time: 504. No type of its own either.
+    Timeout,
 }
 
 impl ProblemType {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::QuotaExceeded, Self::TemporaryReducedCapacity, Self::AbnormalUsageDetected, Self::Forbidden];
+    pub const ALL: [Self; 5] = [
+        Self::QuotaExceeded,
+        Self::TemporaryReducedCapacity,
+        Self::AbnormalUsageDetected,
+        Self::Forbidden,
+        Self::Timeout,
+    ];
 
     /// The name in every language: `"quota_exceeded"`, `"temporary_reduced_capacity"`, `"abnormal_usage_detected"`,
-    /// `"forbidden"`.
+    /// `"forbidden"`, `"timeout"`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::QuotaExceeded => "quota_exceeded",
             Self::TemporaryReducedCapacity => "temporary_reduced_capacity",
             Self::AbnormalUsageDetected => "abnormal_usage_detected",
             Self::Forbidden => "forbidden",
+            Self::Timeout => "timeout",
         }
     }
 
@@ -46,7 +54,7 @@ impl ProblemType {
                 "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
             }
             Self::AbnormalUsageDetected => "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
-            Self::Forbidden => "about:blank",
+            Self::Forbidden | Self::Timeout => "about:blank",
         }
     }
 
@@ -59,6 +67,7 @@ impl ProblemType {
             }
             Self::AbnormalUsageDetected => "Request not satisfied due to detection of abnormal request pattern",
             Self::Forbidden => "Forbidden",
+            Self::Timeout => "Gateway Timeout",
         }
     }
 
@@ -68,6 +77,7 @@ impl ProblemType {
             Self::QuotaExceeded | Self::AbnormalUsageDetected => 429,
             Self::TemporaryReducedCapacity => 503,
             Self::Forbidden => 403,
+            Self::Timeout => 504,
         }
     }
 
@@ -78,6 +88,7 @@ impl ProblemType {
             Self::TemporaryReducedCapacity => "The service is protecting itself; Retry-After tells when to come back.",
             Self::AbnormalUsageDetected => "Blocked for a while; Retry-After tells when to come back.",
             Self::Forbidden => "This client is not served.",
+            Self::Timeout => "What this request needs did not answer in time.",
         }
     }
 }

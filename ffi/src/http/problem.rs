@@ -22,6 +22,8 @@ pub enum tg_problem {
     TG_PROBLEM_ABNORMAL_USAGE_DETECTED = 2,
     /// The client is on a deny list: 403.
     TG_PROBLEM_FORBIDDEN = 3,
+    /// What the request needs did not answer in time: 504.
+    TG_PROBLEM_TIMEOUT = 4,
 }
 
 fn problem(value: i32) -> Result<ProblemType, Failure> {
@@ -30,9 +32,10 @@ fn problem(value: i32) -> Result<ProblemType, Failure> {
         1 => ProblemType::TemporaryReducedCapacity,
         2 => ProblemType::AbnormalUsageDetected,
         3 => ProblemType::Forbidden,
+        4 => ProblemType::Timeout,
         other => {
             let message = format!(
-                "problem: {other} is none of tg_problem, TG_PROBLEM_QUOTA_EXCEEDED (0) to TG_PROBLEM_FORBIDDEN (3)"
+                "problem: {other} is none of tg_problem, TG_PROBLEM_QUOTA_EXCEEDED (0) to TG_PROBLEM_TIMEOUT (4)"
             );
             return Err(Failure::new(TG_UNKNOWN_VALUE, message));
         }

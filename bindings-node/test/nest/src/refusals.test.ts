@@ -26,6 +26,8 @@ import {
   type ConcurrencyLimiter,
   RateLimitedError,
   TidegateError,
+  Timeout,
+  TimeoutExceededError,
 } from 'tidegate';
 import {
   InjectBoundedQueue,
@@ -114,6 +116,16 @@ class CallsController {
     return 'guarded';
   }
 
+  @Get('slow')
+  slow() {
+    return new Timeout({ totalMs: 10 }).call(() => new Promise(() => {}));
+  }
+
+  @Get('later')
+  later() {
+    throw new TimeoutExceededError('later', 2500);
+  }
+
   @Get('arena')
   arena() {
     throw new ArenaError('the arena is full', 'full' as any);
@@ -174,6 +186,22 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       assert.equal((await request('/mail')).status, 200);
       assert.ok(filter.seen.every((error) => error instanceof HttpException && error instanceof TidegateError));
       assert.equal((await request('/arena')).status, 500);
+    });
+
+    it('of time are 504, with Retry-After where it is known', async (t) => {
+      for (const catchAll of [false, true]) {
+        const root = TidegateModule.forRoot(options());
+        const { filter, request } = await serve(t, adapter, root, [CallsController], catchAll);
+        const [slow, later] = [await request('/slow'), await request('/later')];
+        assert.deepEqual([slow.status, slow.get('retry-after')], [504, null]);
+        assert.deepEqual([later.status, later.get('retry-after')], [504, '3']);
+        if (!catchAll) assert.equal(slow.json().title, 'Gateway Timeout');
+        for (const error of filter.seen) {
+          assert.ok(error instanceof HttpException && error instanceof TimeoutExceededError);
+          assert.ok(!(error instanceof RateLimitedError));
+        }
+        assert.equal(filter.seen.length, catchAll ? 2 : 0);
+      }
     });
 
     it('name the limit and its quota', async (t) => {
