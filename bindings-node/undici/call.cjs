@@ -41,6 +41,8 @@ class Call {
   #handler;
   #life = new AbortController();
   #isStarted = false;
+  /** What the handler threw at the start: `{ error }`. */
+  #mistake;
   /** Whose events reach the handler. */
   #attempt;
 
@@ -80,7 +82,17 @@ class Call {
   started(context) {
     if (this.#isStarted) return;
     this.#isStarted = true;
-    this.#handler.onRequestStart?.(this.controller, context);
+    try {
+      this.#handler.onRequestStart?.(this.controller, context);
+    } catch (error) {
+      this.#mistake = { error };
+      throw error;
+    }
+  }
+
+  /** What the handler threw before anything was sent: another attempt would not ask it again. */
+  isMistake(error) {
+    return this.#mistake !== undefined && this.#mistake.error === error;
   }
 
   upgraded(status, headers, socket) {

@@ -184,6 +184,26 @@ describe('guardedFetch', () => {
 });
 
 describe('guardedInterceptor', () => {
+  it('makes no request for a handler that throws at its start', async (t) => {
+    const server = await serve(t, failing(0));
+    const breaker = circuit();
+    const agent = new Agent();
+    t.after(() => agent.destroy());
+    const dispatcher = agent.compose(guardedInterceptor({ breaker, retry: quick() }));
+    const told = await new Promise((resolve) => {
+      dispatcher.dispatch({ origin: server.url, path: '/', method: 'GET' }, {
+        onRequestStart() {
+          throw new Error('no start');
+        },
+        onResponseStart() {
+          resolve('answered');
+        },
+        onResponseError: (_controller, error) => resolve(error.message),
+      });
+    });
+    assert.deepEqual([told, server.asked.length, breaker.stats().calls], ['no start', 0, 0]);
+  });
+
   it('ends a request whose handler throws as undici does, and gives the probe back', async (t) => {
     const url = await answering(t, `HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n${'x'.repeat(200)}`);
     const factory = () => {

@@ -58,7 +58,8 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       // A key without a value is none: nothing tells the server that it is the same order.
       const keyless = name === 'fetch' ? ['', ' '] : ['', ' ', undefined];
       for (const key of keyless) {
-        assert.deepEqual(await statusOf({ method: 'POST', headers: { 'Idempotency-Key': key } }), [503, 1], String(key));
+        const headers = { 'Idempotency-Key': key };
+        assert.deepEqual(await statusOf({ method: 'POST', headers }), [503, 1], String(key));
       }
       for (const method of ['POST', 'PATCH']) {
         assert.deepEqual(await statusOf({ method }), [503, 1], method);

@@ -469,7 +469,8 @@ describe('Resilience', () => {
 
   it('tells an adaptive limit how each call ended', async () => {
     const clock = new ManualClock(1_000_000_000_000n);
-    const concurrency = ConcurrencyLimiter.adaptive({ algorithm: 'aimd', minLimit: 1, samples: 1, minSamples: 1, clock });
+    const learning = { algorithm: 'aimd', minLimit: 1, samples: 1, minSamples: 1 };
+    const concurrency = ConcurrencyLimiter.adaptive({ ...learning, clock });
     const inTime = new Resilience({ concurrency, attemptTimeout: new Timeout({ totalMs: 10, clock }) });
     /** As many calls as may be, which end so; a window is over with them. */
     const window = async (end) => {
@@ -720,7 +721,8 @@ describe('Resilience', () => {
   it('says nothing of a dependency that it did not call, its caller having no time left', async () => {
     const clock = new ManualClock();
     const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1, cooldownMs: 1000, probes: 1, clock });
-    const concurrency = ConcurrencyLimiter.adaptive({ algorithm: 'aimd', minLimit: 1, samples: 1, minSamples: 1, clock });
+    const learning = { algorithm: 'aimd', minLimit: 1, samples: 1, minSamples: 1 };
+    const concurrency = ConcurrencyLimiter.adaptive({ ...learning, clock });
     const attemptTimeout = new Timeout({ totalMs: 100, clock });
     const never = () => assert.fail('called');
     const fetch = guardedFetch({ fetch: never });

@@ -16,6 +16,7 @@ import {
   http,
 } from '../../index.mjs';
 
+const run = (program) => spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', timeout: 60_000 });
 const INDEX = fileURLToPath(new URL('../../index.cjs', import.meta.url));
 
 function revoked() {
@@ -40,7 +41,8 @@ const VALUES = {
 /** A circuit whose next call is its only probe. */
 function probing(options = {}) {
   const clock = new ManualClock();
-  const breaker = new CircuitBreaker('bank', { consecutiveFailures: 1, cooldownMs: 1000, probes: 1, clock, ...options });
+  const settings = { consecutiveFailures: 1, cooldownMs: 1000, probes: 1, clock };
+  const breaker = new CircuitBreaker('bank', { ...settings, ...options });
   breaker.acquire().failure();
   clock.advance(1000);
   return breaker;
@@ -127,7 +129,7 @@ it('an abort with such a reason ends the call, and not the process', () => {
       await retry.call(() => { throw new Error('bank'); }, aborted()).catch(told);
       clearInterval(busy);
     })();`;
-  const { stdout, stderr, status } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', timeout: 60_000 });
+  const { stdout, stderr, status } = run(program);
   assert.deepEqual([stdout, stderr, status], ['true\ntrue\ntrue\n', '', 0]);
 });
 
@@ -144,7 +146,7 @@ it("a listener's is a warning, and not the end of the process", () => {
     breaker.on('opened', () => console.log('heard'));
     breaker.acquire().failure();
     setTimeout(() => console.log('alive'), 300);`;
-  const { stdout, stderr, status } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', timeout: 60_000 });
+  const { stdout, stderr, status } = run(program);
   assert.deepEqual([stdout, status], ['heard\nalive\n', 0], stderr);
   assert.match(stderr, /TidegateWarning: a listener of 'opened' failed/);
 });
