@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from typing import Any
 
 import aiohttp
@@ -11,11 +12,12 @@ import pytest
 from conftest import run
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from served import Answer, ask, served, statuses
 from tidegate import (
     BoundedQueue,
     CircuitBreaker,
+    CircuitOpenError,
     ConcurrencyLimitError,
     ConfigError,
     Decision,
@@ -115,6 +117,45 @@ def test_route_limits_without_handlers_are_429_too() -> None:
         else:
             detail = refused.json()["detail"]
             assert detail.startswith('bucket "login" (2/hour) refused 1 token: try again in 17')
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no exception groups")
+@pytest.mark.parametrize("own", [False, True])
+def test_a_group_of_refusals_is_answered_as_one(own: bool) -> None:
+    app = FastAPI()
+    install_exception_handlers(app)
+    if own:
+
+        @app.exception_handler(CircuitOpenError)
+        def on_open(request: Request, error: CircuitOpenError) -> PlainTextResponse:
+            return PlainTextResponse(f"again in {error.retry_after:.0f} s", 418)
+
+    inner = FastAPI()
+    app.mount("/inner", inner)
+
+    @app.get("/{what}")
+    @inner.get("/{what}")
+    async def route(what: str) -> None:
+        errors: list[Exception] = [OverloadedError(retry_after=2)]
+        if what != "shed":
+            errors += [RateLimitedError("no", 5.0), CircuitOpenError("bank", 7.0)]
+        if what == "bug":
+            errors.append(KeyError("bank"))
+        if what == "late":
+            errors = [TimeoutExceededError(), TimeoutExceededError()]
+
+        async def fail(error: Exception) -> None:
+            raise error
+
+        async with asyncio.TaskGroup() as group:
+            for error in errors:
+                group.create_task(fail(error))
+
+    with served(app) as url:
+        answers = ask(url, "/shed", "/several", "/inner/several", "/bug", "/late")
+    assert statuses(answers) == [503, *([418] if own else [503]), 503, 500, 504]
+    assert answers[0].headers["retry-after"] == "2" and answers[2].headers["retry-after"] == "7"
+    assert answers[1].body == b"again in 7 s" if own else answers[1].headers["retry-after"] == "7"
 
 
 @pytest.mark.parametrize("overload_status", [503, 429])

@@ -42,10 +42,12 @@ _MISTAKES = (
     ValueError,
 )
 # Python 3.10 has none of its own, but a package that anyio brings.
-_GROUP: Any = getattr(builtins, "BaseExceptionGroup", None)
-if _GROUP is None:
+_GROUPS: Any = builtins
+if not hasattr(builtins, "BaseExceptionGroup"):
     with contextlib.suppress(ImportError):
-        _GROUP = importlib.import_module("exceptiongroup").BaseExceptionGroup
+        _GROUPS = importlib.import_module("exceptiongroup")
+_GROUP: Any = getattr(_GROUPS, "BaseExceptionGroup", None)
+EXCEPTION_GROUP: Any = getattr(_GROUPS, "ExceptionGroup", None)
 # What a Classifier says, and by which of it a call has failed.
 Verdict: TypeAlias = tuple[str, float | None]
 _FAILED = ("failure", "unreached")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.from_thread
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -22,6 +23,7 @@ from ._fields import FIELDS, one_told
 from ._functions import endpoint as checked
 from ._functions import is_async, known_options
 from ._guard import Charge, Guard, LimitOptions, Refusal
+from ._retryable import EXCEPTION_GROUP, members
 from ._stack import Charges, Stack
 from ._tidegate import try_again
 from .errors import (
@@ -229,7 +231,8 @@ def _told(answer: Any, charge: Charge, connection: HTTPConnection) -> Any:
 def install_exception_handlers(app: Starlette, *, overload_status: int = 503) -> None:
     """Answers tidegate's refusals that leave a route: 429 for limits, ``overload_status`` for open circuits, full or
     closed queues, exhausted concurrency and shedding, 504 for timeouts; all with a problem body, never a 500, and with
-    Retry-After where the error knows when.
+    Retry-After where the error knows when. An ExceptionGroup of these alone, as a TaskGroup raises it, is answered as
+    the one of them that lasts longest.
 
     Handlers of the application's own for one of these stay, and one for TimeoutError. It holds for the applications
     that are mounted below as well, also for those that are mounted while requests come, but for refusals that they
@@ -253,18 +256,34 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
         # 0 is "not known" and no "now".
         return await _answer(connection, timed_out, getattr(error, "retry_after", 0.0) or None, [])
 
-    handlers = {
+    handlers: dict[Any, Any] = {
         RateLimitedError: on_limited,
         **dict.fromkeys(_OVERLOAD, on_overload),
         TimeoutExceededError: on_timeout,
     }
+    if EXCEPTION_GROUP is not None:
+        handlers[EXCEPTION_GROUP] = _on_group
     for refusal, handler in handlers.items():
         # The application's own stay, and those of an earlier call of this go.
         known = app.exception_handlers
         if not handles(known, refusal) or known.get(refusal) in _installed:
-            app.add_exception_handler(refusal, handler)  # type: ignore[arg-type]
+            app.add_exception_handler(refusal, handler)
     _installed.update(handlers.values())
     Handlers(app.router, handlers, functools.partial(_notices.check_order, app, again=True))
+
+
+async def _on_group(connection: HTTPConnection, group: Exception) -> Any:
+    """The answer to a group of refusals; any other group goes on."""
+    refusals: Any = members(group)
+    if not all(isinstance(one, (RateLimitedError, TimeoutExceededError, *_OVERLOAD)) for one in refusals):
+        raise group
+    longest = max(refusals, key=lambda refusal: getattr(refusal, "retry_after", 1.0))
+    # Whose it is: the application's own, or one of those that were installed.
+    handlers = connection.scope["starlette.exception_handlers"][0]
+    handler: Any = next(handlers[kind] for kind in type(longest).__mro__ if kind in handlers)
+    if is_async(handler):
+        return await handler(connection, longest)
+    return await run_in_threadpool(handler, connection, longest)
 
 
 async def _answer(
