@@ -104,7 +104,9 @@ function make(axios) {
       const through = axios.getAdapter(base, config);
       const method = (config.method ?? 'get').toUpperCase();
       const hasKey = () =>
-        Object.entries(config.headers).some(([name, value]) => name.toLowerCase() === 'idempotency-key' && isKey(value));
+        Object.entries(config.headers).some(
+          ([name, value]) => name.toLowerCase() === 'idempotency-key' && isKey(value),
+        );
       const { signal, done } = stopOf(config);
       const request = {
         url: urlOf(config),

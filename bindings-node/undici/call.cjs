@@ -19,7 +19,9 @@ const hasKey = (headers) =>
 function withHeaders(opts, more) {
   const names = Object.keys(more);
   if (names.length === 0) return opts;
-  const kept = fieldsOf(opts.headers).filter(([name]) => !names.some((one) => one.toLowerCase() === String(name).toLowerCase()));
+  const kept = fieldsOf(opts.headers).filter(
+    ([name]) => !names.some((one) => one.toLowerCase() === String(name).toLowerCase()),
+  );
   return { ...opts, headers: [...kept, ...Object.entries(more)].flat() };
 }
 

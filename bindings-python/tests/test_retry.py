@@ -362,7 +362,8 @@ def test_bad_arguments() -> None:
             RetryPolicy(**wrong)  # type: ignore[arg-type]
     numbers: list[dict[str, Any]] = [{"attempts": 0}, {"attempts": 2**100}, {"factor": 0.5}, {"factor": math.nan}]
     # In microseconds, the longest timedelta is more than 64 bits hold.
-    spans: list[dict[str, Any]] = [{name: timedelta.max} for name in ("base", "max_delay", "deadline", "max_retry_after")]
+    names = ("base", "max_delay", "deadline", "max_retry_after")
+    spans: list[dict[str, Any]] = [{name: timedelta.max} for name in names]
     for number in [*numbers, *spans, {"base": -1}, {"base": math.inf}]:
         with pytest.raises(ConfigError, match=f"^{next(iter(number))}: "):
             RetryPolicy(**number)

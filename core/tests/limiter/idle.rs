@@ -39,8 +39,8 @@ fn any_idle_time_leaves_a_key_as_new() {
     }
 }
 
-/// Invariant: a time of long ago is over. It is known by its own bits and those of its line's epoch, and these must come
-/// round together: a window of sixty weeks ago would be one of next month.
+/// Invariant: a time of long ago is over. It is known by its own bits and those of its line's epoch, and these must
+/// come round together: a window of sixty weeks ago would be one of next month.
 #[test]
 fn what_was_used_weeks_ago_is_over() {
     for algorithm in Algorithm::ALL {

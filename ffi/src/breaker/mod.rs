@@ -24,7 +24,8 @@ use tidegate_core::CircuitBreaker;
 use tidegate_core::breaker::{Permit, Rejected};
 
 /// A circuit breaker: closed, open, half-open.
-// By way of `cfg_attr`, which cbindgen does not follow: it would write an alias of a type that the header does not have.
+// By way of `cfg_attr`, which cbindgen does not follow: it would write an alias of a type that the header does not
+// have.
 #[derive(Debug)]
 #[cfg_attr(all(), repr(transparent))]
 pub struct tg_breaker(CircuitBreaker);
