@@ -747,6 +747,37 @@ def test_what_a_throttle_takes_for_a_refusal() -> None:
         assert counts(cancelled, failure_on=judge) == counts(asyncio.CancelledError(), failure_on=judge) == (0, 0)
     assert counts(ValueError(), failure_on=ValueError) == (0, 3)
     assert counts(TimeoutError(), failure_on=ValueError) == (3, 0)
+    assert counts(KeyError(), failure_on=Classifier(ignore=KeyError)) == (0, 0)
+
+
+def test_a_throttle_judges_results_by_a_classifier() -> None:
+    """As a breaker and a retry by the same one do."""
+
+    async def later(value: object) -> object:
+        return value
+
+    def identity(value: object) -> object:
+        return value
+
+    refused = Response(503)
+    judges = [http_calls(), [KeyError, http_calls()], None, OSError]
+    for judge, counts in zip(judges, [(1, 1), (1, 1), (2, 0), (2, 0)], strict=True):
+        for is_async in (False, True):
+            throttle = ClientThrottle(failure_on=judge)
+            for value in (refused, 5):
+                given = run(throttle.call_async(later, value)) if is_async else throttle.call(identity, value)
+                assert given is value
+            assert (throttle.stats().accepted, throttle.stats().refused) == counts
+    throttle = ClientThrottle(failure_on=Classifier(failure_result=lambda value: 1 / value > 0))
+    with pytest.raises(ZeroDivisionError):
+        throttle.call(identity, 0)
+    assert throttle.stats().refused == 1
+    # Wrong arguments are nobody's answer.
+    throttle = ClientThrottle()
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            throttle.call(identity)  # type: ignore[call-arg]
+    assert (throttle.stats().accepted, throttle.stats().refused) == (0, 0)
 
 
 def test_switches() -> None:

@@ -21,12 +21,13 @@ from ._retryable import (
     is_own,
     is_retried,
     is_transient,
+    is_wrong_call,
     matches,
     members,
     readers_of,
     retry_after,
 )
-from ._tidegate import ManualClock, RetryBudget, Schedule
+from ._tidegate import Classifier, ManualClock, RetryBudget, Schedule
 from ._time import clock_of, now_ns, sleep, sleep_async
 from .errors import (
     CircuitOpenError,
@@ -308,7 +309,7 @@ def call_throttled(
     if result.__class__ in LAZY:
         # The caller's mistake, which says nothing of the backend.
         refuse_lazy(result)
-    throttle.accepted()
+    _report_result(throttle, result)
     return result
 
 
@@ -319,14 +320,29 @@ async def call_throttled_async(
     _admit(throttle)
     try:
         made = func(*args, **(kwargs or {}))
-        if inspect.isawaitable(made):
+        if is_lazy := inspect.isawaitable(made):
             result = await made
-            throttle.accepted()
-            return result
     except Exception as error:
         _report(throttle, error)
         raise
-    raise not_async(made, "throttle.call(…)")
+    if not is_lazy:
+        raise not_async(made, "throttle.call(…)")
+    _report_result(throttle, result)
+    return result
+
+
+def _report_result(throttle: ClientThrottle, result: object) -> None:
+    """What a result says of the backend, by the classifiers of ``failure_on``."""
+    chosen = throttle._failure_on
+    try:
+        is_bad = chosen is not None and failed_result(readers_of(chosen), result) is not None
+    except BaseException:
+        throttle.refused()
+        raise
+    if is_bad:
+        throttle.refused()
+    else:
+        throttle.accepted()
 
 
 def decorate_throttled(throttle: ClientThrottle, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -347,13 +363,18 @@ def _admit(throttle: ClientThrottle) -> None:
 
 def _report(throttle: ClientThrottle, error: Exception) -> None:
     """What an error says of the backend. A predicate that itself raises counts as a refusal; its error is raised."""
-    if is_own(error) or isinstance(error, CancelledError):
+    if is_own(error) or isinstance(error, CancelledError) or is_wrong_call(error):
         return
     chosen = throttle._failure_on
     try:
         if chosen is None:
             # One of a group is enough: that is what the backend did not bear.
             refused = any(map(is_transient, members(error)))
+        elif isinstance(chosen, Classifier):
+            judged = chosen.error(error)[0]
+            if judged in ("ignore", "cancelled"):
+                return
+            refused = judged != "success"
         else:
             refused = bool(matches("failure_on", chosen, error))
     except BaseException:

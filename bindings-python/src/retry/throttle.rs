@@ -35,8 +35,9 @@ static FILTER: Function = Function::new("tidegate._retryable", "filter_of");
 ///     max_rejection: no probability is higher, 0 < p <= 1.
 ///     force_pass: one call each so many seconds passes in any case.
 ///     failure_on: the exceptions that mean a refusal: a class, a function of the exception, or several of these
-///         (default: what a RetryPolicy retries), a Classifier among them. Others mean that the backend did answer;
-///         tidegate's own refusals, a cancelled future and what is no Exception mean nothing.
+///         (default: what a RetryPolicy retries), a Classifier among them, which judges results as well. Others mean
+///         that the backend did answer; tidegate's own refusals, a cancelled future, wrong arguments and what is no
+///         Exception mean nothing.
 ///     clock: a ManualClock for tests.
 ///     scope: where its window lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
 ///         a HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
