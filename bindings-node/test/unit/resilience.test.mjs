@@ -472,22 +472,23 @@ describe('Resilience', () => {
     const learning = { algorithm: 'aimd', minLimit: 1, samples: 1, minSamples: 1 };
     const concurrency = ConcurrencyLimiter.adaptive({ ...learning, clock });
     const inTime = new Resilience({ concurrency, attemptTimeout: new Timeout({ totalMs: 10, clock }) });
-    /** As many calls as may be, which end so; a window is over with them. */
-    const window = async (end) => {
-      const calls = Array.from({ length: concurrency.limit }, () => inTime.call(() => end));
-      await turn();
-      clock.advance(10);
-      await Promise.allSettled(calls);
-      clock.advance(5000);
-      await Promise.allSettled([inTime.call(() => end)]);
-    };
-    const late = new Promise((_, reject) => void setTimeout(reject, 50, lost()));
     const before = concurrency.limit;
-    await window(late);
-    await late.catch(() => {});
+    let end;
+    const late = new Promise((_, reject) => {
+      end = () => reject(lost());
+    });
+    const calls = Array.from({ length: before }, () => inTime.call(() => late));
     await turn();
-    assert.ok(concurrency.limit < before, `timeouts lower it: ${concurrency.limit}`);
+    clock.advance(10);
+    for (const { reason } of await Promise.allSettled(calls)) assert.ok(reason instanceof TimeoutExceededError);
+    assert.equal(concurrency.inUse, before);
+    end();
+    await turn();
     assert.equal(concurrency.inUse, 0);
+    // The window is over with the next report.
+    clock.advance(5000);
+    await inTime.call(() => 1);
+    assert.ok(concurrency.limit < before, `timeouts lower it: ${concurrency.limit}`);
   });
 
   const everything = (options = {}) =>
