@@ -1068,7 +1068,8 @@ export interface ClientThrottleOptions extends Place {
   /**
    * Which errors mean that the backend refused (default: what a RetryPolicy retries); others mean that it did answer.
    * An AbortError and tidegate's own refusals mean nothing. A predicate answers at once; what it throws reaches the
-   * caller, with the backend's error as `cause`, and the backend refused.
+   * caller, with the backend's error as `cause`, and the backend refused. A Classifier that reads results, such as
+   * `http()`, judges them too: a Response of status 503 is a refusal.
    */
   failureOn?: ErrorFilter;
   /** False lets every call pass and counts nothing; so does TIDEGATE_DISABLED=1 in the environment. */

@@ -3,7 +3,7 @@
 const { addon, words, numbers } = require('./native.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
-const { errorFilter, isCancelled } = require('./classify.cjs');
+const { errorFilter, isCancelled, resultFilter } = require('./classify.cjs');
 const { ThrottledError, isRefusal, refusalOf } = require('./errors.cjs');
 const { isPromise, thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
@@ -26,6 +26,8 @@ class ClientThrottle {
   #id;
   #name;
   #isFailure = isTransient;
+  /** Which results are refusals; undefined: none. */
+  #isFailedResult;
 
   static {
     select = (self, method) => {
@@ -42,7 +44,10 @@ class ClientThrottle {
 
   constructor(options = {}) {
     const given = check.options(options, 'new ClientThrottle', OPTIONS);
-    if (given.failureOn !== undefined) this.#isFailure = errorFilter(given.failureOn, 'failureOn');
+    if (given.failureOn !== undefined) {
+      this.#isFailure = errorFilter(given.failureOn, 'failureOn');
+      this.#isFailedResult = resultFilter(given.failureOn);
+    }
     FIELDS.forEach((field, index) => {
       numbers[index] = number(field, given[field.name]);
     });
@@ -99,7 +104,7 @@ class ClientThrottle {
       throw error;
     }
     if (isLater) return this.#settle(result);
-    this.accepted();
+    this.#judgeResult(result);
     return result;
   }
 
@@ -111,8 +116,17 @@ class ClientThrottle {
       this.#judge(error);
       throw error;
     }
-    this.accepted();
+    this.#judgeResult(value);
     return value;
+  }
+
+  #judgeResult(value) {
+    let isFailure = true;
+    try {
+      isFailure = this.#isFailedResult?.(value);
+    } finally {
+      this.#report('call', isFailure ? 0 : 1);
+    }
   }
 
   /** A predicate that itself throws counts as a refusal, and its error is thrown, with this one as its cause. */

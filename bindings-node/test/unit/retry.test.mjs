@@ -509,6 +509,29 @@ describe('ClientThrottle', () => {
     assert.equal(throttle.stats().accepted, 2);
   });
 
+  it('judges results by its Classifier', async () => {
+    const throttle = new ClientThrottle({ failureOn: [http(), RangeError] });
+    const counted = () => {
+      const { accepted, refused } = throttle.stats();
+      return [accepted, refused];
+    };
+    await throttle.call(async () => new Response('', { status: 503 }));
+    throttle.call(() => ({ status: 429 }));
+    await throttle.wrap(async () => new Response('', { status: 500 }))();
+    assert.deepEqual(counted(), [0, 3]);
+    await throttle.call(async () => new Response('', { status: 404 }));
+    throttle.call(() => 1);
+    assert.deepEqual(counted(), [2, 3]);
+    const look = new Classifier({
+      failureResult() {
+        throw new Error('looked at');
+      },
+    });
+    const other = new ClientThrottle({ failureOn: look });
+    assert.throws(() => other.call(() => 1), /looked at/);
+    assert.equal(other.stats().refused, 1);
+  });
+
   it('counts a predicate that throws as a refusal, and tells both errors', async () => {
     const throttle = new ClientThrottle({ failureOn: () => { throw new Error('mine'); } });
     const both = ({ message, cause }) => message === 'mine' && cause.code === 'ECONNRESET';
