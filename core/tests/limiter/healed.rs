@@ -64,6 +64,30 @@ fn a_penalty_beside_a_bad_reading_is_no_pardon() {
     }
 }
 
+/// A penalty that a bad reading put is one of long ago to some readings, and in force to others that are a little ahead
+/// of them: by whichever of them the limit heals, it is no pardon.
+#[test]
+fn a_bad_reading_s_penalty_is_no_pardon_whoever_heals() {
+    const YEAR: u64 = 365 * 24 * HOUR;
+    for algorithm in ALL {
+        for step in 0..24 {
+            let (clock, limiter) = one_line(algorithm);
+            let now = 5_000 * HOUR;
+            clock.set(now);
+            while limiter.check(b"victim", 1).allowed {}
+            let bad = now + YEAR - HOUR + step * HOUR / 4;
+            limiter.penalize_at(bad, b"victim", Duration::from_nanos(YEAR));
+            let taken = |at: u64| (0..200).filter(|_| limiter.check_at(at, b"victim", 1).allowed).count();
+            assert_eq!(taken(now), 0, "{algorithm} {step}");
+            let _ = limiter.peek_at(now + 3 * HOUR / 4, b"victim", None);
+            assert_eq!(taken(now), 0, "{algorithm} {step}: healed by a look ahead");
+            clock.set(now + 61 * S);
+            let most = usize::from(matches!(algorithm, Algorithm::TokenBucket | Algorithm::LeakyBucket)) * 2;
+            assert!(taken(now + 61 * S) <= most, "{algorithm} {step}: healed by the clock");
+        }
+    }
+}
+
 const ALL: [Algorithm; 5] = [
     Algorithm::TokenBucket,
     Algorithm::LeakyBucket,

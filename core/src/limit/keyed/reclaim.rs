@@ -360,7 +360,11 @@ impl Reclaim {
     fn sweep_back<K: Layout>(&self, kind: &K, line: &Line, marked: Header, target: Epoch) {
         let latest_moment = self.latest(kind);
         let at = latest(target.start, latest_moment.evicting(target));
-        let now = Now { near: target.start, ..latest_moment.now(kind) };
+        // As of the earliest reading that will find the line at rest there, and so knows of no later moment: what is
+        // too far ahead of that one would be taken for over.
+        let since_ns = kind.ns(latest_moment.tick.wrapping_sub(target.start).wrapping_add(1));
+        let start_ns = latest_moment.ns.saturating_sub(since_ns);
+        let now = Now::new(start_ns, target.start);
         let stays = |state: u64| state & PENALTY != 0 && later(kind.free_at(state, now), at);
         if put_all(line, marked, |state| (!stays(state)).then(|| kind.used_up(at))) {
             // Which keys of the line went to the sketch, a bad epoch's sweep has forgotten.
