@@ -623,6 +623,10 @@ export interface ConcurrencyLimiterOptions extends Place {
   limit: number;
   /** What the limit may be raised to: a place for each is kept; left out, the limit (1 to 4096). */
   maxLimit?: number;
+  /**
+   * The most that wait at once in a process, who comes then is refused at once; left out, any number (1 to 1000000).
+   */
+  maxWaiting?: number;
   // </settings>
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;
@@ -677,6 +681,12 @@ export interface AdaptiveLimiterOptions extends Place {
   timeoutMs?: number;
   /** Aimd: what a drop leaves of the limit (0.5 to 0.999; default 0.9). */
   backoffRatio?: number;
+  // </settings>
+  // <settings concurrency max_waiting>
+  /**
+   * The most that wait at once in a process, who comes then is refused at once; left out, any number (1 to 1000000).
+   */
+  maxWaiting?: number;
   // </settings>
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;

@@ -1868,12 +1868,14 @@ typedef struct {
     int32_t mode;
     /** One of tg_on_conflict; without an arena it says nothing. */
     int32_t on_conflict;
+    /** The most that wait at once in this process, 1 .. 1000000: who comes then is refused at once. 0: any number. */
+    uint64_t max_waiting;
 } tg_concurrency_config;
 
 /** Initial values of tg_concurrency_config: its size, and the defaults. */
 #define TG_CONCURRENCY_CONFIG_INIT \
     { sizeof(tg_concurrency_config), \
-      NULL, NULL, NULL, 0, 0, 0, 0 }
+      NULL, NULL, NULL, 0, 0, 0, 0, UINT64_C(0) }
 
 /**
  * Settings of an adaptive concurrency limit. Start from TG_ADAPTIVE_CONFIG_INIT, which holds the defaults of
@@ -1927,13 +1929,15 @@ typedef struct {
     int32_t mode;
     /** One of tg_on_conflict; without an arena it says nothing. */
     int32_t on_conflict;
+    /** The most that wait at once in this process, 1 .. 1000000: who comes then is refused at once. 0: any number. */
+    uint64_t max_waiting;
 } tg_adaptive_config;
 
 /** Initial values of tg_adaptive_config: its size, and the defaults. */
 #define TG_ADAPTIVE_CONFIG_INIT \
     { sizeof(tg_adaptive_config), \
       NULL, NULL, NULL, 2.0, 0.9, UINT64_C(500000000), UINT64_C(5000000000), UINT64_C(60000000000), \
-      UINT64_C(0), UINT64_C(0), UINT64_C(5000000000), 1, 20, 1000, 20, 5, 1, 0, 0, 0, 0 }
+      UINT64_C(0), UINT64_C(0), UINT64_C(5000000000), 1, 20, 1000, 20, 5, 1, 0, 0, 0, 0, UINT64_C(0) }
 
 /** The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once. */
 typedef struct {
@@ -2046,7 +2050,7 @@ tg_status tg_concurrency_poll(const tg_concurrency *concurrency, tg_concurrency_
 /**
  * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among
  * the threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED
- * (none at the deadline) and *permit is all zero.
+ * (none at the deadline, or at once where max_waiting others wait) and *permit is all zero.
  *
  * Thread safety: blocks up to timeout_ns.
  */
@@ -2927,15 +2931,15 @@ TG_ASSERT(offsetof(tg_queue_snapshot, dropped) + sizeof(((tg_queue_snapshot *)0)
     tg_queue_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 56, tg_queue_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_concurrency_config, struct_size) == 0, tg_concurrency_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_concurrency_config, on_conflict) + sizeof(((tg_concurrency_config *)0)->on_conflict)
+TG_ASSERT(offsetof(tg_concurrency_config, max_waiting) + sizeof(((tg_concurrency_config *)0)->max_waiting)
         == sizeof(tg_concurrency_config),
     tg_concurrency_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 48, tg_concurrency_config_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 56, tg_concurrency_config_has_its_size);
 TG_ASSERT(offsetof(tg_adaptive_config, struct_size) == 0, tg_adaptive_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_adaptive_config, on_conflict) + sizeof(((tg_adaptive_config *)0)->on_conflict)
+TG_ASSERT(offsetof(tg_adaptive_config, max_waiting) + sizeof(((tg_adaptive_config *)0)->max_waiting)
         == sizeof(tg_adaptive_config),
     tg_adaptive_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_adaptive_config) == 136, tg_adaptive_config_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_adaptive_config) == 144, tg_adaptive_config_has_its_size);
 TG_ASSERT(offsetof(tg_concurrency_snapshot, struct_size) == 0, tg_concurrency_snapshot_starts_with_its_size);
 TG_ASSERT(offsetof(tg_concurrency_snapshot, longest_wait_ns) + sizeof(((tg_concurrency_snapshot *)0)->longest_wait_ns)
         == sizeof(tg_concurrency_snapshot),

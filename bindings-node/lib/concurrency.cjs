@@ -16,12 +16,13 @@ const { concurrency } = addon;
 const { tryAcquire, release, report } = concurrency;
 
 const FIELDS = SETTINGS.concurrency;
-const OPTIONS = ['limit', 'maxLimit', 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
-/** Where enabled and dryRun stand among the numbers; src/concurrency.rs has the same. */
-const MODE = 2;
+const OPTIONS = ['limit', 'maxLimit', 'maxWaiting', 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
+/** Where maxWaiting, and enabled and dryRun, stand among the numbers; src/concurrency.rs has the same. */
+const [MAX_WAITING, MODE] = [2, 3];
 const ADAPTIVE = Object.values(SETTINGS.adaptive);
 const ADAPTIVE_OPTIONS = [
   ...ADAPTIVE.map(({ name }) => name),
+  'maxWaiting',
   'maxWaitMs',
   'retryAfterMs',
   'enabled',
@@ -88,17 +89,19 @@ class ConcurrencyLimiter {
     const given = isAdaptive
       ? check.options(options, 'ConcurrencyLimiter.adaptive', ADAPTIVE_OPTIONS)
       : check.options(options, 'new ConcurrencyLimiter', OPTIONS);
-    const { limit, maxLimit, maxWaitMs = 0, retryAfterMs = 1000 } = given;
+    const { limit, maxLimit, maxWaiting, maxWaitMs = 0, retryAfterMs = 1000 } = given;
     this.#maxWaitMs = check.patience(maxWaitMs, 'maxWaitMs');
     this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
     if (isAdaptive) {
       ADAPTIVE.forEach((field, index) => {
         numbers[index] = adaptiveNumber(field, given[field.name]);
       });
-      writeMode(given, ADAPTIVE.length);
+      numbers[ADAPTIVE.length] = number(FIELDS.max_waiting, maxWaiting);
+      writeMode(given, ADAPTIVE.length + 1);
     } else {
       numbers[0] = number(FIELDS.limit, limit);
       numbers[1] = number(FIELDS.max_limit, maxLimit);
+      numbers[MAX_WAITING] = number(FIELDS.max_waiting, maxWaiting);
       writeMode(given, MODE);
     }
     this.#id = create(isAdaptive ? concurrency.createAdaptive : concurrency.create, this, given).id;
@@ -132,6 +135,8 @@ class ConcurrencyLimiter {
     select(this, 'acquire');
     concurrency.join();
     if (words[1] === 1) return new ConcurrencyPermit(this);
+    // As many wait as may.
+    if (numbers[0] === 1) throw this.#refusal(0);
     const own = { number: words[2] };
     const { timeoutMs, signal = signalOf?.() } = waiting;
     const timedOut = () => this.#refusal(timeoutMs);

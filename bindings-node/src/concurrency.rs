@@ -22,10 +22,16 @@ use tidegate::refusal::Refusal;
 use tidegate::{ConcurrencyConfig, ConcurrencyLimiter, ConfigError};
 
 /// Where the settings stand among the numbers; `lib/concurrency.cjs` has the same.
-const MODE: usize = 2;
+const MAX_WAITING: usize = 2;
+const MODE: usize = 3;
+
+/// How many may wait, at this place.
+fn max_waiting(io: Io, at: usize) -> Result<Option<u32>, ConfigError> {
+    io.option(at).map(|_| whole(io, at, SETTINGS.field("max_waiting")).map(|most| most as u32)).transpose()
+}
 
 /// The settings of an adaptive limit: numbers in the order of the core's table, the algorithm as its place among the
-/// texts, NaN for what was left out; then the mode.
+/// texts, NaN for what was left out; then how many may wait, and the mode.
 fn adaptive(io: Io) -> Result<ConcurrencyConfig, ConfigError> {
     let fields = ADAPTIVE_SETTINGS.fields;
     let count = |at: usize| io.option(at).map(|_| whole(io, at, &fields[at]).map(|n| n as u32)).transpose();
@@ -48,7 +54,11 @@ fn adaptive(io: Io) -> Result<ConcurrencyConfig, ConfigError> {
         backoff_ratio: io.option(15).unwrap_or(own.backoff_ratio),
         ..own
     };
-    Ok(ConcurrencyConfig { mode: mode(io, fields.len()), ..ConcurrencyConfig::adaptive(config) })
+    Ok(ConcurrencyConfig {
+        max_waiting: max_waiting(io, fields.len())?,
+        mode: mode(io, fields.len() + 1),
+        ..ConcurrencyConfig::adaptive(config)
+    })
 }
 
 /// A limiter as one JavaScript instance has it.
@@ -96,14 +106,19 @@ impl Handle {
         }
     }
 
-    /// A permit at once, or a number in the line.
+    /// A permit at once, or a number in the line. Number 0: 1 where as many wait as may.
     fn join(&self, io: Io) {
         let permit = self.limiter.at_once();
         self.give_out(io, permit);
         if permit.is_none() {
+            let listener = self.limiter.listen(Waker::noop());
+            io.set([f64::from(u8::from(listener.is_refused()))]);
+            if listener.is_refused() {
+                return;
+            }
             let mut waiting = self.waiting.borrow_mut();
             let number = waiting.last_key_value().map_or(0, |(last, _)| last.wrapping_add(1));
-            waiting.insert(number, self.limiter.listen(Waker::noop()));
+            waiting.insert(number, listener);
             io.set_word(2, number);
         }
     }
@@ -161,7 +176,8 @@ fn make(
     lives.told(call)
 }
 
-/// Exports the operations. Numbers of a creation: the limit, the most that it may be raised to, the mode.
+/// Exports the operations. Numbers of a creation: the limit, the most that it may be raised to, how many may wait,
+/// the mode.
 pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     let adaptive_clocks = clocks.clone();
     kind.operation("create", move |limiters, io, call| {
@@ -170,7 +186,9 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
             Some(_) => whole(io, 1, SETTINGS.field("max_limit"))? as u32,
             None => limit,
         };
-        let config = ConcurrencyConfig { max_limit, mode: mode(io, MODE), ..ConcurrencyConfig::new(limit) };
+        let max_waiting = max_waiting(io, MAX_WAITING)?;
+        let config =
+            ConcurrencyConfig { max_limit, max_waiting, mode: mode(io, MODE), ..ConcurrencyConfig::new(limit) };
         make(config, limiters, &clocks, io, call)
     })?
     .operation("createAdaptive", move |limiters, io, call| make(adaptive(io)?, limiters, &adaptive_clocks, io, call))?

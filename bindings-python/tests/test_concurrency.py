@@ -208,6 +208,37 @@ def test_tasks_wait_first_come_first_served() -> None:
     assert order == list(range(50)) and limiter.in_use == 0 and limiter.stats().admitted == 50
 
 
+def test_only_so_many_wait(place: Any) -> None:
+    limiter = ConcurrencyLimiter(1, max_wait=30, max_waiting=2, **place)
+    held = limiter.acquire()
+
+    async def main() -> None:
+        first, second = [asyncio.create_task(limiter.acquire_async()) for _ in "12"]
+        await asyncio.sleep(0)
+        with pytest.raises(ConcurrencyLimitError, match=r"\(1 at once\) refused a call: try again in 1 s$"):
+            await limiter.acquire_async(timeout=None)
+        thread = Thread(lambda: pytest.raises(ConcurrencyLimitError, limiter.acquire))
+        await asyncio.to_thread(thread.finish)
+        stats = limiter.stats()
+        assert (stats.waiting, stats.refused, stats.timed_out, stats.denied) == (2, 2, 0, 2)
+        # Cancelled, it has left its place.
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        third = asyncio.create_task(limiter.acquire_async())
+        await asyncio.sleep(0)
+        assert limiter.stats().waiting == 2
+        held.release()
+        for waits in (second, third):
+            (await waits).release()
+
+    run(main())
+    assert (limiter.in_use, limiter.stats().refused, limiter.stats().cancelled) == (0, 2, 1)
+    adaptive = ConcurrencyLimiter.adaptive(max_limit=1, max_wait=None, max_waiting=1)
+    assert adaptive.acquire().release()
+    with pytest.raises(ConfigError, match="^max_waiting: "):
+        ConcurrencyLimiter.adaptive(max_waiting=0)
+
+
 def test_waiting_in_vain(place: Any) -> None:
     limiter = ConcurrencyLimiter(1, max_wait=0.05, **place)
     with limiter.acquire():

@@ -211,7 +211,7 @@ fn futures_wait_and_finish() {
         assert_eq!(bell.rung(), 1);
         drop(cancelled);
         assert_eq!(bell.rung(), 2);
-        let Poll::Ready(permit) = waits.as_mut().poll(&mut context) else { panic!("granted") };
+        let Poll::Ready(Some(permit)) = waits.as_mut().poll(&mut context) else { panic!("granted") };
         assert!(limiter.release(permit));
         assert!(pin!(limiter.acquire_async()).poll(&mut context).is_ready());
     }
@@ -333,6 +333,38 @@ fn waits_are_told_apart() {
         assert_eq!((seen.refused, seen.timed_out, seen.cancelled, seen.denied), (1, 1, 1, 3));
         assert_eq!((seen.admitted, seen.in_use), (2, 0));
     }
+}
+
+#[test]
+fn only_so_many_wait() {
+    for limiter in limiters(ConcurrencyConfig { max_waiting: Some(2), ..config(1, 1) }) {
+        let held = limiter.try_acquire().unwrap();
+        let [first, mut second, third] = [(); 3].map(|()| limiter.listen(Waker::noop()));
+        assert_eq!([first.is_refused(), second.is_refused(), third.is_refused()], [false, false, true]);
+        drop(third);
+        // All forms that wait, at once.
+        assert_eq!(limiter.acquire(None), None);
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(pin!(limiter.acquire_async()).poll(&mut context), Poll::Ready(None));
+        let seen = limiter.stats();
+        assert_eq!((seen.waiting, seen.refused, seen.timed_out, seen.cancelled, seen.denied), (2, 3, 0, 0, 3));
+        // Who leaves has left its place: cancelled, out of time, and with its permit.
+        drop(first);
+        let timed_out = limiter.listen(Waker::noop());
+        assert!(!timed_out.is_refused() && limiter.listen(Waker::noop()).is_refused());
+        timed_out.time_out();
+        assert!(limiter.release(held));
+        let [mut fourth, mut fifth] = [(); 2].map(|()| limiter.listen(Waker::noop()));
+        assert!(!fourth.is_refused() && !fifth.is_refused());
+        for listener in [&mut second, &mut fourth, &mut fifth] {
+            let permit = listener.take().expect("its turn");
+            assert!(limiter.release(permit));
+        }
+        assert_eq!((limiter.in_use(), limiter.stats().waiting), (0, 0));
+    }
+    let none = ConcurrencyConfig { max_waiting: Some(0), ..config(1, 1) };
+    let error = ConcurrencyLimiter::with_config(none, Clock::monotonic()).unwrap_err();
+    assert!(error.to_string().starts_with("max_waiting: "), "{error}");
 }
 
 #[test]

@@ -72,16 +72,19 @@ proptest! {
     fn the_line_moves_as_the_models(
         (limit, max_limit) in (1..=6_u32).prop_flat_map(|most| (1..=most, Just(most))),
         in_arena in any::<bool>(),
+        max_waiting in prop::option::of(1..=4_u32),
         steps in prop::collection::vec((0..7_u32, any::<u32>()), 1..150),
     ) {
-        let settings = ConcurrencyConfig { max_limit, mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) };
+        let mode = Mode::Enforce;
+        let settings = ConcurrencyConfig { max_limit, max_waiting, mode, ..ConcurrencyConfig::new(limit) };
         let core = if in_arena {
             let arena = Arena::private("line", 1 << 20, ManualClock::new(0).into()).unwrap();
             ConcurrencyLimiter::in_arena(&arena, "limiter", settings, OnConflict::Error).unwrap()
         } else {
             ConcurrencyLimiter::with_config(settings, ManualClock::new(0).into()).unwrap()
         };
-        let mut model = Model::new(limit as usize, ModelMode::Enforce);
+        let most = max_waiting.map_or(usize::MAX, |most| most as usize);
+        let mut model = Model::new(limit as usize, ModelMode::Enforce).with_max_waiting(most);
         let mut permits: Vec<(u64, ConcurrencyPermit)> = Vec::new();
         let mut line: Vec<(Waiter, ConcurrencyListener, Arc<CountingWaker>)> = Vec::new();
         for (choice, pick) in steps {
@@ -100,7 +103,9 @@ proptest! {
                     let (bell, waker) = CountingWaker::new();
                     // Whoever is there at once is served before the waker is needed, if nobody waits.
                     let listener = core.listen(&waker);
-                    line.push((model.wait(), listener, bell));
+                    let waiter = model.wait();
+                    prop_assert_eq!(waiter.is_none(), listener.is_refused());
+                    line.extend(waiter.map(|waiter| (waiter, listener, bell)));
                 }
                 5 if !line.is_empty() => {
                     let (waiter, mut listener, _) = line.swap_remove(pick % line.len());

@@ -9,7 +9,7 @@ from pathlib import Path
 UNSET = {
     "window_calls", "window_duration", "consecutive_failures", "max_cooldown", "max_limit", "block_after", "block_max",
     "warm_up", "warm_up_from", "queue", "probe_failure_rate_threshold", "probes_at_once", "healthy_after", "ramp",
-    "deadline", "probe_floor", "max_latency", "base",
+    "deadline", "probe_floor", "max_waiting", "max_latency", "base",
 }  # fmt: skip
 # Fields of fewer bits than 64.
 LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32, "attempts": 32}

@@ -134,6 +134,32 @@ static void waiters_are_woken(void) {
     tg_concurrency_free(calls);
 }
 
+static void only_so_many_wait(void) {
+    tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
+    tg_concurrency_snapshot snapshot = TG_CONCURRENCY_SNAPSHOT_INIT;
+    tg_concurrency *calls = NULL;
+    tg_concurrency_permit permit, none;
+    pthread_t waiter[2];
+    config.limit = 1;
+    config.max_waiting = 2;
+    CHECK_EQ(tg_concurrency_new(&config, &calls), TG_OK);
+    CHECK_EQ(tg_concurrency_try_acquire(calls, &permit), TG_OK);
+    for (int i = 0; i < 2; i++) CHECK_EQ(pthread_create(&waiter[i], NULL, wait_for_one, calls), 0);
+    while (tg_concurrency_stats(calls, &snapshot) == TG_OK && snapshot.waiting < 2) {
+    }
+    CHECK_EQ(tg_concurrency_acquire(calls, TG_NEVER, &none), TG_DENIED);
+    CHECK_EQ(tg_concurrency_stats(calls, &snapshot), TG_OK);
+    CHECK_EQ(snapshot.refused, 1);
+    CHECK_EQ(snapshot.timed_out, 0);
+    CHECK_EQ(tg_concurrency_release(calls, permit), TG_OK);
+    for (int i = 0; i < 2; i++) {
+        void *got = NULL;
+        CHECK_EQ(pthread_join(waiter[i], &got), 0);
+        CHECK(got == calls);
+    }
+    tg_concurrency_free(calls);
+}
+
 static atomic_int under_way, most;
 
 static void *call_often(void *concurrency) {
@@ -217,6 +243,7 @@ int main(void) {
     RUN(the_limit_moves_between_one_and_its_most);
     RUN(a_dry_run_admits_and_a_disabled_limit_touches_nothing);
     RUN(waiters_are_woken);
+    RUN(only_so_many_wait);
     RUN(threads_never_exceed_the_limit);
     RUN(wrong_arguments_are_told);
     return check_failed != 0;

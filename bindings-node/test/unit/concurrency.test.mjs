@@ -122,6 +122,33 @@ describe('waiting for a permit', () => {
     assert.notEqual(limiter.tryAcquire(), null, 'the one that left was not given it');
   });
 
+  it('is refused at once where maxWaiting others wait, until one of them leaves', async () => {
+    for (const given of [{}, { name: 'line', scope: 'process:waiting' }]) {
+      const { limiter, held } = full({ maxWaitMs: 60_000, maxWaiting: 2, ...given });
+      const abort = new AbortController();
+      const first = limiter.acquire({ signal: abort.signal });
+      const second = limiter.acquire();
+      await assert.rejects(limiter.acquire({ timeoutMs: Infinity }), ConcurrencyLimitError);
+      await assert.rejects(
+        limiter.run(() => assert.fail('called')),
+        ConcurrencyLimitError,
+      );
+      const { waiting, refused, timedOut, denied } = limiter.stats();
+      assert.deepEqual([waiting, refused, timedOut, denied], [2, 2, 0, 2]);
+      abort.abort();
+      await assert.rejects(first, { name: 'AbortError' });
+      const third = limiter.acquire();
+      assert.equal(limiter.stats().waiting, 2);
+      held.release();
+      (await second).release();
+      (await third).release();
+      assert.deepEqual([limiter.inUse, limiter.stats().refused, limiter.stats().cancelled], [0, 2, 1]);
+    }
+    for (const maxWaiting of [0, 1.5, -1]) {
+      assert.throws(() => ConcurrencyLimiter.adaptive({ maxWaiting }), /maxWaiting/);
+    }
+  });
+
   it("ends with a signal's reason, and the permit goes to the next", async () => {
     const { limiter, held } = full();
     const abort = new AbortController();

@@ -6,12 +6,13 @@ use super::permit::ConcurrencyPermit;
 use super::stats::ConcurrencyStats;
 use super::waiter::Waiter;
 use crate::args::{self, span, whole32};
-use crate::errors::from_core;
+use crate::errors::{self, from_core};
 use crate::limit::quota::mode;
 use crate::python::Function;
 use crate::refusal::refused;
 use crate::scope::{Asked, Place};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use tidegate::refusal::Refusal;
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_permit");
 static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_permit_async");
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate_limited");
+
+static CONCURRENCY_LIMIT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// `timeout=` of a waiting form, which may be left out.
 #[derive(Default)]
@@ -77,16 +80,17 @@ impl ConcurrencyLimiter {
 impl ConcurrencyLimiter {
     #[new]
     #[classmethod]
-    #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, scope = None, name = None,
-                        on_conflict = None, enabled = None, dry_run = None, **unknown),
-           text_signature = "(limit, max_wait=0, *, max_limit=None, scope=None, name=None, on_conflict='error', \
-enabled=None, dry_run=False)")]
+    #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, max_waiting = None, scope = None,
+                        name = None, on_conflict = None, enabled = None, dry_run = None, **unknown),
+           text_signature = "(limit, max_wait=0, *, max_limit=None, max_waiting=None, scope=None, name=None, \
+on_conflict='error', enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         cls: &Bound<'_, PyType>,
         limit: &Bound<'_, PyAny>,
         max_wait: Timeout,
         max_limit: Option<&Bound<'_, PyAny>>,
+        max_waiting: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
         name: Option<&Bound<'_, PyAny>>,
         on_conflict: Option<&Bound<'_, PyAny>>,
@@ -100,6 +104,7 @@ enabled=None, dry_run=False)")]
         if let Some(most) = max_limit {
             config.max_limit = whole("max_limit", most)?;
         }
+        config.max_waiting = max_waiting.map(|most| whole("max_waiting", most)).transpose()?;
         config.mode = mode(enabled, dry_run)?;
         Self::make(config, max_wait.at_first(py)?, Asked::of(py, scope, name, on_conflict, None)?, py)
     }
@@ -118,14 +123,14 @@ enabled=None, dry_run=False)")]
     ///     timeout, backoff_ratio: of "aimd". clock: a ManualClock for tests. The others as of a fixed limit.
     #[classmethod]
     #[pyo3(signature = (algorithm = None, *, min_limit = None, initial_limit = None, max_limit = None,
-                        max_wait = Timeout::Own, tolerance = None, window = None, samples = None,
-                        max_window = None, min_samples = None, probe = None, probe_every = None,
+                        max_wait = Timeout::Own, max_waiting = None, tolerance = None, window = None,
+                        samples = None, max_window = None, min_samples = None, probe = None, probe_every = None,
                         probe_floor = None, max_latency = None, base = None, timeout = None, backoff_ratio = None,
                         clock = None, scope = None, name = None, on_conflict = None, enabled = None,
                         dry_run = None, **unknown),
            text_signature = "($cls, algorithm='gradient', *, min_limit=1, initial_limit=20, max_limit=1000, \
-max_wait=0, tolerance=2, window=0.5, samples=20, max_window=5, min_samples=5, probe=True, probe_every=60, \
-probe_floor=None, \
+max_wait=0, max_waiting=None, tolerance=2, window=0.5, samples=20, max_window=5, min_samples=5, probe=True, \
+probe_every=60, probe_floor=None, \
 max_latency=None, base=None, timeout=5, backoff_ratio=0.9, clock=None, scope=None, name=None, on_conflict='error', \
 enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
@@ -136,6 +141,7 @@ enabled=None, dry_run=False)")]
         initial_limit: Option<&Bound<'_, PyAny>>,
         max_limit: Option<&Bound<'_, PyAny>>,
         max_wait: Timeout,
+        max_waiting: Option<&Bound<'_, PyAny>>,
         tolerance: Option<&Bound<'_, PyAny>>,
         window: Option<&Bound<'_, PyAny>>,
         samples: Option<&Bound<'_, PyAny>>,
@@ -165,8 +171,11 @@ enabled=None, dry_run=False)")]
             counts: [samples, min_samples, probe_floor],
             probe,
         };
-        let config =
-            ConcurrencyConfig { mode: mode(enabled, dry_run)?, ..ConcurrencyConfig::adaptive(settings.config()?) };
+        let config = ConcurrencyConfig {
+            max_waiting: max_waiting.map(|most| whole("max_waiting", most)).transpose()?,
+            mode: mode(enabled, dry_run)?,
+            ..ConcurrencyConfig::adaptive(settings.config()?)
+        };
         Self::make(
             config,
             max_wait.at_first(cls.py())?,
@@ -218,8 +227,12 @@ enabled=None, dry_run=False)")]
     }
 
     /// Joins those who wait; `callback` is called once, from any thread, when there is a permit to take.
-    fn _wait(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> Waiter {
-        Waiter::new(slf, callback)
+    /// ConcurrencyLimitError: `max_waiting` wait already.
+    fn _wait(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<Waiter> {
+        Waiter::new(slf, callback).ok_or_else(|| {
+            let class = CONCURRENCY_LIMIT.import(slf.py(), errors::MODULE, "ConcurrencyLimitError");
+            errors::made(class, (slf.get()._refused(None),))
+        })
     }
 
     /// What ConcurrencyLimitError says.

@@ -25,9 +25,14 @@ struct Seat {
 }
 
 impl Waiter {
-    pub(crate) fn new(limiter: &Bound<'_, ConcurrencyLimiter>, callback: Py<PyAny>) -> Self {
-        let listener = Some(limiter.get().core.listen(&waker(callback)));
-        Self { limiter: limiter.clone().unbind(), seat: Mutex::new(Seat { listener, is_cancelled: false }) }
+    /// None: as many wait as may.
+    pub(crate) fn new(limiter: &Bound<'_, ConcurrencyLimiter>, callback: Py<PyAny>) -> Option<Self> {
+        let listener = limiter.get().core.listen(&waker(callback));
+        if listener.is_refused() {
+            return None;
+        }
+        let seat = Mutex::new(Seat { listener: Some(listener), is_cancelled: false });
+        Some(Self { limiter: limiter.clone().unbind(), seat })
     }
 
     fn seat(&self) -> MutexGuard<'_, Seat> {

@@ -23,6 +23,8 @@ pub struct ConcurrencyConfig {
     pub max_limit: u32,
     /// Where the limit follows what calls report of themselves: how. `limit` and `max_limit` are its own then.
     pub adaptive: Option<AdaptiveConfig>,
+    /// The most that wait at once on this object, 1 or more: who comes then is refused at once. `None`: any number.
+    pub max_waiting: Option<u32>,
     /// Off, or only watching. By default [`Mode::from_env`].
     pub mode: Mode,
 }
@@ -30,18 +32,21 @@ pub struct ConcurrencyConfig {
 impl ConcurrencyConfig {
     /// At most `limit` at once.
     pub fn new(limit: u32) -> Self {
-        Self { limit, max_limit: limit, adaptive: None, mode: Mode::default() }
+        Self { limit, max_limit: limit, adaptive: None, max_waiting: None, mode: Mode::default() }
     }
 
     /// A limit that follows what calls report of themselves.
     pub fn adaptive(adaptive: AdaptiveConfig) -> Self {
         let AdaptiveConfig { initial_limit: limit, max_limit, .. } = adaptive;
-        Self { limit, max_limit, adaptive: Some(adaptive), mode: Mode::default() }
+        Self { limit, max_limit, adaptive: Some(adaptive), max_waiting: None, mode: Mode::default() }
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if let Some(adaptive) = &self.adaptive {
             adaptive.check()?;
+        }
+        if let Some(most) = self.max_waiting {
+            MAX_WAITING.check_count(most.into(), "; left out, any number may wait")?;
         }
         // Where nothing is said of it, it is the limit, and that is what the caller wrote.
         let wrote = if self.limit == self.max_limit { &LIMIT } else { &MAX_LIMIT };
@@ -91,5 +96,12 @@ const MAX_LIMIT: Field = Field::new(
     "what the limit may be raised to: a place for each is kept; left out, the limit",
 );
 
-/// The settings of a concurrency limit.
-pub static SETTINGS: Table = Table { object: "concurrency", fields: &[LIMIT, MAX_LIMIT] };
+const MAX_WAITING: Field = Field::new(
+    "max_waiting",
+    Kind::Count { min: 1, max: 1_000_000 },
+    Preset::Unset,
+    "the most that wait at once in a process, who comes then is refused at once; left out, any number",
+);
+
+/// The settings of a concurrency limit; an adaptive one has the last as well.
+pub static SETTINGS: Table = Table { object: "concurrency", fields: &[LIMIT, MAX_LIMIT, MAX_WAITING] };

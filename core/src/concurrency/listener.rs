@@ -1,7 +1,7 @@
 //! One who waits.
 
 use super::ConcurrencyPermit;
-use super::wait_queue::{ADMITTED, CANCELLED, Shared, TIMED_OUT, Ticket};
+use super::wait_queue::{ADMITTED, CANCELLED, REFUSED, Shared, TIMED_OUT, Ticket};
 use crate::sync::Arc;
 use std::fmt;
 use std::task::Waker;
@@ -25,8 +25,10 @@ enum Stage {
     /// There was nothing to wait for.
     Granted(ConcurrencyPermit),
     Waiting(Ticket),
-    /// The permit has been taken.
+    /// The permit has been taken, or there is none to wait for.
     Done,
+    /// As many waited as may.
+    Refused,
 }
 
 impl ConcurrencyListener {
@@ -35,7 +37,20 @@ impl ConcurrencyListener {
     }
 
     pub(super) fn waiting(shared: &Arc<Shared>, waker: &Waker, deaf: bool) -> Self {
-        Self { shared: shared.clone(), stage: Stage::Waiting(shared.enqueue(waker.clone(), deaf)) }
+        let stage = match shared.enqueue(waker.clone(), deaf) {
+            Some(ticket) => Stage::Waiting(ticket),
+            None => {
+                shared.counts.add(REFUSED, 1);
+                Stage::Refused
+            }
+        };
+        Self { shared: shared.clone(), stage }
+    }
+
+    /// Whether it does not wait, because [`max_waiting`](super::ConcurrencyConfig::max_waiting) others do: it is
+    /// counted as refused, and there will be no permit.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.stage, Stage::Refused)
     }
 
     /// The permit, if it is there; once. In a named scope this also looks for what other processes have given back or
@@ -47,7 +62,7 @@ impl ConcurrencyListener {
                 let permit = self.look(ticket.id)?;
                 (self.shared.stamped(permit, self.shared.asked_at(ticket.since)), Some(ticket))
             }
-            Stage::Done => return None,
+            Stage::Done | Stage::Refused => return None,
         };
         self.stage = Stage::Done;
         // One that was to be had at once has been counted.
@@ -76,7 +91,7 @@ impl ConcurrencyListener {
                 self.end(ticket, how);
                 self.shared.withdraw(ticket.id);
             }
-            Stage::Done => {}
+            Stage::Done | Stage::Refused => {}
         }
     }
 

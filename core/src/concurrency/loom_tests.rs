@@ -19,7 +19,15 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
 }
 
 fn limiter(limit: u32, max_limit: u32) -> Arc<ConcurrencyLimiter> {
-    let config = ConcurrencyConfig { limit, max_limit, adaptive: None, mode: Mode::Enforce };
+    limiter_of(ConcurrencyConfig { max_limit, mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) })
+}
+
+fn limiter_waiting(max_waiting: u32) -> Arc<ConcurrencyLimiter> {
+    let max_waiting = Some(max_waiting);
+    limiter_of(ConcurrencyConfig { max_waiting, mode: Mode::Enforce, ..ConcurrencyConfig::new(1) })
+}
+
+fn limiter_of(config: ConcurrencyConfig) -> Arc<ConcurrencyLimiter> {
     Arc::new(ConcurrencyLimiter::with_config(config, ManualClock::new(0).into()).unwrap())
 }
 
@@ -91,7 +99,7 @@ fn loom_a_release_wakes_who_waits() {
             move || block_on(l.acquire_async())
         });
         assert!(l.release(permit));
-        let permit = waits.join().unwrap();
+        let permit = waits.join().unwrap().unwrap();
         assert!(l.release(permit));
         assert_eq!(l.in_use(), 0);
     });
@@ -129,7 +137,32 @@ fn loom_who_gives_up_passes_its_grant_on() {
         });
         drop(gives_up);
         releases.join().unwrap();
-        assert!(l.release(waits.join().unwrap()));
+        assert!(l.release(waits.join().unwrap().unwrap()));
+    });
+}
+
+/// Of two who come for the one place in the queue one is refused, unless the other has left it.
+#[test]
+fn loom_one_waits_at_most_and_who_leaves_frees_its_place() {
+    explore(2, || {
+        let l = limiter_waiting(1);
+        let permit = l.try_acquire().unwrap();
+        let leaves = thread::spawn({
+            let l = l.clone();
+            move || l.listen(Waker::noop()).is_refused()
+        });
+        let releases = thread::spawn({
+            let l = l.clone();
+            move || assert!(l.release(permit))
+        });
+        let mut waits = l.listen(Waker::noop());
+        let is_refused = waits.is_refused();
+        assert!(!(leaves.join().unwrap() && is_refused), "both refused");
+        releases.join().unwrap();
+        // The other has left, and passed on what it was given.
+        let permit = if is_refused { l.listen(Waker::noop()).take() } else { waits.take() };
+        assert!(l.release(permit.expect("a place is free")));
+        assert_eq!((l.in_use(), l.stats().waiting), (0, 0));
     });
 }
 
@@ -143,7 +176,7 @@ fn loom_a_raised_limit_wakes_who_waits() {
             move || block_on(l.acquire_async())
         });
         l.set_limit(2).unwrap();
-        assert!(l.release(waits.join().unwrap()));
+        assert!(l.release(waits.join().unwrap().unwrap()));
     });
 }
 
@@ -163,7 +196,7 @@ fn loom_a_place_taken_for_a_moment_is_not_lost_to_a_waiter() {
         });
         l.set_limit(1).unwrap();
         assert!(l.release(permit));
-        assert!(l.release(waits.join().unwrap()));
+        assert!(l.release(waits.join().unwrap().unwrap()));
         tries.join().unwrap();
         assert_eq!(l.in_use(), 0);
     });

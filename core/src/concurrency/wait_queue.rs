@@ -44,6 +44,8 @@ pub(super) struct Shared {
     pub(super) places: PermitSlots,
     pub(super) owners: Owners,
     pub(super) mode: Mode,
+    /// How many may wait.
+    max_waiting: usize,
     pub(super) clock: Clock,
     pub(super) counts: Striped<COUNTS>,
     /// The longest wait that has ended, ns.
@@ -107,6 +109,7 @@ impl Shared {
             estimate: config.adaptive.map(|adaptive| Estimate::in_room(room, &adaptive, &clock)).transpose()?,
             owners,
             mode: config.mode,
+            max_waiting: config.max_waiting.map_or(usize::MAX, |most| most as usize),
             clock,
             waiting: AtomicU64::new(0),
             queue: PerProcess::new(),
@@ -263,11 +266,18 @@ impl Shared {
         Some(waker)
     }
 
-    /// Joins the queue. `deaf`: waits for its waker alone.
-    pub(super) fn enqueue(&self, waker: Waker, deaf: bool) -> Ticket {
+    /// Joins the queue, unless as many wait as may. `deaf`: waits for its waker alone.
+    pub(super) fn enqueue(&self, waker: Waker, deaf: bool) -> Option<Ticket> {
         let since = self.clock.now();
         let id = {
             let mut queue = self.lock();
+            // Under the lock, so that no two take the last place. Who has been given a permit waits no more, and who
+            // leaves has left its place.
+            if queue.waiting.len() >= self.max_waiting {
+                drop(queue);
+                self.saturated();
+                return None;
+            }
             if queue.waiting.is_empty() {
                 queue.moved = since;
             }
@@ -282,7 +292,7 @@ impl Shared {
         };
         self.saturated();
         self.serve();
-        Ticket { id, since }
+        Some(Ticket { id, since })
     }
 
     /// Waits on with another waker.

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 impl ConcurrencyLimiter {
     /// Blocks this thread for a permit, first come first served among those of this process who wait on this object;
-    /// `None` after `timeout` (`None`: never gives up). A `try_acquire` may come in between. In a named scope a place
-    /// goes to the process whose first has waited longest, up to 10 ms give or take; as nobody wakes another process,
-    /// each looks by itself every 1 to 10 ms. A process that was killed or stopped while it waited keeps one place free
-    /// for 26 ms at most.
+    /// `None` after `timeout` (`None`: never gives up), or at once if as many wait as may. A `try_acquire` may come in
+    /// between. In a named scope a place goes to the process whose first has waited longest, up to 10 ms give or take;
+    /// as nobody wakes another process, each looks by itself every 1 to 10 ms. A process that was killed or stopped
+    /// while it waited keeps one place free for 26 ms at most.
     pub fn acquire(&self, timeout: Option<Duration>) -> Option<ConcurrencyPermit> {
         if timeout == Some(Duration::ZERO) {
             return self.try_acquire();
@@ -23,11 +23,14 @@ impl ConcurrencyLimiter {
             return Some(permit);
         }
         let mut listener = None;
-        block_with_pauses(timeout, |context| {
+        let answer = block_with_pauses(timeout, |context| {
             let listener = listener.get_or_insert_with(|| self.listen(context.waker()));
-            listener.take().ok_or_else(|| listener.retry_in())
-        })
-        .or_else(|| {
+            if listener.is_refused() {
+                return Ok(None);
+            }
+            listener.take().map(Some).ok_or_else(|| listener.retry_in())
+        });
+        answer.unwrap_or_else(|| {
             listener.take().into_iter().for_each(ConcurrencyListener::time_out);
             None
         })
@@ -35,10 +38,10 @@ impl ConcurrencyLimiter {
 
     /// [`acquire`](Self::acquire) for any async runtime, without a deadline (put the runtime's own around it). In a
     /// named scope it is woken by releases of this process only: there, use
-    /// [`acquire_async_with`](Self::acquire_async_with).
+    /// [`acquire_async_with`](Self::acquire_async_with). `None`, at once: as many wait as may.
     ///
     /// Cancel safe: dropped before it is ready, it leaves the line, and a permit that was given to it goes to the next.
-    pub async fn acquire_async(&self) -> ConcurrencyPermit {
+    pub async fn acquire_async(&self) -> Option<ConcurrencyPermit> {
         self.acquire_with(None::<fn(Duration) -> std::future::Pending<()>>).await
     }
 
@@ -46,19 +49,22 @@ impl ConcurrencyLimiter {
     pub async fn acquire_async_with<S: Future<Output = ()>>(
         &self,
         sleep: impl FnMut(Duration) -> S,
-    ) -> ConcurrencyPermit {
+    ) -> Option<ConcurrencyPermit> {
         self.acquire_with(Some(sleep)).await
     }
 
     async fn acquire_with<S: Future<Output = ()>>(
         &self,
         mut sleep: Option<impl FnMut(Duration) -> S>,
-    ) -> ConcurrencyPermit {
+    ) -> Option<ConcurrencyPermit> {
         if let Some(permit) = self.at_once() {
-            return permit;
+            return Some(permit);
         }
         let deaf = sleep.is_none();
         let mut listener = poll_fn(|context| Poll::Ready(self.join(context.waker(), deaf))).await;
+        if listener.is_refused() {
+            return None;
+        }
         loop {
             let mut nap = pin!(sleep.as_mut().and_then(|sleep| listener.retry_in().map(sleep)));
             let look = poll_fn(|context| {
@@ -70,7 +76,7 @@ impl ConcurrencyLimiter {
                 }
             });
             if let Some(permit) = look.await {
-                return permit;
+                return Some(permit);
             }
         }
     }
@@ -79,7 +85,7 @@ impl ConcurrencyLimiter {
     /// forms in other runtimes: listen, [`take`](ConcurrencyListener::take), and again when woken or after
     /// [`retry_in`](ConcurrencyListener::retry_in); drop the listener to give up, or let it [time
     /// out](ConcurrencyListener::time_out). Where there is nothing to wait for, the permit is there at once, and the
-    /// waker is not called.
+    /// waker is not called. Where as many wait as may, it [is refused](ConcurrencyListener::is_refused).
     pub fn listen(&self, waker: &Waker) -> ConcurrencyListener {
         self.join(waker, false)
     }

@@ -169,7 +169,7 @@ fn adaptive() -> ConcurrencyConfig {
 }
 
 fn permits() -> ConcurrencyConfig {
-    ConcurrencyConfig { limit: 3, max_limit: 70, adaptive: None, mode: Mode::Enforce }
+    ConcurrencyConfig { limit: 3, max_limit: 70, adaptive: None, max_waiting: None, mode: Mode::Enforce }
 }
 
 fn budget(min_per_second: f64) -> RetryBudgetConfig {

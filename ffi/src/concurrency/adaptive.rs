@@ -3,6 +3,7 @@
 // `#[unsafe(no_mangle)]`, `unsafe impl Settings` for a struct of plain numbers.
 #![allow(unsafe_code)]
 
+use super::config::most;
 use super::tg_concurrency;
 use super::tg_concurrency_permit;
 use crate::arena::place::{Place, place};
@@ -98,6 +99,8 @@ pub struct tg_adaptive_config {
     pub mode: i32,
     /// One of tg_on_conflict; without an arena it says nothing.
     pub on_conflict: i32,
+    /// The most that wait at once in this process, 1 .. 1000000: who comes then is refused at once. 0: any number.
+    pub max_waiting: u64,
 }
 
 versioned!(
@@ -124,7 +127,8 @@ versioned!(
         probe_floor,
         algorithm,
         mode,
-        on_conflict
+        on_conflict,
+        max_waiting
     ]
 );
 // SAFETY: pointers and numbers only.
@@ -157,6 +161,7 @@ impl Default for tg_adaptive_config {
             algorithm: 0,
             mode: 0,
             on_conflict: 0,
+            max_waiting: 0,
         }
     }
 }
@@ -188,7 +193,8 @@ impl tg_adaptive_config {
             timeout: span(self.timeout_ns),
             backoff_ratio: self.backoff_ratio,
         };
-        Ok(ConcurrencyConfig { mode: mode(self.mode)?, ..ConcurrencyConfig::adaptive(adaptive) })
+        let max_waiting = most(self.max_waiting);
+        Ok(ConcurrencyConfig { max_waiting, mode: mode(self.mode)?, ..ConcurrencyConfig::adaptive(adaptive) })
     }
 }
 

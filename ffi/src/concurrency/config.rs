@@ -33,9 +33,15 @@ pub struct tg_concurrency_config {
     pub mode: i32,
     /// One of tg_on_conflict; without an arena it says nothing.
     pub on_conflict: i32,
+    /// The most that wait at once in this process, 1 .. 1000000: who comes then is refused at once. 0: any number.
+    pub max_waiting: u64,
 }
 
-versioned!(tg_concurrency_config, first = 48, fields = [clock, arena, name, limit, max_limit, mode, on_conflict]);
+versioned!(
+    tg_concurrency_config,
+    first = 48,
+    fields = [clock, arena, name, limit, max_limit, mode, on_conflict, max_waiting]
+);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_concurrency_config {}
 
@@ -50,6 +56,7 @@ impl Default for tg_concurrency_config {
             max_limit: 0,
             mode: 0,
             on_conflict: 0,
+            max_waiting: 0,
         }
     }
 }
@@ -60,7 +67,13 @@ impl tg_concurrency_config {
         if self.max_limit != 0 {
             config.max_limit = self.max_limit;
         }
+        config.max_waiting = most(self.max_waiting);
         config.mode = mode(self.mode)?;
         Ok(config)
     }
+}
+
+/// How many may wait; 0: any number.
+pub(super) fn most(max_waiting: u64) -> Option<u32> {
+    (max_waiting != 0).then(|| u32::try_from(max_waiting).unwrap_or(u32::MAX))
 }

@@ -32,6 +32,8 @@ pub struct Counts {
 #[derive(Clone, Debug)]
 pub struct Limiter {
     limit: usize,
+    /// How many may wait.
+    max_waiting: usize,
     mode: Mode,
     held: HashSet<Permit>,
     /// In the order of arrival.
@@ -47,6 +49,7 @@ impl Limiter {
     pub fn new(limit: usize, mode: Mode) -> Self {
         Self {
             limit,
+            max_waiting: usize::MAX,
             mode,
             held: HashSet::new(),
             line: VecDeque::new(),
@@ -54,6 +57,11 @@ impl Limiter {
             number: 0,
             counts: Counts::default(),
         }
+    }
+
+    /// At most so many wait.
+    pub fn with_max_waiting(self, max_waiting: usize) -> Self {
+        Self { max_waiting, ..self }
     }
 
     fn next(&mut self) -> u64 {
@@ -101,12 +109,16 @@ impl Limiter {
         }
     }
 
-    /// Joins the line (in the mode that decides).
-    pub fn wait(&mut self) -> Waiter {
+    /// Joins the line (in the mode that decides); none: as many wait as may.
+    pub fn wait(&mut self) -> Option<Waiter> {
+        if self.line.len() >= self.max_waiting {
+            self.counts.denied += 1;
+            return None;
+        }
         let waiter = self.next();
         self.line.push_back(waiter);
         self.serve();
-        waiter
+        Some(waiter)
     }
 
     /// The permit that the waiter was given, once.
