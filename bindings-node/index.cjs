@@ -7,6 +7,7 @@ const { Reservation, TokenBucket } = require('./lib/bucket.cjs');
 const { RateLimiter, Tier } = require('./lib/limiter.cjs');
 const { LimitSet } = require('./lib/limit_set.cjs');
 const { CircuitBreaker, Permit } = require('./lib/breaker.cjs');
+const { BreakerRegistry } = require('./lib/registry.cjs');
 const { Classifier, http } = require('./lib/classify.cjs');
 const { BoundedQueue } = require('./lib/queue.cjs');
 const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
@@ -43,6 +44,7 @@ module.exports = {
   LimitSet,
   CircuitBreaker,
   Permit,
+  BreakerRegistry,
   Classifier,
   http,
   BoundedQueue,

@@ -579,14 +579,78 @@ export class CircuitBreaker {
    * nothing by itself. Throws a RangeError for a window of the other kind, or larger than what it was made with room
    * for.
    */
-  setConfig(
-    changes: Omit<
-      CircuitBreakerOptions,
-      'failureOn' | 'failureResult' | 'ignore' | 'unreached' | 'classifier' | 'scope' | 'onConflict' | 'clock'
-    >,
-  ): void;
+  setConfig(changes: BreakerSettings): void;
   /** Closed, with an empty window and the first cooldown. */
   reset(): void;
+}
+
+/** What says when a breaker opens, and for how long: what can change at run time. */
+export type BreakerSettings = Omit<
+  CircuitBreakerOptions,
+  'failureOn' | 'failureResult' | 'ignore' | 'unreached' | 'classifier' | 'scope' | 'onConflict' | 'clock'
+>;
+
+/** All but `maxBreakers`, `overrides` and `name` as for a `CircuitBreaker`, of each of its breakers. */
+export interface BreakerRegistryOptions extends CircuitBreakerOptions, Place {
+  // <settings registry>
+  /** How many keys can have a breaker; about 4 KiB each, taken at once (1 to 65536; default 1024). */
+  maxBreakers?: number;
+  // </settings>
+  /**
+   * Other settings for some keys, by pattern: `*` stands for anything; of those that mean a key the one that says most
+   * of it holds, of equals the first. What is left out is as for the others.
+   */
+  overrides?: Record<string, BreakerSettings>;
+}
+
+/** How full a registry is. */
+export interface RegistryStats {
+  /** Keys that have a breaker, and how many can. */
+  breakers: number;
+  maxBreakers: number;
+  /** Breakers that made room for others, and how often a key found none and shared `overflow`. */
+  evicted: number;
+  overflowed: number;
+}
+
+/**
+ * Circuit breakers by key: one for each host, tenant or operation, at most `maxBreakers` of them in memory that is taken
+ * at construction. Full, the closed one whose last call is the oldest makes room; one in any other state never does. If
+ * none can, newcomers share one more breaker, `overflow`, and for 10 ms nobody looks for room again.
+ */
+export class BreakerRegistry {
+  constructor(options?: BreakerRegistryOptions);
+  /**
+   * The breaker of a key, made where there is none; `overflow` where there is no room. The same object as long as
+   * anybody has it and the key its breaker: who listens to its events keeps it. It stands for its key: after its breaker
+   * has made room, its next call goes to the key's breaker of then, made anew where there is none.
+   */
+  get(key: string | Uint8Array): CircuitBreaker;
+  /** The breaker of a key, or null: never makes one. */
+  peek(key: string | Uint8Array): CircuitBreaker | null;
+  has(key: string | Uint8Array): boolean;
+  /**
+   * Takes a key's breaker away, whatever its state; whether there was one. Outcomes of its calls that are under way are
+   * dropped; objects of the key begin a new breaker with their next call.
+   */
+  remove(key: string | Uint8Array): boolean;
+  /**
+   * All keys that have a breaker, with it. What is no UTF-8 is a Uint8Array; of a key of more than 256 bytes its first
+   * 240 and a hash are known.
+   */
+  items(): [key: string | Uint8Array, breaker: CircuitBreaker][];
+  /**
+   * Changes settings of the keys that a pattern means, whether they have a breaker or get one, and leaves the others.
+   * Of several patterns the one that says most of a key holds; one that is new begins with the settings of all. `'*'`
+   * changes `overflow` as well. In a named scope breakers that stand change for all; those made later have the settings
+   * of the registry object by which they are made: other processes and threads have to be told as well.
+   */
+  setConfig(pattern: string | Uint8Array, changes: BreakerSettings): void;
+  /** The breaker that keys share for which there is no room. */
+  readonly overflow: CircuitBreaker;
+  /** How many keys have a breaker. */
+  readonly size: number;
+  stats(): RegistryStats;
 }
 
 /**

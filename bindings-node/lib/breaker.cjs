@@ -40,7 +40,8 @@ function classifierOf(options) {
   return classifier;
 }
 
-function writeSettings(options) {
+/** Writes all settings, and after them, if it is of changes, which are given, by their bits: the others stay. */
+function writeSettings(options, isChange = false) {
   const { windowCalls, windowDurationMs } = options;
   if (windowCalls !== undefined && windowDurationMs !== undefined) {
     throw check.valueError('give windowCalls or windowDurationMs, not both: a breaker has one window');
@@ -48,6 +49,24 @@ function writeSettings(options) {
   FIELDS.forEach((field, index) => {
     numbers[index] = number(field, options[field.name] ?? undefined);
   });
+  if (!isChange) return;
+  const bits = SETTING_NAMES.map((name, i) => (options[name] === undefined ? 0 : 1 << i));
+  numbers[FIELDS.length] = bits.reduce((all, bit) => all | bit, 0);
+}
+
+/** What tells how a call ended, for `breakerOf`: of the options of a constructor. */
+function classifying(given) {
+  const classifier = classifierOf(given);
+  return { classifier, isOwn: [...FILTERS, 'classifier'].some((name) => given[name] !== undefined) };
+}
+
+/** Stands in place of a name: the options are what `breakerOf` was given. */
+const TAKEN = Symbol('taken');
+
+/** A breaker of a registry: `take` gives the place and the name of what it made the instance of. */
+function breakerOf({ classifier, isOwn }, take) {
+  const taken = { classifier, isOwn, take };
+  return { breaker: new CircuitBreaker(TAKEN, taken), id: taken.id };
 }
 
 function kindOf(kind) {
@@ -113,12 +132,20 @@ class CircuitBreaker {
   }
 
   constructor(name, options = {}) {
+    if (name === TAKEN) {
+      this.#classifier = options.classifier;
+      this.#isOwn = options.isOwn;
+      this.#readsResults = readsResults(options.classifier);
+      const taken = options.take(this);
+      options.id = this.#id = taken.id;
+      this.#name = taken.name;
+      return;
+    }
     if (typeof name !== 'string' || name === '') {
       throw check.typeError(`a breaker's name must be a text that is not empty, got ${check.show(name)}`);
     }
     const given = check.options(options, 'new CircuitBreaker', OPTIONS);
-    this.#classifier = classifierOf(given);
-    this.#isOwn = [...FILTERS, 'classifier'].some((name) => given[name] !== undefined);
+    ({ classifier: this.#classifier, isOwn: this.#isOwn } = classifying(given));
     this.#readsResults = readsResults(this.#classifier);
     writeSettings(given);
     this.#id = create(breaker.create, this, { ...given, name }, name).id;
@@ -245,11 +272,7 @@ class CircuitBreaker {
   }
 
   setConfig(changes) {
-    const given = check.options(changes, 'setConfig', SETTING_NAMES);
-    writeSettings(given);
-    // Which of them are given, by their bits: the others stay.
-    const bits = SETTING_NAMES.map((name, i) => (given[name] === undefined ? 0 : 1 << i));
-    numbers[FIELDS.length] = bits.reduce((all, bit) => all | bit, 0);
+    writeSettings(check.options(changes, 'setConfig', SETTING_NAMES), true);
     select(this, 'setConfig');
     breaker.setConfig();
   }
@@ -381,7 +404,13 @@ shown(CircuitBreaker, (circuit) => ({
 }));
 
 module.exports = {
+  BREAKER: FIELDS,
   CircuitBreaker,
+  OPTIONS,
+  breakerOf,
+  classifying,
+  settingsOf: (settings, what) => check.options(settings, what, SETTING_NAMES),
+  writeSettings,
   Permit,
   classified,
   settled,

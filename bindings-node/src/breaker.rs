@@ -9,19 +9,33 @@ use crate::settings::{span, whole};
 use crate::table::Table;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use tidegate::breaker::{Outcome, Permit, Rejected, SETTINGS, Trip, Window};
 use tidegate::{BreakerConfig, CircuitBreaker, ConfigError};
 
 /// A breaker as one JavaScript instance has it.
 pub(crate) struct Handle {
-    breaker: CircuitBreaker,
+    breaker: Arc<CircuitBreaker>,
     /// In an arena: the probes that this instance gave out and nobody has reported, by their slot. A slot has one.
     probes: Option<RefCell<Vec<Option<Permit>>>>,
 }
 
 impl Handle {
     fn new(breaker: CircuitBreaker, is_shared: bool) -> Self {
-        Self { breaker, probes: is_shared.then(RefCell::default) }
+        Self { breaker: Arc::new(breaker), probes: is_shared.then(RefCell::default) }
+    }
+
+    /// Of one that others may have as well.
+    pub(crate) fn shared(breaker: Arc<CircuitBreaker>) -> Self {
+        Self { breaker, probes: Some(RefCell::default()) }
+    }
+
+    pub(crate) fn is_of(&self, breaker: &Arc<CircuitBreaker>) -> bool {
+        Arc::ptr_eq(&self.breaker, breaker)
+    }
+
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.breaker) as usize
     }
 
     #[inline]
@@ -81,7 +95,7 @@ impl Drop for Handle {
 }
 
 /// Every setting is given; NaN where "none" is one. The core's table and `lib/breaker.cjs` have the same order.
-fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
+pub(crate) fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
     let count = |at: usize| Ok(whole(io, at, &SETTINGS.fields[at])? as u32);
     let time = |at: usize| span(io, at, &SETTINGS.fields[at]);
     let given = |at: usize| io.option(at).map(|_| at);
@@ -110,7 +124,7 @@ fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
 }
 
 /// The settings that are given, by their bits, from `changed` to `config`.
-fn change(config: &mut BreakerConfig, changed: BreakerConfig, given: u64) {
+pub(crate) fn change(config: &mut BreakerConfig, changed: BreakerConfig, given: u64) {
     let is = |at: u32| given >> at & 1 == 1;
     let set = |at: u32, set: &mut dyn FnMut()| {
         if is(at) {

@@ -20,6 +20,7 @@ mod queue;
 mod quota;
 mod raw;
 mod refusal;
+mod registry;
 mod retry;
 mod scope;
 mod settings;
@@ -57,6 +58,9 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     http::export_answers(&Kind::new(env, exports, "httpAnswer", Rc::new(Table::new()), io)?)?;
     http::export_lists(&Kind::new(env, exports, "accessList", Rc::clone(&lists), io)?)?;
     breaker::export(&Kind::new(env, exports, "breaker", Rc::clone(&breakers), io)?, Rc::clone(&clocks))?;
+    let registries = Rc::new(Table::new());
+    let kind = Kind::new(env, exports, "registry", Rc::clone(&registries), io)?;
+    registry::export(&kind, Rc::clone(&breakers), Rc::clone(&clocks))?;
     queue::export(&Kind::new(env, exports, "queue", Rc::clone(&queues), io)?, Rc::clone(&clocks))?;
     let limits_at_once = Rc::new(Table::new());
     let kind = Kind::new(env, exports, "concurrency", Rc::clone(&limits_at_once), io)?;
@@ -75,7 +79,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         .operation("panic", |_, _, _| panic!("asked to"))?
         // For the test that collected instances give their native objects back.
         .operation("alive", move |_, io, _| {
-            let limits = buckets.len() + limiters.len() + tiers.len() + sets.len();
+            let limits = buckets.len() + limiters.len() + tiers.len() + sets.len() + registries.len();
             let http = clients.len() + lists.len();
             let pressure = queues.len() + limits_at_once.len();
             let retries = policies.len() + budgets.len() + throttles.len();

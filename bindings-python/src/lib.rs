@@ -34,6 +34,8 @@ mod _tidegate {
     #[pymodule_export]
     use crate::breaker::permit::Permit;
     #[pymodule_export]
+    use crate::breaker::registry::{BreakerRegistry, RegistryStats};
+    #[pymodule_export]
     use crate::breaker::views::{BreakerStats, Event, Trip};
     #[pymodule_export]
     use crate::clock::ManualClock;

@@ -188,7 +188,7 @@ impl<'py> Asked<'py> {
 }
 
 /// Where an object lives, as it shows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
     scope: Scope,
     name: Option<String>,

@@ -23,6 +23,7 @@ from clients import ASYNC, CLIENTS, ERRORS, Client, client
 from conftest import Thread, run, wait_until
 from faulty import Faulty, faulty
 from tidegate import (
+    BreakerRegistry,
     CircuitBreaker,
     CircuitOpenError,
     Classifier,
@@ -87,6 +88,20 @@ def test_answers_pass_and_refusals_are_errors_of_the_client(kind: str, server: F
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.trip) == (type(error), str(error), error.trip)
     assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_registry_has_the_breaker_of_each_host(kind: str, server: Faulty) -> None:
+    registry = BreakerRegistry(consecutive_failures=1)
+    server.script.append(500)
+    with client(kind, breaker=registry) as made:
+        assert made.send("GET", server.url).status == 500
+        with pytest.raises(CircuitOpenError):
+            made.send("GET", server.url)
+        assert made.send("GET", server.url.replace("127.0.0.1", "localhost")).status == 200
+    host = server.url.removeprefix("http://")
+    states = {key: breaker.state for key, breaker in registry.items()}
+    assert states == {host: "open", host.replace("127.0.0.1", "localhost"): "closed"}
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

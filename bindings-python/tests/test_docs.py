@@ -171,6 +171,12 @@ def test_queue() -> None:
     assert [order["n"] for order in run(scene())] == list(range(801))
 
 
+def test_a_breaker_for_each_host() -> None:
+    module = sample("hosts")
+    assert module.fetch("db.internal") == "from db.internal"
+    assert [key for key, _ in module.hosts.items()] == ["db.internal"] and module.hosts.max_breakers == 1_000
+
+
 def test_circuit_breaker() -> None:
     module = sample("payment")
     assert module.checkout({}) == "paid" and module.by_hand({})

@@ -13,6 +13,7 @@ import pytest
 from tidegate import (
     Block,
     BoundedQueue,
+    BreakerRegistry,
     CircuitBreaker,
     ClientThrottle,
     ConcurrencyLimiter,
@@ -32,6 +33,7 @@ def make(object_: str, field: str, name: str, value: Any) -> Any:
     kind: Callable[..., Any] = TokenBucket if object_ == "bucket" else RateLimiter
     plain: dict[str, Callable[..., Any]] = {
         "breaker": CircuitBreaker,
+        "registry": BreakerRegistry,
         "adaptive": ConcurrencyLimiter.adaptive,
         "retry": RetryPolicy,
         "retry_budget": RetryBudget,
@@ -73,6 +75,7 @@ def test_signatures_hold_the_defaults() -> None:
         "bucket": TokenBucket,
         "limiter": RateLimiter,
         "breaker": CircuitBreaker,
+        "registry": BreakerRegistry,
         "queue": BoundedQueue,
         "concurrency": ConcurrencyLimiter,
         "adaptive": ConcurrencyLimiter.adaptive,

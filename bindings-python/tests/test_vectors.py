@@ -12,6 +12,7 @@ import pytest
 from tidegate import (
     Block,
     BoundedQueue,
+    BreakerRegistry,
     CircuitBreaker,
     CircuitOpenError,
     ClientThrottle,
@@ -285,6 +286,71 @@ class BreakerOps:
         self.breaker.reset()
 
 
+class RegistryOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        settings = BreakerOps.settings({name: value for name, value in config.items() if name != "overrides"})
+        overrides = {it["pattern"]: {"cooldown": seconds(it["cooldown_ns"])} for it in config["overrides"]}
+        self.registry = BreakerRegistry(**settings, overrides=overrides, clock=clock)
+        self.held: dict[str, CircuitBreaker] = {}
+        self.permits: dict[str, Permit] = {}
+
+    @staticmethod
+    def asked(breaker: CircuitBreaker, use: Callable[[Permit], object]) -> dict[str, Any]:
+        try:
+            use(breaker.acquire())
+        except CircuitOpenError as refusal:
+            return {"permit": False, "retry_after_ns": refusal.retry_after}
+        return {"permit": True}
+
+    def call(self, key: str, failed: bool) -> dict[str, Any]:
+        return self.asked(self.registry.get(key), lambda permit: self.end(permit, failed))
+
+    @staticmethod
+    def end(permit: Permit, failed: bool) -> None:
+        if failed:
+            permit.failure()
+        else:
+            permit.success()
+
+    def hold(self, key: str, into: str) -> dict[str, Any]:
+        self.held[into] = self.registry.get(key)
+        assert (self.held[into] is self.registry.overflow) == (self.held[into].name == "(overflow)")
+        return {"breaker": self.held[into].name}
+
+    def call_held(self, held: str, failed: bool) -> dict[str, Any]:
+        return self.asked(self.held[held], lambda permit: self.end(permit, failed))
+
+    def acquire_held(self, held: str, into: str) -> dict[str, Any]:
+        return self.asked(self.held[held], lambda permit: self.permits.__setitem__(into, permit))
+
+    def report(self, permit: str, failed: bool) -> None:
+        self.end(self.permits[permit], failed)
+
+    def peek(self, key: str) -> dict[str, Any]:
+        found = self.registry.peek(key)
+        assert (key in self.registry) == (found is not None)
+        return {"state": found and found.state}
+
+    def remove(self, key: str) -> dict[str, Any]:
+        return {"removed": self.registry.remove(key)}
+
+    def force_open(self, key: str) -> None:
+        self.registry.get(key).force_open()
+
+    def reset(self, key: str) -> None:
+        self.registry.get(key).reset()
+
+    def items(self) -> dict[str, Any]:
+        items = self.registry.items()
+        assert all(self.registry.get(key) is breaker for key, breaker in items if len(key) <= 256)
+        return {"keys": [key for key, _ in items]}
+
+    def stats(self) -> dict[str, Any]:
+        stats = self.registry.stats()
+        assert len(self.registry) == stats.breakers
+        return {"breakers": stats.breakers, "evicted": stats.evicted, "overflowed": stats.overflowed}
+
+
 class ConcurrencyOps:
     """Time plays no part in these vectors: nothing waits."""
 
@@ -381,6 +447,12 @@ def test_token_bucket(case: dict[str, Any]) -> None:
 def test_circuit_breaker(case: dict[str, Any]) -> None:
     clock = start(case)
     check_steps(case, clock, BreakerOps(case["config"], clock))
+
+
+@pytest.mark.parametrize("case", cases("breaker_registry"))
+def test_breaker_registry(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, RegistryOps(case["config"], clock))
 
 
 @pytest.mark.parametrize("case", cases("bounded_queue"))

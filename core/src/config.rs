@@ -3,10 +3,11 @@
 pub use crate::setting::{C, Dialect, Field, Kind, NODE, PYTHON, Preset, RUST, Table};
 
 /// All objects.
-pub static TABLES: [&Table; 9] = [
+pub static TABLES: [&Table; 10] = [
     &crate::limit::BUCKET_SETTINGS,
     &crate::limit::LIMITER_SETTINGS,
     &crate::breaker::SETTINGS,
+    &crate::breaker::registry::SETTINGS,
     &crate::queue::SETTINGS,
     &crate::concurrency::SETTINGS,
     &crate::concurrency::ADAPTIVE_SETTINGS,

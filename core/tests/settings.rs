@@ -7,8 +7,9 @@ use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig};
 use tidegate::limit::{Block, BucketOptions, LimiterConfig, WarmUp};
 use tidegate::retry::{Jitter, RetryBudgetConfig, RetryConfig, RetryPolicy};
 use tidegate::{
-    Algorithm, BoundedQueue, BreakerConfig, CircuitBreaker, ClientThrottle, ClientThrottleConfig, Clock,
-    ConcurrencyConfig, ConcurrencyLimiter, ConfigError, QueueConfig, Quota, RateLimiter, RetryBudget, TokenBucket,
+    Algorithm, BoundedQueue, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig,
+    Clock, ConcurrencyConfig, ConcurrencyLimiter, ConfigError, QueueConfig, Quota, RateLimiter, RegistryConfig,
+    RetryBudget, TokenBucket,
 };
 
 /// What making the object says, as `null` where a language's types leave nothing to refuse.
@@ -59,6 +60,13 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
                 _ => panic!("{object}.{field} is new: refuse its values here"),
             }
             RateLimiter::with_config(config, clock()).err()
+        }
+        "registry" => {
+            let config = match field {
+                "max_breakers" => RegistryConfig { max_breakers: small, ..RegistryConfig::default() },
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            };
+            BreakerRegistry::new(config).err()
         }
         "breaker" => {
             let mut config = BreakerConfig::default();

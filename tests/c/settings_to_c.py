@@ -12,7 +12,7 @@ UNSET = {
     "deadline", "probe_floor", "max_waiting", "max_latency", "base",
 }  # fmt: skip
 # Fields of fewer bits than 64.
-LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32, "attempts": 32}
+LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32, "attempts": 32, "max_breakers": 32}
 # What else must be set for a field to be looked at.
 WITH = {
     "block_": "config.block_after = 3; config.block_within_ns = config.block_duration_ns = 1000;",
@@ -25,6 +25,7 @@ BASE = {
     "bucket": 'config.rate = "500/s";',
     "limiter": 'config.rate = "500/s";',
     "breaker": "",
+    "registry": "",
     "queue": "config.capacity = 10;",
     "concurrency": "config.limit = 4;",
     "adaptive": "",

@@ -128,6 +128,9 @@ static void patterns_have_settings_of_their_own(void) {
     overrides[1].pattern.len = 0;
     CHECK_ERROR(tg_registry_new(&config, &registry), TG_SYNTAX, "overrides: has an empty pattern");
     config.overrides_len = 1;
+    quick.cooldown_ns = 0;
+    CHECK_ERROR(tg_registry_new(&config, &registry), TG_OUT_OF_RANGE, "cooldown_ns: ");
+    quick.cooldown_ns = SECOND;
     CHECK_EQ(tg_registry_new(&config, &registry), TG_OK);
     CHECK_EQ(cooldown_of(registry, "db.internal"), SECOND);
     quick.cooldown_ns = 2 * SECOND;

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
   BoundedQueue,
+  BreakerRegistry,
   CircuitBreaker,
   ClientThrottle,
   ConcurrencyLimiter,
@@ -26,6 +27,7 @@ function make(object, field, name, value) {
   if (object === 'queue') return new BoundedQueue({ capacity: 10, [name]: value });
   if (object === 'adaptive') return ConcurrencyLimiter.adaptive({ [name]: value });
   if (object === 'concurrency') return new ConcurrencyLimiter({ limit: 4, [name]: value });
+  if (object === 'registry') return new BreakerRegistry({ [name]: value });
   if (object === 'breaker') return new CircuitBreaker('it', { [name]: value });
   if (field === 'rate') return new Limit({ rate: value });
   if (field === 'period') return new Limit({ rate: 5, perMs: value });

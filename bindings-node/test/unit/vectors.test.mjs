@@ -7,6 +7,7 @@ import { BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, TokenBucke
 import { ADAPTIVE } from './adaptive_vectors.mjs';
 import { CONCURRENCY } from './concurrency_vectors.mjs';
 import { RETRY } from './retry_vectors.mjs';
+import { REGISTRY } from './registry_vectors.mjs';
 import { KEYED } from './keyed_vectors.mjs';
 
 const DIRECTORY = new URL('../../../tests/vectors/', import.meta.url);
@@ -169,6 +170,7 @@ for (const [primitive, { make, ops, file = primitive }] of Object.entries({
   ...KEYED,
   ...CONCURRENCY,
   ...ADAPTIVE,
+  ...REGISTRY,
   ...RETRY,
 })) {
   if (!existsSync(new URL(`${file}.json`, DIRECTORY))) continue;

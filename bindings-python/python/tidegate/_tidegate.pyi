@@ -7,7 +7,7 @@ from logging import Logger, LoggerAdapter
 from os import PathLike
 from pathlib import Path
 from types import GenericAlias, TracebackType
-from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, final, overload
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar, final, overload
 
 from typing_extensions import disjoint_base
 
@@ -56,6 +56,7 @@ __all__ = [
     "AccessList",
     "Block",
     "BoundedQueue",
+    "BreakerRegistry",
     "BreakerStats",
     "BucketStats",
     "CircuitBreaker",
@@ -79,6 +80,7 @@ __all__ = [
     "ProcessScope",
     "QueueStats",
     "RateLimiter",
+    "RegistryStats",
     "Reservation",
     "RetryBudget",
     "RetryBudgetStats",
@@ -710,6 +712,138 @@ class CircuitBreaker:
     def disable(self) -> None: ...
     def metrics_only(self) -> None: ...
     def reset(self) -> None: ...
+
+class _BreakerSettings(TypedDict, total=False):
+    failure_rate_threshold: float | None
+    window_calls: int | None
+    window_duration: _Seconds | None
+    min_calls: int | None
+    slow_call_duration: _Seconds | None
+    slow_call_rate_threshold: float | None
+    consecutive_failures: int | None
+    cooldown: _Seconds | None
+    cooldown_backoff: float | None
+    max_cooldown: _Seconds | None
+    cooldown_jitter: float | None
+    probes: int | None
+    probe_timeout: _Seconds | None
+    probe_failure_rate_threshold: float | None
+    probes_at_once: int | None
+    healthy_after: _Seconds | None
+    ramp: _Seconds | None
+    ramp_from: float | None
+
+@disjoint_base
+class BreakerRegistry:
+    def __new__(
+        cls,
+        # <settings registry>
+        # How many keys can have a breaker; about 4 KiB each, taken at once (1 to 65536).
+        max_breakers: int | None = 1024,
+        # </settings>
+        *,
+        overrides: Mapping[str, _BreakerSettings] | Mapping[bytes, _BreakerSettings] | None = None,
+        # <settings breaker>
+        # Rates are taken over the last N calls (1 to 65536).
+        window_calls: int | None = 20,
+        # Rates are taken over the calls of the last T instead (0.001 s to a year).
+        window_duration: _Seconds | None = None,
+        # Opens when failed / calls reaches this (above 0 and up to 1).
+        failure_rate_threshold: float | None = 0.5,
+        # A call that takes this long is slow; left out, none is (above 0).
+        slow_call_duration: _Seconds | None = None,
+        # Opens when slow / calls reaches this (above 0 and up to 1).
+        slow_call_rate_threshold: float | None = 1,
+        # Opens at this many failures in a row, whatever the rates; left out, at none (1 to 4294967295).
+        consecutive_failures: int | None = None,
+        # The rates say nothing below; at most the window's calls (1 to 4294967295).
+        min_calls: int | None = 10,
+        # How long it stays open (0.001 s to a year).
+        cooldown: _Seconds | None = 30,
+        # Each opening from half-open multiplies the cooldown by this (1 or more).
+        cooldown_backoff: float | None = 1,
+        # No cooldown is longer; at least the cooldown; left out, 64 times that (0.001 s to a year).
+        max_cooldown: _Seconds | None = None,
+        # Lengthens the cooldown by a random part of up to this fraction (0 to 1).
+        cooldown_jitter: float | None = 0,
+        # How many probes a half-open cycle takes (1 to 1024).
+        probes: int | None = 1,
+        # A probe that has not reported by then is lost (0.001 s to a year).
+        probe_timeout: _Seconds | None = 60,
+        # Opens again when this share of a cycle's probes failed; left out, the failure rate above (above 0 and up to
+        # 1).
+        probe_failure_rate_threshold: float | None = None,
+        # How many probes may be under way together, at most all of them; left out, all (1 to 1024).
+        probes_at_once: int | None = None,
+        # The backoff starts again after so long without a trip; left out, after the last cooldown (0.001 s to a year).
+        healthy_after: _Seconds | None = None,
+        # The time after closing in which a call's chance to pass grows to 1; left out, all pass at once (0.001 s to a
+        # year).
+        ramp: _Seconds | None = None,
+        # The chance of a call to pass right after closing (above 0 and up to 1).
+        ramp_from: float | None = 0.1,
+        # </settings>
+        failure_on: _ExceptionFilter | None = None,
+        failure_result: _ResultFilter | None = None,
+        ignore: _ExceptionFilter | None = None,
+        unreached: _ExceptionFilter | None = None,
+        classifier: Classifier | None = None,
+        clock: ManualClock | None = None,
+        scope: _Scope | None = None,
+        name: str | None = None,
+        on_conflict: _OnConflict | None = "error",
+    ) -> BreakerRegistry: ...
+    def get(self, key: _Key) -> CircuitBreaker: ...
+    def peek(self, key: _Key) -> CircuitBreaker | None: ...
+    def remove(self, key: _Key) -> bool: ...
+    def items(self) -> list[tuple[_Key, CircuitBreaker]]: ...
+    def set_config(
+        self,
+        pattern: _Key,
+        *,
+        failure_rate_threshold: float | None = ...,
+        window_calls: int | None = ...,
+        window_duration: _Seconds | None = ...,
+        min_calls: int | None = ...,
+        slow_call_duration: _Seconds | None = ...,
+        slow_call_rate_threshold: float | None = ...,
+        consecutive_failures: int | None = ...,
+        cooldown: _Seconds | None = ...,
+        cooldown_backoff: float | None = ...,
+        max_cooldown: _Seconds | None = ...,
+        cooldown_jitter: float | None = ...,
+        probes: int | None = ...,
+        probe_timeout: _Seconds | None = ...,
+        probe_failure_rate_threshold: float | None = ...,
+        probes_at_once: int | None = ...,
+        healthy_after: _Seconds | None = ...,
+        ramp: _Seconds | None = ...,
+        ramp_from: float | None = ...,
+    ) -> None: ...
+    def stats(self) -> RegistryStats: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: _Key) -> bool: ...
+    @property
+    def overflow(self) -> CircuitBreaker: ...
+    @property
+    def max_breakers(self) -> int: ...
+    @property
+    def clock(self) -> ManualClock | None: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+
+@final
+class RegistryStats:
+    @property
+    def breakers(self) -> int: ...
+    @property
+    def max_breakers(self) -> int: ...
+    @property
+    def evicted(self) -> int: ...
+    @property
+    def overflowed(self) -> int: ...
 
 @final
 class Guarded(Generic[_P, _R]):

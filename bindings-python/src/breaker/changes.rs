@@ -12,20 +12,39 @@ use tidegate::breaker::{SETTINGS, Window};
 /// One setting that changes.
 pub(super) type Change = Box<dyn FnOnce(&mut BreakerConfig) + Send>;
 
-/// What the keyword arguments ask for. Raises TypeError for names that are none and ConfigError for what is no value.
-pub(super) fn of(changes: &Bound<'_, PyDict>) -> PyResult<Vec<Change>> {
+/// Those of them that are no settings.
+pub(super) fn others<'py>(settings: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    let others = PyDict::new(settings.py());
+    for (name, value) in settings.iter() {
+        let text = name.extract::<String>()?;
+        if !SETTINGS.fields.iter().any(|field| field.name == text) {
+            others.set_item(name, value)?;
+        }
+    }
+    Ok(others)
+}
+
+pub(super) fn apply(changes: Vec<Change>, config: &mut BreakerConfig) {
+    for change in changes {
+        change(config);
+    }
+}
+
+/// What the settings ask for that `what` was given. Raises TypeError for names that are none and ConfigError for what
+/// is no value.
+pub(super) fn of(changes: &Bound<'_, PyDict>, what: &str) -> PyResult<Vec<Change>> {
     if changes.contains("window_calls")? && changes.contains("window_duration")? {
         let message = "window_calls, window_duration: give one of the two windows, not both";
         return Err(config(changes.py(), message));
     }
     let mut known = Vec::new();
     for (name, value) in changes.iter() {
-        let text = name.extract::<String>()?;
+        let text = name.str()?.to_string_lossy().into_owned();
         match change(&text, Some(&value).filter(|value| !value.is_none()))? {
             Some(change) => known.push(change),
             None => {
                 let names = SETTINGS.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
-                let message = format!("set_config() got an unexpected keyword argument {text:?}; it takes {names}");
+                let message = format!("{what} got an unexpected keyword argument {text:?}; it takes {names}");
                 return Err(PyTypeError::new_err(message));
             }
         }

@@ -12,6 +12,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
+use std::sync::Arc;
 use tidegate::breaker::{self as core, Outcome};
 
 /// A circuit breaker: closed, open after too many failures, half-open with a few probes after the cooldown.
@@ -68,7 +69,7 @@ use tidegate::breaker::{self as core, Outcome};
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct CircuitBreaker {
-    pub(crate) core: core::CircuitBreaker,
+    pub(crate) core: Arc<core::CircuitBreaker>,
     pub(super) clock: Option<Py<ManualClock>>,
     /// What the end of a call means.
     pub(super) classifier: Py<Classifier>,

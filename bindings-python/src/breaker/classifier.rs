@@ -1,7 +1,7 @@
 //! `Classifier`: what the end of a call says of the dependency.
 
 use crate::args::finite;
-use crate::errors::{self, wrong_type};
+use crate::errors::{self, config, wrong_type};
 use crate::python::{self, Function};
 use pyo3::exceptions::{PyBaseException, PyException, PyTypeError};
 use pyo3::prelude::*;
@@ -76,6 +76,31 @@ pub(crate) struct Classifier {
     ignore: Option<Py<PyAny>>,
     unreached: Option<Py<PyAny>>,
     retry_after: Option<Py<PyAny>>,
+}
+
+/// The classifier of a breaker: one that was given, or of the filters.
+pub(super) fn given(
+    py: Python<'_>,
+    failure_on: Option<&Bound<'_, PyAny>>,
+    failure_result: Option<&Bound<'_, PyAny>>,
+    ignore: Option<&Bound<'_, PyAny>>,
+    unreached: Option<&Bound<'_, PyAny>>,
+    classifier: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Py<Classifier>> {
+    let filters =
+        [("failure_on", failure_on), ("failure_result", failure_result), ("ignore", ignore), ("unreached", unreached)];
+    match (classifier, filters.iter().find(|(_, filter)| filter.is_some())) {
+        (None, _) => Py::new(py, Classifier::of(failure_on, failure_result, ignore, unreached, None)?),
+        (Some(_), Some((name, _))) => {
+            let message =
+                format!("classifier, {name}: give one of them, not both; a Classifier has a {name} of its own");
+            Err(config(py, message))
+        }
+        (Some(given), None) => match given.cast::<Classifier>() {
+            Ok(given) => Ok(given.clone().unbind()),
+            Err(_) => Err(wrong_type("classifier", "a Classifier, such as http()", given)),
+        },
+    }
 }
 
 impl Classifier {

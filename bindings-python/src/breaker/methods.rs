@@ -2,19 +2,20 @@
 
 use super::changes;
 use super::circuit::CircuitBreaker;
-use super::classifier::Classifier;
+use super::classifier;
 use super::listeners::Listeners;
 use super::permit::Permit;
 use super::views::{BreakerStats, Event};
 use crate::args::{self, real, seconds, span_of, whole32};
 use crate::clock::ManualClock;
-use crate::errors::{config, from_core, wrong_type};
+use crate::errors::{config, from_core};
 use crate::python::Function;
 use crate::scope::{Asked, Place};
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use std::sync::Arc;
 use tidegate::breaker::{self as core, Window};
 
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
@@ -122,24 +123,7 @@ impl CircuitBreaker {
         if let Some(chance) = ramp_from {
             cfg.ramp_from = real("ramp_from", chance)?;
         }
-        let filters = [
-            ("failure_on", failure_on),
-            ("failure_result", failure_result),
-            ("ignore", ignore),
-            ("unreached", unreached),
-        ];
-        let classifier = match (classifier, filters.iter().find(|(_, filter)| filter.is_some())) {
-            (None, _) => Py::new(py, Classifier::of(failure_on, failure_result, ignore, unreached, None)?)?,
-            (Some(_), Some((name, _))) => {
-                let message =
-                    format!("classifier, {name}: give one of them, not both; a Classifier has a {name} of its own");
-                return Err(config(py, message));
-            }
-            (Some(given), None) => match given.cast::<Classifier>() {
-                Ok(given) => given.clone().unbind(),
-                Err(_) => return Err(wrong_type("classifier", "a Classifier, such as http()", given)),
-            },
-        };
+        let classifier = classifier::given(py, failure_on, failure_result, ignore, unreached, classifier)?;
         let asked = Asked::of(py, scope, name, on_conflict, clock)?;
         let (called, clock) = (asked.name.clone(), asked.clock());
         let (core, place) = Place::make(
@@ -148,7 +132,7 @@ impl CircuitBreaker {
             |arena, name, on_conflict| core::CircuitBreaker::in_arena(arena, name, cfg.clone(), on_conflict),
             |clock| core::CircuitBreaker::with_clock(called.unwrap_or("default".into()), cfg.clone(), clock),
         )?;
-        Ok(Self { core, clock, classifier, place, listeners: Listeners::default() })
+        Ok(Self { core: Arc::new(core), clock, classifier, place, listeners: Listeners::default() })
     }
 
     /// Asks for one call; raises `CircuitOpenError` when refused.
@@ -302,15 +286,9 @@ impl CircuitBreaker {
     #[pyo3(signature = (**changes), text_signature = "($self, **changes)")]
     fn set_config(slf: &Bound<'_, Self>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let Some(changes) = changes else { return Ok(()) };
-        let changes = changes::of(changes)?;
+        let changes = changes::of(changes, "set_config()")?;
         let core = &slf.get().core;
-        let changed = slf.py().detach(|| {
-            core.update_config(|config| {
-                for change in changes {
-                    change(config);
-                }
-            })
-        });
+        let changed = slf.py().detach(|| core.update_config(|config| changes::apply(changes, config)));
         changed.map_err(|error| from_core(slf.py(), &error))
     }
 

@@ -95,7 +95,11 @@ impl tg_registry_config {
         };
         let of = |it: &tg_registry_override| {
             let pattern = it.pattern.get("overrides")?.to_vec();
-            Ok((pattern, it.breakers.read("overrides")?.checked()?))
+            let defaults = it.breakers.read("overrides")?.checked()?;
+            // Each by itself first, so that the error names a field of the struct.
+            let alone = RegistryConfig { defaults, ..RegistryConfig::default() };
+            alone.check()?;
+            Ok((pattern, alone.defaults))
         };
         let overrides = self.overrides.array(self.overrides_len, "overrides")?;
         let overrides = overrides.iter().map(of).collect::<Result<_, Failure>>()?;
@@ -124,9 +128,9 @@ versioned!(tg_registry_snapshot, first = 40, fields = [breakers, max_breakers, e
 /// Makes a registry, or opens the one of that name in an arena: one object with all of its breakers.
 ///
 /// Errors: TG_UTF8 (name); TG_OUT_OF_RANGE (max_breakers, a setting of its breakers or of a pattern's, a pattern's
-/// window or probes for which they have no room); TG_SYNTAX (an empty pattern); TG_CONFLICT (a pattern given twice, both
-/// windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that
-/// is none); TG_ARENA_SHAPE (another max_breakers, a window of the other kind under the name), TG_ARENA_SETTINGS,
+/// window or probes for which they have no room); TG_SYNTAX (an empty pattern); TG_CONFLICT (a pattern given twice,
+/// both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name
+/// that is none); TG_ARENA_SHAPE (another max_breakers, a window of the other kind under the name), TG_ARENA_SETTINGS,
 /// TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_registry_new(config: In<tg_registry_config>, registry: Out<*mut tg_registry>) -> tg_status {
@@ -245,8 +249,8 @@ pub extern "C" fn tg_registry_overflow(registry: In<tg_registry>, breaker: Out<*
 /// where to go on and is 0 in the beginning; others may come and go meanwhile:
 /// `while (tg_registry_next(registry, &at, key, sizeof key, &key_len, NULL) == TG_OK) ...`
 ///
-/// The first key_size bytes of the key are written to key, without a NUL, and *key_len is how many it has. Keys of up to
-/// 256 bytes are known whole, of longer ones the first 240. key may be NULL with 0; key_len and breaker may be NULL.
+/// The first key_size bytes of the key are written to key, without a NUL, and *key_len is how many it has. Keys of up
+/// to 256 bytes are known whole, of longer ones the first 240. key may be NULL with 0; key_len and breaker may be NULL.
 ///
 /// Ownership: *breaker as for tg_registry_get(), if it is not NULL.
 #[unsafe(no_mangle)]
@@ -275,8 +279,8 @@ pub extern "C" fn tg_registry_next(
 
 /// Gives the keys that a pattern means other settings, whether they have a breaker or get one: *config as for
 /// tg_breaker_set_config(), pattern as in tg_registry_override; of several the one that says most of a key holds. "*"
-/// changes the shared breaker as well. In an arena breakers that stand change for all; those made later have the settings
-/// of the handle by which they are made, so others who opened the registry have to be told as well.
+/// changes the shared breaker as well. In an arena breakers that stand change for all; those made later have the
+/// settings of the handle by which they are made, so others who opened the registry have to be told as well.
 ///
 /// Errors: as tg_registry_new(). Nothing is changed then.
 /// Thread safety: waits as tg_registry_get() does.

@@ -48,6 +48,8 @@ describe('the samples', () => {
     const { checkout } = await import('./samples/circuit-breaker-0.js');
     for (let i = 0; i < 5; i += 1) assert.equal(await checkout({ bank: 'down' }), 'failed');
     assert.equal(await checkout({}), 'again in 30 s');
+    const { fetchFrom } = await import('./samples/circuit-breaker-2.js');
+    assert.equal(await fetchFrom('db.internal'), 'from db.internal');
     const { accept } = await import('./samples/queue-0.js');
     assert.equal(Array.from({ length: 801 }, (_, id) => accept({ id: `${id}` })).indexOf(503), 800);
     const { aTokenComesBack } = await import('./samples/clocks-0.js');

@@ -12,7 +12,7 @@ pub(super) const MAX_BREAKERS: u32 = 65_536;
 /// Settings of a [`BreakerRegistry`](super::BreakerRegistry).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RegistryConfig {
-    /// How many keys can have a breaker, 1 to 65 536. Each takes a few KiB, taken at once. Default 1 024.
+    /// How many keys can have a breaker, 1 to 65 536. Each takes about 4 KiB, taken at once. Default 1 024.
     pub max_breakers: u32,
     /// Settings of the breakers.
     pub defaults: BreakerConfig,
@@ -111,7 +111,7 @@ const MAX: Field = Field::new(
     "max_breakers",
     Kind::Count { min: 1, max: MAX_BREAKERS as u64 },
     Preset::Count(1024),
-    "how many keys can have a breaker; a few KiB each, taken at once",
+    "how many keys can have a breaker; about 4 KiB each, taken at once",
 );
 
 /// The settings of a registry beside those of its breakers.

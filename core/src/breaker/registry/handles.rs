@@ -30,6 +30,20 @@ impl<T> HandleCell<T> {
     pub(super) fn put(&self, handle: Arc<T>) {
         self.0.store(Some(handle));
     }
+
+    /// The one that is there, if it is what `is_it` says; else this one, from now on.
+    pub(super) fn find_or_put(&self, handle: &Arc<T>, is_it: impl Fn(&T) -> bool) -> Arc<T> {
+        loop {
+            let seen = self.0.load();
+            if let Some(found) = seen.as_ref().filter(|found| is_it(found)) {
+                return found.clone();
+            }
+            let before = self.0.compare_and_swap(&*seen, Some(handle.clone()));
+            if before.as_ref().map(Arc::as_ptr) == seen.as_ref().map(Arc::as_ptr) {
+                return handle.clone();
+            }
+        }
+    }
 }
 
 /// The library is its own; the models are about what is shared.
@@ -49,6 +63,15 @@ impl<T> HandleCell<T> {
 
     pub(super) fn put(&self, handle: Arc<T>) {
         *self.0.lock().expect("no panic under it") = Some(handle);
+    }
+
+    pub(super) fn find_or_put(&self, handle: &Arc<T>, is_it: impl Fn(&T) -> bool) -> Arc<T> {
+        let mut it = self.0.lock().expect("no panic under it");
+        if let Some(found) = it.as_ref().filter(|found| is_it(found)) {
+            return found.clone();
+        }
+        *it = Some(handle.clone());
+        handle.clone()
     }
 }
 
@@ -82,10 +105,11 @@ impl Handles {
         })
     }
 
-    pub(super) fn keep(&self, handle: &Arc<CircuitBreaker>) {
-        let place = handle.place.as_deref().map(Place::number);
-        if let Some(cell) = place.and_then(|place| self.0.get(place)) {
-            cell.put(handle.clone());
-        }
+    /// The one handle of this process for what this one stands for: itself, where there is none yet.
+    pub(super) fn keep(&self, handle: Arc<CircuitBreaker>) -> Arc<CircuitBreaker> {
+        let Some(place) = handle.place.as_deref() else { return handle };
+        let Some(cell) = self.0.get(place.number()) else { return handle };
+        let is_same = |it: &CircuitBreaker| it.place.as_ref().is_some_and(|it| it.is_as(place));
+        cell.find_or_put(&handle, is_same)
     }
 }

@@ -205,19 +205,15 @@ impl BreakerRegistry {
 
     #[inline(never)]
     fn get_with_care(&self, key: &[u8], now: u64) -> Arc<CircuitBreaker> {
-        let breaker = self.shelf.get(&self.shelf.key(key), now);
-        self.handles.keep(&breaker);
-        breaker
+        self.handles.keep(self.shelf.get(&self.shelf.key(key), now))
     }
 
     /// The breaker of `key`, if it has one: never makes one.
     pub fn peek(&self, key: &[u8]) -> Option<Arc<CircuitBreaker>> {
         let hash = self.shelf.hash(key);
-        self.handles.find(&self.shelf, hash, key).or_else(|| {
-            let breaker = self.shelf.find(&self.shelf.key(key))?;
-            self.handles.keep(&breaker);
-            Some(breaker)
-        })
+        self.handles
+            .find(&self.shelf, hash, key)
+            .or_else(|| Some(self.handles.keep(self.shelf.find(&self.shelf.key(key))?)))
     }
 
     /// Takes a key's breaker away, whatever its state; returns whether there was one. Outcomes of its calls that are
@@ -243,11 +239,9 @@ impl BreakerRegistry {
     }
 
     fn item(&self, place: usize) -> Option<RegistryItem> {
-        let breaker = self.shelf.at(place)?;
+        let breaker = self.handles.keep(self.shelf.at(place)?);
         let key = breaker.place.as_ref()?.key();
-        let item = RegistryItem { key: key.text().to_vec(), is_whole: key.is_whole(), breaker: breaker.clone() };
-        self.handles.keep(&breaker);
-        Some(item)
+        Some(RegistryItem { key: key.text().to_vec(), is_whole: key.is_whole(), breaker: breaker.clone() })
     }
 
     /// The breaker that keys share for which there is no room.

@@ -41,6 +41,11 @@ impl Place {
         self.incarnation
     }
 
+    /// Whether both are of one key, since it has its place.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        self.incarnation == other.incarnation && self.key == other.key
+    }
+
     #[inline]
     pub(super) fn key(&self) -> &Key {
         &self.key

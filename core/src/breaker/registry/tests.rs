@@ -389,6 +389,24 @@ fn all_who_open_it_in_an_arena_share_all_breakers() {
 }
 
 #[test]
+fn a_process_has_one_handle_of_a_key() {
+    let registry = registry(64);
+    let asked: Vec<Vec<_>> = std::thread::scope(|scope| {
+        let ask = || (0..64_u8).map(|key| registry.get(&[key])).collect();
+        let threads = [(); 4].map(|()| scope.spawn(ask));
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    let items = registry.items();
+    for (key, breaker) in (0..64_u8).zip(&asked[0]) {
+        assert!(asked.iter().all(|all| Arc::ptr_eq(&all[usize::from(key)], breaker)));
+        assert!(items.iter().any(|item| Arc::ptr_eq(&item.breaker, breaker)));
+        assert!(Arc::ptr_eq(&registry.peek(&[key]).expect("it has one"), breaker));
+    }
+    registry.remove(&[7]).expect("its lock");
+    assert!(!Arc::ptr_eq(&registry.get(&[7]), &asked[0][7]));
+}
+
+#[test]
 fn settings_of_a_pattern_change() {
     let with = |cooldown| BreakerConfig { cooldown: Duration::from_secs(cooldown), ..brittle() };
     let overrides = vec![(b"api.*".to_vec(), with(3))];

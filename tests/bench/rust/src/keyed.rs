@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tidegate::limit::{Algorithm, LimiterConfig, RateLimiter};
-use tidegate::{Clock, Quota};
+use tidegate::{BreakerRegistry, Clock, Quota, RegistryConfig};
 
 /// No key uses it up, and none is idle again within the run: each call finds the key's cell and moves its state on.
 pub const LIVE: Limit = Limit { count: 1, seconds: 60, burst: 500_000 };
@@ -87,6 +87,13 @@ pub fn rows(plan: &Plan) {
         contenders: against_governor(1_000_000, LIVE, true),
     });
     few.measure(Row {
+        work: "breaker of a key: registry get, 10 k keys",
+        threads: 1,
+        floor: Some("reading the key"),
+        targets: &[("RateLimiter of as many", 1.3)],
+        contenders: registry(),
+    });
+    few.measure(Row {
         work: "keyed, 10 k keys, the other algorithms",
         threads: 1,
         floor: None,
@@ -99,6 +106,22 @@ fn against_governor(keys: usize, limit: Limit, huge_pages: bool) -> Vec<Contende
     let keys = Keys::new(keys);
     let config = LimiterConfig { huge_pages, ..config(Algorithm::TokenBucket, limit, keys.len()) };
     vec![tidegate("tidegate", config, &keys), governor_keyed("governor", limit, &keys), floor::read(&keys)]
+}
+
+/// A key's breaker is found, and given up again.
+fn registry() -> Vec<Contender> {
+    let keys = Keys::new(10_000);
+    let known = Arc::clone(&keys);
+    let get = Contender::looping("tidegate", move || {
+        let config = RegistryConfig { max_breakers: known.len() as u32, ..RegistryConfig::default() };
+        let registry = BreakerRegistry::new(config).expect("a valid registry");
+        over(&known, move |key| {
+            black_box(registry.get(key.as_bytes()));
+            true
+        })
+    });
+    let limiter = config(Algorithm::TokenBucket, LIVE, keys.len());
+    vec![get, tidegate("RateLimiter of as many", limiter, &keys), floor::read(&keys)]
 }
 
 /// A window's limit is all there is: as many as it can count. The log remembers each admission, so its limit is small
