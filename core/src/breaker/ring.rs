@@ -37,9 +37,14 @@ impl Ring {
     }
 
     pub(super) fn before(self, place: Place) -> Place {
-        let lap = u32::from(place.slot == 0);
+        self.back(place, 1)
+    }
+
+    /// `chunks` places before, fewer than there are slots.
+    pub(super) fn back(self, place: Place, chunks: usize) -> Place {
+        let lap = u32::from(place.slot < chunks);
         Place {
-            slot: place.slot.wrapping_sub(1) & self.slot_mask,
+            slot: place.slot.wrapping_sub(chunks) & self.slot_mask,
             round: place.round.wrapping_sub(lap) & self.round_mask,
         }
     }

@@ -117,9 +117,18 @@ impl CountWindow {
         let len = chunk.len();
         chunk.generation() == seen.generation()
             && len < CHUNK
-            // Not where the generation's calls can become `min_calls`.
-            && (len + 1) % CHUNK != min_calls % CHUNK
+            // Not where the generation's calls become `min_calls`.
+            && ((len + 1) % CHUNK != min_calls % CHUNK || self.is_past(slot, chunk, min_calls))
             && self.swap(slot, chunk, chunk.push(false, false))
+    }
+
+    /// Whether the generation had `min_calls` before `chunk`. It began with a chunk, and all but the tail are full: one
+    /// of it so many places before says so.
+    fn is_past(&self, slot: usize, chunk: Chunk, min_calls: u32) -> bool {
+        let chunks = min_calls.div_ceil(CHUNK) as usize;
+        let place = self.ring.back(Place { slot, round: chunk.round() }, chunks);
+        let older = self.chunk(place.slot);
+        chunks < self.ring.slots() && older.round() == place.round && older.generation() == chunk.generation()
     }
 
     /// Appends an outcome in the generation of `seen` and judges the window as of it.

@@ -178,3 +178,25 @@ fn foreign_bytes_neither_hang_nor_panic() {
         }
     }
 }
+
+/// The quick way leaves to `record` the call with which `min_calls` is reached, in each generation, and those that claim
+/// a chunk; once it is reached no others.
+#[test]
+fn the_quick_way_passes_by_no_call_that_must_be_judged() {
+    for min_calls in [1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 50, 64] {
+        let (window, head, rules) = window(64);
+        let mut seen = SEEN;
+        for calls in [3, 10 * CHUNK, 2 * CHUNK + 5, 12 * CHUNK + 1] {
+            for n in 1..=calls {
+                let is_quick = window.record_quickly(seen, min_calls);
+                let may_complete = n <= min_calls && n % CHUNK == min_calls % CHUNK;
+                assert_eq!(is_quick, !may_complete && n % CHUNK != 1, "call {n}, min_calls {min_calls}");
+                if !is_quick {
+                    assert_eq!(window.record(&head.control, seen, false, false, &rules), Recorded::Counted);
+                }
+            }
+            seen = seen.next(crate::breaker::State::Closed, 0, 0);
+            head.control.word.store(seen.0, Ordering::Relaxed);
+        }
+    }
+}
