@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import gc
 import math
 import pickle
 import socket
@@ -595,3 +596,22 @@ def test_what_clients_send_on(clock: ManualClock) -> None:
         assert deadline.remaining() == pytest.approx(2 * 0.95 ** (hop + 1), abs=0.002)
     with pytest.raises(TypeError, match="^name: expected"):
         deadline.headers(5)  # type: ignore[arg-type]
+
+
+def test_a_call_leaves_no_cycle_behind() -> None:
+    """Cancelled timers, which loops keep for a while, do not keep what they were for."""
+
+    async def main() -> None:
+        timeout = Timeout(60)
+        for _ in range(3):
+            await timeout.call_async(timeout.call_async, asyncio.sleep, 0)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(50):
+                await timeout.call_async(timeout.call_async, asyncio.sleep, 0)
+            assert not [found for found in gc.get_objects() if type(found).__name__ == "_Limit"]
+        finally:
+            gc.enable()
+
+    run(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -165,15 +165,16 @@ class _Limit:
         # Before 3.11 nobody counts.
         self._cancelling = task.cancelling() if hasattr(task, "cancelling") else 0
         outer = self._outer = _innermost.get()
-        _innermost.set(self)
         if outer is not None and outer._task is task:
             outer._inner = self
+        _innermost.set(self)
         self._wait()
 
     def _wait(self) -> None:
         # A ManualClock announces nothing.
         nap = min(self._deadline.remaining(), LONGEST_WAIT) if self._deadline._clock is None else POLL
-        self._timer = self._loop.call_later(nap, self._look)
+        # In no context: a timer that was cancelled keeps its own for a while, which would lead back to this.
+        self._timer = self._loop.call_later(nap, self._look, context=Context())
 
     def _look(self) -> None:
         """Ends the call, or looks again when the deadline will have passed."""
@@ -199,6 +200,7 @@ class _Limit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         task, outer = self._task, self._outer
         _innermost.set(outer)
         # A task that was started within it may keep it for long.
@@ -206,7 +208,7 @@ class _Limit:
         if outer is not None and outer._inner is self:
             outer._inner = None
             if outer._timer is None and not outer._expired:
-                outer._timer = self._loop.call_soon(outer._look)
+                outer._timer = self._loop.call_soon(outer._look, context=Context())
         if not self._expired:
             return
         from asyncio import CancelledError
