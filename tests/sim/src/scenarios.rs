@@ -24,6 +24,16 @@ pub(crate) fn load(guard: Guard, times: f64, seed: u64) -> Load {
     }
 }
 
+/// As [`load`] for ten minutes, where each call waits so many seconds for its permit: goodput and 99th percentile of
+/// the last five, and the limit at the end.
+pub(crate) fn waits(guard: Guard, times: f64, max_wait: f64, seed: u64) -> (f64, f64, u32) {
+    let offered = 400.0 * times;
+    let calm = move |t: f64| if t < 30.0 { offered.min(320.0) } else { offered };
+    let scenario = Scenario { max_wait, looked_at: (300.0, 599.0), ..Scenario::new(600.0, 8, calm) };
+    let report = run(guard, &scenario, seed);
+    (report.goodput(300, 599) / offered.min(400.0) * 100.0, report.quantile(0.99) * 1e3, report.limit)
+}
+
 /// 4 workers, of which 3 are gone for a minute, at 0.9 of what the 4 can do.
 pub(crate) fn fewer_workers() -> Scenario {
     let workers = |t: f64| if (60.0..120.0).contains(&t) { 1 } else { 4 };

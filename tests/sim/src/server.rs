@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use tidegate::concurrency::{AdaptiveConfig, ConcurrencyPermit, Outcome};
+use std::task::Waker;
+use tidegate::concurrency::{AdaptiveConfig, ConcurrencyListener, ConcurrencyPermit, Outcome};
 use tidegate::limit::Mode;
 use tidegate::{ConcurrencyConfig, ConcurrencyLimiter, ManualClock};
 
@@ -34,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) deviation: f64,
     /// A share of calls that takes so many times as long.
     pub(crate) tail: Option<(f64, f64)>,
+    /// How long a call waits for its permit, in seconds.
+    pub(crate) max_wait: f64,
     /// From when to when latencies are looked at.
     pub(crate) looked_at: (f64, f64),
 }
@@ -53,6 +56,7 @@ impl Scenario {
             extra: Box::new(|_| 0.0),
             deviation: 0.5,
             tail: None,
+            max_wait: 0.0,
             looked_at: (0.0, seconds),
         }
     }
@@ -102,6 +106,12 @@ enum Step {
     Answered,
 }
 
+/// A call that waits for its permit.
+struct Waiting {
+    asked: f64,
+    listener: ConcurrencyListener,
+}
+
 struct World<'a> {
     scenario: &'a Scenario,
     random: fastrand::Rng,
@@ -109,6 +119,8 @@ struct World<'a> {
     events: BinaryHeap<Reverse<(u64, u64, Step)>>,
     calls: BTreeMap<u64, Call>,
     line: VecDeque<u64>,
+    /// Before the limiter, longest first.
+    waiting: VecDeque<Waiting>,
     busy: usize,
     number: u64,
 }
@@ -145,9 +157,27 @@ impl World<'_> {
         }
     }
 
-    fn arrive(&mut self, now: f64, permit: ConcurrencyPermit) {
+    /// Lets in whom the limiter has let in; how many wait no longer because their time is over.
+    fn let_in(&mut self, now: f64) -> u32 {
+        let mut timed_out = 0;
+        while let Some(first) = self.waiting.front_mut() {
+            let asked = first.asked;
+            if let Some(permit) = first.listener.take() {
+                self.waiting.pop_front();
+                self.arrive(now, asked, permit);
+            } else if now >= asked + self.scenario.max_wait {
+                self.waiting.pop_front().into_iter().for_each(|waiting| waiting.listener.time_out());
+                timed_out += 1;
+            } else {
+                break;
+            }
+        }
+        timed_out
+    }
+
+    fn arrive(&mut self, now: f64, asked: f64, permit: ConcurrencyPermit) {
         self.number += 1;
-        self.calls.insert(self.number, Call { asked: now, permit });
+        self.calls.insert(self.number, Call { asked, permit });
         self.line.push_back(self.number);
         self.begin_waiting(now);
     }
@@ -171,6 +201,7 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
         events: BinaryHeap::new(),
         calls: BTreeMap::new(),
         line: VecDeque::new(),
+        waiting: VecDeque::new(),
         busy: 0,
         number: 0,
     };
@@ -193,9 +224,18 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
             ended.clear();
         }
         clock.set(event.map_or(ns(arrival), |event| event.0));
+        report.refused[now as usize] += world.let_in(now);
         let Some((_, number, step)) = event else {
-            match limiter.as_ref().map_or(Some(ConcurrencyPermit::default()), ConcurrencyLimiter::try_acquire) {
-                Some(permit) => world.arrive(now, permit),
+            let ask = |limiter: &ConcurrencyLimiter| match scenario.max_wait {
+                0.0 => limiter.try_acquire(),
+                _ => limiter.at_once(),
+            };
+            match limiter.as_ref().map_or(Some(ConcurrencyPermit::default()), ask) {
+                Some(permit) => world.arrive(now, now, permit),
+                None if scenario.max_wait > 0.0 => {
+                    let listener = limiter.as_ref().map(|limiter| limiter.listen(Waker::noop()));
+                    world.waiting.extend(listener.map(|listener| Waiting { asked: now, listener }));
+                }
                 None => report.refused[now as usize] += 1,
             }
             arrival = now + world.exponential((scenario.rate)(now));
@@ -217,6 +257,7 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
         if let Some(limiter) = &limiter {
             limiter.report(call.permit, if is_good { Outcome::Success } else { Outcome::Dropped });
         }
+        report.refused[now as usize] += world.let_in(now);
         report.good[now as usize] += u32::from(is_good);
         ended.push(latency);
         if (from..to).contains(&call.asked) {

@@ -1,7 +1,8 @@
 //! The table: three seeds a cell.
 
-use crate::scenarios::{cold, drop_and_back, lasting, load, step, tail};
+use crate::scenarios::{cold, drop_and_back, lasting, load, step, tail, waits};
 use crate::server::Guard;
+use std::time::Duration;
 use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig};
 
 fn mean(seeds: &[u64], cell: impl Fn(u64) -> f64) -> f64 {
@@ -21,6 +22,29 @@ pub(crate) fn print() {
     row("**gradient**", of(AdaptiveAlgorithm::Gradient));
     let blind = AdaptiveConfig { probe: false, ..AdaptiveConfig::default() };
     row("its probe off", |_| Guard::Adaptive(blind));
+}
+
+/// Goodput in % / p99 in ms / limit at the end, where calls wait for their permit.
+pub(crate) fn print_waits() {
+    println!("| | waits at most | 1 × | 1.5 × | 2 × | 5 × |");
+    println!("|---|---|---|---|---|---|");
+    let fixed = AdaptiveConfig { base: Some(Duration::from_millis(20)), ..AdaptiveConfig::default() };
+    for (name, guard) in [
+        ("fixed, 16", Guard::Fixed(16)),
+        ("**gradient**", Guard::Adaptive(AdaptiveConfig::default())),
+        ("`base` of 20 ms", Guard::Adaptive(fixed)),
+    ] {
+        for max_wait in [0.0, 0.05, 0.1, 0.2] {
+            let cells = [1.0, 1.5, 2.0, 5.0].map(|times| {
+                let seeds = [11, 12, 13].map(|seed| waits(guard, times, max_wait, seed));
+                let goodput = seeds.iter().map(|seed| seed.0).sum::<f64>() / 3.0;
+                let p99 = seeds.iter().map(|seed| seed.1).sum::<f64>() / 3.0;
+                let limit = seeds.iter().map(|seed| f64::from(seed.2)).sum::<f64>() / 3.0;
+                format!("{goodput:.0} / {p99:.0} / {limit:.0}")
+            });
+            println!("| {name} | {:.0} ms | {} |", max_wait * 1e3, cells.join(" | "));
+        }
+    }
 }
 
 fn row(name: &str, guard: impl Fn(u32) -> Guard) {
