@@ -1,7 +1,7 @@
 //! A server behind a concurrency limiter, simulated with injected time.
 //!
-//! `table`: each algorithm in each situation. `waits`: where calls wait for their permit. `check [seeds]`: the bounds that the default must hold, an error if it
-//! does not. `draw FILE`: limit, calls in flight and latency as a picture.
+//! `table`: each algorithm in each situation. `waits`: where calls wait for their permit. `check [seeds]`: the bounds
+//! that the default must hold, an error if it does not. `draw FILE`: limit, calls in flight and latency as a picture.
 
 mod bounds;
 mod picture;
