@@ -85,6 +85,8 @@ pub struct Bucket {
     was_due: i128,
     /// The longest wait or penalty that ever moved `tat`.
     longest_ns: u64,
+    /// When the last of all bookings that had to wait is due.
+    booked_until: u64,
     /// Tickets of an earlier era are void.
     era: u64,
     /// Bookings that had to wait.
@@ -106,6 +108,7 @@ impl Bucket {
             overhang: 0,
             was_due: 0,
             longest_ns: 0,
+            booked_until: 0,
             era: 0,
             booked: 0,
             cancelled: HashSet::new(),
@@ -162,6 +165,9 @@ impl Bucket {
             self.store(now, self.base(now) + self.cost(n));
         }
         self.longest_ns = self.longest_ns.max(wait);
+        if wait > 0 {
+            self.booked_until = self.booked_until.max(now.saturating_add(wait));
+        }
         let mut number = None;
         if wait > 0 && n > 0 {
             self.booked += 1;
@@ -301,8 +307,8 @@ impl Bucket {
         self.tat = tat;
     }
 
-    /// A word that no burst, wait or penalty can have put where it is reads as an empty bucket (under a penalty of the
-    /// longest wait, if it was one) once readings have gone on for so long and none of them found it plausible: until
+    /// A word that no burst, wait or penalty can have put where it is reads as a bucket that is empty when all that was
+    /// booked is due (under a penalty of the longest wait, if it was one) once readings have gone on for so long and none of them found it plausible: until
     /// then a late thread may have the old reading, and the word be right.
     fn heal(&mut self, now: u64) {
         let horizon = (i128::from(self.longest_ns) + SLACK_NS) * self.rate.tokens;
@@ -312,8 +318,9 @@ impl Bucket {
         }
         match self.behind {
             Some(first) if now >= first + HEAL_AFTER_NS => {
-                let penalty = if self.penalty { self.rate.units(self.longest_ns) } else { 0 };
-                self.tat = self.rate.units(now) + self.rate.burst_units() + penalty;
+                let longest = now.saturating_add(self.longest_ns);
+                let until = if self.penalty { longest } else { self.booked_until.clamp(now, longest) };
+                self.tat = self.rate.units(until) + self.rate.burst_units();
                 self.behind = None;
                 // What is said of bookings rests on the bad reading too.
                 self.void_tickets();

@@ -34,7 +34,7 @@ impl BucketState {
             if wait > max_wait_ns || tat > MAX_UNITS {
                 return Err(Err(wait));
             }
-            self.note_wait(wait);
+            self.note_booked(now_ns, wait);
             // What needs no wait is due at once, however the clock steps: its ticket is one of nothing.
             let booking = if wait > 0 && n > 0 { self.bookings().number() << 32 | u64::from(n) } else { 0 };
             // A penalty goes on to the end of what is booked behind it.

@@ -40,6 +40,8 @@ pub(super) struct Shared {
     /// See [`was_due`](BucketState::was_due).
     tail: AtomicU64,
     was_due: AtomicU64,
+    /// When the last of all bookings that had to wait is due, in nanoseconds of the clock.
+    booked_until_ns: AtomicU64,
     slots: [Slot; 4],
 }
 
@@ -59,6 +61,7 @@ unsafe impl Zeroable for Shared {
             bookings: Bookings::blank(),
             tail: zero(),
             was_due: zero(),
+            booked_until_ns: zero(),
             slots: std::array::from_fn(|_| Slot::blank()),
         }
     }
@@ -410,6 +413,16 @@ impl BucketState {
         self.shared.longest_wait_ns.fetch_max(wait_ns, Ordering::Relaxed);
     }
 
+    /// To be called before the exchange that books until then: who was told a time keeps it, also where a bad reading
+    /// has covered the word since and that heals.
+    pub(super) fn note_booked(&self, now_ns: u64, wait_ns: u64) {
+        self.note_wait(wait_ns);
+        if wait_ns > 0 {
+            // Relaxed: as in `note_wait`.
+            self.shared.booked_until_ns.fetch_max(now_ns.saturating_add(wait_ns), Ordering::Relaxed);
+        }
+    }
+
     /// To be called before an exchange that lowers the word from `tat`, unless that takes out nothing but the last
     /// booking. Too high only gives less back.
     pub(super) fn note_overhang(&self, tat: u64) {
@@ -515,7 +528,8 @@ impl BucketState {
 
     /// A word further ahead than anything could have put it is taken for a bad reading, but not by this reading alone,
     /// which may be a late thread's: see [`Watch`]. Until then it stands, and the reading is answered, to be noted. A
-    /// word that heals reads as an empty bucket; one that a penalty was put on keeps the longest there has been.
+    /// word that heals reads as a bucket that is empty when all that was booked is due; one that a penalty was put on keeps the
+    /// longest there has been.
     ///
     /// The clock is read again, after the word: a late thread of this clock finds the word plausible then, however late
     /// it is.
@@ -532,7 +546,14 @@ impl BucketState {
         if !self.shared.watch.has_lasted(ns) {
             return (word, Some(ns));
         }
-        let tat = if word.penalty { empty.saturating_add(scale.units(longest)) } else { empty };
+        // Relaxed: as above. What a bad reading booked is no longer ahead than the longest wait.
+        let booked = self.shared.booked_until_ns.load(Ordering::Relaxed).min(ns.saturating_add(longest));
+        let tat = if word.penalty {
+            empty.saturating_add(scale.units(longest))
+        } else {
+            let due = self.moment(scale, booked);
+            empty.max((due.units + due.inexact).saturating_add(scale.capacity))
+        };
         (Word { tat: tat.min(MAX_UNITS), ..word }, None)
     }
 

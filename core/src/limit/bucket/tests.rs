@@ -224,6 +224,28 @@ fn a_bad_reading_heals_a_minute_after_it_was_found() {
 }
 
 #[test]
+fn a_time_that_was_told_stands_though_a_bad_reading_came_and_went() {
+    for bad in [3_600 * S, u64::MAX] {
+        let bucket = bucket("1/s", 10);
+        assert!(bucket.try_acquire_at(0, 10));
+        let Reservation::Booked { wait_ns, .. } = bucket.reserve_at(0, 10, None) else { panic!("booked") };
+        let Reservation::Booked { wait_ns: last, .. } = bucket.reserve_at(0, 200, None) else {
+            for _ in 0..19 {
+                assert!(matches!(bucket.reserve_at(0, 10, None), Reservation::Booked { .. }));
+            }
+            assert_eq!(wait_ns, 10 * S);
+            bucket.set_quota_at(0, quota("1/s", 10)).unwrap();
+            assert!(bucket.try_acquire_at(bad, 1));
+            let admitted = (1..=200).filter(|&second| bucket.try_acquire_at(second * S, 1)).count();
+            assert_eq!(admitted, 0, "all of 200 s were told to others");
+            assert!(bucket.try_acquire_at(202 * S, 1));
+            continue;
+        };
+        panic!("more than the burst, after {last}");
+    }
+}
+
+#[test]
 fn a_late_thread_mints_nothing() {
     let bucket = bucket("10/s", 10);
     let now = 1_000 * S;
