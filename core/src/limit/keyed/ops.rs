@@ -91,8 +91,21 @@ impl<K: Kind> Take<'_, K> {
         }
     }
 
+    #[inline]
     fn denied(&self, state: u64, now: Now, retry_after_ns: u64) -> Taken {
-        Taken { allowed: false, retry_after_ns, delay_ns: 0, level: self.level(state, now), own: None }
+        let mut level = self.level(state, now);
+        if level.remaining > 0 && self.kind.is_closed(state, now) {
+            level.remaining = 0;
+        }
+        Taken { allowed: false, retry_after_ns, delay_ns: 0, level, own: None }
+    }
+
+    /// What takes nothing is denied under a penalty only.
+    #[cold]
+    #[inline(never)]
+    fn of_none(&self, state: u64, now: Now) -> Taken {
+        let left = self.kind.penalties().left(state, now);
+        Taken { allowed: left.is_none(), ..self.denied(state, now, left.unwrap_or(0)) }
     }
 }
 
@@ -107,10 +120,7 @@ impl<K: Kind> Op for Take<'_, K> {
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Taken> {
         if self.n == 0 {
-            return Step::Keep(match self.kind.penalties().left(state, now) {
-                Some(left) => self.denied(state, now, left),
-                None => Taken { allowed: true, ..self.denied(state, now, 0) },
-            });
+            return Step::Keep(self.of_none(state, now));
         }
         match self.kind.judge(self.units, state, now, self.n) {
             Verdict::Admit { state: new, delay_ns } if self.look => {

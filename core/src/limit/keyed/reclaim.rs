@@ -96,8 +96,6 @@ pub(super) struct Latest {
     epoch: Epoch,
     /// So many epochs before the present latest moment it was set back from.
     set_back: u64,
-    /// Until when what was given away counts: no later than `ns`, or it was set back.
-    given: u64,
 }
 
 impl Latest {
@@ -122,21 +120,6 @@ impl Latest {
     /// The evicting moment of a line in `epoch`.
     pub(super) fn evicting(&self, epoch: Epoch) -> u64 {
         if later(self.tick, epoch.end()) { epoch.end() } else { self.tick }
-    }
-
-    /// From when on a key without a cell of a line in `epoch` is free: nobody knows whether it had used up everything
-    /// before.
-    #[inline]
-    pub(super) fn starting<K: Layout>(&self, kind: &K, epoch: Epoch) -> u64 {
-        let evict = self.evicting(epoch);
-        if self.given <= self.ns { evict } else { self.starting_late(kind, epoch, evict) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn starting_late<K: Layout>(&self, kind: &K, epoch: Epoch, evict: u64) -> u64 {
-        let (given, most) = (kind.now(self.given).tick, epoch.end().wrapping_add(kind.refill()));
-        latest(evict, if later(given, most) { most } else { given })
     }
 
     /// A reading as it compares with what was put as of this moment. One that is so far behind that ticks have come
@@ -173,8 +156,23 @@ impl Reclaim {
         let tick = kind.now(ns).tick;
         let epoch = Epoch::of(tick, kind.epoch_bits());
         let set_back = if ceiling > ns { Epoch::of(kind.now(ceiling).tick, kind.epoch_bits()).since(epoch) } else { 0 };
-        let latest = Latest { ns, tick, epoch, set_back, given: self.given() };
-        if latest.given <= ns { latest } else { self.bounded(kind, latest) }
+        Latest { ns, tick, epoch, set_back }
+    }
+
+    /// From when on a key without a cell of a line in `epoch` is free, and the evicting moment of that line: nobody
+    /// knows whether it had used up everything before. To be called after the key was searched for.
+    #[inline]
+    pub(super) fn starting<K: Layout>(&self, kind: &K, latest: &Latest, epoch: Epoch) -> (u64, u64) {
+        let evict = latest.evicting(epoch);
+        (if self.given() <= latest.ns { evict } else { self.starting_late(kind, epoch, evict) }, evict)
+    }
+
+    /// Of what was given away after the latest moment that was loaded, or before it was set back.
+    #[cold]
+    #[inline(never)]
+    fn starting_late<K: Layout>(&self, kind: &K, epoch: Epoch, evict: u64) -> u64 {
+        let (given, most) = (kind.now(self.bounded(kind)).tick, epoch.end().wrapping_add(kind.refill()));
+        latest(evict, if later(given, most) { most } else { given })
     }
 
     fn given(&self) -> u64 {
@@ -182,38 +180,35 @@ impl Reclaim {
         self.moments.given.load(Ordering::Acquire)
     }
 
-    /// The latest moment was set back behind what was given away. A key was charged in this epoch at the latest, or by
-    /// a bad reading: beyond that nothing is held against anybody.
+    /// Until when what was given away counts. Where the latest moment was set back behind that: a key was charged in
+    /// this epoch at the latest, or by a bad reading, so beyond that nothing is held against anybody.
     #[cold]
-    #[inline(never)]
-    fn bounded<K: Layout>(&self, kind: &K, latest: Latest) -> Latest {
+    fn bounded<K: Layout>(&self, kind: &K) -> u64 {
+        let (given, latest) = (self.given(), self.latest(kind));
         let ahead = latest.epoch.end().wrapping_sub(latest.tick).saturating_add(kind.refill());
         let most = latest.ns.saturating_add(kind.ns(ahead).saturating_add(1));
-        if latest.given > most {
+        if given > most {
             // Relaxed, both: it says nothing of other words. Lost: somebody else has put another.
-            let _ = self.moments.given.compare_exchange(latest.given, most, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.moments.given.compare_exchange(given, most, Ordering::Relaxed, Ordering::Relaxed);
         }
-        Latest { given: latest.given.min(most), ..latest }
+        given.min(most)
     }
 
-    /// To be called before a cell is given away that is free as of `latest`, with what it holds. False: too many races
+    /// To be called before a cell is given away that is free as of `latest`, from tick `free` on. False: too many races
     /// were lost.
     #[inline]
-    pub(super) fn give<K: Layout>(&self, kind: &K, found: u64, latest: &Latest, now: Now) -> bool {
-        if found == 0 || !K::COUNTS {
-            return true;
-        }
-        let free = kind.free_at(cell::state(found), now);
+    pub(super) fn give<K: Layout>(&self, kind: &K, free: u64, latest: &Latest) -> bool {
         let until = latest.ns.saturating_sub(kind.ns(latest.tick.wrapping_sub(free)));
-        until <= latest.given || self.raise_given(kind, until, latest)
+        !K::COUNTS || until <= self.given() || self.raise_given(kind, until, latest.ns)
     }
 
     /// A sixteenth of the longest that anything counts at a time, so that not every eviction writes it.
     #[cold]
-    fn raise_given<K: Layout>(&self, kind: &K, until: u64, latest: &Latest) -> bool {
+    #[inline(never)]
+    fn raise_given<K: Layout>(&self, kind: &K, until: u64, latest_ns: u64) -> bool {
         let grain = (kind.ns(kind.refill()) >> 4).max(1).ilog2();
         let until = until.saturating_add((1 << grain) - 1) >> grain << grain;
-        let until = until.min(latest.ns);
+        let until = until.min(latest_ns);
         (0..TRIES).any(|_| {
             let given = self.given();
             // AcqRel: before the cell changes hands. Relaxed on failure: look again.
@@ -232,7 +227,7 @@ impl Reclaim {
     #[cold]
     pub(super) fn seen_from<K: Layout>(&self, kind: &K, now: Now) -> Latest {
         // Acquire: see `latest`.
-        self.weigh(now, self.moments.latest.load(Ordering::Acquire));
+        self.weigh(kind, now, self.moments.latest.load(Ordering::Acquire));
         self.no_earlier(kind, kind.coarse(now))
     }
 
@@ -252,24 +247,24 @@ impl Reclaim {
                 Err(current) => latest = current,
             }
         }
-        if self.weigh(now, latest) { self.that_is(kind, latest) } else { self.latest(kind) }
+        if self.weigh(kind, now, latest) { self.that_is(kind, latest) } else { self.latest(kind) }
     }
 
     /// Whether the reading finds the latest moment plausible.
     #[inline]
-    fn weigh(&self, now: Now, latest: u64) -> bool {
+    fn weigh<K: Layout>(&self, kind: &K, now: Now, latest: u64) -> bool {
         let plausible = latest.saturating_sub(now.ns) <= BAD_READING_NS;
         if plausible {
             self.moments.watch.clear();
         } else {
-            self.doubt(now, latest);
+            self.doubt(kind, now, latest);
         }
         plausible
     }
 
     /// A reading is far behind the latest moment, which so is a bad one, or the reading an old one: see [`Watch`].
     #[cold]
-    fn doubt(&self, now: Now, latest: u64) {
+    fn doubt<K: Layout>(&self, kind: &K, now: Now, latest: u64) {
         let ns = self.present.ns(now.ns);
         if self.moments.watch.judge(latest.saturating_sub(ns) <= BAD_READING_NS, ns) {
             // AcqRel: before the latest moment is set back, so that who sees that sees how far.
@@ -277,6 +272,8 @@ impl Reclaim {
             // AcqRel: as above. Relaxed on failure: somebody else was faster.
             let _ = self.moments.latest.compare_exchange(latest, ns, Ordering::AcqRel, Ordering::Relaxed);
             self.moments.watch.clear();
+            // At once: what is held against anybody lasts from now on, not from when a new key comes.
+            self.bounded(kind);
         }
     }
 
@@ -438,11 +435,6 @@ pub(super) fn victim<K: Layout>(kind: &K, line: &Line, evict: u64, now: Now) -> 
         }
     }
     best.map(|(_, index)| index)
-}
-
-/// Whether the cell may go to another key.
-pub(super) fn is_free<K: Layout>(kind: &K, found: u64, evict: u64, now: Now) -> bool {
-    found == 0 || later(evict, kind.free_at(cell::state(found), now))
 }
 
 /// What a test does in the middle of a sweep, in the thread that sweeps: as others would that come between, or its

@@ -19,7 +19,7 @@ use super::cell::{self, PENALTY};
 use super::hash::KeyHash;
 use super::kind::Layout;
 use super::line::{Header, Line};
-use super::reclaim::{Latest, Reclaim, dated, is_free, victim};
+use super::reclaim::{Latest, Reclaim, dated, victim};
 use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
 use crate::counters::Striped;
@@ -216,7 +216,8 @@ impl Table {
         let (from, reading) = (latest.back_to(header.epoch()), latest.reading(kind, now));
         let epoch = if later(reading.tick, from.end()) { Epoch::of(now.tick, kind.epoch_bits()) } else { from };
         let header = header.swept(kind, from, epoch);
-        let (since, now) = (latest.starting(kind, epoch), Now { near: epoch.start, ..reading });
+        let (since, _) = self.reclaim.starting(kind, &latest, epoch);
+        let now = Now { near: epoch.start, ..reading };
         let shared = || self.start(kind, (at, tag), header, (epoch, since), now);
         let (spot, state) = match found.map(|(_, found)| cell::state(found)) {
             None if is_long_before(kind, now, since) => (Spot::New, kind.fresh(since)),
@@ -249,7 +250,7 @@ impl Table {
         // Acquire: as any state. Before the latest moment, which says of which epoch it is.
         let charged = header.has_spilled().then(|| self.shared(at, tag).load(Ordering::Acquire));
         let (epoch, latest) = self.settle(kind, at, header, now)?;
-        let (evict, since) = (latest.evicting(epoch), latest.starting(kind, epoch));
+        let (since, evict) = self.reclaim.starting(kind, &latest, epoch);
         let now = Now { near: epoch.start, ..latest.reading(kind, now) };
         let start = match charged {
             Some(found) if !is_long_before(kind, now, since) => {
@@ -334,16 +335,17 @@ impl Table {
             }
             // At least what the claimer raised it to.
             let latest = self.reclaim.latest(kind);
-            if !is_free(kind, found, latest.evicting(epoch), now) {
+            let (since, evict) = self.reclaim.starting(kind, &latest, epoch);
+            let free = if found == 0 { None } else { Some(kind.free_at(cell::state(found), now)) };
+            if free.is_some_and(|free| !later(evict, free)) {
                 // The cell's own key came back first. AcqRel: as the claim. Relaxed on failure: somebody else settled
                 // it.
                 let settled = header.settled().0;
                 let _ = line.header.compare_exchange(header.0, settled, Ordering::AcqRel, Ordering::Relaxed);
                 return;
             }
-            let since = latest.starting(kind, epoch);
             let Some(state) = self.start(kind, (at, tag), header, (epoch, since), now) else { return };
-            if !self.reclaim.give(kind, found, &latest, now) {
+            if free.is_some_and(|free| !self.reclaim.give(kind, free, &latest)) {
                 return;
             }
             // AcqRel: publishes the cell with the claim before it. Relaxed on failure: look again.
@@ -365,7 +367,7 @@ impl Table {
         let (line, index, tag) = (&self.lines[at], header.index(), header.tag());
         // SeqCst: between making the cell visible and reading the sketch again, see the module's fourth point.
         fence(Ordering::SeqCst);
-        let since = self.reclaim.latest(kind).starting(kind, epoch);
+        let (since, _) = self.reclaim.starting(kind, &self.reclaim.latest(kind), epoch);
         let Some(state) = self.shared_state(kind, (at, tag), (epoch, since), now) else { return false };
         for _ in 0..TRIES {
             // Acquire: see `Line::find`.

@@ -103,6 +103,11 @@ impl<'a> Block<'a> {
         Seen { live, newest, oldest, slot }
     }
 
+    /// 0: none at all.
+    pub(super) fn newest(&self) -> u64 {
+        self.all().map(|(_, stamp)| stamp).max().unwrap_or(0)
+    }
+
     pub(super) fn is_dead(&self, horizon: u64) -> bool {
         self.all().all(|(_, stamp)| stamp <= horizon)
     }

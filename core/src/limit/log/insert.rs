@@ -13,7 +13,6 @@
 //!
 //! Each exchange of an owner is another generation, so a late helper's fails.
 
-use super::block::Block;
 use super::line::{Header, OWN};
 use super::{EVICTIONS, Log, Spot, stamp};
 use crate::memory::TRIES;
@@ -142,9 +141,10 @@ impl Log {
         let since = self.moment.starting(moment, moment, &self.present);
         // What the key was charged in the shared block counts beside its own, or is over from then on.
         let (floor, shares) = (since.max(shared_until.min(moment)), shared_until > moment);
-        let give = self.header(spot.line) == header && self.is_dead(spot, moment) && block.raise_floor(floor, shares);
-        if give {
-            self.moment.give(self.counted_until(block, spot.owner.tag()).max(shared_until), moment);
+        let dead = if self.header(spot.line) == header { self.dead_since(spot, moment) } else { None };
+        let give = dead.is_some() && block.raise_floor(floor, shares);
+        if let Some(until) = dead.filter(|_| give) {
+            self.moment.give(until.max(shared_until), moment);
         }
         let to = if give { header.tag() } else { spot.owner.tag() };
         if self.exchange_owner(spot, spot.owner.open(to)) && give && spot.owner.tag() != 0 {
@@ -152,15 +152,14 @@ impl Log {
         }
     }
 
-    /// Until when anything in a block of this tag counts; 0 is nobody's.
-    fn counted_until(&self, block: Block<'_>, tag: u64) -> u64 {
-        if tag == 0 {
-            return 0;
-        }
-        let newest = block.look(u64::MAX).newest;
-        let dead = if newest > 0 { stamp::ns(newest).saturating_add(self.period) } else { 0 };
+    /// Until when anything in a block counted that is dead as of `moment`; 0 is nobody's. `None`: it is not dead.
+    fn dead_since(&self, spot: Spot, moment: u64) -> Option<u64> {
+        let (block, tag) = (self.block(spot.line, spot.index), spot.owner.tag());
         // Acquire: as the stamps.
-        let penalty = block.penalty.load(Ordering::Acquire);
-        dead.max(self.penalties.left(penalty, tag, 0).unwrap_or(0))
+        let penalty = self.penalties.left(block.penalty.load(Ordering::Acquire), tag, 0).unwrap_or(0);
+        let newest = block.newest();
+        let is_dead = penalty <= moment && newest <= self.horizon(moment);
+        let counted = if newest > 0 { stamp::ns(newest).saturating_add(self.period) } else { 0 };
+        is_dead.then_some(if tag == 0 { 0 } else { counted.max(penalty) })
     }
 }

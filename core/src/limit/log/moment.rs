@@ -99,8 +99,12 @@ impl Moment {
     /// To be called before a block is given away in which something counted until `until`: not after `moment`, as of
     /// which that is dead.
     pub(super) fn give(&self, until: u64, moment: u64) {
-        // AcqRel: before the block changes hands.
-        self.given.fetch_max(until.min(moment), Ordering::AcqRel);
+        let until = until.min(moment);
+        // Acquire: as in `starting`.
+        if until > self.given.load(Ordering::Acquire) {
+            // AcqRel: before the block changes hands.
+            self.given.fetch_max(until, Ordering::AcqRel);
+        }
     }
 
     /// From when on a key without a block is new. `moment`: the evicting one, as it was at a reading of the clock.

@@ -65,21 +65,29 @@ impl Fixed {
         self.longest.fetch_max(window, Ordering::Relaxed);
     }
 
-    /// Ticks until a window begins that no quota can have begun as of the reading: it was begun by one ahead, and does
-    /// not know what was taken before. 0 where the clock has come there, and the thread is late.
-    #[cold]
-    #[inline(never)]
-    fn begins_in(&self, end: u64, [ns, tick]: [u64; 2]) -> u64 {
+    /// Whether another quota than this one began the window, or a reading ahead.
+    #[inline]
+    fn is_far(units: &Units, end: u64, now: Now) -> bool {
+        end.wrapping_sub(now.tick) > units.span + 1
+    }
+
+    /// The tick at which a window begins that no quota can have begun as of the reading: it was begun by one ahead, and
+    /// does not know what was taken before. `None`: the clock has come there, and the thread is late.
+    fn begins_at(&self, end: u64, [ns, tick]: [u64; 2]) -> Option<u64> {
         // Relaxed: as above.
         let begun = end.wrapping_sub(self.longest.load(Ordering::Relaxed)).wrapping_sub(1);
         let present = self.ticks.at(self.present.ns(ns));
-        if later(begun, latest(tick, present)) { begun.wrapping_sub(tick) } else { 0 }
+        later(begun, latest(tick, present)).then_some(begun)
     }
 
-    /// The same, at once where the quota itself may have begun it.
-    #[inline]
-    fn closed_for(&self, units: &Units, end: u64, now: Now) -> u64 {
-        if end.wrapping_sub(now.tick) <= units.span + 1 { 0 } else { self.begins_in(end, [now.ns, now.tick]) }
+    /// [`judge`](Kind::judge) of a window that [is far](Self::is_far), with what it would hold.
+    #[cold]
+    #[inline(never)]
+    fn judge_far(&self, window: Window, [ns, tick]: [u64; 2]) -> Verdict {
+        match self.begins_at(window.end, [ns, tick]) {
+            Some(begun) => Verdict::Deny { retry_after_ns: self.ticks.until(begun, Now::new(ns, tick)), heal: None },
+            None => Verdict::Admit { state: self.pack(window), delay_ns: 0 },
+        }
     }
 
     pub(crate) fn ticks(&self) -> Ticks {
@@ -198,14 +206,11 @@ impl Kind for Fixed {
         let window = window.unwrap_or_else(|| self.begin(units, now));
         let count = window.count + u64::from(n);
         if count <= units.burst.into() {
-            let closed = self.closed_for(units, window.end, now);
-            if closed > 0 {
-                return Verdict::Deny {
-                    retry_after_ns: self.ticks.until(now.tick.wrapping_add(closed), now),
-                    heal: None,
-                };
+            let window = Window { count, ..window };
+            if Self::is_far(units, window.end, now) {
+                return self.judge_far(window, [now.ns, now.tick]);
             }
-            return Verdict::Admit { state: self.pack(Window { count, ..window }), delay_ns: 0 };
+            return Verdict::Admit { state: self.pack(window), delay_ns: 0 };
         }
         Verdict::Deny { retry_after_ns: self.ticks.until(window.end, now), heal: None }
     }
@@ -219,15 +224,17 @@ impl Kind for Fixed {
 
     fn level(&self, units: &Units, state: u64, now: Now) -> Level {
         match self.window(state, now) {
-            Some(Window { end, count }) if count > 0 => {
-                let closed = self.closed_for(units, end, now) > 0;
-                Level {
-                    remaining: if closed { 0 } else { units.burst.saturating_sub(count as u32) },
-                    reset_after_ns: self.ticks.until(end, now),
-                }
-            }
+            Some(Window { end, count }) if count > 0 => Level {
+                remaining: units.burst.saturating_sub(count as u32),
+                reset_after_ns: self.ticks.until(end, now),
+            },
             _ => Level { remaining: units.burst, reset_after_ns: 0 },
         }
+    }
+
+    #[cold]
+    fn is_closed(&self, state: u64, now: Now) -> bool {
+        self.window(state, now).is_some_and(|window| self.begins_at(window.end, [now.ns, now.tick]).is_some())
     }
 
     fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {

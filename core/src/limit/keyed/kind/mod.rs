@@ -125,8 +125,13 @@ pub(super) trait Kind: Layout {
         state
     }
 
-    /// What is left in `state`.
+    /// What is left in `state`, if it is not [closed](Self::is_closed).
     fn level(&self, units: &Units, state: u64, now: Now) -> Level;
+
+    /// Whether the window in `state` was begun by a reading ahead, and so admits nobody: asked of what was denied.
+    fn is_closed(&self, _state: u64, _now: Now) -> bool {
+        false
+    }
 
     /// The state with `n` given back, if that changes it. No penalty is in force.
     fn refund(&self, units: &Units, state: u64, now: Now, n: u32) -> Option<u64>;

@@ -225,14 +225,18 @@ impl Kind for Sliding {
         let then = self.as_of(state, now);
         let counts = self.counts(state, then);
         let whole = u128::from(units.burst) * u128::from(self.period);
-        let closed = then.tick != now.tick && self.is_ahead(then.ns, now.ns);
-        let remaining =
-            if closed { 0 } else { whole.saturating_sub(self.used(counts, then)) / u128::from(self.period) };
+        let remaining = whole.saturating_sub(self.used(counts, then)) / u128::from(self.period);
         let reset_after_ns = match self.over_in(counts, then) {
             0 => 0,
             over => over.saturating_add(ahead(then, now)),
         };
         Level { remaining: remaining as u32, reset_after_ns }
+    }
+
+    #[cold]
+    fn is_closed(&self, state: u64, now: Now) -> bool {
+        let then = self.as_of(state, now);
+        then.tick != now.tick && self.is_ahead(then.ns, now.ns)
     }
 
     fn refund(&self, _units: &Units, state: u64, now: Now, n: u32) -> Option<u64> {
