@@ -614,16 +614,16 @@ export interface RegistryStats {
 }
 
 /**
- * Circuit breakers by key: one for each host, tenant or operation, at most `maxBreakers` of them in memory that is taken
- * at construction. Full, the closed one whose last call is the oldest makes room; one in any other state never does. If
- * none can, newcomers share one more breaker, `overflow`, and for 10 ms nobody looks for room again.
+ * Circuit breakers by key: one for each host, tenant or operation, at most `maxBreakers` of them in memory that is
+ * taken at construction. Full, the closed one whose last call is the oldest makes room; one in any other state never
+ * does. If none can, newcomers share one more breaker, `overflow`, and for 10 ms nobody looks for room again.
  */
 export class BreakerRegistry {
   constructor(options?: BreakerRegistryOptions);
   /**
    * The breaker of a key, made where there is none; `overflow` where there is no room. The same object as long as
-   * anybody has it and the key its breaker: who listens to its events keeps it. It stands for its key: after its breaker
-   * has made room, its next call goes to the key's breaker of then, made anew where there is none.
+   * anybody has it and the key its breaker: who listens to its events keeps it. It stands for its key: after its
+   * breaker has made room, its next call goes to the key's breaker of then, made anew where there is none.
    */
   get(key: string | Uint8Array): CircuitBreaker;
   /** The breaker of a key, or null: never makes one. */
@@ -916,8 +916,8 @@ export interface RetryPolicyOptions {
  * Calls again what failed, after a wait that grows and differs between clients, as long as it is affordable. The
  * Retry-After of a 429 or 503, or the error's own `retryAfterMs`, wins when it is longer, up to `maxRetryAfterMs`.
  * Never retried: an AbortError, an open circuit, a throttled call, an empty budget, wrong arguments. The last error is
- * thrown as it is, with `attempts` and `retryAfterMs`; that of the attempt before is the `cause` of a refusal, such as an
- * open circuit's. Where the budget is empty, RetryBudgetExceededError.
+ * thrown as it is, with `attempts` and `retryAfterMs`; that of the attempt before is the `cause` of a refusal, such as
+ * an open circuit's. Where the budget is empty, RetryBudgetExceededError.
  */
 export class RetryPolicy {
   /** `attempts: Infinity` for as often as it takes. */

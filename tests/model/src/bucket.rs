@@ -308,8 +308,8 @@ impl Bucket {
     }
 
     /// A word that no burst, wait or penalty can have put where it is reads as a bucket that is empty when all that was
-    /// booked is due (under a penalty of the longest wait, if it was one) once readings have gone on for so long and none of them found it plausible: until
-    /// then a late thread may have the old reading, and the word be right.
+    /// booked is due (under a penalty of the longest wait, if it was one) once readings have gone on for so long and
+    /// none of them found it plausible: until then a late thread may have the old reading, and the word be right.
     fn heal(&mut self, now: u64) {
         let horizon = (i128::from(self.longest_ns) + SLACK_NS) * self.rate.tokens;
         if self.tat - self.rate.units(now) <= self.rate.burst_units() + horizon {

@@ -179,8 +179,8 @@ fn foreign_bytes_neither_hang_nor_panic() {
     }
 }
 
-/// The quick way leaves to `record` the call with which `min_calls` is reached, in each generation, and those that claim
-/// a chunk; once it is reached no others.
+/// The quick way leaves to `record` the call with which `min_calls` is reached, in each generation, and those that
+/// claim a chunk; once it is reached no others.
 #[test]
 fn the_quick_way_passes_by_no_call_that_must_be_judged() {
     for min_calls in [1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 50, 64] {

@@ -528,8 +528,8 @@ impl BucketState {
 
     /// A word further ahead than anything could have put it is taken for a bad reading, but not by this reading alone,
     /// which may be a late thread's: see [`Watch`]. Until then it stands, and the reading is answered, to be noted. A
-    /// word that heals reads as a bucket that is empty when all that was booked is due; one that a penalty was put on keeps the
-    /// longest there has been.
+    /// word that heals reads as a bucket that is empty when all that was booked is due; one that a penalty was put on
+    /// keeps the longest there has been.
     ///
     /// The clock is read again, after the word: a late thread of this clock finds the word plausible then, however late
     /// it is.

@@ -4,8 +4,8 @@
 //! last, and that by the *latest moment*, a reading of the clock in full width. The invariants:
 //! - *The latest moment is no earlier than any line's epoch*: it is raised first. So the 16 bits that a header has for
 //!   its epoch say which one it is: the last of that number up to the latest moment. (A line that was left alone for
-//!   65,536 epochs reads as one of later, and what it holds as well: *a state is read by no more bits than come round in
-//!   so many epochs*. So all of it is over, but for what reads as put in the present epoch, and that denies for no
+//!   65,536 epochs reads as one of later, and what it holds as well: *a state is read by no more bits than come round
+//!   in so many epochs*. So all of it is over, but for what reads as put in the present epoch, and that denies for no
 //!   longer than a state lasts.)
 //! - *What a line holds is within reach of its epoch*, or reads as later than it is: who comes in a later epoch sweeps
 //!   first, and dates what is over to the earliest moment that can be read. Who comes in an earlier epoch reads next to
