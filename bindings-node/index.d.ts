@@ -358,7 +358,10 @@ export class Reservation {
 /** A class of errors, a predicate, or several of them. */
 export type ErrorMatcher = (abstract new (...args: any[]) => Error) | ((error: any) => boolean) | ErrorMatcher[];
 
-/** As an ErrorMatcher; a Classifier, such as `http()`, names what it counts as a failure, or as unreached. */
+/**
+ * As an ErrorMatcher; a Classifier, such as `http()`, names what it counts as a failure, or as unreached. An
+ * AggregateError that it does not name is named where all of its errors are.
+ */
 export type ErrorFilter = ErrorMatcher | Classifier | ErrorFilter[];
 
 /** A predicate of results, or several of them. */
@@ -386,7 +389,8 @@ export interface Classified {
 
 /**
  * What the end of a call says of the dependency. The first that fits: an `AbortError` is cancelled; tidegate's own
- * refusals and `ignore` count neither way; `unreached`; `failureOn` or `failureResult`; else it is a success.
+ * refusals and `ignore` count neither way; `unreached`; `failureOn` or `failureResult`; else it is a success. An
+ * AggregateError of errors that all count neither way does not either; one that no option names is what its worst is.
  */
 export class Classifier {
   constructor(options?: ClassifierOptions);
@@ -903,9 +907,10 @@ export interface RetryPolicyOptions {
   /**
    * Which errors are retried. Default: an HTTP status of 429 or from 500 on (in `status` or `statusCode` of the error
    * or its `response`), timeouts, lost connections (fetch's TypeError with a cause too) and unknown errors; not other
-   * statuses, not what a mistake in the program throws (TypeError, RangeError, …), not tidegate's own refusals. A
-   * predicate answers at once; what it throws reaches the caller, with the last error as `cause`. A Classifier that
-   * reads results, such as `http()`, has those retried that it counts as failures; the last one is returned.
+   * statuses, not what a mistake in the program throws (TypeError, RangeError, …), not tidegate's own refusals; an
+   * AggregateError where all of its errors are. A predicate answers at once; what it throws reaches the caller, with
+   * the last error as `cause`. A Classifier that reads results, such as `http()`, has those retried that it counts as
+   * failures; the last one is returned.
    */
   retryOn?: ErrorFilter;
   /** For tests. */
@@ -1141,9 +1146,9 @@ export interface ClientThrottleOptions extends Place {
   // </settings>
   /**
    * Which errors mean that the backend refused (default: what a RetryPolicy retries); others mean that it did answer.
-   * An AbortError and tidegate's own refusals mean nothing. A predicate answers at once; what it throws reaches the
-   * caller, with the backend's error as `cause`, and the backend refused. A Classifier that reads results, such as
-   * `http()`, judges them too: a Response of status 503 is a refusal.
+   * An AbortError, tidegate's own refusals, wrong arguments and what a Classifier ignores mean nothing. A predicate
+   * answers at once; what it throws reaches the caller, with the backend's error as `cause`, and the backend refused. A
+   * Classifier that reads results, such as `http()`, judges them too: a Response of status 503 is a refusal.
    */
   failureOn?: ErrorFilter;
   /** False lets every call pass and counts nothing; so does TIDEGATE_DISABLED=1 in the environment. */

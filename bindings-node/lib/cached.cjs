@@ -8,7 +8,9 @@ const { isCancelled } = require('./classify.cjs');
 const { nowMs, selectClock } = require('./clock.cjs');
 const { callAround } = require('./deadline.cjs');
 const { TimeoutExceededError } = require('./errors.cjs');
+const { members } = require('./group.cjs');
 const { shown } = require('./show.cjs');
+const { timed } = require('./timeout.cjs');
 
 const OPTIONS = ['maxAgeMs', 'maxEntries', 'key', 'clock'];
 
@@ -35,7 +37,15 @@ function keyOf(fn, receiver, args) {
 }
 
 /** How long this caller would wait is no matter of the others'. */
-const isLate = (error) => error instanceof TimeoutExceededError && callAround().deadline?.expired === true;
+const isLate = (error) =>
+  members(error).some((one) => one instanceof TimeoutExceededError) && callAround().deadline?.expired === true;
+
+/** The end of another's call, unless this caller is gone, or late, before. */
+function endOf({ ended }, signal) {
+  const { deadline, call } = callAround();
+  if (deadline === undefined && call === undefined) return unlessAborted(ended, signal);
+  return timed(() => unlessAborted(ended, signal), Infinity, undefined, undefined);
+}
 
 /** The calls around this one, which it cannot wait for. */
 const within = new AsyncLocalStorage();
@@ -98,7 +108,7 @@ class Cached {
       if (running === undefined) return this.#first(key, fn, signal);
       if (within.getStore()?.includes(running)) return fn();
       throwIfAborted(signal);
-      const end = await unlessAborted(running.ended, signal);
+      const end = await endOf(running, signal);
       if (!end.isCancelled) return end.give();
     }
   }

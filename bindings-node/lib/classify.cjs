@@ -7,6 +7,7 @@ const { isReason } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { abandon, isPromise } = require('./promise.cjs');
 const { isRefusal } = require('./errors.cjs');
+const { membersOf } = require('./group.cjs');
 
 /**
  * What our own rules say of something that anybody may have thrown: where a getter or a Proxy throws when it is looked
@@ -70,9 +71,12 @@ const resultMatcher = (value, name) => anyOf(value, name, asked);
 
 /**
  * As `errorMatcher`; also a Classifier, for what it counts as a failure of the call. Its predicate answers true, false,
- * or with what a Classifier said.
+ * or with what a Classifier said. A group that it does not name is named where all of its members are.
  */
-const errorFilter = (value, name) => anyOf(value, name, oneFilter);
+function errorFilter(value, name) {
+  const fits = anyOf(value, name, oneFilter);
+  return (error) => fits(error) || (membersOf(error)?.every((one) => fits(one)) ?? false);
+}
 
 function oneFilter(value, name) {
   if (isClassifier(value)) return (error) => failedOf(value.error(error));
@@ -98,7 +102,20 @@ const isCancelled = (error) =>
 let isClassifier;
 let readsResults;
 
-/** What a call's end is. The first that fits: cancelled, refused by us, `ignore`, `unreached`, a failure; success. */
+const isNeutral = ({ outcome }) => outcome === 'cancelled' || outcome === 'ignore';
+const isSuccess = ({ outcome }) => outcome === 'success';
+const BAD = ['unreached', 'failure'];
+
+/** The one that says more against the dependency; of two waits the longer. */
+function worse(one, other) {
+  const more = BAD.indexOf(other.outcome) - BAD.indexOf(one.outcome);
+  return more > 0 || (more === 0 && (other.retryAfterMs ?? 0) > (one.retryAfterMs ?? 0)) ? other : one;
+}
+
+/**
+ * What a call's end is. The first that fits: cancelled, refused by us, `ignore`, `unreached`, a failure; success. Of a
+ * group that no option names it is what the worst of its members is.
+ */
 class Classifier {
   #ignore;
   #unreached;
@@ -122,6 +139,20 @@ class Classifier {
 
   error(error) {
     if (!isClassifier(this)) throw check.detached('Classifier', 'error');
+    const members = membersOf(error);
+    return members === undefined ? this.#one(error) : this.#group(error, members);
+  }
+
+  #group(group, members) {
+    const all = members.map((member) => this.#one(member));
+    if (all.every(({ outcome }) => outcome === 'cancelled')) return all[0];
+    if (all.every(isNeutral)) return { outcome: 'ignore', retryAfterMs: undefined };
+    const own = this.#one(group);
+    return isSuccess(own) ? all.filter((one) => !isNeutral(one)).reduce(worse, own) : own;
+  }
+
+  /** What is no group, or is to be taken as a whole. */
+  #one(error) {
     if (isCancelled(error)) return { outcome: 'cancelled', retryAfterMs: undefined };
     if (isRefusal(error) || this.#ignore?.(error)) return { outcome: 'ignore', retryAfterMs: undefined };
     if (this.#unreached?.(error)) return { outcome: 'unreached', retryAfterMs: undefined };
@@ -239,8 +270,9 @@ const UNCODED = new Set(['HTTPParserError', 'TimeoutError']);
 function* causes(error) {
   for (let depth = 0; depth < 8 && error !== null && typeof error === 'object'; depth++) {
     yield error;
-    const several = Array.isArray(error.errors) ? error.errors.slice(0, 8) : [];
-    yield* several.filter((one) => typeof one === 'object' && one !== null);
+    // Those of a group itself are judged one by one.
+    const several = depth > 0 || membersOf(error) === undefined ? error.errors : undefined;
+    yield* (Array.isArray(several) ? several.slice(0, 8) : []).filter((one) => typeof one === 'object' && one !== null);
     error = error.cause;
   }
 }

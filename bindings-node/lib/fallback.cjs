@@ -10,6 +10,7 @@ const { errorFilter, isCancelled, isClassifier, resultFilter } = require('./clas
 const { callAround, throwIfEnded } = require('./deadline.cjs');
 const { discard } = require('./discard.cjs');
 const { ArenaError, CircuitOpenError, TidegateError } = require('./errors.cjs');
+const { members } = require('./group.cjs');
 const { complain, thrownAfter } = require('./promise.cjs');
 const { BoundedQueue } = require('./queue.cjs');
 const { isMistaken, isTransient } = require('./retryable.cjs');
@@ -68,8 +69,11 @@ function orderOf(value, given) {
   return [...value];
 }
 
+const isOneRefused = (error) => error instanceof TidegateError && !(error instanceof ArenaError);
+/** Of a group, all of its members. */
+const isRefused = (error) => members(error).every(isOneRefused);
 /** Default: the dependency failed, or somebody on the way to it refused. */
-const isLack = (error) => (error instanceof TidegateError && !(error instanceof ArenaError)) || isTransient(error);
+const isLack = (error) => members(error).every((one) => isOneRefused(one) || isTransient(one));
 
 let verify;
 let isFallback;
@@ -122,8 +126,7 @@ class Fallback {
     const fits = errorFilter(fallbackOn, 'fallbackOn');
     // It has no word on refusals, which no call of the dependency ended with.
     const isJudged = [fallbackOn].flat(Infinity).some(isClassifier);
-    const isRefused = (error) => isJudged && error instanceof TidegateError && isLack(error);
-    this.#isFor = (error) => isRefused(error) || fits(error);
+    this.#isFor = (error) => (isJudged && isRefused(error)) || fits(error);
     this.#isForResult = resultFilter(fallbackOn);
   }
 
@@ -191,7 +194,9 @@ class Fallback {
 
   /** Never the caller's own doing, nor a mistake of the program's. */
   #isForError(error, signal) {
-    if (isCancelled(error) || isMistaken(error) || (signal?.aborted === true && signal.reason === error)) return false;
+    const isCallers = (one) =>
+      isCancelled(one) || isMistaken(one) || (signal?.aborted === true && signal.reason === one);
+    if (members(error).some(isCallers)) return false;
     try {
       return this.#isFor(error);
     } catch (thrown) {

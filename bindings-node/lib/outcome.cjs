@@ -3,6 +3,7 @@
 
 const { answerOf, isTimeout } = require('./classify.cjs');
 const { ArenaError, isRefusal, isUnmade } = require('./errors.cjs');
+const { members } = require('./group.cjs');
 
 /** Later, and too late: what a server answers that had no room, or no time. */
 const isDroppedStatus = (status) => status === 503 || status === 504;
@@ -18,7 +19,7 @@ function isDropped(error) {
 /** Reports a call that returned, or threw. */
 function reportCall(permit, isWell, error = undefined) {
   if (isWell) permit.success();
-  else if (isDropped(error)) permit.dropped();
+  else if (members(error).some(isDropped)) permit.dropped();
   else permit.ignore();
 }
 

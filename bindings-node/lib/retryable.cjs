@@ -3,6 +3,7 @@
 
 const { answerOf, askedMs, isCancelled, isFailed, matches, quietly } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, ThrottledError, isRefusal } = require('./errors.cjs');
+const { members } = require('./group.cjs');
 
 /** Errors by which Node and this package say that an argument was wrong. */
 const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
@@ -20,9 +21,12 @@ const MISTAKES = new Set([
 
 /**
  * Whether the dependency failed: an HTTP status of 429 or from 500 on, a timeout, a lost connection, and what is not
- * known; not another status, not tidegate's own refusals, not what a program's mistake looks like.
+ * known; not another status, not tidegate's own refusals, not what a program's mistake looks like. Of a group where all
+ * of its members are: what the others fail by will come again.
  */
-function isTransient(error) {
+const isTransient = (error) => members(error).every(isOneTransient);
+
+function isOneTransient(error) {
   if (isCancelled(error) || isRefusal(error) || isMistaken(error)) return false;
   const answer = answerOf(error);
   if (answer !== undefined) return isFailed(answer);
@@ -31,19 +35,28 @@ function isTransient(error) {
   return quietly(() => !MISTAKES.has(error?.name) || isLost(), true);
 }
 
-/** Whether another attempt may follow: true, false, or what a Classifier in the filter says. */
+const NEVER = [CircuitOpenError, RetryBudgetExceededError, ThrottledError];
+const isNever = (error) => NEVER.some((kind) => error instanceof kind) || isCancelled(error) || isMistaken(error);
+
+/**
+ * Whether another attempt may follow: true, false, or what a Classifier in the filter says. One member of a group that
+ * forbids it is enough.
+ */
 function isRetried(filter, error) {
-  const isRefused =
-    error instanceof CircuitOpenError || error instanceof RetryBudgetExceededError || error instanceof ThrottledError;
-  if (isRefused || isCancelled(error) || isMistaken(error)) return false;
+  if (members(error).some(isNever)) return false;
   return filter === undefined ? isTransient(error) : filter(error);
 }
 
 /**
  * Milliseconds, at most `mostMs`, until the server, or another part of this program, wants the next call; undefined:
- * nothing was said, or nonsense. `nowMs` is the time of day, for tests.
+ * nothing was said, or nonsense. Of a group it is the longest. `nowMs` is the time of day, for tests.
  */
 function retryAfterMs(error, mostMs, nowMs = undefined) {
+  const waits = members(error).map((one) => oneRetryAfterMs(one, mostMs, nowMs));
+  return waits.reduce((longest, wait) => (wait === undefined || wait < longest ? longest : wait), undefined);
+}
+
+function oneRetryAfterMs(error, mostMs, nowMs) {
   return quietly(() => {
     const own = error?.retryAfterMs;
     if (typeof own === 'number') return Number.isNaN(own) ? undefined : Math.max(0, Math.min(own, mostMs));

@@ -3,11 +3,12 @@
 const { addon, words, numbers } = require('./native.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
-const { errorFilter, isCancelled, resultFilter } = require('./classify.cjs');
+const { errorFilter, isCancelled, isClassifier, resultFilter } = require('./classify.cjs');
 const { ThrottledError, isRefusal, refusalOf } = require('./errors.cjs');
+const { members } = require('./group.cjs');
 const { isPromise, thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
-const { isTransient } = require('./retryable.cjs');
+const { isMistaken, isTransient } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
@@ -19,13 +20,20 @@ const ADVICE = 'Ask with tryAcquire() before the part that calls the backend';
 const FIELDS = Object.values(SETTINGS.throttle);
 const OPTIONS = [...FIELDS.map(({ name }) => name), 'failureOn', 'enabled', 'dryRun', 'clock', ...PLACE];
 
+/** One of a group is enough: that is what the backend did not bear. */
+const hasTransient = (error) => members(error).some(isTransient);
+/** No word of the backend's. */
+const isNeutral = (error) => isCancelled(error) || isRefusal(error) || isMistaken(error);
+
 let select;
 let acquireWith;
 
 class ClientThrottle {
   #id;
   #name;
-  #isFailure = isTransient;
+  #isFailure = hasTransient;
+  /** What says of an error that it means nothing; undefined: nobody. */
+  #classifier;
   /** Which results are refusals; undefined: none. */
   #isFailedResult;
 
@@ -47,6 +55,7 @@ class ClientThrottle {
     if (given.failureOn !== undefined) {
       this.#isFailure = errorFilter(given.failureOn, 'failureOn');
       this.#isFailedResult = resultFilter(given.failureOn);
+      if (isClassifier(given.failureOn)) this.#classifier = given.failureOn;
     }
     FIELDS.forEach((field, index) => {
       numbers[index] = number(field, given[field.name]);
@@ -131,14 +140,18 @@ class ClientThrottle {
 
   /** A predicate that itself throws counts as a refusal, and its error is thrown, with this one as its cause. */
   #judge(error) {
-    if (isCancelled(error) || isRefusal(error)) return;
+    if (members(error).every(isNeutral)) return;
     let isFailure = true;
     try {
-      isFailure = this.#isFailure(error);
+      if (this.#classifier === undefined) isFailure = Boolean(this.#isFailure(error));
+      else {
+        const { outcome } = this.#classifier.error(error);
+        isFailure = outcome === 'ignore' || outcome === 'cancelled' ? undefined : outcome !== 'success';
+      }
     } catch (thrown) {
       throw thrownAfter(error, thrown);
     } finally {
-      this.#report('call', isFailure ? 0 : 1);
+      if (isFailure !== undefined) this.#report('call', isFailure ? 0 : 1);
     }
   }
 

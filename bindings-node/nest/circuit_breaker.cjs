@@ -8,6 +8,7 @@ const { outcomeOf } = require('../lib/breaker.cjs');
 const { inPlaceOf, verifyCallee } = require('../lib/callee.cjs');
 const check = require('../lib/check.cjs');
 const { TidegateError } = require('../lib/errors.cjs');
+const { members } = require('../lib/group.cjs');
 const { isPromise, thrownAfter } = require('../lib/promise.cjs');
 const { getBreakerToken } = require('./tokens.cjs');
 
@@ -44,7 +45,8 @@ function breakerOf(instance, name, place) {
 
 /** Whether the dependency failed, or one of ours refused; not a caller who went away, nor what counts as no failure. */
 const isFailure = (breaker, error) =>
-  error instanceof TidegateError || ['failure', 'unreached'].includes(outcomeOf(breaker, error));
+  members(error).every((one) => one instanceof TidegateError) ||
+  ['failure', 'unreached'].includes(outcomeOf(breaker, error));
 
 function fallbackOf(fallback, target, place) {
   if (fallback === undefined || typeof fallback === 'function') return fallback;

@@ -14,6 +14,7 @@ const {
   TimeoutExceededError,
 } = require('../index.cjs');
 const { KINDS } = require('../lib/errors.cjs');
+const { membersOf } = require('../lib/group.cjs');
 const { limited, overloaded, problemOf, retryAfterSeconds, timedOut } = require('../http/problem.cjs');
 
 /** What is answered here. All else, an ArenaError too, is a mistake: a 500 that Nest logs. */
@@ -118,14 +119,30 @@ class RefusedException extends HttpException {
 }
 
 const isRefusal = (error) => REFUSALS.some((kind) => error instanceof kind);
+const waitOf = ({ retryAfterMs = DEFAULT_RETRY_AFTER_MS }) => retryAfterMs;
+
+/** Of a group of refusals alone, the one that lasts longest. */
+function longestOf(error) {
+  const members = membersOf(error);
+  if (members === undefined || !members.every(isRefusal)) return undefined;
+  return members.reduce((longest, one) => (waitOf(one) > waitOf(longest) ? one : longest));
+}
+
+/** For filters, which ask by `instanceof`: a group that is answered here. */
+class RefusedGroup {
+  static [Symbol.hasInstance](value) {
+    return longestOf(value) !== undefined;
+  }
+}
 
 function problemFor(error, overloadStatus) {
   if (error instanceof RateLimitedError) return limited(['default']);
   return error instanceof TimeoutExceededError ? timedOut() : overloaded(overloadStatus);
 }
 
-/** `error` as an HttpException where it is a refusal or a timeout, else as it is. */
-function httpException(error, overloadStatus) {
+/** `error` as an HttpException where it is a refusal, a timeout, or a group of these alone, else as it is. */
+function httpException(thrown, overloadStatus) {
+  const error = longestOf(thrown) ?? thrown;
   if (error instanceof HttpException || !isRefusal(error)) return error;
   const problem = problemFor(error, overloadStatus);
   const { stackTraceLimit } = Error;
@@ -138,4 +155,4 @@ function httpException(error, overloadStatus) {
   }
 }
 
-module.exports = { REFUSALS, RateLimitException, RefusedException, httpException };
+module.exports = { REFUSALS, RefusedGroup, RateLimitException, RefusedException, httpException };

@@ -3,7 +3,7 @@
 const { Catch, Inject } = require('@nestjs/common');
 const { CONTENT_TYPE } = require('../http/problem.cjs');
 const { refusalFor } = require('./call.cjs');
-const { REFUSALS, RateLimitException, RefusedException } = require('./exception.cjs');
+const { REFUSALS, RateLimitException, RefusedException, RefusedGroup } = require('./exception.cjs');
 const { tellWhen } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
@@ -29,7 +29,7 @@ class TidegateExceptionFilter {
     return exception;
   }
 }
-Catch(RateLimitException, RefusedException, ...REFUSALS)(TidegateExceptionFilter);
+Catch(RateLimitException, RefusedException, RefusedGroup, ...REFUSALS)(TidegateExceptionFilter);
 Inject(TidegateRegistry)(TidegateExceptionFilter, undefined, 0);
 
 const base = (name, kind) => new (require(name)[kind])();

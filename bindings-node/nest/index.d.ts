@@ -96,7 +96,7 @@ export class TidegateRegistry {
   concurrencyLimiter(name: string): ConcurrencyLimiter;
   /** @throws RangeError for a name that is not configured */
   queue<T = unknown>(name: string): BoundedQueue<T>;
-  /** `error` as an HttpException where it is a refusal of tidegate, else as it is. */
+  /** `error` as an HttpException where it is a refusal of tidegate, or a group of these alone, else as it is. */
   httpException(error: unknown): unknown;
 }
 
@@ -170,8 +170,8 @@ export class TidegateInterceptor implements NestInterceptor {
 }
 
 /**
- * Answers refusals of tidegate, 429 for limits, 503 for all others, with Retry-After; a TimeoutExceededError with 504.
- * Mistakes, an ArenaError too, stay a 500.
+ * Answers refusals of tidegate, 429 for limits, 503 for all others, with Retry-After; a TimeoutExceededError with 504;
+ * an AggregateError of these alone as the one that lasts longest. Mistakes, an ArenaError too, stay a 500.
  */
 export class TidegateExceptionFilter implements ExceptionFilter {
   constructor(registry: TidegateRegistry);

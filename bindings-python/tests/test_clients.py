@@ -202,9 +202,13 @@ def test_what_may_not_be_sent_twice(kind: str, server: Faulty) -> None:
     policies: list[tuple[Any, int, dict[str, str]]] = [
         (False, 1, {}),
         (False, 3, {"idempotency_key": "7"}),
+        (False, 1, {"idempotency_key": ""}),
         (True, 3, {}),
         (lambda request: request.method == "PATCH", 1, {}),
     ]
+    if kind == "aiohttp":
+        # The others refuse to send it.
+        policies.append((False, 1, {"idempotency_key": " \t"}))
     for idempotent, attempts, headers in policies:
         with client(kind, retry=RetryPolicy(**QUICK), idempotent=idempotent) as made:
             made.send("POST", server.url, b"abc", **headers)

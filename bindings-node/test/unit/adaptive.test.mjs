@@ -53,6 +53,7 @@ test('a timeout and a refusal are drops', async () => {
     new QueueClosedError(),
     Object.assign(new Error(), { status: 503 }),
     Object.assign(new Error(), { response: { status: 504 } }),
+    new AggregateError([new Error(), new CircuitOpenError('db', 1000)]),
   ];
   for (const error of errors) {
     const [limiter, clock] = made();
@@ -65,7 +66,8 @@ const answered = (status) => Object.assign(new Error(), { status });
 test('any other error says nothing', async () => {
   const gone = new DOMException('gone', 'AbortError');
   const answers = [answered(500), answered(404)];
-  for (const error of [new Error(), gone, 'text', undefined, { code: 7 }, new ArenaError(), ...answers]) {
+  const errors = [new Error(), gone, 'text', undefined, { code: 7 }, new ArenaError(), ...answers];
+  for (const error of [...errors, new AggregateError(errors)]) {
     const [limiter, clock] = made();
     assert.equal(await window(limiter, clock, failing(error)), 10);
     assert.equal(limiter.explain()[0], 'algorithm: gradient, after 0 windows');

@@ -276,6 +276,53 @@ describe('Fallback', () => {
     assert.deepEqual({ ...(await patient) }, { value: 'fresh', source: 'primary', error: undefined, ageMs: undefined });
   });
 
+  it('waits for the call of another no longer than its own deadline', async () => {
+    const clock = new ManualClock();
+    const { promise, resolve } = deferred();
+    const fallback = new Fallback({ cached: cached({ key: () => 'k', clock }), static: 'stood in' });
+    const guarded = new Resilience({ fallback });
+    let calls = 0;
+    const primary = () => {
+      calls += 1;
+      return promise;
+    };
+    const led = guarded.call(primary);
+    const within = Deadline.after(50, { clock }).run(() => guarded.call(primary));
+    const late = Deadline.after(0, { clock }).run(() => guarded.call(primary));
+    const { signal } = new AbortController();
+    const signalled = Deadline.after(50, { clock }).run(() => guarded.call(primary, { signal }));
+    const around = new Timeout({ totalMs: 50, clock }).call(() => guarded.call(primary));
+    const patient = Deadline.after(51, { clock }).run(() => guarded.call(primary));
+    await turn();
+    clock.advance(50);
+    for (const { source, error } of [await within, await late, await signalled]) {
+      assert.equal(source, 'static');
+      assert.ok(error instanceof TimeoutExceededError);
+    }
+    await assert.rejects(around, TimeoutExceededError);
+    resolve('fresh');
+    for (const { value, source } of [await led, await patient]) assert.deepEqual([value, source], ['fresh', 'primary']);
+    await turn();
+    assert.deepEqual([calls, getEventListeners(signal, 'abort').length], [1, 0]);
+  });
+
+  it('takes nobody along by a group of which its own deadline ended one', async () => {
+    const clock = new ManualClock();
+    const fallback = new Fallback({ cached: cached({ key: () => 'k', clock }) });
+    let calls = 0;
+    const timeout = new Timeout({ totalMs: 60_000, clock });
+    const primary = () => {
+      calls += 1;
+      return calls === 1 ? Promise.any([timeout.call(hang), timeout.call(fail)]) : 'fresh';
+    };
+    const hasty = Deadline.after(10, { clock }).run(() => fallback.call(primary));
+    const patient = fallback.call(primary);
+    await turn();
+    clock.advance(10);
+    await assert.rejects(hasty, AggregateError);
+    assert.equal((await patient).value, 'fresh');
+  });
+
   it('forgets the calls around that are over', async (t) => {
     let longest = 0;
     const { run } = AsyncLocalStorage.prototype;

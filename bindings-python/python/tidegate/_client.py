@@ -93,7 +93,7 @@ class Calls:
     def _is_idempotent(self, request: Any, method: str, headers: Mapping[str, Any], said: bool) -> bool:
         if self.retry is None:
             return False
-        if said or method.upper() in _IDEMPOTENT or headers.get("idempotency-key"):
+        if said or method.upper() in _IDEMPOTENT or _is_key(headers.get("idempotency-key")):
             return True
         return self.idempotent if isinstance(self.idempotent, bool) else bool(self.idempotent(request))
 
@@ -110,6 +110,11 @@ class Calls:
         if self.retry is not None and self.retry.budget is not None:
             return self.retry.budget
         return _choice("budget", self._budget, key, RetryBudget)
+
+
+def _is_key(value: Any) -> bool:
+    """The server tells a repetition by it: a blank one, which says nothing or is not sent at all, is none."""
+    return bool(value.strip() if isinstance(value, (str, bytes)) else value)
 
 
 class Sending:

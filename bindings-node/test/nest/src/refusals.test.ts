@@ -14,6 +14,7 @@ import {
   HttpException,
   Injectable,
   Module,
+  NotFoundException,
   UseGuards,
 } from '@nestjs/common';
 import { APP_GUARD, HttpAdapterHost, NestFactory } from '@nestjs/core';
@@ -71,6 +72,10 @@ class BreakerGuard implements CanActivate {
 
 const foreign = new CircuitBreaker('foreign', {});
 
+/** What each of the promises that `/group` waits for is rejected with. */
+let refusals: unknown[] = [];
+const group = () => refusals.map((refusal) => Promise.reject(refusal));
+
 @Controller()
 class CallsController {
   constructor(
@@ -124,6 +129,17 @@ class CallsController {
   @Get('later')
   later() {
     throw new TimeoutExceededError('later', 2500);
+  }
+
+  @Get('group')
+  async group() {
+    return Promise.any(group());
+  }
+
+  @UseGuards({ canActivate: async () => (await Promise.any(group()), true) })
+  @Get('guarded-group')
+  guardedGroup() {
+    return 'guarded';
   }
 
   @Get('arena')
@@ -201,6 +217,32 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
           assert.ok(!(error instanceof RateLimitedError));
         }
         assert.equal(filter.seen.length, catchAll ? 2 : 0);
+      }
+    });
+
+    it('that come several at once are the one that lasts longest, and a 500 with a mistake among them', async (t) => {
+      const open = new CircuitOpenError('bank', 4000);
+      const limited = new RateLimitedError('no', 9000);
+      const mistakes = [new TypeError('x'), new ArenaError('full', 'full' as any), new NotFoundException()];
+      for (const catchAll of [false, true]) {
+        const root = TidegateModule.forRoot(options());
+        const { filter, request } = await serve(t, adapter, root, [CallsController], catchAll);
+        for (const [errors, status, wait] of [
+          [[open, open], 503, '4'],
+          [[open, limited], 429, '9'],
+          [[new TimeoutExceededError(), new AggregateError([open])], 503, '4'],
+          [[new TimeoutExceededError()], 504, null],
+          ...mistakes.map((mistake) => [[open, mistake], 500, null]),
+        ] as [Error[], number, string | null][]) {
+          refusals = errors;
+          const told = await request('/group');
+          assert.deepEqual([told.status, told.get('retry-after')], [status, wait], String(errors));
+          // A guard's comes before any interceptor: filters see it as it is.
+          if (!catchAll) assert.equal((await request('/guarded-group')).status, status, String(errors));
+        }
+        const refused = filter.seen.filter((error) => error instanceof TidegateError);
+        assert.equal(refused.length, catchAll ? 4 : 0);
+        assert.ok(refused.every((error) => error instanceof HttpException));
       }
     });
 

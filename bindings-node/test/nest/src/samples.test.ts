@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 const load = createRequire(join(process.cwd(), 'package.json'));
 const samples = join(process.cwd(), 'src/samples');
@@ -48,6 +49,14 @@ describe('the samples', () => {
     const { checkout } = await import('./samples/circuit-breaker-0.js');
     for (let i = 0; i < 5; i += 1) assert.equal(await checkout({ bank: 'down' }), 'failed');
     assert.equal(await checkout({}), 'again in 30 s');
+    const { bank, opened } = await import('./samples/circuit-breaker-1.js');
+    const down = () => {
+      throw new Error('down');
+    };
+    for (let i = 0; i < 5; i += 1) await assert.rejects(async () => bank.call(down));
+    bank.reset();
+    while (opened.length === 0) await setTimeout(10);
+    assert.deepEqual(opened, [0]);
     const { fetchFrom } = await import('./samples/circuit-breaker-2.js');
     assert.equal(await fetchFrom('db.internal'), 'from db.internal');
     const { accept } = await import('./samples/queue-0.js');
