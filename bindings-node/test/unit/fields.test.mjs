@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 const require = createRequire(import.meta.url);
 const { Limit } = require('../../http/limit.cjs');
 const { Presenter } = require('../../http/presenter.cjs');
-const { limited, overloaded, problemOf } = require('../../http/problem.cjs');
+const { limited, overloaded, problemOf, timedOut } = require('../../http/problem.cjs');
 
 const vectors = JSON.parse(
   readFileSync(new URL('../../../tests/vectors/ratelimit_fields.json', import.meta.url), 'utf8'),
@@ -56,6 +56,7 @@ describe('vectors: ratelimit_fields', () => {
   const bodies = {
     429: (violated) => limited(violated),
     403: () => problemOf({ policies: [] }),
+    504: () => timedOut(),
   };
   for (const { type, status, violated, body } of vectors.problems) {
     const skip = type === 'abnormal_usage_detected' && 'this binding does not send it';
