@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import pickle
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -607,6 +608,21 @@ def test_mistakes_are_never_replaced() -> None:
     with pytest.raises(KeyError):
         Fallback(static=0).call({}.__getitem__, 1)
     assert Fallback(static=0, fallback_on=KeyError).call({}.__getitem__, 1).value == 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no exception groups")
+def test_a_group_is_replaced_where_each_of_its_members_would_be() -> None:
+    lost, refused = ConnectionError("reset"), CircuitOpenError("bank", 5.0)
+
+    def fail_with(*members: Exception) -> Any:
+        raise ExceptionGroup("several", members)
+
+    for members in [(lost, lost), (refused, refused), (refused, lost)]:
+        for outcome in both(Fallback(static=0), fail_with, *members):
+            assert outcome.source == "static"
+    for members in [(lost, KeyError()), (refused, ConfigError("x"))]:
+        with pytest.raises(ExceptionGroup):
+            Fallback(static=0).call(fail_with, *members)
 
 
 def test_a_predicate_that_throws_is_raised() -> None:

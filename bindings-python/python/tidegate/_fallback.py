@@ -292,7 +292,7 @@ class Fallback:
             return False
         chosen = self._fallback_on
         if chosen is None:
-            return _is_refusal(error) or is_transient(error)
+            return all(_is_refusal(one) or is_transient(one) for one in members(error))
         # A Classifier has no word on refusals, which no call of the dependency ended with.
         return bool(matches("fallback_on", chosen, error)) or (bool(self._readers) and _is_refusal(error))
 
@@ -397,7 +397,7 @@ class Fallback:
         return f"<{type(self).__name__} from {', '.join(self._fallback)}>"
 
 
-def _is_refusal(error: Exception) -> bool:
+def _is_refusal(error: BaseException) -> bool:
     """By this package, of what another time or another provider would do."""
     return is_own(error) and not any(isinstance(one, (ArenaError, ConfigError)) for one in members(error))
 
