@@ -21,7 +21,7 @@ const { members } = createRequire(import.meta.url)('../../lib/group.cjs');
 
 const group = (...errors) => new AggregateError([errors[0], new AggregateError(errors)]);
 const coded = (code) => Object.assign(new Error(code), { code });
-const answered = (status, headers = {}) => Object.assign(new Error(`HTTP ${status}`), { response: { status, headers } });
+const answered = (status, headers = {}) => Object.assign(new Error(String(status)), { response: { status, headers } });
 const lost = coded('ECONNRESET');
 const open = new CircuitOpenError('bank', 5000);
 const full = new QueueFullError();
