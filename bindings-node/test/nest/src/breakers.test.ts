@@ -147,6 +147,9 @@ describe('@CircuitBreaker', { timeout: 60_000 }, () => {
       bank = () => Promise.reject(error);
       await assert.rejects(payments.find(), (thrown) => thrown === error);
     }
+    const open = new CircuitOpenError('another', 1);
+    bank = () => Promise.any([Promise.reject(open), Promise.reject(open)]);
+    assert.equal(await payments.find(), 'stood in');
     assert.equal(lenient.stats().calls, 0);
     bank = down;
     assert.equal(await payments.find(), 'stood in');
