@@ -109,6 +109,7 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
             match field {
                 "limit" => config = ConcurrencyConfig::new(small),
                 "max_limit" => config.max_limit = small,
+                "max_waiting" => config.max_waiting = Some(small),
                 _ => panic!("{object}.{field} is new: refuse its values here"),
             }
             ConcurrencyLimiter::with_config(config, clock()).err()

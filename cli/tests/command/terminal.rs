@@ -31,9 +31,13 @@ impl Terminal {
         let stream = || Stdio::from(pair.slave.try_clone().expect("a descriptor"));
         command.env("TERM", term).env_remove("TIDEGATE_DIR").env_remove("NO_COLOR");
         command.stdin(stream()).stdout(stream()).stderr(stream());
-        // SAFETY: two system calls, both async-signal-safe.
+        // SAFETY: system calls, all async-signal-safe.
         unsafe {
             command.pre_exec(|| {
+                // Whoever runs the tests may ignore these (nohup, a shell's background jobs), and its children with it.
+                for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 libc::setsid();
                 libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0);
                 Ok(())

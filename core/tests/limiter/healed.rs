@@ -148,3 +148,33 @@ fn a_reading_a_little_ahead_makes_no_key_new() {
         assert!(admitted <= 2, "{algorithm}: {admitted}");
     }
 }
+
+/// A line that a reading ahead swept for an epoch which the clock has come into since: what is charged there is of now,
+/// though the latest moment, which only other lines raise, is still before that epoch.
+#[test]
+fn a_look_pardons_nobody_in_an_epoch_that_has_come() {
+    let config = LimiterConfig { max_keys: 40, ..LimiterConfig::new(Algorithm::TokenBucket, "20/h".parse().unwrap()) };
+    for round in 0..400 {
+        let clock = ManualClock::new(0);
+        let limiter = RateLimiter::with_config(config, (&clock).into()).expect("a limiter");
+        let start = 100_000 * S + round * 37 * S;
+        let take = |at: u64, key: &[u8]| {
+            clock.set(at);
+            limiter.try_acquire(key, 1)
+        };
+        take(start, b"key");
+        for key in [b"others", &b"key"[..]] {
+            let _ = limiter.try_acquire_at(start + 3_725 * S, key, 1);
+        }
+        for at in [start, start + 61 * S, start + 61 * S] {
+            take(at, b"other");
+        }
+        let at = start + 2 * HOUR;
+        let before = (0..40).filter(|_| take(at, b"key")).count();
+        for other in 0..200_u8 {
+            let _ = limiter.peek(&[other], None);
+        }
+        let after = (0..40).filter(|_| take(at, b"key")).count();
+        assert!(before + after <= 20, "round {round}: {before} and {after}");
+    }
+}

@@ -14,8 +14,9 @@ use crate::{ConfigError, ConfigErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a call looks anew where its key stands before it goes by the shared breaker.
-const TURNS: usize = 4;
+/// How often a call looks anew where its key stands before it goes by the shared breaker. Each time its new place has
+/// made room again before its first call: many threads that take few places from each other do so now and then.
+const TURNS: usize = 64;
 
 #[derive(Debug)]
 pub(in super::super) struct Place {

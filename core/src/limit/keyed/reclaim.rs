@@ -310,9 +310,22 @@ impl Reclaim {
         }
         let epoch = latest.epoch(header.epoch());
         if epoch.is_none() {
-            self.sweep(kind, line, header, Sweep { target: latest.epoch.number(), back: true });
+            self.set_back(kind, line, header, latest);
         }
         epoch
+    }
+
+    /// A line of a later epoch than the latest moment: of a reading ahead, or of the present, which has come into that
+    /// epoch since. Then what is charged there is sound, and who is charged in a line that rests in its epoch raises no
+    /// latest moment: so the clock is asked before anything is dated back.
+    #[cold]
+    fn set_back<K: Layout>(&self, kind: &K, line: &Line, header: Header, latest: Latest) {
+        let present = kind.now(self.present.ns(0));
+        if kind.coarse(present) > latest.ns {
+            self.witness(kind, present);
+        } else {
+            self.sweep(kind, line, header, Sweep { target: latest.epoch.number(), back: true });
+        }
     }
 
     /// Marks a line and sweeps it. `header`: as it was read by who found the line to be of another epoch.
