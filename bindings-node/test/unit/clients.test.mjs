@@ -17,21 +17,8 @@ import {
   ThrottledError,
   TimeoutExceededError,
 } from 'tidegate';
-import { CLIENTS, failing, serve } from './web.mjs';
-
-const circuit = (options = {}) => new CircuitBreaker('bank', { minCalls: 1000, windowCalls: 1000, ...options });
-const quick = (options = {}) => new RetryPolicy({ baseMs: 1, ...options });
-const counts = (breaker) => {
-  const { calls, failed } = breaker.stats();
-  return { calls, failed };
-};
-const until = async (done) => {
-  const give = performance.now() + 10_000;
-  while (!done()) {
-    assert.ok(performance.now() < give, 'it did not come');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-};
+import { until } from './until.mjs';
+import { CLIENTS, circuit, counts, failing, quick, serve } from './web.mjs';
 
 /** A circuit whose cooldown is over: the next call is its only probe. */
 function probing(options = {}) {

@@ -5,15 +5,9 @@ import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { CircuitBreaker, ManualClock } from 'tidegate';
+import { until } from './until.mjs';
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-const until = async (done) => {
-  const give = performance.now() + 10_000;
-  while (!done()) {
-    assert.ok(performance.now() < give, 'it did not come');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-};
 
 function circuit() {
   const clock = new ManualClock();

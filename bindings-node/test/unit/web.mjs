@@ -4,10 +4,22 @@ import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import axios from 'axios';
+import { CircuitBreaker, RetryPolicy } from 'tidegate';
 import { guardedAdapter } from 'tidegate/axios';
 import { guardedFetch } from 'tidegate/fetch';
 import { guardedInterceptor } from 'tidegate/undici';
 import { Agent, request as undici } from 'undici';
+
+/** A breaker that counts and does not open by itself. */
+export const circuit = (options = {}) =>
+  new CircuitBreaker('bank', { minCalls: 1000, windowCalls: 1000, ...options });
+
+export const quick = (options = {}) => new RetryPolicy({ baseMs: 1, ...options });
+
+export function counts(breaker) {
+  const { calls, failed } = breaker.stats();
+  return { calls, failed };
+}
 
 /** A server whose answers are `handle(request, response, nth, body)`; it keeps what it was asked. */
 export async function serve(t, handle) {
