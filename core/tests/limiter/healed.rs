@@ -178,3 +178,109 @@ fn a_look_pardons_nobody_in_an_epoch_that_has_come() {
         assert!(before + after <= 20, "round {round}: {before} and {after}");
     }
 }
+
+/// A clock that goes ahead, back, forward into the epoch that it was ahead in, where a key takes all, and back again,
+/// where the line is healed: what was taken is not forgotten when the clock is right again.
+#[test]
+fn a_clock_that_steps_back_twice_mints_nothing() {
+    const LIMIT: u64 = 20;
+    for (algorithm, fill, lead, asked) in cases() {
+        for off in 0..24 {
+            for back in [3, fill / 4, fill / 2, fill * 9 / 10] {
+                let clock = ManualClock::new(0);
+                let quota = Quota::new(LIMIT, Duration::from_secs(fill)).expect("a sound quota");
+                let config = LimiterConfig { max_keys: 1, mode: Mode::Enforce, ..LimiterConfig::new(algorithm, quota) };
+                let limiter = RateLimiter::with_config(config, (&clock).into()).expect("a limiter");
+                let take = |at: u64, key: &[u8]| {
+                    clock.set(at);
+                    (0..2 * LIMIT).take_while(|_| limiter.try_acquire_at(at, key, 1)).count() as u64
+                };
+                let start = (20 * fill + 600) * S + off * fill * S / 7;
+                let there = start + (61 + back) * S;
+                let _ = limiter.try_acquire_at(start - 3 * fill * S, b"key", 1);
+                clock.set(there + lead * S);
+                let _ = limiter.try_acquire(if asked { b"key" } else { b"bad" }, 1);
+                clock.set(start);
+                for key in [b"oth", b"new"] {
+                    let _ = limiter.try_acquire(key, 1);
+                }
+                if asked {
+                    let _ = take(start, b"key");
+                }
+                let taken = take(there, b"key");
+                clock.set(there - back * S);
+                for key in [b"oth", b"nxt", b"key"] {
+                    let _ = limiter.try_acquire(key, 1);
+                }
+                let mut sum = taken;
+                for step in 1..40 {
+                    let at = there + fill * S * step / 40;
+                    sum += take(at, b"key");
+                    // Of windows that are weighted: what was taken counts whole in its own, and fades over the next.
+                    let left = LIMIT - (LIMIT * step / 40);
+                    let most = match algorithm {
+                        Algorithm::TokenBucket | Algorithm::LeakyBucket => 2 * LIMIT - left,
+                        Algorithm::SlidingLog => LIMIT,
+                        Algorithm::FixedWindow => 2 * LIMIT,
+                        _ if there / (fill * S) == at / (fill * S) => LIMIT,
+                        _ => {
+                            let left_ns = fill * S - at % (fill * S);
+                            taken + LIMIT - (taken * left_ns).div_ceil(fill * S).min(LIMIT)
+                        }
+                    };
+                    assert!(sum <= most + 1, "{algorithm} {fill} s, {off}, {back}, {lead}: {sum} of {most} by {step}");
+                }
+            }
+        }
+    }
+}
+
+/// Algorithms, the time of the limit, how far ahead the bad reading is, and whether the key had met it.
+fn cases() -> impl Iterator<Item = (Algorithm, u64, u64, bool)> {
+    ALL.into_iter().flat_map(|algorithm| {
+        [(20, 65), (68, 65), (100, 65), (100, 150), (400, 65), (400, 400), (3_600, 150)]
+            .into_iter()
+            .flat_map(move |(fill, lead)| [false, true].map(|asked| (algorithm, fill, lead, asked)))
+    })
+}
+
+/// Strangers with a reading an hour ahead that fill the blocks of a line, and the one that it shares: all of it goes
+/// back in one minute.
+#[test]
+fn strangers_ahead_keep_new_keys_of_a_log_out_for_a_minute() {
+    for strangers in [7, 8, 30, 200] {
+        let clock = ManualClock::new(0);
+        let quota = "10/s".parse().expect("a quota");
+        let config = LimiterConfig { max_keys: 1, ..LimiterConfig::new(Algorithm::SlidingLog, quota) };
+        let limiter = RateLimiter::with_config(config, (&clock).into()).expect("a limiter");
+        for key in 0..strangers {
+            let _ = limiter.try_acquire_at(100 * S + HOUR, &[key, 1], 1);
+        }
+        let admitted = |second: &u64| {
+            clock.set((100 + second) * S);
+            limiter.try_acquire(b"new", 1)
+        };
+        let first = (0..1_000).find(admitted);
+        // A second more, in which what was put counts as of the present.
+        assert!(first.is_some_and(|second| second <= 61), "{strangers}: {first:?}");
+    }
+}
+
+/// The same of a log that a bad reading was noted against before the clock came to where its key took all.
+#[test]
+fn a_log_forgets_nothing_that_was_taken_after_a_note() {
+    let clock = ManualClock::new(0);
+    let quota = "20 per 400 s".parse().expect("a quota");
+    let config = LimiterConfig { max_keys: 1, ..LimiterConfig::new(Algorithm::SlidingLog, quota) };
+    let limiter = RateLimiter::with_config(config, (&clock).into()).expect("a limiter");
+    let take = |second: u64, most: usize| {
+        clock.set(second * S);
+        (0..most).take_while(|_| limiter.try_acquire(b"key", 1)).count()
+    };
+    assert_eq!((take(4_000, 30), take(8_000, 1)), (20, 1));
+    assert_eq!(take(4_399, 1), 0, "noted: all but one of them counts, and the one ahead");
+    assert_eq!(take(4_799, 19), 19);
+    assert_eq!(take(4_599, 1), 0);
+    assert_eq!(take(5_001, 30), 0, "what was taken at 4,799 counts until 5,199");
+    assert!(take(5_199, 30) >= 19);
+}

@@ -1,8 +1,8 @@
 //! Every interleaving of a few threads on one line. Run: `RUSTFLAGS="--cfg loom" cargo test -p tidegate --lib --profile
 //! loom loom_`.
 
-use super::kind::{Gcra, Layout};
-use super::ops::Acquire;
+use super::kind::{Charge, Gcra, Layout};
+use super::ops::{Acquire, Own, Reset, Take, Undo};
 use super::table::{OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present, later, unwrap};
 use super::units::{Units, bucket_ticks, bucket_units};
@@ -348,5 +348,70 @@ fn loom_who_loses_a_cell_while_a_bad_reading_heals_is_not_new() {
         let late = [9, 10, 11].map(|tick| kind.once(&table, 1, tick));
         assert!(!early.contains(&true) && !late.contains(&true), "{early:?} {late:?}");
         assert!(kind.once(&table, 1, 40));
+    });
+}
+
+/// What is put lasts for as long as anything may.
+struct Longest(Tiny);
+
+impl Op for Longest {
+    type Answer = bool;
+
+    fn give_up(&self) -> bool {
+        false
+    }
+
+    fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<bool> {
+        match Once(self.0).judge(spot, state, now) {
+            Step::Put(_, admitted) => Step::Put(self.0.fresh(now.tick + self.0.refill()), admitted),
+            denied @ Step::Keep(_) => denied,
+        }
+    }
+}
+
+/// A key is charged in a line that a reading ahead has swept, when the clock has come there; it steps back, and two
+/// threads heal the line at once.
+#[test]
+fn loom_who_heals_behind_a_charge_keeps_it() {
+    model_of(2, || {
+        let (table, kind) = (Tiny::table(), Tiny(36));
+        let once = move |table: &Table, key: u64, tick: u64| {
+            table.apply(&kind, KeyHash::of_bits(key), tick << 36, &Longest(kind))
+        };
+        assert!(once(&table, 1, 0) && once(&table, 3, 20));
+        assert!(!once(&table, 2, 10), "noted");
+        assert!(once(&table, 1, 17));
+        let shared = table.clone();
+        let other = thread::spawn(move || once(&shared, 2, 12));
+        assert!(!once(&table, 1, 12));
+        other.join().unwrap();
+        assert!([17, 28, 32].iter().all(|&tick| !once(&table, 1, tick)));
+        assert!(once(&table, 1, 33));
+    });
+}
+
+/// A charge is taken back while its key is reset and charged again: what the other charged stays.
+#[test]
+fn loom_what_was_charged_since_a_reset_is_not_taken_back() {
+    model(|| {
+        let rig = Rig::new();
+        let key = KeyHash::of_bits(1);
+        let charge = {
+            let rig = rig.clone();
+            thread::spawn(move || {
+                let resets = rig.table.resets();
+                let take = Take { kind: &rig.kind, units: &rig.units, n: 1, look: false };
+                let taken = rig.table.apply(&rig.kind, key, S, &take);
+                if let Some(Own::Cell(own)) = taken.own {
+                    let charge = Charge { n: 1, own, at: rig.kind.now(S) };
+                    let undo = Undo { kind: &rig.kind, units: &rig.units, charge, table: &rig.table, resets };
+                    rig.table.apply(&rig.kind, key, S, &undo);
+                }
+            })
+        };
+        rig.table.apply(&rig.kind, key, S, &Reset { kind: &rig.kind, table: &rig.table });
+        let admitted = rig.take(1, S);
+        charge.join().unwrap();
+        assert!(!(admitted && rig.take(1, S)));
     });
 }

@@ -1,7 +1,7 @@
 //! What a limiter does to a key, as steps of its table.
 
 use super::kind::{Charge, Kind, Level, Verdict};
-use super::table::{Op, Spot, Step};
+use super::table::{Op, Spot, Step, Table};
 use super::time::Now;
 use super::units::Units;
 use crate::Decision;
@@ -202,6 +202,9 @@ pub(super) struct Undo<'a, K> {
     pub(super) kind: &'a K,
     pub(super) units: &'a Units,
     pub(super) charge: Charge,
+    pub(super) table: &'a Table,
+    /// The table's [resets](Table::resets) before the charge.
+    pub(super) resets: u64,
 }
 
 impl<K: Kind> Op for Undo<'_, K> {
@@ -210,7 +213,8 @@ impl<K: Kind> Op for Undo<'_, K> {
     fn give_up(&self) {}
 
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<()> {
-        if spot != Spot::Own || self.kind.penalties().left(state, now).is_some() {
+        let stands = spot == Spot::Own && self.table.resets() == self.resets;
+        if !stands || self.kind.penalties().left(state, now).is_some() {
             return Step::Keep(());
         }
         match self.kind.undo(self.units, state, now, self.charge) {
@@ -250,6 +254,7 @@ impl<K: Kind> Op for Penalize<'_, K> {
 /// The key as new.
 pub(super) struct Reset<'a, K> {
     pub(super) kind: &'a K,
+    pub(super) table: &'a Table,
 }
 
 impl<K: Kind> Op for Reset<'_, K> {
@@ -265,6 +270,7 @@ impl<K: Kind> Op for Reset<'_, K> {
         if self.kind.free_at(state, now) == now.tick {
             return Step::Keep(());
         }
+        self.table.note_reset();
         Step::Put(self.kind.fresh(now.tick), ())
     }
 }

@@ -36,11 +36,14 @@
 //! was further ahead than 65,536 epochs, they are denied when an epoch ends). When readings that needed the latest
 //! moment have gone on for a minute, all of them more than a minute behind it, it is set to the present ([`Watch`]).
 //! Lines that were swept for an epoch between the two are swept back, marked likewise: what their cells held is lost,
-//! so they are used up, for as long as the slowest quota takes. (Beyond 32,767 epochs they cannot be told from lines of
-//! long ago, and read as such: as new.) A reading of the same epoch is ahead by less than that: its key waits until the
-//! clock is there again. Where a cell was given away as of the bad reading that counted for longer than the moment
-//! which the latest one was set back to, any key without a cell may be the one that lost it: it starts as free from
-//! when that is over, and as used up before, for as long as the slowest quota takes (and an epoch) at most.
+//! so they are used up, for as long as the slowest quota takes, or an epoch longer where that is what they held: the
+//! clock may have come there and stepped back again ([`Lost`]). (What was charged there is lost only where the clock
+//! stepped back by more than an epoch from it, the second time before the limit healed. Beyond 32,767 epochs they
+//! cannot be told from lines of long ago, and read as such: as new.) A reading of the same epoch is ahead by less than
+//! that: its key waits until the clock is there again. Where a cell was given away as of the bad reading that counted
+//! for longer than the moment which the latest one was set back to, any key without a cell may be the one that lost it:
+//! it starts as free from when that is over, and as used up before, for as long as the slowest quota takes (and an
+//! epoch) at most.
 //!
 //! (Not: to give no cell away as of a reading that leaps ahead until others confirm it. The first reading after a quiet
 //! night leaps as well, and would find no room; and what is confirmed may still go back.)
@@ -71,14 +74,16 @@ struct Moments {
     watch: Watch,
     /// Until when what was in cells that were given away counted, in nanoseconds.
     given: AtomicU64,
+    /// Counts resets.
+    resets: AtomicU64,
 }
 
 // SAFETY: atomics only.
 unsafe impl Zeroable for Moments {
     #[cfg(loom)]
     fn blank() -> Self {
-        let [latest, ceiling, given] = Zeroable::blank();
-        Self { latest, ceiling, watch: Zeroable::blank(), given }
+        let [latest, ceiling, given, resets] = Zeroable::blank();
+        Self { latest, ceiling, watch: Zeroable::blank(), given, resets }
     }
 }
 
@@ -215,6 +220,20 @@ impl Reclaim {
             given >= until
                 || self.moments.given.compare_exchange(given, until, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
+    }
+
+    /// To be read before a charge, and again after the cell that it is to be taken back from: where it is another, the
+    /// key may have been reset in between, and what it has been charged since is others'.
+    pub(super) fn resets(&self) -> u64 {
+        // Acquire: before a charge it is read before the cell; later it is no older than the cell read before.
+        self.moments.resets.load(Ordering::Acquire)
+    }
+
+    /// Between the load of a cell and the exchange that resets it, at each attempt: whoever charged before that load has
+    /// read a smaller count, and whoever sees the cell as it was reset sees this one.
+    pub(super) fn note_reset(&self) {
+        // Relaxed: the acquire of the cell before it and the release of the exchange after it order it.
+        self.moments.resets.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An operator's wish: nothing of what was given away is held against anybody.
@@ -365,6 +384,10 @@ impl Reclaim {
 
     /// Brings a line that a bad reading swept to an earlier epoch. What its cells held is lost: they are used up.
     ///
+    /// But who is charged in a line that rests in the bad reading's epoch, when the clock has come there, speaks to no
+    /// watch; and the clock may step back behind that, and the line be healed as of then. What such a charge left is
+    /// kept, as far as an epoch from the present accounts for it: the bad reading's own cannot be told from it.
+    ///
     /// A penalty that is in force stays. One that is over may have been put for as long as the bad reading made a count
     /// last, and reads as one of long ago: its key is used up as well, or the penalty would be a pardon.
     fn sweep_back<K: Layout>(&self, kind: &K, line: &Line, marked: Header, target: Epoch) {
@@ -376,7 +399,8 @@ impl Reclaim {
         let start_ns = latest_moment.ns.saturating_sub(since_ns);
         let now = Now::new(start_ns, target.start);
         let stays = |state: u64| state & PENALTY != 0 && later(kind.free_at(state, now), at);
-        if put_all(line, marked, |state| (!stays(state)).then(|| kind.used_up(at))) {
+        let lost = Lost { from: target.ahead_to(marked.epoch()), target, used_up: kind.used_up(at), now };
+        if put_all(line, marked, |state| (!stays(state)).then(|| lost.left_of(kind, state))) {
             // Which keys of the line went to the sketch, a bad epoch's sweep has forgotten.
             let swept = marked.swept(kind, target, target);
             let swept = swept.spilled().unwrap_or(swept).0;
@@ -389,6 +413,35 @@ impl Reclaim {
     pub(super) fn used_up<K: Layout>(&self, kind: &K) -> (Epoch, u64) {
         let latest = self.latest(kind);
         (latest.epoch, kind.used_up(latest.tick))
+    }
+}
+
+/// What becomes of the states of a line that is swept back.
+struct Lost {
+    /// The line's own epoch, a bad reading's.
+    from: Epoch,
+    target: Epoch,
+    /// What was used up as of the present.
+    used_up: u64,
+    /// The start of the target.
+    now: Now,
+}
+
+impl Lost {
+    /// As used up, or for as long as a charge in the line's own epoch made it, if that is no more than an epoch longer.
+    /// Of a line so far ahead that its states cannot be read next to both epochs nothing is known. So whoever does it
+    /// again finds what was put by another, and leaves it.
+    fn left_of<K: Layout>(&self, kind: &K, state: u64) -> u64 {
+        let used_up = kind.free_at(self.used_up, self.now);
+        let known = self.from.since(self.target) <= kind.back() && state & PENALTY == 0;
+        let own = kind.free_at(state, Now { near: self.from.start, ..self.now });
+        if !known || !later(own, used_up) {
+            return self.used_up;
+        }
+        let most = [used_up.wrapping_add(1 << kind.epoch_bits()), kind.last_free(self.target)];
+        let most = if later(most[0], most[1]) { most[1] } else { most[0] };
+        let kept = if later(own, most) { kind.fresh(most) } else { state };
+        kind.merge(kept, self.used_up, self.now)
     }
 }
 

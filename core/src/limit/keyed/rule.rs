@@ -203,12 +203,19 @@ impl Rule {
             log => log.refund(key.bits(), ns, n));
     }
 
-    /// Takes back what was charged at `charged_ns`: at most what it still holds.
-    pub(super) fn undo(&self, key: KeyHash, ns: u64, units: &Units, (n, own, charged_ns): (u32, Own, u64)) {
+    /// To be read before a charge that may be taken back: see [`Reclaim::resets`](super::reclaim::Reclaim::resets). A
+    /// log tells by itself.
+    pub(super) fn resets(&self) -> u64 {
+        by_kind!(self, _kind, table => table.resets(), _log => 0)
+    }
+
+    /// Takes back what was charged at `charged_ns`: at most what it still holds, and nothing after a reset.
+    pub(super) fn undo(&self, key: KeyHash, ns: u64, units: &Units, charged: (u32, Own, u64), resets: u64) {
+        let (n, own, charged_ns) = charged;
         by_kind!(self,
         kind, table => if let Own::Cell(own) = own {
             let charge = Charge { n, own, at: kind.now(charged_ns) };
-            table.apply(kind, key, ns, &Undo { kind, units, charge });
+            table.apply(kind, key, ns, &Undo { kind, units, charge, table, resets });
         },
         log => if let Own::Log(charge) = own {
             log.undo(key.bits(), charge, n);
@@ -233,7 +240,7 @@ impl Rule {
 
     pub(super) fn reset(&self, key: KeyHash, ns: u64) {
         by_kind!(self,
-            kind, table => table.apply(kind, key, ns, &Reset { kind }),
+            kind, table => table.apply(kind, key, ns, &Reset { kind, table }),
             log => log.reset(key.bits(), ns));
     }
 

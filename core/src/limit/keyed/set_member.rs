@@ -15,6 +15,8 @@ pub(crate) struct Receipt {
     units: Units,
     charged_ns: u64,
     n: u32,
+    /// How often keys had been reset before.
+    resets: u64,
 }
 
 impl RateLimiter {
@@ -42,23 +44,25 @@ impl RateLimiter {
         let whole = self.default_units();
         let (ns, units) = self.moment(now, whole);
         if self.mode == Mode::Disabled {
-            let nothing = Receipt { key, own: None, units, charged_ns: ns, n };
+            let nothing = Receipt { key, own: None, units, charged_ns: ns, n, resets: 0 };
             return Ok((self.untouched(&whole), nothing));
         }
+        let resets = self.rule.resets();
         let taken = self.rule.take(key, ns, &units, n);
         let decision = self.told(&taken, ns, n, (&whole, &units));
         if !decision.allowed {
             return Err(decision);
         }
-        Ok((decision, Receipt { key, own: taken.own, units, charged_ns: ns, n }))
+        Ok((decision, Receipt { key, own: taken.own, units, charged_ns: ns, n, resets }))
     }
 
-    /// Takes a charge back: at most what it still holds at `now` or at the clock's time, whichever is later.
+    /// Takes a charge back: at most what it still holds at `now` or at the clock's time, whichever is later. Nothing
+    /// after a reset of any key: what this one has been charged since is others'.
     pub(crate) fn undo_at(&self, now: u64, receipt: Receipt) {
         if let Some(own) = receipt.own {
             let ns = self.since(self.clock.now().max(now));
             let charge = (receipt.n, own, receipt.charged_ns);
-            self.rule.undo(receipt.key, ns, &receipt.units, charge);
+            self.rule.undo(receipt.key, ns, &receipt.units, charge, receipt.resets);
         }
     }
 

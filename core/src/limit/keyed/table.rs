@@ -54,7 +54,7 @@ pub(super) trait Op {
     /// The answer when too many races are lost: that of a denial.
     fn give_up(&self) -> Self::Answer;
 
-    /// Looks at a state. Must not change anything.
+    /// Looks at a state. Must not change anything, but may count.
     fn judge(&self, spot: Spot, state: u64, now: Now) -> Step<Self::Answer>;
 
     /// The state of a word, from which a key goes on in a cell, if it must count longer for what the operation charges.
@@ -99,6 +99,16 @@ impl Table {
             reclaim: Reclaim::in_room(room, present)?,
             counts: Striped::in_room(room)?,
         })
+    }
+
+    /// See [`Reclaim::resets`].
+    pub(super) fn resets(&self) -> u64 {
+        self.reclaim.resets()
+    }
+
+    /// See [`Reclaim::note_reset`].
+    pub(super) fn note_reset(&self) {
+        self.reclaim.note_reset();
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -486,6 +496,7 @@ impl Table {
                         break;
                     }
                     let new = cell::pack(cell::tag(found), kind.fresh(at));
+                    self.note_reset();
                     // AcqRel and Acquire: as any exchange of a cell.
                     match word.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
                         Ok(_) => break,

@@ -78,6 +78,12 @@ impl Epoch {
         self.back(self.number().wrapping_sub(number).into())
     }
 
+    /// The first one of this number that is no earlier than this.
+    pub(super) fn ahead_to(self, number: u16) -> Self {
+        let ahead = u64::from(number.wrapping_sub(self.number()));
+        Self { start: self.start.wrapping_add(ahead << self.bits), ..self }
+    }
+
     /// So many epochs before.
     pub(super) fn back(self, epochs: u64) -> Self {
         Self { start: self.start.wrapping_sub(epochs << self.bits), ..self }

@@ -117,8 +117,8 @@ impl Log {
             Ok(taken) if ask.look => self.is_still(spot).then_some(taken),
             Ok(taken) => {
                 self.charge(block, &counted, &seen, ask, || self.is_still(spot))?;
-                if block.watch.is_set() && !self.is_far(ask.reading, stamp::ns(seen.newest)) {
-                    block.watch.clear();
+                if block.watch.is_set() {
+                    self.weigh(block, Some(spot), &seen, ask);
                 }
                 Some(Taken { charge: Some(Charge { owner: spot.owner.0, ns: now }), ..taken })
             }
@@ -191,6 +191,18 @@ impl Log {
         holds.then_some(())
     }
 
+    /// A reading that is admitted speaks to the watch as well: the clock may step back behind it, and what it was
+    /// charged must not be dated back by a note of before.
+    #[cold]
+    fn weigh(&self, block: Block<'_>, spot: Option<Spot>, seen: &Seen, ask: &Ask) {
+        let far = self.is_far(ask.reading, stamp::ns(seen.newest));
+        let at = if far { self.present.ns(ask.reading) } else { ask.reading };
+        if block.watch.judge(!far, at) {
+            block.watch.clear();
+            self.date_to(block, spot, at);
+        }
+    }
+
     /// The denial, after what a bad reading put has been seen to. `spot`: of the key's own block. `None`: look again.
     fn told(&self, block: Block<'_>, spot: Option<Spot>, seen: &Seen, ask: &Ask, taken: Taken) -> Option<Taken> {
         if seen.newest == 0 || !self.is_far(ask.reading, stamp::ns(seen.newest)) {
@@ -257,7 +269,13 @@ impl Log {
         };
         let moment = match moment {
             Ok(moment) => moment,
-            Err(Ahead(wait)) => return Some(self.too_early(None, wait.max(1), ask)),
+            Err(Ahead(wait)) => {
+                // What strangers put into the shared block goes back with the moment, not a minute after it.
+                if !ask.look {
+                    let _ = self.told(shared, None, &shared.look(0), ask, Taken::denied(0));
+                }
+                return Some(self.too_early(None, wait.max(1), ask));
+            }
         };
         let since = self.moment.starting(moment, ask.reading, &self.present);
         if let Some(wait) = self.before(ask.reading, since) {
@@ -302,6 +320,10 @@ impl Log {
             // The header first: an insertion that had not begun by then looks at the shared block after it has.
             let header = self.header(line);
             !(header.is_busy() && header.tag() == tag) && self.search(line, tag).is_none()
-        })
+        })?;
+        if shared.watch.is_set() {
+            self.weigh(shared, None, &seen, ask);
+        }
+        Some(())
     }
 }

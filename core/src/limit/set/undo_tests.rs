@@ -1,6 +1,6 @@
 //! What a set takes back, for every kind of member, against one that never saw the charges that were taken back.
 
-use super::member::{Entry, Receipt};
+use super::member::{Entry, Member, Receipt};
 use crate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode, RateLimiter, TokenBucket};
 use crate::{ManualClock, Quota};
 use proptest::prelude::*;
@@ -67,6 +67,25 @@ fn kind() -> impl Strategy<Value = Kind> {
         Kind::Keyed(Algorithm::SlidingWindow),
         Kind::Keyed(Algorithm::SlidingLog),
     ])
+}
+
+/// After a reset others may take all that there is: what was charged before it was forgiven, and comes back to nobody a
+/// second time.
+#[test]
+fn what_was_reset_is_not_taken_back() {
+    let kinds = [Kind::Bucket, Kind::Striped].into_iter().chain(Algorithm::ALL.map(Kind::Keyed));
+    for (kind, all) in kinds.flat_map(|kind| [(kind, false), (kind, true)]) {
+        let entry = kind.entry();
+        let receipt = charge(&entry, S, 4).expect("charged");
+        match &entry.member {
+            Member::Bucket(bucket) => bucket.reset_at(S),
+            Member::Keyed(limiter) if all => limiter.reset_all_at(S),
+            Member::Keyed(limiter) => limiter.reset_at(S, b"k"),
+        }
+        while charge(&entry, S, 1).is_some() {}
+        entry.undo(S, receipt);
+        assert!(charge(&entry, S, 1).is_none(), "{kind:?}");
+    }
 }
 
 proptest! {

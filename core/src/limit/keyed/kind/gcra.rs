@@ -133,8 +133,10 @@ impl Gcra {
             let within = tat.wrapping_sub(now.tick) as i64 <= self.fill(units) as i64;
             return Seen::plain(if within { units.id } else { NOBODYS }, tat);
         }
-        // Nobody in this epoch or before puts one beyond it, nor one of a quota that is not known: foreign bytes do.
-        let last = Epoch::of(now.near, EPOCH_BITS).end().wrapping_add(self.refill());
+        // Nobody in this epoch or before puts one beyond the next, nor one of a quota that is not known, and no more is
+        // kept of what a bad reading's line held: foreign bytes do.
+        let next = Epoch::of(now.near, EPOCH_BITS).end().wrapping_add(1 << EPOCH_BITS);
+        let last = next.wrapping_add(self.refill());
         match self.fills.of(id) {
             Some(_) if id == units.id && !later(tat, last) => Seen::plain(id, tat),
             Some(fill) if !later(tat, last) => self.converted(units, tat, (id, fill), now),
@@ -292,6 +294,10 @@ impl Layout for Gcra {
         BEHIND - 2
     }
 
+    fn last_free(&self, epoch: Epoch) -> u64 {
+        epoch.start.wrapping_add((64 - BEHIND << EPOCH_BITS) - 1)
+    }
+
     fn life_bits(&self) -> u32 {
         MAX_CAPACITY_BITS
     }
@@ -405,5 +411,5 @@ impl Kind for Gcra {
     }
 }
 
-// From the end of an epoch on, with what a warm-up rounds up.
-const _: () = assert!((1 << MAX_CAPACITY_BITS) + (1 << EPOCH_BITS) <= (64 - BEHIND - 2) << EPOCH_BITS);
+// From an epoch after the end of an epoch on, with what a warm-up rounds up.
+const _: () = assert!((1 << MAX_CAPACITY_BITS) + (1 << EPOCH_BITS) <= (64 - BEHIND - 3) << EPOCH_BITS);

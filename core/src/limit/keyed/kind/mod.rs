@@ -11,7 +11,7 @@ pub(super) use gcra::Gcra;
 pub(super) use sliding::Sliding;
 
 use super::cell::Penalty;
-use super::time::Now;
+use super::time::{Epoch, Now};
 use super::units::Units;
 use crate::decision::NEVER;
 
@@ -62,6 +62,11 @@ pub(super) trait Layout {
     /// How many epochs before a line's own can be read.
     fn back(&self) -> u64 {
         3
+    }
+
+    /// The latest tick from which a state can be free that every reading of this epoch reads right.
+    fn last_free(&self, epoch: Epoch) -> u64 {
+        epoch.start.wrapping_add((1 << (self.time_bits() - 1)) - 1)
     }
 
     /// Whole epochs, as a power of two ticks: nothing that was put in one of these is live in the third after it.

@@ -5,7 +5,7 @@
 use super::super::Windows;
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
 use super::super::line::EPOCH_NUMBER_BITS;
-use super::super::time::{Now, Present, later, unwrap};
+use super::super::time::{Epoch, Now, Present, later, unwrap};
 use super::super::units::Units;
 use super::{Charge, Kind, Layout, Level, Verdict};
 
@@ -162,6 +162,11 @@ impl Layout for Sliding {
     fn epoch_bits(&self) -> u32 {
         // A reading that is ahead by less than an epoch is believed: no more than four windows.
         (self.time_bits() - 3).min(2)
+    }
+
+    fn last_free(&self, epoch: Epoch) -> u64 {
+        // A window is over two after it.
+        epoch.start.wrapping_add((1 << (self.read_bits - 2)) + 1)
     }
 
     fn refill(&self) -> u64 {
