@@ -378,11 +378,16 @@ export interface ClassifierOptions {
   unreached?: ErrorMatcher;
   /** The ms that a failed error or result asks for (a server's Retry-After); undefined: it asks for nothing. */
   retryAfterMs?: (failed: any) => number | undefined;
+  /**
+   * A success that took at least so many ms is `'slow'`: for a breaker a slow call, for a retry, a throttle and a limit
+   * a success. Default: none is; a breaker has a `slowCallDurationMs` of its own, which judges failures as well.
+   */
+  slowCallDurationMs?: number;
 }
 
 export interface Classified {
   /** `'cancelled'`: an `AbortError`, which says nothing, as `'ignore'` does. */
-  outcome: 'success' | 'failure' | 'ignore' | 'unreached' | 'cancelled';
+  outcome: 'success' | 'failure' | 'slow' | 'ignore' | 'unreached' | 'cancelled';
   /** Of a failure: the ms after which the server wants to be asked again. */
   retryAfterMs: number | undefined;
 }
@@ -394,16 +399,19 @@ export interface Classified {
  */
 export class Classifier {
   constructor(options?: ClassifierOptions);
-  error(error: unknown): Classified;
-  result(result: unknown): Classified;
+  /** `durationMs`: how long the call took; undefined: not known, so it is not slow. */
+  error(error: unknown, durationMs?: number): Classified;
+  result(result: unknown, durationMs?: number): Classified;
+  readonly slowCallDurationMs: number | undefined;
 }
 
 /**
  * How HTTP calls end, for the responses and errors of fetch, undici, axios, got and node:http: 5xx, 429, timeouts and
  * connection errors fail, other answers are successes, and a call for which this machine had no socket is unreached.
  * `Retry-After` and `Retry-After-Ms` of 429 and 503 set the cooldown, up to `maxRetryAfterMs` (default 300 000).
+ * Another answer that took `slowCallDurationMs` is slow.
  */
-export function http(options?: { maxRetryAfterMs?: number }): Classifier;
+export function http(options?: { maxRetryAfterMs?: number; slowCallDurationMs?: number }): Classifier;
 
 export interface CircuitBreakerOptions {
   // <settings breaker>
@@ -584,6 +592,11 @@ export class CircuitBreaker {
    * for.
    */
   setConfig(changes: BreakerSettings): void;
+  /**
+   * Its settings in force, as `setConfig()` takes them; null is what holds where one is left out. Of the two windows
+   * the one that it has.
+   */
+  readonly config: BreakerSettings;
   /** Closed, with an empty window and the first cooldown. */
   reset(): void;
 }
@@ -665,12 +678,14 @@ export class Permit {
   private constructor();
   /** It worked. `durationMs`: how long it took, default since it was acquired. */
   success(durationMs?: number): void;
+  /** It worked, and was slow, whatever its duration. */
+  slow(durationMs?: number): void;
   /** It failed. `retryAfterMs`: the server's Retry-After; should this open the circuit, it stays open that long. */
   failure(durationMs?: number, retryAfterMs?: number): void;
-  /** It returned this: what the breaker's classifier says of it. */
-  result(value: unknown): void;
-  /** It threw this: what the breaker's classifier says of it. */
-  error(error: unknown): void;
+  /** It returned this: what the breaker's classifier says of it, `durationMs` after it was acquired (default: now). */
+  result(value: unknown, durationMs?: number): void;
+  /** It threw this: what the breaker's classifier says of it, `durationMs` after it was acquired (default: now). */
+  error(error: unknown, durationMs?: number): void;
   /**
    * It never reached the dependency (no connection was free): a failure while the circuit is closed; of a probe it says
    * nothing, and the slot is given back.

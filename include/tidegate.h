@@ -1236,6 +1236,8 @@ enum tg_outcome
      * nothing, and the slot is given back.
      */
     TG_UNREACHED = 3,
+    /** It worked, and was slow, whatever its duration. */
+    TG_SLOW = 4,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -1532,6 +1534,27 @@ typedef struct {
       UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
 
 /**
+ * What the end of a call says of the dependency, for every policy that it is under: tg_breaker_report_classified();
+ * tg_retry_next() takes retry_after_ns, after a TG_FAILURE or TG_UNREACHED; tg_throttle_report() takes whether outcome
+ * is neither of these, after anything but TG_IGNORE. Start from TG_CLASSIFIED_INIT.
+ */
+typedef struct {
+    /** sizeof(tg_classified) */
+    size_t struct_size;
+    /** How long the server wants to be left alone; 0: it said nothing. */
+    uint64_t retry_after_ns;
+    /** One of tg_outcome. */
+    int32_t outcome;
+    /** 0. */
+    uint32_t reserved;
+} tg_classified;
+
+/** Initial values of tg_classified: its size, and the defaults. */
+#define TG_CLASSIFIED_INIT \
+    { sizeof(tg_classified), \
+      UINT64_C(0), 0, 0 }
+
+/**
  * Makes a closed circuit breaker, or opens the one of that name in an arena.
  *
  * Errors: TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
@@ -1555,6 +1578,12 @@ tg_status tg_breaker_set_config(const tg_breaker *breaker, const tg_breaker_conf
 
 /** tg_breaker_set_config() at now_ns nanoseconds of the breaker's clock, which the event carries. */
 tg_status tg_breaker_set_config_at(const tg_breaker *breaker, uint64_t now_ns, const tg_breaker_config *config);
+
+/**
+ * Tells the settings in force: *config is filled in but for name, clock and arena, which are NULL, and on_conflict,
+ * which is 0. Change some of it and give it to tg_breaker_set_config().
+ */
+tg_status tg_breaker_get_config(const tg_breaker *breaker, tg_breaker_config *config);
 
 /**
  * Frees a breaker; NULL is fine. Permits still out are void. One that a registry gave stays in the registry, and its
@@ -1771,6 +1800,31 @@ tg_status tg_breaker_report_retry_after_at(const tg_breaker *breaker,
                                            uint64_t now_ns,
                                            tg_permit permit,
                                            uint64_t retry_after_ns);
+
+/**
+ * Reports what became of a call as a classifier says, see tg_classify_http() or fill it in, and how long it took
+ * (TG_NEVER: the time since it was acquired). What the server asks for is the cooldown, as for
+ * tg_breaker_report_retry_after(), if this report opens the circuit, whatever the outcome.
+ *
+ * Ownership: uses the permit up.
+ * Errors: TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome).
+ */
+tg_status tg_breaker_report_classified(const tg_breaker *breaker,
+                                       tg_permit permit,
+                                       const tg_classified *classified,
+                                       uint64_t duration_ns);
+
+/**
+ * tg_breaker_report_classified() at now_ns nanoseconds of the breaker's clock.
+ *
+ * Ownership: uses the permit up.
+ * Errors: TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome).
+ */
+tg_status tg_breaker_report_classified_at(const tg_breaker *breaker,
+                                          uint64_t now_ns,
+                                          tg_permit permit,
+                                          const tg_classified *classified,
+                                          uint64_t duration_ns);
 
 /**
  * Gives a permit back without an outcome (the call was cancelled, or never made): neutral, a probe slot returns.
@@ -2660,6 +2714,53 @@ typedef struct tg_access_list tg_access_list;
 /** Finds the client of a request: the socket's peer, unless that is a proxy you trust. */
 typedef struct tg_client_address tg_client_address;
 
+/** How the ends of HTTP calls are judged. Start from TG_HTTP_CLASSIFIER_INIT. */
+typedef struct {
+    /** sizeof(tg_http_classifier) */
+    size_t struct_size;
+    /** No server is left alone for longer, whatever it asks for. */
+    uint64_t max_retry_after_ns;
+    /**
+     * A success that took at least this long is slow; TG_NEVER: that is left to the breaker's own
+     * slow_call_duration_ns.
+     */
+    uint64_t slow_call_duration_ns;
+} tg_http_classifier;
+
+/** Initial values of tg_http_classifier: its size, and the defaults. */
+#define TG_HTTP_CLASSIFIER_INIT \
+    { sizeof(tg_http_classifier), \
+      UINT64_C(300000000000), UINT64_MAX }
+
+/** How an HTTP call ended. Start from TG_HTTP_ANSWER_INIT. */
+typedef struct {
+    /** sizeof(tg_http_answer) */
+    size_t struct_size;
+    /**
+     * Retry-After, seconds or a date; NULL for a field that is not there. Borrowed during the call, as the next two.
+     */
+    const char *retry_after;
+    /** Retry-After-Ms. */
+    const char *retry_after_ms;
+    /** Date. */
+    const char *date;
+    /** The time, for a date in an answer without a Date. */
+    uint64_t now_unix_ms;
+    /** How long the call took. */
+    uint64_t duration_ns;
+    /** The status code; 0: there came no answer. */
+    int32_t status;
+    /** Without an answer: the system's number of the error (errno), where there is one. */
+    int32_t os_error;
+    /** 0. */
+    uint64_t reserved;
+} tg_http_answer;
+
+/** Initial values of tg_http_answer: its size, and the defaults. */
+#define TG_HTTP_ANSWER_INIT \
+    { sizeof(tg_http_answer), \
+      NULL, NULL, NULL, UINT64_C(0), UINT64_C(0), 0, 0, UINT64_C(0) }
+
 /**
  * Whose word is taken for a client's address. Start from TG_CLIENT_ADDRESS_CONFIG_INIT: nobody's, only the socket's.
  */
@@ -2733,23 +2834,20 @@ tg_status tg_access_list_verdict(const tg_access_list *list,
                                  int32_t *verdict);
 
 /**
- * Tells what an HTTP answer says of the call: *failed is 1 for 429 and what is not within 100 to 499; *retry_after_ns
- * is what a 429 or 503 asks for, at most max_retry_after_ns, TG_NEVER where it asks for nothing. Report it with
- * tg_breaker_report_retry_after().
+ * Tells what the end of an HTTP call says of the dependency: TG_FAILURE for 429 and what is not within 100 to 499;
+ * TG_UNREACHED without an answer where no socket or port of this machine was free (EMFILE, ENFILE, EADDRNOTAVAIL),
+ * TG_IGNORE where the caller made a mistake (EINVAL), else TG_FAILURE; TG_SLOW for another answer that took
+ * slow_call_duration_ns, else TG_SUCCESS. retry_after_ns is what a 429 or 503 asks for. A call that you cancelled is
+ * not to be judged: tg_breaker_release() it.
  *
- * retry_after, retry_after_ms and date are the values of Retry-After (seconds or a date), Retry-After-Ms and Date,
- * NULL for fields that are not there; now_unix_ms is for a date in an answer without a Date.
+ *     tg_http_answer answer = TG_HTTP_ANSWER_INIT;
+ *     answer.status = fetch(&answer.duration_ns);
+ *     if (tg_classify_http(&classifier, &answer, &classified) == TG_OK)
+ *         tg_breaker_report_classified(breaker, permit, &classified, answer.duration_ns);
  *
- * Errors: TG_UTF8, TG_OUT_OF_RANGE (status is not within 0 to 65535).
+ * Errors: TG_UTF8, TG_OUT_OF_RANGE (status is not within 0 to 65535, reserved is not 0).
  */
-tg_status tg_http_answer(int32_t status,
-                         const char *retry_after,
-                         const char *retry_after_ms,
-                         const char *date,
-                         uint64_t now_unix_ms,
-                         uint64_t max_retry_after_ns,
-                         uint32_t *failed,
-                         uint64_t *retry_after_ns);
+tg_status tg_classify_http(const tg_http_classifier *classifier, const tg_http_answer *answer, tg_classified *classified);
 
 /**
  * Makes a resolver of client addresses.
@@ -2920,6 +3018,21 @@ TG_ASSERT(offsetof(tg_event, trip_slow) + sizeof(((tg_event *)0)->trip_slow)
         == sizeof(tg_event),
     tg_event_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_event) == 48, tg_event_has_its_size);
+TG_ASSERT(offsetof(tg_classified, struct_size) == 0, tg_classified_starts_with_its_size);
+TG_ASSERT(offsetof(tg_classified, reserved) + sizeof(((tg_classified *)0)->reserved)
+        == sizeof(tg_classified),
+    tg_classified_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_classified) == 24, tg_classified_has_its_size);
+TG_ASSERT(offsetof(tg_http_classifier, struct_size) == 0, tg_http_classifier_starts_with_its_size);
+TG_ASSERT(offsetof(tg_http_classifier, slow_call_duration_ns) + sizeof(((tg_http_classifier *)0)->slow_call_duration_ns)
+        == sizeof(tg_http_classifier),
+    tg_http_classifier_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_http_classifier) == 24, tg_http_classifier_has_its_size);
+TG_ASSERT(offsetof(tg_http_answer, struct_size) == 0, tg_http_answer_starts_with_its_size);
+TG_ASSERT(offsetof(tg_http_answer, reserved) + sizeof(((tg_http_answer *)0)->reserved)
+        == sizeof(tg_http_answer),
+    tg_http_answer_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_http_answer) == 64, tg_http_answer_has_its_size);
 TG_ASSERT(offsetof(tg_queue_config, struct_size) == 0, tg_queue_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_queue_config, sojourn) + sizeof(((tg_queue_config *)0)->sojourn)
         == sizeof(tg_queue_config),

@@ -502,9 +502,18 @@ public:
     void success(std::optional<Nanoseconds> duration = std::nullopt) { report(TG_SUCCESS, duration); }
     void failure(std::optional<Nanoseconds> duration = std::nullopt) { report(TG_FAILURE, duration); }
     void ignore() { report(TG_IGNORE, std::nullopt); }
-    void failure_retry_after(Nanoseconds retry_after) {
+    void slow(std::optional<Nanoseconds> duration = std::nullopt) { report(TG_SLOW, duration); }
+    void unreached(std::optional<Nanoseconds> duration = std::nullopt) { report(TG_UNREACHED, duration); }
+    void failure_retry_after(Nanoseconds retry_after, std::optional<Nanoseconds> duration = std::nullopt) {
+        tg_classified said = TG_CLASSIFIED_INIT;
+        said.outcome = TG_FAILURE;
+        said.retry_after_ns = detail::ns(retry_after);
+        classified(said, duration);
+    }
+    /// As a classifier says, such as tg_classify_http().
+    void classified(const tg_classified &said, std::optional<Nanoseconds> duration = std::nullopt) {
         if (auto breaker = std::exchange(breaker_, nullptr))
-            checked(tg_breaker_report_retry_after(breaker, permit_, detail::ns(retry_after)));
+            checked(tg_breaker_report_classified(breaker, permit_, &said, duration ? detail::ns(*duration) : TG_NEVER));
     }
     void release() {
         if (auto breaker = std::exchange(breaker_, nullptr)) checked(tg_breaker_release(breaker, permit_));
@@ -542,6 +551,11 @@ public:
         std::uint64_t retry_after = 0;
         checked(tg_breaker_retry_after(get(), &retry_after));
         return retry_after;
+    }
+    tg_breaker_config config() const {
+        tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
+        checked(tg_breaker_get_config(get(), &config));
+        return config;
     }
     tg_breaker_snapshot stats() const {
         tg_breaker_snapshot snapshot = TG_BREAKER_SNAPSHOT_INIT;

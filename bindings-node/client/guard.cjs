@@ -3,7 +3,7 @@
 
 const { CircuitBreaker, ClientThrottle, Deadline, RetryBudget, RetryPolicy } = require('../index.cjs');
 const { isTimeUp } = require('../lib/abort.cjs');
-const { classified, ownClassifier, settled } = require('../lib/breaker.cjs');
+const { acquireFor, classified, ownClassifier, settled, succeeded } = require('../lib/breaker.cjs');
 const check = require('../lib/check.cjs');
 const { http, isClassifier } = require('../lib/classify.cjs');
 const { RetryBudgetExceededError, isRefusal, unmade } = require('../lib/errors.cjs');
@@ -174,8 +174,8 @@ class Guard {
   /** Rejects with Answered for a status from 400 on. */
   async #attempt({ signal }, client, { breaker, throttle }) {
     const more = this.#deadline();
-    const permit = breaker?.acquire();
     const classifier = this.#classifier ?? (breaker === undefined ? undefined : (ownClassifier(breaker) ?? http()));
+    const permit = breaker === undefined ? undefined : acquireFor(breaker, classifier);
     const send = async () => {
       let answer;
       try {
@@ -192,8 +192,9 @@ class Guard {
     } catch (error) {
       if (!(error instanceof Answered)) {
         if (permit !== undefined)
-          settled(
+          report(
             permit,
+            classifier,
             classified(permit, error, () => classifier.error(error)),
           );
         throw error;
@@ -222,16 +223,17 @@ class Guard {
       throw thrown;
     }
     if (said.outcome !== 'success' || !this.#readsBody) {
-      settled(permit, said);
+      report(permit, classifier, said);
       return answer;
     }
     const end = {
-      ended: () => permit.success(),
+      ended: () => succeeded(permit, classifier),
       failed(error) {
         if (isCancelled(signal)) permit.release();
         else
-          settled(
+          report(
             permit,
+            classifier,
             classified(permit, error, () => classifier.error(error)),
           );
       },
@@ -245,6 +247,12 @@ class Guard {
       throw thrown;
     }
   }
+}
+
+/** A success may be slow, which is known only when it is over. */
+function report(permit, classifier, said) {
+  if (said.outcome === 'success') succeeded(permit, classifier);
+  else settled(permit, said);
 }
 
 /** A signal's own timeout speaks of the dependency; any other abort is the caller's. */

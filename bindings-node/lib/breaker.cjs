@@ -7,14 +7,14 @@ const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
 const { isPromise, thrownAfter } = require('./promise.cjs');
-const { Classifier, isClassifier, readsResults } = require('./classify.cjs');
+const { Classifier, isClassifier, readsResults, slowFrom } = require('./classify.cjs');
 const { CircuitOpenError, refusalOf } = require('./errors.cjs');
 const { listen, unlisten } = require('./events.cjs');
 const { create } = require('./scope.cjs');
 const { NAMES, SETTINGS, number } = require('./settings.cjs');
 
 const { breaker } = addon;
-const { acquire } = breaker;
+const { acquire, acquireTimed } = breaker;
 
 const { states: STATES, events: EVENTS } = NAMES;
 
@@ -93,20 +93,36 @@ function classified(permit, error, classify) {
   }
 }
 
-/** Reports how the call ended. */
-function settled(permit, { outcome, retryAfterMs }) {
+/** Reports how the call ended; `durationMs` undefined: now. */
+function settled(permit, { outcome, retryAfterMs }, durationMs = undefined) {
   if (outcome === 'cancelled') permit.release();
-  else if (outcome === 'failure') permit.failure(undefined, retryAfterMs);
-  else permit[outcome]();
+  else if (outcome === 'ignore') permit.ignore();
+  else if (outcome === 'failure') permit.failure(durationMs, retryAfterMs);
+  else permit[outcome](durationMs);
 }
 
-const report = (permit, error, classify) => settled(permit, classified(permit, error, classify));
+/** Reports a call that is over, and was a success by this classifier, which may call it slow. */
+function succeeded(permit, classifier) {
+  if (classifier !== undefined && tookMs(permit, classifier, undefined) >= slowFrom(classifier)) permit.slow();
+  else permit.success();
+}
+
+/** How long the call took, for the classifier that asks; undefined: it does not, or the permit does not know. */
+const tookMs = (permit, classifier, durationMs) =>
+  durationMs ?? (slowFrom(classifier) === undefined ? undefined : took(permit));
+
+/** A permit that knows how long ago it was acquired: for a classifier that is not the breaker's. */
+function acquireFor(owner, classifier) {
+  return classifier === undefined || slowFrom(classifier) === undefined ? owner.acquire() : timed(owner);
+}
 
 let select;
 let judge;
 let judgeResult;
 let ownClassifier;
 let outcomeOf;
+let timed;
+let took;
 
 class CircuitBreaker {
   /** Its place in the addon's table. */
@@ -116,6 +132,8 @@ class CircuitBreaker {
   /** Whether the application chose it. */
   #isOwn;
   #readsResults;
+  /** How it acquires: with the time, where its classifier asks how long a call took. */
+  #acquire;
 
   static {
     outcomeOf = (self, error) => self.#classifier.error(error).outcome;
@@ -124,10 +142,21 @@ class CircuitBreaker {
       if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('CircuitBreaker', method);
       words[0] = self.#id;
     };
-    judge = (self, permit, error) => report(permit, error, () => self.#classifier.error(error));
-    judgeResult = (self, permit, result) => {
-      if (self.#readsResults) report(permit, undefined, () => self.#classifier.result(result));
-      else permit.success();
+    judge = (self, permit, error, durationMs) => {
+      const took = tookMs(permit, self.#classifier, durationMs);
+      settled(permit, classified(permit, error, () => self.#classifier.error(error, took)), durationMs);
+    };
+    judgeResult = (self, permit, result, durationMs) => {
+      if (self.#readsResults || self.#acquire !== acquire) {
+        const took = tookMs(permit, self.#classifier, durationMs);
+        settled(permit, classified(permit, undefined, () => self.#classifier.result(result, took)), durationMs);
+      } else permit.success(durationMs);
+    };
+    timed = (self) => {
+      select(self, 'acquire');
+      acquireTimed();
+      if (words[1] === 1) return new Permit(self);
+      throw self.#refused();
     };
   }
 
@@ -136,6 +165,7 @@ class CircuitBreaker {
       this.#classifier = options.classifier;
       this.#isOwn = options.isOwn;
       this.#readsResults = readsResults(options.classifier);
+      this.#acquire = slowFrom(options.classifier) === undefined ? acquire : acquireTimed;
       const taken = options.take(this);
       options.id = this.#id = taken.id;
       this.#name = taken.name;
@@ -147,6 +177,7 @@ class CircuitBreaker {
     const given = check.options(options, 'new CircuitBreaker', OPTIONS);
     ({ classifier: this.#classifier, isOwn: this.#isOwn } = classifying(given));
     this.#readsResults = readsResults(this.#classifier);
+    this.#acquire = slowFrom(this.#classifier) === undefined ? acquire : acquireTimed;
     writeSettings(given);
     this.#id = create(breaker.create, this, { ...given, name }, name).id;
     this.#name = name;
@@ -159,13 +190,13 @@ class CircuitBreaker {
 
   tryAcquire() {
     select(this, 'tryAcquire');
-    acquire();
+    this.#acquire();
     return words[1] === 1 ? new Permit(this) : null;
   }
 
   acquire() {
     select(this, 'acquire');
-    acquire();
+    this.#acquire();
     if (words[1] === 1) return new Permit(this);
     throw this.#refused();
   }
@@ -230,6 +261,14 @@ class CircuitBreaker {
       retryAfterMs: numbers[7],
       lastTrip: tripAt(numbers, 8),
     };
+  }
+
+  get config() {
+    select(this, 'config');
+    breaker.config();
+    // NaN is "none"; of the two windows it has one.
+    const settings = FIELDS.map(({ name }, i) => [name, Number.isNaN(numbers[i]) ? null : numbers[i]]);
+    return Object.fromEntries(settings.filter(([name, value]) => value !== null || !name.startsWith('window')));
   }
 
   events(since = 0) {
@@ -322,6 +361,10 @@ async function settle(self, permit, promise) {
   return value;
 }
 
+/** What a report has no use for is no report: a Retry-After is a failure's. */
+const tooMuch = (method, taken) =>
+  check.typeError(`permit.${method}(${taken}) takes no more; permit.failure(durationMs, retryAfterMs) does`);
+
 class Permit {
   /** The breaker, until the one report that counts. */
   #breaker;
@@ -334,21 +377,37 @@ class Permit {
     this.#breaker = owner;
   }
 
+  static {
+    took = (permit) => {
+      const owner = permit.#breaker;
+      if (owner === null) return undefined;
+      select(owner, 'acquire');
+      permit.#name();
+      breaker.took();
+      return Number.isNaN(numbers[0]) ? undefined : numbers[0];
+    };
+  }
+
+  #name() {
+    bits[0] = this.#a;
+    bits[1] = this.#b;
+    bits[2] = this.#c;
+    bits[3] = this.#d;
+  }
+
   /** Names breaker and permit for the next operation; false when this permit has been reported. */
   #take(method) {
     const owner = this.#breaker;
     if (owner === null) return false;
     select(owner, method);
     this.#breaker = null;
-    bits[0] = this.#a;
-    bits[1] = this.#b;
-    bits[2] = this.#c;
-    bits[3] = this.#d;
+    this.#name();
     return true;
   }
 
   success(durationMs = undefined) {
     const duration = durationMs === undefined ? NaN : check.span(durationMs, 'durationMs');
+    if (arguments.length > 1) throw tooMuch('success', 'durationMs');
     if (!this.#take('success')) return;
     numbers[0] = duration;
     breaker.success();
@@ -358,33 +417,41 @@ class Permit {
     const duration = durationMs === undefined ? NaN : check.span(durationMs, 'durationMs');
     const retryAfter = retryAfterMs === undefined ? NaN : check.span(retryAfterMs, 'retryAfterMs');
     if (!this.#take('failure')) return;
-    if (retryAfterMs === undefined) {
-      numbers[0] = duration;
-      breaker.failure();
-    } else {
-      numbers[0] = retryAfter;
-      breaker.failureRetryAfter();
-    }
+    numbers[0] = duration;
+    numbers[1] = retryAfter;
+    breaker.failure();
   }
 
-  result(value) {
-    const owner = this.#breaker;
-    if (owner !== null) judgeResult(owner, this, value);
+  slow(durationMs = undefined) {
+    const duration = durationMs === undefined ? NaN : check.span(durationMs, 'durationMs');
+    if (arguments.length > 1) throw tooMuch('slow', 'durationMs');
+    if (!this.#take('slow')) return;
+    numbers[0] = duration;
+    breaker.slow();
   }
 
-  error(error) {
+  result(value, durationMs = undefined) {
+    if (durationMs !== undefined) check.span(durationMs, 'durationMs');
     const owner = this.#breaker;
-    if (owner !== null) judge(owner, this, error);
+    if (owner !== null) judgeResult(owner, this, value, durationMs);
+  }
+
+  error(error, durationMs = undefined) {
+    if (durationMs !== undefined) check.span(durationMs, 'durationMs');
+    const owner = this.#breaker;
+    if (owner !== null) judge(owner, this, error, durationMs);
   }
 
   unreached(durationMs = undefined) {
     const duration = durationMs === undefined ? NaN : check.span(durationMs, 'durationMs');
+    if (arguments.length > 1) throw tooMuch('unreached', 'durationMs');
     if (!this.#take('unreached')) return;
     numbers[0] = duration;
     breaker.unreached();
   }
 
   ignore() {
+    if (arguments.length > 0) throw tooMuch('ignore', '');
     if (this.#take('ignore')) breaker.ignore();
   }
 
@@ -412,8 +479,10 @@ module.exports = {
   settingsOf: (settings, what) => check.options(settings, what, SETTING_NAMES),
   writeSettings,
   Permit,
+  acquireFor,
   classified,
   settled,
+  succeeded,
   outcomeOf: (breaker, error) => outcomeOf(breaker, error),
   /** The classifier that the application chose; undefined: it chose none. */
   ownClassifier: (breaker) => ownClassifier(breaker),

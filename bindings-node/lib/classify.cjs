@@ -22,7 +22,7 @@ function quietly(ask, otherwise) {
 }
 
 /** In the order in which they are asked; the first that says yes is the answer. */
-const OPTIONS = ['ignore', 'unreached', 'failureOn', 'failureResult', 'retryAfterMs'];
+const OPTIONS = ['ignore', 'unreached', 'failureOn', 'failureResult', 'retryAfterMs', 'slowCallDurationMs'];
 
 /** Whatever can be thrown: an error's class, that of another realm too, or a class that is no Error. */
 const isClass = (value) =>
@@ -93,6 +93,11 @@ function resultFilter(value) {
 
 const failedOf = (classified) => ['failure', 'unreached'].includes(classified.outcome) && classified;
 
+/** NaN: not known. */
+const durationOf = (durationMs) => (durationMs === undefined ? NaN : check.span(durationMs, 'durationMs'));
+
+const slowMs = (value) => check.period(value, 'slowCallDurationMs');
+
 const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
 
 /** By the caller, as fetch, undici and node, or as axios and got say it: it says nothing about the dependency. */
@@ -101,6 +106,7 @@ const isCancelled = (error) =>
 
 let isClassifier;
 let readsResults;
+let slowFrom;
 
 const isNeutral = ({ outcome }) => outcome === 'cancelled' || outcome === 'ignore';
 const isSuccess = ({ outcome }) => outcome === 'success';
@@ -122,8 +128,10 @@ class Classifier {
   #failureOn;
   #failureResult;
   #retryAfterMs;
+  #slowMs;
 
   static {
+    slowFrom = (self) => self.#slowMs;
     isClassifier = (value) => value !== null && typeof value === 'object' && #ignore in value;
     readsResults = (self) => self.#failureResult !== undefined;
   }
@@ -135,12 +143,25 @@ class Classifier {
     this.#failureOn = optional(given.failureOn, errorMatcher, 'failureOn');
     this.#failureResult = optional(given.failureResult, resultMatcher, 'failureResult');
     this.#retryAfterMs = optional(given.retryAfterMs, asked, 'retryAfterMs');
+    this.#slowMs = optional(given.slowCallDurationMs, slowMs);
   }
 
-  error(error) {
+  get slowCallDurationMs() {
+    if (!isClassifier(this)) throw check.detached('Classifier', 'slowCallDurationMs');
+    return this.#slowMs;
+  }
+
+  error(error, durationMs = undefined) {
     if (!isClassifier(this)) throw check.detached('Classifier', 'error');
+    const took = durationOf(durationMs);
     const members = membersOf(error);
-    return members === undefined ? this.#one(error) : this.#group(error, members);
+    return this.#after(members === undefined ? this.#one(error) : this.#group(error, members), took);
+  }
+
+  /** A success that took at least as long as is slow. */
+  #after(classified, took) {
+    if (this.#slowMs !== undefined && took >= this.#slowMs && isSuccess(classified)) classified.outcome = 'slow';
+    return classified;
   }
 
   #group(group, members) {
@@ -161,9 +182,10 @@ class Classifier {
     return { outcome: 'failure', retryAfterMs: this.#wait(error) };
   }
 
-  result(result) {
+  result(result, durationMs = undefined) {
     if (!isClassifier(this)) throw check.detached('Classifier', 'result');
-    if (!this.#failureResult?.(result)) return { outcome: 'success', retryAfterMs: undefined };
+    const took = durationOf(durationMs);
+    if (!this.#failureResult?.(result)) return this.#after({ outcome: 'success', retryAfterMs: undefined }, took);
     return { outcome: 'failure', retryAfterMs: this.#wait(result) };
   }
 
@@ -288,9 +310,11 @@ const isTimeout = (error) => some(error, ({ code, name }) => name === 'TimeoutEr
 
 /** How an HTTP call ended: 5xx, 429, timeouts and connection errors fail; other answers are successes. */
 function http(options = {}) {
-  const { maxRetryAfterMs = 300_000 } = check.options(options, 'http', ['maxRetryAfterMs']);
+  const given = check.options(options, 'http', ['maxRetryAfterMs', 'slowCallDurationMs']);
+  const { maxRetryAfterMs = 300_000, slowCallDurationMs } = given;
   check.span(maxRetryAfterMs, 'maxRetryAfterMs');
   return new Classifier({
+    slowCallDurationMs,
     ignore: (error) => answerOf(error) === undefined && some(error, ({ code }) => matches(MISTAKEN, code)),
     unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => UNREACHED.has(code)),
     failureOn(error) {
@@ -324,4 +348,6 @@ module.exports = {
   quietly,
   readsResults,
   resultFilter,
+  /** The ms from which its successes are slow; undefined: none is. */
+  slowFrom: (classifier) => slowFrom(classifier),
 };

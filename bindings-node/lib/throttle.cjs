@@ -15,6 +15,7 @@ const { shown } = require('./show.cjs');
 
 const { throttle } = addon;
 
+const FAILED = ['failure', 'unreached'];
 /** Where a generator is to be called. */
 const ADVICE = 'Ask with tryAcquire() before the part that calls the backend';
 const FIELDS = Object.values(SETTINGS.throttle);
@@ -146,7 +147,7 @@ class ClientThrottle {
       if (this.#classifier === undefined) isFailure = Boolean(this.#isFailure(error));
       else {
         const { outcome } = this.#classifier.error(error);
-        isFailure = outcome === 'ignore' || outcome === 'cancelled' ? undefined : outcome !== 'success';
+        isFailure = outcome === 'ignore' || outcome === 'cancelled' ? undefined : FAILED.includes(outcome);
       }
     } catch (thrown) {
       throw thrownAfter(error, thrown);

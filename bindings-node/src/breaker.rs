@@ -10,7 +10,8 @@ use crate::table::Table;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use tidegate::breaker::{Outcome, Permit, Rejected, SETTINGS, Trip, Window};
+use std::time::Duration;
+use tidegate::breaker::{Classified, Outcome, Permit, Rejected, SETTINGS, Trip, Window};
 use tidegate::{BreakerConfig, CircuitBreaker, ConfigError};
 
 /// A breaker as one JavaScript instance has it.
@@ -123,6 +124,38 @@ pub(crate) fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
     })
 }
 
+/// All settings, as [`config`] takes them.
+fn numbers(config: &BreakerConfig) -> [f64; 18] {
+    let ms = |span: Duration| span.as_secs_f64() * 1e3;
+    let or_none = |number: Option<f64>| number.unwrap_or(f64::NAN);
+    let count = |count: Option<u32>| or_none(count.map(f64::from));
+    let time = |span: Option<Duration>| or_none(span.map(ms));
+    let (calls, duration) = match config.window {
+        Window::Calls(calls) => (Some(calls), None),
+        Window::Duration(span) => (None, Some(span)),
+    };
+    [
+        count(calls),
+        time(duration),
+        config.failure_rate_threshold,
+        time(config.slow_call_duration),
+        config.slow_call_rate_threshold,
+        count(config.consecutive_failures),
+        config.min_calls.into(),
+        ms(config.cooldown),
+        config.cooldown_backoff,
+        time(config.max_cooldown),
+        config.cooldown_jitter,
+        config.probes.into(),
+        ms(config.probe_timeout),
+        or_none(config.probe_failure_rate_threshold),
+        count(config.probes_at_once),
+        time(config.healthy_after),
+        time(config.ramp),
+        config.ramp_from,
+    ]
+}
+
 /// The settings that are given, by their bits, from `changed` to `config`.
 pub(crate) fn change(config: &mut BreakerConfig, changed: BreakerConfig, given: u64) {
     let is = |at: u32| given >> at & 1 == 1;
@@ -198,6 +231,16 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         granted(io, breakers.with(io, |handle| handle.noted(handle.breaker.acquire_with(draw)))?);
         Ok(Reply::Nothing)
     })?
+    .operation("acquireTimed", |breakers, io, _| {
+        granted(io, breakers.with(io, |handle| handle.noted(handle.breaker.acquire_timed()))?);
+        Ok(Reply::Nothing)
+    })?
+    .operation("took", |breakers, io, _| {
+        let [word, started_ns] = io.bits();
+        let took = breakers.with(io, |handle| handle.breaker.took(Permit { word, started_ns }))?;
+        io.set([took.map_or(f64::NAN, |took| took.as_secs_f64() * 1e3)]);
+        Ok(Reply::Nothing)
+    })?
     .operation("success", |breakers, io, _| {
         let duration = io.option(0).map(duration);
         breakers.with(io, |handle| {
@@ -205,16 +248,17 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         })?;
         Ok(Reply::Nothing)
     })?
-    .operation("failure", |breakers, io, _| {
+    .operation("slow", |breakers, io, _| {
         let duration = io.option(0).map(duration);
-        breakers.with(io, |handle| {
-            handle.report(io, |breaker, permit| breaker.report(permit, Outcome::Failure, duration))
-        })?;
+        breakers
+            .with(io, |handle| handle.report(io, |breaker, permit| breaker.report(permit, Outcome::Slow, duration)))?;
         Ok(Reply::Nothing)
     })?
-    .operation("failureRetryAfter", |breakers, io, _| {
+    .operation("failure", |breakers, io, _| {
+        let (took, retry_after) = (io.option(0).map(duration), io.option(1).map(duration));
+        let said = Classified { outcome: Outcome::Failure, retry_after };
         breakers.with(io, |handle| {
-            handle.report(io, |breaker, permit| breaker.report_retry_after(permit, duration(io.get(0))))
+            handle.report(io, |breaker, permit| breaker.report_classified(permit, said, took));
         })?;
         Ok(Reply::Nothing)
     })?
@@ -281,6 +325,10 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
     })?
     .operation("reset", |breakers, io, _| {
         breakers.with(io, |handle| handle.breaker.reset())?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("config", |breakers, io, _| {
+        io.set(numbers(&breakers.with(io, |handle| handle.breaker.config())?));
         Ok(Reply::Nothing)
     })?
     .operation("setConfig", |breakers, io, _| {

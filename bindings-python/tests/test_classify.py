@@ -361,3 +361,113 @@ def test_a_retry_goes_by_the_same_classifier(error: Exception, attempts: int) ->
     with pytest.raises(type(error)):
         RetryPolicy(attempts=3, base=0, max_delay=0, retry_on=http()).call(fail)
     assert len(calls) == attempts
+
+
+def test_slow_is_a_success_that_took_long() -> None:
+    classifier = Classifier(failure_on=TypeError, failure_result=lambda value: value == 0, slow_call_duration=0.1)
+    for told, expected in [
+        (classifier.result(1, 0.1), "slow"),
+        (classifier.result(1, timedelta(milliseconds=100)), "slow"),
+        (classifier.result(1, 0.0999), "success"),
+        (classifier.result(1), "success"),
+        (classifier.result(0, 0.1), "failure"),
+        (classifier.error(OSError(), 0.1), "slow"),
+        (classifier.error(TypeError(), 0.1), "failure"),
+        (classifier.error(asyncio.CancelledError(), 0.1), "cancelled"),
+        (classifier.error(QueueFullError(), 0.1), "ignore"),
+    ]:
+        assert outcome(told) == expected
+    assert (classifier.slow_call_duration, Classifier().slow_call_duration) == (0.1, None)
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="slow_call_duration"):
+            Classifier(slow_call_duration=wrong)
+        with pytest.raises(ConfigError, match="slow_call_duration"):
+            http(slow_call_duration=wrong)
+    with pytest.raises(TypeError, match="slow_call_duration"):
+        Classifier(slow_call_duration="5")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="duration"):
+        classifier.result(1, -1)
+
+
+def test_a_breaker_counts_its_classifiers_slow_calls() -> None:
+    clock = ManualClock()
+    classifier = Classifier(failure_on=TypeError, slow_call_duration=0.1)
+    breaker = CircuitBreaker("it", classifier=classifier, clock=clock, window_calls=50)
+
+    def after(seconds: float, error: Exception | None = None) -> int:
+        clock.advance(seconds)
+        if error is not None:
+            raise error
+        return 1
+
+    async def later(seconds: float) -> int:
+        return after(seconds)
+
+    breaker.call(after, 0.1)
+    breaker.call(after, 0.05)
+    for guarded in (lambda: breaker.call(after, 0.1, OSError()), lambda: breaker(after)(0.1, OSError())):
+        with pytest.raises(OSError):
+            guarded()
+    breaker(after)(0.1)
+    run(breaker.call_async(later, 0.1))
+    run(breaker(later)(0.1))
+    with breaker.acquire():
+        clock.advance(0.1)
+    with pytest.raises(OSError), breaker.acquire():
+        after(0.1, OSError())
+    permit = breaker.try_acquire()
+    assert permit is not None
+    clock.advance(0.1)
+    permit.result(1)
+    breaker.acquire().result(1, 0.1)
+    breaker.acquire().error(OSError(), 0.1)
+    breaker.acquire_with(0.5).slow()
+    stats = breaker.stats()
+    assert (stats.calls, stats.failed, stats.slow) == (13, 0, 12)
+
+
+@pytest.mark.parametrize(
+    ("method", "takes", "failed"),
+    [
+        ("success", {"duration"}, 0),
+        ("slow", {"duration"}, 0),
+        ("failure", {"duration", "retry_after"}, 1),
+        ("unreached", {"duration"}, 1),
+        ("ignore", set(), None),
+        ("release", set(), None),
+    ],
+)
+def test_a_report_takes_all_that_it_is_told_or_refuses_it(method: str, takes: set[str], failed: int | None) -> None:
+    for told in [{}, {"duration": 0.1}, {"retry_after": 5.0}, {"duration": 0.1, "retry_after": 5.0}]:
+        breaker = CircuitBreaker(
+            "it", slow_call_duration=0.1, min_calls=1, window_calls=5, cooldown=1, clock=ManualClock()
+        )
+        permit = breaker.acquire()
+        report = getattr(permit, method)
+        if not set(told) <= takes:
+            with pytest.raises(TypeError):
+                report(**told)
+            report()
+            continue
+        report(**told)
+        is_slow = method == "slow" or "duration" in told
+        if failed is None or not (failed or is_slow):
+            assert breaker.state == "closed"
+            continue
+        trip = breaker.stats().last_trip
+        assert breaker.state == "open" and trip is not None
+        assert (trip.failed, trip.slow) == (failed, int(is_slow))
+        assert breaker.retry_after == told.get("retry_after", 1)
+
+
+def test_the_settings_of_a_breaker_are_shown_as_set_config_takes_them() -> None:
+    given = {"window_duration": 5.0, "slow_call_duration": 0.00025, "consecutive_failures": 4, "ramp": 7.0, "probes": 3}
+    breaker = CircuitBreaker("it", **given)  # type: ignore[arg-type]
+    shown = breaker.config
+    assert given.items() <= shown.items()
+    assert (shown["max_cooldown"], shown["cooldown"], "window_calls" in shown) == (None, 30.0, False)
+    breaker.set_config(cooldown=5, consecutive_failures=None)
+    assert breaker.config == {**shown, "cooldown": 5.0, "consecutive_failures": None}
+    breaker.set_config(**shown)  # type: ignore[arg-type]
+    assert breaker.config == shown
+    assert CircuitBreaker("other", **shown).config == shown  # type: ignore[arg-type]

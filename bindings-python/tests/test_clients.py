@@ -36,6 +36,7 @@ from tidegate import (
     RetryPolicy,
     ThrottledError,
     TimeoutExceededError,
+    http,
 )
 
 QUICK: dict[str, Any] = {"base": 0, "max_delay": 0}
@@ -319,6 +320,19 @@ def test_the_breaker_waits_for_the_body(kind: str, server: Faulty, clock: Manual
             assert counts(breaker) == (1, 0) and breaker.stats().slow == 1 - seen
             assert server._more is not None
             server._more.clear()
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_the_classifiers_slow_call_is_slow_for_the_breaker_alone(kind: str, server: Faulty) -> None:
+    breaker, throttle = CircuitBreaker("bank"), ClientThrottle()
+    server.script.extend([200, 404, 503, 200])
+    # Whatever a call takes is more than a nanosecond.
+    slow = http(slow_call_duration=1e-9)
+    with client(kind, breaker=breaker, retry=RetryPolicy(**QUICK), throttle=throttle, classifier=slow) as made:
+        assert [made.send("GET", server.url)[0] for _ in range(3)] == [200, 404, 200]
+    stats = breaker.stats()
+    assert (stats.calls, stats.failed, stats.slow) == (4, 1, 3)
+    assert (throttle.stats().accepted, throttle.stats().refused) == (3, 1)
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import pathlib
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tidegate import ConfigError, Decision, LimitSet, ManualClock, RateLimiter, TokenBucket
+from tidegate import ConfigError, Decision, LimitSet, ManualClock, RateLimiter, TokenBucket, http
 from tidegate._tidegate import AccessList, ClientAddress, http_answer
 from tidegate.headers import Policies, Problem, retry_after_seconds
 
@@ -54,11 +55,15 @@ def seconds(ns: str) -> float:
 @pytest.mark.parametrize("case", cases("http_answers"))
 def test_http_answers(case: Any) -> None:
     most = seconds(case["config"]["max_retry_after_ns"])
+    slow = case["config"].get("slow_call_duration_ns")
+    classifier = http(max_retry_after=most, slow_call_duration=slow and seconds(slow))
     for ask in case["asks"]:
         fields = (ask.get(name) for name in ("retry_after", "retry_after_ms", "date"))
         failed, wait = http_answer(ask["status"], *fields, int(ask.get("now_ms", 0)) / 1e3, most)
         expected = ask["retry_after_ns"]
-        assert failed == ask["failed"], ask
+        assert failed == (ask["outcome"] == "failure"), ask
+        answer = SimpleNamespace(status_code=ask["status"])
+        assert classifier.result(answer, seconds(ask.get("duration_ns", "0")))[0] == ask["outcome"], ask
         assert wait == (expected and pytest.approx(seconds(expected))), ask
 
 

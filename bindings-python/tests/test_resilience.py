@@ -23,6 +23,7 @@ from tidegate import (
     Alternative,
     BoundedQueue,
     CircuitBreaker,
+    Classifier,
     CircuitOpenError,
     ConcurrencyLimiter,
     ConcurrencyLimitError,
@@ -107,13 +108,20 @@ def resilience_of(
     policies: dict[str, Any], clock: ManualClock, is_async: bool
 ) -> tuple[Resilience[Any], dict[str, Any]]:
     parts: dict[str, Any] = {}
+    slow = policies.get("slow_ms")
+
+    def judges() -> Classifier:
+        return http(slow_call_duration=slow and slow / 1e3)
+
     if "attempts" in policies:
         budget = RetryBudget(**policies["budget"]) if "budget" in policies else None
-        judge = http() if policies.get("retry_on") == "http" else None
+        judge = judges() if policies.get("retry_on") == "http" else None
         parts["retry"] = RetryPolicy(policies["attempts"], base=0, max_delay=0, budget=budget, retry_on=judge)
     if "breaker" in policies:
-        classifier = http() if policies.get("classifier") == "http" else None
-        parts["breaker"] = CircuitBreaker("it", consecutive_failures=policies["breaker"], classifier=classifier)
+        classifier = judges() if policies.get("classifier") == "http" else None
+        parts["breaker"] = CircuitBreaker(
+            "it", consecutive_failures=policies["breaker"], classifier=classifier, clock=clock if slow else None
+        )
     if "concurrency" in policies:
         parts["concurrency"] = ConcurrencyLimiter(policies["concurrency"])
     for name, ms in [("total_timeout", "total_ms"), ("attempt_timeout", "attempt_ms")]:
@@ -182,6 +190,7 @@ def test_policies(case: dict[str, Any], is_async: bool, clock: ManualClock) -> N
             breaker = parts["breaker"]
             assert breaker.state == step["breaker"]["state"]
             assert breaker.state == "open" or breaker.stats().failed == step["breaker"]["failed"]
+            assert breaker.stats().slow == step["breaker"].get("slow", 0)
     for part in parts.values():
         if isinstance(part, ConcurrencyLimiter):
             assert part.stats().in_use == 0

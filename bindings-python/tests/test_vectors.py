@@ -249,9 +249,11 @@ class BreakerOps:
         self.permits[into] = permit
         return {"permit": True}
 
-    def report(self, permit: str, outcome: str, duration_ns: str | None) -> None:
+    def report(self, permit: str, outcome: str, duration_ns: str | None, retry_after_ns: str | None = None) -> None:
         if outcome == "ignore":
             self.permits[permit].ignore()
+        elif retry_after_ns is not None:
+            self.permits[permit].failure(seconds(duration_ns), seconds(retry_after_ns))
         else:
             getattr(self.permits[permit], outcome)(seconds(duration_ns))
 

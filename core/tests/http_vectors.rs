@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use tidegate::http::fields::{Policy, QuotaPolicy, ServiceLimit, parse_policies, parse_service_limits};
 use tidegate::http::problem::{self, ProblemType};
 use tidegate::http::{self, AccessList, ClientAddress, Told, parse_address};
+use tidegate::outcome::Outcome;
 use tidegate::{ConfigError, Decision, TokenBucket, decision};
 
 #[derive(Deserialize)]
@@ -222,6 +223,7 @@ fn of_limit(limit: ServiceLimit) -> Member {
 #[derive(Deserialize)]
 struct Longest {
     max_retry_after_ns: String,
+    slow_call_duration_ns: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -231,15 +233,17 @@ struct Answered {
     retry_after_ms: Option<String>,
     date: Option<String>,
     now_ms: Option<String>,
-    failed: bool,
+    duration_ns: Option<String>,
+    outcome: String,
     retry_after_ns: Option<String>,
 }
 
 #[test]
 fn http_answers() {
     let number = |text: &str| text.parse::<u64>().expect("a number");
-    let make = |config: &Longest| Ok(Duration::from_nanos(number(&config.max_retry_after_ns)));
-    play("http_answers", make, |&most, ask: &Answered, case| {
+    let span = |text: &str| Duration::from_nanos(number(text));
+    let make = |it: &Longest| Ok((span(&it.max_retry_after_ns), it.slow_call_duration_ns.as_deref().map(span)));
+    play("http_answers", make, |&(most, slow), ask: &Answered, case| {
         let field = |text: &'_ Option<String>| text.clone().map(String::into_bytes);
         let [retry_after, retry_after_ms, date] = [&ask.retry_after, &ask.retry_after_ms, &ask.date].map(field);
         let answer = http::Answer {
@@ -249,7 +253,17 @@ fn http_answers() {
             date: date.as_deref(),
         };
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(ask.now_ms.as_deref().map_or(0, number));
-        let wait = answer.retry_after(now, most).map(|wait| wait.as_nanos().to_string());
-        assert_eq!((answer.failed(), wait), (ask.failed, ask.retry_after_ns.clone()), "{case}: {answer:?}");
+        let took = ask.duration_ns.as_deref().map_or(Duration::ZERO, span);
+        let said = answer.classified(now, most);
+        let said = slow.map_or(said, |limit| said.slow_from(limit, took));
+        let outcome = match said.outcome {
+            Outcome::Success => "success",
+            Outcome::Failure => "failure",
+            Outcome::Slow => "slow",
+            other => panic!("{other:?}"),
+        };
+        let wait = said.retry_after.map(|wait| wait.as_nanos().to_string());
+        assert_eq!((outcome, wait), (ask.outcome.as_str(), ask.retry_after_ns.clone()), "{case}: {answer:?}");
+        assert_eq!(said.failed(), answer.failed());
     });
 }

@@ -125,8 +125,8 @@ fn read(now: u64, span: u64, reading: Reading) -> u64 {
 enum Plan {
     /// By a draw.
     Acquire(f64),
-    /// Which of the permits that are out, what became of it, how long it took.
-    Report(usize, Outcome, Option<u64>),
+    /// Which of the permits that are out, what became of it, how long it took, for how long to be left alone.
+    Report(usize, Outcome, Option<u64>, Option<u64>),
     RetryAfter(usize, u64),
     Release(usize),
     /// A probe that reports again, or a permit of long ago.
@@ -151,14 +151,16 @@ fn stretch() -> impl Strategy<Value = Vec<(Pause, Reading, Plan)>> {
                 bad => Just(Outcome::Failure),
                 1 => Just(Outcome::Ignore),
                 1 => Just(Outcome::Unreached),
+                1 => Just(Outcome::Slow),
             ]
         };
         let took = prop::option::of((0..=400_u64).prop_map(|ms| ms * MS));
+        let told = prop::option::weighted(0.1, (0..2_000_u64).prop_map(|ms| ms * MS));
         let switch = prop::sample::select(vec![Op::ForceOpen {}, Op::Disable {}, Op::MetricsOnly {}, Op::Reset {}]);
         let plan = prop_oneof![
             100 => (0..100_u32).prop_map(|draw| Plan::Acquire(f64::from(draw) / 100.0)),
-            80 => (any::<usize>(), outcome(), took)
-                .prop_map(|(which, outcome, took)| Plan::Report(which, outcome, took)),
+            80 => (any::<usize>(), outcome(), took, told)
+                .prop_map(|(which, outcome, took, told)| Plan::Report(which, outcome, took, told)),
             6 => (any::<usize>(), 0..2_000_u64).prop_map(|(which, ms)| Plan::RetryAfter(which, ms * MS)),
             6 => any::<usize>().prop_map(Plan::Release),
             6 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Plan::Again(which, outcome)),
@@ -210,12 +212,16 @@ proptest! {
                     if closed || reported.is_empty() {
                         continue;
                     }
-                    Op::Report { permit: reported[which % reported.len()].clone(), outcome, duration_ns: None }
+                    let permit = reported[which % reported.len()].clone();
+                    Op::Report { permit, outcome, duration_ns: None, retry_after_ns: None }
                 }
                 _ if idle => continue,
-                Plan::Report(which, outcome, took) => {
-                    Op::Report { permit: take(which), outcome, duration_ns: took.map(Ns) }
-                }
+                Plan::Report(which, outcome, took, told) => Op::Report {
+                    permit: take(which),
+                    outcome,
+                    duration_ns: took.map(Ns),
+                    retry_after_ns: told.map(Ns),
+                },
                 Plan::RetryAfter(which, ns) => Op::ReportRetryAfter { permit: take(which), retry_after_ns: Ns(ns) },
                 Plan::Release(which) => Op::Release { permit: take(which) },
             };

@@ -3,7 +3,7 @@
 
 use crate::arena::tg_arena_config;
 use crate::breaker::registry::{tg_registry_config, tg_registry_snapshot};
-use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_event, tg_permit};
+use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_classified, tg_event, tg_permit};
 use crate::bucket::reserve::tg_ticket;
 use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
 use crate::bytes::tg_bytes;
@@ -12,6 +12,7 @@ use crate::concurrency::view::tg_concurrency_snapshot;
 use crate::concurrency::{tg_concurrency_config, tg_concurrency_permit};
 use crate::decision::tg_decision;
 use crate::handle::In;
+use crate::http::answer::{tg_http_answer, tg_http_classifier};
 use crate::http::client::tg_client_address_config;
 use crate::http::told::tg_told;
 use crate::limiter::config::tg_limiter_config;
@@ -94,7 +95,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 24] {
+fn versioned() -> [Versioned; 27] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -106,6 +107,9 @@ fn versioned() -> [Versioned; 24] {
         in_c::<tg_breaker_config>(),
         in_c::<tg_breaker_snapshot>(),
         in_c::<tg_event>(),
+        in_c::<tg_classified>(),
+        in_c::<tg_http_classifier>(),
+        in_c::<tg_http_answer>(),
         in_c::<tg_queue_config>(),
         in_c::<tg_queue_snapshot>(),
         in_c::<tg_concurrency_config>(),
@@ -215,7 +219,7 @@ const SECTIONS: [(&str, &str, &[&str]); 12] = [
     (
         "Circuit breakers",
         "A dependency that fails or crawls: acquire a permit, call, report how it ended.",
-        &["tg_breaker", "tg_registry", "tg_outcome", "tg_state", "tg_event", "tg_permit"],
+        &["tg_breaker", "tg_registry", "tg_outcome", "tg_state", "tg_event", "tg_permit", "tg_classified"],
     ),
     (
         "Concurrency limits",
@@ -231,7 +235,7 @@ const SECTIONS: [(&str, &str, &[&str]); 12] = [
     (
         "HTTP",
         "Who a client is behind proxies, who is never limited or always refused, and what a client is told.",
-        &["tg_client_address", "tg_access_list", "tg_verdict", "tg_problem", "tg_told", "tg_http"],
+        &["tg_client_address", "tg_access_list", "tg_verdict", "tg_problem", "tg_told", "tg_http", "tg_classify"],
     ),
 ];
 

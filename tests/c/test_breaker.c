@@ -289,10 +289,22 @@ static void null_and_unknown_values_are_errors(void) {
     CHECK_ERROR(tg_breaker_acquire_at(breaker, 0, 0, NULL, &out), TG_NULL, "permit:");
     CHECK_EQ(tg_breaker_acquire(breaker, &permit, NULL), TG_OK);
     CHECK_ERROR(tg_breaker_report(NULL, permit, TG_SUCCESS, 0), TG_NULL, "breaker:");
-    CHECK_ERROR(tg_breaker_report(breaker, permit, 4, 0), TG_UNKNOWN_VALUE, "outcome: 4");
+    CHECK_ERROR(tg_breaker_report(breaker, permit, 5, 0), TG_UNKNOWN_VALUE, "outcome: 5");
     CHECK_ERROR(tg_breaker_report(breaker, permit, -1, 0), TG_UNKNOWN_VALUE, "outcome: -1");
     CHECK_ERROR(tg_breaker_report_at(breaker, 0, permit, INT32_MAX, 0), TG_UNKNOWN_VALUE, "TG_IGNORE");
     CHECK_ERROR(tg_breaker_report_at(NULL, 0, permit, TG_SUCCESS, 0), TG_NULL, "breaker:");
+    tg_classified said = TG_CLASSIFIED_INIT;
+    CHECK_ERROR(tg_breaker_report_classified(NULL, permit, &said, 0), TG_NULL, "breaker:");
+    CHECK_ERROR(tg_breaker_report_classified(breaker, permit, NULL, 0), TG_NULL, "classified:");
+    CHECK_ERROR(tg_breaker_report_classified(breaker, none, &said, 0), TG_NO_PERMIT, "permit:");
+    CHECK_ERROR(tg_breaker_report_classified_at(NULL, 0, permit, &said, 0), TG_NULL, "breaker:");
+    said.outcome = 5;
+    CHECK_ERROR(tg_breaker_report_classified_at(breaker, 0, permit, &said, 0), TG_UNKNOWN_VALUE, "outcome: 5");
+    said.outcome = TG_SUCCESS;
+    said.reserved = 1;
+    CHECK_ERROR(tg_breaker_report_classified(breaker, permit, &said, 0), TG_OUT_OF_RANGE, "reserved:");
+    said.struct_size = 7;
+    CHECK_ERROR(tg_breaker_report_classified(breaker, permit, &said, 0), TG_STRUCT_SIZE, "tg_classified");
     CHECK_ERROR(tg_breaker_report_retry_after(NULL, permit, 0), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_report_retry_after(breaker, none, 0), TG_NO_PERMIT, "permit:");
     CHECK_ERROR(tg_breaker_report_retry_after_at(NULL, 0, permit, 0), TG_NULL, "breaker:");
@@ -316,6 +328,8 @@ static void null_and_unknown_values_are_errors(void) {
     CHECK_ERROR(tg_breaker_metrics_only_at(NULL, 0), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_reset_at(NULL, 0), TG_NULL, "breaker:");
     tg_breaker_config changed = TG_BREAKER_CONFIG_INIT;
+    CHECK_ERROR(tg_breaker_get_config(NULL, &changed), TG_NULL, "breaker:");
+    CHECK_ERROR(tg_breaker_get_config(breaker, NULL), TG_NULL, "config:");
     CHECK_ERROR(tg_breaker_set_config(NULL, &changed), TG_NULL, "breaker:");
     CHECK_ERROR(tg_breaker_set_config(breaker, NULL), TG_NULL, "config:");
     CHECK_ERROR(tg_breaker_set_config_at(NULL, 0, &changed), TG_NULL, "breaker:");
@@ -331,6 +345,84 @@ static void null_and_unknown_values_are_errors(void) {
     CHECK_EQ(tg_breaker_report(breaker, permit, TG_SUCCESS, 0), TG_OK); /* none of them used the permit up */
     tg_breaker_free(breaker);
     tg_breaker_free(NULL);
+}
+
+/* Every outcome with a duration and with a Retry-After: each counts, or the outcome says nothing at all. */
+static void a_report_drops_nothing_that_it_is_told(void) {
+    static const struct { int32_t outcome; uint32_t failed, slow, counts; } ROWS[] = {
+        {TG_SUCCESS, 0, 0, 1}, {TG_FAILURE, 1, 0, 1}, {TG_IGNORE, 0, 0, 0}, {TG_UNREACHED, 1, 0, 1}, {TG_SLOW, 0, 1, 1},
+    };
+    for (int i = 0; i < 5 * 2 * 2 * 2; i++) {
+        tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
+        tg_breaker_snapshot snapshot = TG_BREAKER_SNAPSHOT_INIT;
+        tg_breaker *breaker = NULL;
+        tg_classified said = TG_CLASSIFIED_INIT;
+        tg_permit permit;
+        uint64_t retry_after = 0, now = 0;
+        int row = i % 5, lasts = i / 5 % 2, asks = i / 10 % 2, at = i / 20;
+        uint32_t slow = ROWS[row].slow || lasts, opens = ROWS[row].counts && (ROWS[row].failed || slow);
+        config.clock = clock_;
+        config.window_calls = 5;
+        config.min_calls = 1;
+        config.slow_call_duration_ns = SECOND;
+        config.cooldown_ns = SECOND;
+        CHECK_EQ(tg_breaker_new(&config, &breaker), TG_OK);
+        CHECK_EQ(tg_breaker_acquire(breaker, &permit, NULL), TG_OK);
+        CHECK_EQ(tg_clock_now(clock_, &now), TG_OK);
+        said.outcome = ROWS[row].outcome;
+        said.retry_after_ns = asks ? 5 * SECOND : 0;
+        if (at)
+            CHECK_EQ(tg_breaker_report_classified_at(breaker, now, permit, &said, lasts ? SECOND : 0), TG_OK);
+        else
+            CHECK_EQ(tg_breaker_report_classified(breaker, permit, &said, lasts ? SECOND : 0), TG_OK);
+        CHECK_EQ(tg_breaker_stats(breaker, &snapshot), TG_OK);
+        CHECK_EQ(snapshot.state, opens ? TG_STATE_OPEN : TG_STATE_CLOSED);
+        if (opens) {
+            CHECK_EQ(snapshot.trip_failed, ROWS[row].failed);
+            CHECK_EQ(snapshot.trip_slow, slow);
+            CHECK_EQ(tg_breaker_retry_after(breaker, &retry_after), TG_OK);
+            CHECK_EQ(retry_after, asks ? 5 * SECOND : SECOND);
+        } else {
+            CHECK_EQ(snapshot.calls, ROWS[row].counts);
+        }
+        tg_breaker_free(breaker);
+    }
+}
+
+static void settings_in_force_are_told(void) {
+    tg_breaker_config config = TG_BREAKER_CONFIG_INIT, told = TG_BREAKER_CONFIG_INIT;
+    tg_breaker *breaker = NULL;
+    config.name = "bank";
+    config.clock = clock_;
+    config.window_duration_ns = 5 * SECOND;
+    config.slow_call_duration_ns = 7;
+    config.consecutive_failures = 4;
+    config.max_cooldown_ns = 90 * SECOND;
+    config.probes = 3;
+    config.probes_at_once = 2;
+    config.ramp_ns = SECOND;
+    CHECK_EQ(tg_breaker_new(&config, &breaker), TG_OK);
+    CHECK_EQ(tg_breaker_get_config(breaker, &told), TG_OK);
+    config.name = NULL;
+    config.clock = NULL;
+    CHECK(memcmp(&told, &config, sizeof told) == 0);
+    told.cooldown_ns = 3 * SECOND;
+    CHECK_EQ(tg_breaker_set_config(breaker, &told), TG_OK);
+    CHECK_EQ(tg_breaker_get_config(breaker, &config), TG_OK);
+    CHECK(memcmp(&told, &config, sizeof told) == 0);
+    /* An older caller's struct ends earlier, and what lies behind it is left alone. */
+    config.struct_size = offsetof(tg_breaker_config, arena);
+    config.ramp_ns = 99;
+    CHECK_EQ(tg_breaker_get_config(breaker, &config), TG_OK);
+    CHECK_EQ(config.ramp_ns, 99);
+    tg_breaker_free(breaker);
+    memset(&config, 0, sizeof config);
+    told = (tg_breaker_config)TG_BREAKER_CONFIG_INIT;
+    CHECK_EQ(tg_breaker_new(&told, &breaker), TG_OK);
+    CHECK_EQ(tg_breaker_get_config(breaker, &told), TG_OK);
+    CHECK_EQ(told.window_calls, 20);
+    CHECK_EQ(told.slow_call_duration_ns, TG_NEVER);
+    tg_breaker_free(breaker);
 }
 
 static void made_up_permits_do_no_harm(void) {
@@ -360,6 +452,8 @@ int main(void) {
     RUN(every_at_form_takes_its_time_from_the_caller);
     RUN(wrong_settings_are_told);
     RUN(null_and_unknown_values_are_errors);
+    RUN(a_report_drops_nothing_that_it_is_told);
+    RUN(settings_in_force_are_told);
     RUN(made_up_permits_do_no_harm);
     tg_clock_free(clock_);
     return check_failed != 0;

@@ -3,6 +3,7 @@
 
 #include "check.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -231,21 +232,47 @@ static void null_is_an_error(void) {
     tg_client_address_free(NULL);
 }
 
-static void answers_are_read_or_told_apart(void) {
-    uint32_t failed = 7;
-    uint64_t wait = 7;
-    CHECK_EQ(tg_http_answer(503, "20", NULL, NULL, 0, 300 * SECOND, &failed, &wait), TG_OK);
-    CHECK_EQ(failed, 1);
-    CHECK_EQ(wait, 20 * SECOND);
-    CHECK_EQ(tg_http_answer(404, "20", NULL, NULL, 0, 300 * SECOND, &failed, &wait), TG_OK);
-    CHECK_EQ(failed, 0);
-    CHECK_EQ(wait, TG_NEVER);
-    CHECK_EQ(tg_http_answer(503, "Fri, 31 Dec 9999 23:59:59 GMT", NULL, NULL, UINT64_MAX, TG_NEVER, &failed, &wait), TG_OK);
-    CHECK_ERROR(tg_http_answer(-1, NULL, NULL, NULL, 0, 0, &failed, &wait), TG_OUT_OF_RANGE, "status: -1");
-    CHECK_ERROR(tg_http_answer(65536, NULL, NULL, NULL, 0, 0, &failed, &wait), TG_OUT_OF_RANGE, "status: 65536");
-    CHECK_ERROR(tg_http_answer(503, "\xff", NULL, NULL, 0, 0, &failed, &wait), TG_UTF8, "retry_after:");
-    CHECK_ERROR(tg_http_answer(503, NULL, NULL, NULL, 0, 0, NULL, &wait), TG_NULL, "failed:");
-    CHECK_ERROR(tg_http_answer(503, NULL, NULL, NULL, 0, 0, &failed, NULL), TG_NULL, "retry_after_ns:");
+/* A call that got no answer, and what is no call at all. */
+static void ends_without_an_answer_are_judged(void) {
+    static const struct { int32_t status, os_error, outcome; } ROWS[] = {
+        {0, 0, TG_FAILURE},           {0, ECONNREFUSED, TG_FAILURE}, {0, ETIMEDOUT, TG_FAILURE},
+        {0, EMFILE, TG_UNREACHED},    {0, ENFILE, TG_UNREACHED},     {0, EADDRNOTAVAIL, TG_UNREACHED},
+        {0, EINVAL, TG_IGNORE},       {0, -1, TG_FAILURE},           {200, EMFILE, TG_SUCCESS},
+        {503, EADDRNOTAVAIL, TG_FAILURE},
+    };
+    tg_http_classifier classifier = TG_HTTP_CLASSIFIER_INIT;
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        tg_http_answer answer = TG_HTTP_ANSWER_INIT;
+        tg_classified said = TG_CLASSIFIED_INIT;
+        answer.status = ROWS[i].status;
+        answer.os_error = ROWS[i].os_error;
+        CHECK_EQ(tg_classify_http(&classifier, &answer, &said), TG_OK);
+        CHECK_EQ(said.outcome, ROWS[i].outcome);
+        CHECK_EQ(said.retry_after_ns, 0);
+    }
+    tg_http_answer answer = TG_HTTP_ANSWER_INIT;
+    tg_classified said = TG_CLASSIFIED_INIT;
+    CHECK_ERROR(tg_classify_http(NULL, &answer, &said), TG_NULL, "classifier:");
+    CHECK_ERROR(tg_classify_http(&classifier, NULL, &said), TG_NULL, "answer:");
+    CHECK_ERROR(tg_classify_http(&classifier, &answer, NULL), TG_NULL, "classified:");
+    answer.status = -1;
+    CHECK_ERROR(tg_classify_http(&classifier, &answer, &said), TG_OUT_OF_RANGE, "status: -1");
+    answer.status = 65536;
+    CHECK_ERROR(tg_classify_http(&classifier, &answer, &said), TG_OUT_OF_RANGE, "status: 65536");
+    answer.status = 503;
+    answer.retry_after = "\xff";
+    CHECK_ERROR(tg_classify_http(&classifier, &answer, &said), TG_UTF8, "retry_after:");
+    answer.retry_after = "Fri, 31 Dec 9999 23:59:59 GMT";
+    answer.now_unix_ms = UINT64_MAX;
+    classifier.max_retry_after_ns = TG_NEVER;
+    CHECK_EQ(tg_classify_http(&classifier, &answer, &said), TG_OK);
+    CHECK_EQ(said.outcome, TG_FAILURE);
+    answer.reserved = 1;
+    CHECK_ERROR(tg_classify_http(&classifier, &answer, &said), TG_OUT_OF_RANGE, "reserved:");
+    answer.reserved = 0;
+    answer.struct_size = 9;
+    CHECK_ERROR(tg_classify_http(&classifier, &answer, &said), TG_STRUCT_SIZE, "tg_http_answer");
+    CHECK_EQ(said.outcome, TG_FAILURE);
 }
 
 int main(void) {
@@ -258,6 +285,6 @@ int main(void) {
     RUN(writes_a_problem);
     RUN(wrong_settings_are_told);
     RUN(null_is_an_error);
-    RUN(answers_are_read_or_told_apart);
+    RUN(ends_without_an_answer_are_judged);
     return check_failed != 0;
 }

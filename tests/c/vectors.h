@@ -183,8 +183,15 @@ static inline void acquire_with(uint64_t now, double draw, tg_permit *permit, bo
          if (granted) *permit = p; else CHECK_EQ(s.ramping, ramping));
 }
 
-static inline void report(uint64_t now, tg_permit permit, int32_t outcome, uint64_t duration) {
-    STEP(CHECK_EQ(CALL(now, tg_breaker_report(breaker, permit, outcome, duration), tg_breaker_report_at(breaker, now, permit, outcome, duration)), TG_OK));
+static inline void report(uint64_t now, tg_permit permit, int32_t outcome, uint64_t duration, uint64_t retry_after) {
+    tg_classified said = TG_CLASSIFIED_INIT;
+    said.outcome = outcome;
+    said.retry_after_ns = retry_after;
+    if (retry_after == 0)
+        STEP(CHECK_EQ(CALL(now, tg_breaker_report(breaker, permit, outcome, duration), tg_breaker_report_at(breaker, now, permit, outcome, duration)), TG_OK));
+    else
+        STEP(CHECK_EQ(CALL(now, tg_breaker_report_classified(breaker, permit, &said, duration),
+                           tg_breaker_report_classified_at(breaker, now, permit, &said, duration)), TG_OK));
 }
 
 static inline void report_retry_after(uint64_t now, tg_permit permit, uint64_t retry) {

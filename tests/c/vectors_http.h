@@ -91,12 +91,22 @@ static inline void problem(int32_t type, uint32_t status, const char *const *vio
 }
 
 static inline void http_answer(int32_t status, const char *retry_after, const char *retry_after_ms, const char *date,
-                               uint64_t now, uint64_t most, uint32_t failed, uint64_t wait) {
-    uint32_t has_failed = 2;
-    uint64_t asked = 1;
-    CHECK_EQ(tg_http_answer(status, retry_after, retry_after_ms, date, now, most, &has_failed, &asked), TG_OK);
-    CHECK_EQ(has_failed, failed);
-    CHECK_EQ(asked, wait);
+                               uint64_t now, uint64_t most, uint64_t slow, uint64_t duration, int32_t outcome,
+                               uint64_t wait) {
+    tg_http_classifier classifier = TG_HTTP_CLASSIFIER_INIT;
+    tg_http_answer answer = TG_HTTP_ANSWER_INIT;
+    tg_classified said = TG_CLASSIFIED_INIT;
+    classifier.max_retry_after_ns = most;
+    classifier.slow_call_duration_ns = slow;
+    answer.status = status;
+    answer.retry_after = retry_after;
+    answer.retry_after_ms = retry_after_ms;
+    answer.date = date;
+    answer.now_unix_ms = now;
+    answer.duration_ns = duration;
+    CHECK_EQ(tg_classify_http(&classifier, &answer, &said), TG_OK);
+    CHECK_EQ(said.outcome, outcome);
+    CHECK_EQ(said.retry_after_ns, wait);
 }
 
 #endif

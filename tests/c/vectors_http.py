@@ -58,9 +58,13 @@ def http_answers(case):
     asked = []
     for a in case["asks"]:
         fields = ", ".join(string(a.get(name)) for name in ("retry_after", "retry_after_ms", "date"))
-        wait = "TG_NEVER" if a["retry_after_ns"] is None else ns(a["retry_after_ns"])
+        wait = ns(a["retry_after_ns"] or "0")
+        slow, took = ns(case["config"].get("slow_call_duration_ns")), ns(a.get("duration_ns", "0"))
         now = ns(a.get("now_ms", "0"))
-        asked.append(f"http_answer({a['status']}, {fields}, {now}, {most}, {int(a['failed'])}, {wait});")
+        asked.append(
+            f"http_answer({a['status']}, {fields}, {now}, {most}, {slow}, {took}, "
+            f"TG_{a['outcome'].upper()}, {wait});"
+        )
     return "\n    ".join(asked)
 
 

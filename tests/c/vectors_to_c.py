@@ -44,7 +44,10 @@ BREAKER = {
         f"acquire_with({t}, {a['draw']}, &v_{a['as']}, {flag(e['permit'])}, {ns(e.get('retry_after_ns', 0))}, "
         f"{int(e.get('ramping', False))})"
     ),
-    "report": lambda t, a, e: f"report({t}, v_{a['permit']}, TG_{a['outcome'].upper()}, {ns(a['duration_ns'])})",
+    "report": lambda t, a, e: (
+        f"report({t}, v_{a['permit']}, TG_{a['outcome'].upper()}, {ns(a['duration_ns'])}, "
+        f"{ns(a.get('retry_after_ns', 0))})"
+    ),
     "report_retry_after": lambda t, a, e: f"report_retry_after({t}, v_{a['permit']}, {ns(a['retry_after_ns'])})",
     "release": lambda t, a, e: f"release({t}, v_{a['permit']})",
     "state": lambda t, a, e: f"state({t}, TG_STATE_{e['state'].upper()})",

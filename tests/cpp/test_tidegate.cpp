@@ -180,6 +180,15 @@ static void permits_report_themselves() {
     CHECK(!breaker.next_event(1000));
     breaker.force_open();
     CHECK_EQ(breaker.stats().state, TG_STATE_FORCED_OPEN);
+    CHECK_EQ(breaker.config().cooldown_ns, 30000000000u);
+    breaker.reset();
+    breaker.try_acquire()->slow();
+    breaker.try_acquire()->unreached();
+    CHECK_EQ(breaker.stats().slow, 1);
+    CHECK_EQ(breaker.stats().failed, 1);
+    breaker.try_acquire()->failure_retry_after(40s, 1s);
+    CHECK_EQ(breaker.state(), TG_STATE_OPEN);
+    CHECK_EQ(breaker.retry_after_ns(), 40000000000u);
 }
 
 static void a_permit_taken_while_unwinding_is_not_a_failure() {

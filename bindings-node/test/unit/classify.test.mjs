@@ -53,6 +53,110 @@ describe('Classifier', () => {
   });
 });
 
+describe('a slow call', () => {
+  const slow = (options) => new Classifier({ slowCallDurationMs: 100, ...options });
+
+  it('is a success that took long', () => {
+    const classifier = slow({ failureOn: TypeError, failureResult: (value) => value === 0 });
+    for (const [said, expected] of [
+      [classifier.result(1, 100), 'slow'],
+      [classifier.result(1, 99.9), 'success'],
+      [classifier.result(1), 'success'],
+      [classifier.result(0, 100), 'failure'],
+      [classifier.error(new Error(), 100), 'slow'],
+      [classifier.error(new TypeError(), 100), 'failure'],
+      [classifier.error(new DOMException('gone', 'AbortError'), 100), 'cancelled'],
+      [classifier.error(new QueueFullError(), 100), 'ignore'],
+      [classifier.error(new AggregateError([new Error(), new QueueFullError()]), 100), 'slow'],
+    ]) {
+      assert.equal(outcome(said), expected);
+    }
+    assert.deepEqual([classifier.slowCallDurationMs, new Classifier().slowCallDurationMs], [100, undefined]);
+    for (const wrong of [0, -1, NaN, Infinity, '5']) {
+      assert.throws(() => slow({ slowCallDurationMs: wrong }), /^(Range|Type)Error.*slowCallDurationMs/);
+      assert.throws(() => http({ slowCallDurationMs: wrong }), /slowCallDurationMs/);
+    }
+    assert.throws(() => classifier.result(1, -1), /durationMs/);
+    assert.throws(() => classifier.error(new Error(), 'long'), /durationMs/);
+  });
+
+  it('counts as slow in a breaker by its clock, whatever reports it', async () => {
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker('it', { classifier: slow({ failureOn: TypeError }), clock, windowCalls: 50 });
+    const after = (ms, value) => () => (clock.advance(ms), value);
+    const thrown = (ms) => () => {
+      clock.advance(ms);
+      throw new Error('declined');
+    };
+    breaker.call(after(100));
+    breaker.call(after(99));
+    assert.throws(() => breaker.call(thrown(100)), /declined/);
+    await breaker.call(async () => after(100)());
+    await breaker.wrap(async () => after(99)())();
+    for (const report of [(permit) => permit.result(1), (permit) => permit.error(new Error())]) {
+      const permit = breaker.acquire();
+      clock.advance(100);
+      report(permit);
+      report(permit);
+    }
+    breaker.tryAcquire().result(1, 100);
+    breaker.acquire().error(new Error(), 100);
+    const { calls, failed, slow: count } = breaker.stats();
+    assert.deepEqual([calls, failed, count], [9, 0, 7]);
+  });
+});
+
+describe('the reports of a permit', () => {
+  /** What each does with a duration and with a Retry-After: nothing is dropped in silence. */
+  for (const [method, takes, counted] of [
+    ['success', 1, { failed: 0, slow: 1 }],
+    ['slow', 1, { failed: 0, slow: 1 }],
+    ['failure', 2, { failed: 1, slow: 1 }],
+    ['unreached', 1, { failed: 1, slow: 1 }],
+    ['ignore', 0, undefined],
+  ]) {
+    it(`${method} takes all that it is told, or refuses it`, () => {
+      const settings = { slowCallDurationMs: 100, slowCallRateThreshold: 1, minCalls: 1, cooldownMs: 1000 };
+      const make = () => new CircuitBreaker('it', { ...settings, windowCalls: 5, clock: new ManualClock() });
+      for (const told of [[], [100], [undefined, 5000], [100, 5000], [99, 5000]]) {
+        const breaker = make();
+        const permit = breaker.acquire();
+        if (told.length > takes) {
+          assert.throws(() => permit[method](...told), /takes no more/);
+          assert.equal(breaker.stats().calls, 0);
+          permit[method]();
+          continue;
+        }
+        permit[method](...told);
+        const isSlow = method === 'slow' || told[0] === 100;
+        const opens = counted !== undefined && (isSlow || counted.failed === 1);
+        assert.equal(breaker.state, opens ? 'open' : 'closed');
+        if (!opens) continue;
+        const { failed, slow } = breaker.stats().lastTrip;
+        assert.deepEqual({ failed, slow }, { ...counted, slow: isSlow ? 1 : 0 });
+        assert.equal(breaker.retryAfterMs, told[1] ?? 1000);
+      }
+    });
+  }
+});
+
+describe('the settings of a breaker', () => {
+  it('are shown as setConfig takes them', () => {
+    const given = { windowDurationMs: 5000, slowCallDurationMs: 0.25, consecutiveFailures: 4, rampMs: 7, probes: 3 };
+    const breaker = new CircuitBreaker('it', given);
+    const shown = breaker.config;
+    for (const [name, value] of Object.entries(given)) assert.equal(shown[name], value, name);
+    assert.deepEqual([shown.maxCooldownMs, shown.cooldownMs, 'windowCalls' in shown], [null, 30_000, false]);
+    breaker.setConfig({ cooldownMs: 5, consecutiveFailures: null });
+    assert.deepEqual(breaker.config, { ...shown, cooldownMs: 5, consecutiveFailures: null });
+    breaker.setConfig(shown);
+    assert.deepEqual(breaker.config, shown);
+    assert.deepEqual(new CircuitBreaker('other', shown).config, shown);
+    const { get } = Object.getOwnPropertyDescriptor(CircuitBreaker.prototype, 'config');
+    assert.throws(() => get.call({}), /CircuitBreaker/);
+  });
+});
+
 describe('http', () => {
   const classifier = http({ maxRetryAfterMs: 60_000 });
 

@@ -65,6 +65,23 @@ describe('guardedFetch', () => {
     }
   });
 
+  it("tells the breaker of the classifier's slow calls, and the throttle that they are accepted", async (t) => {
+    const statuses = [200, 404, 503, 200];
+    const server = await serve(t, (asked, response) => response.writeHead(statuses.shift()).end('hi'));
+    const [breaker, throttle] = [circuit(), new ClientThrottle()];
+    // Whatever a call takes is more than a nanosecond.
+    const classifier = http({ slowCallDurationMs: 1e-6 });
+    const fetch = guardedFetch({ breaker, throttle, classifier, retry: new RetryPolicy({ baseMs: 0, maxDelayMs: 0 }) });
+    for (const status of [200, 404, 200]) {
+      const response = await fetch(server.url);
+      assert.equal(response.status, status);
+      await response.text();
+    }
+    const { calls, failed, slow } = breaker.stats();
+    assert.deepEqual([calls, failed, slow], [4, 1, 3]);
+    assert.deepEqual([throttle.stats().accepted, throttle.stats().refused], [3, 1]);
+  });
+
   it('leaves alone what a test gives in place of a Response', async () => {
     const breaker = circuit();
     const given = { status: 200, ok: true, headers: new Headers(), body: new Response('hi').body, json: async () => 1 };

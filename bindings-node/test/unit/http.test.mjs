@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 
 const require = createRequire(import.meta.url);
 const { AccessList, ClientAddress } = require('../../lib/http.cjs');
-const { askedMs, isFailed } = require('../../lib/classify.cjs');
+const { askedMs, http, isFailed } = require('../../lib/classify.cjs');
 
 const cases = (name) =>
   JSON.parse(readFileSync(new URL(`../../../tests/vectors/${name}.json`, import.meta.url), 'utf8')).cases;
@@ -48,13 +48,18 @@ play(
 
 play(
   'http_answers',
-  ({ maxRetryAfterNs }) => Number(maxRetryAfterNs) / 1e6,
-  (most, ask) => {
+  ({ maxRetryAfterNs, slowCallDurationNs: slow }) => [
+    Number(maxRetryAfterNs) / 1e6,
+    http({ slowCallDurationMs: slow === undefined ? undefined : Number(slow) / 1e6 }),
+  ],
+  ([most, classifier], ask) => {
     const headers = { 'retry-after': ask.retry_after, 'retry-after-ms': ask.retry_after_ms, date: ask.date };
     const answer = { status: ask.status, headers };
     const wait = ask.retry_after_ns === null ? undefined : Number(ask.retry_after_ns) / 1e6;
     const got = [isFailed(answer), askedMs(answer, most, Number(ask.now_ms ?? 0))];
-    assert.deepEqual(got, [ask.failed, wait], JSON.stringify(ask));
+    assert.deepEqual(got, [ask.outcome === 'failure', wait], JSON.stringify(ask));
+    const { outcome } = classifier.result({ status: ask.status }, Number(ask.duration_ns ?? 0) / 1e6);
+    assert.equal(outcome, ask.outcome, JSON.stringify(ask));
   },
 );
 

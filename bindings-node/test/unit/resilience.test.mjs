@@ -85,17 +85,20 @@ const FILTERS = { http: () => http(), reset: () => IS.reset };
 
 function resilienceOf(given, clock) {
   const parts = {};
+  const slow = given.slow_ms;
+  const judge = () => http({ slowCallDurationMs: slow });
   // In an order of no meaning.
   if (given.attempt_ms !== undefined) parts.attemptTimeout = new Timeout({ attemptMs: given.attempt_ms, clock });
   if (given.concurrency !== undefined) parts.concurrency = new ConcurrencyLimiter({ limit: given.concurrency });
   if (given.breaker !== undefined) {
-    const classifier = given.classifier && http();
-    parts.breaker = new CircuitBreaker('it', { consecutiveFailures: given.breaker, classifier });
+    const classifier = given.classifier && judge();
+    const own = slow === undefined ? undefined : clock;
+    parts.breaker = new CircuitBreaker('it', { consecutiveFailures: given.breaker, classifier, clock: own });
   }
   if (given.attempts !== undefined) {
     const { ratio, min_per_second: minPerSecond } = given.budget ?? {};
     const budget = given.budget && new RetryBudget({ ratio, minPerSecond });
-    const retryOn = given.retry_on && http();
+    const retryOn = given.retry_on && judge();
     parts.retry = new RetryPolicy({ attempts: given.attempts, baseMs: 0, maxDelayMs: 0, budget, retryOn });
   }
   if (given.total_ms !== undefined) parts.totalTimeout = new Timeout({ totalMs: given.total_ms, clock });
@@ -115,7 +118,7 @@ function resilienceOf(given, clock) {
 }
 
 const KNOWN = `attempts retry_on budget breaker classifier concurrency total_ms attempt_ms cached static alternatives
-  queue order fallback_on`.split(/\s+/);
+  queue order fallback_on slow_ms`.split(/\s+/);
 
 describe('the policies of tests/resilience', () => {
   for (const { name, with: given, steps } of cases) {
@@ -146,9 +149,10 @@ describe('the policies of tests/resilience', () => {
           if (step.attempts !== undefined) assert.equal(error.attempts, step.attempts);
         }
         if (step.breaker !== undefined) {
-          const { state, failed } = parts.breaker.stats();
+          const { state, failed, slow } = parts.breaker.stats();
           assert.equal(state, step.breaker.state);
           if (step.breaker.failed !== undefined) assert.equal(failed, step.breaker.failed);
+          assert.equal(slow, step.breaker.slow ?? 0);
         }
         assert.equal(getEventListeners(caller.signal, 'abort').length, 0);
         if (parts.concurrency !== undefined) assert.equal(parts.concurrency.inUse, 0);

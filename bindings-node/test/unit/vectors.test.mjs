@@ -89,8 +89,9 @@ const PRIMITIVES = {
     ops: {
       acquire: (breaker, { as }, names) => acquired(names, as, () => breaker.acquire()),
       acquire_with: (breaker, { as, draw }, names) => acquired(names, as, () => breaker.acquireWith(draw)),
-      report(_breaker, { permit, outcome, duration_ns }, names) {
-        names.get(permit)[outcome](ms(duration_ns));
+      report(_breaker, { permit, outcome, duration_ns, retry_after_ns }, names) {
+        const told = retry_after_ns === undefined ? [] : [ms(retry_after_ns)];
+        names.get(permit)[outcome](...(outcome === 'ignore' ? [] : [ms(duration_ns)]), ...told);
         return {};
       },
       report_retry_after(_breaker, { permit, retry_after_ns }, names) {

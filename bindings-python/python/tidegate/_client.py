@@ -172,7 +172,8 @@ class Sending:
         permit = None
         if self._breaker is not None:
             try:
-                permit = self._breaker.acquire()
+                timed = self._calls.classifier.slow_call_duration is not None
+                permit = self._breaker._acquire_timed() if timed else self._breaker.acquire()
             except CircuitOpenError as refusal:
                 raise self._calls.kind.circuit_open(*refusal.args) from None
         throttle = self._throttle
@@ -291,13 +292,13 @@ class Call:
             elif judged in ("failure", "unreached"):
                 throttle.refused()
         if self._permit is not None and not self.pending:
-            _tell(self._permit, verdict)
+            self._tell(verdict)
         return verdict
 
     def ended(self) -> None:
         """The body is here."""
         if self._permit is not None:
-            self._permit.success()
+            self._tell(("success", None))
 
     def lost(self, error: BaseException, closed: bool = False) -> None:
         """The body did not come to its end. Nothing is raised but what the classifier raises."""
@@ -311,26 +312,35 @@ class Call:
         except BaseException:
             self._permit.failure()
             raise
-        _tell(self._permit, verdict)
+        self._tell(verdict)
 
     def abandoned(self) -> None:
         """Nobody wants the rest of the body, which says nothing of the server."""
         if self._permit is not None:
             self._permit.release()
 
+    def _tell(self, verdict: Verdict) -> None:
+        permit, (judged, wait) = self._permit, verdict
+        if permit is None:
+            return
+        if judged == "failure":
+            permit.failure(retry_after=wait)
+        elif judged == "cancelled":
+            permit.release()
+        elif judged == "unreached":
+            permit.unreached()
+        elif judged == "ignore":
+            permit.ignore()
+        elif self._is_slow(permit):
+            permit.slow()
+        else:
+            permit.success()
 
-def _tell(permit: Permit, verdict: Verdict) -> None:
-    judged, wait = verdict
-    if judged == "failure":
-        permit.failure(retry_after=wait)
-    elif judged == "cancelled":
-        permit.release()
-    elif judged == "unreached":
-        permit.unreached()
-    elif judged == "ignore":
-        permit.ignore()
-    else:
-        permit.success()
+    def _is_slow(self, permit: Permit) -> bool:
+        """Whether it took as long as the classifier calls slow: known only now, when the call is over."""
+        limit = self._calls.classifier.slow_call_duration
+        took = None if limit is None else permit._took()
+        return limit is not None and took is not None and took >= limit
 
 
 def ends_at_headers(method: str, status: int, headers: Mapping[str, Any]) -> bool:

@@ -374,7 +374,7 @@ def _report(throttle: ClientThrottle, error: Exception) -> None:
             judged = chosen.error(error)[0]
             if judged in ("ignore", "cancelled"):
                 return
-            refused = judged != "success"
+            refused = judged in ("failure", "unreached")
         else:
             refused = bool(matches("failure_on", chosen, error))
     except BaseException:

@@ -99,3 +99,30 @@ fn set<T: Send + 'static>(value: T, of: fn(&mut BreakerConfig) -> &mut T) -> Cha
 fn spans(value: Option<Duration>, of: fn(&mut BreakerConfig) -> &mut Option<Duration>) -> Change {
     set(value, of)
 }
+
+/// All settings by name.
+pub(super) fn told<'py>(py: Python<'py>, config: &BreakerConfig) -> PyResult<Bound<'py, PyDict>> {
+    let seconds = |span: Duration| span.as_secs_f64();
+    let all = PyDict::new(py);
+    match config.window {
+        Window::Calls(calls) => all.set_item("window_calls", calls)?,
+        Window::Duration(span) => all.set_item("window_duration", seconds(span))?,
+    }
+    all.set_item("failure_rate_threshold", config.failure_rate_threshold)?;
+    all.set_item("slow_call_duration", config.slow_call_duration.map(seconds))?;
+    all.set_item("slow_call_rate_threshold", config.slow_call_rate_threshold)?;
+    all.set_item("consecutive_failures", config.consecutive_failures)?;
+    all.set_item("min_calls", config.min_calls)?;
+    all.set_item("cooldown", seconds(config.cooldown))?;
+    all.set_item("cooldown_backoff", config.cooldown_backoff)?;
+    all.set_item("max_cooldown", config.max_cooldown.map(seconds))?;
+    all.set_item("cooldown_jitter", config.cooldown_jitter)?;
+    all.set_item("probes", config.probes)?;
+    all.set_item("probe_timeout", seconds(config.probe_timeout))?;
+    all.set_item("probe_failure_rate_threshold", config.probe_failure_rate_threshold)?;
+    all.set_item("probes_at_once", config.probes_at_once)?;
+    all.set_item("healthy_after", config.healthy_after.map(seconds))?;
+    all.set_item("ramp", config.ramp.map(seconds))?;
+    all.set_item("ramp_from", config.ramp_from)?;
+    Ok(all)
+}

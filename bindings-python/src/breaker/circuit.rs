@@ -13,7 +13,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use std::sync::Arc;
-use tidegate::breaker::{self as core, Outcome};
+use std::time::Duration;
+use tidegate::breaker::{self as core, Classified, Outcome};
 
 /// A circuit breaker: closed, open after too many failures, half-open with a few probes after the cooldown.
 ///
@@ -81,7 +82,8 @@ impl CircuitBreaker {
     /// The core's permit, or `CircuitOpenError`.
     #[inline]
     pub(crate) fn admit(&self, py: Python<'_>) -> PyResult<core::Permit> {
-        self.granted(py, self.core.acquire())
+        let timed = self.classifier().times();
+        self.granted(py, if timed { self.core.acquire_timed() } else { self.core.acquire() })
     }
 
     #[inline]
@@ -110,7 +112,7 @@ impl CircuitBreaker {
             Ok(result) => self.returned(permit, result),
             // Attached for PyO3's books as well: `hot.rs` comes here without them, and here references are dropped.
             Err(error) => Python::attach(|py| {
-                self.report_error(permit, &errors::raised(py, &error)?)?;
+                self.report_error(permit, &errors::raised(py, &error)?, None)?;
                 Err(error)
             }),
         }
@@ -130,9 +132,9 @@ impl CircuitBreaker {
             REFUSE_LAZY.call(result.py(), (&result,))?;
         }
         if self.classifier().reads_results() {
-            self.report_result(permit, &result)?;
+            self.report_result(permit, &result, None)?;
         } else {
-            self.core.report(permit, Outcome::Success, None);
+            self.report_success(permit, None);
         }
         Ok(result)
     }
@@ -143,25 +145,55 @@ impl CircuitBreaker {
         self.classifier.get()
     }
 
+    /// Reports a call that worked, as slow where the classifier says so; no duration is the time since it was acquired.
+    #[inline]
+    pub(super) fn report_success(&self, permit: core::Permit, duration: Option<Duration>) {
+        let outcome = match self.classifier().success(self.took(permit, duration)) {
+            Verdict::Report(outcome) => outcome,
+            _ => Outcome::Success,
+        };
+        self.core.report(permit, outcome, duration);
+    }
+
+    /// What the classifier is told of the duration.
+    #[inline]
+    fn took(&self, permit: core::Permit, duration: Option<Duration>) -> Option<Duration> {
+        if self.classifier().times() { duration.or_else(|| self.core.took(permit)) } else { None }
+    }
+
     /// Reports what `error` means. A predicate that itself raises counts as a failure, and its error is raised.
-    pub(crate) fn report_error(&self, permit: core::Permit, error: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.settle(permit, self.classifier().of_error(error)).or_else(|raised| {
+    pub(crate) fn report_error(
+        &self,
+        permit: core::Permit,
+        error: &Bound<'_, PyAny>,
+        duration: Option<Duration>,
+    ) -> PyResult<()> {
+        let verdict = self.classifier().of_error(error, self.took(permit, duration));
+        self.settle(permit, verdict, duration).or_else(|raised| {
             add_context(raised.value(error.py()).as_any(), error)?;
             Err(raised)
         })
     }
 
     /// Reports what `result` means. A predicate that raises counts as a failure, and its error is raised.
-    pub(super) fn report_result(&self, permit: core::Permit, result: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.settle(permit, self.classifier().of_result(result))
+    pub(super) fn report_result(
+        &self,
+        permit: core::Permit,
+        result: &Bound<'_, PyAny>,
+        duration: Option<Duration>,
+    ) -> PyResult<()> {
+        self.settle(permit, self.classifier().of_result(result, self.took(permit, duration)), duration)
     }
 
-    fn settle(&self, permit: core::Permit, verdict: PyResult<Verdict>) -> PyResult<()> {
+    fn settle(&self, permit: core::Permit, verdict: PyResult<Verdict>, duration: Option<Duration>) -> PyResult<()> {
         match &verdict {
-            Ok(Verdict::Report(outcome)) => self.core.report(permit, *outcome, None),
-            Ok(Verdict::RetryAfter(wait)) => self.core.report_retry_after(permit, *wait),
+            Ok(Verdict::Report(outcome)) => self.core.report(permit, *outcome, duration),
+            Ok(Verdict::RetryAfter(wait)) => {
+                let said = Classified { outcome: Outcome::Failure, retry_after: Some(*wait) };
+                self.core.report_classified(permit, said, duration);
+            }
             Ok(Verdict::Release) => self.core.release(permit),
-            Err(_) => self.core.report(permit, Outcome::Failure, None),
+            Err(_) => self.core.report(permit, Outcome::Failure, duration),
         }
         verdict.map(drop)
     }

@@ -1,7 +1,7 @@
 //! `Classifier`: what the end of a call says of the dependency.
 
-use crate::args::finite;
-use crate::errors::{self, config, wrong_type};
+use crate::args::{finite, optional, span_of};
+use crate::errors::{self, config, from_core, wrong_type};
 use crate::python::{self, Function};
 use pyo3::exceptions::{PyBaseException, PyException, PyTypeError};
 use pyo3::prelude::*;
@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
-use tidegate::breaker::Outcome;
+use tidegate::breaker::{Classified, Outcome, SETTINGS};
 
 static FUNCTION: Function = Function::new("tidegate._functions", "function");
 
@@ -23,6 +23,16 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// The same of a call that took so long; a success of at least `limit` is slow.
+    fn after(self, limit: Option<Duration>, took: Option<Duration>) -> Self {
+        match (&self, limit, took) {
+            (Self::Report(outcome), Some(limit), Some(took)) => {
+                Self::Report(Classified::from(*outcome).slow_from(limit, took).outcome)
+            }
+            _ => self,
+        }
+    }
+
     fn is_neutral(&self) -> bool {
         matches!(self, Self::Report(Outcome::Ignore) | Self::Release)
     }
@@ -44,6 +54,7 @@ impl Verdict {
             Self::Report(Outcome::Failure) | Self::RetryAfter(_) => "failure",
             Self::Report(Outcome::Ignore) => "ignore",
             Self::Report(Outcome::Unreached) => "unreached",
+            Self::Report(Outcome::Slow) => "slow",
             Self::Release => "cancelled",
         }
     }
@@ -65,9 +76,12 @@ impl Verdict {
 ///         while a circuit is closed, and of a probe it says nothing.
 ///     retry_after: a function of a failed exception or result that gives the seconds for which the server wants to be
 ///         left alone, or None.
+///     slow_call_duration: a "success" that took at least so many seconds is "slow": for a breaker a slow call, for a
+///         retry, a throttle and a limit a success (default: none is; a breaker has a `slow_call_duration` of its own,
+///         which judges failures as well).
 ///
 /// Raises:
-///     TypeError: a wrong type.
+///     TypeError: a wrong type. ConfigError: a value outside what is allowed.
 #[pyclass(frozen, module = "tidegate")]
 #[derive(Debug, Default)]
 pub(crate) struct Classifier {
@@ -76,6 +90,7 @@ pub(crate) struct Classifier {
     ignore: Option<Py<PyAny>>,
     unreached: Option<Py<PyAny>>,
     retry_after: Option<Py<PyAny>>,
+    slow: Option<Duration>,
 }
 
 /// The classifier of a breaker: one that was given, or of the filters.
@@ -90,7 +105,7 @@ pub(super) fn given(
     let filters =
         [("failure_on", failure_on), ("failure_result", failure_result), ("ignore", ignore), ("unreached", unreached)];
     match (classifier, filters.iter().find(|(_, filter)| filter.is_some())) {
-        (None, _) => Py::new(py, Classifier::of(failure_on, failure_result, ignore, unreached, None)?),
+        (None, _) => Py::new(py, Classifier::of(failure_on, failure_result, ignore, unreached, None, None)?),
         (Some(_), Some((name, _))) => {
             let message =
                 format!("classifier, {name}: give one of them, not both; a Classifier has a {name} of its own");
@@ -111,7 +126,9 @@ impl Classifier {
         ignore: Option<&Bound<'_, PyAny>>,
         unreached: Option<&Bound<'_, PyAny>>,
         retry_after: Option<&Bound<'_, PyAny>>,
+        slow_call_duration: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        let slow = SETTINGS.field("slow_call_duration");
         Ok(Self {
             failure_on: filter("failure_on", failure_on, true)?,
             failure_result: filter("failure_result", failure_result, false)?,
@@ -124,7 +141,26 @@ impl Classifier {
                 }
                 None => None,
             },
+            slow: match slow_call_duration {
+                // Zero would make every call slow, as for a breaker.
+                Some(given) => Some(span_of(slow, given).and_then(|span| {
+                    slow.check_span(span, "").map(|()| span).map_err(|e| from_core(given.py(), &e))
+                })?),
+                None => None,
+            },
         })
+    }
+
+    /// Whether it asks how long a call took.
+    #[inline]
+    pub(crate) fn times(&self) -> bool {
+        self.slow.is_some()
+    }
+
+    /// What a call that is a success means after so long.
+    #[inline]
+    pub(super) fn success(&self, took: Option<Duration>) -> Verdict {
+        Verdict::Report(Outcome::Success).after(self.slow, took)
     }
 
     /// Whether results are looked at.
@@ -133,12 +169,13 @@ impl Classifier {
         self.failure_result.is_some()
     }
 
-    /// What `error` means, which left a call.
-    pub(super) fn of_error(&self, error: &Bound<'_, PyAny>) -> PyResult<Verdict> {
-        match errors::members(error)? {
+    /// What `error` means, which left a call after so long.
+    pub(super) fn of_error(&self, error: &Bound<'_, PyAny>, took: Option<Duration>) -> PyResult<Verdict> {
+        let verdict = match errors::members(error)? {
             Some(members) if error.is_instance_of::<PyException>() => self.of_group(error, &members),
             _ => self.of_one(error),
-        }
+        };
+        verdict.map(|verdict| verdict.after(self.slow, took))
     }
 
     /// What a group of exceptions means: neutral where all of them are, else what a filter says of the group itself,
@@ -181,12 +218,12 @@ impl Classifier {
         }
     }
 
-    /// What `result` means, which a call returned.
-    pub(super) fn of_result(&self, result: &Bound<'_, PyAny>) -> PyResult<Verdict> {
+    /// What `result` means, which a call returned after so long.
+    pub(super) fn of_result(&self, result: &Bound<'_, PyAny>, took: Option<Duration>) -> PyResult<Verdict> {
         if named("failure_result", self.failure_result.as_ref(), result)? {
             self.failure(result)
         } else {
-            Ok(Verdict::Report(Outcome::Success))
+            Ok(self.success(took))
         }
     }
 
@@ -212,7 +249,8 @@ impl Classifier {
 impl Classifier {
     #[new]
     #[pyo3(signature = (
-        *, failure_on = None, failure_result = None, ignore = None, unreached = None, retry_after = None
+        *, failure_on = None, failure_result = None, ignore = None, unreached = None, retry_after = None,
+        slow_call_duration = None
     ))]
     fn new(
         failure_on: Option<&Bound<'_, PyAny>>,
@@ -220,22 +258,41 @@ impl Classifier {
         ignore: Option<&Bound<'_, PyAny>>,
         unreached: Option<&Bound<'_, PyAny>>,
         retry_after: Option<&Bound<'_, PyAny>>,
+        slow_call_duration: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Self::of(failure_on, failure_result, ignore, unreached, retry_after)
+        Self::of(failure_on, failure_result, ignore, unreached, retry_after, slow_call_duration)
     }
 
-    /// What an exception means that left a call: "success", "failure", "ignore", "unreached" or "cancelled", and the
-    /// seconds that it asks for, or None.
-    fn error(&self, error: &Bound<'_, PyAny>) -> PyResult<(&'static str, Option<f64>)> {
+    /// The seconds from which a success is slow, or None.
+    #[getter]
+    fn slow_call_duration(&self) -> Option<f64> {
+        self.slow.map(|span| span.as_secs_f64())
+    }
+
+    /// What an exception means that left a call after `duration` seconds (None: not known): "success", "failure",
+    /// "slow", "ignore", "unreached" or "cancelled", and the seconds that it asks for, or None.
+    #[pyo3(signature = (error, duration = None))]
+    fn error(
+        &self,
+        error: &Bound<'_, PyAny>,
+        duration: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(&'static str, Option<f64>)> {
+        let took = optional("duration", duration)?;
         if !error.is_instance_of::<PyBaseException>() {
             return Err(wrong_type("error", "an exception", error));
         }
-        self.of_error(error).map(|verdict| told(&verdict))
+        self.of_error(error, took).map(|verdict| told(&verdict))
     }
 
-    /// What a result means that a call returned: "success" or "failure", and the seconds that it asks for, or None.
-    fn result(&self, result: &Bound<'_, PyAny>) -> PyResult<(&'static str, Option<f64>)> {
-        self.of_result(result).map(|verdict| told(&verdict))
+    /// What a result means that a call returned after `duration` seconds (None: not known): "success", "failure" or
+    /// "slow", and the seconds that it asks for, or None.
+    #[pyo3(signature = (result, duration = None))]
+    fn result(
+        &self,
+        result: &Bound<'_, PyAny>,
+        duration: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(&'static str, Option<f64>)> {
+        self.of_result(result, optional("duration", duration)?).map(|verdict| told(&verdict))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -58,7 +58,7 @@ impl Guarded {
             }
             Ok(result) => breaker.returned(permit, result),
             Err(error) => {
-                breaker.report_error(permit, &errors::raised(py, &error)?)?;
+                breaker.report_error(permit, &errors::raised(py, &error)?, None)?;
                 Err(error)
             }
         }

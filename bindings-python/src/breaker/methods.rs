@@ -156,7 +156,17 @@ impl CircuitBreaker {
     /// Asks for one call; None when refused.
     #[inline]
     fn try_acquire(slf: &Bound<'_, Self>) -> Option<Permit> {
-        slf.get().core.acquire().ok().map(|permit| Permit::new(slf.clone().unbind(), permit))
+        let breaker = slf.get();
+        let timed = breaker.classifier().times();
+        let answer = if timed { breaker.core.acquire_timed() } else { breaker.core.acquire() };
+        answer.ok().map(|permit| Permit::new(slf.clone().unbind(), permit))
+    }
+
+    /// As `acquire`, with a permit that knows how long ago that was: for a classifier that is not the breaker's.
+    fn _acquire_timed(slf: &Bound<'_, Self>) -> PyResult<Permit> {
+        let breaker = slf.get();
+        let permit = breaker.granted(slf.py(), breaker.core.acquire_timed())?;
+        Ok(Permit::new(slf.clone().unbind(), permit))
     }
 
     /// Awaits `func(*args, **kwargs)` under a permit; raises `CircuitOpenError` when refused.
@@ -290,6 +300,13 @@ impl CircuitBreaker {
         let core = &slf.get().core;
         let changed = slf.py().detach(|| core.update_config(|config| changes::apply(changes, config)));
         changed.map_err(|error| from_core(slf.py(), &error))
+    }
+
+    /// Its settings in force, by name, as `set_config` takes them; None is what holds where one is left out. Of the two
+    /// windows the one that it has.
+    #[getter]
+    fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        changes::told(py, &self.core.config())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate::breaker::{self as core, Outcome};
+use tidegate::breaker::{self as core, Classified, Outcome};
 
 /// The right to make one call. The first report counts, later ones do nothing, so that `with` and an explicit report
 /// go together; a permit that is dropped unreported is released.
@@ -53,6 +53,16 @@ impl Permit {
         Ok(())
     }
 
+    /// The call worked, and was slow, whatever its duration.
+    #[pyo3(signature = (duration = None))]
+    fn slow(&self, duration: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let duration = optional("duration", duration)?;
+        if self.claim() {
+            self.breaker.get().core.report(self.core, Outcome::Slow, duration);
+        }
+        Ok(())
+    }
+
     /// The call failed. `retry_after` is the server's own Retry-After in seconds: if this failure opens the circuit,
     /// the cooldown lasts at least that long.
     #[pyo3(signature = (duration = None, retry_after = None))]
@@ -60,11 +70,8 @@ impl Permit {
         let duration = optional("duration", duration)?;
         let retry_after = retry_after.map(|wait| finite("retry_after", wait)).transpose()?;
         if self.claim() {
-            let breaker = &self.breaker.get().core;
-            match retry_after {
-                Some(wait) => breaker.report_retry_after(self.core, wait),
-                None => breaker.report(self.core, Outcome::Failure, duration),
-            }
+            let said = Classified { outcome: Outcome::Failure, retry_after };
+            self.breaker.get().core.report_classified(self.core, said, duration);
         }
         Ok(())
     }
@@ -76,21 +83,27 @@ impl Permit {
         }
     }
 
-    /// The call returned `value`: what the breaker's classifier says of it.
-    fn result(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// The call returned `value`, after `duration` seconds (None: the time since the permit was acquired): what the
+    /// breaker's classifier says of it.
+    #[pyo3(signature = (value, duration = None))]
+    fn result(&self, value: &Bound<'_, PyAny>, duration: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let duration = optional("duration", duration)?;
         if self.claim() {
-            self.breaker.get().report_result(self.core, value)?;
+            self.breaker.get().report_result(self.core, value, duration)?;
         }
         Ok(())
     }
 
-    /// The call raised `error`: what the breaker's classifier says of it.
-    fn error(&self, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// The call raised `error`, after `duration` seconds (None: the time since the permit was acquired): what the
+    /// breaker's classifier says of it.
+    #[pyo3(signature = (error, duration = None))]
+    fn error(&self, error: &Bound<'_, PyAny>, duration: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let duration = optional("duration", duration)?;
         if !error.is_instance_of::<PyBaseException>() {
             return Err(wrong_type("error", "an exception", error));
         }
         if self.claim() {
-            self.breaker.get().report_error(self.core, error)?;
+            self.breaker.get().report_error(self.core, error, duration)?;
         }
         Ok(())
     }
@@ -113,6 +126,11 @@ impl Permit {
         }
     }
 
+    /// The seconds since the permit was acquired; None where nothing asked for the time.
+    fn _took(&self) -> Option<f64> {
+        self.breaker.get().core.took(self.core).map(|took| took.as_secs_f64())
+    }
+
     fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
@@ -126,9 +144,9 @@ impl Permit {
         if self.claim() {
             let breaker = self.breaker.get();
             if exc_value.is_none() {
-                breaker.core.report(self.core, Outcome::Success, None);
+                breaker.report_success(self.core, None);
             } else {
-                breaker.report_error(self.core, exc_value)?;
+                breaker.report_error(self.core, exc_value, None)?;
             }
         }
         Ok(false)

@@ -45,9 +45,14 @@ impl Guard<'_> {
         std::mem::forget(self);
     }
 
-    /// Reports as a classifier says.
+    /// Reports as a classifier says. Its duration is the time since it was acquired.
     pub fn classified(self, classified: Classified) {
-        self.breaker.report_classified(self.permit, classified);
+        self.report_classified(classified, None);
+    }
+
+    /// Reports as a classifier says, with the call's own duration; `None` is the time since it was acquired.
+    pub fn report_classified(self, classified: Classified, duration: Option<Duration>) {
+        self.breaker.report_classified(self.permit, classified, duration);
         std::mem::forget(self);
     }
 

@@ -70,7 +70,7 @@ impl CircuitBreaker {
                 self.probes.free(lease, generation, |owner| self.owners.is_me(owner));
                 return;
             }
-            Outcome::Success => false,
+            Outcome::Success | Outcome::Slow => false,
             Outcome::Failure => true,
         };
         if !self.probes.settle(lease, generation, |owner| self.owners.is_me(owner), failed, slow) {

@@ -238,6 +238,17 @@ impl CircuitBreaker {
         self.acquire_when(|| self.clock.now(), || draw)
     }
 
+    /// [`acquire`](Self::acquire) that notes the time whatever the settings, for a classifier that judges by what
+    /// [`took`](Self::took) says.
+    #[inline]
+    pub fn acquire_timed(&self) -> Result<Permit, Rejected> {
+        let mut permit = self.acquire()?;
+        if permit.started_ns == UNTIMED {
+            permit.started_ns = self.clock.now();
+        }
+        Ok(permit)
+    }
+
     #[inline]
     fn acquire_when(&self, now: impl Fn() -> u64, draw: impl Fn() -> f64) -> Result<Permit, Rejected> {
         let seen = self.control();

@@ -36,12 +36,24 @@ impl CircuitBreaker {
         self.report_when(|| now, permit, Outcome::Failure, None, nanos(retry_after));
     }
 
-    /// Reports as a classifier says.
-    pub fn report_classified(&self, permit: Permit, classified: Classified) {
-        match classified {
-            Classified { outcome: Outcome::Failure, retry_after: Some(wait) } => self.report_retry_after(permit, wait),
-            Classified { outcome, .. } => self.report(permit, outcome, None),
-        }
+    /// Reports as a classifier says; `duration` as for [`report`](Self::report). What the server asks for is the
+    /// cooldown (as for [`report_retry_after`](Self::report_retry_after)) if this report opens the circuit, whatever
+    /// the outcome.
+    pub fn report_classified(&self, permit: Permit, classified: Classified, duration: Option<Duration>) {
+        let Classified { outcome, retry_after } = classified;
+        self.report_when(|| self.clock.now(), permit, outcome, duration, retry_after.map_or(0, nanos));
+    }
+
+    /// [`report_classified`](Self::report_classified) at `now`.
+    pub fn report_classified_at(&self, now: u64, permit: Permit, classified: Classified, duration: Option<Duration>) {
+        let Classified { outcome, retry_after } = classified;
+        self.report_when(|| now, permit, outcome, duration, retry_after.map_or(0, nanos));
+    }
+
+    /// The time since a permit was acquired; `None` where that was not noted, see
+    /// [`acquire_timed`](Self::acquire_timed).
+    pub fn took(&self, permit: Permit) -> Option<Duration> {
+        (permit.started_ns != UNTIMED).then(|| Duration::from_nanos(took(permit, &|| self.clock.now(), None)))
     }
 
     /// Gives a permit back without an outcome (the call was cancelled): neutral, a probe slot returns.
@@ -108,11 +120,14 @@ impl CircuitBreaker {
         for _ in 0..PATIENCE {
             // One moment's settings for all that this report leads to.
             let judge = self.judge();
-            let slow =
-                judge.times_calls() && outcome != Outcome::Ignore && { took(permit, now, duration) >= judge.slow_ns };
+            let slow = match outcome {
+                Outcome::Ignore => false,
+                Outcome::Slow => true,
+                _ => judge.times_calls() && took(permit, now, duration) >= judge.slow_ns,
+            };
             let counted = match seen.state() {
                 State::Closed | State::MetricsOnly if outcome != Outcome::Ignore => {
-                    self.count(seen, now, outcome != Outcome::Success, slow, retry_after_ns, &judge)
+                    self.count(seen, now, outcome.failed(), slow, retry_after_ns, &judge)
                 }
                 State::HalfOpen => {
                     self.settle_probe(seen, permit, (outcome, slow), now(), retry_after_ns, &judge);

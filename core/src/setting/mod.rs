@@ -247,7 +247,8 @@ impl Field {
         }
     }
 
-    pub(crate) fn check_span(&self, value: Duration, more: &str) -> Result<(), ConfigError> {
+    /// Checks a span of time.
+    pub fn check_span(&self, value: Duration, more: &str) -> Result<(), ConfigError> {
         let ns = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
         match self.kind {
             Kind::Span { min_ns, max_ns } if (min_ns..=max_ns).contains(&ns) => Ok(()),

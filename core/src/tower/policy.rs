@@ -46,7 +46,7 @@ pub struct BreakerCall {
 impl Call for BreakerCall {
     #[inline]
     fn end(&mut self, end: Classified) {
-        self.breaker.report_classified(self.permit, end);
+        self.breaker.report_classified(self.permit, end, None);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::time::Duration;
-use tidegate::breaker::{Outcome, Permit, Rejected, State, Window};
+use tidegate::breaker::{Classified, Outcome, Permit, Rejected, State, Window};
 use tidegate::{Arena, BreakerConfig, CircuitBreaker, Clock, ManualClock, OnConflict};
 use tidegate_model::format::{Ns, Subject};
 use tidegate_model::script::breaker::{self as script, Answer, Config, Op};
@@ -56,14 +56,16 @@ impl Side {
         match op {
             Op::Acquire { name } => return granted(&mut self.permits, name, breaker.acquire()),
             Op::AcquireWith { name, draw } => return granted(&mut self.permits, name, breaker.acquire_with(draw.0)),
-            Op::Report { permit, outcome, duration_ns } => {
+            Op::Report { permit, outcome, duration_ns, retry_after_ns } => {
                 let outcome = match outcome {
                     script::Outcome::Success => Outcome::Success,
                     script::Outcome::Failure => Outcome::Failure,
                     script::Outcome::Ignore => Outcome::Ignore,
                     script::Outcome::Unreached => Outcome::Unreached,
+                    script::Outcome::Slow => Outcome::Slow,
                 };
-                breaker.report(self.permits[permit], outcome, duration_ns.map(duration));
+                let classified = Classified { outcome, retry_after: retry_after_ns.map(duration) };
+                breaker.report_classified(self.permits[permit], classified, duration_ns.map(duration));
             }
             Op::ReportRetryAfter { permit, retry_after_ns } => {
                 breaker.report_retry_after(self.permits[permit], duration(*retry_after_ns));

@@ -96,3 +96,37 @@ fn unreached_is_a_failure_while_closed_and_nothing_of_a_probe() {
     run(&breaker, "s");
     assert_eq!(breaker.state(), State::Closed);
 }
+
+/// Every outcome with a duration and with a Retry-After: each counts, or the outcome says nothing at all.
+#[test]
+fn a_report_drops_nothing_that_it_is_told() {
+    use Outcome::{Failure, Ignore, Slow, Success, Unreached};
+    for outcome in [Success, Failure, Ignore, Unreached, Slow] {
+        for duration in [None, Some(ms(4)), Some(ms(5))] {
+            for retry_after in [None, Some(ms(90_000))] {
+                let config = BreakerConfig { min_calls: 1, slow_call_duration: Some(ms(5)), ..last(3) };
+                let (breaker, _) = breaker(config);
+                let classified = Classified { outcome, retry_after };
+                breaker.enter().expect("closed").report_classified(classified, duration);
+                let slow = outcome == Slow || duration == Some(ms(5));
+                let opens = outcome != Ignore && (outcome.failed() || slow);
+                assert_eq!(breaker.state() == State::Open, opens, "{classified:?}, {duration:?}");
+                if opens {
+                    let trip = breaker.stats().last_trip.expect("it is open");
+                    assert_eq!((trip.failed, trip.slow), (outcome.failed().into(), slow.into()));
+                    assert_eq!(breaker.retry_after_ns(), if retry_after.is_some() { 90 } else { 30 } * SECOND);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_timed_permit_knows_how_long_ago_it_was_acquired() {
+    let (breaker, clock) = breaker(last(3));
+    let (plain, timed) = (breaker.acquire().expect("closed"), breaker.acquire_timed().expect("closed"));
+    clock.advance(ms(7));
+    assert_eq!((breaker.took(plain), breaker.took(timed)), (None, Some(ms(7))));
+    breaker.report(timed, Outcome::Success, None);
+    assert_eq!(breaker.stats().slow, 0, "by its own settings none is");
+}

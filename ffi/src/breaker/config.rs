@@ -107,34 +107,10 @@ unsafe impl Settings for tg_breaker_config {}
 
 impl Default for tg_breaker_config {
     fn default() -> Self {
-        let core = BreakerConfig::default();
-        Self {
-            struct_size: size_of::<Self>(),
-            name: In::default(),
-            clock: In::default(),
-            window_duration_ns: 0,
-            slow_call_duration_ns: core.slow_call_duration.map_or(TG_NEVER, ns),
-            cooldown_ns: ns(core.cooldown),
-            max_cooldown_ns: core.max_cooldown.map_or(0, ns),
-            probe_timeout_ns: ns(core.probe_timeout),
-            failure_rate_threshold: core.failure_rate_threshold,
-            slow_call_rate_threshold: core.slow_call_rate_threshold,
-            cooldown_backoff: core.cooldown_backoff,
-            cooldown_jitter: core.cooldown_jitter,
-            window_calls: 0,
-            min_calls: core.min_calls,
-            consecutive_failures: core.consecutive_failures.unwrap_or(0),
-            probes: core.probes,
-            arena: In::default(),
-            on_conflict: 0,
-            reserved: 0,
-            healthy_after_ns: core.healthy_after.map_or(0, ns),
-            ramp_ns: core.ramp.map_or(0, ns),
-            probe_failure_rate_threshold: core.probe_failure_rate_threshold.unwrap_or(0.0),
-            ramp_from: core.ramp_from,
-            probes_at_once: core.probes_at_once.unwrap_or(0),
-            reserved_too: 0,
-        }
+        let mut usual = Self::of(&BreakerConfig::default());
+        // No window: the default one.
+        usual.window_calls = 0;
+        usual
     }
 }
 
@@ -143,6 +119,41 @@ fn ns(duration: Duration) -> u64 {
 }
 
 impl tg_breaker_config {
+    /// As the core has it, with a name, a clock and a place of nobody's.
+    pub(super) fn of(config: &BreakerConfig) -> Self {
+        let (window_calls, window_duration_ns) = match config.window {
+            Window::Calls(calls) => (calls, 0),
+            Window::Duration(span) => (0, ns(span)),
+        };
+        Self {
+            struct_size: size_of::<Self>(),
+            name: In::default(),
+            clock: In::default(),
+            window_duration_ns,
+            slow_call_duration_ns: config.slow_call_duration.map_or(TG_NEVER, ns),
+            cooldown_ns: ns(config.cooldown),
+            max_cooldown_ns: config.max_cooldown.map_or(0, ns),
+            probe_timeout_ns: ns(config.probe_timeout),
+            failure_rate_threshold: config.failure_rate_threshold,
+            slow_call_rate_threshold: config.slow_call_rate_threshold,
+            cooldown_backoff: config.cooldown_backoff,
+            cooldown_jitter: config.cooldown_jitter,
+            window_calls,
+            min_calls: config.min_calls,
+            consecutive_failures: config.consecutive_failures.unwrap_or(0),
+            probes: config.probes,
+            arena: In::default(),
+            on_conflict: 0,
+            reserved: 0,
+            healthy_after_ns: config.healthy_after.map_or(0, ns),
+            ramp_ns: config.ramp.map_or(0, ns),
+            probe_failure_rate_threshold: config.probe_failure_rate_threshold.unwrap_or(0.0),
+            ramp_from: config.ramp_from,
+            probes_at_once: config.probes_at_once.unwrap_or(0),
+            reserved_too: 0,
+        }
+    }
+
     pub(crate) fn checked(&self) -> Result<BreakerConfig, Failure> {
         unused(self.reserved)?;
         unused(self.reserved_too)?;

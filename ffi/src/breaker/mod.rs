@@ -3,6 +3,7 @@
 // `#[unsafe(no_mangle)]`, `unsafe impl Shared` for a transparent struct.
 #![allow(unsafe_code)]
 
+mod classified;
 mod config;
 pub mod operator;
 mod permit;
@@ -10,6 +11,7 @@ pub mod registry;
 pub mod report;
 mod view;
 
+pub use classified::tg_classified;
 pub use config::tg_breaker_config;
 pub use permit::{tg_outcome, tg_permit};
 pub use view::{tg_breaker_snapshot, tg_event, tg_event_kind, tg_state};
@@ -86,6 +88,18 @@ pub extern "C" fn tg_breaker_set_config_at(
     guard_system(|| {
         let breaker = &breaker.get("breaker")?.0;
         breaker.set_config_at(now_ns, &config.read("config")?.checked()?)?;
+        Ok(TG_OK)
+    })
+}
+
+/// Tells the settings in force: *config is filled in but for name, clock and arena, which are NULL, and on_conflict,
+/// which is 0. Change some of it and give it to tg_breaker_set_config().
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_breaker_get_config(breaker: In<tg_breaker>, config: Out<tg_breaker_config>) -> tg_status {
+    guard(|| {
+        let breaker = &breaker.get("breaker")?.0;
+        let room = config.room("config")?;
+        config.fill(room, tg_breaker_config::of(&breaker.config()));
         Ok(TG_OK)
     })
 }

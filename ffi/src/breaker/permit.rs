@@ -48,6 +48,20 @@ pub enum tg_outcome {
     /// It never reached the dependency (no connection of the pool was free): a failure while closed; of a probe it says
     /// nothing, and the slot is given back.
     TG_UNREACHED = 3,
+    /// It worked, and was slow, whatever its duration.
+    TG_SLOW = 4,
+}
+
+impl From<Outcome> for tg_outcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success => Self::TG_SUCCESS,
+            Outcome::Failure => Self::TG_FAILURE,
+            Outcome::Ignore => Self::TG_IGNORE,
+            Outcome::Unreached => Self::TG_UNREACHED,
+            Outcome::Slow => Self::TG_SLOW,
+        }
+    }
 }
 
 pub(crate) fn outcome(value: i32) -> Result<Outcome, Failure> {
@@ -56,9 +70,12 @@ pub(crate) fn outcome(value: i32) -> Result<Outcome, Failure> {
         1 => Ok(Outcome::Failure),
         2 => Ok(Outcome::Ignore),
         3 => Ok(Outcome::Unreached),
+        4 => Ok(Outcome::Slow),
         _ => {
-            let message =
-                format!("outcome: {value} is none of TG_SUCCESS (0), TG_FAILURE (1), TG_IGNORE (2), TG_UNREACHED (3)");
+            let message = format!(
+                "outcome: {value} is none of TG_SUCCESS (0), TG_FAILURE (1), TG_IGNORE (2), TG_UNREACHED (3), \
+                 TG_SLOW (4)"
+            );
             Err(Failure::new(TG_UNKNOWN_VALUE, message))
         }
     }

@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use super::permit::outcome as checked_outcome;
-use super::{tg_breaker, tg_permit};
+use super::{tg_breaker, tg_classified, tg_permit};
 use crate::handle::In;
 use crate::panic::guard;
 use crate::quota::bound;
@@ -86,6 +86,47 @@ pub extern "C" fn tg_breaker_report_retry_after_at(
         let breaker = &breaker.get("breaker")?.0;
         let retry_after = Duration::from_nanos(retry_after_ns);
         breaker.report_retry_after_at(now_ns, permit.checked()?, retry_after);
+        Ok(TG_OK)
+    })
+}
+
+/// Reports what became of a call as a classifier says, see tg_classify_http() or fill it in, and how long it took
+/// (TG_NEVER: the time since it was acquired). What the server asks for is the cooldown, as for
+/// tg_breaker_report_retry_after(), if this report opens the circuit, whatever the outcome.
+///
+/// Ownership: uses the permit up.
+/// Errors: TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome).
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_breaker_report_classified(
+    breaker: In<tg_breaker>,
+    permit: tg_permit,
+    classified: In<tg_classified>,
+    duration_ns: u64,
+) -> tg_status {
+    guard(|| {
+        let breaker = &breaker.get("breaker")?.0;
+        let (permit, classified) = (permit.checked()?, classified.read("classified")?.checked()?);
+        breaker.report_classified(permit, classified, bound(duration_ns));
+        Ok(TG_OK)
+    })
+}
+
+/// tg_breaker_report_classified() at now_ns nanoseconds of the breaker's clock.
+///
+/// Ownership: uses the permit up.
+/// Errors: TG_NO_PERMIT, TG_UNKNOWN_VALUE (outcome).
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_breaker_report_classified_at(
+    breaker: In<tg_breaker>,
+    now_ns: u64,
+    permit: tg_permit,
+    classified: In<tg_classified>,
+    duration_ns: u64,
+) -> tg_status {
+    guard(|| {
+        let breaker = &breaker.get("breaker")?.0;
+        let (permit, classified) = (permit.checked()?, classified.read("classified")?.checked()?);
+        breaker.report_classified_at(now_ns, permit, classified, bound(duration_ns));
         Ok(TG_OK)
     })
 }

@@ -63,6 +63,8 @@ pub enum Outcome {
     Ignore,
     /// A failure while closed, and neither while half-open.
     Unreached,
+    /// A success that is slow, whatever its duration.
+    Slow,
 }
 
 /// Calls, failed calls and slow calls.
@@ -201,6 +203,11 @@ impl Breaker {
     /// Reports a call; no duration means the time since it was acquired.
     pub fn report(&mut self, now: u64, permit: Permit, outcome: Outcome, duration: Option<u64>) {
         self.outcome(now, permit, outcome, duration, 0);
+    }
+
+    /// Reports a call whose answer asked for `retry_after` nanoseconds of rest.
+    pub fn report_told(&mut self, now: u64, permit: Permit, outcome: Outcome, duration: Option<u64>, retry_after: u64) {
+        self.outcome(now, permit, outcome, duration, retry_after);
     }
 
     /// A failure whose answer asked for `retry_after` nanoseconds of rest.
@@ -351,7 +358,7 @@ impl Breaker {
             return;
         }
         let duration = duration.or(permit.started.map(|began| now.saturating_sub(began))).unwrap_or(0);
-        let slow = self.config.slow_call_duration.is_some_and(|limit| duration >= limit);
+        let slow = outcome == Outcome::Slow || self.config.slow_call_duration.is_some_and(|limit| duration >= limit);
         let failed = matches!(outcome, Outcome::Failure | Outcome::Unreached);
         match (self.state, permit.lease) {
             (State::HalfOpen, Some(lease)) => {

@@ -72,6 +72,7 @@ pub enum Outcome {
     Failure,
     Ignore,
     Unreached,
+    Slow,
 }
 
 /// What a ramp draws: 0 to below 1.
@@ -99,6 +100,8 @@ pub enum Op {
         permit: String,
         outcome: Outcome,
         duration_ns: Option<Ns>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        retry_after_ns: Option<Ns>,
     },
     ReportRetryAfter {
         permit: String,
@@ -190,14 +193,16 @@ impl Subject for ModelBreaker {
                 return answer;
             }
             Op::AcquireWith { name, draw } => return self.acquire(now, name, draw.0),
-            Op::Report { permit, outcome, duration_ns } => {
+            Op::Report { permit, outcome, duration_ns, retry_after_ns } => {
                 let outcome = match outcome {
                     Outcome::Success => breaker::Outcome::Success,
                     Outcome::Failure => breaker::Outcome::Failure,
                     Outcome::Ignore => breaker::Outcome::Ignore,
                     Outcome::Unreached => breaker::Outcome::Unreached,
+                    Outcome::Slow => breaker::Outcome::Slow,
                 };
-                breaker.report(now, self.permits[permit], outcome, duration_ns.map(|ns| ns.0));
+                let (duration, told) = (duration_ns.map(|ns| ns.0), retry_after_ns.map_or(0, |ns| ns.0));
+                breaker.report_told(now, self.permits[permit], outcome, duration, told);
             }
             Op::ReportRetryAfter { permit, retry_after_ns } => {
                 breaker.report_retry_after(now, self.permits[permit], retry_after_ns.0);

@@ -9,12 +9,13 @@ use tidegate_model::script::breaker::{Config, Draw, ModelBreaker, Op, Outcome};
 pub(super) type Breaker = Script<ModelBreaker>;
 pub(super) type Cases = Vec<Case<Config, Op>>;
 
-use Outcome::{Failure, Ignore, Success, Unreached};
+use Outcome::{Failure, Ignore, Slow, Success, Unreached};
 
 pub(crate) fn file() -> File<Config, Op> {
     let groups = [
         tripping(),
         slow_calls(),
+        classified(),
         time_window(),
         probing(),
         cooling_down(),
@@ -46,11 +47,17 @@ fn draw(name: &str, draw: f64) -> Op {
 }
 
 pub(super) fn report(permit: &str, outcome: Outcome) -> Op {
-    Op::Report { permit: permit.into(), outcome, duration_ns: None }
+    Op::Report { permit: permit.into(), outcome, duration_ns: None, retry_after_ns: None }
 }
 
 pub(super) fn took(permit: &str, outcome: Outcome, duration: u64) -> Op {
-    Op::Report { permit: permit.into(), outcome, duration_ns: Some(Ns(duration)) }
+    Op::Report { permit: permit.into(), outcome, duration_ns: Some(Ns(duration)), retry_after_ns: None }
+}
+
+/// A failure after `duration` whose answer asks for `wait`.
+fn told(permit: &str, duration: u64, wait: u64) -> Op {
+    let permit = permit.into();
+    Op::Report { permit, outcome: Failure, duration_ns: Some(Ns(duration)), retry_after_ns: Some(Ns(wait)) }
 }
 
 pub(super) fn release(permit: &str) -> Op {
@@ -296,6 +303,73 @@ fn slow_calls() -> Cases {
         .then(acquire("q"))
         .then(took("q", Success, S))
         .then(state())
+        .end(),
+    ]
+}
+
+/// What a classifier says beside the breaker's own settings.
+fn classified() -> Cases {
+    let rates = |slow_ms: Option<u64>| Config {
+        window_calls: Some(4),
+        min_calls: 2,
+        failure_rate_threshold: 1.0,
+        slow_call_duration_ns: slow_ms.map(|ms| Ns(ms * MS)),
+        slow_call_rate_threshold: 0.5,
+        cooldown_ns: Ns(S),
+        ..Config::default()
+    };
+    vec![
+        breaker("slow_outcome", "a classifier's slow counts whatever the duration, and is no failure", rates(None))
+            .then(acquire("a"))
+            .then(acquire("b"))
+            .then(report("a", Success))
+            .then(took("b", Slow, 0))
+            .then(state())
+            .then(stats())
+            .end(),
+        breaker("slow_twice", "slow by the classifier and by the breaker is slow once", rates(Some(100)))
+            .then(acquire("a"))
+            .then(took("a", Slow, 200 * MS))
+            .then(stats())
+            .end(),
+        breaker(
+            "slow_run",
+            "a slow call is no failure: it ends a run of them",
+            Config { consecutive_failures: Some(2), slow_call_rate_threshold: 1.0, ..rates(None) },
+        )
+        .then(acquire("a"))
+        .then(acquire("b"))
+        .then(acquire("c"))
+        .then(report("a", Failure))
+        .then(report("b", Slow))
+        .then(report("c", Failure))
+        .then(state())
+        .then(stats())
+        .end(),
+        trip(breaker(
+            "slow_outcome_of_a_probe",
+            "a slow probe opens the circuit again by the rate of slow calls",
+            Config { slow_call_rate_threshold: 1.0, ..quick() },
+        ))
+        .after(S)
+        .then(acquire("p"))
+        .then(report("p", Slow))
+        .then(state())
+        .then(stats())
+        .end(),
+        breaker(
+            "duration_and_retry_after",
+            "a failure that was slow and asks for rest: all three count",
+            Config { failure_rate_threshold: 1.0, max_cooldown_ns: Some(Ns(60 * S)), ..rates(Some(100)) },
+        )
+        .then(acquire("a"))
+        .then(acquire("b"))
+        .then(told("a", 50 * MS, 7 * S))
+        .then(stats())
+        .then(told("b", 200 * MS, 5 * S))
+        .then(state())
+        .then(stats())
+        .then(Op::RetryAfter {})
         .end(),
     ]
 }
