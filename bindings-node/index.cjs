@@ -17,6 +17,7 @@ const { Deadline } = require('./lib/deadline.cjs');
 const { Timeout } = require('./lib/timeout.cjs');
 const { cached } = require('./lib/cached.cjs');
 const { Fallback, Outcome } = require('./lib/fallback.cjs');
+const { Processor } = require('./lib/processor.cjs');
 const { Resilience } = require('./lib/resilience.cjs');
 const { HostScope, ProcessScope } = require('./lib/scope.cjs');
 const { DateClock, ManualClock } = require('./lib/clock.cjs');
@@ -58,6 +59,7 @@ module.exports = {
   Fallback,
   Outcome,
   cached,
+  Processor,
   Resilience,
   HostScope,
   ProcessScope,

@@ -1303,6 +1303,89 @@ export class BoundedQueue<T = unknown> implements AsyncIterable<T> {
   stats(): QueueStats;
 }
 
+export interface ProcessorOptions<T = unknown> {
+  /** The most items that are worked on at once (1 to 10000, default 10). */
+  workers?: number;
+  /** The most items that wait, those that wait for another attempt among them (default 5000). */
+  capacity?: number;
+  /** An item that waits for its next attempt holds no worker. */
+  retry?: RetryPolicy;
+  /**
+   * Gets what failed for good. If it throws, rejects, or is over `timeoutMs`, that is said in the log and the item
+   * counts as failed.
+   */
+  deadLetter?: (item: T, error: unknown, attempts: number) => unknown;
+  /** ms for one attempt. What the handler does then counts for nothing, and its worker takes the next item. */
+  timeoutMs?: number;
+  /** ms to tell who finds no room (QueueFullError, Retry-After), default 1000. */
+  retryAfterMs?: number;
+}
+
+/** Where the items of a processor are: the first six add up to `accepted`, whenever one looks. */
+export interface ProcessorStats {
+  waiting: number;
+  active: number;
+  retrying: number;
+  done: number;
+  failed: number;
+  dead: number;
+  accepted: number;
+  /** Accepted and taken back before they began. */
+  withdrawn: number;
+  /** Further attempts. */
+  retries: number;
+  /** Attempts that were cut. */
+  timedOut: number;
+  /** Attempts that were cut and still run. */
+  stuck: number;
+  /** Items that found no room. */
+  rejected: number;
+}
+
+/** An item that a processor has accepted. */
+export interface Job<T = unknown, R = unknown> {
+  readonly item: T;
+  /** What the handler gave, or its last error. A rejection that nobody takes ends no process. */
+  readonly result: Promise<R>;
+  /** Takes the item out, whose result rejects with an AbortError; false: it has begun. */
+  cancel(): boolean;
+}
+
+/**
+ * Works off items: at most `workers` at once, at most `capacity` waiting, none lost. Handlers run where the processor
+ * was made: they see its AsyncLocalStorage, and no Deadline of whoever submits.
+ */
+export class Processor<T = any, R = any> {
+  /**
+   * @param handler gives the item's result or a promise of it. `signal` aborts at the timeout, and where a close is
+   * out of time.
+   */
+  constructor(handler: (item: T, signal: AbortSignal) => R | PromiseLike<R>, options?: ProcessorOptions<T>);
+  /** Waits for room: backpressure. Rejects with QueueFullError at the timeout, QueueClosedError when closed. */
+  submit(item: T, options?: WaitOptions): Promise<Job<T, R>>;
+  /** The same without a wait; undefined: there is no room. Throws QueueClosedError when closed. */
+  trySubmit(item: T): Job<T, R> | undefined;
+  /**
+   * Accepts no more, and waits until all is worked off. `'give_back'` gives back what has not begun; what waits for
+   * another attempt ends by its last error. After `timeoutMs` the rest is given back and attempts that run are cut;
+   * their dead letters have a second more. From within a handler it does not wait. It may be called again.
+   *
+   * @returns the items that have not begun, in their order
+   */
+  close(options?: { drain?: true | 'give_back'; timeoutMs?: number }): Promise<T[]>;
+  /** `close()`; where this Node has the symbol. */
+  [Symbol.asyncDispose](): Promise<void>;
+  /** Items that wait, for their first or another attempt. */
+  readonly depth: number;
+  /** Whether `trySubmit` would take an item. */
+  readonly isAccepting: boolean;
+  readonly isClosed: boolean;
+  readonly retryAfterMs: number;
+  readonly workers: number;
+  readonly capacity: number;
+  stats(): ProcessorStats;
+}
+
 /** A clock that moves only when told to, for tests. Moving it wakes those who wait on it. */
 export class ManualClock {
   constructor(startNs?: bigint);

@@ -104,6 +104,7 @@ let delayOf;
 let nextOf;
 let retriesResults;
 let withBudget;
+let stepsOf;
 
 class RetryPolicy {
   #id;
@@ -294,6 +295,14 @@ class RetryPolicy {
       retryPolicy.next();
       return words[1] === 1 ? [numbers[0], numbers[1]] : undefined;
     };
+    /** The parts of a call, for who makes the attempts elsewhere and waits without a promise. */
+    stepsOf = (self) => ({
+      clock: self.#clock,
+      begin: () => self.#begin(undefined),
+      failed: (result) => self.#retryResult?.(result) || undefined,
+      after: (end, attempts, previous, start) =>
+        self.#after(end, attempts, previous, start, undefined, false, undefined),
+    });
     retriesResults = (self) => self.#retryResult !== undefined;
     /** The same policy with a budget. */
     withBudget = (self, budget) => {
@@ -350,6 +359,7 @@ module.exports = {
   RetryPolicy,
   /** Whether it judges what a call returns. */
   retriesResults: (policy) => retriesResults(policy),
+  stepsOf: (policy) => stepsOf(policy),
   withBudget: (policy, budget) => withBudget(policy, budget),
   /** For the vectors, which give the draw. */
   delayOf: (...given) => delayOf(...given),

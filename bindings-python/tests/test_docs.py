@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import flask
+import httpx
 import pytest
 import tidegate.limits  # noqa: F401  (registers tidegate://)
 from conftest import run, wait_until
@@ -169,6 +170,19 @@ def test_queue() -> None:
         return done
 
     assert [order["n"] for order in run(scene())] == list(range(801))
+
+
+def test_processor(tmp_path: Path) -> None:
+    module = sample("worked_off")
+    with served(module.app) as url:
+        answers = [httpx.post(f"{url}/orders{path}", json={"n": n}) for n, path in enumerate(["", "/paid", ""])]
+    assert [answer.status_code for answer in answers] == [202, 200, 202]
+    # The end of the lifespan has worked off the rest.
+    assert sorted(order["n"] for order in module.stored) == [0, 1, 2] and module.kept == []
+    paths = [tmp_path / str(size) for size in range(5)]
+    for size, path in enumerate(paths):
+        path.write_bytes(b"x" * size)
+    assert sample("in_threads").resize_all(paths) == [0, 1, 2, 3, 4]
 
 
 def test_a_breaker_for_each_host() -> None:

@@ -29,6 +29,7 @@ from tidegate import (
     ManualClock,
     Outcome,
     Permit,
+    Processor,
     RateLimiter,
     Resilience,
     RetryBudget,
@@ -253,3 +254,17 @@ async def watch(circuit: CircuitBreaker) -> str:
     listening: Subscription = circuit.on_event(print)
     listening.close()
     return "gone"
+
+
+async def store(order: dict[str, int]) -> int:
+    return order["amount"]
+
+
+async def work_off(order: dict[str, int]) -> list[dict[str, int]]:
+    keep = [order]
+    processor = Processor(store, workers=5, dead_letter=lambda failed, error, attempts: keep.append(failed), timeout=5)
+    future = await processor.submit_async(order, timeout=timedelta(seconds=1))
+    print(await future, processor.stats().waiting, processor.submit(order).result(), processor.try_submit(order))
+    processor.submit("order")  # type: ignore[arg-type]
+    processor.close("give back")  # type: ignore[arg-type]
+    return await processor.close_async("give_back", timeout=5)

@@ -18,6 +18,8 @@ import {
   type Outcome,
   type Permit,
   RateLimiter,
+  Processor,
+  type Job,
   Resilience,
   RetryBudget,
   RetryPolicy,
@@ -201,6 +203,18 @@ const wrapped = backed.wrap(async (text: string) => text.length);
 // @ts-expect-error a time alone is no Timeout
 new Resilience({ totalTimeout: 5000 });
 void aged;
+
+const processor = new Processor(async (id: number, signal: AbortSignal) => `${id} ${signal.aborted}`, {
+  workers: 2,
+  retry,
+  deadLetter: (id: number, error, attempts) => [id, error, attempts],
+});
+const worked: Promise<Job<number, string>> = processor.submit(5, { timeoutMs: 5 });
+same<typeof given, Promise<number[]>>(true);
+const given = processor.close({ drain: 'give_back', timeoutMs: 5 });
+void [worked, processor.trySubmit(5)?.cancel(), processor.stats().timedOut];
+// @ts-expect-error the item's type is known
+void processor.submit('5');
 
 const calm = guardedFetch({ breaker: new Map([['bank:443', breaker]]), retry, key: ({ url }) => url?.hostname ?? '' });
 same<ReturnType<typeof calm>, Promise<Response>>(true);

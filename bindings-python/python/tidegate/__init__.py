@@ -44,6 +44,8 @@ from ._cached import cached
 from ._deadline import Deadline
 from ._events import EventStream, Subscription
 from ._fallback import Alternative, Fallback, FallbackStats, Outcome, QueuedCall
+from ._jobs import ProcessorStats
+from ._processor import Processor
 from ._resilience import Resilience
 from ._retry import RetryPolicy
 from ._timeout import Timeout
@@ -95,6 +97,8 @@ __all__ = [
     "OverloadedError",
     "Permit",
     "ProcessScope",
+    "Processor",
+    "ProcessorStats",
     "QueueClosedError",
     "QueueEmptyError",
     "QueueFullError",

@@ -133,6 +133,11 @@ class Deadline:
         return f"<Deadline in {self.remaining():.6g} s>"
 
 
+def forget() -> None:
+    """No deadline is entered in this context any more."""
+    _entered.set(None)
+
+
 def check_name(argument: str, name: Any) -> None:
     """What can be the name of a header."""
     if not isinstance(name, str):
