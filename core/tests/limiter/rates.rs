@@ -206,3 +206,30 @@ fn what_cannot_be_had_is_refused_with_the_reason() {
     assert_eq!(slow.set_quota(fast).expect_err("too fast").field(), "rate");
     assert_eq!(slow.quota().count(), 1);
 }
+
+/// Decades in leaps: keys come back whole, and no sooner than ever.
+#[test]
+fn decades_pass_and_keys_come_back() {
+    let rates = RATES.into_iter().chain([(5, 60 * S), (100, 7 * DAY), (4_000, YEAR)]);
+    for (algorithm, (count, period)) in rates.flat_map(|rate| Algorithm::ALL.map(|algorithm| (algorithm, rate))) {
+        let quota = Quota::new(count, Duration::from_nanos(period)).expect("a sound quota");
+        let quota = if algorithm.is_window() { quota } else { quota.with_burst(count.min(50)).expect("a burst") };
+        for leap in [1, 3, 10, 30] {
+            let Some(limiter) = limiter(algorithm, quota, None) else { continue };
+            let (burst, what) = (quota.burst(), format!("{algorithm} {quota}"));
+            let fill = (u128::from(burst) * u128::from(period) / u128::from(count)) as u64;
+            if leap as u64 * YEAR < 3 * fill {
+                continue;
+            }
+            let all = |at: u64, key: u8| limiter.check_at(at, &[key], burst).allowed;
+            for years in (0..=60).step_by(leap) {
+                let at = years * YEAR + 12_345;
+                // More than a line holds of cells.
+                for key in 0..12 {
+                    assert!(all(at, key) && !all(at, key), "{what} in year {years}, by {leap}");
+                }
+                assert!((0..12).all(|key| !all(at + fill / 2, key)), "{what} in year {years}, by {leap}");
+            }
+        }
+    }
+}

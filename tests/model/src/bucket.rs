@@ -5,7 +5,7 @@ use std::collections::HashSet;
 /// Nanoseconds that mean "never".
 pub const NEVER: u64 = u64::MAX;
 
-/// Slack beyond burst and the longest wait before a word may be the reading of a broken clock: one minute.
+/// Slack beyond burst and what was told before a word may be the reading of a broken clock: one minute.
 const SLACK_NS: i128 = 60_000_000_000;
 /// How many bookings that had to wait can be cancelled.
 const KEPT: u64 = 256;
@@ -40,6 +40,29 @@ impl Rate {
     /// Nanoseconds, rounded up, that `units` take; 0 for what is past.
     fn ns(&self, units: i128) -> u64 {
         u64::try_from(ceil_div(units.max(0), self.tokens)).unwrap_or(NEVER)
+    }
+}
+
+/// How far waits that were told reach, since the last reset.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    /// The longest.
+    longest_ns: u64,
+    /// When the last is over.
+    until: u64,
+}
+
+impl Reach {
+    fn note(&mut self, now: u64, wait_ns: u64) {
+        if wait_ns > 0 {
+            self.longest_ns = self.longest_ns.max(wait_ns);
+            self.until = self.until.max(now.saturating_add(wait_ns));
+        }
+    }
+
+    /// What a bad reading put is no longer than the longest.
+    fn at(&self, now: u64) -> u64 {
+        self.until.min(now.saturating_add(self.longest_ns))
     }
 }
 
@@ -83,10 +106,9 @@ pub struct Bucket {
     /// The furthest instant to which a charge that waited for nothing (or a penalty) moved `tat`: at that charge all
     /// that was booked up to there was due, and stays so when the clock steps back.
     was_due: i128,
-    /// The longest wait or penalty that ever moved `tat`.
-    longest_ns: u64,
-    /// When the last of all bookings that had to wait is due.
-    booked_until: u64,
+    /// Of bookings that had to wait, and of penalties.
+    told: Reach,
+    penalised: Reach,
     /// Tickets of an earlier era are void.
     era: u64,
     /// Bookings that had to wait.
@@ -107,8 +129,8 @@ impl Bucket {
             penalty: false,
             overhang: 0,
             was_due: 0,
-            longest_ns: 0,
-            booked_until: 0,
+            told: Reach::default(),
+            penalised: Reach::default(),
             era: 0,
             booked: 0,
             cancelled: HashSet::new(),
@@ -164,10 +186,7 @@ impl Bucket {
         if n > 0 {
             self.store(now, self.base(now) + self.cost(n));
         }
-        self.longest_ns = self.longest_ns.max(wait);
-        if wait > 0 {
-            self.booked_until = self.booked_until.max(now.saturating_add(wait));
-        }
+        self.told.note(now, wait);
         let mut number = None;
         if wait > 0 && n > 0 {
             self.booked += 1;
@@ -215,7 +234,7 @@ impl Bucket {
     /// Nothing before `now + wait_ns`, then refill from empty.
     pub fn penalize(&mut self, now: u64, wait_ns: u64) {
         // From here on nothing that such a wait could have put is impossible.
-        self.longest_ns = self.longest_ns.max(wait_ns);
+        self.penalised.note(now, wait_ns);
         self.heal(now);
         let end = self.rate.units(now) + self.rate.units(wait_ns);
         let from = end + self.rate.burst_units();
@@ -226,10 +245,9 @@ impl Bucket {
         self.penalty = true;
     }
 
-    /// Full, no penalty, all tickets void.
+    /// Full, no penalty, all tickets void, nothing that was told has to be kept.
     pub fn reset(&mut self, now: u64) {
-        // The reading counts like any other, for what was found before it.
-        self.heal(now);
+        (self.told, self.penalised, self.behind) = (Reach::default(), Reach::default(), None);
         self.tat = self.rate.units(now);
         self.penalty = false;
         self.void_tickets();
@@ -245,17 +263,16 @@ impl Bucket {
             let end_ns = ceil_div(self.tat - old.burst_units(), old.tokens);
             end_ns * new.tokens + new.burst_units()
         } else {
-            // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back: it stays
-            // time.
+            // What neither an empty bucket nor what was told accounts for is a clock that stepped back: it stays time.
             let missing = self.base(now) - old.units(now);
-            let owed = missing.min(old.burst_units() + old.units(self.longest_ns));
+            let owed = missing.min(old.burst_units() + old.units(self.reach(now) - now));
             let skew_ns = ceil_div(missing - owed, old.tokens);
             // The rest is tokens: level_units / old.period_ns of them, negative in debt.
             let level_units = old.burst_units() - owed;
             let level_in_new_units = floor_div(level_units * new.period_ns, old.period_ns);
             let deficit = (new.burst_units() - level_in_new_units).max(0);
             // A debt can take longer to pay at the new rate: no reason to take it for the reading of a broken clock.
-            self.longest_ns = self.longest_ns.max(new.ns(deficit - new.burst_units()));
+            self.told.note(now, new.ns(deficit - new.burst_units()));
             new.units(now) + skew_ns * new.tokens + deficit
         };
         self.rate = new;
@@ -307,24 +324,30 @@ impl Bucket {
         self.tat = tat;
     }
 
-    /// A word that no burst, wait or penalty can have put where it is reads as a bucket that is empty when all that was
-    /// booked is due (under a penalty of the longest wait, if it was one) once readings have gone on for so long and
-    /// none of them found it plausible: until then a late thread may have the old reading, and the word be right.
+    /// Until when anything lasts that was told, and `now` at least.
+    fn reach(&self, now: u64) -> u64 {
+        self.told.at(now).max(self.penalised.at(now)).max(now)
+    }
+
+    /// A word that neither the burst nor anything that was told accounts for reads as a bucket that is empty when all
+    /// of that is over, once readings have gone on for so long and none of them found it plausible: until then a late
+    /// thread may have the old reading, and the word be right.
     fn heal(&mut self, now: u64) {
-        let horizon = (i128::from(self.longest_ns) + SLACK_NS) * self.rate.tokens;
-        if self.tat - self.rate.units(now) <= self.rate.burst_units() + horizon {
+        let empty = self.rate.units(self.reach(now)) + self.rate.burst_units();
+        if self.tat <= empty + SLACK_NS * self.rate.tokens {
             self.behind = None;
             return;
         }
         match self.behind {
             Some(first) if now >= first + HEAL_AFTER_NS => {
-                let longest = now.saturating_add(self.longest_ns);
-                let until = if self.penalty { longest } else { self.booked_until.clamp(now, longest) };
-                self.tat = self.rate.units(until) + self.rate.burst_units();
+                self.tat = empty;
                 self.behind = None;
                 // What is said of bookings rests on the bad reading too.
                 self.void_tickets();
                 self.was_due = self.tat;
+                for reach in [&mut self.told, &mut self.penalised] {
+                    reach.until = reach.at(now);
+                }
             }
             Some(first) if now >= first => {}
             _ => self.behind = Some(now),

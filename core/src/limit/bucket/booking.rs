@@ -13,7 +13,7 @@ use std::cell::Cell;
 impl BucketState {
     /// How long `n` tokens would have to wait at `now_ns`, in nanoseconds.
     pub(super) fn wait(&self, now_ns: u64, n: u32) -> u64 {
-        self.booked(&self.view(self.load(), now_ns), now_ns, n).map_or(NEVER, |(_, wait)| wait)
+        self.booked(&self.seen(now_ns), now_ns, n).map_or(NEVER, |(_, wait)| wait)
     }
 
     /// The word's time and the wait of a booking of `n`. Of more than is open: not before it is. `None`: it is more

@@ -172,3 +172,55 @@ fn loom_a_reset_hides_no_charge_behind_a_booking() {
         }
     });
 }
+
+/// A penalty that comes while a reset forgets what was told: it is gone, or is known to be one.
+#[test]
+fn loom_a_reset_forgets_no_penalty_that_comes_after_it() {
+    model(|| {
+        let bucket = bucket(1);
+        bucket.penalize_at(0, Duration::from_secs(300));
+        let resetter = {
+            let bucket = bucket.clone();
+            thread::spawn(move || bucket.reset_at(0))
+        };
+        bucket.penalize_at(0, Duration::from_secs(200));
+        resetter.join().unwrap();
+        let was_reset = bucket.try_acquire_at(0, 1);
+        // As long as a bad reading needs to heal, twice.
+        assert!(was_reset || ![1, 62, 63, 124, 125, 199].iter().any(|&second| bucket.try_acquire_at(second * S, 1)));
+    });
+}
+
+/// Who books while a bad reading heals, and with it what that noted, keeps its time when another comes and goes.
+#[test]
+fn loom_who_books_while_another_heals_keeps_its_time() {
+    model(|| {
+        let now = 100 * S;
+        let bucket = bucket(1);
+        assert!(bucket.try_acquire_at(1_000_000 * S, 1));
+        let _ = book(&bucket, 1_000_000 * S);
+        assert!(!bucket.try_acquire_at(now - 61 * S, 1));
+        let booker = {
+            let bucket = bucket.clone();
+            thread::spawn(move || {
+                let (mut last, wait) = (0, |bucket: &TokenBucket| match bucket.reserve_at(now, 1, None) {
+                    Reservation::Booked { wait_ns, .. } => wait_ns,
+                    Reservation::Denied { .. } => unreachable!(),
+                });
+                for _ in 0..2 {
+                    last = wait(&bucket);
+                }
+                last
+            })
+        };
+        assert!(!bucket.try_acquire_at(now, 1));
+        let told = now + booker.join().unwrap();
+        assert!(bucket.try_acquire_at(5_000_000 * S, 1));
+        let mut at = now;
+        while at < told.min(now + 200 * S) {
+            assert!(!bucket.try_acquire_at(at, 1), "{at} of {told}");
+            at += 61 * S;
+        }
+        assert!(!bucket.try_acquire_at(told, 1));
+    });
+}

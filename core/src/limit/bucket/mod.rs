@@ -4,6 +4,7 @@
 mod arena;
 mod booking;
 mod bookings;
+mod reach;
 mod receipt;
 mod slot;
 mod state;
@@ -21,6 +22,7 @@ use crate::limit::{Mode, WarmUp};
 use crate::memory::{ChangeLock, ObjectAllocator, One, SeqLock};
 use crate::{Clock, ConfigError, ConfigErrorKind, Decision, Quota};
 use state::{BucketState, GaveUp, Setting};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A token bucket: starts full, refills at the quota's rate, holds at most the burst.
@@ -28,6 +30,9 @@ use std::time::Duration;
 /// One atomic word in units of the token (the generic cell rate algorithm, ITU-T I.371, as governor uses it); rates are
 /// exact. Every operation has an `_at` form that takes the time in nanoseconds of this bucket's clock; the plain form
 /// reads the clock. A clock that steps back never mints tokens: until it catches up the bucket may deny early.
+/// It counts for 36 years from when it was made, at least (73 where it fills in days). At rates that need fine units it
+/// goes over to coarser ones after 4 years at the earliest, once: the rate is then low by at most one in a million, and
+/// tickets of before are void.
 ///
 /// Thread safety: all methods may be called from any thread at any time. Decisions take no lock and make no system
 /// call; `set_quota` and `reset` take one among themselves. Over any span of time no more than burst + rate × time is
@@ -58,7 +63,7 @@ pub struct TokenBucket {
     /// The quota of the whole bucket: count, period in nanoseconds, burst.
     quota: One<SeqLock<3>>,
     /// Held by `set_quota` and `reset`.
-    changes: ChangeLock,
+    changes: Arc<ChangeLock>,
 }
 
 const ADMITTED: usize = 0;
@@ -97,7 +102,8 @@ impl TokenBucket {
         clock: Clock,
     ) -> Result<Self, ConfigError> {
         let BucketOptions { mode, warm_up, .. } = options;
-        let setting = Setting { epoch_ns, clock: &clock, warm_up, enforced: mode == Mode::Enforce };
+        let changes = Arc::new(ChangeLock::of(room));
+        let setting = Setting { epoch_ns, clock: &clock, warm_up, enforced: mode == Mode::Enforce, changes: &changes };
         let mut stripe = |share: &Quota| BucketState::in_room(room, share, &setting);
         let state = stripe(&shares[0])?;
         let others = shares[1..].iter().map(stripe).collect::<Result<_, _>>()?;
@@ -105,7 +111,7 @@ impl TokenBucket {
         if room.is_fresh() {
             latest.write(words(&quota));
         }
-        let (counts, changes) = (Striped::in_room(room)?, ChangeLock::of(room));
+        let counts = Striped::in_room(room)?;
         Ok(Self { state, others, clock, mode, warm_up, counts, quota: latest, changes })
     }
 
@@ -247,7 +253,7 @@ impl TokenBucket {
         }
     }
 
-    /// Full again: ends a penalty and voids tickets.
+    /// Full again: ends a penalty and voids tickets, and no wait that was told before has to be kept.
     pub fn reset(&self) {
         self.reset_at(self.clock.now());
     }

@@ -49,10 +49,9 @@ const TICK_SHIFT: u32 = 57;
 
 impl Slot {
     /// Only under the quota lock, and only while no word names this slot.
-    pub(super) fn write(&self, quota: &Quota, tsc: Option<&Tsc>) {
-        let scale = Scale::of(quota);
+    pub(super) fn write(&self, quota: &Quota, scale: &Scale, tsc: Option<&Tsc>) {
         // Relaxed, all nine: published by the exchange that names this slot (see above).
-        self.tick_mult.store(tsc.map_or(0, |tsc| tick_mult(&scale, tsc)), Ordering::Relaxed);
+        self.tick_mult.store(tsc.map_or(0, |tsc| tick_mult(scale, tsc)), Ordering::Relaxed);
         self.token.store(scale.token, Ordering::Relaxed);
         self.capacity.store(scale.capacity, Ordering::Relaxed);
         self.inexact.store(u64::from(scale.frac != 0), Ordering::Relaxed);

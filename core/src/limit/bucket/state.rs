@@ -4,14 +4,16 @@
 use super::super::gcra::{self, Moment};
 use super::super::scale::{MAX_UNITS, Scale};
 use super::bookings::Bookings;
+use super::reach::Reach;
 use super::slot::Slot;
 use super::view::{Charge, View};
 use super::word::Word;
 use crate::decision::NEVER;
 use crate::limit::{GAVE_UP_NS, WarmUp};
-use crate::memory::{ObjectAllocator, One, PATIENCE, Watch, Zeroable};
+use crate::memory::{ChangeLock, ObjectAllocator, One, PATIENCE, Watch, Zeroable};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
 use crate::{Clock, ConfigError, Decision, Quota};
+use std::sync::Arc;
 
 /// How much further ahead of now than any burst, wait or penalty a word must be before it can be a bad clock reading.
 /// Until then a reader with an old clock reading just denies.
@@ -27,8 +29,9 @@ pub(super) struct Shared {
     watch: Watch,
     // The word's line is written by every admission; what follows is only read by most.
     _line: [AtomicU64; 6],
-    /// The longest wait or penalty ever put on this bucket, in nanoseconds.
-    longest_wait_ns: AtomicU64,
+    /// Of bookings and of penalties, since the last reset.
+    booked: Reach,
+    penalised: Reach,
     /// The furthest `tat` from which the word was lowered below bookings that are still out: no booking that is out
     /// lies beyond the word and this.
     overhang: AtomicU64,
@@ -40,8 +43,6 @@ pub(super) struct Shared {
     /// See [`was_due`](BucketState::was_due).
     tail: AtomicU64,
     was_due: AtomicU64,
-    /// When the last of all bookings that had to wait is due, in nanoseconds of the clock.
-    booked_until_ns: AtomicU64,
     slots: [Slot; 4],
 }
 
@@ -54,14 +55,14 @@ unsafe impl Zeroable for Shared {
             word: zero(),
             watch: Zeroable::blank(),
             _line: std::array::from_fn(|_| zero()),
-            longest_wait_ns: zero(),
+            booked: Zeroable::blank(),
+            penalised: Zeroable::blank(),
             overhang: zero(),
             generation: AtomicU32::new(0),
             given_back: AtomicU32::new(0),
             bookings: Bookings::blank(),
             tail: zero(),
             was_due: zero(),
-            booked_until_ns: zero(),
             slots: std::array::from_fn(|_| Slot::blank()),
         }
     }
@@ -80,6 +81,7 @@ pub(super) struct BucketState {
     not_by_ticks: u64,
     /// The ramp since the epoch.
     warm_up: WarmUp,
+    changes: Arc<ChangeLock>,
 }
 
 /// What all stripes of a bucket have in common, in memory of this process.
@@ -91,6 +93,7 @@ pub(super) struct Setting<'a> {
     pub(super) warm_up: Option<WarmUp>,
     /// Whether this process's decisions are.
     pub(super) enforced: bool,
+    pub(super) changes: &'a Arc<ChangeLock>,
 }
 
 /// Too many lost races: nothing was changed.
@@ -108,7 +111,7 @@ impl BucketState {
         quota: &Quota,
         setting: &Setting<'_>,
     ) -> Result<Self, ConfigError> {
-        let &Setting { epoch_ns, clock, warm_up, enforced } = setting;
+        let &Setting { epoch_ns, clock, warm_up, enforced, changes } = setting;
         let tsc = clock.tsc();
         let ticks_at = |ns| tsc.map_or(0, |tsc| tsc.ticks_at(ns));
         let epoch_ticks = ticks_at(epoch_ns);
@@ -123,10 +126,11 @@ impl BucketState {
         // Zeroes: the word of a full bucket by slot 0.
         let shared = room.one::<Shared>()?;
         if room.is_fresh() {
-            shared.slots[0].write(quota, tsc);
+            shared.slots[0].write(quota, &Scale::of(quota), tsc);
         }
         let warm_up = warm_up.unwrap_or(WarmUp::NONE);
-        Ok(Self { shared, clock: clock.clone(), epoch_ns, epoch_ticks, not_by_ticks, warm_up })
+        let (clock, changes) = (clock.clone(), changes.clone());
+        Ok(Self { shared, clock, epoch_ns, epoch_ticks, not_by_ticks, warm_up, changes })
     }
 
     /// Takes `n` tokens at the counter's time. `None`: this needs a closer look by [`acquire`](Self::acquire).
@@ -198,7 +202,7 @@ impl BucketState {
 
     /// What `check(n)` would say, with what is there now.
     pub(super) fn look(&self, now_ns: u64, n: u32) -> Decision {
-        let view = self.view(self.load(), now_ns);
+        let view = self.seen(now_ns);
         let charged = gcra::charge(view.word.tat, view.now, view.scale.cost(n), view.scale.capacity);
         let decision = self.told(&view, charged.map(|_| view.word.tat), n, now_ns);
         Decision { remaining: view.remaining(view.word.tat), ..decision }
@@ -242,8 +246,11 @@ impl BucketState {
 
     /// Nothing before `now_ns + wait_ns`, then from empty.
     pub(super) fn penalize(&self, now_ns: u64, wait_ns: u64) {
-        self.note_wait(wait_ns);
+        let note = || self.shared.penalised.note(now_ns, wait_ns);
+        // Also before the word is looked at: from here on nothing that such a wait could have put is impossible.
+        note();
         self.update(now_ns, |view| {
+            note();
             let end = self.moment(&view.scale, now_ns.saturating_add(wait_ns));
             let tat = (end.units + end.inexact).saturating_add(view.whole).min(MAX_UNITS);
             if tat <= view.word.tat && view.in_penalty() {
@@ -253,16 +260,27 @@ impl BucketState {
         });
     }
 
-    /// Full again. Only under the quota lock.
+    /// Full again, and nothing that was told has to be kept. Only under the quota lock.
     pub(super) fn reset(&self, now_ns: u64) -> Result<(), GaveUp> {
         let slot = Word::unpack(self.load()).slot;
         // Foreign bytes in an arena are no quota, and have no level to reset.
         let Some(quota) = self.shared.slots[slot].quota() else { return Ok(()) };
-        self.change(now_ns, &quota, |_, new| (new.now.units, false))
+        // Before the exchange, see `Reach`.
+        let reaches = [&self.shared.booked, &self.shared.penalised].map(|reach| (reach, reach.forget()));
+        let done = self.change(now_ns, &quota, |_, new| (new.now.units, false));
+        match done {
+            Ok(()) => self.shared.watch.clear(),
+            Err(GaveUp) => reaches.into_iter().for_each(|(reach, there)| reach.remember(there)),
+        }
+        done
     }
 
     /// Another quota, the same level. Only under the quota lock.
     pub(super) fn set_quota(&self, now_ns: u64, quota: &Quota) -> Result<(), GaveUp> {
+        let old = self.view(self.load(), now_ns);
+        if old.is_late() && self.is_too_fine(old.raw) {
+            self.renew_held(now_ns);
+        }
         self.change(now_ns, quota, |view, next| {
             let (scale, now) = (&next.scale, next.now);
             if view.in_penalty() {
@@ -273,16 +291,16 @@ impl BucketState {
             let (old, new) = (i128::from(view.scale.token.max(1)), i128::from(scale.token));
             let (old_burst, burst) = (i128::from(view.burst), i128::from(next.burst));
             let deficit = gcra::deficit(view.word.tat, view.now);
-            // What neither an empty bucket nor the longest wait accounts for is a clock that stepped back. It stays
-            // time: as tokens of a fast rate it would be years at a slow one. Relaxed: as in `heal`.
-            let longest = view.scale.units(self.shared.longest_wait_ns.load(Ordering::Relaxed));
-            let skew = deficit.saturating_sub(view.scale.capacity.saturating_add(longest));
+            // What neither an empty bucket nor what was told accounts for is a clock that stepped back. It stays time:
+            // as tokens of a fast rate it would be years at a slow one.
+            let told = view.scale.units(self.reach(now_ns).saturating_sub(now_ns));
+            let skew = deficit.saturating_sub(view.scale.capacity.saturating_add(told));
             let deficit = i128::from(deficit - skew);
             // ceil(deficit * new / old): rounded towards fewer tokens.
             let deficit = (deficit * new + old - 1) / old + (burst - old_burst) * new;
             let deficit = u64::try_from(deficit.max(0)).unwrap_or(MAX_UNITS);
             // A debt may take longer to pay at the new rate, and is no bad reading for that.
-            self.note_wait(scale.ns(deficit.saturating_sub(scale.capacity)));
+            self.note_booked(now_ns, scale.ns(deficit.saturating_sub(scale.capacity)));
             let tat = now.units.saturating_add(scale.units(view.scale.ns(skew))).saturating_add(deficit);
             (tat.min(MAX_UNITS), false)
         })
@@ -295,28 +313,79 @@ impl BucketState {
         self.shared.word.store(word, Ordering::Relaxed);
     }
 
+    /// What a decision looks at.
+    pub(super) fn seen(&self, now_ns: u64) -> View {
+        let view = self.view(self.load(), now_ns);
+        if view.is_late() && self.renew(view.raw, now_ns) { self.view(self.load(), now_ns) } else { view }
+    }
+
+    /// Units that are too fine for the bucket's age are made coarser: of the same quota, with the same moment at which
+    /// it is full. Whether those that `raw` is in were.
+    ///
+    /// Once in years, under the lock of changes.
+    #[cold]
+    #[inline(never)]
+    fn renew(&self, raw: u64, now_ns: u64) -> bool {
+        // Without the lock (only an arena's can be refused) time stands still at the end of what the units can say.
+        self.is_too_fine(raw) && self.changes.lock().is_ok_and(|_held| self.renew_held(now_ns))
+    }
+
+    fn is_too_fine(&self, raw: u64) -> bool {
+        !self.shared.slots[Word::unpack(raw).slot].scale().is_lasting()
+    }
+
+    /// Only under the lock.
+    fn renew_held(&self, now_ns: u64) -> bool {
+        let raw = self.load();
+        if !self.is_too_fine(raw) {
+            return true;
+        }
+        let Some(quota) = self.shared.slots[Word::unpack(raw).slot].quota() else { return false };
+        let lasting = Scale::lasting(&quota);
+        // A token is dearer by what it was rounded up: the same time to full would be fewer of them.
+        let more = lasting.capacity.saturating_sub(lasting.moment(Scale::of(&quota).fill_ns()).units);
+        let renewed = self.change_to(now_ns, (&quota, &lasting), |view, _| {
+            let full = lasting.units(view.scale.ns(view.word.tat)).saturating_add(more);
+            (full.min(MAX_UNITS), view.word.penalty)
+        });
+        renewed.is_ok()
+    }
+
     /// Writes the next slot, then moves the word there: whoever decided by the old slot loses its exchange, and a
     /// setter that dies before the exchange has published nothing.
     ///
     /// Errors: the word is as it was (tickets and receipts are void all the same).
     fn change(&self, now_ns: u64, quota: &Quota, level: impl Fn(&View, &View) -> (u64, bool)) -> Result<(), GaveUp> {
+        let scale = Scale::at_age(quota, now_ns.saturating_sub(self.epoch_ns));
+        self.change_to(now_ns, (quota, &scale), level)
+    }
+
+    fn change_to(
+        &self,
+        now_ns: u64,
+        (quota, scale): (&Quota, &Scale),
+        level: impl Fn(&View, &View) -> (u64, bool),
+    ) -> Result<(), GaveUp> {
         let next = (Word::unpack(self.load()).slot + 1) % self.shared.slots.len();
-        self.shared.slots[next].write(quota, self.clock.tsc());
+        self.shared.slots[next].write(quota, scale, self.clock.tsc());
         // Release: before the word, see `generation`.
         self.shared.generation.fetch_add(1, Ordering::Release);
         // After the generation, see `cancel`. No ticket of before is valid, and who lowers the word after raises the
         // overhang again.
         self.shared.bookings.changing(|| self.forget_bookings());
         let new = self.view(Word { tat: 0, penalty: false, slot: next }.pack(), now_ns);
-        self.update(now_ns, |view| {
-            let (tat, penalty) = level(view, &new);
-            // As what lowers the word: where a booking left it before says nothing of the new one, nor in its units.
-            let given_back = self.note_giving_back();
-            self.lower_tail(0);
-            Ok((Word { tat, penalty, slot: next }, (tat, given_back)))
-        })
-        .map(|(tat, given_back)| self.raise_tail(tat, given_back))
-        .ok_or(GaveUp)
+        let changed = self.exchange::<_, false>(
+            || now_ns,
+            |view| {
+                let (tat, penalty) = level(view, &new);
+                // As what lowers the word: where a booking left it before says nothing of the new one, nor in its
+                // units.
+                let given_back = self.note_giving_back();
+                self.lower_tail(0);
+                Ok((Word { tat, penalty, slot: next }, (tat, given_back)))
+            },
+        );
+        changed.map(|(tat, given_back)| self.raise_tail(tat, given_back)).ok_or(GaveUp)
     }
 
     /// Applies `step` until its exchange wins; `None`: it lost too many in a row. `step` answers `Ok` to store
@@ -333,9 +402,23 @@ impl BucketState {
         now_ns: impl Fn() -> u64,
         step: impl Fn(&View) -> Result<(Word, T), T>,
     ) -> Option<T> {
+        self.exchange::<_, true>(now_ns, step)
+    }
+
+    /// `RENEWS`: where the lock of changes is not held.
+    #[inline]
+    fn exchange<T, const RENEWS: bool>(
+        &self,
+        now_ns: impl Fn() -> u64,
+        step: impl Fn(&View) -> Result<(Word, T), T>,
+    ) -> Option<T> {
         let mut raw = self.load();
         for _ in 0..PATIENCE {
             let view = self.view(raw, now_ns());
+            if RENEWS && view.is_late() && self.renew(raw, now_ns()) {
+                raw = self.load();
+                continue;
+            }
             // A bad reading is stored as the empty bucket that it reads as, so that it can refill from here.
             let healed = view.word.pack() != raw;
             self.watch(&view, healed);
@@ -350,7 +433,7 @@ impl BucketState {
             // AcqRel: releases what this operation did to whoever reads the word next. Acquire on failure: as `load`.
             match self.shared.word.compare_exchange_weak(view.raw, word.pack(), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if healed => {
-                    self.shared.watch.clear();
+                    self.is_healed(now_ns());
                     return Some(answer);
                 }
                 Ok(_) => return Some(answer),
@@ -407,20 +490,24 @@ impl BucketState {
         self.shared.given_back.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
-    /// To be called before the exchange that puts such a wait.
-    pub(super) fn note_wait(&self, wait_ns: u64) {
-        // Relaxed: raised before the exchange that publishes the wait (release).
-        self.shared.longest_wait_ns.fetch_max(wait_ns, Ordering::Relaxed);
+    /// To be called before the exchange that books until then, at each attempt: who was told a time keeps it, also
+    /// where a bad reading has covered the word since and that heals.
+    pub(super) fn note_booked(&self, now_ns: u64, wait_ns: u64) {
+        self.shared.booked.note(now_ns, wait_ns);
     }
 
-    /// To be called before the exchange that books until then: who was told a time keeps it, also where a bad reading
-    /// has covered the word since and that heals.
-    pub(super) fn note_booked(&self, now_ns: u64, wait_ns: u64) {
-        self.note_wait(wait_ns);
-        if wait_ns > 0 {
-            // Relaxed: as in `note_wait`.
-            self.shared.booked_until_ns.fetch_max(now_ns.saturating_add(wait_ns), Ordering::Relaxed);
-        }
+    /// Until when anything lasts that was told, as of `ns`.
+    fn reach(&self, ns: u64) -> u64 {
+        self.shared.booked.at(ns).max(self.shared.penalised.at(ns))
+    }
+
+    /// A bad reading's word was stored as what it reads as.
+    #[cold]
+    fn is_healed(&self, now_ns: u64) {
+        self.shared.watch.clear();
+        let ns = self.clock.now().max(now_ns);
+        self.shared.booked.bound(ns);
+        self.shared.penalised.bound(ns);
     }
 
     /// To be called before an exchange that lowers the word from `tat`, unless that takes out nothing but the last
@@ -526,35 +613,24 @@ impl BucketState {
         View { raw, word, scale, burst, whole, now, behind }
     }
 
-    /// A word further ahead than anything could have put it is taken for a bad reading, but not by this reading alone,
-    /// which may be a late thread's: see [`Watch`]. Until then it stands, and the reading is answered, to be noted. A
-    /// word that heals reads as a bucket that is empty when all that was booked is due; one that a penalty was put on
-    /// keeps the longest there has been.
+    /// A word further ahead than anything that was told accounts for is taken for a bad reading, but not by this
+    /// reading alone, which may be a late thread's: see [`Watch`]. Until then it stands, and the reading is answered,
+    /// to be noted. A word that heals reads as a bucket that is empty when all that was told is over.
     ///
     /// The clock is read again, after the word: a late thread of this clock finds the word plausible then, however late
     /// it is.
     #[cold]
     fn heal(&self, word: Word, scale: &Scale, now_ns: u64) -> (Word, Option<u64>) {
-        // Relaxed: raised before the word that needs it was published (release), and that word was acquired.
-        let longest = self.shared.longest_wait_ns.load(Ordering::Relaxed);
         let ns = self.clock.now().max(now_ns);
-        let empty = self.moment(scale, ns).units.saturating_add(scale.capacity);
-        let ahead = empty.saturating_add(scale.units(longest.saturating_add(BAD_READING_NS)));
-        if word.tat <= ahead {
+        let due = self.moment(scale, self.reach(ns).max(ns));
+        let empty = (due.units + due.inexact).saturating_add(scale.capacity);
+        if word.tat <= empty.saturating_add(scale.units(BAD_READING_NS)) {
             return (word, None);
         }
         if !self.shared.watch.has_lasted(ns) {
             return (word, Some(ns));
         }
-        // Relaxed: as above. What a bad reading booked is no longer ahead than the longest wait.
-        let booked = self.shared.booked_until_ns.load(Ordering::Relaxed).min(ns.saturating_add(longest));
-        let tat = if word.penalty {
-            empty.saturating_add(scale.units(longest))
-        } else {
-            let due = self.moment(scale, booked);
-            empty.max((due.units + due.inexact).saturating_add(scale.capacity))
-        };
-        (Word { tat: tat.min(MAX_UNITS), ..word }, None)
+        (Word { tat: empty.min(MAX_UNITS), ..word }, None)
     }
 
     #[inline]

@@ -385,3 +385,154 @@ fn a_late_cancel_of_what_is_due_gives_nothing_back() {
         bucket.try_acquire_at(now, 2) && !bucket.try_acquire_at(16 * S, 1) && bucket.try_acquire_at(16 * S + S / 2, 1)
     );
 }
+
+/// What a wait once was does not keep a bad reading for as long: nor one that books.
+#[test]
+fn a_bad_reading_heals_in_a_minute_whatever_was_waited_for_before() {
+    const DAY: u64 = 86_400 * S;
+    type Before = fn(&TokenBucket);
+    let cases: [(&str, Before); 4] = [
+        ("a penalty that was reset", |bucket| {
+            bucket.penalize_at(0, Duration::from_secs(86_400));
+            bucket.reset_at(0);
+        }),
+        ("a penalty that is over", |bucket| bucket.penalize_at(0, Duration::from_secs(86_400))),
+        ("bookings that were reset", |bucket| {
+            (0..3_600).for_each(|_| assert!(matches!(bucket.reserve_at(0, 10, None), Reservation::Booked { .. })));
+            bucket.reset_at(0);
+        }),
+        ("nothing", |_| {}),
+    ];
+    for (what, before) in cases {
+        for (ahead, books) in [(3_600 * S, false), (3_600 * S, true), (20 * DAY, true), (20 * DAY, false)] {
+            let bucket = bucket("10/s", 10);
+            before(&bucket);
+            let mut now = 2 * DAY;
+            // Once more, for what the first has left.
+            for round in 0..3 {
+                assert!(bucket.try_acquire_at(now + ahead, 10), "{what}");
+                if books {
+                    assert!(matches!(bucket.reserve_at(now + ahead, 10, None), Reservation::Booked { .. }), "{what}");
+                }
+                let healed = (0..1_000).find(|second| bucket.try_acquire_at(now + second * S, 1));
+                assert!(healed.is_some_and(|second| second <= 63), "{what}, {ahead}, {books}, {round}: {healed:?}");
+                now += 2_000 * S;
+            }
+        }
+    }
+}
+
+/// A penalty is kept as a time that was told to somebody is.
+#[test]
+fn a_penalty_stands_though_a_bad_reading_came_and_went() {
+    for bad in [3_600 * S, u64::MAX] {
+        let bucket = bucket("10/s", 10);
+        bucket.penalize_at(0, Duration::from_secs(200));
+        assert!(bucket.try_acquire_at(bad, 1));
+        assert_eq!((1..=200).filter(|&second| bucket.try_acquire_at(second * S, 1)).count(), 0);
+        assert!(bucket.try_acquire_at(201 * S, 1));
+    }
+}
+
+/// Rates that need coarser units after some years, and those that do not; bursts that fill at once and in decades.
+fn awkward() -> impl Iterator<Item = Quota> {
+    const YEAR: u64 = 365 * 86_400;
+    let rates: [(u64, u64); 16] = [
+        (1, YEAR),
+        (2, YEAR),
+        (7, YEAR),
+        (1, 86_400),
+        (5, 900),
+        (7, 60),
+        (11, 60),
+        (3, 1),
+        (7, 1),
+        (11, 1),
+        (999, 1),
+        (7_919, 1),
+        (12_345, 1),
+        (1_000_003, 3_600),
+        (69_999_999, 1),
+        (70_000_000, 1),
+    ];
+    rates.into_iter().flat_map(|(count, seconds)| {
+        let quota = Quota::new(count, Duration::from_secs(seconds)).unwrap();
+        let decades = u128::from(count) * u128::from(30 * YEAR) / u128::from(seconds);
+        let bursts = [1, 3, 1_000, u64::from(u32::MAX).min(decades as u64)];
+        bursts.into_iter().filter_map(move |burst| quota.with_burst(burst).ok())
+    })
+}
+
+/// For ever denied is an outage, and in years nobody restarts: every rate goes on for decades, and no faster.
+#[test]
+fn decades_pass_and_the_rate_stays() {
+    const YEAR: u64 = 365 * 86_400 * S;
+    for quota in awkward() {
+        let (burst, what) = (quota.burst(), quota.to_string());
+        let interval = quota.period().as_nanos().div_ceil(quota.count().into()) as u64;
+        let made = |from| TokenBucket::with_clock(quota, ManualClock::new(from).into());
+        // In one leap, year by year, and by a bucket that only looks.
+        for from in [0, 3 * YEAR + 7] {
+            for years in [1, 4, 5, 10, 30, 36] {
+                let (bucket, at) = (made(from), from + years * YEAR + 12_345);
+                assert!(bucket.try_acquire_at(from, burst), "{what}");
+                let back = ((at - from) / interval).min(burst.into());
+                let there = u64::from(bucket.peek_at(at).remaining);
+                // At most one in a million is lost, and a token by rounding.
+                assert!(there <= back && there + back / 1_000_000 + 1 >= back, "{what}: {there} of {back} in {years}");
+            }
+            let bucket = made(from);
+            for year in 1..=36 {
+                let at = from + year * YEAR;
+                bucket.set_quota_at(at, quota).unwrap();
+                bucket.reset_at(at);
+                assert!(bucket.try_acquire_at(at, burst) && !bucket.try_acquire_at(at, 1), "{what} in year {year}");
+                if interval < YEAR / 4 {
+                    assert!(!bucket.try_acquire_at(at + interval - 2, 1), "{what} in year {year}");
+                    let slow = interval / 1_000_000 + 2;
+                    assert!(bucket.try_acquire_at(at + interval + slow, 1), "{what} in year {year}");
+                }
+            }
+        }
+    }
+}
+
+/// Units that are made coarser give nothing, and take no more than a token of a million; a penalty keeps its end.
+#[test]
+fn units_that_grow_coarse_mint_nothing() {
+    const YEAR: u64 = 365 * 86_400 * S;
+    for quota in awkward().filter(|quota| quota.burst() > 2) {
+        let (burst, what) = (quota.burst(), quota.to_string());
+        let scale = crate::limit::scale::Scale::of(&quota);
+        // Just before the moment at which they are, and just after it.
+        let late = scale.ns(1 << 60);
+        for used in [1, burst / 2, burst] {
+            let bucket = TokenBucket::with_clock(quota, ManualClock::new(0).into());
+            assert!(bucket.try_acquire_at(late - 2, used), "{what}");
+            let before = u64::from(bucket.peek_at(late - 2).remaining);
+            let _ = bucket.peek_at(late + YEAR / 1_000);
+            let after = u64::from(bucket.peek_at(late - 2).remaining);
+            assert!(after <= before && after + before / 1_000_000 + 1 >= before, "{what}: {before} and {after}");
+        }
+        let bucket = TokenBucket::with_clock(quota, ManualClock::new(0).into());
+        bucket.penalize_at(late - 10 * S, Duration::from_secs(20));
+        assert!(!bucket.try_acquire_at(late + 10 * S - 1, 1), "{what}");
+        bucket.refund_at(late + 9 * S, 3);
+        let wait = bucket.peek_at(late).retry_after_ns;
+        let token = quota.period().as_nanos().div_ceil(quota.count().into()) as u64;
+        let rounded = (quota.fill_time().as_nanos() / 1_000_000) as u64 + 16;
+        assert!((10 * S..=10 * S + token + rounded).contains(&wait), "{what}: {wait}");
+    }
+}
+
+/// What was given out before units changed is void, as after a change of quota.
+#[test]
+fn a_ticket_of_finer_units_is_void() {
+    const YEAR: u64 = 365 * 86_400 * S;
+    let bucket = bucket("7/min", 7);
+    let before = 4 * YEAR;
+    assert!(bucket.try_acquire_at(before, 7));
+    let Reservation::Booked { ticket, .. } = bucket.reserve_at(before, 1, None) else { panic!("booked") };
+    let _ = bucket.check_at(before + 2 * YEAR, 1);
+    assert!(!bucket.cancel_at(before, ticket));
+}

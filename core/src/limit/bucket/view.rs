@@ -27,6 +27,12 @@ pub(super) struct Charge {
 }
 
 impl View {
+    /// Whether finer units than [lasting](Scale::lasting) ones come to their end.
+    #[inline]
+    pub(super) fn is_late(&self) -> bool {
+        Scale::is_late(self.now)
+    }
+
     pub(super) fn in_penalty(&self) -> bool {
         self.word.penalty && self.word.tat > self.now.units.saturating_add(self.whole)
     }

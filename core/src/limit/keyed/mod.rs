@@ -62,7 +62,8 @@ use units::Units;
 /// limit goes back to the present. (What counts are readings that meet a key without a cell or a line of another
 /// epoch.) The keys that it shared a line with, seven at most, then count as used up, for what the slowest quota
 /// takes to come back, or an epoch longer. (A clock that goes there a second time before the limit is back, and back
-/// again by more than an epoch, passes what those keys took the second time once more.) In a process whose threads all read one monotonic clock there is no such reading.
+/// again by more than an epoch, passes what those keys took the second time once more.) In a process whose threads all
+/// read one monotonic clock there is no such reading.
 ///
 /// A key whose cell was given to another as of the bad reading, in a line that was full, has lost its count, and cannot
 /// be told from a new one. So if that count was not over as of the moment which the limit went back to, keys without a

@@ -229,8 +229,8 @@ impl Reclaim {
         self.moments.resets.load(Ordering::Acquire)
     }
 
-    /// Between the load of a cell and the exchange that resets it, at each attempt: whoever charged before that load has
-    /// read a smaller count, and whoever sees the cell as it was reset sees this one.
+    /// Between the load of a cell and the exchange that resets it, at each attempt: whoever charged before that load
+    /// has read a smaller count, and whoever sees the cell as it was reset sees this one.
     pub(super) fn note_reset(&self) {
         // Relaxed: the acquire of the cell before it and the release of the exchange after it order it.
         self.moments.resets.fetch_add(1, Ordering::Relaxed);

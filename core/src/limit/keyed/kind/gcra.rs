@@ -295,7 +295,7 @@ impl Layout for Gcra {
     }
 
     fn last_free(&self, epoch: Epoch) -> u64 {
-        epoch.start.wrapping_add((64 - BEHIND << EPOCH_BITS) - 1)
+        epoch.start.wrapping_add(((64 - BEHIND) << EPOCH_BITS) - 1)
     }
 
     fn life_bits(&self) -> u32 {
