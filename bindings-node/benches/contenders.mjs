@@ -211,6 +211,38 @@ const tidegateQueue = async () => {
   };
 };
 
+const tidegateProcessor = async () => {
+  const { Processor } = await import('tidegate');
+  const processor = new Processor(work, { workers: 10 });
+  return async (n) => {
+    const results = [];
+    for (let i = 0; i < n; i += 1) results.push((await processor.submit(i)).result);
+    await Promise.all(results);
+  };
+};
+
+const pLimit = async () => {
+  const { default: limiter } = await import('p-limit');
+  const limit = limiter(10);
+  return async (n) => {
+    const results = [];
+    for (let i = 0; i < n; i += 1) results.push(limit(work, i));
+    await Promise.all(results);
+  };
+};
+
+/** It calls in threads, which the others do not: what its hand-over costs. */
+const piscina = async () => {
+  const { Piscina } = await import('piscina');
+  const filename = new URL('piscina_task.mjs', import.meta.url).href;
+  const pool = new Piscina({ filename, minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: 10 });
+  return async (n) => {
+    const results = [];
+    for (let i = 0; i < n; i += 1) results.push(pool.run(i));
+    await Promise.all(results);
+  };
+};
+
 export const ROWS = [
   {
     work: 'bucket, one instance',
@@ -306,5 +338,11 @@ export const ROWS = [
     floor: 'raw N-API call',
     targets: [],
     contenders: { tidegate: tidegateQueue, 'raw N-API call': rawCall },
+  },
+  {
+    work: 'processor, 10 at once, async call that succeeds',
+    floor: 'the call alone',
+    targets: [{ of: 'piscina', most: 1 }],
+    contenders: { tidegate: tidegateProcessor, 'p-limit': pLimit, piscina, 'the call alone': bareCall },
   },
 ];

@@ -72,7 +72,9 @@ class Processor {
     const { workers = 10, capacity = 5000, retry, deadLetter, timeoutMs, retryAfterMs = 1000 } = given;
     check.whole(workers, 'workers', 1, 10_000);
     if (retry !== undefined) {
-      if (!(retry instanceof RetryPolicy)) throw check.typeError(`retry must be a RetryPolicy, got ${check.show(retry)}`);
+      if (!(retry instanceof RetryPolicy)) {
+        throw check.typeError(`retry must be a RetryPolicy, got ${check.show(retry)}`);
+      }
       this.#retry = stepsOf(retry);
     }
     if (deadLetter !== undefined) {

@@ -38,6 +38,8 @@ const fails = async (item) => {
   throw new Error(`failed ${item}`);
 };
 const codeOf = (code) => (error) => error.code === code;
+const PROGRAM = { cwd: import.meta.dirname, timeout: 30_000 };
+const run = (code) => promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], PROGRAM);
 const soon = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('Processor', () => {
@@ -249,7 +251,8 @@ describe('Processor', () => {
     const processor = new Processor(
       (item, signal) => {
         signals.push(signal, Deadline.current.signal);
-        return item === 0 ? new Promise((resolve) => signal.addEventListener('abort', () => setTimeout(resolve, 20))) : item;
+        if (item !== 0) return item;
+        return new Promise((resolve) => signal.addEventListener('abort', () => setTimeout(resolve, 20)));
       },
       { workers: 1, timeoutMs: 30 },
     );
@@ -364,8 +367,7 @@ describe('Processor', () => {
       await processor.close();
       await new Promise((resolve) => setTimeout(resolve, 10));
       console.log(processor.stats().failed);`;
-    const run = promisify(execFile);
-    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program], { cwd: import.meta.dirname });
+    const { stdout } = await run(program);
     assert.equal(stdout.trim(), '2');
   });
 
@@ -374,8 +376,7 @@ describe('Processor', () => {
       import { Processor } from 'tidegate';
       const processor = new Processor(() => new Promise(() => {}), { workers: 2 });
       for (let item = 0; item < 5; item += 1) await processor.submit(item);`;
-    const run = promisify(execFile);
-    const { stderr } = await run(process.execPath, ['--input-type=module', '-e', program], { cwd: import.meta.dirname });
+    const { stderr } = await run(program);
     assert.match(stderr, /the program ends with 5 items in a Processor \(3 waiting, 2 active\)/);
   });
 
@@ -388,9 +389,7 @@ describe('Processor', () => {
       while (processor.stats().retrying === 0) await new Promise((resolve) => setImmediate(resolve));
       await processor.close({ drain: 'give_back' });
       console.log(processor.stats().failed);`;
-    const run = promisify(execFile);
-    const options = { cwd: import.meta.dirname, timeout: 30_000 };
-    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program], options);
+    const { stdout } = await run(program);
     assert.equal(stdout.trim(), '1');
   });
 

@@ -1,5 +1,6 @@
 """The Python rows, one JSON object a line: each contender is timed once a round, in turn (timeit, loop included)."""
 
+import asyncio
 import itertools
 import json
 import sys
@@ -17,7 +18,7 @@ import stamina
 import tenacity
 from floor import Empty, Governor
 
-from tidegate import CircuitBreaker, RateLimiter, RetryBudget, RetryPolicy, TokenBucket
+from tidegate import CircuitBreaker, Processor, RateLimiter, RetryBudget, RetryPolicy, TokenBucket
 
 ROUNDS = 101 if "--quick" in sys.argv else 601
 # Seconds that one measurement takes, about: short, so that most are over before the kernel runs something else.
@@ -26,6 +27,55 @@ BATCH = 0.0002
 KEYED_BATCH = 0.002
 # Never empty, never quite full: every call is admitted and moves the state on.
 RATE, BURST = 1_000_000, 1_000_000_000
+
+
+async def worked(item):
+    return item
+
+
+def processed(make):
+    """A call that puts 100 items through what ``make`` made in its loop, and waits for their results."""
+    loop = asyncio.new_event_loop()
+    submit = loop.run_until_complete(make())
+
+    async def batch():
+        await asyncio.gather(*[await submit(item) for item in range(100)])
+        return True
+
+    return lambda: loop.run_until_complete(batch())
+
+
+async def through_processor():
+    return Processor(worked, workers=10).submit_async
+
+
+async def through_queue():
+    """What a service writes for itself."""
+    queue, loop = asyncio.Queue(5_000), asyncio.get_running_loop()
+
+    async def worker():
+        while True:
+            item, future = await queue.get()
+            try:
+                future.set_result(await worked(item))
+            except Exception as error:
+                future.set_exception(error)
+
+    loop.workers = [loop.create_task(worker()) for _ in range(10)]
+
+    async def submit(item):
+        future = loop.create_future()
+        await queue.put((item, future))
+        return future
+
+    return submit
+
+
+async def alone():
+    async def submit(item):
+        return worked(item)
+
+    return submit
 
 
 class NaiveBucket:
@@ -141,6 +191,17 @@ ROWS = [
             "circuitbreaker": lambda: protected(circuitbreaker.CircuitBreaker()),
             "pybreaker": lambda: protected(pybreaker.CircuitBreaker()),
             "the function alone": lambda: works,
+        },
+    },
+    {
+        "work": "processor, 100 items through 10 workers of asyncio",
+        "floor": "the function alone",
+        "floors": ["the function alone"],
+        "targets": [],
+        "contenders": {
+            "tidegate": lambda: processed(through_processor),
+            "asyncio.Queue + 10 tasks": lambda: processed(through_queue),
+            "the function alone": lambda: processed(alone),
         },
     },
     {
