@@ -82,6 +82,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"host:{uuid.uuid4().hex}"
 
 
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Any]:
+    """A real broker, for all tests that need one."""
+    from brokers import start_broker
+
+    yield from start_broker()
+
+
 class Script:
     """Another process that runs Python lines one after the other: ``ask`` evaluates an expression there.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import re
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import flask
 import httpx
 import pytest
 import tidegate.limits  # noqa: F401  (registers tidegate://)
+from brokers import Broker
+from confluent_kafka import TopicPartition
 from conftest import run, wait_until
 from faulty import faulty
 from fastapi import FastAPI, Request
@@ -366,6 +369,47 @@ def test_a_saga_gives_the_payment_back() -> None:
 
     with served(payments) as one, served(inventory) as two:
         run(scene(one, two))
+
+
+def test_orders_from_kafka(kafka: Broker) -> None:
+    module, topic, found = sample("orders_from_kafka"), kafka.topic(), []
+    kafka.send(topic, range(2_000))
+    group = {"bootstrap.servers": kafka.address, "group.id": "orders", "auto.offset.reset": "earliest"}
+
+    def until(count: int) -> None:
+        module.orders = BoundedQueue(1_000)
+        module.consume(group, topic, lambda value: found.append(int(value)), lambda: len(found) < count)
+
+    until(1_000)
+    first = len(found)
+    until(2_000)
+    assert found == list(range(2_000)) and 1_000 <= first < 2_000, "what was done is committed at close"
+    assert sample("lag_of_orders").lag_lines(kafka.consumer(), "orders") == []
+    consumer = kafka.consumer(group_id="orders")
+    consumer.assign([TopicPartition(topic, 0)])
+    line = f'tidegate_kafka_lag{{group="orders",topic="{topic}",partition="0"}} 0'
+    assert sample("lag_of_orders").lag_lines(consumer, "orders") == [line]
+    consumer.close()
+
+
+def test_payments_from_kafka(kafka: Broker) -> None:
+    topic, found = kafka.topic(), []
+    kafka.send(topic, range(500))
+    settings = {"bootstrap_servers": kafka.address, "group_id": "payments", "auto_offset_reset": "earliest"}
+
+    async def handle(value: bytes) -> None:
+        found.append(int(value))
+
+    async def scene() -> None:
+        consuming = asyncio.create_task(sample("payments_from_kafka").consume(topic, handle, **settings))
+        while len(found) < 500:
+            await asyncio.sleep(0.01)
+        consuming.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await consuming
+
+    run(scene())
+    assert found == list(range(500))
 
 
 def test_every_sample_was_run() -> None:
