@@ -455,6 +455,11 @@ export interface CircuitBreakerOptions {
   rampFrom?: number;
   // </settings>
   /**
+   * A call counts as slow when it has taken `slowCallDurationMs`, and not when it returns; once. Somebody looks every
+   * 100 ms, as calls of this object begin and end; at most 256 of them are watched together. Default false.
+   */
+  countOverdue?: boolean;
+  /**
    * Which errors are failures, default all; the others count as successes, since the dependency did answer. A predicate
    * answers at once; what it throws reaches the caller, with the dependency's error as `cause`, and the call is a
    * failure.
@@ -588,15 +593,15 @@ export class CircuitBreaker {
   /**
    * Changes these settings for all who share the breaker, and leaves the others; null is what holds where one is left
    * out. State, permits, probes that are out, the present cooldown and the calls in the window stay; the change judges
-   * nothing by itself. Throws a RangeError for a window of the other kind, or larger than what it was made with room
-   * for.
+   * nothing by itself. `countOverdue` is of this object alone. Throws a RangeError for a window of the other kind, or
+   * larger than what it was made with room for.
    */
-  setConfig(changes: BreakerSettings): void;
+  setConfig(changes: BreakerSettings & { countOverdue?: boolean }): void;
   /**
    * Its settings in force, as `setConfig()` takes them; null is what holds where one is left out. Of the two windows
    * the one that it has.
    */
-  readonly config: BreakerSettings;
+  readonly config: BreakerSettings & { countOverdue: boolean };
   /** Closed, with an empty window and the first cooldown. */
   reset(): void;
 }
@@ -604,7 +609,15 @@ export class CircuitBreaker {
 /** What says when a breaker opens, and for how long: what can change at run time. */
 export type BreakerSettings = Omit<
   CircuitBreakerOptions,
-  'failureOn' | 'failureResult' | 'ignore' | 'unreached' | 'classifier' | 'scope' | 'onConflict' | 'clock'
+  | 'countOverdue'
+  | 'failureOn'
+  | 'failureResult'
+  | 'ignore'
+  | 'unreached'
+  | 'classifier'
+  | 'scope'
+  | 'onConflict'
+  | 'clock'
 >;
 
 /** All but `maxBreakers`, `overrides` and `name` as for a `CircuitBreaker`, of each of its breakers. */

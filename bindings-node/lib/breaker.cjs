@@ -23,7 +23,7 @@ const FIELDS = Object.values(SETTINGS.breaker);
 /** What makes a classifier of its own, instead of one that is given. */
 const FILTERS = ['failureOn', 'failureResult', 'ignore', 'unreached'];
 const SETTING_NAMES = FIELDS.map(({ name }) => name);
-const OPTIONS = [...SETTING_NAMES, ...FILTERS, 'classifier', 'scope', 'onConflict', 'clock'];
+const OPTIONS = [...SETTING_NAMES, 'countOverdue', ...FILTERS, 'classifier', 'scope', 'onConflict', 'clock'];
 
 /** Where a generator is to be guarded. */
 const ADVICE = 'Take a permit with acquire() around the part that calls the dependency';
@@ -54,18 +54,29 @@ function writeSettings(options, isChange = false) {
   numbers[FIELDS.length] = bits.reduce((all, bit) => all | bit, 0);
 }
 
+/** `countOverdue`, which is of an instance and no setting of the core; `slowMs`: from when on a call is slow. */
+function isOverdueCounted(value, slowMs) {
+  if (value === undefined || value === null) return false;
+  if (typeof value !== 'boolean') throw check.typeError(`countOverdue must be a boolean, got ${check.show(value)}`);
+  if (value && (slowMs === undefined || slowMs === null)) {
+    throw check.valueError('countOverdue: without slowCallDurationMs no call is overdue; give one, such as 2000');
+  }
+  return value;
+}
+
 /** What tells how a call ended, for `breakerOf`: of the options of a constructor. */
 function classifying(given) {
   const classifier = classifierOf(given);
-  return { classifier, isOwn: [...FILTERS, 'classifier'].some((name) => given[name] !== undefined) };
+  const isOwn = [...FILTERS, 'classifier'].some((name) => given[name] !== undefined);
+  return { classifier, isOwn, countsOverdue: isOverdueCounted(given.countOverdue, given.slowCallDurationMs) };
 }
 
 /** Stands in place of a name: the options are what `breakerOf` was given. */
 const TAKEN = Symbol('taken');
 
 /** A breaker of a registry: `take` gives the place and the name of what it made the instance of. */
-function breakerOf({ classifier, isOwn }, take) {
-  const taken = { classifier, isOwn, take };
+function breakerOf({ classifier, isOwn, countsOverdue }, take) {
+  const taken = { classifier, isOwn, countsOverdue, take };
   return { breaker: new CircuitBreaker(TAKEN, taken), id: taken.id };
 }
 
@@ -169,18 +180,27 @@ class CircuitBreaker {
       const taken = options.take(this);
       options.id = this.#id = taken.id;
       this.#name = taken.name;
+      if (options.countsOverdue) this.#countOverdue(true);
       return;
     }
     if (typeof name !== 'string' || name === '') {
       throw check.typeError(`a breaker's name must be a text that is not empty, got ${check.show(name)}`);
     }
     const given = check.options(options, 'new CircuitBreaker', OPTIONS);
-    ({ classifier: this.#classifier, isOwn: this.#isOwn } = classifying(given));
+    const { classifier, isOwn, countsOverdue } = classifying(given);
+    [this.#classifier, this.#isOwn] = [classifier, isOwn];
     this.#readsResults = readsResults(this.#classifier);
     this.#acquire = slowFrom(this.#classifier) === undefined ? acquire : acquireTimed;
     writeSettings(given);
     this.#id = create(breaker.create, this, { ...given, name }, name).id;
     this.#name = name;
+    if (countsOverdue) this.#countOverdue(true);
+  }
+
+  #countOverdue(isOn) {
+    select(this, 'setConfig');
+    numbers[0] = isOn ? 1 : 0;
+    breaker.countOverdue();
   }
 
   get name() {
@@ -268,7 +288,9 @@ class CircuitBreaker {
     breaker.config();
     // NaN is "none"; of the two windows it has one.
     const settings = FIELDS.map(({ name }, i) => [name, Number.isNaN(numbers[i]) ? null : numbers[i]]);
-    return Object.fromEntries(settings.filter(([name, value]) => value !== null || !name.startsWith('window')));
+    const countOverdue = words[1] === 1;
+    const own = settings.filter(([name, value]) => value !== null || !name.startsWith('window'));
+    return { ...Object.fromEntries(own), countOverdue };
   }
 
   events(since = 0) {
@@ -311,9 +333,14 @@ class CircuitBreaker {
   }
 
   setConfig(changes) {
-    writeSettings(check.options(changes, 'setConfig', SETTING_NAMES), true);
+    const given = check.options(changes, 'setConfig', [...SETTING_NAMES, 'countOverdue']);
+    const { config } = this;
+    const wanted = (name) => (given[name] === undefined ? config[name] : given[name]);
+    const isOn = isOverdueCounted(wanted('countOverdue'), wanted('slowCallDurationMs'));
+    writeSettings(given, true);
     select(this, 'setConfig');
     breaker.setConfig();
+    this.#countOverdue(isOn);
   }
 
   metricsOnly() {

@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate::breaker::overdue::Overdue;
 use tidegate::breaker::{Classified, Outcome, Permit, Rejected, SETTINGS, Trip, Window};
 use tidegate::{BreakerConfig, CircuitBreaker, ConfigError};
 
@@ -19,16 +20,18 @@ pub(crate) struct Handle {
     breaker: Arc<CircuitBreaker>,
     /// In an arena: the probes that this instance gave out and nobody has reported, by their slot. A slot has one.
     probes: Option<RefCell<Vec<Option<Permit>>>>,
+    /// Of this instance's own calls.
+    overdue: Overdue,
 }
 
 impl Handle {
     fn new(breaker: CircuitBreaker, is_shared: bool) -> Self {
-        Self { breaker: Arc::new(breaker), probes: is_shared.then(RefCell::default) }
+        Self { breaker: Arc::new(breaker), probes: is_shared.then(RefCell::default), overdue: Overdue::default() }
     }
 
     /// Of one that others may have as well.
     pub(crate) fn shared(breaker: Arc<CircuitBreaker>) -> Self {
-        Self { breaker, probes: Some(RefCell::default()) }
+        Self { breaker, probes: Some(RefCell::default()), overdue: Overdue::default() }
     }
 
     pub(crate) fn is_of(&self, breaker: &Arc<CircuitBreaker>) -> bool {
@@ -50,14 +53,14 @@ impl Handle {
         if let Some(slot) = permit.probe() {
             self.note(slot, Some(permit));
         }
-        Ok(permit)
+        Ok(self.overdue.begin(&self.breaker, permit))
     }
 
-    /// Reports what became of the permit that the block names.
+    /// Reports what became of the permit that the block names, unless it was counted while it was under way.
     #[inline]
     fn report(&self, io: Io, report: impl FnOnce(&CircuitBreaker, Permit)) {
         let [word, started_ns] = io.bits();
-        let permit = Permit { word, started_ns };
+        let Some(permit) = self.overdue.end(&self.breaker, Permit { word, started_ns }) else { return };
         if let Some(slot) = permit.probe() {
             self.settled(slot, permit);
         }
@@ -237,7 +240,8 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
     })?
     .operation("took", |breakers, io, _| {
         let [word, started_ns] = io.bits();
-        let took = breakers.with(io, |handle| handle.breaker.took(Permit { word, started_ns }))?;
+        let took =
+            breakers.with(io, |handle| handle.breaker.took(handle.overdue.original(Permit { word, started_ns })))?;
         io.set([took.map_or(f64::NAN, |took| took.as_secs_f64() * 1e3)]);
         Ok(Reply::Nothing)
     })?
@@ -328,7 +332,14 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         Ok(Reply::Nothing)
     })?
     .operation("config", |breakers, io, _| {
-        io.set(numbers(&breakers.with(io, |handle| handle.breaker.config())?));
+        breakers.with(io, |handle| {
+            io.set(numbers(&handle.breaker.config()));
+            io.answer(handle.overdue.is_on());
+        })?;
+        Ok(Reply::Nothing)
+    })?
+    .operation("countOverdue", |breakers, io, _| {
+        breakers.with(io, |handle| handle.overdue.switch(io.get(0) != 0.0))?;
         Ok(Reply::Nothing)
     })?
     .operation("setConfig", |breakers, io, _| {

@@ -650,6 +650,7 @@ class CircuitBreaker:
         # The chance of a call to pass right after closing (above 0 and up to 1).
         ramp_from: float | None = 0.1,
         # </settings>
+        count_overdue: bool | None = False,
         failure_on: _ExceptionFilter | None = None,
         failure_result: _ResultFilter | None = None,
         ignore: _ExceptionFilter | None = None,
@@ -691,7 +692,7 @@ class CircuitBreaker:
         logger: Logger | LoggerAdapter[Any] | None = None,
     ) -> Subscription: ...
     @property
-    def config(self) -> dict[str, float | None]: ...
+    def config(self) -> dict[str, Any]: ...
     @property
     def _listeners(self) -> list[Subscription]: ...
     def set_config(
@@ -715,6 +716,7 @@ class CircuitBreaker:
         healthy_after: _Seconds | None = ...,
         ramp: _Seconds | None = ...,
         ramp_from: float | None = ...,
+        count_overdue: bool | None = ...,
     ) -> None: ...
     def force_open(self) -> None: ...
     def disable(self) -> None: ...
@@ -791,6 +793,7 @@ class BreakerRegistry:
         # The chance of a call to pass right after closing (above 0 and up to 1).
         ramp_from: float | None = 0.1,
         # </settings>
+        count_overdue: bool | None = False,
         failure_on: _ExceptionFilter | None = None,
         failure_result: _ResultFilter | None = None,
         ignore: _ExceptionFilter | None = None,

@@ -1,10 +1,10 @@
 //! `set_config`: settings by name.
 
 use crate::args::{real, span_of, whole32};
-use crate::errors::config;
+use crate::errors::{config, wrong_type};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBool, PyDict};
 use std::time::Duration;
 use tidegate::BreakerConfig;
 use tidegate::breaker::{SETTINGS, Window};
@@ -98,6 +98,24 @@ fn set<T: Send + 'static>(value: T, of: fn(&mut BreakerConfig) -> &mut T) -> Cha
 
 fn spans(value: Option<Duration>, of: fn(&mut BreakerConfig) -> &mut Option<Duration>) -> Change {
     set(value, of)
+}
+
+/// `count_overdue`, which is of a binding's object and no setting of the core.
+pub(super) fn switch(py: Python<'_>, value: Option<&Bound<'_, PyAny>>, slow: Option<Duration>) -> PyResult<bool> {
+    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(false) };
+    match value.cast::<PyBool>() {
+        Ok(on) => needs_slow(py, on.is_true(), slow),
+        Err(_) => Err(wrong_type("count_overdue", "True or False", value)),
+    }
+}
+
+/// Whether calls are watched, which they can be only where one can be slow.
+pub(super) fn needs_slow(py: Python<'_>, on: bool, slow: Option<Duration>) -> PyResult<bool> {
+    if on && slow.is_none() {
+        let message = "count_overdue: without slow_call_duration no call is overdue; give one, such as 2.0 (seconds)";
+        return Err(config(py, message));
+    }
+    Ok(on)
 }
 
 /// All settings by name.

@@ -14,6 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate::breaker::overdue::Overdue;
 use tidegate::breaker::{self as core, Classified, Outcome};
 
 /// A circuit breaker: closed, open after too many failures, half-open with a few probes after the cooldown.
@@ -31,6 +32,8 @@ use tidegate::breaker::{self as core, Classified, Outcome};
 ///     window_calls, window_duration: the last N calls (default 20), or the calls of the last T seconds; not both.
 ///     min_calls: the rates say nothing below this many calls.
 ///     slow_call_duration, slow_call_rate_threshold: a call this long is slow; opens at this share of slow calls.
+///     count_overdue: a call counts as slow when it has taken `slow_call_duration`, and not when it returns; once.
+///         Somebody looks every 100 ms, as calls of this object begin and end; at most 256 are watched together.
 ///     consecutive_failures: opens at this many failures in a row, whatever the rates.
 ///     cooldown, cooldown_backoff, max_cooldown, cooldown_jitter: seconds it stays open; each opening from half-open
 ///         multiplies it, up to `max_cooldown` (default 64 x), and jitter lengthens it by up to that fraction.
@@ -76,6 +79,8 @@ pub(crate) struct CircuitBreaker {
     pub(super) classifier: Py<Classifier>,
     pub(super) place: Place,
     pub(super) listeners: Listeners,
+    /// Of this object's own calls.
+    pub(super) overdue: Overdue,
 }
 
 impl CircuitBreaker {
@@ -92,7 +97,7 @@ impl CircuitBreaker {
         py: Python<'_>,
         answer: Result<core::Permit, core::Rejected>,
     ) -> PyResult<core::Permit> {
-        answer.map_err(|rejected| {
+        answer.map(|permit| self.overdue.begin(&self.core, permit)).map_err(|rejected| {
             let trip = rejected.trip.map(Trip::from);
             circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns), trip, rejected.ramping)
         })
@@ -118,17 +123,42 @@ impl CircuitBreaker {
         }
     }
 
+    /// Every report goes this way: nothing where the call has been counted while it was under way.
+    #[inline]
+    pub(super) fn report(&self, permit: core::Permit, outcome: Outcome, duration: Option<Duration>) {
+        if let Some(permit) = self.overdue.end(&self.core, permit) {
+            self.core.report(permit, outcome, duration);
+        }
+    }
+
+    pub(super) fn report_classified(&self, permit: core::Permit, said: Classified, duration: Option<Duration>) {
+        if let Some(permit) = self.overdue.end(&self.core, permit) {
+            self.core.report_classified(permit, said, duration);
+        }
+    }
+
+    pub(super) fn release(&self, permit: core::Permit) {
+        if let Some(permit) = self.overdue.end(&self.core, permit) {
+            self.core.release(permit);
+        }
+    }
+
+    /// The time since a permit was acquired, where that is known.
+    pub(super) fn since(&self, permit: core::Permit) -> Option<Duration> {
+        self.core.took(self.overdue.original(permit))
+    }
+
     /// A guarded call has returned `result`.
     #[inline]
     pub(crate) fn returned<'py>(&self, permit: core::Permit, result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if python::is_coroutine(&result)? {
-            self.core.release(permit);
+            self.release(permit);
             result.call_method0("close")?;
             return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
         }
         if python::is_generator(&result)? {
             // Its work is yet to come.
-            self.core.release(permit);
+            self.release(permit);
             REFUSE_LAZY.call(result.py(), (&result,))?;
         }
         if self.classifier().reads_results() {
@@ -152,13 +182,13 @@ impl CircuitBreaker {
             Verdict::Report(outcome) => outcome,
             _ => Outcome::Success,
         };
-        self.core.report(permit, outcome, duration);
+        self.report(permit, outcome, duration);
     }
 
     /// What the classifier is told of the duration.
     #[inline]
     fn took(&self, permit: core::Permit, duration: Option<Duration>) -> Option<Duration> {
-        if self.classifier().times() { duration.or_else(|| self.core.took(permit)) } else { None }
+        if self.classifier().times() { duration.or_else(|| self.since(permit)) } else { None }
     }
 
     /// Reports what `error` means. A predicate that itself raises counts as a failure, and its error is raised.
@@ -187,13 +217,13 @@ impl CircuitBreaker {
 
     fn settle(&self, permit: core::Permit, verdict: PyResult<Verdict>, duration: Option<Duration>) -> PyResult<()> {
         match &verdict {
-            Ok(Verdict::Report(outcome)) => self.core.report(permit, *outcome, duration),
+            Ok(Verdict::Report(outcome)) => self.report(permit, *outcome, duration),
             Ok(Verdict::RetryAfter(wait)) => {
                 let said = Classified { outcome: Outcome::Failure, retry_after: Some(*wait) };
-                self.core.report_classified(permit, said, duration);
+                self.report_classified(permit, said, duration);
             }
-            Ok(Verdict::Release) => self.core.release(permit),
-            Err(_) => self.core.report(permit, Outcome::Failure, duration),
+            Ok(Verdict::Release) => self.release(permit),
+            Err(_) => self.report(permit, Outcome::Failure, duration),
         }
         verdict.map(drop)
     }

@@ -16,6 +16,7 @@ use pyo3::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use std::sync::Arc;
+use tidegate::breaker::overdue::Overdue;
 use tidegate::breaker::{self as core, Window};
 
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
@@ -32,13 +33,15 @@ impl CircuitBreaker {
         slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
         cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
         probe_failure_rate_threshold = None, probes_at_once = None, healthy_after = None, ramp = None, ramp_from = None,
-        failure_on = None, failure_result = None, ignore = None, unreached = None, classifier = None, clock = None,
+        count_overdue = None, failure_on = None, failure_result = None, ignore = None, unreached = None,
+        classifier = None, clock = None,
         scope = None, on_conflict = None, **unknown
     ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
         min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, \
         probe_failure_rate_threshold=None, probes_at_once=None, healthy_after=None, ramp=None, ramp_from=0.1, \
-        failure_on=None, failure_result=None, ignore=None, unreached=None, classifier=None, clock=None, scope=None, \
+        count_overdue=False, failure_on=None, failure_result=None, ignore=None, unreached=None, \
+        classifier=None, clock=None, scope=None, \
         on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -62,6 +65,7 @@ impl CircuitBreaker {
         healthy_after: Option<&Bound<'_, PyAny>>,
         ramp: Option<&Bound<'_, PyAny>>,
         ramp_from: Option<&Bound<'_, PyAny>>,
+        count_overdue: Option<&Bound<'_, PyAny>>,
         failure_on: Option<&Bound<'_, PyAny>>,
         failure_result: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
@@ -123,6 +127,7 @@ impl CircuitBreaker {
         if let Some(chance) = ramp_from {
             cfg.ramp_from = real("ramp_from", chance)?;
         }
+        let count_overdue = changes::switch(py, count_overdue, cfg.slow_call_duration)?;
         let classifier = classifier::given(py, failure_on, failure_result, ignore, unreached, classifier)?;
         let asked = Asked::of(py, scope, name, on_conflict, clock)?;
         let (called, clock) = (asked.name.clone(), asked.clock());
@@ -132,7 +137,9 @@ impl CircuitBreaker {
             |arena, name, on_conflict| core::CircuitBreaker::in_arena(arena, name, cfg.clone(), on_conflict),
             |clock| core::CircuitBreaker::with_clock(called.unwrap_or("default".into()), cfg.clone(), clock),
         )?;
-        Ok(Self { core: Arc::new(core), clock, classifier, place, listeners: Listeners::default() })
+        let overdue = Overdue::default();
+        overdue.switch(count_overdue);
+        Ok(Self { core: Arc::new(core), clock, classifier, place, listeners: Listeners::default(), overdue })
     }
 
     /// Asks for one call; raises `CircuitOpenError` when refused.
@@ -159,7 +166,8 @@ impl CircuitBreaker {
         let breaker = slf.get();
         let timed = breaker.classifier().times();
         let answer = if timed { breaker.core.acquire_timed() } else { breaker.core.acquire() };
-        answer.ok().map(|permit| Permit::new(slf.clone().unbind(), permit))
+        let permit = breaker.overdue.begin(&breaker.core, answer.ok()?);
+        Some(Permit::new(slf.clone().unbind(), permit))
     }
 
     /// As `acquire`, with a permit that knows how long ago that was: for a classifier that is not the breaker's.
@@ -289,24 +297,41 @@ impl CircuitBreaker {
 
     /// Changes settings for all who share the breaker, and leaves the others: `set_config(cooldown=5)`. None is what
     /// holds where a setting is left out. State, permits, probes that are out, the present cooldown and the calls in
-    /// the window stay; the change judges nothing by itself.
+    /// the window stay; the change judges nothing by itself. `count_overdue` is of this object alone.
     ///
     /// Raises ConfigError: a value outside what is allowed; a window of the other kind, or larger than what it has had
     /// room for since it was made. Nothing is changed then.
     #[pyo3(signature = (**changes), text_signature = "($self, **changes)")]
     fn set_config(slf: &Bound<'_, Self>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let Some(changes) = changes else { return Ok(()) };
-        let changes = changes::of(changes, "set_config()")?;
-        let core = &slf.get().core;
-        let changed = slf.py().detach(|| core.update_config(|config| changes::apply(changes, config)));
-        changed.map_err(|error| from_core(slf.py(), &error))
+        let (py, breaker) = (slf.py(), slf.get());
+        let settings = changes.copy()?;
+        let asked = changes.get_item("count_overdue")?;
+        if asked.is_some() {
+            settings.del_item("count_overdue")?;
+        }
+        let changes = changes::of(&settings, "set_config()")?;
+        let core = &breaker.core;
+        let mut wanted = core.config();
+        changes::apply(changes::of(&settings, "set_config()")?, &mut wanted);
+        let slow = wanted.slow_call_duration;
+        let on = match asked {
+            Some(asked) => changes::switch(py, Some(&asked), slow)?,
+            None => changes::needs_slow(py, breaker.overdue.is_on(), slow)?,
+        };
+        let changed = py.detach(|| core.update_config(|config| changes::apply(changes, config)));
+        changed.map_err(|error| from_core(py, &error))?;
+        breaker.overdue.switch(on);
+        Ok(())
     }
 
     /// Its settings in force, by name, as `set_config` takes them; None is what holds where one is left out. Of the two
     /// windows the one that it has.
     #[getter]
     fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        changes::told(py, &self.core.config())
+        let all = changes::told(py, &self.core.config())?;
+        all.set_item("count_overdue", self.overdue.is_on())?;
+        Ok(all)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

@@ -36,7 +36,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.claim() {
-            self.breaker.get().core.release(self.core);
+            self.breaker.get().release(self.core);
         }
     }
 }
@@ -48,7 +48,7 @@ impl Permit {
     fn success(&self, duration: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let duration = optional("duration", duration)?;
         if self.claim() {
-            self.breaker.get().core.report(self.core, Outcome::Success, duration);
+            self.breaker.get().report(self.core, Outcome::Success, duration);
         }
         Ok(())
     }
@@ -58,7 +58,7 @@ impl Permit {
     fn slow(&self, duration: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let duration = optional("duration", duration)?;
         if self.claim() {
-            self.breaker.get().core.report(self.core, Outcome::Slow, duration);
+            self.breaker.get().report(self.core, Outcome::Slow, duration);
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl Permit {
         let retry_after = retry_after.map(|wait| finite("retry_after", wait)).transpose()?;
         if self.claim() {
             let said = Classified { outcome: Outcome::Failure, retry_after };
-            self.breaker.get().core.report_classified(self.core, said, duration);
+            self.breaker.get().report_classified(self.core, said, duration);
         }
         Ok(())
     }
@@ -79,7 +79,7 @@ impl Permit {
     /// The call says nothing about the dependency: not counted, a probe slot is given back.
     fn ignore(&self) {
         if self.claim() {
-            self.breaker.get().core.report(self.core, Outcome::Ignore, None);
+            self.breaker.get().report(self.core, Outcome::Ignore, None);
         }
     }
 
@@ -114,7 +114,7 @@ impl Permit {
     fn unreached(&self, duration: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let duration = optional("duration", duration)?;
         if self.claim() {
-            self.breaker.get().core.report(self.core, Outcome::Unreached, duration);
+            self.breaker.get().report(self.core, Outcome::Unreached, duration);
         }
         Ok(())
     }
@@ -122,13 +122,13 @@ impl Permit {
     /// The call was not made or was cancelled: neutral.
     fn release(&self) {
         if self.claim() {
-            self.breaker.get().core.release(self.core);
+            self.breaker.get().release(self.core);
         }
     }
 
     /// The seconds since the permit was acquired; None where nothing asked for the time.
     fn _took(&self) -> Option<f64> {
-        self.breaker.get().core.took(self.core).map(|took| took.as_secs_f64())
+        self.breaker.get().since(self.core).map(|took| took.as_secs_f64())
     }
 
     fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {

@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyType, PyWeakrefMethods, PyWeakrefReference};
 use pyo3::{PyTraverseError, PyVisit};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tidegate::breaker::overdue::Overdue;
 use tidegate::breaker::registry as core;
 use tidegate::{BreakerConfig, RegistryConfig, breaker};
 
@@ -53,6 +54,7 @@ pub(crate) struct BreakerRegistry {
     classifier: Py<Classifier>,
     place: Place,
     known: Known,
+    count_overdue: bool,
 }
 
 /// The objects that Python has of the core's handles, by their address: an object that is alive holds its handle, so
@@ -116,8 +118,9 @@ impl BreakerRegistry {
             self.known.tidy(py, self.core.config().max_breakers as usize + 64);
             let clock = self.clock.as_ref().map(|clock| clock.clone_ref(py));
             let (classifier, place) = (self.classifier.clone_ref(py), self.place.clone());
-            let (core, listeners) = (breaker.clone(), Listeners::default());
-            let made = Bound::new(py, CircuitBreaker { core, clock, classifier, place, listeners })?;
+            let (core, listeners, overdue) = (breaker.clone(), Listeners::default(), Overdue::default());
+            overdue.switch(self.count_overdue);
+            let made = Bound::new(py, CircuitBreaker { core, clock, classifier, place, listeners, overdue })?;
             let weak = PyWeakrefReference::new(made.as_any())?.unbind();
             if self.known.keep(address, seen.as_ref(), weak) {
                 return Ok(made);
@@ -131,19 +134,22 @@ impl BreakerRegistry {
     #[new]
     #[classmethod]
     #[pyo3(signature = (
-        max_breakers = None, *, overrides = None, failure_on = None, failure_result = None, ignore = None,
+        max_breakers = None, *, overrides = None, count_overdue = None, failure_on = None, failure_result = None,
+        ignore = None,
         unreached = None, classifier = None, clock = None, scope = None, name = None, on_conflict = None, **settings
     ), text_signature = "(max_breakers=1024, *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
         min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, \
         probe_failure_rate_threshold=None, probes_at_once=None, healthy_after=None, ramp=None, ramp_from=0.1, \
-        overrides=None, failure_on=None, failure_result=None, ignore=None, unreached=None, classifier=None, \
+        overrides=None, count_overdue=False, failure_on=None, failure_result=None, ignore=None, unreached=None, \
+        classifier=None, \
         clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         cls: &Bound<'_, PyType>,
         max_breakers: Option<&Bound<'_, PyAny>>,
         overrides: Option<&Bound<'_, PyAny>>,
+        count_overdue: Option<&Bound<'_, PyAny>>,
         failure_on: Option<&Bound<'_, PyAny>>,
         failure_result: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
@@ -167,6 +173,7 @@ impl BreakerRegistry {
         if let Some(overrides) = overrides {
             config.overrides = patterns(overrides, &config.defaults)?;
         }
+        let count_overdue = changes::switch(py, count_overdue, config.defaults.slow_call_duration)?;
         let classifier = classifier::given(py, failure_on, failure_result, ignore, unreached, classifier)?;
         let asked = Asked::of(py, scope, name, on_conflict, clock)?;
         let clock = asked.clock();
@@ -176,7 +183,7 @@ impl BreakerRegistry {
             |arena, name, on_conflict| core::BreakerRegistry::in_arena(arena, name, config.clone(), on_conflict),
             |clock| core::BreakerRegistry::with_clock(config.clone(), clock),
         )?;
-        Ok(Self { core, clock, classifier, place, known: Known::default() })
+        Ok(Self { core, clock, classifier, place, known: Known::default(), count_overdue })
     }
 
     /// The breaker of `key`, a str or bytes, made where there is none; `overflow` where there is no room. The same

@@ -12,6 +12,7 @@
 //! | `probes.rs`, `half_open.rs` | the slots of the half-open state and their verdict |
 //! | `ramp.rs` | after closing, calls come back by degrees |
 //! | `owners.rs` | which process holds a probe |
+//! | `overdue.rs` | calls that are slow before they end, for bindings |
 //! | `events.rs` | the ring of transitions |
 //! | `trip.rs` | what opened it |
 //! | `memory.rs` | what all of that lives in: atomics without pointers |
@@ -34,6 +35,8 @@ mod layout;
 mod loom_tests;
 mod memory;
 mod operator;
+#[doc(hidden)] // For the bindings of Python and Node.
+pub mod overdue;
 mod owners;
 mod permit;
 mod probes;

@@ -10,7 +10,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::Duration;
 use tidegate::CircuitBreaker;
+use tidegate::breaker::overdue::Overdue;
 use tidegate::breaker::{BreakerConfig, Outcome};
 use tower_layer::Layer;
 use tower_resilience_circuitbreaker::CircuitBreakerLayer;
@@ -33,6 +35,46 @@ pub fn rows(plan: &Plan) {
         targets: &[("recloser", 0.5)],
         contenders: contenders(),
     });
+    plan.measure(Row {
+        work: "breaker, closed, timed success, 1 thread",
+        threads: 1,
+        floor: None,
+        targets: &[],
+        contenders: vec![timed(), watched()],
+    });
+}
+
+fn timed_breaker() -> CircuitBreaker {
+    let config = BreakerConfig { slow_call_duration: Some(Duration::from_secs(1)), ..BreakerConfig::default() };
+    CircuitBreaker::new("bench", config).expect("sound")
+}
+
+/// Calls of which some could be slow.
+fn timed() -> Contender {
+    Contender::new("tidegate", || {
+        let breaker = timed_breaker();
+        move || {
+            if let Ok(permit) = black_box(&breaker).acquire() {
+                breaker.report(permit, black_box(Outcome::Success), None);
+            }
+        }
+    })
+}
+
+/// What `count_overdue` adds, which the bindings of Python and Node have for this reason, and the others have not.
+fn watched() -> Contender {
+    Contender::new("tidegate, overdue calls counted", || {
+        let (breaker, overdue) = (timed_breaker(), Overdue::default());
+        overdue.switch(true);
+        move || {
+            if let Ok(permit) = black_box(&breaker).acquire() {
+                let permit = overdue.begin(&breaker, permit);
+                if let Some(permit) = overdue.end(&breaker, black_box(permit)) {
+                    breaker.report(permit, black_box(Outcome::Success), None);
+                }
+            }
+        }
+    })
 }
 
 fn contenders() -> Vec<Contender> {
