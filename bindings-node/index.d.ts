@@ -1266,14 +1266,36 @@ export interface BoundedQueueOptions<T = unknown> {
   onFull?: 'reject' | 'drop_oldest';
   /** Items carry the time of their push, so that a pop can tell how long they waited (default false). */
   sojourn?: boolean;
+  /**
+   * The order of a lane: first in, first out; the same, and what waited too long is dropped under overload; newest
+   * first under overload besides (default 'fifo').
+   */
+  discipline?: 'fifo' | 'codel' | 'adaptive_lifo';
+  /**
+   * The least wait of an interval that is overload, not of fifo; below the interval (0.001 ms to 3600000 ms; default 5
+   * ms).
+   */
+  targetMs?: number;
+  /** How often overload is judged, not of fifo (0.001 ms to 3600000 ms; default 100 ms). */
+  intervalMs?: number;
+  /** Lanes by urgency: 0 goes first, but one pop of 20 is of the others in turn (1 to 8; default 1). */
+  lanes?: number;
+  /** What waited longer is dropped when it comes to the front; none by default (0.001 ms to a year). */
+  maxAgeMs?: number;
   // </settings>
-  /** Gets each item dropped. What it throws reaches the pusher, whose item is in; a rejection is said in the log. */
-  onDrop?: (item: T) => void;
+  /**
+   * Gets each item dropped, and why. What it throws reaches the pusher, whose item is in; of a pop, which goes on, and
+   * of what it rejects with the log is told.
+   */
+  onDrop?: (item: T, reason: DropReason) => void;
   /** ms to tell refused producers (QueueFullError, Retry-After), default 1000. */
   retryAfterMs?: number;
   /** For tests of sojourn times; waiting uses the machine's clock. */
   clock?: ManualClock;
 }
+
+/** Why an item that was accepted is not handed out. */
+export type DropReason = 'oldest' | 'age' | 'codel' | 'deadline' | 'closed';
 
 export interface QueueStats {
   depth: number;
@@ -1281,20 +1303,37 @@ export interface QueueStats {
   pushed: number;
   popped: number;
   rejected: number;
+  /** For whatever reason: `pushed` is `popped`, `dropped` and `depth`. */
   dropped: number;
+  droppedOldest: number;
+  droppedAge: number;
+  droppedCodel: number;
+  droppedDeadline: number;
+  droppedClosed: number;
+  /** As `BoundedQueue.leastDelayMs`. */
+  leastDelayMs: number | undefined;
+  overloaded: boolean;
+}
+
+/** What a push says of its item. */
+export interface PushOptions {
+  /** 0, the most urgent and the default, to `lanes` - 1. */
+  lane?: number;
+  /** It is dropped when it comes to the front later than so many ms after the call. */
+  deadlineMs?: number;
 }
 
 /**
- * A bounded first-in-first-out queue with watermarks. An item may be anything but `undefined`. Nothing accepted is
+ * A bounded queue with watermarks, lanes and disciplines. An item may be anything but `undefined`. Nothing accepted is
  * lost: an aborted or timed-out `pop` takes nothing with it.
  */
 export class BoundedQueue<T = unknown> implements AsyncIterable<T> {
   constructor(options: BoundedQueueOptions<T>);
   /** Puts `item` in without waiting; false while it is full, above its watermark, or closed. */
-  tryPush(item: T): boolean;
+  tryPush(item: T, options?: PushOptions): boolean;
   /** Waits for room. Rejects with QueueFullError at the timeout, QueueClosedError when closed. */
-  push(item: T, options?: WaitOptions): Promise<void>;
-  /** The oldest item, undefined when there is none. */
+  push(item: T, options?: WaitOptions & PushOptions): Promise<void>;
+  /** The next item, undefined when there is none. */
   tryPop(): T | undefined;
   /** The same with the ms that it waited here (0 unless `sojourn` is on). */
   tryPopTimed(): { item: T; sojournMs: number } | undefined;
@@ -1304,8 +1343,19 @@ export class BoundedQueue<T = unknown> implements AsyncIterable<T> {
   [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined>;
   /** Refuses pushes from now on; what was accepted can still be popped. */
   close(): void;
-  /** Closes, and takes out everything that was accepted, oldest first. */
+  /** Closes, and takes out everything that was accepted, by lanes, oldest first, whatever its age. */
   drain(): T[];
+  /** Closes, and drops everything that was accepted (`'closed'`); tells how many items. */
+  discard(): number;
+  /** The part of the capacity that is in use, 0 to 1. */
+  readonly fill: number;
+  /**
+   * The ms that everybody waits at least, as of the interval that ended last, in the lane where it is the longest; 0
+   * while it is empty, undefined where it is not measured (`'fifo'`), or not yet.
+   */
+  readonly leastDelayMs: number | undefined;
+  /** Whether that is overload. */
+  readonly isOverloaded: boolean;
   /** Whether a push would be taken. */
   readonly isAccepting: boolean;
   readonly isClosed: boolean;

@@ -128,6 +128,8 @@ enum tg_status
     TG_EXHAUSTED = 7,
     /** Refused: the wait for another attempt would reach the deadline. */
     TG_LATE = 8,
+    /** An item came out that the queue drops: it is the caller's, and the next call goes on. */
+    TG_DROPPED = 10,
     /** Error: an argument that must not be NULL is NULL. */
     TG_NULL = -1,
     /** Error: tidegate panicked. That is a bug in tidegate; the process goes on. */
@@ -2501,7 +2503,56 @@ typedef int32_t tg_on_full;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-/** A bounded first-in-first-out queue of pointers, for any number of producers and consumers, with watermarks. */
+/** The order of a lane, and what overload does. */
+enum tg_discipline
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** First in, first out. */
+    TG_FIFO = 0,
+    /**
+     * First in, first out. Once nobody of an interval waited less than the target, whoever waited longer than twice
+     * the target is dropped, until somebody waits less.
+     */
+    TG_CODEL = 1,
+    /** As TG_CODEL, judged by the oldest item, and the newest is served first meanwhile. */
+    TG_ADAPTIVE_LIFO = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_discipline tg_discipline;
+#else
+typedef int32_t tg_discipline;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** Why an accepted item was not handed out. */
+enum tg_drop_reason
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** It had to make room for a newer one, by TG_DROP_OLDEST. */
+    TG_DROPPED_OLDEST = 0,
+    /** It waited longer than max_age_ns. */
+    TG_DROPPED_AGE = 1,
+    /** The queue is overloaded, and it waited longer than twice the target. */
+    TG_DROPPED_CODEL = 2,
+    /** Its own deadline had passed. */
+    TG_DROPPED_DEADLINE = 3,
+    /** The queue was closed, by tg_queue_discard(). */
+    TG_DROPPED_CLOSED = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_drop_reason tg_drop_reason;
+#else
+typedef int32_t tg_drop_reason;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** A bounded queue of pointers, for any number of producers and consumers, with watermarks, lanes and disciplines. */
 typedef struct tg_queue tg_queue;
 
 /** Settings of a queue. Start from TG_QUEUE_CONFIG_INIT and set capacity. */
@@ -2523,12 +2574,22 @@ typedef struct {
     int32_t on_full;
     /** Not 0: items carry the time of their push, so that tg_queue_try_pop_timed() can tell how long they waited. */
     uint32_t sojourn;
+    /** One of tg_discipline. With another than TG_FIFO, pops may answer TG_DROPPED. */
+    int32_t discipline;
+    /** Lanes by urgency, 1 .. 8: lane 0 goes first, but one pop of 20 is of the others in turn. */
+    uint32_t lanes;
+    /** The least delay that is overload where a whole interval has none below it; below interval_ns. */
+    uint64_t target_ns;
+    /** How often overload is judged. */
+    uint64_t interval_ns;
+    /** What waited longer is dropped when it comes to the front; 0: nothing is. Pops may answer TG_DROPPED. */
+    uint64_t max_age_ns;
 } tg_queue_config;
 
 /** Initial values of tg_queue_config: its size, and the defaults. */
 #define TG_QUEUE_CONFIG_INIT \
     { sizeof(tg_queue_config), \
-      NULL, 0, 0.8, 0.5, 0, 0 }
+      NULL, 0, 0.8, 0.5, 0, 0, 0, 1, UINT64_C(5000000), UINT64_C(100000000), UINT64_C(0) }
 
 /** A look at a queue. Start from TG_QUEUE_SNAPSHOT_INIT. */
 typedef struct {
@@ -2544,20 +2605,77 @@ typedef struct {
     uint64_t popped;
     /** Pushes refused. */
     uint64_t rejected;
-    /** Items handed back by TG_DROP_OLDEST. */
+    /** Items dropped, for whatever reason: pushed is popped, dropped and depth. */
     uint64_t dropped;
+    /** Of these, by TG_DROP_OLDEST. */
+    uint64_t dropped_oldest;
+    /** By max_age_ns. */
+    uint64_t dropped_age;
+    /** By overload. */
+    uint64_t dropped_codel;
+    /** By their deadlines. */
+    uint64_t dropped_deadline;
+    /** By tg_queue_discard(). */
+    uint64_t dropped_closed;
+    /**
+     * The least delay of the interval that ended last, of the lane where it is the longest; 0 while it is empty,
+     * TG_NEVER: not measured (TG_FIFO), or not yet.
+     */
+    uint64_t least_delay_ns;
+    /** Not 0: that is overload. */
+    uint64_t overloaded;
 } tg_queue_snapshot;
 
 /** Initial values of tg_queue_snapshot: its size, and the defaults. */
 #define TG_QUEUE_SNAPSHOT_INIT \
     { sizeof(tg_queue_snapshot), \
-      0, false, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+      0, false, UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+
+/** What a push says of its item. Start from TG_QUEUE_PUSH_OPTIONS_INIT. */
+typedef struct {
+    /** sizeof(tg_queue_push_options) */
+    size_t struct_size;
+    /**
+     * It is dropped when it comes to the front later than so long after the call; TG_NEVER: it has no deadline. After
+     * the first item that has one, pops may answer TG_DROPPED.
+     */
+    uint64_t deadline_ns;
+    /** Its lane, below the queue's lanes: 0 is the most urgent. */
+    uint32_t lane;
+    /** 0. */
+    uint32_t reserved;
+} tg_queue_push_options;
+
+/** Initial values of tg_queue_push_options: its size, and the defaults. */
+#define TG_QUEUE_PUSH_OPTIONS_INIT \
+    { sizeof(tg_queue_push_options), \
+      UINT64_MAX, 0, 0 }
+
+/** What came out of a queue. Start from TG_QUEUE_TAKEN_INIT. */
+typedef struct {
+    /** sizeof(tg_queue_taken) */
+    size_t struct_size;
+    /** NULL unless the answer was TG_OK or TG_DROPPED. */
+    void *item;
+    /** How long an item that is not dropped waited; 0 unless sojourn is on. */
+    uint64_t sojourn_ns;
+    /** Of TG_DROPPED: one of tg_drop_reason. -1 otherwise. */
+    int32_t reason;
+    /** 0. */
+    uint32_t reserved;
+} tg_queue_taken;
+
+/** Initial values of tg_queue_taken: its size, and the defaults. */
+#define TG_QUEUE_TAKEN_INIT \
+    { sizeof(tg_queue_taken), \
+      NULL, UINT64_C(0), -1, 0 }
 
 /**
  * Makes an empty queue.
  *
  * Errors: TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low not below
- * high), TG_UNKNOWN_VALUE (on_full).
+ * high, target_ns not below interval_ns), TG_UNKNOWN_VALUE (on_full, discipline).
  */
 tg_status tg_queue_new(const tg_queue_config *config, tg_queue **queue);
 
@@ -2614,10 +2732,49 @@ tg_status tg_queue_try_push_at(const tg_queue *queue, uint64_t now_ns, void *ite
 tg_status tg_queue_push(const tg_queue *queue, void *item, uint64_t timeout_ns, void **dropped);
 
 /**
- * Takes the oldest item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything
- * accepted has been taken out.
+ * tg_queue_try_push() into a lane, or with a deadline.
  *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+ * Thread safety: does not wait for room.
+ * Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item. TG_OUT_OF_RANGE (lane).
+ */
+tg_status tg_queue_try_push_with(const tg_queue *queue,
+                                 void *item,
+                                 const tg_queue_push_options *options,
+                                 void **dropped);
+
+/**
+ * tg_queue_try_push_with() at now_ns nanoseconds of the queue's clock.
+ *
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+ * Thread safety: does not wait for room.
+ * Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item. TG_OUT_OF_RANGE (lane).
+ */
+tg_status tg_queue_try_push_with_at(const tg_queue *queue,
+                                    uint64_t now_ns,
+                                    void *item,
+                                    const tg_queue_push_options *options,
+                                    void **dropped);
+
+/**
+ * tg_queue_push() into a lane, or with a deadline, which counts from the call.
+ *
+ * Ownership: the item is the queue's after TG_OK and stays the caller's otherwise; *dropped is the caller's.
+ * Thread safety: blocks up to timeout_ns.
+ * Errors: TG_NULL also for dropped with TG_DROP_OLDEST, where it would lose an item. TG_OUT_OF_RANGE (lane).
+ */
+tg_status tg_queue_push_with(const tg_queue *queue,
+                             void *item,
+                             const tg_queue_push_options *options,
+                             uint64_t timeout_ns,
+                             void **dropped);
+
+/**
+ * Takes the next item without waiting: TG_OK, TG_EMPTY, or TG_CLOSED when the queue is closed and everything accepted
+ * has been taken out. A queue with a discipline, max_age_ns or deadlines also answers TG_DROPPED: *item is one that it
+ * drops, to be freed or told about, and the next call goes on. tg_queue_take() tells the reason too.
+ *
+ * Ownership: *item is the caller's after TG_OK and TG_DROPPED, and NULL otherwise.
  * Thread safety: does not wait for an item.
  */
 tg_status tg_queue_try_pop(const tg_queue *queue, void **item);
@@ -2625,7 +2782,7 @@ tg_status tg_queue_try_pop(const tg_queue *queue, void **item);
 /**
  * tg_queue_try_pop() that also tells how many nanoseconds the item waited (0 unless sojourn is on).
  *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Ownership: *item is the caller's after TG_OK and TG_DROPPED, and NULL otherwise.
  * Thread safety: does not wait for an item.
  */
 tg_status tg_queue_try_pop_timed(const tg_queue *queue, void **item, uint64_t *sojourn_ns);
@@ -2633,28 +2790,53 @@ tg_status tg_queue_try_pop_timed(const tg_queue *queue, void **item, uint64_t *s
 /**
  * tg_queue_try_pop_timed() at now_ns nanoseconds of the queue's clock.
  *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Ownership: *item is the caller's after TG_OK and TG_DROPPED, and NULL otherwise.
  * Thread safety: does not wait for an item.
  */
 tg_status tg_queue_try_pop_timed_at(const tg_queue *queue, uint64_t now_ns, void **item, uint64_t *sojourn_ns);
 
 /**
- * Takes the oldest item, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever): TG_OK, TG_EMPTY (still
- * empty at the deadline), or TG_CLOSED when the queue is closed and everything accepted has been taken out.
+ * Takes the next item, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever): TG_OK, TG_EMPTY (still
+ * empty at the deadline), TG_CLOSED when the queue is closed and everything accepted has been taken out, or TG_DROPPED
+ * as in tg_queue_try_pop().
  *
- * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Ownership: *item is the caller's after TG_OK and TG_DROPPED, and NULL otherwise.
  * Thread safety: blocks up to timeout_ns.
  */
 tg_status tg_queue_pop(const tg_queue *queue, uint64_t timeout_ns, void **item);
 
 /**
- * Closes the queue and takes the oldest item out: TG_OK, or TG_CLOSED when nothing is left. Loop until TG_CLOSED:
- * `while (tg_queue_drain(queue, &item) == TG_OK) free(item);`
+ * tg_queue_pop() that tells sojourn and, of TG_DROPPED, the reason.
+ *
+ * Ownership: taken->item is the caller's after TG_OK and TG_DROPPED.
+ * Thread safety: blocks up to timeout_ns.
+ */
+tg_status tg_queue_take(const tg_queue *queue, uint64_t timeout_ns, tg_queue_taken *taken);
+
+/**
+ * tg_queue_take() without waiting, at now_ns nanoseconds of the queue's clock.
+ *
+ * Ownership: taken->item is the caller's after TG_OK and TG_DROPPED.
+ * Thread safety: does not wait for an item.
+ */
+tg_status tg_queue_try_take_at(const tg_queue *queue, uint64_t now_ns, tg_queue_taken *taken);
+
+/**
+ * Closes the queue and takes the oldest item of the most urgent lane out, whatever its age: TG_OK, or TG_CLOSED when
+ * nothing is left. Loop until TG_CLOSED: `while (tg_queue_drain(queue, &item) == TG_OK) free(item);`
  *
  * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
  * Thread safety: waits only for a push that is half done.
  */
 tg_status tg_queue_drain(const tg_queue *queue, void **item);
+
+/**
+ * tg_queue_drain() of items that nobody will handle: they count as dropped, TG_DROPPED_CLOSED, not as popped.
+ *
+ * Ownership: *item is the caller's after TG_OK, and NULL otherwise.
+ * Thread safety: waits only for a push that is half done.
+ */
+tg_status tg_queue_discard(const tg_queue *queue, void **item);
 
 /* ==================================================================================================================
  * 12. HTTP
@@ -3034,15 +3216,25 @@ TG_ASSERT(offsetof(tg_http_answer, reserved) + sizeof(((tg_http_answer *)0)->res
     tg_http_answer_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_http_answer) == 64, tg_http_answer_has_its_size);
 TG_ASSERT(offsetof(tg_queue_config, struct_size) == 0, tg_queue_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_queue_config, sojourn) + sizeof(((tg_queue_config *)0)->sojourn)
+TG_ASSERT(offsetof(tg_queue_config, max_age_ns) + sizeof(((tg_queue_config *)0)->max_age_ns)
         == sizeof(tg_queue_config),
     tg_queue_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_config) == 48, tg_queue_config_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_config) == 80, tg_queue_config_has_its_size);
 TG_ASSERT(offsetof(tg_queue_snapshot, struct_size) == 0, tg_queue_snapshot_starts_with_its_size);
-TG_ASSERT(offsetof(tg_queue_snapshot, dropped) + sizeof(((tg_queue_snapshot *)0)->dropped)
+TG_ASSERT(offsetof(tg_queue_snapshot, overloaded) + sizeof(((tg_queue_snapshot *)0)->overloaded)
         == sizeof(tg_queue_snapshot),
     tg_queue_snapshot_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 56, tg_queue_snapshot_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_snapshot) == 112, tg_queue_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_queue_push_options, struct_size) == 0, tg_queue_push_options_starts_with_its_size);
+TG_ASSERT(offsetof(tg_queue_push_options, reserved) + sizeof(((tg_queue_push_options *)0)->reserved)
+        == sizeof(tg_queue_push_options),
+    tg_queue_push_options_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_push_options) == 24, tg_queue_push_options_has_its_size);
+TG_ASSERT(offsetof(tg_queue_taken, struct_size) == 0, tg_queue_taken_starts_with_its_size);
+TG_ASSERT(offsetof(tg_queue_taken, reserved) + sizeof(((tg_queue_taken *)0)->reserved)
+        == sizeof(tg_queue_taken),
+    tg_queue_taken_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_taken) == 32, tg_queue_taken_has_its_size);
 TG_ASSERT(offsetof(tg_concurrency_config, struct_size) == 0, tg_concurrency_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_concurrency_config, max_waiting) + sizeof(((tg_concurrency_config *)0)->max_waiting)
         == sizeof(tg_concurrency_config),

@@ -690,7 +690,8 @@ public:
         return status;
     }
 
-    /// TG_OK and item, or TG_EMPTY or TG_CLOSED and nothing.
+    /// TG_OK and item, or TG_EMPTY or TG_CLOSED and nothing. With a discipline or a maximum age also TG_DROPPED and the
+    /// item that the queue drops.
     tg_status try_pop(Item &item) const { return pop(item, Nanoseconds::zero()); }
     tg_status pop(Item &item, std::optional<Nanoseconds> timeout = std::nullopt) const {
         void *taken = nullptr;

@@ -122,12 +122,15 @@ function signalOf(value, where) {
   throw typeError(`${where}: signal must be an AbortSignal, got ${show(value)}`);
 }
 
-/** `{ timeoutMs, signal }` of a waiting form; `unsaid` is the longest wait where nothing is said of it. */
-function waiting(value, where, unsaid = Infinity) {
+/**
+ * `{ timeoutMs, signal }` of a waiting form, and options of its own; `unsaid` is the longest wait where nothing is said
+ * of it.
+ */
+function waiting(value, where, unsaid = Infinity, own = []) {
   if (value === undefined) return { timeoutMs: unsaid, signal: undefined };
-  const { timeoutMs, signal } = options(value, where, ['timeoutMs', 'signal']);
+  const { timeoutMs, signal, ...rest } = options(value, where, ['timeoutMs', 'signal', ...own]);
   signalOf(signal, where);
-  return { timeoutMs: timeoutMs === undefined ? unsaid : patience(timeoutMs, 'timeoutMs'), signal };
+  return { ...rest, timeoutMs: timeoutMs === undefined ? unsaid : patience(timeoutMs, 'timeoutMs'), signal };
 }
 
 function callable(value, name) {

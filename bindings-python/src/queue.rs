@@ -1,16 +1,19 @@
 //! `BoundedQueue`: the parts that do not wait, and the registration on which the waiting forms are built.
 
-use crate::args::{self, choice, finite, flag, object, real, seconds, whole};
+use crate::args::{self, choice, finite, flag, object, real, seconds, span, span_of, whole};
 use crate::clock::{self, ManualClock};
-use crate::errors::{config, from_core, queue_closed, wrong_type};
+use crate::errors::{from_core, queue_closed, wrong_type};
 use crate::python::{Function, call1};
 use crate::stats::stats;
 use crate::waker::{self, Listener};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
+use std::time::Duration;
 use tidegate::QueueConfig;
-use tidegate::queue::{self, Interest, OnFull, PopError, PushError, PushErrorKind, SETTINGS};
+use tidegate::queue::{
+    self, DropReason, Interest, Place, PopError, PushError, PushErrorKind, PushOptions, SETTINGS, Taken,
+};
 use tidegate::refusal::Refusal;
 
 static PUSH: Function = Function::new("tidegate._waiting", "push");
@@ -20,14 +23,20 @@ static POP_ASYNC: Function = Function::new("tidegate._waiting", "pop_async");
 static ITERATE: Function = Function::new("tidegate._waiting", "iterate");
 static IS_ASYNC: Function = Function::new("tidegate._functions", "is_async");
 
-/// A bounded FIFO with watermarks, usable from threads and from several event loops at once.
+/// A bounded queue with watermarks, lanes and disciplines, usable from threads and from several event loops at once.
 ///
 /// Args:
 ///     capacity: the most items held, 1 to 2**24.
 ///     high_watermark, low_watermark: at high x capacity pushes start to be refused, below low x capacity they are
 ///         accepted again; high = 1.0 turns watermarks off.
 ///     on_full: "reject" the new item, or "drop_oldest" (watermarks then only steer `is_accepting`).
-///     on_drop: called with each dropped item, in the thread that pushed.
+///     on_drop: called with each dropped item and the reason, "oldest", "age", "codel", "deadline" or "closed", in the
+///         thread whose push or pop finds it. What it raises is a push's to raise; of a pop it goes to
+///         `sys.unraisablehook`, and the pop goes on.
+///     discipline: "fifo"; "codel": once nobody of an `interval` waited less than `target`, whoever waited longer than
+///         twice that is dropped; "adaptive_lifo": that, and the newest first meanwhile.
+///     lanes: 1 to 8; a push's `lane` 0 goes first, but one pop of 20 is of the others in turn.
+///     max_age: seconds; what waited longer is dropped when it comes to the front.
 ///     sojourn: stamp items, so that `try_pop_timed` tells how long they waited.
 ///     retry_after: seconds to tell refused producers (QueueFullError, Retry-After).
 ///     clock: a ManualClock for tests of sojourn times; waiting uses the machine's time.
@@ -52,9 +61,11 @@ impl BoundedQueue {
     #[classmethod]
     #[pyo3(signature = (
         capacity, *, high_watermark = None, low_watermark = None, on_full = None, on_drop = None, sojourn = None,
-        retry_after = None, clock = None, **unknown
+        discipline = None, target = None, interval = None, lanes = None, max_age = None, retry_after = None,
+        clock = None, **unknown
     ), text_signature = "(capacity, *, high_watermark=0.8, low_watermark=0.5, on_full='reject', on_drop=None, \
-        sojourn=False, retry_after=1.0, clock=None)")]
+        sojourn=False, discipline='fifo', target=0.005, interval=0.1, lanes=1, max_age=None, retry_after=1.0, \
+        clock=None)")]
     #[allow(clippy::too_many_arguments)]
     fn new(
         cls: &Bound<'_, PyType>,
@@ -64,6 +75,11 @@ impl BoundedQueue {
         on_full: Option<&Bound<'_, PyAny>>,
         on_drop: Option<&Bound<'_, PyAny>>,
         sojourn: Option<&Bound<'_, PyAny>>,
+        discipline: Option<&Bound<'_, PyAny>>,
+        target: Option<&Bound<'_, PyAny>>,
+        interval: Option<&Bound<'_, PyAny>>,
+        lanes: Option<&Bound<'_, PyAny>>,
+        max_age: Option<&Bound<'_, PyAny>>,
         retry_after: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
@@ -82,15 +98,25 @@ impl BoundedQueue {
         if let Some(on_full) = on_full {
             cfg.on_full = choice(field("on_full"), on_full)?;
         }
+        if let Some(discipline) = discipline {
+            cfg.discipline = choice(field("discipline"), discipline)?;
+        }
+        if let Some(target) = target {
+            cfg.target = span_of(field("target"), target)?;
+        }
+        if let Some(interval) = interval {
+            cfg.interval = span_of(field("interval"), interval)?;
+        }
+        if let Some(lanes) = lanes {
+            cfg.lanes = whole(field("lanes"), lanes)? as usize;
+        }
+        cfg.max_age = max_age.map(|age| span_of(field("max_age"), age)).transpose()?;
         let clock = clock.map(|clock| object("clock", "a ManualClock", clock)).transpose()?;
         if let Some(on_drop) = on_drop {
             if !on_drop.is_callable() {
-                return Err(wrong_type("on_drop", "a function of the dropped item", on_drop));
+                return Err(wrong_type("on_drop", "a function of the dropped item and the reason", on_drop));
             }
-            if cfg.on_full != OnFull::DropOldest {
-                return Err(config(py, "on_drop: only on_full=\"drop_oldest\" drops items"));
-            }
-            // A push is not async, so that nobody would await it.
+            // Neither a push nor a pop would await it.
             if IS_ASYNC.call(py, (on_drop,))?.is_truthy()? {
                 return Err(wrong_type("on_drop", "a function that is not async", on_drop));
             }
@@ -109,63 +135,100 @@ impl BoundedQueue {
     }
 
     /// Puts `item` in: True, or False when full. Raises `QueueClosedError` when closed.
+    ///
+    /// Args:
+    ///     lane: 0, the most urgent, to `lanes` - 1.
+    ///     deadline: seconds, or a `Deadline`; when it comes to the front later, it is dropped.
+    #[pyo3(signature = (item, *, lane = None, deadline = None),
+        text_signature = "($self, item, *, lane=0, deadline=None)")]
     #[inline]
-    fn try_push(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
-        self.pushed(item.py(), self.core.try_push(item.clone().unbind()))
+    fn try_push(
+        &self,
+        item: &Bound<'_, PyAny>,
+        lane: Option<&Bound<'_, PyAny>>,
+        deadline: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        if lane.is_none() && deadline.is_none() {
+            return self.pushed(item.py(), self.core.try_push(item.clone().unbind()));
+        }
+        let place = self.place(lane, deadline)?;
+        self.pushed(item.py(), self.core.try_push_in(item.clone().unbind(), place))
+    }
+
+    /// Lane and deadline of a push that may look more than once.
+    fn _place(&self, lane: Option<&Bound<'_, PyAny>>, deadline: Option<&Bound<'_, PyAny>>) -> PyResult<(usize, u64)> {
+        self.place(lane, deadline).map(|place| (place.lane, place.due))
     }
 
     /// `try_push` of a push that waits, and so looks again: a full queue is not counted as a rejection.
-    fn _look_push(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
-        self.pushed(item.py(), self.core.look_push(item.clone().unbind()))
+    fn _look_push(&self, item: &Bound<'_, PyAny>, place: (usize, u64)) -> PyResult<bool> {
+        let place = Place { lane: place.0, due: place.1 };
+        self.pushed(item.py(), self.core.look_push(item.clone().unbind(), place))
     }
 
-    /// Takes the oldest item, or `default` when empty. Raises `QueueClosedError` when closed and empty.
+    /// The last look of a push that waited.
+    fn _last_push(&self, item: &Bound<'_, PyAny>, place: (usize, u64)) -> PyResult<bool> {
+        let place = Place { lane: place.0, due: place.1 };
+        self.pushed(item.py(), self.core.try_push_in(item.clone().unbind(), place))
+    }
+
+    /// Takes the next item, or `default` when empty. Raises `QueueClosedError` when closed and empty.
     #[pyo3(signature = (default = None))]
     #[inline]
     fn try_pop(&self, default: Option<Py<PyAny>>, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match self.core.try_pop() {
-            Ok(item) => Ok(Some(item)),
+        match self.popped(py) {
+            Ok((item, _)) => Ok(Some(item)),
             Err(PopError::Empty) => Ok(default),
             Err(PopError::Closed) => Err(queue_closed(py)),
         }
     }
 
-    /// Takes the oldest item with the seconds it spent here (0 unless `sojourn=True`), or None when empty.
+    /// Takes the next item with the seconds it spent here (0 unless `sojourn=True`), or None when empty.
     fn try_pop_timed(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>, f64)>> {
-        match self.core.try_pop_timed() {
+        match self.popped(py) {
             Ok((item, ns)) => Ok(Some((item, seconds(ns)))),
             Err(PopError::Empty) => Ok(None),
             Err(PopError::Closed) => Err(queue_closed(py)),
         }
     }
 
-    /// Puts `item` in, blocking this thread for room. Raises QueueFullError at the timeout, QueueClosedError.
-    #[pyo3(signature = (item, timeout = None))]
+    /// Puts `item` in, blocking this thread for room. Raises QueueFullError at the timeout, QueueClosedError. `lane`
+    /// and `deadline` as in `try_push`; a deadline counts from the call.
+    #[pyo3(signature = (item, timeout = None, *, lane = None, deadline = None),
+        text_signature = "($self, item, timeout=None, *, lane=0, deadline=None)")]
     fn push<'py>(
         slf: &Bound<'py, Self>,
         item: &Bound<'py, PyAny>,
         timeout: Option<Bound<'py, PyAny>>,
+        lane: Option<&Bound<'py, PyAny>>,
+        deadline: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        PUSH.call(slf.py(), (slf, item, timeout))
+        let place = slf.get()._place(lane, deadline)?;
+        PUSH.call(slf.py(), (slf, item, timeout, place))
     }
 
-    /// Takes the oldest item, blocking this thread. Raises QueueEmptyError at the timeout, QueueClosedError.
+    /// Takes the next item, blocking this thread. Raises QueueEmptyError at the timeout, QueueClosedError.
     #[pyo3(signature = (timeout = None))]
     fn pop<'py>(slf: &Bound<'py, Self>, timeout: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         POP.call(slf.py(), (slf, timeout))
     }
 
-    /// Puts `item` in, suspending this task for room. A cancelled push has put nothing in.
-    #[pyo3(signature = (item, timeout = None))]
+    /// Puts `item` in, suspending this task for room. A cancelled push has put nothing in. `lane` and `deadline` as in
+    /// `try_push`; a deadline counts from the call.
+    #[pyo3(signature = (item, timeout = None, *, lane = None, deadline = None),
+        text_signature = "($self, item, timeout=None, *, lane=0, deadline=None)")]
     fn push_async<'py>(
         slf: &Bound<'py, Self>,
         item: &Bound<'py, PyAny>,
         timeout: Option<Bound<'py, PyAny>>,
+        lane: Option<&Bound<'py, PyAny>>,
+        deadline: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        PUSH_ASYNC.call(slf.py(), (slf, item, timeout))
+        let place = slf.get()._place(lane, deadline)?;
+        PUSH_ASYNC.call(slf.py(), (slf, item, timeout, place))
     }
 
-    /// Takes the oldest item, suspending this task. A cancelled pop has taken nothing out.
+    /// Takes the next item, suspending this task. A cancelled pop has taken nothing out.
     #[pyo3(signature = (timeout = None))]
     fn pop_async<'py>(slf: &Bound<'py, Self>, timeout: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         POP_ASYNC.call(slf.py(), (slf, timeout))
@@ -196,9 +259,39 @@ impl BoundedQueue {
         self.core.close();
     }
 
-    /// Closes, and takes out everything that was accepted, oldest first.
+    /// Closes, and takes out everything that was accepted, by lanes, oldest first, whatever its age.
     fn drain(&self) -> Vec<Py<PyAny>> {
         self.core.drain()
+    }
+
+    /// Closes, and drops everything that was accepted ("closed"); tells how many items.
+    fn discard(&self, py: Python<'_>) -> usize {
+        self.core.close();
+        let mut count = 0;
+        while let Some(item) = self.core.discard_next() {
+            self.give_back(py, item, DropReason::Closed);
+            count += 1;
+        }
+        count
+    }
+
+    /// The part of the capacity that is in use, 0 to 1.
+    #[getter]
+    fn fill(&self) -> f64 {
+        self.core.fill()
+    }
+
+    /// The seconds that everybody waits at least, as of the interval that ended last, in the lane where it is the
+    /// longest; 0 while it is empty, None where it is not measured (discipline="fifo"), or not yet.
+    #[getter]
+    fn least_delay(&self) -> Option<f64> {
+        self.core.least_delay().map(|least| least.as_secs_f64())
+    }
+
+    /// Whether that is overload.
+    #[getter]
+    fn is_overloaded(&self) -> bool {
+        self.core.is_overloaded()
     }
 
     /// Items held now.
@@ -234,6 +327,7 @@ impl BoundedQueue {
     /// Counts since the queue was made.
     fn stats(&self) -> QueueStats {
         let core = self.core.stats();
+        let [dropped_oldest, dropped_age, dropped_codel, dropped_deadline, dropped_closed] = core.dropped_by;
         QueueStats {
             depth: core.depth,
             accepting: core.accepting,
@@ -241,6 +335,13 @@ impl BoundedQueue {
             popped: core.popped,
             rejected: core.rejected,
             dropped: core.dropped,
+            dropped_oldest,
+            dropped_age,
+            dropped_codel,
+            dropped_deadline,
+            dropped_closed,
+            least_delay: core.least_delay.map(|least| least.as_secs_f64()),
+            overloaded: core.overloaded,
         }
     }
 
@@ -272,14 +373,52 @@ impl BoundedQueue {
             Ok(None) => Ok(true),
             Ok(Some(oldest)) => {
                 if let Some(on_drop) = &self.on_drop {
-                    call1(on_drop.bind(py), (oldest,))?;
+                    call1(on_drop.bind(py), (oldest, DropReason::Oldest.name()))?;
                 }
                 Ok(true)
             }
             Err(refused) => match refused.kind {
-                PushErrorKind::Full => Ok(false),
+                // Lanes are checked before.
+                PushErrorKind::Full | PushErrorKind::NoLane => Ok(false),
                 PushErrorKind::Closed => Err(queue_closed(py)),
             },
+        }
+    }
+
+    /// The next item; what is dropped before it goes to its owner one at a time, while no item is on its way out.
+    #[inline]
+    fn popped(&self, py: Python<'_>) -> Result<(Py<PyAny>, u64), PopError> {
+        loop {
+            match self.core.take()? {
+                Taken::Item(item, sojourn_ns) => return Ok((item, sojourn_ns)),
+                Taken::Dropped(item, reason) => self.give_back(py, item, reason),
+            }
+        }
+    }
+
+    #[cold]
+    fn give_back(&self, py: Python<'_>, item: Py<PyAny>, reason: DropReason) {
+        if let Some(on_drop) = &self.on_drop {
+            let on_drop = on_drop.bind(py);
+            if let Err(error) = call1(on_drop, (item, reason.name())) {
+                error.write_unraisable(py, Some(on_drop));
+            }
+        }
+    }
+
+    fn place(&self, lane: Option<&Bound<'_, PyAny>>, deadline: Option<&Bound<'_, PyAny>>) -> PyResult<Place> {
+        let most = self.core.config().lanes as u64 - 1;
+        let lane = lane.map_or(Ok(0), |lane| args::count("lane", lane, most))? as usize;
+        let deadline = deadline.map(|given| self.deadline(given)).transpose()?.flatten();
+        Ok(PushOptions { lane, deadline }.place(|| self.core.clock().now()))
+    }
+
+    /// Seconds from now, or what is left of a `Deadline`; `None`: no end.
+    fn deadline(&self, given: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
+        let name = PyString::intern(given.py(), "remaining");
+        match given.getattr_opt(&name)? {
+            Some(remaining) => span("deadline", &call1(&remaining, ())?),
+            None => span("deadline", given),
         }
     }
 
@@ -301,7 +440,21 @@ stats! {
         popped: u64,
         /// Pushes refused.
         rejected: u64,
-        /// Items dropped by `on_full="drop_oldest"`.
+        /// Items dropped, for whatever reason: pushed is popped, dropped and depth.
         dropped: u64,
+        /// Of these, by `on_full="drop_oldest"`.
+        dropped_oldest: u64,
+        /// By `max_age`.
+        dropped_age: u64,
+        /// By overload.
+        dropped_codel: u64,
+        /// By their deadlines.
+        dropped_deadline: u64,
+        /// By `discard`.
+        dropped_closed: u64,
+        /// The seconds that everybody waits at least, as of the interval that ended last; None: not measured.
+        least_delay: Option<f64>,
+        /// Whether that is overload.
+        overloaded: bool,
     }
 }

@@ -188,6 +188,11 @@ def test_processor(tmp_path: Path) -> None:
     assert sample("in_threads").resize_all(paths) == [0, 1, 2, 3, 4]
 
 
+def test_a_queue_by_rules() -> None:
+    module = sample("urgent")
+    assert module.requests.discard() == 1 and module.late == [("report", "closed")]
+
+
 def test_a_breaker_for_each_host() -> None:
     module = sample("hosts")
     assert module.fetch("db.internal") == "from db.internal"

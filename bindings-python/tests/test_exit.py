@@ -31,7 +31,7 @@ OPEN.force_open()
 LOCK = threading.Lock()
 LOCK.acquire()
 JUDGED = CircuitBreaker("judged", failure_on=lambda error: LOCK.acquire())
-DROPPING = BoundedQueue(1, high_watermark=1.0, on_full="drop_oldest", on_drop=lambda item: LOCK.acquire())
+DROPPING = BoundedQueue(1, high_watermark=1.0, on_full="drop_oldest", on_drop=lambda item, reason: LOCK.acquire())
 DROPPING.try_push(0)
 
 def wait():

@@ -9,10 +9,19 @@ import os
 import signal
 import threading
 import weakref
+from datetime import timedelta
 
 import pytest
 from conftest import Thread, run, wait_until
-from tidegate import BoundedQueue, ConfigError, ManualClock, QueueClosedError, QueueEmptyError, QueueFullError
+from tidegate import (
+    BoundedQueue,
+    ConfigError,
+    Deadline,
+    ManualClock,
+    QueueClosedError,
+    QueueEmptyError,
+    QueueFullError,
+)
 
 
 def test_watermarks_and_order() -> None:
@@ -37,10 +46,10 @@ def test_none_is_an_item() -> None:
 
 
 def test_drop_oldest_hands_back() -> None:
-    dropped: list[int] = []
-    queue = BoundedQueue(3, on_full="drop_oldest", on_drop=dropped.append)
+    dropped: list[tuple[int, str]] = []
+    queue = BoundedQueue(3, on_full="drop_oldest", on_drop=lambda item, reason: dropped.append((item, reason)))
     assert all(queue.try_push(n) for n in range(5))
-    assert dropped == [0, 1] and queue.drain() == [2, 3, 4] and queue.stats().dropped == 2
+    assert dropped == [(0, "oldest"), (1, "oldest")] and queue.drain() == [2, 3, 4] and queue.stats().dropped == 2
 
 
 def test_sojourn(clock: ManualClock) -> None:
@@ -259,7 +268,15 @@ def test_a_forked_child_has_a_copy_of_its_own() -> None:
         (lambda: BoundedQueue(5, low_watermark="low"), TypeError, "low_watermark: expected a number, 0 to 1, got str"),
         (lambda: BoundedQueue(5, on_full="explode"), ConfigError, 'on_full: "explode" is not "reject" or'),
         (lambda: BoundedQueue(5, on_full=1), TypeError, "on_full: expected"),
-        (lambda: BoundedQueue(5, on_drop=print), ConfigError, "on_drop: only"),
+        (lambda: BoundedQueue(5, discipline="lifo"), ConfigError, 'discipline: "lifo" is not "fifo", "codel" or'),
+        (lambda: BoundedQueue(5, lanes=9), ConfigError, "lanes: 9 is not within 1 to 8"),
+        (lambda: BoundedQueue(5, max_age=0), ConfigError, "max_age: 0 s is not within"),
+        (lambda: BoundedQueue(5, target=0.1), ConfigError, "target: 0.1 s is not below interval of 0.1 s"),
+        (lambda: BoundedQueue(5).try_push(1, lane=1), ConfigError, "lane: "),
+        (lambda: BoundedQueue(5).push(1, lane=-1), ConfigError, "lane: "),
+        (lambda: BoundedQueue(5).try_push(1, lane="high"), TypeError, "lane: expected an int"),
+        (lambda: BoundedQueue(5).try_push(1, deadline=-1), ConfigError, "deadline: must be 0 or more"),
+        (lambda: BoundedQueue(5).push(1, deadline="1"), TypeError, "deadline: expected seconds"),
         (lambda: BoundedQueue(5, on_full="drop_oldest", on_drop=5), TypeError, "on_drop: expected a function"),
         (
             lambda: BoundedQueue(5, on_full="drop_oldest", on_drop=asyncio.sleep),
@@ -301,3 +318,63 @@ def test_a_refused_push_is_one_rejection() -> None:
     with pytest.raises(QueueClosedError):
         queue.push(3)
     assert queue.stats().rejected == refused + 1
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_what_on_drop_raises_ends_no_pop_and_loses_nothing(clock: ManualClock, lanes: int, monkeypatch) -> None:
+    unraisable: list[str] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda it: unraisable.append(str(it.exc_value)))
+    seen: list[tuple[str, str]] = []
+
+    def on_drop(item: str, reason: str) -> None:
+        seen.append((item, reason))
+        raise RuntimeError(f"lost {item}")
+
+    queue = BoundedQueue(8, lanes=lanes, max_age=0.01, on_drop=on_drop, clock=clock)
+    queue.push("a")
+    queue.push("b", deadline=0.001)
+    clock.advance(0.011)
+    queue.push("c")
+    assert queue.pop(timeout=0) == "c"
+    assert seen == [("a", "age"), ("b", "deadline")] and unraisable == ["lost a", "lost b"]
+    stats = queue.stats()
+    assert (stats.pushed, stats.popped, stats.dropped, stats.depth) == (3, 1, 2, 0)
+    queue.push("d")
+    assert queue.discard() == 1 and seen[-1] == ("d", "closed")
+
+
+def test_on_drop_may_use_the_queue(clock: ManualClock) -> None:
+    queue: BoundedQueue[str] = BoundedQueue(
+        8, max_age=0.01, on_drop=lambda item, reason: queue.push(item.upper()), clock=clock
+    )
+    queue.push("a")
+    queue.push("b")
+    clock.advance(0.011)
+    assert [queue.try_pop(), queue.try_pop(), queue.try_pop()] == ["A", "B", None]
+
+
+def test_lanes_and_deadlines_in_threads_and_tasks(clock: ManualClock) -> None:
+    dropped: list[tuple[str, str]] = []
+    queue: BoundedQueue[str] = BoundedQueue(
+        4, high_watermark=1.0, lanes=3, on_drop=lambda *drop: dropped.append(drop), clock=clock
+    )
+    queue.push("batch", lane=2)
+    run(queue.push_async("live", lane=0))
+    queue.push("late", lane=0, deadline=Deadline.after(0.5, clock=clock))
+    assert queue.try_push("ever", lane=1, deadline=math.inf)
+    clock.advance(0.6)
+    assert [queue.pop() for _ in range(3)] == ["live", "ever", "batch"]
+    assert dropped == [("late", "deadline")]
+    assert queue.try_push("delta", deadline=timedelta(milliseconds=500)) and queue.try_pop() == "delta"
+
+
+def test_readings_for_a_load_shedder() -> None:
+    clock = ManualClock(1_000_000_000)
+    queue = BoundedQueue(4, high_watermark=1.0, discipline="codel", clock=clock)
+    for item in range(3):
+        queue.push(item)
+    assert (queue.fill, queue.least_delay, queue.is_overloaded) == (0.75, None, False)
+    clock.advance(0.007)
+    queue.pop(), queue.pop()
+    assert (queue.fill, queue.least_delay, queue.is_overloaded) == (0.25, 0.007, True)
+    assert (queue.stats().least_delay, queue.stats().overloaded) == (0.007, True)

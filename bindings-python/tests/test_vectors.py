@@ -401,30 +401,61 @@ class AdaptiveOps(ConcurrencyOps):
 
 class QueueOps:
     def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
-        self.dropped: list[int] = []
-        on_drop = self.dropped.append if config["on_full"] == "drop_oldest" else None
-        self.queue: BoundedQueue[int] = BoundedQueue(**config, on_drop=on_drop, clock=clock)
+        self.drops: list[dict[str, Any]] = []
+        rules = config.get("rules") or {}
+        settings = {name: value for name, value in config.items() if name != "rules"}
+        for name, it in rules.items():
+            settings[name.removesuffix("_ns")] = seconds(it) if name.endswith("_ns") else it
+        self.queue: BoundedQueue[int] = BoundedQueue(
+            **settings, on_drop=lambda item, reason: self.drops.append({"item": item, "reason": reason}), clock=clock
+        )
         self.timed = config["sojourn"]
 
     def try_push(self, item: int) -> dict[str, Any]:
-        self.dropped.clear()
+        return self.try_push_with(item, None, None)
+
+    def try_push_with(self, item: int, lane: int | None, deadline_ns: str | None) -> dict[str, Any]:
+        deadline = seconds(deadline_ns)
         try:
-            result = "ok" if self.queue.try_push(item) else "full"
+            result = "ok" if self.queue.try_push(item, lane=lane, deadline=deadline) else "full"
         except QueueClosedError:
             result = "closed"
-        return {"result": result, "dropped": self.dropped[0] if self.dropped else None}
+        drops = self.dropped().get("drops", [])
+        assert all(drop["reason"] == "oldest" for drop in drops)
+        return {"result": result, "dropped": drops[0]["item"] if drops else None}
 
     def try_pop(self) -> dict[str, Any]:
         try:
             popped = self.queue.try_pop_timed()
         except QueueClosedError:
-            return {"result": "closed", "item": None}
+            return {"result": "closed", "item": None, **self.dropped()}
         if popped is None:
-            return {"result": "empty", "item": None}
-        answer: dict[str, Any] = {"result": "item", "item": popped[0]}
+            return {"result": "empty", "item": None, **self.dropped()}
+        answer: dict[str, Any] = {"result": "item", "item": popped[0], **self.dropped()}
         if self.timed:
             answer["sojourn_ns"] = popped[1]
         return answer
+
+    def dropped(self) -> dict[str, Any]:
+        drops, self.drops = self.drops, []
+        return {"drops": drops} if drops else {}
+
+    def load(self) -> dict[str, Any]:
+        stats = self.queue.stats()
+        assert (stats.least_delay, stats.overloaded) == (self.queue.least_delay, self.queue.is_overloaded)
+        return {"least_delay_ns": stats.least_delay, "overloaded": stats.overloaded}
+
+    def counts(self) -> dict[str, Any]:
+        stats = self.queue.stats()
+        assert stats.pushed == stats.popped + stats.dropped + stats.depth
+        reasons = ("oldest", "age", "codel", "deadline", "closed")
+        return {"popped": stats.popped, **{reason: getattr(stats, f"dropped_{reason}") for reason in reasons}}
+
+    def discard(self) -> dict[str, Any]:
+        count = self.queue.discard()
+        drops = self.dropped().get("drops", [])
+        assert len(drops) == count
+        return {"drops": drops}
 
     def depth(self) -> dict[str, Any]:
         return {"depth": self.queue.depth}

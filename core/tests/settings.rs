@@ -35,6 +35,7 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
         "algorithm" if object == "adaptive" => return value.as_str()?.parse::<AdaptiveAlgorithm>().err(),
         "algorithm" => return value.as_str()?.parse::<Algorithm>().err(),
         "on_full" => return value.as_str()?.parse::<tidegate::queue::OnFull>().err(),
+        "discipline" => return value.as_str()?.parse::<tidegate::queue::Discipline>().err(),
         _ => {}
     }
     match object {
@@ -99,7 +100,11 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
                 "capacity" => config.capacity = count as usize,
                 "high_watermark" => config.high_watermark = real,
                 "low_watermark" => config.low_watermark = real,
-                "sojourn" => return None,
+                "sojourn" | "discipline" => return None,
+                "target" => config.target = span,
+                "interval" => config.interval = span,
+                "lanes" => config.lanes = count as usize,
+                "max_age" => config.max_age = Some(span),
                 _ => panic!("{object}.{field} is new: refuse its values here"),
             }
             BoundedQueue::<u8>::new(config).err()

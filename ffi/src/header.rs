@@ -18,6 +18,7 @@ use crate::http::told::tg_told;
 use crate::limiter::config::tg_limiter_config;
 use crate::limiter::tier::tg_tier;
 use crate::limiter::view::tg_limiter_snapshot;
+use crate::queue::transfer::{tg_queue_push_options, tg_queue_taken};
 use crate::queue::{tg_queue_config, tg_queue_snapshot};
 use crate::quota::tg_quota;
 use crate::retry::budget::{tg_retry_budget_config, tg_retry_budget_snapshot};
@@ -49,6 +50,13 @@ impl Literal for u64 {
             u64::MAX => "UINT64_MAX".to_owned(),
             value => format!("UINT64_C({value})"),
         }
+    }
+}
+
+impl Literal for *mut std::ffi::c_void {
+    fn literal(&self) -> String {
+        assert!(self.is_null(), "an INIT macro can only hold NULL");
+        "NULL".to_owned()
     }
 }
 
@@ -95,7 +103,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 27] {
+fn versioned() -> [Versioned; 29] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -112,6 +120,8 @@ fn versioned() -> [Versioned; 27] {
         in_c::<tg_http_answer>(),
         in_c::<tg_queue_config>(),
         in_c::<tg_queue_snapshot>(),
+        in_c::<tg_queue_push_options>(),
+        in_c::<tg_queue_taken>(),
         in_c::<tg_concurrency_config>(),
         in_c::<tg_adaptive_config>(),
         in_c::<tg_concurrency_snapshot>(),
@@ -231,7 +241,11 @@ const SECTIONS: [(&str, &str, &[&str]); 12] = [
         "The wait between attempts, how many retries are affordable, and rejecting by chance what the backend refuses.",
         &["tg_backoff", "tg_jitter", "tg_retry", "tg_throttle"],
     ),
-    ("Queues", "Work that is accepted and not yet done: bounded, with watermarks.", &["tg_queue", "tg_on_full"]),
+    (
+        "Queues",
+        "Work that is accepted and not yet done: bounded, with watermarks.",
+        &["tg_queue", "tg_on_full", "tg_discipline", "tg_drop_reason"],
+    ),
     (
         "HTTP",
         "Who a client is behind proxies, who is never limited or always refused, and what a client is told.",

@@ -118,6 +118,7 @@ static void odd_sizes_are_refused(void) {
     tg_bucket_snapshot bucket_snapshot = TG_BUCKET_SNAPSHOT_INIT;
     tg_breaker_snapshot breaker_snapshot = TG_BREAKER_SNAPSHOT_INIT;
     tg_queue_snapshot queue_snapshot = TG_QUEUE_SNAPSHOT_INIT;
+    tg_queue_taken queue_taken = TG_QUEUE_TAKEN_INIT;
     tg_event event = TG_EVENT_INIT;
     tg_bucket *b = NULL;
     tg_breaker *c = NULL;
@@ -147,6 +148,7 @@ static void odd_sizes_are_refused(void) {
     REFUSES_ODD_SIZES(tg_bucket_snapshot, 24, bucket_snapshot, tg_bucket_stats(bucket_, &bucket_snapshot));
     REFUSES_ODD_SIZES(tg_breaker_snapshot, sizeof(tg_breaker_snapshot), breaker_snapshot, tg_breaker_stats(breaker_, &breaker_snapshot));
     REFUSES_ODD_SIZES(tg_queue_snapshot, sizeof(tg_queue_snapshot), queue_snapshot, tg_queue_stats(queue_, &queue_snapshot));
+    REFUSES_ODD_SIZES(tg_queue_taken, sizeof(tg_queue_taken), queue_taken, tg_queue_take(queue_, 0, &queue_taken));
     REFUSES_ODD_SIZES(tg_event, sizeof(tg_event), event, tg_breaker_next_event(breaker_, 0, &event));
     REFUSES_ODD_SIZES(tg_limiter_config, 136, limiter, tg_limiter_new(&limiter, &l));
     REFUSES_ODD_SIZES(tg_quota, sizeof(tg_quota), quota, (limiter.fastest = &quota, tg_limiter_new(&limiter, &l)));

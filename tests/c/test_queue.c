@@ -242,6 +242,97 @@ static void null_is_an_error(void) {
     tg_queue_free(NULL);
 }
 
+/* a queue with a clock by hand, whose items wait at most 10 ms */
+static tg_queue *aged(uint32_t lanes, tg_clock **clock) {
+    tg_queue_config config = TG_QUEUE_CONFIG_INIT;
+    tg_queue *queue = NULL;
+    CHECK_EQ(tg_clock_manual_new(0, clock), TG_OK);
+    config.capacity = 4;
+    config.high_watermark = 1.0;
+    config.lanes = lanes;
+    config.max_age_ns = 10 * MS;
+    config.clock = *clock;
+    CHECK_EQ(tg_queue_new(&config, &queue), TG_OK);
+    return queue;
+}
+
+static void dropped_items_come_back(void) {
+    for (uint32_t lanes = 1; lanes <= 2; lanes++) {
+        tg_clock *clock = NULL;
+        tg_queue *queue = aged(lanes, &clock);
+        tg_queue_push_options options = TG_QUEUE_PUSH_OPTIONS_INIT;
+        tg_queue_taken taken = TG_QUEUE_TAKEN_INIT;
+        tg_queue_snapshot snapshot = TG_QUEUE_SNAPSHOT_INIT;
+        void *item = NULL;
+        CHECK_EQ(tg_queue_try_push(queue, &item_[0], NULL), TG_OK);
+        CHECK_EQ(tg_queue_try_push(queue, &item_[1], NULL), TG_OK);
+        CHECK_EQ(tg_clock_advance(clock, 11 * MS), TG_OK);
+        CHECK_EQ(tg_queue_try_pop(queue, &item), TG_DROPPED);
+        CHECK(item == &item_[0]);
+        CHECK_EQ(tg_queue_take(queue, TG_NEVER, &taken), TG_DROPPED);
+        CHECK(taken.item == &item_[1]);
+        CHECK_EQ(taken.reason, TG_DROPPED_AGE);
+        CHECK_EQ(tg_queue_take(queue, 0, &taken), TG_EMPTY);
+        CHECK(taken.item == NULL);
+        CHECK_EQ(taken.reason, -1);
+        options.deadline_ns = MS;
+        CHECK_EQ(tg_queue_push_with(queue, &item_[2], &options, TG_NEVER, NULL), TG_OK);
+        CHECK_EQ(tg_queue_try_take_at(queue, 13 * MS, &taken), TG_DROPPED);
+        CHECK(taken.item == &item_[2]);
+        CHECK_EQ(taken.reason, TG_DROPPED_DEADLINE);
+        CHECK_EQ(tg_queue_try_push_with(queue, &item_[3], &options, NULL), TG_OK);
+        CHECK_EQ(tg_queue_take(queue, 0, &taken), TG_OK);
+        CHECK(taken.item == &item_[3]);
+        CHECK_EQ(tg_queue_try_push(queue, &item_[4], NULL), TG_OK);
+        CHECK_EQ(tg_queue_discard(queue, &item), TG_OK);
+        CHECK(item == &item_[4]);
+        CHECK_EQ(tg_queue_discard(queue, &item), TG_CLOSED);
+        CHECK(item == NULL);
+        CHECK_EQ(tg_queue_take(queue, TG_NEVER, &taken), TG_CLOSED);
+        CHECK_EQ(tg_queue_stats(queue, &snapshot), TG_OK);
+        CHECK_EQ(snapshot.pushed, 5);
+        CHECK_EQ(snapshot.popped, 1);
+        CHECK_EQ(snapshot.dropped, 4);
+        CHECK_EQ(snapshot.dropped_age, 2);
+        CHECK_EQ(snapshot.dropped_deadline, 1);
+        CHECK_EQ(snapshot.dropped_closed, 1);
+        CHECK_EQ(snapshot.least_delay_ns, TG_NEVER); /* first in, first out: not measured */
+        tg_queue_free(queue);
+        tg_clock_free(clock);
+    }
+}
+
+static void wrong_options_are_told(void) {
+    tg_clock *clock = NULL;
+    tg_queue *queue = aged(2, &clock), *none = NULL;
+    tg_queue_config config = TG_QUEUE_CONFIG_INIT;
+    tg_queue_push_options options = TG_QUEUE_PUSH_OPTIONS_INIT;
+    tg_queue_taken taken = TG_QUEUE_TAKEN_INIT;
+    void *item = NULL;
+    options.lane = 2;
+    CHECK_ERROR(tg_queue_try_push_with(queue, &item_[0], &options, NULL), TG_OUT_OF_RANGE, "lane: 2 is not within 0 to 1");
+    CHECK_ERROR(tg_queue_push_with(queue, &item_[0], &options, TG_NEVER, NULL), TG_OUT_OF_RANGE, "lane:");
+    CHECK_ERROR(tg_queue_try_push_with_at(queue, 0, &item_[0], &options, NULL), TG_OUT_OF_RANGE, "lane:");
+    CHECK_ERROR(tg_queue_try_push_with(queue, &item_[0], NULL, NULL), TG_NULL, "options:");
+    CHECK_ERROR(tg_queue_take(NULL, 0, &taken), TG_NULL, "queue:");
+    CHECK_ERROR(tg_queue_take(queue, 0, NULL), TG_NULL, "taken:");
+    CHECK_ERROR(tg_queue_try_take_at(queue, 0, NULL), TG_NULL, "taken:");
+    CHECK_ERROR(tg_queue_discard(NULL, &item), TG_NULL, "queue:");
+    CHECK_ERROR(tg_queue_discard(queue, NULL), TG_NULL, "item:");
+    CHECK_EQ(depth_of(queue), 0);
+    config.capacity = 4;
+    config.discipline = 3;
+    CHECK_ERROR(tg_queue_new(&config, &none), TG_UNKNOWN_VALUE, "discipline: 3 is neither TG_FIFO");
+    config.discipline = TG_CODEL;
+    config.target_ns = config.interval_ns;
+    CHECK_ERROR(tg_queue_new(&config, &none), TG_CONFLICT, "target_ns: ");
+    config.target_ns = MS;
+    config.lanes = 0;
+    CHECK_ERROR(tg_queue_new(&config, &none), TG_OUT_OF_RANGE, "lanes: ");
+    tg_queue_free(queue);
+    tg_clock_free(clock);
+}
+
 int main(void) {
     RUN(first_in_first_out_until_closed);
     RUN(watermarks_refuse_before_it_is_full);
@@ -251,5 +342,7 @@ int main(void) {
     RUN(waiters_are_woken);
     RUN(wrong_settings_are_told);
     RUN(null_is_an_error);
+    RUN(dropped_items_come_back);
+    RUN(wrong_options_are_told);
     return check_failed != 0;
 }

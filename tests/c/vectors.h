@@ -237,8 +237,14 @@ static char items[4096];
 #define ITEM(k) ((void *)&items[(k) + 1])
 #define NO_ITEM NULL
 
-static inline void new_queue(size_t capacity, double high, double low, int32_t on_full, uint32_t sojourn) {
+static inline void new_queue(size_t capacity, double high, double low, int32_t on_full, uint32_t sojourn,
+                             int32_t discipline, uint64_t target, uint64_t interval, uint32_t lanes, uint64_t max_age) {
     tg_queue_config config = TG_QUEUE_CONFIG_INIT;
+    config.discipline = discipline;
+    config.target_ns = target;
+    config.interval_ns = interval;
+    config.lanes = lanes;
+    config.max_age_ns = max_age;
     config.capacity = capacity;
     config.high_watermark = high;
     config.low_watermark = low;
@@ -254,11 +260,46 @@ static inline void try_push(uint64_t now, void *item, tg_status result, void *ex
          CHECK(dropped == expected));
 }
 
-static inline void try_pop(uint64_t now, tg_status result, void *expected, bool timed, uint64_t sojourn) {
+static inline void try_push_with(uint64_t now, void *item, uint32_t lane, uint64_t deadline, tg_status result, void *expected) {
+    void *dropped = &mode;
+    tg_queue_push_options options = TG_QUEUE_PUSH_OPTIONS_INIT;
+    options.lane = lane;
+    options.deadline_ns = deadline;
+    STEP(CHECK_EQ(CALL(now, tg_queue_try_push_with(queue, item, &options, &dropped),
+                       tg_queue_try_push_with_at(queue, now, item, &options, &dropped)), result);
+         CHECK(dropped == expected));
+}
+
+/* an item that a queue drops, and why */
+typedef struct drop {
+    void *item;
+    int32_t reason;
+} drop;
+
+static inline void try_pop(uint64_t now, tg_status result, void *expected, bool timed, uint64_t sojourn, size_t count, const drop *drops) {
     void *item = &mode;
     uint64_t waited = 0;
+    for (size_t n = 0; n < count; n++) {
+        tg_queue_taken taken = TG_QUEUE_TAKEN_INIT;
+        STEP(CHECK_EQ(CALL(now, tg_queue_take(queue, 0, &taken), tg_queue_try_take_at(queue, now, &taken)), TG_DROPPED);
+             CHECK(taken.item == drops[n].item); CHECK_EQ(taken.reason, drops[n].reason));
+    }
     STEP(CHECK_EQ(CALL(now, timed ? tg_queue_try_pop_timed(queue, &item, &waited) : tg_queue_try_pop(queue, &item), tg_queue_try_pop_timed_at(queue, now, &item, &waited)), result);
          CHECK(item == expected); if (timed) CHECK_EQ(waited, sojourn));
+}
+
+static inline void load(uint64_t now, uint64_t least_delay, bool overloaded) {
+    tg_queue_snapshot snapshot = TG_QUEUE_SNAPSHOT_INIT;
+    STEP(at(now); CHECK_EQ(tg_queue_stats(queue, &snapshot), TG_OK); CHECK_EQ(snapshot.least_delay_ns, least_delay);
+         CHECK_EQ(snapshot.overloaded, overloaded));
+}
+
+static inline void counts(uint64_t now, uint64_t popped, const uint64_t dropped[5]) {
+    tg_queue_snapshot it = TG_QUEUE_SNAPSHOT_INIT;
+    STEP(at(now); CHECK_EQ(tg_queue_stats(queue, &it), TG_OK); CHECK_EQ(it.popped, popped);
+         CHECK_EQ(it.dropped_oldest, dropped[0]); CHECK_EQ(it.dropped_age, dropped[1]); CHECK_EQ(it.dropped_codel, dropped[2]);
+         CHECK_EQ(it.dropped_deadline, dropped[3]); CHECK_EQ(it.dropped_closed, dropped[4]);
+         CHECK_EQ(it.pushed, it.popped + it.dropped + it.depth));
 }
 
 static inline void depth(uint64_t now, size_t expected) {
@@ -278,6 +319,15 @@ static inline void drain(uint64_t now, size_t count, void *const *expected) {
     size_t got = 0;
     STEP(at(now); while (tg_queue_drain(queue, &item) == TG_OK) {
         CHECK(got < count && item == expected[got]);
+        got++;
+    } CHECK_EQ(got, count));
+}
+
+static inline void discard(uint64_t now, size_t count, const drop *expected) {
+    void *item = NULL;
+    size_t got = 0;
+    STEP(at(now); while (tg_queue_discard(queue, &item) == TG_OK) {
+        CHECK(got < count && item == expected[got].item);
         got++;
     } CHECK_EQ(got, count));
 }

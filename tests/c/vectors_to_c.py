@@ -125,10 +125,30 @@ def drain(t, a, e):
 
 PUSHED = {"ok": "TG_OK", "full": "TG_FULL", "closed": "TG_CLOSED"}
 POPPED = {"item": "TG_OK", "empty": "TG_EMPTY", "closed": "TG_CLOSED"}
+def ns_or_never(value):
+    return "TG_NEVER" if value is None else ns(value)
+
+
+def drops(e):
+    """The last argument of a check: what was dropped, and how many."""
+    them = e.get("drops", [])
+    if not them:
+        return "0, NULL"
+    told = ", ".join(f"{{{item(it['item'])}, TG_DROPPED_{it['reason'].upper()}}}" for it in them)
+    return f"{len(them)}, (drop[]){{{told}}}"
+
+
+REASONS = ("oldest", "age", "codel", "deadline", "closed")
 QUEUE = {
+    "try_push_with": lambda t, a, e: f"try_push_with({t}, {item(a['item'])}, {a['lane']}, "
+    f"{ns_or_never(a['deadline_ns'])}, {PUSHED[e['result']]}, {item(e.get('dropped'))})",
+    "load": lambda t, a, e: f"load({t}, {ns_or_never(e['least_delay_ns'])}, {flag(e['overloaded'])})",
+    "counts": lambda t, a, e: f"counts({t}, {e['popped']}, "
+    f"(uint64_t[]){{{', '.join(str(e[name]) for name in REASONS)}}})",
+    "discard": lambda t, a, e: f"discard({t}, {drops(e)})",
     "try_push": lambda t, a, e: f"try_push({t}, {item(a['item'])}, {PUSHED[e['result']]}, {item(e.get('dropped'))})",
     "try_pop": lambda t, a, e: f"try_pop({t}, {POPPED[e['result']]}, {item(e.get('item'))}, "
-    f"{flag('sojourn_ns' in e)}, {ns(e.get('sojourn_ns') or 0)})",
+    f"{flag('sojourn_ns' in e)}, {ns(e.get('sojourn_ns') or 0)}, {drops(e)})",
     "depth": lambda t, a, e: f"depth({t}, {e['depth']})",
     "is_accepting": lambda t, a, e: f"is_accepting({t}, {flag(e['accepting'])})",
     "close": lambda t, a, e: f"close_queue({t})",
@@ -179,7 +199,13 @@ def hasattr_in_c(name):
 def new_queue(c):
     on_full = {"reject": "TG_REJECT", "drop_oldest": "TG_DROP_OLDEST"}[c.pop("on_full")]
     high, low = c.pop("high_watermark"), c.pop("low_watermark")
-    return f"new_queue({c.pop('capacity')}, {high}, {low}, {on_full}, {int(c.pop('sojourn'))});"
+    rules = c.pop("rules", None)
+    made = f"new_queue({c.pop('capacity')}, {high}, {low}, {on_full}, {int(c.pop('sojourn'))}, "
+    if rules is None:
+        return f"{made}TG_FIFO, 5000000, 100000000, 1, 0);"
+    discipline = f"TG_{rules['discipline'].upper()}"
+    spans = f"{ns(rules['target_ns'])}, {ns(rules['interval_ns'])}"
+    return f"{made}{discipline}, {spans}, {rules['lanes']}, {ns(rules['max_age_ns'] or 0)});"
 
 
 def new_concurrency(c):

@@ -101,13 +101,14 @@ export function once(): void {
   permit.success(sum);
 }
 
-const queue = new BoundedQueue<{ id: string }>({ capacity: 100, onDrop: (item) => item.id });
+const queue = new BoundedQueue<{ id: string }>({ capacity: 100, onDrop: (item, reason) => `${item.id} ${reason}` });
 export async function drain(): Promise<void> {
   for await (const { id } of queue) same<typeof id, string>(true);
 }
 same<ReturnType<typeof queue.tryPop>, { id: string } | undefined>(true);
 // @ts-expect-error an item has its type
 queue.tryPush('x');
+queue.tryPush({ id: 'x' }, { lane: 0, deadlineMs: 5 });
 // @ts-expect-error a strategy has a name
 new BoundedQueue({ capacity: 1, onFull: 'explode' });
 

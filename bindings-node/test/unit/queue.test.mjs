@@ -14,7 +14,9 @@ describe('BoundedQueue', () => {
     assert.equal(queue.tryPush('x'), false);
     assert.equal(queue.tryPop(), 3);
     assert.equal(queue.tryPush('x'), true);
-    assert.deepEqual(queue.stats(), { depth: 5, accepting: true, pushed: 9, popped: 4, rejected: 2, dropped: 0 });
+    const { depth, accepting, pushed, popped, rejected, dropped, leastDelayMs, overloaded } = queue.stats();
+    assert.deepEqual([depth, accepting, pushed, popped, rejected, dropped], [5, true, 9, 4, 2, 0]);
+    assert.deepEqual([leastDelayMs, overloaded], [undefined, false]);
   });
 
   it('drops the oldest', () => {
@@ -86,6 +88,128 @@ describe('onDrop', () => {
     assert.equal(queue.tryPush('b'), true);
     const [{ name, message }] = await warned;
     assert.deepEqual([name, message], ['TidegateWarning', `onDrop failed: lost ${process.pid}`]);
+  });
+});
+
+describe('onDrop of a pop', () => {
+  const aged = (onDrop, options = {}) => {
+    const clock = new ManualClock(0n);
+    return [new BoundedQueue({ capacity: 4, highWatermark: 1, maxAgeMs: 10, onDrop, clock, ...options }), clock];
+  };
+
+  for (const lanes of [1, 2]) {
+    it(`that throws is said in the log, and the pop goes on (lanes: ${lanes})`, async () => {
+      const seen = [];
+      const [queue, clock] = aged(
+        (item, reason) => {
+          seen.push([item, reason]);
+          throw new Error(`lost ${item} of ${lanes} and ${process.pid}`);
+        },
+        { lanes },
+      );
+      const warned = once(process, 'warning');
+      queue.tryPush('a');
+      queue.tryPush('b');
+      clock.advance(11);
+      queue.tryPush('c');
+      assert.equal(queue.tryPop(), 'c');
+      assert.deepEqual(seen, [['a', 'age'], ['b', 'age']]);
+      assert.match((await warned)[0].message, /^onDrop failed: lost a/);
+      const { pushed, popped, dropped, droppedAge, depth } = queue.stats();
+      assert.deepEqual([pushed, popped, dropped, droppedAge, depth], [3, 1, 2, 2, 0]);
+    });
+  }
+
+  it('may push, pop and close', () => {
+    const [queue, clock] = aged((item) => {
+      if (item === 'a') queue.tryPush('d');
+      else if (item === 'b') assert.equal(queue.tryPop(), 'd');
+      else queue.close();
+    });
+    for (const item of ['a', 'b']) queue.tryPush(item);
+    clock.advance(11);
+    assert.equal(queue.tryPop(), undefined);
+    queue.tryPush('c');
+    clock.advance(11);
+    assert.equal(queue.tryPop(), undefined);
+    assert.equal(queue.isClosed, true);
+  });
+
+  it('lets in the pushes that wait for room', async () => {
+    const [queue, clock] = aged(undefined, { capacity: 2 });
+    queue.tryPush('a');
+    queue.tryPush('b');
+    const pushed = queue.push('c');
+    clock.advance(11);
+    assert.equal(await queue.pop(), 'c');
+    await pushed;
+    assert.deepEqual([queue.depth, queue.stats().droppedAge], [0, 2]);
+  });
+
+  it('gets all that a discard finds', () => {
+    const seen = [];
+    const [queue] = aged((item, reason) => seen.push([item, reason]), { lanes: 2 });
+    queue.tryPush('b', { lane: 1 });
+    queue.tryPush('a');
+    assert.equal(queue.discard(), 2);
+    assert.deepEqual(seen, [['a', 'closed'], ['b', 'closed']]);
+    assert.equal(queue.discard(), 0);
+    assert.equal(queue.tryPush('c'), false);
+  });
+});
+
+describe('lanes and deadlines', () => {
+  it('the most urgent goes first, what is late is dropped', async () => {
+    const clock = new ManualClock(0n);
+    const seen = [];
+    const queue = new BoundedQueue({ capacity: 8, lanes: 3, clock, onDrop: (...drop) => seen.push(drop) });
+    queue.tryPush('late', { lane: 0, deadlineMs: 5 });
+    queue.tryPush('batch', { lane: 2 });
+    await queue.push('live', { lane: 0, deadlineMs: Infinity });
+    clock.advance(6);
+    assert.deepEqual([queue.tryPop(), queue.tryPop(), queue.tryPop()], ['live', 'batch', undefined]);
+    assert.deepEqual(seen, [['late', 'deadline']]);
+  });
+
+  it('a deadline of a push that waits counts from the call', async () => {
+    const clock = new ManualClock(0n);
+    const seen = [];
+    const queue = new BoundedQueue({ capacity: 1, clock, onDrop: (...drop) => seen.push(drop) });
+    queue.tryPush('a');
+    const pushed = queue.push('b', { deadlineMs: 5 });
+    clock.advance(6);
+    assert.equal(queue.tryPop(), 'a');
+    await pushed;
+    assert.equal(queue.tryPop(), undefined);
+    assert.deepEqual(seen, [['b', 'deadline']]);
+  });
+
+  it('says what is wrong', async () => {
+    const queue = new BoundedQueue({ capacity: 4, lanes: 2 });
+    assert.throws(() => queue.tryPush('a', { lane: 2 }), { name: 'RangeError', message: /^lane must be .* 0 to 1/ });
+    assert.throws(() => queue.tryPush('a', { lane: 'high' }), { name: 'TypeError', message: /^lane must be/ });
+    assert.throws(() => queue.tryPush('a', { deadlineMs: -1 }), { name: 'RangeError', message: /^deadlineMs must be/ });
+    assert.throws(() => queue.tryPush('a', { deadline: 1 }), { message: /no option 'deadline'/ });
+    await assert.rejects(queue.push('a', { lane: -1 }), { name: 'RangeError' });
+    await assert.rejects(queue.pop({ lane: 0 }), { message: /no option 'lane'/ });
+    const made = (options) => () => new BoundedQueue({ capacity: 4, ...options });
+    assert.throws(made({ discipline: 'lifo' }), { message: /^discipline: / });
+    assert.throws(made({ lanes: 9 }), { message: /^lanes: 9 is not within 1 to 8/ });
+    assert.throws(made({ targetMs: 100 }), { message: /^targetMs: 100 ms is not below intervalMs of 100 ms/ });
+    assert.throws(made({ maxAgeMs: 0 }), { message: /^maxAgeMs: / });
+    assert.equal(queue.depth, 0);
+  });
+
+  it('tells how full and how late it is', () => {
+    const clock = new ManualClock(0n);
+    clock.advance(1000);
+    const queue = new BoundedQueue({ capacity: 4, highWatermark: 1, discipline: 'codel', clock });
+    for (const item of [1, 2, 3]) queue.tryPush(item);
+    assert.deepEqual([queue.fill, queue.leastDelayMs, queue.isOverloaded], [0.75, undefined, false]);
+    clock.advance(7);
+    queue.tryPop();
+    queue.tryPop();
+    assert.deepEqual([queue.fill, queue.leastDelayMs, queue.isOverloaded], [0.25, 7, true]);
   });
 });
 

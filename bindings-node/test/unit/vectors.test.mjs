@@ -15,7 +15,7 @@ const DIRECTORY = new URL('../../../tests/vectors/', import.meta.url);
 /** An argument: nanoseconds as text → ms; null → undefined. */
 const ms = (ns) => (ns === null || ns === undefined ? undefined : Number(ns) / 1e6);
 /** An expected value, as this binding gives it. */
-const expectedMs = (ns) => (ns === 'never' ? Infinity : Number(ns) / 1e6);
+const expectedMs = (ns) => (ns === null ? null : ns === 'never' ? Infinity : Number(ns) / 1e6);
 
 /** A decision of a vector, in our names. */
 const asDecision = ({ retry_after_ns, reset_after_ns, delay_ns, ...rest }) => ({
@@ -62,6 +62,22 @@ const breakerSettings = (config) => ({
   rampMs: ms(config.ramp_ns),
   rampFrom: config.ramp_from,
 });
+
+const queueRules = (rules) =>
+  rules && {
+    discipline: rules.discipline,
+    targetMs: ms(rules.target_ns),
+    intervalMs: ms(rules.interval_ns),
+    lanes: rules.lanes,
+    maxAgeMs: ms(rules.max_age_ns),
+  };
+
+/** What a push answered, with the item that had to go. */
+function offered(queue, dropped, pushed) {
+  const [oldest] = dropped.splice(0);
+  if (oldest !== undefined) assert.equal(oldest.reason, 'oldest');
+  return { result: pushed ? 'ok' : queue.isClosed ? 'closed' : 'full', dropped: oldest?.item ?? null };
+}
 
 const PRIMITIVES = {
   token_bucket: {
@@ -130,22 +146,39 @@ const PRIMITIVES = {
         lowWatermark: config.low_watermark,
         onFull: config.on_full,
         sojourn: config.sojourn,
-        onDrop: (item) => dropped.push(item),
+        onDrop: (item, reason) => dropped.push({ item, reason }),
+        ...queueRules(config.rules),
         clock,
       });
       return { queue, dropped, sojourn: config.sojourn };
     },
     ops: {
-      try_push({ queue, dropped }, { item }) {
-        const pushed = queue.tryPush(item);
-        const result = pushed ? 'ok' : queue.isClosed ? 'closed' : 'full';
-        return { result, dropped: dropped.pop() ?? null };
+      try_push: ({ queue, dropped }, { item }) => offered(queue, dropped, queue.tryPush(item)),
+      try_push_with({ queue, dropped }, { item, lane, deadline_ns }) {
+        return offered(queue, dropped, queue.tryPush(item, { lane, deadlineMs: ms(deadline_ns) }));
       },
-      try_pop({ queue, sojourn }) {
+      try_pop({ queue, dropped, sojourn }) {
         const popped = queue.tryPopTimed();
-        if (popped === undefined) return { result: queue.isClosed ? 'closed' : 'empty', item: null };
+        const drops = dropped.length > 0 ? { drops: dropped.splice(0) } : {};
+        if (popped === undefined) return { result: queue.isClosed ? 'closed' : 'empty', item: null, ...drops };
         const { item, sojournMs } = popped;
-        return { result: 'item', item, ...(sojourn ? { sojournMs } : {}) };
+        return { result: 'item', item, ...(sojourn ? { sojournMs } : {}), ...drops };
+      },
+      load({ queue }) {
+        const { leastDelayMs = null, overloaded } = queue.stats();
+        assert.deepEqual([queue.leastDelayMs ?? null, queue.isOverloaded], [leastDelayMs, overloaded]);
+        return { leastDelayMs, overloaded };
+      },
+      counts({ queue }) {
+        const { depth, pushed, popped, dropped, ...rest } = queue.stats();
+        assert.equal(pushed, popped + dropped + depth);
+        const { droppedOldest, droppedAge, droppedCodel, droppedDeadline, droppedClosed } = rest;
+        const by = { oldest: droppedOldest, age: droppedAge, codel: droppedCodel };
+        return { popped, ...by, deadline: droppedDeadline, closed: droppedClosed };
+      },
+      discard({ queue, dropped }) {
+        assert.equal(queue.discard(), dropped.length);
+        return { drops: dropped.splice(0) };
       },
       depth: ({ queue }) => ({ depth: queue.depth }),
       is_accepting: ({ queue }) => ({ accepting: queue.isAccepting }),

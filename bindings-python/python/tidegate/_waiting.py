@@ -200,17 +200,17 @@ class _Patience:
         return wait
 
 
-def push(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
+def push(queue: BoundedQueue[T], item: T, timeout: Timeout, place: tuple[int, int]) -> None:
     """BoundedQueue.push."""
     deadline = Deadline(timeout)
-    while not queue._look_push(item):
+    while not queue._look_push(item, place):
         with Parked(queue._listen_push) as parked:
-            if queue._look_push(item):
+            if queue._look_push(item, place):
                 return
             in_time = parked.wait(deadline)
         if not in_time:
             # A last look: room may have come with the deadline. The one that counts a refusal.
-            if queue.try_push(item):
+            if queue._last_push(item, place):
                 return
             raise QueueFullError(queue._refused(), queue.retry_after)
 
@@ -232,16 +232,16 @@ def pop(queue: BoundedQueue[T], timeout: Timeout) -> T:
     return item
 
 
-async def push_async(queue: BoundedQueue[T], item: T, timeout: Timeout) -> None:
+async def push_async(queue: BoundedQueue[T], item: T, timeout: Timeout, place: tuple[int, int]) -> None:
     """BoundedQueue.push_async."""
     deadline = Deadline(timeout)
-    while not queue._look_push(item):
+    while not queue._look_push(item, place):
         with Suspended(queue._listen_push) as suspended:
-            if queue._look_push(item):
+            if queue._look_push(item, place):
                 return
             in_time = await suspended.wait(deadline)
         if not in_time:
-            if queue.try_push(item):
+            if queue._last_push(item, place):
                 return
             raise QueueFullError(queue._refused(), queue.retry_after)
 

@@ -1,8 +1,12 @@
 //! Settings of the bounded queue.
 
 use super::marks::{CLOSED, Marks, REJECTING};
-use crate::setting::{Field, Kind, Preset, Table, of_name};
+use crate::setting::{Field, Kind, Preset, Table, of_name, time};
 use crate::{ConfigError, ConfigErrorKind};
+use std::time::Duration;
+
+const MS: u64 = 1_000_000;
+const HOUR: u64 = 3_600_000 * MS;
 
 const CAPACITY: Field =
     Field::new("capacity", Kind::Count { min: 1, max: 1 << 24 }, Preset::Required, "the most items held");
@@ -30,9 +34,70 @@ const SOJOURN: Field = Field::new(
     Preset::Flag(false),
     "items carry the time of their push, so that a pop can tell how long they waited",
 );
+const DISCIPLINE: Field = Field::new(
+    "discipline",
+    Kind::Choice(&["fifo", "codel", "adaptive_lifo"]),
+    Preset::Choice("fifo"),
+    "the order of a lane: first in, first out; the same, and what waited too long is dropped under overload; newest \
+     first under overload besides",
+);
+const TARGET: Field = Field::new(
+    "target",
+    Kind::Span { min_ns: 1_000, max_ns: HOUR },
+    Preset::Span(5 * MS),
+    "the least wait of an interval that is overload, not of fifo; below the interval",
+);
+const INTERVAL: Field = Field::new(
+    "interval",
+    Kind::Span { min_ns: 1_000, max_ns: HOUR },
+    Preset::Span(100 * MS),
+    "how often overload is judged, not of fifo",
+);
+const LANES: Field = Field::new(
+    "lanes",
+    Kind::Count { min: 1, max: 8 },
+    Preset::Count(1),
+    "lanes by urgency: 0 goes first, but one pop of 20 is of the others in turn",
+);
+const MAX_AGE: Field = Field::new(
+    "max_age",
+    Kind::Span { min_ns: 1_000, max_ns: 24 * 365 * HOUR },
+    Preset::Unset,
+    "what waited longer is dropped when it comes to the front; none by default",
+);
 
 /// The settings of a queue.
-pub static SETTINGS: Table = Table { object: "queue", fields: &[CAPACITY, HIGH, LOW, ON_FULL, SOJOURN] };
+pub static SETTINGS: Table = Table {
+    object: "queue",
+    fields: &[CAPACITY, HIGH, LOW, ON_FULL, SOJOURN, DISCIPLINE, TARGET, INTERVAL, LANES, MAX_AGE],
+};
+
+/// The order in which the items of a lane come out, and what overload does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Discipline {
+    /// First in, first out.
+    #[default]
+    Fifo = 0,
+    /// First in, first out. Once nobody of an interval waited less than the target, whoever waited longer than twice
+    /// the target is dropped, until somebody waits less.
+    Codel = 1,
+    /// As `Codel`, judged by the oldest item, and the newest is served first meanwhile.
+    AdaptiveLifo = 2,
+}
+
+impl std::str::FromStr for Discipline {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "fifo" => Ok(Self::Fifo),
+            "codel" => Ok(Self::Codel),
+            "adaptive_lifo" => Ok(Self::AdaptiveLifo),
+            _ => Err(DISCIPLINE.none_of(format_args!("{text:?}"))),
+        }
+    }
+}
 
 /// What a push onto a full queue does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +137,17 @@ pub struct QueueConfig {
     pub on_full: OnFull,
     /// Whether items carry the time of their push, so that pops can tell their sojourn. Default false.
     pub sojourn: bool,
+    /// Default [`Discipline::Fifo`].
+    pub discipline: Discipline,
+    /// The least delay that is overload where a whole interval has none below it, above 0 and below `interval`. Default
+    /// 5 ms. Of [`Codel`](Discipline::Codel) and [`AdaptiveLifo`](Discipline::AdaptiveLifo), as `interval`.
+    pub target: Duration,
+    /// How often overload is judged. Default 100 ms.
+    pub interval: Duration,
+    /// How many lanes by urgency, 1 ..= 8: lane 0 goes first, but one pop of 20 is of the others in turn. Default 1.
+    pub lanes: usize,
+    /// What waited longer is dropped when it comes to the front. Default: nothing is.
+    pub max_age: Option<Duration>,
 }
 
 impl QueueConfig {
@@ -83,6 +159,11 @@ impl QueueConfig {
             low_watermark: LOW.real(),
             on_full: OnFull::default(),
             sojourn: SOJOURN.flag(),
+            discipline: Discipline::default(),
+            target: TARGET.span(),
+            interval: INTERVAL.span(),
+            lanes: LANES.count() as usize,
+            max_age: None,
         }
     }
 
@@ -99,6 +180,7 @@ impl QueueConfig {
             );
             return Err(LOW.error(ConfigErrorKind::Conflict, message));
         }
+        self.check_rules()?;
         // The small term keeps 0.8 * 10 at 8 items: the product of a decimal fraction may come out a hair too large.
         let items = |fraction: f64| ((fraction * capacity as f64 - 1e-9).ceil() as u64).max(1);
         let high = if high == 1.0 { u64::MAX } else { items(high) };
@@ -106,5 +188,36 @@ impl QueueConfig {
         let drop_oldest = self.on_full == OnFull::DropOldest;
         let refuse = if drop_oldest { CLOSED } else { CLOSED | REJECTING };
         Ok(Marks { capacity, high, low: items(low), slow_path_depth: high.min(capacity + 1), drop_oldest, refuse })
+    }
+
+    fn check_rules(&self) -> Result<(), ConfigError> {
+        LANES.check_count(self.lanes as u64, "")?;
+        TARGET.check_span(self.target, "")?;
+        INTERVAL.check_span(self.interval, "")?;
+        if self.target >= self.interval {
+            let message = format!(
+                "{} is not below {} of {}; lower it or raise that",
+                time(self.target.as_nanos() as u64),
+                of_name(&INTERVAL),
+                time(self.interval.as_nanos() as u64)
+            );
+            return Err(TARGET.error(ConfigErrorKind::Conflict, message));
+        }
+        self.max_age.map_or(Ok(()), |age| MAX_AGE.check_span(age, ""))
+    }
+
+    /// Whether items go on a shelf, not into the ring.
+    pub(super) fn needs_shelf(&self) -> bool {
+        self.lanes > 1 || self.discipline == Discipline::AdaptiveLifo
+    }
+
+    /// Whether a push and a pop are all there is to do.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.needs_shelf() && !self.judges_age()
+    }
+
+    /// Whether items need the time of their push for more than `sojourn`.
+    pub(super) fn judges_age(&self) -> bool {
+        self.discipline != Discipline::Fifo || self.max_age.is_some()
     }
 }

@@ -18,6 +18,8 @@ pub enum PushErrorKind {
     Full,
     /// Closed.
     Closed,
+    /// The queue has no such lane.
+    NoLane,
 }
 
 /// Why a pop gave nothing.
@@ -46,6 +48,7 @@ impl fmt::Display for PushErrorKind {
         f.write_str(match self {
             Self::Full => "the queue is full",
             Self::Closed => "the queue is closed",
+            Self::NoLane => "the queue has no such lane",
         })
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! The queue needs no SeqCst, so what loom cannot see (it treats SeqCst accesses as AcqRel) is not there.
 
-use super::{BoundedQueue, Interest, OnFull, PopError, PushErrorKind, QueueConfig};
+use super::{
+    BoundedQueue, Discipline, DropReason, Interest, OnFull, PopError, PushErrorKind, PushOptions, QueueConfig, Taken,
+};
 use crate::ManualClock;
 use loom::future::block_on;
 use loom::model::Builder;
 use loom::sync::Arc;
 use loom::thread;
 use std::task::Waker;
+use std::time::Duration;
 
 fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
@@ -267,5 +270,144 @@ fn loom_a_late_rejecting_bit_leaves_no_pusher_asleep() {
         let listener = waits.join().unwrap();
         assert_eq!(popper.join().unwrap(), (Ok(1), Ok(2)));
         assert!(q.is_accepting() && listener.is_notified());
+    });
+}
+
+const MS: u64 = 1_000_000;
+
+fn by_rules(config: QueueConfig) -> Arc<BoundedQueue<u32>> {
+    Arc::new(BoundedQueue::with_clock(config, ManualClock::new(0).into()).unwrap())
+}
+
+/// A queue in overload, at 30 ms: the newest of its items goes first.
+fn overloaded_lifo() -> Arc<BoundedQueue<u32>> {
+    let q = by_rules(QueueConfig { discipline: Discipline::AdaptiveLifo, high_watermark: 1.0, ..QueueConfig::new(3) });
+    for item in [100, 101] {
+        q.try_push_at(1, item).unwrap();
+    }
+    assert_eq!(q.take_at(20 * MS), Ok(Taken::Item(100, 0)));
+    assert_eq!(q.take_at(21 * MS), Ok(Taken::Item(101, 0)));
+    assert!(q.judge.is_newest_first(0));
+    q
+}
+
+fn taken(q: &BoundedQueue<u32>, now: u64) -> Option<u32> {
+    match q.take_at(now) {
+        Ok(Taken::Item(item, _) | Taken::Dropped(item, _)) => Some(item),
+        Err(_) => None,
+    }
+}
+
+/// All that was accepted came out once, in whatever order.
+fn all_out(q: &BoundedQueue<u32>, mut out: Vec<u32>, mut accepted: Vec<u32>) {
+    out.extend(q.drain());
+    out.sort_unstable();
+    accepted.sort_unstable();
+    assert_eq!(out, accepted);
+    let stats = q.stats();
+    assert_eq!(stats.pushed, stats.popped + stats.dropped);
+}
+
+// Two threads, not three: loom may let two that wait for a turn's end take turns for ever.
+
+#[test]
+fn loom_newest_first_with_a_push_and_two_pops() {
+    explore(3, || {
+        let q = overloaded_lifo();
+        q.try_push_at(30 * MS, 1).unwrap();
+        let popper = thread::spawn({
+            let q = q.clone();
+            move || taken(&q, 31 * MS)
+        });
+        assert_eq!(q.try_push_at(30 * MS, 2), Ok(None));
+        let here = taken(&q, 31 * MS);
+        let there = popper.join().unwrap();
+        assert!(here.is_some() && there.is_some() && here != there);
+        all_out(&q, here.into_iter().chain(there).collect(), vec![1, 2]);
+    });
+}
+
+#[test]
+fn loom_lanes_two_pushes_and_a_pop() {
+    explore(3, || {
+        let q = by_rules(QueueConfig { lanes: 2, high_watermark: 1.0, ..QueueConfig::new(2) });
+        let options = |lane| PushOptions { lane, deadline: None };
+        let other = thread::spawn({
+            let q = q.clone();
+            move || (q.try_push_with(1, options(1)).is_ok(), q.try_pop().ok())
+        });
+        assert!(q.try_push_with(2, options(0)).is_ok());
+        let (pushed, popped) = other.join().unwrap();
+        assert!(pushed && popped.is_some());
+        all_out(&q, popped.into_iter().collect(), vec![1, 2]);
+    });
+}
+
+#[test]
+fn loom_close_against_a_push_and_a_pop_that_drops() {
+    for lanes in [1, 2] {
+        explore(2, move || {
+            let q = by_rules(QueueConfig { lanes, max_age: Some(Duration::from_millis(1)), ..QueueConfig::new(2) });
+            q.try_push_at(0, 1).unwrap();
+            let pusher = thread::spawn({
+                let q = q.clone();
+                move || q.try_push_at(5 * MS, 2).is_ok()
+            });
+            let popper = thread::spawn({
+                let q = q.clone();
+                move || q.take_at(5 * MS).ok()
+            });
+            q.close();
+            let accepted = if pusher.join().unwrap() { vec![1, 2] } else { vec![1] };
+            let out = match popper.join().unwrap() {
+                Some(Taken::Dropped(1, DropReason::Age)) => vec![1],
+                other => panic!("{other:?}"),
+            };
+            all_out(&q, out, accepted);
+        });
+    }
+}
+
+#[test]
+fn loom_lanes_drop_the_oldest_against_a_pop() {
+    explore(2, || {
+        let q = by_rules(QueueConfig { lanes: 2, on_full: OnFull::DropOldest, ..QueueConfig::new(1) });
+        q.try_push(1).unwrap();
+        let pusher = thread::spawn({
+            let q = q.clone();
+            move || q.try_push(2).unwrap()
+        });
+        let popped = q.try_pop().ok();
+        let dropped = pusher.join().unwrap();
+        assert!(q.depth() <= 1);
+        all_out(&q, popped.into_iter().chain(dropped).collect(), vec![1, 2]);
+    });
+}
+
+#[test]
+fn loom_a_push_into_a_lane_wakes_a_popper() {
+    explore(2, || {
+        let q = by_rules(QueueConfig { lanes: 2, ..QueueConfig::new(1) });
+        let popper = thread::spawn({
+            let q = q.clone();
+            move || block_on(q.pop_async())
+        });
+        q.try_push(1).unwrap();
+        assert_eq!(popper.join().unwrap(), Ok(1));
+    });
+}
+
+#[test]
+fn loom_a_drop_makes_room_for_a_pusher() {
+    explore(2, || {
+        let q = by_rules(QueueConfig { lanes: 2, max_age: Some(Duration::from_millis(1)), ..QueueConfig::new(1) });
+        q.try_push_at(0, 1).unwrap();
+        let pusher = thread::spawn({
+            let q = q.clone();
+            move || block_on(q.push_async(2)).unwrap()
+        });
+        assert_eq!(q.take_at(5 * MS), Ok(Taken::Dropped(1, DropReason::Age)));
+        assert_eq!(pusher.join().unwrap(), None);
+        assert_eq!(q.depth(), 1);
     });
 }

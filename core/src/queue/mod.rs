@@ -3,33 +3,47 @@
 //! | file | idea |
 //! |---|---|
 //! | `ring.rs`, `ring_fork.rs` | the slots; what a child of fork makes of its copy of them |
+//! | `shelf.rs` | what holds the items instead where they have lanes, or come out by either end |
+//! | `judge.rs`, `codel.rs` | which items are dropped as they come to the front; when a lane is overloaded |
+//! | `rules.rs`, `waiting.rs` | push and pop of a queue with such rules; the forms that wait |
 //! | `marks.rs`, `state.rs` | the two words, the depths that matter, who waits |
 //! | `listener.rs` | one who waits |
-//! | `config.rs`, `error.rs` | settings; why a push or a pop gave nothing |
+//! | `config.rs`, `options.rs`, `error.rs` | settings; what a push says; why a push or a pop gave nothing |
 
+mod codel;
 mod config;
 mod error;
+mod judge;
 mod listener;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod marks;
+mod options;
 mod ring;
+mod rules;
+mod shelf;
 mod state;
+mod waiting;
 
-pub use config::{OnFull, QueueConfig, SETTINGS};
+pub use config::{Discipline, OnFull, QueueConfig, SETTINGS};
 pub use error::{PopError, PushError, PushErrorKind};
+pub use judge::DropReason;
 pub use listener::Listener;
+pub use options::{Place, PushOptions};
+pub use rules::Taken;
 pub use state::Interest;
 
 use crate::sync::{Arc, Ordering};
-use crate::wait::block;
 use crate::{Clock, ConfigError};
+use judge::Judge;
 use marks::{CLOSED, sequence};
 use ring::{DROPPED, REJECTED, Ring};
+use rules::Hook;
+use shelf::Shelf;
 use state::QueueState;
 use std::fmt;
-use std::future::poll_fn;
-use std::task::{Context, Poll, Waker};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::task::Waker;
 use std::time::Duration;
 
 /// Counts since the queue was made. Each is exact; taken together while others push and pop, they may be of slightly
@@ -47,8 +61,15 @@ pub struct QueueStats {
     pub popped: u64,
     /// Pushes refused, full or closed; a waiting form counts once, at its deadline.
     pub rejected: u64,
-    /// Items handed back by `DropOldest`.
+    /// Items dropped, for whatever reason: accepted is popped, dropped and held, at any moment.
     pub dropped: u64,
+    /// Of these, by the numbers of their [`DropReason`]s.
+    pub dropped_by: [u64; DropReason::ALL.len()],
+    /// The least delay of the interval that ended last, of the lane where it is the longest; `None` without a
+    /// discipline that measures it, and before the first.
+    pub least_delay: Option<Duration>,
+    /// Whether that is overload.
+    pub overloaded: bool,
 }
 
 /// A bounded multi-producer, multi-consumer FIFO with watermarks.
@@ -78,9 +99,17 @@ pub struct QueueStats {
 /// ```
 pub struct BoundedQueue<T> {
     ring: Ring<T>,
+    /// Holds the items, and the ring none, where lanes or the discipline ask for it.
+    shelf: Option<Box<Shelf<T>>>,
+    judge: Judge,
+    on_drop: Option<Hook<T>>,
     config: QueueConfig,
     clock: Clock,
 }
+
+// What is called with dropped items is called when all is in order.
+impl<T> UnwindSafe for BoundedQueue<T> {}
+impl<T> RefUnwindSafe for BoundedQueue<T> {}
 
 impl<T> BoundedQueue<T> {
     /// An empty queue on the monotonic clock.
@@ -94,8 +123,19 @@ impl<T> BoundedQueue<T> {
     /// An empty queue on `clock` (read for sojourn times only; waiting uses the machine's time). Errors: as
     /// [`new`](Self::new).
     pub fn with_clock(config: QueueConfig, clock: Clock) -> Result<Self, ConfigError> {
-        let state = Arc::new(QueueState::new(config.marks()?));
-        Ok(Self { ring: Ring::new(state, config.sojourn)?, config, clock })
+        let marks = config.marks()?;
+        let state = Arc::new(QueueState::new(marks));
+        let timed = config.sojourn || config.judges_age();
+        let (shelf, ring) = if config.needs_shelf() {
+            let shelf = Shelf::new(state, config.lanes)?;
+            // With words of its own: those of the shelf tell of items that it does not hold.
+            (Some(Box::new(shelf)), Ring::new(Arc::new(QueueState::new(marks)), 0, false, false)?)
+        } else {
+            let plain = config.is_plain();
+            (None, Ring::new(state, marks.capacity, timed, plain)?)
+        };
+        let judge = Judge::new(&config);
+        Ok(Self { ring, shelf, judge, on_drop: None, config, clock })
     }
 
     /// Its settings.
@@ -108,104 +148,68 @@ impl<T> BoundedQueue<T> {
         &self.clock
     }
 
-    /// Puts `item` in without waiting. With [`OnFull::DropOldest`] the item that had to go comes back in `Some`.
+    /// Puts `item` in without waiting. With [`OnFull::DropOldest`] the item that had to go comes back in `Some`, or
+    /// goes to what [`on_drop`](Self::on_drop) was given.
     ///
     /// Errors: the item with [`PushErrorKind::Full`] or [`PushErrorKind::Closed`].
     #[inline(always)]
     pub fn try_push(&self, item: T) -> Result<Option<T>, PushError<T>> {
-        self.counted(self.ring.push(item, || self.now()))
-    }
-
-    /// [`try_push`](Self::try_push) for waiting forms in other runtimes: a push that looks more than once is refused
-    /// once, so a full queue is not counted here.
-    #[doc(hidden)]
-    #[inline]
-    pub fn look_push(&self, item: T) -> Result<Option<T>, PushError<T>> {
-        match self.ring.push(item, || self.now()) {
-            Err(full) if full.kind == PushErrorKind::Full => Err(full),
-            done => self.counted(done),
+        if self.ring.is_plain() {
+            return self.counted(self.ring.push(item, || self.now()));
         }
+        self.try_push_in(item, Place::default())
     }
 
-    /// [`try_push`](Self::try_push) at `now` (nanoseconds of the queue's clock; used for sojourn times only).
+    /// [`try_push`](Self::try_push) at `now` (nanoseconds of the queue's clock; used for the item's age).
     #[inline(always)]
     pub fn try_push_at(&self, now: u64, item: T) -> Result<Option<T>, PushError<T>> {
-        self.counted(self.ring.push(item, || now))
+        if self.ring.is_plain() {
+            return self.counted(self.ring.push(item, || now));
+        }
+        self.try_push_in_at(now, item, Place::default())
     }
 
-    /// Takes the oldest item without waiting.
+    /// Takes the next item without waiting: the oldest, unless lanes or the discipline say otherwise. What is dropped
+    /// before it goes to what [`on_drop`](Self::on_drop) was given.
     ///
     /// Errors: [`PopError::Empty`]; [`PopError::Closed`] once it is closed and everything is out.
     #[inline(always)]
     pub fn try_pop(&self) -> Result<T, PopError> {
-        self.ring.pop::<false>().map(|(item, _)| item)
+        if self.ring.is_plain() {
+            return self.ring.pop::<false>().map(|(item, _)| item);
+        }
+        self.pop_by_rules(|| self.now()).map(|(item, _)| item)
     }
 
     /// [`try_pop`](Self::try_pop) with the nanoseconds the item spent here (0 unless `sojourn` is on).
     #[inline(always)]
     pub fn try_pop_timed(&self) -> Result<(T, u64), PopError> {
-        self.try_pop_timed_at(if self.config.sojourn { self.now() } else { 0 })
+        if self.ring.is_plain() {
+            return self.pop_plain_at(if self.config.sojourn { self.now() } else { 0 });
+        }
+        self.pop_by_rules(|| self.now())
     }
 
     /// [`try_pop_timed`](Self::try_pop_timed) at `now` (nanoseconds of the queue's clock). A `now` before the push
     /// gives 0.
     #[inline(always)]
     pub fn try_pop_timed_at(&self, now: u64) -> Result<(T, u64), PopError> {
-        let (item, pushed) = self.ring.pop::<true>()?;
-        Ok((item, if self.config.sojourn { now.saturating_sub(pushed) } else { 0 }))
-    }
-
-    /// Puts `item` in, blocking this thread up to `timeout` (`None`: for ever) for room.
-    ///
-    /// Errors: the item with [`PushErrorKind::Full`] at the deadline, or [`PushErrorKind::Closed`].
-    pub fn push(&self, item: T, timeout: Option<Duration>) -> Result<Option<T>, PushError<T>> {
-        let mut slot = match self.ring.push(item, || self.now()) {
-            Err(PushError { item, kind: PushErrorKind::Full }) if timeout != Some(Duration::ZERO) => Some(item),
-            done => return self.counted(done),
-        };
-        let mut listener = None;
-        let done = block(timeout, |context| self.poll_push(context, &mut listener, &mut slot));
-        self.counted(done.unwrap_or_else(|| Err(PushError { item: given_back(slot), kind: PushErrorKind::Full })))
-    }
-
-    /// Takes the oldest item, blocking this thread up to `timeout` (`None`: for ever).
-    ///
-    /// Errors: [`PopError::Empty`] at the deadline; [`PopError::Closed`] once it is closed and everything is out.
-    pub fn pop(&self, timeout: Option<Duration>) -> Result<T, PopError> {
-        match self.try_pop() {
-            Err(PopError::Empty) if timeout != Some(Duration::ZERO) => {}
-            done => return done,
+        if self.ring.is_plain() {
+            return self.pop_plain_at(now);
         }
-        let mut listener = None;
-        block(timeout, |context| self.poll_pop(context, &mut listener)).unwrap_or(Err(PopError::Empty))
+        self.pop_by_rules(|| now)
     }
 
-    /// [`push`](Self::push) for any async runtime, without a deadline (put the runtime's own around it).
-    ///
-    /// Cancel safe: dropped before it is ready, the item has not been accepted and is dropped with it.
-    ///
-    /// Errors: the item with [`PushErrorKind::Closed`].
-    pub async fn push_async(&self, item: T) -> Result<Option<T>, PushError<T>> {
-        let (mut slot, mut listener) = (Some(item), None);
-        let done = poll_fn(|context| self.poll_push(context, &mut listener, &mut slot)).await;
-        self.counted(done)
-    }
-
-    /// [`pop`](Self::pop) for any async runtime, without a deadline (put the runtime's own around it).
-    ///
-    /// Cancel safe: dropped before it is ready, it has taken nothing, and a wake-up that was meant for it goes to the
-    /// next.
-    ///
-    /// Errors: [`PopError::Closed`] once it is closed and everything is out.
-    pub async fn pop_async(&self) -> Result<T, PopError> {
-        let mut listener = None;
-        poll_fn(|context| self.poll_pop(context, &mut listener)).await
+    #[inline(always)]
+    fn pop_plain_at(&self, now: u64) -> Result<(T, u64), PopError> {
+        let (item, times) = self.ring.pop::<true>()?;
+        Ok((item, if self.config.sojourn { now.saturating_sub(times.pushed) } else { 0 }))
     }
 
     /// Registers `waker`; if the interest is already satisfied it is called at once. The building block of waiting
     /// forms in other runtimes: try, listen, try again when woken, drop the listener when done.
     pub fn listen(&self, interest: Interest, waker: &Waker) -> Listener {
-        let listener = Listener::new(self.ring.state(), interest, waker);
+        let listener = Listener::new(self.state(), interest, waker);
         if listener.was_satisfied() {
             waker.wake_by_ref();
         }
@@ -215,39 +219,66 @@ impl<T> BoundedQueue<T> {
     /// Refuses pushes from now on and wakes all waiters; what was accepted can still be popped. A second close does
     /// nothing.
     pub fn close(&self) {
-        self.ring.state().close();
+        self.state().close();
     }
 
-    /// Closes, and takes out everything that was accepted and not popped, oldest first. Waits for pushes that are
-    /// between their claim and their publish.
+    /// Closes, and takes out everything that was accepted and not popped, by lanes, oldest first, whatever its age.
+    /// Waits for pushes that are between their claim and their publish.
     pub fn drain(&self) -> Vec<T> {
         self.close();
-        std::iter::from_fn(|| self.try_pop().ok()).collect()
+        std::iter::from_fn(|| self.take_first().ok()).collect()
     }
 
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
         // Acquire: who sees the close sees what happened before it.
-        self.ring.state().tail.word.load(Ordering::Acquire) & CLOSED != 0
+        self.state().tail.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
     /// Whether pushes are welcome: not closed, not between the watermarks on the way down, and below the capacity.
     pub fn is_accepting(&self) -> bool {
-        let (head, tail) = self.ring.state().snapshot();
-        self.ring.state().accepts(head, tail)
+        let (head, tail) = self.state().snapshot();
+        self.state().accepts(head, tail)
     }
 
     /// Items held now.
     pub fn depth(&self) -> usize {
-        let (head, tail) = self.ring.state().snapshot();
-        self.ring.state().depth(head, tail) as usize
+        let (head, tail) = self.state().snapshot();
+        self.state().depth(head, tail) as usize
+    }
+
+    /// The part of the capacity that is in use, 0 to 1.
+    pub fn fill(&self) -> f64 {
+        self.depth() as f64 / self.config.capacity as f64
+    }
+
+    /// How long everybody waits at least, as of the interval that ended last: [`QueueStats::least_delay`], and zero
+    /// while it is empty.
+    pub fn least_delay(&self) -> Option<Duration> {
+        self.load().0
+    }
+
+    /// Whether it is overloaded: in an interval after one in which nobody waited less than the target.
+    pub fn is_overloaded(&self) -> bool {
+        self.load().1
+    }
+
+    fn load(&self) -> (Option<Duration>, bool) {
+        let (least, overloaded) = self.judge.load();
+        // Nobody waits: what was measured before is over.
+        if least.is_some() && self.depth() == 0 {
+            return (Some(Duration::ZERO), false);
+        }
+        (least.map(Duration::from_nanos), overloaded)
     }
 
     /// Counts since the queue was made.
     pub fn stats(&self) -> QueueStats {
-        let state = self.ring.state();
-        let dropped = self.ring.counts().sum(DROPPED);
+        let state = self.state();
+        let dropped_by = DropReason::ALL.map(|reason| self.ring.counts().sum(DROPPED + reason as usize));
+        let dropped = dropped_by.iter().sum();
         let (head, tail) = state.snapshot();
+        let (least_delay, overloaded) = self.load();
         QueueStats {
             depth: state.depth(head, tail) as usize,
             accepting: state.accepts(head, tail),
@@ -255,6 +286,17 @@ impl<T> BoundedQueue<T> {
             popped: sequence(head).saturating_sub(dropped),
             rejected: self.ring.counts().sum(REJECTED),
             dropped,
+            dropped_by,
+            least_delay,
+            overloaded,
+        }
+    }
+
+    /// The words that say how it stands, in order also in a child of fork.
+    fn state(&self) -> &Arc<QueueState> {
+        match &self.shelf {
+            Some(shelf) => shelf.state(),
+            None => self.ring.state(),
         }
     }
 
@@ -264,56 +306,14 @@ impl<T> BoundedQueue<T> {
         self.clock.now()
     }
 
+    /// Counts a refusal; what had to go goes to its owner, if there is one to be told.
     #[inline(always)]
     fn counted(&self, result: Result<Option<T>, PushError<T>>) -> Result<Option<T>, PushError<T>> {
-        if result.is_err() {
-            self.ring.counts().add(REJECTED, 1);
-        }
-        result
-    }
-
-    fn poll_push(
-        &self,
-        context: &mut Context<'_>,
-        listener: &mut Option<Listener>,
-        slot: &mut Option<T>,
-    ) -> Poll<Result<Option<T>, PushError<T>>> {
-        loop {
-            let item = slot.take().expect("a finished push is not polled again");
-            match self.ring.push(item, || self.now()) {
-                Err(PushError { item, kind: PushErrorKind::Full }) => *slot = Some(item),
-                done => return Poll::Ready(done),
-            }
-            if self.waits(Interest::Push, context, listener) {
-                return Poll::Pending;
-            }
+        match result {
+            Ok(None) => Ok(None),
+            done => self.counted_with_care(done),
         }
     }
-
-    fn poll_pop(&self, context: &mut Context<'_>, listener: &mut Option<Listener>) -> Poll<Result<T, PopError>> {
-        loop {
-            match self.try_pop() {
-                Err(PopError::Empty) => {}
-                done => return Poll::Ready(done),
-            }
-            if self.waits(Interest::Pop, context, listener) {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// Registered, or still registered: the waker will be called. Otherwise it is time to try again.
-    fn waits(&self, interest: Interest, context: &mut Context<'_>, listener: &mut Option<Listener>) -> bool {
-        if listener.as_ref().is_some_and(|listener| listener.rearm(context.waker())) {
-            return true;
-        }
-        let fresh = Listener::new(self.ring.state(), interest, context.waker());
-        !listener.insert(fresh).was_satisfied()
-    }
-}
-
-fn given_back<T>(slot: Option<T>) -> T {
-    slot.expect("a push that is not done still has its item")
 }
 
 impl<T> fmt::Debug for BoundedQueue<T> {

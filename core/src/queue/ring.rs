@@ -6,10 +6,12 @@
 //! hysteresis.
 //!
 //! A fork copies claims of threads that are not in the child: nobody there will publish them. So every operation first
-//! looks whether the ring is this process's, and the first one in a child puts the copy in order (`ring_fork.rs`).
+//! looks whether the ring is this process's, and the first one in a child puts the copy in order (`ring_fork.rs`). The
+//! same look tells whether items are judged by rules: `push` and `pop` of a queue without rules are no longer for them.
 #![allow(unsafe_code)] // Items move in and out of uninitialised slots; the stamps say who owns which.
 
 use super::error::{PopError, PushError, PushErrorKind};
+use super::judge::{DropReason, NEVER, Times};
 use super::marks::{Marks, ONE, REJECTING, WAITING, sequence};
 use super::state::{Interest, QueueState};
 use crate::ConfigError;
@@ -18,6 +20,7 @@ use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
 use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::OnceLock;
 
 #[cfg(not(loom))]
 #[path = "ring_fork.rs"]
@@ -33,20 +36,38 @@ pub(super) struct Ring<T> {
     slots: Box<[Slot<T>]>,
     /// When each slot's item was pushed; empty without sojourn times.
     times: Box<[AtomicU64]>,
+    /// Deadlines of the slots' items, from the first item on that has one.
+    deadlines: OnceLock<Box<[Deadline]>>,
     state: Arc<QueueState>,
     /// The state's, again: read from here they need not be read anew after each atomic.
     marks: Marks,
+    /// Of the process in which nothing but a push or a pop is to be done; 0: in none, for items are judged.
+    plain: Plain,
     /// Of the process whose claims are all published, or will be.
     #[cfg(not(loom))]
     generation: crate::sync::AtomicU32,
-    counts: Striped<2>,
+    counts: Striped<COUNTS>,
     #[cfg(not(loom))]
     mending: crate::sys::ForkLock<()>,
 }
 
-/// The lanes of the counts.
+/// loom need not look at what changes before threads start.
+#[cfg(loom)]
+type Plain = std::sync::atomic::AtomicU32;
+#[cfg(not(loom))]
+type Plain = crate::sync::AtomicU32;
+
+/// An item's deadline.
+struct Deadline {
+    /// One more than the number of the item's push: a slot's later items may have none.
+    of: AtomicU64,
+    due: AtomicU64,
+}
+
+/// The lanes of the counts: refused pushes, and drops by the numbers of their reasons.
 pub(super) const REJECTED: usize = 0;
 pub(super) const DROPPED: usize = 1;
+const COUNTS: usize = DROPPED + DropReason::ALL.len();
 
 // SAFETY: an item is moved in by one thread and out by one, maybe another, and never shared: Send is all it needs.
 unsafe impl<T: Send> Send for Ring<T> {}
@@ -57,7 +78,7 @@ impl<T> UnwindSafe for Ring<T> {}
 impl<T> RefUnwindSafe for Ring<T> {}
 
 /// As many values as a caller asked for: too many are an error, never an abort.
-fn boxed<V>(len: u64, make: impl FnMut(u64) -> V) -> Result<Box<[V]>, ConfigError> {
+pub(super) fn boxed<V>(len: u64, make: impl FnMut(u64) -> V) -> Result<Box<[V]>, ConfigError> {
     let places = usize::try_from(len).unwrap_or(usize::MAX);
     let mut all = Vec::new();
     let refused =
@@ -68,17 +89,19 @@ fn boxed<V>(len: u64, make: impl FnMut(u64) -> V) -> Result<Box<[V]>, ConfigErro
 }
 
 impl<T> Ring<T> {
-    /// Errors: `capacity` when there is no memory for so many.
-    pub(super) fn new(state: Arc<QueueState>, timed: bool) -> Result<Self, ConfigError> {
+    /// A ring for up to `most` items at once. Errors: `capacity` when there is no memory for so many.
+    pub(super) fn new(state: Arc<QueueState>, most: u64, timed: bool, plain: bool) -> Result<Self, ConfigError> {
         let marks = state.marks;
         // At least two, or "holds item n" and "free for n + 1" would be the same stamp; drop-oldest claims its slot
         // before it evicts, so it needs one to spare.
-        let slots = (marks.capacity + u64::from(marks.drop_oldest)).next_power_of_two().max(2);
+        let slots = (most + u64::from(marks.drop_oldest)).next_power_of_two().max(2);
         Ok(Self {
             times: boxed(if timed { slots } else { 0 }, |_| AtomicU64::new(0))?,
             slots: boxed(slots, |n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })?,
+            deadlines: OnceLock::new(),
             state,
             marks,
+            plain: Plain::new(if plain { crate::sys::generation() } else { 0 }),
             #[cfg(not(loom))]
             generation: crate::sync::AtomicU32::new(crate::sys::generation()),
             counts: Striped::new(),
@@ -92,9 +115,17 @@ impl<T> Ring<T> {
         &self.state
     }
 
+    /// Whether [`push`](Self::push) and [`pop`](Self::pop) are all there is to do: items are not judged, and this is
+    /// the process whose ring it is. If not, `settle` comes before them.
+    #[inline(always)]
+    pub(super) fn is_plain(&self) -> bool {
+        // Acquire: who sees the child's number sees what was put in order.
+        self.plain.load(Ordering::Acquire) == crate::sys::generation()
+    }
+
     /// Puts the copy of a child of fork in order, before anything else is done with it.
     #[inline(always)]
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         // Acquire: who sees the child's number sees what was put in order.
         #[cfg(not(loom))]
         if self.generation.load(Ordering::Acquire) != crate::sys::generation() {
@@ -102,7 +133,7 @@ impl<T> Ring<T> {
         }
     }
 
-    pub(super) fn counts(&self) -> &Striped<2> {
+    pub(super) fn counts(&self) -> &Striped<COUNTS> {
         &self.counts
     }
 
@@ -121,7 +152,38 @@ impl<T> Ring<T> {
     /// sojourn times only.
     #[inline(always)]
     pub(super) fn push(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
-        self.settle();
+        self.push_due::<false>(item, now, NEVER)
+    }
+
+    /// [`push`](Self::push) of an item that is dropped once `due` has passed.
+    pub(super) fn push_with_deadline(
+        &self,
+        item: T,
+        now: impl FnOnce() -> u64,
+        due: u64,
+    ) -> Result<Option<T>, PushError<T>> {
+        if self.deadlines.get().is_none() {
+            let blank = |_| Deadline { of: AtomicU64::new(0), due: AtomicU64::new(NEVER) };
+            match boxed(self.slots.len() as u64, blank) {
+                // Of several at once, one; the others' are dropped.
+                Ok(deadlines) => drop(self.deadlines.set(deadlines)),
+                // There is no room for it.
+                Err(_) => return Err(PushError { item, kind: PushErrorKind::Full }),
+            }
+        }
+        // Release: who finds it finds the deadlines. A pop that has looked before and takes the item takes it as one
+        // that came out and was late with its work.
+        self.plain.store(0, Ordering::Release);
+        self.push_due::<true>(item, now, due)
+    }
+
+    #[inline(always)]
+    fn push_due<const DUE: bool>(
+        &self,
+        item: T,
+        now: impl FnOnce() -> u64,
+        due: u64,
+    ) -> Result<Option<T>, PushError<T>> {
         // The common case alone, to be small where it is inlined: a first try with nothing to look after.
         let tail = guess(&self.state.tail.word);
         let at = sequence(tail);
@@ -130,10 +192,10 @@ impl<T> Ring<T> {
             && self.is_free(at)
             && self.claim(tail, tail + ONE).is_ok()
         {
-            self.fill(at, item, now);
+            self.fill::<DUE>(at, item, now, due);
             return Ok(None);
         }
-        self.push_with_care(item, now)
+        self.push_with_care::<DUE>(item, now, due)
     }
 
     /// The depth that claim `at` would bring about, at most.
@@ -158,7 +220,12 @@ impl<T> Ring<T> {
 
     /// [`push`](Self::push) near a mark, with waiters, or against others.
     #[cold]
-    fn push_with_care(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
+    fn push_with_care<const DUE: bool>(
+        &self,
+        item: T,
+        now: impl FnOnce() -> u64,
+        due: u64,
+    ) -> Result<Option<T>, PushError<T>> {
         let state = &*self.state;
         let backoff = Backoff::new();
         let mut tail = guess(&state.tail.word);
@@ -191,7 +258,7 @@ impl<T> Ring<T> {
                 }
             }
         };
-        self.fill(at, item, now);
+        self.fill::<DUE>(at, item, now, due);
         if slow || tail & WAITING != 0 {
             return Ok(self.claimed(at, tail));
         }
@@ -252,10 +319,9 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Takes the oldest item with the time of its push (0 without sojourn times, and unless `TIMED`).
+    /// Takes the oldest item with its times (none unless `TIMED`; that of its push only with sojourn times).
     #[inline(always)]
-    pub(super) fn pop<const TIMED: bool>(&self) -> Result<(T, u64), PopError> {
-        self.settle();
+    pub(super) fn pop<const TIMED: bool>(&self) -> Result<(T, Times), PopError> {
         let head = guess(&self.state.head);
         match self.take::<TIMED>(head) {
             Some(taken) => {
@@ -268,7 +334,7 @@ impl<T> Ring<T> {
 
     /// [`pop`](Self::pop) when there may be nothing, or against others.
     #[cold]
-    fn pop_with_care<const TIMED: bool>(&self) -> Result<(T, u64), PopError> {
+    fn pop_with_care<const TIMED: bool>(&self) -> Result<(T, Times), PopError> {
         let backoff = Backoff::new();
         loop {
             let head = guess(&self.state.head);
@@ -285,7 +351,7 @@ impl<T> Ring<T> {
 
     /// Takes the item at `head`, if that is the head and the item is there.
     #[inline(always)]
-    fn take<const TIMED: bool>(&self, head: u64) -> Option<(T, u64)> {
+    fn take<const TIMED: bool>(&self, head: u64) -> Option<(T, Times)> {
         let at = sequence(head);
         let slot = self.slot(at);
         // Acquire: pairs with the Release of the push that filled the slot.
@@ -299,19 +365,38 @@ impl<T> Ring<T> {
         }
         // SAFETY: the stamp said that item `at` is in the slot, and the CAS made this thread the only one to take it.
         let item = slot.item.with_mut(|place| unsafe { (*place).assume_init_read() });
-        // Relaxed: read between the same Acquire and Release as the item.
-        let time = if TIMED && !self.times.is_empty() { self.times[self.index(at)].load(Ordering::Relaxed) } else { 0 };
+        let times = if TIMED { self.times_of(at) } else { Times { pushed: 0, due: NEVER } };
         // Release: the item is out before the push of the next lap sees the slot free.
         slot.stamp.store(at + self.slots.len() as u64, Ordering::Release);
-        Some((item, time))
+        Some((item, times))
+    }
+
+    /// Read between the same Acquire and Release as the item.
+    #[inline(always)]
+    fn times_of(&self, at: u64) -> Times {
+        let index = self.index(at);
+        // Relaxed, all: as above.
+        let pushed = if self.times.is_empty() { 0 } else { self.times[index].load(Ordering::Relaxed) };
+        let deadline = self.deadlines.get().map(|deadlines| &deadlines[index]);
+        let due = match deadline {
+            Some(deadline) if deadline.of.load(Ordering::Relaxed) == at + 1 => deadline.due.load(Ordering::Relaxed),
+            _ => NEVER,
+        };
+        Times { pushed, due }
     }
 
     #[inline(always)]
-    fn fill(&self, at: u64, item: T, now: impl FnOnce() -> u64) {
+    fn fill<const DUE: bool>(&self, at: u64, item: T, now: impl FnOnce() -> u64, due: u64) {
         let slot = self.slot(at);
         if !self.times.is_empty() {
             // Relaxed: published with the item.
             self.times[self.index(at)].store(now(), Ordering::Relaxed);
+        }
+        if DUE && let Some(deadlines) = self.deadlines.get() {
+            // Relaxed: published with the item.
+            let deadline = &deadlines[self.index(at)];
+            deadline.due.store(due, Ordering::Relaxed);
+            deadline.of.store(at + 1, Ordering::Relaxed);
         }
         // SAFETY: the stamp said that the slot is empty, and the CAS on the tail made this thread the only one to fill
         // it.
@@ -332,6 +417,7 @@ impl<T> Drop for Ring<T> {
                 }
             }
         }
+        self.settle();
         let rest = Rest(self);
         while let Ok(item) = rest.0.pop::<false>() {
             drop(item);

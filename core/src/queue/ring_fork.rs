@@ -20,6 +20,11 @@ impl<T> Ring<T> {
                 return;
             }
             let excess = self.close_gaps();
+            // Relaxed: it changes by the first deadline only, which comes after this.
+            if self.plain.load(Ordering::Relaxed) != 0 {
+                // Release: pairs with `is_plain`.
+                self.plain.store(generation(), Ordering::Release);
+            }
             // Release: pairs with `settle`.
             self.generation.store(generation(), Ordering::Release);
             excess
@@ -63,9 +68,14 @@ impl<T> Ring<T> {
         let item = self.slot(from).item.with_mut(|place| unsafe { (*place).assume_init_read() });
         // SAFETY: as above.
         self.slot(to).item.with_mut(|place| unsafe { place.write(std::mem::MaybeUninit::new(item)) });
+        let times = self.times_of(from);
         if !self.times.is_empty() {
-            let time = self.times[self.index(from)].load(Ordering::Relaxed);
-            self.times[self.index(to)].store(time, Ordering::Relaxed);
+            self.times[self.index(to)].store(times.pushed, Ordering::Relaxed);
+        }
+        if let Some(deadlines) = self.deadlines.get() {
+            let deadline = &deadlines[self.index(to)];
+            deadline.due.store(times.due, Ordering::Relaxed);
+            deadline.of.store(to + 1, Ordering::Relaxed);
         }
     }
 }

@@ -12,11 +12,12 @@ use crate::panic::{guard, guard_system};
 use crate::status::{Failure, tg_status};
 use std::ffi::c_void;
 use std::mem::size_of;
+use std::time::Duration;
 use tg_status::{TG_OK, TG_UNKNOWN_VALUE};
-use tidegate_core::queue::OnFull;
+use tidegate_core::queue::{Discipline, DropReason, OnFull};
 use tidegate_core::{BoundedQueue, QueueConfig};
 
-/// A bounded first-in-first-out queue of pointers, for any number of producers and consumers, with watermarks.
+/// A bounded queue of pointers, for any number of producers and consumers, with watermarks, lanes and disciplines.
 #[derive(Debug)]
 pub struct tg_queue(BoundedQueue<Item>);
 
@@ -42,7 +43,42 @@ pub enum tg_on_full {
     TG_DROP_OLDEST = 1,
 }
 
+/// The order of a lane, and what overload does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum tg_discipline {
+    /// First in, first out.
+    TG_FIFO = 0,
+    /// First in, first out. Once nobody of an interval waited less than the target, whoever waited longer than twice
+    /// the target is dropped, until somebody waits less.
+    TG_CODEL = 1,
+    /// As TG_CODEL, judged by the oldest item, and the newest is served first meanwhile.
+    TG_ADAPTIVE_LIFO = 2,
+}
+
+/// Why an accepted item was not handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum tg_drop_reason {
+    /// It had to make room for a newer one, by TG_DROP_OLDEST.
+    TG_DROPPED_OLDEST = 0,
+    /// It waited longer than max_age_ns.
+    TG_DROPPED_AGE = 1,
+    /// The queue is overloaded, and it waited longer than twice the target.
+    TG_DROPPED_CODEL = 2,
+    /// Its own deadline had passed.
+    TG_DROPPED_DEADLINE = 3,
+    /// The queue was closed, by tg_queue_discard().
+    TG_DROPPED_CLOSED = 4,
+}
+
 const _: () = {
+    assert!(tg_discipline::TG_ADAPTIVE_LIFO as i32 == Discipline::AdaptiveLifo as i32);
+    assert!(tg_discipline::TG_CODEL as i32 == Discipline::Codel as i32);
+    assert!(tg_drop_reason::TG_DROPPED_AGE as i32 == DropReason::Age as i32);
+    assert!(tg_drop_reason::TG_DROPPED_CODEL as i32 == DropReason::Codel as i32);
+    assert!(tg_drop_reason::TG_DROPPED_DEADLINE as i32 == DropReason::Deadline as i32);
+    assert!(tg_drop_reason::TG_DROPPED_CLOSED as i32 == DropReason::Closed as i32);
     assert!(tg_on_full::TG_REJECT as i32 == OnFull::Reject as i32);
     assert!(tg_on_full::TG_DROP_OLDEST as i32 == OnFull::DropOldest as i32);
 };
@@ -66,9 +102,35 @@ pub struct tg_queue_config {
     pub on_full: i32,
     /// Not 0: items carry the time of their push, so that tg_queue_try_pop_timed() can tell how long they waited.
     pub sojourn: u32,
+    /// One of tg_discipline. With another than TG_FIFO, pops may answer TG_DROPPED.
+    pub discipline: i32,
+    /// Lanes by urgency, 1 .. 8: lane 0 goes first, but one pop of 20 is of the others in turn.
+    pub lanes: u32,
+    /// The least delay that is overload where a whole interval has none below it; below interval_ns.
+    pub target_ns: u64,
+    /// How often overload is judged.
+    pub interval_ns: u64,
+    /// What waited longer is dropped when it comes to the front; 0: nothing is. Pops may answer TG_DROPPED.
+    pub max_age_ns: u64,
 }
 
-versioned!(tg_queue_config, first = 48, fields = [clock, capacity, high_watermark, low_watermark, on_full, sojourn]);
+versioned!(
+    tg_queue_config,
+    first = 48,
+    fields = [
+        clock,
+        capacity,
+        high_watermark,
+        low_watermark,
+        on_full,
+        sojourn,
+        discipline,
+        lanes,
+        target_ns,
+        interval_ns,
+        max_age_ns
+    ]
+);
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_queue_config {}
 
@@ -83,6 +145,11 @@ impl Default for tg_queue_config {
             low_watermark: core.low_watermark,
             on_full: core.on_full as i32,
             sojourn: core.sojourn.into(),
+            discipline: core.discipline as i32,
+            lanes: core.lanes as u32,
+            target_ns: core.target.as_nanos() as u64,
+            interval_ns: core.interval.as_nanos() as u64,
+            max_age_ns: 0,
         }
     }
 }
@@ -97,9 +164,28 @@ impl tg_queue_config {
                 return Err(Failure::new(TG_UNKNOWN_VALUE, message));
             }
         };
-        let (high_watermark, low_watermark) = (self.high_watermark, self.low_watermark);
-        let capacity = self.capacity;
-        Ok(QueueConfig { capacity, high_watermark, low_watermark, on_full, sojourn: self.sojourn != 0 })
+        let discipline = match self.discipline {
+            0 => Discipline::Fifo,
+            1 => Discipline::Codel,
+            2 => Discipline::AdaptiveLifo,
+            other => {
+                let message =
+                    format!("discipline: {other} is neither TG_FIFO (0) nor TG_CODEL (1) nor TG_ADAPTIVE_LIFO (2)");
+                return Err(Failure::new(TG_UNKNOWN_VALUE, message));
+            }
+        };
+        Ok(QueueConfig {
+            capacity: self.capacity,
+            high_watermark: self.high_watermark,
+            low_watermark: self.low_watermark,
+            on_full,
+            sojourn: self.sojourn != 0,
+            discipline,
+            target: Duration::from_nanos(self.target_ns),
+            interval: Duration::from_nanos(self.interval_ns),
+            lanes: self.lanes as usize,
+            max_age: (self.max_age_ns != 0).then(|| Duration::from_nanos(self.max_age_ns)),
+        })
     }
 }
 
@@ -119,16 +205,49 @@ pub struct tg_queue_snapshot {
     pub popped: u64,
     /// Pushes refused.
     pub rejected: u64,
-    /// Items handed back by TG_DROP_OLDEST.
+    /// Items dropped, for whatever reason: pushed is popped, dropped and depth.
     pub dropped: u64,
+    /// Of these, by TG_DROP_OLDEST.
+    pub dropped_oldest: u64,
+    /// By max_age_ns.
+    pub dropped_age: u64,
+    /// By overload.
+    pub dropped_codel: u64,
+    /// By their deadlines.
+    pub dropped_deadline: u64,
+    /// By tg_queue_discard().
+    pub dropped_closed: u64,
+    /// The least delay of the interval that ended last, of the lane where it is the longest; 0 while it is empty,
+    /// TG_NEVER: not measured (TG_FIFO), or not yet.
+    pub least_delay_ns: u64,
+    /// Not 0: that is overload.
+    pub overloaded: u64,
 }
 
-versioned!(tg_queue_snapshot, first = 56, fields = [depth, accepting, pushed, popped, rejected, dropped]);
+versioned!(
+    tg_queue_snapshot,
+    first = 56,
+    fields = [
+        depth,
+        accepting,
+        pushed,
+        popped,
+        rejected,
+        dropped,
+        dropped_oldest,
+        dropped_age,
+        dropped_codel,
+        dropped_deadline,
+        dropped_closed,
+        least_delay_ns,
+        overloaded
+    ]
+);
 
 /// Makes an empty queue.
 ///
 /// Errors: TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low not below
-/// high), TG_UNKNOWN_VALUE (on_full).
+/// high, target_ns not below interval_ns), TG_UNKNOWN_VALUE (on_full, discipline).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_queue>) -> tg_status {
     guard_system(|| {
@@ -201,10 +320,24 @@ pub extern "C" fn tg_queue_stats(queue: In<tg_queue>, snapshot: Out<tg_queue_sna
         let queue = &queue.get("queue")?.0;
         let room = snapshot.room("snapshot")?;
         let now = queue.stats();
-        let (depth, accepting) = (now.depth, now.accepting);
-        let struct_size = size_of::<tg_queue_snapshot>();
-        let (pushed, popped, rejected, dropped) = (now.pushed, now.popped, now.rejected, now.dropped);
-        snapshot.fill(room, tg_queue_snapshot { struct_size, depth, accepting, pushed, popped, rejected, dropped });
+        let [dropped_oldest, dropped_age, dropped_codel, dropped_deadline, dropped_closed] = now.dropped_by;
+        let snapshot_now = tg_queue_snapshot {
+            struct_size: size_of::<tg_queue_snapshot>(),
+            depth: now.depth,
+            accepting: now.accepting,
+            pushed: now.pushed,
+            popped: now.popped,
+            rejected: now.rejected,
+            dropped: now.dropped,
+            dropped_oldest,
+            dropped_age,
+            dropped_codel,
+            dropped_deadline,
+            dropped_closed,
+            least_delay_ns: now.least_delay.map_or(u64::MAX, |least| least.as_nanos() as u64),
+            overloaded: now.overloaded.into(),
+        };
+        snapshot.fill(room, snapshot_now);
         Ok(TG_OK)
     })
 }

@@ -2,19 +2,21 @@
 
 use crate::random::Random;
 use crate::script::{self, MS, Script};
+use tidegate_model::format::Ns;
 use tidegate_model::format::{Case, File};
-use tidegate_model::script::queue::{Config, ModelQueue, OnFull, Op};
+use tidegate_model::script::queue::{Config, Discipline, ModelQueue, OnFull, Op, RulesConfig};
 
 type Queue = Script<ModelQueue>;
 type Cases = Vec<Case<Config, Op>>;
 
 pub(crate) fn file() -> File<Config, Op> {
-    let groups = [watermarks(), full(), closing(), waiting(), random()];
+    let groups =
+        [watermarks(), full(), closing(), waiting(), random(), codel(), lifo(), expiry(), lanes(), random_by_rules()];
     script::file("bounded_queue", groups.into_iter().flatten().collect())
 }
 
 fn config(capacity: usize, high: f64, low: f64) -> Config {
-    Config { capacity, high_watermark: high, low_watermark: low, on_full: OnFull::Reject, sojourn: false }
+    Config { capacity, high_watermark: high, low_watermark: low, on_full: OnFull::Reject, sojourn: false, rules: None }
 }
 
 fn queue(name: &str, why: &str, config: Config) -> Queue {
@@ -217,4 +219,344 @@ fn random() -> Cases {
         script.then(Op::Drain {}).then(pop()).end()
     };
     (1..=8).map(case).collect()
+}
+
+fn rules(discipline: Discipline) -> RulesConfig {
+    RulesConfig { discipline, target_ns: Ns(5 * MS), interval_ns: Ns(100 * MS), lanes: 1, max_age_ns: None }
+}
+
+fn with(config: Config, rules: RulesConfig) -> Config {
+    Config { rules: Some(rules), ..config }
+}
+
+fn load() -> Op {
+    Op::Load {}
+}
+
+fn counts() -> Op {
+    Op::Counts {}
+}
+
+fn push_to(item: u32, lane: usize) -> Op {
+    Op::TryPushWith { item: item.into(), lane, deadline_ns: None }
+}
+
+fn push_until(item: u32, deadline: u64) -> Op {
+    Op::TryPushWith { item: item.into(), lane: 0, deadline_ns: Some(Ns(deadline)) }
+}
+
+/// An item that waits for `delay` before it is popped.
+fn waits(script: Queue, item: u32, delay: u64) -> Queue {
+    script.then(push(item)).after(delay * MS).then(pop()).then(load())
+}
+
+fn watermarked() -> Config {
+    config(10, 0.8, 0.5)
+}
+
+fn codel() -> Cases {
+    let config = || with(Config { sojourn: true, ..config(100, 1.0, 0.5) }, rules(Discipline::Codel));
+    let folly = queue(
+        "codel_as_folly_basic",
+        "the delays of folly's CodelTest.Basic, at its moments: 100 ms kept, then 50 ms kept and dropped, 2 ms kept, \
+         20 ms dropped",
+        config(),
+    )
+    // Pushed so that each is popped at folly's moment after folly's delay.
+    .after(10 * MS)
+    .then(push(1))
+    .after(100 * MS)
+    .then(pop())
+    .after(40 * MS)
+    .then(push(2))
+    .then(push(3))
+    .after(50 * MS)
+    .then(pop())
+    .then(load())
+    .then(pop())
+    .after(108 * MS)
+    .then(push(4))
+    .after(2 * MS)
+    .then(pop())
+    .then(load())
+    .after(70 * MS)
+    .then(push(5))
+    .then(push(6))
+    .after(20 * MS)
+    .then(pop())
+    .then(counts())
+    .end();
+    let one =
+        waits(queue("codel_one_delay", "one slow item is no overload, as folly's oneRequestNoDrop", config()), 1, 20);
+    let target = (0..12).fold(
+        queue("codel_at_the_target", "delays of exactly the target, and of exactly twice it, drop nobody", config()),
+        |script, i| waits(waits(script, 2 * i, 5), 2 * i + 1, 10),
+    );
+    let overload = (0..40).fold(
+        queue(
+            "codel_overload_and_back",
+            "a standing queue is cut to what is fresh, and nobody is dropped after",
+            config(),
+        )
+        .each(0..30, |script, i| script.then(push(i)).after(MS)),
+        |script, i| script.then(push(100 + i)).after(4 * MS).then(pop()).then(load()),
+    );
+    vec![
+        folly,
+        one.end(),
+        target.end(),
+        overload.times(20, &pop()).then(load()).then(depth()).then(counts()).end(),
+        queue(
+            "codel_makes_room",
+            "what is dropped opens the queue below the low mark",
+            with(watermarked(), rules(Discipline::Codel)),
+        )
+        .each(0..9, |script, i| script.then(push(i)))
+        .after(50 * MS)
+        .then(pop())
+        .then(pop())
+        .then(accepting())
+        .then(pop())
+        .then(accepting())
+        .then(push(9))
+        .then(counts())
+        .end(),
+        queue(
+            "codel_when_the_clock_steps_back",
+            "an interval begun by a clock ahead is over once it is right",
+            config(),
+        )
+        .then(push(0))
+        .then(pop())
+        .after(3_600_000 * MS)
+        .then(push(1))
+        .then(push(2))
+        .after(50 * MS)
+        .then(pop())
+        .then(pop())
+        .at(10 * MS)
+        .then(push(3))
+        .then(push(4))
+        .after(20 * MS)
+        .then(pop())
+        .then(pop())
+        .then(load())
+        .end(),
+    ]
+}
+
+fn lifo() -> Cases {
+    let config =
+        |capacity| with(Config { sojourn: true, ..config(capacity, 1.0, 0.5) }, rules(Discipline::AdaptiveLifo));
+    vec![
+        queue("lifo_only_under_overload", "first in, first out while nobody waits long", config(8))
+            .each(0..4, |script, i| script.then(push(i)).after(MS))
+            .times(4, &pop())
+            .then(load())
+            .end(),
+        queue("lifo_under_overload", "the newest first, what waited longer than 10 ms is dropped before", config(20))
+            .each(0..3, |script, i| script.then(push(i)))
+            .after(20 * MS)
+            .then(pop())
+            .then(pop())
+            .then(load())
+            .each(3..9, |script, i| script.then(push(i)).after(2 * MS))
+            .then(pop())
+            .then(push(20))
+            .then(pop())
+            .then(pop())
+            .then(depth())
+            .then(load())
+            .times(4, &pop())
+            .then(counts())
+            .end(),
+        queue("lifo_and_back", "once an interval had a fresh oldest item, the oldest goes first again", config(20))
+            .each(0..3, |script, i| script.then(push(i)))
+            .after(20 * MS)
+            .then(pop())
+            .then(pop())
+            .after(MS)
+            .then(push(3))
+            .then(push(4))
+            .then(pop())
+            .then(load())
+            .after(101 * MS)
+            .then(pop())
+            .then(push(5))
+            .then(push(6))
+            .then(pop())
+            .then(load())
+            .then(pop())
+            .then(pop())
+            .end(),
+    ]
+}
+
+fn expiry() -> Cases {
+    let aged = |capacity| {
+        with(config(capacity, 1.0, 0.5), RulesConfig { max_age_ns: Some(Ns(30 * MS)), ..rules(Discipline::Fifo) })
+    };
+    vec![
+        queue(
+            "max_age",
+            "what waited longer is dropped as it comes to the front, at exactly the age it is not",
+            aged(5),
+        )
+        .then(push(1))
+        .after(10 * MS)
+        .then(push(2))
+        .after(20 * MS)
+        .then(pop())
+        .after(10 * MS + 1)
+        .then(push(3))
+        .then(depth())
+        .then(pop())
+        .then(pop())
+        .then(counts())
+        .end(),
+        queue("max_age_after_close", "the rules hold for the rest of a closed queue, but not for a drain", aged(5))
+            .each(0..4, |script, i| script.then(push(i)).after(12 * MS))
+            .then(Op::Close {})
+            .then(pop())
+            .then(Op::Drain {})
+            .then(pop())
+            .then(counts())
+            .end(),
+        queue("deadlines", "each item has its own; at the deadline itself it is handed out", config(9, 1.0, 0.5))
+            .then(push_until(1, 5 * MS))
+            .then(push(2))
+            .then(push_until(3, 20 * MS))
+            .then(push_until(4, 5 * MS))
+            .after(5 * MS)
+            .then(pop())
+            .after(1)
+            .then(pop())
+            .after(15 * MS)
+            .then(pop())
+            .then(pop())
+            .then(push(5))
+            .after(3_600_000 * MS)
+            .then(pop())
+            .then(counts())
+            .end(),
+        queue(
+            "deadline_of_a_slot_ends_with_its_item",
+            "an item without one has none, round the ring",
+            config(2, 1.0, 0.5),
+        )
+        .each(0..6, |script, i| script.then(push_until(2 * i, MS)).then(push(2 * i + 1)).after(2 * MS).times(2, &pop()))
+        .end(),
+        queue("a_clock_that_steps_back_drops_nobody", "a time before the push is no age", aged(5))
+            .after(1_000 * MS)
+            .then(push(1))
+            .then(push_until(2, MS))
+            .at(0)
+            .then(pop())
+            .then(pop())
+            .then(counts())
+            .end(),
+        queue("discard", "everything that waits is dropped because it is closed", config(9, 0.8, 0.5))
+            .each(0..8, |script, i| script.then(push(i)))
+            .then(pop())
+            .then(Op::Discard {})
+            .then(depth())
+            .then(push(9))
+            .then(pop())
+            .then(counts())
+            .end(),
+    ]
+}
+
+fn lanes() -> Cases {
+    let laned = |capacity, lanes, on_full| {
+        with(Config { on_full, ..config(capacity, 1.0, 0.5) }, RulesConfig { lanes, ..rules(Discipline::Fifo) })
+    };
+    vec![
+        queue("lanes_are_strict", "the most urgent first, first in, first out within", laned(20, 3, OnFull::Reject))
+            .each(0..9, |script, i| script.then(push_to(i, 2 - i as usize % 3)))
+            .times(10, &pop())
+            .end(),
+        queue("lanes_have_a_floor", "one pop of 20 is of a lower lane, each in turn", laned(300, 3, OnFull::Reject))
+            .each(0..300, |script, i| script.then(push_to(i, i as usize / 100)))
+            .times(100, &pop())
+            .end(),
+        queue("the_floor_of_an_empty_lane", "goes to the lowest that waits", laned(100, 4, OnFull::Reject))
+            .each(0..100, |script, i| script.then(push_to(i, i as usize % 2)))
+            .times(60, &pop())
+            .end(),
+        queue(
+            "lanes_share_the_capacity",
+            "and the watermarks",
+            with(config(10, 0.8, 0.5), RulesConfig { lanes: 2, ..rules(Discipline::Fifo) }),
+        )
+        .each(0..9, |script, i| script.then(push_to(i, i as usize % 2)))
+        .times(4, &pop())
+        .then(accepting())
+        .then(push_to(9, 0))
+        .then(Op::Drain {})
+        .end(),
+        queue(
+            "drop_oldest_of_the_lowest",
+            "room is made by the least urgent, never for it",
+            laned(3, 3, OnFull::DropOldest),
+        )
+        .then(push_to(1, 0))
+        .then(push_to(2, 1))
+        .then(push_to(3, 1))
+        .then(push_to(4, 0))
+        .then(push_to(5, 2))
+        .then(push_to(6, 1))
+        .then(push_to(7, 0))
+        .then(push_to(8, 0))
+        .then(push_to(9, 1))
+        .times(4, &pop())
+        .then(counts())
+        .end(),
+        queue(
+            "overload_of_one_lane",
+            "each lane has its own delay",
+            with(config(50, 1.0, 0.5), RulesConfig { lanes: 2, ..rules(Discipline::Codel) }),
+        )
+        .each(0..4, |script, i| script.then(push_to(i, 1)))
+        .after(50 * MS)
+        .then(push_to(10, 0))
+        .then(pop())
+        .times(2, &pop())
+        .then(load())
+        .then(push_to(11, 0))
+        .times(3, &pop())
+        .then(counts())
+        .end(),
+    ]
+}
+
+fn random_by_rules() -> Cases {
+    let case = |seed: u64| {
+        let mut random = Random::new(100 + seed);
+        let discipline = random.pick(&[Discipline::Fifo, Discipline::Codel, Discipline::AdaptiveLifo]);
+        let lanes = random.pick(&[1_usize, 1, 2, 4, 8]);
+        let max_age_ns = random.pick(&[None, Some(Ns(40 * MS))]);
+        let on_full = random.pick(&[OnFull::Reject, OnFull::DropOldest]);
+        let capacity = 2 + usize::try_from(random.below(20)).expect("small");
+        let config = Config { on_full, sojourn: random.chance(50), ..config(capacity, 0.8, 0.5) };
+        let config = with(config, RulesConfig { lanes, max_age_ns, ..rules(discipline) });
+        let mut script =
+            queue(&format!("random_rules_{seed}"), "pushes and pops by all rules at once, in swings", config);
+        for i in 0..120 {
+            script = script.after(random.below(4 * MS));
+            let pushes = if i / 20 % 2 == 0 { 75 } else { 25 };
+            script = match random.below(12) {
+                0 => script.then(load()),
+                1 => script.then(counts()),
+                _ if random.chance(pushes) => {
+                    let lane = usize::try_from(random.below(lanes as u64)).expect("small");
+                    let deadline_ns = random.chance(30).then(|| Ns(random.below(60) * MS));
+                    script.then(Op::TryPushWith { item: i.into(), lane, deadline_ns })
+                }
+                _ => script.then(pop()),
+            };
+        }
+        script.times(3, &pop()).then(Op::Discard {}).then(counts()).end()
+    };
+    (1..=10).map(case).collect()
 }
