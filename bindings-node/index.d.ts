@@ -1003,8 +1003,8 @@ export class Deadline {
   static after(ms: number, options?: { clock?: ManualClock }): Deadline;
   /**
    * What the client said: `grpc-timeout` and `x-request-timeout-ms`, or the headers of these `names`, the shortest of
-   * them and at most `maxMs`: a client may say any time, and a `signal` has a timer until then. All but `grpc-timeout`
-   * are milliseconds. undefined: it said nothing, or nonsense.
+   * them and at most `maxMs` (default: an hour): a client may say any time, and a `signal` has a timer until then. All
+   * but `grpc-timeout` are milliseconds. undefined: it said nothing, or nonsense.
    */
   static fromHeaders(
     headers: RequestHeaders,

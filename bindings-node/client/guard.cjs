@@ -155,8 +155,8 @@ class Guard {
       return this.#attempt(request, client, target);
     }
     const { breaker } = target;
-    const refusesMs = breaker === undefined ? undefined : () => breaker.retryAfterMs;
-    const options = { signal: request.signal, [REFUSES]: refusesMs };
+    const refuses = breaker === undefined ? undefined : (waitMs) => breaker.retryAfterMs > waitMs;
+    const options = { signal: request.signal, [REFUSES]: refuses };
     if (retriesResults(policy)) {
       return policy.call(() => this.#attempt(request, client, target).catch(answerIn), options);
     }

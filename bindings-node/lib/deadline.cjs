@@ -28,8 +28,10 @@ const MILLISECONDS = 'x-request-timeout-ms';
 const GRPC_UNITS = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 /** What the way to a server takes of the time it is told. */
 const TOLD = 0.95;
-/** Longer than anybody waits; no header asks for more. */
+/** No header asks for more: digits that no number holds are Infinity. */
 const LONGEST_MS = 1e13;
+/** What a header can ask for unless the application says more: a client must not have timers stand for ever. */
+const MOST_MS = 3_600_000;
 
 /** The milliseconds that a header says; undefined: nonsense. */
 function said(name, text) {
@@ -112,7 +114,7 @@ class Deadline {
 
   static fromHeaders(headers, options = {}) {
     const given = check.options(options, 'Deadline.fromHeaders', ['names', 'maxMs', 'clock']);
-    const { names = [GRPC, MILLISECONDS], maxMs = Infinity, clock } = given;
+    const { names = [GRPC, MILLISECONDS], maxMs = MOST_MS, clock } = given;
     if (headers === null || typeof headers !== 'object') {
       throw check.typeError(`headers must be those of a request, got ${check.show(headers)}`);
     }

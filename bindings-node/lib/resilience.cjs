@@ -9,7 +9,7 @@ const { ConcurrencyLimiter, acquireUnless } = require('./concurrency.cjs');
 const { Fallback, runFallback } = require('./fallback.cjs');
 const { isDeadline } = require('./deadline.cjs');
 const { reportCall } = require('./outcome.cjs');
-const { RetryPolicy } = require('./retry.cjs');
+const { REFUSES, RetryPolicy } = require('./retry.cjs');
 const { shown } = require('./show.cjs');
 const { Timeout, endOfCaller, limitOf, timed, withSignal } = require('./timeout.cjs');
 
@@ -37,6 +37,14 @@ class Resilience {
   #parts = {};
   #total;
   #attempt = { limitMs: Infinity, clock: undefined };
+  /** Throws what would come of a wait that ends while the circuit is still open. */
+  #refuses = (waitMs) => {
+    const { breaker } = this.#parts;
+    if (breaker === undefined || breaker.state === 'half_open' || breaker.retryAfterMs <= waitMs) return false;
+    // It may have closed meanwhile.
+    breaker.acquire().release();
+    return false;
+  };
 
   static {
     verify = (self, method) => {
@@ -103,7 +111,8 @@ class Resilience {
     const { retry } = this.#parts;
     if (retry === undefined) return this.#attempted(call, caller);
     // Of a call around it a retry knows by itself.
-    const options = caller instanceof AbortSignal ? { signal: caller } : undefined;
+    const options = caller instanceof AbortSignal ? { signal: caller } : {};
+    options[REFUSES] = this.#refuses;
     return retry.call(() => this.#attempted(call, caller), options);
   }
 

@@ -95,7 +95,7 @@ class RetryBudget {
   }
 }
 
-/** Among the options of `call`: ms in which a further attempt would be refused, as a function. */
+/** Among the options of `call`: `(waitMs)`, whether an attempt after it would be refused; may throw the refusal. */
 const REFUSES = Symbol('tidegate.refuses');
 
 let isPolicy;
@@ -217,14 +217,14 @@ class RetryPolicy {
   }
 
   /** The first attempt has failed: by an error, or by a result and what a Classifier says of it. */
-  async #again(first, start, signal, fn, receiver, args, refusesMs = undefined) {
+  async #again(first, start, signal, fn, receiver, args, refuses = undefined) {
     let [end, previous] = [first, 0];
     // Within a call that has a deadline, or a caller that may go away.
     const { deadline, call } = callAround();
     const around = call?.signal;
     for (let attempts = 1; ; attempts += 1) {
       const isEnded = signal?.aborted === true || around?.aborted === true;
-      const next = this.#after(end, attempts, previous, start, deadline, isEnded, refusesMs);
+      const next = this.#after(end, attempts, previous, start, deadline, isEnded, refuses);
       if (next === undefined) {
         if (end.failed === undefined) throw end.error;
         return end.result;
@@ -253,7 +253,7 @@ class RetryPolicy {
   }
 
   /** The wait before another attempt and what the next one takes as `previous`; undefined: there is none. */
-  #after(end, attempts, previous, start, deadline, isEnded, refusesMs) {
+  #after(end, attempts, previous, start, deadline, isEnded, refuses) {
     const { error, failed = !isEnded && judged(this.#retryOn, error) } = end;
     const mostMs = this.#settings.maxRetryAfterMs;
     const saidMs = failed?.retryAfterMs;
@@ -263,7 +263,7 @@ class RetryPolicy {
     let next = failed && !isEnded ? nextOf(this, attempts, previous, toldMs, elapsed, NaN) : undefined;
     if (next !== undefined && deadline !== undefined && next[0] >= deadline.remainingMs) next = undefined;
     // What there is tells more than the refusal would.
-    if (next !== undefined && refusesMs !== undefined && refusesMs() > next[0]) next = undefined;
+    if (next !== undefined && isRefused(refuses, next[0], error)) next = undefined;
     const budget = this.#budget;
     // Before the wait: what is counted after it comes too late for all who wait now.
     if (next !== undefined && budget !== undefined && !budget.tryWithdraw()) {
@@ -317,6 +317,15 @@ class RetryPolicy {
       return twin;
     };
     shown(this, (policy) => ({ ...policy.#settings, budget: policy.#budget }));
+  }
+}
+
+/** Whether an attempt after the wait would be refused: not slept for. `error`: of the attempt before. */
+function isRefused(refuses, waitMs, error) {
+  try {
+    return refuses !== undefined && refuses(waitMs);
+  } catch (refusal) {
+    throw thrownAfter(error, refusal);
   }
 }
 

@@ -116,7 +116,10 @@ def resilience_of(
     if "attempts" in policies:
         budget = RetryBudget(**policies["budget"]) if "budget" in policies else None
         judge = judges() if policies.get("retry_on") == "http" else None
-        parts["retry"] = RetryPolicy(policies["attempts"], base=0, max_delay=0, budget=budget, retry_on=judge)
+        wait = policies.get("base_ms", 0) / 1e3
+        parts["retry"] = RetryPolicy(
+            policies["attempts"], base=wait, max_delay=wait, jitter="none", budget=budget, retry_on=judge
+        )
     if "breaker" in policies:
         classifier = judges() if policies.get("classifier") == "http" else None
         parts["breaker"] = CircuitBreaker(
@@ -170,9 +173,12 @@ def test_policies(case: dict[str, Any], is_async: bool, clock: ManualClock) -> N
             return resilience.call(played.sync, *key)
 
         if "raises" in step:
+            began = time.monotonic()
             with pytest.raises(ERRORS[step["raises"]]) as raised:
                 call()
             error: Any = raised.value
+            assert not step.get("at_once") or time.monotonic() - began < 10
+            assert "cause" not in step or type(error.__cause__) is ERRORS[step["cause"]]
         else:
             outcome = call()
             error = None

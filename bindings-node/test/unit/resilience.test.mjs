@@ -99,7 +99,9 @@ function resilienceOf(given, clock) {
     const { ratio, min_per_second: minPerSecond } = given.budget ?? {};
     const budget = given.budget && new RetryBudget({ ratio, minPerSecond });
     const retryOn = given.retry_on && judge();
-    parts.retry = new RetryPolicy({ attempts: given.attempts, baseMs: 0, maxDelayMs: 0, budget, retryOn });
+    const waitMs = given.base_ms ?? 0;
+    const waits = { baseMs: waitMs, maxDelayMs: waitMs, jitter: 'none' };
+    parts.retry = new RetryPolicy({ attempts: given.attempts, ...waits, budget, retryOn });
   }
   if (given.total_ms !== undefined) parts.totalTimeout = new Timeout({ totalMs: given.total_ms, clock });
   const standIn = {};
@@ -117,8 +119,8 @@ function resilienceOf(given, clock) {
   return { resilience: new Resilience(parts), parts, others };
 }
 
-const KNOWN = `attempts retry_on budget breaker classifier concurrency total_ms attempt_ms cached static alternatives
-  queue order fallback_on slow_ms`.split(/\s+/);
+const KNOWN = `attempts base_ms retry_on budget breaker classifier concurrency total_ms attempt_ms cached static
+  alternatives queue order fallback_on slow_ms`.split(/\s+/);
 
 describe('the policies of tests/resilience', () => {
   for (const { name, with: given, steps } of cases) {
@@ -130,14 +132,17 @@ describe('the policies of tests/resilience', () => {
         clock.advance(step.advance_ms ?? 0);
         const caller = new AbortController();
         const fn = played(step.acts, clock, () => caller);
+        const began = performance.now();
         const ended = resilience.call(fn, { signal: caller.signal, args: [step.key ?? ''] });
         const end = await ended.then(
           (value) => ({ value }),
           (error) => ({ error }),
         );
         assert.deepEqual(fn.left, [], inspect(step));
+        if (step.at_once) assert.ok(performance.now() - began < 10_000);
         if (step.raises !== undefined) {
           assert.ok(IS[step.raises](end.error), inspect(end));
+          if (step.cause !== undefined) assert.ok(IS[step.cause](end.error.cause), inspect(end));
           if (step.attempts !== undefined) assert.equal(end.error.attempts, step.attempts);
         } else if (step.source === undefined) {
           assert.deepEqual(end.value, step.value);

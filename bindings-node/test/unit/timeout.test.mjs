@@ -513,12 +513,13 @@ describe('Deadline', () => {
       [{ 'grpc-timeout': '1H' }, 3_600_000],
       [{ 'grpc-timeout': '500u' }, 0.5],
       [{ 'grpc-timeout': '1000000n' }, 1],
-      [{ 'grpc-timeout': '99999999H' }, 99_999_999 * 3_600_000],
+      [{ 'grpc-timeout': '99999999H' }, 3_600_000],
       [{ 'X-Request-Timeout-Ms': '250' }, 250],
       [{ 'x-request-timeout-ms': ' 2.5 ' }, 2.5],
       [{ 'x-request-timeout-ms': 7 }, 7],
       [{ 'x-request-timeout-ms': '0' }, 0],
-      [{ 'x-request-timeout-ms': '9'.repeat(400) }, 1e13],
+      [{ 'x-request-timeout-ms': '10000000000000' }, 3_600_000],
+      [{ 'x-request-timeout-ms': '9'.repeat(400) }, 3_600_000],
       [new Headers({ 'x-request-timeout-ms': '250', 'grpc-timeout': '1S' }), 250],
       [new Headers({ 'x-request-timeout-ms': '2500', 'grpc-timeout': '1S' }), 1000],
       [new Headers({ 'x-request-timeout-ms': '2500', 'grpc-timeout': 'soon' }), 2500],
@@ -532,8 +533,27 @@ describe('Deadline', () => {
     }
     for (const [headers, ms] of cases) assert.equal(read(headers), ms, inspect(headers));
     assert.equal(read({ 'x-request-timeout-ms': '60000' }, { maxMs: 5000 }), 5000);
+    assert.equal(read({ 'grpc-timeout': '99999999H' }, { maxMs: Infinity }), 99_999_999 * 3_600_000);
+    assert.equal(read({ 'x-request-timeout-ms': '9'.repeat(400) }, { maxMs: Infinity }), 1e13);
     assert.equal(read({ 'X-Time': '60' }, { names: 'x-time' }), 60);
     assert.equal(read({ 'X-Time-Ms': '60', 'grpc-timeout': '1m' }, { names: ['X-TIME-MS'] }), 60);
+  });
+
+  it('of a client that waits for ever overflows no timer, and keeps no process', () => {
+    const program = `
+      const { Deadline, Timeout } = require(${JSON.stringify(INDEX)});
+      process.on('warning', (warning) => { throw warning; });
+      for (const maxMs of [undefined, Infinity]) {
+        const deadline = Deadline.fromHeaders({ 'x-request-timeout-ms': '10000000000000' }, { maxMs });
+        deadline.run(async () => {
+          const timeout = new Timeout({ totalMs: 1e9 });
+          await timeout.call((signal) => new Promise((resolve) => setTimeout(resolve, 20)));
+          if (deadline.signal.aborted || deadline.expired) throw new Error('over at once');
+          process.stdout.write('held ');
+        });
+      }`;
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', timeout: 30_000 });
+    assert.deepEqual([status, stdout, stderr], [0, 'held held ', '']);
   });
 
   it('tells a server what remains, less the way', () => {

@@ -18,6 +18,8 @@ _MILLISECONDS = "x-request-timeout-ms"
 _GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])", re.ASCII)
 _GRPC_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
+# What a header can ask for unless the application says more: a client must not have timers stand for ever.
+_MOST = 3600.0
 # What the way to a server takes of the time it is told.
 _TOLD = 0.95
 
@@ -71,10 +73,11 @@ class Deadline:
         headers: Mapping[str, str] | Iterable[tuple[bytes, bytes]],
         names: str | Iterable[str] = (_GRPC, _MILLISECONDS),
         *,
-        max: float | timedelta = math.inf,
+        max: float | timedelta = _MOST,
         clock: ManualClock | None = None,
     ) -> Deadline | None:
-        """How long a request says that its caller waits, or None: the shortest that is told, at most ``max`` seconds.
+        """How long a request says that its caller waits, or None: the shortest that is told, at most ``max`` seconds, by
+        default an hour.
 
         ``headers`` is a framework's mapping, a dict, or the pairs of an ASGI scope; ``grpc-timeout`` is read in gRPC's
         format, all other names in milliseconds. Nonsense counts for nothing: it is the client's.

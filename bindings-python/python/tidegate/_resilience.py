@@ -107,6 +107,8 @@ class Resilience(Generic[F]):
         if total is not None:
             # Else the total time would end a call that hangs by a cancellation, and the breaker count nothing.
             within.setdefault("attempt_timeout", Timeout(attempt=math.inf, clock=total._clock))
+        if retry is not None and breaker is not None:
+            within["retry"] = retry._around(breaker)
         self._sync, self._async = _layers(within)
 
     @overload

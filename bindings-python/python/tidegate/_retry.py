@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
@@ -40,7 +41,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from ._tidegate import ClientThrottle
+    from ._tidegate import CircuitBreaker, ClientThrottle
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,7 +90,7 @@ class RetryPolicy:
     context.
     """
 
-    __slots__ = ("__weakref__", "_budget", "_clock", "_is_timed", "_readers", "_retry_on", "_schedule")
+    __slots__ = ("__weakref__", "_breaker", "_budget", "_clock", "_is_timed", "_readers", "_retry_on", "_schedule")
 
     def __init__(
         self,
@@ -113,6 +114,14 @@ class RetryPolicy:
         self._readers = readers_of(self._retry_on)
         self._clock = clock_of(clock)
         self._is_timed = deadline is not None
+        # That of each attempt, where the policy knows it.
+        self._breaker: CircuitBreaker | None = None
+
+    def _around(self, breaker: CircuitBreaker) -> RetryPolicy:
+        """The same policy for attempts that are calls of this breaker."""
+        twin = copy.copy(self)
+        twin._breaker = breaker
+        return twin
 
     @classmethod
     def stamina(cls, **more: Any) -> RetryPolicy:
@@ -222,6 +231,7 @@ class RetryPolicy:
         wait = None
         if retried:
             wait, previous = self._next(attempts, previous, told, start)
+        self._refuse(wait, error)
         budget = self._budget
         # Before the wait: what is counted after it comes too late for all who wait now.
         if wait is not None and budget is not None and not budget.try_withdraw():
@@ -235,9 +245,23 @@ class RetryPolicy:
     ) -> tuple[float | None, float]:
         """As ``_after``, of a result that failed. It is the caller's to read, also where the budget is empty."""
         wait, previous = self._next(attempts, previous, self._told(result, verdict), start)
+        self._refuse(wait, None)
         if wait is not None and self._budget is not None and not self._budget.try_withdraw():
             wait = None
         return wait, previous
+
+    def _refuse(self, wait: float | None, error: Exception | None) -> None:
+        """Raises, in place of a wait that ends while the circuit is still open, what would come of it."""
+        breaker = self._breaker
+        if wait is None or breaker is None or breaker.state == "half_open" or breaker.retry_after <= wait:
+            return
+        try:
+            permit = breaker.acquire()
+        except CircuitOpenError as refusal:
+            refusal.__cause__ = error
+            raise
+        # It has closed meanwhile.
+        permit.release()
 
     def _told(self, end: object, verdict: bool | Verdict) -> float | None:
         """The seconds that are asked for, by the Classifier that judged, else by the error or answer itself."""
