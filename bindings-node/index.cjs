@@ -18,6 +18,7 @@ const { Timeout } = require('./lib/timeout.cjs');
 const { cached } = require('./lib/cached.cjs');
 const { Fallback, Outcome } = require('./lib/fallback.cjs');
 const { Processor } = require('./lib/processor.cjs');
+const { Readiness } = require('./lib/readiness.cjs');
 const { Resilience } = require('./lib/resilience.cjs');
 const { HostScope, ProcessScope } = require('./lib/scope.cjs');
 const { DateClock, ManualClock } = require('./lib/clock.cjs');
@@ -60,6 +61,7 @@ module.exports = {
   Outcome,
   cached,
   Processor,
+  Readiness,
   Resilience,
   HostScope,
   ProcessScope,

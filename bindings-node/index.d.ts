@@ -1449,6 +1449,31 @@ export class Processor<T = any, R = any> {
   stats(): ProcessorStats;
 }
 
+/**
+ * `/readyz`: not ready once the pressure has been 1 for `afterMs`, in each process up to half of that longer, so that a
+ * fleet does not go at once; ready again as soon as it falls. A source that throws or gives no number says nothing:
+ * that is logged, and the service counts as ready.
+ */
+export class Readiness {
+  /**
+   * @param source an object with a `pressure` from 0 to 1, or a function that gives one
+   * @param options.afterMs as those see it who ask, default 5000
+   */
+  constructor(
+    source: { readonly pressure: number } | (() => number),
+    options?: { afterMs?: number; clock?: ManualClock },
+  );
+  /** How it stands now. Whoever reads it looks at the source. */
+  readonly isReady: boolean;
+  /** The service ends: never ready again. */
+  stop(): void;
+  /** Answers with 200 or 503: for `node:http`, Express and Fastify. It needs no `this`. */
+  handler(
+    request: { method?: string },
+    response: import('node:http').ServerResponse | { raw: import('node:http').ServerResponse },
+  ): void;
+}
+
 /** A clock that moves only when told to, for tests. Moving it wakes those who wait on it. */
 export class ManualClock {
   constructor(startNs?: bigint);

@@ -193,6 +193,17 @@ def test_a_queue_by_rules() -> None:
     assert module.requests.discard() == 1 and module.late == [("report", "closed")]
 
 
+def test_overload() -> None:
+    module = sample("browned_out")
+    with served(module.app) as url:
+        assert statuses(ask(url, "/list", "/chart", "/readyz/")) == [200] * 3
+        permits = [module.rest.try_acquire() for _ in range(200)] + [module.charts.try_acquire() for _ in range(2)]
+        page, chart, ready = ask(url, "/list", "/chart", "/readyz/")
+        assert (page.status, page.body, chart.status, ready.status) == (200, b'{"items":[]}', 503, 200)
+        for permit in permits:
+            permit.release()
+
+
 def test_a_breaker_for_each_host() -> None:
     module = sample("hosts")
     assert module.fetch("db.internal") == "from db.internal"

@@ -19,6 +19,7 @@ import {
   type Permit,
   RateLimiter,
   Processor,
+  Readiness,
   type Job,
   Resilience,
   RetryBudget,
@@ -32,6 +33,7 @@ import {
   cached,
   http,
 } from 'tidegate';
+import { createServer } from 'node:http';
 import { guardedAdapter } from 'tidegate/axios';
 import { asPolicy } from 'tidegate/cockatiel';
 import { guardedFetch } from 'tidegate/fetch';
@@ -216,6 +218,14 @@ const given = processor.close({ drain: 'give_back', timeoutMs: 5 });
 void [worked, processor.trySubmit(5)?.cancel(), processor.stats().timedOut];
 // @ts-expect-error the item's type is known
 void processor.submit('5');
+
+const ready = new Readiness(() => 0.5, { afterMs: 1000 });
+new Readiness({ pressure: 1 }).stop();
+createServer(ready.handler);
+const isReady: boolean = ready.isReady;
+void isReady;
+// @ts-expect-error a pressure is a number
+new Readiness(() => 'high');
 
 const calm = guardedFetch({ breaker: new Map([['bank:443', breaker]]), retry, key: ({ url }) => url?.hostname ?? '' });
 same<ReturnType<typeof calm>, Promise<Response>>(true);

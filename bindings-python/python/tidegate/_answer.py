@@ -46,7 +46,19 @@ async def refuse(
         await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})
 
 
-def encoded(said: Any) -> tuple[bytes, bytes]:
+def served_as(page: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """A page, as ``degrade`` gave it, as an application that answers with it."""
+    content, body = encoded(page, "degrade")
+    headers = [(b"content-type", content), (b"content-length", b"%d" % len(body))]
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    return serve
+
+
+def encoded(said: Any, name: str = "on_refused") -> tuple[bytes, bytes]:
     """The content type and the bytes of what ``on_refused`` gave."""
     if isinstance(said, str):
         return b"text/plain; charset=utf-8", said.encode()
@@ -56,7 +68,7 @@ def encoded(said: Any) -> tuple[bytes, bytes]:
         return b"application/json", json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"on_refused: expected a text, bytes, what JSON can say, an ASGI response or None, got {type(said).__name__}"
+            f"{name}: expected a text, bytes, what JSON can say, an ASGI response or None, got {type(said).__name__}"
         ) from error
 
 

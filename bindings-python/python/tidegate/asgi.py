@@ -12,14 +12,15 @@ authentication.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from . import _notices
-from ._answer import refuse
+from ._answer import refuse, served_as
 from ._fields import FIELDS, telling
-from ._functions import optional
+from ._functions import called, optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
 from ._outcome import Answer
@@ -39,6 +40,8 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+Degrade: TypeAlias = Callable[[Scope], Any]
 
 _NO_PERMIT = nullcontext()
 
@@ -102,6 +105,9 @@ class TidegateMiddleware:
             Refusal, sync or async, that gives a text, bytes, what JSON can say, or an ASGI application such as a
             Starlette Response.
         dry_run: charge and count, and refuse nothing over a limit.
+        degrade: answers a request that ``queue`` or ``concurrency`` refuses, in place of the refusal: a function of the
+            scope, sync or async, that gives a page it has (a text, bytes, what JSON can say: a 200), an ASGI
+            application, or None for the refusal. If it raises, that is logged and the client gets the refusal.
         overload_status: the status of an overload.
         burst: the most at once, for a rate given as text.
         name: the limit's name in the RateLimit fields and in its scope; a LimitSet's members have their own.
@@ -121,9 +127,10 @@ class TidegateMiddleware:
         "_access",
         "_client",
         "_concurrency",
+        "_degrade",
         "_denied",
         "_exempt",
-        "_learns",
+        "_learning",
         "_overloaded",
         "_plain",
         "_queue",
@@ -143,7 +150,7 @@ class TidegateMiddleware:
         cost: Cost = 1,
         queue: Overload | None = None,
         concurrency: ConcurrencyLimiter | None = None,
-        exempt: Iterable[str] = ("/healthz",),
+        exempt: Iterable[str] = ("/healthz", "/livez", "/readyz"),
         skip: Condition | None = None,
         allow: Iterable[str] = (),
         deny: Iterable[str] = (),
@@ -154,6 +161,7 @@ class TidegateMiddleware:
         refund_on: Judge | None = None,
         on_refused: OnRefused | None = None,
         dry_run: bool = False,
+        degrade: Degrade | None = None,
         overload_status: int = 503,
         burst: int | None = None,
         name: str | None = None,
@@ -212,8 +220,9 @@ class TidegateMiddleware:
         self._skip = skip
         self._client = client
         self._concurrency = concurrency
-        # An adaptive limit hears how each request ended.
-        self._learns = concurrency is not None and bool(concurrency.explain())
+        self._degrade = optional("degrade", degrade)
+        limiters = (concurrency, *(rule.concurrency for rule, _ in self._rules))
+        self._learning = frozenset(id(one) for one in limiters if one is not None and one.explain())
         self._access = AccessList(allow, deny) if allow or deny else None
         # Where nothing else has a say, the limit takes the request in one call.
         alone = not self._rules and skip is None and self._access is None
@@ -274,21 +283,24 @@ class TidegateMiddleware:
             return await refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields, said)
         queue = self._queue
         if queue is not None and not queue.is_accepting:
-            return await refuse(scope, receive, send, self._overloaded, queue.retry_after, fields)
+            return await self._overload(scope, receive, send, queue.retry_after, fields)
         if kind != "http":
             return await self.app(scope, receive, send)
         permit = None
-        concurrency = self._concurrency
+        concurrency = None if chosen is None else chosen[0].concurrency
+        if concurrency is None:
+            concurrency = self._concurrency
         if concurrency is not None:
             try:
                 permit = await concurrency.acquire_async()
             except ConcurrencyLimitError as refusal:
-                return await refuse(scope, receive, send, self._overloaded, refusal.retry_after, fields)
+                return await self._overload(scope, receive, send, refusal.retry_after, fields)
 
         # Those of the limit, and what routes add.
         told = telling(send, fields)
         answer = None
-        if permit is not None and self._learns:
+        # An adaptive limit hears how each request ended.
+        if permit is not None and id(concurrency) in self._learning:
             answer = Answer(receive, told)
             receive, told = answer.receive, answer.send
         with _NO_PERMIT if permit is None else permit:
@@ -298,6 +310,26 @@ class TidegateMiddleware:
                 await self.app(scope, receive, told)
             if answer is not None and permit is not None:
                 answer.report(permit)
+
+    async def _overload(
+        self, scope: Scope, receive: Receive, send: Send, retry_after: float, fields: HeaderList
+    ) -> None:
+        """Refuses what is too much, or serves less of it."""
+        degrade = self._degrade
+        page = None
+        if degrade is not None and scope["type"] == "http":
+            try:
+                page = degrade(scope)
+                if inspect.isawaitable(page):
+                    page = await page
+                if page is not None and not callable(page):
+                    page = served_as(page)
+            except Exception:
+                log.exception("degrade: %s raised; its requests are refused", called(degrade))
+                page = None
+        if page is None:
+            return await refuse(scope, receive, send, self._overloaded, retry_after, fields)
+        await page(scope, receive, telling(send, fields))
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"

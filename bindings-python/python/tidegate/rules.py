@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused
 from ._limit import check_limit, check_rate
-from ._tidegate import HostScope, ProcessScope
+from ._tidegate import ConcurrencyLimiter, HostScope, ProcessScope
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _PLACEHOLDER = re.compile(r"\{[^{}/]*\}|/\*$")
 _FOREIGN = re.compile(r"(?<=/)(?::[A-Za-z_]\w*(?=/|$)|<[^/]*>)|[?#].*")
 # A token of RFC 9110, without the star, which stands for all methods.
 _METHOD = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+")
+_NOTHING: Any = object()
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Starlette's convertors; those that an application registers are found where Starlette keeps them.
 _CONVERTORS = {
@@ -55,18 +56,31 @@ class Rule:
             rule is asked.
         refund_on: given the status of an answer, whether its cost is given back: ``lambda status: status < 400`` lets
             failed logins count alone. An exception that leaves the application is a 500.
+        concurrency: a ConcurrencyLimiter for these requests, in place of the middleware's. With one, ``limit`` may be
+            left out, and there is none.
 
     ``Rule("POST", "/login", limit="5/minute", key=client_ip)``
     """
 
-    __slots__ = ("_exact", "_methods", "_options", "_pattern", "limit", "method", "path", "refund_on", "when")
+    __slots__ = (
+        "_exact",
+        "_methods",
+        "_options",
+        "_pattern",
+        "concurrency",
+        "limit",
+        "method",
+        "path",
+        "refund_on",
+        "when",
+    )
 
     def __init__(
         self,
         method: str | Iterable[str],
         path: str,
         *,
-        limit: Any,
+        limit: Any = _NOTHING,
         burst: int | None = None,
         key: Keys | None = None,
         cost: Cost = 1,
@@ -78,7 +92,15 @@ class Rule:
         when: Condition | None = None,
         refund_on: Judge | None = None,
         dry_run: bool = False,
+        concurrency: ConcurrencyLimiter | None = None,
     ) -> None:
+        if concurrency is not None and not isinstance(concurrency, ConcurrencyLimiter):
+            raise TypeError(f"concurrency: expected a ConcurrencyLimiter, got {type(concurrency).__name__}")
+        if limit is _NOTHING:
+            if concurrency is None:
+                raise TypeError('Rule() needs a limit, such as limit="5/minute", or a concurrency; limit=None exempts')
+            limit = None
+        self.concurrency = concurrency
         self.path, self.limit, self.when, self.refund_on = path, limit, when, refund_on
         if not isinstance(method, (str, Iterable)):
             raise ConfigError(
@@ -103,7 +125,8 @@ class Rule:
     def __repr__(self) -> str:
         default = {"cost": 1, "dry_run": False, "called": self.path}
         options = [f"{name}={value!r}" for name, value in self._options.items() if value != default.get(name)]
-        own = [f"{name}={value!r}" for name in ("when", "refund_on") if (value := getattr(self, name)) is not None]
+        named = ("when", "refund_on", "concurrency")
+        own = [f"{name}={value!r}" for name in named if (value := getattr(self, name)) is not None]
         return f"Rule({', '.join([repr(self.method), repr(self.path), f'limit={self.limit!r}', *options, *own])})"
 
     def fits(self, method: str, path: str) -> bool:
