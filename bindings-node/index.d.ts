@@ -1069,7 +1069,7 @@ export interface QueuedCall {
   error: unknown;
 }
 
-export interface FallbackOptions {
+export interface FallbackOptions<Q extends BoundedQueue<any> | undefined = BoundedQueue<any> | undefined> {
   /** The last good value of the same call. */
   cached?: Cached;
   /** A value, or a function of the primary's error that gives one, or a promise of it. */
@@ -1077,7 +1077,7 @@ export interface FallbackOptions {
   /** Functions that get the same arguments, under their own names; each has a circuit breaker of its own. */
   alternatives?: (Alternative | ((...args: any[]) => unknown))[];
   /** Takes the call for whoever makes it later. */
-  queue?: BoundedQueue<any>;
+  queue?: Q;
   /** The names of what is given, in the order in which it is tried. Default: as they stand here. */
   order?: ('cached' | 'static' | 'alternatives' | 'queue')[];
   /**
@@ -1090,7 +1090,7 @@ export interface FallbackOptions {
 /** What a call with a fallback gave. */
 export class Outcome<T = unknown> {
   constructor(value: T, source: string, error?: unknown, ageMs?: number);
-  /** undefined where the source is `'queued'`. */
+  /** undefined where the source is `'queued'`, as the type says for a fallback that has a queue. */
   readonly value: T;
   /** `'primary'`, `'cache'`, `'static'`, `'queued'` or the name of an alternative. */
   readonly source: string;
@@ -1115,19 +1115,25 @@ export interface FallbackStats {
  * Something else for a call that failed. If nothing stands in, the primary's error is thrown, or its failed result is
  * the outcome. An alternative's error for which there is no fallback (a provider that declines) is thrown.
  */
-export class Fallback {
-  constructor(options: FallbackOptions);
-  call<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Promise<Outcome<Awaited<R>>>;
+export class Fallback<Q extends BoundedQueue<any> | undefined = undefined> {
+  readonly [queueOf]?: Q;
+  constructor(options: FallbackOptions<Q>);
+  call<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): Promise<FallbackOutcome<Q, Awaited<R>>>;
   /** `fn` with a fallback; arguments and `this` pass through, to alternatives too. */
   wrap<T, A extends unknown[], R>(
     fn: (this: T, ...args: A) => R,
-  ): (this: T, ...args: A) => Promise<Outcome<Awaited<R>>>;
+  ): (this: T, ...args: A) => Promise<FallbackOutcome<Q, Awaited<R>>>;
   /** Those of the alternatives, by name. */
   readonly breakers: Record<string, CircuitBreaker>;
   stats(): FallbackStats;
 }
 
-export interface ResilienceOptions<F extends Fallback | undefined = Fallback | undefined> {
+/** What a fallback with the queue `Q` gives: a call that is queued has no value yet. */
+export type FallbackOutcome<Q, R> = Outcome<Q extends undefined ? R : R | undefined>;
+/** Says by a Fallback's type what its queue is. */
+declare const queueOf: unique symbol;
+
+export interface ResilienceOptions<F extends Fallback<any> | undefined = Fallback<any> | undefined> {
   /** With one, a call gives an Outcome in place of the function's result. */
   fallback?: F;
   /** A Timeout with `totalMs`; its `attemptMs` is then that of each attempt. */
@@ -1139,14 +1145,14 @@ export interface ResilienceOptions<F extends Fallback | undefined = Fallback | u
 }
 
 /** What a call under `Resilience` gives. */
-export type ResilienceResult<F, R> = F extends Fallback ? Outcome<R> : R;
+export type ResilienceResult<F, R> = F extends Fallback<infer Q> ? FallbackOutcome<Q, R> : R;
 
 /**
  * A call under several policies. From the outside in they are always fallback, totalTimeout, retry, breaker,
  * concurrency, attemptTimeout, in whatever order they are given; each attempt is one call for the breaker. A permit of
  * `concurrency` is held until the function itself has ended.
  */
-export class Resilience<F extends Fallback | undefined = undefined> {
+export class Resilience<F extends Fallback<any> | undefined = undefined> {
   constructor(options: ResilienceOptions<F>);
   /** The signal that `fn` gets is that of its attempt; `args` come after it, and are all that alternatives get. */
   call<A extends unknown[], R>(

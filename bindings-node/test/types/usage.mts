@@ -190,7 +190,12 @@ const fallback = new Fallback({
   fallbackOn: [TypeError, http()],
 });
 const outcome = fallback.call(async (id: number) => [id], 5);
-same<typeof outcome, Promise<Outcome<number[]>>>(true);
+// It may be queued, and have no value.
+same<typeof outcome, Promise<Outcome<number[] | undefined>>>(true);
+const kept = new Fallback({ static: 0 }).call(() => 'a');
+same<typeof kept, Promise<Outcome<string>>>(true);
+const unqueued = new Resilience({ fallback: new Fallback({ static: 0 }) }).call(() => 'a');
+same<typeof unqueued, Promise<Outcome<string>>>(true);
 const aged: (outcome: Outcome<string>) => number | undefined = ({ ageMs }) => ageMs;
 // @ts-expect-error a cache is made by cached()
 new Fallback({ cached: { maxAgeMs: 5 } });
@@ -200,8 +205,8 @@ const plain = new Resilience({ retry, breaker, totalTimeout: timeout }).call((si
 same<typeof plain, Promise<boolean>>(true);
 const backed = new Resilience({ fallback, attemptTimeout: timeout });
 const standing = backed.call(async (_signal, id: number) => id, { args: [5], signal: AbortSignal.timeout(5) });
-same<typeof standing, Promise<Outcome<number>>>(true);
-same<ReturnType<typeof wrapped>, Promise<Outcome<number>>>(true);
+same<typeof standing, Promise<Outcome<number | undefined>>>(true);
+same<ReturnType<typeof wrapped>, Promise<Outcome<number | undefined>>>(true);
 const wrapped = backed.wrap(async (text: string) => text.length);
 // @ts-expect-error a time alone is no Timeout
 new Resilience({ totalTimeout: 5000 });

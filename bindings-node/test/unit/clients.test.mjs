@@ -1,8 +1,8 @@
 // fetch, undici and axios under a breaker, a retry policy and a throttle: the same on real servers, whichever it is.
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { once } from 'node:events';
-import { describe, it } from 'node:test';
+import { getEventListeners, once, setMaxListeners } from 'node:events';
+import { after, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import {
   CircuitBreaker,
@@ -19,6 +19,12 @@ import {
 } from 'tidegate';
 import { until } from './until.mjs';
 import { CLIENTS, circuit, counts, failing, quick, serve } from './web.mjs';
+
+const leaks = [];
+process.on('warning', (warning) => {
+  if (warning.name === 'MaxListenersExceededWarning') leaks.push(warning);
+});
+after(() => assert.deepEqual(leaks, []));
 
 /** A circuit whose cooldown is over: the next call is its only probe. */
 function probing(options = {}) {
@@ -350,6 +356,8 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
           throttle: new ClientThrottle(),
         });
         const life = new AbortController();
+        // One signal for twenty calls at once: undici and axios listen to it once an attempt, until its body has gone.
+        setMaxListeners(2 * 20 + 1, life.signal);
         const used = async (calls) => {
           for (let i = 0; i < calls; i += 20) {
             const answers = Array.from({ length: 20 }, () =>
@@ -365,6 +373,7 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
         };
         const before = await used(500);
         const after = await used(1500);
+        assert.equal(getEventListeners(life.signal, 'abort').length, 0);
         // A hundred bytes a call would be 200 kB; what is kept per call is a few kB.
         assert.ok(after - before < 3_000_000, `${after - before} bytes more after 1500 calls`);
       },

@@ -552,8 +552,8 @@ describe('Deadline', () => {
           process.stdout.write('held ');
         });
       }`;
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', timeout: 30_000 });
-    assert.deepEqual([status, stdout, stderr], [0, 'held held ', '']);
+    const ended = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', timeout: 30_000 });
+    assert.deepEqual([ended.status, ended.stdout, ended.stderr], [0, 'held held ', '']);
   });
 
   it('tells a server what remains, less the way', () => {

@@ -46,8 +46,9 @@ _NOTHING: Any = object()
 class Outcome(Generic[T]):
     """What a call with a fallback gave.
 
-    ``source`` is "primary", "cache", "static", "queued" or the name of an alternative; ``error`` what the primary
-    raised, where something stands in; ``age`` the seconds since a value of the cache came.
+    ``source`` is "primary", "cache", "static", "queued" or the name of an alternative; ``value`` is None where it is
+    "queued", and of any type where something else stands in; ``error`` what the primary raised, where something stands
+    in; ``age`` the seconds since a value of the cache came.
     """
 
     value: T
