@@ -8,7 +8,7 @@ const check = require('../lib/check.cjs');
 const { http, isClassifier } = require('../lib/classify.cjs');
 const { RetryBudgetExceededError, isRefusal, unmade } = require('../lib/errors.cjs');
 const { DISCARD, discard } = require('../lib/discard.cjs');
-const { REFUSES, retriesResults, withBudget } = require('../lib/retry.cjs');
+const { REFUSES, pay, retriesResults, withBudget } = require('../lib/retry.cjs');
 
 const OPTIONS = ['breaker', 'retry', 'budget', 'throttle', 'key', 'outcomeAt', 'classifier', 'deadlineHeader'];
 const TIMES = ['headers', 'body'];
@@ -151,7 +151,7 @@ class Guard {
   #attempts(request, client, target, policy) {
     if (policy === undefined || !request.isRepeatable) {
       // Calls pay in, those that are never made twice as well.
-      policy?.budget?.deposit();
+      if (policy?.budget !== undefined) pay(policy.budget);
       return this.#attempt(request, client, target);
     }
     const { breaker } = target;

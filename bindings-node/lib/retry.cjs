@@ -1,5 +1,6 @@
 'use strict';
 
+const { AsyncLocalStorage } = require('node:async_hooks');
 const { addon, words, numbers } = require('./native.cjs');
 const { throwIfAborted } = require('./abort.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
@@ -98,11 +99,35 @@ class RetryBudget {
 /** Among the options of `call`: `(waitMs)`, whether an attempt after it would be refused; may throw the refusal. */
 const REFUSES = Symbol('tidegate.refuses');
 
+/** The calls that have paid into a budget, the innermost first: `{ budget, around, isOver }`. */
+const paid = new AsyncLocalStorage();
+
+/** Pays in for a call, unless one around it has: each once, however many policies and clients are one in another. */
+function pay(budget) {
+  // What goes on when a call has ended is no part of it any more.
+  for (let call = paid.getStore(); call !== undefined; call = call.around) {
+    if (call.budget === budget && !call.isOver) return;
+  }
+  budget.deposit();
+}
+
+/** Runs a call that pays; in it nobody else does. */
+async function paying(budget, run) {
+  pay(budget);
+  const call = { budget, around: paid.getStore(), isOver: false };
+  try {
+    return await paid.run(call, run);
+  } finally {
+    call.isOver = true;
+  }
+}
+
 let isPolicy;
 let selectPolicy;
 let delayOf;
 let nextOf;
 let retriesResults;
+let twinOf;
 let withBudget;
 let stepsOf;
 
@@ -116,6 +141,8 @@ class RetryPolicy {
   #clock;
   /** The policy that has the place in the addon's table, where this is not it. */
   #origin;
+  /** The same policy for a call that has been paid for; undefined: calls of this one need not. */
+  #paid;
 
   static {
     isPolicy = (value) => value !== null && typeof value === 'object' && #id in value;
@@ -151,13 +178,18 @@ class RetryPolicy {
     selectClock(clock);
     retryPolicy.create(this);
     this.#id = words[0];
-    this.#budget = budget;
     this.#clock = clock;
+    if (budget !== undefined) this.#pays(budget);
   }
 
   /** The defaults of Python's stamina. */
   static stamina(options = {}) {
     return new this({ attempts: 10, deadlineMs: 45_000, ...options });
+  }
+
+  #pays(budget) {
+    this.#budget = budget;
+    this.#paid = twinOf(this);
   }
 
   get budget() {
@@ -170,6 +202,7 @@ class RetryPolicy {
     verifyCallee(fn, ADVICE);
     const signal = options === undefined ? undefined : signalOf(options);
     const start = this.#begin(signal);
+    if (this.#paid !== undefined) return paying(this.#budget, () => this.#paid.call(fn, options));
     // The first attempt stands here, and in `wrap`: another async function around it would cost what the rest does.
     let result;
     try {
@@ -185,7 +218,9 @@ class RetryPolicy {
     selectPolicy(this, 'wrap');
     verifyCallee(fn, ADVICE);
     const self = this;
+    const again = self.#paid?.wrap(fn);
     async function wrapped(...args) {
+      if (again !== undefined) return paying(self.#budget, () => again.apply(this, args));
       const start = self.#begin(undefined);
       let result;
       try {
@@ -209,10 +244,9 @@ class RetryPolicy {
     }
   }
 
-  /** A call begins: pays in, and gives the time where it matters. */
+  /** A call begins: gives the time where it matters. */
   #begin(signal) {
     throwIfAborted(signal);
-    this.#budget?.deposit();
     return this.#settings.deadlineMs === undefined ? 0 : nowMs(this.#clock);
   }
 
@@ -304,16 +338,21 @@ class RetryPolicy {
         self.#after(end, attempts, previous, start, undefined, false, undefined),
     });
     retriesResults = (self) => self.#retryResult !== undefined;
-    /** The same policy with a budget. */
-    withBudget = (self, budget) => {
+    twinOf = (self) => {
       const twin = new RetryPolicy();
       twin.#origin = self;
       twin.#id = self.#id;
       twin.#settings = self.#settings;
-      twin.#budget = budget;
+      twin.#budget = self.#budget;
       twin.#retryOn = self.#retryOn;
       twin.#retryResult = self.#retryResult;
       twin.#clock = self.#clock;
+      return twin;
+    };
+    /** The same policy with a budget. */
+    withBudget = (self, budget) => {
+      const twin = twinOf(self);
+      twin.#pays(budget);
       return twin;
     };
     shown(this, (policy) => ({ ...policy.#settings, budget: policy.#budget }));
@@ -365,6 +404,7 @@ function signalOf(options) {
 module.exports = {
   RetryBudget,
   REFUSES,
+  pay,
   RetryPolicy,
   /** Whether it judges what a call returns. */
   retriesResults: (policy) => retriesResults(policy),

@@ -569,3 +569,40 @@ def test_a_real_server_that_is_ill(ill: str | int, clock: ManualClock) -> None:
 
     with faulty() as server:
         run(main())
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_one_budget_in_policies_one_in_another_is_paid_into_once_a_call(is_async: bool) -> None:
+    budget = RetryBudget(ratio=1, min_per_second=10, ttl=60)
+    outer, inner = (RetryPolicy(2, base=0, max_delay=0, budget=budget) for _ in range(2))
+    late: list[asyncio.Task[int]] = []
+    made: list[int] = []
+
+    def fail() -> None:
+        made.append(1)
+        raise ConnectionError
+
+    async def fail_async() -> None:
+        fail()
+
+    async def one() -> int:
+        await asyncio.sleep(0.001)
+        return await outer.call_async(asyncio.sleep, 0, 1)
+
+    async def start() -> None:
+        late.append(asyncio.create_task(one()))
+
+    async def main() -> None:
+        with pytest.raises(ConnectionError):
+            await outer.call_async(inner.call_async, fail_async)
+        # What a call leaves behind pays for itself.
+        await outer.call_async(start)
+        assert await late[0] == 1
+
+    if is_async:
+        run(main())
+    else:
+        with pytest.raises(ConnectionError):
+            outer.call(inner.call, fail)
+    stats = budget.stats()
+    assert (len(made), stats.deposited, stats.withdrawn) == (4, 3 if is_async else 1, 3)

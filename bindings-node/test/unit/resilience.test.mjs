@@ -984,3 +984,34 @@ describe('docs/resilience.md', () => {
     assert.equal(backlog.depth, 1);
   });
 });
+
+describe('one budget in a client and in a policy around it', () => {
+  it('is paid into once a call, and withdrawn from for each retry', async (t) => {
+    const server = await serve(t, (_request, response) => response.writeHead(503).end());
+    const budget = new RetryBudget({ ratio: 1, minPerSecond: 10, ttlMs: 60_000 });
+    const waits = { baseMs: 0, maxDelayMs: 0, attempts: 2 };
+    const ask = guardedFetch({ retry: new RetryPolicy({ ...waits, budget }) });
+    const outer = new RetryPolicy({ ...waits, budget, retryOn: http() });
+    for (const call of [() => outer.call(() => ask(server.url)), outer.wrap(async () => ask(server.url))]) {
+      const [before, asked] = [budget.stats(), server.asked.length];
+      assert.equal((await call()).status, 503);
+      const { deposited, withdrawn } = budget.stats();
+      assert.deepEqual([deposited - before.deposited, withdrawn - before.withdrawn], [1, 3]);
+      assert.equal(server.asked.length - asked, 4);
+    }
+    // What a call leaves behind pays for itself, and so does another budget.
+    let later;
+    const { promise, resolve } = deferred();
+    await outer.call(async () => {
+      later = promise.then(() => outer.call(async () => 1));
+    });
+    resolve();
+    await later;
+    assert.equal(budget.stats().deposited, 4);
+    const other = new RetryBudget();
+    await outer.call(() => new RetryPolicy({ budget: other }).call(() => 1));
+    assert.deepEqual([budget.stats().deposited, other.stats().deposited], [5, 1]);
+    const posted = new RetryPolicy({ attempts: 1, budget }).call(() => ask(server.url, { method: 'POST' }));
+    assert.deepEqual([(await posted).status, budget.stats().deposited], [503, 6]);
+  });
+});

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from ._classify import answer_of, http
 from ._deadline import Deadline, check_name
 from ._functions import function, optional
+from ._paid import pay
 from ._retry import RetryPolicy, exceeded, note
 from ._retryable import Verdict, failed_result, is_retried
 from ._tidegate import CircuitBreaker, Classifier, ClientThrottle, ManualClock, Permit, RetryBudget
@@ -184,7 +185,7 @@ class Sending:
             raise self._calls.kind.throttled(f"client throttle{name} rejected a call", throttle.retry_after)
         if self._attempts == 0 and self._budget is not None:
             # By calls that are made: what is refused here is no load that retries could be a share of.
-            self._budget.deposit()
+            pay(self._budget)
         self._attempts += 1
         if deadline is not None and self._calls.deadline_header is not None:
             # Of each attempt, for less is left of it; and in place of what another hop was told.

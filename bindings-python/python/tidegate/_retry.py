@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 from ._classify import CancelledError
 from ._deadline import Deadline
 from ._functions import LAZY, is_async, not_async, refuse_lazy, wrapped
+from ._paid import Paid
 from ._retryable import (
     Filter,
     Verdict,
@@ -90,7 +91,17 @@ class RetryPolicy:
     context.
     """
 
-    __slots__ = ("__weakref__", "_breaker", "_budget", "_clock", "_is_timed", "_readers", "_retry_on", "_schedule")
+    __slots__ = (
+        "__weakref__",
+        "_breaker",
+        "_budget",
+        "_clock",
+        "_is_timed",
+        "_paid",
+        "_readers",
+        "_retry_on",
+        "_schedule",
+    )
 
     def __init__(
         self,
@@ -116,11 +127,17 @@ class RetryPolicy:
         self._is_timed = deadline is not None
         # That of each attempt, where the policy knows it.
         self._breaker: CircuitBreaker | None = None
+        # The same policy for a call that has been paid for; None: calls of this one need not.
+        self._paid: RetryPolicy | None = None
+        if budget is not None:
+            self._paid = copy.copy(self)
 
     def _around(self, breaker: CircuitBreaker) -> RetryPolicy:
         """The same policy for attempts that are calls of this breaker."""
         twin = copy.copy(self)
         twin._breaker = breaker
+        if twin._paid is not None:
+            twin._paid = twin._paid._around(breaker)
         return twin
 
     @classmethod
@@ -130,8 +147,9 @@ class RetryPolicy:
 
     def call(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls ``func``, blocking this thread between attempts. Ctrl-C ends the wait."""
-        if self._budget is not None:
-            self._budget.deposit()
+        if self._paid is not None:
+            with Paid(cast(RetryBudget, self._budget)):
+                return RetryPolicy.call(self._paid, func, *args, **kwargs)
         attempts, previous, start = 0, 0.0, self._now()
         last: Exception | None = None
         while True:
@@ -164,8 +182,9 @@ class RetryPolicy:
 
     async def call_async(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls an async function, suspending this task between attempts. A cancelled task ends at once."""
-        if self._budget is not None:
-            self._budget.deposit()
+        if self._paid is not None:
+            with Paid(cast(RetryBudget, self._budget)):
+                return await RetryPolicy.call_async(self._paid, func, *args, **kwargs)
         attempts, previous, start = 0, 0.0, self._now()
         last: Exception | None = None
         while True:
