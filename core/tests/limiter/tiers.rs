@@ -139,9 +139,10 @@ fn within_bounds(algorithm: Algorithm, quotas: &[Quota], admitted: &[Admitted], 
             let way = to - from;
             let most = match algorithm {
                 _ if way == 0 => largest,
-                // A tick begins up to one before its reading.
+                // A tick begins up to one before its reading: that is far less than a thousandth of a token.
                 Algorithm::TokenBucket | Algorithm::LeakyBucket => {
-                    (u128::from(largest) * u128::from(unit + way) / u128::from(unit)) as u64 + 1
+                    let tokens = u128::from(largest) * u128::from(unit + way) + u128::from(unit / 1_000);
+                    (tokens / u128::from(unit)) as u64
                 }
                 _ => largest * (1 + way.div_ceil(unit)),
             };
@@ -367,6 +368,40 @@ fn more_than_seven_quotas_mint_nothing_either() {
         assert!(limit.is_ok_and(|limit| limit.burst() <= 90 && limit.count() == 7));
         assert_eq!(limiter.peek(b"ben", None).limit, limiter.quota().burst());
     }
+}
+
+/// What is counted by the time of another that takes a little longer: less than a token more, and once.
+#[test]
+fn an_eighth_quota_by_turns_gets_less_than_a_token_more() {
+    let mut rng = fastrand::Rng::with_seed(0x6E65_6172);
+    let mut most = 0.0_f64;
+    for _ in 0..400 {
+        let clock = ManualClock::new(START);
+        let burst = 1 + rng.u32(..30);
+        let near = |rng: &mut fastrand::Rng| quota(burst.into(), 10 * S + rng.u64(..10 * S / u64::from(burst)), burst);
+        let quotas: Vec<_> = (0..12).map(|_| near(&mut rng)).collect();
+        let limiter = limiter(Algorithm::TokenBucket, &quotas[..7], &clock);
+        let tiers: Vec<_> = quotas.iter().filter_map(|&quota| limiter.tier(quota).ok()).collect();
+        let unit = tiers.iter().map(|tier| tier.quota().fill_time()).min().expect("a tier").as_nanos() as u64;
+        let (mut now, mut admitted) = (START, Vec::new());
+        for _ in 0..120 {
+            now += if rng.bool() { rng.u64(..unit / 3) } else { 0 };
+            let tier = rng.choice(&tiers).expect("a tier");
+            let n = 1 + rng.u32(..tier.quota().burst());
+            if limiter.check_tier_at(now, KEY, n, tier).allowed {
+                admitted.push((now, n));
+            }
+        }
+        for (at, &(from, _)) in admitted.iter().enumerate() {
+            let mut count = 0;
+            for &(to, n) in &admitted[at..] {
+                count += n;
+                let bound = f64::from(burst) * (1.0 + (to - from) as f64 / unit as f64);
+                most = most.max(f64::from(count) - bound);
+            }
+        }
+    }
+    assert!(most > 0.0 && most < 1.0, "{most} tokens more");
 }
 
 /// A member of a set that is asked by a faster default: its denials count as any, so that waiting as told is enough.

@@ -269,7 +269,9 @@ impl RateLimiter {
     /// time twice, and so does what comes back in it; one that goes back under one quota mints nothing.)
     ///
     /// A bucket tells seven times to fill apart, of all quotas that the limiter has ever had, in whichever processes. A
-    /// quota with an eighth gets a smaller [burst](Tier::quota), one that fills in the next shorter of the seven.
+    /// quota with an eighth gets a smaller [burst](Tier::quota), one that fills in the next shorter of the seven; or,
+    /// where one of those is longer by less than a token of it takes, it is counted by that: by turns the two may admit
+    /// less than one token more than the bound, once.
     ///
     /// Errors: `rate` or `burst` when it is faster, slower or larger than the table was made for; `burst` when it is an
     /// eighth that fills sooner than all seven; `period` when a sliding algorithm has another; in an arena, `arena`

@@ -97,8 +97,9 @@ impl Fills {
     }
 
     /// A number of a quota that fills in nearly the same time, so that even by turns with it no whole token more is
-    /// taken; else of the one that fills next sooner, with as much of the burst as fills in that time: what is used of
-    /// it is the same part of what fills in that time. `None`: nothing fills as soon.
+    /// taken (once, for what fills is the longer time); else of the one that fills next sooner, with as much of the
+    /// burst as fills in that time: what is used of it is the same part of what fills in that time. `None`: nothing
+    /// fills as soon.
     fn shared(&self, units: &Units) -> Option<Units> {
         let near = |&(_, fill): &(u64, u64)| fill >= units.capacity && fill - units.capacity < units.span;
         if let Some((id, _)) = self.known().find(near) {
