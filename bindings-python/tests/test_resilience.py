@@ -606,3 +606,23 @@ def test_one_budget_in_policies_one_in_another_is_paid_into_once_a_call(is_async
             outer.call(inner.call, fail)
     stats = budget.stats()
     assert (len(made), stats.deposited, stats.withdrawn) == (4, 3 if is_async else 1, 3)
+
+
+@pytest.mark.parametrize(("parts", "timers"), [({}, 1), ({"breaker": 9}, 2), ({"attempts": 1}, 2)])
+def test_a_total_time_alone_takes_one_timer(parts: dict[str, Any], timers: int, clock: ManualClock) -> None:
+    resilience, _ = resilience_of({**parts, "total_ms": 60_000}, clock, True)
+    started: list[float] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def count(delay: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+            started.append(delay)
+            return call_later(delay, *args, **kwargs)
+
+        loop.call_later = count  # type: ignore[method-assign]
+        assert await resilience.call_async(Played([{"return": 1}], clock).async_) == 1
+
+    run(main())
+    assert len(started) == timers

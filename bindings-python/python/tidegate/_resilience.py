@@ -104,7 +104,7 @@ class Resilience(Generic[F]):
         self._parts = {name: part for name, part in given.items() if part is not None}
         self.fallback = fallback
         within = dict(self._parts)
-        if total is not None:
+        if total is not None and any(name in within for name in ("retry", "breaker", "concurrency")):
             # Else the total time would end a call that hangs by a cancellation, and the breaker count nothing.
             within.setdefault("attempt_timeout", Timeout(attempt=math.inf, clock=total._clock))
         if retry is not None and breaker is not None:
