@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
+import gc
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -706,6 +708,36 @@ def test_arguments(arguments: dict[str, Any], error: type[Exception], text: str)
         Processor(**{"handler": fails, **arguments})
     with pytest.raises(ConfigError, match='drain: must be True or "give_back", got False'):
         Processor(fails).close(False)  # type: ignore[arg-type]
+
+
+class Kept:
+    """An item that can be watched."""
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_has_failed_is_not_kept(is_async: bool) -> None:
+    """By no cycle of an error, its traceback and the future: those wait for the collector."""
+    items: list[weakref.ref[Kept]] = []
+    retry = RetryPolicy(attempts=2, base=0)
+    made = Processor[Kept](fails_async if is_async else fails, 2, 9, retry, lambda *of: None, timeout=9)
+
+    async def main() -> None:
+        for _ in range(20):
+            item = Kept()
+            items.append(weakref.ref(item))
+            future = await made.submit_async(item)
+            with pytest.raises(OSError):
+                await future
+            del item, future
+        await made.close_async()
+
+    gc.disable()
+    try:
+        run(main())
+        # A thread lets go of the last one a moment later.
+        wait_until(lambda: sum(item() is not None for item in items) <= 1)
+    finally:
+        gc.enable()
 
 
 # Processes

@@ -235,8 +235,8 @@ class Tasks:
                 is_cancelled = is_cancelled or isinstance(unwritten, asyncio.CancelledError)
             return self._end(turn, end, None, error), is_cancelled
         finally:
-            # Its traceback holds this frame, which else would hold it.
-            error = unwritten = None
+            # Its traceback holds this frame, which else would hold it, also by the future.
+            error = unwritten = job = None
             del turn
 
     def _end(self, turn: Turn, end: str, result: Any, error: BaseException | None) -> bool:

@@ -155,8 +155,8 @@ class Threads:
                 end = work.letter(job, error)
             return self._end(turn, end, None, error)
         finally:
-            # Its traceback holds this frame, which else would hold it.
-            error = None
+            # Its traceback holds this frame, which else would hold it, also by the future.
+            error = job = None
             del turn
 
     def _end(self, turn: Turn, end: str, result: Any, error: BaseException | None) -> bool:

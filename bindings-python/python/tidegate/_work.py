@@ -38,29 +38,33 @@ class Work:
 
     def attempt(self, job: Placed) -> Any:
         """Calls the handler in this thread."""
-        self._begin(job)
+        item = self._begin(job)
+        # An error's traceback holds this frame, and the job as its future holds the error.
+        del job
         if self._timeout is not None:
-            return self._timeout.call(self.handler, job.item)
-        result = self.handler(job.item)
+            return self._timeout.call(self.handler, item)
+        result = self.handler(item)
         refuse_lazy(result)
         return result
 
     async def attempt_async(self, job: Placed) -> Any:
         """Awaits the handler in this task."""
-        self._begin(job)
+        item = self._begin(job)
+        del job
         if self._timeout is not None:
-            return await self._timeout.call_async(self.handler, job.item)
-        made = self.handler(job.item)
+            return await self._timeout.call_async(self.handler, item)
+        made = self.handler(item)
         if not inspect.isawaitable(made):
             raise not_async(made, "Processor(handler) with a plain function")
         return await made
 
-    def _begin(self, job: Placed) -> None:
+    def _begin(self, job: Placed) -> Any:
         job.attempts += 1
         if self.retry is not None and job.attempts == 1:
             if self.retry.budget is not None:
                 self.retry.budget.deposit()
             job.start = self.retry._now()
+        return job.item
 
     def after_result(self, job: Placed, result: Any) -> float | None:
         """The wait before another attempt, by a Classifier of the policy; None: the result is the end."""
