@@ -30,9 +30,9 @@ class Readiness:
         app.mount("/readyz", ready)                         # 200 or 503
         ready.stop()                                        # at the end of the service: 503 from now on
 
-    A service that is merely busy stays: it refuses what is too much for it, and whoever takes it out of the balance sends
-    its load to the others, which follow. So it takes ``after`` seconds of full pressure, for each process up to half of
-    that longer, so that a fleet does not go at once. It is ready again as soon as the pressure falls.
+    A service that is merely busy stays: it refuses what is too much for it, and whoever takes it out of the balance
+    sends its load to the others, which follow. So it takes ``after`` seconds of full pressure, for each process up to
+    half of that longer, so that a fleet does not go at once. It is ready again as soon as the pressure falls.
 
     Args:
         source: an object with a ``pressure``, or a function without arguments; 0 to 1.

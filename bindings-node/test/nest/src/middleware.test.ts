@@ -6,7 +6,7 @@ import { type TestContext, describe, it } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import express from 'express';
 import Fastify from 'fastify';
-import { ConcurrencyLimiter, LimitSet, ManualClock, RateLimiter, TokenBucket } from 'tidegate';
+import { ConcurrencyLimiter, LimitSet, ManualClock, RateLimiter, Readiness, TokenBucket } from 'tidegate';
 import { type RateLimitOptions, rateLimit } from 'tidegate/express';
 import tidegate, { type TidegateFastifyOptions, firstOf, header } from 'tidegate/fastify';
 import { type Request, requester, statuses } from './request.js';
@@ -405,5 +405,49 @@ describe('the Fastify plugin', () => {
     };
     await assert.rejects(register({ hook: 'onSend' }), { name: 'RangeError', message: /hook must be one of/ });
     await assert.rejects(register({ rate: 'often' }), { name: 'RangeError' });
+  });
+});
+
+describe('overload', () => {
+  it('has a /readyz in Express and Fastify', async (t) => {
+    const source = { pressure: 0 };
+    const ready = new Readiness(source, { afterMs: 0 });
+    const app = express();
+    app.get('/readyz', ready.handler);
+    const server = app.listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await new Promise((resolve) => server.once('listening', resolve));
+    const other = Fastify();
+    other.get('/readyz', ready.handler);
+    t.after(() => other.close());
+    const requests = [
+      requester(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+      requester(await other.listen({ port: 0, host: '127.0.0.1' })),
+    ];
+    for (const [pressure, status] of [[0, 200], [1, 503], [0.5, 200]] as const) {
+      source.pressure = pressure;
+      for (const request of requests) {
+        const answer = await request('/readyz');
+        assert.deepEqual([answer.status, answer.json()], [status, { ready: status === 200 }]);
+        assert.deepEqual(await statuses(request, '/readyz', 1, 'HEAD'), [status]);
+      }
+    }
+  });
+
+  it('is that of a part of the application in Fastify', async (t) => {
+    const app = Fastify();
+    const limiters = { '/chart': new ConcurrencyLimiter({ limit: 1 }), '/page': new ConcurrencyLimiter({ limit: 1 }) };
+    for (const [path, concurrency] of Object.entries(limiters)) {
+      await app.register(async (part) => {
+        await part.register(tidegate, { concurrency });
+        part.get(path, async () => 'ok');
+      });
+    }
+    t.after(() => app.close());
+    const request = requester(await app.listen({ port: 0, host: '127.0.0.1' }));
+    const permit = limiters['/chart'].tryAcquire();
+    assert.deepEqual([await statuses(request, '/chart', 1), await statuses(request, '/page', 1)], [[503], [200]]);
+    permit?.release();
+    assert.deepEqual(await statuses(request, '/chart', 1), [200]);
   });
 });
