@@ -244,8 +244,18 @@ class CircuitBreaker {
     select(this, 'wrap');
     const self = this;
     const wrapped = types.isAsyncFunction(verifyCallee(fn, ADVICE))
-      ? async function (...args) {
-          return callAsync(self, fn, this, args);
+      ? // As in `callAsync`, whose promise another async function would only wait for: three turns of the queue.
+        async function (...args) {
+          const permit = self.acquire();
+          let value;
+          try {
+            value = await fn.apply(this, args);
+          } catch (error) {
+            judge(self, permit, error);
+            throw error;
+          }
+          judgeResult(self, permit, value);
+          return value;
         }
       : function (...args) {
           return callAny(self, fn, this, args);
@@ -373,7 +383,16 @@ function callAny(self, fn, receiver, args) {
 }
 
 async function callAsync(self, fn, receiver, args) {
-  return settle(self, self.acquire(), fn.apply(receiver, args));
+  const permit = self.acquire();
+  let value;
+  try {
+    value = await fn.apply(receiver, args);
+  } catch (error) {
+    judge(self, permit, error);
+    throw error;
+  }
+  judgeResult(self, permit, value);
+  return value;
 }
 
 async function settle(self, permit, promise) {
