@@ -672,8 +672,8 @@ export class BreakerRegistry {
   /**
    * Changes settings of the keys that a pattern means, whether they have a breaker or get one, and leaves the others.
    * Of several patterns the one that says most of a key holds; one that is new begins with the settings of all. `'*'`
-   * changes `overflow` as well. In a named scope breakers that stand change for all; those made later have the settings
-   * of the registry object by which they are made: other processes and threads have to be told as well.
+   * changes `overflow` as well. In a named scope the change is for all processes and threads, for breakers that stand
+   * and for those that any of them makes later; 16 patterns of up to 64 bytes can be changed there.
    */
   setConfig(pattern: string | Uint8Array, changes: BreakerSettings): void;
   /** The breaker that keys share for which there is no room. */

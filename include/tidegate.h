@@ -1741,10 +1741,11 @@ tg_status tg_registry_next(const tg_registry *registry,
 /**
  * Gives the keys that a pattern means other settings, whether they have a breaker or get one: *config as for
  * tg_breaker_set_config(), pattern as in tg_registry_override; of several the one that says most of a key holds. "*"
- * changes the shared breaker as well. In an arena breakers that stand change for all; those made later have the
- * settings of the handle by which they are made, so others who opened the registry have to be told as well.
+ * changes the shared breaker as well. In an arena the change is for all who opened the registry, for breakers that
+ * stand and for those that any of them makes later; 16 patterns of up to 64 bytes can be changed there.
  *
- * Errors: as tg_registry_new(). Nothing is changed then.
+ * Errors: as tg_registry_new(); TG_OUT_OF_RANGE (in an arena: a pattern too many or too long). Nothing is changed
+ * then.
  * Thread safety: waits as tg_registry_get() does.
  */
 tg_status tg_registry_set_config(const tg_registry *registry,

@@ -187,7 +187,14 @@ def test_all_processes_share_it(host: str) -> None:
         fail(registry.get("b"))
         assert 400 < registry.get("b").retry_after <= 500, "what stands has changed for all"
         fail(registry.get("new"))
-        assert registry.get("new").retry_after <= 30, "what is made goes by who makes it"
         assert 400 < other.ask('registry.get("b").retry_after') <= 500
+        assert 400 < registry.get("new").retry_after <= 500, "and what anybody makes later"
+        registry.set_config("new*", cooldown=50)
+        assert other.ask('registry.get("newer").config["cooldown"]') == 50
+    # The one who changed it has gone; the change stays for who declares the same.
+    later = BreakerRegistry(4, consecutive_failures=1, name="hosts", scope=host)
+    assert (later.get("latest").config["cooldown"], later.get("newest").config["cooldown"]) == (500, 50)
+    with pytest.raises(ConfigError, match="^pattern: has 65 bytes; in a shared scope at most 64"):
+        later.set_config("x" * 65, cooldown=1)
     with pytest.raises(ArenaError, match="4 breakers"):
         BreakerRegistry(5, consecutive_failures=1, name="hosts", scope=host)

@@ -168,7 +168,10 @@ describe('BreakerRegistry', () => {
     fail(registry.get('b'));
     assert.ok(registry.get('b').retryAfterMs > 400_000, 'what stands has changed for all');
     fail(registry.get('new'));
-    assert.ok(registry.get('new').retryAfterMs <= 30_000, 'what is made goes by who makes it');
+    assert.ok(registry.get('new').retryAfterMs > 400_000, 'and what anybody makes later');
+    const later = new BreakerRegistry({ maxBreakers: 4, consecutiveFailures: 1, scope, name: 'hosts' });
+    assert.equal(later.get('latest').config.cooldownMs, 500_000);
+    assert.throws(() => later.setConfig('x'.repeat(65), { cooldownMs: 5 }), /RangeError.*pattern.*65 bytes/);
     assert.throws(
       () => new BreakerRegistry({ maxBreakers: 5, consecutiveFailures: 1, scope, name: 'hosts' }),
       (error) => error instanceof ArenaError && error.message.includes('4 breakers'),

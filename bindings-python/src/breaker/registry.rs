@@ -251,8 +251,8 @@ impl BreakerRegistry {
     /// that is new begins with the settings of all. "*" changes `overflow` as well. A breaker goes on as after
     /// `CircuitBreaker.set_config`.
     ///
-    /// In a shared scope breakers that stand change for all. Those made later have the settings of the registry object
-    /// by which they are made: other processes have to be told as well.
+    /// In a shared scope the change is for all processes, for breakers that stand and for those that any of them makes
+    /// later; 16 patterns of up to 64 bytes can be changed there.
     ///
     /// Raises ConfigError: a value outside what is allowed, or for which breakers have no room. Nothing is changed
     /// then.

@@ -40,6 +40,11 @@ impl ChangeLock {
         Self::Process(Mutex::new(()))
     }
 
+    /// Whether other processes take turns as well.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self, Self::Process(_))
+    }
+
     /// Waits for its turn.
     ///
     /// Errors: `arena` where the system refuses its lock.

@@ -302,6 +302,9 @@ fn use_registry(registry: &BreakerRegistry, next: &mut dyn FnMut() -> u64) {
         if next().is_multiple_of(4) {
             let _ = registry.remove(&key);
         }
+        if next().is_multiple_of(16) {
+            let _ = registry.update_config(&key, |config| config.min_calls = 3);
+        }
     }
 }
 

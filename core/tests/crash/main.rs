@@ -11,7 +11,7 @@ mod worker;
 
 use objects::{
     BREAKERS, BUDGET_RATE, BUDGET_SPAN, BURST, CALLS_A_RETRY, COOLDOWN, KEY_BURST, KEY_RATE, KEYS, LOG_EACH, LOG_KEYS,
-    LOG_LIMIT, LOG_PERIOD, OPEN, Objects, PERMITS, RATE, nth, pulse, quota,
+    LOG_LIMIT, LOG_PERIOD, OPEN, Objects, PATTERNS, PERMITS, RATE, nth, pulse, quota,
 };
 use std::process::Child;
 use std::sync::mpsc;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use support::Place;
 use tidegate::arena::HostOptions;
 use tidegate::breaker::State;
-use tidegate::{Arena, TokenBucket};
+use tidegate::{Arena, BreakerConfig, TokenBucket};
 
 const WORKERS: usize = 4;
 /// Only a failing test waits for it.
@@ -110,6 +110,12 @@ impl Scene {
             keys.sort();
             keys.dedup();
             assert_eq!(keys.len(), all, "each once");
+        }
+        for pattern in PATTERNS {
+            let is_whole = |config: &mut BreakerConfig| {
+                assert!(config.cooldown == config.probe_timeout || config.cooldown == COOLDOWN, "{config:?}");
+            };
+            registry.update_config(pattern, is_whole).expect("room");
         }
     }
 

@@ -33,6 +33,9 @@ pub(crate) const BREAKERS: u32 = 4;
 /// Open all the while.
 pub(crate) const OPEN: &[u8] = b"open";
 
+/// Of which settings change at run time: of no key's that is used.
+pub(crate) const PATTERNS: [&[u8]; 2] = [b"changes*", b"changes-too*"];
+
 pub(crate) struct Objects {
     pub(crate) arena: Arc<Arena>,
     pub(crate) bucket: TokenBucket,
@@ -139,6 +142,15 @@ impl Objects {
             }
             if random.u32(..32) == 0 {
                 self.registry.remove(key).expect("its lock");
+            }
+            if random.u32(..16) == 0 {
+                // Both tell of the same change, so that half of one would show.
+                let seconds = random.u64(1..1_000);
+                let change = |config: &mut BreakerConfig| {
+                    config.cooldown = Duration::from_secs(seconds);
+                    config.probe_timeout = Duration::from_secs(seconds);
+                };
+                self.registry.update_config(PATTERNS[random.usize(..PATTERNS.len())], change).expect("room");
             }
             self.budget.deposit();
             self.budget.try_withdraw();

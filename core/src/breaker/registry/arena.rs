@@ -13,7 +13,9 @@ impl BreakerRegistry {
     /// The registry `name` of an arena, opened or made: one object with all of its breakers, for all who share the
     /// arena, on its clock.
     ///
-    /// A breaker has the settings of who made it. With [`OnConflict::Keep`] the defaults are those that were declared,
+    /// A breaker has the settings of who made it, and what was changed for all at run time, which stays when somebody who
+    /// declares the same as before opens it again, and ends with [`OnConflict::Apply`] of others. With
+    /// [`OnConflict::Keep`] the defaults are those that were declared,
     /// the overrides one's own; with [`OnConflict::Apply`] breakers that stand keep theirs.
     ///
     /// Errors: as [`new`](Self::new), and those of the arena: another shape (`max_breakers`, a window of the other
@@ -83,8 +85,10 @@ impl ArenaObject for BreakerRegistry {
         Self::in_room(&mut context.room, config.clone(), layout, context.born_ns, clock)
     }
 
-    /// Thresholds are each handle's own, and this one has been opened with the new ones.
+    /// Thresholds are each handle's own, and this one has been opened with the new ones. What was changed at run time
+    /// was changed from others.
     fn apply(&self, _: &OpenContext, _: &RegistryConfig, _: &RegistryConfig) -> Result<(), ConfigError> {
+        self.shelf.forget_changes();
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use super::config::RegistryConfig;
 use super::handles::HandleCell;
 use super::index::{Entry, Index};
 use super::key::{self, Hasher, Key, KeyLine};
+use super::overrides::Overrides;
 use super::place::Place;
 use super::{RegistryStats, config};
 use crate::breaker::control::Control;
@@ -58,6 +59,9 @@ impl Common {
 pub(super) struct Shelf {
     /// Changed under the lock.
     config: HandleCell<RegistryConfig>,
+    /// In an arena: what was changed at run time, and as of which version the settings above have it.
+    overrides: Option<Overrides>,
+    merged: AtomicU64,
     clock: Clock,
     made_ns: u64,
     hasher: Hasher,
@@ -145,12 +149,51 @@ impl Shelf {
             overflow.put_first(&config.defaults);
         }
         let overflow = Arc::new(overflow);
+        let overrides = if lock.is_shared() { Some(Overrides::in_room(room)?) } else { None };
+        let merged = AtomicU64::new(0);
         let config = HandleCell::new(Some(Arc::new(config)));
-        Ok(Self { config, clock, made_ns, hasher, common, index, calls, keys, rows, lock, overflowed, overflow })
+        Ok(Self {
+            config,
+            overrides,
+            merged,
+            clock,
+            made_ns,
+            hasher,
+            common,
+            index,
+            calls,
+            keys,
+            rows,
+            lock,
+            overflowed,
+            overflow,
+        })
     }
 
     pub(super) fn config(&self) -> Arc<RegistryConfig> {
         self.config.find(|_| true).expect("there is one from the beginning")
+    }
+
+    /// The settings with what others have changed meanwhile. Under the lock.
+    fn latest(&self) -> Arc<RegistryConfig> {
+        if let Some(overrides) = &self.overrides {
+            let version = overrides.version();
+            // Relaxed, both: only who holds the lock looks.
+            if self.merged.load(Ordering::Relaxed) != version {
+                self.config.put(Arc::new(overrides.over(&self.config(), &self.rows.layout)));
+                self.merged.store(version, Ordering::Relaxed);
+            }
+        }
+        self.config()
+    }
+
+    /// Forgets what was changed at run time, for who declares other settings. Under the lock.
+    #[cfg(not(loom))]
+    pub(super) fn forget_changes(&self) {
+        if let Some(overrides) = &self.overrides {
+            overrides.clear();
+            self.merged.store(overrides.version(), Ordering::Relaxed);
+        }
     }
 
     /// Changes the settings of a pattern's keys, those that have a breaker and those that get one.
@@ -161,7 +204,13 @@ impl Shelf {
         update: impl FnOnce(&mut BreakerConfig),
     ) -> Result<(), ConfigError> {
         let _turn = self.lock.lock()?;
-        let new = Arc::new(self.config().changed(pattern, &self.rows.layout, update)?);
+        let new = Arc::new(self.latest().changed(pattern, &self.rows.layout, update)?);
+        if let (Some(overrides), Some((_, config))) =
+            (&self.overrides, new.overrides.iter().find(|(other, _)| other == pattern))
+        {
+            overrides.keep(pattern, config, &self.rows.layout)?;
+            self.merged.store(overrides.version(), Ordering::Relaxed);
+        }
         // Before the breakers: who makes one takes the lock, so none is made in between.
         self.config.put(new.clone());
         for breaker in (0..self.places()).filter_map(|place| self.at(place)) {
@@ -429,7 +478,7 @@ impl Shelf {
         parts.rejected.clear();
         let newcomer =
             CircuitBreaker::of_parts(parts, String::new(), self.rows.layout, self.made_ns, self.clock.clone(), None);
-        newcomer.put_first(self.config().of(key.text()));
+        newcomer.put_first(self.latest().of(key.text()));
         self.calls[place].store(self.ms(now) + 1, Ordering::Relaxed);
         let next = vacant.wrapping_add(1);
         // Release: who finds it so sees the key.

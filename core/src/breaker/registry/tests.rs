@@ -449,7 +449,21 @@ fn settings_of_a_pattern_change_for_all_where_a_breaker_stands() {
     one.update_config(b"*", |config| config.cooldown = Duration::from_secs(1)).expect("sound");
     assert_eq!((cooldown(&two, "a"), cooldown(&two, "b"), cooldown(&one, "b")), (1, 1, 1));
     assert_eq!(two.overflow().config().cooldown.as_secs(), 1);
-    assert_eq!((cooldown(&one, "c"), cooldown(&two, "d")), (1, 10), "each makes its own");
-    assert_eq!(cooldown(&two, "c"), 1);
-    open();
+    assert_eq!((cooldown(&one, "c"), cooldown(&two, "d")), (1, 1), "whoever makes it");
+    two.update_config(b"e*", |config| config.min_calls = 7).expect("sound");
+    assert_eq!((cooldown(&one, "e"), one.get(b"e").config().min_calls), (10, 7), "from the defaults");
+    two.update_config(b"*", |config| config.min_calls = 3).expect("sound");
+    assert_eq!((cooldown(&one, "f"), one.get(b"f").config().min_calls), (1, 3), "what the other had changed stays");
+    let later = open();
+    later.remove(b"a").expect("its lock");
+    assert_eq!((cooldown(&later, "a"), later.get(b"a").config().min_calls), (1, 3), "and for who comes later");
+    let error = one.set_config(&[b'x'; 65], &config(4).defaults).expect_err("too long");
+    assert_eq!((error.field(), error.kind()), ("pattern", ConfigErrorKind::OutOfRange));
+    assert!(!one.config().overrides.iter().any(|(pattern, _)| pattern.len() > 64), "nothing is changed");
+    let strict = RegistryConfig {
+        defaults: BreakerConfig { min_calls: 2, cooldown: Duration::from_secs(20), ..config(4).defaults },
+        ..config(4)
+    };
+    let applied = BreakerRegistry::in_arena(&arena, "it", strict, OnConflict::Apply).expect("sound");
+    assert_eq!(cooldown(&applied, "new"), 20, "what is declared now holds");
 }
