@@ -102,7 +102,8 @@ def test_none_is_lost(kafka: Broker, client: str) -> None:
     # What is done again was not committed before its reader was given the partition.
     again = 0
     seen: set[tuple[int, int]] = set()
-    everyone = sorted((done[2], done[0], done[1], each) for each in workers for done in each.done)  # type: ignore[type-var]
+    everyone = [(done[2], done[0], done[1], each) for each in workers for done in each.done]
+    everyone.sort(key=lambda done: done[0])
     for at, partition, offset, worker in everyone:
         if (partition, offset) in seen:
             again += 1

@@ -37,9 +37,11 @@ import { createServer } from 'node:http';
 import { guardedAdapter } from 'tidegate/axios';
 import { asPolicy } from 'tidegate/cockatiel';
 import { guardedFetch } from 'tidegate/fetch';
+import { Lag, pauseWhen, type Pausing } from 'tidegate/kafka';
 import { guardedInterceptor } from 'tidegate/undici';
 import axios from 'axios';
 import { TimeoutStrategy, timeout as within, wrap } from 'cockatiel';
+import { Kafka, type Consumer } from 'kafkajs';
 import { Agent } from 'undici';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -247,3 +249,11 @@ export const layers = wrap(asPolicy(retry), asPolicy(breaker), within(100, Timeo
 export const answer: Promise<number> = layers.execute(({ signal, attempt }) => (signal.aborted ? 0 : attempt));
 // @ts-expect-error whose limit
 asPolicy(limiter);
+
+const kafka = new Kafka({ brokers: ['kafka:9092'] });
+const pausing = pauseWhen(kafka.consumer({ groupId: 'orders' }), new BoundedQueue<string>({ capacity: 10 }));
+same<typeof pausing, Consumer & Pausing>(true);
+same<ReturnType<Lag['refresh']>, Promise<number>>(true);
+new Lag(kafka.admin(), { groupId: 'orders', topics: ['orders'] });
+// @ts-expect-error
+pauseWhen(kafka.consumer({ groupId: 'orders' }), 3);

@@ -1,9 +1,9 @@
 """A consumer of confluent-kafka that pauses by itself.
 
-librdkafka throws away what it has fetched ahead when a partition is paused, and cannot be asked which are: so a pause lasts a
-while, and what was paused is known here. A partition that a rebalance brings anew is not paused; one that it brings back still
-is, in the versions that were tried (2.16), and was not in old ones. So each one that is assigned is paused or resumed by what
-holds now, before anything is read from it.
+librdkafka throws away what it has fetched ahead when a partition is paused, and cannot be asked which are: so a pause
+lasts a while, and what was paused is known here. A partition that a rebalance brings anew is not paused; one that it
+brings back still is, in the versions that were tried (2.16), and was not in old ones. So each one that is assigned is
+paused or resumed by what holds now, before anything is read from it.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ class PausingConsumer:
         self._consumer.subscribe(topics, on_assign=assigned, **named)
 
     def _rebalanced(self, partitions: list[TopicPartition]) -> None:
-        """The client would assign new partitions after the callback, and read from them at once. So while paused they are
-        assigned here, unless the user's callback has done so, perhaps with offsets of its own.
+        """The client would assign new partitions after the callback, and read from them at once. So while paused they
+        are assigned here, unless the user's callback has done so, perhaps with offsets of its own.
         """
         with self._lock:
             keys, present = _keys(partitions), self._assigned()

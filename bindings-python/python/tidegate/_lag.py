@@ -15,14 +15,14 @@ _Key = tuple[str, int]
 
 
 class Lag:
-    """The messages of a consumer's partitions that it has not been given yet, as a number for gauges and load shedders.
+    """The messages of a consumer's partitions that it has not been given yet: a number for gauges and load shedders.
 
         lag = Lag(consumer)
         gauge.set_function(lag)
 
-    Calling it gives the sum. With confluent-kafka it asks the brokers, in the thread that calls, if the last answer is older
-    than ``every`` seconds; with aiokafka ``await lag.refresh_async()`` does, and a call gives the last answer. It is NaN
-    while there is none, also after brokers could not be asked: an old number would hide the trouble.
+    Calling it gives the sum. With confluent-kafka it asks the brokers, in the thread that calls, if the last answer is
+    older than ``every`` seconds; with aiokafka ``await lag.refresh_async()`` does, and a call gives the last answer. It
+    is NaN while there is none, also after brokers could not be asked: an old number would hide the trouble.
 
     Args:
         consumer: what ``pause_when`` gave, or a consumer of confluent-kafka or aiokafka.

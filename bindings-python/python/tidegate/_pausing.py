@@ -1,4 +1,4 @@
-"""When reading from a broker pauses: what a source says, and a least pause, because each pause costs what was fetched ahead."""
+"""When reading from a broker pauses: what a source says, for a least time, as each pause costs what was fetched."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def _wish(source: Any, pause_at: float, resume_at: float) -> Wish:
     if callable(source):
         return _between(source, pause_at, resume_at)
     raise TypeError(
-        "source: expected a BoundedQueue, a ConcurrencyLimiter, a CircuitBreaker, an object with `pressure` or a function that "
-        f"gives a number or a bool, got {type(source).__name__}"
+        "source: expected a BoundedQueue, a ConcurrencyLimiter, a CircuitBreaker, an object with `pressure` or a "
+        f"function that gives a number or a bool, got {type(source).__name__}"
     )
 
 

@@ -69,9 +69,10 @@ def pause_when(
 
     Args:
         consumer: a ``confluent_kafka.Consumer`` or an ``aiokafka.AIOKafkaConsumer`` that is not subscribed yet.
-        source: a BoundedQueue (paused while it accepts nothing), a CircuitBreaker (while it is open), a ConcurrencyLimiter
-            (by the part of its limit in use), an object with ``pressure``, or a function that gives a number or a bool.
-        min_pause: the least pause in seconds. A pause throws away what was fetched ahead, so short ones cost the broker.
+        source: a BoundedQueue (paused while it accepts nothing), a CircuitBreaker (while it is open), a
+            ConcurrencyLimiter (by the part of its limit in use), an object with ``pressure``, or a function that gives
+            a number or a bool.
+        min_pause: the least pause in seconds. A pause throws away what was fetched ahead.
         pause_at: the number of a source from which on it is paused.
         resume_at: the number down to which it must fall again.
     """

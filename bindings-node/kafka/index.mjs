@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/kafka').
+export * from './index.cjs';
