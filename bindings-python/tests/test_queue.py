@@ -368,6 +368,29 @@ def test_lanes_and_deadlines_in_threads_and_tasks(clock: ManualClock) -> None:
     assert queue.try_push("delta", deadline=timedelta(milliseconds=500)) and queue.try_pop() == "delta"
 
 
+def test_a_loop_is_called_once_for_all_that_wait_in_it() -> None:
+    """A call into a loop is a system call: one for each item made a busy loop's producers pay for every one."""
+    queue: BoundedQueue[int] = BoundedQueue(100, high_watermark=1.0)
+
+    async def scene() -> tuple[list[int], int]:
+        loop, calls = asyncio.get_running_loop(), 0
+        call = loop.call_soon_threadsafe
+
+        def counted(*args, **kwargs):
+            nonlocal calls
+            calls += 1
+            return call(*args, **kwargs)
+
+        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+        pops = [asyncio.ensure_future(queue.pop_async()) for _ in range(50)]
+        await asyncio.sleep(0)
+        # The loop stands while the thread pushes.
+        Thread(lambda: [queue.push(n) for n in range(50)]).finish()
+        return sorted(await asyncio.gather(*pops)), calls
+
+    assert run(scene()) == (list(range(50)), 1)
+
+
 def test_readings_for_a_load_shedder() -> None:
     clock = ManualClock(1_000_000_000)
     queue = BoundedQueue(4, high_watermark=1.0, discipline="codel", clock=clock)

@@ -7,12 +7,16 @@ import functools
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ._log import blocks
 from ._time import LONGEST_WAIT, timeout_seconds
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 
 class _Registered(Protocol):
@@ -69,16 +73,57 @@ def _unlock(lock: threading.Lock) -> None:
         lock.release()
 
 
+class _Bell:
+    """One call into a loop for all that is woken until the loop gets there: each call costs a system call.
+
+    Without a lock: a wake-up may come from anything that the collector runs. Who has appended and finds it rung is
+    served by the answer to come, which says "not rung" before it looks.
+    """
+
+    __slots__ = ("__weakref__", "_due", "_loop", "_rung")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        # Weakly: the loop keeps its bell.
+        self._loop = weakref.ref(loop)
+        self._due: deque[Callable[[], None]] = deque()
+        self._rung = False
+
+    def ring(self, complete: Callable[[], None]) -> None:
+        """Has `complete` called in the loop; RuntimeError: it is closed."""
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            raise RuntimeError("the loop is closed")
+        self._due.append(complete)
+        if not self._rung:
+            self._rung = True
+            loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        self._rung = False
+        while self._due:
+            self._due.popleft()()
+
+
+# By loop; touched only in the loop's own thread, but for what is collected.
+_bells: weakref.WeakKeyDictionary[AbstractEventLoop, _Bell] = weakref.WeakKeyDictionary()
+
+
+def _bell_of(loop: AbstractEventLoop) -> _Bell:
+    bell = _bells.get(loop)
+    return bell if bell is not None else _bells.setdefault(loop, _Bell(loop))
+
+
 class Suspended(Generic[L]):
     """A registered task: a future that the core completes through its own loop, from whichever thread."""
 
-    __slots__ = ("__weakref__", "_future", "_listen", "_loop", "listener")
+    __slots__ = ("__weakref__", "_bell", "_future", "_listen", "_loop", "listener")
 
     def __init__(self, listen: _Listen[L]) -> None:
         import asyncio
 
         self._listen = listen
         self._loop = asyncio.get_running_loop()
+        self._bell = _bell_of(self._loop)
         self._future = self._loop.create_future()
 
     def __enter__(self) -> Suspended[L]:
@@ -88,7 +133,7 @@ class Suspended(Generic[L]):
 
     def wake(self) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._complete)
+            self._bell.ring(self._complete)
         except RuntimeError:
             # The loop is closed, its task will never run: leave the wake-up to the next waiter.
             self.listener.cancel()

@@ -35,7 +35,7 @@ pub use state::Interest;
 
 use crate::sync::{Arc, Ordering};
 use crate::{Clock, ConfigError};
-use judge::Judge;
+use judge::{Judge, Times};
 use marks::{CLOSED, sequence};
 use ring::{DROPPED, REJECTED, Ring};
 use rules::Hook;
@@ -154,19 +154,19 @@ impl<T> BoundedQueue<T> {
     /// Errors: the item with [`PushErrorKind::Full`] or [`PushErrorKind::Closed`].
     #[inline(always)]
     pub fn try_push(&self, item: T) -> Result<Option<T>, PushError<T>> {
-        if self.ring.is_plain() {
-            return self.counted(self.ring.push(item, || self.now()));
+        match self.ring.push_at_once(item, || self.now()) {
+            Ok(()) => Ok(None),
+            Err(item) => self.try_push_in(item, Place::default()),
         }
-        self.try_push_in(item, Place::default())
     }
 
     /// [`try_push`](Self::try_push) at `now` (nanoseconds of the queue's clock; used for the item's age).
     #[inline(always)]
     pub fn try_push_at(&self, now: u64, item: T) -> Result<Option<T>, PushError<T>> {
-        if self.ring.is_plain() {
-            return self.counted(self.ring.push(item, || now));
+        match self.ring.push_at_once(item, || now) {
+            Ok(()) => Ok(None),
+            Err(item) => self.try_push_in_at(now, item, Place::default()),
         }
-        self.try_push_in_at(now, item, Place::default())
     }
 
     /// Takes the next item without waiting: the oldest, unless lanes or the discipline say otherwise. What is dropped
@@ -175,35 +175,35 @@ impl<T> BoundedQueue<T> {
     /// Errors: [`PopError::Empty`]; [`PopError::Closed`] once it is closed and everything is out.
     #[inline(always)]
     pub fn try_pop(&self) -> Result<T, PopError> {
-        if self.ring.is_plain() {
-            return self.ring.pop::<false>().map(|(item, _)| item);
+        match self.ring.pop_at_once::<false>() {
+            Some((item, _)) => Ok(item),
+            None => self.pop_with_care(),
         }
-        self.pop_by_rules(|| self.now()).map(|(item, _)| item)
     }
 
     /// [`try_pop`](Self::try_pop) with the nanoseconds the item spent here (0 unless `sojourn` is on).
     #[inline(always)]
     pub fn try_pop_timed(&self) -> Result<(T, u64), PopError> {
-        if self.ring.is_plain() {
-            return self.pop_plain_at(if self.config.sojourn { self.now() } else { 0 });
+        let now = if self.config.sojourn && self.ring.is_plain() { self.now() } else { 0 };
+        match self.ring.pop_at_once::<true>() {
+            Some((item, times)) => Ok((item, self.sojourn(now, times))),
+            None => self.pop_by_rules(|| self.now()),
         }
-        self.pop_by_rules(|| self.now())
     }
 
     /// [`try_pop_timed`](Self::try_pop_timed) at `now` (nanoseconds of the queue's clock). A `now` before the push
     /// gives 0.
     #[inline(always)]
     pub fn try_pop_timed_at(&self, now: u64) -> Result<(T, u64), PopError> {
-        if self.ring.is_plain() {
-            return self.pop_plain_at(now);
+        match self.ring.pop_at_once::<true>() {
+            Some((item, times)) => Ok((item, self.sojourn(now, times))),
+            None => self.pop_by_rules(|| now),
         }
-        self.pop_by_rules(|| now)
     }
 
     #[inline(always)]
-    fn pop_plain_at(&self, now: u64) -> Result<(T, u64), PopError> {
-        let (item, times) = self.ring.pop::<true>()?;
-        Ok((item, if self.config.sojourn { now.saturating_sub(times.pushed) } else { 0 }))
+    fn sojourn(&self, now: u64, times: Times) -> u64 {
+        if self.config.sojourn { now.saturating_sub(times.pushed) } else { 0 }
     }
 
     /// Registers `waker`; if the interest is already satisfied it is called at once. The building block of waiting
@@ -307,7 +307,7 @@ impl<T> BoundedQueue<T> {
     }
 
     /// Counts a refusal; what had to go goes to its owner, if there is one to be told.
-    #[inline(always)]
+    #[inline]
     fn counted(&self, result: Result<Option<T>, PushError<T>>) -> Result<Option<T>, PushError<T>> {
         match result {
             Ok(None) => Ok(None),

@@ -148,9 +148,38 @@ impl<T> Ring<T> {
         unsafe { self.slots.get_unchecked(self.index(at)) }
     }
 
+    /// The common push of a queue without rules, small where it is inlined: a first try with nothing to look after. The
+    /// item comes back where there is more to do.
+    #[inline(always)]
+    pub(super) fn push_at_once(&self, item: T, now: impl FnOnce() -> u64) -> Result<(), T> {
+        let tail = guess(&self.state.tail.word);
+        let at = sequence(tail);
+        if self.is_plain()
+            && tail & (self.marks.refuse | WAITING) == 0
+            && self.depth_with(at) < self.marks.slow_path_depth
+            && self.is_free(at)
+            && self.claim(tail, tail + ONE).is_ok()
+        {
+            self.fill::<false>(at, item, now, NEVER);
+            return Ok(());
+        }
+        Err(item)
+    }
+
+    /// The common pop of a queue without rules, as [`push_at_once`](Self::push_at_once).
+    #[inline(always)]
+    pub(super) fn pop_at_once<const TIMED: bool>(&self) -> Option<(T, Times)> {
+        if !self.is_plain() {
+            return None;
+        }
+        let head = guess(&self.state.head);
+        let taken = self.take::<TIMED>(head)?;
+        self.state.popped(head + ONE);
+        Some(taken)
+    }
+
     /// Claims a slot, fills it, and wakes a waiting popper. The item that had to go comes back. `now` is called for
     /// sojourn times only.
-    #[inline(always)]
     pub(super) fn push(&self, item: T, now: impl FnOnce() -> u64) -> Result<Option<T>, PushError<T>> {
         self.push_due::<false>(item, now, NEVER)
     }
@@ -184,7 +213,6 @@ impl<T> Ring<T> {
         now: impl FnOnce() -> u64,
         due: u64,
     ) -> Result<Option<T>, PushError<T>> {
-        // The common case alone, to be small where it is inlined: a first try with nothing to look after.
         let tail = guess(&self.state.tail.word);
         let at = sequence(tail);
         if tail & (self.marks.refuse | WAITING) == 0
@@ -320,7 +348,7 @@ impl<T> Ring<T> {
     }
 
     /// Takes the oldest item with its times (none unless `TIMED`; that of its push only with sojourn times).
-    #[inline(always)]
+    #[inline]
     pub(super) fn pop<const TIMED: bool>(&self) -> Result<(T, Times), PopError> {
         let head = guess(&self.state.head);
         match self.take::<TIMED>(head) {

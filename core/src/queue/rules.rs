@@ -88,11 +88,11 @@ impl<T> BoundedQueue<T> {
     /// Errors: as there.
     #[inline]
     pub fn take(&self) -> Result<Taken<T>, PopError> {
-        if self.ring.is_plain() {
-            let now = if self.config.sojourn { self.now() } else { 0 };
-            return self.pop_plain_at(now).map(|(item, sojourn)| Taken::Item(item, sojourn));
+        let now = if self.config.sojourn && self.ring.is_plain() { self.now() } else { 0 };
+        match self.ring.pop_at_once::<true>() {
+            Some((item, times)) => Ok(Taken::Item(item, self.sojourn(now, times))),
+            None => self.take_by_rules(|| self.now()),
         }
-        self.take_by_rules(|| self.now())
     }
 
     /// [`take`](Self::take) at `now` (nanoseconds of the queue's clock).
@@ -100,7 +100,7 @@ impl<T> BoundedQueue<T> {
         self.take_by_rules(|| now)
     }
 
-    #[inline(never)]
+    #[inline]
     fn take_by_rules(&self, now: impl Fn() -> u64) -> Result<Taken<T>, PopError> {
         let ((item, times, verdict), now) = match &self.shelf {
             Some(shelf) => {
@@ -117,7 +117,7 @@ impl<T> BoundedQueue<T> {
             }
         };
         Ok(match verdict {
-            None => Taken::Item(item, if self.config.sojourn { now.saturating_sub(times.pushed) } else { 0 }),
+            None => Taken::Item(item, self.sojourn(now, times)),
             Some(reason) => {
                 self.count(reason);
                 Taken::Dropped(item, reason)
@@ -125,8 +125,14 @@ impl<T> BoundedQueue<T> {
         })
     }
 
-    /// The next item, with what is dropped before it given to its owner.
+    /// [`try_pop`](Self::try_pop) where there is more to do.
     #[inline(never)]
+    pub(super) fn pop_with_care(&self) -> Result<T, PopError> {
+        self.pop_by_rules(|| self.now()).map(|(item, _)| item)
+    }
+
+    /// The next item, with what is dropped before it given to its owner.
+    #[inline]
     pub(super) fn pop_by_rules(&self, now: impl Fn() -> u64) -> Result<(T, u64), PopError> {
         loop {
             match self.take_by_rules(&now)? {
