@@ -1,6 +1,6 @@
 """Messages through pauses, a rebalance and a killed consumer, on a real broker: none is lost.
 
-TIDEGATE_KAFKA_MESSAGES says how many (default 10,000; 100,000 take half a minute more).
+TIDEGATE_KAFKA_MESSAGES says how many (default 5,000; 100,000 take half a minute more).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from brokers import Broker
 from conftest import PATIENCE
 
 
-MESSAGES = int(os.environ.get("TIDEGATE_KAFKA_MESSAGES", "10000"))
+MESSAGES = int(os.environ.get("TIDEGATE_KAFKA_MESSAGES", "5000"))
 PARTITIONS = 4
 # Of the queue in kafka_worker.py.
 CAPACITY = 500
