@@ -723,6 +723,8 @@ export interface ConcurrencyLimiterOptions extends Place {
    * The most that wait at once in a process, who comes then is refused at once; left out, any number (1 to 1000000).
    */
   maxWaiting?: number;
+  /** Who of those that wait is served first: who has waited longest, or who came last (default 'fifo'). */
+  order?: 'fifo' | 'lifo';
   // </settings>
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;
@@ -778,11 +780,13 @@ export interface AdaptiveLimiterOptions extends Place {
   /** Aimd: what a drop leaves of the limit (0.5 to 0.999; default 0.9). */
   backoffRatio?: number;
   // </settings>
-  // <settings concurrency max_waiting>
+  // <settings concurrency max_waiting order>
   /**
    * The most that wait at once in a process, who comes then is refused at once; left out, any number (1 to 1000000).
    */
   maxWaiting?: number;
+  /** Who of those that wait is served first: who has waited longest, or who came last (default 'fifo'). */
+  order?: 'fifo' | 'lifo';
   // </settings>
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;
@@ -835,8 +839,9 @@ export class ConcurrencyLimiter {
   /** A permit, or null when the limit is reached. */
   tryAcquire(): ConcurrencyPermit | null;
   /**
-   * Waits for a permit, first come first served among those who wait on this object; among threads and processes a
-   * place goes to the object whose first has waited longest, 10 ms give or take.
+   * Waits for a permit, in the `order` of this object among those who wait on it; among threads and processes a place
+   * goes to the object whose first has waited longest (`'lifo'`: that has waited longest for its turn), 10 ms give or
+   * take.
    * Rejects with ConcurrencyLimitError after `timeoutMs` (default: `maxWaitMs`), and with the signal's reason when it
    * aborts. Who leaves takes no permit along. In a named scope it looks every 1 to 10 ms for what others have given
    * back.

@@ -1901,6 +1901,25 @@ typedef int32_t tg_concurrency_outcome;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+/** Who of those that wait is served first. */
+enum tg_concurrency_order
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Who has waited longest. */
+    TG_ORDER_FIFO = 0,
+    /** Who came last: under a lasting overload those who are served have waited little, and the oldest time out. */
+    TG_ORDER_LIFO = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_concurrency_order tg_concurrency_order;
+#else
+typedef int32_t tg_concurrency_order;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 /** At most so many calls at once: each holds a permit while it runs. */
 typedef struct tg_concurrency tg_concurrency;
 
@@ -1926,13 +1945,15 @@ typedef struct {
     /** One of tg_on_conflict; without an arena it says nothing. */
     int32_t on_conflict;
     /** The most that wait at once in this process, 1 .. 1000000: who comes then is refused at once. 0: any number. */
-    uint64_t max_waiting;
+    uint32_t max_waiting;
+    /** Who of those that wait in this process is served first: one of tg_concurrency_order. */
+    int32_t order;
 } tg_concurrency_config;
 
 /** Initial values of tg_concurrency_config: its size, and the defaults. */
 #define TG_CONCURRENCY_CONFIG_INIT \
     { sizeof(tg_concurrency_config), \
-      NULL, NULL, NULL, 0, 0, 0, 0, UINT64_C(0) }
+      NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
 
 /**
  * Settings of an adaptive concurrency limit. Start from TG_ADAPTIVE_CONFIG_INIT, which holds the defaults of
@@ -1987,14 +2008,16 @@ typedef struct {
     /** One of tg_on_conflict; without an arena it says nothing. */
     int32_t on_conflict;
     /** The most that wait at once in this process, 1 .. 1000000: who comes then is refused at once. 0: any number. */
-    uint64_t max_waiting;
+    uint32_t max_waiting;
+    /** Who of those that wait in this process is served first: one of tg_concurrency_order. */
+    int32_t order;
 } tg_adaptive_config;
 
 /** Initial values of tg_adaptive_config: its size, and the defaults. */
 #define TG_ADAPTIVE_CONFIG_INIT \
     { sizeof(tg_adaptive_config), \
       NULL, NULL, NULL, 2.0, 0.9, UINT64_C(500000000), UINT64_C(5000000000), UINT64_C(60000000000), \
-      UINT64_C(0), UINT64_C(0), UINT64_C(5000000000), 1, 20, 1000, 20, 5, 1, 0, 0, 0, 0, UINT64_C(0) }
+      UINT64_C(0), UINT64_C(0), UINT64_C(5000000000), 1, 20, 1000, 20, 5, 1, 0, 0, 0, 0, 0, 0 }
 
 /** The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once. */
 typedef struct {
@@ -2042,8 +2065,8 @@ typedef struct {
  * Makes a concurrency limit, or opens the one of that name in an arena.
  *
  * Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit); TG_CONFLICT (a clock beside an arena, an arena without a name);
- * TG_UNKNOWN_VALUE (mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit under the
- * name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*.
+ * TG_UNKNOWN_VALUE (order, mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit
+ * under the name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_concurrency_new(const tg_concurrency_config *config, tg_concurrency **concurrency);
 
@@ -2059,8 +2082,8 @@ void tg_concurrency_free(tg_concurrency *concurrency);
  * tg_concurrency_report(). tg_concurrency_set_limit() does not change it: TG_CONFLICT.
  *
  * Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_CONFLICT (limits that contradict each other, a clock beside an arena, an arena
- * without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE
- * (another max_limit under the name, or a fixed limit), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
+ * without a name); TG_UNKNOWN_VALUE (algorithm, order, mode, on_conflict); TG_INVALID (a name that is none);
+ * TG_ARENA_SHAPE (another max_limit under the name, or a fixed limit), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_concurrency_new_adaptive(const tg_adaptive_config *config, tg_concurrency **concurrency);
 
@@ -2105,9 +2128,9 @@ tg_status tg_concurrency_try_acquire(const tg_concurrency *concurrency, tg_concu
 tg_status tg_concurrency_poll(const tg_concurrency *concurrency, tg_concurrency_permit *permit);
 
 /**
- * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among
- * the threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED
- * (none at the deadline, or at once where max_waiting others wait) and *permit is all zero.
+ * Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), in the config's order among
+ * the threads of this process, and among processes by which has waited longest, 10 ms give or take: TG_OK, or
+ * TG_DENIED (none at the deadline, or at once where max_waiting others wait) and *permit is all zero.
  *
  * Thread safety: blocks up to timeout_ns.
  */
@@ -3237,12 +3260,12 @@ TG_ASSERT(offsetof(tg_queue_taken, reserved) + sizeof(((tg_queue_taken *)0)->res
     tg_queue_taken_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_taken) == 32, tg_queue_taken_has_its_size);
 TG_ASSERT(offsetof(tg_concurrency_config, struct_size) == 0, tg_concurrency_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_concurrency_config, max_waiting) + sizeof(((tg_concurrency_config *)0)->max_waiting)
+TG_ASSERT(offsetof(tg_concurrency_config, order) + sizeof(((tg_concurrency_config *)0)->order)
         == sizeof(tg_concurrency_config),
     tg_concurrency_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 56, tg_concurrency_config_has_its_size);
 TG_ASSERT(offsetof(tg_adaptive_config, struct_size) == 0, tg_adaptive_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_adaptive_config, max_waiting) + sizeof(((tg_adaptive_config *)0)->max_waiting)
+TG_ASSERT(offsetof(tg_adaptive_config, order) + sizeof(((tg_adaptive_config *)0)->order)
         == sizeof(tg_adaptive_config),
     tg_adaptive_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_adaptive_config) == 144, tg_adaptive_config_has_its_size);

@@ -16,20 +16,12 @@ const { concurrency } = addon;
 const { tryAcquire, release, report } = concurrency;
 
 const FIELDS = SETTINGS.concurrency;
-const OPTIONS = ['limit', 'maxLimit', 'maxWaiting', 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
-/** Where maxWaiting, and enabled and dryRun, stand among the numbers; src/concurrency.rs has the same. */
-const [MAX_WAITING, MODE] = [2, 3];
+const COMMON = ['maxWaiting', 'order', 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
+const OPTIONS = ['limit', 'maxLimit', ...COMMON];
+/** Where maxWaiting, order, and enabled and dryRun, stand among the numbers; src/concurrency.rs has the same. */
+const [MAX_WAITING, ORDER, MODE] = [2, 3, 4];
 const ADAPTIVE = Object.values(SETTINGS.adaptive);
-const ADAPTIVE_OPTIONS = [
-  ...ADAPTIVE.map(({ name }) => name),
-  'maxWaiting',
-  'maxWaitMs',
-  'retryAfterMs',
-  'enabled',
-  'dryRun',
-  'clock',
-  ...PLACE,
-];
+const ADAPTIVE_OPTIONS = [...ADAPTIVE.map(({ name }) => name), 'clock', ...COMMON];
 /** What became of a call, by the core's numbers. */
 const [SUCCESS, IGNORE, DROPPED] = [0, 1, 2];
 
@@ -45,6 +37,17 @@ function flag(field, value) {
   return value;
 }
 
+/** Those who wait, by their number in the core's line. */
+class Waiters extends Map {
+  add(waiter) {
+    this.set(waiter.number, waiter);
+  }
+
+  delete({ number }) {
+    return super.delete(number);
+  }
+}
+
 let select;
 let handOn;
 /** `acquire()`, asking `signalOf` for a signal only where there is a wait. */
@@ -57,8 +60,7 @@ class ConcurrencyLimiter {
   #name;
   #maxWaitMs;
   #retryAfterMs;
-  /** Those who wait here, longest first: the core's line has the same order. */
-  #waiters = new Set();
+  #waiters = new Waiters();
   /** Until the next look for what other threads and processes have given back, and when that is due. */
   #pause;
   #due = Infinity;
@@ -77,7 +79,7 @@ class ConcurrencyLimiter {
     acquireUnless = (self, signalOf) => self.#acquire({ timeoutMs: self.#maxWaitMs, signal: undefined }, signalOf);
     refuseWaiting = (self) => {
       self.#refusesWaiting = true;
-      for (const waiter of self.#waiters) {
+      for (const waiter of self.#waiters.values()) {
         waiter.refuse(self.#refusal(0));
         self.#leave(waiter, false);
       }
@@ -89,19 +91,22 @@ class ConcurrencyLimiter {
     const given = isAdaptive
       ? check.options(options, 'ConcurrencyLimiter.adaptive', ADAPTIVE_OPTIONS)
       : check.options(options, 'new ConcurrencyLimiter', OPTIONS);
-    const { limit, maxLimit, maxWaiting, maxWaitMs = 0, retryAfterMs = 1000 } = given;
+    const { limit, maxLimit, maxWaiting, order, maxWaitMs = 0, retryAfterMs = 1000 } = given;
     this.#maxWaitMs = check.patience(maxWaitMs, 'maxWaitMs');
     this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
+    const place = FIELDS.order.texts.indexOf(choice(FIELDS.order, order));
     if (isAdaptive) {
       ADAPTIVE.forEach((field, index) => {
         numbers[index] = adaptiveNumber(field, given[field.name]);
       });
       numbers[ADAPTIVE.length] = number(FIELDS.max_waiting, maxWaiting);
-      writeMode(given, ADAPTIVE.length + 1);
+      numbers[ADAPTIVE.length + 1] = place;
+      writeMode(given, ADAPTIVE.length + 2);
     } else {
       numbers[0] = number(FIELDS.limit, limit);
       numbers[1] = number(FIELDS.max_limit, maxLimit);
       numbers[MAX_WAITING] = number(FIELDS.max_waiting, maxWaiting);
+      numbers[ORDER] = place;
       writeMode(given, MODE);
     }
     this.#id = create(isAdaptive ? concurrency.createAdaptive : concurrency.create, this, given).id;
@@ -115,7 +120,10 @@ class ConcurrencyLimiter {
   tryAcquire() {
     select(this, 'tryAcquire');
     tryAcquire();
-    return words[1] === 1 ? new ConcurrencyPermit(this) : null;
+    if (words[1] === 1) return new ConcurrencyPermit(this);
+    // A denial may have ended a probe, whose limit kept others waiting.
+    handOn(this);
+    return null;
   }
 
   async acquire(options = undefined) {
@@ -223,12 +231,11 @@ class ConcurrencyLimiter {
 
   /** Gives those who wait what there is for them. */
   #handOn() {
-    for (const waiter of this.#waiters) {
+    while (this.#waiters.size > 0) {
       select(this, 'acquire');
-      words[2] = waiter.number;
       concurrency.fetch();
       if (words[1] !== 1) break;
-      waiter.grant(new ConcurrencyPermit(this));
+      this.#waiters.get(words[2]).grant(new ConcurrencyPermit(this));
     }
     const lookInMs = this.#waiters.size > 0 ? numbers[0] : Infinity;
     if (lookInMs === Infinity) return this.#lookAt(Infinity);

@@ -13,25 +13,34 @@ use crate::table::Table;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::task::Waker;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 use tidegate::concurrency::{
     ADAPTIVE_SETTINGS, AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyListener, ConcurrencyPermit, Outcome, SETTINGS,
+    WaitOrder,
 };
 use tidegate::refusal::Refusal;
 use tidegate::{ConcurrencyConfig, ConcurrencyLimiter, ConfigError};
 
 /// Where the settings stand among the numbers; `lib/concurrency.cjs` has the same.
 const MAX_WAITING: usize = 2;
-const MODE: usize = 3;
+const ORDER: usize = 3;
+const MODE: usize = 4;
 
 /// How many may wait, at this place.
 fn max_waiting(io: Io, at: usize) -> Result<Option<u32>, ConfigError> {
     io.option(at).map(|_| whole(io, at, SETTINGS.field("max_waiting")).map(|most| most as u32)).transpose()
 }
 
+/// Who of them is served first, at this place: by its place among the texts.
+fn order(io: Io, at: usize) -> WaitOrder {
+    WaitOrder::ALL.get(io.get(at) as usize).copied().unwrap_or_default()
+}
+
 /// The settings of an adaptive limit: numbers in the order of the core's table, the algorithm as its place among the
-/// texts, NaN for what was left out; then how many may wait, and the mode.
+/// texts, NaN for what was left out; then how many may wait,
+/// their order, and the mode.
 fn adaptive(io: Io) -> Result<ConcurrencyConfig, ConfigError> {
     let fields = ADAPTIVE_SETTINGS.fields;
     let count = |at: usize| io.option(at).map(|_| whole(io, at, &fields[at]).map(|n| n as u32)).transpose();
@@ -56,7 +65,8 @@ fn adaptive(io: Io) -> Result<ConcurrencyConfig, ConfigError> {
     };
     Ok(ConcurrencyConfig {
         max_waiting: max_waiting(io, fields.len())?,
-        mode: mode(io, fields.len() + 1),
+        order: order(io, fields.len() + 1),
+        mode: mode(io, fields.len() + 2),
         ..ConcurrencyConfig::adaptive(config)
     })
 }
@@ -67,13 +77,40 @@ pub(crate) struct Handle {
     /// In an arena: the words of permits that this instance gave out, by their cell; 0 where there is none.
     held: Option<RefCell<Vec<u64>>>,
     /// Those who wait here, by number. JavaScript asks for them after every release of its own and from time to time:
-    /// nobody else can wake them, so their wakers do nothing.
+    /// nobody else can wake them.
     waiting: RefCell<BTreeMap<u32, ConcurrencyListener>>,
+    granted: Arc<Granted>,
+}
+
+/// The numbers of those whose permit is there.
+#[derive(Default)]
+struct Granted(Mutex<Vec<u32>>);
+
+impl Granted {
+    fn push(&self, number: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+    }
+
+    fn pop(&self) -> Option<u32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+/// The waker of one who waits.
+struct Bell {
+    number: u32,
+    granted: Arc<Granted>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.granted.push(self.number);
+    }
 }
 
 impl Handle {
     fn new(limiter: ConcurrencyLimiter, is_shared: bool) -> Self {
-        Self { limiter, held: is_shared.then(RefCell::default), waiting: RefCell::default() }
+        Self { limiter, held: is_shared.then(RefCell::default), waiting: RefCell::default(), granted: Arc::default() }
     }
 
     #[inline]
@@ -111,31 +148,57 @@ impl Handle {
         let permit = self.limiter.at_once();
         self.give_out(io, permit);
         if permit.is_none() {
-            let listener = self.limiter.listen(Waker::noop());
+            let mut waiting = self.waiting.borrow_mut();
+            let number = waiting.last_key_value().map_or(0, |(last, _)| last.wrapping_add(1));
+            let listener = self.limiter.listen(&Waker::from(Arc::new(Bell { number, granted: self.granted.clone() })));
             io.set([f64::from(u8::from(listener.is_refused()))]);
             if listener.is_refused() {
                 return;
             }
-            let mut waiting = self.waiting.borrow_mut();
-            let number = waiting.last_key_value().map_or(0, |(last, _)| last.wrapping_add(1));
             waiting.insert(number, listener);
             io.set_word(2, number);
         }
     }
 
-    /// The permit of who waits under word 2, if it is there; else number 0 says when to ask again.
+    /// The permit of one whose permit is there, and word 2 its number; else number 0 says when to ask again.
     fn fetch(&self, io: Io) {
         let mut waiting = self.waiting.borrow_mut();
-        let listener = waiting.get_mut(&io.word(2));
-        let permit = listener.and_then(|listener| {
-            let permit = listener.take();
-            io.set([listener.retry_in().map_or(f64::INFINITY, |pause| ms(pause.as_nanos() as u64))]);
-            permit
+        io.set([f64::INFINITY]);
+        // The next in the line looks for all: others than that may be given what there is.
+        let next = match self.limiter.config().order {
+            WaitOrder::Fifo => waiting.first_key_value(),
+            WaitOrder::Lifo => waiting.last_key_value(),
+        };
+        let next = next.map(|(&number, _)| number);
+        let permit = self.take(&mut waiting, io, self.granted.pop().or(next));
+        let permit = permit.or_else(|| {
+            loop {
+                // One who has left meanwhile is none.
+                let number = self.granted.pop()?;
+                if let Some(permit) = self.take(&mut waiting, io, Some(number)) {
+                    return Some(permit);
+                }
+            }
         });
-        if permit.is_some() {
-            waiting.remove(&io.word(2));
+        if permit.is_none()
+            && let Some(listener) = next.and_then(|next| waiting.get_mut(&next))
+        {
+            io.set([listener.retry_in().map_or(f64::INFINITY, |pause| ms(pause.as_nanos() as u64))]);
         }
         self.give_out(io, permit);
+    }
+
+    fn take(
+        &self,
+        waiting: &mut BTreeMap<u32, ConcurrencyListener>,
+        io: Io,
+        number: Option<u32>,
+    ) -> Option<ConcurrencyPermit> {
+        let number = number?;
+        let permit = waiting.get_mut(&number)?.take()?;
+        waiting.remove(&number);
+        io.set_word(2, number);
+        Some(permit)
     }
 
     /// The one who waits under word 2 gives up, because its time is over if number 0 is 1.
@@ -177,7 +240,7 @@ fn make(
 }
 
 /// Exports the operations. Numbers of a creation: the limit, the most that it may be raised to, how many may wait,
-/// the mode.
+/// their order, the mode.
 pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     let adaptive_clocks = clocks.clone();
     kind.operation("create", move |limiters, io, call| {
@@ -187,8 +250,13 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
             None => limit,
         };
         let max_waiting = max_waiting(io, MAX_WAITING)?;
-        let config =
-            ConcurrencyConfig { max_limit, max_waiting, mode: mode(io, MODE), ..ConcurrencyConfig::new(limit) };
+        let config = ConcurrencyConfig {
+            max_limit,
+            max_waiting,
+            order: order(io, ORDER),
+            mode: mode(io, MODE),
+            ..ConcurrencyConfig::new(limit)
+        };
         make(config, limiters, &clocks, io, call)
     })?
     .operation("createAdaptive", move |limiters, io, call| make(adaptive(io)?, limiters, &adaptive_clocks, io, call))?

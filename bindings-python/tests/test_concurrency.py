@@ -158,8 +158,9 @@ def test_off_and_only_watching(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held[0] is not None and held[0].release()
 
 
-def test_threads_wait_in_line(place: Any) -> None:
-    limiter = ConcurrencyLimiter(1, max_wait=30, **place)
+@pytest.mark.parametrize("kind", ["fifo", "lifo"])
+def test_threads_wait_in_line(place: Any, kind: Any) -> None:
+    limiter = ConcurrencyLimiter(1, max_wait=30, order=kind, **place)
     held, order = limiter.acquire(), []
     threads = []
     for number in range(4):
@@ -175,7 +176,7 @@ def test_threads_wait_in_line(place: Any) -> None:
     held.release()
     for thread in threads:
         thread.finish()
-    assert order == [0, 1, 2, 3] and limiter.in_use == 0
+    assert order == ([0, 1, 2, 3] if kind == "fifo" else [3, 2, 1, 0]) and limiter.in_use == 0
     assert limiter.stats().denied == 0 and limiter.stats().admitted == 5
 
 
@@ -206,6 +207,28 @@ def test_tasks_wait_first_come_first_served() -> None:
 
     run(scene())
     assert order == list(range(50)) and limiter.in_use == 0 and limiter.stats().admitted == 50
+
+
+def test_the_newest_come_first_and_the_oldest_time_out(place: Any) -> None:
+    limiter = ConcurrencyLimiter(1, order="lifo", **place)
+
+    async def scene() -> None:
+        held = await limiter.acquire_async()
+        oldest = asyncio.create_task(limiter.acquire_async(0.05))
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(limiter.acquire_async(None)) for _ in range(2)]
+        with pytest.raises(ConcurrencyLimitError):
+            await oldest
+        held.release()
+        (await waiting[1]).release()
+        (await waiting[0]).release()
+
+    run(scene())
+    stats = limiter.stats()
+    assert (stats.admitted, stats.timed_out, stats.waiting, limiter.in_use) == (3, 1, 0, 0)
+    assert ConcurrencyLimiter.adaptive(order="lifo").acquire().release()
+    with pytest.raises(ConfigError, match="^order: "):
+        ConcurrencyLimiter(1, order="random")  # type: ignore[arg-type]
 
 
 def test_only_so_many_wait(place: Any) -> None:
@@ -315,14 +338,17 @@ def test_stats_tell_how_tasks_waited(place: Any) -> None:
     assert (stats.waiting, stats.admitted) == (0, 2) and stats.longest_wait >= 0.03
 
 
-def test_a_cancelled_task_passes_its_grant_on(place: Any) -> None:
-    limiter = ConcurrencyLimiter(1, max_wait=None, **place)
+@pytest.mark.parametrize("kind", ["fifo", "lifo"])
+def test_a_cancelled_task_passes_its_grant_on(place: Any, kind: Any) -> None:
+    limiter = ConcurrencyLimiter(1, max_wait=None, order=kind, **place)
 
     async def scene() -> None:
         for _ in range(50):
             held = await limiter.acquire_async()
             first, second = (asyncio.create_task(limiter.acquire_async()) for _ in range(2))
             await asyncio.sleep(0)
+            if kind == "lifo":
+                first, second = second, first
             # The first is granted what is released here, and cancelled before it wakes.
             held.release()
             first.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Callable
@@ -354,10 +355,12 @@ class RegistryOps:
 
 
 class ConcurrencyOps:
-    """Time plays no part in these vectors: nothing waits."""
+    """Time plays no part in these vectors. Who waits is a task, without a timeout."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.limiter = ConcurrencyLimiter(**config)
+        self.loop = asyncio.new_event_loop()
+        self.tasks: dict[str, asyncio.Task[Any]] = {}
         # A permit that is dropped gives itself back, which is no step of the vector: all are kept.
         self.permits: dict[str, Any] = {}
 
@@ -368,6 +371,35 @@ class ConcurrencyOps:
 
     def release(self, permit: str) -> dict[str, Any]:
         return {"released": self.permits[permit].release()}
+
+    def turn(self) -> None:
+        """Lets every task go on as far as it can."""
+        for _ in range(5):
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+    def wait(self, into: str) -> dict[str, Any]:
+        task = self.tasks[into] = self.loop.create_task(self.limiter.acquire_async(None))
+        self.turn()
+        return {"waits": not task.done() or task.exception() is None}
+
+    def take(self, waiter: str, into: str) -> dict[str, Any]:
+        self.turn()
+        task = self.tasks[waiter]
+        if task.done():
+            self.permits[into] = task.result()
+        return {"permit": task.done()}
+
+    def give_up(self, waiter: str) -> None:
+        self.tasks[waiter].cancel()
+        self.turn()
+
+    def end(self) -> None:
+        for task in self.tasks.values():
+            task.cancel()
+        self.turn()
+        self.loop.close()
+        for permit in filter(None, self.permits.values()):
+            permit.release()
 
     def in_use(self) -> dict[str, Any]:
         return {"in_use": self.limiter.in_use}
@@ -386,7 +418,7 @@ class ConcurrencyOps:
 class AdaptiveOps(ConcurrencyOps):
     def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
         self.limiter = ConcurrencyLimiter.adaptive(**in_seconds(config), clock=clock)
-        self.permits = {}
+        self.permits, self.tasks, self.loop = {}, {}, asyncio.new_event_loop()
 
     def report(self, permit: str, outcome: str, latency_ns: str | None) -> dict[str, Any]:
         held = self.permits[permit]
@@ -500,8 +532,7 @@ def test_concurrency_limiter(case: dict[str, Any]) -> None:
     try:
         check_steps(case, start(case), ops)
     finally:
-        for permit in filter(None, ops.permits.values()):
-            permit.release()
+        ops.end()
 
 
 @pytest.mark.parametrize("case", cases("adaptive_limiter"))
@@ -511,8 +542,7 @@ def test_adaptive_limiter(case: dict[str, Any]) -> None:
     try:
         check_steps(case, clock, ops)
     finally:
-        for permit in filter(None, ops.permits.values()):
-            permit.release()
+        ops.end()
 
 
 @pytest.mark.parametrize("case", cases("rate_limiter"))

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tidegate::arena::ArenaErrorKind;
-use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyHolder, ConcurrencyLimiter, ConcurrencyPermit};
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyHolder, ConcurrencyLimiter, ConcurrencyPermit, WaitOrder};
 use tidegate::limit::Mode;
 use tidegate::{Arena, Clock, ConfigErrorKind, ManualClock, OnConflict};
 
@@ -168,6 +168,30 @@ fn first_come_first_served() {
 }
 
 #[test]
+fn last_come_first_served() {
+    for limiter in limiters(ConcurrencyConfig { order: WaitOrder::Lifo, ..config(1, 1) }) {
+        let held = limiter.try_acquire().unwrap();
+        let mut line = [(); 4].map(|()| limiter.listen(Waker::noop()));
+        assert!(limiter.release(held));
+        let newest = line[3].take().expect("who came last");
+        assert!(line[..3].iter_mut().all(|listener| listener.take().is_none()));
+        // Who comes now is the newest; one that is given a place and leaves passes it on to the next.
+        let late = limiter.listen(Waker::noop());
+        assert!(limiter.release(newest));
+        drop(late);
+        let [first, second, third, _] = line;
+        third.time_out();
+        let mut second = second;
+        let permit = second.take().expect("the newest of those who are left");
+        drop(first);
+        assert!(limiter.release(permit));
+        let stats = limiter.stats();
+        assert_eq!((stats.in_use, stats.waiting, stats.admitted), (0, 0, 3));
+        assert_eq!((stats.refused, stats.timed_out, stats.cancelled), (0, 1, 2));
+    }
+}
+
+#[test]
 fn who_gives_up_passes_the_grant_on() {
     for limiter in limiters(config(1, 1)) {
         let held = limiter.try_acquire().unwrap();
@@ -241,8 +265,47 @@ fn futures_in_a_named_scope_look_again_by_themselves() {
 
 /// Two handles of one name have lines of their own, as two processes have.
 fn two_lines(clock: &ManualClock, limit: u32) -> [ConcurrencyLimiter; 2] {
+    two_lines_of(clock, config(limit, limit))
+}
+
+fn two_lines_of(clock: &ManualClock, config: ConcurrencyConfig) -> [ConcurrencyLimiter; 2] {
     let arena = Arena::private("tests", 1 << 20, Clock::from(clock)).unwrap();
-    [(); 2].map(|()| ConcurrencyLimiter::in_arena(&arena, "places", config(limit, limit), OnConflict::Error).unwrap())
+    [(); 2].map(|()| ConcurrencyLimiter::in_arena(&arena, "places", config, OnConflict::Error).unwrap())
+}
+
+/// In each line is one whom newer ones keep from being served for ever: it does not get its line all places.
+#[test]
+fn lines_that_serve_the_newest_share_evenly() {
+    let clock = ManualClock::new(1_000_000_000);
+    let lines = two_lines_of(&clock, ConcurrencyConfig { order: WaitOrder::Lifo, ..config(1, 1) });
+    let mut held = lines[0].try_acquire().map(|permit| (0, permit));
+    let oldest = lines[1].listen(Waker::noop());
+    clock.advance(Duration::from_millis(500));
+    let younger = lines[0].listen(Waker::noop());
+    let mut served = [0, 0];
+    let mut waiting = lines.each_ref().map(|_| Vec::new());
+    for _ in 0..400 {
+        for (limiter, waiting) in lines.iter().zip(&mut waiting) {
+            waiting.push(limiter.listen(Waker::noop()));
+        }
+        clock.advance(Duration::from_millis(4));
+        if let Some((line, permit)) = held.take() {
+            assert!(lines[line].release(permit));
+        }
+        for (line, waiting) in waiting.iter_mut().enumerate() {
+            if let Some(at) = waiting.iter_mut().position(|listener| match listener.take() {
+                Some(permit) => held.replace((line, permit)).is_none(),
+                None => false,
+            }) {
+                served[line] += 1;
+                drop(waiting.remove(at));
+            }
+        }
+        waiting.iter_mut().for_each(|waiting| drop(waiting.drain(..waiting.len().saturating_sub(5))));
+    }
+    let all = served[0] + served[1];
+    assert!(all > 200 && served.iter().all(|&line| line * 5 > all * 2), "{served:?}");
+    drop((oldest, younger));
 }
 
 #[test]

@@ -11,17 +11,21 @@ use counting_waker::CountingWaker;
 use pair::Pair;
 use proptest::prelude::*;
 use std::sync::Arc;
-use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyListener, ConcurrencyPermit};
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyListener, ConcurrencyPermit, WaitOrder};
 use tidegate::limit::Mode;
 use tidegate::{Arena, ConcurrencyLimiter, ManualClock, OnConflict};
-use tidegate_model::concurrency::{Limiter as Model, Mode as ModelMode, Waiter};
+use tidegate_model::concurrency::{Limiter as Model, Mode as ModelMode, Order, Waiter};
 use tidegate_model::format::Subject;
 use tidegate_model::script::concurrency::{Config, ModelLimiter, Op};
+
+fn enforced(limit: u32, max_limit: u32) -> Config {
+    Config { limit, max_limit, enabled: true, dry_run: false, max_waiting: None, order: "fifo".to_owned() }
+}
 
 fn config() -> impl Strategy<Value = Config> {
     let most = prop_oneof![4 => 1..=8_u32, 1 => 60..=70_u32];
     most.prop_flat_map(|most| (1..=most, Just(most), prop::bool::weighted(0.9), prop::bool::weighted(0.2)))
-        .prop_map(|(limit, max_limit, enabled, dry_run)| Config { limit, max_limit, enabled, dry_run })
+        .prop_map(|(limit, max_limit, enabled, dry_run)| Config { enabled, dry_run, ..enforced(limit, max_limit) })
 }
 
 fn op(number: usize, choice: u32, pick: u32, config: &Config) -> Op {
@@ -72,11 +76,13 @@ proptest! {
     fn the_line_moves_as_the_models(
         (limit, max_limit) in (1..=6_u32).prop_flat_map(|most| (1..=most, Just(most))),
         in_arena in any::<bool>(),
+        lifo in any::<bool>(),
         max_waiting in prop::option::of(1..=4_u32),
         steps in prop::collection::vec((0..7_u32, any::<u32>()), 1..150),
     ) {
         let mode = Mode::Enforce;
-        let settings = ConcurrencyConfig { max_limit, max_waiting, mode, ..ConcurrencyConfig::new(limit) };
+        let (order, models) = if lifo { (WaitOrder::Lifo, Order::Lifo) } else { (WaitOrder::Fifo, Order::Fifo) };
+        let settings = ConcurrencyConfig { max_limit, max_waiting, order, mode, ..ConcurrencyConfig::new(limit) };
         let core = if in_arena {
             let arena = Arena::private("line", 1 << 20, ManualClock::new(0).into()).unwrap();
             ConcurrencyLimiter::in_arena(&arena, "limiter", settings, OnConflict::Error).unwrap()
@@ -84,7 +90,7 @@ proptest! {
             ConcurrencyLimiter::with_config(settings, ManualClock::new(0).into()).unwrap()
         };
         let most = max_waiting.map_or(usize::MAX, |most| most as usize);
-        let mut model = Model::new(limit as usize, ModelMode::Enforce).with_max_waiting(most);
+        let mut model = Model::new(limit as usize, ModelMode::Enforce).with_max_waiting(most).with_order(models);
         let mut permits: Vec<(u64, ConcurrencyPermit)> = Vec::new();
         let mut line: Vec<(Waiter, ConcurrencyListener, Arc<CountingWaker>)> = Vec::new();
         for (choice, pick) in steps {
@@ -146,8 +152,7 @@ proptest! {
 /// The model is only worth its word if it can be wrong: a limit that is one too high must be noticed.
 #[test]
 fn a_wrong_limit_is_noticed() {
-    let config = |limit| Config { limit, max_limit: 4, enabled: true, dry_run: false };
-    let (mut model, mut core) = (ModelLimiter::make(&config(2), 0), CoreLimiter::make(&config(3), 0));
+    let (mut model, mut core) = (ModelLimiter::make(&enforced(2, 4), 0), CoreLimiter::make(&enforced(3, 4), 0));
     let acquire = |n| Op::TryAcquire { name: format!("p{n}") };
     assert!((0..4).any(|n| model.apply(0, &acquire(n)) != core.apply(0, &acquire(n))));
 }

@@ -115,6 +115,7 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
                 "limit" => config = ConcurrencyConfig::new(small),
                 "max_limit" => config.max_limit = small,
                 "max_waiting" => config.max_waiting = Some(small),
+                "order" => return value.as_str()?.parse::<tidegate::concurrency::WaitOrder>().err(),
                 _ => panic!("{object}.{field} is new: refuse its values here"),
             }
             ConcurrencyLimiter::with_config(config, clock()).err()

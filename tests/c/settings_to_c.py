@@ -20,7 +20,7 @@ WITH = {
     "period": "config.rate = NULL; config.count = 5;",
 }
 # Settings that C writes in another way: texts, numbers of an enum, 0 and not 0.
-NOT_HERE = {"rate", "fastest", "algorithm", "on_full", "sojourn", "huge_pages", "jitter", "probe"}
+NOT_HERE = {"rate", "fastest", "algorithm", "on_full", "sojourn", "huge_pages", "jitter", "probe", "order", "discipline"}
 BASE = {
     "bucket": 'config.rate = "500/s";',
     "limiter": 'config.rate = "500/s";',
@@ -41,7 +41,7 @@ NOTHING = {"rate": "NULL", "fastest": "NULL", "slow_call_duration": "TG_NEVER", 
 INSTEAD = {"window_calls": "0", "warm_up_from": "0"}
 # Enums by how C writes them.
 ENUMS = {"algorithm": "TG_ALGORITHM_{}", ("adaptive", "algorithm"): "TG_ADAPTIVE_{}", "on_full": "TG_{}",
-         "jitter": "TG_JITTER_{}"}  # fmt: skip
+         "jitter": "TG_JITTER_{}", "order": "TG_ORDER_{}", "discipline": "TG_{}"}  # fmt: skip
 # What has no handle: the call that checks its config.
 CHECKED_BY = {"retry": "tg_backoff_delay(&config, 0, 0.5, &previous, &ns)"}
 # What another type is made with.

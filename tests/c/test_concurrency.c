@@ -160,6 +160,58 @@ static void only_so_many_wait(void) {
     tg_concurrency_free(calls);
 }
 
+typedef struct {
+    tg_concurrency *calls;
+    int number, *next, *served;
+    uint64_t timeout_ns;
+} in_line;
+
+static void *be_served(void *of_line) {
+    in_line *line = of_line;
+    tg_concurrency_permit permit;
+    tg_status status = tg_concurrency_acquire(line->calls, line->timeout_ns, &permit);
+    if (status == TG_OK) {
+        line->served[(*line->next)++] = line->number; /* one holds the permit at a time */
+        status = tg_concurrency_release(line->calls, permit);
+    }
+    return status == TG_OK ? line : NULL;
+}
+
+/* The oldest times out and takes nothing along. */
+static void the_newest_come_first(void) {
+    tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
+    tg_concurrency_snapshot snapshot = TG_CONCURRENCY_SNAPSHOT_INIT;
+    tg_concurrency *calls = NULL;
+    tg_concurrency_permit permit;
+    pthread_t thread[4];
+    in_line line[4];
+    int next = 0, served[4] = {-1, -1, -1, -1};
+    config.limit = 1;
+    config.order = TG_ORDER_LIFO;
+    CHECK_EQ(tg_concurrency_new(&config, &calls), TG_OK);
+    CHECK_EQ(tg_concurrency_try_acquire(calls, &permit), TG_OK);
+    for (int i = 0; i < 4; i++) {
+        line[i] = (in_line){calls, i, &next, served, i == 0 ? 10 * MILLISECOND : MINUTE};
+        CHECK_EQ(pthread_create(&thread[i], NULL, be_served, &line[i]), 0);
+        while (tg_concurrency_stats(calls, &snapshot) == TG_OK && snapshot.waiting + snapshot.timed_out < (uint64_t)i + 1) {
+        }
+    }
+    CHECK_EQ(pthread_join(thread[0], NULL), 0);
+    CHECK_EQ(tg_concurrency_release(calls, permit), TG_OK);
+    for (int i = 1; i < 4; i++) {
+        void *got = NULL;
+        CHECK_EQ(pthread_join(thread[i], &got), 0);
+        CHECK(got == &line[i]);
+    }
+    for (int i = 0; i < 3; i++) CHECK_EQ(served[i], 3 - i);
+    CHECK_EQ(tg_concurrency_stats(calls, &snapshot), TG_OK);
+    CHECK_EQ(snapshot.timed_out, 1);
+    CHECK_EQ(in_use(calls), 0);
+    tg_concurrency_free(calls);
+    config.order = 2;
+    CHECK_ERROR(tg_concurrency_new(&config, &calls), TG_UNKNOWN_VALUE, "order: 2");
+}
+
 static atomic_int under_way, most;
 
 static void *call_often(void *concurrency) {
@@ -244,6 +296,7 @@ int main(void) {
     RUN(a_dry_run_admits_and_a_disabled_limit_touches_nothing);
     RUN(waiters_are_woken);
     RUN(only_so_many_wait);
+    RUN(the_newest_come_first);
     RUN(threads_never_exceed_the_limit);
     RUN(wrong_arguments_are_told);
     return check_failed != 0;

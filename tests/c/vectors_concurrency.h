@@ -2,14 +2,19 @@
 #ifndef VECTORS_CONCURRENCY_H
 #define VECTORS_CONCURRENCY_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "vectors.h"
 
-static inline void new_concurrency(uint32_t limit, uint32_t max_limit, int32_t mode_of_limit) {
+static inline void new_concurrency(uint32_t limit, uint32_t max_limit, int32_t mode_of_limit, uint32_t max_waiting, int32_t order) {
     tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
     tg_arena *arena = NULL; /* a new one for each case: the last object in it goes with its case */
     config.limit = limit;
     config.max_limit = max_limit;
     config.mode = mode_of_limit;
+    config.max_waiting = max_waiting;
+    config.order = order;
     config.name = "vector";
     if (mode == AT) CHECK_EQ(tg_arena_process("vectors", &arena), TG_OK);
     config.arena = arena;
@@ -24,6 +29,42 @@ static inline void concurrency_try_acquire(tg_concurrency_permit *permit, bool g
 
 static inline void concurrency_release(tg_concurrency_permit permit, bool released) {
     STEP(CHECK_EQ(tg_concurrency_release(concurrency, permit), released ? TG_OK : TG_NOT_HELD));
+}
+
+/* One who waits, in a thread of its own: in C a wait cannot be given up. Every case ends without one. */
+typedef struct {
+    pthread_t thread;
+    tg_concurrency_permit permit;
+    tg_status status;
+    atomic_bool is_over;
+} waiter;
+
+static inline void *wait_for_permit(void *of_waiter) {
+    waiter *w = of_waiter;
+    w->status = tg_concurrency_acquire(concurrency, UINT64_C(60000000000), &w->permit);
+    atomic_store(&w->is_over, true);
+    return NULL;
+}
+
+static inline uint64_t waiting_now(void) {
+    tg_concurrency_snapshot s = TG_CONCURRENCY_SNAPSHOT_INIT;
+    CHECK_EQ(tg_concurrency_stats(concurrency, &s), TG_OK);
+    return s.waiting;
+}
+
+static inline void concurrency_wait(waiter *w, bool waits) {
+    uint64_t others = waiting_now();
+    STEP(CHECK_EQ(pthread_create(&w->thread, NULL, wait_for_permit, w), 0);
+         while (!atomic_load(&w->is_over) && waiting_now() == others) {}
+         if (!waits) { CHECK_EQ(pthread_join(w->thread, NULL), 0); CHECK_EQ(w->status, TG_DENIED); });
+}
+
+static inline void concurrency_take(waiter *w, tg_concurrency_permit *permit, bool granted) {
+    STEP(if (granted) {
+             CHECK_EQ(pthread_join(w->thread, NULL), 0);
+             CHECK_EQ(w->status, TG_OK);
+             *permit = w->permit;
+         } else CHECK(!atomic_load(&w->is_over)));
 }
 
 static inline void concurrency_set_limit(uint32_t limit) { STEP(CHECK_EQ(tg_concurrency_set_limit(concurrency, limit), TG_OK)); }

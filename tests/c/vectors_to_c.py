@@ -209,12 +209,15 @@ def new_queue(c):
 
 
 def new_concurrency(c):
-    return f"new_concurrency({c.pop('limit')}, {c.pop('max_limit')}, {mode(c)});"
+    waiting, order = c.pop("max_waiting") or 0, f"TG_ORDER_{c.pop('order').upper()}"
+    return f"new_concurrency({c.pop('limit')}, {c.pop('max_limit')}, {mode(c)}, {waiting}, {order});"
 
 
 CONCURRENCY = {
     "try_acquire": lambda t, a, e: f"concurrency_try_acquire(&v_{a['as']}, {flag(e['permit'])})",
     "release": lambda t, a, e: f"concurrency_release(v_{a['permit']}, {flag(e['released'])})",
+    "wait": lambda t, a, e: f"concurrency_wait(&w_{a['as']}, {flag(e['waits'])})",
+    "take": lambda t, a, e: f"concurrency_take(&w_{a['waiter']}, &v_{a['as']}, {flag(e['permit'])})",
     "set_limit": lambda t, a, e: f"concurrency_set_limit({a['limit']})",
     "in_use": lambda t, a, e: f"concurrency_in_use({e['in_use']})",
     "stats": lambda t, a, e: "concurrency_stats("
@@ -316,7 +319,9 @@ def body(primitive, case):
     config = dict(case["config"])
     operations = operations(config)
     lines = []
-    steps = [s for s in case["steps"] if s["op"] != "hold"]
+    waiters = {s["args"]["as"] for s in case["steps"] if s["op"] == "wait"}
+    lines += [f"static waiter w_{name};\n    memset(&w_{name}, 0, sizeof w_{name});" for name in sorted(waiters)]
+    steps = [s for s in case["steps"] if s["op"] not in ("hold", "wait")]
     names = {s["args"][k] for s in steps for k in ("as", "ticket", "permit") if k in s["args"]}
     lines += [f"{named} v_{name} = {{0, 0}};" for name in sorted(names)]
     lines.append(f"start({ns(case['start_ns'])});")

@@ -97,6 +97,41 @@ describe('waiting for a permit', () => {
     assert.deepEqual([limiter.inUse, limiter.stats().denied], [0, 1], 'who waits and gets one was not denied');
   });
 
+  it('is last come, first served where its order says so, and the oldest time out', async () => {
+    for (const given of [{}, { name: 'newest', scope: `process:${fresh()}` }]) {
+      const { limiter, held } = full({ order: 'lifo', ...given });
+      const order = [];
+      const oldest = limiter.acquire({ timeoutMs: 20 });
+      const waits = [1, 2, 3].map(async (who) => {
+        const permit = await limiter.acquire({ timeoutMs: 60_000 });
+        order.push(who);
+        await turn();
+        permit.release();
+      });
+      await assert.rejects(oldest, ConcurrencyLimitError);
+      held.release();
+      await Promise.all(waits);
+      assert.deepEqual(order, [3, 2, 1]);
+      const { timedOut, waiting, inUse } = limiter.stats();
+      assert.deepEqual([timedOut, waiting, inUse], [1, 0, 0]);
+    }
+    assert.ok(ConcurrencyLimiter.adaptive({ order: 'lifo' }).tryAcquire().release());
+    assert.throws(() => new ConcurrencyLimiter({ limit: 1, order: 'random' }), /order: /);
+  });
+
+  it('passes on what one was given who leaves, to the newest before it', async () => {
+    const { limiter, held } = full({ order: 'lifo' });
+    const abort = new AbortController();
+    const [first, second] = [1, 2].map(() => limiter.acquire({ timeoutMs: Infinity }));
+    const newest = limiter.acquire({ timeoutMs: Infinity, signal: abort.signal });
+    abort.abort();
+    await assert.rejects(newest, { name: 'AbortError' });
+    held.release();
+    (await second).release();
+    (await first).release();
+    assert.deepEqual([limiter.inUse, limiter.stats().cancelled], [0, 1]);
+  });
+
   it('does not wait where nothing else is said, and as long as maxWaitMs says', async () => {
     const { limiter } = full({ retryAfterMs: 250 });
     await assert.rejects(limiter.acquire(), (error) => {

@@ -199,7 +199,7 @@ function expectation(expect) {
   return Object.fromEntries(entries);
 }
 
-for (const [primitive, { make, ops, file = primitive }] of Object.entries({
+for (const [primitive, { make, ops, file = primitive, end = () => {} }] of Object.entries({
   ...PRIMITIVES,
   ...KEYED,
   ...CONCURRENCY,
@@ -214,14 +214,16 @@ for (const [primitive, { make, ops, file = primitive }] of Object.entries({
     for (const { name, start_ns, config, steps } of cases) {
       const unknown = [...new Set(steps.map(({ op }) => op))].filter((op) => !(op in ops));
       const skip = unknown.length > 0 && `this binding has no ${unknown.join(', ')}`;
-      it(name, { skip }, () => {
+      it(name, { skip }, async () => {
         const clock = new ManualClock(BigInt(start_ns));
         const object = make(config, clock);
         const names = new Map();
-        steps.forEach(({ at_ns, op, args, expect }, index) => {
+        for (const [index, { at_ns, op, args, expect }] of steps.entries()) {
           clock.setNs(BigInt(at_ns));
-          assert.deepEqual(ops[op](object, args, names), expectation(expect), `step ${index}: ${op} at ${at_ns} ns`);
-        });
+          const answer = await ops[op](object, args, names);
+          assert.deepEqual(answer, expectation(expect), `step ${index}: ${op} at ${at_ns} ns`);
+        }
+        end(names);
       });
     }
   });

@@ -924,12 +924,14 @@ class ConcurrencyLimiter:
         # </settings>
         max_wait: _Seconds | None = 0,
         *,
-        # <settings concurrency max_limit max_waiting>
+        # <settings concurrency max_limit max_waiting order>
         # What the limit may be raised to: a place for each is kept; left out, the limit (1 to 4096).
         max_limit: int | None = None,
         # The most that wait at once in a process, who comes then is refused at once; left out, any number (1 to
         # 1000000).
         max_waiting: int | None = None,
+        # Who of those that wait is served first: who has waited longest, or who came last.
+        order: Literal["fifo", "lifo"] | None = "fifo",
         # </settings>
         scope: _Scope | None = None,
         name: str | None = None,
@@ -954,10 +956,12 @@ class ConcurrencyLimiter:
         max_limit: int | None = 1000,
         # </settings>
         max_wait: _Seconds | None = 0,
-        # <settings concurrency max_waiting>
+        # <settings concurrency max_waiting order>
         # The most that wait at once in a process, who comes then is refused at once; left out, any number (1 to
         # 1000000).
         max_waiting: int | None = None,
+        # Who of those that wait is served first: who has waited longest, or who came last.
+        order: Literal["fifo", "lifo"] | None = "fifo",
         # </settings>
         # <settings adaptive tolerance window samples max_window min_samples>
         # How many times the latency of an unloaded call the median may be; 1.5 by default with gradient2 (1 to 100).

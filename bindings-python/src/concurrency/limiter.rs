@@ -18,6 +18,8 @@ use std::time::Duration;
 ///     limit: the most at once, 1 to `max_limit`.
 ///     pub(super) max_wait: seconds (float or timedelta) for which the waiting forms wait; None or `math.inf`: as long
 ///     as it takes. max_limit: what `set_limit` may raise it to, at most 4,096; default: the limit.
+///     max_waiting: the most that wait at once in this process, who comes then is refused at once. order: who of them
+///     is served first, "fifo" (who has waited longest) or "lifo" (who came last).
 ///     scope: where its permits live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
 ///     a
 ///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
@@ -26,9 +28,10 @@ use std::time::Duration;
 ///     enabled: False admits everything and touches nothing; so does TIDEGATE_DISABLED=1 in the environment.
 ///     dry_run: count (`stats().would_deny`) and refuse nothing.
 ///
-/// Who waits is served in the order of arrival within the process. In a scope that processes share, a place goes to the
-/// process whose first has waited longest, 10 ms give or take; each looks every 1 to 10 ms, for others' releases cannot
-/// wake it. Permits of a process that dies come back at the first denial 10 ms later.
+/// Who waits is served in that order within the process. In a scope that processes share, a place goes to the process
+/// whose first has waited longest (with "lifo": that has waited longest for its turn), 10 ms give or take; each looks
+/// every 1 to 10 ms, for others' releases cannot wake it. Permits of a process that dies come back at the first denial
+/// 10 ms later.
 ///
 /// Raises:
 ///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope

@@ -5,7 +5,7 @@ use super::limiter::ConcurrencyLimiter;
 use super::permit::ConcurrencyPermit;
 use super::stats::ConcurrencyStats;
 use super::waiter::Waiter;
-use crate::args::{self, span, whole32};
+use crate::args::{self, choice, span, whole32};
 use crate::errors::{self, from_core};
 use crate::limit::quota::mode;
 use crate::python::Function;
@@ -18,7 +18,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate::ConcurrencyConfig;
-use tidegate::concurrency::SETTINGS;
+use tidegate::concurrency::{SETTINGS, WaitOrder};
 use tidegate::refusal::Refusal;
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_permit");
@@ -80,10 +80,10 @@ impl ConcurrencyLimiter {
 impl ConcurrencyLimiter {
     #[new]
     #[classmethod]
-    #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, max_waiting = None, scope = None,
-                        name = None, on_conflict = None, enabled = None, dry_run = None, **unknown),
-           text_signature = "(limit, max_wait=0, *, max_limit=None, max_waiting=None, scope=None, name=None, \
-on_conflict='error', enabled=None, dry_run=False)")]
+    #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, max_waiting = None, order = None,
+                        scope = None, name = None, on_conflict = None, enabled = None, dry_run = None, **unknown),
+           text_signature = "(limit, max_wait=0, *, max_limit=None, max_waiting=None, order='fifo', scope=None, \
+name=None, on_conflict='error', enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         cls: &Bound<'_, PyType>,
@@ -91,6 +91,7 @@ on_conflict='error', enabled=None, dry_run=False)")]
         max_wait: Timeout,
         max_limit: Option<&Bound<'_, PyAny>>,
         max_waiting: Option<&Bound<'_, PyAny>>,
+        order: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
         name: Option<&Bound<'_, PyAny>>,
         on_conflict: Option<&Bound<'_, PyAny>>,
@@ -105,6 +106,7 @@ on_conflict='error', enabled=None, dry_run=False)")]
             config.max_limit = whole("max_limit", most)?;
         }
         config.max_waiting = max_waiting.map(|most| whole("max_waiting", most)).transpose()?;
+        config.order = wait_order(order)?;
         config.mode = mode(enabled, dry_run)?;
         Self::make(config, max_wait.at_first(py)?, Asked::of(py, scope, name, on_conflict, None)?, py)
     }
@@ -123,14 +125,14 @@ on_conflict='error', enabled=None, dry_run=False)")]
     ///     timeout, backoff_ratio: of "aimd". clock: a ManualClock for tests. The others as of a fixed limit.
     #[classmethod]
     #[pyo3(signature = (algorithm = None, *, min_limit = None, initial_limit = None, max_limit = None,
-                        max_wait = Timeout::Own, max_waiting = None, tolerance = None, window = None,
+                        max_wait = Timeout::Own, max_waiting = None, order = None, tolerance = None, window = None,
                         samples = None, max_window = None, min_samples = None, probe = None, probe_every = None,
                         probe_floor = None, max_latency = None, base = None, timeout = None, backoff_ratio = None,
                         clock = None, scope = None, name = None, on_conflict = None, enabled = None,
                         dry_run = None, **unknown),
            text_signature = "($cls, algorithm='gradient', *, min_limit=1, initial_limit=20, max_limit=1000, \
-max_wait=0, max_waiting=None, tolerance=2, window=0.5, samples=20, max_window=5, min_samples=5, probe=True, \
-probe_every=60, probe_floor=None, \
+max_wait=0, max_waiting=None, order='fifo', tolerance=2, window=0.5, samples=20, max_window=5, min_samples=5, \
+probe=True, probe_every=60, probe_floor=None, \
 max_latency=None, base=None, timeout=5, backoff_ratio=0.9, clock=None, scope=None, name=None, on_conflict='error', \
 enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
@@ -142,6 +144,7 @@ enabled=None, dry_run=False)")]
         max_limit: Option<&Bound<'_, PyAny>>,
         max_wait: Timeout,
         max_waiting: Option<&Bound<'_, PyAny>>,
+        order: Option<&Bound<'_, PyAny>>,
         tolerance: Option<&Bound<'_, PyAny>>,
         window: Option<&Bound<'_, PyAny>>,
         samples: Option<&Bound<'_, PyAny>>,
@@ -173,6 +176,7 @@ enabled=None, dry_run=False)")]
         };
         let config = ConcurrencyConfig {
             max_waiting: max_waiting.map(|most| whole("max_waiting", most)).transpose()?,
+            order: wait_order(order)?,
             mode: mode(enabled, dry_run)?,
             ..ConcurrencyConfig::adaptive(settings.config()?)
         };
@@ -290,6 +294,11 @@ enabled=None, dry_run=False)")]
         let (limit, in_use, place) = (this.limit(), this.in_use(), this.place.shown());
         Ok(format!("{class}({limit}, max_wait={:?}{place}, in_use={in_use})", this.max_wait()))
     }
+}
+
+/// `order=`.
+fn wait_order(given: Option<&Bound<'_, PyAny>>) -> PyResult<WaitOrder> {
+    Ok(given.map(|order| choice(SETTINGS.field("order"), order)).transpose()?.unwrap_or_default())
 }
 
 fn whole(name: &str, value: &Bound<'_, PyAny>) -> PyResult<u32> {

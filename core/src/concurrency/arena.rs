@@ -68,7 +68,7 @@ impl ArenaObject for ConcurrencyLimiter {
         words.iter_mut().zip(rest).for_each(|(word, value)| *word = value);
         let adaptive = (is_adaptive != 0).then(|| AdaptiveConfig::of_words(words));
         let [max_limit, limit] = [places, limit].map(|word| u32::try_from(word).unwrap_or(u32::MAX));
-        let config = ConcurrencyConfig { limit, max_limit, adaptive, max_waiting: None, mode: Mode::Enforce };
+        let config = ConcurrencyConfig { max_limit, adaptive, mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) };
         config.check()?;
         Ok(config)
     }

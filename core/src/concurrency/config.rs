@@ -4,6 +4,7 @@ use super::AdaptiveConfig;
 use crate::mode::Mode;
 use crate::setting::{Field, Kind, Preset, Table, of_name};
 use crate::{ConfigError, ConfigErrorKind};
+use std::str::FromStr;
 
 /// The most that a limit can be: a denial looks at as many places.
 const MOST: u32 = 4_096;
@@ -13,6 +14,38 @@ const MOST: u32 = 4_096;
 const STEP: usize = 64;
 #[cfg(loom)]
 const STEP: usize = 1;
+
+/// Who of those that wait is served first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum WaitOrder {
+    /// Who has waited longest.
+    #[default]
+    Fifo = 0,
+    /// Who came last: under a lasting overload those who are served have waited little, and the oldest time out.
+    Lifo = 1,
+}
+
+impl WaitOrder {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Fifo, Self::Lifo];
+
+    /// As every language writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Lifo => "lifo",
+        }
+    }
+}
+
+impl FromStr for WaitOrder {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|it| it.name() == text).ok_or_else(|| ORDER.none_of(format_args!("{text:?}")))
+    }
+}
 
 /// Settings of a [`ConcurrencyLimiter`](super::ConcurrencyLimiter).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +58,8 @@ pub struct ConcurrencyConfig {
     pub adaptive: Option<AdaptiveConfig>,
     /// The most that wait at once on this object, 1 or more: who comes then is refused at once. `None`: any number.
     pub max_waiting: Option<u32>,
+    /// Whom of those who wait on this object a permit goes to. By default [`WaitOrder::Fifo`].
+    pub order: WaitOrder,
     /// Off, or only watching. By default [`Mode::from_env`].
     pub mode: Mode,
 }
@@ -32,13 +67,14 @@ pub struct ConcurrencyConfig {
 impl ConcurrencyConfig {
     /// At most `limit` at once.
     pub fn new(limit: u32) -> Self {
-        Self { limit, max_limit: limit, adaptive: None, max_waiting: None, mode: Mode::default() }
+        let mode = Mode::default();
+        Self { limit, max_limit: limit, adaptive: None, max_waiting: None, order: WaitOrder::Fifo, mode }
     }
 
     /// A limit that follows what calls report of themselves.
     pub fn adaptive(adaptive: AdaptiveConfig) -> Self {
         let AdaptiveConfig { initial_limit: limit, max_limit, .. } = adaptive;
-        Self { limit, max_limit, adaptive: Some(adaptive), max_waiting: None, mode: Mode::default() }
+        Self { max_limit, adaptive: Some(adaptive), ..Self::new(limit) }
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -103,5 +139,12 @@ const MAX_WAITING: Field = Field::new(
     "the most that wait at once in a process, who comes then is refused at once; left out, any number",
 );
 
-/// The settings of a concurrency limit; an adaptive one has the last as well.
-pub static SETTINGS: Table = Table { object: "concurrency", fields: &[LIMIT, MAX_LIMIT, MAX_WAITING] };
+const ORDER: Field = Field::new(
+    "order",
+    Kind::Choice(&["fifo", "lifo"]),
+    Preset::Choice("fifo"),
+    "who of those that wait is served first: who has waited longest, or who came last",
+);
+
+/// The settings of a concurrency limit; an adaptive one has the last two as well.
+pub static SETTINGS: Table = Table { object: "concurrency", fields: &[LIMIT, MAX_LIMIT, MAX_WAITING, ORDER] };

@@ -27,7 +27,7 @@ mod wait_queue;
 mod waiting;
 
 pub use adaptive::{AdaptiveAlgorithm, AdaptiveConfig, Outcome, SETTINGS as ADAPTIVE_SETTINGS};
-pub use config::{ConcurrencyConfig, SETTINGS};
+pub use config::{ConcurrencyConfig, SETTINGS, WaitOrder};
 pub use listener::ConcurrencyListener;
 pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
 pub use report::{ConcurrencyHolder, ConcurrencyStats};

@@ -1,8 +1,9 @@
 //! What a limiter and its listeners share: the places, and the queue of those who wait for one.
 //!
-//! Whoever frees a place and finds somebody waiting takes it, or another, for the first in the queue: the queue's lock
-//! makes that the order of arrival. A waiter announces itself, then has the queue served once; a release frees its
-//! place, then looks for the announcement. In the one order of both, one of them comes second and finds the other.
+//! Whoever frees a place and finds somebody waiting takes it, or another, for the next in the queue, the longest
+//! waiting or the last to have come: the queue's lock makes that an order. A waiter announces itself, then has the
+//! queue served once; a release frees its place, then looks for the announcement. In the one order of both, one of
+//! them comes second and finds the other.
 //!
 //! In a named scope a queue takes a place only when it is its turn, see `turns.rs`; a place that is left to others
 //! wakes nobody here. So whoever waits in a named scope looks again by itself, or is `deaf` and says so: a queue with
@@ -12,7 +13,7 @@ use super::adaptive::{Estimate, Outcome, stamp};
 use super::owners::Owners;
 use super::permit_slots::{Full, PermitSlots, owner_in};
 use super::turns::{self, Seat, Turns, Waiting};
-use super::{ConcurrencyConfig, ConcurrencyPermit};
+use super::{ConcurrencyConfig, ConcurrencyPermit, WaitOrder};
 use crate::counters::Striped;
 use crate::memory::{ObjectAllocator, SharedSlice};
 use crate::mode::Mode;
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) mode: Mode,
     /// How many may wait.
     max_waiting: usize,
+    order: WaitOrder,
     pub(super) clock: Clock,
     pub(super) counts: Striped<COUNTS>,
     /// The longest wait that has ended, ns.
@@ -69,7 +71,7 @@ struct WaitQueue {
     deaf: BTreeSet<u64>,
     /// Permits that waiters have been given and not fetched.
     grants: BTreeMap<u64, ConcurrencyPermit>,
-    /// When the first changed last.
+    /// When the queue last began, or somebody was served.
     moved: u64,
     seat: Option<Seat>,
 }
@@ -80,9 +82,27 @@ impl WaitQueue {
         self.deaf.remove(&id);
     }
 
-    /// When its first came.
-    fn first_since(&self) -> Option<u64> {
+    /// When its longest waiting came.
+    fn longest_since(&self) -> Option<u64> {
         self.since.get(&self.waiting.first()?).copied()
+    }
+
+    /// Since when it waits for a place, by which queues come before one another. With the newest first, the oldest may
+    /// never be served: it must not get its queue all places of others, so that being served counts as coming anew.
+    fn waits_since(&self, order: WaitOrder) -> Option<u64> {
+        let longest = self.longest_since()?;
+        Some(match order {
+            WaitOrder::Fifo => longest,
+            WaitOrder::Lifo => longest.max(self.moved),
+        })
+    }
+
+    /// Who is served next.
+    fn next(&self, order: WaitOrder) -> Option<u64> {
+        match order {
+            WaitOrder::Fifo => self.waiting.first(),
+            WaitOrder::Lifo => self.waiting.last(),
+        }
     }
 }
 
@@ -110,6 +130,7 @@ impl Shared {
             owners,
             mode: config.mode,
             max_waiting: config.max_waiting.map_or(usize::MAX, |most| most as usize),
+            order: config.order,
             clock,
             waiting: AtomicU64::new(0),
             queue: PerProcess::new(),
@@ -242,7 +263,7 @@ impl Shared {
         }
     }
 
-    /// Gives one free place to the first in the queue, if it is the queue's turn: whom to wake.
+    /// Gives one free place to the next in the queue, if it is the queue's turn: whom to wake.
     fn grant(&self) -> Option<Waker> {
         let mut queue = self.lock();
         let served = self.grant_in(&mut queue);
@@ -252,14 +273,15 @@ impl Shared {
 
     fn grant_in(&self, queue: &mut WaitQueue) -> Option<Waker> {
         // Only a fork's parent may have waited.
-        let since = queue.first_since()?;
+        let since = queue.waits_since(self.order)?;
         if let Some(turns) = self.turns.as_ref().filter(|_| queue.deaf.is_empty())
             && !self.is_turn(turns, queue.seat, since, self.clock.now())
         {
             return None;
         }
         let permit = self.places.take(self.owners.join()?).ok()?;
-        let (id, waker) = queue.waiting.next()?;
+        let id = queue.next(self.order)?;
+        let waker = queue.waiting.remove(id)?;
         queue.forget(id);
         queue.grants.insert(id, permit);
         queue.moved = self.clock.now();
@@ -310,7 +332,11 @@ impl Shared {
     /// When this waiter is to look again.
     pub(super) fn pause(&self, id: u64) -> Duration {
         let queue = self.lock();
-        turns::pause(queue.waiting.position(id, 5), self.clock.now().saturating_sub(queue.moved))
+        let position = match self.order {
+            WaitOrder::Fifo => queue.waiting.position(id, 5),
+            WaitOrder::Lifo => queue.waiting.position_from_last(id, 5),
+        };
+        turns::pause(position, self.clock.now().saturating_sub(queue.moved))
     }
 
     /// Leaves the queue; a permit that was given meanwhile goes to the next.
@@ -338,9 +364,10 @@ impl Shared {
         let (mut count, mut longest) = self.turns.as_ref().map_or_else(Default::default, |turns| turns.waiting(now));
         if queue.seat.is_none() {
             count += queue.waiting.len() as u64;
-            let since = queue.first_since().unwrap_or(now);
-            longest = longest.max(Duration::from_nanos(now.saturating_sub(since)));
         }
+        // A seat says less than that where the newest come first, and where it could not be had.
+        let since = queue.longest_since().unwrap_or(now);
+        longest = longest.max(Duration::from_nanos(now.saturating_sub(since)));
         (count, longest.max(Duration::from_nanos(ended)))
     }
 
@@ -370,7 +397,7 @@ impl Shared {
         }
         let Some(turns) = &self.turns else { return };
         // Who does not look must not keep others from a place.
-        match queue.first_since().filter(|_| queue.deaf.is_empty()) {
+        match queue.waits_since(self.order).filter(|_| queue.deaf.is_empty()) {
             Some(since) => {
                 let waiting = Waiting { since, count: queue.waiting.len() as u64 };
                 queue.seat = turns.announce(queue.seat, waiting, self.clock.now());

@@ -10,11 +10,12 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 impl ConcurrencyLimiter {
-    /// Blocks this thread for a permit, first come first served among those of this process who wait on this object;
-    /// `None` after `timeout` (`None`: never gives up), or at once if as many wait as may. A `try_acquire` may come in
-    /// between. In a named scope a place goes to the process whose first has waited longest, up to 10 ms give or take;
-    /// as nobody wakes another process, each looks by itself every 1 to 10 ms. A process that was killed or stopped
-    /// while it waited keeps one place free for 26 ms at most.
+    /// Blocks this thread for a permit, in the config's [order](super::WaitOrder) among those of this process who wait
+    /// on this object; `None` after `timeout` (`None`: never gives up), or at once if as many wait as may. A
+    /// `try_acquire` may come in between. In a named scope a place goes to the process whose first has waited longest
+    /// (newest first: that was served longest ago), up to 10 ms give or take; as nobody wakes another process, each
+    /// looks by itself every 1 to 10 ms. A process that was killed or stopped while it waited keeps one place free for
+    /// 26 ms at most.
     pub fn acquire(&self, timeout: Option<Duration>) -> Option<ConcurrencyPermit> {
         if timeout == Some(Duration::ZERO) {
             return self.try_acquire();

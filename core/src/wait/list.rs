@@ -1,4 +1,4 @@
-//! Wakers of those who wait, first come first served.
+//! Wakers of those who wait, in the order of their arrival.
 
 use crate::sys::generation;
 use std::collections::BTreeMap;
@@ -35,6 +35,11 @@ impl WaitList {
         self.wakers.pop_first()
     }
 
+    /// The last to have come.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.wakers.last_key_value().map(|(&id, _)| id)
+    }
+
     /// Puts `waker` in the place of the registered one, which comes back, or itself if the waiter has been notified.
     pub(crate) fn replace(&mut self, id: u64, waker: Waker) -> Result<Waker, Waker> {
         match self.wakers.get_mut(&id) {
@@ -55,6 +60,11 @@ impl WaitList {
     /// How many came before, at most `most`.
     pub(crate) fn position(&self, id: u64, most: usize) -> usize {
         self.wakers.range(..id).take(most).count()
+    }
+
+    /// How many came after, at most `most`.
+    pub(crate) fn position_from_last(&self, id: u64, most: usize) -> usize {
+        self.wakers.range(id..).skip(1).take(most).count()
     }
 
     pub(crate) fn len(&self) -> usize {

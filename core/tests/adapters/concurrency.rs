@@ -1,7 +1,8 @@
 //! `ConcurrencyLimiter` behind the vectors' vocabulary.
 
 use std::collections::HashMap;
-use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyPermit};
+use std::task::Waker;
+use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyListener, ConcurrencyPermit};
 use tidegate::limit::Mode;
 use tidegate::{Arena, Clock, ConcurrencyLimiter, ManualClock, OnConflict};
 use tidegate_model::format::Subject;
@@ -12,6 +13,7 @@ use tidegate_model::script::concurrency::{Answer, Config, Op};
 pub(crate) struct CoreLimiter {
     limiter: ConcurrencyLimiter,
     permits: HashMap<String, ConcurrencyPermit>,
+    waiters: HashMap<String, ConcurrencyListener>,
 }
 
 /// The same in an arena.
@@ -20,7 +22,15 @@ pub(crate) struct InArena(CoreLimiter);
 
 fn settings(config: &Config) -> ConcurrencyConfig {
     let mode = Mode::of(Some(config.enabled), config.dry_run);
-    ConcurrencyConfig { max_limit: config.max_limit, mode, ..ConcurrencyConfig::new(config.limit) }
+    let order = config.order.parse().expect("an order");
+    let &Config { limit, max_limit, max_waiting, .. } = config;
+    ConcurrencyConfig { max_limit, max_waiting, order, mode, ..ConcurrencyConfig::new(limit) }
+}
+
+impl CoreLimiter {
+    fn of(limiter: ConcurrencyLimiter) -> Self {
+        Self { limiter, permits: HashMap::new(), waiters: HashMap::new() }
+    }
 }
 
 impl Subject for CoreLimiter {
@@ -30,7 +40,7 @@ impl Subject for CoreLimiter {
 
     fn make(config: &Config, start: u64) -> Self {
         let limiter = ConcurrencyLimiter::with_config(settings(config), Clock::from(ManualClock::new(start)));
-        Self { limiter: limiter.expect("sound settings"), permits: HashMap::new() }
+        Self::of(limiter.expect("sound settings"))
     }
 
     fn apply(&mut self, _now: u64, op: &Op) -> Answer {
@@ -46,6 +56,21 @@ impl Subject for CoreLimiter {
             Op::Release { permit } => Answer::Released { released: limiter.release(self.permits[permit]) },
             Op::SetLimit { limit } => {
                 limiter.set_limit(*limit).expect("a limit up to the highest");
+                Answer::Nothing {}
+            }
+            Op::Wait { name } => {
+                let listener = limiter.listen(Waker::noop());
+                let waits = !listener.is_refused();
+                self.waiters.insert(name.clone(), listener);
+                Answer::Waits { waits }
+            }
+            Op::Take { waiter, name } => {
+                let permit = self.waiters.get_mut(waiter).and_then(ConcurrencyListener::take);
+                self.permits.extend(permit.map(|permit| (name.clone(), permit)));
+                Answer::Acquired { permit: permit.is_some() }
+            }
+            Op::GiveUp { waiter } => {
+                drop(self.waiters.remove(waiter));
                 Answer::Nothing {}
             }
             Op::InUse {} => Answer::InUse { in_use: limiter.in_use() },
@@ -71,7 +96,7 @@ impl Subject for InArena {
     fn make(config: &Config, start: u64) -> Self {
         let arena = Arena::private("vectors", 1 << 20, Clock::from(ManualClock::new(start))).expect("an arena");
         let limiter = ConcurrencyLimiter::in_arena(&arena, "limiter", settings(config), OnConflict::Error);
-        Self(CoreLimiter { limiter: limiter.expect("sound settings"), permits: HashMap::new() })
+        Self(CoreLimiter::of(limiter.expect("sound settings")))
     }
 
     fn apply(&mut self, now: u64, op: &Op) -> Answer {

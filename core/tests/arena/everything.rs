@@ -169,7 +169,7 @@ fn adaptive() -> ConcurrencyConfig {
 }
 
 fn permits() -> ConcurrencyConfig {
-    ConcurrencyConfig { limit: 3, max_limit: 70, adaptive: None, max_waiting: None, mode: Mode::Enforce }
+    ConcurrencyConfig { max_limit: 70, mode: Mode::Enforce, ..ConcurrencyConfig::new(3) }
 }
 
 fn budget(min_per_second: f64) -> RetryBudgetConfig {

@@ -92,8 +92,7 @@ fn work(limiter: &ConcurrencyLimiter, seen: &Seen, who: usize, stop: &AtomicBool
 fn permits_of_processes_forked_amid_waiting_and_killed() {
     let place = Place::new();
     let arena = Arena::open(&place.options("pool")).expect("an arena");
-    let config =
-        ConcurrencyConfig { limit: LIMIT, max_limit: LIMIT, adaptive: None, max_waiting: None, mode: Mode::Enforce };
+    let config = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(LIMIT) };
     let limiter = ConcurrencyLimiter::in_arena(&arena, "places", config, OnConflict::Error).expect("a limiter");
     let (seen, stop) = (Seen::shared(), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -149,8 +148,7 @@ fn permits_of_processes_forked_amid_waiting_and_killed() {
 fn a_killed_parent_s_permits_come_back_though_its_child_lives() {
     let place = Place::new();
     let arena = Arena::open(&place.options("pool")).expect("an arena");
-    let config =
-        ConcurrencyConfig { limit: LIMIT, max_limit: LIMIT, adaptive: None, max_waiting: None, mode: Mode::Enforce };
+    let config = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(LIMIT) };
     let limiter = ConcurrencyLimiter::in_arena(&arena, "places", config, OnConflict::Error).expect("a limiter");
     for uses in [false, true] {
         let seen = Seen::shared();

@@ -3,7 +3,7 @@
 // `#[unsafe(no_mangle)]`, `unsafe impl Settings` for a struct of plain numbers.
 #![allow(unsafe_code)]
 
-use super::config::most;
+use super::config::{most, order};
 use super::tg_concurrency;
 use super::tg_concurrency_permit;
 use crate::arena::place::{Place, place};
@@ -100,7 +100,9 @@ pub struct tg_adaptive_config {
     /// One of tg_on_conflict; without an arena it says nothing.
     pub on_conflict: i32,
     /// The most that wait at once in this process, 1 .. 1000000: who comes then is refused at once. 0: any number.
-    pub max_waiting: u64,
+    pub max_waiting: u32,
+    /// Who of those that wait in this process is served first: one of tg_concurrency_order.
+    pub order: i32,
 }
 
 versioned!(
@@ -128,7 +130,8 @@ versioned!(
         algorithm,
         mode,
         on_conflict,
-        max_waiting
+        max_waiting,
+        order
     ]
 );
 // SAFETY: pointers and numbers only.
@@ -162,6 +165,7 @@ impl Default for tg_adaptive_config {
             mode: 0,
             on_conflict: 0,
             max_waiting: 0,
+            order: 0,
         }
     }
 }
@@ -194,7 +198,8 @@ impl tg_adaptive_config {
             backoff_ratio: self.backoff_ratio,
         };
         let max_waiting = most(self.max_waiting);
-        Ok(ConcurrencyConfig { max_waiting, mode: mode(self.mode)?, ..ConcurrencyConfig::adaptive(adaptive) })
+        let (order, mode) = (order(self.order)?, mode(self.mode)?);
+        Ok(ConcurrencyConfig { max_waiting, order, mode, ..ConcurrencyConfig::adaptive(adaptive) })
     }
 }
 
@@ -221,8 +226,8 @@ const _: () = {
 /// tg_concurrency_report(). tg_concurrency_set_limit() does not change it: TG_CONFLICT.
 ///
 /// Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_CONFLICT (limits that contradict each other, a clock beside an arena, an arena
-/// without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE
-/// (another max_limit under the name, or a fixed limit), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
+/// without a name); TG_UNKNOWN_VALUE (algorithm, order, mode, on_conflict); TG_INVALID (a name that is none);
+/// TG_ARENA_SHAPE (another max_limit under the name, or a fixed limit), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_new_adaptive(
     config: In<tg_adaptive_config>,

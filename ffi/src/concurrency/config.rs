@@ -7,10 +7,12 @@ use crate::arena::tg_arena;
 use crate::clock::tg_clock;
 use crate::handle::{In, Settings, versioned};
 use crate::mode::mode;
-use crate::status::Failure;
+use crate::status::{Failure, tg_status};
 use std::ffi::c_char;
 use std::mem::size_of;
+use tg_status::TG_UNKNOWN_VALUE;
 use tidegate_core::ConcurrencyConfig;
+use tidegate_core::concurrency::WaitOrder;
 
 /// Settings of a concurrency limit. Start from TG_CONCURRENCY_CONFIG_INIT and set limit.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +36,15 @@ pub struct tg_concurrency_config {
     /// One of tg_on_conflict; without an arena it says nothing.
     pub on_conflict: i32,
     /// The most that wait at once in this process, 1 .. 1000000: who comes then is refused at once. 0: any number.
-    pub max_waiting: u64,
+    pub max_waiting: u32,
+    /// Who of those that wait in this process is served first: one of tg_concurrency_order.
+    pub order: i32,
 }
 
 versioned!(
     tg_concurrency_config,
     first = 48,
-    fields = [clock, arena, name, limit, max_limit, mode, on_conflict, max_waiting]
+    fields = [clock, arena, name, limit, max_limit, mode, on_conflict, max_waiting, order]
 );
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_concurrency_config {}
@@ -57,6 +61,7 @@ impl Default for tg_concurrency_config {
             mode: 0,
             on_conflict: 0,
             max_waiting: 0,
+            order: 0,
         }
     }
 }
@@ -68,12 +73,35 @@ impl tg_concurrency_config {
             config.max_limit = self.max_limit;
         }
         config.max_waiting = most(self.max_waiting);
+        config.order = order(self.order)?;
         config.mode = mode(self.mode)?;
         Ok(config)
     }
 }
 
 /// How many may wait; 0: any number.
-pub(super) fn most(max_waiting: u64) -> Option<u32> {
-    (max_waiting != 0).then(|| u32::try_from(max_waiting).unwrap_or(u32::MAX))
+pub(super) fn most(max_waiting: u32) -> Option<u32> {
+    (max_waiting != 0).then_some(max_waiting)
+}
+
+/// Who of those that wait is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum tg_concurrency_order {
+    /// Who has waited longest.
+    TG_ORDER_FIFO = 0,
+    /// Who came last: under a lasting overload those who are served have waited little, and the oldest time out.
+    TG_ORDER_LIFO = 1,
+}
+
+const _: () = {
+    assert!(tg_concurrency_order::TG_ORDER_FIFO as i32 == WaitOrder::Fifo as i32);
+    assert!(tg_concurrency_order::TG_ORDER_LIFO as i32 == WaitOrder::Lifo as i32);
+};
+
+pub(super) fn order(order: i32) -> Result<WaitOrder, Failure> {
+    usize::try_from(order).ok().and_then(|it| WaitOrder::ALL.get(it)).copied().ok_or_else(|| {
+        let message = format!("order: {order} is neither TG_ORDER_FIFO (0) nor TG_ORDER_LIFO (1)");
+        Failure::new(TG_UNKNOWN_VALUE, message)
+    })
 }

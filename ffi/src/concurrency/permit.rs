@@ -54,9 +54,9 @@ pub extern "C" fn tg_concurrency_poll(
     })
 }
 
-/// Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), first come first served among
-/// the threads of this process, and among processes by who has waited longest, 10 ms give or take: TG_OK, or TG_DENIED
-/// (none at the deadline, or at once where max_waiting others wait) and *permit is all zero.
+/// Takes a permit, waiting up to timeout_ns for one (0: not at all, TG_NEVER: for ever), in the config's order among
+/// the threads of this process, and among processes by which has waited longest, 10 ms give or take: TG_OK, or
+/// TG_DENIED (none at the deadline, or at once where max_waiting others wait) and *permit is all zero.
 ///
 /// Thread safety: blocks up to timeout_ns.
 #[unsafe(no_mangle)]

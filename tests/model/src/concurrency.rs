@@ -19,6 +19,16 @@ pub enum Mode {
     Disabled,
 }
 
+/// Who of those that wait is served first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Who has waited longest.
+    #[default]
+    Fifo,
+    /// Who came last.
+    Lifo,
+}
+
 /// Counts since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the format's README documents them")]
@@ -34,6 +44,7 @@ pub struct Limiter {
     limit: usize,
     /// How many may wait.
     max_waiting: usize,
+    order: Order,
     mode: Mode,
     held: HashSet<Permit>,
     /// In the order of arrival.
@@ -50,6 +61,7 @@ impl Limiter {
         Self {
             limit,
             max_waiting: usize::MAX,
+            order: Order::Fifo,
             mode,
             held: HashSet::new(),
             line: VecDeque::new(),
@@ -62,6 +74,11 @@ impl Limiter {
     /// At most so many wait.
     pub fn with_max_waiting(self, max_waiting: usize) -> Self {
         Self { max_waiting, ..self }
+    }
+
+    /// They are served in that order.
+    pub fn with_order(self, order: Order) -> Self {
+        Self { order, ..self }
     }
 
     fn next(&mut self) -> u64 {
@@ -102,8 +119,12 @@ impl Limiter {
     }
 
     fn serve(&mut self) {
-        while let (Some(&waiter), true) = (self.line.front(), self.held.len() < self.limit) {
-            self.line.pop_front();
+        while self.held.len() < self.limit {
+            let next = match self.order {
+                Order::Fifo => self.line.pop_front(),
+                Order::Lifo => self.line.pop_back(),
+            };
+            let Some(waiter) = next else { return };
             let permit = self.admit().expect("there is room");
             self.granted.insert((waiter, permit));
         }

@@ -1,6 +1,6 @@
 //! Concurrency limit.
 
-use crate::concurrency::{Limiter, Permit};
+use crate::concurrency::{Limiter, Order, Permit, Waiter};
 use crate::format::Subject;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -14,6 +14,8 @@ pub struct Config {
     pub max_limit: u32,
     pub enabled: bool,
     pub dry_run: bool,
+    pub max_waiting: Option<u32>,
+    pub order: String,
 }
 
 /// An operation.
@@ -31,6 +33,18 @@ pub enum Op {
     SetLimit {
         limit: u32,
     },
+    Wait {
+        #[serde(rename = "as")]
+        name: String,
+    },
+    Take {
+        waiter: String,
+        #[serde(rename = "as")]
+        name: String,
+    },
+    GiveUp {
+        waiter: String,
+    },
     InUse {},
     Stats {},
 }
@@ -42,6 +56,7 @@ pub enum Op {
 pub enum Answer {
     Acquired { permit: bool },
     Released { released: bool },
+    Waits { waits: bool },
     InUse { in_use: u32 },
     Stats { limit: u32, in_use: u32, admitted: u64, denied: u64, would_deny: u64 },
     Nothing {},
@@ -52,6 +67,7 @@ pub enum Answer {
 pub struct ModelLimiter {
     limiter: Limiter,
     permits: HashMap<String, Permit>,
+    waiters: HashMap<String, Waiter>,
 }
 
 impl Subject for ModelLimiter {
@@ -61,7 +77,10 @@ impl Subject for ModelLimiter {
 
     fn make(config: &Config, _start: u64) -> Self {
         let mode = super::mode(config.enabled, config.dry_run);
-        Self { limiter: Limiter::new(config.limit as usize, mode), permits: HashMap::new() }
+        let order = if config.order == "lifo" { Order::Lifo } else { Order::Fifo };
+        let limiter = Limiter::new(config.limit as usize, mode).with_order(order);
+        let limiter = limiter.with_max_waiting(config.max_waiting.map_or(usize::MAX, |most| most as usize));
+        Self { limiter, permits: HashMap::new(), waiters: HashMap::new() }
     }
 
     fn apply(&mut self, _now: u64, op: &Op) -> Answer {
@@ -77,6 +96,20 @@ impl Subject for ModelLimiter {
             Op::Release { permit } => Answer::Released { released: limiter.release(self.permits[permit]) },
             Op::SetLimit { limit } => {
                 limiter.set_limit(*limit as usize);
+                Answer::Nothing {}
+            }
+            Op::Wait { name } => {
+                let waiter = limiter.wait();
+                self.waiters.extend(waiter.map(|waiter| (name.clone(), waiter)));
+                Answer::Waits { waits: waiter.is_some() }
+            }
+            Op::Take { waiter, name } => {
+                let permit = limiter.take(self.waiters[waiter]);
+                self.permits.extend(permit.map(|permit| (name.clone(), permit)));
+                Answer::Acquired { permit: permit.is_some() }
+            }
+            Op::GiveUp { waiter } => {
+                limiter.give_up(self.waiters[waiter]);
                 Answer::Nothing {}
             }
             Op::InUse {} => Answer::InUse { in_use: limiter.in_use() as u32 },

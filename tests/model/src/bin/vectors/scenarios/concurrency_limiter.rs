@@ -9,12 +9,12 @@ type Limiter = Script<ModelLimiter>;
 type Cases = Vec<Case<Config, Op>>;
 
 pub(crate) fn file() -> File<Config, Op> {
-    let groups = [permits(), limits(), switches(), random()];
+    let groups = [permits(), limits(), switches(), lines(), random()];
     script::file("concurrency_limiter", groups.into_iter().flatten().collect())
 }
 
 fn config(limit: u32, max_limit: u32) -> Config {
-    Config { limit, max_limit, enabled: true, dry_run: false }
+    Config { limit, max_limit, enabled: true, dry_run: false, max_waiting: None, order: "fifo".to_owned() }
 }
 
 fn limiter(name: &str, why: &str, config: Config) -> Limiter {
@@ -146,6 +146,117 @@ fn switches() -> Cases {
             Config { enabled: false, ..config(2, 2) },
         )),
     ]
+}
+
+fn wait(number: u32) -> Op {
+    Op::Wait { name: format!("w{number}") }
+}
+
+fn take(number: u32) -> Op {
+    Op::Take { waiter: format!("w{number}"), name: format!("p{number}") }
+}
+
+fn give_up(number: u32) -> Op {
+    Op::GiveUp { waiter: format!("w{number}") }
+}
+
+/// Who waits, in both orders. One who has been given a permit takes it before anything else happens.
+fn lines() -> Cases {
+    let of = |order: &str, name: &str, why: &str, limit, max_limit, max_waiting| {
+        let order = order.to_owned();
+        let config = Config { max_waiting, order: order.clone(), ..config(limit, max_limit) };
+        limiter(&format!("{order}_{name}"), why, config)
+    };
+    let both = |order: &str| {
+        // Who is served of three in the line, and in what order.
+        let served = if order == "fifo" { [1, 2, 3] } else { [3, 2, 1] };
+        let [first, second, third] = served;
+        vec![
+            of(order, "order", "three wait for one place and get it in their order, each when it is free", 1, 1, None)
+                .then(acquire(0))
+                .each(1..4, |script, i| script.then(wait(i)))
+                .then(take(first))
+                .then(release(0))
+                .then(take(first))
+                .then(take(second))
+                .then(acquire(9))
+                .then(release(first))
+                .then(take(second))
+                .then(release(second))
+                .then(take(third))
+                .then(release(third))
+                .then(stats())
+                .end(),
+            of(order, "gone", "who has left is passed over: the place goes to the one behind it", 1, 1, None)
+                .then(acquire(0))
+                .each(1..4, |script, i| script.then(wait(i)))
+                .then(give_up(first))
+                .then(release(0))
+                .then(take(second))
+                .then(release(second))
+                .then(take(third))
+                .then(release(third))
+                .then(stats())
+                .end(),
+            of(order, "full", "two wait at most: the third is refused at once, whoever is served next", 1, 1, Some(2))
+                .then(acquire(0))
+                .each(1..4, |script, i| script.then(wait(i)))
+                .then(release(0))
+                .then(take(if order == "fifo" { 1 } else { 2 }))
+                .then(wait(4))
+                .then(wait(5))
+                .then(release(if order == "fifo" { 1 } else { 2 }))
+                .then(take(if order == "fifo" { 2 } else { 4 }))
+                .then(release(if order == "fifo" { 2 } else { 4 }))
+                .then(take(if order == "fifo" { 4 } else { 1 }))
+                .then(stats())
+                .end(),
+            of(order, "left", "two wait at most: who leaves frees its place for another who waits", 1, 1, Some(2))
+                .then(acquire(0))
+                .each(1..4, |script, i| script.then(wait(i)))
+                .then(give_up(1))
+                .then(wait(4))
+                .then(wait(5))
+                .then(release(0))
+                .then(take(if order == "fifo" { 2 } else { 4 }))
+                .then(release(if order == "fifo" { 2 } else { 4 }))
+                .then(take(if order == "fifo" { 4 } else { 2 }))
+                .then(stats())
+                .end(),
+            of(order, "raised", "a higher limit lets in as many as fit, in their order", 1, 3, None)
+                .then(acquire(0))
+                .each(1..4, |script, i| script.then(wait(i)))
+                .then(set_limit(3))
+                .then(take(first))
+                .then(take(second))
+                .then(take(third))
+                .then(release(first))
+                .then(take(third))
+                .then(stats())
+                .end(),
+            of(
+                order,
+                "newcomer",
+                "who comes while others wait is one of them, and has the place of its turn",
+                1,
+                1,
+                None,
+            )
+            .then(acquire(0))
+            .then(wait(1))
+            .then(wait(2))
+            .then(release(0))
+            .then(take(if order == "fifo" { 1 } else { 2 }))
+            .then(wait(3))
+            .then(release(if order == "fifo" { 1 } else { 2 }))
+            .then(take(if order == "fifo" { 2 } else { 3 }))
+            .then(release(if order == "fifo" { 2 } else { 3 }))
+            .then(take(if order == "fifo" { 3 } else { 1 }))
+            .then(stats())
+            .end(),
+        ]
+    };
+    ["fifo", "lifo"].into_iter().flat_map(both).collect()
 }
 
 fn random() -> Cases {
