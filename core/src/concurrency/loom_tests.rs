@@ -2,7 +2,9 @@
 //!
 //! Its SeqCst accesses, which loom takes for AcqRel, are read-modify-writes under loom; see `in_order`.
 
-use super::{AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit, Outcome};
+use super::{
+    AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit, Outcome, WaitOrder,
+};
 use crate::ManualClock;
 use crate::mode::Mode;
 use loom::future::block_on;
@@ -138,6 +140,49 @@ fn loom_who_gives_up_passes_its_grant_on() {
         drop(gives_up);
         releases.join().unwrap();
         assert!(l.release(waits.join().unwrap().unwrap()));
+    });
+}
+
+fn newest_first(limit: u32) -> Arc<ConcurrencyLimiter> {
+    let order = WaitOrder::Lifo;
+    limiter_of(ConcurrencyConfig { order, mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) })
+}
+
+/// The newest is given the place or leaves before it: the older one gets it then.
+#[test]
+fn loom_the_newest_who_gives_up_passes_its_grant_back() {
+    explore(2, || {
+        let l = newest_first(1);
+        let permit = l.try_acquire().unwrap();
+        let waits = l.listen(Waker::noop());
+        let gives_up = thread::spawn({
+            let l = l.clone();
+            move || l.listen(Waker::noop()).time_out()
+        });
+        let releases = thread::spawn({
+            let l = l.clone();
+            move || assert!(l.release(permit))
+        });
+        gives_up.join().unwrap();
+        releases.join().unwrap();
+        let mut waits = waits;
+        assert!(l.release(waits.take().expect("nobody else is left")));
+        assert_eq!((l.in_use(), l.stats().waiting), (0, 0));
+    });
+}
+
+#[test]
+fn loom_the_newest_is_woken_and_then_the_other() {
+    explore(2, || {
+        let l = newest_first(1);
+        let permit = l.try_acquire().unwrap();
+        let waiters = [0, 1].map(|_| {
+            let l = l.clone();
+            thread::spawn(move || assert!(l.release(block_on(l.acquire_async()).unwrap())))
+        });
+        assert!(l.release(permit));
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        assert_eq!((l.in_use(), l.stats().waiting), (0, 0));
     });
 }
 
