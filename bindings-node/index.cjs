@@ -17,6 +17,7 @@ const { Deadline } = require('./lib/deadline.cjs');
 const { Timeout } = require('./lib/timeout.cjs');
 const { cached } = require('./lib/cached.cjs');
 const { Fallback, Outcome } = require('./lib/fallback.cjs');
+const { overloadRetryAfterMs } = require('./lib/outflow.cjs');
 const { Processor } = require('./lib/processor.cjs');
 const { Readiness } = require('./lib/readiness.cjs');
 const { Resilience } = require('./lib/resilience.cjs');
@@ -60,6 +61,7 @@ module.exports = {
   Fallback,
   Outcome,
   cached,
+  overloadRetryAfterMs,
   Processor,
   Readiness,
   Resilience,

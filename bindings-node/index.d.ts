@@ -728,7 +728,10 @@ export interface ConcurrencyLimiterOptions extends Place {
   // </settings>
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;
-  /** ms to tell who is refused (ConcurrencyLimitError, Retry-After), default 1000. */
+  /**
+   * ms to tell who is refused (ConcurrencyLimitError, Retry-After); left out: as `overloadRetryAfterMs` has it of what
+   * is under way and waits.
+   */
   retryAfterMs?: number;
   /** `false` admits everything and counts nothing. */
   enabled?: boolean;
@@ -790,7 +793,10 @@ export interface AdaptiveLimiterOptions extends Place {
   // </settings>
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;
-  /** ms to tell who is refused (ConcurrencyLimitError, Retry-After), default 1000. */
+  /**
+   * ms to tell who is refused (ConcurrencyLimitError, Retry-After); left out: as `overloadRetryAfterMs` has it of what
+   * is under way and waits.
+   */
   retryAfterMs?: number;
   /** `false` admits everything and counts nothing. */
   enabled?: boolean;
@@ -1299,7 +1305,7 @@ export interface BoundedQueueOptions<T = unknown> {
    * of what it rejects with the log is told.
    */
   onDrop?: (item: T, reason: DropReason) => void;
-  /** ms to tell refused producers (QueueFullError, Retry-After), default 1000. */
+  /** ms to tell refused producers (QueueFullError, Retry-After); left out: as `overloadRetryAfterMs` has it. */
   retryAfterMs?: number;
   /** For tests of sojourn times; waiting uses the machine's clock. */
   clock?: ManualClock;
@@ -1333,6 +1339,14 @@ export interface PushOptions {
   /** It is dropped when it comes to the front later than so many ms after the call. */
   deadlineMs?: number;
 }
+
+/**
+ * ms to tell who finds a queue or a concurrency limit full, in whole seconds: the time that `depth` items or calls
+ * take, where `done` were done in the last `windowMs`; 1 to 60 s, and up to a fifth more by `draw`, from 0 up to, but
+ * not including, 1 (`Math.random()`; 0: no more). Less than a second tells no rate: 1 s. Where nothing was done in ten
+ * seconds: 60 s.
+ */
+export function overloadRetryAfterMs(depth: number, done: number, windowMs: number, draw: number): number;
 
 /**
  * A bounded queue with watermarks, lanes and disciplines. An item may be anything but `undefined`. Nothing accepted is
@@ -1391,7 +1405,10 @@ export interface ProcessorOptions<T = unknown> {
   deadLetter?: (item: T, error: unknown, attempts: number) => unknown;
   /** ms for one attempt. What the handler does then counts for nothing, and its worker takes the next item. */
   timeoutMs?: number;
-  /** ms to tell who finds no room (QueueFullError, Retry-After), default 1000. */
+  /**
+   * ms to tell who finds no room (QueueFullError, Retry-After); left out: as `overloadRetryAfterMs` has it of all that
+   * is under way.
+   */
   retryAfterMs?: number;
 }
 

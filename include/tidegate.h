@@ -3156,6 +3156,16 @@ tg_status tg_http_problem(int32_t problem,
  */
 tg_status tg_http_tell(const tg_decision *decision, double jitter, tg_told *told);
 
+/**
+ * Seconds for Retry-After of a refusal by a full queue or concurrency limit: the time that depth items or calls take,
+ * where done were done in the last window_ns; 1 to 60, and up to a fifth more by draw (from 0 up to 1; 0: no more). A
+ * window of less than a second tells no rate: 1. Where nothing was done in ten seconds: 60.
+ *
+ * done is the difference of two readings of what has left (popped; admitted - in_use), the earlier one kept at a
+ * refusal about ten seconds ago: depth and counts stand in the stats of the queue and of the limiter.
+ */
+uint64_t tg_http_overload_retry_after(uint64_t depth, uint64_t done, uint64_t window_ns, double draw);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,10 +3,12 @@
 const { addon, words, numbers, bits } = require('./native.cjs');
 const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
+const { nowMs } = require('./clock.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
 const { ConcurrencyLimitError, refusalOf } = require('./errors.cjs');
 const { reportCall } = require('./outcome.cjs');
+const { Outflow } = require('./outflow.cjs');
 const { writeMode } = require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, choice, number, wrong } = require('./settings.cjs');
@@ -59,7 +61,10 @@ class ConcurrencyLimiter {
   #id;
   #name;
   #maxWaitMs;
+  /** Left out: by the rate. */
   #retryAfterMs;
+  #outflow = new Outflow();
+  #clock;
   #waiters = new Waiters();
   /** Until the next look for what other threads and processes have given back, and when that is due. */
   #pause;
@@ -91,9 +96,10 @@ class ConcurrencyLimiter {
     const given = isAdaptive
       ? check.options(options, 'ConcurrencyLimiter.adaptive', ADAPTIVE_OPTIONS)
       : check.options(options, 'new ConcurrencyLimiter', OPTIONS);
-    const { limit, maxLimit, maxWaiting, order, maxWaitMs = 0, retryAfterMs = 1000 } = given;
+    const { limit, maxLimit, maxWaiting, order, maxWaitMs = 0, retryAfterMs, clock } = given;
     this.#maxWaitMs = check.patience(maxWaitMs, 'maxWaitMs');
-    this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
+    this.#retryAfterMs = retryAfterMs === undefined ? undefined : check.span(retryAfterMs, 'retryAfterMs');
+    this.#clock = clock;
     const place = FIELDS.order.texts.indexOf(choice(FIELDS.order, order));
     if (isAdaptive) {
       ADAPTIVE.forEach((field, index) => {
@@ -213,11 +219,19 @@ class ConcurrencyLimiter {
     };
   }
 
+  /** ms to tell who is refused. */
+  #wait() {
+    if (this.#retryAfterMs !== undefined) return this.#retryAfterMs;
+    const { inUse, waiting, admitted } = this.stats();
+    return this.#outflow.retryAfterMs(inUse + waiting, admitted - inUse, nowMs(this.#clock));
+  }
+
   #refusal(timeoutMs) {
+    const waitMs = this.#wait();
     select(this, 'acquire');
-    numbers[0] = this.#retryAfterMs;
+    numbers[0] = waitMs;
     numbers[1] = timeoutMs;
-    return refusalOf(this, new ConcurrencyLimitError(concurrency.refused(undefined, this.#name), this.#retryAfterMs));
+    return refusalOf(this, new ConcurrencyLimitError(concurrency.refused(undefined, this.#name), waitMs));
   }
 
   #leave({ number }, isTimeout) {

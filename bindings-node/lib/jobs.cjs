@@ -2,6 +2,7 @@
 // What a processor has accepted, and where each of it is: one state for each item at any instant.
 
 const { Line } = require('./line.cjs');
+const { Outflow } = require('./outflow.cjs');
 const { BoundedQueue } = require('./queue.cjs');
 const { QueueClosedError, QueueEmptyError, QueueFullError } = require('./errors.cjs');
 
@@ -77,6 +78,7 @@ class Jobs {
   #triesNoMore = false;
   #watchers = [];
   #retryAfterMs;
+  #outflow = new Outflow();
   isClosed = false;
 
   constructor(workers, capacity, retryAfterMs) {
@@ -85,6 +87,15 @@ class Jobs {
     this.capacity = capacity;
     this.#free = capacity;
     this.#retryAfterMs = retryAfterMs;
+  }
+
+  /** As told, or how long all that is under way takes at the rate at which items end. */
+  get retryAfterMs() {
+    if (this.#retryAfterMs !== undefined) return this.#retryAfterMs;
+    const { done, failed, dead, withdrawn, accepted } = this.#counts;
+    const ended = done + failed + dead;
+    // What was withdrawn does not count as accepted any more.
+    return this.#outflow.retryAfterMs(accepted - ended, ended + withdrawn);
   }
 
   // Rooms
@@ -108,7 +119,7 @@ class Jobs {
       if (error instanceof QueueClosedError) throw new QueueClosedError(CLOSED);
       if (!(error instanceof QueueEmptyError)) throw error;
       this.#counts.rejected += 1;
-      throw new QueueFullError(`processor is full (${this.capacity} items wait)`, this.#retryAfterMs);
+      throw new QueueFullError(`processor is full (${this.capacity} items wait)`, this.retryAfterMs);
     } finally {
       this.#inLine -= 1;
     }

@@ -50,7 +50,6 @@ class Processor {
   #deadLetter;
   #retry;
   #limitMs;
-  #retryAfterMs;
   #jobs;
   /** Aborts what runs at the end of the time for a close. */
   #stop = new AbortController();
@@ -69,7 +68,7 @@ class Processor {
     check.callable(handler, 'handler');
     verifyCallee(handler, ADVICE);
     const given = check.options(options, 'new Processor', OPTIONS);
-    const { workers = 10, capacity = 5000, retry, deadLetter, timeoutMs, retryAfterMs = 1000 } = given;
+    const { workers = 10, capacity = 5000, retry, deadLetter, timeoutMs, retryAfterMs } = given;
     check.whole(workers, 'workers', 1, 10_000);
     if (retry !== undefined) {
       if (!(retry instanceof RetryPolicy)) {
@@ -82,8 +81,8 @@ class Processor {
       verifyCallee(deadLetter, ADVICE);
     }
     this.#limitMs = timeoutMs === undefined ? Infinity : check.limit(timeoutMs, 'timeoutMs');
-    this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
-    this.#jobs = new Jobs(workers, capacity, this.#retryAfterMs);
+    if (retryAfterMs !== undefined) check.span(retryAfterMs, 'retryAfterMs');
+    this.#jobs = new Jobs(workers, capacity, retryAfterMs);
     this.#handler = handler;
     // The signal is made for who may look at it.
     this.#passes = handler.length !== 1 && !takesNothing(handler);
@@ -336,7 +335,7 @@ class Processor {
 
   get retryAfterMs() {
     verify(this, 'retryAfterMs');
-    return this.#retryAfterMs;
+    return this.#jobs.retryAfterMs;
   }
 
   get workers() {

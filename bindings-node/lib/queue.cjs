@@ -4,9 +4,10 @@ const { addon, bigints, words, numbers } = require('./native.cjs');
 const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { shown } = require('./show.cjs');
-const { selectClock } = require('./clock.cjs');
+const { nowMs, selectClock } = require('./clock.cjs');
 const { QueueClosedError, QueueEmptyError, QueueFullError, refusalOf } = require('./errors.cjs');
 const { complain, isPromise } = require('./promise.cjs');
+const { Outflow } = require('./outflow.cjs');
 const { Places } = require('./places.cjs');
 const { SETTINGS, choice, number } = require('./settings.cjs');
 const { join } = require('./waiters.cjs');
@@ -45,7 +46,10 @@ class BoundedQueue {
   #pushers = new Set();
   #poppers = new Set();
   #onDrop;
+  /** Left out: by the rate. */
   #retryAfterMs;
+  #outflow = new Outflow();
+  #clock;
   /** Of the item that came out last. */
   #sojournMs = 0;
 
@@ -59,7 +63,7 @@ class BoundedQueue {
   constructor(options) {
     const given = check.options(options, 'new BoundedQueue', OPTIONS);
     const { capacity, highWatermark, lowWatermark, sojourn = FIELDS.sojourn.default } = given;
-    const { onDrop, retryAfterMs = 1000, clock } = given;
+    const { onDrop, retryAfterMs, clock } = given;
     const onFull = choice(FIELDS.on_full, given.onFull);
     check.bool(sojourn, 'sojourn');
     if (onDrop !== undefined) check.callable(onDrop, 'onDrop');
@@ -74,7 +78,8 @@ class BoundedQueue {
     numbers[8] = number(FIELDS.lanes, given.lanes);
     numbers[9] = number(FIELDS.max_age, given.maxAgeMs);
     this.#lanes = numbers[8];
-    this.#retryAfterMs = check.span(retryAfterMs, 'retryAfterMs');
+    this.#retryAfterMs = retryAfterMs === undefined ? undefined : check.span(retryAfterMs, 'retryAfterMs');
+    this.#clock = clock;
     this.#onDrop = onDrop;
     selectClock(clock);
     queue.create(this);
@@ -196,7 +201,9 @@ class BoundedQueue {
 
   get retryAfterMs() {
     select(this, 'retryAfterMs');
-    return this.#retryAfterMs;
+    if (this.#retryAfterMs !== undefined) return this.#retryAfterMs;
+    const { depth, popped, dropped } = this.stats();
+    return this.#outflow.retryAfterMs(depth, popped + dropped, nowMs(this.#clock));
   }
 
   stats() {
@@ -223,8 +230,9 @@ class BoundedQueue {
   #lastLook(pusher) {
     this.#pushers.delete(pusher);
     if (this.#offer(pusher.item, 'push', pusher.place, queue.tryPushIn) > OK_DROPPED_OLDEST) {
+      const waitMs = this.retryAfterMs;
       select(this, 'push');
-      return refusalOf(this, new QueueFullError(queue.refused(), this.#retryAfterMs));
+      return refusalOf(this, new QueueFullError(queue.refused(), waitMs));
     }
     pusher.grant();
     return undefined;

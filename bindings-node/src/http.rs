@@ -1,10 +1,11 @@
 //! The operations of `ClientAddress` and `AccessList` in `lib/http.cjs`.
 
+use crate::convert::duration;
 use crate::failure::Failure;
 use crate::raw::{Call, Kind, Reply};
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
-use tidegate::http::{AccessList, Answer, ClientAddress, Verdict, parse_address};
+use tidegate::http::{AccessList, Answer, ClientAddress, Verdict, overload_retry_after, parse_address};
 
 /// Runs `f` on the call's two texts: the peer, and the header's lines joined by line feeds, which no header holds.
 fn with_request<R>(call: Call, f: impl FnOnce(&str, &[u8]) -> R) -> Result<R, Failure> {
@@ -81,7 +82,8 @@ pub(crate) fn export_lists(kind: &Kind<AccessList>) -> napi::Result<()> {
 }
 
 /// Exports `failed`, whether an answer of the status in number 0 is a failure, and `retryAfter`, the ms that its three
-/// fields ask for, NaN for none; number 1 is the most, number 2 the time of day in ms.
+/// fields ask for, NaN for none; number 1 is the most, number 2 the time of day in ms. `overload`: the seconds that are
+/// told of a refusal, by depth, what was done, the window in ms and a draw.
 pub(crate) fn export_answers(kind: &Kind<()>) -> napi::Result<()> {
     kind.operation("failed", |_, io, _| {
         io.answer(Answer { status: io.get(0) as u16, ..Answer::default() }.failed());
@@ -95,6 +97,11 @@ pub(crate) fn export_answers(kind: &Kind<()>) -> napi::Result<()> {
         let now = SystemTime::UNIX_EPOCH.checked_add(span(io.get(2))).unwrap_or(SystemTime::UNIX_EPOCH);
         let wait = answer.retry_after(now, span(io.get(1)));
         io.set([wait.map_or(f64::NAN, |wait| wait.as_secs_f64() * 1e3)]);
+        Ok(Reply::Nothing)
+    })?
+    .operation("overload", |_, io, _| {
+        let (depth, done, window) = (io.get(0) as u64, io.get(1) as u64, duration(io.get(2)));
+        io.set([overload_retry_after(depth, done, window, io.get(3)) as f64]);
         Ok(Reply::Nothing)
     })?;
     Ok(())

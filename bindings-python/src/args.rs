@@ -48,6 +48,11 @@ pub(crate) fn finite(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration
         .ok_or_else(|| config(value.py(), format!("{field}: must be a finite number of seconds, got inf")))
 }
 
+/// `retry_after=`: seconds that are told whatever the rate.
+pub(crate) fn told(retry_after: Option<&Bound<'_, PyAny>>) -> PyResult<Option<f64>> {
+    retry_after.map(|wait| Ok(finite("retry_after", wait)?.as_secs_f64())).transpose()
+}
+
 /// A span of time of a setting: what no `Duration` holds is told with the setting's range.
 pub(crate) fn span_of(field: &'static Field, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     const LONGEST: f64 = 1.8e10;

@@ -56,6 +56,8 @@ mod _tidegate {
     #[pymodule_export]
     use crate::http::client::ClientAddress;
     #[pymodule_export]
+    use crate::http::overload::{Outflow, overload_retry_after};
+    #[pymodule_export]
     use crate::http::policies::Policies;
     #[pymodule_export]
     use crate::http::problem::{problem_body, retry_after_seconds};

@@ -1,6 +1,6 @@
 //! `BoundedQueue`: the parts that do not wait, and the registration on which the waiting forms are built.
 
-use crate::args::{self, choice, finite, flag, object, real, seconds, span, span_of, whole};
+use crate::args::{self, choice, flag, object, real, seconds, span, span_of, told, whole};
 use crate::clock::{self, ManualClock};
 use crate::errors::{from_core, queue_closed, wrong_type};
 use crate::python::{Function, call1};
@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
 use tidegate::QueueConfig;
+use tidegate::http::Outflow;
 use tidegate::queue::{
     self, DropReason, Interest, Place, PopError, PushError, PushErrorKind, PushOptions, SETTINGS, Taken,
 };
@@ -38,7 +39,9 @@ static IS_ASYNC: Function = Function::new("tidegate._functions", "is_async");
 ///     lanes: 1 to 8; a push's `lane` 0 goes first, but one pop of 20 is of the others in turn.
 ///     max_age: seconds; what waited longer is dropped when it comes to the front.
 ///     sojourn: stamp items, so that `try_pop_timed` tells how long they waited.
-///     retry_after: seconds to tell refused producers (QueueFullError, Retry-After).
+///     retry_after: seconds to tell refused producers (QueueFullError, Retry-After); by default how long what is held
+///         takes at the rate of the last ten seconds, 1 to 60 and up to a fifth more, and 1 where that is not known
+///         yet.
 ///     clock: a ManualClock for tests of sojourn times; waiting uses the machine's time.
 ///
 /// What was accepted is never lost: a push that races `close` is either refused or comes out of `drain`, and a
@@ -50,9 +53,9 @@ pub(crate) struct BoundedQueue {
     core: queue::BoundedQueue<Py<PyAny>>,
     clock: Option<Py<ManualClock>>,
     on_drop: Option<Py<PyAny>>,
-    /// Seconds to tell a refused producer.
-    #[pyo3(get)]
-    retry_after: f64,
+    /// Seconds to tell a refused producer; none: by the rate.
+    retry_after: Option<f64>,
+    outflow: Outflow,
 }
 
 #[pymethods]
@@ -64,7 +67,7 @@ impl BoundedQueue {
         discipline = None, target = None, interval = None, lanes = None, max_age = None, retry_after = None,
         clock = None, **unknown
     ), text_signature = "(capacity, *, high_watermark=0.8, low_watermark=0.5, on_full='reject', on_drop=None, \
-        sojourn=False, discipline='fifo', target=0.005, interval=0.1, lanes=1, max_age=None, retry_after=1.0, \
+        sojourn=False, discipline='fifo', target=0.005, interval=0.1, lanes=1, max_age=None, retry_after=None, \
         clock=None)")]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -121,16 +124,14 @@ impl BoundedQueue {
                 return Err(wrong_type("on_drop", "a function that is not async", on_drop));
             }
         }
-        let retry_after = match retry_after {
-            Some(wait) => finite("retry_after", wait)?.as_secs_f64(),
-            None => 1.0,
-        };
+        let retry_after = told(retry_after)?;
         let core = queue::BoundedQueue::with_clock(cfg, clock::source(clock)).map_err(|error| from_core(py, &error))?;
         Ok(Self {
             core,
             clock: clock.map(|clock| clock.clone().unbind()),
             on_drop: on_drop.map(|on_drop| on_drop.clone().unbind()),
             retry_after,
+            outflow: Outflow::new(),
         })
     }
 
@@ -273,6 +274,16 @@ impl BoundedQueue {
             count += 1;
         }
         count
+    }
+
+    /// Seconds to tell a refused producer.
+    #[getter]
+    fn retry_after(&self) -> f64 {
+        self.retry_after.unwrap_or_else(|| {
+            let stats = self.core.stats();
+            let left = stats.popped + stats.dropped;
+            self.outflow.retry_after(self.core.clock().now(), stats.depth as u64, left) as f64
+        })
     }
 
     /// The part of the capacity that is in use, 0 to 1.

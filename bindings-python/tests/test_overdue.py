@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 from conftest import run, wait_until
-from tidegate import BreakerRegistry, CircuitBreaker, CircuitOpenError, ConfigError, HostScope, ManualClock, Permit, http
+from tidegate import (
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitOpenError,
+    ConfigError,
+    HostScope,
+    ManualClock,
+    Permit,
+    http,
+)
 
 CASES = json.loads((pathlib.Path(__file__).parents[2] / "tests" / "resilience" / "overdue.json").read_text())["cases"]
 
@@ -192,7 +201,11 @@ mine.failure()
 print(breaker.stats().calls, breaker.stats().failed, breaker.stats().slow)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "arena")], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program, str(tmp_path / "arena")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stdout.split()) == (0, ["1", "0", "3", "0", "1"]), done.stderr
 

@@ -1,5 +1,5 @@
 //! Plays the HTTP vectors, which every binding plays:
-//! `tests/vectors/{client_address,access_list,ratelimit_fields}.json`.
+//! `tests/vectors/{client_address,access_list,ratelimit_fields,http_answers,overload_waits}.json`.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -266,4 +266,27 @@ fn http_answers() {
         assert_eq!((outcome, wait), (ask.outcome.as_str(), ask.retry_after_ns.clone()), "{case}: {answer:?}");
         assert_eq!(said.failed(), answer.failed());
     });
+}
+
+#[derive(Deserialize)]
+struct Crowded {
+    depth: String,
+    done: String,
+    window_ns: String,
+    draw: f64,
+    retry_after: u64,
+}
+
+#[test]
+fn overload_waits() {
+    play(
+        "overload_waits",
+        |_: &serde_json::Value| Ok(()),
+        |(), ask: &Crowded, case| {
+            let [depth, done, window] =
+                [&ask.depth, &ask.done, &ask.window_ns].map(|text| text.parse().expect("a number"));
+            let told = http::overload_retry_after(depth, done, Duration::from_nanos(window), ask.draw);
+            assert_eq!(told, ask.retry_after, "{case}: {depth} in the way, {done} done in {window} ns");
+        },
+    );
 }

@@ -68,11 +68,21 @@ def http_answers(case):
     return "\n    ".join(asked)
 
 
+def overload_waits(case):
+    asked = [
+        f"CHECK_EQ(tg_http_overload_retry_after({ns(a['depth'])}, {ns(a['done'])}, {ns(a['window_ns'])}, {a['draw']}), "
+        f"{a['retry_after']});"
+        for a in case["asks"]
+    ]
+    return "\n    ".join(asked)
+
+
 SUBJECTS = {
     "client_address": client_address,
     "access_list": access_list,
     "ratelimit_fields": ratelimit_fields,
     "http_answers": http_answers,
+    "overload_waits": overload_waits,
 }
 
 

@@ -76,8 +76,8 @@ class Deadline:
         max: float | timedelta = _MOST,
         clock: ManualClock | None = None,
     ) -> Deadline | None:
-        """How long a request says that its caller waits, or None: the shortest that is told, at most ``max`` seconds, by
-        default an hour.
+        """How long a request says that its caller waits, or None: the shortest that is told, at most ``max`` seconds,
+        by default an hour.
 
         ``headers`` is a framework's mapping, a dict, or the pairs of an ASGI scope; ``grpc-timeout`` is read in gRPC's
         format, all other names in milliseconds. Nonsense counts for nothing: it is the client's.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ._time import LONGEST_WAIT, POLL, now_ns
-from ._tidegate import BoundedQueue, ManualClock
+from ._tidegate import BoundedQueue, ManualClock, Outflow
 from .errors import QueueClosedError, QueueEmptyError, QueueFullError
 
 DONE, FAILED, DEAD = "done", "failed", "dead"
@@ -104,12 +104,12 @@ class Jobs:
         most_stuck: int | None,
         limit: float | None,
         clock: ManualClock | None,
-        retry_after: float,
+        retry_after: float | None,
     ) -> None:
         self.workers, self.capacity, self._most_stuck = workers, capacity, most_stuck
         # After so many seconds an attempt is cut from outside.
         self.limit, self._clock = limit, clock
-        self.retry_after = retry_after
+        self._told = retry_after
         self._numbers = itertools.count()
         self.renew()
 
@@ -126,6 +126,7 @@ class Jobs:
         self._accepted = self._withdrawn = self._retries = self._timed_out = self._stuck = self._rejected = 0
         # Workers that have a job, or look for one.
         self._running = 0
+        self._outflow = Outflow()
         self.is_closed = self._tries_no_more = False
         self._watchers: list[Callable[[], object]] = []
 
@@ -177,6 +178,16 @@ class Jobs:
         with self._lock:
             self._rejected += 1
         return QueueFullError(f"processor is full ({self.capacity} items wait)", self.retry_after)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds: as told, or how long all that is under way takes at the rate at which items end."""
+        if self._told is not None:
+            return self._told
+        with self._lock:
+            # What was withdrawn does not count as accepted any more.
+            ended = sum(self._ends.values())
+            return self._outflow.retry_after(now_ns(self._clock), self._accepted - ended, ended + self._withdrawn)
 
     def _take_room(self) -> None:
         if self._free:

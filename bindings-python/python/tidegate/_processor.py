@@ -53,7 +53,9 @@ class Processor(Generic[T]):
         timeout: seconds for one attempt, which sees them as its ``Deadline``. A task is cancelled. A thread cannot be
             stopped: it is left alone, its result counts for nothing, and another takes its place, as long as no more
             than ``workers`` are left like that; from there on each is one worker less until it returns.
-        retry_after: seconds to tell who finds no room (QueueFullError, Retry-After).
+        retry_after: seconds to tell who finds no room (QueueFullError, Retry-After); by default how long all that is
+            under way takes at the rate of the last ten seconds, 1 to 60 and up to a fifth more, and 1 where that is not
+            known yet.
 
     Futures: cancelled before the item begins it is taken out (``withdrawn``); later a future of threads cannot be
     cancelled, and of a cancelled future of asyncio the result is nobody's. A handler that is cancelled, by itself or
@@ -79,7 +81,7 @@ class Processor(Generic[T]):
         dead_letter: Callable[[T, BaseException, int], object] | None = None,
         timeout: float | timedelta | None = None,
         *,
-        retry_after: float | timedelta = 1.0,
+        retry_after: float | timedelta | None = None,
     ) -> None:
         limit = limit_seconds("timeout", timeout)
         self._work = Work(handler, retry, dead_letter, limit)
@@ -88,7 +90,7 @@ class Processor(Generic[T]):
         if not 1 <= workers <= _MOST_WORKERS:
             raise ConfigError(f"workers: must be 1 to {_MOST_WORKERS}, got {workers}")
         told = timeout_seconds(retry_after, "retry_after")
-        if told is None:
+        if told is None and retry_after is not None:
             raise ConfigError("retry_after: must be finite")
         context = contextvars.copy_context()
         context.run(forget)

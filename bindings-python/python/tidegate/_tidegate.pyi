@@ -77,6 +77,7 @@ __all__ = [
     "LimiterStats",
     "Listener",
     "ManualClock",
+    "Outflow",
     "Permit",
     "Policies",
     "ProcessScope",
@@ -96,6 +97,7 @@ __all__ = [
     "circuit_refused",
     "http_answer",
     "max_retry_after_seconds",
+    "overload_retry_after",
     "problem_body",
     "retry_after_seconds",
     "run_command",
@@ -520,7 +522,13 @@ class Taken:
     def policy(self) -> str: ...
     def claim_refund(self) -> bool: ...
 
+@final
+class Outflow:
+    def __new__(cls) -> Outflow: ...
+    def retry_after(self, now_ns: int, depth: int, left: int) -> float: ...
+
 def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...
+def overload_retry_after(depth: int, done: int, window: _Seconds, draw: float) -> int: ...
 def retry_after_seconds(seconds: float) -> int: ...
 def try_again(retry_after: float) -> str: ...
 def http_answer(
@@ -933,6 +941,7 @@ class ConcurrencyLimiter:
         # Who of those that wait is served first: who has waited longest, or who came last.
         order: Literal["fifo", "lifo"] | None = "fifo",
         # </settings>
+        retry_after: _Seconds | None = None,
         scope: _Scope | None = None,
         name: str | None = None,
         on_conflict: _OnConflict | None = "error",
@@ -963,6 +972,7 @@ class ConcurrencyLimiter:
         # Who of those that wait is served first: who has waited longest, or who came last.
         order: Literal["fifo", "lifo"] | None = "fifo",
         # </settings>
+        retry_after: _Seconds | None = None,
         # <settings adaptive tolerance window samples max_window min_samples>
         # How many times the latency of an unloaded call the median may be; 1.5 by default with gradient2 (1 to 100).
         tolerance: float | None = 2,
@@ -1010,6 +1020,8 @@ class ConcurrencyLimiter:
     def stats(self) -> ConcurrencyStats: ...
     @property
     def limit(self) -> int: ...
+    @property
+    def retry_after(self) -> float: ...
     @property
     def in_use(self) -> int: ...
     @property
@@ -1241,7 +1253,7 @@ class BoundedQueue(Generic[_T]):
         # What waited longer is dropped when it comes to the front; none by default (0.000001 s to a year).
         max_age: _Seconds | None = None,
         # </settings>
-        retry_after: _Seconds | None = 1.0,
+        retry_after: _Seconds | None = None,
         clock: ManualClock | None = None,
     ) -> BoundedQueue[_T]: ...
     @classmethod

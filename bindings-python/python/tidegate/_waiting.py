@@ -321,7 +321,7 @@ def _without_wait(limiter: ConcurrencyLimiter) -> ConcurrencyPermit:
 
 
 def _no_permit(limiter: ConcurrencyLimiter, timeout: float | None = None) -> ConcurrencyLimitError:
-    return ConcurrencyLimitError(limiter._refused(timeout))
+    return ConcurrencyLimitError(limiter._refused(timeout), limiter.retry_after)
 
 
 async def enter_permit(permit: ConcurrencyPermit) -> ConcurrencyPermit:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from ._tidegate import Policies, problem_body, retry_after_seconds
+from ._tidegate import Policies, overload_retry_after, problem_body, retry_after_seconds
 
-__all__ = ["Policies", "Problem", "retry_after_seconds"]
+__all__ = ["Policies", "Problem", "overload_retry_after", "retry_after_seconds"]
 
 HeaderList = list[tuple[bytes, bytes]]
 

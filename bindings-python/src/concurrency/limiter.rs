@@ -4,6 +4,7 @@ use crate::scope::Place;
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate::http::Outflow;
 
 /// At most so many calls at once: each holds a permit while it runs.
 ///
@@ -16,10 +17,14 @@ use std::time::Duration;
 ///
 /// Args:
 ///     limit: the most at once, 1 to `max_limit`.
-///     pub(super) max_wait: seconds (float or timedelta) for which the waiting forms wait; None or `math.inf`: as long
-///     as it takes. max_limit: what `set_limit` may raise it to, at most 4,096; default: the limit.
-///     max_waiting: the most that wait at once in this process, who comes then is refused at once. order: who of them
-///     is served first, "fifo" (who has waited longest) or "lifo" (who came last).
+///     max_wait: seconds (float or timedelta) for which the waiting forms wait; None or `math.inf`: as long
+///         as it takes.
+///     max_limit: what `set_limit` may raise it to, at most 4,096; default: the limit.
+///     max_waiting: the most that wait at once in this process, who comes then is refused at once.
+///     order: who of them is served first, "fifo" (who has waited longest) or "lifo" (who came last).
+///     retry_after: seconds to tell who is refused (ConcurrencyLimitError, Retry-After); by default how long what is
+///         under way and waits takes at the rate of the last ten seconds, 1 to 60 and up to a fifth more, and 1 where
+///         that is not known yet.
 ///     scope: where its permits live: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
 ///     a
 ///         HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
@@ -46,5 +51,8 @@ pub(crate) struct ConcurrencyLimiter {
     pub(crate) core: Arc<tidegate::ConcurrencyLimiter>,
     /// None: no end.
     pub(super) max_wait: Option<Duration>,
+    /// Seconds to tell who is refused; none: by the rate.
+    pub(super) retry_after: Option<f64>,
+    pub(super) outflow: Outflow,
     pub(super) place: Place,
 }

@@ -5,7 +5,7 @@ use super::limiter::ConcurrencyLimiter;
 use super::permit::ConcurrencyPermit;
 use super::stats::ConcurrencyStats;
 use super::waiter::Waiter;
-use crate::args::{self, choice, span, whole32};
+use crate::args::{self, choice, span, told, whole32};
 use crate::errors::{self, from_core};
 use crate::limit::quota::mode;
 use crate::python::Function;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate::ConcurrencyConfig;
 use tidegate::concurrency::{SETTINGS, WaitOrder};
+use tidegate::http::Outflow;
 use tidegate::refusal::Refusal;
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire_permit");
@@ -65,14 +66,21 @@ impl Timeout {
 }
 
 impl ConcurrencyLimiter {
-    fn make(config: ConcurrencyConfig, max_wait: Option<Duration>, asked: Asked<'_>, py: Python<'_>) -> PyResult<Self> {
+    fn make(
+        config: ConcurrencyConfig,
+        max_wait: Option<Duration>,
+        retry_after: Option<&Bound<'_, PyAny>>,
+        asked: Asked<'_>,
+        py: Python<'_>,
+    ) -> PyResult<Self> {
+        let retry_after = told(retry_after)?;
         let (core, place) = Place::make(
             py,
             asked,
             |arena, name, on_conflict| tidegate::ConcurrencyLimiter::in_arena(arena, name, config, on_conflict),
             |clock| tidegate::ConcurrencyLimiter::with_config(config, clock),
         )?;
-        Ok(Self { core: Arc::new(core), max_wait, place })
+        Ok(Self { core: Arc::new(core), max_wait, retry_after, outflow: Outflow::new(), place })
     }
 }
 
@@ -81,8 +89,10 @@ impl ConcurrencyLimiter {
     #[new]
     #[classmethod]
     #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, max_waiting = None, order = None,
-                        scope = None, name = None, on_conflict = None, enabled = None, dry_run = None, **unknown),
-           text_signature = "(limit, max_wait=0, *, max_limit=None, max_waiting=None, order='fifo', scope=None, \
+                        retry_after = None, scope = None, name = None, on_conflict = None, enabled = None,
+                        dry_run = None, **unknown),
+           text_signature = "(limit, max_wait=0, *, max_limit=None, max_waiting=None, order='fifo', \
+retry_after=None, scope=None, \
 name=None, on_conflict='error', enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
@@ -92,6 +102,7 @@ name=None, on_conflict='error', enabled=None, dry_run=False)")]
         max_limit: Option<&Bound<'_, PyAny>>,
         max_waiting: Option<&Bound<'_, PyAny>>,
         order: Option<&Bound<'_, PyAny>>,
+        retry_after: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
         name: Option<&Bound<'_, PyAny>>,
         on_conflict: Option<&Bound<'_, PyAny>>,
@@ -108,7 +119,7 @@ name=None, on_conflict='error', enabled=None, dry_run=False)")]
         config.max_waiting = max_waiting.map(|most| whole("max_waiting", most)).transpose()?;
         config.order = wait_order(order)?;
         config.mode = mode(enabled, dry_run)?;
-        Self::make(config, max_wait.at_first(py)?, Asked::of(py, scope, name, on_conflict, None)?, py)
+        Self::make(config, max_wait.at_first(py)?, retry_after, Asked::of(py, scope, name, on_conflict, None)?, py)
     }
 
     /// A limit that follows what calls report: it falls while they take longer than `tolerance` times the latency of an
@@ -125,14 +136,15 @@ name=None, on_conflict='error', enabled=None, dry_run=False)")]
     ///     timeout, backoff_ratio: of "aimd". clock: a ManualClock for tests. The others as of a fixed limit.
     #[classmethod]
     #[pyo3(signature = (algorithm = None, *, min_limit = None, initial_limit = None, max_limit = None,
-                        max_wait = Timeout::Own, max_waiting = None, order = None, tolerance = None, window = None,
+                        max_wait = Timeout::Own, max_waiting = None, order = None, retry_after = None,
+                        tolerance = None, window = None,
                         samples = None, max_window = None, min_samples = None, probe = None, probe_every = None,
                         probe_floor = None, max_latency = None, base = None, timeout = None, backoff_ratio = None,
                         clock = None, scope = None, name = None, on_conflict = None, enabled = None,
                         dry_run = None, **unknown),
            text_signature = "($cls, algorithm='gradient', *, min_limit=1, initial_limit=20, max_limit=1000, \
-max_wait=0, max_waiting=None, order='fifo', tolerance=2, window=0.5, samples=20, max_window=5, min_samples=5, \
-probe=True, probe_every=60, probe_floor=None, \
+max_wait=0, max_waiting=None, order='fifo', retry_after=None, tolerance=2, window=0.5, samples=20, max_window=5, \
+min_samples=5, probe=True, probe_every=60, probe_floor=None, \
 max_latency=None, base=None, timeout=5, backoff_ratio=0.9, clock=None, scope=None, name=None, on_conflict='error', \
 enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
@@ -145,6 +157,7 @@ enabled=None, dry_run=False)")]
         max_wait: Timeout,
         max_waiting: Option<&Bound<'_, PyAny>>,
         order: Option<&Bound<'_, PyAny>>,
+        retry_after: Option<&Bound<'_, PyAny>>,
         tolerance: Option<&Bound<'_, PyAny>>,
         window: Option<&Bound<'_, PyAny>>,
         samples: Option<&Bound<'_, PyAny>>,
@@ -183,6 +196,7 @@ enabled=None, dry_run=False)")]
         Self::make(
             config,
             max_wait.at_first(cls.py())?,
+            retry_after,
             Asked::of(cls.py(), scope, name, on_conflict, clock)?,
             cls.py(),
         )
@@ -235,13 +249,24 @@ enabled=None, dry_run=False)")]
     fn _wait(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<Waiter> {
         Waiter::new(slf, callback).ok_or_else(|| {
             let class = CONCURRENCY_LIMIT.import(slf.py(), errors::MODULE, "ConcurrencyLimitError");
-            errors::made(class, (slf.get()._refused(None),))
+            errors::made(class, (slf.get()._refused(None), slf.get().retry_after()))
         })
     }
 
     /// What ConcurrencyLimitError says.
     fn _refused(&self, timeout: Option<f64>) -> String {
         refused(Refusal::of_concurrency(self.core.limit()).named(self.name()), 0.0, timeout)
+    }
+
+    /// Seconds to tell who is refused.
+    #[getter]
+    fn retry_after(&self) -> f64 {
+        self.retry_after.unwrap_or_else(|| {
+            let stats = self.core.stats();
+            let (held, waiting) = (u64::from(stats.in_use), stats.waiting);
+            let left = stats.admitted.saturating_sub(held);
+            self.outflow.retry_after(self.core.clock().now(), held + waiting, left) as f64
+        })
     }
 
     /// Permits held now, in all processes of its scope.

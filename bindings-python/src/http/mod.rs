@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod client;
+pub(crate) mod overload;
 pub(crate) mod policies;
 pub(crate) mod problem;
 pub(crate) mod taken;

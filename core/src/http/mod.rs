@@ -2,12 +2,14 @@
 //! is.
 //!
 //! Pure functions of their arguments, no I/O: a framework's adapter hands in the peer and the header lines it has and
-//! sends what it gets. All types are `Send + Sync`, and all of them but [`Jitter`] are deterministic.
+//! sends what it gets. All types are `Send + Sync`, and all of them but [`Jitter`] and [`Outflow`] are
+//! deterministic.
 //!
 //! - [`Told`] and [`Jitter`]: a [`Decision`](crate::Decision) in the whole seconds of HTTP.
 //! - [`fields`]: `RateLimit`, `RateLimit-Policy` and `X-RateLimit-*`, written and parsed.
 //! - [`problem`]: the body of a refusal.
 //! - [`ClientAddress`]: the client behind trusted proxies, as a key.
+//! - [`overload_retry_after`] and [`Outflow`]: how long a client waits that finds no room.
 //! - [`Answer`]: what another server's answer says of a call to it.
 //! - [`AccessList`]: who is never, and who is always refused.
 
@@ -17,6 +19,7 @@ mod client;
 pub mod fields;
 mod jitter;
 mod network;
+mod overload;
 pub mod problem;
 mod told;
 
@@ -25,4 +28,5 @@ pub use answer::Answer;
 pub use client::{ClientAddress, MAX_HOPS, parse_address};
 pub use jitter::Jitter;
 pub use network::Network;
+pub use overload::{Outflow, overload_retry_after};
 pub use told::{LONGEST_RETRY_AFTER, Told, retry_after_seconds};

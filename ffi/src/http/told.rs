@@ -8,8 +8,9 @@ use crate::handle::{In, Out, Settings, versioned};
 use crate::panic::guard;
 use crate::status::tg_status;
 use std::mem::size_of;
+use std::time::Duration;
 use tg_status::TG_OK;
-use tidegate_core::http::{Jitter, Told};
+use tidegate_core::http::{Jitter, Told, overload_retry_after};
 
 /// What a client is told of a decision. Start from TG_TOLD_INIT.
 #[derive(Clone, Copy, Debug)]
@@ -75,4 +76,15 @@ pub extern "C" fn tg_http_tell(decision: In<tg_decision>, jitter: f64, told: Out
         told.fill(room, jitter.tell(&decision).into());
         Ok(TG_OK)
     })
+}
+
+/// Seconds for Retry-After of a refusal by a full queue or concurrency limit: the time that depth items or calls take,
+/// where done were done in the last window_ns; 1 to 60, and up to a fifth more by draw (from 0 up to 1; 0: no more). A
+/// window of less than a second tells no rate: 1. Where nothing was done in ten seconds: 60.
+///
+/// done is the difference of two readings of what has left (popped; admitted - in_use), the earlier one kept at a
+/// refusal about ten seconds ago: depth and counts stand in the stats of the queue and of the limiter.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_http_overload_retry_after(depth: u64, done: u64, window_ns: u64, draw: f64) -> u64 {
+    overload_retry_after(depth, done, Duration::from_nanos(window_ns), draw)
 }

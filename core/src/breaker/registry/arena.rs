@@ -13,8 +13,8 @@ impl BreakerRegistry {
     /// The registry `name` of an arena, opened or made: one object with all of its breakers, for all who share the
     /// arena, on its clock.
     ///
-    /// A breaker has the settings of who made it, and what was changed for all at run time, which stays when somebody who
-    /// declares the same as before opens it again, and ends with [`OnConflict::Apply`] of others. With
+    /// A breaker has the settings of who made it, and what was changed for all at run time, which stays when somebody
+    /// who declares the same as before opens it again, and ends with [`OnConflict::Apply`] of others. With
     /// [`OnConflict::Keep`] the defaults are those that were declared,
     /// the overrides one's own; with [`OnConflict::Apply`] breakers that stand keep theirs.
     ///

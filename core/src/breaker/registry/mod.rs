@@ -146,11 +146,12 @@ impl BreakerRegistry {
     /// [`overrides`](RegistryConfig::overrides), of several patterns the one that says most holds. `"*"` changes the
     /// shared breaker as well.
     ///
-    /// A breaker goes on under other settings as [`CircuitBreaker::set_config`] has it. In an arena the change is for all
-    /// who have the registry open: for the breakers that stand, and for those that any of them makes later. There are 16
-    /// patterns of up to 64 bytes there that can be changed.
+    /// A breaker goes on under other settings as [`CircuitBreaker::set_config`] has it. In an arena the change is for
+    /// all who have the registry open: for the breakers that stand, and for those that any of them makes later. There
+    /// are 16 patterns of up to 64 bytes there that can be changed.
     ///
-    /// Errors: as [`new`](Self::new); in an arena `pattern` for one too many or too long, `arena` where the system refuses the arena's lock. Nothing is changed then.
+    /// Errors: as [`new`](Self::new); in an arena `pattern` for one too many or too long, `arena` where the system
+    /// refuses the arena's lock. Nothing is changed then.
     ///
     /// ```
     /// use std::time::Duration;
