@@ -57,8 +57,8 @@ class Switch {
   paused = false;
   pauses = 0;
 
-  constructor(source, options, where, { pause, resume }) {
-    const { minPauseMs = 2000, pauseAt = 1, resumeAt = 0.5 } = check.options(options, where, OPTIONS);
+  constructor(source, options, where, { pause, resume }, leastPauseMs = 2000) {
+    const { minPauseMs = leastPauseMs, pauseAt = 1, resumeAt = 0.5 } = check.options(options, where, OPTIONS);
     this.#minPauseMs = check.span(minPauseMs, 'minPauseMs');
     level(pauseAt, 'pauseAt');
     if (level(resumeAt, 'resumeAt') > pauseAt) {

@@ -37,10 +37,12 @@ import { createServer } from 'node:http';
 import { guardedAdapter } from 'tidegate/axios';
 import { asPolicy } from 'tidegate/cockatiel';
 import { guardedFetch } from 'tidegate/fetch';
+import { Pacing } from 'tidegate/bullmq';
 import { Lag, pauseWhen, type Pausing } from 'tidegate/kafka';
 import { guardedInterceptor } from 'tidegate/undici';
 import axios from 'axios';
 import { TimeoutStrategy, timeout as within, wrap } from 'cockatiel';
+import { Queue as Jobs, Worker as JobWorker, type Job as QueuedJob } from 'bullmq';
 import { Kafka, type Consumer } from 'kafkajs';
 import { Agent } from 'undici';
 
@@ -257,3 +259,14 @@ same<ReturnType<Lag['refresh']>, Promise<number>>(true);
 new Lag(kafka.admin(), { groupId: 'orders', topics: ['orders'] });
 // @ts-expect-error
 pauseWhen(kafka.consumer({ groupId: 'orders' }), 3);
+
+const jobs = new Jobs('mails', { connection: { port: 6379 } });
+const pacing = new Pacing({ limiter: ConcurrencyLimiter.adaptive(), pauseWhen: () => false, queue: jobs });
+const send = pacing.processor(async (job: QueuedJob<{ to: string }>) => job.data.to.length);
+same<ReturnType<typeof send>, Promise<number>>(true);
+const sender = pacing.attach(new JobWorker<{ to: string }, number>('mails', send, { connection: { port: 6379 } }));
+same<typeof sender, JobWorker<{ to: string }, number>>(true);
+// @ts-expect-error
+pacing.attach(jobs);
+// @ts-expect-error
+new Pacing({ limit: 3 });

@@ -61,6 +61,7 @@ describe('the installed package', { skip }, () => {
       'axios',
       'cockatiel',
       'kafka',
+      'bullmq',
       'throttler',
       'express-rate-limit',
     ];
@@ -75,7 +76,7 @@ describe('the installed package', { skip }, () => {
   });
 
   it('has entry points that need nobody else, the same objects by require and by import', () => {
-    for (const entry of ['express', 'fastify', 'kafka', 'throttler', 'express-rate-limit']) {
+    for (const entry of ['express', 'fastify', 'kafka', 'bullmq', 'throttler', 'express-rate-limit']) {
       const code =
         `import * as esm from 'tidegate/${entry}'; import { createRequire } from 'node:module';` +
         `const cjs = createRequire(process.cwd() + '/x.js')('tidegate/${entry}');` +

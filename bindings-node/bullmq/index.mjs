@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/bullmq').
+export * from './index.cjs';
