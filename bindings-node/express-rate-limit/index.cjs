@@ -14,9 +14,17 @@ const asKey = (key) => keyOf(key, 'what keyGenerator returns');
 /** The most hits that a window counts: 2^20 - 1, or 100,000 a millisecond, is "that many or more". */
 const mostIn = (windowMs) => Math.max(1, Math.min(2 ** 20 - 1, Math.floor(windowMs * 100_000)));
 
+/**
+ * A window of the table never ends early: it ends on the second tick after its time at the latest, and a tick is less
+ * than 2^-15 of it. On a clock that tests move it ends in time instead, or `advance(windowMs)` would not end it.
+ */
+const inTime = (windowMs) => windowMs * (1 - 2 ** -14);
+
 class TidegateStore {
   #limiter;
-  /** How much later than it should a window of this table ends, at most: they end on the table's ticks. */
+  /** The table's window. */
+  #perMs;
+  /** How much later than it should a window of this table ends, at most; below zero: earlier. */
   #lateMs = 0;
   #options;
 
@@ -34,20 +42,17 @@ class TidegateStore {
   /** express-rate-limit calls it with its options, once for each middleware that the store is given to. */
   init({ windowMs }) {
     check.period(windowMs, 'windowMs');
-    this.#limiter = new RateLimiter({
-      ...this.#options,
-      algorithm: 'fixed_window',
-      rate: mostIn(windowMs),
-      perMs: windowMs,
-    });
+    const perMs = this.#options.clock === undefined ? windowMs : inTime(windowMs);
+    this.#limiter = new RateLimiter({ ...this.#options, algorithm: 'fixed_window', rate: mostIn(perMs), perMs });
     this.windowMs = windowMs;
-    this.#lateMs = 0;
+    this.#perMs = perMs;
+    this.#lateMs = perMs - windowMs;
   }
 
   get(key) {
     const { count, resetAfterMs } = this.#hit(key, 0);
     // A key that was taken back to zero keeps its window; an unknown one would begin a whole one.
-    if (count === 0 && resetAfterMs >= this.windowMs) return undefined;
+    if (count === 0 && resetAfterMs >= this.#perMs) return undefined;
     return { totalHits: count, resetTime: this.#resetTime(resetAfterMs) };
   }
 

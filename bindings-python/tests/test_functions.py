@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -237,7 +238,9 @@ def own_answer(admitted: Any, refused: Any, content: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
 def test_an_answer_that_fails(make: Any) -> None:
-    answers = [broken, broken_later, lambda scope, refusal: {1, 2}, lambda scope, refusal: object()]
+    answers = [
+        broken, broken_later, lambda scope, refusal: {1, 2}, lambda scope, refusal: object(), lambda scope, refusal: [math.nan],
+    ]  # fmt: skip
     each: list[list[Any]] = [[] for _ in answers]
     apps = [
         make(RateLimiter("1/hour"), handled, on_refused=answer) for handled, answer in zip(each, answers, strict=True)
@@ -247,7 +250,7 @@ def test_an_answer_that_fails(make: Any) -> None:
     with served(dispatch(apps)) as url:
         for at in range(len(apps)):
             assert statuses(ask(url, f"/{at}", f"/{at}")) == [200, 500]
-    assert [[type(known) for known in handled] for handled in each] == [[Ours], [Ours], [TypeError], [TypeError]]
+    assert [[type(known) for known in handled] for handled in each] == [[Ours], [Ours], [TypeError], [TypeError], [TypeError]]
     assert all(str(handled[0]).startswith("on_refused: expected") for handled in each[2:])
 
 
@@ -352,6 +355,45 @@ def test_stacked_limits_are_all_or_nothing() -> None:
             assert everybody.peek().remaining == 8, "what the inner limit refuses takes nothing of the outer"
             assert answers[3].headers["ratelimit"].startswith('"everybody";r=8;t='), path
             assert ', "each";r=0;t=' in answers[3].headers["ratelimit"], path
+
+
+@pytest.mark.parametrize("refusing", [0, 1, 2])
+def test_limits_without_names_are_told_apart_where_one_refuses(refusing: int) -> None:
+    """By one step and one by one, whichever refuses: each policy has a name of its own."""
+    app = FastAPI()
+    for path, more in (("/set", {}), ("/costs", {"cost": lambda scope: 1})):
+        route: Any = lambda: "ok"  # noqa: E731
+        for at in reversed(range(3)):
+            route = limit(TokenBucket("1/hour" if at == refusing else "9/hour"), **more)(route)
+        app.get(path)(route)
+    with served(app) as url:
+        for path in ("/set", "/costs"):
+            for answer in ask(url, path, path):
+                for field in ("ratelimit", "ratelimit-policy"):
+                    names = sorted(policy.split(";")[0] for policy in answer.headers[field].split(", "))
+                    assert names == ['"default"', '"default-2"', '"default-3"'], (path, answer.status)
+        assert answer.status == 429
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_limit_that_stands_in_a_route_twice_is_asked_once(outside: bool) -> None:
+    twice, last = TokenBucket("10/hour"), TokenBucket("2/hour")
+    app = FastAPI()
+    for path, more in (("/set", {}), ("/costs", {"cost": lambda scope: 1})):
+        app.get(path)(limit(twice, **more)(limit(twice, **more)(limit(last, **more)(lambda: "ok"))))
+    if outside:
+        app.add_middleware(TidegateMiddleware, limit=twice)
+    with served(app) as url:
+        for path in ("/set", "/costs"):
+            twice.reset(), last.reset()
+            answers = ask(url, path, path, path)
+            assert statuses(answers) == [200, 200, 429], path
+            # The middleware's own charge stays.
+            assert twice.peek().remaining == (7 if outside else 8)
+            for answer in answers:
+                told = ", ".join(answer.headers.getall("ratelimit-policy"))
+                assert told.count("q=10;") == 1 and told.count("q=2;") == 1, (path, told)
+
 
 
 @pytest.mark.parametrize("answer", ["no", 1, 0, None, [], "False"])

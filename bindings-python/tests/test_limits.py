@@ -331,6 +331,30 @@ def test_a_clock_that_follows_time(strategy: str, monkeypatch: pytest.MonkeyPatc
         storage_from_string("tidegate://?clock=sundial")
 
 
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_a_window_on_a_clock_of_tests_is_over_when_its_time_is(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the nanosecond, wherever it began: freezegun's ``tick(60)`` ends a minute, window after window."""
+    source = random.Random(strategy)
+    now = [0.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    for length in (1, 60, 3600, 86_400, 30 * 86_400):
+        limit = limits.RateLimitItemPerSecond(2, length)
+        for begin in (1_700_000_000.0, *(source.uniform(1e9, 2e9) for _ in range(20))):
+            now[0] = begin
+            storage: Any = storage_from_string("tidegate://?clock=time.time&max_keys=10")
+            limiter = STRATEGIES[strategy](storage)
+            for window in range(4):
+                assert [limiter.hit(limit) for _ in range(3)] == [True, True, False], (length, begin, window)
+                if strategy == "fixed-window":
+                    assert limiter.get_window_stats(limit).reset_time == now[0] + length
+                    # What headers say is whole seconds.
+                    now[0] += length / 2
+                    left = limiter.get_window_stats(limit).reset_time - now[0]
+                    assert 0 <= left - length / 2 < 1e-4 * length
+                    now[0] -= length / 2
+                now[0] += length * (2 if strategy == "sliding-window-counter" else 1)
+
+
 def test_flask_limiter_s_command(tmp_path: Any) -> None:
     (tmp_path / "shop.py").write_text(
         "import tidegate.limits\nfrom flask import Flask\nfrom flask_limiter import Limiter\napp = Flask(__name__)\n"

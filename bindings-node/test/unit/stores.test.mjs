@@ -101,6 +101,26 @@ test('both follow fake timers by a DateClock', async (t) => {
   assert.deepEqual(await blocked(3), [false, false, true]);
 });
 
+test('a window on a clock of tests is over when its time is, wherever it began', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
+  for (const windowMs of [1, 7, 1000, 2500, 60_000, 3_600_000, 86_400_000]) {
+    const store = new TidegateStore({ clock: new DateClock() });
+    store.init({ windowMs });
+    const storage = new TidegateThrottlerStorage({ clock: new DateClock() });
+    const blocked = async () => (await storage.increment('k', windowMs, 1, 0, 'default')).isBlocked;
+    for (let window = 0; window < 20; window++) {
+      const first = store.increment('a');
+      assert.deepEqual([first.totalHits, +first.resetTime], [1, Date.now() + windowMs], `${windowMs} ${window}`);
+      assert.deepEqual([await blocked(), await blocked()], [false, true]);
+      t.mock.timers.tick(windowMs);
+      if (window % 3 === 0) {
+        assert.equal(store.get('a'), undefined);
+        t.mock.timers.tick(window + 1);
+      }
+    }
+  }
+});
+
 test('what is wrong is called as its caller wrote it', async () => {
   const store = new TidegateStore();
   for (const windowMs of [0, -1, NaN, Infinity, 2 ** 50]) {

@@ -65,7 +65,9 @@ def encoded(said: Any, name: str = "on_refused") -> tuple[bytes, bytes]:
     if isinstance(said, (bytes, bytearray, memoryview)):
         return b"application/octet-stream", bytes(said)
     try:
-        return b"application/json", json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+        # What JSON cannot say, NaN and lone surrogates too, is an error here and none of the client's.
+        text = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return b"application/json", text.encode()
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{name}: expected a text, bytes, what JSON can say, an ASGI response or None, got {type(said).__name__}"

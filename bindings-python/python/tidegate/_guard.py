@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
@@ -354,9 +354,14 @@ class Guard:
 
     def _distinct(self, counted: list[Taken]) -> Policies:
         """Under the first of default, default-2, default-3 … that no other limit of the request is told under."""
-        known = {taken.policy for taken in counted}
-        name = next(name for name in default_names() if name not in known)
-        if name == self.name:
+        return self._under(self.name_beside({taken.policy for taken in counted}))
+
+    def name_beside(self, known: Container[str]) -> str:
+        """The name that the limit is told under beside others that have theirs."""
+        return self.name if self.has_own_name else next(name for name in default_names() if name not in known)
+
+    def _under(self, name: str) -> Policies:
+        if name == self.name or isinstance(self.limit, LimitSet):
             return self._policies
         if name not in self._numbered:
             self._numbered[name] = Policies(self.tier or self.limit, name, **self._told)
@@ -377,8 +382,8 @@ class Guard:
         name = "" if each is not None else self.name
         return Taken(self.limit, keys, n, decision, fields if self._headers else [], retry_after, name)
 
-    def look(self, keys: Any) -> HeaderList:
-        """What a client is told of the limit where it takes nothing of it."""
+    def look(self, keys: Any, name: str) -> HeaderList:
+        """What a client is told of the limit, under this name, where it takes nothing of it."""
         if not self._headers or not hasattr(self.limit, "peek"):
             return []
         each = None
@@ -388,7 +393,7 @@ class Guard:
             decision = self.limit.peek(keys, self.tier)
         else:
             decision = self.limit.peek() if keys is None else self.limit.peek(keys)
-        return self._policies.tell(decision, each)[0]
+        return self._under(name).tell(decision, each)[0]
 
     def pause(self, taken: Taken) -> Awaitable[None] | None:
         """What to wait for before the request goes on, where the limit paces; a wait that is broken off gives its place

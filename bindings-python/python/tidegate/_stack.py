@@ -42,7 +42,9 @@ class Stack:
         known: list[tuple[Guard, Taken]] = []
         for ask in asks:
             taken = ask.guard.take(scope, ask)
-            known.append((ask.guard, taken))
+            # A limit that stands in the route twice has counted once: it is told, waited for and given back once.
+            if not any(taken is other for _, other in known):
+                known.append((ask.guard, taken))
             if taken.retry_after and not ask.guard.dry_run:
                 return _refused(asks, known, before, scope)
         fresh = [(guard, taken) for guard, taken in known if not any(taken is other for other in before)]
@@ -61,15 +63,25 @@ class Stack:
 def _refused(
     asks: list[Ask], known: list[tuple[Guard, Taken]], before: list[Taken], scope: MutableMapping[str, Any]
 ) -> Charge:
-    """The last of ``known`` has refused: what was taken for this request goes back, and is told as it is then."""
-    told = []
+    """The last of ``known`` has refused: what was taken for this request goes back, and is told as it is then; so is
+    what was not asked any more. Each limit is told once, under a name of its own.
+    """
+    refuser = known[-1][1]
+    names = {taken.policy for _, taken in known} | {taken.policy for taken in before}
+    told, seen = [], [(taken.limit, taken.keys) for taken in before]
     for guard, taken in known[:-1]:
         if not any(taken is other for other in before):
             guard.give_back(taken)
             scope[COUNTED].remove(taken)
-    for at, ask in enumerate(asks):
-        told.append(known[-1][1].fields if at == len(known) - 1 else ask.guard.look(ask.keys))
-    return Charge([known[-1]], joined(told, known[-1][1].fields), False)
+            told.append(guard.look(taken.keys, taken.policy))
+    told.append(refuser.fields)
+    seen += [(taken.limit, taken.keys) for _, taken in known]
+    for guard, keys, _ in asks:
+        if not any(guard.limit is limit and keys == others for limit, others in seen):
+            seen.append((guard.limit, keys))
+            names.add(name := guard.name_beside(names))
+            told.append(guard.look(keys, name))
+    return Charge([known[-1]], joined(told, refuser.fields), False)
 
 
 def _merged(guards: Sequence[Guard]) -> Guard | None:
@@ -83,6 +95,9 @@ def _merged(guards: Sequence[Guard]) -> Guard | None:
     for guard in guards:
         name = guard.name if guard.has_own_name else next(name for name in names if name not in members)
         if type(guard.limit) not in (RateLimiter, TokenBucket) or name in members or name == "n":
+            return None
+        if any(guard.limit is member for member in members.values()):
+            # A set would count it twice.
             return None
         members[name] = guard.limit
         if guard.key is not None:

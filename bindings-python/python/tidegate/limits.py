@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,6 +31,8 @@ _MOST_HITS = 2**20 - 1
 _OVER = 2**63 - 1
 _MOST_SLIDING = 2**18 - 1
 _MOST_LOGGED = 4096
+# By which part of its length a fixed window ends early at most, on a clock that tests move.
+_EARLY = 2**-14
 
 
 class _Log(NamedTuple):
@@ -102,10 +104,10 @@ class _Tables:
             raise ConfigurationError(f"tidegate: {error}") from error
 
     def counter(self, expiry: float) -> RateLimiter:
-        """Of fixed windows. A table rounds the length of its windows up, by 1 / 2**16 of it at most, so that none ends
-        early; on a clock that tests move they end in time instead.
+        """Of fixed windows. None of a table's ends early, nor later than the second tick after its time, and a tick is less
+        than 1 / 2**15 of it; on a clock that tests move they end in time instead.
         """
-        length = expiry if self._clock is None else expiry * (1 - 2**-16)
+        length = expiry if self._clock is None else expiry * (1 - _EARLY)
         return self._table(
             ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, length, self._max_keys)
         )
@@ -142,6 +144,16 @@ class _Tables:
         self._follow()
         return [table for at, table in [*self._tables.items()] if at[0] == "counter"]
 
+    def left_of(self, key: str) -> Iterator[float]:
+        """What is left of the key's fixed windows. Of those that end early no less than of one that does not: tests take
+        the whole seconds of it.
+        """
+        self._follow()
+        for (kind, *about), table in [*self._tables.items()]:
+            if kind == "counter":
+                left, expiry = table.peek(key).reset_after, about[0]
+                yield min(expiry, left + expiry * _EARLY) if left and self._clock is not None else left
+
     def logs(self) -> list[RateLimiter]:
         return [table.limiter for at, table in [*self._tables.items()] if at[0] == "log"]
 
@@ -171,7 +183,7 @@ class _Operations:
         return count if count < _MOST_HITS else _OVER
 
     def get_expiry(self, key: str) -> float:
-        return time.time() + max((table.peek(key).reset_after for table in self._tables.counters()), default=0.0)
+        return time.time() + max(self._tables.left_of(key), default=0.0)
 
     def clear(self, key: str) -> None:
         for table in (*self._tables.counters(), *self._tables.logs()):
