@@ -456,7 +456,7 @@ export interface CircuitBreakerOptions {
   // </settings>
   /**
    * A call counts as slow when it has taken `slowCallDurationMs`, and not when it returns; once. Somebody looks every
-   * 100 ms, as calls of this object begin and end; at most 256 of them are watched together. Default false.
+   * 100 ms, as calls of this object begin, end or are refused; at most 256 of them are watched together. Default false.
    */
   countOverdue?: boolean;
   /**

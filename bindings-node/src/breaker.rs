@@ -49,7 +49,7 @@ impl Handle {
 
     #[inline]
     fn noted(&self, answer: Result<Permit, Rejected>) -> Result<Permit, Rejected> {
-        let permit = answer?;
+        let permit = answer.inspect_err(|_| self.overdue.refused(&self.breaker))?;
         if let Some(slot) = permit.probe() {
             self.note(slot, Some(permit));
         }

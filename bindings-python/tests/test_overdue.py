@@ -51,6 +51,11 @@ def test_what_counts(case: Any) -> None:
             breaker.reset()
         if "begin" in step:
             permits[step["begin"]] = breaker.acquire()
+        if step.get("refused") == "error":
+            with pytest.raises(CircuitOpenError):
+                breaker.acquire()
+        elif "refused" in step:
+            assert breaker.try_acquire() is None
         if "end" in step:
             getattr(permits[step["end"]], step["as"])()
         stats = breaker.stats()

@@ -25,6 +25,8 @@ describe('countOverdue', () => {
         if (step.set !== undefined) breaker.setConfig(settings(step.set));
         if (step.reset) breaker.reset();
         if (step.begin !== undefined) permits.set(step.begin, breaker.acquire());
+        if (step.refused === 'error') assert.throws(() => breaker.acquire(), CircuitOpenError);
+        else if (step.refused !== undefined) assert.equal(breaker.tryAcquire(), null);
         if (step.end !== undefined) permits.get(step.end)[step.as]();
         const stats = breaker.stats();
         for (const key of ['calls', 'failed', 'slow', 'state']) {

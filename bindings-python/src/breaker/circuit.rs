@@ -33,7 +33,8 @@ use tidegate::breaker::{self as core, Classified, Outcome};
 ///     min_calls: the rates say nothing below this many calls.
 ///     slow_call_duration, slow_call_rate_threshold: a call this long is slow; opens at this share of slow calls.
 ///     count_overdue: a call counts as slow when it has taken `slow_call_duration`, and not when it returns; once.
-///         Somebody looks every 100 ms, as calls of this object begin and end; at most 256 are watched together.
+///         Somebody looks every 100 ms, as calls of this object begin, end or are refused; at most 256 are watched
+///         together.
 ///     consecutive_failures: opens at this many failures in a row, whatever the rates.
 ///     cooldown, cooldown_backoff, max_cooldown, cooldown_jitter: seconds it stays open; each opening from half-open
 ///         multiplies it, up to `max_cooldown` (default 64 x), and jitter lengthens it by up to that fraction.
@@ -98,6 +99,7 @@ impl CircuitBreaker {
         answer: Result<core::Permit, core::Rejected>,
     ) -> PyResult<core::Permit> {
         answer.map(|permit| self.overdue.begin(&self.core, permit)).map_err(|rejected| {
+            self.overdue.refused(&self.core);
             let trip = rejected.trip.map(Trip::from);
             circuit_open(py, self.core.name(), seconds(rejected.retry_after_ns), trip, rejected.ramping)
         })

@@ -166,7 +166,11 @@ impl CircuitBreaker {
         let breaker = slf.get();
         let timed = breaker.classifier().times();
         let answer = if timed { breaker.core.acquire_timed() } else { breaker.core.acquire() };
-        let permit = breaker.overdue.begin(&breaker.core, answer.ok()?);
+        let Ok(permit) = answer else {
+            breaker.overdue.refused(&breaker.core);
+            return None;
+        };
+        let permit = breaker.overdue.begin(&breaker.core, permit);
         Some(Permit::new(slf.clone().unbind(), permit))
     }
 

@@ -72,6 +72,16 @@ impl Overdue {
         }
     }
 
+    /// `breaker` refused a call. Where probes hang, nobody else comes who could look.
+    #[cold]
+    pub fn refused(&self, breaker: &CircuitBreaker) {
+        if self.is_on()
+            && let Some(table) = self.table.get()
+        {
+            sweep(table.get(), breaker, breaker.clock().now());
+        }
+    }
+
     /// Ends the watch: the permit to report; `None`: the call has been counted.
     #[inline]
     pub fn end(&self, breaker: &CircuitBreaker, permit: Permit) -> Option<Permit> {
@@ -350,7 +360,9 @@ mod tests {
         let probe = begin();
         clock.advance(Duration::from_millis(500));
         assert_eq!(breaker.state(), State::HalfOpen);
-        overdue.end(&breaker, Permit { word: 0, started_ns: UNTIMED });
+        // Nobody begins or ends a call meanwhile.
+        assert!(breaker.acquire().is_err());
+        overdue.refused(&breaker);
         assert_eq!(breaker.state(), State::Open);
         assert!(overdue.end(&breaker, probe).is_none());
     }
