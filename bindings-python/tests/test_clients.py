@@ -383,6 +383,27 @@ def test_a_server_that_hangs(kind: str, server: Faulty) -> None:
     assert counts(breaker) == (1, 1)
 
 
+@pytest.mark.parametrize("mode", ["hang", 500, "reset"])
+def test_aiohttp_s_time_for_a_request_is_one_for_all_attempts(server: Faulty, mode: str | int) -> None:
+    breaker, budget = CircuitBreaker(), RetryBudget()
+    # Waits for an hour, or not at all after an attempt that has used up the time.
+    wait = 0 if mode == "hang" else 3600
+    retry = RetryPolicy(3, base=wait, max_delay=wait, jitter="none", budget=budget)
+    server.mode = mode
+
+    async def main() -> None:
+        async with aiohttp.ClientSession(
+            middlewares=[tidegate.aiohttp.Middleware(breaker=breaker, retry=retry)],
+            timeout=aiohttp.ClientTimeout(total=0.3),
+        ) as session:
+            with pytest.raises(asyncio.TimeoutError):
+                await session.get(server.url)
+
+    run(main())
+    assert (len(server.asked), counts(breaker)) == (1, (1, 1))
+    assert budget.stats().withdrawn == (0 if mode == "hang" else 1)
+
+
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_nobody_is_there(kind: str) -> None:
     breaker = CircuitBreaker()

@@ -193,27 +193,31 @@ class Sending:
                 self._request.headers[name] = value
         return Call(self._calls, permit, throttle)
 
-    def raised(self, call: Call, error: BaseException, closed: bool = False) -> float | None:
+    def raised(
+        self, call: Call, error: BaseException, closed: bool = False, *, is_last: bool = False
+    ) -> float | None:
         """The attempt ended in an error, which may be because the client was closed on this side.
 
-        Raises RetryBudgetExceededError where only the budget is missing.
+        ``is_last``: the client has no time for another. Raises RetryBudgetExceededError where only the budget is missing.
         """
         verdict = call.failed(error, closed)
         if verdict[0] == "cancelled" or not isinstance(error, Exception):
             return None
-        return self._wait(verdict, error, error)
+        return self._wait(verdict, error, error, is_last)
 
     def answered(self, call: Call, response: Any, complete: bool = False) -> float | None:
         """There are a response's headers; ``complete``: and no body is to come."""
         return self._wait(call.answered(response, complete), None, response)
 
-    def _wait(self, verdict: Verdict, error: Exception | None, subject: Any) -> float | None:
+    def _wait(
+        self, verdict: Verdict, error: Exception | None, subject: Any, is_last: bool = False
+    ) -> float | None:
         policy = self._calls.retry
         if policy is None:
             return None
         told = policy._told(subject, verdict)
         wait = None
-        if self._again(policy, verdict[0], error, subject):
+        if not is_last and self._again(policy, verdict[0], error, subject):
             wait, self._previous = policy._next(self._attempts, self._previous, told, self._start)
         if wait is not None and self._breaker is not None and self._breaker.retry_after > wait:
             # The circuit will still be open: what there is tells more than its refusal would, and costs no budget.

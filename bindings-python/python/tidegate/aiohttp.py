@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Literal
 
 import aiohttp
+from aiohttp.helpers import BaseTimerContext
 from aiohttp.payload import BytesPayload, IOBasePayload
 
 from . import errors
@@ -142,7 +144,7 @@ class Middleware:
             try:
                 response = await handler(request)
             except BaseException as error:
-                wait = sending.raised(call, error, session.closed)
+                wait = sending.raised(call, error, session.closed, is_last=_is_over(request))
                 if wait is None:
                     if not is_second:
                         _note_failed(request, error)
@@ -161,9 +163,26 @@ class Middleware:
                         connection.add_callback(_Body(response, call, session))
                     return response
                 response.release()
-            # Outside of the handler, and with no connection held.
-            if wait > 0:
-                await sleep_async(wait, sending.clock)
+            # Outside of the handler, and with no connection held; ended by the client's own time for all of it.
+            with _timer(request):
+                if wait > 0:
+                    await sleep_async(wait, sending.clock)
+
+
+def _timer(request: aiohttp.ClientRequest) -> contextlib.AbstractContextManager[Any]:
+    """What ends the ``total`` of the client's timeout, which is one for all attempts."""
+    timer = getattr(request, "_timer", None)
+    return timer if isinstance(timer, BaseTimerContext) else contextlib.nullcontext()
+
+
+def _is_over(request: aiohttp.ClientRequest) -> bool:
+    timer = getattr(request, "_timer", None)
+    if isinstance(timer, BaseTimerContext):
+        try:
+            timer.assert_timeout()
+        except asyncio.TimeoutError:
+            return True
+    return False
 
 
 def _note_failed(request: aiohttp.ClientRequest, error: BaseException) -> None:
