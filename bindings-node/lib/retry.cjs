@@ -111,10 +111,25 @@ function pay(budget) {
   budget.deposit();
 }
 
+/**
+ * The innermost call that is not over, with those around it alike. A call in which the next is started, such as by a
+ * timer, hands on its context: without this each would keep all that were before.
+ */
+function open(call) {
+  const first = notOver(call);
+  for (let within = first; within !== undefined; within = within.around) within.around = notOver(within.around);
+  return first;
+}
+
+function notOver(call) {
+  while (call?.isOver) call = call.around;
+  return call;
+}
+
 /** Runs a call that pays; in it nobody else does. */
 async function paying(budget, run) {
   pay(budget);
-  const call = { budget, around: paid.getStore(), isOver: false };
+  const call = { budget, around: open(paid.getStore()), isOver: false };
   try {
     return await paid.run(call, run);
   } finally {
@@ -258,7 +273,14 @@ class RetryPolicy {
     const around = call?.signal;
     for (let attempts = 1; ; attempts += 1) {
       const isEnded = signal?.aborted === true || around?.aborted === true;
-      const next = this.#after(end, attempts, previous, start, deadline, isEnded, refuses);
+      let next;
+      try {
+        next = this.#after(end, attempts, previous, start, deadline, isEnded, refuses);
+      } catch (refusal) {
+        // In place of the result: nobody else reads it.
+        if (end.failed !== undefined) discard(end.result);
+        throw refusal;
+      }
       if (next === undefined) {
         if (end.failed === undefined) throw end.error;
         return end.result;

@@ -626,3 +626,26 @@ def test_a_total_time_alone_takes_one_timer(parts: dict[str, Any], timers: int, 
 
     run(main())
     assert len(started) == timers
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_failed_result_is_closed_where_the_circuit_opens(is_async: bool) -> None:
+    class Closable(Answer):
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    answer = Closable(503)
+
+    async def ask() -> Closable:
+        return answer
+
+    breaker = CircuitBreaker("it", consecutive_failures=1, classifier=http())
+    resilience = Resilience(retry=RetryPolicy(3, base=1, jitter="none", retry_on=http()), breaker=breaker)
+    with pytest.raises(CircuitOpenError):
+        if is_async:
+            run(resilience.call_async(ask))
+        else:
+            resilience.call(lambda: answer)
+    assert answer.closed == 1

@@ -41,6 +41,7 @@ from tidegate import (
     ThrottledError,
     TidegateError,
 )
+from tidegate import _paid
 from tidegate import http as http_calls
 from tidegate._retryable import is_transient, retry_after
 
@@ -311,6 +312,55 @@ def test_a_call_that_succeeds_pays_in_once() -> None:
     stats = budget.stats()
     assert (stats.deposited, stats.withdrawn) == (2, 2)
     assert pickle.loads(pickle.dumps(stats)) == stats
+
+
+def test_a_call_that_starts_the_next_keeps_none_of_those_before() -> None:
+    policy, around = RetryPolicy(budget=RetryBudget(), **QUICK), 0
+
+    async def poll(left: int, done: asyncio.Future[None]) -> None:
+        nonlocal around
+        call = _paid._innermost.get()
+        chain = 0
+        while call is not None:
+            call, chain = call._around, chain + 1
+        around = max(around, chain)
+        if left == 0:
+            done.set_result(None)
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: loop.create_task(policy.call_async(poll, left - 1, done)))
+
+    async def main() -> None:
+        done = asyncio.get_running_loop().create_future()
+        await policy.call_async(poll, 50, done)
+        await done
+
+    run(main())
+    assert policy.budget is not None and policy.budget.stats().deposited == 51
+    # Itself, and one that has ended while the next began.
+    assert around <= 2
+
+
+def test_a_call_that_is_thrown_away_is_none_of_the_call_that_is_under_way() -> None:
+    budget = RetryBudget()
+    policy = RetryPolicy(budget=budget, **QUICK)
+
+    class Never:
+        def __await__(self) -> Iterator[None]:
+            yield
+
+    async def never() -> None:
+        await Never()
+
+    left = policy.call_async(never)
+    contextvars.copy_context().run(left.send, None)
+
+    def inside() -> None:
+        left.close()
+        policy.call(Flaky(0))
+
+    policy.call(inside)
+    assert budget.stats().deposited == 2
 
 
 def test_predicates_may_throw_and_choose() -> None:

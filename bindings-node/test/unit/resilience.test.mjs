@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { getEventListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import {
@@ -1013,5 +1014,35 @@ describe('one budget in a client and in a policy around it', () => {
     assert.deepEqual([budget.stats().deposited, other.stats().deposited], [5, 1]);
     const posted = new RetryPolicy({ attempts: 1, budget }).call(() => ask(server.url, { method: 'POST' }));
     assert.deepEqual([(await posted).status, budget.stats().deposited], [503, 6]);
+  });
+
+  it('is kept by no call that such a call has started', async () => {
+    const budgets = [];
+    const { promise, resolve } = deferred();
+    async function poll(left) {
+      if (left === 0) {
+        await setTimeout(1);
+        globalThis.gc();
+        return resolve(budgets.filter((budget) => budget.deref() !== undefined).length);
+      }
+      const budget = new RetryBudget();
+      budgets.push(new WeakRef(budget));
+      // In the context of this call, which is over by then.
+      setImmediate(() => new RetryPolicy({ budget }).call(() => poll(left - 1)));
+    }
+    await poll(50);
+    assert.ok((await promise) <= 5);
+  });
+});
+
+describe('a failed result where the circuit opens', () => {
+  it('is read by nobody, and let go', async (t) => {
+    const server = await serve(t, (_request, response) => response.writeHead(503).end('x'.repeat(1000)));
+    const breaker = new CircuitBreaker('it', { consecutiveFailures: 1, classifier: http() });
+    const retry = new RetryPolicy({ attempts: 3, baseMs: 1000, jitter: 'none', retryOn: http() });
+    let answer;
+    const ask = async () => (answer = await fetch(server.url));
+    await assert.rejects(new Resilience({ retry, breaker }).call(ask), CircuitOpenError);
+    assert.equal(answer.bodyUsed, true);
   });
 });

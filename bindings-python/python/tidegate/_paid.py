@@ -18,17 +18,37 @@ class Paid:
         self._budget, self._is_open = budget, True
 
     def __enter__(self) -> None:
-        self._around = _innermost.get()
         pay(self._budget)
+        self._around = _open(_innermost.get())
         _innermost.set(self)
 
     def __exit__(self, *exc: object) -> None:
         # What goes on after it, such as a task that it started, is no part of it any more.
         self._is_open = False
-        _innermost.set(self._around)
+        # A coroutine that nobody ends is closed in whatever context meets it, where another call may be under way.
+        if _innermost.get() is self:
+            _innermost.set(self._around)
 
 
 _innermost: ContextVar[Paid | None] = ContextVar("tidegate.paid", default=None)
+
+
+def _open(call: Paid | None) -> Paid | None:
+    """The innermost that is not over, of those alike.
+
+    A call that has what starts the next hands on its context: without this, each would keep all that were before.
+    What is over stays so, so that threads may do this together.
+    """
+    while call is not None and not call._is_open:
+        call = call._around
+    within = call
+    while within is not None:
+        around = within._around
+        while around is not None and not around._is_open:
+            around = around._around
+        within._around = around
+        within = around
+    return call
 
 
 def pay(budget: RetryBudget) -> None:

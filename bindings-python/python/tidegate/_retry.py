@@ -170,7 +170,12 @@ class RetryPolicy:
                 verdict = failed_result(self._readers, result) if self._readers else None
                 if verdict is None:
                     return result
-                wait, previous = self._after_result(result, verdict, attempts, previous, start)
+                try:
+                    wait, previous = self._after_result(result, verdict, attempts, previous, start)
+                except CircuitOpenError:
+                    # In place of the result: nobody else closes it.
+                    abandon(result)
+                    raise
                 if wait is None:
                     return result
                 abandon(result)
@@ -207,7 +212,11 @@ class RetryPolicy:
                 verdict = failed_result(self._readers, result) if self._readers else None
                 if verdict is None:
                     return result
-                wait, previous = self._after_result(result, verdict, attempts, previous, start)
+                try:
+                    wait, previous = self._after_result(result, verdict, attempts, previous, start)
+                except CircuitOpenError:
+                    await abandon_async(result)
+                    raise
                 if wait is None:
                     return result
                 await abandon_async(result)
