@@ -59,6 +59,8 @@ impl Common {
 pub(super) struct Shelf {
     /// Changed under the lock.
     config: HandleCell<RegistryConfig>,
+    /// As this handle was opened.
+    declared: Arc<RegistryConfig>,
     /// In an arena: what was changed at run time, and as of which version the settings above have it.
     overrides: Option<Overrides>,
     merged: AtomicU64,
@@ -151,9 +153,11 @@ impl Shelf {
         let overflow = Arc::new(overflow);
         let overrides = if lock.is_shared() { Some(Overrides::in_room(room)?) } else { None };
         let merged = AtomicU64::new(0);
-        let config = HandleCell::new(Some(Arc::new(config)));
+        let declared = Arc::new(config);
+        let config = HandleCell::new(Some(declared.clone()));
         Ok(Self {
             config,
+            declared,
             overrides,
             merged,
             clock,
@@ -180,7 +184,8 @@ impl Shelf {
             let version = overrides.version();
             // Relaxed, both: only who holds the lock looks.
             if self.merged.load(Ordering::Relaxed) != version {
-                self.config.put(Arc::new(overrides.over(&self.config(), &self.rows.layout)));
+                // Over what was declared: what has been forgotten since is in the settings above.
+                self.config.put(Arc::new(overrides.over(&self.declared, &self.rows.layout)));
                 self.merged.store(version, Ordering::Relaxed);
             }
         }

@@ -466,4 +466,6 @@ fn settings_of_a_pattern_change_for_all_where_a_breaker_stands() {
     };
     let applied = BreakerRegistry::in_arena(&arena, "it", strict, OnConflict::Apply).expect("sound");
     assert_eq!(cooldown(&applied, "new"), 20, "what is declared now holds");
+    let expected = (10, config(4).defaults.min_calls);
+    assert_eq!((cooldown(&one, "g"), one.get(b"g").config().min_calls), expected, "nobody has the changes any more");
 }
