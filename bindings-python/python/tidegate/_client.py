@@ -198,7 +198,9 @@ class Sending:
     ) -> float | None:
         """The attempt ended in an error, which may be because the client was closed on this side.
 
-        ``is_last``: the client has no time for another. Raises RetryBudgetExceededError where only the budget is missing.
+        ``is_last``: the client has no time for another.
+
+        Raises RetryBudgetExceededError where only the budget is missing.
         """
         verdict = call.failed(error, closed)
         if verdict[0] == "cancelled" or not isinstance(error, Exception):
