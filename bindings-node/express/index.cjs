@@ -10,7 +10,7 @@ const { answerLater, begun, sendValue, silence } = require('../http/refused.cjs'
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
 function rateLimit(options) {
-  const { gate: settings, limits, entrance, onRefused } = readOptions(options, 'rateLimit');
+  const { gate: settings, limits, entrance, isExempt, onRefused } = readOptions(options, 'rateLimit');
   if (limits.length === 0 && entrance === undefined) {
     throw check.valueError("rateLimit needs a rate such as '100/minute', or limits, or concurrency");
   }
@@ -19,8 +19,7 @@ function rateLimit(options) {
 
   return function tidegate(request, response, next) {
     const go = handOver(next, request, response);
-    // A refused preflight looks like a broken site.
-    if (request.method === 'OPTIONS') return void go();
+    if (isExempt(request)) return void go();
     const exchange = gate.exchange(request, response, response);
     const decided = (refusal) => {
       if (refusal === undefined) go();

@@ -90,9 +90,12 @@ class Plans {
   /** A route's limits come first and take the place of those of the same name; `false`: none at all. */
   #plan(own) {
     if (own === false) return new Plan([]);
-    const { limits, entrance } = readOptions(own, 'config.tidegate');
+    const { limits, entrance, exempt } = readOptions(own, 'config.tidegate');
     if (entrance !== undefined) {
       throw check.valueError('concurrency: it is one for all routes; give it where the plugin is registered');
+    }
+    if (exempt !== undefined) {
+      throw check.valueError('exempt: give it where the plugin is registered; a route says tidegate: false');
     }
     const names = limits.map(({ name }) => name);
     return new Plan([...limits, ...this.#common.filter(({ name }) => !names.includes(name))]);
@@ -165,7 +168,7 @@ async function tidegateFastify(fastify, options = {}) {
   if (!HOOKS.includes(hook)) throw check.valueError(`hook must be one of ${HOOKS.join(', ')}, got ${check.show(hook)}`);
   // Fastify hands its own registration options (prefix, logLevel) through.
   const { prefix: _prefix, logLevel: _logLevel, logSerializers: _logSerializers, ...own } = rest;
-  const { gate: settings, limits, entrance, onRefused } = readOptions(own, 'tidegate/fastify');
+  const { gate: settings, limits, entrance, isExempt, onRefused } = readOptions(own, 'tidegate/fastify');
   const gate = new Gate(settings);
   const plans = new Plans(limits);
 
@@ -174,8 +177,7 @@ async function tidegateFastify(fastify, options = {}) {
   fastify.addHook('onReady', async () => plans.complete(fastify));
 
   function decide(request, reply, done) {
-    // A refused preflight looks like a broken site.
-    if (request.method === 'OPTIONS') return void done();
+    if (isExempt(request)) return void done();
     let plan;
     try {
       plan = plans.of(request.routeOptions);

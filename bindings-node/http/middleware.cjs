@@ -3,6 +3,7 @@
 
 const check = require('../lib/check.cjs');
 const { entranceOf } = require('./concurrency.cjs');
+const { exemption } = require('./exempt.cjs');
 const { Gate, OPTIONS: GATE, gateOptions } = require('./gate.cjs');
 const { Limit, MEETING } = require('./limit.cjs');
 const { limitsFrom, placeOf } = require('./options.cjs');
@@ -12,7 +13,7 @@ const { asError, isPromise, whenReady } = require('../lib/promise.cjs');
 const { source } = require('./source.cjs');
 
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
-const OPTIONS = ['limits', 'concurrency', 'onRefused', ...GATE];
+const OPTIONS = ['limits', 'concurrency', 'exempt', 'onRefused', ...GATE];
 
 /** `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate. */
 function readOptions(given, where) {
@@ -21,7 +22,7 @@ function readOptions(given, where) {
       ? { rate: given }
       : given;
   const [gate, rest] = gateOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
-  const { limits, concurrency, onRefused, rate, ...single } = rest;
+  const { limits, concurrency, exempt, onRefused, rate, ...single } = rest;
   const { scope, onConflict, ...others } = single;
   if (onRefused !== undefined) check.callable(onRefused, 'onRefused');
   if (limits !== undefined && (rate !== undefined || Object.keys(others).length > 0)) {
@@ -31,6 +32,8 @@ function readOptions(given, where) {
   return {
     gate,
     onRefused,
+    exempt,
+    isExempt: exemption(exempt),
     limits: limits === undefined ? limitsOfOne(rate, single) : limitsFrom(limits, place),
     entrance: entranceOf(concurrency, place),
   };

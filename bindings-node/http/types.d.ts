@@ -127,6 +127,11 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
    * gone.
    */
   concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
+  /**
+   * Paths that are never refused, as OPTIONS never is: exact ones, and with `/*` at the end all below; without the
+   * prefix of an Express mount. Default `['/healthz', '/livez', '/readyz']`.
+   */
+  exempt?: string[];
 }
 
 /** Why a request was refused. */

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from test_http import cases
-from tidegate import ConfigError, RateLimiter, fastapi, starlette
+from tidegate import BoundedQueue, ConcurrencyLimiter, ConfigError, RateLimiter, fastapi, starlette
 from tidegate.asgi import TidegateMiddleware
 from tidegate.keys import client_ip, header
 
@@ -38,15 +38,16 @@ def limit_of(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return given["rate"], options
 
 
-def middleware(limits: list[Any]) -> Any:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await PlainTextResponse("ok")(scope, receive, send)
+async def answering(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await PlainTextResponse("ok")(scope, receive, send)
 
+
+def middleware(limits: list[Any]) -> Any:
     if len(limits) > 1:
         pytest.skip("stacked limits are a route's; a middleware takes a LimitSet")
     limit, options = limits[0]
-    return TidegateMiddleware(app, limit, **options)
+    return TidegateMiddleware(answering, limit, **options)
 
 
 def fastapi_route(limits: list[Any]) -> Any:
@@ -98,6 +99,15 @@ def test_situations(case: Any, make: Callable[[list[Any]], Any]) -> None:
     if "error" in case:
         with pytest.raises(ConfigError, match=f"^{case['error']}: must be 1 to the burst \\(3\\), .*; got 4$"):
             make([limit_of(limit) for limit in case["config"]["limits"]])
+        return
+    if "full" in case["config"]:
+        if make is not middleware:
+            pytest.skip("what has no room is a middleware's, for all routes")
+        limiter, queue = ConcurrencyLimiter(1), BoundedQueue[int](1, high_watermark=1.0, retry_after=7)
+        queue.try_push(1)
+        options = {"queue": queue} if case["config"]["full"] == "queue" else {"concurrency": limiter}
+        with limiter.acquire(), served(TidegateMiddleware(answering, **options)) as url:
+            run(scene(url))
         return
     with served(make([limit_of(limit) for limit in case["config"]["limits"]])) as url:
         run(scene(url))

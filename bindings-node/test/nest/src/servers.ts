@@ -13,6 +13,8 @@ import { ADAPTERS, type Adapter } from './app.js';
 
 /** Serves `/` behind limits, each with middleware or a decorator of its own, the first on top. Gives the port. */
 export type Serve = (t: TestContext, limits: any[]) => Promise<number>;
+/** Beside `/` those that look after a service. */
+const PATHS = ['/', '/healthz', '/livez', '/readyz'];
 const portOf = async (t: TestContext, server: any): Promise<number> => {
   t.after(() => {
     server.close();
@@ -58,13 +60,13 @@ export const SERVERS: Record<string, Serve> = {
   express: (t, limits) => {
     const app = express();
     for (const limit of limits) app.use(rateLimit(limit));
-    app.all('/', (_request, response) => void response.end());
+    for (const path of PATHS) app.all(path, (_request, response) => void response.end());
     return portOf(t, createServer(app));
   },
   async fastify(t, limits) {
     const app = Fastify();
     for (const limit of limits) await app.register(tidegate, limit);
-    app.all('/', async () => '');
+    for (const path of PATHS) app.all(path, async () => '');
     t.after(() => app.close());
     await app.listen({ port: 0, host: '127.0.0.1' });
     return (app.server.address() as AddressInfo).port;

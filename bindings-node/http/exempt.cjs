@@ -1,0 +1,26 @@
+'use strict';
+// Paths that are never refused: a probe that is would have a busy process killed, and its load sent to the others.
+
+const check = require('../lib/check.cjs');
+
+const DEFAULT = ['/healthz', '/livez', '/readyz'];
+
+/** Of `exempt`: whether a request passes uncounted. OPTIONS does too: a refused preflight looks like a broken site. */
+function exemption(value = DEFAULT) {
+  const allowed = "an array of paths, such as ['/healthz']";
+  if (!Array.isArray(value)) throw check.typeError(`exempt must be ${allowed}, got ${check.show(value)}`);
+  for (const path of value) {
+    if (typeof path !== 'string') throw check.typeError(`exempt must be ${allowed}, and holds ${check.show(path)}`);
+    if (!/^\/[^*?#]*$/.test(path)) {
+      throw check.valueError(`exempt: a path starts with / and is compared as it is, got ${check.show(path)}`);
+    }
+  }
+  const paths = new Set(value);
+  // The path of the target, `/a` of `/a?b` and of `http://host/a`, is cut out only where the target itself is none.
+  return ({ method, url = '' }) =>
+    method === 'OPTIONS' ||
+    paths.has(url) ||
+    (!/^\/[^?#]*$/.test(url) && paths.has(url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '')));
+}
+
+module.exports = { exemption };
