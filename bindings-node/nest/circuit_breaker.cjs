@@ -9,7 +9,7 @@ const { inPlaceOf, verifyCallee } = require('../lib/callee.cjs');
 const check = require('../lib/check.cjs');
 const { TidegateError } = require('../lib/errors.cjs');
 const { members } = require('../lib/group.cjs');
-const { isPromise, thrownAfter } = require('../lib/promise.cjs');
+const { complain, isPromise, thrownAfter } = require('../lib/promise.cjs');
 const { getBreakerToken } = require('./tokens.cjs');
 
 const ADVICE = 'Put the decorator on the method that calls the dependency';
@@ -102,15 +102,27 @@ const toObservable = (value) => (isObservable(value) || isPromise(value) ? from(
 
 /**
  * An Observable does its work when it is subscribed to, each time; then it is a call. Whoever has a value and wants no
- * more (`firstValueFrom`) was answered.
+ * more (`firstValueFrom`) was answered. Its result is the last value.
  */
 function observed(breaker, source, instead) {
   return defer(() => {
     const permit = breaker.acquire();
-    let isAnswered = false;
+    const values = [];
     return source.pipe(
-      tap({ next: () => (isAnswered = true), error: (error) => permit.error(error), complete: () => permit.success() }),
-      finalize(() => (isAnswered ? permit.success() : permit.release())),
+      tap({
+        next: (value) => (values[0] = value),
+        error: (error) => permit.error(error),
+        complete: () => (values.length > 0 ? permit.result(values[0]) : permit.success()),
+      }),
+      finalize(() => {
+        if (values.length === 0) return permit.release();
+        try {
+          permit.result(values[0]);
+        } catch (thrown) {
+          // Who has the value is told nothing more, and what is thrown here ends whatever unsubscribed.
+          complain('a predicate of a breaker failed', thrown);
+        }
+      }),
     );
   }).pipe(catchError((error) => toObservable(instead(error))));
 }

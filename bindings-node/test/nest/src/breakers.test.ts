@@ -7,7 +7,7 @@ import { HttpModule, HttpService } from '@nestjs/axios';
 import { Controller, Get, Inject, Injectable, NotFoundException, Param } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Observable, defer, firstValueFrom, lastValueFrom, map, throwError } from 'rxjs';
-import { CircuitBreaker as Circuit, CircuitOpenError, ManualClock, RetryPolicy } from 'tidegate';
+import { type CircuitBreakerOptions, CircuitBreaker as Circuit, CircuitOpenError, ManualClock, RetryPolicy } from 'tidegate';
 import { guardedAdapter } from 'tidegate/axios';
 import { CircuitBreaker, InjectBreaker, RateLimit, TidegateModule, getBreakerToken } from 'tidegate/nest';
 import { ADAPTERS, type Adapter, start } from './app.js';
@@ -88,11 +88,11 @@ class PayController {
 }
 
 /** A provider made by Nest, its breakers, and what they stand on. */
-async function made(t: TestContext, type: new () => Payments = Payments) {
+async function made(t: TestContext, type: new () => Payments = Payments, more: CircuitBreakerOptions = {}) {
   bank = () => 'paid';
   const clock = new ManualClock();
   const breakers = {
-    payment: { consecutiveFailures: 2, cooldownMs: 1000, clock },
+    payment: { consecutiveFailures: 2, cooldownMs: 1000, clock, ...more },
     lenient: { ignore: NotFoundException, consecutiveFailures: 1 },
   };
   const app = await Test.createTestingModule({
@@ -167,6 +167,29 @@ describe('@CircuitBreaker', { timeout: 60_000 }, () => {
     subscription.unsubscribe();
     circuit.acquire().success();
     assert.equal(circuit.state, 'closed');
+  });
+
+  it('judges the last value of an Observable as it judges what a promise gives', async (t) => {
+    const { payments, circuit } = await made(t, Payments, {
+      failureResult(value: unknown) {
+        if (value === 'broken') throw new Error('no verdict');
+        return value === 'half';
+      },
+    });
+    for (const wait of [firstValueFrom, lastValueFrom]) {
+      bank = () => 'half';
+      assert.equal(await wait(payments.watch()), 'half');
+      assert.deepEqual([circuit.stats().calls, circuit.stats().failed], [1, 1]);
+      bank = () => 'paid';
+      assert.equal(await wait(payments.watch()), 'paid');
+      assert.deepEqual([circuit.stats().calls, circuit.stats().failed], [2, 1]);
+      circuit.reset();
+    }
+    bank = () => 'broken';
+    assert.equal(await firstValueFrom(payments.watch()), 'broken');
+    assert.deepEqual([circuit.stats().calls, circuit.stats().failed], [1, 1]);
+    assert.equal(await lastValueFrom(payments.watch()), 'from the cache');
+    assert.equal(circuit.state, 'open');
   });
 
   it('is of each application and of each class', async (t) => {
