@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from abc import ABCMeta
 from re import Pattern
 from typing import Any
 
@@ -122,7 +123,7 @@ class PausingAIOConsumer:
         self._consumer.subscribe(topics=topics, pattern=pattern, listener=_Listener(self, listener))
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+class _Listener(ConsumerRebalanceListener, metaclass=ABCMeta):  # type: ignore[misc]
     """Pauses new partitions before anything is read from them, then asks the user's own."""
 
     def __init__(self, pausing: PausingAIOConsumer, users: ConsumerRebalanceListener | None) -> None:

@@ -21,7 +21,7 @@ from ._pausing import Switch
 from ._tidegate import ManualClock
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer
+    from aiokafka import AIOKafkaConsumer as _AIOKafkaConsumer
     from confluent_kafka import Consumer
 
     from ._aiokafka import PausingAIOConsumer
@@ -48,7 +48,7 @@ def pause_when(
 ) -> PausingConsumer: ...
 @overload
 def pause_when(
-    consumer: AIOKafkaConsumer,
+    consumer: _AIOKafkaConsumer,
     source: object,
     min_pause: float | timedelta = ...,
     *,
