@@ -90,19 +90,21 @@ use time_window::TimeWindow;
 ///
 /// Thread safety: every method may be called from any thread at any time; none takes a lock, and only
 /// [`new`](Self::new) and [`events_since`](Self::events_since) allocate.
+#[repr(C)]
 pub struct CircuitBreaker {
-    name: String,
+    /// Of one that stands in a registry. First: who looks its key up finds it beside the counts of the handle's `Arc`,
+    /// and has to write those anyway.
+    place: Option<Place>,
+    head: One<Head>,
     clock: Clock,
     origin: Origin,
     layout: Layout,
-    head: One<Head>,
     outcomes: Outcomes,
     probes: Probes,
     owners: Owners,
     rejected: Striped<1>,
     changes: Arc<ChangeLock>,
-    /// Of one that stands in a registry.
-    place: Option<Box<Place>>,
+    name: String,
 }
 
 /// What a breaker shares: all of its state, and the lock under which settings change.
@@ -176,14 +178,7 @@ impl CircuitBreaker {
     }
 
     /// Of parts that are as large as the layout says.
-    fn of_parts(
-        parts: Parts,
-        name: String,
-        layout: Layout,
-        epoch_ns: u64,
-        clock: Clock,
-        place: Option<Box<Place>>,
-    ) -> Self {
+    fn of_parts(parts: Parts, name: String, layout: Layout, epoch_ns: u64, clock: Clock, place: Option<Place>) -> Self {
         let Parts { head, window, probes, owners, rejected, changes } = parts;
         let origin = Origin::new(&layout, epoch_ns);
         let outcomes = match layout.window {

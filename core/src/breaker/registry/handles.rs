@@ -101,13 +101,13 @@ impl Handles {
     pub(super) fn find(&self, shelf: &Shelf, hash: u64, key: &[u8]) -> Option<Arc<CircuitBreaker>> {
         shelf.search(hash, |entry| {
             let is_it = |place: &Place| entry.is_of(place.incarnation()) && place.key().is(key, || shelf.key(key));
-            self.0.get(entry.place())?.find(|handle| handle.place.as_deref().is_some_and(is_it))
+            self.0.get(entry.place())?.find(|handle| handle.place.as_ref().is_some_and(is_it))
         })
     }
 
     /// The one handle of this process for what this one stands for: itself, where there is none yet.
     pub(super) fn keep(&self, handle: Arc<CircuitBreaker>) -> Arc<CircuitBreaker> {
-        let Some(place) = handle.place.as_deref() else { return handle };
+        let Some(place) = handle.place.as_ref() else { return handle };
         let Some(cell) = self.0.get(place.number()) else { return handle };
         let is_same = |it: &CircuitBreaker| it.place.as_ref().is_some_and(|it| it.is_as(place));
         cell.find_or_put(&handle, is_same)

@@ -53,22 +53,55 @@ impl Hasher {
 
     pub(super) fn key(&self, key: &[u8]) -> Key {
         let kept = if key.len() <= KEPT {
-            key.into()
+            Kept::new(key)
         } else {
             let [a, b] = self.second.each_ref().map(|hash| hash.hash(key).to_le_bytes());
-            [&key[..PREFIX], &a, &b].concat().into_boxed_slice()
+            Kept::new(&[&key[..PREFIX], &a, &b].concat())
         };
         Key { hash: self.hash(key), len: key.len() as u64, kept }
     }
 }
 
-/// A key as it is kept.
+/// A key as it is kept, what is compared first.
+#[repr(C)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Key {
-    pub(super) hash: u64,
+    kept: Kept,
     len: u64,
-    /// At most 256 bytes.
-    kept: Box<[u8]>,
+    pub(super) hash: u64,
+}
+
+/// At most 256 bytes. Those of most keys stand here, not elsewhere on the heap: who looks one up reads it in the
+/// handle's first cache line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kept {
+    /// Up to [`SHORT`] bytes, and zeros.
+    Short(u8, [u8; SHORT]),
+    /// More.
+    Long(Box<[u8]>),
+}
+
+const SHORT: usize = 30;
+/// With its length and the tag, four words.
+const _: () = assert!(size_of::<Kept>() == 32 && std::mem::offset_of!(Key, kept) == 0);
+
+impl Kept {
+    fn new(bytes: &[u8]) -> Self {
+        if bytes.len() > SHORT {
+            return Self::Long(bytes.into());
+        }
+        let mut padded = [0; SHORT];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        Self::Short(bytes.len() as u8, padded)
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(len, padded) => &padded[..usize::from(*len)],
+            Self::Long(bytes) => bytes,
+        }
+    }
 }
 
 impl Key {
@@ -78,13 +111,18 @@ impl Key {
 
     /// The key, or its beginning.
     pub(super) fn text(&self) -> &[u8] {
-        if self.is_whole() { &self.kept } else { &self.kept[..PREFIX] }
+        if self.is_whole() { self.kept.bytes() } else { &self.kept.bytes()[..PREFIX] }
     }
 
     /// Whether it is `key`; `long` is that one as it is kept.
     #[inline]
     pub(super) fn is(&self, key: &[u8], long: impl FnOnce() -> Self) -> bool {
-        if key.len() <= KEPT { self.is_whole() && *self.kept == *key } else { *self == long() }
+        match &self.kept {
+            // Whole, whatever its length says.
+            Kept::Short(..) => self.kept.bytes() == key,
+            Kept::Long(kept) if key.len() <= KEPT => self.is_whole() && **kept == *key,
+            Kept::Long(_) => *self == long(),
+        }
     }
 
     /// As people read it.
@@ -93,7 +131,7 @@ impl Key {
         if self.is_whole() {
             return text.into_owned();
         }
-        let rest: String = self.kept[PREFIX..].iter().map(|byte| format!("{byte:02x}")).collect();
+        let rest: String = self.kept.bytes()[PREFIX..].iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{text}…{rest}")
     }
 }
@@ -106,7 +144,7 @@ pub(super) fn write(line: &KeyLine, key: &Key) {
     // Relaxed, all: published by the incarnation.
     line[0].store(key.hash, Ordering::Relaxed);
     line[1].store(key.len, Ordering::Relaxed);
-    for (word, bytes) in line[2..].iter().zip(key.kept.chunks(8)) {
+    for (word, bytes) in line[2..].iter().zip(key.kept.bytes().chunks(8)) {
         let mut whole = [0; 8];
         whole[..bytes.len()].copy_from_slice(bytes);
         word.store(u64::from_le_bytes(whole), Ordering::Relaxed);
@@ -121,7 +159,7 @@ pub(super) fn read(line: &KeyLine) -> Key {
     let words = line[2..].iter().take(kept.div_ceil(8)).map(|word| word.load(Ordering::Relaxed));
     let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
     bytes.truncate(kept);
-    Key { hash, len, kept: bytes.into() }
+    Key { hash, len, kept: Kept::new(&bytes) }
 }
 
 /// Whether `key` stands there. Allocates nothing.
@@ -129,7 +167,7 @@ pub(super) fn holds(line: &KeyLine, key: &Key) -> bool {
     // Relaxed, all: as in `read`.
     line[0].load(Ordering::Relaxed) == key.hash
         && line[1].load(Ordering::Relaxed) == key.len
-        && line[2..].iter().zip(key.kept.chunks(8)).all(|(word, bytes)| {
+        && line[2..].iter().zip(key.kept.bytes().chunks(8)).all(|(word, bytes)| {
             let mut whole = [0; 8];
             whole[..bytes.len()].copy_from_slice(bytes);
             word.load(Ordering::Relaxed) == u64::from_le_bytes(whole)

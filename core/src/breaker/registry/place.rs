@@ -18,12 +18,14 @@ use std::time::Duration;
 /// made room again before its first call: many threads that take few places from each other do so now and then.
 const TURNS: usize = 64;
 
+/// Whoever looks a key up compares `incarnation` and `key`: they come first, beside the counts of the handle's `Arc`.
+#[repr(C)]
 #[derive(Debug)]
 pub(in super::super) struct Place {
-    shelf: Arc<Shelf>,
-    number: usize,
     incarnation: u64,
     key: Key,
+    number: usize,
+    shelf: Arc<Shelf>,
     /// Where the key stood last, once the place is another's.
     next: HandleCell,
 }

@@ -318,7 +318,7 @@ impl Shelf {
     fn handle(self: &Arc<Self>, place: usize, incarnation: u64, key: Key) -> Arc<CircuitBreaker> {
         let (name, clock) = (key.name(), self.clock.clone());
         let (parts, layout) = (self.rows.parts(place, &self.lock), self.rows.layout);
-        let place = Box::new(Place::new(self.clone(), place, incarnation, key));
+        let place = Place::new(self.clone(), place, incarnation, key);
         Arc::new(CircuitBreaker::of_parts(parts, name, layout, self.made_ns, clock, Some(place)))
     }
 

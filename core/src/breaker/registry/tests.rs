@@ -469,3 +469,32 @@ fn settings_of_a_pattern_change_for_all_where_a_breaker_stands() {
     let expected = (10, config(4).defaults.min_calls);
     assert_eq!((cooldown(&one, "g"), one.get(b"g").config().min_calls), expected, "nobody has the changes any more");
 }
+
+/// A lookup compares the key itself, wherever it stands: not its hash alone, and zeros at its end count.
+#[test]
+fn keys_of_every_length_are_told_apart() {
+    let registry = registry(20);
+    let lengths = [0, 1, 29, 30, 31, 32, 240, 255, 256, 257, 300];
+    let texts = lengths.map(|len| vec![0; len]);
+    let keys = texts.each_ref().map(|text| registry.shelf.key(text));
+    for (key, text) in keys.iter().zip(&texts) {
+        for other in &texts {
+            assert_eq!(key.is(other, || registry.shelf.key(other)), text == other, "{} {}", text.len(), other.len());
+        }
+        let mut other = text.clone();
+        if let Some(last) = other.last_mut() {
+            *last = 1;
+            assert!(!key.is(&other, || registry.shelf.key(&other)), "{} by its last byte", text.len());
+        }
+        assert_eq!(
+            (key.text(), key.is_whole()),
+            (&text[..if text.len() > 256 { 240 } else { text.len() }], text.len() <= 256)
+        );
+    }
+    let breakers = texts.each_ref().map(|text| registry.get(text));
+    for (breaker, text) in breakers.iter().zip(&texts) {
+        assert!(Arc::ptr_eq(breaker, &registry.get(text)) && breaker.state() == State::Closed);
+        breaker.force_open();
+    }
+    assert_eq!(registry.stats().breakers, texts.len() as u64);
+}
