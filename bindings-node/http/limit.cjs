@@ -112,7 +112,7 @@ class Limit {
   ask(exchange) {
     if (this.skip === undefined) return this.#charged(exchange);
     return whenReady(this.skip(exchange.request, exchange.context), (skip) =>
-      skip ? undefined : this.#charged(exchange),
+      check.holds(skip, 'skip') ? undefined : this.#charged(exchange),
     );
   }
 
@@ -259,7 +259,7 @@ class ChosenLimit {
   ask(exchange) {
     if (this.#skip === undefined) return this.#chosen(exchange);
     return whenReady(this.#skip(exchange.request, exchange.context), (skip) =>
-      skip ? undefined : this.#chosen(exchange),
+      check.holds(skip, 'skip') ? undefined : this.#chosen(exchange),
     );
   }
 

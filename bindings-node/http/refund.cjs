@@ -1,5 +1,6 @@
 'use strict';
 
+const check = require('../lib/check.cjs');
 const { complain, isPromise } = require('../lib/promise.cjs');
 
 /**
@@ -18,13 +19,13 @@ function refundLater(charges, exchange) {
 
 function refund(charge, status, request) {
   const failed = (error) => complain('refundOn failed, and the charge is kept', error);
+  const settle = (answer) => {
+    if (check.holds(answer, 'refundOn')) charge.giveBack();
+  };
   try {
     const answer = charge.limit.refundOn(status, request);
-    if (answer === true) charge.giveBack();
-    else if (isPromise(answer))
-      Promise.resolve(answer)
-        .then((later) => later === true && charge.giveBack())
-        .catch(failed);
+    if (isPromise(answer)) Promise.resolve(answer).then(settle).catch(failed);
+    else settle(answer);
   } catch (error) {
     failed(error);
   }

@@ -73,7 +73,10 @@ export interface LimitOptions
   tiers?: Record<string, KeyedQuota | string | number>;
   /** … and which of them a request has; `undefined`: the limit's own. */
   tier?: (request: any, context: any) => string | undefined | null | Promise<string | undefined | null>;
-  /** Takes this request out of the limit where it gives something true; asked before everything else. */
+  /**
+   * Takes this request out of the limit where it gives `true`; asked before everything else. What is neither true nor
+   * false nor nothing (undefined, null) is the request's error: a text such as 'no' would switch the limit off.
+   */
   skip?: (request: any, context: any) => boolean | Promise<boolean>;
   /** Once the answer is out: `true` gives the cost back (`(status) => status < 400`: only failures count). */
   refundOn?: (status: number, request: any) => boolean | Promise<boolean>;

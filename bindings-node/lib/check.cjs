@@ -39,6 +39,16 @@ function bool(value, name) {
   return value;
 }
 
+/**
+ * What a condition of a request says: only `true` is yes, and nothing (undefined, null) is no. What is merely truthy,
+ * such as 'no', would switch a limit off.
+ */
+function holds(value, name) {
+  if (value === true || value === false) return value;
+  if (value !== undefined && value !== null) throw typeError(`${name} must give true or false, got ${show(value)}`);
+  return false;
+}
+
 function text(value, name) {
   if (typeof value !== 'string') throw typeError(`${name} must be a text, got ${show(value)}`);
   return value;
@@ -143,6 +153,7 @@ module.exports = {
   callable,
   detached,
   fraction,
+  holds,
   limit,
   options,
   patience,

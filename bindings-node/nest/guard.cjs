@@ -2,6 +2,7 @@
 
 const { Inject, Injectable } = require('@nestjs/common');
 const { Exchange } = require('../http/exchange.cjs');
+const check = require('../lib/check.cjs');
 const { whenReady } = require('../lib/promise.cjs');
 const { exchangeOf, isField, refusalFor } = require('./call.cjs');
 const { RateLimitException } = require('./exception.cjs');
@@ -46,7 +47,10 @@ class TidegateGuard {
     if (exchange === undefined) return unlimited(context, plan);
     // A refused preflight looks like a broken site.
     if (exchange.request?.method === 'OPTIONS') return true;
-    return whenReady(this.shouldSkip(context), (skip) => skip || this.#identify(plan, exchange, context));
+    return whenReady(
+      this.shouldSkip(context),
+      (skip) => check.holds(skip, 'shouldSkip') || this.#identify(plan, exchange, context),
+    );
   }
 
   #identify(plan, exchange, context) {

@@ -281,6 +281,7 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
             return false;
           },
         },
+        truthy: { skip: (request: any) => (request.query.bad ? 'no' : undefined) },
       };
       for (const [name, own] of Object.entries(wrong)) {
         const { request } = await serve(
