@@ -29,7 +29,9 @@ async function full(t, options = {}) {
 describe('exempt', () => {
   it('is what looks after the service, and a preflight', async (t) => {
     const ask = await full(t);
-    for (const path of ['/healthz', '/livez', '/readyz', '/readyz?full']) assert.deepEqual(await ask(path), [200, null]);
+    for (const path of ['/healthz', '/livez', '/readyz', '/readyz?full']) {
+      assert.deepEqual(await ask(path), [200, null]);
+    }
     assert.deepEqual(await ask('/', 'OPTIONS'), [200, null]);
     for (const path of ['/', '/readyz/x', '/x/readyz', '/readyz/', '/orders?/readyz']) {
       assert.deepEqual(await ask(path), [503, '1'], path);
