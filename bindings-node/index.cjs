@@ -13,6 +13,7 @@ const { BoundedQueue } = require('./lib/queue.cjs');
 const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
 const { RetryBudget, RetryPolicy } = require('./lib/retry.cjs');
 const { ClientThrottle } = require('./lib/throttle.cjs');
+const { LoadShedder } = require('./lib/shed.cjs');
 const { Deadline } = require('./lib/deadline.cjs');
 const { Timeout } = require('./lib/timeout.cjs');
 const { cached } = require('./lib/cached.cjs');
@@ -26,6 +27,7 @@ const { DateClock, ManualClock } = require('./lib/clock.cjs');
 const {
   ArenaError,
   ConcurrencyLimitError,
+  OverloadedError,
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,
@@ -56,6 +58,7 @@ module.exports = {
   RetryPolicy,
   RetryBudget,
   ClientThrottle,
+  LoadShedder,
   Timeout,
   Deadline,
   Fallback,
@@ -71,6 +74,7 @@ module.exports = {
   ManualClock,
   ArenaError,
   ConcurrencyLimitError,
+  OverloadedError,
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,

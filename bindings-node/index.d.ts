@@ -1245,6 +1245,136 @@ export class ClientThrottle {
   stats(): ClientThrottleStats;
 }
 
+export type Priority = 'critical' | 'high' | 'normal' | 'sheddable';
+
+export type SignalKind =
+  | 'queueFill'
+  | 'queueDelay'
+  | 'inFlight'
+  | 'cpu'
+  | 'memory'
+  | 'psiCpu'
+  | 'psiMemory'
+  | 'loopLag'
+  | 'gauge';
+
+/** `(value - start) / (full - start)`, from 0 to 1, is its pressure. Left out, the range is what is usual. */
+export interface SignalOptions {
+  kind: SignalKind;
+  /** Default: that of its kind. */
+  name?: string;
+  start?: number;
+  full?: number;
+  /** Of `queueDelay` and `loopLag`, in place of `start`. */
+  startMs?: number;
+  fullMs?: number;
+  /**
+   * Gives the value, once an interval, in a call whose turn it is. What it throws, or what is no number, is no value
+   * for that time: said once, and in `explain()`. Left out, the value is told with `tell`.
+   */
+  read?: BoundedQueue<any> | ConcurrencyLimiter | (() => number);
+}
+
+export type Signal = SignalKind | BoundedQueue<any> | ConcurrencyLimiter | SignalOptions;
+
+export interface LoadShedderOptions extends Place {
+  /**
+   * What tells that there is too much to do; the largest pressure counts. Default `'cpu'`, `'memory'`, `'psiCpu'`,
+   * `'psiMemory'` and `'loopLag'`, which `watch()` measures.
+   */
+  signals?: Signal[];
+  // <settings shedder>
+  /** At full pressure, the part of those who pass that is shed in addition each interval (0.001 to 1; default 0.05). */
+  rise?: number;
+  /** At no pressure, the part of all that passes in addition each interval (0.001 to 1; default 0.02). */
+  fall?: number;
+  /** The part of each class that passes in any case (0 to 1; default 0.01). */
+  minAdmit?: number;
+  /**
+   * The pressure from which on, held for critical_after, critical calls are shed too (above 0 and up to 1; default 1).
+   */
+  criticalAt?: number;
+  /**
+   * How long the pressure must be at critical_at before critical calls are shed (0 ms to 3600000 ms; default 1000 ms).
+   */
+  criticalAfterMs?: number;
+  /** For so long after full pressure no more pass than did (0 ms to 3600000 ms; default 1000 ms). */
+  coolOffMs?: number;
+  /** How often signals are read and the threshold moves (10 ms to 10000 ms; default 250 ms). */
+  intervalMs?: number;
+  /** How many CPUs there are to use; left out, what the system's files say (above 0 and up to 65536). */
+  cpuLimit?: number;
+  // </settings>
+  /** Users have the same levels in all services with this key. */
+  levelKey?: string;
+  /** False lets every call pass and counts nothing; so does TIDEGATE_DISABLED=1 in the environment. */
+  enabled?: boolean;
+  /** Counts (`stats().wouldShed`) and refuses nothing. */
+  dryRun?: boolean;
+  /** For tests. */
+  clock?: ManualClock;
+}
+
+/** A decision with its reasons. */
+export interface Shed {
+  allowed: boolean;
+  /** The signal with the largest pressure, if any has some. */
+  signal: string | undefined;
+  /** Its pressure, 0 to 1. */
+  pressure: number;
+  /** For a refused call: until one like it passes if the pressure falls to 0 now. Else 0. */
+  retryAfterMs: number;
+}
+
+/** Counts since a load shedder was made, and what its last step found. */
+export interface ShedderStats {
+  admitted: number;
+  /** Refused calls of each priority. */
+  shed: Record<Priority, number>;
+  /** Calls that a dry run let through and would have refused. */
+  wouldShed: number;
+  pressure: number;
+  /** The part of the calls that the threshold refuses, by what was asked for of late. */
+  shedShare: number;
+}
+
+/**
+ * Sheds load, the less important first, by as much as signals of too much work ask for. At pressure 1 the threshold
+ * rises
+ * each interval until 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all more would have.
+ * Nothing runs by itself: a call whose turn it is reads one signal.
+ */
+export class LoadShedder {
+  constructor(options?: LoadShedderOptions);
+  /**
+   * Whether a call may be served. `level` is its place within the class, from 0, the last to be shed, to 127: that of
+   * its user (`levelOf`), so that his calls meet one fate. Where all are of one level they are shed by chance.
+   */
+  admit(priority?: Priority, level?: number): boolean;
+  check(priority?: Priority, level?: number): Shed;
+  /** @throws OverloadedError where the call is refused */
+  enter(priority?: Priority, level?: number): void;
+  /** 0 to 127: a keyed hash of the user and the hour, the same in all services with that `levelKey`. */
+  levelOf(user: string | Uint8Array): number;
+  /** Tells a signal its value: of `queueDelay` (ms) the least of an interval counts, of others the largest. */
+  tell(signal: string, value: number): void;
+  /** Reads the next signal, or moves the threshold, if it is time: for a loop, where calls are rare. */
+  sample(): void;
+  /**
+   * Measures how late this event loop comes, each `periodMs` (default 20), and samples; its timer keeps neither process
+   * nor shedder alive. @returns what ends it
+   */
+  watch(periodMs?: number): () => void;
+  readonly name: string | undefined;
+  /** The largest pressure of all signals at the last step, 0 to 1. */
+  readonly pressure: number;
+  /** How late event loops of this process come; `undefined`: nobody watches one. */
+  readonly loopLag: { p99Ms: number; maxMs: number } | undefined;
+  /** The state in words, a line for each thing that may hold it where it is; the text may change. */
+  explain(): string[];
+  stats(): ShedderStats;
+}
+
 /**
  * The right to run one call: `using permit = await limiter.acquire()`, or `release()` in a `finally`. One that is
  * forgotten is lost until its limiter is collected, its thread ends or its process dies.
@@ -1384,6 +1514,8 @@ export class BoundedQueue<T = unknown> implements AsyncIterable<T> {
   /** Whether a push would be taken. */
   readonly isAccepting: boolean;
   readonly isClosed: boolean;
+  /** The most items held. */
+  readonly capacity: number;
   /** Items held. */
   readonly depth: number;
   /** ms to tell refused producers. */
@@ -1548,6 +1680,12 @@ export class CircuitOpenError extends TidegateError {
   /** It has closed and lets calls back by degrees; this one was not among them. */
   readonly ramping: boolean;
   /** ms until a probe may be tried, `Infinity` while forced open. */
+  readonly retryAfterMs: number;
+}
+
+/** Refused because there is too much to do (`ERR_TIDEGATE_OVERLOADED`). */
+export class OverloadedError extends TidegateError {
+  constructor(message?: string, retryAfterMs?: number);
   readonly retryAfterMs: number;
 }
 

@@ -21,7 +21,8 @@
  *   does nothing. An object shares its arena and its clock, a limit set its members: their handles may be freed before
  *   or after it. What is otherwise says so ("Ownership:").
  * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_registry, tg_queue,
- *   tg_concurrency, tg_retry_budget, tg_throttle, tg_client_address, tg_access_list.
+ *   tg_concurrency, tg_retry_budget, tg_throttle, tg_shedder, tg_client_address,
+ *   tg_access_list.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
  *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding
@@ -62,9 +63,10 @@
  *   8. Circuit breakers
  *   9. Concurrency limits
  *   10. Retries
- *   11. Queues
- *   12. HTTP
- *   13. Layout
+ *   11. Load shedding
+ *   12. Queues
+ *   13. HTTP
+ *   14. Layout
  */
 #ifndef TIDEGATE_H
 #define TIDEGATE_H
@@ -128,6 +130,8 @@ enum tg_status
     TG_EXHAUSTED = 7,
     /** Refused: the wait for another attempt would reach the deadline. */
     TG_LATE = 8,
+    /** Refused: there is too much to do, and more important calls come first. */
+    TG_SHED = 9,
     /** An item came out that the queue drops: it is the caller's, and the next call goes on. */
     TG_DROPPED = 10,
     /** Error: an argument that must not be NULL is NULL. */
@@ -2503,7 +2507,278 @@ tg_status tg_throttle_stats(const tg_throttle *throttle, tg_throttle_snapshot *s
 tg_status tg_throttle_stats_at(const tg_throttle *throttle, uint64_t now_ns, tg_throttle_snapshot *snapshot);
 
 /* ==================================================================================================================
- * 11. Queues
+ * 11. Load shedding
+ *
+ * Too much to do: the less important is refused first.
+ * ================================================================================================================== */
+
+/** What a call is worth. */
+enum tg_priority
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Shed last, and only while the pressure has been at critical_at for critical_after_ns. */
+    TG_PRIORITY_CRITICAL = 0,
+    /** What users wait for. */
+    TG_PRIORITY_HIGH = 1,
+    /** In between. */
+    TG_PRIORITY_NORMAL = 2,
+    /** What can be done later, or again. */
+    TG_PRIORITY_SHEDDABLE = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_priority tg_priority;
+#else
+typedef int32_t tg_priority;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What a signal measures. Those of the system's files are read by the shedder, the others are told with
+ * tg_shedder_tell(), loop lag with tg_shedder_tell_lag().
+ */
+enum tg_signal_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Depth of a queue / capacity. Usual range .5 to .8. */
+    TG_SIGNAL_QUEUE_FILL = 0,
+    /** Seconds that items waited in a queue, of an interval the least. .005 to .02. */
+    TG_SIGNAL_QUEUE_DELAY = 1,
+    /** Calls under way / limit. .9 to 1. */
+    TG_SIGNAL_IN_FLIGHT = 2,
+    /** CPU time / what the cgroup may use, from the system's files. .8 to .95. */
+    TG_SIGNAL_CPU = 3,
+    /** Memory in use / what the cgroup may use, from the system's files. .85 to .95. */
+    TG_SIGNAL_MEMORY = 4,
+    /** "some avg10" of the kernel's CPU pressure, from the system's files. 20 to 60. */
+    TG_SIGNAL_PSI_CPU = 5,
+    /** "full avg10" of the kernel's memory pressure, from the system's files. 1 to 10. */
+    TG_SIGNAL_PSI_MEMORY = 6,
+    /** Seconds that an event loop comes late, p99. .02 to .2. */
+    TG_SIGNAL_LOOP_LAG = 7,
+    /** A number of one's own. No usual range. */
+    TG_SIGNAL_GAUGE = 8,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_signal_kind tg_signal_kind;
+#else
+typedef int32_t tg_signal_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Refuses calls when there is too much to do, the less important first. Each signal has a pressure,
+ * (value - start) / (full - start) from 0 to 1, and the largest counts: at 1 the threshold rises each interval until
+ * 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all more would have.
+ */
+typedef struct tg_shedder tg_shedder;
+
+/** A signal of a shedder. */
+typedef struct {
+    /** NULL: that of its kind ("queue_fill"). No other signal's. Copied. */
+    const char *name;
+    /** Where its pressure begins; 0 with full = 0: its usual range. */
+    double start;
+    /** Where it is full. */
+    double full;
+    /** One of tg_signal_kind. */
+    int32_t kind;
+    /** 0. */
+    uint32_t reserved;
+} tg_signal;
+
+/** Settings of a load shedder. Start from TG_SHEDDER_CONFIG_INIT, which holds the defaults, and give it signals. */
+typedef struct {
+    /** sizeof(tg_shedder_config) */
+    size_t struct_size;
+    /**
+     * The time it lives by; NULL: the machine's monotonic clock. Must be NULL with an arena. Borrowed during the call.
+     */
+    const tg_clock *clock;
+    /** Where its state lives; NULL: in memory of its own. Shared. */
+    const tg_arena *arena;
+    /** Its name in the arena; without an arena it says nothing. Borrowed during the call. */
+    const char *name;
+    /** 1 to 16. CPU signals need one beside them that tells of a server which waits. Borrowed during the call. */
+    const tg_signal *signals;
+    /** How many. */
+    size_t signal_count;
+    /** Users have the same levels in all services with this key; NULL: none. Borrowed during the call. */
+    const char *level_key;
+    /** At pressure 1, the part of those who pass that is shed in addition each interval. */
+    double rise;
+    /** At pressure 0, the part of all that passes in addition each interval. */
+    double fall;
+    /** The part of each class that passes in any case. */
+    double min_admit;
+    /** From this pressure on, held for critical_after_ns, critical calls are shed too. */
+    double critical_at;
+    /** How many CPUs there are to use; 0: what the system's files say. */
+    double cpu_limit;
+    /** See critical_at. */
+    uint64_t critical_after_ns;
+    /** For so long after full pressure no more pass than did. */
+    uint64_t cool_off_ns;
+    /** How often signals are read and the threshold moves. */
+    uint64_t interval_ns;
+    /** One of tg_mode. */
+    int32_t mode;
+    /** One of tg_on_conflict; without an arena it says nothing. */
+    int32_t on_conflict;
+} tg_shedder_config;
+
+/** Initial values of tg_shedder_config: its size, and the defaults. */
+#define TG_SHEDDER_CONFIG_INIT \
+    { sizeof(tg_shedder_config), \
+      NULL, NULL, NULL, NULL, 0, NULL, 0.05, 0.02, 0.01, 1.0, 0.0, UINT64_C(1000000000), \
+      UINT64_C(1000000000), UINT64_C(250000000), 0, 0 }
+
+/** A decision with its reasons. Start from TG_SHED_DECISION_INIT. */
+typedef struct {
+    /** sizeof(tg_shed_decision) */
+    size_t struct_size;
+    /** The largest pressure of all signals at the last step, 0 to 1. */
+    double pressure;
+    /** For a refused call: time until one like it passes if the pressure falls to 0 now. Else 0. */
+    uint64_t retry_after_ns;
+    /** The place in the config of the signal with that pressure; -1: none has any. */
+    int32_t signal;
+    /** 1 or 0. */
+    int32_t allowed;
+} tg_shed_decision;
+
+/** Initial values of tg_shed_decision: its size, and the defaults. */
+#define TG_SHED_DECISION_INIT \
+    { sizeof(tg_shed_decision), \
+      0.0, UINT64_C(0), 0, 0 }
+
+/** A look at a load shedder. Start from TG_SHEDDER_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_shedder_snapshot) */
+    size_t struct_size;
+    /** Calls that were admitted. */
+    uint64_t admitted;
+    /** Critical calls that were refused. */
+    uint64_t shed_critical;
+    /** High ones. */
+    uint64_t shed_high;
+    /** Normal ones. */
+    uint64_t shed_normal;
+    /** Sheddable ones. */
+    uint64_t shed_sheddable;
+    /** Calls that a dry run let through and would have refused. */
+    uint64_t would_shed;
+    /** The largest pressure at the last step. */
+    double pressure;
+    /** The part of the calls that the threshold refuses, by what was asked for of late. */
+    double shed_share;
+} tg_shedder_snapshot;
+
+/** Initial values of tg_shedder_snapshot: its size, and the defaults. */
+#define TG_SHEDDER_SNAPSHOT_INIT \
+    { sizeof(tg_shedder_snapshot), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), 0.0, 0.0 }
+
+/**
+ * Makes a load shedder, or opens the one of that name in an arena.
+ *
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE (rise, fall, min_admit, critical_at, cpu_limit, critical_after_ns, cool_off_ns,
+ * interval_ns, a signal's range, more than 16 of them); TG_CONFLICT (no signal, a CPU signal without one that tells
+ * of a server which waits, a name twice, a gauge without a range, a clock beside an arena, an arena without a name);
+ * TG_UNKNOWN_VALUE (kind, mode, on_conflict); TG_SYNTAX, TG_INVALID (a name that is none); TG_ARENA_SHAPE (other
+ * signals under the name), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
+ */
+tg_status tg_shedder_new(const tg_shedder_config *config, tg_shedder **shedder);
+
+/** Frees a load shedder; NULL is fine. */
+void tg_shedder_free(tg_shedder *shedder);
+
+/**
+ * Asks whether a call may be served: TG_OK, or TG_SHED. priority is one of tg_priority; level its place within the
+ * class, from 0, the last to be shed, to 127: tg_shedder_level_of() its user. Whose turn it is reads a file.
+ *
+ * Errors: TG_UNKNOWN_VALUE (priority), TG_OUT_OF_RANGE (level).
+ */
+tg_status tg_shedder_admit(const tg_shedder *shedder, int32_t priority, uint32_t level);
+
+/**
+ * tg_shedder_admit() at now_ns of its clock, by a random number from 0 up to, but not including, 1: refused where it
+ * is not below the part of its level that passes, or is no number.
+ */
+tg_status tg_shedder_admit_at(const tg_shedder *shedder, uint64_t now_ns, int32_t priority, uint32_t level, double draw);
+
+/** tg_shedder_admit() with its reasons. */
+tg_status tg_shedder_check(const tg_shedder *shedder, int32_t priority, uint32_t level, tg_shed_decision *decision);
+
+/** tg_shedder_check() at now_ns of its clock, by a random number. */
+tg_status tg_shedder_check_at(const tg_shedder *shedder,
+                              uint64_t now_ns,
+                              int32_t priority,
+                              uint32_t level,
+                              double draw,
+                              tg_shed_decision *decision);
+
+/** Tells the level of a user: a keyed hash of him and the hour, the same in all services with that level_key. */
+tg_status tg_shedder_level_of(const tg_shedder *shedder, const void *user, size_t user_len, uint32_t *level);
+
+/** tg_shedder_level_of() at unix_s seconds since 1970. */
+tg_status tg_shedder_level_of_at(const tg_shedder *shedder,
+                                 uint64_t unix_s,
+                                 const void *user,
+                                 size_t user_len,
+                                 uint32_t *level);
+
+/**
+ * Tells a signal its value: of a queue's delay (seconds) the least of an interval counts, of others the largest. What
+ * is no number is no value.
+ *
+ * Errors: TG_CONFLICT (there is no such signal, or it is read from the system's files); TG_UTF8.
+ */
+tg_status tg_shedder_tell(const tg_shedder *shedder, const char *signal, double value);
+
+/** tg_shedder_tell() at now_ns of its clock. */
+tg_status tg_shedder_tell_at(const tg_shedder *shedder, uint64_t now_ns, const char *signal, double value);
+
+/** Tells that a tick of an event loop came late_ns late; they come each period_ns. */
+tg_status tg_shedder_tell_lag(const tg_shedder *shedder, uint64_t late_ns, uint64_t period_ns);
+
+/**
+ * Reads the next signal, or moves the threshold, if it is time: for a loop, where calls are rare. Once each 20 ms is
+ * often enough.
+ */
+tg_status tg_shedder_sample(const tg_shedder *shedder);
+
+/** tg_shedder_sample() at now_ns of its clock. */
+tg_status tg_shedder_sample_at(const tg_shedder *shedder, uint64_t now_ns);
+
+/** Tells the largest pressure of all signals at the last step, 0 to 1. */
+tg_status tg_shedder_pressure(const tg_shedder *shedder, double *pressure);
+
+/** tg_shedder_pressure() at now_ns of its clock. */
+tg_status tg_shedder_pressure_at(const tg_shedder *shedder, uint64_t now_ns, double *pressure);
+
+/** Tells the counts since the shedder was made, and what its last step found. */
+tg_status tg_shedder_stats(const tg_shedder *shedder, tg_shedder_snapshot *snapshot);
+
+/** tg_shedder_stats() at now_ns of its clock. */
+tg_status tg_shedder_stats_at(const tg_shedder *shedder, uint64_t now_ns, tg_shedder_snapshot *snapshot);
+
+/**
+ * Writes the state in words: a line for pressure, threshold, cool-off, each signal (one that is off says why) and the
+ * limits of the cgroup. For people, and the text may change. *length is that of the text, without its NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_shedder_explain(const tg_shedder *shedder, char *buffer, size_t size, size_t *length);
+
+/* ==================================================================================================================
+ * 12. Queues
  *
  * Work that is accepted and not yet done: bounded, with watermarks.
  * ================================================================================================================== */
@@ -2863,7 +3138,7 @@ tg_status tg_queue_drain(const tg_queue *queue, void **item);
 tg_status tg_queue_discard(const tg_queue *queue, void **item);
 
 /* ==================================================================================================================
- * 12. HTTP
+ * 13. HTTP
  *
  * Who a client is behind proxies, who is never limited or always refused, and what a client is told.
  * ================================================================================================================== */
@@ -3171,7 +3446,7 @@ uint64_t tg_http_overload_retry_after(uint64_t depth, uint64_t done, uint64_t wi
 #endif
 
 /* ==================================================================================================================
- * 13. Layout
+ * 14. Layout
  *
  * Compiles where the compiler lays structs out as the library does.
  * ================================================================================================================== */
@@ -3319,6 +3594,21 @@ TG_ASSERT(offsetof(tg_throttle_snapshot, probability) + sizeof(((tg_throttle_sna
         == sizeof(tg_throttle_snapshot),
     tg_throttle_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_throttle_snapshot) == 72, tg_throttle_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_shedder_config, struct_size) == 0, tg_shedder_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_shedder_config, on_conflict) + sizeof(((tg_shedder_config *)0)->on_conflict)
+        == sizeof(tg_shedder_config),
+    tg_shedder_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_shedder_config) == 128, tg_shedder_config_has_its_size);
+TG_ASSERT(offsetof(tg_shed_decision, struct_size) == 0, tg_shed_decision_starts_with_its_size);
+TG_ASSERT(offsetof(tg_shed_decision, allowed) + sizeof(((tg_shed_decision *)0)->allowed)
+        == sizeof(tg_shed_decision),
+    tg_shed_decision_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_shed_decision) == 32, tg_shed_decision_has_its_size);
+TG_ASSERT(offsetof(tg_shedder_snapshot, struct_size) == 0, tg_shedder_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_shedder_snapshot, shed_share) + sizeof(((tg_shedder_snapshot *)0)->shed_share)
+        == sizeof(tg_shedder_snapshot),
+    tg_shedder_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_shedder_snapshot) == 72, tg_shedder_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_client_address_config, struct_size) == 0, tg_client_address_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_client_address_config, ipv6_prefix) + sizeof(((tg_client_address_config *)0)->ipv6_prefix)
         == sizeof(tg_client_address_config),
@@ -3333,6 +3623,7 @@ TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ticket) == 16, tg_ticket_has_its_size
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_tier) == 64, tg_tier_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bytes) == 16, tg_bytes_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limit_member) == 24, tg_limit_member_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_signal) == 32, tg_signal_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_permit) == 16, tg_permit_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_permit) == 16, tg_concurrency_permit_has_its_size);
 

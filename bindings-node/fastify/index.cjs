@@ -92,7 +92,8 @@ class Plans {
     if (own === false) return new Plan([]);
     const { limits, entrance, exempt } = readOptions(own, 'config.tidegate');
     if (entrance !== undefined) {
-      throw check.valueError('concurrency: it is one for all routes; give it where the plugin is registered');
+      const which = own.shedder === undefined ? 'concurrency' : 'shedder';
+      throw check.valueError(`${which}: it is one for all routes; give it where the plugin is registered`);
     }
     if (exempt !== undefined) {
       throw check.valueError('exempt: give it where the plugin is registered; a route says tidegate: false');

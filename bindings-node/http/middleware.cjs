@@ -10,10 +10,11 @@ const { limitsFrom, placeOf } = require('./options.cjs');
 const { Plan } = require('./plan.cjs');
 const { CONTENT_TYPE, problemOf } = require('./problem.cjs');
 const { asError, isPromise, whenReady } = require('../lib/promise.cjs');
+const { sheddingOf } = require('./shedding.cjs');
 const { source } = require('./source.cjs');
 
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
-const OPTIONS = ['limits', 'concurrency', 'exempt', 'onRefused', ...GATE];
+const OPTIONS = ['limits', 'concurrency', 'shedder', 'priority', 'user', 'exempt', 'onRefused', ...GATE];
 
 /** `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate. */
 function readOptions(given, where) {
@@ -22,7 +23,7 @@ function readOptions(given, where) {
       ? { rate: given }
       : given;
   const [gate, rest] = gateOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
-  const { limits, concurrency, exempt, onRefused, rate, ...single } = rest;
+  const { limits, concurrency, shedder, priority, user, exempt, onRefused, rate, ...single } = rest;
   const { scope, onConflict, ...others } = single;
   if (onRefused !== undefined) check.callable(onRefused, 'onRefused');
   if (limits !== undefined && (rate !== undefined || Object.keys(others).length > 0)) {
@@ -35,7 +36,7 @@ function readOptions(given, where) {
     exempt,
     isExempt: exemption(exempt),
     limits: limits === undefined ? limitsOfOne(rate, single) : limitsFrom(limits, place),
-    entrance: entranceOf(concurrency, place),
+    entrance: sheddingOf({ shedder, priority, user }, entranceOf(concurrency, place)),
   };
 }
 

@@ -7,6 +7,8 @@ import type {
   RateLimiter,
   ConcurrencyLimiter,
   ConcurrencyLimiterOptions,
+  LoadShedder,
+  Priority,
   Place,
   RateLimiterOptions,
   TokenBucket,
@@ -130,6 +132,12 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
    * gone.
    */
   concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
+  /** Refuses the less important with 503 when there is too much to do; watches this event loop. */
+  shedder?: LoadShedder;
+  /** What a request is worth, or a function of it that says so, sync or async; default `'normal'`. */
+  priority?: Priority | ((request: any) => Priority | Promise<Priority>);
+  /** Whose level a request has, sync or async; default: the client's. */
+  user?: (request: any) => string | number | undefined | null | Promise<string | number | undefined | null>;
   /**
    * Paths that are never refused, as OPTIONS never is: exact ones, and with `/*` at the end all below; without the
    * prefix of an Express mount. Default `['/healthz', '/livez', '/readyz']`.

@@ -99,6 +99,12 @@ class ThrottledError extends RefusedError {
   }
 }
 
+class OverloadedError extends RefusedError {
+  constructor(message = 'overloaded', retryAfterMs = 1000) {
+    super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_OVERLOADED', retryAfterMs);
+  }
+}
+
 class TimeoutExceededError extends TidegateError {
   constructor(message = 'call timed out', retryAfterMs = 0) {
     super(message, 'ERR_TIDEGATE_TIMEOUT_EXCEEDED');
@@ -132,6 +138,7 @@ for (const error of [
   QueueEmptyError,
   ConcurrencyLimitError,
   ThrottledError,
+  OverloadedError,
   RetryBudgetExceededError,
   TimeoutExceededError,
   ArenaError,
@@ -168,6 +175,7 @@ module.exports = {
   unmade,
   ArenaError,
   ConcurrencyLimitError,
+  OverloadedError,
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,

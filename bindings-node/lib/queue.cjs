@@ -45,6 +45,7 @@ class BoundedQueue {
   /** Waiting pushes and pops, longest first. A pop waits only while there is no item. */
   #pushers = new Set();
   #poppers = new Set();
+  #capacity;
   #onDrop;
   /** Left out: by the rate. */
   #retryAfterMs;
@@ -82,6 +83,7 @@ class BoundedQueue {
     this.#clock = clock;
     this.#onDrop = onDrop;
     selectClock(clock);
+    this.#capacity = numbers[0];
     queue.create(this);
     this.#id = words[0];
   }
@@ -173,6 +175,11 @@ class BoundedQueue {
     select(this, 'isClosed');
     queue.isClosed();
     return words[1] === 1;
+  }
+
+  get capacity() {
+    select(this, 'capacity');
+    return this.#capacity;
   }
 
   get depth() {

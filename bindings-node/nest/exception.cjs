@@ -6,6 +6,7 @@ const { HttpException } = require('@nestjs/common');
 const {
   CircuitOpenError,
   ConcurrencyLimitError,
+  OverloadedError,
   QueueClosedError,
   QueueFullError,
   RateLimitedError,
@@ -23,6 +24,7 @@ const OVERLOADS = [
   QueueFullError,
   QueueClosedError,
   ConcurrencyLimitError,
+  OverloadedError,
   RetryBudgetExceededError,
   ThrottledError,
 ];

@@ -15,6 +15,7 @@ const { TidegateGuard } = require('./guard.cjs');
 const { TidegateModule } = require('./module.cjs');
 const { TidegateInterceptor } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
+const { sheddingGuard } = require('./shedding.cjs');
 const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
 module.exports = {
@@ -28,6 +29,7 @@ module.exports = {
   RateLimit,
   SkipRateLimit,
   CircuitBreaker,
+  sheddingGuard,
   InjectBreaker,
   InjectBoundedQueue,
   InjectConcurrencyLimiter,

@@ -20,7 +20,9 @@ import type {
   CircuitBreakerOptions,
   ConcurrencyLimiter,
   ConcurrencyLimiterOptions,
+  LoadShedder,
   Place,
+  Priority,
   TidegateError,
 } from '../index.js';
 import type { GateOptions, KeyValue, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
@@ -117,6 +119,16 @@ export class TidegateGuard implements CanActivate {
   /** Whether this call is not limited at all; default false. */
   shouldSkip(context: ExecutionContext): boolean | Promise<boolean>;
 }
+
+/**
+ * A guard for `@UseGuards(sheddingGuard(shedder, 'high'))`, on a controller, a route or all of them: what it refuses
+ * is a 503 with Retry-After, and an OverloadedError. `user`: whose level a call has; default: the client's address.
+ */
+export function sheddingGuard(
+  shedder: LoadShedder,
+  priority?: Priority | ((request: any) => Priority | Promise<Priority>),
+  options?: { user?: (request: any) => KeyValue | undefined | null | Promise<KeyValue | undefined | null> },
+): CanActivate;
 
 /**
  * The guard's refusal: an HttpException 429 (403 by a deny list) whose `cause` is a RateLimitedError. Its message names

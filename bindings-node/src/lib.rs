@@ -24,6 +24,7 @@ mod registry;
 mod retry;
 mod scope;
 mod settings;
+mod shed;
 mod table;
 
 use napi::bindgen_prelude::Object;
@@ -69,7 +70,10 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     retry::export_policies(&Kind::new(env, exports, "retryPolicy", Rc::clone(&policies), io)?)?;
     let kind = Kind::new(env, exports, "retryBudget", Rc::clone(&budgets), io)?;
     retry::export_budgets(&kind, Rc::clone(&clocks))?;
-    retry::export_throttles(&Kind::new(env, exports, "throttle", Rc::clone(&throttles), io)?, clocks)?;
+    let kind = Kind::new(env, exports, "throttle", Rc::clone(&throttles), io)?;
+    retry::export_throttles(&kind, Rc::clone(&clocks))?;
+    let shedders = Rc::new(Table::new());
+    shed::export(&Kind::new(env, exports, "shedder", Rc::clone(&shedders), io)?, clocks)?;
 
     let probe = Kind::new(env, exports, "probe", Rc::new(Table::<()>::new()), io)?;
     probe
@@ -81,7 +85,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         .operation("alive", move |_, io, _| {
             let limits = buckets.len() + limiters.len() + tiers.len() + sets.len() + registries.len();
             let http = clients.len() + lists.len();
-            let pressure = queues.len() + limits_at_once.len();
+            let pressure = queues.len() + limits_at_once.len() + shedders.len();
             let retries = policies.len() + budgets.len() + throttles.len();
             io.set([(limits + http + breakers.len() + pressure + retries) as f64]);
             Ok(Reply::Nothing)

@@ -17,6 +17,7 @@ mod queue;
 mod refusal;
 mod retry;
 mod scope;
+mod shed;
 mod stats;
 mod waker;
 
@@ -87,6 +88,8 @@ mod _tidegate {
     use crate::retry::throttle::{ClientThrottle, ClientThrottleStats};
     #[pymodule_export]
     use crate::scope::{HostScope, ProcessScope};
+    #[pymodule_export]
+    use crate::shed::{LoadShedder, Shed, ShedderStats};
     #[pymodule_export]
     use crate::waker::Listener;
 

@@ -18,6 +18,7 @@ from tidegate import (
     ClientThrottle,
     ConcurrencyLimiter,
     ConfigError,
+    LoadShedder,
     RateLimiter,
     RetryBudget,
     RetryPolicy,
@@ -38,6 +39,7 @@ def make(object_: str, field: str, name: str, value: Any) -> Any:
         "retry": RetryPolicy,
         "retry_budget": RetryBudget,
         "throttle": ClientThrottle,
+        "shedder": LoadShedder,
     }
     if object_ in plain:
         return plain[object_](**{name: value})
@@ -82,6 +84,7 @@ def test_signatures_hold_the_defaults() -> None:
         "retry": RetryPolicy,
         "retry_budget": RetryBudget,
         "throttle": ClientThrottle,
+        "shedder": LoadShedder,
     }
     for case in CASES:
         object_, field, default = case["object"], case["field"], case["default"]

@@ -19,11 +19,13 @@ from tidegate import (
     ClientThrottle,
     ConcurrencyLimiter,
     LimitSet,
+    LoadShedder,
     ManualClock,
     Permit,
     QueueClosedError,
     RateLimiter,
     RetryBudget,
+    Signal,
     TokenBucket,
 )
 from tidegate._tidegate import Schedule
@@ -649,3 +651,38 @@ class ThrottleOps:
 def test_client_throttle(case: dict[str, Any]) -> None:
     clock = start(case)
     check_steps(case, clock, ThrottleOps(case["config"], clock))
+
+
+class ShedderOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        signals = [Signal("gauge", name=it["name"], start=it["start"], full=it["full"]) for it in config["signals"]]
+        rest = {name: value for name, value in config.items() if name != "signals"}
+        self.shedder = LoadShedder(signals, **in_seconds(rest), clock=clock)
+
+    def admit(self, priority: Any, level: int, draw: float) -> dict[str, Any]:
+        return {"ok": self.shedder._admit(priority, level, draw)}
+
+    def check(self, priority: Any, level: int, draw: float) -> dict[str, Any]:
+        shed = self.shedder._check(priority, level, draw)
+        told = {name: getattr(shed, name) for name in ("allowed", "signal", "pressure")}
+        return {**told, "retry_after_ns": shed.retry_after}
+
+    def tell(self, signal: str, value: float) -> None:
+        self.shedder.tell(signal, value)
+
+    def sample(self) -> None:
+        self.shedder.sample()
+
+    def pressure(self) -> dict[str, Any]:
+        return {"pressure": self.shedder.pressure}
+
+    def stats(self) -> dict[str, Any]:
+        stats = self.shedder.stats()
+        shed = [stats.shed_critical, stats.shed_high, stats.shed_normal, stats.shed_sheddable]
+        return {"admitted": stats.admitted, "shed": shed, "would_shed": stats.would_shed}
+
+
+@pytest.mark.parametrize("case", cases("load_shedder"))
+def test_load_shedder(case: dict[str, Any]) -> None:
+    clock = start(case)
+    check_steps(case, clock, ShedderOps(case["config"], clock))

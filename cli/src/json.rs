@@ -115,6 +115,18 @@ fn view(view: &ObjectView, snapshot: &Snapshot) -> Value {
                 "not_closed": open.collect::<Vec<_>>(),
             })
         }
+        ObjectView::Shedder { stats } => {
+            let [critical, high, normal, sheddable] = stats.shed;
+            json!({
+                "pressure": stats.pressure,
+                "shed_share": stats.shed_share,
+                "shed": { "critical": critical, "high": high, "normal": normal, "sheddable": sheddable },
+                "admitted": stats.admitted,
+                "denied": stats.shed.iter().sum::<u64>(),
+                "would_deny": stats.would_shed,
+                "denial_rate": rates::denial_rate(view),
+            })
+        }
         ObjectView::Throttle { stats } => json!({
             "probability": stats.probability,
             "window_requests": stats.window_requests,

@@ -95,7 +95,7 @@ pub(crate) fn reset(
                  given back or their process dies"
             )));
         }
-        (Object::RetryBudget(_) | Object::Throttle(_), None) => {
+        (Object::RetryBudget(_) | Object::Throttle(_) | Object::Shedder(_), None) => {
             return Err(CliError::Message(format!(
                 "{name:?} is a {}: it forgets by itself; `tidegate rm` removes it",
                 kind(&object)
@@ -160,6 +160,7 @@ fn kind(object: &Object) -> ObjectKind {
         Object::RetryBudget(_) => ObjectKind::RetryBudget,
         Object::Throttle(_) => ObjectKind::ClientThrottle,
         Object::BreakerRegistry(_) => ObjectKind::BreakerRegistry,
+        Object::Shedder(_) => ObjectKind::LoadShedder,
     }
 }
 

@@ -11,6 +11,7 @@ use tidegate::concurrency::{ConcurrencyHolder, ConcurrencyStats};
 use tidegate::inspect::Object;
 use tidegate::limit::{BucketStats, LimiterStats};
 use tidegate::retry::RetryBudgetStats;
+use tidegate::shed::ShedderStats;
 use tidegate::throttle::ClientThrottleStats;
 use tidegate::{Algorithm, Arena, CircuitBreaker, ConfigError, Decision, Quota};
 
@@ -62,6 +63,9 @@ pub(crate) enum ObjectView {
     },
     Throttle {
         stats: ClientThrottleStats,
+    },
+    Shedder {
+        stats: ShedderStats,
     },
     /// `open`: the keys whose breaker is not closed.
     Registry {
@@ -175,6 +179,7 @@ impl ObjectView {
             Object::Concurrency(limiter) => Self::Concurrency { stats: limiter.stats(), holders: limiter.holders() },
             Object::RetryBudget(budget) => Self::RetryBudget { stats: budget.stats() },
             Object::Throttle(throttle) => Self::Throttle { stats: throttle.stats() },
+            Object::Shedder(shedder) => Self::Shedder { stats: shedder.stats() },
             Object::BreakerRegistry(registry) => {
                 let breakers: Vec<_> = registry.items().into_iter().map(|item| item.breaker).collect();
                 let all = breakers.iter().chain([registry.overflow()]);
@@ -199,6 +204,7 @@ impl ObjectView {
             Self::RetryBudget { stats } => (stats.withdrawn, stats.denied),
             // What passed and has reported.
             Self::Throttle { stats } => (stats.accepted + stats.refused, stats.rejected),
+            Self::Shedder { stats } => (stats.admitted, stats.shed.iter().sum()),
         }
     }
 
@@ -207,7 +213,11 @@ impl ObjectView {
         match self {
             Self::Bucket { quota, .. } | Self::Limiter { quota, .. } => Some(quota.to_string()),
             Self::Concurrency { stats, .. } => Some(format!("limit {}", stats.limit)),
-            Self::Breaker { .. } | Self::Registry { .. } | Self::RetryBudget { .. } | Self::Throttle { .. } => None,
+            Self::Breaker { .. }
+            | Self::Registry { .. }
+            | Self::RetryBudget { .. }
+            | Self::Throttle { .. }
+            | Self::Shedder { .. } => None,
         }
     }
 }

@@ -92,6 +92,7 @@ impl Writer<'_> {
             ObjectKind::ClientThrottle => {
                 &[Left("CLIENT THROTTLE"), Right("REJECTS"), Right("REQUESTS"), Right("ACCEPTED"), Right("FORCED")]
             }
+            ObjectKind::LoadShedder => &[Left("LOAD SHEDDER"), Right("PRESSURE"), Right("SHEDS")],
             ObjectKind::BreakerRegistry => &[
                 Left("BREAKER REGISTRY"),
                 Right("BREAKERS"),
@@ -158,6 +159,9 @@ impl Writer<'_> {
                 cells.push(of(stats.breakers, stats.max_breakers));
                 cells.extend([open.len() as u64, stats.evicted, stats.overflowed, *rejected].map(units::count));
             }
+            ObjectView::Shedder { stats } => {
+                cells.extend([units::percent(stats.pressure), units::percent(stats.shed_share)]);
+            }
             ObjectView::Throttle { stats } => {
                 cells.push(units::percent(stats.probability));
                 cells.extend([stats.window_requests, stats.window_accepts, stats.forced].map(units::count));
@@ -200,6 +204,7 @@ impl Writer<'_> {
             ObjectView::Concurrency { stats, .. } => stats.would_deny,
             ObjectView::RetryBudget { stats } => stats.would_deny,
             ObjectView::Throttle { stats } => stats.would_reject,
+            ObjectView::Shedder { stats } => stats.would_shed,
             ObjectView::Breaker { .. } | ObjectView::Registry { .. } => 0,
         };
         if would_deny > 0 {
@@ -229,6 +234,7 @@ impl Writer<'_> {
                 }
             }
             ObjectView::Throttle { .. } => notes.push(format!("over {}: {declared}", seen.info.shape)),
+            ObjectView::Shedder { .. } => notes.push(format!("by {}: {declared}", seen.info.shape)),
             ObjectView::Concurrency { stats, holders } => {
                 if stats.waiting > 0 || stats.timed_out > 0 || stats.cancelled > 0 {
                     let [waiting, refused, timed_out, cancelled] =

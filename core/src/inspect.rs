@@ -3,7 +3,8 @@
 use crate::arena::ObjectKind;
 use crate::breaker::registry::BreakerRegistry;
 use crate::{
-    Arena, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, ConfigError, RateLimiter, RetryBudget, TokenBucket,
+    Arena, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, ConfigError, LoadShedder, RateLimiter, RetryBudget,
+    TokenBucket,
 };
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub enum Object {
     Throttle(ClientThrottle),
     /// See [`BreakerRegistry`].
     BreakerRegistry(BreakerRegistry),
+    /// See [`LoadShedder`].
+    Shedder(LoadShedder),
 }
 
 impl Arena {
@@ -41,6 +44,7 @@ impl Arena {
             ObjectKind::RetryBudget => context.look().map(Object::RetryBudget),
             ObjectKind::ClientThrottle => context.look().map(Object::Throttle),
             ObjectKind::BreakerRegistry => context.look().map(Object::BreakerRegistry),
+            ObjectKind::LoadShedder => context.look().map(Object::Shedder),
         })
     }
 }

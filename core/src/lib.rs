@@ -28,6 +28,7 @@ pub mod queue;
 mod quota;
 pub mod refusal;
 pub mod retry;
+pub mod shed;
 pub mod throttle;
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -44,6 +45,9 @@ pub use limit::{Algorithm, LimitSet, RateLimiter, TokenBucket};
 pub use queue::{BoundedQueue, QueueConfig};
 pub use quota::Quota;
 pub use retry::{RetryBudget, RetryBudgetConfig, RetryConfig, RetryPolicy};
+#[cfg(not(loom))]
+pub use shed::LoadShedder;
+pub use shed::ShedderConfig;
 pub use throttle::{ClientThrottle, ClientThrottleConfig};
 
 /// The version of this crate, and of every package built from this workspace.
@@ -64,6 +68,8 @@ mod pages {
     mod concurrency {}
     #[doc = include_str!("../../docs/host-scope.md")]
     mod host_scope {}
+    #[doc = include_str!("../../docs/load-shedding.md")]
+    mod load_shedding {}
     #[doc = include_str!("../../docs/queue.md")]
     mod queue {}
     #[doc = include_str!("../../docs/rate-limiting.md")]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings
 /// are one thing.
-const FLOORS: [(&str, &[&str]); 7] = [
+const FLOORS: [(&str, &[&str]); 8] = [
     (
         "ground",
         &["sync", "error", "setting", "decision", "mode", "hash", "quota", "refusal", "outcome", "cancellation"],
@@ -18,6 +18,7 @@ const FLOORS: [(&str, &[&str]); 7] = [
     ("time, counts, waiting", &["clock", "counters", "wait"]),
     ("arena", &["arena"]),
     ("primitives", &["limit", "breaker", "queue", "concurrency", "http", "retry", "throttle"]),
+    ("shedding", &["shed"]),
     ("tools", &["inspect", "config", "tower"]),
 ];
 

@@ -6,10 +6,11 @@ use tidegate::breaker::Window;
 use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig};
 use tidegate::limit::{Block, BucketOptions, LimiterConfig, WarmUp};
 use tidegate::retry::{Jitter, RetryBudgetConfig, RetryConfig, RetryPolicy};
+use tidegate::shed::{ShedderConfig, Signal, SignalKind};
 use tidegate::{
     Algorithm, BoundedQueue, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig,
-    Clock, ConcurrencyConfig, ConcurrencyLimiter, ConfigError, QueueConfig, Quota, RateLimiter, RegistryConfig,
-    RetryBudget, TokenBucket,
+    Clock, ConcurrencyConfig, ConcurrencyLimiter, ConfigError, LoadShedder, QueueConfig, Quota, RateLimiter,
+    RegistryConfig, RetryBudget, TokenBucket,
 };
 
 /// What making the object says, as `null` where a language's types leave nothing to refuse.
@@ -177,6 +178,21 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
                 _ => panic!("{object}.{field} is new: refuse its values here"),
             }
             ClientThrottle::new(config).err()
+        }
+        "shedder" => {
+            let mut config = ShedderConfig::new(vec![Signal::new(SignalKind::LoopLag)]);
+            match field {
+                "rise" => config.rise = real,
+                "fall" => config.fall = real,
+                "min_admit" => config.min_admit = real,
+                "critical_at" => config.critical_at = real,
+                "critical_after" => config.critical_after = span,
+                "cool_off" => config.cool_off = span,
+                "interval" => config.interval = span,
+                "cpu_limit" => config.cpu_limit = Some(real),
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            LoadShedder::new(config).err()
         }
         _ => panic!("{object} is new: refuse its values here"),
     }

@@ -22,6 +22,8 @@ mod retry;
 mod set;
 #[path = "adapters/settings.rs"]
 mod settings;
+#[path = "adapters/shed.rs"]
+mod shed;
 #[path = "adapters/throttle.rs"]
 mod throttle;
 
@@ -84,6 +86,11 @@ fn retry_budget() {
 #[test]
 fn client_throttle() {
     play::<throttle::CoreThrottle>("client_throttle");
+}
+
+#[test]
+fn load_shedder() {
+    play::<shed::CoreShedder>("load_shedder");
 }
 
 /// Plays every case of a file and fails with all that went wrong. This binding skips nothing: what it cannot read is an

@@ -24,6 +24,7 @@ use crate::quota::tg_quota;
 use crate::retry::budget::{tg_retry_budget_config, tg_retry_budget_snapshot};
 use crate::retry::tg_retry_config;
 use crate::set::tg_limit_member;
+use crate::shedder::{tg_shed_decision, tg_shedder_config, tg_shedder_snapshot, tg_signal};
 use crate::throttle::{tg_throttle_config, tg_throttle_snapshot};
 use std::fmt::Write;
 use std::mem::size_of;
@@ -103,7 +104,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 29] {
+fn versioned() -> [Versioned; 32] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -132,6 +133,9 @@ fn versioned() -> [Versioned; 29] {
         in_c::<tg_retry_budget_snapshot>(),
         in_c::<tg_throttle_config>(),
         in_c::<tg_throttle_snapshot>(),
+        in_c::<tg_shedder_config>(),
+        in_c::<tg_shed_decision>(),
+        in_c::<tg_shedder_snapshot>(),
         in_c::<tg_client_address_config>(),
         in_c::<tg_told>(),
     ]
@@ -157,6 +161,7 @@ fn layout() -> String {
     size_in_c!(out, tg_tier);
     size_in_c!(out, tg_bytes);
     size_in_c!(out, tg_limit_member);
+    size_in_c!(out, tg_signal);
     size_in_c!(out, tg_permit);
     size_in_c!(out, tg_concurrency_permit);
     out + "\n#undef TG_ASSERT\n"
@@ -197,7 +202,7 @@ fn without_pointer_typedefs(header: &str) -> String {
 }
 
 /// The sections: title, a word about it, and how the names begin that stand in it; the longest beginning decides.
-const SECTIONS: [(&str, &str, &[&str]); 12] = [
+const SECTIONS: [(&str, &str, &[&str]); 13] = [
     (
         "Answers",
         "What every call gives back, what its errors say, and which library it is.",
@@ -241,6 +246,7 @@ const SECTIONS: [(&str, &str, &[&str]); 12] = [
         "The wait between attempts, how many retries are affordable, and rejecting by chance what the backend refuses.",
         &["tg_backoff", "tg_jitter", "tg_retry", "tg_throttle"],
     ),
+    ("Load shedding", "Too much to do: the less important is refused first.", &["tg_shed", "tg_priority", "tg_signal"]),
     (
         "Queues",
         "Work that is accepted and not yet done: bounded, with watermarks.",

@@ -21,6 +21,7 @@ pub mod queue;
 pub mod quota;
 pub mod retry;
 pub mod set;
+pub mod shedder;
 pub mod status;
 pub mod throttle;
 pub mod version;

@@ -35,6 +35,8 @@ pub enum tg_status {
     TG_EXHAUSTED = 7,
     /// Refused: the wait for another attempt would reach the deadline.
     TG_LATE = 8,
+    /// Refused: there is too much to do, and more important calls come first.
+    TG_SHED = 9,
     /// An item came out that the queue drops: it is the caller's, and the next call goes on.
     TG_DROPPED = 10,
     /// Error: an argument that must not be NULL is NULL.
@@ -91,7 +93,7 @@ pub enum tg_status {
 
 use tg_status::*;
 
-const ALL: [(tg_status, &CStr); 35] = [
+const ALL: [(tg_status, &CStr); 36] = [
     (TG_OK, c"done"),
     (TG_DENIED, c"refused: limit reached"),
     (TG_OPEN, c"refused: circuit open"),
@@ -101,6 +103,7 @@ const ALL: [(tg_status, &CStr); 35] = [
     (TG_NOT_HELD, c"nothing given back"),
     (TG_EXHAUSTED, c"refused: no attempt is left"),
     (TG_LATE, c"refused: the deadline would pass"),
+    (TG_SHED, c"refused: overloaded"),
     (TG_DROPPED, c"an item that the queue drops"),
     (TG_NULL, c"error: an argument is NULL"),
     (TG_PANIC, c"error: tidegate panicked, which is a bug in tidegate"),

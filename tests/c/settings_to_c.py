@@ -10,6 +10,7 @@ UNSET = {
     "window_calls", "window_duration", "consecutive_failures", "max_cooldown", "max_limit", "block_after", "block_max",
     "warm_up", "warm_up_from", "queue", "probe_failure_rate_threshold", "probes_at_once", "healthy_after", "ramp",
     "deadline", "probe_floor", "max_waiting", "max_latency", "base",
+    "cpu_limit",
 }  # fmt: skip
 # Fields of fewer bits than 64.
 LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32, "attempts": 32, "max_breakers": 32}
@@ -33,6 +34,7 @@ BASE = {
     "retry": "",
     "retry_budget": "",
     "throttle": "",
+    "shedder": "tg_signal lag = {NULL, 0, 0, TG_SIGNAL_LOOP_LAG, 0}; config.signals = &lag; config.signal_count = 1;",
 }
 
 

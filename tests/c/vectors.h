@@ -20,6 +20,7 @@ static tg_limit_set *set;
 static tg_concurrency *concurrency;
 static tg_retry_budget *budget;
 static tg_throttle *throttle;
+static tg_shedder *shedder;
 static tg_limit_member members[16]; /* of the set */
 static size_t member_count;
 static tg_breaker *held[64]; /* of the registry */
@@ -66,6 +67,7 @@ static void finish(void) {
     tg_concurrency_free(concurrency);
     tg_retry_budget_free(budget);
     tg_throttle_free(throttle);
+    tg_shedder_free(shedder);
     while (member_count > 0) free_member(--member_count);
     tg_clock_free(clock_);
     bucket = NULL;
@@ -77,6 +79,7 @@ static void finish(void) {
     concurrency = NULL;
     budget = NULL;
     throttle = NULL;
+    shedder = NULL;
     clock_ = NULL;
 }
 

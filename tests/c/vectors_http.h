@@ -6,6 +6,7 @@
 #include "vectors_limits.h"
 #include "vectors_registry.h"
 #include "vectors_retry.h"
+#include "vectors_shed.h"
 
 static tg_client_address *clients;
 static tg_access_list *list;

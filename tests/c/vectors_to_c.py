@@ -275,6 +275,23 @@ def new_throttle(c):
     return fields(c, "throttle", "new_throttle(config);", mode=str)
 
 
+def text(value):
+    return "NULL" if value is None else json.dumps(value)
+
+
+def priority(args):
+    return f"TG_PRIORITY_{args['priority'].upper()}"
+
+
+def new_shedder(c):
+    c["mode"] = mode(c)
+    signals = c.pop("signals")
+    each = [f"{{{text(it['name'])}, {it['start']!r}, {it['full']!r}, TG_SIGNAL_GAUGE, 0}}" for it in signals]
+    lines = [f"tg_signal signals[] = {{{', '.join(each)}}};"]
+    made = f"config.signals = signals; config.signal_count = {len(signals)}; new_shedder(config);"
+    return "\n    ".join([*lines, fields(c, "shedder", made, mode=str)])
+
+
 GAVE_UP = {"attempts": "TG_EXHAUSTED", "deadline": "TG_LATE"}
 RETRY = {
     "delay": lambda t, a, e: f"backoff_delay(UINT64_C({a['n']}), {a['draw']}, {ns(e['delay_ns'])})",
@@ -297,6 +314,17 @@ THROTTLE = {
     f"{e['would_reject']}, {e['forced']}, {e['window_requests']}, {e['window_accepts']})",
 }
 
+SHEDDER = {
+    "admit": lambda t, a, e: f"shedder_admit({t}, {priority(a)}, {a['level']}, {a['draw']!r}, {flag(e['ok'])})",
+    "check": lambda t, a, e: f"shedder_check({t}, {priority(a)}, {a['level']}, {a['draw']!r}, {flag(e['allowed'])}, "
+    f"{text(e['signal'])}, {e['pressure']!r}, {ns(e['retry_after_ns'])})",
+    "tell": lambda t, a, e: f"shedder_tell({t}, {text(a['signal'])}, {a['value']!r})",
+    "sample": lambda t, a, e: f"shedder_sample({t})",
+    "pressure": lambda t, a, e: f"shedder_pressure({t}, {e['pressure']!r})",
+    "stats": lambda t, a, e: f"shedder_stats({t}, {e['admitted']}, {', '.join(map(str, e['shed']))}, "
+    f"{e['would_shed']})",
+}
+
 PRIMITIVES = {
     "token_bucket": (new_bucket, table(BUCKET), "tg_ticket"),
     "circuit_breaker": (new_breaker, table(BREAKER), "tg_permit"),
@@ -309,6 +337,7 @@ PRIMITIVES = {
     "retry_policy": (new_retry, table(RETRY), None),
     "retry_budget": (new_budget, table(BUDGET), None),
     "client_throttle": (new_throttle, table(THROTTLE), None),
+    "load_shedder": (new_shedder, table(SHEDDER), None),
 }
 
 

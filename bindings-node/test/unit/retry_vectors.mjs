@@ -1,9 +1,10 @@
 // Retries, retry budgets and client throttles, for vectors.test.mjs.
 import { createRequire } from 'node:module';
-import { ClientThrottle, RetryBudget, RetryPolicy } from '../../index.mjs';
+import { ClientThrottle, LoadShedder, RetryBudget, RetryPolicy } from '../../index.mjs';
 
 const require = createRequire(import.meta.url);
 const { delayOf, nextOf } = require('../../lib/retry.cjs');
+const { checkWith } = require('../../lib/shed.cjs');
 const { acquireWith } = require('../../lib/throttle.cjs');
 
 const ms = (ns) => (ns === null ? undefined : Number(ns) / 1e6);
@@ -55,6 +56,39 @@ export const RETRY = {
       stats(budget) {
         const { deposited, withdrawn, denied, wouldDeny } = budget.stats();
         return { deposited, withdrawn, denied, would_deny: wouldDeny };
+      },
+    },
+  },
+  load_shedder: {
+    make: (config, clock) =>
+      new LoadShedder({
+        signals: config.signals.map((signal) => ({ kind: 'gauge', ...signal })),
+        rise: config.rise,
+        fall: config.fall,
+        minAdmit: config.min_admit,
+        criticalAt: config.critical_at,
+        criticalAfterMs: ms(config.critical_after_ns),
+        coolOffMs: ms(config.cool_off_ns),
+        intervalMs: ms(config.interval_ns),
+        enabled: config.enabled,
+        dryRun: config.dry_run,
+        clock,
+      }),
+    ops: {
+      admit: (shedder, { priority, level, draw }) => ({
+        ok: checkWith(shedder, 'admit', priority, level, draw).allowed,
+      }),
+      check(shedder, { priority, level, draw }) {
+        const { signal, ...shed } = checkWith(shedder, 'check', priority, level, draw);
+        // The runner takes it for a decision of a limit.
+        return { ...shed, signal: signal ?? null, resetAfterMs: NaN, delayMs: 0 };
+      },
+      tell: (shedder, { signal, value }) => shedder.tell(signal, value) ?? {},
+      sample: (shedder) => shedder.sample() ?? {},
+      pressure: (shedder) => ({ pressure: shedder.pressure }),
+      stats(shedder) {
+        const { admitted, shed, wouldShed } = shedder.stats();
+        return { admitted, shed: Object.values(shed), would_shed: wouldShed };
       },
     },
   },

@@ -8,6 +8,7 @@ import {
   CircuitBreaker,
   ClientThrottle,
   ConcurrencyLimiter,
+  LoadShedder,
   RateLimiter,
   RetryBudget,
   RetryPolicy,
@@ -23,6 +24,7 @@ function make(object, field, name, value) {
   const last = name.split('.').at(-1);
   if (object === 'retry') return new RetryPolicy({ [name]: value });
   if (object === 'retry_budget') return new RetryBudget({ [name]: value });
+  if (object === 'shedder') return new LoadShedder({ [name]: value });
   if (object === 'throttle') return new ClientThrottle({ [name]: value });
   if (object === 'queue') return new BoundedQueue({ capacity: 10, [name]: value });
   if (object === 'adaptive') return ConcurrencyLimiter.adaptive({ [name]: value });

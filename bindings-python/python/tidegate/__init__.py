@@ -26,6 +26,7 @@ from ._tidegate import (
     HostScope,
     LimiterStats,
     LimitSet,
+    LoadShedder,
     ManualClock,
     Permit,
     ProcessScope,
@@ -35,6 +36,8 @@ from ._tidegate import (
     Reservation,
     RetryBudget,
     RetryBudgetStats,
+    Shed,
+    ShedderStats,
     Tier,
     TokenBucket,
     Trip,
@@ -48,6 +51,7 @@ from ._jobs import ProcessorStats
 from ._processor import Processor
 from ._resilience import Resilience
 from ._retry import RetryPolicy
+from ._shed import Signal
 from ._timeout import Timeout
 from .errors import (
     ArenaError,
@@ -92,6 +96,7 @@ __all__ = [
     "HostScope",
     "LimitSet",
     "LimiterStats",
+    "LoadShedder",
     "ManualClock",
     "Outcome",
     "OverloadedError",
@@ -113,6 +118,9 @@ __all__ = [
     "RetryBudgetExceededError",
     "RetryBudgetStats",
     "RetryPolicy",
+    "Shed",
+    "ShedderStats",
+    "Signal",
     "Subscription",
     "ThrottledError",
     "TidegateError",

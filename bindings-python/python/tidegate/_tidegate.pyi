@@ -13,6 +13,7 @@ from typing_extensions import disjoint_base
 
 from ._deadline import Deadline
 from ._events import EventStream, Subscription
+from ._shed import Signal, Watch
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -46,6 +47,10 @@ _EventKind: TypeAlias = Literal[
     "configured",
 ]
 # </names>
+_Priority: TypeAlias = Literal["critical", "high", "normal", "sheddable"]
+_SignalKind: TypeAlias = Literal[
+    "queue_fill", "queue_delay", "in_flight", "cpu", "memory", "psi_cpu", "psi_memory", "loop_lag", "gauge"
+]
 _Filter: TypeAlias = type[BaseException] | Callable[[Exception], bool]
 _ExceptionFilter: TypeAlias = _Filter | tuple[_Filter, ...] | list[_Filter] | list[type[BaseException]]
 _Judge: TypeAlias = _Filter | Classifier
@@ -76,6 +81,7 @@ __all__ = [
     "LimitSet",
     "LimiterStats",
     "Listener",
+    "LoadShedder",
     "ManualClock",
     "Outflow",
     "Permit",
@@ -88,6 +94,8 @@ __all__ = [
     "RetryBudget",
     "RetryBudgetStats",
     "Schedule",
+    "Shed",
+    "ShedderStats",
     "Taken",
     "Tier",
     "TokenBucket",
@@ -1177,6 +1185,96 @@ class ClientThrottleStats:
     def window_accepts(self) -> int: ...
     @property
     def probability(self) -> float: ...
+
+@disjoint_base
+class LoadShedder:
+    def __new__(
+        cls,
+        signals: Iterable[Signal | _SignalKind | BoundedQueue[Any] | ConcurrencyLimiter] | None = None,
+        *,
+        # <settings shedder>
+        # At full pressure, the part of those who pass that is shed in addition each interval (0.001 to 1).
+        rise: float | None = 0.05,
+        # At no pressure, the part of all that passes in addition each interval (0.001 to 1).
+        fall: float | None = 0.02,
+        # The part of each class that passes in any case (0 to 1).
+        min_admit: float | None = 0.01,
+        # The pressure from which on, held for critical_after, critical calls are shed too (above 0 and up to 1).
+        critical_at: float | None = 1,
+        # How long the pressure must be at critical_at before critical calls are shed (0 s to 3600 s).
+        critical_after: _Seconds | None = 1,
+        # For so long after full pressure no more pass than did (0 s to 3600 s).
+        cool_off: _Seconds | None = 1,
+        # How often signals are read and the threshold moves (0.01 s to 10 s).
+        interval: _Seconds | None = 0.25,
+        # How many CPUs there are to use; left out, what the system's files say (above 0 and up to 65536).
+        cpu_limit: float | None = None,
+        # </settings>
+        level_key: str | None = "",
+        clock: ManualClock | None = None,
+        scope: _Scope | None = None,
+        name: str | None = None,
+        on_conflict: _OnConflict | None = "error",
+        enabled: bool | None = None,
+        dry_run: bool = False,
+    ) -> LoadShedder: ...
+    def admit(self, priority: _Priority = "normal", level: int = 0) -> bool: ...
+    def _admit(self, priority: _Priority, level: int, random: float) -> bool: ...
+    def check(self, priority: _Priority = "normal", level: int = 0) -> Shed: ...
+    def _check(self, priority: _Priority, level: int, random: float) -> Shed: ...
+    def enter(self, priority: _Priority = "normal", level: int = 0) -> None: ...
+    def level_of(self, user: _Key, /) -> int: ...
+    def _level_of(self, user: _Key, unix_s: int) -> int: ...
+    def tell(self, signal: str, value: float, /) -> None: ...
+    def _tick(self, late: float, period: float) -> None: ...
+    def sample(self) -> None: ...
+    def watch(self, period: float = 0.02) -> Watch: ...
+    @property
+    def pressure(self) -> float: ...
+    @property
+    def loop_lag(self) -> tuple[float, float] | None: ...
+    def explain(self) -> list[str]: ...
+    def stats(self) -> ShedderStats: ...
+    @property
+    def clock(self) -> ManualClock | None: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+
+@final
+class Shed:
+    @property
+    def allowed(self) -> bool: ...
+    @property
+    def signal(self) -> str | None: ...
+    @property
+    def pressure(self) -> float: ...
+    @property
+    def retry_after(self) -> float: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+
+@final
+class ShedderStats:
+    @property
+    def admitted(self) -> int: ...
+    @property
+    def shed_critical(self) -> int: ...
+    @property
+    def shed_high(self) -> int: ...
+    @property
+    def shed_normal(self) -> int: ...
+    @property
+    def shed_sheddable(self) -> int: ...
+    @property
+    def would_shed(self) -> int: ...
+    @property
+    def pressure(self) -> float: ...
+    @property
+    def shed_share(self) -> float: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
 
 @final
 class Waiter:

@@ -24,7 +24,8 @@ from ._functions import called, optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
 from ._outcome import Answer
-from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, ProcessScope, Taken
+from ._shed import Priority, UserOf, level_of, priority_of, priority_option
+from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, LoadShedder, ProcessScope, Taken
 from .errors import ConcurrencyLimitError, ConfigError
 from .headers import HeaderList, Problem
 from .keys import ClientIP, client_ip
@@ -89,6 +90,11 @@ class TidegateMiddleware:
             ``client``.
         cost: what a request takes, or a function of its scope, sync or async.
         queue: a BoundedQueue, or an object with ``is_accepting`` and ``retry_after``.
+        shedder: a LoadShedder, which refuses the less important when there is too much to do. It watches the loop.
+        priority: ``"critical"``, ``"high"``, ``"normal"`` or ``"sheddable"``, or a function of the scope, sync or
+            async, that gives one.
+        user: whose level a request has, a function of the scope, sync or async, that gives a text or bytes; None:
+            ``client``'s address.
         concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in
             vain for its ``max_wait`` gets the answer of an overload. WebSockets hold none. An adaptive one judges by
             the status of the answer: 503 and 504 are drops; other 5xx, 429 and a client that has gone say nothing.
@@ -133,10 +139,13 @@ class TidegateMiddleware:
         "_learning",
         "_overloaded",
         "_plain",
+        "_priority",
         "_queue",
         "_rules",
         "_serve",
+        "_shedder",
         "_skip",
+        "_user",
         "app",
     )
 
@@ -148,6 +157,9 @@ class TidegateMiddleware:
         rules: Iterable[Rule] | None = None,
         key: Keys | None = None,
         cost: Cost = 1,
+        shedder: LoadShedder | None = None,
+        priority: Priority = "normal",
+        user: UserOf | None = None,
         queue: Overload | None = None,
         concurrency: ConcurrencyLimiter | None = None,
         exempt: Iterable[str] = ("/healthz", "/livez", "/readyz"),
@@ -171,8 +183,19 @@ class TidegateMiddleware:
         if not callable(app) or hasattr(app, "check"):
             raise TypeError(f"app: expected an ASGI application, got {type(app).__name__}")
         allow, deny, exempt = _texts("allow", allow), _texts("deny", deny), _texts("exempt", exempt)
-        if limit is None and queue is None and concurrency is None and rules is None and not (allow or deny):
-            raise ConfigError('limit, rules, queue, concurrency: give at least one of them, such as limit="400/s"')
+        if (
+            limit is None
+            and queue is None
+            and shedder is None
+            and concurrency is None
+            and rules is None
+            and not (allow or deny)
+        ):
+            raise ConfigError(
+                'limit, rules, shedder, queue, concurrency: give at least one of them, such as limit="400/s"'
+            )
+        if shedder is not None and not isinstance(shedder, LoadShedder):
+            raise TypeError(f"shedder: expected a LoadShedder, got {type(shedder).__name__}")
         if concurrency is not None and not isinstance(concurrency, ConcurrencyLimiter):
             raise TypeError(f"concurrency: expected a ConcurrencyLimiter, got {type(concurrency).__name__}")
         if (
@@ -219,6 +242,9 @@ class TidegateMiddleware:
         self._exempt = Paths("exempt", exempt)
         self._skip = skip
         self._client = client
+        self._shedder = shedder
+        self._priority = priority_option(priority)
+        self._user = optional("user", user)
         self._concurrency = concurrency
         self._degrade = optional("degrade", degrade)
         limiters = (concurrency, *(rule.concurrency for rule, _ in self._rules))
@@ -281,6 +307,13 @@ class TidegateMiddleware:
             guard.check_possible(taken)
             said = None if guard.on_refused is None else await guard.answer(scope, taken)
             return await refuse(scope, receive, send, guard.problem(taken), guard.retry_after(taken), fields, said)
+        shedder = self._shedder
+        if shedder is not None:
+            shedder.watch()
+            level = await level_of(shedder, self._user, self._client, scope)
+            shed = shedder.check(await priority_of(self._priority, scope), level)
+            if not shed.allowed:
+                return await refuse(scope, receive, send, self._overloaded, shed.retry_after, fields)
         queue = self._queue
         if queue is not None and not queue.is_accepting:
             return await self._overload(scope, receive, send, queue.retry_after, fields)

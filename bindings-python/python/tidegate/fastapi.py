@@ -13,12 +13,14 @@ from fastapi.exceptions import HTTPException, ValidationException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from ._functions import is_async, known_options
+from ._functions import is_async, known_options, optional
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._options import BreakerOptions
+from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._stack import Charges, Stack
-from ._tidegate import CircuitBreaker, Permit
+from ._tidegate import CircuitBreaker, LoadShedder, Permit
 from .errors import ConfigError
+from .keys import client_ip
 from .starlette import (
     RouteLimitedError,
     charge_route,
@@ -38,6 +40,7 @@ __all__ = [
     "RateLimit",
     "Refusal",
     "RouteLimitedError",
+    "Shedding",
     "breaker",
     "install_exception_handlers",
     "limit",
@@ -90,6 +93,38 @@ class RateLimit:
         return charge
 
 
+class Shedding:
+    """``Depends(Shedding(shedder, "high"))``: a route of that priority. Raises OverloadedError (503) when it is shed.
+
+    Args:
+        shedder: a LoadShedder; it watches the event loop.
+        priority: "critical", "high", "normal" or "sheddable", or a function of the ASGI scope, sync or async, that
+            gives one.
+        user: whose level a request has, a function of the scope, sync or async; default: the client's address.
+
+    Safe on any thread and event loop.
+    """
+
+    __slots__ = ("_priority", "_user", "shedder")
+
+    def __init__(self, shedder: LoadShedder, priority: Priority = "normal", *, user: UserOf | None = None) -> None:
+        if not isinstance(shedder, LoadShedder):
+            raise TypeError(f"shedder: expected a LoadShedder, got {type(shedder).__name__}")
+        self.shedder = shedder
+        self._priority = priority_option(priority)
+        self._user = optional("user", user)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(_not_here(name, "Depends(Shedding(shedder))", self))
+
+    async def __call__(self, connection: HTTPConnection) -> None:
+        """Passes or raises."""
+        scope = connection.scope
+        self.shedder.watch()
+        level = await level_of(self.shedder, self._user, client_ip, scope)
+        self.shedder.enter(await priority_of(self._priority, scope), level)
+
+
 def _not_here(name: str, example: str, dependency: object) -> str:
     """What AttributeError says; FastAPI asks what stands in ``dependencies`` for a ``dependency``."""
     if name == "dependency":
@@ -113,7 +148,7 @@ class _Stacked:
 
 # FastAPI before 0.121 cannot read annotations that are texts at an object that it calls, and takes what they name for parameters
 # of the query. (Not a decorator: under one, type checkers no longer see an `async def`.)
-for _called in (RateLimit.__call__, _Stacked.__call__):
+for _called in (RateLimit.__call__, Shedding.__call__, _Stacked.__call__):
     _called.__annotations__ = get_type_hints(_called)
 
 

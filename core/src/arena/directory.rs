@@ -30,11 +30,13 @@ pub enum ObjectKind {
     ClientThrottle = 6,
     /// A [`BreakerRegistry`](crate::breaker::registry::BreakerRegistry).
     BreakerRegistry = 7,
+    /// A [`LoadShedder`](crate::LoadShedder).
+    LoadShedder = 8,
 }
 
 impl ObjectKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::TokenBucket,
         Self::RateLimiter,
         Self::CircuitBreaker,
@@ -42,6 +44,7 @@ impl ObjectKind {
         Self::RetryBudget,
         Self::ClientThrottle,
         Self::BreakerRegistry,
+        Self::LoadShedder,
     ];
 
     pub(super) fn of(number: u64) -> Option<Self> {
@@ -59,6 +62,7 @@ impl fmt::Display for ObjectKind {
             Self::RetryBudget => "retry budget",
             Self::ClientThrottle => "client throttle",
             Self::BreakerRegistry => "breaker registry",
+            Self::LoadShedder => "load shedder",
         })
     }
 }

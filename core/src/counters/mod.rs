@@ -77,14 +77,26 @@ impl<const LANES: usize> Striped<LANES> {
         }
     }
 
+    /// Adds 1 to counter `lane`, and tells what the calling thread's stripe has then: for what is done each so many
+    /// times.
+    #[inline]
+    pub(crate) fn bump(&self, lane: usize) -> u64 {
+        let Some(stripe) = self.owned.get(self.home.known()) else { return self.add_unowned(lane, 1) };
+        let counter = &stripe.0[lane];
+        // Relaxed, and load + store: as `add`.
+        let count = counter.load(Ordering::Relaxed).wrapping_add(1);
+        counter.store(count, Ordering::Relaxed);
+        count
+    }
+
     /// For a thread's first count, and for threads beyond those that own a stripe.
     #[inline(never)]
-    fn add_unowned(&self, lane: usize, n: u64) {
+    fn add_unowned(&self, lane: usize, n: u64) -> u64 {
         let stripe = self.home.stripe();
         let stripe =
             self.owned.get(stripe).unwrap_or_else(|| &self.shared[(stripe - self.owned.len()) % self.shared.len()]);
         // Relaxed: a statistic orders nothing. An atomic add is right for an owned stripe as well.
-        stripe.0[lane].fetch_add(n, Ordering::Relaxed);
+        stripe.0[lane].fetch_add(n, Ordering::Relaxed).wrapping_add(n)
     }
 
     /// Starts again at 0; what others add meanwhile may be lost.

@@ -47,6 +47,11 @@ pub(crate) fn place(hash: u64, count: usize) -> usize {
     ((u128::from(hash) * count as u128) >> 64) as usize
 }
 
+/// SipHash-1-3 under a secret; for what must come out alike in every process that has the secret.
+pub(crate) fn sip_hash(secret: Secret, bytes: &[u8]) -> u64 {
+    SipHash::new(secret).hash(bytes)
+}
+
 /// The hash of keys under the secret of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HashOfKeys {

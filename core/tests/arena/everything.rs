@@ -8,9 +8,11 @@ use tidegate::concurrency::{self, AdaptiveConfig};
 use tidegate::limit::{
     Algorithm, Block, BucketOptions, LimiterConfig, Member, Mode, RateLimiter, Reservation, Tier, WarmUp,
 };
+use tidegate::shed::{Priority, Signal, SignalKind};
 use tidegate::{
     Arena, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig,
-    ConcurrencyLimiter, LimitSet, OnConflict, Quota, RegistryConfig, RetryBudget, RetryBudgetConfig, TokenBucket,
+    ConcurrencyLimiter, LimitSet, LoadShedder, OnConflict, Quota, RegistryConfig, RetryBudget, RetryBudgetConfig,
+    ShedderConfig, TokenBucket,
 };
 
 /// The bytes that the objects fit into.
@@ -26,6 +28,7 @@ pub(crate) struct Everything {
     budgets: Vec<RetryBudget>,
     throttles: Vec<ClientThrottle>,
     registries: Vec<BreakerRegistry>,
+    shedders: Vec<LoadShedder>,
     set: Option<LimitSet>,
 }
 
@@ -42,6 +45,7 @@ impl Everything {
             budgets: Vec::new(),
             throttles: Vec::new(),
             registries: Vec::new(),
+            shedders: Vec::new(),
             set: None,
         };
         for (name, options) in [("bucket", plain()), ("striped", striped())] {
@@ -88,6 +92,10 @@ impl Everything {
             Ok(throttle) => all.throttles.push(throttle),
             Err(error) => errors.push(error),
         }
+        match LoadShedder::in_arena(arena, "shedder", shedder(), on_conflict) {
+            Ok(shedder) => all.shedders.push(shedder),
+            Err(error) => errors.push(error),
+        }
         let mut members: Vec<(String, Member)> = Vec::new();
         members.extend(all.buckets.first().map(|bucket| ("bucket".to_owned(), bucket.clone().into())));
         members.extend(
@@ -101,7 +109,7 @@ impl Everything {
     /// How many objects could be opened.
     pub(crate) fn len(&self) -> usize {
         let (limits, calls) = (self.buckets.len() + self.limiters.len(), self.breakers.len() + self.permits.len());
-        limits + calls + self.budgets.len() + self.throttles.len() + self.registries.len()
+        limits + calls + self.budgets.len() + self.throttles.len() + self.registries.len() + self.shedders.len()
     }
 
     /// Every operation of every object once, with numbers that `next` gives.
@@ -113,6 +121,7 @@ impl Everything {
         self.budgets.iter().for_each(|budget| use_budget(budget, next));
         self.throttles.iter().for_each(|throttle| use_throttle(throttle, next));
         self.registries.iter().for_each(|registry| use_registry(registry, next));
+        self.shedders.iter().for_each(|shedder| use_shedder(shedder, next));
         if let Some(set) = &self.set {
             let key = key(next);
             let keyed = set.members().filter(|(_, member)| matches!(member, Member::Keyed(_))).count();
@@ -183,6 +192,11 @@ fn registry() -> RegistryConfig {
 
 fn throttle() -> ClientThrottleConfig {
     ClientThrottleConfig { mode: Mode::Enforce, ..ClientThrottleConfig::default() }
+}
+
+fn shedder() -> ShedderConfig {
+    let [gauge, cpu] = [SignalKind::Gauge, SignalKind::Cpu].map(|kind| Signal::new(kind).range(0.5, 0.9));
+    ShedderConfig { mode: Mode::Enforce, interval: Duration::from_millis(10), ..ShedderConfig::new(vec![gauge, cpu]) }
 }
 
 fn cost(next: &mut dyn FnMut() -> u64) -> u32 {
@@ -305,6 +319,21 @@ fn use_registry(registry: &BreakerRegistry, next: &mut dyn FnMut() -> u64) {
         if next().is_multiple_of(16) {
             let _ = registry.update_config(&key, |config| config.min_calls = 3);
         }
+    }
+}
+
+fn use_shedder(shedder: &LoadShedder, next: &mut dyn FnMut() -> u64) {
+    for _ in 0..next() % 8 {
+        let (now, level) = (next() >> (next() % 64), next() as u8);
+        let priority = Priority::ALL[(next() % 4) as usize];
+        let _ = shedder.tell("gauge", f64::from_bits(next()));
+        let _ = (shedder.admit(priority, level), shedder.check(priority, level), shedder.pressure());
+        let _ = (
+            shedder.check_at(now, priority, level, f64::from_bits(next())),
+            shedder.retry_after_ns_at(now, priority, level),
+        );
+        shedder.sample_at(now);
+        let _ = (shedder.stats_at(now), shedder.signals_at(now), shedder.explain_at(now));
     }
 }
 

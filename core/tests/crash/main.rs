@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use support::Place;
 use tidegate::arena::HostOptions;
 use tidegate::breaker::State;
+use tidegate::shed::Priority;
 use tidegate::{Arena, BreakerConfig, TokenBucket};
 
 const WORKERS: usize = 4;
@@ -116,6 +117,22 @@ impl Scene {
                 assert!(config.cooldown == config.probe_timeout || config.cooldown == COOLDOWN, "{config:?}");
             };
             registry.update_config(pattern, is_whole).expect("room");
+        }
+    }
+
+    /// No death leaves the shedder with a turn that nobody takes, or a threshold that nobody moves.
+    fn the_shedder_goes_on(&self) {
+        let shedder = &self.objects.shedder;
+        let start = Instant::now();
+        // Only steps tell a pressure that was told just now.
+        while shedder.pressure() < 1.0 {
+            shedder.tell("gauge", 5.0).expect("a gauge");
+            shedder.check(Priority::Normal, 0);
+            assert!(start.elapsed() < GENEROUS, "{:#?}", shedder.explain());
+        }
+        while shedder.pressure() > 0.0 {
+            shedder.sample();
+            assert!(start.elapsed() < GENEROUS, "{:#?}", shedder.explain());
         }
     }
 
@@ -227,6 +244,7 @@ fn kill_at_random(kills: u64, seed: u64) {
             scene.the_registry_is_whole();
         }
         scene.all_comes_back();
+        scene.the_shedder_goes_on();
         killed += 8 + WORKERS as u64;
     }
     assert!(scene.admitted.iter().all(|&admitted| admitted > kills), "{:?}", scene.admitted);

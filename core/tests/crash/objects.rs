@@ -5,9 +5,11 @@ use std::time::Duration;
 use tidegate::arena::HostOptions;
 use tidegate::breaker::{Outcome, Window};
 use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode};
+use tidegate::shed::{Priority, Signal, SignalKind};
 use tidegate::{
     Arena, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig,
-    ConcurrencyLimiter, OnConflict, Quota, RateLimiter, RegistryConfig, RetryBudget, RetryBudgetConfig, TokenBucket,
+    ConcurrencyLimiter, LoadShedder, OnConflict, Quota, RateLimiter, RegistryConfig, RetryBudget, RetryBudgetConfig,
+    ShedderConfig, TokenBucket,
 };
 
 pub(crate) const RATE: u64 = 20_000;
@@ -28,6 +30,9 @@ pub(crate) const BUDGET_SPAN: Duration = Duration::from_millis(20);
 pub(crate) const CALLS_A_RETRY: u64 = 5;
 pub(crate) const COOLDOWN: Duration = Duration::from_millis(1);
 
+/// Steps at each of which a process can be killed.
+pub(crate) const SHED_INTERVAL: Duration = Duration::from_millis(10);
+
 /// Fewer than there are keys, so that they make room for each other all the time.
 pub(crate) const BREAKERS: u32 = 4;
 /// Open all the while.
@@ -46,6 +51,7 @@ pub(crate) struct Objects {
     pub(crate) budget: RetryBudget,
     pub(crate) throttle: ClientThrottle,
     pub(crate) registry: BreakerRegistry,
+    pub(crate) shedder: LoadShedder,
     /// Its quota changes all the time.
     pub(crate) changing: TokenBucket,
     /// Its settings change all the time; see [`nth`].
@@ -109,7 +115,14 @@ impl Objects {
             ..RegistryConfig::default()
         };
         let registry = BreakerRegistry::in_arena(&arena, "registry", config, OnConflict::Error).expect("a registry");
+        let pressed = ShedderConfig {
+            mode: Mode::Enforce,
+            interval: SHED_INTERVAL,
+            ..ShedderConfig::new(vec![Signal::new(SignalKind::Gauge).range(0.0, 1.0), Signal::new(SignalKind::Cpu)])
+        };
+        let shedder = LoadShedder::in_arena(&arena, "shedder", pressed, OnConflict::Error).expect("a shedder");
         Self {
+            shedder,
             registry,
             budget,
             throttle,
@@ -152,6 +165,8 @@ impl Objects {
                 };
                 self.registry.update_config(PATTERNS[random.usize(..PATTERNS.len())], change).expect("room");
             }
+            self.shedder.tell("gauge", random.f64() * 1.5).expect("a gauge");
+            self.shedder.check(Priority::ALL[random.usize(..4)], random.u8(..128));
             self.budget.deposit();
             self.budget.try_withdraw();
             if self.throttle.try_acquire(random.f64()) {

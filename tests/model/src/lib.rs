@@ -16,5 +16,6 @@ pub mod registry;
 pub mod retry;
 pub mod script;
 pub mod set;
+pub mod shed;
 pub mod throttle;
 mod watch;

@@ -11,6 +11,7 @@ pub mod queue;
 pub mod registry;
 pub mod retry;
 pub mod set;
+pub mod shed;
 pub mod throttle;
 
 use crate::concurrency::Mode;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         ("retry_policy.json", scenarios::retry_policy::file().render()),
         ("retry_budget.json", scenarios::retry_budget::file().render()),
         ("client_throttle.json", scenarios::client_throttle::file().render()),
+        ("load_shedder.json", scenarios::load_shedder::file().render()),
     ];
     match mode.as_deref() {
         Some("write") => {
