@@ -238,9 +238,8 @@ def own_answer(admitted: Any, refused: Any, content: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
 def test_an_answer_that_fails(make: Any) -> None:
-    answers = [
-        broken, broken_later, lambda scope, refusal: {1, 2}, lambda scope, refusal: object(), lambda scope, refusal: [math.nan],
-    ]  # fmt: skip
+    rubbish = [{1, 2}, object(), [math.nan]]
+    answers = [broken, broken_later, *(lambda scope, refusal, body=body: body for body in rubbish)]
     each: list[list[Any]] = [[] for _ in answers]
     apps = [
         make(RateLimiter("1/hour"), handled, on_refused=answer) for handled, answer in zip(each, answers, strict=True)
@@ -250,7 +249,8 @@ def test_an_answer_that_fails(make: Any) -> None:
     with served(dispatch(apps)) as url:
         for at in range(len(apps)):
             assert statuses(ask(url, f"/{at}", f"/{at}")) == [200, 500]
-    assert [[type(known) for known in handled] for handled in each] == [[Ours], [Ours], [TypeError], [TypeError], [TypeError]]
+    kinds = [[type(known) for known in handled] for handled in each]
+    assert kinds == [[Ours], [Ours], [TypeError], [TypeError], [TypeError]]
     assert all(str(handled[0]).startswith("on_refused: expected") for handled in each[2:])
 
 

@@ -49,8 +49,8 @@ class _Tables:
         if parts.path or parts.fragment:
             # A scope behind a third slash would be a path, and the storage a private one.
             raise ConfigurationError(
-                f'tidegate: the URI is tidegate:// with a scope and options, as in "tidegate://host:orders?max_keys=5000", without a '
-                f"path; got {uri!r}"
+                'tidegate: the URI is tidegate:// with a scope and options, as in '
+                f'"tidegate://host:orders?max_keys=5000", without a path; got {uri!r}'
             )
         self._scope = parts.netloc or None
         self.place = self._scope or os.environ.get("TIDEGATE_SCOPE") or "process"
@@ -104,8 +104,8 @@ class _Tables:
             raise ConfigurationError(f"tidegate: {error}") from error
 
     def counter(self, expiry: float) -> RateLimiter:
-        """Of fixed windows. None of a table's ends early, nor later than the second tick after its time, and a tick is less
-        than 1 / 2**15 of it; on a clock that tests move they end in time instead.
+        """Of fixed windows. None of a table's ends early, nor later than the second tick after its time, and a tick is
+        less than 1 / 2**15 of it; on a clock that tests move they end in time instead.
         """
         length = expiry if self._clock is None else expiry * (1 - _EARLY)
         return self._table(
@@ -121,7 +121,8 @@ class _Tables:
     def tier(self, limit: int, expiry: float) -> Tier:
         if limit > _MOST_SLIDING:
             raise ConfigurationError(
-                f"tidegate: sliding-window-counter goes up to {_MOST_SLIDING} per window, got {limit}; take fixed-window"
+                f"tidegate: sliding-window-counter goes up to {_MOST_SLIDING} per window, got {limit}; "
+                "take fixed-window"
             )
         return self._table(("tier", limit, expiry), lambda: self.window(expiry).tier(limit, expiry))
 
@@ -145,8 +146,8 @@ class _Tables:
         return [table for at, table in [*self._tables.items()] if at[0] == "counter"]
 
     def left_of(self, key: str) -> Iterator[float]:
-        """What is left of the key's fixed windows. Of those that end early no less than of one that does not: tests take
-        the whole seconds of it.
+        """What is left of the key's fixed windows. Of those that end early no less than of one that does not: tests
+        take the whole seconds of it.
         """
         self._follow()
         for (kind, *about), table in [*self._tables.items()]:
