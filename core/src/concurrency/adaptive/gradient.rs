@@ -149,7 +149,7 @@ impl Gradient {
         } else {
             limit
         };
-        let next = if window.dropped * 10 > window.calls { next.min(0.9 * limit) } else { next };
+        let next = if window.dropped.saturating_mul(10) > window.calls { next.min(0.9 * limit) } else { next };
         State { limit: next.max(self.min_limit).min(self.max_limit), ..state }
     }
 
@@ -177,7 +177,7 @@ impl Gradient {
                 limit: limit.min(state.limit).min(self.max_limit),
                 saved: state.limit,
                 cause: window.median,
-                probes: state.probes + 1,
+                probes: state.probes.wrapping_add(1),
                 ..*state
             }
         })

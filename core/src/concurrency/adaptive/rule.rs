@@ -200,3 +200,25 @@ impl State {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_stands_in_shared_memory_is_counted_on() {
+        let full = Window { now: u64::MAX, span: u64::MAX, calls: u64::MAX, dropped: u64::MAX, ..Window::default() };
+        let full = Window { median: f64::MAX, mean: u64::MAX, most: u32::MAX, saturated: true, ..full };
+        for algorithm in AdaptiveAlgorithm::ALL {
+            let config = AdaptiveConfig::new(algorithm);
+            let rule = Rule::of(&config);
+            for words in [[u64::MAX; WORDS], [0; WORDS], [1; WORDS], [1 << 62; WORDS]] {
+                let mut state = rule.state_of(words);
+                for window in [full, Window::default(), full, full, full] {
+                    state = rule.next(state, &window, 1.0);
+                    assert!(state.limit() <= config.max_limit, "{state:?}");
+                }
+            }
+        }
+    }
+}
