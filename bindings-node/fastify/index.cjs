@@ -7,7 +7,7 @@ const { CONSTRAINTS, clientIp, firstOf, header, route, user } = require('../http
 const { Gate, Plan, ask, readOptions } = require('../http/middleware.cjs');
 const { isOver } = require('../http/over.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
-const { answerFor, answerLater, begun } = require('../http/refused.cjs');
+const { answerFor, answerLater, begun, unsendable } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 const { unheard } = require('./unheard.cjs');
 
@@ -126,6 +126,14 @@ function cutOff(request, reply, error) {
   reply.raw.destroy();
 }
 
+/** What `onRefused` returned, if it can be sent: Fastify would tell of what cannot with the refusal's status. */
+function sendable(reply, value) {
+  if (['bigint', 'function', 'symbol'].includes(typeof value)) throw unsendable(value);
+  const prototype = Object(value) === value ? Object.getPrototypeOf(value) : undefined;
+  if (prototype === null || prototype === Object.prototype || Array.isArray(value)) reply.serialize(value);
+  return value;
+}
+
 /**
  * Lets the application answer as a handler does: by the reply, or by what it returns; the status is set, as the headers
  * are.
@@ -149,7 +157,7 @@ function refuseBy(onRefused, request, reply, refusal, fail) {
   const finish = (value, isAsync) => {
     // A reply is the sign of an answer to come.
     if (isDone() || value === reply) return;
-    if (value !== undefined) reply.send(value);
+    if (value !== undefined) reply.send(sendable(reply, value));
     // A promise of nothing is to Fastify a handler that has forgotten to answer.
     else if (isAsync) answerFor('fastify', plainly);
     else answerLater('fastify', isDone, plainly);

@@ -46,12 +46,14 @@ function sendValue(response, value) {
   response.end(body);
 }
 
+const unsendable = (value) => new TypeError(`what onRefused returns is sent, and must not be a ${typeof value}`);
+
 function bodyOf(value) {
   if (typeof value === 'string') return ['text/plain; charset=utf-8', value];
   if (value instanceof Uint8Array) return ['application/octet-stream', value];
   const json = JSON.stringify(value);
-  if (json === undefined) throw new TypeError(`what onRefused returns is sent, and must not be a ${typeof value}`);
+  if (json === undefined) throw unsendable(value);
   return ['application/json; charset=utf-8', json];
 }
 
-module.exports = { answerFor, answerLater, begun, sendValue, silence };
+module.exports = { answerFor, answerLater, begun, sendValue, silence, unsendable };

@@ -108,6 +108,20 @@ for (const [framework, serve] of Object.entries(SERVERS)) {
         }
       });
 
+      it(`is an error when onRefused ${how} what cannot be sent`, async (t) => {
+        const round: Record<string, unknown> = {};
+        round.round = round;
+        for (const value of [10n, Symbol('no'), () => 'no', { n: 10n }, [10n], round]) {
+          const errors: unknown[] = [];
+          const url = await serve(t, { rate: '1/hour', onRefused: () => wait(value) }, errors);
+          assert.equal((await fetch(url)).status, 200);
+          // The server of node:http cuts off what has failed.
+          if (framework === 'http') await assert.rejects(fetch(url));
+          else assert.equal((await fetch(url)).status, 500);
+          if (framework !== 'fastify') assert.ok(errors.length === 1 && errors[0] instanceof TypeError);
+        }
+      });
+
       it(`is refused plainly when onRefused ${how} nothing`, async (t) => {
         const request = requester(await serve(t, { rate: '1/hour', onRefused: () => wait(undefined) }, []));
         assert.deepEqual(await statuses(request, '/', 2), [200, 429]);
