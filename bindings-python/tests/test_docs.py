@@ -428,6 +428,10 @@ def test_payments_from_kafka(kafka: Broker) -> None:
     assert found == list(range(500))
 
 
+def test_the_important_first() -> None:
+    assert sample("important_first").shedder.admit("critical")
+
+
 def test_every_sample_was_run() -> None:
     code = "".join(page.read_text() for page in PAGES)
     assert code.count("```python") == len(SAMPLES), "a sample begins with its file's name"

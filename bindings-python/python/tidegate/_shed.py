@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ._functions import function
 from ._log import say
 from .errors import ConfigError, OverloadedError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ._tidegate import LoadShedder, Shed, _Priority, _SignalKind
 
 # What adapters take: a priority, or a function of the request's scope that gives one, sync or async.
-Priority: TypeAlias = "_Priority | Callable[[Any], _Priority | Awaitable[_Priority]]"
-UserOf: TypeAlias = "Callable[[Any], str | bytes | None | Awaitable[str | bytes | None]]"
+Priority: TypeAlias = (
+    Literal["critical", "high", "normal", "sheddable"] | Callable[[Any], "_Priority | Awaitable[_Priority]"]
+)
+UserOf: TypeAlias = Callable[[Any], str | bytes | None | Awaitable[str | bytes | None]]
 
 _PRIORITIES = ("critical", "high", "normal", "sheddable")
 
@@ -172,6 +175,9 @@ def watch(shedder: LoadShedder, period: float) -> Watch:
     """The watch of the running loop; made at the first call."""
     if not 0.001 <= period <= 10:
         raise ConfigError(f"period: {period!r} s is not within 0.001 s to 10 s")
+    # Not at the start of the program: threads need no loop.
+    import asyncio
+
     loop = asyncio.get_running_loop()
     own = _watches.get(loop)
     if own is None:
