@@ -18,12 +18,13 @@ from served import ask, served, statuses
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
-from tidegate import CircuitBreaker, LimitSet, RateLimiter, TokenBucket
+from tidegate import CircuitBreaker, LimitSet, Permit, RateLimiter, TokenBucket
 from tidegate import starlette as plain
 from tidegate.asgi import Rule, TidegateMiddleware
-from tidegate.fastapi import Charge, RateLimit, install_exception_handlers, limit
+from tidegate.fastapi import Charge, RateLimit, breaker, install_exception_handlers, limit
 from tidegate.keys import client_ip, first_of, header, user
 
 ANN, BEN = ({"headers": {"X-User": name}} for name in ("ann", "ben"))
@@ -185,6 +186,51 @@ def test_counted_once_where_middleware_and_route_both_apply(outer: str) -> None:
         answers = ask(url, "/depends", "/decorated", "/depends", "/decorated")
     assert statuses(answers) == [200, 200, 200, 429]
     assert [answer.headers.getall("ratelimit") for answer in answers[:1]] == [['"default";r=2;t=1200']]
+
+
+def test_a_route_that_is_stricter_than_what_stands_around_it() -> None:
+    plans, bucket = RateLimiter("60/hour", fastest="600/hour"), TokenBucket("20/hour")
+    strict = plans.tier("2/hour")
+    app = FastAPI()
+    app.get("/tier")(limit(strict, key=client_ip)(lambda: 1))
+    app.get("/stacked")(limit(plans, key=by_user)(limit(strict, key=by_user)(lambda: 1)))
+    app.get("/cost", dependencies=[Depends(RateLimit(bucket, cost=10))])(lambda: 1)
+    app.add_middleware(TidegateMiddleware, limit=plans, key=client_ip)
+    app.add_middleware(TidegateMiddleware, limit=bucket)
+    with served(app) as url:
+        assert statuses(ask(url, "/cost", "/cost", "/cost")) == [200, 200, 429]
+        bucket.reset()
+        plans.reset_all()
+        assert statuses(ask(url, "/tier", "/tier", "/tier")) == [200, 200, 429]
+        bucket.reset()
+        plans.reset_all()
+        assert statuses(ask(url, "/stacked", "/stacked", "/stacked", **ANN)) == [200, 200, 429]
+
+
+def test_what_clients_do_opens_no_circuit() -> None:
+    bank = CircuitBreaker("clients", consecutive_failures=2)
+    app = FastAPI()
+
+    @app.get("/missing", dependencies=[Depends(breaker(bank))])
+    async def missing() -> None:
+        raise StarletteHTTPException(404)
+
+    @app.websocket("/talk")
+    async def talk(websocket: WebSocket, permit: Permit = Depends(breaker(bank))) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
+
+    async def hang_up(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            for _ in range(3):
+                async with session.ws_connect(f"{url}/talk"):
+                    pass
+
+    with served(app) as url:
+        assert statuses(ask(url, *["/missing"] * 4)) == [404] * 4
+        run(hang_up(url))
+        assert statuses(ask(url, "/missing")) == [404]
+    assert (bank.state, bank.stats().failed) == ("closed", 0)
 
 
 def test_fields_of_a_route_reach_every_answer_through_the_middleware() -> None:

@@ -28,6 +28,7 @@ from tidegate import (
     ManualClock,
     OverloadedError,
     Signal,
+    TokenBucket,
     fastapi,
 )
 from tidegate.asgi import TidegateMiddleware
@@ -243,6 +244,18 @@ def test_the_middleware_sheds() -> None:
         TidegateMiddleware(ok, shedder=shedder, priority="urgent")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="^shedder: expected a LoadShedder"):
         TidegateMiddleware(ok, shedder=5)  # type: ignore[arg-type]
+
+
+def test_a_priority_that_fails_costs_the_client_nothing() -> None:
+    def broken(scope: Any) -> Any:
+        raise LookupError("priority")
+
+    for wrong in ({"priority": broken}, {"user": broken}, {"priority": lambda scope: "rubbish"}):
+        bucket = TokenBucket("5/hour")
+        app = TidegateMiddleware(ok, limit=bucket, shedder=gauge()[0], **wrong)
+        with served(app) as url:
+            assert [status for status, *_ in run(statuses(url, "/", "/"))] == [500, 500]
+        assert bucket.peek().remaining == 5
 
 
 def test_a_fastapi_route_is_shed() -> None:

@@ -29,8 +29,14 @@ Condition: TypeAlias = Callable[[Scope], "bool | Awaitable[bool]"]
 
 # Where a request's scope says what it has taken already, so that a limit that stands in its way twice counts it once.
 COUNTED = "tidegate.counted"
+# What of them was taken by a tier, with that.
+TIERS = "tidegate.tiers"
 # What a request that no limit counts is told of it.
 _UNCOUNTED = Decision(True, 2**32 - 1, 2**32 - 1, 0.0, 0.0)
+
+
+def _quota(tier: Tier | None) -> tuple[int, float, int] | None:
+    return None if tier is None else (tier.count, tier.period, tier.burst)
 
 
 class Refusal(NamedTuple):
@@ -332,13 +338,21 @@ class Guard:
         return f"\0{address}" if isinstance(address, str) else b"\0" + address
 
     def take(self, scope: Scope, ask: Ask) -> Taken:
-        """Takes the cost, once for a request, however often it is asked."""
+        """Takes the cost, once for a request, however often it is asked. Another tier of the limiter, or a higher cost,
+        is taken in the place of what was: a route may be stricter than what stands around it.
+        """
         counted = scope.get(COUNTED)
         if counted is not None:
-            for known in counted:
+            tiers = scope.get(TIERS, ())
+            for known in reversed(counted):
                 if known.limit is self.limit and known.keys == ask.keys:
-                    found: Taken = known
-                    return found
+                    tier = next((tier for taken, tier in tiers if taken is known), None)
+                    if known.n >= ask.n and _quota(tier) == _quota(self.tier):
+                        found: Taken = known
+                        return found
+                    # What would deny takes nothing, so that nothing would be counted.
+                    if not self.dry_run:
+                        self._return(known, tier)
         policies = self._policies if not counted or self.has_own_name else self._distinct(counted)
         if self._is_ours():
             taken = policies.take(ask.keys, ask.n, self._headers)
@@ -348,6 +362,8 @@ class Guard:
             scope[COUNTED] = [taken]
         else:
             counted.append(taken)
+        if self.tier is not None:
+            scope.setdefault(TIERS, []).append((taken, self.tier))
         if self.dry_run and taken.retry_after:
             self.would_deny += 1
         return taken
@@ -424,14 +440,17 @@ class Guard:
 
     def give_back(self, taken: Taken) -> None:
         """Gives a cost back, unless it was refused or is back already."""
+        self._return(taken, self.tier)
+
+    def _return(self, taken: Taken, tier: Tier | None) -> None:
         if not taken.claim_refund():
             return
         if taken.keys is None:
             self.limit.refund(n=taken.n)
         elif taken.keys.__class__ is tuple:
             self.limit.refund(dict(taken.keys), n=taken.n)
-        elif self.tier is not None:
-            self.limit.refund(taken.keys, taken.n, self.tier)
+        elif tier is not None:
+            self.limit.refund(taken.keys, taken.n, tier)
         else:
             self.limit.refund(taken.keys, taken.n)
 

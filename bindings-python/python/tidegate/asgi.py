@@ -310,8 +310,15 @@ class TidegateMiddleware:
         shedder = self._shedder
         if shedder is not None:
             shedder.watch()
-            level = await level_of(shedder, self._user, self._client, scope)
-            shed = shedder.check(await priority_of(self._priority, scope), level)
+            try:
+                level = await level_of(shedder, self._user, self._client, scope)
+                priority = await priority_of(self._priority, scope)
+                shed = shedder.check(priority, level)
+            except BaseException:
+                # A fault of the application's own costs the client nothing.
+                if taken is not None and guard is not None:
+                    guard.give_back(taken)
+                raise
             if not shed.allowed:
                 return await refuse(scope, receive, send, self._overloaded, shed.retry_after, fields)
         queue = self._queue

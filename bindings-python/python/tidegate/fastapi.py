@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 from fastapi import Depends
-from fastapi.exceptions import HTTPException, ValidationException
-from starlette.requests import HTTPConnection
+from fastapi.exceptions import ValidationException
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
+from starlette.websockets import WebSocketDisconnect
 
 from ._functions import is_async, known_options, optional
 from ._guard import Charge, Guard, LimitOptions, Refusal
@@ -238,8 +240,9 @@ _ENDS_WITH_ROUTE: dict[str, Any] = {"scope": "function"} if "scope" in inspect.s
 class BreakerDependency:
     """Guards a route: no permit, no call (CircuitOpenError). Yields the Permit, for routes that know better.
 
-    What the route raises is judged as the breaker judges it; an HTTPException below 500 and a failed validation say
-    nothing about the dependency and are ignored. A route that answers with an error *response* calls
+    What the route raises is judged as the breaker judges it; an HTTPException below 500 (Starlette's too), a failed
+    validation and a client that has gone say nothing about the dependency and are ignored. A route that answers with
+    an error *response* calls
     ``permit.failure()``. The report is made when the route has returned: background tasks and a body that streams are
     none of its. For a body take the breaker as a decorator below ``@app.get``.
     """
@@ -269,11 +272,11 @@ class BreakerDependency:
         with self.breaker.acquire() as permit:
             try:
                 yield permit
-            except HTTPException as error:
+            except StarletteHTTPException as error:
                 if error.status_code < 500:
                     permit.ignore()
                 raise
-            except ValidationException:
+            except (ValidationException, ClientDisconnect, WebSocketDisconnect):
                 permit.ignore()
                 raise
 
