@@ -3,7 +3,10 @@ import type { GateOptions, LimitOptions, Limits, Rate, Refusal, RequestsOptions 
 
 export * from '../http/types.js';
 
-/** A route's own limits, before those of all routes and in place of those of the same name; `false`: no limits. */
+/**
+ * A route's own limits, before those of all routes and in place of those of the same name; `false`: no limits. In a
+ * named scope they need names of their own: one name is one object there.
+ */
 export type RouteLimits = false | Rate | ({ rate: Rate } & LimitOptions) | { limits: Limits };
 
 export type TidegateFastifyOptions = GateOptions & RequestsOptions & {
