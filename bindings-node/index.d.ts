@@ -1340,9 +1340,8 @@ export interface ShedderStats {
 
 /**
  * Sheds load, the less important first, by as much as signals of too much work ask for. At pressure 1 the threshold
- * rises
- * each interval until 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all more would have.
- * Nothing runs by itself: a call whose turn it is reads one signal.
+ * rises each interval until 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all more would
+ * have. Nothing runs by itself: a call whose turn it is reads one signal.
  */
 export class LoadShedder {
   constructor(options?: LoadShedderOptions);

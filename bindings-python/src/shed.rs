@@ -19,8 +19,7 @@ static WATCH: Function = Function::new("tidegate._shed", "watch");
 
 /// Sheds load, the less important first, by as much as signals of too much work ask for. Each signal has a pressure,
 /// `(value - start) / (full - start)` from 0 to 1, and the largest counts. At 1 the threshold rises each interval
-/// until 5 %
-/// fewer of the calls that pass would have, at 0 it falls until 2 % of all more would have.
+/// until 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all more would have.
 ///
 ///     shedder = LoadShedder([queue, "cpu", "memory", "loop_lag"])
 ///
@@ -28,10 +27,9 @@ static WATCH: Function = Function::new("tidegate._shed", "watch");
 ///
 /// Args:
 ///     signals: what tells that there is too much to do: a BoundedQueue (how full it is), a ConcurrencyLimiter (how
-///     much
-///         of it is in use), "cpu", "memory", "psi_cpu", "psi_memory", "loop_lag", "queue_delay", or a Signal, for
-///         another
-///         range or a function of one's own. Default: "cpu", "memory", "psi_cpu", "psi_memory" and "loop_lag".
+///         much of it is in use), "cpu", "memory", "psi_cpu", "psi_memory", "loop_lag", "queue_delay", or a Signal,
+///         for another range or a function of one's own. Default: "cpu", "memory", "psi_cpu", "psi_memory" and
+///         "loop_lag".
 ///     rise: at full pressure, the part of those who pass that is shed in addition each interval.
 ///     fall: at no pressure, the part of all that passes in addition each interval.
 ///     min_admit: the part of each class that passes in any case.
@@ -42,8 +40,7 @@ static WATCH: Function = Function::new("tidegate._shed", "watch");
 ///     level_key: users have the same levels in all services with this key.
 ///     clock: a ManualClock for tests.
 ///     scope: where its threshold lives: "process" (private), "process:NAME", "host:NAME" (all processes of this
-///     machine),
-///         a HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
+///         machine), a HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
 ///     name: which object of that scope it is; stands in errors.
 ///     on_conflict: when it was last declared there with other settings: "error", "keep" or "apply".
 ///     enabled: False lets every call pass and counts nothing; so does TIDEGATE_DISABLED=1 in the environment.
@@ -54,12 +51,10 @@ static WATCH: Function = Function::new("tidegate._shed", "watch");
 ///     wrong type; ArenaError: the scope cannot be used, or holds another object of that name.
 ///
 /// Nothing runs by itself: a call whose turn it is reads one signal. `watch()` measures the running event loop, and
-/// samples
-/// where calls are rare. Functions of signals are not visible to the cycle collector.
+/// samples where calls are rare. Functions of signals are not visible to the cycle collector.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none blocks, unless a function of
-/// yours
-/// does.
+/// yours does.
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct LoadShedder {
@@ -187,8 +182,7 @@ enabled=None, dry_run=False)")]
     }
 
     /// Whether a call may be served. `level` is its place within the class, from 0, the last to be shed, to 127: that
-    /// of
-    /// its user (`level_of`), so that his calls meet one fate. Where all are of one level they are shed by chance.
+    /// of its user (`level_of`), so that his calls meet one fate. Where all are of one level they are shed by chance.
     #[pyo3(signature = (priority = None, level = None), text_signature = "($self, priority='normal', level=0)")]
     fn admit(&self, priority: Option<&Bound<'_, PyAny>>, level: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         Ok(self.core.admit(priority_of(priority)?, level_of(level)?))
@@ -259,8 +253,7 @@ enabled=None, dry_run=False)")]
     }
 
     /// Watches the running event loop: measures how late it comes, each `period` seconds, and samples. Once for each
-    /// loop;
-    /// another call gives the same. Gives a handle with `cancel()`; it keeps neither loop nor shedder alive.
+    /// loop; another call gives the same. Gives a handle with `cancel()`; it keeps neither loop nor shedder alive.
     #[pyo3(signature = (period = 0.02))]
     fn watch<'py>(slf: &Bound<'py, Self>, period: f64) -> PyResult<Bound<'py, PyAny>> {
         WATCH.call(slf.py(), (slf, period))
@@ -279,8 +272,7 @@ enabled=None, dry_run=False)")]
     }
 
     /// The state in words, a line for each thing that may hold it where it is: signals that are off say why. The text
-    /// may
-    /// change.
+    /// may change.
     fn explain(&self) -> Vec<String> {
         self.core.explain()
     }

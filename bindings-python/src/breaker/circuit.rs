@@ -64,8 +64,7 @@ use tidegate::breaker::{self as core, Classified, Outcome};
 ///
 /// Raises:
 ///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
-///     cannot be
-///         used, or holds another object of that name.
+///     cannot be used, or holds another object of that name.
 ///
 /// Never a failure: tidegate's own refusals (ignored), and what is no Exception, such as a cancelled task, Ctrl-C or a
 /// closed generator (released). Windows, slow calls and half-open follow Resilience4j.

@@ -40,8 +40,7 @@ use tidegate::http::Outflow;
 ///
 /// Raises:
 ///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
-///     cannot be
-///         used, or holds another object of that name.
+///     cannot be used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
 /// After `os.fork` the child owns none of its parent's permits.

@@ -39,8 +39,7 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 ///
 /// Raises:
 ///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
-///     cannot be
-///         used, or holds another object of that name.
+///     cannot be used, or holds another object of that name.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none but `acquire` blocks.
 /// After `os.fork` the child has an independent copy of a private bucket, and shares one that has a scope.

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 impl LoadShedder {
     /// The shedder `name` of an arena, opened or made: one threshold for all who share the arena, on its clock. The
-    /// system's
-    /// files are read by one of them at a time; of what each measures itself (queues, calls under way, loops, gauges)
-    /// the largest counts. Mode, functions, `level_key` and `cpu_limit` are each opener's own; with
+    /// system's files are read by one of them at a time; of what each measures itself (queues, calls under way, loops,
+    /// gauges) the largest counts. Mode, functions, `level_key` and `cpu_limit` are each opener's own; with
     /// [`OnConflict::Apply`] processes that have it open go on by their settings.
     ///
     /// Errors: as [`new`](Self::new), and those of the arena: other signals or, unless `on_conflict` says otherwise,

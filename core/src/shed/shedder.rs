@@ -21,11 +21,10 @@ use crate::{Clock, ConfigError};
 /// Sheds load, the less important first, by as much as signals of too much work ask for.
 ///
 /// Each signal has a pressure, `clamp((value − start) / (full − start), 0, 1)`, and the largest counts. At 1 the
-/// threshold
-/// rises each `interval` until 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all more would
-/// have, between it is held; and for `cool_off` after full pressure it does not fall. Calls below it are refused: first
-/// the last level of `Sheddable`, last of all `Critical` ones, and these only while the pressure has been at
-/// `critical_at` for `critical_after`. Of each class a part of `min_admit` passes in any case.
+/// threshold rises each `interval` until 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all
+/// more would have, between it is held; and for `cool_off` after full pressure it does not fall. Calls below it are
+/// refused: first the last level of `Sheddable`, last of all `Critical` ones, and these only while the pressure has
+/// been at `critical_at` for `critical_after`. Of each class a part of `min_admit` passes in any case.
 ///
 /// Nothing runs by itself: a call whose turn it is reads one signal. Where calls are rare, or block each other, let a
 /// loop [`sample`](Self::sample) as well. A threshold that nobody has looked after for eight intervals refuses nobody.
@@ -153,9 +152,8 @@ impl LoadShedder {
     }
 
     /// Whether a call of this priority may be served. `level` is its place within the class, from 0, the last to be
-    /// shed,
-    /// to 127: [`level_of`](Self::level_of) its user, so that his calls meet one fate. Where all are of one level they
-    /// are shed by chance.
+    /// shed, to 127: [`level_of`](Self::level_of) its user, so that his calls meet one fate. Where all are of one level
+    /// they are shed by chance.
     #[inline]
     pub fn admit(&self, priority: Priority, level: u8) -> bool {
         // Relaxed: the word is all there is to know.

@@ -2,8 +2,7 @@
 //!
 //! `expires:40 | shift:4 | threshold:20`. The threshold counts places from the first to be shed, in parts of a level,
 //! so that a class in which all are of one level is shed by degrees too. It holds until a millisecond: without somebody
-//! who
-//! samples nobody is refused any more. `shift` says how seldom calls look at the clock while nobody is refused.
+//! who samples nobody is refused any more. `shift` says how seldom calls look at the clock while nobody is refused.
 
 use super::levels::{CALL, Seen};
 use super::priority::{LEVELS, PLACES};

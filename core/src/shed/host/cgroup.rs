@@ -154,9 +154,8 @@ fn mount(mounts: &str, controller: Option<&str>) -> Option<Mount> {
 }
 
 /// Which cgroup it is, so that what one process has read is not gone on with by another of another cgroup. The path
-/// says
-/// it on one machine but for containers that each see themselves as the root: to them it is one, and readings that do
-/// not go together are told by their numbers.
+/// says it on one machine but for containers that each see themselves as the root: to them it is one, and readings that
+/// do not go together are told by their numbers.
 fn identity(path: &str) -> u64 {
     crate::hash::sip_hash([0, 0], path.as_bytes()) | 1
 }
