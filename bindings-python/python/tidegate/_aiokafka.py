@@ -11,13 +11,13 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import ConsumerStoppedError
 
-from ._pausing import Switch
+from ._pausing import Pausing, Switch
 
 # While paused the source is asked so often, and the client is read from, so that the group does not take it for dead.
 SLICE = 0.1
 
 
-class PausingAIOConsumer:
+class PausingAIOConsumer(Pausing):
     """An ``aiokafka.AIOKafkaConsumer`` that pauses while its source is under pressure, made by ``pause_when``.
 
     All that the consumer has is here, too. Subscribe, pause and resume through this object.
@@ -29,19 +29,6 @@ class PausingAIOConsumer:
         # Paused here, and by the user: the latter stay paused.
         self._ours: set[TopicPartition] = set()
         self._users: set[TopicPartition] = set()
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the source has paused it."""
-        return self._switch.paused
-
-    @property
-    def pauses(self) -> int:
-        """How many times the source has paused it."""
-        return self._switch.pauses
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._consumer, name)
 
     async def __aenter__(self) -> PausingAIOConsumer:
         await self._consumer.start()

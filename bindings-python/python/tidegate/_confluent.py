@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 import confluent_kafka
 from confluent_kafka import KafkaException, TopicPartition
 
-from ._pausing import Switch
+from ._pausing import Pausing, Switch
 
 # While paused the source is asked so often, and the client is polled, so that the group does not take it for dead.
 SLICE = 0.05
@@ -28,7 +28,7 @@ class _Callback(Protocol):
     def __call__(self, consumer: Any, partitions: list[TopicPartition], /) -> object: ...
 
 
-class PausingConsumer:
+class PausingConsumer(Pausing):
     """A ``confluent_kafka.Consumer`` that pauses while its source is under pressure, made by ``pause_when``.
 
     All that the consumer has is here, too. Subscribe, assign, pause and resume through this object. One thread polls;
@@ -46,19 +46,6 @@ class PausingConsumer:
         self._users: set[_Key] = set()
         # The group's protocol, which the client does not tell: unknown until it refuses the other's call.
         self._is_incremental: bool | None = None
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the source has paused it."""
-        return self._switch.paused
-
-    @property
-    def pauses(self) -> int:
-        """How many times the source has paused it."""
-        return self._switch.pauses
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._consumer, name)
 
     def __enter__(self) -> PausingConsumer:
         return self

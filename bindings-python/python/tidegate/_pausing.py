@@ -63,6 +63,25 @@ class Switch:
         return wished
 
 
+class Pausing:
+    """What the pausing consumers of both clients have: all of their ``_consumer``, and how the source stands."""
+
+    _switch: Switch
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the source has paused it."""
+        return self._switch.paused
+
+    @property
+    def pauses(self) -> int:
+        """How many times the source has paused it."""
+        return self._switch.pauses
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+
 def _levels(pause_at: float, resume_at: float) -> tuple[float, float]:
     for name, level in (("pause_at", pause_at), ("resume_at", resume_at)):
         if not isinstance(level, (int, float)) or isinstance(level, bool):
