@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .load import Load
 from .phases import Told
-from .plan import ADMITTED_AT_LEAST, BURST, CAPACITY, OFFERED_AT_LEAST, OUTAGE, RATE, WARM_WITH, WITH, WORKERS
+from .plan import ADMITTED_AT_LEAST, BURST, CAPACITY, CLOCK, OFFERED_AT_LEAST, OUTAGE, RATE, WARM_WITH, WITH, WORKERS
 from .shared import admitted, first_sent, last_sent
 
 
@@ -40,7 +40,7 @@ def checks(told: Told) -> list[Check]:
 def _rate(sale: Load) -> list[Check]:
     """Admitted = every answer but 429. Judged at each single answer, with the time since the first request left."""
     admitted = sorted(answer.done for answer in sale.answers if answer.answered and answer.outcome != "429")
-    spare = min((BURST + RATE * done - count for count, done in enumerate(admitted, 1)), default=0)
+    spare = min((_most(done) - count for count, done in enumerate(admitted, 1)), default=0)
     allowed = BURST + RATE * max(answer.sent for answer in sale.answers)
     share = len(admitted) / allowed
     return [
@@ -57,10 +57,15 @@ def _rate(sale: Load) -> list[Check]:
     ]
 
 
+def _most(seconds: float) -> float:
+    """How many the limit may have admitted by then."""
+    return BURST + RATE * (1 + CLOCK) * seconds
+
+
 def _shared(told: Told) -> list[Check]:
     """Judged at each single answer: all that were accepted by then, by any process."""
     accepted, start = admitted(told.loads), first_sent(told.loads)
-    spare = min((BURST + RATE * (at - start) - count for count, (at, _) in enumerate(accepted, 1)), default=0)
+    spare = min((_most(at - start) - count for count, (at, _) in enumerate(accepted, 1)), default=0)
     allowed = BURST + RATE * (last_sent(told.loads) - start)
     processes = Counter(process for _, process in accepted)
     return [
