@@ -116,7 +116,8 @@ def told(answer: tuple[int, Any], most: float, now: float | None = None) -> floa
     return http_answer(status, wait, wait_ms, date, time.time() if now is None else now, most)[1]
 
 
-def _is_one_of(error: BaseException, names: frozenset[tuple[str, str]]) -> bool:
+def is_one_of(error: BaseException, names: frozenset[tuple[str, str]]) -> bool:
+    """Whether its class is one of these, by the top of its module and its name."""
     return any((kind.__module__.partition(".")[0], kind.__name__) in names for kind in type(error).__mro__)
 
 
@@ -138,10 +139,10 @@ def _unreached(error: BaseException) -> bool:
     if answer_of(error) is not None:
         return False
     causes = _causes(error)
-    if _is_one_of(error, _CONNECT_TIMEOUT) and any(map(_waited_for_slot, causes)):
+    if is_one_of(error, _CONNECT_TIMEOUT) and any(map(_waited_for_slot, causes)):
         return True
     return any(
-        _is_one_of(cause, _UNREACHED) or (isinstance(cause, OSError) and cause.errno in _NO_SOCKET)
+        is_one_of(cause, _UNREACHED) or (isinstance(cause, OSError) and cause.errno in _NO_SOCKET)
         for cause in causes
     )
 
@@ -158,7 +159,7 @@ def _waited_for_slot(cause: BaseException) -> bool:
 
 def is_mistaken(error: BaseException) -> bool:
     """Whether it is the caller's own mistake, that no server was told of."""
-    return _is_one_of(error, _CALLERS_MISTAKE)
+    return is_one_of(error, _CALLERS_MISTAKE)
 
 
 def _connection_failed(error: BaseException) -> bool:
@@ -167,14 +168,14 @@ def _connection_failed(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _NETWORK:
         return True
     reason = _attribute(error, "reason")
-    if _is_one_of(error, frozenset({("urllib", "URLError")})):
+    if is_one_of(error, frozenset({("urllib", "URLError")})):
         return not isinstance(reason, BaseException) or _connection_failed(reason)
-    return _is_one_of(error, _FAILED)
+    return is_one_of(error, _FAILED)
 
 
 def timed_out(error: BaseException) -> bool:
     """Whether a client gave up waiting."""
-    return any(isinstance(cause, TimeoutError) or _is_one_of(cause, _TIMEOUTS) for cause in _causes(error))
+    return any(isinstance(cause, TimeoutError) or is_one_of(cause, _TIMEOUTS) for cause in _causes(error))
 
 
 @makes("a Classifier", "http()")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from ._functions import decorates, not_async
+from ._sent import raised, returned
 from ._tidegate import Guarded
 
 if TYPE_CHECKING:
-    from ._tidegate import CircuitBreaker, ConcurrencyLimiter, Permit
+    from ._tidegate import CircuitBreaker, ConcurrencyLimiter
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# What most functions return is no response, and need not be asked.
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes, tuple, list, dict))
 
 
 def decorate(breaker: CircuitBreaker, func: Callable[P, R]) -> Callable[P, R]:
@@ -34,10 +38,12 @@ def decorate_limited(limiter: ConcurrencyLimiter, func: Callable[..., Any]) -> C
             try:
                 result = await func(*args, **kwargs)
             except BaseException as error:
-                permit.__exit__(type(error), error, error.__traceback__)
+                raised(permit, error)
                 raise
-            _end(permit, result)
-            return result
+            if result.__class__ in _PLAIN:
+                permit.__exit__(None, None, None)
+                return result
+            return returned(permit, result)
 
         return limited_async
 
@@ -47,80 +53,14 @@ def decorate_limited(limiter: ConcurrencyLimiter, func: Callable[..., Any]) -> C
         try:
             result = func(*args, **kwargs)
         except BaseException as error:
-            permit.__exit__(type(error), error, error.__traceback__)
+            raised(permit, error)
             raise
-        _end(permit, result)
-        return result
+        if result.__class__ in _PLAIN:
+            permit.__exit__(None, None, None)
+            return result
+        return returned(permit, result)
 
     return limited
-
-
-# What most functions return has no body, and need not be asked.
-_PLAIN = frozenset((type(None), bool, int, float, str, bytes, tuple, list, dict))
-
-
-def _end(permit: Held, result: object) -> None:
-    """Reports a call that has returned, or leaves that to the end of the body that it streams."""
-    if result.__class__ not in _PLAIN and hasattr(result, "body_iterator"):
-        hold(permit, result)
-    else:
-        permit.__exit__(None, None, None)
-
-
-class Held(Protocol):
-    """A permit of a breaker or of a concurrency limiter."""
-
-    def release(self) -> object:
-        """Gives it back, and says nothing of the call."""
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> Any:
-        """Reports the end of the call."""
-
-
-def _end_guarded(permit: Permit, result: object) -> None:
-    """As `_end`, by the breaker's classifier."""
-    if result.__class__ not in _PLAIN and hasattr(result, "body_iterator"):
-        hold(permit, result)
-    else:
-        permit.result(result)
-
-
-def hold(permit: Held, response: Any) -> None:
-    """Keeps the permit of a route that has returned a Starlette StreamingResponse until the end of its body."""
-    response.body_iterator = _Body(permit, response.body_iterator)
-
-
-class _Body:
-    """A body whose end is the end of the call. A client that goes away ends it, and says nothing of the dependency."""
-
-    __slots__ = ("_body", "_permit")
-
-    def __init__(self, permit: Held, body: Any) -> None:
-        self._permit, self._body = permit, body.__aiter__()
-
-    def __aiter__(self) -> _Body:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._body.__anext__()
-        except StopAsyncIteration:
-            self._permit.__exit__(None, None, None)
-            raise
-        except BaseException as error:
-            self._permit.__exit__(type(error), error, error.__traceback__)
-            raise
-
-    async def aclose(self) -> None:
-        """Ends it early."""
-        self._permit.release()
-        close = getattr(self._body, "aclose", None)
-        if close is not None:
-            await close()
-
-    def __del__(self) -> None:
-        # Dropped before its end, perhaps before its beginning.
-        self._permit.release()
 
 
 async def call_async(
@@ -147,9 +87,11 @@ def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -
         try:
             result = await func(*args, **kwargs)
         except BaseException as error:
-            permit.__exit__(type(error), error, error.__traceback__)
+            raised(permit, error)
             raise
-        _end_guarded(permit, result)
-        return result
+        if result.__class__ in _PLAIN:
+            permit.result(result)
+            return result
+        return returned(permit, result)
 
     return guarded

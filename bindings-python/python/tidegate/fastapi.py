@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
-from fastapi import Depends
-from fastapi.exceptions import ValidationException
-from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.requests import ClientDisconnect, HTTPConnection
+from fastapi import BackgroundTasks, Depends
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.websockets import WebSocketDisconnect
 
 from ._functions import is_async, known_options, optional
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._options import BreakerOptions
+from ._sent import raised
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._stack import Charges, Stack
 from ._tidegate import CircuitBreaker, LoadShedder, Permit
@@ -234,7 +233,7 @@ def _told(answer: Any, charge: Charge) -> Any:
 
 
 # FastAPI since 0.121 can end a dependency when the route has returned; before 0.118 it always did.
-_ENDS_WITH_ROUTE: dict[str, Any] = {"scope": "function"} if "scope" in inspect.signature(Depends).parameters else {}
+_HAS_SCOPES = "scope" in inspect.signature(Depends).parameters
 
 
 class BreakerDependency:
@@ -243,19 +242,29 @@ class BreakerDependency:
     What the route raises is judged as the breaker judges it; an HTTPException below 500 (Starlette's too), a failed
     validation and a client that has gone say nothing about the dependency and are ignored. A route that answers with
     an error *response* calls
-    ``permit.failure()``. The report is made when the route has returned: background tasks and a body that streams are
-    none of its. For a body take the breaker as a decorator below ``@app.get``.
+    ``permit.failure()``. The report is made when the route has returned: background tasks and a body that it returned
+    to be streamed are none of its; for such a body take the breaker as a decorator below ``@app.get``. A route that
+    *yields* its answer is reported when that is sent, before background tasks; there a client that leaves early counts
+    as a success.
     """
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         self.breaker = breaker
-        # FastAPI reads this: a dependency that gives what another one holds until the route has returned.
-        held = inspect.Parameter(
-            "permit",
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            annotation=Annotated[Permit, Depends(self._held, **_ENDS_WITH_ROUTE)],
-        )
-        self.__signature__ = inspect.Signature([held])
+        # FastAPI reads this: a dependency that gives what others hold.
+        of_request: dict[str, Any] = {"scope": "request"} if _HAS_SCOPES else {}
+        begun = [_parameter("permit", Permit, self._begun, **of_request)]
+        if _HAS_SCOPES:
+
+            async def ended(connection: HTTPConnection, permit: Permit) -> AsyncIterator[None]:
+                with _reporting(permit, not _yields(connection)):
+                    yield
+
+            connection = inspect.Parameter(
+                "connection", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection
+            )
+            ended.__signature__ = inspect.Signature([connection, *begun])  # type: ignore[attr-defined]
+            begun.append(_parameter("ended", None, ended, scope="function"))
+        self.__signature__ = inspect.Signature(begun)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(_not_here(name, 'Depends(breaker("payment"))', self))
@@ -263,22 +272,53 @@ class BreakerDependency:
     def __repr__(self) -> str:
         return f"BreakerDependency({self.breaker!r})"
 
-    async def __call__(self, permit: Permit) -> Permit:
+    async def __call__(self, permit: Permit, ended: None = None) -> Permit:
         """Gives the route its permit."""
         return permit
 
-    async def _held(self) -> AsyncIterator[Permit]:
-        """Acquires before the route, reports after it."""
-        with self.breaker.acquire() as permit:
-            try:
-                yield permit
-            except StarletteHTTPException as error:
-                if error.status_code < 500:
-                    permit.ignore()
-                raise
-            except (ValidationException, ClientDisconnect, WebSocketDisconnect):
-                permit.ignore()
-                raise
+    async def _begun(self, connection: HTTPConnection, tasks: BackgroundTasks) -> AsyncIterator[Permit]:
+        """Acquires before the route; reports after the answer, where nothing has before."""
+        permit = self.breaker.acquire()
+        if _HAS_SCOPES and _yields(connection):
+            tasks.add_task(_succeeded, permit)
+        with _reporting(permit):
+            yield permit
+
+
+@contextmanager
+def _reporting(permit: Permit, succeeds: bool = True) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        raised(permit, error)
+        raise
+    if succeeds:
+        permit.__exit__(None, None, None)
+
+
+async def _succeeded(permit: Permit) -> None:
+    permit.__exit__(None, None, None)
+
+
+def _parameter(name: str, kind: Any, dependency: Any, **scope: Any) -> inspect.Parameter:
+    annotation: Any = Annotated[kind, Depends(dependency, **scope)]
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
+
+
+def _yields(connection: HTTPConnection) -> bool:
+    """Whether the route is a generator, whose work is done while its answer is sent."""
+    route = connection.scope.get("endpoint")
+    while isinstance(route, functools.partial):
+        route = route.func
+    route = inspect.unwrap(route) if callable(route) else route
+    return any(
+        inspect.isasyncgenfunction(one) or inspect.isgeneratorfunction(one)
+        for one in (route, getattr(route, "__call__", None))
+    )
+
+
+# As above.
+BreakerDependency._begun.__annotations__ = get_type_hints(BreakerDependency._begun)
 
 
 _breakers: dict[str, tuple[CircuitBreaker, BreakerOptions]] = {}

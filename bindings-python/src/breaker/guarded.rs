@@ -14,15 +14,21 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-static HOLD: Function = Function::new("tidegate._decorate", "hold");
+static RETURNED: Function = Function::new("tidegate._sent", "returned");
+static RAISED: Function = Function::new("tidegate._sent", "raised");
 
-/// Whether the work goes on in a body that somebody will iterate over (Starlette's StreamingResponse). What most
-/// functions return has a class of the interpreter's own, and no attribute has to be looked for.
-fn streams(result: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// Whether its class is not one of the interpreter's own, as most results' and many exceptions' are: what a framework
+/// makes has to be asked for.
+fn is_foreign(value: &Bound<'_, PyAny>) -> bool {
     // SAFETY: a type is alive as long as its instance, and flags are plain bits.
     #[allow(unsafe_code)]
-    let flags = unsafe { pyo3::ffi::PyType_GetFlags(result.get_type_ptr()) };
-    Ok(flags & pyo3::ffi::Py_TPFLAGS_HEAPTYPE != 0 && result.hasattr(intern!(result.py(), "body_iterator"))?)
+    let flags = unsafe { pyo3::ffi::PyType_GetFlags(value.get_type_ptr()) };
+    flags & pyo3::ffi::Py_TPFLAGS_HEAPTYPE != 0
+}
+
+/// Whether it may be a response of Starlette's, which may be sent later: what all of those have.
+fn may_be_sent_later(result: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(is_foreign(result) && result.hasattr(intern!(result.py(), "init_headers"))?)
 }
 
 /// A function that runs under a circuit breaker.
@@ -51,14 +57,17 @@ impl Guarded {
         let (py, breaker) = (args.py(), self.breaker.get());
         let permit = breaker.admit(py)?;
         match python::call(self.func.bind(py), args, kwargs) {
-            Ok(result) if streams(&result)? => {
-                let permit = Permit::new(self.breaker.clone_ref(py), permit);
-                HOLD.call(py, (permit, &result))?;
-                Ok(result)
+            Ok(result) if may_be_sent_later(&result)? => {
+                RETURNED.call(py, (Permit::new(self.breaker.clone_ref(py), permit), &result))
             }
             Ok(result) => breaker.returned(permit, result),
             Err(error) => {
-                breaker.report_error(permit, &errors::raised(py, &error)?, None)?;
+                let raised = errors::raised(py, &error)?;
+                if is_foreign(&raised) {
+                    RAISED.call(py, (Permit::new(self.breaker.clone_ref(py), permit), &raised))?;
+                } else {
+                    breaker.report_error(permit, &raised, None)?;
+                }
                 Err(error)
             }
         }

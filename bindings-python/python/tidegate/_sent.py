@@ -1,0 +1,165 @@
+"""A permit that is held until an answer is sent, for what Starlette sends after its route has returned. Loads nothing."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Protocol
+
+from ._outcome import is_answered
+from ._tidegate import Permit
+
+_Message = MutableMapping[str, Any]
+
+# Where a response that is held has its calls, from the innermost guard to the outermost.
+_CALLS = "_tidegate_calls"
+# What an answer ends with, unless there is more of it.
+_ENDS = frozenset(
+    ("http.response.body", "http.response.pathsend", "http.response.zerocopysend", "websocket.http.response.body")
+)
+
+
+class Held(Protocol):
+    """A permit of a breaker or of a concurrency limiter."""
+
+    def release(self) -> object:
+        """Gives it back, and says nothing of the call."""
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> Any:
+        """Reports the end of the call."""
+
+
+def returned(permit: Held, result: Any) -> Any:
+    """Reports a call that has returned, or leaves that to the end of the answer; gives what stands for the result."""
+    if is_sent_later(result):
+        return _hold(permit, result)
+    _end(permit, result)
+    return result
+
+
+def raised(permit: Held, error: BaseException) -> None:
+    """Reports a call that has raised. What a route answers to this one client, and a client that has gone, says nothing
+    of what a breaker guards.
+    """
+    if isinstance(permit, Permit) and is_answered(error):
+        permit.ignore()
+    else:
+        permit.__exit__(type(error), error, error.__traceback__)
+
+
+def is_sent_later(result: Any) -> bool:
+    """Whether it is a response that makes its body as it is sent: a stream, a file, or one that sends in a way of its
+    own. A plain one has its body already.
+    """
+    kind: Any = getattr(sys.modules.get("starlette.responses"), "Response", None)
+    return kind is not None and isinstance(result, kind) and type(result).__call__ is not kind.__call__
+
+
+def _end(permit: Held, result: Any) -> None:
+    if isinstance(permit, Permit):
+        permit.result(result)
+    else:
+        permit.__exit__(None, None, None)
+
+
+class _Call:
+    """A guarded call whose answer is still to be sent. The first report counts."""
+
+    __slots__ = ("_permit", "_result")
+
+    def __init__(self, permit: Held, result: Any) -> None:
+        self._permit, self._result = permit, result
+
+    def ended(self) -> None:
+        """All of it is sent: what the call returned is judged."""
+        _end(self._permit, self._result)
+
+    def raised(self, error: BaseException) -> None:
+        """The body did not come to its end."""
+        raised(self._permit, error)
+
+    def left(self) -> None:
+        """Nobody is there any more to send it to, which says nothing of the call."""
+        self._permit.release()
+
+    def __del__(self) -> None:
+        # Dropped before its end, perhaps before its beginning.
+        self._permit.release()
+
+
+def _hold(permit: Held, response: Any) -> Any:
+    """A twin of the response, which reports when it is sent: a route may give one object again and again."""
+    kind: Any = type(response)
+    call, twin = _Call(permit, response), copy.copy(response)
+    setattr(twin, _CALLS, (*getattr(response, _CALLS, ()), call))
+    if not hasattr(kind, _CALLS):
+        twin.__class__ = _held(kind)
+    body = getattr(response, "body_iterator", None)
+    if hasattr(body, "__aiter__"):
+        # Somebody may take the body alone, to send it in a response of another kind.
+        twin.body_iterator = _Body(call, body)
+    return twin
+
+
+@functools.lru_cache(128)
+def _held(kind: Any) -> Any:
+    """The class of held responses of a kind."""
+
+    async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        calls = getattr(self, _CALLS)
+        is_cut = False
+
+        async def told(message: _Message) -> None:
+            nonlocal is_cut
+            try:
+                await send(message)
+            except BaseException:
+                is_cut = True
+                raise
+            # Before the background tasks, which are no part of the call.
+            if message["type"] in _ENDS and not message.get("more_body"):
+                for call in calls:
+                    call.ended()
+
+        try:
+            await kind.__call__(self, scope, receive, told)
+        except BaseException as error:
+            for call in calls:
+                call.left() if is_cut else call.raised(error)
+            raise
+        for call in calls:
+            call.left()
+
+    own = {"__call__": __call__, "__module__": kind.__module__, "__doc__": kind.__doc__, "__slots__": (), _CALLS: ()}
+    return type(kind.__name__, (kind,), own)
+
+
+class _Body:
+    """A body whose end is the end of the call."""
+
+    __slots__ = ("_body", "_call")
+
+    def __init__(self, call: _Call, body: Any) -> None:
+        self._call, self._body = call, body.__aiter__()
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._body.__anext__()
+        except StopAsyncIteration:
+            self._call.ended()
+            raise
+        except BaseException as error:
+            self._call.raised(error)
+            raise
+
+    async def aclose(self) -> None:
+        """Ends it early."""
+        self._call.left()
+        close = getattr(self._body, "aclose", None)
+        if close is not None:
+            await close()
