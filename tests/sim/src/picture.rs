@@ -3,21 +3,19 @@
 use crate::scenarios::{fewer_workers, slower};
 use crate::server::{Guard, Report, Scenario, run};
 use std::fmt::Write;
-use tidegate::concurrency::AdaptiveConfig;
 
 const WIDTH: f64 = 860.0;
 const PANEL: f64 = 190.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 60.0;
 
-/// The whole picture.
-pub(crate) fn draw() -> String {
-    let guard = Guard::Adaptive(AdaptiveConfig::default());
+/// The whole picture, of what stands before so many workers.
+pub(crate) fn draw(guard: fn(u32) -> Guard) -> String {
     let overload = Scenario::new(120.0, 8, |t| if (30.0..90.0).contains(&t) { 800.0 } else { 320.0 });
     let panels = [
-        ("8 workers of 20 ms, twice their load from 30 s to 90 s", overload),
-        ("4 workers, of which 3 are gone from 60 s to 120 s", fewer_workers()),
-        ("every call takes 40 ms more from 60 s on, and holds no worker for it", slower()),
+        ("8 workers of 20 ms, twice their load from 30 s to 90 s", 8, overload),
+        ("4 workers, of which 3 are gone from 60 s to 120 s", 4, fewer_workers()),
+        ("every call takes 40 ms more from 60 s on, and holds no worker for it", 8, slower()),
     ];
     let height = 40.0 + panels.len() as f64 * (PANEL + 60.0);
     let mut svg = format!(
@@ -29,8 +27,8 @@ pub(crate) fn draw() -> String {
         let x = LEFT + 160.0 * i as f64;
         let _ = writeln!(svg, "<text x=\"{x}\" y=\"22\" fill=\"{color}\">— {text}</text>");
     }
-    for (i, (title, scenario)) in panels.iter().enumerate() {
-        panel(&mut svg, 60.0 + i as f64 * (PANEL + 60.0), title, &run(guard, scenario, 21));
+    for (i, (title, workers, scenario)) in panels.iter().enumerate() {
+        panel(&mut svg, 60.0 + i as f64 * (PANEL + 60.0), title, &run(guard(*workers), scenario, 21));
     }
     svg + "</svg>\n"
 }

@@ -1,5 +1,6 @@
 //! A server with workers and a line before them, behind a concurrency limiter: events in order, no real clock.
 
+use crate::foreign::{Algorithm, Ended};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::task::Waker;
@@ -19,6 +20,8 @@ pub(crate) enum Guard {
     Fixed(u32),
     /// As many as follows from what calls report.
     Adaptive(AdaptiveConfig),
+    /// Another project's limit.
+    Foreign(fn() -> Box<dyn Algorithm>),
 }
 
 /// A server and who calls it.
@@ -96,6 +99,8 @@ impl Report {
 struct Call {
     asked: f64,
     permit: ConcurrencyPermit,
+    /// In flight when it began, with itself.
+    at_start: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,9 +182,35 @@ impl World<'_> {
 
     fn arrive(&mut self, now: f64, asked: f64, permit: ConcurrencyPermit) {
         self.number += 1;
-        self.calls.insert(self.number, Call { asked, permit });
+        let at_start = self.calls.len() as u32 + 1;
+        self.calls.insert(self.number, Call { asked, permit, at_start });
         self.line.push_back(self.number);
         self.begin_waiting(now);
+    }
+}
+
+/// 0: nothing stands before the server.
+fn limit_in_force(limiter: Option<&ConcurrencyLimiter>, foreign: Option<&dyn Algorithm>) -> u32 {
+    limiter.map_or_else(|| foreign.map_or(0, Algorithm::limit), ConcurrencyLimiter::limit)
+}
+
+/// How much of the workers' time was used since the last look: the processor of a server that only computes.
+#[derive(Debug, Default)]
+struct Cpu {
+    used: f64,
+    last: f64,
+    looked: f64,
+}
+
+impl Cpu {
+    fn goes_on(&mut self, now: f64, busy: f64, foreign: &mut dyn Algorithm) {
+        self.used += busy * (now - self.last);
+        self.last = now;
+        let each = foreign.looks_each();
+        while now >= self.looked + each {
+            self.looked += each;
+            foreign.looks((std::mem::take(&mut self.used) / each).min(1.0));
+        }
     }
 }
 
@@ -187,7 +218,7 @@ impl World<'_> {
 pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
     let clock = ManualClock::new(0);
     let config = match guard {
-        Guard::Open => None,
+        Guard::Open | Guard::Foreign(_) => None,
         Guard::Fixed(limit) => Some(ConcurrencyConfig::new(limit)),
         Guard::Adaptive(config) => Some(ConcurrencyConfig::adaptive(config)),
     };
@@ -195,6 +226,8 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
         let config = ConcurrencyConfig { mode: Mode::Enforce, ..config };
         ConcurrencyLimiter::with_config(config, (&clock).into()).expect("sound settings")
     });
+    let mut foreign = if let Guard::Foreign(make) = guard { Some(make()) } else { None };
+    let mut cpu = Cpu::default();
     let mut world = World {
         scenario,
         random: fastrand::Rng::with_seed(seed),
@@ -219,18 +252,24 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
         while report.course.len() < now as usize {
             ended.sort_by(f64::total_cmp);
             let median = ended.get(ended.len() / 2).copied().unwrap_or(0.0);
-            let limit = limiter.as_ref().map_or(0, ConcurrencyLimiter::limit);
+            let limit = limit_in_force(limiter.as_ref(), foreign.as_deref());
             report.course.push((limit, world.calls.len() as u32, median));
             ended.clear();
         }
         clock.set(event.map_or(ns(arrival), |event| event.0));
+        if let Some(foreign) = &mut foreign {
+            let workers = (scenario.workers)(now).max(1) as f64;
+            cpu.goes_on(now, (world.busy as f64 / workers).min(1.0), foreign.as_mut());
+        }
         report.refused[now as usize] += world.let_in(now);
         let Some((_, number, step)) = event else {
             let ask = |limiter: &ConcurrencyLimiter| match scenario.max_wait {
                 0.0 => limiter.try_acquire(),
                 _ => limiter.at_once(),
             };
-            match limiter.as_ref().map_or(Some(ConcurrencyPermit::default()), ask) {
+            let admits = foreign.as_mut().is_none_or(|foreign| foreign.admits(now, world.calls.len() as u32));
+            let free = admits.then(ConcurrencyPermit::default);
+            match limiter.as_ref().map_or(free, ask) {
                 Some(permit) => world.arrive(now, now, permit),
                 None if scenario.max_wait > 0.0 => {
                     let listener = limiter.as_ref().map(|limiter| limiter.listen(Waker::noop()));
@@ -257,6 +296,10 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
         if let Some(limiter) = &limiter {
             limiter.report(call.permit, if is_good { Outcome::Success } else { Outcome::Dropped });
         }
+        if let Some(foreign) = &mut foreign {
+            let left = world.calls.len() as u32;
+            foreign.ended(&Ended { now, latency, at_start: call.at_start, left, dropped: !is_good });
+        }
         report.refused[now as usize] += world.let_in(now);
         report.good[now as usize] += u32::from(is_good);
         ended.push(latency);
@@ -266,6 +309,6 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
         }
     }
     report.latencies.sort_by(f64::total_cmp);
-    report.limit = limiter.map_or(0, |limiter| limiter.limit());
+    report.limit = limit_in_force(limiter.as_ref(), foreign.as_deref());
     report
 }
