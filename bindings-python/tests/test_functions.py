@@ -6,6 +6,7 @@ behind.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from typing import Any
 
 import pytest
 from conftest import run
-from fastapi import Depends, FastAPI
-from fastapi.responses import JSONResponse
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
 from served import ask, served, statuses
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -22,7 +23,7 @@ from test_asgi import app as bare
 from test_asgi import call
 from tidegate import ConfigError, LimitSet, RateLimiter, Tier, TokenBucket, starlette
 from tidegate.asgi import Refusal, Rule, TidegateMiddleware
-from tidegate.fastapi import Charge, RateLimit, install_exception_handlers, limit
+from tidegate.fastapi import Charge, RateLimit, RouteLimitedError, install_exception_handlers, limit
 from tidegate.keys import header
 
 Function = Callable[..., Any]
@@ -394,6 +395,77 @@ def test_a_limit_that_stands_in_a_route_twice_is_asked_once(outside: bool) -> No
                 told = ", ".join(answer.headers.getall("ratelimit-policy"))
                 assert told.count("q=10;") == 1 and told.count("q=2;") == 1, (path, told)
 
+
+
+@pytest.mark.parametrize("middleware", [False, True])
+@pytest.mark.parametrize("inner", ["decorator", "dependency", "sync"])
+def test_what_an_inner_limit_refuses_takes_nothing_of_a_dependency(inner: str, middleware: bool) -> None:
+    router, first, last, all_of_it = (TokenBucket(f"{n}/hour") for n in (30, 20, 2, 40))
+    app = FastAPI(dependencies=[Depends(RateLimit(router, name="router"))])
+    before = [Depends(RateLimit(first, name="first"))]
+    if inner == "dependency":
+        app.get("/", dependencies=[*before, Depends(RateLimit(last))])(lambda: "ok")
+    elif inner == "sync":
+        app.get("/", dependencies=before)(limit(last)(lambda: "ok"))
+    else:
+
+        @app.get("/", dependencies=before)
+        @limit(last)
+        async def route() -> str:
+            return "ok"
+
+    if middleware:
+        app.add_middleware(TidegateMiddleware, limit=all_of_it, name="all")
+    with served(app) as url:
+        answers = ask(url, *["/"] * 5)
+        assert statuses(answers) == [200, 200, 429, 429, 429]
+    assert (router.peek().remaining, first.peek().remaining) == (28, 18)
+    if middleware:
+        told = ", ".join(answers[4].headers.getall("ratelimit"))
+        assert '"router";r=28;' in told and '"first";r=18;' in told and told.count(";r=") == 4
+        assert all_of_it.peek().remaining == 35, "the middleware's stays, for the request was there"
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_what_stands_between_starlette_s_limits_changes_nothing_of_that(is_async: bool) -> None:
+    first, last = TokenBucket("20/hour"), TokenBucket("2/hour")
+
+    def checked(route: Any) -> Any:
+        return (lambda request: route(request)) if not is_async else functools.partial(route)
+
+    def endpoint(request: Any) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    async def endpoint_async(request: Any) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    innermost = starlette.limit(last)(endpoint_async if is_async else endpoint)
+    between = functools.update_wrapper(checked(innermost), innermost)
+    with served(Starlette(routes=[Route("/", starlette.limit(first)(between))])) as url:
+        assert statuses(ask(url, *["/"] * 5)) == [200, 200, 429, 429, 429]
+    assert first.peek().remaining == 18
+
+
+def test_who_catches_a_refusal_and_serves_keeps_what_was_taken() -> None:
+    first, last = TokenBucket("20/hour"), TokenBucket("2/hour")
+    inner = RateLimit(last)
+
+    async def perhaps(request: Request, response: Response) -> bool:
+        try:
+            await inner(request, response)
+        except RouteLimitedError:
+            return False
+        return True
+
+    app = FastAPI()
+
+    @app.get("/", dependencies=[Depends(RateLimit(first))])
+    async def route(fast: bool = Depends(perhaps)) -> bool:
+        return fast
+
+    with served(app) as url:
+        assert [answer.json() for answer in ask(url, *["/"] * 4)] == [True, True, False, False]
+    assert first.peek().remaining == 16
 
 
 @pytest.mark.parametrize("answer", ["no", 1, 0, None, [], "False"])

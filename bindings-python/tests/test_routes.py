@@ -416,5 +416,5 @@ def test_what_stands_between_two_limits_stays_there(framework: str, kind: str) -
     assert {kind} == set(asked) and len(asked) >= 3 and circuit.stats().calls == 3
     told = ", ".join(answers[0].headers.getall("ratelimit"))
     assert '"outer";r=4' in told and '"inner";r=2' in told
-    assert (outer.stats().admitted, inner.stats().admitted) == (5, 3), "asked from the outermost to the innermost"
-    assert "inner" in answers[4].headers["ratelimit-policy"] and "outer" in answers[5].headers["ratelimit-policy"]
+    assert outer.peek("127.0.0.1").remaining == 2, "what the inner one refuses takes nothing of the outer"
+    assert all("inner" in answer.headers["ratelimit-policy"] for answer in answers[3:])

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from . import _notices
+from ._fields import FIELDS, one_told
 from ._functions import called, flag, function, optional
 from ._limit import MOST_COST, Chooser, check_cost, check_limit, make_limit
 from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, ProcessScope, RateLimiter, Taken, Tier, TokenBucket
@@ -90,10 +91,18 @@ class Charge:
     lets pass is not counted: its keys are None, and there is nothing to give back.
     """
 
-    __slots__ = ("_taken", "fields", "shared", "told")
+    __slots__ = ("_own", "_taken", "fields", "shared", "told")
 
-    def __init__(self, taken: list[tuple[Guard, Taken]], fields: HeaderList, told: bool) -> None:
+    def __init__(
+        self,
+        taken: list[tuple[Guard, Taken]],
+        fields: HeaderList,
+        told: bool,
+        own: list[tuple[Guard, Taken]] | None = None,
+    ) -> None:
         self._taken = taken
+        # What it took itself: the rest the middleware had counted.
+        self._own = ([] if told else taken) if own is None else own
         # What the client is told.
         self.fields = fields
         # Whether the fields are on their way to the client, and whether by the middleware.
@@ -128,6 +137,18 @@ class Charge:
         """Gives the cost back, once; nothing where the limit refused."""
         for guard, taken in self._taken:
             guard.give_back(taken)
+
+    def undo(self, scope: Scope) -> None:
+        """Another limit of the route has refused the request: what this one took goes back, and is told as it is then.
+        """
+        told = scope.get(FIELDS) or []
+        rest = [line for line in told if not any(line is own for own in self.fields)]
+        is_told = len(rest) < len(told)
+        for guard, taken in self._own:
+            guard.give_back(taken)
+            if is_told:
+                rest += guard.look(taken.keys, taken.policy)
+        told[:] = one_told(rest)
 
 
 class Guard:

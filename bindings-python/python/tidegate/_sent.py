@@ -1,4 +1,4 @@
-"""A permit that is held until an answer is sent, for what Starlette sends after its route has returned. Loads nothing."""
+"""A permit that is held until an answer is sent, for what Starlette sends after its route has returned."""
 
 from __future__ import annotations
 

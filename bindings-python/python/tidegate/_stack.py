@@ -57,7 +57,7 @@ class Stack:
             for guard, taken in fresh:
                 guard.give_back(taken)
             raise
-        return Charge(known, joined([taken.fields for _, taken in fresh]), not fresh)
+        return Charge(known, joined([taken.fields for _, taken in fresh]), not fresh, fresh)
 
 
 def _refused(

@@ -6,7 +6,7 @@ import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 from fastapi import BackgroundTasks, Depends
@@ -89,9 +89,7 @@ class RateLimit:
 
     async def __call__(self, connection: HTTPConnection, response: Response) -> Charge:
         """Takes the cost or raises. (A Python ``async def``: FastAPI would run anything else in a thread pool.)"""
-        charge = await charge_route(self._guard, connection)
-        tell(charge, connection, response.raw_headers)
-        return charge
+        return await _charged(self._guard, connection, response)
 
 
 class Shedding:
@@ -133,6 +131,25 @@ def _not_here(name: str, example: str, dependency: object) -> str:
     return f"{type(dependency).__name__!r} object has no attribute {name!r}"
 
 
+async def _charged(charges: Charges, connection: HTTPConnection, response: Response) -> Charge:
+    """Charges a route. Where another limit of it refuses the request after that, nothing stays taken.
+
+    The invariant: not before the refusal has left the route, for who catches it serves the request.
+    """
+    charge = await charge_route(charges, connection)
+    tell(charge, connection, response.raw_headers)
+    # FastAPI's own, which is unwound before the refusal is answered.
+    stack = connection.scope.get("fastapi_inner_astack")
+    if isinstance(stack, AsyncExitStack):
+
+        def unwound(kind: Any, error: BaseException | None, traceback: Any) -> None:
+            if isinstance(error, RouteLimitedError):
+                charge.undo(connection.scope)
+
+        stack.push(unwound)
+    return charge
+
+
 class _Stacked:
     """The dependency behind decorators: what all of them ask, once."""
 
@@ -142,9 +159,7 @@ class _Stacked:
         self._charges = charges
 
     async def __call__(self, connection: HTTPConnection, response: Response) -> Charge:
-        charge = await charge_route(self._charges, connection)
-        tell(charge, connection, response.raw_headers)
-        return charge
+        return await _charged(self._charges, connection, response)
 
 
 # FastAPI before 0.121 cannot read annotations that are texts at an object that it calls, and takes what they name for parameters

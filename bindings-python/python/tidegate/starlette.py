@@ -178,7 +178,12 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
             async def limited(*args: Any, **kwargs: Any) -> Any:
                 connection = _connection(route, args, kwargs)
                 charge = await charge_route(charges, connection)
-                return _told(await route(*args, **kwargs), charge, connection)
+                try:
+                    answer = await route(*args, **kwargs)
+                except RouteLimitedError:
+                    charge.undo(connection.scope)
+                    raise
+                return _told(answer, charge, connection)
 
         else:
 
@@ -187,7 +192,12 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
                 # Starlette runs plain functions in anyio's threads, from where the loop can be asked.
                 connection = _connection(route, args, kwargs)
                 charge = anyio.from_thread.run(charge_route, charges, connection)
-                return _told(route(*args, **kwargs), charge, connection)
+                try:
+                    answer = route(*args, **kwargs)
+                except RouteLimitedError:
+                    charge.undo(connection.scope)
+                    raise
+                return _told(answer, charge, connection)
 
         return remember(limited, route, guards)  # type: ignore[no-any-return]
 
