@@ -1,21 +1,24 @@
 'use strict';
 // A Fastify plugin. Its options hold for every route; a route's own stand in `config.tidegate`.
 
-const { inspect } = require('node:util');
 const check = require('../lib/check.cjs');
 const { CONSTRAINTS, clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
+const { release } = require('../http/claims.cjs');
 const { Gate, Plan, ask, readOptions } = require('../http/middleware.cjs');
+const { nameFrom } = require('../http/names.cjs');
 const { isOver } = require('../http/over.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
 const { answerFor, answerLater, begun, unsendable } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
+const { markConstraints, routesOf } = require('./heard.cjs');
 const { unheard } = require('./unheard.cjs');
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'];
 
 /**
- * The plans of routes. A plugin that is registered without `await` is loaded after the routes that stand below it, so
- * that no hook tells it of them: a route's plan is made when the route is told of, else at its first request.
+ * The plans of routes, made when a route is told of, which is before the server starts: see heard.cjs. An instance that
+ * was made before this module was loaded, and that registers it without `await`, tells of no route above: then a plan
+ * is made at the route's first request.
  */
 class Plans {
   #common;
@@ -30,18 +33,15 @@ class Plans {
   #unheard = new Set();
   #isByRoute;
 
-  constructor(common) {
+  /** The limits of all routes. */
+  use(common) {
     this.#common = common;
     this.#everywhere = new Plan(common);
     this.#isByRoute = common.some(({ key }) => key === route);
   }
 
-  /** Before a route is made: what Fastify keeps of it gets to know its constraints, and a mistake shows at once. */
-  declare(routeOptions) {
-    const constraints = constraintsOf(routeOptions);
-    // A config that several routes have in common stays as it is.
-    if (constraints !== '') routeOptions.config = { ...routeOptions.config, [CONSTRAINTS]: constraints };
-    const { config, method, url } = routeOptions;
+  /** A mistake shows at once. */
+  declare({ config, method, url }) {
     for (const one of [method].flat()) this.#heard.add(`${one} ${url}`);
     if (config?.tidegate !== undefined) this.#shared(config, method, url);
   }
@@ -83,14 +83,22 @@ class Plans {
     const made = this.#byRoute.get(key) ?? [];
     this.#byRoute.set(key, made);
     let known = made.find((one) => one.own === own);
-    if (known === undefined) made.push((known = { own, plan: this.#plan(own) }));
+    if (known === undefined) made.push((known = { own, plan: this.#plan(own, key.trimEnd()) }));
     return known.plan;
   }
 
-  /** A route's limits come first and take the place of those of the same name; `false`: none at all. */
-  #plan(own) {
+  /**
+   * A route's limits come first and take the place of those of the same name; `false`: none at all. Each is an object
+   * of its own, in a named scope as well: its name there is made of its own and the route's, the same in every process.
+   */
+  #plan(own, route) {
     if (own === false) return new Plan([]);
-    const { limits, entrance, exempt } = readOptions(own, 'config.tidegate');
+    const nameOf = ({ name, scope }) => {
+      if (name !== undefined) return nameFrom(`${name}/${route}`);
+      return scope === undefined ? undefined : nameFrom(route);
+    };
+    const declaredBy = { holder: this, where: `config.tidegate of ${route}`, nameOf };
+    const { limits, entrance, exempt } = readOptions(own, 'config.tidegate', declaredBy);
     if (entrance !== undefined) {
       const which = own.shedder === undefined ? 'concurrency' : 'shedder';
       throw check.valueError(`${which}: it is one for all routes; give it where the plugin is registered`);
@@ -101,12 +109,6 @@ class Plans {
     const names = limits.map(({ name }) => name);
     return new Plan([...limits, ...this.#common.filter(({ name }) => !names.includes(name))]);
   }
-}
-
-/** Version, host and custom constraints as one text, the same in every process; '' for none. */
-function constraintsOf({ constraints = {} }) {
-  if (Object.keys(constraints).length === 0) return '';
-  return inspect(constraints, { sorted: true, depth: null, breakLength: Infinity });
 }
 
 function answer(reply, refusal) {
@@ -177,11 +179,19 @@ async function tidegateFastify(fastify, options = {}) {
   if (!HOOKS.includes(hook)) throw check.valueError(`hook must be one of ${HOOKS.join(', ')}, got ${check.show(hook)}`);
   // Fastify hands its own registration options (prefix, logLevel) through.
   const { prefix: _prefix, logLevel: _logLevel, logSerializers: _logSerializers, ...own } = rest;
-  const { gate: settings, limits, entrance, isExempt, onRefused } = readOptions(own, 'tidegate/fastify');
+  const plans = new Plans();
+  const { gate: settings, limits, entrance, isExempt, onRefused } = readOptions(own, 'tidegate/fastify', {
+    holder: plans,
+  });
   const gate = new Gate(settings);
-  const plans = new Plans(limits);
+  plans.use(limits);
 
-  fastify.addHook('onRoute', (routeOptions) => void plans.declare(routeOptions));
+  for (const declared of routesOf(fastify)) plans.declare(declared);
+  fastify.addHook('onRoute', (routeOptions) => {
+    markConstraints(routeOptions);
+    plans.declare(routeOptions);
+  });
+  fastify.addHook('onClose', async () => release(plans));
   fastify.addHook('preClose', async () => entrance?.close());
   fastify.addHook('onReady', async () => plans.complete(fastify));
 

@@ -4,8 +4,8 @@ import type { GateOptions, LimitOptions, Limits, Rate, Refusal, RequestsOptions 
 export * from '../http/types.js';
 
 /**
- * A route's own limits, before those of all routes and in place of those of the same name; `false`: no limits. In a
- * named scope they need names of their own: one name is one object there.
+ * A route's own limits, before those of all routes and in place of those of the same name; `false`: no limits. Each is
+ * an object of its own, in a named scope as well, where it is called after its name, if any, and its route.
  */
 export type RouteLimits = false | Rate | ({ rate: Rate } & LimitOptions) | { limits: Limits };
 
@@ -30,8 +30,11 @@ declare module 'fastify' {
 
 /**
  * `app.register(tidegate, { rate: '100/minute', key: 'ip' })`: refuses what is above the limits, on every route of the
- * instance: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457). Register it before the routes, with
- * `await`: without it the plugin does not hear of them. Then a mistake in a route's config is a 500 of that route, and
+ * instance: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457). Register it before plugins that hold
+ * routes. A mistake in a route's config fails the start.
+ *
+ * Import it before `Fastify()` is called, as an import at a file's top is, or register it with `await` before the
+ * routes: else it does not hear of those above it. Then a mistake in a route's config is a 500 of that route, and
  * routes that differ only in their constraints (version, host, …) are one, in `config.tidegate` and for `key: 'route'`.
  */
 declare const tidegate: FastifyPluginAsync<TidegateFastifyOptions>;

@@ -5,9 +5,11 @@ const check = require('../lib/check.cjs');
 const { homeOf, refusalText, refuses } = require('../lib/limit_set.cjs');
 const { checkScope } = require('../lib/scope.cjs');
 const { Charge } = require('./charge.cjs');
+const { DECLARED_BY } = require('./claims.cjs');
 const { Exchange } = require('./exchange.cjs');
 const { clientIp, keyFunction } = require('./keys.cjs');
 const { abandon, isPromise, whenReady } = require('../lib/promise.cjs');
+const { nameFrom } = require('./names.cjs');
 const { ratesOf } = require('./rates.cjs');
 const { isRate, source } = require('./source.cjs');
 
@@ -58,7 +60,7 @@ class Limit {
     this.policyName = policyName;
     /** What an application has declared; a rate function's limits are all of one origin. */
     this.origin = this;
-    const made = source(rate, making, objectName, key !== undefined);
+    const made = source(rate, making, objectName, key !== undefined, options.name);
     this.source = made.source;
     this.#tiers = made.tiers;
     this.keyed = this.source.keyed === true;
@@ -84,11 +86,14 @@ class Limit {
    */
   static all(rate, options = {}, place = {}) {
     check.options(options, 'RateLimit', [...MEETING, ...source.OPTIONS]);
-    if (typeof rate === 'function') return [new ChosenLimit(rate, { ...place, ...options })];
-    if (!(rate instanceof LimitSet)) {
-      if (!isRate(rate)) return [new Limit(rate, options)];
-      return ratesOf(rate, { ...place, ...options }).map(([one, settings]) => new Limit(one, settings));
+    if (isRate(rate) || typeof rate === 'function') {
+      const settings = { ...place, ...options };
+      const objectName = place.objectName ?? place[DECLARED_BY]?.nameOf?.(settings);
+      if (objectName !== undefined) settings.objectName = objectName;
+      if (typeof rate === 'function') return [new ChosenLimit(rate, settings)];
+      return ratesOf(rate, settings).map(([one, each]) => new Limit(one, each));
     }
+    if (!(rate instanceof LimitSet)) return [new Limit(rate, options)];
     const { name, key = {}, ...rest } = options;
     if (name !== undefined)
       throw check.valueError('name: the members of a LimitSet have names already; leave name out');
@@ -282,8 +287,7 @@ class ChosenLimit {
       throw check.rangeError(`a rate function may name at most ${MOST_RATES} rates: let it take few values`);
     }
     const { name, objectName = name } = this.#options;
-    const own =
-      objectName === undefined ? undefined : `${objectName}:${String(rate).replace(/[^A-Za-z0-9._:/-]+/g, '-')}`;
+    const own = objectName === undefined ? undefined : nameFrom(`${objectName}:${rate}`);
     const limits = ratesOf(rate, { ...this.#options, objectName: own }).map(
       ([one, settings]) => new Limit(one, settings),
     );

@@ -2,6 +2,7 @@
 // What the plain middlewares share: their options, and the answer to a refused request.
 
 const check = require('../lib/check.cjs');
+const { DECLARED_BY, release } = require('./claims.cjs');
 const { entranceOf } = require('./concurrency.cjs');
 const { exemption } = require('./exempt.cjs');
 const { Gate, OPTIONS: GATE, gateOptions } = require('./gate.cjs');
@@ -16,8 +17,22 @@ const { source } = require('./source.cjs');
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
 const OPTIONS = ['limits', 'concurrency', 'shedder', 'priority', 'user', 'exempt', 'onRefused', ...GATE];
 
-/** `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate. */
-function readOptions(given, where) {
+/**
+ * `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate.
+ *
+ * @param declaredBy for whom, where an application answers for what it declares: see claims.cjs
+ */
+function readOptions(given, where, declaredBy = { holder: {} }) {
+  try {
+    return read(given, where, declaredBy);
+  } catch (error) {
+    // What an error ends at once has declared nothing.
+    if (declaredBy.nameOf === undefined) release(declaredBy.holder);
+    throw error;
+  }
+}
+
+function read(given, where, declaredBy) {
   const options =
     ['string', 'number', 'function'].includes(typeof given) || typeof given?.check === 'function'
       ? { rate: given }
@@ -29,18 +44,18 @@ function readOptions(given, where) {
   if (limits !== undefined && (rate !== undefined || Object.keys(others).length > 0)) {
     throw check.valueError(`${where} takes either limits or the settings of one limit (rate, …), not both`);
   }
-  const place = placeOf({ scope, onConflict });
+  const place = { ...placeOf({ scope, onConflict }), [DECLARED_BY]: declaredBy };
   return {
     gate,
     onRefused,
     exempt,
     isExempt: exemption(exempt),
-    limits: limits === undefined ? limitsOfOne(rate, single) : limitsFrom(limits, place),
+    limits: limits === undefined ? limitsOfOne(rate, single, place) : limitsFrom(limits, place),
     entrance: sheddingOf({ shedder, priority, user }, entranceOf(concurrency, place)),
   };
 }
 
-const limitsOfOne = (rate, single) => (rate === undefined ? [] : Limit.all(rate, single));
+const limitsOfOne = (rate, single, place) => (rate === undefined ? [] : Limit.all(rate, single, place));
 
 /** Asks the gate, then for a permit at the entrance. */
 function admit(gate, plan, exchange, entrance) {

@@ -1,6 +1,7 @@
 'use strict';
 
 const check = require('../lib/check.cjs');
+const { nameFrom } = require('./names.cjs');
 
 /**
  * `'2/second;3/minute'` are two limits that hold together, each called by its own text where clients are told of it; in
@@ -21,8 +22,8 @@ function ratesOf(rate, settings) {
   return rate.split(';').map((part, index) => {
     const own = part.trim();
     if (own === '') throw check.valueError(`rate: '${rate}' holds an empty one; write '2/second;3/minute'`);
-    const names = { policyName: own, objectName: objectName === undefined ? undefined : `${objectName}:${index + 1}` };
-    return [own, { ...settings, ...names }];
+    const made = objectName === undefined ? undefined : nameFrom(`${objectName}:${index + 1}`);
+    return [own, { ...settings, policyName: own, objectName: made }];
   });
 }
 

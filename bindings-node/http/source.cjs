@@ -28,12 +28,22 @@ function fastest(rate, { perMs, burst, queue, algorithm = 'token_bucket' }, tier
   return algorithm === 'leaky_bucket' ? { ...quota, queue: most - 1 } : quota;
 }
 
+/** The parts of a rate, for whoever compares it; nothing where it is none, which is said when it is made. */
+function partsOf({ rate, perMs, burst, queue }) {
+  try {
+    return readQuota({ rate, perMs, burst, queue });
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * @param name the object's, where it is made in a named scope
  * @param perKey whether a key was asked for
+ * @param from the limit's name, of which the object's is made where it is another
  * @returns {{ source, tiers: Map<string, { tier, quota }> | undefined }}
  */
-function source(rate, settings, name, perKey) {
+function source(rate, settings, name, perKey, from) {
   if (!isRate(rate)) {
     if (typeof rate?.check !== 'function') {
       throw check.typeError(
@@ -49,11 +59,19 @@ function source(rate, settings, name, perKey) {
   const { tiers, ...making } = { ...settings, name };
   const keyedOnly = KEYED.filter((name) => settings[name] !== undefined);
   if (!perKey && keyedOnly.length === 0) {
-    return { source: declare((options) => new TokenBucket(options), { rate, ...making }), tiers: undefined };
+    const bucket = declare((options) => new TokenBucket(options), { rate, ...making }, 'limit', {
+      quota: () => partsOf({ rate, ...making }),
+      from,
+    });
+    return { source: bucket, tiers: undefined };
   }
   const entries = Object.entries(tiers ?? {});
   if (entries.length > 0) making.fastest ??= fastest(rate, making, entries);
-  const limiter = declare((options) => new RateLimiter(options), { rate, ...making });
+  const limiter = declare((options) => new RateLimiter(options), { rate, ...making }, 'limit', {
+    quota: () => partsOf({ rate, ...making }),
+    isKeyed: true,
+    from,
+  });
   return { source: limiter, tiers: tiersOf(limiter, tiers) };
 }
 

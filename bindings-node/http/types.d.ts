@@ -62,7 +62,8 @@ export interface LimitOptions
   onConflict?: Place['onConflict'];
   /**
    * Stands in the RateLimit headers: printable ASCII, default `'default'`. In a named scope it is the object's name as
-   * well.
+   * well (a route's in Fastify and Nest: together with the route), and two declarations of one name in one process must
+   * be the same.
    */
   name?: string;
   /**
@@ -122,8 +123,8 @@ export interface GateOptions {
 /** What Express's and Fastify's middleware take beside limits. */
 export interface RequestsOptions extends Pick<Place, 'scope'> {
   /**
-   * When a limit was last declared with other settings: `'apply'` (default, so that a deploy starts; said once in the
-   * log) changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to start.
+   * When another process has last declared a limit with other settings: `'apply'` (default, so that a deploy starts;
+   * said once in the log) changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to start.
    */
   onConflict?: Place['onConflict'];
   /**

@@ -1,6 +1,7 @@
 'use strict';
 // Where state lives: `scope`, `name` and `onConflict` of every constructor. What they mean is the core's to say.
 
+const { resolve } = require('node:path');
 const { addon, numbers, words } = require('./native.cjs');
 const check = require('./check.cjs');
 const { selectClock } = require('./clock.cjs');
@@ -121,6 +122,38 @@ function checkPlace(scope, clock) {
   }
 }
 
+/** Where a scope is, as a text that two ways to say the same place have in common: `host:orders\0/run/tidegate`. */
+function scopeKey(scope) {
+  const { name, path } = hostOf(scope) ?? processOf(scope) ?? {};
+  const text = name === undefined ? said(scope) : `${hostOf(scope) === undefined ? 'process' : 'host'}:${name}`;
+  return `${text}\0${text.startsWith('host:') ? resolve(path ?? process.env.TIDEGATE_DIR ?? '') : ''}`;
+}
+
+/** Whether it is an object's own, which nobody finds by a name. */
+const isPrivate = (scope) => typeof (scope ?? '') === 'string' && ['process', ''].includes(said(scope));
+
+const said = (scope) => String(scope ?? process.env.TIDEGATE_SCOPE ?? 'process');
+
+/** The objects with names in named scopes, as long as somebody has them. */
+const opened = new Map();
+const ended = new FinalizationRegistry((key) => {
+  if (opened.get(key)?.deref() === undefined) opened.delete(key);
+});
+
+const keyOf = (scope, name) => `${scopeKey(scope)}\0${name}`;
+
+function note(scope, name, instance) {
+  const key = keyOf(scope, name);
+  opened.set(key, new WeakRef(instance));
+  ended.register(instance, key);
+}
+
+/** Whether an object of this name has been made in this process, and is there still. */
+const isOpen = (scope, name) => opened.get(keyOf(scope, name))?.deref() !== undefined;
+
+/** The object of this name is an application's declaration, which keeps an account of its own. */
+const leaveOut = (scope, name) => void opened.delete(keyOf(scope, name));
+
 /**
  * Makes the native object of `instance` with `operation`, where `place` says; `own` are texts of its own.
  *
@@ -143,6 +176,7 @@ function create(operation, instance, { scope, name, onConflict, clock }, ...own)
     throw asArenaError(error);
   }
   const id = words[0];
+  if (name !== undefined && !isPrivate(scope)) note(scope, name, instance);
   const [at, ...notices] = lives?.split('\n') ?? [];
   for (const notice of notices) process.emitWarning(notice, 'TidegateWarning');
   const domain = lives === undefined ? clock : `${at} ${host?.path ?? ''}`;
@@ -153,4 +187,15 @@ function asArenaError(error) {
   return error.code?.startsWith(CODE) ? new ArenaError(error.message, error.code.slice(CODE.length)) : error;
 }
 
-module.exports = { HostScope, PLACE, ProcessScope, checkPlace, checkScope, create };
+module.exports = {
+  HostScope,
+  PLACE,
+  ProcessScope,
+  checkPlace,
+  checkScope,
+  create,
+  isOpen,
+  isPrivate,
+  leaveOut,
+  scopeKey,
+};

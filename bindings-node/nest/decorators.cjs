@@ -1,8 +1,8 @@
 'use strict';
 
-const { createHash } = require('node:crypto');
 const { Inject } = require('@nestjs/common');
 const { Limit } = require('../http/limit.cjs');
+const { nameFrom } = require('../http/names.cjs');
 const check = require('../lib/check.cjs');
 const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
@@ -30,20 +30,12 @@ function RateLimit(rate, options = {}) {
   return add(LIMITS, (place, nth) => ({ rate, options, place, objectName: objectName(options.name, place, nth) }));
 }
 
-/** The longest name of an object in a named scope, and what else it may not hold. */
-const LONGEST = 63;
-const FORBIDDEN = /[^A-Za-z0-9._:/-]+/g;
-
 /**
  * A route's limit is an object of its own, also where a limit of the module or of another route has the same name: in a
- * named scope these would be one. A text that cannot be a name ends in a hash of itself.
+ * named scope these would be one.
  */
 function objectName(name, place, nth) {
-  const text = name === undefined ? place + (nth === 1 ? '' : `/${nth}`) : `${name}/${place}`;
-  const plain = text.replace(FORBIDDEN, '-').replace(/^[.-]+/, '');
-  if (plain === text && text.length <= LONGEST) return text;
-  const hash = createHash('sha256').update(text).digest('hex').slice(0, 12);
-  return `${plain.slice(0, LONGEST - hash.length - 1)}-${hash}`.replace(/^-/, '');
+  return nameFrom(name === undefined ? place + (nth === 1 ? '' : `/${nth}`) : `${name}/${place}`);
 }
 
 function SkipRateLimit(name = undefined) {

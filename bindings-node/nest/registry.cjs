@@ -4,6 +4,7 @@ const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter } = require('../index.c
 const check = require('../lib/check.cjs');
 const { refuseWaiting } = require('../lib/concurrency.cjs');
 const { REFUSAL } = require('../lib/errors.cjs');
+const { DECLARED_BY, release } = require('../http/claims.cjs');
 const { declare } = require('../http/declare.cjs');
 const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
 const { entries, limitsFrom, placeOf } = require('../http/options.cjs');
@@ -37,9 +38,18 @@ class TidegateRegistry {
   #made = new Set();
 
   constructor(options) {
+    try {
+      this.#configure(options);
+    } catch (error) {
+      release(this);
+      throw error;
+    }
+  }
+
+  #configure(options) {
     const given = check.options(options ?? {}, 'TidegateModule', OPTIONS);
     this.#overloadStatus = check.whole(given.overloadStatus ?? 503, 'overloadStatus', 400, 599);
-    this.#place = placeOf(given);
+    this.#place = { ...placeOf(given), [DECLARED_BY]: { holder: this } };
     this.#limits = limitsFrom(given.limits, this.#place);
     for (const { name } of this.#limits) this.#owners.set(name, `the module's limit '${name}'`);
     this.#common = new Plan(this.#limits);
@@ -89,6 +99,7 @@ class TidegateRegistry {
 
   /** The application ends: whoever waits in a line of its own gets an answer, or its server would wait for them. */
   close() {
+    release(this);
     for (const object of this.#made) {
       if (object instanceof ConcurrencyLimiter) refuseWaiting(object);
       else if (object instanceof BoundedQueue) object.close();
@@ -139,7 +150,8 @@ class TidegateRegistry {
     if (limits === undefined) {
       const { rate, options, place, objectName } = description;
       if (isNamedScope(options.scope ?? this.#place.scope)) this.#own(objectName, place);
-      limits = Limit.all(rate, options, { ...this.#place, objectName });
+      const by = { holder: this, where: `@RateLimit on ${place}` };
+      limits = Limit.all(rate, options, { ...this.#place, objectName, [DECLARED_BY]: by });
       this.#decorated.set(description, limits);
     }
     return limits;

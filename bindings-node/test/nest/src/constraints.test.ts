@@ -1,8 +1,9 @@
 // Routes of Fastify that differ only in their constraints.
 import assert from 'node:assert/strict';
+import diagnostics from 'node:diagnostics_channel';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import Fastify from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import tidegate from 'tidegate/fastify';
 
 /** What `run` warns of. */
@@ -17,12 +18,24 @@ async function warnings(run: () => Promise<unknown>) {
   return heard;
 }
 
+/** A Fastify that was made before tidegate/fastify was loaded, which nothing tells of its routes. */
+function unheard() {
+  const channel = diagnostics.channel('fastify.initialization');
+  const publish = channel.publish.bind(channel);
+  Object.defineProperty(channel, 'publish', { value: () => {}, configurable: true });
+  try {
+    return Fastify();
+  } finally {
+    Object.defineProperty(channel, 'publish', { value: publish, configurable: true });
+  }
+}
+
 describe('routes of Fastify that its plugin did not hear of', () => {
   const limits = { 'of its own': [{}, '1/hour'], 'by route': [{ rate: '9/hour', key: 'route' }, undefined] } as const;
   for (const [what, [everywhere, own]] of Object.entries(limits)) {
     it(`and that differ only in their constraints have one limit ${what}, which is said once`, async (t) => {
-      const build = async (awaited: boolean) => {
-        const app = Fastify();
+      const build = async (make: () => FastifyInstance, awaited: boolean) => {
+        const app = make();
         const registered = app.register(tidegate, everywhere as any);
         if (awaited) await registered;
         app.register(
@@ -47,21 +60,84 @@ describe('routes of Fastify that its plugin did not hear of', () => {
           }
         };
       };
-      const ask = await build(false);
+      const ask = await build(unheard, false);
       const said = await warnings(ask);
       assert.equal(said.length, 1);
       const text = /^the routes GET,PUT \/a\/:id\(\^\\d\+\$\)\/x differ only in .* write await app\.register/;
       assert.match(said[0] ?? '', text);
       assert.deepEqual(await warnings(ask), []);
-      assert.deepEqual(await warnings(await build(true)), []);
+      assert.deepEqual(await warnings(await build(unheard, true)), []);
+      assert.deepEqual(await warnings(await build(Fastify, false)), []);
     });
   }
+});
+
+describe('a mistake in the config of a route of Fastify', () => {
+  const mistakes: Record<string, [any, RegExp]> = {
+    'a rate': ['2/fortnight', /rate: '2\/fortnight'/],
+    'an option': [{ rate: '1/hour', nope: 1 }, /config\.tidegate has no option 'nope'/],
+    'what is for all routes': [{ concurrency: { limit: 1 } }, /concurrency: it is one for all routes/],
+  };
+  for (const [what, [own, message]] of Object.entries(mistakes)) {
+    for (const awaited of [true, false]) {
+      it(`is told at the start: ${what}, ${awaited ? 'with' : 'without'} await`, async (t) => {
+        const app = Fastify();
+        t.after(() => app.close());
+        const registered = app.register(tidegate, { rate: '5/hour' });
+        if (awaited) await registered;
+        await assert.rejects(
+          async () => {
+            app.get('/s', { config: { tidegate: own } }, async () => 'ok');
+            await app.ready();
+          },
+          { message },
+        );
+      });
+    }
+  }
+
+  it('is told at the start: a context that was registered before the limits', async (t) => {
+    const routes = (own: any) => async (context: FastifyInstance) => {
+      context.get('/s', { config: { tidegate: own } }, async () => 'ok');
+    };
+    for (const own of ['1/hour', undefined, false]) {
+      const app = Fastify();
+      t.after(() => app.close());
+      app.register(routes(own));
+      app.register(tidegate, { rate: '5/hour' });
+      if (own !== '1/hour') await app.ready();
+      else await assert.rejects(async () => app.ready(), /config\.tidegate of GET \/s: .* tidegate\/fastify first/);
+    }
+    const app = Fastify();
+    t.after(() => app.close());
+    // One that has limits of its own, and one that is registered between two of them.
+    app.register(async (context) => {
+      await context.register(tidegate, {});
+      await routes('1/hour')(context);
+    });
+    app.register(tidegate, { name: 'one', rate: '5/hour' });
+    app.register(async (context) => routes('2/hour')(context), { prefix: '/two' });
+    app.register(tidegate, { name: 'other', rate: '5/hour' });
+    await app.ready();
+    const ask = async (url: string, n: number) => {
+      const seen = [];
+      for (let i = 0; i < n; i += 1) seen.push((await app.inject({ url })).statusCode);
+      return seen;
+    };
+    assert.deepEqual(await ask('/s', 2), [200, 429]);
+    assert.deepEqual(await ask('/two/s', 3), [200, 200, 429]);
+  });
 });
 
 describe('one route of Fastify', () => {
   it('is one version, host and custom constraint', async (t) => {
     for (const tidegateOwn of ['1/hour', { rate: '1/hour', key: 'route' }] as const) {
-      for (const everywhere of [{}, { rate: '1/hour', name: 'all', key: 'route' }]) {
+      for (const [everywhere, awaited] of [
+        [{}, true],
+        [{}, false],
+        [{ rate: '1/hour', name: 'all', key: 'route' }, true],
+        [{ rate: '1/hour', name: 'all', key: 'route' }, false],
+      ] as const) {
         const app = Fastify();
         const storage = () => {
           const kept: Record<string, any> = {};
@@ -69,7 +145,8 @@ describe('one route of Fastify', () => {
         };
         const deriveConstraint = (asked: any) => asked.headers['x-area'];
         app.addConstraintStrategy({ name: 'area', storage, deriveConstraint, validate() {} } as any);
-        await app.register(tidegate, everywhere as any);
+        const registered = app.register(tidegate, everywhere as any);
+        if (awaited) await registered;
         const config = { tidegate: tidegateOwn };
         const versions = [{ version: '1.0.0' }, { version: '2.0.0' }];
         const hosts = [{ host: /^a\./ }, { host: 'b.test' }];

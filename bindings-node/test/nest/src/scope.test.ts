@@ -2,8 +2,9 @@
 // process.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, after, describe, it } from 'node:test';
 import { Controller, Get, Inject, Injectable } from '@nestjs/common';
 import { type CircuitBreaker, type ConcurrencyLimiter, HostScope } from 'tidegate';
@@ -18,6 +19,10 @@ import {
 } from 'tidegate/nest';
 import { ADAPTERS, type Adapter, start } from './app.js';
 import { requester, statuses } from './request.js';
+
+/** From here on it is another process that declares: what this one has declared, it may declare otherwise. */
+const here = createRequire(join(process.cwd(), 'package.json'));
+const { forget: elsewhere } = here(join(dirname(here.resolve('tidegate')), 'http/claims.cjs'));
 
 const skip = process.platform !== 'linux' && 'host scope needs Linux';
 const directory = mkdtempSync(join(tmpdir(), 'tidegate-test-'));
@@ -120,6 +125,13 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       const scope = `host:${fresh()}` as const;
       await app(t, { ...settings, scope, limits: { everyone: '5/hour' } });
       const other = { ...settings, scope, limits: { everyone: '6/hour' } };
+      for (const onConflict of [undefined, 'error', 'keep', 'apply'] as const) {
+        await assert.rejects(app(t, { ...other, onConflict }), {
+          code: 'ERR_INVALID_ARG_VALUE',
+          message: /'everyone' is the limit \{ rate: '5\/hour' \} already.* '6\/hour' \} another name/,
+        });
+      }
+      elsewhere();
       await assert.rejects(app(t, { ...other, onConflict: 'error' }), { name: 'ArenaError', kind: 'settings' });
       await app(t, { ...other, onConflict: 'keep' });
     });
@@ -147,15 +159,18 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
         { ...settings, concurrency },
       ];
       for (const change of changes) {
+        elsewhere();
         await assert.rejects(app(t, { ...change, scope, onConflict: 'error' }), {
           name: 'ArenaError',
           kind: 'settings',
         });
+        elsewhere();
         await app(t, { ...change, scope, onConflict: 'keep' });
       }
       assert.match((await old.request('/orders')).get('ratelimit-policy') ?? '', /"everyone";q=5;/);
       assert.deepEqual([old.app.get(Database).limiter.limit, await said()], [1, []]);
 
+      elsewhere();
       const next = await app(t, { scope, limits: { everyone: '3/hour' }, breakers, concurrency });
       const told = ["the circuit breaker 'payment'", "the concurrency limiter 'database'", "the limit 'everyone'"];
       assert.deepEqual(await said(), told);
@@ -170,6 +185,7 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
     it('applies the changed rate of a route', async (t) => {
       const scope = `host:${fresh()}` as const;
       const version = async (rate: '5/hour' | '2/hour', onConflict?: 'error' | 'keep') => {
+        elsewhere();
         @Controller('search')
         class SearchController {
           @Get()

@@ -1,0 +1,77 @@
+'use strict';
+// The routes of each Fastify instance that is made once this is loaded: a plugin that is registered without `await` is
+// loaded after the routes that stand below it, when no hook of its own tells it of them any more.
+
+const { subscribe } = require('node:diagnostics_channel');
+const { inspect } = require('node:util');
+const check = require('../lib/check.cjs');
+const { CONSTRAINTS } = require('../http/keys.cjs');
+
+/** By root instance: `{ context, options, method, url }` of each route, in their order. */
+const routes = new WeakMap();
+
+subscribe('fastify.initialization', ({ fastify }) => {
+  const heard = [];
+  routes.set(fastify, heard);
+  fastify.addHook('onRoute', function hear(options) {
+    markConstraints(options);
+    const { method, url } = options;
+    heard.push({ context: this, options, method, url });
+  });
+});
+
+/**
+ * Before a route is made: what Fastify keeps of it gets to know its constraints. A config that several routes have in
+ * common stays as it is.
+ */
+function markConstraints(options) {
+  const constraints = constraintsOf(options);
+  if (constraints !== '') options.config = { ...options.config, [CONSTRAINTS]: constraints };
+}
+
+/** Version, host and custom constraints as one text, the same in every process; '' for none. */
+function constraintsOf({ constraints = {} }) {
+  if (Object.keys(constraints).length === 0) return '';
+  return inspect(constraints, { sorted: true, depth: null, breakLength: Infinity });
+}
+
+/** Contexts that have registered the plugin. */
+const limited = new WeakSet();
+
+/**
+ * The context `fastify` registers the plugin: gives the routes that it has by now.
+ *
+ * A context has the hooks that were there when it was made, and no later ones: routes of one that was registered before
+ * would be served without the limits that they ask for, so that is an error.
+ */
+function routesOf(fastify) {
+  const isFirst = !limited.has(fastify);
+  limited.add(fastify);
+  const heard = [...prototypesOf(fastify)].flatMap((one) => routes.get(one) ?? []);
+  for (const { context, options, method, url } of isFirst ? heard : []) {
+    if ([undefined, false].includes(options.config?.tidegate) || isLimited(context, fastify)) continue;
+    throw check.valueError(
+      `config.tidegate of ${[method].flat()} ${url}: the plugin of this route was registered before tidegate/fastify, ` +
+        'whose limits it does not have; register tidegate/fastify first',
+    );
+  }
+  return heard
+    .filter(({ context }) => context === fastify)
+    .map(({ options, method, url }) => ({ config: options.config, method, url }));
+}
+
+/** A context's prototype is the one around it. */
+function* prototypesOf(context) {
+  for (let one = context; one !== null; one = Object.getPrototypeOf(one)) yield one;
+}
+
+/** Whether limits hold in `context`: its own, those of one between it and `fastify`, or it is none of `fastify`'s. */
+function isLimited(context, fastify) {
+  for (const one of prototypesOf(context)) {
+    if (one === fastify) return context === fastify;
+    if (limited.has(one)) return true;
+  }
+  return true;
+}
+
+module.exports = { markConstraints, routesOf };
