@@ -74,7 +74,7 @@ describe('routes of Fastify that its plugin did not hear of', () => {
 
 describe('a mistake in the config of a route of Fastify', () => {
   const mistakes: Record<string, [any, RegExp]> = {
-    'a rate': ['2/fortnight', /rate: '2\/fortnight'/],
+    'a rate': ['2/fortnight', /rate: "fortnight" is not a unit/],
     'an option': [{ rate: '1/hour', nope: 1 }, /config\.tidegate has no option 'nope'/],
     'what is for all routes': [{ concurrency: { limit: 1 } }, /concurrency: it is one for all routes/],
   };
