@@ -308,8 +308,82 @@ def test_a_choice_that_fails(make: Any) -> None:
 def test_a_limit_made_for_each_request_is_an_error_and_not_no_limit() -> None:
     handled: list[Any] = []
     with served(in_middleware(lambda scope: TokenBucket("1/hour"), handled)) as url:
+        assert statuses(ask(url, "/", "/")) == [500, 500]
+    assert str(handled[0]).startswith("limit: the function has made a TokenBucket for this request; it must choose")
+    kept: list[TokenBucket] = []
+
+    def one_more(scope: Any) -> TokenBucket:
+        kept.append(TokenBucket("1/hour"))
+        return kept[-1]
+
+    with served(in_middleware(one_more, handled)) as url:
         assert statuses(ask(url, *["/"] * 101))[-1] == 500
-    assert "it must choose among limits that exist" in str(handled[0])
+    assert str(handled[-1]).startswith("limit: the function has given 100 different limits; it must choose among")
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+@pytest.mark.parametrize("wrap", [lambda function: function, later])
+def test_a_tier_made_for_each_request_is_the_tier_that_it_equals(make: Any, wrap: Any) -> None:
+    plans = RateLimiter("60/hour", fastest="600/minute")
+    handled: list[Any] = []
+
+    def choose(scope: Any) -> Tier:
+        return plans.tier(dict(scope["headers"]).get(b"x-plan", b"3/hour").decode())
+
+    with served(make(wrap(choose), handled, key=header("x-user"))) as url:
+        ann = statuses(ask(url, *["/"] * 5, headers={"X-User": "ann"}))
+        # More of them than are kept.
+        for n in range(5, 120):
+            plan = {"X-User": f"user {n}", "X-Plan": f"{n}/hour"}
+            assert statuses(ask(url, "/", headers=plan)) == [200]
+        assert statuses(ask(url, "/", headers={"X-User": "ann"})) == [429]
+    assert ann == [200, 200, 200, 429, 429] and not handled
+
+
+class Checks:
+    """A limit of somebody else's that has ``check`` alone."""
+
+    def __init__(self) -> None:
+        self.bucket = TokenBucket("9/hour")
+
+    def check(self, n: int = 1) -> Any:
+        return self.bucket.check(n)
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("dependency", [False, True])
+def test_a_limit_that_cannot_give_back_is_stacked(first: bool, dependency: bool) -> None:
+    checks, last = Checks(), TokenBucket("2/hour")
+    app = FastAPI()
+    inner: Any = lambda: "ok"  # noqa: E731
+    if dependency:
+        app.get("/", dependencies=[Depends(RateLimit(checks))])(limit(last)(inner))
+    else:
+        app.get("/")(limit(checks)(limit(last)(inner)) if first else limit(last)(limit(checks)(inner)))
+    with served(app) as url:
+        assert statuses(ask(url, *["/"] * 4)) == [200, 200, 429, 429]
+    # In one stack it is asked last; a dependency's charge is kept.
+    assert checks.bucket.peek().remaining == (5 if dependency else 7)
+
+
+def test_a_limit_that_cannot_give_back_is_no_limit_to_give_back_to() -> None:
+    with pytest.raises(TypeError, match=r"^refund_on: the limit Checks has no refund\(n\)"):
+        Rule("GET", "/", limit=Checks(), refund_on=lambda status: True)
+    with pytest.raises(TypeError, match=r"^refund_on: the limit Checks has no refund\(n\)"):
+        TidegateMiddleware(bare, Checks(), refund_on=lambda status: True)
+    app, errors = FastAPI(), []
+
+    @app.get("/")
+    async def route(charge: Charge = Depends(RateLimit(Checks()))) -> str:
+        try:
+            charge.refund()
+        except TypeError as error:
+            errors.append(str(error))
+        return "ok"
+
+    with served(app) as url:
+        assert statuses(ask(url, "/")) == [200]
+    assert errors and errors[0].startswith("refund: the limit Checks has no refund(n)")
 
 
 @pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])

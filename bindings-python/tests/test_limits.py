@@ -159,6 +159,15 @@ def test_beside_the_memory_storage(strategy: str, wall: ManualClock) -> None:
             assert answers[0] == answers[1], (step, ask, item, who, cost)
 
 
+def test_a_test_promises_what_a_hit_takes_at_any_cost(wall: ManualClock) -> None:
+    limiter, limit = FixedWindowRateLimiter(ours(wall)), limits.RateLimitItemPerHour(3)
+    for n in range(40):
+        cost: Any = (0.25, 0.5, 1, 1.5, 2, 2.75, 3, 3.5)[n % 8]
+        who = f"user {n % 5}"
+        assert limiter.test(limit, who, cost=cost) == limiter.hit(limit, who, cost=cost), (n, cost)
+        assert type(limiter.get_window_stats(limit, who).remaining) is int
+
+
 def test_reset_and_clear(wall: ManualClock) -> None:
     storage = ours(wall)
     assert storage.check() is True

@@ -17,7 +17,7 @@ from served import ask, served, statuses
 from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Router
 from tidegate import BoundedQueue, CircuitBreaker, QueueFullError, _log, starlette
-from tidegate.asgi import TidegateMiddleware
+from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.fastapi import RateLimit, install_exception_handlers, limit
 from tidegate.keys import path
 
@@ -194,6 +194,29 @@ def test_a_route_s_path_as_a_key_has_the_prefix_that_it_is_reached_by() -> None:
                 assert seen.pop() == "/b/{tenant}/v1/feed/{id}"
 
         run(scene())
+
+
+@pytest.mark.filterwarnings("ignore:The `root_path`")
+@pytest.mark.parametrize("outside", [False, True])
+def test_an_application_s_own_root_path_is_no_way_round_a_rule(outside: bool) -> None:
+    app: Any = FastAPI(root_path="/own")
+    app.get("/login")(lambda: "ok")
+    app.get("/healthz")(lambda: "ok")
+    options: Any = {"rules": [Rule("GET", "/login", limit="3/hour"), Rule("*", "/*", limit="1/hour")]}
+    if outside:
+        # As another middleware stands between.
+        def between(scope: Any, receive: Any, send: Any) -> Any:
+            return app(scope, receive, send)
+
+        between.app = app  # type: ignore[attr-defined]
+        served_app: Any = TidegateMiddleware(between, **options)
+    else:
+        app.add_middleware(TidegateMiddleware, **options)
+        served_app = app
+    with served(served_app) as url:
+        paths = ["/login", "/own/login"] * 3
+        assert statuses(ask(url, *paths)) == [200, 200, 200, 429, 429, 429]
+        assert statuses(ask(url, *["/healthz", "/own/healthz"] * 3)) == [200] * 6
 
 
 def test_no_way_to_write_a_mount_s_parameter_is_a_key_of_its_own() -> None:

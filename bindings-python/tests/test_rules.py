@@ -315,3 +315,22 @@ def test_jitter_spreads_returns(clock: ManualClock) -> None:
 def test_wrong_rules_say_what_would_do(make: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_what_is_shown_says_how_it_was_made() -> None:
+    for made, text in (
+        (client_ip, "ClientIP()"),
+        (ClientIP(["10.0.0.0/8"], ipv6_prefix=56), "ClientIP(trusted=['10.0.0.0/8'], ipv6_prefix=56)"),
+        (header("X-User"), 'header("x-user")'),
+        (first_of(header("x-user"), client_ip), 'first_of(header("x-user"), ClientIP())'),
+        (each_of(user, api_key("x-k")), 'each_of(user, api_key("x-k"))'),
+    ):
+        assert text in repr(made)
+    rule = Rule("GET", "/", limit="5/minute", key=first_of(user, header("x-user")))
+    assert 'first_of(user, header("x-user"))' in repr(rule)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    shown = repr(TidegateMiddleware(app, "5/minute", rules=[rule], concurrency=ConcurrencyLimiter(3)))
+    assert shown.startswith("TidegateMiddleware(<") and "limit='5/minute', rules=[Rule('GET', '/'" in shown
+    assert "concurrency=ConcurrencyLimiter(3" in shown

@@ -307,6 +307,30 @@ def test_a_route_s_limit_in_a_scope(host: str) -> None:
         RateLimit("2/hour", scope=host)
 
 
+def test_two_limits_of_one_name_are_an_error_and_not_the_last_of_them(host: str) -> None:
+    everywhere = TidegateMiddleware(plain, "100/hour", scope=host, name="api")
+    text = f"^name: 'api' in '{host}' is another limit of this process .100 per 3600 s, burst 100"
+    for make in (
+        lambda: RateLimit("3/hour", scope=HostScope(host.partition(":")[2]), name="api"),
+        lambda: RateLimit("100/hour", burst=3, scope=host, name="api"),
+        lambda: Rule("GET", "/", limit="3/hour", scope=host, name="api").guard(),
+        lambda: RateLimit("3/hour", scope=host, name="api", on_conflict="keep"),
+        lambda: RateLimit("3/hour", scope=host, name="api", on_conflict="apply"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            make()
+    assert everywhere._plain[1].limit.burst == 100  # type: ignore[index, union-attr]
+    # The same limit again, and private ones.
+    RateLimit("100 per hour", scope=host, name="api")
+    RateLimit("3/hour", name="api"), RateLimit("4/hour", name="api", scope="process")
+    several = RateLimit("5/hour;50/day", scope=host, name="several")
+    with pytest.raises(ConfigError, match="^name: 'several:1' in "):
+        RateLimit("6/hour", scope=host, name="several:1")
+    # A deploy: the version that had the old rate is gone.
+    del everywhere, several
+    assert RateLimit("3/hour", scope=host, name="api").limit.burst == 3
+
+
 @pytest.mark.parametrize("strategy", [FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter])
 def test_a_storage_for_limits_in_a_scope(host: str, strategy: Any) -> None:
     uri = f"tidegate://{host}?max_keys=1000&max_entries=10000"

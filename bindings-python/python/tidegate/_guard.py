@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 from . import _notices
 from ._fields import FIELDS, one_told
 from ._functions import called, flag, function, optional
-from ._limit import MOST_COST, Chooser, check_cost, check_limit, make_limit
+from ._limit import MOST_COST, Chooser, can_refund, check_cost, check_limit, check_refund, make_limit
 from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, ProcessScope, RateLimiter, Taken, Tier, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
@@ -133,10 +133,13 @@ class Charge:
         """Who refused, and with what."""
         return None if self.admitted else self._last
 
+    def __repr__(self) -> str:
+        return f"Charge(admitted={self.admitted}, keys={self.keys!r}, decision={self.decision!r})"
+
     def refund(self) -> None:
         """Gives the cost back, once; nothing where the limit refused."""
         for guard, taken in self._taken:
-            guard.give_back(taken)
+            guard.refund(taken)
 
     def undo(self, scope: Scope) -> None:
         """Another limit of the route has refused the request: what this one took goes back, and is told as it is then.
@@ -158,7 +161,7 @@ class Guard:
         limit: a rate such as ``"5/minute"`` (with ``key`` one for each key, without it one for everybody; several
             joined by ``;`` hold together), a TokenBucket, RateLimiter, Tier or LimitSet, an object with ``check``, or a
             function of the scope, sync or async, that gives one of these for each request (None: no limit). Such a
-            function chooses among limits that exist, or among a few rates.
+            function chooses among limits that exist, their tiers, or a few rates.
         burst: the most at once, for a rate given as text.
         key: for keyed limits, whose it is; default, and where it gives None or an empty key: the client's address. For
             a LimitSet a mapping from names to functions, or one function for all.
@@ -459,12 +462,17 @@ class Guard:
             await pause
         return Charge([(guard, taken)], taken.fields, known)
 
+    def refund(self, taken: Taken) -> None:
+        """Gives a cost back, unless it was refused or is back already; TypeError where that cannot be."""
+        check_refund("refund", self.limit)
+        self._return(taken, self.tier)
+
     def give_back(self, taken: Taken) -> None:
-        """Gives a cost back, unless it was refused or is back already."""
+        """As ``refund``, where it can be: a limit of somebody else's that has none keeps the charge."""
         self._return(taken, self.tier)
 
     def _return(self, taken: Taken, tier: Tier | None) -> None:
-        if not taken.claim_refund():
+        if not can_refund(self.limit) or not taken.claim_refund():
             return
         if taken.keys is None:
             self.limit.refund(n=taken.n)

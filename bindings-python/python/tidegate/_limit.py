@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+import os
+import sys
+import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from . import _notices
@@ -56,6 +61,21 @@ def check_limit(limit: Any) -> None:
         )
 
 
+def can_refund(limit: Any) -> bool:
+    """Whether a cost can be given back. A limit of somebody else's may have ``check`` alone."""
+    return callable(getattr(limit, "refund", None))
+
+
+def check_refund(name: str, limit: Any) -> None:
+    """TypeError where a cost cannot be given back; a text or a function gives a limit that has to be asked itself."""
+    is_limit = not isinstance(limit, (str, Tier)) and callable(getattr(limit, "check", None))
+    if is_limit and not can_refund(limit):
+        raise TypeError(
+            f"{name}: the limit {type(limit).__name__} has no refund(n), so nothing can be given back to it; give it "
+            "one, or take a TokenBucket or RateLimiter"
+        )
+
+
 def check_rate(limit: str, burst: int | None) -> None:
     """ConfigError for a text that is no rate, before anything is made of it."""
     for rate in limit.split(";"):
@@ -104,6 +124,10 @@ def _make(
     on_conflict: Any,
 ) -> RateLimiter | TokenBucket:
     kind: Any = RateLimiter if keyed else TokenBucket
+    place = None if name is None else _place(scope, name)
+    quota = "" if place is None else _quota(rate, burst)
+    if place is not None:
+        _check_owner(place, quota)
     try:
         made: RateLimiter | TokenBucket = kind(
             rate, burst=burst, scope=scope, name=name, on_conflict=on_conflict or "error"
@@ -114,7 +138,51 @@ def _make(
         # A deploy that changes a rate: the version that starts now is the one that is meant.
         made = kind(rate, burst=burst, scope=scope, name=name, on_conflict="apply")
         _notices.applied(str(made.name), rate, str(error))
+    if place is not None:
+        at = id(made)
+        _owners[at] = (weakref.ref(made, lambda _: _owners.pop(at, None)), place, quota)
     return made
+
+
+# What was made here of a rate in a named scope, for as long as it is used: its place, and the rate as it was declared.
+_owners: dict[int, tuple[weakref.ref[Any], tuple[str, str, str], str]] = {}
+
+
+def _place(scope: str | HostScope | ProcessScope | None, name: str) -> tuple[str, str, str] | None:
+    """Where a named limit stands; None where it is private."""
+    if scope is None:
+        scope = os.environ.get("TIDEGATE_SCOPE") or "process"
+    if scope == "process":
+        return None
+    directory = getattr(scope, "path", None) or os.environ.get("TIDEGATE_DIR", "")
+    kind = "process" if isinstance(scope, ProcessScope) else "host"
+    return scope if isinstance(scope, str) else f"{kind}:{scope.name}", str(directory), name
+
+
+def _quota(rate: str, burst: int | None) -> str:
+    made = TokenBucket(rate, burst=burst, scope="process")
+    return f"{made.count} per {made.period:g} s, burst {made.burst}"
+
+
+def _check_owner(place: tuple[str, str, str], quota: str) -> None:
+    """ConfigError where this process has declared another rate under the name, and uses it.
+
+    The two would be one object, and one of them would limit nothing of what it is for. on_conflict has no say: it is
+    for what other processes have declared.
+    """
+
+    def others() -> list[str]:
+        return [has for _, where, has in list(_owners.values()) if where == place and has != quota]
+
+    if not others():
+        return
+    # What an application that is gone has left.
+    gc.collect()
+    if others():
+        raise ConfigError(
+            f"name: {place[2]!r} in {place[0]!r} is another limit of this process ({others()[0]}), and limits of one name "
+            f"are one; give this one ({quota}) a name of its own, or share one object"
+        )
 
 
 def check_cost(cost: Any, members: Iterable[Any]) -> Any:
@@ -132,15 +200,17 @@ def check_cost(cost: Any, members: Iterable[Any]) -> Any:
 class Chooser(Generic[T]):
     """A function of the scope that gives each request its limit; what is made of a limit is kept.
 
-    The invariant: a limit made anew for a request is full, and admits everything. So the choices are few, and one too
-        many is an error.
+    The invariant: a limit made anew for a request is full, and admits everything. So the limits exist before they are
+    chosen, and are few; one too many is an error. Tiers are quotas of a limiter that exists: equal ones are one, and
+    there may be any number.
     """
 
-    __slots__ = ("_function", "_made", "_make")
+    __slots__ = ("_function", "_made", "_make", "_tiers")
 
     def __init__(self, function: Callable[[Any], Any], make: Callable[[Any], T]) -> None:
         self._function, self._make = function, make
         self._made: dict[Any, T] = {}
+        self._tiers: dict[Any, T] = {}
 
     async def choose(self, scope: Any) -> T | None:
         """What was made of the request's limit; None where it has none."""
@@ -154,15 +224,38 @@ class Chooser(Generic[T]):
             raise TypeError(
                 f"limit: expected the function to give a limit, a tier, a rate or None, got {type(found).__name__}"
             )
+        if isinstance(found, Tier):
+            return self._of_tier(found)
         # Limits are what they are, not what they equal; texts are what they say.
         at = found if isinstance(found, str) else id(found)
         made = self._made.get(at)
         if made is None:
+            # This name and the question.
+            if not isinstance(found, str) and _references(found) <= 2:
+                raise ConfigError(
+                    f"limit: the function has made a {type(found).__name__} for this request; it must choose among limits "
+                    "that exist, for one made for a request admits it always"
+                )
             if len(self._made) >= _MOST_CHOICES:
                 raise ConfigError(
-                    f"limit: the function has given {_MOST_CHOICES} different limits; it must choose among limits that exist, for "
-                    "one made for a request admits it always"
+                    f"limit: the function has given {_MOST_CHOICES} different limits; it must choose among limits that "
+                    "exist, for one made for a request admits it always"
                 )
             # What is made holds the limit, so that its id stays its own.
             made = self._made.setdefault(at, self._make(found))
         return made
+
+    def _of_tier(self, tier: Tier) -> T:
+        at = (id(tier.limiter), tier.count, tier.period, tier.burst)
+        made = self._tiers.get(at)
+        if made is None:
+            # What is made holds the limiter, so that its id stays its own for as long as it stands here.
+            made = self._tiers[at] = self._make(tier)
+            if len(self._tiers) > _MOST_CHOICES:
+                with suppress(RuntimeError, StopIteration):
+                    self._tiers.pop(next(iter(self._tiers)), None)
+        return made
+
+
+# Another interpreter than CPython cannot say.
+_references: Callable[[object], int] = getattr(sys, "getrefcount", lambda _: _MOST_CHOICES)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ._fields import joined
 from ._guard import COUNTED, Ask, Charge, Guard, default_names
+from ._limit import can_refund
 from ._tidegate import LimitSet, RateLimiter, Taken, TokenBucket
 from .errors import ConfigError
 from .headers import HeaderList
@@ -38,6 +39,8 @@ class Stack:
         if self._set is not None and not scope.get(COUNTED):
             return await self._set.charge(scope)
         asks = [ask for guard in self._guards if (ask := await guard.ask(scope)) is not None]
+        # What cannot be given back is taken last.
+        asks.sort(key=lambda ask: not can_refund(ask.guard.limit))
         before: list[Taken] = list(scope.get(COUNTED) or ())
         known: list[tuple[Guard, Taken]] = []
         for ask in asks:

@@ -51,7 +51,11 @@ class Limit(Protocol):
     """One limit for everybody, such as a TokenBucket."""
 
     def check(self, n: int = 1) -> Decision:
-        """Takes ``n``, or tells why not."""
+        """Takes ``n``, or tells why not.
+
+        Where it has a ``refund`` as TokenBucket does, that gives back what is not used after all; without one the charge
+        is kept when another limit of the request refuses, and ``refund_on`` is an error.
+        """
 
 
 class KeyedLimit(Protocol):
@@ -141,6 +145,7 @@ class TidegateMiddleware:
         "_plain",
         "_priority",
         "_queue",
+        "_root",
         "_rules",
         "_serve",
         "_shedder",
@@ -236,6 +241,7 @@ class TidegateMiddleware:
             )
         )
         self.app = app
+        self._root = _own_root(app)
         self._plain = None if plain is None else (plain, plain.guard("default", **told))
         self._rules = [(_rule(rule), rule.guard(**told)) for rule in _rules(rules)]
         self._queue = queue
@@ -268,7 +274,9 @@ class TidegateMiddleware:
                 _notices.check_order(scope["app"])
             return await self.app(scope, receive, send)
         exempt = self._exempt
-        if scope["path"] in exempt.exact or ((exempt.patterns or scope.get("root_path")) and exempt.match(scope)):
+        if scope["path"] in exempt.exact or (
+            (exempt.patterns or scope.get("root_path") or self._root) and exempt.match(scope, self._root)
+        ):
             return await self.app(scope, receive, send)
         chosen, taken = self._plain, None
         guard = None if chosen is None else chosen[1]
@@ -373,12 +381,23 @@ class TidegateMiddleware:
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"
-        path = route_path(scope)
+        path = route_path(scope, self._root)
         for chosen in self._rules:
             rule = chosen[0]
             if rule.fits(method, path) and (rule.when is None or await holds("when", rule.when, scope)):
                 return chosen
         return self._plain
+
+    def __repr__(self) -> str:
+        parts = {
+            "limit": None if self._plain is None else self._plain[0].limit,
+            "rules": [rule for rule, _ in self._rules] or None,
+            "queue": self._queue,
+            "shedder": self._shedder,
+            "concurrency": self._concurrency,
+        }
+        shown = [f"{name}={part!r}" for name, part in parts.items() if part is not None]
+        return f"TidegateMiddleware({', '.join([f'<{called(self.app)}>', *shown])})"
 
     def _verdict(self, scope: Scope, keys: Any) -> str | None:
         assert self._access is not None
@@ -395,7 +414,7 @@ async def _with_refund(
 
     async def judge(status: int) -> None:
         if await holds("refund_on", refund_on, status):
-            guard.give_back(taken)
+            guard.refund(taken)
 
     async def send_and_judge(message: Message) -> None:
         nonlocal started
@@ -417,6 +436,16 @@ async def _with_refund(
                 # The request has its error already.
                 log.exception("refund_on failed for a request that had failed; its charge is kept")
         raise
+
+
+def _own_root(app: Any) -> str:
+    """The root path of the FastAPI behind, if it has one of its own: that takes the place of the server's there."""
+    for _ in range(20):
+        root = getattr(app, "root_path", None)
+        if isinstance(root, str) and hasattr(app, "router"):
+            return root.rstrip("/")
+        app = getattr(app, "app", None)
+    return ""
 
 
 def _texts(name: str, texts: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from fastapi import BackgroundTasks, Depends
 from starlette.requests import HTTPConnection
@@ -113,6 +113,9 @@ class Shedding:
         self._priority = priority_option(priority)
         self._user = optional("user", user)
 
+    def __repr__(self) -> str:
+        return f"Shedding({self.shedder!r}, {self._priority!r})"
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(_not_here(name, "Depends(Shedding(shedder))", self))
 
@@ -186,9 +189,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
         name = _CHARGE
         while name in signature.parameters:
             name += "_"
-        charged = inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Charge, Depends(dependency)]
-        )
+        charged = _parameter(name, Charge, dependency, inspect.Parameter.KEYWORD_ONLY)
 
         def charge_of(kwargs: dict[str, Any]) -> Charge:
             charge = kwargs.pop(name, None)
@@ -245,6 +246,13 @@ def _with(signature: inspect.Signature, added: inspect.Parameter) -> inspect.Sig
 def _told(answer: Any, charge: Charge) -> Any:
     # FastAPI leaves a Response that the route made as it is, and drops what dependencies said of headers.
     return with_fields(answer, charge.fields) if isinstance(answer, Response) and not charge.shared else answer
+
+
+def _parameter(
+    name: str, kind: Any, dependency: Any, place: Any = inspect.Parameter.POSITIONAL_OR_KEYWORD, **scope: Any
+) -> inspect.Parameter:
+    """One that FastAPI fills in. As a default, for ``typing`` keeps what ``Annotated`` has seen."""
+    return inspect.Parameter(name, place, annotation=kind, default=Depends(dependency, **scope))
 
 
 # FastAPI since 0.121 can end a dependency when the route has returned; before 0.118 it always did.
@@ -313,11 +321,6 @@ def _reporting(permit: Permit, succeeds: bool = True) -> Iterator[None]:
 
 async def _succeeded(permit: Permit) -> None:
     permit.__exit__(None, None, None)
-
-
-def _parameter(name: str, kind: Any, dependency: Any, **scope: Any) -> inspect.Parameter:
-    annotation: Any = Annotated[kind, Depends(dependency, **scope)]
-    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
 
 
 def _yields(connection: HTTPConnection) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._functions import function, makes_keys
@@ -30,6 +30,8 @@ __all__ = [
     "path",
     "user",
 ]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Key: TypeAlias = str | bytes
@@ -55,7 +57,7 @@ class ClientIP:
     here.
     """
 
-    __slots__ = ("_address", "_header")
+    __slots__ = ("_address", "_header", "_said")
 
     def __init__(
         self,
@@ -67,7 +69,14 @@ class ClientIP:
     ) -> None:
         if isinstance(trusted, str):
             raise TypeError('trusted: expected several networks, such as ["10.0.0.0/8"], got one str')
-        self._address = ClientAddress(list(trusted), header, ipv6_prefix=ipv6_prefix, ipv4_prefix=ipv4_prefix)
+        networks = list(trusted)
+        self._address = ClientAddress(networks, header, ipv6_prefix=ipv6_prefix, ipv4_prefix=ipv4_prefix)
+        given = {"header": header, "ipv6_prefix": ipv6_prefix, "ipv4_prefix": ipv4_prefix}
+        default = {"header": "x-forwarded-for", "ipv6_prefix": 64, "ipv4_prefix": 32}
+        self._said = ", ".join(
+            [f"trusted={networks!r}"] * bool(networks)
+            + [f"{name}={value!r}" for name, value in given.items() if value != default[name]]
+        )
         read = self._address.header
         self._header = None if read is None else read.encode()
 
@@ -80,6 +89,9 @@ class ClientIP:
         if wanted is None:
             return self._address.key(peer) or None
         return self._address.key(peer, _lines(scope, wanted)) or None
+
+    def __repr__(self) -> str:
+        return f"ClientIP({self._said})"
 
     @property
     def peer_only(self) -> ClientAddress | None:
@@ -117,6 +129,9 @@ class Header:
             raise ConfigError(f'name: expected a header\'s name such as "x-user-id", got {name!r}')
         self.wanted = name.lower().encode()
 
+    def __repr__(self) -> str:
+        return f'header("{self.wanted.decode()}")'
+
     def __call__(self, scope: Scope) -> str | None:
         """The key; None where the header is not there, or empty."""
         for key, value in scope["headers"]:
@@ -148,7 +163,7 @@ def api_key(name: str = "x-api-key") -> KeyFunction:
                 return str(value[7:].strip().decode("latin-1")) or None
         return None
 
-    return from_request
+    return _shown_as("api_key" + (f'("{name}")' if name != "x-api-key" else "()"), from_request)
 
 
 def user(scope: Scope) -> str | None:
@@ -238,7 +253,7 @@ def first_of(*functions: KeyFunction) -> KeyFunction:
             key = await resolve(function, scope)
         return None if key in _EMPTY else key
 
-    return first
+    return _shown_as(f"first_of({_names(functions)})", first)
 
 
 @makes_keys("each_of(user, path)")
@@ -252,7 +267,17 @@ def each_of(*functions: KeyFunction) -> KeyFunction:
         parts = [_bytes(await resolve(function, scope)) for function in functions]
         return b"".join(b"%d:%b" % (len(part), part) for part in parts)
 
-    return each
+    return _shown_as(f"each_of({_names(functions)})", each)
+
+
+def _names(functions: tuple[Any, ...]) -> str:
+    return ", ".join(getattr(one, "__qualname__", None) or repr(one) for one in functions)
+
+
+def _shown_as(text: str, function: F) -> F:
+    """A function whose repr says how it was made."""
+    function.__qualname__ = text
+    return function
 
 
 def _all_functions(name: str, functions: tuple[Any, ...]) -> None:

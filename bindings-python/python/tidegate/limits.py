@@ -35,6 +35,15 @@ _MOST_LOGGED = 4096
 _EARLY = 2**-14
 
 
+class _Count(int):
+    """A count of whole hits, as a strategy compares it with what may be there beside a cost: a cost that is no whole
+    number counts as the next one there too, so that ``test`` promises what ``hit`` takes.
+    """
+
+    def __lt__(self, room: float) -> bool:
+        return int(self) < math.floor(room)
+
+
 class _Log(NamedTuple):
     limiter: RateLimiter
     # A set of one: its peek takes a cost, which finds the oldest entry.
@@ -181,7 +190,7 @@ class _Operations:
         for table in self._tables.counters():
             seen = table.peek(key)
             count = max(count, seen.limit - seen.remaining)
-        return count if count < _MOST_HITS else _OVER
+        return _Count(count if count < _MOST_HITS else _OVER)
 
     def get_expiry(self, key: str) -> float:
         return time.time() + max(self._tables.left_of(key), default=0.0)

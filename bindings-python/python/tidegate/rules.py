@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._functions import optional
 from ._guard import Condition, Cost, Guard, Keys, OnRefused
-from ._limit import check_limit, check_rate
+from ._limit import check_limit, check_rate, check_refund
 from ._tidegate import ConcurrencyLimiter, HostScope, ProcessScope
 from .errors import ConfigError
 
@@ -110,6 +110,8 @@ class Rule:
             check_limit(limit)
         if isinstance(limit, str):
             check_rate(limit, burst)
+        if refund_on is not None:
+            check_refund("refund_on", limit)
         self.method = method if isinstance(method, str) else tuple(method)
         self._methods = _methods(self.method)
         self._exact, self._pattern = _path("path", path)
@@ -151,18 +153,20 @@ class Paths:
         self.exact = frozenset(path for path, pattern in read if pattern is None)
         self.patterns = [pattern for _, pattern in read if pattern is not None]
 
-    def match(self, scope: Scope) -> bool:
+    def match(self, scope: Scope, root: str = "") -> bool:
         """Whether its path, without the prefix of a mount, is one of these; ``exact`` alone is enough where there is
         neither a pattern nor a prefix.
         """
-        path = route_path(scope)
+        path = route_path(scope, root)
         return path in self.exact or any(pattern.fullmatch(path) is not None for pattern in self.patterns)
 
 
-def route_path(scope: Scope) -> str:
-    """The path as the application that stands here routes it: without the prefix of a mount or of ``--root-path``."""
+def route_path(scope: Scope, root: str = "") -> str:
+    """The path as the application that stands here routes it: without the prefix of a mount or of ``--root-path``, or of
+    its own ``root`` in their place.
+    """
     path: str = scope["path"]
-    root = scope.get("root_path") or ""
+    root = root or scope.get("root_path") or ""
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
         return path[len(root) :]
     return path
