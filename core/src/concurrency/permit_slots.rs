@@ -156,6 +156,13 @@ impl PermitSlots {
         self.words.iter().filter(|word| owner_in(in_order(word)) != 0).count() as u32
     }
 
+    /// The same for who asks often: nobody stands above a limit that is not marked as lowered.
+    pub(super) fn held_below_limit(&self) -> u32 {
+        let rule = in_order(&self.head[RULE]);
+        let most = if rule & LOWERED == 0 { self.limit_by(rule) as usize } else { self.words.len() };
+        self.words.iter().take(most).filter(|word| owner_in(in_order(word)) != 0).count() as u32
+    }
+
     /// The words of places taken now.
     pub(super) fn owners(&self) -> impl Iterator<Item = u64> {
         self.words.iter().map(in_order).map(owner_in).filter(|&owner| owner != 0)
@@ -248,5 +255,21 @@ mod tests {
             assert!(!places.give_back(old), "after {takings} takings");
             assert!(places.give_back(new));
         }
+    }
+
+    /// While the limit is marked as lowered somebody may stand above it.
+    #[test]
+    fn who_stands_above_a_lowered_limit_is_counted() {
+        let places = PermitSlots::lay_out(&mut ObjectAllocator::of_process(false), 8, 8).unwrap();
+        let owner = 1 << 32;
+        let permits: Vec<_> = (0..8).map(|_| places.take(owner).unwrap()).collect();
+        assert_eq!(places.held_below_limit(), 8);
+        places.set_limit(4);
+        assert_eq!((places.held(), places.held_below_limit()), (8, 8));
+        permits.into_iter().for_each(|permit| assert!(places.give_back(permit)));
+        let last = places.take(owner).unwrap();
+        assert_eq!((places.held(), places.held_below_limit()), (1, 1));
+        assert!(places.give_back(last));
+        assert_eq!(places.held_below_limit(), 0);
     }
 }

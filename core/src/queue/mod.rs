@@ -177,7 +177,7 @@ impl<T> BoundedQueue<T> {
     pub fn try_pop(&self) -> Result<T, PopError> {
         match self.ring.pop_at_once::<false>() {
             Some((item, _)) => Ok(item),
-            None => self.pop_with_care(),
+            None => self.pop_with_care().map(|(item, _)| item),
         }
     }
 

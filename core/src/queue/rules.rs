@@ -125,10 +125,11 @@ impl<T> BoundedQueue<T> {
         })
     }
 
-    /// [`try_pop`](Self::try_pop) where there is more to do.
+    /// [`try_pop`](Self::try_pop) where there is more to do. Its result has to be taken apart: one that is passed on
+    /// whole would go through memory on the common way too.
     #[inline(never)]
-    pub(super) fn pop_with_care(&self) -> Result<T, PopError> {
-        self.pop_by_rules(|| self.now()).map(|(item, _)| item)
+    pub(super) fn pop_with_care(&self) -> Result<(T, u64), PopError> {
+        self.pop_by_rules(|| self.now())
     }
 
     /// The next item, with what is dropped before it given to its owner.

@@ -143,7 +143,7 @@ impl Estimate {
     pub(in super::super) fn admitted(&self, places: &PermitSlots) {
         // Who was refused found all places taken.
         if self.read(SATURATED) == 0 {
-            let held = u64::from(places.held());
+            let held = u64::from(places.held_below_limit());
             if held > self.read(MOST) {
                 // Relaxed: read when the window ends.
                 self.head[MOST].fetch_max(held, Ordering::Relaxed);

@@ -16,6 +16,30 @@ pub fn fetch_add() -> Contender {
     .into_floor()
 }
 
+/// One atomic load.
+pub fn load() -> Contender {
+    Contender::new("atomic load", || {
+        let word = line(0);
+        // Relaxed: as above.
+        move || word.0.load(Ordering::Relaxed)
+    })
+    .into_floor()
+}
+
+/// A load, and a count that no other thread writes: the least that a counted decision can do.
+pub fn load_and_count() -> Contender {
+    thread_local!(static COUNT: AtomicU64 = const { AtomicU64::new(0) });
+    Contender::new("atomic load + own count", || {
+        let word = line(0);
+        move || {
+            // Relaxed, all: as above.
+            COUNT.with(|count| count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed));
+            word.0.load(Ordering::Relaxed)
+        }
+    })
+    .into_floor()
+}
+
 /// A read of the processor's time stamp (of the monotonic clock where there is none).
 pub fn clock() -> Contender {
     Contender::new("clock", || ticks).into_floor()

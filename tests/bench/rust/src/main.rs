@@ -13,6 +13,7 @@ mod queue;
 mod retry;
 mod scope;
 mod set;
+mod shed;
 
 use harness::Plan;
 
@@ -46,4 +47,5 @@ fn main() {
     scope::rows(&plan);
     permit::rows(&plan);
     retry::rows(&plan);
+    shed::rows(&plan);
 }
