@@ -180,8 +180,8 @@ def _check_owner(place: tuple[str, str, str], quota: str) -> None:
     gc.collect()
     if others():
         raise ConfigError(
-            f"name: {place[2]!r} in {place[0]!r} is another limit of this process ({others()[0]}), and limits of one name "
-            f"are one; give this one ({quota}) a name of its own, or share one object"
+            f"name: {place[2]!r} in {place[0]!r} is another limit of this process ({others()[0]}), and limits of one "
+            f"name are one; give this one ({quota}) a name of its own, or share one object"
         )
 
 

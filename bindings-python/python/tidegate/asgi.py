@@ -53,8 +53,8 @@ class Limit(Protocol):
     def check(self, n: int = 1) -> Decision:
         """Takes ``n``, or tells why not.
 
-        Where it has a ``refund`` as TokenBucket does, that gives back what is not used after all; without one the charge
-        is kept when another limit of the request refuses, and ``refund_on`` is an error.
+        Where it has a ``refund`` as TokenBucket does, that gives back what is not used after all; without one the
+        charge is kept when another limit of the request refuses, and ``refund_on`` is an error.
         """
 
 

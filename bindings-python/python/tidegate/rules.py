@@ -162,8 +162,8 @@ class Paths:
 
 
 def route_path(scope: Scope, root: str = "") -> str:
-    """The path as the application that stands here routes it: without the prefix of a mount or of ``--root-path``, or of
-    its own ``root`` in their place.
+    """The path as the application that stands here routes it: without the prefix of a mount or of ``--root-path``, or
+    of its own ``root`` in their place.
     """
     path: str = scope["path"]
     root = root or scope.get("root_path") or ""
