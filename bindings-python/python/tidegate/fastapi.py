@@ -71,7 +71,8 @@ class RateLimit:
         on_conflict, on_refused, legacy_headers, jitter, dry_run: as TidegateMiddleware's.
 
     Gives the route a ``Charge``, whose ``refund()`` takes it back. Raises RouteLimitedError (429) when refused. A limit
-    that the middleware counted for this request already is not counted again. Safe on any thread and event loop.
+    that the middleware counted for this request already is not counted again. What another limit of the route refuses
+    takes nothing of this one (FastAPI 0.118 or later). Safe on any thread and event loop.
     """
 
     __slots__ = ("_guard", "limit")
@@ -302,7 +303,8 @@ class BreakerDependency:
     async def _begun(self, connection: HTTPConnection, tasks: BackgroundTasks) -> AsyncIterator[Permit]:
         """Acquires before the route; reports after the answer, where nothing has before."""
         permit = self.breaker.acquire()
-        if _HAS_SCOPES and _yields(connection):
+        # Before the route's own tasks. Without scopes there is no other end in time, and for most routes this one.
+        if not _HAS_SCOPES or _yields(connection):
             tasks.add_task(_succeeded, permit)
         with _reporting(permit):
             yield permit
