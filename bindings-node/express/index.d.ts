@@ -16,7 +16,14 @@ export interface CommonOptions extends GateOptions, RequestsOptions {
    */
   onRefused?: (request: any, response: any, next: Next, refusal: Refusal) => unknown;
 }
-export type RateLimitOptions = CommonOptions & (({ rate: Rate } & LimitOptions) | { limits: Limits } | Required<Pick<RequestsOptions, 'concurrency'>> | Required<Pick<RequestsOptions, 'shedder'>>);
+export type RateLimitOptions = CommonOptions &
+  (
+    | ({ rate: Rate } & LimitOptions)
+    | { limits: Limits }
+    | Required<Pick<RequestsOptions, 'concurrency'>>
+    | Required<Pick<RequestsOptions, 'backlog'>>
+    | Required<Pick<RequestsOptions, 'shedder'>>
+  );
 
 /**
  * Middleware that refuses what is above its limits: 429 with Retry-After, RateLimit headers and a problem body (RFC

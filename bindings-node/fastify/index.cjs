@@ -100,7 +100,7 @@ class Plans {
     const declaredBy = { holder: this, where: `config.tidegate of ${route}`, nameOf };
     const { limits, entrance, exempt } = readOptions(own, 'config.tidegate', declaredBy);
     if (entrance !== undefined) {
-      const which = own.shedder === undefined ? 'concurrency' : 'shedder';
+      const which = ['shedder', 'backlog', 'concurrency'].find((name) => own[name] !== undefined);
       throw check.valueError(`${which}: it is one for all routes; give it where the plugin is registered`);
     }
     if (exempt !== undefined) {

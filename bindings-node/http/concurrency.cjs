@@ -6,10 +6,9 @@ const check = require('../lib/check.cjs');
 const { acquireUnless } = require('../lib/concurrency.cjs');
 const { reportAnswer } = require('../lib/outcome.cjs');
 const { isPromise } = require('../lib/promise.cjs');
-const { Refusal } = require('./gate.cjs');
+const { overload } = require('./gate.cjs');
 const { declare } = require('./declare.cjs');
 const { isOver, whenOver } = require('./over.cjs');
-const { retryAfterSeconds } = require('./problem.cjs');
 
 /** The requests of one server that ask for a permit of a limiter, which others may have as well. */
 class Entrance {
@@ -31,6 +30,8 @@ class Entrance {
    */
   async enter(exchange) {
     const { rawRequest: request, rawResponse: response } = exchange;
+    // A WebSocket may be open for hours. Node says so only where the server hands it over, whatever the headers ask.
+    if (request.upgrade === true) return undefined;
     let permit;
     try {
       if (isOver(request, response)) throw new ConcurrencyLimitError();
@@ -40,14 +41,10 @@ class Entrance {
       return undefined;
     } catch (error) {
       permit?.release();
-      // It was not served, so it is not charged.
-      exchange.uncharge();
       if (!(error instanceof ConcurrencyLimitError)) throw error;
-      const retryAfter = retryAfterSeconds(error.retryAfterMs);
-      exchange.setHeader('Retry-After', String(retryAfter));
       // A server that ends waits for idle connections as well. HTTP/2 has no such field.
       if (this.#isClosed && request.httpVersionMajor < 2) exchange.setHeader('Connection', 'close');
-      return new Refusal([], error.retryAfterMs, retryAfter, error.message, { overloaded: true });
+      return overload(exchange, error);
     }
   }
 

@@ -9,9 +9,13 @@ const { Clients } = require('./client.cjs');
 const { Exchange } = require('./exchange.cjs');
 const { Presenter } = require('./presenter.cjs');
 const { abandon, asError, isPromise } = require('../lib/promise.cjs');
+const { retryAfterSeconds } = require('./problem.cjs');
 const { refundLater } = require('./refund.cjs');
 
 const OPTIONS = ['headers', 'legacyHeaders', 'jitter', 'client', 'allow', 'deny'];
+
+/** Of the refusal of an overload: the error that it stands for. */
+let errorOf;
 
 /**
  * Why a request is refused. `policies` are the names of the limits that refused it; none where a deny list or an
@@ -20,14 +24,17 @@ const OPTIONS = ['headers', 'legacyHeaders', 'jitter', 'client', 'allow', 'deny'
 class Refusal {
   #message;
   #isTold;
+  #error;
 
   /**
    * @param message who refused what, or what makes that text once somebody reads it
    * @param isTold whether the client may read it: not where no headers tell it the quota
+   * @param error of an overload: the error that it stands for
    */
-  constructor(policies, retryAfterMs, retryAfter, message, { overloaded = false, isTold = false } = {}) {
+  constructor(policies, retryAfterMs, retryAfter, message, { overloaded = false, isTold = false, error } = {}) {
     this.#message = message;
     this.#isTold = isTold;
+    this.#error = error;
     this.policies = policies;
     /** ms until the same request could pass, `Infinity` for never. */
     this.retryAfterMs = retryAfterMs;
@@ -42,10 +49,22 @@ class Refusal {
     return typeof this.#message === 'string' ? this.#message : (this.#message = this.#message());
   }
 
+  static {
+    errorOf = (self) => self.#error;
+  }
+
   /** The same for the problem body; undefined where it is the service's own business. */
   get detail() {
     return this.#isTold ? this.message : undefined;
   }
+}
+
+/** The refusal of a request for which there is no room. It was not served, so it is not charged. */
+function overload(exchange, error, retryAfterMs = error.retryAfterMs) {
+  exchange.uncharge();
+  const retryAfter = retryAfterSeconds(retryAfterMs);
+  exchange.setHeader('Retry-After', String(retryAfter));
+  return new Refusal([], retryAfterMs, retryAfter, error.message, { overloaded: true, error });
 }
 
 class Gate {
@@ -194,4 +213,4 @@ function gateOptions(options) {
   return [own, rest];
 }
 
-module.exports = { Gate, OPTIONS, Refusal, gateOptions };
+module.exports = { Gate, OPTIONS, Refusal, errorOf: (refusal) => errorOf(refusal), gateOptions, overload };

@@ -2,6 +2,7 @@
 // What the plain middlewares share: their options, and the answer to a refused request.
 
 const check = require('../lib/check.cjs');
+const { backlogOf } = require('./backlog.cjs');
 const { DECLARED_BY, release } = require('./claims.cjs');
 const { entranceOf } = require('./concurrency.cjs');
 const { exemption } = require('./exempt.cjs');
@@ -15,7 +16,8 @@ const { sheddingOf } = require('./shedding.cjs');
 const { source } = require('./source.cjs');
 
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
-const OPTIONS = ['limits', 'concurrency', 'shedder', 'priority', 'user', 'exempt', 'onRefused', ...GATE];
+const ENTRANCE = ['shedder', 'priority', 'user', 'backlog', 'concurrency'];
+const OPTIONS = ['limits', ...ENTRANCE, 'exempt', 'onRefused', ...GATE];
 
 /**
  * `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate.
@@ -38,7 +40,7 @@ function read(given, where, declaredBy) {
       ? { rate: given }
       : given;
   const [gate, rest] = gateOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
-  const { limits, concurrency, shedder, priority, user, exempt, onRefused, rate, ...single } = rest;
+  const { limits, shedder, priority, user, backlog, concurrency, exempt, onRefused, rate, ...single } = rest;
   const { scope, onConflict, ...others } = single;
   if (onRefused !== undefined) check.callable(onRefused, 'onRefused');
   if (limits !== undefined && (rate !== undefined || Object.keys(others).length > 0)) {
@@ -51,17 +53,31 @@ function read(given, where, declaredBy) {
     exempt,
     isExempt: exemption(exempt),
     limits: limits === undefined ? limitsOfOne(rate, single, place) : limitsFrom(limits, place),
-    entrance: sheddingOf({ shedder, priority, user }, entranceOf(concurrency, place)),
+    entrance: sheddingOf({ shedder, priority, user }, backlogOf(backlog, entranceOf(concurrency, place))),
   };
 }
 
 const limitsOfOne = (rate, single, place) => (rate === undefined ? [] : Limit.all(rate, single, place));
 
-/** Asks the gate, then for a permit at the entrance. */
+/** Asks the gate, then at the entrance. */
 function admit(gate, plan, exchange, entrance) {
   return whenReady(gate.admit(plan, exchange), (refusal) =>
-    refusal !== undefined || entrance === undefined ? refusal : entrance.enter(exchange),
+    refusal !== undefined || entrance === undefined ? refusal : enter(entrance, exchange),
   );
+}
+
+/** Asks at the entrance. A fault of the application's own costs the client nothing. */
+function enter(entrance, exchange) {
+  const failed = (error) => {
+    exchange.uncharge();
+    throw asError(error);
+  };
+  try {
+    const outcome = entrance.enter(exchange);
+    return isPromise(outcome) ? outcome.then(undefined, failed) : outcome;
+  } catch (error) {
+    return failed(error);
+  }
 }
 
 /** Asks, and calls exactly one of `decided(refusal)` and `failed(error)`, once. Neither may throw. */
@@ -89,4 +105,4 @@ function respond(response, problem) {
   response.end(JSON.stringify(problem));
 }
 
-module.exports = { Gate, Plan, admit, ask, readOptions, refuse, respond };
+module.exports = { Gate, Plan, admit, ask, enter, readOptions, refuse, respond };

@@ -3,11 +3,11 @@
 // do.
 
 const check = require('../lib/check.cjs');
+const { OverloadedError } = require('../lib/errors.cjs');
 const { keyOf } = require('../lib/key.cjs');
 const { whenReady } = require('../lib/promise.cjs');
 const { LoadShedder, priorityOf } = require('../lib/shed.cjs');
-const { Refusal } = require('./gate.cjs');
-const { retryAfterSeconds } = require('./problem.cjs');
+const { overload } = require('./gate.cjs');
 
 /** An entrance with a shedder before it. */
 class Shedding {
@@ -39,12 +39,8 @@ class Shedding {
     const who = user === undefined || user === null || user === '' ? exchange.clientKey : keyOf(user, 'user');
     const shed = this.#shedder.check(priority, this.#shedder.levelOf(who ?? ''));
     if (shed.allowed) return this.#inner?.enter(exchange);
-    // It was not served, so it is not charged.
-    exchange.uncharge();
-    const retryAfter = retryAfterSeconds(shed.retryAfterMs);
-    exchange.setHeader('Retry-After', String(retryAfter));
     const message = `shed: ${shed.signal ?? 'load'} at ${Math.round(shed.pressure * 100)} % of its range`;
-    return new Refusal([], shed.retryAfterMs, retryAfter, message, { overloaded: true });
+    return overload(exchange, new OverloadedError(message, shed.retryAfterMs));
   }
 
   close() {
@@ -52,7 +48,7 @@ class Shedding {
   }
 }
 
-/** The options `shedder`, `priority` and `user`, before the entrance of a concurrency limit. */
+/** The options `shedder`, `priority` and `user`, before a backlog's entrance. */
 function sheddingOf({ shedder, priority, user }, inner) {
   if (shedder === undefined) {
     for (const [name, value] of Object.entries({ priority, user })) {

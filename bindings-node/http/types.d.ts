@@ -133,6 +133,11 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
    * gone.
    */
   concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
+  /**
+   * What requests put their work into: while it takes nothing, full or closed, they get 503 with its Retry-After before
+   * their handler runs. A BoundedQueue, a Processor, or an object of yours.
+   */
+  backlog?: Backlog;
   /** Refuses the less important with 503 when there is too much to do; watches this event loop. */
   shedder?: LoadShedder;
   /** What a request is worth, or a function of it that says so, sync or async; default `'normal'`. */
@@ -140,10 +145,18 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
   /** Whose level a request has, sync or async; default: the client's. */
   user?: (request: any) => string | number | undefined | null | Promise<string | number | undefined | null>;
   /**
-   * Paths that are never refused, as OPTIONS never is: exact ones, and with `/*` at the end all below; without the
-   * prefix of an Express mount. Default `['/healthz', '/livez', '/readyz']`.
+   * Paths that are never refused, as OPTIONS never is: exact ones, without the prefix of an Express mount. Default
+   * `['/healthz', '/livez', '/readyz']`.
    */
   exempt?: string[];
+}
+
+/** Whatever knows that no more work is taken. */
+export interface Backlog {
+  /** Whether a push would be taken. */
+  readonly isAccepting: boolean;
+  /** ms to tell a refused client. */
+  readonly retryAfterMs: number;
 }
 
 /** Why a request was refused. */

@@ -87,6 +87,11 @@ const isField = (context) => context.getType() === 'graphql' && context.getArgs(
 /** @returns an exchange, undefined for a kind of call that nothing is known of */
 const exchangeOf = (gate, context) => KINDS[context.getType()]?.(gate, context);
 
+/** Whether it passes in any case: `exempt` says so of a path, and a refused preflight looks like a broken site. */
+function isExempt(exempt, context, { request }) {
+  return context.getType() === 'http' ? exempt(request) : request?.method === 'OPTIONS';
+}
+
 /** Each transport tells an error in its own way; its package is there when the transport is. */
 function refusalFor(type, exception) {
   const wrap = { rpc: ['@nestjs/microservices', 'RpcException'], ws: ['@nestjs/websockets', 'WsException'] }[type];
@@ -97,4 +102,4 @@ function refusalFor(type, exception) {
   return new Exception({ ...exception.getResponse(), code, message, retryAfterMs });
 }
 
-module.exports = { exchangeOf, isField, refusalFor };
+module.exports = { exchangeOf, isExempt, isField, refusalFor };

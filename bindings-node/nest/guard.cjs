@@ -45,8 +45,7 @@ class TidegateGuard {
     const plan = registry.planOf(context.getClass(), context.getHandler(), isField(context));
     const exchange = exchangeOf(registry.gate, context);
     if (exchange === undefined) return unlimited(context, plan);
-    // A refused preflight looks like a broken site.
-    if (exchange.request?.method === 'OPTIONS') return true;
+    if (registry.isExempt(context, exchange)) return true;
     return whenReady(
       this.shouldSkip(context),
       (skip) => check.holds(skip, 'shouldSkip') || this.#identify(plan, exchange, context),

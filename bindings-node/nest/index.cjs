@@ -13,9 +13,9 @@ const { RateLimitException, RefusedException } = require('./exception.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
 const { TidegateModule } = require('./module.cjs');
+const { overloadGuard, sheddingGuard } = require('./overload.cjs');
 const { TidegateInterceptor } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
-const { sheddingGuard } = require('./shedding.cjs');
 const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
 
 module.exports = {
@@ -29,6 +29,7 @@ module.exports = {
   RateLimit,
   SkipRateLimit,
   CircuitBreaker,
+  overloadGuard,
   sheddingGuard,
   InjectBreaker,
   InjectBoundedQueue,

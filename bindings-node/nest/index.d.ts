@@ -25,7 +25,7 @@ import type {
   Priority,
   TidegateError,
 } from '../index.js';
-import type { GateOptions, KeyValue, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
+import type { Backlog, GateOptions, KeyValue, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
 
 export * from '../http/types.js';
 
@@ -54,6 +54,11 @@ export interface TidegateOptions extends GateOptions, Pick<Place, 'scope'> {
   queues?: Named<BoundedQueueOptions<any>, BoundedQueue<any>>;
   /** Concurrency limiters, for `@InjectConcurrencyLimiter(name)`. In those made here nobody waits at the end. */
   concurrency?: Named<Omit<ConcurrencyLimiterOptions, 'name'>, ConcurrencyLimiter>;
+  /**
+   * Paths that the guard never refuses, as OPTIONS never is: exact ones, with the application's global prefix. Default
+   * `['/healthz', '/livez', '/readyz']`.
+   */
+  exempt?: string[];
   /** Status for open circuits, full queues and used-up concurrency, 400 to 599, default 503. */
   overloadStatus?: number;
 }
@@ -120,14 +125,36 @@ export class TidegateGuard implements CanActivate {
   shouldSkip(context: ExecutionContext): boolean | Promise<boolean>;
 }
 
+/** What stands before a route's handler, asked in this order. */
+export interface OverloadGuardOptions {
+  /** Refuses the less important with an OverloadedError when there is too much to do; watches this event loop. */
+  shedder?: LoadShedder;
+  /** What a call is worth, or a function of its request that says so; default `'normal'`. */
+  priority?: Priority | ((request: any) => Priority | Promise<Priority>);
+  /** Whose level a call has; default: the client's address. */
+  user?: (request: any) => KeyValue | Promise<KeyValue>;
+  /** While it takes nothing: a QueueFullError or QueueClosedError. */
+  backlog?: Backlog;
+  /**
+   * The most requests under way: one more waits `maxWaitMs`, then a ConcurrencyLimitError. A permit is held until the
+   * answer is out or the connection gone; WebSockets, messages and GraphQL fields hold none.
+   */
+  concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
+  /** Paths that are never refused, as OPTIONS never is; default `['/healthz', '/livez', '/readyz']`. */
+  exempt?: string[];
+}
+
 /**
- * A guard for `@UseGuards(sheddingGuard(shedder, 'high'))`, on a controller, a route or all of them: what it refuses
- * is a 503 with Retry-After, and an OverloadedError. `user`: whose level a call has; default: the client's address.
+ * A guard for `@UseGuards(overloadGuard({ backlog: orders }))`, on a controller, a route or all of them: what it refuses
+ * is a 503 with Retry-After, and what the limits have charged comes back.
  */
+export function overloadGuard(options: OverloadGuardOptions): CanActivate;
+
+/** `overloadGuard({ shedder, priority, …options })`: `@UseGuards(sheddingGuard(shedder, 'high'))`. */
 export function sheddingGuard(
   shedder: LoadShedder,
   priority?: Priority | ((request: any) => Priority | Promise<Priority>),
-  options?: { user?: (request: any) => KeyValue | undefined | null | Promise<KeyValue | undefined | null> },
+  options?: Pick<OverloadGuardOptions, 'user' | 'exempt'>,
 ): CanActivate;
 
 /**

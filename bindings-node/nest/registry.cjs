@@ -6,14 +6,19 @@ const { refuseWaiting } = require('../lib/concurrency.cjs');
 const { REFUSAL } = require('../lib/errors.cjs');
 const { DECLARED_BY, release } = require('../http/claims.cjs');
 const { declare } = require('../http/declare.cjs');
+const { exemption } = require('../http/exempt.cjs');
 const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
 const { entries, limitsFrom, placeOf } = require('../http/options.cjs');
 const { Limit } = require('../http/limit.cjs');
 const { Plan } = require('../http/plan.cjs');
 const { limitsOn, skipsOn } = require('./decorators.cjs');
+const { isExempt } = require('./call.cjs');
 const { httpException } = require('./exception.cjs');
 
-const OPTIONS = ['limits', 'breakers', 'queues', 'concurrency', 'scope', 'onConflict', 'overloadStatus', ...GATE];
+const OPTIONS = [
+  ...['limits', 'breakers', 'queues', 'concurrency', 'scope', 'onConflict', 'overloadStatus', 'exempt'],
+  ...GATE,
+];
 
 /** Everything one application has configured: its limits, breakers, queues and concurrency limiters. */
 class TidegateRegistry {
@@ -22,6 +27,8 @@ class TidegateRegistry {
   #queues;
   #concurrency;
   #overloadStatus;
+  /** Which requests pass uncounted. */
+  #exempt;
   /** Where everything is made that does not say another place. */
   #place;
   /** The limits of each route: handler → controller → plan, innermost first. */
@@ -49,6 +56,7 @@ class TidegateRegistry {
   #configure(options) {
     const given = check.options(options ?? {}, 'TidegateModule', OPTIONS);
     this.#overloadStatus = check.whole(given.overloadStatus ?? 503, 'overloadStatus', 400, 599);
+    this.#exempt = exemption(given.exempt);
     this.#place = { ...placeOf(given), [DECLARED_BY]: { holder: this } };
     this.#limits = limitsFrom(given.limits, this.#place);
     for (const { name } of this.#limits) this.#owners.set(name, `the module's limit '${name}'`);
@@ -95,6 +103,11 @@ class TidegateRegistry {
   /** `error` as an HttpException where it is a refusal of tidegate, else as it is. */
   httpException(error) {
     return httpException(error, this.#overloadStatus);
+  }
+
+  /** Whether a call passes whatever its limits say. */
+  isExempt(context, exchange) {
+    return isExempt(this.#exempt, context, exchange);
   }
 
   /** The application ends: whoever waits in a line of its own gets an answer, or its server would wait for them. */

@@ -98,8 +98,12 @@ def test_refuses_with_503_while_the_queue_takes_nothing() -> None:
 def test_the_limit_decides_before_the_queue() -> None:
     queue: BoundedQueue[int] = BoundedQueue(10)
     queue.close()
-    guarded = TidegateMiddleware(app, TokenBucket("1/hour"), queue=queue)
-    assert [call(guarded)[0]["status"] for _ in range(2)] == [503, 429]
+    bucket = TokenBucket("1/hour")
+    guarded = TidegateMiddleware(app, bucket, queue=queue)
+    # What the queue refuses is not charged.
+    assert [call(guarded)[0]["status"] for _ in range(2)] == [503, 503]
+    assert bucket.try_acquire()
+    assert call(guarded)[0]["status"] == 429
 
 
 def test_exempt_paths_and_options_and_lifespan_pass() -> None:

@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 from conftest import Thread, run, wait_until
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Response, WebSocket
 from served import ask, served, statuses
 from starlette.responses import HTMLResponse
 from tidegate import BoundedQueue, ConcurrencyLimiter, ConfigError, ManualClock
@@ -255,3 +256,33 @@ def test_nobody_needs_a_loop_to_ask() -> None:
         return Readiness(lambda: 0.2).is_ready
 
     assert run(look())
+
+
+def test_websockets_hold_no_permit() -> None:
+    limiter = ConcurrencyLimiter(1)
+    app = FastAPI()
+
+    @app.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_json(limiter.in_use)
+        await socket.receive_text()
+
+    @app.get("/")
+    async def root() -> str:
+        return "ok"
+
+    async def scene(url: str) -> list[int]:
+        async with aiohttp.ClientSession() as session, contextlib.AsyncExitStack() as stack:
+            for _ in range(3):
+                socket = await stack.enter_async_context(session.ws_connect(url + "/live"))
+                assert await socket.receive_json() == 0
+            seen = []
+            for _ in range(2):
+                async with session.get(url) as answer:
+                    seen.append(answer.status)
+            return seen
+
+    with served(TidegateMiddleware(app, concurrency=limiter)) as url:
+        assert run(scene(url)) == [200, 200]
+    assert limiter.in_use == 0

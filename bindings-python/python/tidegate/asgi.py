@@ -94,7 +94,8 @@ class TidegateMiddleware:
             ``client``.
         cost: what a request takes, or a function of its scope, sync or async.
         queue: a BoundedQueue, or an object with ``is_accepting`` and ``retry_after``.
-        shedder: a LoadShedder, which refuses the less important when there is too much to do. It watches the loop.
+        shedder: a LoadShedder, which refuses the less important when there is too much to do. It watches the loop. What
+            it, ``queue`` or ``concurrency`` refuses is not charged: its cost comes back.
         priority: ``"critical"``, ``"high"``, ``"normal"`` or ``"sheddable"``, or a function of the scope, sync or
             async, that gives one.
         user: whose level a request has, a function of the scope, sync or async, that gives a text or bytes; None:
@@ -324,13 +325,14 @@ class TidegateMiddleware:
                 shed = shedder.check(priority, level)
             except BaseException:
                 # A fault of the application's own costs the client nothing.
-                if taken is not None and guard is not None:
-                    guard.give_back(taken)
+                _uncharge(guard, taken)
                 raise
             if not shed.allowed:
+                _uncharge(guard, taken)
                 return await refuse(scope, receive, send, self._overloaded, shed.retry_after, fields)
         queue = self._queue
         if queue is not None and not queue.is_accepting:
+            _uncharge(guard, taken)
             return await self._overload(scope, receive, send, queue.retry_after, fields)
         if kind != "http":
             return await self.app(scope, receive, send)
@@ -342,6 +344,7 @@ class TidegateMiddleware:
             try:
                 permit = await concurrency.acquire_async()
             except ConcurrencyLimitError as refusal:
+                _uncharge(guard, taken)
                 return await self._overload(scope, receive, send, refusal.retry_after, fields)
 
         # Those of the limit, and what routes add.
@@ -405,6 +408,12 @@ class TidegateMiddleware:
         named = (keys,) if not isinstance(keys, tuple) else [key for _, key in keys]
         verdicts = [self._access.verdict(address, key) for key in named]
         return "deny" if "deny" in verdicts else next(filter(None, verdicts), None)
+
+
+def _uncharge(guard: Guard | None, taken: Taken | None) -> None:
+    """Gives back what was taken of a request that is not served. A limit of one's own may have no way to."""
+    if guard is not None and taken is not None and hasattr(guard.limit, "refund"):
+        guard.give_back(taken)
 
 
 async def _with_refund(

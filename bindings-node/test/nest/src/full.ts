@@ -1,0 +1,28 @@
+// What there is no room for.
+import type { TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { BoundedQueue, ConcurrencyLimiter, LoadShedder } from 'tidegate';
+
+/** What there is no room for, as our options. */
+export const FULL: Record<string, (t: TestContext, config: any) => any> = {
+  concurrency(t) {
+    const concurrency = new ConcurrencyLimiter({ limit: 1 });
+    const permit = concurrency.tryAcquire();
+    t.after(() => permit?.release());
+    return { concurrency };
+  },
+  queue(_t, { closed }) {
+    const backlog = new BoundedQueue({ capacity: 1, highWatermark: 1, retryAfterMs: 7000 });
+    if (closed) backlog.close();
+    else backlog.tryPush(1);
+    return { backlog };
+  },
+  /** It refuses everything up to `normal`, for eight intervals and more. */
+  async shedder(_t, { priority }) {
+    const signals = [{ kind: 'gauge' as const, start: 0, full: 1, read: () => 1 }];
+    const options = { rise: 1, minAdmit: 0, intervalMs: 10_000, criticalAfterMs: 3_600_000 };
+    const shedder = new LoadShedder({ signals, ...options });
+    while (shedder.admit('normal')) await setTimeout(1);
+    return { shedder, priority };
+  },
+};
