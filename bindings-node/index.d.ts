@@ -372,6 +372,11 @@ export interface ClassifierOptions {
   failureOn?: ErrorMatcher;
   /** Which results are failures, default none. */
   failureResult?: ResultMatcher;
+  /**
+   * Which results are `'slow'` where they are no failures: for a breaker a slow call, for a retry, a throttle and a
+   * limit a success. Default none.
+   */
+  slow?: ResultMatcher;
   /** Which errors count neither way; wins over the others. */
   ignore?: ErrorMatcher;
   /** Which errors say that the call never reached the dependency; wins over `failureOn`. */
@@ -379,8 +384,8 @@ export interface ClassifierOptions {
   /** The ms that a failed error or result asks for (a server's Retry-After); undefined: it asks for nothing. */
   retryAfterMs?: (failed: any) => number | undefined;
   /**
-   * A success that took at least so many ms is `'slow'`: for a breaker a slow call, for a retry, a throttle and a limit
-   * a success. Default: none is; a breaker has a `slowCallDurationMs` of its own, which judges failures as well.
+   * A success that took at least so many ms is `'slow'` as well. Default: none is; a breaker has a `slowCallDurationMs`
+   * of its own, which judges failures too.
    */
   slowCallDurationMs?: number;
 }
@@ -394,8 +399,8 @@ export interface Classified {
 
 /**
  * What the end of a call says of the dependency. The first that fits: an `AbortError` is cancelled; tidegate's own
- * refusals and `ignore` count neither way; `unreached`; `failureOn` or `failureResult`; else it is a success. An
- * AggregateError of errors that all count neither way does not either; one that no option names is what its worst is.
+ * refusals and `ignore` count neither way; `unreached`; `failureOn` or `failureResult`; a wrong argument, by Node's code
+ * for it, counts neither way unless `failureOn` names it; `slow`; else it is a success. An AggregateError of errors that all count neither way does not either; one that no option names is what its worst is.
  */
 export class Classifier {
   constructor(options?: ClassifierOptions);
@@ -409,9 +414,13 @@ export class Classifier {
  * How HTTP calls end, for the responses and errors of fetch, undici, axios, got and node:http: 5xx, 429, timeouts and
  * connection errors fail, other answers are successes, and a call for which this machine had no socket is unreached.
  * `Retry-After` and `Retry-After-Ms` of 429 and 503 set the cooldown, up to `maxRetryAfterMs` (default 300 000).
- * Another answer that took `slowCallDurationMs` is slow.
+ * Another answer that took `slowCallDurationMs` is slow, and so is one that `slow` says so of.
  */
-export function http(options?: { maxRetryAfterMs?: number; slowCallDurationMs?: number }): Classifier;
+export function http(options?: {
+  maxRetryAfterMs?: number;
+  slow?: ResultMatcher;
+  slowCallDurationMs?: number;
+}): Classifier;
 
 export interface CircuitBreakerOptions {
   // <settings breaker>
@@ -467,11 +476,13 @@ export interface CircuitBreakerOptions {
   failureOn?: ErrorMatcher;
   /** Which results are failures: a predicate, or several; default: none. */
   failureResult?: ResultMatcher;
+  /** Which results are slow calls where they are no failures; default: none. */
+  slow?: ResultMatcher;
   /** Which errors count neither way; wins over the others. */
   ignore?: ErrorMatcher;
   /** Which errors say that the call never reached the dependency, such as an exhausted pool; wins over `failureOn`. */
   unreached?: ErrorMatcher;
-  /** In place of the four above: `http()`, or one of your own. */
+  /** In place of the five above: `http()`, or one of your own. */
   classifier?: Classifier;
   /** Where state and window live; the breaker's name is the object's. */
   scope?: ScopeSpec;
@@ -596,7 +607,7 @@ export class CircuitBreaker {
    * nothing by itself. `countOverdue` is of this object alone. Throws a RangeError for a window of the other kind, or
    * larger than what it was made with room for.
    */
-  setConfig(changes: BreakerSettings & { countOverdue?: boolean }): void;
+  setConfig(changes: BreakerSettings): void;
   /**
    * Its settings in force, as `setConfig()` takes them; null is what holds where one is left out. Of the two windows
    * the one that it has.
@@ -609,9 +620,9 @@ export class CircuitBreaker {
 /** What says when a breaker opens, and for how long: what can change at run time. */
 export type BreakerSettings = Omit<
   CircuitBreakerOptions,
-  | 'countOverdue'
   | 'failureOn'
   | 'failureResult'
+  | 'slow'
   | 'ignore'
   | 'unreached'
   | 'classifier'
@@ -628,7 +639,8 @@ export interface BreakerRegistryOptions extends CircuitBreakerOptions, Place {
   // </settings>
   /**
    * Other settings for some keys, by pattern: `*` stands for anything; of those that mean a key the one that says most
-   * of it holds, of equals the first. What is left out is as for the others.
+   * of it holds, of equals the first. What one leaves out is as in the one that says most among those that mean all of
+   * its keys, or as for the others.
    */
   overrides?: Record<string, BreakerSettings>;
 }
@@ -671,8 +683,9 @@ export class BreakerRegistry {
   items(): [key: string | Uint8Array, breaker: CircuitBreaker][];
   /**
    * Changes settings of the keys that a pattern means, whether they have a breaker or get one, and leaves the others.
-   * Of several patterns the one that says most of a key holds; one that is new begins with the settings of all. `'*'`
-   * changes `overflow` as well. In a named scope the change is for all processes and threads, for breakers that stand
+   * Of several patterns the one that says most of a key holds; one that is new begins with the settings of the one that
+   * says most among those that mean all of its keys, or with those of all. What was changed of a breaker alone stays.
+   * `'*'` changes `overflow` as well; `countOverdue` is of this object's breakers alone. In a named scope the change is for all processes and threads, for breakers that stand
    * and for those that any of them makes later; 16 patterns of up to 64 bytes can be changed there.
    */
   setConfig(pattern: string | Uint8Array, changes: BreakerSettings): void;

@@ -1757,6 +1757,19 @@ tg_status tg_registry_set_config(const tg_registry *registry,
                                  size_t pattern_len,
                                  const tg_breaker_config *config);
 
+/**
+ * Tells the settings that a pattern has, or that a new one begins with: those of the pattern that says most, of equals
+ * the first, among those that mean all of its keys; without one those of all. Fills *config in as
+ * tg_breaker_get_config() does: change some of it and give it to tg_registry_set_config(), so that the others stay.
+ *
+ * Errors: TG_SYNTAX (an empty pattern); TG_ARENA_* (the system refuses the arena's lock).
+ * Thread safety: waits as tg_registry_get() does.
+ */
+tg_status tg_registry_get_config(const tg_registry *registry,
+                                 const void *pattern,
+                                 size_t pattern_len,
+                                 tg_breaker_config *config);
+
 /** tg_registry_set_config() at now_ns nanoseconds of the registry's clock, which the events carry. */
 tg_status tg_registry_set_config_at(const tg_registry *registry,
                                     uint64_t now_ns,

@@ -9,6 +9,7 @@ const {
   TokenBucket,
 } = require('../index.cjs');
 const { isTimeUp } = require('../lib/abort.cjs');
+const { verifyCalled } = require('../lib/callee.cjs');
 const check = require('../lib/check.cjs');
 const { complain } = require('../lib/promise.cjs');
 
@@ -88,7 +89,7 @@ function asPolicy(object, options = {}) {
     onSuccess: succeeded.subscribe,
     onFailure: failed.subscribe,
     async execute(fn, signal = NEVER) {
-      check.callable(fn, 'fn');
+      verifyCalled(check.callable(fn, 'fn'), 'fn');
       const start = performance.now();
       let value;
       try {

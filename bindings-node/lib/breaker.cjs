@@ -21,7 +21,7 @@ const { states: STATES, events: EVENTS } = NAMES;
 /** In the core's order, which is that of `config` in src/breaker.rs. */
 const FIELDS = Object.values(SETTINGS.breaker);
 /** What makes a classifier of its own, instead of one that is given. */
-const FILTERS = ['failureOn', 'failureResult', 'ignore', 'unreached'];
+const FILTERS = ['failureOn', 'failureResult', 'slow', 'ignore', 'unreached'];
 const SETTING_NAMES = FIELDS.map(({ name }) => name);
 const OPTIONS = [...SETTING_NAMES, 'countOverdue', ...FILTERS, 'classifier', 'scope', 'onConflict', 'clock'];
 
@@ -40,6 +40,9 @@ function classifierOf(options) {
   return classifier;
 }
 
+/** Checked by their names. */
+const settingsOf = (settings, what) => check.options(settings, what, [...SETTING_NAMES, 'countOverdue']);
+
 /** Writes all settings, and after them, if it is of changes, which are given, by their bits: the others stay. */
 function writeSettings(options, isChange = false) {
   const { windowCalls, windowDurationMs } = options;
@@ -54,10 +57,18 @@ function writeSettings(options, isChange = false) {
   numbers[FIELDS.length] = bits.reduce((all, bit) => all | bit, 0);
 }
 
+/** `countOverdue` as a number; NaN: it is not given. Nothing by name, as of a setting, is what holds where it is not. */
+function overdueOf(value) {
+  if (value === undefined) return NaN;
+  if (value !== null && typeof value !== 'boolean') {
+    throw check.typeError(`countOverdue must be a boolean, got ${check.show(value)}`);
+  }
+  return value ? 1 : 0;
+}
+
 /** `countOverdue`, which is of an instance and no setting of the core; `slowMs`: from when on a call is slow. */
-function isOverdueCounted(value, slowMs) {
-  if (value === undefined || value === null) return false;
-  if (typeof value !== 'boolean') throw check.typeError(`countOverdue must be a boolean, got ${check.show(value)}`);
+function isOverdueCounted(given, slowMs) {
+  const value = overdueOf(given) === 1;
   if (value && (slowMs === undefined || slowMs === null)) {
     throw check.valueError('countOverdue: without slowCallDurationMs no call is overdue; give one, such as 2000');
   }
@@ -75,8 +86,8 @@ function classifying(given) {
 const TAKEN = Symbol('taken');
 
 /** A breaker of a registry: `take` gives the place and the name of what it made the instance of. */
-function breakerOf({ classifier, isOwn, countsOverdue }, take) {
-  const taken = { classifier, isOwn, countsOverdue, take };
+function breakerOf({ classifier, isOwn }, take) {
+  const taken = { classifier, isOwn, take };
   return { breaker: new CircuitBreaker(TAKEN, taken), id: taken.id };
 }
 
@@ -180,7 +191,6 @@ class CircuitBreaker {
       const taken = options.take(this);
       options.id = this.#id = taken.id;
       this.#name = taken.name;
-      if (options.countsOverdue) this.#countOverdue(true);
       return;
     }
     if (typeof name !== 'string' || name === '') {
@@ -343,7 +353,7 @@ class CircuitBreaker {
   }
 
   setConfig(changes) {
-    const given = check.options(changes, 'setConfig', [...SETTING_NAMES, 'countOverdue']);
+    const given = settingsOf(changes, 'setConfig');
     const { config } = this;
     const wanted = (name) => (given[name] === undefined ? config[name] : given[name]);
     const isOn = isOverdueCounted(wanted('countOverdue'), wanted('slowCallDurationMs'));
@@ -522,7 +532,8 @@ module.exports = {
   OPTIONS,
   breakerOf,
   classifying,
-  settingsOf: (settings, what) => check.options(settings, what, SETTING_NAMES),
+  overdueOf,
+  settingsOf,
   writeSettings,
   Permit,
   acquireFor,

@@ -8,9 +8,36 @@ const check = require('./check.cjs');
 const isPlain = (kind) => kind === Function.prototype || kind === ASYNC;
 const ASYNC = Object.getPrototypeOf(async () => {});
 
+/** Built in, and to be called with `new` or without. */
+const CALLABLE = new Set([Array, BigInt, Boolean, Date, Function, Number, Object, RegExp, String, Symbol]);
+
+/** Functions that have a prototype and are no classes: to look costs as much as a guarded call. */
+const functions = new WeakSet();
+
+/** Whether it can be called with `new` alone. Most functions that are guarded have no prototype. */
+function isConstructor(fn) {
+  if (fn.prototype === undefined || functions.has(fn)) return false;
+  if (Object.getOwnPropertyDescriptor(fn, 'prototype')?.writable === false) {
+    const text = Function.prototype.toString.call(fn);
+    if (/^class\b/.test(text)) return true;
+    const isError = fn === Error || fn.prototype instanceof Error;
+    if (/\[native code\]/.test(text) && !CALLABLE.has(fn) && !isError) return true;
+  }
+  functions.add(fn);
+  return false;
+}
+
+/** Of a function that is to be called as it is: no class. */
+function verifyCalled(fn, name) {
+  if (!isConstructor(fn)) return;
+  const made = `new ${fn.name || 'it'}(...args)`;
+  throw check.typeError(`${name}: ${fn.name || 'it'} is a class, which is not called but made; give (...args) => ${made}`);
+}
+
 /** `advice`: what to do where it is a generator, as a sentence. */
 function verifyCallee(fn, advice) {
   check.callable(fn, 'fn');
+  verifyCalled(fn, 'fn');
   if (!isPlain(Object.getPrototypeOf(fn)) && types.isGeneratorFunction(fn)) {
     const what = fn.name || 'fn';
     throw check.typeError(`${what} is a generator: it runs while it is iterated, not when it is called. ${advice}`);
@@ -30,4 +57,4 @@ function inPlaceOf(fn, wrapped) {
   return wrapped;
 }
 
-module.exports = { inPlaceOf, takesNothing, verifyCallee };
+module.exports = { inPlaceOf, takesNothing, verifyCalled, verifyCallee };

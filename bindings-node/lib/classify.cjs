@@ -4,6 +4,7 @@
 const { types } = require('node:util');
 const { addon, words, numbers } = require('./native.cjs');
 const { isReason } = require('./abort.cjs');
+const { verifyCalled } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { abandon, isPromise } = require('./promise.cjs');
 const { isRefusal } = require('./errors.cjs');
@@ -22,7 +23,7 @@ function quietly(ask, otherwise) {
 }
 
 /** In the order in which they are asked; the first that says yes is the answer. */
-const OPTIONS = ['ignore', 'unreached', 'failureOn', 'failureResult', 'retryAfterMs', 'slowCallDurationMs'];
+const OPTIONS = ['ignore', 'unreached', 'failureOn', 'failureResult', 'retryAfterMs', 'slow', 'slowCallDurationMs'];
 
 /** Whatever can be thrown: an error's class, that of another realm too, or a class that is no Error. */
 const isClass = (value) =>
@@ -36,6 +37,7 @@ function asked(value, name, wanted = name) {
     throw check.typeError(`${name}: a Classifier is no predicate; ${taken}`);
   }
   check.callable(value, wanted);
+  verifyCalled(value, name);
   if (types.isAsyncFunction(value)) throw check.typeError(`${name} must answer at once, and async functions do not`);
   return (subject) => {
     const answer = value(subject);
@@ -104,6 +106,10 @@ const optional = (value, make, name) => (value === undefined ? undefined : make(
 const isCancelled = (error) =>
   quietly(() => error?.name === 'AbortError' || error?.code === 'ERR_CANCELED', false) || isReason(error);
 
+/** Errors by which Node and this package say that an argument was wrong. */
+const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
+const isMistaken = (error) => quietly(() => matches(WRONG_ARGUMENT, error?.code), false);
+
 let isClassifier;
 let readsResults;
 let slowFrom;
@@ -119,8 +125,8 @@ function worse(one, other) {
 }
 
 /**
- * What a call's end is. The first that fits: cancelled, refused by us, `ignore`, `unreached`, a failure; success. Of a
- * group that no option names it is what the worst of its members is.
+ * What a call's end is. The first that fits: cancelled, refused by us, `ignore`, `unreached`, a failure, a wrong
+ * argument unless that is named as one, slow; success. Of a group that no option names it is what the worst of its members is.
  */
 class Classifier {
   #ignore;
@@ -128,12 +134,13 @@ class Classifier {
   #failureOn;
   #failureResult;
   #retryAfterMs;
+  #slow;
   #slowMs;
 
   static {
     slowFrom = (self) => self.#slowMs;
     isClassifier = (value) => value !== null && typeof value === 'object' && #ignore in value;
-    readsResults = (self) => self.#failureResult !== undefined;
+    readsResults = (self) => self.#failureResult !== undefined || self.#slow !== undefined;
   }
 
   constructor(options = {}) {
@@ -143,6 +150,7 @@ class Classifier {
     this.#failureOn = optional(given.failureOn, errorMatcher, 'failureOn');
     this.#failureResult = optional(given.failureResult, resultMatcher, 'failureResult');
     this.#retryAfterMs = optional(given.retryAfterMs, asked, 'retryAfterMs');
+    this.#slow = optional(given.slow, resultMatcher, 'slow');
     this.#slowMs = optional(given.slowCallDurationMs, slowMs);
   }
 
@@ -177,16 +185,19 @@ class Classifier {
     if (isCancelled(error)) return { outcome: 'cancelled', retryAfterMs: undefined };
     if (isRefusal(error) || this.#ignore?.(error)) return { outcome: 'ignore', retryAfterMs: undefined };
     if (this.#unreached?.(error)) return { outcome: 'unreached', retryAfterMs: undefined };
-    const failed = this.#failureOn === undefined || this.#failureOn(error);
-    if (!failed) return { outcome: 'success', retryAfterMs: undefined };
+    const isNamed = this.#failureOn?.(error);
+    // No call was made that anybody could have answered.
+    if (!isNamed && isMistaken(error)) return { outcome: 'ignore', retryAfterMs: undefined };
+    if (this.#failureOn !== undefined && !isNamed) return { outcome: 'success', retryAfterMs: undefined };
     return { outcome: 'failure', retryAfterMs: this.#wait(error) };
   }
 
   result(result, durationMs = undefined) {
     if (!isClassifier(this)) throw check.detached('Classifier', 'result');
     const took = durationOf(durationMs);
-    if (!this.#failureResult?.(result)) return this.#after({ outcome: 'success', retryAfterMs: undefined }, took);
-    return { outcome: 'failure', retryAfterMs: this.#wait(result) };
+    if (this.#failureResult?.(result)) return { outcome: 'failure', retryAfterMs: this.#wait(result) };
+    if (this.#slow?.(result)) return { outcome: 'slow', retryAfterMs: undefined };
+    return this.#after({ outcome: 'success', retryAfterMs: undefined }, took);
   }
 
   #wait(subject) {
@@ -310,10 +321,11 @@ const isTimeout = (error) => some(error, ({ code, name }) => name === 'TimeoutEr
 
 /** How an HTTP call ended: 5xx, 429, timeouts and connection errors fail; other answers are successes. */
 function http(options = {}) {
-  const given = check.options(options, 'http', ['maxRetryAfterMs', 'slowCallDurationMs']);
-  const { maxRetryAfterMs = 300_000, slowCallDurationMs } = given;
+  const given = check.options(options, 'http', ['maxRetryAfterMs', 'slow', 'slowCallDurationMs']);
+  const { maxRetryAfterMs = 300_000, slow, slowCallDurationMs } = given;
   check.span(maxRetryAfterMs, 'maxRetryAfterMs');
   return new Classifier({
+    slow,
     slowCallDurationMs,
     ignore: (error) => answerOf(error) === undefined && some(error, ({ code }) => matches(MISTAKEN, code)),
     unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => UNREACHED.has(code)),
@@ -343,6 +355,7 @@ module.exports = {
   isCancelled,
   isClassifier,
   isFailed,
+  isMistaken,
   isTimeout,
   matches,
   quietly,

@@ -2,6 +2,7 @@
 
 const { addon, words, numbers, bits } = require('./native.cjs');
 const { throwIfAborted } = require('./abort.cjs');
+const { verifyCalled } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { nowMs } = require('./clock.cjs');
 const { shown } = require('./show.cjs');
@@ -161,7 +162,7 @@ class ConcurrencyLimiter {
   }
 
   async run(fn, options = undefined) {
-    check.callable(fn, 'fn');
+    verifyCalled(check.callable(fn, 'fn'), 'fn');
     const permit = await this.acquire(options);
     let result;
     try {

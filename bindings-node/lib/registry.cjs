@@ -2,7 +2,7 @@
 
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
-const { BREAKER, OPTIONS, breakerOf, classifying, settingsOf, writeSettings } = require('./breaker.cjs');
+const { BREAKER, OPTIONS, breakerOf, classifying, overdueOf, settingsOf, writeSettings } = require('./breaker.cjs');
 const { asKey } = require('./key.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number } = require('./settings.cjs');
@@ -33,6 +33,13 @@ function overridesOf(overrides) {
   return Object.entries(overrides).map(([pattern, settings]) => [pattern, checked(pattern, settings)]);
 }
 
+/** As `change` in src/registry.rs reads them. */
+function writeChanges(settings) {
+  const overdue = overdueOf(settings.countOverdue);
+  writeSettings(settings, true);
+  numbers[BREAKER.length + 1] = overdue;
+}
+
 let select;
 
 class BreakerRegistry {
@@ -55,11 +62,12 @@ class BreakerRegistry {
     const overrides = overridesOf(given.overrides);
     registry.begin();
     for (const [pattern, settings] of overrides) {
-      writeSettings(settings, true);
+      writeChanges(settings);
       registry.override(pattern);
     }
     writeSettings(given);
     numbers[BREAKER.length] = most;
+    numbers[BREAKER.length + 1] = this.#classifying.countsOverdue ? 1 : 0;
     this.#id = create(registry.create, this, given).id;
   }
 
@@ -131,7 +139,7 @@ class BreakerRegistry {
 
   setConfig(pattern, changes) {
     const known = asKey(pattern, 'pattern');
-    writeSettings(settingsOf(changes, 'setConfig'), true);
+    writeChanges(settingsOf(changes, 'setConfig'));
     select(this, 'setConfig');
     registry.setConfig(known);
   }

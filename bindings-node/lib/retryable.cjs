@@ -1,13 +1,10 @@
 'use strict';
 // Which errors are worth another attempt, and what they tell about when.
 
-const { answerOf, askedMs, isCancelled, isFailed, matches, quietly } = require('./classify.cjs');
+const { answerOf, askedMs, isCancelled, isFailed, isMistaken, quietly } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, ThrottledError, isRefusal } = require('./errors.cjs');
 const { members } = require('./group.cjs');
 
-/** Errors by which Node and this package say that an argument was wrong. */
-const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
-const isMistaken = (error) => quietly(() => matches(WRONG_ARGUMENT, error?.code), false);
 /** The same call will fail again: a mistake of the program, not of the moment. */
 const MISTAKES = new Set([
   'AssertionError',

@@ -34,6 +34,11 @@ impl Handle {
         Self { breaker, probes: Some(RefCell::default()), overdue: Overdue::default() }
     }
 
+    /// Whether its calls count as slow when they become so.
+    pub(crate) fn count_overdue(&self, on: bool) {
+        self.overdue.switch(on);
+    }
+
     pub(crate) fn is_of(&self, breaker: &Arc<CircuitBreaker>) -> bool {
         Arc::ptr_eq(&self.breaker, breaker)
     }
@@ -160,7 +165,7 @@ fn numbers(config: &BreakerConfig) -> [f64; 18] {
 }
 
 /// The settings that are given, by their bits, from `changed` to `config`.
-pub(crate) fn change(config: &mut BreakerConfig, changed: BreakerConfig, given: u64) {
+pub(crate) fn change(config: &mut BreakerConfig, changed: &BreakerConfig, given: u64) {
     let is = |at: u32| given >> at & 1 == 1;
     let set = |at: u32, set: &mut dyn FnMut()| {
         if is(at) {
@@ -339,12 +344,12 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         Ok(Reply::Nothing)
     })?
     .operation("countOverdue", |breakers, io, _| {
-        breakers.with(io, |handle| handle.overdue.switch(io.get(0) != 0.0))?;
+        breakers.with(io, |handle| handle.count_overdue(io.get(0) != 0.0))?;
         Ok(Reply::Nothing)
     })?
     .operation("setConfig", |breakers, io, _| {
         let (changed, given) = (config(io)?, io.get(SETTINGS.fields.len()) as u64);
-        breakers.with(io, |handle| handle.breaker.update_config(|config| change(config, changed, given)))??;
+        breakers.with(io, |handle| handle.breaker.update_config(|config| change(config, &changed, given)))??;
         Ok(Reply::Nothing)
     })?
     .operation("events", |breakers, io, call| {

@@ -13,12 +13,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate::breaker::SETTINGS as BREAKER_SETTINGS;
-use tidegate::breaker::registry::{RegistryItem, SETTINGS};
+use tidegate::breaker::registry::{Choices, RegistryItem, SETTINGS};
 use tidegate::{BreakerConfig, BreakerRegistry, CircuitBreaker, RegistryConfig};
 
 /// After the numbers of a breaker's settings: which of them are given, by their bits; at a creation the number of
-/// breakers.
+/// breakers. Then `countOverdue`, NaN where it is not given.
 const AFTER: usize = BREAKER_SETTINGS.fields.len();
+const OVERDUE: usize = AFTER + 1;
 /// How a breaker is told: the object of that place in the table of breakers has it, a new one is to `take` it, it is
 /// the shared one, there is none.
 const KNOWN: u32 = 0;
@@ -34,13 +35,48 @@ pub(crate) struct Registry {
     known: RefCell<HashMap<usize, u32>>,
     /// What the next object is made of.
     next: RefCell<Option<Arc<CircuitBreaker>>>,
+    /// `countOverdue`, of this object's own breakers.
+    watched: RefCell<Choices>,
     /// What `list` has found.
     listed: RefCell<Vec<RegistryItem>>,
 }
 
 impl Registry {
-    fn new(core: BreakerRegistry) -> Self {
-        Self { core, known: RefCell::default(), next: RefCell::default(), listed: RefCell::default() }
+    fn new(core: BreakerRegistry, watched: Choices) -> Self {
+        Self {
+            core,
+            known: RefCell::default(),
+            next: RefCell::default(),
+            watched: RefCell::new(watched),
+            listed: RefCell::default(),
+        }
+    }
+
+    /// The place of the object that was made of a breaker.
+    fn place_of(&self, breakers: &Table<Handle>, breaker: &Arc<CircuitBreaker>) -> Option<u32> {
+        let is_it = |place: &u32| breakers.at(*place, |handle| handle.is_of(breaker)).unwrap_or(false);
+        self.known.borrow().get(&(Arc::as_ptr(breaker) as usize)).copied().filter(is_it)
+    }
+
+    fn change(&self, breakers: &Table<Handle>, io: Io, pattern: &[u8]) -> Result<(), Failure> {
+        let (changed, given, asked) = (breaker::config(io)?, io.get(AFTER) as u64, io.option(OVERDUE));
+        let mut wanted = self.core.config_of(pattern)?;
+        breaker::change(&mut wanted, &changed, given);
+        let on = asked.map_or_else(|| self.watched.borrow().of_pattern(pattern), |on| on != 0.0);
+        needs_slow(on, &wanted)?;
+        self.core.update_config(pattern, |config| breaker::change(config, &changed, given))?;
+        self.watched.borrow_mut().set(pattern, on);
+        if asked.is_some() {
+            let config = self.core.config();
+            let meant = self.core.items().into_iter().filter(|item| config.holds(&item.key, pattern));
+            let shared = (pattern == b"*").then(|| self.core.overflow().clone());
+            for breaker in meant.map(|item| item.breaker).chain(shared) {
+                if let Some(place) = self.place_of(breakers, &breaker) {
+                    breakers.at(place, |handle| handle.count_overdue(on))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Word 1: how; word 2: the place of one that is known.
@@ -49,8 +85,7 @@ impl Registry {
             io.set_word(1, SHARED);
             return;
         }
-        let is_it = |place: &u32| breakers.at(*place, |handle| handle.is_of(&breaker)).unwrap_or(false);
-        let known = self.known.borrow().get(&(Arc::as_ptr(&breaker) as usize)).copied().filter(is_it);
+        let known = self.place_of(breakers, &breaker);
         io.set_word(1, if known.is_some() { KNOWN } else { NEW });
         io.set_word(2, known.unwrap_or_default());
         *self.next.borrow_mut() = Some(breaker);
@@ -65,8 +100,19 @@ impl Registry {
     }
 }
 
+/// Settings that were given by their bits, and `countOverdue`.
+type Changes = (BreakerConfig, u64, Option<bool>);
+
 /// Patterns that the next registry is made with.
-type Overrides = Rc<RefCell<Vec<(Vec<u8>, BreakerConfig, u64)>>>;
+type Overrides = Rc<RefCell<Vec<(Vec<u8>, Changes)>>>;
+
+fn needs_slow(on: bool, config: &BreakerConfig) -> Result<(), Failure> {
+    if !on || config.slow_call_duration.is_some() {
+        return Ok(());
+    }
+    let message = "countOverdue: without slowCallDurationMs no call is overdue; give one, such as 2000".to_owned();
+    Err(Failure::Argument { code: c"ERR_INVALID_ARG_VALUE", message })
+}
 
 /// An operation on a key.
 type Keyed = fn(&Registry, &Table<Handle>, Io, &[u8]) -> Result<(), Failure>;
@@ -90,26 +136,30 @@ pub(crate) fn export(kind: &Kind<Registry>, breakers: Rc<Table<Handle>>, clocks:
         Ok(Reply::Nothing)
     })?
     .keyed("override", move |_, io, call| {
-        let (config, given) = (breaker::config(io)?, io.get(AFTER) as u64);
+        let changes = (breaker::config(io)?, io.get(AFTER) as u64, io.option(OVERDUE).map(|on| on != 0.0));
         call.with_key(|pattern| {
-            added.borrow_mut().push((pattern.to_vec(), config, given));
+            added.borrow_mut().push((pattern.to_vec(), changes));
             Ok(Reply::Nothing)
         })
     })?
     .operation("create", move |registries, io, call| {
         let max_breakers = whole(io, AFTER, &SETTINGS.fields[0])? as u32;
-        let defaults = breaker::config(io)?;
-        let over = |(pattern, changed, given): (Vec<u8>, _, _)| {
-            let mut config = defaults.clone();
-            breaker::change(&mut config, changed, given);
-            // Each by itself first, so that the error names a setting as it was written here.
-            let alone = RegistryConfig { defaults: config.clone(), ..RegistryConfig::default() };
-            let within = format!("overrides['{}']", String::from_utf8_lossy(&pattern));
-            alone.check().map_err(|error| Failure::from(error).within(&within))?;
-            Ok((pattern, config))
+        let mut config = RegistryConfig { max_breakers, defaults: breaker::config(io)?, ..RegistryConfig::default() };
+        let mut watched = Choices::of_all(io.option(OVERDUE).is_some_and(|on| on != 0.0));
+        let patterns = overrides.take();
+        watched.declare(&mut patterns.iter().map(|(it, changes)| (it.clone(), changes.2)).collect::<Vec<_>>());
+        let changed = |(pattern, (changed, given, _)): (Vec<u8>, Changes)| {
+            (pattern, move |config: &mut BreakerConfig| breaker::change(config, &changed, given))
         };
-        let overrides = overrides.take().into_iter().map(over).collect::<Result<_, Failure>>()?;
-        let config = RegistryConfig { max_breakers, defaults, overrides };
+        config.declare(patterns.into_iter().map(changed).collect());
+        for (pattern, of_pattern) in &config.overrides {
+            // Each by itself first, so that the error names a setting as it was written here.
+            let alone = RegistryConfig { defaults: of_pattern.clone(), ..RegistryConfig::default() };
+            let checked = alone.check().map_err(Failure::from);
+            checked
+                .and_then(|()| needs_slow(watched.of_pattern(pattern), of_pattern))
+                .map_err(|error| error.within(&format!("overrides['{}']", String::from_utf8_lossy(pattern))))?;
+        }
         let (registry, lives) = scope::make(
             &clocks,
             io,
@@ -117,7 +167,7 @@ pub(crate) fn export(kind: &Kind<Registry>, breakers: Rc<Table<Handle>>, clocks:
             |at| BreakerRegistry::in_arena(at.arena, at.name, config.clone(), at.on_conflict),
             |clock| Ok(BreakerRegistry::with_clock(config.clone(), clock)?),
         )?;
-        call.adopt(registries, io, Registry::new(registry), 0)?;
+        call.adopt(registries, io, Registry::new(registry, watched), 0)?;
         lives.told(call)
     })?
     .keyed(
@@ -144,13 +194,7 @@ pub(crate) fn export(kind: &Kind<Registry>, breakers: Rc<Table<Handle>>, clocks:
             Ok(())
         }),
     )?
-    .keyed(
-        "setConfig",
-        keyed(|it, _, io, pattern| {
-            let (changed, given) = (breaker::config(io)?, io.get(AFTER) as u64);
-            Ok(it.core.update_config(pattern, |config| breaker::change(config, changed, given))?)
-        }),
-    )?
+    .keyed("setConfig", keyed(|it, breakers, io, pattern| it.change(breakers, io, pattern)))?
     .operation("stats", |registries, io, _| {
         let stats = registries.with(io, |it| it.core.stats())?;
         io.set([stats.breakers, stats.max_breakers, stats.evicted, stats.overflowed].map(|count| count as f64));
@@ -190,15 +234,22 @@ pub(crate) fn export(kind: &Kind<Registry>, breakers: Rc<Table<Handle>>, clocks:
             let registry = io.id();
             let next = registries.at(registry, |it| it.next.borrow_mut().take())?;
             let Some(next) = next else { return Err(Failure::Internal("no breaker to take".to_owned())) };
-            call.adopt(&breakers, io, Handle::shared(next.clone()), 0)?;
+            let on = registries.at(registry, |it| it.watched.borrow().of(next.key()))?;
+            let handle = Handle::shared(next.clone());
+            handle.count_overdue(on);
+            call.adopt(&breakers, io, handle, 0)?;
             registries.at(registry, |it| it.keep(&breakers, &next, io.id()))?;
             call.string(next.name())
         }
     })?
     // The same of the breaker that keys share.
     .operation("takeOverflow", move |registries, io, call| {
-        let shared = registries.with(io, |it| it.core.overflow().clone())?;
-        call.adopt(&breakers, io, Handle::shared(shared.clone()), 0)?;
+        let (shared, on) = registries.with(io, |it| (it.core.overflow().clone(), it.watched.borrow().of(b"")))?;
+        let handle = Handle::shared(shared.clone());
+        handle.count_overdue(on);
+        let registry = io.id();
+        call.adopt(&breakers, io, handle, 0)?;
+        registries.at(registry, |it| it.keep(&breakers, &shared, io.id()))?;
         call.string(shared.name())
     })?;
     Ok(())

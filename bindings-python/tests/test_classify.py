@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from conftest import run
 from tidegate import (
+    BreakerRegistry,
     CircuitBreaker,
     Classifier,
     ClientThrottle,
@@ -387,6 +388,68 @@ def test_slow_is_a_success_that_took_long() -> None:
         Classifier(slow_call_duration="5")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="duration"):
         classifier.result(1, -1)
+
+
+def test_a_result_is_slow_by_what_it_says() -> None:
+    classifier = Classifier(
+        failure_result=lambda value: value == 0, slow=[lambda value: value == 1, lambda value: value == 2]
+    )
+    told = [classifier.result(value)[0] for value in range(4)]
+    assert told == ["failure", "slow", "slow", "success"]
+    assert classifier.error(ValueError())[0] == "failure", "errors are none of its matter"
+    assert Classifier(slow=lambda _: True, slow_call_duration=9).result(5, 1)[0] == "slow"
+    assert http(slow=lambda answer: answer == "stale").result("stale")[0] == "slow"
+    breaker = CircuitBreaker("it", slow=lambda value: value == 1, window_calls=50)
+    assert breaker.call(lambda: 1) == breaker(lambda: 1)() == 1
+    breaker.call(lambda: 2)
+
+    async def stale() -> int:
+        return 1
+
+    run(breaker.call_async(stale))
+    run(breaker(stale)())
+    breaker.acquire().result(1)
+    stats = breaker.stats()
+    assert (stats.calls, stats.failed, stats.slow) == (6, 0, 5)
+    hosts = BreakerRegistry(slow=lambda value: value == 1)
+    hosts.get("a").call(lambda: 1)
+    assert hosts.get("a").stats().slow == 1
+
+    def broken(_: object) -> bool:
+        raise OSError("asked")
+
+    with pytest.raises(OSError, match="asked"):
+        CircuitBreaker("it", slow=broken, consecutive_failures=1).call(lambda: 1)
+    for wrong in (5, ValueError, http()):
+        with pytest.raises(TypeError, match="^slow: "):
+            Classifier(slow=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="classifier, slow: "):
+        CircuitBreaker("it", classifier=http(), slow=lambda _: True)
+
+
+def test_a_wrong_call_is_neutral_in_every_form() -> None:
+    def takes_one(value: int) -> int:
+        if value == 0:
+            raise TypeError("of its own")
+        return value
+
+    for ill, filters in [("open", {}), ("closed", {"failure_on": OSError})]:
+        breaker = CircuitBreaker("it", consecutive_failures=1, **filters)
+        for wrong in (
+            lambda: breaker.call(takes_one),
+            lambda: breaker.call(takes_one, 1, 2),
+            lambda: breaker.call(takes_one, other=1),
+            lambda: breaker.call(5),  # type: ignore[arg-type]
+            lambda: breaker.call(None),  # type: ignore[arg-type]
+            lambda: breaker(takes_one)(),  # type: ignore[call-arg]
+            lambda: run(breaker.call_async(takes_one)),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(TypeError):
+                wrong()
+        assert (breaker.state, breaker.stats().calls) == ("closed", 0)
+        with pytest.raises(TypeError, match="of its own"):
+            breaker.call(takes_one, 0)
+        assert breaker.state == ill
 
 
 def test_a_breaker_counts_its_classifiers_slow_calls() -> None:

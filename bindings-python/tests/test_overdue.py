@@ -184,6 +184,35 @@ def test_a_registry_watches_all_of_its_breakers() -> None:
     assert (breaker.stats().calls, hosts.get("shop").stats().slow) == (2, 1)
 
 
+def test_patterns_of_a_registry_watch_or_do_not() -> None:
+    internal = {"slow_call_duration": 1, "count_overdue": True}
+    hosts = BreakerRegistry(overrides={"a.internal": {}, "*.internal": internal})
+    held = [hosts.get(key) for key in ("a.internal", "b.internal", "c")]
+
+    def watched() -> list[bool]:
+        fresh = [hosts.get(key) for key in ("d.internal", "d")]
+        return [breaker.config["count_overdue"] for breaker in [*held, *fresh, hosts.overflow]]
+
+    assert watched() == [True, True, False, True, False, False]
+    hosts.set_config("a.internal", count_overdue=False)
+    assert watched() == [False, True, False, True, False, False]
+    hosts.set_config("*", slow_call_duration=2, count_overdue=True)
+    assert watched() == [False, True, True, True, True, True]
+    hosts.set_config("c*", cooldown=3)
+    assert watched() == [False, True, True, True, True, True], "nothing is said of it"
+    before = [breaker.config for breaker in held]
+    for pattern, changes in [("c*", {"slow_call_duration": None}), ("x", {"slow_call_duration": None})]:
+        with pytest.raises(ConfigError, match="^count_overdue: without slow_call_duration"):
+            hosts.set_config(pattern, **changes)
+    with pytest.raises(TypeError, match="count_overdue"):
+        hosts.set_config("*", count_overdue=1)  # type: ignore[arg-type]
+    assert [breaker.config for breaker in held] == before
+    with pytest.raises(ConfigError, match="^overrides: for 'a'?: ?count_overdue|overrides: for \"a\": count_overdue"):
+        BreakerRegistry(overrides={"a": {"count_overdue": True}})
+    hosts.set_config("*", slow_call_duration=None, count_overdue=False)
+    assert watched() == [False, True, True, True, False, False], "other patterns say more of their keys"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_call_of_the_parent_is_none_of_a_childs(tmp_path: pathlib.Path) -> None:
     program = """

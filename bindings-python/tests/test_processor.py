@@ -322,6 +322,41 @@ def test_an_empty_budget_and_mistakes_go_to_the_dead_letter() -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
+def test_a_handler_that_has_the_same_budget_pays_nothing(is_async: bool) -> None:
+    budget = RetryBudget(ratio=1, min_per_second=100, ttl=60)
+    retry = RetryPolicy(attempts=3, base=0, max_delay=0, budget=budget)
+
+    def flaky(ends: list[int]) -> int:
+        if ends:
+            raise OSError(ends.pop())
+        return 1
+
+    async def flaky_async(ends: list[int]) -> int:
+        return flaky(ends)
+
+    async def handle_async(item: int) -> int:
+        return await retry.call_async(flaky_async, [1] * item)
+
+    def handle(item: int) -> int:
+        return retry.call(flaky, [1] * item)
+
+    async def main() -> None:
+        async with Processor[int](handle_async, retry=retry) as made:
+            for _ in range(2):
+                assert await (await made.submit_async(2)) == 1
+
+    if is_async:
+        run(main())
+    else:
+        with Processor[int](handle, retry=retry) as made:
+            for _ in range(2):
+                assert made.submit(2).result(PATIENCE) == 1
+    assert budget.stats().deposited == 2
+    retry.call(flaky, [])
+    assert budget.stats().deposited == 3
+
+
+@pytest.mark.parametrize("is_async", [False, True])
 def test_a_result_that_a_classifier_calls_failed_is_tried_again(is_async: bool) -> None:
     class Answer:
         def __init__(self, status: int) -> None:

@@ -134,6 +134,25 @@ def test_patterns_have_settings_of_their_own() -> None:
     assert registry.overflow.state == "open"
 
 
+def test_a_change_of_a_pattern_is_of_what_it_names() -> None:
+    registry = BreakerRegistry(
+        consecutive_failures=9, overrides={"db.internal": {"min_calls": 3}, "*.internal": {"cooldown": 1}}
+    )
+
+    def config(key: str) -> tuple[float, int]:
+        found = registry.get(key).config
+        return found["cooldown"], found["min_calls"]
+
+    assert (config("db.internal"), config("a.internal"), config("a")) == ((1, 3), (1, 10), (30, 10))
+    held = registry.get("e1")
+    registry.set_config("*", cooldown=5)
+    registry.set_config("e*", min_calls=7)
+    assert (config("e1"), config("e2"), config("a"), config("a.internal")) == ((5, 7), (5, 7), (5, 10), (1, 10))
+    held.set_config(cooldown=9)
+    registry.set_config("e*", min_calls=6)
+    assert (config("e1"), config("e2")) == ((9, 6), (5, 6)), "what was changed of it alone stays"
+
+
 @pytest.mark.parametrize(
     ("error", "words", "arguments"),
     [

@@ -11,7 +11,7 @@ import os
 import pathlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -104,14 +104,21 @@ class Played:
         return self.end(act)
 
 
+def stale_of(results: list[Any]) -> Callable[[Any], bool]:
+    def is_stale(result: Any) -> bool:
+        return (result if isinstance(result, str) else {"status": getattr(result, "status", None)}) in results
+
+    return is_stale
+
+
 def resilience_of(
     policies: dict[str, Any], clock: ManualClock, is_async: bool
 ) -> tuple[Resilience[Any], dict[str, Any]]:
     parts: dict[str, Any] = {}
-    slow = policies.get("slow_ms")
+    slow, stale = policies.get("slow_ms"), policies.get("slow_results")
 
     def judges() -> Classifier:
-        return http(slow_call_duration=slow and slow / 1e3)
+        return http(slow=stale and stale_of(stale), slow_call_duration=slow and slow / 1e3)
 
     if "attempts" in policies:
         budget = RetryBudget(**policies["budget"]) if "budget" in policies else None

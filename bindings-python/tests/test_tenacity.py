@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -127,6 +129,43 @@ def test_an_empty_budget_stops() -> None:
         assert flaky.calls == calls
     stats = budget.stats()
     assert (stats.deposited, stats.withdrawn, stats.denied) == (4, 2, 4)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_budget_in_it_and_around_it_is_paid_into_once_a_call(is_async: bool) -> None:
+    budget = RetryBudget(ratio=1, min_per_second=100, ttl=60)
+    policy = RetryPolicy(attempts=2, base=0, max_delay=0, budget=budget)
+    given = by_policy(policy)
+
+    def paid(call: Callable[[], object]) -> int:
+        before = budget.stats().deposited
+        with contextlib.suppress(ConnectionError):
+            call()
+        return budget.stats().deposited - before
+
+    def flaky() -> Flaky:
+        return Flaky(ConnectionError(), ConnectionError(), ConnectionError(), 1)
+
+    def within() -> object:
+        if is_async:
+            return run(tenacity.retry(**given)(policy.wrap(flaky().later))())
+        return tenacity.retry(**given)(policy.call)(flaky())
+
+    def around() -> object:
+        if is_async:
+            return run(policy.call_async(tenacity.retry(**given)(flaky().later)))
+        return policy.call(tenacity.retry(**given)(flaky()))
+
+    assert (paid(within), paid(around), paid(lambda: policy.call(lambda: 1))) == (1, 1, 1)
+
+    def by_blocks() -> None:
+        for attempt in tenacity.Retrying(**given):
+            with attempt:
+                policy.call(lambda: 1)
+                break
+
+    # Whatever ends the loop, the next call pays for itself.
+    assert (paid(by_blocks), paid(lambda: policy.call(lambda: 1)), paid(within)) == (1, 1, 1)
 
 
 def test_attempts_that_are_used_up_cost_no_budget() -> None:

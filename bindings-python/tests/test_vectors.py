@@ -345,6 +345,14 @@ class RegistryOps:
     def reset(self, key: str) -> None:
         self.registry.get(key).reset()
 
+    def set_config(self, pattern: str, cooldown_ns: str | None, consecutive_failures: int | None) -> None:
+        changes: dict[str, Any] = {}
+        if cooldown_ns is not None:
+            changes["cooldown"] = seconds(cooldown_ns)
+        if consecutive_failures is not None:
+            changes["consecutive_failures"] = consecutive_failures
+        self.registry.set_config(pattern, **changes)
+
     def items(self) -> dict[str, Any]:
         items = self.registry.items()
         assert all(self.registry.get(key) is breaker for key, breaker in items if len(key) <= 256)

@@ -36,7 +36,8 @@ impl Outcome {
 /// call is under; [`Answer::classified`](crate::http::Answer::classified) is that of HTTP.
 ///
 /// How long the call took is not in it: a breaker measures that, and has its own `slow_call_duration`.
-/// [`slow_from`](Self::slow_from) judges by another one, whatever the breaker's.
+/// [`slow_from`](Self::slow_from) judges by another one, whatever the breaker's, and [`slow_if`](Self::slow_if) by what
+/// the caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Classified {
     /// What became of it.
@@ -64,8 +65,23 @@ impl Classified {
     /// assert_eq!(of(Outcome::Failure, 2_000), Outcome::Failure);
     /// ```
     #[must_use]
-    pub fn slow_from(mut self, limit: Duration, took: Duration) -> Self {
-        if self.outcome == Outcome::Success && took >= limit {
+    pub fn slow_from(self, limit: Duration, took: Duration) -> Self {
+        self.slow_if(took >= limit)
+    }
+
+    /// The same of a call of which the caller says whether it was slow, by its result for instance: a success that was
+    /// is [`Outcome::Slow`].
+    ///
+    /// ```
+    /// use tidegate::outcome::{Classified, Outcome};
+    ///
+    /// let of = |from_replica: bool| Classified::from(Outcome::Success).slow_if(from_replica).outcome;
+    /// assert_eq!((of(false), of(true)), (Outcome::Success, Outcome::Slow));
+    /// assert_eq!(Classified::from(Outcome::Failure).slow_if(true).outcome, Outcome::Failure);
+    /// ```
+    #[must_use]
+    pub fn slow_if(mut self, is_slow: bool) -> Self {
+        if self.outcome == Outcome::Success && is_slow {
             self.outcome = Outcome::Slow;
         }
         self

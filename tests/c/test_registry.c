@@ -112,7 +112,7 @@ static void keys_are_told_one_after_the_other(void) {
 
 static void patterns_have_settings_of_their_own(void) {
     tg_clock *clock = NULL;
-    tg_breaker_config quick = TG_BREAKER_CONFIG_INIT, wrong = TG_BREAKER_CONFIG_INIT;
+    tg_breaker_config quick = TG_BREAKER_CONFIG_INIT, wrong = TG_BREAKER_CONFIG_INIT, begun = TG_BREAKER_CONFIG_INIT;
     tg_registry_override overrides[] = {{{"*.internal", 10}, &quick}, {{"db.*", 4}, NULL}};
     tg_registry_config config = TG_REGISTRY_CONFIG_INIT;
     tg_registry *registry = NULL;
@@ -140,6 +140,17 @@ static void patterns_have_settings_of_their_own(void) {
     CHECK_EQ(cooldown_of(registry, "db.internal"), 2 * SECOND);
     CHECK_EQ(cooldown_of(registry, "queue.internal"), SECOND);
     CHECK_EQ(cooldown_of(registry, "else"), 3 * SECOND);
+    CHECK_EQ(tg_registry_get_config(registry, "x*", 2, &begun), TG_OK);
+    CHECK_EQ(begun.cooldown_ns, 3 * SECOND); /* as "*" has it */
+    begun.consecutive_failures = 1;
+    CHECK_EQ(tg_registry_set_config(registry, "x*", 2, &begun), TG_OK);
+    CHECK_EQ(tg_registry_get_config(registry, "db.internal", 11, &begun), TG_OK);
+    CHECK_EQ(begun.cooldown_ns, 2 * SECOND);
+    CHECK_EQ(tg_registry_get_config(registry, "mq.internal", 11, &begun), TG_OK);
+    CHECK_EQ(begun.cooldown_ns, SECOND);
+    CHECK_ERROR(tg_registry_get_config(registry, NULL, 0, &begun), TG_SYNTAX, "pattern: is empty");
+    CHECK_ERROR(tg_registry_get_config(registry, "*", 1, NULL), TG_NULL, "config");
+    CHECK_ERROR(tg_registry_get_config(NULL, "*", 1, &begun), TG_NULL, "registry");
     wrong.cooldown_ns = 0;
     CHECK_ERROR(tg_registry_set_config(registry, "*", 1, &wrong), TG_OUT_OF_RANGE, "cooldown_ns: ");
     CHECK_ERROR(tg_registry_set_config(registry, NULL, 0, &quick), TG_SYNTAX, "pattern: is empty");

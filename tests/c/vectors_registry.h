@@ -101,6 +101,16 @@ static inline void registry_reset(uint64_t now, tg_bytes key) {
          CHECK_EQ(CALL(now, tg_breaker_reset(of), tg_breaker_reset_at(of, now)), TG_OK); tg_breaker_free(of));
 }
 
+/* 0: leave it as it is. */
+static inline void registry_set_config(uint64_t now, tg_bytes pattern, uint64_t cooldown_ns, uint32_t failures) {
+    tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
+    STEP(CHECK_EQ(tg_registry_get_config(registry, pattern.data, pattern.len, &config), TG_OK);
+         if (cooldown_ns) config.cooldown_ns = cooldown_ns; if (failures) config.consecutive_failures = failures;
+         CHECK_EQ(CALL(now, tg_registry_set_config(registry, pattern.data, pattern.len, &config),
+                       tg_registry_set_config_at(registry, now, pattern.data, pattern.len, &config)),
+                  TG_OK));
+}
+
 static inline void registry_items(uint64_t now, const tg_bytes *keys, size_t count) {
     char key[256];
     size_t from = 0, len = 0, seen = 0;

@@ -108,6 +108,9 @@ class Registry:
             return f"registry_remove({t}, {it}, {flag(e['removed'])})"
         if op in ("force_open", "reset"):
             return f"registry_{op}({t}, {it})"
+        if op == "set_config":
+            cooldown, failures = (a[name] or 0 for name in ("cooldown_ns", "consecutive_failures"))
+            return f"registry_set_config({t}, {key(a['pattern'])}, {ns(cooldown)}, {failures})"
         if op == "items":
             them = ", ".join(map(key, e["keys"]))
             return f"registry_items({t}, (tg_bytes[]){{{them or '{NULL, 0}'}}}, {len(e['keys'])})"

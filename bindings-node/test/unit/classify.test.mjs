@@ -1,8 +1,22 @@
 // What the end of a call says of the dependency.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { describe, it } from 'node:test';
-import { CircuitBreaker, Classifier, ClientThrottle, ManualClock, QueueFullError, RetryPolicy, http } from 'tidegate';
+import {
+  BreakerRegistry,
+  CircuitBreaker,
+  Classifier,
+  ClientThrottle,
+  ConcurrencyLimiter,
+  Fallback,
+  ManualClock,
+  QueueFullError,
+  Resilience,
+  RetryPolicy,
+  Timeout,
+  http,
+} from 'tidegate';
 
 const outcome = ({ outcome }) => outcome;
 const coded = (code) => Object.assign(new Error(code), { code });
@@ -78,6 +92,34 @@ describe('a slow call', () => {
     }
     assert.throws(() => classifier.result(1, -1), /durationMs/);
     assert.throws(() => classifier.error(new Error(), 'long'), /durationMs/);
+  });
+
+  it('is a result of which a predicate says so', async () => {
+    const slow = [(value) => value === 1, (value) => value === 2];
+    const classifier = new Classifier({ failureResult: (value) => value === 0, slow });
+    const outcomes = [0, 1, 2, 3].map((value) => classifier.result(value).outcome);
+    assert.deepEqual(outcomes, ['failure', 'slow', 'slow', 'success']);
+    assert.equal(classifier.error(new Error()).outcome, 'failure', 'errors are none of its matter');
+    assert.equal(new Classifier({ slow: () => true, slowCallDurationMs: 9000 }).result(5, 1).outcome, 'slow');
+    assert.equal(http({ slow: (answer) => answer === 'stale' }).result('stale').outcome, 'slow');
+    const breaker = new CircuitBreaker('it', { slow: slow[0], windowCalls: 50 });
+    assert.equal(breaker.call(() => 1) + breaker.wrap(() => 1)() + breaker.call(() => 2), 4);
+    assert.equal(await breaker.call(async () => 1), 1);
+    assert.equal(await breaker.wrap(async () => 1)(), 1);
+    assert.equal(await breaker.call(() => Promise.resolve(1)), 1);
+    breaker.acquire().result(1);
+    const { calls, failed, slow: counted } = breaker.stats();
+    assert.deepEqual([calls, failed, counted], [7, 0, 6]);
+    const hosts = new BreakerRegistry({ slow: slow[0] });
+    hosts.get('a').call(() => 1);
+    assert.equal(hosts.get('a').stats().slow, 1);
+    const thrown = new Error('asked');
+    const broken = new CircuitBreaker('it', { slow() { throw thrown; }, consecutiveFailures: 1 });
+    assert.throws(() => broken.call(() => 1), thrown);
+    for (const wrong of [5, http(), async () => true, class Slow {}]) {
+      assert.throws(() => new Classifier({ slow: wrong }), { name: 'TypeError', message: /^slow/ });
+    }
+    assert.throws(() => new CircuitBreaker('it', { classifier: http(), slow: () => true }), /give classifier or slow/);
   });
 
   it('counts as slow in a breaker by its clock, whatever reports it', async () => {
@@ -303,5 +345,55 @@ describe('a retry', () => {
     }
     const { accepted, refused } = throttle.stats();
     assert.deepEqual([accepted, refused], [1, 2]);
+  });
+});
+
+describe('a wrong argument', () => {
+  const WRONG = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
+  class Fetcher {}
+
+  it('is none of the dependency, unless failureOn names it', async () => {
+    for (const [options, expected] of [
+      [{}, 'closed'],
+      [{ failureOn: RangeError }, 'closed'],
+      [{ classifier: http() }, 'closed'],
+      [{ failureOn: TypeError }, 'open'],
+    ]) {
+      const breaker = new CircuitBreaker('it', { consecutiveFailures: 1, ...options });
+      await assert.rejects(breaker.call(readFile, undefined), WRONG);
+      assert.deepEqual([breaker.state, breaker.stats().calls], [expected, 0], JSON.stringify(options));
+    }
+  });
+
+  it('is a class in place of a function, wherever one is called', async () => {
+    const breaker = new CircuitBreaker('it', { consecutiveFailures: 1 });
+    const retry = new RetryPolicy();
+    const throttle = new ClientThrottle();
+    const timeout = new Timeout({ attemptMs: 1000 });
+    const fallback = new Fallback({ static: 1 });
+    const resilience = new Resilience({ breaker });
+    const limiter = new ConcurrencyLimiter({ limit: 1 });
+    const frozen = Object.freeze(function fine() { return 7; });
+    for (const wrong of [Fetcher, class extends Fetcher {}, class {}, Map, Promise, new Proxy(Fetcher, {})]) {
+      for (const [policy, methods] of [
+        [breaker, ['call', 'wrap']],
+        [retry, ['call', 'wrap']],
+        [throttle, ['call', 'wrap']],
+        [timeout, ['call', 'wrap']],
+        [fallback, ['call', 'wrap']],
+        [resilience, ['call', 'wrap']],
+        [limiter, ['run']],
+      ]) {
+        for (const method of methods) {
+          const call = async () => policy[method](wrong);
+          await assert.rejects(call, { ...WRONG, message: /^fn: .* is a class/ }, `${method} ${wrong}`);
+        }
+      }
+    }
+    breaker.forceOpen();
+    assert.throws(() => breaker.call(Fetcher), WRONG, 'whatever the state');
+    breaker.reset();
+    assert.deepEqual([breaker.call(frozen), breaker.call(Number, '8'), breaker.call(Error, 'it').message], [7, 8, 'it']);
+    assert.deepEqual([breaker.stats().failed, throttle.stats().refused, limiter.stats().inUse], [0, 0, 0]);
   });
 });

@@ -106,6 +106,33 @@ describe('countOverdue', () => {
     assert.deepEqual([count(breaker.stats()), count(hosts.get('shop').stats())], [[2, 1], [0, 0]]);
     for (const permit of permits) permit.success();
     assert.deepEqual([count(breaker.stats()), count(hosts.get('shop').stats())], [[2, 1], [1, 1]]);
-    assert.throws(() => hosts.setConfig('*', { countOverdue: false }), /no option 'countOverdue'/);
+  });
+
+  it('is of a pattern of a registry', () => {
+    const overrides = { 'a.internal': {}, '*.internal': { slowCallDurationMs: 1000, countOverdue: true } };
+    const hosts = new BreakerRegistry({ overrides });
+    const held = ['a.internal', 'b.internal', 'c'].map((key) => hosts.get(key));
+    const watching = () => {
+      const all = [...held, hosts.get('d.internal'), hosts.get('d'), hosts.overflow];
+      return all.map((breaker) => Number(breaker.config.countOverdue)).join('');
+    };
+    assert.equal(watching(), '110100');
+    hosts.setConfig('a.internal', { countOverdue: false });
+    assert.equal(watching(), '010100');
+    hosts.setConfig('*', { slowCallDurationMs: 2000, countOverdue: true });
+    assert.equal(watching(), '011111');
+    hosts.setConfig('c*', { cooldownMs: 3000 });
+    assert.equal(watching(), '011111', 'nothing is said of it');
+    const before = held.map(({ config }) => config);
+    for (const pattern of ['c*', 'x']) {
+      const change = () => hosts.setConfig(pattern, { slowCallDurationMs: null });
+      assert.throws(change, { name: 'RangeError', message: /^countOverdue: without slowCallDurationMs/ });
+    }
+    assert.throws(() => hosts.setConfig('*', { countOverdue: 1 }), { name: 'TypeError', message: /^countOverdue/ });
+    assert.deepEqual(held.map(({ config }) => config), before);
+    const wrong = { a: { countOverdue: true } };
+    assert.throws(() => new BreakerRegistry({ overrides: wrong }), /^RangeError: overrides\['a'\]: countOverdue: without/);
+    hosts.setConfig('*', { slowCallDurationMs: null, countOverdue: false });
+    assert.equal(watching(), '011100', 'other patterns say more of their keys');
   });
 });

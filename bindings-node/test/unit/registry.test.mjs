@@ -129,6 +129,23 @@ describe('BreakerRegistry', () => {
     assert.deepEqual(tripped('a'), [1, 5], 'nothing is changed');
   });
 
+  it('changes what a change names, and nothing else', () => {
+    const overrides = { 'db.internal': { minCalls: 3 }, '*.internal': { cooldownMs: 1000 } };
+    const registry = new BreakerRegistry({ consecutiveFailures: 9, overrides });
+    const config = (key) => {
+      const { cooldownMs, minCalls } = registry.get(key).config;
+      return [cooldownMs / 1000, minCalls];
+    };
+    assert.deepEqual(['db.internal', 'a.internal', 'a'].map(config), [[1, 3], [1, 10], [30, 10]]);
+    const held = registry.get('e1');
+    registry.setConfig('*', { cooldownMs: 5000 });
+    registry.setConfig('e*', { minCalls: 7 });
+    assert.deepEqual(['e1', 'e2', 'a', 'a.internal'].map(config), [[5, 7], [5, 7], [5, 10], [1, 10]]);
+    held.setConfig({ cooldownMs: 9000 });
+    registry.setConfig('e*', { minCalls: 6 });
+    assert.deepEqual(['e1', 'e2'].map(config), [[9, 6], [5, 6]], 'what was changed of it alone stays');
+  });
+
   it('says what is wrong with its options', () => {
     for (const [options, message] of [
       [{ overrides: { '': {} } }, /^overrides.* empty pattern/],

@@ -46,6 +46,11 @@ export const REGISTRY = {
       remove: (registry, { key }) => ({ removed: registry.remove(key) }),
       force_open: (registry, { key }) => registry.get(key).forceOpen() ?? {},
       reset: (registry, { key }) => registry.get(key).reset() ?? {},
+      set_config(registry, { pattern, cooldown_ns, consecutive_failures }) {
+        const cooldownMs = cooldown_ns === null ? undefined : ms(cooldown_ns);
+        registry.setConfig(pattern, { cooldownMs, consecutiveFailures: consecutive_failures ?? undefined });
+        return {};
+      },
       items(registry) {
         const items = registry.items();
         assert.ok(items.every(([key, breaker]) => key.length > 200 || registry.get(key) === breaker));

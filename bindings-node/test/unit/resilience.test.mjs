@@ -87,7 +87,9 @@ const FILTERS = { http: () => http(), reset: () => IS.reset };
 function resilienceOf(given, clock) {
   const parts = {};
   const slow = given.slow_ms;
-  const judge = () => http({ slowCallDurationMs: slow });
+  const stale = given.slow_results?.map((result) => JSON.stringify(result));
+  const isStale = stale && ((result) => stale.includes(JSON.stringify(result)));
+  const judge = () => http({ slow: isStale, slowCallDurationMs: slow });
   // In an order of no meaning.
   if (given.attempt_ms !== undefined) parts.attemptTimeout = new Timeout({ attemptMs: given.attempt_ms, clock });
   if (given.concurrency !== undefined) parts.concurrency = new ConcurrencyLimiter({ limit: given.concurrency });
@@ -121,7 +123,7 @@ function resilienceOf(given, clock) {
 }
 
 const KNOWN = `attempts base_ms retry_on budget breaker classifier concurrency total_ms attempt_ms cached static
-  alternatives queue order fallback_on slow_ms`.split(/\s+/);
+  alternatives queue order fallback_on slow_ms slow_results`.split(/\s+/);
 
 describe('the policies of tests/resilience', () => {
   for (const { name, with: given, steps } of cases) {

@@ -180,13 +180,17 @@ def timed_out(error: BaseException) -> bool:
 
 @makes("a Classifier", "http()")
 def http(
-    *, max_retry_after: float | timedelta = 300.0, slow_call_duration: float | timedelta | None = None
+    *,
+    max_retry_after: float | timedelta = 300.0,
+    slow: Any = None,
+    slow_call_duration: float | timedelta | None = None,
 ) -> Classifier:
     """A classifier of HTTP calls: 5xx, 429, timeouts and connection errors fail, other answers are successes.
 
     A call for which no connection of the pool, or no socket of this machine, was free is unreached. ``Retry-After``
     (seconds or a date) and ``Retry-After-Ms`` of 429 and 503 set the cooldown, up to ``max_retry_after`` seconds.
-    Another answer that took ``slow_call_duration`` seconds is slow.
+    Another answer that took ``slow_call_duration`` seconds is slow, and so is one that ``slow``, a function of the
+    answer or several, says so of.
     """
     most = max_retry_after_seconds(max_retry_after)
 
@@ -208,5 +212,6 @@ def http(
         ignore=is_mistaken,
         unreached=_unreached,
         retry_after=retry_after,
+        slow=slow,
         slow_call_duration=slow_call_duration,
     )

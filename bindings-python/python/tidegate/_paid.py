@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,14 @@ class Paid:
     def __init__(self, budget: RetryBudget) -> None:
         self._budget, self._is_open = budget, True
 
+    def is_open(self) -> bool:
+        return self._is_open
+
     def __enter__(self) -> None:
         pay(self._budget)
+        self._enter()
+
+    def _enter(self) -> None:
         self._around = _open(_innermost.get())
         _innermost.set(self)
 
@@ -30,6 +37,24 @@ class Paid:
             _innermost.set(self._around)
 
 
+class Attempt(Paid):
+    """One attempt of a call whose loop is another's: the first pays in, and in none of them anybody else does."""
+
+    __slots__ = ("_is_first", "_is_under_way")
+
+    def __init__(self, budget: RetryBudget, is_first: bool, is_under_way: Callable[[], bool] | None = None) -> None:
+        super().__init__(budget)
+        self._is_first, self._is_under_way = is_first, is_under_way
+
+    def is_open(self) -> bool:
+        return self._is_open and (self._is_under_way is None or self._is_under_way())
+
+    def __enter__(self) -> None:
+        if self._is_first:
+            pay(self._budget)
+        self._enter()
+
+
 _innermost: ContextVar[Paid | None] = ContextVar("tidegate.paid", default=None)
 
 
@@ -39,12 +64,12 @@ def _open(call: Paid | None) -> Paid | None:
     A call that has what starts the next hands on its context: without this, each would keep all that were before.
     What is over stays so, so that threads may do this together.
     """
-    while call is not None and not call._is_open:
+    while call is not None and not call.is_open():
         call = call._around
     within = call
     while within is not None:
         around = within._around
-        while around is not None and not around._is_open:
+        while around is not None and not around.is_open():
             around = around._around
         within._around = around
         within = around
@@ -55,7 +80,7 @@ def pay(budget: RetryBudget) -> None:
     """Pays in for a call, unless one around it has."""
     call = _innermost.get()
     while call is not None:
-        if call._is_open and call._budget is budget:
+        if call.is_open() and call._budget is budget:
             return
         call = call._around
     budget.deposit()

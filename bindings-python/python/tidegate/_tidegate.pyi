@@ -612,6 +612,7 @@ class Classifier:
         *,
         failure_on: _ExceptionFilter | None = None,
         failure_result: _ResultFilter | None = None,
+        slow: _ResultFilter | None = None,
         ignore: _ExceptionFilter | None = None,
         unreached: _ExceptionFilter | None = None,
         retry_after: Callable[[Any], _Seconds | None] | None = None,
@@ -671,6 +672,7 @@ class CircuitBreaker:
         count_overdue: bool | None = False,
         failure_on: _ExceptionFilter | None = None,
         failure_result: _ResultFilter | None = None,
+        slow: _ResultFilter | None = None,
         ignore: _ExceptionFilter | None = None,
         unreached: _ExceptionFilter | None = None,
         classifier: Classifier | None = None,
@@ -760,6 +762,7 @@ class _BreakerSettings(TypedDict, total=False):
     healthy_after: _Seconds | None
     ramp: _Seconds | None
     ramp_from: float | None
+    count_overdue: bool | None
 
 @disjoint_base
 class BreakerRegistry:
@@ -814,6 +817,7 @@ class BreakerRegistry:
         count_overdue: bool | None = False,
         failure_on: _ExceptionFilter | None = None,
         failure_result: _ResultFilter | None = None,
+        slow: _ResultFilter | None = None,
         ignore: _ExceptionFilter | None = None,
         unreached: _ExceptionFilter | None = None,
         classifier: Classifier | None = None,
@@ -848,6 +852,7 @@ class BreakerRegistry:
         healthy_after: _Seconds | None = ...,
         ramp: _Seconds | None = ...,
         ramp_from: float | None = ...,
+        count_overdue: bool | None = ...,
     ) -> None: ...
     def stats(self) -> RegistryStats: ...
     def __len__(self) -> int: ...

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ._functions import decorates, function, is_async, not_async, refuse_lazy
 from ._jobs import DEAD, FAILED, Placed
 from ._log import log
+from ._paid import Attempt
 from ._retry import RetryPolicy
 from ._retryable import failed_result
 from ._timeout import Timeout
@@ -38,33 +40,37 @@ class Work:
 
     def attempt(self, job: Placed) -> Any:
         """Calls the handler in this thread."""
-        item = self._begin(job)
+        item, paid = self._begin(job)
         # An error's traceback holds this frame, and the job as its future holds the error.
         del job
-        if self._timeout is not None:
-            return self._timeout.call(self.handler, item)
-        result = self.handler(item)
+        with paid:
+            if self._timeout is not None:
+                return self._timeout.call(self.handler, item)
+            result = self.handler(item)
         refuse_lazy(result)
         return result
 
     async def attempt_async(self, job: Placed) -> Any:
         """Awaits the handler in this task."""
-        item = self._begin(job)
+        item, paid = self._begin(job)
         del job
-        if self._timeout is not None:
-            return await self._timeout.call_async(self.handler, item)
-        made = self.handler(item)
-        if not inspect.isawaitable(made):
-            raise not_async(made, "Processor(handler) with a plain function")
-        return await made
+        with paid:
+            if self._timeout is not None:
+                return await self._timeout.call_async(self.handler, item)
+            made = self.handler(item)
+            if not inspect.isawaitable(made):
+                raise not_async(made, "Processor(handler) with a plain function")
+            return await made
 
-    def _begin(self, job: Placed) -> Any:
+    def _begin(self, job: Placed) -> tuple[Any, AbstractContextManager[None]]:
+        """The item, and in what its attempt runs: a call pays once, whatever the handler calls."""
         job.attempts += 1
-        if self.retry is not None and job.attempts == 1:
-            if self.retry.budget is not None:
-                self.retry.budget.deposit()
+        if self.retry is None:
+            return job.item, nullcontext()
+        if job.attempts == 1:
             job.start = self.retry._now()
-        return job.item
+        budget = self.retry.budget
+        return job.item, nullcontext() if budget is None else Attempt(budget, job.attempts == 1)
 
     def after_result(self, job: Placed, result: Any) -> float | None:
         """The wait before another attempt, by a Classifier of the policy; None: the result is the end."""

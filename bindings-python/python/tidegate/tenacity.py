@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypedDict
@@ -16,6 +17,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base, wait_none
 
 from ._deadline import Deadline
+from ._paid import Attempt
 from ._retry import RetryPolicy
 from ._retryable import Verdict, failed_result, is_retried, retry_after
 from ._tidegate import RetryBudget, max_retry_after_seconds
@@ -31,8 +33,8 @@ class stop_budget(stop_base):
         @tenacity.retry(stop=stop_after_attempt(3) | spent, before=spent.before)
         def charge(order): ...
 
-    It stands behind other stops, so that none of them stops what it has paid for, and ``before`` pays in for each call:
-    without it, the seconds alone do (``min_per_second``).
+    It stands behind other stops, so that none of them stops what it has paid for, and ``before`` pays in for each call,
+    unless a policy or client around it has: without it, the seconds alone do (``min_per_second``).
     """
 
     def __init__(self, budget: RetryBudget) -> None:
@@ -41,9 +43,15 @@ class stop_budget(stop_base):
         self.budget = budget
 
     def before(self, retry_state: tenacity.RetryCallState) -> None:
-        """Pays in, once a call."""
-        if retry_state.attempt_number == 1:
-            self.budget.deposit()
+        """Pays in, once a call; policies and clients in it do not."""
+        # Tenacity keeps the outcome of an attempt that has ended. Not held, for the context may outlive the call.
+        state = weakref.ref(retry_state)
+
+        def is_under_way() -> bool:
+            call = state()
+            return call is not None and call.outcome is None
+
+        Attempt(self.budget, retry_state.attempt_number == 1, is_under_way).__enter__()
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         return not self.budget.try_withdraw()

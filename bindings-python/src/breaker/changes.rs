@@ -10,7 +10,7 @@ use tidegate::BreakerConfig;
 use tidegate::breaker::{SETTINGS, Window};
 
 /// One setting that changes.
-pub(super) type Change = Box<dyn FnOnce(&mut BreakerConfig) + Send>;
+pub(super) type Change = Box<dyn Fn(&mut BreakerConfig) + Send + Sync>;
 
 /// Those of them that are no settings.
 pub(super) fn others<'py>(settings: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
@@ -24,7 +24,7 @@ pub(super) fn others<'py>(settings: &Bound<'py, PyDict>) -> PyResult<Bound<'py, 
     Ok(others)
 }
 
-pub(super) fn apply(changes: Vec<Change>, config: &mut BreakerConfig) {
+pub(super) fn apply(changes: &[Change], config: &mut BreakerConfig) {
     for change in changes {
         change(config);
     }
@@ -43,7 +43,8 @@ pub(super) fn of(changes: &Bound<'_, PyDict>, what: &str) -> PyResult<Vec<Change
         match change(&text, Some(&value).filter(|value| !value.is_none()))? {
             Some(change) => known.push(change),
             None => {
-                let names = SETTINGS.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
+                let names = SETTINGS.fields.iter().map(|field| field.name).chain(["count_overdue"]);
+                let names = names.collect::<Vec<_>>().join(", ");
                 let message = format!("{what} got an unexpected keyword argument {text:?}; it takes {names}");
                 return Err(PyTypeError::new_err(message));
             }
@@ -92,7 +93,7 @@ fn change(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Chang
     }))
 }
 
-fn set<T: Send + 'static>(value: T, of: fn(&mut BreakerConfig) -> &mut T) -> Change {
+fn set<T: Copy + Send + Sync + 'static>(value: T, of: fn(&mut BreakerConfig) -> &mut T) -> Change {
     Box::new(move |config| *of(config) = value)
 }
 
@@ -102,11 +103,27 @@ fn spans(value: Option<Duration>, of: fn(&mut BreakerConfig) -> &mut Option<Dura
 
 /// `count_overdue`, which is of a binding's object and no setting of the core.
 pub(super) fn switch(py: Python<'_>, value: Option<&Bound<'_, PyAny>>, slow: Option<Duration>) -> PyResult<bool> {
-    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(false) };
+    match value {
+        Some(value) => needs_slow(py, is_on(value)?, slow),
+        None => Ok(false),
+    }
+}
+
+/// What `count_overdue` was given; None is what holds where it is left out.
+pub(super) fn is_on(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     match value.cast::<PyBool>() {
-        Ok(on) => needs_slow(py, on.is_true(), slow),
+        Ok(on) => Ok(on.is_true()),
+        Err(_) if value.is_none() => Ok(false),
         Err(_) => Err(wrong_type("count_overdue", "True or False", value)),
     }
+}
+
+/// `count_overdue` of the settings, and the others.
+pub(super) fn without_switch<'py>(settings: &Bound<'py, PyDict>) -> PyResult<(Option<bool>, Bound<'py, PyDict>)> {
+    let Some(value) = settings.get_item("count_overdue")? else { return Ok((None, settings.clone())) };
+    let others = settings.copy()?;
+    others.del_item("count_overdue")?;
+    Ok((Some(is_on(&value)?), others))
 }
 
 /// Whether calls are watched, which they can be only where one can be slow.

@@ -50,11 +50,12 @@ use tidegate::breaker::{self as core, Classified, Outcome};
 ///     (default: every
 ///         Exception). What it does not name counts as a success: the dependency did answer.
 ///     failure_result: the results that are failures: a function of the result, or several (default: none).
+///     slow: the results that are slow calls where they are no failures, given like `failure_result`.
 ///     ignore: exceptions that count neither way, given like `failure_on`; it wins over it.
 ///     unreached: exceptions that say that the call never reached the dependency, such as an exhausted pool; it wins
 ///     over
 ///         `failure_on`. A failure while closed, and of a probe it says nothing.
-///     classifier: in place of these four: `http()`, or a Classifier of one's own.
+///     classifier: in place of these five: `http()`, or a Classifier of one's own.
 ///     clock: a ManualClock for tests.
 ///     scope: where its state lives: "process" (private), "process:NAME", "host:NAME" (all processes of this machine),
 ///     a

@@ -63,22 +63,24 @@ impl Verdict {
 /// What the end of a call says of the dependency, for whoever guards calls to it.
 ///
 /// The first that fits: what is no Exception (a cancelled task, Ctrl-C) and a cancelled future are "cancelled";
-/// tidegate's own refusals and `ignore` are "ignore"; `unreached`; `failure_on` or `failure_result` are "failure"; the
-/// rest is a "success", for the dependency did answer. An ExceptionGroup of which no filter takes notice is what the
+/// tidegate's own refusals and `ignore` are "ignore"; `unreached`; `failure_on` or `failure_result` are "failure";
+/// unless that names it, a TypeError of the call itself (a wrong argument) is "ignore"; `slow`; the rest is a "success",
+/// for the dependency did answer. An ExceptionGroup of which no filter takes notice is what the
 /// worst of its members is.
 ///
 /// Args:
 ///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these
 ///         (default: every Exception).
 ///     failure_result: the results that are failures: a function of the result, or several (default: none).
+///     slow: the results that are "slow" where they are no failures: a function of the result, or several (default:
+///         none). For a breaker that is a slow call, for a retry, a throttle and a limit a success.
 ///     ignore: exceptions that count neither way.
 ///     unreached: exceptions that say that the call never reached the dependency, such as an exhausted pool: a failure
 ///         while a circuit is closed, and of a probe it says nothing.
 ///     retry_after: a function of a failed exception or result that gives the seconds for which the server wants to be
 ///         left alone, or None.
-///     slow_call_duration: a "success" that took at least so many seconds is "slow": for a breaker a slow call, for a
-///         retry, a throttle and a limit a success (default: none is; a breaker has a `slow_call_duration` of its own,
-///         which judges failures as well).
+///     slow_call_duration: a "success" that took at least so many seconds is "slow" as well (default: none is; a
+///         breaker has a `slow_call_duration` of its own, which judges failures too).
 ///
 /// Raises:
 ///     TypeError: a wrong type. ConfigError: a value outside what is allowed.
@@ -90,22 +92,36 @@ pub(crate) struct Classifier {
     ignore: Option<Py<PyAny>>,
     unreached: Option<Py<PyAny>>,
     retry_after: Option<Py<PyAny>>,
+    slow_result: Option<Py<PyAny>>,
     slow: Option<Duration>,
+}
+
+/// The filters of a breaker's own, in place of a classifier.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Filters<'a, 'py> {
+    pub(super) failure_on: Option<&'a Bound<'py, PyAny>>,
+    pub(super) failure_result: Option<&'a Bound<'py, PyAny>>,
+    pub(super) slow: Option<&'a Bound<'py, PyAny>>,
+    pub(super) ignore: Option<&'a Bound<'py, PyAny>>,
+    pub(super) unreached: Option<&'a Bound<'py, PyAny>>,
 }
 
 /// The classifier of a breaker: one that was given, or of the filters.
 pub(super) fn given(
     py: Python<'_>,
-    failure_on: Option<&Bound<'_, PyAny>>,
-    failure_result: Option<&Bound<'_, PyAny>>,
-    ignore: Option<&Bound<'_, PyAny>>,
-    unreached: Option<&Bound<'_, PyAny>>,
+    filters: Filters<'_, '_>,
     classifier: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<Classifier>> {
-    let filters =
-        [("failure_on", failure_on), ("failure_result", failure_result), ("ignore", ignore), ("unreached", unreached)];
-    match (classifier, filters.iter().find(|(_, filter)| filter.is_some())) {
-        (None, _) => Py::new(py, Classifier::of(failure_on, failure_result, ignore, unreached, None, None)?),
+    let Filters { failure_on, failure_result, slow, ignore, unreached } = filters;
+    let named = [
+        ("failure_on", failure_on),
+        ("failure_result", failure_result),
+        ("slow", slow),
+        ("ignore", ignore),
+        ("unreached", unreached),
+    ];
+    match (classifier, named.iter().find(|(_, filter)| filter.is_some())) {
+        (None, _) => Py::new(py, Classifier::of(filters, None, None)?),
         (Some(_), Some((name, _))) => {
             let message =
                 format!("classifier, {name}: give one of them, not both; a Classifier has a {name} of its own");
@@ -121,19 +137,17 @@ pub(super) fn given(
 impl Classifier {
     /// Of arguments as callers give them.
     pub(super) fn of(
-        failure_on: Option<&Bound<'_, PyAny>>,
-        failure_result: Option<&Bound<'_, PyAny>>,
-        ignore: Option<&Bound<'_, PyAny>>,
-        unreached: Option<&Bound<'_, PyAny>>,
+        filters: Filters<'_, '_>,
         retry_after: Option<&Bound<'_, PyAny>>,
         slow_call_duration: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let slow = SETTINGS.field("slow_call_duration");
         Ok(Self {
-            failure_on: filter("failure_on", failure_on, true)?,
-            failure_result: filter("failure_result", failure_result, false)?,
-            ignore: filter("ignore", ignore, true)?,
-            unreached: filter("unreached", unreached, true)?,
+            failure_on: filter("failure_on", filters.failure_on, true)?,
+            failure_result: filter("failure_result", filters.failure_result, false)?,
+            slow_result: filter("slow", filters.slow, false)?,
+            ignore: filter("ignore", filters.ignore, true)?,
+            unreached: filter("unreached", filters.unreached, true)?,
             retry_after: match retry_after {
                 Some(asks) => {
                     let takes = "the failed exception or result";
@@ -166,7 +180,7 @@ impl Classifier {
     /// Whether results are looked at.
     #[inline]
     pub(super) fn reads_results(&self) -> bool {
-        self.failure_result.is_some()
+        self.failure_result.is_some() || self.slow_result.is_some()
     }
 
     /// What `error` means, which left a call after so long.
@@ -222,6 +236,8 @@ impl Classifier {
     pub(super) fn of_result(&self, result: &Bound<'_, PyAny>, took: Option<Duration>) -> PyResult<Verdict> {
         if named("failure_result", self.failure_result.as_ref(), result)? {
             self.failure(result)
+        } else if named("slow", self.slow_result.as_ref(), result)? {
+            Ok(Verdict::Report(Outcome::Slow))
         } else {
             Ok(self.success(took))
         }
@@ -239,7 +255,7 @@ impl Classifier {
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         // No `__clear__`: a frozen object cannot let go, and any cycle through a predicate passes its closure, which
         // can.
-        [&self.failure_on, &self.failure_result, &self.ignore, &self.unreached, &self.retry_after]
+        [&self.failure_on, &self.failure_result, &self.slow_result, &self.ignore, &self.unreached, &self.retry_after]
             .into_iter()
             .try_for_each(|filter| visit.call(filter))
     }
@@ -249,18 +265,20 @@ impl Classifier {
 impl Classifier {
     #[new]
     #[pyo3(signature = (
-        *, failure_on = None, failure_result = None, ignore = None, unreached = None, retry_after = None,
+        *, failure_on = None, failure_result = None, slow = None, ignore = None, unreached = None, retry_after = None,
         slow_call_duration = None
     ))]
     fn new(
         failure_on: Option<&Bound<'_, PyAny>>,
         failure_result: Option<&Bound<'_, PyAny>>,
+        slow: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
         unreached: Option<&Bound<'_, PyAny>>,
         retry_after: Option<&Bound<'_, PyAny>>,
         slow_call_duration: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Self::of(failure_on, failure_result, ignore, unreached, retry_after, slow_call_duration)
+        let filters = Filters { failure_on, failure_result, slow, ignore, unreached };
+        Self::of(filters, retry_after, slow_call_duration)
     }
 
     /// The seconds from which a success is slow, or None.

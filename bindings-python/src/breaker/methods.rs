@@ -2,7 +2,7 @@
 
 use super::changes;
 use super::circuit::CircuitBreaker;
-use super::classifier;
+use super::classifier::{self, Filters};
 use super::listeners::Listeners;
 use super::permit::Permit;
 use super::views::{BreakerStats, Event};
@@ -33,14 +33,14 @@ impl CircuitBreaker {
         slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
         cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
         probe_failure_rate_threshold = None, probes_at_once = None, healthy_after = None, ramp = None, ramp_from = None,
-        count_overdue = None, failure_on = None, failure_result = None, ignore = None, unreached = None,
+        count_overdue = None, failure_on = None, failure_result = None, slow = None, ignore = None, unreached = None,
         classifier = None, clock = None,
         scope = None, on_conflict = None, **unknown
     ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
         min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, \
         probe_failure_rate_threshold=None, probes_at_once=None, healthy_after=None, ramp=None, ramp_from=0.1, \
-        count_overdue=False, failure_on=None, failure_result=None, ignore=None, unreached=None, \
+        count_overdue=False, failure_on=None, failure_result=None, slow=None, ignore=None, unreached=None, \
         classifier=None, clock=None, scope=None, \
         on_conflict='error')")]
     #[allow(clippy::too_many_arguments)]
@@ -68,6 +68,7 @@ impl CircuitBreaker {
         count_overdue: Option<&Bound<'_, PyAny>>,
         failure_on: Option<&Bound<'_, PyAny>>,
         failure_result: Option<&Bound<'_, PyAny>>,
+        slow: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
         unreached: Option<&Bound<'_, PyAny>>,
         classifier: Option<&Bound<'_, PyAny>>,
@@ -128,7 +129,8 @@ impl CircuitBreaker {
             cfg.ramp_from = real("ramp_from", chance)?;
         }
         let count_overdue = changes::switch(py, count_overdue, cfg.slow_call_duration)?;
-        let classifier = classifier::given(py, failure_on, failure_result, ignore, unreached, classifier)?;
+        let classifier =
+            classifier::given(py, Filters { failure_on, failure_result, slow, ignore, unreached }, classifier)?;
         let asked = Asked::of(py, scope, name, on_conflict, clock)?;
         let (called, clock) = (asked.name.clone(), asked.clock());
         let (core, place) = Place::make(
@@ -309,21 +311,14 @@ impl CircuitBreaker {
     fn set_config(slf: &Bound<'_, Self>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let Some(changes) = changes else { return Ok(()) };
         let (py, breaker) = (slf.py(), slf.get());
-        let settings = changes.copy()?;
-        let asked = changes.get_item("count_overdue")?;
-        if asked.is_some() {
-            settings.del_item("count_overdue")?;
-        }
+        let (asked, settings) = changes::without_switch(changes)?;
         let changes = changes::of(&settings, "set_config()")?;
         let core = &breaker.core;
         let mut wanted = core.config();
-        changes::apply(changes::of(&settings, "set_config()")?, &mut wanted);
-        let slow = wanted.slow_call_duration;
-        let on = match asked {
-            Some(asked) => changes::switch(py, Some(&asked), slow)?,
-            None => changes::needs_slow(py, breaker.overdue.is_on(), slow)?,
-        };
-        let changed = py.detach(|| core.update_config(|config| changes::apply(changes, config)));
+        changes::apply(&changes, &mut wanted);
+        let on = asked.unwrap_or_else(|| breaker.overdue.is_on());
+        let on = changes::needs_slow(py, on, wanted.slow_call_duration)?;
+        let changed = py.detach(|| core.update_config(|config| changes::apply(&changes, config)));
         changed.map_err(|error| from_core(py, &error))?;
         breaker.overdue.switch(on);
         Ok(())

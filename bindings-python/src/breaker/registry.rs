@@ -2,7 +2,7 @@
 
 use super::changes;
 use super::circuit::CircuitBreaker;
-use super::classifier::{self, Classifier};
+use super::classifier::{self, Classifier, Filters};
 use super::listeners::Listeners;
 use crate::args::{self, whole32};
 use crate::clock::ManualClock;
@@ -31,8 +31,8 @@ use tidegate::{BreakerConfig, RegistryConfig, breaker};
 /// Args:
 ///     max_breakers: how many keys can have a breaker, 1 to 65,536.
 ///     overrides: other settings for some keys: {"pattern": {"cooldown": 5, ...}}. In a pattern `*` is
-///         anything; of those that mean a key the one that says most of it holds, of equals the first. What is left
-///         out is as for the others.
+///         anything; of those that mean a key the one that says most of it holds, of equals the first. What one leaves
+///         out is as in the one that says most among those that mean all of its keys, or as for the others.
 ///     clock: a ManualClock for tests.
 ///     scope: where its breakers live: "process" (private), "process:NAME", "host:NAME" (all processes of this
 ///         machine), a HostScope or a ProcessScope; default: what TIDEGATE_SCOPE says, else private.
@@ -54,7 +54,8 @@ pub(crate) struct BreakerRegistry {
     classifier: Py<Classifier>,
     place: Place,
     known: Known,
-    count_overdue: bool,
+    /// `count_overdue`, of this object's own breakers.
+    watched: Mutex<core::Choices>,
 }
 
 /// The objects that Python has of the core's handles, by their address: an object that is alive holds its handle, so
@@ -103,10 +104,26 @@ impl Known {
 }
 
 impl BreakerRegistry {
-    /// The one object of a breaker, as long as anybody has it.
+    /// Nothing of Python's runs under the lock.
+    fn watched(&self) -> MutexGuard<'_, core::Choices> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object of a breaker, if anybody has it.
+    fn known<'py>(
+        &self,
+        py: Python<'py>,
+        breaker: &Arc<breaker::CircuitBreaker>,
+    ) -> Option<Bound<'py, CircuitBreaker>> {
+        let seen = self.known.seen(py, Arc::as_ptr(breaker) as usize)?;
+        seen.bind(py).upgrade()?.cast_into::<CircuitBreaker>().ok()
+    }
+
+    /// The one object of the breaker of `key`, as long as anybody has it.
     fn object<'py>(
         &self,
         py: Python<'py>,
+        key: &[u8],
         breaker: Arc<breaker::CircuitBreaker>,
     ) -> PyResult<Bound<'py, CircuitBreaker>> {
         let address = Arc::as_ptr(&breaker) as usize;
@@ -119,7 +136,7 @@ impl BreakerRegistry {
             let clock = self.clock.as_ref().map(|clock| clock.clone_ref(py));
             let (classifier, place) = (self.classifier.clone_ref(py), self.place.clone());
             let (core, listeners, overdue) = (breaker.clone(), Listeners::default(), Overdue::default());
-            overdue.switch(self.count_overdue);
+            overdue.switch(self.watched().of(key));
             let made = Bound::new(py, CircuitBreaker { core, clock, classifier, place, listeners, overdue })?;
             let weak = PyWeakrefReference::new(made.as_any())?.unbind();
             if self.known.keep(address, seen.as_ref(), weak) {
@@ -135,15 +152,13 @@ impl BreakerRegistry {
     #[classmethod]
     #[pyo3(signature = (
         max_breakers = None, *, overrides = None, count_overdue = None, failure_on = None, failure_result = None,
-        ignore = None,
-        unreached = None, classifier = None, clock = None, scope = None, name = None, on_conflict = None, **settings
+        slow = None, ignore = None, unreached = None, classifier = None, clock = None, scope = None, name = None, on_conflict = None, **settings
     ), text_signature = "(max_breakers=1024, *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
         min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, \
         probe_failure_rate_threshold=None, probes_at_once=None, healthy_after=None, ramp=None, ramp_from=0.1, \
-        overrides=None, count_overdue=False, failure_on=None, failure_result=None, ignore=None, unreached=None, \
-        classifier=None, \
-        clock=None, scope=None, name=None, on_conflict='error')")]
+        overrides=None, count_overdue=False, failure_on=None, failure_result=None, slow=None, ignore=None, \
+        unreached=None, classifier=None, clock=None, scope=None, name=None, on_conflict='error')")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
         cls: &Bound<'_, PyType>,
@@ -152,6 +167,7 @@ impl BreakerRegistry {
         count_overdue: Option<&Bound<'_, PyAny>>,
         failure_on: Option<&Bound<'_, PyAny>>,
         failure_result: Option<&Bound<'_, PyAny>>,
+        slow: Option<&Bound<'_, PyAny>>,
         ignore: Option<&Bound<'_, PyAny>>,
         unreached: Option<&Bound<'_, PyAny>>,
         classifier: Option<&Bound<'_, PyAny>>,
@@ -165,16 +181,18 @@ impl BreakerRegistry {
         let mut config = RegistryConfig::default();
         if let Some(settings) = settings {
             args::known(cls, Some(&changes::others(settings)?))?;
-            changes::apply(changes::of(settings, "BreakerRegistry()")?, &mut config.defaults);
+            changes::apply(&changes::of(settings, "BreakerRegistry()")?, &mut config.defaults);
         }
         if let Some(most) = max_breakers {
             config.max_breakers = whole32(core::SETTINGS.field("max_breakers"), most)?;
         }
+        let of_all = changes::switch(py, count_overdue, config.defaults.slow_call_duration)?;
+        let mut watched = core::Choices::of_all(of_all);
         if let Some(overrides) = overrides {
-            config.overrides = patterns(overrides, &config.defaults)?;
+            declare(overrides, &mut config, &mut watched)?;
         }
-        let count_overdue = changes::switch(py, count_overdue, config.defaults.slow_call_duration)?;
-        let classifier = classifier::given(py, failure_on, failure_result, ignore, unreached, classifier)?;
+        let filters = Filters { failure_on, failure_result, slow, ignore, unreached };
+        let classifier = classifier::given(py, filters, classifier)?;
         let asked = Asked::of(py, scope, name, on_conflict, clock)?;
         let clock = asked.clock();
         let (core, place) = Place::make(
@@ -183,7 +201,7 @@ impl BreakerRegistry {
             |arena, name, on_conflict| core::BreakerRegistry::in_arena(arena, name, config.clone(), on_conflict),
             |clock| core::BreakerRegistry::with_clock(config.clone(), clock),
         )?;
-        Ok(Self { core, clock, classifier, place, known: Known::default(), count_overdue })
+        Ok(Self { core, clock, classifier, place, known: Known::default(), watched: Mutex::new(watched) })
     }
 
     /// The breaker of `key`, a str or bytes, made where there is none; `overflow` where there is no room. The same
@@ -198,13 +216,14 @@ impl BreakerRegistry {
             // Detached: to make one waits for others that do.
             None => py.detach(|| self.core.get(key)),
         };
-        self.object(py, breaker)
+        self.object(py, key, breaker)
     }
 
     /// The breaker of `key`, or None: never makes one.
     fn peek<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, CircuitBreaker>>> {
-        let found = self.core.peek(Key::of(key)?.bytes());
-        found.map(|breaker| self.object(key.py(), breaker)).transpose()
+        let (py, key) = (key.py(), Key::of(key)?);
+        let key = key.bytes();
+        self.core.peek(key).map(|breaker| self.object(py, key, breaker)).transpose()
     }
 
     /// Takes a key's breaker away, whatever its state; returns whether there was one. Outcomes of its calls that are
@@ -224,7 +243,7 @@ impl BreakerRegistry {
                 Ok(text) => text.into_pyobject(py)?.into_any(),
                 Err(_) => item.key.as_slice().into_pyobject(py)?.into_any(),
             };
-            Ok((key, self.object(py, item.breaker)?))
+            Ok((key, self.object(py, &item.key, item.breaker)?))
         };
         self.core.items().into_iter().map(of).collect()
     }
@@ -232,7 +251,7 @@ impl BreakerRegistry {
     /// The breaker that keys share for which there is no room.
     #[getter]
     fn overflow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, CircuitBreaker>> {
-        self.object(py, self.core.overflow().clone())
+        self.object(py, b"", self.core.overflow().clone())
     }
 
     /// How full it is.
@@ -248,8 +267,9 @@ impl BreakerRegistry {
 
     /// Changes settings of the keys that a pattern means, whether they have a breaker or get one, and leaves the
     /// others: `set_config("*.internal", cooldown=5)`. Of several patterns the one that says most of a key holds; one
-    /// that is new begins with the settings of all. "*" changes `overflow` as well. A breaker goes on as after
-    /// `CircuitBreaker.set_config`.
+    /// that is new begins with the settings of the one that says most among those that mean all of its keys, or with
+    /// those of all. "*" changes `overflow` as well. A breaker goes on as after `CircuitBreaker.set_config`, and what
+    /// was changed of it alone stays. `count_overdue` is of this object's breakers alone.
     ///
     /// In a shared scope the change is for all processes, for breakers that stand and for those that any of them makes
     /// later; 16 patterns of up to 64 bytes can be changed there.
@@ -260,13 +280,23 @@ impl BreakerRegistry {
     fn set_config(&self, pattern: &Bound<'_, PyAny>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let py = pattern.py();
         let pattern = pattern_of("pattern", pattern)?;
-        let changes = match changes {
-            Some(changes) => changes::of(changes, "set_config()")?,
-            None => Vec::new(),
+        let (asked, settings) = match changes {
+            Some(changes) => changes::without_switch(changes)?,
+            None => (None, PyDict::new(py)),
         };
+        let changes = changes::of(&settings, "set_config()")?;
         let core = &self.core;
-        let changed = py.detach(|| core.update_config(&pattern, |config| changes::apply(changes, config)));
-        changed.map_err(|error| from_core(py, &error))
+        let mut wanted = py.detach(|| core.config_of(&pattern)).map_err(|error| from_core(py, &error))?;
+        changes::apply(&changes, &mut wanted);
+        let on = asked.unwrap_or_else(|| self.watched().of_pattern(&pattern));
+        changes::needs_slow(py, on, wanted.slow_call_duration)?;
+        let changed = py.detach(|| core.update_config(&pattern, |config| changes::apply(&changes, config)));
+        changed.map_err(|error| from_core(py, &error))?;
+        self.watched().set(&pattern, on);
+        if asked.is_some() {
+            self.switch(py, &pattern, on);
+        }
+        Ok(())
     }
 
     fn __len__(&self) -> usize {
@@ -313,6 +343,20 @@ impl BreakerRegistry {
     }
 }
 
+impl BreakerRegistry {
+    /// Watches the calls of the objects that a pattern means, or does not.
+    fn switch(&self, py: Python<'_>, pattern: &[u8], on: bool) {
+        let config = self.core.config();
+        let objects = self.core.items().into_iter().filter(|item| config.holds(&item.key, pattern));
+        let shared = (pattern == b"*").then(|| self.core.overflow().clone());
+        for breaker in objects.map(|item| item.breaker).chain(shared) {
+            if let Some(object) = self.known(py, &breaker) {
+                object.get().overdue.switch(on);
+            }
+        }
+    }
+}
+
 /// The bytes of a pattern.
 fn pattern_of(name: &str, pattern: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     match Key::of(pattern) {
@@ -321,18 +365,36 @@ fn pattern_of(name: &str, pattern: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     }
 }
 
-/// `overrides=`, each over the settings of all.
-fn patterns(overrides: &Bound<'_, PyAny>, defaults: &BreakerConfig) -> PyResult<Vec<(Vec<u8>, BreakerConfig)>> {
+/// `overrides=`, and which of them watch their calls.
+fn declare(overrides: &Bound<'_, PyAny>, config: &mut RegistryConfig, watched: &mut core::Choices) -> PyResult<()> {
     let wanted = "a dict of patterns, each with a dict of settings";
     let all = overrides.cast::<PyDict>().map_err(|_| wrong_type("overrides", wanted, overrides))?;
-    let of = |(pattern, settings): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
+    let mut patterns = Vec::new();
+    for (pattern, settings) in all.iter() {
         let bytes = pattern_of("overrides", &pattern)?;
         let settings = settings.cast::<PyDict>().map_err(|_| wrong_type("overrides", wanted, &settings))?;
-        let mut config = defaults.clone();
-        changes::apply(changes::of(settings, &format!("overrides: {}", pattern.repr()?))?, &mut config);
-        Ok((bytes, config))
+        let (asked, settings) = changes::without_switch(settings)?;
+        let changes = changes::of(&settings, &format!("overrides: {}", pattern.repr()?))?;
+        patterns.push((bytes, (changes, asked)));
+    }
+    let mut choices: Vec<_> = patterns.iter().map(|(pattern, (_, asked))| (pattern.clone(), *asked)).collect();
+    let changed = |(pattern, (changes, _)): (Vec<u8>, (Vec<changes::Change>, _))| {
+        (pattern, move |config: &mut BreakerConfig| changes::apply(&changes, config))
     };
-    all.iter().map(of).collect()
+    config.declare(patterns.into_iter().map(changed).collect());
+    watched.declare(&mut choices);
+    for (pattern, _) in choices {
+        changes::needs_slow(
+            overrides.py(),
+            watched.of_pattern(&pattern),
+            config.of_pattern(&pattern).slow_call_duration,
+        )
+        .map_err(|error| {
+            let name = String::from_utf8_lossy(&pattern);
+            crate::errors::config(overrides.py(), format!("overrides: for {name:?}: {}", error.value(overrides.py())))
+        })?;
+    }
+    Ok(())
 }
 
 stats! {

@@ -97,6 +97,14 @@ impl One {
                 registry.get(key.as_bytes()).reset();
                 Answer::Nothing {}
             }
+            Op::SetConfig { pattern, cooldown_ns, consecutive_failures } => {
+                let change = |config: &mut BreakerConfig| {
+                    config.cooldown = cooldown_ns.map_or(config.cooldown, |it| Duration::from_nanos(it.0));
+                    config.consecutive_failures = consecutive_failures.or(config.consecutive_failures);
+                };
+                registry.update_config(pattern.as_bytes(), change).expect("sound settings");
+                Answer::Nothing {}
+            }
             Op::Items {} => {
                 let text = |key| String::from_utf8(key).expect("a text");
                 Answer::Keys { keys: registry.items().into_iter().map(|item| text(item.key)).collect() }

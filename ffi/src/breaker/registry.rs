@@ -299,6 +299,27 @@ pub extern "C" fn tg_registry_set_config(
     })
 }
 
+/// Tells the settings that a pattern has, or that a new one begins with: those of the pattern that says most, of equals
+/// the first, among those that mean all of its keys; without one those of all. Fills *config in as
+/// tg_breaker_get_config() does: change some of it and give it to tg_registry_set_config(), so that the others stay.
+///
+/// Errors: TG_SYNTAX (an empty pattern); TG_ARENA_* (the system refuses the arena's lock).
+/// Thread safety: waits as tg_registry_get() does.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_registry_get_config(
+    registry: In<tg_registry>,
+    pattern: In<c_void>,
+    pattern_len: usize,
+    config: Out<tg_breaker_config>,
+) -> tg_status {
+    guard_system(|| {
+        let it = &registry.get("registry")?.0;
+        let room = config.room("config")?;
+        config.fill(room, tg_breaker_config::of(&it.config_of(pattern.bytes(pattern_len, "pattern")?)?));
+        Ok(TG_OK)
+    })
+}
+
 /// tg_registry_set_config() at now_ns nanoseconds of the registry's clock, which the events carry.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_registry_set_config_at(

@@ -263,6 +263,13 @@ impl Breaker {
     }
 
     /// Other settings, with a window of the same kind: everything else stays.
+    pub fn change(&mut self, change: &dyn Fn(&mut Config)) {
+        let mut config = self.config;
+        change(&mut config);
+        self.set_config(config);
+    }
+
+    /// All of them.
     pub fn set_config(&mut self, config: Config) {
         let (cooldown, lease) = (longest_cooldown(&config), config.probe_timeout);
         self.longest_cooldown = if self.state == State::Open { self.longest_cooldown.max(cooldown) } else { cooldown };

@@ -146,6 +146,23 @@ impl Registry {
         true
     }
 
+    /// Changes some settings of the keys that a pattern means, of those that it holds for.
+    pub fn set_config(&mut self, pattern: &str, change: &dyn Fn(&mut Config)) {
+        let at = self.overrides.iter().position(|(other, _)| other == pattern).unwrap_or_else(|| {
+            // Nothing but a star means a star: as a key the pattern stands for all that it means.
+            let config = settings(&self.overrides, pattern).unwrap_or(self.defaults);
+            self.overrides.push((pattern.to_owned(), config));
+            self.overrides.len() - 1
+        });
+        change(&mut self.overrides[at].1);
+        for place in self.places.iter_mut().flatten().filter(|it| holding(&self.overrides, &it.key) == Some(at)) {
+            place.breaker.change(change);
+        }
+        if pattern == "*" {
+            self.overflow.change(change);
+        }
+    }
+
     /// The keys, in the order of their places.
     pub fn keys(&self) -> Vec<String> {
         self.places.iter().flatten().map(|place| place.key.clone()).collect()
@@ -157,14 +174,18 @@ impl Registry {
     }
 }
 
-/// Of the patterns that mean a key the one with the most letters other than stars, of equals the first.
 fn settings(overrides: &[(String, Config)], key: &str) -> Option<Config> {
-    let weight = |pattern: &str| pattern.bytes().filter(|&byte| byte != b'*').count();
-    let mut fitting: Vec<_> =
-        overrides.iter().filter(|(pattern, _)| matches(pattern.as_bytes(), key.as_bytes())).collect();
+    holding(overrides, key).map(|at| overrides[at].1)
+}
+
+/// Of the patterns that mean a key the one with the most letters other than stars, of equals the first.
+fn holding(overrides: &[(String, Config)], key: &str) -> Option<usize> {
+    let weight = |at: usize| overrides[at].0.bytes().filter(|&byte| byte != b'*').count();
+    let mut fitting: Vec<usize> =
+        (0..overrides.len()).filter(|&at| matches(overrides[at].0.as_bytes(), key.as_bytes())).collect();
     // Stable.
-    fitting.sort_by_key(|(pattern, _)| std::cmp::Reverse(weight(pattern)));
-    fitting.first().map(|(_, config)| *config)
+    fitting.sort_by_key(|&at| std::cmp::Reverse(weight(at)));
+    fitting.first().copied()
 }
 
 fn matches(pattern: &[u8], key: &[u8]) -> bool {

@@ -65,6 +65,12 @@ impl RegistryConfig {
         self.over(key).map_or(&self.defaults, |(_, config)| config)
     }
 
+    /// Whether it is this pattern that holds for a key.
+    #[doc(hidden)] // For the bindings of Python and Node.
+    pub fn holds(&self, key: &[u8], pattern: &[u8]) -> bool {
+        self.over(key).is_some_and(|(holds, _)| holds == pattern)
+    }
+
     /// The pattern that holds for a key, and its settings.
     pub(super) fn over(&self, key: &[u8]) -> Option<(&[u8], &BreakerConfig)> {
         let mut found: Option<(usize, &(Vec<u8>, BreakerConfig))> = None;
@@ -77,20 +83,44 @@ impl RegistryConfig {
         found.map(|(_, (pattern, config))| (pattern.as_slice(), config))
     }
 
-    /// With the pattern's settings changed, from the defaults where it had none, for breakers of this layout.
+    /// The settings of a pattern: its own, or those that a new one begins with. They are those of the pattern that says
+    /// most, of equals the first, among those that mean all of its keys; the defaults where there is none.
+    pub fn of_pattern(&self, pattern: &[u8]) -> &BreakerConfig {
+        let known = self.overrides.iter().find(|(other, _)| other == pattern);
+        let mut found: Option<(usize, &BreakerConfig)> = None;
+        for (other, config) in &self.overrides {
+            let weight = pattern::weight(other);
+            if found.is_none_or(|(most, _)| weight > most) && pattern::covers(other, pattern) {
+                found = Some((weight, config));
+            }
+        }
+        known.map(|(_, config)| config).or(found.map(|(_, config)| config)).unwrap_or(&self.defaults)
+    }
+
+    /// Declares patterns by what each changes of the settings that it begins with, whatever their order.
+    #[doc(hidden)] // For the bindings of Python and Node.
+    pub fn declare<F: FnOnce(&mut BreakerConfig)>(&mut self, mut patterns: Vec<(Vec<u8>, F)>) {
+        // Stable: of equals the first holds.
+        patterns.sort_by_key(|(pattern, _)| pattern::weight(pattern));
+        for (pattern, update) in patterns {
+            let mut config = self.of_pattern(&pattern).clone();
+            update(&mut config);
+            self.overrides.push((pattern, config));
+        }
+    }
+
+    /// With the pattern's settings changed, for breakers of this layout.
     pub(super) fn changed(
         &self,
         pattern: &[u8],
         layout: &Layout,
         update: impl FnOnce(&mut BreakerConfig),
     ) -> Result<Self, ConfigError> {
-        if pattern.is_empty() {
-            return Err(ConfigError::syntax("pattern", "is empty; \"*\" means every key"));
-        }
+        check_pattern(pattern)?;
         let mut new = self.clone();
         let known = new.overrides.iter().position(|(other, _)| other == pattern);
         let at = known.unwrap_or_else(|| {
-            new.overrides.push((pattern.to_vec(), self.defaults.clone()));
+            new.overrides.push((pattern.to_vec(), self.of_pattern(pattern).clone()));
             new.overrides.len() - 1
         });
         let config = &mut new.overrides[at].1;
@@ -98,6 +128,13 @@ impl RegistryConfig {
         config.validate()?;
         layout.check(config)?;
         Ok(new)
+    }
+}
+
+pub(super) fn check_pattern(pattern: &[u8]) -> Result<(), ConfigError> {
+    match pattern.is_empty() {
+        true => Err(ConfigError::syntax("pattern", "is empty; \"*\" means every key")),
+        false => Ok(()),
     }
 }
 

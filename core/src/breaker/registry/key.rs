@@ -18,7 +18,7 @@ fn secret() -> crate::hash::Secret {
 /// Bytes of a key that are kept.
 pub(super) const KEPT: usize = 256;
 /// Bytes of a longer one: the rest is the second hash.
-const PREFIX: usize = KEPT - 16;
+pub(super) const PREFIX: usize = KEPT - 16;
 const WORDS: usize = KEPT / 8;
 
 /// The hashes under the secret of one registry.

@@ -3,6 +3,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `config.rs`, `pattern.rs` | settings, and which keys have others |
+//! | `choices.rs` | of bindings: which keys' calls are watched |
 //! | `key.rs` | a key as it stands in shared memory |
 //! | `index.rs` | from a key's hash to a place |
 //! | `shelf.rs` | the places, and how they change hands |
@@ -26,6 +27,7 @@
 
 #[cfg(not(loom))]
 mod arena;
+mod choices;
 mod config;
 mod handles;
 mod index;
@@ -39,6 +41,8 @@ mod shelf;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+#[doc(hidden)] // For the bindings of Python and Node.
+pub use choices::Choices;
 pub use config::{RegistryConfig, SETTINGS};
 pub(super) use place::Place;
 
@@ -143,8 +147,8 @@ impl BreakerRegistry {
     }
 
     /// Gives the keys that a pattern means these settings, whether they have a breaker or get one; as in
-    /// [`overrides`](RegistryConfig::overrides), of several patterns the one that says most holds. `"*"` changes the
-    /// shared breaker as well.
+    /// [`overrides`](RegistryConfig::overrides), of several patterns the one that says most holds, and what another
+    /// says stays with its keys. `"*"` changes the shared breaker as well.
     ///
     /// A breaker goes on under other settings as [`CircuitBreaker::set_config`] has it. In an arena the change is for
     /// all who have the registry open: for the breakers that stand, and for those that any of them makes later. There
@@ -173,10 +177,32 @@ impl BreakerRegistry {
         self.shelf.change(pattern, now, |it| it.clone_from(config))
     }
 
-    /// [`set_config`](Self::set_config) with some of the pattern's settings changed; the others are those that it had,
-    /// or the defaults.
-    pub fn update_config(&self, pattern: &[u8], update: impl FnOnce(&mut BreakerConfig)) -> Result<(), ConfigError> {
+    /// [`set_config`](Self::set_config) with some settings changed. The pattern's others stay: a new one begins with
+    /// what [`RegistryConfig::of_pattern`] says. So do those of the breakers that it means, with what was changed of
+    /// one alone: `update` is called for the pattern and once for each of them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate::{BreakerRegistry, RegistryConfig};
+    ///
+    /// let registry = BreakerRegistry::new(RegistryConfig::default())?;
+    /// registry.update_config(b"*", |all| all.cooldown = Duration::from_secs(5))?;
+    /// registry.update_config(b"*.internal", |internal| internal.min_calls = 3)?;
+    /// let config = registry.get(b"db.internal").config();
+    /// assert_eq!((config.cooldown, config.min_calls), (Duration::from_secs(5), 3));
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn update_config(&self, pattern: &[u8], update: impl Fn(&mut BreakerConfig)) -> Result<(), ConfigError> {
         self.shelf.change(pattern, self.clock().now(), update)
+    }
+
+    /// The settings of a pattern, or those that a new one begins with ([`RegistryConfig::of_pattern`]), with what
+    /// others have changed in an arena.
+    ///
+    /// Errors: an empty pattern; `arena` where the system refuses the arena's lock.
+    pub fn config_of(&self, pattern: &[u8]) -> Result<BreakerConfig, ConfigError> {
+        config::check_pattern(pattern)?;
+        self.shelf.config_of(pattern)
     }
 
     /// The clock of the plain forms, and of its breakers.

@@ -21,6 +21,12 @@ pub(super) fn matches(pattern: &[u8], key: &[u8]) -> bool {
     pattern[at..].iter().all(|&byte| byte == b'*')
 }
 
+/// Whether it means every key that `other` means. Nothing but a star means a star, so a pattern's own stars are to be
+/// met by such as stand for any bytes.
+pub(super) fn covers(pattern: &[u8], other: &[u8]) -> bool {
+    matches(pattern, other)
+}
+
 /// How much of a key a pattern says: the more, the more it counts.
 pub(super) fn weight(pattern: &[u8]) -> usize {
     pattern.iter().filter(|&&byte| byte != b'*').count()
@@ -49,6 +55,32 @@ mod tests {
         }
         for (pattern, key) in no {
             assert!(!matches(pattern.as_bytes(), key.as_bytes()), "{pattern} {key}");
+        }
+    }
+
+    /// By all keys of up to six letters, and one letter that no pattern has.
+    #[test]
+    fn covers_what_means_no_other_key() {
+        let texts = |letters: &[u8], longest: usize| {
+            let mut all = vec![Vec::new()];
+            let mut from = 0;
+            for _ in 0..longest {
+                let until = all.len();
+                for at in from..until {
+                    all.extend(
+                        letters.iter().map(|&letter| [all[at].as_slice(), &[letter]].concat()).collect::<Vec<_>>(),
+                    );
+                }
+                from = until;
+            }
+            all
+        };
+        let (patterns, keys) = (texts(b"ab*", 3), texts(b"abc", 6));
+        for one in &patterns {
+            for other in &patterns {
+                let means_all = keys.iter().all(|key| !matches(other, key) || matches(one, key));
+                assert_eq!(covers(one, other), means_all, "{one:?} {other:?}");
+            }
         }
     }
 }

@@ -83,6 +83,14 @@ impl Place {
     }
 }
 
+impl CircuitBreaker {
+    /// The key, or its first 240 bytes, of one that stands in a registry; else nothing.
+    #[doc(hidden)] // For the bindings of Python and Node.
+    pub fn key(&self) -> &[u8] {
+        self.place.as_ref().map_or(&[], |place| place.key().text())
+    }
+}
+
 /// What the handle of a breaker does that has made room.
 impl CircuitBreaker {
     #[cold]

@@ -201,15 +201,34 @@ impl Shelf {
         }
     }
 
-    /// Changes the settings of a pattern's keys, those that have a breaker and those that get one.
+    pub(super) fn config_of(&self, pattern: &[u8]) -> Result<BreakerConfig, ConfigError> {
+        let _turn = self.lock.lock()?;
+        Ok(self.latest().of_pattern(pattern).clone())
+    }
+
+    /// Changes the settings of a pattern's keys, those that have a breaker and those that get one. What was changed of
+    /// a breaker alone stays, unless the update is of that.
     pub(super) fn change(
         self: &Arc<Self>,
         pattern: &[u8],
         now: u64,
-        update: impl FnOnce(&mut BreakerConfig),
+        update: impl Fn(&mut BreakerConfig),
     ) -> Result<(), ConfigError> {
         let _turn = self.lock.lock()?;
-        let new = Arc::new(self.latest().changed(pattern, &self.rows.layout, update)?);
+        let new = Arc::new(self.latest().changed(pattern, &self.rows.layout, &update)?);
+        // Before anything is changed, so that all is or nothing. Nobody else changes one: they have the lock in common.
+        let mut changes = Vec::new();
+        for breaker in (0..self.places()).filter_map(|place| self.at(place)) {
+            let key = breaker.place.as_ref().map_or(&[][..], |place| place.key().text());
+            if new.over(key).is_some_and(|(holds, _)| holds == pattern) {
+                let config = self.changed_alone(&breaker, &update)?;
+                changes.push((breaker, config));
+            }
+        }
+        if pattern == b"*" {
+            let config = self.changed_alone(&self.overflow, &update)?;
+            changes.push((self.overflow.clone(), config));
+        }
         if let (Some(overrides), Some((_, config))) =
             (&self.overrides, new.overrides.iter().find(|(other, _)| other == pattern))
         {
@@ -217,17 +236,23 @@ impl Shelf {
             self.merged.store(overrides.version(), Ordering::Relaxed);
         }
         // Before the breakers: who makes one takes the lock, so none is made in between.
-        self.config.put(new.clone());
-        for breaker in (0..self.places()).filter_map(|place| self.at(place)) {
-            let key = breaker.place.as_ref().map_or(&[][..], |place| place.key().text());
-            if let Some((_, config)) = new.over(key).filter(|(holds, _)| *holds == pattern) {
-                breaker.change(now, config)?;
-            }
-        }
-        if pattern == b"*" {
-            self.overflow.change(now, new.of(b""))?;
-        }
-        Ok(())
+        self.config.put(new);
+        changes.iter().try_for_each(|(breaker, config)| breaker.change(now, config))
+    }
+
+    /// What the update makes of one breaker's settings.
+    fn changed_alone(
+        &self,
+        breaker: &CircuitBreaker,
+        update: impl Fn(&mut BreakerConfig),
+    ) -> Result<BreakerConfig, ConfigError> {
+        let mut config = breaker.config();
+        update(&mut config);
+        config.validate().and_then(|()| self.rows.layout.check(&config)).map_err(|error| {
+            let message = format!("{} (of {:?}, with what was changed of it alone)", error.message(), breaker.name());
+            ConfigError::new(error.kind(), error.field(), message)
+        })?;
+        Ok(config)
     }
 
     pub(super) fn clock(&self) -> &Clock {

@@ -451,9 +451,13 @@ fn settings_of_a_pattern_change_for_all_where_a_breaker_stands() {
     assert_eq!(two.overflow().config().cooldown.as_secs(), 1);
     assert_eq!((cooldown(&one, "c"), cooldown(&two, "d")), (1, 1), "whoever makes it");
     two.update_config(b"e*", |config| config.min_calls = 7).expect("sound");
-    assert_eq!((cooldown(&one, "e"), one.get(b"e").config().min_calls), (10, 7), "from the defaults");
+    assert_eq!((cooldown(&one, "e"), one.get(b"e").config().min_calls), (1, 7), "from what meant its keys before");
     two.update_config(b"*", |config| config.min_calls = 3).expect("sound");
     assert_eq!((cooldown(&one, "f"), one.get(b"f").config().min_calls), (1, 3), "what the other had changed stays");
+    let of_pattern =
+        |registry: &BreakerRegistry| registry.config_of(b"e1").map(|it| (it.cooldown.as_secs(), it.min_calls));
+    assert_eq!((of_pattern(&one), of_pattern(&two)), (Ok((1, 7)), Ok((1, 7))), "what others have changed");
+    assert_eq!(one.config_of(b"").expect_err("empty").field(), "pattern");
     let later = open();
     later.remove(b"a").expect("its lock");
     assert_eq!((cooldown(&later, "a"), later.get(b"a").config().min_calls), (1, 3), "and for who comes later");
@@ -468,6 +472,36 @@ fn settings_of_a_pattern_change_for_all_where_a_breaker_stands() {
     assert_eq!(cooldown(&applied, "new"), 20, "what is declared now holds");
     let expected = (10, config(4).defaults.min_calls);
     assert_eq!((cooldown(&one, "g"), one.get(b"g").config().min_calls), expected, "nobody has the changes any more");
+}
+
+/// A change is of what it names, and of nothing else.
+#[test]
+fn a_change_of_a_pattern_undoes_no_other() {
+    let of_key = |registry: &BreakerRegistry, key: &str| {
+        let config = registry.get(key.as_bytes()).config();
+        (config.cooldown.as_secs(), config.min_calls)
+    };
+    let registry = registry(8);
+    let held = registry.get(b"e1");
+    let usual = held.config().min_calls;
+    registry.update_config(b"*", |config| config.cooldown = Duration::from_secs(5)).expect("sound");
+    registry.update_config(b"e*", |config| config.min_calls = 7).expect("sound");
+    assert_eq!((of_key(&registry, "e1"), of_key(&registry, "e2")), ((5, 7), (5, 7)), "those before, and new ones");
+    registry.update_config(b"em*", |config| config.min_calls = 8).expect("sound");
+    registry.update_config(b"*a", |config| config.min_calls = 9).expect("sound");
+    assert_eq!(
+        (of_key(&registry, "em1"), of_key(&registry, "a"), of_key(&registry, "b")),
+        ((5, 8), (5, 9), (5, usual))
+    );
+    held.update_config(|config| config.cooldown = Duration::from_secs(9)).expect("sound");
+    registry.update_config(b"e*", |config| config.min_calls = 6).expect("sound");
+    assert_eq!((of_key(&registry, "e1"), of_key(&registry, "e2")), ((9, 6), (5, 6)), "what was changed of it alone");
+    held.update_config(|config| config.max_cooldown = Some(Duration::from_secs(9))).expect("sound");
+    let before = registry.config();
+    let error = registry.update_config(b"e*", |config| config.cooldown = Duration::from_secs(30)).expect_err("longer");
+    assert_eq!((error.field(), error.kind()), ("max_cooldown", ConfigErrorKind::Conflict));
+    assert!(error.message().contains("\"e1\""), "{error}");
+    assert_eq!((registry.config(), of_key(&registry, "e2")), (before, (5, 6)), "nothing is changed");
 }
 
 /// A lookup compares the key itself, wherever it stands: not its hash alone, and zeros at its end count.

@@ -72,6 +72,12 @@ pub enum Op {
     Reset {
         key: String,
     },
+    /// Changes what is given of a pattern's settings.
+    SetConfig {
+        pattern: String,
+        cooldown_ns: Option<Ns>,
+        consecutive_failures: Option<u32>,
+    },
     Items {},
     Stats {},
 }
@@ -157,6 +163,13 @@ impl Subject for ModelRegistry {
             Op::Remove { key } => Answer::Removed { removed: self.registry.remove(key) },
             Op::ForceOpen { key } => self.switch(now, key, State::ForcedOpen),
             Op::Reset { key } => self.switch(now, key, State::Closed),
+            Op::SetConfig { pattern, cooldown_ns, consecutive_failures } => {
+                self.registry.set_config(pattern, &|config| {
+                    config.cooldown = cooldown_ns.map_or(config.cooldown, |it| it.0);
+                    config.consecutive_failures = consecutive_failures.or(config.consecutive_failures);
+                });
+                Answer::Nothing {}
+            }
             Op::Items {} => Answer::Keys { keys: self.registry.keys() },
             Op::Stats {} => {
                 let (breakers, evicted, overflowed) = self.registry.stats();

@@ -9,7 +9,7 @@ type Registry = Script<ModelRegistry>;
 type Cases = Vec<Case<Config, Op>>;
 
 pub(crate) fn file() -> File<Config, Op> {
-    let groups = [keys(), room(), handles(), clocks(), random()];
+    let groups = [keys(), changes(), room(), handles(), clocks(), random()];
     script::file("breaker_registry", groups.into_iter().flatten().collect())
 }
 
@@ -40,6 +40,10 @@ fn hold(key: &str, name: &str) -> Op {
 
 fn remove(key: &str) -> Op {
     Op::Remove { key: key.into() }
+}
+
+fn set(pattern: &str, cooldown: Option<u64>, consecutive_failures: Option<u32>) -> Op {
+    Op::SetConfig { pattern: pattern.into(), cooldown_ns: cooldown.map(|it| Ns(it * S)), consecutive_failures }
 }
 
 const ITEMS: Op = Op::Items {};
@@ -89,6 +93,40 @@ fn keys() -> Cases {
             )
             .end(),
     ]
+}
+
+fn changes() -> Cases {
+    let overrides = vec![Override { pattern: "*.example.com".into(), cooldown_ns: Ns(3 * S) }];
+    let config = Config { overrides, ..config(8) };
+    let trip = |script: Registry, key: &str, failures| script.times(failures, &failure(key)).then(call(key));
+    let script = Script::new(
+        "a_change_is_of_what_it_names",
+        "a new pattern begins with what meant all of its keys before, or with the settings of all",
+        config,
+    );
+    let script: Registry = script.then(call("e1")).then(call("a.example.com"));
+    let script = trip(script.then(set("*", Some(5), None)).then(set("e*", None, Some(3))), "e1", 3);
+    let script = trip(trip(trip(script, "e2", 3), "a", 2), "a.example.com", 2);
+    let script = script.then(set("eb*", Some(7), None)).then(set("a.example.com", None, Some(1)));
+    let script = trip(trip(script, "eb", 3), "e3", 3).then(remove("a.example.com"));
+    let script = trip(script, "a.example.com", 1).then(set("e*", Some(6), None));
+    let script = trip(trip(trip(script, "e4", 3), "eb2", 3), "b.example.com", 2);
+    let held = registry("a_change_reaches_breakers_that_stand", "their state and the calls in their windows stay", 2)
+        .times(1, &failure("e1"))
+        .times(2, &failure("open"))
+        .then(set("*", Some(20), Some(3)))
+        .then(call("open"))
+        .times(2, &failure("e1"))
+        .then(call("e1"))
+        .then(set("e1", None, Some(9)))
+        .then(Op::Reset { key: "e1".into() })
+        .times(3, &failure("e1"))
+        .then(call("e1"))
+        .then(failure("c"))
+        .then(failure("c"))
+        .then(failure("c"))
+        .then(call("c"));
+    vec![script.then(STATS).end(), held.then(STATS).end()]
 }
 
 fn room() -> Cases {
@@ -234,7 +272,14 @@ fn random() -> Cases {
                     _ => script,
                 };
                 let key = format!("k{}", random.below(names));
-                match random.below(24) {
+                match random.below(25) {
+                    24 => {
+                        // Each means all that the next one means.
+                        let pattern = random.pick(&["*", "k*", "k1*", "k1"]);
+                        let cooldown = (random.below(3) > 0).then(|| 1 + random.below(20));
+                        let failures = (random.below(3) > 0).then(|| 1 + random.below(4) as u32);
+                        script.then(set(pattern, cooldown, failures))
+                    }
                     0 => script.then(remove(&key)),
                     1 => script.then(ITEMS),
                     2 => script.then(STATS),
