@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from test_asgi import app as bare
 from test_asgi import call
-from tidegate import ConfigError, LimitSet, RateLimiter, Tier, TokenBucket, starlette
+from tidegate import ConfigError, LimitSet, RateLimiter, Tier, TokenBucket, _limit, starlette
 from tidegate.asgi import Refusal, Rule, TidegateMiddleware
 from tidegate.fastapi import Charge, RateLimit, RouteLimitedError, install_exception_handlers, limit
 from tidegate.keys import header
@@ -323,7 +323,10 @@ def test_a_limit_made_for_each_request_is_an_error_and_not_no_limit() -> None:
 
 @pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
 @pytest.mark.parametrize("wrap", [lambda function: function, later])
-def test_a_tier_made_for_each_request_is_the_tier_that_it_equals(make: Any, wrap: Any) -> None:
+def test_a_tier_made_for_each_request_is_the_tier_that_it_equals(
+    make: Any, wrap: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_limit, "_MOST_CHOICES", 3)
     plans = RateLimiter("60/hour", fastest="600/minute")
     handled: list[Any] = []
 
@@ -333,7 +336,7 @@ def test_a_tier_made_for_each_request_is_the_tier_that_it_equals(make: Any, wrap
     with served(make(wrap(choose), handled, key=header("x-user"))) as url:
         ann = statuses(ask(url, *["/"] * 5, headers={"X-User": "ann"}))
         # More of them than are kept.
-        for n in range(5, 120):
+        for n in range(5, 12):
             plan = {"X-User": f"user {n}", "X-Plan": f"{n}/hour"}
             assert statuses(ask(url, "/", headers=plan)) == [200]
         assert statuses(ask(url, "/", headers={"X-User": "ann"})) == [429]

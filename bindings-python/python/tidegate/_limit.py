@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import inspect
 import os
-import sys
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -230,12 +229,20 @@ class Chooser(Generic[T]):
         at = found if isinstance(found, str) else id(found)
         made = self._made.get(at)
         if made is None:
-            # This name and the question.
-            if not isinstance(found, str) and _references(found) <= 2:
-                raise ConfigError(
-                    f"limit: the function has made a {type(found).__name__} for this request; it must choose among limits "
-                    "that exist, for one made for a request admits it always"
-                )
+            kind = type(found).__name__
+            try:
+                known = None if isinstance(found, str) else weakref.ref(found)
+            except TypeError:
+                # Of a class without weak references: nobody can say who else has it.
+                known = None
+            if known is not None:
+                del found
+                found = known()
+                if found is None:
+                    raise ConfigError(
+                        f"limit: the function has made a {kind} for this request; it must choose among limits that exist, "
+                        "for one made for a request admits it always"
+                    )
             if len(self._made) >= _MOST_CHOICES:
                 raise ConfigError(
                     f"limit: the function has given {_MOST_CHOICES} different limits; it must choose among limits that "
@@ -255,7 +262,3 @@ class Chooser(Generic[T]):
                 with suppress(RuntimeError, StopIteration):
                     self._tiers.pop(next(iter(self._tiers)), None)
         return made
-
-
-# Another interpreter than CPython cannot say.
-_references: Callable[[object], int] = getattr(sys, "getrefcount", lambda _: _MOST_CHOICES)
