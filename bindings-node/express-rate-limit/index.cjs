@@ -3,7 +3,7 @@
 
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
-const { follow } = require('../lib/clock.cjs');
+const { Ends, follow } = require('../lib/clock.cjs');
 const { keyOf } = require('../lib/key.cjs');
 const { checkPlace } = require('../lib/scope.cjs');
 const { SETTINGS, whole } = require('../lib/settings.cjs');
@@ -14,18 +14,15 @@ const asKey = (key) => keyOf(key, 'what keyGenerator returns');
 /** The most hits that a window counts: 2^20 - 1, or 100,000 a millisecond, is "that many or more". */
 const mostIn = (windowMs) => Math.max(1, Math.min(2 ** 20 - 1, Math.floor(windowMs * 100_000)));
 
-/**
- * A window of the table never ends early: it ends on the second tick after its time at the latest, and a tick is less
- * than 2^-15 of it. On a clock that tests move it ends in time instead, or `advance(windowMs)` would not end it.
- */
-const inTime = (windowMs) => windowMs * (1 - 2 ** -14);
+/** A key of the table as one of a Map. */
+const inMap = (key) => (typeof key === 'string' ? key : `\0${Buffer.from(key).toString('latin1')}`);
 
 class TidegateStore {
   #limiter;
-  /** The table's window. */
-  #perMs;
-  /** How much later than it should a window of this table ends, at most; below zero: earlier. */
+  /** How much later than it should a window of this table ends, at most: it ends on a tick, and never early. */
   #lateMs = 0;
+  /** On a clock that tests move: when each key's window ends, which is in time there. */
+  #ends;
   #options;
 
   constructor(options = {}) {
@@ -42,38 +39,46 @@ class TidegateStore {
   /** express-rate-limit calls it with its options, once for each middleware that the store is given to. */
   init({ windowMs }) {
     check.period(windowMs, 'windowMs');
-    const perMs = this.#options.clock === undefined ? windowMs : inTime(windowMs);
-    this.#limiter = new RateLimiter({ ...this.#options, algorithm: 'fixed_window', rate: mostIn(perMs), perMs });
+    const window = { algorithm: 'fixed_window', rate: mostIn(windowMs), perMs: windowMs };
+    this.#limiter = new RateLimiter({ ...this.#options, ...window });
     this.windowMs = windowMs;
-    this.#perMs = perMs;
-    this.#lateMs = perMs - windowMs;
+    this.#lateMs = 0;
+    const { clock } = this.#options;
+    this.#ends = clock === undefined ? undefined : new Ends(clock);
   }
 
   get(key) {
-    const { count, resetAfterMs } = this.#hit(key, 0);
+    const known = this.#look(key);
+    const { count, resetAfterMs } = this.#limiter.hit(known, 0);
     // A key that was taken back to zero keeps its window; an unknown one would begin a whole one.
-    if (count === 0 && resetAfterMs >= this.#perMs) return undefined;
-    return { totalHits: count, resetTime: this.#resetTime(resetAfterMs) };
+    if (count === 0 && resetAfterMs >= this.windowMs) return undefined;
+    return { totalHits: count, resetTime: this.#resetTime(known, resetAfterMs) };
   }
 
   increment(key) {
-    const { count, resetAfterMs } = this.#hit(key, 1);
-    if (count === 1) this.#lateMs = Math.max(this.#lateMs, resetAfterMs - this.windowMs);
-    return { totalHits: count, resetTime: this.#resetTime(count === 1 ? Infinity : resetAfterMs) };
+    const known = this.#look(key);
+    const { count, resetAfterMs } = this.#limiter.hit(known, 1);
+    const begins = count === 1 && resetAfterMs >= this.windowMs;
+    if (begins) {
+      this.#lateMs = Math.max(this.#lateMs, resetAfterMs - this.windowMs);
+      this.#ends?.set(inMap(known), this.windowMs);
+    }
+    return { totalHits: count, resetTime: this.#resetTime(known, begins ? Infinity : resetAfterMs) };
   }
 
   decrement(key) {
-    follow(this.#options.clock);
-    this.#limiter.refund(asKey(key));
+    this.#limiter.refund(this.#look(key));
   }
 
   resetKey(key) {
-    follow(this.#options.clock);
-    this.#limiter.reset(asKey(key));
+    const known = this.#look(key);
+    this.#ends?.delete(inMap(known));
+    this.#limiter.reset(known);
   }
 
   resetAll() {
     follow(this.#options.clock);
+    this.#ends?.clear();
     this.#limiter.resetAll();
   }
 
@@ -82,14 +87,17 @@ class TidegateStore {
     if (this.localKeys) this.resetAll();
   }
 
-  #hit(key, n) {
+  /** The key as the table has it; its window is over when its time is. */
+  #look(key) {
+    const known = asKey(key);
     follow(this.#options.clock);
-    return this.#limiter.hit(asKey(key), n);
+    if (this.#ends?.passed(inMap(known))) this.#limiter.reset(known);
+    return known;
   }
 
   /** Never beyond the window that was asked for. */
-  #resetTime(resetAfterMs) {
-    const left = Math.min(this.windowMs, resetAfterMs - this.#lateMs);
+  #resetTime(known, resetAfterMs) {
+    const left = this.#ends?.left(inMap(known)) ?? Math.min(this.windowMs, resetAfterMs - this.#lateMs);
     return new Date(Date.now() + Math.max(0, left));
   }
 }

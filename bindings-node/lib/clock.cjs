@@ -156,6 +156,47 @@ const follow = (clock) => {
   if (clock instanceof DateClock) clock.follow();
 };
 
+/** Nanoseconds on a manual clock, and a span of milliseconds as those, rounded up. */
+const inNs = (ms) => BigInt(Math.ceil(ms * 1e6));
+
+/**
+ * When something of each key ends on a manual clock, to the nanosecond. A native window ends on its ticks, up to 2^-14
+ * of it late, which a test that moves time to the end would see.
+ */
+class Ends {
+  #clock;
+  #ends = new Map();
+
+  constructor(clock) {
+    this.#clock = clock;
+  }
+
+  /** Sets a key's end, `ms` from now. */
+  set(key, ms) {
+    this.#ends.set(key, this.#clock.nowNs + inNs(ms));
+  }
+
+  /** Milliseconds to a key's end, undefined for one without. */
+  left(key) {
+    const end = this.#ends.get(key);
+    return end === undefined ? undefined : Number(end - this.#clock.nowNs) / 1e6;
+  }
+
+  /** Whether a key's end has come; then it has none any more. */
+  passed(key) {
+    const end = this.#ends.get(key);
+    return end !== undefined && end <= this.#clock.nowNs && this.#ends.delete(key);
+  }
+
+  delete(key) {
+    this.#ends.delete(key);
+  }
+
+  clear() {
+    this.#ends.clear();
+  }
+}
+
 shown(ManualClock, (clock) => ({ nowNs: String(clock.nowNs) }));
 
-module.exports = { DateClock, ManualClock, alarm, follow, after, nowMs, selectClock, sleep, turn };
+module.exports = { DateClock, Ends, ManualClock, alarm, follow, after, nowMs, selectClock, sleep, turn };

@@ -4,7 +4,7 @@
 
 const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
-const { follow } = require('../lib/clock.cjs');
+const { Ends, follow } = require('../lib/clock.cjs');
 const { SETTINGS, whole } = require('../lib/settings.cjs');
 
 /** The most hits that a log holds; above it a sliding window counts, and above that a fixed one. */
@@ -48,6 +48,7 @@ class TidegateThrottlerStorage {
   #records = new Map();
   /** A window of one per key: while it is taken the key is blocked. */
   #blocking = new Map();
+  #ends;
 
   constructor(options = {}) {
     const known = ['maxKeys', 'scope', 'name', 'clock'];
@@ -59,6 +60,7 @@ class TidegateThrottlerStorage {
     } = check.options(options, 'new TidegateThrottlerStorage', known);
     this.#name = check.text(name, 'name');
     this.#options = { maxKeys: whole(SETTINGS.limiter.max_keys, maxKeys), scope, clock };
+    this.#ends = clock === undefined ? undefined : new Ends(clock);
     // A mistake in the options shows here, not at the first request.
     this.#record(60_000);
   }
@@ -69,8 +71,8 @@ class TidegateThrottlerStorage {
     const hits = hitsOf(limit);
     check.period(ttl, 'ttl');
     if (blockDuration > 0) check.period(blockDuration, 'blockDuration');
-    // The table's windows end on its ticks, up to a millisecond late.
-    const record = this.#record(ttl).hit(own);
+    const record = this.#hit(own, ttl);
+    // The table's windows end on its ticks, and never early.
     const timeToExpire = seconds(Math.min(ttl, record.resetAfterMs));
     if (hits === Infinity) return { totalHits: record.count, timeToExpire, isBlocked: false, timeToBlockExpire: 0 };
     if (hits < 1) {
@@ -98,9 +100,20 @@ class TidegateThrottlerStorage {
 
   /** Forgets all hits and blocks. */
   resetAll() {
+    this.#ends?.clear();
     for (const tables of [this.#tables, this.#records, this.#blocking]) {
       for (const limiter of tables.values()) limiter.resetAll();
     }
+  }
+
+  /** On a clock that tests move a record ends in time. */
+  #hit(own, ttl) {
+    const records = this.#record(ttl);
+    const name = `${ttl}\0${own}`;
+    if (this.#ends?.passed(name)) records.reset(own);
+    const record = records.hit(own);
+    if (record.count === 1) this.#ends?.set(name, ttl);
+    return record;
   }
 
   #record(ttl) {

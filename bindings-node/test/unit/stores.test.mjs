@@ -101,18 +101,49 @@ test('both follow fake timers by a DateClock', async (t) => {
   assert.deepEqual(await blocked(3), [false, false, true]);
 });
 
+test('a key taken back to zero keeps its window, whatever hits it again', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
+  for (const { clock, store } of [storeOf(60_000), storeOf(2500)]) {
+    const { windowMs } = store;
+    const end = Date.now() + windowMs;
+    for (const key of ['a', new Uint8Array([255])]) store.increment(key);
+    clock.advance(1000);
+    t.mock.timers.tick(1000);
+    for (const key of ['a', new Uint8Array([255])]) {
+      store.decrement(key);
+      assert.equal(+store.increment(key).resetTime, end);
+      assert.equal(+store.get(key).resetTime, end);
+    }
+    store.resetKey('a');
+    assert.equal(+store.increment('a').resetTime, end + 1000);
+    clock.advance(windowMs - 1000);
+    assert.equal(store.get(new Uint8Array([255])), undefined);
+    assert.equal(store.get('a').totalHits, 1);
+    store.resetAll();
+    assert.equal(store.get('a'), undefined);
+  }
+});
+
 test('a window on a clock of tests is over when its time is, wherever it began', async (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
   for (const windowMs of [1, 7, 1000, 2500, 60_000, 3_600_000, 86_400_000]) {
     const store = new TidegateStore({ clock: new DateClock() });
     store.init({ windowMs });
     const storage = new TidegateThrottlerStorage({ clock: new DateClock() });
-    const blocked = async () => (await storage.increment('k', windowMs, 1, 0, 'default')).isBlocked;
+    const hit = () => storage.increment('k', windowMs, 1, 0, 'default');
+    const blocked = async () => (await hit()).isBlocked;
     for (let window = 0; window < 20; window++) {
       const first = store.increment('a');
       assert.deepEqual([first.totalHits, +first.resetTime], [1, Date.now() + windowMs], `${windowMs} ${window}`);
-      assert.deepEqual([await blocked(), await blocked()], [false, true]);
-      t.mock.timers.tick(windowMs);
+      const { isBlocked, timeToExpire } = await hit();
+      assert.deepEqual([isBlocked, timeToExpire], [false, Math.ceil(windowMs / 1000)], `${windowMs} ${window}`);
+      assert.equal(await blocked(), true);
+      // Neither before, nor after.
+      t.mock.timers.tick(windowMs - 1);
+      const last = store.increment('a');
+      assert.deepEqual([last.totalHits, +last.resetTime], [2, Date.now() + 1], `${windowMs} ${window}: last`);
+      assert.equal(await blocked(), true, `${windowMs} ${window}`);
+      t.mock.timers.tick(1);
       if (window % 3 === 0) {
         assert.equal(store.get('a'), undefined);
         t.mock.timers.tick(window + 1);
