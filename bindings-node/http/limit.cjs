@@ -78,6 +78,7 @@ class Limit {
     this.cost = this.#isChecked ? cost : this.#wholeCost(cost);
     this.skip = skip === undefined ? undefined : check.callable(skip, 'skip');
     this.refundOn = refundOn === undefined ? undefined : check.callable(refundOn, 'refundOn');
+    if (refundOn !== undefined) this.checkRefund('refundOn');
     this.tier = this.#tierFunction(tier);
   }
 
@@ -173,6 +174,15 @@ class Limit {
           'so no such request could ever pass; lower the cost or raise the burst',
       );
     }
+  }
+
+  /** What takes more than one limit, or may give back later, needs that of each: it would keep the charge in silence. */
+  checkRefund(what) {
+    if (typeof this.source.refund === 'function') return;
+    throw check.typeError(
+      `${what}: the limit ${check.show(this.policyName)} of your own has no refund(${this.keyed ? 'key, n' : 'n'}), ` +
+        'so what it took of a request that is not to count would stay taken; give it one',
+    );
   }
 
   /** Who refused how much, by which quota. `name` is what clients are told of it. */

@@ -47,12 +47,17 @@ function read(given, where, declaredBy) {
     throw check.valueError(`${where} takes either limits or the settings of one limit (rate, …), not both`);
   }
   const place = { ...placeOf({ scope, onConflict }), [DECLARED_BY]: declaredBy };
+  const made = limits === undefined ? limitsOfOne(rate, single, place) : limitsFrom(limits, place);
+  // What finds no room is charged nothing.
+  for (const [name, value] of Object.entries({ concurrency, shedder, backlog })) {
+    if (value !== undefined) for (const limit of made) limit.checkRefund?.(name);
+  }
   return {
     gate,
     onRefused,
     exempt,
     isExempt: exemption(exempt),
-    limits: limits === undefined ? limitsOfOne(rate, single, place) : limitsFrom(limits, place),
+    limits: made,
     entrance: sheddingOf({ shedder, priority, user }, backlogOf(backlog, entranceOf(concurrency, place))),
   };
 }

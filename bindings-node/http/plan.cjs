@@ -10,6 +10,7 @@ const MEMBERS = 16;
 class Plan {
   constructor(limits) {
     this.limits = limits;
+    if (limits.length > 1) for (const limit of limits) limit.checkRefund?.('limits');
     const natives = limits.every(({ native }) => native);
     const homes = natives ? limits.map(({ source }) => homeOf(source)) : [];
     /** All of them as one decision, where they can be that. */

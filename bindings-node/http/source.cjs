@@ -57,8 +57,14 @@ function source(rate, settings, name, perKey, from) {
     return { source: rate, tiers: tiersOf(rate, settings.tiers) };
   }
   const { tiers, ...making } = { ...settings, name };
-  const keyedOnly = KEYED.filter((name) => settings[name] !== undefined);
-  if (!perKey && keyedOnly.length === 0) {
+  if (!perKey) {
+    const [extra] = KEYED.filter((one) => settings[one] !== undefined);
+    if (extra !== undefined) {
+      throw check.valueError(
+        `${extra}: only a limit per key has it, and without a key this is one for everybody; give a key ` +
+          `('ip' for the client's address), or leave ${extra} out`,
+      );
+    }
     const bucket = declare((options) => new TokenBucket(options), { rate, ...making }, 'limit', {
       quota: () => partsOf({ rate, ...making }),
       from,

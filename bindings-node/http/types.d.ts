@@ -19,7 +19,10 @@ export interface SharedLimit {
   readonly keyed?: false;
   /** Takes `n` tokens, or tells why not. */
   check(n: number): Decision;
-  /** Gives them back when another limit of the same request refuses. */
+  /**
+   * Gives them back when another limit of the same request refuses, it finds no room, or by `refundOn`. An error at the
+   * start where these are configured without it; what middleware of its own refuses afterwards stays taken then.
+   */
   refund?(n: number): void;
 }
 
@@ -28,7 +31,7 @@ export interface KeyedLimit {
   readonly keyed: true;
   /** Takes `n` of the key's tokens, or tells why not. */
   check(key: string, n: number): Decision;
-  /** Gives them back when another limit of the same request refuses. */
+  /** As that of a `SharedLimit`. */
   refund?(key: string, n: number): void;
 }
 
@@ -67,7 +70,8 @@ export interface LimitOptions
    */
   name?: string;
   /**
-   * Makes it a limit per key; without a key it is one for everybody. For a LimitSet: keys by the names of its members.
+   * Makes it a limit per key; without a key it is one for everybody, which has no algorithm, maxKeys, fastest, queue,
+   * block, hugePages or tiers. For a LimitSet: keys by the names of its members.
    */
   key?: KeySpec | Record<string, KeySpec>;
   /** Tokens a request takes, default 1. */

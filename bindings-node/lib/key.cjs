@@ -14,8 +14,11 @@ function bytes(key, name) {
 /** The key in the form that the native functions take. */
 const asKey = (key, name = 'key') => (typeof key === 'string' ? key : bytes(key, name));
 
-/** The same of what an application's function gave: the number of a user is as good a key as its text. */
+/**
+ * The same of what an application's function gave: the number of a user is as good a key as its text. NaN is what
+ * `Number` makes of no number, and would be one key for all whom it names.
+ */
 const keyOf = (value, name) =>
-  typeof value === 'number' || typeof value === 'bigint' ? String(value) : asKey(value, name);
+  typeof value === 'bigint' || (typeof value === 'number' && !Number.isNaN(value)) ? String(value) : asKey(value, name);
 
 module.exports = { asKey, keyOf };

@@ -54,6 +54,18 @@ test('a subclass has its own name, and a prototype can be shown', () => {
   for (const [object] of OBJECTS) assert.equal(typeof inspect(Object.getPrototypeOf(object)), 'string');
 });
 
+test('no class, prototype or what is made of them throws where it is inspected', () => {
+  const classes = Object.values(tidegate).filter((one) => typeof one === 'function' && /^class/.test(String(one)));
+  assert.ok(classes.length > 20);
+  for (const Class of classes) {
+    class Sub extends Class {}
+    for (const one of [Class, Sub, Class.prototype, Sub.prototype, Object.create(Class.prototype)]) {
+      for (const options of [{}, { showHidden: true, getters: true }, { depth: -1 }]) inspect(one, options);
+    }
+  }
+  for (const [object] of OBJECTS) assert.equal(typeof inspect(Object.create(object)), 'string');
+});
+
 test('a clock follows Date under fake timers', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
   const clock = new DateClock();

@@ -94,7 +94,7 @@ const PLACES: Record<string, (fail: () => any, bucket: TokenBucket) => any> = {
     limits: { a: { rate: bucket, cost: () => Promise.reject(new Error('cost')) }, b: { rate: '9/hour', key: fail } },
   }),
   'key of the second limit': (fail, bucket) => ({ limits: { a: bucket, b: { rate: '9/hour', key: fail } } }),
-  'check of a limit': (fail, bucket) => ({ limits: { a: bucket, b: { rate: { check: fail } } } }),
+  'check of a limit': (fail, bucket) => ({ limits: { a: bucket, b: { rate: { check: fail, refund() {} } } } }),
   tier: (fail) => ({ rate: '9/hour', key: () => 'k', tiers: { pro: '10/hour' }, tier: fail }),
   skip: (fail, bucket) => ({ rate: bucket, skip: fail }),
   refundOn: (fail, bucket) => ({ rate: bucket, refundOn: fail }),

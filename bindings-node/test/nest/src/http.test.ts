@@ -67,6 +67,10 @@ class PerKey implements KeyedLimit {
       this.#buckets.set(key, (bucket = new TokenBucket({ rate: '2/hour', clock: this.#clock })));
     return bucket.check(n);
   }
+
+  refund(key: string, n: number): void {
+    this.#buckets.get(key)?.refund(n);
+  }
 }
 
 for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
