@@ -51,8 +51,8 @@ function routesOf(fastify) {
   for (const { context, options, method, url } of isFirst ? heard : []) {
     if ([undefined, false].includes(options.config?.tidegate) || isLimited(context, fastify)) continue;
     throw check.valueError(
-      `config.tidegate of ${[method].flat()} ${url}: the plugin of this route was registered before tidegate/fastify, ` +
-        'whose limits it does not have; register tidegate/fastify first',
+      `config.tidegate of ${[method].flat()} ${url}: the plugin of this route was registered before ` +
+        'tidegate/fastify, whose limits it does not have; register tidegate/fastify first',
     );
   }
   return heard

@@ -1,10 +1,10 @@
 'use strict';
 // Who has which name in the named scopes of this process.
 //
-// In a named scope one name is one object. Two declarations of one name with different settings would be one limit with
-// the settings of one of them, whatever `onConflict` says: either the strict one is gone or all others are as strict. So
-// a name's first declaration stands as long as anybody holds it, and one with other settings fails before it has changed
-// anything. The same settings again are the same object: two applications of one process may mean that.
+// In a named scope one name is one object. Two declarations of one name with different settings would be one limit
+// with the settings of one of them, whatever `onConflict` says: either the strict one is gone or all others are as
+// strict. So a name's first declaration stands as long as anybody holds it, and one with other settings fails before
+// it has changed anything. The same settings again are the same object: two applications of one process may mean that.
 
 const { inspect } = require('node:util');
 const { SETTINGS } = require('../lib/settings.cjs');

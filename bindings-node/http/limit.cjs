@@ -176,7 +176,7 @@ class Limit {
     }
   }
 
-  /** What takes more than one limit, or may give back later, needs that of each: it would keep the charge in silence. */
+  /** What asks several limits, or may give back later, needs that of each: else a charge would be kept in silence. */
   checkRefund(what) {
     if (typeof this.source.refund === 'function') return;
     throw check.typeError(
