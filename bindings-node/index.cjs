@@ -18,6 +18,7 @@ const { Deadline } = require('./lib/deadline.cjs');
 const { Timeout } = require('./lib/timeout.cjs');
 const { cached } = require('./lib/cached.cjs');
 const { Fallback, Outcome } = require('./lib/fallback.cjs');
+const { Metrics } = require('./lib/metrics.cjs');
 const { overloadRetryAfterMs } = require('./lib/outflow.cjs');
 const { Processor } = require('./lib/processor.cjs');
 const { Readiness } = require('./lib/readiness.cjs');
@@ -64,6 +65,7 @@ module.exports = {
   Fallback,
   Outcome,
   cached,
+  Metrics,
   overloadRetryAfterMs,
   Processor,
   Readiness,

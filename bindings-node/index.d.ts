@@ -1646,6 +1646,62 @@ export class Readiness {
   ): void;
 }
 
+/** What a scrape can read. */
+export type Counted =
+  | TokenBucket
+  | RateLimiter
+  | ConcurrencyLimiter
+  | CircuitBreaker
+  | BreakerRegistry
+  | RetryBudget
+  | ClientThrottle
+  | LoadShedder
+  | BoundedQueue<any>;
+
+/** Values of one meaning; a counter's name is without `_total`. */
+export interface MetricFamily {
+  name: string;
+  type: 'counter' | 'gauge';
+  help: string;
+  samples: { labels: Record<string, string>; value: number }[];
+}
+
+/**
+ * Figures for Prometheus and its kin: what objects count, as a scrape reads it.
+ *
+ * Labels are names of objects, states, priorities and reasons, never keys: there are as many series as there are names.
+ * Reading is on no decision's path.
+ */
+export class Metrics {
+  /**
+   * @param options.scope a named scope whose objects are all told of, with the counts of all their processes, so that
+   *   any worker's page is the whole host's; default: what TIDEGATE_SCOPE says, else none
+   * @throws ArenaError when the scope cannot be used
+   */
+  constructor(options?: { scope?: string | HostScope | ProcessScope });
+  /**
+   * Tells of `object` from now on, which is kept. One that lives in the scope is told of once.
+   *
+   * @param options.name its label, default its own `name`; names of one class differ
+   * @throws TypeError for what does not count; RangeError without a name, or with that of another object of its class
+   */
+  add(object: Counted, options?: { name?: string }): this;
+  /** The page of this moment: Prometheus' text 0.0.4, or OpenMetrics 1.0. */
+  render(format?: 'prometheus' | 'openmetrics'): string;
+  /** The Content-Type of such a page. */
+  contentType(format?: 'prometheus' | 'openmetrics'): string;
+  /** The values of this moment, for bindings to other libraries. */
+  families(): MetricFamily[];
+  /**
+   * Answers GET and HEAD with the page, in the format that Accept asks for: for `node:http`, Express and Fastify. It
+   * needs no `this`.
+   */
+  handler(
+    request: { method?: string; headers?: Record<string, string | string[] | undefined> },
+    response: import('node:http').ServerResponse | { raw: import('node:http').ServerResponse },
+  ): void;
+}
+
 /** A clock that moves only when told to, for tests. Moving it wakes those who wait on it. */
 export class ManualClock {
   constructor(startNs?: bigint);

@@ -4,6 +4,7 @@ const { types } = require('node:util');
 const { addon, words, numbers, bits } = require('./native.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
+const { measured } = require('./measured.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
 const { isPromise, thrownAfter } = require('./promise.cjs');
@@ -525,6 +526,8 @@ shown(CircuitBreaker, (circuit) => ({
   retryAfterMs: circuit.retryAfterMs,
   stats: circuit.stats(),
 }));
+
+measured(CircuitBreaker, 'breaker', (self) => select(self, 'add'));
 
 module.exports = {
   BREAKER: FIELDS,

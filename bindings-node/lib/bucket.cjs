@@ -7,6 +7,7 @@ const { sleep } = require('./clock.cjs');
 const { RateLimitedError } = require('./errors.cjs');
 const { QUOTA, SWITCHES, count, decision, readQuota, warmUpOptions, writeMode, writeQuota, writeWarmUp } =
   require('./quota.cjs');
+const { measured } = require('./measured.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
@@ -176,6 +177,8 @@ function book(owner, n, maxWaitMs) {
 }
 
 shown(Reservation, ({ booked, waitMs, retryAfterMs }) => ({ booked, waitMs, retryAfterMs }));
+
+measured(TokenBucket, 'bucket', (self) => select(self, 'add'));
 
 module.exports = {
   Reservation,

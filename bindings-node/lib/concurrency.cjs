@@ -5,6 +5,7 @@ const { throwIfAborted } = require('./abort.cjs');
 const { verifyCalled } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { nowMs } = require('./clock.cjs');
+const { measured } = require('./measured.cjs');
 const { shown } = require('./show.cjs');
 const { disposable } = require('./dispose.cjs');
 const { ConcurrencyLimitError, refusalOf } = require('./errors.cjs');
@@ -331,6 +332,8 @@ class ConcurrencyPermit {
 disposable(ConcurrencyPermit);
 
 shown(ConcurrencyLimiter, (limiter) => ({ name: limiter.name, ...limiter.stats() }));
+
+measured(ConcurrencyLimiter, 'concurrency', (self) => select(self, 'add'));
 
 module.exports = {
   ConcurrencyLimiter,

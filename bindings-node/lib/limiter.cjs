@@ -3,6 +3,7 @@
 const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
 const { asKey } = require('./key.cjs');
+const { measured } = require('./measured.cjs');
 const {
   QUOTA,
   SWITCHES,
@@ -293,6 +294,8 @@ shown(RateLimiter, (limiter) => ({
   size: limiter.size,
   stats: limiter.stats(),
 }));
+
+measured(RateLimiter, 'limiter', (self) => select(self, 'add'));
 
 module.exports = {
   ALGORITHMS,

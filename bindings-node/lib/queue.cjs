@@ -3,6 +3,7 @@
 const { addon, bigints, words, numbers } = require('./native.cjs');
 const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
+const { measured } = require('./measured.cjs');
 const { shown } = require('./show.cjs');
 const { nowMs, selectClock } = require('./clock.cjs');
 const { QueueClosedError, QueueEmptyError, QueueFullError, refusalOf } = require('./errors.cjs');
@@ -197,7 +198,7 @@ class BoundedQueue {
   get leastDelayMs() {
     select(this, 'leastDelayMs');
     queue.load();
-    return measured(numbers[0]);
+    return orUndefined(numbers[0]);
   }
 
   get isOverloaded() {
@@ -228,7 +229,7 @@ class BoundedQueue {
       droppedCodel: numbers[7],
       droppedDeadline: numbers[8],
       droppedClosed: numbers[9],
-      leastDelayMs: measured(numbers[10]),
+      leastDelayMs: orUndefined(numbers[10]),
       overloaded: words[2] === 1,
     };
   }
@@ -369,8 +370,10 @@ function watch(answer) {
   if (isPromise(answer)) answer.then(undefined, (error) => complain('onDrop failed', error));
 }
 
-const measured = (ms) => (Number.isNaN(ms) ? undefined : ms);
+const orUndefined = (ms) => (Number.isNaN(ms) ? undefined : ms);
 
 shown(BoundedQueue, (items) => ({ isClosed: items.isClosed, ...items.stats() }));
+
+measured(BoundedQueue, 'queue', (self) => select(self, 'add'));
 
 module.exports = { BoundedQueue };

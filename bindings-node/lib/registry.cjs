@@ -4,6 +4,7 @@ const { addon, words, numbers } = require('./native.cjs');
 const check = require('./check.cjs');
 const { BREAKER, OPTIONS, breakerOf, classifying, overdueOf, settingsOf, writeSettings } = require('./breaker.cjs');
 const { asKey } = require('./key.cjs');
+const { measured } = require('./measured.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
@@ -157,5 +158,7 @@ class BreakerRegistry {
 }
 
 shown(BreakerRegistry, (it) => it.stats());
+
+measured(BreakerRegistry, 'registry', (self) => select(self, 'add'));
 
 module.exports = { BreakerRegistry };

@@ -10,6 +10,7 @@ const { nowMs, selectClock, sleep, turn } = require('./clock.cjs');
 const { callAround } = require('./deadline.cjs');
 const { discard, discardError } = require('./discard.cjs');
 const { RetryBudgetExceededError, isRefusal } = require('./errors.cjs');
+const { measured } = require('./measured.cjs');
 const { thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
 const { isRetried, retryAfterMs } = require('./retryable.cjs');
@@ -422,6 +423,8 @@ function mark(error, attempts, toldMs) {
 function signalOf(options) {
   return check.signal(check.options(options, 'call', ['signal']).signal, 'call');
 }
+
+measured(RetryBudget, 'retryBudget', (self) => selectBudget(self, 'add'));
 
 module.exports = {
   RetryBudget,

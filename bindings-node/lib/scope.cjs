@@ -16,6 +16,8 @@ const AS = { text: 0, host: 1, process: 2 };
 const CODE = 'TIDEGATE_ARENA/';
 
 let hostOf, processOf;
+/** Of instances that live in a named scope: that, and their name there. */
+const places = new WeakMap();
 
 const bytesOf = (capacity) =>
   capacity === undefined ? undefined : check.whole(capacity, 'capacity', 1, Number.MAX_SAFE_INTEGER);
@@ -154,6 +156,36 @@ const isOpen = (scope, name) => opened.get(keyOf(scope, name))?.deref() !== unde
 /** The object of this name is an application's declaration, which keeps an account of its own. */
 const leaveOut = (scope, name) => void opened.delete(keyOf(scope, name));
 
+/** Writes how a scope was given: what it is as text, and the `HostScope`'s parts. */
+function writeScope(scope) {
+  const host = hostOf(scope);
+  const given = host ?? processOf(scope);
+  numbers[AT.given] = given === undefined ? AS.text : host === undefined ? AS.process : AS.host;
+  numbers[AT.capacity] = given?.capacity ?? NaN;
+  return { host, text: given?.name ?? scope };
+}
+
+const say = (notices) => {
+  for (const notice of notices) process.emitWarning(notice, 'TidegateWarning');
+};
+
+/** Holds the arena of a scope open with `operation`; whether it has one. */
+function open(operation, instance, scope) {
+  if (scope !== undefined) checkScope(scope);
+  const { host, text } = writeScope(scope);
+  let notices;
+  try {
+    notices = operation(instance, text, undefined, undefined, host?.path, host?.group);
+  } catch (error) {
+    throw asArenaError(error);
+  }
+  say(notices ? notices.split('\n') : []);
+  return notices === undefined ? undefined : words[0];
+}
+
+/** `{ scope, name }` of an instance that lives in a named scope. */
+const placeOf = (instance) => places.get(instance);
+
 /**
  * Makes the native object of `instance` with `operation`, where `place` says; `own` are texts of its own.
  *
@@ -162,23 +194,21 @@ const leaveOut = (scope, name) => void opened.delete(keyOf(scope, name));
  */
 function create(operation, instance, { scope, name, onConflict, clock }, ...own) {
   if (scope !== undefined) checkScope(scope);
-  const host = hostOf(scope);
-  const given = host ?? processOf(scope);
   if (name !== undefined) check.text(name, 'name');
   if (onConflict !== undefined) check.text(onConflict, 'onConflict');
-  numbers[AT.given] = given === undefined ? AS.text : host === undefined ? AS.process : AS.host;
-  numbers[AT.capacity] = given?.capacity ?? NaN;
+  const { host, text } = writeScope(scope);
   selectClock(clock);
   let lives;
   try {
-    lives = operation(instance, given?.name ?? scope, name, onConflict, host?.path, host?.group, ...own);
+    lives = operation(instance, text, name, onConflict, host?.path, host?.group, ...own);
   } catch (error) {
     throw asArenaError(error);
   }
   const id = words[0];
   if (name !== undefined && !isPrivate(scope)) note(scope, name, instance);
   const [at, ...notices] = lives?.split('\n') ?? [];
-  for (const notice of notices) process.emitWarning(notice, 'TidegateWarning');
+  say(notices);
+  if (at !== undefined) places.set(instance, { scope: at, name });
   const domain = lives === undefined ? clock : `${at} ${host?.path ?? ''}`;
   return { id, clock, domain, name };
 }
@@ -197,5 +227,7 @@ module.exports = {
   isOpen,
   isPrivate,
   leaveOut,
+  open,
+  placeOf,
   scopeKey,
 };

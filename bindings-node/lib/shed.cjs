@@ -6,6 +6,7 @@ const check = require('./check.cjs');
 const { ConcurrencyLimiter } = require('./concurrency.cjs');
 const { OverloadedError, refusalOf } = require('./errors.cjs');
 const { asKey } = require('./key.cjs');
+const { measured } = require('./measured.cjs');
 const { isPromise } = require('./promise.cjs');
 const { BoundedQueue } = require('./queue.cjs');
 const { writeMode } = require('./quota.cjs');
@@ -82,8 +83,10 @@ function signalOf(given) {
     if (signal[wrong] !== undefined) throw check.valueError(`${wrong}: of ${kind} write ${start} and ${full}`);
   }
   const scale = isTime ? 1000 : 1;
-  const text = [KINDS[kind], name, bound(signal, start, scale), bound(signal, full, scale)].join('\n');
-  return { kind, name, text, scale, read: readerOf(read, kind), isFunction: typeof read === 'function' };
+  // The core's name of the kind, where there is no other: services in other languages have the same signal.
+  const told = name === kind ? KINDS[kind] : name;
+  const text = [KINDS[kind], told, bound(signal, start, scale), bound(signal, full, scale)].join('\n');
+  return { kind, name, told, text, scale, read: readerOf(read, kind), isFunction: typeof read === 'function' };
 }
 
 function readerOf(read, kind) {
@@ -203,7 +206,7 @@ class LoadShedder {
   #tell(signal, value, scale) {
     words[0] = this.#id;
     numbers[0] = value / scale;
-    native.tell(undefined, signal);
+    native.tell(undefined, this.#signals.find(({ name }) => name === signal)?.told ?? signal);
   }
 
   /** The next of the signals that are read here, if it is time. */
@@ -310,6 +313,8 @@ function watchLoop(weak, periodMs, stopped) {
 }
 
 shown(LoadShedder, (it) => ({ name: it.name, ...it.stats() }));
+
+measured(LoadShedder, 'shedder', (self) => select(self, 'add'));
 
 module.exports = {
   LoadShedder,

@@ -6,6 +6,7 @@ const check = require('./check.cjs');
 const { errorFilter, isCancelled, isClassifier, resultFilter } = require('./classify.cjs');
 const { ThrottledError, isRefusal, refusalOf } = require('./errors.cjs');
 const { members } = require('./group.cjs');
+const { measured } = require('./measured.cjs');
 const { isPromise, thrownAfter } = require('./promise.cjs');
 const { writeMode } = require('./quota.cjs');
 const { isMistaken, isTransient } = require('./retryable.cjs');
@@ -180,6 +181,8 @@ class ClientThrottle {
 }
 
 shown(ClientThrottle, (it) => ({ name: it.name, ...it.stats() }));
+
+measured(ClientThrottle, 'throttle', (self) => select(self, 'add'));
 
 module.exports = {
   ClientThrottle,

@@ -39,6 +39,10 @@ impl Handle {
         self.overdue.switch(on);
     }
 
+    pub(crate) fn breaker(&self) -> &CircuitBreaker {
+        &self.breaker
+    }
+
     pub(crate) fn is_of(&self, breaker: &Arc<CircuitBreaker>) -> bool {
         Arc::ptr_eq(&self.breaker, breaker)
     }

@@ -109,6 +109,10 @@ impl Wake for Bell {
 }
 
 impl Handle {
+    pub(crate) fn limiter(&self) -> &ConcurrencyLimiter {
+        &self.limiter
+    }
+
     fn new(limiter: ConcurrencyLimiter, is_shared: bool) -> Self {
         Self { limiter, held: is_shared.then(RefCell::default), waiting: RefCell::default(), granted: Arc::default() }
     }

@@ -16,6 +16,7 @@ mod io;
 mod key;
 mod limit_set;
 mod limiter;
+mod metrics;
 mod queue;
 mod quota;
 mod raw;
@@ -32,7 +33,9 @@ use napi::{Env, JsValue};
 use napi_derive::napi;
 use raw::{Kind, Reply};
 use std::rc::Rc;
+use std::sync::Arc;
 use table::Table;
+use tidegate::{BoundedQueue, ClientThrottle, LoadShedder, RateLimiter, RetryBudget, TokenBucket};
 
 /// What `lib/native.cjs` loads: `io`, the operations of each kind, `probe` for the tests and benches, `version`.
 #[napi(module_exports)]
@@ -75,6 +78,27 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     let shedders = Rc::new(Table::new());
     shed::export(&Kind::new(env, exports, "shedder", Rc::clone(&shedders), io)?, clocks)?;
 
+    let page = metrics::Page::default();
+    let arenas = Rc::new(Table::new());
+    metrics::export(&Kind::new(env, exports, "metrics", Rc::clone(&arenas), io)?, &page)?;
+    let measured = raw::namespace(env, exports, "measured")?;
+    macro_rules! read {
+        ($($name:literal: $table:ident, $object:expr;)+) => {$(
+            metrics::export_read(&Kind::new(env, measured, $name, Rc::clone(&$table), io)?, &page, $object)?;
+        )+};
+    }
+    read! {
+        "bucket": buckets, |it: &Arc<TokenBucket>| &**it;
+        "limiter": limiters, |it: &Arc<RateLimiter>| &**it;
+        "breaker": breakers, breaker::Handle::breaker;
+        "registry": registries, registry::Registry::core;
+        "queue": queues, |it: &BoundedQueue<u32>| it;
+        "concurrency": limits_at_once, concurrency::Handle::limiter;
+        "retryBudget": budgets, |it: &RetryBudget| it;
+        "throttle": throttles, |it: &ClientThrottle| it;
+        "shedder": shedders, |it: &LoadShedder| it;
+    }
+
     let probe = Kind::new(env, exports, "probe", Rc::new(Table::<()>::new()), io)?;
     probe
         // The floor of the benches: what a call costs that does nothing.
@@ -87,7 +111,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
             let http = clients.len() + lists.len();
             let pressure = queues.len() + limits_at_once.len() + shedders.len();
             let retries = policies.len() + budgets.len() + throttles.len();
-            io.set([(limits + http + breakers.len() + pressure + retries) as f64]);
+            io.set([(limits + http + breakers.len() + pressure + retries + arenas.len()) as f64]);
             Ok(Reply::Nothing)
         })?;
     Ok(())

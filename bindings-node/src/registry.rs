@@ -79,6 +79,10 @@ impl Registry {
         Ok(())
     }
 
+    pub(crate) fn core(&self) -> &BreakerRegistry {
+        &self.core
+    }
+
     /// Word 1: how; word 2: the place of one that is known.
     fn tell(&self, io: Io, breakers: &Table<Handle>, breaker: Arc<CircuitBreaker>) {
         if Arc::ptr_eq(&breaker, self.core.overflow()) {

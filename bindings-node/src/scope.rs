@@ -76,6 +76,62 @@ fn host_options(io: Io, name: String) -> HostOptions {
     options
 }
 
+/// How the arguments of a creation name a scope.
+struct Given {
+    scope: Scope,
+    /// Of a `HostScope`.
+    host: Option<HostOptions>,
+    /// Of a `ProcessScope`.
+    of_process: Option<String>,
+    capacity: Option<usize>,
+}
+
+impl Given {
+    fn read(io: Io, text: Option<&str>, path: Option<String>, group: Option<String>) -> Result<Self, Failure> {
+        let mut options = host_options(io, text.unwrap_or_default().to_owned());
+        let capacity = options.capacity;
+        (options.path, options.group) = (path.map(Into::into), group);
+        let host = (io.get(GIVEN) == AS_HOST_SCOPE).then_some(options);
+        let of_process = text.filter(|_| io.get(GIVEN) == AS_PROCESS_SCOPE).map(str::to_owned);
+        let scope = match (&host, &of_process) {
+            (Some(options), _) => Scope::Host(options.name.clone()),
+            (None, Some(arena)) => Scope::Shared(arena.clone()),
+            (None, None) => text.map_or_else(Scope::from_env, Scope::parse)?,
+        };
+        Ok(Self { scope, host, of_process, capacity })
+    }
+}
+
+/// An arena that is held open.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    arena: Arc<Arena>,
+}
+
+impl Opened {
+    pub(crate) fn arena(&self) -> &Arc<Arena> {
+        &self.arena
+    }
+
+    /// What is to be said of it, a line each.
+    pub(crate) fn notices(&self) -> String {
+        unsaid(&self.arena).join("\n")
+    }
+}
+
+/// The arena of the scope that a creation's arguments name; `None`: it has none.
+pub(crate) fn open(io: Io, call: Call) -> Result<Option<Opened>, Failure> {
+    let [text, _, _, path, group] = call.texts::<TEXTS>(1)?;
+    let Given { scope, host, of_process, capacity } = Given::read(io, text.as_deref(), path, group)?;
+    let arena = match (host, of_process, capacity) {
+        (Some(options), _, _) => Some(Arena::open(&options)?),
+        (None, Some(arena), Some(capacity)) => Some(Arena::process_with_capacity(&arena, capacity)?),
+        (None, Some(arena), None) => Some(Arena::process(&arena)?),
+        (None, None, _) => scope.open()?,
+    };
+    Ok(arena.map(|arena| Opened { arena }))
+}
+
 /// Makes an object where its constructor's arguments say: `shared` in an arena, else `private` on the chosen clock.
 pub(crate) fn make<T>(
     clocks: &Table<Entry>,
@@ -86,20 +142,8 @@ pub(crate) fn make<T>(
 ) -> Result<(T, Lives), Failure> {
     let [text, name, on_conflict, path, group] = call.texts::<TEXTS>(1)?;
     let on_conflict = on_conflict.map_or(Ok(OnConflict::default()), |text| text.parse())?;
-    let (text, name) = (text.as_deref(), name.as_deref());
-    let given = host_options(io, text.unwrap_or_default().to_owned());
-    let capacity = given.capacity;
-    let host = (io.get(GIVEN) == AS_HOST_SCOPE).then(|| {
-        let mut options = given;
-        (options.path, options.group) = (path.map(Into::into), group);
-        options
-    });
-    let of_process = text.filter(|_| io.get(GIVEN) == AS_PROCESS_SCOPE);
-    let scope = match (&host, of_process) {
-        (Some(options), _) => Scope::Host(options.name.clone()),
-        (None, Some(arena)) => Scope::Shared(arena.to_owned()),
-        (None, None) => text.map_or_else(Scope::from_env, Scope::parse)?,
-    };
+    let name = name.as_deref();
+    let Given { scope, host, of_process, capacity } = Given::read(io, text.as_deref(), path, group)?;
     if scope == Scope::Process {
         return Ok((private(clock::chosen(clocks, io)?)?, Lives::private()));
     }
@@ -110,10 +154,10 @@ pub(crate) fn make<T>(
         );
         return Err(Failure::Argument { code: c"ERR_INVALID_ARG_VALUE", message });
     }
-    let place = match (&host, of_process) {
+    let place = match (&host, &of_process) {
         (Some(options), _) => Some(Scope::place_in(options, name)?),
         (None, Some(arena)) => Some(Scope::place_in_process(arena, capacity, name)?),
-        (None, None) => Scope::place(text, name)?,
+        (None, None) => Scope::place(text.as_deref(), name)?,
     };
     let Some((arena, name)) = place else { return Err(Failure::Internal(format!("no arena for {scope}"))) };
     let object = shared(&Place { arena: &arena, name, on_conflict })?;

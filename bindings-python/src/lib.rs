@@ -12,6 +12,7 @@ mod errors;
 mod hot;
 mod http;
 mod limit;
+mod metrics;
 mod python;
 mod queue;
 mod refusal;
@@ -76,6 +77,8 @@ mod _tidegate {
     use crate::limit::set::LimitSet;
     #[pymodule_export]
     use crate::limit::stats::{BucketStats, LimiterStats};
+    #[pymodule_export]
+    use crate::metrics::{ArenaView, metrics_content_type, metrics_families, metrics_name, metrics_page};
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
     #[pymodule_export]

@@ -50,7 +50,7 @@ static IS_ASYNC: Function = Function::new("tidegate._functions", "is_async");
 #[pyclass(frozen, subclass, weakref, generic, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct BoundedQueue {
-    core: queue::BoundedQueue<Py<PyAny>>,
+    pub(crate) core: queue::BoundedQueue<Py<PyAny>>,
     clock: Option<Py<ManualClock>>,
     on_drop: Option<Py<PyAny>>,
     /// Seconds to tell a refused producer; none: by the rate.

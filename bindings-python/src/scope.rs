@@ -154,6 +154,17 @@ impl ProcessScope {
     }
 }
 
+/// The arena of a scope, opened; `None`: it has none.
+pub(crate) fn open(py: Python<'_>, scope: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Arc<Arena>>> {
+    let given = Given::of(scope)?;
+    // Detached: making an arena waits for other processes that do.
+    let arena = py.detach(|| given.open()).map_err(|error| errors::arena(py, &error))?;
+    if let Some(arena) = &arena {
+        say_notices(py, arena)?;
+    }
+    Ok(arena)
+}
+
 /// What a constructor was told of the place.
 pub(crate) struct Asked<'py> {
     scope: Given,
@@ -284,6 +295,18 @@ impl Given {
             Self::Text(text) => Scope::parse(text),
             Self::Host(options) => Ok(Scope::Host(options.name.clone())),
             Self::Shared { arena, .. } => Ok(Scope::Shared(arena.clone())),
+        }
+    }
+
+    fn open(&self) -> Result<Option<Arc<Arena>>, ArenaError> {
+        match self {
+            Self::Nothing => Scope::from_env()?.open(),
+            Self::Text(text) => Scope::parse(text)?.open(),
+            Self::Host(options) => Arena::open(options).map(Some),
+            Self::Shared { arena, capacity: Some(capacity) } => {
+                Arena::process_with_capacity(arena, *capacity).map(Some)
+            }
+            Self::Shared { arena, capacity: None } => Arena::process(arena).map(Some),
         }
     }
 

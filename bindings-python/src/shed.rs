@@ -58,9 +58,9 @@ static WATCH: Function = Function::new("tidegate._shed", "watch");
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct LoadShedder {
-    core: tidegate::LoadShedder,
+    pub(crate) core: tidegate::LoadShedder,
     clock: Option<Py<ManualClock>>,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 /// A signal as `tidegate._shed` gives it.

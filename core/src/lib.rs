@@ -23,6 +23,8 @@ pub mod http;
 #[cfg(not(loom))]
 pub mod inspect;
 pub mod limit;
+#[cfg(not(loom))]
+pub mod metrics;
 pub mod outcome;
 pub mod queue;
 mod quota;
@@ -70,6 +72,8 @@ mod pages {
     mod host_scope {}
     #[doc = include_str!("../../docs/load-shedding.md")]
     mod load_shedding {}
+    #[doc = include_str!("../../docs/metrics.md")]
+    mod metrics {}
     #[doc = include_str!("../../docs/queue.md")]
     mod queue {}
     #[doc = include_str!("../../docs/rate-limiting.md")]

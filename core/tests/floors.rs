@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings
 /// are one thing.
-const FLOORS: [(&str, &[&str]); 8] = [
+const FLOORS: [(&str, &[&str]); 9] = [
     (
         "ground",
         &["sync", "error", "setting", "decision", "mode", "hash", "quota", "refusal", "outcome", "cancellation"],
@@ -20,6 +20,7 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("primitives", &["limit", "breaker", "queue", "concurrency", "http", "retry", "throttle"]),
     ("shedding", &["shed"]),
     ("tools", &["inspect", "config", "tower"]),
+    ("figures", &["metrics"]),
 ];
 
 fn floor(module: &str) -> usize {

@@ -202,7 +202,7 @@ fn without_pointer_typedefs(header: &str) -> String {
 }
 
 /// The sections: title, a word about it, and how the names begin that stand in it; the longest beginning decides.
-const SECTIONS: [(&str, &str, &[&str]); 13] = [
+const SECTIONS: [(&str, &str, &[&str]); 14] = [
     (
         "Answers",
         "What every call gives back, what its errors say, and which library it is.",
@@ -257,6 +257,7 @@ const SECTIONS: [(&str, &str, &[&str]); 13] = [
         "Who a client is behind proxies, who is never limited or always refused, and what a client is told.",
         &["tg_client_address", "tg_access_list", "tg_verdict", "tg_problem", "tg_told", "tg_http", "tg_classify"],
     ),
+    ("Metrics", "What objects count, as Prometheus reads it.", &["tg_metrics"]),
 ];
 
 /// The name of what a block of the header declares: of a constant, an enum, a type or a function.

@@ -15,6 +15,7 @@ pub mod decision;
 pub mod handle;
 pub mod http;
 pub mod limiter;
+pub mod metrics;
 pub mod mode;
 pub mod panic;
 pub mod queue;

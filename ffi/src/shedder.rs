@@ -22,7 +22,7 @@ use tidegate_core::{ConfigError, LoadShedder};
 /// (value - start) / (full - start) from 0 to 1, and the largest counts: at 1 the threshold rises each interval until
 /// 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all more would have.
 #[derive(Debug)]
-pub struct tg_shedder(LoadShedder);
+pub struct tg_shedder(pub(crate) LoadShedder);
 
 impl Handle for tg_shedder {}
 

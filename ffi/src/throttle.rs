@@ -22,7 +22,7 @@ use tidegate_core::{ClientThrottle, ClientThrottleConfig};
 /// force_pass_ns passes in any case (Google, "Site Reliability Engineering", chapter 21). Its own rejections count as
 /// requests.
 #[derive(Debug)]
-pub struct tg_throttle(ClientThrottle);
+pub struct tg_throttle(pub(crate) ClientThrottle);
 
 impl Handle for tg_throttle {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -9,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import expect, say
-from tidegate import CircuitBreaker, ConcurrencyLimiter, RateLimiter, TokenBucket
+from tidegate import CircuitBreaker, ConcurrencyLimiter, LoadShedder, RateLimiter, TokenBucket
+from tidegate.metrics import Metrics
 
 SCOPE = "host:bindings"
 SAME_KEY = Path(os.environ["TIDEGATE_E2E_RUST"])
@@ -35,6 +37,7 @@ def test_node_uses_what_python_made(start: Callable[..., subprocess.Popen[str]])
     limiter = RateLimiter("3/hour", scope=SCOPE, name="limiter", max_keys=1000)
     breaker = CircuitBreaker("breaker", scope=SCOPE)
     permits = ConcurrencyLimiter(2, scope=SCOPE, name="permits")
+    shedder = LoadShedder(["loop_lag", "queue_delay"], scope=SCOPE, name="shedder")
     node = start("bindings.mjs")
     expect(node, "ready")
 
@@ -58,6 +61,10 @@ def test_node_uses_what_python_made(start: Callable[..., subprocess.Popen[str]])
     assert conflict.startswith("ArenaError settings:") and "1 per" in conflict and "2 per" in conflict, conflict
     shape = ask("shape")
     assert shape.startswith("ArenaError shape:") and "token bucket" in shape and "rate limiter" in shape, shape
+
+    # The same signals, and one page of figures.
+    assert shedder.admit() and ask("shed") == "true" and shedder.stats().admitted == 2
+    assert json.loads(ask("figures")) == Metrics(scope=SCOPE).families()
 
     node.kill()
     node.wait()

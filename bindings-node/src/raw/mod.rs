@@ -13,4 +13,4 @@ mod operation;
 mod throw;
 
 pub(crate) use call::{Answer, Call, Reply};
-pub(crate) use operation::{Kind, set_property};
+pub(crate) use operation::{Kind, namespace, set_property};

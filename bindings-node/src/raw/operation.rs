@@ -36,11 +36,7 @@ impl<T: 'static> Kind<T> {
         table: Rc<Table<T>>,
         io: Io,
     ) -> napi::Result<Self> {
-        let mut object = ptr::null_mut();
-        // SAFETY: `env` is live and the out pointer valid.
-        check_status!(unsafe { sys::napi_create_object(env, &mut object) })?;
-        set_property(env, exports, name, object)?;
-        Ok(Self { env, object, table, io })
+        Ok(Self { env, object: namespace(env, exports, name)?, table, io })
     }
 
     /// Adds an operation. A panic in it becomes a JavaScript `Error`.
@@ -109,6 +105,15 @@ where
         Ok(Err(failure)) => throw(env, failure),
         Err(panic) => throw(env, Failure::Internal(panic_text(&*panic))),
     }
+}
+
+/// An empty object, set on `object` as `name`.
+pub(crate) fn namespace(env: sys::napi_env, object: sys::napi_value, name: &str) -> napi::Result<sys::napi_value> {
+    let mut made = ptr::null_mut();
+    // SAFETY: `env` is live and the out pointer valid.
+    check_status!(unsafe { sys::napi_create_object(env, &mut made) })?;
+    set_property(env, object, name, made)?;
+    Ok(made)
 }
 
 /// Sets a property of the exports.

@@ -61,6 +61,7 @@ _Outcome: TypeAlias = Literal["success", "failure", "slow", "ignore", "unreached
 
 __all__ = [
     "AccessList",
+    "ArenaView",
     "Block",
     "BoundedQueue",
     "BreakerRegistry",
@@ -105,6 +106,10 @@ __all__ = [
     "circuit_refused",
     "http_answer",
     "max_retry_after_seconds",
+    "metrics_content_type",
+    "metrics_families",
+    "metrics_name",
+    "metrics_page",
     "overload_retry_after",
     "problem_body",
     "retry_after_seconds",
@@ -536,6 +541,10 @@ class Outflow:
     def retry_after(self, now_ns: int, depth: int, left: int) -> float: ...
 
 def problem_body(kind: str, status: int | None, detail: str | None, violated: Sequence[str]) -> tuple[int, bytes]: ...
+def metrics_content_type(format: str | None, accept: str) -> tuple[str, str]: ...
+def metrics_families() -> list[tuple[str, str, str]]: ...
+def metrics_name(object: object) -> tuple[str, str, str | None]: ...
+def metrics_page(format: str, arena: ArenaView | None, objects: Sequence[tuple[str, Any]]) -> str: ...
 def overload_retry_after(depth: int, done: int, window: _Seconds, draw: float) -> int: ...
 def retry_after_seconds(seconds: float) -> int: ...
 def try_again(retry_after: float) -> str: ...
@@ -1092,6 +1101,11 @@ class RetryBudgetStats:
     def denied(self) -> int: ...
     @property
     def would_deny(self) -> int: ...
+
+@final
+class ArenaView:
+    @staticmethod
+    def of(scope: str | HostScope | ProcessScope | None) -> ArenaView | None: ...
 
 @final
 class Schedule:

@@ -78,7 +78,7 @@ pub(crate) struct CircuitBreaker {
     pub(super) clock: Option<Py<ManualClock>>,
     /// What the end of a call means.
     pub(super) classifier: Py<Classifier>,
-    pub(super) place: Place,
+    pub(crate) place: Place,
     pub(super) listeners: Listeners,
     /// Of this object's own calls.
     pub(super) overdue: Overdue,

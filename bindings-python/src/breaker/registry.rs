@@ -49,10 +49,10 @@ use tidegate::{BreakerConfig, RegistryConfig, breaker};
 #[pyclass(frozen, subclass, weakref, mapping, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct BreakerRegistry {
-    core: core::BreakerRegistry,
+    pub(crate) core: core::BreakerRegistry,
     clock: Option<Py<ManualClock>>,
     classifier: Py<Classifier>,
-    place: Place,
+    pub(crate) place: Place,
     known: Known,
     /// `count_overdue`, of this object's own breakers.
     watched: Mutex<core::Choices>,

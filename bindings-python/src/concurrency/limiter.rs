@@ -53,5 +53,5 @@ pub(crate) struct ConcurrencyLimiter {
     /// Seconds to tell who is refused; none: by the rate.
     pub(super) retry_after: Option<f64>,
     pub(super) outflow: Outflow,
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }

@@ -49,7 +49,7 @@ pub(crate) struct TokenBucket {
     /// `try_acquire` is in `hot/bucket.rs`.
     pub(crate) core: Arc<tidegate::TokenBucket>,
     pub(crate) clock: Option<Py<ManualClock>>,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 #[pymethods]

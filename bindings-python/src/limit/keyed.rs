@@ -63,7 +63,7 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_key
 pub(crate) struct RateLimiter {
     pub(crate) core: Arc<tidegate::RateLimiter>,
     pub(crate) clock: Option<Py<ManualClock>>,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 /// A quota made ready for one limiter by its `tier`; pass it to the calls of keys that have it.

@@ -42,9 +42,9 @@ use tidegate::{RetryBudgetConfig, retry};
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
-    core: retry::RetryBudget,
+    pub(crate) core: retry::RetryBudget,
     clock: Option<Py<ManualClock>>,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 #[pymethods]

@@ -54,11 +54,11 @@ static FILTER: Function = Function::new("tidegate._retryable", "filter_of");
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct ClientThrottle {
-    core: throttle::ClientThrottle,
+    pub(crate) core: throttle::ClientThrottle,
     clock: Option<Py<ManualClock>>,
     /// None: what a RetryPolicy retries by default.
     failure_on: Option<Py<PyAny>>,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 #[pymethods]

@@ -224,7 +224,8 @@ impl Arena {
         let born_ns = self.clock().now();
         let room = ObjectAllocator::within(self.clone(), at.next_multiple_of(128), self.mapping().size(), true);
         let (arena, name, settings) = (self.clone(), spec.name.to_owned(), spec.settings.clone());
-        let mut context = OpenContext { arena, name, room, settings, basis: spec.basis, born_ns, apply: false };
+        let shape = spec.shape.clone();
+        let mut context = OpenContext { arena, name, room, shape, settings, basis: spec.basis, born_ns, apply: false };
         let built = build(&mut context);
         let object = built.map_err(|error| refusal(&mut context.room).unwrap_or_else(|| error.into()))?;
         let shape_hash = text::fingerprint(spec.shape.as_bytes());
@@ -298,6 +299,7 @@ impl Arena {
             arena: self.clone(),
             name: name.to_owned(),
             room: ObjectAllocator::within(self.clone(), at, end, false),
+            shape: text::read(&record.shape),
             settings: read_settings(record),
             basis: std::array::from_fn(|i| load(&record.basis[i])),
             born_ns: load(&record.born_ns).min(self.clock().now()),

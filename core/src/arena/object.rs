@@ -40,6 +40,8 @@ pub(crate) struct OpenContext {
     pub(crate) arena: Arc<Arena>,
     pub(crate) name: String,
     pub(crate) room: ObjectAllocator,
+    /// What decides its sizes. From shared memory: to be checked as any argument.
+    pub(crate) shape: String,
     /// The settings that hold: mine, or those of who declared before. From shared memory: to be checked as any
     /// argument.
     pub(crate) settings: Settings,

@@ -4,6 +4,7 @@ use super::signal::{MOST_SIGNALS, Signal, SignalKind};
 use super::{LoadShedder, ShedderConfig};
 use crate::arena::{ArenaError, ArenaObject, ObjectKind, OpenContext, Settings};
 use crate::{Arena, ConfigError, OnConflict};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ impl ArenaObject for LoadShedder {
 
     fn shape(config: &ShedderConfig) -> String {
         let names: Vec<_> = config.signals.iter().map(|signal| signal.name.as_str()).collect();
-        format!("signals {}", names.join(", "))
+        format!("{SIGNALS}{}", names.join(BETWEEN))
     }
 
     fn settings(config: &ShedderConfig) -> Settings {
@@ -79,7 +80,7 @@ impl ArenaObject for LoadShedder {
         let mut config = match own {
             // Of the same shape, where there is one.
             Some(own) => own.clone(),
-            None => ShedderConfig::new(kinds_of(&context.basis)?),
+            None => ShedderConfig::new(kinds_of(&context.basis, &context.shape)?),
         };
         let [rise, fall, min_admit, critical_at, critical_after, cool_off, interval, ranges @ ..] =
             context.settings.words;
@@ -108,15 +109,22 @@ impl ArenaObject for LoadShedder {
     }
 }
 
-/// Signals by their kinds, told apart by their places.
-fn kinds_of(basis: &[u64; 8]) -> Result<Vec<Signal>, ConfigError> {
+/// How a shape names the signals.
+const SIGNALS: &str = "signals ";
+const BETWEEN: &str = ", ";
+
+/// Signals by their kinds and the names in the shape; where those cannot be told apart, by their places.
+fn kinds_of(basis: &[u64; 8], shape: &str) -> Result<Vec<Signal>, ConfigError> {
     let count = usize::try_from(basis[0]).ok().filter(|count| *count <= MOST_SIGNALS);
     let count = count.ok_or_else(|| crate::arena::damaged("signals"))?;
+    let names: Vec<_> = shape.strip_prefix(SIGNALS).unwrap_or_default().split(BETWEEN).collect();
+    let is_whole = names.len() == count && names.iter().collect::<HashSet<_>>().len() == count;
     (0..count)
         .map(|at| {
             let kind = SignalKind::ALL.get((basis[1 + at / 8] >> (at % 8 * 8) & 0xff) as usize);
             let kind = kind.ok_or_else(|| crate::arena::damaged("signals"))?;
-            Ok(Signal::new(*kind).named(&format!("{kind} {at}")))
+            let signal = Signal::new(*kind);
+            Ok(if is_whole { signal.named(names[at]) } else { signal.named(&format!("{kind} {at}")) })
         })
         .collect()
 }

@@ -30,7 +30,7 @@ use tidegate_core::breaker::{Permit, Rejected};
 // have.
 #[derive(Debug)]
 #[cfg_attr(all(), repr(transparent))]
-pub struct tg_breaker(CircuitBreaker);
+pub struct tg_breaker(pub(crate) CircuitBreaker);
 
 impl Handle for tg_breaker {}
 // SAFETY: repr(transparent).

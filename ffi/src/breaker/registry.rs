@@ -20,7 +20,7 @@ use tidegate_core::{BreakerConfig, BreakerRegistry, RegistryConfig};
 /// taken when the registry is made. Full, the closed one whose last call is the oldest makes room; one in any other
 /// state never does. If none can, newcomers share one more breaker.
 #[derive(Debug)]
-pub struct tg_registry(BreakerRegistry);
+pub struct tg_registry(pub(crate) BreakerRegistry);
 
 impl Handle for tg_registry {}
 

@@ -20,7 +20,7 @@ use tidegate_core::ConcurrencyLimiter;
 
 /// At most so many calls at once: each holds a permit while it runs.
 #[derive(Debug)]
-pub struct tg_concurrency(ConcurrencyLimiter);
+pub struct tg_concurrency(pub(crate) ConcurrencyLimiter);
 
 impl Handle for tg_concurrency {}
 

@@ -19,13 +19,13 @@ use tidegate_core::{BoundedQueue, QueueConfig};
 
 /// A bounded queue of pointers, for any number of producers and consumers, with watermarks, lanes and disciplines.
 #[derive(Debug)]
-pub struct tg_queue(BoundedQueue<Item>);
+pub struct tg_queue(pub(crate) BoundedQueue<Item>);
 
 impl Handle for tg_queue {}
 
 /// A pointer that is kept and given back, never followed.
 #[derive(Clone, Copy, Debug)]
-struct Item(*mut c_void);
+pub(crate) struct Item(*mut c_void);
 
 // SAFETY: tidegate never follows the pointer; what it points to changes threads by the caller's own wish.
 unsafe impl Send for Item {}

@@ -23,7 +23,7 @@ use tidegate_core::{RetryBudget, RetryBudgetConfig};
 ///
 /// under any interleaving of threads and processes, and any order of clock readings.
 #[derive(Debug)]
-pub struct tg_retry_budget(RetryBudget);
+pub struct tg_retry_budget(pub(crate) RetryBudget);
 
 impl Handle for tg_retry_budget {}
 

@@ -1,6 +1,6 @@
 // Uses what Python has made, and says a line for each thing that it sees: node bindings.mjs
 import { createInterface } from 'node:readline';
-import { CircuitBreaker, ConcurrencyLimiter, RateLimiter, TokenBucket } from 'tidegate';
+import { CircuitBreaker, ConcurrencyLimiter, LoadShedder, Metrics, RateLimiter, TokenBucket } from 'tidegate';
 
 const scope = 'host:bindings';
 const attempt = (make) => {
@@ -14,6 +14,7 @@ const bucket = new TokenBucket({ rate: '1/hour', burst: 10, scope, name: 'bucket
 const limiter = new RateLimiter({ rate: '3/hour', scope, name: 'limiter', maxKeys: 1000 });
 const breaker = new CircuitBreaker('breaker', { scope });
 const permits = new ConcurrencyLimiter({ limit: 2, scope, name: 'permits' });
+const shedder = new LoadShedder({ signals: ['loopLag', 'queueDelay'], scope, name: 'shedder' });
 const held = [];
 const commands = {
   take: () => bucket.tryAcquire(),
@@ -22,6 +23,8 @@ const commands = {
   hold: () => held.push(permits.tryAcquire()) && held.at(-1) !== null,
   quota: () => bucket.setQuota({ rate: '1/hour', burst: 5 }) ?? 'set',
   conflict: () => attempt(() => new TokenBucket({ rate: '2/hour', burst: 10, scope, name: 'bucket' })),
+  shed: () => shedder.admit(),
+  figures: () => JSON.stringify(new Metrics({ scope }).families()),
   shape: () => attempt(() => new RateLimiter({ rate: '3/hour', scope, name: 'bucket' })),
 };
 console.log('ready');

@@ -1,0 +1,135 @@
+'use strict';
+// Figures for Prometheus and its kin: what objects count, as a scrape reads it.
+
+const { addon, words } = require('./native.cjs');
+const check = require('./check.cjs');
+const { kindOf, names } = require('./measured.cjs');
+const { open, placeOf } = require('./scope.cjs');
+const { shown } = require('./show.cjs');
+
+const { metrics: native } = addon;
+
+/** What it can be called by: a breaker's own name, the name in a scope. */
+const ownName = (object) => placeOf(object)?.name ?? (typeof object.name === 'string' ? object.name : undefined);
+
+let pageOf;
+
+class Metrics {
+  /** By class, scope and name. */
+  #objects = new Map();
+  #arena;
+
+  static {
+    pageOf = (self, method, format) => {
+      if (self === null || typeof self !== 'object' || !(#objects in self)) throw check.detached('Metrics', method);
+      native.begin();
+      for (const { kind, object, name, scope } of self.#objects.values()) {
+        kind.select(object);
+        kind.read(undefined, name, scope);
+      }
+      if (self.#arena !== undefined) {
+        words[0] = self.#arena;
+        native.arena();
+      }
+      return native.render(undefined, format);
+    };
+  }
+
+  constructor(options = {}) {
+    const { scope } = check.options(options, 'new Metrics', ['scope']);
+    this.#arena = open(native.open, this, scope);
+    this.handler = this.handler.bind(this);
+  }
+
+  add(object, options = {}) {
+    if (!(#objects in this)) throw check.detached('Metrics', 'add');
+    const kind = kindOf(object);
+    if (kind === undefined) {
+      throw check.typeError(`object must be one of ${names().join(', ')}, got ${check.show(object)}`);
+    }
+    const { name: given } = check.options(options, 'add', ['name']);
+    if (given !== undefined) check.text(given, 'name');
+    const place = placeOf(object);
+    const name = place?.name ?? given ?? ownName(object);
+    const type = kind.Class.name;
+    if (name === undefined) throw check.valueError(`name: this ${type} has none for its label; give it one`);
+    const key = JSON.stringify([type, place?.scope, name]);
+    const known = this.#objects.get(key);
+    // What lives in a named scope is one object, however many opened it.
+    if (known !== undefined && known.object !== object && place === undefined) {
+      const taken = `${check.show(name)} is the name of another ${type} here; each needs one of its own`;
+      throw check.valueError(`name: ${taken}`);
+    }
+    this.#objects.set(key, { kind, object, name, scope: place?.scope });
+    return this;
+  }
+
+  render(format = 'prometheus') {
+    return pageOf(this, 'render', check.text(format, 'format'));
+  }
+
+  contentType(format = 'prometheus') {
+    return native.contentType(undefined, check.text(format, 'format')).split('\n')[1];
+  }
+
+  families() {
+    return JSON.parse(pageOf(this, 'families', 'json'));
+  }
+
+  handler(request, response) {
+    // Fastify's reply has Node's response in `raw`, and would wait for an answer of its own.
+    const raw = response.raw ?? response;
+    if (raw !== response && typeof response.hijack === 'function') response.hijack();
+    const isAllowed = request.method === undefined || request.method === 'GET' || request.method === 'HEAD';
+    if (!isAllowed) {
+      raw.writeHead(405, { Allow: 'GET, HEAD', 'Content-Length': 0 });
+      raw.end();
+      return;
+    }
+    const [format, type] = native.contentType(undefined, undefined, request.headers?.accept).split('\n');
+    const body = pageOf(this, 'handler', format);
+    const length = Buffer.byteLength(body);
+    raw.writeHead(200, { 'Content-Type': type, 'Content-Length': length, 'Cache-Control': 'no-store' });
+    raw.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  static {
+    const one = ({ kind, name }) => `${kind.Class.name} ${name}`;
+    shown(this, (it) => ({ objects: [...it.#objects.values()].map(one) }));
+  }
+}
+
+/** Name, type and help of every family. */
+function families() {
+  const lines = native.families().split('\n');
+  return Array.from({ length: lines.length / 3 }, (_, at) => {
+    const [name, type, help] = lines.slice(3 * at, 3 * at + 3);
+    return { name, type, help };
+  });
+}
+
+/** One collection of another library asks for each family in turn: what it read first serves the others. */
+const FRESH_MS = 100;
+
+/** The values of one collection, by family. */
+class Collection {
+  #metrics;
+  #readAt = -Infinity;
+  #families = new Map();
+
+  constructor(metrics) {
+    if (!(metrics instanceof Metrics)) throw check.typeError(`metrics must be a Metrics, got ${check.show(metrics)}`);
+    this.#metrics = metrics;
+  }
+
+  of(family) {
+    const now = performance.now();
+    if (now - this.#readAt > FRESH_MS) {
+      this.#families = new Map(this.#metrics.families().map(({ name, samples }) => [name, samples]));
+      this.#readAt = now;
+    }
+    return this.#families.get(family) ?? [];
+  }
+}
+
+module.exports = { Collection, Metrics, families };

@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/opentelemetry').
+export * from './index.cjs';

@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/prom-client').
+export * from './index.cjs';

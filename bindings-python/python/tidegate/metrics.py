@@ -1,0 +1,155 @@
+"""Figures for Prometheus and its kin: what limits, breakers, queues and shedders count. Needs no framework.
+
+    metrics = Metrics(scope="host:orders")              # all that lives there, of all processes
+    metrics.add(bank, name="payments")                  # and what is private to this process
+
+    app.mount("/metrics", metrics)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import MutableMapping
+from typing import Any, Literal, TypedDict
+
+from ._tidegate import (
+    ArenaView,
+    BoundedQueue,
+    BreakerRegistry,
+    CircuitBreaker,
+    ClientThrottle,
+    ConcurrencyLimiter,
+    HostScope,
+    LoadShedder,
+    ProcessScope,
+    RateLimiter,
+    RetryBudget,
+    TokenBucket,
+    metrics_content_type,
+    metrics_name,
+    metrics_page,
+)
+from .errors import ConfigError
+from .headers import HeaderList
+
+__all__ = ["Family", "Metrics", "Sample"]
+
+Counted = (
+    TokenBucket
+    | RateLimiter
+    | ConcurrencyLimiter
+    | CircuitBreaker
+    | BreakerRegistry
+    | RetryBudget
+    | ClientThrottle
+    | LoadShedder
+    | BoundedQueue[Any]
+)
+
+
+class Sample(TypedDict):
+    """One value: its labels, and the number."""
+
+    labels: dict[str, str]
+    value: float
+
+
+class Family(TypedDict):
+    """Values of one meaning. A counter's name is without ``_total``."""
+
+    name: str
+    type: Literal["counter", "gauge"]
+    help: str
+    samples: list[Sample]
+
+
+class Metrics:
+    """What objects count, as a scrape reads it: an ASGI application for ``/metrics``, and ``render()`` for a route.
+
+    Args:
+        scope: a named scope whose objects are all told of, with the counts of all their processes, so that any
+            worker's page is the whole host's: "host:NAME", "process:NAME", a HostScope or a ProcessScope; default:
+            what TIDEGATE_SCOPE says, else none.
+
+    Labels are names of objects, states, priorities and reasons, never keys: there are as many series as there are
+    names. An object that was added and lives in the scope is told of once.
+
+    Raises:
+        ArenaError: the scope cannot be used.
+
+    May be used from any thread and any event loop.
+    """
+
+    __slots__ = ("_arena", "_objects")
+
+    def __init__(self, *, scope: str | HostScope | ProcessScope | None = None) -> None:
+        self._arena = ArenaView.of(scope)
+        self._objects: dict[tuple[str, str, str], tuple[str, Counted]] = {}
+
+    def add(self, object: Counted, *, name: str | None = None) -> None:
+        """Tells of ``object`` from now on, which is kept.
+
+        Args:
+            object: what counts.
+            name: its label; default: its own ``name``. Names of one kind differ.
+
+        Raises:
+            ConfigError: it has no name, or another object of its kind has it. TypeError: nothing that counts.
+        """
+        kind, scope, own = metrics_name(object)
+        label = own if own is not None else name if name is not None else getattr(object, "name", None)
+        if label is None:
+            raise ConfigError(f"name: this {kind} has none for its label; give it one")
+        if not isinstance(label, str):
+            raise TypeError(f"name: expected a str, got {type(label).__name__}")
+        place = (scope, kind, label)
+        known = self._objects.get(place)
+        # What lives in a named scope is one object, however many opened it.
+        if known is not None and known[1] is not object and own is None:
+            raise ConfigError(f"name: {label!r} is the name of another {kind} here; each needs one of its own")
+        self._objects[place] = (label, object)
+
+    def render(self, format: Literal["prometheus", "openmetrics"] = "prometheus") -> str:
+        """The page of this moment.
+
+        Args:
+            format: "prometheus" (its text, 0.0.4) or "openmetrics" (1.0).
+        """
+        return metrics_page(format, self._arena, list(self._objects.values()))
+
+    def content_type(self, format: Literal["prometheus", "openmetrics"] = "prometheus") -> str:
+        """The Content-Type of such a page."""
+        return metrics_content_type(format, "")[1]
+
+    def families(self) -> list[Family]:
+        """The values of this moment, for bindings to other libraries."""
+        families: list[Family] = json.loads(metrics_page("json", self._arena, list(self._objects.values())))
+        return families
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Answers GET and HEAD with the page, in the format that Accept asks for."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
+        format, content_type = metrics_content_type(None, accept)
+        status, body = 200, b""
+        if scope["method"] not in ("GET", "HEAD"):
+            status, content_type = 405, "text/plain"
+        else:
+            body = metrics_page(format, self._arena, list(self._objects.values())).encode()
+        headers: HeaderList = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+        ]
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{kind} {name!r}" for _, kind, name in self._objects)
+        return f"{type(self).__name__}({names})"

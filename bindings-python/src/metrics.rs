@@ -1,0 +1,134 @@
+//! The scrape behind `tidegate/metrics.py`.
+
+use crate::breaker::CircuitBreaker;
+use crate::breaker::registry::BreakerRegistry;
+use crate::concurrency::ConcurrencyLimiter;
+use crate::errors::{from_core, wrong_type};
+use crate::limit::bucket::TokenBucket;
+use crate::limit::keyed::RateLimiter;
+use crate::queue::BoundedQueue;
+use crate::retry::budget::RetryBudget;
+use crate::retry::throttle::ClientThrottle;
+use crate::scope;
+use crate::shed::LoadShedder;
+use pyo3::prelude::*;
+use std::sync::Arc;
+use tidegate::Arena;
+use tidegate::metrics::{Family, Measured, Metrics, MetricsFormat, PRIVATE};
+
+/// An arena, held open for scrapes.
+#[pyclass(frozen, module = "tidegate._tidegate")]
+#[derive(Debug)]
+pub(crate) struct ArenaView(Arc<Arena>);
+
+#[pymethods]
+impl ArenaView {
+    /// The arena of a scope; None where that is private.
+    #[staticmethod]
+    fn of(py: Python<'_>, scope: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Self>> {
+        Ok(scope::open(py, scope)?.map(Self))
+    }
+}
+
+/// What is done with an object that counts.
+trait Visit {
+    type Answer;
+
+    /// `at`: the scope and the name there of one that lives in a named scope.
+    fn visit(self, object: &impl Measured, at: Option<(String, String)>) -> Self::Answer;
+}
+
+/// Finds out what `object` is.
+fn visit<V: Visit>(object: &Bound<'_, PyAny>, visitor: V) -> PyResult<V::Answer> {
+    macro_rules! with_place {
+        ($($class:ident),+) => {$(
+            if let Ok(object) = object.cast::<$class>() {
+                let place = &object.get().place;
+                let at = place.name().map(|name| (place.scope(), name.to_owned())).filter(|(at, _)| at != PRIVATE);
+                return Ok(visitor.visit(&*object.get().core, at));
+            }
+        )+};
+    }
+    macro_rules! own {
+        ($($class:ident),+) => {$(
+            if let Ok(object) = object.cast::<$class>() {
+                let place = &object.get().place;
+                let at = place.name().map(|name| (place.scope(), name.to_owned())).filter(|(at, _)| at != PRIVATE);
+                return Ok(visitor.visit(&object.get().core, at));
+            }
+        )+};
+    }
+    with_place!(TokenBucket, RateLimiter, CircuitBreaker, ConcurrencyLimiter);
+    own!(BreakerRegistry, RetryBudget, ClientThrottle, LoadShedder);
+    if let Ok(queue) = object.cast::<BoundedQueue>() {
+        return Ok(visitor.visit(&queue.get().core, None));
+    }
+    let kinds = "a TokenBucket, RateLimiter, ConcurrencyLimiter, CircuitBreaker, BreakerRegistry, RetryBudget, \
+                 ClientThrottle, LoadShedder or BoundedQueue";
+    Err(wrong_type("object", kinds, object))
+}
+
+/// Kind and scope of an object that can be scraped, and its name there.
+#[pyfunction]
+pub(crate) fn metrics_name(object: &Bound<'_, PyAny>) -> PyResult<(&'static str, String, Option<String>)> {
+    struct Name;
+    impl Visit for Name {
+        type Answer = (&'static str, String, Option<String>);
+
+        fn visit(self, object: &impl Measured, at: Option<(String, String)>) -> Self::Answer {
+            let (scope, name) = at.map_or((PRIVATE.to_owned(), None), |(scope, name)| (scope, Some(name)));
+            (object.kind(), scope, name)
+        }
+    }
+    visit(object, Name)
+}
+
+/// The text of a scrape.
+#[pyfunction]
+pub(crate) fn metrics_page(
+    py: Python<'_>,
+    format: &str,
+    arena: Option<&Bound<'_, ArenaView>>,
+    objects: Vec<(String, Bound<'_, PyAny>)>,
+) -> PyResult<String> {
+    struct Read<'a>(&'a mut Metrics, &'a str);
+    impl Visit for Read<'_> {
+        type Answer = Result<(), tidegate::ConfigError>;
+
+        fn visit(self, object: &impl Measured, at: Option<(String, String)>) -> Self::Answer {
+            let Self(metrics, name) = self;
+            match at {
+                None => metrics.add(name, object),
+                Some((scope, name)) => {
+                    metrics.add_in(&scope, &name, object);
+                    Ok(())
+                }
+            }
+        }
+    }
+    let format: MetricsFormat = format.parse().map_err(|error| from_core(py, &error))?;
+    let mut metrics = Metrics::new();
+    for (name, object) in &objects {
+        visit(object, Read(&mut metrics, name))?.map_err(|error| from_core(py, &error))?;
+    }
+    if let Some(arena) = arena {
+        metrics.add_arena(&arena.get().0);
+    }
+    Ok(metrics.render(format))
+}
+
+/// What an HTTP answer of a format says in its Content-Type; by what Accept asks for, its name.
+#[pyfunction]
+pub(crate) fn metrics_content_type(py: Python<'_>, format: Option<&str>, accept: &str) -> PyResult<(String, String)> {
+    let format = match format {
+        Some(format) => format.parse::<MetricsFormat>().map_err(|error| from_core(py, &error))?,
+        None => MetricsFormat::accepted(accept),
+    };
+    Ok((format.name().to_owned(), format.content_type().to_owned()))
+}
+
+/// All families: name, type and help.
+#[pyfunction]
+pub(crate) fn metrics_families() -> Vec<(&'static str, &'static str, &'static str)> {
+    Family::ALL.iter().map(|family| (family.name(), family.kind().name(), family.help())).collect()
+}
