@@ -74,7 +74,7 @@ families! {
     Retries = "retries", Counter, "Retries that asked a budget: retried, or budget where it was empty.";
     RetryBalance = "retry_balance", Gauge, "Whole retries that could be withdrawn.";
     RetryDeposits = "retry_deposits", Counter, "Calls paid into a retry budget.";
-    ThrottleCalls = "throttle_calls", Counter, "Calls of a client throttle: accepted, refused by the backend, rejected.";
+    ThrottleCalls = "throttle_calls", Counter, "Calls of a client throttle: accepted, refused, rejected.";
     ThrottleProbability = "throttle_probability", Gauge, "The probability that a client throttle rejects, 0 to 1.";
     Shed = "shed", Counter, "Calls that were shed.";
     Pressure = "pressure", Gauge, "The pressure of a load shedder's signal, 0 to 1.";
