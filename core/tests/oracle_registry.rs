@@ -25,9 +25,20 @@ fn op() -> impl Strategy<Value = Op> {
         1 => key().prop_map(|key| Op::Remove { key }),
         1 => key().prop_map(|key| Op::ForceOpen { key }),
         1 => key().prop_map(|key| Op::Reset { key }),
+        2 => (pattern(), prop::option::of(1..2_000_u64), prop::option::of(1..4_u32)).prop_map(
+            |(pattern, cooldown, consecutive_failures)| {
+                let cooldown_ns = cooldown.map(|ms| Ns(ms * MS));
+                Op::SetConfig { pattern, cooldown_ns, consecutive_failures }
+            },
+        ),
         1 => Just(Op::Items {}),
         1 => Just(Op::Stats {}),
     ]
+}
+
+/// Patterns that mean all, some and one of the keys, and such of which neither means all that the other does.
+fn pattern() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["*", "k*", "*1", "k1", "*2*", "k2*", "x*"]).prop_map(str::to_owned)
 }
 
 /// Nanoseconds on, or back.

@@ -18,10 +18,12 @@ pub(super) const LONGEST: usize = 64;
 
 /// One more, so that there is a free one to write to.
 const SLOTS: usize = MOST + 1;
-/// In a slot: when it was written, 0 for free; the pattern's length; the pattern; the settings.
+/// In a slot: when it was written, 0 for free; when the pattern was first changed; its length; the pattern; the
+/// settings.
 const NUMBER: usize = 0;
-const LENGTH: usize = 1;
-const PATTERN: usize = 2;
+const FIRST: usize = 1;
+const LENGTH: usize = 2;
+const PATTERN: usize = 3;
 const CONFIG: usize = PATTERN + LONGEST / 8;
 const SLOT_WORDS: usize = CONFIG + CONFIG_WORDS;
 
@@ -32,6 +34,7 @@ pub(super) struct Overrides(SharedSlice<AtomicU64>);
 /// What a slot holds, as far as it can be true.
 struct Kept {
     number: u64,
+    first: u64,
     slot: usize,
     pattern: Vec<u8>,
     config: BreakerConfig,
@@ -55,17 +58,24 @@ impl Overrides {
     /// Whatever the memory says, patterns and settings that can be, for breakers of this layout.
     fn kept(&self, slot: usize, layout: &Layout) -> Option<Kept> {
         let word = |at| self.word(slot, at).load(Ordering::Relaxed);
-        let (number, length) = (word(NUMBER), word(LENGTH));
+        let (number, first, length) = (word(NUMBER), word(FIRST), word(LENGTH));
         if number == 0 || length == 0 || length > LONGEST as u64 {
             return None;
         }
         let mut pattern: Vec<u8> = (PATTERN..CONFIG).flat_map(|at| word(at).to_le_bytes()).collect();
         pattern.truncate(length as usize);
         let config = words::config(&std::array::from_fn(|at| word(CONFIG + at)));
-        (config.validate().is_ok() && layout.check(&config).is_ok()).then_some(Kept { number, slot, pattern, config })
+        (config.validate().is_ok() && layout.check(&config).is_ok()).then_some(Kept {
+            number,
+            first,
+            slot,
+            pattern,
+            config,
+        })
     }
 
-    /// Of each pattern the latest, oldest first.
+    /// Of each pattern the latest, in the order in which they were first changed: of two that say as much of a key the
+    /// first holds, in every process and whatever is changed again.
     fn all(&self, layout: &Layout) -> Vec<Kept> {
         let mut all: Vec<_> = (0..SLOTS).filter_map(|slot| self.kept(slot, layout)).collect();
         all.sort_by_key(|kept| std::cmp::Reverse(kept.number));
@@ -75,7 +85,7 @@ impl Overrides {
                 latest.push(kept);
             }
         }
-        latest.reverse();
+        latest.sort_by_key(|kept| (kept.first, kept.number));
         latest
     }
 
@@ -113,6 +123,7 @@ impl Overrides {
         // First: whoever comes after one that is killed from here on looks again.
         self.0[0].store(number, Ordering::Relaxed);
         self.write(slot, pattern, config);
+        self.word(slot, FIRST).store(before.map_or(number, |before| before.first), Ordering::Relaxed);
         // Release, with the stores before it: a process that is killed leaves no number without its words.
         self.word(slot, NUMBER).store(number, Ordering::Release);
         if let Some(before) = before {
@@ -183,6 +194,15 @@ mod tests {
         assert_eq!(told(&it), []);
         it.0.keep(&[b'a'; LONGEST], &with(7), &it.2).expect("room");
         assert_eq!(told(&it), [("a".repeat(LONGEST), 7)]);
+    }
+
+    #[test]
+    fn a_change_again_changes_no_order() {
+        let it = overrides();
+        for (pattern, seconds) in [("k*", 1), ("*1", 2), ("k*", 3), ("a*", 4), ("*1", 5)] {
+            it.0.keep(pattern.as_bytes(), &with(seconds), &it.2).expect("room");
+        }
+        assert_eq!(told(&it), [("k*".to_owned(), 3), ("*1".to_owned(), 5), ("a*".to_owned(), 4)]);
     }
 
     /// Cut off after each step: what was, or what was written; and the next goes on.

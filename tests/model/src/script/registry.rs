@@ -102,7 +102,8 @@ pub enum Answer {
 pub struct ModelRegistry {
     registry: Registry,
     held: HashMap<String, (String, At)>,
-    permits: HashMap<String, (At, Permit)>,
+    /// And whether a key's handle was given it by the shared breaker.
+    permits: HashMap<String, (At, Permit, bool)>,
 }
 
 impl Subject for ModelRegistry {
@@ -142,14 +143,15 @@ impl Subject for ModelRegistry {
                 let at = self.stands(now, held);
                 match self.registry.acquire(now, at) {
                     Ok(permit) => {
-                        self.permits.insert(name.clone(), (at, permit));
+                        let is_lent = at == At::Overflow && self.held[held].1 != At::Overflow;
+                        self.permits.insert(name.clone(), (at, permit, is_lent));
                         Answer::Permit { permit: true }
                     }
                     Err(wait) => Answer::Rejected { permit: false, retry_after_ns: Ns(wait) },
                 }
             }
             Op::Report { permit, failed } => {
-                let (at, permit) = self.permits[permit];
+                let (at, permit, _) = self.permits[permit];
                 // One whose breaker has made room is dropped.
                 if let Some(breaker) = self.registry.breaker(at) {
                     breaker.report(now, permit, outcome(*failed), None);
@@ -209,8 +211,9 @@ impl ModelRegistry {
         Answer::Nothing {}
     }
 
-    /// Whether the breaker of a permit still stands.
+    /// Whether the breaker of a permit still stands, and will hear of it: what a key's handle was given by the shared
+    /// breaker is reported where the key stands by then.
     pub fn is_alive(&mut self, permit: &str) -> bool {
-        self.permits.get(permit).is_some_and(|&(at, _)| self.registry.breaker(at).is_some())
+        self.permits.get(permit).is_some_and(|&(at, _, is_lent)| !is_lent && self.registry.breaker(at).is_some())
     }
 }
