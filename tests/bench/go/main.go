@@ -61,10 +61,17 @@ func main() {
 		{"failsafe-go", failsafeBreaker},
 		{"empty cgo call", emptyCall},
 	}
+	adaptive := []contender{
+		{"tidegate", tidegateAdaptive},
+		{"failsafe-go", failsafeAdaptive},
+		{"tidegate over cgo", tidegateAdaptiveOverCgo},
+		{"empty cgo call", emptyCall},
+	}
 	for threads := 1; threads <= 2; threads++ {
 		measure(row{fmt.Sprintf("bucket over cgo, %d thread(s), admit", threads), threads, batch, []target{{"x/time/rate", 0.8}}, buckets}, rounds)
 		measure(row{fmt.Sprintf("keyed over cgo, 10 k keys, %d thread(s), admit", threads), threads, keyedBatch, []target{{"x/time/rate, map and mutex", 0.6}}, keyed}, rounds)
 		measure(row{fmt.Sprintf("breaker over cgo, acquire + result, %d thread(s)", threads), threads, batch, []target{{"gobreaker", 0.7}}, breakers}, rounds)
+		measure(row{fmt.Sprintf("adaptive limit called from C, acquire + success, %d thread(s)", threads), threads, batch, []target{{"failsafe-go", 0.25}}, adaptive}, rounds)
 	}
 }
 

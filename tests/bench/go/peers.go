@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/ratelimiter"
 	"github.com/sony/gobreaker/v2"
@@ -64,6 +65,17 @@ func failsafeBreaker() func(int) {
 		for range times {
 			must(breaker.TryAcquirePermit(), "a closed breaker admits")
 			breaker.RecordSuccess()
+		}
+	}
+}
+
+func failsafeAdaptive() func(int) {
+	limiter := adaptivelimiter.NewWithDefaults[any]()
+	return func(times int) {
+		for range times {
+			permit, ok := limiter.TryAcquirePermit()
+			must(ok, "a permit is to be had")
+			permit.Record()
 		}
 	}
 }

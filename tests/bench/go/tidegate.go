@@ -13,6 +13,12 @@ package main
 #cgo nocallback tg_breaker_acquire
 #cgo noescape tg_breaker_report
 #cgo nocallback tg_breaker_report
+#cgo noescape tg_concurrency_try_acquire
+#cgo nocallback tg_concurrency_try_acquire
+#cgo noescape tg_concurrency_report
+#cgo nocallback tg_concurrency_report
+#cgo noescape permits_in_c
+#cgo nocallback permits_in_c
 #include <tidegate.h>
 
 static void nothing(void) {}
@@ -44,6 +50,24 @@ static tg_breaker *new_breaker(void) {
     tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
     tg_breaker *breaker = NULL;
     return tg_breaker_new(&config, &breaker) == TG_OK ? breaker : NULL;
+}
+
+static tg_concurrency *new_adaptive(void) {
+    tg_adaptive_config config = TG_ADAPTIVE_CONFIG_INIT;
+    tg_concurrency *limit = NULL;
+    return tg_concurrency_new_adaptive(&config, &limit) == TG_OK ? limit : NULL;
+}
+
+// What a caller pays that is not Go.
+static uint64_t permits_in_c(const tg_concurrency *limit, uint64_t times) {
+    uint64_t admitted = 0;
+    tg_concurrency_permit permit;
+    for (uint64_t i = 0; i < times; i++) {
+        if (tg_concurrency_try_acquire(limit, &permit) == TG_OK) {
+            admitted += tg_concurrency_report(limit, permit, TG_CONCURRENCY_SUCCESS, TG_NEVER) == TG_OK;
+        }
+    }
+    return admitted;
 }
 */
 import "C"
@@ -86,4 +110,28 @@ func tidegateBreaker() func(int) {
 			C.tg_breaker_report(breaker, permit, C.TG_SUCCESS, C.TG_NEVER)
 		}
 	}
+}
+
+func tidegateAdaptive() func(int) {
+	limit := newAdaptive()
+	return func(times int) {
+		must(C.permits_in_c(limit, C.uint64_t(times)) == C.uint64_t(times), "a permit for each")
+	}
+}
+
+func tidegateAdaptiveOverCgo() func(int) {
+	limit := newAdaptive()
+	return func(times int) {
+		for range times {
+			var permit C.tg_concurrency_permit
+			must(C.tg_concurrency_try_acquire(limit, &permit) == C.TG_OK, "a permit is to be had")
+			C.tg_concurrency_report(limit, permit, C.TG_CONCURRENCY_SUCCESS, C.TG_NEVER)
+		}
+	}
+}
+
+func newAdaptive() *C.tg_concurrency {
+	limit := C.new_adaptive()
+	must(limit != nil, "a valid limit")
+	return limit
 }

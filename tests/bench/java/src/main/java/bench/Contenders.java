@@ -1,6 +1,9 @@
 package bench;
 
 import com.google.common.util.concurrent.RateLimiter;
+import com.netflix.concurrency.limits.Limit;
+import com.netflix.concurrency.limits.Limiter;
+import com.netflix.concurrency.limits.limiter.SimpleLimiter;
 import io.github.bucket4j.Bandwidth;
 import io.github.bucket4j.Bucket;
 import io.github.resilience4j.circuitbreaker.CircuitBreaker;
@@ -8,6 +11,7 @@ import io.github.resilience4j.circuitbreaker.CircuitBreakerConfig;
 import io.github.resilience4j.circuitbreaker.CircuitBreakerConfig.SlidingWindowType;
 import io.github.resilience4j.ratelimiter.RateLimiterConfig;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import jnr.ffi.Memory;
 import jnr.ffi.Pointer;
@@ -124,6 +128,28 @@ final class Contenders {
                 if (breaker.tryAcquirePermission()) {
                     long start = breaker.getCurrentTimestamp();
                     breaker.onSuccess(breaker.getCurrentTimestamp() - start, TimeUnit.NANOSECONDS);
+                    admitted++;
+                }
+            }
+            return admitted;
+        };
+    }
+
+    static Body tidegateAdaptive() {
+        Native.Loops loops = Native.Loops.LIBRARY;
+        Pointer limit = loops.bench_adaptive_new();
+        must(limit != null, "a valid limit");
+        return times -> loops.bench_adaptive_run(limit, times);
+    }
+
+    static Body netflix(Limit limit) {
+        SimpleLimiter<Void> limiter = SimpleLimiter.<Void>newBuilder().limit(limit).build();
+        return times -> {
+            long admitted = 0;
+            for (int i = 0; i < times; i++) {
+                Optional<Limiter.Listener> permit = limiter.acquire(null);
+                if (permit.isPresent()) {
+                    permit.get().onSuccess();
                     admitted++;
                 }
             }

@@ -1,6 +1,9 @@
 package bench;
 
 import bench.Contenders.Body;
+import com.netflix.concurrency.limits.limit.Gradient2Limit;
+import com.netflix.concurrency.limits.limit.VegasLimit;
+import com.netflix.concurrency.limits.limit.WindowedLimit;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -39,6 +42,13 @@ public final class Main {
                 String work = "breaker over jnr-ffi, " + kind + ", " + threads + " thread(s)";
                 measure(work, threads, "Resilience4j", mostOfBreaker[threads - 1], breakers, rounds);
             }
+
+            Map<String, Body> adaptive = new LinkedHashMap<>();
+            adaptive.put("tidegate", Contenders.tidegateAdaptive());
+            adaptive.put("Netflix, Gradient2 in windows", Contenders.netflix(WindowedLimit.newBuilder().build(Gradient2Limit.newDefault())));
+            adaptive.put("Netflix, Vegas per sample", Contenders.netflix(VegasLimit.newDefault()));
+            String work = "adaptive limit called from C, acquire + success, " + threads + " thread(s)";
+            measure(work, threads, "Netflix, Gradient2 in windows", 0.25, adaptive, rounds);
         }
     }
 

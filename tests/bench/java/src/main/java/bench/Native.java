@@ -19,6 +19,15 @@ public interface Native {
 
     Native LIBRARY = LibraryLoader.create(Native.class).failImmediately().load("tidegate");
 
+    /** Loops in C over the adaptive limit: src/main/c. */
+    interface Loops {
+        Loops LIBRARY = LibraryLoader.create(Loops.class).failImmediately().load("tidegate-bench");
+
+        Pointer bench_adaptive_new();
+
+        long bench_adaptive_run(Pointer limit, long times);
+    }
+
     int tg_bucket_new(@In BucketConfig config, @Out PointerByReference bucket);
 
     int tg_bucket_try_acquire(Pointer bucket, @u_int32_t int n);
