@@ -9,6 +9,7 @@ import time
 import timeit
 
 import circuitbreaker
+import janus
 import keyed
 import limits
 import pybreaker
@@ -18,7 +19,7 @@ import stamina
 import tenacity
 from floor import Empty, Governor
 
-from tidegate import CircuitBreaker, Processor, RateLimiter, RetryBudget, RetryPolicy, TokenBucket
+from tidegate import BoundedQueue, CircuitBreaker, Processor, RateLimiter, RetryBudget, RetryPolicy, TokenBucket
 
 ROUNDS = 101 if "--quick" in sys.argv else 601
 # Seconds that one measurement takes, about: short, so that most are over before the kernel runs something else.
@@ -76,6 +77,45 @@ async def alone():
         return worked(item)
 
     return submit
+
+
+# Items of a hand-over, and the most that wait.
+HANDED, ROOM = 1_000, 1_000
+
+
+def handed_over(make):
+    """A call in which a thread puts HANDED items into what ``make`` made in its loop, and the loop takes them out."""
+    loop = asyncio.new_event_loop()
+    put, get = loop.run_until_complete(make())
+
+    def feed():
+        for item in range(HANDED):
+            put(item)
+
+    async def batch():
+        fed = loop.run_in_executor(None, feed)
+        for _ in range(HANDED):
+            await get()
+        await fed
+        return True
+
+    return lambda: loop.run_until_complete(batch())
+
+
+async def through_bounded_queue():
+    queue = BoundedQueue(ROOM)
+    return queue.push, queue.pop_async
+
+
+async def through_janus():
+    queue = janus.Queue(ROOM)
+    return queue.sync_q.put, queue.async_q.get
+
+
+async def through_asyncio_queue():
+    """A wake-up of the loop for each item, and no bound: a thread cannot wait for an ``asyncio.Queue``."""
+    queue, loop = asyncio.Queue(), asyncio.get_running_loop()
+    return lambda item: loop.call_soon_threadsafe(queue.put_nowait, item), queue.get
 
 
 class NaiveBucket:
@@ -202,6 +242,17 @@ ROWS = [
             "tidegate": lambda: processed(through_processor),
             "asyncio.Queue + 10 tasks": lambda: processed(through_queue),
             "the function alone": lambda: processed(alone),
+        },
+    },
+    {
+        "work": "queue, 1,000 items from a thread to asyncio",
+        "floor": None,
+        "floors": [],
+        "targets": [{"of": "janus", "most": 1}, {"of": "asyncio.Queue, call_soon_threadsafe", "most": 1}],
+        "contenders": {
+            "tidegate": lambda: handed_over(through_bounded_queue),
+            "janus": lambda: handed_over(through_janus),
+            "asyncio.Queue, call_soon_threadsafe": lambda: handed_over(through_asyncio_queue),
         },
     },
     {
