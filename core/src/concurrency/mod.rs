@@ -108,7 +108,8 @@ impl ConcurrencyLimiter {
     }
 
     /// A permit, or `None` when the limit is reached. Give it back with [`release`](Self::release).
-    #[inline]
+    // Always: a permit in memory is written in halves and read as one, which waits for the exchange before it.
+    #[inline(always)]
     pub fn try_acquire(&self) -> Option<ConcurrencyPermit> {
         if self.config.mode == Mode::Disabled {
             return Some(ConcurrencyPermit::default());

@@ -29,6 +29,15 @@ impl ConcurrencyPermit {
         self.cell >> PLACE_BITS
     }
 
+    /// Its word and its place, before it is stamped.
+    pub(super) fn apart(self) -> (u64, u32) {
+        (self.word, self.place() as u32)
+    }
+
+    pub(super) fn together((word, place): (u64, u32)) -> Self {
+        Self { word, cell: u64::from(place) }
+    }
+
     pub(super) fn stamped(self, stamp: u64) -> Self {
         Self { cell: self.cell | stamp << PLACE_BITS, ..self }
     }

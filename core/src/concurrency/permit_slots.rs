@@ -77,9 +77,16 @@ impl PermitSlots {
                 return Ok(permit);
             }
             self.give_back(permit);
-            return self.take_with_care(owner, true);
+            return self.take_apart(owner, true).map(ConcurrencyPermit::together);
         }
-        self.take_with_care(owner, false)
+        self.take_apart(owner, false).map(ConcurrencyPermit::together)
+    }
+
+    /// [`take_with_care`](Self::take_with_care) in parts: a permit that comes whole from a function out of line comes
+    /// through memory, and then the common way's does as well, written in halves and read as one.
+    #[inline(never)]
+    fn take_apart(&self, owner: u64, disturbed: bool) -> Result<(u64, u32), Full> {
+        self.take_with_care(owner, disturbed).map(ConcurrencyPermit::apart)
     }
 
     /// [`take`](Self::take) where the first place is taken, or the rule is new.

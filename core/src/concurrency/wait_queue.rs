@@ -143,7 +143,7 @@ impl Shared {
         let owner = self.owners.join()?;
         match self.places.take(owner) {
             Ok(permit) => Some(permit),
-            Err(full) => self.attempt_again(owner, full),
+            Err(full) => self.attempt_again(owner, full).map(ConcurrencyPermit::together),
         }
     }
 
@@ -151,9 +151,15 @@ impl Shared {
     #[inline(always)]
     pub(super) fn asked(&self) -> u64 {
         match &self.estimate {
-            Some(estimate) if estimate.measures() => stamp(self.clock.now()),
+            Some(estimate) if estimate.measures() => self.asked_now(),
             _ => 0,
         }
+    }
+
+    /// Out of line, as the rest of what is done for a measured call: it would crowd the path of the others.
+    #[inline(never)]
+    fn asked_now(&self) -> u64 {
+        stamp(self.clock.now())
     }
 
     /// The same for one who asked before.
@@ -195,12 +201,12 @@ impl Shared {
     }
 
     #[inline(never)]
-    fn attempt_again(&self, owner: u64, full: Full) -> Option<ConcurrencyPermit> {
+    fn attempt_again(&self, owner: u64, full: Full) -> Option<(u64, u32)> {
         if full == Full::Disturbed {
             // Somebody may have found the place taken that was not.
             self.notify_waiters();
         }
-        self.reclaim().then(|| self.places.take(owner).ok())?
+        self.reclaim().then(|| self.places.take(owner).ok().map(ConcurrencyPermit::apart))?
     }
 
     /// Gives a permit back, if it is this process's and has not been given back.

@@ -140,6 +140,7 @@ impl Estimate {
     }
 
     /// A measured call has been admitted.
+    #[inline(never)]
     pub(in super::super) fn admitted(&self, places: &PermitSlots) {
         // Who was refused found all places taken.
         if self.read(SATURATED) == 0 {
