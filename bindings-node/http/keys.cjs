@@ -4,6 +4,7 @@
 // it.
 
 const check = require('../lib/check.cjs');
+const { expressRoute } = require('./express_route.cjs');
 const { isPromise, whenReady } = require('../lib/promise.cjs');
 
 /** In the config of a Fastify route: its constraints as a text, of which Fastify tells a request nothing. */
@@ -16,8 +17,9 @@ const clientIp = Object.freeze(() => {
 
 /**
  * What the framework's router treats as one route: Nest's controller and method, Fastify's pattern with the constraints
- * that its plugin was told of, Express's pattern or, where none is matched yet, the path as its router compares it; the
- * path itself where no router is known. A HEAD is its GET.
+ * that its plugin was told of, the pattern of the Express route that the request is in or will come to (where none is,
+ * the mount it is in, or else the path as the router compares it); the path itself where no router is known. A HEAD is
+ * its GET.
  */
 function route(request, context) {
   if (typeof context?.getHandler === 'function') return nestRoute(context.getClass(), context.getHandler());
@@ -26,10 +28,9 @@ function route(request, context) {
   const { routeOptions } = request;
   if (routeOptions !== undefined) return fastifyRoute(method, request, routeOptions);
   if (typeof request.app?.enabled !== 'function') return `${method} ${pathOf(request)}`;
-  // Where a router is mounted a client's spelling stands, and so does it in a path that no route has matched.
-  const pattern = request.route?.path;
-  if (pattern === undefined) return `${method} ${asRouted(`${request.baseUrl ?? ''}${request.path}`, request.app)}`;
-  return `${method} ${asRouted(request.baseUrl ?? '', request.app)}${pattern}`;
+  const known = expressRoute(request, request.method);
+  // No route will match: as the router compares paths.
+  return `${method} ${known ?? asRouted(`${request.baseUrl ?? ''}${request.path}`, request.app)}`;
 }
 
 function fastifyRoute(method, request, { url = pathOf(request), config }) {

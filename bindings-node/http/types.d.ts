@@ -181,7 +181,10 @@ export interface Refusal {
 export const clientIp: KeyFunction;
 /** `request.user.id` or `request.user.sub`, as authentication left it. */
 export const user: KeyFunction;
-/** The route. */
+/**
+ * The route, as the framework's router has it, whatever a client's spelling. In Express: the one that the request is in
+ * or will come to; where none is, the mount it is in, else its path.
+ */
 export const route: KeyFunction;
 /** A header's value. A client chooses it: check it before, or add a limit by address. */
 export function header(name: string): KeyFunction;
