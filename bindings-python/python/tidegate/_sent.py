@@ -103,8 +103,7 @@ def _hold(permit: Held, response: Any) -> Any:
     return twin
 
 
-@functools.lru_cache(128)
-def _held(kind: Any) -> Any:
+def _class_of(kind: Any) -> Any:
     """The class of held responses of a kind."""
 
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
@@ -134,6 +133,9 @@ def _held(kind: Any) -> Any:
 
     own = {"__call__": __call__, "__module__": kind.__module__, "__doc__": kind.__doc__, "__slots__": (), _CALLS: ()}
     return type(kind.__name__, (kind,), own)
+
+
+_held = functools.lru_cache(128)(_class_of)
 
 
 class _Body:

@@ -40,6 +40,8 @@ class _Count(int):
     number counts as the next one there too, so that ``test`` promises what ``hit`` takes.
     """
 
+    __slots__ = ()
+
     def __lt__(self, room: float) -> bool:
         return int(self) < math.floor(room)
 
