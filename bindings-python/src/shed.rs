@@ -8,6 +8,7 @@ use crate::limit::quota::mode;
 use crate::python::{self, Function};
 use crate::scope::{Asked, Place};
 use crate::stats::stats;
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyType};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tidegate::shed::{LEVELS, Priority, SETTINGS, ShedderConfig, Signal, SignalKi
 
 static SIGNALS: Function = Function::new("tidegate._shed", "signals_of");
 static OVERLOADED: Function = Function::new("tidegate._shed", "overloaded");
+static INTERRUPT: Function = Function::new("_thread", "interrupt_main");
 static WATCH: Function = Function::new("tidegate._shed", "watch");
 
 /// Sheds load, the less important first, by as much as signals of too much work ask for. Each signal has a pressure,
@@ -77,9 +79,23 @@ fn signal((kind, name, start, full, read): Given<'_>) -> Result<Signal, tidegate
         signal = signal.range(start.unwrap_or(low), full.unwrap_or(high));
     }
     let Some(read) = read.map(Bound::unbind) else { return Ok(signal) };
-    // Gives a float whatever happens in it: see `_shed.guarded`.
-    Ok(signal
-        .reading(move || Python::attach(|py| python::call1(read.bind(py), ())?.extract::<f64>()).unwrap_or(f64::NAN)))
+    Ok(signal.reading(move || Python::attach(|py| value_of(read.bind(py)))))
+}
+
+/// What a function gives: a float whatever happens in it, see `_shed.guarded`, but for Ctrl-C. The call in which it came
+/// cannot raise it, so it comes once more.
+fn value_of(read: &Bound<'_, PyAny>) -> f64 {
+    let py = read.py();
+    match python::call1(read, ()).and_then(|value| value.extract()) {
+        Ok(value) => value,
+        Err(error) => {
+            if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                // Of the C API, which looks at no signal itself.
+                drop(INTERRUPT.call(py, ()));
+            }
+            f64::NAN
+        }
+    }
 }
 
 fn priority_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<Priority> {

@@ -113,6 +113,89 @@ def test_functions_that_fail(caplog: pytest.LogCaptureFixture) -> None:
     assert sum("off, its function gave no number" in line for line in shedder.explain()) == 3
 
 
+class Odd:
+    def __float__(self) -> float:
+        raise RuntimeError("odd")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("cannot be shown")
+
+
+@pytest.mark.parametrize("rubbish", [None, "0.5", b"1", 1j, 10**400, Odd(), [], Odd, object(), math.nan, SystemExit(1)])
+def test_rubbish_is_no_value(rubbish: Any) -> None:
+    def read() -> Any:
+        if isinstance(rubbish, BaseException):
+            raise rubbish
+        return rubbish
+
+    clock = ManualClock()
+    shedder = LoadShedder([Signal("gauge", read, start=0, full=1)], clock=clock)
+    for _ in range(20):
+        assert shedder.admit()
+        clock.advance(EACH)
+    assert shedder.pressure == 0
+    assert "gauge: off, its function gave no number" in shedder.explain(), shedder.explain()
+
+
+def test_numbers_beyond_the_range_are_its_ends() -> None:
+    for value, pressure in ((math.inf, 1), (1e308, 1), (True, 1), (-5, 0), (-math.inf, 0), (0.5, 0.5)):
+        clock = ManualClock()
+        shedder = LoadShedder([Signal("gauge", lambda value=value: value, start=0, full=1)], clock=clock)
+        for _ in range(20):
+            shedder.admit()
+            clock.advance(EACH)
+        assert shedder.pressure == pressure, value
+
+
+def test_an_interrupt_in_a_function_ends_the_program() -> None:
+    def read() -> float:
+        raise KeyboardInterrupt
+
+    clock = ManualClock()
+    shedder = LoadShedder([Signal("gauge", read, start=0, full=1)], clock=clock)
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(20):
+            shedder.admit()
+            clock.advance(EACH)
+
+
+def test_the_cgroup_changes_while_it_runs(tmp_path: Path) -> None:
+    def write(path: str, text: str) -> None:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def cgroup(name: str, most: int, current: int) -> None:
+        for file, text in {"max": most, "current": current, "stat": "inactive_file 0"}.items():
+            write(f"sys/fs/cgroup/{name}/memory.{file}", f"{text}\n")
+
+    def until(pressure: float) -> None:
+        for _ in range(2000):
+            shedder.sample()
+            clock.advance(0.05)
+            if abs(shedder.pressure - pressure) < 1e-5:
+                return
+        raise AssertionError((shedder.pressure, shedder.explain()))
+
+    write("proc/self/cgroup", "0::/a\n")
+    write("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+    cgroup("a", 100_000, 90_000)
+    cgroup("b", 100_000, 99_000)
+    clock = ManualClock()
+    hidden: Any = {"_root": tmp_path}
+    shedder = LoadShedder(["memory", "loop_lag"], clock=clock, **hidden)
+    until(0.5)
+    cgroup("a", 200_000, 90_000)
+    until(0)
+    write("proc/self/cgroup", "0::/b\n")
+    until(1)
+    (tmp_path / "sys/fs/cgroup/b/memory.current").unlink()
+    until(0)
+    assert any(line.startswith("memory: off, ") and "cannot be read" in line for line in shedder.explain())
+    cgroup("b", 100_000, 90_000)
+    until(0.5)
+
+
 def test_a_function_that_blocks_holds_up_one_call() -> None:
     entered, leave = threading.Event(), threading.Event()
 

@@ -89,6 +89,27 @@ fn functions_that_fail_are_off_and_hold_nobody_up() {
     assert!(shedder.explain().iter().any(|line| line == "panics: off, its function panicked"));
 }
 
+/// A call that came when something was to be read read it, and the threshold stood still for ever.
+#[test]
+fn calls_rarer_than_the_interval_move_the_threshold_too() {
+    let (shedder, clock) = shedder(vec![Signal::gauge("full", 0.0, 1.0, || 2.0)]);
+    for _ in 0..100 {
+        shedder.admit(Priority::Sheddable, 127);
+        clock.advance(EACH * 3 / 2);
+    }
+    assert_eq!(shedder.pressure(), 1.0, "{:#?}", shedder.explain());
+    assert!(!shedder.admit_at(clock.now(), Priority::Sheddable, 127, 0.999));
+}
+
+#[test]
+fn numbers_beyond_the_range_are_its_ends() {
+    for (value, pressure) in [(f64::INFINITY, 1.0), (1e308, 1.0), (-5.0, 0.0), (f64::NEG_INFINITY, 0.0), (0.5, 0.5)] {
+        let (shedder, clock) = shedder(vec![Signal::gauge("odd", 0.0, 1.0, move || value)]);
+        intervals(&shedder, &clock, 4);
+        assert_eq!(shedder.pressure(), pressure, "{value}");
+    }
+}
+
 #[test]
 fn a_function_that_blocks_holds_up_the_one_who_called_it() {
     let (enter, entered) = mpsc::sync_channel(1);

@@ -51,6 +51,13 @@ for source in tests/c/test_*.c; do
     fi
 done
 
+# Files of the system that are missing; valgrind needs them.
+if compile "$out/dev" tests/c/files_of_the_system.c "$out/files" -Itests/c $sanitize 2>"$out/gcc.log"; then
+    program "files of the system" "$out/files"
+else
+    not_ok "files of the system compile" "$out/gcc.log"
+fi
+
 # The sanitizers are really in these binaries, and see what they must see.
 has_symbol() { nm "$1" | grep "$2" >/dev/null; }
 expect "ASan is in the binary" has_symbol "$out/test_bucket-asan" __asan_init

@@ -90,6 +90,28 @@ static void what_is_wrong_is_said(void) {
     CHECK_EQ(tg_shedder_admit(NULL, 0, 0), TG_NULL);
 }
 
+static void numbers_that_are_none_or_beyond(void) {
+    double told[][2] = {{NAN, 0}, {INFINITY, 1}, {1e308, 1}, {-5, 0}, {-INFINITY, 0}, {0.5, 0.5}};
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        tg_clock *clock = NULL;
+        CHECK_EQ(tg_clock_manual_new(0, &clock), TG_OK);
+        tg_signal signal = gauge(NULL);
+        tg_shedder_config config = TG_SHEDDER_CONFIG_INIT;
+        config.clock = clock;
+        config.signals = &signal;
+        config.signal_count = 1;
+        tg_shedder *shedder = NULL;
+        CHECK_EQ(tg_shedder_new(&config, &shedder), TG_OK);
+        uint64_t now = 0;
+        press(shedder, &now, told[i][0], 4);
+        double pressure = -1;
+        CHECK_EQ(tg_shedder_pressure_at(shedder, now, &pressure), TG_OK);
+        CHECK(pressure == told[i][1]);
+        tg_shedder_free(shedder);
+        tg_clock_free(clock);
+    }
+}
+
 static void one_threshold_for_all_who_share_it(void) {
     tg_arena *arena = NULL;
     CHECK_EQ(tg_arena_process("shed", &arena), TG_OK);
@@ -120,6 +142,7 @@ static void one_threshold_for_all_who_share_it(void) {
 int main(void) {
     RUN(the_less_important_is_shed_first);
     RUN(what_is_wrong_is_said);
+    RUN(numbers_that_are_none_or_beyond);
     RUN(one_threshold_for_all_who_share_it);
     return check_failed != 0;
 }

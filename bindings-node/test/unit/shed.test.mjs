@@ -1,5 +1,7 @@
 // LoadShedder: signals, who is shed, the loop's lag, middleware, and a service under twice what it can do.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
 import { createServer, get } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -100,6 +102,74 @@ test('functions that fail', async () => {
     ['later', 'nan', 'throws'],
   );
   assert.equal(shedder.explain().filter((line) => line.includes(': off, ')).length, 3);
+});
+
+test('rubbish is no value', () => {
+  const odd = new Proxy(
+    {},
+    {
+      get() {
+        throw new Error('odd');
+      },
+    },
+  );
+  const thrown = [undefined, null, 'text', odd].map((what) => () => {
+    throw what;
+  });
+  const given = [undefined, null, '0.5', 1n, true, {}, [], Symbol('odd'), odd, NaN, new Date(5), Promise.reject(odd)];
+  for (const read of [...thrown, ...given.map((value) => () => value)]) {
+    const clock = new ManualClock();
+    const shedder = new LoadShedder({ signals: [{ kind: 'gauge', start: 0, full: 1, read }], clock });
+    for (let n = 0; n < 20; n++) {
+      assert.ok(shedder.admit('sheddable', 127));
+      clock.advance(EACH);
+    }
+    assert.equal(shedder.pressure, 0);
+    assert.ok(shedder.explain().some((line) => line.startsWith('gauge: off, ')));
+  }
+  const ends = [
+    [Infinity, 1],
+    [1e308, 1],
+    [-5, 0],
+    [-Infinity, 0],
+    [0.5, 0.5],
+  ];
+  for (const [value, pressure] of ends) {
+    const clock = new ManualClock();
+    const shedder = new LoadShedder({ signals: [{ kind: 'gauge', start: 0, full: 1, read: () => value }], clock });
+    for (let n = 0; n < 20; n++) {
+      shedder.admit();
+      clock.advance(EACH);
+    }
+    assert.equal(shedder.pressure, pressure, `${value}`);
+  }
+});
+
+test('a function that blocks holds up one call an interval', () => {
+  const clock = new ManualClock();
+  let [asked, now] = [0, 0];
+  const read = () => {
+    asked += 1;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    return 0;
+  };
+  const shedder = new LoadShedder({ signals: [{ kind: 'gauge', start: 0, full: 1, read }], clock });
+  for (; now < 10 * EACH; now += 5) {
+    assert.ok(shedder.admit());
+    clock.advance(5);
+  }
+  assert.ok(asked >= 9 && asked <= 11, `${asked}`);
+});
+
+test('files of the system that are missing, and change', { skip: process.platform !== 'linux' }, async (t) => {
+  const program = new URL('programs/cgroup.mjs', import.meta.url).pathname;
+  // Where no namespace may be made, there is nothing to mount in.
+  if (spawnSync('unshare', ['-r', '-m', 'true']).status !== 0) return t.skip('needs the right to unshare mounts');
+  const own = readlinkSync('/proc/self/ns/mnt');
+  const command = ['-r', '-m', process.execPath, program, own];
+  const { status, stdout, stderr } = spawnSync('unshare', command, { encoding: 'utf8' });
+  if (stdout.startsWith('SKIP')) return t.skip(stdout.slice('SKIP '.length).trim());
+  assert.deepEqual([status, stdout], [0, 'OK\n'], stderr);
 });
 
 test('what is wrong is said', () => {

@@ -118,8 +118,14 @@ def _reader(kind: str, name: str, read: Any) -> Callable[[], float] | None:
 
     def guarded() -> float:
         try:
-            value = float(read())
-        except Exception as error:
+            given = read()
+            if isinstance(given, (str, bytes)):
+                raise TypeError(f"expected a number, got {type(given).__name__}")
+            value = float(given)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # A call that only asks whether it may be served does not fail for it.
             say(f"signal {name} {type(error).__name__}", "signal %r is off: its function raised %r", name, error)
             return math.nan
         if math.isnan(value):

@@ -102,15 +102,19 @@ impl Sources {
 }
 
 impl LoadShedder {
-    /// One thing at `now` nanoseconds since the epoch, if it is the caller's turn.
+    /// What there is to do at `now` nanoseconds since the epoch, if it is the caller's turn: one of what all processes
+    /// do together, and one of what this one reads: both, or calls that come seldom would only ever read.
     #[inline]
-    pub(super) fn take_turn(&self, now: u64) {
+    pub(super) fn take_turn(&self, mut now: u64) {
         let sources = &self.sources;
         let count = sources.own.len() as u64;
         if count > 0
             && let Some(number) = sources.turn.take(now, self.interval_ns() / count, count)
         {
-            return self.read(sources.own[number as usize], now);
+            let begun = self.clock.now();
+            self.read(sources.own[number as usize], now);
+            // A function may take long, and a step of a moment that is long past would undo those since.
+            now = now.saturating_add(self.clock.now().saturating_sub(begun));
         }
         let count = sources.jobs.len() as u64 + 1;
         if let Some(number) = self.turn.take(now, self.interval_ns() / count, count) {
