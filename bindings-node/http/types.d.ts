@@ -47,7 +47,11 @@ export type RateFunction = (request: any, context: any) => string | number | Pro
 /** A key, or nobody: then the client's address stands in. */
 export type KeyValue = Key | number | bigint | undefined | null;
 
-/** `request` is the framework's; `context` Nest's ExecutionContext, else the framework's response. */
+/**
+ * `request` is the framework's; `context` Nest's ExecutionContext, else the framework's response. The request waits for
+ * a promise as long as it takes, as for those of all functions of the options: bound what it asks, by a `Timeout` for
+ * example.
+ */
 export type KeyFunction = (request: any, context: any) => KeyValue | Promise<KeyValue>;
 
 /**

@@ -1,6 +1,8 @@
 'use strict';
 
 const { hasOwnLimits } = require('./decorators.cjs');
+const { translateGuards } = require('./guarded.cjs');
+const { translated } = require('./refusals.cjs');
 const { rememberUpgrades } = require('./upgrades.cjs');
 
 /**
@@ -12,8 +14,11 @@ class TidegateExplorer {
   #registry;
   #settle;
   #host;
+  #translates;
 
-  constructor(modules, registry, settle, host) {
+  /** @param translates whether refusals of guards become exceptions that say when to come back */
+  constructor(modules, registry, settle, host, translates) {
+    this.#translates = translates;
     this.#settle = settle;
     this.#host = host;
     this.#modules = modules;
@@ -22,6 +27,11 @@ class TidegateExplorer {
 
   onModuleInit() {
     this.#settle();
+    if (this.#translates) {
+      const translate = (error, context) =>
+        context.getType() === 'http' ? translated(this.#registry, error, context) : error;
+      translateGuards(this.#modules, translate);
+    }
     for (const { controllers, providers } of this.#modules.values()) {
       for (const { metatype } of [...controllers.values(), ...providers.values()]) {
         if (typeof metatype?.prototype === 'object' && metatype.prototype !== null) this.#explore(metatype);

@@ -136,7 +136,8 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
     registry,
     {
       provide: TidegateExplorer,
-      useFactory: (modules, made, host) => new TidegateExplorer(modules, made, () => settleNames(made, modules), host),
+      useFactory: (modules, made, host) =>
+        new TidegateExplorer(modules, made, () => settleNames(made, modules), host, filter !== false),
       inject: [ModulesContainer, TidegateRegistry, HttpAdapterHost],
     },
     TidegateInterceptor,

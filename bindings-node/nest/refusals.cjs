@@ -16,6 +16,15 @@ function tellWhen(host, { retryAfter }) {
   response.header('Retry-After', String(retryAfter));
 }
 
+/** `error` as the caller of a guarded call is to get it: a refusal as an HttpException, with Retry-After set. */
+function translated(registry, error, context) {
+  const exception = registry.httpException(error);
+  if (!isOurs(exception)) return error;
+  const type = context.getType();
+  if (type === 'http') tellWhen(context, exception);
+  return refusalFor(type, exception);
+}
+
 /**
  * Makes HttpExceptions of the refusals that leave a handler, and sets Retry-After, before any filter sees them: a
  * catch-all of the application comes before ours.
@@ -28,18 +37,10 @@ class TidegateInterceptor {
   }
 
   intercept(context, next) {
-    return next.handle().pipe(catchError((error) => throwError(() => this.#translated(error, context))));
-  }
-
-  #translated(error, context) {
-    const exception = this.#registry.httpException(error);
-    if (!isOurs(exception)) return error;
-    const type = context.getType();
-    if (type === 'http') tellWhen(context, exception);
-    return refusalFor(type, exception);
+    return next.handle().pipe(catchError((error) => throwError(() => translated(this.#registry, error, context))));
   }
 }
 Injectable()(TidegateInterceptor);
 Inject(TidegateRegistry)(TidegateInterceptor, undefined, 0);
 
-module.exports = { TidegateInterceptor, isOurs, tellWhen };
+module.exports = { TidegateInterceptor, isOurs, tellWhen, translated };

@@ -1,4 +1,4 @@
-// Names of limits in a named scope, where one name is one object: Express and Fastify. Nest's stand in refusals.test.ts.
+// Names of limits in a named scope, where one name is one object: Express and Fastify. Nest's: refusals.test.ts.
 import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, describe, it } from 'node:test';
@@ -39,8 +39,8 @@ const STRICT = { name: 'client', rate: '2/hour', key: 'ip' } as const;
 describe('a name that Express declares twice in a scope', () => {
   const twice: Record<string, [any, any, RegExp]> = {
     'with another rate': [SHARED, STRICT, /'client' is the limit \{ rate: '5\/hour' \} per key already/],
-    'without a key': [{ ...SHARED, key: undefined }, SHARED, /\{ rate: '5\/hour' \} already.* \{ rate: '5\/hour' \} per key/],
-    'with another size': [SHARED, { ...SHARED, maxKeys: 10 }, /the limit \{ maxKeys: 10, rate: '5\/hour' \} per key another/],
+    'without a key': [{ ...SHARED, key: undefined }, SHARED, /'5\/hour' \} already.* \{ rate: '5\/hour' \} per key/],
+    'with another size': [SHARED, { ...SHARED, maxKeys: 10 }, /\{ maxKeys: 10, rate: '5\/hour' \} per key another/],
     'among several': [SHARED, { limits: { first: '9/hour', client: '2/hour' } }, /'client' is .* '2\/hour'/],
     'as one of several rates': [
       { ...SHARED, rate: '5/hour;9/day' },
@@ -167,7 +167,8 @@ for (const awaited of [true, false]) {
         return app;
       };
       const first = await start({ ...SHARED, ...place }, { ...STRICT, ...place });
-      await assert.rejects(start({ ...STRICT, ...place }, undefined), wrong(/'client' is the limit \{ rate: '5\/hour' \}/));
+      const strict = start({ ...STRICT, ...place }, undefined);
+      await assert.rejects(strict, wrong(/'client' is the limit \{ rate: '5\/hour' \}/));
       const other = start({}, { ...STRICT, rate: '3/hour', ...place });
       await assert.rejects(other, wrong(/'2\/hour' \} per key.* \(config\.tidegate of GET \/login\) already/));
       await first.close();

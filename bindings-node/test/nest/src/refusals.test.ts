@@ -41,6 +41,7 @@ import {
   TidegateRegistry,
   getBreakerToken,
 } from 'tidegate/nest';
+import { throwError } from 'rxjs';
 import { ADAPTERS, type Adapter } from './app.js';
 import { requester, statuses } from './request.js';
 
@@ -192,7 +193,7 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       assert.deepEqual(await told('/call'), [503, '5']);
       assert.deepEqual(await told('/foreign'), [503, '3600']);
       // A guard's comes before any interceptor.
-      assert.equal((await request('/guarded')).status, 503);
+      assert.deepEqual(await told('/guarded'), [503, '5']);
       assert.equal((await request('/caught')).text, 'ERR_TIDEGATE_CIRCUIT_OPEN payment CircuitOpenError true');
       assert.equal((await request('/queue')).status, 200);
       assert.deepEqual(await told('/queue'), [503, '3']);
@@ -202,6 +203,60 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       assert.equal((await request('/mail')).status, 200);
       assert.ok(filter.seen.every((error) => error instanceof HttpException && error instanceof TidegateError));
       assert.equal((await request('/arena')).status, 500);
+    });
+
+    it('of a guard say when to come back under a catch-all filter, whatever kind of guard it is', async (t) => {
+      const open = new CircuitBreaker('guards', {});
+      open.forceOpen();
+      const ways: Record<string, () => any> = {
+        sync: () => {
+          throw new CircuitOpenError('bank', 4000);
+        },
+        async: () => open.call(async () => true),
+        observable: () => throwError(() => new CircuitOpenError('bank', 4000)),
+        mistake: () => {
+          throw new TypeError('x');
+        },
+      };
+      const objects = Object.entries(ways).map(([way, canActivate]) => ({ way, guard: { canActivate } }));
+      @Injectable()
+      class ByHeader implements CanActivate {
+        canActivate(context: any) {
+          return ways[context.switchToHttp().getRequest().headers['x-way']]?.() ?? true;
+        }
+      }
+      const controllers = objects.map(({ way, guard }) => {
+        @Controller(way)
+        class ObjectController {
+          @Get()
+          @UseGuards(guard)
+          get() {
+            return 1;
+          }
+        }
+        return ObjectController;
+      });
+      @Controller('class')
+      class ClassController {
+        @Get()
+        @UseGuards(ByHeader)
+        get() {
+          return 1;
+        }
+      }
+      const root = TidegateModule.forRoot(options());
+      const { request } = await serve(t, adapter, root, [...controllers, ClassController], true);
+      for (const [way, status, wait] of [
+        ['sync', 503, '4'],
+        ['async', 503, '3600'],
+        ['observable', 503, '4'],
+        ['mistake', 500, null],
+      ] as const) {
+        for (const answer of [await request(`/${way}`), await request('/class', 'GET', { 'x-way': way })]) {
+          assert.deepEqual([answer.status, answer.get('retry-after')], [status, wait], way);
+        }
+      }
+      assert.equal((await request('/class')).status, 200);
     });
 
     it('of time are 504, with Retry-After where it is known', async (t) => {
