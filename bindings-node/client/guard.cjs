@@ -5,7 +5,7 @@ const { CircuitBreaker, ClientThrottle, Deadline, RetryBudget, RetryPolicy } = r
 const { isTimeUp } = require('../lib/abort.cjs');
 const { acquireFor, classified, ownClassifier, settled, succeeded } = require('../lib/breaker.cjs');
 const check = require('../lib/check.cjs');
-const { http, isClassifier } = require('../lib/classify.cjs');
+const { answerOf, http, isClassifier } = require('../lib/classify.cjs');
 const { RetryBudgetExceededError, isRefusal, unmade } = require('../lib/errors.cjs');
 const { DISCARD, discard } = require('../lib/discard.cjs');
 const { REFUSES, pay, retriesResults, withBudget } = require('../lib/retry.cjs');
@@ -195,7 +195,7 @@ class Guard {
           report(
             permit,
             classifier,
-            classified(permit, error, () => classifier.error(error)),
+            classified(permit, error, () => judgeError(classifier, error)),
           );
         throw error;
       }
@@ -222,19 +222,19 @@ class Guard {
       discard(answer);
       throw thrown;
     }
-    if (said.outcome !== 'success' || !this.#readsBody) {
+    if (!isFine(said) || !this.#readsBody) {
       report(permit, classifier, said);
       return answer;
     }
     const end = {
-      ended: () => succeeded(permit, classifier),
+      ended: () => report(permit, classifier, said),
       failed(error) {
         if (isCancelled(signal)) permit.release();
         else
           report(
             permit,
             classifier,
-            classified(permit, error, () => classifier.error(error)),
+            classified(permit, error, () => judgeError(classifier, error)),
           );
       },
       abandoned: () => permit.release(),
@@ -248,6 +248,18 @@ class Guard {
     }
   }
 }
+
+/**
+ * Elsewhere an error that nobody names is an answer of the dependency's. Here one would have come as an answer: this one
+ * says nothing, and closes no circuit.
+ */
+function judgeError(classifier, error) {
+  const said = classifier.error(error);
+  return isFine(said) && answerOf(error) === undefined ? { ...said, outcome: 'ignore' } : said;
+}
+
+/** The dependency did its work, at once or late: there is a body to come. */
+const isFine = ({ outcome }) => outcome === 'success' || outcome === 'slow';
 
 /** A success may be slow, which is known only when it is over. */
 function report(permit, classifier, said) {

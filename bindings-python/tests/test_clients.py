@@ -336,6 +336,25 @@ def test_the_classifiers_slow_call_is_slow_for_the_breaker_alone(kind: str, serv
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("outcome_at", ["body", "headers"])
+def test_an_answer_that_says_so_is_slow_and_its_body_can_still_fail(
+    kind: str, outcome_at: str, server: Faulty
+) -> None:
+    breaker, throttle = CircuitBreaker("bank", window_calls=50), ClientThrottle()
+    server.script.extend([200, 404, 503, "reset body"])
+    slow = http(slow=lambda answer: getattr(answer, "status_code", getattr(answer, "status", 0)) in (200, 503))
+    with client(kind, breaker=breaker, throttle=throttle, classifier=slow, outcome_at=outcome_at) as made:
+        assert [made.send("GET", server.url)[0] for _ in range(3)] == [200, 404, 503]
+        stats = breaker.stats()
+        assert (stats.calls, stats.failed, stats.slow) == (3, 1, 1)
+        with pytest.raises(Exception):  # noqa: B017 - each client has its own
+            made.send("GET", server.url)
+    stats, is_seen = breaker.stats(), outcome_at == "body"
+    assert (stats.calls, stats.failed, stats.slow) == (4, 1 + is_seen, 2 - is_seen)
+    assert (throttle.stats().accepted, throttle.stats().refused) == (3, 1)
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
 def test_a_body_that_nobody_wants_gives_its_probe_back(kind: str, server: Faulty, clock: ManualClock) -> None:
     breaker = half_open(clock)
     with client(kind, breaker=breaker) as made:

@@ -16,6 +16,7 @@ import {
   RetryPolicy,
   ThrottledError,
   TimeoutExceededError,
+  http,
 } from 'tidegate';
 import { until } from './until.mjs';
 import { CLIENTS, circuit, counts, failing, quick, serve } from './web.mjs';
@@ -260,6 +261,32 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
         await (await make(t, { breaker })(server.url)).read();
         assert.deepEqual(counts(breaker), { calls: 1, failed });
       }
+    });
+
+    it('takes no mistake for an answer that closes the circuit', async (t) => {
+      const breaker = probing();
+      const ask = make(t, { breaker });
+      for (const url of ['ftp://127.0.0.1/', 'nonsense://x', 'http://127.0.0.1:99999/']) {
+        await assert.rejects(async () => (await ask(url)).read());
+        assert.deepEqual([breaker.stats().calls, breaker.state === 'closed'], [0, false], url);
+      }
+    });
+
+    it('calls an answer slow that says so, and its body can still fail', async (t) => {
+      const server = await serve(t, (request, response, nth) => {
+        response.writeHead(nth === 2 ? 404 : 200, { 'content-length': 3 });
+        if (nth < 3) response.end('yes');
+        else response.write('y', () => response.destroy());
+      });
+      const classifier = http({ slow: (answer) => (answer.status ?? answer.statusCode) === 200 });
+      const breaker = circuit();
+      const ask = make(t, { breaker, classifier });
+      for (let i = 0; i < 2; i++) await (await ask(server.url)).read();
+      const { calls, failed, slow } = breaker.stats();
+      assert.deepEqual([calls, failed, slow], [2, 0, 1]);
+      await assert.rejects(async () => (await ask(server.url)).read());
+      await until(() => breaker.stats().calls === 3);
+      assert.deepEqual([breaker.stats().failed, breaker.stats().slow], [1, 1]);
     });
 
     it('retries by results where the policy has a Classifier for them', async (t) => {

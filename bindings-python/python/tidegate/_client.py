@@ -250,6 +250,10 @@ class Sending:
         return bool(is_retried(policy._retry_on, error))
 
 
+# The dependency did its work, at once or late.
+_FINE = ("success", "slow")
+
+
 class Call:
     """One attempt, as breaker and throttle see it.
 
@@ -257,12 +261,13 @@ class Call:
     ``ended``, ``lost`` or ``abandoned``, of which the first counts. One that is dropped has given its permit back.
     """
 
-    __slots__ = ("_calls", "_permit", "_throttle", "pending")
+    __slots__ = ("_calls", "_permit", "_said", "_throttle", "pending")
 
     def __init__(self, calls: Calls, permit: Permit | None, throttle: ClientThrottle | None) -> None:
         self._calls, self._permit, self._throttle = calls, permit, throttle
-        # Whether the breaker waits for the body.
+        # Whether the breaker waits for the body, and what the headers said.
         self.pending = False
+        self._said: Verdict = ("success", None)
 
     def failed(self, error: BaseException, closed: bool = False) -> Verdict:
         """An error came in place of an answer."""
@@ -288,13 +293,15 @@ class Call:
         except BaseException:
             self._report(("failure", None))
             raise
-        self.pending = verdict[0] == "success" and self._calls.at_body and not complete and self._permit is not None
+        is_fine = verdict[0] in _FINE
+        self.pending = is_fine and self._calls.at_body and not complete and self._permit is not None
+        self._said = verdict
         return self._report(verdict)
 
     def _report(self, verdict: Verdict) -> Verdict:
         throttle, judged = self._throttle, verdict[0]
         if throttle is not None:
-            if judged == "success":
+            if judged in _FINE:
                 throttle.accepted()
             elif judged in ("failure", "unreached"):
                 throttle.refused()
@@ -305,7 +312,7 @@ class Call:
     def ended(self) -> None:
         """The body is here."""
         if self._permit is not None:
-            self._tell(("success", None))
+            self._tell(self._said)
 
     def lost(self, error: BaseException, closed: bool = False) -> None:
         """The body did not come to its end. Nothing is raised but what the classifier raises."""
@@ -338,7 +345,7 @@ class Call:
             permit.unreached()
         elif judged == "ignore":
             permit.ignore()
-        elif self._is_slow(permit):
+        elif judged == "slow" or self._is_slow(permit):
             permit.slow()
         else:
             permit.success()
