@@ -120,7 +120,7 @@ impl ConcurrencyLimiter {
                 self.count_admitted();
                 Some(self.shared.stamped(permit, asked))
             }
-            None => self.denied(),
+            None => self.denied().then(ConcurrencyPermit::default),
         }
     }
 
@@ -129,12 +129,13 @@ impl ConcurrencyLimiter {
         self.shared.counts.add(ADMITTED, 1);
     }
 
+    /// Whether it is let through all the same: a dry run.
     #[inline(never)]
-    fn denied(&self) -> Option<ConcurrencyPermit> {
+    fn denied(&self) -> bool {
         let dry_run = self.config.mode == Mode::DryRun;
         self.shared.counts.add(if dry_run { WOULD_DENY } else { REFUSED }, 1);
         self.shared.saturated();
-        dry_run.then(ConcurrencyPermit::default)
+        dry_run
     }
 
     /// A permit as a guard that gives itself back when dropped.
