@@ -1,8 +1,9 @@
 //! What a reading of a clock that goes back afterwards leaves behind, once the limit is back at the present.
 
 use super::{MS, S};
+use std::sync::Arc;
 use std::time::Duration;
-use tidegate::limit::{Algorithm, LimiterConfig, Mode, RateLimiter};
+use tidegate::limit::{Algorithm, LimitSet, LimiterConfig, Member, Mode, RateLimiter};
 use tidegate::{ManualClock, Quota};
 
 const LIMIT: u32 = 100;
@@ -263,6 +264,42 @@ fn strangers_ahead_keep_new_keys_of_a_log_out_for_a_minute() {
         let first = (0..1_000).find(admitted);
         // A second more, in which what was put counts as of the present.
         assert!(first.is_some_and(|second| second <= 61), "{strangers}: {first:?}");
+    }
+}
+
+/// Strangers with two readings ahead, of which the second takes the cells that the first had charged and fills the word
+/// that keys share: new keys are denied until both are over, and not once more because nobody asked meanwhile.
+#[test]
+fn what_keys_share_is_put_in_order_while_the_rest_still_denies() {
+    for algorithm in ALL {
+        for (seconds, in_a_set) in [20, 400, 3_600].into_iter().flat_map(|seconds| [(seconds, false), (seconds, true)]) {
+            for off in 0..12 {
+                let clock = ManualClock::new(0);
+                let quota = Quota::new(LIMIT.into(), Duration::from_secs(seconds)).expect("a sound quota");
+                let config = LimiterConfig { max_keys: 1, ..LimiterConfig::new(algorithm, quota) };
+                let limiter = Arc::new(RateLimiter::with_config(config, (&clock).into()).expect("a limiter"));
+                let set = LimitSet::new([("key", Member::Keyed(limiter.clone()))]).expect("a set");
+                let fill = seconds * S;
+                let start = 1_000 * fill + off * fill / 12;
+                for (lead, strangers) in [(200 * fill + HOUR, 7..15_u8), (400 * fill + 2 * HOUR, 50..80)] {
+                    for stranger in strangers {
+                        while limiter.try_acquire_at(start + lead, &[stranger, 1], 1) {}
+                    }
+                }
+                let admitted = |at: u64| {
+                    clock.set(at);
+                    if in_a_set {
+                        set.check(&[b"new"], 1).expect("a key for each member").decision.allowed
+                    } else {
+                        limiter.try_acquire(b"new", 1)
+                    }
+                };
+                let soon = (0..150).find(|half| admitted(start + half * S / 2));
+                // So much takes three times what a quota takes to come back: of a sliding window that is two periods.
+                let end = start + 75 * S + if algorithm == Algorithm::SlidingWindow { 6 } else { 3 } * fill;
+                assert!(soon.is_some() || admitted(end), "{algorithm} {seconds} s, {off}, in a set: {in_a_set}");
+            }
+        }
     }
 }
 

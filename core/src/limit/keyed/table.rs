@@ -230,7 +230,13 @@ impl Table {
         let now = Now { near: epoch.start, ..reading };
         let shared = || self.start(kind, (at, tag), header, (epoch, since), now);
         let (spot, state) = match found.map(|(_, found)| cell::state(found)) {
-            None if is_long_before(kind, now, since) => (Spot::New, kind.fresh(since)),
+            None if is_long_before(kind, now, since) => {
+                let word = header.has_spilled().then(|| self.shared(at, tag));
+                // Acquire: as any state. Before the latest moment, which says of which epoch it is.
+                let charged = word.map(|word| (word, word.load(Ordering::Acquire)));
+                let soon = charged.map(|charged| self.too_soon(kind, charged, self.reclaim.latest(kind), since));
+                (Spot::New, soon.unwrap_or(Some(kind.fresh(since)))?)
+            }
             None => (Spot::New, shared()?),
             Some(state) => {
                 let state = if epoch == from { None } else { dated(kind, state, (from, epoch), now) }.unwrap_or(state);
@@ -266,7 +272,8 @@ impl Table {
             Some(found) if !is_long_before(kind, now, since) => {
                 self.state_in(kind, (self.shared(at, tag), found), latest, (epoch, since), now)?
             }
-            _ => kind.fresh(since),
+            Some(found) => self.too_soon(kind, (self.shared(at, tag), found), latest, since)?,
+            None => kind.fresh(since),
         };
         // What stores nothing needs no cell.
         if let Step::Keep(answer) = op.judge(Spot::New, start, now) {
@@ -608,6 +615,28 @@ impl Table {
         } else {
             kind.merge(state, fresh, Now { near: epoch.start, ..now })
         })
+    }
+
+    /// What a key without a cell starts from where a reading [is long before](is_long_before) that. `None`: look again.
+    ///
+    /// A word that a bad reading put is put in order all the same: now, and not when what denies until then is over, for
+    /// it would be used up as of then, and deny once more for as long. Nothing comes back sooner than it may: all that
+    /// the word holds was charged before the exchange that drops it, and takes no longer to come back than
+    /// [`refill`](Layout::refill), which it is used up for from the latest moment on.
+    #[cold]
+    #[inline(never)]
+    fn too_soon<K: Layout>(
+        &self,
+        kind: &K,
+        (word, found): (&AtomicU64, u64),
+        latest: Latest,
+        since: u64,
+    ) -> Option<u64> {
+        if put_in(latest, found) == Some(None) {
+            self.use_up(kind, word, found);
+            return None;
+        }
+        Some(kind.fresh(since))
     }
 
     /// What a bad reading left in a word of the sketch is lost: it is used up.

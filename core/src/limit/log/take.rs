@@ -279,6 +279,10 @@ impl Log {
         };
         let since = self.moment.starting(moment, ask.reading, &self.present);
         if let Some(wait) = self.before(ask.reading, since) {
+            // Nor may that wait until this is over: what is dated to the present counts for a period from then on.
+            if !ask.look {
+                let _ = self.told(shared, None, &shared.look(0), ask, Taken::denied(0));
+            }
             return Some(self.too_early(None, wait, ask));
         }
         let now = ask.reading.max(since);
