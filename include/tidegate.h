@@ -820,8 +820,8 @@ typedef struct {
  * Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT (neither or both of
  * rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or ramp, a clock beside
  * an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name that is
- * none); TG_ARENA_SHAPE (another algorithm, max_keys, fastest, block or ramp under the name), TG_ARENA_SETTINGS
- * (another rate or burst), TG_ARENA_FULL, TG_ARENA_*.
+ * none); TG_ARENA_SHAPE (another algorithm, max_keys, block or ramp under the name), TG_ARENA_SETTINGS
+ * (another rate, burst or fastest), TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_limiter_new(const tg_limiter_config *config, tg_limiter **limiter);
 

@@ -29,7 +29,7 @@ function declare(make, options, what = 'limit', told = {}) {
   }
   const claimed = claim(what, options, told);
   try {
-    const made = makeShared(make, options, what, claimed);
+    const made = makeShared(make, options, what, claimed, told);
     if (!claimed.isForeign) leaveOut(scope, name);
     return made;
   } catch (error) {
@@ -38,7 +38,7 @@ function declare(make, options, what = 'limit', told = {}) {
   }
 }
 
-function makeShared(make, { [DECLARED_BY]: _, ...options }, what, { isForeign, said }) {
+function makeShared(make, { [DECLARED_BY]: _, ...options }, what, { isForeign, said }, told) {
   const { scope, name, onConflict } = options;
   if (onConflict !== undefined) return make(options);
   try {
@@ -49,11 +49,17 @@ function makeShared(make, { [DECLARED_BY]: _, ...options }, what, { isForeign, s
     const made = make({ ...options, onConflict: 'apply' });
     process.emitWarning(
       `the ${what} '${name}' of ${describe(scope)} had other settings; those of this process hold ${HOLD[what]} ` +
-        `(onConflict: 'error' or 'keep' if that is not wanted)`,
+        `(onConflict: 'error' or 'keep' if that is not wanted)${less(made, told)}`,
       { type: 'TidegateWarning', detail: error.message },
     );
     return made;
   }
+}
+
+/** A limit per key may hold less than the burst that was declared. */
+function less(made, { quota, isKeyed }) {
+  if (!isKeyed || made.quota.burst >= quota().burst) return '';
+  return `; with a burst of ${made.quota.burst}: what it was made for holds no more, another name would`;
 }
 
 const describe = (scope) => (typeof scope === 'string' ? scope : (scope?.name ?? process.env.TIDEGATE_SCOPE));

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import run, wait_until
+from conftest import Script, run, wait_until
 from fastapi import BackgroundTasks, Depends, FastAPI
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from served import ask, served, statuses
@@ -424,6 +424,63 @@ def test_a_deploy_that_changes_a_rate_just_works(kind: str, host: str, caplog: p
     assert RateLimiter("3/minute", scope=host, name="login").burst == 3 and len(list(logged(caplog))) == 1
     with pytest.raises(ConfigError, match="on_conflict: the RateLimiter already has its place"):
         RateLimit(RateLimiter("3/minute"), on_conflict="keep")
+
+
+RATES = ["5/minute", "20/hour", "300/hour", "10/minute"]
+
+
+@pytest.mark.parametrize(("old", "new"), [(old, new) for old in RATES for new in RATES if old != new])
+def test_a_deploy_to_a_slower_or_faster_rate_starts_beside_the_old_version(
+    old: str, new: str, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: Any = {"key": client_ip, "scope": host, "name": "login"}
+    with Script(options={"scope": host, "name": "login"}) as other:
+        other.run(f"old = RateLimiter({old!r}, **options)")
+        count = int(old.partition("/")[0])
+        assert other.ask("sum(old.try_acquire('127.0.0.1') for _ in range(1000))") == count
+        routes = [Route("/", lambda request: PlainTextResponse("here"))]
+        app = TidegateMiddleware(Starlette(routes=routes), new, **options)
+        assert len([text for text in logged(caplog) if f"'login' is now {new} for" in text]) == 1
+        # All was used: of the new rate as well, but for what comes back while this runs.
+        with served(app) as url:
+            assert statuses(ask(url, *["/"] * 6)).count(200) <= 2
+        assert other.ask("sum(old.try_acquire('127.0.0.1') for _ in range(1000))") <= 2
+        assert other.ask("sum(old.try_acquire('127.0.0.9') for _ in range(1000))") == int(new.partition("/")[0])
+
+
+def test_what_a_limit_cannot_become_says_what_to_do_where_it_is_declared(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: Any = {"key": client_ip, "scope": host, "name": "login"}
+    TidegateMiddleware(nothing, limit="10/s", **options)
+    # What takes hours to come back has as much of its burst as the first rate's resolution leaves it.
+    burst = RateLimit("1000/day", **options).limit.burst
+    assert 10 <= burst < 1000
+    assert [f"is now 1000/day with a burst of {burst} (" in text for text in logged(caplog)] == [True]
+    for declare_it in (TidegateMiddleware, lambda app, **given: Rule("GET", "/", **given).guard()):
+        with pytest.raises(ConfigError, match="rate: 1/day .*another name.*`tidegate rm .* login`") as caught:
+            declare_it(nothing, limit="1/day", **options)
+        assert "burst:" not in str(caught.value)
+    # Declared with what it may be later, another starts as all of it.
+    options = {**options, "name": "days"}
+    for kind in ("10/s", "1/day", "100/s"):
+        TidegateMiddleware(nothing, limit=kind, fastest="1/day", **options)
+        assert RateLimiter(kind, fastest="1/day", scope=host, name="days").burst == int(kind.partition("/")[0])
+        assert RateLimit(kind, fastest="1/day", **options).limit.burst == int(kind.partition("/")[0])
+
+
+def test_the_fastest_rate_of_a_limit_is_refused_where_it_says_nothing() -> None:
+    for options, reason in [
+        ({"limit": "5/minute"}, "fastest: a limit for everybody takes any rate later"),
+        ({"limit": "5/minute;9/hour", "key": client_ip}, "fastest: which of several rates"),
+        ({"limit": RateLimiter("5/minute")}, "fastest: the RateLimiter already has one"),
+        ({"limit": lambda scope: "5/minute"}, "fastest: a function gives the limit"),
+        ({"limit": "5/minute", "key": client_ip, "fastest": "often"}, "fastest: "),
+    ]:
+        given: Any = {"fastest": "9/minute", **options}
+        for make in (lambda **given: TidegateMiddleware(nothing, **given), RateLimit, limit, starlette.limit):
+            with pytest.raises(ConfigError, match=reason):
+                make(**given)
 
 
 def test_a_scope_from_the_environment_moves_what_has_a_name(host: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, renameSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ConcurrencyLimiter, HostScope, RateLimiter, TokenBucket } from 'tidegate';
+import { rateLimit } from 'tidegate/express';
 import { fresh, ownDirectory, program, skip, start, until } from './arenas.mjs';
 
 const directory = ownDirectory();
@@ -119,6 +121,64 @@ describe('host scope', { skip }, () => {
       },
     );
     assert.ok(readdirSync(directory).some((file) => file.startsWith(scope.name)));
+  });
+
+  it("follows a deploy to a slower or faster rate of a route, beside the old version's workers", async () => {
+    const other = await start();
+    const warnings = [];
+    const warned = (warning) => warnings.push(warning.message);
+    process.on('warning', warned);
+    const rates = ['5/minute', '20/hour', '300/hour', '10/minute'];
+    for (const [old, rate] of rates.flatMap((old) => rates.map((rate) => [old, rate]))) {
+      if (old === rate) continue;
+      const scope = `host:${fresh()}`;
+      const drain = (key) => `
+        const place = { scope: '${scope}', name: 'login', onConflict: 'keep' };
+        kept.limiter = new tidegate.RateLimiter({ rate: '${old}', ...place });
+        return Array.from({ length: 1000 }, () => kept.limiter.tryAcquire('${key}')).filter(Boolean).length;`;
+      assert.equal(await other.run(drain('127.0.0.1')), parseInt(old, 10));
+      const server = createServer();
+      const limit = rateLimit({ rate, key: 'ip', scope, name: 'login' });
+      server.on('request', (request, response) => limit(request, response, () => response.end('here')));
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      let admitted = 0;
+      for (let i = 0; i < 6; i += 1) {
+        const { status } = await fetch(`http://127.0.0.1:${server.address().port}/`);
+        admitted += Number(status === 200);
+      }
+      // All was used, of the new rate as well, but for what comes back while this runs.
+      assert.ok(admitted <= 2, `${old} to ${rate}: ${admitted}`);
+      assert.ok((await other.run(drain('127.0.0.1'))) <= 2);
+      assert.equal(await other.run(drain('127.0.0.9')), parseInt(rate, 10));
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+    await until(() => warnings.length === rates.length * (rates.length - 1));
+    process.off('warning', warned);
+    await other.stop();
+  });
+
+  it('takes of a slower rate what it can hold, and says what to do about one that it cannot have', async () => {
+    const other = await start();
+    const scope = `host:${fresh()}`;
+    const declare = (name, options) =>
+      other.run(`
+        const options = ${JSON.stringify({ scope, name, onConflict: 'apply', ...options })};
+        return new tidegate.RateLimiter(options).quota.burst`);
+    await declare('login', { rate: '10/s' });
+    const warned = once(process, 'warning');
+    rateLimit({ rate: '1000/day', key: 'ip', scope, name: 'login' });
+    const burst = await declare('login', { rate: '1000/day' });
+    assert.ok(burst >= 10 && burst < 1000, `${burst}`);
+    assert.match((await warned)[0].message, new RegExp(`with a burst of ${burst}:`));
+    await assert.rejects(declare('login', { rate: '1/day' }), /rate: 1\/day .*another name.*`tidegate rm .* login`/);
+    // What was declared as `fastest` it can have.
+    for (const name of ['slow', 'quick']) await declare(name, { rate: '10/s', fastest: '1/day' });
+    rateLimit({ rate: '1/day', fastest: '1/day', key: 'ip', scope, name: 'slow' });
+    rateLimit({ rate: '100/s', fastest: '1/day', key: 'ip', scope, name: 'quick' });
+    assert.equal(await declare('slow', { rate: '1/day', fastest: '1/day' }), 1);
+    assert.equal(await declare('quick', { rate: '100/s', fastest: '1/day' }), 100);
+    await other.stop();
   });
 
   it('says once that another version of it is in use', async () => {

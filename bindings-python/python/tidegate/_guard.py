@@ -58,10 +58,15 @@ class Refusal(NamedTuple):
 OnRefused: TypeAlias = Callable[[Scope, Refusal], Any]
 
 
+# A rate, or a rate and its burst.
+Fastest: TypeAlias = str | float | tuple[str | float, int]
+
+
 class LimitOptions(TypedDict, total=False):
     """The options of RateLimit and of the ``limit`` decorators."""
 
     burst: int | None
+    fastest: Fastest | None
     key: Keys | None
     cost: Cost
     skip: Condition | None
@@ -163,6 +168,7 @@ class Guard:
             function of the scope, sync or async, that gives one of these for each request (None: no limit). Such a
             function chooses among limits that exist, their tiers, or a few rates.
         burst: the most at once, for a rate given as text.
+        fastest: as RateLimiter's, for a rate with a key: the fastest that later deploys may give it.
         key: for keyed limits, whose it is; default, and where it gives None or an empty key: the client's address. For
             a LimitSet a mapping from names to functions, or one function for all.
         cost: what a request takes, or a function of its scope, sync or async.
@@ -209,6 +215,7 @@ class Guard:
         limit: Any,
         *,
         burst: int | None = None,
+        fastest: Fastest | None = None,
         key: Keys | None = None,
         cost: Cost = 1,
         skip: Condition | None = None,
@@ -231,7 +238,9 @@ class Guard:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name: expected a str, got {type(name).__name__}")
         self.has_own_name = name is not None or called != "default"
-        place: dict[str, Any] = {"burst": burst, "scope": scope, "name": name, "on_conflict": on_conflict}
+        place: dict[str, Any] = {
+            "burst": burst, "fastest": fastest, "scope": scope, "name": name, "on_conflict": on_conflict
+        }  # fmt: skip
         self.name = called if name is None else name
         self.dry_run, self.skip = dry_run, optional("skip", skip)
         self.on_refused = optional("on_refused", on_refused, "the ASGI scope and a Refusal", 2)
@@ -260,6 +269,8 @@ class Guard:
                 raise ConfigError(
                     "burst: a function gives the limit; leave burst out, and let it give one that has the burst"
                 )
+            if fastest is not None:
+                raise ConfigError("fastest: a function gives the limit; leave fastest out")
             if key is not None and not isinstance(key, Mapping):
                 function("key", key)
             try:

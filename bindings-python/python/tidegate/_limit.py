@@ -86,15 +86,24 @@ def make_limit(
     *,
     keyed: bool,
     burst: int | None,
+    fastest: Any,
     scope: str | HostScope | ProcessScope | None,
     name: str | None,
     on_conflict: Any,
 ) -> Any:
     """The limit itself, made here when it came as a rate."""
     if isinstance(limit, str):
+        if fastest is not None and not keyed:
+            raise ConfigError(
+                "fastest: a limit for everybody takes any rate later; leave fastest out, or give it a key"
+            )
         rates = [rate.strip() for rate in limit.split(";")]
         if len(rates) == 1:
-            return _make(keyed, limit, burst, scope, name, on_conflict)
+            return _make(keyed, limit, {"burst": burst} | _given(fastest), scope, name, on_conflict)
+        if fastest is not None:
+            raise ConfigError(
+                "fastest: which of several rates would it belong to? Make a LimitSet of limits with theirs"
+            )
         if burst is not None:
             raise ConfigError(
                 "burst: which of several rates would it belong to? Make a LimitSet of limits with their bursts"
@@ -102,41 +111,48 @@ def make_limit(
         if len(set(rates)) < len(rates):
             raise ConfigError(f"limit: {limit!r} says a rate twice")
         names = [name and f"{name}:{number}" for number in range(1, len(rates) + 1)]
-        made = {rate: _make(keyed, rate, None, scope, own, on_conflict) for rate, own in zip(rates, names, strict=True)}
+        made = {rate: _make(keyed, rate, {}, scope, own, on_conflict) for rate, own in zip(rates, names, strict=True)}
         return LimitSet(made)
     kind = type(limit).__name__
     if scope is not None:
         raise ConfigError(f"scope: the {kind} already has its place; pass scope and name to its constructor")
     if burst is not None:
         raise ConfigError(f"burst: the {kind} already has one; leave burst out")
+    if fastest is not None:
+        raise ConfigError(f"fastest: the {kind} already has one; pass fastest to its constructor")
     if on_conflict is not None:
         raise ConfigError(f"on_conflict: the {kind} already has its place; pass on_conflict to its constructor")
     return limit
 
 
+def _given(fastest: Any) -> dict[str, Any]:
+    return {} if fastest is None else {"fastest": fastest}
+
+
 def _make(
     keyed: bool,
     rate: str,
-    burst: int | None,
+    own: dict[str, Any],
     scope: str | HostScope | ProcessScope | None,
     name: str | None,
     on_conflict: Any,
 ) -> RateLimiter | TokenBucket:
     kind: Any = RateLimiter if keyed else TokenBucket
     place = None if name is None else _place(scope, name)
-    quota = "" if place is None else _quota(rate, burst)
+    quota = "" if place is None else _quota(rate, own.get("burst"))
     if place is not None:
         _check_owner(place, quota)
     try:
         made: RateLimiter | TokenBucket = kind(
-            rate, burst=burst, scope=scope, name=name, on_conflict=on_conflict or "error"
+            rate, **own, scope=scope, name=name, on_conflict=on_conflict or "error"
         )
     except ArenaError as error:
         if on_conflict is not None or error.kind != "settings":
             raise
         # A deploy that changes a rate: the version that starts now is the one that is meant.
-        made = kind(rate, burst=burst, scope=scope, name=name, on_conflict="apply")
-        _notices.applied(str(made.name), rate, str(error))
+        made = kind(rate, **own, scope=scope, name=name, on_conflict="apply")
+        asked = TokenBucket(rate, burst=own.get("burst"), scope="process").burst
+        _notices.applied(str(made.name), rate, str(error), made.burst if made.burst < asked else None)
     if place is not None:
         at = id(made)
         _owners[at] = (weakref.ref(made, lambda _: _owners.pop(at, None)), place, quota)

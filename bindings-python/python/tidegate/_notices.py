@@ -14,13 +14,16 @@ from ._log import say
 from .keys import ClientIP
 
 
-def applied(name: str, rate: str, conflict: str) -> None:
-    """A limit of a named scope had another rate, and has the new one now."""
+def applied(name: str, rate: str, conflict: str, burst: int | None) -> None:
+    """A limit of a named scope had another rate, and has the new one now; ``burst`` is what of its burst could be had,
+    where that is less.
+    """
     say(
         f"applied {name} {rate}",
-        "limit %r is now %s for every process of its scope (on_conflict='apply'): %s",
+        "limit %r is now %s%s for every process of its scope (on_conflict='apply'): %s",
         name,
         rate,
+        "" if burst is None else f" with a burst of {burst} (what it was made for holds no more; another name would)",
         # Its advice is for those whom it stops.
         conflict.partition("; ")[0],
     )

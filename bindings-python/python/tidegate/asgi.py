@@ -21,7 +21,7 @@ from . import _notices
 from ._answer import refuse, served_as
 from ._fields import FIELDS, telling
 from ._functions import called, optional
-from ._guard import Condition, Cost, Guard, Keys, OnRefused, Refusal, holds
+from ._guard import Condition, Cost, Fastest, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
 from ._outcome import Answer
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
@@ -121,6 +121,8 @@ class TidegateMiddleware:
             application, or None for the refusal. If it raises, that is logged and the client gets the refusal.
         overload_status: the status of an overload.
         burst: the most at once, for a rate given as text.
+        fastest: for a rate with a key in a scope that outlives a deploy: the fastest rate that later versions may give
+            it, see RateLimiter.
         name: the limit's name in the RateLimit fields and in its scope; a LimitSet's members have their own.
         scope: where a limit given as a rate keeps its state: ``"host:orders"`` is one for all workers of this machine.
         on_conflict: when it was last declared there with another rate: "error", "keep" or "apply", which is the default
@@ -182,6 +184,7 @@ class TidegateMiddleware:
         degrade: Degrade | None = None,
         overload_status: int = 503,
         burst: int | None = None,
+        fastest: Fastest | None = None,
         name: str | None = None,
         scope: str | HostScope | ProcessScope | None = None,
         on_conflict: OnConflict | None = None,
@@ -232,6 +235,7 @@ class TidegateMiddleware:
                 "/*",
                 limit=limit,
                 burst=burst,
+                fastest=fastest,
                 key=key,
                 cost=cost,
                 name=name,

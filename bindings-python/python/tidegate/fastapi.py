@@ -60,7 +60,7 @@ class RateLimit:
         limit: a rate (with ``key`` one for each key, without it one for everybody; several joined by ``;`` hold
             together), a TokenBucket, RateLimiter, Tier or LimitSet to share, or a function of the ASGI scope, sync or
             async, that chooses one for each request (None: no limit).
-        burst: the most at once, for a rate given as text.
+        burst, fastest: the most at once, and the fastest that later deploys may give it, for a rate given as text.
         key: whose limit it is, a function of the ASGI scope (see ``tidegate.keys``), sync or async. A dependency before
             this one may have left the user there: ``key=lambda scope: scope["state"]["user"]``.
         cost: tokens a call takes, or a function of the scope, sync or async.

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._functions import optional
-from ._guard import Condition, Cost, Guard, Keys, OnRefused
+from ._guard import Condition, Cost, Fastest, Guard, Keys, OnRefused
 from ._limit import check_limit, check_rate, check_refund
 from ._tidegate import ConcurrencyLimiter, HostScope, ProcessScope
 from .errors import ConfigError
@@ -48,8 +48,8 @@ class Rule:
             Starlette's convertors say what a part may be: "{id:int}", "{p:path}" (slashes too), those that the
             application registered before.
         limit: as TidegateMiddleware's; None exempts. To hold the middleware's limit as well, put both into a LimitSet.
-        burst, key, cost, name, scope, on_conflict, on_refused, dry_run: as TidegateMiddleware's; without a name the
-            fields show the path.
+        burst, fastest, key, cost, name, scope, on_conflict, on_refused, dry_run: as TidegateMiddleware's; without a name
+            the fields show the path.
         skip: a function of the scope, sync or async, that gives a bool: what is True passes this rule's limit
             uncounted.
         when: a further condition, a function of the scope, sync or async, that gives a bool; where it is False the next
@@ -82,6 +82,7 @@ class Rule:
         *,
         limit: Any = _NOTHING,
         burst: int | None = None,
+        fastest: Fastest | None = None,
         key: Keys | None = None,
         cost: Cost = 1,
         skip: Condition | None = None,
@@ -116,8 +117,8 @@ class Rule:
         self._methods = _methods(self.method)
         self._exact, self._pattern = _path("path", path)
         self._options: dict[str, Any] = {
-            "burst": burst, "key": key, "cost": cost, "skip": skip, "name": name, "scope": scope, "on_conflict": on_conflict,
-            "dry_run": dry_run, "called": path,
+            "burst": burst, "fastest": fastest, "key": key, "cost": cost, "skip": skip, "name": name, "scope": scope,
+            "on_conflict": on_conflict, "dry_run": dry_run, "called": path,
         }  # fmt: skip
         if on_refused is not None:
             self._options["on_refused"] = on_refused

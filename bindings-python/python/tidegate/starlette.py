@@ -160,8 +160,8 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
     Args:
         limit: a rate (with ``key`` one for each key, without it one for everybody), a TokenBucket, RateLimiter, Tier or
             LimitSet, or a function of the scope that gives one.
-        options: ``burst``, ``key``, ``cost``, ``skip``, ``name``, ``scope``, ``on_conflict``, ``on_refused``,
-            ``headers``, ``legacy_headers``, ``jitter``, ``dry_run`` as TidegateMiddleware has them.
+        options: ``burst``, ``fastest``, ``key``, ``cost``, ``skip``, ``name``, ``scope``, ``on_conflict``,
+            ``on_refused``, ``headers``, ``legacy_headers``, ``jitter``, ``dry_run`` as TidegateMiddleware has them.
 
     Several decorators in a row hold together, all or nothing. Raises RouteLimitedError (429) when refused. For FastAPI
     take ``tidegate.fastapi.limit``.

@@ -1,8 +1,9 @@
 //! Other processes: this test binary again, told what to do by its environment and its standard input.
 
 use crate::messages::{Messages, say};
-use crate::support::bucket;
+use crate::support::{bucket, declare, drain};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -112,6 +113,7 @@ fn another_process() {
     options.capacity = Some(number(capacity) as usize).filter(|&bytes| bytes > 0);
     say("ready");
     let mut arena = None;
+    let mut limits = HashMap::new();
     for line in std::io::stdin().lines() {
         match line.expect("a line").as_str() {
             "open" => match Arena::open(&options) {
@@ -127,6 +129,16 @@ fn another_process() {
                 let arena = arena.as_ref().expect("opened");
                 let bucket = bucket(arena, "shared");
                 say(&bucket.map_or_else(|error| error.to_string(), |it| it.try_acquire(1).to_string()));
+            }
+            told if told.starts_with("drain ") => {
+                let [_, rate, name, key] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("told {told:?}") };
+                let limiter = declare(arena.as_ref().expect("opened"), rate, name);
+                say(&drain(&limiter, key.as_bytes()).to_string());
+                limits.insert(name.to_owned(), limiter);
+            }
+            told if told.starts_with("again ") => {
+                let [_, name, key] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("told {told:?}") };
+                say(&drain(&limits[name], key.as_bytes()).to_string());
             }
             mask if mask.starts_with("umask ") => {
                 let mask = u32::from_str_radix(&mask[6..], 8).expect("octal");

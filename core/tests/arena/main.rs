@@ -5,6 +5,7 @@ mod child;
 mod containers;
 mod contents;
 mod damage;
+mod deploys;
 mod dying;
 mod everything;
 mod hostile;

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tidegate::arena::{ArenaError, ArenaErrorKind, HostOptions, LAYOUT_VERSION};
-use tidegate::limit::BucketOptions;
-use tidegate::{Arena, OnConflict, TokenBucket};
+use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig};
+use tidegate::{Arena, OnConflict, RateLimiter, TokenBucket};
 
 /// A directory in shared memory that goes with the test.
 pub(crate) struct Place {
@@ -115,6 +115,19 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn bucket(arena: &Arc<Arena>, name: &str) -> Result<TokenBucket, ArenaError> {
     let quota = "2/hour".parse().expect("a quota");
     TokenBucket::in_arena(arena, name, quota, BucketOptions::default(), OnConflict::Error)
+}
+
+/// The limit of a route, as an application's options declare it.
+pub(crate) fn declare(arena: &Arc<Arena>, rate: &str, name: &str) -> RateLimiter {
+    let quota = rate.parse().expect("a rate");
+    let config = LimiterConfig { max_keys: 100, ..LimiterConfig::new(Algorithm::TokenBucket, quota) };
+    RateLimiter::in_arena(arena, name, config, OnConflict::Apply)
+        .unwrap_or_else(|error| panic!("{name} with {rate}: {error}"))
+}
+
+/// What a key is admitted at once.
+pub(crate) fn drain(limiter: &RateLimiter, key: &[u8]) -> u64 {
+    (0..100_000).take_while(|_| limiter.try_acquire(key, 1)).count() as u64
 }
 
 /// Offsets in the header; its checksum covers what stands before it.

@@ -272,7 +272,8 @@ fn strangers_ahead_keep_new_keys_of_a_log_out_for_a_minute() {
 #[test]
 fn what_keys_share_is_put_in_order_while_the_rest_still_denies() {
     for algorithm in ALL {
-        for (seconds, in_a_set) in [20, 400, 3_600].into_iter().flat_map(|seconds| [(seconds, false), (seconds, true)]) {
+        for (seconds, in_a_set) in [20, 400, 3_600].into_iter().flat_map(|seconds| [(seconds, false), (seconds, true)])
+        {
             for off in 0..12 {
                 let clock = ManualClock::new(0);
                 let quota = Quota::new(LIMIT.into(), Duration::from_secs(seconds)).expect("a sound quota");

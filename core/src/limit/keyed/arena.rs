@@ -17,7 +17,8 @@ impl RateLimiter {
     /// made with.
     ///
     /// Errors: as [`with_config`](Self::with_config), and those of the arena: another shape (algorithm, `max_keys`,
-    /// `fastest`, block, warm-up) or, unless `on_conflict` says otherwise, another default quota under the name.
+    /// block, warm-up) or, unless `on_conflict` says otherwise, another default quota or `fastest` under the name. What
+    /// is applied must be within what the limiter resolves; of a burst that it cannot hold whole it takes what it can.
     ///
     /// ```
     /// use tidegate::{Algorithm, Arena, OnConflict, RateLimiter, limit::LimiterConfig};
@@ -50,7 +51,9 @@ impl ArenaObject for RateLimiter {
     }
 
     fn settings(config: &LimiterConfig) -> Settings {
-        Settings::new(&words_of(&config.quota), config.quota.to_string())
+        let fastest = config.fastest.as_ref().map_or([0; 3], words_of);
+        let text = config.fastest.map_or_else(String::new, |fastest| format!(", fastest {fastest}"));
+        Settings::new(&[words_of(&config.quota), fastest].concat(), format!("{}{text}", config.quota))
     }
 
     /// The quotas that it is made for, and what those must know who only look inside.
@@ -83,9 +86,13 @@ impl ArenaObject for RateLimiter {
         Self::in_room(&mut context.room, config, context.born_ns, clock)
     }
 
-    /// As `set_quota`.
+    /// As `set_quota`, but with less of the burst where the table cannot hold all of it: that admits less, and a deploy
+    /// starts.
     fn apply(&self, context: &OpenContext, made: &LimiterConfig, own: &LimiterConfig) -> Result<(), ConfigError> {
-        let put = self.rule.units(&own.quota).and_then(|units| self.put_quota(&own.quota, units));
+        let quota = self.rule.nearest(&own.quota);
+        let fastest = own.fastest.map_or(Ok(()), |fastest| self.rule.units(&fastest).map(|_| ()));
+        let units = fastest.and_then(|()| self.rule.units(&quota));
+        let put = units.and_then(|units| self.put_quota(&quota, units));
         put.map_err(|error| needs_another(error, context, &made.quota))
     }
 }
@@ -94,9 +101,10 @@ impl ArenaObject for RateLimiter {
 fn needs_another(error: ConfigError, context: &OpenContext, made: &Quota) -> ConfigError {
     let (arena, name) = (context.arena.name(), &context.name);
     let message = format!(
-        "{}; {name:?} was made for {made}: remove it with `tidegate rm {arena} {name}` and make it anew, with the \
-         fastest quota that it will ever have as `fastest`",
+        "{}; {name:?} was made for {}: give the limit another name, or remove this one with \
+         `tidegate rm {arena} {name}` and start again, with the fastest quota that it will ever have as `fastest`",
         error.message(),
+        made.brief(),
     );
     ConfigError::new(ConfigErrorKind::Conflict, error.field(), message)
 }
@@ -104,9 +112,6 @@ fn needs_another(error: ConfigError, context: &OpenContext, made: &Quota) -> Con
 /// Everything that all openers must agree on.
 fn shape(config: &LimiterConfig) -> String {
     let mut shape = format!("{}, {} keys", config.algorithm, config.max_keys);
-    if let Some(fastest) = &config.fastest {
-        shape += &format!(", fastest {fastest}");
-    }
     if let Some(Block { after, within_ns, duration_ns, growth, max_ns }) = config.block {
         let [within, duration, max] = [within_ns, duration_ns, max_ns].map(Duration::from_nanos);
         shape += &format!(", block after {after} in {within:?} for {duration:?} x {growth} up to {max:?}");

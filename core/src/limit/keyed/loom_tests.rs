@@ -5,7 +5,7 @@ use super::kind::{Charge, Gcra, Layout};
 use super::ops::{Acquire, Own, Reset, Take, Undo};
 use super::table::{OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present, later, unwrap};
-use super::units::{Units, bucket_ticks, bucket_units};
+use super::units::{Units, bucket_measure, bucket_units};
 use super::{KeyHash, Quota};
 use crate::ManualClock;
 use crate::memory::ObjectAllocator;
@@ -29,10 +29,10 @@ struct Rig {
 impl Rig {
     fn new() -> Arc<Self> {
         let quota: Quota = "1/s".parse().unwrap();
-        let ticks = bucket_ticks(&[quota]).unwrap();
-        let units = bucket_units(ticks, &quota).unwrap();
+        let measure = bucket_measure(&[quota]).unwrap();
+        let units = bucket_units(measure.ticks, &quota).unwrap();
         let room = &mut ObjectAllocator::of_process(false);
-        let kind = Gcra::in_room(room, ticks, units.span, false, present()).unwrap();
+        let kind = Gcra::in_room(room, measure, units.span, false, present()).unwrap();
         kind.fills().raise(&units);
         Arc::new(Self { table: Table::in_room(room, 1, present()).unwrap(), kind, units })
     }

@@ -61,6 +61,8 @@ use crate::sync::{AtomicU64, Ordering};
 const BAD_READING_NS: u64 = 60_000_000_000;
 /// An epoch that is ahead of the latest moment by less than this was put by a bad reading; else it is one of long ago.
 const MOST_AHEAD: u64 = 0x7FFF;
+/// A line that is further ahead than so many epochs was never right.
+const MOST_KNOWN: u64 = 22;
 /// Ticks that are told apart, half of what wraps.
 const FAR: u64 = 1 << 62;
 
@@ -429,11 +431,12 @@ struct Lost {
 
 impl Lost {
     /// As used up, or for as long as a charge in the line's own epoch made it, if that is no more than an epoch longer.
-    /// Of a line so far ahead that its states cannot be read next to both epochs nothing is known. So whoever does it
+    /// Of a line so far ahead that its states cannot be read next to both epochs, or that it was [never
+    /// right](MOST_KNOWN), nothing is known. So whoever does it
     /// again finds what was put by another, and leaves it.
     fn left_of<K: Layout>(&self, kind: &K, state: u64) -> u64 {
         let used_up = kind.free_at(self.used_up, self.now);
-        let known = self.from.since(self.target) <= kind.back() && state & PENALTY == 0;
+        let known = self.from.since(self.target) <= kind.back().min(MOST_KNOWN) && state & PENALTY == 0;
         let own = kind.free_at(state, Now { near: self.from.start, ..self.now });
         if !known || !later(own, used_up) {
             return self.used_up;

@@ -6,12 +6,12 @@ use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, NUMBERS, Sliding};
 use super::ops::{Acquire, Claim, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo, held};
 use super::table::{EVICTIONS, OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present};
-use super::units::{MAX_BURST, Units, bucket_ticks, bucket_units};
+use super::units::{MAX_BURST, Units, bucket_measure, bucket_units, of_burst, with_less};
 use super::{Hits, Windows};
 use crate::limit::log::{self, Log, MAX_LOG};
 use crate::limit::{Algorithm, LONGEST_PENALTY_NS};
 use crate::memory::ObjectAllocator;
-use crate::quota::{BURST, PERIOD, RATE};
+use crate::quota::{BURST, RATE};
 use crate::setting::time;
 use crate::{ConfigError, ConfigErrorKind, Quota};
 
@@ -65,11 +65,11 @@ impl Rule {
         quotas.iter().try_for_each(|quota| countable(quota, algorithm))?;
         Ok(match algorithm {
             Algorithm::TokenBucket | Algorithm::LeakyBucket => {
-                let ticks = bucket_ticks(quotas)?;
-                let tokens = quotas.iter().map(|quota| bucket_units(ticks, quota).map(|units| units.span));
+                let measure = bucket_measure(quotas)?;
+                let tokens = quotas.iter().map(|quota| bucket_units(measure.ticks, quota).map(|units| units.span));
                 let fastest = tokens.collect::<Result<Vec<_>, _>>()?.into_iter().min().unwrap_or(1);
                 let paced = algorithm == Algorithm::LeakyBucket;
-                let kind = Gcra::in_room(room, ticks, fastest, paced, present.clone())?;
+                let kind = Gcra::in_room(room, measure, fastest, paced, present.clone())?;
                 Self::Bucket(InCells::in_room(room, kind, max_keys, present)?)
             }
             Algorithm::FixedWindow => {
@@ -98,8 +98,7 @@ impl Rule {
                 within(quota, most, Algorithm::FixedWindow)?;
                 let window = kind.ticks().count(period_ns(quota).into(), 1);
                 if window > longest {
-                    let message = "is longer than this table was made for; declare the longest as `fastest`";
-                    return Err(PERIOD.error(ConfigErrorKind::OutOfRange, message));
+                    return Err(too_long(quota));
                 }
                 kind.raise_longest(window);
                 Ok(Units::new(window, quota.burst()))
@@ -114,6 +113,14 @@ impl Rule {
                 one_period(quota, log.period())?;
                 Ok(Units::new(0, quota.burst()))
             }
+        }
+    }
+
+    /// A quota, with less of its burst where a table of buckets cannot hold all of it.
+    pub(super) fn nearest(&self, quota: &Quota) -> Quota {
+        match self {
+            Self::Bucket(InCells { kind, .. }) => with_less(kind.ticks(), quota).unwrap_or(*quota),
+            _ => *quota,
         }
     }
 
@@ -360,7 +367,8 @@ fn too_many(quota: &Quota, algorithm: Algorithm) -> ConfigError {
         time(u64::try_from(quota.fill_time().as_nanos()).unwrap_or(u64::MAX)),
         if leaky { "queue" } else { "burst" }
     );
-    if leaky { &QUEUE } else { &BURST }.error(ConfigErrorKind::Conflict, message)
+    let of_queue = if of_burst(quota).name == BURST.name { &QUEUE } else { &RATE };
+    if leaky { of_queue } else { of_burst(quota) }.error(ConfigErrorKind::Conflict, message)
 }
 
 /// What an algorithm can count at most.
@@ -424,6 +432,21 @@ fn one_period(quota: &Quota, period: u64) -> Result<(), ConfigError> {
     if period_ns(quota) == period {
         return Ok(());
     }
-    let message = format!("{} is not {}, which all quotas of this limiter share", time(period_ns(quota)), time(period));
-    Err(PERIOD.error(ConfigErrorKind::Conflict, message))
+    let message = format!(
+        "{} is per {}, and all quotas of this limiter per {}",
+        quota.brief(),
+        time(period_ns(quota)),
+        time(period)
+    );
+    Err(RATE.error(ConfigErrorKind::Conflict, message))
+}
+
+#[cold]
+fn too_long(quota: &Quota) -> ConfigError {
+    let message = format!(
+        "{} has a longer window than this limiter was made for; declare the quota with the longest as `fastest` when \
+         it is made",
+        quota.brief()
+    );
+    RATE.error(ConfigErrorKind::OutOfRange, message)
 }

@@ -144,7 +144,7 @@ impl Table {
         // Acquire: read after the cell, so that an insertion or sweep which is not finished is seen here, and a sweep
         // before it was charged.
         let header = Header(line.header.load(Ordering::Acquire));
-        if !header.rests_in(Epoch::of(now.tick, kind.epoch_bits()).number()) {
+        if !header.rests_in(Epoch::number_at(now.tick, kind.epoch_bits())) {
             return self.aside(kind, Seen { at, tag, index, found, header }, ns, op);
         }
         match op.judge(Spot::Own, cell::state(found), now) {
@@ -202,7 +202,7 @@ impl Table {
             let now = kind.now(ns);
             // Acquire: as in `attempt`.
             let header = Header(line.header.load(Ordering::Acquire));
-            if header.rests_in(Epoch::of(now.tick, kind.epoch_bits()).number()) {
+            if header.rests_in(Epoch::number_at(now.tick, kind.epoch_bits())) {
                 return op.judge(Spot::Own, cell::state(found), now).answer();
             }
         }
@@ -619,9 +619,9 @@ impl Table {
 
     /// What a key without a cell starts from where a reading [is long before](is_long_before) that. `None`: look again.
     ///
-    /// A word that a bad reading put is put in order all the same: now, and not when what denies until then is over, for
-    /// it would be used up as of then, and deny once more for as long. Nothing comes back sooner than it may: all that
-    /// the word holds was charged before the exchange that drops it, and takes no longer to come back than
+    /// A word that a bad reading put is put in order all the same: now, and not when what denies until then is over,
+    /// for it would be used up as of then, and deny once more for as long. Nothing comes back sooner than it may: all
+    /// that the word holds was charged before the exchange that drops it, and takes no longer to come back than
     /// [`refill`](Layout::refill), which it is used up for from the latest moment on.
     #[cold]
     #[inline(never)]

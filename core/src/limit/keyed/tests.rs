@@ -266,13 +266,13 @@ fn what_is_taken_back_has_come_back_by_no_quota() {
 #[test]
 fn merged_states_admit_no_more_than_each() {
     use super::kind::{Gcra, Kind, Layout, Verdict};
-    use super::units::{bucket_ticks, bucket_units};
+    use super::units::{bucket_measure, bucket_units};
     let quotas = ["5/min", "60/s", "7 per 3 s", "100 per 20 s"].map(|rate| rate.parse::<Quota>().unwrap());
-    let ticks = bucket_ticks(&quotas).unwrap();
+    let measure = bucket_measure(&quotas).unwrap();
     let room = &mut ObjectAllocator::of_process(false);
-    let kind = Gcra::in_room(room, ticks, 1 << 14, false, Present::new(ManualClock::new(0).into(), 0)).unwrap();
+    let kind = Gcra::in_room(room, measure, 1 << 14, false, Present::new(ManualClock::new(0).into(), 0)).unwrap();
     let units = quotas.map(|quota| {
-        let units = bucket_units(ticks, &quota).unwrap();
+        let units = bucket_units(measure.ticks, &quota).unwrap();
         kind.fills().raise(&units);
         kind.fills().add(&units).unwrap()
     });

@@ -67,6 +67,12 @@ impl Epoch {
         Self { start: tick >> bits << bits, bits }
     }
 
+    /// The [`number`](Self::number) of [`of`](Self::of), without the rest.
+    #[inline]
+    pub(super) fn number_at(tick: u64, bits: u32) -> u16 {
+        (tick >> bits) as u16
+    }
+
     /// Its number as far as a word has room for it.
     #[inline]
     pub(super) fn number(self) -> u16 {

@@ -2,7 +2,7 @@
 
 use super::time::Ticks;
 use crate::quota::{BURST, RATE, gcd};
-use crate::setting::time;
+use crate::setting::{Field, time};
 use crate::{ConfigError, ConfigErrorKind, Quota};
 
 /// `spare:3 | id:3 | burst - 1:20 | span:38`.
@@ -24,12 +24,29 @@ const BURST_BITS: u32 = 20;
 /// Ticks that a full bucket may hold: the most tokens at once that take the shortest time each, and what rounding it to
 /// a tick of a power of two adds. So any burst that can be counted can be had at any rate.
 pub(super) const MAX_CAPACITY_BITS: u32 = BURST_BITS + MIN_TOKEN_BITS as u32 + 1;
-/// Ticks of a token, at least: rounding up costs less than 0.01 %.
+/// Ticks of a token of a declared quota, at least: rounding up costs less than 0.01 %.
 pub(super) const MIN_TOKEN_BITS: i32 = 14;
+/// And of any other: rounding up makes it slower by less than 1 %.
+const LEAST_TOKEN_BITS: i32 = MIN_TOKEN_BITS - SPARE_BITS;
 /// The most at once.
 pub(super) const MAX_BURST: u32 = 1 << BURST_BITS;
-/// Ticks in which the slowest of the declared quotas fills, where their tokens are not too short for that: an epoch.
-const DECLARED_BITS: i32 = 30;
+/// Ticks in which the slowest of the declared quotas fills, where ticks are as fine as that and their tokens are not
+/// too short: an epoch.
+const DECLARED_BITS: i32 = MAX_EPOCH_BITS as i32;
+pub(super) const MAX_EPOCH_BITS: u32 = 30;
+/// So many times coarser ticks may be, as a power of two, so that a quota that takes longer can be had later, while an
+/// epoch stays as long as it is. More would refuse what is faster than the declared quotas by as much as ever.
+const SPARE_BITS: i32 = 7;
+/// So much shorter, as a power of two, a token may be than those that were declared and lose no more by rounding.
+const FASTER_BITS: i32 = 2;
+
+/// How a table of buckets measures time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measure {
+    pub(super) ticks: Ticks,
+    /// Ticks of an epoch, as a power of two.
+    pub(super) epoch_bits: u32,
+}
 
 impl Units {
     pub(super) fn new(span: u64, burst: u32) -> Self {
@@ -76,8 +93,9 @@ fn interval(quota: &Quota) -> (u128, u128) {
     (period / divisor, count / divisor)
 }
 
-/// The tick of a table of buckets: fine enough for its fastest quota, coarse enough for its slowest.
-pub(super) fn bucket_ticks(quotas: &[Quota]) -> Result<Ticks, ConfigError> {
+/// For a table of buckets: ticks fine enough for its fastest quota and coarse enough for its slowest, with room for
+/// others on both sides.
+pub(super) fn bucket_measure(quotas: &[Quota]) -> Result<Measure, ConfigError> {
     // The largest shift with 2^(14 + shift) <= the interval, and the smallest with fill <= 2^(30 + shift).
     let coarse = quotas.iter().map(|quota| {
         let (num, den) = interval(quota);
@@ -89,9 +107,22 @@ pub(super) fn bucket_ticks(quotas: &[Quota]) -> Result<Ticks, ConfigError> {
         (-32..=49).find(|&shift| !more_than(fill, den, DECLARED_BITS + shift)).unwrap_or(49)
     });
     let (coarse, fine) = (coarse.min().unwrap_or(0), fine.max().unwrap_or(0));
-    let ticks = Ticks::new(fine.max(0).min(coarse));
+    let shift = fine.max(0).min(coarse);
+    let exact = quotas.iter().map(exact_shift);
+    let most = exact.chain([coarse - FASTER_BITS]).min().unwrap_or(shift);
+    let spare = (most - shift).clamp(0, SPARE_BITS);
+    let ticks = Ticks::new(shift + spare);
     quotas.iter().try_for_each(|quota| bucket_units(ticks, quota).map(|_| ()))?;
-    Ok(ticks)
+    Ok(Measure { ticks, epoch_bits: MAX_EPOCH_BITS - spare.unsigned_abs() })
+}
+
+/// The coarsest shift that tells nobody another second: a token of whole nanoseconds is one of whole ticks, and what
+/// rounding others up adds to a full bucket is less than half of the millisecond that
+/// [`Told`](crate::http::Told) allows for.
+fn exact_shift(quota: &Quota) -> i32 {
+    let (num, den) = interval(quota);
+    let bits = u32::BITS - quota.burst().leading_zeros();
+    if den == 1 { num.trailing_zeros() as i32 } else { 19 - bits as i32 }
 }
 
 /// num / den >= 2^exponent.
@@ -110,7 +141,7 @@ fn more_than(num: u128, den: u128, exponent: i32) -> bool {
 pub(super) fn bucket_units(ticks: Ticks, quota: &Quota) -> Result<Units, ConfigError> {
     let (num, den) = interval(quota);
     let token = ticks.count(num, den);
-    if token < 1 << MIN_TOKEN_BITS {
+    if token < 1 << LEAST_TOKEN_BITS {
         return Err(RATE.error(
             ConfigErrorKind::OutOfRange,
             format!(
@@ -120,19 +151,37 @@ pub(super) fn bucket_units(ticks: Ticks, quota: &Quota) -> Result<Units, ConfigE
             ),
         ));
     }
-    let capacity = u128::from(token) * u128::from(quota.burst());
-    if capacity > 1 << MAX_CAPACITY_BITS {
-        let fill = u64::try_from(quota.fill_time().as_nanos()).unwrap_or(u64::MAX);
-        return Err(BURST.error(
-            ConfigErrorKind::OutOfRange,
-            format!(
-                "{} fills in {}, and beside its fastest quota this limiter can hold {}; use a smaller burst, or a \
-                 limiter of its own",
-                quota.brief(),
-                time(fill),
-                time(ticks.ns(1 << MAX_CAPACITY_BITS))
-            ),
-        ));
+    if u128::from(token) * u128::from(quota.burst()) > 1 << MAX_CAPACITY_BITS {
+        return Err(too_slow(ticks, quota));
     }
     Ok(Units::new(token, quota.burst()))
+}
+
+#[cold]
+fn too_slow(ticks: Ticks, quota: &Quota) -> ConfigError {
+    let fill = u64::try_from(quota.fill_time().as_nanos()).unwrap_or(u64::MAX);
+    let most = ticks.ns(1 << MAX_CAPACITY_BITS);
+    let advice = with_less(ticks, quota).map_or_else(String::new, |less| format!("a burst of {}, or ", less.burst()));
+    let message = format!(
+        "{} fills in {}, and beside the quotas that it was made for this limiter holds what fills in {} or less; give \
+         it {advice}a limiter of its own",
+        quota.brief(),
+        time(fill),
+        time(if most > SECOND { most / SECOND * SECOND } else { most })
+    );
+    of_burst(quota).error(ConfigErrorKind::OutOfRange, message)
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+/// What to name where a burst is wrong: the rate, where nobody wrote another burst than its count.
+pub(super) fn of_burst(quota: &Quota) -> &'static Field {
+    if u64::from(quota.burst()) == quota.count() { &RATE } else { &BURST }
+}
+
+/// As much of a quota's burst as a table can hold; `None` where not one token fits, or where all does.
+pub(super) fn with_less(ticks: Ticks, quota: &Quota) -> Option<Quota> {
+    let (num, den) = interval(quota);
+    let most = (1 << MAX_CAPACITY_BITS) / ticks.count(num, den).max(1);
+    if most < u64::from(quota.burst()) { quota.with_burst(most).ok() } else { None }
 }

@@ -2,12 +2,17 @@
 
 use super::{Algorithm, Quota, Settings, WarmUp, YEAR_NS};
 
-/// A token takes at least 2^14 ticks, so that rounding one up makes a rate slower by less than 0.01 %.
+/// A token of a quota that is declared takes at least 2^14 ticks, so that rounding one up makes a rate slower by less
+/// than 0.01 %; of any other at least 2^7: by less than 1 %.
 const TOKEN_BITS: i32 = 14;
+const LEAST_TOKEN_BITS: i32 = 7;
 /// A whole burst fits 2^35 ticks.
 const FILL_BITS: i32 = 35;
 /// One of a quota that is declared fits 2^30, where a token can.
 const DECLARED_BITS: i32 = 30;
+/// Ticks are coarser than that by so many bits, for what takes longer, but where the declared tokens would have less
+/// than two bits more than they need, or what is [exact] would not be.
+const SPARE_BITS: i32 = 7;
 /// A fixed window's end and count share 39 bits; there is one count more than the limit.
 const WINDOW_BITS: i32 = 39;
 
@@ -55,7 +60,9 @@ impl Ticks {
             Algorithm::TokenBucket | Algorithm::LeakyBucket => {
                 let coarse = (-30..64).rev().find(|s| quotas().all(|quota| spans(&quota, TOKEN_BITS + s)))?;
                 let fine = (-30..64).find(|s| quotas().all(|quota| !exceeds(&quota, DECLARED_BITS + s)))?;
-                fine.max(0).min(coarse)
+                let finest = fine.max(0).min(coarse);
+                let most = quotas().map(|quota| exact(&quota)).chain([coarse - 2]).min()?;
+                finest + (most - finest).clamp(0, SPARE_BITS)
             }
             Algorithm::FixedWindow => {
                 let end_bits = WINDOW_BITS - bits(largest + 1);
@@ -72,7 +79,9 @@ impl Ticks {
         match self.algorithm {
             Algorithm::TokenBucket | Algorithm::LeakyBucket => {
                 let token = self.token(quota);
-                quota.burst <= 1 << 20 && token >= 1 << TOKEN_BITS && token * i128::from(quota.burst) <= 1 << FILL_BITS
+                quota.burst <= 1 << 20
+                    && token >= 1 << LEAST_TOKEN_BITS
+                    && token * i128::from(quota.burst) <= 1 << FILL_BITS
             }
             Algorithm::FixedWindow => {
                 let end_bits = WINDOW_BITS - bits(self.largest + 1);
@@ -149,6 +158,13 @@ fn shifted(value: i128, by: i32) -> i128 {
 
 fn bits(number: u32) -> i32 {
     32 - number.leading_zeros() as i32
+}
+
+/// The coarsest unit with which an interval of whole nanoseconds is one of whole ticks, and others add less than half a
+/// millisecond to a whole burst.
+fn exact(quota: &Quota) -> i32 {
+    let (count, period_ns) = (quota.count, quota.period_ns);
+    if period_ns % count == 0 { (period_ns / count).trailing_zeros() as i32 } else { 19 - bits(quota.burst) }
 }
 
 /// Whether one interval is at least 2^`bits` ns.

@@ -2,7 +2,7 @@
 
 use super::super::cell::{PENALTY, Penalty};
 use super::super::time::{Epoch, Now, Present, Ticks, later, latest, unwrap_from};
-use super::super::units::{MAX_CAPACITY_BITS, Units};
+use super::super::units::{MAX_CAPACITY_BITS, MAX_EPOCH_BITS, Measure, Units};
 use super::fills::{Fills, part_down, part_up};
 use super::{Charge, Kind, Layout, Level, Verdict};
 use crate::ConfigError;
@@ -13,12 +13,10 @@ use crate::memory::ObjectAllocator;
 const TAT_BITS: u32 = 36;
 const TAT: u64 = (1 << TAT_BITS) - 1;
 
-/// A 64th of what a time can tell apart: about what the slowest declared quota takes to come back, which bounds for how
-/// long a reading that is ahead by less than an epoch is believed.
-const EPOCH_BITS: u32 = TAT_BITS - 6;
-/// A state is read from so many epochs before a line's own up to 40 after its start: what a charge can put, a full
-/// bucket after the epoch's end, lies within.
-const BEHIND: u64 = 24;
+/// A state is read from so many ticks before a line's epoch up to 40 × 2^30 after its start: what a charge can put, a
+/// full bucket after the epoch's end, lies within.
+const BEHIND: u64 = 24 << MAX_EPOCH_BITS;
+const AHEAD: u64 = (1 << TAT_BITS) - BEHIND;
 
 /// No quota takes longer to fill: 36 years, and what rounding adds.
 const LONGEST_NS: u64 = 1 << 60;
@@ -30,6 +28,9 @@ const NOBODYS: u64 = 0;
 #[derive(Debug)]
 pub(crate) struct Gcra {
     ticks: Ticks,
+    /// An epoch is about what the slowest declared quota takes to come back, which bounds for how long a reading that
+    /// is ahead by less than that is believed. So it is no longer where ticks are coarser.
+    epoch_bits: u32,
     penalty: Penalty,
     grain: u32,
     present: Present,
@@ -63,13 +64,14 @@ impl Gcra {
     /// Two parts.
     pub(crate) fn in_room(
         room: &mut ObjectAllocator,
-        ticks: Ticks,
+        Measure { ticks, epoch_bits }: Measure,
         fastest_token: u64,
         paced: bool,
         present: Present,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             ticks,
+            epoch_bits,
             penalty: Penalty::new(ticks.shift(), ticks.ns(1 << MAX_CAPACITY_BITS).min(LONGEST_NS)),
             // A quarter of a token: a key waits that much longer for its cell to be reused.
             grain: fastest_token.max(4).ilog2() - 2,
@@ -135,7 +137,7 @@ impl Gcra {
         }
         // Nobody in this epoch or before puts one beyond the next, nor one of a quota that is not known, and no more is
         // kept of what a bad reading's line held: foreign bytes do.
-        let next = Epoch::of(now.near, EPOCH_BITS).end().wrapping_add(1 << EPOCH_BITS);
+        let next = Epoch::of(now.near, self.epoch_bits).end().wrapping_add(1 << self.epoch_bits);
         let last = next.wrapping_add(self.refill());
         match self.fills.of(id) {
             Some(_) if id == units.id && !later(tat, last) => Seen::plain(id, tat),
@@ -167,7 +169,7 @@ impl Gcra {
         let fitted = moment.wrapping_add(part_up(left, own, fill));
         if sooner {
             // No less than what can be put there, or a late thread would be told of another time than is stored.
-            let fitted = latest(fitted, Epoch::of(now.near, EPOCH_BITS).back(self.back()).start);
+            let fitted = latest(fitted, Epoch::of(now.near, self.epoch_bits).back(self.back()).start);
             Seen { heal: true, ..Seen::plain(units.id, fitted) }
         } else {
             Seen { full: tat, by: Some(fill), ..Seen::plain(units.id, fitted) }
@@ -178,7 +180,7 @@ impl Gcra {
     fn used_up_by(&self, units: &Units, tat: u64, now: Now) -> Seen {
         let most = self.ticks.at(self.present.ns(now.ns)).wrapping_add(units.capacity);
         // Nor less than what can be put there.
-        let most = latest(most, Epoch::of(now.near, EPOCH_BITS).back(self.back()).start);
+        let most = latest(most, Epoch::of(now.near, self.epoch_bits).back(self.back()).start);
         if later(tat, most) { Seen { heal: true, ..Seen::plain(units.id, most) } } else { Seen::plain(units.id, tat) }
     }
 
@@ -267,7 +269,7 @@ fn pack(id: u64, tat: u64) -> u64 {
 /// The theoretical arrival time in a state.
 #[inline]
 fn time(state: u64, now: Now) -> u64 {
-    unwrap_from(state & TAT, TAT_BITS, now.near.wrapping_sub(BEHIND << EPOCH_BITS))
+    unwrap_from(state & TAT, TAT_BITS, now.near.wrapping_sub(BEHIND))
 }
 
 impl Layout for Gcra {
@@ -287,15 +289,15 @@ impl Layout for Gcra {
 
     #[inline]
     fn epoch_bits(&self) -> u32 {
-        EPOCH_BITS
+        self.epoch_bits
     }
 
     fn back(&self) -> u64 {
-        BEHIND - 2
+        (BEHIND >> self.epoch_bits) - 2
     }
 
     fn last_free(&self, epoch: Epoch) -> u64 {
-        epoch.start.wrapping_add(((64 - BEHIND) << EPOCH_BITS) - 1)
+        epoch.start.wrapping_add(AHEAD - 1)
     }
 
     fn life_bits(&self) -> u32 {
@@ -412,4 +414,4 @@ impl Kind for Gcra {
 }
 
 // From an epoch after the end of an epoch on, with what a warm-up rounds up.
-const _: () = assert!((1 << MAX_CAPACITY_BITS) + (1 << EPOCH_BITS) <= (64 - BEHIND - 3) << EPOCH_BITS);
+const _: () = assert!((1 << MAX_CAPACITY_BITS) + (1 << MAX_EPOCH_BITS) <= AHEAD - (3 << MAX_EPOCH_BITS));
