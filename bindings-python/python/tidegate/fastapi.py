@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from fastapi import BackgroundTasks, Depends
@@ -257,7 +257,7 @@ def _parameter(
 
 
 # FastAPI since 0.121 can end a dependency when the route has returned; before 0.118 it always did.
-_HAS_SCOPES = "scope" in inspect.signature(Depends).parameters
+_ENDS_WITH_ROUTE: dict[str, Any] = {"scope": "function"} if "scope" in inspect.signature(Depends).parameters else {}
 
 
 class BreakerDependency:
@@ -274,21 +274,8 @@ class BreakerDependency:
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         self.breaker = breaker
-        # FastAPI reads this: a dependency that gives what others hold.
-        of_request: dict[str, Any] = {"scope": "request"} if _HAS_SCOPES else {}
-        begun = [_parameter("permit", Permit, self._begun, **of_request)]
-        if _HAS_SCOPES:
-
-            async def ended(connection: HTTPConnection, permit: Permit) -> AsyncIterator[None]:
-                with _reporting(permit, not _yields(connection)):
-                    yield
-
-            connection = inspect.Parameter(
-                "connection", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection
-            )
-            ended.__signature__ = inspect.Signature([connection, *begun])  # type: ignore[attr-defined]
-            begun.append(_parameter("ended", None, ended, scope="function"))
-        self.__signature__ = inspect.Signature(begun)
+        # FastAPI reads this: a dependency that gives what another one holds until the route has returned.
+        self.__signature__ = inspect.Signature([_parameter("permit", Permit, self._held, **_ENDS_WITH_ROUTE)])
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(_not_here(name, 'Depends(breaker("payment"))', self))
@@ -296,38 +283,40 @@ class BreakerDependency:
     def __repr__(self) -> str:
         return f"BreakerDependency({self.breaker!r})"
 
-    async def __call__(self, permit: Permit, ended: None = None) -> Permit:
+    async def __call__(self, permit: Permit) -> Permit:
         """Gives the route its permit."""
         return permit
 
-    async def _begun(self, connection: HTTPConnection, tasks: BackgroundTasks) -> AsyncIterator[Permit]:
-        """Acquires before the route; reports after the answer, where nothing has before."""
+    async def _held(self, connection: HTTPConnection, tasks: BackgroundTasks) -> AsyncIterator[Permit]:
+        """Acquires before the route; reports after it, or after the answer that it yields."""
         permit = self.breaker.acquire()
-        # Before the route's own tasks. Without scopes there is no other end in time, and for most routes this one.
-        if not _HAS_SCOPES or _yields(connection):
-            tasks.add_task(_succeeded, permit)
-        with _reporting(permit):
+        yields = _yields(connection.scope.get("endpoint"))
+        if yields or not _ENDS_WITH_ROUTE:
+            # Before the route's own tasks: here an end of the dependency may come after them.
+            tasks.add_task(_reported, permit)
+        # FastAPI's own, which is unwound when the answer is sent; from below what the answer puts there.
+        stack = connection.scope.get("fastapi_inner_astack") if yields and _ENDS_WITH_ROUTE else None
+        if isinstance(stack, AsyncExitStack):
+            stack.push_async_exit(functools.partial(_reported, permit))
+        try:
             yield permit
+        except BaseException as error:
+            raised(permit, error)
+            raise
+        if not isinstance(stack, AsyncExitStack):
+            permit.__exit__(None, None, None)
 
 
-@contextmanager
-def _reporting(permit: Permit, succeeds: bool = True) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        raised(permit, error)
-        raise
-    if succeeds:
+async def _reported(
+    permit: Permit, kind: Any = None, error: BaseException | None = None, traceback: Any = None
+) -> None:
+    if error is None:
         permit.__exit__(None, None, None)
+    else:
+        raised(permit, error)
 
 
-async def _succeeded(permit: Permit) -> None:
-    permit.__exit__(None, None, None)
-
-
-def _yields(connection: HTTPConnection) -> bool:
-    """Whether the route is a generator, whose work is done while its answer is sent."""
-    route = connection.scope.get("endpoint")
+def _is_generator(route: Any) -> bool:
     while isinstance(route, functools.partial):
         route = route.func
     route = inspect.unwrap(route) if callable(route) else route
@@ -337,8 +326,20 @@ def _yields(connection: HTTPConnection) -> bool:
     )
 
 
+_is_known_generator = functools.lru_cache(1024)(_is_generator)
+
+
+def _yields(route: Any) -> bool:
+    """Whether the route is a generator, whose work is done while its answer is sent."""
+    try:
+        return _is_known_generator(route)
+    except TypeError:
+        # One without a hash.
+        return _is_generator(route)
+
+
 # As above.
-BreakerDependency._begun.__annotations__ = get_type_hints(BreakerDependency._begun)
+BreakerDependency._held.__annotations__ = get_type_hints(BreakerDependency._held)
 
 
 _breakers: dict[str, tuple[CircuitBreaker, BreakerOptions]] = {}
