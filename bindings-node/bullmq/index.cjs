@@ -28,6 +28,9 @@ function having(value, methods, name, what) {
   return value;
 }
 
+/** The worker has ended before a job had its permit. */
+class EndedError extends Error {}
+
 class Pacing {
   #limiter;
   #queue;
@@ -41,6 +44,8 @@ class Pacing {
   #isHeld = false;
   #isOurs = false;
   #isEnded = false;
+  /** For those who wait for a permit when the worker ends: it waits for its jobs. */
+  #ending = new AbortController();
 
   constructor(options) {
     const given = check.options(options, 'new Pacing', OPTIONS);
@@ -108,6 +113,7 @@ class Pacing {
 
   #end() {
     this.#isEnded = true;
+    this.#ending.abort(new EndedError());
     clearInterval(this.#timer);
     this.#switch.stop();
     this.#isOurs = false;
@@ -160,13 +166,14 @@ class Pacing {
   async #limited(call) {
     // With the permit, at once: a look comes between at no time.
     this.#own += 1;
-    const permit = await this.#permit();
+    let permit;
     let result;
     try {
+      permit = await this.#permit();
       result = await call();
     } catch (error) {
       this.#own -= 1;
-      reportCall(permit, false, error);
+      if (permit !== undefined) reportCall(permit, false, error);
       throw error;
     }
     this.#own -= 1;
@@ -174,11 +181,15 @@ class Pacing {
     return result;
   }
 
-  /** However long it takes: a job that was taken must not fail because another has the place. */
+  /**
+   * However long it takes: a job that was taken must not fail because another has the place. When the worker ends, it
+   * goes back instead.
+   */
   async #permit() {
+    const { signal } = this.#ending;
     for (;;) {
       try {
-        return await this.#limiter.acquire({ timeoutMs: Infinity });
+        return await this.#limiter.acquire({ timeoutMs: Infinity, signal });
       } catch (error) {
         if (!(error instanceof ConcurrencyLimitError)) throw error;
       }
@@ -188,6 +199,7 @@ class Pacing {
 
   /** Where it says when to come again, the queue waits, and the job goes back unharmed. */
   async #putOff(error) {
+    if (error instanceof EndedError) return this.#worker.constructor.RateLimitError();
     if (this.#queue === undefined) return error;
     let waitMs = retryAfterMs(error, this.#maxRetryAfterMs);
     // Half-open, and others probe: that takes no known time, and nothing was done.

@@ -1,14 +1,43 @@
 'use strict';
-// A cap on the requests under way: each holds a permit until its answer is out or its connection is gone.
+// A cap on the requests under way: each holds a permit until its answer is out, or its connection is gone and its
+// handler has ended.
 
 const { ConcurrencyLimitError, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { acquireUnless } = require('../lib/concurrency.cjs');
-const { reportAnswer } = require('../lib/outcome.cjs');
+const { reportAnswer, reportStatus } = require('../lib/outcome.cjs');
 const { isPromise } = require('../lib/promise.cjs');
 const { overload } = require('./gate.cjs');
 const { declare } = require('./declare.cjs');
 const { isOver, whenOver } = require('./over.cjs');
+
+/** For so long a handler may be at work whose client has gone: it may have stopped, and says nothing. */
+const MOST_ALONE_MS = 10_000;
+
+/**
+ * The answer is out, or its client has gone. A handler that has not begun to answer is still at work then: without its
+ * permit others would be let in to the workers that it has, and a server that comes too late for all would never learn
+ * how late.
+ */
+function ended(permit, response) {
+  if (response.headersSent || response.writableEnded === true) return void reportAnswer(permit, response);
+  const spoken = ['writeHead', 'end'].map((name) => [name, response[name], Object.hasOwn(response, name)]);
+  const over = (report) => {
+    clearTimeout(timer);
+    for (const [name, method, isOwn] of spoken) {
+      if (isOwn) response[name] = method;
+      else delete response[name];
+    }
+    report();
+  };
+  const timer = setTimeout(() => over(() => permit.ignore()), MOST_ALONE_MS).unref();
+  for (const [name] of spoken) {
+    response[name] = (...given) => {
+      over(() => reportStatus(permit, name === 'writeHead' ? Number(given[0]) : response.statusCode));
+      return response[name](...given);
+    };
+  }
+}
 
 /** The requests of one server that ask for a permit of a limiter, which others may have as well. */
 class Entrance {
@@ -37,7 +66,7 @@ class Entrance {
       if (isOver(request, response)) throw new ConcurrencyLimitError();
       permit = await this.#acquire(request, response);
       if (permit === null || isOver(request, response)) throw new ConcurrencyLimitError();
-      whenOver(request, response, () => reportAnswer(permit, response));
+      whenOver(request, response, () => ended(permit, response));
       return undefined;
     } catch (error) {
       permit?.release();

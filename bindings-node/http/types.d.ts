@@ -137,8 +137,8 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
   onConflict?: Place['onConflict'];
   /**
    * The most requests under way, as a limiter or its settings: one more waits `maxWaitMs`, then gets 503 with
-   * Retry-After, and its charge by the limits comes back. A permit is held until the answer is out or the connection
-   * gone.
+   * Retry-After, and its charge by the limits comes back. A permit is held until the answer is out, or, where the
+   * client has gone, until the handler ends its answer: ten seconds at most.
    */
   concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
   /**

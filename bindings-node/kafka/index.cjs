@@ -8,14 +8,24 @@ const { Lag } = require('./lag.cjs');
 
 const METHODS = ['run', 'subscribe', 'pause', 'resume', 'paused', 'on', 'stop', 'disconnect'];
 
+function tellsOfRebalances(consumer) {
+  try {
+    return consumer.events?.GROUP_JOIN !== undefined;
+  } catch {
+    // @confluentinc/kafka-javascript: not implemented.
+    return false;
+  }
+}
+
 function pauseWhen(consumer, source, options = {}) {
   for (const method of METHODS) {
     if (typeof consumer?.[method] === 'function') continue;
     throw check.typeError(`consumer must be one of kafkajs, got ${check.show(consumer)} without ${method}()`);
   }
-  if (consumer.events?.GROUP_JOIN === undefined) {
+  if (!tellsOfRebalances(consumer)) {
     throw check.typeError(
-      'consumer must be one of kafkajs; that of @confluentinc/kafka-javascript does not tell of rebalances',
+      'consumer must be one of kafkajs; that of @confluentinc/kafka-javascript does not tell of rebalances, and its ' +
+        'pause() skips messages of a partition that has come back',
     );
   }
   // Paused by the user: they stay so. Paused here and not resumed since, perhaps because another consumer has them now:

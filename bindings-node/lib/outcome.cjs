@@ -23,17 +23,21 @@ function reportCall(permit, isWell, error = undefined) {
   else permit.ignore();
 }
 
-/**
- * Reports an answer that is over. Where it is not out, its client is gone. Other errors of the server, and a limit on
- * this one client (429), say nothing of how long a call takes.
- */
+/** Reports an answer that is over. Where it is not out, its client is gone. */
 function reportAnswer(permit, response) {
-  const { statusCode: status } = response;
   const isOut = response.writableFinished ?? response.stream?.writableFinished;
-  if (!isOut) permit.ignore();
-  else if (isDroppedStatus(status)) permit.dropped();
+  if (isOut) reportStatus(permit, response.statusCode);
+  else permit.ignore();
+}
+
+/**
+ * Reports a call that was done. Errors of the server that are no drops, and a limit on this one client (429), say
+ * nothing of how long a call takes.
+ */
+function reportStatus(permit, status) {
+  if (isDroppedStatus(status)) permit.dropped();
   else if (status >= 500 || status === 429) permit.ignore();
   else permit.success();
 }
 
-module.exports = { reportAnswer, reportCall };
+module.exports = { reportAnswer, reportCall, reportStatus };

@@ -136,8 +136,8 @@ export interface OverloadGuardOptions {
   /** While it takes nothing: a QueueFullError or QueueClosedError. */
   backlog?: Backlog;
   /**
-   * The most requests under way: one more waits `maxWaitMs`, then a ConcurrencyLimitError. A permit is held until the
-   * answer is out or the connection gone; WebSockets, messages and GraphQL fields hold none.
+   * The most requests under way: one more waits `maxWaitMs`, then a ConcurrencyLimitError. A permit is held as
+   * that of the middleware; WebSockets, messages and GraphQL fields hold none.
    */
   concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
   /** Paths that are never refused, as OPTIONS never is; default `['/healthz', '/livez', '/readyz']`. */

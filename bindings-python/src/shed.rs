@@ -82,8 +82,8 @@ fn signal((kind, name, start, full, read): Given<'_>) -> Result<Signal, tidegate
     Ok(signal.reading(move || Python::attach(|py| value_of(read.bind(py)))))
 }
 
-/// What a function gives: a float whatever happens in it, see `_shed.guarded`, but for Ctrl-C. The call in which it came
-/// cannot raise it, so it comes once more.
+/// What a function gives: a float whatever happens in it, see `_shed.guarded`, but for Ctrl-C. The call in which that
+/// came cannot raise it, so it comes once more.
 fn value_of(read: &Bound<'_, PyAny>) -> f64 {
     let py = read.py();
     match python::call1(read, ()).and_then(|value| value.extract()) {

@@ -233,6 +233,24 @@ describe('paced workers', { skip: redis.skip ?? false }, () => {
     await until(() => done === 2);
   });
 
+  it('ends while others have all permits, and its jobs go back', async () => {
+    const queue = await queueOf(5);
+    const limiter = new ConcurrencyLimiter({ limit: 2 });
+    const permits = values(2).map(() => limiter.tryAcquire());
+    const failed = [];
+    let done = 0;
+    const worker = started(queue, new Pacing({ limiter }), async () => (done += 1));
+    worker.on('failed', (_job, error) => failed.push(error.message));
+    await until(() => limiter.stats().waiting === 1);
+    // Not by force: it waits for its jobs.
+    await worker.close();
+    assert.deepEqual([done, failed, limiter.stats().waiting], [0, [], 0]);
+    assert.deepEqual([await queue.getWaitingCount(), await queue.getActiveCount()], [5, 0]);
+    for (const permit of permits) permit.release();
+    started(queue, new Pacing({ limiter }), async () => (done += 1));
+    await until(() => done === 5);
+  });
+
   it('refuses what it cannot pace', async () => {
     const queue = await queueOf(0);
     const none = { name: 'TypeError' };
