@@ -17,6 +17,18 @@ from conftest import PATIENCE
 PROGRAM = Path(__file__).resolve().parents[2] / "tests" / "kafka" / "broker"
 
 
+# What a client waits for by itself, up to a second each time. A partition that was resumed is fetched at the next refresh
+# of the metadata, or a second later.
+QUICK = {
+    "topic.metadata.refresh.interval.ms": 50,
+    "fetch.wait.max.ms": 20,
+    "fetch.error.backoff.ms": 10,
+    "fetch.queue.backoff.ms": 10,
+    "retry.backoff.ms": 10,
+    "topic.metadata.refresh.fast.interval.ms": 20,
+}
+
+
 class Broker:
     """One that answers at ``address``; it says nothing in the log."""
 
@@ -54,6 +66,7 @@ class Broker:
                 "log_level": 0,
                 # So that a rebalance is known within it.
                 "heartbeat.interval.ms": 100,
+                **QUICK,
                 **given,
             }
         )

@@ -57,7 +57,9 @@ def confluent() -> None:
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "session.timeout.ms": 2_000,
-        "heartbeat.interval.ms": 200,
+        "heartbeat.interval.ms": 100,
+        # A partition that was resumed is fetched at the next refresh, or a second later.
+        "topic.metadata.refresh.interval.ms": 50,
         "log_level": 0,
     }
     consumer = pause_when(Consumer(settings), orders, min_pause=0.05)
