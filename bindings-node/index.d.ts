@@ -399,8 +399,9 @@ export interface Classified {
 
 /**
  * What the end of a call says of the dependency. The first that fits: an `AbortError` is cancelled; tidegate's own
- * refusals and `ignore` count neither way; `unreached`; `failureOn` or `failureResult`; a wrong argument, by Node's code
- * for it, counts neither way unless `failureOn` names it; `slow`; else it is a success. An AggregateError of errors that all count neither way does not either; one that no option names is what its worst is.
+ * refusals and `ignore` count neither way; `unreached`; `failureOn` or `failureResult`; a wrong argument, by Node's
+ * code for it, counts neither way unless `failureOn` names it; `slow`; else it is a success. An AggregateError of
+ * errors that all count neither way does not either; one that no option names is what its worst is.
  */
 export class Classifier {
   constructor(options?: ClassifierOptions);
@@ -685,8 +686,9 @@ export class BreakerRegistry {
    * Changes settings of the keys that a pattern means, whether they have a breaker or get one, and leaves the others.
    * Of several patterns the one that says most of a key holds; one that is new begins with the settings of the one that
    * says most among those that mean all of its keys, or with those of all. What was changed of a breaker alone stays.
-   * `'*'` changes `overflow` as well; `countOverdue` is of this object's breakers alone. In a named scope the change is for all processes and threads, for breakers that stand
-   * and for those that any of them makes later; 16 patterns of up to 64 bytes can be changed there.
+   * `'*'` changes `overflow` as well; `countOverdue` is of this object's breakers alone. In a named scope the change is
+   * for all processes and threads, for breakers that stand and for those that any of them makes later; 16 patterns of
+   * up to 64 bytes can be changed there.
    */
   setConfig(pattern: string | Uint8Array, changes: BreakerSettings): void;
   /** The breaker that keys share for which there is no room. */

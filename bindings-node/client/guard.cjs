@@ -250,8 +250,8 @@ class Guard {
 }
 
 /**
- * Elsewhere an error that nobody names is an answer of the dependency's. Here one would have come as an answer: this one
- * says nothing, and closes no circuit.
+ * Elsewhere an error that nobody names is an answer of the dependency's. Here one would have come as an answer: this
+ * one says nothing, and closes no circuit.
  */
 function judgeError(classifier, error) {
   const said = classifier.error(error);

@@ -12,7 +12,8 @@ const { asError, complain, isPromise } = require('../lib/promise.cjs');
 function rateLimit(options) {
   const { gate: settings, limits, entrance, isExempt, onRefused } = readOptions(options, 'rateLimit');
   if (limits.length === 0 && entrance === undefined) {
-    throw check.valueError("rateLimit needs a rate such as '100/minute', or limits, concurrency, a backlog or a shedder");
+    const needed = "a rate such as '100/minute', or limits, concurrency, a backlog or a shedder";
+    throw check.valueError(`rateLimit needs ${needed}`);
   }
   const gate = new Gate(settings);
   const plan = new Plan(limits);

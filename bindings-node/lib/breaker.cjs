@@ -58,7 +58,7 @@ function writeSettings(options, isChange = false) {
   numbers[FIELDS.length] = bits.reduce((all, bit) => all | bit, 0);
 }
 
-/** `countOverdue` as a number; NaN: it is not given. Nothing by name, as of a setting, is what holds where it is not. */
+/** `countOverdue` as a number; NaN: it is not given. Nothing by name, as of a setting, is what holds without it. */
 function overdueOf(value) {
   if (value === undefined) return NaN;
   if (value !== null && typeof value !== 'boolean') {

@@ -31,7 +31,8 @@ function isConstructor(fn) {
 function verifyCalled(fn, name) {
   if (!isConstructor(fn)) return;
   const made = `new ${fn.name || 'it'}(...args)`;
-  throw check.typeError(`${name}: ${fn.name || 'it'} is a class, which is not called but made; give (...args) => ${made}`);
+  const why = `${fn.name || 'it'} is a class, which is not called but made`;
+  throw check.typeError(`${name}: ${why}; give (...args) => ${made}`);
 }
 
 /** `advice`: what to do where it is a generator, as a sentence. */

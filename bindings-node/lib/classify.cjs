@@ -126,7 +126,8 @@ function worse(one, other) {
 
 /**
  * What a call's end is. The first that fits: cancelled, refused by us, `ignore`, `unreached`, a failure, a wrong
- * argument unless that is named as one, slow; success. Of a group that no option names it is what the worst of its members is.
+ * argument unless that is named as one, slow; success. Of a group that no option names it is what the worst of its
+ * members is.
  */
 class Classifier {
   #ignore;

@@ -10,7 +10,8 @@ const GUARDS = '__guards__';
 const translating = new WeakSet();
 
 /**
- * The guards of the application's modules: not one that Nest makes for each request, or that only `useGlobalGuards` has.
+ * The guards of the application's modules: not one that Nest makes for each request, or that only `useGlobalGuards`
+ * has.
  */
 function* guardsOf(modules) {
   for (const { controllers, injectables, providers } of modules.values()) {
@@ -57,7 +58,8 @@ function translateIn(guard, translate) {
     return isPromise(result) ? Promise.resolve(result).catch(failed) : result;
   };
   // One that is frozen stays as it is.
-  if (Reflect.defineProperty(guard, 'canActivate', { value, writable: true, configurable: true })) translating.add(guard);
+  const descriptor = { value, writable: true, configurable: true };
+  if (Reflect.defineProperty(guard, 'canActivate', descriptor)) translating.add(guard);
 }
 
 module.exports = { translateGuards };

@@ -145,8 +145,8 @@ export interface OverloadGuardOptions {
 }
 
 /**
- * A guard for `@UseGuards(overloadGuard({ backlog: orders }))`, on a controller, a route or all of them: what it refuses
- * is a 503 with Retry-After, and what the limits have charged comes back.
+ * A guard for `@UseGuards(overloadGuard({ backlog: orders }))`, on a controller, a route or all of them: what it
+ * refuses is a 503 with Retry-After, and what the limits have charged comes back.
  */
 export function overloadGuard(options: OverloadGuardOptions): CanActivate;
 

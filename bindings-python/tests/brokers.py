@@ -17,8 +17,8 @@ from conftest import PATIENCE
 PROGRAM = Path(__file__).resolve().parents[2] / "tests" / "kafka" / "broker"
 
 
-# What a client waits for by itself, up to a second each time. A partition that was resumed is fetched at the next refresh
-# of the metadata, or a second later.
+# What a client waits for by itself, up to a second each time. A partition that was resumed is fetched at the next
+# refresh of the metadata, or a second later.
 QUICK = {
     "topic.metadata.refresh.interval.ms": 50,
     "fetch.wait.max.ms": 20,

@@ -61,7 +61,8 @@ describe('what only a limit per key has', () => {
 });
 
 describe('a limit of the application that cannot give back', () => {
-  const decision = (allowed) => ({ allowed, limit: 9, remaining: 1, retryAfterMs: allowed ? 0 : 1000, resetAfterMs: 1 });
+  const rest = { limit: 9, remaining: 1, resetAfterMs: 1 };
+  const decision = (allowed) => ({ allowed, retryAfterMs: allowed ? 0 : 1000, ...rest });
   const own = { check: () => decision(true) };
   const wrong = (what) => ({
     code: 'ERR_INVALID_ARG_TYPE',

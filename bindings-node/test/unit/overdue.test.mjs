@@ -131,7 +131,8 @@ describe('countOverdue', () => {
     assert.throws(() => hosts.setConfig('*', { countOverdue: 1 }), { name: 'TypeError', message: /^countOverdue/ });
     assert.deepEqual(held.map(({ config }) => config), before);
     const wrong = { a: { countOverdue: true } };
-    assert.throws(() => new BreakerRegistry({ overrides: wrong }), /^RangeError: overrides\['a'\]: countOverdue: without/);
+    const said = /^RangeError: overrides\['a'\]: countOverdue: without/;
+    assert.throws(() => new BreakerRegistry({ overrides: wrong }), said);
     hosts.setConfig('*', { slowCallDurationMs: null, countOverdue: false });
     assert.equal(watching(), '011100', 'other patterns say more of their keys');
   });

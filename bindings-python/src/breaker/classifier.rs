@@ -64,9 +64,9 @@ impl Verdict {
 ///
 /// The first that fits: what is no Exception (a cancelled task, Ctrl-C) and a cancelled future are "cancelled";
 /// tidegate's own refusals and `ignore` are "ignore"; `unreached`; `failure_on` or `failure_result` are "failure";
-/// unless that names it, a TypeError of the call itself (a wrong argument) is "ignore"; `slow`; the rest is a "success",
-/// for the dependency did answer. An ExceptionGroup of which no filter takes notice is what the
-/// worst of its members is.
+/// unless that names it, a TypeError of the call itself (a wrong argument) is "ignore"; `slow`; the rest is a
+/// "success", for the dependency did answer. An ExceptionGroup of which no filter takes notice is what the worst of its
+/// members is.
 ///
 /// Args:
 ///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these

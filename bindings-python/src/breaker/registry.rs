@@ -152,7 +152,8 @@ impl BreakerRegistry {
     #[classmethod]
     #[pyo3(signature = (
         max_breakers = None, *, overrides = None, count_overdue = None, failure_on = None, failure_result = None,
-        slow = None, ignore = None, unreached = None, classifier = None, clock = None, scope = None, name = None, on_conflict = None, **settings
+        slow = None, ignore = None, unreached = None, classifier = None, clock = None, scope = None, name = None,
+        on_conflict = None, **settings
     ), text_signature = "(max_breakers=1024, *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
         min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, \
