@@ -2,6 +2,7 @@
 // Figures for Prometheus and its kin: what objects count, as a scrape reads it.
 
 const { addon, words } = require('./native.cjs');
+const { tell } = require('./answer.cjs');
 const check = require('./check.cjs');
 const { kindOf, names } = require('./measured.cjs');
 const { open, placeOf } = require('./scope.cjs');
@@ -77,20 +78,13 @@ class Metrics {
   }
 
   handler(request, response) {
-    // Fastify's reply has Node's response in `raw`, and would wait for an answer of its own.
-    const raw = response.raw ?? response;
-    if (raw !== response && typeof response.hijack === 'function') response.hijack();
-    const isAllowed = request.method === undefined || request.method === 'GET' || request.method === 'HEAD';
-    if (!isAllowed) {
-      raw.writeHead(405, { Allow: 'GET, HEAD', 'Content-Length': 0 });
-      raw.end();
+    const { method = 'GET' } = request;
+    if (method !== 'GET' && method !== 'HEAD') {
+      tell(request, response, 405, 'text/plain', '', { Allow: 'GET, HEAD' });
       return;
     }
     const [format, type] = native.contentType(undefined, undefined, request.headers?.accept).split('\n');
-    const body = pageOf(this, 'handler', format);
-    const length = Buffer.byteLength(body);
-    raw.writeHead(200, { 'Content-Type': type, 'Content-Length': length, 'Cache-Control': 'no-store' });
-    raw.end(request.method === 'HEAD' ? undefined : body);
+    tell(request, response, 200, type, pageOf(this, 'handler', format));
   }
 
   static {

@@ -1,6 +1,7 @@
 'use strict';
 // `/readyz`: whether a load balancer should send requests here.
 
+const { tell } = require('./answer.cjs');
 const check = require('./check.cjs');
 const { nowMs, selectClock } = require('./clock.cjs');
 const { complain } = require('./promise.cjs');
@@ -77,16 +78,7 @@ class Readiness {
 
   handler(request, response) {
     const ready = this.isReady;
-    // Fastify's reply has Node's response in `raw`, and would wait for an answer of its own.
-    const raw = response.raw ?? response;
-    if (raw !== response && typeof response.hijack === 'function') response.hijack();
-    const body = JSON.stringify({ ready });
-    raw.writeHead(ready ? 200 : 503, {
-      'Content-Type': 'application/json',
-      'Content-Length': Buffer.byteLength(body),
-      'Cache-Control': 'no-store',
-    });
-    raw.end(request.method === 'HEAD' ? undefined : body);
+    tell(request, response, ready ? 200 : 503, 'application/json', JSON.stringify({ ready }));
   }
 
   static {

@@ -46,6 +46,20 @@ async def refuse(
         await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})
 
 
+async def tell(
+    scope: Scope, receive: Receive, send: Send, status: int, content: str, body: bytes, extra: HeaderList | None = None
+) -> None:
+    """Answers a request with what stands now, which nobody keeps; closes a handshake."""
+    if scope["type"] == "http":
+        headers = [(b"content-type", content.encode()), (b"content-length", b"%d" % len(body))]
+        headers += [(b"cache-control", b"no-store"), *(extra or [])]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    elif scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+
+
 def served_as(page: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """A page, as ``degrade`` gave it, as an application that answers with it."""
     content, body = encoded(page, "degrade")

@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import MutableMapping
 from typing import Any, Literal, TypedDict
 
+from ._answer import Receive, Scope, Send, tell
 from ._tidegate import (
     ArenaView,
     BoundedQueue,
@@ -30,7 +30,6 @@ from ._tidegate import (
     metrics_page,
 )
 from .errors import ConfigError
-from .headers import HeaderList
 
 __all__ = ["Family", "Metrics", "Sample"]
 
@@ -126,29 +125,14 @@ class Metrics:
         families: list[Family] = json.loads(metrics_page("json", self._arena, list(self._objects.values())))
         return families
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers GET and HEAD with the page, in the format that Accept asks for."""
-        if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
-            return
-        accept = b",".join(value for name, value in scope["headers"] if name == b"accept").decode("latin-1")
-        format, content_type = metrics_content_type(None, accept)
-        status, body = 200, b""
-        if scope["method"] not in ("GET", "HEAD"):
-            status, content_type = 405, "text/plain"
-        else:
-            body = metrics_page(format, self._arena, list(self._objects.values())).encode()
-        headers: HeaderList = [
-            (b"content-type", content_type.encode()),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-        ]
-        if status == 405:
-            headers.append((b"allow", b"GET, HEAD"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            return await tell(scope, receive, send, 405, "text/plain", b"", [(b"allow", b"GET, HEAD")])
+        accept = b",".join(value for name, value in scope.get("headers", ()) if name == b"accept").decode("latin-1")
+        format, content = metrics_content_type(None, accept)
+        body = metrics_page(format, self._arena, list(self._objects.values())).encode()
+        await tell(scope, receive, send, 200, content, body)
 
     def __repr__(self) -> str:
         names = ", ".join(f"{kind} {name!r}" for _, kind, name in self._objects)

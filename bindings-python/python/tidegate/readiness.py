@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from ._answer import Receive, Scope, Send, tell
 from ._functions import function
 from ._log import log
 from ._time import clock_of, now_ns, timeout_seconds
 from ._tidegate import ManualClock
 from .errors import ConfigError
-from .headers import HeaderList
 
 __all__ = ["Readiness"]
 
@@ -90,22 +90,11 @@ class Readiness:
         """The service ends: never ready again."""
         self._is_stopped = True
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers any request: 200, or 503."""
-        if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
-            return
         is_ready = self.is_ready
         body = json.dumps({"ready": is_ready}).encode()
-        headers: HeaderList = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-        ]
-        await send({"type": "http.response.start", "status": 200 if is_ready else 503, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await tell(scope, receive, send, 200 if is_ready else 503, "application/json", body)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(after={self.after:g}, ready={self.is_ready})"
