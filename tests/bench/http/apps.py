@@ -33,7 +33,7 @@ def application(**options):
 
 
 def answer_of(app):
-    """The start and the body that `app` sends."""
+    """The start and the body that `app` sends to a user."""
 
     async def run():
         sent = []
@@ -44,7 +44,8 @@ def answer_of(app):
         async def send(message):
             sent.append(message)
 
-        await app({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send)
+        headers = [(b"x-user-id", USERS[0].encode())]
+        await app({"type": "http", "method": "GET", "path": "/", "headers": headers}, receive, send)
         return sent
 
     return asyncio.run(run())
@@ -95,7 +96,7 @@ def tidegate_admits(app):
 
 def tidegate_refuses(app):
     limiter = RateLimiter("1/hour", max_keys=2 * len(USERS))
-    for user in ["", *USERS]:
+    for user in USERS:
         limiter.try_acquire(user)
     return TidegateMiddleware(app, limiter, key=header("x-user-id"))
 
