@@ -741,6 +741,17 @@ export interface ConcurrencyLimiterOptions extends Place {
   /** Who of those that wait is served first: who has waited longest, or who came last (default 'fifo'). */
   order?: 'fifo' | 'lifo';
   // </settings>
+  /**
+   * Guaranteed shares of the limit by name, `{ live: 0.9, batch: 0.1 }`: above 0, and at most 1 together. What a
+   * partition leaves unused is lent to whoever asks, and called back when a call within its share is refused: what
+   * becomes free after that is kept for it, less and less for 5 s. With partitions `maxWaiting` holds for each.
+   */
+  partitions?: Record<string, number>;
+  /**
+   * Names of partitions, the first first: each may starve those behind it, and those that are not named, of all but
+   * their guaranteed shares.
+   */
+  priority?: readonly string[];
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;
   /**
@@ -806,6 +817,17 @@ export interface AdaptiveLimiterOptions extends Place {
   /** Who of those that wait is served first: who has waited longest, or who came last (default 'fifo'). */
   order?: 'fifo' | 'lifo';
   // </settings>
+  /**
+   * Guaranteed shares of the limit by name, `{ live: 0.9, batch: 0.1 }`: above 0, and at most 1 together. What a
+   * partition leaves unused is lent to whoever asks, and called back when a call within its share is refused: what
+   * becomes free after that is kept for it, less and less for 5 s. With partitions `maxWaiting` holds for each.
+   */
+  partitions?: Record<string, number>;
+  /**
+   * Names of partitions, the first first: each may starve those behind it, and those that are not named, of all but
+   * their guaranteed shares.
+   */
+  priority?: readonly string[];
   /** Longest wait in ms of `acquire` and `run` where they say nothing; default 0: they do not wait. */
   maxWaitMs?: number;
   /**
@@ -845,6 +867,29 @@ export interface ConcurrencyStats {
   longestWaitMs: number;
 }
 
+/** Where a call belongs. */
+export interface PartitionOptions {
+  /** The name of one of the limiter's partitions; left out, of none: such a call is guaranteed nothing. */
+  partition?: string;
+}
+
+/** A partition of a concurrency limit now, and its counts since the limiter was made. */
+export interface PartitionStats {
+  /** Its share of the limit. */
+  share: number;
+  /** The places that it is guaranteed of the limit in force. */
+  guaranteed: number;
+  /** Permits that it holds now. */
+  inUse: number;
+  /** Places beside those that are kept for it now, as calls of it have been refused. */
+  calledBack: number;
+  admitted: number;
+  /** Calls that got no permit, at once or after a wait. */
+  denied: number;
+  /** Admitted by a dry run that would have been denied. */
+  wouldDeny: number;
+}
+
 /**
  * At most so many calls at once: each holds a permit while it runs. In a named scope so many of all threads and
  * processes together; a permit of a process that dies, or of a worker thread that ends, comes back.
@@ -857,8 +902,8 @@ export class ConcurrencyLimiter {
    * `dropped()` of a permit. Threads and processes of a named scope feed one estimate and obey one limit.
    */
   static adaptive(options?: AdaptiveLimiterOptions): ConcurrencyLimiter;
-  /** A permit, or null when the limit is reached. */
-  tryAcquire(): ConcurrencyPermit | null;
+  /** A permit, or null when the limit is reached, or what is free is kept for others. */
+  tryAcquire(options?: PartitionOptions): ConcurrencyPermit | null;
   /**
    * Waits for a permit, in the `order` of this object among those who wait on it; among threads and processes a place
    * goes to the object whose first has waited longest (`'lifo'`: that has waited longest for its turn), 10 ms give or
@@ -867,18 +912,23 @@ export class ConcurrencyLimiter {
    * aborts. Who leaves takes no permit along. In a named scope it looks every 1 to 10 ms for what others have given
    * back.
    */
-  acquire(options?: WaitOptions): Promise<ConcurrencyPermit>;
+  acquire(options?: WaitOptions & PartitionOptions): Promise<ConcurrencyPermit>;
   /** Calls `fn` while it holds a permit; waits for it as `acquire` does. */
-  run<R>(fn: () => R | PromiseLike<R>, options?: WaitOptions): Promise<R>;
+  run<R>(fn: () => R | PromiseLike<R>, options?: WaitOptions & PartitionOptions): Promise<R>;
   /** Changes the limit, at most to `maxLimit`; permits above a lower one stay until they are given back. */
   setLimit(limit: number): void;
   /** The limit in force. */
   readonly limit: number;
   /** Permits held now; those of a process that died count until a denial takes them back. */
   readonly inUse: number;
-  /** What holds an adaptive limit where it is, a line for each thing; empty of a fixed one. */
+  /**
+   * What holds an adaptive limit where it is, and what partitions have, a line for each thing; empty of a fixed one
+   * without partitions.
+   */
   explain(): string[];
   stats(): ConcurrencyStats;
+  /** Its partitions by name. */
+  partitionStats(): Record<string, PartitionStats>;
 }
 
 export interface RetryBudgetOptions extends Place {

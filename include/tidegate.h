@@ -1940,6 +1940,18 @@ typedef int32_t tg_concurrency_order;
 /** At most so many calls at once: each holds a permit while it runs. */
 typedef struct tg_concurrency tg_concurrency;
 
+/**
+ * A partition of a concurrency limit. It is guaranteed share * limit places, rounded down. What it leaves unused is
+ * lent to whoever asks, and called back when a call within the guarantee is refused: from then on what becomes free is
+ * kept for it, for 5 s, less and less.
+ */
+typedef struct {
+    /** 1 to 32 bytes, no other partition's. Copied. */
+    const char *name;
+    /** Above 0, at most 1; of all partitions together at most 1. */
+    double share;
+} tg_partition;
+
 /** Settings of a concurrency limit. Start from TG_CONCURRENCY_CONFIG_INIT and set limit. */
 typedef struct {
     /** sizeof(tg_concurrency_config) */
@@ -1965,12 +1977,26 @@ typedef struct {
     uint32_t max_waiting;
     /** Who of those that wait in this process is served first: one of tg_concurrency_order. */
     int32_t order;
+    /**
+     * An array of partitions_len, at most 8; NULL with 0. With some, max_waiting holds for each. Borrowed during the
+     * call.
+     */
+    const tg_partition *partitions;
+    /** How many. */
+    size_t partitions_len;
+    /**
+     * An array of priority_len names of partitions, the first first: each may starve those behind it, and those that
+     * are not in it, of all but their guarantee. NULL with 0. Borrowed during the call.
+     */
+    const char *const *priority;
+    /** How many. */
+    size_t priority_len;
 } tg_concurrency_config;
 
 /** Initial values of tg_concurrency_config: its size, and the defaults. */
 #define TG_CONCURRENCY_CONFIG_INIT \
     { sizeof(tg_concurrency_config), \
-      NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
+      NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0 }
 
 /**
  * Settings of an adaptive concurrency limit. Start from TG_ADAPTIVE_CONFIG_INIT, which holds the defaults of
@@ -2028,13 +2054,28 @@ typedef struct {
     uint32_t max_waiting;
     /** Who of those that wait in this process is served first: one of tg_concurrency_order. */
     int32_t order;
+    /**
+     * An array of partitions_len, at most 8; NULL with 0. With some, max_waiting holds for each. Borrowed during the
+     * call.
+     */
+    const tg_partition *partitions;
+    /** How many. */
+    size_t partitions_len;
+    /**
+     * An array of priority_len names of partitions, the first first: each may starve those behind it, and those that
+     * are not in it, of all but their guarantee. NULL with 0. Borrowed during the call.
+     */
+    const char *const *priority;
+    /** How many. */
+    size_t priority_len;
 } tg_adaptive_config;
 
 /** Initial values of tg_adaptive_config: its size, and the defaults. */
 #define TG_ADAPTIVE_CONFIG_INIT \
     { sizeof(tg_adaptive_config), \
       NULL, NULL, NULL, 2.0, 0.9, UINT64_C(500000000), UINT64_C(5000000000), UINT64_C(60000000000), \
-      UINT64_C(0), UINT64_C(0), UINT64_C(5000000000), 1, 20, 1000, 20, 5, 1, 0, 0, 0, 0, 0, 0 }
+      UINT64_C(0), UINT64_C(0), UINT64_C(5000000000), 1, 20, 1000, 20, 5, 1, 0, 0, 0, 0, 0, 0, NULL, 0, \
+      NULL, 0 }
 
 /** The right to run one call, by value. What is in it is tidegate's; all zero is nobody's. Give it back once. */
 typedef struct {
@@ -2043,6 +2084,33 @@ typedef struct {
     /** Opaque. */
     uint64_t cell;
 } tg_concurrency_permit;
+
+/** A look at a partition. Start from TG_PARTITION_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_partition_snapshot) */
+    size_t struct_size;
+    /** Its share of the limit. */
+    double share;
+    /** Calls admitted. */
+    uint64_t admitted;
+    /** Calls that got no permit, at once or after a wait. */
+    uint64_t denied;
+    /** Calls that a dry run admitted and would have denied. */
+    uint64_t would_deny;
+    /** The places that it is guaranteed of the limit in force. */
+    uint32_t guaranteed;
+    /** Permits that it holds now. */
+    uint32_t in_use;
+    /** Places beside those that are kept for it now, as calls of it have been refused. */
+    uint32_t called_back;
+    /** 0. */
+    uint32_t reserved;
+} tg_partition_snapshot;
+
+/** Initial values of tg_partition_snapshot: its size, and the defaults. */
+#define TG_PARTITION_SNAPSHOT_INIT \
+    { sizeof(tg_partition_snapshot), \
+      0.0, UINT64_C(0), UINT64_C(0), UINT64_C(0), 0, 0, 0, 0 }
 
 /** A look at a concurrency limit. Start from TG_CONCURRENCY_SNAPSHOT_INIT. */
 typedef struct {
@@ -2081,9 +2149,10 @@ typedef struct {
 /**
  * Makes a concurrency limit, or opens the one of that name in an arena.
  *
- * Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit); TG_CONFLICT (a clock beside an arena, an arena without a name);
- * TG_UNKNOWN_VALUE (order, mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit
- * under the name), TG_ARENA_SETTINGS (another limit), TG_ARENA_FULL, TG_ARENA_*.
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit, partitions, priority); TG_CONFLICT (a clock beside an arena, an
+ * arena without a name, a sum of shares above 1, a name twice); TG_UNKNOWN_VALUE (order, mode, on_conflict);
+ * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit or other partitions under the name),
+ * TG_ARENA_SETTINGS (another limit, other shares), TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_concurrency_new(const tg_concurrency_config *config, tg_concurrency **concurrency);
 
@@ -2100,7 +2169,8 @@ void tg_concurrency_free(tg_concurrency *concurrency);
  *
  * Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_CONFLICT (limits that contradict each other, a clock beside an arena, an arena
  * without a name); TG_UNKNOWN_VALUE (algorithm, order, mode, on_conflict); TG_INVALID (a name that is none);
- * TG_ARENA_SHAPE (another max_limit under the name, or a fixed limit), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
+ * TG_ARENA_SHAPE (another max_limit or other partitions under the name, or a fixed limit), TG_ARENA_SETTINGS,
+ * TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_concurrency_new_adaptive(const tg_adaptive_config *config, tg_concurrency **concurrency);
 
@@ -2126,6 +2196,56 @@ tg_status tg_concurrency_report(const tg_concurrency *concurrency,
  * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
  */
 tg_status tg_concurrency_explain(const tg_concurrency *concurrency, char *buffer, size_t size, size_t *length);
+
+/**
+ * The number of the partition of a name: its place in the config's array, counted from 1. The numbers hold as long as
+ * the limit does.
+ *
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE (there is none of that name).
+ */
+tg_status tg_concurrency_partition(const tg_concurrency *concurrency, const char *partition, uint32_t *number);
+
+/**
+ * tg_concurrency_try_acquire() for a call of a partition, by its number; 0: of none, which is guaranteed nothing.
+ * Within the guarantee it is denied only while others hold what was lent to them; what is given back after that is
+ * kept for the partition.
+ *
+ * Thread safety: does not wait for a permit.
+ * Errors: TG_OUT_OF_RANGE (partition).
+ */
+tg_status tg_concurrency_try_acquire_in(const tg_concurrency *concurrency,
+                                        uint32_t partition,
+                                        tg_concurrency_permit *permit);
+
+/**
+ * tg_concurrency_poll() for a call of a partition. Within the guarantee only those who wait for the same partition
+ * come first.
+ *
+ * Thread safety: does not wait for a permit.
+ * Errors: TG_OUT_OF_RANGE (partition).
+ */
+tg_status tg_concurrency_poll_in(const tg_concurrency *concurrency, uint32_t partition, tg_concurrency_permit *permit);
+
+/**
+ * tg_concurrency_acquire() for a call of a partition. Each partition has an order of its own, and max_waiting of its
+ * own; within the guarantee nobody waits for another partition's turn.
+ *
+ * Thread safety: blocks up to timeout_ns.
+ * Errors: TG_OUT_OF_RANGE (partition).
+ */
+tg_status tg_concurrency_acquire_in(const tg_concurrency *concurrency,
+                                    uint32_t partition,
+                                    uint64_t timeout_ns,
+                                    tg_concurrency_permit *permit);
+
+/**
+ * Tells what a partition has now, and its counts since the limit was made.
+ *
+ * Errors: TG_OUT_OF_RANGE (partition: 0 is none).
+ */
+tg_status tg_concurrency_partition_stats(const tg_concurrency *concurrency,
+                                         uint32_t partition,
+                                         tg_partition_snapshot *snapshot);
 
 /**
  * Takes a permit without waiting. TG_OK: *permit is filled in, to be given back with tg_concurrency_release().
@@ -3645,20 +3765,25 @@ TG_ASSERT(offsetof(tg_queue_taken, reserved) + sizeof(((tg_queue_taken *)0)->res
     tg_queue_taken_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_queue_taken) == 32, tg_queue_taken_has_its_size);
 TG_ASSERT(offsetof(tg_concurrency_config, struct_size) == 0, tg_concurrency_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_concurrency_config, order) + sizeof(((tg_concurrency_config *)0)->order)
+TG_ASSERT(offsetof(tg_concurrency_config, priority_len) + sizeof(((tg_concurrency_config *)0)->priority_len)
         == sizeof(tg_concurrency_config),
     tg_concurrency_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 56, tg_concurrency_config_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_config) == 88, tg_concurrency_config_has_its_size);
 TG_ASSERT(offsetof(tg_adaptive_config, struct_size) == 0, tg_adaptive_config_starts_with_its_size);
-TG_ASSERT(offsetof(tg_adaptive_config, order) + sizeof(((tg_adaptive_config *)0)->order)
+TG_ASSERT(offsetof(tg_adaptive_config, priority_len) + sizeof(((tg_adaptive_config *)0)->priority_len)
         == sizeof(tg_adaptive_config),
     tg_adaptive_config_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_adaptive_config) == 144, tg_adaptive_config_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_adaptive_config) == 176, tg_adaptive_config_has_its_size);
 TG_ASSERT(offsetof(tg_concurrency_snapshot, struct_size) == 0, tg_concurrency_snapshot_starts_with_its_size);
 TG_ASSERT(offsetof(tg_concurrency_snapshot, longest_wait_ns) + sizeof(((tg_concurrency_snapshot *)0)->longest_wait_ns)
         == sizeof(tg_concurrency_snapshot),
     tg_concurrency_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_snapshot) == 88, tg_concurrency_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_partition_snapshot, struct_size) == 0, tg_partition_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_partition_snapshot, reserved) + sizeof(((tg_partition_snapshot *)0)->reserved)
+        == sizeof(tg_partition_snapshot),
+    tg_partition_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_partition_snapshot) == 56, tg_partition_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_retry_config, struct_size) == 0, tg_retry_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_retry_config, jitter) + sizeof(((tg_retry_config *)0)->jitter)
         == sizeof(tg_retry_config),
@@ -3723,6 +3848,7 @@ TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ticket) == 16, tg_ticket_has_its_size
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_tier) == 64, tg_tier_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bytes) == 16, tg_bytes_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limit_member) == 24, tg_limit_member_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_partition) == 16, tg_partition_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_signal) == 32, tg_signal_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_permit) == 16, tg_permit_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_permit) == 16, tg_concurrency_permit_has_its_size);

@@ -20,8 +20,11 @@ const { concurrency } = addon;
 const { tryAcquire, release, report } = concurrency;
 
 const FIELDS = SETTINGS.concurrency;
-const COMMON = ['maxWaiting', 'order', 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
+const SHARES = ['partitions', 'priority'];
+const COMMON = ['maxWaiting', 'order', ...SHARES, 'maxWaitMs', 'retryAfterMs', 'enabled', 'dryRun', ...PLACE];
 const OPTIONS = ['limit', 'maxLimit', ...COMMON];
+/** What a call may say of itself. */
+const OWN = ['partition'];
 /** Where maxWaiting, order, and enabled and dryRun, stand among the numbers; src/concurrency.rs has the same. */
 const [MAX_WAITING, ORDER, MODE] = [2, 3, 4];
 const ADAPTIVE = Object.values(SETTINGS.adaptive);
@@ -39,6 +42,24 @@ function adaptiveNumber(field, value) {
 function flag(field, value) {
   if (typeof value !== 'boolean') throw wrong(field, value);
   return value;
+}
+
+/** The option `partitions` as the addon takes it: a share and a name in each text. */
+function sharesOf(partitions = {}) {
+  if (partitions === null || typeof partitions !== 'object' || Array.isArray(partitions)) {
+    throw check.typeError(`partitions must be an object of names and shares, got ${check.show(partitions)}`);
+  }
+  return Object.entries(partitions).map(([name, share]) => {
+    if (typeof share === 'number') return `${share} ${name}`;
+    throw check.typeError(`partitions: the share of ${check.show(name)} must be a number, got ${check.show(share)}`);
+  });
+}
+
+function orderOf(priority = []) {
+  if (!Array.isArray(priority) || !priority.every((name) => typeof name === 'string')) {
+    throw check.typeError(`priority must be an array of names of partitions, got ${check.show(priority)}`);
+  }
+  return [...priority];
 }
 
 /** Those who wait, by their number in the core's line. */
@@ -67,6 +88,8 @@ class ConcurrencyLimiter {
   #retryAfterMs;
   #outflow = new Outflow();
   #clock;
+  /** Numbers of partitions by their names. */
+  #partitions = new Map();
   #waiters = new Waiters();
   /** Until the next look for what other threads and processes have given back, and when that is due. */
   #pause;
@@ -83,7 +106,7 @@ class ConcurrencyLimiter {
     handOn = (self) => {
       if (self.#waiters.size > 0) self.#handOn();
     };
-    acquireUnless = (self, signalOf) => self.#acquire({ timeoutMs: self.#maxWaitMs, signal: undefined }, signalOf);
+    acquireUnless = (self, signalOf) => self.#acquire({ timeoutMs: self.#maxWaitMs, signal: undefined }, 0, signalOf);
     refuseWaiting = (self) => {
       self.#refusesWaiting = true;
       for (const waiter of self.#waiters.values()) {
@@ -98,7 +121,8 @@ class ConcurrencyLimiter {
     const given = isAdaptive
       ? check.options(options, 'ConcurrencyLimiter.adaptive', ADAPTIVE_OPTIONS)
       : check.options(options, 'new ConcurrencyLimiter', OPTIONS);
-    const { limit, maxLimit, maxWaiting, order, maxWaitMs = 0, retryAfterMs, clock } = given;
+    const { limit, maxLimit, maxWaiting, order, maxWaitMs = 0, retryAfterMs, clock, partitions, priority } = given;
+    const [shares, first] = [sharesOf(partitions), orderOf(priority)];
     this.#maxWaitMs = check.patience(maxWaitMs, 'maxWaitMs');
     this.#retryAfterMs = retryAfterMs === undefined ? undefined : check.span(retryAfterMs, 'retryAfterMs');
     this.#clock = clock;
@@ -117,15 +141,17 @@ class ConcurrencyLimiter {
       numbers[ORDER] = place;
       writeMode(given, MODE);
     }
-    this.#id = create(isAdaptive ? concurrency.createAdaptive : concurrency.create, this, given).id;
+    this.#id = create(isAdaptive ? concurrency.createAdaptive : concurrency.create, this, given, shares, first).id;
     this.#name = given.name;
+    shares.forEach((text, index) => this.#partitions.set(text.slice(text.indexOf(' ') + 1), index + 1));
   }
 
   static adaptive(options = {}) {
     return new ConcurrencyLimiter(options, ADAPTIVE);
   }
 
-  tryAcquire() {
+  tryAcquire(options = undefined) {
+    if (options !== undefined) return this.#tryAcquire(this.#numberOf(check.options(options, 'tryAcquire', OWN)));
     select(this, 'tryAcquire');
     tryAcquire();
     if (words[1] === 1) return new ConcurrencyPermit(this);
@@ -134,21 +160,46 @@ class ConcurrencyLimiter {
     return null;
   }
 
+  /** Of a partition, by its number. */
+  #tryAcquire(partition) {
+    select(this, 'tryAcquire');
+    words[2] = partition;
+    concurrency.tryAcquireIn();
+    if (words[1] === 1) return new ConcurrencyPermit(this);
+    handOn(this);
+    return null;
+  }
+
+  #numberOf({ partition }) {
+    if (partition === undefined) return 0;
+    const number = this.#partitions.get(partition);
+    if (number !== undefined) return number;
+    if (typeof partition !== 'string') {
+      throw check.typeError(`partition must be the name of one of its partitions, got ${check.show(partition)}`);
+    }
+    select(this, 'acquire');
+    // The core says what is wrong.
+    concurrency.partition(undefined, partition);
+    return words[1];
+  }
+
   async acquire(options = undefined) {
     select(this, 'acquire');
-    const waiting = check.waiting(options, 'acquire', this.#maxWaitMs);
+    const waiting = check.waiting(options, 'acquire', this.#maxWaitMs, OWN);
+    const partition = this.#numberOf(waiting);
     throwIfAborted(waiting.signal);
-    return this.#acquire(waiting, undefined);
+    return this.#acquire(waiting, partition, undefined);
   }
 
   /** A permit, or a promise of one. */
-  #acquire(waiting, signalOf) {
+  #acquire(waiting, partition, signalOf) {
     if (waiting.timeoutMs === 0 || this.#refusesWaiting) {
-      const permit = this.tryAcquire();
+      const permit = partition === 0 ? this.tryAcquire() : this.#tryAcquire(partition);
       if (permit === null) throw this.#refusal(0);
       return permit;
     }
     select(this, 'acquire');
+    words[2] = partition;
     concurrency.join();
     if (words[1] === 1) return new ConcurrencyPermit(this);
     // As many wait as may.
@@ -219,6 +270,17 @@ class ConcurrencyLimiter {
       waiting,
       longestWaitMs,
     };
+  }
+
+  partitionStats() {
+    select(this, 'partitionStats');
+    const all = [...this.#partitions].map(([name, number]) => {
+      words[2] = number;
+      concurrency.partitionStats();
+      const [share, guaranteed, inUse, calledBack, admitted, denied, wouldDeny] = numbers;
+      return [name, { share, guaranteed, inUse, calledBack, admitted, denied, wouldDeny }];
+    });
+    return Object.fromEntries(all);
   }
 
   /** ms to tell who is refused. */

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 use tidegate::concurrency::{
-    ADAPTIVE_SETTINGS, AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyListener, ConcurrencyPermit, Outcome, SETTINGS,
-    WaitOrder,
+    ADAPTIVE_SETTINGS, AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyListener, ConcurrencyPermit, Outcome, Partition,
+    Partitions, SETTINGS, WaitOrder,
 };
 use tidegate::refusal::Refusal;
 use tidegate::{ConcurrencyConfig, ConcurrencyLimiter, ConfigError};
@@ -36,6 +36,16 @@ fn max_waiting(io: Io, at: usize) -> Result<Option<u32>, ConfigError> {
 /// Who of them is served first, at this place: by its place among the texts.
 fn order(io: Io, at: usize) -> WaitOrder {
     WaitOrder::ALL.get(io.get(at) as usize).copied().unwrap_or_default()
+}
+
+/// The own lists of a creation: partitions, a share and a name in each text, and the names of those that come first.
+fn partitions(call: Call) -> Result<Partitions, Failure> {
+    let [all, first] = call.lists(scope::OWN)?;
+    let shares = all.iter().map(|text| {
+        let (share, name) = text.split_once(' ').unwrap_or_default();
+        (name, share.parse().unwrap_or(f64::NAN))
+    });
+    Ok(Partitions::new(shares)?.with_priority(first)?)
 }
 
 /// The settings of an adaptive limit: numbers in the order of the core's table, the algorithm as its place among the
@@ -147,14 +157,22 @@ impl Handle {
         }
     }
 
-    /// A permit at once, or a number in the line. Number 0: 1 where as many wait as may.
+    /// The partition whose number is word 2.
+    fn partition(&self, io: Io) -> Partition {
+        // JavaScript has it from `partition`.
+        self.limiter.partition_numbered(io.word(2)).unwrap_or_default()
+    }
+
+    /// A permit at once, or a number in the line. Word 2: the partition; number 0: 1 where as many wait as may.
     fn join(&self, io: Io) {
-        let permit = self.limiter.at_once();
+        let partition = self.partition(io);
+        let permit = self.limiter.at_once_in(partition);
         self.give_out(io, permit);
         if permit.is_none() {
             let mut waiting = self.waiting.borrow_mut();
             let number = waiting.last_key_value().map_or(0, |(last, _)| last.wrapping_add(1));
-            let listener = self.limiter.listen(&Waker::from(Arc::new(Bell { number, granted: self.granted.clone() })));
+            let waker = Waker::from(Arc::new(Bell { number, granted: self.granted.clone() }));
+            let listener = self.limiter.listen_in(partition, &waker);
             io.set([f64::from(u8::from(listener.is_refused()))]);
             if listener.is_refused() {
                 return;
@@ -244,7 +262,7 @@ fn make(
 }
 
 /// Exports the operations. Numbers of a creation: the limit, the most that it may be raised to, how many may wait,
-/// their order, the mode.
+/// their order, the mode; own lists: partitions, and their priority.
 pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     let adaptive_clocks = clocks.clone();
     kind.operation("create", move |limiters, io, call| {
@@ -259,13 +277,38 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
             max_waiting,
             order: order(io, ORDER),
             mode: mode(io, MODE),
+            partitions: partitions(call)?,
             ..ConcurrencyConfig::new(limit)
         };
         make(config, limiters, &clocks, io, call)
     })?
-    .operation("createAdaptive", move |limiters, io, call| make(adaptive(io)?, limiters, &adaptive_clocks, io, call))?
+    .operation("createAdaptive", move |limiters, io, call| {
+        let config = ConcurrencyConfig { partitions: partitions(call)?, ..adaptive(io)? };
+        make(config, limiters, &adaptive_clocks, io, call)
+    })?
     .operation("tryAcquire", |limiters, io, _| {
         limiters.with(io, |handle| handle.give_out(io, handle.limiter.try_acquire()))?;
+        Ok(Reply::Nothing)
+    })?
+    // Word 2: the partition.
+    .operation("tryAcquireIn", |limiters, io, _| {
+        limiters.with(io, |handle| handle.give_out(io, handle.limiter.try_acquire_in(handle.partition(io))))?;
+        Ok(Reply::Nothing)
+    })?
+    // Word 1: the number of the partition of that name.
+    .operation("partition", |limiters, io, call| {
+        let name = call.text()?.unwrap_or_default();
+        io.set_word(1, limiters.with(io, |handle| handle.limiter.partition(&name))??.number());
+        Ok(Reply::Nothing)
+    })?
+    // Of the partition that is word 2.
+    .operation("partitionStats", |limiters, io, _| {
+        let mut all = limiters.with(io, |handle| handle.limiter.partition_stats())?;
+        let index = (io.word(2) as usize).checked_sub(1).filter(|&index| index < all.len());
+        let now = index.map(|index| all.swap_remove(index)).unwrap_or_default();
+        let [guaranteed, in_use, called_back] = [now.guaranteed, now.in_use, now.called_back].map(f64::from);
+        let [admitted, denied, would_deny] = [now.admitted, now.denied, now.would_deny].map(|count| count as f64);
+        io.set([now.share, guaranteed, in_use, called_back, admitted, denied, would_deny]);
         Ok(Reply::Nothing)
     })?
     .operation("join", |limiters, io, _| {

@@ -46,6 +46,8 @@ mod _tidegate {
     #[pymodule_export]
     use crate::concurrency::ConcurrencyLimiter;
     #[pymodule_export]
+    use crate::concurrency::partition::PartitionStats;
+    #[pymodule_export]
     use crate::concurrency::permit::ConcurrencyPermit;
     #[pymodule_export]
     use crate::concurrency::stats::ConcurrencyStats;

@@ -28,7 +28,7 @@ from served import ask, served, served_wsgi, statuses
 from shop import Service
 from slowapi import Limiter, _rate_limit_exceeded_handler
 from slowapi.errors import RateLimitExceeded
-from tidegate import BoundedQueue, CircuitOpenError, Deadline, Decision
+from tidegate import BoundedQueue, CircuitOpenError, ConcurrencyLimitError, Deadline, Decision
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), *sorted((DOCS.parents[1] / "docs").glob("*.md"))]
@@ -146,6 +146,17 @@ def test_concurrency() -> None:
             permit.release()
         assert statuses(ask(url, "/chart", "/page")) == [200, 200]
     assert statuses(refused) == [503, 503] and refused[0].headers["retry-after"] == "1"
+
+
+def test_what_is_lent_comes_back() -> None:
+    module = sample("partitions")
+    database = module.database
+    assert (module.page(), module.export(["a", "", "b"])) == ("drawn", 2)
+    held = [database.acquire(partition="batch") for _ in range(10)]
+    with pytest.raises(ConcurrencyLimitError):
+        module.page()
+    assert held.pop().release() and module.export(["a"]) == 0 and module.page() == "drawn"
+    assert all(permit.release() for permit in held)
 
 
 def test_an_adaptive_limit() -> None:

@@ -441,6 +441,26 @@ class AdaptiveOps(ConcurrencyOps):
         return {"limit": self.limiter.limit, "in_use": self.limiter.in_use}
 
 
+class PartitionedOps(ConcurrencyOps):
+    """A limit that follows what calls report has a clock to set; this one stays where it is."""
+
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        limit, shares, first = config["limit"], dict(config["partitions"]), config["priority"]
+        limits = {"min_limit": limit, "initial_limit": limit, "max_limit": limit}
+        self.limiter = ConcurrencyLimiter.adaptive(**limits, partitions=shares, priority=first, clock=clock)
+        self.permits, self.tasks, self.loop = {}, {}, asyncio.new_event_loop()
+
+    def try_acquire(self, into: str, partition: str | None = None) -> dict[str, Any]:
+        permit = self.limiter.try_acquire(partition)
+        self.permits[into] = permit
+        return {"permit": permit is not None}
+
+    def partition(self, partition: str) -> dict[str, Any]:
+        now = self.limiter.partition_stats()[partition]
+        names = ("guaranteed", "in_use", "called_back", "admitted", "denied")
+        return {name: getattr(now, name) for name in names}
+
+
 class QueueOps:
     def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
         self.drops: list[dict[str, Any]] = []
@@ -549,6 +569,16 @@ def test_concurrency_limiter(case: dict[str, Any]) -> None:
 def test_adaptive_limiter(case: dict[str, Any]) -> None:
     clock = start(case)
     ops = AdaptiveOps(case["config"], clock)
+    try:
+        check_steps(case, clock, ops)
+    finally:
+        ops.end()
+
+
+@pytest.mark.parametrize("case", cases("partitioned_limiter"))
+def test_partitioned_limiter(case: dict[str, Any]) -> None:
+    clock = start(case)
+    ops = PartitionedOps(case["config"], clock)
     try:
         check_steps(case, clock, ops)
     finally:

@@ -12,6 +12,8 @@ mod budget;
 mod concurrency;
 #[path = "adapters/limiter.rs"]
 mod limiter;
+#[path = "adapters/partitions.rs"]
+mod partitions;
 #[path = "adapters/queue.rs"]
 mod queue;
 #[path = "adapters/registry.rs"]
@@ -61,6 +63,12 @@ fn concurrency_limiter() {
 fn adaptive_limiter() {
     play::<adaptive::CoreAdaptive>("adaptive_limiter");
     play::<adaptive::InArena>("adaptive_limiter");
+}
+
+#[test]
+fn partitioned_limiter() {
+    play::<partitions::CorePartitions>("partitioned_limiter");
+    play::<partitions::InArena>("partitioned_limiter");
 }
 
 #[test]

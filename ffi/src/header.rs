@@ -8,8 +8,9 @@ use crate::bucket::reserve::tg_ticket;
 use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
 use crate::bytes::tg_bytes;
 use crate::concurrency::adaptive::tg_adaptive_config;
+use crate::concurrency::partition::tg_partition_snapshot;
 use crate::concurrency::view::tg_concurrency_snapshot;
-use crate::concurrency::{tg_concurrency_config, tg_concurrency_permit};
+use crate::concurrency::{tg_concurrency_config, tg_concurrency_permit, tg_partition};
 use crate::decision::tg_decision;
 use crate::handle::In;
 use crate::http::answer::{tg_http_answer, tg_http_classifier};
@@ -104,7 +105,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 32] {
+fn versioned() -> [Versioned; 33] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -126,6 +127,7 @@ fn versioned() -> [Versioned; 32] {
         in_c::<tg_concurrency_config>(),
         in_c::<tg_adaptive_config>(),
         in_c::<tg_concurrency_snapshot>(),
+        in_c::<tg_partition_snapshot>(),
         in_c::<tg_retry_config>(),
         in_c::<tg_registry_config>(),
         in_c::<tg_registry_snapshot>(),
@@ -161,6 +163,7 @@ fn layout() -> String {
     size_in_c!(out, tg_tier);
     size_in_c!(out, tg_bytes);
     size_in_c!(out, tg_limit_member);
+    size_in_c!(out, tg_partition);
     size_in_c!(out, tg_signal);
     size_in_c!(out, tg_permit);
     size_in_c!(out, tg_concurrency_permit);
@@ -239,7 +242,7 @@ const SECTIONS: [(&str, &str, &[&str]); 14] = [
     (
         "Concurrency limits",
         "At most so many calls at once: acquire a permit, call, release it.",
-        &["tg_concurrency", "tg_adaptive"],
+        &["tg_concurrency", "tg_partition", "tg_adaptive"],
     ),
     (
         "Retries",

@@ -102,4 +102,24 @@ static inline void adaptive_limit(uint32_t expected, uint32_t in_use) {
     concurrency_in_use(in_use);
 }
 
+/* Of a manual clock, as the fading of what is demanded is what its cases are about. */
+static inline void new_partitioned(tg_concurrency_config config) {
+    config.clock = clock_;
+    CHECK_EQ(tg_concurrency_new(&config, &concurrency), TG_OK);
+}
+
+static inline void partitioned_try_acquire(uint64_t now, uint32_t partition, tg_concurrency_permit *permit, bool granted) {
+    tg_concurrency_permit p;
+    at(now);
+    STEP(CHECK_EQ(tg_concurrency_try_acquire_in(concurrency, partition, &p), granted ? TG_OK : TG_DENIED); if (granted) *permit = p);
+}
+
+static inline void partitioned_look(uint64_t now, uint32_t partition, const uint64_t expected[5]) {
+    tg_partition_snapshot s = TG_PARTITION_SNAPSHOT_INIT;
+    at(now);
+    STEP(CHECK_EQ(tg_concurrency_partition_stats(concurrency, partition, &s), TG_OK); CHECK_EQ(s.guaranteed, expected[0]);
+         CHECK_EQ(s.in_use, expected[1]); CHECK_EQ(s.called_back, expected[2]); CHECK_EQ(s.admitted, expected[3]);
+         CHECK_EQ(s.denied, expected[4]));
+}
+
 #endif

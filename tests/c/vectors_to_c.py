@@ -228,6 +228,40 @@ CONCURRENCY = {
 }
 
 
+def new_partitioned(c):
+    all_of, first = c.pop("partitions"), c.pop("priority")
+    each = ", ".join(f"{{{text(name)}, {share!r}}}" for name, share in all_of)
+    order = ", ".join(map(text, first)) or "NULL"
+    return "\n    ".join([
+        f"const tg_partition partitions[] = {{{each}}};",
+        f"const char *const priority[] = {{{order}}};",
+        "tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;",
+        f"config.limit = {c.pop('limit')};",
+        f"config.partitions = partitions; config.partitions_len = {len(all_of)};",
+        f"config.priority = priority; config.priority_len = {len(first)};",
+        "new_partitioned(config);",
+    ])  # fmt: skip
+
+
+class Partitioned:
+    """Partitions are numbers to C."""
+
+    def __init__(self, config):
+        self.numbers = {name: number for number, (name, _) in enumerate(config["partitions"], 1)}
+        self.numbers[None] = 0
+
+    def operation(self, op, t, a, e):
+        if op == "release":
+            return f"concurrency_release(v_{a['permit']}, {flag(e['released'])})"
+        of = self.numbers[a["partition"]]
+        if op == "try_acquire":
+            return f"partitioned_try_acquire({t}, {of}, &v_{a['as']}, {flag(e['permit'])})"
+        if op == "partition":
+            told = ", ".join(str(e[name]) for name in ("guaranteed", "in_use", "called_back", "admitted", "denied"))
+            return f"partitioned_look({t}, {of}, (const uint64_t[]){{{told}}})"
+        raise KeyError(op)
+
+
 def new_adaptive(c):
     c["probe"], c["probe_floor"] = int(c["probe"]), c["probe_floor"] or 0
     return fields(c, "adaptive", "new_adaptive(config);", algorithm=lambda name: f"TG_ADAPTIVE_{name.upper()}")
@@ -335,6 +369,7 @@ PRIMITIVES = {
     "bounded_queue": (new_queue, table(QUEUE), None),
     "concurrency_limiter": (new_concurrency, table(CONCURRENCY), "tg_concurrency_permit"),
     "adaptive_limiter": (new_adaptive, table(ADAPTIVE), "tg_concurrency_permit"),
+    "partitioned_limiter": (new_partitioned, Partitioned, "tg_concurrency_permit"),
     "rate_limiter": (new_limiter, Limiter, None),
     "limit_set": (new_set, LimitSet, None),
     "retry_policy": (new_retry, table(RETRY), None),

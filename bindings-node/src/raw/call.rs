@@ -100,6 +100,16 @@ impl Call {
         Ok((lists, self.text_of(values[1 + N])?.unwrap_or_default()))
     }
 
+    /// N arguments from number `first` on as lists of texts.
+    pub(crate) fn lists<const N: usize>(self, first: usize) -> napi::Result<[Vec<String>; N]> {
+        let (values, _) = self.arguments::<TEXTS>()?;
+        let mut lists = [const { Vec::new() }; N];
+        for (list, value) in lists.iter_mut().zip(&values[first..]) {
+            *list = self.list_of(*value)?;
+        }
+        Ok(lists)
+    }
+
     /// The texts of an array; JavaScript has checked that it is one and holds nothing else.
     fn list_of(self, array: sys::napi_value) -> napi::Result<Vec<String>> {
         let mut len = 0;

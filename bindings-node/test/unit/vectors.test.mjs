@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, TokenBucket } from 'tidegate';
 import { ADAPTIVE } from './adaptive_vectors.mjs';
 import { CONCURRENCY } from './concurrency_vectors.mjs';
+import { PARTITIONED } from './partitioned_vectors.mjs';
 import { RETRY } from './retry_vectors.mjs';
 import { REGISTRY } from './registry_vectors.mjs';
 import { KEYED } from './keyed_vectors.mjs';
@@ -204,6 +205,7 @@ for (const [primitive, { make, ops, file = primitive, end = () => {} }] of Objec
   ...KEYED,
   ...CONCURRENCY,
   ...ADAPTIVE,
+  ...PARTITIONED,
   ...REGISTRY,
   ...RETRY,
 })) {

@@ -28,13 +28,17 @@ def decorate(breaker: CircuitBreaker, func: Callable[P, R]) -> Callable[P, R]:
     return functools.update_wrapper(Guarded(breaker, func), func)
 
 
-def decorate_limited(limiter: ConcurrencyLimiter, func: Callable[..., Any]) -> Callable[..., Any]:
+def decorate_limited(
+    limiter: ConcurrencyLimiter, func: Callable[..., Any] | None, partition: str | None = None
+) -> Callable[..., Any]:
     """ConcurrencyLimiter.__call__."""
+    if func is None:
+        return functools.partial(decorate_limited, limiter, partition=partition)
     if decorates("a concurrency limiter", "with limiter.acquire():", func):
 
         @functools.wraps(func)
         async def limited_async(*args: Any, **kwargs: Any) -> Any:
-            permit = await limiter.acquire_async()
+            permit = await limiter.acquire_async(partition=partition)
             try:
                 result = await func(*args, **kwargs)
             except BaseException as error:
@@ -49,7 +53,7 @@ def decorate_limited(limiter: ConcurrencyLimiter, func: Callable[..., Any]) -> C
 
     @functools.wraps(func)
     def limited(*args: Any, **kwargs: Any) -> Any:
-        permit = limiter.acquire()
+        permit = limiter.acquire(partition=partition)
         try:
             result = func(*args, **kwargs)
         except BaseException as error:

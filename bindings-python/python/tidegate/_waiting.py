@@ -273,11 +273,13 @@ async def iterate(queue: BoundedQueue[T]) -> AsyncIterator[T]:
         yield item
 
 
-def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> ConcurrencyPermit:
+def acquire_permit(
+    limiter: ConcurrencyLimiter, timeout: float | None, partition: str | None = None
+) -> ConcurrencyPermit:
     """ConcurrencyLimiter.acquire, where there is none at once."""
     if timeout == 0:
-        return _without_wait(limiter)
-    with Parked(limiter._wait) as parked:
+        return _without_wait(limiter, partition)
+    with Parked(lambda wake: limiter._wait(wake, partition)) as parked:
         # From here on, as the limiter's own count of the wait.
         deadline = Deadline(timeout)
         while True:
@@ -290,16 +292,18 @@ def acquire_permit(limiter: ConcurrencyLimiter, timeout: float | None) -> Concur
             parked.wait(deadline, pause)
 
 
-async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | None) -> ConcurrencyPermit:
+async def acquire_permit_async(
+    limiter: ConcurrencyLimiter, timeout: float | None, partition: str | None = None
+) -> ConcurrencyPermit:
     """ConcurrencyLimiter.acquire_async: nothing is awaited between the permit and the return, so a cancel takes none
     along.
     """
     if timeout == 0:
-        return _without_wait(limiter)
-    permit = limiter._at_once()
+        return _without_wait(limiter, partition)
+    permit = limiter._at_once(partition)
     if permit is not None:
         return permit
-    with Suspended(limiter._wait) as suspended:
+    with Suspended(lambda wake: limiter._wait(wake, partition)) as suspended:
         # From here on, as the limiter's own count of the wait.
         deadline = Deadline(timeout)
         while True:
@@ -312,9 +316,9 @@ async def acquire_permit_async(limiter: ConcurrencyLimiter, timeout: float | Non
             await suspended.wait(deadline, pause)
 
 
-def _without_wait(limiter: ConcurrencyLimiter) -> ConcurrencyPermit:
+def _without_wait(limiter: ConcurrencyLimiter, partition: str | None) -> ConcurrencyPermit:
     """Without a wait: a denial counts as refused, not as timed out."""
-    permit = limiter.try_acquire()
+    permit = limiter.try_acquire(partition)
     if permit is None:
         raise _no_permit(limiter)
     return permit

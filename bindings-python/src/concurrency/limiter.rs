@@ -22,6 +22,12 @@ use tidegate::http::Outflow;
 ///     max_limit: what `set_limit` may raise it to, at most 4,096; default: the limit.
 ///     max_waiting: the most that wait at once in this process, who comes then is refused at once.
 ///     order: who of them is served first, "fifo" (who has waited longest) or "lifo" (who came last).
+///     partitions: guaranteed shares of the limit by name, `{"live": 0.9, "batch": 0.1}`: above 0, and at most 1
+///         together. What a partition leaves unused is lent to whoever asks, and called back when a call within its
+///         share is refused: what becomes free after that is kept for it, less and less for 5 s. A call says where it
+///         belongs, `acquire(partition="live")`; with partitions `max_waiting` holds for each.
+///     priority: names of partitions, the first first: each may starve those behind it, and those that are not named,
+///         of all but their guaranteed shares.
 ///     retry_after: seconds to tell who is refused (ConcurrencyLimitError, Retry-After); by default how long what is
 ///         under way and waits takes at the rate of the last ten seconds, 1 to 60 and up to a fifth more, and 1 where
 ///         that is not known yet.

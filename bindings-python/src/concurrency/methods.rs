@@ -2,6 +2,7 @@
 
 use super::adaptive::Settings;
 use super::limiter::ConcurrencyLimiter;
+use super::partition::{PartitionStats, partition as of, partitions as shares_of};
 use super::permit::ConcurrencyPermit;
 use super::stats::ConcurrencyStats;
 use super::waiter::Waiter;
@@ -11,6 +12,7 @@ use crate::limit::quota::mode;
 use crate::python::Function;
 use crate::refusal::refused;
 use crate::scope::{Asked, Place};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
@@ -89,10 +91,10 @@ impl ConcurrencyLimiter {
     #[new]
     #[classmethod]
     #[pyo3(signature = (limit, max_wait = Timeout::Own, *, max_limit = None, max_waiting = None, order = None,
-                        retry_after = None, scope = None, name = None, on_conflict = None, enabled = None,
-                        dry_run = None, **unknown),
+                        partitions = None, priority = None, retry_after = None, scope = None, name = None,
+                        on_conflict = None, enabled = None, dry_run = None, **unknown),
            text_signature = "(limit, max_wait=0, *, max_limit=None, max_waiting=None, order='fifo', \
-retry_after=None, scope=None, \
+partitions=None, priority=None, retry_after=None, scope=None, \
 name=None, on_conflict='error', enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
@@ -102,6 +104,8 @@ name=None, on_conflict='error', enabled=None, dry_run=False)")]
         max_limit: Option<&Bound<'_, PyAny>>,
         max_waiting: Option<&Bound<'_, PyAny>>,
         order: Option<&Bound<'_, PyAny>>,
+        partitions: Option<&Bound<'_, PyAny>>,
+        priority: Option<&Bound<'_, PyAny>>,
         retry_after: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
         name: Option<&Bound<'_, PyAny>>,
@@ -118,6 +122,7 @@ name=None, on_conflict='error', enabled=None, dry_run=False)")]
         }
         config.max_waiting = max_waiting.map(|most| whole("max_waiting", most)).transpose()?;
         config.order = wait_order(order)?;
+        config.partitions = shares_of(py, partitions, priority)?;
         config.mode = mode(enabled, dry_run)?;
         Self::make(config, max_wait.at_first(py)?, retry_after, Asked::of(py, scope, name, on_conflict, None)?, py)
     }
@@ -136,15 +141,16 @@ name=None, on_conflict='error', enabled=None, dry_run=False)")]
     ///     timeout, backoff_ratio: of "aimd". clock: a ManualClock for tests. The others as of a fixed limit.
     #[classmethod]
     #[pyo3(signature = (algorithm = None, *, min_limit = None, initial_limit = None, max_limit = None,
-                        max_wait = Timeout::Own, max_waiting = None, order = None, retry_after = None,
+                        max_wait = Timeout::Own, max_waiting = None, order = None, partitions = None, priority = None,
+                        retry_after = None,
                         tolerance = None, window = None,
                         samples = None, max_window = None, min_samples = None, probe = None, probe_every = None,
                         probe_floor = None, max_latency = None, base = None, timeout = None, backoff_ratio = None,
                         clock = None, scope = None, name = None, on_conflict = None, enabled = None,
                         dry_run = None, **unknown),
            text_signature = "($cls, algorithm='gradient', *, min_limit=1, initial_limit=20, max_limit=1000, \
-max_wait=0, max_waiting=None, order='fifo', retry_after=None, tolerance=2, window=0.5, samples=20, max_window=5, \
-min_samples=5, probe=True, probe_every=60, probe_floor=None, \
+max_wait=0, max_waiting=None, order='fifo', partitions=None, priority=None, retry_after=None, tolerance=2, \
+window=0.5, samples=20, max_window=5, min_samples=5, probe=True, probe_every=60, probe_floor=None, \
 max_latency=None, base=None, timeout=5, backoff_ratio=0.9, clock=None, scope=None, name=None, on_conflict='error', \
 enabled=None, dry_run=False)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
@@ -157,6 +163,8 @@ enabled=None, dry_run=False)")]
         max_wait: Timeout,
         max_waiting: Option<&Bound<'_, PyAny>>,
         order: Option<&Bound<'_, PyAny>>,
+        partitions: Option<&Bound<'_, PyAny>>,
+        priority: Option<&Bound<'_, PyAny>>,
         retry_after: Option<&Bound<'_, PyAny>>,
         tolerance: Option<&Bound<'_, PyAny>>,
         window: Option<&Bound<'_, PyAny>>,
@@ -190,6 +198,7 @@ enabled=None, dry_run=False)")]
         let config = ConcurrencyConfig {
             max_waiting: max_waiting.map(|most| whole("max_waiting", most)).transpose()?,
             order: wait_order(order)?,
+            partitions: shares_of(cls.py(), partitions, priority)?,
             mode: mode(enabled, dry_run)?,
             ..ConcurrencyConfig::adaptive(settings.config()?)
         };
@@ -202,52 +211,80 @@ enabled=None, dry_run=False)")]
         )
     }
 
-    /// A permit, or None when the limit is reached.
+    /// A permit, or None when the limit is reached, or what is free is kept for others. `partition`: the name of the
+    /// one that the call belongs to.
+    #[pyo3(signature = (partition = None))]
     #[inline]
-    fn try_acquire(slf: &Bound<'_, Self>) -> Option<ConcurrencyPermit> {
-        let permit = slf.get().core.try_acquire()?;
-        Some(ConcurrencyPermit::new(slf.clone().unbind(), permit))
+    fn try_acquire(slf: &Bound<'_, Self>, partition: Option<&Bound<'_, PyAny>>) -> PyResult<Option<ConcurrencyPermit>> {
+        let this = slf.get();
+        let permit = match partition {
+            None => this.core.try_acquire(),
+            given => this.core.try_acquire_in(of(this, given)?),
+        };
+        Ok(permit.map(|permit| ConcurrencyPermit::new(slf.clone().unbind(), permit)))
     }
 
     /// A permit, blocking this thread until one is free; Ctrl-C leaves none taken.
     ///
     /// Raises ConcurrencyLimitError after `timeout` seconds (left out: `max_wait`; None: waits as long as it takes).
-    #[pyo3(signature = (timeout = Timeout::Own), text_signature = "($self, timeout=...)")]
-    fn acquire<'py>(slf: &Bound<'py, Self>, timeout: Timeout) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(signature = (timeout = Timeout::Own, *, partition = None),
+           text_signature = "($self, timeout=..., *, partition=None)")]
+    fn acquire<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Timeout,
+        partition: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let timeout = timeout.or(py, slf.get().max_wait)?;
-        match Self::_at_once(slf) {
+        match Self::_at_once(slf, partition)? {
             Some(permit) => Ok(Bound::new(py, permit)?.into_any()),
-            None => ACQUIRE.call(py, (slf, timeout)),
+            None => ACQUIRE.call(py, (slf, timeout, partition)),
         }
     }
 
     /// A permit, suspending this task until one is free. A cancelled task passes what it was granted on to the next.
     ///
     /// Raises ConcurrencyLimitError after `timeout` seconds, as `acquire` does.
-    #[pyo3(signature = (timeout = Timeout::Own), text_signature = "($self, timeout=...)")]
-    fn acquire_async<'py>(slf: &Bound<'py, Self>, timeout: Timeout) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(signature = (timeout = Timeout::Own, *, partition = None),
+           text_signature = "($self, timeout=..., *, partition=None)")]
+    fn acquire_async<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Timeout,
+        partition: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        ACQUIRE_ASYNC.call(py, (slf, timeout.or(py, slf.get().max_wait)?))
+        // Before there is a coroutine.
+        of(slf.get(), partition)?;
+        ACQUIRE_ASYNC.call(py, (slf, timeout.or(py, slf.get().max_wait)?, partition))
     }
 
-    /// Decorates a function, which then runs under a permit; an `async def` stays one. Raises TypeError for generators
-    /// and what is no function.
-    #[pyo3(signature = (func, /))]
-    fn __call__<'py>(slf: &Bound<'py, Self>, func: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        DECORATE.call(slf.py(), (slf, func))
+    /// Decorates a function, which then runs under a permit; an `async def` stays one. `@limiter(partition="live")`: of
+    /// that partition. Raises TypeError for generators and what is no function.
+    #[pyo3(signature = (func = None, /, *, partition = None))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        func: Option<&Bound<'py, PyAny>>,
+        partition: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        of(slf.get(), partition)?;
+        if func.is_none() && partition.is_none() {
+            return Err(PyTypeError::new_err("func: missing; write @limiter, or @limiter(partition=\"…\")"));
+        }
+        DECORATE.call(slf.py(), (slf, func, partition))
     }
 
     /// A permit, unless the limit is reached or others wait; not counted as a denial.
-    fn _at_once(slf: &Bound<'_, Self>) -> Option<ConcurrencyPermit> {
-        let permit = slf.get().core.at_once()?;
-        Some(ConcurrencyPermit::new(slf.clone().unbind(), permit))
+    #[pyo3(signature = (partition = None))]
+    fn _at_once(slf: &Bound<'_, Self>, partition: Option<&Bound<'_, PyAny>>) -> PyResult<Option<ConcurrencyPermit>> {
+        let permit = slf.get().core.at_once_in(of(slf.get(), partition)?);
+        Ok(permit.map(|permit| ConcurrencyPermit::new(slf.clone().unbind(), permit)))
     }
 
     /// Joins those who wait; `callback` is called once, from any thread, when there is a permit to take.
     /// ConcurrencyLimitError: `max_waiting` wait already.
-    fn _wait(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<Waiter> {
-        Waiter::new(slf, callback).ok_or_else(|| {
+    #[pyo3(signature = (callback, partition = None))]
+    fn _wait(slf: &Bound<'_, Self>, callback: Py<PyAny>, partition: Option<&Bound<'_, PyAny>>) -> PyResult<Waiter> {
+        Waiter::new(slf, callback, of(slf.get(), partition)?).ok_or_else(|| {
             let class = CONCURRENCY_LIMIT.import(slf.py(), errors::MODULE, "ConcurrencyLimitError");
             errors::made(class, (slf.get()._refused(None), slf.get().retry_after()))
         })
@@ -286,7 +323,8 @@ enabled=None, dry_run=False)")]
         self.core.set_limit(whole("limit", limit)?).map_err(|error| from_core(limit.py(), &error))
     }
 
-    /// What holds an adaptive limit where it is, a line for each thing; empty of a fixed one.
+    /// What holds an adaptive limit where it is, and what partitions have, a line for each thing; empty of a fixed one
+    /// without partitions.
     fn explain(&self) -> Vec<String> {
         self.core.explain()
     }
@@ -312,6 +350,16 @@ enabled=None, dry_run=False)")]
     /// Counts since the limiter was made.
     fn stats(&self) -> ConcurrencyStats {
         self.core.stats().into()
+    }
+
+    /// Its partitions by name, what each has now and has counted; empty of a limiter without.
+    fn partition_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let all = PyDict::new(py);
+        for of in self.core.partition_stats() {
+            let name = of.name.clone();
+            all.set_item(name, Bound::new(py, PartitionStats::from(of))?)?;
+        }
+        Ok(all)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

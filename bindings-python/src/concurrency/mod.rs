@@ -3,6 +3,7 @@
 mod adaptive;
 mod limiter;
 mod methods;
+pub(crate) mod partition;
 pub(crate) mod permit;
 pub(crate) mod stats;
 pub(crate) mod waiter;

@@ -6,7 +6,7 @@ use crate::waker::waker;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tidegate::concurrency::ConcurrencyListener;
+use tidegate::concurrency::{ConcurrencyListener, Partition};
 
 /// A place in the line for a permit. Dropping or cancelling it passes a permit that it was given on to the next.
 #[pyclass(frozen, module = "tidegate._tidegate")]
@@ -26,8 +26,12 @@ struct Seat {
 
 impl Waiter {
     /// None: as many wait as may.
-    pub(crate) fn new(limiter: &Bound<'_, ConcurrencyLimiter>, callback: Py<PyAny>) -> Option<Self> {
-        let listener = limiter.get().core.listen(&waker(callback));
+    pub(crate) fn new(
+        limiter: &Bound<'_, ConcurrencyLimiter>,
+        callback: Py<PyAny>,
+        partition: Partition,
+    ) -> Option<Self> {
+        let listener = limiter.get().core.listen_in(partition, &waker(callback));
         if listener.is_refused() {
             return None;
         }

@@ -1,6 +1,6 @@
 //! A concurrency limiter's settings.
 
-use super::AdaptiveConfig;
+use super::{AdaptiveConfig, Partitions};
 use crate::mode::Mode;
 use crate::setting::{Field, Kind, Preset, Table, of_name};
 use crate::{ConfigError, ConfigErrorKind};
@@ -60,6 +60,9 @@ pub struct ConcurrencyConfig {
     pub max_waiting: Option<u32>,
     /// Whom of those who wait on this object a permit goes to. By default [`WaitOrder::Fifo`].
     pub order: WaitOrder,
+    /// Guaranteed shares of the limit, for calls that say where they belong. By default [`Partitions::NONE`]. With
+    /// some, `max_waiting` holds for each of them.
+    pub partitions: Partitions,
     /// Off, or only watching. By default [`Mode::from_env`].
     pub mode: Mode,
 }
@@ -67,8 +70,15 @@ pub struct ConcurrencyConfig {
 impl ConcurrencyConfig {
     /// At most `limit` at once.
     pub fn new(limit: u32) -> Self {
-        let mode = Mode::default();
-        Self { limit, max_limit: limit, adaptive: None, max_waiting: None, order: WaitOrder::Fifo, mode }
+        Self {
+            limit,
+            max_limit: limit,
+            adaptive: None,
+            max_waiting: None,
+            order: WaitOrder::Fifo,
+            partitions: Partitions::NONE,
+            mode: Mode::default(),
+        }
     }
 
     /// A limit that follows what calls report of themselves.

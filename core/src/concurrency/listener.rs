@@ -1,7 +1,8 @@
 //! One who waits.
 
-use super::ConcurrencyPermit;
+use super::partition::Partition;
 use super::wait_queue::{ADMITTED, CANCELLED, REFUSED, Shared, TIMED_OUT, Ticket};
+use super::{ConcurrencyPermit, lending};
 use crate::sync::Arc;
 use std::fmt;
 use std::task::Waker;
@@ -36,11 +37,12 @@ impl ConcurrencyListener {
         Self { shared: shared.clone(), stage: Stage::Granted(permit) }
     }
 
-    pub(super) fn waiting(shared: &Arc<Shared>, waker: &Waker, deaf: bool) -> Self {
-        let stage = match shared.enqueue(waker.clone(), deaf) {
+    pub(super) fn waiting(shared: &Arc<Shared>, waker: &Waker, deaf: bool, partition: Partition) -> Self {
+        let stage = match shared.enqueue(waker.clone(), deaf, partition) {
             Some(ticket) => Stage::Waiting(ticket),
             None => {
                 shared.counts.add(REFUSED, 1);
+                shared.count_in(lending::DENIED, partition);
                 Stage::Refused
             }
         };
@@ -54,7 +56,7 @@ impl ConcurrencyListener {
     }
 
     /// The permit, if it is there; once. In a named scope this also looks for what other processes have given back or
-    /// left behind.
+    /// left behind, and with partitions for what is not kept any more.
     pub fn take(&mut self) -> Option<ConcurrencyPermit> {
         let (permit, ticket) = match self.stage {
             Stage::Granted(permit) => (permit, None),
@@ -74,6 +76,8 @@ impl ConcurrencyListener {
 
     fn end(&self, ticket: Ticket, how: usize) {
         self.shared.counts.add(how, 1);
+        let of_partition = if how == ADMITTED { lending::ADMITTED } else { lending::DENIED };
+        self.shared.count_in(of_partition, ticket.partition);
         self.shared.note_wait(ticket);
     }
 
@@ -99,7 +103,7 @@ impl ConcurrencyListener {
         if let Some(permit) = self.shared.fetch(id) {
             return Some(permit);
         }
-        if !self.shared.owners.is_shared() {
+        if !self.shared.is_looked_at() {
             return None;
         }
         self.shared.reclaim();
@@ -109,10 +113,11 @@ impl ConcurrencyListener {
 
     /// When to [`take`](Self::take) again if the waker has not been called by then: in a named scope every 1 to 10 ms
     /// for the first in the line, the oftener the sooner the line moved last, and more seldom behind it, because
-    /// another process's release wakes nobody here. `None`: the waker is enough.
+    /// another process's release wakes nobody here. With partitions every 100 ms, because nobody is woken when a place
+    /// is not kept any more. `None`: the waker is enough.
     pub fn retry_in(&mut self) -> Option<Duration> {
         match self.stage {
-            Stage::Waiting(ticket) if self.shared.owners.is_shared() => Some(self.shared.pause(ticket.id)),
+            Stage::Waiting(ticket) if self.shared.is_looked_at() => Some(self.shared.pause(ticket)),
             _ => None,
         }
     }

@@ -3,7 +3,8 @@
 //! Its SeqCst accesses, which loom takes for AcqRel, are read-modify-writes under loom; see `in_order`.
 
 use super::{
-    AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit, Outcome, WaitOrder,
+    AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit, Outcome, Partition,
+    Partitions, WaitOrder,
 };
 use crate::ManualClock;
 use crate::mode::Mode;
@@ -322,5 +323,119 @@ fn loom_an_adaptive_limit_lowered_against_a_release() {
         assert_eq!(l.limit(), 1);
         assert!(early.is_none() || late.is_none(), "two at once after the limit was lowered to one");
         assert!(early.or(late).is_some_and(|permit| l.release(permit)));
+    });
+}
+
+/// Two places, half of them guaranteed to each of two partitions; batch holds both.
+fn lent() -> (Arc<ConcurrencyLimiter>, [Partition; 2], [ConcurrencyPermit; 2]) {
+    let partitions = Partitions::new([("live", 0.5), ("batch", 0.5)]).unwrap();
+    let l = limiter_of(ConcurrencyConfig { partitions, mode: Mode::Enforce, ..ConcurrencyConfig::new(2) });
+    let of = ["live", "batch"].map(|name| l.partition(name).unwrap());
+    let lent = [(); 2].map(|()| l.try_acquire_in(of[1]).unwrap());
+    (l, of, lent)
+}
+
+#[test]
+fn loom_what_was_lent_and_called_back_goes_to_no_borrower() {
+    explore(2, || {
+        let (l, [live, batch], [one, _]) = lent();
+        let owner = thread::spawn({
+            let l = l.clone();
+            move || l.try_acquire_in(live).is_some()
+        });
+        let borrows = thread::spawn({
+            let l = l.clone();
+            move || {
+                assert!(l.release(one));
+                l.try_acquire_in(batch).is_some()
+            }
+        });
+        let (first, borrowed) = (owner.join().unwrap(), borrows.join().unwrap());
+        assert!(!(first && borrowed), "three of two");
+        // If it was refused before the release, the place is its own; if after, somebody had borrowed it meanwhile.
+        if !first && !borrowed {
+            assert!(l.try_acquire_in(batch).is_none(), "kept for its owner");
+            assert!(l.try_acquire_in(live).is_some());
+        }
+    });
+}
+
+/// From the refusal on, whatever the others do at once.
+#[test]
+fn loom_after_its_refusal_the_first_release_is_the_owners() {
+    explore(2, || {
+        let (l, [live, batch], [one, _]) = lent();
+        assert!(l.try_acquire_in(live).is_none());
+        let borrows = [(); 2].map(|()| {
+            let l = l.clone();
+            thread::spawn(move || l.try_acquire_in(batch).is_some())
+        });
+        assert!(l.release(one));
+        let owned = l.try_acquire_in(live).is_some();
+        for borrows in borrows {
+            assert!(!borrows.join().unwrap(), "lent again");
+        }
+        // A borrower may have stood in the place for a moment.
+        assert!(owned || l.try_acquire_in(live).is_some());
+    });
+}
+
+#[test]
+fn loom_a_waiting_owner_is_served_whoever_comes_in_between() {
+    explore(2, || {
+        let (l, [live, batch], [one, _]) = lent();
+        let waits = l.listen_in(live, Waker::noop());
+        let borrows = thread::spawn({
+            let l = l.clone();
+            move || l.try_acquire_in(batch).is_some()
+        });
+        assert!(l.release(one));
+        assert!(!borrows.join().unwrap(), "lent again");
+        let mut waits = waits;
+        assert!(waits.take().is_some());
+    });
+}
+
+/// Of two calls of one owner and one of another, at two places that are theirs, none borrows.
+#[test]
+fn loom_two_owners_have_their_shares() {
+    explore(2, || {
+        let (l, [live, batch], lent) = lent();
+        assert!(l.try_acquire_in(live).is_none());
+        assert!(lent.into_iter().all(|permit| l.release(permit)));
+        let others = [live, batch].map(|of| {
+            let l = l.clone();
+            thread::spawn(move || l.try_acquire_in(of).is_some())
+        });
+        let borrowed = l.try_acquire_in(batch).is_some();
+        let [own, other] = others.map(|other| other.join().unwrap());
+        assert!(!(borrowed && other), "batch has both");
+        assert!(own || l.try_acquire_in(live).is_some());
+        assert!(l.in_use() <= 2);
+    });
+}
+
+#[test]
+fn loom_a_limit_lowered_against_a_release_of_what_was_lent() {
+    explore(2, || {
+        let (l, [live, batch], [one, two]) = lent();
+        assert!(l.try_acquire_in(live).is_none());
+        let lowers = thread::spawn({
+            let l = l.clone();
+            move || l.set_limit(1).unwrap()
+        });
+        let early = thread::spawn({
+            let l = l.clone();
+            move || l.try_acquire_in(batch).is_some()
+        });
+        assert!(l.release(one));
+        lowers.join().unwrap();
+        // From here on the limit is 1, and nobody is guaranteed any of it.
+        let late = l.try_acquire_in(live);
+        assert!(late.is_none(), "the other is held still");
+        let early = early.join().unwrap();
+        assert!(!early, "lent again");
+        assert!(l.release(two));
+        assert!(l.try_acquire_in(live).is_some() && l.try_acquire_in(batch).is_none());
     });
 }

@@ -3,6 +3,8 @@
 //! | file | idea |
 //! |---|---|
 //! | `permit_slots.rs` | one word a permit: taken and given back by one exchange; the limit |
+//! | `partition.rs`, `lending.rs` | shares of a limit, as they are declared; lent and called back |
+//! | `partitioned.rs` | calls of partitions |
 //! | `adaptive/` | a limit that follows what calls report of themselves |
 //! | `hint.rs` | where a thread looks first |
 //! | `owners.rs` | whose permits are whose, and who is gone |
@@ -15,10 +17,13 @@ mod adaptive;
 mod arena;
 mod config;
 mod hint;
+mod lending;
 mod listener;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod owners;
+mod partition;
+mod partitioned;
 mod permit;
 mod permit_slots;
 mod report;
@@ -29,6 +34,8 @@ mod waiting;
 pub use adaptive::{AdaptiveAlgorithm, AdaptiveConfig, Outcome, SETTINGS as ADAPTIVE_SETTINGS};
 pub use config::{ConcurrencyConfig, SETTINGS, WaitOrder};
 pub use listener::ConcurrencyListener;
+pub use partition::{Partition, Partitions};
+pub use partitioned::PartitionStats;
 pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
 pub use report::{ConcurrencyHolder, ConcurrencyStats};
 
@@ -66,6 +73,8 @@ use wait_queue::{ADMITTED, REFUSED, Shared, WOULD_DENY};
 pub struct ConcurrencyLimiter {
     shared: Arc<Shared>,
     config: ConcurrencyConfig,
+    /// Whether a call without a partition is one like any other: the limit decides, and has no partitions.
+    is_plain: bool,
     clock: Clock,
 }
 
@@ -104,15 +113,18 @@ impl ConcurrencyLimiter {
 
     fn in_room(room: &mut ObjectAllocator, config: ConcurrencyConfig, clock: Clock) -> Result<Self, ConfigError> {
         let shared = Arc::new(Shared::in_room(room, &config, clock.clone())?);
-        Ok(Self { shared, config, clock })
+        let partitions = shared.lending.as_ref().map_or(config.partitions, |lending| lending.partitions);
+        let is_plain = config.mode != Mode::Disabled && partitions.is_empty();
+        Ok(Self { shared, config: ConcurrencyConfig { partitions, ..config }, is_plain, clock })
     }
 
     /// A permit, or `None` when the limit is reached. Give it back with [`release`](Self::release).
     // Always: a permit in memory is written in halves and read as one, which waits for the exchange before it.
     #[inline(always)]
     pub fn try_acquire(&self) -> Option<ConcurrencyPermit> {
-        if self.config.mode == Mode::Disabled {
-            return Some(ConcurrencyPermit::default());
+        if !self.is_plain {
+            // In parts, as everything that comes from out of line.
+            return self.try_acquire_apart().map(|(word, cell)| ConcurrencyPermit { word, cell });
         }
         let asked = self.shared.asked();
         match self.shared.attempt() {
@@ -180,9 +192,15 @@ impl ConcurrencyLimiter {
         given
     }
 
-    /// What holds an adaptive limit where it is, a line for each thing; nothing of a fixed one.
+    /// What holds an adaptive limit where it is, and what partitions have of a limit, a line for each thing; nothing of
+    /// a fixed one without partitions.
     pub fn explain(&self) -> Vec<String> {
-        self.shared.estimate.as_ref().map(adaptive::Estimate::explain).unwrap_or_default()
+        let mut lines = self.shared.estimate.as_ref().map(adaptive::Estimate::explain).unwrap_or_default();
+        lines.extend(self.partition_stats().iter().map(|of| {
+            let PartitionStats { name, share, guaranteed, in_use, called_back, .. } = of;
+            format!("partition {name:?}: {share} is {guaranteed} places, {in_use} in use, {called_back} called back")
+        }));
+        lines
     }
 
     /// The limit in force.

@@ -1,9 +1,10 @@
-//! The places that permits stand in, one word each: `slot:8 | incarnation:24 | nonce:32`, high to low.
+//! The places that permits stand in, one word each: `slot:8 | incarnation:24 | nonce:32`, high to low. Where a limit
+//! has partitions, the nonce's first four bits are the number of the permit's.
 //!
 //! A word without an owner is free; its nonce stays and grows with every taking, so that a permit given back twice
-//! never frees another's: only after 2^32 takings of one place by one process would its word come again. Owner and
-//! count are the same word: whatever instruction a process dies at, a place is either free or names who is to be asked
-//! for.
+//! never frees another's: only after 2^32 takings of one place by one process (2^28 by one partition of it) would
+//! its word come again. Owner and count are the same word: whatever instruction a process dies at, a place is either
+//! free or names who is to be asked for.
 //!
 //! Never more than the limit: as long as nobody stands above it, that is for want of places. A lowered limit is marked
 //! as such while somebody does, and then whoever has taken a place counts all, and leaves again if they are too many.
@@ -11,6 +12,8 @@
 
 use super::ConcurrencyPermit;
 use super::hint;
+use super::lending::Taken;
+use super::partition::Partition;
 use crate::ConfigError;
 use crate::memory::{ObjectAllocator, One, SharedSlice};
 use crate::sync::{AtomicU64, Ordering, in_order};
@@ -23,13 +26,49 @@ pub(super) fn owner_in(word: u64) -> u64 {
     word & !NONCE
 }
 
+/// In the words of partitions: their number, and the nonce that is left.
+const PARTITION_AT: u32 = 28;
+const NONCE_IN: u64 = (1 << PARTITION_AT) - 1;
+
+/// Who takes a place, and the word that it puts there.
+pub(super) trait Taker: Copy {
+    fn word(self, free: u64) -> u64;
+}
+
+/// An owner's word: a limit without partitions.
+impl Taker for u64 {
+    #[inline(always)]
+    fn word(self, free: u64) -> u64 {
+        self | (free + 1) & NONCE
+    }
+}
+
+/// An owner's word, and whom in its process the place is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnerIn {
+    pub(super) owner: u64,
+    pub(super) partition: Partition,
+}
+
+impl Taker for OwnerIn {
+    #[inline(always)]
+    fn word(self, free: u64) -> u64 {
+        self.owner | (self.partition.index() as u64) << PARTITION_AT | free.wrapping_add(1) & NONCE_IN
+    }
+}
+
+/// The number of the partition in a word.
+fn partition_in(word: u64) -> usize {
+    Partition::numbered((word >> PARTITION_AT & 15) as usize).index()
+}
+
 /// The rule: `changes:47 | lowered:1 | limit:16`. The count of changes makes every rule another word.
 const LIMIT: u64 = (1 << 16) - 1;
 const LOWERED: u64 = 1 << 16;
 const CHANGE: u64 = 1 << 17;
 
 /// How often a change of the rule may upset one taking; then it is a denial.
-const PATIENCE: u32 = 100;
+pub(super) const PATIENCE: u32 = 100;
 
 /// Words of the head: two lines, written by changes of the limit and reclaims only.
 const HEAD: usize = 16;
@@ -45,7 +84,7 @@ pub(super) struct PermitSlots {
 /// Why a taking gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// All places are taken.
+    /// All places are taken, or kept for other partitions.
     Taken,
     /// As above, and a place was taken for a moment meanwhile: others may have found it taken.
     Disturbed,
@@ -64,7 +103,7 @@ impl PermitSlots {
 
     /// Takes a free place for `owner`.
     #[inline]
-    pub(super) fn take(&self, owner: u64) -> Result<ConcurrencyPermit, Full> {
+    pub(super) fn take(&self, owner: impl Taker) -> Result<ConcurrencyPermit, Full> {
         let rule = in_order(&self.head[RULE]);
         let limit = self.limit_by(rule);
         let start = hint::start(limit);
@@ -85,21 +124,20 @@ impl PermitSlots {
     /// [`take_with_care`](Self::take_with_care) in parts: a permit that comes whole from a function out of line comes
     /// through memory, and then the common way's does as well, written in halves and read as one.
     #[inline(never)]
-    fn take_apart(&self, owner: u64, disturbed: bool) -> Result<(u64, u32), Full> {
+    fn take_apart(&self, owner: impl Taker, disturbed: bool) -> Result<(u64, u32), Full> {
         self.take_with_care(owner, disturbed).map(ConcurrencyPermit::apart)
     }
 
     /// [`take`](Self::take) where the first place is taken, or the rule is new.
     #[inline(never)]
-    fn take_with_care(&self, owner: u64, mut disturbed: bool) -> Result<ConcurrencyPermit, Full> {
+    fn take_with_care(&self, owner: impl Taker, mut disturbed: bool) -> Result<ConcurrencyPermit, Full> {
         for _ in 0..PATIENCE {
             let rule = in_order(&self.head[RULE]);
             if rule & LOWERED != 0 && self.held() > self.limit_by(rule).saturating_sub(1) {
                 break;
             }
             let Some(permit) = self.search(self.limit_by(rule), owner) else { break };
-            let fits = rule & LOWERED == 0 || self.fits(rule);
-            if fits && in_order(&self.head[RULE]) & !LOWERED == rule & !LOWERED {
+            if self.admits(rule) {
                 hint::found(permit.place() as u32);
                 return Ok(permit);
             }
@@ -109,8 +147,18 @@ impl PermitSlots {
         Err(if disturbed { Full::Disturbed } else { Full::Taken })
     }
 
+    /// The rule in force.
+    pub(super) fn rule(&self) -> u64 {
+        in_order(&self.head[RULE])
+    }
+
+    /// Whether who has taken a place by `rule` may stay.
+    pub(super) fn admits(&self, rule: u64) -> bool {
+        (rule & LOWERED == 0 || self.fits(rule)) && in_order(&self.head[RULE]) & !LOWERED == rule & !LOWERED
+    }
+
     /// Takes a free place: from the hint on, then before it.
-    fn search(&self, limit: u32, owner: u64) -> Option<ConcurrencyPermit> {
+    pub(super) fn search(&self, limit: u32, owner: impl Taker) -> Option<ConcurrencyPermit> {
         let start = hint::start(limit);
         let (before, behind) = self.words.get(..limit as usize)?.split_at_checked(start as usize)?;
         claim_any(behind, start, owner).or_else(|| claim_any(before, 0, owner))
@@ -170,6 +218,17 @@ impl PermitSlots {
         self.words.iter().take(most).filter(|word| owner_in(in_order(word)) != 0).count() as u32
     }
 
+    /// The same by partition, under `rule`.
+    pub(super) fn taken(&self, rule: u64) -> Taken {
+        let most = if rule & LOWERED == 0 { self.limit_by(rule) as usize } else { self.words.len() };
+        let mut taken = Taken::default();
+        for word in self.words.iter().take(most).map(in_order).filter(|&word| owner_in(word) != 0) {
+            taken.all += 1;
+            taken.of[partition_in(word)] += 1;
+        }
+        taken
+    }
+
     /// The words of places taken now.
     pub(super) fn owners(&self) -> impl Iterator<Item = u64> {
         self.words.iter().map(in_order).map(owner_in).filter(|&owner| owner != 0)
@@ -205,7 +264,7 @@ impl PermitSlots {
 
     /// Whatever another process has written there, no more than the places.
     #[inline(always)]
-    fn limit_by(&self, rule: u64) -> u32 {
+    pub(super) fn limit_by(&self, rule: u64) -> u32 {
         (rule & LIMIT).min(self.words.len() as u64) as u32
     }
 
@@ -227,17 +286,17 @@ impl PermitSlots {
 
 /// Takes one of `places`, of which the first has the number `from`. Two of these, not one that wraps round: that takes
 /// four times as long.
-fn claim_any(places: &[AtomicU64], from: u32, owner: u64) -> Option<ConcurrencyPermit> {
+fn claim_any(places: &[AtomicU64], from: u32, owner: impl Taker) -> Option<ConcurrencyPermit> {
     (from..).zip(places).find_map(|(cell, place)| claim(place, cell, owner))
 }
 
 #[inline(always)]
-fn claim(place: &AtomicU64, cell: u32, owner: u64) -> Option<ConcurrencyPermit> {
+fn claim(place: &AtomicU64, cell: u32, owner: impl Taker) -> Option<ConcurrencyPermit> {
     let word = in_order(place);
     if owner_in(word) != 0 {
         return None;
     }
-    let mine = owner | (word + 1) & NONCE;
+    let mine = owner.word(word);
     // SeqCst: before the look at the rule that follows, and before any later count of the places. Relaxed: a lost race
     // is no news.
     place.compare_exchange(word, mine, Ordering::SeqCst, Ordering::Relaxed).ok()?;
@@ -252,7 +311,7 @@ mod tests {
     #[test]
     fn an_old_permit_frees_nobodys_place() {
         let places = PermitSlots::lay_out(&mut ObjectAllocator::of_process(false), 1, 1).unwrap();
-        let owner = 1 << 32;
+        let owner: u64 = 1 << 32;
         let old = places.take(owner).unwrap();
         assert!(places.give_back(old));
         for takings in [1_u64, 1 << 24, NONCE] {
@@ -268,7 +327,7 @@ mod tests {
     #[test]
     fn who_stands_above_a_lowered_limit_is_counted() {
         let places = PermitSlots::lay_out(&mut ObjectAllocator::of_process(false), 8, 8).unwrap();
-        let owner = 1 << 32;
+        let owner: u64 = 1 << 32;
         let permits: Vec<_> = (0..8).map(|_| places.take(owner).unwrap()).collect();
         assert_eq!(places.held_below_limit(), 8);
         places.set_limit(4);
@@ -278,5 +337,21 @@ mod tests {
         assert_eq!((places.held(), places.held_below_limit()), (1, 1));
         assert!(places.give_back(last));
         assert_eq!(places.held_below_limit(), 0);
+    }
+
+    #[test]
+    fn a_partition_and_its_nonce_stay_apart() {
+        let places = PermitSlots::lay_out(&mut ObjectAllocator::of_process(false), 1, 1).unwrap();
+        for (number, nonce) in [(0, NONCE_IN), (8, NONCE_IN), (3, 7), (1, NONCE)] {
+            // Relaxed: one thread.
+            places.words[0].store(nonce, Ordering::Relaxed);
+            let owner = OwnerIn { owner: 1 << 56 | 1 << 32, partition: Partition::numbered(number) };
+            let permit = places.take(owner).unwrap();
+            assert_eq!((owner_in(permit.word), partition_in(permit.word)), (owner.owner, number));
+            assert_eq!(permit.word & NONCE_IN, (nonce + 1) & NONCE_IN);
+            assert_eq!((places.taken(places.rule()).all, places.taken(places.rule()).of[number]), (1, 1));
+            assert!(places.give_back(permit));
+            assert_eq!(places.taken(places.rule()).all, 0);
+        }
     }
 }

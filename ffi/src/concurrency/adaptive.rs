@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use super::config::{most, order};
+use super::partition::{partitions, tg_partition};
 use super::tg_concurrency;
 use super::tg_concurrency_permit;
 use crate::arena::place::{Place, place};
@@ -103,6 +104,16 @@ pub struct tg_adaptive_config {
     pub max_waiting: u32,
     /// Who of those that wait in this process is served first: one of tg_concurrency_order.
     pub order: i32,
+    /// An array of partitions_len, at most 8; NULL with 0. With some, max_waiting holds for each. Borrowed during the
+    /// call.
+    pub partitions: In<tg_partition>,
+    /// How many.
+    pub partitions_len: usize,
+    /// An array of priority_len names of partitions, the first first: each may starve those behind it, and those that
+    /// are not in it, of all but their guarantee. NULL with 0. Borrowed during the call.
+    pub priority: In<In<c_char>>,
+    /// How many.
+    pub priority_len: usize,
 }
 
 versioned!(
@@ -131,7 +142,11 @@ versioned!(
         mode,
         on_conflict,
         max_waiting,
-        order
+        order,
+        partitions,
+        partitions_len,
+        priority,
+        priority_len
     ]
 );
 // SAFETY: pointers and numbers only.
@@ -166,6 +181,10 @@ impl Default for tg_adaptive_config {
             on_conflict: 0,
             max_waiting: 0,
             order: 0,
+            partitions: In::default(),
+            partitions_len: 0,
+            priority: In::default(),
+            priority_len: 0,
         }
     }
 }
@@ -199,7 +218,8 @@ impl tg_adaptive_config {
         };
         let max_waiting = most(self.max_waiting);
         let (order, mode) = (order(self.order)?, mode(self.mode)?);
-        Ok(ConcurrencyConfig { max_waiting, order, mode, ..ConcurrencyConfig::adaptive(adaptive) })
+        let partitions = partitions(&self.partitions, self.partitions_len, &self.priority, self.priority_len)?;
+        Ok(ConcurrencyConfig { max_waiting, order, partitions, mode, ..ConcurrencyConfig::adaptive(adaptive) })
     }
 }
 
@@ -227,7 +247,8 @@ const _: () = {
 ///
 /// Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_CONFLICT (limits that contradict each other, a clock beside an arena, an arena
 /// without a name); TG_UNKNOWN_VALUE (algorithm, order, mode, on_conflict); TG_INVALID (a name that is none);
-/// TG_ARENA_SHAPE (another max_limit under the name, or a fixed limit), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
+/// TG_ARENA_SHAPE (another max_limit or other partitions under the name, or a fixed limit), TG_ARENA_SETTINGS,
+/// TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_new_adaptive(
     config: In<tg_adaptive_config>,

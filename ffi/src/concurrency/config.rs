@@ -3,6 +3,7 @@
 // `unsafe impl Settings` for a struct of plain numbers.
 #![allow(unsafe_code)]
 
+use super::partition::{partitions, tg_partition};
 use crate::arena::tg_arena;
 use crate::clock::tg_clock;
 use crate::handle::{In, Settings, versioned};
@@ -39,12 +40,36 @@ pub struct tg_concurrency_config {
     pub max_waiting: u32,
     /// Who of those that wait in this process is served first: one of tg_concurrency_order.
     pub order: i32,
+    /// An array of partitions_len, at most 8; NULL with 0. With some, max_waiting holds for each. Borrowed during the
+    /// call.
+    pub partitions: In<tg_partition>,
+    /// How many.
+    pub partitions_len: usize,
+    /// An array of priority_len names of partitions, the first first: each may starve those behind it, and those that
+    /// are not in it, of all but their guarantee. NULL with 0. Borrowed during the call.
+    pub priority: In<In<c_char>>,
+    /// How many.
+    pub priority_len: usize,
 }
 
 versioned!(
     tg_concurrency_config,
     first = 48,
-    fields = [clock, arena, name, limit, max_limit, mode, on_conflict, max_waiting, order]
+    fields = [
+        clock,
+        arena,
+        name,
+        limit,
+        max_limit,
+        mode,
+        on_conflict,
+        max_waiting,
+        order,
+        partitions,
+        partitions_len,
+        priority,
+        priority_len
+    ]
 );
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_concurrency_config {}
@@ -62,6 +87,10 @@ impl Default for tg_concurrency_config {
             on_conflict: 0,
             max_waiting: 0,
             order: 0,
+            partitions: In::default(),
+            partitions_len: 0,
+            priority: In::default(),
+            priority_len: 0,
         }
     }
 }
@@ -75,6 +104,7 @@ impl tg_concurrency_config {
         config.max_waiting = most(self.max_waiting);
         config.order = order(self.order)?;
         config.mode = mode(self.mode)?;
+        config.partitions = partitions(&self.partitions, self.partitions_len, &self.priority, self.priority_len)?;
         Ok(config)
     }
 }

@@ -72,7 +72,7 @@ pub extern "C" fn tg_concurrency_acquire(
     })
 }
 
-fn granted(answer: Option<ConcurrencyPermit>, permit: &Out<tg_concurrency_permit>) -> tg_status {
+pub(super) fn granted(answer: Option<ConcurrencyPermit>, permit: &Out<tg_concurrency_permit>) -> tg_status {
     let given = answer.map(|ConcurrencyPermit { word, cell }| tg_concurrency_permit { word, cell });
     permit.set(given.unwrap_or_default());
     if given.is_some() { TG_OK } else { TG_DENIED }

@@ -33,8 +33,9 @@ impl<'de> Deserialize<'de> for Ns {
 pub struct File<C, O> {
     /// Of the format: 1.
     pub version: u32,
-    /// `token_bucket`, `circuit_breaker`, `bounded_queue`, `concurrency_limiter`, `adaptive_limiter`, `rate_limiter`,
-    /// `limit_set`, `retry_policy`, `retry_budget`, `client_throttle` or `load_shedder`.
+    /// `token_bucket`, `circuit_breaker`, `bounded_queue`, `concurrency_limiter`, `adaptive_limiter`,
+    /// `partitioned_limiter`, `rate_limiter`, `limit_set`, `retry_policy`, `retry_budget`, `client_throttle` or
+    /// `load_shedder`.
     pub primitive: String,
     /// Each stands alone.
     pub cases: Vec<Case<C, O>>,

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod concurrency;
 pub mod format;
 pub mod keyed;
+pub mod partitions;
 pub mod queue;
 pub mod registry;
 pub mod retry;

@@ -38,6 +38,11 @@ describe('the samples', () => {
     assert.deepEqual(await Promise.all([chart(), page(), chart(), page()]), Array(4).fill('drawn'));
   });
 
+  it('lend what is unused, and call it back', async () => {
+    const { exportOne, kept, page } = await import('./samples/concurrency-2.js');
+    assert.deepEqual([await page(), exportOne(), kept()], ['drawn', 'done', 0]);
+  });
+
   it('of a bucket, a breaker, a queue and a clock do what they say', async () => {
     const { admit } = await import('./samples/rate-limiting-0.js');
     assert.deepEqual(

@@ -160,9 +160,12 @@ impl Estimate {
         }
     }
 
-    /// The same; a probe that no report ends does not keep them out for long. Whether another limit is in force.
-    pub(in super::super) fn saturated(&self, places: &PermitSlots, clock: &Clock) -> bool {
-        self.mark_saturated();
+    /// The same, if they found the limit reached; a probe that no report ends does not keep them out for long. Whether
+    /// another limit is in force.
+    pub(in super::super) fn saturated(&self, places: &PermitSlots, clock: &Clock, is_full: bool) -> bool {
+        if is_full {
+            self.mark_saturated();
+        }
         self.control().is_probe && self.end_window_if_due(places, clock.now(), self.read(CALLS))
     }
 

@@ -7,6 +7,7 @@ pub mod budget;
 pub mod concurrency;
 pub mod key;
 pub mod limiter;
+pub mod partitions;
 pub mod queue;
 pub mod registry;
 pub mod retry;

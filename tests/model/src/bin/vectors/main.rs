@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         ("bounded_queue.json", scenarios::bounded_queue::file().render()),
         ("concurrency_limiter.json", scenarios::concurrency_limiter::file().render()),
         ("adaptive_limiter.json", scenarios::adaptive_limiter::file().render()),
+        ("partitioned_limiter.json", scenarios::partitioned_limiter::file().render()),
         ("rate_limiter.json", scenarios::rate_limiter::file().render()),
         ("limit_set.json", scenarios::limit_set::file().render()),
         ("retry_policy.json", scenarios::retry_policy::file().render()),

@@ -9,6 +9,7 @@ pub(crate) mod client_throttle;
 pub(crate) mod concurrency_limiter;
 pub(crate) mod limit_set;
 pub(crate) mod load_shedder;
+pub(crate) mod partitioned_limiter;
 pub(crate) mod rate_limiter;
 pub(crate) mod retry_budget;
 pub(crate) mod retry_policy;
