@@ -129,7 +129,11 @@ proptest! {
                 50..75 if !held.is_empty() => {
                     prop_assert!(limiter.release(held.swap_remove(pick % held.len()).1));
                 }
-                75..80 => line.push((which, limiter.listen_in(of[which], Waker::noop()))),
+                75..80 => {
+                    line.push((which, limiter.listen_in(of[which], Waker::noop())));
+                    // What is owed to its partition is served to it.
+                    owed.get_mut(which).into_iter().for_each(|owed| *owed = 0);
+                }
                 80..90 if !line.is_empty() => {
                     let (which, mut listener) = line.swap_remove(pick % line.len());
                     held.extend(listener.take().map(|permit| (which, permit)));
