@@ -283,7 +283,17 @@ class LoadShedder {
 
   explain() {
     select(this, 'explain');
-    return native.explain().split('\n').filter(Boolean);
+    const lines = native.explain().split('\n').filter(Boolean);
+    // Signals by the names that they have here.
+    for (const { name, told } of this.#signals.filter(({ name, told }) => name !== told)) {
+      for (const [at, line] of lines.entries()) {
+        if (line.startsWith(`${told}: `)) lines[at] = name + line.slice(told.length);
+        else if (line.startsWith('pressure: ') && line.endsWith(`, of ${told}`)) {
+          lines[at] = line.slice(0, -told.length) + name;
+        }
+      }
+    }
+    return lines;
   }
 
   stats() {

@@ -159,6 +159,13 @@ def test_what_is_lent_comes_back() -> None:
     assert all(permit.release() for permit in held)
 
 
+def test_the_figures_sample() -> None:
+    with served(sample("figures").app) as url:
+        [page] = ask(url, "/metrics/")
+    line = 'tidegate_decisions_total{scope="process",kind="token_bucket",name="orders",decision="admitted"} 1\n'
+    assert page.status == 200 and line in page.body.decode()
+
+
 def test_an_adaptive_limit() -> None:
     module = sample("searching")
     assert asyncio.run(module.find("a")) == ["a"] and module.find_in_thread("b") == ["b"]

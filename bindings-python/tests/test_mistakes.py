@@ -86,7 +86,7 @@ middleware: Any = functools.partial(TidegateMiddleware, app)
         (lambda: first_of("x-api-key", client_ip), "first_of: expected a function of the ASGI scope, got str"),  # type: ignore[arg-type]
         (lambda: each_of(header), "each_of: header makes a function"),  # type: ignore[arg-type]
         (lambda: header(None), "name: expected a header's name, got NoneType"),  # type: ignore[arg-type]
-        (lambda: keyed(keys=client_ip), r"RateLimit\(\) has no option 'keys'; it takes burst, key, cost"),
+        (lambda: keyed(keys=client_ip), r"RateLimit\(\) has no option 'keys'; it takes burst, fastest, key, cost"),
         (lambda: limit("1/s", per="ip"), r"limit\(\) has no option 'per'; it takes"),  # type: ignore[call-arg]
         (lambda: starlette.limit("1/s", per="ip"), r"limit\(\) has no option 'per'; it takes"),  # type: ignore[call-arg]
         (lambda: keyed(name=5), "name: expected a str, got int"),

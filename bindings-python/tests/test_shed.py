@@ -155,7 +155,9 @@ def test_an_interrupt_in_a_function_ends_the_program() -> None:
     shedder = LoadShedder([Signal("gauge", read, start=0, full=1)], clock=clock)
     with pytest.raises(KeyboardInterrupt):
         for _ in range(20):
-            shedder.admit()
+            # Of 64 calls of a thread one looks whether it has the turn.
+            for _ in range(64):
+                shedder.admit()
             clock.advance(EACH)
 
 

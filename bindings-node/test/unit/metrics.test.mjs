@@ -40,6 +40,7 @@ function everything() {
     .add(bucket, { name: 'everyone' })
     .add(new RateLimiter({ rate: '1/hour' }), { name: 'client' })
     .add(new ConcurrencyLimiter({ limit: 2 }), { name: 'database' })
+    .add(ConcurrencyLimiter.adaptive(), { name: 'search' })
     .add(breaker)
     .add(new BreakerRegistry(), { name: 'hosts' })
     .add(new RetryBudget(), { name: 'payment' })
