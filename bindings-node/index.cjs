@@ -14,6 +14,7 @@ const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs
 const { RetryBudget, RetryPolicy } = require('./lib/retry.cjs');
 const { ClientThrottle } = require('./lib/throttle.cjs');
 const { LoadShedder } = require('./lib/shed.cjs');
+const { Admission, Gate } = require('./lib/gate.cjs');
 const { Deadline } = require('./lib/deadline.cjs');
 const { Timeout } = require('./lib/timeout.cjs');
 const { cached } = require('./lib/cached.cjs');
@@ -26,6 +27,7 @@ const { Resilience } = require('./lib/resilience.cjs');
 const { HostScope, ProcessScope } = require('./lib/scope.cjs');
 const { DateClock, ManualClock } = require('./lib/clock.cjs');
 const {
+  AccessDeniedError,
   ArenaError,
   ConcurrencyLimitError,
   OverloadedError,
@@ -60,6 +62,8 @@ module.exports = {
   RetryBudget,
   ClientThrottle,
   LoadShedder,
+  Gate,
+  Admission,
   Timeout,
   Deadline,
   Fallback,
@@ -74,6 +78,7 @@ module.exports = {
   ProcessScope,
   DateClock,
   ManualClock,
+  AccessDeniedError,
   ArenaError,
   ConcurrencyLimitError,
   OverloadedError,

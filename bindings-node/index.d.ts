@@ -1439,6 +1439,152 @@ export class LoadShedder {
   stats(): ShedderStats;
 }
 
+/** What became of a call that a gate let in. */
+export type GateOutcome = 'success' | 'failure' | 'dropped' | 'cancelled';
+/** A part of a gate, by its kind. */
+export type GateKind = 'access' | 'deadline' | 'shedder' | 'queue' | 'breaker' | 'concurrency' | 'limit';
+
+export interface GateOptions {
+  /** How many calls may come: limits by name, or a LimitSet. A RateLimiter takes a key under its name. */
+  limits?: LimitSet | Record<string, TokenBucket | RateLimiter>;
+  /** How many may be under way: a limiter, or an object of its name and it. */
+  concurrency?: ConcurrencyLimiter | Record<string, ConcurrencyLimiter>;
+  /** What is not taken when there is too much to do: a shedder, or an object of its name and it. */
+  shedder?: LoadShedder | Record<string, LoadShedder>;
+  /** Where calls put what is to be done, or an object of its name and it: none is let in while it takes nothing. */
+  queue?: BoundedQueue<any> | Record<string, BoundedQueue<any>>;
+  /** The circuit breakers of what calls depend on, by name. */
+  dependencies?: Record<string, CircuitBreaker>;
+  /** Addresses, networks and `key:…`: who passes without being counted, and who is always refused. */
+  access?: { allow?: string[]; deny?: string[] };
+  /**
+   * After which outcomes a call's cost is given back to the limits. Default: none; who gives up a call could otherwise
+   * make as many as he likes.
+   */
+  refundOn?: GateOutcome[];
+  /** False lets every call in and counts nothing; so does TIDEGATE_DISABLED=1 in the environment. */
+  enabled?: boolean;
+  /** All parts count, none refuses. */
+  dryRun?: boolean;
+}
+
+/** A call that wants to be let in. */
+export interface GateRequest {
+  /** A key for each RateLimiter among the limits, by its name; an access list looks at them too. */
+  keys?: Record<string, string | Uint8Array>;
+  /** For the shedder. Default `'normal'`. */
+  priority?: Priority;
+  /** What it takes of each limit. Default 1. */
+  cost?: number;
+  /** How long its caller still waits; what is over, or shorter than calls wait in the queue, is refused. */
+  deadlineMs?: number;
+  /** The same as a Deadline. */
+  deadline?: Deadline;
+  /** The names of those that it will call: it is refused while the circuit of one is open. */
+  dependencies?: string[];
+  /** The client's, for an access list. */
+  address?: string;
+  /** Its place within its class, 0 to 127: that of its user, `shedder.levelOf(user)`. */
+  level?: number;
+}
+
+/** What a part of a gate says of a call. */
+export interface PartVerdict {
+  kind: GateKind;
+  name: string;
+  /** Whether it would let the call in. Of a shedder that refuses some of such calls: whether it lets any in. */
+  allowed: boolean;
+  /** Until another try makes sense, `Infinity` for none; 0 where it is allowed. */
+  retryAfterMs: number;
+  /** How it stands, in words: for people, and the text may change. */
+  detail: string;
+}
+
+/** Counts since a gate was made, of this thread's object. */
+export interface GateStats {
+  admitted: number;
+  denied: number;
+  /** Calls that a dry run let in and would have refused. */
+  wouldDeny: number;
+  /** Those that were refused, by the kind of the part that the answer named. */
+  deniedBy: Record<GateKind, number>;
+}
+
+/**
+ * Access list, load shedder, queue, circuit breakers, concurrency limit and rate limits as one decision: a refused call
+ * takes nothing of any of them, an admitted one is charged once. The parts stay in use by themselves.
+ */
+export class Gate {
+  constructor(name: string, options?: GateOptions);
+  /** The answer names the part with the longest wait; nothing is thrown, and a refused call holds nothing. */
+  admit(request?: GateRequest): Admission;
+  /**
+   * As `admit`.
+   * @throws the error of the part that refused: RateLimitedError, CircuitOpenError, ConcurrencyLimitError,
+   * QueueFullError, OverloadedError, TimeoutExceededError (its time is over) or AccessDeniedError
+   */
+  enter(request?: GateRequest): Admission;
+  /** What each part says of such a call now; takes and counts nothing. */
+  explain(request?: GateRequest): PartVerdict[];
+  /**
+   * `fn(admission)` if the call is let in; what it throws is thrown. `fallback` stands in where it is not, or fails: a
+   * value, a function of the error, or a Fallback.
+   */
+  call<T, F = never>(
+    fn: (admission: Admission) => T | Promise<T>,
+    options?: GateRequest & { fallback?: F | ((error: unknown) => F | Promise<F>) | Fallback<any> },
+  ): Promise<T | F>;
+  stats(): GateStats;
+  readonly name: string;
+  readonly limits: LimitSet | undefined;
+  readonly concurrency: ConcurrencyLimiter | undefined;
+  readonly shedder: LoadShedder | undefined;
+  readonly queue: BoundedQueue<any> | undefined;
+  readonly dependencies: Record<string, CircuitBreaker>;
+}
+
+/**
+ * A gate's answer to a call, and what the call holds: `finish()`, or `using admission = gate.enter(…)`, which says that
+ * it was done. One that is forgotten is lost until its gate is collected, its thread ends or its process dies.
+ */
+export class Admission {
+  private constructor();
+  /** Whether the call may be served. */
+  readonly allowed: boolean;
+  /** The name of the part that refused, the one with the longest wait; in a dry run of the one that would have. */
+  readonly deniedBy: string | undefined;
+  readonly kind: GateKind | undefined;
+  /** Of a refusal: 403 of an access list, 504 of a deadline, 429 of a rate limit, else 503. */
+  readonly status: number | undefined;
+  /** Until another try makes sense: 0 when allowed, and where nobody waits for it any more; `Infinity`. */
+  readonly retryAfterMs: number;
+  /** The most tokens at once of the limit that decided; 0 where no limit was asked. */
+  readonly limit: number;
+  /** Tokens that are left of it. */
+  readonly remaining: number;
+  /** Until that limit is full again. */
+  readonly resetAfterMs: number;
+  /** How long to wait before acting on an admission; 0 without a leaky bucket. */
+  readonly delayMs: number;
+  /** The shedder's, at its last step; 0 without a shedder. */
+  readonly pressure: number;
+  readonly gate: Gate;
+  /**
+   * The call's own permit of a dependency, each time another: for one attempt. What was not reported when the admission
+   * ends says nothing of the dependency.
+   * @throws CircuitOpenError where the circuit refuses
+   */
+  breaker(dependency: string): Permit;
+  /**
+   * The call has ended: its permit goes back, with what became of it (default `'success'`); its cost too, if `refundOn`
+   * says so. @returns whether this ended it; false the second time, and of a refusal
+   */
+  finish(outcome?: GateOutcome): boolean;
+  /** `finish()`; where this Node has the symbols. */
+  [Symbol.dispose](): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
 /**
  * The right to run one call: `using permit = await limiter.acquire()`, or `release()` in a `finally`. One that is
  * forgotten is lost until its limiter is collected, its thread ends or its process dies.
@@ -1805,6 +1951,12 @@ export class CircuitOpenError extends TidegateError {
 
 /** Refused because there is too much to do (`ERR_TIDEGATE_OVERLOADED`). */
 export class OverloadedError extends TidegateError {
+  constructor(message?: string, retryAfterMs?: number);
+  readonly retryAfterMs: number;
+}
+
+/** A gate's access list denies the client (`ERR_TIDEGATE_ACCESS_DENIED`). */
+export class AccessDeniedError extends TidegateError {
   constructor(message?: string, retryAfterMs?: number);
   readonly retryAfterMs: number;
 }

@@ -18,10 +18,11 @@
  *   *_free() must be the last call on its handle: no other call may be using it or waiting on it, then or later.
  * - Ownership. Arguments are borrowed during the call, with all that they point to. A handle that *_new(),
  *   tg_arena_open() or their like give is the caller's, to be freed with the *_free() of its kind, once; *_free(NULL)
- *   does nothing. An object shares its arena and its clock, a limit set its members: their handles may be freed before
- *   or after it. What is otherwise says so ("Ownership:").
+ *   does nothing. An object shares its arena and its clock, a limit set its members, a gate its parts: their handles
+ *   may be freed before or after it. What is otherwise says so ("Ownership:").
  * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_registry, tg_queue,
- *   tg_concurrency, tg_retry_budget, tg_throttle, tg_shedder, tg_client_address, tg_access_list, tg_metrics.
+ *   tg_concurrency, tg_retry_budget, tg_throttle, tg_shedder, tg_client_address, tg_access_list, tg_metrics,
+ *   tg_gate.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
  *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding
@@ -66,7 +67,8 @@
  *   12. Queues
  *   13. HTTP
  *   14. Metrics
- *   15. Layout
+ *   15. Gates
+ *   16. Layout
  */
 #ifndef TIDEGATE_H
 #define TIDEGATE_H
@@ -134,6 +136,8 @@ enum tg_status
     TG_SHED = 9,
     /** An item came out that the queue drops: it is the caller's, and the next call goes on. */
     TG_DROPPED = 10,
+    /** Refused for good: the access list denies the client. */
+    TG_FORBIDDEN = 11,
     /** Error: an argument that must not be NULL is NULL. */
     TG_NULL = -1,
     /** Error: tidegate panicked. That is a bug in tidegate; the process goes on. */
@@ -3661,12 +3665,310 @@ tg_status tg_metrics_add_queue(const tg_metrics *metrics, const char *name, cons
  */
 tg_status tg_metrics_render(const tg_metrics *metrics, int32_t format, char *buffer, size_t size, size_t *length);
 
+/* ==================================================================================================================
+ * 15. Gates
+ *
+ * All of the above as one decision: what one part refuses takes nothing of the others.
+ * ================================================================================================================== */
+
+/** What kind of part refused. */
+enum tg_gate_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** The access list: HTTP status 403. */
+    TG_GATE_ACCESS = 0,
+    /** The call's own time is over, or shorter than calls wait in the queue: 504. */
+    TG_GATE_DEADLINE = 1,
+    /** The load shedder: 503. */
+    TG_GATE_SHEDDER = 2,
+    /** The queue takes nothing now: 503. */
+    TG_GATE_QUEUE = 3,
+    /** The circuit of a dependency is open: 503. */
+    TG_GATE_BREAKER = 4,
+    /** The concurrency limit is reached: 503. */
+    TG_GATE_CONCURRENCY = 5,
+    /** A rate limit: 429. */
+    TG_GATE_LIMIT = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_gate_kind tg_gate_kind;
+#else
+typedef int32_t tg_gate_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/** What became of a call that was let in. */
+enum tg_gate_outcome
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** It was done: for an adaptive concurrency limit its latency counts. */
+    TG_GATE_SUCCESS = 0,
+    /** It failed, which says nothing of the latency. */
+    TG_GATE_FAILURE = 1,
+    /** It timed out, or was refused by what it called. */
+    TG_GATE_DROPPED = 2,
+    /** It was given up before its end. */
+    TG_GATE_CANCELLED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_gate_outcome tg_gate_outcome;
+#else
+typedef int32_t tg_gate_outcome;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Access list, load shedder, queue, circuit breakers, concurrency limit and rate limits as one decision: a refused
+ * call takes nothing of any of them, an admitted one is charged once.
+ */
+typedef struct tg_gate tg_gate;
+
+/** What calls may depend on. */
+typedef struct {
+    /** Not empty, and no other dependency's. Copied. */
+    const char *name;
+    /** Its breaker. Shared. */
+    const tg_breaker *breaker;
+} tg_gate_dependency;
+
+/**
+ * What a gate is made of. Start from TG_GATE_CONFIG_INIT; a part that is NULL does not stand in it. Handles are
+ * shared: what is asked of them elsewhere counts for the same limits.
+ */
+typedef struct {
+    /** sizeof(tg_gate_config) */
+    size_t struct_size;
+    /** Its name. Copied. */
+    const char *name;
+    /** Who passes without being counted, and who is always refused. Copied. */
+    const tg_access_list *access;
+    /** What is not taken when there is too much to do. Shared. */
+    const tg_shedder *shedder;
+    /** Its name in refusals; NULL: "shedder". Copied. */
+    const char *shedder_name;
+    /** Where the calls put what is to be done: none is let in while it takes nothing. Shared. */
+    const tg_queue *queue;
+    /** Its name in refusals; NULL: "queue". Copied. */
+    const char *queue_name;
+    /** How many calls may be under way. Shared. */
+    const tg_concurrency *concurrency;
+    /** Its name in refusals; NULL: "concurrency". Copied. */
+    const char *concurrency_name;
+    /** How many calls may come. Shared. */
+    const tg_limit_set *limits;
+    /** What calls may depend on, at most 64. Borrowed during the call, each breaker is shared. */
+    const tg_gate_dependency *dependencies;
+    /** How many. */
+    size_t dependency_count;
+    /**
+     * After which outcomes a call's cost is given back to the limits: a bit 1 << TG_GATE_... for each of
+     * tg_gate_outcome. 0: none; who gives up a call could otherwise make as many as he likes.
+     */
+    uint32_t refund_on;
+    /** One of tg_mode. */
+    int32_t mode;
+} tg_gate_config;
+
+/** Initial values of tg_gate_config: its size, and the defaults. */
+#define TG_GATE_CONFIG_INIT \
+    { sizeof(tg_gate_config), \
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0 }
+
+/** A call that wants to be let in. Start from TG_GATE_REQUEST_INIT. */
+typedef struct {
+    /** sizeof(tg_gate_request) */
+    size_t struct_size;
+    /** One for each limiter of the limits, in order; an access list looks at them too. Borrowed during the call. */
+    const tg_bytes *keys;
+    /** How many. */
+    size_t key_count;
+    /** The client's address, for an access list; NULL or no address: no network fits. Borrowed during the call. */
+    const char *address;
+    /** How long the caller still waits; TG_NEVER: without an end. 0 is over. */
+    uint64_t deadline_ns;
+    /** What it will call: bit n for the nth dependency of the config. */
+    uint64_t dependencies;
+    /** What it takes of each limit. */
+    uint32_t cost;
+    /** Its place within its class, 0 to 127: tg_shedder_level_of() its user. */
+    uint32_t level;
+    /** One of tg_priority. */
+    int32_t priority;
+    /** 0. */
+    uint32_t reserved;
+} tg_gate_request;
+
+/** Initial values of tg_gate_request: its size, and the defaults. */
+#define TG_GATE_REQUEST_INIT \
+    { sizeof(tg_gate_request), \
+      NULL, 0, NULL, UINT64_MAX, UINT64_C(0), 1, 0, 2, 0 }
+
+/** A gate's answer to a call, and what the call holds. Start from TG_ADMISSION_INIT. */
+typedef struct {
+    /** sizeof(tg_admission) */
+    size_t struct_size;
+    /** Opaque: what the call holds, until tg_gate_finish(). */
+    uint64_t held[19];
+    /** Time until another try makes sense: 0 when allowed, and where nobody waits for it any more; TG_NEVER. */
+    uint64_t retry_after_ns;
+    /** Time until the limit that decided is full again. */
+    uint64_t reset_after_ns;
+    /** Time to wait before acting on an admission; 0 without a leaky bucket. */
+    uint64_t delay_ns;
+    /** The shedder's pressure at its last step, 0 to 1; 0 without a shedder. */
+    double pressure;
+    /**
+     * The most tokens at once of the limit that decided: of the one that refused, else of the one with the fewest
+     * left; 0 where no limit was asked.
+     */
+    uint32_t limit;
+    /** Tokens that are left of it. */
+    uint32_t remaining;
+    /**
+     * What kind of part refused, the one with the longest wait (one of tg_gate_kind); -1: none. In a dry run what
+     * would have.
+     */
+    int32_t kind;
+    /** Which of its kind: the place of the dependency, or of the member of the limits. */
+    uint32_t place;
+    /** The HTTP status of a refusal; 0 when allowed. */
+    uint32_t http_status;
+    /** What it took of each limit. */
+    uint32_t cost;
+    /** 1 or 0. */
+    int32_t allowed;
+    /** 0. */
+    uint32_t reserved;
+} tg_admission;
+
+/** Initial values of tg_admission: its size, and the defaults. */
+#define TG_ADMISSION_INIT \
+    { sizeof(tg_admission), \
+      { 0 }, UINT64_C(0), UINT64_C(0), UINT64_C(0), 0.0, 0, 0, -1, 0, 0, 0, 0, 0 }
+
+/** Counts since a gate was made. Start from TG_GATE_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_gate_snapshot) */
+    size_t struct_size;
+    /** Calls that were let in. */
+    uint64_t admitted;
+    /** Calls that were refused. */
+    uint64_t denied;
+    /** Calls that a dry run let in and would have refused. */
+    uint64_t would_deny;
+    /** Of those that were refused, by the kind of the part that the answer named. */
+    uint64_t denied_access;
+    /** See denied_access. */
+    uint64_t denied_deadline;
+    /** See denied_access. */
+    uint64_t denied_shedder;
+    /** See denied_access. */
+    uint64_t denied_queue;
+    /** See denied_access. */
+    uint64_t denied_breaker;
+    /** See denied_access. */
+    uint64_t denied_concurrency;
+    /** See denied_access. */
+    uint64_t denied_limit;
+} tg_gate_snapshot;
+
+/** Initial values of tg_gate_snapshot: its size, and the defaults. */
+#define TG_GATE_SNAPSHOT_INIT \
+    { sizeof(tg_gate_snapshot), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+
+/**
+ * Makes a gate.
+ *
+ * Errors: TG_NULL (name, the name or breaker of a dependency); TG_UTF8; TG_SYNTAX (an empty name); TG_CONFLICT (a limit
+ * with partitions, a dependency's name that is empty or comes twice, more than 64); TG_UNKNOWN_VALUE (refund_on, mode).
+ */
+tg_status tg_gate_new(const tg_gate_config *config, tg_gate **gate);
+
+/** Frees a gate; NULL is fine. Its parts go on; what calls still hold of them must be finished before. */
+void tg_gate_free(tg_gate *gate);
+
+/**
+ * Asks for a call: first a look at all parts without a write, then the taking. TG_OK, and what the call holds stands
+ * in *admission until tg_gate_finish(); or the refusal of the part with the longest wait: TG_FORBIDDEN (access list),
+ * TG_LATE (deadline), TG_SHED, TG_FULL (queue), TG_OPEN (a dependency's circuit), TG_DENIED (concurrency limit, rate
+ * limits), and nothing was taken. The circuits of its dependencies are looked at only: ask tg_breaker_acquire() for
+ * each call to them.
+ *
+ * Ownership: what was in *admission before is overwritten, not given back.
+ * Errors: TG_CONFLICT (more or fewer keys than limiters); TG_OUT_OF_RANGE (a length, level, bits of dependencies);
+ * TG_UNKNOWN_VALUE (priority); TG_UTF8 (address).
+ */
+tg_status tg_gate_admit(const tg_gate *gate, const tg_gate_request *request, tg_admission *admission);
+
+/**
+ * tg_gate_admit() at now_ns of the gate's clock, which is that of its limits, else of the first part that has one; by
+ * a random number from 0 up to, but not including, 1, for a shedder. Parts on another clock read that.
+ */
+tg_status tg_gate_admit_at(const tg_gate *gate,
+                           uint64_t now_ns,
+                           const tg_gate_request *request,
+                           double draw,
+                           tg_admission *admission);
+
+/**
+ * The call has ended: its permit goes back, with what became of it (one of tg_gate_outcome); its cost too, if
+ * refund_on says so. TG_OK, or TG_NOT_HELD, and nothing happens: it was finished before, was refused, or belongs to
+ * the parent of this process. On any thread, by one at a time.
+ *
+ * Errors: TG_UNKNOWN_VALUE (outcome).
+ */
+tg_status tg_gate_finish(const tg_gate *gate, tg_admission *admission, int32_t outcome);
+
+/** tg_gate_finish() at now_ns of the limits' clock. */
+tg_status tg_gate_finish_at(const tg_gate *gate, uint64_t now_ns, tg_admission *admission, int32_t outcome);
+
+/**
+ * Tells the name of the part that *admission names: TG_OK, or TG_EMPTY where it names none.
+ *
+ * Ownership: *name is the gate's, good until tg_gate_free().
+ * Errors: TG_OUT_OF_RANGE (a place that the gate does not have).
+ */
+tg_status tg_gate_denied_by(const tg_gate *gate, const tg_admission *admission, const char **name);
+
+/**
+ * Writes the refusal in words: "limiter "client" (100/min) refused 1 token: try again in 0.5 s". *length is that of
+ * the text, without its NUL; TG_EMPTY, and no text, where *admission is no refusal.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_gate_refusal(const tg_gate *gate, const tg_admission *admission, char *buffer, size_t size, size_t *length);
+
+/**
+ * Writes what every part says of such a call now, a line each: "limit "client" allows: 3 of 5 left". Takes and counts
+ * nothing. For people, and the text may change. *length is that of the text, without its NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: as tg_gate_admit(); TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_gate_explain(const tg_gate *gate,
+                          const tg_gate_request *request,
+                          char *buffer,
+                          size_t size,
+                          size_t *length);
+
+/** Tells the counts since the gate was made, of this process. */
+tg_status tg_gate_stats(const tg_gate *gate, tg_gate_snapshot *snapshot);
+
 #ifdef __cplusplus
 }
 #endif
 
 /* ==================================================================================================================
- * 15. Layout
+ * 16. Layout
  *
  * Compiles where the compiler lays structs out as the library does.
  * ================================================================================================================== */
@@ -3834,6 +4136,26 @@ TG_ASSERT(offsetof(tg_shedder_snapshot, shed_share) + sizeof(((tg_shedder_snapsh
         == sizeof(tg_shedder_snapshot),
     tg_shedder_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_shedder_snapshot) == 72, tg_shedder_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_gate_config, struct_size) == 0, tg_gate_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_gate_config, mode) + sizeof(((tg_gate_config *)0)->mode)
+        == sizeof(tg_gate_config),
+    tg_gate_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_gate_config) == 104, tg_gate_config_has_its_size);
+TG_ASSERT(offsetof(tg_gate_request, struct_size) == 0, tg_gate_request_starts_with_its_size);
+TG_ASSERT(offsetof(tg_gate_request, reserved) + sizeof(((tg_gate_request *)0)->reserved)
+        == sizeof(tg_gate_request),
+    tg_gate_request_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_gate_request) == 64, tg_gate_request_has_its_size);
+TG_ASSERT(offsetof(tg_admission, struct_size) == 0, tg_admission_starts_with_its_size);
+TG_ASSERT(offsetof(tg_admission, reserved) + sizeof(((tg_admission *)0)->reserved)
+        == sizeof(tg_admission),
+    tg_admission_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_admission) == 224, tg_admission_has_its_size);
+TG_ASSERT(offsetof(tg_gate_snapshot, struct_size) == 0, tg_gate_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_gate_snapshot, denied_limit) + sizeof(((tg_gate_snapshot *)0)->denied_limit)
+        == sizeof(tg_gate_snapshot),
+    tg_gate_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_gate_snapshot) == 88, tg_gate_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_client_address_config, struct_size) == 0, tg_client_address_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_client_address_config, ipv6_prefix) + sizeof(((tg_client_address_config *)0)->ipv6_prefix)
         == sizeof(tg_client_address_config),
@@ -3850,6 +4172,7 @@ TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bytes) == 16, tg_bytes_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_limit_member) == 24, tg_limit_member_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_partition) == 16, tg_partition_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_signal) == 32, tg_signal_has_its_size);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_gate_dependency) == 16, tg_gate_dependency_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_permit) == 16, tg_permit_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_concurrency_permit) == 16, tg_concurrency_permit_has_its_size);
 

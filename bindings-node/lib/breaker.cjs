@@ -530,6 +530,10 @@ shown(CircuitBreaker, (circuit) => ({
 measured(CircuitBreaker, 'breaker', (self) => select(self, 'add'));
 
 module.exports = {
+  breakerPlace: (it) => {
+    select(it, 'dependencies');
+    return words[0];
+  },
   BREAKER: FIELDS,
   CircuitBreaker,
   OPTIONS,

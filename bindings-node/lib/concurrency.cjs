@@ -398,6 +398,12 @@ shown(ConcurrencyLimiter, (limiter) => ({ name: limiter.name, ...limiter.stats()
 measured(ConcurrencyLimiter, 'concurrency', (self) => select(self, 'add'));
 
 module.exports = {
+  /** Gives those who wait what there is for them. */
+  handOn: (limiter) => handOn(limiter),
+  concurrencyPlace: (it) => {
+    select(it, 'concurrency');
+    return words[0];
+  },
   ConcurrencyLimiter,
   ConcurrencyPermit,
   acquireUnless: (...given) => acquireUnless(...given),

@@ -93,6 +93,12 @@ class ConcurrencyLimitError extends RefusedError {
   }
 }
 
+class AccessDeniedError extends RefusedError {
+  constructor(message = 'access denied', retryAfterMs = Infinity) {
+    super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_ACCESS_DENIED', retryAfterMs);
+  }
+}
+
 class ThrottledError extends RefusedError {
   constructor(message = 'throttled', retryAfterMs = 1000) {
     super(withWait(message, retryAfterMs), 'ERR_TIDEGATE_THROTTLED', retryAfterMs);
@@ -137,6 +143,7 @@ for (const error of [
   QueueClosedError,
   QueueEmptyError,
   ConcurrencyLimitError,
+  AccessDeniedError,
   ThrottledError,
   OverloadedError,
   RetryBudgetExceededError,
@@ -173,6 +180,7 @@ module.exports = {
   isUnmade,
   refusalOf,
   unmade,
+  AccessDeniedError,
   ArenaError,
   ConcurrencyLimitError,
   OverloadedError,

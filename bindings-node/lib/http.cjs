@@ -82,8 +82,14 @@ class ClientAddress {
  * Entries that allow and entries that deny: addresses, networks, and exact keys written 'key:…'; the most specific
  * decides.
  */
+let placeOf;
+
 class AccessList {
   #place;
+
+  static {
+    placeOf = (self) => self.#place;
+  }
 
   constructor(options = {}) {
     const { allow, deny } = check.options(options, 'AccessList', ['allow', 'deny']);
@@ -101,4 +107,4 @@ class AccessList {
   }
 }
 
-module.exports = { AccessList, ClientAddress };
+module.exports = { AccessList, ClientAddress, listPlace: (list) => placeOf(list) };

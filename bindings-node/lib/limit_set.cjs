@@ -18,6 +18,7 @@ const NOBODY = 0xffff_ffff;
 
 let select;
 let eachOf;
+let keysOf;
 
 /** `{ user, ip, everyone }` → entries, checked. */
 function membersOf(members) {
@@ -65,6 +66,7 @@ class LimitSet {
       if (self === null || typeof self !== 'object' || !(#id in self)) throw check.detached('LimitSet', method);
       words[0] = self.#id;
     };
+    keysOf = (self, keys) => self.#keysOf(keys);
     eachOf = (self, keys, n) => {
       select(self, 'check');
       words[1] = count(n);
@@ -192,4 +194,16 @@ const decideEach = (set, keys, n) => eachOf(set, keys, n);
 
 shown(LimitSet, (set) => ({ members: set.members }));
 
-module.exports = { LimitSet, decideEach, homeOf, refusalText, refuses };
+module.exports = {
+  /** The keys of the keyed members, in order. */
+  setKeys: (set, keys) => keysOf(set, keys),
+  setPlace: (it) => {
+    select(it, 'limits');
+    return words[0];
+  },
+  LimitSet,
+  decideEach,
+  homeOf,
+  refusalText,
+  refuses,
+};

@@ -1,7 +1,7 @@
 'use strict';
 // What the end of a call says of a concurrency limit that learns: the call was done, was dropped, or says nothing.
 
-const { answerOf, isTimeout } = require('./classify.cjs');
+const { answerOf, isCancelled, isTimeout } = require('./classify.cjs');
 const { ArenaError, isRefusal, isUnmade } = require('./errors.cjs');
 const { members } = require('./group.cjs');
 
@@ -40,4 +40,11 @@ function reportStatus(permit, status) {
   else permit.success();
 }
 
-module.exports = { reportAnswer, reportCall, reportStatus };
+/** What a call that threw says to a gate. */
+function outcomeOf(error) {
+  const errors = members(error);
+  if (errors.some(isDropped)) return 'dropped';
+  return errors.every(isCancelled) ? 'cancelled' : 'failure';
+}
+
+module.exports = { outcomeOf, reportAnswer, reportCall, reportStatus };

@@ -376,4 +376,10 @@ shown(BoundedQueue, (items) => ({ isClosed: items.isClosed, ...items.stats() }))
 
 measured(BoundedQueue, 'queue', (self) => select(self, 'add'));
 
-module.exports = { BoundedQueue };
+module.exports = {
+  BoundedQueue,
+  queuePlace: (it) => {
+    select(it, 'queue');
+    return words[0];
+  },
+};

@@ -103,6 +103,7 @@ function readerOf(read, kind) {
 let select;
 let checkWith;
 let levelAt;
+let readSignals;
 
 class LoadShedder {
   #id;
@@ -135,6 +136,7 @@ class LoadShedder {
       const [signal, pressure, retryAfterMs] = numbers;
       return { allowed: words[1] === 1, signal: self.#signals[signal]?.name, pressure, retryAfterMs };
     };
+    readSignals = (self) => self.#read();
     levelAt = (self, user, unixS) => {
       select(self, 'levelOf');
       const key = asKey(user);
@@ -327,6 +329,13 @@ shown(LoadShedder, (it) => ({ name: it.name, ...it.stats() }));
 measured(LoadShedder, 'shedder', (self) => select(self, 'add'));
 
 module.exports = {
+  levelFrom,
+  /** Of those that are read here the next, if it is time. */
+  readSignals: (shedder) => readSignals(shedder),
+  shedderPlace: (it) => {
+    select(it, 'shedder');
+    return words[0];
+  },
   LoadShedder,
   PRIORITIES,
   priorityOf,

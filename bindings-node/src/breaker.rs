@@ -43,6 +43,10 @@ impl Handle {
         &self.breaker
     }
 
+    pub(crate) fn core(&self) -> Arc<CircuitBreaker> {
+        Arc::clone(&self.breaker)
+    }
+
     pub(crate) fn is_of(&self, breaker: &Arc<CircuitBreaker>) -> bool {
         Arc::ptr_eq(&self.breaker, breaker)
     }

@@ -83,7 +83,7 @@ fn adaptive(io: Io) -> Result<ConcurrencyConfig, ConfigError> {
 
 /// A limiter as one JavaScript instance has it.
 pub(crate) struct Handle {
-    limiter: ConcurrencyLimiter,
+    limiter: Arc<ConcurrencyLimiter>,
     /// In an arena: the words of permits that this instance gave out, by their cell; 0 where there is none.
     held: Option<RefCell<Vec<u64>>>,
     /// Those who wait here, by number. JavaScript asks for them after every release of its own and from time to time:
@@ -123,8 +123,17 @@ impl Handle {
         &self.limiter
     }
 
+    pub(crate) fn core(&self) -> Arc<ConcurrencyLimiter> {
+        Arc::clone(&self.limiter)
+    }
+
     fn new(limiter: ConcurrencyLimiter, is_shared: bool) -> Self {
-        Self { limiter, held: is_shared.then(RefCell::default), waiting: RefCell::default(), granted: Arc::default() }
+        Self {
+            limiter: Arc::new(limiter),
+            held: is_shared.then(RefCell::default),
+            waiting: RefCell::default(),
+            granted: Arc::default(),
+        }
     }
 
     #[inline]

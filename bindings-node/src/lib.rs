@@ -11,6 +11,7 @@ mod command;
 mod concurrency;
 mod convert;
 mod failure;
+mod gate;
 mod http;
 mod io;
 mod key;
@@ -77,6 +78,16 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     retry::export_throttles(&kind, Rc::clone(&clocks))?;
     let shedders = Rc::new(Table::new());
     shed::export(&Kind::new(env, exports, "shedder", Rc::clone(&shedders), io)?, clocks)?;
+    let gates = Rc::new(Table::new());
+    let parts = gate::Parts {
+        lists: Rc::clone(&lists),
+        shedders: Rc::clone(&shedders),
+        queues: Rc::clone(&queues),
+        limits_at_once: Rc::clone(&limits_at_once),
+        sets: Rc::clone(&sets),
+        breakers: Rc::clone(&breakers),
+    };
+    gate::export(&Kind::new(env, exports, "gate", Rc::clone(&gates), io)?, parts)?;
 
     let page = metrics::Page::default();
     let arenas = Rc::new(Table::new());
@@ -92,11 +103,11 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         "limiter": limiters, |it: &Arc<RateLimiter>| &**it;
         "breaker": breakers, breaker::Handle::breaker;
         "registry": registries, registry::Registry::core;
-        "queue": queues, |it: &BoundedQueue<u32>| it;
+        "queue": queues, |it: &Arc<BoundedQueue<u32>>| &**it;
         "concurrency": limits_at_once, concurrency::Handle::limiter;
         "retryBudget": budgets, |it: &RetryBudget| it;
         "throttle": throttles, |it: &ClientThrottle| it;
-        "shedder": shedders, |it: &LoadShedder| it;
+        "shedder": shedders, |it: &Arc<LoadShedder>| &**it;
     }
 
     let probe = Kind::new(env, exports, "probe", Rc::new(Table::<()>::new()), io)?;
@@ -109,7 +120,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         .operation("alive", move |_, io, _| {
             let limits = buckets.len() + limiters.len() + tiers.len() + sets.len() + registries.len();
             let http = clients.len() + lists.len();
-            let pressure = queues.len() + limits_at_once.len() + shedders.len();
+            let pressure = queues.len() + limits_at_once.len() + shedders.len() + gates.len();
             let retries = policies.len() + budgets.len() + throttles.len();
             io.set([(limits + http + breakers.len() + pressure + retries + arenas.len()) as f64]);
             Ok(Reply::Nothing)

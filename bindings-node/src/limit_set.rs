@@ -25,7 +25,7 @@ fn verdict(io: Io, verdict: &SetDecision) {
 
 /// Exports the operations; the cost is word 1, the keys are the arguments, who denied is word 2.
 pub(crate) fn export(
-    kind: &Kind<LimitSet>,
+    kind: &Kind<Arc<LimitSet>>,
     buckets: Rc<Table<Arc<TokenBucket>>>,
     limiters: Rc<Table<Arc<RateLimiter>>>,
 ) -> napi::Result<()> {
@@ -40,7 +40,7 @@ pub(crate) fn export(
             };
             members.push((name, member));
         }
-        call.adopt(sets, io, LimitSet::new(members)?, 0)
+        call.adopt(sets, io, Arc::new(LimitSet::new(members)?), 0)
     })?
     .operation("check", |sets, io, call| {
         let decided = call.with_keys(|keys| Ok(sets.with(io, |set| set.check(keys, io.word(1)))??))?;

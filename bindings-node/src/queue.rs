@@ -9,6 +9,7 @@ use crate::raw::{Kind, Reply};
 use crate::settings::whole;
 use crate::table::Table;
 use std::rc::Rc;
+use std::sync::Arc;
 use tidegate::queue::{
     Discipline, DropReason, OnFull, Place, PopError, PushError, PushErrorKind, PushOptions, SETTINGS, Taken,
 };
@@ -28,7 +29,7 @@ const HAS_DEADLINE: u32 = 1 << 31;
 
 /// Exports the operations. Their outcome is word 1, an item's place word 2, in and out; word 3 is a lane, in, or the
 /// number of the reason of a drop.
-pub(crate) fn export(kind: &Kind<BoundedQueue<u32>>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
+pub(crate) fn export(kind: &Kind<Arc<BoundedQueue<u32>>>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |queues, io, call| {
         let config = QueueConfig {
             capacity: whole(io, 0, SETTINGS.field("capacity"))? as usize,
@@ -48,7 +49,8 @@ pub(crate) fn export(kind: &Kind<BoundedQueue<u32>>, clocks: Rc<Table<Entry>>) -
         };
         // A number and an item's place a slot, and the time of its push where it is asked for.
         let weight = config.capacity * if config.sojourn { 24 } else { 16 };
-        call.adopt(queues, io, BoundedQueue::with_clock(config, clock::chosen(&clocks, io)?)?, weight)
+        let queue = BoundedQueue::with_clock(config, clock::chosen(&clocks, io)?)?;
+        call.adopt(queues, io, Arc::new(queue), weight)
     })?
     .operation("tryPush", |queues, io, _| {
         pushed(io, queues.with(io, |queue| queue.try_push(io.word(2)))?);
@@ -71,7 +73,7 @@ pub(crate) fn export(kind: &Kind<BoundedQueue<u32>>, clocks: Rc<Table<Entry>>) -
         Ok(Reply::Nothing)
     })?
     .operation("tryPop", |queues, io, _| {
-        let outcome = match queues.with(io, BoundedQueue::take)? {
+        let outcome = match queues.with(io, |queue| queue.take())? {
             Ok(Taken::Item(at, sojourn_ns)) => {
                 io.set([ms(sojourn_ns)]);
                 io.set_word(2, at);
@@ -94,7 +96,7 @@ pub(crate) fn export(kind: &Kind<BoundedQueue<u32>>, clocks: Rc<Table<Entry>>) -
         call.string(&Refusal::of_queue(depth, capacity).subject().to_string())
     })?
     .operation("close", |queues, io, _| {
-        queues.with(io, BoundedQueue::close)?;
+        queues.with(io, |queue| queue.close())?;
         Ok(Reply::Nothing)
     })?
     // One item of a closed queue; as one that is dropped because of that.
@@ -103,7 +105,7 @@ pub(crate) fn export(kind: &Kind<BoundedQueue<u32>>, clocks: Rc<Table<Entry>>) -
         Ok(Reply::Nothing)
     })?
     .operation("discardNext", |queues, io, _| {
-        rest(io, queues.with(io, BoundedQueue::discard_next)?);
+        rest(io, queues.with(io, |queue| queue.discard_next())?);
         io.set_word(3, DropReason::Closed as u32);
         Ok(Reply::Nothing)
     })?
@@ -130,7 +132,7 @@ pub(crate) fn export(kind: &Kind<BoundedQueue<u32>>, clocks: Rc<Table<Entry>>) -
         Ok(Reply::Nothing)
     })?
     .operation("stats", |queues, io, _| {
-        let stats = queues.with(io, BoundedQueue::stats)?;
+        let stats = queues.with(io, |queue| queue.stats())?;
         io.answer(stats.accepting);
         io.set_word(2, stats.overloaded.into());
         let counts = [stats.depth as u64, stats.pushed, stats.popped, stats.rejected, stats.dropped];

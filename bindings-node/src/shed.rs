@@ -9,6 +9,7 @@ use crate::scope;
 use crate::settings::span;
 use crate::table::Table;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate::retry::draw;
 use tidegate::shed::{Priority, SETTINGS, Shed, ShedderConfig, Signal, SignalKind};
@@ -66,7 +67,7 @@ fn span_of(ms: f64) -> Duration {
 }
 
 /// Exports a shedder's operations.
-pub(crate) fn export(kind: &Kind<LoadShedder>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
+pub(crate) fn export(kind: &Kind<Arc<LoadShedder>>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |shedders, io, call| {
         let config = config(io, call.texts(scope::OWN)?)?;
         let own = config.clone();
@@ -77,7 +78,7 @@ pub(crate) fn export(kind: &Kind<LoadShedder>, clocks: Rc<Table<Entry>>) -> napi
             |at| LoadShedder::in_arena(at.arena, at.name, config, at.on_conflict),
             |clock| Ok(LoadShedder::with_clock(own, clock)?),
         )?;
-        call.adopt(shedders, io, shedder, 0)?;
+        call.adopt(shedders, io, Arc::new(shedder), 0)?;
         lives.told(call)
     })?
     .operation("admit", |shedders, io, _| {
@@ -120,29 +121,29 @@ pub(crate) fn export(kind: &Kind<LoadShedder>, clocks: Rc<Table<Entry>>) -> napi
         Ok(Reply::Nothing)
     })?
     .operation("sample", |shedders, io, _| {
-        shedders.with(io, LoadShedder::sample)?;
+        shedders.with(io, |shedder| shedder.sample())?;
         Ok(Reply::Nothing)
     })?
     .operation("pressure", |shedders, io, _| {
-        io.set([shedders.with(io, LoadShedder::pressure)?]);
+        io.set([shedders.with(io, |shedder| shedder.pressure())?]);
         Ok(Reply::Nothing)
     })?
     // Word 1: whether anybody watches a loop.
     .operation("loopLag", |shedders, io, _| {
-        let lag = shedders.with(io, LoadShedder::loop_lag)?;
+        let lag = shedders.with(io, |shedder| shedder.loop_lag())?;
         io.answer(lag.is_some());
         io.set(lag.map_or([0.0; 2], |lag| [ms(lag.p99_ns), ms(lag.max_ns)]));
         Ok(Reply::Nothing)
     })?
     .operation("stats", |shedders, io, _| {
-        let stats = shedders.with(io, LoadShedder::stats)?;
+        let stats = shedders.with(io, |shedder| shedder.stats())?;
         let [critical, high, normal, sheddable] = stats.shed.map(|count| count as f64);
         let (admitted, would_shed) = (stats.admitted as f64, stats.would_shed as f64);
         io.set([admitted, critical, high, normal, sheddable, would_shed, stats.pressure, stats.shed_share]);
         Ok(Reply::Nothing)
     })?
     .operation("explain", |shedders, io, call| {
-        let lines = shedders.with(io, LoadShedder::explain)?;
+        let lines = shedders.with(io, |shedder| shedder.explain())?;
         call.string(&lines.join("\n"))
     })?;
     Ok(())

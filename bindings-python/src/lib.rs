@@ -9,6 +9,7 @@ mod clock;
 mod command;
 mod concurrency;
 mod errors;
+mod gate;
 mod hot;
 mod http;
 mod limit;
@@ -53,6 +54,12 @@ mod _tidegate {
     use crate::concurrency::stats::ConcurrencyStats;
     #[pymodule_export]
     use crate::concurrency::waiter::Waiter;
+    #[pymodule_export]
+    use crate::gate::Gate;
+    #[pymodule_export]
+    use crate::gate::admission::Admission;
+    #[pymodule_export]
+    use crate::gate::stats::{GateStats, PartVerdict};
     #[pymodule_export]
     use crate::http::access::AccessList;
     #[pymodule_export]

@@ -58,10 +58,10 @@ fn visit<V: Visit>(object: &Bound<'_, PyAny>, visitor: V) -> PyResult<V::Answer>
             }
         )+};
     }
-    with_place!(TokenBucket, RateLimiter, CircuitBreaker, ConcurrencyLimiter);
-    own!(BreakerRegistry, RetryBudget, ClientThrottle, LoadShedder);
+    with_place!(TokenBucket, RateLimiter, CircuitBreaker, ConcurrencyLimiter, LoadShedder);
+    own!(BreakerRegistry, RetryBudget, ClientThrottle);
     if let Ok(queue) = object.cast::<BoundedQueue>() {
-        return Ok(visitor.visit(&queue.get().core, None));
+        return Ok(visitor.visit(&*queue.get().core, None));
     }
     let kinds = "a TokenBucket, RateLimiter, ConcurrencyLimiter, CircuitBreaker, BreakerRegistry, RetryBudget, \
                  ClientThrottle, LoadShedder or BoundedQueue";

@@ -9,6 +9,7 @@ use crate::waker::{self, Listener};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate::QueueConfig;
 use tidegate::http::Outflow;
@@ -50,7 +51,7 @@ static IS_ASYNC: Function = Function::new("tidegate._functions", "is_async");
 #[pyclass(frozen, subclass, weakref, generic, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct BoundedQueue {
-    pub(crate) core: queue::BoundedQueue<Py<PyAny>>,
+    pub(crate) core: Arc<queue::BoundedQueue<Py<PyAny>>>,
     clock: Option<Py<ManualClock>>,
     on_drop: Option<Py<PyAny>>,
     /// Seconds to tell a refused producer; none: by the rate.
@@ -127,7 +128,7 @@ impl BoundedQueue {
         let retry_after = told(retry_after)?;
         let core = queue::BoundedQueue::with_clock(cfg, clock::source(clock)).map_err(|error| from_core(py, &error))?;
         Ok(Self {
-            core,
+            core: Arc::new(core),
             clock: clock.map(|clock| clock.clone().unbind()),
             on_drop: on_drop.map(|on_drop| on_drop.clone().unbind()),
             retry_after,

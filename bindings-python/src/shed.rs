@@ -11,6 +11,7 @@ use crate::stats::stats;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyType};
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate::shed::{LEVELS, Priority, SETTINGS, ShedderConfig, Signal, SignalKind};
 
@@ -60,7 +61,7 @@ static WATCH: Function = Function::new("tidegate._shed", "watch");
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct LoadShedder {
-    pub(crate) core: tidegate::LoadShedder,
+    pub(crate) core: Arc<tidegate::LoadShedder>,
     clock: Option<Py<ManualClock>>,
     pub(crate) place: Place,
 }
@@ -98,7 +99,7 @@ fn value_of(read: &Bound<'_, PyAny>) -> f64 {
     }
 }
 
-fn priority_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<Priority> {
+pub(crate) fn priority_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<Priority> {
     let Some(given) = given else { return Ok(Priority::Normal) };
     let Ok(text) = given.cast::<PyString>() else {
         return Err(wrong_type("priority", "\"critical\", \"high\", \"normal\" or \"sheddable\"", given));
@@ -106,7 +107,7 @@ fn priority_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<Priority> {
     text.to_str()?.parse().map_err(|error| from_core(given.py(), &error))
 }
 
-fn level_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<u8> {
+pub(crate) fn level_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<u8> {
     let Some(given) = given else { return Ok(0) };
     if !given.is_instance_of::<PyInt>() || given.is_instance_of::<PyBool>() {
         return Err(wrong_type("level", &format!("an int, 0 to {}", LEVELS - 1), given));
@@ -117,6 +118,13 @@ fn level_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<u8> {
             let message = format!("level: {} is not within 0 to {}; 0 is shed last", given.str()?, LEVELS - 1);
             Err(config(given.py(), message))
         }
+    }
+}
+
+impl LoadShedder {
+    /// The name it was given.
+    pub(crate) fn name_given(&self) -> Option<&str> {
+        self.place.name()
     }
 }
 
@@ -194,7 +202,7 @@ enabled=None, dry_run=False)")]
             |arena, name, on_conflict| tidegate::LoadShedder::in_arena(arena, name, config, on_conflict),
             |clock| tidegate::LoadShedder::with_clock(own, clock),
         )?;
-        Ok(Self { core, clock, place })
+        Ok(Self { core: Arc::new(core), clock, place })
     }
 
     /// Whether a call may be served. `level` is its place within the class, from 0, the last to be shed, to 127: that

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tidegate import (
+    AccessList,
     Block,
     BoundedQueue,
     BreakerRegistry,
@@ -18,6 +19,7 @@ from tidegate import (
     CircuitOpenError,
     ClientThrottle,
     ConcurrencyLimiter,
+    Gate,
     LimitSet,
     LoadShedder,
     ManualClock,
@@ -724,3 +726,95 @@ class ShedderOps:
 def test_load_shedder(case: dict[str, Any]) -> None:
     clock = start(case)
     check_steps(case, clock, ShedderOps(case["config"], clock))
+
+
+class GateOps:
+    def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
+        limits, shedder, access = config["limits"], config["shedder"], config["access"]
+        self.limits = SetOps(limits, clock) if limits else None
+        self.shedder = ShedderOps(shedder, clock).shedder if shedder else None
+        self.queue = self.concurrency = None
+        if config["queue"] is not None:
+            self.queue = BoundedQueue(config["queue"], high_watermark=1.0, clock=clock)
+        if config["concurrency"] is not None:
+            self.concurrency = ConcurrencyLimiter(config["concurrency"])
+        self.breakers = {it["name"]: BreakerOps(it["breaker"], clock) for it in config["dependencies"]}
+        self.gate = Gate(
+            "orders",
+            limits=self.limits and self.limits.set,
+            concurrency=self.concurrency and {"database": self.concurrency},
+            shedder=self.shedder and {"main": self.shedder},
+            queue=None if self.queue is None else {"jobs": self.queue},
+            dependencies={name: it.breaker for name, it in self.breakers.items()},
+            access=access and AccessList(access["allow"], access["deny"]),
+            refund_on=config["refund_on"],
+            enabled=config["enabled"],
+            dry_run=config["dry_run"],
+        )
+        self.held: dict[str, Any] = {}
+        # One that is dropped gives back what it holds, which is no step of the vector: all are kept.
+        self.kept: list[Any] = []
+
+    def admit(self, into: str, keys: Any, deadline_ns: str | None, dependencies: list[str], **rest: Any) -> Any:
+        asked = {name: key_of(key) for name, key in keys.items()} if self.limits else {}
+        told = self.gate.admit(asked, deadline=seconds(deadline_ns), dependencies=tuple(dependencies), **rest)
+        if told:
+            self.held[into] = told
+            self.kept.append(told)
+        named = ("allowed", "denied_by", "kind", "status", "limit", "remaining", "pressure")
+        return {**{name: getattr(told, name) for name in named}, "retry_after_ns": told.retry_after}
+
+    def finish(self, admission: str, outcome: Any) -> Any:
+        return {"finished": self.held[admission].finish(outcome)}
+
+    def enter(self, admission: str, dependency: str, into: str) -> Any:
+        assert admission in self.held
+        return {"permit": self.breakers[dependency].acquire(into)["permit"]}
+
+    def report(self, permit: str, dependency: str, failed: bool) -> None:
+        self.breakers[dependency].report(permit, "failure" if failed else "success", None)
+
+    def force_open(self, dependency: str) -> None:
+        self.breakers[dependency].breaker.force_open()
+
+    def push(self) -> None:
+        assert self.queue is not None
+        self.queue.try_push(0)
+
+    def pop(self) -> None:
+        assert self.queue is not None
+        self.queue.try_pop()
+
+    def tell(self, signal: str, value: float) -> None:
+        assert self.shedder is not None
+        self.shedder.tell(signal, value)
+
+    def set_limit(self, limit: int) -> None:
+        assert self.concurrency is not None
+        self.concurrency.set_limit(limit)
+
+    def look(self, keys: Any) -> Any:
+        members = self.limits.members if self.limits else {}
+        peeked = {
+            name: it.peek(key_of(keys[name])) if isinstance(it, RateLimiter) else it.peek()
+            for name, it in members.items()
+        }
+        return {
+            "left": {name: it.remaining for name, it in peeked.items()},
+            "in_use": None if self.concurrency is None else self.concurrency.in_use,
+            "depth": None if self.queue is None else self.queue.depth,
+            "circuits": {name: it.breaker.state for name, it in self.breakers.items()},
+        }
+
+    def stats(self) -> Any:
+        stats = self.gate.stats()
+        return {name: getattr(stats, name) for name in ("admitted", "denied", "would_deny")}
+
+
+@pytest.mark.parametrize("case", cases("gate"))
+def test_gate(case: dict[str, Any]) -> None:
+    clock = start(case)
+    ops = GateOps(case["config"], clock)
+    check_steps(case, clock, ops)
+    for admission in ops.kept:
+        admission.finish()

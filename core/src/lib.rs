@@ -19,6 +19,7 @@ pub mod concurrency;
 pub mod config;
 pub mod decision;
 mod error;
+pub mod gate;
 pub mod http;
 #[cfg(not(loom))]
 pub mod inspect;
@@ -43,6 +44,8 @@ pub use clock::{Clock, ManualClock};
 pub use concurrency::{ConcurrencyConfig, ConcurrencyLimiter};
 pub use decision::Decision;
 pub use error::{ConfigError, ConfigErrorKind};
+#[cfg(not(loom))]
+pub use gate::{Gate, GateConfig};
 pub use limit::{Algorithm, LimitSet, RateLimiter, TokenBucket};
 pub use queue::{BoundedQueue, QueueConfig};
 pub use quota::Quota;
@@ -68,6 +71,8 @@ mod pages {
     mod clocks {}
     #[doc = include_str!("../../docs/concurrency.md")]
     mod concurrency {}
+    #[doc = include_str!("../../docs/gate.md")]
+    mod gate {}
     #[doc = include_str!("../../docs/host-scope.md")]
     mod host_scope {}
     #[doc = include_str!("../../docs/load-shedding.md")]

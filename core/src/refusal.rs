@@ -36,6 +36,9 @@ enum By<'a> {
     Circuit { calls: u32, failed: u32, slow: u32, ramping: bool },
     Queue { depth: usize, capacity: usize },
     Concurrency { limit: u32 },
+    Shedder { signal: Option<&'a str>, pressure: f64 },
+    Access,
+    Deadline { delay_ns: u64 },
 }
 
 impl<'a> Refusal<'a> {
@@ -83,6 +86,21 @@ impl<'a> Refusal<'a> {
         Self::new(By::Concurrency { limit })
     }
 
+    /// A [`LoadShedder`](crate::shed::ShedderConfig) refused a call, by the signal with the largest pressure.
+    pub fn of_shedder(signal: Option<&'a str>, pressure: f64) -> Self {
+        Self::new(By::Shedder { signal, pressure })
+    }
+
+    /// A gate's access list refused a client.
+    pub fn of_access() -> Self {
+        Self::new(By::Access)
+    }
+
+    /// A gate refused a call whose time is over, or shorter than calls wait behind it.
+    pub fn of_deadline(delay_ns: u64) -> Self {
+        Self::new(By::Deadline { delay_ns })
+    }
+
     /// The object's name; `None` for one that has none.
     pub fn named(self, name: Option<&'a str>) -> Self {
         Self { name, ..self }
@@ -113,7 +131,8 @@ impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.by, self.retry_after_ns) {
             // A circuit that was opened by hand, which its subject says.
-            (By::Circuit { .. }, NEVER) => write!(f, "{}", self.subject()),
+            // One for whom the time is over has nobody who would wait.
+            (By::Circuit { .. }, NEVER) | (By::Deadline { .. }, _) => write!(f, "{}", self.subject()),
             _ => write!(f, "{}: {}", self.subject(), Again(self.retry_after_ns)),
         }
     }
@@ -133,6 +152,8 @@ impl fmt::Display for Subject<'_> {
             By::Circuit { .. } => ("circuit", refusal.name),
             By::Queue { .. } => ("queue", refusal.name),
             By::Concurrency { .. } => ("concurrency limiter", refusal.name),
+            By::Shedder { .. } => ("load shedder", refusal.name),
+            By::Access | By::Deadline { .. } => ("gate", refusal.name),
         };
         f.write_str(kind)?;
         if let Some(name) = name {
@@ -155,6 +176,17 @@ impl fmt::Display for Subject<'_> {
             }
             By::Queue { depth, capacity } => write!(f, " refused an item with {depth} of {capacity} places taken")?,
             By::Concurrency { limit } => write!(f, " ({limit} at once) refused a call")?,
+            By::Shedder { signal, pressure } => {
+                f.write_str(" refused a call")?;
+                if let Some(signal) = signal {
+                    write!(f, " ({signal} at {:.0} % of its range)", pressure * 100.0)?;
+                }
+            }
+            By::Access => f.write_str(" refused a client that its access list denies")?,
+            By::Deadline { delay_ns: 0 } => f.write_str(" refused a call whose time is over")?,
+            By::Deadline { delay_ns } => {
+                write!(f, " refused a call whose time is shorter than the wait, {}", seconds(delay_ns.into()))?;
+            }
         }
         match (refusal.by, refusal.within) {
             (By::Limit { quota, .. }, _) if never => {
@@ -222,6 +254,16 @@ mod tests {
         assert_eq!(all.to_string(), "limits \"user\", \"ip\" refused 2 tokens: try again in 0.001 s");
         let queue = Refusal::of_queue(80, 100).retry_after_ns(1_000_000_000);
         assert_eq!(queue.to_string(), "queue refused an item with 80 of 100 places taken: try again in 1 s");
+        let shed = Refusal::of_shedder(Some("cpu"), 0.9).named(Some("main")).retry_after_ns(1_000_000_000);
+        let want = "load shedder \"main\" refused a call (cpu at 90 % of its range): try again in 1 s";
+        assert_eq!(shed.to_string(), want);
+        let denied = Refusal::of_access().named(Some("orders")).retry_after_ns(NEVER);
+        let want = "gate \"orders\" refused a client that its access list denies: do not try again";
+        assert_eq!(denied.to_string(), want);
+        let late = Refusal::of_deadline(0).named(Some("orders"));
+        assert_eq!(late.to_string(), "gate \"orders\" refused a call whose time is over");
+        let wait = "gate refused a call whose time is shorter than the wait, 0.02 s";
+        assert_eq!(Refusal::of_deadline(20_000_000).to_string(), wait);
         let calls = Refusal::of_concurrency(4).named(Some("db")).retry_after_ns(250_000_000);
         assert_eq!(calls.to_string(), "concurrency limiter \"db\" (4 at once) refused a call: try again in 0.25 s");
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. What stands on one floor does not know each other, but for the ground: its errors and settings
 /// are one thing.
-const FLOORS: [(&str, &[&str]); 9] = [
+const FLOORS: [(&str, &[&str]); 10] = [
     (
         "ground",
         &["sync", "error", "setting", "decision", "mode", "hash", "quota", "refusal", "outcome", "cancellation"],
@@ -19,6 +19,7 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ("arena", &["arena"]),
     ("primitives", &["limit", "breaker", "queue", "concurrency", "http", "retry", "throttle"]),
     ("shedding", &["shed"]),
+    ("the gate", &["gate"]),
     ("tools", &["inspect", "config", "tower"]),
     ("figures", &["metrics"]),
 ];

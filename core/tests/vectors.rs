@@ -10,6 +10,8 @@ mod bucket;
 mod budget;
 #[path = "adapters/concurrency.rs"]
 mod concurrency;
+#[path = "adapters/gate.rs"]
+mod gate;
 #[path = "adapters/limiter.rs"]
 mod limiter;
 #[path = "adapters/partitions.rs"]
@@ -99,6 +101,11 @@ fn client_throttle() {
 #[test]
 fn load_shedder() {
     play::<shed::CoreShedder>("load_shedder");
+}
+
+#[test]
+fn gate() {
+    play::<gate::CoreGate>("gate");
 }
 
 /// Plays every case of a file and fails with all that went wrong. This binding skips nothing: what it cannot read is an

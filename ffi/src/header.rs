@@ -12,6 +12,7 @@ use crate::concurrency::partition::tg_partition_snapshot;
 use crate::concurrency::view::tg_concurrency_snapshot;
 use crate::concurrency::{tg_concurrency_config, tg_concurrency_permit, tg_partition};
 use crate::decision::tg_decision;
+use crate::gate::{tg_admission, tg_gate_config, tg_gate_dependency, tg_gate_request, tg_gate_snapshot};
 use crate::handle::In;
 use crate::http::answer::{tg_http_answer, tg_http_classifier};
 use crate::http::client::tg_client_address_config;
@@ -62,6 +63,13 @@ impl Literal for *mut std::ffi::c_void {
     }
 }
 
+impl<const N: usize> Literal for [u64; N] {
+    fn literal(&self) -> String {
+        assert!(self.iter().all(|word| *word == 0), "an INIT macro can only hold zeros");
+        "{ 0 }".to_owned()
+    }
+}
+
 impl<T> Literal for In<T> {
     fn literal(&self) -> String {
         assert!(self.is_null(), "an INIT macro can only hold NULL");
@@ -105,7 +113,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 33] {
+fn versioned() -> [Versioned; 37] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -138,6 +146,10 @@ fn versioned() -> [Versioned; 33] {
         in_c::<tg_shedder_config>(),
         in_c::<tg_shed_decision>(),
         in_c::<tg_shedder_snapshot>(),
+        in_c::<tg_gate_config>(),
+        in_c::<tg_gate_request>(),
+        in_c::<tg_admission>(),
+        in_c::<tg_gate_snapshot>(),
         in_c::<tg_client_address_config>(),
         in_c::<tg_told>(),
     ]
@@ -165,6 +177,7 @@ fn layout() -> String {
     size_in_c!(out, tg_limit_member);
     size_in_c!(out, tg_partition);
     size_in_c!(out, tg_signal);
+    size_in_c!(out, tg_gate_dependency);
     size_in_c!(out, tg_permit);
     size_in_c!(out, tg_concurrency_permit);
     out + "\n#undef TG_ASSERT\n"
@@ -205,7 +218,7 @@ fn without_pointer_typedefs(header: &str) -> String {
 }
 
 /// The sections: title, a word about it, and how the names begin that stand in it; the longest beginning decides.
-const SECTIONS: [(&str, &str, &[&str]); 14] = [
+const SECTIONS: [(&str, &str, &[&str]); 15] = [
     (
         "Answers",
         "What every call gives back, what its errors say, and which library it is.",
@@ -261,6 +274,11 @@ const SECTIONS: [(&str, &str, &[&str]); 14] = [
         &["tg_client_address", "tg_access_list", "tg_verdict", "tg_problem", "tg_told", "tg_http", "tg_classify"],
     ),
     ("Metrics", "What objects count, as Prometheus reads it.", &["tg_metrics"]),
+    (
+        "Gates",
+        "All of the above as one decision: what one part refuses takes nothing of the others.",
+        &["tg_gate", "tg_admission"],
+    ),
 ];
 
 /// The name of what a block of the header declares: of a constant, an enum, a type or a function.

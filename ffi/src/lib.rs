@@ -12,6 +12,7 @@ pub mod bytes;
 pub mod clock;
 pub mod concurrency;
 pub mod decision;
+pub mod gate;
 pub mod handle;
 pub mod http;
 pub mod limiter;

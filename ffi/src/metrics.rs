@@ -108,7 +108,7 @@ pub extern "C" fn tg_metrics_add_concurrency(
     name: In<c_char>,
     concurrency: In<tg_concurrency>,
 ) -> tg_status {
-    guard_system(|| add(&metrics, &name, &concurrency.get("concurrency")?.0))
+    guard_system(|| add(&metrics, &name, &*concurrency.get("concurrency")?.0))
 }
 
 /// As tg_metrics_add_bucket().
@@ -158,13 +158,13 @@ pub extern "C" fn tg_metrics_add_shedder(
     name: In<c_char>,
     shedder: In<tg_shedder>,
 ) -> tg_status {
-    guard_system(|| add(&metrics, &name, &shedder.get("shedder")?.0))
+    guard_system(|| add(&metrics, &name, &*shedder.get("shedder")?.0))
 }
 
 /// As tg_metrics_add_bucket().
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_metrics_add_queue(metrics: In<tg_metrics>, name: In<c_char>, queue: In<tg_queue>) -> tg_status {
-    guard_system(|| add(&metrics, &name, &queue.get("queue")?.0))
+    guard_system(|| add(&metrics, &name, &*queue.get("queue")?.0))
 }
 
 /// Writes the page and a NUL into the size bytes of buffer. format is one of tg_metrics_format; *length (may be NULL):

@@ -12,6 +12,7 @@ use crate::panic::{guard, guard_system};
 use crate::status::{Failure, tg_status};
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
+use std::sync::Arc;
 use std::time::Duration;
 use tg_status::{TG_OK, TG_OUT_OF_RANGE, TG_SHED, TG_UNKNOWN_VALUE};
 use tidegate_core::retry::draw;
@@ -22,7 +23,7 @@ use tidegate_core::{ConfigError, LoadShedder};
 /// (value - start) / (full - start) from 0 to 1, and the largest counts: at 1 the threshold rises each interval until
 /// 5 % fewer of the calls that pass would have, at 0 it falls until 2 % of all more would have.
 #[derive(Debug)]
-pub struct tg_shedder(pub(crate) LoadShedder);
+pub struct tg_shedder(pub(crate) Arc<LoadShedder>);
 
 impl Handle for tg_shedder {}
 
@@ -280,7 +281,7 @@ impl From<ShedderStats> for tg_shedder_snapshot {
 }
 
 /// A priority and a level of it.
-fn class(priority: i32, level: u32) -> Result<(Priority, u8), Failure> {
+pub(crate) fn class(priority: i32, level: u32) -> Result<(Priority, u8), Failure> {
     let found = usize::try_from(priority).ok().and_then(|place| Priority::ALL.get(place));
     let found = *found.ok_or_else(|| {
         let message = format!(
@@ -316,7 +317,7 @@ pub extern "C" fn tg_shedder_new(config: In<tg_shedder_config>, shedder: Out<*mu
             Place::Private(clock) => LoadShedder::with_clock(settings, clock)?,
             Place::Arena(arena, name, on_conflict) => LoadShedder::in_arena(arena, name, settings, on_conflict)?,
         };
-        shedder.give(tg_shedder(made));
+        shedder.give(tg_shedder(Arc::new(made)));
         Ok(TG_OK)
     })
 }

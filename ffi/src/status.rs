@@ -39,6 +39,8 @@ pub enum tg_status {
     TG_SHED = 9,
     /// An item came out that the queue drops: it is the caller's, and the next call goes on.
     TG_DROPPED = 10,
+    /// Refused for good: the access list denies the client.
+    TG_FORBIDDEN = 11,
     /// Error: an argument that must not be NULL is NULL.
     TG_NULL = -1,
     /// Error: tidegate panicked. That is a bug in tidegate; the process goes on.
@@ -93,7 +95,7 @@ pub enum tg_status {
 
 use tg_status::*;
 
-const ALL: [(tg_status, &CStr); 36] = [
+const ALL: [(tg_status, &CStr); 37] = [
     (TG_OK, c"done"),
     (TG_DENIED, c"refused: limit reached"),
     (TG_OPEN, c"refused: circuit open"),
@@ -105,6 +107,7 @@ const ALL: [(tg_status, &CStr); 36] = [
     (TG_LATE, c"refused: the deadline would pass"),
     (TG_SHED, c"refused: overloaded"),
     (TG_DROPPED, c"an item that the queue drops"),
+    (TG_FORBIDDEN, c"refused: on the deny list"),
     (TG_NULL, c"error: an argument is NULL"),
     (TG_PANIC, c"error: tidegate panicked, which is a bug in tidegate"),
     (TG_OUT_OF_RANGE, c"error: a number is out of range"),

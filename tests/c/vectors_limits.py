@@ -94,7 +94,11 @@ class LimitSet:
 
 
 def new_set(c):
-    members = c.pop("members")
+    return "\n    ".join(set_members(c.pop("members"), c))
+
+
+def set_members(members, left=None):
+    """Lines that make the set; what is not in C is put to what is left."""
     names = [m["name"] for m in members]
     lines = []
     for m in members:
@@ -109,5 +113,6 @@ def new_set(c):
             m |= config
         else:
             lines.append(f"member_same_as({name}, {names.index(m.pop('same_as'))});")
-        c |= m  # what is left is not in C
-    return "\n    ".join([*lines, "new_set();"])
+        if left is not None:
+            left |= m
+    return [*lines, "new_set();"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from literals import NotInC, decision, flag, key, ns
+from vectors_gate import Gate, new_gate
 from vectors_http import SUBJECTS, others
 from vectors_limits import Limiter, LimitSet, new_limiter, new_set
 
@@ -376,6 +377,7 @@ PRIMITIVES = {
     "retry_budget": (new_budget, table(BUDGET), None),
     "client_throttle": (new_throttle, table(THROTTLE), None),
     "load_shedder": (new_shedder, table(SHEDDER), None),
+    "gate": (lambda c: new_gate(c, mode, new_shedder, breaker_config), Gate, "tg_permit"),
 }
 
 
@@ -389,6 +391,9 @@ def body(primitive, case):
     waiters = {s["args"]["as"] for s in case["steps"] if s["op"] == "wait"}
     lines += [f"static waiter w_{name};\n    memset(&w_{name}, 0, sizeof w_{name});" for name in sorted(waiters)]
     steps = [s for s in case["steps"] if s["op"] not in ("hold", "wait")]
+    admissions = {s["args"]["as"] for s in steps if s["op"] == "admit" and primitive == "gate"}
+    lines += [f"tg_admission a_{name} = TG_ADMISSION_INIT;\n    (void)a_{name};" for name in sorted(admissions)]
+    steps = [s for s in steps if primitive != "gate" or s["op"] != "admit"]
     names = {s["args"][k] for s in steps for k in ("as", "ticket", "permit") if k in s["args"]}
     lines += [f"{named} v_{name} = {{0, 0}};" for name in sorted(names)]
     lines.append(f"start({ns(case['start_ns'])});")
@@ -418,7 +423,7 @@ def asks(document):
 
 
 def main():
-    print('#include "vectors_http.h"\n')
+    print('#include "vectors_http.h"\n#include "vectors_gate.h"\n')
     run = []
     for file in sorted(f for f in Path(sys.argv[1]).glob("*.json") if not f.name.endswith("schema.json")):
         document = json.loads(file.read_text())
@@ -436,7 +441,7 @@ def main():
                 continue
             # What HTTP is told knows no time, and so no second way.
             modes = "MODES" if "primitive" in document else "1"
-            loop = f"for (mode = 0; mode < {modes}; mode++) {{ {kind}_{name}(); finish(); }}"
+            loop = f"for (mode = 0; mode < {modes}; mode++) {{ {kind}_{name}(); finish_gate(); finish(); }}"
             run.append(f'{loop} check_done("{label}");')
     if not run:
         sys.exit(f"{sys.argv[1]}: no vectors")

@@ -26,8 +26,8 @@ pub(crate) struct Call {
     pub(super) first: sys::napi_value,
 }
 
-/// The most keys of one call.
-const KEYS: usize = 16;
+/// The most keys of one call, and an address before them.
+const KEYS: usize = 17;
 
 /// The most lists that a call takes.
 const LISTS: usize = 2;

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { BoundedQueue, CircuitBreaker, CircuitOpenError, ManualClock, TokenBucket } from 'tidegate';
 import { ADAPTIVE } from './adaptive_vectors.mjs';
 import { CONCURRENCY } from './concurrency_vectors.mjs';
+import { gateVectors } from './gate_vectors.mjs';
 import { PARTITIONED } from './partitioned_vectors.mjs';
 import { RETRY } from './retry_vectors.mjs';
 import { REGISTRY } from './registry_vectors.mjs';
@@ -208,6 +209,7 @@ for (const [primitive, { make, ops, file = primitive, end = () => {} }] of Objec
   ...PARTITIONED,
   ...REGISTRY,
   ...RETRY,
+  ...gateVectors(breakerSettings),
 })) {
   if (!existsSync(new URL(`${file}.json`, DIRECTORY))) continue;
   const { version, cases } = JSON.parse(readFileSync(new URL(`${file}.json`, DIRECTORY), 'utf8'));

@@ -6,9 +6,12 @@ forms (``False``, ``None``, ``Decision.allowed``) and an exception of the waitin
 
 # Loaded before any thread waits: a fork in the middle of an import would leave the child a half-made module for ever.
 from . import _decorate as _decorate
+from . import _gate as _gate
 from . import _waiting as _waiting
 from ._classify import http
 from ._tidegate import (
+    AccessList,
+    Admission,
     Block,
     BoundedQueue,
     BreakerRegistry,
@@ -23,11 +26,14 @@ from ._tidegate import (
     ConcurrencyStats,
     Decision,
     Event,
+    Gate,
+    GateStats,
     HostScope,
     LimiterStats,
     LimitSet,
     LoadShedder,
     ManualClock,
+    PartVerdict,
     PartitionStats,
     Permit,
     ProcessScope,
@@ -55,6 +61,7 @@ from ._retry import RetryPolicy
 from ._shed import Signal
 from ._timeout import Timeout
 from .errors import (
+    AccessDeniedError,
     ArenaError,
     CircuitOpenError,
     ConcurrencyLimitError,
@@ -71,6 +78,9 @@ from .errors import (
 )
 
 __all__ = [
+    "AccessDeniedError",
+    "AccessList",
+    "Admission",
     "Alternative",
     "ArenaError",
     "Block",
@@ -94,6 +104,8 @@ __all__ = [
     "EventStream",
     "Fallback",
     "FallbackStats",
+    "Gate",
+    "GateStats",
     "HostScope",
     "LimitSet",
     "LimiterStats",
@@ -101,6 +113,7 @@ __all__ = [
     "ManualClock",
     "Outcome",
     "OverloadedError",
+    "PartVerdict",
     "PartitionStats",
     "Permit",
     "ProcessScope",

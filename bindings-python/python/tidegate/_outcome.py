@@ -40,16 +40,17 @@ def is_answered(error: BaseException) -> bool:
 
 def report_error(permit: ConcurrencyPermit, error: BaseException) -> None:
     """Reports a call that raised: a refusal, a timeout and the answer of one are drops, all else says nothing."""
-    if _is_dropped(error):
+    if is_dropped(error):
         permit.dropped()
     else:
         permit.ignore()
 
 
-def _is_dropped(error: BaseException) -> bool:
+def is_dropped(error: BaseException) -> bool:
+    """A refusal, a timeout, or the answer of one."""
     if isinstance(error, (Refused, QueueClosedError, QueueEmptyError)):
         return True
-    if _is_cancelled(error):
+    if is_cancelled(error):
         # A timeout around the permit cancels what is in it.
         deadline = Deadline.current()
         return deadline is not None and deadline.expired
@@ -57,7 +58,8 @@ def _is_dropped(error: BaseException) -> bool:
     return timed_out(error) if answer is None else answer[0] in _DROPPED
 
 
-def _is_cancelled(error: BaseException) -> bool:
+def is_cancelled(error: BaseException) -> bool:
+    """Of a task."""
     # asyncio's, by its name: it is not loaded with the package.
     return not isinstance(error, Exception) and type(error).__name__ == "CancelledError"
 

@@ -47,6 +47,8 @@ _EventKind: TypeAlias = Literal[
     "configured",
 ]
 # </names>
+_GateOutcome: TypeAlias = Literal["success", "failure", "dropped", "cancelled"]
+_GateKind: TypeAlias = Literal["access", "deadline", "shedder", "queue", "breaker", "concurrency", "limit"]
 _Priority: TypeAlias = Literal["critical", "high", "normal", "sheddable"]
 _SignalKind: TypeAlias = Literal[
     "queue_fill", "queue_delay", "in_flight", "cpu", "memory", "psi_cpu", "psi_memory", "loop_lag", "gauge"
@@ -463,6 +465,179 @@ class Permit:
         exc_value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> Literal[False]: ...
+
+@disjoint_base
+class Gate:
+    def __new__(
+        cls,
+        name: str,
+        *,
+        limits: LimitSet | Mapping[str, RateLimiter | TokenBucket] | None = None,
+        concurrency: ConcurrencyLimiter | dict[str, ConcurrencyLimiter] | None = None,
+        shedder: LoadShedder | dict[str, LoadShedder] | None = None,
+        queue: BoundedQueue[Any] | dict[str, BoundedQueue[Any]] | None = None,
+        dependencies: dict[str, CircuitBreaker] | None = None,
+        access: AccessList | None = None,
+        refund_on: Iterable[_GateOutcome] = (),
+        enabled: bool | None = None,
+        dry_run: bool = False,
+    ) -> Gate: ...
+    def admit(
+        self,
+        keys: Mapping[str, _Key] | None = None,
+        priority: _Priority = "normal",
+        cost: int = 1,
+        deadline: _Seconds | Deadline | None = None,
+        dependencies: tuple[str, ...] | list[str] = (),
+        *,
+        address: str | None = None,
+        level: int = 0,
+    ) -> Admission: ...
+    def enter(
+        self,
+        keys: Mapping[str, _Key] | None = None,
+        priority: _Priority = "normal",
+        cost: int = 1,
+        deadline: _Seconds | Deadline | None = None,
+        dependencies: tuple[str, ...] | list[str] = (),
+        *,
+        address: str | None = None,
+        level: int = 0,
+    ) -> Admission: ...
+    def explain(
+        self,
+        keys: Mapping[str, _Key] | None = None,
+        priority: _Priority = "normal",
+        cost: int = 1,
+        deadline: _Seconds | Deadline | None = None,
+        dependencies: tuple[str, ...] | list[str] = (),
+        *,
+        address: str | None = None,
+        level: int = 0,
+    ) -> list[PartVerdict]: ...
+    def call(
+        self,
+        function: Callable[[Admission], _T],
+        /,
+        keys: Mapping[str, _Key] | None = None,
+        priority: _Priority = "normal",
+        cost: int = 1,
+        deadline: _Seconds | Deadline | None = None,
+        dependencies: tuple[str, ...] | list[str] = (),
+        *,
+        address: str | None = None,
+        level: int = 0,
+        fallback: Any = None,
+    ) -> _T | Any: ...
+    def call_async(
+        self,
+        function: Callable[[Admission], Awaitable[_T]],
+        /,
+        keys: Mapping[str, _Key] | None = None,
+        priority: _Priority = "normal",
+        cost: int = 1,
+        deadline: _Seconds | Deadline | None = None,
+        dependencies: tuple[str, ...] | list[str] = (),
+        *,
+        address: str | None = None,
+        level: int = 0,
+        fallback: Any = None,
+    ) -> Coroutine[Any, Any, _T | Any]: ...
+    def stats(self) -> GateStats: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def limits(self) -> LimitSet | None: ...
+    @property
+    def concurrency(self) -> ConcurrencyLimiter | None: ...
+    @property
+    def shedder(self) -> LoadShedder | None: ...
+    @property
+    def queue(self) -> BoundedQueue[Any] | None: ...
+    @property
+    def access(self) -> AccessList | None: ...
+    @property
+    def dependencies(self) -> dict[str, CircuitBreaker]: ...
+
+@final
+class Admission:
+    @property
+    def allowed(self) -> bool: ...
+    @property
+    def denied_by(self) -> str | None: ...
+    @property
+    def kind(self) -> _GateKind | None: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def retry_after(self) -> float: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def remaining(self) -> int: ...
+    @property
+    def reset_after(self) -> float: ...
+    @property
+    def delay(self) -> float: ...
+    @property
+    def pressure(self) -> float: ...
+    @property
+    def gate(self) -> Gate: ...
+    def breaker(self, dependency: str, /) -> Permit: ...
+    def finish(self, outcome: _GateOutcome = "success") -> bool: ...
+    def _subject(self) -> str: ...
+    def _circuit(self) -> CircuitBreaker | None: ...
+    def __bool__(self) -> bool: ...
+    def __enter__(self) -> Admission: ...
+    def __exit__(
+        self,
+        _exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> Literal[False]: ...
+    def __aenter__(self) -> Coroutine[Any, Any, Admission]: ...
+    def __aexit__(
+        self,
+        _exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> Coroutine[Any, Any, None]: ...
+
+@final
+class PartVerdict:
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def allowed(self) -> bool: ...
+    @property
+    def retry_after(self) -> float: ...
+    @property
+    def detail(self) -> str: ...
+
+@final
+class GateStats:
+    @property
+    def admitted(self) -> int: ...
+    @property
+    def denied(self) -> int: ...
+    @property
+    def would_deny(self) -> int: ...
+    @property
+    def denied_access(self) -> int: ...
+    @property
+    def denied_deadline(self) -> int: ...
+    @property
+    def denied_shedder(self) -> int: ...
+    @property
+    def denied_queue(self) -> int: ...
+    @property
+    def denied_breaker(self) -> int: ...
+    @property
+    def denied_concurrency(self) -> int: ...
+    @property
+    def denied_limit(self) -> int: ...
 
 @final
 class AccessList:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ._tidegate import circuit_refused, try_again
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from ._tidegate import Trip
 
 __all__ = [
+    "AccessDeniedError",
     "ArenaError",
     "CircuitOpenError",
     "ConcurrencyLimitError",
@@ -141,6 +143,13 @@ class OverloadedError(_Refusal):
     """Shed to protect what is already running."""
 
     def __init__(self, message: str = "overloaded", retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+
+
+class AccessDeniedError(_Refusal):
+    """A gate's access list denies the client."""
+
+    def __init__(self, message: str = "access denied", retry_after: float = math.inf) -> None:
         super().__init__(message, retry_after)
 
 

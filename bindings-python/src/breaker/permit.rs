@@ -120,7 +120,7 @@ impl Permit {
     }
 
     /// The call was not made or was cancelled: neutral.
-    fn release(&self) {
+    pub(crate) fn release(&self) {
         if self.claim() {
             self.breaker.get().release(self.core);
         }

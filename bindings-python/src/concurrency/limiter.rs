@@ -61,3 +61,10 @@ pub(crate) struct ConcurrencyLimiter {
     pub(super) outflow: Outflow,
     pub(crate) place: Place,
 }
+
+impl ConcurrencyLimiter {
+    /// The name it was given.
+    pub(crate) fn name_given(&self) -> Option<&str> {
+        self.place.name()
+    }
+}

@@ -13,7 +13,7 @@ use tidegate::http::{self, Verdict, parse_address};
 #[pyclass(frozen, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct AccessList {
-    core: http::AccessList,
+    pub(crate) core: http::AccessList,
 }
 
 #[pymethods]

@@ -38,7 +38,7 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_set
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct LimitSet {
-    core: limit::LimitSet,
+    pub(crate) core: Arc<limit::LimitSet>,
     members: Box<[Named]>,
     keyed: usize,
     clock: Option<Py<ManualClock>>,
@@ -53,6 +53,32 @@ struct Named {
 }
 
 impl LimitSet {
+    /// The keys of the keyed members in their order, from a mapping; how many. There is room for all.
+    #[inline]
+    pub(crate) fn keys_in<'py>(
+        &self,
+        py: Python<'py>,
+        mapping: Option<&Bound<'py, PyAny>>,
+        keys: &mut [Option<Bound<'py, PyAny>>],
+    ) -> PyResult<usize> {
+        let Some(Ok(given)) = mapping.map(|mapping| mapping.cast_exact::<PyDict>()) else {
+            let found = self.keys(py, mapping, None)?;
+            let count = found.len();
+            keys.iter_mut().zip(found).for_each(|(place, key)| *place = Some(key));
+            return Ok(count);
+        };
+        let mut count = 0;
+        for member in self.members.iter().filter(|member| member.keyed) {
+            let key = given.get_item(member.name.bind(py))?;
+            keys[count] = Some(key.ok_or_else(|| self.wrong_keys(&format!("{:?} is missing", member.text)))?);
+            count += 1;
+        }
+        if given.len() != count {
+            return Err(self.wrong_keys(&format!("{} were given", given.len())));
+        }
+        Ok(count)
+    }
+
     /// The keys of the keyed members in their order.
     fn keys<'py>(
         &self,
@@ -116,7 +142,11 @@ impl LimitSet {
 impl LimitSet {
     #[new]
     #[pyo3(signature = (limits = None, /, **named), text_signature = "(limits=None, /, **named)")]
-    fn new(py: Python<'_>, limits: Option<&Bound<'_, PyAny>>, named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+    pub(crate) fn new(
+        py: Python<'_>,
+        limits: Option<&Bound<'_, PyAny>>,
+        named: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
         let all = PyDict::new(py);
         if let Some(limits) = limits {
             let limits = limits.cast::<PyMapping>().map_err(|_| {
@@ -150,7 +180,7 @@ impl LimitSet {
         }
         let core = limit::LimitSet::new(core).map_err(|error| from_core(py, &error))?;
         let keyed = members.iter().filter(|member| member.keyed).count();
-        Ok(Self { core, members: members.into(), keyed, clock: clock.flatten() })
+        Ok(Self { core: Arc::new(core), members: members.into(), keyed, clock: clock.flatten() })
     }
 
     /// Takes `n` from every limit, or nothing from any, and tells what is left: allowed, of the limit with the fewest

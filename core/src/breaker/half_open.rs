@@ -49,7 +49,7 @@ impl CircuitBreaker {
     }
 
     /// The half-open cycle of `seen`: its generation, and how many probes it takes.
-    fn cycle(&self, seen: Control) -> (u16, u32) {
+    pub(super) fn cycle(&self, seen: Control) -> (u16, u32) {
         (seen.generation(), seen.probes(self.probes.room()))
     }
 

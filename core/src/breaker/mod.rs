@@ -21,6 +21,7 @@
 //! | `config.rs` | settings and their bounds |
 //! | `settings.rs`, `words.rs`, `rules.rs` | those in force: shared, changed at run time; and what follows from them |
 //! | `layout.rs` | what stays as it was made: sizes and units |
+//! | `look.rs` | whether a call would be refused |
 
 #[cfg(not(loom))]
 mod arena;
@@ -31,6 +32,7 @@ mod events;
 mod guard;
 mod half_open;
 mod layout;
+mod look;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod memory;

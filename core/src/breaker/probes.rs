@@ -250,6 +250,31 @@ impl Probes {
         left.map_or(bad, |left| left == 0)
     }
 
+    /// Nanoseconds until the first of the leases in force ends, without a write. `None`: there is none, or one of them
+    /// is over, half written or impossibly far ahead, and so for an acquisition to mend. `left` as for
+    /// [`reap`](Self::reap).
+    pub(super) fn shortest_lease(
+        &self,
+        (generation, slots): (u16, u32),
+        left: impl Fn(Deadline) -> Option<u64>,
+    ) -> Option<u64> {
+        let mut shortest = None;
+        for slot in 0..slots.min(self.slots) {
+            let word = self.load(slot);
+            if !word.status(generation).is_leased() {
+                continue;
+            }
+            // Acquire: as in `latest`.
+            let lease = Lease(self.lease_word(slot).load(Ordering::Acquire));
+            if lease.number() & NONCE_MASK != word.nonce() {
+                return None;
+            }
+            let left_ns = left(lease.deadline()).filter(|left_ns| *left_ns > 0)?;
+            shortest = Some(shortest.map_or(left_ns, |before: u64| before.min(left_ns)));
+        }
+        shortest
+    }
+
     /// Nanoseconds from `now` until each of the leases in force ends. `left` and `deadline` as for
     /// [`reap`](Self::reap).
     pub(super) fn waits(

@@ -11,6 +11,7 @@
 //! | `wait_queue.rs` | who waits, and who is served |
 //! | `turns.rs` | whose turn it is among the lines of all processes |
 //! | `listener.rs`, `waiting.rs` | one who waits, and the forms that do |
+//! | `two_steps.rs` | a permit that is held before it is counted |
 
 mod adaptive;
 #[cfg(not(loom))]
@@ -28,6 +29,7 @@ mod permit;
 mod permit_slots;
 mod report;
 mod turns;
+mod two_steps;
 mod wait_queue;
 mod waiting;
 

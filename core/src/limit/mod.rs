@@ -15,6 +15,7 @@ pub use algorithm::Algorithm;
 pub use bucket::{BucketOptions, BucketStats, Reservation, SETTINGS as BUCKET_SETTINGS, Ticket, TokenBucket};
 pub use keyed::{Block, Hits, LimiterConfig, LimiterStats, RateLimiter, SETTINGS as LIMITER_SETTINGS, Tier, Windows};
 pub use set::{LimitSet, Member, SetDecision};
+pub(crate) use set::{Looked, SetKeys};
 pub use warm_up::WarmUp;
 
 /// When to try again after too many lost races.

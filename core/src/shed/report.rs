@@ -3,7 +3,7 @@
 use super::priority::{PLACES, Priority, of_place};
 use super::shedder::{ADMITTED, LoadShedder, MS, SHED, WOULD_SHED};
 use super::signal::{SignalKind, pressure_of};
-use super::threshold::{CRITICAL, UNIT, Word};
+use super::threshold::{CRITICAL, UNIT, Word, shed_at};
 use crate::sync::Ordering;
 
 /// What the last step found, in a word: `pressure:32 | leader:8 | share:16`, the pressure in millionths.
@@ -98,13 +98,19 @@ impl LoadShedder {
     }
 
     /// The signal with the largest pressure, and that.
-    pub(super) fn leader_at(&self, now: u64) -> (Option<&str>, f64) {
+    pub(crate) fn leader_at(&self, now: u64) -> (Option<&str>, f64) {
         let Report { pressure, leader, .. } = self.report_at(now);
         (leader.and_then(|at| self.config.signals.get(at)).map(|signal| signal.name.as_str()), pressure)
     }
 
     fn threshold_at(&self, now: u64) -> u64 {
         self.word().in_force(self.since_epoch(now) / MS, self.lasts_ms())
+    }
+
+    /// The part of the calls of this priority and level that is refused, 0 to 1, by a look.
+    pub(crate) fn shed_part_at(&self, now: u64, priority: Priority, level: u8) -> f64 {
+        let shed = shed_at(self.threshold_at(now), priority.place(level)) as f64 / UNIT as f64;
+        shed * (1.0 - self.config.min_admit)
     }
 
     /// Nanoseconds until a call of this priority and level passes if the pressure falls to 0 now; at least an interval,

@@ -121,7 +121,7 @@ fn word(state: State) -> &'static str {
     }
 }
 
-fn settings(config: &Config) -> BreakerConfig {
+pub(crate) fn settings(config: &Config) -> BreakerConfig {
     let window = match (config.window_calls, config.window_duration_ns) {
         (Some(calls), None) => Window::Calls(calls),
         (None, Some(whole)) => Window::Duration(duration(whole)),

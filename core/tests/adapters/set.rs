@@ -51,6 +51,12 @@ impl Side {
         Self(LimitSet::new(members).expect("a sound set"))
     }
 
+    /// The set itself.
+    #[allow(dead_code, reason = "for the gate")]
+    pub(crate) fn into_set(self) -> LimitSet {
+        self.0
+    }
+
     fn member(&self, name: &str) -> &Member {
         self.0.members().find(|(known, _)| *known == name).expect("a member").1
     }

@@ -24,20 +24,7 @@ impl Subject for CoreShedder {
 
     fn make(config: &Config, start: u64) -> Self {
         let clock = ManualClock::new(start);
-        let told = |it: &tidegate_model::script::shed::Signal| {
-            Signal::new(SignalKind::Gauge).named(&it.name).range(it.start, it.full)
-        };
-        let config = ShedderConfig {
-            rise: config.rise,
-            fall: config.fall,
-            min_admit: config.min_admit,
-            critical_at: config.critical_at,
-            critical_after: Duration::from_nanos(config.critical_after_ns.0),
-            cool_off: Duration::from_nanos(config.cool_off_ns.0),
-            interval: Duration::from_nanos(config.interval_ns.0),
-            mode: Mode::of(Some(config.enabled), config.dry_run),
-            ..ShedderConfig::new(config.signals.iter().map(told).collect())
-        };
+        let config = settings(config);
         let arena = Arena::private("subject", 1 << 20, Clock::from(&clock)).expect("an arena");
         let open = || LoadShedder::in_arena(&arena, "it", config.clone(), OnConflict::Error).expect("sound settings");
         let own = LoadShedder::with_clock(config.clone(), Clock::from(&clock)).expect("sound settings");
@@ -51,6 +38,24 @@ impl Subject for CoreShedder {
         let (own, shared) = (answer(&self.own, now, op), answer(shared, now, op));
         assert_eq!(own, shared, "{op:?} at {now}: in the process, and in an arena");
         own
+    }
+}
+
+/// As the vectors say them.
+pub(crate) fn settings(config: &Config) -> ShedderConfig {
+    let told = |it: &tidegate_model::script::shed::Signal| {
+        Signal::new(SignalKind::Gauge).named(&it.name).range(it.start, it.full)
+    };
+    ShedderConfig {
+        rise: config.rise,
+        fall: config.fall,
+        min_admit: config.min_admit,
+        critical_at: config.critical_at,
+        critical_after: Duration::from_nanos(config.critical_after_ns.0),
+        cool_off: Duration::from_nanos(config.cool_off_ns.0),
+        interval: Duration::from_nanos(config.interval_ns.0),
+        mode: Mode::of(Some(config.enabled), config.dry_run),
+        ..ShedderConfig::new(config.signals.iter().map(told).collect())
     }
 }
 

@@ -262,7 +262,7 @@ pub extern "C" fn tg_concurrency_new_adaptive(
             Place::Private(clock) => ConcurrencyLimiter::with_config(settings, clock)?,
             Place::Arena(arena, name, on_conflict) => ConcurrencyLimiter::in_arena(arena, name, settings, on_conflict)?,
         };
-        concurrency.give(tg_concurrency(made));
+        concurrency.give(tg_concurrency(std::sync::Arc::new(made)));
         Ok(TG_OK)
     })
 }

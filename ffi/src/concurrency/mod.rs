@@ -17,12 +17,13 @@ use crate::arena::place::{Place, place};
 use crate::handle::{Handle, In, Out};
 use crate::panic::guard_system;
 use crate::status::tg_status;
+use std::sync::Arc;
 use tg_status::TG_OK;
 use tidegate_core::ConcurrencyLimiter;
 
 /// At most so many calls at once: each holds a permit while it runs.
 #[derive(Debug)]
-pub struct tg_concurrency(pub(crate) ConcurrencyLimiter);
+pub struct tg_concurrency(pub(crate) Arc<ConcurrencyLimiter>);
 
 impl Handle for tg_concurrency {}
 
@@ -45,7 +46,7 @@ pub extern "C" fn tg_concurrency_new(
             Place::Private(clock) => ConcurrencyLimiter::with_config(settings, clock)?,
             Place::Arena(arena, name, on_conflict) => ConcurrencyLimiter::in_arena(arena, name, settings, on_conflict)?,
         };
-        concurrency.give(tg_concurrency(made));
+        concurrency.give(tg_concurrency(Arc::new(made)));
         Ok(TG_OK)
     })
 }

@@ -86,6 +86,11 @@ impl<T> Out<T> {
         if self.0.is_null() { Err(Failure::null(argument)) } else { Ok(()) }
     }
 
+    /// The same to read from.
+    pub(crate) fn as_in(&self) -> In<T> {
+        In(self.0.cast_const())
+    }
+
     /// The address itself, to be kept.
     pub(crate) fn address(&self) -> *mut T {
         self.0
@@ -124,6 +129,21 @@ impl<T: Shared> Out<*mut T> {
     pub(crate) fn give_shared(&self, object: Arc<T::Inner>) {
         if !self.0.is_null() {
             self.set(Arc::into_raw(object).cast::<T>().cast_mut());
+        }
+    }
+}
+
+impl<T: Shared> In<T> {
+    /// The object, for one more who has it; or TG_NULL.
+    pub(crate) fn share(&self, argument: &'static str) -> Result<Arc<T::Inner>, Failure> {
+        if self.0.is_null() {
+            return Err(Failure::null(argument));
+        }
+        let inner = self.0.cast::<T::Inner>();
+        // SAFETY: not NULL, so by the header's law a live handle, which came from `give_shared`.
+        unsafe {
+            Arc::increment_strong_count(inner);
+            Ok(Arc::from_raw(inner))
         }
     }
 }

@@ -12,7 +12,7 @@ use tidegate_core::http::{AccessList, Verdict, parse_address};
 
 /// Addresses, networks and keys that are allowed or denied without being counted.
 #[derive(Debug)]
-pub struct tg_access_list(AccessList);
+pub struct tg_access_list(pub(crate) AccessList);
 
 impl Handle for tg_access_list {}
 

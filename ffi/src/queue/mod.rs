@@ -12,6 +12,7 @@ use crate::panic::{guard, guard_system};
 use crate::status::{Failure, tg_status};
 use std::ffi::c_void;
 use std::mem::size_of;
+use std::sync::Arc;
 use std::time::Duration;
 use tg_status::{TG_OK, TG_UNKNOWN_VALUE};
 use tidegate_core::queue::{Discipline, DropReason, OnFull};
@@ -19,7 +20,7 @@ use tidegate_core::{BoundedQueue, QueueConfig};
 
 /// A bounded queue of pointers, for any number of producers and consumers, with watermarks, lanes and disciplines.
 #[derive(Debug)]
-pub struct tg_queue(pub(crate) BoundedQueue<Item>);
+pub struct tg_queue(pub(crate) Arc<BoundedQueue<Item>>);
 
 impl Handle for tg_queue {}
 
@@ -254,7 +255,7 @@ pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_q
         let config = config.read("config")?;
         queue.require("queue")?;
         let clock = clock_or_monotonic(&config.clock);
-        queue.give(tg_queue(BoundedQueue::with_clock(config.checked()?, clock)?));
+        queue.give(tg_queue(Arc::new(BoundedQueue::with_clock(config.checked()?, clock)?)));
         Ok(TG_OK)
     })
 }

@@ -19,7 +19,7 @@ use tidegate_core::limit::Member;
 
 /// Several limits over different keys (user, address, endpoint, everybody), decided all or nothing.
 pub struct tg_limit_set {
-    set: LimitSet,
+    pub(crate) set: Arc<LimitSet>,
     /// As C reads them.
     names: Box<[CString]>,
 }
@@ -79,7 +79,7 @@ pub extern "C" fn tg_limit_set_new(
         set.require("set")?;
         let members = members.iter().map(tg_limit_member::checked).collect::<Result<Vec<_>, _>>()?;
         let (names, members): (Vec<_>, Vec<_>) = members.into_iter().unzip();
-        set.give(tg_limit_set { set: LimitSet::new(members)?, names: names.into() });
+        set.give(tg_limit_set { set: Arc::new(LimitSet::new(members)?), names: names.into() });
         Ok(TG_OK)
     })
 }

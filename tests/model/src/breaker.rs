@@ -200,6 +200,36 @@ impl Breaker {
         }
     }
 
+    /// The wait with which a gate's look finds it shut; none where a call may pass, or where only a call that comes can
+    /// tell.
+    pub fn look(&self, now: u64) -> Option<u64> {
+        match self.state {
+            State::ForcedOpen => Some(u64::MAX),
+            State::Open if self.is_far(self.until, now, self.longest_cooldown) => None,
+            State::Open => Some(self.until.saturating_sub(now)).filter(|left| *left > 0),
+            State::HalfOpen => {
+                let mut judged = self.clone();
+                judged.judge_probes(now, 0);
+                let is_free = |slot: &Slot| matches!(slot, Slot::Free { .. });
+                let leases = self.slots.iter().filter_map(|slot| match slot {
+                    Slot::Leased { deadline, .. } => Some(*deadline),
+                    _ => None,
+                });
+                let leases: Vec<_> = leases.collect();
+                let may_lease = leases.len() < self.config.probes_at_once.unwrap_or(usize::MAX);
+                if judged.state != State::HalfOpen || self.slots.iter().any(is_free) && may_lease {
+                    return None;
+                }
+                let is_odd = |end: &u64| *end <= now || self.is_far(*end, now, self.longest_lease + MS);
+                if leases.iter().any(is_odd) {
+                    return None;
+                }
+                leases.iter().min().map(|end| (end - now).min(self.config.cooldown))
+            }
+            State::Closed | State::Disabled | State::MetricsOnly => None,
+        }
+    }
+
     /// Reports a call; no duration means the time since it was acquired.
     pub fn report(&mut self, now: u64, permit: Permit, outcome: Outcome, duration: Option<u64>) {
         self.outcome(now, permit, outcome, duration, 0);

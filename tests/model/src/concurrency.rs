@@ -166,6 +166,11 @@ impl Limiter {
         self.serve();
     }
 
+    /// Whether no permit is free.
+    pub fn is_full(&self) -> bool {
+        self.held.len() >= self.limit
+    }
+
     /// The limit.
     pub fn limit(&self) -> usize {
         self.limit

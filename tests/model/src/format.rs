@@ -34,8 +34,8 @@ pub struct File<C, O> {
     /// Of the format: 1.
     pub version: u32,
     /// `token_bucket`, `circuit_breaker`, `bounded_queue`, `concurrency_limiter`, `adaptive_limiter`,
-    /// `partitioned_limiter`, `rate_limiter`, `limit_set`, `retry_policy`, `retry_budget`, `client_throttle` or
-    /// `load_shedder`.
+    /// `partitioned_limiter`, `rate_limiter`, `limit_set`, `retry_policy`, `retry_budget`, `client_throttle`,
+    /// `load_shedder` or `gate`.
     pub primitive: String,
     /// Each stands alone.
     pub cases: Vec<Case<C, O>>,

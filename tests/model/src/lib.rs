@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod budget;
 pub mod concurrency;
 pub mod format;
+pub mod gate;
 pub mod keyed;
 pub mod partitions;
 pub mod queue;

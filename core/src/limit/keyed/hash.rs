@@ -23,12 +23,12 @@ impl KeyHash {
     }
 
     /// All of it.
-    pub(super) fn bits(self) -> u64 {
+    pub(crate) fn bits(self) -> u64 {
         self.0
     }
 
-    #[cfg(all(test, loom))]
-    pub(super) fn of_bits(bits: u64) -> Self {
+    /// From [`bits`](Self::bits); any number is some key's.
+    pub(crate) fn of_bits(bits: u64) -> Self {
         Self(bits)
     }
 }

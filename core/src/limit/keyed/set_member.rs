@@ -66,6 +66,14 @@ impl RateLimiter {
         }
     }
 
+    /// [`refund_at`](Self::refund_at) of a key that was hashed before.
+    pub(crate) fn refund_hashed_at(&self, now: u64, key: KeyHash, n: u32) {
+        if self.mode != Mode::Disabled {
+            let (ns, units) = self.moment(now, self.default_units());
+            self.rule.refund(key, ns, &units, n);
+        }
+    }
+
     /// Counts a call that the set admitted.
     pub(crate) fn note_admitted(&self) {
         if self.mode != Mode::Disabled {

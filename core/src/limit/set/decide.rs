@@ -7,7 +7,7 @@ use crate::Decision;
 use std::cmp::Reverse;
 
 /// One place for each member, in the order of declaration; those beyond the last are never read.
-type Decisions = [Decision; MAX_MEMBERS];
+pub(super) type Decisions = [Decision; MAX_MEMBERS];
 
 impl LimitSet {
     pub(super) fn decide(&self, now: u64, keys: &Keys, n: u32, each: &mut [Decision]) -> SetDecision {
@@ -15,6 +15,19 @@ impl LimitSet {
         if self.refuses(&decisions) {
             return self.refuse(now, keys, n, decisions, each);
         }
+        self.take(now, keys, n, &mut decisions, each)
+    }
+
+    /// Charges after a look that found nobody refuse.
+    #[inline(always)]
+    pub(super) fn take(
+        &self,
+        now: u64,
+        keys: &Keys,
+        n: u32,
+        decisions: &mut Decisions,
+        each: &mut [Decision],
+    ) -> SetDecision {
         let mut charged = Charged::new(self);
         for &index in &self.order {
             if !decisions[index].allowed {
@@ -29,7 +42,7 @@ impl LimitSet {
                     decisions[index] = decision;
                     if self.entries[index].enforces() {
                         charged.take_back(now);
-                        return self.refuse(now, keys, n, decisions, each);
+                        return self.refuse(now, keys, n, *decisions, each);
                     }
                 }
             }
@@ -37,8 +50,8 @@ impl LimitSet {
         for (index, entry) in self.entries.iter().enumerate() {
             decisions[index] = entry.settle(now, keys[index], n, decisions[index]);
         }
-        self.tell(&decisions, each);
-        SetDecision { decision: self.scarcest(&decisions), denied_by: None }
+        self.tell(decisions, each);
+        SetDecision { decision: self.scarcest(decisions), denied_by: None }
     }
 
     /// What [`decide`](Self::decide) would answer.
@@ -53,7 +66,7 @@ impl LimitSet {
         SetDecision { decision: self.scarcest(&decisions), denied_by: None }
     }
 
-    fn probe(&self, now: u64, keys: &Keys, n: u32) -> Decisions {
+    pub(super) fn probe(&self, now: u64, keys: &Keys, n: u32) -> Decisions {
         let mut decisions = [Decision::untouched(0); MAX_MEMBERS];
         for (index, entry) in self.entries.iter().enumerate() {
             decisions[index] = entry.probe(now, keys[index], n);
@@ -61,12 +74,19 @@ impl LimitSet {
         decisions
     }
 
-    fn refuses(&self, decisions: &Decisions) -> bool {
+    pub(super) fn refuses(&self, decisions: &Decisions) -> bool {
         self.entries.iter().zip(decisions).any(|(entry, decision)| !decision.allowed && entry.enforces())
     }
 
     /// The members that refused count it; the others have nothing to count.
-    fn refuse(&self, now: u64, keys: &Keys, n: u32, mut decisions: Decisions, each: &mut [Decision]) -> SetDecision {
+    pub(super) fn refuse(
+        &self,
+        now: u64,
+        keys: &Keys,
+        n: u32,
+        mut decisions: Decisions,
+        each: &mut [Decision],
+    ) -> SetDecision {
         for (index, entry) in self.entries.iter().enumerate() {
             if !decisions[index].allowed {
                 decisions[index] = entry.settle(now, keys[index], n, decisions[index]);
@@ -84,14 +104,14 @@ impl LimitSet {
     }
 
     /// Of the members that refuse, the one with the longest wait; the first of equals.
-    fn longest(&self, decisions: &Decisions) -> SetDecision {
+    pub(super) fn longest(&self, decisions: &Decisions) -> SetDecision {
         let refused = (0..self.entries.len()).filter(|&i| !decisions[i].allowed && self.entries[i].enforces());
         let denied_by = refused.min_by_key(|&i| Reverse(decisions[i].retry_after_ns));
         SetDecision { decision: decisions[denied_by.unwrap_or(0)], denied_by }
     }
 
     /// Of the members that are enforced (of all, if none is), the one with the fewest left, with the longest delay.
-    fn scarcest(&self, decisions: &Decisions) -> Decision {
+    pub(super) fn scarcest(&self, decisions: &Decisions) -> Decision {
         let least = (0..self.entries.len()).min_by_key(|&i| (!self.entries[i].enforces(), decisions[i].remaining));
         let delay = decisions[..self.entries.len()].iter().map(|decision| decision.delay_ns).max();
         Decision { delay_ns: delay.unwrap_or(0), ..decisions[least.unwrap_or(0)] }

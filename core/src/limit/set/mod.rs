@@ -2,9 +2,11 @@
 
 mod decide;
 mod member;
+mod phases;
 mod roll_back;
 
 pub use member::Member;
+pub(crate) use phases::{Looked, SetKeys};
 
 use crate::{Clock, ConfigError, ConfigErrorKind, Decision};
 use member::{Entry, Keys};

@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod bucket;
 pub mod budget;
 pub mod concurrency;
+pub mod gate;
 pub mod key;
 pub mod limiter;
 pub mod partitions;

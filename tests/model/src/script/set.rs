@@ -90,6 +90,11 @@ pub struct ModelSet {
 }
 
 impl ModelSet {
+    /// The model alone.
+    pub(super) fn into_model(self) -> Set {
+        self.set
+    }
+
     fn place(&self, name: &str) -> usize {
         self.names.iter().position(|known| known == name).expect("a member")
     }

@@ -75,6 +75,13 @@ pub struct ModelShedder {
     names: Vec<String>,
 }
 
+impl ModelShedder {
+    /// The model alone.
+    pub(super) fn into_model(self) -> Shedder {
+        self.shedder
+    }
+}
+
 impl Subject for ModelShedder {
     type Config = Config;
     type Op = Op;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         ("retry_budget.json", scenarios::retry_budget::file().render()),
         ("client_throttle.json", scenarios::client_throttle::file().render()),
         ("load_shedder.json", scenarios::load_shedder::file().render()),
+        ("gate.json", scenarios::gate::file().render()),
     ];
     match mode.as_deref() {
         Some("write") => {

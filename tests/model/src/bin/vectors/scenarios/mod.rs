@@ -7,6 +7,7 @@ mod breaker_tables;
 pub(crate) mod circuit_breaker;
 pub(crate) mod client_throttle;
 pub(crate) mod concurrency_limiter;
+pub(crate) mod gate;
 pub(crate) mod limit_set;
 pub(crate) mod load_shedder;
 pub(crate) mod partitioned_limiter;

@@ -1,0 +1,104 @@
+"""The parts of a Gate that wait or wrap: calls, and what the end of a call says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ._deadline import Deadline
+from ._fallback import Fallback
+from ._functions import not_async, refuse_lazy
+from ._outcome import is_cancelled, is_dropped
+from .errors import (
+    AccessDeniedError,
+    CircuitOpenError,
+    ConcurrencyLimitError,
+    OverloadedError,
+    QueueFullError,
+    RateLimitedError,
+    TidegateError,
+    TimeoutExceededError,
+    not_begun,
+)
+
+if TYPE_CHECKING:
+    from ._tidegate import Admission, Gate
+
+_ERRORS: dict[str, type[Any]] = {
+    "access": AccessDeniedError,
+    "shedder": OverloadedError,
+    "queue": QueueFullError,
+    "concurrency": ConcurrencyLimitError,
+}
+
+
+def refusal(admission: Admission) -> TidegateError:
+    """The error of the part that refused."""
+    retry_after = admission.retry_after
+    circuit = admission._circuit()
+    if circuit is not None:
+        return CircuitOpenError(admission.denied_by or circuit.name, retry_after, circuit.stats().last_trip)
+    text = admission._subject()
+    if admission.kind == "limit":
+        return RateLimitedError(text, retry_after, admission.denied_by)
+    if admission.kind == "deadline":
+        return not_begun(TimeoutExceededError(text, retry_after))
+    error: TidegateError = _ERRORS[admission.kind or "access"](text, retry_after)
+    return error
+
+
+def outcome_of(error: BaseException) -> str:
+    """What a call that raised says: a refusal, a timeout and the answer of one are drops."""
+    if is_dropped(error):
+        return "dropped"
+    return "failure" if isinstance(error, Exception) and not is_cancelled(error) else "cancelled"
+
+
+def left(deadline: Any) -> Any:
+    """The seconds that are left; anything but a Deadline as it is."""
+    return deadline.remaining() if isinstance(deadline, Deadline) else deadline
+
+
+def call(
+    gate: Gate, function: Callable[[Admission], Any], args: tuple[Any, ...], fallback: Any, kwargs: dict[str, Any] | None
+) -> Any:
+    """Gate.call."""
+    asked = kwargs or {}
+
+    def run() -> Any:
+        with gate.enter(*args, **asked) as admission:
+            result = function(admission)
+            refuse_lazy(result)
+            return result
+
+    return run() if fallback is None else _standing_in(fallback).call(run).value
+
+
+async def call_async(
+    gate: Gate, function: Callable[[Admission], Any], args: tuple[Any, ...], fallback: Any, kwargs: dict[str, Any] | None
+) -> Any:
+    """Gate.call_async."""
+    asked = kwargs or {}
+
+    async def run() -> Any:
+        with gate.enter(*args, **asked) as admission:
+            made = function(admission)
+            if not hasattr(made, "__await__"):
+                raise not_async(made, "gate.call(…)")
+            return await made
+
+    return await run() if fallback is None else (await _standing_in(fallback).call_async(run)).value
+
+
+def _standing_in(fallback: Any) -> Fallback:
+    return fallback if isinstance(fallback, Fallback) else Fallback(static=fallback)
+
+
+async def enter_admission(admission: Admission) -> Admission:
+    """Admission.__aenter__."""
+    return admission
+
+
+async def exit_admission(admission: Admission, error: BaseException | None) -> None:
+    """Admission.__aexit__."""
+    admission.__exit__(None if error is None else type(error), error, None)
