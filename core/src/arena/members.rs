@@ -3,6 +3,9 @@
 //! A process owns a slot as long as it holds the kernel's lock on the slot's byte. It takes the lock first and says so
 //! in the slot second, so a slot that says "used" while nobody holds its lock is a dead process's. The incarnation
 //! tells apart those that had the slot one after the other: what names an earlier one is nobody's.
+//!
+//! A process's own lock does not show to itself. So who asks for the dead knows which slot is its process's own: no
+//! thread looks while another registers.
 
 use super::Mapping;
 use super::layout::{HEADER_AT, Header, PROCESSES, ProcessSlot, SLOT_LOCKS, SLOTS_AT};
@@ -61,6 +64,7 @@ pub(super) struct Members {
     file: Option<LockFile>,
     /// `fork generation:32 | slot:8 | incarnation:24`; 0: not registered.
     own: AtomicU64,
+    /// Held by who registers, and by who looks for the dead.
     registering: ForkLock<()>,
     /// When the dead were last looked for.
     reaped_ns: AtomicU64,
@@ -200,16 +204,18 @@ impl Members {
         let due = now.abs_diff(last) >= REAP_EVERY_NS;
         // Relaxed: elects one thread; what it finds is published by `changes`.
         if due && self.reaped_ns.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.reap_now(file)
-        } else {
-            // Acquire: who sees the number sees the slots that it was made of.
-            self.changes.load(Ordering::Acquire)
+            self.reap_now(file);
         }
+        // Acquire: who sees the number sees the slots that it was made of.
+        self.changes.load(Ordering::Acquire)
     }
 
     #[cold]
-    fn reap_now(&self, file: &LockFile) -> u64 {
+    fn reap_now(&self, file: &LockFile) {
         let _off = CancellationOff::new();
+        // Whoever registers now may have locked a slot that is not known to be this process's yet: it would be taken
+        // for dead, with all that it ever takes. The next round finds the dead as well.
+        let Some(_turn) = self.registering.try_lock() else { return };
         let own = self.registered().map(|member| usize::from(member.slot));
         let mut changes = 0_u64;
         for (slot, entry) in self.slots().iter().enumerate() {
@@ -233,7 +239,6 @@ impl Members {
         }
         // Release: pairs with `reap`.
         self.changes.store(changes, Ordering::Release);
-        changes
     }
 
     /// For people: `reap` does not depend on it.
@@ -256,6 +261,8 @@ impl Members {
             });
             return own.into_iter().collect();
         };
+        let _off = CancellationOff::new();
+        let _turn = self.registering.lock();
         let own = self.registered().map(|member| member.slot);
         let info = |slot: u16| {
             let incarnation = self.incarnation(slot)?;

@@ -162,3 +162,38 @@ fn memory_of_one_process_has_one_member_that_never_dies() {
     assert_eq!((members.incarnation(0), members.incarnation(1)), (Some(1), None));
     assert!(members.is_current(own) && members.survey()[0].alive);
 }
+
+/// Its own lock does not show to it.
+#[test]
+fn a_process_does_not_take_itself_for_dead_while_it_registers() {
+    let file = file();
+    // So that a look takes its time.
+    let others: Vec<_> = (0..12).map(|_| process(&file)).collect();
+    others.iter().for_each(|other| drop(other.member().unwrap()));
+    for round in 0..50 {
+        let one = process(&file);
+        let (registered, start) = (AtomicU64::new(0), std::sync::Barrier::new(3));
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let (one, registered, start) = (&one, &registered, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    let mut now = thread;
+                    // Relaxed: no more than when to end.
+                    while registered.load(Ordering::Relaxed) == 0 {
+                        now += LATER;
+                        one.reap(now);
+                        one.survey().iter().for_each(|info| assert!(info.alive, "in round {round}"));
+                    }
+                    one.reap(now + LATER);
+                });
+            }
+            start.wait();
+            one.member().unwrap();
+            // Relaxed: as above.
+            registered.store(1, Ordering::Relaxed);
+        });
+        assert!(one.is_current(one.registered().unwrap()), "in round {round}");
+        assert_eq!(deaths(&one), 0, "in round {round}");
+    }
+}
