@@ -3887,8 +3887,9 @@ typedef struct {
 /**
  * Makes a gate.
  *
- * Errors: TG_NULL (name, the name or breaker of a dependency); TG_UTF8; TG_SYNTAX (an empty name); TG_CONFLICT (a limit
- * with partitions, a dependency's name that is empty or comes twice, more than 64); TG_UNKNOWN_VALUE (refund_on, mode).
+ * Errors: TG_NULL (name, the name or breaker of a dependency); TG_UTF8; TG_SYNTAX (an empty name); TG_CONFLICT (a
+ * limit with partitions, a dependency's name that is empty or comes twice, more than 64 of them); TG_UNKNOWN_VALUE
+ * (refund_on, mode).
  */
 tg_status tg_gate_new(const tg_gate_config *config, tg_gate **gate);
 

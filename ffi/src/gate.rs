@@ -498,8 +498,9 @@ impl From<GateStats> for tg_gate_snapshot {
 
 /// Makes a gate.
 ///
-/// Errors: TG_NULL (name, the name or breaker of a dependency); TG_UTF8; TG_SYNTAX (an empty name); TG_CONFLICT (a limit
-/// with partitions, a dependency's name that is empty or comes twice, more than 64); TG_UNKNOWN_VALUE (refund_on, mode).
+/// Errors: TG_NULL (name, the name or breaker of a dependency); TG_UTF8; TG_SYNTAX (an empty name); TG_CONFLICT (a
+/// limit with partitions, a dependency's name that is empty or comes twice, more than 64 of them); TG_UNKNOWN_VALUE
+/// (refund_on, mode).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_gate_new(config: In<tg_gate_config>, gate: Out<*mut tg_gate>) -> tg_status {
     guard_system(|| {

@@ -80,7 +80,8 @@ export const gateVectors = (breakerSettings) => ({
       tell: ({ shedder }, { signal, value }) => shedder.tell(signal, value) ?? {},
       set_limit: ({ concurrency }, { limit }) => concurrency.setLimit(limit) ?? {},
       look({ limits, queue, concurrency, breakers }, { keys }) {
-        const left = ([name, limit]) => [name, (limit instanceof RateLimiter ? limit.peek(key(keys[name])) : limit.peek()).remaining];
+        const peek = (name, limit) => (limit instanceof RateLimiter ? limit.peek(key(keys[name])) : limit.peek());
+        const left = ([name, limit]) => [name, peek(name, limit).remaining];
         return {
           left: Object.fromEntries(Object.entries(limits?.limits ?? {}).map(left)),
           in_use: orNull(concurrency?.inUse),

@@ -60,7 +60,11 @@ def left(deadline: Any) -> Any:
 
 
 def call(
-    gate: Gate, function: Callable[[Admission], Any], args: tuple[Any, ...], fallback: Any, kwargs: dict[str, Any] | None
+    gate: Gate,
+    function: Callable[[Admission], Any],
+    args: tuple[Any, ...],
+    fallback: Any,
+    kwargs: dict[str, Any] | None,
 ) -> Any:
     """Gate.call."""
     asked = kwargs or {}
@@ -75,7 +79,11 @@ def call(
 
 
 async def call_async(
-    gate: Gate, function: Callable[[Admission], Any], args: tuple[Any, ...], fallback: Any, kwargs: dict[str, Any] | None
+    gate: Gate,
+    function: Callable[[Admission], Any],
+    args: tuple[Any, ...],
+    fallback: Any,
+    kwargs: dict[str, Any] | None,
 ) -> Any:
     """Gate.call_async."""
     asked = kwargs or {}

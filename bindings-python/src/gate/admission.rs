@@ -163,9 +163,9 @@ impl Admission {
     }
 
     /// The call has ended: its permit goes back, with what became of it: "success"; "failure" and "cancelled", which
-    /// say nothing of the latency; "dropped", of one that timed out or was refused by what it called. Its cost goes back
-    /// too, if `refund_on` says so. False, and nothing happens: it was finished before, was refused, or belongs to the
-    /// parent of this process.
+    /// say nothing of the latency; "dropped", of one that timed out or was refused by what it called. Its cost goes
+    /// back too, if `refund_on` says so. False, and nothing happens: it was finished before, was refused, or belongs
+    /// to the parent of this process.
     #[pyo3(signature = (outcome = None), text_signature = "($self, outcome='success')")]
     fn finish(&self, outcome: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let outcome = outcome.map_or(Ok(Outcome::Success), self::outcome)?;
