@@ -29,7 +29,7 @@ class Faulty:
     """Answers each request by the next entry of ``script``, or, when that is empty, by ``mode``.
 
     An entry is a status, or "500 retry-after: 7", "hang", "slow 0.2", "reset", "reset body" (half of a body, then a
-    reset), "hang body" (half of one, then silence until ``go_on``), "loop" (a redirect to itself).
+    reset), "hang body" (half of one, then silence until ``go_on``), "loop" (a redirect to itself), "garbage" (no HTTP).
     """
 
     def __init__(self) -> None:
@@ -92,6 +92,10 @@ class Faulty:
             await asyncio.Event().wait()
         if act == "reset":
             return _reset(writer)
+        if act == "garbage":
+            writer.write(b"\x00no HTTP\r\n\r\n")
+            await writer.drain()
+            return False
         if act.startswith("slow"):
             await asyncio.sleep(float(act.split()[1]))
             act = "200"

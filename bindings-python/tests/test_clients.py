@@ -142,6 +142,39 @@ def test_a_response_stays_one_and_an_error_stays_the_clients(kind: str, server: 
     assert len(server.asked) == 9
 
 
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_an_answer_that_is_no_http_has_failed(kind: str, server: Faulty) -> None:
+    server.mode = "garbage"
+    breaker, throttle = half_open(ManualClock()), ClientThrottle()
+    with client(kind, breaker=breaker, throttle=throttle) as made, pytest.raises(Exception) as raised:
+        made.send("GET", server.url)
+    assert breaker.state == "open" and throttle.stats().refused == 1
+    assert http().error(raised.value) == ("failure", None)
+    server.script.extend(["garbage", 200])
+    with client(kind, retry=RetryPolicy(**QUICK)) as made:
+        assert made.send("GET", server.url).status == 200
+    # By hand, with no client of ours: a retry knows it as well.
+    server.script.extend(["garbage", 200])
+    with client(kind) as made:
+        assert RetryPolicy(**QUICK).call(made.send, "GET", server.url).status == 200
+
+
+def test_a_compressed_body_that_is_broken_has_failed(server: Faulty) -> None:
+    server.mode = "200 | content-encoding: gzip"
+    clients = {kind: httpx.HTTPError if kind.startswith("httpx") else Exception for kind in CLIENTS}
+    for kind, expected in clients.items():
+        breaker = opening(classifier=http())
+        with client(kind) as made, pytest.raises(expected):
+            breaker.call(made.send, "GET", server.url)
+        assert breaker.state == "open", kind
+    # Where the client decodes as it receives, its breaker hears of it; httpx decodes later.
+    for kind in ("requests", "aiohttp"):
+        breaker = opening()
+        with client(kind, breaker=breaker) as made, pytest.raises(clients[kind]):
+            made.send("GET", server.url)
+        assert breaker.state == "open", kind
+
+
 def chunks() -> Iterator[bytes]:
     yield b"abc"
 

@@ -28,6 +28,8 @@ _NETWORK = frozenset(
 # By the top of their module and their name, so that nothing is imported that the application does not use.
 _UNREACHED = frozenset({("httpx", "PoolTimeout"), ("httpcore", "PoolTimeout"), ("urllib3", "EmptyPoolError")})
 _CONNECT_TIMEOUT = frozenset({("aiohttp", "ConnectionTimeoutError")})
+# What came is no HTTP. aiohttp raises that, and from it an error of an answer with a status, which no server gave.
+_GARBLED = frozenset({("aiohttp", "HttpProcessingError")})
 # The request broke the protocol before it was sent, by a header for instance: whoever can write one shall open nothing.
 _CALLERS_MISTAKE = frozenset(
     (module, name) for module in ("httpx", "httpcore") for name in ("LocalProtocolError", "UnsupportedProtocol")
@@ -43,6 +45,10 @@ _FAILED = frozenset(
         ("requests", "ChunkedEncodingError"),
         ("aiohttp", "ClientConnectionError"),
         ("aiohttp", "ClientPayloadError"),
+        # A compressed body that is broken.
+        ("httpx", "DecodingError"),
+        ("requests", "ContentDecodingError"),
+        ("urllib3", "DecodeError"),
         ("urllib3", "TimeoutError"),
         ("urllib3", "ProtocolError"),
         ("urllib3", "ProxyError"),
@@ -70,12 +76,20 @@ _TIMEOUTS = frozenset(
 
 def answer_of(subject: Any, names: tuple[str, ...] = ("status_code", "status")) -> tuple[int, Any] | None:
     """The status of a response, or of the exception that stands for one, and the object that has it."""
+    if _is_garbled(subject):
+        return None
     for one in (subject, _attribute(subject, "response")):
         for name in names:
             status = _attribute(one, name)
             if isinstance(status, int) and 100 <= status <= 599:
                 return status, one
     return None
+
+
+def _is_garbled(subject: Any) -> bool:
+    """Whether an error was raised since what came was no HTTP."""
+    cause = subject.__cause__ if isinstance(subject, BaseException) else None
+    return cause is not None and is_one_of(cause, _GARBLED)
 
 
 def _attribute(subject: Any, name: str) -> Any:
@@ -164,6 +178,8 @@ def is_mistaken(error: BaseException) -> bool:
 
 def _connection_failed(error: BaseException) -> bool:
     if isinstance(error, (ConnectionError, TimeoutError, socket.gaierror, socket.herror, ssl.SSLError)):
+        return True
+    if _is_garbled(error):
         return True
     if isinstance(error, OSError) and error.errno in _NETWORK:
         return True
