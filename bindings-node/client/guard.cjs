@@ -229,13 +229,14 @@ class Guard {
     const end = {
       ended: () => report(permit, classifier, said),
       failed(error) {
-        if (isCancelled(signal)) permit.release();
-        else
-          report(
-            permit,
-            classifier,
-            classified(permit, error, () => judgeError(classifier, error)),
-          );
+        if (isCancelled(signal)) return permit.release();
+        // For undici and axios a timeout by a signal is an abort like any other once there is a body.
+        const ended = signal?.aborted === true ? signal.reason : error;
+        report(
+          permit,
+          classifier,
+          classified(permit, error, () => judgeError(classifier, ended)),
+        );
       },
       abandoned: () => permit.release(),
     };

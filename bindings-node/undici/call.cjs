@@ -61,7 +61,8 @@ class Call {
       isRepeatable: !opts.upgrade && isRepeatable(method, opts.body, opts.idempotent, () => hasKey(opts.headers)),
       signal: this.#life.signal,
     };
-    this.controller = new Controller(this.#life, () => this.#attempt?.controller);
+    const reasonOf = () => (opts.signal?.aborted === true ? opts.signal.reason : undefined);
+    this.controller = new Controller(this.#life, () => this.#attempt?.controller, reasonOf);
   }
 
   send(more) {
@@ -122,11 +123,14 @@ class Call {
 class Controller {
   #life;
   #current;
+  /** Why the caller's own signal aborted, where it has: undici names no reason once there is a body. */
+  #reasonOf;
   #paused = false;
 
-  constructor(life, current) {
+  constructor(life, current, reasonOf) {
     this.#life = life;
     this.#current = current;
+    this.#reasonOf = reasonOf;
   }
 
   get paused() {
@@ -160,7 +164,7 @@ class Controller {
   }
 
   abort(reason) {
-    this.#life.abort(reason);
+    this.#life.abort(reason ?? this.#reasonOf());
     this.#current()?.abort(reason);
   }
 }

@@ -177,6 +177,18 @@ for (const [name, { make, stream }] of Object.entries(CLIENTS)) {
       assert.ok(server.asked.length <= 1);
     });
 
+    it('takes one that ends a body for a timeout as well', async (t) => {
+      const server = await serve(t, (_request, response) => response.write('a'));
+      const breaker = circuit();
+      const life = new AbortController();
+      const { read } = await make(t, { breaker })(server.url, { signal: life.signal });
+      const reading = read();
+      life.abort(new DOMException('the time is over', 'TimeoutError'));
+      await assert.rejects(reading);
+      await until(() => breaker.stats().calls === 1);
+      assert.deepEqual(counts(breaker), { calls: 1, failed: 1 });
+    });
+
     it('does not call while the circuit is open', async (t) => {
       const server = await serve(t, failing(9));
       const breaker = circuit({ consecutiveFailures: 2 });
