@@ -8,13 +8,17 @@ use std::ptr;
 impl In<c_char> {
     /// The text, or `None` for NULL.
     pub(crate) fn text(&self, argument: &'static str) -> Result<Option<&str>, Failure> {
+        let text = self.bytes().map(str::from_utf8).transpose();
+        text.map_err(|e| Failure::new(tg_status::TG_UTF8, format!("{argument}: {e}")))
+    }
+
+    /// The bytes before the NUL, or `None` for NULL: for what somebody else wrote, such as a server.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
         if self.0.is_null() {
-            return Ok(None);
+            return None;
         }
         // SAFETY: not NULL, so by the header's law a NUL-terminated text that nobody writes to during the call.
-        let text = unsafe { CStr::from_ptr(self.0) };
-        let text = text.to_str().map_err(|e| Failure::new(tg_status::TG_UTF8, format!("{argument}: {e}")))?;
-        Ok(Some(text))
+        Some(unsafe { CStr::from_ptr(self.0) }.to_bytes())
     }
 }
 

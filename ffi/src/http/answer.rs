@@ -92,15 +92,15 @@ impl Default for tg_http_answer {
 /// Tells what the end of an HTTP call says of the dependency: TG_FAILURE for 429 and what is not within 100 to 499;
 /// TG_UNREACHED without an answer where no socket or port of this machine was free (EMFILE, ENFILE, EADDRNOTAVAIL),
 /// TG_IGNORE where the caller made a mistake (EINVAL), else TG_FAILURE; TG_SLOW for another answer that took
-/// slow_call_duration_ns, else TG_SUCCESS. retry_after_ns is what a 429 or 503 asks for. A call that you cancelled is
-/// not to be judged: tg_breaker_release() it.
+/// slow_call_duration_ns, else TG_SUCCESS. retry_after_ns is what a 429 or 503 asks for; what cannot be read, whatever
+/// its bytes, asks for nothing. A call that you cancelled is not to be judged: tg_breaker_release() it.
 ///
 ///     tg_http_answer answer = TG_HTTP_ANSWER_INIT;
 ///     answer.status = fetch(&answer.duration_ns);
 ///     if (tg_classify_http(&classifier, &answer, &classified) == TG_OK)
 ///         tg_breaker_report_classified(breaker, permit, &classified, answer.duration_ns);
 ///
-/// Errors: TG_UTF8, TG_OUT_OF_RANGE (status is not within 0 to 65535, reserved is not 0).
+/// Errors: TG_OUT_OF_RANGE (status is not within 0 to 65535, reserved is not 0).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_classify_http(
     classifier: In<tg_http_classifier>,
@@ -125,9 +125,9 @@ impl tg_http_answer {
         unused(u32::from(self.reserved != 0))?;
         let answer = Answer {
             status,
-            retry_after: self.retry_after.text("retry_after")?.map(str::as_bytes),
-            retry_after_ms: self.retry_after_ms.text("retry_after_ms")?.map(str::as_bytes),
-            date: self.date.text("date")?.map(str::as_bytes),
+            retry_after: self.retry_after.bytes(),
+            retry_after_ms: self.retry_after_ms.bytes(),
+            date: self.date.bytes(),
         };
         if status == 0 && self.os_error != 0 {
             return Ok(Outcome::from(&Error::from_raw_os_error(self.os_error)).into());
