@@ -169,7 +169,9 @@ fn a_process_does_not_take_itself_for_dead_while_it_registers() {
     let file = file();
     // So that a look takes its time.
     let others: Vec<_> = (0..12).map(|_| process(&file)).collect();
-    others.iter().for_each(|other| drop(other.member().unwrap()));
+    for other in &others {
+        other.member().unwrap();
+    }
     for round in 0..50 {
         let one = process(&file);
         let (registered, start) = (AtomicU64::new(0), std::sync::Barrier::new(3));
