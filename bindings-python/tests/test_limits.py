@@ -43,6 +43,43 @@ def ours(clock: ManualClock, uri: str = "tidegate://", **options: Any) -> Any:
     return storage_from_string(uri, clock=clock, **options)
 
 
+@pytest.mark.parametrize("strategy", [*STRATEGIES.values()])
+def test_a_worker_that_has_not_hit_yet_promises_nothing(strategy: Any, host: str) -> None:
+    item = limits.parse("2 per 3 hours")
+    one, other = (strategy(storage_from_string(f"tidegate://{host}")) for _ in range(2))
+    assert [one.hit(item, "ann") for _ in range(3)] == [True, True, False]
+    assert not other.test(item, "ann")
+    assert other.get_window_stats(item, "ann").remaining == 0
+
+
+def test_a_worker_that_has_not_hit_yet_clears_the_window(host: str) -> None:
+    item = limits.parse("2 per 3 hours")
+    one, other = (FixedWindowRateLimiter(storage_from_string(f"tidegate://{host}")) for _ in range(2))
+    assert one.hit(item, "ann", cost=2) and not one.hit(item, "ann")
+    other.clear(item, "ann")
+    assert one.hit(item, "ann", cost=2)
+
+
+@pytest.mark.parametrize("key", ["ann", "a/b/c", "a/1/age", "a/-1/hour", "a/\u0661/hour", "a/0/hour", ""])
+def test_a_key_that_names_no_window_opens_none(key: str, host: str) -> None:
+    storage = storage_from_string(f"tidegate://{host}")
+    assert storage.get(key) == 0
+    storage.clear(key)
+    assert storage.reset() == 0
+
+
+@pytest.mark.parametrize("strategy", [*STRATEGIES.values()])
+def test_nothing_is_admitted_of_a_limit_of_none_and_no_cost_is_too_high_to_be_refused(strategy: Any) -> None:
+    limiter = strategy(storage_from_string("tidegate://"))
+    nothing, item = limits.parse("0/minute"), limits.parse("5/minute")
+    assert not limiter.hit(nothing, "ann") and not limiter.test(nothing, "ann")
+    assert limiter.get_window_stats(nothing, "ann").remaining == 0
+    for cost in (2**32 - 1, 2**32, 10**30, float("inf")):
+        assert not limiter.hit(item, str(cost), cost=cost)
+    assert limiter.hit(item, "ann", cost=True)
+    assert limiter.get_window_stats(item, "ann").remaining == 4
+
+
 def test_a_storage_is_pickled_where_its_counts_are_shared(host: str) -> None:
     here = storage_from_string(f"tidegate://{host}?max_keys=500")
     there = pickle.loads(pickle.dumps(here))

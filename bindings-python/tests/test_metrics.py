@@ -126,6 +126,14 @@ def test_any_worker_tells_of_the_whole_host(host: str) -> None:
     assert value(page, "tidegate_decisions_total", decision="admitted", name="everyone", scope=host) == 1_000
 
 
+@pytest.mark.parametrize("name", ["", "a\ud800"])
+def test_a_name_that_would_spoil_the_page_is_refused(name: str) -> None:
+    metrics = Metrics()
+    with pytest.raises(ConfigError, match="name: expected a text that UTF-8 can say"):
+        metrics.add(TokenBucket("1/s"), name=name)
+    assert metrics.render() == Metrics().render()
+
+
 def test_the_application_answers_in_the_format_that_is_asked_for() -> None:
     app = FastAPI()
     app.mount("/metrics", everything())

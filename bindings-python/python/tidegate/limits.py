@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import limits.aio.storage
 import limits.storage
 from limits.errors import ConfigurationError
+from limits.limits import GRANULARITIES
 
 from ._tidegate import HostScope, LimitSet, ManualClock, RateLimiter, Tier
 from .errors import ArenaError, ConfigError
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 # What a counter of the core holds; a full one reads as "over any limit", so that what it cannot count is refused.
 _MOST_HITS = 2**20 - 1
+_MOST_COST = 2**32 - 1
 _OVER = 2**63 - 1
 _MOST_SLIDING = 2**18 - 1
 _MOST_LOGGED = 4096
@@ -123,6 +125,20 @@ class _Tables:
             ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, length, self._max_keys)
         )
 
+    def know(self, key: str) -> None:
+        """Opens the table of a key's fixed window where others may have counted in it.
+
+        The invariant: what a key has used does not depend on who asks. A key ends in its window's length, as
+        ``RateLimitItem.key_for`` writes it.
+        """
+        parts = key.rsplit("/", 2)
+        if self.place == "process" or len(parts) < 3 or not (parts[1].isascii() and parts[1].isdigit()):
+            return
+        item = GRANULARITIES.get(parts[2])
+        expiry = 0 if item is None else int(parts[1]) * item.GRANULARITY.seconds
+        if expiry:
+            self.counter(expiry)
+
     def window(self, expiry: float) -> RateLimiter:
         """Of sliding window counters."""
         return self._table(
@@ -188,6 +204,7 @@ class _Operations:
         return count if count < _MOST_HITS else _OVER
 
     def get(self, key: str) -> int:
+        self._tables.know(key)
         count = 0
         for table in self._tables.counters():
             seen = table.peek(key)
@@ -195,9 +212,11 @@ class _Operations:
         return _Count(count if count < _MOST_HITS else _OVER)
 
     def get_expiry(self, key: str) -> float:
+        self._tables.know(key)
         return time.time() + max(self._tables.left_of(key), default=0.0)
 
     def clear(self, key: str) -> None:
+        self._tables.know(key)
         for table in (*self._tables.counters(), *self._tables.logs()):
             table.reset(key)
 
@@ -210,10 +229,13 @@ class _Operations:
 
     def acquire_entry(self, key: str, limit: int, expiry: float, amount: int) -> bool:
         amount = _whole(amount)
-        return amount <= limit and self._tables.log(limit, expiry).limiter.try_acquire(key, amount)
+        return 0 < limit >= amount and self._tables.log(limit, expiry).limiter.try_acquire(key, amount)
 
     def get_moving_window(self, key: str, limit: int, expiry: float) -> tuple[float, int]:
-        log, now = self._tables.log(limit, expiry), time.time()
+        now = time.time()
+        if limit < 1:
+            return now, 0
+        log = self._tables.log(limit, expiry)
         count = limit - log.limiter.peek(key).remaining
         # One more than fits has to wait until the oldest entry is gone.
         until = log.look.peek({"log": key}, n=limit - count + 1).retry_after if count else 0.0
@@ -297,8 +319,8 @@ class TidegateStorage(
 
     A cost that is no whole number counts as the next one.
 
-    Safe from any number of threads; nothing blocks. In a scope that processes share, ``get`` knows the windows that
-    this process has asked for.
+    Safe from any number of threads; nothing blocks. In a scope that processes share, ``reset`` knows the windows that
+    this process has asked for, and ``clear`` the moving ones.
     """
 
     STORAGE_SCHEME = ["tidegate"]
@@ -426,7 +448,8 @@ def _entries(place: str) -> int:
 
 
 def _whole(amount: float) -> int:
-    return amount if isinstance(amount, int) else math.ceil(amount)
+    """As many hits as a cost counts for. More than a table can count, which is over any limit, is the most that it takes."""
+    return math.ceil(min(amount, _MOST_COST))
 
 
 def _number(name: str, value: Any) -> int:

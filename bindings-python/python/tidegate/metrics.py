@@ -101,6 +101,9 @@ class Metrics:
             raise ConfigError(f"name: this {kind} has none for its label; give it one")
         if not isinstance(label, str):
             raise TypeError(f"name: expected a str, got {type(label).__name__}")
+        if not label or any("\ud800" <= letter <= "\udfff" for letter in label):
+            # An empty label is none to Prometheus, and half a surrogate pair would be the error of every scrape.
+            raise ConfigError(f"name: expected a text that UTF-8 can say, and not an empty one, got {label!r}")
         place = (scope, kind, label)
         known = self._objects.get(place)
         # What lives in a named scope is one object, however many opened it.
