@@ -448,7 +448,7 @@ def _entries(place: str) -> int:
 
 
 def _whole(amount: float) -> int:
-    """As many hits as a cost counts for. More than a table can count, which is over any limit, is the most that it takes."""
+    """As many hits as a cost counts for; more than a table can count, which is over any limit, is the most it takes."""
     return math.ceil(min(amount, _MOST_COST))
 
 
