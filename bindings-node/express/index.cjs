@@ -53,6 +53,11 @@ function handOver(next, request, response) {
       return;
     }
     called = true;
+    // Nobody can add to an answer that has ended, and a `next` that tries would end the process.
+    if (error !== undefined && response.writableEnded) {
+      complain('failed after the answer had ended', error, placeOf(request));
+      return;
+    }
     try {
       const result = error === undefined ? next() : next(error);
       if (isPromise(result)) Promise.resolve(result).then(undefined, broken);

@@ -118,14 +118,21 @@ function answer(reply, refusal) {
 
 const isAnswered = ({ sent, raw }) => sent || raw.headersSent || raw.writableEnded;
 
-/**
- * Something has written behind Fastify's back, which can send no error then: logged, and the answer cut off. One that
- * has ended, or that somebody has taken over, is theirs.
- */
+/** An answer that has ended, or that somebody has taken over, is theirs. */
+const isTheirs = (reply) => reply.sent || reply.raw.writableEnded;
+
+const placeOf = (request) => `${request.method} ${request.routeOptions.url ?? '*'}`;
+
+/** Something has written behind Fastify's back, which can send no error then: logged, and the answer cut off. */
 function cutOff(request, reply, error) {
-  if (reply.sent || reply.raw.writableEnded) return;
-  complain('the answer is cut off', error, `${request.method} ${request.routeOptions.url ?? '*'}`);
+  complain('the answer is cut off', error, placeOf(request));
   reply.raw.destroy();
+}
+
+/** An error that comes when the answer has begun: nobody but the log can be told, and what has ended stays. */
+function failLate(request, reply, error) {
+  if (isTheirs(reply)) complain('failed after the answer had ended', error, placeOf(request));
+  else cutOff(request, reply, error);
 }
 
 /** What `onRefused` returned, if it can be sent: Fastify would tell of what cannot with the refusal's status. */
@@ -206,11 +213,12 @@ async function tidegateFastify(fastify, options = {}) {
     const exchange = gate.exchange(request, reply, reply);
     const decided = (refusal) => {
       if (refusal === undefined) done();
+      else if (isTheirs(reply)) return;
       else if (isAnswered(reply)) cutOff(request, reply, begun(refusal));
       else if (onRefused === undefined) answer(reply, refusal);
       else refuseBy(onRefused, request, reply, refusal, fail);
     };
-    const fail = (error) => (isAnswered(reply) ? cutOff(request, reply, error) : done(error));
+    const fail = (error) => (isAnswered(reply) ? failLate(request, reply, error) : done(error));
     return void ask(gate, plan, exchange, entrance, decided, fail);
   }
   // Fastify gives preParsing the body's stream as well, and counts the arguments.

@@ -15,13 +15,22 @@ const { isOver, whenOver } = require('./over.cjs');
 const MOST_ALONE_MS = 10_000;
 
 /**
+ * Whether its own handler has torn the answer down, as `pipeline` does where what it sends fails: Node keeps what
+ * `destroy` was given, and the end of a connection leaves null. HTTP/2's responses have neither.
+ */
+const isTornDown = (response) => 'errored' in response && response.errored !== null;
+
+/**
  * The answer is out, or its client has gone. A handler that has not begun to answer is still at work then: without its
  * permit others would be let in to the workers that it has, and a server that comes too late for all would never learn
  * how late.
  */
 function ended(permit, response) {
   if (response.headersSent || response.writableEnded === true) return void reportAnswer(permit, response);
-  const spoken = ['writeHead', 'end'].map((name) => [name, response[name], Object.hasOwn(response, name)]);
+  if (isTornDown(response)) return void permit.ignore();
+  const spoken = ['writeHead', 'end', 'destroy']
+    .filter((name) => typeof response[name] === 'function')
+    .map((name) => [name, response[name], Object.hasOwn(response, name)]);
   const over = (report) => {
     clearTimeout(timer);
     for (const [name, method, isOwn] of spoken) {
@@ -33,7 +42,10 @@ function ended(permit, response) {
   const timer = setTimeout(() => over(() => permit.ignore()), MOST_ALONE_MS).unref();
   for (const [name] of spoken) {
     response[name] = (...given) => {
-      over(() => reportStatus(permit, name === 'writeHead' ? Number(given[0]) : response.statusCode));
+      over(() => {
+        if (name === 'destroy') permit.ignore();
+        else reportStatus(permit, name === 'writeHead' ? Number(given[0]) : response.statusCode);
+      });
       return response[name](...given);
     };
   }

@@ -5,8 +5,21 @@ const check = require('../lib/check.cjs');
 
 const DEFAULT = ['/healthz', '/livez', '/readyz'];
 
+/**
+ * Whether middleware is asked below a mount, where a path may be that of anything: `app.use('/search', rateLimit(…))`
+ * would let `/search/healthz` pass uncounted, which whoever serves `/search` takes for a search. An application that is
+ * mounted in another has paths of its own.
+ */
+function isMounted({ raw, app, baseUrl, originalUrl, url }) {
+  if (raw !== undefined) return false;
+  if (baseUrl === undefined) return originalUrl !== undefined && originalUrl !== url;
+  return baseUrl !== '' && baseUrl !== app?.path?.();
+}
+
 /** Of `exempt`: whether a request passes uncounted. OPTIONS does too: a refused preflight looks like a broken site. */
-function exemption(value = DEFAULT) {
+function exemption(given = undefined) {
+  const isDefault = given === undefined;
+  const value = isDefault ? DEFAULT : given;
   const allowed = "an array of paths, such as ['/healthz']";
   if (!Array.isArray(value)) throw check.typeError(`exempt must be ${allowed}, got ${check.show(value)}`);
   for (const path of value) {
@@ -17,10 +30,11 @@ function exemption(value = DEFAULT) {
   }
   const paths = new Set(value);
   // The path of the target, `/a` of `/a?b` and of `http://host/a`, is cut out only where the target itself is none.
-  return ({ method, url = '' }) =>
-    method === 'OPTIONS' ||
+  const isOne = (url) =>
     paths.has(url) ||
     (!/^\/[^?#]*$/.test(url) && paths.has(url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '')));
+  return (request) =>
+    request.method === 'OPTIONS' || (isOne(request.url ?? '') && !(isDefault && isMounted(request)));
 }
 
 module.exports = { exemption };

@@ -8,7 +8,7 @@ const { Charge } = require('./charge.cjs');
 const { DECLARED_BY } = require('./claims.cjs');
 const { Exchange } = require('./exchange.cjs');
 const { clientIp, keyFunction } = require('./keys.cjs');
-const { abandon, isPromise, whenReady } = require('../lib/promise.cjs');
+const { abandon, askEach, isPromise, whenReady } = require('../lib/promise.cjs');
 const { nameFrom } = require('./names.cjs');
 const { ratesOf } = require('./rates.cjs');
 const { isRate, source } = require('./source.cjs');
@@ -127,17 +127,18 @@ class Limit {
     let cost;
     let key;
     let tier;
+    let isPending;
     try {
       cost = typeof this.cost === 'function' ? this.cost(request, context) : this.cost;
       key = this.keyed ? this.#keyOf(exchange) : undefined;
       tier = this.tier === undefined ? undefined : this.tier(request, context);
+      // A `then` of theirs may throw as well.
+      isPending = isPromise(cost) || isPromise(key) || isPromise(tier);
     } catch (error) {
-      abandon([cost, key]);
+      abandon([cost, key, tier]);
       throw error;
     }
-    if (isPromise(cost) || isPromise(key) || isPromise(tier)) {
-      return Promise.all([cost, key, tier]).then(([n, k, t]) => this.#charge(k, n, t, exchange));
-    }
+    if (isPending) return Promise.all([cost, key, tier]).then(([n, k, t]) => this.#charge(k, n, t, exchange));
     return this.#charge(key, cost, tier, exchange);
   }
 
@@ -280,7 +281,7 @@ class ChosenLimit {
 
   #chosen(exchange) {
     return whenReady(this.#choose(exchange.request, exchange.context), (rate) => {
-      const asked = this.#limitsOf(rate).map((limit) => limit.ask(exchange));
+      const asked = askEach(this.#limitsOf(rate), (limit) => limit.ask(exchange));
       return asked.some(isPromise) ? Promise.all(asked) : asked;
     });
   }

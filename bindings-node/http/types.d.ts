@@ -154,7 +154,7 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
   user?: (request: any) => string | number | undefined | null | Promise<string | number | undefined | null>;
   /**
    * Paths that are never refused, as OPTIONS never is: exact ones, without the prefix of an Express mount. Default
-   * `['/healthz', '/livez', '/readyz']`.
+   * `['/healthz', '/livez', '/readyz']` of the whole application, and none below a mount (`app.use('/search', …)`).
    */
   exempt?: string[];
 }

@@ -12,7 +12,23 @@ const whenReady = (value, then) => (isPromise(value) ? Promise.resolve(value).th
 /** For promises that nobody waits for any more: a rejection that nobody takes ends the process. */
 function abandon(values) {
   for (const value of values) {
-    if (isPromise(value)) Promise.resolve(value).then(undefined, () => {});
+    try {
+      if (isPromise(value)) Promise.resolve(value).then(undefined, () => {});
+    } catch {
+      // A `then` that cannot be read is no promise, and the others stand behind it.
+    }
+  }
+}
+
+/** What `ask` gives for each; where it throws for one, the promises of those before it are abandoned. */
+function askEach(items, ask) {
+  const asked = [];
+  try {
+    for (const item of items) asked.push(ask(item));
+    return asked;
+  } catch (error) {
+    abandon(asked);
+    throw error;
   }
 }
 
@@ -67,4 +83,4 @@ function complain(what, thrown, where = undefined) {
   process.emitWarning(said, { type: 'TidegateWarning', detail: stack });
 }
 
-module.exports = { abandon, asError, complain, isPromise, thrownAfter, whenReady };
+module.exports = { abandon, asError, askEach, complain, isPromise, thrownAfter, whenReady };

@@ -1,8 +1,11 @@
 // Permits of `concurrency` come back however a connection ends, whatever the handler does.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { type ServerResponse, createServer } from 'node:http';
 import { connect as connect2 } from 'node:http2';
 import { type AddressInfo, type Socket, connect } from 'node:net';
+import { pipeline } from 'node:stream';
 import { type TestContext, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import express from 'express';
@@ -129,6 +132,51 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     });
   });
 }
+
+/** How a handler ends an answer that it has not begun. */
+const TEARS: Record<string, (response: ServerResponse) => void> = {
+  destroys: (response) => void response.destroy(),
+  'sends what fails': (response) => void pipeline(createReadStream('/no/such/file'), response, () => {}),
+};
+
+describe('permits of answers that their handler tears down', () => {
+  for (const [how, tear] of Object.entries(TEARS)) {
+    it(`come back at once: it ${how}`, async (t) => {
+      const concurrency = new ConcurrencyLimiter({ limit: 1 });
+      const limit = rateLimit({ concurrency });
+      let seen: Promise<number>;
+      const port = await listen(
+        t,
+        createServer((request, response) =>
+          limit(request, response, () => {
+            seen = once(response, 'close').then(() => concurrency.inUse);
+            tear(response);
+          }),
+        ),
+      );
+      for (let time = 0; time < 2; time += 1) {
+        await assert.rejects(fetch(`http://127.0.0.1:${port}`));
+        assert.equal(await seen!, 0);
+      }
+    });
+  }
+
+  it('come back then, where the client had gone before', async (t) => {
+    const concurrency = new ConcurrencyLimiter({ limit: 1 });
+    const limit = rateLimit({ concurrency });
+    let response: ServerResponse | undefined;
+    const port = await listen(t, createServer((asked, answer) => limit(asked, answer, () => void (response = answer))));
+    const socket = await open(t, port);
+    socket.write(get('/'));
+    await until(() => response !== undefined);
+    const isClosed = once(response!, 'close');
+    socket.destroy();
+    await isClosed;
+    assert.equal(concurrency.inUse, 1);
+    response!.destroy();
+    assert.equal(concurrency.inUse, 0);
+  });
+});
 
 describe('permits over fastify', () => {
   it('come back when its own timeout ends a connection', async (t) => {

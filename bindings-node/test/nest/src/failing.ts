@@ -25,6 +25,11 @@ const FAILURES: Record<string, () => any> = {
   },
   'rejects with undefined': () => Promise.reject(undefined),
   'returns rubbish': () => Object.create(null),
+  'gives a then that throws': () => ({
+    get then() {
+      throw new Error('then');
+    },
+  }),
   'throws what cannot be shown': () => {
     throw { [inspect.custom]: () => assert.fail('looked at') };
   },
@@ -51,7 +56,8 @@ const SERVERS: Record<string, Serve> = {
       limit(request, response, (error) => {
         if (error !== undefined) errors.push(error);
         response.statusCode = error === undefined ? 200 : 500;
-        response.end();
+        // What is said after the end of an answer is an error that nobody catches.
+        response.end(error === undefined ? 'ok' : 'error');
       }),
     );
     return { url: await listening(server), errors, close: () => server.close() };
@@ -81,6 +87,12 @@ const SERVERS: Record<string, Serve> = {
   },
 };
 
+const usedUp = () => {
+  const bucket = new TokenBucket({ rate: '1/hour' });
+  bucket.tryAcquire();
+  return bucket;
+};
+
 const PLACES: Record<string, (fail: () => any, bucket: TokenBucket) => any> = {
   key: (fail) => ({ rate: '9/hour', key: fail }),
   cost: (fail, bucket) => ({ rate: bucket, cost: fail }),
@@ -98,11 +110,15 @@ const PLACES: Record<string, (fail: () => any, bucket: TokenBucket) => any> = {
   tier: (fail) => ({ rate: '9/hour', key: () => 'k', tiers: { pro: '10/hour' }, tier: fail }),
   skip: (fail, bucket) => ({ rate: bucket, skip: fail }),
   refundOn: (fail, bucket) => ({ rate: bucket, refundOn: fail }),
-  onRefused: (fail) => {
-    const none = new TokenBucket({ rate: '1/hour' });
-    none.tryAcquire();
-    return { rate: none, onRefused: fail };
-  },
+  onRefused: (fail) => ({ rate: usedUp(), onRefused: fail }),
+  'onRefused that has answered': (fail) => ({
+    rate: usedUp(),
+    onRefused(_request: any, response: any) {
+      if (typeof response.send === 'function') response.send('no');
+      else response.end('no');
+      return fail();
+    },
+  }),
 };
 
 async function main() {

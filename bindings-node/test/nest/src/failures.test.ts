@@ -37,6 +37,8 @@ describe('functions of an application that fail', () => {
     for (const [what, { status, errors, remaining }] of Object.entries(seen)) {
       if (what.includes(': refundOn ')) {
         assert.deepEqual([status, errors, remaining], [200, 0, 8], `${what}: the answer is out, the charge is kept`);
+      } else if (what.includes(': onRefused that has answered ')) {
+        assert.deepEqual([status, errors], [429, 0], `${what}: the answer stays, the log has the error`);
       } else if (what.includes(': onRefused returns')) {
         assert.deepEqual([status, errors], [429, 0], `${what}: sent as JSON`);
       } else {

@@ -285,6 +285,34 @@ describe('middleware for Express', () => {
     assert.equal(bucket.peek().remaining, 9);
   });
 
+  it('lets the usual paths pass of the whole application, and none below a mount', async (t) => {
+    const inner = express();
+    inner.use(rateLimit('1/hour'));
+    inner.get('/healthz', (_request, response) => void response.end());
+    const app = express();
+    app.use('/search', rateLimit('1/hour'), (_request, response) => void response.end());
+    const router = express.Router();
+    router.use(rateLimit({ rate: '1/hour', exempt: ['/readyz'] }));
+    router.get('/:name', (_request, response) => void response.end());
+    app.use('/own', router);
+    app.use('/inner', inner);
+    app.use(rateLimit('1/hour'));
+    app.get('/healthz', (_request, response) => void response.end());
+    const server = app.listen(0, '127.0.0.1');
+    t.after(() => (server.close(), server.closeAllConnections()));
+    await new Promise((resolve) => server.once('listening', resolve));
+    const request = requester(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    // Whoever serves '/search' takes it for a search.
+    assert.deepEqual(await statuses(request, '/search/healthz', 2), [200, 429]);
+    assert.deepEqual(await statuses(request, '/search/healthz?q=all', 1), [429]);
+    // What is said is without the mount, and what is not said is not meant.
+    assert.deepEqual(await statuses(request, '/own/readyz', 2), [200, 200]);
+    assert.deepEqual(await statuses(request, '/own/healthz', 2), [200, 429]);
+    // An application in another has paths of its own.
+    assert.deepEqual(await statuses(request, '/inner/healthz', 2), [200, 200]);
+    assert.deepEqual(await statuses(request, '/healthz', 2), [200, 200]);
+  });
+
   it("works on Node's own server", async (t) => {
     const limit = rateLimit('1/hour');
     const server = createServer((request, response) => limit(request, response, () => response.end('ok')));
