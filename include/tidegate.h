@@ -3628,7 +3628,7 @@ tg_status tg_metrics_add_arena(const tg_metrics *metrics, const tg_arena *arena)
 /**
  * Reads a bucket that lives in memory of its own, under the label name.
  *
- * Errors: TG_CONFLICT (another bucket has the name), TG_UTF8.
+ * Errors: TG_CONFLICT (another bucket has the name), TG_SYNTAX (an empty one), TG_UTF8.
  */
 tg_status tg_metrics_add_bucket(const tg_metrics *metrics, const char *name, const tg_bucket *bucket);
 

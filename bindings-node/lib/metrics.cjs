@@ -49,7 +49,9 @@ class Metrics {
       throw check.typeError(`object must be one of ${names().join(', ')}, got ${check.show(object)}`);
     }
     const { name: given } = check.options(options, 'add', ['name']);
-    if (given !== undefined) check.text(given, 'name');
+    if (given !== undefined && check.text(given, 'name') === '') {
+      throw check.valueError('name: must not be empty: Prometheus takes that for no label');
+    }
     const place = placeOf(object);
     const name = place?.name ?? given ?? ownName(object);
     const type = kind.Class.name;

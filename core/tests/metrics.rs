@@ -130,6 +130,7 @@ fn two_of_one_kind_and_name_are_an_error_and_names_are_escaped() {
     metrics.add("a\\b\"c\nd", &one).expect("a name");
     let error = metrics.add("a\\b\"c\nd", &other).expect_err("the same name");
     assert_eq!(error.field(), "name");
+    assert_eq!(metrics.add("", &other).expect_err("no name").field(), "name");
     let page = text(&metrics);
     assert!(page.contains(r#"name="a\\b\"c\nd""#), "{page}");
     let json = metrics.render(MetricsFormat::Json);

@@ -85,7 +85,7 @@ fn add(metrics: &In<tg_metrics>, name: &In<c_char>, object: &impl Measured) -> R
 
 /// Reads a bucket that lives in memory of its own, under the label name.
 ///
-/// Errors: TG_CONFLICT (another bucket has the name), TG_UTF8.
+/// Errors: TG_CONFLICT (another bucket has the name), TG_SYNTAX (an empty one), TG_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_metrics_add_bucket(metrics: In<tg_metrics>, name: In<c_char>, bucket: In<tg_bucket>) -> tg_status {
     guard_system(|| add(&metrics, &name, &*bucket.get("bucket")?.0))

@@ -97,6 +97,7 @@ static void what_is_wrong_is_said(void) {
     CHECK_ERROR(tg_metrics_add_bucket(metrics, NULL, bucket), TG_NULL, "name");
     CHECK_ERROR(tg_metrics_add_bucket(NULL, "x", bucket), TG_NULL, "metrics");
     CHECK_ERROR(tg_metrics_add_bucket(metrics, "\xff", bucket), TG_UTF8, "name");
+    CHECK_ERROR(tg_metrics_add_bucket(metrics, "", bucket), TG_SYNTAX, "name");
     char small[1];
     CHECK_ERROR(tg_metrics_render(metrics, 9, small, sizeof small, NULL), TG_UNKNOWN_VALUE, "format");
     CHECK_EQ(tg_metrics_render(metrics, TG_METRICS_PROMETHEUS, small, sizeof small, NULL), TG_OK);

@@ -159,6 +159,7 @@ describe('Metrics', () => {
     for (const wrong of [set, null, undefined, 'orders', TokenBucket, {}])
       assert.throws(() => metrics.add(wrong), { name: 'TypeError', message: /^object must be one of TokenBucket, / });
     assert.throws(() => metrics.add(bucket, { name: 3 }), { name: 'TypeError', message: /^name must be / });
+    assert.throws(() => metrics.add(bucket, { name: '' }), { ...argument, message: /^name: must not be empty/ });
     assert.throws(() => metrics.render('xml'), { ...argument, message: /^format: "xml" is none of/ });
     assert.throws(() => Metrics.prototype.render.call({}), { name: 'TypeError' });
     assert.deepEqual(JSON.parse(JSON.stringify(metrics)), { objects: ['TokenBucket orders', 'RateLimiter orders'] });

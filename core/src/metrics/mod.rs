@@ -144,8 +144,11 @@ impl Metrics {
 
     /// Reads an object that lives in memory of its own. `name`: for the label; names of one kind differ.
     ///
-    /// Errors: `name`, when an object of this kind has it already: their counts would be one series.
+    /// Errors: `name`, when it is empty, or an object of this kind has it already: their counts would be one series.
     pub fn add(&mut self, name: &str, object: &impl Measured) -> Result<(), ConfigError> {
+        if name.is_empty() {
+            return Err(ConfigError::syntax("name", "must not be empty: Prometheus takes that for no label"));
+        }
         if self.read(PRIVATE, name, object) {
             return Ok(());
         }
