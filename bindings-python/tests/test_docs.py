@@ -159,6 +159,13 @@ def test_what_is_lent_comes_back() -> None:
     assert all(permit.release() for permit in held)
 
 
+def test_one_decision(capsys: pytest.CaptureFixture[str]) -> None:
+    module = sample("one_decision")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:3] == ["paid, 99 left", "403", "a page from the cache"] and len(printed) > 3
+    assert module.order("ben", "198.51.100.8") == "paid, 99 left"
+
+
 def test_the_figures_sample() -> None:
     with served(sample("figures").app) as url:
         [page] = ask(url, "/metrics/")

@@ -147,7 +147,7 @@ def test_numbers_beyond_the_range_are_its_ends() -> None:
         assert shedder.pressure == pressure, value
 
 
-def test_an_interrupt_in_a_function_ends_the_program() -> None:
+def test_an_interrupt_in_a_function_ends_the_program(ctrl_c: None) -> None:
     def read() -> float:
         raise KeyboardInterrupt
 

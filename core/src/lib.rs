@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// The models have no arenas, nor what is there for them alone.
+#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models take parts alone"))]
 
 mod counters;
 mod hash;

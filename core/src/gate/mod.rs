@@ -15,7 +15,6 @@
 //! What must never happen: a refused call has taken something, an admitted one is charged twice, a look keeps out the
 //! call that would mend what it looked at. A look writes nothing, so a refusal by it leaves nothing; what is taken is
 //! a permit that names its process, and charges that expire, so a call that dies in between leaves nothing for long.
-#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models take the second step alone"))]
 
 #[cfg(not(loom))]
 mod admission;

@@ -12,7 +12,6 @@
 //! | `shedder.rs`, `report.rs`, `config.rs`, `arena.rs` | decisions, what is told of them, settings, sharing |
 //!
 //! Nothing runs by itself: of the calls that ask, one each so often looks at the clock, and one of these has the turn.
-#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the models take the shared words alone"))]
 
 #[cfg(not(loom))]
 mod arena;

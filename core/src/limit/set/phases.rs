@@ -1,5 +1,4 @@
 //! A set's decision in two steps, for a gate that decides of other things in between.
-#![cfg_attr(loom, allow(dead_code, reason = "the models take the second step alone"))]
 
 use super::decide::Decisions;
 use super::member::{Keys, Member};
