@@ -63,6 +63,7 @@ _Outcome: TypeAlias = Literal["success", "failure", "slow", "ignore", "unreached
 
 __all__ = [
     "AccessList",
+    "Admission",
     "ArenaView",
     "Block",
     "BoundedQueue",
@@ -79,6 +80,8 @@ __all__ = [
     "ConcurrencyStats",
     "Decision",
     "Event",
+    "Gate",
+    "GateStats",
     "Guarded",
     "HostScope",
     "LimitSet",
@@ -87,6 +90,7 @@ __all__ = [
     "LoadShedder",
     "ManualClock",
     "Outflow",
+    "PartVerdict",
     "PartitionStats",
     "Permit",
     "Policies",
