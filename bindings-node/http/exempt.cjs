@@ -7,13 +7,12 @@ const DEFAULT = ['/healthz', '/livez', '/readyz'];
 
 /**
  * Whether middleware is asked below a mount, where a path may be that of anything: `app.use('/search', rateLimit(…))`
- * would let `/search/healthz` pass uncounted, which whoever serves `/search` takes for a search. An application that is
- * mounted in another has paths of its own.
+ * would let `/search/healthz` pass uncounted, which whoever serves `/search` takes for a search.
  */
-function isMounted({ raw, app, baseUrl, originalUrl, url }) {
+function isMounted({ raw, baseUrl, originalUrl, url }) {
   if (raw !== undefined) return false;
   if (baseUrl === undefined) return originalUrl !== undefined && originalUrl !== url;
-  return baseUrl !== '' && baseUrl !== app?.path?.();
+  return baseUrl !== '';
 }
 
 /** Of `exempt`: whether a request passes uncounted. OPTIONS does too: a refused preflight looks like a broken site. */

@@ -15,7 +15,8 @@ from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.responses import PlainTextResponse
 from served import ask, served, statuses
 from starlette.applications import Starlette
-from starlette.routing import Host, Mount, Router
+from starlette.middleware import Middleware
+from starlette.routing import Host, Mount, Route, Router
 from tidegate import BoundedQueue, CircuitBreaker, QueueFullError, _log, starlette
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.fastapi import RateLimit, install_exception_handlers, limit
@@ -217,6 +218,33 @@ def test_an_application_s_own_root_path_is_no_way_round_a_rule(outside: bool) ->
         paths = ["/login", "/own/login"] * 3
         assert statuses(ask(url, *paths)) == [200, 200, 200, 429, 429, 429]
         assert statuses(ask(url, *["/healthz", "/own/healthz"] * 3)) == [200] * 6
+
+
+def test_the_usual_paths_are_the_whole_application_s() -> None:
+    """Whoever serves ``/search`` takes ``/search/healthz`` for a search."""
+
+    def counted(**options: Any) -> Any:
+        return [Middleware(TidegateMiddleware, limit="1/hour", **options)]
+
+    search = Starlette(routes=[Route("/{text}", lambda request: PlainTextResponse("found"))], middleware=counted())
+    own = Starlette(
+        routes=[Route("/{text}", lambda request: PlainTextResponse("own"))], middleware=counted(exempt=("/readyz",))
+    )
+    users = FastAPI()
+    users.get("/{user}")(lambda user: user)
+    users.add_middleware(TidegateMiddleware, limit="1/hour")
+    app = Starlette(
+        routes=[
+            Mount("/search", search),
+            Mount("/own", own),
+            Mount("/users", users),
+            Mount("/more", routes=[Route("/{text}", lambda request: PlainTextResponse("more"))], middleware=counted()),
+        ]
+    )
+    with served(app) as url:
+        for path in ("/search/healthz", "/own/healthz", "/users/readyz", "/more/livez"):
+            assert statuses(ask(url, path, path)) == [200, 429], path
+        assert statuses(ask(url, "/own/readyz", "/own/readyz")) == [200, 200]
 
 
 def test_no_way_to_write_a_mount_s_parameter_is_a_key_of_its_own() -> None:

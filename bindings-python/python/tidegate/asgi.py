@@ -79,6 +79,16 @@ class Overload(Protocol):
         """Seconds to tell a refused client."""
 
 
+# A probe that is refused would have a busy process killed, and its load sent to the others.
+_USUAL = ("/healthz", "/livez", "/readyz")
+
+
+def _is_mounted(scope: Scope) -> bool:
+    """Whether a mount of Starlette's led here: below it a path may be anything's, ``/search/healthz`` a search."""
+    outer = scope.get("app_root_path")
+    return outer is not None and outer != scope.get("root_path", "")
+
+
 class TidegateMiddleware:
     """Refuses what is above a limit with 429, and with 503 what comes while ``queue`` is not accepting or
     ``concurrency`` is reached.
@@ -103,8 +113,9 @@ class TidegateMiddleware:
         concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in
             vain for its ``max_wait`` gets the answer of an overload. WebSockets hold none. An adaptive one judges by
             the status of the answer: 503 and 504 are drops; other 5xx, 429 and a client that has gone say nothing.
-        exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. OPTIONS is exempt too:
-            a refused preflight looks like a broken site.
+        exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. Default: ``/healthz``,
+            ``/livez`` and ``/readyz`` of the whole application, and none below a mount. OPTIONS is exempt too: a
+            refused preflight looks like a broken site.
         skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
         allow, deny: addresses, networks and keys (``"key:monitoring"``) that pass uncounted, or are refused with 403.
             The most specific one decides.
@@ -143,6 +154,7 @@ class TidegateMiddleware:
         "_degrade",
         "_denied",
         "_exempt",
+        "_exempt_below",
         "_learning",
         "_overloaded",
         "_plain",
@@ -170,7 +182,7 @@ class TidegateMiddleware:
         user: UserOf | None = None,
         queue: Overload | None = None,
         concurrency: ConcurrencyLimiter | None = None,
-        exempt: Iterable[str] = ("/healthz", "/livez", "/readyz"),
+        exempt: Iterable[str] = _USUAL,
         skip: Condition | None = None,
         allow: Iterable[str] = (),
         deny: Iterable[str] = (),
@@ -191,6 +203,7 @@ class TidegateMiddleware:
     ) -> None:
         if not callable(app) or hasattr(app, "check"):
             raise TypeError(f"app: expected an ASGI application, got {type(app).__name__}")
+        is_usual = exempt is _USUAL
         allow, deny, exempt = _texts("allow", allow), _texts("deny", deny), _texts("exempt", exempt)
         if (
             limit is None
@@ -251,6 +264,7 @@ class TidegateMiddleware:
         self._rules = [(_rule(rule), rule.guard(**told)) for rule in _rules(rules)]
         self._queue = queue
         self._exempt = Paths("exempt", exempt)
+        self._exempt_below = not is_usual
         self._skip = skip
         self._client = client
         self._shedder = shedder
@@ -279,9 +293,10 @@ class TidegateMiddleware:
                 _notices.check_order(scope["app"])
             return await self.app(scope, receive, send)
         exempt = self._exempt
-        if scope["path"] in exempt.exact or (
-            (exempt.patterns or scope.get("root_path") or self._root) and exempt.match(scope, self._root)
-        ):
+        if (
+            scope["path"] in exempt.exact
+            or ((exempt.patterns or scope.get("root_path") or self._root) and exempt.match(scope, self._root))
+        ) and (self._exempt_below or not _is_mounted(scope)):
             return await self.app(scope, receive, send)
         chosen, taken = self._plain, None
         guard = None if chosen is None else chosen[1]
