@@ -275,10 +275,14 @@ const FAILED = new Set([
   'EHOSTDOWN',
   'EHOSTUNREACH',
   'ENETDOWN',
+  'ENETRESET',
   'ENETUNREACH',
   'ENOTFOUND',
   'EPIPE',
   'EPROTO',
+  'ERR_HTTP2_GOAWAY_SESSION',
+  'ERR_HTTP2_SESSION_ERROR',
+  'ERR_HTTP2_STREAM_ERROR',
   'ERR_NETWORK',
   'ERR_SOCKET_CONNECTION_TIMEOUT',
   'ERR_STREAM_PREMATURE_CLOSE',
@@ -286,7 +290,9 @@ const FAILED = new Set([
   'ETIMEDOUT',
   'UND_ERR_BODY_TIMEOUT',
   'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_OVERFLOW',
   'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_PRX_TLS',
   'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
   'UND_ERR_SOCKET',
 ]);
@@ -295,8 +301,18 @@ const FAILED = new Set([
 const MISTAKEN =
   /^(ERR_(BAD_OPTION|INVALID|MISSING_ARGS|OUT_OF_RANGE)|UND_ERR_(CLOSED|DESTROYED|INVALID_ARG|REQ_CONTENT_LENGTH))/;
 
-/** What came is no HTTP (llhttp), or a compressed body that is broken or cut off (zlib). */
-const GARBLED = /^(HPE|Z)_/;
+/** What came is no HTTP (llhttp), or a compressed body that is broken or cut off (zlib, brotli, zstd). */
+const GARBLED = /^(HPE_|Z_|ZSTD_|ERR__ERROR_|ERR_(BROTLI|ZSTD)_DECO)/;
+
+/** No trust in who answered, by what OpenSSL calls a certificate that it does not verify. */
+const CERTIFICATE = new RegExp(
+  '^((CERT|CRL|UNABLE_TO|ERROR_IN_(CERT|CRL)|DEPTH_ZERO|SELF_SIGNED)_' +
+    '|(HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED)$)',
+);
+/** No TLS with who answered. The other codes of Node's, and OpenSSL's of a context, are of an option that is wrong. */
+const HANDSHAKE =
+  /^ERR_(TLS_(CERT_ALTNAME|DH_PARAM_SIZE|HANDSHAKE_TIMEOUT)|SSL_(?!NO_CIPHER_MATCH$|NO_PROTOCOLS_AVAILABLE$))/;
+const BROKEN = [GARBLED, CERTIFICATE, HANDSHAKE];
 /** What has a name and not always a code: a signal's timeout, and undici's parser. */
 const UNCODED = new Set(['HTTPParserError', 'TimeoutError']);
 
@@ -320,6 +336,13 @@ const TIMEOUT = /(^|_)TIMEOUT$|^E(SOCKET)?TIMEDOUT$/;
 /** Whether a client gave up waiting. */
 const isTimeout = (error) => some(error, ({ code, name }) => name === 'TimeoutError' || matches(TIMEOUT, code));
 
+/** Whether there was no answer that could be read to its end. */
+const isLost = (error) =>
+  some(
+    error,
+    ({ code, name }) => FAILED.has(code) || BROKEN.some((pattern) => matches(pattern, code)) || UNCODED.has(name),
+  );
+
 /** How an HTTP call ended: 5xx, 429, timeouts and connection errors fail; other answers are successes. */
 function http(options = {}) {
   const given = check.options(options, 'http', ['maxRetryAfterMs', 'slow', 'slowCallDurationMs']);
@@ -333,7 +356,7 @@ function http(options = {}) {
     failureOn(error) {
       const answer = answerOf(error);
       if (answer !== undefined) return isFailed(answer);
-      return some(error, ({ code, name }) => FAILED.has(code) || matches(GARBLED, code) || UNCODED.has(name));
+      return isLost(error);
     },
     failureResult(result) {
       const answer = answerOf(result);

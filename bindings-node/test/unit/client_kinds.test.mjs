@@ -254,6 +254,51 @@ describe('guardedInterceptor', () => {
     assert.equal(breaker.stats().failed, 0);
   });
 
+  it('knows a TLS that failed, and a stream that was reset', async (t) => {
+    const coded = (code) => http().error(Object.assign(new Error(), { code })).outcome;
+    for (const code of [
+      'CERT_HAS_EXPIRED',
+      'CERT_NOT_YET_VALID',
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      'ERR_HTTP2_GOAWAY_SESSION',
+      'ERR_HTTP2_SESSION_ERROR',
+      'ERR_HTTP2_STREAM_ERROR',
+      'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR',
+      'ERR_SSL_WRONG_VERSION_NUMBER',
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+      'ERR_TLS_HANDSHAKE_TIMEOUT',
+      'HOSTNAME_MISMATCH',
+      'SELF_SIGNED_CERT_IN_CHAIN',
+      'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      'UND_ERR_HEADERS_OVERFLOW',
+      'UND_ERR_PRX_TLS',
+    ])
+      assert.equal(coded(code), 'failure', code);
+    for (const code of ['ERR_TLS_INVALID_PROTOCOL_VERSION', 'ERR_SSL_NO_CIPHER_MATCH', 'CERTAINLY_NOT', 'ERR_TLS_'])
+      assert.equal(coded(code), 'success', code);
+
+    // As the one who calls sees it: fetch wraps the code, and what speaks no TLS is not trusted either.
+    const address = (await answering(t, 'HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n')).replace('http:', 'https:');
+    const breaker = new CircuitBreaker('tls', { consecutiveFailures: 1, classifier: http() });
+    await assert.rejects(breaker.call(() => fetch(address)));
+    assert.equal(breaker.state, 'open');
+  });
+
+  it('knows a body that cannot be decompressed', async (t) => {
+    for (const code of ['ERR__ERROR_FORMAT_PADDING_1', 'ERR_BROTLI_DECODER_ERROR_X', 'ZSTD_error_prefix_unknown'])
+      assert.equal(http().error(Object.assign(new Error(), { code })).outcome, 'failure', code);
+    const head = 'HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 12\r\n\r\n';
+    const address = await answering(t, `${head}not brotli!!`);
+    for (const guarded of [false, true]) {
+      const breaker = new CircuitBreaker('br', { consecutiveFailures: 1, classifier: http() });
+      const ask = guarded ? guardedFetch({ breaker, outcomeAt: 'body' }) : fetch;
+      const read = async () => (await ask(address)).text();
+      await assert.rejects(guarded ? read() : breaker.call(read));
+      assert.equal(breaker.state, 'open', `${guarded}`);
+    }
+  });
+
   it('knows what is no HTTP', async (t) => {
     const server = createServer((socket) => socket.end('this is no HTTP\r\n\r\n')).listen(0, '127.0.0.1');
     t.after(() => server.close());
