@@ -7,6 +7,8 @@ import gc
 import io
 import math
 import pickle
+import socket
+import sys
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -454,6 +456,90 @@ def test_aiohttp_s_time_for_a_request_is_one_for_all_attempts(server: Faulty, mo
     run(main())
     assert (len(server.asked), counts(breaker)) == (1, (1, 1))
     assert budget.stats().withdrawn == (0 if mode == "hang" else 1)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_aiohttp_s_time_may_end_before_there_is_a_connection(scheme: str, clock: ManualClock) -> None:
+    """The timer cancels the task there, which is none of the caller's doing."""
+    breaker, probed, throttle = opening(), half_open(clock), ClientThrottle()
+
+    async def main(url: str) -> None:
+        timeout = aiohttp.ClientTimeout(total=0.2)
+        for chosen in (breaker, probed):
+            policies = tidegate.aiohttp.Middleware(breaker=chosen, throttle=throttle, retry=RetryPolicy(**QUICK))
+            connector = aiohttp.TCPConnector(resolver=Nowhere() if scheme == "http" else None)
+            async with aiohttp.ClientSession(
+                middlewares=[policies], timeout=timeout, connector=connector
+            ) as session:
+                with pytest.raises(asyncio.TimeoutError):
+                    await session.get(url)
+        task = asyncio.current_task()
+        assert task is not None and (sys.version_info < (3, 11) or task.cancelling() == 0)
+
+    # A listener that accepts no handshake.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        run(main("http://nowhere.test" if scheme == "http" else f"https://127.0.0.1:{listener.getsockname()[1]}"))
+    assert (breaker.state, probed.state, throttle.stats().refused) == ("open", "open", 2)
+
+
+class Nowhere(aiohttp.abc.AbstractResolver):
+    """Never gives an address."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> Any:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
+
+def test_aiohttp_s_time_that_ends_in_the_queue_of_the_pool_says_nothing_of_the_server(
+    server: Faulty, clock: ManualClock
+) -> None:
+    server.mode = "hang body"
+
+    async def main() -> None:
+        connector = aiohttp.TCPConnector(limit=1)
+        async with aiohttp.ClientSession(connector=connector) as plain, plain.get(server.url):
+            policies = tidegate.aiohttp.Middleware(breaker=breaker)
+            async with aiohttp.ClientSession(
+                middlewares=[policies], connector=connector, connector_owner=False,
+                timeout=aiohttp.ClientTimeout(total=0.2),
+            ) as session:  # fmt: skip
+                with pytest.raises(asyncio.TimeoutError):
+                    await session.get(server.url)
+
+    breaker = half_open(clock)
+    run(main())
+    assert wants_probe(breaker)
+
+
+def test_a_caller_who_cancels_before_there_is_a_connection_is_neutral(clock: ManualClock) -> None:
+    breaker = half_open(clock)
+
+    async def main() -> None:
+        policies = tidegate.aiohttp.Middleware(breaker=breaker)
+        connector = aiohttp.TCPConnector(resolver=Nowhere())
+        # With a timer that has not run out, and with one that does at the caller's own moment (before 3.11 it wins).
+        for total in (60, 0.1)[: 1 + (sys.version_info >= (3, 11))]:
+            async with aiohttp.ClientSession(
+                middlewares=[policies], connector=connector, connector_owner=False,
+                timeout=aiohttp.ClientTimeout(total=total),
+            ) as session:  # fmt: skip
+                task = asyncio.ensure_future(session.get("http://nowhere.test"))
+                await asyncio.sleep(0)
+                if total < 1:
+                    # The loop is held until both are due.
+                    asyncio.get_running_loop().call_later(0.1, task.cancel)
+                    time.sleep(0.2)
+                else:
+                    await asyncio.sleep(0.02)
+                    task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+        await connector.close()
+
+    run(main())
+    assert wants_probe(breaker)
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

@@ -144,7 +144,11 @@ class Middleware:
             try:
                 response = await handler(request)
             except BaseException as error:
-                wait = sending.raised(call, error, session.closed, is_last=_is_over(request))
+                is_over = _is_over(request)
+                judged = _as_timeout(request, error) if is_over else error
+                wait = sending.raised(call, judged, session.closed, is_last=is_over)
+                # Its cause's traceback holds this frame.
+                del judged
                 if wait is None:
                     if not is_second:
                         _note_failed(request, error)
@@ -183,6 +187,25 @@ def _is_over(request: aiohttp.ClientRequest) -> bool:
         except asyncio.TimeoutError:
             return True
     return False
+
+
+def _as_timeout(request: aiohttp.ClientRequest, error: BaseException) -> BaseException:
+    """What ends a request whose time is over: aiohttp's timer cancels the task, and only outside of the middleware, where
+    the timer ends, is that made a TimeoutError. The caller's own cancellation stays one.
+    """
+    if not isinstance(error, asyncio.CancelledError) or _is_callers(request):
+        return error
+    timeout = aiohttp.ConnectionTimeoutError("the client's time for the request was over")
+    # Where it waited for a connection of the pool, the server has no part in it: the classifier looks for that there.
+    timeout.__cause__ = error
+    return timeout
+
+
+def _is_callers(request: aiohttp.ClientRequest) -> bool:
+    """Whether somebody besides the timer has cancelled the task, which only Python 3.11 or later can tell."""
+    task = asyncio.current_task()
+    cancelling, before = getattr(task, "cancelling", None), getattr(_timer(request), "_cancelling", 0)
+    return cancelling is not None and cancelling() > before + 1
 
 
 def _note_failed(request: aiohttp.ClientRequest, error: BaseException) -> None:
