@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import socket
 import struct
 from collections import deque
@@ -29,7 +30,8 @@ class Faulty:
     """Answers each request by the next entry of ``script``, or, when that is empty, by ``mode``.
 
     An entry is a status, or "500 retry-after: 7", "hang", "slow 0.2", "reset", "reset body" (half of a body, then a
-    reset), "hang body" (half of one, then silence until ``go_on``), "loop" (a redirect to itself), "garbage" (no HTTP).
+    reset), "hang body" (half of one, then silence until ``go_on``), "loop" (a redirect to itself), "garbage" (no HTTP),
+    "gzip" (a compressed body), "bad gzip" (one that is not, though it says so).
     """
 
     def __init__(self) -> None:
@@ -109,15 +111,18 @@ class Faulty:
             await self._more.wait()
             writer.write(b"whole")
             return True
+        compressed = {"gzip": gzip.compress(b"done"), "bad gzip": b"no gzip"}.get(act)
+        if compressed is not None:
+            act = "200|content-encoding: gzip"
         fields = ["location: /loop"] if act == "loop" else [field.strip() for field in act.split("|")[1:]]
         status = 302 if act == "loop" else int(act.split("|")[0])
-        answer = b"" if status == 204 else b"done"
+        answer = b"" if status == 204 else compressed or b"done"
         told = "".join(f"{field}\r\n" for field in fields)
         if status != 204:
             told += f"content-length: {len(answer)}\r\n"
         head = f"HTTP/1.1 {status} {_REASONS.get(status, 'Some')}\r\n{told}\r\n"
         # One write: a second would wait for the acknowledgement of the first.
-        writer.write(head.encode() + (b"" if method == "HEAD" else answer))
+        writer.write(head.encode(errors="surrogateescape") + (b"" if method == "HEAD" else answer))
         await writer.drain()
         return True
 

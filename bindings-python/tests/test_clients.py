@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import io
 import math
 import pickle
+import shutil
 import socket
 import sys
 import time
@@ -21,6 +23,7 @@ import requests
 import tidegate.aiohttp
 import tidegate.httpx
 import tidegate.requests
+import urllib3
 from clients import ASYNC, CLIENTS, ERRORS, Client, client
 from conftest import Thread, run, wait_until
 from faulty import Faulty, faulty
@@ -283,6 +286,21 @@ def test_the_server_says_when(kind: str, server: Faulty) -> None:
     with client(kind, retry=RetryPolicy(deadline=5, **QUICK)) as made:
         server.script.append("429|Retry-After: 30")
         assert made.send("GET", server.url).status == 429
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_bytes_that_are_no_text_in_a_field_count_for_nothing(kind: str, server: Faulty) -> None:
+    for status in (429, 503):
+        # The server writes them as they are.
+        for name in ("retry-after", "retry-after-ms", "date"):
+            breaker, retry = opening(cooldown=9), RetryPolicy(attempts=2, **QUICK)
+            server.asked.clear()
+            server.mode = f"{status}|{name}: \udce9"
+            with client(kind, retry=retry, throttle=ClientThrottle()) as made:
+                assert made.send("GET", server.url).status == status and len(server.asked) == 2
+            with client(kind, breaker=breaker) as made:
+                assert made.send("GET", server.url).status == status
+            assert breaker.state == "open" and 8 < breaker.retry_after <= 9
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -843,6 +861,42 @@ def test_raw_reads_of_requests_reach_the_end(server: Faulty, clock: ManualClock)
             assert breaker.state == "half_open"
             read(response.raw)
             assert breaker.state == "closed"
+            response.close()
+
+
+def test_the_raw_body_of_requests_is_urllib3_s(server: Faulty, clock: ManualClock) -> None:
+    """Whatever reads it tells the breaker, and what is set on it reaches what reads."""
+
+    def copied(raw: Any) -> bytes:
+        raw.decode_content = True
+        shutil.copyfileobj(raw, copy := io.BytesIO())
+        return copy.getvalue()
+
+    def with_it(raw: Any) -> bytes:
+        with raw as body:
+            data: bytes = body.read()
+        assert raw.closed
+        return data
+
+    reads = (
+        copied, with_it, lambda raw: next(raw) + b"".join(raw), lambda raw: raw.data, lambda raw: raw.drain_conn(),
+    )  # fmt: skip
+    server.mode = "gzip"
+    for read in reads:
+        breaker = half_open(clock)
+        with client("requests", breaker=breaker) as made:
+            response = made.opened(server.url)
+            response.raw.decode_content = True
+            assert read(response.raw) in (b"done", None) and breaker.state == "closed"
+            response.close()
+    server.mode = "reset body"
+    for read in reads:
+        breaker = half_open(clock)
+        with client("requests", breaker=breaker) as made:
+            response = made.opened(server.url)
+            with contextlib.suppress(OSError, urllib3.exceptions.HTTPError):
+                read(response.raw)
+            assert breaker.state == "open"
             response.close()
 
 

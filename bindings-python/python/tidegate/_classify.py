@@ -111,7 +111,8 @@ def field(headers: Any, name: str) -> str | None:
         value = get(name.title())
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    return str(value) if isinstance(value, (str, int, float)) else None
+    # aiohttp has bytes that are no UTF-8 as lone surrogates, which the core does not take: nonsense like other.
+    return str(value).encode(errors="replace").decode() if isinstance(value, (str, int, float)) else None
 
 
 def failed(answer: tuple[int, Any]) -> bool:

@@ -190,8 +190,8 @@ def _is_over(request: aiohttp.ClientRequest) -> bool:
 
 
 def _as_timeout(request: aiohttp.ClientRequest, error: BaseException) -> BaseException:
-    """What ends a request whose time is over: aiohttp's timer cancels the task, and only outside of the middleware, where
-    the timer ends, is that made a TimeoutError. The caller's own cancellation stays one.
+    """What ends a request whose time is over: aiohttp's timer cancels the task, and only outside of the middleware,
+    where the timer ends, is that made a TimeoutError. The caller's own cancellation stays one.
     """
     if not isinstance(error, asyncio.CancelledError) or _is_callers(request):
         return error

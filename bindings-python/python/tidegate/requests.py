@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from http.client import HTTPException
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.utils import rewind_body
+from urllib3.exceptions import HTTPError
 
 from . import errors
 from ._client import Call, Calls, Chosen, Kind, ends_at_headers, origin
@@ -183,17 +186,44 @@ class Adapter(BaseAdapter):
 class _Body:
     """urllib3's response, whose end the breaker hears of."""
 
+    __slots__ = ("_call", "_raw")
+
     def __init__(self, raw: Any, call: Call) -> None:
-        self._raw, self._call = raw, call
+        object.__setattr__(self, "_raw", raw)
+        object.__setattr__(self, "_call", call)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Such as ``decode_content``: what reads has to know it.
+        setattr(self._raw, name, value)
+
+    def __enter__(self) -> _Body:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
     def __iter__(self) -> Iterator[bytes]:
         return self._watched(iter(self._raw))
 
+    def __next__(self) -> bytes:
+        try:
+            line: bytes = next(self._raw)
+        except StopIteration:
+            self._call.ended()
+            raise
+        except BaseException as error:
+            self._call.lost(error)
+            raise
+        return line
+
     def stream(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
         return self._watched(self._raw.stream(*args, **kwargs))
+
+    def read_chunked(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        return self._watched(self._raw.read_chunked(*args, **kwargs))
 
     def _watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         try:
@@ -227,6 +257,24 @@ class _Body:
         except BaseException as error:
             self._call.lost(error)
             raise
+
+    @property
+    def data(self) -> bytes:
+        data: bytes = self._read(getattr, self._raw, "data")
+        self._call.ended()
+        return data
+
+    def json(self) -> Any:
+        # Whose own reads what is kept by now.
+        _ = self.data
+        return self._raw.json()
+
+    def drain_conn(self) -> None:
+        # As urllib3's own, which does not tell by what it ended.
+        decoded = getattr(self._raw, "_has_decoded_content", False)
+        with suppress(HTTPError, HTTPException, OSError):
+            while self.read(65536, decode_content=decoded):
+                pass
 
     def close(self) -> None:
         self._call.abandoned()
