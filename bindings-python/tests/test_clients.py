@@ -443,6 +443,61 @@ def test_a_body_that_breaks_off_is_a_failure(kind: str, server: Faulty) -> None:
     assert counts(breaker) == (2, 2) and len(server.asked) == 2
 
 
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_compressed_body_that_is_broken_is_a_failure(kind: str, server: Faulty, clock: ManualClock) -> None:
+    for is_streamed in (False, True):
+        breaker = half_open(clock)
+        with client(kind, breaker=breaker) as made:
+            server.script.append("bad gzip")
+            with pytest.raises((*BROKEN, httpx.DecodingError)):
+                if not is_streamed:
+                    made.send("GET", server.url)
+                elif kind == "httpx":
+                    with made.session.stream("GET", server.url) as response:
+                        [*response.iter_bytes()]
+                elif kind == "httpx async":
+
+                    async def read(made: Client = made) -> None:
+                        async with made.session.stream("GET", server.url) as response:
+                            [part async for part in response.aiter_bytes()]
+
+                    made.run(read())
+                else:
+                    with contextlib.closing(made.opened(server.url)) as response:
+                        made.read(response)
+        assert breaker.state == "open", is_streamed
+
+
+@pytest.mark.parametrize("kind", ["httpx", "httpx async"])
+def test_a_response_that_is_closed_for_anothers_broken_body_gives_its_probe_back(
+    kind: str, server: Faulty, clock: ManualClock
+) -> None:
+    breaker = half_open(clock)
+    server.script.extend(["hang body", "bad gzip"])
+    with client(kind, breaker=breaker) as made, client("httpx") as other:
+        response = made.opened(server.url)
+        try:
+            other.send("GET", server.url)
+        except httpx.DecodingError:
+            made.abandon(response)
+        assert wants_probe(breaker)
+
+
+def test_a_proxy_that_refuses_the_tunnel_is_a_failure(server: Faulty, clock: ManualClock) -> None:
+    async def main(status: int) -> tuple[CircuitBreaker, int]:
+        breaker, throttle = half_open(clock), ClientThrottle()
+        policies = tidegate.aiohttp.Middleware(breaker=breaker, throttle=throttle)
+        async with aiohttp.ClientSession(middlewares=[policies]) as session:
+            server.script.append(status)
+            with pytest.raises(aiohttp.ClientHttpProxyError):
+                await session.get("https://bank.test/", proxy=server.url)
+        return breaker, throttle.stats().refused
+
+    for status in (403, 407, 429, 502):
+        breaker, refused = run(main(status))
+        assert (breaker.state, refused) == ("open", 1), status
+
+
 BROKEN = (httpx.TransportError, requests.RequestException, aiohttp.ClientError)
 
 

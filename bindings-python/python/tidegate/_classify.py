@@ -34,6 +34,8 @@ _GARBLED = frozenset({("aiohttp", "HttpProcessingError")})
 _CALLERS_MISTAKE = frozenset(
     (module, name) for module in ("httpx", "httpcore") for name in ("LocalProtocolError", "UnsupportedProtocol")
 )
+# A proxy that refuses the tunnel, with a status of its own: the server was not reached, and gave none.
+_PROXY = frozenset({("aiohttp", "ClientHttpProxyError")})
 _FAILED = frozenset(
     {
         ("httpx", "TransportError"),
@@ -213,7 +215,7 @@ def http(
 
     def failed_error(error: BaseException) -> bool:
         answer = answer_of(error)
-        return _connection_failed(error) if answer is None else failed(answer)
+        return _connection_failed(error) if answer is None else failed(answer) or is_one_of(error, _PROXY)
 
     def failed_result(result: object) -> bool:
         answer = answer_of(result)

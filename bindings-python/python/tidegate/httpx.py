@@ -8,6 +8,7 @@ them to this one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal
 
@@ -152,7 +153,7 @@ class Transport(_Guarded, httpx.BaseTransport):
                     raise
                 if wait is None:
                     if call.pending:
-                        response.stream = _Body(response.stream, call, self)
+                        response.stream = _Body(response.stream, call, self, request)
                     return response
                 response.close()
             # Outside of the handler, and with no connection held.
@@ -188,7 +189,7 @@ class AsyncTransport(_Guarded, httpx.AsyncBaseTransport):
                     raise
                 if wait is None:
                     if call.pending:
-                        response.stream = _AsyncBody(response.stream, call, self)
+                        response.stream = _AsyncBody(response.stream, call, self, request)
                     return response
                 await response.aclose()
             if wait > 0 and sending.clock is None:
@@ -211,42 +212,66 @@ def _is_complete(response: httpx.Response) -> bool:
     return ends_at_headers(response.request.method, response.status_code, response.headers)
 
 
+def _broken(request: httpx.Request) -> httpx.DecodingError | None:
+    """What is being raised of a body that could not be decompressed: above the transport, which is told by ``close``.
+
+    It may be another request's, where this one is closed while that one's is handled.
+    """
+    error = sys.exc_info()[1]
+    return error if isinstance(error, httpx.DecodingError) and error._request is request else None
+
+
+def _closed(call: Call, transport: _Guarded, broken: httpx.DecodingError | None) -> None:
+    if broken is None:
+        call.abandoned()
+    else:
+        call.lost(broken, transport.closed)
+
+
 class _Body(httpx.SyncByteStream):
     """A body whose end the breaker hears of."""
 
-    def __init__(self, stream: Any, call: Call, transport: _Guarded) -> None:
-        self._stream, self._call, self._transport = stream, call, transport
+    def __init__(self, stream: Any, call: Call, transport: _Guarded, request: httpx.Request) -> None:
+        self._stream, self._call, self._transport, self._request = stream, call, transport, request
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._stream
+        except GeneratorExit:
+            # Whoever reads has stopped: why, is known when the response is closed, which a broken body is after this.
+            raise
         except BaseException as error:
             self._call.lost(error, self._transport.closed)
             raise
         self._call.ended()
 
     def close(self) -> None:
+        broken = _broken(self._request)
         try:
             self._stream.close()
         finally:
-            self._call.abandoned()
+            _closed(self._call, self._transport, broken)
 
 
 class _AsyncBody(httpx.AsyncByteStream):
-    def __init__(self, stream: Any, call: Call, transport: _Guarded) -> None:
-        self._stream, self._call, self._transport = stream, call, transport
+    def __init__(self, stream: Any, call: Call, transport: _Guarded, request: httpx.Request) -> None:
+        self._stream, self._call, self._transport, self._request = stream, call, transport, request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._stream:
                 yield chunk
+        except GeneratorExit:
+            # Whoever reads has stopped: why, is known when the response is closed, which a broken body is after this.
+            raise
         except BaseException as error:
             self._call.lost(error, self._transport.closed)
             raise
         self._call.ended()
 
     async def aclose(self) -> None:
+        broken = _broken(self._request)
         try:
             await self._stream.aclose()
         finally:
-            self._call.abandoned()
+            _closed(self._call, self._transport, broken)
