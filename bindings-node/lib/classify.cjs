@@ -102,9 +102,14 @@ const slowMs = (value) => check.period(value, 'slowCallDurationMs');
 
 const optional = (value, make, name) => (value === undefined ? undefined : make(value, name));
 
+/** undici says by the error of an abort, which nobody asked for, that a proxy made no tunnel. */
+const isTunnelRefused = (error) =>
+  error?.code === 'UND_ERR_ABORTED' && typeof error.message === 'string' && error.message.startsWith('Proxy response');
+
 /** By the caller, as fetch, undici and node, or as axios and got say it: it says nothing about the dependency. */
 const isCancelled = (error) =>
-  quietly(() => error?.name === 'AbortError' || error?.code === 'ERR_CANCELED', false) || isReason(error);
+  quietly(() => (error?.name === 'AbortError' && !isTunnelRefused(error)) || error?.code === 'ERR_CANCELED', false) ||
+  isReason(error);
 
 /** Errors by which Node and this package say that an argument was wrong. */
 const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
@@ -336,12 +341,25 @@ const TIMEOUT = /(^|_)TIMEOUT$|^E(SOCKET)?TIMEDOUT$/;
 /** Whether a client gave up waiting. */
 const isTimeout = (error) => some(error, ({ code, name }) => name === 'TimeoutError' || matches(TIMEOUT, code));
 
+const isOneLost = (one) =>
+  FAILED.has(one.code) ||
+  BROKEN.some((pattern) => matches(pattern, one.code)) ||
+  UNCODED.has(one.name) ||
+  isTunnelRefused(one);
+
 /** Whether there was no answer that could be read to its end. */
-const isLost = (error) =>
-  some(
-    error,
-    ({ code, name }) => FAILED.has(code) || BROKEN.some((pattern) => matches(pattern, code)) || UNCODED.has(name),
-  );
+const isLost = (error) => some(error, isOneLost);
+
+/**
+ * axios says by one code that an answer was cut off or is garbled, and that the caller wants none of its status, such
+ * as 304: the caller's `validateStatus` tells which.
+ */
+const isBadResponse = (error, status) =>
+  quietly(() => error.code === 'ERR_BAD_RESPONSE' && error.config?.validateStatus?.(status) !== false, false);
+
+/** Whether an error that carries an answer is a failure: by its status, or since a good one has no end. */
+const isFailedBy = (error, answer) =>
+  isFailed(answer) || (answer.status < 400 && (isBadResponse(error, answer.status) || isLost(error)));
 
 /** How an HTTP call ended: 5xx, 429, timeouts and connection errors fail; other answers are successes. */
 function http(options = {}) {
@@ -355,8 +373,7 @@ function http(options = {}) {
     unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => UNREACHED.has(code)),
     failureOn(error) {
       const answer = answerOf(error);
-      if (answer !== undefined) return isFailed(answer);
-      return isLost(error);
+      return answer === undefined ? isLost(error) : isFailedBy(error, answer);
     },
     failureResult(result) {
       const answer = answerOf(result);
@@ -379,6 +396,7 @@ module.exports = {
   isCancelled,
   isClassifier,
   isFailed,
+  isFailedBy,
   isMistaken,
   isTimeout,
   matches,

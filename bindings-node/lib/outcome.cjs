@@ -13,7 +13,9 @@ function isDropped(error) {
   if (isUnmade(error)) return false;
   if (isRefusal(error)) return !(error instanceof ArenaError);
   const answer = answerOf(error);
-  return answer === undefined ? isTimeout(error) : isDroppedStatus(answer.status);
+  if (answer !== undefined && answer.status >= 400) return isDroppedStatus(answer.status);
+  // Also where the head of an answer had come.
+  return isTimeout(error);
 }
 
 /** Reports a call that returned, or threw. */

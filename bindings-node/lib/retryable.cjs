@@ -1,7 +1,7 @@
 'use strict';
 // Which errors are worth another attempt, and what they tell about when.
 
-const { answerOf, askedMs, isCancelled, isFailed, isMistaken, quietly } = require('./classify.cjs');
+const { answerOf, askedMs, isCancelled, isFailedBy, isMistaken, quietly } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, ThrottledError, isRefusal } = require('./errors.cjs');
 const { members } = require('./group.cjs');
 
@@ -26,7 +26,7 @@ const isTransient = (error) => members(error).every(isOneTransient);
 function isOneTransient(error) {
   if (isCancelled(error) || isRefusal(error) || isMistaken(error)) return false;
   const answer = answerOf(error);
-  if (answer !== undefined) return isFailed(answer);
+  if (answer !== undefined) return isFailedBy(error, answer);
   // What fetch throws for a lost connection is a TypeError with the reason as its cause.
   const isLost = () => error.name === 'TypeError' && error.cause instanceof Error;
   return quietly(() => !MISTAKES.has(error?.name) || isLost(), true);

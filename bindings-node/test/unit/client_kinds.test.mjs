@@ -26,6 +26,7 @@ import {
   Client,
   MockAgent,
   Pool,
+  ProxyAgent,
   fetch as theirFetch,
   interceptors,
   request,
@@ -285,6 +286,22 @@ describe('guardedInterceptor', () => {
     assert.equal(breaker.state, 'open');
   });
 
+  it('tells a proxy that makes no tunnel from an abort by the caller', async (t) => {
+    const proxy = await answering(t, 'HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n');
+    const agent = new ProxyAgent(proxy);
+    t.after(() => agent.destroy());
+    const open = () => new CircuitBreaker('proxy', { consecutiveFailures: 1, classifier: http() });
+    for (const ask of [request, theirFetch]) {
+      const [guarding, plain] = [open(), open()];
+      const dispatcher = agent.compose(guardedInterceptor({ breaker: guarding }));
+      await assert.rejects(ask('https://shop.invalid/', { dispatcher }));
+      await assert.rejects(plain.call(() => ask('https://shop.invalid/', { dispatcher: agent })));
+      assert.deepEqual([guarding.state, plain.state], ['open', 'open'], ask.name);
+    }
+    const aborted = (message) => Object.assign(new Error(message), { name: 'AbortError', code: 'UND_ERR_ABORTED' });
+    assert.equal(http().error(aborted('Request aborted')).outcome, 'cancelled');
+  });
+
   it('knows a body that cannot be decompressed', async (t) => {
     for (const code of ['ERR__ERROR_FORMAT_PADDING_1', 'ERR_BROTLI_DECODER_ERROR_X', 'ZSTD_error_prefix_unknown'])
       assert.equal(http().error(Object.assign(new Error(), { code })).outcome, 'failure', code);
@@ -414,6 +431,41 @@ describe('guardedAdapter', () => {
       client.get('/well', { adapter: guardedAdapter({ adapter: 'none' }) }),
       /Unknown adapter 'none'/,
     );
+  });
+
+  it('is no success for http() when the body has no end', async (t) => {
+    const server = await serve(t, (asked, response) => {
+      if (asked.url === '/old') return response.writeHead(304).end();
+      if (asked.url === '/garbled') return response.writeHead(200, { 'content-encoding': 'gzip' }).end('half');
+      response.writeHead(200, { 'content-length': '100' }).write('half');
+      if (asked.url === '/cut') setTimeout(() => asked.socket.destroy(), 10);
+    });
+    const stalls = { proxy: false, timeout: 200 };
+    const limits = { proxy: false };
+    for (const [path, wanted] of [
+      ['/cut', /^ERR_BAD_RESPONSE$/],
+      // By whether the head has come when the time is over.
+      ['/stalled', /^(ERR_BAD_RESPONSE|ECONNABORTED)$/],
+      ['/garbled', /^Z_DATA_ERROR$/],
+    ]) {
+      const code = ({ code }) => wanted.test(code);
+      const breaker = new CircuitBreaker('axios', { consecutiveFailures: 1, classifier: http() });
+      const ask = () => axios.get(`${server.url}${path}`, path === '/stalled' ? stalls : limits);
+      await assert.rejects(breaker.call(ask), code, path);
+      assert.equal(breaker.state, 'open', path);
+      for (const retry of [quick({ attempts: 2 }), quick({ attempts: 2, retryOn: http() })]) {
+        server.asked.length = 0;
+        await assert.rejects(retry.call(ask), code, path);
+        assert.equal(server.asked.length, 2, path);
+      }
+    }
+    // An answer that came, with a status that the caller does not want.
+    const old = await axios.get(`${server.url}/old`, limits).then(assert.fail, (error) => error);
+    assert.equal(old.code, 'ERR_BAD_RESPONSE');
+    assert.equal(http().error(old).outcome, 'success');
+    server.asked.length = 0;
+    await assert.rejects(quick().call(() => axios.get(`${server.url}/old`, limits)));
+    assert.equal(server.asked.length, 1);
   });
 
   it('sends forms of the platform again, and streams once', async (t) => {
