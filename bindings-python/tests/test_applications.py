@@ -54,6 +54,16 @@ class Hex(Convertor[int]):
         return hex(value)
 
 
+@pytest.mark.parametrize(("name", "path"), [("int", "/u/{id:int}"), ("str", "/u/{id}")])
+def test_a_convertor_of_the_application_s_own_under_a_name_of_starlette_s(
+    name: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONVERTOR_TYPES, name, Hex())
+    inner = Starlette(routes=[Route(path, lambda _: PlainTextResponse("ok"))])
+    with served(TidegateMiddleware(inner, rules=[Rule("GET", path, limit="1/hour")])) as url:
+        assert statuses(ask(url, "/u/0x1f", "/u/0x1e", "/u/7")) == [200, 429, 404]
+
+
 @pytest.mark.parametrize(
     ("path", "fits", "not_fits"),
     [

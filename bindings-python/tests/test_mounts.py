@@ -247,6 +247,14 @@ def test_the_usual_paths_are_the_whole_application_s() -> None:
         assert statuses(ask(url, "/own/readyz", "/own/readyz")) == [200, 200]
 
 
+@pytest.mark.filterwarnings("ignore:The `root_path`")
+def test_a_root_path_that_ends_in_a_slash_is_no_way_round_a_rule() -> None:
+    app: Any = FastAPI(root_path="/own/")
+    app.get("/own/login")(lambda: "ok")
+    with served(TidegateMiddleware(app, rules=[Rule("GET", "/own/login", limit="2/hour")])) as url:
+        assert statuses(ask(url, *["/own/login"] * 4)) == [200, 200, 429, 429]
+
+
 def test_no_way_to_write_a_mount_s_parameter_is_a_key_of_its_own() -> None:
     app, outer, sub = FastAPI(), FastAPI(), FastAPI()
     each = Depends(RateLimit("1/hour", key=path))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
+import re
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import tidegate.limits  # noqa: F401  (registers tidegate://)
 from conftest import run
-from limits import RateLimitItemPerHour, RateLimitItemPerMinute
+from limits import RateLimitItemPerHour, RateLimitItemPerMinute, parse
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter
@@ -34,6 +35,7 @@ from tidegate import (
     TidegateError,
     TokenBucket,
 )
+from tidegate._limit import choice_name, exact_seconds
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.fastapi import RateLimit
 from tidegate.keys import header
@@ -329,6 +331,75 @@ def test_two_limits_of_one_name_are_an_error_and_not_the_last_of_them(host: str)
     # A deploy: the version that had the old rate is gone.
     del everywhere, several
     assert RateLimit("3/hour", scope=host, name="api").limit.burst == 3
+
+
+@pytest.mark.parametrize("on_conflict", [None, "apply", "keep"])
+@pytest.mark.parametrize("made", [RateLimiter, TokenBucket])
+def test_a_route_does_not_loosen_a_limit_that_the_application_made(host: str, made: Any, on_conflict: Any) -> None:
+    own = made("3/minute", scope=host, name="login")
+    key = header("x-user") if made is RateLimiter else None
+    with pytest.raises(ConfigError, match=f"^name: 'login' in '{host}' is another limit of this process .3 per 60 s, "):
+        RateLimit("1000/minute", key=key, scope=host, name="login", on_conflict=on_conflict)
+    about = ["x"] if made is RateLimiter else []
+    assert sum(own.check(*about).allowed for _ in range(20)) == 3 and own.burst == 3
+    # The same rate is the same limit, another place another, and what is gone is a deploy's.
+    assert RateLimit("3/minute", key=key, scope=host, name="login").limit.burst == 3
+    RateLimit("9/minute", key=key, scope=f"{host}x", name="login")
+    del own
+    expected = 3 if on_conflict == "keep" else 1000
+    again = RateLimit("1000/minute", key=key, scope=host, name="login", on_conflict=on_conflict)
+    assert again.limit.burst == expected
+
+
+def test_a_route_may_declare_another_fastest_rate_of_the_same_limit(host: str) -> None:
+    own = RateLimiter("3/minute", fastest="9/minute", scope=host, name="login")
+    RateLimit("3/minute", key=header("x-user"), scope=host, name="login")
+    assert sum(own.check("x").allowed for _ in range(20)) == 3
+
+
+def test_a_mistaken_on_conflict_is_told_where_there_is_no_conflict(host: str) -> None:
+    with pytest.raises(ConfigError, match="^on_conflict: "):
+        RateLimit("3/minute", scope=host, name="login", on_conflict="replace")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="on_conflict"):
+        RateLimit("3/minute", on_conflict="replace")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("texts", "name"),
+    [
+        (["3/minute", "3 per minute", " 3/60s", "3/m"], "plan:3/minute"),
+        (["3 per 1.5 min", "3/90s"], "plan:3/90s"),
+        (["3/year"], "plan:3/31536000s"),
+        (["9/second;3 per minute", "9/s; 3/minute"], "plan:9/second-3/minute"),
+        ([";".join(f"{n} per {n} days" for n in range(2, 14))], "plan:[0-9a-f]{12}"),
+    ],
+)
+def test_a_rate_that_a_function_chooses_has_a_name_however_it_is_written(
+    host: str, texts: list[str], name: str
+) -> None:
+    chosen = iter(texts * 3)
+    rule = Rule("*", "/*", limit=lambda _: next(chosen), scope=host, name="plan")
+    with served(TidegateMiddleware(plain, rules=[rule])) as url:
+        seen = ask(url, *["/"] * (len(texts) * 3))
+    most = 2 if len(texts) == 1 and "2 per" in texts[0] else 3
+    assert statuses(seen)[: most + 1] == ([200] * most + [429])[: len(seen)]
+    if ";" not in texts[0]:
+        assert seen[0].headers["ratelimit-policy"].startswith(f'"{name}"')
+    assert all(re.fullmatch(name, choice_name("plan", text)) for text in texts)
+
+
+@pytest.mark.parametrize("strategy", [FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter])
+@pytest.mark.parametrize("limit", ["2/month", "2/year", "2 per 12 days"])
+def test_a_storage_in_a_scope_takes_long_windows(host: str, strategy: Any, limit: str) -> None:
+    item = parse(limit)
+    one, two = (strategy(storage_from_string(f"tidegate://{host}?max_keys=1000&max_entries=10000")) for _ in range(2))
+    assert [one.hit(item, "ann"), two.hit(item, "ann"), one.hit(item, "ann")] == [True, True, False]
+
+
+def test_no_two_windows_share_a_name() -> None:
+    lengths = [60, 86400, 0.5, 999_999, 1_000_000, 1_234_567, 1_234_568, 2_592_000, 31_104_000, 86400.125]
+    assert [exact_seconds(length) for length in lengths] == [str(length) for length in lengths]
+    assert exact_seconds(60.0) == "60" and exact_seconds(0.00001) == "0.00001"
 
 
 @pytest.mark.parametrize("strategy", [FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 from . import _notices
 from ._fields import FIELDS, one_told
 from ._functions import called, flag, function, optional
-from ._limit import MOST_COST, Chooser, can_refund, check_cost, check_limit, check_refund, make_limit
+from ._limit import MOST_COST, Chooser, can_refund, check_cost, check_limit, check_refund, choice_name, make_limit
 from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, ProcessScope, RateLimiter, Taken, Tier, TokenBucket
 from ._time import sleep_async
 from .errors import ConfigError
@@ -256,7 +256,7 @@ class Guard:
         if callable(limit) and not hasattr(limit, "check"):
 
             def make(found: Any) -> Guard:
-                own = {**place, "name": name and f"{name}:{found}"} if isinstance(found, str) else {}
+                own = {**place, "name": name and choice_name(name, found)} if isinstance(found, str) else {}
                 inner = Guard(
                     found, **own, key=key if isinstance(found, str) or _is_keyed(found) else None, cost=cost, on_refused=on_refused,
                     headers=headers, legacy_headers=legacy_headers, jitter=jitter, dry_run=dry_run, client=client,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import inspect
 import os
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from . import _notices
@@ -140,19 +142,23 @@ def _make(
     kind: Any = RateLimiter if keyed else TokenBucket
     place = None if name is None else _place(scope, name)
     quota = "" if place is None else _quota(rate, own.get("burst"))
+    first = on_conflict or "error"
     if place is not None:
         _check_owner(place, quota)
+        if first in ("apply", "keep"):
+            # An error first, for who has declared the other rate may be this process.
+            first = "error"
     try:
-        made: RateLimiter | TokenBucket = kind(
-            rate, **own, scope=scope, name=name, on_conflict=on_conflict or "error"
-        )
+        made: RateLimiter | TokenBucket = kind(rate, **own, scope=scope, name=name, on_conflict=first)
     except ArenaError as error:
-        if on_conflict is not None or error.kind != "settings":
+        if on_conflict == "error" or error.kind != "settings" or place is None:
             raise
+        _check_used(place, quota)
         # A deploy that changes a rate: the version that starts now is the one that is meant.
-        made = kind(rate, **own, scope=scope, name=name, on_conflict="apply")
-        asked = TokenBucket(rate, burst=own.get("burst"), scope="process").burst
-        _notices.applied(str(made.name), rate, str(error), made.burst if made.burst < asked else None)
+        made = kind(rate, **own, scope=scope, name=name, on_conflict=on_conflict or "apply")
+        if on_conflict is None:
+            asked = TokenBucket(rate, burst=own.get("burst"), scope="process").burst
+            _notices.applied(str(made.name), rate, str(error), made.burst if made.burst < asked else None)
     if place is not None:
         at = id(made)
         _owners[at] = (weakref.ref(made, lambda _: _owners.pop(at, None)), place, quota)
@@ -175,8 +181,11 @@ def _place(scope: str | HostScope | ProcessScope | None, name: str) -> tuple[str
 
 
 def _quota(rate: str, burst: int | None) -> str:
-    made = TokenBucket(rate, burst=burst, scope="process")
-    return f"{made.count} per {made.period:g} s, burst {made.burst}"
+    return _quota_of(TokenBucket(rate, burst=burst, scope="process"))
+
+
+def _quota_of(limit: RateLimiter | TokenBucket) -> str:
+    return f"{limit.count} per {limit.period:g} s, burst {limit.burst}"
 
 
 def _check_owner(place: tuple[str, str, str], quota: str) -> None:
@@ -193,11 +202,61 @@ def _check_owner(place: tuple[str, str, str], quota: str) -> None:
         return
     # What an application that is gone has left.
     gc.collect()
-    if others():
-        raise ConfigError(
-            f"name: {place[2]!r} in {place[0]!r} is another limit of this process ({others()[0]}), and limits of one "
-            f"name are one; give this one ({quota}) a name of its own, or share one object"
-        )
+    found = others()
+    if found:
+        raise _two_limits(place, found[0], quota)
+
+
+def _check_used(place: tuple[str, str, str], quota: str) -> None:
+    """ConfigError where the application has made a limit of another rate under the name, and uses it.
+
+    Asked only where the arena holds another rate, for it looks through all objects (but those of ``gc.freeze``).
+    """
+
+    def others() -> list[str]:
+        made = [one for one in gc.get_objects() if type(one) in (RateLimiter, TokenBucket)]
+        own = [one for one in made if (one.scope, one.name) == (place[0], place[2]) and id(one) not in _owners]
+        return [has for has in map(_quota_of, own) if has != quota]
+
+    if not others():
+        return
+    gc.collect()
+    found = others()
+    if found:
+        # What the arena says advises on_conflict, which has no say.
+        raise _two_limits(place, found[0], quota) from None
+
+
+def _two_limits(place: tuple[str, str, str], other: str, quota: str) -> ConfigError:
+    return ConfigError(
+        f"name: {place[2]!r} in {place[0]!r} is another limit of this process ({other}), and limits of one "
+        f"name are one; give this one ({quota}) a name of its own, or share one object"
+    )
+
+
+# The longest name of an object in an arena.
+_LONGEST = 63
+_UNITS: dict[float, str] = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
+
+
+def choice_name(name: str, rates: str) -> str:
+    """The name of the limit that a function has chosen by its rate: rates that are equal have one, however they are
+    written, and it can be an object's.
+    """
+    made = [TokenBucket(rate.strip(), scope="process") for rate in rates.split(";")]
+    each = [f"{one.count}/{_UNITS.get(one.period) or exact_seconds(one.period) + 's'}" for one in made]
+    text = f"{name}:{'-'.join(each)}"
+    # Each of several is numbered behind it.
+    longest = _LONGEST if len(each) == 1 else _LONGEST - len(f":{len(each)}")
+    if len(text) <= longest:
+        return text
+    return f"{name}:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def exact_seconds(length: float) -> str:
+    """As a part of a name: exact, so that no two lengths share one, and without an exponent, whose + no name holds."""
+    text = f"{length:g}"
+    return text if "e" not in text and float(text) == length else f"{Decimal(str(length)).normalize():f}"
 
 
 def check_cost(cost: Any, members: Iterable[Any]) -> Any:

@@ -471,7 +471,8 @@ def _own_root(app: Any) -> str:
     for _ in range(20):
         root = getattr(app, "root_path", None)
         if isinstance(root, str) and hasattr(app, "router"):
-            return root.rstrip("/")
+            # As it is written: Starlette takes a prefix that ends in a slash from no path but itself.
+            return root
         app = getattr(app, "app", None)
     return ""
 

@@ -20,6 +20,7 @@ import limits.storage
 from limits.errors import ConfigurationError
 from limits.limits import GRANULARITIES
 
+from ._limit import exact_seconds
 from ._tidegate import HostScope, LimitSet, ManualClock, RateLimiter, Tier
 from .errors import ArenaError, ConfigError
 
@@ -108,7 +109,7 @@ class _Tables:
         return table
 
     def _limiter(self, algorithm: Any, limit: int, expiry: float, max_keys: int) -> RateLimiter:
-        name = f"limits:{algorithm}:{limit}:{expiry:g}"
+        name = f"limits:{algorithm}:{limit}:{exact_seconds(expiry)}"
         try:
             return RateLimiter(
                 limit, expiry, algorithm=algorithm, max_keys=max_keys, clock=self._clock, scope=self._scope, name=name

@@ -28,7 +28,7 @@ _FOREIGN = re.compile(r"(?<=/)(?::[A-Za-z_]\w*(?=/|$)|<[^/]*>)|[?#].*")
 _METHOD = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+")
 _NOTHING: Any = object()
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-# Starlette's convertors; those that an application registers are found where Starlette keeps them.
+# Starlette's convertors, where it is not loaded; else what stands in its table counts.
 _CONVERTORS = {
     "": "[^/]+",
     "str": "[^/]+",
@@ -227,11 +227,13 @@ def _part(name: str, part: str, path: str) -> str:
         raise ConfigError(
             f'{name}: braces hold a name and perhaps a convertor, as in "/users/{{id:int}}"; got {path!r}'
         )
+    # Starlette's table first: an application may put a convertor of its own under a name that Starlette has.
+    convertors = getattr(sys.modules.get("starlette.convertors"), "CONVERTOR_TYPES", {})
+    own = convertors.get(convertor or "str")
+    if own is not None:
+        return str(own.regex)
     known = _CONVERTORS.get(convertor)
     if known is None:
-        convertors = getattr(sys.modules.get("starlette.convertors"), "CONVERTOR_TYPES", {})
-        if convertor not in convertors:
-            names = ", ".join(sorted({*_CONVERTORS, *convertors} - {""}))
-            raise ConfigError(f"{name}: unknown convertor {convertor!r} in {path!r}; known are {names}")
-        known = str(convertors[convertor].regex)
+        names = ", ".join(sorted({*_CONVERTORS, *convertors} - {""}))
+        raise ConfigError(f"{name}: unknown convertor {convertor!r} in {path!r}; known are {names}")
     return known
