@@ -9,8 +9,10 @@ const {
   TokenBucket,
 } = require('../index.cjs');
 const { isTimeUp } = require('../lib/abort.cjs');
+const { outcomeOf } = require('../lib/breaker.cjs');
 const { verifyCalled } = require('../lib/callee.cjs');
 const check = require('../lib/check.cjs');
+const { quietly } = require('../lib/classify.cjs');
 const { complain } = require('../lib/promise.cjs');
 
 /** For calls that nobody can cancel. */
@@ -37,6 +39,22 @@ class Event {
   }
 }
 
+/** What a call that was ended further in is for a classifier: by its name a timeout. */
+class TimedOut extends Error {
+  name = 'TimeoutError';
+}
+
+/**
+ * The error by which a breaker judges a call that its own signal has not ended. A timeout of cockatiel's further in ends
+ * it by an abort that nobody asked for, or by a TaskCancelledError, which few classifiers know.
+ */
+function judgedBy(breaker, error) {
+  const outcome = quietly(() => outcomeOf(breaker, error), undefined);
+  const isTask = () => outcome === 'success' && error?.isTaskCancelledError === true;
+  const isEnded = outcome === 'cancelled' || quietly(isTask, false);
+  return isEnded ? new TimedOut('ended by a policy further in', { cause: error }) : error;
+}
+
 /** A call that its signal has ended, whatever the function throws then: neither success nor failure. */
 async function underBreaker(breaker, fn, signal) {
   const permit = breaker.acquire();
@@ -45,7 +63,7 @@ async function underBreaker(breaker, fn, signal) {
     result = await fn({ signal });
   } catch (error) {
     if (signal.aborted && !isTimeUp(signal.reason)) permit.release();
-    else permit.error(error);
+    else permit.error(judgedBy(breaker, error));
     throw error;
   }
   permit.result(result);

@@ -22,7 +22,8 @@ export interface Policy<Context extends { signal: AbortSignal } = { signal: Abor
 export function asPolicy(retry: RetryPolicy): Policy<{ signal: AbortSignal; attempt: number }>;
 /**
  * One of ours for `wrap()` of cockatiel. Refuses with the error of its own; a limit refuses at once. A call that its
- * signal has ended, also by cockatiel's timeout further out, counts for no breaker: put the timeout inside.
+ * signal has ended, also by cockatiel's timeout further out, counts for no breaker: put the timeout inside, where it is
+ * one to the breaker, as any other abort is by a signal that `execute` was not given.
  */
 export function asPolicy(guard: CircuitBreaker | ConcurrencyLimiter | ClientThrottle | TokenBucket): Policy;
 export function asPolicy(limiter: RateLimiter, options: { key: Key }): Policy;

@@ -570,6 +570,44 @@ describe('asPolicy', () => {
     assert.equal(throttle.stats().accepted, 1);
   });
 
+  it('takes a timeout inside of a breaker for one', async () => {
+    const hung = ({ signal }) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    for (const classifier of [http(), undefined]) {
+      for (const [strategy, fn] of [
+        [TimeoutStrategy.Aggressive, () => new Promise(() => {})],
+        [TimeoutStrategy.Aggressive, hung],
+        [TimeoutStrategy.Cooperative, hung],
+      ]) {
+        const breaker = new CircuitBreaker('hung', { consecutiveFailures: 1, classifier });
+        const layers = wrap(asPolicy(breaker), timeout(10, strategy));
+        await assert.rejects(layers.execute(fn));
+        assert.equal(breaker.state, 'open', strategy);
+        // The caller's own end is still its own, also through their timeout.
+        const other = new CircuitBreaker('left', { consecutiveFailures: 1, classifier });
+        const life = new AbortController();
+        const asked = wrap(asPolicy(other), timeout(60_000, strategy)).execute(fn, life.signal);
+        life.abort();
+        await assert.rejects(asked);
+        assert.deepEqual([other.state, counts(other)], ['closed', { calls: 0, failed: 0 }]);
+      }
+    }
+    // Who names what is a failure, or says that a timeout is none, is still asked.
+    for (const [options, state] of [
+      [{ ignore: TaskCancelledError }, 'closed'],
+      [{ failureOn: RangeError }, 'closed'],
+      [{ failureOn: TaskCancelledError }, 'open'],
+    ]) {
+      const breaker = new CircuitBreaker('named', { consecutiveFailures: 1, ...options });
+      const layers = wrap(asPolicy(breaker), timeout(10, TimeoutStrategy.Aggressive));
+      await assert.rejects(
+        layers.execute(() => new Promise(() => {})),
+        TaskCancelledError,
+      );
+      assert.equal(breaker.state, state);
+    }
+  });
+
   it('counts a call that its signal has ended for nothing', async () => {
     const breaker = circuit();
     const life = new AbortController();
