@@ -45,8 +45,8 @@ class TimedOut extends Error {
 }
 
 /**
- * The error by which a breaker judges a call that its own signal has not ended. A timeout of cockatiel's further in ends
- * it by an abort that nobody asked for, or by a TaskCancelledError, which few classifiers know.
+ * The error by which a breaker judges a call that its own signal has not ended. A timeout of cockatiel's further in
+ * ends it by an abort that nobody asked for, or by a TaskCancelledError, which few classifiers know.
  */
 function judgedBy(breaker, error) {
   const outcome = quietly(() => outcomeOf(breaker, error), undefined);
