@@ -11,8 +11,8 @@ const { overload } = require('./gate.cjs');
 const { declare } = require('./declare.cjs');
 const { isOver, whenOver } = require('./over.cjs');
 
-/** For so long a handler may be at work whose client has gone: it may have stopped, and says nothing. */
-const MOST_ALONE_MS = 10_000;
+/** For so long a handler may be at work whose client has gone: it may have stopped. Tests wait less. */
+const alone = { mostMs: 10_000 };
 
 /**
  * Whether its own handler has torn the answer down, as `pipeline` does where what it sends fails: Node keeps what
@@ -39,7 +39,7 @@ function ended(permit, response) {
     }
     report();
   };
-  const timer = setTimeout(() => over(() => permit.ignore()), MOST_ALONE_MS).unref();
+  const timer = setTimeout(() => over(() => permit.ignore()), alone.mostMs).unref();
   for (const [name] of spoken) {
     response[name] = (...given) => {
       over(() => {
@@ -126,4 +126,4 @@ function entranceOf(value, place) {
   return new Entrance(declare(make, { ...place, ...value }, 'concurrency limiter'));
 }
 
-module.exports = { entranceOf };
+module.exports = { alone, entranceOf };

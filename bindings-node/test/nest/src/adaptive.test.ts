@@ -13,6 +13,7 @@ import { ConcurrencyLimiter, ManualClock } from 'tidegate';
 import { rateLimit } from 'tidegate/express';
 import tidegate from 'tidegate/fastify';
 import { InjectConcurrencyLimiter, TidegateModule } from 'tidegate/nest';
+import './alone.js';
 import { ADAPTERS, type Adapter } from './app.js';
 
 const until = async (holds: () => boolean) => {

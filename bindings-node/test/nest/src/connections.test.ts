@@ -13,6 +13,7 @@ import Fastify from 'fastify';
 import { ConcurrencyLimiter } from 'tidegate';
 import { rateLimit } from 'tidegate/express';
 import tidegate from 'tidegate/fastify';
+import './alone.js';
 
 const until = async (holds: () => boolean) => {
   const deadline = performance.now() + 60_000;
