@@ -38,8 +38,10 @@ def checks(told: Told) -> list[Check]:
 
 
 def _rate(sale: Load) -> list[Check]:
-    """Admitted = every answer but 429. Judged at each single answer, with the time since the first request left."""
-    admitted = sorted(answer.done for answer in sale.answers if answer.answered and answer.outcome != "429")
+    """Admitted = every answer but 429 and 503, of which neither is charged. Judged at each single answer, with the
+    time since the first request left."""
+    refused = ("429", "503")
+    admitted = sorted(answer.done for answer in sale.answers if answer.answered and answer.outcome not in refused)
     spare = min((_most(done) - count for count, done in enumerate(admitted, 1)), default=0)
     allowed = BURST + RATE * max(answer.sent for answer in sale.answers)
     share = len(admitted) / allowed
