@@ -12,6 +12,7 @@ use crate::retry::throttle::ClientThrottle;
 use crate::scope;
 use crate::shed::LoadShedder;
 use pyo3::prelude::*;
+use std::borrow::Borrow;
 use std::sync::Arc;
 use tidegate::Arena;
 use tidegate::metrics::{Family, Measured, Metrics, MetricsFormat, PRIVATE};
@@ -40,26 +41,18 @@ trait Visit {
 
 /// Finds out what `object` is.
 fn visit<V: Visit>(object: &Bound<'_, PyAny>, visitor: V) -> PyResult<V::Answer> {
-    macro_rules! with_place {
+    macro_rules! visit {
         ($($class:ident),+) => {$(
             if let Ok(object) = object.cast::<$class>() {
                 let place = &object.get().place;
                 let at = place.name().map(|name| (place.scope(), name.to_owned())).filter(|(at, _)| at != PRIVATE);
-                return Ok(visitor.visit(&*object.get().core, at));
+                // The core's object, or one that others hold as well.
+                return Ok(visitor.visit(Borrow::<tidegate::$class>::borrow(&object.get().core), at));
             }
         )+};
     }
-    macro_rules! own {
-        ($($class:ident),+) => {$(
-            if let Ok(object) = object.cast::<$class>() {
-                let place = &object.get().place;
-                let at = place.name().map(|name| (place.scope(), name.to_owned())).filter(|(at, _)| at != PRIVATE);
-                return Ok(visitor.visit(&object.get().core, at));
-            }
-        )+};
-    }
-    with_place!(TokenBucket, RateLimiter, CircuitBreaker, ConcurrencyLimiter, LoadShedder);
-    own!(BreakerRegistry, RetryBudget, ClientThrottle);
+    visit!(TokenBucket, RateLimiter, CircuitBreaker, ConcurrencyLimiter, LoadShedder);
+    visit!(BreakerRegistry, RetryBudget, ClientThrottle);
     if let Ok(queue) = object.cast::<BoundedQueue>() {
         return Ok(visitor.visit(&*queue.get().core, None));
     }
