@@ -3404,9 +3404,9 @@ typedef struct {
     { sizeof(tg_client_address_config), \
       NULL, 0, NULL, 32, 64 }
 
-/** What a client is told of a decision. Start from TG_TOLD_INIT. */
+/** What a client is told of a decision. Start from TG_RATELIMIT_STATUS_INIT. */
 typedef struct {
-    /** sizeof(tg_told) */
+    /** sizeof(tg_ratelimit_status) */
     size_t struct_size;
     /** Seconds until the limit is full again, but after a refusal not more than retry_after_s (X-RateLimit-Reset). */
     uint64_t reset_s;
@@ -3416,11 +3416,11 @@ typedef struct {
     uint32_t limit;
     /** What is left (X-RateLimit-Remaining). */
     uint32_t remaining;
-} tg_told;
+} tg_ratelimit_status;
 
-/** Initial values of tg_told: its size, and the defaults. */
-#define TG_TOLD_INIT \
-    { sizeof(tg_told), \
+/** Initial values of tg_ratelimit_status: its size, and the defaults. */
+#define TG_RATELIMIT_STATUS_INIT \
+    { sizeof(tg_ratelimit_status), \
       UINT64_C(0), UINT64_C(0), 0, 0 }
 
 /**
@@ -3534,7 +3534,7 @@ tg_status tg_http_rate_limit_policy(const char *name,
  * *length).
  */
 tg_status tg_http_rate_limit(const char *name,
-                             const tg_told *told,
+                             const tg_ratelimit_status *told,
                              const tg_bytes *partition_key,
                              char *buffer,
                              size_t buffer_size,
@@ -3566,7 +3566,7 @@ tg_status tg_http_problem(int32_t problem,
  *
  * Errors: TG_OUT_OF_RANGE (jitter).
  */
-tg_status tg_http_tell(const tg_decision *decision, double jitter, tg_told *told);
+tg_status tg_http_tell(const tg_decision *decision, double jitter, tg_ratelimit_status *told);
 
 /**
  * Seconds for Retry-After of a refusal by a full queue or concurrency limit: the time that depth items or calls take,
@@ -4162,11 +4162,11 @@ TG_ASSERT(offsetof(tg_client_address_config, ipv6_prefix) + sizeof(((tg_client_a
         == sizeof(tg_client_address_config),
     tg_client_address_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_client_address_config) == 40, tg_client_address_config_has_its_size);
-TG_ASSERT(offsetof(tg_told, struct_size) == 0, tg_told_starts_with_its_size);
-TG_ASSERT(offsetof(tg_told, remaining) + sizeof(((tg_told *)0)->remaining)
-        == sizeof(tg_told),
-    tg_told_has_no_padding_at_its_end);
-TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_told) == 32, tg_told_has_its_size);
+TG_ASSERT(offsetof(tg_ratelimit_status, struct_size) == 0, tg_ratelimit_status_starts_with_its_size);
+TG_ASSERT(offsetof(tg_ratelimit_status, remaining) + sizeof(((tg_ratelimit_status *)0)->remaining)
+        == sizeof(tg_ratelimit_status),
+    tg_ratelimit_status_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ratelimit_status) == 32, tg_ratelimit_status_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_ticket) == 16, tg_ticket_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_tier) == 64, tg_tier_has_its_size);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_bytes) == 16, tg_bytes_has_its_size);

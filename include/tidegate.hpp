@@ -455,13 +455,13 @@ private:
 
 /// What a client is told over HTTP: see tg_http_*.
 namespace http {
-inline tg_told tell(const tg_decision &decision, double jitter = 0.0) {
-    tg_told told = TG_TOLD_INIT;
+inline tg_ratelimit_status tell(const tg_decision &decision, double jitter = 0.0) {
+    tg_ratelimit_status told = TG_RATELIMIT_STATUS_INIT;
     checked(tg_http_tell(&decision, jitter, &told));
     return told;
 }
 /// The value of RateLimit: "per-user";r=12;t=30
-inline std::string rate_limit(const char *name, const tg_told &told) {
+inline std::string rate_limit(const char *name, const tg_ratelimit_status &told) {
     return detail::text([&](auto... out) { return tg_http_rate_limit(name, &told, nullptr, out...); });
 }
 /// The value of RateLimit-Policy: "per-user";q=100;w=60. No window: not told.

@@ -10,7 +10,7 @@ use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
 use tidegate::TokenBucket;
-use tidegate::limit::{BUCKET_SETTINGS, BucketOptions, Mode, Reservation, Ticket};
+use tidegate::limit::{BUCKET_SETTINGS, BucketConfig, Mode, Reservation, Ticket};
 use tidegate::refusal::Refusal;
 
 /// Where the settings stand among the numbers; `lib/bucket.cjs` has the same list.
@@ -20,8 +20,7 @@ const WARM_UP: usize = 5;
 /// Exports the operations; the number of tokens is word 1.
 pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) -> napi::Result<()> {
     kind.operation("create", move |buckets, io, call| {
-        let options =
-            BucketOptions { mode: mode(io, MODE), warm_up: warm_up(io, WARM_UP)?, ..BucketOptions::default() };
+        let options = BucketConfig { mode: mode(io, MODE), warm_up: warm_up(io, WARM_UP)?, ..BucketConfig::default() };
         let [rate] = call.texts(scope::OWN)?;
         let quota = quota(&BUCKET_SETTINGS, io, 0, rate)?;
         let (bucket, lives) = scope::make(

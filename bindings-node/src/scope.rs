@@ -8,7 +8,7 @@ use crate::table::Table;
 use std::collections::BTreeSet;
 use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
-use tidegate::arena::{ArenaError, HostOptions};
+use tidegate::arena::{ArenaError, HostConfig};
 use tidegate::{Arena, Clock, OnConflict, Scope};
 
 /// Arguments of every creation after the instance: scope, name, on conflict, path, group; `lib/scope.cjs` has the same
@@ -70,8 +70,8 @@ pub(crate) fn export(kind: &Kind<()>) -> napi::Result<()> {
     Ok(())
 }
 
-fn host_options(io: Io, name: String) -> HostOptions {
-    let mut options = HostOptions::new(name);
+fn host_options(io: Io, name: String) -> HostConfig {
+    let mut options = HostConfig::new(name);
     options.capacity = io.option(CAPACITY).map(|bytes| bytes as usize);
     options
 }
@@ -80,7 +80,7 @@ fn host_options(io: Io, name: String) -> HostOptions {
 struct Given {
     scope: Scope,
     /// Of a `HostScope`.
-    host: Option<HostOptions>,
+    host: Option<HostConfig>,
     /// Of a `ProcessScope`.
     of_process: Option<String>,
     capacity: Option<usize>,

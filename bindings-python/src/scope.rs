@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use tidegate::arena::{ArenaError, HostOptions};
+use tidegate::arena::{ArenaError, HostConfig};
 use tidegate::{Arena, Clock, ConfigError, OnConflict, Scope};
 
 /// An arena of this machine with options, as a value for `scope=`; `"host:orders"` is the one without.
@@ -96,9 +96,9 @@ impl HostScope {
 }
 
 impl HostScope {
-    fn options(&self) -> HostOptions {
+    fn options(&self) -> HostConfig {
         let Self { name, path, capacity, group } = self;
-        let mut options = HostOptions::new(name);
+        let mut options = HostConfig::new(name);
         (options.path, options.capacity, options.group) = (path.clone(), *capacity, group.clone());
         options
     }
@@ -136,7 +136,7 @@ impl ProcessScope {
     #[pyo3(signature = (name, capacity = None))]
     fn new(name: &Bound<'_, PyAny>, capacity: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let py = name.py();
-        let mut options = HostOptions::new(text("name", Some(name))?.unwrap_or_default());
+        let mut options = HostConfig::new(text("name", Some(name))?.unwrap_or_default());
         options.capacity = capacity.map(bytes_of).transpose()?;
         options.check().map_err(|error| errors::arena(py, &error))?;
         Ok(Self { name: options.name, capacity: options.capacity })
@@ -264,7 +264,7 @@ impl Place {
 enum Given {
     Nothing,
     Text(String),
-    Host(HostOptions),
+    Host(HostConfig),
     Shared { arena: String, capacity: Option<usize> },
 }
 

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 
 /// Look into the arenas that processes of this machine share, and put a hand in where one must.
 #[derive(Debug, Parser)]
@@ -31,8 +31,8 @@ pub(crate) struct Place {
 
 impl Place {
     /// How to open the arena of that name.
-    pub(crate) fn options(&self, arena: &str) -> HostOptions {
-        HostOptions { path: self.path.clone(), group: self.group.clone(), ..HostOptions::new(arena) }
+    pub(crate) fn options(&self, arena: &str) -> HostConfig {
+        HostConfig { path: self.path.clone(), group: self.group.clone(), ..HostConfig::new(arena) }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::snapshot::{self, no_object};
 use crate::{CliError, Output, units};
 use serde_json::json;
 use tidegate::Arena;
-use tidegate::arena::{ArenaErrorKind, ArenaFile, HostOptions, LAYOUT_VERSION, MemberInfo};
+use tidegate::arena::{ArenaErrorKind, ArenaFile, HostConfig, LAYOUT_VERSION, MemberInfo};
 
 pub(crate) fn rm(
     place: &Place,
@@ -73,7 +73,7 @@ fn name(place: &Place, arena: &str, name: &str, force: bool, to: &mut Output<'_>
 }
 
 /// The file of this layout.
-fn find(options: &HostOptions) -> Result<ArenaFile, CliError> {
+fn find(options: &HostConfig) -> Result<ArenaFile, CliError> {
     let mut files = Arena::list_where(options)?;
     files.retain(|file| file.name == options.name);
     match files.iter().position(|file| file.version == LAYOUT_VERSION) {
@@ -91,7 +91,7 @@ enum Holders {
 
 impl Holders {
     /// `None`: nobody.
-    fn of(options: &HostOptions, file: &ArenaFile) -> Option<Self> {
+    fn of(options: &HostConfig, file: &ArenaFile) -> Option<Self> {
         if !file.in_use {
             return None;
         }

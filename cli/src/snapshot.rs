@@ -4,7 +4,7 @@
 use crate::CliError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidegate::arena::{ArenaErrorKind, HostOptions, LAYOUT_VERSION, MemberInfo, ObjectInfo};
+use tidegate::arena::{ArenaErrorKind, HostConfig, LAYOUT_VERSION, MemberInfo, ObjectInfo};
 use tidegate::breaker::registry::RegistryStats;
 use tidegate::breaker::{BreakerStats, Event, State};
 use tidegate::concurrency::{ConcurrencyHolder, ConcurrencyStats};
@@ -79,7 +79,7 @@ pub(crate) enum ObjectView {
 const EVENTS: usize = 4;
 
 /// Opens an arena to look at it.
-pub(crate) fn open(options: &HostOptions) -> Result<Arc<Arena>, CliError> {
+pub(crate) fn open(options: &HostConfig) -> Result<Arc<Arena>, CliError> {
     Arena::inspect(options).map_err(|error| match error.kind() {
         ArenaErrorKind::Removed => CliError::Message(missing(options)),
         _ => error.into(),
@@ -87,7 +87,7 @@ pub(crate) fn open(options: &HostOptions) -> Result<Arc<Arena>, CliError> {
 }
 
 /// What to say where there is no such arena, or none of this boot and layout.
-pub(crate) fn missing(options: &HostOptions) -> String {
+pub(crate) fn missing(options: &HostConfig) -> String {
     let (name, place) = (&options.name, Arena::directory(options));
     let mut others = Arena::list_where(options).unwrap_or_default();
     if let Some(same) = others.iter().find(|file| file.name == *name) {

@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 use tidegate::breaker::Outcome;
-use tidegate::limit::{BucketOptions, LimiterConfig};
+use tidegate::limit::{BucketConfig, LimiterConfig};
 use tidegate::{
     Algorithm, Arena, BreakerConfig, CircuitBreaker, ConcurrencyConfig, ConcurrencyLimiter, OnConflict, RateLimiter,
     TokenBucket,
@@ -17,7 +17,7 @@ use tidegate::{
 fn main() -> Result<(), Box<dyn Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(10), |said| said.parse())?;
     let arena = Arena::host("orders")?;
-    let (options, conflict) = (BucketOptions::default(), OnConflict::Error);
+    let (options, conflict) = (BucketConfig::default(), OnConflict::Error);
     let everyone = "400/s".parse::<tidegate::Quota>()?.with_burst(800)?;
     let everyone = TokenBucket::in_arena(&arena, "everyone", everyone, options, conflict)?;
     let users = LimiterConfig { max_keys: 10_000, ..LimiterConfig::new(Algorithm::TokenBucket, "100/min".parse()?) };

@@ -109,7 +109,7 @@ mod processes {
     use crate::children::{GENEROUS, child, ends_well, kill, until};
     use crate::support::Place;
     use std::time::Duration;
-    use tidegate::limit::BucketOptions;
+    use tidegate::limit::BucketConfig;
     use tidegate::{Arena, OnConflict};
 
     struct Shared {
@@ -133,7 +133,7 @@ mod processes {
         let payment = CircuitBreaker::in_arena(&arena, "payment", config, OnConflict::Error).expect("a breaker");
         let payment = Arc::new(payment);
         let quota = "1/min".parse::<tidegate::Quota>().unwrap().with_burst(500_000).unwrap();
-        let everyone = TokenBucket::in_arena(&arena, "everyone", quota, BucketOptions::default(), OnConflict::Error);
+        let everyone = TokenBucket::in_arena(&arena, "everyone", quota, BucketConfig::default(), OnConflict::Error);
         let everyone = Arc::new(everyone.expect("a bucket"));
         let limits = LimitSet::new([("everyone", Member::from(everyone.clone()))]).unwrap();
         let gate = Gate::new(GateConfig {

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use std::time::{Duration, SystemTime};
 use tidegate::http::fields::{Policy, QuotaPolicy, ServiceLimit, parse_policies, parse_service_limits};
 use tidegate::http::problem::{self, ProblemType};
-use tidegate::http::{self, AccessList, ClientAddress, Told, parse_address};
+use tidegate::http::{self, AccessList, ClientAddress, RateLimitStatus, parse_address};
 use tidegate::outcome::Outcome;
 use tidegate::{ConfigError, Decision, TokenBucket, decision};
 
@@ -166,7 +166,7 @@ fn ratelimit_fields() {
     };
     let file = play("ratelimit_fields", make, |policy, answer: &Answer, case| {
         let decision = decision(&answer.decision);
-        let told = Told::of(&decision);
+        let told = RateLimitStatus::of(&decision);
         let key = answer.partition_key.as_ref().map(String::as_bytes);
         let window = answer.window_ns.as_ref().map(|ns| Duration::from_nanos(number(ns)));
         let (mut quota, mut limit) = (String::new(), String::new());

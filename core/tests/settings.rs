@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tidegate::breaker::Window;
 use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig};
-use tidegate::limit::{Block, BucketOptions, LimiterConfig, WarmUp};
+use tidegate::limit::{Block, BucketConfig, LimiterConfig, WarmUp};
 use tidegate::retry::{Jitter, RetryBudgetConfig, RetryConfig, RetryPolicy};
 use tidegate::shed::{ShedderConfig, Signal, SignalKind};
 use tidegate::{
@@ -43,7 +43,7 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
         "bucket" => match field {
             "burst" => rate("5/s").with_burst(count).err(),
             "stripes" => {
-                let options = BucketOptions { stripes: small, ..BucketOptions::default() };
+                let options = BucketConfig { stripes: small, ..BucketConfig::default() };
                 TokenBucket::with_options(rate("500/s"), options, clock()).err()
             }
             _ => panic!("{object}.{field} is new: refuse its values here"),

@@ -70,7 +70,7 @@ static tg_bytes header_of(const char *request, const char *name) {
 static void answer(int connection, const struct sockaddr_in *from) {
     char request[2048] = "", peer[INET_ADDRSTRLEN] = "", client[64], policy[64], left[64], body[512] = "", reply[1024];
     tg_decision decision = TG_DECISION_INIT;
-    tg_told told = TG_TOLD_INIT;
+    tg_ratelimit_status told = TG_RATELIMIT_STATUS_INIT;
     int32_t denied_by = -1;
     ssize_t got = read(connection, request, sizeof request - 1);
     if (got <= 0) return;

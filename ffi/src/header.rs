@@ -16,7 +16,7 @@ use crate::gate::{tg_admission, tg_gate_config, tg_gate_dependency, tg_gate_requ
 use crate::handle::In;
 use crate::http::answer::{tg_http_answer, tg_http_classifier};
 use crate::http::client::tg_client_address_config;
-use crate::http::told::tg_told;
+use crate::http::ratelimit_status::tg_ratelimit_status;
 use crate::limiter::config::tg_limiter_config;
 use crate::limiter::tier::tg_tier;
 use crate::limiter::view::tg_limiter_snapshot;
@@ -151,7 +151,7 @@ fn versioned() -> [Versioned; 37] {
         in_c::<tg_admission>(),
         in_c::<tg_gate_snapshot>(),
         in_c::<tg_client_address_config>(),
-        in_c::<tg_told>(),
+        in_c::<tg_ratelimit_status>(),
     ]
 }
 
@@ -271,7 +271,15 @@ const SECTIONS: [(&str, &str, &[&str]); 15] = [
     (
         "HTTP",
         "Who a client is behind proxies, who is never limited or always refused, and what a client is told.",
-        &["tg_client_address", "tg_access_list", "tg_verdict", "tg_problem", "tg_told", "tg_http", "tg_classify"],
+        &[
+            "tg_client_address",
+            "tg_access_list",
+            "tg_verdict",
+            "tg_problem",
+            "tg_ratelimit_status",
+            "tg_http",
+            "tg_classify",
+        ],
     ),
     ("Metrics", "What objects count, as Prometheus reads it.", &["tg_metrics"]),
     (

@@ -109,7 +109,7 @@ static void allows_and_denies(void) {
 
 static void tells_in_seconds(void) {
     tg_decision decision = TG_DECISION_INIT;
-    tg_told told = TG_TOLD_INIT;
+    tg_ratelimit_status told = TG_RATELIMIT_STATUS_INIT;
     const tg_bytes key = {"u1", 2};
     char text[128];
     size_t length = 0;
@@ -142,7 +142,7 @@ static void tells_in_seconds(void) {
 }
 
 static void no_text_breaks_out_of_a_field(void) {
-    tg_told told = TG_TOLD_INIT;
+    tg_ratelimit_status told = TG_RATELIMIT_STATUS_INIT;
     const tg_bytes evil = {"a\r\nSet-Cookie: x\"", 17};
     char text[128] = "";
     CHECK_ERROR(tg_http_rate_limit("a\r\nSet-Cookie: x", &told, NULL, text, sizeof text, NULL), TG_SYNTAX, "name:");
@@ -201,7 +201,7 @@ static void null_is_an_error(void) {
     tg_client_address_config config = TG_CLIENT_ADDRESS_CONFIG_INIT;
     tg_client_address *clients = clients_of(NULL, 0, NULL);
     tg_decision decision = TG_DECISION_INIT;
-    tg_told told = TG_TOLD_INIT;
+    tg_ratelimit_status told = TG_RATELIMIT_STATUS_INIT;
     tg_access_list *list = NULL;
     const char *name = NULL;
     int32_t verdict = 9;

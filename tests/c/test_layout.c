@@ -126,7 +126,7 @@ static void odd_sizes_are_refused(void) {
     tg_limiter_config limiter = TG_LIMITER_CONFIG_INIT;
     tg_limiter_snapshot limiter_snapshot = TG_LIMITER_SNAPSHOT_INIT;
     tg_client_address_config address = TG_CLIENT_ADDRESS_CONFIG_INIT;
-    tg_told told = TG_TOLD_INIT;
+    tg_ratelimit_status told = TG_RATELIMIT_STATUS_INIT;
     tg_limiter *l = NULL;
     tg_client_address *a = NULL;
     tg_arena_config arena = TG_ARENA_CONFIG_INIT;
@@ -161,8 +161,8 @@ static void odd_sizes_are_refused(void) {
     REFUSES_ODD_SIZES(tg_decision, 40, decision, tg_http_tell(&decision, 0, &told));
     REFUSES_ODD_SIZES(tg_limiter_snapshot, sizeof(tg_limiter_snapshot), limiter_snapshot, tg_limiter_stats(limiter_, &limiter_snapshot));
     REFUSES_ODD_SIZES(tg_client_address_config, sizeof(tg_client_address_config), address, tg_client_address_new(&address, &a));
-    REFUSES_ODD_SIZES(tg_told, sizeof(tg_told), told, tg_http_tell(&decision, 0, &told));
-    REFUSES_ODD_SIZES(tg_told, sizeof(tg_told), told, tg_http_rate_limit("a", &told, NULL, text, sizeof text, NULL));
+    REFUSES_ODD_SIZES(tg_ratelimit_status, sizeof(tg_ratelimit_status), told, tg_http_tell(&decision, 0, &told));
+    REFUSES_ODD_SIZES(tg_ratelimit_status, sizeof(tg_ratelimit_status), told, tg_http_rate_limit("a", &told, NULL, text, sizeof text, NULL));
     REFUSES_ODD_SIZES(tg_arena_config, sizeof(tg_arena_config), arena, tg_arena_open(&arena, &r));
     REFUSES_ODD_SIZES(tg_concurrency_config, sizeof(tg_concurrency_config), concurrency, tg_concurrency_new(&concurrency, &p));
     REFUSES_ODD_SIZES(tg_concurrency_snapshot, 48, concurrency_snapshot, tg_concurrency_stats(concurrency_, &concurrency_snapshot));

@@ -67,7 +67,7 @@ static inline void list_verdict(const char *address, const char *key, size_t key
 
 static inline void told(const char *name, const char *unit, tg_decision decision, uint64_t window_ns, const tg_bytes *key, uint64_t retry_after_s,
                         const char *policy, const char *limit) {
-    tg_told t = TG_TOLD_INIT;
+    tg_ratelimit_status t = TG_RATELIMIT_STATUS_INIT;
     char value[512] = "";
     size_t length = 0;
     CHECK_EQ(tg_http_tell(&decision, 0, &t), TG_OK);

@@ -129,7 +129,7 @@ static void http_manners() {
     tidegate::Clock clock = tidegate::Clock::manual();
     tidegate::TokenBucket bucket("1/min", 1, &clock);
     CHECK(bucket.try_acquire());
-    const tg_told told = tidegate::http::tell(bucket.check());
+    const tg_ratelimit_status told = tidegate::http::tell(bucket.check());
     CHECK_EQ(told.retry_after_s, 60);
     CHECK(tidegate::http::rate_limit("door", told) == "\"door\";r=0;t=60");
     CHECK(tidegate::http::rate_limit_policy("door", 1, 1min) == "\"door\";q=1;w=60");

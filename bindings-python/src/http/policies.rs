@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate::Quota;
 use tidegate::http::fields::Policy;
-use tidegate::http::{Jitter, Told};
+use tidegate::http::{Jitter, RateLimitStatus};
 
 /// A field's name, made once.
 macro_rules! name {
@@ -110,7 +110,7 @@ impl Member {
     }
 
     /// This limit alone in RateLimit-Policy, written again only when it has changed.
-    fn line<'py>(&self, py: Python<'py>, told: &Told) -> Option<Bound<'py, PyBytes>> {
+    fn line<'py>(&self, py: Python<'py>, told: &RateLimitStatus) -> Option<Bound<'py, PyBytes>> {
         let quota = self.quota()?;
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, limit, known)) = &*line
@@ -126,7 +126,7 @@ impl Member {
     }
 
     /// Adds this limit to both fields.
-    fn write(&self, quota: &mut String, state: &mut String, told: &Told) {
+    fn write(&self, quota: &mut String, state: &mut String, told: &RateLimitStatus) {
         if let Some(of) = self.quota() {
             self.policy.write_quota(quota, told.limit, Some(self.window(&of)), None);
         }
@@ -176,7 +176,7 @@ impl Policies {
         each: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<(Bound<'py, PyList>, u64)> {
         let (py, draw) = (decision.py(), self.jitter.draw());
-        let lengthen = |decision: &Decision| self.jitter.lengthen(Told::of(&decision.into()), draw);
+        let lengthen = |decision: &Decision| self.jitter.lengthen(RateLimitStatus::of(&decision.into()), draw);
         let told = lengthen(decision.get());
         let (mut quota, mut state) = (String::new(), String::new());
         match (&*self.members, each) {
@@ -334,7 +334,7 @@ impl Policies {
         decision: &tidegate::Decision,
         show: bool,
     ) -> PyResult<Taken> {
-        let told = self.jitter.lengthen(Told::of(decision), self.jitter.draw());
+        let told = self.jitter.lengthen(RateLimitStatus::of(decision), self.jitter.draw());
         let fields = if show {
             let member = &self.members[0];
             let mut state = String::with_capacity(48);
@@ -356,7 +356,7 @@ impl Policies {
         py: Python<'py>,
         quota: Option<Bound<'py, PyBytes>>,
         state: &str,
-        told: &Told,
+        told: &RateLimitStatus,
     ) -> PyResult<Bound<'py, PyList>> {
         let pair = |name: &Bound<'py, PyBytes>, value| PyTuple::new(py, [name.clone(), value]);
         let state = (!state.is_empty()).then(|| PyBytes::new(py, state.as_bytes()));

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tidegate::limit::{self, BUCKET_SETTINGS, BucketOptions, Mode, Ticket};
+use tidegate::limit::{self, BUCKET_SETTINGS, BucketConfig, Mode, Ticket};
 use tidegate::refusal::Refusal;
 
 static ACQUIRE: Function = Function::new("tidegate._waiting", "acquire");
@@ -80,7 +80,7 @@ dry_run=False, clock=None, scope=None, name=None, on_conflict='error')")]
         let py = rate.py();
         let quota = quota(&BUCKET_SETTINGS, rate, per, burst)?;
         let warm_up = self::warm_up(py, warm_up, warm_up_from)?;
-        let options = BucketOptions { mode: mode(enabled, dry_run)?, warm_up, ..BucketOptions::default() };
+        let options = BucketConfig { mode: mode(enabled, dry_run)?, warm_up, ..BucketConfig::default() };
         let asked = Asked::of(py, scope, name, on_conflict, clock)?;
         let clock = asked.clock();
         let (core, place) = Place::make(

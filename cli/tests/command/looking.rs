@@ -198,7 +198,7 @@ fn show_tells_of_budgets_and_throttles() {
     use tidegate::limit::Mode;
     use tidegate::{ClientThrottle, ClientThrottleConfig, OnConflict, RetryBudget, RetryBudgetConfig};
     let place = Place::new();
-    let mut options = tidegate::arena::HostOptions::new("orders");
+    let mut options = tidegate::arena::HostConfig::new("orders");
     (options.path, options.capacity) = (Some(place.path().into()), Some(16 << 20));
     let arena = tidegate::Arena::open(&options).expect("an arena");
     let config = RetryBudgetConfig { min_per_second: 0.001, mode: Mode::Enforce, ..RetryBudgetConfig::default() };

@@ -5,7 +5,7 @@ use crate::support::Place;
 use std::process::Command;
 use std::sync::Arc;
 use tidegate::breaker::Outcome;
-use tidegate::limit::{BucketOptions, LimiterConfig};
+use tidegate::limit::{BucketConfig, LimiterConfig};
 use tidegate::{
     Algorithm, Arena, BreakerConfig, CircuitBreaker, ConcurrencyConfig, ConcurrencyLimiter, OnConflict, RateLimiter,
     TokenBucket,
@@ -52,7 +52,7 @@ impl Objects {
         let users = LimiterConfig { max_keys: 1_000, ..LimiterConfig::new(Algorithm::TokenBucket, quota) };
         let error = OnConflict::Error;
         Self {
-            everyone: TokenBucket::in_arena(arena, "everyone", quota, BucketOptions::default(), error).expect("made"),
+            everyone: TokenBucket::in_arena(arena, "everyone", quota, BucketConfig::default(), error).expect("made"),
             users: RateLimiter::in_arena(arena, "users", users, error).expect("made"),
             payments: CircuitBreaker::in_arena(arena, "payments", BreakerConfig::default(), error).expect("made"),
             database: ConcurrencyLimiter::in_arena(arena, "database", ConcurrencyConfig::new(4), error).expect("made"),
@@ -64,7 +64,7 @@ impl Objects {
 #[test]
 fn another_process() {
     let Some(path) = std::env::var_os(TOLD) else { return };
-    let mut options = tidegate::arena::HostOptions::new("orders");
+    let mut options = tidegate::arena::HostConfig::new("orders");
     (options.path, options.capacity) = (Some(path.into()), Some(16 << 20));
     let Objects { everyone, users, payments, database } = Objects::open(&Arena::open(&options).expect("the arena"));
     say("ready");

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 use tidegate::{Arena, OnConflict};
 
 #[path = "../../tests/arena/everything.rs"]
@@ -52,7 +52,7 @@ struct Case {
 const CHECKSUM_AT: u64 = 112;
 
 struct Template {
-    options: HostOptions,
+    options: HostConfig,
     path: PathBuf,
     whole: Vec<u8>,
 }
@@ -64,7 +64,7 @@ fn template() -> &'static Template {
         // Of this process: several may run. The script removes what they leave.
         let parent = std::env::var_os("TIDEGATE_FUZZ_DIR").unwrap_or("/dev/shm".into());
         let directory = PathBuf::from(parent).join(format!("tidegate-fuzz-{}", std::process::id()));
-        let mut options = HostOptions::new("hostile");
+        let mut options = HostConfig::new("hostile");
         options.path = Some(directory.clone());
         options.capacity = Some(CAPACITY);
         let arena = Arena::open(&options).expect("a new arena");

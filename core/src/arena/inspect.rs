@@ -1,18 +1,18 @@
 //! For tools that look after arenas, as the `tidegate` command does.
 
 use super::layout::{DIRECTORY_AT, HEADER_AT, Header, OBJECTS, OBJECTS_AT, Record};
-use super::{Arena, ArenaError, ArenaFile, HostOptions, file};
+use super::{Arena, ArenaError, ArenaFile, HostConfig, file};
 use crate::sync::Ordering;
 use std::path::PathBuf;
 
 impl Arena {
     /// The arenas where the options say, whatever name they say; otherwise as [`list`](Self::list).
-    pub fn list_where(options: &HostOptions) -> Result<Vec<ArenaFile>, ArenaError> {
+    pub fn list_where(options: &HostConfig) -> Result<Vec<ArenaFile>, ArenaError> {
         file::list(options)
     }
 
     /// Where the options say that arenas lie.
-    pub fn directory(options: &HostOptions) -> PathBuf {
+    pub fn directory(options: &HostConfig) -> PathBuf {
         file::directory(options)
     }
 

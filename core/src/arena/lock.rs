@@ -104,12 +104,12 @@ fn wait<T>(
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::arena::HostOptions;
+    use crate::arena::HostConfig;
 
     #[test]
     fn who_holds_it_for_ever_is_told_of_and_waited_for_no_longer() {
         let directory = std::path::PathBuf::from(format!("/dev/shm/tidegate-test-names-{}", std::process::id()));
-        let mut options = HostOptions::new("orders");
+        let mut options = HostConfig::new("orders");
         options.path = Some(directory.clone());
         let arena = Arena::open(&options).expect("made");
         let path = arena.path().expect("a file");

@@ -17,6 +17,7 @@
 mod arena_file;
 mod backing;
 mod clock;
+mod config;
 mod directory;
 mod error;
 #[cfg(target_os = "linux")]
@@ -30,12 +31,12 @@ pub(crate) mod layout;
 mod lock;
 mod members;
 mod object;
-mod options;
 mod presence;
 mod scope;
 mod text;
 
 pub use arena_file::ArenaFile;
+pub use config::HostConfig;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
 pub use error::{ArenaError, ArenaErrorKind};
 /// Names that an arena has room for.
@@ -46,7 +47,6 @@ pub use layout::VERSION as LAYOUT_VERSION;
 pub(crate) use members::Member;
 pub use members::MemberInfo;
 pub(crate) use object::{ArenaObject, OpenContext, Settings, damaged};
-pub use options::HostOptions;
 pub use scope::Scope;
 
 use crate::Clock;
@@ -107,30 +107,30 @@ impl Arena {
     ///
     /// Errors: see [`ArenaErrorKind`]; [`Unsupported`](ArenaErrorKind::Unsupported) where there is no host scope.
     pub fn host(name: &str) -> Result<Arc<Self>, ArenaError> {
-        Self::open(&HostOptions::new(name))
+        Self::open(&HostConfig::new(name))
     }
 
     /// The arena of this machine that `options` say, opened or made. The same arena opened twice in a process is one.
     ///
     /// Errors: as [`host`](Self::host).
-    pub fn open(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
+    pub fn open(options: &HostConfig) -> Result<Arc<Self>, ArenaError> {
         Self::check_name("name", &options.name)?;
         file::open(options)
     }
 
-    /// The arenas in a directory, by default where [`HostOptions::path`] says, of all layout versions, by name.
+    /// The arenas in a directory, by default where [`HostConfig::path`] says, of all layout versions, by name.
     ///
     /// Errors: [`Permission`](ArenaErrorKind::Permission) and [`Filesystem`](ArenaErrorKind::Filesystem) as for opening
     /// one. No directory is no error.
     pub fn list(path: Option<&Path>) -> Result<Vec<ArenaFile>, ArenaError> {
-        file::list(&HostOptions { path: path.map(Path::to_owned), ..HostOptions::new("any") })
+        file::list(&HostConfig { path: path.map(Path::to_owned), ..HostConfig::new("any") })
     }
 
     /// Opens an arena of this machine to look at it: makes none, and takes no process slot. One that this process may
     /// only read (a read-only mount) is copied as it is now; open it again to see what changed.
     ///
     /// Errors: as [`open`](Self::open); [`Removed`](ArenaErrorKind::Removed) when there is none.
-    pub fn inspect(options: &HostOptions) -> Result<Arc<Self>, ArenaError> {
+    pub fn inspect(options: &HostConfig) -> Result<Arc<Self>, ArenaError> {
         Self::check_name("name", &options.name)?;
         file::inspect(options)
     }
@@ -140,7 +140,7 @@ impl Arena {
     /// use.
     ///
     /// Errors: as [`list`](Self::list).
-    pub fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaError> {
+    pub fn unlink(options: &HostConfig) -> Result<Option<ArenaFile>, ArenaError> {
         Self::check_name("name", &options.name)?;
         file::unlink(options)
     }
@@ -173,7 +173,7 @@ impl Arena {
 
     fn of_process(name: &str, asked: Option<usize>) -> Result<Arc<Self>, ArenaError> {
         Self::check_name("name", name)?;
-        asked.map_or(Ok(()), options::check_capacity)?;
+        asked.map_or(Ok(()), config::check_capacity)?;
         // Outlives the lock: to drop the last handle takes it.
         let known;
         let mut arenas = OF_PROCESS.lock();
@@ -193,7 +193,7 @@ impl Arena {
         }
         let capacity = match asked {
             Some(asked) => asked,
-            None => options::said_capacity()?.unwrap_or(DEFAULT_CAPACITY),
+            None => config::said_capacity()?.unwrap_or(DEFAULT_CAPACITY),
         };
         let arena = Self::private(name, capacity, Clock::monotonic())?;
         arenas.insert(name.to_owned(), Arc::downgrade(&arena));
@@ -206,7 +206,7 @@ impl Arena {
     /// KiB.
     pub fn private(name: &str, capacity: usize, clock: Clock) -> Result<Arc<Self>, ArenaError> {
         Self::check_name("name", name)?;
-        options::check_capacity(capacity)?;
+        config::check_capacity(capacity)?;
         let no_memory = |error: std::io::Error| {
             ArenaError::new(ArenaErrorKind::NoSpace, format!("no memory for an arena of {capacity} bytes: {error}"))
         };

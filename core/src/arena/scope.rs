@@ -2,7 +2,7 @@
 
 use super::directory::check_name;
 use super::error::{ArenaError, ArenaErrorKind};
-use super::{Arena, HostOptions};
+use super::{Arena, HostConfig};
 use crate::setting::setting;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Scope {
         match self {
             Self::Process => Ok(None),
             Self::Shared(name) => Arena::process(name).map(Some),
-            Self::Host(name) => Arena::open(&HostOptions::new(name)).map(Some),
+            Self::Host(name) => Arena::open(&HostConfig::new(name)).map(Some),
         }
     }
 
@@ -73,7 +73,7 @@ impl Scope {
     /// [`place`](Self::place) in an arena of this machine that is opened with `options`.
     ///
     /// Errors: as there, and those of [`Arena::open`].
-    pub fn place_in<'a>(options: &HostOptions, name: Option<&'a str>) -> Result<(Arc<Arena>, &'a str), ArenaError> {
+    pub fn place_in<'a>(options: &HostConfig, name: Option<&'a str>) -> Result<(Arc<Arena>, &'a str), ArenaError> {
         let name = Self::Host(options.name.clone()).named(name, "")?;
         Ok((Arena::open(options)?, name))
     }

@@ -3,7 +3,7 @@
 
 use super::take::{Charge, Lost, take};
 use crate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
-use crate::limit::{BucketOptions, LimitSet, Mode};
+use crate::limit::{BucketConfig, LimitSet, Mode};
 use crate::{ManualClock, TokenBucket};
 use loom::thread;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn parts(limit: u32, burst: u64) -> Arc<Parts> {
     let config = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) };
     let calls = ConcurrencyLimiter::with_config(config, (&clock).into()).unwrap();
     let quota = "1/s".parse::<crate::Quota>().unwrap().with_burst(burst).unwrap();
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    let options = BucketConfig { mode: Mode::Enforce, ..BucketConfig::default() };
     let bucket = Arc::new(TokenBucket::with_options(quota, options, (&clock).into()).unwrap());
     let limits = LimitSet::new([("all", bucket.clone().into())]).unwrap();
     Arc::new(Parts { calls, bucket, limits })

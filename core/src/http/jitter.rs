@@ -1,6 +1,6 @@
 //! Times told a little longer than they are, each client another one, so that not all of them come back at once.
 
-use super::Told;
+use super::RateLimitStatus;
 use crate::sys::draw;
 use crate::{ConfigError, Decision};
 
@@ -47,8 +47,8 @@ impl Jitter {
     }
 
     /// What the client is told of this decision. One draw serves both times, so that they keep their order.
-    pub fn tell(&self, decision: &Decision) -> Told {
-        self.lengthen(Told::of(decision), self.draw())
+    pub fn tell(&self, decision: &Decision) -> RateLimitStatus {
+        self.lengthen(RateLimitStatus::of(decision), self.draw())
     }
 
     /// A draw for [`lengthen`](Self::lengthen), from 0 up to, but not including, 1. An answer about several limits
@@ -58,8 +58,12 @@ impl Jitter {
     }
 
     /// The times made longer by as much as the draw says.
-    pub fn lengthen(&self, told: Told, draw: f64) -> Told {
-        Told { reset: self.longer(told.reset, draw), retry_after: self.longer(told.retry_after, draw), ..told }
+    pub fn lengthen(&self, told: RateLimitStatus, draw: f64) -> RateLimitStatus {
+        RateLimitStatus {
+            reset: self.longer(told.reset, draw),
+            retry_after: self.longer(told.retry_after, draw),
+            ..told
+        }
     }
 
     /// Whole seconds: a jitter below one second would be lost, or be a second for all, when rounded up after it.
@@ -74,8 +78,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn told(reset: u64, retry_after: u64) -> Told {
-        Told { allowed: retry_after == 0, limit: 9, remaining: 0, reset, retry_after }
+    fn told(reset: u64, retry_after: u64) -> RateLimitStatus {
+        RateLimitStatus { allowed: retry_after == 0, limit: 9, remaining: 0, reset, retry_after }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! sends what it gets. All types are `Send + Sync`, and all of them but [`Jitter`] and [`Outflow`] are
 //! deterministic.
 //!
-//! - [`Told`] and [`Jitter`]: a [`Decision`](crate::Decision) in the whole seconds of HTTP.
+//! - [`RateLimitStatus`] and [`Jitter`]: a [`Decision`](crate::Decision) in the whole seconds of HTTP.
 //! - [`fields`]: `RateLimit`, `RateLimit-Policy` and `X-RateLimit-*`, written and parsed.
 //! - [`problem`]: the body of a refusal.
 //! - [`ClientAddress`]: the client behind trusted proxies, as a key.
@@ -21,7 +21,7 @@ mod jitter;
 mod network;
 mod overload;
 pub mod problem;
-mod told;
+mod rate_limit_status;
 
 pub use access::{AccessList, Verdict};
 pub use answer::Answer;
@@ -29,4 +29,4 @@ pub use client::{ClientAddress, MAX_HOPS, parse_address};
 pub use jitter::Jitter;
 pub use network::Network;
 pub use overload::{Outflow, overload_retry_after};
-pub use told::{LONGEST_RETRY_AFTER, Told, retry_after_seconds};
+pub use rate_limit_status::{LONGEST_RETRY_AFTER, RateLimitStatus, retry_after_seconds};

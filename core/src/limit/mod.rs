@@ -12,7 +12,7 @@ mod warm_up;
 
 pub use crate::mode::Mode;
 pub use algorithm::Algorithm;
-pub use bucket::{BucketOptions, BucketStats, Reservation, SETTINGS as BUCKET_SETTINGS, Ticket, TokenBucket};
+pub use bucket::{BucketConfig, BucketStats, Reservation, SETTINGS as BUCKET_SETTINGS, Ticket, TokenBucket};
 pub use keyed::{Block, Hits, LimiterConfig, LimiterStats, RateLimiter, SETTINGS as LIMITER_SETTINGS, Tier, Windows};
 pub use set::{LimitSet, Member, SetDecision};
 pub(crate) use set::{Looked, SetKeys};

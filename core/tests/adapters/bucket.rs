@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::time::Duration;
-use tidegate::limit::{BucketOptions, Reservation, Ticket};
+use tidegate::limit::{BucketConfig, Reservation, Ticket};
 use tidegate::{Arena, Clock, Decision, ManualClock, OnConflict, Quota, TokenBucket};
 use tidegate_model::format::{Ns, Subject};
 use tidegate_model::script::bucket::{Answer, Config, Op};
@@ -31,7 +31,7 @@ impl Subject for CoreBucket {
         let clock = ManualClock::new(start);
         let quota = quota(config.count, config.period_ns, config.burst);
         let arena = Arena::private("subject", 1 << 20, Clock::from(&clock)).expect("an arena");
-        let open = || TokenBucket::in_arena(&arena, "it", quota, BucketOptions::default(), OnConflict::Error);
+        let open = || TokenBucket::in_arena(&arena, "it", quota, BucketConfig::default(), OnConflict::Error);
         let shared = vec![open().expect("made"), open().expect("opened")];
         let own = vec![TokenBucket::with_clock(quota, Clock::from(&clock))];
         Self { own: Side::new(own), shared: Side::new(shared), clock }

@@ -3,7 +3,7 @@
 use crate::settings::{answer, arena, limiter, limiter_in, quota};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate::limit::{BucketOptions, LimitSet, Member, SetDecision};
+use tidegate::limit::{BucketConfig, LimitSet, Member, SetDecision};
 use tidegate::{Arena, Clock, ManualClock, OnConflict, TokenBucket};
 use tidegate_model::format::Subject;
 use tidegate_model::script::key::Key;
@@ -32,7 +32,7 @@ impl Side {
                     let bucket = match arena {
                         None => TokenBucket::with_clock(quota, Clock::from(clock)),
                         Some(arena) => {
-                            let options = BucketOptions::default();
+                            let options = BucketConfig::default();
                             TokenBucket::in_arena(arena, name, quota, options, OnConflict::Error).expect("room")
                         }
                     };

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tidegate::Arena;
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 
 const TOLD: &str = "TIDEGATE_TEST_TOLD";
 
@@ -17,12 +17,12 @@ pub(crate) struct Other(Messages);
 
 impl Other {
     /// Starts it. `user`: the user and group to become. It waits for a line before it does anything.
-    pub(crate) fn start(options: &HostOptions, user: Option<(u32, u32)>) -> Self {
+    pub(crate) fn start(options: &HostConfig, user: Option<(u32, u32)>) -> Self {
         Self::spawn(Command::new(this_program()), options, user)
     }
 
     /// Starts it with `TIDEGATE_DIR`, or without.
-    pub(crate) fn start_with(options: &HostOptions, directory: Option<&Path>) -> Self {
+    pub(crate) fn start_with(options: &HostConfig, directory: Option<&Path>) -> Self {
         // `spawn` takes the variable away; `env` of the system brings it back.
         let mut command = Command::new("env");
         command.args(directory.map(|path| format!("TIDEGATE_DIR={}", path.display()))).arg(this_program());
@@ -31,7 +31,7 @@ impl Other {
 
     /// Starts it as in a container: with mounts (made by `mounts`, lines of sh) and process ids of its own. `None`, and
     /// says why, where this process may not do that.
-    pub(crate) fn contain(options: &HostOptions, mounts: &str) -> Option<Self> {
+    pub(crate) fn contain(options: &HostConfig, mounts: &str) -> Option<Self> {
         let own = ["--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"];
         let possible = Command::new("unshare").args(own).arg("true").output();
         if !possible.as_ref().is_ok_and(|output| output.status.success()) {
@@ -45,7 +45,7 @@ impl Other {
 
     /// Starts it in a time namespace whose `CLOCK_MONOTONIC` is this much ahead. `None`, and says why, where this
     /// process may not do that.
-    pub(crate) fn ahead(options: &HostOptions, seconds: u32) -> Option<Self> {
+    pub(crate) fn ahead(options: &HostConfig, seconds: u32) -> Option<Self> {
         let mut command = Command::new("unshare");
         command.args(["--time", "--monotonic", &seconds.to_string(), "--fork", "--kill-child"]);
         let possible = Command::new("unshare").args(command.get_args()).arg("true").output();
@@ -57,7 +57,7 @@ impl Other {
         Some(Self::spawn(command, options, None))
     }
 
-    fn spawn(mut command: Command, options: &HostOptions, user: Option<(u32, u32)>) -> Self {
+    fn spawn(mut command: Command, options: &HostConfig, user: Option<(u32, u32)>) -> Self {
         let (uid, gid) = user.unwrap_or((u32::MAX, u32::MAX));
         let path = options.path.as_ref().map_or("", |path| path.to_str().expect("a path"));
         let group = options.group.as_deref().unwrap_or("");
@@ -67,7 +67,7 @@ impl Other {
     }
 
     /// Starts it and has it open the arena; what it says of that.
-    pub(crate) fn open(options: &HostOptions, user: Option<(u32, u32)>) -> (Self, String) {
+    pub(crate) fn open(options: &HostConfig, user: Option<(u32, u32)>) -> (Self, String) {
         let mut other = Self::start(options, user);
         let said = other.ask("open");
         (other, said)
@@ -107,7 +107,7 @@ fn another_process() {
         let gid = Gid::from_raw(number(gid));
         setgroups(&[gid]).and_then(|()| setgid(gid)).and_then(|()| setuid(Uid::from_raw(number(uid)))).expect("root");
     }
-    let mut options = HostOptions::new(name);
+    let mut options = HostConfig::new(name);
     options.path = Some(path).filter(|path| !path.is_empty()).map(Into::into);
     options.group = Some(group.to_owned()).filter(|group| !group.is_empty());
     options.capacity = Some(number(capacity) as usize).filter(|&bytes| bytes > 0);
@@ -153,8 +153,7 @@ fn another_process() {
             "open many" => {
                 let mut opened = Vec::new();
                 let error = (0..100).find_map(|number| {
-                    let options =
-                        HostOptions { name: format!("a{number}"), capacity: Some(1 << 20), ..options.clone() };
+                    let options = HostConfig { name: format!("a{number}"), capacity: Some(1 << 20), ..options.clone() };
                     Arena::open(&options).map(|arena| opened.push(arena)).err()
                 });
                 let error = error.expect("a limit");

@@ -54,7 +54,7 @@ fn containers_with_a_directory_in_common_share_an_arena() {
 fn containers_without_one_have_an_arena_each_and_the_limit_multiplies() {
     let place = Place::new();
     std::fs::create_dir(place.path()).expect("made");
-    let options = tidegate::arena::HostOptions::new("orders");
+    let options = tidegate::arena::HostConfig::new("orders");
     let Some(mut one) = Other::contain(&options, &mounts(place.path())) else { return };
     let Some(mut two) = Other::contain(&options, &mounts(place.path())) else { return };
     assert!(one.ask("open").starts_with("opened") && two.ask("open").starts_with("opened"));

@@ -3,12 +3,12 @@
 use crate::support::{Place, refused};
 use std::sync::Arc;
 use tidegate::arena::{ArenaError, ArenaErrorKind};
-use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, RateLimiter};
+use tidegate::limit::{Algorithm, BucketConfig, LimiterConfig, RateLimiter};
 use tidegate::{Arena, OnConflict, TokenBucket};
 
 fn declare(arena: &Arc<Arena>, quota: &str, on_conflict: OnConflict) -> Result<TokenBucket, ArenaError> {
     let quota = quota.parse().expect("a quota");
-    TokenBucket::in_arena(arena, "everyone", quota, BucketOptions::default(), on_conflict)
+    TokenBucket::in_arena(arena, "everyone", quota, BucketConfig::default(), on_conflict)
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn another_shape_under_a_name_is_an_error_that_names_both() {
     let place = Place::new();
     let arena = place.open("orders").expect("made");
     let _bucket = declare(&arena, "400/s", OnConflict::Error).expect("made");
-    let options = BucketOptions { stripes: 4, ..BucketOptions::default() };
+    let options = BucketConfig { stripes: 4, ..BucketConfig::default() };
     let striped = |on_conflict| {
         TokenBucket::in_arena(&arena, "everyone", "400/s".parse().expect("a quota"), options, on_conflict)
     };

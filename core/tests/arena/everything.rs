@@ -6,7 +6,7 @@ use tidegate::arena::ArenaError;
 use tidegate::breaker::{Outcome, Window};
 use tidegate::concurrency::{self, AdaptiveConfig};
 use tidegate::limit::{
-    Algorithm, Block, BucketOptions, LimiterConfig, Member, Mode, RateLimiter, Reservation, Tier, WarmUp,
+    Algorithm, Block, BucketConfig, LimiterConfig, Member, Mode, RateLimiter, Reservation, Tier, WarmUp,
 };
 use tidegate::shed::{Priority, Signal, SignalKind};
 use tidegate::{
@@ -137,12 +137,12 @@ fn quota(text: &str) -> Quota {
     text.parse().expect("a quota")
 }
 
-fn plain() -> BucketOptions {
-    BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() }
+fn plain() -> BucketConfig {
+    BucketConfig { mode: Mode::Enforce, ..BucketConfig::default() }
 }
 
-fn striped() -> BucketOptions {
-    BucketOptions { stripes: 4, warm_up: WarmUp::new(Duration::from_secs(9), 0.5).ok(), ..plain() }
+fn striped() -> BucketConfig {
+    BucketConfig { stripes: 4, warm_up: WarmUp::new(Duration::from_secs(9), 0.5).ok(), ..plain() }
 }
 
 fn limiter(algorithm: Algorithm, blocks: bool) -> LimiterConfig {

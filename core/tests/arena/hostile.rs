@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 use tidegate::{Arena, OnConflict};
 
 /// The words of the header that its checksum covers, and the checksum: who changes them has a file that is refused.
@@ -16,7 +16,7 @@ const AFTER_HEADER: u64 = 144;
 /// Far longer than any round takes.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-fn options(place: &Place) -> HostOptions {
+fn options(place: &Place) -> HostConfig {
     let mut options = place.options("hostile");
     options.capacity = Some(CAPACITY);
     options

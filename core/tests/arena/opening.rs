@@ -5,7 +5,7 @@ use crate::support::{Place, bucket, named, refused};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use tidegate::Arena;
-use tidegate::arena::{ArenaErrorKind, HostOptions, LAYOUT_VERSION};
+use tidegate::arena::{ArenaErrorKind, HostConfig, LAYOUT_VERSION};
 
 #[test]
 fn the_first_makes_a_private_file_and_the_second_finds_it() {
@@ -46,7 +46,7 @@ fn another_capacity_than_the_file_has_is_an_error_that_names_both() {
     options.capacity = Some(1 << 20);
     let arena = Arena::open(&options).expect("made");
     drop(Arena::open(&options).expect("found"));
-    let whatever = HostOptions { capacity: None, ..options.clone() };
+    let whatever = HostConfig { capacity: None, ..options.clone() };
     assert_eq!(Arena::open(&whatever).expect("whatever it has").capacity(), 1 << 20);
     options.capacity = Some(2 << 20);
     let parts = ["1048576", "2097152", "tidegate rm orders"];
@@ -106,7 +106,7 @@ fn what_is_there_is_listed_looked_at_and_removed() {
 #[test]
 fn the_directory_is_the_users_own_unless_the_environment_says_another() {
     let place = Place::new();
-    let options = HostOptions::new(format!("test-{}", std::process::id()));
+    let options = HostConfig::new(format!("test-{}", std::process::id()));
     let mut other = Other::start_with(&options, Some(place.path()));
     let said = other.ask("open");
     assert!(said.ends_with(&named(&format!(" {}/{}.vN.arena", place.path().display(), options.name))), "{said}");

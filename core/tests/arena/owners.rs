@@ -6,7 +6,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 use tidegate::Arena;
-use tidegate::arena::{ArenaErrorKind, HostOptions};
+use tidegate::arena::{ArenaErrorKind, HostConfig};
 
 const SOMEBODY: u32 = 65_534;
 const GROUP: u32 = 54_321;
@@ -33,7 +33,7 @@ fn a_linked_directory_is_not_followed() {
     let link = Place::new();
     symlink(place.path(), link.path()).expect("linked");
     refused(link.open("orders"), ArenaErrorKind::Permission, &["is a link or no directory"]);
-    let mut options = HostOptions::new("orders");
+    let mut options = HostConfig::new("orders");
     options.path = Some(PathBuf::from(format!("{}/", link.path().display())));
     refused(Arena::open(&options), ArenaErrorKind::Permission, &["is a link or no directory"]);
     std::fs::remove_file(link.path()).expect("removed");
@@ -161,7 +161,7 @@ fn a_group_needs_a_directory_that_all_name() {
         eprintln!("skipped: TIDEGATE_DIR is set, and names one");
         return;
     }
-    let mut options = HostOptions::new("orders");
+    let mut options = HostConfig::new("orders");
     options.group = Some(GROUP.to_string());
     refused(
         Arena::open(&options),
@@ -198,7 +198,7 @@ fn users_of_a_group_that_start_at_one_instant_find_what_they_may_use() {
     std::fs::create_dir(parent.path()).expect("made");
     set_mode(parent.path(), 0o1777);
     for round in 0..6 {
-        let mut options = HostOptions::new("orders");
+        let mut options = HostConfig::new("orders");
         options.path = Some(parent.path().join(format!("{round}")));
         options.group = Some(GROUP.to_string());
         let mut openers: Vec<_> = (0..8).map(|user| Other::start(&options, Some((1_001 + user, GROUP)))).collect();

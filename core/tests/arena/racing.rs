@@ -2,13 +2,13 @@
 
 use crate::child::Other;
 use crate::support::{BOOT_AT, Place, poke_header};
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 
 const OPENERS: usize = 20;
 const CAPACITY: usize = 32 << 20;
 
 /// Starts them all, lets them go at one instant, and asserts that all opened one file.
-fn race(options: &HostOptions) {
+fn race(options: &HostConfig) {
     let mut openers: Vec<_> = (0..OPENERS).map(|_| Other::start(options, None)).collect();
     openers.iter_mut().for_each(|opener| opener.tell("open"));
     let said: Vec<_> = openers.iter_mut().map(Other::hear).collect();

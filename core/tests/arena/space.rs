@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
-use tidegate::arena::{ArenaError, ArenaErrorKind, HostOptions};
+use tidegate::arena::{ArenaError, ArenaErrorKind, HostConfig};
 use tidegate::limit::{Algorithm, LimiterConfig, Mode};
 use tidegate::{Arena, OnConflict, RateLimiter};
 
@@ -80,7 +80,7 @@ fn punched_holes_give_wrong_answers_at_worst() {
 #[test]
 fn the_default_has_room_for_fifty_default_limiters() {
     let place = Place::new();
-    let arena = Arena::open(&HostOptions { capacity: None, ..place.options("orders") }).expect("made");
+    let arena = Arena::open(&HostConfig { capacity: None, ..place.options("orders") }).expect("made");
     for number in 0..50 {
         limiter(
             &arena,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tidegate::arena::{ArenaError, ArenaErrorKind, HostOptions, LAYOUT_VERSION};
-use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig};
+use tidegate::arena::{ArenaError, ArenaErrorKind, HostConfig, LAYOUT_VERSION};
+use tidegate::limit::{Algorithm, BucketConfig, LimiterConfig};
 use tidegate::{Arena, OnConflict, RateLimiter, TokenBucket};
 
 /// A directory in shared memory that goes with the test.
@@ -46,8 +46,8 @@ impl Place {
     }
 
     /// Options for an arena here.
-    pub(crate) fn options(&self, name: &str) -> HostOptions {
-        let mut options = HostOptions::new(name);
+    pub(crate) fn options(&self, name: &str) -> HostConfig {
+        let mut options = HostConfig::new(name);
         options.path = Some(self.path.clone());
         options.capacity = Some(16 << 20);
         options
@@ -114,7 +114,7 @@ pub(crate) fn is_root() -> bool {
 
 pub(crate) fn bucket(arena: &Arc<Arena>, name: &str) -> Result<TokenBucket, ArenaError> {
     let quota = "2/hour".parse().expect("a quota");
-    TokenBucket::in_arena(arena, name, quota, BucketOptions::default(), OnConflict::Error)
+    TokenBucket::in_arena(arena, name, quota, BucketConfig::default(), OnConflict::Error)
 }
 
 /// The limit of a route, as an application's options declare it.

@@ -3,7 +3,7 @@
 //! given back that is due; where the clock itself steps back it may seem not to be.
 
 use std::time::Duration;
-use tidegate::limit::{BucketOptions, Mode, Reservation, Ticket};
+use tidegate::limit::{BucketConfig, Mode, Reservation, Ticket};
 use tidegate::{ManualClock, Quota, TokenBucket};
 
 const TOKEN_NS: u64 = 1_000_000;
@@ -48,7 +48,7 @@ fn play(plan: Plan, seed: u64) {
     let burst = 1 + below(state, plan.most_burst);
     let clock = ManualClock::new(0);
     let quota = Quota::new(1, Duration::from_nanos(TOKEN_NS)).and_then(|quota| quota.with_burst(burst));
-    let options = BucketOptions { stripes: 1, mode: Mode::Enforce, warm_up: None };
+    let options = BucketConfig { stripes: 1, mode: Mode::Enforce, warm_up: None };
     let bucket = TokenBucket::with_options(quota.expect("a quota"), options, (&clock).into()).expect("a bucket");
     let (mut now, mut latest) = (1_000 * TOKEN_NS, 0);
     let mut all: Vec<Booked> = Vec::new();

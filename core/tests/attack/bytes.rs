@@ -6,7 +6,7 @@ use crate::support::Place;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter};
 use tidegate::limit::Mode;
 use tidegate::{Arena, OnConflict};
@@ -16,7 +16,7 @@ const FROM: usize = 144;
 /// Longer than a place of nobody's is taken for somebody's.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn options(place: &Place) -> HostOptions {
+fn options(place: &Place) -> HostConfig {
     let mut options = place.options("bytes");
     options.capacity = Some(CAPACITY);
     options

@@ -7,7 +7,7 @@ use crate::support::Place;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
-use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, Member, Mode};
+use tidegate::limit::{Algorithm, BucketConfig, LimiterConfig, Member, Mode};
 use tidegate::{Arena, LimitSet, OnConflict, RateLimiter, TokenBucket};
 
 const KEYS: usize = 12;
@@ -46,7 +46,7 @@ fn open(arena: &Arc<Arena>) -> All {
         .enumerate()
         .map(|(at, &(algorithm, max_keys))| limiter(&format!("limiter-{at}"), algorithm, max_keys));
     let limiters = limiters.collect();
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    let options = BucketConfig { mode: Mode::Enforce, ..BucketConfig::default() };
     let bucket = TokenBucket::in_arena(arena, "bucket", quota, options, OnConflict::Error).expect("a bucket");
     let log = limiter("log", Algorithm::SlidingLog, 100);
     let members: Vec<(String, Member)> = vec![("log".into(), log.into()), ("bucket".into(), Arc::new(bucket).into())];

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode, RateLimiter, Reservation, WarmUp};
+use tidegate::limit::{Algorithm, BucketConfig, LimiterConfig, Mode, RateLimiter, Reservation, WarmUp};
 use tidegate::{ManualClock, Quota, TokenBucket};
 
 fn quota(count: u64, seconds: u64) -> Quota {
@@ -141,7 +141,7 @@ fn changes_of_a_bucket_s_quota_amid_traffic() {
     let quotas = [quota(60, 1), quota(20, 1), quota(30, 10), quota(60, 3_600)];
     for round in 0..80 {
         let clock = ManualClock::new(1_000_000_000_000);
-        let options = BucketOptions { stripes: [1, 4][round % 2], mode: Mode::Enforce, warm_up: None };
+        let options = BucketConfig { stripes: [1, 4][round % 2], mode: Mode::Enforce, warm_up: None };
         let bucket = TokenBucket::with_options(quotas[0], options, (&clock).into()).expect("a bucket");
         let admitted = AtomicU64::new(0);
         std::thread::scope(|scope| {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use tidegate::Arena;
-use tidegate::arena::{ArenaErrorKind, HostOptions};
+use tidegate::arena::{ArenaErrorKind, HostConfig};
 
 /// Far longer than an opening takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,7 +22,7 @@ fn fifo(path: &Path) {
 }
 
 /// Opens and looks, again and again, in a thread of its own, while `disturb` does its worst; each time ends in time.
-fn opened_while(options: &HostOptions, disturb: impl Fn(usize) + Sync) {
+fn opened_while(options: &HostConfig, disturb: impl Fn(usize) + Sync) {
     let (done, ended) = mpsc::channel();
     let stop = AtomicBool::new(false);
     let mine = options.clone();

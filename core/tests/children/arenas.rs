@@ -1,11 +1,11 @@
 //! What tests of forks look at in an arena.
 
 use std::sync::Arc;
-use tidegate::limit::{BucketOptions, Mode};
+use tidegate::limit::{BucketConfig, Mode};
 use tidegate::{Arena, OnConflict, TokenBucket};
 
 pub(crate) fn bucket(arena: &Arc<Arena>, name: &str) -> TokenBucket {
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    let options = BucketConfig { mode: Mode::Enforce, ..BucketConfig::default() };
     TokenBucket::in_arena(arena, name, "1000/day".parse().expect("a quota"), options, OnConflict::Error)
         .expect("a bucket")
 }

@@ -17,7 +17,7 @@ use std::process::Child;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use support::Place;
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 use tidegate::breaker::State;
 use tidegate::shed::Priority;
 use tidegate::{Arena, BreakerConfig, TokenBucket};
@@ -33,7 +33,7 @@ fn from_env(name: &str, default: u64) -> u64 {
 }
 
 struct Scene {
-    options: HostOptions,
+    options: HostConfig,
     random: fastrand::Rng,
     objects: Objects,
     pulses: [TokenBucket; WORKERS],
@@ -46,7 +46,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(options: HostOptions, seed: u64) -> Self {
+    fn new(options: HostConfig, seed: u64) -> Self {
         let arena = Arena::open(&options).expect("an arena");
         let born_ns = arena.clock().now();
         let objects = Objects::open(&options);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 use tidegate::breaker::{Outcome, Window};
-use tidegate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode};
+use tidegate::limit::{Algorithm, BucketConfig, LimiterConfig, Mode};
 use tidegate::shed::{Priority, Signal, SignalKind};
 use tidegate::{
     Arena, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig,
@@ -70,7 +70,7 @@ pub(crate) fn quota(count: u64, burst: u64) -> Quota {
 }
 
 pub(crate) fn bucket(arena: &Arc<Arena>, name: &str, quota: Quota, on_conflict: OnConflict) -> TokenBucket {
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    let options = BucketConfig { mode: Mode::Enforce, ..BucketConfig::default() };
     TokenBucket::in_arena(arena, name, quota, options, on_conflict).expect("a bucket")
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn pulse(arena: &Arc<Arena>, worker: usize) -> TokenBucket {
 }
 
 impl Objects {
-    pub(crate) fn open(options: &HostOptions) -> Self {
+    pub(crate) fn open(options: &HostConfig) -> Self {
         let arena = Arena::open(options).expect("an arena");
         let limiter = |name, algorithm, quota, max_keys| {
             let limits = LimiterConfig { mode: Mode::Enforce, max_keys, ..LimiterConfig::new(algorithm, quota) };

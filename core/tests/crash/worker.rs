@@ -3,28 +3,28 @@
 use crate::objects::{Objects, pulse};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tidegate::arena::HostOptions;
+use tidegate::arena::HostConfig;
 
 const TOLD: &str = "TIDEGATE_TEST_WORKER";
 /// A worker whose starter died ends by itself.
 const LIFETIME: Duration = Duration::from_secs(120);
 
 /// Rounds for ever; its pulse is that of number `index`.
-pub(crate) fn start(options: &HostOptions, index: usize) -> Child {
+pub(crate) fn start(options: &HostConfig, index: usize) -> Child {
     spawn(options, &format!("work {index}"))
 }
 
 /// Counts so often in the bucket, in each of three threads, and ends.
-pub(crate) fn start_counting(options: &HostOptions, count: u64) -> Child {
+pub(crate) fn start_counting(options: &HostConfig, count: u64) -> Child {
     spawn(options, &format!("count {count}"))
 }
 
 /// Opens the breaker's circuit, takes a probe of it when the cooldown has ended, and waits to be killed.
-pub(crate) fn start_probing(options: &HostOptions) -> Child {
+pub(crate) fn start_probing(options: &HostConfig) -> Child {
     spawn(options, "probe 0")
 }
 
-fn spawn(options: &HostOptions, task: &str) -> Child {
+fn spawn(options: &HostConfig, task: &str) -> Child {
     let path = options.path.as_ref().and_then(|path| path.to_str()).expect("a path");
     Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "worker::a_worker", "--nocapture"])
@@ -41,7 +41,7 @@ fn a_worker() {
     let Ok(told) = std::env::var(TOLD) else { return };
     let told: Vec<_> = told.split(['|', ' ']).collect();
     let [path, name, task, number] = told[..] else { panic!("{told:?}") };
-    let mut options = HostOptions::new(name);
+    let mut options = HostConfig::new(name);
     options.path = Some(path.into());
     let (objects, number) = (Objects::open(&options), number.parse::<u64>().expect("a number"));
     if task == "count" {

@@ -14,7 +14,7 @@ use std::mem::size_of;
 use std::ptr;
 use std::sync::Arc;
 use tg_status::{TG_EMPTY, TG_OK};
-use tidegate_core::arena::HostOptions;
+use tidegate_core::arena::HostConfig;
 use tidegate_core::{Arena, Scope};
 
 /// Memory in which named objects live: of the machine for all its processes, or of this process for its threads. The
@@ -54,9 +54,9 @@ impl Default for tg_arena_config {
 }
 
 impl tg_arena_config {
-    fn checked(&self) -> Result<HostOptions, Failure> {
+    fn checked(&self) -> Result<HostConfig, Failure> {
         let name = self.name.text("name")?.ok_or_else(|| Failure::null("name"))?;
-        let mut options = HostOptions::new(name);
+        let mut options = HostConfig::new(name);
         options.path = self.path.text("path")?.map(Into::into);
         options.group = self.group.text("group")?.map(Into::into);
         options.capacity = (self.capacity != 0).then_some(self.capacity);

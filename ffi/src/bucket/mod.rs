@@ -19,7 +19,7 @@ use std::ffi::c_char;
 use std::mem::size_of;
 use std::sync::Arc;
 use tg_status::TG_OK;
-use tidegate_core::limit::BucketOptions;
+use tidegate_core::limit::BucketConfig;
 use tidegate_core::{Quota, TokenBucket};
 
 /// A token bucket: starts full, refills at its rate, holds at most its burst.
@@ -78,7 +78,7 @@ impl Default for tg_bucket_config {
             count: 0,
             period_ns: 0,
             burst: TG_BURST_OF_RATE,
-            stripes: BucketOptions::default().stripes.into(),
+            stripes: BucketConfig::default().stripes.into(),
             warm_up_ns: 0,
             warm_up_from: 0.0,
             mode: 0,
@@ -106,9 +106,9 @@ pub struct tg_bucket_snapshot {
 versioned!(tg_bucket_snapshot, first = 24, fields = [admitted, denied, would_deny]);
 
 impl tg_bucket_config {
-    fn checked(&self) -> Result<(Quota, BucketOptions), Failure> {
+    fn checked(&self) -> Result<(Quota, BucketConfig), Failure> {
         let (rate, count, period_ns, burst) = (self.rate, self.count, self.period_ns, self.burst);
-        let options = BucketOptions {
+        let options = BucketConfig {
             stripes: u32::try_from(self.stripes).unwrap_or(u32::MAX),
             mode: mode(self.mode)?,
             warm_up: warm_up(self.warm_up_ns, self.warm_up_from)?,

@@ -3,7 +3,7 @@
 // `#[unsafe(no_mangle)]` only.
 #![allow(unsafe_code)]
 
-use super::told::tg_told;
+use super::ratelimit_status::tg_ratelimit_status;
 use crate::bytes::tg_bytes;
 use crate::handle::{In, Out};
 use crate::panic::guard;
@@ -53,7 +53,7 @@ pub extern "C" fn tg_http_rate_limit_policy(
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_http_rate_limit(
     name: In<c_char>,
-    told: In<tg_told>,
+    told: In<tg_ratelimit_status>,
     partition_key: In<tg_bytes>,
     buffer: Out<c_char>,
     buffer_size: usize,

@@ -5,4 +5,4 @@ pub mod answer;
 pub mod client;
 pub mod fields;
 pub mod problem;
-pub mod told;
+pub mod ratelimit_status;

@@ -1,10 +1,10 @@
 //! A new file: room first, then content, then its name. Whoever dies on the way has published nothing.
 
+use super::super::config::{MIN_CAPACITY, said_capacity};
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::header::HeaderData;
 use super::super::layout::OBJECTS_AT;
-use super::super::options::{MIN_CAPACITY, said_capacity};
-use super::super::{DEFAULT_CAPACITY, HostOptions};
+use super::super::{DEFAULT_CAPACITY, HostConfig};
 use super::folder::Locked;
 use super::{Folder, above_streams, boot, file_name, filesystem, io_error, system};
 use crate::memory::Mapping;
@@ -22,7 +22,7 @@ const PREFIX: &str = ".";
 const SUFFIX: &str = ".arena.new";
 
 /// Makes the file, in the place of what may be there of another boot.
-pub(super) fn build(folder: &Folder, options: &HostOptions, _locked: &Locked) -> Result<(), ArenaError> {
+pub(super) fn build(folder: &Folder, options: &HostConfig, _locked: &Locked) -> Result<(), ArenaError> {
     let capacity = capacity(options)?;
     remove_leftovers(folder)?;
     let temporary = Temporary::new(folder, options)?;
@@ -45,7 +45,7 @@ pub(super) fn build(folder: &Folder, options: &HostOptions, _locked: &Locked) ->
 }
 
 /// Bytes of a new file. A default larger than this process may make files is cut to that.
-fn capacity(options: &HostOptions) -> Result<usize, ArenaError> {
+fn capacity(options: &HostConfig) -> Result<usize, ArenaError> {
     let (most, _) = getrlimit(Resource::RLIMIT_FSIZE).unwrap_or((u64::MAX, u64::MAX));
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let said = match options.capacity {
@@ -105,7 +105,7 @@ struct Temporary<'a> {
 }
 
 impl<'a> Temporary<'a> {
-    fn new(folder: &'a Folder, options: &HostOptions) -> Result<Self, ArenaError> {
+    fn new(folder: &'a Folder, options: &HostConfig) -> Result<Self, ArenaError> {
         let name = format!("{PREFIX}{}{SUFFIX}", options.name);
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = above_streams(|| openat(folder, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR))

@@ -1,7 +1,7 @@
 //! Where there is no host scope: every opening is an error.
 
 use super::error::{ArenaError, ArenaErrorKind};
-use super::{Arena, ArenaFile, HostOptions};
+use super::{Arena, ArenaFile, HostConfig};
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,25 +28,25 @@ impl HostFile {
     }
 }
 
-pub(super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
+pub(super) fn open(options: &HostConfig) -> Result<Arc<Arena>, ArenaError> {
     Err(unsupported(&options.name))
 }
 
 pub(super) fn forget() {}
 
-pub(super) fn inspect(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
+pub(super) fn inspect(options: &HostConfig) -> Result<Arc<Arena>, ArenaError> {
     Err(unsupported(&options.name))
 }
 
-pub(super) fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaError> {
+pub(super) fn unlink(options: &HostConfig) -> Result<Option<ArenaFile>, ArenaError> {
     Err(unsupported(&options.name))
 }
 
-pub(super) fn list(_options: &HostOptions) -> Result<Vec<ArenaFile>, ArenaError> {
+pub(super) fn list(_options: &HostConfig) -> Result<Vec<ArenaFile>, ArenaError> {
     Err(unsupported("…"))
 }
 
-pub(super) fn directory(options: &HostOptions) -> PathBuf {
+pub(super) fn directory(options: &HostConfig) -> PathBuf {
     options.path.clone().unwrap_or_default()
 }
 

@@ -1,10 +1,10 @@
 //! An existing file: whose it is, and whether it is an arena.
 
-use super::super::HostOptions;
+use super::super::HostConfig;
+use super::super::config::MIN_CAPACITY;
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::header::HeaderData;
 use super::super::layout::OBJECTS_AT;
-use super::super::options::MIN_CAPACITY;
 use super::{Folder, above_streams, boot, file_name, io_error, system};
 use crate::memory::Mapping;
 use crate::sys::reserve;
@@ -25,16 +25,16 @@ pub(super) struct Found {
 }
 
 /// `None`: there is none, or one of another boot, which is to be replaced.
-pub(super) fn find(folder: &Folder, options: &HostOptions) -> Result<Option<Found>, ArenaError> {
+pub(super) fn find(folder: &Folder, options: &HostConfig) -> Result<Option<Found>, ArenaError> {
     find_as(folder, options, false)
 }
 
 /// The same for who only looks: a file that this process may not write to, or through a read-only mount, is found too.
-pub(super) fn find_to_look(folder: &Folder, options: &HostOptions) -> Result<Option<Found>, ArenaError> {
+pub(super) fn find_to_look(folder: &Folder, options: &HostConfig) -> Result<Option<Found>, ArenaError> {
     find_as(folder, options, true)
 }
 
-fn find_as(folder: &Folder, options: &HostOptions, to_look: bool) -> Result<Option<Found>, ArenaError> {
+fn find_as(folder: &Folder, options: &HostConfig, to_look: bool) -> Result<Option<Found>, ArenaError> {
     let name = file_name(&options.name);
     let path = folder.path().join(&name);
     let opened = |access: OFlag| {

@@ -1,6 +1,6 @@
 //! The directory in which arenas lie.
 
-use super::super::HostOptions;
+use super::super::HostConfig;
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::{above_streams, filesystem, group, no_entry, system};
 use crate::sys::Kept;
@@ -36,7 +36,7 @@ const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NO
 
 impl Folder {
     /// Opens the directory that the options say, or makes it.
-    pub(super) fn open(options: &HostOptions) -> Result<Self, ArenaError> {
+    pub(super) fn open(options: &HostConfig) -> Result<Self, ArenaError> {
         let path = path(options);
         let group = checked_group(options)?;
         make(&path, group)?;
@@ -45,7 +45,7 @@ impl Folder {
     }
 
     /// As [`open`](Self::open), but makes nothing; `None` when it is not there.
-    pub(super) fn to_look(options: &HostOptions) -> Result<Option<Self>, ArenaError> {
+    pub(super) fn to_look(options: &HostConfig) -> Result<Option<Self>, ArenaError> {
         let path = path(options);
         let group = checked_group(options)?;
         if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
@@ -106,7 +106,7 @@ impl AsFd for Folder {
 }
 
 /// Where the options, else `TIDEGATE_DIR`, else the user's own place in shared memory is.
-pub(super) fn path(options: &HostOptions) -> PathBuf {
+pub(super) fn path(options: &HostConfig) -> PathBuf {
     let path = said(options).unwrap_or_else(|| PathBuf::from(format!("/dev/shm/tidegate-{}", geteuid())));
     // Wherever the process goes later on.
     let path = std::path::absolute(&path).unwrap_or(path);
@@ -114,14 +114,14 @@ pub(super) fn path(options: &HostOptions) -> PathBuf {
     path.components().collect()
 }
 
-fn said(options: &HostOptions) -> Option<PathBuf> {
+fn said(options: &HostConfig) -> Option<PathBuf> {
     let environment = || std::env::var_os("TIDEGATE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     options.path.clone().or_else(environment)
 }
 
 /// Errors: [`Argument`](ArenaErrorKind::Argument) for a group that is none, and without a directory that others would
 /// look in.
-fn checked_group(options: &HostOptions) -> Result<Option<Gid>, ArenaError> {
+fn checked_group(options: &HostConfig) -> Result<Option<Gid>, ArenaError> {
     let Some(group) = &options.group else { return Ok(None) };
     if said(options).is_none() {
         let message = format!(

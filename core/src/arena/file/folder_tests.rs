@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd};
 /// The lock of a killed maker goes with it, although a thread of its had forked meanwhile and the child lives on.
 #[test]
 fn a_child_of_fork_lets_go_of_the_lock() {
-    let mut options = HostOptions::new("orders");
+    let mut options = HostConfig::new("orders");
     let path = PathBuf::from(format!("/dev/shm/tidegate-test-lock-{}", std::process::id()));
     options.path = Some(path.clone());
     let folder = Folder::open(&options).expect("a directory");

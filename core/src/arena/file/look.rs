@@ -1,7 +1,7 @@
 //! For those who look after arenas: which there are, opening one without taking part, removing one.
 
 use super::super::error::{ArenaError, ArenaErrorKind};
-use super::super::{Arena, ArenaFile, HostOptions, directory, layout};
+use super::super::{Arena, ArenaFile, HostConfig, directory, layout};
 use super::find::find_to_look;
 use super::folder;
 use super::{Folder, HostFile, file_name, open, system};
@@ -15,19 +15,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where the options say that arenas lie.
-pub(in super::super) fn directory(options: &HostOptions) -> PathBuf {
+pub(in super::super) fn directory(options: &HostConfig) -> PathBuf {
     folder::path(options)
 }
 
 /// Whatever name the options say.
-pub(in super::super) fn list(options: &HostOptions) -> Result<Vec<ArenaFile>, ArenaError> {
+pub(in super::super) fn list(options: &HostConfig) -> Result<Vec<ArenaFile>, ArenaError> {
     match Folder::to_look(options)? {
         Some(folder) => files(&folder),
         None => Ok(Vec::new()),
     }
 }
 
-pub(in super::super) fn inspect(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
+pub(in super::super) fn inspect(options: &HostConfig) -> Result<Arc<Arena>, ArenaError> {
     let found = match Folder::to_look(options)? {
         Some(folder) => find_to_look(&folder, options)?.map(|found| (folder, found)),
         None => None,
@@ -39,7 +39,7 @@ pub(in super::super) fn inspect(options: &HostOptions) -> Result<Arc<Arena>, Are
     open::arena(&folder, options, found)
 }
 
-pub(in super::super) fn unlink(options: &HostOptions) -> Result<Option<ArenaFile>, ArenaError> {
+pub(in super::super) fn unlink(options: &HostConfig) -> Result<Option<ArenaFile>, ArenaError> {
     let Some(folder) = Folder::to_look(options)? else { return Ok(None) };
     let _locked = folder.lock()?;
     let name = file_name(&options.name);

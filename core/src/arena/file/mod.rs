@@ -24,7 +24,7 @@ pub(super) use look::directory;
 pub(super) use look::{inspect, list, unlink};
 pub(super) use open::{forget, open};
 
-use super::HostOptions;
+use super::HostConfig;
 use super::error::{ArenaError, ArenaErrorKind};
 use super::layout::VERSION;
 use descriptor::above_streams;
@@ -38,15 +38,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct HostFile {
     /// The directory's path is said in them, and absolute.
-    options: HostOptions,
+    options: HostConfig,
     path: PathBuf,
     stat: FileStat,
     read_only: bool,
 }
 
 impl HostFile {
-    fn new(folder: &Folder, options: &HostOptions, stat: FileStat, read_only: bool) -> Self {
-        let options = HostOptions { path: Some(folder.path().to_owned()), ..options.clone() };
+    fn new(folder: &Folder, options: &HostConfig, stat: FileStat, read_only: bool) -> Self {
+        let options = HostConfig { path: Some(folder.path().to_owned()), ..options.clone() };
         Self { path: folder.path().join(file_name(&options.name)), options, stat, read_only }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::members::Members;
-use super::super::{Arena, HostOptions, lock, options};
+use super::super::{Arena, HostConfig, config, lock};
 use super::find::{Found, find};
 use super::{Folder, HostFile, above_streams, build, file_name, identity, no_entry, system};
 use crate::sys::ForkLock;
@@ -14,9 +14,9 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 /// Opens or makes the file. The same file opened twice in a process is one arena.
-pub(in super::super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaError> {
+pub(in super::super) fn open(options: &HostConfig) -> Result<Arc<Arena>, ArenaError> {
     if let Some(capacity) = options.capacity {
-        options::check_capacity(capacity)?;
+        config::check_capacity(capacity)?;
     }
     let folder = Folder::open(options)?;
     let found = find(&folder, options)?;
@@ -25,7 +25,7 @@ pub(in super::super) fn open(options: &HostOptions) -> Result<Arc<Arena>, ArenaE
 }
 
 /// Makes the file, unless another process was faster.
-fn make(folder: &Folder, options: &HostOptions) -> Result<Found, ArenaError> {
+fn make(folder: &Folder, options: &HostConfig) -> Result<Found, ArenaError> {
     let locked = folder.lock()?;
     if let Some(found) = find(folder, options)? {
         return Ok(found);
@@ -46,7 +46,7 @@ pub(in super::super) fn forget() {
     OF_HOST.lock().retain(|_, arena| arena.strong_count() > 0);
 }
 
-fn adopt(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
+fn adopt(folder: &Folder, options: &HostConfig, found: Found) -> Result<Arc<Arena>, ArenaError> {
     let key = identity(&found.stat);
     // Outlives the lock: to drop the last handle takes it.
     let known;
@@ -67,7 +67,7 @@ fn adopt(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Are
 }
 
 /// The arena in this file, in addition to any that this process has of it.
-pub(super) fn arena(folder: &Folder, options: &HostOptions, found: Found) -> Result<Arc<Arena>, ArenaError> {
+pub(super) fn arena(folder: &Folder, options: &HostConfig, found: Found) -> Result<Arc<Arena>, ArenaError> {
     let host = HostFile::new(folder, options, found.stat, found.read_only);
     let mapping = Arc::new(found.mapping);
     let clock = found.facts.clock.open(&mapping, &options.name)?;
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_took_the_file_s_place_meanwhile_is_told_and_not_waited_for() {
         let path = std::path::PathBuf::from(format!("/dev/shm/tidegate-test-again-{}", std::process::id()));
-        let options = HostOptions { path: Some(path.clone()), ..HostOptions::new("orders") };
+        let options = HostConfig { path: Some(path.clone()), ..HostConfig::new("orders") };
         drop(open(&options).expect("made"));
         let file = path.join(file_name("orders"));
         let stat = nix::sys::stat::lstat(&file).expect("a file");

@@ -9,7 +9,7 @@ mod structured;
 
 pub use parse::{QuotaPolicy, ServiceLimit, parse_policies, parse_service_limits};
 
-use super::Told;
+use super::RateLimitStatus;
 use crate::ConfigError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +23,7 @@ pub const RATE_LIMIT: &str = "RateLimit";
 pub const X_RATE_LIMIT_LIMIT: &str = "X-RateLimit-Limit";
 /// For old clients: what is left.
 pub const X_RATE_LIMIT_REMAINING: &str = "X-RateLimit-Remaining";
-/// For old clients: seconds from now, as in `Retry-After`, until [`Told::reset`].
+/// For old clients: seconds from now, as in `Retry-After`, until [`RateLimitStatus::reset`].
 pub const X_RATE_LIMIT_RESET: &str = "X-RateLimit-Reset";
 
 /// A partition key longer than this is not sent: the parameter is optional, and fields have little room.
@@ -34,12 +34,12 @@ const LONGEST_TEXT: usize = 128;
 /// How a limit presents itself: its name, and the unit of its costs.
 ///
 /// ```
-/// use tidegate::http::{Told, fields::Policy};
+/// use tidegate::http::{RateLimitStatus, fields::Policy};
 /// let bucket = tidegate::TokenBucket::new("100/min".parse()?);
 /// let policy = Policy::new("per-user")?;
 /// let (mut quota, mut left) = (String::new(), String::new());
 /// policy.write_quota(&mut quota, 100, Some(bucket.quota().fill_time()), None);
-/// policy.write_limit(&mut left, &Told::of(&bucket.check(1)), None);
+/// policy.write_limit(&mut left, &RateLimitStatus::of(&bucket.check(1)), None);
 /// assert_eq!((&*quota, &*left), (r#""per-user";q=100;w=60"#, r#""per-user";r=99;t=1"#));
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
@@ -104,8 +104,9 @@ impl Policy {
         push_partition_key(value, partition_key);
     }
 
-    /// Adds this policy's state to a `RateLimit` field's value: `r` what is left, `t` the seconds of [`Told::reset`].
-    pub fn write_limit(&self, value: &mut String, told: &Told, partition_key: Option<&[u8]>) {
+    /// Adds this policy's state to a `RateLimit` field's value: `r` what is left, `t` the seconds of
+    /// [`RateLimitStatus::reset`].
+    pub fn write_limit(&self, value: &mut String, told: &RateLimitStatus, partition_key: Option<&[u8]>) {
         self.begin(value);
         push_number(value, ";r=", told.remaining.into());
         push_number(value, ";t=", told.reset.min(structured::MAX_INTEGER));

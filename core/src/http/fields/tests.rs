@@ -8,8 +8,8 @@ fn policy(name: &str) -> Policy {
     Policy::new(name).expect("a name")
 }
 
-fn told(remaining: u32, reset: u64) -> Told {
-    Told { allowed: true, limit: 100, remaining, reset, retry_after: 0 }
+fn told(remaining: u32, reset: u64) -> RateLimitStatus {
+    RateLimitStatus { allowed: true, limit: 100, remaining, reset, retry_after: 0 }
 }
 
 #[test]

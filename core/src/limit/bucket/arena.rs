@@ -1,6 +1,6 @@
 //! A bucket that processes share.
 
-use super::{BucketOptions, TokenBucket, stripes, words};
+use super::{BucketConfig, TokenBucket, stripes, words};
 use crate::arena::{ArenaError, ArenaObject, ObjectKind, OpenContext, Settings, damaged};
 use crate::limit::{Mode, WarmUp};
 use crate::{Arena, ConfigError, OnConflict, Quota};
@@ -17,10 +17,10 @@ impl TokenBucket {
     /// unless `on_conflict` says otherwise, another quota under the name.
     ///
     /// ```
-    /// use tidegate::{Arena, OnConflict, TokenBucket, limit::BucketOptions};
+    /// use tidegate::{Arena, OnConflict, TokenBucket, limit::BucketConfig};
     ///
     /// let arena = Arena::process("orders")?;
-    /// let options = BucketOptions::default();
+    /// let options = BucketConfig::default();
     /// let open = || TokenBucket::in_arena(&arena, "everyone", "2/hour".parse()?, options, OnConflict::Error);
     /// assert!(open()?.try_acquire(1));
     /// assert!(open()?.try_acquire(1));
@@ -31,7 +31,7 @@ impl TokenBucket {
         arena: &Arc<Arena>,
         name: &str,
         quota: Quota,
-        options: BucketOptions,
+        options: BucketConfig,
         on_conflict: OnConflict,
     ) -> Result<Self, ArenaError> {
         stripes::shares(&quota, options.stripes, options.warm_up)?;
@@ -41,7 +41,7 @@ impl TokenBucket {
 
 impl ArenaObject for TokenBucket {
     const KIND: ObjectKind = ObjectKind::TokenBucket;
-    type Config = (Quota, BucketOptions);
+    type Config = (Quota, BucketConfig);
 
     fn shape((_, options): &Self::Config) -> String {
         shape(options)
@@ -69,7 +69,7 @@ impl ArenaObject for TokenBucket {
             ns => Some(WarmUp::new(Duration::from_nanos(ns), f64::from_bits(from))?),
         };
         let stripes = u32::try_from(stripes).unwrap_or(0);
-        Ok((quota, BucketOptions { stripes, warm_up, mode: Mode::Enforce }))
+        Ok((quota, BucketConfig { stripes, warm_up, mode: Mode::Enforce }))
     }
 
     fn open(context: &mut OpenContext, (quota, options): &Self::Config) -> Result<Self, ConfigError> {
@@ -83,7 +83,7 @@ impl ArenaObject for TokenBucket {
     }
 }
 
-fn shape(options: &BucketOptions) -> String {
+fn shape(options: &BucketConfig) -> String {
     let stripes = match options.stripes {
         1 => "1 stripe".to_owned(),
         more => format!("{more} stripes"),

@@ -15,7 +15,7 @@ mod view;
 mod word;
 
 pub(super) use receipt::Receipt;
-pub use types::{BucketOptions, BucketStats, Reservation, SETTINGS, Ticket};
+pub use types::{BucketConfig, BucketStats, Reservation, SETTINGS, Ticket};
 
 use crate::counters::Striped;
 use crate::limit::{Mode, WarmUp};
@@ -79,7 +79,7 @@ impl TokenBucket {
     /// [`new`](Self::new) on `clock`.
     pub fn with_clock(quota: Quota, clock: Clock) -> Self {
         let room = &mut ObjectAllocator::of_process(false);
-        let made = Self::of_shares(room, quota, &[quota], BucketOptions::default(), clock.now(), clock);
+        let made = Self::of_shares(room, quota, &[quota], BucketConfig::default(), clock.now(), clock);
         made.expect("a few hundred bytes of memory")
     }
 
@@ -87,7 +87,7 @@ impl TokenBucket {
     ///
     /// Errors: `stripes` when it is 0 or above 64, or so many that a warm-up would start a stripe with less than a
     /// token; `burst` when it is smaller than `stripes`.
-    pub fn with_options(quota: Quota, options: BucketOptions, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_options(quota: Quota, options: BucketConfig, clock: Clock) -> Result<Self, ConfigError> {
         let shares = stripes::shares(&quota, options.stripes, options.warm_up)?;
         Self::of_shares(&mut ObjectAllocator::of_process(false), quota, &shares, options, clock.now(), clock)
     }
@@ -97,11 +97,11 @@ impl TokenBucket {
         room: &mut ObjectAllocator,
         quota: Quota,
         shares: &[Quota],
-        options: BucketOptions,
+        options: BucketConfig,
         epoch_ns: u64,
         clock: Clock,
     ) -> Result<Self, ConfigError> {
-        let BucketOptions { mode, warm_up, .. } = options;
+        let BucketConfig { mode, warm_up, .. } = options;
         let changes = Arc::new(ChangeLock::of(room));
         let setting = Setting { epoch_ns, clock: &clock, warm_up, enforced: mode == Mode::Enforce, changes: &changes };
         let mut stripe = |share: &Quota| BucketState::in_room(room, share, &setting);

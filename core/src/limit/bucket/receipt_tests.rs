@@ -6,7 +6,7 @@ use crate::ManualClock;
 const S: u64 = 1_000_000_000;
 
 fn bucket(rate: &str, stripes: u32) -> TokenBucket {
-    let options = BucketOptions { stripes, ..BucketOptions::default() };
+    let options = BucketConfig { stripes, ..BucketConfig::default() };
     TokenBucket::with_options(rate.parse().unwrap(), options, ManualClock::new(0).into()).unwrap()
 }
 

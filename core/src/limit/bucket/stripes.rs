@@ -3,7 +3,7 @@
 
 use super::state::BucketState;
 use super::types::STRIPES;
-use super::{BucketOptions, Receipt, Ticket, TokenBucket, busy};
+use super::{BucketConfig, Receipt, Ticket, TokenBucket, busy};
 use crate::counters::thread_hint;
 use crate::decision::{Decision, NEVER};
 use crate::limit::WarmUp;
@@ -16,7 +16,7 @@ impl TokenBucket {
     ///
     /// Errors: `stripes` when it is 0 or above 64; `burst` when it is smaller than `stripes`.
     pub fn striped(quota: Quota, stripes: u32, clock: Clock) -> Result<Self, ConfigError> {
-        Self::with_options(quota, BucketOptions { stripes, ..BucketOptions::default() }, clock)
+        Self::with_options(quota, BucketConfig { stripes, ..BucketConfig::default() }, clock)
     }
 
     /// Every stripe once, the calling thread's own first.

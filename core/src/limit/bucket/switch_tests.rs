@@ -6,17 +6,17 @@ use crate::decision::NEVER;
 
 const S: u64 = 1_000_000_000;
 
-fn bucket(rate: &str, options: BucketOptions) -> TokenBucket {
+fn bucket(rate: &str, options: BucketConfig) -> TokenBucket {
     TokenBucket::with_options(rate.parse().unwrap(), options, ManualClock::new(0).into()).unwrap()
 }
 
 fn in_mode(rate: &str, mode: Mode) -> TokenBucket {
-    bucket(rate, BucketOptions { mode, ..BucketOptions::default() })
+    bucket(rate, BucketConfig { mode, ..BucketConfig::default() })
 }
 
 fn warming(rate: &str, stripes: u32) -> TokenBucket {
     let warm_up = Some(WarmUp::new(Duration::from_secs(10), 0.2).unwrap());
-    bucket(rate, BucketOptions { mode: Mode::Enforce, stripes, warm_up })
+    bucket(rate, BucketConfig { mode: Mode::Enforce, stripes, warm_up })
 }
 
 fn drained(bucket: &TokenBucket, now: u64) -> usize {
@@ -51,7 +51,7 @@ fn a_dry_run_books_and_never_waits() {
 #[test]
 fn a_disabled_bucket_admits_everything_and_touches_nothing() {
     for stripes in [1, 4] {
-        let bucket = bucket("10/s", BucketOptions { mode: Mode::Disabled, stripes, warm_up: None });
+        let bucket = bucket("10/s", BucketConfig { mode: Mode::Disabled, stripes, warm_up: None });
         bucket.penalize_at(0, Duration::from_secs(9));
         assert!(bucket.try_acquire(u32::MAX) && bucket.try_acquire_at(0, u32::MAX));
         let all =
@@ -70,7 +70,7 @@ fn a_disabled_bucket_admits_everything_and_touches_nothing() {
 #[test]
 fn a_mode_holds_on_the_machine_s_clock_and_after_set_quota() {
     for (mode, third, would_deny) in [(Mode::Enforce, false, 0), (Mode::DryRun, true, 2), (Mode::Disabled, true, 0)] {
-        let options = BucketOptions { mode, ..BucketOptions::default() };
+        let options = BucketConfig { mode, ..BucketConfig::default() };
         let bucket = TokenBucket::with_options("2/h".parse().unwrap(), options, Clock::monotonic()).unwrap();
         assert!(bucket.try_acquire(1) && bucket.try_acquire(1));
         assert_eq!(bucket.try_acquire(1), third, "{mode:?}");
@@ -115,7 +115,7 @@ fn what_is_not_open_yet_can_be_had_once_it_is() {
     for stripes in [1, 2] {
         let new = || {
             let warm_up = WarmUp::new(10 * HOUR, 0.5).ok();
-            bucket("8/h", BucketOptions { stripes, mode: Mode::Enforce, warm_up })
+            bucket("8/h", BucketConfig { stripes, mode: Mode::Enforce, warm_up })
         };
         let (most, half) = (8 / stripes, 4 / stripes);
         for n in half + 1..=most {
@@ -136,7 +136,7 @@ fn what_is_not_open_yet_can_be_had_once_it_is() {
 /// A booking of more than is open waits until it is, and for what its tokens cost now.
 #[test]
 fn more_than_is_open_is_booked_for_when_it_is() {
-    let options = BucketOptions { mode: Mode::Enforce, stripes: 1, warm_up: WarmUp::new(HOUR, 0.5).ok() };
+    let options = BucketConfig { mode: Mode::Enforce, stripes: 1, warm_up: WarmUp::new(HOUR, 0.5).ok() };
     let (bucket, hour) = (bucket("4/h", options), 3_600 * S);
     assert_eq!(bucket.reserve_at(0, 5, None), Reservation::Denied { retry_after_ns: NEVER });
     let denied = bucket.reserve_at(0, 4, Some(Duration::from_nanos(hour - 1)));
@@ -160,7 +160,7 @@ fn set_quota_and_reset_go_on_with_the_ramp() {
 #[test]
 fn the_machine_s_clock_follows_the_ramp_to_its_end() {
     let warm_up = Some(WarmUp::new(Duration::from_millis(300), 0.25).unwrap());
-    let options = BucketOptions { mode: Mode::Enforce, stripes: 1, warm_up };
+    let options = BucketConfig { mode: Mode::Enforce, stripes: 1, warm_up };
     let bucket = TokenBucket::with_options("4/year".parse().unwrap(), options, Clock::monotonic()).unwrap();
     let start = std::time::Instant::now();
     let first = (0..4).filter(|_| bucket.try_acquire(1)).count();
@@ -182,7 +182,7 @@ fn stripes_warm_up_each_by_itself() {
     assert_eq!((bucket.peek_at(10 * S).limit, drained(&bucket, 10 * S)), (100, 100));
     assert_eq!(bucket.set_quota_at(0, "16/s".parse().unwrap()).unwrap_err().field(), "stripes");
     let warm_up = Some(WarmUp::new(Duration::from_secs(1), 0.01).unwrap());
-    let options = BucketOptions { mode: Mode::Enforce, stripes: 4, warm_up };
+    let options = BucketConfig { mode: Mode::Enforce, stripes: 4, warm_up };
     let error = TokenBucket::with_options("100/s".parse().unwrap(), options, Clock::default()).unwrap_err();
     assert_eq!(error.field(), "stripes");
     assert!(error.message().contains("less than one token"), "{error}");

@@ -19,16 +19,16 @@ pub static SETTINGS: Table =
 /// Options of [`TokenBucket::with_options`](super::TokenBucket::with_options).
 ///
 /// ```
-/// use tidegate::{Clock, TokenBucket, limit::{BucketOptions, Mode}};
+/// use tidegate::{Clock, TokenBucket, limit::{BucketConfig, Mode}};
 ///
-/// let watching = BucketOptions { mode: Mode::DryRun, ..BucketOptions::default() };
+/// let watching = BucketConfig { mode: Mode::DryRun, ..BucketConfig::default() };
 /// let bucket = TokenBucket::with_options("1/hour".parse()?, watching, Clock::monotonic())?;
 /// assert!(bucket.try_acquire(1) && bucket.try_acquire(1));
 /// assert_eq!(bucket.stats().would_deny, 1);
 /// # Ok::<(), tidegate::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BucketOptions {
+pub struct BucketConfig {
     /// Words that rate and burst are split over, 1 to 64; 1 by default. See
     /// [`TokenBucket::striped`](super::TokenBucket::striped).
     pub stripes: u32,
@@ -38,7 +38,7 @@ pub struct BucketOptions {
     pub warm_up: Option<WarmUp>,
 }
 
-impl Default for BucketOptions {
+impl Default for BucketConfig {
     fn default() -> Self {
         Self { stripes: STRIPES.count() as u32, mode: Mode::default(), warm_up: None }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::arena::ArenaErrorKind;
-use crate::limit::{BucketOptions, LimitSet, Member};
+use crate::limit::{BucketConfig, LimitSet, Member};
 use crate::{Arena, ManualClock, OnConflict, TokenBucket};
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ fn another_shape_is_an_error_that_names_both() {
         }
     }
     open(&arena, LimiterConfig { huge_pages: true, ..made }, OnConflict::Error);
-    let bucket = TokenBucket::in_arena(&arena, "users", quota("1/s"), BucketOptions::default(), OnConflict::Keep);
+    let bucket = TokenBucket::in_arena(&arena, "users", quota("1/s"), BucketConfig::default(), OnConflict::Keep);
     assert_eq!(bucket.unwrap_err().kind(), ArenaErrorKind::Shape);
 }
 
@@ -266,7 +266,7 @@ fn a_set_of_one_arena_is_shared_and_of_two_refused() {
     let shared = arena(&clock);
     let member = |arena: &Arc<Arena>| Member::from(Arc::new(open(arena, config("5/min"), OnConflict::Error)));
     let everyone = |arena: &Arc<Arena>| {
-        let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+        let options = BucketConfig { mode: Mode::Enforce, ..BucketConfig::default() };
         let bucket = TokenBucket::in_arena(arena, "everyone", quota("8/min"), options, OnConflict::Error);
         Member::from(Arc::new(bucket.unwrap()))
     };

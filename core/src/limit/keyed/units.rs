@@ -118,7 +118,7 @@ pub(super) fn bucket_measure(quotas: &[Quota]) -> Result<Measure, ConfigError> {
 
 /// The coarsest shift that tells nobody another second: a token of whole nanoseconds is one of whole ticks, and what
 /// rounding others up adds to a full bucket is less than half of the millisecond that
-/// [`Told`](crate::http::Told) allows for.
+/// [`RateLimitStatus`](crate::http::RateLimitStatus) allows for.
 fn exact_shift(quota: &Quota) -> i32 {
     let (num, den) = interval(quota);
     let bits = u32::BITS - quota.burst().leading_zeros();

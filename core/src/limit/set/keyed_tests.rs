@@ -3,7 +3,7 @@
 use super::*;
 use crate::ManualClock;
 use crate::decision::NEVER;
-use crate::limit::{Algorithm, Block, BucketOptions, LimiterConfig, Mode, RateLimiter, TokenBucket};
+use crate::limit::{Algorithm, Block, BucketConfig, LimiterConfig, Mode, RateLimiter, TokenBucket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn enforced(clock: &ManualClock, algorithm: Algorithm, rate: &str) -> Arc<RateLi
 }
 
 fn everyone(clock: &ManualClock, rate: &str) -> Arc<TokenBucket> {
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    let options = BucketConfig { mode: Mode::Enforce, ..BucketConfig::default() };
     Arc::new(TokenBucket::with_options(rate.parse().unwrap(), options, clock.into()).unwrap())
 }
 

@@ -2,7 +2,7 @@
 //! --profile loom loom_`.
 
 use super::*;
-use crate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode, RateLimiter};
+use crate::limit::{Algorithm, BucketConfig, LimiterConfig, Mode, RateLimiter};
 use crate::{ManualClock, TokenBucket};
 use loom::thread;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
 
 fn bucket(burst: u64, clock: &ManualClock) -> Arc<TokenBucket> {
     let quota = "1/s".parse::<crate::Quota>().unwrap().with_burst(burst).unwrap();
-    let options = BucketOptions { mode: Mode::Enforce, ..BucketOptions::default() };
+    let options = BucketConfig { mode: Mode::Enforce, ..BucketConfig::default() };
     Arc::new(TokenBucket::with_options(quota, options, clock.into()).unwrap())
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decision::NEVER;
-use crate::limit::{BucketOptions, Mode, WarmUp};
+use crate::limit::{BucketConfig, Mode, WarmUp};
 use crate::{ManualClock, TokenBucket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 const S: u64 = 1_000_000_000;
 
 fn bucket_in(clock: &ManualClock, rate: &str, mode: Mode) -> Arc<TokenBucket> {
-    let options = BucketOptions { mode, ..BucketOptions::default() };
+    let options = BucketConfig { mode, ..BucketConfig::default() };
     Arc::new(TokenBucket::with_options(rate.parse().unwrap(), options, clock.into()).unwrap())
 }
 
@@ -122,7 +122,7 @@ fn a_dry_run_counts_and_never_refuses() {
 fn a_warming_or_punished_member_speaks_for_itself() {
     let clock = ManualClock::new(0);
     let warm_up = Some(WarmUp::new(Duration::from_secs(10), 0.2).unwrap());
-    let options = BucketOptions { mode: Mode::Enforce, stripes: 1, warm_up };
+    let options = BucketConfig { mode: Mode::Enforce, stripes: 1, warm_up };
     let warming = TokenBucket::with_options("10/s".parse().unwrap(), options, (&clock).into()).unwrap();
     let (warming, other) = (Arc::new(warming), bucket_in(&clock, "10/s", Mode::Enforce));
     let set = set(&[warming, other.clone()]);

@@ -1,7 +1,7 @@
 //! What a set takes back, for every kind of member, against one that never saw the charges that were taken back.
 
 use super::member::{Entry, Member, Receipt};
-use crate::limit::{Algorithm, BucketOptions, LimiterConfig, Mode, RateLimiter, TokenBucket};
+use crate::limit::{Algorithm, BucketConfig, LimiterConfig, Mode, RateLimiter, TokenBucket};
 use crate::{ManualClock, Quota};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Kind {
             }
             Self::Bucket | Self::Striped => {
                 let stripes = if matches!(self, Self::Striped) { 2 } else { 1 };
-                let options = BucketOptions { stripes, mode, warm_up: None };
+                let options = BucketConfig { stripes, mode, warm_up: None };
                 Arc::new(TokenBucket::with_options(quota, options, clock.into()).unwrap()).into()
             }
         };

@@ -6,9 +6,9 @@ use crate::keys::Keys;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate::arena::{ArenaError, HostOptions};
+use tidegate::arena::{ArenaError, HostConfig};
 use tidegate::breaker::Outcome;
-use tidegate::limit::{Algorithm, BucketOptions};
+use tidegate::limit::{Algorithm, BucketConfig};
 use tidegate::{
     Arena, BreakerConfig, CircuitBreaker, ConcurrencyConfig, ConcurrencyLimiter, OnConflict, Quota, RateLimiter,
     TokenBucket,
@@ -22,7 +22,7 @@ pub fn rows(plan: &Plan) {
     if !WORKS.iter().any(|work| mine(&work)) {
         return;
     }
-    let options = HostOptions::new(format!("bench-{}", std::process::id()));
+    let options = HostConfig::new(format!("bench-{}", std::process::id()));
     if let Err(error) = in_arena(plan, &options) {
         let why = error.to_string().replace('\\', "/").replace('"', "'");
         println!("{{\"binding\":\"rust\",\"work\":\"host scope\",\"skipped\":\"{why}\"}}");
@@ -38,7 +38,7 @@ fn row_name(work: &str, threads: usize) -> String {
     }
 }
 
-fn in_arena(plan: &Plan, options: &HostOptions) -> Result<(), ArenaError> {
+fn in_arena(plan: &Plan, options: &HostConfig) -> Result<(), ArenaError> {
     let arena = Arena::open(options)?;
     for (work, both) in WORKS.into_iter().zip([admit, deny, key, breaker, permit]) {
         // Their tables are dear to fill, and what one pushes out of the caches comes back within a small part of a
@@ -87,7 +87,7 @@ fn both<T: Send + Sync + 'static>(
 }
 
 fn buckets(arena: &Arc<Arena>, name: &str, quota: Quota) -> Result<[TokenBucket; 2], ArenaError> {
-    let host = TokenBucket::in_arena(arena, name, quota, BucketOptions::default(), OnConflict::Error)?;
+    let host = TokenBucket::in_arena(arena, name, quota, BucketConfig::default(), OnConflict::Error)?;
     Ok([host, TokenBucket::with_clock(quota, arena.clock().clone())])
 }
 

@@ -10,13 +10,13 @@ use crate::status::tg_status;
 use std::mem::size_of;
 use std::time::Duration;
 use tg_status::TG_OK;
-use tidegate_core::http::{Jitter, Told, overload_retry_after};
+use tidegate_core::http::{Jitter, RateLimitStatus, overload_retry_after};
 
-/// What a client is told of a decision. Start from TG_TOLD_INIT.
+/// What a client is told of a decision. Start from TG_RATELIMIT_STATUS_INIT.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct tg_told {
-    /// sizeof(tg_told)
+pub struct tg_ratelimit_status {
+    /// sizeof(tg_ratelimit_status)
     pub struct_size: usize,
     /// Seconds until the limit is full again, but after a refusal not more than retry_after_s (X-RateLimit-Reset).
     pub reset_s: u64,
@@ -28,18 +28,18 @@ pub struct tg_told {
     pub remaining: u32,
 }
 
-versioned!(tg_told, first = 32, fields = [reset_s, retry_after_s, limit, remaining]);
+versioned!(tg_ratelimit_status, first = 32, fields = [reset_s, retry_after_s, limit, remaining]);
 // SAFETY: numbers only.
-unsafe impl Settings for tg_told {}
+unsafe impl Settings for tg_ratelimit_status {}
 
-impl Default for tg_told {
+impl Default for tg_ratelimit_status {
     fn default() -> Self {
         Self { struct_size: size_of::<Self>(), reset_s: 0, retry_after_s: 0, limit: 0, remaining: 0 }
     }
 }
 
-impl From<Told> for tg_told {
-    fn from(told: Told) -> Self {
+impl From<RateLimitStatus> for tg_ratelimit_status {
+    fn from(told: RateLimitStatus) -> Self {
         Self {
             struct_size: size_of::<Self>(),
             reset_s: told.reset,
@@ -50,8 +50,8 @@ impl From<Told> for tg_told {
     }
 }
 
-impl From<tg_told> for Told {
-    fn from(told: tg_told) -> Self {
+impl From<tg_ratelimit_status> for RateLimitStatus {
+    fn from(told: tg_ratelimit_status) -> Self {
         Self {
             allowed: told.retry_after_s == 0,
             limit: told.limit,
@@ -68,7 +68,7 @@ impl From<tg_told> for Told {
 ///
 /// Errors: TG_OUT_OF_RANGE (jitter).
 #[unsafe(no_mangle)]
-pub extern "C" fn tg_http_tell(decision: In<tg_decision>, jitter: f64, told: Out<tg_told>) -> tg_status {
+pub extern "C" fn tg_http_tell(decision: In<tg_decision>, jitter: f64, told: Out<tg_ratelimit_status>) -> tg_status {
     guard(|| {
         let decision = tg_decision::given(decision)?;
         let jitter = Jitter::new(jitter)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Options of [`Arena::open`](super::Arena::open).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostOptions {
+pub struct HostConfig {
     /// The arena's name: 1 to 63 of A-Z a-z 0-9 . _ -.
     pub name: String,
     /// The directory of the file. By default `TIDEGATE_DIR`, else `/dev/shm/tidegate-UID`, which is made with mode
@@ -21,7 +21,7 @@ pub struct HostOptions {
     pub group: Option<String>,
 }
 
-impl HostOptions {
+impl HostConfig {
     /// The defaults.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), path: None, capacity: None, group: None }

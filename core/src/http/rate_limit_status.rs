@@ -23,7 +23,7 @@ pub fn retry_after_seconds(ns: u64) -> u64 {
 
 /// What a client is told of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct RateLimitStatus {
     /// Whether the request was admitted.
     pub allowed: bool,
     /// The most that can be taken at once (`q`, `X-RateLimit-Limit`).
@@ -37,7 +37,7 @@ pub struct Told {
     pub retry_after: u64,
 }
 
-impl Told {
+impl RateLimitStatus {
     /// The decision, each time rounded up to whole seconds; a reset that is told with an admission may be early by less
     /// than a millisecond.
     pub fn of(decision: &Decision) -> Self {
@@ -69,14 +69,14 @@ mod tests {
 
     #[test]
     fn an_admission_tells_when_all_is_back() {
-        let told = Told::of(&decision(true, 0, 1_500_000_000));
-        assert_eq!(told, Told { allowed: true, limit: 10, remaining: 10, reset: 2, retry_after: 0 });
-        assert_eq!(Told::of(&decision(true, 0, 0)).reset, 0);
+        let told = RateLimitStatus::of(&decision(true, 0, 1_500_000_000));
+        assert_eq!(told, RateLimitStatus { allowed: true, limit: 10, remaining: 10, reset: 2, retry_after: 0 });
+        assert_eq!(RateLimitStatus::of(&decision(true, 0, 0)).reset, 0);
     }
 
     #[test]
     fn ticks_of_a_window_make_no_whole_second_more() {
-        let reset = |allowed, ns| Told::of(&decision(allowed, if allowed { 0 } else { ns }, ns)).reset;
+        let reset = |allowed, ns| RateLimitStatus::of(&decision(allowed, if allowed { 0 } else { ns }, ns)).reset;
         assert_eq!([60_000_000_003, 60_000_999_999, 60_001_000_000].map(|ns| reset(true, ns)), [60, 60, 61]);
         assert_eq!([0, 1, 999_999, 1_000_000].map(|ns| reset(true, ns)), [0, 1, 1, 1]);
         assert_eq!(reset(false, 60_000_000_003), 61, "waiting as long as told is enough");
@@ -84,17 +84,21 @@ mod tests {
             let limiter =
                 RateLimiter::new(Algorithm::FixedWindow, rate.parse().expect("a rate"), 100).expect("a limiter");
             for at in [1, 3, 123_456_789_123_457] {
-                assert_eq!(Told::of(&limiter.check_at(at, &at.to_le_bytes(), 1)).reset, told, "{rate} at {at}");
+                assert_eq!(
+                    RateLimitStatus::of(&limiter.check_at(at, &at.to_le_bytes(), 1)).reset,
+                    told,
+                    "{rate} at {at}"
+                );
             }
         }
     }
 
     #[test]
     fn a_refusal_never_tells_a_reset_after_its_retry() {
-        let told = Told::of(&decision(false, 200_000_000, 60_000_000_000));
+        let told = RateLimitStatus::of(&decision(false, 200_000_000, 60_000_000_000));
         assert_eq!((told.reset, told.retry_after), (1, 1));
-        let told = Told::of(&decision(false, NEVER, 86_400_000_000_000));
+        let told = RateLimitStatus::of(&decision(false, NEVER, 86_400_000_000_000));
         assert_eq!((told.reset, told.retry_after), (LONGEST_RETRY_AFTER, LONGEST_RETRY_AFTER));
-        assert_eq!(Told::of(&decision(false, NEVER, 0)).reset, 0);
+        assert_eq!(RateLimitStatus::of(&decision(false, NEVER, 0)).reset, 0);
     }
 }
